@@ -1,0 +1,63 @@
+//! What a running function may ask of its node, and the context that travels through nested calls.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::InvocationError;
+use crate::id::InvocationId;
+use crate::name::FunctionName;
+
+/// What travels from a call to the calls that it makes.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// The id of the invocation at the root of the call tree.
+    pub root: InvocationId,
+    /// 0 for a call from outside, one more for each nested call.
+    pub depth: u32,
+    /// When the answer must be there, if the caller said so. Nested calls inherit it.
+    pub deadline: Option<Instant>,
+}
+
+impl CallContext {
+    /// The context of a call from outside.
+    #[must_use]
+    pub fn root(id: InvocationId, deadline: Option<Instant>) -> Self {
+        Self { root: id, depth: 0, deadline }
+    }
+}
+
+/// Why a nested call gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The calls are nested deeper than [`crate::limits::CALL_DEPTH_MAX`].
+    #[error("calls are nested more than {max} deep")]
+    TooDeep {
+        /// The limit.
+        max: u32,
+    },
+    /// The name cannot be a function's.
+    #[error("failed to call {name:?}")]
+    Name {
+        /// What the function asked for.
+        name: String,
+        /// Why it is no name.
+        #[source]
+        source: crate::name::NameError,
+    },
+    /// The called function, or the way to it, failed.
+    #[error(transparent)]
+    Invocation(#[from] Box<InvocationError>),
+}
+
+/// Asked by a sandbox on behalf of the function it runs.
+#[async_trait]
+pub trait HostCalls: Send + Sync {
+    /// Runs another function of the same space with these parameters and returns its result (both JSON).
+    /// Dropping the future cancels the nested call.
+    async fn call(&self, function: &str, params: Bytes) -> Result<Bytes, CallError>;
+
+    /// The caller as a name, for messages.
+    fn caller(&self) -> &FunctionName;
+}

@@ -1,0 +1,138 @@
+//! How an invocation can fail. Faults are told apart by whose they are: the user's function, the request, overload,
+//! a dependency, or ours.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// What the function itself did wrong, or which of its limits ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// The function said so: an exit code other than zero, or an error object.
+    Error,
+    /// The sandbox stopped it for an illegal action: unreachable code, access out of bounds, stack exhaustion.
+    Trap,
+    /// It ran longer than its wall-clock limit.
+    TimeLimit,
+    /// It used more processor time than its limit.
+    CpuLimit,
+    /// It asked for more memory than its limit, and then failed.
+    MemoryLimit,
+    /// It wrote more output than is allowed.
+    OutputLimit,
+    /// Its output is not what its interface promises (not JSON, no response).
+    BadOutput,
+}
+
+impl FailureKind {
+    /// The stable code of this failure in the API.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Error => "function_error",
+            Self::Trap => "function_trap",
+            Self::TimeLimit => "function_timeout",
+            Self::CpuLimit => "function_cpu_limit",
+            Self::MemoryLimit => "function_out_of_memory",
+            Self::OutputLimit => "function_output_too_large",
+            Self::BadOutput => "function_bad_output",
+        }
+    }
+}
+
+/// The function failed; its owner can do something about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct FunctionFailure {
+    /// What happened.
+    pub kind: FailureKind,
+    /// One line for people.
+    pub message: String,
+    /// The function's own stack trace, if it gave one.
+    pub stack: Option<String>,
+    /// The end of what it wrote to its log (at most [`crate::limits::LOG_TAIL_BYTES_MAX`]).
+    pub log: Bytes,
+}
+
+/// Why the scheduler turned an invocation away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OverloadReason {
+    /// No resources are free and the queue is full.
+    QueueFull,
+    /// It waited as long as the queue allows.
+    WaitedTooLong,
+    /// It cannot start before its deadline.
+    Deadline,
+    /// The node is draining.
+    Draining,
+    /// The function declares more than the whole node has: waiting cannot help.
+    NeverFits,
+}
+
+impl OverloadReason {
+    /// The stable code of this reason in the API.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::WaitedTooLong => "queue_timeout",
+            Self::Deadline => "deadline_unreachable",
+            Self::Draining => "draining",
+            Self::NeverFits => "exceeds_node",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::QueueFull => "no resources are free and the queue is full",
+            Self::WaitedTooLong => "no resources became free within the longest wait",
+            Self::Deadline => "no resources became free before the deadline",
+            Self::Draining => "the node is shutting down",
+            Self::NeverFits => "the function declares more memory or CPU than this node has",
+        }
+    }
+}
+
+/// Why an invocation gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum InvocationError {
+    /// No such function in the caller's space.
+    #[error("function {0:?} is unknown")]
+    Unknown(String),
+    /// The request does not fit the function.
+    #[error("{message}")]
+    Request {
+        /// A stable code.
+        code: &'static str,
+        /// What is wrong, and the way out.
+        message: String,
+    },
+    /// The function failed.
+    #[error(transparent)]
+    Function(#[from] FunctionFailure),
+    /// The node is overloaded.
+    #[error("{}", reason.text())]
+    Overloaded {
+        /// Which limit was met.
+        reason: OverloadReason,
+        /// When another try makes sense.
+        retry_after: Duration,
+    },
+    /// Something this node depends on does not answer.
+    #[error("{what} is unavailable")]
+    Dependency {
+        /// What does not answer.
+        what: &'static str,
+        /// A stable code.
+        code: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Our fault.
+    #[error("internal error: {message}")]
+    Internal {
+        /// What was attempted; for the log, not for the caller.
+        message: String,
+    },
+}

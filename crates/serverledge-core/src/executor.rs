@@ -1,0 +1,222 @@
+//! The traits between the node and what runs functions. One level above Docker's words: no image, no address.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::call::HostCalls;
+use crate::error::FunctionFailure;
+use crate::function::Interface;
+use crate::id::InvocationId;
+use crate::name::FunctionName;
+use crate::version::Version;
+
+/// What can go wrong while a body streams.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+/// A streamed body. Dropping it ends the lease of the invocation that it belongs to.
+pub type HttpBody = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>;
+
+/// What goes into a function.
+pub enum Payload {
+    /// Parameters: one JSON value, already checked to be JSON.
+    Json(Bytes),
+    /// The HTTP request itself, for functions with that interface.
+    Http(Box<http::Request<HttpBody>>),
+}
+
+/// What comes out of a function.
+pub enum Reply {
+    /// One JSON value, checked to be JSON.
+    Json(Bytes),
+    /// The response; its body may still be produced by the running function.
+    Http(Box<http::Response<HttpBody>>),
+}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Json(bytes) => write!(f, "Json({} bytes)", bytes.len()),
+            Self::Http(request) => write!(f, "Http({} {})", request.method(), request.uri()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Json(bytes) => write!(f, "Json({} bytes)", bytes.len()),
+            Self::Http(response) => write!(f, "Http({})", response.status()),
+        }
+    }
+}
+
+/// One invocation as a sandbox sees it.
+#[derive(Debug)]
+pub struct SandboxCall {
+    /// Its id.
+    pub id: InvocationId,
+    /// The function's name, for `argv[0]` and messages.
+    pub function: FunctionName,
+    /// What goes in.
+    pub payload: Payload,
+    /// When the caller stops waiting, if that is before the function's own time limit.
+    pub deadline: Option<Instant>,
+}
+
+/// What a sandbox gives back for an invocation that succeeded.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The result.
+    pub reply: Reply,
+    /// The end of the function's log; empty for a streamed reply, whose function may still be writing.
+    pub log: Bytes,
+}
+
+/// Whether a sandbox may serve again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// One invocation, then it is gone (a fresh wasm instance).
+    Once,
+    /// Goes back to the pool (a container).
+    Pooled,
+}
+
+/// What `prepare` learnt about a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// How the function is spoken to.
+    pub interface: Interface,
+    /// What was recognised, in words for people (`WASI command`, `reactor`, …).
+    pub recognised: &'static str,
+    /// Remarks for the person who deploys, such as a large shadow stack.
+    pub remarks: Vec<String>,
+}
+
+/// Why a version cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The code is not what its runtime takes; nothing was stored.
+    #[error("{message}")]
+    Invalid {
+        /// A stable code, such as `not_wasm` or `unknown_import`.
+        code: &'static str,
+        /// What is wrong, and the way out.
+        message: String,
+    },
+    /// Preparing took more memory, processor time or time than is allowed; nothing was stored.
+    #[error("the module is too complex: {message}")]
+    TooComplex {
+        /// Which limit was met.
+        message: String,
+    },
+    /// Our fault or the machine's.
+    #[error("failed to {attempt}")]
+    Internal {
+        /// What was attempted, on what.
+        attempt: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why no sandbox could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The version was never prepared on this node; `prepare` it and try again.
+    #[error("version {0} is not prepared on this node")]
+    NotPrepared(crate::version::Digest),
+    /// No slot is free; nothing is broken.
+    #[error("all sandboxes of this executor are in use")]
+    Exhausted,
+    /// Our fault or the machine's.
+    #[error("failed to {attempt}")]
+    Internal {
+        /// What was attempted, on what.
+        attempt: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why a sandbox could not be stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to stop the sandbox: {0}")]
+pub struct StopError(pub String);
+
+/// Why an invocation in a sandbox gave no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    /// The function failed or met one of its limits.
+    #[error(transparent)]
+    Function(#[from] FunctionFailure),
+    /// The request does not fit the function's interface.
+    #[error("{message}")]
+    Request {
+        /// A stable code.
+        code: &'static str,
+        /// What is wrong, and the way out.
+        message: String,
+    },
+    /// No room for the instance; nothing ran.
+    #[error("all sandboxes of this executor are in use")]
+    Exhausted,
+    /// Our fault.
+    #[error("failed to {attempt}")]
+    Internal {
+        /// What was attempted, on what.
+        attempt: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A started sandbox.
+pub struct Started {
+    /// The sandbox.
+    pub sandbox: Box<dyn Sandbox>,
+    /// Whether everything was in place already (a warm start, in Serverledge's words).
+    pub warm: bool,
+    /// How long loading took where it was not; zero for a warm start.
+    pub load: Duration,
+}
+
+impl std::fmt::Debug for Started {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Started").field("warm", &self.warm).field("load", &self.load).finish_non_exhaustive()
+    }
+}
+
+/// Prepares versions and starts sandboxes of the runtimes it serves.
+#[async_trait]
+pub trait Executor: Send + Sync {
+    /// Makes later starts fast (compile, build, pull, install). Idempotent. Runs at deploy, never on the request path.
+    /// On error nothing is kept. Dropping the future stops the work and keeps nothing.
+    async fn prepare(&self, version: &Version, code: Bytes) -> Result<Prepared, PrepareError>;
+
+    /// Starts a sandbox of a prepared version. On error, or if the future is dropped, nothing is left behind: no
+    /// container, no memory, no file.
+    async fn start(&self, version: &Arc<Version>) -> Result<Started, StartError>;
+
+    /// Forgets what was loaded for a version (a deletion, an update). Running invocations end as they would have.
+    async fn forget(&self, version: &Version);
+}
+
+/// One isolated place where a version runs.
+#[async_trait]
+pub trait Sandbox: Send + Sync {
+    /// One invocation. If the future is dropped the invocation is stopped and the sandbox is never reused. With a
+    /// streamed reply the function may go on running until the reply's body ends or is dropped; its time limit covers that.
+    async fn invoke(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError>;
+
+    /// Whether it may serve again.
+    fn reuse(&self) -> Reuse;
+
+    /// Stops it. Idempotent; callable while calls run.
+    async fn stop(&self) -> Result<(), StopError>;
+}

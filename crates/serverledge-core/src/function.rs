@@ -1,0 +1,115 @@
+//! Functions: a name bound to a version, with the flags that are not part of its result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::SpaceId;
+use crate::limits::{MEMORY_DEFAULT, TIMEOUT_DEFAULT};
+use crate::name::FunctionName;
+use crate::quantity::{CpuMilli, MemoryMib};
+use crate::version::{Runtime, Version};
+
+/// What one invocation of a function may use. A lease reserves memory and CPU as declared here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FunctionLimits {
+    /// Most linear memory or container memory.
+    pub memory: MemoryMib,
+    /// Reserved processor share; zero reserves none.
+    pub cpu: CpuMilli,
+    /// Wall-clock limit of one invocation, from the sandbox's start to the end of the reply.
+    pub timeout: Duration,
+    /// Most processor time of one invocation, where the executor can tell; `None` leaves it to `timeout`.
+    pub cpu_time: Option<Duration>,
+    /// Concurrent calls in one sandbox, where the runtime can; at least 1.
+    pub max_concurrency: u16,
+}
+
+impl Default for FunctionLimits {
+    fn default() -> Self {
+        Self { memory: MEMORY_DEFAULT, cpu: CpuMilli::default(), timeout: TIMEOUT_DEFAULT, cpu_time: None, max_concurrency: 1 }
+    }
+}
+
+/// What the owner says about a function beside its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags {
+    /// Equal parameters give an equal result: results may be cached and calls repeated elsewhere.
+    pub idempotent: bool,
+    /// The code may be downloaded and run by the caller, and results carried by clients are believed.
+    pub edge: bool,
+}
+
+/// One declared input or output (Serverledge's `Signature`), kept for its clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// The parameter's name.
+    pub name: String,
+    /// Its type, in Serverledge's words (`Int`, `Text`, …).
+    pub kind: String,
+}
+
+/// Declared inputs and outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Signature {
+    /// What the function takes.
+    pub inputs: Vec<Parameter>,
+    /// What it returns.
+    pub outputs: Vec<Parameter>,
+}
+
+/// How a function is spoken to; found out when its code is prepared, and stored with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interface {
+    /// JSON parameters in, a JSON result out.
+    #[default]
+    Json,
+    /// The HTTP request in, the HTTP response out.
+    Http,
+}
+
+impl Interface {
+    /// Its name in records and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// A deployed function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// Who owns it.
+    pub space: SpaceId,
+    /// Its name there.
+    pub name: FunctionName,
+    /// The version that the name is bound to now.
+    pub version: Arc<Version>,
+    /// How that version is spoken to.
+    pub interface: Interface,
+    /// Flags.
+    pub flags: Flags,
+    /// Declared inputs and outputs, if any.
+    pub signature: Option<Signature>,
+}
+
+/// A checked request to deploy a function; the code travels beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionSpec {
+    /// The name to bind.
+    pub name: FunctionName,
+    /// What runs it.
+    pub runtime: Runtime,
+    /// The entry point; may be empty.
+    pub handler: String,
+    /// The function's own environment variables.
+    pub env: std::collections::BTreeMap<String, String>,
+    /// What one invocation may use.
+    pub limits: FunctionLimits,
+    /// Flags.
+    pub flags: Flags,
+    /// Declared inputs and outputs, if any.
+    pub signature: Option<Signature>,
+}

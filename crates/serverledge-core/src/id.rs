@@ -1,0 +1,64 @@
+//! Identifiers.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The id of an invocation: a UUID version 7 (RFC 9562), so that ids sort by time and cannot be guessed (74 random bits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InvocationId(uuid::Uuid);
+
+impl InvocationId {
+    /// A new id, from the wall clock and the system's randomness.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(uuid::Uuid::now_v7())
+    }
+
+    /// Parses the canonical form; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        uuid::Uuid::try_parse(text).ok().map(Self)
+    }
+
+    /// Writes the canonical form (36 bytes) into `buffer`: no allocation on the request path.
+    #[must_use]
+    pub fn encode(self, buffer: &mut [u8; 36]) -> &str {
+        self.0.hyphenated().encode_lower(buffer)
+    }
+}
+
+impl Default for InvocationId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for InvocationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+/// The immutable, opaque id of a space that owns functions (design §7). Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SpaceId(Arc<str>);
+
+impl SpaceId {
+    /// The space of everybody while authentication is off.
+    #[must_use]
+    pub fn default_space() -> Self {
+        Self(Arc::from("default"))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SpaceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

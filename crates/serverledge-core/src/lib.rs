@@ -1,0 +1,27 @@
+//! The vocabulary of a Serverledge node: names, quantities, functions, invocations, errors, and the traits
+//! between the parts. No I/O, no clock, no serde: everything here can be reasoned about alone.
+
+mod call;
+mod error;
+mod executor;
+mod function;
+mod id;
+pub mod kv;
+pub mod limits;
+mod name;
+mod quantity;
+mod report;
+mod version;
+
+pub use call::{CallContext, CallError, HostCalls};
+pub use error::{FailureKind, FunctionFailure, InvocationError, OverloadReason};
+pub use executor::{
+    BodyError, Executor, HttpBody, InvokeError, Outcome, Payload, PrepareError, Prepared, Reply, Reuse, Sandbox,
+    SandboxCall, StartError, Started, StopError,
+};
+pub use function::{Flags, Function, FunctionLimits, FunctionSpec, Interface, Parameter, Signature};
+pub use id::{InvocationId, SpaceId};
+pub use name::{FunctionName, NameError};
+pub use quantity::{CpuMilli, MemoryMib};
+pub use report::{Phases, Report};
+pub use version::{Digest, ParseDigestError, ParseRuntimeError, Runtime, Version};

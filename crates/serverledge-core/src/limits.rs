@@ -1,0 +1,33 @@
+//! Every limit of the house that is not a configuration key, each with its reason. Defaults of configurable limits
+//! live beside the configuration that they default.
+
+use std::time::Duration;
+
+use crate::quantity::MemoryMib;
+
+/// Longest function name in bytes: fits a DNS-like label twice over and keeps registry keys short.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Longest handler in bytes (`module.function` forms are far shorter).
+pub const HANDLER_BYTES_MAX: usize = 256;
+/// Most environment variables of one function, and their bytes together: they are copied into every sandbox.
+pub const ENV_VARIABLES_MAX: usize = 64;
+/// Bytes of all environment names and values of one function together.
+pub const ENV_BYTES_MAX: usize = 32 * 1024;
+/// Code of one version before base64, after unpacking (design §9).
+pub const CODE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Parameters of one invocation (design §9).
+pub const PARAMS_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Output of one invocation (design §9).
+pub const OUTPUT_BYTES_MAX: usize = 6 * 1024 * 1024;
+/// Log kept of one invocation: its last bytes (design §9).
+pub const LOG_TAIL_BYTES_MAX: usize = 64 * 1024;
+/// Depth of nested calls: deep enough for real compositions, shallow enough that a cycle of calls ends soon.
+pub const CALL_DEPTH_MAX: u32 = 8;
+/// Memory of a function that declares none (Serverledge's CLI default).
+pub const MEMORY_DEFAULT: MemoryMib = MemoryMib::new(128);
+/// Most memory a function may declare: a wasm32 memory ends there.
+pub const MEMORY_MAX: MemoryMib = MemoryMib::new(4096);
+/// Time of a function that declares none (design §9).
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Most time a function may declare: longer work belongs in several invocations.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(900);

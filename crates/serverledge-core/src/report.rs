@@ -1,0 +1,33 @@
+//! What happened to an invocation that succeeded.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::executor::Reply;
+
+/// How long each phase took. Together they are the time from arrival to the reply (for a streamed one: to its start).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Phases {
+    /// Waiting for resources.
+    pub queue: Duration,
+    /// Starting the sandbox: loading what was not in memory.
+    pub start: Duration,
+    /// Running the function.
+    pub execution: Duration,
+    /// Arrival to the reply.
+    pub total: Duration,
+}
+
+/// The report of one invocation.
+#[derive(Debug)]
+pub struct Report {
+    /// The result.
+    pub reply: Reply,
+    /// The end of the function's log.
+    pub log: Bytes,
+    /// Whether nothing had to be loaded.
+    pub warm: bool,
+    /// How long it took.
+    pub phases: Phases,
+}

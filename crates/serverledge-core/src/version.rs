@@ -1,0 +1,155 @@
+//! Versions: what a function's result depends on, frozen and named by its digest.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::function::FunctionLimits;
+
+/// A BLAKE3 digest (32 bytes), written as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// From the digest's bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The digest's bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text is not 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is 64 hexadecimal digits")]
+pub struct ParseDigestError;
+
+impl std::str::FromStr for Digest {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, ParseDigestError> {
+        let digits = text.as_bytes();
+        let mut bytes = [0; 32];
+        if digits.len() != 64 {
+            return Err(ParseDigestError);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| ParseDigestError)?;
+            if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return Err(ParseDigestError);
+            }
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| ParseDigestError)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// What runs a function's code. Each runtime declares its executor; none is ever found by trying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Runtime {
+    /// A WebAssembly module or component.
+    Wasm,
+    /// Python in a container.
+    Python,
+    /// Node.js in a container.
+    NodeJs,
+    /// JavaScript on a WebAssembly engine.
+    JavaScript,
+    /// Any image that speaks the executor protocol.
+    Custom,
+}
+
+/// The text names no runtime.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown runtime {0:?}; known are wasm, python, nodejs, javascript, custom and their old names")]
+pub struct ParseRuntimeError(pub String);
+
+impl Runtime {
+    /// The runtime's name in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wasm => "wasm",
+            Self::Python => "python",
+            Self::NodeJs => "nodejs",
+            Self::JavaScript => "javascript",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+impl std::str::FromStr for Runtime {
+    type Err = ParseRuntimeError;
+
+    /// Accepts the names and Serverledge's old ones, in any case.
+    fn from_str(text: &str) -> Result<Self, ParseRuntimeError> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "wasm" | "wasi" => Self::Wasm,
+            "python" | "python310" | "python314" => Self::Python,
+            "nodejs" | "nodejs17" | "nodejs17ng" => Self::NodeJs,
+            "javascript" => Self::JavaScript,
+            "custom" => Self::Custom,
+            _ => return Err(ParseRuntimeError(text.to_owned())),
+        })
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An immutable version of a function: everything that affects its result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// BLAKE3 over all the other fields (computed by `serverledge-registry`, which knows the canonical form).
+    pub digest: Digest,
+    /// What runs it.
+    pub runtime: Runtime,
+    /// Digest of the code's bytes as they are stored.
+    pub code: Digest,
+    /// The entry point inside the code; its form depends on the runtime. Empty where the runtime needs none.
+    pub handler: String,
+    /// The function's own environment variables.
+    pub env: BTreeMap<String, String>,
+    /// What one invocation may use.
+    pub limits: FunctionLimits,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_round_trips() {
+        let digest = Digest::new(std::array::from_fn(|i| u8::try_from(i * 7).unwrap_or(3)));
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        for bad in ["", "00", &"g".repeat(64), &"+1".repeat(32)] {
+            assert_eq!(bad.parse::<Digest>(), Err(ParseDigestError));
+        }
+    }
+
+    #[test]
+    fn old_runtime_names_are_aliases() {
+        assert_eq!("python310".parse(), Ok(Runtime::Python));
+        assert_eq!("nodejs17ng".parse(), Ok(Runtime::NodeJs));
+        assert!("python38".parse::<Runtime>().is_err());
+    }
+}

@@ -1,0 +1,360 @@
+//! Requests and replies of `/create`, `/update`, `/delete` and `/functions`, in Serverledge's words with our additions.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serverledge_core::{
+    CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, FunctionSpec, MemoryMib, Parameter, Runtime,
+    Signature, limits,
+};
+use std::time::Duration;
+use utoipa::ToSchema;
+
+use crate::members::{BodyError, Members};
+
+/// One declared input or output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct ParameterBody {
+    /// Its name.
+    pub name: String,
+    /// Its type: `Int`, `Float`, `Text`, `Bool`, arrays of them.
+    pub r#type: String,
+}
+
+/// Declared inputs and outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SignatureBody {
+    /// What the function takes.
+    pub inputs: Vec<ParameterBody>,
+    /// What it returns.
+    pub outputs: Vec<ParameterBody>,
+}
+
+/// The body of `POST /create` and `POST /update`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+#[schema(title = "Function")]
+pub struct FunctionBody<'a> {
+    /// The function's name.
+    #[schema(value_type = String)]
+    pub name: Cow<'a, str>,
+    /// `wasm`, `python`, `nodejs`, `javascript`, `custom`, or an old name. Empty: found out from the code.
+    #[schema(value_type = String)]
+    pub runtime: Cow<'a, str>,
+    /// Memory in MiB; absent means 128.
+    #[serde(rename = "MemoryMB", skip_serializing_if = "Option::is_none")]
+    pub memory_mb: Option<i64>,
+    /// Reserved cores; 0 reserves none.
+    #[serde(rename = "CPUDemand")]
+    pub cpu_demand: f64,
+    /// Concurrent calls in one sandbox, where the runtime can.
+    pub max_concurrency: i64,
+    /// Entry point inside the code.
+    #[schema(value_type = String)]
+    pub handler: Cow<'a, str>,
+    /// Base64 of a tar with the code, or of the bare `.wasm` or `.wat` file.
+    #[schema(value_type = String)]
+    pub tar_function_code: Cow<'a, str>,
+    /// Image of a `custom` function.
+    #[schema(value_type = String)]
+    pub custom_image: Cow<'a, str>,
+    /// Declared inputs and outputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<SignatureBody>,
+    /// Wall-clock limit of one invocation in seconds; absent means 30.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<f64>,
+    /// Processor time limit of one invocation in seconds; absent means as long as `Timeout`.
+    #[serde(rename = "CPUTime", skip_serializing_if = "Option::is_none")]
+    pub cpu_time: Option<f64>,
+    /// The function's own environment variables.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Equal parameters give an equal result.
+    pub idempotent: bool,
+    /// The code may be downloaded and run by the caller.
+    pub edge: bool,
+}
+
+impl<'a> FunctionBody<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`BodyError`] names what is malformed.
+    pub fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
+        let members = Members::parse(body)?;
+        Ok(Self {
+            name: members.get("Name")?.unwrap_or_default(),
+            runtime: members.get("Runtime")?.unwrap_or_default(),
+            memory_mb: members.get("MemoryMB")?,
+            cpu_demand: members.get("CPUDemand")?.unwrap_or_default(),
+            max_concurrency: members.get("MaxConcurrency")?.unwrap_or_default(),
+            handler: members.get("Handler")?.unwrap_or_default(),
+            tar_function_code: members.get("TarFunctionCode")?.unwrap_or_default(),
+            custom_image: members.get("CustomImage")?.unwrap_or_default(),
+            signature: members.get("Signature")?,
+            timeout: members.get("Timeout")?,
+            cpu_time: members.get("CPUTime")?,
+            env: members.get("Env")?.unwrap_or_default(),
+            idempotent: members.get("Idempotent")?.unwrap_or_default(),
+            edge: members.get("Edge")?.unwrap_or_default(),
+        })
+    }
+}
+
+/// Why a request cannot become a function.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// The name breaks a rule.
+    #[error("invalid name: {0}")]
+    Name(#[from] serverledge_core::NameError),
+    /// The runtime is unknown.
+    #[error(transparent)]
+    Runtime(#[from] serverledge_core::ParseRuntimeError),
+    /// The memory is out of range.
+    #[error("invalid memory limit: {0} MB; 1 to {max} are allowed", max = limits::MEMORY_MAX.get())]
+    Memory(i64),
+    /// Another member is out of range.
+    #[error("invalid {member}: {fault}")]
+    Member {
+        /// The member's name.
+        member: &'static str,
+        /// What is allowed.
+        fault: String,
+    },
+}
+
+impl SpecError {
+    /// The stable code of this fault in the API.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "invalid_name",
+            Self::Runtime(_) => "unknown_runtime",
+            Self::Memory(_) => "invalid_memory",
+            Self::Member { .. } => "invalid_member",
+        }
+    }
+}
+
+impl FunctionBody<'_> {
+    /// Checks the request; `inferred` is the runtime when the body names none.
+    ///
+    /// # Errors
+    /// [`SpecError`] for the first rule that is broken, in Serverledge's order: name, runtime, memory, the rest.
+    pub fn to_spec(&self, inferred: Runtime) -> Result<FunctionSpec, SpecError> {
+        let name = FunctionName::parse(&self.name)?;
+        let runtime = if self.runtime.is_empty() { inferred } else { self.runtime.parse()? };
+        Ok(FunctionSpec {
+            name,
+            runtime,
+            limits: self.limits()?,
+            handler: self.checked_handler()?,
+            env: self.checked_env()?,
+            flags: Flags { idempotent: self.idempotent, edge: self.edge },
+            signature: self.signature.as_ref().map(to_signature),
+        })
+    }
+
+    fn limits(&self) -> Result<FunctionLimits, SpecError> {
+        let memory = match self.memory_mb {
+            None => limits::MEMORY_DEFAULT,
+            Some(mb) => u64::try_from(mb)
+                .ok()
+                .filter(|mib| (1..=limits::MEMORY_MAX.get()).contains(mib))
+                .map(MemoryMib::new)
+                .ok_or(SpecError::Memory(mb))?,
+        };
+        let cpu = CpuMilli::from_cores(self.cpu_demand).ok_or_else(|| SpecError::Member {
+            member: "CPUDemand",
+            fault: format!("{} cores; 0 or more are allowed", self.cpu_demand),
+        })?;
+        let max_concurrency =
+            u16::try_from(self.max_concurrency.max(1)).map_err(|_| SpecError::Member {
+                member: "MaxConcurrency",
+                fault: format!("{}; at most {} are allowed", self.max_concurrency, u16::MAX),
+            })?;
+        let timeout = self.timeout.map(|seconds| checked_time("Timeout", seconds)).transpose()?;
+        let cpu_time = self.cpu_time.map(|seconds| checked_time("CPUTime", seconds)).transpose()?;
+        Ok(FunctionLimits { memory, cpu, timeout: timeout.unwrap_or(limits::TIMEOUT_DEFAULT), cpu_time, max_concurrency })
+    }
+
+    fn checked_handler(&self) -> Result<String, SpecError> {
+        let bad = self.handler.len() > limits::HANDLER_BYTES_MAX || self.handler.contains('\0');
+        if bad {
+            return Err(SpecError::Member {
+                member: "Handler",
+                fault: format!("at most {} bytes without NUL are allowed", limits::HANDLER_BYTES_MAX),
+            });
+        }
+        Ok(self.handler.clone().into_owned())
+    }
+
+    fn checked_env(&self) -> Result<BTreeMap<String, String>, SpecError> {
+        let fault = |fault: String| Err(SpecError::Member { member: "Env", fault });
+        if self.env.len() > limits::ENV_VARIABLES_MAX {
+            return fault(format!("at most {} variables are allowed", limits::ENV_VARIABLES_MAX));
+        }
+        if self.env.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > limits::ENV_BYTES_MAX {
+            return fault(format!("at most {} bytes are allowed", limits::ENV_BYTES_MAX));
+        }
+        if let Some(bad) = self.env.keys().find(|k| k.is_empty() || k.contains(['=', '\0']) || k.starts_with("SERVERLEDGE_")) {
+            return fault(format!("{bad:?} cannot be a variable's name"));
+        }
+        if let Some((bad, _)) = self.env.iter().find(|(_, v)| v.contains('\0')) {
+            return fault(format!("the value of {bad:?} contains NUL"));
+        }
+        Ok(self.env.clone())
+    }
+}
+
+fn checked_time(member: &'static str, seconds: f64) -> Result<Duration, SpecError> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| !time.is_zero() && *time <= limits::TIMEOUT_MAX)
+        .ok_or_else(|| SpecError::Member {
+            member,
+            fault: format!("{seconds} seconds; more than 0 and at most {} are allowed", limits::TIMEOUT_MAX.as_secs()),
+        })
+}
+
+fn to_signature(body: &SignatureBody) -> Signature {
+    let list = |list: &[ParameterBody]| {
+        list.iter().map(|p| Parameter { name: p.name.clone(), kind: p.r#type.clone() }).collect()
+    };
+    Signature { inputs: list(&body.inputs), outputs: list(&body.outputs) }
+}
+
+fn from_signature(signature: &Signature) -> SignatureBody {
+    let list = |list: &[Parameter]| {
+        list.iter().map(|p| ParameterBody { name: p.name.clone(), r#type: p.kind.clone() }).collect()
+    };
+    SignatureBody { inputs: list(&signature.inputs), outputs: list(&signature.outputs) }
+}
+
+/// The reply to `/create` and `/update`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct Created {
+    /// The function's name.
+    pub created: String,
+    /// The runtime that was said or found out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub runtime: String,
+    /// Digest of the version.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// The guest interface that was recognised.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub interface: String,
+    /// Remarks for the person who deploys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+/// The reply to `/delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct Deleted {
+    /// The function's name.
+    pub deleted: String,
+}
+
+/// Reads the name out of the body of `/delete`.
+///
+/// # Errors
+/// [`BodyError`] names what is malformed.
+pub fn parse_name(body: &[u8]) -> Result<String, BodyError> {
+    Ok(Members::parse(body)?.get("Name")?.unwrap_or_default())
+}
+
+/// What `GET /functions/{name}` answers: everything but the code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct FunctionInfo {
+    /// The function's name.
+    pub name: String,
+    /// Its runtime.
+    pub runtime: String,
+    /// Digest of its current version.
+    pub version: String,
+    /// Digest of its code.
+    pub code: String,
+    /// Entry point inside the code.
+    pub handler: String,
+    /// Memory in MiB.
+    #[serde(rename = "MemoryMB")]
+    pub memory_mb: u64,
+    /// Reserved cores.
+    #[serde(rename = "CPUDemand")]
+    pub cpu_demand: f64,
+    /// Concurrent calls in one sandbox.
+    pub max_concurrency: u16,
+    /// Wall-clock limit in seconds.
+    pub timeout: f64,
+    /// Processor time limit in seconds, if one was set.
+    #[serde(rename = "CPUTime", default, skip_serializing_if = "Option::is_none")]
+    pub cpu_time: Option<f64>,
+    /// Names of its environment variables; values are not shown.
+    pub env: Vec<String>,
+    /// Equal parameters give an equal result.
+    pub idempotent: bool,
+    /// The code may be downloaded and run by the caller.
+    pub edge: bool,
+    /// Declared inputs and outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<SignatureBody>,
+}
+
+impl From<&Function> for FunctionInfo {
+    fn from(function: &Function) -> Self {
+        let version = &function.version;
+        Self {
+            name: function.name.to_string(),
+            runtime: version.runtime.to_string(),
+            version: version.digest.to_string(),
+            code: Digest::to_string(&version.code),
+            handler: version.handler.clone(),
+            memory_mb: version.limits.memory.get(),
+            cpu_demand: version.limits.cpu.cores(),
+            max_concurrency: version.limits.max_concurrency,
+            timeout: version.limits.timeout.as_secs_f64(),
+            cpu_time: version.limits.cpu_time.map(|time| time.as_secs_f64()),
+            env: version.env.keys().cloned().collect(),
+            idempotent: function.flags.idempotent,
+            edge: function.flags.edge,
+            signature: function.signature.as_ref().map(from_signature),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: &str) {
+        let outcome = FunctionBody::parse(body.as_bytes())
+            .map_err(|e| e.to_string())
+            .and_then(|body| body.to_spec(Runtime::Wasm).map_err(|e| format!("{}: {e}", e.code())));
+        match outcome {
+            Ok(spec) => assert_eq!(expected, format!("{} {} {}", spec.name, spec.runtime, spec.limits.memory)),
+            Err(message) => assert_eq!(expected, message),
+        }
+    }
+
+    #[test]
+    fn requests_are_checked_in_serverledges_order() {
+        check(r#"{"Name":"f"}"#, "f wasm 128 MiB");
+        check(r#"{"name":"f","RUNTIME":"python310","memorymb":600}"#, "f python 600 MiB");
+        check(r#"{"Name":"a/b","Runtime":"x"}"#, "invalid_name: invalid name: the name contains '/'; letters, digits, '-', '_' and '.' are allowed");
+        check(r#"{"Name":"f","Runtime":"python38"}"#, "unknown_runtime: unknown runtime \"python38\"; known are wasm, python, nodejs, javascript, custom and their old names");
+        check(r#"{"Name":"f","MemoryMB":0}"#, "invalid_memory: invalid memory limit: 0 MB; 1 to 4096 are allowed");
+        check(r#"{"Name":"f","CPUDemand":-1}"#, "invalid_member: invalid CPUDemand: -1 cores; 0 or more are allowed");
+        check(r#"{"Name":"f","Timeout":1e9}"#, "invalid_member: invalid Timeout: 1000000000 seconds; more than 0 and at most 900 are allowed");
+        check(r#"{"Name":"f","Env":{"SERVERLEDGE_X":"1"}}"#, "invalid_member: invalid Env: \"SERVERLEDGE_X\" cannot be a variable's name");
+        check(r#"{"Name":5}"#, "member \"Name\": invalid type: integer `5`, expected a string at line 1 column 1");
+    }
+}

@@ -1,0 +1,16 @@
+//! Names of the HTTP headers that nodes and clients read.
+
+/// The id of a request: taken from the caller where it is well-formed, else made.
+pub const REQUEST_ID: &str = "x-request-id";
+/// Name of the node that answered.
+pub const NODE_NAME: &str = "serverledge-node-name";
+/// Memory of that node not reserved by running invocations, in MiB.
+pub const FREE_MEM: &str = "serverledge-free-mem";
+/// Cores of that node not reserved.
+pub const FREE_CPU: &str = "serverledge-free-cpu";
+/// Unix time of those figures, in seconds.
+pub const TIMESTAMP: &str = "serverledge-timestamp";
+/// Architecture of that node in Go's words (`amd64`, `arm64`).
+pub const NODE_ARCH: &str = "serverledge-node-arch";
+/// Echoed for Serverledge's load balancer.
+pub const MAB_REQUEST_ID: &str = "serverledge-mab-request-id";

@@ -1,0 +1,9 @@
+//! What goes over the wire and into the registry: serde types, apart from core's own, converted by hand.
+
+pub mod function;
+pub mod header;
+pub mod invoke;
+pub mod members;
+pub mod problem;
+pub mod records;
+pub mod status;
