@@ -1,0 +1,108 @@
+//! What can be seen from outside: a copy of the state in numbers.
+
+use serverledge_core::OverloadReason;
+
+use crate::arrival::{Demand, Rank};
+use crate::config::Capacity;
+
+/// The scheduler at one moment. Every arrival is in exactly one place:
+/// `started_at_once + started_after_wait + cancelled + rejected.total() + waiting.total() + unclaimed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What there is.
+    pub capacity: Capacity,
+    /// What nobody has leased.
+    pub free: Capacity,
+    /// What is held back for a big call that waited too long; nothing as a rule.
+    pub held_back: Demand,
+    /// Leases out, those granted and not yet taken included.
+    pub running: u32,
+    /// Granted tickets whose waiter has not come for the lease.
+    pub unclaimed: usize,
+    /// Who waits.
+    pub waiting: WaitingByClass,
+    /// Whether new calls are refused.
+    pub draining: bool,
+    /// What happened so far.
+    pub counters: Counters,
+}
+
+/// Waiting calls by class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WaitingByClass {
+    /// Class 0 and unknown ones.
+    pub low: usize,
+    /// Class 2.
+    pub availability: usize,
+    /// Class 1.
+    pub performance: usize,
+}
+
+/// Outcomes since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Calls that started without waiting.
+    pub started_at_once: u64,
+    /// Calls that waited and took their lease.
+    pub started_after_wait: u64,
+    /// Calls whose caller left before they started.
+    pub cancelled: u64,
+    /// Leases that came back.
+    pub released: u64,
+    /// Calls turned away.
+    pub rejected: RejectionCounts,
+}
+
+/// Calls turned away, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RejectionCounts {
+    /// The queue was full, or a higher class took the place.
+    pub queue_full: u64,
+    /// The longest wait passed.
+    pub waited_too_long: u64,
+    /// The deadline passed.
+    pub deadline: u64,
+    /// The node was draining.
+    pub draining: u64,
+    /// The whole node is too small.
+    pub never_fits: u64,
+}
+
+// === impl WaitingByClass ===
+
+impl WaitingByClass {
+    /// All of them.
+    #[must_use]
+    pub const fn total(self) -> usize {
+        self.low + self.availability + self.performance
+    }
+
+    pub(crate) const fn of(&mut self, rank: Rank) -> &mut usize {
+        match rank {
+            Rank::Low => &mut self.low,
+            Rank::Availability => &mut self.availability,
+            Rank::Performance => &mut self.performance,
+        }
+    }
+}
+
+// === impl RejectionCounts ===
+
+impl RejectionCounts {
+    /// All of them.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.queue_full + self.waited_too_long + self.deadline + self.draining + self.never_fits
+    }
+
+    pub(crate) const fn count(&mut self, reason: OverloadReason) {
+        let counter = match reason {
+            OverloadReason::QueueFull => &mut self.queue_full,
+            OverloadReason::WaitedTooLong => &mut self.waited_too_long,
+            OverloadReason::Deadline => &mut self.deadline,
+            OverloadReason::Draining => &mut self.draining,
+            OverloadReason::NeverFits => &mut self.never_fits,
+        };
+        *counter += 1;
+    }
+}

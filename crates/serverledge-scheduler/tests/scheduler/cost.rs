@@ -1,0 +1,84 @@
+//! What operations cost. Measured, not asserted: a loaded machine is no failure.
+//!
+//! `cargo test --release -p serverledge-scheduler --test scheduler -- --ignored --nocapture cost`
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use serverledge_scheduler::{Admission, Arrival, Config, Lease, Scheduler};
+
+use crate::epoch;
+use crate::model::{capacity, demand};
+
+const ROUNDS: u32 = 2_000_000;
+
+#[test]
+#[ignore = "a measurement; run it in release"]
+fn cost() {
+    report("admit + release, nobody waits", uncontended());
+    for functions in [1, 10, 100] {
+        let name = format!("release + resume + admit, 1000 wait, {functions} different demands");
+        report(&name, contended(functions));
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the report")]
+fn report(name: &str, each: Duration) {
+    eprintln!("{name}: {} ns", each.as_nanos());
+}
+
+/// The best of several runs, for each round.
+fn time(rounds: u32, mut run: impl FnMut(Instant)) -> Duration {
+    let runs = (0..5).map(|_| {
+        let start = epoch();
+        (0..rounds).for_each(|round| run(start + Duration::from_micros(round.into())));
+        start.elapsed() / rounds
+    });
+    runs.min().unwrap_or_default()
+}
+
+fn arrival(memory: u64) -> Arrival {
+    Arrival { demand: demand(memory, 100, 1), ..Arrival::default() }
+}
+
+fn uncontended() -> Duration {
+    let mut scheduler = Scheduler::new(Config::new(capacity(16_384, 8_000, 1_000)), epoch());
+    let mut decided = Vec::new();
+    time(ROUNDS, |now| {
+        let admission = scheduler.admit(black_box(now), black_box(arrival(128)), &mut decided);
+        if let Admission::Run(lease) = black_box(admission) {
+            scheduler.release(now, lease, &mut decided);
+        }
+    })
+}
+
+/// A full node with a full queue: one call ends, the next starts, a new one waits.
+fn contended(functions: u64) -> Duration {
+    let start = epoch();
+    let mut scheduler = Scheduler::new(Config::new(capacity(16_384, 8_000, 1)), start);
+    let (mut tickets, mut decided) = (BTreeMap::new(), Vec::new());
+    let mut memory = (1..=functions).cycle();
+    let mut wait = |scheduler: &mut Scheduler, tickets: &mut BTreeMap<_, _>, now| match scheduler.admit(
+        now,
+        arrival(memory.next().unwrap_or(1)),
+        &mut Vec::new(),
+    ) {
+        Admission::Wait(ticket) => tickets.insert(ticket.id(), ticket),
+        other => panic!("the queue has room and the node none, but {other:?}"),
+    };
+    let mut running = run(scheduler.admit(start, arrival(1), &mut decided));
+    for _ in 0..1_000 {
+        wait(&mut scheduler, &mut tickets, start);
+    }
+    time(ROUNDS / 20, |now| {
+        scheduler.release(now, running.take().expect("one always runs"), &mut decided);
+        let ticket = decided.pop().and_then(|news| tickets.remove(&news.ticket)).expect("one starts");
+        running = run(scheduler.resume(now, ticket, &mut decided));
+        wait(&mut scheduler, &mut tickets, now);
+    })
+}
+
+fn run(admission: Admission) -> Option<Lease> {
+    if let Admission::Run(lease) = admission { Some(lease) } else { None }
+}

@@ -1,0 +1,13 @@
+//! What holds for every sequence of operations (`laws`), and what one operation costs (`cost`).
+
+mod cost;
+mod laws;
+mod model;
+
+use std::time::Instant;
+
+/// A moment to count from.
+#[expect(clippy::disallowed_methods, reason = "an instant cannot be made otherwise, and no runtime is known here")]
+fn epoch() -> Instant {
+    Instant::now()
+}
