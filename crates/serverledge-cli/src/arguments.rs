@@ -1,0 +1,401 @@
+//! The command line as clap sees it, after [`crate::normalise`] has brought all spellings to one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use serverledge_client::QosClass;
+
+use crate::exit;
+use crate::failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  serverledge-cli create --function hello --src hello.wasm
+  serverledge-cli invoke hello --param a:2 --param 'b:[1,2]'
+  serverledge-cli invoke hello --params-file params.json --async
+  serverledge-cli poll REQUEST_ID --wait
+  serverledge-cli status --host 10.0.0.7 --port 1323
+  serverledge-cli -cmd invoke -function hello -param \"a:2\" -qosclass async
+
+Long options take one dash or two, a value after a space or '=', '-' or '_' between words.
+Options and command come in any order.
+
+The node is --host and --port, else SERVERLEDGE_HOST and SERVERLEDGE_PORT, else api.port in
+serverledge-conf.{toml,yaml,yml,json} of the working directory, $HOME or /etc/serverledge,
+else 127.0.0.1:1323.
+";
+
+/// Command line client of a Serverledge node.
+#[derive(Debug, Parser)]
+#[command(name = "serverledge-cli", version, args_override_self = true, max_term_width = 120)]
+#[command(after_help = format!("{EXAMPLES}\n{}", exit::HELP))]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Default, Args)]
+pub(crate) struct GlobalArgs {
+    /// Host of the node: a name or an address [env: SERVERLEDGE_HOST] [default: 127.0.0.1]
+    #[arg(long, short = 'H', global = true, value_name = "HOST", help_heading = "Global options")]
+    pub(crate) host: Option<String>,
+    /// Port of the node [env: SERVERLEDGE_PORT] [default: api.port of the configuration, else 1323]
+    #[arg(long, short = 'P', global = true, value_name = "PORT", help_heading = "Global options")]
+    pub(crate) port: Option<u16>,
+    /// Print the node's answer as JSON even on a terminal, and its refusals as JSON on stderr
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// Say which node is asked and where its address came from
+    #[arg(long, short = 'v', global = true, help_heading = "Global options")]
+    pub(crate) verbose: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Deploy a function from a .wasm or .wat file
+    #[command(after_help = "Examples:\n  serverledge-cli create -f hello --src hello.wasm\n  serverledge-cli create \
+        hello.wat --memory 64 --timeout 5 --env LEVEL=debug\n  serverledge-cli create -f hello --src hello.wasm --update")]
+    Create(CreateArgs),
+    /// Deploy a function, replacing one of the same name (create --update)
+    Update(CreateArgs),
+    /// Run a function and show its result
+    #[command(after_help = "Examples:\n  serverledge-cli invoke hello -p a:2 -p name:World\n  serverledge-cli invoke \
+        hello -p 'list:[1,2,3],deep:{\"k\":\"v\"}'\n  serverledge-cli invoke hello --param-string id:007\n  echo \
+        '{\"a\":2}' | serverledge-cli invoke hello -j -\n  serverledge-cli invoke hello --qosclass async\n\nA parameter's \
+        value that is JSON (number, true, false, null, array, object, quoted string) is sent as such; any other is a string.")]
+    Invoke(InvokeArgs),
+    /// Show the result of an asynchronous invocation
+    Poll(PollArgs),
+    /// Make a function ready ahead of calls
+    Prewarm(PrewarmArgs),
+    /// Delete a function
+    Delete(DeleteArgs),
+    /// List the deployed functions
+    List,
+    /// Show the node's state
+    Status,
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:\n  serverledge-cli completions bash > \
+        ~/.local/share/bash-completion/completions/serverledge-cli\n  serverledge-cli completions fish > \
+        ~/.config/fish/completions/serverledge-cli.fish")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// A function, named by option or by position.
+#[derive(Debug, Args)]
+pub(crate) struct FunctionArgs {
+    /// Name of the function
+    #[arg(long = "function", short = 'f', alias = "name", value_name = "FUNCTION")]
+    function: Option<String>,
+    /// Name of the function, instead of --function
+    #[arg(value_name = "FUNCTION", conflicts_with = "function")]
+    name: Option<String>,
+}
+
+impl FunctionArgs {
+    /// The name that was given.
+    pub(crate) fn name(&self) -> Result<&str, Failure> {
+        let given = self.function.as_deref().or(self.name.as_deref());
+        given.ok_or_else(|| Failure::usage("no function is named").hint("name one with --function"))
+    }
+}
+
+/// Options of `create` and `update`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Name of the function [default: the file's name without its extension]
+    #[arg(long, short = 'f', alias = "name", value_name = "NAME")]
+    pub(crate) function: Option<String>,
+    /// File with the code: .wasm, .wat, or a .tar that holds one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) src: Option<PathBuf>,
+    /// File with the code, instead of --src
+    #[arg(value_name = "FILE", conflicts_with = "src")]
+    pub(crate) file: Option<PathBuf>,
+    /// Runtime [default: found out from the code]
+    #[arg(long, value_name = "RUNTIME")]
+    pub(crate) runtime: Option<String>,
+    /// Entry point inside the code [default: the runtime's own]
+    #[arg(long, value_name = "HANDLER", default_value = "", hide_default_value = true)]
+    pub(crate) handler: String,
+    /// Memory in MiB [default: 128]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<i64>,
+    /// Reserved cores; 0 reserves none
+    #[arg(long, value_name = "CORES", default_value_t = 0.0)]
+    pub(crate) cpu: f64,
+    /// Concurrent calls in one sandbox, where the runtime can
+    #[arg(long, short = 'C', value_name = "CALLS", default_value_t = 1)]
+    pub(crate) max_concurrency: i64,
+    /// Wall-clock limit of one invocation [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<f64>,
+    /// Processor time limit of one invocation [default: the wall-clock limit]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) cpu_time: Option<f64>,
+    /// An environment variable of the function; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// Equal parameters give an equal result: the node may remember results
+    #[arg(long)]
+    pub(crate) idempotent: bool,
+    /// Callers may download the code and run it themselves
+    #[arg(long)]
+    pub(crate) edge: bool,
+    /// Image of a custom function
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) custom_image: Option<String>,
+    /// A declared input; repeatable
+    #[arg(long, short = 'i', value_name = "NAME:TYPE", value_delimiter = ',')]
+    pub(crate) input: Vec<String>,
+    /// A declared output; repeatable
+    #[arg(long, short = 'o', value_name = "NAME:TYPE", value_delimiter = ',')]
+    pub(crate) output: Vec<String>,
+    /// Replace a function of the same name
+    #[arg(long, short = 'u')]
+    pub(crate) update: bool,
+}
+
+/// Options of `invoke`.
+#[derive(Debug, Args)]
+pub(crate) struct InvokeArgs {
+    #[command(flatten)]
+    pub(crate) function: FunctionArgs,
+    /// A parameter, or several separated by commas; repeatable
+    #[arg(long, short = 'p', value_name = "NAME:VALUE")]
+    pub(crate) param: Vec<String>,
+    /// A parameter whose value is a string whatever it looks like; repeatable
+    #[arg(long, value_name = "NAME:VALUE")]
+    pub(crate) param_string: Vec<String>,
+    /// File with the parameters as JSON; - is stdin
+    #[arg(long, short = 'j', value_name = "FILE", conflicts_with_all = ["param", "param_string"])]
+    pub(crate) params_file: Option<PathBuf>,
+    /// Return at once with an id for `poll`
+    #[arg(long, short = 'a')]
+    pub(crate) r#async: bool,
+    /// Fetch the function's log as well
+    #[arg(long, short = 'o')]
+    pub(crate) return_output: bool,
+    /// Class of service: low, performance, availability or a number; async is --async
+    #[arg(long, short = 'c', aliases = ["qosclass", "qos-class"], value_name = "CLASS", value_parser = parse_class, default_value = "low")]
+    pub(crate) class: ClassArg,
+    /// Longest acceptable response time; negative means any
+    #[arg(long, aliases = ["qosrespt", "qos-respt"], value_name = "SECONDS", default_value_t = -1.0, hide_default_value = true)]
+    pub(crate) resptime: f64,
+    /// How long to wait for the result
+    #[arg(long, value_name = "SECONDS", value_parser = parse_span)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What `--class` can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClassArg {
+    /// A class of service.
+    Class(QosClass),
+    /// The oldest spelling of `--async`.
+    Async,
+}
+
+fn parse_class(text: &str) -> Result<ClassArg, String> {
+    let class = match text.to_ascii_lowercase().replace('_', "-").as_str() {
+        "async" => return Ok(ClassArg::Async),
+        "low" => QosClass::LOW,
+        "performance" | "high-performance" => QosClass::PERFORMANCE,
+        "availability" | "high-availability" => QosClass::AVAILABILITY,
+        number => {
+            QosClass(number.parse().map_err(|_| "low, performance, availability, async or a number are allowed")?)
+        }
+    };
+    Ok(ClassArg::Class(class))
+}
+
+fn parse_span(text: &str) -> Result<Duration, String> {
+    let span = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    span.filter(|span| !span.is_zero()).ok_or_else(|| "a number of seconds above 0 is needed".to_owned())
+}
+
+/// Options of `poll`.
+#[derive(Debug, Args)]
+pub(crate) struct PollArgs {
+    /// Id of the request
+    #[arg(long = "request", value_name = "ID")]
+    request: Option<String>,
+    /// Id of the request, instead of --request
+    #[arg(value_name = "ID", conflicts_with = "request")]
+    id: Option<String>,
+    /// Wait until it has ended
+    #[arg(long, short = 'w')]
+    pub(crate) wait: bool,
+    /// With --wait: how long to wait
+    #[arg(long, value_name = "SECONDS", value_parser = parse_span, requires = "wait")]
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl PollArgs {
+    /// The id that was given.
+    pub(crate) fn id(&self) -> Result<&str, Failure> {
+        let given = self.request.as_deref().or(self.id.as_deref());
+        given.ok_or_else(|| {
+            Failure::usage("no request is named").hint("`invoke --async` prints the id; pass it to poll")
+        })
+    }
+}
+
+/// Options of `prewarm`.
+#[derive(Debug, Args)]
+pub(crate) struct PrewarmArgs {
+    #[command(flatten)]
+    pub(crate) function: FunctionArgs,
+    /// How many sandboxes
+    #[arg(long, short = 'c', value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) count: u32,
+    /// Pull the image again first (containers only)
+    #[arg(long)]
+    pub(crate) force_pull: bool,
+}
+
+/// Options of `delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    pub(crate) function: FunctionArgs,
+}
+
+impl Command {
+    /// The longest time that one request may take, where the command line says so.
+    pub(crate) const fn client_timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Invoke(args) => args.timeout,
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    /// Parses a line as typed and shows what clap made of it, or the first line of its complaint.
+    fn check(line: &str, expected: &Expect) {
+        let words = line.split_whitespace().map(|word| std::ffi::OsString::from(word.replace('~', " ")));
+        let shown = match crate::parse(words) {
+            Ok(cli) => summary(&cli),
+            Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),
+        };
+        expected.assert_eq(&shown);
+    }
+
+    fn summary(cli: &Cli) -> String {
+        let node = format!("{}:{}", cli.global.host.as_deref().unwrap_or("-"), cli.global.port.unwrap_or(0));
+        let command = match &cli.command {
+            Command::Create(args) | Command::Update(args) => format!(
+                "create {:?} {:?} {:?} {:?} {:?} C={} u={}",
+                args.function, args.src, args.memory, args.runtime, args.handler, args.max_concurrency, args.update
+            ),
+            Command::Invoke(args) => format!(
+                "invoke {:?} {:?} {:?} a={} o={} {:?} {}",
+                args.function.name().ok(),
+                args.param,
+                args.params_file,
+                args.r#async,
+                args.return_output,
+                args.class,
+                args.resptime
+            ),
+            Command::Poll(args) => format!("poll {:?} wait={}", args.id().ok(), args.wait),
+            Command::Prewarm(args) => format!("prewarm {:?} {}", args.function.name().ok(), args.count),
+            other => format!("{other:?}"),
+        };
+        format!("{node} {command}")
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn oldest_form_works() {
+        check(
+            "-host h -port 1 -cmd create -function func -memory 600 -src examples/hello.py -runtime python310 -handler hello.handler",
+            &expect![[
+                r#"h:1 create Some("func") Some("examples/hello.py") Some(600) Some("python310") "hello.handler" C=1 u=false"#
+            ]],
+        );
+        check(
+            "-host h -port 1 -cmd invoke -function func -param a:2 -param b:3 -qosclass async",
+            &expect![[r#"h:1 invoke Some("func") ["a:2", "b:3"] None a=false o=false Async -1"#]],
+        );
+        check(
+            "invoke -function func -param a:-1 -qosclass performance -qosrespt 2.5",
+            &expect![[r#"-:0 invoke Some("func") ["a:-1"] None a=false o=false Class(QosClass(1)) 2.5"#]],
+        );
+        check("status -host h -port 2", &expect!["h:2 Status"]);
+        check("-port=2 -host=h -cmd=status", &expect!["h:2 Status"]);
+        check(
+            "-function func -cmd delete",
+            &expect![[r#"-:0 Delete(DeleteArgs { function: FunctionArgs { function: Some("func"), name: None } })"#]],
+        );
+    }
+
+    #[test]
+    fn go_form_works() {
+        check(
+            "-H h -P 3 create -u -f f --src f.wasm --max_concurrency 4 --memory=64",
+            &expect![[r#"h:3 create Some("f") Some("f.wasm") Some(64) None "" C=4 u=true"#]],
+        );
+        check(
+            "invoke -f f -j - -ao -c 2 --resptime -1 -v",
+            &expect![[r#"-:0 invoke Some("f") [] Some("-") a=true o=true Class(QosClass(2)) -1"#]],
+        );
+        check("prewarm -f f -c 3 --force_pull", &expect![[r#"-:0 prewarm Some("f") 3"#]]);
+        check("poll --request f-1", &expect![[r#"-:0 poll Some("f-1") wait=false"#]]);
+        check("poll f-1 -wait", &expect![[r#"-:0 poll Some("f-1") wait=true"#]]);
+        check(
+            "invoke f -p=a:2 -pb:3 --param -x:4 --",
+            &expect![[r#"-:0 invoke Some("f") ["a:2", "b:3", "-x:4"] None a=false o=false Class(QosClass(0)) -1"#]],
+        );
+        check(
+            "invoke f --async=true --return_output=false -f=f",
+            &expect!["error: the argument '[FUNCTION]' cannot be used with '--function <FUNCTION>'"],
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        check("invoke -f", &expect!["error: a value is required for '--function <FUNCTION>' but none was supplied"]);
+        check(
+            "invoke -function -param a:1",
+            &expect!["error: a value is required for '--function <FUNCTION>' but none was supplied"],
+        );
+        check("-cmd fly", &expect!["error: unrecognized subcommand 'fly'"]);
+        check(
+            "invoke f -p a:1 -j x",
+            &expect!["error: the argument '--param <NAME:VALUE>' cannot be used with '--params-file <FILE>'"],
+        );
+        check(
+            "list --port 99999",
+            &expect!["error: invalid value '99999' for '--port <PORT>': 99999 is not in 0..=65535"],
+        );
+        check(
+            "invoke f --class best",
+            &expect![
+                "error: invalid value 'best' for '--class <CLASS>': low, performance, availability, async or a number are allowed"
+            ],
+        );
+        check("prewarm f -c 0", &expect!["error: invalid value '0' for '--count <COUNT>': 0 is not in 1..=4294967295"]);
+        check("create --sorce x", &expect!["error: unexpected argument '--sorce' found"]);
+    }
+}

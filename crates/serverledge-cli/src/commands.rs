@@ -1,0 +1,86 @@
+//! The commands: each asks the node through the client and shows what comes back.
+
+mod create;
+mod invoke;
+mod list;
+mod poll;
+mod status;
+
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+use serde::Serialize;
+use serverledge_client::{Client, ClientConfig, Endpoint, FunctionName};
+
+use crate::arguments::{Cli, Command, DeleteArgs, PrewarmArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::{json, output, progress};
+
+/// What every command works with.
+#[derive(Debug)]
+pub(crate) struct Session {
+    client: Client,
+    for_people: bool,
+}
+
+impl Session {
+    /// Sets the client up; connects to nothing yet.
+    pub(crate) fn new(endpoint: Endpoint, json: bool, timeout: Option<Duration>) -> Result<Self, Failure> {
+        let config = ClientConfig { timeout, ..ClientConfig::default() };
+        let client = Client::new(endpoint, &config).map_err(|error| Failure::of_call("set up the client", error))?;
+        Ok(Self { client, for_people: !json && output::is_terminal() })
+    }
+
+    /// Shows an answer: as its JSON, or on a terminal as the text that suits people.
+    fn show<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        output::result(&if self.for_people { text(answer) } else { json::tabbed(answer) })
+    }
+}
+
+/// Runs one command to its end.
+pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Create(args) => create::create(session, &args, args.update).await,
+        Command::Update(args) => create::create(session, &args, true).await,
+        Command::Invoke(args) => invoke::invoke(session, &args).await,
+        Command::Poll(args) => poll::poll(session, &args).await,
+        Command::Prewarm(args) => prewarm(session, &args).await,
+        Command::Delete(args) => delete(session, &args).await,
+        Command::List => list::list(session).await,
+        Command::Status => status::status(session).await,
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+async fn delete(session: &Session, args: &DeleteArgs) -> Result<Exit, Failure> {
+    let name = function_name(args.function.name()?)?;
+    let deleted = progress::during(&format!("deleting {name}"), session.client.delete(&name))
+        .await
+        .map_err(|error| Failure::of_call(&format!("delete {name:?}"), error))?;
+    session.show(&deleted, |deleted| format!("deleted {}", deleted.deleted))?;
+    Ok(Exit::Ok)
+}
+
+async fn prewarm(session: &Session, args: &PrewarmArgs) -> Result<Exit, Failure> {
+    let name = function_name(args.function.name()?)?;
+    let call = session.client.prewarm(&name, args.count, args.force_pull);
+    let ready = progress::during(&format!("prewarming {name}"), call)
+        .await
+        .map_err(|error| Failure::of_call(&format!("prewarm {name:?}"), error))?;
+    session.show(&ready, |ready| format!("{} of {} ready", ready.prewarmed, args.count))?;
+    Ok(Exit::Ok)
+}
+
+/// Prints a completion script.
+pub(crate) fn completions(shell: Shell) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "serverledge-cli", &mut script);
+    output::result(String::from_utf8_lossy(&script).trim_end())?;
+    Ok(Exit::Ok)
+}
+
+fn function_name(text: &str) -> Result<FunctionName, Failure> {
+    FunctionName::parse(text).map_err(|error| Failure::usage(format!("{text:?} is no function name: {error}")))
+}

@@ -1,0 +1,132 @@
+//! `invoke`: run a function, or hand an asynchronous invocation over.
+
+use std::time::Duration;
+
+use serverledge_client::{Invocation, InvocationResult, QosClass};
+
+use super::{Session, function_name};
+use crate::arguments::{ClassArg, InvokeArgs};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::{json, output, params, progress, text};
+
+/// Runs the command.
+pub(super) async fn invoke(session: &Session, args: &InvokeArgs) -> Result<Exit, Failure> {
+    let name = function_name(args.function.name()?)?;
+    let call = invocation(args)?;
+    let failed = |error| Failure::of_call(&format!("invoke {name:?}"), error);
+    if args.r#async || args.class == ClassArg::Async {
+        let call = session.client.invoke_async(&name, &call);
+        let accepted = progress::during(&format!("handing over a call of {name}"), call).await.map_err(failed)?;
+        session.show(&accepted, |accepted| {
+            let id = text::one_line(&accepted.req_id);
+            format!("accepted as {id}\n{}", output::dim(&format!("result: serverledge-cli poll {id} --wait")))
+        })?;
+        return Ok(Exit::Ok);
+    }
+    let call = session.client.invoke(&name, &call);
+    let result = progress::during(&format!("waiting for {name}"), call).await.map_err(failed)?;
+    show_result(session, &result)
+}
+
+/// Shows a finished invocation; one that failed leads to its own exit code.
+pub(super) fn show_result(session: &Session, result: &InvocationResult) -> Result<Exit, Failure> {
+    session.show(result, |result| {
+        let lines = [value(result), output::dim(&summary(result))];
+        lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    })?;
+    if session.for_people && !result.output.trim().is_empty() {
+        output::warn(&format!("log:\n{}", text::printable(result.output.trim_end())));
+    }
+    if result.success {
+        return Ok(Exit::Ok);
+    }
+    Err(Failure::new(Exit::Function, "the function failed"))
+}
+
+fn invocation(args: &InvokeArgs) -> Result<Invocation, Failure> {
+    let params = match &args.params_file {
+        Some(file) => params::from_file(file),
+        None => params::from_arguments(&args.param, &args.param_string),
+    };
+    let params = params.map_err(|error| {
+        Failure::usage(error.to_string()).hint("`--param-string name:value` sends any text; `--params-file` any JSON")
+    })?;
+    Ok(Invocation {
+        params,
+        class: match args.class {
+            ClassArg::Class(class) => class,
+            ClassArg::Async => QosClass::LOW,
+        },
+        max_response_time: response_time(args.resptime)?,
+        may_offload: true,
+        return_output: args.return_output,
+    })
+}
+
+/// Serverledge's -1 means any time; so does 0.
+fn response_time(seconds: f64) -> Result<Option<Duration>, Failure> {
+    if seconds <= 0.0 {
+        return Ok(None);
+    }
+    let span = Duration::try_from_secs_f64(seconds);
+    span.map(Some).map_err(|_| Failure::usage(format!("{seconds} is no response time in seconds")))
+}
+
+/// The result as readable JSON, or as the text it is.
+fn value(result: &InvocationResult) -> String {
+    json::pretty(&result.result).unwrap_or_else(|| text::printable(&result.result))
+}
+
+fn summary(result: &InvocationResult) -> String {
+    let start = if result.is_warm_start { "warm" } else { "cold" };
+    let mut parts = vec![text::seconds(result.response_time), start.to_owned()];
+    parts.push(format!("ran {}", text::seconds(result.duration)));
+    if result.queueing_time > 0.0 {
+        parts.push(format!("queued {}", text::seconds(result.queueing_time)));
+    }
+    let node = match (result.execution_node.as_ref(), result.execution_area.as_ref()) {
+        ("", _) => String::new(),
+        (node, "") => format!("node {node}"),
+        (node, area) => format!("node {node} in {area}"),
+    };
+    if !node.is_empty() {
+        parts.push(text::one_line(&node));
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(value: &str) -> InvocationResult {
+        InvocationResult {
+            success: true,
+            result: value.to_owned().into(),
+            response_time: 0.0125,
+            is_warm_start: true,
+            init_time: 0.0,
+            queueing_time: 0.0,
+            offload_latency: 0.0,
+            duration: 0.000_25,
+            output: "".into(),
+            execution_area: "ROME".into(),
+            execution_node: "n1\u{1b}".into(),
+        }
+    }
+
+    #[test]
+    fn results_are_readable_and_tame() {
+        assert_eq!(value(&result("{\"a\":1}")), "{\n  \"a\": 1\n}");
+        assert_eq!(value(&result("plain\u{1b}[2J")), "plain\\u{1b}[2J");
+        assert_eq!(summary(&result("1")), "12.5 ms, warm, ran 250 µs, node n1\\u{1b} in ROME");
+    }
+
+    #[test]
+    fn response_times_are_positive_or_any() {
+        assert_eq!(response_time(-1.0).unwrap(), None);
+        assert_eq!(response_time(0.5).unwrap(), Some(Duration::from_millis(500)));
+        assert!(response_time(f64::NAN).is_err() && response_time(f64::INFINITY).is_err());
+    }
+}

@@ -1,0 +1,242 @@
+//! What the program says when it fails: the thing, the cause, the way out.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serverledge_client::ClientError;
+use serverledge_wire::problem::Problem;
+
+use crate::exit::Exit;
+use crate::{json, text};
+
+/// A failure with everything that is to be shown of it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: String,
+    sections: Vec<(&'static str, String)>,
+    hint: Option<String>,
+    problem: Option<Box<Problem>>,
+}
+
+impl Failure {
+    /// A failure without more to say than its message.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), sections: Vec::new(), hint: None, problem: None }
+    }
+
+    /// A fault of the command line.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Adds the way out.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a longer text under a title, unless it is empty.
+    pub(crate) fn section(mut self, title: &'static str, text: &str) -> Self {
+        if !text.trim().is_empty() {
+            self.sections.push((title, text.to_owned()));
+        }
+        self
+    }
+
+    /// The exit code that it leads to.
+    pub(crate) const fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What goes to stderr; with `json`, a node's problem document as it is.
+    pub(crate) fn render(&self, json: bool) -> String {
+        if let Some(problem) = self.problem.as_deref().filter(|_| json) {
+            return json::tabbed(problem);
+        }
+        let mut shown = format!("error: {}", text::one_line(&self.message));
+        for (title, section) in &self.sections {
+            let _ = write!(shown, "\n{title}:");
+            for line in section.trim_end().lines() {
+                let _ = write!(shown, "\n  {}", text::one_line(line));
+            }
+        }
+        if let Some(hint) = &self.hint {
+            let _ = write!(shown, "\nhint: {hint}");
+        }
+        shown
+    }
+
+    /// The failure of a call to the node; `action` follows "failed to".
+    pub(crate) fn of_call(action: &str, error: ClientError) -> Self {
+        let is_failure = error.is_function_failure();
+        let is_overload = error.is_overload();
+        match error {
+            ClientError::Problem { problem, .. } if is_failure => Self::of_function(action, problem),
+            ClientError::Problem { status, problem, retry_after } => {
+                let exit = if is_overload { Exit::Overload } else { Exit::Request };
+                let hint = problem_hint(status, &problem, is_overload, retry_after);
+                let message = format!("failed to {action}: {}", problem_words(status, &problem));
+                Self { hint, problem: Some(problem), ..Self::new(exit, message) }
+            }
+            other => Self::of_transport(action, &other),
+        }
+    }
+
+    fn of_function(action: &str, problem: Box<Problem>) -> Self {
+        let message = format!("failed to {action}: the function failed: {} ({})", problem.detail, problem.code);
+        let failure =
+            Self::new(Exit::Function, message).section("stack", &problem.stack).section("log", &problem.output);
+        Self { problem: Some(problem), ..failure }
+    }
+
+    fn of_transport(action: &str, error: &ClientError) -> Self {
+        let (cause, hint) = match error {
+            ClientError::Unreachable { url, source } => (
+                format!("the node is unreachable at {url}: {}", root_cause(source.as_ref())),
+                "start one with `serverledge`, or name another with --host and --port",
+            ),
+            ClientError::Interrupted { url, source } => (
+                format!("the connection broke before {url} had answered: {}", root_cause(source.as_ref())),
+                "the request may have taken effect: look before you send it again",
+            ),
+            ClientError::Timeout { url, after } => (
+                format!("{url} did not answer within {} s", after.as_secs_f64()),
+                "the request may still take effect; --timeout waits longer, `invoke --async` does not wait",
+            ),
+            ClientError::Answer { .. } => {
+                (format!("failed to {error}"), "does a Serverledge node listen there? --host and --port name another")
+            }
+            other => {
+                return Self::new(Exit::Request, format!("failed to {action}: {other}"));
+            }
+        };
+        Self::new(Exit::Request, format!("failed to {action}: {cause}")).hint(hint)
+    }
+}
+
+fn problem_words(status: u16, problem: &Problem) -> String {
+    let words = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
+    format!("{words} ({status})")
+}
+
+fn problem_hint(status: u16, problem: &Problem, is_overload: bool, retry_after: Option<Duration>) -> Option<String> {
+    let words = || format!("{} {}", problem.code, problem.detail).to_ascii_lowercase();
+    match (status, retry_after) {
+        (_, Some(delay)) if is_overload => Some(format!("the node is busy: try again in {} s", delay.as_secs())),
+        _ if is_overload => Some("the node is busy: try again later".to_owned()),
+        (404, _) if words().contains("function") => Some("`serverledge-cli list` shows what is deployed".to_owned()),
+        (409, _) => Some("`--update` replaces a function of the same name".to_owned()),
+        (421, _) => Some("name the node as its configuration does (`api.ip`, `api.hosts`)".to_owned()),
+        _ => None,
+    }
+}
+
+/// The last cause in the chain, in the operating system's words without its number.
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    match cause.downcast_ref::<std::io::Error>() {
+        Some(io) if io.raw_os_error().is_some() => io.kind().to_string(),
+        _ => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(error: ClientError, exit: Exit, expected: &Expect) {
+        let failure = Failure::of_call("invoke \"f\"", error);
+        assert_eq!(failure.exit(), exit);
+        expected.assert_eq(&failure.render(false));
+    }
+
+    fn problem(status: u16, code: &str, detail: &str, retry_after: Option<u64>) -> ClientError {
+        let problem = Problem {
+            status,
+            code: code.to_owned(),
+            detail: detail.to_owned(),
+            title: "Title".to_owned(),
+            ..Problem::default()
+        };
+        ClientError::Problem { status, problem: Box::new(problem), retry_after: retry_after.map(Duration::from_secs) }
+    }
+
+    #[test]
+    fn refusals_say_the_way_out() {
+        check(
+            problem(404, "", "Function unknown", None),
+            Exit::Request,
+            &expect![[r#"
+                error: failed to invoke "f": Function unknown (404)
+                hint: `serverledge-cli list` shows what is deployed"#]],
+        );
+        check(
+            problem(429, "", "", Some(2)),
+            Exit::Overload,
+            &expect![[r#"
+                error: failed to invoke "f": Title (429)
+                hint: the node is busy: try again in 2 s"#]],
+        );
+        check(
+            problem(503, "exceeds_node", "too large", None),
+            Exit::Request,
+            &expect![[r#"error: failed to invoke "f": too large (503)"#]],
+        );
+    }
+
+    #[test]
+    fn failed_functions_show_stack_and_log_without_their_control_characters() {
+        let ClientError::Problem { status, mut problem, retry_after } =
+            problem(500, "function_error", "no\u{1b}[2J", None)
+        else {
+            unreachable!()
+        };
+        problem.stack = "at a\nat b\n".to_owned();
+        problem.output = "line\u{7}".to_owned();
+        check(
+            ClientError::Problem { status, problem, retry_after },
+            Exit::Function,
+            &expect![[r#"
+                error: failed to invoke "f": the function failed: no\u{1b}[2J (function_error)
+                stack:
+                  at a
+                  at b
+                log:
+                  line\u{7}"#]],
+        );
+    }
+
+    #[test]
+    fn unreachable_nodes_are_named_with_the_cause() {
+        let refused = std::io::Error::from_raw_os_error(111);
+        let url = "http://127.0.0.1:1323".to_owned();
+        check(
+            ClientError::Unreachable { url, source: Box::new(refused) },
+            Exit::Request,
+            &expect![[r#"
+                error: failed to invoke "f": the node is unreachable at http://127.0.0.1:1323: connection refused
+                hint: start one with `serverledge`, or name another with --host and --port"#]],
+        );
+    }
+
+    #[test]
+    fn problems_stay_documents_with_json() {
+        let failure = Failure::of_call("x", problem(409, "function_exists", "it exists", None));
+        expect![[r#"
+            {
+            	"type": "",
+            	"title": "Title",
+            	"status": 409,
+            	"code": "function_exists",
+            	"detail": "it exists"
+            }"#]]
+        .assert_eq(&failure.render(true));
+    }
+}

@@ -1,0 +1,72 @@
+//! `serverledge-cli`: the command line client of a Serverledge node.
+
+mod arguments;
+mod commands;
+mod exit;
+mod failure;
+mod files;
+mod json;
+mod normalise;
+mod output;
+mod params;
+mod progress;
+mod settings;
+mod signature;
+mod source;
+mod text;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::arguments::{Cli, Command};
+use crate::commands::Session;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::normalise::{Grammar, normalise};
+
+fn main() -> ExitCode {
+    let cli = match parse(std::env::args_os().skip(1)) {
+        Ok(cli) => cli,
+        Err(error) => return answer_clap(&error).into(),
+    };
+    let json = cli.global.json;
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::warn(&failure.render(json));
+            failure.exit().into()
+        }
+    }
+}
+
+/// Old and new spellings become the one that clap knows, then clap parses them.
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let arguments = normalise(arguments.collect(), &Grammar::of(Cli::command()));
+    Cli::try_parse_from(std::iter::once(OsString::from("serverledge-cli")).chain(arguments))
+}
+
+/// Help and version are answers; everything else that clap says is about usage.
+fn answer_clap(error: &clap::Error) -> Exit {
+    // Nobody is left to tell when the terminal is gone.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    if let Command::Completions { shell } = cli.command {
+        return commands::completions(shell);
+    }
+    let settings = settings::resolve(&cli.global, &settings::Surroundings::real())?;
+    settings.warnings.iter().for_each(|warning| output::warn(&format!("warning: {warning}")));
+    if cli.global.verbose {
+        output::warn(&format!("note: {settings}"));
+    }
+    let session = Session::new(settings.endpoint, cli.global.json, cli.command.client_timeout())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Request, format!("failed to start the I/O runtime: {error}")))?;
+    runtime.block_on(commands::run(&session, cli.command))
+}

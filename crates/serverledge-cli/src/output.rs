@@ -1,0 +1,37 @@
+//! Writing to stdout and stderr without a panic when the other end is gone.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Writes a result and a line feed to stdout. A reader that has gone (`| head`) is no failure.
+///
+/// # Errors
+/// [`Failure`] if stdout cannot be written for another reason, a full disk for instance.
+pub(crate) fn result(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Request, format!("failed to write the result: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a remark to stderr. Nobody can be told if that fails.
+pub(crate) fn warn(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether results are read by a person.
+pub(crate) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Text in a fainter colour, where the terminal has colours and nobody asked for none.
+pub(crate) fn dim(text: &str) -> String {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    if plain || !is_terminal() { text.to_owned() } else { format!("\u{1b}[2m{text}\u{1b}[0m") }
+}

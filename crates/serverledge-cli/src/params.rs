@@ -1,0 +1,204 @@
+//! Invocation parameters from the command line or a file, as JSON text.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+use serde_json::value::RawValue;
+use serverledge_client::PARAMS_BYTES_MAX;
+
+use crate::files;
+
+/// Why parameters cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ParamsError {
+    /// A parameter without a colon.
+    #[error("parameter {0:?} is not of the form name:value")]
+    NoColon(String),
+    /// A name with nothing in it, or with white space.
+    #[error("parameter {0:?} has no proper name before the colon")]
+    Name(String),
+    /// The file cannot be read.
+    #[error("failed to read the parameters from {from}: {fault}")]
+    Read {
+        /// The file, or stdin.
+        from: String,
+        /// The cause.
+        fault: std::io::Error,
+    },
+    /// The file holds something else.
+    #[error("the parameters in {from} are not JSON: {fault}")]
+    Json {
+        /// The file, or stdin.
+        from: String,
+        /// The cause.
+        fault: serde_json::Error,
+    },
+    /// Too much for one invocation.
+    #[error("the parameters have {0} bytes; at most {PARAMS_BYTES_MAX} are allowed")]
+    TooLarge(usize),
+}
+
+/// Makes one JSON object of `-p` arguments (each may hold several, separated by commas) and `--param-string` arguments
+/// (each is one string, whatever it looks like). The last of equal names wins.
+pub(crate) fn from_arguments(lists: &[String], strings: &[String]) -> Result<Box<RawValue>, ParamsError> {
+    let mut members = Members::default();
+    for list in lists {
+        members.add_list(list)?;
+    }
+    for argument in strings {
+        let (name, value) = split_name(argument)?;
+        members.set(name, quote(value));
+    }
+    checked(members.into_object())
+}
+
+/// Reads any JSON from a file; `-` is stdin.
+pub(crate) fn from_file(path: &Path) -> Result<Box<RawValue>, ParamsError> {
+    let (from, read) = if path.as_os_str() == "-" {
+        let stdin = std::io::stdin();
+        if stdin.is_terminal() {
+            crate::output::warn("reading parameters as JSON from stdin; end with Ctrl-D");
+        }
+        ("stdin".to_owned(), files::read_from(stdin.lock(), PARAMS_BYTES_MAX))
+    } else {
+        (path.display().to_string(), files::read(path, PARAMS_BYTES_MAX))
+    };
+    let bytes = read.map_err(|fault| ParamsError::Read { from: from.clone(), fault })?;
+    serde_json::from_slice(&bytes).map_err(|fault| ParamsError::Json { from, fault })
+}
+
+fn checked(object: String) -> Result<Box<RawValue>, ParamsError> {
+    if object.len() > PARAMS_BYTES_MAX {
+        return Err(ParamsError::TooLarge(object.len()));
+    }
+    Ok(RawValue::from_string(object).expect("names and values were written as JSON"))
+}
+
+/// Names and JSON texts in the order in which the names first came.
+#[derive(Default)]
+struct Members(Vec<(String, String)>);
+
+impl Members {
+    fn set(&mut self, name: &str, json: String) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, value)) => *value = json,
+            None => self.0.push((name.to_owned(), json)),
+        }
+    }
+
+    fn add_list(&mut self, mut rest: &str) -> Result<(), ParamsError> {
+        loop {
+            let (name, value_on) = split_name(rest)?;
+            let (json, after) = take_value(value_on);
+            self.set(name, json);
+            match after {
+                Some(next) => rest = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn into_object(self) -> String {
+        let members = self.0.iter().map(|(name, json)| format!("{}:{json}", quote(name)));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    }
+}
+
+fn split_name(argument: &str) -> Result<(&str, &str), ParamsError> {
+    let (name, value) = argument.split_once(':').ok_or_else(|| ParamsError::NoColon(argument.to_owned()))?;
+    if name.is_empty() || name.contains(char::is_whitespace) {
+        return Err(ParamsError::Name(argument.to_owned()));
+    }
+    Ok((name, value))
+}
+
+/// Takes one value off the front: a JSON text that ends at a comma or at the end, commas inside it and all; else
+/// everything up to the next comma. Returns it as JSON, and what comes after the comma.
+fn take_value(text: &str) -> (String, Option<&str>) {
+    if text.trim_start().starts_with(['[', '{', '"']) {
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+        if let Some(Ok(value)) = values.next() {
+            let rest = text[values.byte_offset()..].trim_start();
+            if rest.is_empty() || rest.starts_with(',') {
+                return (value.get().to_owned(), rest.strip_prefix(','));
+            }
+        }
+    }
+    let (value, rest) = text.split_once(',').map_or((text, None), |(value, rest)| (value, Some(rest)));
+    (as_json(value), rest)
+}
+
+/// A value that is JSON stays what it is; any other is a string.
+fn as_json(value: &str) -> String {
+    serde_json::from_str::<&RawValue>(value).map_or_else(|_| quote(value), |raw| raw.get().to_owned())
+}
+
+fn quote(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(lists: &[&str], strings: &[&str], expected: &Expect) {
+        let own = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        match from_arguments(&own(lists), &own(strings)) {
+            Ok(params) => expected.assert_eq(params.get()),
+            Err(error) => expected.assert_eq(&error.to_string()),
+        }
+    }
+
+    #[test]
+    fn values_that_are_json_stay_json() {
+        check(&[], &[], &expect!["{}"]);
+        check(&["a:2", "b:3"], &[], &expect![[r#"{"a":2,"b":3}"#]]);
+        check(&["a:2,b:hello,c:true,d:null"], &[], &expect![[r#"{"a":2,"b":"hello","c":true,"d":null}"#]]);
+        check(
+            &["n:-1.50,big:12345678901234567890,e:1e3"],
+            &[],
+            &expect![[r#"{"n":-1.50,"big":12345678901234567890,"e":1e3}"#]],
+        );
+        check(&["z:007,v:1.2.3,t:True,e:"], &[], &expect![[r#"{"z":"007","v":"1.2.3","t":"True","e":""}"#]]);
+        check(&["u:http://h:1/p?q=1"], &[], &expect![[r#"{"u":"http://h:1/p?q=1"}"#]]);
+    }
+
+    #[test]
+    fn commas_inside_json_do_not_separate() {
+        check(&[r#"l:[1,2],o:{"a":"x,y"},s:"q,r""#], &[], &expect![[r#"{"l":[1,2],"o":{"a":"x,y"},"s":"q,r"}"#]]);
+        check(&["l: [1, 2] ,b:3"], &[], &expect![[r#"{"l":[1, 2],"b":3}"#]]);
+        check(&["s:[half,b:1"], &[], &expect![[r#"{"s":"[half","b":1}"#]]);
+        check(&["s:[1]x"], &[], &expect![[r#"{"s":"[1]x"}"#]]);
+        check(&["s:it's \"odd\""], &[], &expect![[r#"{"s":"it's \"odd\""}"#]]);
+    }
+
+    #[test]
+    fn strings_are_taken_as_they_are() {
+        check(&["a:1"], &["a:2", "b:x,y:z"], &expect![[r#"{"a":"2","b":"x,y:z"}"#]]);
+    }
+
+    #[test]
+    fn malformed_parameters_are_named() {
+        check(&["a"], &[], &expect![[r#"parameter "a" is not of the form name:value"#]]);
+        check(&["a:x,b"], &[], &expect![[r#"parameter "b" is not of the form name:value"#]]);
+        check(&["a:1,"], &[], &expect![[r#"parameter "" is not of the form name:value"#]]);
+        check(&[":1"], &[], &expect![[r#"parameter ":1" has no proper name before the colon"#]]);
+        check(
+            &["t:hello, my friend:x"],
+            &[],
+            &expect![[r#"parameter " my friend:x" has no proper name before the colon"#]],
+        );
+    }
+
+    #[test]
+    fn files_hold_any_json() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), " {\"a\": [1]}\n").unwrap();
+        assert_eq!(from_file(file.path()).unwrap().get(), "{\"a\": [1]}");
+        std::fs::write(file.path(), "a: 1").unwrap();
+        assert!(from_file(file.path()).unwrap_err().to_string().contains("are not JSON"));
+        assert!(from_file(Path::new("no/such/file")).unwrap_err().to_string().starts_with("failed to read"));
+    }
+}

@@ -1,0 +1,242 @@
+//! Which node to talk to: options, then environment, then the node's configuration file, then the defaults.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use serverledge_client::Endpoint;
+
+use crate::arguments::GlobalArgs;
+use crate::failure::Failure;
+use crate::files;
+
+const HOST_DEFAULT: &str = "127.0.0.1";
+const PORT_DEFAULT: u16 = 1323;
+/// Endings of `serverledge-conf`, in the order in which they are looked for.
+const EXTENSIONS: [&str; 4] = ["toml", "yaml", "yml", "json"];
+/// Configuration files are far smaller; anything larger is something else.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What resolution looks at besides the command line.
+#[derive(Debug, Default)]
+pub(crate) struct Surroundings {
+    /// `SERVERLEDGE_HOST`.
+    pub(crate) host: Option<String>,
+    /// `SERVERLEDGE_PORT`.
+    pub(crate) port: Option<String>,
+    /// Folders that may hold a configuration file; the first file found counts.
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+impl Surroundings {
+    /// The process's own.
+    pub(crate) fn real() -> Self {
+        let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let folders = [Some(PathBuf::from(".")), home, Some(PathBuf::from("/etc/serverledge"))];
+        Self {
+            host: variable("SERVERLEDGE_HOST"),
+            port: variable("SERVERLEDGE_PORT"),
+            folders: folders.into_iter().flatten().collect(),
+        }
+    }
+}
+
+/// The node, and where its address came from.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Where the node listens.
+    pub(crate) endpoint: Endpoint,
+    /// What is to be said before the work begins.
+    pub(crate) warnings: Vec<String>,
+    host_from: &'static str,
+    port_from: String,
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "asking {} (host from {}, port from {})", self.endpoint, self.host_from, self.port_from)
+    }
+}
+
+/// Applies the precedence.
+///
+/// # Errors
+/// A usage failure if the host or the port is none.
+pub(crate) fn resolve(global: &GlobalArgs, surroundings: &Surroundings) -> Result<Settings, Failure> {
+    let (host, host_from) = match (&global.host, &surroundings.host) {
+        (Some(host), _) => (host.as_str(), "--host"),
+        (None, Some(host)) => (host.as_str(), "SERVERLEDGE_HOST"),
+        (None, None) => (HOST_DEFAULT, "the default"),
+    };
+    let mut warnings = Vec::new();
+    let (port, port_from) = match (global.port, &surroundings.port) {
+        (Some(port), _) => (port, "--port".to_owned()),
+        (None, Some(text)) => (port_variable(text)?, "SERVERLEDGE_PORT".to_owned()),
+        (None, None) => configured_port(&surroundings.folders, &mut warnings),
+    };
+    let endpoint = Endpoint::new(host, port)
+        .map_err(|error| Failure::usage(error.to_string()).hint(format!("see {host_from} and {port_from}")))?;
+    Ok(Settings { endpoint, warnings, host_from, port_from })
+}
+
+fn port_variable(text: &str) -> Result<u16, Failure> {
+    text.trim().parse().map_err(|_| {
+        Failure::usage(format!("SERVERLEDGE_PORT is {text:?}, which is no port"))
+            .hint("set it to a number from 1 to 65535, unset it, or pass --port")
+    })
+}
+
+/// The port in the first configuration file there is; a file that cannot be used is a warning.
+fn configured_port(folders: &[PathBuf], warnings: &mut Vec<String>) -> (u16, String) {
+    let default = (PORT_DEFAULT, "the default".to_owned());
+    let mut candidates = folders.iter().flat_map(|folder| {
+        EXTENSIONS.iter().map(move |extension| folder.join(format!("serverledge-conf.{extension}")))
+    });
+    let Some(file) = candidates.find(|file| file.is_file()) else { return default };
+    match read_port(&file) {
+        Ok(Some(port)) => (port, file.display().to_string()),
+        Ok(None) => default,
+        Err(fault) => {
+            let file = file.display();
+            warnings.push(format!("configuration file {file} is passed over: {fault}"));
+            default
+        }
+    }
+}
+
+fn read_port(file: &Path) -> Result<Option<u16>, String> {
+    let bytes = files::read(file, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    parse(&text, extension)?.as_ref().and_then(api_port).map(checked_port).transpose()
+}
+
+/// Any of the formats as one kind of value; nothing for an empty file.
+fn parse(text: &str, extension: &str) -> Result<Option<Value>, String> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let value = match extension {
+        "toml" => toml::from_str::<toml::Table>(text).map_err(|error| error.message().to_owned()).map(to_value)?,
+        "json" => serde_json::from_str::<Value>(text).map_err(|error| error.to_string()).map(Ok)?,
+        _ => serde_yaml_ng::from_str::<serde_yaml_ng::Value>(text).map_err(|error| error.to_string()).map(to_value)?,
+    };
+    value.map(Some)
+}
+
+fn to_value(parsed: impl serde::Serialize) -> Result<Value, String> {
+    serde_json::to_value(parsed).map_err(|error| error.to_string())
+}
+
+/// `api.port`, nested or dotted, in any case as the node reads it.
+fn api_port(config: &Value) -> Option<&Value> {
+    member(config, "api.port").or_else(|| member(member(config, "api")?, "port"))
+}
+
+fn member<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    object.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+fn checked_port(value: &Value) -> Result<u16, String> {
+    let number = match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_u64().and_then(|number| u16::try_from(number).ok()),
+    };
+    number.filter(|port| *port > 0).ok_or_else(|| format!("api.port is {value}, which is no port"))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(global: &GlobalArgs, surroundings: &Surroundings, expected: &Expect) {
+        let shown = match resolve(global, surroundings) {
+            Ok(settings) => {
+                std::iter::once(settings.to_string()).chain(settings.warnings).collect::<Vec<_>>().join("\n")
+            }
+            Err(failure) => failure.render(false),
+        };
+        let folder = surroundings.folders.first().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
+        expected.assert_eq(&if folder.is_empty() { shown } else { shown.replace(&folder, "") });
+    }
+
+    #[test]
+    fn options_win_over_environment_over_default() {
+        let mut surroundings = Surroundings::default();
+        check(
+            &GlobalArgs::default(),
+            &surroundings,
+            &expect!["asking http://127.0.0.1:1323 (host from the default, port from the default)"],
+        );
+        surroundings.host = Some("edge".to_owned());
+        surroundings.port = Some("x".to_owned());
+        let global = GlobalArgs { port: Some(5), ..GlobalArgs::default() };
+        check(&global, &surroundings, &expect!["asking http://edge:5 (host from SERVERLEDGE_HOST, port from --port)"]);
+        check(
+            &GlobalArgs::default(),
+            &surroundings,
+            &expect![[r#"
+            error: SERVERLEDGE_PORT is "x", which is no port
+            hint: set it to a number from 1 to 65535, unset it, or pass --port"#]],
+        );
+        let global = GlobalArgs { host: Some("http://a".to_owned()), port: Some(1), ..GlobalArgs::default() };
+        check(
+            &global,
+            &surroundings,
+            &expect![[r#"
+            error: "http://a" is not a host alone: give a name or an address, and the port apart
+            hint: see --host and --port"#]],
+        );
+    }
+
+    fn check_file(name: &str, text: &str, expected: &Expect) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), text).unwrap();
+        let surroundings = Surroundings { folders: vec![folder.path().to_owned()], ..Surroundings::default() };
+        check(&GlobalArgs::default(), &surroundings, expected);
+    }
+
+    #[test]
+    fn configuration_files_are_read_leniently() {
+        for (name, text) in [
+            ("serverledge-conf.toml", "[api]\nport = 7\n[other]\nx = 1979-05-27\n"),
+            ("serverledge-conf.toml", "\"API.Port\" = \"7\"\n"),
+            ("serverledge-conf.yaml", "api:\n  port: 7\n  ip: 1.2.3.4\n1: odd\n"),
+            ("serverledge-conf.yml", "api.port: 7\n"),
+            ("serverledge-conf.json", "{\"Api\":{\"Port\":7}}"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(name), text).unwrap();
+            let surroundings = Surroundings { folders: vec![folder.path().to_owned()], ..Surroundings::default() };
+            let settings = resolve(&GlobalArgs::default(), &surroundings).unwrap();
+            assert!(settings.warnings.is_empty(), "{text}: {:?}", settings.warnings);
+            assert_eq!(settings.endpoint.port(), 7, "{text}");
+        }
+        check_file(
+            "serverledge-conf.yaml",
+            "",
+            &expect![[r"asking http://127.0.0.1:1323 (host from the default, port from the default)"]],
+        );
+    }
+
+    #[test]
+    fn malformed_files_are_warnings() {
+        check_file(
+            "serverledge-conf.toml",
+            "[api",
+            &expect![[r#"
+            asking http://127.0.0.1:1323 (host from the default, port from the default)
+            configuration file serverledge-conf.toml is passed over: unclosed table, expected `]`"#]],
+        );
+        check_file(
+            "serverledge-conf.json",
+            "{\"api\":{\"port\":70000}}",
+            &expect![[r#"
+            asking http://127.0.0.1:1323 (host from the default, port from the default)
+            configuration file serverledge-conf.json is passed over: api.port is 70000, which is no port"#]],
+        );
+    }
+}

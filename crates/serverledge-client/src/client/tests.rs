@@ -1,0 +1,183 @@
+//! The client against a listener that answers from a script.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::JoinHandle;
+
+use super::*;
+
+/// A listener that gives each connection one scripted answer and hands back what it was asked.
+struct Script {
+    client: Client,
+    requests: JoinHandle<Vec<String>>,
+}
+
+impl Script {
+    fn new(answers: &'static [&'static str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = std::thread::spawn(move || {
+            let answer = |text: &&str| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let request = read_request(&mut stream);
+                stream.write_all(text.as_bytes()).unwrap();
+                request
+            };
+            answers.iter().map(answer).collect()
+        });
+        Self { client: client(port, None), requests }
+    }
+
+    fn requests(self) -> Vec<String> {
+        self.requests.join().unwrap()
+    }
+}
+
+fn client(port: u16, timeout: Option<Duration>) -> Client {
+    let config = ClientConfig { timeout, ..ClientConfig::default() };
+    Client::new(Endpoint::new("127.0.0.1", port).unwrap(), &config).unwrap()
+}
+
+fn read_request(stream: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&read).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+            if body.len() >= length.parse::<usize>().unwrap() {
+                return text;
+            }
+        }
+        let count = stream.read(&mut buffer).unwrap();
+        assert_ne!(count, 0, "the request ended early: {text}");
+        read.extend_from_slice(&buffer[..count]);
+    }
+}
+
+fn name(name: &str) -> FunctionName {
+    FunctionName::parse(name).unwrap()
+}
+
+/// A whole answer with `connection: close`.
+macro_rules! answer {
+    ($status:literal, $body:expr) => {
+        answer!($status, $body, "")
+    };
+    ($status:literal, $body:expr, $headers:literal) => {
+        concat!("HTTP/1.1 ", $status, "\r\nconnection: close\r\n", $headers, "\r\n", $body)
+    };
+}
+
+const DONE: &str = answer!(
+    "200 OK",
+    r#"{"Success":true,"Result":"{\"a\":\"\u00e9\"}","ResponseTime":0.5,"IsWarmStart":true,"InitTime":0.0,"QueueingTime":0.0,"OffloadLatency":0.0,"Duration":0.25,"Output":"log","ExecutionArea":"ROME","ExecutionNode":"n1"}"#
+);
+
+#[tokio::test]
+async fn invocations_are_sent_and_read() {
+    let script = Script::new(&[DONE, answer!("200 OK", r#"{"ReqId":"f-1"}"#)]);
+    let call = Invocation { max_response_time: Some(Duration::from_millis(1500)), ..Invocation::default() };
+    let result = script.client.invoke(&name("f"), &call).await.unwrap();
+    assert_eq!((result.result.as_ref(), result.output.as_ref(), result.is_warm_start), ("{\"a\":\"é\"}", "log", true));
+    assert_eq!(script.client.invoke_async(&name("f"), &call).await.unwrap().req_id, "f-1");
+    let requests = script.requests();
+    assert!(requests[0].starts_with("POST /invoke/f HTTP/1.1\r\n"), "{}", requests[0]);
+    assert!(requests[0].contains("\r\nhost: 127.0.0.1:"), "{}", requests[0]);
+    assert!(requests[0].ends_with(
+        r#"{"Params":{},"QoSClass":0,"QoSMaxRespT":1.5,"CanDoOffloading":true,"Async":false,"ReturnOutput":false}"#
+    ));
+    assert!(requests[1].contains(r#""Async":true"#));
+}
+
+#[tokio::test]
+async fn refusals_keep_code_and_delay() {
+    let script = Script::new(&[
+        answer!("500 Internal Server Error", r#"{"title":"x","code":"function_trap","detail":"unreachable"}"#),
+        answer!("429 Too Many Requests", "", "retry-after: 2\r\n"),
+        answer!("404 Not Found", "Function unknown"),
+        answer!("429 Too Many Requests", r#"{"code":"exceeds_node","detail":"too large"}"#),
+    ]);
+    let call = Invocation::default();
+    let failed = script.client.invoke(&name("f"), &call).await.unwrap_err();
+    assert!(failed.is_function_failure() && !failed.is_overload(), "{failed:?}");
+    assert_eq!(failed.to_string(), "unreachable");
+    let busy = script.client.invoke(&name("f"), &call).await.unwrap_err();
+    assert!(busy.is_overload(), "{busy:?}");
+    assert!(matches!(busy, ClientError::Problem { retry_after: Some(delay), .. } if delay.as_secs() == 2));
+    let unknown = script.client.delete(&name("f")).await.unwrap_err();
+    assert!(unknown.is_not_found());
+    assert_eq!(unknown.to_string(), "Function unknown");
+    assert!(!script.client.invoke(&name("f"), &call).await.unwrap_err().is_overload());
+    assert!(script.requests()[2].ends_with(r#"{"Name":"f"}"#));
+}
+
+#[tokio::test]
+async fn polls_tell_pending_from_unknown() {
+    let script = Script::new(&[
+        answer!("404 Not Found", r#"{"code":"invocation_not_finished","detail":"wait"}"#),
+        answer!("404 Not Found", r#"{"code":"invocation_unknown","detail":"no"}"#),
+        answer!("404 Not Found", ""),
+        DONE,
+    ]);
+    assert_eq!(script.client.poll("f-1").await.unwrap(), Poll::Pending);
+    assert_eq!(script.client.poll("f-1").await.unwrap(), Poll::Unknown);
+    assert_eq!(script.client.poll("f-1").await.unwrap(), Poll::Unknown);
+    assert!(matches!(script.client.poll("f-1").await.unwrap(), Poll::Done(_)));
+    for odd in ["", "..", "a/b", "a b", "a?b"] {
+        assert_eq!(script.client.poll(odd).await.unwrap(), Poll::Unknown, "{odd}");
+    }
+    assert!(script.requests()[0].starts_with("GET /poll/f-1 HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn foreign_and_endless_answers_are_refused() {
+    let script = Script::new(&[
+        answer!("200 OK", "<html>"),
+        answer!("200 OK", "x", "content-length: 99999999999\r\n"),
+        answer!("302 Found", "", "location: /elsewhere\r\n"),
+    ]);
+    assert!(matches!(script.client.list().await, Err(ClientError::Answer { .. })));
+    let long = script.client.metrics().await.unwrap_err().to_string();
+    assert!(long.ends_with("it is longer than 13631488 bytes"), "{long}");
+    assert!(matches!(script.client.status().await, Err(ClientError::Problem { status: 302, .. })));
+}
+
+#[tokio::test]
+async fn transport_failures_are_told_apart() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let slow = client(port, Some(Duration::from_millis(50)));
+    assert!(matches!(slow.healthy().await, Err(ClientError::Timeout { .. })));
+
+    let closing = std::thread::spawn(move || {
+        drop(listener.accept().unwrap());
+        let (mut stream, _) = listener.accept().unwrap();
+        read_request(&mut stream);
+    });
+    let broken = client(port, None).healthy().await;
+    assert!(matches!(broken, Err(ClientError::Interrupted { .. })), "{broken:?}");
+    closing.join().unwrap();
+
+    let refused = client(port, None).ready().await;
+    assert!(
+        matches!(&refused, Err(ClientError::Unreachable { url, .. }) if *url == format!("http://127.0.0.1:{port}")),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn raw_calls_stay_under_their_function() {
+    let script = Script::new(&[answer!("418 I'm a teapot", "short and stout")]);
+    let request = http::Request::post("/a/b?c=d").header("x-y", "z").body(Bytes::from_static(b"hi")).unwrap();
+    let reply = script.client.call(&name("f"), request).await.unwrap();
+    assert_eq!((reply.status().as_u16(), reply.body().as_ref()), (418, b"short and stout".as_slice()));
+    for outside in ["/../create", "/%2e%2e/create", "/a/../../create"] {
+        let request = http::Request::get(outside).body(Bytes::new()).unwrap();
+        let refused = script.client.call(&name("f"), request).await;
+        assert!(matches!(refused, Err(ClientError::Request { .. })), "{outside}: {refused:?}");
+    }
+    let asked = script.requests().remove(0);
+    assert!(asked.starts_with("POST /fn/f/a/b?c=d HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains("\r\nx-y: z\r\n") && asked.ends_with("\r\n\r\nhi"), "{asked}");
+}

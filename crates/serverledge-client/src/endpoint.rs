@@ -1,0 +1,106 @@
+//! Where a node listens: a host and a port, checked once.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+/// Host and port of a node. Prints as the URL of its root without the final slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    host: String,
+    port: u16,
+}
+
+/// Why host and port do not name a node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// No host at all.
+    #[error("the host is empty")]
+    Empty,
+    /// A URL, or host and port in one.
+    #[error("{0:?} is not a host alone: give a name or an address, and the port apart")]
+    NotAlone(String),
+    /// A character that no host name has.
+    #[error("the host {host:?} contains {bad:?}")]
+    Character {
+        /// What was given.
+        host: String,
+        /// The first character that is not allowed.
+        bad: char,
+    },
+    /// Port 0 cannot be connected to.
+    #[error("port 0 cannot be connected to; 1 to 65535 are allowed")]
+    PortZero,
+}
+
+impl Endpoint {
+    /// Checks a host (a name, an IPv4 address, an IPv6 address with or without brackets) and a port.
+    ///
+    /// # Errors
+    /// [`EndpointError`] says what is wrong with them.
+    pub fn new(host: &str, port: u16) -> Result<Self, EndpointError> {
+        if port == 0 {
+            return Err(EndpointError::PortZero);
+        }
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        if let Ok(address) = bare.parse::<Ipv6Addr>() {
+            return Ok(Self { host: format!("[{address}]"), port });
+        }
+        if host.is_empty() {
+            return Err(EndpointError::Empty);
+        }
+        if host.contains([':', '/', '@']) {
+            return Err(EndpointError::NotAlone(host.to_owned()));
+        }
+        match host.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))) {
+            Some(bad) => Err(EndpointError::Character { host: host.to_owned(), bad }),
+            None => Ok(Self { host: host.to_owned(), port }),
+        }
+    }
+
+    /// The host, IPv6 addresses in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}:{}", self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(host: &str, port: u16, expected: &str) {
+        let shown = match Endpoint::new(host, port) {
+            Ok(endpoint) => endpoint.to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(shown, expected, "{host} {port}");
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses() {
+        check("127.0.0.1", 1323, "http://127.0.0.1:1323");
+        check("localhost", 80, "http://localhost:80");
+        check("edge_1.example.org", 1, "http://edge_1.example.org:1");
+        check("::1", 1323, "http://[::1]:1323");
+        check("[::1]", 1323, "http://[::1]:1323");
+        check("", 1323, "the host is empty");
+        check("a", 0, "port 0 cannot be connected to; 1 to 65535 are allowed");
+        check("a:1", 1, "\"a:1\" is not a host alone: give a name or an address, and the port apart");
+        check("http://a", 1, "\"http://a\" is not a host alone: give a name or an address, and the port apart");
+        check("user@a", 1, "\"user@a\" is not a host alone: give a name or an address, and the port apart");
+        check("a b", 1, "the host \"a b\" contains ' '");
+        check("a?x", 1, "the host \"a?x\" contains '?'");
+    }
+}

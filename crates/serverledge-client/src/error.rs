@@ -1,0 +1,118 @@
+//! How talking to a node can fail.
+
+use std::error::Error;
+use std::time::Duration;
+
+use serverledge_core::{FailureKind, OverloadReason};
+use serverledge_wire::problem::Problem;
+
+/// The cause below a [`ClientError`]; its own sources lead down to the operating system's words.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// Everything that is the function's own failure.
+const FUNCTION_FAILURES: [FailureKind; 7] = [
+    FailureKind::Error,
+    FailureKind::Trap,
+    FailureKind::TimeLimit,
+    FailureKind::CpuLimit,
+    FailureKind::MemoryLimit,
+    FailureKind::OutputLimit,
+    FailureKind::BadOutput,
+];
+
+/// Why a call to a node gave no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The HTTP client could not be set up; nothing was sent.
+    #[error("set up the HTTP client")]
+    Setup {
+        /// The cause.
+        source: Cause,
+    },
+    /// The request breaks a rule of the API; nothing was sent.
+    #[error("send the request: {fault}")]
+    Request {
+        /// The rule.
+        fault: String,
+    },
+    /// No connection to the node came about; nothing was sent.
+    #[error("reach the node at {url}")]
+    Unreachable {
+        /// The node's URL.
+        url: String,
+        /// The cause.
+        source: Cause,
+    },
+    /// The connection broke after the request had been sent: it may have taken effect.
+    #[error("get an answer from {url}: the connection broke")]
+    Interrupted {
+        /// The request's URL.
+        url: String,
+        /// The cause.
+        source: Cause,
+    },
+    /// No whole answer came within the client's own time limit: the request may still take effect.
+    #[error("get an answer from {url} within {} s", after.as_secs_f64())]
+    Timeout {
+        /// The request's URL.
+        url: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// The node refused, or the function failed.
+    #[error("{}", words(*status, problem))]
+    Problem {
+        /// The HTTP status.
+        status: u16,
+        /// What the node says; for an answer that is no problem document, its text is the detail and the code is empty.
+        problem: Box<Problem>,
+        /// When another try makes sense, where the node says so.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is not what the API promises: another program or version listens there.
+    #[error("understand the answer of {url}: {fault}")]
+    Answer {
+        /// The request's URL.
+        url: String,
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
+fn words(status: u16, problem: &Problem) -> String {
+    match (problem.detail.as_str(), problem.title.as_str()) {
+        ("", "") => format!("the node answered {status}"),
+        ("", title) => format!("the node answered {status} {title}"),
+        (detail, _) => detail.to_owned(),
+    }
+}
+
+impl ClientError {
+    /// The node's stable code, where it gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Problem { problem, .. } if !problem.code.is_empty() => Some(&problem.code),
+            _ => None,
+        }
+    }
+
+    /// Whether the function itself failed, rather than the node or the way to it.
+    #[must_use]
+    pub fn is_function_failure(&self) -> bool {
+        self.code().is_some_and(|code| FUNCTION_FAILURES.iter().any(|kind| kind.code() == code))
+    }
+
+    /// Whether the node turned the request away for now: 429 or 503, unless waiting cannot help.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        matches!(self, Self::Problem { status: 429 | 503, problem, .. } if problem.code != OverloadReason::NeverFits.code())
+    }
+
+    /// Whether the node does not know what the request names (404).
+    #[must_use]
+    pub const fn is_not_found(&self) -> bool {
+        matches!(self, Self::Problem { status: 404, .. })
+    }
+}

@@ -1,0 +1,23 @@
+//! Typed asynchronous client of a node's HTTP API.
+//!
+//! One [`Client`] keeps connections open and is cheap to clone. Every failure is a [`ClientError`] that tells an
+//! unreachable node, a lost connection, a time limit, the node's own refusal and an answer in another language apart.
+//! Answers are read up to [`ANSWER_BYTES_MAX`], so that a hostile peer cannot fill the memory.
+//!
+//! **Dropping a future** of this crate closes its connection. A request that was already sent may still take effect:
+//! a function is then deployed, deleted or run all the same. `invoke` says what that means there.
+
+mod answer;
+mod client;
+mod endpoint;
+mod error;
+mod invocation;
+
+pub use client::{
+    ANSWER_BYTES_MAX, CONNECT_TIMEOUT, CONTROL_TIMEOUT, Client, ClientConfig, DEPLOY_TIMEOUT, INVOKE_TIMEOUT,
+};
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::{Cause, ClientError};
+pub use invocation::{Invocation, InvocationResult, Poll, QosClass};
+pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
+pub use serverledge_core::{FunctionName, NameError, ParseRuntimeError, Runtime};
