@@ -1,0 +1,101 @@
+//! Values that are fine alone and do not fit together: faults where the node would be wrong, warnings where it would
+//! be worse than it could be.
+
+use super::faults::{Fault, Source};
+use super::layers::Setting;
+use super::machine::Machine;
+use super::parts::Config;
+use super::units;
+
+/// Descriptors for everything that is neither a connection nor a loaded module: registry, log, listeners, pipes.
+const FILES_RESERVE: u64 = 64;
+
+/// The faults.
+pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault]) -> Vec<Fault> {
+    [exposed(config), timeout(config)]
+        .into_iter()
+        .flatten()
+        .filter(|conflict| !conflict.keys.iter().any(|key| is_faulty(faults, key)))
+        .map(|conflict| conflict.into_fault(settings))
+        .collect()
+}
+
+/// What does not fit, and with which keys; the first is the one to change.
+struct Conflict {
+    keys: [&'static str; 2],
+    problem: String,
+}
+
+impl Conflict {
+    fn into_fault(self, settings: &[Setting]) -> Fault {
+        let key = self.keys[0];
+        let setting = settings.iter().find(|setting| setting.key == key);
+        let (value, origin) =
+            setting.map_or((String::new(), Source::Default), |setting| (setting.value.clone(), setting.origin.clone()));
+        Fault::Conflict { key, value, origin, problem: self.problem }
+    }
+}
+
+/// A key whose value was refused holds a default, with which nothing needs to fit.
+fn is_faulty(faults: &[Fault], wanted: &str) -> bool {
+    faults.iter().any(|fault| matches!(fault, Fault::Value { key, .. } | Fault::Twice { key, .. } if *key == wanted))
+}
+
+fn exposed(config: &Config) -> Option<Conflict> {
+    let exposed = !config.api.ip.to_canonical().is_loopback() && !config.api.allow_insecure;
+    exposed.then(|| Conflict {
+        keys: ["api.ip", "api.allow_insecure"],
+        problem: String::from(
+            "listening beyond loopback without authentication is refused, unless api.allow_insecure = true says that \
+             everyone who reaches the port may run code",
+        ),
+    })
+}
+
+fn timeout(config: &Config) -> Option<Conflict> {
+    let most = config.function.timeout_max;
+    (config.function.timeout > most).then(|| Conflict {
+        keys: ["function.timeout", "function.timeout_max"],
+        problem: format!("longer than function.timeout_max, {}", units::show_duration(most)),
+    })
+}
+
+/// The warnings.
+pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
+    [policy(config), pool(config), resident(config), files(config, machine)].into_iter().flatten().collect()
+}
+
+fn policy(config: &Config) -> Option<String> {
+    let policy = config.scheduler.policy;
+    let warning =
+        || format!("scheduler.policy = {} has no effect in this version: invocations run locally", policy.as_str());
+    (!policy.has_effect()).then(warning)
+}
+
+fn pool(config: &Config) -> Option<String> {
+    let (function, pool) = (config.function.memory, config.pool.memory);
+    (function > pool).then(|| {
+        format!("a function that declares no memory ({function}) does not fit into container.pool.memory ({pool})")
+    })
+}
+
+fn resident(config: &Config) -> Option<String> {
+    let kept = u64::from(config.wasm.instances_max).saturating_mul(config.wasm.keep_resident as u64);
+    (kept > config.pool.memory.bytes() / 10).then(|| {
+        format!(
+            "wasm.instances_max times wasm.keep_resident is {}, more than a tenth of container.pool.memory ({})",
+            units::show_bytes(kept),
+            config.pool.memory
+        )
+    })
+}
+
+fn files(config: &Config, machine: &Machine) -> Option<String> {
+    let held = (config.api.connections_max as u64).saturating_add(config.wasm.loaded_max as u64);
+    (held.saturating_add(FILES_RESERVE) > machine.files_max).then(|| {
+        format!(
+            "api.connections_max and wasm.loaded_max together may need {held} file descriptors; the process may open {}",
+            machine.files_max
+        )
+    })
+}

@@ -1,0 +1,482 @@
+//! The one table of keys: name, kind, default, meaning. Known names, names of variables, proposals for misspelt names,
+//! the shipped file and the table in the documentation all come from here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serverledge_core::{CpuMilli, MemoryMib, limits};
+
+use super::kind::{Kind, Shape};
+use super::machine::Machine;
+use super::parts::Config;
+use super::raw::quoted;
+
+/// The word that asks for the computed default.
+pub(super) const AUTO: &str = "auto";
+/// What the names of variables begin with.
+pub(super) const PREFIX: &str = "SERVERLEDGE_";
+/// Variables with that beginning which are others': the command line client's.
+const FOREIGN_VARIABLES: [&str; 2] = ["SERVERLEDGE_HOST", "SERVERLEDGE_PORT"];
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+/// Far beyond any machine of today: 16 TiB.
+const POOL_MAX: MemoryMib = MemoryMib::new(16 * 1024 * 1024);
+/// Most connections by default; each holds a descriptor and some kilobytes.
+const CONNECTIONS_DEFAULT: u64 = 4_096;
+/// Most loaded modules by default; each holds a descriptor.
+const LOADED_DEFAULT: u64 = 256;
+/// Slots of the instance pool by default: enough for a small machine, and an end on a big one.
+const SLOTS_LEAST: u64 = 4;
+const SLOTS_MOST: u64 = 1_000;
+/// Instances, connections, requests: bounds of what one process can mean seriously.
+const COUNT_MAX: usize = 1_000_000;
+
+/// A key.
+pub(super) struct Key {
+    /// Name, in lower case.
+    pub(super) name: &'static str,
+    /// Names that are refused with this one as the answer.
+    pub(super) was: &'static [&'static str],
+    /// What its value is, and where it goes.
+    pub(super) kind: Kind,
+    /// The default, where it is computed. It may then be asked for as `"auto"`.
+    pub(super) auto: Option<Auto>,
+    /// One line.
+    pub(super) doc: &'static str,
+}
+
+/// A computed default.
+pub(super) struct Auto {
+    /// How, in words.
+    pub(super) said: &'static str,
+    /// Writes it. Keys above in the table have their final values by then.
+    pub(super) fill: fn(&mut Config, &Facts),
+}
+
+/// What computed defaults depend on beside the configuration.
+pub(super) struct Facts {
+    pub(super) machine: Machine,
+    pub(super) data_dir: PathBuf,
+}
+
+/// What a name stands for.
+pub(super) enum Meaning {
+    Known(&'static Key),
+    Renamed(&'static Key),
+    Unknown { hint: String },
+}
+
+// === impl Key ===
+
+impl Key {
+    const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
+        Self { name, was: &[], kind, auto: None, doc }
+    }
+
+    /// A key of Serverledge's without effect here. `default` as TOML.
+    const fn inert(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Self {
+        Self::new(name, Kind::Inert(shape, default), doc)
+    }
+
+    const fn auto(mut self, said: &'static str, fill: fn(&mut Config, &Facts)) -> Self {
+        self.auto = Some(Auto { said, fill });
+        self
+    }
+
+    const fn was(mut self, names: &'static [&'static str]) -> Self {
+        self.was = names;
+        self
+    }
+
+    pub(super) const fn has_effect(&self) -> bool {
+        !matches!(self.kind, Kind::Inert(..))
+    }
+
+    /// The variable that overrides it.
+    pub(super) fn variable(&self) -> String {
+        variable_of(self.name)
+    }
+
+    /// Whether the key's value is a table, so that what stands below it is not keys.
+    pub(super) const fn is_table(&self) -> bool {
+        matches!(self.kind, Kind::Inert(Shape::Table, _))
+    }
+}
+
+fn variable_of(name: &str) -> String {
+    format!("{PREFIX}{}", name.replace('.', "_").to_ascii_uppercase())
+}
+
+// === Looking up ===
+
+/// What a (lower-case) name in a file stands for.
+pub(super) fn by_name(name: &str) -> Meaning {
+    meaning(name, str::to_owned, || group_of(name).or_else(|| by_last_part(name)))
+}
+
+/// What a variable that begins with [`PREFIX`] stands for; `None` if it is another program's.
+pub(super) fn by_variable(variable: &str) -> Option<Meaning> {
+    if FOREIGN_VARIABLES.contains(&variable) {
+        return None;
+    }
+    Some(meaning(variable, variable_of, || None))
+}
+
+fn meaning(given: &str, spell: fn(&str) -> String, other: impl Fn() -> Option<String>) -> Meaning {
+    if let Some(key) = KEYS.iter().find(|key| spell(key.name) == given) {
+        return Meaning::Known(key);
+    }
+    if let Some(key) = KEYS.iter().find(|key| key.was.iter().any(|old| spell(old) == given)) {
+        return Meaning::Renamed(key);
+    }
+    let hint = other().or_else(|| nearest(given, spell).map(|name| format!("; did you mean {name}?")));
+    Meaning::Unknown { hint: hint.unwrap_or_default() }
+}
+
+/// The known name with the fewest slips between, if they are few enough to be slips.
+fn nearest(given: &str, spell: fn(&str) -> String) -> Option<String> {
+    let slips_max = (given.len() / 4).clamp(1, 4);
+    let names = KEYS.iter().map(|key| spell(key.name));
+    let distances = names.map(|name| (strsim::osa_distance(&name, given), name));
+    distances.filter(|(distance, _)| *distance <= slips_max).min().map(|(_, name)| name)
+}
+
+/// For a value where a group of keys belongs.
+fn group_of(name: &str) -> Option<String> {
+    let members: Vec<_> = KEYS.iter().filter(|key| is_below(key.name, name)).map(|key| key.name).take(3).collect();
+    (!members.is_empty()).then(|| format!("; it is a group ({}, …)", members.join(", ")))
+}
+
+/// For a key given without its group.
+fn by_last_part(name: &str) -> Option<String> {
+    let mut whole = KEYS.iter().filter(|key| key.name.strip_suffix(name).is_some_and(|group| group.ends_with('.')));
+    let only = whole.next().filter(|_| whole.next().is_none())?;
+    Some(format!("; did you mean {}?", only.name))
+}
+
+/// Whether keys begin with this name.
+pub(super) fn is_group(name: &str) -> bool {
+    KEYS.iter().any(|key| is_below(key.name, name))
+}
+
+/// The name as TOML must write it: in quotes where the key above it is no group but has a value of its own.
+pub(super) fn toml_name(name: &str) -> String {
+    if KEYS.iter().any(|key| is_below(name, key.name)) { quoted(name) } else { String::from(name) }
+}
+
+fn is_below(name: &str, group: &str) -> bool {
+    name.strip_prefix(group).is_some_and(|rest| rest.starts_with('.'))
+}
+
+// === Computed defaults ===
+
+/// Three quarters: the rest is the node's own and the system's.
+fn pool_memory(config: &mut Config, facts: &Facts) {
+    let mib = facts.machine.memory_bytes / (MIB as u64) * 3 / 4;
+    config.pool.memory = MemoryMib::new(mib.max(1)).min(POOL_MAX);
+}
+
+fn pool_cpus(config: &mut Config, facts: &Facts) {
+    config.pool.cpus = CpuMilli::new(u64::from(facts.machine.cores) * 1000);
+}
+
+/// So that what slots keep resident stays within a tenth of the pool's memory.
+fn wasm_instances(config: &mut Config, _: &Facts) {
+    let tenth = config.pool.memory.bytes() / 10;
+    let slots = tenth.checked_div(config.wasm.keep_resident as u64).unwrap_or(SLOTS_MOST);
+    config.wasm.instances_max = u32::try_from(slots.clamp(SLOTS_LEAST, SLOTS_MOST)).unwrap_or(u32::MAX);
+}
+
+/// A quarter of the descriptors at most.
+fn wasm_loaded(config: &mut Config, facts: &Facts) {
+    config.wasm.loaded_max = share(facts.machine.files_max / 4, LOADED_DEFAULT);
+}
+
+/// Half of the descriptors at most.
+fn connections(config: &mut Config, facts: &Facts) {
+    config.api.connections_max = share(facts.machine.files_max / 2, CONNECTIONS_DEFAULT);
+}
+
+fn share(offered: u64, wanted: u64) -> usize {
+    usize::try_from(offered.clamp(1, wanted)).unwrap_or(usize::MAX)
+}
+
+/// Room for the largest code in base64, or for the largest parameters, and for what stands around them.
+fn body_bytes(config: &mut Config, _: &Facts) {
+    let code = config.function.code_bytes_max.div_ceil(3).saturating_mul(4);
+    config.api.body_bytes_max = code.max(config.function.params_bytes_max).saturating_add(MIB);
+}
+
+fn data_dir(config: &mut Config, facts: &Facts) {
+    config.data.dir.clone_from(&facts.data_dir);
+}
+
+// === The table ===
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const MOMENT: Duration = Duration::from_millis(1);
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// Every key, those with an effect first.
+pub(super) static KEYS: &[Key] = &[
+    // Where they are computed from others, keys stand below them.
+    Key::new(
+        "data.dir",
+        Kind::Directory(|c| &mut c.data.dir),
+        "Folder of the node: registry, code, compiled code, secrets.",
+    )
+    .auto("$XDG_DATA_HOME/serverledge, else $HOME/.local/share/serverledge, else ./serverledge-data", data_dir)
+    .was(&["data_dir"]),
+    Key::new(
+        "function.memory",
+        Kind::Memory(MemoryMib::new(1)..=limits::MEMORY_MAX, |c| &mut c.function.memory),
+        "Memory of a function that declares none.",
+    ),
+    Key::new(
+        "function.timeout",
+        Kind::Duration(MOMENT..=seconds(DAY), |c| &mut c.function.timeout),
+        "Time limit of a function that declares none.",
+    ),
+    Key::new(
+        "function.timeout_max",
+        Kind::Duration(MOMENT..=seconds(DAY), |c| &mut c.function.timeout_max),
+        "Largest time limit that a function may declare.",
+    ),
+    Key::new(
+        "function.params_bytes_max",
+        Kind::Bytes(KIB..=64 * MIB, |c| &mut c.function.params_bytes_max),
+        "Largest parameters of one invocation.",
+    ),
+    Key::new(
+        "function.output_bytes_max",
+        Kind::Bytes(KIB..=64 * MIB, |c| &mut c.function.output_bytes_max),
+        "Largest result of one invocation.",
+    ),
+    Key::new(
+        "function.code_bytes_max",
+        Kind::Bytes(KIB..=512 * MIB, |c| &mut c.function.code_bytes_max),
+        "Largest code of one version, before base64.",
+    ),
+    Key::new(
+        "function.log_tail_bytes_max",
+        Kind::Bytes(0..=MIB, |c| &mut c.function.log_tail_bytes_max),
+        "How much of the end of an invocation's log is kept.",
+    ),
+    Key::new(
+        "api.ip",
+        Kind::Address(|c| &mut c.api.ip),
+        "Address to listen on; beyond loopback see api.allow_insecure.",
+    )
+    .was(&["api.host", "api.address"]),
+    Key::new("api.port", Kind::Port(|c| &mut c.api.port), "Port to listen on; 0 lets the system choose one."),
+    Key::new(
+        "api.hosts",
+        Kind::Hosts(|c| &mut c.api.hosts),
+        "Further names under which clients address the node, without port.",
+    ),
+    Key::new(
+        "api.trusted_proxies",
+        Kind::Networks(|c| &mut c.api.trusted_proxies),
+        "Addresses or networks whose forwarded headers are believed.",
+    ),
+    Key::new(
+        "api.allow_insecure",
+        Kind::Switch(|c| &mut c.api.allow_insecure),
+        "Allows listening beyond loopback without authentication: whoever reaches the port can run code.",
+    ),
+    Key::new(
+        "api.body_bytes_max",
+        Kind::Bytes(KIB..=1024 * MIB, |c| &mut c.api.body_bytes_max),
+        "Largest body of any request.",
+    )
+    .auto("room for function.code_bytes_max in base64", body_bytes),
+    Key::new(
+        "api.header_timeout",
+        Kind::Duration(MOMENT..=seconds(HOUR), |c| &mut c.api.header_timeout),
+        "Time within which the head of a request must have arrived.",
+    ),
+    Key::new(
+        "api.body_timeout",
+        Kind::Duration(MOMENT..=seconds(HOUR), |c| &mut c.api.body_timeout),
+        "Time within which the body of a request must have arrived.",
+    ),
+    Key::new(
+        "api.idle_timeout",
+        Kind::Duration(MOMENT..=seconds(DAY), |c| &mut c.api.idle_timeout),
+        "Time after which a connection without request is closed.",
+    ),
+    Key::new(
+        "api.connections_max",
+        Kind::Count(1..=COUNT_MAX, |c| &mut c.api.connections_max),
+        "Most open connections.",
+    )
+    .auto("4096, or half of the file descriptors", connections),
+    Key::new(
+        "api.concurrency_max",
+        Kind::Count(1..=COUNT_MAX, |c| &mut c.api.concurrency_max),
+        "Most requests in progress at once, waiting ones included.",
+    ),
+    Key::new(
+        "container.pool.memory",
+        Kind::Memory(MemoryMib::new(1)..=POOL_MAX, |c| &mut c.pool.memory),
+        "Memory of all sandboxes together, WebAssembly included.",
+    )
+    .auto("75 % of the memory of the machine or control group", pool_memory)
+    .was(&["pool.memory"]),
+    Key::new("container.pool.cpus", Kind::Cores(|c| &mut c.pool.cpus), "Cores of all sandboxes together.")
+        .auto("all cores", pool_cpus)
+        .was(&["pool.cpus"]),
+    Key::new(
+        "scheduler.policy",
+        Kind::Policy(|c| &mut c.scheduler.policy),
+        "Where invocations run; this version runs all of them locally.",
+    ),
+    Key::new(
+        "scheduler.queue.capacity",
+        Kind::Count(0..=COUNT_MAX, |c| &mut c.queue.capacity),
+        "Most invocations that wait for a sandbox; 0: none waits.",
+    )
+    .was(&["queue.capacity"]),
+    Key::new(
+        "scheduler.queue.wait_max",
+        Kind::Duration(MOMENT..=seconds(HOUR), |c| &mut c.queue.wait_max),
+        "Longest time an invocation waits for a sandbox.",
+    )
+    .was(&["queue.wait_max"]),
+    Key::new(
+        "wasm.keep_resident",
+        Kind::Bytes(0..=64 * MIB, |c| &mut c.wasm.keep_resident),
+        "Bytes of a slot's memory that stay resident between instances.",
+    ),
+    Key::new(
+        "wasm.instances_max",
+        Kind::Slots(1..=100_000, |c| &mut c.wasm.instances_max),
+        "Slots of the instance pool: most WebAssembly instances at once.",
+    )
+    .auto("a tenth of container.pool.memory over wasm.keep_resident, from 4 to 1000", wasm_instances),
+    Key::new(
+        "wasm.compile_memory",
+        Kind::Memory(MemoryMib::new(64)..=POOL_MAX, |c| &mut c.wasm.compile_memory),
+        "Memory of one compilation; over it the module is too complex.",
+    ),
+    Key::new(
+        "wasm.compile_time",
+        Kind::Duration(seconds(1)..=seconds(HOUR), |c| &mut c.wasm.compile_time),
+        "Wall-clock time of one compilation.",
+    ),
+    Key::new(
+        "wasm.compile_cpu_time",
+        Kind::Duration(seconds(1)..=seconds(HOUR), |c| &mut c.wasm.compile_cpu_time),
+        "Processor time of one compilation.",
+    ),
+    Key::new("wasm.compile_parallel", Kind::Count(1..=64, |c| &mut c.wasm.compile_parallel), "Compilations at once."),
+    Key::new(
+        "wasm.loaded_bytes_max",
+        Kind::Bytes(MIB..=64 * 1024 * MIB, |c| &mut c.wasm.loaded_bytes_max),
+        "Machine code kept loaded.",
+    ),
+    Key::new(
+        "wasm.loaded_max",
+        Kind::Count(1..=COUNT_MAX, |c| &mut c.wasm.loaded_max),
+        "Modules kept loaded; each holds a file descriptor.",
+    )
+    .auto("256, or a quarter of the file descriptors", wasm_loaded),
+    Key::new(
+        "wasm.cpu_time_max",
+        Kind::DurationOrNone(MOMENT..=seconds(DAY), |c| &mut c.wasm.cpu_time_max),
+        "Processor time of one invocation; none: only its time limit counts.",
+    ),
+    Key::new(
+        "async.result_ttl",
+        Kind::Duration(seconds(1)..=seconds(30 * DAY), |c| &mut c.asynchronous.result_ttl),
+        "How long the outcome of an asynchronous invocation can be read.",
+    ),
+    Key::new(
+        "async.age_max",
+        Kind::Duration(seconds(1)..=seconds(30 * DAY), |c| &mut c.asynchronous.age_max),
+        "Age at which an asynchronous invocation without outcome expires.",
+    ),
+    Key::new(
+        "async.concurrency_max",
+        Kind::Count(1..=COUNT_MAX, |c| &mut c.asynchronous.concurrency_max),
+        "Most asynchronous invocations that run at once.",
+    ),
+    Key::new(
+        "async.queued_max",
+        Kind::Count(1..=COUNT_MAX, |c| &mut c.asynchronous.queued_max),
+        "Most accepted asynchronous invocations without outcome.",
+    ),
+    Key::new("registry.area", Kind::Name(|c| &mut c.registry.area), "Area of the node."),
+    Key::new("registry.url", Kind::Registry(|c| &mut c.registry.url), "Which registry: the node's own, in data.dir."),
+    Key::new("registry.node.id", Kind::NameIfAny(|c| &mut c.registry.node_id), "Id of the node.")
+        .auto("made once, kept in data.dir", |c, _| c.registry.node_id = None)
+        .was(&["registry.node_id"]),
+    Key::new("metrics.enabled", Kind::Switch(|c| &mut c.metrics.enabled), "Whether GET /metrics answers."),
+    Key::new("log.level", Kind::Filter(|c| &mut c.log.filter), "What is logged: a level, or directives by module.")
+        .was(&["log.filter"]),
+    Key::new("log.format", Kind::Format(|c| &mut c.log.format), "text (lines for people) or json (one object a line)."),
+    Key::new(
+        "drain.timeout",
+        Kind::Duration(Duration::ZERO..=seconds(HOUR), |c| &mut c.drain_timeout),
+        "How long a stopping node waits for the invocations it has begun.",
+    )
+    .was(&["drain_timeout"]),
+    // Serverledge's, accepted so that its files are.
+    Key::inert("etcd.address", Shape::Text, "\"localhost:2379\"", "Address of etcd."),
+    Key::inert("factory.images.refresh", Shape::Switch, "false", "Pull each image anew once per process."),
+    Key::inert("janitor.interval", Shape::Duration, "30", "Interval of the sweep for expired containers."),
+    Key::inert("container.expiration", Shape::Duration, "600", "Idle lifetime of a container."),
+    Key::inert("offloading.cache.validity", Shape::Duration, "60", "Validity of a cached offloading target."),
+    Key::inert("node.architecture", Shape::Text, "\"\"", "Architecture that the registry shows for the node."),
+    Key::inert("cache.size", Shape::Whole, "100", "Entries of the cache of function definitions."),
+    Key::inert("cache.cleanup", Shape::Duration, "60", "Interval of that cache's sweep."),
+    Key::inert("cache.expiration", Shape::Duration, "60", "Lifetime of that cache's entries."),
+    Key::inert("registry.remote.area", Shape::Text, "\"\"", "Area used as the cloud."),
+    Key::inert("registry.nearby.interval", Shape::Duration, "20", "Interval of asking neighbours for their status."),
+    Key::inert("registry.monitoring.interval", Shape::Duration, "30", "Interval of listing the nodes."),
+    Key::inert("registry.udp.port", Shape::Whole, "9876", "Port of the status server."),
+    Key::inert("registry.ttl", Shape::Duration, "20", "Lifetime of the node's entry (older versions)."),
+    Key::inert("cloud", Shape::Switch, "false", "Whether the node is in the cloud (older versions)."),
+    Key::inert("cloud.server.url", Shape::Text, "\"\"", "Address of the cloud (older versions)."),
+    Key::inert("lb.replicas", Shape::Whole, "128", "Virtual nodes per node."),
+    Key::inert("lb.refresh_interval", Shape::Duration, "30", "Interval of refreshing the targets."),
+    Key::inert("lb.mode", Shape::Text, "\"RoundRobin\"", "How targets are chosen."),
+    Key::inert("lb.arch_awareness", Shape::Switch, "false", "Whether architectures are told apart."),
+    Key::inert("loadbalancer.policy", Shape::Text, "\"\"", "Declared and unused."),
+    Key::inert("loadbalancer.targets.interval", Shape::Duration, "30", "Declared and unused."),
+    Key::inert("mab.policy", Shape::Text, "\"UCB1\"", "Bandit: UCB1 or LinUCB."),
+    Key::inert("mab.ucb1.c", Shape::Number, "0.8", "Exploration of UCB1."),
+    Key::inert("mab.linucb.alpha", Shape::Number, "0.1", "Exploration of LinUCB."),
+    Key::inert("mab.linucb.lambda", Shape::Number, "0.0", "Weight of the memory penalty."),
+    Key::inert("metrics.prometheus.host", Shape::Text, "\"127.0.0.1\"", "Host of the Prometheus that is asked."),
+    Key::inert("metrics.prometheus.port", Shape::Whole, "9090", "Its port."),
+    Key::inert("metrics.prometheus.pushgateway.host", Shape::Text, "\"\"", "Host of the push gateway."),
+    Key::inert("metrics.prometheus.pushgateway.port", Shape::Whole, "9091", "Its port."),
+    Key::inert("metrics.retriever.interval", Shape::Duration, "60", "Interval of asking Prometheus."),
+    Key::inert("metrics.dump.json.file", Shape::Text, "\"\"", "File to which retrieved metrics are written."),
+    Key::inert("metrics.load.json.file", Shape::Text, "\"\"", "File from which metrics are loaded instead."),
+    Key::inert("scheduler.fallback.local", Shape::Switch, "false", "Whether edgeonly falls back to the node itself."),
+    Key::inert("tracing.enabled", Shape::Switch, "false", "Whether traces are written."),
+    Key::inert("tracing.outfile", Shape::Text, "\"\"", "File of the traces."),
+    Key::inert("workflow.always_save_progress", Shape::Switch, "false", "Whether each step is stored."),
+    Key::inert("workflow.offloading.policy", Shape::Text, "\"disable\"", "disable, ilp, heftless or threshold."),
+    Key::inert("workflow.offloading.policy.optimizer.host", Shape::Text, "\"localhost\"", "Host of the optimiser."),
+    Key::inert("workflow.offloading.policy.optimizer.port", Shape::Whole, "8080", "Its port."),
+    Key::inert("workflow.offloading.policy.ilp.placement.ttl", Shape::Whole, "2", "Uses of one plan."),
+    Key::inert("workflow.offloading.policy.region.cost", Shape::Table, "{}", "Cost by area."),
+    Key::inert("workflow.offloading.policy.ilp.obj.violations", Shape::Number, "0.3", "Weight of violations."),
+    Key::inert("workflow.offloading.policy.ilp.obj.data", Shape::Number, "0.3", "Weight of data."),
+    Key::inert("workflow.offloading.policy.ilp.obj.cost", Shape::Number, "0.3", "Weight of cost."),
+    Key::inert("workflow.offloading.policy.ilp.obj.reclaimed", Shape::Number, "0.1", "Weight of reclaimed memory."),
+    Key::inert("workflow.offloading.policy.node2datastore.bandwidth", Shape::Number, "40.0", "Estimated bandwidth."),
+    Key::inert("workflow.offloading.policy.cloud2datastore.bandwidth", Shape::Number, "1000.0", "Estimated bandwidth."),
+    Key::inert("workflow.offloading.policy.threshold", Shape::Number, "0.75", "Utilisation threshold."),
+    Key::inert("workflow.offloading.policy.threshold.offloaded.max", Shape::Whole, "5", "Most grouped tasks."),
+    Key::inert("workflow.profiling.saveinput", Shape::Switch, "false", "Whether inputs are written to files."),
+];

@@ -1,0 +1,277 @@
+//! The kinds of values: for each, what is allowed, how it is read into its place, and how it is shown.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serverledge_core::{CpuMilli, MemoryMib};
+use tracing_subscriber::EnvFilter;
+
+use super::network::IpNet;
+use super::parts::{Config, LogFormat, PolicyName, RegistryUrl};
+use super::raw::{Raw, quoted};
+use super::units;
+
+/// The place of a value in the configuration: one function both to write and to show it.
+pub(super) type Lens<T> = fn(&mut Config) -> &mut T;
+
+/// A registry key segment and a header value; short enough for both.
+const NAME_CHARS_MAX: usize = 64;
+/// A DNS name.
+const HOST_CHARS_MAX: usize = 253;
+/// Elements of a list: far more proxies or names than one node has.
+const LIST_MAX: usize = 64;
+/// The word for an absent limit.
+const NONE: &str = "none";
+const MIB: u64 = 1024 * 1024;
+
+/// What a key's value is, and where it goes.
+pub(super) enum Kind {
+    Switch(Lens<bool>),
+    Port(Lens<u16>),
+    Count(RangeInclusive<usize>, Lens<usize>),
+    Slots(RangeInclusive<u32>, Lens<u32>),
+    Bytes(RangeInclusive<usize>, Lens<usize>),
+    Memory(RangeInclusive<MemoryMib>, Lens<MemoryMib>),
+    Cores(Lens<CpuMilli>),
+    Duration(RangeInclusive<Duration>, Lens<Duration>),
+    DurationOrNone(RangeInclusive<Duration>, Lens<Option<Duration>>),
+    Address(Lens<IpAddr>),
+    Hosts(Lens<Vec<String>>),
+    Networks(Lens<Vec<IpNet>>),
+    Directory(Lens<PathBuf>),
+    Name(Lens<String>),
+    NameIfAny(Lens<Option<String>>),
+    Policy(Lens<PolicyName>),
+    Registry(Lens<RegistryUrl>),
+    Filter(Lens<String>),
+    Format(Lens<LogFormat>),
+    /// A key of Serverledge's that does nothing in this version: its shape is checked, its default (as TOML) shown.
+    Inert(Shape, &'static str),
+}
+
+/// What an inert key's value looks like.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    Switch,
+    Whole,
+    Number,
+    Duration,
+    Text,
+    Table,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// Reads the value into its place; if that fails, says what is allowed and changes nothing.
+    pub(super) fn set(&self, config: &mut Config, raw: &Raw) -> Result<(), String> {
+        self.try_set(config, raw).ok_or_else(|| self.allowed())
+    }
+
+    fn try_set(&self, config: &mut Config, raw: &Raw) -> Option<()> {
+        match self {
+            Self::Switch(lens) => *lens(config) = raw.as_switch()?,
+            Self::Port(lens) => *lens(config) = raw.as_integer()?.try_into().ok()?,
+            Self::Count(range, lens) => *lens(config) = within(range, raw.as_integer()?.try_into().ok()?)?,
+            Self::Slots(range, lens) => *lens(config) = within(range, raw.as_integer()?.try_into().ok()?)?,
+            Self::Bytes(range, lens) => *lens(config) = within(range, units::bytes(raw, 1)?.try_into().ok()?)?,
+            Self::Memory(range, lens) => *lens(config) = within(range, memory(raw)?)?,
+            Self::Cores(lens) => *lens(config) = cores(raw)?,
+            Self::Duration(range, lens) => *lens(config) = within(range, units::duration(raw)?)?,
+            Self::DurationOrNone(range, lens) => *lens(config) = duration_or_none(range, raw)?,
+            Self::Address(lens) => *lens(config) = raw.as_text()?.parse().ok()?,
+            Self::Hosts(lens) => *lens(config) = list(raw, host)?,
+            Self::Networks(lens) => *lens(config) = list(raw, |text| text.parse().ok())?,
+            Self::Directory(lens) => *lens(config) = directory(raw)?,
+            Self::Name(lens) => *lens(config) = name(raw)?,
+            Self::NameIfAny(lens) => *lens(config) = Some(name(raw)?),
+            Self::Policy(lens) => *lens(config) = policy(raw)?,
+            Self::Registry(lens) => *lens(config) = registry(raw)?,
+            Self::Filter(lens) => *lens(config) = filter(raw)?,
+            Self::Format(lens) => *lens(config) = format(raw)?,
+            Self::Inert(shape, _) => return shape.fits(raw).then_some(()),
+        }
+        Some(())
+    }
+
+    /// The value in its place, as TOML. Takes the configuration mutably because lenses do; changes nothing.
+    pub(super) fn show(&self, config: &mut Config) -> String {
+        match self {
+            Self::Switch(lens) => lens(config).to_string(),
+            Self::Port(lens) => lens(config).to_string(),
+            Self::Count(_, lens) => lens(config).to_string(),
+            Self::Slots(_, lens) => lens(config).to_string(),
+            Self::Bytes(_, lens) => quoted(&units::show_bytes(*lens(config) as u64)),
+            Self::Memory(_, lens) => quoted(&units::show_bytes(lens(config).bytes())),
+            Self::Cores(lens) => lens(config).cores().to_string(),
+            Self::Duration(_, lens) => quoted(&units::show_duration(*lens(config))),
+            Self::DurationOrNone(_, lens) => {
+                quoted(&lens(config).map_or_else(|| String::from(NONE), units::show_duration))
+            }
+            Self::Address(lens) => quoted(&lens(config).to_string()),
+            Self::Hosts(lens) => show_list(lens(config).iter().map(|host| quoted(host))),
+            Self::Networks(lens) => show_list(lens(config).iter().map(|net| quoted(&net.to_string()))),
+            Self::Directory(lens) => quoted(&lens(config).to_string_lossy()),
+            Self::Name(lens) | Self::Filter(lens) => quoted(lens(config)),
+            Self::NameIfAny(lens) => quoted(lens(config).as_deref().unwrap_or(super::keys::AUTO)),
+            Self::Policy(lens) => quoted(lens(config).as_str()),
+            Self::Registry(lens) => match lens(config) {
+                RegistryUrl::Embedded => quoted(EMBEDDED),
+            },
+            Self::Format(lens) => quoted(lens(config).as_str()),
+            Self::Inert(_, default) => String::from(*default),
+        }
+    }
+
+    /// What is allowed, as a phrase that follows "expected".
+    pub(super) fn allowed(&self) -> String {
+        match self {
+            Self::Switch(_) => String::from("true or false"),
+            Self::Port(_) => String::from("a whole number from 0 to 65535"),
+            Self::Count(range, _) => whole(range.start(), range.end()),
+            Self::Slots(range, _) => whole(range.start(), range.end()),
+            Self::Bytes(range, _) => size(*range.start() as u64, *range.end() as u64, "bytes"),
+            Self::Memory(range, _) => size(range.start().bytes(), range.end().bytes(), "MiB"),
+            Self::Cores(_) => String::from("a number of cores from 0.001 to 1000000"),
+            Self::Duration(range, _) => time(range),
+            Self::DurationOrNone(range, _) => format!("\"{NONE}\" or {}", time(range)),
+            Self::Address(_) => String::from("an IP address"),
+            Self::Hosts(_) => format!("a list of at most {LIST_MAX} host names without port"),
+            Self::Networks(_) => {
+                format!(
+                    "a list of at most {LIST_MAX} addresses or networks such as \"10.0.0.0/8\" (no bit set after the prefix)"
+                )
+            }
+            Self::Directory(_) => String::from("a path"),
+            Self::Name(_) | Self::NameIfAny(_) => {
+                format!("1 to {NAME_CHARS_MAX} letters, digits, '-', '_' and '.', the first a letter or digit")
+            }
+            Self::Policy(_) => choice(PolicyName::ALL.map(PolicyName::as_str)),
+            Self::Registry(_) => format!("\"{EMBEDDED}\" (etcd:// is not built into this version yet)"),
+            Self::Filter(_) => String::from(
+                "off, error, warn, info, debug, trace, or directives such as \"info,serverledge_node=debug\"",
+            ),
+            Self::Format(_) => choice(LogFormat::ALL.map(LogFormat::as_str)),
+            Self::Inert(shape, _) => String::from(shape.allowed()),
+        }
+    }
+}
+
+// === impl Shape ===
+
+impl Shape {
+    fn fits(self, raw: &Raw) -> bool {
+        match self {
+            Self::Switch => raw.as_switch().is_some(),
+            Self::Whole => raw.as_integer().is_some(),
+            Self::Number => raw.as_number().is_some(),
+            Self::Duration => units::duration(raw).is_some(),
+            Self::Text => raw.as_text().is_some(),
+            Self::Table => matches!(raw, Raw::Table(_)),
+        }
+    }
+
+    const fn allowed(self) -> &'static str {
+        match self {
+            Self::Switch => "true or false",
+            Self::Whole => "a whole number",
+            Self::Number => "a number",
+            Self::Duration => "a duration; a number is seconds",
+            Self::Text => "a text",
+            Self::Table => "a table",
+        }
+    }
+}
+
+// === Reading ===
+
+const EMBEDDED: &str = "embedded";
+
+fn within<T: PartialOrd>(range: &RangeInclusive<T>, value: T) -> Option<T> {
+    range.contains(&value).then_some(value)
+}
+
+fn memory(raw: &Raw) -> Option<MemoryMib> {
+    let bytes = units::bytes(raw, MIB)?;
+    bytes.is_multiple_of(MIB).then(|| MemoryMib::new(bytes / MIB))
+}
+
+fn cores(raw: &Raw) -> Option<CpuMilli> {
+    CpuMilli::from_cores(raw.as_number()?).filter(|cpus| cpus.get() > 0)
+}
+
+fn duration_or_none(range: &RangeInclusive<Duration>, raw: &Raw) -> Option<Option<Duration>> {
+    if raw.as_text().is_some_and(|text| text.eq_ignore_ascii_case(NONE)) {
+        return Some(None);
+    }
+    within(range, units::duration(raw)?).map(Some)
+}
+
+fn list<T>(raw: &Raw, element: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    let elements = raw.as_list().filter(|elements| elements.len() <= LIST_MAX)?;
+    elements.into_iter().map(element).collect()
+}
+
+fn host(text: &str) -> Option<String> {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    (plain && (1..=HOST_CHARS_MAX).contains(&text.len())).then(|| text.to_ascii_lowercase())
+}
+
+fn directory(raw: &Raw) -> Option<PathBuf> {
+    raw.as_text().filter(|text| !text.is_empty() && !text.contains('\0')).map(PathBuf::from)
+}
+
+fn name(raw: &Raw) -> Option<String> {
+    let text = raw.as_text()?;
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let begins = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    (plain && begins && text.len() <= NAME_CHARS_MAX).then(|| String::from(text))
+}
+
+fn policy(raw: &Raw) -> Option<PolicyName> {
+    let text = raw.as_text()?;
+    PolicyName::ALL.into_iter().find(|policy| policy.as_str().eq_ignore_ascii_case(text))
+}
+
+fn format(raw: &Raw) -> Option<LogFormat> {
+    let text = raw.as_text()?;
+    LogFormat::ALL.into_iter().find(|format| format.as_str().eq_ignore_ascii_case(text))
+}
+
+fn registry(raw: &Raw) -> Option<RegistryUrl> {
+    raw.as_text()?.eq_ignore_ascii_case(EMBEDDED).then_some(RegistryUrl::Embedded)
+}
+
+/// `EnvFilter` alone would take a misspelt level for the name of a module and silence everything else.
+fn filter(raw: &Raw) -> Option<String> {
+    let text = raw.as_text().filter(|text| !text.is_empty())?;
+    let level =
+        |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word.to_ascii_lowercase().as_str());
+    let clear = text.split(',').all(|part| part.contains(['=', '[']) || level(part.trim()));
+    (clear && EnvFilter::try_new(text).is_ok()).then(|| String::from(text))
+}
+
+// === Showing ===
+
+fn show_list(elements: impl Iterator<Item = String>) -> String {
+    format!("[{}]", elements.collect::<Vec<_>>().join(", "))
+}
+
+fn whole(least: impl std::fmt::Display, most: impl std::fmt::Display) -> String {
+    format!("a whole number from {least} to {most}")
+}
+
+fn size(least: u64, most: u64, unit: &str) -> String {
+    format!("a size from {} to {}; a number is {unit}", units::show_bytes(least), units::show_bytes(most))
+}
+
+fn time(range: &RangeInclusive<Duration>) -> String {
+    let (least, most) = (units::show_duration(*range.start()), units::show_duration(*range.end()));
+    format!("a duration from {least} to {most}; a number is seconds")
+}
+
+fn choice<const N: usize>(names: [&str; N]) -> String {
+    format!("one of {}", names.join(", "))
+}

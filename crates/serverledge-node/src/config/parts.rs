@@ -1,0 +1,341 @@
+//! What the parts of a node are told: plain, checked values. No file, variable or key name is known here.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serverledge_core::{CpuMilli, MemoryMib, limits};
+
+use super::network::IpNet;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// Everything a node can be told, checked: every value is in its range, and the values fit together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The HTTP server.
+    pub api: ApiConfig,
+    /// Where the node keeps its files.
+    pub data: DataConfig,
+    /// What all sandboxes may use together.
+    pub pool: PoolConfig,
+    /// Invocations that wait for a sandbox.
+    pub queue: QueueConfig,
+    /// Where invocations run.
+    pub scheduler: SchedulerConfig,
+    /// Defaults and limits of functions.
+    pub function: FunctionConfig,
+    /// The WebAssembly executor.
+    pub wasm: WasmConfig,
+    /// Asynchronous invocations.
+    pub asynchronous: AsyncConfig,
+    /// The registry and this node's place in it.
+    pub registry: RegistryConfig,
+    /// Metrics.
+    pub metrics: MetricsConfig,
+    /// The node's own log.
+    pub log: LogConfig,
+    /// How long a stopping node waits for the invocations it has begun.
+    pub drain_timeout: Duration,
+}
+
+/// The HTTP server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiConfig {
+    /// Address to listen on.
+    pub ip: IpAddr,
+    /// Port to listen on; 0 lets the system choose one.
+    pub port: u16,
+    /// Further names under which clients may address the node (lower case, without port).
+    pub hosts: Vec<String>,
+    /// Peers whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Listening beyond loopback without authentication is wanted. If false, `ip` is a loopback address.
+    pub allow_insecure: bool,
+    /// Largest request body of any route.
+    pub body_bytes_max: usize,
+    /// Time within which the head of a request must have arrived.
+    pub header_timeout: Duration,
+    /// Time within which the body of a request must have arrived.
+    pub body_timeout: Duration,
+    /// Time after which a connection without request is closed.
+    pub idle_timeout: Duration,
+    /// Most open connections.
+    pub connections_max: usize,
+    /// Most requests in progress at once.
+    pub concurrency_max: usize,
+}
+
+/// Where the node keeps its files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataConfig {
+    /// The folder; made with owner-only rights where it is missing. May be relative to the working directory.
+    pub dir: PathBuf,
+}
+
+/// What all sandboxes may use together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolConfig {
+    /// Memory.
+    pub memory: MemoryMib,
+    /// Processor share.
+    pub cpus: CpuMilli,
+}
+
+/// Invocations that wait for a sandbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueConfig {
+    /// Most that wait; 0 means that none does.
+    pub capacity: usize,
+    /// Longest time one waits.
+    pub wait_max: Duration,
+}
+
+/// Where invocations run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SchedulerConfig {
+    /// The policy.
+    pub policy: PolicyName,
+}
+
+/// Name of a scheduling policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyName {
+    /// Here, or in the queue.
+    Default,
+    /// The same, by the name that says so.
+    LocalOnly,
+    /// In the cloud only. Runs as `LocalOnly` in this version.
+    CloudOnly,
+    /// Here if there is room, else in the cloud. Runs as `LocalOnly` in this version.
+    EdgeCloud,
+    /// On a neighbouring node. Runs as `LocalOnly` in this version.
+    EdgeOnly,
+}
+
+/// Defaults and limits of functions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionConfig {
+    /// Memory of a function that declares none.
+    pub memory: MemoryMib,
+    /// Time limit of a function that declares none; at most `timeout_max`.
+    pub timeout: Duration,
+    /// Largest time limit a function may declare.
+    pub timeout_max: Duration,
+    /// Largest parameters of one invocation.
+    pub params_bytes_max: usize,
+    /// Largest result of one invocation.
+    pub output_bytes_max: usize,
+    /// Largest code of one version, before base64.
+    pub code_bytes_max: usize,
+    /// How much of the end of a function's log is kept.
+    pub log_tail_bytes_max: usize,
+}
+
+/// The WebAssembly executor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WasmConfig {
+    /// Slots of the instance pool: most instances at once.
+    pub instances_max: u32,
+    /// Memory of one compiling child process.
+    pub compile_memory: MemoryMib,
+    /// Wall-clock time of one compilation.
+    pub compile_time: Duration,
+    /// Processor time of one compilation.
+    pub compile_cpu_time: Duration,
+    /// Compilations at once.
+    pub compile_parallel: usize,
+    /// Machine code kept loaded.
+    pub loaded_bytes_max: usize,
+    /// Modules kept loaded; each holds a file descriptor.
+    pub loaded_max: usize,
+    /// Bytes of a slot's memory that stay resident between instances.
+    pub keep_resident: usize,
+    /// Processor time of one invocation; `None`: only the function's time limit counts.
+    pub cpu_time_max: Option<Duration>,
+}
+
+/// Asynchronous invocations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AsyncConfig {
+    /// How long an outcome can be read.
+    pub result_ttl: Duration,
+    /// Age at which an invocation without outcome expires.
+    pub age_max: Duration,
+    /// Most that this node runs at once.
+    pub concurrency_max: usize,
+    /// Most accepted ones without outcome.
+    pub queued_max: usize,
+}
+
+/// The registry and this node's place in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistryConfig {
+    /// Area of the node.
+    pub area: String,
+    /// Which registry.
+    pub url: RegistryUrl,
+    /// Id of the node; `None`: made once and kept in the data folder.
+    pub node_id: Option<String>,
+}
+
+/// Which registry the node uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegistryUrl {
+    /// The node's own, in the data folder.
+    Embedded,
+}
+
+/// Metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricsConfig {
+    /// Whether `GET /metrics` answers.
+    pub enabled: bool,
+}
+
+/// The node's own log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogConfig {
+    /// A level, or directives such as `info,serverledge_node=debug`; `EnvFilter` accepts it.
+    pub filter: String,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+/// How the node writes its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The defaults that depend on nothing. Those which depend on the machine or on other values hold a
+    /// placeholder here, until the table of keys fills them in.
+    pub(super) fn base() -> Self {
+        Self {
+            api: ApiConfig::base(),
+            data: DataConfig { dir: PathBuf::new() },
+            pool: PoolConfig { memory: MemoryMib::new(0), cpus: CpuMilli::new(0) },
+            queue: QueueConfig { capacity: 1_000, wait_max: Duration::from_secs(10) },
+            scheduler: SchedulerConfig { policy: PolicyName::Default },
+            function: FunctionConfig::base(),
+            wasm: WasmConfig::base(),
+            asynchronous: AsyncConfig::base(),
+            registry: RegistryConfig { area: String::from("ROME"), url: RegistryUrl::Embedded, node_id: None },
+            metrics: MetricsConfig { enabled: true },
+            log: LogConfig { filter: String::from("info"), format: LogFormat::Text },
+            // As long as a function without a time limit of its own may run.
+            drain_timeout: limits::TIMEOUT_DEFAULT,
+        }
+    }
+}
+
+impl ApiConfig {
+    fn base() -> Self {
+        Self {
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 1323,
+            hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            allow_insecure: false,
+            body_bytes_max: 0,
+            header_timeout: Duration::from_secs(10),
+            // The largest code at 12 Mbit/s.
+            body_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(60),
+            connections_max: 0,
+            // Twice the queue: it fills before this does, and answers better.
+            concurrency_max: 2_048,
+        }
+    }
+}
+
+impl FunctionConfig {
+    fn base() -> Self {
+        Self {
+            memory: limits::MEMORY_DEFAULT,
+            timeout: limits::TIMEOUT_DEFAULT,
+            timeout_max: limits::TIMEOUT_MAX,
+            params_bytes_max: limits::PARAMS_BYTES_MAX,
+            output_bytes_max: limits::OUTPUT_BYTES_MAX,
+            code_bytes_max: limits::CODE_BYTES_MAX,
+            log_tail_bytes_max: limits::LOG_TAIL_BYTES_MAX,
+        }
+    }
+}
+
+impl WasmConfig {
+    fn base() -> Self {
+        Self {
+            instances_max: 0,
+            compile_memory: MemoryMib::new(2048),
+            compile_time: Duration::from_secs(60),
+            compile_cpu_time: Duration::from_secs(60),
+            compile_parallel: 1,
+            loaded_bytes_max: 256 * MIB,
+            loaded_max: 0,
+            // Above the megabyte of shadow stack that Rust's linker gives a guest by default (design: 21 µs, not 106 µs).
+            keep_resident: 2 * MIB,
+            cpu_time_max: None,
+        }
+    }
+}
+
+impl AsyncConfig {
+    fn base() -> Self {
+        Self {
+            result_ttl: Duration::from_secs(30 * 60),
+            age_max: Duration::from_secs(60 * 60),
+            concurrency_max: 64,
+            queued_max: 10_000,
+        }
+    }
+}
+
+// === impl PolicyName ===
+
+impl PolicyName {
+    /// Every policy, in the order in which it is documented.
+    pub const ALL: [Self; 5] = [Self::Default, Self::LocalOnly, Self::CloudOnly, Self::EdgeCloud, Self::EdgeOnly];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::LocalOnly => "localonly",
+            Self::CloudOnly => "cloudonly",
+            Self::EdgeCloud => "edgecloud",
+            Self::EdgeOnly => "edgeonly",
+        }
+    }
+
+    /// Whether this version does what the policy says.
+    #[must_use]
+    pub const fn has_effect(self) -> bool {
+        matches!(self, Self::Default | Self::LocalOnly)
+    }
+}
+
+// === impl LogFormat ===
+
+impl LogFormat {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Temporary: replaced by the wiring of the node.
+
+pub mod config;
