@@ -1,0 +1,182 @@
+//! The application: what happens to a request before and after its route. The two routes that carry the load are
+//! dispatched here, by hand; everything else goes through axum's router.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{get, post};
+use http::{HeaderName, HeaderValue, Request, Response};
+use serverledge_core::InvocationId;
+use serverledge_wire::header::REQUEST_ID;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tower::ServiceExt;
+
+use crate::backend::Backend;
+use crate::error::Failed;
+use crate::guard::Guard;
+use crate::reply::NodeHeaders;
+use crate::{functions, invoke, openapi, plain, system};
+
+/// Longest request id taken from a caller.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Limits of single requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of a body that carries code.
+    pub code_body_bytes_max: usize,
+    /// Bytes of a body that carries parameters.
+    pub params_body_bytes_max: usize,
+    /// Time for a body to arrive.
+    pub body_timeout: Duration,
+    /// Requests at once.
+    pub concurrency_max: usize,
+}
+
+/// The routes over a node. Cloning is cheap.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) shared: Arc<Shared>,
+    router: Router,
+}
+
+/// What every handler can use.
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) limits: Limits,
+    pub(crate) node_headers: NodeHeaders,
+    guard: Guard,
+    concurrency: Semaphore,
+}
+
+/// A request that was let in: what its handler needs beside the request itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Admitted {
+    /// When it arrived.
+    pub(crate) arrived: Instant,
+    /// Its id: the caller's, if well-formed.
+    pub(crate) request_id: HeaderValue,
+    /// The id of an invocation that it may become; the request id shows it where the caller sent none.
+    pub(crate) invocation: InvocationId,
+}
+
+impl Admitted {
+    pub(crate) fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("limits", &self.shared.limits).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// The routes over this node.
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>, guard: Guard, limits: Limits) -> Self {
+        let node_headers = NodeHeaders::new(backend.identity());
+        let concurrency = Semaphore::new(limits.concurrency_max);
+        let shared = Arc::new(Shared { backend, limits, node_headers, guard, concurrency });
+        Self { router: router(&shared), shared }
+    }
+
+    /// Answers one request. Dropping the future (the client went away) stops what it started.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let admitted = admit(&request);
+        let mut response = match self.dispatch(request, &admitted).await {
+            Ok(response) => response,
+            Err(failed) => failed.into_response(admitted.request_id()),
+        };
+        response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), admitted.request_id);
+        response
+    }
+
+    async fn dispatch(&self, mut request: Request<Body>, admitted: &Admitted) -> Result<Response<Body>, Failed> {
+        self.shared.guard.check_host(request.uri(), request.headers())?;
+        let path = request.uri().path();
+        if is_open(path) {
+            request.extensions_mut().insert(admitted.clone());
+            return self.route(request).await;
+        }
+        Guard::check_origin(request.uri(), request.headers())?;
+        let _permit = self.shared.concurrency.try_acquire().map_err(|_| Failed::busy())?;
+        if path.starts_with("/invoke/") {
+            return invoke::handle(&self.shared, request, admitted).await;
+        }
+        if path.starts_with("/fn/") {
+            return plain::handle(&self.shared, request, admitted).await;
+        }
+        request.extensions_mut().insert(admitted.clone());
+        self.route(request).await
+    }
+
+    async fn route(&self, request: Request<Body>) -> Result<Response<Body>, Failed> {
+        let router = self.router.clone();
+        match router.oneshot(request).await {
+            Ok(response) => Ok(response),
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Routes that run and change nothing, open to pages of other origins as any document is: health and documentation.
+fn is_open(path: &str) -> bool {
+    matches!(path, "/" | "/healthz" | "/readyz" | "/openapi.json" | "/docs") || path.starts_with("/docs/")
+}
+
+fn admit(request: &Request<Body>) -> Admitted {
+    let invocation = InvocationId::new();
+    let given = request.headers().get(REQUEST_ID).filter(|value| {
+        (1..=REQUEST_ID_BYTES_MAX).contains(&value.len())
+            && value.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
+    });
+    let request_id = given.cloned().unwrap_or_else(|| {
+        let mut buffer = [0; 36];
+        // The canonical form of a UUID is ASCII.
+        HeaderValue::from_str(invocation.encode(&mut buffer)).unwrap_or(HeaderValue::from_static("-"))
+    });
+    Admitted { arrived: Instant::now(), request_id, invocation }
+}
+
+fn router(shared: &Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(system::index))
+        .route("/create", post(functions::create).fallback(post_only))
+        .route("/update", post(functions::update).fallback(post_only))
+        .route("/delete", post(functions::delete).fallback(post_only))
+        .route("/function", get(functions::names).fallback(get_only))
+        .route("/functions", get(functions::names).fallback(get_only))
+        .route("/functions/{name}", get(functions::info).fallback(get_only))
+        .route("/prewarm", post(functions::prewarm).fallback(post_only))
+        .route("/poll/{id}", get(invoke::poll).fallback(get_only))
+        .route("/status", get(system::status).fallback(get_only))
+        .route("/metrics", get(system::metrics).fallback(get_only))
+        .route("/healthz", get(system::healthz).fallback(get_only))
+        .route("/readyz", get(system::readyz).fallback(get_only))
+        .route("/openapi.json", get(openapi::serve).fallback(get_only))
+        .merge(openapi::pages())
+        .fallback(not_found)
+        .with_state(Arc::clone(shared))
+}
+
+async fn post_only(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("POST"))
+}
+
+async fn get_only(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("GET"))
+}
+
+async fn not_found(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::not_found())
+}
+
+fn refuse(request: &Request<Body>, failed: Failed) -> Response<Body> {
+    let id = request.extensions().get::<Admitted>().map_or("", Admitted::request_id);
+    failed.into_response(id)
+}

@@ -1,0 +1,174 @@
+//! What the routes need of a node. The node implements it, and so does the fake of the tests.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use serverledge_core::{Function, FunctionName, InvocationError, InvocationId, Payload, PrepareError, Report};
+use serverledge_wire::function::{FunctionBody, SpecError};
+use serverledge_wire::status::StatusInformation;
+use std::sync::Arc;
+
+/// Who a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The node's name in its area.
+    pub node: String,
+    /// Its area.
+    pub area: String,
+}
+
+/// What is free now; goes out with every reply of `/invoke`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Load {
+    /// Memory not reserved, in MiB.
+    pub free_memory_mib: u64,
+    /// Cores not reserved.
+    pub free_cpu: f64,
+}
+
+/// One invocation from outside.
+#[derive(Debug)]
+pub struct Call {
+    /// Which function.
+    pub function: FunctionName,
+    /// Its id.
+    pub id: InvocationId,
+    /// What goes in.
+    pub payload: Payload,
+    /// Serverledge's QoS class.
+    pub qos_class: i64,
+    /// When the answer is of no use any more; it is then not started.
+    pub deadline: Option<Instant>,
+    /// When the request arrived.
+    pub arrived: Instant,
+}
+
+/// Whether a deployment may replace a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deploy {
+    /// The name must be free.
+    Create,
+    /// The name may be taken.
+    Update,
+}
+
+/// A deployment that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployed {
+    /// The function as it is now.
+    pub function: Arc<Function>,
+    /// What was recognised, in words for people.
+    pub recognised: String,
+    /// Remarks for the person who deploys.
+    pub remarks: Vec<String>,
+}
+
+/// Why a deployment or deletion did not happen; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// The name is taken.
+    #[error("function {0} exists already; update it, or delete it first")]
+    Exists(FunctionName),
+    /// No such function.
+    #[error("function {0:?} is unknown")]
+    Unknown(String),
+    /// The request breaks a rule.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The code cannot be read out of the request.
+    #[error("{message}")]
+    Code {
+        /// A stable code.
+        code: &'static str,
+        /// What is wrong, and the way out.
+        message: String,
+    },
+    /// This node cannot run such functions.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The executor refuses the code.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The registry did not take it.
+    #[error("the registry is unavailable")]
+    Registry {
+        /// A stable code.
+        code: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why an asynchronous invocation was not accepted; nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// As for a synchronous one.
+    #[error(transparent)]
+    Invocation(#[from] InvocationError),
+    /// Too many are waiting.
+    #[error("{waiting} asynchronous invocations are waiting already")]
+    Full {
+        /// How many.
+        waiting: usize,
+    },
+}
+
+/// Where an asynchronous invocation stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Polled {
+    /// It ended; the body that Serverledge's clients read.
+    Done(Vec<u8>),
+    /// Accepted and not ended.
+    Unfinished,
+    /// Never accepted here, or forgotten after its time.
+    Unknown,
+}
+
+/// Why nothing can be said about an asynchronous invocation.
+#[derive(Debug, thiserror::Error)]
+#[error("the registry is unavailable")]
+pub struct PollError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// A node, as the routes see it.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// Who it is.
+    fn identity(&self) -> &Identity;
+
+    /// What is free now.
+    fn load(&self) -> Load;
+
+    /// A deployed function.
+    fn function(&self, name: &str) -> Option<Arc<Function>>;
+
+    /// The names of all deployed functions, sorted.
+    fn names(&self) -> Vec<String>;
+
+    /// Runs a function. Dropping the future stops it and gives its resources back.
+    async fn invoke(&self, call: Call) -> Result<Report, InvocationError>;
+
+    /// Accepts an invocation to be run later; it is stored when this returns.
+    async fn submit(&self, call: Call, return_output: bool) -> Result<InvocationId, SubmitError>;
+
+    /// Where an accepted invocation stands.
+    async fn poll(&self, id: InvocationId) -> Result<Polled, PollError>;
+
+    /// Deploys. Everything slow happens here; on error nothing has changed.
+    async fn deploy(&self, mode: Deploy, request: FunctionBody<'_>) -> Result<Deployed, DeployError>;
+
+    /// Deletes. Running invocations end as they would have.
+    async fn delete(&self, name: &str) -> Result<(), DeployError>;
+
+    /// Loads what a function needs; returns how many of `instances` sandboxes can then start at once.
+    async fn prewarm(&self, name: &str, instances: i64) -> Result<i64, InvocationError>;
+
+    /// The node's figures.
+    fn status(&self) -> StatusInformation;
+
+    /// Metrics in the Prometheus text format; `None` if they are switched off.
+    fn metrics(&self) -> Option<String>;
+
+    /// Whether new requests should be sent here.
+    fn ready(&self) -> bool;
+}

@@ -1,0 +1,220 @@
+//! The one table from errors to HTTP. Every error is problem JSON (RFC 9457) with a stable code; status codes on the
+//! Serverledge-compatible routes are Serverledge's, whose clients read nothing else of an error.
+
+use axum::body::Body;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+use serverledge_core::{FailureKind, FunctionFailure, InvocationError, OverloadReason, PrepareError};
+use serverledge_wire::function::SpecError;
+use serverledge_wire::members::BodyError;
+use serverledge_wire::problem::{PROBLEM_JSON, Problem};
+
+use crate::backend::{DeployError, PollError, SubmitError};
+use crate::body::ReadError;
+use crate::guard::Refused;
+
+/// An error on its way out.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    status: StatusCode,
+    problem: Problem,
+    retry_after: Option<u64>,
+    allow: Option<&'static str>,
+}
+
+/// Which of the two conventions for a function's own failures a route follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Convention {
+    /// `/invoke`: 500, as Serverledge.
+    Serverledge,
+    /// `/fn`: the node is a gateway to the function, so 502 and 504.
+    Gateway,
+}
+
+impl Failed {
+    pub(crate) fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        let problem = Problem {
+            r#type: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            code: code.to_owned(),
+            detail: detail.into(),
+            ..Problem::default()
+        };
+        Self { status, problem, retry_after: None, allow: None }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "route_unknown", "there is no such route; /docs lists them")
+    }
+
+    pub(crate) fn method(allow: &'static str) -> Self {
+        let detail = format!("this route answers {allow} only");
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
+    }
+
+    pub(crate) fn busy() -> Self {
+        let detail = "the node serves as many requests as it may at once";
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_requests_at_once", detail) }
+    }
+
+    pub(crate) fn function_unknown(name: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "function_unknown", format!("function {name:?} is unknown; deploy it first"))
+    }
+
+    pub(crate) fn invocation(error: &InvocationError, convention: Convention) -> Self {
+        match error {
+            InvocationError::Unknown(name) => Self::function_unknown(name),
+            InvocationError::Request { code, message } => Self::new(StatusCode::BAD_REQUEST, code, message),
+            InvocationError::Function(failure) => Self::function(failure, convention),
+            InvocationError::Overloaded { reason, retry_after } => {
+                let (status, retry) = match reason {
+                    OverloadReason::Draining => (StatusCode::SERVICE_UNAVAILABLE, true),
+                    OverloadReason::NeverFits => (StatusCode::SERVICE_UNAVAILABLE, false),
+                    OverloadReason::QueueFull | OverloadReason::WaitedTooLong | OverloadReason::Deadline => {
+                        (StatusCode::TOO_MANY_REQUESTS, true)
+                    }
+                };
+                let seconds = retry_after.as_secs().max(1);
+                Self { retry_after: retry.then_some(seconds), ..Self::new(status, reason.code(), error.to_string()) }
+            }
+            InvocationError::Dependency { code, .. } => {
+                Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(error)) }
+            }
+            InvocationError::Internal { message } => internal(message),
+        }
+    }
+
+    fn function(failure: &FunctionFailure, convention: Convention) -> Self {
+        let status = match (convention, failure.kind) {
+            (Convention::Serverledge, _) => StatusCode::INTERNAL_SERVER_ERROR,
+            (Convention::Gateway, FailureKind::TimeLimit | FailureKind::CpuLimit) => StatusCode::GATEWAY_TIMEOUT,
+            (Convention::Gateway, _) => StatusCode::BAD_GATEWAY,
+        };
+        let mut failed = Self::new(status, failure.kind.code(), &failure.message);
+        failed.problem.output = String::from_utf8_lossy(&failure.log).into_owned();
+        failed.problem.stack = failure.stack.clone().unwrap_or_default();
+        failed
+    }
+
+    /// As a response; `request_id` goes into the body as well, so that a copied error can be found in the log.
+    pub(crate) fn into_response(mut self, request_id: &str) -> Response<Body> {
+        request_id.clone_into(&mut self.problem.request_id);
+        if self.status.is_server_error() && self.status != StatusCode::SERVICE_UNAVAILABLE {
+            tracing::debug!(request_id, code = self.problem.code, detail = self.problem.detail, "request failed");
+        }
+        let body = serde_json::to_vec(&self.problem).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+fn internal(message: &str) -> Failed {
+    tracing::error!(message, "internal error");
+    Failed::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "the node failed, not the function; its log has the cause under this request id",
+    )
+}
+
+/// An error and its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+impl From<ReadError> for Failed {
+    fn from(error: ReadError) -> Self {
+        let (status, code) = match error {
+            ReadError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            ReadError::TooSlow(_) => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+            ReadError::Broken(_) => (StatusCode::BAD_REQUEST, "body_broken"),
+        };
+        Self::new(status, code, chain(&error))
+    }
+}
+
+impl From<BodyError> for Failed {
+    fn from(error: BodyError) -> Self {
+        let code = match error {
+            BodyError::Syntax(_) => "malformed_json",
+            BodyError::Member { .. } => "malformed_member",
+        };
+        Self::new(StatusCode::BAD_REQUEST, code, chain(&error))
+    }
+}
+
+impl From<Refused> for Failed {
+    fn from(refused: Refused) -> Self {
+        let (status, code) = match refused {
+            Refused::NoHost => (StatusCode::BAD_REQUEST, "no_host"),
+            Refused::Host(_) => (StatusCode::MISDIRECTED_REQUEST, "host_unknown"),
+            Refused::CrossOrigin(_) => (StatusCode::FORBIDDEN, "cross_origin"),
+        };
+        Self::new(status, code, refused.to_string())
+    }
+}
+
+impl From<&SpecError> for Failed {
+    fn from(error: &SpecError) -> Self {
+        let status = match error {
+            SpecError::Runtime(_) => StatusCode::NOT_FOUND,
+            SpecError::Name(_) | SpecError::Memory(_) | SpecError::Member { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, error.code(), error.to_string())
+    }
+}
+
+impl From<DeployError> for Failed {
+    fn from(error: DeployError) -> Self {
+        match &error {
+            DeployError::Exists(_) => Self::new(StatusCode::CONFLICT, "function_exists", error.to_string()),
+            DeployError::Unknown(name) => Self::function_unknown(name),
+            DeployError::Spec(spec) => Self::from(spec),
+            DeployError::Code { code, message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
+            DeployError::Unsupported(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "runtime_unsupported", why),
+            DeployError::Prepare(PrepareError::Invalid { code, message }) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+            }
+            DeployError::Prepare(PrepareError::TooComplex { .. }) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "module_too_complex", error.to_string())
+            }
+            DeployError::Prepare(PrepareError::Internal { .. }) => internal(&chain(&error)),
+            DeployError::Registry { code, .. } => {
+                Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error)) }
+            }
+        }
+    }
+}
+
+impl From<SubmitError> for Failed {
+    fn from(error: SubmitError) -> Self {
+        match &error {
+            SubmitError::Invocation(inner) => Self::invocation(inner, Convention::Serverledge),
+            SubmitError::Full { .. } => {
+                Self { retry_after: Some(5), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "async_queue_full", error.to_string()) }
+            }
+        }
+    }
+}
+
+impl From<PollError> for Failed {
+    fn from(error: PollError) -> Self {
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "registry_unavailable", chain(&error)) }
+    }
+}

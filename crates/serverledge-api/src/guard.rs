@@ -1,0 +1,160 @@
+//! Who may ask. A node on loopback is reachable by every web page that its owner opens: a name that is not the node's
+//! is refused (DNS rebinding), and so is what a browser marks as coming from another origin (Fetch Metadata, W3C;
+//! `Origin`, RFC 6454).
+
+use std::net::IpAddr;
+
+use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderMap, Uri};
+
+/// The names this node answers to.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    ip: IpAddr,
+    hosts: Vec<String>,
+}
+
+
+/// Why a request is refused before any route sees it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("the request has no valid Host header")]
+    NoHost,
+    #[error("this node is not {0:?}; name it in api.hosts if it should be")]
+    Host(String),
+    #[error("a web page of another origin ({0}) may not use this node without a token")]
+    CrossOrigin(String),
+}
+
+impl Guard {
+    /// For a node that listens on `ip` and answers to these names beside it (without ports, in any case).
+    #[must_use]
+    pub fn new(ip: IpAddr, hosts: Vec<String>) -> Self {
+        Self { ip, hosts }
+    }
+
+    /// Checks the name that was asked for.
+    pub(crate) fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        let (name, full) = requested(uri, headers).ok_or(Refused::NoHost)?;
+        if self.is_ours(name) { Ok(()) } else { Err(Refused::Host(full.to_owned())) }
+    }
+
+    /// Checks that no page of another origin is behind the request.
+    pub(crate) fn check_origin(uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        if let Some(site) = headers.get("sec-fetch-site")
+            && !matches!(site.as_bytes(), b"same-origin" | b"none")
+        {
+            return Err(Refused::CrossOrigin(String::from_utf8_lossy(site.as_bytes()).into_owned()));
+        }
+        let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+        let origin = origin.to_str().unwrap_or_default();
+        let host = requested(uri, headers).map(|(_, full)| full);
+        let same = origin.split_once("://").is_some_and(|(_, authority)| {
+            host.is_some_and(|host| without_default_port(authority).eq_ignore_ascii_case(without_default_port(host)))
+        });
+        if same { Ok(()) } else { Err(Refused::CrossOrigin(origin.to_owned())) }
+    }
+
+    fn is_ours(&self, name: &str) -> bool {
+        if let Ok(ip) = name.parse::<IpAddr>() {
+            return ip.is_loopback() || ip == self.ip;
+        }
+        let name = name.strip_suffix('.').unwrap_or(name);
+        name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+    }
+}
+
+/// The host that the request names, without and with its port. HTTP/1.1 allows one Host header (RFC 9112 §3.2).
+fn requested<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<(&'a str, &'a str)> {
+    let full = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => {
+            let mut all = headers.get_all(HOST).iter();
+            let first = all.next()?;
+            if all.next().is_some() {
+                return None;
+            }
+            first.to_str().ok()?
+        }
+    };
+    if full.contains('@') {
+        return None;
+    }
+    Some((host_of(full)?, full))
+}
+
+/// `name`, `name:port`, `[v6]` or `[v6]:port`, without the rest.
+fn host_of(authority: &str) -> Option<&str> {
+    let (name, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (name, port) = rest.split_once(']')?;
+            (name, port.strip_prefix(':').or(port.is_empty().then_some(""))?)
+        }
+        None => authority.split_once(':').unwrap_or((authority, "")),
+    };
+    let plain = !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && authority.parse::<Authority>().is_ok();
+    plain.then_some(name)
+}
+
+fn without_default_port(authority: &str) -> &str {
+    authority.strip_suffix(":80").unwrap_or(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in list {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn host(name: &str) -> Result<(), Refused> {
+        let guard = Guard::new("192.0.2.7".parse().unwrap(), vec!["edge.example".to_owned()]);
+        guard.check_host(&Uri::from_static("/"), &headers(&[("host", name)]))
+    }
+
+    #[test]
+    fn answers_to_its_own_names_only() {
+        for ours in ["localhost", "LOCALHOST:1323", "127.0.0.1:1323", "127.9.9.9", "[::1]:80", "192.0.2.7", "Edge.example:80", "localhost."] {
+            assert_eq!(host(ours), Ok(()), "{ours}");
+        }
+        for foreign in ["evil.example", "localhost.evil.example", "192.0.2.8", "127.0.0.1.nip.io", "edge.example.evil"] {
+            assert_eq!(host(foreign), Err(Refused::Host(foreign.to_owned())), "{foreign}");
+        }
+        for broken in ["", "a b", "x@localhost", "localhost:8a", "[::1", "[::1]x", ":80"] {
+            assert_eq!(host(broken), Err(Refused::NoHost), "{broken}");
+        }
+        let twice = headers(&[("host", "localhost"), ("host", "evil.example")]);
+        let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
+        assert_eq!(guard.check_host(&Uri::from_static("/"), &twice), Err(Refused::NoHost));
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_refused() {
+        let check = |list: &[(&'static str, &str)]| {
+            let mut list = list.to_vec();
+            list.push(("host", "localhost:1323"));
+            Guard::check_origin(&Uri::from_static("/"), &headers(&list))
+        };
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&[("sec-fetch-site", "none")]), Ok(()));
+        assert_eq!(check(&[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:1323")]), Ok(()));
+        for (name, value) in [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+            ("sec-fetch-site", ""),
+            ("origin", "null"),
+            ("origin", "http://evil.example"),
+            ("origin", "http://localhost:1324"),
+            ("origin", "http://127.0.0.1:1323"),
+        ] {
+            assert!(check(&[(name, value)]).is_err(), "{name}: {value}");
+        }
+    }
+}

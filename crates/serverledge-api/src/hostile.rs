@@ -1,0 +1,106 @@
+//! What a function returns is hostile content, and what it is shown must not hold the node's own secrets (design §10).
+
+use http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, COOKIE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Names of the node's own cookies begin so.
+const COOKIE_PREFIXES: [&str; 2] = ["serverledge_", "__Host-serverledge"];
+/// The node's own tokens begin so.
+const TOKEN_PREFIX: &str = "Bearer slt_";
+
+/// Headers that would let a function act on the node's origin or connection.
+const DROPPED: [HeaderName; 10] = [
+    http::header::SET_COOKIE,
+    http::header::STRICT_TRANSPORT_SECURITY,
+    http::header::CONNECTION,
+    http::header::TRANSFER_ENCODING,
+    http::header::UPGRADE,
+    http::header::TRAILER,
+    HeaderName::from_static("service-worker-allowed"),
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("alt-svc"),
+];
+
+/// Headers between this client and this node only (RFC 9110 §7.6.1).
+const HOP_BY_HOP: [HeaderName; 7] = [
+    http::header::CONNECTION,
+    http::header::TE,
+    http::header::TRANSFER_ENCODING,
+    http::header::UPGRADE,
+    http::header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Cleans a response that a function shaped.
+pub(crate) fn clean_response(headers: &mut HeaderMap) {
+    for name in &DROPPED {
+        headers.remove(name);
+    }
+    let cors: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
+    for name in cors {
+        headers.remove(name);
+    }
+    mark(headers);
+}
+
+/// What every response shaped by a function carries: no access to the node's origin, no guessing of types.
+pub(crate) fn mark(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox allow-scripts"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// Cleans a request before a function sees it.
+pub(crate) fn clean_request(headers: &mut HeaderMap) {
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(TOKEN_PREFIX.as_bytes())) {
+        headers.remove(AUTHORIZATION);
+    }
+    if headers.contains_key(COOKIE) {
+        let kept = foreign_cookies(headers);
+        headers.remove(COOKIE);
+        if let Some(value) = HeaderValue::from_str(&kept).ok().filter(|value| !value.is_empty()) {
+            headers.insert(COOKIE, value);
+        }
+    }
+}
+
+fn foreign_cookies(headers: &HeaderMap) -> String {
+    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    let foreign = all.map(str::trim).filter(|cookie| !COOKIE_PREFIXES.iter().any(|prefix| cookie.starts_with(prefix)));
+    foreign.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_see_no_secrets_of_the_node() {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer slt_secret"));
+        headers.append(COOKIE, HeaderValue::from_static("a=1; serverledge_session=s; b=2"));
+        headers.append(COOKIE, HeaderValue::from_static("__Host-serverledge=t"));
+        headers.insert("connection", HeaderValue::from_static("close"));
+        clean_request(&mut headers);
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers[COOKIE], "a=1; b=2");
+    }
+
+    #[test]
+    fn functions_cannot_touch_the_nodes_origin() {
+        let mut headers = HeaderMap::new();
+        for name in ["set-cookie", "access-control-allow-origin", "clear-site-data", "content-security-policy"] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("*"));
+        }
+        headers.insert("x-own", HeaderValue::from_static("kept"));
+        clean_response(&mut headers);
+        assert_eq!(headers.len(), 3);
+        assert_eq!(headers[CONTENT_SECURITY_POLICY], "sandbox allow-scripts");
+        assert_eq!(headers["x-own"], "kept");
+    }
+}

@@ -1,0 +1,173 @@
+//! `POST /invoke/{function}` and `GET /poll/{id}`: Serverledge's way of running functions.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use serverledge_core::{FunctionName, InvocationId, Payload, Reply, Report};
+use serverledge_wire::header::MAB_REQUEST_ID;
+use serverledge_wire::invoke::{Accepted, InvocationRequest, InvocationResponse};
+
+use crate::app::{Admitted, Shared};
+use crate::backend::{Call, Polled};
+use crate::body;
+use crate::error::{Convention, Failed};
+use crate::reply::{self, add_timing};
+
+const EMPTY_PARAMS: Bytes = Bytes::from_static(b"{}");
+
+/// Runs a function, or accepts it to be run later.
+pub(crate) async fn handle(shared: &Shared, request: Request<Body>, admitted: &Admitted) -> Result<Response<Body>, Failed> {
+    if request.method() != Method::POST {
+        return Err(Failed::method("POST"));
+    }
+    let name = function_name(&request.uri().path()["/invoke/".len()..])?;
+    let (parts, body) = request.into_parts();
+    let body = body::read(body, shared.limits.params_body_bytes_max, shared.limits.body_timeout).await?;
+    let asked = InvocationRequest::parse(&body)?;
+    let call = call(name, &asked, &body, admitted);
+    let mut response = if asked.asynchronous {
+        let id = shared.backend.submit(call, asked.return_output).await?;
+        reply::json(&Accepted { req_id: id.to_string() })
+    } else {
+        let report = match shared.backend.invoke(call).await {
+            Ok(report) => report,
+            Err(error) => {
+                let mut response = Failed::invocation(&error, Convention::Serverledge).into_response(admitted.request_id());
+                add_headers(shared, &parts.headers, response.headers_mut());
+                return Ok(response);
+            }
+        };
+        envelope(shared, &report, asked.return_output)?
+    };
+    add_headers(shared, &parts.headers, response.headers_mut());
+    Ok(response)
+}
+
+fn call(function: FunctionName, asked: &InvocationRequest<'_>, body: &Bytes, admitted: &Admitted) -> Call {
+    let params = asked.params.map_or(EMPTY_PARAMS, |params| body.slice_ref(params.get().as_bytes()));
+    let arrived = admitted.arrived.into_std();
+    let patience = Some(asked.qos_max_resp_t).filter(|seconds| *seconds > 0.0).map(Duration::try_from_secs_f64);
+    Call {
+        function,
+        id: admitted.invocation,
+        payload: Payload::Json(params),
+        qos_class: asked.qos_class,
+        deadline: patience.and_then(Result::ok).and_then(|patience| arrived.checked_add(patience)),
+        arrived,
+    }
+}
+
+/// A name from a path; percent-encoding is undone only where there is any.
+pub(crate) fn function_name(raw: &str) -> Result<FunctionName, Failed> {
+    let decoded: Cow<'_, str> = if raw.contains('%') { percent_decoded(raw).into() } else { raw.into() };
+    FunctionName::parse(&decoded).map_err(|_| Failed::function_unknown(&decoded))
+}
+
+/// Undoes percent-encoding (RFC 3986 §2.1); what is malformed stays, and then names no function.
+pub(crate) fn percent_decoded(raw: &str) -> String {
+    let bytes = raw.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = raw.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        match escape.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            None => {
+                decoded.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn envelope(shared: &Shared, report: &Report, return_output: bool) -> Result<Response<Body>, Failed> {
+    let Reply::Json(result) = &report.reply else {
+        return Err(Failed::new(StatusCode::BAD_REQUEST, "not_json", "the function answers HTTP; ask /fn for it"));
+    };
+    let identity = shared.backend.identity();
+    let phases = &report.phases;
+    let body = InvocationResponse {
+        success: true,
+        result: String::from_utf8_lossy(result),
+        response_time: phases.total.as_secs_f64(),
+        is_warm_start: report.warm,
+        init_time: (phases.queue + phases.start).as_secs_f64(),
+        queueing_time: phases.queue.as_secs_f64(),
+        offload_latency: 0.0,
+        duration: phases.execution.as_secs_f64(),
+        output: if return_output { String::from_utf8_lossy(&report.log) } else { Cow::Borrowed("") },
+        execution_area: Cow::Borrowed(&identity.area),
+        execution_node: Cow::Borrowed(&identity.node),
+    };
+    let mut text = Vec::with_capacity(result.len() + 384);
+    // The type has string keys and no failing serializers.
+    let _ = serde_json::to_writer(&mut text, &body);
+    let mut response = reply::json_bytes(Bytes::from(text));
+    add_timing(response.headers_mut(), phases);
+    Ok(response)
+}
+
+fn add_headers(shared: &Shared, asked: &HeaderMap, headers: &mut HeaderMap) {
+    shared.node_headers.add(headers, shared.backend.load());
+    if let Some(id) = asked.get(MAB_REQUEST_ID) {
+        headers.insert(HeaderName::from_static(MAB_REQUEST_ID), id.clone());
+    }
+}
+
+
+/// The result of an asynchronous invocation.
+#[utoipa::path(
+    get, path = "/poll/{id}", tag = "invocations", params(("id" = String, Path, description = "what /invoke answered as ReqId")),
+    responses(
+        (status = 200, description = "it has ended; Success tells how", body = InvocationResponse<'static>),
+        (status = 404, description = "code invocation_not_finished: ask again; invocation_unknown: never accepted, or forgotten", body = serverledge_wire::problem::Problem),
+    )
+)]
+pub(crate) async fn poll(
+    State(shared): State<Arc<Shared>>,
+    Extension(admitted): Extension<Admitted>,
+    Path(id): Path<String>,
+) -> Response<Body> {
+    answer_poll(&shared, &id).await.unwrap_or_else(|failed| failed.into_response(admitted.request_id()))
+}
+
+async fn answer_poll(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> {
+    let unknown =
+        || Failed::new(StatusCode::NOT_FOUND, "invocation_unknown", "no such invocation, or its result was kept long enough");
+    let parsed = InvocationId::parse(id).ok_or_else(unknown)?;
+    match shared.backend.poll(parsed).await? {
+        Polled::Done(body) => Ok(reply::json_bytes(Bytes::from(body))),
+        Polled::Unfinished => {
+            Err(Failed::new(StatusCode::NOT_FOUND, "invocation_not_finished", "the invocation has not finished; ask again"))
+        }
+        Polled::Unknown => Err(unknown()),
+    }
+}
+
+/// Documentation of `POST /invoke/{function}`, which [`handle`] serves.
+#[utoipa::path(
+    post, path = "/invoke/{function}", tag = "invocations",
+    params(("function" = String, Path, description = "the function's name")),
+    request_body = serverledge_wire::invoke::InvocationBody,
+    responses(
+        (status = 200, description = "the result; for an asynchronous invocation {\"ReqId\"}", body = InvocationResponse<'static>),
+        (status = 400, description = "malformed request", body = serverledge_wire::problem::Problem),
+        (status = 404, description = "unknown function", body = serverledge_wire::problem::Problem),
+        (status = 413, description = "parameters over the limit", body = serverledge_wire::problem::Problem),
+        (status = 429, description = "overload; Retry-After says when to try again", body = serverledge_wire::problem::Problem),
+        (status = 500, description = "the function failed; code tells how", body = serverledge_wire::problem::Problem),
+        (status = 503, description = "the node is draining, or something it depends on is unavailable", body = serverledge_wire::problem::Problem),
+    )
+)]
+#[expect(dead_code, reason = "carries documentation; the request path does not go through the router")]
+pub(crate) fn invoke() {}

@@ -1,0 +1,22 @@
+//! The HTTP surface of a node: routes over a [`Backend`], the rules for who may ask, one table from errors to HTTP, the
+//! OpenAPI document, and the server that carries it all. The only crate that knows axum and hyper's server side.
+
+mod app;
+mod backend;
+mod body;
+mod error;
+mod functions;
+mod guard;
+mod hostile;
+mod invoke;
+mod openapi;
+mod plain;
+mod reply;
+mod server;
+mod system;
+
+pub use app::{App, Limits};
+pub use backend::{Backend, Call, Deploy, DeployError, Deployed, Identity, Load, Polled, PollError, SubmitError};
+pub use guard::Guard;
+pub use openapi::document;
+pub use server::{ServerLimits, Serving, serve};

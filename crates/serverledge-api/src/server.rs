@@ -1,0 +1,134 @@
+//! Carries the application over TCP: limits on connections, headers and idleness, and a drain that lets requests end.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+
+/// Bytes of a request's head: generous for browsers, small against floods.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Header lines of a request.
+const HEADERS_MAX: usize = 128;
+/// Pause after the machine refuses a connection (no descriptors left): others must end first.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Limits of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerLimits {
+    /// Connections at once; more wait in the kernel's backlog.
+    pub connections_max: usize,
+    /// Time for a request's head to arrive, and for the next request on an idle connection.
+    pub header_timeout: Duration,
+}
+
+/// A server that accepts connections until it is told to stop.
+#[derive(Debug)]
+pub struct Serving {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Serving {
+    /// Stops accepting, lets running requests end for at most `patience`, then cuts them off. Returns whether all
+    /// ended by themselves. Dropping the future leaves the drain under way.
+    pub async fn drain(self, patience: Duration) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(patience, self.tasks.wait()).await.is_ok()
+    }
+}
+
+/// Starts serving on a bound listener.
+///
+/// # Errors
+/// Only if the listener has no address.
+pub fn serve(listener: TcpListener, app: App, limits: ServerLimits) -> io::Result<Serving> {
+    let address = listener.local_addr()?;
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let acceptor = Acceptor { app, limits, tasks: tasks.clone(), stop: stop.clone() };
+    drop(tasks.spawn(acceptor.run(listener)));
+    Ok(Serving { address, stop, tasks })
+}
+
+struct Acceptor {
+    app: App,
+    limits: ServerLimits,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Acceptor {
+    async fn run(self, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(self.limits.connections_max));
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                accepted = accept(&listener, &places) => match accepted {
+                    Ok((stream, place)) => self.start(stream, place),
+                    Err(fault) => {
+                        tracing::warn!(%fault, "failed to accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+    }
+
+    fn start(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
+        let connection = connection(stream, self.app.clone(), self.limits, self.stop.clone());
+        drop(self.tasks.spawn(async move {
+            connection.await;
+            drop(place);
+        }));
+    }
+}
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    // Replies are one small write each; waiting to fill a segment would only add delay.
+    stream.set_nodelay(true)?;
+    Ok((stream, place))
+}
+
+async fn connection(stream: TcpStream, app: App, limits: ServerLimits, stop: CancellationToken) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let app = app.clone();
+        async move { Ok::<_, Infallible>(app.handle(request.map(Body::new)).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(fault) = ended {
+        tracing::debug!(%fault, "a connection ended early");
+    }
+}

@@ -1,0 +1,86 @@
+//! Settings of the wasm executor.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to start the child process that compiles.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// The program; usually the node's own binary.
+    pub program: PathBuf,
+    /// Arguments that make it call [`crate::compile_worker`].
+    pub args: Vec<OsString>,
+}
+
+/// What one compilation may use. Cranelift can be neither cancelled nor limited from inside, and a valid module of
+/// 218 KB was measured to take 54 s and 2.4 GB.
+#[derive(Debug, Clone, Copy)]
+pub struct CompileLimits {
+    /// Address space in bytes (`RLIMIT_AS` of the child).
+    pub memory_bytes: u64,
+    /// Processor time (`RLIMIT_CPU` of the child, rounded up to seconds).
+    pub cpu_time: Duration,
+    /// Wall-clock time, after which the child is killed.
+    pub wall_time: Duration,
+    /// Compilations at once; more wait.
+    pub parallel: usize,
+}
+
+/// Settings of the wasm executor.
+#[derive(Debug, Clone)]
+pub struct WasmConfig {
+    /// Where machine code is kept; made with mode 0700.
+    pub cache_dir: PathBuf,
+    /// The compiling child.
+    pub worker: Worker,
+    /// Limits of one compilation.
+    pub compile: CompileLimits,
+    /// Instances at once.
+    pub slots: u32,
+    /// Bytes of each slot's memory that stay resident between instances: resetting them by `memset` is several times
+    /// cheaper than giving them back (design §6 has the measurements).
+    pub keep_resident_bytes: usize,
+    /// Bytes of machine code kept loaded.
+    pub loaded_bytes_max: u64,
+    /// Modules kept loaded; each holds one open file.
+    pub loaded_max: usize,
+    /// Bytes of output of one invocation.
+    pub output_bytes_max: usize,
+    /// Bytes of log kept of one invocation.
+    pub log_bytes_max: usize,
+    /// Low-priority threads for guests that run on.
+    pub heavy_threads: usize,
+}
+
+impl WasmConfig {
+    /// Defaults for a machine with so much memory for sandboxes and so many cores.
+    #[must_use]
+    pub fn new(cache_dir: PathBuf, worker: Worker, pool_bytes: u64, cores: usize) -> Self {
+        let keep_resident_bytes: usize = 2 << 20;
+        let warm = (pool_bytes / 10 / keep_resident_bytes as u64).clamp(4, 1000);
+        Self {
+            cache_dir,
+            worker,
+            compile: CompileLimits::default(),
+            slots: u32::try_from(warm).unwrap_or(1000),
+            keep_resident_bytes,
+            loaded_bytes_max: 256 << 20,
+            loaded_max: 256,
+            output_bytes_max: serverledge_core::limits::OUTPUT_BYTES_MAX,
+            log_bytes_max: serverledge_core::limits::LOG_TAIL_BYTES_MAX,
+            heavy_threads: cores.max(1),
+        }
+    }
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 2 << 30,
+            cpu_time: Duration::from_secs(60),
+            wall_time: Duration::from_secs(90),
+            parallel: 1,
+        }
+    }
+}

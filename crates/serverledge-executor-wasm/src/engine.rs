@@ -1,0 +1,89 @@
+//! The two engines: one that compiles (in the child), one that runs (in the node). Their code-shaping settings are the
+//! same by construction, so that what one makes the other loads.
+
+use std::hash::{Hash, Hasher};
+
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
+
+use crate::config::WasmConfig;
+
+/// Elements of one table: large C++ and Python programs have some ten thousand functions.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 65_536;
+/// Core instances of one component: a guest, its adapter and a few shims.
+const CORE_INSTANCES_PER_COMPONENT_MAX: u32 = 16;
+/// Linear memories of one component or module.
+pub(crate) const MEMORIES_MAX: u32 = 2;
+/// Tables of one component or module.
+const TABLES_MAX: u32 = 16;
+/// Reserved address space of one memory: all that 32 bits can name, so that no bounds check is compiled in.
+const MEMORY_RESERVATION: u64 = 4 << 30;
+
+/// What shapes machine code.
+fn base() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .memory_reservation(MEMORY_RESERVATION)
+        .memory_may_move(false)
+        .memory_init_cow(true)
+        // Relaxed SIMD would make results depend on the machine; versions must not.
+        .relaxed_simd_deterministic(true)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false);
+    config
+}
+
+/// The engine of the compiling child: it reserves no pool.
+pub(crate) fn compiling() -> Result<Engine> {
+    Engine::new(&base())
+}
+
+/// The engine of the node: it never compiles.
+pub(crate) fn running(settings: &WasmConfig) -> Result<Engine> {
+    let slots = settings.slots;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(slots.saturating_mul(4))
+        .total_component_instances(slots)
+        .total_memories(slots)
+        .total_tables(slots.saturating_mul(4))
+        .total_stacks(slots.saturating_mul(2))
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_tables_per_component(TABLES_MAX)
+        .max_tables_per_module(TABLES_MAX)
+        .max_core_instance_size(4 << 20)
+        .max_component_instance_size(4 << 20)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .max_memory_size(usize::try_from(MEMORY_RESERVATION).unwrap_or(usize::MAX))
+        .linear_memory_keep_resident(settings.keep_resident_bytes)
+        .table_keep_resident(512 << 10)
+        .async_stack_keep_resident(128 << 10)
+        // Unsafe in wasmtime 48 and 49: it leaves swapped or compacted pages to the next guest (design §6).
+        .pagemap_scan(Enabled::No);
+    let mut config = base();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config)
+}
+
+/// Names everything that machine code depends on: wasmtime's version, its settings, the processor's features.
+pub(crate) fn compatibility(engine: &Engine) -> String {
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// FNV-1a with 64 bits (Fowler, Noll, Vo; draft-eastlake-fnv): stable across processes, unlike std's default hasher's
+/// promise. It names a directory; nothing trusts it.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

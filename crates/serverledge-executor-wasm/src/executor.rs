@@ -1,0 +1,167 @@
+//! The executor: prepares versions at deploy and starts sandboxes on request.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serverledge_core::{Digest, Executor, PrepareError, Prepared, StartError, Started, Version};
+use tokio::time::Instant;
+use wasmtime::Engine;
+
+use crate::cache::{CacheError, DiskCache};
+use crate::config::WasmConfig;
+use crate::engine;
+use crate::lane::HeavyLane;
+use crate::loaded::{Bounds, LoadedModules, Loader};
+use crate::protocol::Compiled;
+use crate::sandbox::WasmSandbox;
+use crate::ticker::Ticker;
+use crate::worker::Compiler;
+
+/// Initial memory above which the person who deploys is told: all of it is reset for every call.
+const REMARK_MEMORY_BYTES: u64 = 1 << 20;
+
+/// Runs WebAssembly. Clones share everything.
+#[derive(Clone)]
+pub struct WasmExecutor {
+    shared: Arc<Shared>,
+}
+
+/// What all sandboxes share.
+pub(crate) struct Shared {
+    pub(crate) config: WasmConfig,
+    pub(crate) engine: Engine,
+    pub(crate) ticker: Ticker,
+    pub(crate) lane: HeavyLane,
+    compiler: Compiler,
+    modules: LoadedModules,
+}
+
+/// Why the executor cannot start.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {attempt}: {cause}")]
+pub struct OpenError {
+    attempt: &'static str,
+    cause: String,
+}
+
+impl WasmExecutor {
+    /// Opens the cache, reserves the pool's address space and starts the epoch clock and the low-priority threads.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the cache directory cannot be used, or the machine refuses the address space or the threads.
+    pub fn open(config: WasmConfig) -> Result<Self, OpenError> {
+        let engine = engine::running(&config).map_err(|e| open_error("create the engine", format!("{e:#}")))?;
+        let disk = DiskCache::open_dir(&config.cache_dir, &engine::compatibility(&engine))
+            .map_err(|e| open_error("open the cache of compiled modules", describe(&e)))?;
+        let ticker = Ticker::start(&engine).map_err(|e| open_error("start the epoch clock", e.to_string()))?;
+        let lane = HeavyLane::start(config.heavy_threads).map_err(|e| open_error("start threads", e.to_string()))?;
+        let loader = Loader::new(engine.clone(), disk).map_err(|e| open_error("link the host functions", format!("{e:#}")))?;
+        let bounds = Bounds { bytes: config.loaded_bytes_max, modules: config.loaded_max };
+        let compiler = Compiler::new(config.worker.clone(), config.compile);
+        let modules = LoadedModules::new(loader, bounds);
+        Ok(Self { shared: Arc::new(Shared { config, engine, ticker, lane, compiler, modules }) })
+    }
+
+    /// Whether the machine code for this code is on disk; it is not after an upgrade of the node.
+    #[must_use]
+    pub fn is_prepared(&self, code: &Digest) -> bool {
+        self.shared.modules.loader().disk().label(code).is_some()
+    }
+
+    /// Removes machine code that no function names; returns how many files went.
+    #[must_use]
+    pub fn sweep(&self, used: &HashSet<Digest>) -> usize {
+        self.shared.modules.loader().disk().sweep(used)
+    }
+}
+
+impl std::fmt::Debug for WasmExecutor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WasmExecutor").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Executor for WasmExecutor {
+    async fn prepare(&self, version: &Version, code: Bytes) -> Result<Prepared, PrepareError> {
+        let disk = Arc::clone(self.shared.modules.loader());
+        if let Some(compiled) = disk.disk().label(&version.code) {
+            return prepared(version, &compiled);
+        }
+        let (compiled, machine_code) = self.shared.compiler.compile(code).await?;
+        let prepared = prepared(version, &compiled)?;
+        let digest = version.code;
+        let stored = tokio::task::spawn_blocking(move || disk.disk().store(&digest, &compiled, &machine_code)).await;
+        match stored {
+            Ok(Ok(())) => Ok(prepared),
+            Ok(Err(source)) => Err(internal(source)),
+            Err(lost) => Err(internal(lost)),
+        }
+    }
+
+    async fn start(&self, version: &Arc<Version>) -> Result<Started, StartError> {
+        let (loaded, warm, load) = match self.shared.modules.get(&version.code) {
+            Some(loaded) => (loaded, true, Duration::ZERO),
+            None => {
+                let began = Instant::now();
+                let loaded = self.shared.modules.load(version.code).await.map_err(start_error)?;
+                (loaded, false, began.elapsed())
+            }
+        };
+        let sandbox = WasmSandbox { shared: Arc::clone(&self.shared), loaded, version: Arc::clone(version) };
+        Ok(Started { sandbox: Box::new(sandbox), warm, load })
+    }
+
+    async fn forget(&self, version: &Version) {
+        self.shared.modules.forget(&version.code);
+    }
+}
+
+fn prepared(version: &Version, compiled: &Compiled) -> Result<Prepared, PrepareError> {
+    let limit = version.limits.memory;
+    if compiled.memory_bytes_min > limit.bytes() {
+        return Err(PrepareError::Invalid {
+            code: "memory_too_small",
+            message: format!(
+                "the module begins with {} MiB of memory and the function's limit is {limit}; declare more",
+                compiled.memory_bytes_min.div_ceil(1 << 20)
+            ),
+        });
+    }
+    let mut remarks = Vec::new();
+    if compiled.memory_bytes_min > REMARK_MEMORY_BYTES {
+        remarks.push(format!(
+            "the module begins with {} KiB of memory, which is reset for every call; a smaller shadow stack \
+             (-z stack-size=65536) makes calls faster",
+            compiled.memory_bytes_min >> 10
+        ));
+    }
+    Ok(Prepared { interface: compiled.kind.interface(), recognised: compiled.kind.words(), remarks })
+}
+
+fn start_error(error: CacheError) -> StartError {
+    match error {
+        // Changed machine code is as good as none: it is made again from the module.
+        CacheError::Missing(code) | CacheError::Changed { code, .. } => StartError::NotPrepared(code),
+        other => StartError::Internal { attempt: "load the module".to_owned(), source: Box::new(other) },
+    }
+}
+
+fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PrepareError {
+    PrepareError::Internal { attempt: "keep the machine code".to_owned(), source: source.into() }
+}
+
+fn open_error(attempt: &'static str, cause: String) -> OpenError {
+    OpenError { attempt, cause }
+}
+
+fn describe(error: &CacheError) -> String {
+    use std::error::Error;
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

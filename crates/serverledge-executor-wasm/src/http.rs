@@ -1,0 +1,204 @@
+//! Runs a `wasi:http` component: the request goes in, the response comes out, its body possibly while the guest runs on.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use serverledge_core::{BodyError, HttpBody};
+use tokio::sync::oneshot;
+use tokio::time::Sleep;
+use wasmtime::{Result, Store};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use crate::http_guest::HttpGuest;
+use crate::lane::Laned;
+use crate::ticker::Running;
+
+/// Body bytes gathered before the response is sent on as a stream: most replies then need one write and carry their length.
+const GATHER_BYTES_MAX: usize = 64 * 1024;
+
+/// What the guest's future ends with: its fate, and whether it had been refused memory.
+pub(crate) type GuestEnd = (Result<()>, bool);
+/// What the guest sets as its response.
+pub(crate) type Answer = std::result::Result<Response<HyperOutgoingBody>, ErrorCode>;
+
+/// One run of the handler, to be polled until it ends. The answer is sent through the channel on the way.
+pub(crate) async fn run(
+    pre: ProxyPre<HttpGuest>,
+    mut store: Store<HttpGuest>,
+    request: Request<HttpBody>,
+    answer: oneshot::Sender<Answer>,
+) -> GuestEnd {
+    let result = handle(&pre, &mut store, request, answer).await;
+    let refused = crate::meter::Metered::meter(store.data_mut()).memory_refused();
+    (result, refused)
+}
+
+async fn handle(
+    pre: &ProxyPre<HttpGuest>,
+    store: &mut Store<HttpGuest>,
+    request: Request<HttpBody>,
+    answer: oneshot::Sender<Answer>,
+) -> Result<()> {
+    let request = request.map(|body| body.map_err(|_| wasmtime_wasi_http::Error::ConnectionTerminated));
+    let incoming = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
+    let out = store.data_mut().http().new_response_outparam(answer)?;
+    let proxy = pre.instantiate_async(&mut *store).await?;
+    proxy.wasi_http_incoming_handler().call_handle(&mut *store, incoming, out).await
+}
+
+/// The request that a JSON invocation becomes: `POST /` with the parameters.
+pub(crate) fn json_request(params: Bytes) -> Request<HttpBody> {
+    let length = params.len();
+    let body: HttpBody = Box::pin(Full::new(params).map_err(|never| match never {}));
+    let mut request = Request::new(body);
+    *request.method_mut() = http::Method::POST;
+    *request.uri_mut() = Uri::from_static("/");
+    let headers = request.headers_mut();
+    headers.insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(http::header::CONTENT_LENGTH, length.into());
+    request
+}
+
+/// The first of two things: the guest ended, or it set its answer.
+pub(crate) enum First {
+    Answered(Answer),
+    Ended(std::result::Result<GuestEnd, crate::lane::Lost>),
+}
+
+/// Polls the guest until it answers or ends.
+pub(crate) async fn first(guest: &mut Laned<GuestEnd>, answer: &mut oneshot::Receiver<Answer>) -> First {
+    std::future::poll_fn(|cx| {
+        let ended = Pin::new(&mut *guest).poll(cx);
+        if let Poll::Ready(Ok(answered)) = Pin::new(&mut *answer).poll(cx) {
+            return Poll::Ready(First::Answered(answered));
+        }
+        ended.map(First::Ended)
+    })
+    .await
+}
+
+/// The body of a response whose guest may still be running. Dropping it stops the guest.
+pub(crate) struct GuestBody {
+    /// `None` once the guest has ended.
+    pub(crate) guest: Option<Laned<GuestEnd>>,
+    pub(crate) body: HyperOutgoingBody,
+    pub(crate) limit: Pin<Box<Sleep>>,
+    pub(crate) timeout: Duration,
+    pub(crate) bytes_left: usize,
+    pub(crate) running: Option<Running>,
+}
+
+/// Why a streamed reply broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StreamFault {
+    #[error("the function ran longer than its limit of {0:?}")]
+    TimeLimit(Duration),
+    #[error("the function wrote more output than is allowed")]
+    OutputLimit,
+    #[error("the function failed while it wrote its response: {0}")]
+    Guest(String),
+}
+
+impl GuestBody {
+    /// Takes what the guest writes without waiting. A body that is whole by then comes back as `Ok`, with the guest
+    /// ended; otherwise what was gathered comes back with the rest.
+    pub(crate) async fn gather(mut self) -> std::result::Result<Bytes, (Bytes, Self)> {
+        let mut gathered = BytesMut::new();
+        let whole = std::future::poll_fn(|cx| Poll::Ready(self.gather_now(cx, &mut gathered))).await;
+        if whole { Ok(gathered.freeze()) } else { Err((gathered.freeze(), self)) }
+    }
+
+    fn gather_now(&mut self, cx: &mut Context<'_>, gathered: &mut BytesMut) -> bool {
+        while gathered.len() < GATHER_BYTES_MAX {
+            match self.poll_guest_and_body(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => gathered.extend_from_slice(&data),
+                    // Trailers: nothing follows them, and HTTP/1.1 clients rarely ask for them.
+                    Err(_) => continue,
+                },
+                Poll::Ready(None) if self.guest.is_none() => return true,
+                // A fault shows again when the stream is polled.
+                Poll::Ready(_) | Poll::Pending => return false,
+            }
+        }
+        false
+    }
+
+    fn poll_guest_and_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, wasmtime_wasi_http::Error>>> {
+        let mut ended = None;
+        if let Some(guest) = &mut self.guest
+            && let Poll::Ready(end) = Pin::new(guest).poll(cx)
+        {
+            ended = Some(end);
+        }
+        if ended.is_some() {
+            self.guest = None;
+            self.running = None;
+        }
+        // A guest that traps drops its half of the body, which then ends with an error.
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+}
+
+impl Body for GuestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<std::result::Result<Frame<Bytes>, BodyError>>> {
+        if self.guest.is_some() && self.limit.as_mut().poll(cx).is_ready() {
+            self.guest = None;
+            return Poll::Ready(Some(Err(StreamFault::TimeLimit(self.timeout).into())));
+        }
+        match self.poll_guest_and_body(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                let Some(left) = self.bytes_left.checked_sub(length) else {
+                    self.guest = None;
+                    return Poll::Ready(Some(Err(StreamFault::OutputLimit.into())));
+                };
+                self.bytes_left = left;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(fault))) => Poll::Ready(Some(Err(StreamFault::Guest(format!("{fault:?}")).into()))),
+            // The guest may still be doing something after its last byte; the reply ends with it.
+            Poll::Ready(None) if self.guest.is_some() => Poll::Pending,
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Bytes that were gathered, then the stream.
+pub(crate) struct Chained {
+    pub(crate) head: Option<Bytes>,
+    pub(crate) tail: GuestBody,
+}
+
+impl Body for Chained {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<std::result::Result<Frame<Bytes>, BodyError>>> {
+        if let Some(head) = self.head.take().filter(|head| !head.is_empty()) {
+            return Poll::Ready(Some(Ok(Frame::data(head))));
+        }
+        Pin::new(&mut self.tail).poll_frame(cx)
+    }
+}

@@ -1,0 +1,108 @@
+//! Where guests run. A light guest runs inside the task of its request: no hop between threads. One that runs on is
+//! moved to threads of low priority, where the kernel preempts it as soon as a light one is ready.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use rustix::process::setpriority_process;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
+
+/// Niceness of the threads for heavy guests: enough that the scheduler's wake-up preemption favours every other thread
+/// of the node, not so much that other programs on the machine starve them.
+const HEAVY_NICENESS: i32 = 10;
+
+/// A guest in execution.
+pub(crate) type GuestFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The threads for heavy guests. Stops when dropped, without waiting for them.
+#[derive(Debug)]
+pub(crate) struct HeavyLane(Option<Runtime>);
+
+impl HeavyLane {
+    pub(crate) fn start(threads: usize) -> std::io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("wasm-heavy")
+            .enable_time()
+            .on_thread_start(lower_priority)
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Runs a guest; it is moved here once `heavy` is set. Dropping the future stops the guest: at once if it is light,
+    /// at its next tick if it is heavy.
+    pub(crate) fn run<T: Send + 'static>(&self, guest: GuestFuture<T>, heavy: Arc<AtomicBool>) -> Laned<T> {
+        let lane = self.0.as_ref().expect("the runtime is taken only by drop").handle().clone();
+        Laned { place: Place::Light(guest), heavy, lane }
+    }
+}
+
+impl Drop for HeavyLane {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn lower_priority() {
+    // On Linux priorities are per thread, and "process 0" is the calling one. Failing leaves an ordinary thread.
+    let _ = setpriority_process(None, HEAVY_NICENESS);
+}
+
+/// A guest, wherever it runs.
+pub(crate) struct Laned<T> {
+    place: Place<T>,
+    heavy: Arc<AtomicBool>,
+    lane: Handle,
+}
+
+enum Place<T> {
+    Light(GuestFuture<T>),
+    Heavy(JoinHandle<T>),
+    Moving,
+}
+
+/// The guest's task panicked: our bug, never the guest's.
+#[derive(Debug, thiserror::Error)]
+#[error("the guest's task ended without a result")]
+pub(crate) struct Lost;
+
+impl<T: Send + 'static> Future for Laned<T> {
+    type Output = Result<T, Lost>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Place::Light(guest) = &mut self.place {
+            match guest.as_mut().poll(cx) {
+                Poll::Ready(result) => return Poll::Ready(Ok(result)),
+                Poll::Pending if !self.heavy.load(Ordering::Relaxed) => return Poll::Pending,
+                Poll::Pending => self.move_over(),
+            }
+        }
+        match &mut self.place {
+            Place::Heavy(task) => Pin::new(task).poll(cx).map_err(|_| Lost),
+            Place::Light(_) | Place::Moving => Poll::Ready(Err(Lost)),
+        }
+    }
+}
+
+impl<T: Send + 'static> Laned<T> {
+    #[expect(clippy::disallowed_methods, reason = "the handle is kept, awaited and aborted on drop")]
+    fn move_over(&mut self) {
+        if let Place::Light(guest) = std::mem::replace(&mut self.place, Place::Moving) {
+            self.place = Place::Heavy(self.lane.spawn(guest));
+        }
+    }
+}
+
+impl<T> Drop for Laned<T> {
+    fn drop(&mut self) {
+        if let Place::Heavy(task) = &self.place {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! WebAssembly sandboxes: recognises, compiles and runs guests on wasmtime, each invocation in a fresh instance.
+//!
+//! Compilation happens in a limited child process ([`compile_worker`] is its main function); machine code is kept on
+//! disk, loaded on demand, and instantiated from a pool. Guests run inside the task of their request and yield at
+//! every tick of the epoch clock; one that runs on is moved to low-priority threads (`docs/decisions/0005-where-guests-run.md`).
+
+mod cache;
+mod command;
+mod compile;
+mod config;
+mod core_guest;
+mod engine;
+mod executor;
+mod failure;
+mod http;
+mod http_guest;
+mod inspect;
+mod lane;
+mod linker;
+mod loaded;
+mod log_tail;
+mod meter;
+mod protocol;
+mod reactor;
+mod sandbox;
+mod ticker;
+mod wasi;
+mod worker;
+
+pub use compile::compile_worker;
+pub use config::{CompileLimits, WasmConfig, Worker};
+pub use executor::{OpenError, WasmExecutor};

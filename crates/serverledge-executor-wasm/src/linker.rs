@@ -1,0 +1,97 @@
+//! What guests may import: one linker per kind of guest, the same in the compiling child and in the node.
+
+use bytes::Bytes;
+use serverledge_core::CallError;
+use wasmtime::{Caller, Engine, Linker, Result, component};
+
+use crate::core_guest::{CoreGuest, Reply};
+use crate::http_guest::HttpGuest;
+use crate::meter::Stop;
+use crate::wasi;
+
+/// Marks the reply of `serverledge::call` as an error object.
+const ERROR_BIT: i64 = i64::MIN;
+
+/// For core modules: WASI preview 1 and `serverledge::call`.
+pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
+    let mut linker = Linker::new(engine);
+    wasi::add_to_linker(&mut linker)?;
+    linker.func_wrap_async(
+        "serverledge",
+        "call",
+        |mut guest: Caller<'_, CoreGuest>, (name, name_len, params, params_len, out, out_max): (u32, u32, u32, u32, u32, u32)| {
+            Box::new(async move {
+                let reply = if name_len == 0 {
+                    guest.data_mut().kept_reply.take().unwrap_or_else(|| error("no_reply", "no reply is kept"))
+                } else {
+                    call(&mut guest, (name, name_len), (params, params_len)).await?
+                };
+                Ok(deliver(&mut guest, reply, out, out_max)?)
+            }) as Box<dyn Future<Output = Result<i64>> + Send>
+        },
+    )?;
+    Ok(linker)
+}
+
+/// For `wasi:http` components: the interfaces of WASI 0.2, with nothing granted.
+pub(crate) fn http(engine: &Engine) -> Result<component::Linker<HttpGuest>> {
+    let mut linker = component::Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    Ok(linker)
+}
+
+async fn call(guest: &mut Caller<'_, CoreGuest>, name: (u32, u32), params: (u32, u32)) -> Result<Reply, Stop> {
+    let (name, params) = {
+        let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer("serverledge::call"))?;
+        (copy(memory, name)?, copy(memory, params)?)
+    };
+    let Ok(name) = String::from_utf8(name) else { return Ok(error("invalid_name", "the name is not UTF-8")) };
+    if serde_json::from_slice::<serde::de::IgnoredAny>(&params).is_err() {
+        return Ok(error("invalid_params", "the parameters are not JSON"));
+    }
+    let host = guest.data().host.clone();
+    Ok(match host.call(&name, Bytes::from(params)).await {
+        Ok(bytes) => Reply { bytes, is_error: false },
+        Err(fault) => error(call_error_code(&fault), &fault.to_string()),
+    })
+}
+
+fn copy(memory: &mut [u8], (at, length): (u32, u32)) -> Result<Vec<u8>, Stop> {
+    wasi::range(memory, at, length as usize).map(|bytes| bytes.to_vec()).map_err(|_| Stop::Pointer("serverledge::call"))
+}
+
+/// Writes the reply if it fits, else keeps it for a call with an empty name.
+fn deliver(guest: &mut Caller<'_, CoreGuest>, reply: Reply, out: u32, out_max: u32) -> Result<i64, Stop> {
+    let length = i64::try_from(reply.bytes.len()).unwrap_or(i64::from(u32::MAX));
+    let mark = if reply.is_error { ERROR_BIT } else { 0 };
+    if reply.bytes.len() > out_max as usize {
+        guest.data_mut().kept_reply = Some(reply);
+        return Ok(length | mark);
+    }
+    let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer("serverledge::call"))?;
+    wasi::range(memory, out, reply.bytes.len())
+        .map_err(|_| Stop::Pointer("serverledge::call"))?
+        .copy_from_slice(&reply.bytes);
+    Ok(length | mark)
+}
+
+fn error(code: &str, message: &str) -> Reply {
+    let object = serde_json::json!({ "error": code, "message": message });
+    Reply { bytes: Bytes::from(object.to_string()), is_error: true }
+}
+
+fn call_error_code(fault: &CallError) -> &'static str {
+    use serverledge_core::InvocationError;
+    match fault {
+        CallError::TooDeep { .. } => "call_too_deep",
+        CallError::Name { .. } => "invalid_name",
+        CallError::Invocation(fault) => match &**fault {
+            InvocationError::Unknown(_) => "function_unknown",
+            InvocationError::Request { code, .. } | InvocationError::Dependency { code, .. } => code,
+            InvocationError::Function(failure) => failure.kind.code(),
+            InvocationError::Overloaded { reason, .. } => reason.code(),
+            InvocationError::Internal { .. } => "internal",
+        },
+    }
+}

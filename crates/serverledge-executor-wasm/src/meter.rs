@@ -1,0 +1,103 @@
+//! What one invocation may use, and how it is told that it used it up: memory by the store's limiter, processor time
+//! by the callback of the epoch clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use wasmtime::{ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
+
+use crate::engine::TABLE_ELEMENTS_MAX;
+use crate::ticker::TICK;
+
+/// Slices after which a guest counts as heavy and leaves the request's task for the low-priority threads.
+const LIGHT_SLICES_MAX: u32 = 2;
+
+/// Why the host ended a guest.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The guest called `proc_exit`.
+    #[error("exit with code {0}")]
+    Exit(u32),
+    /// It used up its processor time.
+    #[error("it used more than {0:?} of processor time")]
+    CpuTime(Duration),
+    /// It wrote too much.
+    #[error("it wrote more than {0} bytes of output")]
+    Output(usize),
+    /// It handed the host a pointer outside its memory.
+    #[error("it passed a pointer outside its memory to {0}")]
+    Pointer(&'static str),
+}
+
+/// The account of one invocation.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    memory_bytes_max: usize,
+    memory_refused: bool,
+    cpu_time_max: Option<Duration>,
+    cpu_time: Duration,
+    slices: u32,
+    heavy: Arc<AtomicBool>,
+}
+
+/// Store data that has a meter.
+pub(crate) trait Metered: Send + 'static {
+    fn meter(&mut self) -> &mut Meter;
+}
+
+impl Meter {
+    pub(crate) fn new(memory_bytes_max: u64, cpu_time_max: Option<Duration>, heavy: Arc<AtomicBool>) -> Self {
+        Self {
+            memory_bytes_max: usize::try_from(memory_bytes_max).unwrap_or(usize::MAX),
+            memory_refused: false,
+            cpu_time_max,
+            cpu_time: Duration::ZERO,
+            slices: 0,
+            heavy,
+        }
+    }
+
+    /// Whether the guest was ever refused memory.
+    pub(crate) fn memory_refused(&self) -> bool {
+        self.memory_refused
+    }
+
+    /// Charges the slice that just ended: one tick, the most it can have been. A guest pays less than a tick too much
+    /// for each time it waited for the host, and what the machine took from its thread within a tick.
+    fn charge(&mut self) -> Result<(), Stop> {
+        self.cpu_time += TICK;
+        self.slices += 1;
+        if self.slices > LIGHT_SLICES_MAX {
+            self.heavy.store(true, Ordering::Relaxed);
+        }
+        match self.cpu_time_max {
+            Some(max) if self.cpu_time > max => Err(Stop::CpuTime(max)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Arms a store: the guest yields at every tick and is charged for it.
+pub(crate) fn arm<T: Metered>(store: &mut Store<T>) {
+    store.limiter(|data| data.meter());
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(on_tick::<T>);
+}
+
+fn on_tick<T: Metered>(mut context: StoreContextMut<'_, T>) -> wasmtime::Result<UpdateDeadline> {
+    context.data_mut().meter().charge()?;
+    Ok(UpdateDeadline::Yield(1))
+}
+
+impl ResourceLimiter for Meter {
+    fn memory_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        let granted = desired <= self.memory_bytes_max;
+        self.memory_refused |= !granted;
+        Ok(granted)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX)
+    }
+}

@@ -1,0 +1,116 @@
+//! Runs a reactor: parameters and result as JSON in guest memory.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use wasmtime::{Extern, Instance, InstancePre, Memory, ModuleExport, Result, Store, TypedFunc, WasmParams, WasmResults};
+
+use crate::core_guest::CoreGuest;
+use crate::meter::Stop;
+
+/// Marks the result as an error object (bit 31 of the length).
+const ERROR_BIT: u32 = 1 << 31;
+
+/// A reactor, ready to be instantiated.
+#[derive(Clone)]
+pub(crate) struct Reactor {
+    pre: InstancePre<CoreGuest>,
+    memory: ModuleExport,
+    initialize: Option<ModuleExport>,
+    alloc: ModuleExport,
+    handle: ModuleExport,
+}
+
+/// What a reactor gave back.
+pub(crate) enum Handled {
+    /// The result.
+    Value(Bytes),
+    /// The function says that it failed.
+    Failed(ErrorObject),
+}
+
+/// `{"error","message","stack"}`, every member optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ErrorObject {
+    error: String,
+    message: String,
+    pub(crate) stack: Option<String>,
+}
+
+impl ErrorObject {
+    /// Kind and message on one line, whichever are there.
+    pub(crate) fn words(&self) -> String {
+        match (self.error.as_str(), self.message.as_str()) {
+            ("", "") => "the function reported an error without a message".to_owned(),
+            (kind, "") => kind.to_owned(),
+            ("", message) => message.to_owned(),
+            (kind, message) => format!("{kind}: {message}"),
+        }
+    }
+}
+
+impl Reactor {
+    /// `None` if an export is missing, which the inspection at deploy rules out.
+    pub(crate) fn new(pre: InstancePre<CoreGuest>) -> Option<Self> {
+        let export = |name| pre.module().get_export_index(name);
+        let (memory, alloc, handle) =
+            (export("memory")?, export("serverledge_alloc")?, export("serverledge_handle")?);
+        let initialize = export("_initialize");
+        Some(Self { pre, memory, initialize, alloc, handle })
+    }
+
+    /// One call; the parameters wait in the store's `stdin`.
+    pub(crate) async fn run(&self, store: &mut Store<CoreGuest>) -> Result<Handled> {
+        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let memory = instance
+            .get_module_export(&mut *store, &self.memory)
+            .and_then(Extern::into_memory)
+            .ok_or_else(|| wasmtime::Error::msg("the module lost its memory"))?;
+        store.data_mut().memory = Some(memory);
+        if let Some(initialize) = &self.initialize {
+            function::<(), ()>(store, instance, initialize)?.call_async(&mut *store, ()).await?;
+        }
+        let params = std::mem::take(&mut store.data_mut().stdin);
+        // Parameters are limited to a few MiB, far below 2^32.
+        let length = u32::try_from(params.len()).unwrap_or(u32::MAX);
+        let at = function::<u32, u32>(store, instance, &self.alloc)?.call_async(&mut *store, length).await?;
+        memory.write(&mut *store, at as usize, &params).map_err(|_| Stop::Pointer("the host from serverledge_alloc"))?;
+        let handle = function::<(u32, u32), u64>(store, instance, &self.handle)?;
+        let packed = handle.call_async(&mut *store, (at, length)).await?;
+        collect(store, memory, packed)
+    }
+}
+
+fn function<P: WasmParams, R: WasmResults>(
+    store: &mut Store<CoreGuest>,
+    instance: Instance,
+    export: &ModuleExport,
+) -> Result<TypedFunc<P, R>> {
+    instance
+        .get_module_export(&mut *store, export)
+        .and_then(Extern::into_func)
+        .ok_or_else(|| wasmtime::Error::msg("the module lost an export"))?
+        .typed(&*store)
+}
+
+fn collect(store: &Store<CoreGuest>, memory: Memory, packed: u64) -> Result<Handled> {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
+    let (at, tagged) = ((packed >> 32) as usize, packed as u32);
+    let length = (tagged & !ERROR_BIT) as usize;
+    let max = store.data().stdout_max;
+    if length > max {
+        return Err(Stop::Output(max).into());
+    }
+    let bytes = at
+        .checked_add(length)
+        .and_then(|end| memory.data(store).get(at..end))
+        .ok_or(Stop::Pointer("the host from serverledge_handle"))?;
+    if tagged & ERROR_BIT == 0 {
+        return Ok(Handled::Value(Bytes::copy_from_slice(bytes)));
+    }
+    let object = serde_json::from_slice(bytes).unwrap_or_else(|_| ErrorObject {
+        message: String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]).into_owned(),
+        ..ErrorObject::default()
+    });
+    Ok(Handled::Failed(object))
+}
