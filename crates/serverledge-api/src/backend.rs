@@ -149,7 +149,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn invoke(&self, call: Call) -> Result<Report, InvocationError>;
 
     /// Accepts an invocation to be run later; it is stored when this returns.
-    async fn submit(&self, call: Call, return_output: bool) -> Result<InvocationId, SubmitError>;
+    async fn submit(&self, call: Call) -> Result<InvocationId, SubmitError>;
 
     /// Where an accepted invocation stands.
     async fn poll(&self, id: InvocationId) -> Result<Polled, PollError>;

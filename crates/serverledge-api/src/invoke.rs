@@ -32,7 +32,7 @@ pub(crate) async fn handle(shared: &Shared, request: Request<Body>, admitted: &A
     let asked = InvocationRequest::parse(&body)?;
     let call = call(name, &asked, &body, admitted);
     let mut response = if asked.asynchronous {
-        let id = shared.backend.submit(call, asked.return_output).await?;
+        let id = shared.backend.submit(call).await?;
         reply::json(&Accepted { req_id: id.to_string() })
     } else {
         let report = match shared.backend.invoke(call).await {
@@ -108,6 +108,8 @@ fn envelope(shared: &Shared, report: &Report, return_output: bool) -> Result<Res
         output: if return_output { String::from_utf8_lossy(&report.log) } else { Cow::Borrowed("") },
         execution_area: Cow::Borrowed(&identity.area),
         execution_node: Cow::Borrowed(&identity.node),
+        error: Cow::Borrowed(""),
+        error_code: Cow::Borrowed(""),
     };
     let mut text = Vec::with_capacity(result.len() + 384);
     // The type has string keys and no failing serializers.

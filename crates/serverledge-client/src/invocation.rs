@@ -81,6 +81,8 @@ pub(crate) fn read_result(body: &[u8]) -> Result<InvocationResult, serde_json::E
         output: Cow::Owned(read.output.into_owned()),
         execution_area: Cow::Owned(read.execution_area.into_owned()),
         execution_node: Cow::Owned(read.execution_node.into_owned()),
+        error: Cow::Owned(read.error.into_owned()),
+        error_code: Cow::Owned(read.error_code.into_owned()),
         ..read
     })
 }

@@ -1,5 +1,6 @@
 //! The traits between the node and what runs functions. One level above Docker's words: no image, no address.
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use crate::error::FunctionFailure;
 use crate::function::Interface;
 use crate::id::InvocationId;
 use crate::name::FunctionName;
-use crate::version::Version;
+use crate::version::{Digest, Version};
 
 /// What can go wrong while a body streams.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -128,7 +129,7 @@ pub enum PrepareError {
 pub enum StartError {
     /// The version was never prepared on this node; `prepare` it and try again.
     #[error("version {0} is not prepared on this node")]
-    NotPrepared(crate::version::Digest),
+    NotPrepared(Digest),
     /// No slot is free; nothing is broken.
     #[error("all sandboxes of this executor are in use")]
     Exhausted,
@@ -203,8 +204,14 @@ pub trait Executor: Send + Sync {
     /// container, no memory, no file.
     async fn start(&self, version: &Arc<Version>) -> Result<Started, StartError>;
 
+    /// Whether starts need no `prepare` first: false for a version that was prepared by an older program, or elsewhere.
+    fn is_prepared(&self, version: &Version) -> bool;
+
     /// Forgets what was loaded for a version (a deletion, an update). Running invocations end as they would have.
     async fn forget(&self, version: &Version);
+
+    /// Removes what was prepared for code that is in no use any more; returns how much was removed, in pieces.
+    async fn sweep(&self, code_in_use: &HashSet<Digest>) -> usize;
 }
 
 /// One isolated place where a version runs.

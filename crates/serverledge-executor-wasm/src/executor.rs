@@ -64,18 +64,6 @@ impl WasmExecutor {
         let modules = LoadedModules::new(loader, bounds);
         Ok(Self { shared: Arc::new(Shared { config, engine, ticker, lane, compiler, modules }) })
     }
-
-    /// Whether the machine code for this code is on disk; it is not after an upgrade of the node.
-    #[must_use]
-    pub fn is_prepared(&self, code: &Digest) -> bool {
-        self.shared.modules.loader().disk().label(code).is_some()
-    }
-
-    /// Removes machine code that no function names; returns how many files went.
-    #[must_use]
-    pub fn sweep(&self, used: &HashSet<Digest>) -> usize {
-        self.shared.modules.loader().disk().sweep(used)
-    }
 }
 
 impl std::fmt::Debug for WasmExecutor {
@@ -115,8 +103,18 @@ impl Executor for WasmExecutor {
         Ok(Started { sandbox: Box::new(sandbox), warm, load })
     }
 
+    /// Whether the machine code is on disk; after an upgrade of the node it is not.
+    fn is_prepared(&self, version: &Version) -> bool {
+        self.shared.modules.loader().disk().label(&version.code).is_some()
+    }
+
     async fn forget(&self, version: &Version) {
         self.shared.modules.forget(&version.code);
+    }
+
+    async fn sweep(&self, code_in_use: &HashSet<Digest>) -> usize {
+        let (loader, used) = (Arc::clone(self.shared.modules.loader()), code_in_use.clone());
+        tokio::task::spawn_blocking(move || loader.disk().sweep(&used)).await.unwrap_or(0)
     }
 }
 

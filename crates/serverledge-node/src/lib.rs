@@ -1,3 +1,23 @@
-//! Temporary: replaced by the wiring of the node.
+//! The node: configuration, wiring, the invoke path, background work, drain. The program `serverledge` is a thin
+//! `main` over [`run`].
 
+mod admission;
+mod arguments;
+mod asynchronous;
+mod code;
 pub mod config;
+mod deploy;
+mod functions;
+mod host;
+mod invoke;
+mod leased;
+mod logging;
+mod metrics;
+mod node;
+mod program;
+mod recover;
+mod status;
+
+pub use arguments::{Arguments, Command};
+pub use logging::start_logging;
+pub use program::{Started, check_config, load_config, run, start};

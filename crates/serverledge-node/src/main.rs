@@ -1,2 +1,31 @@
-//! placeholder
-fn main() {}
+//! The program `serverledge`: reads its arguments and hands over.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use serverledge_node::{Arguments, Command, check_config, load_config, run, start_logging};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(Command::Compile { limits }) = &arguments.command {
+        return serverledge_executor_wasm::compile_worker(limits);
+    }
+    let loaded = match load_config(&arguments) {
+        Ok(loaded) => loaded,
+        Err(faults) => return fail(&faults.to_string()),
+    };
+    if arguments.check_config {
+        return check_config(&loaded);
+    }
+    start_logging(&loaded.config.log);
+    match run(loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("{error:#}")),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last words of a program that cannot start")]
+fn fail(message: &str) -> ExitCode {
+    eprintln!("serverledge: {message}");
+    ExitCode::FAILURE
+}

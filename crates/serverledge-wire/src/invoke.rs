@@ -96,6 +96,14 @@ pub struct InvocationResponse<'a> {
     /// Name of the node that ran it.
     #[schema(value_type = String)]
     pub execution_node: Cow<'a, str>,
+    /// Why there is no result; in the answers of `/poll` only, and not in Serverledge.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String)]
+    pub error: Cow<'a, str>,
+    /// The stable code of that.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String)]
+    pub error_code: Cow<'a, str>,
 }
 
 /// The reply to an accepted asynchronous invocation.
@@ -165,6 +173,8 @@ mod tests {
             output: "".into(),
             execution_area: "ROME".into(),
             execution_node: "n1".into(),
+            error: "".into(),
+            error_code: "".into(),
         };
         expect_test::expect![[r#"{"Success":true,"Result":"{\"a\":1}","ResponseTime":0.5,"IsWarmStart":true,"InitTime":0.0,"QueueingTime":0.0,"OffloadLatency":0.0,"Duration":0.25,"Output":"","ExecutionArea":"ROME","ExecutionNode":"n1"}"#]]
         .assert_eq(&serde_json::to_string(&reply).unwrap());

@@ -19,7 +19,8 @@ use serverledge_core::{
 /// The value of `functions/<space>/<name>`. Space and name are in the key only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionRecord {
-    schema: u32,
+    /// [`Record::SCHEMA`].
+    pub schema: u32,
     /// The version's digest (64 hexadecimal digits).
     pub version: String,
     /// A runtime's name.
@@ -74,7 +75,8 @@ pub struct ParameterRecord {
 /// The value of `blobs/<digest>`: what the chunks below it add up to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestRecord {
-    schema: u32,
+    /// [`Record::SCHEMA`].
+    pub schema: u32,
     /// Length of the whole blob in bytes.
     pub bytes: u64,
     /// Number of chunks.
@@ -88,7 +90,8 @@ pub struct ManifestRecord {
 /// The value of `invocations/<id>`: an asynchronous invocation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InvocationRecord {
-    schema: u32,
+    /// [`Record::SCHEMA`].
+    pub schema: u32,
     /// The function's space.
     pub space: String,
     /// The function's name when the invocation was accepted.

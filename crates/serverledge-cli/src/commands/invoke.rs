@@ -113,6 +113,8 @@ mod tests {
             output: "".into(),
             execution_area: "ROME".into(),
             execution_node: "n1\u{1b}".into(),
+            error: "".into(),
+            error_code: "".into(),
         }
     }
 

@@ -1,0 +1,169 @@
+//! The functions this node knows: an in-memory snapshot that requests read without a lock and without the registry.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use serverledge_core::kv::Revision;
+use serverledge_core::{Function, FunctionName};
+
+use crate::metrics::{FunctionMetrics, Metrics};
+
+/// A function and what the node keeps beside it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) function: Arc<Function>,
+    /// The registry's revision of the record; older ones never replace it.
+    revision: Revision,
+    metrics: OnceLock<FunctionMetrics>,
+}
+
+impl Entry {
+    /// The function's metrics, made at its first invocation.
+    pub(crate) fn metrics(&self, metrics: &Metrics) -> &FunctionMetrics {
+        self.metrics.get_or_init(|| metrics.of_function(self.function.name.as_str()))
+    }
+}
+
+type Table = HashMap<FunctionName, Arc<Entry>>;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Functions {
+    table: ArcSwap<Table>,
+    /// One change at a time; remembers deletions, so that an older record does not bring a function back.
+    changes: Mutex<HashMap<FunctionName, Revision>>,
+}
+
+impl Functions {
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Entry>> {
+        self.table.load().get(name).cloned()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.load().len()
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.table.load().keys().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Function>> {
+        self.table.load().values().map(|entry| Arc::clone(&entry.function)).collect()
+    }
+
+    /// Takes over records, where they are newer than what is known. Returns the functions that were replaced.
+    pub(crate) fn put(&self, records: impl IntoIterator<Item = (Function, Revision)>) -> Vec<Arc<Function>> {
+        let mut changes = self.changes.lock();
+        let mut table = Table::clone(&self.table.load());
+        let mut replaced = Vec::new();
+        for (function, revision) in records {
+            let known = table.get(&function.name).map(|entry| entry.revision).max(changes.get(&function.name).copied());
+            if known.is_some_and(|known| known >= revision) {
+                continue;
+            }
+            changes.remove(&function.name);
+            let name = function.name.clone();
+            let entry = Entry { function: Arc::new(function), revision, metrics: OnceLock::new() };
+            if let Some(old) = table.insert(name, Arc::new(entry)) {
+                replaced.push(Arc::clone(&old.function));
+            }
+        }
+        self.table.store(Arc::new(table));
+        replaced
+    }
+
+    /// Forgets a function that was deleted at this revision.
+    pub(crate) fn remove(&self, name: &FunctionName, revision: Revision) -> Option<Arc<Function>> {
+        let mut changes = self.changes.lock();
+        let mut table = Table::clone(&self.table.load());
+        if table.get(name).is_some_and(|entry| entry.revision > revision) {
+            return None;
+        }
+        let gone = table.remove(name)?;
+        changes.insert(name.clone(), revision);
+        self.table.store(Arc::new(table));
+        Some(Arc::clone(&gone.function))
+    }
+
+    /// Forgets a function that was just deleted by us, unless it was deployed anew meanwhile.
+    pub(crate) fn remove_seen(&self, name: &FunctionName) -> Option<Arc<Function>> {
+        let seen = self.get(name.as_str())?;
+        self.remove(name, seen.revision)
+    }
+
+    /// The entry of a pinned version: the current one where it is that version, else one of its own.
+    pub(crate) fn entry_for(&self, function: &Arc<Function>) -> Arc<Entry> {
+        let current = self.get(function.name.as_str()).filter(|entry| entry.function.version == function.version);
+        current.unwrap_or_else(|| {
+            Arc::new(Entry { function: Arc::clone(function), revision: Revision::default(), metrics: OnceLock::new() })
+        })
+    }
+
+    /// Makes the table equal to what the registry holds at a revision, keeping what was changed since.
+    pub(crate) fn resync(&self, records: Vec<(Function, Revision)>, at: Revision) {
+        let held: std::collections::HashSet<FunctionName> = records.iter().map(|(f, _)| f.name.clone()).collect();
+        let gone: Vec<FunctionName> = self.table.load().keys().filter(|name| !held.contains(*name)).cloned().collect();
+        for name in gone {
+            self.remove(&name, at);
+        }
+        self.put(records);
+        // Deletions older than a full listing can no longer be undone by an older record.
+        self.changes.lock().retain(|_, revision| *revision > at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serverledge_core::{Digest, Flags, FunctionLimits, Interface, Runtime, SpaceId, Version};
+
+    use super::*;
+
+    fn function(name: &str, digest: u8) -> Function {
+        Function {
+            space: SpaceId::default_space(),
+            name: FunctionName::parse(name).unwrap(),
+            version: Arc::new(Version {
+                digest: Digest::new([digest; 32]),
+                runtime: Runtime::Wasm,
+                code: Digest::new([digest; 32]),
+                handler: String::new(),
+                env: std::collections::BTreeMap::new(),
+                limits: FunctionLimits::default(),
+            }),
+            interface: Interface::Json,
+            flags: Flags::default(),
+            signature: None,
+        }
+    }
+
+    fn digest(functions: &Functions) -> Option<Digest> {
+        functions.get("f").map(|entry| entry.function.version.digest)
+    }
+
+    #[test]
+    fn older_records_never_win() {
+        let functions = Functions::default();
+        functions.put([(function("f", 2), Revision::new(5))]);
+        functions.put([(function("f", 1), Revision::new(4))]);
+        assert_eq!(digest(&functions), Some(Digest::new([2; 32])));
+        let name = FunctionName::parse("f").unwrap();
+        assert!(functions.remove(&name, Revision::new(4)).is_none());
+        assert!(functions.remove(&name, Revision::new(6)).is_some());
+        functions.put([(function("f", 2), Revision::new(5))]);
+        assert_eq!(digest(&functions), None);
+        functions.put([(function("f", 3), Revision::new(7))]);
+        assert_eq!(digest(&functions), Some(Digest::new([3; 32])));
+    }
+
+    #[test]
+    fn a_resync_drops_what_is_gone_and_keeps_what_is_newer() {
+        let functions = Functions::default();
+        functions.put([(function("f", 1), Revision::new(3)), (function("g", 1), Revision::new(9))]);
+        functions.resync(vec![], Revision::new(5));
+        assert_eq!(functions.names(), ["g"]);
+    }
+}

@@ -1,0 +1,40 @@
+//! What running functions may ask of the node: `serverledge::call` re-enters the invoke path.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serverledge_core::limits::CALL_DEPTH_MAX;
+use serverledge_core::{CallContext, CallError, FunctionName, HostCalls, InvocationError, InvocationId, Payload, Reply};
+
+use crate::node::Node;
+
+/// The node, as one invocation sees it.
+pub(crate) struct NodeHost {
+    pub(crate) node: Arc<Node>,
+    pub(crate) context: CallContext,
+    pub(crate) caller: FunctionName,
+}
+
+#[async_trait]
+impl HostCalls for NodeHost {
+    async fn call(&self, function: &str, params: Bytes) -> Result<Bytes, CallError> {
+        if self.context.depth >= CALL_DEPTH_MAX {
+            return Err(CallError::TooDeep { max: CALL_DEPTH_MAX });
+        }
+        let name = FunctionName::parse(function)
+            .map_err(|source| CallError::Name { name: function.chars().take(64).collect(), source })?;
+        let context = CallContext { depth: self.context.depth + 1, ..self.context.clone() };
+        let nested = self.node.invoke_nested(&name, InvocationId::new(), Payload::Json(params), context);
+        match nested.await.map_err(Box::new)?.reply {
+            Reply::Json(result) => Ok(result),
+            Reply::Http(_) => Err(CallError::Invocation(Box::new(InvocationError::Internal {
+                message: format!("function {name} answered a nested call with HTTP"),
+            }))),
+        }
+    }
+
+    fn caller(&self) -> &FunctionName {
+        &self.caller
+    }
+}

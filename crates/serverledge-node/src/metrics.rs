@@ -1,0 +1,140 @@
+//! Metrics: Serverledge's by their names, and our own. What only a snapshot can tell is read when metrics are asked for.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    exponential_buckets,
+};
+use serverledge_core::{FunctionFailure, InvocationError, Phases};
+use serverledge_scheduler::Snapshot;
+
+/// All metrics of a node.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    area: String,
+    completed: IntCounterVec,
+    cold_starts: IntCounterVec,
+    execution: HistogramVec,
+    init: HistogramVec,
+    output: HistogramVec,
+    failures: IntCounterVec,
+    rejections: IntCounterVec,
+    running: IntGauge,
+    waiting: IntGauge,
+    free_memory: IntGauge,
+    functions: IntGauge,
+}
+
+/// The metrics of one function, found once.
+#[derive(Debug)]
+pub(crate) struct FunctionMetrics {
+    completed: IntCounter,
+    cold_starts: IntCounter,
+    execution: Histogram,
+    init: Histogram,
+    output: Histogram,
+}
+
+impl Metrics {
+    /// # Errors
+    /// Only if two metrics had one name.
+    pub(crate) fn new(area: &str) -> prometheus::Result<Self> {
+        // From 100 µs, where a wasm call ends, to 100 s; Serverledge's begin at 10 ms.
+        let times = || exponential_buckets(1e-4, 10_f64.sqrt(), 13);
+        let sizes = || exponential_buckets(64.0, 8.0, 7);
+        let metrics = Self {
+            registry: Registry::new(),
+            area: area.to_owned(),
+            completed: counters("completed_count", "Invocations that gave a result", &["area", "function"])?,
+            cold_starts: counters("cold_starts_count", "Invocations whose code had to be loaded", &["area", "function"])?,
+            execution: histograms("execution_time", "Execution in seconds", times()?)?,
+            init: histograms("init_time", "Start of the sandbox in seconds, cold starts only", times()?)?,
+            output: histograms("output_size", "Size of results in bytes", sizes()?)?,
+            failures: counters("serverledge_failures_total", "Invocations that failed, by code", &["code"])?,
+            rejections: counters("serverledge_rejections_total", "Invocations turned away, by code", &["code"])?,
+            running: IntGauge::new("serverledge_running", "Invocations running now")?,
+            waiting: IntGauge::new("serverledge_waiting", "Invocations waiting now")?,
+            free_memory: IntGauge::new("serverledge_free_memory_mib", "Memory not reserved, in MiB")?,
+            functions: IntGauge::new("serverledge_functions", "Deployed functions")?,
+        };
+        metrics.register()?;
+        Ok(metrics)
+    }
+
+    fn register(&self) -> prometheus::Result<()> {
+        for counters in [&self.completed, &self.cold_starts, &self.failures, &self.rejections] {
+            self.registry.register(Box::new(counters.clone()))?;
+        }
+        for histograms in [&self.execution, &self.init, &self.output] {
+            self.registry.register(Box::new(histograms.clone()))?;
+        }
+        for gauge in [&self.running, &self.waiting, &self.free_memory, &self.functions] {
+            self.registry.register(Box::new(gauge.clone()))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn of_function(&self, function: &str) -> FunctionMetrics {
+        FunctionMetrics {
+            completed: self.completed.with_label_values(&[self.area.as_str(), function]),
+            cold_starts: self.cold_starts.with_label_values(&[self.area.as_str(), function]),
+            execution: self.execution.with_label_values(&[function]),
+            init: self.init.with_label_values(&[function]),
+            output: self.output.with_label_values(&[function]),
+        }
+    }
+
+    /// A deleted function's series end with it, so that their number stays bounded by the functions there are.
+    pub(crate) fn forget(&self, function: &str) {
+        let _ = self.completed.remove_label_values(&[self.area.as_str(), function]);
+        let _ = self.cold_starts.remove_label_values(&[self.area.as_str(), function]);
+        for histograms in [&self.execution, &self.init, &self.output] {
+            let _ = histograms.remove_label_values(&[function]);
+        }
+    }
+
+    pub(crate) fn failed(&self, error: &InvocationError) {
+        match error {
+            InvocationError::Overloaded { reason, .. } => self.rejections.with_label_values(&[reason.code()]).inc(),
+            InvocationError::Function(FunctionFailure { kind, .. }) => self.failures.with_label_values(&[kind.code()]).inc(),
+            InvocationError::Dependency { code, .. } => self.failures.with_label_values(&[code]).inc(),
+            InvocationError::Internal { .. } => self.failures.with_label_values(&["internal"]).inc(),
+            InvocationError::Unknown(_) | InvocationError::Request { .. } => {}
+        }
+    }
+
+    /// The text format.
+    pub(crate) fn text(&self, snapshot: &Snapshot, functions: usize) -> String {
+        self.running.set(i64::from(snapshot.running));
+        self.waiting.set(i64::try_from(snapshot.waiting.total()).unwrap_or(i64::MAX));
+        self.free_memory.set(i64::try_from(snapshot.free.memory.get()).unwrap_or(i64::MAX));
+        self.functions.set(i64::try_from(functions).unwrap_or(i64::MAX));
+        let mut text = Vec::new();
+        // Writing to memory fails only for families without metrics, which gather() leaves out.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+impl FunctionMetrics {
+    pub(crate) fn completed(&self, phases: &Phases, warm: bool, output_bytes: Option<usize>) {
+        self.completed.inc();
+        self.execution.observe(phases.execution.as_secs_f64());
+        if !warm {
+            self.cold_starts.inc();
+            self.init.observe(phases.start.as_secs_f64());
+        }
+        if let Some(bytes) = output_bytes {
+            #[expect(clippy::cast_precision_loss, reason = "results have a few MiB")]
+            self.output.observe(bytes as f64);
+        }
+    }
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+fn histograms(name: &str, help: &str, buckets: Vec<f64>) -> prometheus::Result<HistogramVec> {
+    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["function"])
+}

@@ -1,0 +1,215 @@
+//! Wires a node together, serves, and stops it again.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serverledge_api::{App, Guard, Identity, Limits, ServerLimits, Serving, serve};
+use serverledge_core::SpaceId;
+use serverledge_executor_wasm::{CompileLimits, WasmConfig, WasmExecutor, Worker};
+use serverledge_registry::{Embedded, FunctionStore, InvocationStore, Options, node_id};
+use serverledge_scheduler::{Capacity, Config as SchedulerConfig};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+
+use crate::admission::Admissions;
+use crate::arguments::Arguments;
+use crate::asynchronous::Asynchronous;
+use crate::config::{self, Config, ConfigFaults, Loaded, Machine, ProcessEnvironment};
+use crate::functions::Functions;
+use crate::metrics::Metrics;
+use crate::node::{Background, Node, NodeBackend};
+
+/// A node that serves.
+pub struct Started {
+    /// Where it listens.
+    pub address: SocketAddr,
+    node: Arc<Node>,
+    registry: Arc<Embedded>,
+    serving: Serving,
+    drain_timeout: Duration,
+}
+
+impl std::fmt::Debug for Started {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Started").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Loads the configuration from the usual places, or from the file that was named.
+///
+/// # Errors
+/// All faults at once.
+pub fn load_config(arguments: &Arguments) -> Result<Loaded, ConfigFaults> {
+    raise_file_limit();
+    let directories = config::search_directories(&ProcessEnvironment);
+    config::load(arguments.config.as_deref(), &ProcessEnvironment, &Machine::detect(), &directories)
+}
+
+/// Prints the configuration in force.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "that is what was asked for")]
+#[must_use]
+pub fn check_config(loaded: &Loaded) -> ExitCode {
+    for warning in &loaded.warnings {
+        eprintln!("warning: {warning}");
+    }
+    print!("{}", loaded.render());
+    ExitCode::SUCCESS
+}
+
+/// Runs a node until it is told to stop (SIGTERM, SIGINT).
+///
+/// # Errors
+/// What kept it from starting.
+pub fn run(loaded: Loaded) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start threads")?;
+    runtime.block_on(async move {
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        match &loaded.source {
+            Some(path) => tracing::info!("configuration from {}", path.display()),
+            None => tracing::info!("no configuration file; defaults and environment"),
+        }
+        let mut terminated = signal(SignalKind::terminate())?;
+        let mut interrupted = signal(SignalKind::interrupt())?;
+        let started = start(&loaded.config).await?;
+        announce(&started);
+        tokio::select! {
+            _ = terminated.recv() => tracing::info!("told to stop (SIGTERM)"),
+            _ = interrupted.recv() => tracing::info!("told to stop (SIGINT)"),
+        }
+        started.stop().await;
+        Ok(())
+    })
+}
+
+/// The one line on stdout: scripts and tests read the address from it.
+#[expect(clippy::print_stdout, reason = "the address, which is known only now when the port was left to the system")]
+fn announce(started: &Started) {
+    let identity = &started.node.identity;
+    println!(
+        "serverledge {} listening on http://{} (area {}, node {})",
+        env!("CARGO_PKG_VERSION"),
+        started.address,
+        identity.area,
+        identity.node
+    );
+}
+
+/// Starts a node: when this returns, it answers requests.
+///
+/// # Errors
+/// What kept it from starting.
+pub async fn start(config: &Config) -> Result<Started> {
+    let dir = &config.data.dir;
+    let registry = Embedded::open(dir, &Options::default()).with_context(|| format!("failed to use {}", dir.display()))?;
+    let registry = Arc::new(registry);
+    let executor = WasmExecutor::open(wasm_config(config)?).context("failed to start the wasm executor")?;
+    let address = SocketAddr::new(config.api.ip, config.api.port);
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("failed to listen on {address}; is another node running? api.port chooses another port"))?;
+    let node = Arc::new(build(config, &registry, executor)?);
+    let from = node.load_functions().await.context("failed to read the deployed functions")?;
+    let guard = Guard::new(config.api.ip, config.api.hosts.clone());
+    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, request_limits(config));
+    let limits =
+        ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
+    let serving = serve(listener, app, limits).context("failed to serve")?;
+    node.ready.store(true, Ordering::Release);
+    node.start_background(from);
+    tracing::info!(functions = node.functions.len(), address = %serving.address, "ready");
+    Ok(Started { address: serving.address, node, registry, serving, drain_timeout: config.drain_timeout })
+}
+
+impl Started {
+    /// Stops: refuses what is new, lets what runs end for as long as configured, ends background work, closes the registry.
+    pub async fn stop(self) {
+        self.node.ready.store(false, Ordering::Release);
+        self.node.admissions.drain();
+        if !self.serving.drain(self.drain_timeout).await {
+            tracing::warn!("some requests did not end within {:?} and were cut off", self.drain_timeout);
+        }
+        self.node.background.stop().await;
+        let registry = self.registry;
+        let _ = tokio::task::spawn_blocking(move || registry.close()).await;
+        tracing::info!("stopped");
+    }
+}
+
+fn build(config: &Config, registry: &Arc<Embedded>, executor: WasmExecutor) -> Result<Node> {
+    let id = match &config.registry.node_id {
+        Some(id) => id.clone(),
+        None => node_id(&config.data.dir)?,
+    };
+    let kv: Arc<dyn serverledge_core::kv::Kv> = Arc::<Embedded>::clone(registry);
+    let capacity = Capacity { memory: config.pool.memory, cpu: config.pool.cpus, slots: config.wasm.instances_max };
+    let scheduler = SchedulerConfig {
+        queue_capacity: config.queue.capacity,
+        wait_max: config.queue.wait_max,
+        ..SchedulerConfig::new(capacity)
+    };
+    Ok(Node {
+        metrics: Metrics::new(&config.registry.area).context("failed to register metrics")?,
+        identity: Identity { node: id, area: config.registry.area.clone() },
+        space: SpaceId::default_space(),
+        limits: config.function.clone(),
+        pool_memory: config.pool.memory,
+        functions: Functions::default(),
+        admissions: Admissions::new(scheduler),
+        executor: Arc::new(executor),
+        store: FunctionStore::new(Arc::clone(&kv)),
+        invocations: InvocationStore::new(kv),
+        asynchronous: Asynchronous::new(config.asynchronous.clone()),
+        metrics_config: config.metrics.clone(),
+        preparing: parking_lot::Mutex::default(),
+        ready: AtomicBool::new(false),
+        started: Instant::now(),
+        background: Background::default(),
+    })
+}
+
+fn wasm_config(config: &Config) -> Result<WasmConfig> {
+    // The path by which the kernel knows this program: right also after the file was replaced by an upgrade.
+    let program = std::env::current_exe().context("failed to find this program's file")?;
+    let wasm = &config.wasm;
+    Ok(WasmConfig {
+        cache_dir: config.data.dir.join("machine-code"),
+        worker: Worker { program, args: vec!["internal-compile".into()] },
+        compile: CompileLimits {
+            memory_bytes: wasm.compile_memory.bytes(),
+            cpu_time: wasm.compile_cpu_time,
+            wall_time: wasm.compile_time,
+            parallel: wasm.compile_parallel,
+        },
+        slots: wasm.instances_max,
+        keep_resident_bytes: wasm.keep_resident,
+        loaded_bytes_max: wasm.loaded_bytes_max as u64,
+        loaded_max: wasm.loaded_max,
+        output_bytes_max: config.function.output_bytes_max,
+        log_bytes_max: config.function.log_tail_bytes_max,
+        heavy_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+    })
+}
+
+fn request_limits(config: &Config) -> Limits {
+    Limits {
+        code_body_bytes_max: config.api.body_bytes_max,
+        // The envelope around the parameters is small.
+        params_body_bytes_max: config.function.params_bytes_max + 64 * 1024,
+        body_timeout: config.api.body_timeout,
+        concurrency_max: config.api.concurrency_max,
+    }
+}
+
+/// Loaded modules, connections and pipes each need a descriptor; the soft limit of 1024 is for programs that use `select`.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}

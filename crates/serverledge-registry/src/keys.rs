@@ -1,0 +1,74 @@
+//! The names of the registry's keys (design §7), built and taken apart in one place.
+
+use bytes::Bytes;
+use serverledge_core::{Digest, FunctionName, InvocationId, SpaceId};
+
+pub(crate) const FUNCTIONS: &str = "functions/";
+pub(crate) const BLOBS: &str = "blobs/";
+pub(crate) const INVOCATIONS: &str = "invocations/";
+
+pub(crate) fn function(space: &SpaceId, name: &FunctionName) -> Bytes {
+    format!("{FUNCTIONS}{space}/{name}").into()
+}
+
+pub(crate) fn functions_of(space: &SpaceId) -> Bytes {
+    format!("{FUNCTIONS}{space}/").into()
+}
+
+/// Space and name of a function's key.
+pub(crate) fn parse_function(key: &[u8]) -> Option<(SpaceId, FunctionName)> {
+    let (space, name) = std::str::from_utf8(key).ok()?.strip_prefix(FUNCTIONS)?.split_once('/')?;
+    Some((parse_space(space)?, FunctionName::parse(name).ok()?))
+}
+
+/// Core has but one space so far; a key of another one is reported as unreadable.
+pub(crate) fn parse_space(text: &str) -> Option<SpaceId> {
+    let space = SpaceId::default_space();
+    (space.as_str() == text).then_some(space)
+}
+
+/// The key of a blob's manifest.
+pub(crate) fn blob(digest: &Digest) -> Bytes {
+    format!("{BLOBS}{digest}").into()
+}
+
+/// The prefix of a blob's chunks.
+pub(crate) fn chunks(digest: &Digest) -> Bytes {
+    format!("{BLOBS}{digest}/").into()
+}
+
+/// A chunk's key: five digits, so that chunks sort in their order.
+pub(crate) fn chunk(digest: &Digest, number: usize) -> Bytes {
+    format!("{BLOBS}{digest}/{number:05}").into()
+}
+
+/// The digest in a manifest's key; `None` for a chunk's.
+pub(crate) fn parse_blob(key: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(key).ok()?.strip_prefix(BLOBS)?.parse().ok()
+}
+
+pub(crate) fn invocation(id: InvocationId) -> Bytes {
+    format!("{INVOCATIONS}{id}").into()
+}
+
+pub(crate) fn parse_invocation(key: &[u8]) -> Option<InvocationId> {
+    InvocationId::parse(std::str::from_utf8(key).ok()?.strip_prefix(INVOCATIONS)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_taken_apart_as_they_were_built() {
+        let (space, name) = (SpaceId::default_space(), FunctionName::parse("a.b").unwrap());
+        assert_eq!(function(&space, &name), "functions/default/a.b");
+        assert_eq!(parse_function(&function(&space, &name)), Some((space, name)));
+        assert_eq!(parse_function(b"functions/default/a/b"), None);
+        let digest = Digest::new([7; 32]);
+        assert_eq!(parse_blob(&blob(&digest)), Some(digest));
+        assert_eq!(parse_blob(&chunk(&digest, 3)), None);
+        let id = InvocationId::new();
+        assert_eq!(parse_invocation(&invocation(id)), Some(id));
+    }
+}

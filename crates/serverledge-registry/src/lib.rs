@@ -1,0 +1,20 @@
+//! The registry: what a node, or a cluster of nodes, remembers. A key-value store with revisions
+//! ([`serverledge_core::kv::Kv`]), embedded in the node, and the typed stores over it: functions, blobs, invocations.
+
+mod blobs;
+mod embedded;
+mod functions;
+mod invocations;
+mod keys;
+mod node_id;
+mod paging;
+mod version;
+
+pub use blobs::{BlobError, BlobStore, CHUNK_BYTES, Survey, Swept};
+pub use embedded::{Embedded, OpenError, Options};
+pub use functions::{
+    DeployError, Deployed, FunctionChange, FunctionStore, FunctionWatch, LoadError, Loaded, Unreadable,
+};
+pub use invocations::{FinalOutcome, Finish, INLINE_BYTES_MAX, Invocation, InvocationStore, InvocationStoreError};
+pub use node_id::{NodeIdError, node_id};
+pub use version::{code_digest, version, version_digest};

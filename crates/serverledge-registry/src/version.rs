@@ -1,0 +1,123 @@
+//! Digests: of code, and of versions.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serverledge_core::{Digest, FunctionLimits, FunctionSpec, Runtime, Version};
+
+/// Separates this use of BLAKE3 from all others; a change of the canonical form needs a new one.
+const VERSION_DOMAIN: &str = "serverledge 2026 function version 1";
+
+/// The digest of code, or of any other blob: plain BLAKE3, so that any tool can check it.
+#[must_use]
+pub fn code_digest(code: &[u8]) -> Digest {
+    Digest::new(*blake3::hash(code).as_bytes())
+}
+
+/// The version that a checked request to deploy describes.
+#[must_use]
+pub fn version(spec: &FunctionSpec, code: Digest) -> Version {
+    Version {
+        digest: version_digest(spec.runtime, &code, &spec.handler, &spec.env, &spec.limits),
+        runtime: spec.runtime,
+        code,
+        handler: spec.handler.clone(),
+        env: spec.env.clone(),
+        limits: spec.limits,
+    }
+}
+
+/// The digest of a version: BLAKE3 in a domain of its own over everything that affects a result. Each part is preceded
+/// by its length, so that no two versions have the same canonical form. Times count in whole milliseconds, as stored.
+#[must_use]
+pub fn version_digest(
+    runtime: Runtime,
+    code: &Digest,
+    handler: &str,
+    env: &BTreeMap<String, String>,
+    limits: &FunctionLimits,
+) -> Digest {
+    let mut form = Canonical(blake3::Hasher::new_derive_key(VERSION_DOMAIN));
+    form.bytes(runtime.name().as_bytes());
+    form.bytes(code.as_bytes());
+    form.bytes(handler.as_bytes());
+    form.number(env.len() as u64);
+    for (name, value) in env {
+        form.bytes(name.as_bytes());
+        form.bytes(value.as_bytes());
+    }
+    form.number(limits.memory.get());
+    form.number(limits.cpu.get());
+    form.time(limits.timeout);
+    form.number(u64::from(limits.cpu_time.is_some()));
+    form.time(limits.cpu_time.unwrap_or_default());
+    form.number(u64::from(limits.max_concurrency));
+    Digest::new(*form.0.finalize().as_bytes())
+}
+
+/// Writes parts so that they can be told apart.
+struct Canonical(blake3::Hasher);
+
+impl Canonical {
+    fn number(&mut self, number: u64) {
+        self.0.update(&number.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+    }
+
+    fn time(&mut self, time: Duration) {
+        self.number(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serverledge_core::{CpuMilli, MemoryMib};
+
+    use super::*;
+
+    fn digest(change: impl FnOnce(&mut Version)) -> Digest {
+        let mut v = Version {
+            digest: Digest::new([0; 32]),
+            runtime: Runtime::Wasm,
+            code: Digest::new([1; 32]),
+            handler: "h".to_owned(),
+            env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
+            limits: FunctionLimits::default(),
+        };
+        change(&mut v);
+        version_digest(v.runtime, &v.code, &v.handler, &v.env, &v.limits)
+    }
+
+    #[test]
+    fn every_part_counts() {
+        let env = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let digests = BTreeSet::from([
+            digest(|_| {}),
+            digest(|v| v.runtime = Runtime::Custom),
+            digest(|v| v.code = Digest::new([2; 32])),
+            digest(|v| v.handler = "h2".to_owned()),
+            digest(|v| v.handler.clear()),
+            digest(|v| v.env.clear()),
+            digest(|v| v.env = env("A1", "")),
+            digest(|v| v.env = env("", "A1")),
+            digest(|v| v.limits.memory = MemoryMib::new(1)),
+            digest(|v| v.limits.cpu = CpuMilli::new(1)),
+            digest(|v| v.limits.timeout = Duration::from_secs(1)),
+            digest(|v| v.limits.cpu_time = Some(Duration::ZERO)),
+            digest(|v| v.limits.max_concurrency = 2),
+        ]);
+        assert_eq!(digests.len(), 13);
+    }
+
+    #[test]
+    fn the_canonical_form_is_stable() {
+        // A changed form would lose all cached compilations and results, and needs a new domain.
+        assert_eq!(digest(|_| {}).to_string(), "d8b2f9729915dd31cf948fd3a76b619b6a4fb5159cadfb637b457d4a5f4bdc70");
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests of the registry's public face: the conformance suite, a model, crashes, the typed stores, and figures.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
+
+mod conformance;
+mod crash;
+mod figures;
+mod model;
+mod stores;
