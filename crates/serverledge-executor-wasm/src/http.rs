@@ -19,7 +19,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::http_guest::HttpGuest;
-use crate::lane::Laned;
+use crate::lane::{Laned, Lost};
 use crate::ticker::Running;
 
 /// Body bytes gathered before the response is sent on as a stream: most replies then need one write and carry their length.
@@ -69,20 +69,26 @@ pub(crate) fn json_request(params: Bytes) -> Request<HttpBody> {
     request
 }
 
-/// The first of two things: the guest ended, or it set its answer.
+/// How a guest's future ended, if the guest was not lost.
+pub(crate) type End = std::result::Result<GuestEnd, Lost>;
+
+/// The first of two things: the guest set its answer (and may have ended as well by then), or it ended without one.
 pub(crate) enum First {
-    Answered(Answer),
-    Ended(std::result::Result<GuestEnd, crate::lane::Lost>),
+    Answered(Answer, Option<End>),
+    Ended(End),
 }
 
 /// Polls the guest until it answers or ends.
 pub(crate) async fn first(guest: &mut Laned<GuestEnd>, answer: &mut oneshot::Receiver<Answer>) -> First {
     std::future::poll_fn(|cx| {
-        let ended = Pin::new(&mut *guest).poll(cx);
+        let end = match Pin::new(&mut *guest).poll(cx) {
+            Poll::Ready(end) => Some(end),
+            Poll::Pending => None,
+        };
         if let Poll::Ready(Ok(answered)) = Pin::new(&mut *answer).poll(cx) {
-            return Poll::Ready(First::Answered(answered));
+            return Poll::Ready(First::Answered(answered, end));
         }
-        ended.map(First::Ended)
+        end.map_or(Poll::Pending, |end| Poll::Ready(First::Ended(end)))
     })
     .await
 }
@@ -91,6 +97,8 @@ pub(crate) async fn first(guest: &mut Laned<GuestEnd>, answer: &mut oneshot::Rec
 pub(crate) struct GuestBody {
     /// `None` once the guest has ended.
     pub(crate) guest: Option<Laned<GuestEnd>>,
+    /// How it ended.
+    pub(crate) end: Option<End>,
     pub(crate) body: HyperOutgoingBody,
     pub(crate) limit: Pin<Box<Sleep>>,
     pub(crate) timeout: Duration,
@@ -109,13 +117,26 @@ pub(crate) enum StreamFault {
     Guest(String),
 }
 
+/// What came of a response before anything of it was sent on.
+pub(crate) enum Gathered {
+    /// The guest has ended, and this is all of the body.
+    Whole(Bytes),
+    /// The guest runs on, or the body is long.
+    Streaming(Chained),
+    /// The guest failed; nothing was sent yet, so that its failure can still be told as such.
+    Failed(GuestEnd),
+}
+
 impl GuestBody {
-    /// Takes what the guest writes without waiting. A body that is whole by then comes back as `Ok`, with the guest
-    /// ended; otherwise what was gathered comes back with the rest.
-    pub(crate) async fn gather(mut self) -> std::result::Result<Bytes, (Bytes, Self)> {
+    /// Takes what the guest writes without waiting.
+    pub(crate) async fn gather(mut self) -> Gathered {
         let mut gathered = BytesMut::new();
         let whole = std::future::poll_fn(|cx| Poll::Ready(self.gather_now(cx, &mut gathered))).await;
-        if whole { Ok(gathered.freeze()) } else { Err((gathered.freeze(), self)) }
+        match self.end.take() {
+            Some(Ok(failed @ (Err(_), _))) => Gathered::Failed(failed),
+            _ if whole => Gathered::Whole(gathered.freeze()),
+            _ => Gathered::Streaming(Chained { head: Some(gathered.freeze()), tail: self }),
+        }
     }
 
     fn gather_now(&mut self, cx: &mut Context<'_>, gathered: &mut BytesMut) -> bool {
@@ -138,13 +159,10 @@ impl GuestBody {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, wasmtime_wasi_http::Error>>> {
-        let mut ended = None;
         if let Some(guest) = &mut self.guest
             && let Poll::Ready(end) = Pin::new(guest).poll(cx)
         {
-            ended = Some(end);
-        }
-        if ended.is_some() {
+            self.end = Some(end);
             self.guest = None;
             self.running = None;
         }
@@ -187,8 +205,8 @@ impl Body for GuestBody {
 
 /// Bytes that were gathered, then the stream.
 pub(crate) struct Chained {
-    pub(crate) head: Option<Bytes>,
-    pub(crate) tail: GuestBody,
+    head: Option<Bytes>,
+    tail: GuestBody,
 }
 
 impl Body for Chained {

@@ -19,7 +19,7 @@ use crate::command::Command;
 use crate::core_guest::CoreGuest;
 use crate::executor::Shared;
 use crate::failure::{bad_output, classify, failure, internal_from, json, timed_out};
-use crate::http::{self as http_run, Chained, First, GuestBody, GuestEnd};
+use crate::http::{self as http_run, First, Gathered, GuestBody, GuestEnd};
 use crate::http_guest::HttpGuest;
 use crate::loaded::{Loaded, Program};
 use crate::log_tail::LogTail;
@@ -158,9 +158,9 @@ impl WasmSandbox {
         let (sender, mut answer) = oneshot::channel();
         let mut guest = self.shared.lane.run(Box::pin(http_run::run(pre.clone(), store, request, sender)), heavy);
         let first = tokio::time::timeout_at(limit.at, http_run::first(&mut guest, &mut answer)).await;
-        let response = match first {
-            Ok(First::Answered(Ok(response))) => response,
-            Ok(First::Answered(Err(code))) => {
+        let (response, end) = match first {
+            Ok(First::Answered(Ok(response), end)) => (response, end),
+            Ok(First::Answered(Err(code), _)) => {
                 return Err(bad_output(format!("the function gave an error instead of a response: {code:?}"), log.take()));
             }
             Ok(First::Ended(end)) => return Err(ended_without_answer(end, &log)),
@@ -168,7 +168,8 @@ impl WasmSandbox {
         };
         let (parts, body) = response.into_parts();
         let body = GuestBody {
-            guest: Some(guest),
+            guest: end.is_none().then_some(guest),
+            end,
             body,
             limit: Box::pin(tokio::time::sleep_until(limit.at)),
             timeout: limit.length,
@@ -176,8 +177,9 @@ impl WasmSandbox {
             running: Some(running),
         };
         let body: HttpBody = match body.gather().await {
-            Ok(whole) => Box::pin(Full::new(whole).map_err(|never| match never {})),
-            Err((head, tail)) => Box::pin(Chained { head: Some(head), tail }),
+            Gathered::Whole(whole) => Box::pin(Full::new(whole).map_err(|never| match never {})),
+            Gathered::Streaming(stream) => Box::pin(stream),
+            Gathered::Failed(end) => return Err(ended_without_answer(Ok(end), &log)),
         };
         if as_json {
             return json_outcome(&parts, body, self.shared.config.output_bytes_max, &log).await;

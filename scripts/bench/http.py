@@ -1,0 +1,243 @@
+"""The measurements of http.sh: needs release binaries and wrk; everything listens on loopback and is stopped by its id."""
+
+import argparse
+import base64
+import contextlib
+import http.client
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release")
+GUESTS = os.path.join(ROOT, "wasm-examples")
+
+
+class Server:
+    """A process that prints its address on stdout."""
+
+    def __init__(self, command, **kwargs):
+        self.began = time.monotonic()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, **kwargs)
+        line = self.process.stdout.readline().decode()
+        self.announced = time.monotonic() - self.began
+        found = re.search(r"http://([0-9.]+):(\d+)", line)
+        if not found:
+            raise SystemExit(f"{command[0]} did not start: {line!r}")
+        self.host, self.port = found.group(1), int(found.group(2))
+
+    def rss_kib(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(how)
+        self.process.wait(timeout=60)
+
+
+def node(data_dir, limit_files=None):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SERVERLEDGE_")}
+    environment |= {"SERVERLEDGE_API_PORT": "0", "SERVERLEDGE_DATA_DIR": data_dir, "SERVERLEDGE_LOG_FILTER": "error"}
+    command = [os.path.join(BIN, "serverledge")]
+    if limit_files:
+        command = ["sh", "-c", f"ulimit -n {limit_files}; exec {command[0]}"]
+    return Server(command, env=environment, cwd=data_dir)
+
+
+def post(server, path, body):
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+    connection.request("POST", path, body if isinstance(body, (bytes, str)) else json.dumps(body))
+    response = connection.getresponse()
+    text = response.read()
+    connection.close()
+    if response.status != 200:
+        raise SystemExit(f"POST {path}: {response.status} {text[:300]!r}")
+    return text
+
+
+def deploy(server, name, code):
+    post(server, "/update", {"Name": name, "TarFunctionCode": base64.b64encode(code).decode()})
+
+
+def module(name):
+    with open(os.path.join(GUESTS, name, f"{name}.wasm"), "rb") as file:
+        return file.read()
+
+
+def wrk(server, path, body, seconds, connections, scratch):
+    script = os.path.join(scratch, "post.lua")
+    with open(script, "w") as file:
+        file.write(f'wrk.method="POST"\nwrk.headers["Content-Type"]="application/json"\nwrk.body={json.dumps(body)}\n')
+    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script,
+               f"http://{server.host}:{server.port}{path}"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in out:
+        raise SystemExit(f"{path}: {out}")
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
+    latency = {p: milliseconds(re.search(rf"{p}%\s+([\d.]+)(us|ms|s)", out)) for p in ("50", "99")}
+    return rate, latency["50"], latency["99"]
+
+
+def milliseconds(found):
+    return float(found.group(1)) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found.group(2)]
+
+
+def measure_http(options, scratch):
+    data = os.path.join(scratch, "http")
+    os.mkdir(data)
+    ours = node(data)
+    servers = [ours]
+    for name in ("add", "word-count", "hello", "echo-http"):
+        deploy(ours, name, module(name))
+    add = json.dumps({"Params": {"a": 2, "b": 3}})
+    count = json.dumps({"Params": {"text": "to be or not to be"}})
+    hello = json.dumps({"Params": {"name": "Ada"}})
+    length = len(post(ours, "/invoke/add", add))
+    baseline = Server([os.path.join(BIN, "examples", "bare_axum"), str(length)])
+    servers.append(baseline)
+    targets = {
+        "axum": (baseline, "/invoke/add", add),
+        "invoke-reactor": (ours, "/invoke/add", add),
+        "invoke-command-c": (ours, "/invoke/word-count", count),
+        "invoke-command-rust": (ours, "/invoke/hello", hello),
+        "http": (ours, "/fn/echo-http", "hello"),
+    }
+    peer = shutil.which("wasmtime")
+    if peer:
+        serve = wasmtime_serve(peer)
+        servers.append(serve)
+        targets["wasmtime-serve"] = (serve, "/", "hello")
+    results = {name: [] for name in targets}
+    for name, (server, path, body) in targets.items():
+        wrk(server, path, body, 1, options.connections, scratch)
+    for turn in range(options.rounds):
+        for name, (server, path, body) in targets.items():
+            results[name].append(wrk(server, path, body, options.seconds, options.connections, scratch))
+        print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
+    rss = ours.rss_kib()
+    for server in servers:
+        server.stop()
+    report_http(results, peer)
+    print(f"figure rss-after-load-mib {rss / 1024:.1f}")
+
+
+def wasmtime_serve(peer):
+    """`wasmtime serve` with its defaults says where it listens on stderr."""
+    process = subprocess.Popen([peer, "serve", "-Scli", "--addr", "127.0.0.1:0", os.path.join(GUESTS, "echo-http", "echo-http.wasm")],
+                               stderr=subprocess.PIPE, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    found = re.search(r"http://([0-9.]+):(\d+)", process.stderr.readline().decode())
+    server = Server.__new__(Server)
+    server.process, server.host, server.port = process, found.group(1), int(found.group(2))
+    return server
+
+
+def report_http(results, peer):
+    median = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
+    print(f"\n{'target':<22}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'spread':>9}{'of axum':>9}")
+    for name, (rate, p50, p99) in median.items():
+        rates = [row[0] for row in results[name]]
+        spread = (max(rates) - min(rates)) / rate
+        print(f"{name:<22}{rate:>12.0f}{p50:>9.3f}{p99:>9.3f}{spread:>8.0%}{rate / median['axum'][0]:>9.2f}")
+    print()
+    for name in ("invoke-reactor", "invoke-command-c", "invoke-command-rust", "http"):
+        ratios = [row[0] / base[0] for row, base in zip(results[name], results["axum"])]
+        print(f"ratio {name}/axum {statistics.median(ratios):.2f}")
+    if peer:
+        ratios = [row[0] / base[0] for row, base in zip(results["http"], results["wasmtime-serve"])]
+        print(f"ratio http/wasmtime-serve {statistics.median(ratios):.2f}")
+    else:
+        print("wasmtime is not on PATH: no ratio http/wasmtime-serve")
+
+
+def unique(code, number):
+    """The same module under another digest: a custom section (id 0) with the number in it."""
+    payload = b"\x06number" + number.to_bytes(4, "little")
+    return code + b"\x00" + bytes([len(payload)]) + payload
+
+
+def measure_start(options, scratch):
+    data = os.path.join(scratch, "start")
+    os.mkdir(data)
+    empty = node(data)
+    time.sleep(1)
+    rss_empty = empty.rss_kib()
+    big = module("thumbnail")
+    deploy(empty, "big", big)
+    began = time.monotonic()
+    for number in range(options.functions):
+        deploy(empty, f"f{number}", unique(module("add"), number))
+    print(f"deployed {options.functions} functions in {time.monotonic() - began:.1f} s", file=sys.stderr)
+    rss_full = empty.rss_kib()
+    empty.stop()
+    fresh, killed = [], []
+    for _ in range(5):
+        server = node(data, limit_files=1024)
+        fresh.append(server.announced * 1000)
+        time.sleep(0.5)
+        rss_restarted = server.rss_kib()
+        server.stop()
+        server = node(data)
+        post(server, "/invoke/f1", {"Params": {"a": 1, "b": 2}})
+        server.stop(signal.SIGKILL)
+        server = node(data)
+        killed.append(server.announced * 1000)
+        server.stop()
+    first = []
+    machine_code = max(os.path.getsize(os.path.join(folder, name))
+                       for folder, _, names in os.walk(os.path.join(data, "machine-code")) for name in names)
+    for _ in range(5):
+        server = node(data)
+        timing = first_call(server)
+        first.append(timing)
+        server.stop()
+    print(f"figure ready-ms {statistics.median(fresh):.0f} (with {options.functions} functions, ulimit -n 1024; worst {max(fresh):.0f})")
+    print(f"figure ready-after-kill-ms {statistics.median(killed):.0f} (worst {max(killed):.0f})")
+    print(f"figure rss-idle-empty-mib {rss_empty / 1024:.1f}")
+    print(f"figure rss-per-function-kib {(rss_full - rss_empty) / options.functions:.1f} (just deployed), "
+          f"{(rss_restarted - rss_empty) / options.functions:.1f} (after a restart)")
+    load = statistics.median(first)
+    print(f"figure load-ms-per-mb {load / (machine_code / 1e6):.2f} ({load:.2f} ms for {machine_code / 1e6:.2f} MB of machine code)")
+
+
+def first_call(server):
+    """Milliseconds to load the largest module, as the node's Server-Timing tells them."""
+    with open(os.path.join(GUESTS, "thumbnail", "examples.json")) as file:
+        params = json.dumps(json.load(file)[0]["params"])
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+    # Another module first: the process' first use of the pool is not part of the loading.
+    connection.request("POST", "/fn/f1", '{"a":1,"b":2}')
+    connection.getresponse().read()
+    connection.request("POST", "/fn/big", params)
+    response = connection.getresponse()
+    response.read()
+    return float(re.search(r"start;dur=([\d.]+)", response.getheader("server-timing")).group(1))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--functions", type=int, default=1000)
+    parser.add_argument("--only", choices=("http", "start"))
+    options = parser.parse_args()
+    cpu = re.search(r"model name\s*:\s*(.+)", open("/proc/cpuinfo").read())
+    print(f"machine: {cpu.group(1) if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}")
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.only != "start":
+            measure_http(options, scratch)
+        if options.only != "http":
+            measure_start(options, scratch)
+
+
+main()
