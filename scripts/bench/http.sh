@@ -13,4 +13,4 @@ done
 echo "building (release) ..." >&2
 cargo build --release --quiet -p serverledge-node -p serverledge-cli
 cargo build --release --quiet -p serverledge-api --example bare_axum
-exec python3 scripts/bench/http.py "$@"
+exec python3 scripts/bench/measure.py "$@"

@@ -58,7 +58,7 @@ static void push(struct bytes *bytes, unsigned value) {
 static struct bytes read_input(void) {
     struct bytes input = {0};
     for (;;) {
-        reserve(&input, 64 * 1024);
+        reserve(&input, 16 * 1024);
         size_t got = fread(input.data + input.length, 1, input.capacity - input.length, stdin);
         if (got == 0) break;
         input.length += got;

@@ -47,7 +47,7 @@ class Server:
 
 def node(data_dir, limit_files=None):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SERVERLEDGE_")}
-    environment |= {"SERVERLEDGE_API_PORT": "0", "SERVERLEDGE_DATA_DIR": data_dir, "SERVERLEDGE_LOG_FILTER": "error"}
+    environment |= {"SERVERLEDGE_API_PORT": "0", "SERVERLEDGE_DATA_DIR": data_dir, "SERVERLEDGE_LOG_LEVEL": "error"}
     command = [os.path.join(BIN, "serverledge")]
     if limit_files:
         command = ["sh", "-c", f"ulimit -n {limit_files}; exec {command[0]}"]
