@@ -60,7 +60,8 @@ step_fmt() {
 fmt_check() {
     local files
     files=$(cargo fmt --manifest-path "$1" --all -- --check -l) && return
-    say "not formatted (cargo fmt --manifest-path $1 --all):" "${files//$PWD\//$'\n  '}"
+    say "not formatted (cargo fmt --manifest-path $1 --all):"
+    printf '%s\n' "$files" | sed "s|^$PWD/|  |"
     return 1
 }
 
@@ -74,11 +75,20 @@ step_test() { cargo test --workspace --locked; }
 step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked; }
 
 step_deny() {
-    if command -v cargo-deny >/dev/null; then
-        cargo deny --locked check
-    else
+    if ! command -v cargo-deny >/dev/null; then
         say "cargo-deny not present, skipped"
+        return
     fi
+    local manifest checks=(bans licenses sources)
+    if GIT_TERMINAL_PROMPT=0 cargo deny fetch db 2>/dev/null; then
+        checks+=(advisories)
+    else
+        say "the database of advisories cannot be fetched: checking ${checks[*]} only"
+    fi
+    for manifest in Cargo.toml wasm-examples/Cargo.toml; do
+        say "$manifest"
+        cargo deny --manifest-path "$manifest" --locked --config deny.toml check --hide-inclusion-graph "${checks[@]}"
+    done
 }
 
 step_guests() {
