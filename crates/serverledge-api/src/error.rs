@@ -17,9 +17,12 @@ use crate::guard::Refused;
 #[derive(Debug)]
 pub(crate) struct Failed {
     status: StatusCode,
-    problem: Problem,
+    /// Boxed: every handler's result carries room for this type.
+    problem: Box<Problem>,
     retry_after: Option<u64>,
     allow: Option<&'static str>,
+    /// What went wrong inside; for the log only.
+    cause: Option<String>,
 }
 
 /// Which of the two conventions for a function's own failures a route follows.
@@ -41,7 +44,7 @@ impl Failed {
             detail: detail.into(),
             ..Problem::default()
         };
-        Self { status, problem, retry_after: None, allow: None }
+        Self { status, problem: Box::new(problem), retry_after: None, allow: None, cause: None }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -100,8 +103,8 @@ impl Failed {
     /// As a response; `request_id` goes into the body as well, so that a copied error can be found in the log.
     pub(crate) fn into_response(mut self, request_id: &str) -> Response<Body> {
         request_id.clone_into(&mut self.problem.request_id);
-        if self.status.is_server_error() && self.status != StatusCode::SERVICE_UNAVAILABLE {
-            tracing::debug!(request_id, code = self.problem.code, detail = self.problem.detail, "request failed");
+        if let Some(cause) = &self.cause {
+            tracing::error!(request_id, cause, "internal error");
         }
         let body = serde_json::to_vec(&self.problem).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
@@ -119,12 +122,8 @@ impl Failed {
 }
 
 fn internal(message: &str) -> Failed {
-    tracing::error!(message, "internal error");
-    Failed::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        "the node failed, not the function; its log has the cause under this request id",
-    )
+    let detail = "the node failed, not the function; its log has the cause under this request id";
+    Failed { cause: Some(message.to_owned()), ..Failed::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail) }
 }
 
 /// An error and its causes, on one line.
@@ -206,15 +205,19 @@ impl From<SubmitError> for Failed {
     fn from(error: SubmitError) -> Self {
         match &error {
             SubmitError::Invocation(inner) => Self::invocation(inner, Convention::Serverledge),
-            SubmitError::Full { .. } => {
-                Self { retry_after: Some(5), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "async_queue_full", error.to_string()) }
-            }
+            SubmitError::Full { .. } => Self {
+                retry_after: Some(5),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "async_queue_full", error.to_string())
+            },
         }
     }
 }
 
 impl From<PollError> for Failed {
     fn from(error: PollError) -> Self {
-        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "registry_unavailable", chain(&error)) }
+        Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "registry_unavailable", chain(&error))
+        }
     }
 }

@@ -97,7 +97,11 @@ pub(crate) async fn info(State(shared): AppState, Extension(asked): Asked, Path(
     post, path = "/prewarm", tag = "functions", request_body = PrewarmRequest,
     responses((status = 200, body = Prewarmed), (status = 404, description = "unknown function", body = Problem))
 )]
-pub(crate) async fn prewarm(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn prewarm(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    request: Request<Body>,
+) -> Response<Body> {
     finish(prewarm_named(&shared, request).await, &asked)
 }
 

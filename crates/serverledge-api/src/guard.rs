@@ -15,7 +15,6 @@ pub struct Guard {
     hosts: Vec<String>,
 }
 
-
 /// Why a request is refused before any route sees it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
@@ -93,7 +92,8 @@ fn host_of(authority: &str) -> Option<&str> {
         }
         None => authority.split_once(':').unwrap_or((authority, "")),
     };
-    let plain = !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && authority.parse::<Authority>().is_ok();
+    let plain =
+        !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && authority.parse::<Authority>().is_ok();
     plain.then_some(name)
 }
 
@@ -121,10 +121,20 @@ mod tests {
 
     #[test]
     fn answers_to_its_own_names_only() {
-        for ours in ["localhost", "LOCALHOST:1323", "127.0.0.1:1323", "127.9.9.9", "[::1]:80", "192.0.2.7", "Edge.example:80", "localhost."] {
+        for ours in [
+            "localhost",
+            "LOCALHOST:1323",
+            "127.0.0.1:1323",
+            "127.9.9.9",
+            "[::1]:80",
+            "192.0.2.7",
+            "Edge.example:80",
+            "localhost.",
+        ] {
             assert_eq!(host(ours), Ok(()), "{ours}");
         }
-        for foreign in ["evil.example", "localhost.evil.example", "192.0.2.8", "127.0.0.1.nip.io", "edge.example.evil"] {
+        for foreign in ["evil.example", "localhost.evil.example", "192.0.2.8", "127.0.0.1.nip.io", "edge.example.evil"]
+        {
             assert_eq!(host(foreign), Err(Refused::Host(foreign.to_owned())), "{foreign}");
         }
         for broken in ["", "a b", "x@localhost", "localhost:8a", "[::1", "[::1]x", ":80"] {

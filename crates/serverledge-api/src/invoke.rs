@@ -22,7 +22,11 @@ use crate::reply::{self, add_timing};
 const EMPTY_PARAMS: Bytes = Bytes::from_static(b"{}");
 
 /// Runs a function, or accepts it to be run later.
-pub(crate) async fn handle(shared: &Shared, request: Request<Body>, admitted: &Admitted) -> Result<Response<Body>, Failed> {
+pub(crate) async fn handle(
+    shared: &Shared,
+    request: Request<Body>,
+    admitted: &Admitted,
+) -> Result<Response<Body>, Failed> {
     if request.method() != Method::POST {
         return Err(Failed::method("POST"));
     }
@@ -38,7 +42,8 @@ pub(crate) async fn handle(shared: &Shared, request: Request<Body>, admitted: &A
         let report = match shared.backend.invoke(call).await {
             Ok(report) => report,
             Err(error) => {
-                let mut response = Failed::invocation(&error, Convention::Serverledge).into_response(admitted.request_id());
+                let mut response =
+                    Failed::invocation(&error, Convention::Serverledge).into_response(admitted.request_id());
                 add_headers(shared, &parts.headers, response.headers_mut());
                 return Ok(response);
             }
@@ -126,7 +131,6 @@ fn add_headers(shared: &Shared, asked: &HeaderMap, headers: &mut HeaderMap) {
     }
 }
 
-
 /// The result of an asynchronous invocation.
 #[utoipa::path(
     get, path = "/poll/{id}", tag = "invocations", params(("id" = String, Path, description = "what /invoke answered as ReqId")),
@@ -144,14 +148,21 @@ pub(crate) async fn poll(
 }
 
 async fn answer_poll(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> {
-    let unknown =
-        || Failed::new(StatusCode::NOT_FOUND, "invocation_unknown", "no such invocation, or its result was kept long enough");
+    let unknown = || {
+        Failed::new(
+            StatusCode::NOT_FOUND,
+            "invocation_unknown",
+            "no such invocation, or its result was kept long enough",
+        )
+    };
     let parsed = InvocationId::parse(id).ok_or_else(unknown)?;
     match shared.backend.poll(parsed).await? {
         Polled::Done(body) => Ok(reply::json_bytes(Bytes::from(body))),
-        Polled::Unfinished => {
-            Err(Failed::new(StatusCode::NOT_FOUND, "invocation_not_finished", "the invocation has not finished; ask again"))
-        }
+        Polled::Unfinished => Err(Failed::new(
+            StatusCode::NOT_FOUND,
+            "invocation_not_finished",
+            "the invocation has not finished; ask again",
+        )),
         Polled::Unknown => Err(unknown()),
     }
 }

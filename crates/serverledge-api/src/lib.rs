@@ -16,7 +16,7 @@ mod server;
 mod system;
 
 pub use app::{App, Limits};
-pub use backend::{Backend, Call, Deploy, DeployError, Deployed, Identity, Load, Polled, PollError, SubmitError};
+pub use backend::{Backend, Call, Deploy, DeployError, Deployed, Identity, Load, PollError, Polled, SubmitError};
 pub use guard::Guard;
 pub use openapi::document;
 pub use server::{ServerLimits, Serving, serve};

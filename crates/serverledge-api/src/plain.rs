@@ -19,7 +19,11 @@ use crate::reply::{self, add_timing};
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
 /// Runs a function as plain HTTP.
-pub(crate) async fn handle(shared: &Shared, request: Request<Body>, admitted: &Admitted) -> Result<Response<Body>, Failed> {
+pub(crate) async fn handle(
+    shared: &Shared,
+    request: Request<Body>,
+    admitted: &Admitted,
+) -> Result<Response<Body>, Failed> {
     let (name, _) = split(request.uri().path());
     let name = function_name(name)?;
     let Some(function) = shared.backend.function(name.as_str()) else {
@@ -53,7 +57,10 @@ fn split(path: &str) -> (&str, &str) {
 
 /// The parameters of a JSON function.
 async fn params(shared: &Shared, request: Request<Body>) -> Result<Bytes, Failed> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
+    if !matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE
+    ) {
         return Err(Failed::method(METHODS));
     }
     let (parts, body) = request.into_parts();
@@ -63,9 +70,11 @@ async fn params(shared: &Shared, request: Request<Body>) -> Result<Bytes, Failed
     }
     match serde_json::from_slice::<&serde_json::value::RawValue>(&body) {
         Ok(value) => Ok(body.slice_ref(value.get().as_bytes())),
-        Err(fault) => {
-            Err(Failed::new(StatusCode::BAD_REQUEST, "malformed_json", format!("the body is not one JSON value: {fault}")))
-        }
+        Err(fault) => Err(Failed::new(
+            StatusCode::BAD_REQUEST,
+            "malformed_json",
+            format!("the body is not one JSON value: {fault}"),
+        )),
     }
 }
 
@@ -122,9 +131,9 @@ fn sub_uri(uri: &Uri) -> Result<Uri, Failed> {
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),
     };
-    path_and_query
-        .map(Uri::from)
-        .map_err(|_| Failed::new(StatusCode::BAD_REQUEST, "malformed_path", "the path after the function's name is malformed"))
+    path_and_query.map(Uri::from).map_err(|_| {
+        Failed::new(StatusCode::BAD_REQUEST, "malformed_path", "the path after the function's name is malformed")
+    })
 }
 
 fn response(report: Report) -> Response<Body> {

@@ -69,7 +69,11 @@ impl NodeHeaders {
 }
 
 fn cores(free: f64) -> HeaderValue {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "core counts are small and not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "core counts are small and not negative"
+    )]
     let whole = free as u64;
     #[expect(clippy::cast_precision_loss, reason = "core counts are small")]
     if (whole as f64 - free).abs() < f64::EPSILON {

@@ -43,7 +43,10 @@ pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Response<Body> 
     get, path = "/metrics", tag = "node",
     responses((status = 200, description = "metrics"), (status = 404, description = "metrics.enabled is false"))
 )]
-pub(crate) async fn metrics(State(shared): State<Arc<Shared>>, Extension(asked): Extension<Admitted>) -> Response<Body> {
+pub(crate) async fn metrics(
+    State(shared): State<Arc<Shared>>,
+    Extension(asked): Extension<Admitted>,
+) -> Response<Body> {
     match shared.backend.metrics() {
         Some(metrics) => reply::text(StatusCode::OK, METRICS, metrics),
         None => Failed::new(StatusCode::NOT_FOUND, "metrics_disabled", "metrics.enabled is false on this node")

@@ -1,4 +1,4 @@
-//! The command line as clap sees it, after [`crate::normalise`] has brought all spellings to one.
+//! The command line as clap sees it, after [`mod@crate::normalise`] has brought all spellings to one.
 
 use std::path::PathBuf;
 use std::time::Duration;

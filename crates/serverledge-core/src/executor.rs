@@ -128,7 +128,7 @@ pub enum PrepareError {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The version was never prepared on this node; `prepare` it and try again.
-    #[error("version {0} is not prepared on this node")]
+    #[error("code {0} is not prepared on this node")]
     NotPrepared(Digest),
     /// No slot is free; nothing is broken.
     #[error("all sandboxes of this executor are in use")]

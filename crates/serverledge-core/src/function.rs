@@ -26,7 +26,13 @@ pub struct FunctionLimits {
 
 impl Default for FunctionLimits {
     fn default() -> Self {
-        Self { memory: MEMORY_DEFAULT, cpu: CpuMilli::default(), timeout: TIMEOUT_DEFAULT, cpu_time: None, max_concurrency: 1 }
+        Self {
+            memory: MEMORY_DEFAULT,
+            cpu: CpuMilli::default(),
+            timeout: TIMEOUT_DEFAULT,
+            cpu_time: None,
+            max_concurrency: 1,
+        }
     }
 }
 

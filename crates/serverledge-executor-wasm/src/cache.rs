@@ -68,11 +68,11 @@ impl DiskCache {
     /// Opens the cache below `dir` for one kind of machine code, and makes its key if there is none.
     pub(crate) fn open_dir(dir: &Path, compatibility: &str) -> Result<Self, CacheError> {
         let dir_of_kind = dir.join(compatibility);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&dir_of_kind)
-            .map_err(|source| CacheError::Io { attempt: "create", path: dir_of_kind.clone(), source })?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir_of_kind).map_err(|source| CacheError::Io {
+            attempt: "create",
+            path: dir_of_kind.clone(),
+            source,
+        })?;
         let key = key(&dir.join("key"))?;
         Ok(Self { dir: dir_of_kind, key })
     }

@@ -78,7 +78,10 @@ fn binary(code: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Refusal> {
     }
     let text = code.trim_ascii_start();
     if !(text.starts_with(b"(") || text.starts_with(b";;")) {
-        return Err(refusal(RefusalCode::NotWasm, "the code is neither a WebAssembly binary nor its text form".to_owned()));
+        return Err(refusal(
+            RefusalCode::NotWasm,
+            "the code is neither a WebAssembly binary nor its text form".to_owned(),
+        ));
     }
     wat::parse_bytes(code).map_err(|e| refusal(RefusalCode::NotWasm, format!("the text form does not parse: {e}")))
 }

@@ -58,7 +58,8 @@ impl WasmExecutor {
             .map_err(|e| open_error("open the cache of compiled modules", describe(&e)))?;
         let ticker = Ticker::start(&engine).map_err(|e| open_error("start the epoch clock", e.to_string()))?;
         let lane = HeavyLane::start(config.heavy_threads).map_err(|e| open_error("start threads", e.to_string()))?;
-        let loader = Loader::new(engine.clone(), disk).map_err(|e| open_error("link the host functions", format!("{e:#}")))?;
+        let loader =
+            Loader::new(engine.clone(), disk).map_err(|e| open_error("link the host functions", format!("{e:#}")))?;
         let bounds = Bounds { bytes: config.loaded_bytes_max, modules: config.loaded_max };
         let compiler = Compiler::new(config.worker.clone(), config.compile);
         let modules = LoadedModules::new(loader, bounds);
@@ -76,7 +77,7 @@ impl std::fmt::Debug for WasmExecutor {
 impl Executor for WasmExecutor {
     async fn prepare(&self, version: &Version, code: Bytes) -> Result<Prepared, PrepareError> {
         let disk = Arc::clone(self.shared.modules.loader());
-        if let Some(compiled) = disk.disk().label(&version.code) {
+        if let Some(compiled) = verified(&disk, version.code).await {
             return prepared(version, &compiled);
         }
         let (compiled, machine_code) = self.shared.compiler.compile(code).await?;
@@ -116,6 +117,13 @@ impl Executor for WasmExecutor {
         let (loader, used) = (Arc::clone(self.shared.modules.loader()), code_in_use.clone());
         tokio::task::spawn_blocking(move || loader.disk().sweep(&used)).await.unwrap_or(0)
     }
+}
+
+/// What is on disk already, if it is whole: a damaged file is made again.
+async fn verified(loader: &Arc<Loader>, code: Digest) -> Option<Compiled> {
+    let loader = Arc::clone(loader);
+    let opened = tokio::task::spawn_blocking(move || loader.disk().open(&code)).await.ok()?;
+    opened.ok().map(|(_, compiled)| compiled)
 }
 
 fn prepared(version: &Version, compiled: &Compiled) -> Result<Prepared, PrepareError> {

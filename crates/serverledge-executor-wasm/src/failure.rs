@@ -34,7 +34,10 @@ fn stopped(stop: &Stop, memory_refused: bool) -> (FailureKind, String) {
 }
 
 fn out_of_memory() -> (FailureKind, String) {
-    (FailureKind::MemoryLimit, "the function was refused memory beyond its limit and failed; declare more memory".to_owned())
+    (
+        FailureKind::MemoryLimit,
+        "the function was refused memory beyond its limit and failed; declare more memory".to_owned(),
+    )
 }
 
 pub(crate) fn timed_out(limit: Duration, log: Bytes) -> InvokeError {

@@ -175,7 +175,10 @@ impl Body for GuestBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<std::result::Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, BodyError>>> {
         if self.guest.is_some() && self.limit.as_mut().poll(cx).is_ready() {
             self.guest = None;
             return Poll::Ready(Some(Err(StreamFault::TimeLimit(self.timeout).into())));
@@ -213,7 +216,10 @@ impl Body for Chained {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<std::result::Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, BodyError>>> {
         if let Some(head) = self.head.take().filter(|head| !head.is_empty()) {
             return Poll::Ready(Some(Ok(Frame::data(head))));
         }

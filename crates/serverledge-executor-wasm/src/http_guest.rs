@@ -11,8 +11,8 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
-    WasiHttpView,
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiHttpCtx, WasiHttpCtxView,
+    WasiHttpHooks, WasiHttpView,
 };
 
 use crate::log_tail::LogTail;
@@ -30,7 +30,11 @@ pub(crate) struct HttpGuest {
 impl HttpGuest {
     pub(crate) fn new(meter: Meter, version: &Version, function: &str, id: &str, log: &LogTail) -> Self {
         let mut wasi = WasiCtx::builder();
-        wasi.allow_tcp(false).allow_udp(false).arg(function).stdout(LogStream(log.clone())).stderr(LogStream(log.clone()));
+        wasi.allow_tcp(false)
+            .allow_udp(false)
+            .arg(function)
+            .stdout(LogStream(log.clone()))
+            .stderr(LogStream(log.clone()));
         for (name, value) in &version.env {
             wasi.env(name, value);
         }

@@ -87,7 +87,8 @@ pub(crate) fn component(engine: &Engine, component: &Component) -> Result<Inspec
     if !exports_handler {
         return Err(none("the component does not export wasi:http/incoming-handler"));
     }
-    let needs = component.resources_required().ok_or_else(|| none("the component imports core modules or components"))?;
+    let needs =
+        component.resources_required().ok_or_else(|| none("the component imports core modules or components"))?;
     if needs.num_memories > MEMORIES_MAX {
         return Err(none(&format!("the component has {} memories, {MEMORIES_MAX} are allowed", needs.num_memories)));
     }

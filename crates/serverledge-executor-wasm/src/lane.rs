@@ -91,7 +91,7 @@ impl<T: Send + 'static> Future for Laned<T> {
 }
 
 impl<T: Send + 'static> Laned<T> {
-    #[expect(clippy::disallowed_methods, reason = "the handle is kept, awaited and aborted on drop")]
+    /// The handle is kept, awaited, and aborted on drop.
     fn move_over(&mut self) {
         if let Place::Light(guest) = std::mem::replace(&mut self.place, Place::Moving) {
             self.place = Place::Heavy(self.lane.spawn(guest));

@@ -19,7 +19,8 @@ pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
     linker.func_wrap_async(
         "serverledge",
         "call",
-        |mut guest: Caller<'_, CoreGuest>, (name, name_len, params, params_len, out, out_max): (u32, u32, u32, u32, u32, u32)| {
+        |mut guest: Caller<'_, CoreGuest>,
+         (name, name_len, params, params_len, out, out_max): (u32, u32, u32, u32, u32, u32)| {
             Box::new(async move {
                 let reply = if name_len == 0 {
                     guest.data_mut().kept_reply.take().unwrap_or_else(|| error("no_reply", "no reply is kept"))

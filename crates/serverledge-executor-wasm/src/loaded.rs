@@ -83,20 +83,30 @@ impl Loader {
     fn program(&self, kind: GuestKind, file: std::fs::File) -> wasmtime::Result<Program> {
         let lost = || wasmtime::Error::msg("the module lost an export");
         Ok(match kind {
-            GuestKind::Command => Program::Command(Command::new(self.core.instantiate_pre(&self.module(file)?)?).ok_or_else(lost)?),
-            GuestKind::Reactor => Program::Reactor(Reactor::new(self.core.instantiate_pre(&self.module(file)?)?).ok_or_else(lost)?),
+            GuestKind::Command => {
+                Program::Command(Command::new(self.core.instantiate_pre(&self.module(file)?)?).ok_or_else(lost)?)
+            }
+            GuestKind::Reactor => {
+                Program::Reactor(Reactor::new(self.core.instantiate_pre(&self.module(file)?)?).ok_or_else(lost)?)
+            }
             GuestKind::Http => Program::Http(ProxyPre::new(self.http.instantiate_pre(&self.component(file)?)?)?),
         })
     }
 
-    #[expect(unsafe_code, reason = "loading machine code is unsafe by nature; the file's keyed digest was verified through this very descriptor")]
+    #[expect(
+        unsafe_code,
+        reason = "loading machine code is unsafe by nature; the file's keyed digest was verified through this very descriptor"
+    )]
     fn module(&self, file: std::fs::File) -> wasmtime::Result<Module> {
         // SAFETY: `DiskCache::open` verified that the bytes behind this descriptor were written by this node's own
         // compiling child and are unchanged; the directory is writable by the node's user alone.
         unsafe { Module::deserialize_open_file(&self.engine, file) }
     }
 
-    #[expect(unsafe_code, reason = "as for modules; components offer no descriptor form, so the verified bytes are copied")]
+    #[expect(
+        unsafe_code,
+        reason = "as for modules; components offer no descriptor form, so the verified bytes are copied"
+    )]
     fn component(&self, mut file: std::fs::File) -> wasmtime::Result<Component> {
         use std::io::{Read, Seek};
         let mut bytes = Vec::new();

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use wasmtime::{Extern, Instance, InstancePre, Memory, ModuleExport, Result, Store, TypedFunc, WasmParams, WasmResults};
+use wasmtime::{
+    Extern, Instance, InstancePre, Memory, ModuleExport, Result, Store, TypedFunc, WasmParams, WasmResults,
+};
 
 use crate::core_guest::CoreGuest;
 use crate::meter::Stop;
@@ -53,8 +55,7 @@ impl Reactor {
     /// `None` if an export is missing, which the inspection at deploy rules out.
     pub(crate) fn new(pre: InstancePre<CoreGuest>) -> Option<Self> {
         let export = |name| pre.module().get_export_index(name);
-        let (memory, alloc, handle) =
-            (export("memory")?, export("serverledge_alloc")?, export("serverledge_handle")?);
+        let (memory, alloc, handle) = (export("memory")?, export("serverledge_alloc")?, export("serverledge_handle")?);
         let initialize = export("_initialize");
         Some(Self { pre, memory, initialize, alloc, handle })
     }
@@ -74,7 +75,9 @@ impl Reactor {
         // Parameters are limited to a few MiB, far below 2^32.
         let length = u32::try_from(params.len()).unwrap_or(u32::MAX);
         let at = function::<u32, u32>(store, instance, &self.alloc)?.call_async(&mut *store, length).await?;
-        memory.write(&mut *store, at as usize, &params).map_err(|_| Stop::Pointer("the host from serverledge_alloc"))?;
+        memory
+            .write(&mut *store, at as usize, &params)
+            .map_err(|_| Stop::Pointer("the host from serverledge_alloc"))?;
         let handle = function::<(u32, u32), u64>(store, instance, &self.handle)?;
         let packed = handle.call_async(&mut *store, (at, length)).await?;
         collect(store, memory, packed)

@@ -9,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 use http::Response;
 use http_body_util::{BodyExt, Full};
 use serverledge_core::{
-    FailureKind, HostCalls, HttpBody, InvokeError, Outcome, Payload, Reply, Reuse, Sandbox, SandboxCall, StopError, Version,
+    FailureKind, HostCalls, HttpBody, InvokeError, Outcome, Payload, Reply, Reuse, Sandbox, SandboxCall, StopError,
+    Version,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -151,7 +152,8 @@ impl WasmSandbox {
         let heavy = Arc::new(AtomicBool::new(false));
         let log = LogTail::new(self.shared.config.log_bytes_max);
         let mut id = [0; 36];
-        let guest = HttpGuest::new(self.meter(&heavy), &self.version, call.function.as_str(), call.id.encode(&mut id), &log);
+        let guest =
+            HttpGuest::new(self.meter(&heavy), &self.version, call.function.as_str(), call.id.encode(&mut id), &log);
         let mut store = Store::new(&self.shared.engine, guest);
         meter::arm(&mut store);
         let running = self.shared.ticker.running();
@@ -161,7 +163,10 @@ impl WasmSandbox {
         let (response, end) = match first {
             Ok(First::Answered(Ok(response), end)) => (response, end),
             Ok(First::Answered(Err(code), _)) => {
-                return Err(bad_output(format!("the function gave an error instead of a response: {code:?}"), log.take()));
+                return Err(bad_output(
+                    format!("the function gave an error instead of a response: {code:?}"),
+                    log.take(),
+                ));
             }
             Ok(First::Ended(end)) => return Err(ended_without_answer(end, &log)),
             Err(_) => return Err(timed_out(limit.length, log.take())),

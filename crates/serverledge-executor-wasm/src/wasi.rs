@@ -53,7 +53,10 @@ fn add_process(linker: &mut Linker<CoreGuest>) -> Result<()> {
     linker.func_wrap(MODULE, "environ_sizes_get", |mut guest: Guest<'_>, count: u32, bytes: u32| {
         let environment = guest.data().environment();
         let length = environment.iter().map(|entry| entry.len() + 1).sum();
-        outcome(put_u32(&mut guest, count, to_u32(environment.len())).and_then(|()| put_u32(&mut guest, bytes, to_u32(length))))
+        outcome(
+            put_u32(&mut guest, count, to_u32(environment.len()))
+                .and_then(|()| put_u32(&mut guest, bytes, to_u32(length))),
+        )
     })?;
     linker.func_wrap(MODULE, "environ_get", |mut guest: Guest<'_>, list: u32, buffer: u32| {
         let environment = guest.data().environment();
@@ -69,8 +72,12 @@ fn add_process(linker: &mut Linker<CoreGuest>) -> Result<()> {
             None => INVAL,
         }
     })?;
-    linker.func_wrap(MODULE, "random_get", |mut guest: Guest<'_>, at: u32, length: u32| outcome(random(&mut guest, at, length)))?;
-    linker.func_wrap(MODULE, "proc_exit", |_guest: Guest<'_>, code: u32| -> Result<()> { Err(Stop::Exit(code).into()) })?;
+    linker.func_wrap(MODULE, "random_get", |mut guest: Guest<'_>, at: u32, length: u32| {
+        outcome(random(&mut guest, at, length))
+    })?;
+    linker.func_wrap(MODULE, "proc_exit", |_guest: Guest<'_>, code: u32| -> Result<()> {
+        Err(Stop::Exit(code).into())
+    })?;
     linker.func_wrap(MODULE, "proc_raise", |_guest: Guest<'_>, _signal: u32| NOSYS)?;
     linker.func_wrap_async(MODULE, "sched_yield", |_guest: Guest<'_>, (): ()| {
         Box::new(async {
@@ -95,15 +102,19 @@ fn add_streams(linker: &mut Linker<CoreGuest>) -> Result<()> {
         }
         outcome(read_stdin(&mut guest, iovs, count).and_then(|bytes| put_u32(&mut guest, read, bytes)))
     })?;
-    linker.func_wrap(MODULE, "fd_write", |mut guest: Guest<'_>, fd: u32, iovs: u32, count: u32, written: u32| -> Result<i32> {
-        if !matches!(fd, 1 | 2) {
-            return Ok(BADF);
-        }
-        match write(&mut guest, fd, iovs, count)? {
-            Ok(bytes) => Ok(outcome(put_u32(&mut guest, written, bytes))),
-            Err(errno) => Ok(errno),
-        }
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_write",
+        |mut guest: Guest<'_>, fd: u32, iovs: u32, count: u32, written: u32| -> Result<i32> {
+            if !matches!(fd, 1 | 2) {
+                return Ok(BADF);
+            }
+            match write(&mut guest, fd, iovs, count)? {
+                Ok(bytes) => Ok(outcome(put_u32(&mut guest, written, bytes))),
+                Err(errno) => Ok(errno),
+            }
+        },
+    )?;
     Ok(())
 }
 
@@ -137,10 +148,15 @@ fn add_descriptors(linker: &mut Linker<CoreGuest>) -> Result<()> {
     linker.func_wrap(MODULE, "fd_advise", |_: Guest<'_>, fd: u32, _: u64, _: u64, _: u32| standard(fd, SPIPE))?;
     linker.func_wrap(MODULE, "fd_allocate", |_: Guest<'_>, fd: u32, _: u64, _: u64| standard(fd, INVAL))?;
     linker.func_wrap(MODULE, "fd_filestat_set_size", |_: Guest<'_>, fd: u32, _: u64| standard(fd, INVAL))?;
-    linker.func_wrap(MODULE, "fd_filestat_set_times", |_: Guest<'_>, fd: u32, _: u64, _: u64, _: u32| standard(fd, INVAL))?;
-    linker.func_wrap(MODULE, "fd_pread", |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE))?;
-    linker.func_wrap(MODULE, "fd_pwrite", |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE))?;
-    linker.func_wrap(MODULE, "fd_readdir", |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, INVAL))?;
+    linker.func_wrap(MODULE, "fd_filestat_set_times", |_: Guest<'_>, fd: u32, _: u64, _: u64, _: u32| {
+        standard(fd, INVAL)
+    })?;
+    linker
+        .func_wrap(MODULE, "fd_pread", |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE))?;
+    linker
+        .func_wrap(MODULE, "fd_pwrite", |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE))?;
+    linker
+        .func_wrap(MODULE, "fd_readdir", |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, INVAL))?;
     linker.func_wrap(MODULE, "fd_renumber", |_: Guest<'_>, _: u32, _: u32| BADF)?;
     linker.func_wrap(MODULE, "fd_prestat_get", |_: Guest<'_>, _: u32, _: u32| BADF)?;
     linker.func_wrap(MODULE, "fd_prestat_dir_name", |_: Guest<'_>, _: u32, _: u32, _: u32| BADF)?;
@@ -155,15 +171,20 @@ fn add_refused(linker: &mut Linker<CoreGuest>) -> Result<()> {
         "path_filestat_set_times",
         |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u64, _: u64, _: u32| NOTCAPABLE,
     )?;
-    linker.func_wrap(MODULE, "path_link", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE)?;
+    linker.func_wrap(MODULE, "path_link", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| {
+        NOTCAPABLE
+    })?;
     linker.func_wrap(
         MODULE,
         "path_open",
         |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u64, _: u64, _: u32, _: u32| NOTCAPABLE,
     )?;
-    linker.func_wrap(MODULE, "path_readlink", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE)?;
+    linker.func_wrap(MODULE, "path_readlink", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| {
+        NOTCAPABLE
+    })?;
     linker.func_wrap(MODULE, "path_remove_directory", |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE)?;
-    linker.func_wrap(MODULE, "path_rename", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE)?;
+    linker
+        .func_wrap(MODULE, "path_rename", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE)?;
     linker.func_wrap(MODULE, "path_symlink", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE)?;
     linker.func_wrap(MODULE, "path_unlink_file", |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE)?;
     linker.func_wrap(MODULE, "sock_accept", |_: Guest<'_>, _: u32, _: u32, _: u32| BADF)?;
@@ -265,7 +286,8 @@ fn write(guest: &mut Guest<'_>, fd: u32, iovs: u32, count: u32) -> Result<Result
     };
     let mut total = 0;
     for index in 0..count.min(IOVS_MAX) {
-        let piece = iovec(memory, iovs, index).and_then(|(at, length)| range(memory, at, length.min(CALL_BYTES_MAX - total)));
+        let piece =
+            iovec(memory, iovs, index).and_then(|(at, length)| range(memory, at, length.min(CALL_BYTES_MAX - total)));
         let bytes = match piece {
             Ok(bytes) => bytes,
             Err(errno) => return Ok(Err(errno)),
@@ -297,7 +319,10 @@ fn clock_id(clock: u32) -> Option<ClockId> {
 
 fn nanoseconds(clock: ClockId) -> u64 {
     let now = clock_gettime(clock);
-    u64::try_from(now.tv_sec).unwrap_or(0).saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+    u64::try_from(now.tv_sec)
+        .unwrap_or(0)
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 fn random(guest: &mut Guest<'_>, at: u32, length: u32) -> Result<(), i32> {

@@ -72,7 +72,9 @@ impl Compiler {
                 self.limits.memory_bytes >> 20
             )),
             None if status.code() == Some(2) => internal("run the compiler", complaint),
-            None => too_complex(format!("the compiler gave up: {}", complaint.lines().next().unwrap_or("without a word"))),
+            None => {
+                too_complex(format!("the compiler gave up: {}", complaint.lines().next().unwrap_or("without a word")))
+            }
         }
     }
 }
@@ -89,15 +91,17 @@ async fn converse(child: &mut Child, code: Bytes) -> std::io::Result<(ExitStatus
         let _ = stdin.write_all(&code).await;
     };
     let (mut stdout, mut stderr) = (stdout.take(ANSWER_BYTES_MAX), stderr.take(COMPLAINT_BYTES_MAX));
-    let ((), read, heard) =
-        tokio::join!(feed, stdout.read_to_end(&mut answer), stderr.read_to_end(&mut complaint));
+    let ((), read, heard) = tokio::join!(feed, stdout.read_to_end(&mut answer), stderr.read_to_end(&mut complaint));
     read?;
     heard?;
     Ok((child.wait().await?, answer, complaint))
 }
 
 fn understand(answer: &[u8]) -> Result<(Compiled, Vec<u8>), PrepareError> {
-    let end = answer.iter().position(|byte| *byte == b'\n').ok_or_else(|| internal("understand the compiler", "no verdict"))?;
+    let end = answer
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or_else(|| internal("understand the compiler", "no verdict"))?;
     let verdict = serde_json::from_slice(&answer[..end]).map_err(|e| internal("understand the compiler", e))?;
     match verdict {
         Verdict::Refused(refusal) => Err(PrepareError::Invalid { code: refusal.code.name(), message: refusal.message }),

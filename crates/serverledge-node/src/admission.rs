@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serverledge_core::InvocationError;
-use serverledge_scheduler::{Admission, Arrival, Config, Decided, Lease, Rejection, Scheduler, Snapshot, Ticket, TicketId};
+use serverledge_scheduler::{
+    Admission, Arrival, Config, Decided, Lease, Rejection, Scheduler, Snapshot, Ticket, TicketId,
+};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

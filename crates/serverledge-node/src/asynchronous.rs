@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serverledge_api::{Call, PollError, Polled, SubmitError};
-use serverledge_core::{
-    CallContext, Function, InvocationError, InvocationId, OverloadReason, Payload, Reply, Report,
-};
+use serverledge_core::{CallContext, Function, InvocationError, InvocationId, OverloadReason, Payload, Reply, Report};
 use serverledge_registry::{FinalOutcome, Finish, Invocation, InvocationStoreError};
 use serverledge_scheduler::QosClass;
 use serverledge_wire::invoke::InvocationResponse;
@@ -125,7 +123,12 @@ impl Node {
 
     /// Overload and faults of dependencies are tried again until the invocation is too old; a function's own failure
     /// is its outcome.
-    async fn run_until_decided(self: &Arc<Self>, begun: &Invocation, function: &Arc<Function>, params: &Bytes) -> Finish {
+    async fn run_until_decided(
+        self: &Arc<Self>,
+        begun: &Invocation,
+        function: &Arc<Function>,
+        params: &Bytes,
+    ) -> Finish {
         let mut pause = PAUSE_MIN;
         loop {
             let age = unix_ms().saturating_sub(begun.record.accepted_unix_ms);
@@ -147,7 +150,12 @@ impl Node {
         }
     }
 
-    async fn run_pinned(self: &Arc<Self>, id: InvocationId, function: &Arc<Function>, params: Bytes) -> Result<Report, InvocationError> {
+    async fn run_pinned(
+        self: &Arc<Self>,
+        id: InvocationId,
+        function: &Arc<Function>,
+        params: Bytes,
+    ) -> Result<Report, InvocationError> {
         let entry = self.functions.entry_for(function);
         let request = Request {
             entry,

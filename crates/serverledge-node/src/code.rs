@@ -28,7 +28,10 @@ pub(crate) fn extract(base64: &str, handler: &str, bytes_max: usize) -> Result<C
 
 fn decode(base64: &str, bytes_max: usize) -> Result<Vec<u8>, DeployError> {
     if base64.is_empty() {
-        return fault("no_code", "the request carries no code; put base64 of a tar or of the module into TarFunctionCode");
+        return fault(
+            "no_code",
+            "the request carries no code; put base64 of a tar or of the module into TarFunctionCode",
+        );
     }
     // Three bytes in four characters.
     if base64.len() / 4 * 3 > bytes_max + 2 {
@@ -59,8 +62,10 @@ struct File {
 }
 
 fn from_tar(bytes: &[u8], handler: &str, bytes_max: usize) -> Result<Code, DeployError> {
-    let files = read_tar(bytes, bytes_max).or_else(|e| fault("malformed_tar", format!("the tar cannot be read: {e}")))?;
-    let ends = |file: &File, endings: &[&str]| endings.iter().any(|ending| file.name.to_ascii_lowercase().ends_with(ending));
+    let files =
+        read_tar(bytes, bytes_max).or_else(|e| fault("malformed_tar", format!("the tar cannot be read: {e}")))?;
+    let ends =
+        |file: &File, endings: &[&str]| endings.iter().any(|ending| file.name.to_ascii_lowercase().ends_with(ending));
     let (modules, others): (Vec<File>, Vec<File>) = files.into_iter().partition(|file| ends(file, &[".wasm", ".wat"]));
     let several = modules.len() > 1;
     let mut chosen = modules.into_iter().filter(|file| !several || base(&file.name) == handler);
@@ -149,7 +154,11 @@ mod tests {
         check(&tar(&[("f.wat", b"(module)"), ("README.md", b"x")]), "", "wasm 8");
         check(&tar(&[("a.wasm", b"a"), ("d/b.wasm", b"bb")]), "b.wasm", "wasm 2");
         check(&tar(&[("a.wasm", b"a"), ("b.wasm", b"bb")]), "", "ambiguous_code");
-        check(&tar(&[("hello.js", b"x")]), "", &format!("nodejs {}", STANDARD.decode(tar(&[("hello.js", b"x")])).unwrap().len()));
+        check(
+            &tar(&[("hello.js", b"x")]),
+            "",
+            &format!("nodejs {}", STANDARD.decode(tar(&[("hello.js", b"x")])).unwrap().len()),
+        );
         check(&tar(&[("notes.txt", b"x")]), "", "no_code");
     }
 

@@ -125,7 +125,9 @@ impl Node {
         let (name, version) = (&function.name, &function.version);
         let code = match self.store.blobs().get(&version.code).await {
             Ok(Some(code)) => code,
-            Ok(None) => return tracing::error!(%name, code = %version.code, "the function's code is not in the registry"),
+            Ok(None) => {
+                return tracing::error!(%name, code = %version.code, "the function's code is not in the registry");
+            }
             Err(error) => return tracing::warn!(%name, %error, "failed to read the function's code"),
         };
         match self.executor.prepare(version, code).await {

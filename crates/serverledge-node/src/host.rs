@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::limits::CALL_DEPTH_MAX;
-use serverledge_core::{CallContext, CallError, FunctionName, HostCalls, InvocationError, InvocationId, Payload, Reply};
+use serverledge_core::{
+    CallContext, CallError, FunctionName, HostCalls, InvocationError, InvocationId, Payload, Reply,
+};
 
 use crate::node::Node;
 

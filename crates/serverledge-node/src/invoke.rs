@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serverledge_core::{
-    CallContext, FunctionName, InvocationError, InvocationId, InvokeError, OverloadReason, Outcome, Payload, Phases, Reply,
-    Report, SandboxCall, StartError, Started,
+    CallContext, FunctionName, InvocationError, InvocationId, InvokeError, Outcome, OverloadReason, Payload, Phases,
+    Reply, Report, SandboxCall, StartError, Started,
 };
 use serverledge_scheduler::{Arrival, Demand, QosClass};
 
@@ -66,6 +66,7 @@ impl Node {
 
     async fn admit_and_run(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
         let function = &request.entry.function;
+        let asked = now();
         let demand = Demand::of(&function.version.limits);
         let arrival = Arrival { demand, class: request.class, deadline: request.deadline };
         let lease = self.admissions.acquire(arrival).await?;
@@ -79,16 +80,16 @@ impl Node {
         let outcome = self.invoke_in(started.sandbox.as_ref(), request).await?;
         let ended = now();
         let phases = Phases {
-            queue: admitted.saturating_duration_since(arrived),
+            queue: admitted.saturating_duration_since(asked),
             start: running.saturating_duration_since(admitted),
             execution: ended.saturating_duration_since(running),
             total: ended.saturating_duration_since(arrived),
         };
         let Started { warm, .. } = started;
         let reply = match outcome.reply {
-            Reply::Http(response) => {
-                Reply::Http(Box::new(response.map(|body| -> serverledge_core::HttpBody { Box::pin(LeasedBody::new(body, lease)) })))
-            }
+            Reply::Http(response) => Reply::Http(Box::new(
+                response.map(|body| -> serverledge_core::HttpBody { Box::pin(LeasedBody::new(body, lease)) }),
+            )),
             json @ Reply::Json(_) => {
                 drop(lease);
                 json
@@ -109,12 +110,16 @@ impl Node {
         sandbox.invoke(call, Arc::new(host)).await.map_err(invocation_error)
     }
 
-    pub(crate) fn start_failed(self: &Arc<Self>, function: &Arc<serverledge_core::Function>, error: StartError) -> InvocationError {
+    pub(crate) fn start_failed(
+        self: &Arc<Self>,
+        function: &Arc<serverledge_core::Function>,
+        error: StartError,
+    ) -> InvocationError {
         match error {
             StartError::NotPrepared(_) => {
                 self.prepare_in_background(Arc::clone(function));
                 InvocationError::Dependency {
-                    what: "the function's machine code (it is being prepared)",
+                    what: "the function's machine code, which is being prepared from its stored module,",
                     code: "function_not_prepared",
                     source: Box::new(error),
                 }

@@ -46,7 +46,11 @@ impl Metrics {
             registry: Registry::new(),
             area: area.to_owned(),
             completed: counters("completed_count", "Invocations that gave a result", &["area", "function"])?,
-            cold_starts: counters("cold_starts_count", "Invocations whose code had to be loaded", &["area", "function"])?,
+            cold_starts: counters(
+                "cold_starts_count",
+                "Invocations whose code had to be loaded",
+                &["area", "function"],
+            )?,
             execution: histograms("execution_time", "Execution in seconds", times()?)?,
             init: histograms("init_time", "Start of the sandbox in seconds, cold starts only", times()?)?,
             output: histograms("output_size", "Size of results in bytes", sizes()?)?,
@@ -96,7 +100,9 @@ impl Metrics {
     pub(crate) fn failed(&self, error: &InvocationError) {
         match error {
             InvocationError::Overloaded { reason, .. } => self.rejections.with_label_values(&[reason.code()]).inc(),
-            InvocationError::Function(FunctionFailure { kind, .. }) => self.failures.with_label_values(&[kind.code()]).inc(),
+            InvocationError::Function(FunctionFailure { kind, .. }) => {
+                self.failures.with_label_values(&[kind.code()]).inc()
+            }
             InvocationError::Dependency { code, .. } => self.failures.with_label_values(&[code]).inc(),
             InvocationError::Internal { .. } => self.failures.with_label_values(&["internal"]).inc(),
             InvocationError::Unknown(_) | InvocationError::Request { .. } => {}

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use serverledge_api::{
-    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, PollError, Polled, SubmitError,
-};
+use serverledge_api::{Backend, Call, Deploy, DeployError, Deployed, Identity, Load, PollError, Polled, SubmitError};
 use serverledge_core::{
     CallContext, Digest, Executor, Function, InvocationError, InvocationId, MemoryMib, Report, Runtime, SpaceId,
 };

@@ -67,7 +67,8 @@ pub fn check_config(loaded: &Loaded) -> ExitCode {
 /// # Errors
 /// What kept it from starting.
 pub fn run(loaded: Loaded) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start threads")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start threads")?;
     runtime.block_on(async move {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
@@ -108,13 +109,14 @@ fn announce(started: &Started) {
 /// What kept it from starting.
 pub async fn start(config: &Config) -> Result<Started> {
     let dir = &config.data.dir;
-    let registry = Embedded::open(dir, &Options::default()).with_context(|| format!("failed to use {}", dir.display()))?;
+    let registry =
+        Embedded::open(dir, &Options::default()).with_context(|| format!("failed to use {}", dir.display()))?;
     let registry = Arc::new(registry);
     let executor = WasmExecutor::open(wasm_config(config)?).context("failed to start the wasm executor")?;
     let address = SocketAddr::new(config.api.ip, config.api.port);
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("failed to listen on {address}; is another node running? api.port chooses another port"))?;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("failed to listen on {address}; is another node running? api.port chooses another port")
+    })?;
     let node = Arc::new(build(config, &registry, executor)?);
     let from = node.load_functions().await.context("failed to read the deployed functions")?;
     let guard = Guard::new(config.api.ip, config.api.hosts.clone());

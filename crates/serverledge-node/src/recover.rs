@@ -94,7 +94,10 @@ impl Node {
         let missing: Vec<Arc<Function>> =
             self.functions.all().into_iter().filter(|function| !self.executor.is_prepared(&function.version)).collect();
         if !missing.is_empty() {
-            tracing::info!(count = missing.len(), "preparing functions whose machine code is missing or of an older version");
+            tracing::info!(
+                count = missing.len(),
+                "preparing functions whose machine code is missing or of an older version"
+            );
         }
         for function in missing {
             self.prepare_again(&function).await;

@@ -172,14 +172,19 @@ impl FunctionBody<'_> {
             member: "CPUDemand",
             fault: format!("{} cores; 0 or more are allowed", self.cpu_demand),
         })?;
-        let max_concurrency =
-            u16::try_from(self.max_concurrency.max(1)).map_err(|_| SpecError::Member {
-                member: "MaxConcurrency",
-                fault: format!("{}; at most {} are allowed", self.max_concurrency, u16::MAX),
-            })?;
+        let max_concurrency = u16::try_from(self.max_concurrency.max(1)).map_err(|_| SpecError::Member {
+            member: "MaxConcurrency",
+            fault: format!("{}; at most {} are allowed", self.max_concurrency, u16::MAX),
+        })?;
         let timeout = self.timeout.map(|seconds| checked_time("Timeout", seconds)).transpose()?;
         let cpu_time = self.cpu_time.map(|seconds| checked_time("CPUTime", seconds)).transpose()?;
-        Ok(FunctionLimits { memory, cpu, timeout: timeout.unwrap_or(limits::TIMEOUT_DEFAULT), cpu_time, max_concurrency })
+        Ok(FunctionLimits {
+            memory,
+            cpu,
+            timeout: timeout.unwrap_or(limits::TIMEOUT_DEFAULT),
+            cpu_time,
+            max_concurrency,
+        })
     }
 
     fn checked_handler(&self) -> Result<String, SpecError> {
@@ -201,7 +206,9 @@ impl FunctionBody<'_> {
         if self.env.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > limits::ENV_BYTES_MAX {
             return fault(format!("at most {} bytes are allowed", limits::ENV_BYTES_MAX));
         }
-        if let Some(bad) = self.env.keys().find(|k| k.is_empty() || k.contains(['=', '\0']) || k.starts_with("SERVERLEDGE_")) {
+        if let Some(bad) =
+            self.env.keys().find(|k| k.is_empty() || k.contains(['=', '\0']) || k.starts_with("SERVERLEDGE_"))
+        {
             return fault(format!("{bad:?} cannot be a variable's name"));
         }
         if let Some((bad, _)) = self.env.iter().find(|(_, v)| v.contains('\0')) {
@@ -212,13 +219,12 @@ impl FunctionBody<'_> {
 }
 
 fn checked_time(member: &'static str, seconds: f64) -> Result<Duration, SpecError> {
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|time| !time.is_zero() && *time <= limits::TIMEOUT_MAX)
-        .ok_or_else(|| SpecError::Member {
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero() && *time <= limits::TIMEOUT_MAX).ok_or_else(
+        || SpecError::Member {
             member,
             fault: format!("{seconds} seconds; more than 0 and at most {} are allowed", limits::TIMEOUT_MAX.as_secs()),
-        })
+        },
+    )
 }
 
 fn to_signature(body: &SignatureBody) -> Signature {
@@ -349,12 +355,24 @@ mod tests {
     fn requests_are_checked_in_serverledges_order() {
         check(r#"{"Name":"f"}"#, "f wasm 128 MiB");
         check(r#"{"name":"f","RUNTIME":"python310","memorymb":600}"#, "f python 600 MiB");
-        check(r#"{"Name":"a/b","Runtime":"x"}"#, "invalid_name: invalid name: the name contains '/'; letters, digits, '-', '_' and '.' are allowed");
-        check(r#"{"Name":"f","Runtime":"python38"}"#, "unknown_runtime: unknown runtime \"python38\"; known are wasm, python, nodejs, javascript, custom and their old names");
+        check(
+            r#"{"Name":"a/b","Runtime":"x"}"#,
+            "invalid_name: invalid name: the name contains '/'; letters, digits, '-', '_' and '.' are allowed",
+        );
+        check(
+            r#"{"Name":"f","Runtime":"python38"}"#,
+            "unknown_runtime: unknown runtime \"python38\"; known are wasm, python, nodejs, javascript, custom and their old names",
+        );
         check(r#"{"Name":"f","MemoryMB":0}"#, "invalid_memory: invalid memory limit: 0 MB; 1 to 4096 are allowed");
         check(r#"{"Name":"f","CPUDemand":-1}"#, "invalid_member: invalid CPUDemand: -1 cores; 0 or more are allowed");
-        check(r#"{"Name":"f","Timeout":1e9}"#, "invalid_member: invalid Timeout: 1000000000 seconds; more than 0 and at most 900 are allowed");
-        check(r#"{"Name":"f","Env":{"SERVERLEDGE_X":"1"}}"#, "invalid_member: invalid Env: \"SERVERLEDGE_X\" cannot be a variable's name");
+        check(
+            r#"{"Name":"f","Timeout":1e9}"#,
+            "invalid_member: invalid Timeout: 1000000000 seconds; more than 0 and at most 900 are allowed",
+        );
+        check(
+            r#"{"Name":"f","Env":{"SERVERLEDGE_X":"1"}}"#,
+            "invalid_member: invalid Env: \"SERVERLEDGE_X\" cannot be a variable's name",
+        );
         check(r#"{"Name":5}"#, "member \"Name\": invalid type: integer `5`, expected a string at line 1 column 1");
     }
 }

@@ -1,0 +1,317 @@
+//! A node that does as it is told. Its handle scripts answers, holds invocations, and tells what was asked.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serverledge_api::{Backend, Call, Deploy, DeployError, Deployed, Identity, Load, PollError, Polled, SubmitError};
+use serverledge_core::{
+    Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Payload, Phases,
+    Reply, Report, Runtime, SpaceId, Version,
+};
+use serverledge_wire::function::FunctionBody;
+use serverledge_wire::status::StatusInformation;
+use tokio::sync::watch;
+
+/// The node. Without a script it echoes JSON parameters and HTTP bodies, and accepts everything.
+pub(crate) struct FakeBackend {
+    shared: Arc<Shared>,
+}
+
+/// Scripts and observes a [`FakeBackend`].
+#[derive(Clone)]
+pub(crate) struct Handle {
+    shared: Arc<Shared>,
+}
+
+/// Invocations so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) begun: usize,
+    pub(crate) ended: usize,
+    pub(crate) dropped: usize,
+}
+
+struct Shared {
+    identity: Identity,
+    state: Mutex<State>,
+    counts: watch::Sender<Counts>,
+    held: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    functions: BTreeMap<String, Arc<Function>>,
+    calls: Vec<Call>,
+    deploys: Vec<(Deploy, String)>,
+    prewarms: Vec<(String, i64)>,
+    invoke: VecDeque<Result<Report, InvocationError>>,
+    submit: VecDeque<SubmitError>,
+    poll: VecDeque<Result<Polled, PollError>>,
+    deploy: VecDeque<Result<Deployed, DeployError>>,
+    delete: VecDeque<DeployError>,
+    prewarm: VecDeque<InvocationError>,
+    metrics_off: bool,
+    not_ready: bool,
+}
+
+/// The id that every accepted invocation gets.
+pub(crate) const ACCEPTED: &str = "01890000-0000-7000-8000-000000000001";
+
+pub(crate) const PHASES: Phases = Phases {
+    queue: Duration::from_micros(1_500),
+    start: Duration::from_micros(250),
+    execution: Duration::from_millis(20),
+    total: Duration::from_micros(21_750),
+};
+
+/// A report of a JSON result.
+pub(crate) fn report(result: &'static str, log: &'static str) -> Report {
+    Report { reply: Reply::Json(result.into()), log: log.into(), warm: true, phases: PHASES }
+}
+
+/// A deployed function.
+pub(crate) fn function(name: &str, interface: Interface) -> Function {
+    let limits = FunctionLimits { cpu_time: Some(Duration::from_millis(500)), ..FunctionLimits::default() };
+    let env = BTreeMap::from([("SECRET".to_owned(), "hidden".to_owned())]);
+    let version = Version {
+        digest: Digest::new([0xab; 32]),
+        runtime: Runtime::Wasm,
+        code: Digest::new([0xcd; 32]),
+        handler: "main".to_owned(),
+        env,
+        limits,
+    };
+    Function {
+        space: SpaceId::default_space(),
+        name: FunctionName::parse(name).unwrap(),
+        version: Arc::new(version),
+        interface,
+        flags: Flags { idempotent: true, edge: false },
+        signature: None,
+    }
+}
+
+// === impl FakeBackend ===
+
+impl FakeBackend {
+    /// A node with the functions `json` and `http`.
+    pub(crate) fn new() -> (Self, Handle) {
+        let functions = [("json", Interface::Json), ("http", Interface::Http)];
+        let functions = functions.map(|(name, interface)| (name.to_owned(), Arc::new(function(name, interface))));
+        let shared = Arc::new(Shared {
+            identity: Identity { node: "n1".to_owned(), area: "ROME".to_owned() },
+            state: Mutex::new(State { functions: functions.into(), ..State::default() }),
+            counts: watch::Sender::default(),
+            held: watch::Sender::default(),
+        });
+        (Self { shared: Arc::clone(&shared) }, Handle { shared })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap()
+    }
+}
+
+fn echo(call: Payload) -> Report {
+    let reply = match call {
+        Payload::Json(params) => Reply::Json(params),
+        Payload::Http(request) => Reply::Http(Box::new(http::Response::new(request.into_body()))),
+    };
+    Report { reply, log: bytes::Bytes::new(), warm: false, phases: PHASES }
+}
+
+#[async_trait]
+impl Backend for FakeBackend {
+    fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    fn load(&self) -> Load {
+        Load { free_memory_mib: 1024, free_cpu: 1.5 }
+    }
+
+    fn function(&self, name: &str) -> Option<Arc<Function>> {
+        self.state().functions.get(name).cloned()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.state().functions.keys().cloned().collect()
+    }
+
+    async fn invoke(&self, call: Call) -> Result<Report, InvocationError> {
+        let mut run = Run::begin(&self.shared.counts);
+        let mut held = self.shared.held.subscribe();
+        let _ = held.wait_for(|held| !held).await;
+        run.ended = true;
+        let mut state = self.state();
+        let scripted = state.invoke.pop_front();
+        let Call { function, id, payload, qos_class, deadline, arrived } = call;
+        let (seen, payload) = match payload {
+            Payload::Json(params) => (Payload::Json(params.clone()), Payload::Json(params)),
+            Payload::Http(request) => {
+                let (parts, body) = request.into_parts();
+                let empty: serverledge_core::HttpBody = Box::pin(crate::support::empty());
+                let seen = http::Request::from_parts(parts.clone(), empty);
+                (Payload::Http(Box::new(seen)), Payload::Http(Box::new(http::Request::from_parts(parts, body))))
+            }
+        };
+        state.calls.push(Call { function, id, payload: seen, qos_class, deadline, arrived });
+        scripted.unwrap_or_else(|| Ok(echo(payload)))
+    }
+
+    async fn submit(&self, call: Call) -> Result<InvocationId, SubmitError> {
+        let mut state = self.state();
+        state.calls.push(call);
+        match state.submit.pop_front() {
+            Some(fault) => Err(fault),
+            None => Ok(InvocationId::parse(ACCEPTED).unwrap()),
+        }
+    }
+
+    async fn poll(&self, _id: InvocationId) -> Result<Polled, PollError> {
+        self.state().poll.pop_front().unwrap_or(Ok(Polled::Unknown))
+    }
+
+    async fn deploy(&self, mode: Deploy, request: FunctionBody<'_>) -> Result<Deployed, DeployError> {
+        let mut state = self.state();
+        state.deploys.push((mode, serde_json::to_string(&request).unwrap()));
+        state.deploy.pop_front().unwrap_or_else(|| {
+            let spec = request.to_spec(Runtime::Wasm)?;
+            let function = Arc::new(function(spec.name.as_str(), Interface::Json));
+            Ok(Deployed { function, recognised: "reactor".to_owned(), remarks: vec!["a remark".to_owned()] })
+        })
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), DeployError> {
+        let mut state = self.state();
+        match state.delete.pop_front() {
+            Some(fault) => Err(fault),
+            None => state.functions.remove(name).map(drop).ok_or_else(|| DeployError::Unknown(name.to_owned())),
+        }
+    }
+
+    async fn prewarm(&self, name: &str, instances: i64) -> Result<i64, InvocationError> {
+        let mut state = self.state();
+        state.prewarms.push((name.to_owned(), instances));
+        match state.prewarm.pop_front() {
+            Some(fault) => Err(fault),
+            None => Ok(instances.min(4)),
+        }
+    }
+
+    fn status(&self) -> StatusInformation {
+        StatusInformation { node: self.shared.identity.node.clone(), ..StatusInformation::default() }
+    }
+
+    fn metrics(&self) -> Option<String> {
+        (!self.state().metrics_off).then(|| "up 1\n".to_owned())
+    }
+
+    fn ready(&self) -> bool {
+        !self.state().not_ready
+    }
+}
+
+/// Counts an invocation and how it ends.
+struct Run<'a> {
+    counts: &'a watch::Sender<Counts>,
+    ended: bool,
+}
+
+impl<'a> Run<'a> {
+    fn begin(counts: &'a watch::Sender<Counts>) -> Self {
+        counts.send_modify(|counts| counts.begun += 1);
+        Self { counts, ended: false }
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        let ended = self.ended;
+        self.counts.send_modify(|counts| if ended { counts.ended += 1 } else { counts.dropped += 1 });
+    }
+}
+
+// === impl Handle ===
+
+impl Handle {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap()
+    }
+
+    /// The next invocation ends so.
+    pub(crate) fn invoke(&self, outcome: Result<Report, InvocationError>) {
+        self.state().invoke.push_back(outcome);
+    }
+
+    /// The next asynchronous one is not accepted.
+    pub(crate) fn refuse_submit(&self, fault: SubmitError) {
+        self.state().submit.push_back(fault);
+    }
+
+    /// The next poll is answered so.
+    pub(crate) fn poll(&self, outcome: Result<Polled, PollError>) {
+        self.state().poll.push_back(outcome);
+    }
+
+    /// The next deployment fails so.
+    pub(crate) fn refuse_deploy(&self, fault: DeployError) {
+        self.state().deploy.push_back(Err(fault));
+    }
+
+    /// The next deletion fails so.
+    pub(crate) fn refuse_delete(&self, fault: DeployError) {
+        self.state().delete.push_back(fault);
+    }
+
+    /// The next prewarming fails so.
+    pub(crate) fn refuse_prewarm(&self, fault: InvocationError) {
+        self.state().prewarm.push_back(fault);
+    }
+
+    pub(crate) fn switch_metrics_off(&self) {
+        self.state().metrics_off = true;
+    }
+
+    pub(crate) fn be_not_ready(&self) {
+        self.state().not_ready = true;
+    }
+
+    /// Invocations wait from now on.
+    pub(crate) fn hold(&self) {
+        self.shared.held.send_replace(true);
+    }
+
+    /// All invocations go on.
+    pub(crate) fn release(&self) {
+        self.shared.held.send_replace(false);
+    }
+
+    /// Takes the invocations asked for so far.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    /// Takes the deployments asked for so far, as the JSON of their requests.
+    pub(crate) fn deploys(&self) -> Vec<(Deploy, String)> {
+        std::mem::take(&mut self.state().deploys)
+    }
+
+    /// Takes the prewarmings asked for so far.
+    pub(crate) fn prewarms(&self) -> Vec<(String, i64)> {
+        std::mem::take(&mut self.state().prewarms)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        *self.shared.counts.borrow()
+    }
+
+    /// Waits until the counts are so; panics naming `what` did not come.
+    pub(crate) async fn wait_for(&self, what: &str, condition: impl FnMut(&Counts) -> bool) {
+        let mut counts = self.shared.counts.subscribe();
+        let waited = tokio::time::timeout(Duration::from_secs(60), counts.wait_for(condition)).await;
+        assert!(waited.is_ok(), "{what} did not come; instead: {:?}", self.counts());
+    }
+}

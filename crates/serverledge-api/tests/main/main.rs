@@ -1,0 +1,13 @@
+//! Tests of the HTTP surface over a fake node: requests in, responses out.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
+
+mod backend;
+mod errors;
+mod guard;
+mod invoke;
+mod limits;
+mod plain;
+mod routes;
+mod server;
+mod support;
