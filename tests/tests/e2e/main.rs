@@ -1,0 +1,23 @@
+//! End to end: the real programs, started on port 0 with a data folder of their own, asked over real sockets, stopped
+//! by signals. No test waits by sleeping, and none knows of another.
+
+mod asynchronous;
+mod cli;
+mod compat;
+mod deploys;
+mod drain;
+mod durability;
+mod echo;
+mod examples;
+mod failures;
+mod fairness;
+mod fuzz;
+mod guests;
+mod hostile_page;
+mod isolation;
+mod limits;
+mod nested;
+mod overload;
+mod pages;
+mod restart;
+mod support;

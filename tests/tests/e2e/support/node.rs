@@ -1,0 +1,316 @@
+//! A real node on a port of its own with a data folder of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::http::{Connection, Request, Response};
+use super::programs::programs;
+use super::wait::{PATIENCE, wait_for};
+
+/// How to start a node.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    home: Arc<TempDir>,
+    environment: Vec<(String, String)>,
+    /// A shell command before the node; it ends in `exec "$0"`.
+    shell: Option<&'static str>,
+}
+
+/// A running node. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    home: Arc<TempDir>,
+    environment: Vec<(String, String)>,
+    shell: Option<&'static str>,
+    stderr: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// A node that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stderr: String,
+    setup: Setup,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Result<Self> {
+        let home = tempfile::Builder::new().prefix("serverledge-e2e-").tempdir()?;
+        Ok(Self { home: Arc::new(home), environment: Vec::new(), shell: None })
+    }
+
+    /// Sets a key of the configuration through its variable.
+    pub(crate) fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
+        let name = format!("SERVERLEDGE_{}", key.replace('.', "_").to_uppercase());
+        self.environment.retain(|(known, _)| *known != name);
+        self.environment.push((name, format!("{value}")));
+        self
+    }
+
+    pub(crate) fn under_shell(mut self, shell: &'static str) -> Self {
+        self.shell = Some(shell);
+        self
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.home.path().join("data")
+    }
+
+    pub(crate) fn start(self) -> Result<Node> {
+        let mut child = self.command()?.spawn().context("failed to start the node")?;
+        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let reader = read_stderr(child.stderr.take().context("stderr is piped")?, Arc::clone(&stderr));
+        let stdout = child.stdout.take().context("stdout is piped")?;
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let placeholder = SocketAddr::from(([127, 0, 0, 1], 0));
+        let Self { home, environment, shell } = self;
+        let mut node = Node { address: placeholder, child, home, environment, shell, stderr, reader: Some(reader) };
+        let Ok(line) = lines.recv_timeout(PATIENCE) else {
+            let _ = node.child.kill();
+            bail!("the node did not say where it listens:\n{}", node.stderr());
+        };
+        node.address = address(&line)?;
+        Ok(node)
+    }
+
+    fn command(&self) -> Result<Command> {
+        let program = &programs()?.node;
+        let mut command = match self.shell {
+            Some(shell) => {
+                let mut command = Command::new("sh");
+                command.arg("-c").arg(shell).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SERVERLEDGE_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env("HOME", self.home())
+            .env("SERVERLEDGE_API_PORT", "0")
+            .env("SERVERLEDGE_DATA_DIR", self.data())
+            .env("RUST_BACKTRACE", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.home())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Ok(command)
+    }
+}
+
+fn address(line: &str) -> Result<SocketAddr> {
+    let rest = line.split_once(" listening on http://").map(|(_, rest)| rest);
+    let address = rest.and_then(|rest| rest.split(' ').next()).and_then(|address| address.parse().ok());
+    address.with_context(|| format!("{line:?} tells no address"))
+}
+
+fn read_stderr(mut stderr: ChildStderr, into: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = stderr.read(&mut buffer) {
+            locked(&into).extend_from_slice(&buffer[..count]);
+        }
+    })
+}
+
+fn locked(bytes: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    bytes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Node {
+    /// A node with every setting at its default.
+    pub(crate) fn start() -> Result<Self> {
+        Setup::new()?.start()
+    }
+
+    pub(crate) fn connect(&self) -> Result<Connection> {
+        Connection::open(self.address)
+    }
+
+    /// Asks on a connection of its own.
+    pub(crate) fn ask(&self, request: &Request) -> Result<Response> {
+        self.connect()?.send(request)
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Result<Response> {
+        self.ask(&Request::get(target))
+    }
+
+    pub(crate) fn post(&self, target: &str, body: &Value) -> Result<Response> {
+        self.ask(&Request::json(target, body))
+    }
+
+    /// Runs a function through `/invoke`.
+    pub(crate) fn invoke(&self, function: &str, params: &Value) -> Result<Response> {
+        self.post(&format!("/invoke/{function}"), &json!({ "Params": params }))
+    }
+
+    /// Asks for a deployment of a bare module, binary or text, with further members of the request.
+    pub(crate) fn try_deploy(&self, name: &str, module: &[u8], more: &Value) -> Result<Response> {
+        self.post("/create", &deployment(name, module, more))
+    }
+
+    pub(crate) fn deploy_with(&self, name: &str, module: impl AsRef<[u8]>, more: &Value) -> Result<()> {
+        let response = self.try_deploy(name, module.as_ref(), more)?;
+        ensure!(response.status == 200, "{name} was not deployed: {}", response.text());
+        Ok(())
+    }
+
+    pub(crate) fn deploy(&self, name: &str, module: impl AsRef<[u8]>) -> Result<()> {
+        self.deploy_with(name, module, &json!({}))
+    }
+
+    /// Deploys one of `wasm-examples/`.
+    pub(crate) fn deploy_example(&self, name: &str) -> Result<()> {
+        self.deploy(name, super::example(name)?)
+    }
+
+    pub(crate) fn names(&self) -> Result<Vec<String>> {
+        Ok(serde_json::from_slice(&self.get("/functions")?.body)?)
+    }
+
+    pub(crate) fn status(&self) -> Result<Value> {
+        self.get("/status")?.json()
+    }
+
+    /// Waits for a figure of `/status`.
+    pub(crate) fn wait_for_status(&self, member: &str, value: i64) -> Result<()> {
+        wait_for(&format!("{member} = {value} in /status"), || Ok((self.status()?[member] == value).then_some(())))
+    }
+
+    /// Waits until nothing runs, nothing waits, and all memory and cores are free.
+    pub(crate) fn wait_until_free(&self) -> Result<()> {
+        wait_for("a node with everything free", || Ok(is_free(&self.status()?).then_some(())))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the kernel tells the memory")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn stderr(&self) -> String {
+        String::from_utf8_lossy(&locked(&self.stderr)).into_owned()
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub(crate) fn terminate(&self) -> Result<()> {
+        let status = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.pid().to_string()]).status()?;
+        ensure!(status.success(), "failed to send SIGTERM");
+        Ok(())
+    }
+
+    /// Waits for the end of a node that was told to.
+    pub(crate) fn wait(mut self) -> Result<Ended> {
+        let child = &mut self.child;
+        let status = wait_for("the node's end", || Ok(child.try_wait()?))?;
+        Ok(self.ended(status))
+    }
+
+    /// SIGTERM; the node must end well, and must not have panicked.
+    pub(crate) fn stop(self) -> Result<Ended> {
+        self.terminate()?;
+        let ended = self.wait()?;
+        ensure!(ended.status.success(), "the node ended with {}:\n{}", ended.status, ended.stderr);
+        ensure!(!ended.stderr.contains("panicked"), "the node panicked:\n{}", ended.stderr);
+        Ok(ended)
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) -> Result<Ended> {
+        self.child.kill()?;
+        let status = self.child.wait()?;
+        Ok(self.ended(status))
+    }
+
+    fn ended(&mut self, status: ExitStatus) -> Ended {
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        let setup = Setup {
+            home: Arc::clone(&self.home),
+            environment: std::mem::take(&mut self.environment),
+            shell: self.shell,
+        };
+        Ended { status, stderr: self.stderr(), setup }
+    }
+}
+
+impl Ended {
+    /// The same node again, on the same data.
+    pub(crate) fn restart(self) -> Result<Node> {
+        self.setup.start()
+    }
+
+    pub(crate) fn into_setup(self) -> Setup {
+        self.setup
+    }
+}
+
+impl Drop for Node {
+    #[expect(clippy::print_stderr, reason = "the log of the node tells why a test failed")]
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("=== the node's log\n{}===", self.stderr());
+        }
+    }
+}
+
+/// The body of `/create` for a bare module.
+pub(crate) fn deployment(name: &str, module: &[u8], more: &Value) -> Value {
+    let mut body = json!({ "Name": name, "Runtime": "wasm", "TarFunctionCode": STANDARD.encode(module) });
+    if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+        body.extend(more.clone());
+    }
+    body
+}
+
+pub(crate) fn is_free(status: &Value) -> bool {
+    status["Running"] == 0
+        && status["Queued"] == 0
+        && status["AvailableMemory"] == status["TotalMemory"]
+        && status["UsedCPU"] == 0.0
+}

@@ -1,0 +1,9 @@
+//! The invariants of the house: what the architecture promises and no compiler checks. Each failure names the file and
+//! what to do.
+
+mod lexer;
+mod links;
+mod manifests;
+mod repository;
+mod sources;
+mod texts;
