@@ -159,6 +159,35 @@ def report_http(results, peer):
         print("wasmtime is not on PATH: no ratio http/wasmtime-serve")
 
 
+SPIN = b"""(module (memory (export "memory") 1)
+  (func (export "_start") (loop $for_ever (br $for_ever))))"""
+
+
+def measure_loop(options, scratch):
+    """What endless loops cost the others: the same light load beside none, one, and eight of them."""
+    data = os.path.join(scratch, "loop")
+    os.mkdir(data)
+    server = node(data)
+    deploy(server, "add", module("add"))
+    post(server, "/update", {"Name": "spin", "Timeout": options.seconds + 3,
+                             "TarFunctionCode": base64.b64encode(SPIN).decode()})
+    add = json.dumps({"Params": {"a": 2, "b": 3}})
+    for loops in (0, 1, 8):
+        waiting = []
+        for _ in range(loops):
+            connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+            connection.request("POST", "/invoke/spin", "{}")
+            waiting.append(connection)
+        rate, p50, p99 = wrk(server, "/invoke/add", add, options.seconds, 4, scratch)
+        for connection in waiting:
+            answer = json.loads(connection.getresponse().read())
+            if answer["code"] != "function_timeout":
+                raise SystemExit(f"the loop ended otherwise: {answer}")
+            connection.close()
+        print(f"figure beside-{loops}-loops {rate:.0f} requests/s, p50 {p50:.3f} ms, p99 {p99:.3f} ms")
+    server.stop()
+
+
 def unique(code, number):
     """The same module under another digest: a custom section (id 0) with the number in it."""
     payload = b"\x06number" + number.to_bytes(4, "little")
@@ -229,15 +258,14 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--functions", type=int, default=1000)
-    parser.add_argument("--only", choices=("http", "start"))
+    parser.add_argument("--only", choices=("http", "start", "loop"))
     options = parser.parse_args()
     cpu = re.search(r"model name\s*:\s*(.+)", open("/proc/cpuinfo").read())
     print(f"machine: {cpu.group(1) if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}")
     with tempfile.TemporaryDirectory() as scratch:
-        if options.only != "start":
-            measure_http(options, scratch)
-        if options.only != "http":
-            measure_start(options, scratch)
+        for name, measure in (("http", measure_http), ("loop", measure_loop), ("start", measure_start)):
+            if options.only in (None, name):
+                measure(options, scratch)
 
 
 main()

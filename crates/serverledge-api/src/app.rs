@@ -145,7 +145,7 @@ fn admit(request: &Request<Body>) -> Admitted {
 
 fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
-        .route("/", get(system::index))
+        .route("/", get(system::index).fallback(get_only))
         .route("/create", post(functions::create).fallback(post_only))
         .route("/update", post(functions::update).fallback(post_only))
         .route("/delete", post(functions::delete).fallback(post_only))

@@ -78,7 +78,9 @@ impl Failed {
                         (StatusCode::TOO_MANY_REQUESTS, true)
                     }
                 };
-                let seconds = retry_after.as_secs().max(1);
+                // Rounded up: whoever comes back must not come too early.
+                let seconds = retry_after.as_millis().div_ceil(1000).max(1);
+                let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
                 Self { retry_after: retry.then_some(seconds), ..Self::new(status, reason.code(), error.to_string()) }
             }
             InvocationError::Dependency { code, .. } => {

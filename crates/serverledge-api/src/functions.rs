@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use http::{Request, Response};
 use serverledge_wire::function::{Created, Deleted, FunctionBody, FunctionInfo, parse_name};
@@ -87,7 +88,13 @@ pub(crate) async fn names(State(shared): AppState) -> Response<Body> {
     get, path = "/functions/{name}", tag = "functions", params(("name" = String, Path)),
     responses((status = 200, body = FunctionInfo), (status = 404, body = Problem))
 )]
-pub(crate) async fn info(State(shared): AppState, Extension(asked): Asked, Path(name): Path<String>) -> Response<Body> {
+pub(crate) async fn info(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    name: Result<Path<String>, PathRejection>,
+) -> Response<Body> {
+    // What is no text names no function.
+    let name = name.map(|Path(name)| name).unwrap_or_default();
     let found = shared.backend.function(&name).map(|function| reply::json(&FunctionInfo::from(&*function)));
     finish(found.ok_or_else(|| Failed::function_unknown(&name)), &asked)
 }

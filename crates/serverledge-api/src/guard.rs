@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 
 /// The names this node answers to.
 #[derive(Debug, Clone)]
@@ -41,20 +41,12 @@ impl Guard {
 
     /// Checks that no page of another origin is behind the request.
     pub(crate) fn check_origin(uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        if let Some(site) = headers.get("sec-fetch-site")
-            && !matches!(site.as_bytes(), b"same-origin" | b"none")
-        {
+        let mut sites = headers.get_all("sec-fetch-site").iter();
+        if let Some(site) = sites.find(|site| !matches!(site.as_bytes(), b"same-origin" | b"none")) {
             return Err(Refused::CrossOrigin(String::from_utf8_lossy(site.as_bytes()).into_owned()));
         }
-        let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-        let origin = origin.to_str().unwrap_or_default();
-        let host = requested(uri, headers).map(|(_, full)| full);
-        let same = origin.split_once("://").is_some_and(|(_, authority)| {
-            host.is_some_and(|host| without_default_port(authority).eq_ignore_ascii_case(without_default_port(host)))
-        });
-        if same { Ok(()) } else { Err(Refused::CrossOrigin(origin.to_owned())) }
+        headers.get_all(ORIGIN).iter().try_for_each(|origin| check_one_origin(origin, uri, headers))
     }
-
     fn is_ours(&self, name: &str) -> bool {
         if let Ok(ip) = name.parse::<IpAddr>() {
             return ip.is_loopback() || ip == self.ip;
@@ -62,6 +54,15 @@ impl Guard {
         let name = name.strip_suffix('.').unwrap_or(name);
         name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
     }
+}
+
+fn check_one_origin(origin: &HeaderValue, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    let origin = origin.to_str().unwrap_or_default();
+    let host = requested(uri, headers).map(|(_, full)| full);
+    let same = origin.split_once("://").is_some_and(|(_, authority)| {
+        host.is_some_and(|host| without_default_port(authority).eq_ignore_ascii_case(without_default_port(host)))
+    });
+    if same { Ok(()) } else { Err(Refused::CrossOrigin(origin.to_owned())) }
 }
 
 /// The host that the request names, without and with its port. HTTP/1.1 allows one Host header (RFC 9112 §3.2).
@@ -104,7 +105,7 @@ fn without_default_port(authority: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
 
     fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

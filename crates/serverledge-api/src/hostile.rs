@@ -1,12 +1,12 @@
 //! What a function returns is hostile content, and what it is shown must not hold the node's own secrets (design §10).
 
-use http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, COOKIE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_SECURITY_POLICY, COOKIE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Names of the node's own cookies begin so.
 const COOKIE_PREFIXES: [&str; 2] = ["serverledge_", "__Host-serverledge"];
 /// The node's own tokens begin so.
-const TOKEN_PREFIX: &str = "Bearer slt_";
+const TOKEN_PREFIX: &str = "slt_";
 
 /// Headers that would let a function act on the node's origin or connection.
 const DROPPED: [HeaderName; 10] = [
@@ -54,10 +54,10 @@ pub(crate) fn mark(headers: &mut HeaderMap) {
 
 /// Cleans a request before a function sees it.
 pub(crate) fn clean_request(headers: &mut HeaderMap) {
-    for name in &HOP_BY_HOP {
+    for name in named_by_connection(headers).iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
-    if headers.get(AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(TOKEN_PREFIX.as_bytes())) {
+    if headers.get_all(AUTHORIZATION).iter().any(is_own_token) {
         headers.remove(AUTHORIZATION);
     }
     if headers.contains_key(COOKIE) {
@@ -67,6 +67,20 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) {
             headers.insert(COOKIE, value);
         }
     }
+}
+
+/// Headers that a sender declares to be of this connection only.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+/// Schemes have no case, and any white space may follow them (RFC 9110 §11.1).
+fn is_own_token(value: &HeaderValue) -> bool {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let mut words = text.split_ascii_whitespace();
+    words.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
+        && words.any(|word| word.starts_with(TOKEN_PREFIX))
 }
 
 fn foreign_cookies(headers: &HeaderMap) -> String {

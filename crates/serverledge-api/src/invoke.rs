@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
@@ -35,23 +36,23 @@ pub(crate) async fn handle(
     let body = body::read(body, shared.limits.params_body_bytes_max, shared.limits.body_timeout).await?;
     let asked = InvocationRequest::parse(&body)?;
     let call = call(name, &asked, &body, admitted);
-    let mut response = if asked.asynchronous {
-        let id = shared.backend.submit(call).await?;
-        reply::json(&Accepted { req_id: id.to_string() })
-    } else {
-        let report = match shared.backend.invoke(call).await {
-            Ok(report) => report,
-            Err(error) => {
-                let mut response =
-                    Failed::invocation(&error, Convention::Serverledge).into_response(admitted.request_id());
-                add_headers(shared, &parts.headers, response.headers_mut());
-                return Ok(response);
-            }
-        };
-        envelope(shared, &report, asked.return_output)?
-    };
+    let answered =
+        if asked.asynchronous { submit(shared, call).await } else { run(shared, call, asked.return_output).await };
+    let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
     add_headers(shared, &parts.headers, response.headers_mut());
     Ok(response)
+}
+
+async fn submit(shared: &Shared, call: Call) -> Result<Response<Body>, Failed> {
+    let id = shared.backend.submit(call).await?;
+    Ok(reply::json(&Accepted { req_id: id.to_string() }))
+}
+
+async fn run(shared: &Shared, call: Call, return_output: bool) -> Result<Response<Body>, Failed> {
+    match shared.backend.invoke(call).await {
+        Ok(report) => envelope(shared, &report, return_output),
+        Err(error) => Err(Failed::invocation(&error, Convention::Serverledge)),
+    }
 }
 
 fn call(function: FunctionName, asked: &InvocationRequest<'_>, body: &Bytes, admitted: &Admitted) -> Call {
@@ -142,8 +143,10 @@ fn add_headers(shared: &Shared, asked: &HeaderMap, headers: &mut HeaderMap) {
 pub(crate) async fn poll(
     State(shared): State<Arc<Shared>>,
     Extension(admitted): Extension<Admitted>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Response<Body> {
+    // What is no text is no id.
+    let id = id.map(|Path(id)| id).unwrap_or_default();
     answer_poll(&shared, &id).await.unwrap_or_else(|failed| failed.into_response(admitted.request_id()))
 }
 
@@ -167,7 +170,8 @@ async fn answer_poll(shared: &Shared, id: &str) -> Result<Response<Body>, Failed
     }
 }
 
-/// Documentation of `POST /invoke/{function}`, which [`handle`] serves.
+/// Runs a function, or accepts it to be run later.
+// Served by `handle`; this carries the documentation.
 #[utoipa::path(
     post, path = "/invoke/{function}", tag = "invocations",
     params(("function" = String, Path, description = "the function's name")),

@@ -100,7 +100,8 @@ fn query_params(query: &str) -> Bytes {
 
 fn query_value(text: &str) -> serde_json::Value {
     match serde_json::from_str(text) {
-        Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => value,
+        // A number that would not come out as it was written stays text.
+        Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) if value.to_string() == text => value,
         _ => serde_json::Value::String(text.to_owned()),
     }
 }
@@ -154,7 +155,8 @@ fn response(report: Report) -> Response<Body> {
     response
 }
 
-/// Documentation of `/fn/{name}`, which [`handle`] serves for every method and sub-path.
+/// Runs a function as plain HTTP, with any method; a sub-path may follow the name.
+// Served by `handle`; this carries the documentation.
 #[utoipa::path(
     post, path = "/fn/{name}", tag = "plain HTTP",
     params(("name" = String, Path, description = "the function's name; a sub-path may follow, for wasi:http functions")),

@@ -41,6 +41,7 @@ pub struct Serving {
     /// Where it listens.
     pub address: SocketAddr,
     stop: CancellationToken,
+    cut: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -50,7 +51,10 @@ impl Serving {
     pub async fn drain(self, patience: Duration) -> bool {
         self.stop.cancel();
         self.tasks.close();
-        tokio::time::timeout(patience, self.tasks.wait()).await.is_ok()
+        let ended = tokio::time::timeout(patience, self.tasks.wait()).await.is_ok();
+        self.cut.cancel();
+        self.tasks.wait().await;
+        ended
     }
 }
 
@@ -60,11 +64,11 @@ impl Serving {
 /// Only if the listener has no address.
 pub fn serve(listener: TcpListener, app: App, limits: ServerLimits) -> io::Result<Serving> {
     let address = listener.local_addr()?;
-    let stop = CancellationToken::new();
+    let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     let tasks = TaskTracker::new();
-    let acceptor = Acceptor { app, limits, tasks: tasks.clone(), stop: stop.clone() };
+    let acceptor = Acceptor { app, limits, tasks: tasks.clone(), stop: stop.clone(), cut: cut.clone() };
     drop(tasks.spawn(acceptor.run(listener)));
-    Ok(Serving { address, stop, tasks })
+    Ok(Serving { address, stop, cut, tasks })
 }
 
 struct Acceptor {
@@ -72,6 +76,7 @@ struct Acceptor {
     limits: ServerLimits,
     tasks: TaskTracker,
     stop: CancellationToken,
+    cut: CancellationToken,
 }
 
 impl Acceptor {
@@ -93,8 +98,12 @@ impl Acceptor {
 
     fn start(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
         let connection = connection(stream, self.app.clone(), self.limits, self.stop.clone());
+        let cut = self.cut.clone();
         drop(self.tasks.spawn(async move {
-            connection.await;
+            tokio::select! {
+                () = connection => {}
+                () = cut.cancelled() => {}
+            }
             drop(place);
         }));
     }

@@ -210,8 +210,9 @@ pub trait Executor: Send + Sync {
     /// Forgets what was loaded for a version (a deletion, an update). Running invocations end as they would have.
     async fn forget(&self, version: &Version);
 
-    /// Removes what was prepared for code that is in no use any more; returns how much was removed, in pieces.
-    async fn sweep(&self, code_in_use: &HashSet<Digest>) -> usize;
+    /// Removes what was prepared at least `grace` ago for code that is in no use; returns how much was removed, in
+    /// pieces. The grace is for deploys that have prepared and not stored yet.
+    async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize;
 }
 
 /// One isolated place where a version runs.

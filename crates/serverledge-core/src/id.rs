@@ -14,10 +14,11 @@ impl InvocationId {
         Self(uuid::Uuid::now_v7())
     }
 
-    /// Parses the canonical form; `None` for anything else.
+    /// Parses the canonical form (36 characters, lower case); `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        uuid::Uuid::try_parse(text).ok().map(Self)
+        let id = uuid::Uuid::try_parse(text).ok().map(Self)?;
+        (id.encode(&mut [0; 36]) == text).then_some(id)
     }
 
     /// Writes the canonical form (36 bytes) into `buffer`: no allocation on the request path.

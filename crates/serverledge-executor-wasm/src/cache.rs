@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serverledge_core::Digest;
@@ -124,10 +125,14 @@ impl DiskCache {
     }
 
     /// Removes what no function names any more; returns how many were removed.
-    pub(crate) fn sweep(&self, used: &HashSet<Digest>) -> usize {
+    pub(crate) fn sweep(&self, used: &HashSet<Digest>, grace: Duration) -> usize {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let unused = entries.filter(|entry| {
             let path = entry.path();
+            let temporary = path.extension().is_some_and(|ending| ending == "tmp");
+            if is_younger(entry, if temporary { TEMPORARY_LIFE } else { grace }) {
+                return false;
+            }
             let digest = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<Digest>().ok());
             digest.is_none_or(|digest| !used.contains(&digest))
         });
@@ -148,6 +153,14 @@ impl DiskCache {
             };
         }
     }
+}
+
+/// Temporary files younger than this may still be written to.
+const TEMPORARY_LIFE: Duration = Duration::from_secs(3600);
+
+fn is_younger(entry: &fs::DirEntry, age_min: Duration) -> bool {
+    let age = entry.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
+    age.is_some_and(|age| age < age_min)
 }
 
 /// Writes beside the target and renames.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::inspect::{self, Inspected};
 use crate::protocol::{Compiled, Refusal, RefusalCode, Verdict};
@@ -103,9 +104,15 @@ fn module(engine: &Engine, binary: &[u8]) -> Result<(Inspected, Vec<u8>), Refusa
 fn component(engine: &Engine, binary: &[u8]) -> Result<(Inspected, Vec<u8>), Refusal> {
     let component = Component::new(engine, binary).map_err(|e| invalid(&e))?;
     let inspected = inspect::component(engine, &component)?;
-    linker::http(engine)
+    let linked = linker::http(engine)
         .and_then(|linker| linker.instantiate_pre(&component))
         .map_err(|e| refusal(RefusalCode::UnknownImport, chain(&e)))?;
+    ProxyPre::new(linked).map_err(|e| {
+        refusal(
+            RefusalCode::NoInterface,
+            format!("the component's wasi:http/incoming-handler cannot handle: {}", chain(&e)),
+        )
+    })?;
     Ok((inspected, component.serialize().map_err(|e| invalid(&e))?))
 }
 

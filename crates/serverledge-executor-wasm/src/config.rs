@@ -49,6 +49,8 @@ pub struct WasmConfig {
     pub output_bytes_max: usize,
     /// Bytes of log kept of one invocation.
     pub log_bytes_max: usize,
+    /// Most processor time of any invocation, whatever its function declares.
+    pub cpu_time_max: Option<std::time::Duration>,
     /// Low-priority threads for guests that run on.
     pub heavy_threads: usize,
 }
@@ -69,6 +71,7 @@ impl WasmConfig {
             loaded_max: 256,
             output_bytes_max: serverledge_core::limits::OUTPUT_BYTES_MAX,
             log_bytes_max: serverledge_core::limits::LOG_TAIL_BYTES_MAX,
+            cpu_time_max: None,
             heavy_threads: cores.max(1),
         }
     }

@@ -14,7 +14,7 @@ const CORE_INSTANCES_PER_COMPONENT_MAX: u32 = 16;
 /// Linear memories of one component or module.
 pub(crate) const MEMORIES_MAX: u32 = 2;
 /// Tables of one component or module.
-const TABLES_MAX: u32 = 16;
+pub(crate) const TABLES_MAX: u32 = 16;
 /// Reserved address space of one memory: all that 32 bits can name, so that no bounds check is compiled in.
 const MEMORY_RESERVATION: u64 = 4 << 30;
 
@@ -40,7 +40,9 @@ pub(crate) fn compiling() -> Result<Engine> {
 
 /// The engine of the node: it never compiles.
 pub(crate) fn running(settings: &WasmConfig) -> Result<Engine> {
-    let slots = settings.slots;
+    // A heavy guest whose caller went away holds its slot until its next tick, when its lease is free already.
+    let heavy = u32::try_from(settings.heavy_threads).unwrap_or(u32::MAX);
+    let slots = settings.slots.saturating_add(heavy.saturating_mul(2).saturating_add(2));
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(slots.saturating_mul(4))
         .total_component_instances(slots)

@@ -113,9 +113,9 @@ impl Executor for WasmExecutor {
         self.shared.modules.forget(&version.code);
     }
 
-    async fn sweep(&self, code_in_use: &HashSet<Digest>) -> usize {
+    async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize {
         let (loader, used) = (Arc::clone(self.shared.modules.loader()), code_in_use.clone());
-        tokio::task::spawn_blocking(move || loader.disk().sweep(&used)).await.unwrap_or(0)
+        tokio::task::spawn_blocking(move || loader.disk().sweep(&used, grace)).await.unwrap_or(0)
     }
 }
 

@@ -8,13 +8,16 @@ use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use crate::meter::Stop;
 
+/// Most of a log line that goes into a message.
+const LINE_BYTES_MAX: usize = 512;
+
 /// What wasmtime said when a guest did not return, and whether the guest had been refused memory before.
 pub(crate) fn classify(error: &wasmtime::Error, memory_refused: bool, log: Bytes) -> InvokeError {
     if error.is::<PoolConcurrencyLimitError>() {
         return InvokeError::Exhausted;
     }
     let (kind, message) = match (error.downcast_ref::<Stop>(), error.downcast_ref::<Trap>()) {
-        (Some(stop), _) => stopped(stop, memory_refused),
+        (Some(stop), _) => stopped(stop, memory_refused, &log),
         (None, _) if memory_refused => out_of_memory(),
         (None, Some(trap)) => (FailureKind::Trap, format!("the function trapped: {trap}")),
         (None, None) => return internal(error),
@@ -22,15 +25,25 @@ pub(crate) fn classify(error: &wasmtime::Error, memory_refused: bool, log: Bytes
     failure(kind, message, log)
 }
 
-fn stopped(stop: &Stop, memory_refused: bool) -> (FailureKind, String) {
+fn stopped(stop: &Stop, memory_refused: bool, log: &[u8]) -> (FailureKind, String) {
     let kind = match stop {
         Stop::Exit(_) if memory_refused => return out_of_memory(),
-        Stop::Exit(code) => return (FailureKind::Error, format!("the function exited with code {code}")),
+        Stop::Exit(code) => return (FailureKind::Error, exited(*code, log)),
+        Stop::NoRoom(_) => FailureKind::Error,
         Stop::CpuTime(_) => FailureKind::CpuLimit,
         Stop::Output(_) => FailureKind::OutputLimit,
         Stop::Pointer(_) => FailureKind::Trap,
     };
     (kind, format!("the function was stopped: {stop}"))
+}
+
+/// The exit code, and the last line of the log: where programs say why they give up.
+fn exited(code: u32, log: &[u8]) -> String {
+    let end = String::from_utf8_lossy(&log[log.len().saturating_sub(LINE_BYTES_MAX)..]).trim_end().to_owned();
+    match end.lines().next_back().map(str::trim).filter(|line| !line.is_empty()) {
+        Some(line) => format!("the function exited with code {code}: {line}"),
+        None => format!("the function exited with code {code}"),
+    }
 }
 
 fn out_of_memory() -> (FailureKind, String) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, Uri};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use serverledge_core::{BodyError, HttpBody};
 use tokio::sync::oneshot;
@@ -20,13 +20,20 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::http_guest::HttpGuest;
 use crate::lane::{Laned, Lost};
+use crate::meter::Metered as _;
 use crate::ticker::Running;
 
 /// Body bytes gathered before the response is sent on as a stream: most replies then need one write and carry their length.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
 
-/// What the guest's future ends with: its fate, and whether it had been refused memory.
-pub(crate) type GuestEnd = (Result<()>, bool);
+/// What the guest's future ends with.
+pub(crate) struct GuestEnd {
+    pub(crate) result: Result<()>,
+    pub(crate) memory_refused: bool,
+    /// Kept until the body has ended: as long as it lives, a body that the guest never finished does not look finished.
+    _store: Store<HttpGuest>,
+}
+
 /// What the guest sets as its response.
 pub(crate) type Answer = std::result::Result<Response<HyperOutgoingBody>, ErrorCode>;
 
@@ -38,8 +45,8 @@ pub(crate) async fn run(
     answer: oneshot::Sender<Answer>,
 ) -> GuestEnd {
     let result = handle(&pre, &mut store, request, answer).await;
-    let refused = crate::meter::Metered::meter(store.data_mut()).memory_refused();
-    (result, refused)
+    let memory_refused = store.data_mut().meter().memory_refused();
+    GuestEnd { result, memory_refused, _store: store }
 }
 
 async fn handle(
@@ -79,14 +86,18 @@ pub(crate) enum First {
 }
 
 /// Polls the guest until it answers or ends.
-pub(crate) async fn first(guest: &mut Laned<GuestEnd>, answer: &mut oneshot::Receiver<Answer>) -> First {
+pub(crate) async fn first(guest: &mut Laned<GuestEnd>, answer: oneshot::Receiver<Answer>) -> First {
+    let mut answer = Some(answer);
     std::future::poll_fn(|cx| {
         let end = match Pin::new(&mut *guest).poll(cx) {
             Poll::Ready(end) => Some(end),
             Poll::Pending => None,
         };
-        if let Poll::Ready(Ok(answered)) = Pin::new(&mut *answer).poll(cx) {
-            return Poll::Ready(First::Answered(answered, end));
+        match answer.as_mut().map(|answer| Pin::new(answer).poll(cx)) {
+            Some(Poll::Ready(Ok(answered))) => return Poll::Ready(First::Answered(answered, end)),
+            // The guest dropped its chance to answer; it may still be running.
+            Some(Poll::Ready(Err(_))) => answer = None,
+            Some(Poll::Pending) | None => {}
         }
         end.map_or(Poll::Pending, |end| Poll::Ready(First::Ended(end)))
     })
@@ -104,6 +115,8 @@ pub(crate) struct GuestBody {
     pub(crate) timeout: Duration,
     pub(crate) bytes_left: usize,
     pub(crate) running: Option<Running>,
+    /// A fault was told; nothing follows it.
+    pub(crate) broken: bool,
 }
 
 /// Why a streamed reply broke off.
@@ -115,50 +128,57 @@ pub(crate) enum StreamFault {
     OutputLimit,
     #[error("the function failed while it wrote its response: {0}")]
     Guest(String),
+    #[error("the function ended without finishing the body of its response")]
+    Unfinished,
 }
 
 /// What came of a response before anything of it was sent on.
 pub(crate) enum Gathered {
-    /// The guest has ended, and this is all of the body.
+    /// The guest has ended well, and this is all of the body.
     Whole(Bytes),
     /// The guest runs on, or the body is long.
     Streaming(Chained),
     /// The guest failed; nothing was sent yet, so that its failure can still be told as such.
-    Failed(GuestEnd),
+    Failed(End),
+    /// The guest returned without finishing the body.
+    Unfinished,
+}
+
+/// What a look at guest and body tells, without waiting.
+enum Step {
+    Data(Bytes),
+    Fault(StreamFault),
+    /// Both have ended well.
+    End,
+    Wait,
 }
 
 impl GuestBody {
     /// Takes what the guest writes without waiting.
     pub(crate) async fn gather(mut self) -> Gathered {
         let mut gathered = BytesMut::new();
-        let whole = std::future::poll_fn(|cx| Poll::Ready(self.gather_now(cx, &mut gathered))).await;
-        match self.end.take() {
-            Some(Ok(failed @ (Err(_), _))) => Gathered::Failed(failed),
-            _ if whole => Gathered::Whole(gathered.freeze()),
-            _ => Gathered::Streaming(Chained { head: Some(gathered.freeze()), tail: self }),
-        }
-    }
-
-    fn gather_now(&mut self, cx: &mut Context<'_>, gathered: &mut BytesMut) -> bool {
-        while gathered.len() < GATHER_BYTES_MAX {
-            match self.poll_guest_and_body(cx) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => gathered.extend_from_slice(&data),
-                    // Trailers: nothing follows them, and HTTP/1.1 clients rarely ask for them.
-                    Err(_) => continue,
-                },
-                Poll::Ready(None) if self.guest.is_none() => return true,
-                // A fault shows again when the stream is polled.
-                Poll::Ready(_) | Poll::Pending => return false,
+        let last = std::future::poll_fn(|cx| Poll::Ready(self.gather_now(cx, &mut gathered))).await;
+        match last {
+            Step::End => Gathered::Whole(gathered.freeze()),
+            Step::Fault(StreamFault::Unfinished) => Gathered::Unfinished,
+            Step::Fault(_) if self.end.is_some() => Gathered::Failed(self.end.take().unwrap_or(Err(Lost))),
+            Step::Data(_) | Step::Fault(_) | Step::Wait => {
+                Gathered::Streaming(Chained { head: Some(gathered.freeze()), tail: self })
             }
         }
-        false
     }
 
-    fn poll_guest_and_body(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<std::result::Result<Frame<Bytes>, wasmtime_wasi_http::Error>>> {
+    fn gather_now(&mut self, cx: &mut Context<'_>, gathered: &mut BytesMut) -> Step {
+        while gathered.len() < GATHER_BYTES_MAX {
+            match self.step(cx) {
+                Step::Data(data) => gathered.extend_from_slice(&data),
+                last => return last,
+            }
+        }
+        Step::Wait
+    }
+
+    fn step(&mut self, cx: &mut Context<'_>) -> Step {
         if let Some(guest) = &mut self.guest
             && let Poll::Ready(end) = Pin::new(guest).poll(cx)
         {
@@ -166,8 +186,33 @@ impl GuestBody {
             self.guest = None;
             self.running = None;
         }
-        // A guest that traps drops its half of the body, which then ends with an error.
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        match (frame, &self.end) {
+            (Poll::Ready(Some(Ok(frame))), _) => match frame.into_data() {
+                Ok(data) => self.count(data),
+                // Trailers: nothing follows them, and HTTP/1.1 clients rarely ask for them.
+                Err(_) => self.step(cx),
+            },
+            // A guest that failed or was lost does not leave a reply that looks whole.
+            (_, Some(Err(lost))) => Step::Fault(StreamFault::Guest(lost.to_string())),
+            (_, Some(Ok(GuestEnd { result: Err(error), .. }))) => Step::Fault(StreamFault::Guest(format!("{error:#}"))),
+            (Poll::Ready(Some(Err(fault))), _) => Step::Fault(StreamFault::Guest(format!("{fault:?}"))),
+            (Poll::Ready(None), Some(Ok(_))) => Step::End,
+            // Nobody is left who could write more.
+            (Poll::Pending, Some(Ok(_))) => Step::Fault(StreamFault::Unfinished),
+            // The guest may still be doing something after its last byte; the reply ends with it.
+            (Poll::Ready(None) | Poll::Pending, None) => Step::Wait,
+        }
+    }
+
+    fn count(&mut self, data: Bytes) -> Step {
+        match self.bytes_left.checked_sub(data.len()) {
+            Some(left) => {
+                self.bytes_left = left;
+                Step::Data(data)
+            }
+            None => Step::Fault(StreamFault::OutputLimit),
+        }
     }
 }
 
@@ -179,30 +224,23 @@ impl Body for GuestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, BodyError>>> {
-        if self.guest.is_some() && self.limit.as_mut().poll(cx).is_ready() {
-            self.guest = None;
-            return Poll::Ready(Some(Err(StreamFault::TimeLimit(self.timeout).into())));
+        if self.broken {
+            return Poll::Ready(None);
         }
-        match self.poll_guest_and_body(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                let length = frame.data_ref().map_or(0, Bytes::len);
-                let Some(left) = self.bytes_left.checked_sub(length) else {
-                    self.guest = None;
-                    return Poll::Ready(Some(Err(StreamFault::OutputLimit.into())));
-                };
-                self.bytes_left = left;
-                Poll::Ready(Some(Ok(frame)))
+        let step = if self.guest.is_some() && self.limit.as_mut().poll(cx).is_ready() {
+            Step::Fault(StreamFault::TimeLimit(self.timeout))
+        } else {
+            self.step(cx)
+        };
+        match step {
+            Step::Data(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Step::End => Poll::Ready(None),
+            Step::Wait => Poll::Pending,
+            Step::Fault(fault) => {
+                (self.broken, self.guest) = (true, None);
+                Poll::Ready(Some(Err(fault.into())))
             }
-            Poll::Ready(Some(Err(fault))) => Poll::Ready(Some(Err(StreamFault::Guest(format!("{fault:?}")).into()))),
-            // The guest may still be doing something after its last byte; the reply ends with it.
-            Poll::Ready(None) if self.guest.is_some() => Poll::Pending,
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
         }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -1,9 +1,9 @@
 //! Recognises the guest interface of a module by what it exports, and says what is missing where there is none.
 
 use wasmtime::component::Component;
-use wasmtime::{Engine, ExternType, FuncType, Module, ValType};
+use wasmtime::{Engine, ExternType, FuncType, Module, ResourcesRequired, ValType};
 
-use crate::engine::MEMORIES_MAX;
+use crate::engine::{MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
 use crate::protocol::{GuestKind, Refusal, RefusalCode};
 
 /// What a module promises.
@@ -24,6 +24,7 @@ pub(crate) fn module(module: &Module) -> Result<Inspected, Refusal> {
         return Err(none("the module exports no memory named \"memory\""));
     }
     let needs = module.resources_required();
+    check_size(&needs)?;
     Ok(Inspected { kind, memory_bytes_min: needs.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE_BYTES) })
 }
 
@@ -89,12 +90,28 @@ pub(crate) fn component(engine: &Engine, component: &Component) -> Result<Inspec
     }
     let needs =
         component.resources_required().ok_or_else(|| none("the component imports core modules or components"))?;
-    if needs.num_memories > MEMORIES_MAX {
-        return Err(none(&format!("the component has {} memories, {MEMORIES_MAX} are allowed", needs.num_memories)));
-    }
+    check_size(&needs)?;
     Ok(Inspected {
         kind: GuestKind::Http,
         memory_bytes_min: needs.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE_BYTES),
+    })
+}
+
+/// What the pool has no room for must not be found out by the first call.
+fn check_size(needs: &ResourcesRequired) -> Result<(), Refusal> {
+    let elements = needs.max_initial_table_size.unwrap_or(0);
+    let fault = if needs.num_memories > MEMORIES_MAX {
+        format!("it has {} memories, {MEMORIES_MAX} are allowed", needs.num_memories)
+    } else if needs.num_tables > TABLES_MAX {
+        format!("it has {} tables, {TABLES_MAX} are allowed", needs.num_tables)
+    } else if elements > TABLE_ELEMENTS_MAX as u64 {
+        format!("it has a table of {elements} elements, {TABLE_ELEMENTS_MAX} are allowed")
+    } else {
+        return Ok(());
+    };
+    Err(Refusal {
+        code: RefusalCode::InvalidModule,
+        message: format!("the module is too large for a sandbox: {fault}"),
     })
 }
 

@@ -91,6 +91,14 @@ impl<T: Send + 'static> Future for Laned<T> {
 }
 
 impl<T: Send + 'static> Laned<T> {
+    /// Stops the guest and waits until its instance is gone: at most a few ticks.
+    pub(crate) async fn stop(mut self) {
+        if let Place::Heavy(task) = &mut self.place {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+
     /// The handle is kept, awaited, and aborted on drop.
     fn move_over(&mut self) {
         if let Place::Light(guest) = std::mem::replace(&mut self.place, Place::Moving) {

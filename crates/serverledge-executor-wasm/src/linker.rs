@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serverledge_core::CallError;
+use serverledge_core::limits::{NAME_BYTES_MAX, PARAMS_BYTES_MAX};
 use wasmtime::{Caller, Engine, Linker, Result, component};
 
 use crate::core_guest::{CoreGuest, Reply};
@@ -25,6 +26,8 @@ pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
                 let reply = if name_len == 0 {
                     guest.data_mut().kept_reply.take().unwrap_or_else(|| error("no_reply", "no reply is kept"))
                 } else {
+                    // What was kept is of the call before.
+                    guest.data_mut().kept_reply = None;
                     call(&mut guest, (name, name_len), (params, params_len)).await?
                 };
                 Ok(deliver(&mut guest, reply, out, out_max)?)
@@ -43,6 +46,13 @@ pub(crate) fn http(engine: &Engine) -> Result<component::Linker<HttpGuest>> {
 }
 
 async fn call(guest: &mut Caller<'_, CoreGuest>, name: (u32, u32), params: (u32, u32)) -> Result<Reply, Stop> {
+    if params.1 as usize > PARAMS_BYTES_MAX {
+        let message = format!("the parameters have more than {PARAMS_BYTES_MAX} bytes");
+        return Ok(error("params_too_large", &message));
+    }
+    if name.1 as usize > NAME_BYTES_MAX {
+        return Ok(error("invalid_name", &format!("the name has more than {NAME_BYTES_MAX} bytes")));
+    }
     let (name, params) = {
         let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer("serverledge::call"))?;
         (copy(memory, name)?, copy(memory, params)?)

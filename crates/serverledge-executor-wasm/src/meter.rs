@@ -25,6 +25,9 @@ pub(crate) enum Stop {
     /// It wrote too much.
     #[error("it wrote more than {0} bytes of output")]
     Output(usize),
+    /// Its allocator has no room for the parameters.
+    #[error("serverledge_alloc found no room for {0} bytes of parameters")]
+    NoRoom(u32),
     /// It handed the host a pointer outside its memory.
     #[error("it passed a pointer outside its memory to {0}")]
     Pointer(&'static str),

@@ -75,6 +75,9 @@ impl Reactor {
         // Parameters are limited to a few MiB, far below 2^32.
         let length = u32::try_from(params.len()).unwrap_or(u32::MAX);
         let at = function::<u32, u32>(store, instance, &self.alloc)?.call_async(&mut *store, length).await?;
+        if at == 0 && length > 0 {
+            return Err(Stop::NoRoom(length).into());
+        }
         memory
             .write(&mut *store, at as usize, &params)
             .map_err(|_| Stop::Pointer("the host from serverledge_alloc"))?;

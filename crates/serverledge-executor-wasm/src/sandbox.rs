@@ -95,7 +95,8 @@ impl WasmSandbox {
 
     fn meter(&self, heavy: &Arc<AtomicBool>) -> Meter {
         let limits = &self.version.limits;
-        Meter::new(limits.memory.bytes(), limits.cpu_time, Arc::clone(heavy))
+        let cpu_time = limits.cpu_time.into_iter().chain(self.shared.config.cpu_time_max).min();
+        Meter::new(limits.memory.bytes(), cpu_time, Arc::clone(heavy))
     }
 
     async fn run_core<F>(
@@ -132,12 +133,15 @@ impl WasmSandbox {
         let mut store = Store::new(&self.shared.engine, guest);
         meter::arm(&mut store);
         let _running = self.shared.ticker.running();
-        let guest = self.shared.lane.run(Box::pin(run(store)), heavy);
-        match tokio::time::timeout_at(limit.at, guest).await {
+        let mut guest = self.shared.lane.run(Box::pin(run(store)), heavy);
+        match tokio::time::timeout_at(limit.at, &mut guest).await {
             Ok(Ok((Ok(handled), _))) => outcome(handled, log.take()),
             Ok(Ok((Err(error), refused))) => Err(classify(&error, refused, log.take())),
             Ok(Err(lost)) => Err(internal_from("run the instance", lost)),
-            Err(_) => Err(timed_out(limit.length, log.take())),
+            Err(_) => {
+                guest.stop().await;
+                Err(timed_out(limit.length, log.take()))
+            }
         }
     }
 
@@ -157,9 +161,9 @@ impl WasmSandbox {
         let mut store = Store::new(&self.shared.engine, guest);
         meter::arm(&mut store);
         let running = self.shared.ticker.running();
-        let (sender, mut answer) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
         let mut guest = self.shared.lane.run(Box::pin(http_run::run(pre.clone(), store, request, sender)), heavy);
-        let first = tokio::time::timeout_at(limit.at, http_run::first(&mut guest, &mut answer)).await;
+        let first = tokio::time::timeout_at(limit.at, http_run::first(&mut guest, answer)).await;
         let (response, end) = match first {
             Ok(First::Answered(Ok(response), end)) => (response, end),
             Ok(First::Answered(Err(code), _)) => {
@@ -169,7 +173,10 @@ impl WasmSandbox {
                 ));
             }
             Ok(First::Ended(end)) => return Err(ended_without_answer(end, &log)),
-            Err(_) => return Err(timed_out(limit.length, log.take())),
+            Err(_) => {
+                guest.stop().await;
+                return Err(timed_out(limit.length, log.take()));
+            }
         };
         let (parts, body) = response.into_parts();
         let body = GuestBody {
@@ -180,11 +187,16 @@ impl WasmSandbox {
             timeout: limit.length,
             bytes_left: self.shared.config.output_bytes_max,
             running: Some(running),
+            broken: false,
         };
         let body: HttpBody = match body.gather().await {
             Gathered::Whole(whole) => Box::pin(Full::new(whole).map_err(|never| match never {})),
             Gathered::Streaming(stream) => Box::pin(stream),
-            Gathered::Failed(end) => return Err(ended_without_answer(Ok(end), &log)),
+            Gathered::Failed(end) => return Err(ended_without_answer(end, &log)),
+            Gathered::Unfinished => {
+                let message = "the function ended without finishing the body of its response";
+                return Err(bad_output(message, log.take()));
+            }
         };
         if as_json {
             return json_outcome(&parts, body, self.shared.config.output_bytes_max, &log).await;
@@ -212,10 +224,12 @@ fn outcome(handled: Handled, log: Bytes) -> Result<Outcome, InvokeError> {
     }
 }
 
-fn ended_without_answer(end: Result<GuestEnd, crate::lane::Lost>, log: &LogTail) -> InvokeError {
+fn ended_without_answer(end: http_run::End, log: &LogTail) -> InvokeError {
     match end {
-        Ok((Ok(()), _)) => bad_output("the function returned without setting a response", log.take()),
-        Ok((Err(error), refused)) => classify(&error, refused, log.take()),
+        Ok(GuestEnd { result: Ok(()), .. }) => {
+            bad_output("the function returned without setting a response", log.take())
+        }
+        Ok(GuestEnd { result: Err(error), memory_refused, .. }) => classify(&error, memory_refused, log.take()),
         Err(lost) => internal_from("run the instance", lost),
     }
 }

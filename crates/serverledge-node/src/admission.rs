@@ -2,18 +2,35 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use serverledge_core::InvocationError;
+use serverledge_core::{InvocationError, OverloadReason};
 use serverledge_scheduler::{
     Admission, Arrival, Config, Decided, Lease, Rejection, Scheduler, Snapshot, Ticket, TicketId,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// When to ask again after a node that stops: another node, or this one after its restart.
+const DRAINING_RETRY: Duration = Duration::from_secs(1);
 
 /// See the module. Cloning shares.
 #[derive(Debug, Clone)]
-pub(crate) struct Admissions(Arc<Mutex<State>>);
+pub(crate) struct Admissions {
+    state: Arc<Mutex<State>>,
+    draining: CancellationToken,
+}
+
+/// Where a call comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A request, or an accepted asynchronous invocation: does not wait in a node that stops.
+    Outside,
+    /// A function that runs: it is let finish, and so are its calls.
+    Nested,
+}
 
 #[derive(Debug)]
 struct State {
@@ -38,22 +55,30 @@ struct Waiting {
 impl Admissions {
     pub(crate) fn new(config: Config) -> Self {
         let scheduler = Scheduler::new(config, now());
-        Self(Arc::new(Mutex::new(State { scheduler, waiters: HashMap::new() })))
+        let state = Arc::new(Mutex::new(State { scheduler, waiters: HashMap::new() }));
+        Self { state, draining: CancellationToken::new() }
     }
 
     /// Waits for resources as long as the scheduler allows. Dropping the future gives the place up.
-    pub(crate) async fn acquire(&self, arrival: Arrival) -> Result<LeaseGuard, InvocationError> {
+    pub(crate) async fn acquire(&self, arrival: Arrival, origin: Origin) -> Result<LeaseGuard, InvocationError> {
         let (admission, signal) = self.admit(arrival);
         match admission {
             Admission::Run(lease) => Ok(self.guard(lease)),
             Admission::Reject(rejection) => Err(overloaded(rejection)),
-            Admission::Wait(ticket) => self.wait(ticket, signal).await,
+            Admission::Wait(ticket) if origin == Origin::Nested => self.wait(ticket, signal).await,
+            Admission::Wait(ticket) => {
+                let stopped = self.draining.clone();
+                tokio::select! {
+                    waited = self.wait(ticket, signal) => waited,
+                    () = stopped.cancelled() => Err(draining()),
+                }
+            }
         }
     }
 
     fn admit(&self, arrival: Arrival) -> (Admission, Option<oneshot::Receiver<()>>) {
         let mut decided = Vec::new();
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let admission = state.scheduler.admit(now(), arrival, &mut decided);
         let signal = if let Admission::Wait(ticket) = &admission { Some(state.subscribe(ticket.id())) } else { None };
         state.wake(&decided);
@@ -84,7 +109,7 @@ impl Admissions {
 
     fn resume(&self, ticket: Ticket) -> (Admission, Option<oneshot::Receiver<()>>) {
         let mut decided = Vec::new();
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let id = ticket.id();
         let admission = state.scheduler.resume(now(), ticket, &mut decided);
         state.waiters.remove(&id);
@@ -97,16 +122,17 @@ impl Admissions {
         LeaseGuard { lease: Some(lease), admissions: self.clone() }
     }
 
-    /// From now on everything is turned away; what runs goes on.
+    /// From now on nothing from outside is let in, and what waits is turned away; what runs goes on.
     pub(crate) fn drain(&self) {
-        let mut decided = Vec::new();
-        let mut state = self.0.lock();
-        state.scheduler.drain(now(), &mut decided);
-        state.wake(&decided);
+        self.draining.cancel();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.0.lock().scheduler.snapshot()
+        self.state.lock().scheduler.snapshot()
     }
 }
 
@@ -131,7 +157,7 @@ impl Drop for LeaseGuard {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
             let mut decided = Vec::new();
-            let mut state = self.admissions.0.lock();
+            let mut state = self.admissions.state.lock();
             state.scheduler.release(now(), lease, &mut decided);
             state.wake(&decided);
         }
@@ -142,12 +168,17 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             let mut decided = Vec::new();
-            let mut state = self.admissions.0.lock();
+            let mut state = self.admissions.state.lock();
             state.waiters.remove(&ticket.id());
             state.scheduler.cancel(now(), ticket, &mut decided);
             state.wake(&decided);
         }
     }
+}
+
+/// The rejection of a node that stops.
+pub(crate) fn draining() -> InvocationError {
+    InvocationError::Overloaded { reason: OverloadReason::Draining, retry_after: DRAINING_RETRY }
 }
 
 fn now() -> std::time::Instant {
@@ -160,9 +191,7 @@ fn overloaded(rejection: Rejection) -> InvocationError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use serverledge_core::{CpuMilli, MemoryMib, OverloadReason};
+    use serverledge_core::{CpuMilli, MemoryMib};
     use serverledge_scheduler::{Capacity, Demand};
 
     use super::*;
@@ -179,8 +208,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_released_lease_wakes_the_next() {
         let admissions = one_slot();
-        let lease = admissions.acquire(arrival()).await.unwrap();
-        let mut second = Box::pin(admissions.acquire(arrival()));
+        let lease = admissions.acquire(arrival(), Origin::Outside).await.unwrap();
+        let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside));
         assert!(futures_now(&mut second).await.is_none());
         drop(lease);
         drop(second.await.unwrap());
@@ -190,28 +219,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_leaves_gives_the_place_up() {
         let admissions = one_slot();
-        let lease = admissions.acquire(arrival()).await.unwrap();
-        let mut second = Box::pin(admissions.acquire(arrival()));
+        let lease = admissions.acquire(arrival(), Origin::Outside).await.unwrap();
+        let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside));
         assert!(futures_now(&mut second).await.is_none());
         assert_eq!(admissions.snapshot().waiting.total(), 1);
         drop(second);
         assert_eq!(admissions.snapshot().waiting.total(), 0);
         // Granted, but gone before it looked.
-        let mut third = Box::pin(admissions.acquire(arrival()));
+        let mut third = Box::pin(admissions.acquire(arrival(), Origin::Outside));
         assert!(futures_now(&mut third).await.is_none());
         drop(lease);
         drop(third);
         let snapshot = admissions.snapshot();
         assert_eq!((snapshot.running, snapshot.unclaimed), (0, 0));
-        assert!(admissions.0.lock().waiters.is_empty());
+        assert!(admissions.state.lock().waiters.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn waiting_ends() {
         let admissions = one_slot();
-        let _lease = admissions.acquire(arrival()).await.unwrap();
+        let _lease = admissions.acquire(arrival(), Origin::Outside).await.unwrap();
         let began = Instant::now();
-        let Err(InvocationError::Overloaded { reason, .. }) = admissions.acquire(arrival()).await else {
+        let Err(InvocationError::Overloaded { reason, .. }) = admissions.acquire(arrival(), Origin::Outside).await
+        else {
             panic!("there is no room")
         };
         assert_eq!(reason, OverloadReason::WaitedTooLong);

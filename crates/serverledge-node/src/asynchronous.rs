@@ -201,10 +201,16 @@ impl Node {
         }
     }
 
+    /// Whether an outcome was kept long enough; the sweep that removes it comes later.
+    fn is_forgotten(&self, invocation: &Invocation) -> bool {
+        let age = invocation.record.finished_unix_ms.map(|end| Duration::from_millis(unix_ms().saturating_sub(end)));
+        age.is_some_and(|age| age >= self.asynchronous.config.result_ttl)
+    }
+
     /// Where an accepted invocation stands, as Serverledge's clients read it.
     pub(crate) async fn poll_invocation(&self, id: InvocationId) -> Result<Polled, PollError> {
         let found = self.invocations.get(id).await.map_err(|error| PollError(Box::new(error)))?;
-        let Some(invocation) = found.filter(|invocation| invocation.belongs_to(&self.space)) else {
+        let Some(invocation) = found.filter(|one| one.belongs_to(&self.space) && !self.is_forgotten(one)) else {
             return Ok(Polled::Unknown);
         };
         if matches!(invocation.record.state, InvocationState::Queued | InvocationState::Running) {

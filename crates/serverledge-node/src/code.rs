@@ -10,6 +10,8 @@ use serverledge_core::Runtime;
 
 /// Entries of a tar that are looked at: more than any source tree that fits the code limit needs.
 const ENTRIES_MAX: usize = 10_000;
+/// What headers and padding may add to the files of a tar.
+const TAR_BYTES_MAX: usize = 1 << 20;
 /// Offset and bytes of the magic of POSIX tars.
 const TAR_MAGIC: (usize, &[u8]) = (257, b"ustar");
 
@@ -23,7 +25,10 @@ pub(crate) struct Code {
 /// Decodes and unpacks. `handler` chooses the module where a tar holds several.
 pub(crate) fn extract(base64: &str, handler: &str, bytes_max: usize) -> Result<Code, DeployError> {
     let bytes = decode(base64, bytes_max)?;
-    if is_tar(&bytes) { from_tar(&bytes, handler, bytes_max) } else { bare(bytes) }
+    if is_tar(&bytes) {
+        return from_tar(&bytes, handler, bytes_max);
+    }
+    if bytes.len() > bytes_max { too_large(bytes_max) } else { bare(bytes) }
 }
 
 fn decode(base64: &str, bytes_max: usize) -> Result<Vec<u8>, DeployError> {
@@ -33,9 +38,9 @@ fn decode(base64: &str, bytes_max: usize) -> Result<Vec<u8>, DeployError> {
             "the request carries no code; put base64 of a tar or of the module into TarFunctionCode",
         );
     }
-    // Three bytes in four characters.
-    if base64.len() / 4 * 3 > bytes_max + 2 {
-        return fault("code_too_large", format!("the code has more than {bytes_max} bytes"));
+    // Three bytes in four characters; what a tar adds to its files is not code.
+    if base64.len() / 4 * 3 > bytes_max + TAR_BYTES_MAX {
+        return too_large(bytes_max);
     }
     STANDARD.decode(base64).or_else(|e| fault("malformed_base64", format!("TarFunctionCode is not base64: {e}")))
 }
@@ -62,8 +67,11 @@ struct File {
 }
 
 fn from_tar(bytes: &[u8], handler: &str, bytes_max: usize) -> Result<Code, DeployError> {
-    let files =
-        read_tar(bytes, bytes_max).or_else(|e| fault("malformed_tar", format!("the tar cannot be read: {e}")))?;
+    let files = match read_tar(bytes, bytes_max) {
+        Ok(Some(files)) => files,
+        Ok(None) => return too_large(bytes_max),
+        Err(e) => return fault("malformed_tar", format!("the tar cannot be read: {e}")),
+    };
     let ends =
         |file: &File, endings: &[&str]| endings.iter().any(|ending| file.name.to_ascii_lowercase().ends_with(ending));
     let (modules, others): (Vec<File>, Vec<File>) = files.into_iter().partition(|file| ends(file, &[".wasm", ".wat"]));
@@ -75,9 +83,8 @@ fn from_tar(bytes: &[u8], handler: &str, bytes_max: usize) -> Result<Code, Deplo
     if several {
         return fault("ambiguous_code", "the tar holds several modules; name the file in Handler");
     }
-    let inferred = match others.iter().find_map(|file| language(&file.name)) {
-        Some(runtime) => runtime,
-        None => return fault("no_code", "the tar holds no .wasm, .wat, .py or .js file"),
+    let Some(inferred) = others.iter().find_map(|file| language(&file.name)) else {
+        return fault("no_code", "the tar holds no .wasm, .wat, .py or .js file");
     };
     Ok(Code { bytes: Bytes::copy_from_slice(bytes), inferred })
 }
@@ -94,8 +101,8 @@ fn base(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }
 
-/// Nothing is written anywhere, so names may be anything; sizes and counts may not.
-fn read_tar(bytes: &[u8], bytes_max: usize) -> std::io::Result<Vec<File>> {
+/// Nothing is written anywhere, so names may be anything; sizes and counts may not. `None` if the files are too large.
+fn read_tar(bytes: &[u8], bytes_max: usize) -> std::io::Result<Option<Vec<File>>> {
     let mut archive = tar::Archive::new(bytes);
     let mut files = Vec::new();
     let mut total = 0;
@@ -112,11 +119,15 @@ fn read_tar(bytes: &[u8], bytes_max: usize) -> std::io::Result<Vec<File>> {
         entry.take((bytes_max - total) as u64 + 1).read_to_end(&mut content)?;
         total += content.len();
         if total > bytes_max {
-            return Err(std::io::Error::other(format!("its files have more than {bytes_max} bytes")));
+            return Ok(None);
         }
         files.push(File { name, bytes: content });
     }
-    Ok(files)
+    Ok(Some(files))
+}
+
+fn too_large<T>(bytes_max: usize) -> Result<T, DeployError> {
+    fault("code_too_large", format!("the code has more than {bytes_max} bytes"))
 }
 
 fn fault<T>(code: &'static str, message: impl Into<String>) -> Result<T, DeployError> {

@@ -9,6 +9,7 @@ use serverledge_core::{
 };
 use serverledge_scheduler::{Arrival, Demand, QosClass};
 
+use crate::admission::Origin;
 use crate::functions::Entry;
 use crate::host::NodeHost;
 use crate::leased::LeasedBody;
@@ -67,9 +68,10 @@ impl Node {
     async fn admit_and_run(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
         let function = &request.entry.function;
         let asked = now();
+        let origin = if request.context.depth == 0 { Origin::Outside } else { Origin::Nested };
         let demand = Demand::of(&function.version.limits);
         let arrival = Arrival { demand, class: request.class, deadline: request.deadline };
-        let lease = self.admissions.acquire(arrival).await?;
+        let lease = self.admissions.acquire(arrival, origin).await?;
         let admitted = now();
         let started = match self.executor.start(&function.version).await {
             Ok(started) => started,

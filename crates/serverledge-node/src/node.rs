@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admission::Admissions;
+use crate::admission::{Admissions, draining};
 use crate::asynchronous::Asynchronous;
 use crate::config::{FunctionConfig, MetricsConfig};
 use crate::functions::{Entry, Functions};
@@ -77,6 +77,11 @@ impl Node {
         self.functions.get(name).ok_or_else(|| InvocationError::Unknown(name.to_owned()))
     }
 
+    /// A node that stops takes nothing new from outside; what runs may still call other functions.
+    fn check_open(&self) -> Result<(), InvocationError> {
+        if self.admissions.is_draining() { Err(draining()) } else { Ok(()) }
+    }
+
     fn request(&self, call: Call) -> Result<Request, InvocationError> {
         let entry = self.lookup(call.function.as_str())?;
         Ok(Request {
@@ -127,11 +132,13 @@ impl Backend for NodeBackend {
     }
 
     async fn invoke(&self, call: Call) -> Result<Report, InvocationError> {
+        self.0.check_open()?;
         let request = self.0.request(call)?;
         self.0.run(request).await
     }
 
     async fn submit(&self, call: Call) -> Result<InvocationId, SubmitError> {
+        self.0.check_open()?;
         self.0.submit(call).await
     }
 

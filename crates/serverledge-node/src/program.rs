@@ -123,8 +123,8 @@ pub async fn start(config: &Config) -> Result<Started> {
     let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, request_limits(config));
     let limits =
         ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
-    let serving = serve(listener, app, limits).context("failed to serve")?;
     node.ready.store(true, Ordering::Release);
+    let serving = serve(listener, app, limits).context("failed to serve")?;
     node.start_background(from);
     tracing::info!(functions = node.functions.len(), address = %serving.address, "ready");
     Ok(Started { address: serving.address, node, registry, serving, drain_timeout: config.drain_timeout })
@@ -196,6 +196,7 @@ fn wasm_config(config: &Config) -> Result<WasmConfig> {
         loaded_max: wasm.loaded_max,
         output_bytes_max: config.function.output_bytes_max,
         log_bytes_max: config.function.log_tail_bytes_max,
+        cpu_time_max: wasm.cpu_time_max,
         heavy_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     })
 }

@@ -27,7 +27,12 @@ impl Node {
         for unreadable in &loaded.unreadable {
             tracing::error!(key = unreadable.key, "a function's record cannot be read; it is left alone");
         }
-        let records = loaded.functions.into_iter().filter(|one| one.function.space == self.space).map(owned).collect();
+        let records = loaded
+            .functions
+            .into_iter()
+            .filter(|one| one.function.space == self.space)
+            .map(|one| owned(&one))
+            .collect();
         self.functions.resync(records, loaded.revision);
         Ok(loaded.revision.next())
     }
@@ -74,7 +79,7 @@ impl Node {
             match change {
                 FunctionChange::Deployed(deployed) if deployed.function.space == self.space => {
                     let successor = Arc::clone(&deployed.function);
-                    for old in self.functions.put([owned(deployed)]) {
+                    for old in self.functions.put([owned(&deployed)]) {
                         self.retire(&old, Some(&successor.version)).await;
                     }
                 }
@@ -124,7 +129,7 @@ impl Node {
         }
         let mut used: HashSet<Digest> = loaded.functions.iter().map(|one| one.function.version.code).collect();
         used.extend(self.invocations.blobs_in_use().await?);
-        let machine_code = self.executor.sweep(&used).await;
+        let machine_code = self.executor.sweep(&used, BLOB_GRACE).await;
         let blobs = self.store.blobs().sweep(&survey, &used, now, BLOB_GRACE).await?;
         if machine_code + blobs.blobs > 0 {
             tracing::debug!(machine_code, blobs = blobs.blobs, bytes = blobs.bytes, "swept");
@@ -133,6 +138,6 @@ impl Node {
     }
 }
 
-fn owned(deployed: Deployed) -> (Function, Revision) {
+fn owned(deployed: &Deployed) -> (Function, Revision) {
     (Function::clone(&deployed.function), deployed.revision)
 }

@@ -1,3 +1,6 @@
 //! placeholder
 
+pub mod executor;
+pub mod fake_executor;
+pub mod fake_host;
 pub mod kv;

@@ -299,17 +299,12 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(
         "api.header_timeout",
         Kind::Duration(MOMENT..=seconds(HOUR), |c| &mut c.api.header_timeout),
-        "Time within which the head of a request must have arrived.",
+        "Time for the head of a request to arrive, and for the next request on an open connection.",
     ),
     Key::new(
         "api.body_timeout",
         Kind::Duration(MOMENT..=seconds(HOUR), |c| &mut c.api.body_timeout),
         "Time within which the body of a request must have arrived.",
-    ),
-    Key::new(
-        "api.idle_timeout",
-        Kind::Duration(MOMENT..=seconds(DAY), |c| &mut c.api.idle_timeout),
-        "Time after which a connection without request is closed.",
     ),
     Key::new(
         "api.connections_max",

@@ -55,12 +55,10 @@ pub struct ApiConfig {
     pub allow_insecure: bool,
     /// Largest request body of any route.
     pub body_bytes_max: usize,
-    /// Time within which the head of a request must have arrived.
+    /// Time for the head of a request to arrive, and for the next request on an open connection: hyper has one clock for both.
     pub header_timeout: Duration,
     /// Time within which the body of a request must have arrived.
     pub body_timeout: Duration,
-    /// Time after which a connection without request is closed.
-    pub idle_timeout: Duration,
     /// Most open connections.
     pub connections_max: usize,
     /// Most requests in progress at once.
@@ -246,10 +244,9 @@ impl ApiConfig {
             trusted_proxies: Vec::new(),
             allow_insecure: false,
             body_bytes_max: 0,
-            header_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(30),
             // The largest code at 12 Mbit/s.
             body_timeout: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(60),
             connections_max: 0,
             // Twice the queue: it fills before this does, and answers better.
             concurrency_max: 2_048,

@@ -8,9 +8,9 @@ use crate::support::{ECHO, Lab, constant};
 async fn functions_are_created_replaced_and_deleted() {
     let lab = Lab::new();
     let (one, two) = (constant("1"), constant("2"));
+    let node = lab.start().await;
     lab.compile(&one).await;
     lab.compile(&two).await;
-    let node = lab.start().await;
     let created = node.deploy("/create", "f", &one, json!({})).await.json();
     assert_eq!((&created["Created"], &created["Interface"]), (&json!("f"), &json!("reactor")));
     assert_eq!(node.invoke("f", "{}").await, json!(1));
@@ -30,8 +30,8 @@ async fn functions_are_created_replaced_and_deleted() {
 #[tokio::test]
 async fn what_is_refused_is_not_stored() {
     let lab = Lab::new();
-    lab.compile(ECHO).await;
     let node = lab.start().await;
+    lab.compile(ECHO).await;
     for (name, more, expected) in [
         ("a/b", json!({}), "422 invalid_name"),
         ("", json!({}), "422 invalid_name"),
@@ -56,10 +56,10 @@ async fn what_is_refused_is_not_stored() {
 async fn concurrent_creations_have_one_winner() {
     let lab = Lab::new();
     let codes: Vec<String> = (0..8).map(|n| constant(&n.to_string())).collect();
+    let node = lab.start().await;
     for code in &codes {
         lab.compile(code).await;
     }
-    let node = lab.start().await;
     let answers = codes.iter().map(|code| node.deploy("/create", "f", code, json!({})));
     let mut won = Vec::new();
     for (n, answer) in join_all(answers).await.into_iter().enumerate() {

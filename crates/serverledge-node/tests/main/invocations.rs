@@ -1,15 +1,16 @@
 //! Invocations on a whole node: resources, nested calls, asynchronous ones, and what is counted.
 
 use serde_json::json;
+use serverledge_core::MemoryMib;
 
 use crate::support::{ECHO, Lab, SLEEPER, calling, constant, one_at_a_time};
 
 #[tokio::test]
 async fn a_full_node_says_so_and_recovers() {
     let lab = Lab::new();
+    let node = lab.start_with(one_at_a_time).await;
     lab.compile(SLEEPER).await;
     lab.compile(ECHO).await;
-    let node = lab.start_with(one_at_a_time).await;
     node.create("sleeper", SLEEPER).await;
     node.create("echo", ECHO).await;
     let running = node.begin("/fn/sleeper").await;
@@ -29,10 +30,11 @@ async fn functions_call_functions() {
     let lab = Lab::new();
     let chain = calling("echo");
     let round = calling("round");
+    // Every caller keeps its memory while it waits: room for the deepest chain.
+    let node = lab.start_with(|config| config.pool.memory = MemoryMib::new(2048)).await;
     for code in [ECHO, &chain, &round] {
         lab.compile(code).await;
     }
-    let node = lab.start().await;
     node.create("echo", ECHO).await;
     node.create("chain", &chain).await;
     node.create("round", &round).await;
@@ -48,9 +50,9 @@ async fn functions_call_functions() {
 async fn a_call_without_room_is_an_error_object() {
     let lab = Lab::new();
     let chain = calling("echo");
+    let node = lab.start_with(one_at_a_time).await;
     lab.compile(&chain).await;
     lab.compile(ECHO).await;
-    let node = lab.start_with(one_at_a_time).await;
     node.create("echo", ECHO).await;
     node.create("chain", &chain).await;
     assert_eq!(node.invoke("chain", "{}").await["error"], "queue_full");
@@ -61,10 +63,10 @@ async fn a_call_without_room_is_an_error_object() {
 async fn asynchronous_invocations_end_with_an_outcome() {
     let lab = Lab::new();
     let bad = constant("{");
+    let node = lab.start().await;
     for code in [ECHO, &bad] {
         lab.compile(code).await;
     }
-    let node = lab.start().await;
     node.create("echo", ECHO).await;
     node.create("bad", &bad).await;
     let (_, outcome) = node.invoke_later("echo", "{\"n\":1}").await;
@@ -79,8 +81,8 @@ async fn asynchronous_invocations_end_with_an_outcome() {
 #[tokio::test]
 async fn what_happens_is_counted() {
     let lab = Lab::new();
-    lab.compile(ECHO).await;
     let node = lab.start().await;
+    lab.compile(ECHO).await;
     node.create("echo", ECHO).await;
     for _ in 0..3 {
         node.invoke("echo", "1").await;

@@ -23,8 +23,8 @@ async fn a_started_node_answers_and_a_stopped_one_does_not() {
 #[tokio::test]
 async fn a_restart_keeps_functions_results_and_the_nodes_id() {
     let lab = Lab::new();
-    lab.compile(ECHO).await;
     let node = lab.start().await;
+    lab.compile(ECHO).await;
     node.create("echo", ECHO).await;
     let info = node.get("/functions/echo").await.json();
     let status = node.get("/status").await.json();
@@ -78,8 +78,8 @@ async fn a_data_folder_that_cannot_be_made_is_named() {
 #[tokio::test]
 async fn a_stop_cuts_off_what_does_not_end() {
     let lab = Lab::new();
-    lab.compile(SLEEPER).await;
     let node = lab.start_with(|config| config.drain_timeout = Duration::from_millis(100)).await;
+    lab.compile(SLEEPER).await;
     node.create("sleeper", SLEEPER).await;
     let stream = node.begin("/fn/sleeper").await;
     node.wait_for_running(1).await;
@@ -99,8 +99,8 @@ async fn a_stop_cuts_off_what_does_not_end() {
 #[tokio::test]
 async fn a_stop_lets_short_work_end() {
     let lab = Lab::new();
-    lab.compile(SLEEPER).await;
     let node = lab.start().await;
+    lab.compile(SLEEPER).await;
     let answer = node.deploy("/create", "sleeper", SLEEPER, json!({"Timeout": 0.5})).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let stream = node.begin("/fn/sleeper").await;

@@ -42,7 +42,7 @@ impl Lab {
         let data = self.data();
         let env = [("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()), ("SERVERLEDGE_API_PORT", "0")];
         let mut config = load(None, &env, &MACHINE, &[]).unwrap().config;
-        config.wasm.instances_max = 8;
+        config.wasm.instances_max = 16;
         config.drain_timeout = Duration::from_secs(30);
         config
     }
@@ -51,24 +51,56 @@ impl Lab {
         self.start_with(|_| {}).await
     }
 
+    /// Starts a node. When this returns its first sweep has passed, so that what is compiled from now on stays.
     pub(crate) async fn start_with(&self, change: impl FnOnce(&mut Config)) -> Node {
         let mut config = self.config();
         change(&mut config);
+        let rubbish = self.litter();
         let started = start(&config).await.unwrap();
+        wait_until("the first sweep", || rubbish.iter().all(|path| !path.exists())).await;
         Node { address: started.address, started: Some(started) }
     }
 
-    /// Compiles a module into the cache of the node that will run here.
-    pub(crate) async fn compile(&self, code: &str) {
+    /// Files in the cache that the node's first sweep removes.
+    fn litter(&self) -> Vec<PathBuf> {
+        drop(self.compiler());
+        let kinds = std::fs::read_dir(self.machine_code()).unwrap().map(|entry| entry.unwrap().path());
+        let kind = kinds.into_iter().find(|path| path.is_dir()).unwrap();
+        let rubbish: Vec<PathBuf> = (0..20).map(|n| kind.join(format!("rubbish-{n}"))).collect();
+        rubbish.iter().for_each(|path| std::fs::write(path, "").unwrap());
+        rubbish
+    }
+
+    fn machine_code(&self) -> PathBuf {
+        self.data().join("machine-code")
+    }
+
+    /// An executor on the node's cache, with the real program as its compiler.
+    fn compiler(&self) -> WasmExecutor {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_serverledge"));
         let worker = Worker { program, args: vec!["internal-compile".into()] };
-        let mut config = WasmConfig::new(self.data().join("machine-code"), worker, 0, 1);
+        let mut config = WasmConfig::new(self.machine_code(), worker, 0, 1);
         config.slots = 1;
-        let executor = WasmExecutor::open(config).unwrap();
+        WasmExecutor::open(config).unwrap()
+    }
+
+    /// Compiles a module into the cache of the node that runs here.
+    pub(crate) async fn compile(&self, code: &str) {
+        let executor = self.compiler();
         let version = version(code.as_bytes(), FunctionLimits::default());
         let version = Version { code: code_digest(code.as_bytes()), ..version };
         executor.prepare(&version, Bytes::copy_from_slice(code.as_bytes())).await.unwrap();
     }
+}
+
+/// Looks again and again, and panics naming `what` did not come.
+async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let looking = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(WAIT_MAX, looking).await.is_ok(), "{what} did not come");
 }
 
 /// A node that runs, and a client of it.

@@ -1,0 +1,17 @@
+//! Tests of the wasm executor through its public face: real guests as inline WAT, the real compiling child.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
+
+mod cache;
+mod calls;
+mod compile;
+mod components;
+mod conformance;
+mod fairness;
+mod http;
+mod isolation;
+mod limits;
+mod reactor;
+mod recognised;
+mod support;
+mod wasi;

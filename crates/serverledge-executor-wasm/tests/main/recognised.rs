@@ -1,0 +1,193 @@
+//! What is recognised at deploy, and what is refused with which code.
+
+use serverledge_core::{Executor as _, FunctionLimits, Interface, MemoryMib, PrepareError};
+use serverledge_testing::executor::version;
+
+use crate::support::{Lab, code, command, echo, large_command, reactor};
+
+#[tokio::test]
+async fn interfaces_are_recognised() {
+    let lab = Lab::new();
+    let both = reactor("(func (export \"_start\"))", "(i64.const 0)");
+    for (guest, recognised) in [
+        (echo(), "WASI command"),
+        (reactor("", "(i64.const 0)"), "reactor"),
+        (both, "reactor"),
+        ("(module (memory (export \"memory\") 0) (func (export \"_start\")))".to_owned(), "WASI command"),
+        (
+            ";; a comment first\n(module (memory (export \"memory\") 1) (func (export \"_start\")))".to_owned(),
+            "WASI command",
+        ),
+        ("\n\t (module (memory (export \"memory\") 1) (func (export \"_start\")))".to_owned(), "WASI command"),
+    ] {
+        let prepared = lab.prepare(&guest).await.unwrap();
+        assert_eq!((prepared.recognised, prepared.interface), (recognised, Interface::Json), "{guest}");
+        assert_eq!(prepared.remarks, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_binary_is_taken_as_its_text_is() {
+    let lab = Lab::new();
+    let binary = wat::parse_str(echo()).unwrap();
+    assert_eq!(lab.prepare(&binary).await.unwrap().recognised, "WASI command");
+    assert_eq!(crate::support::json_of(&lab.run(&binary, "[1]").await.unwrap()), serde_json::json!([1]));
+}
+
+#[tokio::test]
+async fn a_large_initial_memory_is_remarked() {
+    let lab = Lab::new();
+    let prepared = lab.prepare(large_command(17, "", "")).await.unwrap();
+    assert_eq!(prepared.remarks.len(), 1, "{:?}", prepared.remarks);
+    assert!(prepared.remarks[0].contains("1088 KiB"), "{}", prepared.remarks[0]);
+}
+
+/// Refusals: the module, the code, a word of the message.
+fn refused() -> Vec<(Vec<u8>, &'static str, &'static str)> {
+    let with_memory = |items: &str| format!("(module (memory (export \"memory\") 1) {items})").into_bytes();
+    let mut cut = wat::parse_str(echo()).unwrap();
+    cut.truncate(cut.len() / 2);
+    vec![
+        (b"".to_vec(), "not_wasm", "neither"),
+        (b"\x7fELF\x02\x01\x01".to_vec(), "not_wasm", "neither"),
+        (b"print('hello')".to_vec(), "not_wasm", "neither"),
+        (b"(module".to_vec(), "not_wasm", "text form"),
+        (b"(\xff\xfe)".to_vec(), "not_wasm", ""),
+        (b"\0asm".to_vec(), "invalid_module", ""),
+        (b"\0asm\x09\0\0\0".to_vec(), "invalid_module", ""),
+        (cut, "invalid_module", ""),
+        (with_memory("(func (export \"_start\") (i32.add))"), "invalid_module", "i32"),
+        (b"(module (memory (export \"memory\") i64 1) (func (export \"_start\")))".to_vec(), "invalid_module", "64"),
+        (b"(module (memory (export \"memory\") 1) (memory 1) (func (export \"_start\")))".to_vec(), "invalid_module", "memor"),
+        (with_memory(""), "no_interface", "_start"),
+        (b"(module (func (export \"_start\")))".to_vec(), "no_interface", "\"memory\""),
+        (b"(module (func (export \"memory\")) (func (export \"_start\")))".to_vec(), "no_interface", "\"memory\""),
+        (with_memory("(func (export \"_start\") (param i32))"), "no_interface", "_start"),
+        (with_memory("(global (export \"_start\") i32 (i32.const 0))"), "no_interface", "_start"),
+        (
+            with_memory("(func (export \"serverledge_alloc\") (param i32) (result i32) unreachable)"),
+            "no_interface",
+            "serverledge_handle",
+        ),
+        (
+            with_memory(
+                "(func (export \"serverledge_alloc\") (param i64) (result i32) unreachable)
+                 (func (export \"serverledge_handle\") (param i32 i32) (result i64) unreachable)",
+            ),
+            "no_interface",
+            "serverledge_alloc",
+        ),
+        (
+            with_memory(
+                "(func (export \"serverledge_alloc\") (param i32) (result i32) unreachable)
+                 (func (export \"serverledge_handle\") (param i32 i32) (result i32) unreachable)",
+            ),
+            "no_interface",
+            "serverledge_handle",
+        ),
+        (
+            with_memory(
+                "(func (export \"serverledge_alloc\") (param i32) (result i32) unreachable)
+                 (func (export \"serverledge_handle\") (param i32 i32) (result i64) unreachable)
+                 (func (export \"_initialize\") (param i32))",
+            ),
+            "no_interface",
+            "_initialize",
+        ),
+        (
+            b"(module (import \"env\" \"f\" (func)) (memory (export \"memory\") 1) (func (export \"_start\")))".to_vec(),
+            "unknown_import",
+            "env::f",
+        ),
+        (
+            b"(module (import \"serverledge\" \"spawn\" (func)) (memory (export \"memory\") 1) (func (export \"_start\")))".to_vec(),
+            "unknown_import",
+            "serverledge::spawn",
+        ),
+        (
+            b"(module (import \"wasi_snapshot_preview1\" \"fd_teleport\" (func)) (memory (export \"memory\") 1) (func (export \"_start\")))".to_vec(),
+            "unknown_import",
+            "fd_teleport",
+        ),
+        (
+            b"(module (import \"wasi_snapshot_preview1\" \"fd_close\" (func)) (memory (export \"memory\") 1) (func (export \"_start\")))".to_vec(),
+            "unknown_import",
+            "fd_close",
+        ),
+        (
+            b"(module (import \"wasi_snapshot_preview1\" \"memory\" (memory 1)) (func (export \"_start\")))".to_vec(),
+            "unknown_import",
+            "wasi_snapshot_preview1::memory",
+        ),
+        (
+            b"(module (import \"serverledge\" \"call\" (func (param i32))) (memory (export \"memory\") 1) (func (export \"_start\")))".to_vec(),
+            "unknown_import",
+            "call",
+        ),
+        (b"(component)".to_vec(), "no_interface", "wasi:http/incoming-handler"),
+    ]
+}
+
+#[tokio::test]
+async fn everything_else_is_refused_with_a_code() {
+    let lab = Lab::new();
+    let mut wrong = Vec::new();
+    for (guest, expected, word) in refused() {
+        let (given, message) = code(lab.prepare(&guest).await);
+        if given != expected || !message.contains(word) {
+            wrong.push(format!("{}: {given}: {message}", String::from_utf8_lossy(&guest)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(lab.cached_files().is_empty(), "something refused was stored: {:?}", lab.cached_files());
+}
+
+#[tokio::test]
+async fn memory_beyond_the_limit_is_refused_at_deploy() {
+    let lab = Lab::new();
+    let large = large_command(33, "", "");
+    let limited = |mib| FunctionLimits { memory: MemoryMib::new(mib), ..FunctionLimits::default() };
+    let small = version(large.as_bytes(), limited(2));
+    let (given, message) = code(lab.executor.prepare(&small, large.clone().into()).await);
+    assert_eq!(given, "memory_too_small");
+    assert!(message.contains("3 MiB") && message.contains("2 MiB"), "{message}");
+    assert!(lab.cached_files().is_empty(), "on error nothing is kept");
+    // With the machine code there, the answer stays the same for a version that declares too little.
+    let fits = version(large.as_bytes(), limited(3));
+    lab.executor.prepare(&fits, large.clone().into()).await.unwrap();
+    assert_eq!(code(lab.executor.prepare(&small, large.into()).await).0, "memory_too_small");
+}
+
+/// More than the pool could ever hold: refused at deploy, not at the first call.
+#[tokio::test]
+async fn what_the_pool_cannot_hold_is_refused_at_deploy() {
+    let lab = Lab::new();
+    for (what, items) in [
+        ("a table of 70,000 elements", "(table 70000 funcref)".to_owned()),
+        ("17 tables", "(table 1 funcref)".repeat(17)),
+    ] {
+        let version = std::sync::Arc::new(version(command(&items, "").as_bytes(), FunctionLimits::default()));
+        match lab.executor.prepare(&version, command(&items, "").into()).await {
+            Err(PrepareError::Invalid { .. }) => {}
+            other => {
+                let started = lab.executor.start(&version).await;
+                panic!("{what} was prepared: {other:?}; its start gives {started:?}");
+            }
+        }
+    }
+}
+
+/// A component is recognised by what it can do, not by a name: one that no request could be handed to is refused at
+/// deploy.
+#[tokio::test]
+async fn a_component_must_be_able_to_handle() {
+    let lab = Lab::new();
+    let hollow = "(component (instance (export \"wasi:http/incoming-handler@0.2.0\")))";
+    for text in [hollow] {
+        let version = std::sync::Arc::new(version(text.as_bytes(), FunctionLimits::default()));
+        if let Ok(prepared) = lab.executor.prepare(&version, text.into()).await {
+            let started = lab.executor.start(&version).await;
+            panic!("{text} was prepared: {prepared:?}; its start gives {started:?}");
+        }
+    }
+}

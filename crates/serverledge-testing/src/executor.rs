@@ -1,0 +1,339 @@
+//! What every [`Executor`] and its [`Sandbox`]es must do. Called from the tests of each implementation with a handful of
+//! functions in that executor's own language. A failing check panics.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use serverledge_core::{
+    Digest, Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, HttpBody, InvocationId, InvokeError,
+    Outcome, Payload, Reply, Runtime, Sandbox, SandboxCall, StartError, Version,
+};
+use tokio::time::Instant;
+
+use crate::fake_host::FakeHost;
+
+/// The line that [`Fixtures::fails`] writes to its log.
+pub const FAILS_LOG: &str = "before it broke";
+/// The line that [`Fixtures::endless`] writes to its log.
+pub const ENDLESS_LOG: &str = "still here";
+/// The line that [`Fixtures::logs`] writes to its log.
+pub const LOGS_LOG: &str = "a line of the log";
+/// Length of the JSON string that [`Fixtures::large`] gives, its quotes included: more than any buffer on the way.
+pub const LARGE_BYTES: usize = 1_000_000;
+/// The function that [`Fixtures::calls`] calls.
+pub const CALLEE: &str = "callee";
+
+/// A time limit that is certainly met by a function that never ends, and soon.
+const SHORT: Duration = Duration::from_millis(200);
+/// Concurrent invocations in one check.
+const CONCURRENT: usize = 32;
+
+/// Functions for the checks, as code that the executor prepares.
+#[derive(Debug, Clone)]
+pub struct Fixtures {
+    /// Gives its parameters back.
+    pub echo: Bytes,
+    /// Writes [`FAILS_LOG`] to its log and fails.
+    pub fails: Bytes,
+    /// Writes [`ENDLESS_LOG`] to its log, then computes for ever.
+    pub endless: Bytes,
+    /// Writes [`LOGS_LOG`] to its log and gives its parameters back.
+    pub logs: Bytes,
+    /// Gives a JSON string of [`LARGE_BYTES`].
+    pub large: Bytes,
+    /// Calls [`CALLEE`] with its parameters and gives its result back.
+    pub calls: Bytes,
+}
+
+/// Runs all checks. The executor is fresh: nothing is prepared on it.
+///
+/// # Panics
+/// If the executor does not conform.
+pub async fn conforms(executor: &dyn Executor, fixtures: &Fixtures) {
+    let suite = Suite { executor, fixtures };
+    suite.an_unprepared_version_does_not_start().await;
+    suite.a_dropped_prepare_keeps_nothing().await;
+    suite.prepare_is_idempotent().await;
+    suite.invocations_give_json().await;
+    suite.large_output_is_whole().await;
+    suite.the_log_comes_with_the_outcome().await;
+    suite.a_failure_has_a_kind_and_a_log().await;
+    suite.http_on_a_json_function_is_refused().await;
+    suite.the_time_limit_ends_an_endless_function().await;
+    suite.the_callers_deadline_ends_it_sooner().await;
+    suite.concurrent_invocations_do_not_mix().await;
+    suite.functions_call_functions().await;
+    suite.a_dropped_invocation_stops().await;
+    suite.a_dropped_invocation_drops_its_calls().await;
+    suite.stop_is_idempotent().await;
+    suite.forgetting_disturbs_nobody().await;
+    suite.sweeping_removes_only_what_is_unused().await;
+}
+
+/// A version of this code with these limits; code and limits make its digest.
+#[must_use]
+pub fn version(code: &[u8], limits: FunctionLimits) -> Version {
+    let digest = blake3::Hasher::new().update(code).update(format!("{limits:?}").as_bytes()).finalize();
+    Version {
+        digest: Digest::new(*digest.as_bytes()),
+        runtime: Runtime::Wasm,
+        code: Digest::new(*blake3::hash(code).as_bytes()),
+        handler: String::new(),
+        env: std::collections::BTreeMap::new(),
+        limits,
+    }
+}
+
+struct Suite<'a> {
+    executor: &'a dyn Executor,
+    fixtures: &'a Fixtures,
+}
+
+impl Suite<'_> {
+    async fn an_unprepared_version_does_not_start(&self) {
+        let version = Arc::new(version(b"never prepared", FunctionLimits::default()));
+        assert!(!self.executor.is_prepared(&version), "nothing is prepared yet");
+        match self.executor.start(&version).await {
+            Err(StartError::NotPrepared(code)) => assert_eq!(code, version.code, "the error names the code"),
+            other => panic!("the start of an unprepared version gave {other:?}"),
+        }
+    }
+
+    /// First of the checks that prepare: it needs code that is not prepared.
+    async fn a_dropped_prepare_keeps_nothing(&self) {
+        let version = version(&self.fixtures.large, FunctionLimits::default());
+        {
+            let mut prepare = std::pin::pin!(self.executor.prepare(&version, self.fixtures.large.clone()));
+            let first = prepare.as_mut().now_or_never();
+            assert!(first.is_none(), "preparing takes more than one poll, so that this check means something");
+        }
+        assert!(!self.executor.is_prepared(&version), "a dropped prepare kept something");
+    }
+
+    async fn prepare_is_idempotent(&self) {
+        let version = version(&self.fixtures.echo, FunctionLimits::default());
+        let first = self.executor.prepare(&version, self.fixtures.echo.clone()).await.expect("the echo is prepared");
+        assert!(self.executor.is_prepared(&version));
+        let again = self.executor.prepare(&version, self.fixtures.echo.clone()).await.expect("it is prepared again");
+        assert_eq!(first, again, "preparing twice gives the same");
+    }
+
+    async fn invocations_give_json(&self) {
+        let echo = self.version(&self.fixtures.echo, FunctionLimits::default()).await;
+        for params in [json!({"a": [1, 2.5, "ö \u{1F980} \" \\", null, true]}), json!(null), json!("text"), json!([])]
+        {
+            let outcome = self.run(&echo, &params).await.expect("the echo answers");
+            assert_eq!(json_of(&outcome), params);
+        }
+    }
+
+    async fn large_output_is_whole(&self) {
+        let large = self.version(&self.fixtures.large, FunctionLimits::default()).await;
+        let outcome = self.run(&large, &Value::Null).await.expect("a large result");
+        let Value::String(text) = json_of(&outcome) else { panic!("the large result is a string") };
+        assert_eq!(text.len() + 2, LARGE_BYTES);
+    }
+
+    async fn the_log_comes_with_the_outcome(&self) {
+        let logs = self.version(&self.fixtures.logs, FunctionLimits::default()).await;
+        let outcome = self.run(&logs, &json!(7)).await.expect("a result and a log");
+        assert_eq!(json_of(&outcome), json!(7));
+        assert_eq!(log_line(&outcome.log), LOGS_LOG);
+    }
+
+    async fn a_failure_has_a_kind_and_a_log(&self) {
+        let fails = self.version(&self.fixtures.fails, FunctionLimits::default()).await;
+        let failure = function_failure(self.run(&fails, &Value::Null).await);
+        assert_eq!(failure.kind, FailureKind::Error);
+        assert_eq!(log_line(&failure.log), FAILS_LOG);
+        assert!(!failure.message.is_empty(), "a failure has a message");
+    }
+
+    async fn http_on_a_json_function_is_refused(&self) {
+        let echo = self.version(&self.fixtures.echo, FunctionLimits::default()).await;
+        let body: HttpBody =
+            Box::pin(http_body_util::Empty::new().map_err(|never: std::convert::Infallible| match never {}));
+        let payload = Payload::Http(Box::new(http::Request::new(body)));
+        let (host, _) = FakeHost::new();
+        match self.start(&echo).await.invoke(call(payload), host).await {
+            Err(InvokeError::Request { code, .. }) => assert_eq!(code, "not_http"),
+            other => panic!("an HTTP request to a JSON function gave {other:?}"),
+        }
+    }
+
+    async fn the_time_limit_ends_an_endless_function(&self) {
+        let limits = FunctionLimits { timeout: SHORT, ..FunctionLimits::default() };
+        let endless = self.version(&self.fixtures.endless, limits).await;
+        let began = Instant::now();
+        let failure = function_failure(self.run(&endless, &Value::Null).await);
+        assert_eq!(failure.kind, FailureKind::TimeLimit);
+        assert_eq!(log_line(&failure.log), ENDLESS_LOG, "a stopped function leaves its log");
+        assert!(began.elapsed() >= SHORT, "the limit came too soon: after {:?}", began.elapsed());
+    }
+
+    async fn the_callers_deadline_ends_it_sooner(&self) {
+        let endless = self.version(&self.fixtures.endless, FunctionLimits::default()).await;
+        let (host, _) = FakeHost::new();
+        let sandbox = self.start(&endless).await;
+        let began = Instant::now();
+        let call = SandboxCall { deadline: Some((began + SHORT).into_std()), ..call(Payload::Json("1".into())) };
+        let failure = function_failure(sandbox.invoke(call, host).await);
+        assert_eq!(failure.kind, FailureKind::TimeLimit);
+        assert!(began.elapsed() < endless.limits.timeout, "the deadline was passed over");
+    }
+
+    async fn concurrent_invocations_do_not_mix(&self) {
+        let echo = self.version(&self.fixtures.logs, FunctionLimits::default()).await;
+        let runs = (0..CONCURRENT).map(|index| {
+            let (echo, params) = (Arc::clone(&echo), json!({ "index": index, "filler": "y".repeat(index * 100) }));
+            async move {
+                let outcome = self.run(&echo, &params).await.expect("the echo answers");
+                assert_eq!(json_of(&outcome), params, "invocation {index} got another one's result");
+                assert_eq!(log_line(&outcome.log), LOGS_LOG, "invocation {index} got another one's log");
+            }
+        });
+        futures_util::future::join_all(runs).await;
+    }
+
+    async fn functions_call_functions(&self) {
+        let calls = self.version(&self.fixtures.calls, FunctionLimits::default()).await;
+        let (host, handle) = FakeHost::new();
+        handle.answer(CALLEE, |params| Ok(Bytes::from([b"[", &params[..], b"]"].concat())));
+        let outcome = self.run_on(&calls, &json!({"a": 1}), host).await.expect("the callee answers");
+        assert_eq!(json_of(&outcome), json!([{"a": 1}]));
+        assert_eq!(handle.calls().len(), 1);
+    }
+
+    /// The host is given away with the call: when it is gone, nothing of the invocation is left.
+    async fn a_dropped_invocation_stops(&self) {
+        let endless = self.version(&self.fixtures.endless, FunctionLimits::default()).await;
+        let (host, handle) = FakeHost::new();
+        let sandbox = self.start(&endless).await;
+        self.drop_after(sandbox.as_ref(), host, tokio::time::sleep(SHORT)).await;
+        handle.wait_for("the end of the dropped invocation", |counts| counts.gone).await;
+    }
+
+    async fn a_dropped_invocation_drops_its_calls(&self) {
+        let calls = self.version(&self.fixtures.calls, FunctionLimits::default()).await;
+        let (host, handle) = FakeHost::new();
+        handle.hold(CALLEE);
+        let sandbox = self.start(&calls).await;
+        let begun = handle.wait_for("the nested call", |counts| counts.begun == 1);
+        self.drop_after(sandbox.as_ref(), host, begun).await;
+        let ended = "the end of the nested call and of its caller";
+        handle.wait_for(ended, |counts| counts.dropped == 1 && counts.gone).await;
+    }
+
+    async fn stop_is_idempotent(&self) {
+        let endless = self.version(&self.fixtures.endless, FunctionLimits::default()).await;
+        let sandbox = self.start(&endless).await;
+        let (host, handle) = FakeHost::new();
+        let stops = async {
+            tokio::task::yield_now().await;
+            sandbox.stop().await.expect("a stop while a call runs");
+            sandbox.stop().await.expect("another stop");
+        };
+        self.drop_after(sandbox.as_ref(), host, stops).await;
+        handle.wait_for("the end of the dropped invocation", |counts| counts.gone).await;
+        sandbox.stop().await.expect("a stop after the end");
+    }
+
+    async fn forgetting_disturbs_nobody(&self) {
+        let echo = self.version(&self.fixtures.echo, FunctionLimits::default()).await;
+        let begun = self.start(&echo).await;
+        self.executor.forget(&echo).await;
+        self.executor.forget(&echo).await;
+        let (host, _) = FakeHost::new();
+        let outcome =
+            begun.invoke(call(Payload::Json("1".into())), host).await.expect("a sandbox that was there before");
+        assert_eq!(json_of(&outcome), json!(1));
+        let started = self.executor.start(&echo).await.expect("what is prepared starts after it was forgotten");
+        assert!(!started.warm || started.load.is_zero(), "a warm start loads nothing");
+        assert_eq!(json_of(&self.run(&echo, &json!(2)).await.expect("the echo answers")), json!(2));
+    }
+
+    async fn sweeping_removes_only_what_is_unused(&self) {
+        let kept = self.version(&self.fixtures.echo, FunctionLimits::default()).await;
+        let gone = self.version(&self.fixtures.logs, FunctionLimits::default()).await;
+        let all = [&self.fixtures.echo, &self.fixtures.fails, &self.fixtures.endless, &self.fixtures.logs];
+        let all = all.into_iter().chain([&self.fixtures.large, &self.fixtures.calls]);
+        let mut in_use: HashSet<Digest> = all.map(|code| version(code, FunctionLimits::default()).code).collect();
+        assert_eq!(self.executor.sweep(&in_use, Duration::ZERO).await, 0, "all is in use");
+        self.run(&gone, &json!(1)).await.expect("what is in use still runs");
+        in_use.remove(&gone.code);
+        // A deletion forgets first; without that a loaded version may run on until memory is needed.
+        self.executor.forget(&gone).await;
+        assert!(self.executor.sweep(&in_use, Duration::ZERO).await > 0, "something is unused");
+        assert!(!self.executor.is_prepared(&gone), "what was swept is not prepared");
+        let start = self.executor.start(&gone).await;
+        assert!(matches!(start, Err(StartError::NotPrepared(_))), "the start of what was swept gave {start:?}");
+        assert_eq!(self.executor.sweep(&in_use, Duration::ZERO).await, 0, "nothing is left to sweep");
+        assert!(self.executor.is_prepared(&kept));
+        self.run(&kept, &json!(1)).await.expect("what was kept still runs");
+        let again = self.version(&self.fixtures.logs, FunctionLimits::default()).await;
+        self.run(&again, &json!(1)).await.expect("what was swept can be prepared again");
+    }
+
+    async fn version(&self, code: &Bytes, limits: FunctionLimits) -> Arc<Version> {
+        let version = Arc::new(version(code, limits));
+        self.executor.prepare(&version, code.clone()).await.expect("the fixture is prepared");
+        version
+    }
+
+    async fn start(&self, version: &Arc<Version>) -> Box<dyn Sandbox> {
+        self.executor.start(version).await.expect("the fixture starts").sandbox
+    }
+
+    async fn run(&self, version: &Arc<Version>, params: &Value) -> Result<Outcome, InvokeError> {
+        self.run_on(version, params, FakeHost::new().0).await
+    }
+
+    async fn run_on(
+        &self,
+        version: &Arc<Version>,
+        params: &Value,
+        host: Arc<FakeHost>,
+    ) -> Result<Outcome, InvokeError> {
+        let sandbox = self.start(version).await;
+        let outcome = sandbox.invoke(call(Payload::Json(params.to_string().into())), host).await;
+        sandbox.stop().await.expect("a used sandbox is stopped");
+        outcome
+    }
+
+    /// Begins an invocation that does not end, and drops it once `until` has come.
+    async fn drop_after(&self, sandbox: &dyn Sandbox, host: Arc<FakeHost>, until: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            ended = sandbox.invoke(call(Payload::Json("1".into())), host) => panic!("the invocation ended: {ended:?}"),
+            () = until => {}
+        }
+    }
+}
+
+fn call(payload: Payload) -> SandboxCall {
+    let function = FunctionName::parse("fixture").expect("a valid name");
+    SandboxCall { id: InvocationId::new(), function, payload, deadline: None }
+}
+
+fn json_of(outcome: &Outcome) -> Value {
+    match &outcome.reply {
+        Reply::Json(bytes) => serde_json::from_slice(bytes).expect("a JSON reply is JSON"),
+        Reply::Http(_) => panic!("a JSON function answered HTTP"),
+    }
+}
+
+fn function_failure(outcome: Result<Outcome, InvokeError>) -> FunctionFailure {
+    match outcome {
+        Err(InvokeError::Function(failure)) => failure,
+        other => panic!("the function should have failed; it gave {other:?}"),
+    }
+}
+
+fn log_line(log: &[u8]) -> &str {
+    std::str::from_utf8(log).expect("these fixtures write text").trim_end()
+}

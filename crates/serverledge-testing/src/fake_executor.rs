@@ -1,0 +1,477 @@
+//! An executor that runs nothing: a function's code says in words what it does ([`Behaviour`]), and a handle scripts
+//! faults, holds invocations back and tells what happened.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serverledge_core::{
+    Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls, Interface, InvocationId, InvokeError,
+    Outcome, Payload, PrepareError, Prepared, Reply, Reuse, Sandbox, SandboxCall, StartError, Started, StopError,
+    Version,
+};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::fake_host::wait_for;
+
+/// What a fake function does. Its code is its text form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Gives its parameters back.
+    Echo,
+    /// Writes a line to its log and fails with a message.
+    Fail {
+        /// The line.
+        log: String,
+        /// The message.
+        message: String,
+    },
+    /// Writes a line to its log and never ends.
+    Endless {
+        /// The line.
+        log: String,
+    },
+    /// Writes a line to its log and gives its parameters back.
+    Log {
+        /// The line.
+        log: String,
+    },
+    /// Gives a JSON string of so many bytes, quotes included.
+    Large {
+        /// How many.
+        bytes: usize,
+    },
+    /// Calls this function with its parameters, and gives its result back.
+    Call {
+        /// Which function.
+        function: String,
+    },
+    /// Takes HTTP; answers 200 with the request's body.
+    Http,
+}
+
+/// The executor. Its [`FakeExecutorHandle`] scripts and observes it. Clones share everything.
+#[derive(Clone)]
+pub struct FakeExecutor {
+    shared: Arc<Shared>,
+}
+
+/// Scripts and observes a [`FakeExecutor`]. Clones share everything.
+#[derive(Clone)]
+pub struct FakeExecutorHandle {
+    shared: Arc<Shared>,
+}
+
+/// What happened so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ExecutorCounts {
+    /// Sandboxes that were started.
+    pub started: usize,
+    /// Sandboxes that were stopped; each counts once.
+    pub stopped: usize,
+    /// Invocations that run now.
+    pub running: usize,
+    /// Invocations that ended, well or not.
+    pub ended: usize,
+    /// Invocations whose future was dropped before they ended.
+    pub dropped: usize,
+}
+
+/// One invocation that reached a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedCall {
+    /// Its id.
+    pub id: InvocationId,
+    /// The function.
+    pub function: FunctionName,
+    /// The JSON parameters; empty for an HTTP request.
+    pub params: Bytes,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    counts: watch::Sender<ExecutorCounts>,
+    held: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    prepared: HashMap<Digest, Behaviour>,
+    loaded: HashSet<Digest>,
+    prepares: Vec<Digest>,
+    forgotten: Vec<Digest>,
+    calls: Vec<RecordedCall>,
+    prepare_faults: VecDeque<PrepareError>,
+    start_faults: VecDeque<StartError>,
+    invoke_faults: VecDeque<InvokeError>,
+}
+
+/// A started fake.
+struct FakeSandbox {
+    shared: Arc<Shared>,
+    version: Arc<Version>,
+    behaviour: Behaviour,
+    stopped: Mutex<bool>,
+}
+
+// === impl Behaviour ===
+
+impl Behaviour {
+    /// The code of a function that behaves so.
+    #[must_use]
+    pub fn code(&self) -> Bytes {
+        let text = match self {
+            Self::Echo => "echo".to_owned(),
+            Self::Fail { log, message } => format!("fail\n{log}\n{message}"),
+            Self::Endless { log } => format!("endless\n{log}"),
+            Self::Log { log } => format!("log\n{log}"),
+            Self::Large { bytes } => format!("large\n{bytes}"),
+            Self::Call { function } => format!("call\n{function}"),
+            Self::Http => "http".to_owned(),
+        };
+        text.into()
+    }
+
+    fn parse(code: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(code).ok()?;
+        let lines: Vec<&str> = text.split('\n').collect();
+        Some(match *lines {
+            ["echo"] => Self::Echo,
+            ["fail", log, message] => Self::Fail { log: log.to_owned(), message: message.to_owned() },
+            ["endless", log] => Self::Endless { log: log.to_owned() },
+            ["log", log] => Self::Log { log: log.to_owned() },
+            ["large", bytes] => Self::Large { bytes: bytes.parse().ok()? },
+            ["call", function] => Self::Call { function: function.to_owned() },
+            ["http"] => Self::Http,
+            _ => return None,
+        })
+    }
+
+    fn prepared(&self) -> Prepared {
+        let interface = if *self == Self::Http { Interface::Http } else { Interface::Json };
+        Prepared { interface, recognised: "fake", remarks: Vec::new() }
+    }
+
+    /// The line that it writes to its log first of all.
+    fn log(&self) -> Bytes {
+        match self {
+            Self::Fail { log, .. } | Self::Endless { log } | Self::Log { log } => format!("{log}\n").into(),
+            Self::Echo | Self::Large { .. } | Self::Call { .. } | Self::Http => Bytes::new(),
+        }
+    }
+}
+
+// === impl FakeExecutor ===
+
+impl FakeExecutor {
+    /// An executor on which nothing is prepared, and its handle.
+    #[must_use]
+    pub fn new() -> (Self, FakeExecutorHandle) {
+        let shared = Arc::<Shared>::default();
+        (Self { shared: Arc::clone(&shared) }, FakeExecutorHandle { shared })
+    }
+}
+
+impl std::fmt::Debug for FakeExecutor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeExecutor").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Executor for FakeExecutor {
+    async fn prepare(&self, version: &Version, code: Bytes) -> Result<Prepared, PrepareError> {
+        self.shared.state.lock().prepares.push(version.code);
+        // Preparing takes time: whoever drops the future here keeps nothing.
+        tokio::task::yield_now().await;
+        let mut state = self.shared.state.lock();
+        if let Some(fault) = state.prepare_faults.pop_front() {
+            return Err(fault);
+        }
+        let Some(behaviour) = Behaviour::parse(&code) else {
+            return Err(PrepareError::Invalid { code: "not_fake", message: "the code names no behaviour".to_owned() });
+        };
+        let prepared = behaviour.prepared();
+        state.prepared.insert(version.code, behaviour);
+        Ok(prepared)
+    }
+
+    async fn start(&self, version: &Arc<Version>) -> Result<Started, StartError> {
+        let mut state = self.shared.state.lock();
+        if let Some(fault) = state.start_faults.pop_front() {
+            return Err(fault);
+        }
+        let behaviour = state.prepared.get(&version.code).cloned().ok_or(StartError::NotPrepared(version.code))?;
+        let warm = !state.loaded.insert(version.code);
+        drop(state);
+        self.shared.counts.send_modify(|counts| counts.started += 1);
+        let (shared, version) = (Arc::clone(&self.shared), Arc::clone(version));
+        let sandbox = Box::new(FakeSandbox { shared, version, behaviour, stopped: Mutex::new(false) });
+        Ok(Started { sandbox, warm, load: Duration::ZERO })
+    }
+
+    fn is_prepared(&self, version: &Version) -> bool {
+        self.shared.state.lock().prepared.contains_key(&version.code)
+    }
+
+    async fn forget(&self, version: &Version) {
+        let mut state = self.shared.state.lock();
+        state.loaded.remove(&version.code);
+        state.forgotten.push(version.code);
+    }
+
+    async fn sweep(&self, code_in_use: &HashSet<Digest>, _grace: Duration) -> usize {
+        let mut state = self.shared.state.lock();
+        let before = state.prepared.len();
+        state.prepared.retain(|code, _| code_in_use.contains(code));
+        state.loaded.retain(|code| code_in_use.contains(code));
+        before - state.prepared.len()
+    }
+}
+
+// === impl FakeSandbox ===
+
+#[async_trait]
+impl Sandbox for FakeSandbox {
+    async fn invoke(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+        let mut running = Running::begin(&self.shared.counts);
+        let outcome = self.run(call, host).await;
+        running.ended = true;
+        outcome
+    }
+
+    fn reuse(&self) -> Reuse {
+        Reuse::Once
+    }
+
+    async fn stop(&self) -> Result<(), StopError> {
+        let mut stopped = self.stopped.lock();
+        if !std::mem::replace(&mut *stopped, true) {
+            self.shared.counts.send_modify(|counts| counts.stopped += 1);
+        }
+        Ok(())
+    }
+}
+
+impl FakeSandbox {
+    async fn run(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+        if let Some(fault) = self.record(&call) {
+            return Err(fault);
+        }
+        let limit = Instant::now() + self.version.limits.timeout;
+        let limit = call.deadline.map_or(limit, |deadline| limit.min(deadline.into()));
+        let run = async {
+            let mut held = self.shared.held.subscribe();
+            // The sender lives as long as this sandbox.
+            let _ = held.wait_for(|held| !held).await;
+            self.behave(call.payload, host.as_ref()).await
+        };
+        match tokio::time::timeout_at(limit, run).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.failure(FailureKind::TimeLimit, "the function ran longer than its limit")),
+        }
+    }
+
+    fn record(&self, call: &SandboxCall) -> Option<InvokeError> {
+        let params = if let Payload::Json(params) = &call.payload { params.clone() } else { Bytes::new() };
+        let mut state = self.shared.state.lock();
+        state.calls.push(RecordedCall { id: call.id, function: call.function.clone(), params });
+        state.invoke_faults.pop_front()
+    }
+
+    async fn behave(&self, payload: Payload, host: &dyn HostCalls) -> Result<Outcome, InvokeError> {
+        let log = self.behaviour.log();
+        let params = match payload {
+            Payload::Http(request) if self.behaviour == Behaviour::Http => {
+                let reply = Reply::Http(Box::new(http::Response::new(request.into_body())));
+                return Ok(Outcome { reply, log });
+            }
+            Payload::Http(_) => return Err(not_http()),
+            Payload::Json(params) => params,
+        };
+        let result = match &self.behaviour {
+            Behaviour::Echo | Behaviour::Log { .. } | Behaviour::Http => params,
+            Behaviour::Fail { message, .. } => return Err(self.failure(FailureKind::Error, message)),
+            Behaviour::Endless { .. } => pending().await,
+            Behaviour::Large { bytes } => format!("\"{}\"", "x".repeat(bytes.saturating_sub(2))).into(),
+            Behaviour::Call { function } => host
+                .call(function, params)
+                .await
+                .map_err(|fault| self.failure(FailureKind::Error, &fault.to_string()))?,
+        };
+        Ok(Outcome { reply: Reply::Json(result), log })
+    }
+
+    fn failure(&self, kind: FailureKind, message: &str) -> InvokeError {
+        FunctionFailure { kind, message: message.to_owned(), stack: None, log: self.behaviour.log() }.into()
+    }
+}
+
+fn not_http() -> InvokeError {
+    InvokeError::Request { code: "not_http", message: "the function takes JSON parameters".to_owned() }
+}
+
+/// Counts an invocation while it runs, and how it ends.
+struct Running<'a> {
+    counts: &'a watch::Sender<ExecutorCounts>,
+    ended: bool,
+}
+
+impl<'a> Running<'a> {
+    fn begin(counts: &'a watch::Sender<ExecutorCounts>) -> Self {
+        counts.send_modify(|counts| counts.running += 1);
+        Self { counts, ended: false }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let ended = self.ended;
+        self.counts.send_modify(|counts| {
+            counts.running -= 1;
+            if ended { counts.ended += 1 } else { counts.dropped += 1 }
+        });
+    }
+}
+
+// === impl FakeExecutorHandle ===
+
+impl FakeExecutorHandle {
+    /// The code digests given to `prepare` so far, in their order, whatever became of it.
+    #[must_use]
+    pub fn prepares(&self) -> Vec<Digest> {
+        self.shared.state.lock().prepares.clone()
+    }
+
+    /// The code digests given to `forget` so far, in their order.
+    #[must_use]
+    pub fn forgotten(&self) -> Vec<Digest> {
+        self.shared.state.lock().forgotten.clone()
+    }
+
+    /// The invocations that reached a sandbox so far, in their order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<RecordedCall> {
+        self.shared.state.lock().calls.clone()
+    }
+
+    /// The next `prepare` fails so; several queue up.
+    pub fn fail_prepare(&self, fault: PrepareError) {
+        self.shared.state.lock().prepare_faults.push_back(fault);
+    }
+
+    /// The next `start` fails so; several queue up.
+    pub fn fail_start(&self, fault: StartError) {
+        self.shared.state.lock().start_faults.push_back(fault);
+    }
+
+    /// The next `invoke` fails so; several queue up.
+    pub fn fail_invoke(&self, fault: InvokeError) {
+        self.shared.state.lock().invoke_faults.push_back(fault);
+    }
+
+    /// From now on invocations wait before they do anything, until [`release`](Self::release). Time limits run on.
+    pub fn hold(&self) {
+        self.shared.held.send_replace(true);
+    }
+
+    /// Lets all invocations go on.
+    pub fn release(&self) {
+        self.shared.held.send_replace(false);
+    }
+
+    /// The counts now.
+    #[must_use]
+    pub fn counts(&self) -> ExecutorCounts {
+        *self.shared.counts.borrow()
+    }
+
+    /// Waits until the counts are so.
+    ///
+    /// # Panics
+    /// If that does not come; the message then says `what` did not.
+    pub async fn wait_for(&self, what: &str, condition: impl FnMut(&ExecutorCounts) -> bool) {
+        wait_for(&self.shared.counts, what, condition).await;
+    }
+}
+
+impl std::fmt::Debug for FakeExecutorHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeExecutorHandle").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::executor::{self, Fixtures};
+    use crate::fake_host::FakeHost;
+
+    #[tokio::test(start_paused = true)]
+    async fn conforms() {
+        let (executor, _) = FakeExecutor::new();
+        let fixtures = Fixtures {
+            echo: Behaviour::Echo.code(),
+            fails: Behaviour::Fail { log: executor::FAILS_LOG.to_owned(), message: "it broke".to_owned() }.code(),
+            endless: Behaviour::Endless { log: executor::ENDLESS_LOG.to_owned() }.code(),
+            logs: Behaviour::Log { log: executor::LOGS_LOG.to_owned() }.code(),
+            large: Behaviour::Large { bytes: executor::LARGE_BYTES }.code(),
+            calls: Behaviour::Call { function: executor::CALLEE.to_owned() }.code(),
+        };
+        executor::conforms(&executor, &fixtures).await;
+    }
+
+    fn version(code: u8) -> Arc<Version> {
+        Arc::new(executor::version(&[code], serverledge_core::FunctionLimits::default()))
+    }
+
+    fn call() -> SandboxCall {
+        SandboxCall {
+            id: InvocationId::new(),
+            function: FunctionName::parse("f").unwrap(),
+            payload: Payload::Json(Bytes::from_static(b"1")),
+            deadline: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_handle_holds_and_sees_drops() {
+        let (fake, handle) = FakeExecutor::new();
+        let (host, _) = FakeHost::new();
+        fake.prepare(&version(1), Behaviour::Echo.code()).await.unwrap();
+        let sandbox = fake.start(&version(1)).await.unwrap().sandbox;
+        handle.hold();
+        {
+            let mut dropped = Box::pin(sandbox.invoke(call(), host.clone()));
+            assert!(dropped.as_mut().now_or_never().is_none());
+            assert_eq!(handle.counts().running, 1);
+        }
+        assert_eq!((handle.counts().running, handle.counts().dropped), (0, 1));
+        let mut held = Box::pin(sandbox.invoke(call(), host));
+        assert!(held.as_mut().now_or_never().is_none());
+        handle.release();
+        held.await.unwrap();
+        assert_eq!((handle.counts().ended, handle.calls().len()), (1, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn scripted_faults_come_once() {
+        let (fake, handle) = FakeExecutor::new();
+        handle.fail_prepare(PrepareError::TooComplex { message: "no".to_owned() });
+        handle.fail_start(StartError::Exhausted);
+        assert!(fake.prepare(&version(1), Behaviour::Echo.code()).await.is_err());
+        assert!(fake.prepare(&version(1), Behaviour::Echo.code()).await.is_ok());
+        assert!(matches!(fake.start(&version(1)).await, Err(StartError::Exhausted)));
+        assert!(fake.start(&version(1)).await.is_ok());
+        assert_eq!(handle.prepares().len(), 2);
+        assert!(fake.prepare(&version(2), Bytes::from_static(b"?")).await.is_err());
+    }
+}

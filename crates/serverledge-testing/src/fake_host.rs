@@ -1,0 +1,192 @@
+//! A host for sandboxes under test: it records what functions call, answers as it is told, and knows when nobody holds
+//! it any more, which is how a test sees that an invocation was really stopped.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serverledge_core::{CallError, FunctionName, HostCalls, InvocationError};
+use tokio::sync::watch;
+
+/// How long a test waits for what must come: far longer than anything takes, so that a slow machine passes.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The host. Its [`FakeHostHandle`] scripts and observes it.
+pub struct FakeHost {
+    shared: Arc<Shared>,
+    caller: FunctionName,
+}
+
+/// Scripts and observes a [`FakeHost`]. Clones share everything.
+#[derive(Clone)]
+pub struct FakeHostHandle {
+    shared: Arc<Shared>,
+}
+
+/// How many calls there were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HostCounts {
+    /// Calls that began.
+    pub begun: usize,
+    /// Calls that were answered.
+    pub answered: usize,
+    /// Calls that were dropped before they were answered.
+    pub dropped: usize,
+    /// Whether the host itself was dropped: no invocation holds it.
+    pub gone: bool,
+}
+
+/// One call of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostCall {
+    /// What was called.
+    pub function: String,
+    /// With what.
+    pub params: Bytes,
+}
+
+type Answer = Arc<dyn Fn(Bytes) -> Result<Bytes, CallError> + Send + Sync>;
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    counts: watch::Sender<HostCounts>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<HostCall>,
+    /// `None` for a function that never answers.
+    answers: HashMap<String, Option<Answer>>,
+}
+
+// === impl FakeHost ===
+
+impl FakeHost {
+    /// A host on which every function is unknown, and its handle. The caller is named `caller`.
+    ///
+    /// # Panics
+    /// Never: `caller` is a name.
+    #[must_use]
+    pub fn new() -> (Arc<Self>, FakeHostHandle) {
+        let shared = Arc::<Shared>::default();
+        let caller = FunctionName::parse("caller").expect("a valid name");
+        (Arc::new(Self { shared: Arc::clone(&shared), caller }), FakeHostHandle { shared })
+    }
+
+    fn begin(&self, function: &str, params: &Bytes) -> Option<Answer> {
+        let mut state = self.shared.state.lock();
+        state.calls.push(HostCall { function: function.to_owned(), params: params.clone() });
+        match state.answers.get(function) {
+            Some(answer) => answer.clone(),
+            None => {
+                let name = function.to_owned();
+                Some(Arc::new(move |_| Err(Box::new(InvocationError::Unknown(name.clone())).into())))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for FakeHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeHost").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl HostCalls for FakeHost {
+    async fn call(&self, function: &str, params: Bytes) -> Result<Bytes, CallError> {
+        let answer = self.begin(function, &params);
+        let mut call = CallInProgress::begin(&self.shared.counts);
+        let Some(answer) = answer else { return pending().await };
+        // As on a real node, an answer takes at least one turn of the runtime.
+        tokio::task::yield_now().await;
+        call.answered = true;
+        answer(params)
+    }
+
+    fn caller(&self) -> &FunctionName {
+        &self.caller
+    }
+}
+
+impl Drop for FakeHost {
+    fn drop(&mut self) {
+        self.shared.counts.send_modify(|counts| counts.gone = true);
+    }
+}
+
+/// Counts the end of a call, whichever it is.
+struct CallInProgress<'a> {
+    counts: &'a watch::Sender<HostCounts>,
+    answered: bool,
+}
+
+impl<'a> CallInProgress<'a> {
+    fn begin(counts: &'a watch::Sender<HostCounts>) -> Self {
+        counts.send_modify(|counts| counts.begun += 1);
+        Self { counts, answered: false }
+    }
+}
+
+impl Drop for CallInProgress<'_> {
+    fn drop(&mut self) {
+        let answered = self.answered;
+        self.counts.send_modify(|counts| if answered { counts.answered += 1 } else { counts.dropped += 1 });
+    }
+}
+
+// === impl FakeHostHandle ===
+
+impl FakeHostHandle {
+    /// From now on this function answers so.
+    pub fn answer(&self, function: &str, answer: impl Fn(Bytes) -> Result<Bytes, CallError> + Send + Sync + 'static) {
+        self.shared.state.lock().answers.insert(function.to_owned(), Some(Arc::new(answer)));
+    }
+
+    /// From now on this function never answers.
+    pub fn hold(&self, function: &str) {
+        self.shared.state.lock().answers.insert(function.to_owned(), None);
+    }
+
+    /// All calls so far, in their order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<HostCall> {
+        self.shared.state.lock().calls.clone()
+    }
+
+    /// The counts now.
+    #[must_use]
+    pub fn counts(&self) -> HostCounts {
+        *self.shared.counts.borrow()
+    }
+
+    /// Waits until the counts are so.
+    ///
+    /// # Panics
+    /// If that does not come; the message then says `what` did not.
+    pub async fn wait_for(&self, what: &str, condition: impl FnMut(&HostCounts) -> bool) {
+        wait_for(&self.shared.counts, what, condition).await;
+    }
+}
+
+impl std::fmt::Debug for FakeHostHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FakeHostHandle").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+/// Waits until the watched value is so; panics naming `what` did not come, and the value instead.
+pub(crate) async fn wait_for<T: std::fmt::Debug>(
+    value: &watch::Sender<T>,
+    what: &str,
+    condition: impl FnMut(&T) -> bool,
+) {
+    let mut watching = value.subscribe();
+    let waited = tokio::time::timeout(WAIT_MAX, watching.wait_for(condition)).await;
+    assert!(waited.is_ok(), "{what} did not come; instead: {:?}", value.borrow());
+}
