@@ -40,9 +40,7 @@ pub(crate) fn compiling() -> Result<Engine> {
 
 /// The engine of the node: it never compiles.
 pub(crate) fn running(settings: &WasmConfig) -> Result<Engine> {
-    // A heavy guest whose caller went away holds its slot until its next tick, when its lease is free already.
-    let heavy = u32::try_from(settings.heavy_threads).unwrap_or(u32::MAX);
-    let slots = settings.slots.saturating_add(heavy.saturating_mul(2).saturating_add(2));
+    let slots = settings.slots;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(slots.saturating_mul(4))
         .total_component_instances(slots)

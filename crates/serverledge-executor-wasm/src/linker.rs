@@ -46,16 +46,14 @@ pub(crate) fn http(engine: &Engine) -> Result<component::Linker<HttpGuest>> {
 }
 
 async fn call(guest: &mut Caller<'_, CoreGuest>, name: (u32, u32), params: (u32, u32)) -> Result<Reply, Stop> {
-    if params.1 as usize > PARAMS_BYTES_MAX {
-        let message = format!("the parameters have more than {PARAMS_BYTES_MAX} bytes");
-        return Ok(error("params_too_large", &message));
-    }
-    if name.1 as usize > NAME_BYTES_MAX {
-        return Ok(error("invalid_name", &format!("the name has more than {NAME_BYTES_MAX} bytes")));
-    }
     let (name, params) = {
         let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer("serverledge::call"))?;
-        (copy(memory, name)?, copy(memory, params)?)
+        let (Some(name), Some(params)) = (copy(memory, name, NAME_BYTES_MAX)?, copy(memory, params, PARAMS_BYTES_MAX)?)
+        else {
+            let message = format!("a name has at most {NAME_BYTES_MAX} bytes, parameters {PARAMS_BYTES_MAX}");
+            return Ok(error("params_too_large", &message));
+        };
+        (name, params)
     };
     let Ok(name) = String::from_utf8(name) else { return Ok(error("invalid_name", "the name is not UTF-8")) };
     if serde_json::from_slice::<serde::de::IgnoredAny>(&params).is_err() {
@@ -68,8 +66,10 @@ async fn call(guest: &mut Caller<'_, CoreGuest>, name: (u32, u32), params: (u32,
     })
 }
 
-fn copy(memory: &mut [u8], (at, length): (u32, u32)) -> Result<Vec<u8>, Stop> {
-    wasi::range(memory, at, length as usize).map(|bytes| bytes.to_vec()).map_err(|_| Stop::Pointer("serverledge::call"))
+/// A copy of guest memory; `None` if it is longer than allowed.
+fn copy(memory: &mut [u8], (at, length): (u32, u32), bytes_max: usize) -> Result<Option<Vec<u8>>, Stop> {
+    let bytes = wasi::range(memory, at, length as usize).map_err(|_| Stop::Pointer("serverledge::call"))?;
+    Ok((bytes.len() <= bytes_max).then(|| bytes.to_vec()))
 }
 
 /// Writes the reply if it fits, else keeps it for a call with an empty name.

@@ -177,6 +177,9 @@ fn build(config: &Config, registry: &Arc<Embedded>, executor: WasmExecutor) -> R
     })
 }
 
+/// A guest whose caller went away holds its slot until its next tick, when its lease is free already.
+const SPARE_SLOTS: u32 = 8;
+
 fn wasm_config(config: &Config) -> Result<WasmConfig> {
     // The path by which the kernel knows this program: right also after the file was replaced by an upgrade.
     let program = std::env::current_exe().context("failed to find this program's file")?;
@@ -190,7 +193,7 @@ fn wasm_config(config: &Config) -> Result<WasmConfig> {
             wall_time: wasm.compile_time,
             parallel: wasm.compile_parallel,
         },
-        slots: wasm.instances_max,
+        slots: wasm.instances_max.saturating_add(SPARE_SLOTS),
         keep_resident_bytes: wasm.keep_resident,
         loaded_bytes_max: wasm.loaded_bytes_max as u64,
         loaded_max: wasm.loaded_max,

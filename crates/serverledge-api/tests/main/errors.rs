@@ -451,11 +451,13 @@ async fn of_asynchronous_invocations() {
         429 Too Many Requests
         content-type: application/problem+json
         retry-after: 5
+        serverledge-node-name: (ROME)n1
         {"code":"async_queue_full","detail":"1000 asynchronous invocations are waiting already","status":429,"title":"Too Many Requests","type":"about:blank"}"#]]).await;
     handle.refuse_submit(InvocationError::Unknown("json".to_owned()).into());
     check(app.handle(post("/invoke/json", "{\"Async\":true}")).await, expect![[r#"
         404 Not Found
         content-type: application/problem+json
+        serverledge-node-name: (ROME)n1
         {"code":"function_unknown","detail":"function \"json\" is unknown; deploy it first","status":404,"title":"Not Found","type":"about:blank"}"#]]).await;
 }
 

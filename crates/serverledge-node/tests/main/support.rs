@@ -51,24 +51,12 @@ impl Lab {
         self.start_with(|_| {}).await
     }
 
-    /// Starts a node. When this returns its first sweep has passed, so that what is compiled from now on stays.
+    /// Starts a node.
     pub(crate) async fn start_with(&self, change: impl FnOnce(&mut Config)) -> Node {
         let mut config = self.config();
         change(&mut config);
-        let rubbish = self.litter();
         let started = start(&config).await.unwrap();
-        wait_until("the first sweep", || rubbish.iter().all(|path| !path.exists())).await;
         Node { address: started.address, started: Some(started) }
-    }
-
-    /// Files in the cache that the node's first sweep removes.
-    fn litter(&self) -> Vec<PathBuf> {
-        drop(self.compiler());
-        let kinds = std::fs::read_dir(self.machine_code()).unwrap().map(|entry| entry.unwrap().path());
-        let kind = kinds.into_iter().find(|path| path.is_dir()).unwrap();
-        let rubbish: Vec<PathBuf> = (0..20).map(|n| kind.join(format!("rubbish-{n}"))).collect();
-        rubbish.iter().for_each(|path| std::fs::write(path, "").unwrap());
-        rubbish
     }
 
     fn machine_code(&self) -> PathBuf {
@@ -91,16 +79,6 @@ impl Lab {
         let version = Version { code: code_digest(code.as_bytes()), ..version };
         executor.prepare(&version, Bytes::copy_from_slice(code.as_bytes())).await.unwrap();
     }
-}
-
-/// Looks again and again, and panics naming `what` did not come.
-async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let looking = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    assert!(tokio::time::timeout(WAIT_MAX, looking).await.is_ok(), "{what} did not come");
 }
 
 /// A node that runs, and a client of it.
