@@ -58,7 +58,7 @@ static void push(struct bytes *bytes, unsigned value) {
 static struct bytes read_input(void) {
     struct bytes input = {0};
     for (;;) {
-        reserve(&input, 16 * 1024);
+        reserve(&input, 4 * 1024);
         size_t got = fread(input.data + input.length, 1, input.capacity - input.length, stdin);
         if (got == 0) break;
         input.length += got;
@@ -309,7 +309,7 @@ static struct word *slot(const struct table *table, const unsigned char *start, 
 }
 
 static void grow(struct table *table) {
-    struct table larger = {.capacity = table->capacity == 0 ? 256 : table->capacity * 2, .used = table->used};
+    struct table larger = {.capacity = table->capacity == 0 ? 32 : table->capacity * 2, .used = table->used};
     larger.slots = calloc(larger.capacity, sizeof *larger.slots);
     if (larger.slots == NULL) fail("out of memory");
     for (size_t i = 0; i < table->capacity; i++) {
