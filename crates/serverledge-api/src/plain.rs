@@ -99,11 +99,13 @@ fn query_params(query: &str) -> Bytes {
 }
 
 fn query_value(text: &str) -> serde_json::Value {
-    match serde_json::from_str(text) {
-        // A number that would not come out as it was written stays text.
-        Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) if value.to_string() == text => value,
-        _ => serde_json::Value::String(text.to_owned()),
+    let parsed = serde_json::from_str(text).unwrap_or(serde_json::Value::Null);
+    // A number that would not come out as it was written stays text.
+    let written = parsed.to_string();
+    if (parsed.is_number() || parsed.is_boolean()) && written == text {
+        return parsed;
     }
+    serde_json::Value::String(text.to_owned())
 }
 
 /// Undoes form encoding (WHATWG URL §5.1): plus signs are spaces, then percent-encoding.
