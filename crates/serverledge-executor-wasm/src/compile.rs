@@ -117,7 +117,22 @@ fn component(engine: &Engine, binary: &[u8]) -> Result<(Inspected, Vec<u8>), Ref
 }
 
 fn invalid(error: &wasmtime::Error) -> Refusal {
+    if is_out_of_memory(error) {
+        return refusal(
+            RefusalCode::TooComplex,
+            format!("compiling took more memory than is allowed: {}", chain(error)),
+        );
+    }
     refusal(RefusalCode::InvalidModule, format!("the module is not valid: {}", chain(error)))
+}
+
+/// Whether the limit of address space was met where wasmtime could still say so; elsewhere the process aborts.
+fn is_out_of_memory(error: &wasmtime::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref() == Some(&rustix::io::Errno::NOMEM)
+            || cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::OutOfMemory)
+            || cause.is::<wasmtime::error::OutOfMemory>()
+    })
 }
 
 fn refusal(code: RefusalCode, message: String) -> Refusal {
@@ -128,4 +143,16 @@ fn refusal(code: RefusalCode, message: String) -> Refusal {
 fn chain(error: &wasmtime::Error) -> String {
     let parts: Vec<String> = error.chain().map(ToString::to_string).collect();
     parts.join(": ").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_out_of_memory_is_not_the_modules_fault() {
+        let refused = wasmtime::Error::from(rustix::io::Errno::NOMEM).context("mmap failed").context("no buffer");
+        assert_eq!(invalid(&refused).code, RefusalCode::TooComplex);
+        assert_eq!(invalid(&wasmtime::Error::msg("bad magic")).code, RefusalCode::InvalidModule);
+    }
 }

@@ -56,6 +56,8 @@ pub(crate) enum RefusalCode {
     InvalidModule,
     UnknownImport,
     NoInterface,
+    /// Not the module's fault as such: compiling it met a limit.
+    TooComplex,
 }
 
 impl RefusalCode {
@@ -65,6 +67,7 @@ impl RefusalCode {
             Self::InvalidModule => "invalid_module",
             Self::UnknownImport => "unknown_import",
             Self::NoInterface => "no_interface",
+            Self::TooComplex => "module_too_complex",
         }
     }
 }

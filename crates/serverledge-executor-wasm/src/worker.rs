@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::config::{CompileLimits, Worker};
-use crate::protocol::{Compiled, Verdict};
+use crate::protocol::{Compiled, RefusalCode, Verdict};
 
 /// Machine code is a few times larger than its module; beyond this it is not worth keeping.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
@@ -104,6 +104,7 @@ fn understand(answer: &[u8]) -> Result<(Compiled, Vec<u8>), PrepareError> {
         .ok_or_else(|| internal("understand the compiler", "no verdict"))?;
     let verdict = serde_json::from_slice(&answer[..end]).map_err(|e| internal("understand the compiler", e))?;
     match verdict {
+        Verdict::Refused(refusal) if refusal.code == RefusalCode::TooComplex => Err(too_complex(refusal.message)),
         Verdict::Refused(refusal) => Err(PrepareError::Invalid { code: refusal.code.name(), message: refusal.message }),
         Verdict::Compiled(compiled) => {
             let machine_code = answer[end + 1..].to_vec();
