@@ -13,8 +13,9 @@ use serverledge_registry::{FinalOutcome, Finish, Invocation, InvocationStoreErro
 use serverledge_scheduler::QosClass;
 use serverledge_wire::invoke::InvocationResponse;
 use serverledge_wire::records::{ErrorRecord, InvocationState, ReportRecord};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
+use crate::admission::draining;
 use crate::config::AsyncConfig;
 use crate::deploy::unix_ms;
 use crate::invoke::{Request, now};
@@ -53,7 +54,7 @@ impl Asynchronous {
 }
 
 impl Node {
-    /// Accepts an invocation: stored when this returns.
+    /// Accepts an invocation: stored when this returns. If the future is dropped it may still be accepted, and then runs.
     pub(crate) async fn submit(self: &Arc<Self>, call: Call) -> Result<InvocationId, SubmitError> {
         let entry = self.lookup(call.function.as_str())?;
         let Payload::Json(params) = &call.payload else {
@@ -66,19 +67,36 @@ impl Node {
         if let Some(waiting) = self.asynchronous.place() {
             return Err(SubmitError::Full { waiting });
         }
-        match self.invocations.accept(call.id, &entry.function, params, unix_ms()).await {
+        let (node, id, params) = (Arc::clone(self), call.id, params.clone());
+        let (sender, answer) = oneshot::channel();
+        // Apart from the request: a caller that goes away must leave neither a taken place nor a stored invocation that
+        // nobody runs.
+        self.background.spawn(async move {
+            let _ = sender.send(node.accept(&entry.function, id, &params).await);
+        });
+        answer.await.unwrap_or_else(|_| Err(draining())).map_err(SubmitError::from)
+    }
+
+    async fn accept(
+        self: &Arc<Self>,
+        function: &Function,
+        id: InvocationId,
+        params: &Bytes,
+    ) -> Result<InvocationId, InvocationError> {
+        match self.invocations.accept(id, function, params, unix_ms()).await {
             Ok(accepted) => {
                 self.start_async(accepted);
-                Ok(call.id)
+                Ok(id)
             }
             Err(error) => {
                 self.asynchronous.waiting.fetch_sub(1, Ordering::Relaxed);
-                Err(store_fault(error).into())
+                Err(store_fault(error))
             }
         }
     }
 
-    /// Goes on with what an earlier run of this node had accepted and not ended.
+    /// Goes on with what an earlier run of this node had accepted and not ended. Before the first request: what this run
+    /// accepts is not recovered beside its own task.
     pub(crate) async fn recover_async(self: &Arc<Self>) {
         let unfinished = match self.invocations.unfinished().await {
             Ok(unfinished) => unfinished,

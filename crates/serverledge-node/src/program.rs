@@ -119,6 +119,7 @@ pub async fn start(config: &Config) -> Result<Started> {
     })?;
     let node = Arc::new(build(config, &registry, executor)?);
     let from = node.load_functions().await.context("failed to read the deployed functions")?;
+    node.recover_async().await;
     let guard = Guard::new(config.api.ip, config.api.hosts.clone());
     let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, request_limits(config));
     let limits =

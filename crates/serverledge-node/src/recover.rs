@@ -43,7 +43,6 @@ impl Node {
         self.background.spawn(async move { node.follow(from).await });
         let node = Arc::clone(self);
         self.background.spawn(async move {
-            node.recover_async().await;
             node.prepare_missing().await;
             node.sweep_forever().await;
         });
