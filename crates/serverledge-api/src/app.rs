@@ -10,18 +10,21 @@ use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, Request, Response};
 use serverledge_core::InvocationId;
 use serverledge_wire::header::REQUEST_ID;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::backend::Backend;
 use crate::error::Failed;
 use crate::guard::Guard;
 use crate::reply::NodeHeaders;
-use crate::{functions, invoke, openapi, plain, system};
+use crate::{deploy, functions, invoke, logs, openapi, plain, system};
 
 /// Longest request id taken from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
+/// Readers that follow a log at once. They stay for hours, so they have places of their own.
+const FOLLOWERS_MAX: usize = 64;
 
 /// Limits of single requests.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,8 @@ pub struct Limits {
 pub struct App {
     pub(crate) shared: Arc<Shared>,
     router: Router,
+    /// Cancelled when the server drains: answers without an end then end.
+    draining: Arc<CancellationToken>,
 }
 
 /// What every handler can use.
@@ -48,9 +53,18 @@ pub(crate) struct Shared {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) limits: Limits,
     pub(crate) node_headers: NodeHeaders,
+    pub(crate) followers: Arc<Semaphore>,
     guard: Guard,
-    concurrency: Semaphore,
+    concurrency: Arc<Semaphore>,
 }
+
+/// The place of a request among those at once. A handler whose work goes on in its answer's body keeps a clone there.
+#[derive(Debug, Clone)]
+pub(crate) struct Place(#[expect(dead_code, reason = "held until it is dropped")] Arc<OwnedSemaphorePermit>);
+
+/// Tells answers without an end that the server drains.
+#[derive(Debug, Clone)]
+pub(crate) struct Draining(pub(crate) CancellationToken);
 
 /// A request that was let in: what its handler needs beside the request itself.
 #[derive(Debug, Clone)]
@@ -80,9 +94,15 @@ impl App {
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, guard: Guard, limits: Limits) -> Self {
         let node_headers = NodeHeaders::new(backend.identity());
-        let concurrency = Semaphore::new(limits.concurrency_max);
-        let shared = Arc::new(Shared { backend, limits, node_headers, guard, concurrency });
-        Self { router: router(&shared), shared }
+        let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
+        let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
+        let shared = Arc::new(Shared { backend, limits, node_headers, followers, guard, concurrency });
+        Self { router: router(&shared), shared, draining: Arc::default() }
+    }
+
+    /// The same routes, whose endless answers end when the token is cancelled.
+    pub(crate) fn until(self, draining: CancellationToken) -> Self {
+        Self { draining: Arc::new(draining), ..self }
     }
 
     /// Answers one request. Dropping the future (the client went away) stops what it started.
@@ -104,13 +124,17 @@ impl App {
             return self.route(request).await;
         }
         Guard::check_origin(request.uri(), request.headers())?;
-        let _permit = self.shared.concurrency.try_acquire().map_err(|_| Failed::busy())?;
         if path.starts_with("/invoke/") {
+            let _place = self.shared.concurrency.try_acquire().map_err(|_| Failed::busy())?;
             return invoke::handle(&self.shared, request, admitted).await;
         }
         if path.starts_with("/fn/") {
+            let _place = self.shared.concurrency.try_acquire().map_err(|_| Failed::busy())?;
             return plain::handle(&self.shared, request, admitted).await;
         }
+        let place = Arc::clone(&self.shared.concurrency).try_acquire_owned().map_err(|_| Failed::busy())?;
+        request.extensions_mut().insert(Place(Arc::new(place)));
+        request.extensions_mut().insert(Draining(CancellationToken::clone(&self.draining)));
         request.extensions_mut().insert(admitted.clone());
         self.route(request).await
     }
@@ -146,12 +170,13 @@ fn admit(request: &Request<Body>) -> Admitted {
 fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(system::index).fallback(get_only))
-        .route("/create", post(functions::create).fallback(post_only))
-        .route("/update", post(functions::update).fallback(post_only))
+        .route("/create", post(deploy::create).fallback(post_only))
+        .route("/update", post(deploy::update).fallback(post_only))
         .route("/delete", post(functions::delete).fallback(post_only))
         .route("/function", get(functions::names).fallback(get_only))
         .route("/functions", get(functions::names).fallback(get_only))
         .route("/functions/{name}", get(functions::info).fallback(get_only))
+        .route("/functions/{name}/logs", get(logs::logs).fallback(get_only))
         .route("/prewarm", post(functions::prewarm).fallback(post_only))
         .route("/poll/{id}", get(invoke::poll).fallback(get_only))
         .route("/status", get(system::status).fallback(get_only))

@@ -3,10 +3,14 @@
 use std::time::Instant;
 
 use async_trait::async_trait;
-use serverledge_core::{Function, FunctionName, InvocationError, InvocationId, Payload, PrepareError, Report};
+use bytes::Bytes;
+use serverledge_core::{
+    Function, FunctionName, InvocationError, InvocationId, Payload, PrepareError, Progress, Report,
+};
 use serverledge_wire::function::{FunctionBody, SpecError};
 use serverledge_wire::status::StatusInformation;
 use std::sync::Arc;
+use tokio::sync::broadcast;
 
 /// Who a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +134,28 @@ pub enum Polled {
 #[error("the registry is unavailable")]
 pub struct PollError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// What one invocation wrote to its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// When the invocation ended, in Unix milliseconds.
+    pub time_unix_ms: u64,
+    /// Which invocation.
+    pub invocation: InvocationId,
+    /// It failed, and the function is to blame.
+    pub failed: bool,
+    /// The end of its log; lines of whatever bytes the function wrote.
+    pub text: Bytes,
+}
+
+/// The log of a function: what is kept of it, and what comes from now on, with nothing in between lost or twice.
+#[derive(Debug)]
+pub struct LogFeed {
+    /// What is kept, oldest first.
+    pub backlog: Vec<Arc<LogEntry>>,
+    /// What comes. It closes when the function is deleted or the node stops.
+    pub live: broadcast::Receiver<Arc<LogEntry>>,
+}
+
 /// A node, as the routes see it.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
@@ -154,8 +180,17 @@ pub trait Backend: Send + Sync + 'static {
     /// Where an accepted invocation stands.
     async fn poll(&self, id: InvocationId) -> Result<Polled, PollError>;
 
-    /// Deploys. Everything slow happens here; on error nothing has changed.
-    async fn deploy(&self, mode: Deploy, request: FunctionBody<'_>) -> Result<Deployed, DeployError>;
+    /// Deploys. Everything slow happens here, and `progress` hears of it; on error nothing has changed. Dropping the future
+    /// (the caller has left) stops the work; the function is then as it was before, unless the registry has it already.
+    async fn deploy(
+        &self,
+        mode: Deploy,
+        request: FunctionBody<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Deployed, DeployError>;
+
+    /// The log of a function on this node; `None` if there is no such function.
+    fn logs(&self, name: &str) -> Option<LogFeed>;
 
     /// Deletes. Running invocations end as they would have.
     async fn delete(&self, name: &str) -> Result<(), DeployError>;

@@ -102,12 +102,23 @@ impl Failed {
         failed
     }
 
-    /// As a response; `request_id` goes into the body as well, so that a copied error can be found in the log.
-    pub(crate) fn into_response(mut self, request_id: &str) -> Response<Body> {
+    /// As a problem, and in how many seconds another try makes sense. `request_id` goes into it, so that a copied error can
+    /// be found in the log.
+    pub(crate) fn into_problem(mut self, request_id: &str) -> (Problem, Option<u64>) {
+        self.complete(request_id);
+        (*self.problem, self.retry_after)
+    }
+
+    fn complete(&mut self, request_id: &str) {
         request_id.clone_into(&mut self.problem.request_id);
         if let Some(cause) = &self.cause {
             tracing::error!(request_id, cause, "internal error");
         }
+    }
+
+    /// As a response.
+    pub(crate) fn into_response(mut self, request_id: &str) -> Response<Body> {
+        self.complete(request_id);
         let body = serde_json::to_vec(&self.problem).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
@@ -175,7 +186,10 @@ impl From<&SpecError> for Failed {
     fn from(error: &SpecError) -> Self {
         let status = match error {
             SpecError::Runtime(_) => StatusCode::NOT_FOUND,
-            SpecError::Name(_) | SpecError::Memory(_) | SpecError::Member { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            SpecError::Name(_)
+            | SpecError::Memory(_)
+            | SpecError::ContainerMemory { .. }
+            | SpecError::Member { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, error.code(), error.to_string())
     }
@@ -194,6 +208,9 @@ impl From<DeployError> for Failed {
             }
             DeployError::Prepare(PrepareError::TooComplex { .. }) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "module_too_complex", error.to_string())
+            }
+            DeployError::Prepare(PrepareError::Unavailable { code, .. }) => {
+                Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error)) }
             }
             DeployError::Prepare(PrepareError::Internal { .. }) => internal(&chain(&error)),
             DeployError::Registry { code, .. } => {

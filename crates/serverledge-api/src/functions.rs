@@ -1,4 +1,4 @@
-//! Deploying, deleting, listing and prewarming functions, in Serverledge's words.
+//! Deleting, listing, showing and prewarming functions, in Serverledge's words.
 
 use std::sync::Arc;
 
@@ -7,12 +7,11 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use http::{Request, Response};
-use serverledge_wire::function::{Created, Deleted, FunctionBody, FunctionInfo, parse_name};
+use serverledge_wire::function::{Deleted, FunctionInfo, parse_name};
 use serverledge_wire::invoke::{PrewarmRequest, Prewarmed};
 use serverledge_wire::problem::Problem;
 
 use crate::app::{Admitted, Shared};
-use crate::backend::Deploy;
 use crate::body;
 use crate::error::{Convention, Failed};
 use crate::reply;
@@ -20,53 +19,13 @@ use crate::reply;
 type AppState = State<Arc<Shared>>;
 type Asked = Extension<Admitted>;
 
-/// Deploys a new function.
-#[utoipa::path(
-    post, path = "/create", tag = "functions", request_body = FunctionBody<'static>,
-    responses(
-        (status = 200, body = Created),
-        (status = 400, description = "malformed request", body = Problem),
-        (status = 404, description = "unknown runtime", body = Problem),
-        (status = 409, description = "the name is taken", body = Problem),
-        (status = 413, description = "code over the limit", body = Problem),
-        (status = 422, description = "a name, a limit or the code is not acceptable; code tells which", body = Problem),
-        (status = 503, description = "the registry is unavailable", body = Problem),
-    )
-)]
-pub(crate) async fn create(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
-    finish(deploy(&shared, Deploy::Create, request).await, &asked)
-}
-
-/// Deploys a function, replacing one of the same name.
-#[utoipa::path(
-    post, path = "/update", tag = "functions", request_body = FunctionBody<'static>,
-    responses((status = 200, body = Created), (status = 422, description = "as for /create", body = Problem))
-)]
-pub(crate) async fn update(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
-    finish(deploy(&shared, Deploy::Update, request).await, &asked)
-}
-
-async fn deploy(shared: &Shared, mode: Deploy, request: Request<Body>) -> Result<Response<Body>, Failed> {
-    let bytes = body::read(request.into_body(), shared.limits.code_body_bytes_max, shared.limits.body_timeout).await?;
-    let asked = FunctionBody::parse(&bytes)?;
-    let deployed = shared.backend.deploy(mode, asked).await?;
-    let version = &deployed.function.version;
-    Ok(reply::json(&Created {
-        created: deployed.function.name.to_string(),
-        runtime: version.runtime.to_string(),
-        version: version.digest.to_string(),
-        interface: deployed.recognised,
-        remarks: deployed.remarks,
-    }))
-}
-
 /// Deletes a function.
 #[utoipa::path(
     post, path = "/delete", tag = "functions", request_body(content = Object, description = "{\"Name\": \"…\"}"),
     responses((status = 200, body = Deleted), (status = 404, description = "unknown function", body = Problem))
 )]
 pub(crate) async fn delete(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
-    finish(delete_named(&shared, request).await, &asked)
+    reply::finish(delete_named(&shared, request).await, &asked)
 }
 
 async fn delete_named(shared: &Shared, request: Request<Body>) -> Result<Response<Body>, Failed> {
@@ -96,7 +55,7 @@ pub(crate) async fn info(
     // What is no text names no function.
     let name = name.map(|Path(name)| name).unwrap_or_default();
     let found = shared.backend.function(&name).map(|function| reply::json(&FunctionInfo::from(&*function)));
-    finish(found.ok_or_else(|| Failed::function_unknown(&name)), &asked)
+    reply::finish(found.ok_or_else(|| Failed::function_unknown(&name)), &asked)
 }
 
 /// Loads what a function needs, so that its next start is warm.
@@ -109,7 +68,7 @@ pub(crate) async fn prewarm(
     Extension(asked): Asked,
     request: Request<Body>,
 ) -> Response<Body> {
-    finish(prewarm_named(&shared, request).await, &asked)
+    reply::finish(prewarm_named(&shared, request).await, &asked)
 }
 
 async fn prewarm_named(shared: &Shared, request: Request<Body>) -> Result<Response<Body>, Failed> {
@@ -122,8 +81,4 @@ async fn prewarm_named(shared: &Shared, request: Request<Body>) -> Result<Respon
         .await
         .map_err(|error| Failed::invocation(&error, Convention::Serverledge))?;
     Ok(reply::json(&Prewarmed { prewarmed }))
-}
-
-fn finish(result: Result<Response<Body>, Failed>, asked: &Admitted) -> Response<Body> {
-    result.unwrap_or_else(|failed| failed.into_response(asked.request_id()))
 }

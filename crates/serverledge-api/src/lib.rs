@@ -4,11 +4,14 @@
 mod app;
 mod backend;
 mod body;
+mod deploy;
 mod error;
 mod functions;
 mod guard;
 mod hostile;
 mod invoke;
+mod lines;
+mod logs;
 mod openapi;
 mod plain;
 mod reply;
@@ -16,7 +19,9 @@ mod server;
 mod system;
 
 pub use app::{App, Limits};
-pub use backend::{Backend, Call, Deploy, DeployError, Deployed, Identity, Load, PollError, Polled, SubmitError};
+pub use backend::{
+    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PollError, Polled, SubmitError,
+};
 pub use guard::Guard;
 pub use openapi::document;
 pub use server::{ServerLimits, Serving, serve};

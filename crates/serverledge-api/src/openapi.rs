@@ -17,12 +17,13 @@ use crate::reply;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
-        crate::functions::create,
-        crate::functions::update,
+        crate::deploy::create,
+        crate::deploy::update,
         crate::functions::delete,
         crate::functions::names,
         crate::functions::info,
         crate::functions::prewarm,
+        crate::logs::logs,
         crate::invoke::invoke,
         crate::invoke::poll,
         crate::plain::plain,
@@ -31,7 +32,11 @@ use crate::reply;
         crate::system::healthz,
         crate::system::readyz,
     ),
-    components(schemas(serverledge_wire::invoke::Accepted)),
+    components(schemas(
+        serverledge_wire::invoke::Accepted,
+        serverledge_wire::stream::DeployLine,
+        serverledge_wire::stream::LogLine,
+    )),
     tags(
         (name = "functions", description = "Deploy, list, delete"),
         (name = "invocations", description = "Run functions as Serverledge's clients do"),

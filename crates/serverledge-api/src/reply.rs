@@ -10,7 +10,9 @@ use serde::Serialize;
 use serverledge_core::Phases;
 use serverledge_wire::header::{FREE_CPU, FREE_MEM, NODE_ARCH, NODE_NAME, TIMESTAMP};
 
+use crate::app::Admitted;
 use crate::backend::{Identity, Load};
+use crate::error::Failed;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -43,6 +45,11 @@ pub(crate) fn text(status: StatusCode, content_type: &'static str, body: impl In
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// The answer, or the problem that there is instead.
+pub(crate) fn finish(result: Result<Response<Body>, Failed>, asked: &Admitted) -> Response<Body> {
+    result.unwrap_or_else(|failed| failed.into_response(asked.request_id()))
 }
 
 /// The parts of a node's headers that never change.

@@ -46,7 +46,7 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Stops accepting, lets running requests end for at most `patience`, then cuts them off. Returns whether all
+    /// Stops accepting, ends answers that have no end of their own, lets running requests end for at most `patience`, then cuts them off. Returns whether all
     /// ended by themselves. Dropping the future leaves the drain under way.
     pub async fn drain(self, patience: Duration) -> bool {
         self.stop.cancel();
@@ -66,6 +66,7 @@ pub fn serve(listener: TcpListener, app: App, limits: ServerLimits) -> io::Resul
     let address = listener.local_addr()?;
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     let tasks = TaskTracker::new();
+    let app = app.until(stop.clone());
     let acceptor = Acceptor { app, limits, tasks: tasks.clone(), stop: stop.clone(), cut: cut.clone() };
     drop(tasks.spawn(acceptor.run(listener)));
     Ok(Serving { address, stop, cut, tasks })

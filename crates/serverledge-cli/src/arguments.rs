@@ -13,9 +13,11 @@ use crate::failure::Failure;
 const EXAMPLES: &str = "\
 Examples:
   serverledge-cli create --function hello --src hello.wasm
+  serverledge-cli create --function greet --src greet.py --env GREETING=hi --secret API_KEY
   serverledge-cli invoke hello --param a:2 --param 'b:[1,2]'
   serverledge-cli invoke hello --params-file params.json --async
   serverledge-cli poll REQUEST_ID --wait
+  serverledge-cli logs hello --follow
   serverledge-cli status --host 10.0.0.7 --port 1323
   serverledge-cli -cmd invoke -function hello -param \"a:2\" -qosclass async
 
@@ -26,6 +28,23 @@ The node is --host and --port, else SERVERLEDGE_HOST and SERVERLEDGE_PORT, else 
 serverledge-conf.{toml,yaml,yml,json} of the working directory, $HOME or /etc/serverledge,
 else 127.0.0.1:1323.
 ";
+
+const CREATE_HELP: &str = "\
+Examples:
+  serverledge-cli create -f hello --src hello.wasm
+  serverledge-cli create hello.py --handler hello.handler --memory 64 --timeout 5 --env LEVEL=debug
+  serverledge-cli create -f mail --src mail.py --deps requirements.txt --secret SMTP_PASSWORD
+  serverledge-cli create -f own --runtime custom --custom-image registry.example/team/own:1 --network bridge
+  serverledge-cli create -f hello --src hello.wasm --update
+
+The runtime is found out from the code: .wasm and .wat are wasm, .py is python, .js, .mjs and .cjs are nodejs.
+
+Of a folder all regular files are sent, without links and without folders that tools make (node_modules, .git, \
+__pycache__, .venv, .hg, .svn). requirements.txt, package.json and package-lock.json at its root, or named with --deps, \
+are installed by the node.
+
+The value of --secret NAME is that of the environment variable NAME, else it is asked for at the terminal; \
+--secret NAME=@FILE reads it from a file, without the line end at its end.";
 
 /// Command line client of a Serverledge node.
 #[derive(Debug, Parser)]
@@ -58,9 +77,8 @@ pub(crate) struct GlobalArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Deploy a function from a .wasm or .wat file
-    #[command(after_help = "Examples:\n  serverledge-cli create -f hello --src hello.wasm\n  serverledge-cli create \
-        hello.wat --memory 64 --timeout 5 --env LEVEL=debug\n  serverledge-cli create -f hello --src hello.wasm --update")]
+    /// Deploy a function from a file, a folder, a .tar or an image
+    #[command(after_help = CREATE_HELP)]
     Create(CreateArgs),
     /// Deploy a function, replacing one of the same name (create --update)
     Update(CreateArgs),
@@ -78,6 +96,12 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     /// List the deployed functions
     List,
+    /// Show what a function's invocations wrote to their logs
+    #[command(
+        after_help = "Examples:\n  serverledge-cli logs hello --tail 20\n  serverledge-cli logs hello --follow | grep \
+        error\n\nEach line begins with the time and the last 12 characters of the invocation's id; with --json each is an object."
+    )]
+    Logs(LogsArgs),
     /// Show the node's state
     Status,
     /// Print a completion script for a shell
@@ -112,16 +136,16 @@ impl FunctionArgs {
 /// Options of `create` and `update`.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
-    /// Name of the function [default: the file's name without its extension]
+    /// Name of the function [default: the file's name without its extension, or the folder's]
     #[arg(long, short = 'f', alias = "name", value_name = "NAME")]
     pub(crate) function: Option<String>,
-    /// File with the code: .wasm, .wat, or a .tar that holds one
+    /// The code: a .wasm, .wat, .py or .js file, a folder, or a .tar; custom functions need none
     #[arg(long, value_name = "FILE")]
     pub(crate) src: Option<PathBuf>,
-    /// File with the code, instead of --src
+    /// The code, instead of --src
     #[arg(value_name = "FILE", conflicts_with = "src")]
     pub(crate) file: Option<PathBuf>,
-    /// Runtime [default: found out from the code]
+    /// Runtime: wasm, python, nodejs or custom [default: found out from the code]
     #[arg(long, value_name = "RUNTIME")]
     pub(crate) runtime: Option<String>,
     /// Entry point inside the code [default: the runtime's own]
@@ -145,13 +169,24 @@ pub(crate) struct CreateArgs {
     /// An environment variable of the function; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
+    /// A secret environment variable, never shown: the value of the environment variable NAME here, else asked for at the
+    /// terminal; NAME=@FILE reads a file; repeatable
+    #[arg(long, value_name = "NAME[=@FILE]")]
+    pub(crate) secret: Vec<String>,
+    /// What the function may reach: none, or bridge (containers, where the node allows it) [default: none]
+    #[arg(long, value_name = "NETWORK", value_parser = ["none", "bridge"], hide_possible_values = true)]
+    pub(crate) network: Option<String>,
+    /// A list of packages to install (requirements.txt, package.json, package-lock.json), if it is not in the folder;
+    /// repeatable
+    #[arg(long, value_name = "FILE")]
+    pub(crate) deps: Vec<PathBuf>,
     /// Equal parameters give an equal result: the node may remember results
     #[arg(long)]
     pub(crate) idempotent: bool,
     /// Callers may download the code and run it themselves
     #[arg(long)]
     pub(crate) edge: bool,
-    /// Image of a custom function
+    /// Image of a custom function, which speaks the executor protocol on port 8080; implies --runtime custom
     #[arg(long, value_name = "IMAGE")]
     pub(crate) custom_image: Option<String>,
     /// A declared input; repeatable
@@ -270,6 +305,19 @@ pub(crate) struct DeleteArgs {
     pub(crate) function: FunctionArgs,
 }
 
+/// Options of `logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub(crate) function: FunctionArgs,
+    /// Stay, and show what comes
+    #[arg(long, short = 'F')]
+    pub(crate) follow: bool,
+    /// How many lines of what is kept [default: 100]
+    #[arg(long, short = 'n', value_name = "LINES")]
+    pub(crate) tail: Option<usize>,
+}
+
 impl Command {
     /// The longest time that one request may take, where the command line says so.
     pub(crate) const fn client_timeout(&self) -> Option<Duration> {
@@ -315,6 +363,9 @@ mod tests {
                 args.resptime
             ),
             Command::Poll(args) => format!("poll {:?} wait={}", args.id().ok(), args.wait),
+            Command::Logs(args) => {
+                format!("logs {:?} follow={} tail={:?}", args.function.name().ok(), args.follow, args.tail)
+            }
             Command::Prewarm(args) => format!("prewarm {:?} {}", args.function.name().ok(), args.count),
             other => format!("{other:?}"),
         };
@@ -371,6 +422,18 @@ mod tests {
             "invoke f --async=true --return_output=false -f=f",
             &expect!["error: the argument '[FUNCTION]' cannot be used with '--function <FUNCTION>'"],
         );
+    }
+
+    #[test]
+    fn logs_are_named_like_other_functions() {
+        check("logs f", &expect![[r#"-:0 logs Some("f") follow=false tail=None"#]]);
+        check("logs -f f -F --tail 5", &expect![[r#"-:0 logs Some("f") follow=true tail=Some(5)"#]]);
+        check("-function f -cmd logs -follow -tail=0", &expect![[r#"-:0 logs Some("f") follow=true tail=Some(0)"#]]);
+        check(
+            "logs f --tail -1",
+            &expect!["error: invalid value '-1' for '--tail <LINES>': invalid digit found in string"],
+        );
+        check("create f.py --network host", &expect!["error: invalid value 'host' for '--network <NETWORK>'"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod create;
 mod invoke;
 mod list;
+mod logs;
 mod poll;
 mod status;
 
@@ -23,6 +24,7 @@ use crate::{json, output, progress};
 pub(crate) struct Session {
     client: Client,
     for_people: bool,
+    json: bool,
 }
 
 impl Session {
@@ -30,7 +32,7 @@ impl Session {
     pub(crate) fn new(endpoint: Endpoint, json: bool, timeout: Option<Duration>) -> Result<Self, Failure> {
         let config = ClientConfig { timeout, ..ClientConfig::default() };
         let client = Client::new(endpoint, &config).map_err(|error| Failure::of_call("set up the client", error))?;
-        Ok(Self { client, for_people: !json && output::is_terminal() })
+        Ok(Self { client, for_people: !json && output::is_terminal(), json })
     }
 
     /// Shows an answer: as its JSON, or on a terminal as the text that suits people.
@@ -49,6 +51,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit, Fai
         Command::Prewarm(args) => prewarm(session, &args).await,
         Command::Delete(args) => delete(session, &args).await,
         Command::List => list::list(session).await,
+        Command::Logs(args) => logs::logs(session, &args).await,
         Command::Status => status::status(session).await,
         Command::Completions { shell } => completions(shell),
     }

@@ -72,13 +72,18 @@ impl Failure {
     pub(crate) fn of_call(action: &str, error: ClientError) -> Self {
         let is_failure = error.is_function_failure();
         let is_overload = error.is_overload();
+        let is_dependency = error.is_dependency();
         match error {
             ClientError::Problem { problem, .. } if is_failure => Self::of_function(action, problem),
             ClientError::Problem { status, problem, retry_after } => {
                 let exit = if is_overload { Exit::Overload } else { Exit::Request };
-                let hint = problem_hint(status, &problem, is_overload, retry_after);
-                let message = format!("failed to {action}: {}", problem_words(status, &problem));
-                Self { hint, problem: Some(problem), ..Self::new(exit, message) }
+                let hint = match is_dependency {
+                    true => Some("something that the node needs is away; try again when it is back".to_owned()),
+                    false => problem_hint(status, &problem, is_overload, retry_after),
+                };
+                let (words, rest) = problem_words(status, &problem);
+                let failure = Self::new(exit, format!("failed to {action}: {words}")).section("output", rest);
+                Self { hint, problem: Some(problem), ..failure }
             }
             other => Self::of_transport(action, &other),
         }
@@ -116,9 +121,11 @@ impl Failure {
     }
 }
 
-fn problem_words(status: u16, problem: &Problem) -> String {
+/// What the node says, on one line, and what follows it: the last lines of a tool, for instance.
+fn problem_words(status: u16, problem: &Problem) -> (String, &str) {
     let words = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
-    format!("{words} ({status})")
+    let (first, rest) = words.split_once('\n').unwrap_or((words, ""));
+    (format!("{} ({status})", first.trim_end_matches(':')), rest)
 }
 
 fn problem_hint(status: u16, problem: &Problem, is_overload: bool, retry_after: Option<Duration>) -> Option<String> {
@@ -188,6 +195,30 @@ mod tests {
             problem(503, "exceeds_node", "too large", None),
             Exit::Request,
             &expect![[r#"error: failed to invoke "f": too large (503)"#]],
+        );
+    }
+
+    #[test]
+    fn what_a_tool_said_keeps_its_lines() {
+        check(
+            problem(422, "install_failed", "pip failed:\nERROR: no six\u{1b}[2J\n  at all\n", None),
+            Exit::Request,
+            &expect![[r#"
+                error: failed to invoke "f": pip failed (422)
+                output:
+                  ERROR: no six\u{1b}[2J
+                    at all"#]],
+        );
+    }
+
+    #[test]
+    fn what_the_node_needs_is_told_from_overload() {
+        check(
+            problem(503, "docker_unavailable", "no Docker", Some(1)),
+            Exit::Request,
+            &expect![[r#"
+            error: failed to invoke "f": no Docker (503)
+            hint: something that the node needs is away; try again when it is back"#]],
         );
     }
 

@@ -1,5 +1,6 @@
 //! `serverledge-cli`: the command line client of a Serverledge node.
 
+mod archive;
 mod arguments;
 mod commands;
 mod exit;
@@ -14,6 +15,7 @@ mod settings;
 mod signature;
 mod source;
 mod text;
+mod variables;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

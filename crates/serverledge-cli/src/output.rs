@@ -10,12 +10,19 @@ use crate::failure::Failure;
 /// # Errors
 /// [`Failure`] if stdout cannot be written for another reason, a full disk for instance.
 pub(crate) fn result(text: &str) -> Result<(), Failure> {
+    line(text).map(drop)
+}
+
+/// The same for one of many lines; says whether somebody still reads.
+///
+/// # Errors
+/// As for [`result`].
+pub(crate) fn line(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Request, format!("failed to write the result: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(Exit::Request, format!("failed to write the result: {error}"))),
     }
 }
 

@@ -1,10 +1,13 @@
-//! A spinner for what takes longer than about a second.
+//! A spinner for what takes longer than about a second; steps of long work where there is no terminal.
 
+use std::cell::RefCell;
 use std::io::IsTerminal as _;
 use std::pin::pin;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{output, text};
 
 /// Nothing is shown before: most calls are over by then.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -28,6 +31,51 @@ pub(crate) async fn during<T>(message: &str, work: impl Future<Output = T>) -> T
     done
 }
 
+/// Shows what long work is doing: in a spinner if stderr is a terminal, as plain lines on it otherwise.
+pub(crate) struct Steps {
+    message: String,
+    is_terminal: bool,
+    spinner: RefCell<Option<Spinner>>,
+}
+
+impl Steps {
+    /// For work that this message describes until its first step.
+    pub(crate) fn new(message: String) -> Self {
+        Self { message, is_terminal: std::io::stderr().is_terminal(), spinner: RefCell::new(None) }
+    }
+
+    /// A step has begun, or a tool has said something.
+    pub(crate) fn step(&self, step: &str) {
+        let step = text::one_line(step);
+        if !self.is_terminal {
+            return output::warn(&step);
+        }
+        self.spinner.borrow_mut().get_or_insert_with(|| Spinner::start(&self.message)).show(&step);
+    }
+
+    /// Runs `work`; once it has taken a second, or has told a step, the spinner turns until its end. Dropping the future
+    /// drops `work`.
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let done = tokio::select! {
+            biased;
+            done = &mut work => Some(done),
+            () = tokio::time::sleep(PATIENCE) => None,
+        };
+        let done = match done {
+            Some(done) => done,
+            None => {
+                if self.is_terminal {
+                    self.spinner.borrow_mut().get_or_insert_with(|| Spinner::start(&self.message));
+                }
+                work.await
+            }
+        };
+        self.spinner.take();
+        done
+    }
+}
+
 struct Spinner(ProgressBar);
 
 impl Spinner {
@@ -36,6 +84,10 @@ impl Spinner {
         let bar = ProgressBar::new_spinner().with_style(style).with_message(message.to_owned()).with_elapsed(PATIENCE);
         bar.enable_steady_tick(TICK);
         Self(bar)
+    }
+
+    fn show(&self, step: &str) {
+        self.0.set_message(step.to_owned());
     }
 }
 

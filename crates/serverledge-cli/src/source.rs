@@ -3,11 +3,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serverledge_client::CODE_BYTES_MAX;
+use serverledge_client::{CODE_BYTES_MAX, Runtime};
 
+use crate::archive::{self, Files, PackError};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{files, text};
+
+/// The list of a Python function's packages.
+const REQUIREMENTS: &str = "requirements.txt";
+/// The list of a Node.js function's packages.
+const PACKAGE: &str = "package.json";
+/// The same with every version settled.
+const PACKAGE_LOCK: &str = "package-lock.json";
 
 /// Code ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,6 +24,8 @@ pub(crate) struct Code {
     pub(crate) tar: Vec<u8>,
     /// The runtime, where the kind of source settles it; else the node finds out.
     pub(crate) runtime: Option<&'static str>,
+    /// What is to be said about it.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// Why a source cannot be deployed.
@@ -32,6 +42,14 @@ pub(crate) enum SourceError {
         /// Why.
         fault: io::Error,
     },
+    /// Not packed.
+    #[error("failed to pack the source {path:?}: {fault}")]
+    Pack {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        fault: PackError,
+    },
     /// Beyond the limit.
     #[error("the source {path:?} is larger than {}", text::bytes(CODE_BYTES_MAX))]
     TooLarge {
@@ -41,74 +59,172 @@ pub(crate) enum SourceError {
     /// Nothing in it.
     #[error("the source {0:?} is empty")]
     Empty(PathBuf),
-    /// Code that only a container can run.
-    #[error("{path:?} is {language} and needs the container executor, which this version does not have yet")]
-    NeedsContainer {
+    /// Not a kind of source that is known.
+    #[error("{0:?} holds no code that is known: no .wasm, .wat, .py, .js, .mjs or .cjs file")]
+    Unknown(PathBuf),
+    /// Code in several languages.
+    #[error("{path:?} holds code of the runtimes {first} and {second}")]
+    Ambiguous {
         /// Where.
         path: PathBuf,
-        /// What was recognised.
-        language: &'static str,
+        /// One that was recognised.
+        first: &'static str,
+        /// Another one.
+        second: &'static str,
     },
-    /// Not a kind of source that is known.
-    #[error("{0:?} is neither a .wasm or .wat file nor a .tar that holds one")]
-    Unknown(PathBuf),
+    /// No list of packages.
+    #[error("{0:?} is no list of packages: a requirements .txt, package.json or package-lock.json is")]
+    NoList(PathBuf),
+    /// A list of packages for another runtime.
+    #[error("{path:?} lists packages of the runtime {of}, and the function's is {runtime}")]
+    OtherRuntime {
+        /// The list.
+        path: PathBuf,
+        /// What it is for.
+        of: &'static str,
+        /// What the function is.
+        runtime: &'static str,
+    },
+    /// The archive has such a list already.
+    #[error("the archive {path:?} holds a {name} already")]
+    Twice {
+        /// The archive.
+        path: PathBuf,
+        /// The list.
+        name: &'static str,
+    },
 }
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         let exit = match error {
-            SourceError::Read { .. } => Exit::Source,
+            SourceError::Read { .. } | SourceError::Pack { fault: PackError::Read { .. }, .. } => Exit::Source,
             _ => Exit::Usage,
         };
         let failure = Self::new(exit, error.to_string());
         match error {
             SourceError::Url(_) => failure.hint("download the file, check it, and pass its path"),
-            SourceError::NeedsContainer { .. } => {
-                failure.hint("compile the function to WebAssembly and pass the .wasm file")
+            SourceError::Unknown(_) => {
+                failure.hint("name its runtime with --runtime, or compile it to WebAssembly first")
             }
-            SourceError::Unknown(_) => failure.hint("compile the function to a WebAssembly module or component first"),
+            SourceError::Ambiguous { .. } => failure.hint("name the one that is meant with --runtime"),
+            SourceError::Twice { .. } => failure.hint("leave --deps away, or pass the folder instead of the archive"),
             _ => failure,
         }
     }
 }
 
-/// Reads a source and packs it.
-pub(crate) fn read(path: &Path) -> Result<Code, SourceError> {
+/// Reads a source and packs it, with these lists of packages at its root. `runtime` is what the caller said it is.
+pub(crate) fn read(path: &Path, runtime: Option<Runtime>, deps: &[PathBuf]) -> Result<Code, SourceError> {
     if let Some(url) = path.to_str().filter(|text| text.contains("://")) {
         return Err(SourceError::Url(url.to_owned()));
     }
     let unreadable = |fault| SourceError::Read { path: path.to_owned(), fault };
-    let meta = std::fs::metadata(path).map_err(unreadable)?;
-    if meta.is_dir() {
-        return Err(needs_container(path, "a folder"));
+    let unpacked = |fault| SourceError::Pack { path: path.to_owned(), fault };
+    let lists = deps.iter().map(|path| List::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut files = if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
+        Files::of_folder(path).map_err(unpacked)?
+    } else {
+        let bytes = whole_file(path)?;
+        if has_extension(path, &["tar"]) {
+            return of_archive(path, bytes, runtime, &lists);
+        }
+        let is_wasm = bytes.starts_with(b"\0asm");
+        let files = Files::of_file(path, bytes).map_err(unpacked)?;
+        if is_wasm && !has_extension(path, &["wasm"]) {
+            let runtime = check_lists(Some(runtime.unwrap_or(Runtime::Wasm).name()), &lists)?;
+            return Ok(Code { tar: files.pack().map_err(unpacked)?, runtime, remarks: Vec::new() });
+        }
+        files
+    };
+    let runtime = check_lists(found_out(path, files.paths(), runtime)?, &lists)?;
+    let mut remarks = std::mem::take(&mut files.remarks);
+    for list in lists {
+        if files.paths().any(|path| path == Path::new(list.name)) {
+            remarks.push(format!("{} of {:?} is replaced by {:?}", list.name, path, list.path));
+        }
+        files.put(PathBuf::from(list.name), list.bytes, false).map_err(unpacked)?;
     }
-    if let Some(language) = container_language(path) {
-        return Err(needs_container(path, language));
-    }
+    Ok(Code { tar: files.pack().map_err(unpacked)?, runtime, remarks })
+}
+
+/// The name that a source suggests: its file's without the extension, or its folder's.
+pub(crate) fn suggested_name(path: &Path) -> Option<String> {
+    let whole = std::fs::canonicalize(path).ok().filter(|whole| whole.is_dir());
+    let name = match &whole {
+        Some(folder) => folder.file_name(),
+        None => path.file_stem(),
+    };
+    name?.to_str().map(str::to_owned)
+}
+
+fn whole_file(path: &Path) -> Result<Vec<u8>, SourceError> {
     let bytes = files::read(path, CODE_BYTES_MAX).map_err(|fault| match fault.kind() {
         io::ErrorKind::FileTooLarge => SourceError::TooLarge { path: path.to_owned() },
-        _ => unreadable(fault),
+        _ => SourceError::Read { path: path.to_owned(), fault },
     })?;
-    if bytes.is_empty() {
+    if bytes.is_empty() { Err(SourceError::Empty(path.to_owned())) } else { Ok(bytes) }
+}
+
+/// An archive goes as it is, with the lists behind its own files.
+fn of_archive(path: &Path, tar: Vec<u8>, runtime: Option<Runtime>, lists: &[List]) -> Result<Code, SourceError> {
+    let paths = archive::paths_in(&tar).map_err(|fault| SourceError::Read { path: path.to_owned(), fault })?;
+    let found = found_out(path, paths.iter().map(PathBuf::as_path), runtime)?;
+    let runtime = check_lists(found, lists)?;
+    if lists.is_empty() {
+        return Ok(Code { tar, runtime, remarks: Vec::new() });
+    }
+    let unpacked = |fault| SourceError::Pack { path: path.to_owned(), fault };
+    let mut more = Files::default();
+    for list in lists {
+        if paths.iter().any(|inside| inside.strip_prefix(".").unwrap_or(inside) == Path::new(list.name)) {
+            return Err(SourceError::Twice { path: path.to_owned(), name: list.name });
+        }
+        more.put(PathBuf::from(list.name), list.bytes.clone(), false).map_err(unpacked)?;
+    }
+    Ok(Code { tar: archive::extended(tar, &more).map_err(unpacked)?, runtime, remarks: Vec::new() })
+}
+
+/// The runtime that was said, else the one that the files are of. Lists of packages decide where there are several.
+fn found_out<'a>(
+    path: &Path,
+    inside: impl Iterator<Item = &'a Path>,
+    said: Option<Runtime>,
+) -> Result<Option<&'static str>, SourceError> {
+    let inside: Vec<&Path> = inside.collect();
+    if inside.is_empty() {
         return Err(SourceError::Empty(path.to_owned()));
     }
-    if has_extension(path, &["tar"]) {
-        check_archive(path, &bytes)?;
-        return Ok(Code { tar: bytes, runtime: None });
+    if let Some(runtime) = said {
+        return Ok(Some(runtime.name()));
     }
-    if has_extension(path, &["wasm", "wat"]) || bytes.starts_with(b"\0asm") {
-        return Ok(Code { tar: pack(path, &bytes).map_err(unreadable)?, runtime: Some("wasm") });
+    let of_code = kinds(inside.iter().filter_map(|path| runtime_of(path)));
+    let of_lists = kinds(inside.iter().filter_map(|path| List::kind(path.file_name()?.to_str()?)));
+    match (of_code.as_slice(), of_lists.as_slice()) {
+        ([], _) => Err(SourceError::Unknown(path.to_owned())),
+        ([one], _) => Ok(Some(one.name())),
+        (several, [one]) if several.contains(one) => Ok(Some(one.name())),
+        ([first, second, ..], _) => {
+            Err(SourceError::Ambiguous { path: path.to_owned(), first: first.name(), second: second.name() })
+        }
     }
-    Err(SourceError::Unknown(path.to_owned()))
 }
 
-/// The name that a source suggests: its file's, without the extension.
-pub(crate) fn suggested_name(path: &Path) -> Option<&str> {
-    path.file_stem()?.to_str()
+/// Each once, in their order.
+fn kinds(all: impl Iterator<Item = Runtime>) -> Vec<Runtime> {
+    all.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
-fn needs_container(path: &Path, language: &'static str) -> SourceError {
-    SourceError::NeedsContainer { path: path.to_owned(), language }
+fn runtime_of(path: &Path) -> Option<Runtime> {
+    if has_extension(path, &["wasm", "wat"]) {
+        Some(Runtime::Wasm)
+    } else if has_extension(path, &["py"]) {
+        Some(Runtime::Python)
+    } else if has_extension(path, &["js", "mjs", "cjs"]) {
+        Some(Runtime::NodeJs)
+    } else {
+        None
+    }
 }
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {
@@ -116,115 +232,49 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     extension.is_some_and(|extension| extensions.iter().any(|known| known.eq_ignore_ascii_case(extension)))
 }
 
-fn container_language(path: &Path) -> Option<&'static str> {
-    if has_extension(path, &["py"]) {
-        Some("Python")
-    } else if has_extension(path, &["js", "mjs", "cjs"]) {
-        Some("JavaScript")
-    } else {
-        None
-    }
+/// A list of packages under the name that installers know.
+#[derive(Debug)]
+struct List {
+    path: PathBuf,
+    name: &'static str,
+    bytes: Vec<u8>,
 }
 
-/// An archive must hold wasm; one with scripts alone is a container's.
-fn check_archive(path: &Path, bytes: &[u8]) -> Result<(), SourceError> {
-    let unreadable = |fault| SourceError::Read { path: path.to_owned(), fault };
-    let mut language = None;
-    for entry in tar::Archive::new(bytes).entries().map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let name = entry.path().map_err(unreadable)?;
-        if has_extension(&name, &["wasm", "wat"]) {
-            return Ok(());
+impl List {
+    fn read(path: &Path) -> Result<Self, SourceError> {
+        let bytes = whole_file(path)?;
+        let name = if has_extension(path, &["txt", "in"]) {
+            REQUIREMENTS
+        } else if has_extension(path, &["json"]) {
+            let members: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_slice(&bytes).map_err(|_| SourceError::NoList(path.to_owned()))?;
+            if members.contains_key("lockfileVersion") { PACKAGE_LOCK } else { PACKAGE }
+        } else {
+            return Err(SourceError::NoList(path.to_owned()));
+        };
+        Ok(Self { path: path.to_owned(), name, bytes })
+    }
+
+    /// The runtime whose list has this name.
+    fn kind(name: &str) -> Option<Runtime> {
+        match name {
+            REQUIREMENTS => Some(Runtime::Python),
+            PACKAGE | PACKAGE_LOCK => Some(Runtime::NodeJs),
+            _ => None,
         }
-        language = language.or_else(|| container_language(&name));
     }
-    Err(language.map_or_else(|| SourceError::Unknown(path.to_owned()), |language| needs_container(path, language)))
 }
 
-/// One file in an archive, the same bytes for the same file: no owner, no time.
-fn pack(path: &Path, bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let mut header = tar::Header::new_gnu();
-    header.set_size(bytes.len() as u64);
-    header.set_mode(0o644);
-    header.set_mtime(0);
-    let mut archive = tar::Builder::new(Vec::with_capacity(bytes.len() + 4096));
-    archive.append_data(&mut header, name, bytes)?;
-    archive.into_inner()
+/// Lists must be of the function's runtime.
+fn check_lists(runtime: Option<&'static str>, lists: &[List]) -> Result<Option<&'static str>, SourceError> {
+    for list in lists {
+        let of = List::kind(list.name).map_or("", Runtime::name);
+        if let Some(runtime) = runtime.filter(|runtime| *runtime != of) {
+            return Err(SourceError::OtherRuntime { path: list.path.clone(), of, runtime });
+        }
+    }
+    Ok(runtime)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read as _;
-
-    use super::*;
-
-    fn write(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
-        (folder, path)
-    }
-
-    fn check(name: &str, bytes: &[u8], exit: Exit, words: &str) {
-        let (_folder, path) = write(name, bytes);
-        let failure = Failure::from(read(&path).unwrap_err());
-        assert_eq!(failure.exit(), exit, "{name}");
-        let shown = failure.render(false);
-        assert!(shown.contains(words), "{name}: {shown}");
-    }
-
-    #[test]
-    fn wasm_is_packed_into_a_reproducible_tar() {
-        let (_folder, path) = write("hello.wat", b"(module)");
-        let code = read(&path).unwrap();
-        assert_eq!(code.runtime, Some("wasm"));
-        assert_eq!(code, read(&path).unwrap());
-        let mut archive = tar::Archive::new(code.tar.as_slice());
-        let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
-        assert_eq!(entry.path().unwrap(), Path::new("hello.wat"));
-        let mut content = String::new();
-        entry.read_to_string(&mut content).unwrap();
-        assert_eq!(content, "(module)");
-        assert_eq!(suggested_name(&path), Some("hello"));
-        let (_folder, bare) = write("module", b"\0asm\x01\0\0\0");
-        assert_eq!(read(&bare).unwrap().runtime, Some("wasm"));
-    }
-
-    #[test]
-    fn archives_pass_if_they_hold_wasm() {
-        let tar = |name: &str| pack(Path::new(name), b"x").unwrap();
-        let (_folder, path) = write("code.tar", &tar("f.wasm"));
-        assert_eq!(read(&path).unwrap(), Code { tar: tar("f.wasm"), runtime: None });
-        check("code.tar", &tar("f.py"), Exit::Usage, "is Python and needs the container executor");
-        check("code.tar", &tar("f.txt"), Exit::Usage, "is neither");
-        check("code.tar", &[1; 600], Exit::Source, "failed to read the source");
-    }
-
-    #[test]
-    fn other_sources_say_why_not() {
-        check(
-            "hello.py",
-            b"def f(): 0",
-            Exit::Usage,
-            "is Python and needs the container executor, which this version does not have yet",
-        );
-        check("hello.js", b"x", Exit::Usage, "is JavaScript and needs the container executor");
-        check("hello.rs", b"fn main() {}", Exit::Usage, "is neither a .wasm or .wat file");
-        check("hello.wasm", b"", Exit::Usage, "is empty");
-        let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(read(folder.path()), Err(SourceError::NeedsContainer { language: "a folder", .. })));
-        assert!(matches!(read(Path::new("https://example.org/f.wasm")), Err(SourceError::Url(_))));
-        let missing = Failure::from(read(&folder.path().join("f.wasm")).unwrap_err());
-        assert_eq!(missing.exit(), Exit::Source);
-    }
-
-    #[test]
-    fn too_large_sources_are_not_read_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("f.wasm");
-        let file = std::fs::File::create(&path).unwrap();
-        file.set_len(CODE_BYTES_MAX as u64 + 1).unwrap();
-        assert!(matches!(read(&path), Err(SourceError::TooLarge { .. })));
-    }
-}
+mod tests;

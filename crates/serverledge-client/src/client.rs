@@ -53,9 +53,9 @@ impl Default for ClientConfig {
 /// to have been closed before the request was written.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
     endpoint: Endpoint,
-    timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Client {
@@ -291,7 +291,7 @@ impl Client {
         read_json(url, answer.body())
     }
 
-    fn url(&self, path: &[&str]) -> Url {
+    pub(crate) fn url(&self, path: &[&str]) -> Url {
         let mut url = Url::parse(&self.endpoint.to_string()).expect("a checked host and port make a URL");
         url.path_segments_mut().expect("an http URL has a path").clear().extend(path);
         url
@@ -320,7 +320,18 @@ impl Client {
     ) -> Result<http::Response<Bytes>, ClientError> {
         let timeout = self.timeout.unwrap_or(timeout);
         let fault = |error: reqwest::Error| self.transport_error(error, url, timeout);
-        let mut response = request.timeout(timeout).send().await.map_err(fault)?;
+        let response = request.timeout(timeout).send().await.map_err(fault)?;
+        self.read_whole(response, timeout, url).await
+    }
+
+    /// Reads the whole of an answer that has begun.
+    pub(crate) async fn read_whole(
+        &self,
+        mut response: reqwest::Response,
+        timeout: Duration,
+        url: &Url,
+    ) -> Result<http::Response<Bytes>, ClientError> {
+        let fault = |error: reqwest::Error| self.transport_error(error, url, timeout);
         let body = read_body(&mut response, ANSWER_BYTES_MAX).await.map_err(|read| match read {
             ReadFault::Transport(error) => fault(error),
             ReadFault::TooLong => {
@@ -334,7 +345,7 @@ impl Client {
         Ok(answer)
     }
 
-    fn transport_error(&self, error: reqwest::Error, url: &Url, after: Duration) -> ClientError {
+    pub(crate) fn transport_error(&self, error: reqwest::Error, url: &Url, after: Duration) -> ClientError {
         let error = error.without_url();
         if error.is_builder() {
             return ClientError::Request { fault: innermost(&error) };
@@ -363,7 +374,7 @@ fn read_json<T: DeserializeOwned>(url: &Url, body: &[u8]) -> Result<T, ClientErr
     serde_json::from_slice(body).map_err(|error| not_understood(url, &error))
 }
 
-fn not_understood(url: &Url, error: &dyn std::error::Error) -> ClientError {
+pub(crate) fn not_understood(url: &Url, error: &dyn std::error::Error) -> ClientError {
     ClientError::Answer { url: url.to_string(), fault: error.to_string() }
 }
 

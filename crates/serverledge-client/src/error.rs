@@ -10,7 +10,7 @@ use serverledge_wire::problem::Problem;
 pub type Cause = Box<dyn Error + Send + Sync>;
 
 /// Everything that is the function's own failure.
-const FUNCTION_FAILURES: [FailureKind; 7] = [
+const FUNCTION_FAILURES: [FailureKind; 8] = [
     FailureKind::Error,
     FailureKind::Trap,
     FailureKind::TimeLimit,
@@ -18,6 +18,7 @@ const FUNCTION_FAILURES: [FailureKind; 7] = [
     FailureKind::MemoryLimit,
     FailureKind::OutputLimit,
     FailureKind::BadOutput,
+    FailureKind::Exited,
 ];
 
 /// Why a call to a node gave no result.
@@ -104,10 +105,17 @@ impl ClientError {
         self.code().is_some_and(|code| FUNCTION_FAILURES.iter().any(|kind| kind.code() == code))
     }
 
-    /// Whether the node turned the request away for now: 429 or 503, unless waiting cannot help.
+    /// Whether the node turned the request away for now: 429 or 503, unless waiting cannot help or something else is away.
     #[must_use]
     pub fn is_overload(&self) -> bool {
         matches!(self, Self::Problem { status: 429 | 503, problem, .. } if problem.code != OverloadReason::NeverFits.code())
+            && !self.is_dependency()
+    }
+
+    /// Whether something that the node depends on does not answer (`docker_unavailable`, `registry_unavailable`, …).
+    #[must_use]
+    pub fn is_dependency(&self) -> bool {
+        matches!(self, Self::Problem { status: 503, problem, .. } if problem.code.ends_with("_unavailable"))
     }
 
     /// Whether the node does not know what the request names (404).

@@ -12,6 +12,8 @@ mod client;
 mod endpoint;
 mod error;
 mod invocation;
+mod lines;
+mod streaming;
 
 pub use client::{
     ANSWER_BYTES_MAX, CONNECT_TIMEOUT, CONTROL_TIMEOUT, Client, ClientConfig, DEPLOY_TIMEOUT, INVOKE_TIMEOUT,
@@ -21,3 +23,4 @@ pub use error::{Cause, ClientError};
 pub use invocation::{Invocation, InvocationResult, Poll, QosClass};
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
 pub use serverledge_core::{FunctionName, NameError, ParseRuntimeError, Runtime};
+pub use streaming::{DEPLOY_STREAM_TIMEOUT, LogStream, SILENCE_TIMEOUT};

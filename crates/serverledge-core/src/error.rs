@@ -22,6 +22,8 @@ pub enum FailureKind {
     OutputLimit,
     /// Its output is not what its interface promises (not JSON, no response).
     BadOutput,
+    /// Its process ended in the middle of the invocation.
+    Exited,
 }
 
 impl FailureKind {
@@ -36,6 +38,7 @@ impl FailureKind {
             Self::MemoryLimit => "function_out_of_memory",
             Self::OutputLimit => "function_output_too_large",
             Self::BadOutput => "function_bad_output",
+            Self::Exited => "function_exited",
         }
     }
 }

@@ -113,6 +113,17 @@ pub enum PrepareError {
         /// Which limit was met.
         message: String,
     },
+    /// Something that the executor depends on (a container engine, a package index) does not answer or does not do its part.
+    #[error("{what}")]
+    Unavailable {
+        /// A stable code, such as `docker_unavailable`.
+        code: &'static str,
+        /// What does not answer, and the way out.
+        what: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Our fault or the machine's.
     #[error("failed to {attempt}")]
     Internal {
@@ -133,6 +144,20 @@ pub enum StartError {
     /// No slot is free; nothing is broken.
     #[error("all sandboxes of this executor are in use")]
     Exhausted,
+    /// The function's code failed while it was loaded.
+    #[error(transparent)]
+    Function(FunctionFailure),
+    /// Something that the executor depends on does not answer.
+    #[error("{what} is unavailable")]
+    Unavailable {
+        /// A stable code, such as `docker_unavailable`.
+        code: &'static str,
+        /// What does not answer.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Our fault or the machine's.
     #[error("failed to {attempt}")]
     Internal {
@@ -166,6 +191,9 @@ pub enum InvokeError {
     /// No room for the instance; nothing ran.
     #[error("all sandboxes of this executor are in use")]
     Exhausted,
+    /// The sandbox was dead before the invocation reached it; nothing ran, and another sandbox may be tried.
+    #[error("the sandbox was gone before the invocation began")]
+    Gone,
     /// Our fault.
     #[error("failed to {attempt}")]
     Internal {
@@ -183,14 +211,28 @@ pub struct Started {
     pub sandbox: Box<dyn Sandbox>,
     /// Whether everything was in place already (a warm start, in Serverledge's words).
     pub warm: bool,
-    /// How long loading took where it was not; zero for a warm start.
-    pub load: Duration,
+    /// What took time, in order; empty for a warm start. The names are the executor's own and few.
+    pub phases: Vec<StartPhase>,
 }
+
+/// A part of a cold start, and how long it took.
+pub type StartPhase = (&'static str, Duration);
 
 impl std::fmt::Debug for Started {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Started").field("warm", &self.warm).field("load", &self.load).finish_non_exhaustive()
+        f.debug_struct("Started").field("warm", &self.warm).field("phases", &self.phases).finish_non_exhaustive()
     }
+}
+
+/// Hears what a deploy is doing, for the person who waits. Must not block.
+pub trait Progress: Send + Sync {
+    /// A step has begun, or a tool has printed a line.
+    fn step(&self, text: &str);
+}
+
+/// Nobody listens.
+impl Progress for () {
+    fn step(&self, _text: &str) {}
 }
 
 /// Prepares versions and starts sandboxes of the runtimes it serves.
@@ -198,7 +240,7 @@ impl std::fmt::Debug for Started {
 pub trait Executor: Send + Sync {
     /// Makes later starts fast (compile, build, pull, install). Idempotent. Runs at deploy, never on the request path.
     /// On error nothing is kept. Dropping the future stops the work and keeps nothing.
-    async fn prepare(&self, version: &Version, code: Bytes) -> Result<Prepared, PrepareError>;
+    async fn prepare(&self, version: &Version, code: Bytes, progress: &dyn Progress) -> Result<Prepared, PrepareError>;
 
     /// Starts a sandbox of a prepared version. On error, or if the future is dropped, nothing is left behind: no
     /// container, no memory, no file.
@@ -222,7 +264,8 @@ pub trait Sandbox: Send + Sync {
     /// streamed reply the function may go on running until the reply's body ends or is dropped; its time limit covers that.
     async fn invoke(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError>;
 
-    /// Whether it may serve again.
+    /// Whether it may serve again. Asked after each invocation: a pooled sandbox in which something was left running, or
+    /// whose process has ended, says [`Reuse::Once`] from then on.
     fn reuse(&self) -> Reuse;
 
     /// Stops it. Idempotent; callable while calls run.

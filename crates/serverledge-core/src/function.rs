@@ -7,7 +7,7 @@ use crate::id::SpaceId;
 use crate::limits::{MEMORY_DEFAULT, TIMEOUT_DEFAULT};
 use crate::name::FunctionName;
 use crate::quantity::{CpuMilli, MemoryMib};
-use crate::version::{Runtime, Version};
+use crate::version::{Network, Runtime, Secrets, Version};
 
 /// What one invocation of a function may use. A lease reserves memory and CPU as declared here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +112,12 @@ pub struct FunctionSpec {
     pub handler: String,
     /// The function's own environment variables.
     pub env: std::collections::BTreeMap<String, String>,
+    /// More of them, which are not shown. The nonce is the node's to fill.
+    pub secrets: Secrets,
+    /// What it may reach.
+    pub network: Network,
+    /// The image of a `custom` function; empty otherwise.
+    pub image: String,
     /// What one invocation may use.
     pub limits: FunctionLimits,
     /// Flags.

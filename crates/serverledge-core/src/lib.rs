@@ -16,12 +16,12 @@ mod version;
 pub use call::{CallContext, CallError, HostCalls};
 pub use error::{FailureKind, FunctionFailure, InvocationError, OverloadReason};
 pub use executor::{
-    BodyError, Executor, HttpBody, InvokeError, Outcome, Payload, PrepareError, Prepared, Reply, Reuse, Sandbox,
-    SandboxCall, StartError, Started, StopError,
+    BodyError, Executor, HttpBody, InvokeError, Outcome, Payload, PrepareError, Prepared, Progress, Reply, Reuse,
+    Sandbox, SandboxCall, StartError, StartPhase, Started, StopError,
 };
 pub use function::{Flags, Function, FunctionLimits, FunctionSpec, Interface, Parameter, Signature};
 pub use id::{InvocationId, SpaceId};
 pub use name::{FunctionName, NameError};
 pub use quantity::{CpuMilli, MemoryMib};
 pub use report::{Phases, Report};
-pub use version::{Digest, ParseDigestError, ParseRuntimeError, Runtime, Version};
+pub use version::{Digest, Network, ParseDigestError, ParseNetworkError, ParseRuntimeError, Runtime, Secrets, Version};

@@ -31,3 +31,5 @@ pub const MEMORY_MAX: MemoryMib = MemoryMib::new(4096);
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Most time a function may declare: longer work belongs in several invocations.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(900);
+/// Longest image name in bytes: Docker's own limit for a repository name is 255.
+pub const IMAGE_BYTES_MAX: usize = 255;

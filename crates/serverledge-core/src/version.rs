@@ -116,6 +116,60 @@ impl fmt::Display for Runtime {
     }
 }
 
+/// What a function may reach beyond its own sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Network {
+    /// Nothing.
+    #[default]
+    None,
+    /// What the machine reaches; containers only, and only where the node allows it.
+    Bridge,
+}
+
+impl Network {
+    /// Its name in records and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Bridge => "bridge",
+        }
+    }
+}
+
+/// The text names no network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown network {0:?}; known are none and bridge")]
+pub struct ParseNetworkError(pub String);
+
+impl std::str::FromStr for Network {
+    type Err = ParseNetworkError;
+
+    fn from_str(text: &str) -> Result<Self, ParseNetworkError> {
+        match text {
+            "" | "none" => Ok(Self::None),
+            "bridge" => Ok(Self::Bridge),
+            _ => Err(ParseNetworkError(text.to_owned())),
+        }
+    }
+}
+
+/// Environment variables whose values are never shown: not in logs, errors, records for people, or argument lists.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secrets {
+    /// Random for each deploy that has secrets; it goes into the version's digest with the values, so that nobody can
+    /// find a weak secret by comparing digests.
+    pub nonce: [u8; 16],
+    /// The variables.
+    pub values: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
 /// An immutable version of a function: everything that affects its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
@@ -129,6 +183,12 @@ pub struct Version {
     pub handler: String,
     /// The function's own environment variables.
     pub env: BTreeMap<String, String>,
+    /// More of them, which are not shown.
+    pub secrets: Secrets,
+    /// What it may reach.
+    pub network: Network,
+    /// The image of a `custom` function; empty otherwise.
+    pub image: String,
     /// What one invocation may use.
     pub limits: FunctionLimits,
 }

@@ -40,9 +40,10 @@ impl Metered for CoreGuest {
 }
 
 impl CoreGuest {
-    /// The environment: the function's own variables and what the guest ABI promises, as `NAME=value`.
+    /// The environment: the function's own variables, its secrets and what the guest ABI promises, as `NAME=value`.
     pub(crate) fn environment(&self) -> Vec<String> {
-        let own = self.version.env.iter().map(|(name, value)| format!("{name}={value}"));
+        let own =
+            self.version.env.iter().chain(&self.version.secrets.values).map(|(name, value)| format!("{name}={value}"));
         own.chain([
             format!("SERVERLEDGE_HANDLER={}", self.version.handler),
             format!("SERVERLEDGE_INVOCATION_ID={}", self.id),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serverledge_core::{Digest, Executor, PrepareError, Prepared, StartError, Started, Version};
+use serverledge_core::{Digest, Executor, PrepareError, Prepared, Progress, StartError, Started, Version};
 use tokio::time::Instant;
 use wasmtime::Engine;
 
@@ -75,11 +75,12 @@ impl std::fmt::Debug for WasmExecutor {
 
 #[async_trait]
 impl Executor for WasmExecutor {
-    async fn prepare(&self, version: &Version, code: Bytes) -> Result<Prepared, PrepareError> {
+    async fn prepare(&self, version: &Version, code: Bytes, progress: &dyn Progress) -> Result<Prepared, PrepareError> {
         let disk = Arc::clone(self.shared.modules.loader());
         if let Some(compiled) = verified(&disk, version.code).await {
             return prepared(version, &compiled);
         }
+        progress.step("compiling the module");
         let (compiled, machine_code) = self.shared.compiler.compile(code).await?;
         let prepared = prepared(version, &compiled)?;
         let digest = version.code;
@@ -92,16 +93,16 @@ impl Executor for WasmExecutor {
     }
 
     async fn start(&self, version: &Arc<Version>) -> Result<Started, StartError> {
-        let (loaded, warm, load) = match self.shared.modules.get(&version.code) {
-            Some(loaded) => (loaded, true, Duration::ZERO),
+        let (loaded, warm, phases) = match self.shared.modules.get(&version.code) {
+            Some(loaded) => (loaded, true, Vec::new()),
             None => {
                 let began = Instant::now();
                 let loaded = self.shared.modules.load(version.code).await.map_err(start_error)?;
-                (loaded, false, began.elapsed())
+                (loaded, false, vec![("load", began.elapsed())])
             }
         };
         let sandbox = WasmSandbox { shared: Arc::clone(&self.shared), loaded, version: Arc::clone(version) };
-        Ok(Started { sandbox: Box::new(sandbox), warm, load })
+        Ok(Started { sandbox: Box::new(sandbox), warm, phases })
     }
 
     /// Whether the machine code is on disk; after an upgrade of the node it is not.

@@ -35,7 +35,7 @@ impl HttpGuest {
             .arg(function)
             .stdout(LogStream(log.clone()))
             .stderr(LogStream(log.clone()));
-        for (name, value) in &version.env {
+        for (name, value) in version.env.iter().chain(&version.secrets.values) {
             wasi.env(name, value);
         }
         wasi.env("SERVERLEDGE_HANDLER", &version.handler).env("SERVERLEDGE_INVOCATION_ID", id);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serverledge_core::{Digest, FunctionLimits, FunctionSpec, Runtime, Version};
+use serverledge_core::{Digest, FunctionSpec, Network, Version};
 
 /// Separates this use of BLAKE3 from all others; a change of the canonical form needs a new one.
 const VERSION_DOMAIN: &str = "serverledge 2026 function version 1";
@@ -14,44 +14,55 @@ pub fn code_digest(code: &[u8]) -> Digest {
     Digest::new(*blake3::hash(code).as_bytes())
 }
 
-/// The version that a checked request to deploy describes.
+/// The version that a checked request to deploy describes. Its secrets' nonce must be filled in already.
 #[must_use]
 pub fn version(spec: &FunctionSpec, code: Digest) -> Version {
-    Version {
-        digest: version_digest(spec.runtime, &code, &spec.handler, &spec.env, &spec.limits),
+    let mut version = Version {
+        digest: Digest::new([0; 32]),
         runtime: spec.runtime,
         code,
         handler: spec.handler.clone(),
         env: spec.env.clone(),
+        secrets: spec.secrets.clone(),
+        network: spec.network,
+        image: spec.image.clone(),
         limits: spec.limits,
-    }
+    };
+    version.digest = version_digest(&version);
+    version
 }
 
-/// The digest of a version: BLAKE3 in a domain of its own over everything that affects a result. Each part is preceded
-/// by its length, so that no two versions have the same canonical form. Times count in whole milliseconds, as stored.
+/// The digest of a version: BLAKE3 in a domain of its own over everything that affects a result, which is all but the
+/// digest that it holds. Each part is preceded by its length, so that no two versions have the same canonical form. Times
+/// count in whole milliseconds, as stored. What was added later counts only where it is there, under a name of its own, so
+/// that versions without it keep their digest; the nonce counts only beside secrets.
 #[must_use]
-pub fn version_digest(
-    runtime: Runtime,
-    code: &Digest,
-    handler: &str,
-    env: &BTreeMap<String, String>,
-    limits: &FunctionLimits,
-) -> Digest {
+pub fn version_digest(version: &Version) -> Digest {
     let mut form = Canonical(blake3::Hasher::new_derive_key(VERSION_DOMAIN));
-    form.bytes(runtime.name().as_bytes());
-    form.bytes(code.as_bytes());
-    form.bytes(handler.as_bytes());
-    form.number(env.len() as u64);
-    for (name, value) in env {
-        form.bytes(name.as_bytes());
-        form.bytes(value.as_bytes());
-    }
+    form.bytes(version.runtime.name().as_bytes());
+    form.bytes(version.code.as_bytes());
+    form.bytes(version.handler.as_bytes());
+    form.variables(&version.env);
+    let limits = &version.limits;
     form.number(limits.memory.get());
     form.number(limits.cpu.get());
     form.time(limits.timeout);
     form.number(u64::from(limits.cpu_time.is_some()));
     form.time(limits.cpu_time.unwrap_or_default());
     form.number(u64::from(limits.max_concurrency));
+    if !version.secrets.values.is_empty() {
+        form.bytes(b"secrets");
+        form.bytes(&version.secrets.nonce);
+        form.variables(&version.secrets.values);
+    }
+    if version.network != Network::None {
+        form.bytes(b"network");
+        form.bytes(version.network.name().as_bytes());
+    }
+    if !version.image.is_empty() {
+        form.bytes(b"image");
+        form.bytes(version.image.as_bytes());
+    }
     Digest::new(*form.0.finalize().as_bytes())
 }
 
@@ -68,6 +79,14 @@ impl Canonical {
         self.0.update(bytes);
     }
 
+    fn variables(&mut self, variables: &BTreeMap<String, String>) {
+        self.number(variables.len() as u64);
+        for (name, value) in variables {
+            self.bytes(name.as_bytes());
+            self.bytes(value.as_bytes());
+        }
+    }
+
     fn time(&mut self, time: Duration) {
         self.number(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     }
@@ -77,7 +96,7 @@ impl Canonical {
 mod tests {
     use std::collections::BTreeSet;
 
-    use serverledge_core::{CpuMilli, MemoryMib};
+    use serverledge_core::{CpuMilli, FunctionLimits, MemoryMib, Runtime, Secrets};
 
     use super::*;
 
@@ -88,14 +107,21 @@ mod tests {
             code: Digest::new([1; 32]),
             handler: "h".to_owned(),
             env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
+            secrets: Secrets::default(),
+            network: Network::None,
+            image: String::new(),
             limits: FunctionLimits::default(),
         };
         change(&mut v);
-        version_digest(v.runtime, &v.code, &v.handler, &v.env, &v.limits)
+        version_digest(&v)
     }
 
     #[test]
     fn every_part_counts() {
+        let secrets = |nonce: u8, name: &str, value: &str| Secrets {
+            nonce: [nonce; 16],
+            values: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+        };
         let env = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
         let digests = BTreeSet::from([
             digest(|_| {}),
@@ -111,8 +137,18 @@ mod tests {
             digest(|v| v.limits.timeout = Duration::from_secs(1)),
             digest(|v| v.limits.cpu_time = Some(Duration::ZERO)),
             digest(|v| v.limits.max_concurrency = 2),
+            digest(|v| v.secrets = secrets(0, "A", "1")),
+            digest(|v| v.secrets = secrets(0, "A", "2")),
+            digest(|v| v.secrets = secrets(0, "A2", "")),
+            digest(|v| v.secrets = secrets(1, "A", "1")),
+            digest(|v| v.network = Network::Bridge),
+            digest(|v| v.image = "i".to_owned()),
+            digest(|v| v.image = "i:1".to_owned()),
+            digest(|v| (v.network, v.image) = (Network::Bridge, "i".to_owned())),
         ]);
-        assert_eq!(digests.len(), 13);
+        assert_eq!(digests.len(), 21);
+        assert_eq!(digest(|_| {}), digest(|v| v.digest = Digest::new([9; 32])), "the digest is not part of itself");
+        assert_eq!(digest(|_| {}), digest(|v| v.secrets.nonce = [9; 16]), "a nonce without secrets is nothing");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! An executor that runs nothing: a function's code says in words what it does ([`Behaviour`]), and a handle scripts
-//! faults, holds invocations back and tells what happened.
+//! faults, holds invocations back and tells what happened. Its sandboxes serve once, as wasm instances do, or are pooled, as
+//! containers are.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,13 +13,16 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_core::{
     Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls, Interface, InvocationId, InvokeError,
-    Outcome, Payload, PrepareError, Prepared, Reply, Reuse, Sandbox, SandboxCall, StartError, Started, StopError,
-    Version,
+    Outcome, Payload, PrepareError, Prepared, Progress, Reply, Reuse, Sandbox, SandboxCall, StartError, Started,
+    StopError, Version,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::fake_host::wait_for;
+
+/// What every `prepare` of the fake tells its listener.
+pub const PREPARE_STEP: &str = "preparing nothing";
 
 /// What a fake function does. Its code is its text form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +79,12 @@ pub struct ExecutorCounts {
     pub started: usize,
     /// Sandboxes that were stopped; each counts once.
     pub stopped: usize,
+    /// Sandboxes that were started and not stopped. One that was only dropped still counts, as its container would.
+    pub live: usize,
+    /// Starts that have begun and wait for [`FakeExecutorHandle::release_starts`].
+    pub starting: usize,
+    /// Most invocations that one sandbox ran at once.
+    pub most_in_one: usize,
     /// Invocations that run now.
     pub running: usize,
     /// Invocations that ended, well or not.
@@ -91,6 +102,8 @@ pub struct RecordedCall {
     pub function: FunctionName,
     /// The JSON parameters; empty for an HTTP request.
     pub params: Bytes,
+    /// The sandbox that it reached; they are numbered from 0 in the order of their starts.
+    pub sandbox: usize,
 }
 
 #[derive(Default)]
@@ -98,6 +111,9 @@ struct Shared {
     state: Mutex<State>,
     counts: watch::Sender<ExecutorCounts>,
     held: watch::Sender<bool>,
+    held_starts: watch::Sender<bool>,
+    held_prepares: watch::Sender<bool>,
+    pooled: AtomicBool,
 }
 
 #[derive(Default)]
@@ -110,6 +126,11 @@ struct State {
     prepare_faults: VecDeque<PrepareError>,
     start_faults: VecDeque<StartError>,
     invoke_faults: VecDeque<InvokeError>,
+    /// Invocations to come that leave their sandbox unfit.
+    spoiled: usize,
+    /// Sandboxes with a number below this are dead.
+    killed_below: usize,
+    sandboxes: usize,
 }
 
 /// A started fake.
@@ -117,7 +138,18 @@ struct FakeSandbox {
     shared: Arc<Shared>,
     version: Arc<Version>,
     behaviour: Behaviour,
-    stopped: Mutex<bool>,
+    number: usize,
+    reuse: Reuse,
+    health: Mutex<Health>,
+}
+
+/// How a sandbox is.
+#[derive(Default)]
+struct Health {
+    stopped: bool,
+    /// It must not serve again.
+    spent: bool,
+    running: usize,
 }
 
 // === impl Behaviour ===
@@ -170,11 +202,19 @@ impl Behaviour {
 // === impl FakeExecutor ===
 
 impl FakeExecutor {
-    /// An executor on which nothing is prepared, and its handle.
+    /// An executor on which nothing is prepared, and its handle. Its sandboxes serve once.
     #[must_use]
     pub fn new() -> (Self, FakeExecutorHandle) {
         let shared = Arc::<Shared>::default();
         (Self { shared: Arc::clone(&shared) }, FakeExecutorHandle { shared })
+    }
+
+    /// The same with pooled sandboxes: every start is cold, and one sandbox serves many invocations.
+    #[must_use]
+    pub fn pooled() -> (Self, FakeExecutorHandle) {
+        let (executor, handle) = Self::new();
+        executor.shared.pooled.store(true, Ordering::Relaxed);
+        (executor, handle)
     }
 }
 
@@ -186,10 +226,12 @@ impl std::fmt::Debug for FakeExecutor {
 
 #[async_trait]
 impl Executor for FakeExecutor {
-    async fn prepare(&self, version: &Version, code: Bytes) -> Result<Prepared, PrepareError> {
+    async fn prepare(&self, version: &Version, code: Bytes, progress: &dyn Progress) -> Result<Prepared, PrepareError> {
         self.shared.state.lock().prepares.push(version.code);
+        progress.step(PREPARE_STEP);
         // Preparing takes time: whoever drops the future here keeps nothing.
         tokio::task::yield_now().await;
+        released(&self.shared.held_prepares).await;
         let mut state = self.shared.state.lock();
         if let Some(fault) = state.prepare_faults.pop_front() {
             return Err(fault);
@@ -203,17 +245,29 @@ impl Executor for FakeExecutor {
     }
 
     async fn start(&self, version: &Arc<Version>) -> Result<Started, StartError> {
+        {
+            let _starting = Starting::begin(&self.shared.counts);
+            released(&self.shared.held_starts).await;
+        }
+        let pooled = self.shared.pooled.load(Ordering::Relaxed);
         let mut state = self.shared.state.lock();
         if let Some(fault) = state.start_faults.pop_front() {
             return Err(fault);
         }
         let behaviour = state.prepared.get(&version.code).cloned().ok_or(StartError::NotPrepared(version.code))?;
-        let warm = !state.loaded.insert(version.code);
+        let warm = !state.loaded.insert(version.code) && !pooled;
+        let number = state.sandboxes;
+        state.sandboxes += 1;
         drop(state);
-        self.shared.counts.send_modify(|counts| counts.started += 1);
+        self.shared.counts.send_modify(|counts| {
+            counts.started += 1;
+            counts.live += 1;
+        });
         let (shared, version) = (Arc::clone(&self.shared), Arc::clone(version));
-        let sandbox = Box::new(FakeSandbox { shared, version, behaviour, stopped: Mutex::new(false) });
-        Ok(Started { sandbox, warm, load: Duration::ZERO })
+        let reuse = if pooled { Reuse::Pooled } else { Reuse::Once };
+        let sandbox = Box::new(FakeSandbox { shared, version, behaviour, number, reuse, health: Mutex::default() });
+        let phases = if warm { Vec::new() } else { vec![("load", Duration::ZERO)] };
+        Ok(Started { sandbox, warm, phases })
     }
 
     fn is_prepared(&self, version: &Version) -> bool {
@@ -240,20 +294,25 @@ impl Executor for FakeExecutor {
 #[async_trait]
 impl Sandbox for FakeSandbox {
     async fn invoke(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
-        let mut running = Running::begin(&self.shared.counts);
+        let mut running = Running::begin(self);
         let outcome = self.run(call, host).await;
         running.ended = true;
         outcome
     }
 
     fn reuse(&self) -> Reuse {
-        Reuse::Once
+        let spent = self.health.lock().spent;
+        if spent || self.is_dead() { Reuse::Once } else { self.reuse }
     }
 
     async fn stop(&self) -> Result<(), StopError> {
-        let mut stopped = self.stopped.lock();
-        if !std::mem::replace(&mut *stopped, true) {
-            self.shared.counts.send_modify(|counts| counts.stopped += 1);
+        let mut health = self.health.lock();
+        health.spent = true;
+        if !std::mem::replace(&mut health.stopped, true) {
+            self.shared.counts.send_modify(|counts| {
+                counts.stopped += 1;
+                counts.live -= 1;
+            });
         }
         Ok(())
     }
@@ -261,28 +320,55 @@ impl Sandbox for FakeSandbox {
 
 impl FakeSandbox {
     async fn run(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+        if self.is_dead() {
+            return Err(InvokeError::Gone);
+        }
         if let Some(fault) = self.record(&call) {
+            self.health.lock().spent |= matches!(fault, InvokeError::Gone);
             return Err(fault);
         }
         let limit = Instant::now() + self.version.limits.timeout;
         let limit = call.deadline.map_or(limit, |deadline| limit.min(deadline.into()));
         let run = async {
-            let mut held = self.shared.held.subscribe();
-            // The sender lives as long as this sandbox.
-            let _ = held.wait_for(|held| !held).await;
+            if self.reuse == Reuse::Pooled {
+                // Others may begin in the same sandbox meanwhile.
+                tokio::task::yield_now().await;
+            }
+            released(&self.shared.held).await;
             self.behave(call.payload, host.as_ref()).await
         };
-        match tokio::time::timeout_at(limit, run).await {
+        let outcome = tokio::time::timeout_at(limit, run).await;
+        if outcome.is_err() || self.is_spoiled() {
+            self.health.lock().spent = true;
+        }
+        match outcome {
             Ok(outcome) => outcome,
             Err(_) => Err(self.failure(FailureKind::TimeLimit, "the function ran longer than its limit")),
         }
     }
 
+    /// Whether nothing answers any more. A sandbox that serves once does not notice that it was stopped.
+    fn is_dead(&self) -> bool {
+        let killed = self.number < self.shared.state.lock().killed_below;
+        killed || (self.reuse == Reuse::Pooled && self.health.lock().stopped)
+    }
+
+    fn is_spoiled(&self) -> bool {
+        let spoiled = &mut self.shared.state.lock().spoiled;
+        let is_spoiled = *spoiled > 0;
+        *spoiled = spoiled.saturating_sub(1);
+        is_spoiled
+    }
+
     fn record(&self, call: &SandboxCall) -> Option<InvokeError> {
         let params = if let Payload::Json(params) = &call.payload { params.clone() } else { Bytes::new() };
         let mut state = self.shared.state.lock();
-        state.calls.push(RecordedCall { id: call.id, function: call.function.clone(), params });
-        state.invoke_faults.pop_front()
+        let fault = state.invoke_faults.pop_front();
+        if !matches!(fault, Some(InvokeError::Gone)) {
+            let function = call.function.clone();
+            state.calls.push(RecordedCall { id: call.id, function, params, sandbox: self.number });
+        }
+        fault
     }
 
     async fn behave(&self, payload: Payload, host: &dyn HostCalls) -> Result<Outcome, InvokeError> {
@@ -317,23 +403,55 @@ fn not_http() -> InvokeError {
     InvokeError::Request { code: "not_http", message: "the function takes JSON parameters".to_owned() }
 }
 
+/// Waits until nothing is held back.
+async fn released(held: &watch::Sender<bool>) {
+    // The sender lives as long as the executor.
+    let _ = held.subscribe().wait_for(|held| !held).await;
+}
+
+/// Counts a start while it is held back.
+struct Starting<'a>(&'a watch::Sender<ExecutorCounts>);
+
+impl<'a> Starting<'a> {
+    fn begin(counts: &'a watch::Sender<ExecutorCounts>) -> Self {
+        counts.send_modify(|counts| counts.starting += 1);
+        Self(counts)
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|counts| counts.starting -= 1);
+    }
+}
+
 /// Counts an invocation while it runs, and how it ends.
 struct Running<'a> {
-    counts: &'a watch::Sender<ExecutorCounts>,
+    sandbox: &'a FakeSandbox,
     ended: bool,
 }
 
 impl<'a> Running<'a> {
-    fn begin(counts: &'a watch::Sender<ExecutorCounts>) -> Self {
-        counts.send_modify(|counts| counts.running += 1);
-        Self { counts, ended: false }
+    fn begin(sandbox: &'a FakeSandbox) -> Self {
+        let mut health = sandbox.health.lock();
+        health.running += 1;
+        sandbox.shared.counts.send_modify(|counts| {
+            counts.running += 1;
+            counts.most_in_one = counts.most_in_one.max(health.running);
+        });
+        drop(health);
+        Self { sandbox, ended: false }
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let ended = self.ended;
-        self.counts.send_modify(|counts| {
+        let mut health = self.sandbox.health.lock();
+        health.running -= 1;
+        health.spent |= !ended;
+        drop(health);
+        self.sandbox.shared.counts.send_modify(|counts| {
             counts.running -= 1;
             if ended { counts.ended += 1 } else { counts.dropped += 1 }
         });
@@ -386,6 +504,38 @@ impl FakeExecutorHandle {
         self.shared.held.send_replace(false);
     }
 
+    /// From now on starts wait before they do anything, until [`release_starts`](Self::release_starts).
+    pub fn hold_starts(&self) {
+        self.shared.held_starts.send_replace(true);
+    }
+
+    /// Lets all starts go on.
+    pub fn release_starts(&self) {
+        self.shared.held_starts.send_replace(false);
+    }
+
+    /// From now on deploys wait after their first step, until [`release_prepares`](Self::release_prepares).
+    pub fn hold_prepares(&self) {
+        self.shared.held_prepares.send_replace(true);
+    }
+
+    /// Lets all deploys go on.
+    pub fn release_prepares(&self) {
+        self.shared.held_prepares.send_replace(false);
+    }
+
+    /// The next invocation that ends leaves its sandbox unfit: `reuse` says [`Reuse::Once`]. Several add up.
+    pub fn spoil(&self) {
+        self.shared.state.lock().spoiled += 1;
+    }
+
+    /// All sandboxes that were started so far are dead: they answer [`InvokeError::Gone`] and say [`Reuse::Once`].
+    /// Invocations that run go on.
+    pub fn kill(&self) {
+        let mut state = self.shared.state.lock();
+        state.killed_below = state.sandboxes;
+    }
+
     /// The counts now.
     #[must_use]
     pub fn counts(&self) -> ExecutorCounts {
@@ -415,18 +565,31 @@ mod tests {
     use crate::executor::{self, Fixtures};
     use crate::fake_host::FakeHost;
 
-    #[tokio::test(start_paused = true)]
-    async fn conforms() {
-        let (executor, _) = FakeExecutor::new();
-        let fixtures = Fixtures {
+    fn fixtures() -> Fixtures {
+        Fixtures {
+            runtime: serverledge_core::Runtime::Wasm,
+            handler: String::new(),
             echo: Behaviour::Echo.code(),
             fails: Behaviour::Fail { log: executor::FAILS_LOG.to_owned(), message: "it broke".to_owned() }.code(),
             endless: Behaviour::Endless { log: executor::ENDLESS_LOG.to_owned() }.code(),
             logs: Behaviour::Log { log: executor::LOGS_LOG.to_owned() }.code(),
             large: Behaviour::Large { bytes: executor::LARGE_BYTES }.code(),
-            calls: Behaviour::Call { function: executor::CALLEE.to_owned() }.code(),
-        };
-        executor::conforms(&executor, &fixtures).await;
+            calls: Some(Behaviour::Call { function: executor::CALLEE.to_owned() }.code()),
+            pace: executor::Pace::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn conforms() {
+        executor::conforms(&FakeExecutor::new().0, &fixtures()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn conforms_with_pooled_sandboxes() {
+        let (executor, handle) = FakeExecutor::pooled();
+        executor::conforms(&executor, &Fixtures { calls: None, ..fixtures() }).await;
+        assert_eq!(handle.counts().live, 0, "the suite leaves nothing behind");
+        assert!(handle.counts().most_in_one > 1, "the suite shares sandboxes");
     }
 
     fn version(code: u8) -> Arc<Version> {
@@ -446,7 +609,7 @@ mod tests {
     async fn the_handle_holds_and_sees_drops() {
         let (fake, handle) = FakeExecutor::new();
         let (host, _) = FakeHost::new();
-        fake.prepare(&version(1), Behaviour::Echo.code()).await.unwrap();
+        fake.prepare(&version(1), Behaviour::Echo.code(), &()).await.unwrap();
         let sandbox = fake.start(&version(1)).await.unwrap().sandbox;
         handle.hold();
         {
@@ -467,11 +630,47 @@ mod tests {
         let (fake, handle) = FakeExecutor::new();
         handle.fail_prepare(PrepareError::TooComplex { message: "no".to_owned() });
         handle.fail_start(StartError::Exhausted);
-        assert!(fake.prepare(&version(1), Behaviour::Echo.code()).await.is_err());
-        assert!(fake.prepare(&version(1), Behaviour::Echo.code()).await.is_ok());
+        assert!(fake.prepare(&version(1), Behaviour::Echo.code(), &()).await.is_err());
+        assert!(fake.prepare(&version(1), Behaviour::Echo.code(), &()).await.is_ok());
         assert!(matches!(fake.start(&version(1)).await, Err(StartError::Exhausted)));
         assert!(fake.start(&version(1)).await.is_ok());
         assert_eq!(handle.prepares().len(), 2);
-        assert!(fake.prepare(&version(2), Bytes::from_static(b"?")).await.is_err());
+        assert!(fake.prepare(&version(2), Bytes::from_static(b"?"), &()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pooled_sandboxes_die_and_are_spoiled_as_told() {
+        let (fake, handle) = FakeExecutor::pooled();
+        fake.prepare(&version(1), Behaviour::Echo.code(), &()).await.unwrap();
+        let start = || async { fake.start(&version(1)).await.unwrap().sandbox };
+        let invoke = async |sandbox: &dyn Sandbox| sandbox.invoke(call(), FakeHost::new().0).await;
+        let (killed, spoiled) = (start().await, start().await);
+        handle.spoil();
+        invoke(spoiled.as_ref()).await.unwrap();
+        assert_eq!((spoiled.reuse(), killed.reuse()), (Reuse::Once, Reuse::Pooled));
+        handle.kill();
+        assert!(matches!(invoke(killed.as_ref()).await, Err(InvokeError::Gone)));
+        assert_eq!(killed.reuse(), Reuse::Once);
+        let fresh = start().await;
+        handle.fail_invoke(InvokeError::Gone);
+        assert!(matches!(invoke(fresh.as_ref()).await, Err(InvokeError::Gone)));
+        assert_eq!((fresh.reuse(), handle.counts().live), (Reuse::Once, 3));
+        fresh.stop().await.unwrap();
+        fresh.stop().await.unwrap();
+        assert_eq!(handle.counts().live, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn starts_are_held() {
+        let (fake, handle) = FakeExecutor::pooled();
+        fake.prepare(&version(1), Behaviour::Echo.code(), &()).await.unwrap();
+        handle.hold_starts();
+        let one = version(1);
+        let mut start = Box::pin(fake.start(&one));
+        assert!(start.as_mut().now_or_never().is_none());
+        assert_eq!((handle.counts().starting, handle.counts().started), (1, 0));
+        handle.release_starts();
+        start.await.unwrap();
+        assert_eq!((handle.counts().starting, handle.counts().started), (0, 1));
     }
 }

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serverledge_core::{
-    CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, FunctionSpec, MemoryMib, Parameter, Runtime,
-    Signature, limits,
+    CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, FunctionSpec, MemoryMib, Network, Parameter,
+    Runtime, Secrets, Signature, limits,
 };
 use std::time::Duration;
 use utoipa::ToSchema;
 
 use crate::members::{BodyError, Members};
+
+/// Least memory of a function in a container: Docker's own minimum is 6 MiB, and an interpreter does not start in less
+/// than about 12.
+pub const CONTAINER_MEMORY_MIN: MemoryMib = MemoryMib::new(16);
 
 /// One declared input or output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,6 +35,30 @@ pub struct SignatureBody {
     pub inputs: Vec<ParameterBody>,
     /// What it returns.
     pub outputs: Vec<ParameterBody>,
+}
+
+/// Environment variables whose values are never shown: the `Debug` form names them only.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[serde(transparent)]
+pub struct SecretValues(pub BTreeMap<String, String>);
+
+impl std::fmt::Debug for SecretValues {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl SecretValues {
+    /// Without any of the values in the error, which is shown and logged.
+    fn parse(members: &Members<'_>) -> Result<Self, BodyError> {
+        let fault = || serde::de::Error::custom("expected an object of strings");
+        let values = members.get("Secrets").map_err(|_| BodyError::Member { member: "Secrets", fault: fault() })?;
+        Ok(Self(values.unwrap_or_default()))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// The body of `POST /create` and `POST /update`.
@@ -73,6 +101,14 @@ pub struct FunctionBody<'a> {
     /// The function's own environment variables.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// More of them, whose values no answer, log or listing shows.
+    #[serde(skip_serializing_if = "SecretValues::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub secrets: SecretValues,
+    /// What the function may reach: `none` (or empty), or `bridge`, for containers where the node allows it.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String)]
+    pub network: Cow<'a, str>,
     /// Equal parameters give an equal result.
     pub idempotent: bool,
     /// The code may be downloaded and run by the caller.
@@ -99,6 +135,8 @@ impl<'a> FunctionBody<'a> {
             timeout: members.get("Timeout")?,
             cpu_time: members.get("CPUTime")?,
             env: members.get("Env")?.unwrap_or_default(),
+            secrets: SecretValues::parse(&members)?,
+            network: members.get("Network")?.unwrap_or_default(),
             idempotent: members.get("Idempotent")?.unwrap_or_default(),
             edge: members.get("Edge")?.unwrap_or_default(),
         })
@@ -117,6 +155,14 @@ pub enum SpecError {
     /// The memory is out of range.
     #[error("invalid memory limit: {0} MB; 1 to {max} are allowed", max = limits::MEMORY_MAX.get())]
     Memory(i64),
+    /// The memory is less than a container can start with.
+    #[error("invalid memory limit: {mib}; {runtime} functions need at least {CONTAINER_MEMORY_MIN}")]
+    ContainerMemory {
+        /// What was asked for.
+        mib: MemoryMib,
+        /// The runtime.
+        runtime: Runtime,
+    },
     /// Another member is out of range.
     #[error("invalid {member}: {fault}")]
     Member {
@@ -134,7 +180,7 @@ impl SpecError {
         match self {
             Self::Name(_) => "invalid_name",
             Self::Runtime(_) => "unknown_runtime",
-            Self::Memory(_) => "invalid_memory",
+            Self::Memory(_) | Self::ContainerMemory { .. } => "invalid_memory",
             Self::Member { .. } => "invalid_member",
         }
     }
@@ -144,30 +190,27 @@ impl FunctionBody<'_> {
     /// Checks the request; `inferred` is the runtime when the body names none.
     ///
     /// # Errors
-    /// [`SpecError`] for the first rule that is broken, in Serverledge's order: name, runtime, memory, the rest.
+    /// [`SpecError`] for the first rule that is broken, in Serverledge's order: name, runtime, memory, the rest. It shows no
+    /// secret's value.
     pub fn to_spec(&self, inferred: Runtime) -> Result<FunctionSpec, SpecError> {
         let name = FunctionName::parse(&self.name)?;
         let runtime = if self.runtime.is_empty() { inferred } else { self.runtime.parse()? };
         Ok(FunctionSpec {
             name,
             runtime,
-            limits: self.limits()?,
+            limits: self.limits(runtime)?,
             handler: self.checked_handler()?,
+            image: self.checked_image(runtime)?,
+            network: self.checked_network(runtime)?,
             env: self.checked_env()?,
+            secrets: self.checked_secrets()?,
             flags: Flags { idempotent: self.idempotent, edge: self.edge },
             signature: self.signature.as_ref().map(to_signature),
         })
     }
 
-    fn limits(&self) -> Result<FunctionLimits, SpecError> {
-        let memory = match self.memory_mb {
-            None => limits::MEMORY_DEFAULT,
-            Some(mb) => u64::try_from(mb)
-                .ok()
-                .filter(|mib| (1..=limits::MEMORY_MAX.get()).contains(mib))
-                .map(MemoryMib::new)
-                .ok_or(SpecError::Memory(mb))?,
-        };
+    fn limits(&self, runtime: Runtime) -> Result<FunctionLimits, SpecError> {
+        let memory = self.checked_memory(runtime)?;
         let cpu = CpuMilli::from_cores(self.cpu_demand).ok_or_else(|| SpecError::Member {
             member: "CPUDemand",
             fault: format!("{} cores; 0 or more are allowed", self.cpu_demand),
@@ -187,6 +230,21 @@ impl FunctionBody<'_> {
         })
     }
 
+    fn checked_memory(&self, runtime: Runtime) -> Result<MemoryMib, SpecError> {
+        let memory = match self.memory_mb {
+            None => limits::MEMORY_DEFAULT,
+            Some(mb) => u64::try_from(mb)
+                .ok()
+                .filter(|mib| (1..=limits::MEMORY_MAX.get()).contains(mib))
+                .map(MemoryMib::new)
+                .ok_or(SpecError::Memory(mb))?,
+        };
+        if is_container(runtime) && memory < CONTAINER_MEMORY_MIN {
+            return Err(SpecError::ContainerMemory { mib: memory, runtime });
+        }
+        Ok(memory)
+    }
+
     fn checked_handler(&self) -> Result<String, SpecError> {
         let bad = self.handler.len() > limits::HANDLER_BYTES_MAX || self.handler.contains('\0');
         if bad {
@@ -198,24 +256,86 @@ impl FunctionBody<'_> {
         Ok(self.handler.clone().into_owned())
     }
 
+    fn checked_image(&self, runtime: Runtime) -> Result<String, SpecError> {
+        let fault = |fault: String| Err(SpecError::Member { member: "CustomImage", fault });
+        let image = &*self.custom_image;
+        if runtime != Runtime::Custom {
+            return match image {
+                "" => Ok(String::new()),
+                _ => fault(format!("only the runtime custom takes an image; this one is {runtime}")),
+            };
+        }
+        if image.is_empty() {
+            return fault("the runtime custom needs one; name an image that speaks the executor protocol".to_owned());
+        }
+        if image.len() > limits::IMAGE_BYTES_MAX {
+            return fault(format!("at most {} bytes are allowed", limits::IMAGE_BYTES_MAX));
+        }
+        let is_edge = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());
+        let is_inner = |inner: char| inner.is_ascii_alphanumeric() || "._-/:@".contains(inner);
+        let edges = is_edge(image.chars().next()) && is_edge(image.chars().next_back());
+        if !edges || !image.chars().all(is_inner) || image.contains("//") {
+            return fault(format!("{image:?} names no image; a name looks like registry.example/team/image:tag"));
+        }
+        Ok(image.to_owned())
+    }
+
+    fn checked_network(&self, runtime: Runtime) -> Result<Network, SpecError> {
+        let fault = |fault: String| SpecError::Member { member: "Network", fault };
+        let network: Network = self.network.parse().map_err(|unknown| fault(format!("{unknown}")))?;
+        if network != Network::None && !is_container(runtime) {
+            return Err(fault(format!("{runtime} functions reach no network; python, nodejs and custom ones can")));
+        }
+        Ok(network)
+    }
+
     fn checked_env(&self) -> Result<BTreeMap<String, String>, SpecError> {
-        let fault = |fault: String| Err(SpecError::Member { member: "Env", fault });
-        if self.env.len() > limits::ENV_VARIABLES_MAX {
-            return fault(format!("at most {} variables are allowed", limits::ENV_VARIABLES_MAX));
-        }
-        if self.env.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > limits::ENV_BYTES_MAX {
-            return fault(format!("at most {} bytes are allowed", limits::ENV_BYTES_MAX));
-        }
-        if let Some(bad) =
-            self.env.keys().find(|k| k.is_empty() || k.contains(['=', '\0']) || k.starts_with("SERVERLEDGE_"))
-        {
-            return fault(format!("{bad:?} cannot be a variable's name"));
-        }
-        if let Some((bad, _)) = self.env.iter().find(|(_, v)| v.contains('\0')) {
-            return fault(format!("the value of {bad:?} contains NUL"));
-        }
+        check_variables("Env", &self.env, &BTreeMap::new())?;
         Ok(self.env.clone())
     }
+
+    /// They share the limits of the environment, in which they end up.
+    fn checked_secrets(&self) -> Result<Secrets, SpecError> {
+        let values = &self.secrets.0;
+        check_variables("Secrets", values, &self.env)?;
+        if let Some(twice) = values.keys().find(|name| self.env.contains_key(*name)) {
+            let fault = format!("{twice:?} is a variable of Env as well");
+            return Err(SpecError::Member { member: "Secrets", fault });
+        }
+        Ok(Secrets { values: values.clone(), ..Secrets::default() })
+    }
+}
+
+/// Whether a runtime's sandboxes are containers.
+const fn is_container(runtime: Runtime) -> bool {
+    matches!(runtime, Runtime::Python | Runtime::NodeJs | Runtime::Custom)
+}
+
+/// Checks variables that come into an environment in which there are `others`. No value is in the fault.
+fn check_variables(
+    member: &'static str,
+    variables: &BTreeMap<String, String>,
+    others: &BTreeMap<String, String>,
+) -> Result<(), SpecError> {
+    let fault = |fault: String| Err(SpecError::Member { member, fault });
+    if variables.is_empty() {
+        return Ok(());
+    }
+    if variables.len() + others.len() > limits::ENV_VARIABLES_MAX {
+        return fault(format!("at most {} variables are allowed, Env and Secrets together", limits::ENV_VARIABLES_MAX));
+    }
+    if variables.iter().chain(others).map(|(k, v)| k.len() + v.len()).sum::<usize>() > limits::ENV_BYTES_MAX {
+        return fault(format!("at most {} bytes are allowed, Env and Secrets together", limits::ENV_BYTES_MAX));
+    }
+    if let Some(bad) =
+        variables.keys().find(|k| k.is_empty() || k.contains(['=', '\0']) || k.starts_with("SERVERLEDGE_"))
+    {
+        return fault(format!("{bad:?} cannot be a variable's name"));
+    }
+    if let Some((bad, _)) = variables.iter().find(|(_, v)| v.contains('\0')) {
+        return fault(format!("the value of {bad:?} contains NUL"));
+    }
+    Ok(())
 }
 
 fn checked_time(member: &'static str, seconds: f64) -> Result<Duration, SpecError> {
@@ -306,6 +426,15 @@ pub struct FunctionInfo {
     pub cpu_time: Option<f64>,
     /// Names of its environment variables; values are not shown.
     pub env: Vec<String>,
+    /// Names of its secrets; values are not shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// What it may reach: `none` or `bridge`.
+    #[serde(default)]
+    pub network: String,
+    /// The image of a `custom` function.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
     /// Equal parameters give an equal result.
     pub idempotent: bool,
     /// The code may be downloaded and run by the caller.
@@ -330,6 +459,9 @@ impl From<&Function> for FunctionInfo {
             timeout: version.limits.timeout.as_secs_f64(),
             cpu_time: version.limits.cpu_time.map(|time| time.as_secs_f64()),
             env: version.env.keys().cloned().collect(),
+            secrets: version.secrets.values.keys().cloned().collect(),
+            network: version.network.name().to_owned(),
+            image: version.image.clone(),
             idempotent: function.flags.idempotent,
             edge: function.flags.edge,
             signature: function.signature.as_ref().map(from_signature),
@@ -374,5 +506,85 @@ mod tests {
             "invalid_member: invalid Env: \"SERVERLEDGE_X\" cannot be a variable's name",
         );
         check(r#"{"Name":5}"#, "member \"Name\": invalid type: integer `5`, expected a string at line 1 column 1");
+    }
+
+    const CONTAINER: &str = r#""Name":"f","Runtime":"custom","CustomImage":"i""#;
+
+    #[test]
+    fn containers_need_memory() {
+        check(
+            r#"{"Name":"f","Runtime":"python","MemoryMB":15}"#,
+            "invalid_memory: invalid memory limit: 15 MiB; python functions need at least 16 MiB",
+        );
+        check(r#"{"Name":"f","Runtime":"nodejs","MemoryMB":16}"#, "f nodejs 16 MiB");
+        check(r#"{"Name":"f","Runtime":"wasm","MemoryMB":1}"#, "f wasm 1 MiB");
+    }
+
+    #[test]
+    fn images_belong_to_custom_functions() {
+        let custom = |image: &str| format!(r#"{{"Name":"f","Runtime":"custom","CustomImage":{image:?}}}"#);
+        for image in ["alpine", "registry.example:5000/team/image_1:v1.0-rc", "a@sha256:00ff", &"a".repeat(255)] {
+            check(&custom(image), "f custom 128 MiB");
+        }
+        let fault = |fault: &str| format!("invalid_member: invalid CustomImage: {fault}");
+        check(&custom(""), &fault("the runtime custom needs one; name an image that speaks the executor protocol"));
+        check(&custom(&"a".repeat(256)), &fault("at most 255 bytes are allowed"));
+        for image in ["-v", "a b", "a;b", "a//b", "../a", "a/", "é"] {
+            let shape = "names no image; a name looks like registry.example/team/image:tag";
+            check(&custom(image), &fault(&format!("{image:?} {shape}")));
+        }
+        check(
+            r#"{"Name":"f","Runtime":"python","CustomImage":"i"}"#,
+            &fault("only the runtime custom takes an image; this one is python"),
+        );
+    }
+
+    #[test]
+    fn containers_alone_have_a_network() {
+        let spec = |network: &str| {
+            let body = format!("{{{CONTAINER},\"Network\":{network:?}}}");
+            FunctionBody::parse(body.as_bytes()).unwrap().to_spec(Runtime::Wasm).map_err(|e| e.to_string())
+        };
+        for (text, network) in [("", Network::None), ("none", Network::None), ("bridge", Network::Bridge)] {
+            let spec = spec(text).unwrap();
+            assert_eq!((spec.network, spec.image.as_str()), (network, "i"));
+        }
+        assert_eq!(spec("host").unwrap_err(), "invalid Network: unknown network \"host\"; known are none and bridge");
+        check(
+            r#"{"Name":"f","Network":"bridge"}"#,
+            "invalid_member: invalid Network: wasm functions reach no network; python, nodejs and custom ones can",
+        );
+    }
+
+    #[test]
+    fn secrets_share_the_environments_limits() {
+        let body = FunctionBody {
+            name: Cow::Borrowed("f"),
+            env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
+            secrets: SecretValues(BTreeMap::from([("B".to_owned(), "hunter2".to_owned())])),
+            ..FunctionBody::default()
+        };
+        let text = serde_json::to_string(&body).unwrap();
+        assert!(text.contains(r#""Secrets":{"B":"hunter2"}"#), "{text}");
+        assert_eq!(FunctionBody::parse(text.as_bytes()).unwrap(), body, "what a client writes the node reads");
+        let spec = body.to_spec(Runtime::Wasm).unwrap();
+        assert_eq!(spec.secrets, Secrets { nonce: [0; 16], values: body.secrets.0.clone() });
+        assert!(!format!("{body:?} {spec:?}").contains("hunter2"), "{body:?} {spec:?}");
+
+        let refused = |secrets: &[(&str, String)]| {
+            let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+            let body = FunctionBody { secrets: SecretValues(secrets.collect()), ..body.clone() };
+            body.to_spec(Runtime::Wasm).unwrap_err().to_string()
+        };
+        let value = || "hunter2".to_owned();
+        assert_eq!(refused(&[("A", value())]), "invalid Secrets: \"A\" is a variable of Env as well");
+        assert_eq!(refused(&[("B=", value())]), "invalid Secrets: \"B=\" cannot be a variable's name");
+        assert_eq!(refused(&[("B", "hunter2\0".to_owned())]), "invalid Secrets: the value of \"B\" contains NUL");
+        let together = limits::ENV_BYTES_MAX - 2;
+        let large = refused(&[("B", "x".repeat(together))]);
+        assert_eq!(large, "invalid Secrets: at most 32768 bytes are allowed, Env and Secrets together");
+        let names: Vec<String> = (0..limits::ENV_VARIABLES_MAX).map(|n| format!("V{n}")).collect();
+        let many: Vec<(&str, String)> = names.iter().map(|name| (name.as_str(), value())).collect();
+        assert_eq!(refused(&many), "invalid Secrets: at most 64 variables are allowed, Env and Secrets together");
     }
 }

@@ -7,3 +7,4 @@ pub mod members;
 pub mod problem;
 pub mod records;
 pub mod status;
+pub mod stream;

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serverledge_core::{
-    CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, MemoryMib, Parameter, Runtime,
-    Signature, SpaceId, Version,
+    CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, MemoryMib, Network, Parameter, Runtime,
+    Secrets, Signature, SpaceId, Version,
 };
 
 /// The value of `functions/<space>/<name>`. Space and name are in the key only.
@@ -31,6 +31,15 @@ pub struct FunctionRecord {
     pub handler: String,
     /// The function's own environment variables.
     pub env: BTreeMap<String, String>,
+    /// More of them, which are not shown; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<SecretsRecord>,
+    /// What it may reach: absent for nothing, else `bridge`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// The image of a `custom` function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Memory limit in MiB.
     pub memory_mib: u64,
     /// Reserved processor share in thousandths of a core.
@@ -51,6 +60,15 @@ pub struct FunctionRecord {
     /// Declared inputs and outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<SignatureRecord>,
+}
+
+/// Environment variables whose values are not shown; its `Debug` form names them only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretsRecord {
+    /// What makes the version's digest unpredictable: 32 hexadecimal digits.
+    pub nonce: String,
+    /// The variables.
+    pub values: BTreeMap<String, String>,
 }
 
 /// Declared inputs and outputs.
@@ -258,6 +276,9 @@ impl FunctionRecord {
             code: version.code.to_string(),
             handler: version.handler.clone(),
             env: version.env.clone(),
+            secrets: SecretsRecord::from_secrets(&version.secrets),
+            network: Some(version.network).filter(|one| *one != Network::None).map(|one| one.name().to_owned()),
+            image: Some(&version.image).filter(|image| !image.is_empty()).cloned(),
             memory_mib: limits.memory.get(),
             cpu_milli: limits.cpu.get(),
             timeout_ms: millis(limits.timeout),
@@ -281,6 +302,9 @@ impl FunctionRecord {
             code: digest("code", &self.code)?,
             handler: self.handler,
             env: self.env,
+            secrets: self.secrets.map(SecretsRecord::into_secrets).transpose()?.unwrap_or_default(),
+            network: member("network", self.network.as_deref().unwrap_or_default(), str::parse::<Network>)?,
+            image: self.image.unwrap_or_default(),
             limits: FunctionLimits {
                 memory: MemoryMib::new(self.memory_mib),
                 cpu: CpuMilli::new(self.cpu_milli),
@@ -318,6 +342,37 @@ pub fn digest(name: &'static str, text: &str) -> Result<Digest, RecordError> {
 
 fn member<T, E>(name: &'static str, text: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<T, RecordError> {
     parse(text).map_err(|_| RecordError::Member { member: name, value: text.to_owned() })
+}
+
+// === impl SecretsRecord ===
+
+impl std::fmt::Debug for SecretsRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+impl SecretsRecord {
+    fn from_secrets(secrets: &Secrets) -> Option<Self> {
+        let nonce = || secrets.nonce.iter().map(|byte| format!("{byte:02x}")).collect();
+        (!secrets.values.is_empty()).then(|| Self { nonce: nonce(), values: secrets.values.clone() })
+    }
+
+    fn into_secrets(self) -> Result<Secrets, RecordError> {
+        let nonce = member("nonce", &self.nonce, |text| parse_nonce(text).ok_or(()))?;
+        Ok(Secrets { nonce, values: self.values })
+    }
+}
+
+fn parse_nonce(text: &str) -> Option<[u8; 16]> {
+    let mut nonce = [0; 16];
+    if text.len() != 32 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (at, byte) in nonce.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(nonce)
 }
 
 // === impl SignatureRecord ===
@@ -407,242 +462,4 @@ impl InvocationState {
 }
 
 #[cfg(test)]
-mod tests {
-    use expect_test::{Expect, expect};
-
-    use super::*;
-
-    fn check<R: Record>(record: &R, expected: &Expect) {
-        let value = record.to_value();
-        let pretty: serde_json::Value = serde_json::from_slice(&value).unwrap();
-        expected.assert_eq(&serde_json::to_string_pretty(&pretty).unwrap());
-        assert_eq!(R::from_value(&value).unwrap().to_value(), value, "reading and writing changes nothing");
-    }
-
-    fn function() -> Function {
-        Function {
-            space: SpaceId::default_space(),
-            name: FunctionName::parse("hello").unwrap(),
-            version: Arc::new(Version {
-                digest: Digest::new([1; 32]),
-                runtime: Runtime::Wasm,
-                code: Digest::new([2; 32]),
-                handler: "main.handler".to_owned(),
-                env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
-                limits: FunctionLimits {
-                    cpu: CpuMilli::new(250),
-                    cpu_time: Some(Duration::from_secs(1)),
-                    ..FunctionLimits::default()
-                },
-            }),
-            interface: Interface::Http,
-            flags: Flags { idempotent: true, edge: false },
-            signature: Some(Signature {
-                inputs: vec![Parameter { name: "n".to_owned(), kind: "Int".to_owned() }],
-                outputs: Vec::new(),
-            }),
-        }
-    }
-
-    #[test]
-    fn function_record() {
-        let function = function();
-        let record = FunctionRecord::from_function(&function);
-        check(
-            &record,
-            &expect![[r#"
-            {
-              "code": "0202020202020202020202020202020202020202020202020202020202020202",
-              "cpu_milli": 250,
-              "cpu_time_ms": 1000,
-              "edge": false,
-              "env": {
-                "A": "1"
-              },
-              "handler": "main.handler",
-              "idempotent": true,
-              "interface": "http",
-              "max_concurrency": 1,
-              "memory_mib": 128,
-              "runtime": "wasm",
-              "schema": 1,
-              "signature": {
-                "inputs": [
-                  {
-                    "name": "n",
-                    "type": "Int"
-                  }
-                ],
-                "outputs": []
-              },
-              "timeout_ms": 30000,
-              "version": "0101010101010101010101010101010101010101010101010101010101010101"
-            }"#]],
-        );
-        assert_eq!(record.into_function(function.space.clone(), function.name.clone()).unwrap(), function);
-    }
-
-    #[test]
-    fn manifest_record() {
-        check(
-            &ManifestRecord::begun(1_000_000, 2, 1_700_000_000_000),
-            &expect![[r#"
-            {
-              "bytes": 1000000,
-              "chunks": 2,
-              "complete": false,
-              "schema": 1,
-              "touched_unix_ms": 1700000000000
-            }"#]],
-        );
-    }
-
-    fn accepted(params: Carried) -> InvocationRecord {
-        InvocationRecord::accepted(&function(), params, 1_700_000_000_000)
-    }
-
-    #[test]
-    fn queued_invocation() {
-        let params = r#"{ "n":1e400, "n":[] }"#;
-        let record = accepted(Carried::Inline(Arc::from(RawValue::from_string(params.to_owned()).unwrap())));
-        let value = String::from_utf8(record.to_value().to_vec()).unwrap();
-        assert!(value.contains(params), "parameters stay as they were sent");
-        let record = accepted(Carried::Blob(Digest::new([3; 32]).to_string()));
-        check(
-            &record,
-            &expect![[r#"
-                {
-                  "accepted_unix_ms": 1700000000000,
-                  "attempt": 0,
-                  "function": "hello",
-                  "params": {
-                    "blob": "0303030303030303030303030303030303030303030303030303030303030303"
-                  },
-                  "pinned": {
-                    "code": "0202020202020202020202020202020202020202020202020202020202020202",
-                    "cpu_milli": 250,
-                    "cpu_time_ms": 1000,
-                    "edge": false,
-                    "env": {
-                      "A": "1"
-                    },
-                    "handler": "main.handler",
-                    "idempotent": true,
-                    "interface": "http",
-                    "max_concurrency": 1,
-                    "memory_mib": 128,
-                    "runtime": "wasm",
-                    "schema": 1,
-                    "signature": {
-                      "inputs": [
-                        {
-                          "name": "n",
-                          "type": "Int"
-                        }
-                      ],
-                      "outputs": []
-                    },
-                    "timeout_ms": 30000,
-                    "version": "0101010101010101010101010101010101010101010101010101010101010101"
-                  },
-                  "schema": 1,
-                  "space": "default",
-                  "state": "queued"
-                }"#]],
-        );
-    }
-
-    #[test]
-    fn finished_invocation() {
-        let result = RawValue::from_string("[1,2]".to_owned()).unwrap();
-        let record = InvocationRecord {
-            state: InvocationState::Done,
-            attempt: 1,
-            started_unix_ms: Some(1_700_000_000_001),
-            finished_unix_ms: Some(1_700_000_000_002),
-            result: Some(Carried::Inline(Arc::from(result))),
-            error: Some(ErrorRecord { code: "function_error".to_owned(), message: "boom".to_owned() }),
-            log: Some("a line\n".to_owned()),
-            report: Some(ReportRecord { response_time: 0.25, is_warm_start: true, ..ReportRecord::default() }),
-            ..accepted(Carried::Blob(Digest::new([3; 32]).to_string()))
-        };
-        check(
-            &record,
-            &expect![[r#"
-                {
-                  "accepted_unix_ms": 1700000000000,
-                  "attempt": 1,
-                  "error": {
-                    "code": "function_error",
-                    "message": "boom"
-                  },
-                  "finished_unix_ms": 1700000000002,
-                  "function": "hello",
-                  "log": "a line\n",
-                  "params": {
-                    "blob": "0303030303030303030303030303030303030303030303030303030303030303"
-                  },
-                  "pinned": {
-                    "code": "0202020202020202020202020202020202020202020202020202020202020202",
-                    "cpu_milli": 250,
-                    "cpu_time_ms": 1000,
-                    "edge": false,
-                    "env": {
-                      "A": "1"
-                    },
-                    "handler": "main.handler",
-                    "idempotent": true,
-                    "interface": "http",
-                    "max_concurrency": 1,
-                    "memory_mib": 128,
-                    "runtime": "wasm",
-                    "schema": 1,
-                    "signature": {
-                      "inputs": [
-                        {
-                          "name": "n",
-                          "type": "Int"
-                        }
-                      ],
-                      "outputs": []
-                    },
-                    "timeout_ms": 30000,
-                    "version": "0101010101010101010101010101010101010101010101010101010101010101"
-                  },
-                  "report": {
-                    "duration": 0.0,
-                    "execution_area": "",
-                    "execution_node": "",
-                    "init_time": 0.0,
-                    "is_warm_start": true,
-                    "offload_latency": 0.0,
-                    "queueing_time": 0.0,
-                    "response_time": 0.25
-                  },
-                  "result": {
-                    "inline": [
-                      1,
-                      2
-                    ]
-                  },
-                  "schema": 1,
-                  "space": "default",
-                  "started_unix_ms": 1700000000001,
-                  "state": "done"
-                }"#]],
-        );
-    }
-
-    #[test]
-    fn foreign_records_are_refused() {
-        let value = |value: &str| FunctionRecord::from_value(value.as_bytes()).unwrap_err();
-        assert!(matches!(value(r#"{"schema":2,"new":true}"#), RecordError::Schema { found: 2, known: 1 }));
-        assert!(matches!(value(r#"{"Name":"from Serverledge in Go"}"#), RecordError::Schema { found: 0, .. }));
-        assert!(matches!(value(r#"{"schema":1}"#), RecordError::Json(_)));
-        assert!(matches!(value("x"), RecordError::Json(_)));
-        let mut record = FunctionRecord::from_function(&function());
-        record.runtime = "cobol".to_owned();
-        let error = record.into_function(SpaceId::default_space(), FunctionName::parse("f").unwrap()).unwrap_err();
-        assert_eq!(error.to_string(), r#"the record's runtime is "cobol""#);
-    }
-}
+mod tests;

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serverledge_api::{Backend, Call, Deploy, DeployError, Deployed, Identity, Load, PollError, Polled, SubmitError};
+use serverledge_api::{
+    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PollError, Polled, SubmitError,
+};
 use serverledge_core::{
-    Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Payload, Phases,
-    Reply, Report, Runtime, SpaceId, Version,
+    Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Network, Payload,
+    Phases, Progress, Reply, Report, Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_wire::function::FunctionBody;
 use serverledge_wire::status::StatusInformation;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// The node. Without a script it echoes JSON parameters and HTTP bodies, and accepts everything.
 pub(crate) struct FakeBackend {
@@ -38,6 +40,10 @@ struct Shared {
     state: Mutex<State>,
     counts: watch::Sender<Counts>,
     held: watch::Sender<bool>,
+    /// Deploys that run, and that were dropped before they ended.
+    deploying: watch::Sender<Counts>,
+    held_deploys: watch::Sender<bool>,
+    live: Mutex<Option<broadcast::Sender<Arc<LogEntry>>>>,
 }
 
 #[derive(Default)]
@@ -52,9 +58,14 @@ struct State {
     deploy: VecDeque<Result<Deployed, DeployError>>,
     delete: VecDeque<DeployError>,
     prewarm: VecDeque<InvocationError>,
+    steps: Vec<String>,
+    backlog: Vec<Arc<LogEntry>>,
     metrics_off: bool,
     not_ready: bool,
 }
+
+/// Log entries that a reader may be behind.
+pub(crate) const LIVE_MAX: usize = 4;
 
 /// The id that every accepted invocation gets.
 pub(crate) const ACCEPTED: &str = "01890000-0000-7000-8000-000000000001";
@@ -81,6 +92,9 @@ pub(crate) fn function(name: &str, interface: Interface) -> Function {
         code: Digest::new([0xcd; 32]),
         handler: "main".to_owned(),
         env,
+        secrets: Secrets { values: BTreeMap::from([("KEY".to_owned(), "hidden".to_owned())]), ..Secrets::default() },
+        network: Network::None,
+        image: String::new(),
         limits,
     };
     Function {
@@ -105,6 +119,9 @@ impl FakeBackend {
             state: Mutex::new(State { functions: functions.into(), ..State::default() }),
             counts: watch::Sender::default(),
             held: watch::Sender::default(),
+            deploying: watch::Sender::default(),
+            held_deploys: watch::Sender::default(),
+            live: Mutex::new(Some(broadcast::Sender::new(LIVE_MAX))),
         });
         (Self { shared: Arc::clone(&shared) }, Handle { shared })
     }
@@ -174,7 +191,16 @@ impl Backend for FakeBackend {
         self.state().poll.pop_front().unwrap_or(Ok(Polled::Unknown))
     }
 
-    async fn deploy(&self, mode: Deploy, request: FunctionBody<'_>) -> Result<Deployed, DeployError> {
+    async fn deploy(
+        &self,
+        mode: Deploy,
+        request: FunctionBody<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Deployed, DeployError> {
+        let mut run = Run::begin(&self.shared.deploying);
+        self.state().steps.iter().for_each(|step| progress.step(step));
+        let _ = self.shared.held_deploys.subscribe().wait_for(|held| !held).await;
+        run.ended = true;
         let mut state = self.state();
         state.deploys.push((mode, serde_json::to_string(&request).unwrap()));
         state.deploy.pop_front().unwrap_or_else(|| {
@@ -182,6 +208,14 @@ impl Backend for FakeBackend {
             let function = Arc::new(function(spec.name.as_str(), Interface::Json));
             Ok(Deployed { function, recognised: "reactor".to_owned(), remarks: vec!["a remark".to_owned()] })
         })
+    }
+
+    fn logs(&self, name: &str) -> Option<LogFeed> {
+        let state = self.state();
+        state.functions.get(name)?;
+        let live = self.shared.live.lock().unwrap();
+        let live = live.as_ref().map_or_else(|| broadcast::Sender::new(1).subscribe(), broadcast::Sender::subscribe);
+        Some(LogFeed { backlog: state.backlog.clone(), live })
     }
 
     async fn delete(&self, name: &str) -> Result<(), DeployError> {
@@ -269,6 +303,47 @@ impl Handle {
     /// The next prewarming fails so.
     pub(crate) fn refuse_prewarm(&self, fault: InvocationError) {
         self.state().prewarm.push_back(fault);
+    }
+
+    /// What deploys tell while they run.
+    pub(crate) fn deploys_tell(&self, steps: &[&str]) {
+        self.state().steps = steps.iter().map(|step| (*step).to_owned()).collect();
+    }
+
+    /// Deploys wait from now on, after they have told their steps.
+    pub(crate) fn hold_deploys(&self) {
+        self.shared.held_deploys.send_replace(true);
+    }
+
+    /// All deploys go on.
+    pub(crate) fn release_deploys(&self) {
+        self.shared.held_deploys.send_replace(false);
+    }
+
+    /// Waits until the deploys are so; panics naming `what` did not come.
+    pub(crate) async fn wait_for_deploys(&self, what: &str, condition: impl FnMut(&Counts) -> bool) {
+        let mut counts = self.shared.deploying.subscribe();
+        let waited = tokio::time::timeout(Duration::from_secs(60), counts.wait_for(condition)).await;
+        assert!(waited.is_ok(), "{what} did not come; instead: {:?}", self.deploying());
+    }
+
+    /// Deploys so far.
+    pub(crate) fn deploying(&self) -> Counts {
+        *self.shared.deploying.borrow()
+    }
+
+    /// Adds to what is kept of every function's log, and sends it to those who follow.
+    pub(crate) fn log(&self, entry: LogEntry) {
+        let entry = Arc::new(entry);
+        self.state().backlog.push(Arc::clone(&entry));
+        if let Some(live) = &*self.shared.live.lock().unwrap() {
+            let _ = live.send(entry);
+        }
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn close_logs(&self) {
+        self.shared.live.lock().unwrap().take();
     }
 
     pub(crate) fn switch_metrics_off(&self) {

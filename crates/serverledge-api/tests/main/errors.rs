@@ -105,6 +105,7 @@ async fn of_each_kind_of_failure() {
         FailureKind::MemoryLimit,
         FailureKind::OutputLimit,
         FailureKind::BadOutput,
+        FailureKind::Exited,
     ] {
         handle.invoke(Err(failed(kind)));
         let on_invoke = crate::support::outcome(app.handle(post("/invoke/json", "")).await).await;
@@ -120,6 +121,7 @@ async fn of_each_kind_of_failure() {
         MemoryLimit: 500 function_out_of_memory; 502 function_out_of_memory
         OutputLimit: 500 function_output_too_large; 502 function_output_too_large
         BadOutput: 500 function_bad_output; 502 function_bad_output
+        Exited: 500 function_exited; 502 function_exited
     "#]]
     .assert_eq(&table);
 }
@@ -262,6 +264,17 @@ async fn of_code_that_is_too_complex() {
         422 Unprocessable Entity
         content-type: application/problem+json
         {"code":"module_too_complex","detail":"the module is too complex: it took 60s","status":422,"title":"Unprocessable Entity","type":"about:blank"}"#]]).await;
+}
+
+#[tokio::test]
+async fn of_a_container_engine_that_is_away() {
+    let what = "Docker does not answer at /var/run/docker.sock; start it, or deploy to another node".to_owned();
+    let error = PrepareError::Unavailable { code: "docker_unavailable", what, source: cause() };
+    deployment(error.into(), expect![[r#"
+        503 Service Unavailable
+        content-type: application/problem+json
+        retry-after: 1
+        {"code":"docker_unavailable","detail":"Docker does not answer at /var/run/docker.sock; start it, or deploy to another node: the disk is on fire","status":503,"title":"Service Unavailable","type":"about:blank"}"#]]).await;
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
 
 mod backend;
+mod deploy;
 mod errors;
 mod guard;
 mod invoke;
 mod limits;
+mod logs;
 mod plain;
 mod routes;
 mod server;

@@ -10,12 +10,13 @@ use serverledge_api::{Deploy, document};
 use crate::support::{app, check, get, json, outcome, post, request, shown, text};
 
 /// Every documented route, with a request that it answers.
-const DOCUMENTED: [(&str, &str, &str); 13] = [
+const DOCUMENTED: [(&str, &str, &str); 14] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
     ("get", "/functions", "/functions"),
     ("get", "/functions/{name}", "/functions/json"),
+    ("get", "/functions/{name}/logs", "/functions/json/logs"),
     ("post", "/prewarm", "/prewarm"),
     ("post", "/invoke/{function}", "/invoke/json"),
     ("get", "/poll/{id}", "/poll/01890000-0000-7000-8000-000000000001"),
@@ -119,6 +120,7 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
         (Method::POST, "/function", "GET"),
         (Method::POST, "/functions", "GET"),
         (Method::DELETE, "/functions/json", "GET"),
+        (Method::POST, "/functions/json/logs", "GET"),
         (Method::POST, "/poll/1", "GET"),
         (Method::POST, "/status", "GET"),
         (Method::POST, "/metrics", "GET"),
@@ -173,7 +175,7 @@ async fn functions_are_listed_shown_and_deleted() {
     check(app.handle(get("/functions/json")).await, expect![[r#"
         200 OK
         content-type: application/json
-        {"Name":"json","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","Handler":"main","MemoryMB":128,"CPUDemand":0.0,"MaxConcurrency":1,"Timeout":30.0,"CPUTime":0.5,"Env":["SECRET"],"Idempotent":true,"Edge":false}"#]]).await;
+        {"Name":"json","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","Handler":"main","MemoryMB":128,"CPUDemand":0.0,"MaxConcurrency":1,"Timeout":30.0,"CPUTime":0.5,"Env":["SECRET"],"Secrets":["KEY"],"Network":"none","Idempotent":true,"Edge":false}"#]]).await;
     let shown_function = shown(app.handle(get("/functions/json")).await).await;
     assert!(!shown_function.contains("hidden"), "values of the environment are not shown");
     check(app.handle(get("/functions/nobody")).await, expect![[r#"

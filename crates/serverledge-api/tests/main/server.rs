@@ -198,3 +198,40 @@ async fn a_drain_cuts_off_what_does_not_end() {
     assert!(cut.is_ok(), "the drain gave up, and the request runs on: {:?}", handle.counts());
     assert_eq!(client.end().await, "");
 }
+
+/// Nobody waits for a reader that would stay for ever.
+#[tokio::test]
+async fn followers_of_logs_do_not_hold_up_the_drain() {
+    let (serving, _handle) = server(10, PATIENCE).await;
+    let mut client = Client::connect(&serving).await;
+    client.send("GET /functions/json/logs?follow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    let mut head = Vec::new();
+    let reading = async {
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.0.read_u8().await.unwrap());
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, reading).await.expect("the answer begins before there is a line");
+    assert!(serving.drain(WAIT_MAX).await, "the follower held up the drain");
+    assert_eq!(client.end().await, "0\r\n\r\n", "the answer ends as it should");
+}
+
+/// The deploy is driven by its answer; a connection that closes ends both.
+#[tokio::test]
+async fn a_caller_that_hangs_up_ends_its_deploy() {
+    let (serving, handle) = server(10, PATIENCE).await;
+    handle.hold_deploys();
+    handle.deploys_tell(&["one"]);
+    for accept in ["application/x-ndjson", "application/json"] {
+        let before = handle.deploying();
+        let mut client = Client::connect(&serving).await;
+        let head =
+            format!("POST /create HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\ncontent-length: 12\r\n\r\n");
+        client.send(&head).await;
+        client.send("{\"Name\":\"f\"}").await;
+        handle.wait_for_deploys("the deploy", |counts| counts.begun == before.begun + 1).await;
+        drop(client);
+        handle.wait_for_deploys("the deploy's end", |counts| counts.dropped == before.dropped + 1).await;
+    }
+    assert!(serving.drain(WAIT_MAX).await);
+}

@@ -1,7 +1,6 @@
-//! `create` and `update`: deploy a function from a file.
+//! `create` and `update`: deploy a function from a file, a folder or an image.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -13,22 +12,31 @@ use super::{Session, function_name};
 use crate::arguments::CreateArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::progress::Steps;
 use crate::source::{self, Code};
-use crate::{output, progress, signature, text};
+use crate::variables::{self, Source};
+use crate::{output, signature, text};
 
 /// Deploys; with `replace`, over a function of the same name.
 pub(super) async fn create(session: &Session, args: &CreateArgs, replace: bool) -> Result<Exit, Failure> {
+    let runtime = runtime(args)?;
     let path = args.src.as_deref().or(args.file.as_deref());
-    let runtime = runtime(args, path)?;
-    let path = path.ok_or_else(|| Failure::usage("no source is named").hint("name a .wasm or .wat file with --src"))?;
-    let code = source::read(path)?;
     let name = name(args, path)?;
-    let body = body(args, &name, runtime, code)?;
+    let code = code(args, path, runtime)?;
+    let remarks = code.remarks.clone();
+    let body = body(args, &name, code, &variables::Process)?;
+    remarks.iter().for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
     let size = text::bytes(body.tar_function_code.len());
-    let call = async { if replace { session.client.update(&body).await } else { session.client.create(&body).await } };
-    let created = progress::during(&format!("deploying {name}: {size} to send and compile"), call)
-        .await
-        .map_err(|error| Failure::of_call(&format!("deploy {name:?}"), error))?;
+    let steps = Steps::new(format!("deploying {name}: {size} to send and prepare"));
+    let call = async {
+        let tell = |step: &str| steps.step(step);
+        match replace {
+            true => session.client.update_telling(&body, tell).await,
+            false => session.client.create_telling(&body, tell).await,
+        }
+    };
+    let created = steps.during(call).await;
+    let created = created.map_err(|error| Failure::of_call(&format!("deploy {name:?}"), error))?;
     session.show(&created, |created| rendered(created, replace))?;
     if !session.for_people {
         created.remarks.iter().for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
@@ -36,33 +44,49 @@ pub(super) async fn create(session: &Session, args: &CreateArgs, replace: bool) 
     Ok(Exit::Ok)
 }
 
-/// What `--runtime` says, if this version has it.
-fn runtime(args: &CreateArgs, path: Option<&Path>) -> Result<Option<Runtime>, Failure> {
+/// What `--runtime` says; an image means a custom one.
+fn runtime(args: &CreateArgs) -> Result<Option<Runtime>, Failure> {
     let runtime = match (&args.runtime, &args.custom_image) {
         (Some(text), _) => Some(text.parse::<Runtime>().map_err(|error| Failure::usage(error.to_string()))?),
         (None, Some(_)) => Some(Runtime::Custom),
         (None, None) => None,
     };
-    let wanting = match runtime {
-        Some(Runtime::Python | Runtime::NodeJs | Runtime::Custom) => "the container executor",
-        Some(Runtime::JavaScript) => "the JavaScript engine",
-        Some(Runtime::Wasm) | None => return Ok(runtime),
-    };
-    let subject = path.map_or_else(|| "the function".to_owned(), |path| format!("{path:?}"));
-    let name = runtime.map_or("", Runtime::name);
-    let message = format!("{subject} with runtime {name} needs {wanting}, which this version does not have yet");
-    Err(Failure::usage(message).hint("compile the function to WebAssembly and pass the .wasm file"))
+    match (runtime, &args.custom_image) {
+        (Some(Runtime::JavaScript), _) => {
+            Err(Failure::usage("the runtime javascript needs an engine that this version does not have yet")
+                .hint("`--runtime nodejs` runs JavaScript in a container"))
+        }
+        (Some(Runtime::Custom), None) => Err(Failure::usage("a custom function needs an image")
+            .hint("name one with --custom-image; docs/container-protocol.md says what it must speak")),
+        (Some(other), Some(_)) if other != Runtime::Custom => {
+            Err(Failure::usage(format!("only custom functions take an image, and this one's runtime is {other}")))
+        }
+        _ => Ok(runtime),
+    }
 }
 
-/// The name that was given, else the file's.
-fn name(args: &CreateArgs, path: &Path) -> Result<FunctionName, Failure> {
+/// What is to be sent. The code of a custom function is in its image.
+fn code(args: &CreateArgs, path: Option<&Path>, runtime: Option<Runtime>) -> Result<Code, Failure> {
+    if runtime == Some(Runtime::Custom) {
+        if !args.deps.is_empty() {
+            return Err(Failure::usage("a custom function's packages are in its image: --deps is of no use"));
+        }
+        let remark = path.map(|path| format!("{path:?} is not sent: a custom function's code is in its image"));
+        return Ok(Code { tar: Vec::new(), runtime: Some("custom"), remarks: remark.into_iter().collect() });
+    }
+    let path = path.ok_or_else(|| Failure::usage("no source is named").hint("name a file or a folder with --src"))?;
+    Ok(source::read(path, runtime, &args.deps)?)
+}
+
+/// The name that was given, else the file's or the folder's.
+fn name(args: &CreateArgs, path: Option<&Path>) -> Result<FunctionName, Failure> {
     if let Some(name) = &args.function {
         return function_name(name);
     }
     let way_out = "name it with --function";
-    let suggested =
-        source::suggested_name(path).ok_or_else(|| Failure::usage("the function has no name").hint(way_out))?;
-    let name = FunctionName::parse(suggested)
+    let suggested = path.and_then(source::suggested_name);
+    let suggested = suggested.ok_or_else(|| Failure::usage("the function has no name").hint(way_out))?;
+    let name = FunctionName::parse(&suggested)
         .map_err(|error| Failure::usage(format!("the file's name makes no function name: {error}")).hint(way_out))?;
     output::warn(&format!("note: the function is named {name:?} after its file; --function names it otherwise"));
     Ok(name)
@@ -71,37 +95,34 @@ fn name(args: &CreateArgs, path: &Path) -> Result<FunctionName, Failure> {
 fn body<'a>(
     args: &'a CreateArgs,
     name: &'a FunctionName,
-    runtime: Option<Runtime>,
     code: Code,
+    source: &dyn Source,
 ) -> Result<FunctionBody<'a>, Failure> {
     let signature = signature::parse(&args.input, &args.output)
         .map_err(|error| Failure::new(Exit::Signature, format!("the signature is wrong: {error}")))?;
-    let Code { tar, runtime: recognised } = code;
+    let env = variables::env(&args.env)?;
+    let secrets = variables::secrets(&args.secret, source)?;
+    if let Some(twice) = secrets.0.keys().find(|name| env.contains_key(*name)) {
+        return Err(Failure::usage(format!("{twice} is named by --env and by --secret")));
+    }
     Ok(FunctionBody {
         name: Cow::Borrowed(name.as_str()),
-        runtime: Cow::Borrowed(runtime.map(Runtime::name).or(recognised).unwrap_or_default()),
+        runtime: Cow::Borrowed(code.runtime.unwrap_or_default()),
         memory_mb: args.memory,
         cpu_demand: args.cpu,
         max_concurrency: args.max_concurrency,
         handler: Cow::Borrowed(&args.handler),
-        tar_function_code: Cow::Owned(STANDARD.encode(tar)),
+        tar_function_code: Cow::Owned(STANDARD.encode(code.tar)),
+        custom_image: Cow::Borrowed(args.custom_image.as_deref().unwrap_or_default()),
         signature,
         timeout: args.timeout,
         cpu_time: args.cpu_time,
-        env: variables(&args.env)?,
+        env,
+        secrets,
+        network: Cow::Borrowed(args.network.as_deref().unwrap_or_default()),
         idempotent: args.idempotent,
         edge: args.edge,
-        ..FunctionBody::default()
     })
-}
-
-fn variables(arguments: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let pair = |argument: &String| match argument.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        // The value may be a secret: only the name is repeated.
-        _ => Err(Failure::usage("an argument of --env is not of the form NAME=VALUE")),
-    };
-    arguments.iter().map(pair).collect()
 }
 
 fn rendered(created: &Created, replace: bool) -> String {
@@ -137,13 +158,29 @@ mod tests {
         }
     }
 
+    /// No environment, no terminal.
+    struct Nothing;
+
+    impl Source for Nothing {
+        fn variable(&self, name: &str) -> Option<std::ffi::OsString> {
+            (name == "KEY").then(|| "hidden".into())
+        }
+
+        fn ask(&self, _name: &str) -> Option<std::io::Result<String>> {
+            None
+        }
+    }
+
     fn check(line: &str, expected: &Expect) {
         let args = args(line);
         let path = Path::new("my-fn.wasm");
-        let code = Code { tar: b"tar".to_vec(), runtime: Some("wasm") };
-        let made = runtime(&args, Some(path)).and_then(|runtime| {
-            let name = name(&args, path)?;
-            body(&args, &name, runtime, code).map(|body| serde_json::to_string(&body).unwrap())
+        let made = runtime(&args).and_then(|runtime| {
+            let code = match runtime {
+                Some(Runtime::Custom) => code(&args, args.src.as_deref(), runtime)?,
+                _ => Code { tar: b"tar".to_vec(), runtime: Some("wasm"), remarks: Vec::new() },
+            };
+            let name = name(&args, Some(path))?;
+            body(&args, &name, code, &Nothing).map(|body| serde_json::to_string(&body).unwrap())
         });
         expected.assert_eq(&made.unwrap_or_else(|failure| format!("{:?}: {}", failure.exit(), failure.render(false))));
     }
@@ -165,18 +202,55 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_deployed_is_refused() {
+    fn containers_have_more_options() {
         check(
-            "create --runtime python310",
-            &expect![[r#"
-            Usage: error: "my-fn.wasm" with runtime python needs the container executor, which this version does not have yet
-            hint: compile the function to WebAssembly and pass the .wasm file"#]],
+            "create -f g --secret KEY --env A=1 --network bridge --max_concurrency 8",
+            &expect![[
+                r#"{"Name":"g","Runtime":"wasm","CPUDemand":0.0,"MaxConcurrency":8,"Handler":"","TarFunctionCode":"dGFy","CustomImage":"","Env":{"A":"1"},"Secrets":{"KEY":"hidden"},"Network":"bridge","Idempotent":false,"Edge":false}"#
+            ]],
         );
         check(
-            "create --custom_image i",
+            "create -f g --custom_image registry.example/i:1 --network=none --cpu 1.5 --timeout 2.5",
+            &expect![[
+                r#"{"Name":"g","Runtime":"custom","CPUDemand":1.5,"MaxConcurrency":1,"Handler":"","TarFunctionCode":"","CustomImage":"registry.example/i:1","Timeout":2.5,"Network":"none","Idempotent":false,"Edge":false}"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_deployed_is_refused() {
+        check(
+            "create --runtime javascript",
             &expect![[r#"
-            Usage: error: "my-fn.wasm" with runtime custom needs the container executor, which this version does not have yet
-            hint: compile the function to WebAssembly and pass the .wasm file"#]],
+            Usage: error: the runtime javascript needs an engine that this version does not have yet
+            hint: `--runtime nodejs` runs JavaScript in a container"#]],
+        );
+        check(
+            "create --runtime custom",
+            &expect![[r#"
+            Usage: error: a custom function needs an image
+            hint: name one with --custom-image; docs/container-protocol.md says what it must speak"#]],
+        );
+        check(
+            "create --runtime python310 --custom_image i",
+            &expect!["Usage: error: only custom functions take an image, and this one's runtime is python"],
+        );
+        check(
+            "create --custom_image i --deps requirements.txt",
+            &expect!["Usage: error: a custom function's packages are in its image: --deps is of no use"],
+        );
+        check("create --secret KEY --env KEY=1", &expect!["Usage: error: KEY is named by --env and by --secret"]);
+        check(
+            "create --secret KEY=hidden",
+            &expect![[r#"
+            Usage: error: --secret KEY=…: a secret's value does not belong on the command line, where the shell's history and every user of this machine can read it
+            hint: export KEY and pass `--secret KEY`, or pass `--secret KEY=@FILE`"#]],
+        );
+        check(
+            "create --secret OTHER",
+            &expect![[r#"
+            Usage: error: the secret OTHER has no value: there is no environment variable OTHER
+            hint: export OTHER, or pass `--secret OTHER=@FILE`"#]],
         );
         check(
             "create --runtime python38",

@@ -110,3 +110,82 @@ fn a_reader_that_has_gone_is_no_failure() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// Runs the program in this folder against one scripted answer, with these variables.
+fn ask_in(
+    folder: &tempfile::TempDir,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+    answer: &str,
+) -> (String, Output) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener.local_addr().expect("a listener has an address").port().to_string();
+    let mut command = program(folder);
+    let child = command.envs(environment.iter().copied()).args(arguments).args(["-port", &port]);
+    let child = child.spawn().expect("the program starts");
+    let (mut stream, _) = listener.accept().expect("a connection comes");
+    let request = read_request(&mut stream);
+    stream.write_all(answer.as_bytes()).expect("the answer is read");
+    drop(stream);
+    (request, child.wait_with_output().expect("the program ends"))
+}
+
+const STREAMED: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/x-ndjson\r\n\r\n";
+
+#[test]
+fn deploys_tell_their_steps_and_send_secrets_from_the_environment() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::create_dir_all(folder.path().join("greet/node_modules")).expect("a folder can be made");
+    std::fs::write(folder.path().join("greet/main.py"), "def handler(p): return p").expect("a file can be written");
+    let arguments = ["create", "-src", "greet", "--secret", "API_KEY", "--env", "A=1", "--network", "bridge"];
+    let answer = format!(
+        "{STREAMED}{{\"Progress\":\"installing six\u{1}\"}}\n{{}}\n{{\"Created\":{{\"Created\":\"greet\"}}}}\n"
+    )
+    .replace('\u{1}', "\\u0001");
+    let (request, output) = ask_in(&folder, &[("API_KEY", "hunter2")], &arguments, &answer);
+    let (shown, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(request.starts_with("POST /create "), "{request}");
+    for sent in [r#""Runtime":"python""#, r#""Secrets":{"API_KEY":"hunter2"}"#, r#""Network":"bridge""#] {
+        assert!(request.contains(sent), "{request}");
+    }
+    assert!(told.contains("installing six\\u{1}\n") && told.contains("note: node_modules is left out\n"), "{told}");
+    assert!(shown.contains("\"Created\": \"greet\"") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn deploys_that_fail_on_the_way_lead_to_exit_codes() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("f.js"), "module.exports = p => p").expect("a file can be written");
+    let problem = r#"{"Problem":{"status":422,"code":"install_failed","detail":"npm failed:\nno such package"}}"#;
+    let (_, output) = ask_in(&folder, &[], &["create", "f.js"], &format!("{STREAMED}{problem}\n"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("npm failed (422)\noutput:\n  no such package\n"), "{told}");
+    let (_, output) = ask_in(&folder, &[], &["create", "f.js"], STREAMED);
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn secrets_on_the_command_line_are_refused() {
+    check_alone(&["create", "f.wat", "--secret", "K=hunter2"], &[], 1, "does not belong on the command line");
+    check_alone(&["create", "f.wat", "--secret", "K"], &[], 1, "there is no environment variable K");
+    check_alone(&["create", "f.wat", "--secret", "K=@missing"], &[], 3, "failed to read the secret K");
+}
+
+#[test]
+fn logs_are_lines_of_text_or_of_json() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let id = "01890000-0000-7000-8000-00000000000a";
+    let line = format!(r#"{{"Time":"2026-01-02T03:04:05.678Z","Invocation":"{id}","Failed":true,"Text":"boom"}}"#);
+    let answer = format!("{STREAMED}{line}\n{{}}\n{{\"Skipped\":3}}\n");
+    let (request, output) = ask_in(&folder, &[], &["logs", "f", "--follow", "--tail", "5"], &answer);
+    assert!(request.starts_with("GET /functions/f/logs?tail=5&follow=true "), "{request}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "2026-01-02T03:04:05.678Z 00000000000a boom\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the logs of 3 invocations were skipped"));
+    assert_eq!(output.status.code(), Some(0));
+    let (_, output) = ask_in(&folder, &[], &["logs", "-f", "f", "--json"], &answer);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{line}\n{{\"Skipped\":3}}\n"));
+    let unknown = r#"{"code":"function_unknown","detail":"function \"f\" is unknown; deploy it first"}"#;
+    check(&["logs", "f"], ("404 Not Found", unknown), "GET /functions/f/logs ", 2, "`serverledge-cli list` shows");
+}

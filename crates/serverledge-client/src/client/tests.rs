@@ -181,3 +181,67 @@ async fn raw_calls_stay_under_their_function() {
     assert!(asked.starts_with("POST /fn/f/a/b?c=d HTTP/1.1\r\n"), "{asked}");
     assert!(asked.contains("\r\nx-y: z\r\n") && asked.ends_with("\r\n\r\nhi"), "{asked}");
 }
+
+fn hello() -> FunctionBody<'static> {
+    FunctionBody { name: "f".into(), ..FunctionBody::default() }
+}
+
+#[tokio::test]
+async fn deploys_tell_their_steps() {
+    let script = Script::new(&[
+        answer!(
+            "200 OK",
+            "{\"Progress\":\"one\"}\n{}\n{\"Progress\":\"two\"}\n{\"Created\":{\"Created\":\"f\"}}\n",
+            "content-type: application/x-ndjson\r\n"
+        ),
+        answer!(
+            "200 OK",
+            "{\"Progress\":\"one\"}\n{\"Problem\":{\"status\":503,\"code\":\"docker_unavailable\",\"detail\":\"gone\"},\"RetryAfter\":2}",
+            "content-type: application/x-ndjson\r\n"
+        ),
+        answer!("200 OK", "{\"Created\":\"f\"}", "content-type: application/json\r\n"),
+        answer!("409 Conflict", ""),
+        answer!("200 OK", "{\"Progress\":\"one\"}\n", "content-type: application/x-ndjson\r\n"),
+    ]);
+    let mut steps = Vec::new();
+    let created = script.client.create_telling(&hello(), |step| steps.push(step.to_owned())).await.unwrap();
+    assert_eq!((created.created.as_str(), steps), ("f", vec!["one".to_owned(), "two".to_owned()]));
+    let failed = script.client.update_telling(&hello(), |_| {}).await.unwrap_err();
+    assert_eq!((failed.code(), failed.to_string().as_str()), (Some("docker_unavailable"), "gone"));
+    assert!(
+        matches!(failed, ClientError::Problem { status: 503, retry_after: Some(delay), .. } if delay.as_secs() == 2)
+    );
+    let quiet = script.client.create_telling(&hello(), |step| panic!("{step}")).await.unwrap();
+    assert_eq!(quiet.created, "f", "a node that tells nothing deploys all the same");
+    let taken = script.client.create_telling(&hello(), |_| {}).await;
+    assert!(matches!(taken, Err(ClientError::Problem { status: 409, .. })), "{taken:?}");
+    let open = script.client.create_telling(&hello(), |_| {}).await;
+    assert!(matches!(open, Err(ClientError::Answer { .. })), "{open:?}");
+    let requests = script.requests();
+    assert!(requests[0].starts_with("POST /create ") && requests[1].starts_with("POST /update "));
+    assert!(requests[0].contains("\r\naccept: application/x-ndjson, application/json;q=0.5\r\n"), "{}", requests[0]);
+}
+
+#[tokio::test]
+async fn logs_are_read_line_by_line() {
+    let script = Script::new(&[
+        answer!(
+            "200 OK",
+            "{\"Time\":\"t\",\"Invocation\":\"i\",\"Failed\":true,\"Text\":\"a\"}\n{}\n{\"Skipped\":3}",
+            "content-type: application/x-ndjson\r\n"
+        ),
+        answer!("404 Not Found", r#"{"code":"function_unknown","detail":"no"}"#),
+        answer!("200 OK", "<html>\n"),
+    ]);
+    let mut log = script.client.logs(&name("f"), Some(5), true).await.unwrap();
+    let line = log.next().await.unwrap().unwrap();
+    assert_eq!((line.time.as_str(), line.failed, line.text.as_deref()), ("t", true, Some("a")));
+    assert_eq!(log.next().await.unwrap().unwrap().skipped, Some(3));
+    assert!(log.next().await.unwrap().is_none());
+    assert!(script.client.logs(&name("f"), None, false).await.unwrap_err().is_not_found());
+    let mut foreign = script.client.logs(&name("f"), None, false).await.unwrap();
+    assert!(matches!(foreign.next().await, Err(ClientError::Answer { .. })));
+    let requests = script.requests();
+    assert!(requests[0].starts_with("GET /functions/f/logs?tail=5&follow=true HTTP/1.1\r\n"), "{}", requests[0]);
+    assert!(requests[1].starts_with("GET /functions/f/logs HTTP/1.1\r\n"), "{}", requests[1]);
+}

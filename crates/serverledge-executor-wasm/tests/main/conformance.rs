@@ -1,7 +1,8 @@
 //! The suite of the traits, for functions as commands and as reactors.
 
 use bytes::Bytes;
-use serverledge_testing::executor::{self, Fixtures};
+use serverledge_core::Runtime;
+use serverledge_testing::executor::{self, Fixtures, Pace};
 
 use crate::support::{Lab, command, data, large_command, packed, reactor};
 
@@ -23,6 +24,9 @@ fn commands() -> Fixtures {
     let large = executor::LARGE_BYTES;
     let callee = executor::CALLEE;
     Fixtures {
+        runtime: Runtime::Wasm,
+        handler: String::new(),
+        pace: Pace::default(),
         echo: code(command("", echo)),
         fails: code(command(&fails, &format!("{log_fails} (call $proc_exit (i32.const 1))"))),
         endless: code(command(&endless, &format!("{log_endless} (loop $again (br $again))"))),
@@ -38,7 +42,7 @@ fn commands() -> Fixtures {
                 0x10000 + large - 1
             ),
         )),
-        calls: code(command(
+        calls: Some(code(command(
             &data(AT, callee),
             &format!(
                 "(local.set $r (call $call (i32.const {AT}) (i32.const {})
@@ -46,7 +50,7 @@ fn commands() -> Fixtures {
                  (call $emit (i32.const 0x20000) (i32.wrap_i64 (local.get $r)))",
                 callee.len()
             ),
-        )),
+        ))),
     }
 }
 
@@ -59,6 +63,9 @@ fn reactors() -> Fixtures {
     let large = executor::LARGE_BYTES;
     let callee = executor::CALLEE;
     Fixtures {
+        runtime: Runtime::Wasm,
+        handler: String::new(),
+        pace: Pace::default(),
         echo: code(reactor("", &echo)),
         fails: code(reactor(
             &format!("{fails} {}", data(0x200, object)),
@@ -78,7 +85,7 @@ fn reactors() -> Fixtures {
                 packed("(i32.const 0x10000)", &format!("(i32.const {large})"))
             ),
         )),
-        calls: code(reactor(
+        calls: Some(code(reactor(
             &data(AT, callee),
             &format!(
                 "(local.set $r (call $call (i32.const {AT}) (i32.const {}) (local.get $ptr) (local.get $len)
@@ -87,7 +94,7 @@ fn reactors() -> Fixtures {
                 callee.len(),
                 packed("(i32.const 0x20000)", "(i32.wrap_i64 (local.get $r))")
             ),
-        )),
+        ))),
     }
 }
 

@@ -148,14 +148,14 @@ async fn memory_beyond_the_limit_is_refused_at_deploy() {
     let large = large_command(33, "", "");
     let limited = |mib| FunctionLimits { memory: MemoryMib::new(mib), ..FunctionLimits::default() };
     let small = version(large.as_bytes(), limited(2));
-    let (given, message) = code(lab.executor.prepare(&small, large.clone().into()).await);
+    let (given, message) = code(lab.executor.prepare(&small, large.clone().into(), &()).await);
     assert_eq!(given, "memory_too_small");
     assert!(message.contains("3 MiB") && message.contains("2 MiB"), "{message}");
     assert!(lab.cached_files().is_empty(), "on error nothing is kept");
     // With the machine code there, the answer stays the same for a version that declares too little.
     let fits = version(large.as_bytes(), limited(3));
-    lab.executor.prepare(&fits, large.clone().into()).await.unwrap();
-    assert_eq!(code(lab.executor.prepare(&small, large.into()).await).0, "memory_too_small");
+    lab.executor.prepare(&fits, large.clone().into(), &()).await.unwrap();
+    assert_eq!(code(lab.executor.prepare(&small, large.into(), &()).await).0, "memory_too_small");
 }
 
 /// More than the pool could ever hold: refused at deploy, not at the first call.
@@ -167,7 +167,7 @@ async fn what_the_pool_cannot_hold_is_refused_at_deploy() {
         ("17 tables", "(table 1 funcref)".repeat(17)),
     ] {
         let version = std::sync::Arc::new(version(command(&items, "").as_bytes(), FunctionLimits::default()));
-        match lab.executor.prepare(&version, command(&items, "").into()).await {
+        match lab.executor.prepare(&version, command(&items, "").into(), &()).await {
             Err(PrepareError::Invalid { .. }) => {}
             other => {
                 let started = lab.executor.start(&version).await;
@@ -185,7 +185,7 @@ async fn a_component_must_be_able_to_handle() {
     let hollow = "(component (instance (export \"wasi:http/incoming-handler@0.2.0\")))";
     for text in [hollow] {
         let version = std::sync::Arc::new(version(text.as_bytes(), FunctionLimits::default()));
-        if let Ok(prepared) = lab.executor.prepare(&version, text.into()).await {
+        if let Ok(prepared) = lab.executor.prepare(&version, text.into(), &()).await {
             let started = lab.executor.start(&version).await;
             panic!("{text} was prepared: {prepared:?}; its start gives {started:?}");
         }

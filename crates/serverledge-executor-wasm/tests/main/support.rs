@@ -47,13 +47,13 @@ impl Lab {
 
     pub(crate) async fn prepare(&self, code: impl AsRef<[u8]>) -> Result<Prepared, PrepareError> {
         let version = executor::version(code.as_ref(), FunctionLimits::default());
-        self.executor.prepare(&version, Bytes::copy_from_slice(code.as_ref())).await
+        self.executor.prepare(&version, Bytes::copy_from_slice(code.as_ref()), &()).await
     }
 
     /// A prepared version with these limits.
     pub(crate) async fn version(&self, code: impl AsRef<[u8]>, limits: FunctionLimits) -> Arc<Version> {
         let version = executor::version(code.as_ref(), limits);
-        self.executor.prepare(&version, Bytes::copy_from_slice(code.as_ref())).await.unwrap();
+        self.executor.prepare(&version, Bytes::copy_from_slice(code.as_ref()), &()).await.unwrap();
         Arc::new(version)
     }
 

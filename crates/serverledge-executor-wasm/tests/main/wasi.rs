@@ -57,14 +57,17 @@ async fn the_environment_is_the_functions_own() {
     );
     let version = lab.version(&guest, FunctionLimits::default()).await;
     let version = with_env(&version, &[("COLOUR", "blue=green"), ("EMPTY", "")]);
+    let mut version = serverledge_core::Version::clone(&version);
+    version.secrets.values.insert("KEY".to_owned(), "hidden".to_owned());
+    let version = std::sync::Arc::new(version);
     let listed = json_of(&lab.invoke(&version, "{}").await.unwrap());
     let listed = listed.as_array().unwrap();
     let (sizes, entries) = listed[..listed.len() - 1].split_at(2);
     let entries: Vec<&str> = entries.iter().map(|entry| entry.as_str().unwrap()).collect();
-    assert_eq!(entries[..3], ["COLOUR=blue=green", "EMPTY=", "SERVERLEDGE_HANDLER=main"]);
-    let id = entries[3].strip_prefix("SERVERLEDGE_INVOCATION_ID=").unwrap();
+    assert_eq!(entries[..4], ["COLOUR=blue=green", "EMPTY=", "KEY=hidden", "SERVERLEDGE_HANDLER=main"]);
+    let id = entries[4].strip_prefix("SERVERLEDGE_INVOCATION_ID=").unwrap();
     assert!(serverledge_core::InvocationId::parse(id).is_some(), "{id}");
-    assert_eq!(sizes, [json!(4), json!(entries.iter().map(|entry| entry.len() + 1).sum::<usize>())]);
+    assert_eq!(sizes, [json!(5), json!(entries.iter().map(|entry| entry.len() + 1).sum::<usize>())]);
 }
 
 #[tokio::test]

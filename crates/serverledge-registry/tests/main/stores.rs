@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serverledge_core::kv::{Kv, Op, Txn};
 use serverledge_core::{
-    Flags, Function, FunctionLimits, FunctionName, FunctionSpec, Interface, InvocationId, Runtime, SpaceId,
+    Flags, Function, FunctionLimits, FunctionName, FunctionSpec, Interface, InvocationId, Network, Runtime, Secrets,
+    SpaceId,
 };
 use serverledge_registry::{
     BlobError, BlobStore, CHUNK_BYTES, DeployError, Embedded, FinalOutcome, Finish, FunctionChange, FunctionStore,
@@ -33,6 +34,9 @@ pub(crate) fn function(name: &str, code: &[u8]) -> Function {
         runtime: Runtime::Wasm,
         handler: String::new(),
         env: BTreeMap::new(),
+        secrets: Secrets::default(),
+        network: Network::None,
+        image: String::new(),
         limits: FunctionLimits::default(),
         flags: Flags::default(),
         signature: None,

@@ -1,0 +1,268 @@
+//! `GET /functions/{name}/logs`: what a function's invocations wrote, as text for people or as JSON line by line.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Request, Response, StatusCode};
+use serverledge_wire::problem::Problem;
+use serverledge_wire::stream::{LogLine, NDJSON};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{Admitted, Draining, Shared};
+use crate::backend::{LogEntry, LogFeed};
+use crate::error::Failed;
+use crate::{hostile, lines, reply};
+
+/// Lines shown unless the caller says otherwise.
+const TAIL_DEFAULT: usize = 100;
+/// Most lines shown of what is kept; more asked for gives so many.
+const TAIL_MAX: usize = 10_000;
+/// Characters of an invocation's id in a line of text: enough to tell invocations apart.
+const ID_CHARS: usize = 12;
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// The end of a function's log on this node, and with `follow` what comes.
+#[utoipa::path(
+    get, path = "/functions/{name}/logs", tag = "functions",
+    params(
+        ("name" = String, Path),
+        ("tail" = Option<usize>, Query, description = "how many lines of what is kept: 100 unless said, at most 10000"),
+        ("follow" = Option<bool>, Query, description = "whether to stay and show what comes, until the node drains"),
+    ),
+    responses(
+        (status = 200, content(
+            (String = "text/plain"),
+            (LogLine = "application/x-ndjson"),
+        ), description = "each line with time and invocation; JSON with Accept: application/x-ndjson"),
+        (status = 400, description = "malformed query", body = Problem),
+        (status = 404, description = "unknown function", body = Problem),
+        (status = 503, description = "too many readers follow logs already", body = Problem),
+    )
+)]
+pub(crate) async fn logs(
+    State(shared): State<Arc<Shared>>,
+    Extension(asked): Extension<Admitted>,
+    Extension(draining): Extension<Draining>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request<Body>,
+) -> Response<Body> {
+    // What is no text names no function.
+    let name = name.map(|Path(name)| name).unwrap_or_default();
+    reply::finish(show(&shared, &name, &request, draining.0), &asked)
+}
+
+fn show(
+    shared: &Shared,
+    name: &str,
+    request: &Request<Body>,
+    draining: CancellationToken,
+) -> Result<Response<Body>, Failed> {
+    let Wanted { tail, follow } = Wanted::parse(request.uri().query().unwrap_or_default())?;
+    let LogFeed { backlog, live } = shared.backend.logs(name).ok_or_else(|| Failed::function_unknown(name))?;
+    let form = if lines::are_wanted(request.headers()) { Form::Json } else { Form::Text };
+    let first = form.tail(&backlog, tail);
+    let content_type = if form == Form::Json { NDJSON } else { TEXT };
+    let mut response = if follow {
+        let place = Arc::clone(&shared.followers).try_acquire_owned().map_err(|_| Failed::busy())?;
+        let following = Following { first, live, form, draining, _place: place };
+        lines::response(content_type, stream::unfold(following, next))
+    } else {
+        reply::text(StatusCode::OK, content_type, first)
+    };
+    hostile::mark(response.headers_mut());
+    Ok(response)
+}
+
+/// What the query says.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    tail: usize,
+    follow: bool,
+}
+
+impl Wanted {
+    fn parse(query: &str) -> Result<Self, Failed> {
+        let malformed = |detail| Failed::new(StatusCode::BAD_REQUEST, "malformed_query", detail);
+        let mut wanted = Self { tail: TAIL_DEFAULT, follow: false };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=').unwrap_or((pair, "")) {
+                ("tail", lines) => {
+                    let lines: u64 = lines.parse().map_err(|_| malformed("tail is a number of lines"))?;
+                    wanted.tail = usize::try_from(lines).unwrap_or(TAIL_MAX).min(TAIL_MAX);
+                }
+                ("follow", "" | "true" | "1") => wanted.follow = true,
+                ("follow", "false" | "0") => wanted.follow = false,
+                ("follow", _) => return Err(malformed("follow is true or false")),
+                _ => return Err(malformed("the query takes tail and follow only")),
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// A reader that stays. Dropping it gives its place back.
+struct Following {
+    /// What was kept, to be sent first.
+    first: Vec<u8>,
+    live: tokio::sync::broadcast::Receiver<Arc<LogEntry>>,
+    form: Form,
+    draining: CancellationToken,
+    _place: OwnedSemaphorePermit,
+}
+
+/// The next piece; `None` when the function is deleted or the node drains.
+async fn next(mut following: Following) -> Option<(Bytes, Following)> {
+    let form = following.form;
+    let first = std::mem::take(&mut following.first);
+    if !first.is_empty() {
+        return Some((first.into(), following));
+    }
+    loop {
+        let piece = tokio::select! {
+            biased;
+            () = following.draining.cancelled() => return None,
+            received = following.live.recv() => match received {
+                Ok(entry) => form.entry(&entry),
+                Err(RecvError::Lagged(entries)) => form.skipped(entries),
+                Err(RecvError::Closed) => return None,
+            },
+            // Text has no sign of life that would not be taken for a line.
+            () = tokio::time::sleep(lines::HEARTBEAT), if form == Form::Json => lines::line(&LogLine::default()),
+        };
+        if !piece.is_empty() {
+            return Some((piece.into(), following));
+        }
+    }
+}
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+}
+
+impl Form {
+    /// The last lines of these entries.
+    fn tail(self, entries: &[Arc<LogEntry>], lines: usize) -> Vec<u8> {
+        let all: Vec<(&LogEntry, &[u8])> =
+            entries.iter().flat_map(|entry| lines_of(&entry.text).map(move |line| (&**entry, line))).collect();
+        let mut text = Vec::new();
+        for (entry, line) in &all[all.len().saturating_sub(lines)..] {
+            self.push(&mut text, entry, line);
+        }
+        text
+    }
+
+    fn entry(self, entry: &LogEntry) -> Vec<u8> {
+        let mut text = Vec::new();
+        lines_of(&entry.text).for_each(|line| self.push(&mut text, entry, line));
+        text
+    }
+
+    fn push(self, text: &mut Vec<u8>, entry: &LogEntry, line: &[u8]) {
+        let (time, mut buffer) = (rfc3339(entry.time_unix_ms), [0; 36]);
+        let id = entry.invocation.encode(&mut buffer);
+        let line = String::from_utf8_lossy(line);
+        match self {
+            Self::Text => {
+                let id = &id[id.len() - ID_CHARS..];
+                text.extend_from_slice(format!("{time} {id} {line}").trim_end().as_bytes());
+                text.push(b'\n');
+            }
+            Self::Json => text.extend(lines::line(&LogLine {
+                time,
+                invocation: id.to_owned(),
+                failed: entry.failed,
+                text: Some(line.into_owned()),
+                skipped: None,
+            })),
+        }
+    }
+
+    fn skipped(self, entries: u64) -> Vec<u8> {
+        match self {
+            Self::Text => {
+                format!("... the logs of {entries} invocations were skipped: too many for this reader\n").into()
+            }
+            Self::Json => lines::line(&LogLine { skipped: Some(entries), ..LogLine::default() }),
+        }
+    }
+}
+
+/// The lines of a text without their ends; an end at the very end begins no further line.
+fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let whole = text.strip_suffix(b"\n").unwrap_or(text);
+    let lines = (!text.is_empty()).then(|| whole.split(|byte| *byte == b'\n'));
+    lines.into_iter().flatten().map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}
+
+/// A time as RFC 3339 (section 5.6) in UTC with milliseconds. The calendar is Howard Hinnant's `civil_from_days`: years
+/// begin in March, so that the leap day is their last, and repeat every 400 years of 146 097 days.
+fn rfc3339(unix_ms: u64) -> String {
+    let (seconds, millis) = (unix_ms / 1000, unix_ms % 1000);
+    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339() {
+        for (unix_ms, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_001, "2000-03-01T00:00:00.001Z"),
+            (1_767_225_599_000, "2025-12-31T23:59:59.000Z"),
+            (1_772_323_200_000, "2026-03-01T00:00:00.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(rfc3339(unix_ms), expected);
+        }
+        assert!(!rfc3339(u64::MAX).is_empty(), "no time makes it panic");
+    }
+
+    #[test]
+    fn lines_end_with_line_feeds_or_the_text() {
+        let lines = |text: &'static str| lines_of(text.as_bytes()).collect::<Vec<_>>();
+        assert!(lines("").is_empty());
+        assert_eq!(lines("\n"), [b""]);
+        assert_eq!(lines("a\r\nb"), [b"a", b"b"]);
+        assert_eq!(lines("a\n\nb\n"), [&b"a"[..], b"", b"b"]);
+    }
+
+    #[test]
+    fn queries_say_how_much() {
+        let wanted = |tail, follow| Wanted { tail, follow };
+        for (query, expected) in [
+            ("", wanted(100, false)),
+            ("tail=5&follow", wanted(5, true)),
+            ("tail=0&follow=false", wanted(0, false)),
+            ("tail=99999999999999999", wanted(10_000, false)),
+        ] {
+            assert_eq!(Wanted::parse(query).unwrap(), expected, "{query}");
+        }
+        for bad in ["tail=", "tail=-1", "tail=x", "follow=maybe", "since=1"] {
+            assert!(Wanted::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Golden files of the records.
+
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn check<R: Record>(record: &R, expected: &Expect) {
+    let value = record.to_value();
+    let pretty: serde_json::Value = serde_json::from_slice(&value).unwrap();
+    expected.assert_eq(&serde_json::to_string_pretty(&pretty).unwrap());
+    assert_eq!(R::from_value(&value).unwrap().to_value(), value, "reading and writing changes nothing");
+}
+
+fn function() -> Function {
+    Function {
+        space: SpaceId::default_space(),
+        name: FunctionName::parse("hello").unwrap(),
+        version: Arc::new(Version {
+            digest: Digest::new([1; 32]),
+            runtime: Runtime::Wasm,
+            code: Digest::new([2; 32]),
+            handler: "main.handler".to_owned(),
+            env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
+            secrets: Secrets::default(),
+            network: Network::None,
+            image: String::new(),
+            limits: FunctionLimits {
+                cpu: CpuMilli::new(250),
+                cpu_time: Some(Duration::from_secs(1)),
+                ..FunctionLimits::default()
+            },
+        }),
+        interface: Interface::Http,
+        flags: Flags { idempotent: true, edge: false },
+        signature: Some(Signature {
+            inputs: vec![Parameter { name: "n".to_owned(), kind: "Int".to_owned() }],
+            outputs: Vec::new(),
+        }),
+    }
+}
+
+#[test]
+fn function_record() {
+    let function = function();
+    let record = FunctionRecord::from_function(&function);
+    check(
+        &record,
+        &expect![[r#"
+        {
+          "code": "0202020202020202020202020202020202020202020202020202020202020202",
+          "cpu_milli": 250,
+          "cpu_time_ms": 1000,
+          "edge": false,
+          "env": {
+            "A": "1"
+          },
+          "handler": "main.handler",
+          "idempotent": true,
+          "interface": "http",
+          "max_concurrency": 1,
+          "memory_mib": 128,
+          "runtime": "wasm",
+          "schema": 1,
+          "signature": {
+            "inputs": [
+              {
+                "name": "n",
+                "type": "Int"
+              }
+            ],
+            "outputs": []
+          },
+          "timeout_ms": 30000,
+          "version": "0101010101010101010101010101010101010101010101010101010101010101"
+        }"#]],
+    );
+    assert_eq!(record.into_function(function.space.clone(), function.name.clone()).unwrap(), function);
+}
+
+#[test]
+fn manifest_record() {
+    check(
+        &ManifestRecord::begun(1_000_000, 2, 1_700_000_000_000),
+        &expect![[r#"
+        {
+          "bytes": 1000000,
+          "chunks": 2,
+          "complete": false,
+          "schema": 1,
+          "touched_unix_ms": 1700000000000
+        }"#]],
+    );
+}
+
+fn accepted(params: Carried) -> InvocationRecord {
+    InvocationRecord::accepted(&function(), params, 1_700_000_000_000)
+}
+
+#[test]
+fn queued_invocation() {
+    let params = r#"{ "n":1e400, "n":[] }"#;
+    let record = accepted(Carried::Inline(Arc::from(RawValue::from_string(params.to_owned()).unwrap())));
+    let value = String::from_utf8(record.to_value().to_vec()).unwrap();
+    assert!(value.contains(params), "parameters stay as they were sent");
+    let record = accepted(Carried::Blob(Digest::new([3; 32]).to_string()));
+    check(
+        &record,
+        &expect![[r#"
+            {
+              "accepted_unix_ms": 1700000000000,
+              "attempt": 0,
+              "function": "hello",
+              "params": {
+                "blob": "0303030303030303030303030303030303030303030303030303030303030303"
+              },
+              "pinned": {
+                "code": "0202020202020202020202020202020202020202020202020202020202020202",
+                "cpu_milli": 250,
+                "cpu_time_ms": 1000,
+                "edge": false,
+                "env": {
+                  "A": "1"
+                },
+                "handler": "main.handler",
+                "idempotent": true,
+                "interface": "http",
+                "max_concurrency": 1,
+                "memory_mib": 128,
+                "runtime": "wasm",
+                "schema": 1,
+                "signature": {
+                  "inputs": [
+                    {
+                      "name": "n",
+                      "type": "Int"
+                    }
+                  ],
+                  "outputs": []
+                },
+                "timeout_ms": 30000,
+                "version": "0101010101010101010101010101010101010101010101010101010101010101"
+              },
+              "schema": 1,
+              "space": "default",
+              "state": "queued"
+            }"#]],
+    );
+}
+
+#[test]
+fn finished_invocation() {
+    let result = RawValue::from_string("[1,2]".to_owned()).unwrap();
+    let record = InvocationRecord {
+        state: InvocationState::Done,
+        attempt: 1,
+        started_unix_ms: Some(1_700_000_000_001),
+        finished_unix_ms: Some(1_700_000_000_002),
+        result: Some(Carried::Inline(Arc::from(result))),
+        error: Some(ErrorRecord { code: "function_error".to_owned(), message: "boom".to_owned() }),
+        log: Some("a line\n".to_owned()),
+        report: Some(ReportRecord { response_time: 0.25, is_warm_start: true, ..ReportRecord::default() }),
+        ..accepted(Carried::Blob(Digest::new([3; 32]).to_string()))
+    };
+    check(
+        &record,
+        &expect![[r#"
+            {
+              "accepted_unix_ms": 1700000000000,
+              "attempt": 1,
+              "error": {
+                "code": "function_error",
+                "message": "boom"
+              },
+              "finished_unix_ms": 1700000000002,
+              "function": "hello",
+              "log": "a line\n",
+              "params": {
+                "blob": "0303030303030303030303030303030303030303030303030303030303030303"
+              },
+              "pinned": {
+                "code": "0202020202020202020202020202020202020202020202020202020202020202",
+                "cpu_milli": 250,
+                "cpu_time_ms": 1000,
+                "edge": false,
+                "env": {
+                  "A": "1"
+                },
+                "handler": "main.handler",
+                "idempotent": true,
+                "interface": "http",
+                "max_concurrency": 1,
+                "memory_mib": 128,
+                "runtime": "wasm",
+                "schema": 1,
+                "signature": {
+                  "inputs": [
+                    {
+                      "name": "n",
+                      "type": "Int"
+                    }
+                  ],
+                  "outputs": []
+                },
+                "timeout_ms": 30000,
+                "version": "0101010101010101010101010101010101010101010101010101010101010101"
+              },
+              "report": {
+                "duration": 0.0,
+                "execution_area": "",
+                "execution_node": "",
+                "init_time": 0.0,
+                "is_warm_start": true,
+                "offload_latency": 0.0,
+                "queueing_time": 0.0,
+                "response_time": 0.25
+              },
+              "result": {
+                "inline": [
+                  1,
+                  2
+                ]
+              },
+              "schema": 1,
+              "space": "default",
+              "started_unix_ms": 1700000000001,
+              "state": "done"
+            }"#]],
+    );
+}
+
+#[test]
+fn foreign_records_are_refused() {
+    let value = |value: &str| FunctionRecord::from_value(value.as_bytes()).unwrap_err();
+    assert!(matches!(value(r#"{"schema":2,"new":true}"#), RecordError::Schema { found: 2, known: 1 }));
+    assert!(matches!(value(r#"{"Name":"from Serverledge in Go"}"#), RecordError::Schema { found: 0, .. }));
+    assert!(matches!(value(r#"{"schema":1}"#), RecordError::Json(_)));
+    assert!(matches!(value("x"), RecordError::Json(_)));
+    let mut record = FunctionRecord::from_function(&function());
+    record.runtime = "cobol".to_owned();
+    let error = record.into_function(SpaceId::default_space(), FunctionName::parse("f").unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), r#"the record's runtime is "cobol""#);
+}
+
+#[test]
+fn function_record_of_a_container() {
+    let mut function = function();
+    function.version = Arc::new(Version {
+        runtime: Runtime::Custom,
+        secrets: Secrets {
+            nonce: std::array::from_fn(|i| u8::try_from(i * 16 + 1).unwrap()),
+            values: BTreeMap::from([("KEY".to_owned(), "hidden".to_owned())]),
+        },
+        network: Network::Bridge,
+        image: "registry.example/team/image:1".to_owned(),
+        ..Version::clone(&function.version)
+    });
+    let record = FunctionRecord::from_function(&function);
+    check(
+        &record,
+        &expect![[r#"
+        {
+          "code": "0202020202020202020202020202020202020202020202020202020202020202",
+          "cpu_milli": 250,
+          "cpu_time_ms": 1000,
+          "edge": false,
+          "env": {
+            "A": "1"
+          },
+          "handler": "main.handler",
+          "idempotent": true,
+          "image": "registry.example/team/image:1",
+          "interface": "http",
+          "max_concurrency": 1,
+          "memory_mib": 128,
+          "network": "bridge",
+          "runtime": "custom",
+          "schema": 1,
+          "secrets": {
+            "nonce": "01112131415161718191a1b1c1d1e1f1",
+            "values": {
+              "KEY": "hidden"
+            }
+          },
+          "signature": {
+            "inputs": [
+              {
+                "name": "n",
+                "type": "Int"
+              }
+            ],
+            "outputs": []
+          },
+          "timeout_ms": 30000,
+          "version": "0101010101010101010101010101010101010101010101010101010101010101"
+        }"#]],
+    );
+    assert!(!format!("{record:?}").contains("hidden"), "{record:?}");
+    let (space, name) = (function.space.clone(), function.name.clone());
+    assert_eq!(record.clone().into_function(space.clone(), name.clone()).unwrap(), function);
+    for nonce in ["", "01", &"g".repeat(32), &"+1".repeat(16), &"é".repeat(16)] {
+        let secrets = Some(SecretsRecord { nonce: nonce.to_owned(), values: BTreeMap::new() });
+        let damaged = FunctionRecord { secrets, ..record.clone() };
+        let error = damaged.into_function(space.clone(), name.clone()).unwrap_err();
+        assert_eq!(error.to_string(), format!("the record's nonce is {nonce:?}"));
+    }
+    let unknown = FunctionRecord { network: Some("moon".to_owned()), ..record };
+    assert!(unknown.into_function(space, name).is_err());
+}
