@@ -1,0 +1,156 @@
+//! What all containers share, and the guard of one: whatever happens to its owner, the container is removed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::DockerConfig;
+use crate::engine::{Engine, EngineError};
+use crate::socket::SocketDirs;
+
+/// Pause before a removal that the engine did not do is tried again; it doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_millis(500);
+/// Longest pause between tries.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// How many containers of an earlier run are removed at once.
+const SWEEP_PARALLEL: usize = 4;
+
+/// Shared by everything of one executor.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) config: DockerConfig,
+    pub(crate) engine: Engine,
+    pub(crate) sockets: SocketDirs,
+    /// Bounds the containers that start at once.
+    pub(crate) starts: Semaphore,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    removals: mpsc::UnboundedSender<Removal>,
+    swept: OnceCell<()>,
+}
+
+/// A container to be removed.
+#[derive(Debug)]
+pub(crate) struct Removal {
+    id: String,
+    name: String,
+}
+
+/// A created container, removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Container {
+    pub(crate) id: String,
+    /// Of the container, less its prefix, and of its socket's folder.
+    pub(crate) name: String,
+    pub(crate) hub: Arc<Hub>,
+    removed: AtomicBool,
+}
+
+impl Hub {
+    pub(crate) fn new(config: DockerConfig, sockets: SocketDirs) -> Arc<Self> {
+        let (removals, queue) = mpsc::unbounded_channel();
+        let hub = Arc::new(Self {
+            engine: Engine::new(config.socket.clone()),
+            starts: Semaphore::new(config.starts_max.max(1)),
+            config,
+            sockets,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            removals,
+            swept: OnceCell::new(),
+        });
+        drop(hub.tasks.spawn(reap(Arc::clone(&hub), queue)));
+        hub
+    }
+
+    /// Removes what an earlier run of this node left, once, before anything is created.
+    pub(crate) async fn ensure_swept(&self) -> Result<(), EngineError> {
+        self.swept.get_or_try_init(|| self.sweep_containers()).await.map(drop)
+    }
+
+    /// Removes every container that carries this node's label.
+    pub(crate) async fn sweep_containers(&self) -> Result<(), EngineError> {
+        use futures_util::StreamExt as _;
+        let left = self.engine.containers_of(&self.config.node_id).await?;
+        if !left.is_empty() {
+            tracing::info!(count = left.len(), "removing containers of an earlier run");
+        }
+        let removals = left.into_iter().map(|id| async move { self.engine.remove(&id).await });
+        let mut outcomes = futures_util::stream::iter(removals).buffer_unordered(SWEEP_PARALLEL);
+        while let Some(outcome) = outcomes.next().await {
+            outcome?;
+        }
+        Ok(())
+    }
+}
+
+/// A name that no other container has.
+pub(crate) fn new_name() -> Result<String, getrandom::Error> {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random)?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+impl Container {
+    pub(crate) fn new(hub: &Arc<Hub>, id: String, name: String) -> Self {
+        Self { id, name, hub: Arc::clone(hub), removed: AtomicBool::new(false) }
+    }
+
+    /// Kills and removes it. If the engine does not, that is tried again in the background.
+    pub(crate) async fn remove(&self) -> Result<(), EngineError> {
+        if self.removed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.hub.engine.remove(&self.id).await?;
+        self.removed.store(true, Ordering::Release);
+        self.hub.sockets.remove(&self.name);
+        Ok(())
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if !self.removed.load(Ordering::Acquire) {
+            // The receiver lives as long as the hub.
+            let _ = self.hub.removals.send(Removal { id: self.id.clone(), name: self.name.clone() });
+        }
+    }
+}
+
+/// Removes what was dropped, several at once, until the executor is closed; the closing sweep does the rest.
+async fn reap(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Removal>) {
+    let tasks = hub.tasks.clone();
+    let stop = hub.stop.clone();
+    // The hub holds the sender: a strong reference here would keep both alive for ever.
+    let weak = Arc::downgrade(&hub);
+    drop(hub);
+    loop {
+        let removal = tokio::select! {
+            () = stop.cancelled() => return,
+            next = queue.recv() => match next {
+                Some(removal) => removal,
+                None => return,
+            },
+        };
+        if let Some(hub) = weak.upgrade() {
+            drop(tasks.spawn(remove_until_gone(hub, removal)));
+        }
+    }
+}
+
+async fn remove_until_gone(hub: Arc<Hub>, removal: Removal) {
+    let mut pause = RETRY_MIN;
+    while let Err(error) = hub.engine.remove(&removal.id).await {
+        tracing::warn!(container = removal.name, %error, "failed to remove a container; trying again");
+        tokio::select! {
+            () = hub.stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+    hub.sockets.remove(&removal.name);
+}

@@ -1,0 +1,320 @@
+//! A container with its function in it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderValue, Request};
+use http_body_util::Full;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use serverledge_core::{
+    FailureKind, FunctionFailure, FunctionName, HostCalls, InvocationId, InvokeError, Outcome, Payload, Reply, Reuse,
+    Sandbox, SandboxCall, StopError, Version,
+};
+use tokio::time::Instant;
+
+use crate::agent::{Connections, post};
+use crate::container::Container;
+use crate::exchange::{Exchange, ExchangeError};
+use crate::protocol::{Ending, ExecutorReply, ExecutorRequest, Frames, LogTail, Raised};
+
+/// How long the engine may take to notice that a container has ended, before its end is reported without a reason.
+const AUTOPSY_LIMIT: Duration = Duration::from_secs(2);
+/// Pause between looks.
+const AUTOPSY_PAUSE: Duration = Duration::from_millis(20);
+/// Lines of a dead container's own log that are searched for a reason.
+const AUTOPSY_LINES: u32 = 50;
+
+/// See the module.
+pub(crate) struct ContainerSandbox {
+    container: Container,
+    connections: Connections,
+    version: Arc<Version>,
+    /// False once something may have been left running in it, or its process has ended.
+    usable: AtomicBool,
+}
+
+/// An invocation less its payload.
+struct Called {
+    id: InvocationId,
+    function: FunctionName,
+    deadline: Option<std::time::Instant>,
+}
+
+/// Marks the sandbox as not usable when dropped before the invocation has ended well.
+struct InFlight<'a> {
+    usable: &'a AtomicBool,
+    ended: bool,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.usable.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl ContainerSandbox {
+    pub(crate) fn new(container: Container, connections: Connections, version: Arc<Version>) -> Self {
+        Self { container, connections, version, usable: AtomicBool::new(true) }
+    }
+
+    /// When the invocation is over, whatever the function does; and the same for the function's eyes, in Unix milliseconds.
+    fn limit(&self, deadline: Option<std::time::Instant>) -> (Instant, u64) {
+        let own = Instant::now() + self.version.limits.timeout;
+        let limit = deadline.map_or(own, |deadline| own.min(Instant::from_std(deadline)));
+        let left = limit.saturating_duration_since(Instant::now());
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + left;
+        (limit, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn timed_out(&self, log: Bytes) -> InvokeError {
+        let message = format!("the function did not end within {:?}", self.version.limits.timeout);
+        failure(FailureKind::TimeLimit, message, log)
+    }
+
+    /// Why the connection ended in the middle: asks the engine what became of the container.
+    async fn autopsy(&self, log: Bytes) -> InvokeError {
+        let engine = &self.container.hub.engine;
+        let limit = Instant::now() + AUTOPSY_LIMIT;
+        while Instant::now() < limit {
+            match engine.inspect(&self.container.id).await {
+                Ok(found) => {
+                    let state = found.state.unwrap_or_default();
+                    if state.running != Some(true) {
+                        let own = engine.logs(&self.container.id, AUTOPSY_LINES).await.unwrap_or_default();
+                        return self.post_mortem(
+                            state.oom_killed == Some(true),
+                            state.exit_code.unwrap_or(-1),
+                            &own,
+                            log,
+                        );
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "failed to find out how a container ended");
+                    break;
+                }
+            }
+            tokio::time::sleep(AUTOPSY_PAUSE).await;
+        }
+        failure(FailureKind::Exited, "the function's process closed its connection to the node".to_owned(), log)
+    }
+
+    fn post_mortem(&self, killed_for_memory: bool, code: i64, own: &str, log: Bytes) -> InvokeError {
+        if killed_for_memory || own.contains("heap out of memory") {
+            let message = format!("the function used more than its {} of memory", self.version.limits.memory);
+            return failure(FailureKind::MemoryLimit, message, log);
+        }
+        failure(FailureKind::Exited, format!("the function's process ended with code {code}"), log)
+    }
+
+    async fn invoke_agent(&self, call: &Called, params: Bytes) -> Result<Outcome, InvokeError> {
+        let config = &self.container.hub.config;
+        let (limit, deadline) = self.limit(call.deadline);
+        let request = self.agent_request(call, params, deadline).ok_or_else(|| internal("make a request", None))?;
+        let mut frames = Frames::new(config.log_bytes_max, config.output_bytes_max);
+        let mut exchange = self.connect().await?;
+        let sent = tokio::time::timeout_at(limit, exchange.send(request, |piece| frames.push(&piece))).await;
+        let log = frames.log();
+        match sent {
+            Err(_) => Err(self.timed_out(log)),
+            Ok(Err(error)) => self.broke(error, log).await,
+            Ok(Ok(parts)) if parts.status != http::StatusCode::OK => {
+                Err(internal(&format!("invoke: the agent answered {}", parts.status), None))
+            }
+            Ok(Ok(_)) => match frames.ending() {
+                None => Err(internal("invoke: the agent's answer has no end", None)),
+                Some((ending, bytes)) => {
+                    self.connections.put_back(exchange);
+                    ended(ending, bytes, log)
+                }
+            },
+        }
+    }
+
+    fn agent_request(&self, call: &Called, params: Bytes, deadline: u64) -> Option<Request<Full<Bytes>>> {
+        let mut request = post("/invoke", Full::new(params))?;
+        let headers = request.headers_mut();
+        headers.insert("serverledge-invocation", HeaderValue::from_str(&call.id.to_string()).ok()?);
+        headers.insert("serverledge-function", HeaderValue::from_str(call.function.as_str()).ok()?);
+        headers.insert("serverledge-deadline", deadline.into());
+        headers.insert("serverledge-memory", self.version.limits.memory.get().into());
+        Some(request)
+    }
+
+    async fn invoke_executor(
+        &self,
+        deadline: Option<std::time::Instant>,
+        params: &Bytes,
+    ) -> Result<Outcome, InvokeError> {
+        let config = &self.container.hub.config;
+        let (limit, _) = self.limit(deadline);
+        let params: &RawValue =
+            serde_json::from_slice(params).map_err(|error| internal("read the parameters", Some(Box::new(error))))?;
+        let body = serde_json::to_vec(&ExecutorRequest { params, return_output: true })
+            .map_err(|error| internal("write the request", Some(Box::new(error))))?;
+        let mut request = post("/invoke", Full::new(body.into())).ok_or_else(|| internal("make a request", None))?;
+        request.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Results are JSON within JSON: quotes and backslashes double.
+        let bytes_max = 2 * config.output_bytes_max + 2 * config.log_bytes_max + 4096;
+        let mut answer = Vec::new();
+        let collect = |piece: Bytes| {
+            if answer.len() + piece.len() > bytes_max {
+                return Err(ExchangeError::TooLarge(config.output_bytes_max));
+            }
+            answer.extend_from_slice(&piece);
+            Ok(())
+        };
+        let mut exchange = self.connect().await?;
+        let sent = tokio::time::timeout_at(limit, exchange.send(request, collect)).await;
+        match sent {
+            Err(_) => Err(self.timed_out(Bytes::new())),
+            Ok(Err(error)) => self.broke(error, Bytes::new()).await,
+            Ok(Ok(parts)) => {
+                self.connections.put_back(exchange);
+                executor_ended(parts.status, &answer, config.log_bytes_max)
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Exchange, InvokeError> {
+        self.connections.take(&self.container).await.ok_or(InvokeError::Gone)
+    }
+
+    async fn broke(&self, error: ExchangeError, log: Bytes) -> Result<Outcome, InvokeError> {
+        match error {
+            ExchangeError::Closed => Err(InvokeError::Gone),
+            ExchangeError::TooLarge(max) => {
+                Err(failure(FailureKind::OutputLimit, format!("the function's output has more than {max} bytes"), log))
+            }
+            ExchangeError::Broken(_) => Err(self.autopsy(log).await),
+        }
+    }
+}
+
+/// Whether the container is as it was before, after an invocation that ended so.
+fn leaves_clean(outcome: &Result<Outcome, InvokeError>) -> bool {
+    match outcome {
+        Ok(_) | Err(InvokeError::Request { .. }) => true,
+        Err(InvokeError::Function(failure)) => {
+            matches!(failure.kind, FailureKind::Error | FailureKind::BadOutput | FailureKind::OutputLimit)
+        }
+        Err(_) => false,
+    }
+}
+
+#[async_trait]
+impl Sandbox for ContainerSandbox {
+    async fn invoke(&self, call: SandboxCall, _host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+        let SandboxCall { id, function, payload, deadline } = call;
+        let Payload::Json(params) = payload else {
+            return Err(InvokeError::Request {
+                code: "not_http",
+                message: format!("function {function} takes JSON; POST its parameters to /invoke"),
+            });
+        };
+        if !self.usable.load(Ordering::Acquire) {
+            return Err(InvokeError::Gone);
+        }
+        let mut flight = InFlight { usable: &self.usable, ended: false };
+        let outcome = if self.version.image.is_empty() {
+            self.invoke_agent(&Called { id, function, deadline }, params).await
+        } else {
+            self.invoke_executor(deadline, &params).await
+        };
+        flight.ended = leaves_clean(&outcome);
+        outcome
+    }
+
+    fn reuse(&self) -> Reuse {
+        if self.usable.load(Ordering::Acquire) { Reuse::Pooled } else { Reuse::Once }
+    }
+
+    async fn stop(&self) -> Result<(), StopError> {
+        self.usable.store(false, Ordering::Release);
+        self.container.remove().await.map_err(|error| StopError(error.to_string()))
+    }
+}
+
+fn ended(ending: Ending, bytes: Bytes, log: Bytes) -> Result<Outcome, InvokeError> {
+    match ending {
+        // The function shares its process with the agent: what it says is not believed.
+        Ending::Result if serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() => {
+            Ok(Outcome { reply: Reply::Json(bytes), log })
+        }
+        Ending::Result => Err(failure(FailureKind::BadOutput, "the function's result is not JSON".to_owned(), log)),
+        Ending::Failed(kind) => {
+            let raised: Raised = serde_json::from_slice(&bytes).unwrap_or_default();
+            let message = raised.line();
+            let stack = (!raised.stack.is_empty()).then_some(raised.stack);
+            Err(InvokeError::Function(FunctionFailure { kind, message, stack, log }))
+        }
+    }
+}
+
+fn executor_ended(status: http::StatusCode, answer: &[u8], log_bytes_max: usize) -> Result<Outcome, InvokeError> {
+    let Ok(reply) = serde_json::from_slice::<ExecutorReply>(answer) else {
+        let kind = if status.is_success() { FailureKind::BadOutput } else { FailureKind::Error };
+        return Err(failure(kind, format!("the image answered {status} without an executor reply"), Bytes::new()));
+    };
+    let mut tail = LogTail::new(log_bytes_max);
+    tail.push(reply.output.unwrap_or_default().as_bytes());
+    let log = tail.take();
+    if !reply.success || !status.is_success() {
+        let said = reply.error.or(reply.result).filter(|text| !text.is_empty());
+        let message = said.unwrap_or_else(|| format!("the image reported a failure ({status})"));
+        return Err(failure(FailureKind::Error, message, log));
+    }
+    let text = reply.result.unwrap_or_else(|| "null".to_owned());
+    let json = if serde_json::from_str::<IgnoredAny>(&text).is_ok() {
+        text.into()
+    } else {
+        serde_json::Value::String(text).to_string().into()
+    };
+    Ok(Outcome { reply: Reply::Json(json), log })
+}
+
+fn failure(kind: FailureKind, message: String, log: Bytes) -> InvokeError {
+    InvokeError::Function(FunctionFailure { kind, message, stack: None, log })
+}
+
+fn internal(attempt: &str, source: Option<Box<dyn std::error::Error + Send + Sync>>) -> InvokeError {
+    InvokeError::Internal {
+        attempt: attempt.to_owned(),
+        source: source.unwrap_or_else(|| "the container broke the protocol".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, answer: &str, expected: &str) {
+        let status = http::StatusCode::from_u16(status).unwrap();
+        let told = match executor_ended(status, answer.as_bytes(), 100) {
+            Ok(Outcome { reply: Reply::Json(json), log }) => {
+                format!("{} {}", String::from_utf8_lossy(&json), String::from_utf8_lossy(&log))
+            }
+            Ok(other) => format!("{other:?}"),
+            Err(InvokeError::Function(failure)) => format!("{:?} {}", failure.kind, failure.message),
+            Err(other) => other.to_string(),
+        };
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn executor_replies_are_read_as_serverledge_does() {
+        check(200, r#"{"Success":true,"Result":"{\"a\":1}","Output":"hi"}"#, "{\"a\":1} hi");
+        check(200, r#"{"Success":true,"Result":"plain text","Output":""}"#, "\"plain text\" ");
+        check(200, r#"{"Success":true}"#, "null ");
+        check(200, r#"{"Success":false,"Result":"boom"}"#, "Error boom");
+        check(500, r#"{"Success":false,"Error":"java.lang.X"}"#, "Error java.lang.X");
+        check(500, "Internal", "Error the image answered 500 Internal Server Error without an executor reply");
+        check(200, "<html>", "BadOutput the image answered 200 OK without an executor reply");
+    }
+}
