@@ -2,17 +2,35 @@
 
 use std::time::Instant;
 
-use serverledge_core::{CpuMilli, FunctionLimits, MemoryMib};
+use serverledge_core::{CpuMilli, Digest, FunctionLimits, MemoryMib};
 
-/// What one call takes from the node while it runs.
+/// What one call takes from the node: a once-only call for as long as it runs, a pooled one as [`Pooled`] says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Demand {
     /// Memory.
     pub memory: MemoryMib,
     /// Processor share; zero reserves none.
     pub cpu: CpuMilli,
-    /// Sandboxes.
+    /// Once-only sandboxes.
     pub slots: u32,
+    /// Pooled sandboxes.
+    pub containers: u32,
+}
+
+/// Names the set of interchangeable sandboxes: one function version of one owner. Calls with equal keys have equal
+/// demands and concurrencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PoolKey(Digest);
+
+/// That a call runs in a pooled sandbox, which outlives it. The sandbox holds the demand's memory and containers from
+/// the grant of the lease that starts it until it is gone; the CPU (and slots) only while calls run in it, once
+/// however many they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pooled {
+    /// Which sandboxes will do.
+    pub key: PoolKey,
+    /// How many calls may run in one sandbox at once; zero counts as one.
+    pub concurrency: u16,
 }
 
 /// A quality-of-service class by Serverledge's number. Every number is accepted; an unknown one counts as
@@ -41,24 +59,87 @@ pub struct Arrival {
     pub class: QosClass,
     /// When its caller stops waiting for the answer; it is not started at or after this.
     pub deadline: Option<Instant>,
+    /// The pool that it runs in; `None` for a sandbox of its own, used once (wasm).
+    pub pool: Option<Pooled>,
 }
+
+/// What decides whether a call can start: calls that want the same can start, or not, together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Want {
+    pub(crate) demand: Demand,
+    pub(crate) pool: Option<Pooled>,
+}
+
+/// Amounts of every resource: memory, CPU, slots, containers.
+pub(crate) type Amounts = [u64; 4];
 
 // === impl Demand ===
 
 impl Demand {
     /// Nothing.
-    pub const NONE: Self = Self { memory: MemoryMib::new(0), cpu: CpuMilli::new(0), slots: 0 };
+    pub const NONE: Self = Self { memory: MemoryMib::new(0), cpu: CpuMilli::new(0), slots: 0, containers: 0 };
 
-    /// One sandbox with this memory and CPU.
+    /// One once-only sandbox with this memory and CPU.
     #[must_use]
     pub const fn one(memory: MemoryMib, cpu: CpuMilli) -> Self {
-        Self { memory, cpu, slots: 1 }
+        Self { memory, cpu, slots: 1, containers: 0 }
     }
 
-    /// One sandbox with a function's limits.
+    /// One pooled sandbox with this memory and CPU.
+    #[must_use]
+    pub const fn pooled(memory: MemoryMib, cpu: CpuMilli) -> Self {
+        Self { memory, cpu, slots: 0, containers: 1 }
+    }
+
+    /// One once-only sandbox with a function's limits.
     #[must_use]
     pub const fn of(limits: &FunctionLimits) -> Self {
         Self::one(limits.memory, limits.cpu)
+    }
+
+    /// One pooled sandbox with a function's limits.
+    #[must_use]
+    pub const fn pooled_of(limits: &FunctionLimits) -> Self {
+        Self::pooled(limits.memory, limits.cpu)
+    }
+
+    /// What a pooled sandbox holds as long as it exists.
+    pub(crate) const fn kept(self) -> Self {
+        Self { cpu: CpuMilli::new(0), slots: 0, ..self }
+    }
+
+    /// What a pooled sandbox holds while calls run in it.
+    pub(crate) const fn running(self) -> Self {
+        Self { memory: MemoryMib::new(0), containers: 0, ..self }
+    }
+
+    #[inline]
+    pub(crate) fn amounts(self) -> Amounts {
+        [self.memory.get(), self.cpu.get(), self.slots.into(), self.containers.into()]
+    }
+}
+
+// === impl PoolKey ===
+
+impl PoolKey {
+    /// The key with this digest.
+    #[must_use]
+    pub const fn new(digest: Digest) -> Self {
+        Self(digest)
+    }
+
+    /// Its digest.
+    #[must_use]
+    pub const fn digest(self) -> Digest {
+        self.0
+    }
+}
+
+// === impl Arrival ===
+
+impl Arrival {
+    pub(crate) const fn want(&self) -> Want {
+        Want { demand: self.demand, pool: self.pool }
     }
 }
 

@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::arrival::Demand;
+use crate::arrival::{Demand, Want};
 use crate::queue::Waiter;
 use crate::scheduler::TicketId;
 
@@ -22,7 +22,7 @@ pub const TURN_EVERY: u32 = 4;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claim {
     pub(crate) ticket: TicketId,
-    pub(crate) demand: Demand,
+    pub(crate) want: Want,
     since: Instant,
 }
 
@@ -46,7 +46,7 @@ impl Fairness {
 
     /// What must stay free for the claim.
     pub(crate) fn held(&self) -> Demand {
-        self.claim.map_or(Demand::NONE, |claim| claim.demand)
+        self.claim.map_or(Demand::NONE, |claim| claim.want.demand)
     }
 
     /// Whether the next start belongs to the longest waiting.
@@ -64,8 +64,8 @@ impl Fairness {
         self.claim.is_none() && self.turn_is_due() && now >= self.paused_until && self.out_of_patience(now, oldest)
     }
 
-    pub(crate) const fn set_claim(&mut self, now: Instant, ticket: TicketId, demand: Demand) {
-        self.claim = Some(Claim { ticket, demand, since: now });
+    pub(crate) const fn set_claim(&mut self, now: Instant, ticket: TicketId, want: Want) {
+        self.claim = Some(Claim { ticket, want, since: now });
     }
 
     /// A call started while others waited.

@@ -2,21 +2,35 @@
 
 use serverledge_core::{CpuMilli, MemoryMib};
 
-use crate::arrival::Demand;
+use crate::arrival::{Amounts, Demand};
 use crate::config::Capacity;
 
-/// What the node has, and what running calls took. Only [`Ledger::reserve`] and [`Ledger::give_back`] change the
-/// latter, always by what one lease carries.
+/// What the node has, and what running calls and pooled sandboxes took.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     capacity: Capacity,
-    used: Demand,
+    used: Amounts,
+    /// The part of `used` that sandboxes hold which are being stopped: it will be free without anybody's doing.
+    leaving: Amounts,
     leases: u32,
 }
 
+/// What can be taken beside what is kept for somebody else.
+///
+/// Where the latter does not fit itself, nothing of what it lacks can be taken, but calls that need none of that can
+/// start: they do not delay it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    free: Amounts,
+    /// Whether what is taken already may stay taken for longer.
+    may_stay: [bool; 4],
+}
+
+// === impl Ledger ===
+
 impl Ledger {
-    pub(crate) const fn new(capacity: Capacity) -> Self {
-        Self { capacity, used: Demand::NONE, leases: 0 }
+    pub(crate) fn new(capacity: Capacity) -> Self {
+        Self { capacity, used: Amounts::default(), leaving: Amounts::default(), leases: 0 }
     }
 
     pub(crate) const fn capacity(&self) -> Capacity {
@@ -32,56 +46,107 @@ impl Ledger {
         self.leases
     }
 
-    /// What nobody has leased; zero where the capacity shrank below what is in use.
+    pub(crate) const fn lease_out(&mut self) {
+        self.leases += 1;
+    }
+
+    pub(crate) const fn lease_back(&mut self) {
+        self.leases -= 1;
+    }
+
+    /// What nobody has taken; zero where the capacity shrank below what is in use.
     pub(crate) fn free(&self) -> Capacity {
-        let Self { capacity, used, .. } = self;
+        let [memory, cpu, slots, containers] = self.room(Demand::NONE).free;
+        let count = |free| u32::try_from(free).unwrap_or(u32::MAX);
         Capacity {
-            memory: MemoryMib::new(capacity.memory.get().saturating_sub(used.memory.get())),
-            cpu: CpuMilli::new(capacity.cpu.get().saturating_sub(used.cpu.get())),
-            slots: capacity.slots.saturating_sub(used.slots),
+            memory: MemoryMib::new(memory),
+            cpu: CpuMilli::new(cpu),
+            slots: count(slots),
+            containers: count(containers),
         }
     }
 
-    /// Whether `need` can start now without touching `held`, which is kept for somebody else.
-    ///
-    /// Where `held` does not fit itself, nothing of what it lacks can be taken, but calls that need none of that
-    /// can start: they do not delay it.
-    pub(crate) fn fits(&self, need: Demand, held: Demand) -> bool {
-        let Self { capacity, used, .. } = self;
-        fits_one(used.memory.get(), need.memory.get(), held.memory.get(), capacity.memory.get())
-            && fits_one(used.cpu.get(), need.cpu.get(), held.cpu.get(), capacity.cpu.get())
-            && fits_one(used.slots.into(), need.slots.into(), held.slots.into(), capacity.slots.into())
+    /// What will be free when all that is being stopped is gone.
+    #[inline]
+    pub(crate) fn left(&self) -> Amounts {
+        let capacity = self.capacity.amounts();
+        std::array::from_fn(|at| capacity[at].saturating_sub(self.staying(at)))
+    }
+
+    /// By how much the sandboxes and calls that stay exceed what there is; only a shrunk node has such a thing.
+    #[inline]
+    pub(crate) fn overdrawn(&self) -> Amounts {
+        let capacity = self.capacity.amounts();
+        std::array::from_fn(|at| self.staying(at).saturating_sub(capacity[at]))
+    }
+
+    /// What can be taken now without touching `held`, which is kept for somebody else and may come out of what is
+    /// being stopped.
+    #[inline]
+    pub(crate) fn room(&self, held: Demand) -> Room {
+        let (left, held) = (self.left(), held.amounts());
+        let capacity = self.capacity.amounts();
+        let beside = |at: usize| left[at].saturating_sub(held[at]);
+        Room {
+            free: std::array::from_fn(|at| beside(at).min(capacity[at].saturating_sub(self.used[at]))),
+            may_stay: std::array::from_fn(|at| held[at] == 0 || held[at] <= left[at]),
+        }
     }
 
     /// Whether the node, entirely free, has room for `need`.
     pub(crate) fn could_fit(&self, need: Demand) -> bool {
-        let Self { capacity, .. } = self;
-        need.memory <= capacity.memory && need.cpu <= capacity.cpu && need.slots <= capacity.slots
+        need.amounts().iter().zip(self.capacity.amounts()).all(|(need, capacity)| *need <= capacity)
     }
 
     /// Takes `need`, which the caller saw to fit.
-    pub(crate) fn reserve(&mut self, need: Demand) {
-        let Self { used, .. } = self;
-        used.memory = MemoryMib::new(used.memory.get() + need.memory.get());
-        used.cpu = CpuMilli::new(used.cpu.get() + need.cpu.get());
-        used.slots += need.slots;
-        self.leases += 1;
+    #[inline]
+    pub(crate) fn take(&mut self, need: Demand) {
+        add(&mut self.used, need);
     }
 
-    /// Gives back what one lease took.
+    /// Gives back what was taken.
+    #[inline]
     pub(crate) fn give_back(&mut self, need: Demand) {
-        let Self { used, .. } = self;
-        used.memory = MemoryMib::new(used.memory.get() - need.memory.get());
-        used.cpu = CpuMilli::new(used.cpu.get() - need.cpu.get());
-        used.slots -= need.slots;
-        self.leases -= 1;
+        subtract(&mut self.used, need);
+    }
+
+    /// What is taken will be given back soon.
+    pub(crate) fn leave(&mut self, kept: Demand) {
+        add(&mut self.leaving, kept);
+    }
+
+    /// Gives back what was leaving.
+    pub(crate) fn left_for_good(&mut self, kept: Demand) {
+        subtract(&mut self.leaving, kept);
+        subtract(&mut self.used, kept);
+    }
+
+    const fn staying(&self, at: usize) -> u64 {
+        self.used[at] - self.leaving[at]
     }
 }
 
-/// One resource. Who needs nothing of it fits even where more is in use than there is.
-fn fits_one(used: u64, need: u64, held: u64, capacity: u64) -> bool {
-    let wanted = used.checked_add(need).and_then(|sum| sum.checked_add(held));
-    need == 0 || wanted.is_some_and(|sum| sum <= capacity)
+// === impl Room ===
+
+impl Room {
+    /// Whether `need` can be taken.
+    #[inline]
+    pub(crate) fn fits(&self, need: Demand) -> bool {
+        need.amounts().iter().zip(self.free).all(|(need, free)| *need <= free)
+    }
+
+    /// Whether `kept`, taken already, may stay taken for longer without delaying anybody.
+    pub(crate) fn may_stay(&self, kept: Demand) -> bool {
+        kept.amounts().iter().zip(self.may_stay).all(|(kept, may_stay)| *kept == 0 || may_stay)
+    }
+}
+
+fn add(amounts: &mut Amounts, more: Demand) {
+    amounts.iter_mut().zip(more.amounts()).for_each(|(amount, more)| *amount += more);
+}
+
+fn subtract(amounts: &mut Amounts, less: Demand) {
+    amounts.iter_mut().zip(less.amounts()).for_each(|(amount, less)| *amount -= less);
 }
 
 #[cfg(test)]
@@ -89,14 +154,14 @@ mod tests {
     use super::*;
 
     fn demand((memory, cpu, slots): (u64, u64, u32)) -> Demand {
-        Demand { memory: MemoryMib::new(memory), cpu: CpuMilli::new(cpu), slots }
+        Demand { memory: MemoryMib::new(memory), cpu: CpuMilli::new(cpu), slots, containers: 0 }
     }
 
     #[test]
     fn fits_in_each_resource_beside_what_is_held() {
-        let capacity = Capacity { memory: MemoryMib::new(100), cpu: CpuMilli::new(1000), slots: 4 };
+        let capacity = Capacity { memory: MemoryMib::new(100), cpu: CpuMilli::new(1000), slots: 4, containers: 0 };
         let mut ledger = Ledger::new(capacity);
-        ledger.reserve(demand((60, 500, 1)));
+        ledger.take(demand((60, 500, 1)));
         for (need, held, fits) in [
             ((40, 500, 3), (0, 0, 0), true),
             ((41, 0, 1), (0, 0, 0), false),
@@ -111,7 +176,7 @@ mod tests {
             ((u64::MAX, 0, 1), (0, 0, 0), false),
             ((0, 0, 0), (100, 1000, 4), true),
         ] {
-            assert_eq!(ledger.fits(demand(need), demand(held)), fits, "{need:?} beside {held:?}");
+            assert_eq!(ledger.room(demand(held)).fits(demand(need)), fits, "{need:?} beside {held:?}");
         }
         ledger.give_back(demand((60, 500, 1)));
         assert_eq!(ledger.free(), capacity);
@@ -119,11 +184,15 @@ mod tests {
 
     #[test]
     fn a_shrunk_node_has_nothing_free() {
-        let mut ledger = Ledger::new(Capacity { memory: MemoryMib::new(8), cpu: CpuMilli::new(8), slots: 8 });
-        ledger.reserve(demand((8, 1, 1)));
-        ledger.set_capacity(Capacity { memory: MemoryMib::new(4), cpu: CpuMilli::new(4), slots: 4 });
-        assert_eq!(ledger.free(), Capacity { memory: MemoryMib::new(0), cpu: CpuMilli::new(3), slots: 3 });
-        assert!(!ledger.fits(demand((1, 0, 1)), Demand::NONE));
-        assert!(ledger.fits(demand((0, 3, 3)), Demand::NONE));
+        let mut ledger =
+            Ledger::new(Capacity { memory: MemoryMib::new(8), cpu: CpuMilli::new(8), slots: 8, containers: 0 });
+        ledger.take(demand((8, 1, 1)));
+        ledger.set_capacity(Capacity { memory: MemoryMib::new(4), cpu: CpuMilli::new(4), slots: 4, containers: 0 });
+        assert_eq!(
+            ledger.free(),
+            Capacity { memory: MemoryMib::new(0), cpu: CpuMilli::new(3), slots: 3, containers: 0 }
+        );
+        assert!(!ledger.room(Demand::NONE).fits(demand((1, 0, 1))));
+        assert!(ledger.room(Demand::NONE).fits(demand((0, 3, 3))));
     }
 }

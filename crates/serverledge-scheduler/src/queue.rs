@@ -1,15 +1,15 @@
-//! Waiting calls, indexed for every question that the scheduler asks: by arrival, by expiry, and by demand.
+//! Waiting calls, indexed for every question that the scheduler asks: by arrival, by expiry, and by what they want.
 //!
-//! Calls with equal demands share a lane, since they fit or do not fit together; there are as many lanes as different
-//! demands wait, which is at most the number of functions in use. Every operation costs a few tree steps per lane.
+//! Calls that want the same share a lane, since they can start or not together; there are as many lanes as different
+//! wants wait, which is at most the number of functions in use. Every operation costs a few tree steps per lane.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_set};
 use std::time::Instant;
 
 use serverledge_core::OverloadReason;
 
-use crate::arrival::{Arrival, Demand, Rank};
+use crate::arrival::{Arrival, Demand, Rank, Want};
 use crate::scheduler::TicketId;
 use crate::snapshot::WaitingByClass;
 
@@ -37,10 +37,10 @@ enum Due {
     Never,
 }
 
-/// Waiting calls with equal demands; never empty.
+/// Waiting calls that want the same; never empty.
 #[derive(Debug)]
 struct Lane {
-    demand: Demand,
+    want: Want,
     by_place: BTreeSet<Place>,
     by_arrival: BTreeSet<TicketId>,
 }
@@ -73,14 +73,14 @@ impl Queue {
     pub(crate) fn push(&mut self, ticket: TicketId, waiter: Waiter) {
         self.waiters.insert(ticket, waiter);
         self.expiries.insert((waiter.expires, ticket));
-        self.lane(waiter.arrival.demand).push(Place::new(ticket, &waiter));
+        self.lane(waiter.arrival.want()).push(Place::new(ticket, &waiter));
         *self.by_class.of(waiter.arrival.class.rank()) += 1;
     }
 
     pub(crate) fn remove(&mut self, ticket: TicketId) -> Option<Waiter> {
         let waiter = self.waiters.remove(&ticket)?;
         self.expiries.remove(&(waiter.expires, ticket));
-        self.lane(waiter.arrival.demand).remove(Place::new(ticket, &waiter));
+        self.lane(waiter.arrival.want()).remove(Place::new(ticket, &waiter));
         self.lanes.retain(|lane| !lane.by_place.is_empty());
         *self.by_class.of(waiter.arrival.class.rank()) -= 1;
         Some(waiter)
@@ -91,16 +91,47 @@ impl Queue {
         self.waiters.iter().next().map(|(ticket, waiter)| (*ticket, waiter))
     }
 
-    /// The one that waits longest among those whose demand fits.
-    pub(crate) fn oldest_fitting(&self, fits: impl Fn(Demand) -> bool) -> Option<TicketId> {
-        let fitting = self.lanes.iter().filter(|lane| fits(lane.demand));
-        fitting.filter_map(|lane| lane.by_arrival.first()).min().copied()
+    /// The one that waits longest among those for which there is a spot, told what they want and how many want it.
+    pub(crate) fn oldest_with<S>(&self, spot: impl Fn(&Want, usize) -> Option<S>) -> Option<(TicketId, S)> {
+        let fitting = self.lanes.iter().filter_map(|lane| Some((*lane.by_arrival.first()?, lane.spot(&spot)?)));
+        fitting.min_by_key(|(ticket, _)| *ticket)
     }
 
-    /// The first in the order of service among those whose demand fits.
-    pub(crate) fn first_fitting(&self, fits: impl Fn(Demand) -> bool) -> Option<TicketId> {
-        let fitting = self.lanes.iter().filter(|lane| fits(lane.demand));
-        fitting.filter_map(|lane| lane.by_place.first()).min().map(|place| place.ticket)
+    /// The first in the order of service among those for which there is a spot.
+    pub(crate) fn first_with<S>(&self, spot: impl Fn(&Want, usize) -> Option<S>) -> Option<(TicketId, S)> {
+        let fitting = self.lanes.iter().filter_map(|lane| Some((lane.by_place.first()?, lane.spot(&spot)?)));
+        fitting.min_by_key(|(place, _)| *place).map(|(place, spot)| (place.ticket, spot))
+    }
+
+    /// How many wait that want this.
+    pub(crate) fn in_line(&self, want: &Want) -> usize {
+        self.lanes.iter().find(|lane| lane.want == *want).map_or(0, |lane| lane.by_place.len())
+    }
+
+    /// What the waiting calls want, each want once.
+    pub(crate) fn wants(&self) -> impl Iterator<Item = &Want> {
+        self.lanes.iter().map(|lane| &lane.want)
+    }
+
+    /// Visits the waiting calls in the order of service. After a call for which `visit` answers false, no other that
+    /// wants the same is visited.
+    pub(crate) fn visit_in_order(&self, mut visit: impl FnMut(TicketId, &Want) -> bool) {
+        let mut heads: BTreeMap<&Place, (&Want, btree_set::Iter<'_, Place>)> = BTreeMap::new();
+        for lane in &self.lanes {
+            let mut places = lane.by_place.iter();
+            heads.extend(places.next().map(|place| (place, (&lane.want, places))));
+        }
+        while let Some((place, (want, mut places))) = heads.pop_first() {
+            if visit(place.ticket, want) {
+                heads.extend(places.next().map(|place| (place, (want, places))));
+            }
+        }
+    }
+
+    /// The first in the order of service, and what it wants.
+    pub(crate) fn first(&self) -> Option<(TicketId, Want)> {
+        let first = self.lanes.iter().filter_map(|lane| Some((lane.by_place.first()?, lane.want)));
+        first.min_by_key(|(place, _)| *place).map(|(place, want)| (place.ticket, want))
     }
 
     /// The last in the order of service.
@@ -126,9 +157,9 @@ impl Queue {
         selected.map(|(ticket, _)| *ticket).collect()
     }
 
-    fn lane(&mut self, demand: Demand) -> &mut Lane {
-        let index = self.lanes.iter().position(|lane| lane.demand == demand).unwrap_or_else(|| {
-            self.lanes.push(Lane { demand, by_place: BTreeSet::new(), by_arrival: BTreeSet::new() });
+    fn lane(&mut self, want: Want) -> &mut Lane {
+        let index = self.lanes.iter().position(|lane| lane.want == want).unwrap_or_else(|| {
+            self.lanes.push(Lane { want, by_place: BTreeSet::new(), by_arrival: BTreeSet::new() });
             self.lanes.len() - 1
         });
         &mut self.lanes[index]
@@ -138,6 +169,10 @@ impl Queue {
 // === impl Lane ===
 
 impl Lane {
+    fn spot<S>(&self, spot: impl Fn(&Want, usize) -> Option<S>) -> Option<S> {
+        spot(&self.want, self.by_place.len())
+    }
+
     fn push(&mut self, place: Place) {
         self.by_arrival.insert(place.ticket);
         self.by_place.insert(place);

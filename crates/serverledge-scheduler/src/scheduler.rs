@@ -8,23 +8,32 @@
 //! wakes the holder learns the [`TicketId`] only, with which nothing can be taken or lost. So a caller that goes away
 //! hands its ticket to [`Scheduler::cancel`], without asking whether it was granted a moment ago: one call gives up
 //! the place in the queue, or the lease, or nothing, as the case may be.
+//!
+//! A pooled call's lease is for a place in a sandbox that exists beside it: `warm` has what becomes of those, `room`
+//! who of them yields when calls wait.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serverledge_core::OverloadReason;
 
-use crate::arrival::{Arrival, Demand, QosClass, Rank};
-use crate::config::{Capacity, Config, WAIT_CEILING};
+use crate::arrival::{Arrival, Demand, QosClass, Rank, Want};
+use crate::config::{Capacity, Config, IDLE_CEILING, WAIT_CEILING};
 use crate::estimate::{Estimate, RETRY_AFTER_MAX, RETRY_AFTER_MIN};
 use crate::fairness::Fairness;
 use crate::ledger::Ledger;
 use crate::policy::{Fit, LocalOnly, LocalView, PeerView, Placement, Policy};
+use crate::pool::{Pool, SandboxId};
 use crate::queue::{Queue, Waiter};
 use crate::snapshot::{Counters, Snapshot};
 
+mod room;
+mod warm;
+
 #[cfg(test)]
 pub(crate) mod tests;
+
+use warm::Spot;
 
 /// The answer to a call that asks to run. Offloading to a peer will be a variant of its own (design §5).
 #[derive(Debug)]
@@ -48,14 +57,39 @@ pub struct Rejection {
     pub retry_after: Duration,
 }
 
-/// What one running call took from the node. Hand it to [`Scheduler::release`] when the call has ended, however it
+/// The right of one call to run, and what it took for that. Hand it to [`Scheduler::release`] when the call has ended, however it
 /// ended; until then its resources stay taken.
 #[derive(Debug)]
 #[must_use = "a lease that is not released holds its resources for ever"]
 pub struct Lease {
     demand: Demand,
+    place: Place,
     granted: Instant,
     issuer: usize,
+}
+
+/// Where a call runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In a sandbox of its own, used once.
+    Once,
+    /// In a pooled sandbox that the holder starts. Report [`Scheduler::started`] when it is up, which lets other calls
+    /// join; a release as [`End::Clean`] says so too. If it cannot be started, release as [`End::NeverStarted`].
+    Start(SandboxId),
+    /// In this pooled sandbox, which is up.
+    Reuse(SandboxId),
+}
+
+/// How a call left its sandbox. Means nothing for [`Place::Once`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// It can serve other calls.
+    Clean,
+    /// It must not: it crashed, was killed, or cannot be trusted. It is stopped when its last lease is back.
+    Tainted,
+    /// The holder of [`Place::Start`] could not start it, and nothing of it exists: what it held is free at once. Of a
+    /// sandbox that is up this says as much as [`End::Tainted`].
+    NeverStarted,
 }
 
 /// A place in the queue. Hand it to [`Scheduler::resume`] when it is decided or has expired, or to
@@ -91,18 +125,30 @@ pub enum Verdict {
     Rejected(OverloadReason),
 }
 
+/// What the caller must do after an operation, outside its lock. Operations append to it.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Whom to wake.
+    pub decided: Vec<Decided>,
+    /// Which sandboxes to stop. Each is named once, when it has no leases and will have none; report
+    /// [`Scheduler::gone`] when it really is, for until then its memory and its place stay taken.
+    pub stop: Vec<SandboxId>,
+}
+
 /// Admission to one node.
 ///
 /// Times come from the caller. Operations may reach the lock in another order than their clocks were read, so a time
 /// earlier than the latest seen counts as the latest seen.
 ///
-/// Every operation first turns away what has expired and starts what can start, and appends the tickets so decided to
-/// `decided`. That never allocates while nobody waits.
+/// Every operation turns away what has expired, starts what can start, and finds out which idle sandboxes must yield;
+/// it appends the tickets so decided and the sandboxes to be stopped to `effects`. That never allocates while nobody
+/// waits and no sandbox is to be stopped.
 #[derive(Debug)]
 pub struct Scheduler {
     config: Config,
     policy: Box<dyn Policy>,
     ledger: Ledger,
+    pool: Pool,
     queue: Queue,
     fairness: Fairness,
     /// Tickets whose holders have not come since they were decided.
@@ -126,10 +172,16 @@ enum Outcome {
 // === impl Lease ===
 
 impl Lease {
-    /// What it took.
+    /// What its call asked for. A once-only call took just this; for a pooled one see [`crate::Pooled`].
     #[must_use]
     pub const fn demand(&self) -> Demand {
         self.demand
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        self.place
     }
 }
 
@@ -162,9 +214,14 @@ impl Scheduler {
     #[must_use]
     pub fn with_policy(config: Config, policy: Box<dyn Policy>, now: Instant) -> Self {
         Self {
-            config: Config { wait_max: config.wait_max.min(WAIT_CEILING), ..config },
+            config: Config {
+                wait_max: config.wait_max.min(WAIT_CEILING),
+                idle_max: config.idle_max.min(IDLE_CEILING),
+                ..config
+            },
             policy,
             ledger: Ledger::new(config.capacity),
+            pool: Pool::default(),
             queue: Queue::default(),
             fairness: Fairness::new(now, config.patience),
             outcomes: BTreeMap::new(),
@@ -180,35 +237,36 @@ impl Scheduler {
 
     /// Decides about a new call. With a full queue, a call above the low class displaces the last waiting call, if
     /// that one is of the low class and has waited less than the patience.
-    pub fn admit(&mut self, now: Instant, arrival: Arrival, decided: &mut Vec<Decided>) -> Admission {
-        self.advance(now, decided);
+    pub fn admit(&mut self, now: Instant, arrival: Arrival, effects: &mut Effects) -> Admission {
+        self.advance(now, effects);
         if self.draining {
             return Admission::Reject(self.reject(OverloadReason::Draining));
         }
         if arrival.deadline.is_some_and(|deadline| deadline <= self.now) {
             return Admission::Reject(self.reject(OverloadReason::Deadline));
         }
-        let local = LocalView { fit: self.fit(arrival.demand) };
-        match (self.policy.place(self.now, &arrival, &local, &PeerView), local.fit) {
-            (Placement::Reject(reason), _) => Admission::Reject(self.reject(reason)),
-            (Placement::Local, Fit::Never) => Admission::Reject(self.reject(OverloadReason::NeverFits)),
-            (Placement::Local, Fit::Now) => Admission::Run(self.start_at_once(arrival.demand)),
-            (Placement::Local, Fit::Later) => self.wait(arrival, decided),
+        let (fit, spot) = self.fit(&arrival.want());
+        match (self.policy.place(self.now, &arrival, &LocalView { fit }, &PeerView), fit, spot) {
+            (Placement::Reject(reason), ..) => Admission::Reject(self.reject(reason)),
+            (Placement::Local, Fit::Never, _) => Admission::Reject(self.reject(OverloadReason::NeverFits)),
+            (Placement::Local, _, Some(spot)) => Admission::Run(self.start_at_once(arrival.want(), spot, effects)),
+            (Placement::Local, _, None) => self.wait(arrival, effects),
         }
     }
 
-    /// A call has ended, well or not; what its lease took is free again.
+    /// A call has ended; what its lease took is free again. A pooled sandbox whose last lease this was is kept for the
+    /// next call or stopped, as `end` says.
     ///
     /// # Panics
     /// If another scheduler issued the lease.
     #[expect(clippy::needless_pass_by_value, reason = "the lease is used up")]
-    pub fn release(&mut self, now: Instant, lease: Lease, decided: &mut Vec<Decided>) {
+    pub fn release(&mut self, now: Instant, lease: Lease, end: End, effects: &mut Effects) {
         self.check_issuer(lease.issuer);
         self.now = self.now.max(now);
-        self.ledger.give_back(lease.demand);
+        self.vacate(&lease, end, effects);
         self.estimate.released(self.now, self.now.saturating_duration_since(lease.granted));
         self.counters.released += 1;
-        self.advance(now, decided);
+        self.advance(now, effects);
     }
 
     /// The holder of a ticket asks what became of it: a lease, a rejection, or the ticket again if it still waits.
@@ -216,15 +274,16 @@ impl Scheduler {
     ///
     /// # Panics
     /// If another scheduler issued the ticket.
-    pub fn resume(&mut self, now: Instant, ticket: Ticket, decided: &mut Vec<Decided>) -> Admission {
+    pub fn resume(&mut self, now: Instant, ticket: Ticket, effects: &mut Effects) -> Admission {
         self.check_issuer(ticket.issuer);
-        self.advance(now, decided);
+        self.advance(now, effects);
         match self.outcomes.remove(&ticket.id) {
             None => Admission::Wait(ticket),
             Some(Outcome::Rejected(rejection)) => Admission::Reject(rejection),
             Some(Outcome::Granted(lease)) => {
                 self.unclaimed -= 1;
                 self.counters.started_after_wait += 1;
+                self.counters.placed(lease.place);
                 Admission::Run(lease)
             }
         }
@@ -236,13 +295,13 @@ impl Scheduler {
     /// # Panics
     /// If another scheduler issued the ticket.
     #[expect(clippy::needless_pass_by_value, reason = "the ticket is used up")]
-    pub fn cancel(&mut self, now: Instant, ticket: Ticket, decided: &mut Vec<Decided>) {
+    pub fn cancel(&mut self, now: Instant, ticket: Ticket, effects: &mut Effects) {
         self.check_issuer(ticket.issuer);
         self.now = self.now.max(now);
         match self.outcomes.remove(&ticket.id) {
             Some(Outcome::Rejected(_)) => {}
             Some(Outcome::Granted(lease)) => {
-                self.ledger.give_back(lease.demand);
+                self.vacate_unused(&lease, effects);
                 self.unclaimed -= 1;
                 self.counters.cancelled += 1;
             }
@@ -251,39 +310,42 @@ impl Scheduler {
                 self.counters.cancelled += 1;
             }
         }
-        self.advance(now, decided);
+        self.advance(now, effects);
     }
 
-    /// Turns away whatever waited too long. For a caller that does not let each ticket's holder keep the time.
-    pub fn expire(&mut self, now: Instant, decided: &mut Vec<Decided>) {
-        self.advance(now, decided);
+    /// Turns away whatever waited too long, and stops sandboxes that were idle for too long. The former each ticket's
+    /// holder can see to by itself.
+    pub fn expire(&mut self, now: Instant, effects: &mut Effects) {
+        self.advance(now, effects);
     }
 
     /// When [`Scheduler::expire`] will next have something to do.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.queue.next_expiry()
+        self.queue.next_expiry().into_iter().chain(self.next_idle_expiry()).min()
     }
 
-    /// From now on every new call is turned away, and all waiting ones are. What runs or is granted goes on; the node
-    /// is empty when [`Snapshot::running`] is zero. Idempotent; there is no way back.
-    pub fn drain(&mut self, now: Instant, decided: &mut Vec<Decided>) {
+    /// From now on every new call is turned away, and all waiting ones are. What runs or is granted goes on. Idle
+    /// sandboxes are stopped now, the others when their last lease is back. The node is empty when
+    /// [`Snapshot::running`] and [`crate::PooledCounts::total`] are zero. Idempotent; there is no way back.
+    pub fn drain(&mut self, now: Instant, effects: &mut Effects) {
         self.now = self.now.max(now);
         self.draining = true;
         while let Some((ticket, _)) = self.queue.oldest() {
-            self.turn_away(ticket, OverloadReason::Draining, decided);
+            self.turn_away(ticket, OverloadReason::Draining, effects);
         }
+        self.stop_all_idle(effects);
     }
 
     /// The node has become bigger or smaller. Running calls keep what they have; waiting ones that the whole node can
-    /// no longer hold are turned away.
-    pub fn set_capacity(&mut self, now: Instant, capacity: Capacity, decided: &mut Vec<Decided>) {
+    /// no longer hold are turned away, and idle sandboxes that it has no room for are stopped.
+    pub fn set_capacity(&mut self, now: Instant, capacity: Capacity, effects: &mut Effects) {
         self.now = self.now.max(now);
         self.ledger.set_capacity(capacity);
         for ticket in self.queue.select(|demand| !self.ledger.could_fit(demand)) {
-            self.turn_away(ticket, OverloadReason::NeverFits, decided);
+            self.turn_away(ticket, OverloadReason::NeverFits, effects);
         }
-        self.advance(now, decided);
+        self.advance(now, effects);
     }
 
     /// The state in numbers.
@@ -297,50 +359,59 @@ impl Scheduler {
             unclaimed: self.unclaimed,
             waiting: self.queue.by_class(),
             draining: self.draining,
+            pooled: self.pool.counts(),
+            idle_memory: self.idle_memory(),
             counters: self.counters,
         }
     }
 
-    /// Brings the state up to `now`. Afterwards no waiting call has expired, and none could start, except beside a
-    /// claim.
-    fn advance(&mut self, now: Instant, decided: &mut Vec<Decided>) {
+    /// Brings the state up to `now`. Afterwards no waiting call and no idle sandbox has expired; no waiting call could
+    /// start, except beside a claim; and none waits for what idle sandboxes hold, if they are enough.
+    fn advance(&mut self, now: Instant, effects: &mut Effects) {
         self.now = self.now.max(now);
-        if self.queue.is_empty() {
-            return;
+        if !self.queue.is_empty() {
+            self.serve(effects);
         }
-        while let Some((ticket, waiter)) = self.queue.expired(self.now) {
-            let reason = waiter.expires_as;
-            self.turn_away(ticket, reason, decided);
-        }
-        while let Some(ticket) = self.next_to_start() {
-            self.grant(ticket, decided);
+        if self.pool.has_idle() {
+            self.expire_idle(effects);
+            self.make_room(effects);
         }
     }
 
-    /// Who starts next: the call with the claim, as soon as it fits; else, at a turn, the longest waiting; else the
-    /// first in the order of service. The latter two only if they fit beside the claim.
-    fn next_to_start(&mut self) -> Option<TicketId> {
+    fn serve(&mut self, effects: &mut Effects) {
+        while let Some((ticket, waiter)) = self.queue.expired(self.now) {
+            let reason = waiter.expires_as;
+            self.turn_away(ticket, reason, effects);
+        }
+        while let Some((ticket, spot)) = self.next_to_start() {
+            self.grant(ticket, spot, effects);
+        }
+    }
+
+    /// Who starts next, and where: the call with the claim, as soon as it fits; else, at a turn, the longest waiting;
+    /// else the first in the order of service. The latter two only if they fit beside the claim.
+    fn next_to_start(&mut self) -> Option<(TicketId, Spot)> {
         if let Some(claim) = self.fairness.claim()
-            && self.ledger.fits(claim.demand, Demand::NONE)
+            && let Some(spot) = self.spot(&claim.want, usize::MAX, &self.ledger.room(Demand::NONE))
         {
-            return Some(claim.ticket);
+            return Some((claim.ticket, spot));
         }
         self.claim_for_oldest();
-        let held = self.fairness.held();
-        let fits = |demand| self.ledger.fits(demand, held);
-        if self.fairness.turn_is_due() { self.queue.oldest_fitting(fits) } else { self.queue.first_fitting(fits) }
+        let room = self.ledger.room(self.fairness.held());
+        let spot = |want: &Want, in_line| self.spot(want, in_line, &room);
+        if self.fairness.turn_is_due() { self.queue.oldest_with(spot) } else { self.queue.first_with(spot) }
     }
 
     /// Holds resources back for the longest waiting call, if it is its turn and its size is what keeps it waiting.
     fn claim_for_oldest(&mut self) {
         let Some((ticket, waiter)) = self.queue.oldest() else { return };
-        let demand = waiter.arrival.demand;
-        if self.fairness.may_claim(self.now, waiter) && !self.ledger.fits(demand, Demand::NONE) {
-            self.fairness.set_claim(self.now, ticket, demand);
+        let want = waiter.arrival.want();
+        if self.fairness.may_claim(self.now, waiter) && self.lacks_room(&want) {
+            self.fairness.set_claim(self.now, ticket, want);
         }
     }
 
-    fn grant(&mut self, ticket: TicketId, decided: &mut Vec<Decided>) {
+    fn grant(&mut self, ticket: TicketId, spot: Spot, effects: &mut Effects) {
         let claimed = self.fairness.claim().is_some_and(|claim| claim.ticket == ticket);
         if claimed {
             self.fairness.claim_served()
@@ -348,48 +419,57 @@ impl Scheduler {
             self.fairness.started()
         }
         if let Some(waiter) = self.queue.remove(ticket) {
-            let lease = self.lease(waiter.arrival.demand);
+            let lease = self.lease(waiter.arrival.want(), spot);
             self.outcomes.insert(ticket, Outcome::Granted(lease));
             self.unclaimed += 1;
-            decided.push(Decided { ticket, verdict: Verdict::Granted });
+            effects.decided.push(Decided { ticket, verdict: Verdict::Granted });
         }
     }
 
-    /// Whether a new call could start. Nobody who waits could (see `advance`), so it passes nobody who might have.
-    fn fit(&self, demand: Demand) -> Fit {
-        if !self.ledger.could_fit(demand) {
-            Fit::Never
-        } else if self.ledger.fits(demand, self.fairness.held()) {
-            Fit::Now
-        } else {
-            Fit::Later
+    /// Whether and where a new call could start. Nobody who waits could (see `advance`), so it passes nobody who might
+    /// have.
+    fn fit(&self, want: &Want) -> (Fit, Option<Spot>) {
+        if !self.ledger.could_fit(want.demand) {
+            return (Fit::Never, None);
         }
+        let in_line = if self.queue.is_empty() { 1 } else { self.queue.in_line(want) + 1 };
+        let spot = self.spot(want, in_line, &self.ledger.room(self.fairness.held()));
+        (if spot.is_some() { Fit::Now } else { Fit::Later }, spot)
     }
 
-    fn start_at_once(&mut self, demand: Demand) -> Lease {
-        if !self.queue.is_empty() {
+    fn start_at_once(&mut self, want: Want, spot: Spot, effects: &mut Effects) -> Lease {
+        let passes = !self.queue.is_empty();
+        if passes {
             self.fairness.started();
         }
         self.counters.started_at_once += 1;
-        self.lease(demand)
+        let lease = self.lease(want, spot);
+        self.counters.placed(lease.place);
+        if passes {
+            // It may have taken what others counted on.
+            self.make_room(effects);
+        }
+        lease
     }
 
-    fn lease(&mut self, demand: Demand) -> Lease {
+    fn lease(&mut self, want: Want, spot: Spot) -> Lease {
         if self.ledger.leases() == 0 {
             self.estimate.busy_again(self.now);
         }
-        self.ledger.reserve(demand);
-        Lease { demand, granted: self.now, issuer: self.issuer() }
+        self.ledger.lease_out();
+        let place = self.occupy(want, spot);
+        Lease { demand: want.demand, place, granted: self.now, issuer: self.issuer() }
     }
 
-    fn wait(&mut self, arrival: Arrival, decided: &mut Vec<Decided>) -> Admission {
-        if self.queue.len() >= self.config.queue_capacity && !self.displace_for(arrival.class, decided) {
+    fn wait(&mut self, arrival: Arrival, effects: &mut Effects) -> Admission {
+        if self.queue.len() >= self.config.queue_capacity && !self.displace_for(arrival.class, effects) {
             return Admission::Reject(self.reject(OverloadReason::QueueFull));
         }
         let id = TicketId(self.tickets);
         self.tickets += 1;
         let waiter = self.waiter(arrival);
         self.queue.push(id, waiter);
+        self.make_room(effects);
         Admission::Wait(Ticket { id, expires: waiter.expires, issuer: self.issuer() })
     }
 
@@ -403,21 +483,21 @@ impl Scheduler {
     }
 
     /// Makes room in a full queue for a call of this class; false if nobody has to yield to it.
-    fn displace_for(&mut self, class: QosClass, decided: &mut Vec<Decided>) -> bool {
+    fn displace_for(&mut self, class: QosClass, effects: &mut Effects) -> bool {
         let Some((ticket, last)) = self.queue.last() else { return false };
         let low = last.arrival.class.rank() == Rank::Low && class.rank() > Rank::Low;
         let yields = low && !self.fairness.out_of_patience(self.now, last);
         if yields {
-            self.turn_away(ticket, OverloadReason::QueueFull, decided);
+            self.turn_away(ticket, OverloadReason::QueueFull, effects);
         }
         yields
     }
 
-    fn turn_away(&mut self, ticket: TicketId, reason: OverloadReason, decided: &mut Vec<Decided>) {
+    fn turn_away(&mut self, ticket: TicketId, reason: OverloadReason, effects: &mut Effects) {
         self.leave(ticket);
         let rejection = self.reject(reason);
         self.outcomes.insert(ticket, Outcome::Rejected(rejection));
-        decided.push(Decided { ticket, verdict: Verdict::Rejected(reason) });
+        effects.decided.push(Decided { ticket, verdict: Verdict::Rejected(reason) });
     }
 
     /// A waiting call leaves the queue without a start.

@@ -1,9 +1,11 @@
 //! What can be seen from outside: a copy of the state in numbers.
 
-use serverledge_core::OverloadReason;
+use serverledge_core::{MemoryMib, OverloadReason};
 
 use crate::arrival::{Demand, Rank};
 use crate::config::Capacity;
+use crate::pool::Phase;
+use crate::scheduler::Place;
 
 /// The scheduler at one moment. Every arrival is in exactly one place:
 /// `started_at_once + started_after_wait + cancelled + rejected.total() + waiting.total() + unclaimed`.
@@ -11,7 +13,7 @@ use crate::config::Capacity;
 pub struct Snapshot {
     /// What there is.
     pub capacity: Capacity,
-    /// What nobody has leased.
+    /// What nobody has: neither a lease nor a pooled sandbox, idle ones and those being stopped included.
     pub free: Capacity,
     /// What is held back for a big call that waited too long; nothing as a rule.
     pub held_back: Demand,
@@ -23,6 +25,10 @@ pub struct Snapshot {
     pub waiting: WaitingByClass,
     /// Whether new calls are refused.
     pub draining: bool,
+    /// Pooled sandboxes.
+    pub pooled: PooledCounts,
+    /// What idle ones hold.
+    pub idle_memory: MemoryMib,
     /// What happened so far.
     pub counters: Counters,
 }
@@ -38,6 +44,19 @@ pub struct WaitingByClass {
     pub performance: usize,
 }
 
+/// Pooled sandboxes by state; each is in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PooledCounts {
+    /// Not yet reported as started.
+    pub starting: usize,
+    /// Ready for a call.
+    pub idle: usize,
+    /// With calls.
+    pub busy: usize,
+    /// To be stopped, and not yet reported as gone.
+    pub stopping: usize,
+}
+
 /// Outcomes since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
@@ -51,6 +70,14 @@ pub struct Counters {
     pub released: u64,
     /// Calls turned away.
     pub rejected: RejectionCounts,
+    /// Calls that were given a pooled sandbox which was there already.
+    pub warm_reuses: u64,
+    /// Calls that were told to start a pooled sandbox.
+    pub cold_starts: u64,
+    /// Idle sandboxes stopped because their memory or place was needed.
+    pub evictions: u64,
+    /// Idle sandboxes stopped because nobody had needed them for long.
+    pub expiries: u64,
 }
 
 /// Calls turned away, by reason.
@@ -82,6 +109,38 @@ impl WaitingByClass {
             Rank::Low => &mut self.low,
             Rank::Availability => &mut self.availability,
             Rank::Performance => &mut self.performance,
+        }
+    }
+}
+
+// === impl Counters ===
+
+impl Counters {
+    /// A caller was told to run a call there.
+    pub(crate) const fn placed(&mut self, place: Place) {
+        match place {
+            Place::Once => {}
+            Place::Start(_) => self.cold_starts += 1,
+            Place::Reuse(_) => self.warm_reuses += 1,
+        }
+    }
+}
+
+// === impl PooledCounts ===
+
+impl PooledCounts {
+    /// All of them.
+    #[must_use]
+    pub const fn total(self) -> usize {
+        self.starting + self.idle + self.busy + self.stopping
+    }
+
+    pub(crate) const fn of(&mut self, phase: Phase) -> &mut usize {
+        match phase {
+            Phase::Starting => &mut self.starting,
+            Phase::Idle { .. } => &mut self.idle,
+            Phase::Busy => &mut self.busy,
+            Phase::Stopping => &mut self.stopping,
         }
     }
 }

@@ -1,5 +1,9 @@
 //! The rules one by one, on small nodes; the laws that hold for all of them together are in `tests/scheduler/laws.rs`.
 
+mod pool;
+mod pool_laws;
+mod pool_model;
+
 use std::collections::BTreeMap;
 
 use serverledge_core::{CpuMilli, MemoryMib};
@@ -24,7 +28,7 @@ struct Node {
     scheduler: Scheduler,
     start: Instant,
     now: u64,
-    decided: Vec<Decided>,
+    effects: Effects,
     leases: BTreeMap<&'static str, Lease>,
     tickets: BTreeMap<&'static str, Ticket>,
 }
@@ -36,7 +40,7 @@ impl Node {
         let start = epoch();
         let scheduler = Scheduler::new(config, start);
         let (leases, tickets) = (BTreeMap::new(), BTreeMap::new());
-        Self { scheduler, start, now: 0, decided: Vec::new(), leases, tickets }
+        Self { scheduler, start, now: 0, effects: Effects::default(), leases, tickets }
     }
 
     /// `memory` leases of one MiB, named by no one, so that everything else has to wait.
@@ -51,7 +55,7 @@ impl Node {
     }
 
     fn admit_lease(&mut self, memory: u64) -> Lease {
-        match self.scheduler.admit(self.at(self.now), arrival(memory, LOW, None), &mut self.decided) {
+        match self.scheduler.admit(self.at(self.now), arrival(memory, LOW, None), &mut self.effects) {
             Admission::Run(lease) => lease,
             other => panic!("no lease but {other:?}"),
         }
@@ -60,23 +64,23 @@ impl Node {
     /// "runs", "waits", or the code of the rejection.
     fn arrive(&mut self, name: &'static str, memory: u64, class: QosClass, deadline: Option<u64>) -> &'static str {
         let arrival = arrival(memory, class, deadline.map(|ms| self.at(ms)));
-        let admission = self.scheduler.admit(self.at(self.now), arrival, &mut self.decided);
+        let admission = self.scheduler.admit(self.at(self.now), arrival, &mut self.effects);
         self.file(name, admission)
     }
 
     fn resume(&mut self, name: &'static str) -> &'static str {
         let ticket = self.tickets.remove(name).expect("a ticket of that name");
-        let admission = self.scheduler.resume(self.at(self.now), ticket, &mut self.decided);
+        let admission = self.scheduler.resume(self.at(self.now), ticket, &mut self.effects);
         self.file(name, admission)
     }
 
     fn cancel(&mut self, name: &'static str) {
         let ticket = self.tickets.remove(name).expect("a ticket of that name");
-        self.scheduler.cancel(self.at(self.now), ticket, &mut self.decided);
+        self.scheduler.cancel(self.at(self.now), ticket, &mut self.effects);
     }
 
     fn release(&mut self, lease: Lease) {
-        self.scheduler.release(self.at(self.now), lease, &mut self.decided);
+        self.scheduler.release(self.at(self.now), lease, End::Clean, &mut self.effects);
     }
 
     fn end(&mut self, name: &'static str) {
@@ -85,7 +89,7 @@ impl Node {
     }
 
     fn expire(&mut self) {
-        self.scheduler.expire(self.at(self.now), &mut self.decided);
+        self.scheduler.expire(self.at(self.now), &mut self.effects);
     }
 
     fn file(&mut self, name: &'static str, admission: Admission) -> &'static str {
@@ -104,7 +108,7 @@ impl Node {
 
     /// What was decided since the last look: name and "granted" or the code of the rejection.
     fn news(&mut self) -> Vec<(&'static str, &'static str)> {
-        let decided = std::mem::take(&mut self.decided);
+        let decided = std::mem::take(&mut self.effects.decided);
         decided.into_iter().map(|news| (self.name(news.ticket), verdict(news.verdict))).collect()
     }
 
@@ -121,11 +125,11 @@ fn verdict(verdict: Verdict) -> &'static str {
 }
 
 fn capacity(memory: u64) -> Capacity {
-    Capacity { memory: MemoryMib::new(memory), cpu: CpuMilli::new(1_000_000), slots: 1_000 }
+    Capacity { memory: MemoryMib::new(memory), cpu: CpuMilli::new(1_000_000), slots: 1_000, containers: 0 }
 }
 
 fn arrival(memory: u64, class: QosClass, deadline: Option<Instant>) -> Arrival {
-    Arrival { demand: Demand::one(MemoryMib::new(memory), CpuMilli::new(1)), class, deadline }
+    Arrival { demand: Demand::one(MemoryMib::new(memory), CpuMilli::new(1)), class, deadline, pool: None }
 }
 
 #[test]
@@ -393,7 +397,7 @@ fn draining_turns_away_all_that_do_not_run() {
     node.arrive("waiting", 1, LOW, None);
     node.release(leases.remove(0));
     node.news();
-    node.scheduler.drain(node.at(0), &mut node.decided);
+    node.scheduler.drain(node.at(0), &mut node.effects);
     assert_eq!(node.news(), [("waiting", "draining")]);
     assert_eq!(node.arrive("new", 1, LOW, None), "draining");
     assert_eq!(node.resume("granted"), "runs");
@@ -407,12 +411,12 @@ fn capacity_may_change() {
     let (mut node, mut leases) = Node::full(4, 100);
     node.arrive("big", 3, LOW, None);
     node.arrive("small", 1, LOW, None);
-    node.scheduler.set_capacity(node.at(0), capacity(2), &mut node.decided);
+    node.scheduler.set_capacity(node.at(0), capacity(2), &mut node.effects);
     assert_eq!(node.news(), [("big", "exceeds_node")]);
     node.release(leases.remove(0));
     node.release(leases.remove(0));
     assert_eq!(node.news(), [], "as much is in use as there is now");
-    node.scheduler.set_capacity(node.at(0), capacity(3), &mut node.decided);
+    node.scheduler.set_capacity(node.at(0), capacity(3), &mut node.effects);
     assert_eq!(node.news(), [("small", "granted")]);
 }
 
@@ -429,17 +433,23 @@ fn time_does_not_run_backwards() {
 #[test]
 fn any_configuration_works() {
     let start = epoch();
-    let capacity = Capacity { memory: MemoryMib::new(u64::MAX), cpu: CpuMilli::new(u64::MAX), slots: u32::MAX };
+    let capacity = Capacity {
+        memory: MemoryMib::new(u64::MAX),
+        cpu: CpuMilli::new(u64::MAX),
+        slots: u32::MAX,
+        containers: u32::MAX,
+    };
     let config = Config { wait_max: Duration::MAX, patience: Duration::MAX, ..Config::new(capacity) };
     let mut scheduler = Scheduler::new(config, start);
-    let everything = Demand { memory: capacity.memory, cpu: capacity.cpu, slots: capacity.slots };
+    let everything =
+        Demand { memory: capacity.memory, cpu: capacity.cpu, slots: capacity.slots, containers: capacity.containers };
     let arrival = Arrival { demand: everything, ..Arrival::default() };
-    let mut decided = Vec::new();
-    let Admission::Run(lease) = scheduler.admit(start, arrival, &mut decided) else { panic!("it fits") };
-    let Admission::Wait(ticket) = scheduler.admit(start, arrival, &mut decided) else { panic!("it waits") };
+    let mut effects = Effects::default();
+    let Admission::Run(lease) = scheduler.admit(start, arrival, &mut effects) else { panic!("it fits") };
+    let Admission::Wait(ticket) = scheduler.admit(start, arrival, &mut effects) else { panic!("it waits") };
     assert_eq!(ticket.expires(), start + WAIT_CEILING);
-    scheduler.release(start, lease, &mut decided);
-    scheduler.cancel(start, ticket, &mut decided);
+    scheduler.release(start, lease, End::Clean, &mut effects);
+    scheduler.cancel(start, ticket, &mut effects);
     assert_eq!(scheduler.snapshot().free, capacity);
 }
 

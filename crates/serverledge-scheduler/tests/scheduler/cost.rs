@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use serverledge_scheduler::{Admission, Arrival, Config, Lease, Scheduler};
+use serverledge_core::{CpuMilli, Digest, MemoryMib};
+use serverledge_scheduler::{
+    Admission, Arrival, Config, Demand, Effects, End, Lease, Place, PoolKey, Pooled, Scheduler,
+};
 
 use crate::epoch;
 use crate::model::{capacity, demand};
@@ -17,6 +20,10 @@ const ROUNDS: u32 = 2_000_000;
 #[ignore = "a measurement; run it in release"]
 fn cost() {
     report("admit + release, nobody waits", uncontended());
+    for (keys, concurrency) in [(1, 1), (100, 1), (100, 10)] {
+        let name = format!("warm admit + release, nobody waits, {keys} keys, concurrency {concurrency}");
+        report(&name, warm(keys, concurrency));
+    }
     for functions in [1, 10, 100] {
         let name = format!("release + resume + admit, 1000 wait, {functions} different demands");
         report(&name, contended(functions));
@@ -44,12 +51,37 @@ fn arrival(memory: u64) -> Arrival {
 
 fn uncontended() -> Duration {
     let mut scheduler = Scheduler::new(Config::new(capacity(16_384, 8_000, 1_000)), epoch());
-    let mut decided = Vec::new();
+    let mut effects = Effects::default();
     time(ROUNDS, |now| {
-        let admission = scheduler.admit(black_box(now), black_box(arrival(128)), &mut decided);
+        let admission = scheduler.admit(black_box(now), black_box(arrival(128)), &mut effects);
         if let Admission::Run(lease) = black_box(admission) {
-            scheduler.release(now, lease, &mut decided);
+            scheduler.release(now, lease, End::Clean, &mut effects);
         }
+    })
+}
+
+/// A node with two idle sandboxes for each key; calls come for one key after the other.
+fn warm(keys: u8, concurrency: u16) -> Duration {
+    let mut scheduler = Scheduler::new(Config::new(capacity(65_536, 8_000, 0)), epoch());
+    let mut effects = Effects::default();
+    let call = |key: u8| {
+        let pooled = Pooled { key: PoolKey::new(Digest::new([key; 32])), concurrency };
+        Arrival { demand: Demand::pooled(MemoryMib::new(128), CpuMilli::new(100)), pool: Some(pooled), ..arrival(0) }
+    };
+    for arrival in (0..keys).map(call) {
+        let pooled = arrival.pool.expect("a pooled call");
+        for id in scheduler.prewarm(epoch(), arrival.demand, pooled, 2, &mut effects) {
+            scheduler.started(epoch(), id, &mut effects);
+        }
+    }
+    let mut next = (0..keys).cycle();
+    time(ROUNDS, |now| {
+        let arrival = call(next.next().unwrap_or(0));
+        let Admission::Run(lease) = scheduler.admit(black_box(now), black_box(arrival), &mut effects) else {
+            panic!("an idle one is there")
+        };
+        assert!(matches!(lease.place(), Place::Reuse(_)));
+        scheduler.release(now, black_box(lease), End::Clean, &mut effects);
     })
 }
 
@@ -57,24 +89,24 @@ fn uncontended() -> Duration {
 fn contended(functions: u64) -> Duration {
     let start = epoch();
     let mut scheduler = Scheduler::new(Config::new(capacity(16_384, 8_000, 1)), start);
-    let (mut tickets, mut decided) = (BTreeMap::new(), Vec::new());
+    let (mut tickets, mut effects) = (BTreeMap::new(), Effects::default());
     let mut memory = (1..=functions).cycle();
     let mut wait = |scheduler: &mut Scheduler, tickets: &mut BTreeMap<_, _>, now| match scheduler.admit(
         now,
         arrival(memory.next().unwrap_or(1)),
-        &mut Vec::new(),
+        &mut Effects::default(),
     ) {
         Admission::Wait(ticket) => tickets.insert(ticket.id(), ticket),
         other => panic!("the queue has room and the node none, but {other:?}"),
     };
-    let mut running = run(scheduler.admit(start, arrival(1), &mut decided));
+    let mut running = run(scheduler.admit(start, arrival(1), &mut effects));
     for _ in 0..1_000 {
         wait(&mut scheduler, &mut tickets, start);
     }
     time(ROUNDS / 20, |now| {
-        scheduler.release(now, running.take().expect("one always runs"), &mut decided);
-        let ticket = decided.pop().and_then(|news| tickets.remove(&news.ticket)).expect("one starts");
-        running = run(scheduler.resume(now, ticket, &mut decided));
+        scheduler.release(now, running.take().expect("one always runs"), End::Clean, &mut effects);
+        let ticket = effects.decided.pop().and_then(|news| tickets.remove(&news.ticket)).expect("one starts");
+        running = run(scheduler.resume(now, ticket, &mut effects));
         wait(&mut scheduler, &mut tickets, now);
     })
 }

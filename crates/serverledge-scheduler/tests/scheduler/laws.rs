@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serverledge_scheduler::{
-    Admission, Arrival, Capacity, Config, Decided, Demand, Lease, QosClass, Rank, Scheduler, TURN_EVERY, Ticket,
-    TicketId,
+    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, QosClass, Rank, Scheduler, TURN_EVERY,
+    Ticket, TicketId,
 };
 
 use crate::epoch;
@@ -117,8 +117,8 @@ impl Line {
 
     fn arrive(&mut self, class: i64, deadline_ms: Option<u64>) {
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
-        let arrival = Arrival { demand: demand(1, 1, 1), class: QosClass::new(class), deadline };
-        match self.scheduler.admit(self.now, arrival, &mut Vec::new()) {
+        let arrival = Arrival { demand: demand(1, 1, 1), class: QosClass::new(class), deadline, pool: None };
+        match self.scheduler.admit(self.now, arrival, &mut Effects::default()) {
             Admission::Run(lease) => self.running.push(lease),
             Admission::Wait(ticket) => self.queue(ticket, &arrival),
             Admission::Reject(rejection) => panic!("{rejection:?}"),
@@ -134,9 +134,9 @@ impl Line {
 
     fn end_one(&mut self) {
         let Some(lease) = self.running.pop() else { return };
-        let mut decided = Vec::new();
-        self.scheduler.release(self.now, lease, &mut decided);
-        for Decided { ticket, .. } in decided {
+        let mut effects = Effects::default();
+        self.scheduler.release(self.now, lease, End::Clean, &mut effects);
+        for Decided { ticket, .. } in effects.decided {
             self.start(ticket);
         }
     }
@@ -149,7 +149,7 @@ impl Line {
             passed.patience = left.unwrap_or_else(|| panic!("{:?} was passed too often", passed.ticket.id()));
         }
         self.check_turn(index, place);
-        match self.scheduler.resume(self.now, ticket, &mut Vec::new()) {
+        match self.scheduler.resume(self.now, ticket, &mut Effects::default()) {
             Admission::Run(lease) => self.running.push(lease),
             other => panic!("granted, but {other:?}"),
         }
@@ -176,29 +176,29 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(u64, i64, u64)>]) -> u64 {
     let mut scheduler = Scheduler::new(Config::new(capacity(10, 100, 100)), start);
     let mut running: Vec<(u64, Lease)> = Vec::new();
     let mut waiting: Vec<(Ticket, u64)> = Vec::new();
-    let mut decided = Vec::new();
-    let Admission::Run(first) = scheduler.admit(start, small(1, 1), &mut decided) else { panic!("the node is empty") };
+    let mut effects = Effects::default();
+    let Admission::Run(first) = scheduler.admit(start, small(1, 1), &mut effects) else { panic!("the node is empty") };
     running.push((HOLD_MS, first));
-    let Admission::Wait(big) = scheduler.admit(start, small(10, 0), &mut decided) else { panic!("the node is taken") };
+    let Admission::Wait(big) = scheduler.admit(start, small(10, 0), &mut effects) else { panic!("the node is taken") };
     for (ms, arrivals) in (0..).map(|step| step * STEP_MS).zip(arrivals) {
         let now = start + Duration::from_millis(ms);
         for (_, lease) in running.extract_if(.., |(end, _)| *end <= ms) {
-            scheduler.release(now, lease, &mut decided);
+            scheduler.release(now, lease, End::Clean, &mut effects);
         }
         for (memory, class, hold) in arrivals {
-            match scheduler.admit(now, small(*memory, *class), &mut decided) {
+            match scheduler.admit(now, small(*memory, *class), &mut effects) {
                 Admission::Run(lease) => running.push((ms + hold, lease)),
                 Admission::Wait(ticket) => waiting.push((ticket, *hold)),
                 Admission::Reject(_) => {}
             }
         }
-        if decided.iter().any(|news| news.ticket == big.id()) {
+        if effects.decided.iter().any(|news| news.ticket == big.id()) {
             return ms;
         }
-        for Decided { ticket, .. } in std::mem::take(&mut decided) {
+        for Decided { ticket, .. } in std::mem::take(&mut effects.decided) {
             let Some(index) = waiting.iter().position(|(held, _)| held.id() == ticket) else { continue };
             let (held, hold) = waiting.swap_remove(index);
-            if let Admission::Run(lease) = scheduler.resume(now, held, &mut Vec::new()) {
+            if let Admission::Run(lease) = scheduler.resume(now, held, &mut Effects::default()) {
                 running.push((ms + hold, lease));
             }
         }
@@ -207,5 +207,5 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(u64, i64, u64)>]) -> u64 {
 }
 
 fn small(memory: u64, class: i64) -> Arrival {
-    Arrival { demand: demand(memory, 1, 1), class: QosClass::new(class), deadline: None }
+    Arrival { demand: demand(memory, 1, 1), class: QosClass::new(class), deadline: None, pool: None }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serverledge_core::{CpuMilli, MemoryMib, OverloadReason};
 use serverledge_scheduler::{
-    Admission, Arrival, Capacity, Config, Decided, Demand, Lease, QosClass, RETRY_AFTER_MAX, RETRY_AFTER_MIN, Rank,
-    Rejection, Scheduler, Snapshot, Ticket, TicketId, Verdict,
+    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, QosClass, RETRY_AFTER_MAX,
+    RETRY_AFTER_MIN, Rank, Rejection, Scheduler, Snapshot, Ticket, TicketId, Verdict,
 };
 
 use crate::epoch;
@@ -52,7 +52,7 @@ pub(crate) struct Model {
     tickets: Vec<Ticket>,
     /// Every call that ever waited.
     calls: BTreeMap<TicketId, Call>,
-    decided: Vec<Decided>,
+    effects: Effects,
     /// Demands started by the current operation.
     started: Vec<Demand>,
 }
@@ -70,7 +70,7 @@ impl Model {
             leases: Vec::new(),
             tickets: Vec::new(),
             calls: BTreeMap::new(),
-            decided: Vec::new(),
+            effects: Effects::default(),
             started: Vec::new(),
         }
     }
@@ -115,8 +115,8 @@ impl Model {
     fn admit(&mut self, demand: Demand, class: i64, deadline_ms: Option<u64>) {
         self.arrivals += 1;
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
-        let arrival = Arrival { demand, class: QosClass::new(class), deadline };
-        let admission = self.scheduler.admit(self.now, arrival, &mut self.decided);
+        let arrival = Arrival { demand, class: QosClass::new(class), deadline, pool: None };
+        let admission = self.scheduler.admit(self.now, arrival, &mut self.effects);
         self.learn(Some(arrival));
         match admission {
             Admission::Run(lease) => {
@@ -140,7 +140,7 @@ impl Model {
             return self.expire();
         }
         let lease = self.leases.swap_remove(index % self.leases.len());
-        self.scheduler.release(self.now, lease, &mut self.decided);
+        self.scheduler.release(self.now, lease, End::Clean, &mut self.effects);
         self.learn(None);
     }
 
@@ -150,7 +150,7 @@ impl Model {
         }
         let ticket = self.tickets.swap_remove(index % self.tickets.len());
         let id = ticket.id();
-        let admission = self.scheduler.resume(self.now, ticket, &mut self.decided);
+        let admission = self.scheduler.resume(self.now, ticket, &mut self.effects);
         self.learn(None);
         let call = self.calls[&id];
         match (admission, call.state) {
@@ -178,24 +178,24 @@ impl Model {
         {
             call.state = State::Cancelled;
         }
-        self.scheduler.cancel(self.now, ticket, &mut self.decided);
+        self.scheduler.cancel(self.now, ticket, &mut self.effects);
         self.learn(None);
     }
 
     fn expire(&mut self) {
-        self.scheduler.expire(self.now, &mut self.decided);
+        self.scheduler.expire(self.now, &mut self.effects);
         self.learn(None);
     }
 
     fn resize(&mut self, capacity: Capacity) {
         self.capacity = capacity;
-        self.scheduler.set_capacity(self.now, capacity, &mut self.decided);
+        self.scheduler.set_capacity(self.now, capacity, &mut self.effects);
         self.learn(None);
     }
 
     fn drain(&mut self) {
         self.draining = true;
-        self.scheduler.drain(self.now, &mut self.decided);
+        self.scheduler.drain(self.now, &mut self.effects);
         self.learn(None);
     }
 
@@ -203,7 +203,7 @@ impl Model {
 
     /// Takes the decisions in, in their order. `newcomer` is the call that arrived with them, if any.
     fn learn(&mut self, newcomer: Option<Arrival>) {
-        for Decided { ticket, verdict } in std::mem::take(&mut self.decided) {
+        for Decided { ticket, verdict } in std::mem::take(&mut self.effects.decided) {
             let call = self.calls[&ticket];
             assert_eq!(call.state, State::Waiting, "one outcome for each call");
             let state = match verdict {
@@ -388,7 +388,7 @@ fn within(demand: Demand, other: Demand) -> bool {
 }
 
 fn within_capacity(demand: Demand, capacity: Capacity) -> bool {
-    within(demand, Demand { memory: capacity.memory, cpu: capacity.cpu, slots: capacity.slots })
+    within(demand, Demand { memory: capacity.memory, cpu: capacity.cpu, slots: capacity.slots, containers: 0 })
 }
 
 fn check_retry(rejection: Rejection) {
@@ -396,9 +396,9 @@ fn check_retry(rejection: Rejection) {
 }
 
 pub(crate) fn demand(memory: u64, cpu: u64, slots: u32) -> Demand {
-    Demand { memory: MemoryMib::new(memory), cpu: CpuMilli::new(cpu), slots }
+    Demand { memory: MemoryMib::new(memory), cpu: CpuMilli::new(cpu), slots, containers: 0 }
 }
 
 pub(crate) fn capacity(memory: u64, cpu: u64, slots: u32) -> Capacity {
-    Capacity { memory: MemoryMib::new(memory), cpu: CpuMilli::new(cpu), slots }
+    Capacity { memory: MemoryMib::new(memory), cpu: CpuMilli::new(cpu), slots, containers: 1_000 }
 }

@@ -1,0 +1,261 @@
+//! The pooled sandboxes: each is in one phase, and every index of them follows from it.
+//!
+//! [`Pool::change`] is the only way in which a sandbox changes: it takes the sandbox out of the indices and the books as
+//! it was and enters it as it is then. So neither can drift from the sandboxes themselves.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::time::Instant;
+
+use crate::arrival::{Demand, PoolKey, Pooled};
+use crate::ledger::Ledger;
+use crate::snapshot::PooledCounts;
+
+/// The name of a pooled sandbox. Unique in a scheduler; later ones are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SandboxId(u64);
+
+/// Where a sandbox is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not yet up. It has the lease of the call that starts it, or none if it is prewarmed.
+    Starting,
+    /// Up, with leases.
+    Busy,
+    /// Up, without leases.
+    Idle { expires: Instant },
+    /// The caller was told to stop it.
+    Stopping,
+}
+
+/// A pooled sandbox.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sandbox {
+    pub(crate) key: PoolKey,
+    pub(crate) demand: Demand,
+    pub(crate) phase: Phase,
+    pub(crate) leases: u16,
+    /// Takes no new lease.
+    pub(crate) tainted: bool,
+    /// How many leases it can have at once.
+    places: u16,
+    /// Counts the times that any sandbox became idle.
+    idle_turn: u64,
+}
+
+/// The sandboxes of one key that are not being stopped; never without any.
+#[derive(Debug, Default)]
+struct Shelf {
+    /// The last became idle last.
+    idle: VecDeque<SandboxId>,
+    /// Those that can be joined, by the number of free places.
+    open: BTreeSet<(u16, SandboxId)>,
+    /// Free places in those that are starting.
+    coming: usize,
+    /// How many sandboxes, in whatever phase; as long as there is one, the shelf keeps its buffers.
+    members: usize,
+}
+
+/// All pooled sandboxes.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    sandboxes: BTreeMap<SandboxId, Sandbox>,
+    shelves: BTreeMap<PoolKey, Shelf>,
+    /// The idle ones by `idle_turn`: the longest idle is first and expires first.
+    idle: BTreeMap<u64, (Instant, SandboxId)>,
+    ids: u64,
+    idle_turns: u64,
+}
+
+// === impl SandboxId ===
+
+impl fmt::Display for SandboxId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+// === impl Sandbox ===
+
+impl Sandbox {
+    fn taken(&self) -> Demand {
+        if self.leases > 0 { self.demand } else { self.demand.kept() }
+    }
+
+    fn coming(&self) -> usize {
+        if self.phase == Phase::Starting && !self.tainted { (self.places - self.leases).into() } else { 0 }
+    }
+
+    fn is_open(&self) -> bool {
+        self.phase == Phase::Busy && !self.tainted && self.leases < self.places
+    }
+
+    fn enter(&self, ledger: &mut Ledger) {
+        ledger.take(self.taken());
+        if self.phase == Phase::Stopping {
+            ledger.leave(self.demand.kept());
+        }
+    }
+
+    fn leave(&self, ledger: &mut Ledger) {
+        if self.phase == Phase::Stopping {
+            ledger.left_for_good(self.demand.kept());
+        } else {
+            ledger.give_back(self.taken());
+        }
+    }
+}
+
+// === impl Shelf ===
+
+impl Shelf {
+    fn put(&mut self, id: SandboxId, sandbox: &Sandbox) {
+        self.coming += sandbox.coming();
+        self.members += usize::from(sandbox.phase != Phase::Stopping);
+        if sandbox.is_open() {
+            self.open.insert((sandbox.places - sandbox.leases, id));
+        }
+        if matches!(sandbox.phase, Phase::Idle { .. }) {
+            self.idle.push_back(id);
+        }
+    }
+
+    fn take(&mut self, id: SandboxId, sandbox: &Sandbox) {
+        self.coming -= sandbox.coming();
+        self.members -= usize::from(sandbox.phase != Phase::Stopping);
+        if sandbox.is_open() {
+            self.open.remove(&(sandbox.places - sandbox.leases, id));
+        }
+        if matches!(sandbox.phase, Phase::Idle { .. }) {
+            self.take_idle(id);
+        }
+    }
+
+    /// Calls take the last, time and want of memory the first; only a crash takes another.
+    fn take_idle(&mut self, id: SandboxId) {
+        if self.idle.back() == Some(&id) {
+            self.idle.pop_back();
+        } else if let Some(at) = self.idle.iter().position(|other| *other == id) {
+            self.idle.remove(at);
+        }
+    }
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// A new sandbox, to be started by the holder of its one lease, or by whoever prewarms it.
+    pub(crate) fn start(&mut self, ledger: &mut Ledger, demand: Demand, pooled: Pooled, leases: u16) -> SandboxId {
+        let id = SandboxId(self.ids);
+        self.ids += 1;
+        let sandbox = Sandbox {
+            key: pooled.key,
+            demand,
+            phase: Phase::Starting,
+            leases,
+            tainted: false,
+            places: pooled.concurrency.max(1),
+            idle_turn: 0,
+        };
+        sandbox.enter(ledger);
+        self.shelves.entry(sandbox.key).or_default().put(id, &sandbox);
+        self.sandboxes.insert(id, sandbox);
+        id
+    }
+
+    pub(crate) fn get(&self, id: SandboxId) -> Option<&Sandbox> {
+        self.sandboxes.get(&id)
+    }
+
+    /// Changes a sandbox, if there is one of that name, and returns it as it is then.
+    pub(crate) fn change(
+        &mut self,
+        ledger: &mut Ledger,
+        id: SandboxId,
+        how: impl FnOnce(&mut Sandbox),
+    ) -> Option<Sandbox> {
+        let sandbox = self.sandboxes.get_mut(&id)?;
+        let before = *sandbox;
+        how(sandbox);
+        if matches!(sandbox.phase, Phase::Idle { .. }) {
+            sandbox.idle_turn = self.idle_turns;
+            self.idle_turns += 1;
+        }
+        let after = *sandbox;
+        before.leave(ledger);
+        after.enter(ledger);
+        self.reindex(id, &before, Some(&after));
+        Some(after)
+    }
+
+    /// A sandbox is gone; its resources are free.
+    pub(crate) fn remove(&mut self, ledger: &mut Ledger, id: SandboxId) {
+        if let Some(sandbox) = self.sandboxes.remove(&id) {
+            sandbox.leave(ledger);
+            self.reindex(id, &sandbox, None);
+        }
+    }
+
+    fn reindex(&mut self, id: SandboxId, before: &Sandbox, after: Option<&Sandbox>) {
+        if matches!(before.phase, Phase::Idle { .. }) {
+            self.idle.remove(&before.idle_turn);
+        }
+        if let Some(Sandbox { phase: Phase::Idle { expires }, idle_turn, .. }) = after {
+            self.idle.insert(*idle_turn, (*expires, id));
+        }
+        let shelf = self.shelves.entry(before.key).or_default();
+        shelf.take(id, before);
+        if let Some(after) = after {
+            shelf.put(id, after);
+        }
+        if shelf.members == 0 {
+            self.shelves.remove(&before.key);
+        }
+    }
+
+    /// A sandbox of this key that is up and passes the test. Of those with calls and a free place the fullest, so that
+    /// the others empty and give their CPU back; else the one that became idle last: its caches are warmest, and the
+    /// others may expire.
+    pub(crate) fn warm(&self, key: PoolKey, test: impl Fn(&Sandbox) -> bool) -> Option<SandboxId> {
+        let shelf = self.shelves.get(&key)?;
+        let passes = |id: &SandboxId| self.sandboxes.get(id).is_some_and(&test);
+        let joined = shelf.open.first().map(|(_, id)| *id).filter(passes);
+        joined.or_else(|| shelf.idle.back().copied().filter(passes))
+    }
+
+    /// How many calls of this key have a place in sandboxes that are starting.
+    pub(crate) fn coming(&self, key: PoolKey) -> usize {
+        self.shelves.get(&key).map_or(0, |shelf| shelf.coming)
+    }
+
+    /// Idle sandboxes, the longest idle first.
+    pub(crate) fn idle(&self) -> impl Iterator<Item = (SandboxId, &Sandbox)> {
+        self.idle.values().filter_map(|(_, id)| self.sandboxes.get(id).map(|sandbox| (*id, sandbox)))
+    }
+
+    pub(crate) fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    /// When the first idle sandbox expires.
+    pub(crate) fn next_expiry(&self) -> Option<(Instant, SandboxId)> {
+        self.idle.first_key_value().map(|(_, next)| *next)
+    }
+
+    /// All sandboxes of a key, or of all keys.
+    pub(crate) fn ids(&self, key: Option<PoolKey>) -> Vec<SandboxId> {
+        let chosen = self.sandboxes.iter().filter(|(_, sandbox)| key.is_none_or(|key| sandbox.key == key));
+        chosen.map(|(id, _)| *id).collect()
+    }
+
+    pub(crate) fn counts(&self) -> PooledCounts {
+        let mut counts = PooledCounts::default();
+        self.sandboxes.values().for_each(|sandbox| *counts.of(sandbox.phase) += 1);
+        counts
+    }
+
+    pub(crate) fn idle_by_key(&self) -> Vec<(PoolKey, usize)> {
+        let shelves = self.shelves.iter().filter(|(_, shelf)| !shelf.idle.is_empty());
+        shelves.map(|(key, shelf)| (*key, shelf.idle.len())).collect()
+    }
+}

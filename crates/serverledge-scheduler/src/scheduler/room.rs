@@ -1,0 +1,213 @@
+//! Which idle sandboxes yield to calls that wait for memory or for a pooled sandbox's place.
+//!
+//! In the order of service (who has a claim goes first), each waiting call is promised what will do for it: a place in
+//! a sandbox of its own key that is starting, an idle one of its own key, or its demand out of what is free or being
+//! stopped. If memory or a place is short, and the idle sandboxes that nobody was promised are enough, the longest idle
+//! of them are stopped.
+//!
+//! Calls that lack CPU as well are promised nothing, so that a long queue does not stop in vain what it could not use
+//! anyway. But the next to start (in the order of service, and at a turn) is seen to ahead of the CPU: else, on a node
+//! short of CPU, whoever finds an idle sandbox would always be quicker than a call that needs another stopped.
+
+use std::collections::BTreeMap;
+
+use super::{Effects, Scheduler, TicketId};
+use crate::arrival::{Amounts, Demand, PoolKey, Want};
+use crate::pool::{Pool, SandboxId};
+
+/// An idle sandbox, and what its end would free.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    id: SandboxId,
+    key: PoolKey,
+    kept: Amounts,
+}
+
+/// Whether a call is promised anything without the CPU for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cpu {
+    Now,
+    Later,
+}
+
+/// What has been promised so far.
+struct Plan<'a> {
+    pool: &'a Pool,
+    /// Idle and not promised, the longest idle first.
+    candidates: Vec<Candidate>,
+    /// Places in starting or promised sandboxes, for the keys seen.
+    places: BTreeMap<PoolKey, usize>,
+    /// What is free or being stopped.
+    left: Amounts,
+    victims: Vec<Candidate>,
+}
+
+impl Scheduler {
+    /// Stops idle sandboxes, if that is what waiting calls need.
+    pub(super) fn make_room(&mut self, effects: &mut Effects) {
+        if !self.pool.has_idle() {
+            return;
+        }
+        if self.ledger.overdrawn().iter().any(|over| *over > 0) {
+            self.shrink(effects);
+        }
+        if self.may_lack_memory() {
+            for victim in self.plan().victims {
+                self.evict(victim.id, effects);
+            }
+        }
+    }
+
+    /// Whether a plan may have anything to stop; cheaper than a plan.
+    fn may_lack_memory(&self) -> bool {
+        let running = self.ledger.room(Demand::NONE);
+        let others_count = || self.queue.wants().any(|want| running.fits(want.demand.running()));
+        let kept = |head: Option<(TicketId, Want)>| head.map_or(Demand::NONE, |(_, want)| want.demand.kept()).amounts();
+        let [first, oldest] = self.heads().map(kept);
+        !self.queue.is_empty() && (others_count() || !covers(self.ledger.left(), plus(first, oldest)))
+    }
+
+    /// Who starts next in the order of service, and at a turn.
+    fn heads(&self) -> [Option<(TicketId, Want)>; 2] {
+        let oldest = self.queue.oldest().map(|(ticket, waiter)| (ticket, waiter.arrival.want()));
+        [self.queue.first(), oldest]
+    }
+
+    /// Stops idle sandboxes that a shrunk node has no room for.
+    fn shrink(&mut self, effects: &mut Effects) {
+        loop {
+            let over = self.ledger.overdrawn();
+            let helps = |kept: Amounts| kept.iter().zip(over).any(|(kept, over)| *kept > 0 && over > 0);
+            let Some(id) = self.pool.idle().find(|(_, idle)| helps(idle.demand.kept().amounts())).map(|(id, _)| id)
+            else {
+                return;
+            };
+            self.evict(id, effects);
+        }
+    }
+
+    fn evict(&mut self, id: SandboxId, effects: &mut Effects) {
+        self.stop(id, effects);
+        self.counters.evictions += 1;
+    }
+
+    /// Whether this is free and no waiting call is promised it.
+    pub(super) fn is_spare(&self, demand: Demand) -> bool {
+        let free = self.ledger.room(self.fairness.held()).fits(demand);
+        free && (self.queue.is_empty() || covers(self.plan().left, demand.amounts()))
+    }
+
+    /// What the waiting calls can be promised.
+    fn plan(&self) -> Plan<'_> {
+        let mut plan = Plan::new(&self.pool, self.ledger.left());
+        let claim = self.fairness.claim();
+        if claim.is_none_or(|claim| plan.promise_start(&claim.want, Cpu::Later)) {
+            let mut served = vec![];
+            served.extend(claim.map(|claim| claim.ticket));
+            for (ticket, want) in self.heads().into_iter().flatten() {
+                if !served.contains(&ticket) {
+                    plan.promise(&want, Cpu::Later);
+                    served.push(ticket);
+                }
+            }
+            self.queue.visit_in_order(|ticket, want| served.contains(&ticket) || plan.promise(want, Cpu::Now));
+        }
+        plan.spare();
+        plan
+    }
+}
+
+// === impl Plan ===
+
+impl<'a> Plan<'a> {
+    fn new(pool: &'a Pool, left: Amounts) -> Self {
+        let candidates =
+            pool.idle().map(|(id, idle)| Candidate { id, key: idle.key, kept: idle.demand.kept().amounts() });
+        Self { pool, candidates: candidates.collect(), places: BTreeMap::new(), left, victims: Vec::new() }
+    }
+
+    /// Promises a call what will do for it; false if there is nothing, and so nothing for others that want the same.
+    fn promise(&mut self, want: &Want, cpu: Cpu) -> bool {
+        want.pool.is_some_and(|pooled| self.take_place(pooled.key)) || self.promise_start(want, cpu)
+    }
+
+    /// The same for a call that does not wait for a sandbox which is starting.
+    fn promise_start(&mut self, want: &Want, cpu: Cpu) -> bool {
+        let Some(pooled) = want.pool else { return self.take(want.demand, cpu) };
+        let promised = self.take_idle(want.demand, pooled.key) || self.take(want.demand, cpu);
+        if promised {
+            *self.places_of(pooled.key) += usize::from(pooled.concurrency.saturating_sub(1));
+        }
+        promised
+    }
+
+    /// An idle sandbox of the call's own key. It is spared even if the CPU is short.
+    fn take_idle(&mut self, demand: Demand, key: PoolKey) -> bool {
+        let Some(at) = self.candidates.iter().rposition(|candidate| candidate.key == key) else { return false };
+        self.candidates.remove(at);
+        self.left = minus(self.left, demand.running().amounts());
+        true
+    }
+
+    fn take_place(&mut self, key: PoolKey) -> bool {
+        let places = self.places_of(key);
+        let free = *places > 0;
+        *places -= usize::from(free);
+        free
+    }
+
+    fn places_of(&mut self, key: PoolKey) -> &mut usize {
+        let pool = self.pool;
+        self.places.entry(key).or_insert_with(|| pool.coming(key))
+    }
+
+    /// The demand out of what is left, after evictions if they help.
+    fn take(&mut self, demand: Demand, cpu: Cpu) -> bool {
+        let in_time = cpu == Cpu::Later || covers(self.left, demand.running().amounts());
+        let possible = in_time && self.evict_for(demand.kept().amounts());
+        if possible {
+            self.left = minus(self.left, demand.amounts());
+        }
+        possible
+    }
+
+    /// Chooses victims until `kept` is covered; none if it is already, or if all candidates are not enough.
+    fn evict_for(&mut self, kept: Amounts) -> bool {
+        let mut freed = self.left;
+        let mut chosen = 0;
+        while !covers(freed, kept) {
+            let Some(candidate) = self.candidates.get(chosen) else { return false };
+            freed = plus(freed, candidate.kept);
+            chosen += 1;
+        }
+        self.victims.extend(self.candidates.drain(..chosen));
+        self.left = freed;
+        true
+    }
+
+    /// Spares victims that are superfluous beside bigger ones chosen later, the last used first.
+    fn spare(&mut self) {
+        let left = &mut self.left;
+        self.victims.reverse();
+        self.victims.retain(|victim| {
+            let superfluous = covers(*left, victim.kept);
+            if superfluous {
+                *left = minus(*left, victim.kept);
+            }
+            !superfluous
+        });
+        self.victims.reverse();
+    }
+}
+
+fn covers(left: Amounts, needed: Amounts) -> bool {
+    left.iter().zip(needed).all(|(left, needed)| *left >= needed)
+}
+
+fn minus(amounts: Amounts, less: Amounts) -> Amounts {
+    std::array::from_fn(|at| amounts[at].saturating_sub(less[at]))
+}
+
+fn plus(amounts: Amounts, more: Amounts) -> Amounts {
+    std::array::from_fn(|at| amounts[at].saturating_add(more[at]))
+}
