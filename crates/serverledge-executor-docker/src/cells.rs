@@ -46,23 +46,22 @@ impl Cells {
         Arc::new(Self { hub: Arc::clone(hub), runtime, image, state: Mutex::default() })
     }
 
-    /// A cell that is ready, if there is one. Starts another behind it.
+    /// A cell that is ready, if there is one. Whoever takes one calls [`Cells::refill`] when its own start is over: starting
+    /// another meanwhile would take the processor from it.
     pub(crate) async fn take(self: &Arc<Self>) -> Option<Cell> {
-        let found = loop {
+        loop {
             // The oldest first: it has had the most time to come to rest.
             let cell = {
                 let mut state = self.state.lock();
                 if state.ready.is_empty() { None } else { Some(state.ready.remove(0)) }
             };
-            let Some(cell) = cell else { break None };
+            let cell = cell?;
             if let Some(exchange) = cell.connections.take(&cell.container).await {
                 cell.connections.put_back(exchange);
-                break Some(cell);
+                return Some(cell);
             }
             tracing::warn!(runtime = %self.runtime, container = cell.container.name, "a stem cell had ended");
-        };
-        self.refill();
-        found
+        }
     }
 
     /// Starts as many as are missing, in the background.

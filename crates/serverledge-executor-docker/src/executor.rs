@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +19,7 @@ use crate::agent::{BindError, Connections, bind};
 use crate::bundle;
 use crate::cells::{Cell, Cells, agent_recipe, describe};
 use crate::config::DockerConfig;
-use crate::container::Hub;
+use crate::container::{Container, Hub};
 use crate::engine::EngineError;
 use crate::install::{self, Wanted};
 use crate::launch::{LaunchError, launch};
@@ -211,26 +212,48 @@ impl Shared {
         version: &Arc<Version>,
         code: &PreparedCode,
     ) -> Result<(ContainerSandbox, Vec<StartPhase>), FailedStart> {
-        let mut phases = Vec::with_capacity(4);
-        let limits = share(version, self.hub.config.cpus_max);
+        // Loading is given all cores there are: under a tenth of one, an import of 5 ms takes 50.
+        let limits = Share { memory: version.limits.memory, cpu: self.hub.config.cpus_max };
         let plain = version.network == Network::None && code.layer.is_none();
-        if let Some(cells) = self.cells(version.runtime).filter(|_| plain)
-            && let Some(cell) = cells.take().await
-        {
-            let begun = Instant::now();
-            // Before the function's code: nothing of it runs under other limits than its own.
-            self.hub.engine.update(&cell.container.id, limits.update()).await?;
-            phases.push(("limits", begun.elapsed()));
-            return self.bind(cell, version, code, phases).await;
-        }
+        let Some(cells) = self.cells(version.runtime).filter(|_| plain) else {
+            return self.start_plainly(version, code, limits).await;
+        };
+        let started = match cells.take().await {
+            Some(cell) => self.start_in(cell, version, code, limits).await,
+            None => self.start_plainly(version, code, limits).await,
+        };
+        cells.refill();
+        started
+    }
+
+    async fn start_plainly(
+        &self,
+        version: &Arc<Version>,
+        code: &PreparedCode,
+        limits: Share,
+    ) -> Result<(ContainerSandbox, Vec<StartPhase>), FailedStart> {
         let _permit = self.hub.starts.acquire().await;
+        let mut phases = Vec::with_capacity(4);
         let recipe = self.recipe(version, code, limits).await?;
         let launched = launch(&self.hub, recipe, &mut phases).await?;
         let connections = Connections::new(launched.address);
         if version.runtime == Runtime::Custom {
-            return Ok((ContainerSandbox::new(launched.container, connections, Arc::clone(version)), phases));
+            return Ok((self.ready(launched.container, connections, version), phases));
         }
         self.bind(Cell { container: launched.container, connections }, version, code, phases).await
+    }
+
+    async fn start_in(
+        &self,
+        cell: Cell,
+        version: &Arc<Version>,
+        code: &PreparedCode,
+        limits: Share,
+    ) -> Result<(ContainerSandbox, Vec<StartPhase>), FailedStart> {
+        let begun = Instant::now();
+        // Before the function's code: nothing of it runs with more memory than its own.
+        self.hub.engine.update(&cell.container.id, limits.update()).await?;
+        self.bind(cell, version, code, vec![("limits", begun.elapsed())]).await
     }
 
     async fn recipe(&self, version: &Version, code: &PreparedCode, limits: Share) -> Result<Recipe, FailedStart> {
@@ -269,7 +292,28 @@ impl Shared {
         }
         connections.put_back(exchange);
         phases.push(("bind", begun.elapsed()));
-        Ok((ContainerSandbox::new(container, connections, Arc::clone(version)), phases))
+        Ok((self.ready(container, connections, version), phases))
+    }
+
+    /// From here on the function's own processor share holds: told to the engine beside the first call, which need not wait
+    /// for it. A container to which that cannot be told serves no further call.
+    fn ready(&self, container: Container, connections: Connections, version: &Arc<Version>) -> ContainerSandbox {
+        let (hub, id) = (Arc::clone(&self.hub), container.id.clone());
+        let sandbox = ContainerSandbox::new(container, connections, Arc::clone(version));
+        let (share, usable) = (Share { memory: version.limits.memory, cpu: version.limits.cpu }, sandbox.usable());
+        if share.cpu.get() > 0 && share.cpu < self.hub.config.cpus_max {
+            drop(self.hub.tasks.spawn(async move {
+                match hub.engine.update(&id, share.update()).await {
+                    // The container may be gone again.
+                    Ok(()) | Err(EngineError::Missing(_)) => {}
+                    Err(error) => {
+                        tracing::warn!(error = %describe(&error), "failed to give a container its processor share");
+                        usable.store(false, Ordering::Release);
+                    }
+                }
+            }));
+        }
+        sandbox
     }
 }
 
@@ -364,12 +408,6 @@ impl DockerExecutor {
             Err(_) => Err(FailedStart::Bind(BindError::Lost(None))),
         }
     }
-}
-
-/// What a container may use: what its function declares; one that declares no processor share may use all that functions have.
-fn share(version: &Version, cpus_max: serverledge_core::CpuMilli) -> Share {
-    let cpu = version.limits.cpu;
-    Share { memory: version.limits.memory, cpu: if cpu.get() == 0 { cpus_max } else { cpu } }
 }
 
 /// A failed start as the one who deploys is told.

@@ -34,7 +34,7 @@ pub(crate) struct ContainerSandbox {
     connections: Connections,
     version: Arc<Version>,
     /// False once something may have been left running in it, or its process has ended.
-    usable: AtomicBool,
+    usable: Arc<AtomicBool>,
 }
 
 /// An invocation less its payload.
@@ -60,7 +60,12 @@ impl Drop for InFlight<'_> {
 
 impl ContainerSandbox {
     pub(crate) fn new(container: Container, connections: Connections, version: Arc<Version>) -> Self {
-        Self { container, connections, version, usable: AtomicBool::new(true) }
+        Self { container, connections, version, usable: Arc::new(AtomicBool::new(true)) }
+    }
+
+    /// Whether it may serve again; whoever finds that it must not says so here.
+    pub(crate) fn usable(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.usable)
     }
 
     /// When the invocation is over, whatever the function does; and the same for the function's eyes, in Unix milliseconds.

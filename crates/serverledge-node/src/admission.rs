@@ -1,17 +1,20 @@
 //! The scheduler behind its lock, for tasks: a lease is a guard, waiting is a future, dropping either gives back what it held.
+//! The pooled sandboxes lie beside it; what it decides about them is done outside the lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use serverledge_core::{InvocationError, OverloadReason};
+use parking_lot::{Mutex, MutexGuard};
+use serverledge_core::{InvocationError, OverloadReason, Reuse, Sandbox};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Decided, Lease, Rejection, Scheduler, Snapshot, Ticket, TicketId,
+    Admission, Arrival, Config, Decided, Demand, Effects, End, Lease, Place, PoolKey, Pooled, Rejection, SandboxId,
+    Scheduler, Snapshot, Ticket, TicketId,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// When to ask again after a node that stops: another node, or this one after its restart.
 const DRAINING_RETRY: Duration = Duration::from_secs(1);
@@ -21,6 +24,8 @@ const DRAINING_RETRY: Duration = Duration::from_secs(1);
 pub(crate) struct Admissions {
     state: Arc<Mutex<State>>,
     draining: CancellationToken,
+    /// Sandboxes that are being stopped; never cut off.
+    stops: TaskTracker,
 }
 
 /// Where a call comes from.
@@ -32,19 +37,26 @@ pub(crate) enum Origin {
     Nested,
 }
 
-#[derive(Debug)]
 struct State {
     scheduler: Scheduler,
     /// Whom to wake when a ticket is decided.
     waiters: HashMap<TicketId, oneshot::Sender<()>>,
+    /// The pooled sandboxes that are up.
+    sandboxes: HashMap<SandboxId, Arc<dyn Sandbox>>,
 }
 
-/// Resources of the node, given back when dropped.
+/// The right of one call to run, given back when dropped. For a pooled sandbox it says how the call left it; a call that is
+/// dropped in the middle has spoilt it.
 #[derive(Debug)]
 pub(crate) struct LeaseGuard {
     lease: Option<Lease>,
+    end: End,
+    sandbox: Option<Running>,
     admissions: Admissions,
 }
+
+/// A sandbox that is up, as guards hold it.
+struct Running(Arc<dyn Sandbox>);
 
 /// A place in the queue, given up when dropped.
 struct Waiting {
@@ -52,21 +64,33 @@ struct Waiting {
     admissions: Admissions,
 }
 
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Running")
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("scheduler", &self.scheduler).finish_non_exhaustive()
+    }
+}
+
 impl Admissions {
     pub(crate) fn new(config: Config) -> Self {
         let scheduler = Scheduler::new(config, now());
-        let state = Arc::new(Mutex::new(State { scheduler, waiters: HashMap::new() }));
-        Self { state, draining: CancellationToken::new() }
+        let state = State { scheduler, waiters: HashMap::new(), sandboxes: HashMap::new() };
+        Self { state: Arc::new(Mutex::new(state)), draining: CancellationToken::new(), stops: TaskTracker::new() }
     }
 
     /// Waits for resources as long as the scheduler allows. Dropping the future gives the place up.
     pub(crate) async fn acquire(&self, arrival: Arrival, origin: Origin) -> Result<LeaseGuard, InvocationError> {
-        let (admission, signal) = self.admit(arrival);
-        match admission {
-            Admission::Run(lease) => Ok(self.guard(lease)),
-            Admission::Reject(rejection) => Err(overloaded(rejection)),
-            Admission::Wait(ticket) if origin == Origin::Nested => self.wait(ticket, signal).await,
-            Admission::Wait(ticket) => {
+        let (asked, signal) = self.admit(arrival);
+        match asked {
+            Asked::Run(guard) => Ok(guard),
+            Asked::Reject(rejection) => Err(overloaded(rejection)),
+            Asked::Wait(ticket) if origin == Origin::Nested => self.wait(ticket, signal).await,
+            Asked::Wait(ticket) => {
                 let stopped = self.draining.clone();
                 tokio::select! {
                     waited = self.wait(ticket, signal) => waited,
@@ -76,13 +100,14 @@ impl Admissions {
         }
     }
 
-    fn admit(&self, arrival: Arrival) -> (Admission, Option<oneshot::Receiver<()>>) {
-        let mut decided = Vec::new();
+    fn admit(&self, arrival: Arrival) -> (Asked, Option<oneshot::Receiver<()>>) {
+        let mut effects = Effects::default();
         let mut state = self.state.lock();
-        let admission = state.scheduler.admit(now(), arrival, &mut decided);
+        let admission = state.scheduler.admit(now(), arrival, &mut effects);
         let signal = if let Admission::Wait(ticket) = &admission { Some(state.subscribe(ticket.id())) } else { None };
-        state.wake(&decided);
-        (admission, signal)
+        let asked = self.asked(&state, admission);
+        self.apply(state, effects);
+        (asked, signal)
     }
 
     async fn wait(&self, ticket: Ticket, signal: Option<oneshot::Receiver<()>>) -> Result<LeaseGuard, InvocationError> {
@@ -97,9 +122,9 @@ impl Admissions {
                 return Err(InvocationError::Internal { message: "a ticket was lost".to_owned() });
             };
             match self.resume(ticket) {
-                (Admission::Run(lease), _) => return Ok(self.guard(lease)),
-                (Admission::Reject(rejection), _) => return Err(overloaded(rejection)),
-                (Admission::Wait(ticket), again) => {
+                (Asked::Run(guard), _) => return Ok(guard),
+                (Asked::Reject(rejection), _) => return Err(overloaded(rejection)),
+                (Asked::Wait(ticket), again) => {
                     waiting.ticket = Some(ticket);
                     signal = again;
                 }
@@ -107,24 +132,117 @@ impl Admissions {
         }
     }
 
-    fn resume(&self, ticket: Ticket) -> (Admission, Option<oneshot::Receiver<()>>) {
-        let mut decided = Vec::new();
+    fn resume(&self, ticket: Ticket) -> (Asked, Option<oneshot::Receiver<()>>) {
+        let mut effects = Effects::default();
         let mut state = self.state.lock();
         let id = ticket.id();
-        let admission = state.scheduler.resume(now(), ticket, &mut decided);
+        let admission = state.scheduler.resume(now(), ticket, &mut effects);
         state.waiters.remove(&id);
         let signal = if matches!(admission, Admission::Wait(_)) { Some(state.subscribe(id)) } else { None };
-        state.wake(&decided);
-        (admission, signal)
+        let asked = self.asked(&state, admission);
+        self.apply(state, effects);
+        (asked, signal)
     }
 
-    fn guard(&self, lease: Lease) -> LeaseGuard {
-        LeaseGuard { lease: Some(lease), admissions: self.clone() }
+    /// A lease becomes a guard, with the sandbox that it is for.
+    fn asked(&self, state: &State, admission: Admission) -> Asked {
+        match admission {
+            Admission::Reject(rejection) => Asked::Reject(rejection),
+            Admission::Wait(ticket) => Asked::Wait(ticket),
+            Admission::Run(lease) => {
+                let (end, sandbox) = match lease.place() {
+                    Place::Once => (End::Clean, None),
+                    Place::Start(_) => (End::NeverStarted, None),
+                    Place::Reuse(id) => {
+                        (End::Clean, state.sandboxes.get(&id).map(|sandbox| Running(Arc::clone(sandbox))))
+                    }
+                };
+                Asked::Run(LeaseGuard { lease: Some(lease), end, sandbox, admissions: self.clone() })
+            }
+        }
+    }
+
+    /// What the scheduler wants done: wakes whom it names, and stops sandboxes in tasks of their own, outside the lock.
+    fn apply(&self, mut state: MutexGuard<'_, State>, effects: Effects) {
+        state.wake(&effects.decided);
+        if effects.stop.is_empty() {
+            return;
+        }
+        let stops: Vec<_> = effects.stop.into_iter().map(|id| (id, state.sandboxes.remove(&id))).collect();
+        drop(state);
+        for (id, sandbox) in stops {
+            let admissions = self.clone();
+            drop(self.stops.spawn(async move {
+                // What cannot be stopped now is the executor's to stop later.
+                if let Some(Err(error)) = stop(sandbox).await {
+                    tracing::warn!(%id, %error, "a sandbox could not be stopped yet");
+                }
+                admissions.change(|scheduler, effects| scheduler.gone(now(), id, effects));
+            }));
+        }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Scheduler, &mut Effects) -> T) -> T {
+        let mut effects = Effects::default();
+        let mut state = self.state.lock();
+        let outcome = change(&mut state.scheduler, &mut effects);
+        self.apply(state, effects);
+        outcome
+    }
+
+    /// A sandbox is up: other calls may use it.
+    fn up(&self, id: SandboxId, sandbox: &Arc<dyn Sandbox>) {
+        let mut effects = Effects::default();
+        let mut state = self.state.lock();
+        state.sandboxes.insert(id, Arc::clone(sandbox));
+        state.scheduler.started(now(), id, &mut effects);
+        self.apply(state, effects);
+    }
+
+    /// Reserves room for up to `count` new sandboxes that no call waits for. Each must be reported with
+    /// [`Admissions::prewarmed`] or [`Admissions::not_prewarmed`].
+    pub(crate) fn prewarm(&self, demand: Demand, pooled: Pooled, count: usize) -> Vec<SandboxId> {
+        self.change(|scheduler, effects| scheduler.prewarm(now(), demand, pooled, count, effects))
+    }
+
+    pub(crate) fn prewarmed(&self, id: SandboxId, sandbox: Box<dyn Sandbox>) {
+        self.up(id, &Arc::from(sandbox));
+    }
+
+    pub(crate) fn not_prewarmed(&self, id: SandboxId) {
+        self.change(|scheduler, effects| scheduler.failed(now(), id, effects));
+    }
+
+    /// The sandboxes of a function that was deleted or replaced serve no more.
+    pub(crate) fn retire(&self, key: PoolKey) {
+        self.change(|scheduler, effects| scheduler.retire(now(), key, effects));
+    }
+
+    /// Lets go of idle sandboxes whose time has come.
+    pub(crate) fn expire_idle(&self) {
+        self.change(|scheduler, effects| scheduler.expire(now(), effects));
+    }
+
+    /// When the next idle sandbox expires.
+    pub(crate) fn next_idle_expiry(&self) -> Option<Instant> {
+        self.state.lock().scheduler.next_idle_expiry().map(Instant::from_std)
+    }
+
+    /// Idle sandboxes by function version.
+    pub(crate) fn idle_by_key(&self) -> Vec<(PoolKey, usize)> {
+        self.state.lock().scheduler.idle_by_key()
     }
 
     /// From now on nothing from outside is let in, and what waits is turned away; what runs goes on.
     pub(crate) fn drain(&self) {
         self.draining.cancel();
+    }
+
+    /// Nothing runs any more: stops the pooled sandboxes and waits for that.
+    pub(crate) async fn close(&self) {
+        self.change(|scheduler, effects| scheduler.drain(now(), effects));
+        self.stops.close();
+        self.stops.wait().await;
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -134,6 +252,17 @@ impl Admissions {
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.state.lock().scheduler.snapshot()
     }
+}
+
+/// The scheduler's answer, with a lease in its guard.
+enum Asked {
+    Run(LeaseGuard),
+    Wait(Ticket),
+    Reject(Rejection),
+}
+
+async fn stop(sandbox: Option<Arc<dyn Sandbox>>) -> Option<Result<(), serverledge_core::StopError>> {
+    Some(sandbox?.stop().await)
 }
 
 impl State {
@@ -153,13 +282,47 @@ impl State {
     }
 }
 
+impl LeaseGuard {
+    /// Whether the call needs a sandbox that goes to the pool, and starts it.
+    pub(crate) fn starts_pooled(&self) -> bool {
+        matches!(self.place(), Some(Place::Start(_)))
+    }
+
+    /// The pooled sandbox that the call runs in, if it is up.
+    pub(crate) fn sandbox(&self) -> Option<Arc<dyn Sandbox>> {
+        self.sandbox.as_ref().map(|running| Arc::clone(&running.0))
+    }
+
+    fn place(&self) -> Option<Place> {
+        self.lease.as_ref().map(Lease::place)
+    }
+
+    /// The sandbox that the call was to start is up. A guard dropped from here on leaves it to others.
+    pub(crate) fn started(&mut self, sandbox: Box<dyn Sandbox>) {
+        let sandbox: Arc<dyn Sandbox> = Arc::from(sandbox);
+        if let Some(Place::Start(id)) = self.place() {
+            self.admissions.up(id, &sandbox);
+            self.end = End::Clean;
+        }
+        self.sandbox = Some(Running(sandbox));
+    }
+
+    /// The call enters its sandbox: dropped before [`LeaseGuard::leaves`], it has spoilt it.
+    pub(crate) fn enters(&mut self) {
+        self.end = End::Tainted;
+    }
+
+    /// The call has left its sandbox, which says whether it can be used again.
+    pub(crate) fn leaves(&mut self, reuse: Reuse) {
+        self.end = if reuse == Reuse::Pooled { End::Clean } else { End::Tainted };
+    }
+}
+
 impl Drop for LeaseGuard {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            let mut decided = Vec::new();
-            let mut state = self.admissions.state.lock();
-            state.scheduler.release(now(), lease, &mut decided);
-            state.wake(&decided);
+            let end = self.end;
+            self.admissions.change(|scheduler, effects| scheduler.release(now(), lease, end, effects));
         }
     }
 }
@@ -167,11 +330,11 @@ impl Drop for LeaseGuard {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            let mut decided = Vec::new();
+            let mut effects = Effects::default();
             let mut state = self.admissions.state.lock();
             state.waiters.remove(&ticket.id());
-            state.scheduler.cancel(now(), ticket, &mut decided);
-            state.wake(&decided);
+            state.scheduler.cancel(now(), ticket, &mut effects);
+            self.admissions.apply(state, effects);
         }
     }
 }
@@ -197,7 +360,7 @@ mod tests {
     use super::*;
 
     fn one_slot() -> Admissions {
-        let capacity = Capacity { memory: MemoryMib::new(100), cpu: CpuMilli::new(1000), slots: 1 };
+        let capacity = Capacity { memory: MemoryMib::new(100), cpu: CpuMilli::new(1000), slots: 1, containers: 0 };
         Admissions::new(Config::new(capacity))
     }
 

@@ -22,9 +22,18 @@ pub(crate) struct Code {
     pub(crate) inferred: Runtime,
 }
 
-/// Decodes and unpacks. `handler` chooses the module where a tar holds several.
-pub(crate) fn extract(base64: &str, handler: &str, bytes_max: usize) -> Result<Code, DeployError> {
+/// Decodes and unpacks. `runtime` is what the request says, if anything: source trees are taken as they are, whatever is
+/// in them, for their executor to check. `handler` chooses the module where a tar holds several.
+pub(crate) fn extract(
+    base64: &str,
+    runtime: Option<Runtime>,
+    handler: &str,
+    bytes_max: usize,
+) -> Result<Code, DeployError> {
     let bytes = decode(base64, bytes_max)?;
+    if let Some(inferred @ (Runtime::Python | Runtime::NodeJs)) = runtime {
+        return Ok(Code { bytes: bytes.into(), inferred });
+    }
     if is_tar(&bytes) {
         return from_tar(&bytes, handler, bytes_max);
     }
@@ -150,7 +159,7 @@ mod tests {
     }
 
     fn check(base64: &str, handler: &str, expected: &str) {
-        let outcome = match extract(base64, handler, 2048) {
+        let outcome = match extract(base64, None, handler, 2048) {
             Ok(code) => format!("{} {}", code.inferred, code.bytes.len()),
             Err(DeployError::Code { code, .. }) => code.to_owned(),
             Err(other) => other.to_string(),
@@ -171,6 +180,13 @@ mod tests {
             &format!("nodejs {}", STANDARD.decode(tar(&[("hello.js", b"x")])).unwrap().len()),
         );
         check(&tar(&[("notes.txt", b"x")]), "", "no_code");
+    }
+
+    #[test]
+    fn a_source_tree_is_taken_whole() {
+        let tree = tar(&[("hello.py", b"x"), ("asset.wasm", b"\0asm")]);
+        let code = extract(&tree, Some(Runtime::Python), "", 2048).unwrap();
+        assert_eq!((code.inferred, STANDARD.encode(&code.bytes)), (Runtime::Python, tree));
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub use layers::Setting;
 pub use machine::Machine;
 pub use network::{IpNet, ParseIpNetError};
 pub use parts::{
-    ApiConfig, AsyncConfig, Config, DataConfig, FunctionConfig, LogConfig, LogFormat, MetricsConfig, PolicyName,
-    PoolConfig, QueueConfig, RegistryConfig, RegistryUrl, SchedulerConfig, WasmConfig,
+    ApiConfig, AsyncConfig, Config, ContainerConfig, DataConfig, FunctionConfig, LogConfig, LogFormat, MetricsConfig,
+    PolicyName, PoolConfig, QueueConfig, RegistryConfig, RegistryUrl, SchedulerConfig, WasmConfig,
 };
 pub use shipped::shipped_file;
 
@@ -67,7 +67,11 @@ pub fn load(
         layers.add_file(path);
     }
     layers.add_variables(env);
-    let facts = Facts { machine: *machine, data_dir: environment::data_directory(env) };
+    let facts = Facts {
+        machine: *machine,
+        data_dir: environment::data_directory(env),
+        docker_socket: environment::docker_socket(env),
+    };
     let (config, settings) = layers.resolve(&facts);
     let Layers { mut faults, mut warnings, .. } = layers;
     faults.extend(checks::conflicts(&config, &settings, &faults));

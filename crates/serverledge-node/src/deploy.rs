@@ -3,23 +3,38 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use serverledge_api::{Deploy, DeployError, Deployed};
-use serverledge_core::{Function, FunctionName, FunctionSpec, InvocationError, PrepareError, Version};
+use serverledge_core::{
+    Function, FunctionName, FunctionSpec, InvocationError, PrepareError, Progress, Runtime, Sandbox, Version,
+};
 use serverledge_registry::{self as registry, code_digest};
+use serverledge_scheduler::{Pooled, SandboxId};
 use serverledge_wire::function::{FunctionBody, SpecError};
+use tokio::sync::oneshot;
 
+use crate::admission::{Admissions, draining};
 use crate::code::{self, Code};
+use crate::functions::{self, Entry};
 use crate::node::Node;
 
 impl Node {
     /// Checks, prepares, stores; then the function is known here at once, and elsewhere through the registry's watch.
-    pub(crate) async fn deploy(&self, mode: Deploy, request: FunctionBody<'_>) -> Result<Deployed, DeployError> {
+    pub(crate) async fn deploy(
+        &self,
+        mode: Deploy,
+        request: FunctionBody<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Deployed, DeployError> {
         let (spec, code) = self.check(&request)?;
         if mode == Deploy::Create && self.functions.get(spec.name.as_str()).is_some() {
             return Err(DeployError::Exists(spec.name));
         }
         let version = Arc::new(registry::version(&spec, code_digest(&code.bytes)));
-        let prepared = self.executor.prepare(&version, code.bytes.clone()).await?;
+        let executor = self.executors.of(version.runtime);
+        // Checked with everything else that needs no executor.
+        let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
+        let prepared = executor.prepare(&version, code.bytes.clone(), progress).await?;
         let function = Function {
             space: self.space.clone(),
             name: spec.name,
@@ -48,15 +63,40 @@ impl Node {
     fn check(&self, request: &FunctionBody<'_>) -> Result<(FunctionSpec, Code), DeployError> {
         // The name first, as Serverledge; then the runtime, before any code is looked at.
         FunctionName::parse(&request.name).map_err(SpecError::from)?;
-        if !request.runtime.is_empty() {
-            let runtime = request.runtime.parse().map_err(SpecError::from)?;
-            Self::check_runtime(runtime)?;
+        let said = match &*request.runtime {
+            "" => None,
+            said => Some(said.parse().map_err(SpecError::from)?),
+        };
+        if let Some(runtime) = said {
+            self.check_runtime(runtime)?;
         }
-        let code = code::extract(&request.tar_function_code, &request.handler, self.limits.code_bytes_max)?;
+        if said == Some(Runtime::Custom) {
+            return self.check_custom(request);
+        }
+        let max = self.limits.code_bytes_max;
+        let code = code::extract(&request.tar_function_code, said, &request.handler, max)?;
         let mut spec = request.to_spec(code.inferred)?;
-        Self::check_runtime(spec.runtime)?;
-        self.apply_limits(request, &mut spec)?;
+        self.check_runtime(spec.runtime)?;
+        self.complete(request, &mut spec)?;
         Ok((spec, code))
+    }
+
+    /// The code of a custom function is its image, by name.
+    fn check_custom(&self, request: &FunctionBody<'_>) -> Result<(FunctionSpec, Code), DeployError> {
+        let mut spec = request.to_spec(Runtime::Custom)?;
+        self.complete(request, &mut spec)?;
+        let code = Code { bytes: Bytes::from(spec.image.clone()), inferred: Runtime::Custom };
+        Ok((spec, code))
+    }
+
+    fn complete(&self, request: &FunctionBody<'_>, spec: &mut FunctionSpec) -> Result<(), DeployError> {
+        if !spec.secrets.values.is_empty() {
+            getrandom::fill(&mut spec.secrets.nonce).map_err(|error| PrepareError::Internal {
+                attempt: "draw a random number".to_owned(),
+                source: Box::new(error),
+            })?;
+        }
+        self.apply_limits(request, spec)
     }
 
     fn apply_limits(&self, request: &FunctionBody<'_>, spec: &mut FunctionSpec) -> Result<(), DeployError> {
@@ -85,6 +125,7 @@ impl Node {
         let deleted = self.store.delete(&self.space, &parsed).await.map_err(|error| registry_error(error.into()))?;
         if let Some(gone) = self.functions.remove_seen(&parsed) {
             self.metrics.forget(name);
+            self.logs.forget(name);
             self.retire(&gone, None).await;
         }
         if deleted { Ok(()) } else { Err(unknown()) }
@@ -92,21 +133,62 @@ impl Node {
 
     /// A version that no name is bound to any more needs no memory.
     pub(crate) async fn retire(&self, old: &Function, successor: Option<&Version>) {
-        if successor.is_none_or(|new| new.code != old.version.code) {
-            self.executor.forget(&old.version).await;
+        if let Some(pooled) = functions::pooled(old)
+            && successor.is_none_or(|new| new.digest != old.version.digest)
+        {
+            self.admissions.retire(pooled.key);
+        }
+        if successor.is_none_or(|new| new.code != old.version.code)
+            && let Some(executor) = self.executors.of(old.version.runtime)
+        {
+            executor.forget(&old.version).await;
         }
     }
 
-    /// Loads what the function needs. Wasm instances are made for each call and never kept, so that a loaded module is
-    /// ready for as many as the node can run at once.
+    /// Makes the next calls warm. Of pooled sandboxes so many are started, as far as there is room; wasm instances are
+    /// made for each call and never kept, so that a loaded module is ready for as many as the node can run at once.
     pub(crate) async fn prewarm(self: &Arc<Self>, name: &str, instances: i64) -> Result<i64, InvocationError> {
         let entry = self.lookup(name)?;
-        let version = &entry.function.version;
-        self.executor.start(version).await.map_err(|error| self.start_failed(&entry.function, error))?;
+        if let Some(pooled) = entry.pooled {
+            return self.prewarm_pooled(&entry, pooled, usize::try_from(instances).unwrap_or(0)).await;
+        }
+        self.start_sandbox(&entry.function).await?;
         let capacity = self.admissions.snapshot().capacity;
-        let fit = capacity.memory.get() / version.limits.memory.get().max(1);
+        let fit = capacity.memory.get() / entry.function.version.limits.memory.get().max(1);
         let most = i64::try_from(fit.min(u64::from(capacity.slots))).unwrap_or(i64::MAX);
         Ok(instances.clamp(0, most))
+    }
+
+    /// In tasks of their own: a caller that goes away leaves what was begun to the calls to come.
+    async fn prewarm_pooled(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        pooled: Pooled,
+        count: usize,
+    ) -> Result<i64, InvocationError> {
+        let ids = self.admissions.prewarm(entry.arrival().demand, pooled, count);
+        let starts = ids.into_iter().map(|id| {
+            let (node, function) = (Arc::clone(self), Arc::clone(&entry.function));
+            let (sender, receiver) = oneshot::channel();
+            let room = Prewarming { id: Some(id), admissions: self.admissions.clone() };
+            self.background.spawn(async move {
+                let started = node.start_sandbox(&function).await;
+                let _ = sender.send(started.map(|started| room.up(started.sandbox)));
+            });
+            receiver
+        });
+        let receivers: Vec<_> = starts.collect();
+        let (mut up, mut failed) = (0, None);
+        for receiver in receivers {
+            match receiver.await.unwrap_or_else(|_| Err(draining())) {
+                Ok(()) => up += 1,
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) if up == 0 => Err(error),
+            _ => Ok(up),
+        }
     }
 
     /// Prepares what a start found missing, once however many ask.
@@ -130,9 +212,34 @@ impl Node {
             }
             Err(error) => return tracing::warn!(%name, %error, "failed to read the function's code"),
         };
-        match self.executor.prepare(version, code).await {
+        let Some(executor) = self.executors.of(version.runtime) else {
+            return tracing::warn!(%name, runtime = %version.runtime, "this node has no executor for the function");
+        };
+        match executor.prepare(version, code, &()).await {
             Ok(_) => tracing::info!(%name, "prepared anew"),
             Err(error) => tracing::error!(%name, %error, "failed to prepare"),
+        }
+    }
+}
+
+/// Room for a sandbox that no call waits for; given back unless the sandbox comes up.
+struct Prewarming {
+    id: Option<SandboxId>,
+    admissions: Admissions,
+}
+
+impl Prewarming {
+    fn up(mut self, sandbox: Box<dyn Sandbox>) {
+        if let Some(id) = self.id.take() {
+            self.admissions.prewarmed(id, sandbox);
+        }
+    }
+}
+
+impl Drop for Prewarming {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.admissions.not_prewarmed(id);
         }
     }
 }

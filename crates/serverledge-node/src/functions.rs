@@ -6,9 +6,14 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use serverledge_core::kv::Revision;
-use serverledge_core::{Function, FunctionName};
+use serverledge_core::{Digest, Function, FunctionName};
+use serverledge_scheduler::{Arrival, Demand, PoolKey, Pooled};
 
+use crate::executors::is_pooled;
 use crate::metrics::{FunctionMetrics, Metrics};
+
+/// Separates this use of BLAKE3 from all others.
+const POOL_DOMAIN: &str = "serverledge 2026 sandbox pool 1";
 
 /// A function and what the node keeps beside it.
 #[derive(Debug)]
@@ -17,13 +22,41 @@ pub(crate) struct Entry {
     /// The registry's revision of the record; older ones never replace it.
     revision: Revision,
     metrics: OnceLock<FunctionMetrics>,
+    /// Which pooled sandboxes it can run in; `None` if each call has its own.
+    pub(crate) pooled: Option<Pooled>,
 }
 
 impl Entry {
+    fn new(function: Arc<Function>, revision: Revision) -> Self {
+        let pooled = pooled(&function);
+        Self { function, revision, metrics: OnceLock::new(), pooled }
+    }
+
+    /// What a call of it asks the scheduler for.
+    pub(crate) fn arrival(&self) -> Arrival {
+        let limits = &self.function.version.limits;
+        let demand = if self.pooled.is_some() { Demand::pooled_of(limits) } else { Demand::of(limits) };
+        Arrival { demand, pool: self.pooled, ..Arrival::default() }
+    }
+
     /// The function's metrics, made at its first invocation.
     pub(crate) fn metrics(&self, metrics: &Metrics) -> &FunctionMetrics {
         self.metrics.get_or_init(|| metrics.of_function(self.function.name.as_str()))
     }
+}
+
+/// The pooled sandboxes of a function: of this version, and of this owner's function alone, whoever else has equal code.
+pub(crate) fn pooled(function: &Function) -> Option<Pooled> {
+    if !is_pooled(function.version.runtime) {
+        return None;
+    }
+    let mut hasher = blake3::Hasher::new_derive_key(POOL_DOMAIN);
+    for part in [function.space.as_str(), function.name.as_str()] {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    hasher.update(function.version.digest.as_bytes());
+    let key = PoolKey::new(Digest::new(*hasher.finalize().as_bytes()));
+    Some(Pooled { key, concurrency: function.version.limits.max_concurrency })
 }
 
 type Table = HashMap<FunctionName, Arc<Entry>>;
@@ -51,6 +84,10 @@ impl Functions {
         names
     }
 
+    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
+        self.table.load().values().cloned().collect()
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<Function>> {
         self.table.load().values().map(|entry| Arc::clone(&entry.function)).collect()
     }
@@ -67,7 +104,7 @@ impl Functions {
             }
             changes.remove(&function.name);
             let name = function.name.clone();
-            let entry = Entry { function: Arc::new(function), revision, metrics: OnceLock::new() };
+            let entry = Entry::new(Arc::new(function), revision);
             if let Some(old) = table.insert(name, Arc::new(entry)) {
                 replaced.push(Arc::clone(&old.function));
             }
@@ -98,9 +135,7 @@ impl Functions {
     /// The entry of a pinned version: the current one where it is that version, else one of its own.
     pub(crate) fn entry_for(&self, function: &Arc<Function>) -> Arc<Entry> {
         let current = self.get(function.name.as_str()).filter(|entry| entry.function.version == function.version);
-        current.unwrap_or_else(|| {
-            Arc::new(Entry { function: Arc::clone(function), revision: Revision::default(), metrics: OnceLock::new() })
-        })
+        current.unwrap_or_else(|| Arc::new(Entry::new(Arc::clone(function), Revision::default())))
     }
 
     /// Makes the table equal to what the registry holds at a revision, keeping what was changed since.
@@ -118,7 +153,7 @@ impl Functions {
 
 #[cfg(test)]
 mod tests {
-    use serverledge_core::{Digest, Flags, FunctionLimits, Interface, Runtime, SpaceId, Version};
+    use serverledge_core::{Digest, Flags, FunctionLimits, Interface, Network, Runtime, Secrets, SpaceId, Version};
 
     use super::*;
 
@@ -132,6 +167,9 @@ mod tests {
                 code: Digest::new([digest; 32]),
                 handler: String::new(),
                 env: std::collections::BTreeMap::new(),
+                secrets: Secrets::default(),
+                network: Network::None,
+                image: String::new(),
                 limits: FunctionLimits::default(),
             }),
             interface: Interface::Json,

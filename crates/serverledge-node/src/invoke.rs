@@ -3,20 +3,63 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use serverledge_api::LogEntry;
 use serverledge_core::{
-    CallContext, FunctionName, InvocationError, InvocationId, InvokeError, Outcome, OverloadReason, Payload, Phases,
-    Reply, Report, SandboxCall, StartError, Started,
+    CallContext, Function, FunctionName, InvocationError, InvocationId, InvokeError, Outcome, OverloadReason, Payload,
+    Phases, Reply, Report, Runtime, Sandbox, SandboxCall, StartError, Started,
 };
-use serverledge_scheduler::{Arrival, Demand, QosClass};
+use serverledge_scheduler::{Arrival, QosClass};
+use tokio::sync::oneshot;
 
-use crate::admission::Origin;
+use crate::admission::{LeaseGuard, Origin, draining};
+use crate::deploy::unix_ms;
 use crate::functions::Entry;
 use crate::host::NodeHost;
 use crate::leased::LeasedBody;
 use crate::node::Node;
 
+#[cfg(test)]
+mod tests;
+
 /// When to try again after the executor ran out of instances: they end within milliseconds.
 const EXHAUSTED_RETRY: Duration = Duration::from_secs(1);
+
+/// Sandboxes that are found dead before a call gives up: as many as a node may have, since an engine that is restarted
+/// ends all of them.
+const SANDBOXES_TRIED_MAX: u32 = 256;
+
+/// Why one try gave no result.
+enum Tried {
+    /// The sandbox was dead before; another may do.
+    Gone,
+    /// That is the outcome.
+    Failed(InvocationError),
+}
+
+impl Tried {
+    fn into_error(self) -> InvocationError {
+        match self {
+            Self::Gone => dead_sandboxes(),
+            Self::Failed(error) => error,
+        }
+    }
+}
+
+/// A sandbox that a call runs in.
+enum InUse {
+    Once(Box<dyn Sandbox>),
+    Pooled(Arc<dyn Sandbox>),
+}
+
+impl InUse {
+    fn get(&self) -> &dyn Sandbox {
+        match self {
+            Self::Once(sandbox) => sandbox.as_ref(),
+            Self::Pooled(sandbox) => sandbox.as_ref(),
+        }
+    }
+}
 
 /// One invocation, wherever it came from.
 pub(crate) struct Request {
@@ -30,11 +73,28 @@ pub(crate) struct Request {
     pub(crate) arrived: Instant,
 }
 
+impl Request {
+    /// The same once more, for another sandbox.
+    fn again(&self, params: Bytes) -> Self {
+        Self {
+            entry: Arc::clone(&self.entry),
+            id: self.id,
+            payload: Payload::Json(params),
+            class: self.class,
+            deadline: self.deadline,
+            context: self.context.clone(),
+            arrived: self.arrived,
+        }
+    }
+}
+
 impl Node {
     /// Runs an invocation and counts its outcome. Dropping the future stops it and gives its resources back.
     pub(crate) async fn run(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
         let entry = Arc::clone(&request.entry);
+        let id = request.id;
         let outcome = self.admit_and_run(request).await;
+        self.keep_log(&entry, id, &outcome);
         match &outcome {
             Ok(report) => {
                 let bytes = if let Reply::Json(result) = &report.reply { Some(result.len()) } else { None };
@@ -43,6 +103,19 @@ impl Node {
             Err(error) => self.metrics.failed(error),
         }
         outcome
+    }
+
+    /// What a function wrote is kept for its owner, however it ended. A streamed reply's log is not known yet.
+    fn keep_log(&self, entry: &Entry, id: InvocationId, outcome: &Result<Report, InvocationError>) {
+        let (text, failed) = match outcome {
+            Ok(report) => (&report.log, false),
+            Err(InvocationError::Function(failure)) => (&failure.log, true),
+            Err(_) => return,
+        };
+        if !text.is_empty() {
+            let entry_of_log = LogEntry { time_unix_ms: unix_ms(), invocation: id, failed, text: text.clone() };
+            self.logs.push(entry.function.name.as_str(), entry_of_log);
+        }
     }
 
     /// A call that a running function makes: it inherits class 0 and the deadline of its tree.
@@ -66,20 +139,36 @@ impl Node {
     }
 
     async fn admit_and_run(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
-        let function = &request.entry.function;
+        let params = match (&request.payload, request.entry.pooled) {
+            (Payload::Json(params), Some(_)) => params.clone(),
+            _ => return self.try_once(request).await.map_err(Tried::into_error),
+        };
+        for _ in 0..SANDBOXES_TRIED_MAX {
+            match self.try_once(request.again(params.clone())).await {
+                Err(Tried::Gone) => {}
+                Err(failed) => return Err(failed.into_error()),
+                Ok(report) => return Ok(report),
+            }
+        }
+        Err(dead_sandboxes())
+    }
+
+    async fn try_once(self: &Arc<Self>, request: Request) -> Result<Report, Tried> {
         let asked = now();
         let origin = if request.context.depth == 0 { Origin::Outside } else { Origin::Nested };
-        let demand = Demand::of(&function.version.limits);
-        let arrival = Arrival { demand, class: request.class, deadline: request.deadline };
-        let lease = self.admissions.acquire(arrival, origin).await?;
+        let arrival = Arrival { class: request.class, deadline: request.deadline, ..request.entry.arrival() };
+        let lease = self.admissions.acquire(arrival, origin).await.map_err(Tried::Failed)?;
         let admitted = now();
-        let started = match self.executor.start(&function.version).await {
-            Ok(started) => started,
-            Err(error) => return Err(self.start_failed(function, error)),
-        };
+        let (mut lease, sandbox, warm) = self.sandbox_for(lease, &request.entry).await.map_err(Tried::Failed)?;
         let running = now();
         let arrived = request.arrived;
-        let outcome = self.invoke_in(started.sandbox.as_ref(), request).await?;
+        lease.enters();
+        let outcome = self.invoke_in(sandbox.get(), request).await;
+        lease.leaves(sandbox.get().reuse());
+        let outcome = outcome.map_err(|error| match error {
+            InvokeError::Gone => Tried::Gone,
+            other => Tried::Failed(invocation_error(other)),
+        })?;
         let ended = now();
         let phases = Phases {
             queue: admitted.saturating_duration_since(asked),
@@ -87,7 +176,6 @@ impl Node {
             execution: ended.saturating_duration_since(running),
             total: ended.saturating_duration_since(arrived),
         };
-        let Started { warm, .. } = started;
         let reply = match outcome.reply {
             Reply::Http(response) => Reply::Http(Box::new(
                 response.map(|body| -> serverledge_core::HttpBody { Box::pin(LeasedBody::new(body, lease)) }),
@@ -100,33 +188,77 @@ impl Node {
         Ok(Report { reply, log: outcome.log, warm, phases })
     }
 
-    async fn invoke_in(
+    /// A sandbox for a call that may run: the one that its lease is for, or a new one. The last is whether it was warm.
+    async fn sandbox_for(
         self: &Arc<Self>,
-        sandbox: &dyn serverledge_core::Sandbox,
-        request: Request,
-    ) -> Result<Outcome, InvocationError> {
+        lease: LeaseGuard,
+        entry: &Arc<Entry>,
+    ) -> Result<(LeaseGuard, InUse, bool), InvocationError> {
+        if let Some(sandbox) = lease.sandbox() {
+            return Ok((lease, InUse::Pooled(sandbox), true));
+        }
+        if lease.starts_pooled() {
+            let (lease, sandbox) = self.start_pooled(lease, entry).await?;
+            return Ok((lease, InUse::Pooled(sandbox), false));
+        }
+        let started = self.start_sandbox(&entry.function).await?;
+        Ok((lease, InUse::Once(started.sandbox), started.warm))
+    }
+
+    /// In a task of its own: a caller that goes away leaves the sandbox to others.
+    async fn start_pooled(
+        self: &Arc<Self>,
+        mut lease: LeaseGuard,
+        entry: &Arc<Entry>,
+    ) -> Result<(LeaseGuard, Arc<dyn Sandbox>), InvocationError> {
+        let (node, function) = (Arc::clone(self), Arc::clone(&entry.function));
+        let (sender, receiver) = oneshot::channel();
+        self.background.spawn(async move {
+            let started = node.start_sandbox(&function).await.map(|started| {
+                lease.started(started.sandbox);
+                lease
+            });
+            let _ = sender.send(started);
+        });
+        let lease = receiver.await.unwrap_or_else(|_| Err(draining()))?;
+        let sandbox = lease.sandbox().ok_or_else(dead_sandboxes)?;
+        Ok((lease, sandbox))
+    }
+
+    /// A cold start, or what an executor does in its place.
+    pub(crate) async fn start_sandbox(self: &Arc<Self>, function: &Arc<Function>) -> Result<Started, InvocationError> {
+        let version = &function.version;
+        let executor = self.executors.of(version.runtime).ok_or_else(|| no_executor(version.runtime))?;
+        match executor.start(version).await {
+            Ok(started) => {
+                self.metrics.started(version.runtime, &started.phases);
+                Ok(started)
+            }
+            Err(error) => Err(self.start_failed(function, error)),
+        }
+    }
+
+    async fn invoke_in(self: &Arc<Self>, sandbox: &dyn Sandbox, request: Request) -> Result<Outcome, InvokeError> {
         let name = &request.entry.function.name;
         let deadline = request.context.deadline;
         let host = NodeHost { node: Arc::clone(self), context: request.context, caller: name.clone() };
         let call = SandboxCall { id: request.id, function: name.clone(), payload: request.payload, deadline };
-        sandbox.invoke(call, Arc::new(host)).await.map_err(invocation_error)
+        sandbox.invoke(call, Arc::new(host)).await
     }
 
-    pub(crate) fn start_failed(
-        self: &Arc<Self>,
-        function: &Arc<serverledge_core::Function>,
-        error: StartError,
-    ) -> InvocationError {
+    pub(crate) fn start_failed(self: &Arc<Self>, function: &Arc<Function>, error: StartError) -> InvocationError {
         match error {
             StartError::NotPrepared(_) => {
                 self.prepare_in_background(Arc::clone(function));
                 InvocationError::Dependency {
-                    what: "the function's machine code, which is being prepared from its stored module,",
+                    what: "what the function needs, which is being prepared from its stored code,",
                     code: "function_not_prepared",
                     source: Box::new(error),
                 }
             }
             StartError::Exhausted => exhausted(),
+            StartError::Function(failure) => InvocationError::Function(failure),
+            StartError::Unavailable { code, what, source } => InvocationError::Dependency { what, code, source },
             StartError::Internal { .. } => internal(&error),
         }
     }
@@ -141,8 +273,17 @@ fn invocation_error(error: InvokeError) -> InvocationError {
         InvokeError::Function(failure) => InvocationError::Function(failure),
         InvokeError::Request { code, message } => InvocationError::Request { code, message },
         InvokeError::Exhausted => exhausted(),
-        InvokeError::Internal { .. } => internal(&error),
+        InvokeError::Gone | InvokeError::Internal { .. } => internal(&error),
     }
+}
+
+fn dead_sandboxes() -> InvocationError {
+    InvocationError::Internal { message: "every sandbox that was tried was dead".to_owned() }
+}
+
+fn no_executor(runtime: Runtime) -> InvocationError {
+    let source = format!("this node has no executor for runtime {runtime}").into();
+    InvocationError::Dependency { what: "the executor of the function's runtime", code: "runtime_unavailable", source }
 }
 
 fn exhausted() -> InvocationError {

@@ -7,6 +7,8 @@ mod asynchronous;
 mod code;
 pub mod config;
 mod deploy;
+mod executors;
+mod function_logs;
 mod functions;
 mod host;
 mod invoke;

@@ -1,10 +1,10 @@
 //! Metrics: Serverledge's by their names, and our own. What only a snapshot can tell is read when metrics are asked for.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    exponential_buckets,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, exponential_buckets,
 };
-use serverledge_core::{FunctionFailure, InvocationError, Phases};
+use serverledge_core::{FunctionFailure, InvocationError, Phases, Runtime, StartPhase};
 use serverledge_scheduler::Snapshot;
 
 /// All metrics of a node.
@@ -19,7 +19,10 @@ pub(crate) struct Metrics {
     output: HistogramVec,
     failures: IntCounterVec,
     rejections: IntCounterVec,
+    start_phases: HistogramVec,
     running: IntGauge,
+    containers: IntGaugeVec,
+    evictions: IntGauge,
     waiting: IntGauge,
     free_memory: IntGauge,
     functions: IntGauge,
@@ -56,6 +59,15 @@ impl Metrics {
             output: histograms("output_size", "Size of results in bytes", sizes()?)?,
             failures: counters("serverledge_failures_total", "Invocations that failed, by code", &["code"])?,
             rejections: counters("serverledge_rejections_total", "Invocations turned away, by code", &["code"])?,
+            start_phases: HistogramVec::new(
+                HistogramOpts::new("serverledge_start_phase_seconds", "Parts of cold starts").buckets(times()?),
+                &["runtime", "phase"],
+            )?,
+            containers: IntGaugeVec::new(
+                Opts::new("serverledge_containers", "Containers with a function in them"),
+                &["state"],
+            )?,
+            evictions: IntGauge::new("serverledge_container_evictions", "Idle containers that made room for others")?,
             running: IntGauge::new("serverledge_running", "Invocations running now")?,
             waiting: IntGauge::new("serverledge_waiting", "Invocations waiting now")?,
             free_memory: IntGauge::new("serverledge_free_memory_mib", "Memory not reserved, in MiB")?,
@@ -72,7 +84,9 @@ impl Metrics {
         for histograms in [&self.execution, &self.init, &self.output] {
             self.registry.register(Box::new(histograms.clone()))?;
         }
-        for gauge in [&self.running, &self.waiting, &self.free_memory, &self.functions] {
+        self.registry.register(Box::new(self.start_phases.clone()))?;
+        self.registry.register(Box::new(self.containers.clone()))?;
+        for gauge in [&self.evictions, &self.running, &self.waiting, &self.free_memory, &self.functions] {
             self.registry.register(Box::new(gauge.clone()))?;
         }
         Ok(())
@@ -109,12 +123,34 @@ impl Metrics {
         }
     }
 
+    /// A sandbox was started.
+    pub(crate) fn started(&self, runtime: Runtime, phases: &[StartPhase]) {
+        for (phase, took) in phases {
+            self.start_phases.with_label_values(&[runtime.name(), phase]).observe(took.as_secs_f64());
+        }
+    }
+
+    fn count_containers(&self, snapshot: &Snapshot) {
+        let counts = snapshot.pooled;
+        let states = [
+            ("starting", counts.starting),
+            ("idle", counts.idle),
+            ("busy", counts.busy),
+            ("stopping", counts.stopping),
+        ];
+        for (state, count) in states {
+            self.containers.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.evictions.set(i64::try_from(snapshot.counters.evictions).unwrap_or(i64::MAX));
+    }
+
     /// The text format.
     pub(crate) fn text(&self, snapshot: &Snapshot, functions: usize) -> String {
         self.running.set(i64::from(snapshot.running));
         self.waiting.set(i64::try_from(snapshot.waiting.total()).unwrap_or(i64::MAX));
         self.free_memory.set(i64::try_from(snapshot.free.memory.get()).unwrap_or(i64::MAX));
         self.functions.set(i64::try_from(functions).unwrap_or(i64::MAX));
+        self.count_containers(snapshot);
         let mut text = Vec::new();
         // Writing to memory fails only for families without metrics, which gather() leaves out.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);

@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use serverledge_api::{Backend, Call, Deploy, DeployError, Deployed, Identity, Load, PollError, Polled, SubmitError};
+use serverledge_api::{
+    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogFeed, PollError, Polled, SubmitError,
+};
 use serverledge_core::{
-    CallContext, Digest, Executor, Function, InvocationError, InvocationId, MemoryMib, Report, Runtime, SpaceId,
+    CallContext, Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime, SpaceId,
 };
 use serverledge_registry::{FunctionStore, InvocationStore};
 use serverledge_scheduler::QosClass;
@@ -21,6 +24,8 @@ use tokio_util::task::TaskTracker;
 use crate::admission::{Admissions, draining};
 use crate::asynchronous::Asynchronous;
 use crate::config::{FunctionConfig, MetricsConfig};
+use crate::executors::Executors;
+use crate::function_logs::FunctionLogs;
 use crate::functions::{Entry, Functions};
 use crate::invoke::Request;
 use crate::metrics::Metrics;
@@ -33,7 +38,8 @@ pub(crate) struct Node {
     pub(crate) pool_memory: MemoryMib,
     pub(crate) functions: Functions,
     pub(crate) admissions: Admissions,
-    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) executors: Executors,
+    pub(crate) logs: FunctionLogs,
     pub(crate) store: FunctionStore,
     pub(crate) invocations: InvocationStore,
     pub(crate) asynchronous: Asynchronous,
@@ -43,6 +49,7 @@ pub(crate) struct Node {
     pub(crate) ready: AtomicBool,
     pub(crate) started: Instant,
     pub(crate) background: Background,
+    pub(crate) janitor_interval: Duration,
 }
 
 /// Tasks that belong to no request: they end with the node.
@@ -95,16 +102,16 @@ impl Node {
         })
     }
 
-    /// Which runtimes this node has an executor for.
-    pub(crate) fn check_runtime(runtime: Runtime) -> Result<(), DeployError> {
-        let missing = match runtime {
-            Runtime::Wasm => return Ok(()),
-            Runtime::Python | Runtime::NodeJs | Runtime::Custom => "the container executor",
-            Runtime::JavaScript => "the JavaScript engine",
+    /// Whether this node has an executor for a runtime.
+    pub(crate) fn check_runtime(&self, runtime: Runtime) -> Result<(), DeployError> {
+        if self.executors.of(runtime).is_some() {
+            return Ok(());
+        }
+        let why = match runtime {
+            Runtime::JavaScript => "the JavaScript engine, which this node does not have",
+            _ => "containers, which this node's configuration switches off (container.enabled)",
         };
-        Err(DeployError::Unsupported(format!(
-            "runtime {runtime} needs {missing}, which this node does not have; build the function as WebAssembly"
-        )))
+        Err(DeployError::Unsupported(format!("runtime {runtime} needs {why}; build the function as WebAssembly")))
     }
 }
 
@@ -119,8 +126,10 @@ impl Backend for NodeBackend {
     }
 
     fn load(&self) -> Load {
-        let free = self.0.admissions.snapshot().free;
-        Load { free_memory_mib: free.memory.get(), free_cpu: free.cpu.cores() }
+        let snapshot = self.0.admissions.snapshot();
+        // What idle sandboxes hold makes room where it is needed.
+        let memory = snapshot.free.memory.get() + snapshot.idle_memory.get();
+        Load { free_memory_mib: memory, free_cpu: snapshot.free.cpu.cores() }
     }
 
     fn function(&self, name: &str) -> Option<Arc<Function>> {
@@ -146,8 +155,17 @@ impl Backend for NodeBackend {
         self.0.poll_invocation(id).await
     }
 
-    async fn deploy(&self, mode: Deploy, request: FunctionBody<'_>) -> Result<Deployed, DeployError> {
-        self.0.deploy(mode, request).await
+    async fn deploy(
+        &self,
+        mode: Deploy,
+        request: FunctionBody<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Deployed, DeployError> {
+        self.0.deploy(mode, request, progress).await
+    }
+
+    fn logs(&self, name: &str) -> Option<LogFeed> {
+        self.0.functions.get(name).map(|_| self.0.logs.feed(name))
     }
 
     async fn delete(&self, name: &str) -> Result<(), DeployError> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serverledge_api::{App, Guard, Identity, Limits, ServerLimits, Serving, serve};
-use serverledge_core::SpaceId;
+use serverledge_core::{Executor, SpaceId};
+use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
 use serverledge_executor_wasm::{CompileLimits, WasmConfig, WasmExecutor, Worker};
 use serverledge_registry::{Embedded, FunctionStore, InvocationStore, Options, node_id};
 use serverledge_scheduler::{Capacity, Config as SchedulerConfig};
@@ -21,6 +22,8 @@ use crate::admission::Admissions;
 use crate::arguments::Arguments;
 use crate::asynchronous::Asynchronous;
 use crate::config::{self, Config, ConfigFaults, Loaded, Machine, ProcessEnvironment};
+use crate::executors::Executors;
+use crate::function_logs::FunctionLogs;
 use crate::functions::Functions;
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
@@ -31,6 +34,7 @@ pub struct Started {
     pub address: SocketAddr,
     node: Arc<Node>,
     registry: Arc<Embedded>,
+    containers: Option<DockerExecutor>,
     serving: Serving,
     drain_timeout: Duration,
 }
@@ -113,12 +117,20 @@ pub async fn start(config: &Config) -> Result<Started> {
         Embedded::open(dir, &Options::default()).with_context(|| format!("failed to use {}", dir.display()))?;
     let registry = Arc::new(registry);
     let executor = WasmExecutor::open(wasm_config(config)?).context("failed to start the wasm executor")?;
+    let containers = open_containers(config)?;
     let address = SocketAddr::new(config.api.ip, config.api.port);
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("failed to listen on {address}; is another node running? api.port chooses another port")
     })?;
-    let node = Arc::new(build(config, &registry, executor)?);
+    let executors = Executors {
+        wasm: Arc::new(executor),
+        containers: containers.clone().map(|containers| -> Arc<dyn Executor> { Arc::new(containers) }),
+    };
+    let node = Arc::new(build(config, &registry, executors)?);
     let from = node.load_functions().await.context("failed to read the deployed functions")?;
+    if let Some(containers) = &containers {
+        containers.warm_up(&node.container_runtimes());
+    }
     node.recover_async().await;
     let guard = Guard::new(config.api.ip, config.api.hosts.clone());
     let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, request_limits(config));
@@ -128,7 +140,7 @@ pub async fn start(config: &Config) -> Result<Started> {
     let serving = serve(listener, app, limits).context("failed to serve")?;
     node.start_background(from);
     tracing::info!(functions = node.functions.len(), address = %serving.address, "ready");
-    Ok(Started { address: serving.address, node, registry, serving, drain_timeout: config.drain_timeout })
+    Ok(Started { address: serving.address, node, registry, containers, serving, drain_timeout: config.drain_timeout })
 }
 
 impl Started {
@@ -140,22 +152,44 @@ impl Started {
             tracing::warn!("some requests did not end within {:?} and were cut off", self.drain_timeout);
         }
         self.node.background.stop().await;
+        self.node.admissions.close().await;
+        if let Some(containers) = &self.containers {
+            containers.close().await;
+        }
         let registry = self.registry;
         let _ = tokio::task::spawn_blocking(move || registry.close()).await;
         tracing::info!("stopped");
     }
 }
 
-fn build(config: &Config, registry: &Arc<Embedded>, executor: WasmExecutor) -> Result<Node> {
-    let id = match &config.registry.node_id {
-        Some(id) => id.clone(),
-        None => node_id(&config.data.dir)?,
-    };
+fn own_id(config: &Config) -> Result<String> {
+    match &config.registry.node_id {
+        Some(id) => Ok(id.clone()),
+        None => Ok(node_id(&config.data.dir)?),
+    }
+}
+
+/// The engine behind it may be there or not, now or later.
+fn open_containers(config: &Config) -> Result<Option<DockerExecutor>> {
+    if !config.container.enabled {
+        return Ok(None);
+    }
+    Ok(Some(DockerExecutor::open(docker_config(config, own_id(config)?))?))
+}
+
+pub(crate) fn build(config: &Config, registry: &Arc<Embedded>, executors: Executors) -> Result<Node> {
+    let id = own_id(config)?;
     let kv: Arc<dyn serverledge_core::kv::Kv> = Arc::<Embedded>::clone(registry);
-    let capacity = Capacity { memory: config.pool.memory, cpu: config.pool.cpus, slots: config.wasm.instances_max };
+    let capacity = Capacity {
+        memory: config.pool.memory,
+        cpu: config.pool.cpus,
+        slots: config.wasm.instances_max,
+        containers: config.container.max,
+    };
     let scheduler = SchedulerConfig {
         queue_capacity: config.queue.capacity,
         wait_max: config.queue.wait_max,
+        idle_max: config.container.expiration,
         ..SchedulerConfig::new(capacity)
     };
     Ok(Node {
@@ -166,7 +200,8 @@ fn build(config: &Config, registry: &Arc<Embedded>, executor: WasmExecutor) -> R
         pool_memory: config.pool.memory,
         functions: Functions::default(),
         admissions: Admissions::new(scheduler),
-        executor: Arc::new(executor),
+        executors,
+        logs: FunctionLogs::default(),
         store: FunctionStore::new(Arc::clone(&kv)),
         invocations: InvocationStore::new(kv),
         asynchronous: Asynchronous::new(config.asynchronous.clone()),
@@ -175,6 +210,7 @@ fn build(config: &Config, registry: &Arc<Embedded>, executor: WasmExecutor) -> R
         ready: AtomicBool::new(false),
         started: Instant::now(),
         background: Background::default(),
+        janitor_interval: config.container.janitor_interval,
     })
 }
 
@@ -203,6 +239,36 @@ fn wasm_config(config: &Config) -> Result<WasmConfig> {
         cpu_time_max: wasm.cpu_time_max,
         heavy_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     })
+}
+
+fn docker_config(config: &Config, node_id: String) -> DockerConfig {
+    let container = &config.container;
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    DockerConfig {
+        socket: container.socket.clone(),
+        node_id,
+        dir: config.data.dir.join("containers"),
+        images: Images { python: container.image_python.clone(), nodejs: container.image_nodejs.clone() },
+        cells: container.cells,
+        starts_max: container.starts_max,
+        start_timeout: container.start_timeout,
+        cpus_max: config.pool.cpus,
+        tmp: container.tmp,
+        pids_max: container.pids_max,
+        output_bytes_max: config.function.output_bytes_max,
+        log_bytes_max: config.function.log_tail_bytes_max,
+        code_bytes_max: config.function.code_bytes_max,
+        allow_bridge: container.allow_bridge,
+        install: InstallConfig {
+            timeout: container.install_timeout,
+            memory: container.install_memory,
+            layer_max: container.install_size_max,
+            npm_registry: given(&container.npm_registry),
+            pip_index: given(&container.pip_index),
+            ca_file: given(&container.ca_file).map(Into::into),
+            proxy: given(&container.proxy),
+        },
+    }
 }
 
 fn request_limits(config: &Config) -> Limits {

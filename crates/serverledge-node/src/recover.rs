@@ -1,14 +1,17 @@
 //! Background work of a running node: follows the registry, prepares what is not prepared, sweeps what is not used.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serverledge_core::kv::{KvError, Revision};
-use serverledge_core::{Digest, Function};
+use serverledge_core::{Digest, Function, Runtime, Version};
 use serverledge_registry::{Deployed, FunctionChange, FunctionWatch};
 
+use tokio::time::Instant;
+
 use crate::deploy::unix_ms;
+use crate::executors::is_pooled;
 use crate::node::Node;
 
 /// Pause before a watch that broke is begun again.
@@ -17,6 +20,8 @@ const WATCH_PAUSE: Duration = Duration::from_secs(1);
 const RESYNC_EVERY: Duration = Duration::from_secs(300);
 /// How often results, code and machine code that nobody needs are removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
+/// Shortest time between two looks for idle sandboxes.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(100);
 /// Unreferenced blobs live at least so long: a deploy on another node may be about to name them.
 const BLOB_GRACE: Duration = Duration::from_secs(3600);
 
@@ -42,6 +47,8 @@ impl Node {
         let node = Arc::clone(self);
         self.background.spawn(async move { node.follow(from).await });
         let node = Arc::clone(self);
+        self.background.spawn(async move { node.expire_idle_forever().await });
+        let node = Arc::clone(self);
         self.background.spawn(async move {
             node.prepare_missing().await;
             node.sweep_forever().await;
@@ -64,7 +71,7 @@ impl Node {
 
     /// Until the watch breaks, or a resync is due.
     async fn apply_changes(&self, mut watch: FunctionWatch) {
-        let due = tokio::time::Instant::now() + RESYNC_EVERY;
+        let due = Instant::now() + RESYNC_EVERY;
         while let Ok(changes) = tokio::time::timeout_at(due, watch.next()).await {
             match changes {
                 Ok(changes) => self.apply(changes).await,
@@ -85,6 +92,7 @@ impl Node {
                 FunctionChange::Deleted { space, name, revision } if space == self.space => {
                     if let Some(gone) = self.functions.remove(&name, revision) {
                         self.metrics.forget(name.as_str());
+                        self.logs.forget(name.as_str());
                         self.retire(&gone, None).await;
                     }
                 }
@@ -94,9 +102,16 @@ impl Node {
         }
     }
 
+    /// The container runtimes of the functions there are, for which it pays to have stem cells.
+    pub(crate) fn container_runtimes(&self) -> Vec<Runtime> {
+        let runtimes = self.functions.all().into_iter().map(|function| function.version.runtime);
+        let used: BTreeSet<Runtime> = runtimes.filter(|runtime| is_pooled(*runtime)).collect();
+        used.into_iter().collect()
+    }
+
     async fn prepare_missing(&self) {
         let missing: Vec<Arc<Function>> =
-            self.functions.all().into_iter().filter(|function| !self.executor.is_prepared(&function.version)).collect();
+            self.functions.all().into_iter().filter(|function| !self.is_prepared(&function.version)).collect();
         if !missing.is_empty() {
             tracing::info!(
                 count = missing.len(),
@@ -105,6 +120,22 @@ impl Node {
         }
         for function in missing {
             self.prepare_again(&function).await;
+        }
+    }
+
+    /// Where there is no executor for it, nothing can be prepared.
+    fn is_prepared(&self, version: &Version) -> bool {
+        self.executors.of(version.runtime).is_none_or(|executor| executor.is_prepared(version))
+    }
+
+    /// Lets idle sandboxes go when their time has come.
+    async fn expire_idle_forever(&self) {
+        loop {
+            let latest = Instant::now() + self.janitor_interval;
+            let next = self.admissions.next_idle_expiry().map_or(latest, |expiry| expiry.min(latest));
+            // Not at once again where many expire one after the other.
+            tokio::time::sleep_until(next.max(Instant::now() + EXPIRY_PAUSE)).await;
+            self.admissions.expire_idle();
         }
     }
 
@@ -128,10 +159,13 @@ impl Node {
         }
         let mut used: HashSet<Digest> = loaded.functions.iter().map(|one| one.function.version.code).collect();
         used.extend(self.invocations.blobs_in_use().await?);
-        let machine_code = self.executor.sweep(&used, BLOB_GRACE).await;
+        let mut prepared = 0;
+        for executor in self.executors.all() {
+            prepared += executor.sweep(&used, BLOB_GRACE).await;
+        }
         let blobs = self.store.blobs().sweep(&survey, &used, now, BLOB_GRACE).await?;
-        if machine_code + blobs.blobs > 0 {
-            tracing::debug!(machine_code, blobs = blobs.blobs, bytes = blobs.bytes, "swept");
+        if prepared + blobs.blobs > 0 {
+            tracing::debug!(prepared, blobs = blobs.blobs, bytes = blobs.bytes, "swept");
         }
         Ok(())
     }

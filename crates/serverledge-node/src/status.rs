@@ -1,5 +1,8 @@
 //! What the node says of itself on `/status`.
 
+use std::collections::{BTreeMap, HashMap};
+
+use serverledge_scheduler::PoolKey;
 use serverledge_wire::status::StatusInformation;
 
 use crate::node::Node;
@@ -11,7 +14,8 @@ impl Node {
         let free = signed(snapshot.free.memory.get());
         StatusInformation {
             total_memory: total,
-            available_memory: free,
+            available_warm_containers: self.warm_containers(),
+            available_memory: free + signed(snapshot.idle_memory.get()),
             free_memory: free,
             total_cpu: snapshot.capacity.cpu.cores(),
             used_cpu: snapshot.capacity.cpu.cores() - snapshot.free.cpu.cores(),
@@ -26,6 +30,18 @@ impl Node {
             uptime: self.started.elapsed().as_secs_f64(),
             ..StatusInformation::default()
         }
+    }
+
+    /// Idle containers by function; those of versions that no name is bound to are about to go.
+    fn warm_containers(&self) -> BTreeMap<String, i64> {
+        let idle: HashMap<PoolKey, usize> = self.admissions.idle_by_key().into_iter().collect();
+        let mut warm = BTreeMap::new();
+        for entry in self.functions.entries() {
+            if let Some(count) = entry.pooled.and_then(|pooled| idle.get(&pooled.key)) {
+                warm.insert(entry.function.name.to_string(), i64::try_from(*count).unwrap_or(i64::MAX));
+            }
+        }
+        warm
     }
 }
 

@@ -45,6 +45,13 @@ pub(super) fn data_directory(env: &dyn Environment) -> PathBuf {
     xdg.or_else(home).map_or_else(|| PathBuf::from("serverledge-data"), |dir| dir.join("serverledge"))
 }
 
+/// The default of `container.docker_socket`: Docker's own variable, if it names a socket of this machine.
+pub(super) fn docker_socket(env: &dyn Environment) -> PathBuf {
+    let host = variable(env, "DOCKER_HOST").and_then(|host| host.into_string().ok());
+    let path = host.and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
+    path.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +65,14 @@ mod tests {
         check(&[("XDG_DATA_HOME", "x"), ("HOME", "/h")], "/h/.local/share/serverledge");
         check(&[("XDG_DATA_HOME", ""), ("HOME", "/h")], "/h/.local/share/serverledge");
         check(&[("HOME", "")], "serverledge-data");
+    }
+
+    #[test]
+    fn the_engine_is_where_docker_says() {
+        let check = |env: &dyn Environment, expected: &str| assert_eq!(docker_socket(env), PathBuf::from(expected));
+        check(&[("DOCKER_HOST", "unix:///x/d.sock")], "/x/d.sock");
+        check(&[("DOCKER_HOST", "tcp://1.2.3.4:2375")], "/var/run/docker.sock");
+        check(&[("PATH", "/bin")], "/var/run/docker.sock");
     }
 
     #[test]

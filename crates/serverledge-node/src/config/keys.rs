@@ -58,6 +58,7 @@ pub(super) struct Auto {
 pub(super) struct Facts {
     pub(super) machine: Machine,
     pub(super) data_dir: PathBuf,
+    pub(super) docker_socket: PathBuf,
 }
 
 /// What a name stands for.
@@ -212,6 +213,15 @@ fn data_dir(config: &mut Config, facts: &Facts) {
     config.data.dir.clone_from(&facts.data_dir);
 }
 
+fn docker_socket(config: &mut Config, facts: &Facts) {
+    config.container.socket.clone_from(&facts.docker_socket);
+}
+
+/// More would only wait for each other: a start is mostly the engine's and the kernel's work.
+fn container_starts(config: &mut Config, facts: &Facts) {
+    config.container.starts_max = usize::try_from(facts.machine.cores).unwrap_or(1).clamp(2, 16);
+}
+
 // === The table ===
 
 const fn seconds(n: u64) -> Duration {
@@ -328,6 +338,104 @@ pub(super) static KEYS: &[Key] = &[
         .auto("all cores", pool_cpus)
         .was(&["pool.cpus"]),
     Key::new(
+        "container.enabled",
+        Kind::Switch(|c| &mut c.container.enabled),
+        "Whether functions may run in containers; without a Docker Engine they are refused all the same.",
+    ),
+    Key::new(
+        "container.docker_socket",
+        Kind::Directory(|c| &mut c.container.socket),
+        "Unix socket of the Docker Engine.",
+    )
+    .auto("$DOCKER_HOST, if it names a Unix socket, else /var/run/docker.sock", docker_socket),
+    Key::new(
+        "container.image.python",
+        Kind::Text(|c| &mut c.container.image_python),
+        "Image of the python runtime; one with a '/' in its name is fetched if it is missing.",
+    ),
+    Key::new("container.image.nodejs", Kind::Text(|c| &mut c.container.image_nodejs), "Image of the nodejs runtime."),
+    Key::new(
+        "container.max",
+        Kind::Slots(1..=10_000, |c| &mut c.container.max),
+        "Most containers with a function in them, idle ones included.",
+    ),
+    Key::new(
+        "container.cells",
+        Kind::Count(0..=64, |c| &mut c.container.cells),
+        "Started containers without code kept ready per runtime in use; 0: every cold start makes its own.",
+    ),
+    Key::new(
+        "container.expiration",
+        Kind::Duration(seconds(1)..=seconds(30 * DAY), |c| &mut c.container.expiration),
+        "How long a container stays idle before it is removed.",
+    ),
+    Key::new(
+        "janitor.interval",
+        Kind::Duration(seconds(1)..=seconds(HOUR), |c| &mut c.container.janitor_interval),
+        "Longest time between two looks for idle containers.",
+    ),
+    Key::new(
+        "container.starts_max",
+        Kind::Count(1..=256, |c| &mut c.container.starts_max),
+        "Containers that are started at once.",
+    )
+    .auto("the number of cores, from 2 to 16", container_starts),
+    Key::new(
+        "container.start_timeout",
+        Kind::Duration(seconds(1)..=seconds(600), |c| &mut c.container.start_timeout),
+        "How long a container may take to listen, and a function's code to load.",
+    ),
+    Key::new(
+        "container.tmp",
+        Kind::Memory(MemoryMib::new(1)..=MemoryMib::new(4096), |c| &mut c.container.tmp),
+        "Size of /tmp in a container; what lies there counts as the function's memory.",
+    ),
+    Key::new(
+        "container.pids_max",
+        Kind::Slots(8..=32_768, |c| &mut c.container.pids_max),
+        "Most processes and threads in one container.",
+    ),
+    Key::new(
+        "container.allow_bridge",
+        Kind::Switch(|c| &mut c.container.allow_bridge),
+        "Whether functions may ask for a network with which they reach what this machine reaches.",
+    ),
+    Key::new(
+        "container.install.timeout",
+        Kind::Duration(seconds(1)..=seconds(HOUR), |c| &mut c.container.install_timeout),
+        "How long installing a function's dependencies may take.",
+    ),
+    Key::new(
+        "container.install.memory",
+        Kind::Memory(MemoryMib::new(64)..=POOL_MAX, |c| &mut c.container.install_memory),
+        "Memory of an installation, its temporary files included.",
+    ),
+    Key::new(
+        "container.install.size_max",
+        Kind::Memory(MemoryMib::new(1)..=POOL_MAX, |c| &mut c.container.install_size_max),
+        "Largest size of a function's installed dependencies.",
+    ),
+    Key::new(
+        "container.install.npm_registry",
+        Kind::Text(|c| &mut c.container.npm_registry),
+        "Address of npm's registry; empty: npm's default.",
+    ),
+    Key::new(
+        "container.install.pip_index",
+        Kind::Text(|c| &mut c.container.pip_index),
+        "Address of pip's index; empty: pip's default.",
+    ),
+    Key::new(
+        "container.install.ca_file",
+        Kind::Text(|c| &mut c.container.ca_file),
+        "File with the certificate authorities that npm and pip believe; empty: the image's own.",
+    ),
+    Key::new(
+        "container.install.proxy",
+        Kind::Text(|c| &mut c.container.proxy),
+        "HTTP proxy of npm and pip; empty: none.",
+    ),
+    Key::new(
         "scheduler.policy",
         Kind::Policy(|c| &mut c.scheduler.policy),
         "Where invocations run; this version runs all of them locally.",
@@ -425,8 +533,6 @@ pub(super) static KEYS: &[Key] = &[
     // Serverledge's, accepted so that its files are.
     Key::inert("etcd.address", Shape::Text, "\"localhost:2379\"", "Address of etcd."),
     Key::inert("factory.images.refresh", Shape::Switch, "false", "Pull each image anew once per process."),
-    Key::inert("janitor.interval", Shape::Duration, "30", "Interval of the sweep for expired containers."),
-    Key::inert("container.expiration", Shape::Duration, "600", "Idle lifetime of a container."),
     Key::inert("offloading.cache.validity", Shape::Duration, "60", "Validity of a cached offloading target."),
     Key::inert("node.architecture", Shape::Text, "\"\"", "Architecture that the registry shows for the node."),
     Key::inert("cache.size", Shape::Whole, "100", "Entries of the cache of function definitions."),

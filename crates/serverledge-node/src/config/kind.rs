@@ -22,6 +22,8 @@ const NAME_CHARS_MAX: usize = 64;
 const HOST_CHARS_MAX: usize = 253;
 /// Elements of a list: far more proxies or names than one node has.
 const LIST_MAX: usize = 64;
+/// A path or an address.
+const TEXT_CHARS_MAX: usize = 1024;
 /// The word for an absent limit.
 const NONE: &str = "none";
 const MIB: u64 = 1024 * 1024;
@@ -41,6 +43,8 @@ pub(super) enum Kind {
     Hosts(Lens<Vec<String>>),
     Networks(Lens<Vec<IpNet>>),
     Directory(Lens<PathBuf>),
+    /// A path, address or image; may be empty where that means none.
+    Text(Lens<String>),
     Name(Lens<String>),
     NameIfAny(Lens<Option<String>>),
     Policy(Lens<PolicyName>),
@@ -85,6 +89,7 @@ impl Kind {
             Self::Hosts(lens) => *lens(config) = list(raw, host)?,
             Self::Networks(lens) => *lens(config) = list(raw, |text| text.parse().ok())?,
             Self::Directory(lens) => *lens(config) = directory(raw)?,
+            Self::Text(lens) => *lens(config) = text(raw)?,
             Self::Name(lens) => *lens(config) = name(raw)?,
             Self::NameIfAny(lens) => *lens(config) = Some(name(raw)?),
             Self::Policy(lens) => *lens(config) = policy(raw)?,
@@ -114,7 +119,7 @@ impl Kind {
             Self::Hosts(lens) => show_list(lens(config).iter().map(|host| quoted(host))),
             Self::Networks(lens) => show_list(lens(config).iter().map(|net| quoted(&net.to_string()))),
             Self::Directory(lens) => quoted(&lens(config).to_string_lossy()),
-            Self::Name(lens) | Self::Filter(lens) => quoted(lens(config)),
+            Self::Name(lens) | Self::Filter(lens) | Self::Text(lens) => quoted(lens(config)),
             Self::NameIfAny(lens) => quoted(lens(config).as_deref().unwrap_or(super::keys::AUTO)),
             Self::Policy(lens) => quoted(lens(config).as_str()),
             Self::Registry(lens) => match lens(config) {
@@ -145,6 +150,7 @@ impl Kind {
                 )
             }
             Self::Directory(_) => String::from("a path"),
+            Self::Text(_) => format!("a text of at most {TEXT_CHARS_MAX} characters without line breaks"),
             Self::Name(_) | Self::NameIfAny(_) => {
                 format!("1 to {NAME_CHARS_MAX} letters, digits, '-', '_' and '.', the first a letter or digit")
             }
@@ -221,6 +227,11 @@ fn host(text: &str) -> Option<String> {
 
 fn directory(raw: &Raw) -> Option<PathBuf> {
     raw.as_text().filter(|text| !text.is_empty() && !text.contains('\0')).map(PathBuf::from)
+}
+
+fn text(raw: &Raw) -> Option<String> {
+    let text = raw.as_text()?;
+    (text.len() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control)).then(|| String::from(text))
 }
 
 fn name(raw: &Raw) -> Option<String> {

@@ -28,6 +28,8 @@ pub struct Config {
     pub function: FunctionConfig,
     /// The WebAssembly executor.
     pub wasm: WasmConfig,
+    /// The container executor.
+    pub container: ContainerConfig,
     /// Asynchronous invocations.
     pub asynchronous: AsyncConfig,
     /// The registry and this node's place in it.
@@ -154,6 +156,51 @@ pub struct WasmConfig {
     pub cpu_time_max: Option<Duration>,
 }
 
+/// The container executor. Empty texts mean none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContainerConfig {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// The Docker Engine's socket.
+    pub socket: PathBuf,
+    /// Image of the `python` runtime.
+    pub image_python: String,
+    /// Image of the `nodejs` runtime.
+    pub image_nodejs: String,
+    /// Most containers with a function in them.
+    pub max: u32,
+    /// Stem cells per runtime in use.
+    pub cells: usize,
+    /// Idle lifetime.
+    pub expiration: Duration,
+    /// Longest time between two looks for expired ones.
+    pub janitor_interval: Duration,
+    /// Starts at once.
+    pub starts_max: usize,
+    /// Time for one to listen, and for code to load.
+    pub start_timeout: Duration,
+    /// Size of `/tmp`.
+    pub tmp: MemoryMib,
+    /// Processes and threads in one.
+    pub pids_max: u32,
+    /// Whether functions may ask for a network.
+    pub allow_bridge: bool,
+    /// Time of one installation of dependencies.
+    pub install_timeout: Duration,
+    /// Memory of one installation.
+    pub install_memory: MemoryMib,
+    /// Largest size of what is installed.
+    pub install_size_max: MemoryMib,
+    /// npm's registry.
+    pub npm_registry: String,
+    /// pip's index.
+    pub pip_index: String,
+    /// Certificate authorities for both.
+    pub ca_file: String,
+    /// Proxy for both.
+    pub proxy: String,
+}
+
 /// Asynchronous invocations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AsyncConfig {
@@ -225,6 +272,7 @@ impl Config {
             scheduler: SchedulerConfig { policy: PolicyName::Default },
             function: FunctionConfig::base(),
             wasm: WasmConfig::base(),
+            container: ContainerConfig::base(),
             asynchronous: AsyncConfig::base(),
             registry: RegistryConfig { area: String::from("ROME"), url: RegistryUrl::Embedded, node_id: None },
             metrics: MetricsConfig { enabled: true },
@@ -281,6 +329,34 @@ impl WasmConfig {
             // Above the megabyte of shadow stack that Rust's linker gives a guest by default (design: 21 µs, not 106 µs).
             keep_resident: 2 * MIB,
             cpu_time_max: None,
+        }
+    }
+}
+
+impl ContainerConfig {
+    fn base() -> Self {
+        Self {
+            enabled: true,
+            socket: PathBuf::new(),
+            image_python: String::from("serverledge-python"),
+            image_nodejs: String::from("serverledge-nodejs"),
+            // Each costs the kernel a few megabytes beside its function's memory.
+            max: 200,
+            cells: 2,
+            expiration: Duration::from_secs(600),
+            janitor_interval: Duration::from_secs(30),
+            starts_max: 0,
+            start_timeout: Duration::from_secs(10),
+            tmp: MemoryMib::new(64),
+            pids_max: 128,
+            allow_bridge: false,
+            install_timeout: Duration::from_secs(300),
+            install_memory: MemoryMib::new(1024),
+            install_size_max: MemoryMib::new(1024),
+            npm_registry: String::new(),
+            pip_index: String::new(),
+            ca_file: String::new(),
+            proxy: String::new(),
         }
     }
 }

@@ -1,0 +1,33 @@
+//! The executors of this node, by the runtimes that declare them.
+
+use std::sync::Arc;
+
+use serverledge_core::{Executor, Runtime};
+
+/// See the module.
+#[derive(Clone)]
+pub(crate) struct Executors {
+    pub(crate) wasm: Arc<dyn Executor>,
+    pub(crate) containers: Option<Arc<dyn Executor>>,
+}
+
+impl Executors {
+    /// The one that a runtime declares; `None` if this node does not have it.
+    pub(crate) fn of(&self, runtime: Runtime) -> Option<&Arc<dyn Executor>> {
+        match runtime {
+            Runtime::Wasm => Some(&self.wasm),
+            Runtime::Python | Runtime::NodeJs | Runtime::Custom => self.containers.as_ref(),
+            Runtime::JavaScript => None,
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<dyn Executor>> {
+        std::iter::once(&self.wasm).chain(&self.containers)
+    }
+}
+
+/// Whether a runtime's sandboxes serve several calls, one after the other or at once.
+pub(crate) fn is_pooled(runtime: Runtime) -> bool {
+    matches!(runtime, Runtime::Python | Runtime::NodeJs | Runtime::Custom)
+}

@@ -1,0 +1,266 @@
+//! The invoke path with pooled sandboxes, on a fake executor: what is used again, what is not, and that nothing is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::json;
+use serverledge_api::{Backend as _, Call, Deploy};
+use serverledge_core::{
+    FunctionName, InvocationError, InvocationId, MemoryMib, OverloadReason, Payload, Reply, StartError,
+};
+use serverledge_registry::{Embedded, Options};
+use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
+use serverledge_wire::function::FunctionBody;
+use tempfile::TempDir;
+
+use crate::config::{Machine, load};
+use crate::executors::Executors;
+use crate::node::{Node, NodeBackend};
+use crate::program::build;
+
+const MACHINE: Machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+/// How long a test waits for what must come.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+struct Lab {
+    node: Arc<Node>,
+    fake: FakeExecutorHandle,
+    _dir: TempDir,
+}
+
+impl Lab {
+    /// A node with room for four functions of 128 MiB.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let mut config = load(None, &[("SERVERLEDGE_DATA_DIR", data.to_str().unwrap())], &MACHINE, &[]).unwrap().config;
+        config.pool.memory = MemoryMib::new(512);
+        let registry = Arc::new(Embedded::open(&data, &Options::default()).unwrap());
+        let (containers, fake) = FakeExecutor::pooled();
+        let executors = Executors { wasm: Arc::new(FakeExecutor::new().0), containers: Some(Arc::new(containers)) };
+        Self { node: Arc::new(build(&config, &registry, executors).unwrap()), fake, _dir: dir }
+    }
+
+    async fn deploy(&self, name: &str, behaviour: &Behaviour, more: serde_json::Value) {
+        let mut body = json!({"Name": name, "Runtime": "python", "TarFunctionCode": STANDARD.encode(behaviour.code())});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let body = body.to_string();
+        let request = FunctionBody::parse(body.as_bytes()).unwrap();
+        self.node.deploy(Deploy::Update, request, &()).await.unwrap();
+    }
+
+    async fn invoke(&self, name: &str) -> Result<bool, InvocationError> {
+        let call = Call {
+            function: FunctionName::parse(name).unwrap(),
+            id: InvocationId::new(),
+            payload: Payload::Json(Bytes::from_static(b"7")),
+            qos_class: 0,
+            deadline: None,
+            arrived: super::now(),
+        };
+        let report = NodeBackend(Arc::clone(&self.node)).invoke(call).await?;
+        assert!(matches!(report.reply, Reply::Json(_)));
+        Ok(report.warm)
+    }
+
+    /// Nothing is leased, and as many sandboxes live as are idle.
+    async fn settled(&self, idle: usize) {
+        self.fake.wait_for("the end of what is not idle", |counts| counts.live == idle && counts.running == 0).await;
+        let settled = async {
+            loop {
+                let snapshot = self.node.admissions.snapshot();
+                if (snapshot.pooled.idle, snapshot.pooled.busy, snapshot.pooled.stopping, snapshot.running)
+                    == (idle, 0, 0, 0)
+                {
+                    let held = 128 * u64::try_from(idle).unwrap();
+                    assert_eq!(snapshot.free.memory.get(), 512 - held, "what idle ones hold, and no more, is taken");
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        if tokio::time::timeout(WAIT_MAX, settled).await.is_err() {
+            panic!("{idle} idle sandboxes did not come: {:?}", self.node.admissions.snapshot());
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_sandbox_serves_call_after_call() {
+    let lab = Lab::new();
+    lab.deploy("f", &Behaviour::Echo, json!({})).await;
+    assert!(!lab.invoke("f").await.unwrap(), "the first start is cold");
+    for _ in 0..10 {
+        assert!(lab.invoke("f").await.unwrap(), "the others are warm");
+    }
+    assert_eq!(lab.fake.counts().started, 1);
+    lab.settled(1).await;
+    assert_eq!(lab.node.status_information().available_warm_containers["f"], 1);
+    lab.node.admissions.close().await;
+    assert_eq!(lab.fake.counts().live, 0, "closing stops what is idle");
+}
+
+#[tokio::test]
+async fn a_spoilt_sandbox_serves_no_more() {
+    let lab = Lab::new();
+    lab.deploy("f", &Behaviour::Echo, json!({})).await;
+    lab.fake.spoil();
+    lab.invoke("f").await.unwrap();
+    lab.settled(0).await;
+    assert!(!lab.invoke("f").await.unwrap());
+    lab.settled(1).await;
+}
+
+#[tokio::test]
+async fn a_failure_of_the_function_leaves_its_sandbox_and_its_log() {
+    let lab = Lab::new();
+    lab.deploy("f", &Behaviour::Fail { log: "last words".into(), message: "broke".into() }, json!({})).await;
+    for _ in 0..2 {
+        assert!(matches!(lab.invoke("f").await, Err(InvocationError::Function(_))));
+    }
+    assert_eq!(lab.fake.counts().started, 1);
+    let feed = NodeBackend(Arc::clone(&lab.node)).logs("f").unwrap();
+    assert_eq!(feed.backlog.len(), 2);
+    assert!(feed.backlog[0].failed && feed.backlog[0].text.starts_with(b"last words"));
+}
+
+/// As when the engine is restarted: all are dead at once, and a call tries until it finds a live one.
+#[tokio::test]
+async fn dead_sandboxes_are_passed_over() {
+    let lab = Lab::new();
+    lab.deploy("f", &Behaviour::Echo, json!({})).await;
+    assert_eq!(lab.node.prewarm("f", 3).await.unwrap(), 3);
+    lab.settled(3).await;
+    lab.fake.kill();
+    assert!(!lab.invoke("f").await.unwrap(), "a new one served it");
+    lab.settled(1).await;
+}
+
+#[tokio::test]
+async fn a_start_whose_caller_left_serves_the_next() {
+    let lab = Lab::new();
+    lab.deploy("f", &Behaviour::Echo, json!({})).await;
+    lab.fake.hold_starts();
+    {
+        let call = lab.invoke("f");
+        tokio::select! {
+            _ = call => panic!("the start is held"),
+            () = lab.fake.wait_for("a start", |counts| counts.starting == 1) => {}
+        }
+    }
+    lab.fake.release_starts();
+    lab.settled(1).await;
+    assert!(lab.invoke("f").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_dropped_call_stops_its_sandbox() {
+    let lab = Lab::new();
+    lab.deploy("f", &Behaviour::Endless { log: "on and on".into() }, json!({})).await;
+    {
+        let call = lab.invoke("f");
+        tokio::select! {
+            _ = call => panic!("it never ends"),
+            () = lab.fake.wait_for("a running call", |counts| counts.running == 1) => {}
+        }
+    }
+    lab.settled(0).await;
+}
+
+#[tokio::test]
+async fn failed_starts_are_told_apart_and_leave_nothing() {
+    let lab = Lab::new();
+    lab.deploy("f", &Behaviour::Echo, json!({})).await;
+    let unavailable = || StartError::Unavailable { code: "docker_unavailable", what: "it", source: "x".into() };
+    lab.fake.fail_start(unavailable());
+    let told = lab.invoke("f").await;
+    assert!(matches!(told, Err(InvocationError::Dependency { code: "docker_unavailable", .. })), "{told:?}");
+    lab.fake.fail_start(StartError::Internal { attempt: "x".into(), source: "y".into() });
+    assert!(matches!(lab.invoke("f").await, Err(InvocationError::Internal { .. })));
+    lab.fake.fail_start(unavailable());
+    assert!(lab.node.prewarm("f", 1).await.is_err());
+    lab.settled(0).await;
+    lab.invoke("f").await.unwrap();
+}
+
+#[tokio::test]
+async fn idle_sandboxes_make_room_for_other_functions() {
+    let lab = Lab::new();
+    for name in ["f", "g"] {
+        lab.deploy(name, &Behaviour::Echo, json!({})).await;
+    }
+    assert_eq!(lab.node.prewarm("f", 9).await.unwrap(), 4, "as many as fit");
+    lab.invoke("g").await.unwrap();
+    lab.settled(4).await;
+    assert_eq!(lab.node.status_information().available_warm_containers["f"], 3);
+    assert_eq!(lab.node.status_information().available_warm_containers["g"], 1);
+    assert_eq!(lab.node.status_information().available_memory, 512);
+}
+
+#[tokio::test]
+async fn an_update_and_a_deletion_end_the_old_sandboxes() {
+    let lab = Lab::new();
+    lab.deploy("f", &Behaviour::Echo, json!({})).await;
+    lab.invoke("f").await.unwrap();
+    lab.deploy("f", &Behaviour::Echo, json!({"Env": {"A": "1"}})).await;
+    lab.settled(0).await;
+    assert!(!lab.invoke("f").await.unwrap(), "another version, another sandbox");
+    lab.deploy("f", &Behaviour::Echo, json!({"Env": {"A": "1"}})).await;
+    assert!(lab.invoke("f").await.unwrap(), "the same version keeps its sandboxes");
+    lab.node.delete("f").await.unwrap();
+    lab.settled(0).await;
+}
+
+#[tokio::test]
+async fn concurrent_calls_share_a_sandbox_where_the_function_says_so() {
+    let lab = Lab::new();
+    lab.deploy("f", &Behaviour::Echo, json!({"MaxConcurrency": 8})).await;
+    lab.invoke("f").await.unwrap();
+    lab.fake.hold();
+    let calls = futures_util::future::join_all((0..8).map(|_| lab.invoke("f")));
+    let held = lab.fake.wait_for("eight calls", |counts| counts.running == 8);
+    let release = async {
+        held.await;
+        lab.fake.release();
+    };
+    let (calls, ()) = tokio::join!(calls, release);
+    assert!(calls.into_iter().all(|warm| warm.unwrap()));
+    assert_eq!(lab.fake.counts().started, 1);
+    lab.settled(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_leaves_nothing_behind() {
+    let lab = Arc::new(Lab::new());
+    for name in ["f", "g", "h"] {
+        lab.deploy(name, &Behaviour::Echo, json!({})).await;
+    }
+    let mut calls = tokio::task::JoinSet::new();
+    for n in 0..300 {
+        let lab = Arc::clone(&lab);
+        calls.spawn(async move {
+            if n % 7 == 0 {
+                lab.fake.spoil();
+            }
+            let call = lab.invoke(["f", "g", "h"][n % 3]);
+            if n % 5 == 0 {
+                tokio::time::timeout(Duration::from_micros(200), call).await.ok()
+            } else {
+                Some(call.await)
+            }
+        });
+    }
+    while let Some(ended) = calls.join_next().await {
+        match ended.unwrap() {
+            None | Some(Ok(_) | Err(InvocationError::Overloaded { reason: OverloadReason::WaitedTooLong, .. })) => {}
+            Some(Err(error)) => panic!("{error}"),
+        }
+    }
+    lab.node.admissions.close().await;
+    lab.fake.wait_for("the end of all sandboxes", |counts| counts.live == 0).await;
+    let snapshot = lab.node.admissions.snapshot();
+    assert_eq!((snapshot.running, snapshot.free.memory.get()), (0, 512), "{snapshot:?}");
+}
