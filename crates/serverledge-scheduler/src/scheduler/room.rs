@@ -51,7 +51,7 @@ impl Scheduler {
         if self.ledger.overdrawn().iter().any(|over| *over > 0) {
             self.shrink(effects);
         }
-        if self.may_lack_memory() {
+        if !self.queue.is_empty() && self.may_lack_memory() {
             for victim in self.plan().victims {
                 self.evict(victim.id, effects);
             }
@@ -64,7 +64,7 @@ impl Scheduler {
         let others_count = || self.queue.wants().any(|want| running.fits(want.demand.running()));
         let kept = |head: Option<(TicketId, Want)>| head.map_or(Demand::NONE, |(_, want)| want.demand.kept()).amounts();
         let [first, oldest] = self.heads().map(kept);
-        !self.queue.is_empty() && (others_count() || !covers(self.ledger.left(), plus(first, oldest)))
+        others_count() || !covers(self.ledger.left(), plus(first, oldest))
     }
 
     /// Who starts next in the order of service, and at a turn.

@@ -68,7 +68,7 @@ fn any_history() -> impl Strategy<Value = Vec<Op>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     /// Everything that [`Model`] checks after each operation; and nothing is left when everybody has gone.
     #[test]
