@@ -72,3 +72,109 @@ need_cargo() {
     [[ $(rustc --version) == "rustc $wanted "* ]] ||
         fail "$(rustc --version) is in use and Rust $wanted is needed; rustup (https://rustup.rs) takes it from rust-toolchain.toml"
 }
+
+# === a Docker Engine ===
+
+# What `need_docker` starts dockerd with, beside its defaults.
+dockerd_options=()
+# How long an engine may take until it answers, and to end: it ends its containers first.
+docker_start_seconds_max=60
+docker_stop_seconds_max=30
+# The engine that `need_docker` started, and where it writes its log; empty if there is none.
+dockerd_pid='' dockerd_log=''
+
+# Whether an engine answers where the docker client looks for it.
+docker_answers() {
+    command -v docker >/dev/null && [[ $(timeout 10 docker version --format '{{.Server.Version}}' 2>/dev/null) ]]
+}
+
+# An engine that answers: the one that is there, or one that is started here and that `stop_docker` stops. Call
+# `stop_docker` in a trap. Where there can be none this fails, and says why.
+need_docker() {
+    docker_answers && return
+    [[ -z ${DOCKER_HOST:-} ]] || fail "no Docker Engine answers at $DOCKER_HOST (DOCKER_HOST); start it, or unset that variable"
+    ((EUID == 0)) || fail "no Docker Engine answers. Start it (sudo systemctl start docker; on Debian: sudo apt-get install -y docker.io), \
+and be in the group docker; or run this as root, which starts one"
+    install_docker
+    start_docker
+    say "Docker Engine $(docker version --format '{{.Server.Version}}')"
+}
+
+install_docker() {
+    local missing=()
+    command -v dockerd >/dev/null || missing+=(docker.io)
+    command -v iptables >/dev/null || missing+=(iptables)
+    ((${#missing[@]} == 0)) || install "a Docker Engine" "${missing[@]}"
+    # From Debian 13 on the client is a package of its own.
+    command -v docker >/dev/null || install "Docker's client" docker-cli
+}
+
+# Whether a dockerd runs that does not answer yet: where the init system is allowed to, installing the package starts it.
+docker_is_coming() {
+    local pid
+    pid=$(cat /var/run/docker.pid 2>/dev/null) && [[ $(cat "/proc/$pid/comm" 2>/dev/null) == dockerd ]]
+}
+
+start_docker() {
+    local log deadline=$((SECONDS + docker_start_seconds_max))
+    while docker_is_coming && ((SECONDS < deadline)); do
+        docker_answers && return
+        sleep 0.2
+    done
+    log=$(mktemp --tmpdir dockerd.XXXXXX.log)
+    # In a session of its own: Ctrl-C is for the script, which stops the engine when its tests have ended.
+    setsid dockerd "${dockerd_options[@]}" >"$log" 2>&1 </dev/null &
+    dockerd_pid=$! dockerd_log=$log
+    deadline=$((SECONDS + docker_start_seconds_max))
+    until docker_answers; do
+        if ! kill -0 "$dockerd_pid" 2>/dev/null || ((SECONDS >= deadline)); then
+            tail -n 20 "$log" >&2
+            stop_docker
+            fail "dockerd does not start here; the end of its log is above"
+        fi
+        sleep 0.2
+    done
+}
+
+# Ends the engine that `need_docker` started, with everything that ran on it; leaves any other alone.
+stop_docker() {
+    [[ -n $dockerd_pid ]] || return 0
+    local pid=$dockerd_pid deadline=$((SECONDS + docker_stop_seconds_max))
+    remove_containers
+    dockerd_pid=''
+    kill -TERM "$pid" 2>/dev/null || true
+    while kill -0 "$pid" 2>/dev/null; do
+        if ((SECONDS >= deadline)); then
+            say "dockerd does not end: killing it"
+            kill -KILL "$pid" 2>/dev/null || true
+            break
+        fi
+        sleep 0.2
+    done
+    wait "$pid" 2>/dev/null || true
+    rm -f "$dockerd_log"
+}
+
+# Containers and networks that nodes or tests left on the engine that was started here. On somebody else's they may be in use.
+remove_containers() {
+    local containers networks
+    containers=$(ours_on_docker ps --all --quiet)
+    networks=$(ours_on_docker network ls --quiet)
+    [[ -n $containers$networks ]] || return 0
+    say "removing what was left on the engine: $(wc -w <<<"$containers") containers, $(wc -w <<<"$networks") networks"
+    # shellcheck disable=SC2086  # words
+    [[ -z $containers ]] || timeout 60 docker rm --force --volumes $containers >/dev/null 2>&1 || true
+    # shellcheck disable=SC2086  # words
+    [[ -z $networks ]] || timeout 60 docker network rm $networks >/dev/null 2>&1 || true
+}
+
+# Lists what carries a node's label, or the name of a test's container.
+ours_on_docker() {
+    {
+        timeout 10 docker "$@" --filter label=serverledge.node
+        timeout 10 docker "$@" --filter name=serverledge-
+    } 2>/dev/null | sort -u || true
+}
+
+# Whether the images of the runtimes are on the engine.
+images_are_there() { docker image inspect serverledge-python serverledge-nodejs >/dev/null 2>&1; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh Debian machine to functions that answer: builds the node, starts it on 127.0.0.1:1323, deploys the examples
-# of wasm-examples/, calls each of them, prints what happened, and leaves the node running until Ctrl-C.
+# of wasm-examples/, and two of examples/ if there is a Docker Engine with the images of runtimes/, calls each of them,
+# prints what happened, and leaves the node running until Ctrl-C.
 #
 #   quickstart.sh           build, start, deploy, call; then stay in the foreground
 #   quickstart.sh --once    the same with data in a temporary folder; then stop the node. Exit code 1 if anything failed
@@ -148,15 +149,16 @@ client() { "$cli" --host "$host" --port "$port" --json "$@" >"$work/out" 2>"$wor
 # What is wrong with a failed call, in one line.
 complaint() { tr -s '\n\t ' ' ' <"$work/err"; }
 
+# deploy NAME FILE
 deploy() {
-    local name=$1 module=wasm-examples/$1/$1.wasm begun us
+    local name=$1 file=$2 begun us
     begun=$(now_us)
-    if client create --update --function "$name" --src "$module"; then
+    if client create --update --function "$name" --src "$file"; then
         us=$(($(now_us) - begun))
-        show ok "$us" "serverledge-cli create --update -f $name --src $module" \
-            "$(member Interface "$work/out"), version $(member Version "$work/out" | cut -c1-12), $(($(stat -c %s "$module") / 1024)) KiB"
+        show ok "$us" "serverledge-cli create --update -f $name --src $file" \
+            "$(member Interface "$work/out"), version $(member Version "$work/out" | cut -c1-12), $(stat -c %s "$file" | numfmt --to=iec-i --suffix=B)"
     else
-        show FAILED $(($(now_us) - begun)) "serverledge-cli create --update -f $name --src $module" "$(complaint)"
+        show FAILED $(($(now_us) - begun)) "serverledge-cli create --update -f $name --src $file" "$(complaint)"
     fi
 }
 
@@ -256,7 +258,9 @@ deploy_all() {
     title "deploy"
     say "A module is compiled when it is deployed, never when it is called. Functions of the same names are replaced."
     local name
-    for name in hello sieve markdown thumbnail word-count echo-http add call-chain; do deploy "$name"; done
+    for name in hello sieve markdown thumbnail word-count echo-http add call-chain; do
+        deploy "$name" "wasm-examples/$name/$name.wasm"
+    done
 }
 
 call_all() {
@@ -277,6 +281,24 @@ call_all() {
     title "calls that must fail, and say why"
     get 502 '/fn/sieve?n=-1' '"code":"function_error"'
     get 404 /fn/missing '"code":"function_unknown"'
+}
+
+# Python and Node.js, where there is a Docker Engine with their images. Without, everything else works all the same.
+use_containers() {
+    title "functions in containers"
+    local name
+    if ! docker_answers; then
+        say "No Docker Engine answers here: functions in Python and Node.js, which run in containers, are left out."
+    elif ! images_are_there; then
+        say "The Docker Engine has no images for Python and Node.js. To make them (as root, about two minutes), and then try again:"
+        say "    runtimes/build.sh --offline"
+    else
+        say "The first call starts a container; the next ones find it warm."
+        for name in py js; do
+            deploy "hello-$name" "examples/hello.$name"
+            both "hello-$name" '{"name":"Ada"}' Ada -p name:Ada
+        done
+    fi
 }
 
 summarise() {
@@ -313,6 +335,7 @@ build
 start
 deploy_all
 call_all
+use_containers
 summarise
 if [[ -n $once ]]; then
     pid=$node_pid

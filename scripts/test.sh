@@ -1,28 +1,43 @@
 #!/usr/bin/env bash
-# Runs what CI runs: formatting, lints, all tests, documentation, licences, and the example modules against their sources.
-# Stops at the first step that fails, names it, and ends with a table of durations.
+# Runs what CI runs: formatting, lints, the images of the runtimes, all tests, documentation, licences, and the example
+# modules against their sources. Stops at the first step that fails, names it, and ends with a table of durations.
 #
 #   test.sh             everything
-#   test.sh STEP...     only these: install fmt clippy build test doc deny guests
+#   test.sh STEP...     only these: install fmt images runtimes clippy build test doc deny guests
 #
+# SERVERLEDGE_SKIP_DOCKER=1       leave out everything that needs a Docker Engine; the summary says so
 # SERVERLEDGE_SKIP_GUEST_BUILD=1  compare the shipped modules with their records only; do not build them again
+# SERVERLEDGE_TEST_CA_FILE, SERVERLEDGE_TEST_PIP_INDEX, SERVERLEDGE_TEST_NPM_REGISTRY, SERVERLEDGE_TEST_PROXY
+#                                 what tests that install packages tell pip and npm; by default what this machine is set to
 #
-# What tests need is installed where it is missing: on Debian, as root. Everybody else is told what to install.
+# What tests need is installed where it is missing: on Debian, as root. Everybody else is told what to install. A Docker
+# Engine that answers is used; else one is started, and stopped at the end.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-all_steps=(install fmt clippy build test doc deny guests)
+all_steps=(install fmt images runtimes clippy build test doc deny guests)
 
 # Nodes that tests start must not read a configuration from the caller's environment.
 for variable in "${!SERVERLEDGE_@}"; do
     case $variable in
-        SERVERLEDGE_SKIP_GUEST_BUILD | SERVERLEDGE_TOOLS) ;;
+        SERVERLEDGE_SKIP_* | SERVERLEDGE_TEST_* | SERVERLEDGE_TOOLS | SERVERLEDGE_DEBIAN_*) ;;
         *) unset "$variable" ;;
     esac
 done
 export CARGO_TERM_PROGRESS_WHEN=never
+
+skips_docker() { [[ ${SERVERLEDGE_SKIP_DOCKER:-} == 1 ]]; }
+
+# The features of tests that need a Docker Engine. Every step that compiles has the same ones: nothing is compiled twice.
+features=()
+if ! skips_docker; then
+    for manifest in crates/*/Cargo.toml tests/Cargo.toml; do
+        ! grep -q '^docker-tests = ' "$manifest" || features+=("$(sed -n 's/^name = "\(.*\)"$/\1/p;T;q' "$manifest")/docker-tests")
+    done
+fi
+((${#features[@]} == 0)) || features=(--features "$(IFS=,; printf '%s' "${features[*]}")")
 
 # === steps ===
 
@@ -32,6 +47,7 @@ step_install() {
     for program_name in curl git python3; do
         command -v "$program_name" >/dev/null || missing+=("$program_name")
     done
+    command -v node >/dev/null || missing+=(nodejs)
     ((${#missing[@]} == 0)) || install "what builds and tests need" "${missing[@]}"
     if [[ ${SERVERLEDGE_SKIP_GUEST_BUILD:-} != 1 ]]; then
         missing=()
@@ -42,6 +58,7 @@ step_install() {
     fi
     need_cargo
     say "$(rustc --version), $(cc --version | head -n 1)"
+    skips_docker || need_docker
 }
 
 wasm_compiles() {
@@ -65,14 +82,61 @@ fmt_check() {
     return 1
 }
 
-step_clippy() { cargo clippy --workspace --all-targets --locked -- -D warnings; }
+# Kept on the engine, and their systems in .tools/, from run to run.
+step_images() {
+    if skips_docker; then left_out "no images"; return; fi
+    need_docker
+    runtimes/build.sh --offline
+}
+
+step_runtimes() {
+    if skips_docker; then
+        left_out "the agents are tried as processes only"
+        # The tests look for images on the engine that the docker client finds: none, here.
+        DOCKER_HOST=unix:///dev/null runtimes/test.sh
+    else
+        need_containers
+        runtimes/test.sh
+    fi
+}
+
+# The tests that need images leave themselves out where there are none: that must not happen unseen.
+need_containers() {
+    need_docker
+    images_are_there || fail "the images of the runtimes are missing on the Docker Engine; make them: scripts/test.sh images"
+}
+
+step_clippy() { cargo clippy --workspace --all-targets --locked "${features[@]}" -- -D warnings; }
 
 # The end-to-end tests start the real programs.
-step_build() { cargo build --workspace --locked; }
+step_build() { cargo build --workspace --locked "${features[@]}"; }
 
-step_test() { cargo test --workspace --locked; }
+step_test() {
+    if skips_docker; then
+        left_out "no test of containers is built"
+    else
+        need_containers
+        use_registries_of_this_machine
+    fi
+    cargo test --workspace --locked "${features[@]}"
+}
 
-step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked; }
+# Packages are installed in containers, which know nothing of this machine's settings.
+use_registries_of_this_machine() {
+    local authorities=${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}
+    [[ ! -f $authorities ]] || offer SERVERLEDGE_TEST_CA_FILE "$authorities"
+    offer SERVERLEDGE_TEST_PIP_INDEX "${PIP_INDEX_URL:-$(setting pip config get global.index-url)}"
+    offer SERVERLEDGE_TEST_NPM_REGISTRY "${NPM_CONFIG_REGISTRY:-${npm_config_registry:-$(setting npm config get registry)}}"
+    offer SERVERLEDGE_TEST_PROXY "${https_proxy:-${HTTPS_PROXY:-}}"
+}
+
+# Exports a variable, unless the caller has set it or there is nothing to say.
+offer() { [[ -z $2 || -n ${!1:-} ]] || export "$1=$2"; }
+
+# What a program of this machine is set to, if the program is here.
+setting() { ! command -v "$1" >/dev/null || "$@" 2>/dev/null || true; }
+
+step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked "${features[@]}"; }
 
 step_deny() {
     if ! command -v cargo-deny >/dev/null; then
@@ -106,21 +170,33 @@ step_guests() {
 names=() times=() outcomes=()
 current='' began=0
 
+# What the step that runs does not do, for the summary.
+without=''
+left_out() {
+    without=" (SERVERLEDGE_SKIP_DOCKER=1: $*)"
+    say "left out$without"
+}
+
 record() {
-    names+=("$current") times+=("$(words_of_us $(($(now_us) - began)))") outcomes+=("$1")
-    current=''
+    names+=("$current") times+=("$(words_of_us $(($(now_us) - began)))") outcomes+=("$1$without")
+    current='' without=''
 }
 
 # Also after Ctrl-C or a step that failed.
+# shellcheck disable=SC2317  # called by the trap
 finish() {
     local status=$? i
+    trap '' INT TERM
     [[ -z $current ]] || record FAILED
+    stop_docker
     title "summary"
     for i in "${!names[@]}"; do
         printf '%-8s %14s  %s\n' "${names[$i]}" "${times[$i]}" "${outcomes[$i]}"
     done
     printf '%-8s %14s\n' total "$(words_of_us $(($(now_us) - whole)))"
-    if ((status == 0)); then
+    if ((status == 0)) && skips_docker; then
+        say "${red}all steps passed, but nothing was tried in containers (SERVERLEDGE_SKIP_DOCKER=1)${plain}"
+    elif ((status == 0)); then
         say "${green}all steps passed${plain}"
     else
         say "${red}step ${names[-1]:-none} failed${plain}"
@@ -135,6 +211,8 @@ steps=("$@")
 
 whole=$(now_us)
 trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 for step in "${steps[@]}"; do
     title "$step"
     current=$step began=$(now_us)

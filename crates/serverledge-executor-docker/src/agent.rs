@@ -1,7 +1,5 @@
 //! The node's side of the agent protocol: binding, and the connections of one container.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
@@ -11,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::container::Container;
 use crate::exchange::{Exchange, ExchangeError};
-use crate::launch::connect;
+use crate::launch::{Endpoint, connect};
 use crate::prepared::PreparedCode;
 use crate::protocol::{Bound, bind_body, bind_of};
 
@@ -22,12 +20,12 @@ const BIND_ANSWER_MAX: usize = 4 << 20;
 #[derive(Default)]
 pub(crate) struct Connections {
     idle: Mutex<Vec<Exchange>>,
-    address: Option<SocketAddr>,
+    endpoint: Option<Endpoint>,
 }
 
 impl Connections {
-    pub(crate) fn new(address: Option<SocketAddr>) -> Self {
-        Self { idle: Mutex::default(), address }
+    pub(crate) fn new(endpoint: Option<Endpoint>) -> Self {
+        Self { idle: Mutex::default(), endpoint }
     }
 
     /// One that is open; `None` if the container does not listen any more.
@@ -39,7 +37,7 @@ impl Connections {
                 return Some(exchange);
             }
         }
-        let mut fresh = connect(container, self.address).await?;
+        let mut fresh = connect(container, self.endpoint).await?;
         if fresh.ready().await { Some(fresh) } else { None }
     }
 

@@ -249,4 +249,77 @@ mod tests {
         let many: Vec<(&str, tar::EntryType, &[u8])> = many.iter().map(|(n, k, b)| (n.as_str(), *k, *b)).collect();
         check(&tar(&many), "too_many_files");
     }
+
+    /// Random bytes, and tars with random bytes in random places: nothing panics, and what is accepted is safe and whole.
+    #[test]
+    fn whatever_comes_is_refused_or_safe() {
+        use tar::EntryType as Kind;
+        let good = tar(&[
+            ("./b.py", Kind::Regular, b"x = 1"),
+            ("a/", Kind::Directory, b""),
+            ("a/c.py", Kind::Regular, &[b'y'; 700]),
+            ("pax", Kind::XHeader, b"12 path=a/b\n"),
+            ("d", Kind::Regular, b""),
+            ("long", Kind::GNULongName, b"one/very/long/name"),
+            ("e", Kind::Regular, b"z"),
+        ]);
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        let telling = [
+            b"../",
+            &b"/"[..],
+            b"\0",
+            b"77777777777",
+            b"\x80\xff\xff\xff",
+            b"12",
+            b"L",
+            b"x",
+            b"30 path=/etc/x\n",
+            b"\\",
+        ];
+        let mut accepted = 0;
+        for round in 0..20_000 {
+            let mut bytes = good.clone();
+            for _ in 0..=random(4) {
+                let at =
+                    if random(2) == 0 { random(bytes.len() / 512) * 512 + random(160) } else { random(bytes.len()) };
+                let piece = telling[random(telling.len())];
+                let to = bytes.len().min(at + piece.len());
+                bytes[at..to].copy_from_slice(&piece[..to - at]);
+            }
+            if round % 2 == 0 {
+                mend_checksums(&mut bytes);
+            }
+            bytes.truncate(if random(4) == 0 { random(bytes.len()) } else { bytes.len() });
+            if let Ok(bundle) = read(&bytes, Runtime::Python, "hello.handler", 2000) {
+                accepted += 1;
+                assert_safe(&bundle);
+            }
+        }
+        assert!(accepted > 1000, "the mutations leave something to judge: {accepted}");
+    }
+
+    fn mend_checksums(bytes: &mut [u8]) {
+        for block in bytes.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        }
+    }
+
+    fn assert_safe(bundle: &Bundle) {
+        let total: u64 = bundle.files.iter().map(|file| file.bytes).sum();
+        assert_eq!(total, bundle.contents.len() as u64);
+        assert!(total <= 100_000);
+        for file in &bundle.files {
+            let parts: Vec<&str> = file.path.split('/').collect();
+            assert!(parts.iter().all(|part| !part.is_empty() && *part != "." && *part != ".."), "{:?}", file.path);
+            assert!(!file.path.chars().any(char::is_control), "{:?}", file.path);
+        }
+    }
 }

@@ -133,6 +133,7 @@ pub(crate) fn agent_recipe(hub: &Hub, kind: &'static str, image: &str, limits: S
         tmp: hub.config.tmp,
         pids_max: hub.config.pids_max,
         network: "none".to_owned(),
+        dns: Vec::new(),
         mounts: Vec::new(),
         agent: true,
         env: Vec::new(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bollard::models::ContainerCreateBody;
 use tokio::sync::{OnceCell, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -67,8 +68,11 @@ impl Hub {
         hub
     }
 
-    /// Removes what an earlier run of this node left, once, before anything is created.
+    /// Removes what an earlier run of this node left, once, before anything is created; refuses once the executor is closed.
     pub(crate) async fn ensure_swept(&self) -> Result<(), EngineError> {
+        if self.stop.is_cancelled() {
+            return Err(EngineError::Closed);
+        }
         self.swept.get_or_try_init(|| self.sweep_containers()).await.map(drop)
     }
 
@@ -96,7 +100,22 @@ pub(crate) fn new_name() -> Result<String, getrandom::Error> {
 }
 
 impl Container {
-    pub(crate) fn new(hub: &Arc<Hub>, id: String, name: String) -> Self {
+    /// Asks the engine for one. An engine that goes away in the middle may have made it all the same: then it is removed,
+    /// by its name, once the engine is back.
+    pub(crate) async fn create(hub: &Arc<Hub>, name: String, body: ContainerCreateBody) -> Result<Self, EngineError> {
+        let full = format!("serverledge-{name}");
+        hub.engine.connect().await?;
+        match hub.engine.create(&full, body).await {
+            Ok(id) => Ok(Self::new(hub, id, name)),
+            Err(error @ EngineError::Unavailable { .. }) => {
+                drop(Self::new(hub, full, name));
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn new(hub: &Arc<Hub>, id: String, name: String) -> Self {
         Self { id, name, hub: Arc::clone(hub), removed: AtomicBool::new(false) }
     }
 

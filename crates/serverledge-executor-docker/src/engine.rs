@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use serverledge_core::Progress;
 
 /// Longest wait for one answer of the engine; pulling an image answers in pieces.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for the first contact.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The label that everything of a node carries; its value is the node's id.
@@ -47,6 +47,9 @@ pub(crate) enum EngineError {
     /// No such container, image or network.
     #[error("the Docker Engine does not find it: {0}")]
     Missing(String),
+    /// This executor is closed: nothing is created any more.
+    #[error("the executor is closed")]
+    Closed,
     /// It refused.
     #[error("the Docker Engine refused ({status}): {message}")]
     Refused {
@@ -73,6 +76,11 @@ impl Engine {
             Ok(answer) => self.check(answer).map(drop),
             Err(_) => self.check(Err(Error::RequestTimeoutError)),
         }
+    }
+
+    /// Fails without having asked for anything if the engine was not there when it was last needed and is not now.
+    pub(crate) async fn connect(&self) -> Result<(), EngineError> {
+        self.docker().await.map(drop)
     }
 
     async fn docker(&self) -> Result<Docker, EngineError> {

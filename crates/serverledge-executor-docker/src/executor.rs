@@ -113,11 +113,17 @@ impl DockerExecutor {
         if tokio::time::timeout(CLOSE_LIMIT, hub.tasks.wait()).await.is_err() {
             tracing::warn!("some containers were still being started or removed");
         }
+        // What became ready meanwhile.
+        self.shared.python.clear();
+        self.shared.nodejs.clear();
         if hub.engine.ping().await.is_err() {
             return;
         }
         match hub.sweep_containers().await {
-            Ok(()) => crate::network::remove(hub).await,
+            Ok(()) => {
+                hub.sockets.clear();
+                crate::network::remove(hub).await;
+            }
             Err(error) => {
                 tracing::warn!(error = %describe(&error), "failed to remove this node's containers; its next start will")
             }
@@ -236,7 +242,7 @@ impl Shared {
         let mut phases = Vec::with_capacity(4);
         let recipe = self.recipe(version, code, limits).await?;
         let launched = launch(&self.hub, recipe, &mut phases).await?;
-        let connections = Connections::new(launched.address);
+        let connections = Connections::new(launched.endpoint);
         if version.runtime == Runtime::Custom {
             return Ok((self.ready(launched.container, connections, version), phases));
         }
@@ -263,6 +269,10 @@ impl Shared {
         recipe.agent = agent;
         if !agent || version.network == Network::Bridge {
             recipe.network = crate::network::ensure(&self.hub, version.network).await?;
+        }
+        if !agent && version.network == Network::None {
+            // Docker's resolver looks names up for a network that leads nowhere, too: a way out for a patient function.
+            recipe.dns = vec!["127.0.0.1".to_owned()];
         }
         if !agent {
             // Without an agent there is no other way; they are in what Docker shows of the container.
@@ -307,7 +317,8 @@ impl Shared {
                     // The container may be gone again.
                     Ok(()) | Err(EngineError::Missing(_)) => {}
                     Err(error) => {
-                        tracing::warn!(error = %describe(&error), "failed to give a container its processor share");
+                        // As a rule it has ended meanwhile, which its owner finds out.
+                        tracing::debug!(error = %describe(&error), "failed to give a container its processor share");
                         usable.store(false, Ordering::Release);
                     }
                 }
@@ -340,7 +351,9 @@ impl Executor for DockerExecutor {
         if version.network == Network::Bridge && !shared.hub.config.allow_bridge {
             return Err(PrepareError::Invalid {
                 code: "network_not_allowed",
-                message: "this node gives functions no network; its configuration would allow it with container.network.bridge".to_owned(),
+                message:
+                    "this node gives functions no network; its configuration would allow it with container.allow_bridge"
+                        .to_owned(),
             });
         }
         if version.runtime == Runtime::Custom && !version.secrets.values.is_empty() {
@@ -415,7 +428,7 @@ pub(crate) fn prepare_error(hub: &Hub, error: FailedStart) -> PrepareError {
     match error {
         FailedStart::Launch(LaunchError::Engine(error @ EngineError::Unavailable { .. })) => {
             let what = format!(
-                "the Docker Engine does not answer at {}; start it, name its socket with container.docker.socket, or build the function as WebAssembly",
+                "the Docker Engine does not answer at {}; start it, name its socket with container.docker_socket, or build the function as WebAssembly",
                 Path::display(hub.engine.socket())
             );
             PrepareError::Unavailable { code: "docker_unavailable", what, source: Box::new(error) }
@@ -461,6 +474,12 @@ fn start_error(error: FailedStart) -> StartError {
             StartError::Unavailable { code: "image_missing", what: "the function's image", source: Box::new(error) }
         }
         FailedStart::Bind(BindError::Function { failure, .. }) => StartError::Function(failure),
+        FailedStart::Bind(BindError::Lost(_)) => StartError::Function(FunctionFailure {
+            kind: FailureKind::Exited,
+            message: "the process ended while it loaded the code".to_owned(),
+            stack: None,
+            log: Bytes::new(),
+        }),
         FailedStart::Bind(BindError::Late) => StartError::Function(FunctionFailure {
             kind: FailureKind::TimeLimit,
             message: "loading the code took too long".to_owned(),

@@ -139,6 +139,7 @@ pub(crate) async fn install(
     let folder =
         out_folder(store.layers(), wanted).map_err(|error| machine("make a folder for dependencies", error))?;
     run(hub, wanted, image, folder.path(), progress).await?;
+    check_inner(&inner_folder(folder.path(), wanted.runtime))?;
     let bytes = measure(folder.path()).await.bytes;
     let kept = folder.keep();
     match std::fs::rename(&kept, &layer) {
@@ -151,13 +152,29 @@ pub(crate) async fn install(
     Ok(name)
 }
 
+/// The folder of a layer that functions see.
+fn inner_folder(layer: &Path, runtime: Runtime) -> PathBuf {
+    layer.join(if runtime == Runtime::Python { "python" } else { "node_modules" })
+}
+
+/// What a package's scripts put in the folder's place would be mounted instead: a link, whatever of this machine it names.
+fn check_inner(inner: &Path) -> Result<(), PrepareError> {
+    match std::fs::symlink_metadata(inner) {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        _ => fault(
+            "install_failed",
+            "the packages' own scripts replaced the folder that they are installed into".to_owned(),
+        ),
+    }
+}
+
 fn out_folder(layers: &Path, wanted: &Wanted) -> std::io::Result<tempfile::TempDir> {
     let folder = tempfile::Builder::new().prefix("installing-").tempdir_in(layers)?;
     for (name, contents) in &wanted.files {
         std::fs::write(folder.path().join(name), contents)?;
     }
     // An application without packages has a folder all the same, so that it can be mounted.
-    let inner = folder.path().join(if wanted.runtime == Runtime::Python { "python" } else { "node_modules" });
+    let inner = inner_folder(folder.path(), wanted.runtime);
     std::fs::create_dir(&inner)?;
     for path in [folder.path(), &inner] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
@@ -192,6 +209,7 @@ fn recipe(hub: &Hub, wanted: &Wanted, image: &str, network: String, out: &Path) 
         tmp: MemoryMib::new(install.memory.get() / 2),
         pids_max: PIDS_MAX,
         network,
+        dns: Vec::new(),
         mounts,
         agent: false,
         env,
@@ -215,8 +233,7 @@ async fn run(
     let (owner, created) = (Arc::clone(hub), tokio::sync::oneshot::channel());
     let (sender, receiver) = created;
     drop(hub.tasks.spawn(async move {
-        let made = owner.engine.create(&format!("serverledge-{name}"), body).await;
-        let _ = sender.send(made.map(|id| Container::new(&owner, id, name)));
+        let _ = sender.send(Container::create(&owner, name, body).await);
     }));
     let created = receiver.await.map_err(|_| machine("create a container", std::io::Error::other("the node stops")))?;
     let container = created.map_err(|error| unavailable(hub, error))?;

@@ -17,6 +17,8 @@ use crate::profile::{Recipe, SOCKET_DIR};
 const CONNECT_PAUSE: Duration = Duration::from_millis(2);
 /// How often a container that does not listen yet is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Longest wait for one connection over TCP, within one machine.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// Port of the executor protocol.
 const EXECUTOR_PORT: u16 = 8080;
 /// Lines of a failed container's own log in messages.
@@ -64,7 +66,29 @@ fn tail(log: &str) -> String {
 pub(crate) struct Launched {
     pub(crate) container: Container,
     /// Where it listens, if it has no agent.
-    pub(crate) address: Option<SocketAddr>,
+    pub(crate) endpoint: Option<Endpoint>,
+}
+
+/// A container's address, and by what it is known to be still that container's: the engine gives the address of one that
+/// has ended to the next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Endpoint {
+    address: SocketAddr,
+    /// The first process inside, as this machine counts, and when it began, in ticks since the machine's start.
+    process: (i64, u64),
+}
+
+impl Endpoint {
+    /// Asks the kernel, not the engine.
+    fn is_still_there(&self) -> bool {
+        began(self.process.0) == Some(self.process.1)
+    }
+}
+
+/// When a process began: field 22 of its `stat`, counted behind the name, which may hold anything (proc(5)).
+fn began(pid: i64) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Creates and starts a container and waits until it listens. To be called from a task that nobody drops.
@@ -80,41 +104,44 @@ pub(crate) async fn launch(
         recipe.mounts.push((folder.to_string_lossy().into_owned(), SOCKET_DIR.to_owned(), false));
     }
     let begun = Instant::now();
-    let created = hub.engine.create(&format!("serverledge-{name}"), recipe.body()).await;
-    let id = created.inspect_err(|_| hub.sockets.remove(&name))?;
-    let container = Container::new(hub, id, name);
+    let created = Container::create(hub, name.clone(), recipe.body()).await;
+    let container = created.inspect_err(|_| hub.sockets.remove(&name))?;
     let made = Instant::now();
     phases.push(("create", made - begun));
     hub.engine.start(&container.id).await?;
     let started = Instant::now();
     phases.push(("start", started - made));
-    let address = wait_until_listening(&container, recipe.agent, &recipe.network).await?;
+    let endpoint = wait_until_listening(&container, recipe.agent, &recipe.network).await?;
     if recipe.agent {
         hub.sockets.seal(&container.name).map_err(|error| machine("seal a socket's folder", error))?;
     }
     phases.push(("ready", started.elapsed()));
-    Ok(Launched { container, address })
+    Ok(Launched { container, endpoint })
 }
 
 async fn wait_until_listening(
     container: &Container,
     agent: bool,
     network: &str,
-) -> Result<Option<SocketAddr>, LaunchError> {
+) -> Result<Option<Endpoint>, LaunchError> {
     let hub = &container.hub;
     let limit = Instant::now() + hub.config.start_timeout;
-    let address = if agent { None } else { Some(address_of(container, network).await?) };
+    let endpoint = if agent { None } else { Some(endpoint_of(container, network).await?) };
     let mut look = Instant::now() + LOOK_EVERY;
     loop {
-        let listens = match address {
+        let listens = match endpoint {
             None => hub.sockets.connect(&container.name).await.is_ok(),
-            Some(address) => TcpStream::connect(address).await.is_ok(),
+            // One that has ended answers nothing at all; it is looked at all the same.
+            Some(Endpoint { address, .. }) => {
+                tokio::time::timeout(LOOK_EVERY, TcpStream::connect(address)).await.is_ok_and(|to| to.is_ok())
+            }
         };
         if listens {
-            return Ok(address);
+            return Ok(endpoint);
         }
         let now = Instant::now();
         if now >= limit {
+            check_alive(container).await?;
             let log = hub.engine.logs(&container.id, LOG_LINES).await.unwrap_or_default();
             return Err(LaunchError::Late { after: hub.config.start_timeout, log });
         }
@@ -136,14 +163,17 @@ async fn check_alive(container: &Container) -> Result<(), LaunchError> {
     Err(LaunchError::Ended { code: state.exit_code.unwrap_or(-1), log })
 }
 
-/// The address in its network, asked for once.
-async fn address_of(container: &Container, network: &str) -> Result<SocketAddr, LaunchError> {
-    let networks = container.hub.engine.inspect(&container.id).await?.network_settings.and_then(|all| all.networks);
-    let endpoint = networks.as_ref().and_then(|all| all.get(network));
-    let ip: Option<IpAddr> = endpoint.and_then(|one| one.ip_address.as_ref()).and_then(|ip| ip.parse().ok());
-    match ip {
-        Some(ip) => Ok(SocketAddr::new(ip, EXECUTOR_PORT)),
-        None => {
+/// The address in its network, and its process, asked for once.
+async fn endpoint_of(container: &Container, network: &str) -> Result<Endpoint, LaunchError> {
+    let found = container.hub.engine.inspect(&container.id).await?;
+    let pid = found.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
+    let process = pid.and_then(|pid| Some((pid, began(pid)?)));
+    let networks = found.network_settings.and_then(|all| all.networks);
+    let attached = networks.as_ref().and_then(|all| all.get(network));
+    let ip: Option<IpAddr> = attached.and_then(|one| one.ip_address.as_ref()).and_then(|ip| ip.parse().ok());
+    match (ip, process) {
+        (Some(ip), Some(process)) => Ok(Endpoint { address: SocketAddr::new(ip, EXECUTOR_PORT), process }),
+        _ => {
             check_alive(container).await?;
             Err(machine("find the container's address", std::io::Error::other("it has none in its network")))
         }
@@ -155,11 +185,16 @@ fn machine(attempt: &'static str, source: std::io::Error) -> LaunchError {
 }
 
 /// A new connection to a container that listens.
-pub(crate) async fn connect(container: &Container, address: Option<SocketAddr>) -> Option<Exchange> {
-    match address {
+pub(crate) async fn connect(container: &Container, endpoint: Option<Endpoint>) -> Option<Exchange> {
+    match endpoint {
         None => Exchange::new(container.hub.sockets.connect(&container.name).await.ok()?).await.ok(),
-        Some(address) => {
-            let stream = TcpStream::connect(address).await.ok()?;
+        Some(endpoint) => {
+            // An address at which nobody is any more may not answer at all.
+            let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(endpoint.address)).await.ok()?.ok()?;
+            // Only now: whoever answered was this container only if it still runs.
+            if !endpoint.is_still_there() {
+                return None;
+            }
             // Requests are one write; nothing gains from waiting for more.
             let _ = stream.set_nodelay(true);
             Exchange::new(stream).await.ok()

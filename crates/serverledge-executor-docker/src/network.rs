@@ -28,9 +28,7 @@ pub(crate) async fn ensure(hub: &Hub, network: Network) -> Result<String, Engine
         ..NetworkCreateRequest::default()
     };
     hub.engine.ensure_network(request).await?;
-    if network == Network::None {
-        close_machine(&bridge).await;
-    }
+    close_machine(&bridge).await;
     Ok(name)
 }
 
@@ -38,7 +36,9 @@ pub(crate) async fn ensure(hub: &Hub, network: Network) -> Result<String, Engine
 pub(crate) async fn remove(hub: &Hub) {
     for network in [Network::None, Network::Bridge] {
         let (_, bridge) = names(&hub.config.node_id, network);
-        iptables("-D", &bridge).await;
+        for rule in rules(&bridge) {
+            iptables("-D", &rule).await;
+        }
     }
     match hub.engine.networks_of(&hub.config.node_id).await {
         Ok(networks) => {
@@ -61,20 +61,29 @@ fn names(node_id: &str, network: Network) -> (String, String) {
     (format!("serverledge-{}-{suffix}", &digest[..8]), format!("{BRIDGE_PREFIX}{}{letter}", &digest[..8]))
 }
 
-/// An internal network still leads to the machine itself: what listens on all its addresses would be reached. Answers to
-/// the node's own connections pass.
+/// Every network leads to the machine itself, an internal one too: what listens on all its addresses would be reached.
+/// Answers to the node's own connections pass. Link-local addresses are where clouds answer a machine's questions about
+/// its own secrets.
 async fn close_machine(bridge: &str) {
-    if !iptables("-C", bridge).await && !iptables("-I", bridge).await {
-        tracing::warn!(
-            bridge,
-            "could not close this machine to containers of custom images (iptables, as root): they reach what listens on all addresses"
-        );
+    for rule in rules(bridge) {
+        if !iptables("-C", &rule).await && !iptables("-I", &rule).await {
+            tracing::warn!(
+                bridge,
+                "could not close this machine to containers on a network (iptables, as root): they reach what listens on all addresses"
+            );
+        }
     }
 }
 
-async fn iptables(action: &str, bridge: &str) -> bool {
-    let rule = ["-i", bridge, "-m", "conntrack", "--ctstate", "NEW,INVALID", "-j", "DROP"];
-    let output =
-        Command::new("iptables").args(["-w", "5", action, "INPUT"]).args(rule).kill_on_drop(true).output().await;
-    output.is_ok_and(|output| output.status.success())
+/// A chain and what is dropped in it.
+fn rules(bridge: &str) -> [Vec<&str>; 2] {
+    [
+        vec!["INPUT", "-i", bridge, "-m", "conntrack", "--ctstate", "NEW,INVALID", "-j", "DROP"],
+        vec!["DOCKER-USER", "-i", bridge, "-d", "169.254.0.0/16", "-j", "DROP"],
+    ]
+}
+
+async fn iptables(action: &str, rule: &[&str]) -> bool {
+    let command = Command::new("iptables").args(["-w", "5", action]).args(rule).kill_on_drop(true).output().await;
+    command.is_ok_and(|output| output.status.success())
 }

@@ -37,6 +37,8 @@ pub(crate) struct Recipe {
     pub(crate) pids_max: u32,
     /// A network's name, or `none`.
     pub(crate) network: String,
+    /// Name servers, where Docker's own must not be asked.
+    pub(crate) dns: Vec<String>,
     /// Folder of the machine, place in the container, read-only.
     pub(crate) mounts: Vec<(String, String, bool)>,
     /// Whether there is an agent, which needs a place for the code.
@@ -127,6 +129,7 @@ impl Recipe {
                 ])),
             }),
             network_mode: Some(self.network.clone()),
+            dns: (!self.dns.is_empty()).then(|| self.dns.clone()),
             restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
             mounts: Some(
                 self.mounts.iter().map(|(source, target, read_only)| mount(source, target, *read_only)).collect(),
@@ -196,6 +199,7 @@ mod tests {
             tmp: MemoryMib::new(16),
             pids_max: 32,
             network: "none".to_owned(),
+            dns: vec![],
             mounts: vec![],
             agent: true,
             env: vec![],

@@ -86,12 +86,15 @@ impl ContainerSandbox {
     async fn autopsy(&self, log: Bytes) -> InvokeError {
         let engine = &self.container.hub.engine;
         let limit = Instant::now() + AUTOPSY_LIMIT;
-        while Instant::now() < limit {
-            match engine.inspect(&self.container.id).await {
+        // An engine that hangs is waited for no longer than one that looks and sees nothing.
+        while let Ok(found) = tokio::time::timeout_at(limit, engine.inspect(&self.container.id)).await {
+            match found {
                 Ok(found) => {
                     let state = found.state.unwrap_or_default();
                     if state.running != Some(true) {
-                        let own = engine.logs(&self.container.id, AUTOPSY_LINES).await.unwrap_or_default();
+                        let own = engine.logs(&self.container.id, AUTOPSY_LINES);
+                        let own = tokio::time::timeout_at(limit, own).await.unwrap_or(Ok(String::new()));
+                        let own = own.unwrap_or_default();
                         return self.post_mortem(
                             state.oom_killed == Some(true),
                             state.exit_code.unwrap_or(-1),
@@ -123,7 +126,7 @@ impl ContainerSandbox {
         let (limit, deadline) = self.limit(call.deadline);
         let request = self.agent_request(call, params, deadline).ok_or_else(|| internal("make a request", None))?;
         let mut frames = Frames::new(config.log_bytes_max, config.output_bytes_max);
-        let mut exchange = self.connect().await?;
+        let mut exchange = self.connect(limit).await?;
         let sent = tokio::time::timeout_at(limit, exchange.send(request, |piece| frames.push(&piece))).await;
         let log = frames.log();
         match sent {
@@ -175,7 +178,7 @@ impl ContainerSandbox {
             answer.extend_from_slice(&piece);
             Ok(())
         };
-        let mut exchange = self.connect().await?;
+        let mut exchange = self.connect(limit).await?;
         let sent = tokio::time::timeout_at(limit, exchange.send(request, collect)).await;
         match sent {
             Err(_) => Err(self.timed_out(Bytes::new())),
@@ -187,8 +190,12 @@ impl ContainerSandbox {
         }
     }
 
-    async fn connect(&self) -> Result<Exchange, InvokeError> {
-        self.connections.take(&self.container).await.ok_or(InvokeError::Gone)
+    /// A hostile image may accept no connection, or leave one unfinished: that takes of the invocation's time.
+    async fn connect(&self, limit: Instant) -> Result<Exchange, InvokeError> {
+        match tokio::time::timeout_at(limit, self.connections.take(&self.container)).await {
+            Ok(taken) => taken.ok_or(InvokeError::Gone),
+            Err(_) => Err(self.timed_out(Bytes::new())),
+        }
     }
 
     async fn broke(&self, error: ExchangeError, log: Bytes) -> Result<Outcome, InvokeError> {

@@ -55,6 +55,13 @@ impl SocketDirs {
         }
     }
 
+    /// Removes all containers' folders: no container is left.
+    pub(crate) fn clear(&self) {
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            self.remove(&entry.file_name().to_string_lossy());
+        }
+    }
+
     pub(crate) async fn connect(&self, name: &str) -> io::Result<UnixStream> {
         let fd = self.dir.as_raw_fd();
         UnixStream::connect(Path::new(&format!("/proc/self/fd/{fd}/{name}/{SOCKET}"))).await

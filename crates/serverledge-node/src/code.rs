@@ -31,6 +31,7 @@ pub(crate) fn extract(
     bytes_max: usize,
 ) -> Result<Code, DeployError> {
     let bytes = decode(base64, bytes_max)?;
+    refuse_url(&bytes)?;
     if let Some(inferred @ (Runtime::Python | Runtime::NodeJs)) = runtime {
         return Ok(Code { bytes: bytes.into(), inferred });
     }
@@ -55,13 +56,16 @@ fn decode(base64: &str, bytes_max: usize) -> Result<Vec<u8>, DeployError> {
 }
 
 fn bare(bytes: Vec<u8>) -> Result<Code, DeployError> {
-    let inferred = match std::str::from_utf8(&bytes).map(str::trim_start) {
-        Ok(text) if text.starts_with("http://") || text.starts_with("https://") => {
-            return fault("url_unsupported", "code by URL is not fetched by this node; send the code itself");
-        }
-        _ => Runtime::Wasm,
-    };
-    Ok(Code { bytes: Bytes::from(bytes), inferred })
+    Ok(Code { bytes: Bytes::from(bytes), inferred: Runtime::Wasm })
+}
+
+/// Go Serverledge fetches code by URL; this node does not.
+fn refuse_url(bytes: &[u8]) -> Result<(), DeployError> {
+    let text = bytes.trim_ascii_start();
+    if text.starts_with(b"http://") || text.starts_with(b"https://") {
+        return fault("url_unsupported", "code by URL is not fetched by this node; send the code itself");
+    }
+    Ok(())
 }
 
 fn is_tar(bytes: &[u8]) -> bool {

@@ -122,26 +122,6 @@ fn piped_output_is_json() -> Result<()> {
     Ok(())
 }
 
-/// What this version cannot run is recognised, and the answer says what is missing.
-#[test]
-fn other_languages_are_answered_clearly() -> Result<()> {
-    let node = Node::start()?;
-    for (file, content) in
-        [("hello.py", "def handler_fun(context, params):\n    return 1\n"), ("hello.js", "module.exports = 1")]
-    {
-        std::fs::write(node.home().join(file), content)?;
-        for arguments in [
-            vec!["create", "-f", "f", "--src", file],
-            vec!["create", "-f", "f", "--src", file, "--runtime", "python310"],
-        ] {
-            let ran = node.cli(&arguments)?;
-            assert!(ran.assert_code(1).stderr.contains("needs the container executor"), "{ran:?}");
-        }
-    }
-    assert!(node.names()?.is_empty());
-    Ok(())
-}
-
 #[test]
 fn refusals_say_why() -> Result<()> {
     let node = Node::start()?;

@@ -17,6 +17,7 @@ mod hostile_page;
 mod isolation;
 mod limits;
 mod nested;
+mod no_engine;
 mod overload;
 mod pages;
 mod restart;

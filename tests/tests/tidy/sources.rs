@@ -13,12 +13,18 @@ const LONG_FUNCTIONS: [(&str, &str, &str); 1] =
     [("crates/serverledge-executor-wasm/tests/main/recognised.rs", "refused", "a table, one module a line")];
 
 /// Statics that hold something with inner mutability, each with its reason: file, name, reason.
-const STATICS: [(&str, &str, &str); 2] = [
+const STATICS: [(&str, &str, &str); 4] = [
     (
         "crates/serverledge-executor-wasm/src/http_guest.rs",
         "FORBIDDEN",
         "written once, then read only: a filter of header names",
     ),
+    (
+        "crates/serverledge-executor-docker/tests/main/support.rs",
+        "TESTS",
+        "bounds the tests that use containers at once, which are threads of one process",
+    ),
+    ("tests/tests/containers/support/turn.rs", "TURNS", "the same"),
     ("tests/tests/e2e/support/programs.rs", "PROGRAMS", "written once: the programs are built once for a test process"),
 ];
 

@@ -49,7 +49,10 @@ pub(crate) struct Ended {
 impl Setup {
     pub(crate) fn new() -> Result<Self> {
         let home = tempfile::Builder::new().prefix("serverledge-e2e-").tempdir()?;
-        Ok(Self { home: Arc::new(home), environment: Vec::new(), shell: None })
+        let setup = Self { home: Arc::new(home), environment: Vec::new(), shell: None };
+        // Whether there is a Docker Engine on the machine makes no difference, unless a test asks for it.
+        let nowhere = setup.home().join("no-engine.sock");
+        Ok(setup.with("container.docker_socket", nowhere.display()))
     }
 
     /// Sets a key of the configuration through its variable.
@@ -89,7 +92,9 @@ impl Setup {
         let mut node = Node { address: placeholder, child, home, environment, shell, stderr, reader: Some(reader) };
         let Ok(line) = lines.recv_timeout(PATIENCE) else {
             let _ = node.child.kill();
-            bail!("the node did not say where it listens:\n{}", node.stderr());
+            let status = node.child.wait()?;
+            // Its last words may still be on their way.
+            bail!("the node did not say where it listens:\n{}", node.ended(status).stderr);
         };
         node.address = address(&line)?;
         Ok(node)

@@ -1,0 +1,14 @@
+//! Tests of the container executor through its public face, in real containers of a real Docker Engine.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
+
+mod conformance;
+mod custom;
+mod engine;
+mod escapes;
+mod faults;
+mod hostile;
+mod install;
+mod proxy;
+mod support;
+mod sweeps;

@@ -1,0 +1,50 @@
+//! WebAssembly and containers in one node, and calls from one to the other.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::guests;
+use crate::support::Lab;
+
+#[test]
+fn wasm_calls_python() -> Result<()> {
+    let lab = Lab::start()?;
+    lab.python("py", "def handler(params): return {'twice': params['n'] * 2}\n")?;
+    lab.python("bad", "def handler(params): raise ValueError('not today')\n")?;
+    lab.deploy("outer", guests::caller_of("py", 0))?;
+    lab.deploy("unlucky", guests::caller_of("bad", 0))?;
+    lab.deploy("plain", guests::constant(7))?;
+    for n in 0..3 {
+        assert_eq!(lab.call("outer", &json!({ "n": n }))?, json!({"twice": 2 * n}));
+        assert_eq!(lab.call("plain", &json!({}))?, json!({"n": 7}));
+        assert_eq!(lab.call("py", &json!({ "n": n }))?, json!({"twice": 2 * n}));
+    }
+    // The callee's failure is an object that the caller can read.
+    let failed = lab.call("unlucky", &json!({}))?;
+    assert_eq!(failed["error"], "function_error", "{failed}");
+    assert!(failed["message"].as_str().is_some_and(|message| message.contains("not today")), "{failed}");
+    let status = lab.status()?;
+    assert_eq!(status["AvailableWarmContainers"], json!({"py": 1, "bad": 1}), "wasm keeps none");
+    lab.wait_until_free()
+}
+
+/// The callee's time is its caller's.
+#[test]
+fn a_callee_ends_with_its_caller() -> Result<()> {
+    let lab = Lab::start()?;
+    lab.python("slow", &crate::support::sleeper(20.0))?;
+    lab.deploy_with("outer", guests::caller_of("slow", 0), &json!({"Timeout": 1}))?;
+    lab.invoke("outer", &json!({}))?.assert_problem(500, "function_timeout");
+    lab.wait_until_free()?;
+    lab.wait_for_containers(0).map(drop)
+}
+
+/// The example of the repository, with the callee in another language than it was written for.
+#[test]
+fn the_language_of_a_callee_makes_no_difference() -> Result<()> {
+    let lab = Lab::start()?;
+    lab.nodejs("add", "exports.handler = params => ({sum: params.a + params.b});\n")?;
+    lab.deploy_example("call-chain")?;
+    assert_eq!(lab.call("call-chain", &json!({"a": 2, "b": 3}))?, json!({"double": 10}));
+    Ok(())
+}
