@@ -1,8 +1,11 @@
 //! The registry: what a node, or a cluster of nodes, remembers. A key-value store with revisions
-//! ([`serverledge_core::kv::Kv`]), embedded in the node, and the typed stores over it: functions, blobs, invocations.
+//! ([`serverledge_core::kv::Kv`]), embedded in the node or, with the feature `etcd`, shared by a cluster; and the typed
+//! stores over it: functions, blobs, invocations.
 
 mod blobs;
 mod embedded;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod functions;
 mod invocations;
 mod keys;
@@ -12,6 +15,8 @@ mod version;
 
 pub use blobs::{BlobError, BlobStore, CHUNK_BYTES, Survey, Swept};
 pub use embedded::{Embedded, OpenError, Options};
+#[cfg(feature = "etcd")]
+pub use etcd::{Etcd, EtcdFault, EtcdOptions, EtcdOptionsError, EtcdTls, EtcdUsage, EtcdUser, PREFIX_DEFAULT};
 pub use functions::{
     DeployError, Deployed, FunctionChange, FunctionStore, FunctionWatch, LoadError, Loaded, Unreadable,
 };

@@ -1,5 +1,7 @@
-//! Fakes with handles, and one conformance suite per trait of `serverledge-core`. A dev-dependency only.
+//! Fakes with handles, one conformance suite per trait of `serverledge-core`, and real services as processes. A
+//! dev-dependency only.
 
+pub mod etcd_process;
 pub mod executor;
 pub mod fake_executor;
 pub mod fake_host;

@@ -1,247 +1,50 @@
 //! The typed stores over the embedded one.
 
-use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use bytes::Bytes;
-use serverledge_core::kv::{Kv, Op, Txn};
-use serverledge_core::{
-    Flags, Function, FunctionLimits, FunctionName, FunctionSpec, Interface, InvocationId, Network, Runtime, Secrets,
-    SpaceId,
-};
-use serverledge_registry::{
-    BlobError, BlobStore, CHUNK_BYTES, DeployError, Embedded, FinalOutcome, Finish, FunctionChange, FunctionStore,
-    Invocation, InvocationStore, InvocationStoreError, Options, Swept, code_digest, version,
-};
-use serverledge_wire::records::{Carried, ErrorRecord, InvocationState, RecordError};
+use serverledge_core::kv::Kv;
+use serverledge_registry::{Embedded, Options};
 
-const NOW: u64 = 1_700_000_000_000;
-const GRACE: Duration = Duration::from_secs(600);
+#[path = "../shared/stores.rs"]
+mod checks;
+
+pub(crate) use checks::function;
 
 fn store() -> Arc<dyn Kv> {
     Arc::new(Embedded::in_memory(&Options::default()).unwrap())
 }
 
-fn name(name: &str) -> FunctionName {
-    FunctionName::parse(name).unwrap()
-}
-
-pub(crate) fn function(name: &str, code: &[u8]) -> Function {
-    let spec = FunctionSpec {
-        name: FunctionName::parse(name).unwrap(),
-        runtime: Runtime::Wasm,
-        handler: String::new(),
-        env: BTreeMap::new(),
-        secrets: Secrets::default(),
-        network: Network::None,
-        image: String::new(),
-        limits: FunctionLimits::default(),
-        flags: Flags::default(),
-        signature: None,
-    };
-    Function {
-        space: SpaceId::default_space(),
-        version: Arc::new(version(&spec, code_digest(code))),
-        name: spec.name,
-        interface: Interface::Json,
-        flags: spec.flags,
-        signature: None,
-    }
-}
-
-fn noise(bytes: usize) -> Bytes {
-    (0..bytes).map(|i| u8::try_from(i * 31 % 251).unwrap()).collect::<Vec<_>>().into()
-}
-
 #[tokio::test]
 async fn functions_are_deployed_replaced_and_deleted() {
-    let kv = store();
-    let functions = FunctionStore::new(kv);
-    let mut watch = functions.watch(None).await.unwrap();
-    let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
-    let (old, new) = (function("f", &first), function("f", &second));
-    let created = functions.create(&old, &first, NOW).await.unwrap();
-    let taken = functions.create(&new, &second, NOW).await;
-    assert!(matches!(taken, Err(DeployError::Exists { name }) if name.as_str() == "f"));
-    let wrong = functions.replace(&new, &first, NOW).await;
-    assert!(matches!(wrong, Err(DeployError::Digest { .. })));
-    let found = functions.get(&old.space, &old.name).await.unwrap().unwrap();
-    assert_eq!((&*found.function, found.revision), (&old, created));
-
-    let replaced = functions.replace(&new, &second, NOW).await.unwrap();
-    assert_eq!(*functions.get(&old.space, &old.name).await.unwrap().unwrap().function, new);
-    assert_eq!(functions.blobs().get(&new.version.code).await.unwrap(), Some(second));
-    assert_eq!(functions.list(&old.space).await.unwrap(), [name("f")]);
-    assert!(functions.delete(&old.space, &old.name).await.unwrap());
-    assert!(!functions.delete(&old.space, &old.name).await.unwrap());
-    assert!(functions.get(&old.space, &old.name).await.unwrap().is_none());
-
-    let mut seen = Vec::new();
-    while seen.len() < 3 {
-        seen.extend(watch.next().await.unwrap());
-    }
-    assert!(matches!(&seen[0], FunctionChange::Deployed(one) if *one.function == old && one.revision == created));
-    assert!(matches!(&seen[1], FunctionChange::Deployed(one) if *one.function == new && one.revision == replaced));
-    assert!(matches!(&seen[2], FunctionChange::Deleted { name, .. } if name.as_str() == "f"));
+    checks::functions_are_deployed_replaced_and_deleted(store()).await;
 }
 
 #[tokio::test]
 async fn unreadable_records_do_not_hide_the_others() {
-    let kv = store();
-    let functions = FunctionStore::new(kv.clone());
-    let code = Bytes::from_static(b"code");
-    for i in 0..150 {
-        functions.create(&function(&format!("f{i:03}"), &code), &code, NOW).await.unwrap();
-    }
-    let newer = Op::put("functions/default/newer", r#"{"schema":9}"#);
-    kv.txn(Txn::new().then(newer).then(Op::put("functions/a/b/c", "x"))).await.unwrap();
-    let loaded = functions.load_all().await.unwrap();
-    assert_eq!((loaded.functions.len(), loaded.unreadable.len()), (150, 2));
-    assert_eq!(loaded.revision, kv.status().await.unwrap().revision);
-    let newer = loaded.unreadable.iter().find(|one| one.key.ends_with("newer")).unwrap();
-    assert!(matches!(newer.source, Some(RecordError::Schema { found: 9, known: 1 })));
+    checks::unreadable_records_do_not_hide_the_others(store()).await;
 }
 
 #[tokio::test]
 async fn blobs_are_kept_once_and_swept_late() {
-    let kv = store();
-    let blobs = BlobStore::new(kv.clone());
-    for bytes in [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 7] {
-        let blob = noise(bytes);
-        let digest = blobs.put(&blob, NOW).await.unwrap();
-        let before = kv.status().await.unwrap().bytes_used;
-        assert_eq!(blobs.put(&blob, NOW).await.unwrap(), digest);
-        assert!(kv.status().await.unwrap().bytes_used - before < 1000, "the chunks were written again");
-        assert_eq!(blobs.get(&digest).await.unwrap(), Some(blob));
-    }
-    let kept = code_digest(&noise(1));
-    let used = HashSet::from([kept]);
-    let survey = blobs.survey().await.unwrap();
-    let soon = blobs.sweep(&survey, &used, NOW + 1000, GRACE).await.unwrap();
-    assert_eq!(soon, Swept::default());
-    let late = blobs.sweep(&survey, &used, NOW + 600_000, GRACE).await.unwrap();
-    assert_eq!(late, Swept { blobs: 4, bytes: (5 * CHUNK_BYTES + 8) as u64 });
-    assert_eq!(blobs.get(&kept).await.unwrap(), Some(noise(1)));
-    assert_eq!(blobs.get(&code_digest(&noise(CHUNK_BYTES))).await.unwrap(), None);
+    checks::blobs_are_kept_once_and_swept_late(store()).await;
 }
 
 #[tokio::test]
 async fn damage_is_noticed() {
-    let kv = store();
-    let blobs = BlobStore::new(kv.clone());
-    let digest = blobs.put(&noise(10), NOW).await.unwrap();
-    kv.txn(Txn::new().then(Op::put(format!("blobs/{digest}/00000"), "other"))).await.unwrap();
-    assert!(matches!(blobs.get(&digest).await, Err(BlobError::Damaged { .. })));
+    checks::damage_is_noticed(store()).await;
 }
 
-/// Sweeps between deploys of the same code, without any grace time: no function is ever left without its code.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deploys_and_sweeps_do_not_cross() {
-    let functions = FunctionStore::new(store());
-    let (deployed, code) = (function("f", &noise(2 * CHUNK_BYTES + 5)), noise(2 * CHUNK_BYTES + 5));
-    let done = AtomicBool::new(false);
-    let deploys = async {
-        for _ in 0..30 {
-            match functions.create(&deployed, &code, NOW).await {
-                Ok(_) => {
-                    let found = functions.blobs().get(&deployed.version.code).await.unwrap();
-                    assert_eq!(found.as_ref(), Some(&code));
-                }
-                Err(DeployError::Code(BlobError::Contended { .. })) => {}
-                Err(other) => panic!("{other:?}"),
-            }
-            functions.delete(&deployed.space, &deployed.name).await.unwrap();
-        }
-        done.store(true, Ordering::SeqCst);
-    };
-    let (swept, ()) = tokio::join!(sweep_until(&functions, &done), deploys);
-    assert!(swept > 0, "nothing was swept");
-}
-
-async fn sweep_until(functions: &FunctionStore, done: &AtomicBool) -> usize {
-    let mut swept = 0;
-    while !done.load(Ordering::SeqCst) {
-        let survey = functions.blobs().survey().await.unwrap();
-        let loaded = functions.load_all().await.unwrap();
-        let named = loaded.functions.iter().map(|one| one.function.version.code).collect();
-        swept += functions.blobs().sweep(&survey, &named, NOW, Duration::ZERO).await.unwrap().blobs;
-    }
-    swept
-}
-
-fn ended(code: &str) -> ErrorRecord {
-    ErrorRecord { code: code.to_owned(), message: "why".to_owned() }
-}
-
-fn finish(outcome: FinalOutcome) -> Finish {
-    Finish { outcome, log: None, report: None }
-}
-
-async fn accepted(invocations: &InvocationStore, params: &str) -> Invocation {
-    let (id, function) = (InvocationId::new(), function("f", b"code"));
-    invocations.accept(id, &function, &Bytes::copy_from_slice(params.as_bytes()), NOW).await.unwrap()
+    checks::deploys_and_sweeps_do_not_cross(store()).await;
 }
 
 #[tokio::test]
 async fn an_invocation_ends_once() {
-    let invocations = InvocationStore::new(store());
-    let queued = accepted(&invocations, r#"{"n": 1}"#).await;
-    assert_eq!(queued.function().unwrap(), function("f", b"code"));
-    let again = invocations.accept(queued.id, &function("f", b"code"), &Bytes::from_static(b"{}"), NOW).await;
-    assert!(matches!(again, Err(InvocationStoreError::Exists { .. })));
-    let running = invocations.begin(&queued, NOW + 1).await.unwrap();
-    assert_eq!((running.record.state, running.record.attempt), (InvocationState::Running, 1));
-    let late = invocations.begin(&queued, NOW + 1).await;
-    assert!(matches!(late, Err(InvocationStoreError::Superseded { .. })));
-    assert_eq!(invocations.unfinished().await.unwrap().len(), 1);
-
-    let done = finish(FinalOutcome::Done(Bytes::from_static(b"[1, 2]")));
-    let done = invocations.finish(&running, done, NOW + 2).await.unwrap();
-    let lost = invocations.finish(&running, finish(FinalOutcome::Failed(ended("late"))), NOW + 3).await;
-    assert!(matches!(lost, Err(InvocationStoreError::Superseded { .. })));
-    let lost = invocations.finish(&running, finish(FinalOutcome::Done("1".into())), NOW + 3).await;
-    assert!(matches!(lost, Err(InvocationStoreError::Superseded { .. })));
-    let over = invocations.finish(&done, finish(FinalOutcome::Expired(ended("late"))), NOW + 3).await;
-    assert!(matches!(over, Err(InvocationStoreError::Ended { state: InvocationState::Done, .. })));
-    let found = invocations.get(done.id).await.unwrap().unwrap();
-    assert_eq!(invocations.params(&found).await.unwrap(), r#"{"n": 1}"#);
-    assert_eq!(invocations.result(&found).await.unwrap().unwrap(), "[1, 2]");
-    assert!(invocations.unfinished().await.unwrap().is_empty());
-
-    assert_eq!(invocations.sweep_expired(NOW + 1001, Duration::from_secs(1)).await.unwrap(), 0);
-    assert_eq!(invocations.sweep_expired(NOW + 1002, Duration::from_secs(1)).await.unwrap(), 1);
-    assert!(invocations.get(done.id).await.unwrap().is_none());
+    checks::an_invocation_ends_once(store()).await;
 }
 
 #[tokio::test]
 async fn large_parameters_and_results_go_into_blobs() {
-    let kv = store();
-    let invocations = InvocationStore::new(kv.clone());
-    let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
-    let params = text(6 * 1024 * 1024);
-    let queued = accepted(&invocations, &params).await;
-    assert!(matches!(queued.record.params, Carried::Blob(_)));
-    assert_eq!(invocations.params(&queued).await.unwrap(), params);
-    let result = Bytes::from(text(5 * 1024 * 1024));
-    let outcome = Finish { log: Some("\0".repeat(64 * 1024)), ..finish(FinalOutcome::Done(result.clone())) };
-    let done = invocations.finish(&queued, outcome, NOW).await.unwrap();
-    assert_eq!(invocations.result(&done).await.unwrap(), Some(result));
-    assert_eq!(invocations.blobs_in_use().await.unwrap().len(), 2);
-
-    let other = accepted(&invocations, "{}").await;
-    assert!(invocations.blobs_in_use().await.unwrap().contains(&code_digest(b"code")), "code still to run is in use");
-    let large = finish(FinalOutcome::Done(text(6 * 1024 * 1024 + 1).into()));
-    let refused = invocations.finish(&other, large, NOW).await;
-    assert!(matches!(refused, Err(InvocationStoreError::ResultTooLarge { .. })));
-    let text = finish(FinalOutcome::Done(Bytes::from_static(b"not json")));
-    assert!(matches!(invocations.finish(&other, text, NOW).await, Err(InvocationStoreError::NotJson { .. })));
-    invocations.finish(&other, finish(FinalOutcome::Failed(ended("result_too_large"))), NOW).await.unwrap();
-
-    assert_eq!(invocations.sweep_expired(NOW, Duration::ZERO).await.unwrap(), 2);
-    let blobs = BlobStore::new(kv);
-    let survey = blobs.survey().await.unwrap();
-    let used = invocations.blobs_in_use().await.unwrap();
-    assert_eq!(blobs.sweep(&survey, &used, NOW, Duration::ZERO).await.unwrap().blobs, 2);
+    checks::large_parameters_and_results_go_into_blobs(store()).await;
 }

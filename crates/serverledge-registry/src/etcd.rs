@@ -1,0 +1,330 @@
+//! The store of a cluster: [`Kv`] on etcd.
+//!
+//! Nothing here runs in the background. A connection is made when it is needed and made again after a failure; every
+//! request (of a long range: each of its pages) ends within [`EtcdOptions::request_timeout`]; watches go on by
+//! themselves. While idle nothing is written: keep-alives and pings are no writes in etcd. One key is written in a
+//! cluster's lifetime, which tells stores apart.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use etcd_client::proto::PbResponseHeader;
+use serverledge_core::kv::{
+    KeyValue, Kv, KvError, LEASE_TTL_MAX, LEASE_TTL_MIN, Lease, LeaseId, Op, RangeReply, RangeRequest, Revision,
+    Status, Txn, TxnReply, Watch,
+};
+use tokio::sync::watch as signal;
+use tokio::time::timeout;
+
+mod fault;
+mod identity;
+mod leases;
+mod link;
+mod memory;
+mod options;
+mod pages;
+mod translate;
+mod watch;
+
+pub use fault::EtcdFault;
+pub use options::{EtcdOptions, EtcdOptionsError, EtcdTls, EtcdUser, PREFIX_DEFAULT};
+
+use fault::Refusal;
+use identity::identify;
+use leases::KeepAlives;
+use link::{Kind, Link, Session};
+use memory::{Memory, Sight, Stamp};
+use translate::{Prefix, lease_id, sight, signed, unsigned};
+use watch::EtcdWatch;
+
+/// etcd's alarm for an exceeded quota, in its status.
+const ALARM_FULL: &str = "NOSPACE";
+/// How long etcd may take to end a watch from a forgotten revision, which it does within 100 ms.
+const OLDEST_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// A connection to etcd, or to a cluster of it. Made without one: etcd may be started later.
+///
+/// What a caller learns from a write that fails: `RegistryFull` and all typed errors say that nothing changed. So does
+/// `Unavailable` if [`EtcdFault::may_have_happened`] denies it. Otherwise the write may have been applied, or still be
+/// applied shortly after. It is never sent a second time by itself: look at what it would have changed, or write with a
+/// compare that fails the second time. Reads are asked again as long as their time allows.
+pub struct Etcd {
+    core: Arc<Core>,
+    keep_alives: KeepAlives,
+}
+
+/// How full an etcd is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EtcdUsage {
+    /// Bytes of its file: what the quota counts. Only defragmentation makes it smaller.
+    pub bytes_used: u64,
+    /// Bytes that are in use in it; the rest is free after a defragmentation, or reused.
+    pub bytes_in_use: u64,
+    /// The quota: etcd's own word (from 3.6 on), else [`EtcdOptions::quota_bytes`].
+    pub bytes_max: Option<u64>,
+    /// etcd has raised its alarm and refuses puts and leases, until somebody compacts, defragments and disarms.
+    pub full: bool,
+}
+
+/// What requests and watches share.
+struct Core {
+    link: Link,
+    memory: Arc<Memory>,
+    prefix: Prefix,
+}
+
+/// What a look at the store's identity told.
+#[derive(Debug, Clone, Copy)]
+struct Look {
+    epoch: u64,
+    sight: Sight,
+}
+
+// === impl Etcd ===
+
+impl Etcd {
+    /// A store on these endpoints. Does not connect: what is wrong with etcd is told by the requests.
+    ///
+    /// # Errors
+    /// [`EtcdOptionsError`] if the options are wrong.
+    pub fn new(options: EtcdOptions) -> Result<Self, EtcdOptionsError> {
+        let prefix = Prefix::new(&options.prefix);
+        let memory = Arc::new(Memory::new());
+        let link = Link::new(options, memory.clone(), prefix.identity())?;
+        let core = Arc::new(Core { link, memory, prefix });
+        Ok(Self { core, keep_alives: KeepAlives::default() })
+    }
+
+    /// How full etcd is: of the member that is asked. A dropped future has no effect.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn usage(&self) -> Result<EtcdUsage, KvError> {
+        self.core.usage().await.map_err(|refusal| refusal.into_kv("read the registry's size"))
+    }
+
+    /// A number that grows whenever another store was noticed in the place of the one before (wiped, restored, or
+    /// another cluster at the same addresses). Everything that was read before is void then. Running watches end with
+    /// `Compacted`, which asks for the same; this is for those who hold positions or copies without a watch.
+    #[must_use]
+    pub fn replacements(&self) -> signal::Receiver<u64> {
+        self.core.memory.epochs()
+    }
+}
+
+impl fmt::Debug for Etcd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Etcd").field("options", self.core.link.options()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Kv for Etcd {
+    async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>, KvError> {
+        let (core, key) = (&self.core, self.core.prefix.key(key));
+        let stamp = core.memory.stamp();
+        let asked = core.link.call(Kind::Repeatable, |mut session| {
+            let key = key.clone();
+            async move { session.kv.get(key, None).await }
+        });
+        let reply = asked.await.map_err(|refusal| refusal.into_kv("read a key"))?.0;
+        core.saw(stamp, reply.header.as_ref());
+        Ok(reply.kvs.into_iter().next().map(|entry| core.prefix.entry(entry)))
+    }
+
+    async fn range(&self, request: RangeRequest) -> Result<RangeReply, KvError> {
+        pages::range(&self.core, &request).await
+    }
+
+    async fn txn(&self, txn: Txn) -> Result<TxnReply, KvError> {
+        txn.check()?;
+        let core = &self.core;
+        let stamp = core.memory.stamp();
+        let kind = if reads_only(&txn) { Kind::Repeatable } else { Kind::Once };
+        let asked = core.link.call(kind, |mut session| {
+            let request = core.prefix.txn(&txn);
+            async move { session.kv.txn(request).await }
+        });
+        match asked.await {
+            Ok(reply) => {
+                core.saw(stamp, reply.0.header.as_ref());
+                Ok(core.prefix.txn_reply(&txn, reply.0))
+            }
+            Err(Refusal::LeaseUnknown) => Err(core.unknown_lease(&txn).await),
+            Err(Refusal::RequestTooLarge) => Err(KvError::TxnTooLarge { bytes: bytes_of(&txn) }),
+            Err(Refusal::TooManyOps) => {
+                let ops = txn.compares.len().max(txn.then.len()).max(txn.otherwise.len());
+                Err(KvError::TooManyOps { ops })
+            }
+            Err(other) => Err(other.into_kv("run a transaction")),
+        }
+    }
+
+    async fn watch(&self, prefix: &[u8], from: Option<Revision>) -> Result<Box<dyn Watch>, KvError> {
+        // Made first: a replacement that is noticed from here on ends it.
+        let watch = |next| Box::new(EtcdWatch::new(self.core.clone(), prefix, next));
+        if let Some(from) = from {
+            return Ok(watch(from.get()));
+        }
+        let mut now = watch(0);
+        let look = self.core.look().await.map_err(|refusal| refusal.into_kv("begin a watch"))?;
+        now.begin_after(look.sight.revision, look.epoch);
+        Ok(now)
+    }
+
+    /// Concerns all of etcd, not only the keys under the prefix. Nodes need not call it: etcd compacts by itself if it is
+    /// told to (`--auto-compaction-retention`).
+    async fn compact(&self, at: Revision) -> Result<(), KvError> {
+        let asked = self
+            .core
+            .link
+            .call(Kind::Once, |mut session| async move { session.kv.compact(signed(at.get()), None).await });
+        match asked.await {
+            Ok(_) => Ok(()),
+            // Whatever is older than `at` is forgotten, perhaps more.
+            Err(Refusal::Compacted) => {
+                Err(KvError::Compacted { at: self.core.oldest(at.get().saturating_sub(1)).await.unwrap_or(at) })
+            }
+            Err(refusal) => Err(self.core.of_revision(refusal, at, "compact the registry").await),
+        }
+    }
+
+    async fn lease_grant(&self, ttl: Duration) -> Result<Lease, KvError> {
+        let ttl = ttl.clamp(LEASE_TTL_MIN, LEASE_TTL_MAX);
+        let seconds = signed(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0));
+        let asked =
+            self.core.link.call(Kind::Once, |mut session| async move { session.lease.grant(seconds, None).await });
+        let granted = asked.await.map_err(|refusal| refusal.into_kv("grant a lease"))?;
+        let nameless = || Refusal::new("", etcd_client::Error::Internal("a lease without an id".to_owned()));
+        let id = lease_id(granted.id()).ok_or_else(|| nameless().into_kv("grant a lease"))?;
+        Ok(Lease { id, ttl: Duration::from_secs(unsigned(granted.ttl())) })
+    }
+
+    async fn lease_keep_alive(&self, lease: LeaseId) -> Result<Duration, KvError> {
+        match self.keep_alives.renew(&self.core.link, lease).await {
+            Ok(Duration::ZERO) | Err(Refusal::LeaseUnknown) => Err(KvError::LeaseUnknown { lease }),
+            Ok(ttl) => Ok(ttl),
+            Err(other) => Err(other.into_kv("keep a lease alive")),
+        }
+    }
+
+    async fn lease_revoke(&self, lease: LeaseId) -> Result<(), KvError> {
+        let asked = self
+            .core
+            .link
+            .call(Kind::Once, |mut session| async move { session.lease.revoke(signed(lease.get())).await });
+        match asked.await {
+            Ok(_) => Ok(()),
+            Err(Refusal::LeaseUnknown) => Err(KvError::LeaseUnknown { lease }),
+            Err(other) => Err(other.into_kv("revoke a lease")),
+        }
+    }
+
+    async fn status(&self) -> Result<Status, KvError> {
+        let (look, usage) = tokio::join!(self.core.look(), self.core.usage());
+        let unavailable = |refusal: Refusal| refusal.into_kv("read the registry's status");
+        let (sight, usage) = (look.map_err(unavailable)?.sight, usage.map_err(unavailable)?);
+        Ok(Status {
+            cluster: sight.cluster ^ sight.identity.unwrap_or_default().rotate_left(1),
+            revision: Revision::new(sight.revision),
+            bytes_used: usage.bytes_used,
+            bytes_max: usage.bytes_max,
+        })
+    }
+}
+
+fn reads_only(txn: &Txn) -> bool {
+    txn.then.iter().chain(&txn.otherwise).all(|op| matches!(op, Op::Get { .. }))
+}
+
+fn bytes_of(txn: &Txn) -> usize {
+    let ops = txn.then.iter().chain(&txn.otherwise).map(|op| match op {
+        Op::Put { key, value, .. } => key.len() + value.len(),
+        Op::Delete { key } | Op::Get { key } | Op::DeletePrefix { prefix: key } => key.len(),
+    });
+    ops.sum::<usize>() + txn.compares.iter().map(|compare| compare.key.len()).sum::<usize>()
+}
+
+// === impl Core ===
+
+impl Core {
+    fn saw(&self, stamp: Stamp, header: Option<&PbResponseHeader>) -> u64 {
+        self.memory.saw(stamp, sight(header))
+    }
+
+    /// Looks which store this is, and how new; a store that has no identity gets one.
+    async fn look(&self) -> Result<Look, Refusal> {
+        let stamp = self.memory.stamp();
+        let sight = self.link.call(Kind::Repeatable, |session| identify(session.kv, self.prefix.identity())).await?;
+        Ok(Look { epoch: self.memory.saw(stamp, sight), sight })
+    }
+
+    /// The same over one connection: to know where that one leads.
+    async fn look_through(&self, session: &Session) -> Result<Look, Refusal> {
+        let stamp = self.memory.stamp();
+        let sight = identify(session.kv.clone(), self.prefix.identity())
+            .await
+            .map_err(|error| Refusal::new(self.link.endpoint_of(session), error))?;
+        Ok(Look { epoch: self.memory.saw(stamp, sight), sight })
+    }
+
+    async fn usage(&self) -> Result<EtcdUsage, Refusal> {
+        let asked = self.link.call(Kind::Repeatable, |mut session| async move { session.maintenance.status().await });
+        let status = asked.await?;
+        let quota = Some(unsigned(status.db_size_quota())).filter(|quota| *quota > 0);
+        Ok(EtcdUsage {
+            bytes_used: unsigned(status.db_size()),
+            bytes_in_use: unsigned(status.raft_used_db_size()),
+            bytes_max: quota.or(self.link.options().quota_bytes),
+            full: status.errors().iter().any(|error| error.contains(ALARM_FULL)),
+        })
+    }
+
+    /// What a refused revision means, with the numbers that etcd leaves out.
+    async fn of_revision(&self, refusal: Refusal, asked: Revision, attempt: &'static str) -> KvError {
+        match refusal {
+            // If it cannot be learnt: the first that could be, and reading there tells more.
+            Refusal::Compacted => KvError::Compacted { at: self.oldest(asked.get()).await.unwrap_or(asked.next()) },
+            Refusal::Future => match self.look().await {
+                Ok(look) => KvError::FutureRevision { asked, now: Revision::new(look.sight.revision) },
+                Err(other) => other.into_kv(attempt),
+            },
+            other => other.into_kv(attempt),
+        }
+    }
+
+    /// The oldest revision that etcd still has, if `forgotten` is older and etcd tells it soon.
+    async fn oldest(&self, forgotten: u64) -> Option<Revision> {
+        let key = self.prefix.identity();
+        let asked = self.link.call(Kind::Repeatable, |session| watch::oldest(session, key.clone(), forgotten));
+        timeout(OLDEST_WAIT_MAX, asked).await.ok()?.ok()
+    }
+
+    /// Which lease of a transaction is the unknown one; etcd does not say.
+    async fn unknown_lease(&self, txn: &Txn) -> KvError {
+        let mut leases: Vec<_> = txn.then.iter().chain(&txn.otherwise).filter_map(lease_of).collect();
+        leases.dedup();
+        for lease in leases.iter().take(leases.len().saturating_sub(1)) {
+            let id = signed(lease.get());
+            let asked = self
+                .link
+                .call(Kind::Repeatable, |mut session| async move { session.lease.time_to_live(id, None).await });
+            if asked.await.is_ok_and(|answer| answer.ttl() < 0) {
+                return KvError::LeaseUnknown { lease: *lease };
+            }
+        }
+        match leases.last() {
+            Some(lease) => KvError::LeaseUnknown { lease: *lease },
+            None => Refusal::LeaseUnknown.into_kv("run a transaction"),
+        }
+    }
+}
+
+fn lease_of(op: &Op) -> Option<LeaseId> {
+    match op {
+        Op::Put { lease, .. } => *lease,
+        Op::Delete { .. } | Op::DeletePrefix { .. } | Op::Get { .. } => None,
+    }
+}
