@@ -30,14 +30,17 @@ export CARGO_TERM_PROGRESS_WHEN=never
 
 skips_docker() { [[ ${SERVERLEDGE_SKIP_DOCKER:-} == 1 ]]; }
 
-# The features of tests that need a Docker Engine. Every step that compiles has the same ones: nothing is compiled twice.
-features=()
+# The features of tests that need a real service. Every step that compiles has the same ones, and so have the programs that
+# the end-to-end tests start: nothing is compiled twice.
+features=(serverledge-registry/etcd-tests serverledge-registry/etcd-tls)
 if ! skips_docker; then
     for manifest in crates/*/Cargo.toml tests/Cargo.toml; do
         ! grep -q '^docker-tests = ' "$manifest" || features+=("$(sed -n 's/^name = "\(.*\)"$/\1/p;T;q' "$manifest")/docker-tests")
     done
 fi
-((${#features[@]} == 0)) || features=(--features "$(IFS=,; printf '%s' "${features[*]}")")
+SERVERLEDGE_TEST_FEATURES=$(IFS=,; printf '%s' "${features[*]}")
+export SERVERLEDGE_TEST_FEATURES
+features=(--features "$SERVERLEDGE_TEST_FEATURES")
 
 # === steps ===
 
@@ -56,6 +59,12 @@ step_install() {
         ((${#missing[@]} == 0)) || install "a compiler for the example in C" "${missing[@]}"
         wasm_compiles || install "the C library for wasm" wasi-libc "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev-wasm32"
     fi
+    missing=()
+    command -v etcd >/dev/null || missing+=(etcd-server)
+    command -v openssl >/dev/null || missing+=(openssl)
+    # etcd-client is generated from its protocol when it is built.
+    [[ -r /usr/include/google/protobuf/descriptor.proto ]] && command -v protoc >/dev/null || missing+=(protobuf-compiler libprotobuf-dev)
+    ((${#missing[@]} == 0)) || install "what the tests of the cluster's registry need" "${missing[@]}"
     need_cargo
     say "$(rustc --version), $(cc --version | head -n 1)"
     skips_docker || need_docker

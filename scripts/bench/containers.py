@@ -39,6 +39,8 @@ PEER_REST_SECONDS = 1.0
 LIMITED = {"MemoryMB": 128, "CPUDemand": 0.1, "MaxConcurrency": 1}
 # No share of the processor is declared: all cores may be used.
 FREE = {"MemoryMB": 128, "CPUDemand": 0, "MaxConcurrency": 1}
+# All calls in one container: one agent, one process.
+SHARED = {"MemoryMB": 128, "CPUDemand": 0, "MaxConcurrency": 64}
 FILES = {
     "python": ("noop.py", "def handler(params, context):\n    return None\n"),
     "nodejs": ("noop.js", "exports.handler = (params, context) => null;\n"),
@@ -532,7 +534,8 @@ def exchange(connection, request):
 
 
 def measure_load(report, options, scratch, peer):
-    for runtime, kind, more in (("python", "0.1 CPU", LIMITED), ("python", "all CPUs", FREE), ("nodejs", "all CPUs", FREE)):
+    for runtime, kind, more in (("python", "0.1 CPU", LIMITED), ("python", "all CPUs", FREE), ("python", "one container", SHARED),
+                                ("nodejs", "all CPUs", FREE), ("nodejs", "one container", SHARED)):
         what = f"{runtime}, {kind}"
         if not report.has_time(f"load, {what}"):
             continue
@@ -550,7 +553,9 @@ def under_load(node, peer, runtime, more, options):
     """Rows of measurements by what was measured, one for each round."""
     for each in filter(None, (node, peer)):
         each.deploy("noop", runtime, more)
-    containers = warm_up(node)[:8]
+    containers = warm_up(node, 1 if more is SHARED else 8)[:8]
+    if more is SHARED:
+        containers = containers[:1] * 8
     targets = {f"node, {count}": through(node, "noop", count) for count in (1, 8, 32)}
     targets[f"agents, {len(containers)}"] = on_agents(node, containers)
     if peer:
@@ -566,7 +571,7 @@ def under_load(node, peer, runtime, more, options):
     return rows
 
 
-def warm_up(node):
+def warm_up(node, least):
     """Until the largest number of clients makes no container start any more; the containers that there are then."""
     found = []
     for _ in range(WARM_UPS_MAX):
@@ -574,7 +579,7 @@ def warm_up(node):
         if not warming.taken:
             raise Trouble(f"no call succeeds: {refusal(node)}")
         before, found = found, node.bound()
-        if len(found) == len(before) >= 8:
+        if len(found) == len(before) >= least:
             break
     return found
 

@@ -16,10 +16,13 @@ use crate::protocol::{Bound, bind_body, bind_of};
 /// Largest answer to a bind: an error with its stack and log.
 const BIND_ANSWER_MAX: usize = 4 << 20;
 
+/// How long a connection to a custom image may have been idle to be used again: servers close theirs after seconds.
+const FOREIGN_IDLE_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The connections of one container that are not in use; the last one used is the next.
 #[derive(Default)]
 pub(crate) struct Connections {
-    idle: Mutex<Vec<Exchange>>,
+    idle: Mutex<Vec<(Exchange, Instant)>>,
     endpoint: Option<Endpoint>,
 }
 
@@ -32,8 +35,10 @@ impl Connections {
     pub(crate) async fn take(&self, container: &Container) -> Option<Exchange> {
         loop {
             let idle = self.idle.lock().pop();
-            let Some(mut exchange) = idle else { break };
-            if exchange.ready().await {
+            let Some((mut exchange, since)) = idle else { break };
+            // A server of somebody else's may be about to close it, as agents never do.
+            let stale = self.endpoint.is_some() && since.elapsed() > FOREIGN_IDLE_MAX;
+            if !stale && exchange.ready().await {
                 return Some(exchange);
             }
         }
@@ -42,7 +47,7 @@ impl Connections {
     }
 
     pub(crate) fn put_back(&self, exchange: Exchange) {
-        self.idle.lock().push(exchange);
+        self.idle.lock().push((exchange, Instant::now()));
     }
 }
 

@@ -32,7 +32,6 @@ pub(crate) struct Cells {
 struct State {
     ready: Vec<Cell>,
     starting: usize,
-    pause: Option<Duration>,
 }
 
 /// A started container without code.
@@ -74,30 +73,29 @@ impl Cells {
         }
     }
 
+    /// Keeps its place among those that start until it has started one or given up, pauses included: so there are never
+    /// more tasks than places, whoever asks how often.
     async fn start_one(self: Arc<Self>) {
-        let started = self.launch_one().await;
-        let again = {
-            let mut state = self.state.lock();
-            state.starting -= 1;
-            match started {
-                Ok(cell) => {
-                    state.pause = None;
-                    state.ready.push(cell);
-                    None
-                }
-                Err(error) => {
-                    let pause = state.pause.map_or(PAUSE_MIN, |pause| (pause * 2).min(PAUSE_MAX));
-                    state.pause = Some(pause);
-                    tracing::warn!(runtime = %self.runtime, error = %describe(&error), "failed to start a stem cell; trying again in {pause:?}");
-                    Some(pause)
-                }
-            }
+        let started = tokio::select! {
+            () = self.hub.stop.cancelled() => None,
+            cell = self.start_until_one_is_up() => Some(cell),
         };
-        if let Some(pause) = again {
-            tokio::select! {
-                () = self.hub.stop.cancelled() => {}
-                () = tokio::time::sleep(pause) => self.refill(),
+        let mut state = self.state.lock();
+        state.starting -= 1;
+        state.ready.extend(started);
+    }
+
+    async fn start_until_one_is_up(&self) -> Cell {
+        let mut pause = PAUSE_MIN;
+        loop {
+            match self.launch_one().await {
+                Ok(cell) => return cell,
+                Err(error) => {
+                    tracing::warn!(runtime = %self.runtime, error = %describe(&error), "failed to start a stem cell; trying again in {pause:?}");
+                }
             }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 

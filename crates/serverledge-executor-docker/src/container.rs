@@ -30,6 +30,8 @@ pub(crate) struct Hub {
     pub(crate) starts: Semaphore,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// One network is made at a time: looking and making are two steps.
+    pub(crate) networks: tokio::sync::Mutex<()>,
     removals: mpsc::UnboundedSender<Removal>,
     swept: OnceCell<()>,
 }
@@ -61,6 +63,7 @@ impl Hub {
             sockets,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            networks: tokio::sync::Mutex::default(),
             removals,
             swept: OnceCell::new(),
         });
@@ -83,10 +86,21 @@ impl Hub {
         if !left.is_empty() {
             tracing::info!(count = left.len(), "removing containers of an earlier run");
         }
-        let removals = left.into_iter().map(|id| async move { self.engine.remove(&id).await });
+        let removals = left.into_iter().map(|id| async move {
+            let outcome = self.engine.remove(&id).await;
+            (id, outcome)
+        });
         let mut outcomes = futures_util::stream::iter(removals).buffer_unordered(SWEEP_PARALLEL);
-        while let Some(outcome) = outcomes.next().await {
-            outcome?;
+        while let Some((id, outcome)) = outcomes.next().await {
+            match outcome {
+                Ok(()) => {}
+                Err(error @ EngineError::Unavailable { .. }) => return Err(error),
+                // One that cannot be removed now does not keep others from starting.
+                Err(error) => {
+                    tracing::warn!(container = id, %error, "failed to remove a container of an earlier run; trying again later");
+                    let _ = self.removals.send(Removal { id, name: String::new() });
+                }
+            }
         }
         Ok(())
     }
@@ -171,5 +185,8 @@ async fn remove_until_gone(hub: Arc<Hub>, removal: Removal) {
         }
         pause = (pause * 2).min(RETRY_MAX);
     }
-    hub.sockets.remove(&removal.name);
+    // One of an earlier run has no folder any more.
+    if !removal.name.is_empty() {
+        hub.sockets.remove(&removal.name);
+    }
 }

@@ -22,6 +22,10 @@ use serverledge_core::Progress;
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for the first contact.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest silence of an image's registry while the engine fetches from it.
+const PULL_PAUSE: Duration = Duration::from_secs(60);
+/// Longest time for reading the few lines of a log that are asked for.
+const STREAM_PAUSE: Duration = Duration::from_secs(5);
 /// The label that everything of a node carries; its value is the node's id.
 pub(crate) const NODE_LABEL: &str = "serverledge.node";
 
@@ -30,6 +34,14 @@ pub(crate) const NODE_LABEL: &str = "serverledge.node";
 pub(crate) struct Engine {
     socket: PathBuf,
     docker: Mutex<Option<Docker>>,
+}
+
+/// What counts of an image.
+#[derive(Debug)]
+pub(crate) struct Image {
+    pub(crate) id: String,
+    /// Folders for which the engine would make volumes: disk of the machine, writable and without a limit.
+    pub(crate) volumes: Vec<String>,
 }
 
 /// Why the engine did not do as asked.
@@ -161,6 +173,13 @@ impl Engine {
 
     /// The end of what a container's processes wrote past the agent.
     pub(crate) async fn logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
+        match tokio::time::timeout(STREAM_PAUSE, self.read_logs(id, lines)).await {
+            Ok(logs) => logs,
+            Err(_) => self.check(Err(Error::RequestTimeoutError)),
+        }
+    }
+
+    async fn read_logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
         let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
         let docker = self.docker().await?;
         let mut pieces = docker.logs(id, Some(options));
@@ -171,11 +190,14 @@ impl Engine {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// The id of an image that is on the machine; `None` if it is not.
-    pub(crate) async fn image_id(&self, image: &str) -> Result<Option<String>, EngineError> {
+    /// An image that is on the machine; `None` if it is not.
+    pub(crate) async fn image(&self, image: &str) -> Result<Option<Image>, EngineError> {
         let docker = self.docker().await?;
         match self.check(docker.inspect_image(image).await) {
-            Ok(found) => Ok(Some(found.id.unwrap_or_default())),
+            Ok(found) => {
+                let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
+                Ok(Some(Image { id: found.id.unwrap_or_default(), volumes }))
+            }
             Err(EngineError::Missing(_)) => Ok(None),
             Err(other) => Err(other),
         }
@@ -191,8 +213,12 @@ impl Engine {
         };
         let options = CreateImageOptionsBuilder::default().from_image(&reference).build();
         let mut steps = docker.create_image(Some(options), None, None);
-        while let Some(step) = steps.next().await {
-            let step = self.check(step)?;
+        loop {
+            let step = match tokio::time::timeout(PULL_PAUSE, steps.next()).await {
+                Ok(Some(step)) => self.check(step)?,
+                Ok(None) => break,
+                Err(_) => return self.check(Err(Error::RequestTimeoutError)),
+            };
             if let (Some(status), None) = (&step.status, &step.progress_detail) {
                 progress.step(status);
             }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::{
-    Digest, Executor, FailureKind, FunctionFailure, Interface, Network, PrepareError, Prepared, Progress, Runtime,
-    StartError, StartPhase, Started, Version,
+    Digest, Executor, FailureKind, FunctionFailure, Interface, MemoryMib, Network, PrepareError, Prepared, Progress,
+    Runtime, StartError, StartPhase, Started, Version,
 };
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use crate::bundle;
 use crate::cells::{Cell, Cells, agent_recipe, describe};
 use crate::config::DockerConfig;
 use crate::container::{Container, Hub};
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Image};
 use crate::install::{self, Wanted};
 use crate::launch::{LaunchError, launch};
 use crate::prepared::{PreparedCode, PreparedStore};
@@ -158,8 +158,8 @@ impl Shared {
     async fn ensure_image(&self, version: &Version, progress: &dyn Progress) -> Result<String, PrepareError> {
         let engine = &self.hub.engine;
         let image = self.image(version);
-        if let Some(id) = engine.image_id(image).await.map_err(|error| self.refused(error))? {
-            return Ok(id);
+        if let Some(found) = engine.image(image).await.map_err(|error| self.refused(error))? {
+            return without_volumes(image, found);
         }
         if version.runtime != Runtime::Custom && !image.contains('/') {
             return Err(image_missing(
@@ -176,8 +176,8 @@ impl Shared {
                 return Err(image_missing(image, "it is not on this machine and cannot be fetched", Box::new(error)));
             }
         }
-        let id = engine.image_id(image).await.map_err(|error| self.refused(error))?;
-        id.ok_or_else(|| image_missing(image, "it is gone again", "not found".into()))
+        let found = engine.image(image).await.map_err(|error| self.refused(error))?;
+        without_volumes(image, found.ok_or_else(|| image_missing(image, "it is gone again", "not found".into()))?)
     }
 
     fn refused(&self, error: EngineError) -> PrepareError {
@@ -220,12 +220,21 @@ impl Shared {
     ) -> Result<(ContainerSandbox, Vec<StartPhase>), FailedStart> {
         // Loading is given all cores there are: under a tenth of one, an import of 5 ms takes 50.
         let limits = Share { memory: version.limits.memory, cpu: self.hub.config.cpus_max };
+        if version.network == Network::Bridge && !self.hub.config.allow_bridge {
+            return Err(FailedStart::NoNetwork);
+        }
         let plain = version.network == Network::None && code.layer.is_none();
         let Some(cells) = self.cells(version.runtime).filter(|_| plain) else {
             return self.start_plainly(version, code, limits).await;
         };
         let started = match cells.take().await {
-            Some(cell) => self.start_in(cell, version, code, limits).await,
+            Some(cell) => match self.start_in(cell, version, code, limits).await {
+                // Removed from outside, between two looks.
+                Err(FailedStart::Launch(LaunchError::Engine(EngineError::Missing(_)))) => {
+                    self.start_plainly(version, code, limits).await
+                }
+                started => started,
+            },
             None => self.start_plainly(version, code, limits).await,
         };
         cells.refill();
@@ -258,7 +267,12 @@ impl Shared {
     ) -> Result<(ContainerSandbox, Vec<StartPhase>), FailedStart> {
         let begun = Instant::now();
         // Before the function's code: nothing of it runs with more memory than its own.
-        self.hub.engine.update(&cell.container.id, limits.update()).await?;
+        match self.hub.engine.update(&cell.container.id, limits.update()).await {
+            Ok(()) => {}
+            // It uses more already.
+            Err(EngineError::Refused { .. }) => return Err(FailedStart::TooSmall(version.limits.memory)),
+            Err(error) => return Err(error.into()),
+        }
         self.bind(cell, version, code, vec![("limits", begun.elapsed())]).await
     }
 
@@ -335,6 +349,10 @@ pub(crate) enum FailedStart {
     Launch(#[from] LaunchError),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("the runtime alone needs more than {0}; declare more memory")]
+    TooSmall(MemoryMib),
+    #[error("this node gives functions no network; its configuration would allow it with container.allow_bridge")]
+    NoNetwork,
 }
 
 impl From<EngineError> for FailedStart {
@@ -349,12 +367,7 @@ impl Executor for DockerExecutor {
         let shared = &self.shared;
         self.check().await?;
         if version.network == Network::Bridge && !shared.hub.config.allow_bridge {
-            return Err(PrepareError::Invalid {
-                code: "network_not_allowed",
-                message:
-                    "this node gives functions no network; its configuration would allow it with container.allow_bridge"
-                        .to_owned(),
-            });
+            return Err(prepare_error(&shared.hub, FailedStart::NoNetwork));
         }
         if version.runtime == Runtime::Custom && !version.secrets.values.is_empty() {
             return Err(PrepareError::Invalid {
@@ -447,6 +460,8 @@ pub(crate) fn prepare_error(hub: &Hub, error: FailedStart) -> PrepareError {
                 describe(&error)
             ),
         },
+        FailedStart::TooSmall(_) => PrepareError::Invalid { code: "memory_too_small", message: error.to_string() },
+        FailedStart::NoNetwork => PrepareError::Invalid { code: "network_not_allowed", message: error.to_string() },
         FailedStart::Launch(error @ (LaunchError::Ended { .. } | LaunchError::Late { .. })) => {
             PrepareError::Invalid { code: "image_does_not_start", message: error.to_string() }
         }
@@ -470,9 +485,27 @@ fn start_error(error: FailedStart) -> StartError {
         FailedStart::Launch(LaunchError::Engine(error @ EngineError::Unavailable { .. })) => {
             StartError::Unavailable { code: "docker_unavailable", what: "the Docker Engine", source: Box::new(error) }
         }
-        FailedStart::Launch(LaunchError::Engine(error @ EngineError::Missing(_))) => {
+        FailedStart::Launch(error @ LaunchError::NoImage(_)) => {
             StartError::Unavailable { code: "image_missing", what: "the function's image", source: Box::new(error) }
         }
+        FailedStart::Launch(error @ (LaunchError::Ended { .. } | LaunchError::Late { .. })) => {
+            StartError::Unavailable {
+                code: "image_does_not_start",
+                what: "a container of the function's image",
+                source: Box::new(error),
+            }
+        }
+        error @ FailedStart::NoNetwork => StartError::Unavailable {
+            code: "network_not_allowed",
+            what: "the network that the function asks for",
+            source: Box::new(error),
+        },
+        error @ FailedStart::TooSmall(_) => StartError::Function(FunctionFailure {
+            kind: FailureKind::MemoryLimit,
+            message: error.to_string(),
+            stack: None,
+            log: Bytes::new(),
+        }),
         FailedStart::Bind(BindError::Function { failure, .. }) => StartError::Function(failure),
         FailedStart::Bind(BindError::Lost(_)) => StartError::Function(FunctionFailure {
             kind: FailureKind::Exited,
@@ -488,6 +521,15 @@ fn start_error(error: FailedStart) -> StartError {
         }),
         other => StartError::Internal { attempt: "start a container".to_owned(), source: Box::new(other) },
     }
+}
+
+/// A volume would be a place on the machine's disk that is neither read-only nor limited.
+fn without_volumes(image: &str, found: Image) -> Result<String, PrepareError> {
+    if found.volumes.is_empty() {
+        return Ok(found.id);
+    }
+    let message = format!("image {image} declares volumes ({}); build it without VOLUME", found.volumes.join(", "));
+    Err(PrepareError::Invalid { code: "image_has_volumes", message })
 }
 
 fn image_missing(image: &str, why: &str, source: Box<dyn std::error::Error + Send + Sync>) -> PrepareError {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serverledge_core::{CpuMilli, MemoryMib, Network, PrepareError, Progress, Runtime};
+use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::bundle::Bundle;
@@ -25,6 +26,10 @@ const LOOKS_PER_MEASURE: u32 = 5;
 const LOG_LINES: u32 = 25;
 /// Files in a layer: a folder of a million is more than a machine should be asked to keep.
 const FILES_MAX: u64 = 200_000;
+/// Deepest folder in a layer: packages of packages of packages need a third of it.
+const DEPTH_MAX: usize = 64;
+/// Free disk below which an installation is stopped.
+const DISK_FREE_MIN: u64 = 512 << 20;
 /// Processes of an installation: npm starts many.
 const PIDS_MAX: u32 = 512;
 /// Where the folder lies in the container.
@@ -137,15 +142,14 @@ pub(crate) async fn install(
     progress.step(&format!("installing dependencies with {}", wanted.tool()));
     let begun = Instant::now();
     let folder =
-        out_folder(store.layers(), wanted).map_err(|error| machine("make a folder for dependencies", error))?;
-    run(hub, wanted, image, folder.path(), progress).await?;
-    check_inner(&inner_folder(folder.path(), wanted.runtime))?;
-    let bytes = measure(folder.path()).await.bytes;
-    let kept = folder.keep();
-    match std::fs::rename(&kept, &layer) {
+        out_folder(hub, store.layers(), wanted).map_err(|error| machine("make a folder for dependencies", error))?;
+    run(hub, wanted, image, &folder.path, progress).await?;
+    check_inner(&inner_folder(&folder.path, wanted.runtime))?;
+    let bytes = measure(&folder.path).await.map_or(0, |size| size.bytes);
+    match std::fs::rename(&folder.path, &layer) {
         Ok(()) => {}
         // Somebody else installed the same meanwhile.
-        Err(_) if layer.is_dir() => drop(std::fs::remove_dir_all(&kept)),
+        Err(_) if layer.is_dir() => {}
         Err(error) => return Err(machine("keep the installed dependencies", error)),
     }
     progress.step(&format!("installed {} MiB of dependencies in {:.1} s", bytes >> 20, begun.elapsed().as_secs_f64()));
@@ -168,15 +172,35 @@ fn check_inner(inner: &Path) -> Result<(), PrepareError> {
     }
 }
 
-fn out_folder(layers: &Path, wanted: &Wanted) -> std::io::Result<tempfile::TempDir> {
-    let folder = tempfile::Builder::new().prefix("installing-").tempdir_in(layers)?;
+/// A folder that packages' scripts have written into, removed when dropped, if it is still there. By `rm`: what they
+/// made may be nested more deeply than a recursive removal has stack or descriptors for.
+struct OutFolder {
+    path: PathBuf,
+    hub: Arc<Hub>,
+}
+
+impl Drop for OutFolder {
+    fn drop(&mut self) {
+        let path = self.path.clone();
+        drop(self.hub.tasks.spawn(async move {
+            let removed = Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&path).status().await;
+            if !removed.is_ok_and(|status| status.success()) {
+                tracing::warn!(path = %path.display(), "failed to remove a folder of dependencies");
+            }
+        }));
+    }
+}
+
+fn out_folder(hub: &Arc<Hub>, layers: &Path, wanted: &Wanted) -> std::io::Result<OutFolder> {
+    let path = tempfile::Builder::new().prefix("installing-").tempdir_in(layers)?.keep();
+    let folder = OutFolder { path, hub: Arc::clone(hub) };
     for (name, contents) in &wanted.files {
-        std::fs::write(folder.path().join(name), contents)?;
+        std::fs::write(folder.path.join(name), contents)?;
     }
     // An application without packages has a folder all the same, so that it can be mounted.
-    let inner = inner_folder(folder.path(), wanted.runtime);
+    let inner = inner_folder(&folder.path, wanted.runtime);
     std::fs::create_dir(&inner)?;
-    for path in [folder.path(), &inner] {
+    for path in [&folder.path, &inner] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
     }
     Ok(folder)
@@ -296,12 +320,17 @@ async fn watch(
 }
 
 async fn check_size(max: MemoryMib, out: &Path) -> Result<(), PrepareError> {
-    let size = measure(out).await;
-    if size.bytes > max.bytes() || size.files > FILES_MAX {
+    let within = |size: Size| size.bytes <= max.bytes() && size.files <= FILES_MAX;
+    if !measure(out).await.is_some_and(within) {
         return fault(
             "install_too_large",
-            format!("the dependencies are larger than {max} or more than {FILES_MAX} files"),
+            format!("the dependencies are larger than {max}, more than {FILES_MAX} files, or nested too deeply"),
         );
+    }
+    // What is open and has no name any more is not measured, but fills the disk as well.
+    let free = rustix::fs::statvfs(out).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    if free < DISK_FREE_MIN {
+        return fault("install_too_large", "the disk is nearly full".to_owned());
     }
     Ok(())
 }
@@ -312,26 +341,47 @@ struct Size {
     files: u64,
 }
 
-async fn measure(folder: &Path) -> Size {
+/// `None` if it cannot be measured, which packages' scripts may want.
+async fn measure(folder: &Path) -> Option<Size> {
     let folder = folder.to_owned();
-    tokio::task::spawn_blocking(move || size_of(folder)).await.unwrap_or_default()
+    tokio::task::spawn_blocking(move || size_of(folder).ok()).await.ok().flatten()
 }
 
-fn size_of(folder: PathBuf) -> Size {
+/// Fails for whatever hides something: a folder that cannot be read, or is nested too deeply. What goes away meanwhile is
+/// not counted.
+fn size_of(folder: PathBuf) -> std::io::Result<Size> {
     let mut size = Size::default();
-    let mut folders = vec![folder];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+    let mut folders = vec![(folder, 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        if depth > DEPTH_MAX {
+            return Err(std::io::Error::other("nested too deeply"));
+        }
+        let entries = match open_folder(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
             size.files += 1;
+            let entry = entry?;
             // Of the entry itself: links are not followed.
             match entry.metadata() {
-                Ok(meta) if meta.is_dir() => folders.push(entry.path()),
+                Ok(meta) if meta.is_dir() => folders.push((entry.path(), depth + 1)),
                 Ok(meta) => size.bytes += meta.len(),
-                Err(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
     }
-    size
+    Ok(size)
+}
+
+/// Not through a link that has taken the folder's place.
+fn open_folder(folder: &Path) -> std::io::Result<std::fs::ReadDir> {
+    if std::fs::symlink_metadata(folder)?.is_dir() {
+        std::fs::read_dir(folder)
+    } else {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
 }
 
 fn unavailable(hub: &Hub, error: EngineError) -> PrepareError {

@@ -17,6 +17,8 @@ use crate::profile::{Recipe, SOCKET_DIR};
 const CONNECT_PAUSE: Duration = Duration::from_millis(2);
 /// How often a container that does not listen yet is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long the engine may take to know a started container's address and process.
+const ENDPOINT_LIMIT: Duration = Duration::from_secs(2);
 /// Longest wait for one connection over TCP, within one machine.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// Port of the executor protocol.
@@ -30,6 +32,9 @@ pub(crate) enum LaunchError {
     /// The engine's doing.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Its image is not there.
+    #[error("the image is missing: {0}")]
+    NoImage(String),
     /// It ended before it listened.
     #[error("the container ended with code {code} before it listened{}", tail(log))]
     Ended {
@@ -105,7 +110,10 @@ pub(crate) async fn launch(
     }
     let begun = Instant::now();
     let created = Container::create(hub, name.clone(), recipe.body()).await;
-    let container = created.inspect_err(|_| hub.sockets.remove(&name))?;
+    let container = created.inspect_err(|_| hub.sockets.remove(&name)).map_err(|error| match error {
+        EngineError::Missing(what) => LaunchError::NoImage(what),
+        other => other.into(),
+    })?;
     let made = Instant::now();
     phases.push(("create", made - begun));
     hub.engine.start(&container.id).await?;
@@ -163,21 +171,31 @@ async fn check_alive(container: &Container) -> Result<(), LaunchError> {
     Err(LaunchError::Ended { code: state.exit_code.unwrap_or(-1), log })
 }
 
-/// The address in its network, and its process, asked for once.
+/// The address in its network, and its process: asked for once, as a rule. Of one that is about to end the engine may know
+/// neither and not yet that it ends.
 async fn endpoint_of(container: &Container, network: &str) -> Result<Endpoint, LaunchError> {
+    let limit = Instant::now() + ENDPOINT_LIMIT;
+    loop {
+        if let Some(endpoint) = endpoint_now(container, network).await? {
+            return Ok(endpoint);
+        }
+        check_alive(container).await?;
+        if Instant::now() >= limit {
+            let why = std::io::Error::other("it has no address in its network, or no process");
+            return Err(machine("find the container", why));
+        }
+        tokio::time::sleep(CONNECT_PAUSE).await;
+    }
+}
+
+async fn endpoint_now(container: &Container, network: &str) -> Result<Option<Endpoint>, LaunchError> {
     let found = container.hub.engine.inspect(&container.id).await?;
     let pid = found.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
     let process = pid.and_then(|pid| Some((pid, began(pid)?)));
     let networks = found.network_settings.and_then(|all| all.networks);
     let attached = networks.as_ref().and_then(|all| all.get(network));
     let ip: Option<IpAddr> = attached.and_then(|one| one.ip_address.as_ref()).and_then(|ip| ip.parse().ok());
-    match (ip, process) {
-        (Some(ip), Some(process)) => Ok(Endpoint { address: SocketAddr::new(ip, EXECUTOR_PORT), process }),
-        _ => {
-            check_alive(container).await?;
-            Err(machine("find the container's address", std::io::Error::other("it has none in its network")))
-        }
-    }
+    Ok(ip.zip(process).map(|(ip, process)| Endpoint { address: SocketAddr::new(ip, EXECUTOR_PORT), process }))
 }
 
 fn machine(attempt: &'static str, source: std::io::Error) -> LaunchError {

@@ -15,6 +15,7 @@ const BRIDGE_PREFIX: &str = "slg";
 
 /// The network of a container, by what its function asked for. Makes it if it is not there.
 pub(crate) async fn ensure(hub: &Hub, network: Network) -> Result<String, EngineError> {
+    let _alone = hub.networks.lock().await;
     let (name, bridge) = names(&hub.config.node_id, network);
     let request = NetworkCreateRequest {
         name: name.clone(),

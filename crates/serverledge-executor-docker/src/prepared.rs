@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serverledge_core::{Digest, Runtime, Version};
+use serverledge_core::{Digest, Version};
 
 use crate::bundle::FileEntry;
 
@@ -52,18 +52,20 @@ impl PreparedStore {
         &self.layers
     }
 
-    fn path(&self, runtime: Runtime, code: &Digest) -> PathBuf {
-        self.code.join(format!("{code}.{runtime}"))
+    /// The handler counts: it names the file of an upload that is one bare source file.
+    fn path(&self, version: &Version) -> PathBuf {
+        let handler = blake3::hash(version.handler.as_bytes()).to_hex();
+        self.code.join(format!("{}.{}.{}", version.code, version.runtime, &handler[..16]))
     }
 
     pub(crate) fn has(&self, version: &Version) -> bool {
-        self.path(version.runtime, &version.code).exists()
+        self.path(version).exists()
     }
 
     /// `None` if it is not there, or its layer is not, or it cannot be read: then it is prepared anew.
     pub(crate) fn load(&self, version: &Version) -> Option<PreparedCode> {
         let mut bytes = Vec::new();
-        std::fs::File::open(self.path(version.runtime, &version.code)).ok()?.read_to_end(&mut bytes).ok()?;
+        std::fs::File::open(self.path(version)).ok()?.read_to_end(&mut bytes).ok()?;
         let length = u32::from_be_bytes(*bytes.first_chunk::<4>()?) as usize;
         let head: Head = serde_json::from_slice(bytes.get(4..4 + length)?).ok()?;
         if head.layer.as_ref().is_some_and(|layer| !self.layer(layer).is_dir()) {
@@ -82,7 +84,7 @@ impl PreparedStore {
         file.write_all(&head)?;
         file.write_all(&prepared.contents)?;
         file.as_file().sync_all()?;
-        file.persist(self.path(version.runtime, &version.code)).map_err(|error| error.error)?;
+        file.persist(self.path(version)).map_err(|error| error.error)?;
         Ok(())
     }
 

@@ -133,10 +133,10 @@ impl ContainerSandbox {
             Err(_) => Err(self.timed_out(log)),
             Ok(Err(error)) => self.broke(error, log).await,
             Ok(Ok(parts)) if parts.status != http::StatusCode::OK => {
-                Err(internal(&format!("invoke: the agent answered {}", parts.status), None))
+                Err(forged(format!("the function's agent answered {}", parts.status), log))
             }
             Ok(Ok(_)) => match frames.ending() {
-                None => Err(internal("invoke: the agent's answer has no end", None)),
+                None => Err(forged("the answer of the function's agent has no end".to_owned(), log)),
                 Some((ending, bytes)) => {
                     self.connections.put_back(exchange);
                     ended(ending, bytes, log)
@@ -293,6 +293,11 @@ fn executor_ended(status: http::StatusCode, answer: &[u8], log_bytes_max: usize)
 
 fn failure(kind: FailureKind, message: String, log: Bytes) -> InvokeError {
     InvokeError::Function(FunctionFailure { kind, message, stack: None, log })
+}
+
+/// The agent lives in the function's process: when it breaks its own protocol, the function has had a hand in it.
+fn forged(message: String, log: Bytes) -> InvokeError {
+    failure(FailureKind::Exited, message, log)
 }
 
 fn internal(attempt: &str, source: Option<Box<dyn std::error::Error + Send + Sync>>) -> InvokeError {

@@ -134,7 +134,7 @@ impl Node {
     /// A version that no name is bound to any more needs no memory.
     pub(crate) async fn retire(&self, old: &Function, successor: Option<&Version>) {
         if let Some(pooled) = functions::pooled(old)
-            && successor.is_none_or(|new| new.digest != old.version.digest)
+            && successor.is_none_or(|new| is_another(old, new))
         {
             self.admissions.retire(pooled.key);
         }
@@ -193,11 +193,11 @@ impl Node {
 
     /// Prepares what a start found missing, once however many ask.
     pub(crate) fn prepare_in_background(self: &Arc<Self>, function: Arc<Function>) {
-        if self.preparing.lock().insert(function.version.code) {
+        if self.preparing.lock().insert(function.version.digest) {
             let node = Arc::clone(self);
             self.background.spawn(async move {
                 node.prepare_again(&function).await;
-                node.preparing.lock().remove(&function.version.code);
+                node.preparing.lock().remove(&function.version.digest);
             });
         }
     }
@@ -220,6 +220,11 @@ impl Node {
             Err(error) => tracing::error!(%name, %error, "failed to prepare"),
         }
     }
+}
+
+/// Whether sandboxes of the old version are of no use to the new one. An image's name says nothing of what it names now.
+fn is_another(old: &Function, new: &Version) -> bool {
+    new.digest != old.version.digest || new.runtime == Runtime::Custom
 }
 
 /// Room for a sandbox that no call waits for; given back unless the sandbox comes up.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serverledge_api::LogEntry;
 use serverledge_core::{
-    CallContext, Function, FunctionName, InvocationError, InvocationId, InvokeError, Outcome, OverloadReason, Payload,
-    Phases, Reply, Report, Runtime, Sandbox, SandboxCall, StartError, Started,
+    CallContext, FailureKind, Function, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError,
+    Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, StartError, Started,
 };
 use serverledge_scheduler::{Arrival, QosClass};
 use tokio::sync::oneshot;
@@ -29,10 +29,13 @@ const EXHAUSTED_RETRY: Duration = Duration::from_secs(1);
 /// ends all of them.
 const SANDBOXES_TRIED_MAX: u32 = 256;
 
+/// Sandboxes started for a call and found dead at once, after the first: such a function would be started for ever.
+const FRESH_TRIED_MAX: u32 = 1;
+
 /// Why one try gave no result.
 enum Tried {
-    /// The sandbox was dead before; another may do.
-    Gone,
+    /// The sandbox was dead before; another may do. Whether it had served before.
+    Gone { warm: bool },
     /// That is the outcome.
     Failed(InvocationError),
 }
@@ -40,7 +43,7 @@ enum Tried {
 impl Tried {
     fn into_error(self) -> InvocationError {
         match self {
-            Self::Gone => dead_sandboxes(),
+            Self::Gone { .. } => dead_sandboxes(),
             Self::Failed(error) => error,
         }
     }
@@ -143,9 +146,15 @@ impl Node {
             (Payload::Json(params), Some(_)) => params.clone(),
             _ => return self.try_once(request).await.map_err(Tried::into_error),
         };
+        let mut fresh_ones = 0;
         for _ in 0..SANDBOXES_TRIED_MAX {
             match self.try_once(request.again(params.clone())).await {
-                Err(Tried::Gone) => {}
+                Err(Tried::Gone { warm }) => {
+                    fresh_ones += u32::from(!warm);
+                    if fresh_ones > FRESH_TRIED_MAX {
+                        return Err(ended_before_its_call());
+                    }
+                }
                 Err(failed) => return Err(failed.into_error()),
                 Ok(report) => return Ok(report),
             }
@@ -166,7 +175,7 @@ impl Node {
         let outcome = self.invoke_in(sandbox.get(), request).await;
         lease.leaves(sandbox.get().reuse());
         let outcome = outcome.map_err(|error| match error {
-            InvokeError::Gone => Tried::Gone,
+            InvokeError::Gone => Tried::Gone { warm },
             other => Tried::Failed(invocation_error(other)),
         })?;
         let ended = now();
@@ -275,6 +284,16 @@ fn invocation_error(error: InvokeError) -> InvocationError {
         InvokeError::Exhausted => exhausted(),
         InvokeError::Gone | InvokeError::Internal { .. } => internal(&error),
     }
+}
+
+/// One that was started for this very call and did not wait for it is the function's own doing.
+fn ended_before_its_call() -> InvocationError {
+    InvocationError::Function(FunctionFailure {
+        kind: FailureKind::Exited,
+        message: "the function's process ended, or stopped listening, before its first call".to_owned(),
+        stack: None,
+        log: Bytes::new(),
+    })
 }
 
 fn dead_sandboxes() -> InvocationError {

@@ -49,10 +49,9 @@ impl Node {
         let node = Arc::clone(self);
         self.background.spawn(async move { node.expire_idle_forever().await });
         let node = Arc::clone(self);
-        self.background.spawn(async move {
-            node.prepare_missing().await;
-            node.sweep_forever().await;
-        });
+        self.background.spawn(async move { node.prepare_missing().await });
+        let node = Arc::clone(self);
+        self.background.spawn(async move { node.sweep_forever().await });
     }
 
     async fn follow(&self, mut from: Revision) {

@@ -105,3 +105,13 @@ async fn images_that_do_not_serve_are_refused_with_their_words() {
     let missing = Version { image: "serverledge-test-nowhere:1".to_owned(), ..CustomImage::build().version() };
     assert_eq!(refusal(lab.prepare(&missing, "").await).0, "image_missing");
 }
+
+/// The engine would make a volume on the machine's disk: writable whatever the profile says, and without a limit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_with_a_volume_is_refused() {
+    let lab = Lab::new().await;
+    let image = CustomImage::with_command("[\"true\"]\nVOLUME /data");
+    let (code, message) = refusal(lab.prepare(&image.version(), "").await);
+    assert_eq!(code, "image_has_volumes");
+    assert!(message.contains("/data"), "{message}");
+}

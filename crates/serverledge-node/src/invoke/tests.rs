@@ -9,7 +9,8 @@ use bytes::Bytes;
 use serde_json::json;
 use serverledge_api::{Backend as _, Call, Deploy};
 use serverledge_core::{
-    FunctionName, InvocationError, InvocationId, MemoryMib, OverloadReason, Payload, Reply, StartError,
+    FailureKind, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError, MemoryMib, OverloadReason,
+    Payload, Reply, StartError,
 };
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
@@ -137,6 +138,19 @@ async fn dead_sandboxes_are_passed_over() {
     lab.fake.kill();
     assert!(!lab.invoke("f").await.unwrap(), "a new one served it");
     lab.settled(1).await;
+}
+
+/// One that ends as soon as it is up would else be started for ever, by one call.
+#[tokio::test]
+async fn a_function_that_never_serves_is_its_owners_fault() {
+    let lab = Lab::new();
+    lab.deploy("f", &Behaviour::Echo, json!({})).await;
+    (0..2).for_each(|_| lab.fake.fail_invoke(InvokeError::Gone));
+    let told = lab.invoke("f").await;
+    let exited = |failure: &FunctionFailure| failure.kind == FailureKind::Exited;
+    assert!(matches!(&told, Err(InvocationError::Function(failure)) if exited(failure)), "{told:?}");
+    assert_eq!(lab.fake.counts().started, 2);
+    lab.settled(0).await;
 }
 
 #[tokio::test]

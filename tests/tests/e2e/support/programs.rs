@@ -33,13 +33,10 @@ fn build() -> Result<Programs> {
     let profile = folder.file_name().and_then(|name| name.to_str()).context("the build folder has a name")?;
     let target = folder.parent().context("the build folder lies in target/")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // The features with which the scripts build everything else, so that nothing is built twice.
-    let features: &[&str] =
-        if cfg!(feature = "docker-tests") { &["--features", "serverledge-executor-docker/docker-tests"] } else { &[] };
+    // All packages with the features of the scripts' own build, so that nothing is built twice.
+    let features = std::env::var("SERVERLEDGE_TEST_FEATURES").unwrap_or_default();
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "-p", "serverledge-node", "-p", "serverledge-cli"])
-        .args(features)
-        .arg("--target-dir")
+        .args(["build", "--quiet", "--workspace", "--bins", "--features", &features, "--target-dir"])
         .arg(target)
         .args(["--profile", if profile == "debug" { "dev" } else { profile }])
         .current_dir(root())
