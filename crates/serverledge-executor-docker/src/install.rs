@@ -143,17 +143,31 @@ pub(crate) async fn install(
     let begun = Instant::now();
     let folder =
         out_folder(hub, store.layers(), wanted).map_err(|error| machine("make a folder for dependencies", error))?;
-    run(hub, wanted, image, &folder.path, progress).await?;
-    check_inner(&inner_folder(&folder.path, wanted.runtime))?;
-    let bytes = measure(&folder.path).await.map_or(0, |size| size.bytes);
-    match std::fs::rename(&folder.path, &layer) {
-        Ok(()) => {}
-        // Somebody else installed the same meanwhile.
-        Err(_) if layer.is_dir() => {}
-        Err(error) => return Err(machine("keep the installed dependencies", error)),
-    }
+    let outcome = install_in(hub, wanted, image, &folder.path, &layer, progress).await;
+    folder.remove().await;
+    let bytes = outcome?;
     progress.step(&format!("installed {} MiB of dependencies in {:.1} s", bytes >> 20, begun.elapsed().as_secs_f64()));
     Ok(name)
+}
+
+/// Installs into a folder that becomes the layer; its size in bytes.
+async fn install_in(
+    hub: &Arc<Hub>,
+    wanted: &Wanted,
+    image: &str,
+    folder: &Path,
+    layer: &Path,
+    progress: &dyn Progress,
+) -> Result<u64, PrepareError> {
+    run(hub, wanted, image, folder, progress).await?;
+    check_inner(&inner_folder(folder, wanted.runtime))?;
+    let bytes = measure(folder).await.map_or(0, |size| size.bytes);
+    match std::fs::rename(folder, layer) {
+        Ok(()) => Ok(bytes),
+        // Somebody else installed the same meanwhile.
+        Err(_) if layer.is_dir() => Ok(bytes),
+        Err(error) => Err(machine("keep the installed dependencies", error)),
+    }
 }
 
 /// The folder of a layer that functions see.
@@ -179,15 +193,25 @@ struct OutFolder {
     hub: Arc<Hub>,
 }
 
+impl OutFolder {
+    async fn remove(mut self) {
+        remove_tree(&std::mem::take(&mut self.path)).await;
+    }
+}
+
 impl Drop for OutFolder {
     fn drop(&mut self) {
-        let path = self.path.clone();
-        drop(self.hub.tasks.spawn(async move {
-            let removed = Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(&path).status().await;
-            if !removed.is_ok_and(|status| status.success()) {
-                tracing::warn!(path = %path.display(), "failed to remove a folder of dependencies");
-            }
-        }));
+        let path = std::mem::take(&mut self.path);
+        if !path.as_os_str().is_empty() {
+            drop(self.hub.tasks.spawn(async move { remove_tree(&path).await }));
+        }
+    }
+}
+
+async fn remove_tree(path: &Path) {
+    let removed = Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(path).status().await;
+    if !removed.is_ok_and(|status| status.success()) {
+        tracing::warn!(path = %path.display(), "failed to remove a folder of dependencies");
     }
 }
 
