@@ -19,10 +19,14 @@ use tokio_util::task::TaskTracker;
 /// When to ask again after a node that stops: another node, or this one after its restart.
 const DRAINING_RETRY: Duration = Duration::from_secs(1);
 
-/// See the module. Cloning shares.
+/// See the module. Cloning shares, and costs one count: every lease has a clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Admissions {
-    state: Arc<Mutex<State>>,
+pub(crate) struct Admissions(Arc<Shared>);
+
+/// What clones share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
     draining: CancellationToken,
     /// Sandboxes that are being stopped; never cut off.
     stops: TaskTracker,
@@ -76,11 +80,20 @@ impl std::fmt::Debug for State {
     }
 }
 
+impl std::ops::Deref for Admissions {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
 impl Admissions {
     pub(crate) fn new(config: Config) -> Self {
         let scheduler = Scheduler::new(config, now());
         let state = State { scheduler, waiters: HashMap::new(), sandboxes: HashMap::new() };
-        Self { state: Arc::new(Mutex::new(state)), draining: CancellationToken::new(), stops: TaskTracker::new() }
+        let (draining, stops) = (CancellationToken::new(), TaskTracker::new());
+        Self(Arc::new(Shared { state: Mutex::new(state), draining, stops }))
     }
 
     /// Waits for resources as long as the scheduler allows. Dropping the future gives the place up.
