@@ -124,9 +124,7 @@ impl Node {
         let parsed = FunctionName::parse(name).map_err(|_| unknown())?;
         let deleted = self.store.delete(&self.space, &parsed).await.map_err(|error| registry_error(error.into()))?;
         if let Some(gone) = self.functions.remove_seen(&parsed) {
-            self.metrics.forget(name);
-            self.logs.forget(name);
-            self.retire(&gone, None).await;
+            self.forget_deleted(&gone).await;
         }
         if deleted { Ok(()) } else { Err(unknown()) }
     }

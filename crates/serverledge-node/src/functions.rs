@@ -59,6 +59,13 @@ pub(crate) fn pooled(function: &Function) -> Option<Pooled> {
     Some(Pooled { key, concurrency: function.version.limits.max_concurrency })
 }
 
+/// What a resync took away.
+#[derive(Debug, Default)]
+pub(crate) struct Resynced {
+    pub(crate) deleted: Vec<Arc<Function>>,
+    pub(crate) replaced: Vec<Arc<Function>>,
+}
+
 type Table = HashMap<FunctionName, Arc<Entry>>;
 
 /// See the module.
@@ -138,16 +145,16 @@ impl Functions {
         current.unwrap_or_else(|| Arc::new(Entry::new(Arc::clone(function), Revision::default())))
     }
 
-    /// Makes the table equal to what the registry holds at a revision, keeping what was changed since.
-    pub(crate) fn resync(&self, records: Vec<(Function, Revision)>, at: Revision) {
+    /// Makes the table equal to what the registry holds at a revision, keeping what was changed since. Returns what was
+    /// deleted, and what was replaced.
+    pub(crate) fn resync(&self, records: Vec<(Function, Revision)>, at: Revision) -> Resynced {
         let held: std::collections::HashSet<FunctionName> = records.iter().map(|(f, _)| f.name.clone()).collect();
         let gone: Vec<FunctionName> = self.table.load().keys().filter(|name| !held.contains(*name)).cloned().collect();
-        for name in gone {
-            self.remove(&name, at);
-        }
-        self.put(records);
+        let deleted = gone.iter().filter_map(|name| self.remove(name, at)).collect();
+        let replaced = self.put(records);
         // Deletions older than a full listing can no longer be undone by an older record.
         self.changes.lock().retain(|_, revision| *revision > at);
+        Resynced { deleted, replaced }
     }
 }
 
@@ -201,7 +208,10 @@ mod tests {
     fn a_resync_drops_what_is_gone_and_keeps_what_is_newer() {
         let functions = Functions::default();
         functions.put([(function("f", 1), Revision::new(3)), (function("g", 1), Revision::new(9))]);
-        functions.resync(vec![], Revision::new(5));
+        let resynced = functions.resync(vec![], Revision::new(5));
         assert_eq!(functions.names(), ["g"]);
+        assert_eq!((resynced.deleted.len(), resynced.replaced.len()), (1, 0));
+        let resynced = functions.resync(vec![(function("g", 2), Revision::new(12))], Revision::new(12));
+        assert_eq!((resynced.deleted.len(), resynced.replaced.len()), (0, 1));
     }
 }

@@ -115,7 +115,8 @@ impl Node {
             Err(InvocationError::Function(failure)) => (&failure.log, true),
             Err(_) => return,
         };
-        if !text.is_empty() {
+        // A call may end after its function was deleted, and the log with it.
+        if !text.is_empty() && self.functions.get(entry.function.name.as_str()).is_some() {
             let entry_of_log = LogEntry { time_unix_ms: unix_ms(), invocation: id, failed, text: text.clone() };
             self.logs.push(entry.function.name.as_str(), entry_of_log);
         }

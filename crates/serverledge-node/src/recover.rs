@@ -38,8 +38,22 @@ impl Node {
             .filter(|one| one.function.space == self.space)
             .map(|one| owned(&one))
             .collect();
-        self.functions.resync(records, loaded.revision);
+        let resynced = self.functions.resync(records, loaded.revision);
+        for gone in resynced.deleted {
+            self.forget_deleted(&gone).await;
+        }
+        for old in resynced.replaced {
+            let successor = self.functions.get(old.name.as_str());
+            self.retire(&old, successor.as_ref().map(|entry| &*entry.function.version)).await;
+        }
         Ok(loaded.revision.next())
+    }
+
+    /// Nothing of a deleted function is kept: no series, no log, no sandbox.
+    pub(crate) async fn forget_deleted(&self, gone: &Function) {
+        self.metrics.forget(gone.name.as_str());
+        self.logs.forget(gone.name.as_str());
+        self.retire(gone, None).await;
     }
 
     /// Starts everything that runs beside requests.
@@ -90,9 +104,7 @@ impl Node {
                 }
                 FunctionChange::Deleted { space, name, revision } if space == self.space => {
                     if let Some(gone) = self.functions.remove(&name, revision) {
-                        self.metrics.forget(name.as_str());
-                        self.logs.forget(name.as_str());
-                        self.retire(&gone, None).await;
+                        self.forget_deleted(&gone).await;
                     }
                 }
                 FunctionChange::Deployed(_) | FunctionChange::Deleted { .. } => {}
