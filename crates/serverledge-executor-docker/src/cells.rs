@@ -76,27 +76,29 @@ impl Cells {
     /// Keeps its place among those that start until it has started one or given up, pauses included: so there are never
     /// more tasks than places, whoever asks how often.
     async fn start_one(self: Arc<Self>) {
-        let started = tokio::select! {
-            () = self.hub.stop.cancelled() => None,
-            cell = self.start_until_one_is_up() => Some(cell),
-        };
+        let started = self.start_until_one_is_up().await;
         let mut state = self.state.lock();
         state.starting -= 1;
         state.ready.extend(started);
     }
 
-    async fn start_until_one_is_up(&self) -> Cell {
+    /// `None` once the executor is closed. Only a pause is cut off then, never a launch.
+    async fn start_until_one_is_up(&self) -> Option<Cell> {
         let mut pause = PAUSE_MIN;
-        loop {
+        while !self.hub.stop.is_cancelled() {
             match self.launch_one().await {
-                Ok(cell) => return cell,
+                Ok(cell) => return Some(cell),
                 Err(error) => {
                     tracing::warn!(runtime = %self.runtime, error = %describe(&error), "failed to start a stem cell; trying again in {pause:?}");
                 }
             }
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = self.hub.stop.cancelled() => return None,
+                () = tokio::time::sleep(pause) => {}
+            }
             pause = (pause * 2).min(PAUSE_MAX);
         }
+        None
     }
 
     async fn launch_one(&self) -> Result<Cell, crate::launch::LaunchError> {

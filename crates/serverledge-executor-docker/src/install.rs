@@ -120,8 +120,13 @@ fn has_dependencies(package_json: &[u8]) -> bool {
 
 /// Where a layer's folders are mounted in a function's container.
 pub(crate) fn mounts(layer: &Path, runtime: Runtime) -> Vec<(String, String, bool)> {
-    let name = if runtime == Runtime::Python { "python" } else { "node_modules" };
-    vec![(layer.join(name).to_string_lossy().into_owned(), format!("/app/{name}"), true)]
+    let source = inner_folder(layer, runtime).to_string_lossy().into_owned();
+    vec![(source, format!("/app/{}", inner_name(runtime)), true)]
+}
+
+/// Of the folder within a layer, and within `/app`.
+fn inner_name(runtime: Runtime) -> &'static str {
+    if runtime == Runtime::Python { "python" } else { "node_modules" }
 }
 
 /// Installs what is wanted, unless it is there; the layer's name. If the future is dropped, nothing is kept.
@@ -172,7 +177,7 @@ async fn install_in(
 
 /// The folder of a layer that functions see.
 fn inner_folder(layer: &Path, runtime: Runtime) -> PathBuf {
-    layer.join(if runtime == Runtime::Python { "python" } else { "node_modules" })
+    layer.join(inner_name(runtime))
 }
 
 /// What a package's scripts put in the folder's place would be mounted instead: a link, whatever of this machine it names.
