@@ -6,6 +6,7 @@ use serverledge_core::{Digest, FunctionName, InvocationId, SpaceId};
 pub(crate) const FUNCTIONS: &str = "functions/";
 pub(crate) const BLOBS: &str = "blobs/";
 pub(crate) const INVOCATIONS: &str = "invocations/";
+pub(crate) const NODES: &str = "nodes/";
 
 pub(crate) fn function(space: &SpaceId, name: &FunctionName) -> Bytes {
     format!("{FUNCTIONS}{space}/{name}").into()
@@ -55,6 +56,17 @@ pub(crate) fn parse_invocation(key: &[u8]) -> Option<InvocationId> {
     InvocationId::parse(std::str::from_utf8(key).ok()?.strip_prefix(INVOCATIONS)?)
 }
 
+/// The key of a running node's record. Areas and ids hold no `/`.
+pub(crate) fn node(area: &str, node: &str) -> Bytes {
+    format!("{NODES}{area}/{node}").into()
+}
+
+/// Area and id in a node's key.
+pub(crate) fn parse_node(key: &[u8]) -> Option<(&str, &str)> {
+    let (area, node) = std::str::from_utf8(key).ok()?.strip_prefix(NODES)?.split_once('/')?;
+    (!area.is_empty() && !node.is_empty() && !node.contains('/')).then_some((area, node))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +82,7 @@ mod tests {
         assert_eq!(parse_blob(&chunk(&digest, 3)), None);
         let id = InvocationId::new();
         assert_eq!(parse_invocation(&invocation(id)), Some(id));
+        assert_eq!(parse_node(&node("ROME", "n-1")), Some(("ROME", "n-1")));
+        assert_eq!(parse_node(b"nodes/ROME/a/b"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The registry: what a node, or a cluster of nodes, remembers. A key-value store with revisions
 //! ([`serverledge_core::kv::Kv`]), embedded in the node or, with the feature `etcd`, shared by a cluster; and the typed
-//! stores over it: functions, blobs, invocations.
+//! stores over it: functions, blobs, invocations, nodes.
 
 mod blobs;
 mod embedded;
@@ -10,6 +10,7 @@ mod functions;
 mod invocations;
 mod keys;
 mod node_id;
+mod nodes;
 mod paging;
 mod version;
 
@@ -22,4 +23,5 @@ pub use functions::{
 };
 pub use invocations::{FinalOutcome, Finish, INLINE_BYTES_MAX, Invocation, InvocationStore, InvocationStoreError};
 pub use node_id::{NodeIdError, node_id};
+pub use nodes::{Gone, KnownNode, NodeChange, NodeStore, NodeWatch, Nodes, Owner};
 pub use version::{code_digest, version, version_digest};

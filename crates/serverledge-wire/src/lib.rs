@@ -2,6 +2,7 @@
 
 pub mod function;
 pub mod header;
+pub mod invocations;
 pub mod invoke;
 pub mod members;
 pub mod problem;

@@ -16,6 +16,10 @@ use serverledge_core::{
     Secrets, Signature, SpaceId, Version,
 };
 
+mod node;
+
+pub use node::NodeRecord;
+
 /// The value of `functions/<space>/<name>`. Space and name are in the key only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionRecord {

@@ -48,3 +48,9 @@ async fn large_parameters_and_results_go_into_blobs() {
     let etcd = EtcdProcess::start().await;
     checks::large_parameters_and_results_go_into_blobs(on(&etcd)).await;
 }
+
+#[tokio::test]
+async fn a_nodes_record_says_which_of_its_lives_runs() {
+    let etcd = EtcdProcess::start().await;
+    checks::a_nodes_record_says_which_of_its_lives_runs(on(&etcd)).await;
+}

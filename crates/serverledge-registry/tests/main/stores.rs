@@ -48,3 +48,8 @@ async fn an_invocation_ends_once() {
 async fn large_parameters_and_results_go_into_blobs() {
     checks::large_parameters_and_results_go_into_blobs(store()).await;
 }
+
+#[tokio::test]
+async fn a_nodes_record_says_which_of_its_lives_runs() {
+    checks::a_nodes_record_says_which_of_its_lives_runs(store()).await;
+}

@@ -13,9 +13,9 @@ use serverledge_core::{
 };
 use serverledge_registry::{
     BlobError, BlobStore, CHUNK_BYTES, DeployError, FinalOutcome, Finish, FunctionChange, FunctionStore, Invocation,
-    InvocationStore, InvocationStoreError, Swept, code_digest, version,
+    InvocationStore, InvocationStoreError, NodeChange, NodeStore, Owner, Swept, code_digest, version,
 };
-use serverledge_wire::records::{Carried, ErrorRecord, InvocationState, RecordError};
+use serverledge_wire::records::{Carried, ErrorRecord, InvocationState, NodeRecord, Record, RecordError};
 
 const NOW: u64 = 1_700_000_000_000;
 /// Deploys between sweeps, at least; and at most until the sweeper has come in between once.
@@ -237,4 +237,51 @@ pub(crate) async fn large_parameters_and_results_go_into_blobs(kv: Arc<dyn Kv>) 
     let survey = blobs.survey().await.unwrap();
     let used = invocations.blobs_in_use().await.unwrap();
     assert_eq!(blobs.sweep(&survey, &used, NOW, Duration::ZERO).await.unwrap().blobs, 2);
+}
+
+fn node_record(epoch: &str) -> NodeRecord {
+    NodeRecord {
+        schema: NodeRecord::SCHEMA,
+        epoch: epoch.to_owned(),
+        kind: NodeRecord::NODE.to_owned(),
+        url: "http://127.0.0.1:1323".to_owned(),
+        arch: "amd64".to_owned(),
+        version: "0.1.0".to_owned(),
+        memory_mib: 1024,
+        cpu_milli: 2000,
+        runtimes: vec!["wasm".to_owned()],
+        draining: false,
+        started_unix_ms: NOW,
+    }
+}
+
+pub(crate) async fn a_nodes_record_says_which_of_its_lives_runs(kv: Arc<dyn Kv>) {
+    let nodes = NodeStore::new(kv.clone());
+    let owner = Owner { area: "ROME".to_owned(), node: "n1".to_owned(), epoch: "first".to_owned() };
+    let gone = nodes.gone(&owner).await.unwrap().unwrap();
+    let lease = kv.lease_grant(Duration::from_secs(60)).await.unwrap().id;
+    let start = nodes.load_all().await.unwrap();
+    assert!(start.nodes.is_empty());
+    let mut watch = nodes.watch(Some(start.revision.next())).await.unwrap();
+    nodes.register("ROME", "n1", &node_record("first"), lease).await.unwrap();
+    assert_eq!(nodes.gone(&owner).await.unwrap(), None);
+    // What was proof then is none now.
+    let stale = kv.txn(Txn::new().when(gone.compare().clone()).then(Op::put("taken", "over"))).await.unwrap();
+    assert!(!stale.succeeded);
+    nodes.register("ROME", "n1", &node_record("second"), lease).await.unwrap();
+    assert!(nodes.gone(&owner).await.unwrap().is_some());
+    kv.lease_revoke(lease).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        seen.extend(watch.next().await.unwrap());
+    }
+    let words: Vec<_> = seen
+        .iter()
+        .map(|change| match change {
+            NodeChange::Up(known) => known.record.epoch.as_str(),
+            NodeChange::Down { node, .. } => node.as_str(),
+        })
+        .collect();
+    assert_eq!(words, ["first", "second", "n1"]);
+    assert!(nodes.get("ROME", "n1").await.unwrap().is_none());
 }

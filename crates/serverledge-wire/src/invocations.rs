@@ -1,0 +1,133 @@
+//! Replies of the node's own routes for asynchronous invocations: `/invocations`, `/functions/{name}/invocations`,
+//! `/dead-letters`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::records::InvocationState;
+
+/// The reply (202) to `POST /functions/{name}/invocations` and to a redrive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AcceptedInvocation {
+    /// The id to ask `/invocations/{id}` for.
+    pub id: String,
+    /// The invocation existed already: an earlier request had the same `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeated: bool,
+    /// The dead letter that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<String>,
+}
+
+/// All that is known of an asynchronous invocation. Times are Unix milliseconds.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct InvocationInfo {
+    /// Its id.
+    pub id: String,
+    /// The function's name when it was accepted.
+    pub function: String,
+    /// The digest of the version that runs.
+    pub version: String,
+    /// Where it stands.
+    #[schema(value_type = String)]
+    pub state: InvocationState,
+    /// How often it was begun.
+    pub attempts: u32,
+    /// When it was accepted.
+    pub accepted_unix_ms: u64,
+    /// When it was last begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_unix_ms: Option<u64>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_unix_ms: Option<u64>,
+    /// The result, in state `done`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub result: Option<Box<RawValue>>,
+    /// Why there is none, in the other terminal states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<InvocationProblem>,
+    /// The node that runs it or ran it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// No other attempt will be made, and the function is not to blame: it can be driven anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dead_letter: bool,
+    /// The dead letter that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<String>,
+    /// How the caller's URL is told of the end, if it asked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackInfo>,
+    /// What happened to it, oldest first; the latest few.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// Why an invocation gave no result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InvocationProblem {
+    /// A stable code.
+    pub code: String,
+    /// One line for people.
+    pub message: String,
+}
+
+/// How far a callback has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallbackInfo {
+    /// Where it goes.
+    pub url: String,
+    /// `pending`, `delivered` or `failed` (no further attempt will be made).
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// The last attempt's failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// One thing that happened to an invocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HistoryEntry {
+    /// When, in Unix milliseconds by the clock of the node that wrote it.
+    pub unix_ms: u64,
+    /// `accepted`, `begun`, `taken_over`, `done`, `failed`, `cancelled`, `expired`, `redriven`, `callback_delivered`,
+    /// `callback_failed`.
+    pub event: String,
+    /// Which node wrote it.
+    pub node: String,
+}
+
+/// One page of dead letters, oldest first.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetters {
+    /// The invocations, without results and history.
+    pub dead_letters: Vec<DeadLetter>,
+    /// What to ask the next page with (`?after=`); absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A dead letter in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeadLetter {
+    /// The invocation's id.
+    pub id: String,
+    /// Its function.
+    pub function: String,
+    /// Why it ended.
+    pub error: InvocationProblem,
+    /// How often it was begun.
+    pub attempts: u32,
+    /// When it ended, in Unix milliseconds.
+    pub finished_unix_ms: u64,
+}
+
+/// The reply to `DELETE /dead-letters`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Purged {
+    /// How many were removed.
+    pub purged: u64,
+}
