@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serverledge_core::Phases;
-use serverledge_wire::header::{FREE_CPU, FREE_MEM, NODE_ARCH, NODE_NAME, TIMESTAMP};
+use serverledge_wire::header::{ARCH, FREE_CPU, FREE_MEM, NODE_ARCH, NODE_NAME, TIMESTAMP};
 
 use crate::app::Admitted;
 use crate::backend::{Identity, Load};
@@ -16,15 +16,6 @@ use crate::error::Failed;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
-/// Go's name of the architecture that this binary was built for.
-const ARCH: &str = if cfg!(target_arch = "x86_64") {
-    "amd64"
-} else if cfg!(target_arch = "aarch64") {
-    "arm64"
-} else {
-    std::env::consts::ARCH
-};
 
 /// A 200 with these JSON bytes.
 pub(crate) fn json_bytes(bytes: Bytes) -> Response<Body> {

@@ -81,6 +81,9 @@ pub enum Runtime {
 pub struct ParseRuntimeError(pub String);
 
 impl Runtime {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Wasm, Self::Python, Self::NodeJs, Self::JavaScript, Self::Custom];
+
     /// The runtime's name in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {

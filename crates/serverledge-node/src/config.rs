@@ -29,8 +29,9 @@ pub use layers::Setting;
 pub use machine::Machine;
 pub use network::{IpNet, ParseIpNetError};
 pub use parts::{
-    ApiConfig, AsyncConfig, Config, ContainerConfig, DataConfig, FunctionConfig, LogConfig, LogFormat, MetricsConfig,
-    PolicyName, PoolConfig, QueueConfig, RegistryConfig, RegistryUrl, SchedulerConfig, WasmConfig,
+    ApiConfig, AsyncConfig, ClusterConfig, Config, ContainerConfig, DataConfig, FunctionConfig, LogConfig, LogFormat,
+    MetricsConfig, PolicyName, PoolConfig, QueueConfig, RegistryConfig, RegistryUrl, SchedulerConfig, Secret,
+    WasmConfig,
 };
 pub use shipped::shipped_file;
 

@@ -21,6 +21,11 @@ impl Executors {
         }
     }
 
+    /// The runtimes that there is an executor for.
+    pub(crate) fn runtimes(&self) -> Vec<Runtime> {
+        Runtime::ALL.into_iter().filter(|runtime| self.of(*runtime).is_some()).collect()
+    }
+
     /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<dyn Executor>> {
         std::iter::once(&self.wasm).chain(&self.containers)

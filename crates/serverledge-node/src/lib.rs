@@ -14,10 +14,12 @@ mod host;
 mod invoke;
 mod leased;
 mod logging;
+mod membership;
 mod metrics;
 mod node;
 mod program;
 mod recover;
+mod registry;
 mod status;
 
 pub use arguments::{Arguments, Command};

@@ -28,6 +28,7 @@ use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::{Entry, Functions};
 use crate::invoke::Request;
+use crate::membership::Membership;
 use crate::metrics::Metrics;
 
 /// A running node.
@@ -43,6 +44,7 @@ pub(crate) struct Node {
     pub(crate) store: FunctionStore,
     pub(crate) invocations: InvocationStore,
     pub(crate) asynchronous: Asynchronous,
+    pub(crate) membership: Membership,
     pub(crate) metrics: Metrics,
     pub(crate) metrics_config: MetricsConfig,
     pub(crate) preparing: Mutex<HashSet<Digest>>,

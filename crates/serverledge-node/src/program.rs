@@ -9,11 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serverledge_api::{App, Guard, Identity, Limits, ServerLimits, Serving, serve};
-use serverledge_core::{Executor, SpaceId};
+use serverledge_core::kv::Kv;
+use serverledge_core::{Executor, InvocationId, SpaceId};
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
 use serverledge_executor_wasm::{CompileLimits, WasmConfig, WasmExecutor, Worker};
-use serverledge_registry::{Embedded, FunctionStore, InvocationStore, Options, node_id};
+use serverledge_registry::{FunctionStore, InvocationStore, node_id};
 use serverledge_scheduler::{Capacity, Config as SchedulerConfig};
+use serverledge_wire::header::ARCH;
+use serverledge_wire::records::{NodeRecord, Record};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -21,19 +24,22 @@ use tokio::time::Instant;
 use crate::admission::Admissions;
 use crate::arguments::Arguments;
 use crate::asynchronous::Asynchronous;
-use crate::config::{self, Config, ConfigFaults, Loaded, Machine, ProcessEnvironment};
+use crate::config::{self, Config, ConfigFaults, Loaded, Machine, ProcessEnvironment, RegistryUrl};
+use crate::deploy::unix_ms;
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::Functions;
+use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
+use crate::registry::Registry;
 
 /// A node that serves.
 pub struct Started {
     /// Where it listens.
     pub address: SocketAddr,
     node: Arc<Node>,
-    registry: Arc<Embedded>,
+    registry: Registry,
     containers: Option<DockerExecutor>,
     serving: Serving,
     drain_timeout: Duration,
@@ -112,10 +118,7 @@ fn announce(started: &Started) {
 /// # Errors
 /// What kept it from starting.
 pub async fn start(config: &Config) -> Result<Started> {
-    let dir = &config.data.dir;
-    let registry =
-        Embedded::open(dir, &Options::default()).with_context(|| format!("failed to use {}", dir.display()))?;
-    let registry = Arc::new(registry);
+    let registry = Registry::open(config)?;
     let executor = WasmExecutor::open(wasm_config(config)?).context("failed to start the wasm executor")?;
     let containers = open_containers(config)?;
     let address = SocketAddr::new(config.api.ip, config.api.port);
@@ -126,12 +129,17 @@ pub async fn start(config: &Config) -> Result<Started> {
         wasm: Arc::new(executor),
         containers: containers.clone().map(|containers| -> Arc<dyn Executor> { Arc::new(containers) }),
     };
-    let node = Arc::new(build(config, &registry, executors)?);
+    let node = Arc::new(build(config, registry.kv(), executors)?);
+    node.membership.set_url(own_url(config, listener.local_addr()?));
+    node.membership.register().await.with_context(|| unreachable_registry(config))?;
+    node.membership.load().await.context("failed to read the nodes")?;
     let from = node.load_functions().await.context("failed to read the deployed functions")?;
     if let Some(containers) = &containers {
         containers.warm_up(&node.container_runtimes());
     }
-    node.recover_async().await;
+    if !registry.is_shared() {
+        node.recover_async().await;
+    }
     let guard = Guard::new(config.api.ip, config.api.hosts.clone());
     let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, request_limits(config));
     let limits =
@@ -147,6 +155,7 @@ impl Started {
     /// Stops: refuses what is new, lets what runs end for as long as configured, ends background work, closes the registry.
     pub async fn stop(self) {
         self.node.ready.store(false, Ordering::Release);
+        self.node.membership.announce_draining().await;
         self.node.admissions.drain();
         if !self.serving.drain(self.drain_timeout).await {
             tracing::warn!("some requests did not end within {:?} and were cut off", self.drain_timeout);
@@ -156,8 +165,8 @@ impl Started {
         if let Some(containers) = &self.containers {
             containers.close().await;
         }
-        let registry = self.registry;
-        let _ = tokio::task::spawn_blocking(move || registry.close()).await;
+        self.node.membership.leave().await;
+        self.registry.close().await;
         tracing::info!("stopped");
     }
 }
@@ -177,9 +186,41 @@ fn open_containers(config: &Config) -> Result<Option<DockerExecutor>> {
     Ok(Some(DockerExecutor::open(docker_config(config, own_id(config)?))?))
 }
 
-pub(crate) fn build(config: &Config, registry: &Arc<Embedded>, executors: Executors) -> Result<Node> {
+/// Where peers reach a node that listens there.
+fn own_url(config: &Config, address: SocketAddr) -> String {
+    match &config.cluster.address {
+        Some(given) => format!("http://{given}"),
+        None => format!("http://{address}"),
+    }
+}
+
+fn unreachable_registry(config: &Config) -> String {
+    match &config.registry.url {
+        RegistryUrl::Embedded => "failed to write to the registry".to_owned(),
+        RegistryUrl::Etcd(url) => format!("failed to use the registry at {url}; is etcd running there?"),
+    }
+}
+
+fn membership(config: &Config, kv: &Arc<dyn Kv>, id: &str, executors: &Executors) -> Membership {
+    let registry = &config.registry;
+    let record = NodeRecord {
+        schema: NodeRecord::SCHEMA,
+        epoch: InvocationId::new().to_string(),
+        kind: NodeRecord::NODE.to_owned(),
+        url: String::new(),
+        arch: ARCH.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        memory_mib: config.pool.memory.get(),
+        cpu_milli: config.pool.cpus.get(),
+        runtimes: executors.runtimes().iter().map(|runtime| runtime.name().to_owned()).collect(),
+        draining: false,
+        started_unix_ms: unix_ms(),
+    };
+    Membership::new(Arc::clone(kv), &registry.area, id, record, registry.ttl, registry.monitoring_interval)
+}
+
+pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> Result<Node> {
     let id = own_id(config)?;
-    let kv: Arc<dyn serverledge_core::kv::Kv> = Arc::<Embedded>::clone(registry);
     let capacity = Capacity {
         memory: config.pool.memory,
         cpu: config.pool.cpus,
@@ -194,16 +235,17 @@ pub(crate) fn build(config: &Config, registry: &Arc<Embedded>, executors: Execut
     };
     Ok(Node {
         metrics: Metrics::new(&config.registry.area).context("failed to register metrics")?,
-        identity: Identity { node: id, area: config.registry.area.clone() },
+        identity: Identity { node: id.clone(), area: config.registry.area.clone() },
         space: SpaceId::default_space(),
         limits: config.function.clone(),
         pool_memory: config.pool.memory,
         functions: Functions::default(),
         admissions: Admissions::new(scheduler),
-        executors,
         logs: FunctionLogs::default(),
-        store: FunctionStore::new(Arc::clone(&kv)),
-        invocations: InvocationStore::new(kv),
+        store: FunctionStore::new(Arc::clone(kv)),
+        invocations: InvocationStore::new(Arc::clone(kv)),
+        membership: membership(config, kv, &id, &executors),
+        executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone()),
         metrics_config: config.metrics.clone(),
         preparing: parking_lot::Mutex::default(),

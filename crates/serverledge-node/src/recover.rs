@@ -61,6 +61,10 @@ impl Node {
         let node = Arc::clone(self);
         self.background.spawn(async move { node.follow(from).await });
         let node = Arc::clone(self);
+        self.background.spawn(async move { node.membership.keep_registered().await });
+        let node = Arc::clone(self);
+        self.background.spawn(async move { node.membership.follow().await });
+        let node = Arc::clone(self);
         self.background.spawn(async move { node.expire_idle_forever().await });
         let node = Arc::clone(self);
         self.background.spawn(async move { node.prepare_missing().await });
@@ -68,7 +72,7 @@ impl Node {
         self.background.spawn(async move { node.sweep_forever().await });
     }
 
-    async fn follow(&self, mut from: Revision) {
+    async fn follow(self: &Arc<Self>, mut from: Revision) {
         loop {
             match self.store.watch(Some(from)).await {
                 Ok(watch) => self.apply_changes(watch).await,
@@ -76,14 +80,17 @@ impl Node {
             }
             tokio::time::sleep(WATCH_PAUSE).await;
             match self.load_functions().await {
-                Ok(next) => from = next,
+                Ok(next) => {
+                    from = next;
+                    self.prepare_what_others_deployed();
+                }
                 Err(error) => tracing::warn!(%error, "failed to read the registry; known functions are served on"),
             }
         }
     }
 
     /// Until the watch breaks, or a resync is due.
-    async fn apply_changes(&self, mut watch: FunctionWatch) {
+    async fn apply_changes(self: &Arc<Self>, mut watch: FunctionWatch) {
         let due = Instant::now() + RESYNC_EVERY;
         while let Ok(changes) = tokio::time::timeout_at(due, watch.next()).await {
             match changes {
@@ -93,7 +100,7 @@ impl Node {
         }
     }
 
-    async fn apply(&self, changes: Vec<FunctionChange>) {
+    async fn apply(self: &Arc<Self>, changes: Vec<FunctionChange>) {
         for change in changes {
             match change {
                 FunctionChange::Deployed(deployed) if deployed.function.space == self.space => {
@@ -101,6 +108,7 @@ impl Node {
                     for old in self.functions.put([owned(&deployed)]) {
                         self.retire(&old, Some(&successor.version)).await;
                     }
+                    self.prepare_if_missing(&successor);
                 }
                 FunctionChange::Deleted { space, name, revision } if space == self.space => {
                     if let Some(gone) = self.functions.remove(&name, revision) {
@@ -118,6 +126,17 @@ impl Node {
         let runtimes = self.functions.all().into_iter().map(|function| function.version.runtime);
         let used: BTreeSet<Runtime> = runtimes.filter(|runtime| is_pooled(*runtime)).collect();
         used.into_iter().collect()
+    }
+
+    /// A function that was deployed on another node is made ready here before it is called.
+    fn prepare_if_missing(self: &Arc<Self>, function: &Arc<Function>) {
+        if !self.is_prepared(&function.version) {
+            self.prepare_in_background(Arc::clone(function));
+        }
+    }
+
+    fn prepare_what_others_deployed(self: &Arc<Self>) {
+        self.functions.all().iter().for_each(|function| self.prepare_if_missing(function));
     }
 
     async fn prepare_missing(&self) {

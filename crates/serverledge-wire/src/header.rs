@@ -1,4 +1,4 @@
-//! Names of the HTTP headers that nodes and clients read.
+//! Names of the HTTP headers that nodes and clients read, and the words in them.
 
 /// The id of a request: taken from the caller where it is well-formed, else made.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -14,3 +14,12 @@ pub const TIMESTAMP: &str = "serverledge-timestamp";
 pub const NODE_ARCH: &str = "serverledge-node-arch";
 /// Echoed for Serverledge's load balancer.
 pub const MAB_REQUEST_ID: &str = "serverledge-mab-request-id";
+
+/// Go's name of the architecture that this program was built for.
+pub const ARCH: &str = if cfg!(target_arch = "x86_64") {
+    "amd64"
+} else if cfg!(target_arch = "aarch64") {
+    "arm64"
+} else {
+    std::env::consts::ARCH
+};

@@ -4,7 +4,7 @@
 use super::faults::{Fault, Source};
 use super::layers::Setting;
 use super::machine::Machine;
-use super::parts::Config;
+use super::parts::{Config, PolicyName, RegistryUrl};
 use super::units;
 
 /// Descriptors for everything that is neither a connection nor a loaded module: registry, log, listeners, pipes.
@@ -12,7 +12,7 @@ const FILES_RESERVE: u64 = 64;
 
 /// The faults.
 pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault]) -> Vec<Fault> {
-    [exposed(config), timeout(config)]
+    [exposed(config), timeout(config), two_keys(config)]
         .into_iter()
         .flatten()
         .filter(|conflict| !conflict.keys.iter().any(|key| is_faulty(faults, key)))
@@ -60,6 +60,14 @@ fn timeout(config: &Config) -> Option<Conflict> {
     })
 }
 
+fn two_keys(config: &Config) -> Option<Conflict> {
+    let both = config.cluster.key.is_some() && !config.cluster.key_file.is_empty();
+    both.then(|| Conflict {
+        keys: ["cluster.key_file", "cluster.key"],
+        problem: String::from("cluster.key is given as well; one of the two is enough"),
+    })
+}
+
 /// The warnings.
 pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
     [policy(config), pool(config), resident(config), files(config, machine)].into_iter().flatten().collect()
@@ -67,9 +75,17 @@ pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
 
 fn policy(config: &Config) -> Option<String> {
     let policy = config.scheduler.policy;
-    let warning =
-        || format!("scheduler.policy = {} has no effect in this version: invocations run locally", policy.as_str());
-    (!policy.has_effect()).then(warning)
+    let keyless = config.cluster.key.is_none() && config.cluster.key_file.is_empty();
+    let missing = match policy {
+        _ if !policy.offloads() => return None,
+        _ if keyless => "cluster.key",
+        PolicyName::CloudOnly | PolicyName::EdgeCloud if config.registry.remote_area.is_empty() => {
+            "registry.remote.area"
+        }
+        _ if config.registry.url == RegistryUrl::Embedded => "a registry.url that is shared with other nodes",
+        _ => return None,
+    };
+    Some(format!("scheduler.policy = {} finds no other node without {missing}", policy.as_str()))
 }
 
 fn pool(config: &Config) -> Option<String> {

@@ -438,7 +438,12 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(
         "scheduler.policy",
         Kind::Policy(|c| &mut c.scheduler.policy),
-        "Where invocations run; this version runs all of them locally.",
+        "Where invocations run; all but default and localonly send some to other nodes.",
+    ),
+    Key::new(
+        "scheduler.fallback.local",
+        Kind::Switch(|c| &mut c.scheduler.fallback_local),
+        "Whether edgeonly runs an invocation here where no neighbour takes it.",
     ),
     Key::new(
         "scheduler.queue.capacity",
@@ -516,7 +521,80 @@ pub(super) static KEYS: &[Key] = &[
         "Most accepted asynchronous invocations without outcome.",
     ),
     Key::new("registry.area", Kind::Name(|c| &mut c.registry.area), "Area of the node."),
-    Key::new("registry.url", Kind::Registry(|c| &mut c.registry.url), "Which registry: the node's own, in data.dir."),
+    Key::new(
+        "registry.remote.area",
+        Kind::Text(|c| &mut c.registry.remote_area),
+        "Area that counts as the cloud; empty: there is none.",
+    ),
+    Key::new(
+        "etcd.address",
+        Kind::EtcdAddress(|c| &mut c.registry.url),
+        "etcd's host and port, as in Serverledge; short for registry.url, which goes first.",
+    ),
+    Key::new(
+        "registry.url",
+        Kind::Registry(|c| &mut c.registry.url),
+        "Which registry: embedded (the node's own, in data.dir), or a cluster's etcd.",
+    ),
+    Key::new("registry.user", Kind::Text(|c| &mut c.registry.user), "Who asks etcd; empty: nobody in particular."),
+    Key::new(
+        "registry.password_file",
+        Kind::Text(|c| &mut c.registry.password_file),
+        "File with that user's password.",
+    ),
+    Key::new(
+        "registry.ca_file",
+        Kind::Text(|c| &mut c.registry.ca_file),
+        "File with the certificate authorities for etcds://; empty: the system's.",
+    ),
+    Key::new(
+        "registry.cert_file",
+        Kind::Text(|c| &mut c.registry.cert_file),
+        "File with this node's certificate for etcd; empty: none.",
+    ),
+    Key::new("registry.key_file", Kind::Text(|c| &mut c.registry.key_file), "File with that certificate's key."),
+    Key::new(
+        "registry.ttl",
+        Kind::Duration(seconds(2)..=seconds(HOUR), |c| &mut c.registry.ttl),
+        "How long the record of a node outlives the node; then its work is taken over.",
+    ),
+    Key::new(
+        "registry.monitoring.interval",
+        Kind::Duration(seconds(1)..=seconds(HOUR), |c| &mut c.registry.monitoring_interval),
+        "Longest time between two listings of the nodes.",
+    ),
+    Key::new(
+        "registry.nearby.interval",
+        Kind::Duration(Duration::from_millis(100)..=seconds(HOUR), |c| &mut c.cluster.nearby_interval),
+        "How often neighbours are asked how they are.",
+    ),
+    Key::new(
+        "offloading.cache.validity",
+        Kind::Duration(Duration::from_millis(100)..=seconds(HOUR), |c| &mut c.cluster.load_age_max),
+        "Age at which what a peer said of its load is no longer used.",
+    ),
+    Key::new(
+        "cluster.key",
+        Kind::Secret(|c| &mut c.cluster.key),
+        "What the nodes of a cluster know each other by; without it nothing is sent to peers or taken from them.",
+    ),
+    Key::new("cluster.key_file", Kind::Text(|c| &mut c.cluster.key_file), "File with cluster.key, instead."),
+    Key::new(
+        "cluster.address",
+        Kind::Authority(|c| &mut c.cluster.address),
+        "Host and port under which peers reach this node.",
+    )
+    .auto("where it listens", |c, _| c.cluster.address = None),
+    Key::new(
+        "cluster.allow_plain",
+        Kind::Switch(|c| &mut c.cluster.allow_plain),
+        "Allows peers beyond loopback without TLS: whoever is on the way can read what is sent.",
+    ),
+    Key::new(
+        "cluster.ca_file",
+        Kind::Text(|c| &mut c.cluster.ca_file),
+        "File with the certificate authorities of the peers; empty: the system's.",
+    ),
     Key::new("registry.node.id", Kind::NameIfAny(|c| &mut c.registry.node_id), "Id of the node.")
         .auto("made once, kept in data.dir", |c, _| c.registry.node_id = None)
         .was(&["registry.node_id"]),
@@ -531,18 +609,12 @@ pub(super) static KEYS: &[Key] = &[
     )
     .was(&["drain_timeout"]),
     // Serverledge's, accepted so that its files are.
-    Key::inert("etcd.address", Shape::Text, "\"localhost:2379\"", "Address of etcd."),
     Key::inert("factory.images.refresh", Shape::Switch, "false", "Pull each image anew once per process."),
-    Key::inert("offloading.cache.validity", Shape::Duration, "60", "Validity of a cached offloading target."),
     Key::inert("node.architecture", Shape::Text, "\"\"", "Architecture that the registry shows for the node."),
     Key::inert("cache.size", Shape::Whole, "100", "Entries of the cache of function definitions."),
     Key::inert("cache.cleanup", Shape::Duration, "60", "Interval of that cache's sweep."),
     Key::inert("cache.expiration", Shape::Duration, "60", "Lifetime of that cache's entries."),
-    Key::inert("registry.remote.area", Shape::Text, "\"\"", "Area used as the cloud."),
-    Key::inert("registry.nearby.interval", Shape::Duration, "20", "Interval of asking neighbours for their status."),
-    Key::inert("registry.monitoring.interval", Shape::Duration, "30", "Interval of listing the nodes."),
     Key::inert("registry.udp.port", Shape::Whole, "9876", "Port of the status server."),
-    Key::inert("registry.ttl", Shape::Duration, "20", "Lifetime of the node's entry (older versions)."),
     Key::inert("cloud", Shape::Switch, "false", "Whether the node is in the cloud (older versions)."),
     Key::inert("cloud.server.url", Shape::Text, "\"\"", "Address of the cloud (older versions)."),
     Key::inert("lb.replicas", Shape::Whole, "128", "Virtual nodes per node."),
@@ -562,7 +634,6 @@ pub(super) static KEYS: &[Key] = &[
     Key::inert("metrics.retriever.interval", Shape::Duration, "60", "Interval of asking Prometheus."),
     Key::inert("metrics.dump.json.file", Shape::Text, "\"\"", "File to which retrieved metrics are written."),
     Key::inert("metrics.load.json.file", Shape::Text, "\"\"", "File from which metrics are loaded instead."),
-    Key::inert("scheduler.fallback.local", Shape::Switch, "false", "Whether edgeonly falls back to the node itself."),
     Key::inert("tracing.enabled", Shape::Switch, "false", "Whether traces are written."),
     Key::inert("tracing.outfile", Shape::Text, "\"\"", "File of the traces."),
     Key::inert("workflow.always_save_progress", Shape::Switch, "false", "Whether each step is stored."),

@@ -9,7 +9,7 @@ use serverledge_core::{CpuMilli, MemoryMib};
 use tracing_subscriber::EnvFilter;
 
 use super::network::IpNet;
-use super::parts::{Config, LogFormat, PolicyName, RegistryUrl};
+use super::parts::{Config, LogFormat, PolicyName, RegistryUrl, Secret};
 use super::raw::{Raw, quoted};
 use super::units;
 
@@ -49,6 +49,12 @@ pub(super) enum Kind {
     NameIfAny(Lens<Option<String>>),
     Policy(Lens<PolicyName>),
     Registry(Lens<RegistryUrl>),
+    /// etcd's address in Serverledge's form; the same place as the registry.
+    EtcdAddress(Lens<RegistryUrl>),
+    /// Host and port.
+    Authority(Lens<Option<String>>),
+    /// Never shown.
+    Secret(Lens<Option<Secret>>),
     Filter(Lens<String>),
     Format(Lens<LogFormat>),
     /// A key of Serverledge's that does nothing in this version: its shape is checked, its default (as TOML) shown.
@@ -94,6 +100,9 @@ impl Kind {
             Self::NameIfAny(lens) => *lens(config) = Some(name(raw)?),
             Self::Policy(lens) => *lens(config) = policy(raw)?,
             Self::Registry(lens) => *lens(config) = registry(raw)?,
+            Self::EtcdAddress(lens) => return etcd_address(lens(config), raw),
+            Self::Authority(lens) => *lens(config) = Some(authority(raw)?),
+            Self::Secret(lens) => *lens(config) = secret(raw)?,
             Self::Filter(lens) => *lens(config) = filter(raw)?,
             Self::Format(lens) => *lens(config) = format(raw)?,
             Self::Inert(shape, _) => return shape.fits(raw).then_some(()),
@@ -124,10 +133,25 @@ impl Kind {
             Self::Policy(lens) => quoted(lens(config).as_str()),
             Self::Registry(lens) => match lens(config) {
                 RegistryUrl::Embedded => quoted(EMBEDDED),
+                RegistryUrl::Etcd(url) => quoted(url),
             },
+            // What it says is shown as the registry's address.
+            Self::EtcdAddress(_) => quoted(""),
+            Self::Authority(lens) => quoted(lens(config).as_deref().unwrap_or(super::keys::AUTO)),
+            Self::Secret(lens) => quoted(if lens(config).is_some() { HIDDEN } else { "" }),
             Self::Format(lens) => quoted(lens(config).as_str()),
             Self::Inert(_, default) => String::from(*default),
         }
+    }
+
+    /// A refused value as messages show it: without what might be a secret.
+    pub(super) fn told(&self, raw: &Raw) -> String {
+        let secret = match self {
+            Self::Secret(_) => true,
+            Self::Registry(_) | Self::EtcdAddress(_) => raw.as_text().is_some_and(|text| text.contains('@')),
+            _ => false,
+        };
+        if secret { String::from(HIDDEN) } else { raw.to_string() }
     }
 
     /// What is allowed, as a phrase that follows "expected".
@@ -155,7 +179,14 @@ impl Kind {
                 format!("1 to {NAME_CHARS_MAX} letters, digits, '-', '_' and '.', the first a letter or digit")
             }
             Self::Policy(_) => choice(PolicyName::ALL.map(PolicyName::as_str)),
-            Self::Registry(_) => format!("\"{EMBEDDED}\" (etcd:// is not built into this version yet)"),
+            Self::Registry(_) => {
+                format!(
+                    "\"{EMBEDDED}\", \"etcd://host:port[,host:port…][/prefix/]\" or \"etcds://…\", without a user in it"
+                )
+            }
+            Self::EtcdAddress(_) => String::from("host:port"),
+            Self::Authority(_) => String::from("host:port"),
+            Self::Secret(_) => format!("a text of {SECRET_CHARS_MIN} to {TEXT_CHARS_MAX} characters"),
             Self::Filter(_) => String::from(
                 "off, error, warn, info, debug, trace, or directives such as \"info,serverledge_node=debug\"",
             ),
@@ -194,6 +225,10 @@ impl Shape {
 // === Reading ===
 
 const EMBEDDED: &str = "embedded";
+/// What is shown of a secret.
+const HIDDEN: &str = "(hidden)";
+/// Below this, a key can be guessed.
+const SECRET_CHARS_MIN: usize = 32;
 
 fn within<T: PartialOrd>(range: &RangeInclusive<T>, value: T) -> Option<T> {
     range.contains(&value).then_some(value)
@@ -252,7 +287,45 @@ fn format(raw: &Raw) -> Option<LogFormat> {
 }
 
 fn registry(raw: &Raw) -> Option<RegistryUrl> {
-    raw.as_text()?.eq_ignore_ascii_case(EMBEDDED).then_some(RegistryUrl::Embedded)
+    let text = raw.as_text()?;
+    if text.eq_ignore_ascii_case(EMBEDDED) {
+        return Some(RegistryUrl::Embedded);
+    }
+    let hosts = text.strip_prefix("etcd://").or_else(|| text.strip_prefix("etcds://"))?;
+    let plain = hosts.bytes().all(|b| b.is_ascii_graphic() && b != b'@');
+    (plain && !hosts.is_empty() && text.len() <= TEXT_CHARS_MAX).then(|| RegistryUrl::Etcd(String::from(text)))
+}
+
+/// An empty address asks for nothing.
+fn etcd_address(url: &mut RegistryUrl, raw: &Raw) -> Option<()> {
+    let address = raw.as_text()?;
+    if !address.is_empty() {
+        *url = RegistryUrl::Etcd(format!("etcd://{}", host_and_port(address)?));
+    }
+    Some(())
+}
+
+fn authority(raw: &Raw) -> Option<String> {
+    host_and_port(raw.as_text()?).map(String::from)
+}
+
+fn host_and_port(text: &str) -> Option<&str> {
+    let (name, port) = text.rsplit_once(':')?;
+    let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let named = match bracketed {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host(name).is_some(),
+    };
+    (named && port.parse::<u16>().is_ok_and(|port| port > 0)).then_some(text)
+}
+
+fn secret(raw: &Raw) -> Option<Option<Secret>> {
+    let text = raw.as_text()?;
+    if text.is_empty() {
+        return Some(None);
+    }
+    let fits = (SECRET_CHARS_MIN..=TEXT_CHARS_MAX).contains(&text.len());
+    fits.then(|| Some(Secret::new(String::from(text))))
 }
 
 /// `EnvFilter` alone would take a misspelt level for the name of a module and silence everything else.

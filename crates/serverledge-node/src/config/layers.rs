@@ -113,7 +113,7 @@ impl Layers {
                 Ok(()) => origin = given.origin.clone(),
                 Err(allowed) => self.faults.push(Fault::Value {
                     key: key.name,
-                    value: given.raw.to_string(),
+                    value: key.kind.told(&given.raw),
                     origin: given.origin.clone(),
                     allowed,
                 }),

@@ -34,6 +34,8 @@ pub struct Config {
     pub asynchronous: AsyncConfig,
     /// The registry and this node's place in it.
     pub registry: RegistryConfig,
+    /// The other nodes.
+    pub cluster: ClusterConfig,
     /// Metrics.
     pub metrics: MetricsConfig,
     /// The node's own log.
@@ -97,6 +99,8 @@ pub struct QueueConfig {
 pub struct SchedulerConfig {
     /// The policy.
     pub policy: PolicyName,
+    /// Whether `edgeonly` runs an invocation here where no neighbour takes it.
+    pub fallback_local: bool,
 }
 
 /// Name of a scheduling policy.
@@ -106,12 +110,14 @@ pub enum PolicyName {
     Default,
     /// The same, by the name that says so.
     LocalOnly,
-    /// In the cloud only. Runs as `LocalOnly` in this version.
+    /// In the cloud only.
     CloudOnly,
-    /// Here if there is room, else in the cloud. Runs as `LocalOnly` in this version.
+    /// Here if there is room, else in the cloud.
     EdgeCloud,
-    /// On a neighbouring node. Runs as `LocalOnly` in this version.
+    /// On a neighbouring node.
     EdgeOnly,
+    /// Where its deadline is most likely met at the least cost.
+    QosAware,
 }
 
 /// Defaults and limits of functions.
@@ -223,15 +229,55 @@ pub struct RegistryConfig {
     pub url: RegistryUrl,
     /// Id of the node; `None`: made once and kept in the data folder.
     pub node_id: Option<String>,
+    /// Who asks etcd; empty: nobody in particular.
+    pub user: String,
+    /// File with that user's password.
+    pub password_file: String,
+    /// File with the certificate authorities that etcd's certificate is checked with; empty: the system's.
+    pub ca_file: String,
+    /// File with this node's certificate for etcd; empty: none.
+    pub cert_file: String,
+    /// File with that certificate's key.
+    pub key_file: String,
+    /// How long the node's record outlives the node.
+    pub ttl: Duration,
+    /// The area that counts as the cloud; empty: none.
+    pub remote_area: String,
+    /// Longest time between two listings of the nodes.
+    pub monitoring_interval: Duration,
 }
 
 /// Which registry the node uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistryUrl {
     /// The node's own, in the data folder.
     Embedded,
+    /// A cluster's etcd: `etcd://host:port,…/prefix/`, or `etcds://…` for TLS.
+    Etcd(String),
 }
+
+/// The other nodes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterConfig {
+    /// What peers know each other by; `None`: no peer is asked and none is answered.
+    pub key: Option<Secret>,
+    /// File with the key, instead.
+    pub key_file: String,
+    /// Host and port under which peers reach this node; `None`: where it listens.
+    pub address: Option<String>,
+    /// Peers may be spoken to without TLS beyond loopback.
+    pub allow_plain: bool,
+    /// File with the certificate authorities that peers' certificates are checked with; empty: the system's.
+    pub ca_file: String,
+    /// How often neighbours are asked how they are.
+    pub nearby_interval: Duration,
+    /// Age at which what a peer said of its load is no longer used.
+    pub load_age_max: Duration,
+}
+
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
 
 /// Metrics.
 #[derive(Debug, Clone, PartialEq)]
@@ -269,12 +315,13 @@ impl Config {
             data: DataConfig { dir: PathBuf::new() },
             pool: PoolConfig { memory: MemoryMib::new(0), cpus: CpuMilli::new(0) },
             queue: QueueConfig { capacity: 1_000, wait_max: Duration::from_secs(10) },
-            scheduler: SchedulerConfig { policy: PolicyName::Default },
+            scheduler: SchedulerConfig { policy: PolicyName::Default, fallback_local: false },
             function: FunctionConfig::base(),
             wasm: WasmConfig::base(),
             container: ContainerConfig::base(),
             asynchronous: AsyncConfig::base(),
-            registry: RegistryConfig { area: String::from("ROME"), url: RegistryUrl::Embedded, node_id: None },
+            registry: RegistryConfig::base(),
+            cluster: ClusterConfig::base(),
             metrics: MetricsConfig { enabled: true },
             log: LogConfig { filter: String::from("info"), format: LogFormat::Text },
             // As long as a function without a time limit of its own may run.
@@ -372,11 +419,67 @@ impl AsyncConfig {
     }
 }
 
+impl RegistryConfig {
+    fn base() -> Self {
+        Self {
+            area: String::from("ROME"),
+            url: RegistryUrl::Embedded,
+            node_id: None,
+            user: String::new(),
+            password_file: String::new(),
+            ca_file: String::new(),
+            cert_file: String::new(),
+            key_file: String::new(),
+            // Three lost keep-alives: long enough for a restart of etcd's leader, short enough for work to be taken over soon.
+            ttl: Duration::from_secs(15),
+            remote_area: String::new(),
+            monitoring_interval: Duration::from_secs(30),
+        }
+    }
+}
+
+impl ClusterConfig {
+    const fn base() -> Self {
+        Self {
+            key: None,
+            key_file: String::new(),
+            address: None,
+            allow_plain: false,
+            ca_file: String::new(),
+            nearby_interval: Duration::from_secs(2),
+            load_age_max: Duration::from_secs(10),
+        }
+    }
+}
+
+// === impl Secret ===
+
+impl Secret {
+    /// Hides a text.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text. Not for logs, errors or arguments of programs.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
 // === impl PolicyName ===
 
 impl PolicyName {
     /// Every policy, in the order in which it is documented.
-    pub const ALL: [Self; 5] = [Self::Default, Self::LocalOnly, Self::CloudOnly, Self::EdgeCloud, Self::EdgeOnly];
+    pub const ALL: [Self; 6] =
+        [Self::Default, Self::LocalOnly, Self::CloudOnly, Self::EdgeCloud, Self::EdgeOnly, Self::QosAware];
 
     /// The name in the configuration.
     #[must_use]
@@ -387,13 +490,14 @@ impl PolicyName {
             Self::CloudOnly => "cloudonly",
             Self::EdgeCloud => "edgecloud",
             Self::EdgeOnly => "edgeonly",
+            Self::QosAware => "qosaware",
         }
     }
 
-    /// Whether this version does what the policy says.
+    /// Whether it ever sends an invocation to another node.
     #[must_use]
-    pub const fn has_effect(self) -> bool {
-        matches!(self, Self::Default | Self::LocalOnly)
+    pub const fn offloads(self) -> bool {
+        !matches!(self, Self::Default | Self::LocalOnly)
     }
 }
 

@@ -263,12 +263,12 @@ const FAULTS: &[(&str, &str)] = &[
         "registry.area = \"a/b\" @: expected 1 to 64 letters, digits, '-', '_' and '.', the first a letter or digit",
     ),
     (
-        "registry.url = 'etcd://localhost:2379'",
-        "registry.url = \"etcd://localhost:2379\" @: expected \"embedded\" (etcd:// is not built into this version yet)",
+        "registry.url = 'etcd://user:password@localhost:2379'",
+        "registry.url = (hidden) @: expected \"embedded\", \"etcd://host:port[,host:port…][/prefix/]\" or \"etcds://…\", without a user in it",
     ),
     (
-        "scheduler.policy = 'qosaware'",
-        "scheduler.policy = \"qosaware\" @: expected one of default, localonly, cloudonly, edgecloud, edgeonly",
+        "scheduler.policy = 'random'",
+        "scheduler.policy = \"random\" @: expected one of default, localonly, cloudonly, edgecloud, edgeonly, qosaware",
     ),
     (
         "log.level = 'verbose'",
@@ -276,7 +276,13 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     ("log.format = 'xml'", "log.format = \"xml\" @: expected one of text, json"),
     ("data.dir = 5", "data.dir = 5 @: expected a path"),
-    ("etcd.address = 1", "etcd.address = 1 @: expected a text"),
+    ("etcd.address = 'localhost'", "etcd.address = \"localhost\" @: expected host:port"),
+    ("cluster.key = 'short'", "cluster.key = (hidden) @: expected a text of 32 to 1024 characters"),
+    ("cluster.address = 'http://a:1'", "cluster.address = \"http://a:1\" @: expected host:port"),
+    (
+        "cluster.key = '0123456789abcdef0123456789abcdef'\ncluster.key_file = '/x'",
+        "cluster.key_file = \"/x\" @: cluster.key is given as well; one of the two is enough",
+    ),
     ("lb.replicas = 2026-01-01", "lb.replicas = \"2026-01-01\" @: expected a whole number"),
     ("api.port = 1\nAPI.port = 2", "api.port @: given twice"),
     ("function.timeout = '20m'", "function.timeout = \"20m\" @: longer than function.timeout_max, 15m"),
@@ -317,19 +323,14 @@ fn every_fault_is_reported_at_once() {
 
 #[test]
 fn unusual_but_legal_things_are_warned_of() {
-    let inert =
-        "etcd.address = \"x:1\"\n[cloud.server]\nurl = \"x\"\n[workflow.offloading.policy.region.cost]\nROME = 0.1\n";
+    let inert = "[cloud.server]\nurl = \"x\"\n[workflow.offloading.policy.region.cost]\nROME = 0.1\n";
     for (content, env, expected) in [
         (
             inert,
             NO_VARIABLES.as_slice(),
-            "without effect in this version: etcd.address, cloud.server.url, workflow.offloading.policy.region.cost",
+            "without effect in this version: cloud.server.url, workflow.offloading.policy.region.cost",
         ),
-        (
-            "scheduler.policy = 'edgecloud'",
-            &[],
-            "scheduler.policy = edgecloud has no effect in this version: invocations run locally",
-        ),
+        ("scheduler.policy = 'edgecloud'", &[], "scheduler.policy = edgecloud finds no other node without cluster.key"),
         (
             "container.pool.memory = 100",
             &[],
@@ -394,4 +395,22 @@ fn what_is_rendered_loads_as_the_same() {
     assert!(rendered.lines().all(|line| line.contains("  # ")), "{rendered}");
     assert_eq!(load_toml(&rendered).config, loaded.config);
     assert_eq!(load_toml(&defaults().render()).config, defaults().config);
+}
+
+#[test]
+fn etcds_address_is_the_registrys() {
+    let url = |content: &str| load_toml(content).config.registry.url;
+    assert_eq!(url(""), RegistryUrl::Embedded);
+    assert_eq!(url("etcd.address = 'localhost:2379'"), RegistryUrl::Etcd("etcd://localhost:2379".into()));
+    assert_eq!(url("etcd.address = ''"), RegistryUrl::Embedded);
+    let both = "etcd.address = 'localhost:2379'\nregistry.url = 'etcds://a:1,b:2/edge/'";
+    assert_eq!(url(both), RegistryUrl::Etcd("etcds://a:1,b:2/edge/".into()));
+    assert_eq!(url("etcd.address = 'localhost:2379'\nregistry.url = 'embedded'"), RegistryUrl::Embedded);
+}
+
+#[test]
+fn keys_are_not_shown() {
+    let loaded = load_toml("cluster.key = 'an-unguessable-key-of-32-characters'");
+    assert!(loaded.config.cluster.key.is_some());
+    assert!(!format!("{loaded:?}{}", loaded.render()).contains("unguessable"));
 }

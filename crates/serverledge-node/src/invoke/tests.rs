@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::json;
 use serverledge_api::{Backend as _, Call, Deploy};
+use serverledge_core::kv::Kv;
 use serverledge_core::{
     FailureKind, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError, MemoryMib, OverloadReason,
     Payload, Reply, StartError,
@@ -39,7 +40,7 @@ impl Lab {
         let data = dir.path().join("data");
         let mut config = load(None, &[("SERVERLEDGE_DATA_DIR", data.to_str().unwrap())], &MACHINE, &[]).unwrap().config;
         config.pool.memory = MemoryMib::new(512);
-        let registry = Arc::new(Embedded::open(&data, &Options::default()).unwrap());
+        let registry: Arc<dyn Kv> = Arc::new(Embedded::open(&data, &Options::default()).unwrap());
         let (containers, fake) = FakeExecutor::pooled();
         let executors = Executors { wasm: Arc::new(FakeExecutor::new().0), containers: Some(Arc::new(containers)) };
         Self { node: Arc::new(build(&config, &registry, executors).unwrap()), fake, _dir: dir }

@@ -1,0 +1,98 @@
+//! The registry that the node was told to use: its own, or a cluster's.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{FlockOperation, flock};
+use serverledge_core::kv::Kv;
+use serverledge_registry::{Embedded, Options};
+
+use crate::config::{Config, RegistryUrl};
+
+/// An open registry.
+pub(crate) struct Registry {
+    kv: Arc<dyn Kv>,
+    embedded: Option<Arc<Embedded>>,
+    /// Held as long as the node runs: two nodes with one folder would have one id.
+    _lock: Option<File>,
+}
+
+impl Registry {
+    /// Opens the registry. etcd itself is not asked yet.
+    pub(crate) fn open(config: &Config) -> Result<Self> {
+        let dir = &config.data.dir;
+        match &config.registry.url {
+            RegistryUrl::Embedded => {
+                let embedded = Embedded::open(dir, &Options::default())
+                    .with_context(|| format!("failed to use {}", dir.display()))?;
+                Ok(Self::embedded(Arc::new(embedded)))
+            }
+            RegistryUrl::Etcd(url) => {
+                let lock = lock(dir)?;
+                Ok(Self { kv: etcd(config, url)?, embedded: None, _lock: Some(lock) })
+            }
+        }
+    }
+
+    pub(crate) fn embedded(embedded: Arc<Embedded>) -> Self {
+        Self { kv: Arc::<Embedded>::clone(&embedded), embedded: Some(embedded), _lock: None }
+    }
+
+    pub(crate) fn kv(&self) -> &Arc<dyn Kv> {
+        &self.kv
+    }
+
+    /// Whether other nodes may use it as well.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.embedded.is_none()
+    }
+
+    /// Writes what is queued and closes.
+    pub(crate) async fn close(self) {
+        if let Some(embedded) = self.embedded {
+            let _ = tokio::task::spawn_blocking(move || embedded.close()).await;
+        }
+    }
+}
+
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("node.lock");
+    std::fs::create_dir_all(dir).with_context(|| format!("failed to use {}", dir.display()))?;
+    let file = File::create(&path).with_context(|| format!("failed to make {}", path.display()))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .with_context(|| format!("{} is in use by another node; data.dir chooses another folder", dir.display()))?;
+    Ok(file)
+}
+
+#[cfg(feature = "etcd")]
+fn etcd(config: &Config, url: &str) -> Result<Arc<dyn Kv>> {
+    use serverledge_registry::{Etcd, EtcdOptions, EtcdTls, EtcdUser};
+    let registry = &config.registry;
+    let read = |path: &str| std::fs::read(path).with_context(|| format!("failed to read {path}"));
+    let mut options = EtcdOptions::parse(url).with_context(|| format!("registry.url = {url}"))?;
+    if !registry.user.is_empty() {
+        if registry.password_file.is_empty() {
+            bail!("registry.user is given without registry.password_file");
+        }
+        let password = String::from_utf8(read(&registry.password_file)?)
+            .with_context(|| format!("{} is no text", registry.password_file))?;
+        let password = password.trim_end_matches(['\r', '\n']).to_owned();
+        options.user = Some(EtcdUser { name: registry.user.clone(), password });
+    }
+    if let Some(tls) = &mut options.tls {
+        let given = |path: &String| (!path.is_empty()).then(|| read(path)).transpose();
+        let identity = given(&registry.cert_file)?.zip(given(&registry.key_file)?);
+        *tls = EtcdTls { authorities_pem: given(&registry.ca_file)?, identity_pem: identity, server_name: None };
+    }
+    Ok(Arc::new(Etcd::new(options).with_context(|| format!("registry.url = {url}"))?))
+}
+
+#[cfg(not(feature = "etcd"))]
+fn etcd(_config: &Config, url: &str) -> Result<Arc<dyn Kv>> {
+    bail!(
+        "registry.url = {url}: this program was built without etcd; build it with `--features etcd,etcd-tls` (protoc is \
+         needed for that), or use registry.url = embedded"
+    )
+}
