@@ -19,7 +19,7 @@ use crate::backend::Backend;
 use crate::error::Failed;
 use crate::guard::Guard;
 use crate::reply::NodeHeaders;
-use crate::{deploy, functions, invoke, logs, openapi, plain, system};
+use crate::{deploy, functions, invoke, logs, openapi, peer, plain, system};
 
 /// Longest request id taken from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -117,6 +117,10 @@ impl App {
     }
 
     async fn dispatch(&self, mut request: Request<Body>, admitted: &Admitted) -> Result<Response<Body>, Failed> {
+        if request.uri().path().starts_with(peer::PREFIX) {
+            let _place = self.shared.concurrency.try_acquire().map_err(|_| Failed::busy())?;
+            return peer::handle(&self.shared, request, admitted).await;
+        }
         self.shared.guard.check_host(request.uri(), request.headers())?;
         let path = request.uri().path();
         if is_open(path) {
@@ -179,6 +183,7 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/functions/{name}/logs", get(logs::logs).fallback(get_only))
         .route("/prewarm", post(functions::prewarm).fallback(post_only))
         .route("/poll/{id}", get(invoke::poll).fallback(get_only))
+        .route("/peers", get(peer::list).fallback(get_only))
         .route("/status", get(system::status).fallback(get_only))
         .route("/metrics", get(system::metrics).fallback(get_only))
         .route("/healthz", get(system::healthz).fallback(get_only))

@@ -5,9 +5,11 @@ use std::time::Instant;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::{
-    Function, FunctionName, InvocationError, InvocationId, Payload, PrepareError, Progress, Report,
+    Function, FunctionName, InvocationError, InvocationId, Payload, PrepareError, Progress, Report, Travel,
 };
 use serverledge_wire::function::{FunctionBody, SpecError};
+use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, Proof};
+use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -45,6 +47,65 @@ pub struct Call {
     pub deadline: Option<Instant>,
     /// When the request arrived.
     pub arrived: Instant,
+    /// Whether another node may run it.
+    pub may_offload: bool,
+    /// What its request says of where it comes from; `None` if that is nothing.
+    pub travel: Option<Arc<Travel>>,
+}
+
+/// One invocation that another node sends. The request is proved.
+#[derive(Debug)]
+pub struct PeerRequest {
+    /// Which function.
+    pub function: FunctionName,
+    /// What the other node says of it.
+    pub call: PeerCall,
+    /// The parameters: JSON.
+    pub params: Bytes,
+    /// When the request arrived.
+    pub arrived: Instant,
+}
+
+/// Why a request is not taken for a peer's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PeerRefused {
+    /// This node has none to check with.
+    #[error("this node has no cluster.key and answers no peers")]
+    NoKey,
+    /// It is missing, malformed, or of another key, node or request.
+    #[error("the request is not proved with this cluster's key for this node")]
+    Proof,
+    /// It was made at another time.
+    #[error("the clocks of the two nodes differ by {seconds} s, {max} are allowed")]
+    Clock {
+        /// By how much.
+        seconds: u64,
+        /// What is allowed.
+        max: u64,
+    },
+    /// It was seen before.
+    #[error("the proof was used before")]
+    Replayed,
+    /// More requests than can be told from replays.
+    #[error("peers send more requests than this node can check")]
+    TooMany,
+}
+
+/// Why a peer's invocation gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerInvokeError {
+    /// As for a client's.
+    #[error(transparent)]
+    Invocation(#[from] InvocationError),
+    /// The peer means another version than the one that is deployed here.
+    #[error("another version of the function is deployed here")]
+    Version,
+    /// It was offloaded too often, or by this node.
+    #[error("the call has been here already, or was offloaded too often")]
+    Loop,
+    /// It is asked for again, and this node cannot tell whether it ran.
+    #[error("whether this invocation ran here is not known any more")]
+    Forgotten,
 }
 
 /// Whether a deployment may replace a function.
@@ -197,6 +258,25 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Loads what a function needs; returns how many of `instances` sandboxes can then start at once.
     async fn prewarm(&self, name: &str, instances: i64) -> Result<i64, InvocationError>;
+
+    /// Whether a request comes from a node of this cluster and is meant for this one.
+    ///
+    /// # Errors
+    /// [`PeerRefused`] says why it is not believed.
+    fn check_peer(&self, proof: &Proof, path: &str, call: &[u8], body: &[u8]) -> Result<(), PeerRefused>;
+
+    /// Runs another node's invocation, or joins the run that there is under its id. Dropping the future leaves the run to
+    /// whoever asks again; if nobody does, it is stopped.
+    async fn peer_invoke(&self, request: PeerRequest) -> Result<Report, PeerInvokeError>;
+
+    /// How this node is, for its peers.
+    fn peer_load(&self) -> PeerLoad;
+
+    /// The same, and where it and some others are.
+    fn peer_state(&self) -> PeerState;
+
+    /// The other nodes, as this one sees them.
+    fn peers(&self) -> Vec<PeerInfo>;
 
     /// The node's figures.
     fn status(&self) -> StatusInformation;

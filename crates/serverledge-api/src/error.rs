@@ -86,6 +86,9 @@ impl Failed {
             InvocationError::Dependency { code, .. } => {
                 Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(error)) }
             }
+            InvocationError::OutcomeUnknown { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "offload_outcome_unknown", error.to_string())
+            }
             InvocationError::Internal { message } => internal(message),
         }
     }

@@ -10,8 +10,8 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
-use serverledge_core::{FunctionName, InvocationId, Payload, Reply, Report};
-use serverledge_wire::header::MAB_REQUEST_ID;
+use serverledge_core::{FunctionName, InvocationId, Payload, Reply, Report, Travel};
+use serverledge_wire::header::{MAB_REQUEST_ID, REQUEST_ID, TRACEPARENT};
 use serverledge_wire::invoke::{Accepted, InvocationRequest, InvocationResponse};
 
 use crate::app::{Admitted, Shared};
@@ -35,7 +35,7 @@ pub(crate) async fn handle(
     let (parts, body) = request.into_parts();
     let body = body::read(body, shared.limits.params_body_bytes_max, shared.limits.body_timeout).await?;
     let asked = InvocationRequest::parse(&body)?;
-    let call = call(name, &asked, &body, admitted);
+    let call = call(name, &asked, &body, &parts.headers, admitted);
     let answered =
         if asked.asynchronous { submit(shared, call).await } else { run(shared, call, asked.return_output).await };
     let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
@@ -55,7 +55,13 @@ async fn run(shared: &Shared, call: Call, return_output: bool) -> Result<Respons
     }
 }
 
-fn call(function: FunctionName, asked: &InvocationRequest<'_>, body: &Bytes, admitted: &Admitted) -> Call {
+fn call(
+    function: FunctionName,
+    asked: &InvocationRequest<'_>,
+    body: &Bytes,
+    headers: &HeaderMap,
+    admitted: &Admitted,
+) -> Call {
     let params = asked.params.map_or(EMPTY_PARAMS, |params| body.slice_ref(params.get().as_bytes()));
     let arrived = admitted.arrived.into_std();
     let patience = Some(asked.qos_max_resp_t).filter(|seconds| *seconds > 0.0).map(Duration::try_from_secs_f64);
@@ -66,7 +72,27 @@ fn call(function: FunctionName, asked: &InvocationRequest<'_>, body: &Bytes, adm
         qos_class: asked.qos_class,
         deadline: patience.and_then(Result::ok).and_then(|patience| arrived.checked_add(patience)),
         arrived,
+        may_offload: asked.can_do_offloading,
+        travel: travel(headers, admitted),
     }
+}
+
+/// What goes with the call from node to node; nothing for a request that says nothing.
+pub(crate) fn travel(headers: &HeaderMap, admitted: &Admitted) -> Option<Arc<Travel>> {
+    let request_id = headers.get(REQUEST_ID).map_or("", |_| admitted.request_id());
+    let trace = headers.get(TRACEPARENT).and_then(|trace| trace.to_str().ok()).filter(|trace| is_trace(trace));
+    let said = !request_id.is_empty() || trace.is_some();
+    said.then(|| {
+        let (request_id, trace) = (request_id.to_owned(), trace.unwrap_or_default().to_owned());
+        Arc::new(Travel { request_id, trace, ..Travel::default() })
+    })
+}
+
+/// `version-trace-parent-flags` in hexadecimal digits (W3C Trace Context §3.2.2).
+fn is_trace(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+    digits && lengths.eq([2, 32, 16, 2])
 }
 
 /// A name from a path; percent-encoding is undone only where there is any.
@@ -101,6 +127,10 @@ fn envelope(shared: &Shared, report: &Report, return_output: bool) -> Result<Res
         return Err(Failed::new(StatusCode::BAD_REQUEST, "not_json", "the function answers HTTP; ask /fn for it"));
     };
     let identity = shared.backend.identity();
+    let (area, node) = match &report.remote {
+        Some(remote) => (&remote.area, &remote.node),
+        None => (&identity.area, &identity.node),
+    };
     let phases = &report.phases;
     let body = InvocationResponse {
         success: true,
@@ -109,11 +139,11 @@ fn envelope(shared: &Shared, report: &Report, return_output: bool) -> Result<Res
         is_warm_start: report.warm,
         init_time: (phases.queue + phases.start).as_secs_f64(),
         queueing_time: phases.queue.as_secs_f64(),
-        offload_latency: 0.0,
+        offload_latency: report.remote.as_ref().map_or(0.0, |remote| remote.latency.as_secs_f64()),
         duration: phases.execution.as_secs_f64(),
         output: if return_output { String::from_utf8_lossy(&report.log) } else { Cow::Borrowed("") },
-        execution_area: Cow::Borrowed(&identity.area),
-        execution_node: Cow::Borrowed(&identity.node),
+        execution_area: Cow::Borrowed(area),
+        execution_node: Cow::Borrowed(node),
         error: Cow::Borrowed(""),
         error_code: Cow::Borrowed(""),
     };

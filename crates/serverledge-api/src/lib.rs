@@ -13,6 +13,7 @@ mod invoke;
 mod lines;
 mod logs;
 mod openapi;
+mod peer;
 mod plain;
 mod reply;
 mod server;
@@ -20,7 +21,8 @@ mod system;
 
 pub use app::{App, Limits};
 pub use backend::{
-    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PollError, Polled, SubmitError,
+    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError,
+    PeerRefused, PeerRequest, PollError, Polled, SubmitError,
 };
 pub use guard::Guard;
 pub use openapi::document;

@@ -26,6 +26,7 @@ use crate::reply;
         crate::logs::logs,
         crate::invoke::invoke,
         crate::invoke::poll,
+        crate::peer::list,
         crate::plain::plain,
         crate::system::status,
         crate::system::metrics,

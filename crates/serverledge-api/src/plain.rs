@@ -1,19 +1,21 @@
 //! `/fn/{name}` with any method and sub-path: functions as plain HTTP. For JSON functions the body (or the query) is
 //! the parameters and the reply's body is the result; `wasi:http` functions get the request itself.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderName, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
-use serverledge_core::{BodyError, FunctionName, HttpBody, Interface, Payload, Reply, Report};
+use serverledge_core::{BodyError, FunctionName, HttpBody, Interface, Payload, Reply, Report, Travel};
 
 use crate::app::{Admitted, Shared};
 use crate::backend::Call;
 use crate::body;
 use crate::error::{Convention, Failed};
 use crate::hostile;
-use crate::invoke::function_name;
+use crate::invoke::{function_name, travel};
 use crate::reply::{self, add_timing};
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
@@ -29,11 +31,12 @@ pub(crate) async fn handle(
     let Some(function) = shared.backend.function(name.as_str()) else {
         return Err(Failed::function_unknown(name.as_str()));
     };
+    let travel = travel(request.headers(), admitted);
     let payload = match function.interface {
         Interface::Json => Payload::Json(params(shared, request).await?),
         Interface::Http => Payload::Http(Box::new(forwarded(shared, request)?)),
     };
-    let report = shared.backend.invoke(call(name, payload, admitted)).await;
+    let report = shared.backend.invoke(call(name, payload, travel, admitted)).await;
     match report {
         Ok(report) => Ok(response(report)),
         Err(error) => {
@@ -44,9 +47,10 @@ pub(crate) async fn handle(
     }
 }
 
-fn call(function: FunctionName, payload: Payload, admitted: &Admitted) -> Call {
+fn call(function: FunctionName, payload: Payload, travel: Option<Arc<Travel>>, admitted: &Admitted) -> Call {
     let arrived = admitted.arrived.into_std();
-    Call { function, id: admitted.invocation, payload, qos_class: 0, deadline: None, arrived }
+    let id = admitted.invocation;
+    Call { function, id, payload, qos_class: 0, deadline: None, arrived, may_offload: true, travel }
 }
 
 /// `/fn/{name}` and what follows it: empty, or beginning with a slash.

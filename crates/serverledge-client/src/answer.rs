@@ -50,7 +50,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-fn read_problem(status: StatusCode, body: &[u8]) -> Problem {
+/// The problem that a body describes, or stands for.
+pub(crate) fn read_problem(status: StatusCode, body: &[u8]) -> Problem {
     let document = serde_json::from_slice::<Problem>(body)
         .ok()
         .filter(|problem| !(problem.code.is_empty() && problem.detail.is_empty() && problem.title.is_empty()));

@@ -30,7 +30,7 @@ pub const DEPLOY_TIMEOUT: Duration = Duration::from_secs(300);
 /// Longest wait for an invocation: the longest run that a function may declare, the queue, and the way.
 pub const INVOKE_TIMEOUT: Duration = Duration::from_secs(TIMEOUT_MAX.as_secs() + 60);
 /// Idle connections are dropped after this time, before most nodes and middle boxes drop them.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How to talk to a node.
 #[derive(Debug, Clone)]

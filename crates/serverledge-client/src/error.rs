@@ -9,18 +9,6 @@ use serverledge_wire::problem::Problem;
 /// The cause below a [`ClientError`]; its own sources lead down to the operating system's words.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
-/// Everything that is the function's own failure.
-const FUNCTION_FAILURES: [FailureKind; 8] = [
-    FailureKind::Error,
-    FailureKind::Trap,
-    FailureKind::TimeLimit,
-    FailureKind::CpuLimit,
-    FailureKind::MemoryLimit,
-    FailureKind::OutputLimit,
-    FailureKind::BadOutput,
-    FailureKind::Exited,
-];
-
 /// Why a call to a node gave no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -102,7 +90,7 @@ impl ClientError {
     /// Whether the function itself failed, rather than the node or the way to it.
     #[must_use]
     pub fn is_function_failure(&self) -> bool {
-        self.code().is_some_and(|code| FUNCTION_FAILURES.iter().any(|kind| kind.code() == code))
+        self.code().is_some_and(|code| FailureKind::from_code(code).is_some())
     }
 
     /// Whether the node turned the request away for now: 429 or 503, unless waiting cannot help or something else is away.

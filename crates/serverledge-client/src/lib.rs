@@ -13,6 +13,7 @@ mod endpoint;
 mod error;
 mod invocation;
 mod lines;
+mod peer;
 mod streaming;
 
 pub use client::{
@@ -21,6 +22,7 @@ pub use client::{
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Cause, ClientError};
 pub use invocation::{Invocation, InvocationResult, Poll, QosClass};
+pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget};
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
 pub use serverledge_core::{FunctionName, NameError, ParseRuntimeError, Runtime};
 pub use streaming::{DEPLOY_STREAM_TIMEOUT, LogStream, SILENCE_TIMEOUT};

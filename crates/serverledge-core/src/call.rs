@@ -1,5 +1,6 @@
 //! What a running function may ask of its node, and the context that travels through nested calls.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -18,13 +19,36 @@ pub struct CallContext {
     pub depth: u32,
     /// When the answer must be there, if the caller said so. Nested calls inherit it.
     pub deadline: Option<Instant>,
+    /// Whether other nodes may run it. Nested calls inherit it.
+    pub may_offload: bool,
+    /// Where it has been and what its first request said; `None` for a call from outside that said nothing.
+    pub travel: Option<Arc<Travel>>,
+}
+
+/// What travels with a call tree from node to node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Travel {
+    /// How often a call on the way here was offloaded.
+    pub hops: u32,
+    /// The nodes (`area/node`) that sent it on, the last one last.
+    pub path: Vec<String>,
+    /// The id of the first request, where it is not the invocation's; empty: there is none.
+    pub request_id: String,
+    /// The caller's trace context (W3C `traceparent`); empty: there is none.
+    pub trace: String,
 }
 
 impl CallContext {
     /// The context of a call from outside.
     #[must_use]
     pub fn root(id: InvocationId, deadline: Option<Instant>) -> Self {
-        Self { root: id, depth: 0, deadline }
+        Self { root: id, depth: 0, deadline, may_offload: true, travel: None }
+    }
+
+    /// How often a call on the way here was offloaded.
+    #[must_use]
+    pub fn hops(&self) -> u32 {
+        self.travel.as_ref().map_or(0, |travel| travel.hops)
     }
 }
 

@@ -27,6 +27,24 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Error,
+        Self::Trap,
+        Self::TimeLimit,
+        Self::CpuLimit,
+        Self::MemoryLimit,
+        Self::OutputLimit,
+        Self::BadOutput,
+        Self::Exited,
+    ];
+
+    /// The failure with this code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
     /// The stable code of this failure in the API.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -132,10 +150,24 @@ pub enum InvocationError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It was handed to another node, and whether it ran there cannot be told: it is not run a second time.
+    #[error("node {node} was asked to run the function and gave no answer; it may have run, or run still")]
+    OutcomeUnknown {
+        /// Which node.
+        node: String,
+    },
     /// Our fault.
     #[error("internal error: {message}")]
     Internal {
         /// What was attempted; for the log, not for the caller.
         message: String,
     },
+}
+
+impl InvocationError {
+    /// Whether the function certainly did not start, so that another node may be asked.
+    #[must_use]
+    pub const fn never_started(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::Overloaded { .. } | Self::Dependency { .. })
+    }
 }

@@ -13,7 +13,7 @@ mod quantity;
 mod report;
 mod version;
 
-pub use call::{CallContext, CallError, HostCalls};
+pub use call::{CallContext, CallError, HostCalls, Travel};
 pub use error::{FailureKind, FunctionFailure, InvocationError, OverloadReason};
 pub use executor::{
     BodyError, Executor, HttpBody, InvokeError, Outcome, Payload, PrepareError, Prepared, Progress, Reply, Reuse,
@@ -23,5 +23,5 @@ pub use function::{Flags, Function, FunctionLimits, FunctionSpec, Interface, Par
 pub use id::{InvocationId, SpaceId};
 pub use name::{FunctionName, NameError};
 pub use quantity::{CpuMilli, MemoryMib};
-pub use report::{Phases, Report};
+pub use report::{Phases, Remote, Report};
 pub use version::{Digest, Network, ParseDigestError, ParseNetworkError, ParseRuntimeError, Runtime, Secrets, Version};

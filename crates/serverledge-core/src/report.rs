@@ -30,4 +30,17 @@ pub struct Report {
     pub warm: bool,
     /// How long it took.
     pub phases: Phases,
+    /// Which other node ran it; `None`: this one.
+    pub remote: Option<Box<Remote>>,
+}
+
+/// The node that an invocation was offloaded to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Its id.
+    pub node: String,
+    /// Its area.
+    pub area: String,
+    /// What going there and back added to the time on that node.
+    pub latency: Duration,
 }

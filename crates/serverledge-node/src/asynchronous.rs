@@ -268,6 +268,7 @@ fn decided_failure(error: &InvocationError) -> Finish {
         InvocationError::Request { code, .. } | InvocationError::Dependency { code, .. } => (*code, None),
         InvocationError::Overloaded { reason, .. } => (reason.code(), None),
         InvocationError::Unknown(_) => ("function_unknown", None),
+        InvocationError::OutcomeUnknown { .. } => ("offload_outcome_unknown", None),
         InvocationError::Internal { .. } => ("internal", None),
     };
     Finish { log, ..failed(code, error.to_string()) }

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use serverledge_core::kv::Revision;
 use serverledge_core::{Digest, Function, FunctionName};
-use serverledge_scheduler::{Arrival, Demand, PoolKey, Pooled};
+use serverledge_scheduler::{Arrival, Demand, FunctionKey, PoolKey, Pooled};
 
 use crate::executors::is_pooled;
 use crate::metrics::{FunctionMetrics, Metrics};
@@ -24,19 +24,25 @@ pub(crate) struct Entry {
     metrics: OnceLock<FunctionMetrics>,
     /// Which pooled sandboxes it can run in; `None` if each call has its own.
     pub(crate) pooled: Option<Pooled>,
+    /// What is learnt of how long it takes belongs to its version.
+    pub(crate) key: FunctionKey,
 }
 
 impl Entry {
     fn new(function: Arc<Function>, revision: Revision) -> Self {
         let pooled = pooled(&function);
-        Self { function, revision, metrics: OnceLock::new(), pooled }
+        let digest = function.version.digest;
+        let key = digest.as_bytes().first_chunk().map_or(FunctionKey::NONE, |bytes| {
+            FunctionKey::new(u64::from_le_bytes(*bytes))
+        });
+        Self { function, revision, metrics: OnceLock::new(), pooled, key }
     }
 
     /// What a call of it asks the scheduler for.
     pub(crate) fn arrival(&self) -> Arrival {
         let limits = &self.function.version.limits;
         let demand = if self.pooled.is_some() { Demand::pooled_of(limits) } else { Demand::of(limits) };
-        Arrival { demand, pool: self.pooled, ..Arrival::default() }
+        Arrival { demand, pool: self.pooled, function: self.key, ..Arrival::default() }
     }
 
     /// The function's metrics, made at its first invocation.

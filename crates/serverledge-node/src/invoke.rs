@@ -9,10 +9,11 @@ use serverledge_core::{
     CallContext, FailureKind, Function, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError,
     Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, StartError, Started,
 };
-use serverledge_scheduler::{Arrival, QosClass};
+use serverledge_scheduler::{Arrival, PeerId, QosClass, Ran, Sample};
 use tokio::sync::oneshot;
 
-use crate::admission::{LeaseGuard, Origin, draining};
+use crate::admission::{Granted, LeaseGuard, Origin, draining};
+use crate::cluster::{HOPS_MAX, Offloaded};
 use crate::deploy::unix_ms;
 use crate::functions::Entry;
 use crate::host::NodeHost;
@@ -142,36 +143,77 @@ impl Node {
         Box::pin(async move { node.run(request).await })
     }
 
+    /// Until it has run somewhere: a sandbox that was dead before the call, or a peer that did not take it, sends it on.
     async fn admit_and_run(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
-        let params = match (&request.payload, request.entry.pooled) {
-            (Payload::Json(params), Some(_)) => params.clone(),
-            _ => return self.try_once(request).await.map_err(Tried::into_error),
-        };
-        let mut fresh_ones = 0;
-        for _ in 0..SANDBOXES_TRIED_MAX {
-            match self.try_once(request.again(params.clone())).await {
-                Err(Tried::Gone { warm }) => {
-                    fresh_ones += u32::from(!warm);
-                    if fresh_ones > FRESH_TRIED_MAX {
-                        return Err(ended_before_its_call());
+        let asked = now();
+        let mut tried = Vec::new();
+        let (mut dead_ones, mut fresh_ones) = (0, 0);
+        let mut request = request;
+        loop {
+            let lease = match self.acquire(&request, &tried).await? {
+                Granted::Here(lease) => lease,
+                Granted::On(peer) => match self.offload(peer, &request).await {
+                    Offloaded::Done(report) => return Ok(report),
+                    Offloaded::Failed(error) => return Err(error),
+                    Offloaded::Elsewhere => {
+                        tried.push(peer);
+                        continue;
                     }
+                },
+            };
+            // Only a pooled sandbox can be dead before its call.
+            let again = match (&request.payload, request.entry.pooled) {
+                (Payload::Json(params), Some(_)) => Some(request.again(params.clone())),
+                _ => None,
+            };
+            let warm = match (self.run_here(request, lease, asked).await, again) {
+                (Ok(report), _) => return Ok(report),
+                (Err(Tried::Gone { warm }), Some(again)) => {
+                    request = again;
+                    warm
                 }
-                Err(failed) => return Err(failed.into_error()),
-                Ok(report) => return Ok(report),
+                (Err(failed), _) => return Err(failed.into_error()),
+            };
+            dead_ones += 1;
+            fresh_ones += u32::from(!warm);
+            if fresh_ones > FRESH_TRIED_MAX {
+                return Err(ended_before_its_call());
+            }
+            if dead_ones >= SANDBOXES_TRIED_MAX {
+                return Err(dead_sandboxes());
             }
         }
-        Err(dead_sandboxes())
     }
 
-    async fn try_once(self: &Arc<Self>, request: Request) -> Result<Report, Tried> {
-        let asked = now();
-        let origin = if request.context.depth == 0 { Origin::Outside } else { Origin::Nested };
-        let arrival = Arrival { class: request.class, deadline: request.deadline, ..request.entry.arrival() };
-        let lease = self.admissions.acquire(arrival, origin).await.map_err(Tried::Failed)?;
+    async fn acquire(&self, request: &Request, tried: &[PeerId]) -> Result<Granted, InvocationError> {
+        let context = &request.context;
+        let origin = if context.depth == 0 { Origin::Outside } else { Origin::Nested };
+        let (json, bytes) = match &request.payload {
+            Payload::Json(params) => (true, params.len()),
+            Payload::Http(_) => (false, 0),
+        };
+        let may_offload = json && context.may_offload && context.hops() < HOPS_MAX && self.cluster.client.is_some();
+        let arrival = Arrival {
+            class: request.class,
+            deadline: request.deadline,
+            may_offload,
+            bytes: bytes as u64,
+            ..request.entry.arrival()
+        };
+        let runtime = request.entry.function.version.runtime;
+        self.admissions.acquire(arrival, origin, &self.cluster.peers, runtime, tried).await
+    }
+
+    async fn run_here(
+        self: &Arc<Self>,
+        request: Request,
+        lease: LeaseGuard,
+        asked: Instant,
+    ) -> Result<Report, Tried> {
         let admitted = now();
         let (mut lease, sandbox, warm) = self.sandbox_for(lease, &request.entry).await.map_err(Tried::Failed)?;
         let running = now();
-        let arrived = request.arrived;
+        let (arrived, function) = (request.arrived, request.entry.key);
         lease.enters();
         let outcome = self.invoke_in(sandbox.get(), request).await;
         lease.leaves(sandbox.get().reuse());
@@ -186,6 +228,14 @@ impl Node {
             execution: ended.saturating_duration_since(running),
             total: ended.saturating_duration_since(arrived),
         };
+        self.admissions.learn(Sample {
+            function,
+            place: Ran::Here,
+            cold: !warm,
+            start: phases.start,
+            execution: phases.execution,
+            overhead: Duration::ZERO,
+        });
         let reply = match outcome.reply {
             Reply::Http(response) => Reply::Http(Box::new(
                 response.map(|body| -> serverledge_core::HttpBody { Box::pin(LeasedBody::new(body, lease)) }),
@@ -195,7 +245,7 @@ impl Node {
                 json
             }
         };
-        Ok(Report { reply, log: outcome.log, warm, phases })
+        Ok(Report { reply, log: outcome.log, warm, phases, remote: None })
     }
 
     /// A sandbox for a call that may run: the one that its lease is for, or a new one. The last is whether it was warm.

@@ -118,6 +118,9 @@ impl Metrics {
                 self.failures.with_label_values(&[kind.code()]).inc()
             }
             InvocationError::Dependency { code, .. } => self.failures.with_label_values(&[code]).inc(),
+            InvocationError::OutcomeUnknown { .. } => {
+                self.failures.with_label_values(&["offload_outcome_unknown"]).inc()
+            }
             InvocationError::Internal { .. } => self.failures.with_label_values(&["internal"]).inc(),
             InvocationError::Unknown(_) | InvocationError::Request { .. } => {}
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serverledge_api::{
-    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogFeed, PollError, Polled, SubmitError,
+    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogFeed, PeerInvokeError, PeerRefused, PeerRequest,
+    PollError, Polled, SubmitError,
 };
 use serverledge_core::{
     CallContext, Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime, SpaceId,
@@ -16,6 +17,8 @@ use serverledge_core::{
 use serverledge_registry::{FunctionStore, InvocationStore};
 use serverledge_scheduler::QosClass;
 use serverledge_wire::function::FunctionBody;
+use serverledge_wire::peer::{PeerLoad, PeerState, Proof};
+use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::{Admissions, draining};
 use crate::asynchronous::Asynchronous;
+use crate::cluster::Cluster;
 use crate::config::{FunctionConfig, MetricsConfig};
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
@@ -45,6 +49,7 @@ pub(crate) struct Node {
     pub(crate) invocations: InvocationStore,
     pub(crate) asynchronous: Asynchronous,
     pub(crate) membership: Membership,
+    pub(crate) cluster: Cluster,
     pub(crate) metrics: Metrics,
     pub(crate) metrics_config: MetricsConfig,
     pub(crate) preparing: Mutex<HashSet<Digest>>,
@@ -87,7 +92,7 @@ impl Node {
     }
 
     /// A node that stops takes nothing new from outside; what runs may still call other functions.
-    fn check_open(&self) -> Result<(), InvocationError> {
+    pub(crate) fn check_open(&self) -> Result<(), InvocationError> {
         if self.admissions.is_draining() { Err(draining()) } else { Ok(()) }
     }
 
@@ -99,7 +104,11 @@ impl Node {
             payload: call.payload,
             class: QosClass::new(call.qos_class),
             deadline: call.deadline,
-            context: CallContext::root(call.id, None),
+            context: CallContext {
+                may_offload: call.may_offload,
+                travel: call.travel,
+                ..CallContext::root(call.id, None)
+            },
             arrived: call.arrived,
         })
     }
@@ -176,6 +185,29 @@ impl Backend for NodeBackend {
 
     async fn prewarm(&self, name: &str, instances: i64) -> Result<i64, InvocationError> {
         self.0.prewarm(name, instances).await
+    }
+
+    fn check_peer(&self, proof: &Proof, path: &str, call: &[u8], body: &[u8]) -> Result<(), PeerRefused> {
+        match &self.0.cluster.proofs {
+            Some(proofs) => proofs.check(proof, path, call, body),
+            None => Err(PeerRefused::NoKey),
+        }
+    }
+
+    async fn peer_invoke(&self, request: PeerRequest) -> Result<Report, PeerInvokeError> {
+        self.0.peer_invoke(request).await
+    }
+
+    fn peer_load(&self) -> PeerLoad {
+        self.0.peer_load()
+    }
+
+    fn peer_state(&self) -> PeerState {
+        self.0.peer_state()
+    }
+
+    fn peers(&self) -> Vec<PeerInfo> {
+        self.0.cluster.peers.infos()
     }
 
     fn status(&self) -> StatusInformation {

@@ -14,7 +14,7 @@ use serverledge_core::{Executor, InvocationId, SpaceId};
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
 use serverledge_executor_wasm::{CompileLimits, WasmConfig, WasmExecutor, Worker};
 use serverledge_registry::{FunctionStore, InvocationStore, node_id};
-use serverledge_scheduler::{Capacity, Config as SchedulerConfig};
+use serverledge_scheduler::{Capacity, Config as SchedulerConfig, Policy, PolicyOptions, policy_named};
 use serverledge_wire::header::ARCH;
 use serverledge_wire::records::{NodeRecord, Record};
 use tokio::net::TcpListener;
@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::admission::Admissions;
 use crate::arguments::Arguments;
 use crate::asynchronous::Asynchronous;
+use crate::cluster::Cluster;
 use crate::config::{self, Config, ConfigFaults, Loaded, Machine, ProcessEnvironment, RegistryUrl};
 use crate::deploy::unix_ms;
 use crate::executors::Executors;
@@ -219,6 +220,15 @@ fn membership(config: &Config, kv: &Arc<dyn Kv>, id: &str, executors: &Executors
     Membership::new(Arc::clone(kv), &registry.area, id, record, registry.ttl, registry.monitoring_interval)
 }
 
+fn policy(config: &Config, id: &str) -> Result<Option<Box<dyn Policy>>> {
+    let (name, fallback_local) = (config.scheduler.policy, config.scheduler.fallback_local);
+    if !name.offloads() {
+        return Ok(None);
+    }
+    let seed = blake3::hash(id.as_bytes()).as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    Ok(Some(policy_named(name.as_str(), PolicyOptions { fallback_local, seed })?))
+}
+
 pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> Result<Node> {
     let id = own_id(config)?;
     let capacity = Capacity {
@@ -240,11 +250,12 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         limits: config.function.clone(),
         pool_memory: config.pool.memory,
         functions: Functions::default(),
-        admissions: Admissions::new(scheduler),
+        admissions: Admissions::new(scheduler, policy(config, &id)?),
         logs: FunctionLogs::default(),
         store: FunctionStore::new(Arc::clone(kv)),
         invocations: InvocationStore::new(Arc::clone(kv)),
         membership: membership(config, kv, &id, &executors),
+        cluster: Cluster::new(config, &format!("{}/{id}", config.registry.area))?,
         executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone()),
         metrics_config: config.metrics.clone(),

@@ -65,6 +65,8 @@ impl Node {
         let node = Arc::clone(self);
         self.background.spawn(async move { node.membership.follow().await });
         let node = Arc::clone(self);
+        self.background.spawn(async move { node.watch_peers().await });
+        let node = Arc::clone(self);
         self.background.spawn(async move { node.expire_idle_forever().await });
         let node = Arc::clone(self);
         self.background.spawn(async move { node.prepare_missing().await });

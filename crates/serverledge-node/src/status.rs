@@ -19,6 +19,7 @@ impl Node {
             free_memory: free,
             total_cpu: snapshot.capacity.cpu.cores(),
             used_cpu: snapshot.capacity.cpu.cores() - snapshot.free.cpu.cores(),
+            coordinates: self.cluster.peers.coordinates(),
             load_avg: load_average(),
             last_update_time: unix_seconds(),
             running: i64::from(snapshot.running),

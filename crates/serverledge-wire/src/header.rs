@@ -2,6 +2,8 @@
 
 /// The id of a request: taken from the caller where it is well-formed, else made.
 pub const REQUEST_ID: &str = "x-request-id";
+/// The caller's trace context (W3C Trace Context).
+pub const TRACEPARENT: &str = "traceparent";
 /// Name of the node that answered.
 pub const NODE_NAME: &str = "serverledge-node-name";
 /// Memory of that node not reserved by running invocations, in MiB.

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serverledge_api::{
-    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PollError, Polled, SubmitError,
+    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError,
+    PeerRefused, PeerRequest, PollError, Polled, SubmitError,
 };
 use serverledge_core::{
     Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Network, Payload,
     Phases, Progress, Reply, Report, Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_wire::function::FunctionBody;
+use serverledge_wire::peer::{ClusterKey, PeerLoad, PeerState, Proof, Proved};
+use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 use tokio::sync::{broadcast, watch};
 
@@ -53,6 +56,8 @@ struct State {
     deploys: Vec<(Deploy, String)>,
     prewarms: Vec<(String, i64)>,
     invoke: VecDeque<Result<Report, InvocationError>>,
+    peer_invoke: VecDeque<Result<Report, PeerInvokeError>>,
+    peer_calls: Vec<PeerRequest>,
     submit: VecDeque<SubmitError>,
     poll: VecDeque<Result<Polled, PollError>>,
     deploy: VecDeque<Result<Deployed, DeployError>>,
@@ -67,6 +72,11 @@ struct State {
 /// Log entries that a reader may be behind.
 pub(crate) const LIVE_MAX: usize = 4;
 
+/// What peers prove their requests with.
+pub(crate) fn cluster_key() -> ClusterKey {
+    ClusterKey::derive("0123456789abcdef0123456789abcdef")
+}
+
 /// The id that every accepted invocation gets.
 pub(crate) const ACCEPTED: &str = "01890000-0000-7000-8000-000000000001";
 
@@ -79,7 +89,7 @@ pub(crate) const PHASES: Phases = Phases {
 
 /// A report of a JSON result.
 pub(crate) fn report(result: &'static str, log: &'static str) -> Report {
-    Report { reply: Reply::Json(result.into()), log: log.into(), warm: true, phases: PHASES }
+    Report { reply: Reply::Json(result.into()), log: log.into(), warm: true, phases: PHASES, remote: None }
 }
 
 /// A deployed function.
@@ -136,7 +146,7 @@ fn echo(call: Payload) -> Report {
         Payload::Json(params) => Reply::Json(params),
         Payload::Http(request) => Reply::Http(Box::new(http::Response::new(request.into_body()))),
     };
-    Report { reply, log: bytes::Bytes::new(), warm: false, phases: PHASES }
+    Report { reply, log: bytes::Bytes::new(), warm: false, phases: PHASES, remote: None }
 }
 
 #[async_trait]
@@ -164,7 +174,7 @@ impl Backend for FakeBackend {
         run.ended = true;
         let mut state = self.state();
         let scripted = state.invoke.pop_front();
-        let Call { function, id, payload, qos_class, deadline, arrived } = call;
+        let Call { function, id, payload, qos_class, deadline, arrived, may_offload, travel } = call;
         let (seen, payload) = match payload {
             Payload::Json(params) => (Payload::Json(params.clone()), Payload::Json(params)),
             Payload::Http(request) => {
@@ -174,8 +184,33 @@ impl Backend for FakeBackend {
                 (Payload::Http(Box::new(seen)), Payload::Http(Box::new(http::Request::from_parts(parts, body))))
             }
         };
-        state.calls.push(Call { function, id, payload: seen, qos_class, deadline, arrived });
+        state.calls.push(Call { function, id, payload: seen, qos_class, deadline, arrived, may_offload, travel });
         scripted.unwrap_or_else(|| Ok(echo(payload)))
+    }
+
+    fn check_peer(&self, proof: &Proof, path: &str, call: &[u8], body: &[u8]) -> Result<(), PeerRefused> {
+        let what = Proved { to: "ROME/n1", path, call, body };
+        if cluster_key().holds(proof, &what) { Ok(()) } else { Err(PeerRefused::Proof) }
+    }
+
+    async fn peer_invoke(&self, request: PeerRequest) -> Result<Report, PeerInvokeError> {
+        let mut state = self.state();
+        let scripted = state.peer_invoke.pop_front();
+        let params = request.params.clone();
+        state.peer_calls.push(request);
+        scripted.unwrap_or_else(|| Ok(echo(Payload::Json(params))))
+    }
+
+    fn peer_load(&self) -> PeerLoad {
+        PeerLoad { epoch: "first".to_owned(), free_memory_mib: 512, ..PeerLoad::default() }
+    }
+
+    fn peer_state(&self) -> PeerState {
+        PeerState { load: self.peer_load(), ..PeerState::default() }
+    }
+
+    fn peers(&self) -> Vec<PeerInfo> {
+        Vec::new()
     }
 
     async fn submit(&self, call: Call) -> Result<InvocationId, SubmitError> {

@@ -1,0 +1,156 @@
+//! The routes of other nodes. They stand apart from all others: no page and no client can use them, since every request
+//! must be proved with the cluster's key, and what a peer sends was checked by the node that took it in.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use serde::Serialize;
+use serverledge_core::{Phases, Reply, Report};
+use serverledge_wire::peer::{
+    CALL, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerReport, Proof, REPORT, STARTED,
+};
+use serverledge_wire::peer_info::PeerInfo;
+
+use crate::app::{Admitted, Shared};
+use crate::backend::{PeerInvokeError, PeerRefused, PeerRequest};
+use crate::body;
+use crate::error::{Convention, Failed};
+use crate::invoke::function_name;
+use crate::reply;
+
+/// What all these routes begin with.
+pub(crate) const PREFIX: &str = "/peer/";
+/// Longest head of a call: its path holds a few names.
+const CALL_BYTES_MAX: usize = 8 * 1024;
+
+/// Answers a peer.
+pub(crate) async fn handle(
+    shared: &Shared,
+    request: Request<Body>,
+    admitted: &Admitted,
+) -> Result<Response<Body>, Failed> {
+    if request.method() != Method::POST {
+        return Err(Failed::method("POST"));
+    }
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let proof = parts.headers.get(PROOF).and_then(|proof| Proof::parse(proof.as_bytes())).ok_or(PeerRefused::Proof)?;
+    let body = body::read(body, shared.limits.params_body_bytes_max, shared.limits.body_timeout).await?;
+    let head = parts.headers.get(CALL).map_or(&[][..], HeaderValue::as_bytes);
+    shared.backend.check_peer(&proof, path, head, &body)?;
+    match path.strip_prefix(INVOKE_PATH) {
+        Some(name) => invoke(shared, name, head, body, admitted).await,
+        None if path == LOAD_PATH => Ok(reply::json(&shared.backend.peer_state())),
+        None => Err(Failed::not_found()),
+    }
+}
+
+async fn invoke(
+    shared: &Shared,
+    name: &str,
+    head: &[u8],
+    params: Bytes,
+    admitted: &Admitted,
+) -> Result<Response<Body>, Failed> {
+    let function = function_name(name)?;
+    let call = (head.len() <= CALL_BYTES_MAX).then(|| serde_json::from_slice::<PeerCall>(head));
+    let Some(Ok(call)) = call else {
+        return Err(Failed::new(StatusCode::BAD_REQUEST, "peer_call_malformed", "the head of the call cannot be read"));
+    };
+    let request = PeerRequest { function, call, params, arrived: admitted.arrived.into_std() };
+    let outcome = shared.backend.peer_invoke(request).await;
+    let mut response = match outcome {
+        Ok(report) => result(&report)?,
+        Err(error) => refusal(&error, admitted.request_id()),
+    };
+    add(response.headers_mut(), LOAD, &shared.backend.peer_load());
+    Ok(response)
+}
+
+fn result(report: &Report) -> Result<Response<Body>, Failed> {
+    let Reply::Json(result) = &report.reply else {
+        return Err(Failed::new(StatusCode::BAD_REQUEST, "not_json", "the function answers HTTP; ask /fn for it"));
+    };
+    let body = if report.log.is_empty() {
+        result.clone()
+    } else {
+        let mut body = BytesMut::with_capacity(result.len() + report.log.len());
+        body.extend_from_slice(result);
+        body.extend_from_slice(&report.log);
+        body.freeze()
+    };
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    add(response.headers_mut(), REPORT, &peer_report(report.warm, &report.phases, report.log.len()));
+    Ok(response)
+}
+
+fn peer_report(warm: bool, phases: &Phases, log_bytes: usize) -> PeerReport {
+    let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    PeerReport {
+        warm,
+        queue_us: micros(phases.queue),
+        start_us: micros(phases.start),
+        execution_us: micros(phases.execution),
+        total_us: micros(phases.total),
+        log_bytes,
+    }
+}
+
+fn refusal(error: &PeerInvokeError, request_id: &str) -> Response<Body> {
+    let (failed, never_started) = match error {
+        PeerInvokeError::Invocation(error) => {
+            (Failed::invocation(error, Convention::Serverledge), error.never_started())
+        }
+        PeerInvokeError::Version => {
+            let detail = "another version of the function is deployed here";
+            (Failed::new(StatusCode::CONFLICT, "function_version_differs", detail), true)
+        }
+        PeerInvokeError::Loop => {
+            let detail = "the call has been here already, or was offloaded too often";
+            (Failed::new(StatusCode::LOOP_DETECTED, "offload_loop", detail), true)
+        }
+        PeerInvokeError::Forgotten => {
+            let detail = "whether this invocation ran here is not known any more";
+            (Failed::new(StatusCode::GONE, "invocation_forgotten", detail), false)
+        }
+    };
+    let mut response = failed.into_response(request_id);
+    if never_started {
+        response.headers_mut().insert(HeaderName::from_static(STARTED), HeaderValue::from_static("no"));
+    }
+    response
+}
+
+fn add<T: Serialize>(headers: &mut HeaderMap, name: &'static str, value: &T) {
+    // Numbers and ids: JSON of our own types is ASCII here.
+    if let Some(value) = serde_json::to_string(value).ok().and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// The other nodes, as this one sees them.
+#[utoipa::path(
+    get, path = "/peers", tag = "node",
+    responses((status = 200, description = "the nodes that are registered, this one left out", body = Vec<PeerInfo>))
+)]
+pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    reply::json(&shared.backend.peers())
+}
+
+impl From<PeerRefused> for Failed {
+    fn from(refused: PeerRefused) -> Self {
+        let (status, code) = match refused {
+            PeerRefused::NoKey => (StatusCode::FORBIDDEN, "cluster_key_missing"),
+            PeerRefused::Proof => (StatusCode::UNAUTHORIZED, "peer_proof_false"),
+            PeerRefused::Clock { .. } => (StatusCode::UNAUTHORIZED, "peer_clock_differs"),
+            PeerRefused::Replayed => (StatusCode::UNAUTHORIZED, "peer_proof_used"),
+            PeerRefused::TooMany => (StatusCode::SERVICE_UNAVAILABLE, "too_many_requests_at_once"),
+        };
+        Self::new(status, code, refused.to_string())
+    }
+}

@@ -1,0 +1,241 @@
+//! What a node asks of another one: to run an invocation, and how it is. Every request is proved with the cluster's key.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use reqwest::Url;
+use serde::de::DeserializeOwned;
+use serverledge_core::FunctionName;
+use serverledge_wire::peer::{
+    CALL, ClusterKey, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerLoad, PeerReport, PeerState, Proved, REPORT,
+    STARTED,
+};
+use serverledge_wire::problem::Problem;
+
+use crate::answer::{ReadFault, read_body, read_problem};
+use crate::client::{ANSWER_BYTES_MAX, ClientConfig, IDLE_TIMEOUT};
+use crate::error::{Cause, ClientError};
+
+/// A node to ask.
+#[derive(Debug, Clone)]
+pub struct PeerTarget {
+    base: Url,
+    name: String,
+}
+
+/// A client of all other nodes, with connections that are kept. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct PeerClient {
+    http: reqwest::Client,
+    key: ClusterKey,
+}
+
+/// The outcome of an invocation that ran on a peer and gave a result.
+#[derive(Debug, Clone)]
+pub struct PeerAnswer {
+    /// How it went there.
+    pub report: PeerReport,
+    /// The result: JSON.
+    pub result: Bytes,
+    /// The end of the function's log.
+    pub log: Bytes,
+    /// How the peer is.
+    pub load: Option<PeerLoad>,
+    /// From sending the request to the end of the answer.
+    pub took: Duration,
+}
+
+/// Why a peer gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// No connection came about: nothing was sent.
+    #[error("failed to reach the node")]
+    NotSent {
+        /// The cause.
+        #[source]
+        source: Cause,
+    },
+    /// The peer answered with a problem.
+    #[error("the node answered {status}: {}", problem.detail)]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it says.
+        problem: Box<Problem>,
+        /// The function may have started there.
+        started: bool,
+        /// How the peer is.
+        load: Option<PeerLoad>,
+    },
+    /// The request was sent, and no whole answer came.
+    #[error("lost the answer of the node")]
+    Lost {
+        /// The cause.
+        #[source]
+        source: Cause,
+    },
+    /// The answer is not what nodes say to each other; the function may have run.
+    #[error("failed to understand the node's answer: {fault}")]
+    Answer {
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
+// === impl PeerTarget ===
+
+impl PeerTarget {
+    /// The node `area/node` at this base URL.
+    ///
+    /// # Errors
+    /// [`ClientError::Request`] if the URL is none, or not of HTTP.
+    pub fn new(url: &str, name: &str) -> Result<Self, ClientError> {
+        let base = Url::parse(url).map_err(|error| ClientError::Request { fault: format!("{url}: {error}") })?;
+        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
+            return Err(ClientError::Request { fault: format!("{url} is no URL of HTTP") });
+        }
+        Ok(Self { base, name: name.to_owned() })
+    }
+
+    /// The node as `area/node`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether requests to it are encrypted.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    /// Whether it is on this very machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let host = self.base.host_str().unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
+}
+
+// === impl PeerClient ===
+
+impl PeerClient {
+    /// Sets up a client; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] if the system refuses what an HTTP client needs.
+    pub fn new(key: ClusterKey, config: &ClientConfig) -> Result<Self, ClientError> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(config.connect_timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .user_agent(concat!("serverledge/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| ClientError::Setup { source: error.into() })?;
+        Ok(Self { http, key })
+    }
+
+    /// Asks a peer to run an invocation, or to join the run that it has under this id. Dropping the future leaves the run
+    /// to the peer, which stops it after a while if nobody asks again.
+    ///
+    /// # Errors
+    /// See [`PeerError`]: what was not sent or not started may be sent elsewhere.
+    pub async fn invoke(
+        &self,
+        target: &PeerTarget,
+        function: &FunctionName,
+        call: &PeerCall,
+        params: Bytes,
+        timeout: Duration,
+    ) -> Result<PeerAnswer, PeerError> {
+        let path = format!("{INVOKE_PATH}{function}");
+        let head = serde_json::to_string(call).map_err(|error| unusable(&error))?;
+        let sent = Instant::now();
+        let (status, headers, body) = self.post(target, &path, head, params, timeout).await?;
+        let load = header(&headers, LOAD);
+        if status != StatusCode::OK {
+            return Err(refused(status, &headers, &body, load));
+        }
+        let report: PeerReport = header(&headers, REPORT).ok_or_else(|| unusable(&"it has no report"))?;
+        if report.log_bytes > body.len() {
+            return Err(unusable(&"its log is longer than its body"));
+        }
+        let log = body.slice(body.len() - report.log_bytes..);
+        let result = body.slice(..body.len() - report.log_bytes);
+        Ok(PeerAnswer { report, result, log, load, took: sent.elapsed() })
+    }
+
+    /// Asks a peer how it is; says how long that took as well. Dropping the future has no effect there.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub async fn state(&self, target: &PeerTarget, timeout: Duration) -> Result<(PeerState, Duration), PeerError> {
+        let sent = Instant::now();
+        let (status, headers, body) = self.post(target, LOAD_PATH, String::new(), Bytes::new(), timeout).await?;
+        let took = sent.elapsed();
+        if status != StatusCode::OK {
+            return Err(refused(status, &headers, &body, None));
+        }
+        Ok((serde_json::from_slice(&body).map_err(|error| unusable(&error))?, took))
+    }
+
+    async fn post(
+        &self,
+        target: &PeerTarget,
+        path: &str,
+        head: String,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), PeerError> {
+        let mut url = target.base.clone();
+        url.set_path(path);
+        let what = Proved { to: &target.name, path, call: head.as_bytes(), body: &body };
+        let proof = self.key.prove(unix_ms(), nonce().map_err(|source| PeerError::NotSent { source })?, &what);
+        let mut request = self.http.post(url).header(PROOF, proof.to_text()).timeout(timeout);
+        if !head.is_empty() {
+            request = request.header(CALL, head);
+        }
+        let mut response = request.body(body).send().await.map_err(transport)?;
+        let body = read_body(&mut response, ANSWER_BYTES_MAX).await.map_err(|fault| match fault {
+            ReadFault::Transport(error) => transport(error),
+            ReadFault::TooLong => unusable(&format!("it is longer than {ANSWER_BYTES_MAX} bytes")),
+        })?;
+        Ok((response.status(), std::mem::take(response.headers_mut()), body))
+    }
+}
+
+fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8], load: Option<PeerLoad>) -> PeerError {
+    let started = headers.get(STARTED).is_none_or(|value| value != "no");
+    PeerError::Refused { status: status.as_u16(), problem: Box::new(read_problem(status, body)), started, load }
+}
+
+fn header<T: DeserializeOwned>(headers: &HeaderMap, name: &str) -> Option<T> {
+    serde_json::from_slice(headers.get(name)?.as_bytes()).ok()
+}
+
+fn transport(error: reqwest::Error) -> PeerError {
+    let error = error.without_url();
+    if error.is_connect() || error.is_builder() {
+        return PeerError::NotSent { source: error.into() };
+    }
+    PeerError::Lost { source: error.into() }
+}
+
+fn unusable(fault: &dyn std::fmt::Display) -> PeerError {
+    PeerError::Answer { fault: fault.to_string() }
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn nonce() -> Result<[u8; 12], Cause> {
+    let mut nonce = [0; 12];
+    getrandom::fill(&mut nonce).map_err(|error| error.to_string())?;
+    Ok(nonce)
+}

@@ -1,0 +1,227 @@
+//! The runs that peers asked for, by id: who asks again joins the run, or reads its outcome for a while. So a lost answer
+//! costs no second run.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serverledge_core::{FunctionFailure, InvocationError, InvocationId, OverloadReason, Phases, Reply, Report};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long an outcome is kept: longer than a peer goes on asking.
+pub(super) const KEPT_FOR: Duration = Duration::from_secs(60);
+/// Bytes of outcomes that are kept; older ones go first.
+const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Outcomes that are kept.
+const KEPT_MAX: usize = 100_000;
+/// How long a run goes on for which nobody waits.
+const ABANDONED_AFTER: Duration = Duration::from_secs(5);
+
+/// The outcome of a run, which several may read.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    /// A result.
+    Done { result: Bytes, log: Bytes, warm: bool, phases: Phases },
+    /// The function's failure.
+    Function(FunctionFailure),
+    /// The request does not fit the function.
+    Request { code: &'static str, message: String },
+    /// It did not start: no room.
+    Overloaded { reason: OverloadReason, retry_after: Duration },
+    /// It did not start: something is missing.
+    Dependency { what: &'static str, code: &'static str, message: String },
+    /// Our fault.
+    Internal(String),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Joins {
+    runs: Mutex<Runs>,
+}
+
+#[derive(Debug, Default)]
+struct Runs {
+    by_id: HashMap<InvocationId, Arc<Run>>,
+    /// Those that ended, the oldest first.
+    ended: VecDeque<(Instant, InvocationId, usize)>,
+    bytes: usize,
+    /// When outcomes were last forgotten before their time, if ever.
+    cut_short: Option<Instant>,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(super) struct Run {
+    outcome: watch::Sender<Option<Outcome>>,
+    waiting: AtomicUsize,
+    stop: CancellationToken,
+}
+
+/// Somebody who waits for a run; the last one's going stops it after a while.
+pub(super) struct Waiter(Arc<Run>);
+
+/// What there is under an id.
+pub(super) enum Found {
+    /// It runs, or has ended.
+    Run(Arc<Run>),
+    /// Nothing: the caller has to run it and to report its end.
+    New(Arc<Run>),
+}
+
+impl Joins {
+    /// The run with this id, or a new one.
+    pub(super) fn find(&self, id: InvocationId) -> Found {
+        let mut runs = self.runs.lock();
+        runs.forget_old(Instant::now());
+        if let Some(run) = runs.by_id.get(&id) {
+            return Found::Run(Arc::clone(run));
+        }
+        let run = Arc::new(Run {
+            outcome: watch::Sender::new(None),
+            waiting: AtomicUsize::new(0),
+            stop: CancellationToken::new(),
+        });
+        runs.by_id.insert(id, Arc::clone(&run));
+        Found::New(run)
+    }
+
+    /// The run with this id, if there is one.
+    pub(super) fn known(&self, id: InvocationId) -> Option<Arc<Run>> {
+        let mut runs = self.runs.lock();
+        runs.forget_old(Instant::now());
+        runs.by_id.get(&id).cloned()
+    }
+
+    /// Whether every run that was begun within this time is still known.
+    pub(super) fn remembers(&self, since: Duration) -> bool {
+        let cut_short = self.runs.lock().cut_short;
+        since < KEPT_FOR && cut_short.is_none_or(|at| at.elapsed() > since)
+    }
+
+    /// A run that did not begin.
+    pub(super) fn forget(&self, id: InvocationId) {
+        self.runs.lock().by_id.remove(&id);
+    }
+
+    /// A run has ended. `again`: its first request may come yet, and must not run then.
+    pub(super) fn ended(&self, id: InvocationId, run: &Run, outcome: Outcome, again: bool) {
+        let bytes = outcome.bytes();
+        // What never started is not kept; those who wait learn it all the same.
+        let keep = outcome.started() || again;
+        run.outcome.send_replace(Some(outcome));
+        let mut runs = self.runs.lock();
+        if keep {
+            runs.ended.push_back((Instant::now(), id, bytes));
+            runs.bytes += bytes;
+            runs.forget_excess();
+        } else {
+            runs.by_id.remove(&id);
+        }
+    }
+}
+
+impl Runs {
+    fn forget_old(&mut self, now: Instant) {
+        while self.ended.front().is_some_and(|(at, ..)| now.duration_since(*at) >= KEPT_FOR) {
+            self.forget_first();
+        }
+    }
+
+    fn forget_excess(&mut self) {
+        while self.bytes > KEPT_BYTES_MAX || self.ended.len() > KEPT_MAX {
+            self.cut_short = Some(Instant::now());
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((_, id, bytes)) = self.ended.pop_front() {
+            self.by_id.remove(&id);
+            self.bytes -= bytes;
+        }
+    }
+}
+
+impl Run {
+    /// Cancelled when nobody has waited for the run for a while.
+    pub(super) fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Waits for the outcome. Dropping the future gives up waiting.
+    pub(super) async fn wait(self: Arc<Self>) -> Outcome {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let waiter = Waiter(Arc::clone(&self));
+        let mut outcome = self.outcome.subscribe();
+        let ended = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        drop(waiter);
+        ended.unwrap_or_else(|| Outcome::Internal("the run ended without an outcome".to_owned()))
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let run = &self.0;
+        let last = run.waiting.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && run.outcome.borrow().is_none() {
+            let run = Arc::clone(run);
+            drop(tokio::spawn(async move {
+                tokio::time::sleep(ABANDONED_AFTER).await;
+                if run.waiting.load(Ordering::Acquire) == 0 {
+                    run.stop.cancel();
+                }
+            }));
+        }
+    }
+}
+
+impl Outcome {
+    pub(super) fn of(result: Result<Report, InvocationError>) -> Self {
+        match result {
+            Ok(Report { reply: Reply::Json(result), log, warm, phases, .. }) => Self::Done { result, log, warm, phases },
+            Ok(_) => Self::Internal("the function answered HTTP to JSON parameters".to_owned()),
+            Err(InvocationError::Function(failure)) => Self::Function(failure),
+            Err(InvocationError::Request { code, message }) => Self::Request { code, message },
+            Err(InvocationError::Overloaded { reason, retry_after }) => Self::Overloaded { reason, retry_after },
+            Err(InvocationError::Dependency { what, code, source }) => {
+                Self::Dependency { what, code, message: source.to_string() }
+            }
+            Err(other) => Self::Internal(other.to_string()),
+        }
+    }
+
+    fn started(&self) -> bool {
+        !matches!(self, Self::Overloaded { .. } | Self::Dependency { .. })
+    }
+
+    fn bytes(&self) -> usize {
+        let text = match self {
+            Self::Done { result, log, .. } => result.len() + log.len(),
+            Self::Function(failure) => failure.message.len() + failure.log.len(),
+            Self::Request { message, .. } | Self::Internal(message) | Self::Dependency { message, .. } => message.len(),
+            Self::Overloaded { .. } => 0,
+        };
+        text + size_of::<Run>()
+    }
+
+    pub(super) fn into_result(self) -> Result<Report, InvocationError> {
+        match self {
+            Self::Done { result, log, warm, phases } => {
+                Ok(Report { reply: Reply::Json(result), log, warm, phases, remote: None })
+            }
+            Self::Function(failure) => Err(InvocationError::Function(failure)),
+            Self::Request { code, message } => Err(InvocationError::Request { code, message }),
+            Self::Overloaded { reason, retry_after } => Err(InvocationError::Overloaded { reason, retry_after }),
+            Self::Dependency { what, code, message } => {
+                Err(InvocationError::Dependency { what, code, source: message.into() })
+            }
+            Self::Internal(message) => Err(InvocationError::Internal { message }),
+        }
+    }
+}

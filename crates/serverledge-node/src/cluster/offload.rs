@@ -1,0 +1,293 @@
+//! Runs an invocation on another node.
+//!
+//! What certainly did not start there may be tried elsewhere. Once the request was sent, the same node is asked again, on
+//! another connection, and joins the request to the run that it has: after a lost connection at once, after a silence
+//! that is longer than usual as well, which repairs lost packets faster than TCP does. Only an idempotent function is
+//! handed to another node after that; of any other the outcome is unknown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use serverledge_client::{PeerAnswer, PeerClient, PeerError};
+use serverledge_core::{
+    FailureKind, FunctionFailure, InvocationError, InvocationId, Payload, Phases, Remote, Reply, Report,
+};
+use serverledge_scheduler::{PeerId, Ran, Sample};
+use serverledge_wire::peer::{PeerCall, PeerReport};
+use serverledge_wire::problem::Problem;
+use tokio::time::Instant;
+
+use super::peers::Contact;
+use crate::invoke::Request;
+use crate::node::Node;
+
+/// How often a call may be offloaded on its way: one hop for the whole call tree.
+pub(crate) const HOPS_MAX: u32 = 1;
+/// Longest wait of an invocation on the other node, and on the way, beside its run.
+const BESIDE_RUN_MAX: Duration = Duration::from_secs(30);
+/// Silence after which the same node is asked again; it doubles each time. Beyond TCP's usual retransmission (RFC 6298:
+/// at least 200 ms in Linux), and beyond most runs.
+const SILENCE: Duration = Duration::from_secs(1);
+/// Requests that are on their way for one invocation at once.
+const ASKS_MAX: usize = 3;
+/// Pause before a node is asked again whose connection was lost.
+const AGAIN_PAUSE: Duration = Duration::from_millis(100);
+/// How long a node that has a request, and cannot be reached any more, is tried.
+const UNREACHABLE_MAX: Duration = Duration::from_secs(3);
+/// Rounds of asking within which a node that lives must have been heard of.
+const ROUNDS_HEARD: u32 = 3;
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Offloaded {
+    /// A result.
+    Done(Report),
+    /// An outcome that is the caller's.
+    Failed(InvocationError),
+    /// It did not start there, or may start twice: another node may be asked, or this one.
+    Elsewhere,
+}
+
+/// One invocation on its way to one node.
+struct Offer<'a> {
+    client: &'a PeerClient,
+    contact: Contact,
+    request: &'a Request,
+    params: Bytes,
+    call: PeerCall,
+    began: Instant,
+    /// When no answer is waited for any more.
+    until: Instant,
+}
+
+/// What is known of the asking so far.
+#[derive(Default)]
+struct Asking {
+    /// A request was sent whose answer was lost.
+    lost: bool,
+    /// Since when the node cannot be reached.
+    unreachable_since: Option<Instant>,
+    /// When it is asked again.
+    again_at: Option<Instant>,
+    silences: u32,
+}
+
+impl Node {
+    /// Runs an invocation on a peer. Dropping the future leaves it to the peer, which stops it after a while.
+    pub(crate) async fn offload(&self, to: PeerId, request: &Request) -> Offloaded {
+        let (Some(client), Payload::Json(params)) = (&self.cluster.client, &request.payload) else {
+            return Offloaded::Elsewhere;
+        };
+        let Some(contact) = self.cluster.peers.contact(to) else { return Offloaded::Elsewhere };
+        let began = Instant::now();
+        let limit = request.entry.function.version.limits.timeout + BESIDE_RUN_MAX;
+        let call = self.peer_call(request, &contact);
+        let offer =
+            Offer { client, contact, request, params: params.clone(), call, began, until: began + limit };
+        let offloaded = offer.run(self).await;
+        self.metrics.offloaded(&offer.contact.area, &offloaded);
+        offloaded
+    }
+
+    fn peer_call(&self, request: &Request, contact: &Contact) -> PeerCall {
+        let context = &request.context;
+        let travel = context.travel.as_deref();
+        let mut path = travel.map(|travel| travel.path.clone()).unwrap_or_default();
+        path.push(self.cluster.me.clone());
+        let left = |deadline: std::time::Instant| {
+            let left = deadline.saturating_duration_since(crate::invoke::now());
+            u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+        };
+        PeerCall {
+            offer: InvocationId::new().to_string(),
+            id: request.id.to_string(),
+            root: context.root.to_string(),
+            depth: context.depth,
+            hops: context.hops() + 1,
+            path,
+            deadline_ms: request.deadline.map(left),
+            class: request.class.id(),
+            version: request.entry.function.version.digest.to_string(),
+            epoch: contact.epoch.clone(),
+            again_ms: None,
+            request_id: travel.map(|travel| travel.request_id.clone()).unwrap_or_default(),
+            trace: travel.map(|travel| travel.trace.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Offer<'_> {
+    async fn run(&self, node: &Node) -> Offloaded {
+        let mut asks = FuturesUnordered::new();
+        let mut asking = Asking { again_at: Some(self.began + self.silence(0)), ..Asking::default() };
+        asks.push(self.ask(false));
+        loop {
+            let wake = asking.again_at.unwrap_or(self.until).min(self.patience());
+            tokio::select! {
+                Some(answer) = asks.next() => {
+                    let alone = asks.is_empty();
+                    if let Some(offloaded) = self.answered(node, answer, alone, &mut asking) {
+                        return offloaded;
+                    }
+                }
+                () = tokio::time::sleep_until(wake) => {
+                    if self.is_over(node) {
+                        return self.unknown();
+                    }
+                    if asking.again_at.is_some_and(|at| at <= Instant::now()) {
+                        let room = asks.len() < ASKS_MAX;
+                        if room {
+                            asks.push(self.ask(true));
+                        }
+                        asking.silences += 1;
+                        asking.again_at = room.then(|| Instant::now() + self.silence(asking.silences));
+                    }
+                }
+            }
+        }
+    }
+
+    /// When the caller's own patience has to be looked at.
+    fn patience(&self) -> Instant {
+        match self.request.deadline.map(Instant::from_std) {
+            Some(deadline) if deadline > Instant::now() => deadline.min(self.until),
+            // Past it, a node that lives is waited for: it may have started in time.
+            Some(_) => (Instant::now() + SILENCE).min(self.until),
+            None => self.until,
+        }
+    }
+
+    fn is_over(&self, node: &Node) -> bool {
+        let now = Instant::now();
+        let late = self.request.deadline.is_some_and(|deadline| Instant::from_std(deadline) <= now);
+        let heard = node.cluster.probe_every.saturating_mul(ROUNDS_HEARD);
+        now >= self.until || (late && !node.cluster.peers.heard_within(self.contact.id, heard))
+    }
+
+    fn silence(&self, silences: u32) -> Duration {
+        let usual = self.contact.round_trip.unwrap_or_default().saturating_mul(4);
+        usual.max(SILENCE).saturating_mul(1 << silences.min(8))
+    }
+
+    async fn ask(&self, again: bool) -> Result<PeerAnswer, PeerError> {
+        let mut call = self.call.clone();
+        let elapsed = self.began.elapsed();
+        let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        call.again_ms = again.then_some(ms);
+        call.deadline_ms = call.deadline_ms.map(|left| left.saturating_sub(ms));
+        let function = &self.request.entry.function.name;
+        let left = self.until.saturating_duration_since(Instant::now());
+        self.client.invoke(&self.contact.target, function, &call, self.params.clone(), left).await
+    }
+
+    /// What an answer means; `None`: go on asking. `alone`: no other request is on its way.
+    fn answered(
+        &self,
+        node: &Node,
+        answer: Result<PeerAnswer, PeerError>,
+        alone: bool,
+        asking: &mut Asking,
+    ) -> Option<Offloaded> {
+        let peers = &node.cluster.peers;
+        let error = match answer {
+            Ok(answer) => return Some(Offloaded::Done(self.done(node, answer))),
+            Err(error) => error,
+        };
+        match error {
+            PeerError::NotSent { source } => {
+                tracing::debug!(peer = self.contact.target.name(), error = source, "a node cannot be reached");
+                peers.unreachable(self.contact.id);
+                if !asking.lost && alone {
+                    return Some(Offloaded::Elsewhere);
+                }
+                let since = *asking.unreachable_since.get_or_insert_with(Instant::now);
+                if asking.lost && alone && since.elapsed() >= UNREACHABLE_MAX {
+                    return Some(self.unknown());
+                }
+                asking.again_at = Some(Instant::now() + AGAIN_PAUSE);
+                None
+            }
+            PeerError::Lost { .. } => {
+                asking.lost = true;
+                if self.request.entry.function.flags.idempotent && alone {
+                    return Some(Offloaded::Elsewhere);
+                }
+                asking.again_at = Some(Instant::now() + AGAIN_PAUSE);
+                None
+            }
+            PeerError::Refused { started: false, load, problem, .. } => {
+                tracing::debug!(peer = self.contact.target.name(), code = problem.code, "a node did not take a call");
+                if let Some(load) = load {
+                    peers.heard(self.contact.id, load);
+                }
+                // Another request of this one may run yet; its answer is the outcome.
+                alone.then_some(Offloaded::Elsewhere)
+            }
+            PeerError::Refused { problem, load, status, .. } => {
+                if let Some(load) = load {
+                    peers.heard(self.contact.id, load);
+                }
+                Some(self.refused(status, *problem))
+            }
+            PeerError::Answer { fault } => Some(Offloaded::Failed(InvocationError::Internal {
+                message: format!("node {} answered what is no answer: {fault}", self.contact.target.name()),
+            })),
+        }
+    }
+
+    fn refused(&self, status: u16, problem: Problem) -> Offloaded {
+        if let Some(kind) = FailureKind::from_code(&problem.code) {
+            return Offloaded::Failed(InvocationError::Function(FunctionFailure {
+                kind,
+                message: problem.detail,
+                stack: (!problem.stack.is_empty()).then_some(problem.stack),
+                log: problem.output.into(),
+            }));
+        }
+        if problem.code == "invocation_forgotten" {
+            return self.unknown();
+        }
+        let message = format!("node {} answered {status} {}: {}", self.contact.node, problem.code, problem.detail);
+        Offloaded::Failed(match status {
+            400..=499 => InvocationError::Request { code: "peer_refused", message },
+            _ => InvocationError::Internal { message },
+        })
+    }
+
+    fn unknown(&self) -> Offloaded {
+        if self.request.entry.function.flags.idempotent {
+            return Offloaded::Elsewhere;
+        }
+        Offloaded::Failed(InvocationError::OutcomeUnknown { node: self.contact.target.name().to_owned() })
+    }
+
+    fn done(&self, node: &Node, answer: PeerAnswer) -> Report {
+        let PeerAnswer { report, result, log, load, took } = answer;
+        if let Some(load) = load {
+            node.cluster.peers.heard(self.contact.id, load);
+        }
+        let PeerReport { warm, queue_us, start_us, execution_us, total_us, .. } = report;
+        let [queue, start, execution, there] = [queue_us, start_us, execution_us, total_us].map(Duration::from_micros);
+        node.admissions.learn(Sample {
+            function: self.request.entry.key,
+            place: Ran::On(self.contact.id),
+            cold: !warm,
+            start,
+            execution,
+            overhead: took.saturating_sub(start + execution),
+        });
+        let total = crate::invoke::now().saturating_duration_since(self.request.arrived);
+        let latency = took.saturating_sub(there);
+        let remote = Remote { node: self.contact.node.clone(), area: self.contact.area.clone(), latency };
+        Report {
+            reply: Reply::Json(result),
+            log,
+            warm,
+            phases: Phases { queue, start, execution, total },
+            remote: Some(Box::new(remote)),
+        }
+    }
+}

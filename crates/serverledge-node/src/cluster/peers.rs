@@ -1,0 +1,321 @@
+//! The other nodes as this one knows them: who is registered, and how each was when it was last heard of.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use serverledge_client::PeerTarget;
+use serverledge_core::{CpuMilli, MemoryMib, Runtime};
+use serverledge_registry::KnownNode;
+use serverledge_scheduler::{Coordinate, Peer, PeerId, PeerView, Vivaldi};
+use serverledge_wire::peer::{PeerLoad, PeerState, SIGHTINGS_MAX};
+use serverledge_wire::peer_info::PeerInfo;
+use serverledge_wire::records::NodeRecord;
+use serverledge_wire::status::Coordinates;
+use tokio::time::Instant;
+
+use crate::config::Config;
+
+/// A new round-trip time weighs an eighth, as in TCP (RFC 6298).
+const ROUND_TRIP_WEIGHT: u32 = 8;
+
+/// See the module.
+pub(crate) struct Peers {
+    remote_area: String,
+    allow_plain: bool,
+    age_max: Duration,
+    /// Numbers of nodes, given once.
+    ids: Mutex<HashMap<String, PeerId>>,
+    table: RwLock<Table>,
+    vivaldi: Mutex<Vivaldi>,
+}
+
+#[derive(Default)]
+struct Table {
+    entries: Vec<Entry>,
+    /// Those of the entries that were heard of, as policies see them.
+    view: Vec<Peer>,
+    /// By runtime, in the order of [`Runtime::ALL`]: who has no executor for it.
+    lacking: [Vec<PeerId>; Runtime::ALL.len()],
+}
+
+struct Entry {
+    id: PeerId,
+    known: KnownNode,
+    target: PeerTarget,
+    cloud: bool,
+    /// It may be spoken to as it is reached.
+    allowed: bool,
+    load: Option<(PeerLoad, Instant)>,
+    round_trip: Option<Duration>,
+    coordinate: Option<Coordinate>,
+}
+
+/// Whom to ask.
+#[derive(Clone)]
+pub(super) struct Contact {
+    pub(super) id: PeerId,
+    pub(super) target: PeerTarget,
+    pub(super) area: String,
+    pub(super) node: String,
+    pub(super) epoch: String,
+    pub(super) round_trip: Option<Duration>,
+}
+
+impl std::fmt::Debug for Peers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peers").field("known", &self.table.read().entries.len()).finish_non_exhaustive()
+    }
+}
+
+impl Peers {
+    pub(crate) fn new(config: &Config, me: &str) -> Self {
+        Self {
+            remote_area: config.registry.remote_area.clone(),
+            allow_plain: config.cluster.allow_plain,
+            age_max: config.cluster.load_age_max,
+            ids: Mutex::default(),
+            table: RwLock::default(),
+            vivaldi: Mutex::new(Vivaldi::new(key_of(me))),
+        }
+    }
+
+    /// Lets a policy see the peers that can run functions of this runtime, without those that were tried.
+    pub(crate) fn with_view<T>(
+        &self,
+        runtime: Runtime,
+        tried: &[PeerId],
+        look: impl FnOnce(PeerView<'_>) -> T,
+    ) -> T {
+        let table = self.table.read();
+        let lacking = Runtime::ALL.iter().position(|one| *one == runtime).and_then(|at| table.lacking.get(at));
+        let lacking = lacking.map_or(&[][..], Vec::as_slice);
+        let all: Vec<PeerId>;
+        let tried = match (tried, lacking) {
+            (tried, []) => tried,
+            ([], lacking) => lacking,
+            (tried, lacking) => {
+                all = [tried, lacking].concat();
+                &all
+            }
+        };
+        look(PeerView { peers: &table.view, tried, age_max: self.age_max })
+    }
+
+    /// Takes over who is registered; what is known of those who stay is kept.
+    pub(super) fn set(&self, others: &[KnownNode]) {
+        let mut table = self.table.write();
+        let mut before: HashMap<PeerId, Entry> = table.entries.drain(..).map(|entry| (entry.id, entry)).collect();
+        for known in others.iter().filter(|known| known.record.kind == NodeRecord::NODE) {
+            let name = format!("{}/{}", known.area, known.node);
+            let target = match PeerTarget::new(&known.record.url, &name) {
+                Ok(target) => target,
+                Err(error) => {
+                    tracing::warn!(name, %error, "a node cannot be reached as it says");
+                    continue;
+                }
+            };
+            let id = self.id(&name);
+            let old = before.remove(&id).filter(|old| old.known.record.epoch == known.record.epoch);
+            let (load, round_trip, coordinate) =
+                old.map_or((None, None, None), |old| (old.load, old.round_trip, old.coordinate));
+            table.entries.push(Entry {
+                id,
+                cloud: !self.remote_area.is_empty() && known.area == self.remote_area,
+                allowed: target.is_secure() || target.is_loopback() || self.allow_plain,
+                known: known.clone(),
+                target,
+                load,
+                round_trip,
+                coordinate,
+            });
+        }
+        table.rebuild();
+    }
+
+    fn id(&self, name: &str) -> PeerId {
+        let mut ids = self.ids.lock();
+        let next = PeerId::new(u32::try_from(ids.len()).unwrap_or(u32::MAX));
+        *ids.entry(name.to_owned()).or_insert(next)
+    }
+
+    pub(super) fn contact(&self, id: PeerId) -> Option<Contact> {
+        let table = self.table.read();
+        table.entries.iter().find(|entry| entry.id == id).map(Entry::contact)
+    }
+
+    /// Everybody who may be asked how they are, the nearest first by what is known of where they are.
+    pub(super) fn by_distance(&self) -> Vec<(Contact, bool)> {
+        let here = self.vivaldi.lock().coordinate();
+        let table = self.table.read();
+        let mut all: Vec<(Duration, Contact, bool)> = table
+            .entries
+            .iter()
+            .filter(|entry| entry.allowed)
+            .map(|entry| {
+                let estimated = entry.coordinate.map(|there| here.distance(&there));
+                (entry.round_trip.or(estimated).unwrap_or(Duration::MAX), entry.contact(), entry.cloud)
+            })
+            .collect();
+        all.sort_by_key(|(distance, ..)| *distance);
+        all.into_iter().map(|(_, contact, cloud)| (contact, cloud)).collect()
+    }
+
+    /// A peer said how it is, beside an answer to something else.
+    pub(super) fn heard(&self, id: PeerId, load: PeerLoad) {
+        self.table.write().heard(id, load, None);
+    }
+
+    /// A peer was asked how it is.
+    pub(super) fn measured(&self, contact: &Contact, state: PeerState, round_trip: Duration) {
+        let there = coordinate(&state.coordinates);
+        if let Some(there) = &there {
+            // What cannot be is refused there and changes nothing.
+            let _ = self.vivaldi.lock().observe(key_of(contact.target.name()), there, round_trip);
+        }
+        let mut table = self.table.write();
+        table.heard(contact.id, state.load, Some(round_trip));
+        if let Some(entry) = table.entries.iter_mut().find(|entry| entry.id == contact.id) {
+            entry.coordinate = there;
+        }
+        for entry in table.entries.iter_mut().filter(|entry| entry.round_trip.is_none()) {
+            if let Some(seen) = state.sightings.get(entry.target.name()).and_then(coordinate) {
+                entry.coordinate = Some(seen);
+            }
+        }
+    }
+
+    /// A peer cannot be reached: it is not considered until it is heard of again.
+    pub(super) fn unreachable(&self, id: PeerId) {
+        let mut table = self.table.write();
+        if let Some(entry) = table.entries.iter_mut().find(|entry| entry.id == id) {
+            entry.load = None;
+        }
+        table.rebuild();
+    }
+
+    /// Whether a peer was heard of within this time.
+    pub(super) fn heard_within(&self, id: PeerId, time: Duration) -> bool {
+        let table = self.table.read();
+        let entry = table.entries.iter().find(|entry| entry.id == id);
+        entry.and_then(|entry| entry.load.as_ref()).is_some_and(|(_, seen)| seen.elapsed() <= time)
+    }
+
+    /// Where this node is.
+    pub(crate) fn coordinates(&self) -> Coordinates {
+        let Coordinate { vec, error, adjustment, height } = self.vivaldi.lock().coordinate();
+        Coordinates { vec, error, adjustment, height }
+    }
+
+    /// Where some others are, as measured from here.
+    pub(super) fn sightings(&self) -> BTreeMap<String, Coordinates> {
+        let table = self.table.read();
+        let measured = table.entries.iter().filter(|entry| entry.round_trip.is_some());
+        let seen = measured.filter_map(|entry| entry.coordinate.map(|one| (entry.target.name().to_owned(), one)));
+        seen.take(SIGHTINGS_MAX)
+            .map(|(name, Coordinate { vec, error, adjustment, height })| {
+                (name, Coordinates { vec, error, adjustment, height })
+            })
+            .collect()
+    }
+
+    /// All of them, for people and programs that look.
+    pub(crate) fn infos(&self) -> Vec<PeerInfo> {
+        let table = self.table.read();
+        table.entries.iter().map(|entry| entry.info(self.age_max)).collect()
+    }
+}
+
+impl Table {
+    fn heard(&mut self, id: PeerId, load: PeerLoad, round_trip: Option<Duration>) {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else { return };
+        if load.epoch != entry.known.record.epoch {
+            // Of an earlier or later life than the registry has shown so far.
+            return;
+        }
+        entry.load = Some((load, Instant::now()));
+        if let Some(measured) = round_trip {
+            let before = entry.round_trip.unwrap_or(measured);
+            entry.round_trip = Some(before - before / ROUND_TRIP_WEIGHT + measured / ROUND_TRIP_WEIGHT);
+        }
+        let peer = entry.peer();
+        match (self.view.iter_mut().find(|one| one.id == id), peer) {
+            (Some(slot), Some(peer)) => *slot = peer,
+            (None, Some(peer)) => self.view.push(peer),
+            (_, None) => self.view.retain(|one| one.id != id),
+        }
+    }
+
+    fn rebuild(&mut self) {
+        self.view = self.entries.iter().filter_map(Entry::peer).collect();
+        let lacks = |runtime: Runtime| {
+            let without = |entry: &&Entry| !entry.known.record.runtimes.iter().any(|name| name == runtime.name());
+            self.entries.iter().filter(without).map(|entry| entry.id).collect()
+        };
+        self.lacking = Runtime::ALL.map(lacks);
+    }
+}
+
+impl Entry {
+    /// As policies see it; `None` until it was heard of.
+    fn peer(&self) -> Option<Peer> {
+        let (load, seen) = self.load.as_ref()?;
+        Some(Peer {
+            id: self.id,
+            cloud: self.cloud,
+            runs: self.allowed && !load.draining && !self.known.record.draining,
+            round_trip: self.round_trip.unwrap_or_default(),
+            bytes_per_second: 0,
+            free_memory: MemoryMib::new(load.free_memory_mib),
+            free_cpu: CpuMilli::new(load.free_cpu_milli),
+            wait: Duration::from_micros(load.wait_us),
+            seen: seen.into_std(),
+        })
+    }
+
+    fn contact(&self) -> Contact {
+        Contact {
+            id: self.id,
+            target: self.target.clone(),
+            area: self.known.area.clone(),
+            node: self.known.node.clone(),
+            epoch: self.known.record.epoch.clone(),
+            round_trip: self.round_trip,
+        }
+    }
+
+    fn info(&self, age_max: Duration) -> PeerInfo {
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        let heard = self.load.as_ref();
+        let load = heard.map(|(load, _)| load.clone()).unwrap_or_default();
+        let age = heard.map(|(_, seen)| seen.elapsed());
+        let runs = self.peer().is_some_and(|peer| peer.runs);
+        PeerInfo {
+            node: self.known.node.clone(),
+            area: self.known.area.clone(),
+            kind: self.known.record.kind.clone(),
+            address: self.known.record.url.clone(),
+            cloud: self.cloud,
+            round_trip_ms: self.round_trip.map(millis),
+            age_ms: age.map(millis),
+            free_memory_mib: load.free_memory_mib,
+            free_cpu: CpuMilli::new(load.free_cpu_milli).cores(),
+            wait_ms: millis(Duration::from_micros(load.wait_us)),
+            draining: load.draining || self.known.record.draining,
+            offloadable: runs && age.is_some_and(|age| age <= age_max),
+        }
+    }
+}
+
+fn coordinate(given: &Coordinates) -> Option<Coordinate> {
+    let Coordinates { vec, error, adjustment, height } = *given;
+    let finite = vec.iter().chain([&error, &adjustment, &height]).all(|part| part.is_finite());
+    // All zero: a node that has measured nothing yet.
+    (finite && error > 0.0).then_some(Coordinate { vec, error, adjustment, height })
+}
+
+/// A stable number for a node's name.
+fn key_of(name: &str) -> u64 {
+    let digest = blake3::hash(name.as_bytes());
+    u64::from_le_bytes(digest.as_bytes().first_chunk().copied().unwrap_or_default())
+}

@@ -1,0 +1,116 @@
+//! What peers ask of this node: to run an invocation of theirs, and how it is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serverledge_api::{PeerInvokeError, PeerRequest};
+use serverledge_core::{CallContext, InvocationError, InvocationId, Payload, Report, Travel};
+use serverledge_scheduler::QosClass;
+use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState};
+
+use super::joins::{Found, Outcome, Run};
+use super::offload::HOPS_MAX;
+use crate::invoke::{Request, now};
+use crate::node::Node;
+
+impl Node {
+    pub(crate) fn peer_load(&self) -> PeerLoad {
+        let (snapshot, wait) = self.admissions.load();
+        PeerLoad {
+            epoch: self.membership.owner().epoch.clone(),
+            free_memory_mib: snapshot.free.memory.get() + snapshot.idle_memory.get(),
+            free_cpu_milli: snapshot.free.cpu.get(),
+            wait_us: u64::try_from(wait.as_micros()).unwrap_or(u64::MAX),
+            draining: self.admissions.is_draining(),
+        }
+    }
+
+    pub(crate) fn peer_state(&self) -> PeerState {
+        let peers = &self.cluster.peers;
+        PeerState { load: self.peer_load(), coordinates: peers.coordinates(), sightings: peers.sightings() }
+    }
+
+    /// Runs a peer's invocation in a task of its own, or joins the run that there is.
+    pub(crate) async fn peer_invoke(self: &Arc<Self>, request: PeerRequest) -> Result<Report, PeerInvokeError> {
+        let call = &request.call;
+        let malformed = || InvocationError::Request {
+            code: "peer_call_malformed",
+            message: "the head of the call holds what is no id".to_owned(),
+        };
+        let offer = InvocationId::parse(&call.offer).ok_or_else(malformed)?;
+        let id = InvocationId::parse(&call.id).ok_or_else(malformed)?;
+        let root = InvocationId::parse(&call.root).ok_or_else(malformed)?;
+        let run = match self.run_of(offer, call)? {
+            Found::Run(run) => run,
+            Found::New(run) => {
+                let again = call.again_ms.is_some();
+                match self.peer_request(request, id, root) {
+                    Ok(request) => self.start_for_peer(offer, again, Arc::clone(&run), request),
+                    Err(error) => {
+                        self.cluster.joins.forget(offer);
+                        return Err(error);
+                    }
+                }
+                run
+            }
+        };
+        Ok(run.wait().await.into_result()?)
+    }
+
+    fn run_of(&self, offer: InvocationId, call: &PeerCall) -> Result<Found, PeerInvokeError> {
+        let joins = &self.cluster.joins;
+        let Some(again_ms) = call.again_ms else {
+            // Before anything else: a node that stops takes no new work.
+            self.check_open()?;
+            return Ok(joins.find(offer));
+        };
+        if let Some(run) = joins.known(offer) {
+            return Ok(Found::Run(run));
+        }
+        // It never came here, unless this is another life, or outcomes of that time were forgotten.
+        let same_life = call.epoch == self.membership.owner().epoch;
+        if !same_life || !joins.remembers(Duration::from_millis(again_ms)) {
+            return Err(PeerInvokeError::Forgotten);
+        }
+        self.check_open()?;
+        Ok(joins.find(offer))
+    }
+
+    fn peer_request(
+        &self,
+        request: PeerRequest,
+        id: InvocationId,
+        root: InvocationId,
+    ) -> Result<Request, PeerInvokeError> {
+        let PeerRequest { function, call, params, arrived } = request;
+        if call.hops > HOPS_MAX || call.path.iter().any(|name| *name == self.cluster.me) {
+            return Err(PeerInvokeError::Loop);
+        }
+        let entry = self.lookup(function.as_str())?;
+        if entry.function.version.digest.to_string() != call.version {
+            return Err(PeerInvokeError::Version);
+        }
+        let deadline = call.deadline_ms.and_then(|ms| now().checked_add(Duration::from_millis(ms)));
+        let travel = Travel { hops: call.hops, path: call.path, request_id: call.request_id, trace: call.trace };
+        let context = CallContext {
+            depth: call.depth,
+            may_offload: call.hops < HOPS_MAX,
+            travel: Some(Arc::new(travel)),
+            ..CallContext::root(root, None)
+        };
+        let class = QosClass::new(call.class);
+        Ok(Request { entry, id, payload: Payload::Json(params), class, deadline, context, arrived })
+    }
+
+    fn start_for_peer(self: &Arc<Self>, offer: InvocationId, again: bool, run: Arc<Run>, request: Request) {
+        let node = Arc::clone(self);
+        self.background.spawn(async move {
+            let stop = run.stop();
+            let outcome = tokio::select! {
+                result = node.run(request) => Outcome::of(result),
+                () = stop.cancelled() => Outcome::Internal("the caller went away".to_owned()),
+            };
+            node.cluster.joins.ended(offer, &run, outcome, again);
+        });
+    }
+}

@@ -1,0 +1,273 @@
+//! What nodes say to each other: the head of an offloaded invocation, its report, how a node is, and the code that
+//! proves that a request comes from a node with the cluster's key. `docs/peer-protocol.md` describes the whole.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::status::Coordinates;
+
+/// The route of offloaded invocations; the function's name follows.
+pub const INVOKE_PATH: &str = "/peer/invoke/";
+/// The route that says how a node is.
+pub const LOAD_PATH: &str = "/peer/load";
+/// Header: [`PeerCall`] as JSON.
+pub const CALL: &str = "serverledge-peer-call";
+/// Header: [`Proof`] as text.
+pub const PROOF: &str = "serverledge-peer-proof";
+/// Header of answers: [`PeerLoad`] as JSON.
+pub const LOAD: &str = "serverledge-peer-load";
+/// Header of results: [`PeerReport`] as JSON.
+pub const REPORT: &str = "serverledge-peer-report";
+/// Header of refusals: `no` if the function certainly did not start.
+pub const STARTED: &str = "serverledge-peer-started";
+/// Longest proof that is looked at.
+const PROOF_BYTES_MAX: usize = 128;
+/// Most nodes that an answer to [`LOAD_PATH`] tells the coordinates of.
+pub const SIGHTINGS_MAX: usize = 16;
+
+/// The head of an offloaded invocation; its body is the parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerCall {
+    /// The id of this offer of the invocation to this node: asked again with the same one, the node joins the run that it
+    /// has.
+    pub offer: String,
+    /// The invocation's id.
+    pub id: String,
+    /// The id at the root of its call tree.
+    pub root: String,
+    /// How deep it is nested.
+    #[serde(default)]
+    pub depth: u32,
+    /// How often this call or one above it was offloaded, this time included.
+    pub hops: u32,
+    /// The nodes that it has passed, the sender last.
+    pub path: Vec<String>,
+    /// Milliseconds until it need not be started any more; absent: no such time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Serverledge's QoS class.
+    #[serde(default)]
+    pub class: i64,
+    /// The digest of the function's version.
+    pub version: String,
+    /// The receiver's life, as the sender knows it.
+    pub epoch: String,
+    /// Milliseconds since it was first sent there, if this is not the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_ms: Option<u64>,
+    /// The request's id at its first node, where it is not the invocation's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
+    /// The caller's trace context (W3C `traceparent`).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace: String,
+}
+
+/// How an offloaded run went. Times are microseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerReport {
+    /// Nothing had to be loaded.
+    pub warm: bool,
+    /// Waiting for resources.
+    pub queue_us: u64,
+    /// Starting the sandbox.
+    pub start_us: u64,
+    /// The execution.
+    pub execution_us: u64,
+    /// All of it on that node.
+    pub total_us: u64,
+    /// Bytes of the log at the end of the body; the result stands before it.
+    pub log_bytes: usize,
+}
+
+/// How a node is; goes with every answer to a peer.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerLoad {
+    /// Which of the node's lives says so.
+    pub epoch: String,
+    /// Memory that a new call may take, in MiB.
+    pub free_memory_mib: u64,
+    /// Processor share that a new call may take, in thousandths of a core.
+    pub free_cpu_milli: u64,
+    /// How long a new call would wait, in microseconds.
+    pub wait_us: u64,
+    /// It takes nothing new.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
+}
+
+/// The answer to [`LOAD_PATH`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerState {
+    /// How it is.
+    pub load: PeerLoad,
+    /// Where it is.
+    pub coordinates: Coordinates,
+    /// Where some others are, by `area/node`, at most [`SIGHTINGS_MAX`].
+    pub sightings: BTreeMap<String, Coordinates>,
+}
+
+/// The key of a cluster, in the form in which requests are proved with it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClusterKey([u8; 32]);
+
+/// The proof that a request comes from a node with the cluster's key, at about this time, for this node: a keyed BLAKE3
+/// hash over everything that the receiver acts on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// When it was made, in Unix milliseconds by the sender's clock.
+    pub unix_ms: u64,
+    /// Never the same twice.
+    pub nonce: [u8; 12],
+    tag: [u8; 32],
+}
+
+/// What a proof covers.
+#[derive(Debug, Clone, Copy)]
+pub struct Proved<'a> {
+    /// The receiver as `area/node`: what is meant for one node proves nothing to another.
+    pub to: &'a str,
+    /// The path.
+    pub path: &'a str,
+    /// The header [`CALL`]; empty without one.
+    pub call: &'a [u8],
+    /// The body.
+    pub body: &'a [u8],
+}
+
+// === impl ClusterKey ===
+
+impl ClusterKey {
+    /// From the configured text. BLAKE3's key derivation, so that no other use of the text gives the same key.
+    #[must_use]
+    pub fn derive(text: &str) -> Self {
+        Self(blake3::derive_key("serverledge 2026 peer requests 1", text.as_bytes()))
+    }
+
+    /// Proves a request.
+    #[must_use]
+    pub fn prove(&self, unix_ms: u64, nonce: [u8; 12], what: &Proved<'_>) -> Proof {
+        Proof { unix_ms, nonce, tag: *self.tag(unix_ms, nonce, what).as_bytes() }
+    }
+
+    /// Whether the proof is of this request, made with this key. Time and nonce are the caller's to judge. Takes the same
+    /// time whatever is wrong.
+    #[must_use]
+    pub fn holds(&self, proof: &Proof, what: &Proved<'_>) -> bool {
+        self.tag(proof.unix_ms, proof.nonce, what) == proof.tag
+    }
+
+    fn tag(&self, unix_ms: u64, nonce: [u8; 12], what: &Proved<'_>) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(&unix_ms.to_le_bytes()).update(&nonce);
+        for part in [what.to.as_bytes(), what.path.as_bytes(), what.call, what.body] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        hasher.finalize()
+    }
+}
+
+impl std::fmt::Debug for ClusterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClusterKey(…)")
+    }
+}
+
+// === impl Proof ===
+
+impl Proof {
+    /// As the header's text: time, nonce and tag.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        format!("{}.{}.{}", self.unix_ms, hex(&self.nonce), hex(&self.tag))
+    }
+
+    /// Reads the header's text; `None` if it is none.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= PROOF_BYTES_MAX)?;
+        let mut parts = text.splitn(3, '.');
+        let unix_ms = parts.next()?.parse().ok()?;
+        Some(Self { unix_ms, nonce: unhex(parts.next()?)?, tag: unhex(parts.next()?)? })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS.get(usize::from(half)).copied().unwrap_or(b'0'));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N || !text.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_of_one_request_to_one_node() {
+        let key = ClusterKey::derive("0123456789abcdef0123456789abcdef");
+        let what = Proved { to: "ROME/n1", path: "/peer/invoke/f", call: b"{}", body: b"7" };
+        let proof = key.prove(1_700_000_000_000, [7; 12], &what);
+        assert_eq!(Proof::parse(proof.to_text().as_bytes()).as_ref(), Some(&proof));
+        assert!(key.holds(&proof, &what));
+        let others = [
+            Proved { to: "ROME/n2", ..what },
+            Proved { path: "/peer/invoke/g", ..what },
+            Proved { call: b"{ }", ..what },
+            Proved { body: b"8", ..what },
+            // The same bytes, cut elsewhere.
+            Proved { call: b"{}7", body: b"", ..what },
+        ];
+        for other in others {
+            assert!(!key.holds(&proof, &other), "{other:?}");
+        }
+        assert!(!key.holds(&Proof { unix_ms: 1, ..proof.clone() }, &what));
+        assert!(!key.holds(&Proof { nonce: [8; 12], ..proof.clone() }, &what));
+        assert!(!ClusterKey::derive("another key of more than 32 characters").holds(&proof, &what));
+    }
+
+    #[test]
+    fn what_is_no_proof_is_refused() {
+        for text in ["", "1", "1.2.3", "x.070707070707070707070707.00", "1.07070707070707070707070é.0"] {
+            assert_eq!(Proof::parse(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(Proof::parse(&[255; 8]), None);
+    }
+
+    #[test]
+    fn the_head_of_a_call_is_read_as_it_was_written() {
+        let call = PeerCall {
+            offer: "o".into(),
+            id: "a".into(),
+            root: "b".into(),
+            depth: 2,
+            hops: 1,
+            path: vec!["ROME/n1".into()],
+            deadline_ms: Some(1500),
+            class: 1,
+            version: "d".into(),
+            epoch: "e".into(),
+            again_ms: None,
+            request_id: String::new(),
+            trace: String::new(),
+        };
+        let text = serde_json::to_string(&call).unwrap();
+        expect_test::expect![[r#"{"offer":"o","id":"a","root":"b","depth":2,"hops":1,"path":["ROME/n1"],"deadline_ms":1500,"class":1,"version":"d","epoch":"e"}"#]]
+            .assert_eq(&text);
+        assert_eq!(serde_json::from_str::<PeerCall>(&text).unwrap(), call);
+    }
+}
