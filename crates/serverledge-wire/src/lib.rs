@@ -5,6 +5,7 @@ pub mod header;
 pub mod invocations;
 pub mod invoke;
 pub mod members;
+pub mod peer_info;
 pub mod problem;
 pub mod records;
 pub mod status;
