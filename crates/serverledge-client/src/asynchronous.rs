@@ -1,5 +1,5 @@
-//! The node's own routes for asynchronous invocations, and for dead letters: those that ended without an outcome, for
-//! reasons that are not the function's own.
+//! The node's own routes for asynchronous invocations, and for dead letters: those that failed through no fault of the
+//! function.
 
 use serverledge_core::FunctionName;
 use serverledge_wire::invocations::{AcceptedInvocation, DeadLetters, InvocationInfo, Purged};
@@ -74,8 +74,8 @@ impl Client {
         self.get(&["dead-letters", checked(id)?]).await
     }
 
-    /// Makes a new invocation of a dead letter, at most one however often it is asked. Dropping the future: it may be made
-    /// or not; the old one's history says which.
+    /// Makes a new invocation of a dead letter; asked again, it gives the one that was made before (`repeated`). Dropping
+    /// the future: it may be made or not; another redrive tells its id.
     ///
     /// # Errors
     /// [`ClientError::Problem`] with status 404 if no dead letter has that id, 503 if the new invocation could not be
