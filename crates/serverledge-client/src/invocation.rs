@@ -4,10 +4,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use serverledge_wire::header::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_BYTES_MAX};
+use serverledge_wire::header::IDEMPOTENCY_KEY;
 use serverledge_wire::invoke::{InvocationBody, InvocationResponse};
 
 use crate::error::ClientError;
+
+/// Longest idempotency key that nodes take.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 
 /// A finished invocation's report, owned.
 pub type InvocationResult = InvocationResponse<'static>;

@@ -14,10 +14,6 @@ pub const TIMESTAMP: &str = "serverledge-timestamp";
 pub const NODE_ARCH: &str = "serverledge-node-arch";
 /// Echoed for Serverledge's load balancer.
 pub const MAB_REQUEST_ID: &str = "serverledge-mab-request-id";
-/// Names one piece of work: requests to one function with the same value are one invocation.
-pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// Longest value of [`IDEMPOTENCY_KEY`], which has at least one byte and consists of visible ASCII characters.
-pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 
 /// Go's name of the architecture that this program was built for.
 pub const ARCH: &str = if cfg!(target_arch = "x86_64") {
@@ -27,3 +23,5 @@ pub const ARCH: &str = if cfg!(target_arch = "x86_64") {
 } else {
     std::env::consts::ARCH
 };
+/// A caller's word for "the same request again".
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
