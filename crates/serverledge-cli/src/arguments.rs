@@ -1,5 +1,7 @@
 //! The command line as clap sees it, after [`mod@crate::normalise`] has brought all spellings to one.
 
+mod asynchronous;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use serverledge_client::QosClass;
 use crate::exit;
 use crate::failure::Failure;
 
+pub(crate) use asynchronous::{DeadLetterCommand, DeadLetterListArgs, IdArgs, InvocationCommand, PurgeArgs, WaitArgs};
+
 const EXAMPLES: &str = "\
 Examples:
   serverledge-cli create --function hello --src hello.wasm
@@ -17,6 +21,8 @@ Examples:
   serverledge-cli invoke hello --param a:2 --param 'b:[1,2]'
   serverledge-cli invoke hello --params-file params.json --async
   serverledge-cli poll REQUEST_ID --wait
+  serverledge-cli invocation wait REQUEST_ID --timeout 30s
+  serverledge-cli dead-letter list
   serverledge-cli logs hello --follow
   serverledge-cli status --host 10.0.0.7 --port 1323
   serverledge-cli -cmd invoke -function hello -param \"a:2\" -qosclass async
@@ -85,11 +91,18 @@ pub(crate) enum Command {
     /// Run a function and show its result
     #[command(after_help = "Examples:\n  serverledge-cli invoke hello -p a:2 -p name:World\n  serverledge-cli invoke \
         hello -p 'list:[1,2,3],deep:{\"k\":\"v\"}'\n  serverledge-cli invoke hello --param-string id:007\n  echo \
-        '{\"a\":2}' | serverledge-cli invoke hello -j -\n  serverledge-cli invoke hello --qosclass async\n\nA parameter's \
+        '{\"a\":2}' | serverledge-cli invoke hello -j -\n  serverledge-cli invoke hello --qosclass async\n  \
+        serverledge-cli invoke pay --idempotency-key order-7 --async --callback https://shop.example/paid\n\nA parameter's \
         value that is JSON (number, true, false, null, array, object, quoted string) is sent as such; any other is a string.")]
     Invoke(InvokeArgs),
     /// Show the result of an asynchronous invocation
     Poll(PollArgs),
+    /// Show an asynchronous invocation, wait for its end, or cancel it
+    #[command(subcommand)]
+    Invocation(InvocationCommand),
+    /// List, show, redrive or purge dead letters: asynchronous invocations that failed through no fault of the function
+    #[command(subcommand)]
+    DeadLetter(DeadLetterCommand),
     /// Make a function ready ahead of calls
     Prewarm(PrewarmArgs),
     /// Delete a function
@@ -104,6 +117,8 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Show the node's state
     Status,
+    /// Show the other nodes as this one sees them
+    Peers,
     /// Print a completion script for a shell
     #[command(after_help = "Examples:\n  serverledge-cli completions bash > \
         ~/.local/share/bash-completion/completions/serverledge-cli\n  serverledge-cli completions fish > \
@@ -229,6 +244,20 @@ pub(crate) struct InvokeArgs {
     /// How long to wait for the result
     #[arg(long, value_name = "SECONDS", value_parser = parse_span)]
     pub(crate) timeout: Option<Duration>,
+    /// Names this piece of work: calls with the same key and parameters are one invocation; at most 128 visible ASCII
+    /// characters
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+    /// With --async: URL that the node tells of the end
+    #[arg(long, value_name = "URL")]
+    pub(crate) callback: Option<String>,
+}
+
+impl InvokeArgs {
+    /// Whether the call is handed over rather than waited for.
+    pub(crate) fn is_async(&self) -> bool {
+        self.r#async || self.class == ClassArg::Async
+    }
 }
 
 /// What `--class` can say.
@@ -254,7 +283,10 @@ fn parse_class(text: &str) -> Result<ClassArg, String> {
 }
 
 fn parse_span(text: &str) -> Result<Duration, String> {
-    let span = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let suffixed = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
+    let (number, unit) = suffixed.unwrap_or((text, 1.0));
+    let span = number.parse::<f64>().ok().and_then(|number| Duration::try_from_secs_f64(number * unit).ok());
     span.filter(|span| !span.is_zero()).ok_or_else(|| "a number of seconds above 0 is needed".to_owned())
 }
 
@@ -434,6 +466,47 @@ mod tests {
             &expect!["error: invalid value '-1' for '--tail <LINES>': invalid digit found in string"],
         );
         check("create f.py --network host", &expect!["error: invalid value 'host' for '--network <NETWORK>'"]);
+    }
+
+    #[test]
+    fn nested_commands_come_in_any_order() {
+        let show = expect![[r#"h:1 Invocation(Show(IdArgs { id: "i-1" }))"#]];
+        for line in [
+            "-H h -P 1 invocation show i-1",
+            "invocation -host h show i-1 -port=1",
+            "show i-1 -cmd invocation -Hh -P 1",
+        ] {
+            check(line, &show);
+        }
+        check("invocation cancel -- i-1", &expect![[r#"-:0 Invocation(Cancel(IdArgs { id: "i-1" }))"#]]);
+        check(
+            "invocation -timeout 30s wait i-1",
+            &expect![[r#"-:0 Invocation(Wait(WaitArgs { invocation: IdArgs { id: "i-1" }, timeout: Some(30s) }))"#]],
+        );
+        check("dead-letter list", &expect!["-:0 DeadLetter(List(DeadLetterListArgs { limit: 100 }))"]);
+        check("--limit 7 dead-letter list", &expect!["-:0 DeadLetter(List(DeadLetterListArgs { limit: 7 }))"]);
+        check("dead-letter show show", &expect![[r#"-:0 DeadLetter(Show(IdArgs { id: "show" }))"#]]);
+        check("dead-letter purge -all", &expect!["-:0 DeadLetter(Purge(PurgeArgs { id: None, all: true }))"]);
+        check("dead-letter purge i-1 --all", &expect!["error: the argument '[ID]' cannot be used with '--all'"]);
+        check("dead-letter purge", &expect!["error: the following required arguments were not provided:"]);
+        check("dead-letter i-1", &expect!["error: unrecognized subcommand 'i-1'"]);
+        check(
+            "dead-letter list --limit 0",
+            &expect!["error: invalid value '0' for '--limit <COUNT>': 0 is not in 1..=4294967295"],
+        );
+    }
+
+    #[test]
+    fn spans_are_seconds_unless_they_have_a_unit() {
+        let read = |text| parse_span(text).ok().map(|span| span.as_millis());
+        for (text, millis) in
+            [("2", 2_000), ("0.5", 500), ("30s", 30_000), ("250ms", 250), ("1.5m", 90_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(read(text), Some(millis), "{text}");
+        }
+        for text in ["", "s", "0", "0s", "-1", "1 day", "inf", "nan", "1e300h", "m30"] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

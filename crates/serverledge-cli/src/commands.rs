@@ -1,9 +1,12 @@
 //! The commands: each asks the node through the client and shows what comes back.
 
 mod create;
+mod dead_letter;
+mod invocation;
 mod invoke;
 mod list;
 mod logs;
+mod peers;
 mod poll;
 mod status;
 
@@ -48,11 +51,14 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit, Fai
         Command::Update(args) => create::create(session, &args, true).await,
         Command::Invoke(args) => invoke::invoke(session, &args).await,
         Command::Poll(args) => poll::poll(session, &args).await,
+        Command::Invocation(command) => invocation::run(session, &command).await,
+        Command::DeadLetter(command) => dead_letter::run(session, &command).await,
         Command::Prewarm(args) => prewarm(session, &args).await,
         Command::Delete(args) => delete(session, &args).await,
         Command::List => list::list(session).await,
         Command::Logs(args) => logs::logs(session, &args).await,
         Command::Status => status::status(session).await,
+        Command::Peers => peers::peers(session).await,
         Command::Completions { shell } => completions(shell),
     }
 }

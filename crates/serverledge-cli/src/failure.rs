@@ -76,7 +76,11 @@ impl Failure {
         match error {
             ClientError::Problem { problem, .. } if is_failure => Self::of_function(action, problem),
             ClientError::Problem { status, problem, retry_after } => {
-                let exit = if is_overload { Exit::Overload } else { Exit::Request };
+                let exit = match problem.code.as_str() {
+                    _ if is_overload => Exit::Overload,
+                    "invocation_not_finished" => Exit::Pending,
+                    _ => Exit::Request,
+                };
                 let hint = match is_dependency {
                     true => Some("something that the node needs is away; try again when it is back".to_owned()),
                     false => problem_hint(status, &problem, is_overload, retry_after),
@@ -113,6 +117,7 @@ impl Failure {
             ClientError::Answer { .. } => {
                 (format!("failed to {error}"), "does a Serverledge node listen there? --host and --port name another")
             }
+            ClientError::Request { fault } => return Self::usage(format!("failed to {action}: {fault}")),
             other => {
                 return Self::new(Exit::Request, format!("failed to {action}: {other}"));
             }
@@ -133,11 +138,27 @@ fn problem_hint(status: u16, problem: &Problem, is_overload: bool, retry_after: 
     match (status, retry_after) {
         (_, Some(delay)) if is_overload => Some(format!("the node is busy: try again in {} s", delay.as_secs())),
         _ if is_overload => Some("the node is busy: try again later".to_owned()),
+        _ if is_missing_route(status, problem) => {
+            Some("this node has no such operation: is it an older one?".to_owned())
+        }
+        (_, Some(delay)) if problem.code == "invocation_not_finished" => {
+            Some(format!("the same call with the same key waits for it: try again in {} s", delay.as_secs()))
+        }
+        _ if problem.code == "idempotency_key_reused" => {
+            Some("send what was sent with that key first, or choose another key".to_owned())
+        }
         (404, _) if words().contains("function") => Some("`serverledge-cli list` shows what is deployed".to_owned()),
-        (409, _) => Some("`--update` replaces a function of the same name".to_owned()),
+        (409, _) if matches!(problem.code.as_str(), "" | "function_exists") => {
+            Some("`--update` replaces a function of the same name".to_owned())
+        }
         (421, _) => Some("name the node as its configuration does (`api.ip`, `api.hosts`)".to_owned()),
         _ => None,
     }
+}
+
+/// Whether the node knows the route at all; a Go Serverledge says so in Echo's words.
+fn is_missing_route(status: u16, problem: &Problem) -> bool {
+    problem.code == "route_unknown" || status == 404 && problem.code.is_empty() && problem.detail == "Not Found"
 }
 
 /// The last cause in the chain, in the operating system's words without its number.
@@ -195,6 +216,54 @@ mod tests {
             problem(503, "exceeds_node", "too large", None),
             Exit::Request,
             &expect![[r#"error: failed to invoke "f": too large (503)"#]],
+        );
+    }
+
+    #[test]
+    fn keys_lead_to_their_own_ways_out() {
+        check(
+            problem(409, "invocation_not_finished", "it still runs", Some(3)),
+            Exit::Pending,
+            &expect![[r#"
+                error: failed to invoke "f": it still runs (409)
+                hint: the same call with the same key waits for it: try again in 3 s"#]],
+        );
+        check(
+            problem(422, "idempotency_key_reused", "other payload", None),
+            Exit::Request,
+            &expect![[r#"
+                error: failed to invoke "f": other payload (422)
+                hint: send what was sent with that key first, or choose another key"#]],
+        );
+        check(
+            problem(409, "invocation_ended", "it is done", None),
+            Exit::Request,
+            &expect![[r#"error: failed to invoke "f": it is done (409)"#]],
+        );
+        check(
+            problem(409, "function_exists", "the name is taken", None),
+            Exit::Request,
+            &expect![[r#"
+                error: failed to invoke "f": the name is taken (409)
+                hint: `--update` replaces a function of the same name"#]],
+        );
+    }
+
+    #[test]
+    fn what_an_older_node_lacks_is_told() {
+        for (code, detail) in [("route_unknown", "/functions/f/invocations is unknown"), ("", "Not Found")] {
+            let failure = Failure::of_call("x", problem(404, code, detail, None)).render(false);
+            assert!(failure.ends_with("\nhint: this node has no such operation: is it an older one?"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_sent_is_usage() {
+        let fault = "\"..\" is no invocation's id".to_owned();
+        check(
+            ClientError::Request { fault },
+            Exit::Usage,
+            &expect![[r#"error: failed to invoke "f": ".." is no invocation's id"#]],
         );
     }
 

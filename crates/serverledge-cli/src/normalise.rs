@@ -16,16 +16,23 @@ pub(crate) struct Grammar {
     shorts: HashMap<String, HashMap<char, bool>>,
     /// Short options that take a value in one command and none in another.
     ambiguous: HashSet<char>,
+    /// The commands below a command; their short options are in its own.
+    nested: HashMap<String, HashSet<String>>,
 }
 
 impl Grammar {
     /// Reads a definition.
     pub(crate) fn of(mut definition: clap::Command) -> Self {
         definition.build();
-        let mut grammar = Self { longs: HashMap::new(), shorts: HashMap::new(), ambiguous: HashSet::new() };
+        let mut grammar =
+            Self { longs: HashMap::new(), shorts: HashMap::new(), ambiguous: HashSet::new(), nested: HashMap::new() };
         grammar.add("", &definition);
         for command in definition.get_subcommands() {
             grammar.add(command.get_name(), command);
+            for nested in command.get_subcommands() {
+                grammar.add(command.get_name(), nested);
+                grammar.nested.entry(command.get_name().to_owned()).or_default().insert(nested.get_name().to_owned());
+            }
         }
         grammar
     }
@@ -44,6 +51,11 @@ impl Grammar {
                 self.ambiguous.insert(short);
             }
         }
+    }
+
+    /// The commands below this one; `None` if it has none.
+    fn nested(&self, command: Option<&OsString>) -> Option<&HashSet<String>> {
+        self.nested.get(command?.to_str()?)
     }
 
     fn is_command(&self, word: &OsString) -> bool {
@@ -69,7 +81,9 @@ pub(crate) fn normalise(mut arguments: Vec<OsString>, grammar: &Grammar) -> Vec<
     let command = take_cmd_option(&mut arguments).or_else(|| take_command_word(&mut arguments, grammar));
     let shorts = command.as_ref().and_then(|command| grammar.shorts.get(command.to_str()?));
     let shorts = shorts.unwrap_or_else(|| &grammar.shorts[""]);
-    let mut out: Vec<OsString> = command.into_iter().collect();
+    let nested = grammar.nested(command.as_ref());
+    let nested = nested.and_then(|names| take_nested_word(&mut arguments, grammar, shorts, names));
+    let mut out: Vec<OsString> = command.into_iter().chain(nested).collect();
     let mut rest = arguments.into_iter().peekable();
     while let Some(argument) = rest.next() {
         let mut value = || rest.next_if(|next| is_value(next, grammar, shorts));
@@ -129,6 +143,30 @@ fn take_command_word(arguments: &mut Vec<OsString>, grammar: &Grammar) -> Option
             Form::Other => return grammar.is_command(&arguments[at]).then(|| arguments.remove(at)),
         };
         let takes_next = takes_next && !(followed_by_command && ends_ambiguous(&arguments[at], grammar));
+        let has_value = takes_next && arguments.get(at + 1).is_some_and(|next| is_value(next, grammar, shorts));
+        at += if has_value { 2 } else { 1 };
+    }
+    None
+}
+
+/// Takes the first operand out if it is one of these commands, which stand below another.
+fn take_nested_word(
+    arguments: &mut Vec<OsString>,
+    grammar: &Grammar,
+    shorts: &HashMap<char, bool>,
+    names: &HashSet<String>,
+) -> Option<OsString> {
+    let mut at = 0;
+    while at < arguments.len() {
+        let takes_next = match form(&arguments[at], grammar, shorts) {
+            Form::Long { takes_value, inline, .. } => takes_value && inline.is_none(),
+            Form::Short { takes_next } => takes_next,
+            Form::End => return None,
+            Form::Other => {
+                let is_name = arguments[at].to_str().is_some_and(|word| names.contains(word));
+                return is_name.then(|| arguments.remove(at));
+            }
+        };
         let has_value = takes_next && arguments.get(at + 1).is_some_and(|next| is_value(next, grammar, shorts));
         at += if has_value { 2 } else { 1 };
     }
@@ -244,6 +282,11 @@ mod tests {
         check("-o r:Int create f.wat", &expect!["create -o=r:Int f.wat"]);
         check("--json list", &expect!["list --json"]);
         check("help invoke", &expect!["help invoke"]);
+        check("invocation show i -v", &expect!["invocation show i -v"]);
+        check("-H h -cmd invocation -v -P 1 show show", &expect!["invocation show -H=h -v -P=1 show"]);
+        check("invocation i show", &expect!["invocation i show"]);
+        check("invocation -- show i", &expect!["invocation -- show i"]);
+        check("invoke show", &expect!["invoke show"]);
         check("fly invoke", &expect!["fly invoke"]);
         check("-cmd", &expect!["-cmd"]);
         check("", &expect![""]);
@@ -266,7 +309,9 @@ mod tests {
         let mut definition = Cli::command();
         definition.build();
         let grammar = Grammar::of(Cli::command());
-        for option in definition.get_subcommands().flat_map(clap::Command::get_arguments) {
+        let commands = || definition.get_subcommands();
+        let nested = commands().flat_map(clap::Command::get_subcommands);
+        for option in commands().chain(nested).flat_map(clap::Command::get_arguments) {
             let Some(name) = option.get_long() else { continue };
             assert_eq!(grammar.longs[name].1, option.get_action().takes_values(), "--{name}");
         }

@@ -33,7 +33,7 @@ pub(crate) async fn during<T>(message: &str, work: impl Future<Output = T>) -> T
 
 /// Shows what long work is doing: in a spinner if stderr is a terminal, as plain lines on it otherwise.
 pub(crate) struct Steps {
-    message: String,
+    message: RefCell<String>,
     is_terminal: bool,
     spinner: RefCell<Option<Spinner>>,
 }
@@ -41,6 +41,7 @@ pub(crate) struct Steps {
 impl Steps {
     /// For work that this message describes until its first step.
     pub(crate) fn new(message: String) -> Self {
+        let message = RefCell::new(message);
         Self { message, is_terminal: std::io::stderr().is_terminal(), spinner: RefCell::new(None) }
     }
 
@@ -50,7 +51,16 @@ impl Steps {
         if !self.is_terminal {
             return output::warn(&step);
         }
-        self.spinner.borrow_mut().get_or_insert_with(|| Spinner::start(&self.message)).show(&step);
+        self.spinner.borrow_mut().get_or_insert_with(|| Spinner::start(&self.message.borrow())).show(&step);
+    }
+
+    /// What the spinner says from now on; without a terminal it changes nothing.
+    pub(crate) fn describe(&self, message: &str) {
+        let message = text::one_line(message);
+        if let Some(spinner) = &*self.spinner.borrow() {
+            spinner.show(&message);
+        }
+        self.message.replace(message);
     }
 
     /// Runs `work`; once it has taken a second, or has told a step, the spinner turns until its end. Dropping the future
@@ -66,7 +76,7 @@ impl Steps {
             Some(done) => done,
             None => {
                 if self.is_terminal {
-                    self.spinner.borrow_mut().get_or_insert_with(|| Spinner::start(&self.message));
+                    self.spinner.borrow_mut().get_or_insert_with(|| Spinner::start(&self.message.borrow()));
                 }
                 work.await
             }

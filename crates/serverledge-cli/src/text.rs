@@ -50,6 +50,22 @@ pub(crate) fn age(span: Duration) -> String {
     }
 }
 
+/// A time as RFC 3339 (section 5.6) in UTC with milliseconds, as in logs. The calendar is Howard Hinnant's
+/// `civil_from_days`: years begin in March, so that the leap day is their last, and repeat every 400 years of 146 097 days.
+pub(crate) fn time(unix_ms: u64) -> String {
+    let (seconds, millis) = (unix_ms / 1000, unix_ms % 1000);
+    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
 /// Bytes in the unit that suits them.
 pub(crate) fn bytes(count: usize) -> String {
     const MIB: usize = 1024 * 1024;
@@ -59,6 +75,12 @@ pub(crate) fn bytes(count: usize) -> String {
         1024..MIB => format!("{} KiB", tenths(1024)),
         _ => format!("{} MiB", tenths(MIB)),
     }
+}
+
+/// One line for each fact; those without a value are left out.
+pub(crate) fn facts(facts: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    let row = |(fact, value): (&str, String)| vec![fact.to_owned(), one_line(&value)];
+    table(&facts.into_iter().filter(|(_, value)| !value.is_empty()).map(row).collect::<Vec<_>>())
 }
 
 /// Rows in columns as wide as their widest cell; the first row is the head.
@@ -91,6 +113,19 @@ mod tests {
         assert_eq!(shown, ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]);
         let shown: Vec<String> = [12, 1_536, 67_108_864].map(bytes).into();
         assert_eq!(shown, ["12 bytes", "1.5 KiB", "64.0 MiB"]);
+    }
+
+    #[test]
+    fn times_are_rfc_3339() {
+        for (unix_ms, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_767_225_599_001, "2025-12-31T23:59:59.001Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(time(unix_ms), expected);
+        }
+        assert!(!time(u64::MAX).is_empty(), "no time makes it panic");
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +11,7 @@ use serverledge_core::FunctionName;
 use serverledge_core::limits::{OUTPUT_BYTES_MAX, TIMEOUT_MAX};
 use serverledge_wire::function::{Created, Deleted, FunctionBody, FunctionInfo};
 use serverledge_wire::invoke::{Accepted, PrewarmRequest, Prewarmed};
+use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 
 use crate::answer::{ReadFault, read_body, refusal};
@@ -137,25 +137,36 @@ impl Client {
     /// Runs a function and waits for its result.
     ///
     /// Dropping the future tells the node that its caller has left; the function may be stopped or may run to its end,
-    /// and its result is lost either way.
+    /// and its result is lost either way. With an idempotency key it runs to its end, and another call with the same key
+    /// gives the result.
     ///
     /// # Errors
     /// [`ClientError::Problem`] for which [`ClientError::is_function_failure`] holds if the function failed, for which
-    /// [`ClientError::is_overload`] holds if the node had no room; else see [`ClientError`].
+    /// [`ClientError::is_overload`] holds if the node had no room. With an idempotency key also `idempotency_key_reused`
+    /// (422) if the key came with another payload before, and `invocation_not_finished` (409) if the call that it names
+    /// has not ended: ask again with the same key. [`ClientError::Request`] if the key is malformed, or if there is a
+    /// callback, which would never be told. Else see [`ClientError`].
     pub async fn invoke(&self, function: &FunctionName, call: &Invocation) -> Result<InvocationResult, ClientError> {
+        if call.callback.is_some() {
+            return Err(ClientError::Request { fault: "a callback needs an asynchronous invocation".to_owned() });
+        }
         let url = self.url(&["invoke", function.as_str()]);
-        let request = self.http.post(url.clone()).json(&call.to_body(false));
+        let request = call.keyed(self.http.post(url.clone()))?.json(&call.to_body(false));
         let answer = self.send(request, INVOKE_TIMEOUT, &url).await?;
         read_result(answer.body()).map_err(|error| not_understood(&url, &error))
     }
 
-    /// Hands an invocation over and returns its id at once. Dropping the future may lose the id of a run that happens.
+    /// Hands an invocation over and returns its id at once, by the route that every Serverledge has; [`Client::submit`]
+    /// tells more. Dropping the future may lose the id of a run that happens; with an idempotency key, the same call
+    /// tells it again.
     ///
     /// # Errors
-    /// See [`ClientError`].
+    /// As for [`Client::submit`].
     pub async fn invoke_async(&self, function: &FunctionName, call: &Invocation) -> Result<Accepted, ClientError> {
         let url = self.url(&["invoke", function.as_str()]);
-        self.post_to(&url, &call.to_body(true), CONTROL_TIMEOUT).await
+        let request = call.keyed(self.http.post(url.clone()))?.json(&call.to_body(true));
+        let answer = self.send(request, CONTROL_TIMEOUT, &url).await?;
+        read_json(&url, answer.body())
     }
 
     /// Asks for the result of an asynchronous invocation. Dropping the future has no effect on the node.
@@ -232,6 +243,14 @@ impl Client {
         self.get(&["status"]).await
     }
 
+    /// The other nodes as this one sees them. Dropping the future has no effect on the node.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn peers(&self) -> Result<Vec<PeerInfo>, ClientError> {
+        self.get(&["peers"]).await
+    }
+
     /// The node's metrics in Prometheus' text format. Dropping the future has no effect on the node.
     ///
     /// # Errors
@@ -265,7 +284,7 @@ impl Client {
         self.send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url).await.map(drop)
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, ClientError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, ClientError> {
         let url = self.url(path);
         let answer = self.send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url).await?;
         read_json(&url, answer.body())
@@ -277,18 +296,10 @@ impl Client {
         body: &impl Serialize,
         timeout: Duration,
     ) -> Result<T, ClientError> {
-        self.post_to(&self.url(&[route]), body, timeout).await
-    }
-
-    async fn post_to<T: DeserializeOwned>(
-        &self,
-        url: &Url,
-        body: &impl Serialize,
-        timeout: Duration,
-    ) -> Result<T, ClientError> {
-        let request = self.http.request(Method::POST, url.clone()).json(body);
-        let answer = self.send(request, timeout, url).await?;
-        read_json(url, answer.body())
+        let url = self.url(&[route]);
+        let request = self.http.post(url.clone()).json(body);
+        let answer = self.send(request, timeout, &url).await?;
+        read_json(&url, answer.body())
     }
 
     pub(crate) fn url(&self, path: &[&str]) -> Url {
@@ -298,7 +309,7 @@ impl Client {
     }
 
     /// Sends a request; a status other than success is an error.
-    async fn send(
+    pub(crate) async fn send(
         &self,
         request: reqwest::RequestBuilder,
         timeout: Duration,
@@ -370,7 +381,7 @@ fn innermost(error: &reqwest::Error) -> String {
     words
 }
 
-fn read_json<T: DeserializeOwned>(url: &Url, body: &[u8]) -> Result<T, ClientError> {
+pub(crate) fn read_json<T: DeserializeOwned>(url: &Url, body: &[u8]) -> Result<T, ClientError> {
     serde_json::from_slice(body).map_err(|error| not_understood(url, &error))
 }
 
@@ -379,7 +390,7 @@ pub(crate) fn not_understood(url: &Url, error: &dyn std::error::Error) -> Client
 }
 
 /// Ids are one path segment of plain characters; anything else was never given out.
-fn is_request_id(id: &str) -> bool {
+pub(crate) fn is_request_id(id: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !id.is_empty() && id.len() <= 256 && id.chars().all(plain) && !id.chars().all(|c| c == '.')
 }

@@ -69,6 +69,12 @@ pub enum ClientError {
     },
 }
 
+/// Whether a code, of a refusal or of an asynchronous invocation's end, says that the function itself failed.
+#[must_use]
+pub fn is_function_failure(code: &str) -> bool {
+    FailureKind::from_code(code).is_some()
+}
+
 fn words(status: u16, problem: &Problem) -> String {
     match (problem.detail.as_str(), problem.title.as_str()) {
         ("", "") => format!("the node answered {status}"),
@@ -90,7 +96,7 @@ impl ClientError {
     /// Whether the function itself failed, rather than the node or the way to it.
     #[must_use]
     pub fn is_function_failure(&self) -> bool {
-        self.code().is_some_and(|code| FailureKind::from_code(code).is_some())
+        self.code().is_some_and(is_function_failure)
     }
 
     /// Whether the node turned the request away for now: 429 or 503, unless waiting cannot help or something else is away.

@@ -4,7 +4,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use serverledge_wire::header::IDEMPOTENCY_KEY;
 use serverledge_wire::invoke::{InvocationBody, InvocationResponse};
+
+use crate::error::ClientError;
+
+/// Longest idempotency key that nodes take.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
 
 /// A finished invocation's report, owned.
 pub type InvocationResult = InvocationResponse<'static>;
@@ -35,6 +41,11 @@ pub struct Invocation {
     pub may_offload: bool,
     /// Whether the answer carries the function's log.
     pub return_output: bool,
+    /// Names this piece of work ([`is_idempotency_key`]): calls of one function with the same key and payload are one
+    /// invocation, for as long as the node remembers the key. The node stores such a call before it runs it.
+    pub idempotency_key: Option<String>,
+    /// URL that the node tells of the end; for calls that do not wait for it.
+    pub callback: Option<String>,
 }
 
 impl Default for Invocation {
@@ -45,6 +56,8 @@ impl Default for Invocation {
             max_response_time: None,
             may_offload: true,
             return_output: false,
+            idempotency_key: None,
+            callback: None,
         }
     }
 }
@@ -59,8 +72,29 @@ impl Invocation {
             can_do_offloading: self.may_offload,
             r#async: asynchronous,
             return_output: self.return_output,
+            callback: self.callback.clone().filter(|_| asynchronous),
         }
     }
+
+    /// Puts the idempotency key, if there is one, into the request's head.
+    ///
+    /// # Errors
+    /// [`ClientError::Request`] if it is malformed.
+    pub(crate) fn keyed(&self, request: reqwest::RequestBuilder) -> Result<reqwest::RequestBuilder, ClientError> {
+        match &self.idempotency_key {
+            None => Ok(request),
+            Some(key) if is_idempotency_key(key) => Ok(request.header(IDEMPOTENCY_KEY, key)),
+            Some(_) => Err(ClientError::Request {
+                fault: format!("an idempotency key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"),
+            }),
+        }
+    }
+}
+
+/// Whether nodes take this as an idempotency key: 1 to 128 visible ASCII characters, no spaces.
+#[must_use]
+pub fn is_idempotency_key(key: &str) -> bool {
+    (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What a node knows of an asynchronous invocation.

@@ -8,6 +8,7 @@
 //! a function is then deployed, deleted or run all the same. `invoke` says what that means there.
 
 mod answer;
+mod asynchronous;
 mod client;
 mod endpoint;
 mod error;
@@ -20,8 +21,8 @@ pub use client::{
     ANSWER_BYTES_MAX, CONNECT_TIMEOUT, CONTROL_TIMEOUT, Client, ClientConfig, DEPLOY_TIMEOUT, INVOKE_TIMEOUT,
 };
 pub use endpoint::{Endpoint, EndpointError};
-pub use error::{Cause, ClientError};
-pub use invocation::{Invocation, InvocationResult, Poll, QosClass};
+pub use error::{Cause, ClientError, is_function_failure};
+pub use invocation::{Invocation, InvocationResult, Poll, QosClass, is_idempotency_key};
 pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget};
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
 pub use serverledge_core::{FunctionName, NameError, ParseRuntimeError, Runtime};

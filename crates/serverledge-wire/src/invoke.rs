@@ -63,6 +63,9 @@ pub struct InvocationBody {
     pub r#async: bool,
     /// Put the function's log into `Output`.
     pub return_output: bool,
+    /// URL that is told when the invocation has ended; asynchronous ones only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<String>,
 }
 
 /// The reply to a synchronous invocation, and what `/poll` answers when an asynchronous one has ended. Times are seconds.
@@ -189,11 +192,13 @@ mod tests {
             can_do_offloading: false,
             r#async: true,
             return_output: true,
+            callback: None,
         };
         let text = serde_json::to_vec(&body).unwrap();
         let read = InvocationRequest::parse(&text).unwrap();
         assert_eq!(read.params.unwrap().get(), "{\"a\":[1]}");
         assert_eq!((read.qos_class, read.qos_max_resp_t), (2, 1.5));
         assert!(read.asynchronous && read.return_output && !read.can_do_offloading);
+        assert!(!String::from_utf8(text).unwrap().contains("Callback"), "no callback, no member");
     }
 }

@@ -15,7 +15,7 @@ pub(super) async fn invoke(session: &Session, args: &InvokeArgs) -> Result<Exit,
     let name = function_name(args.function.name()?)?;
     let call = invocation(args)?;
     let failed = |error| Failure::of_call(&format!("invoke {name:?}"), error);
-    if args.r#async || args.class == ClassArg::Async {
+    if args.is_async() {
         let call = session.client.invoke_async(&name, &call);
         let accepted = progress::during(&format!("handing over a call of {name}"), call).await.map_err(failed)?;
         session.show(&accepted, |accepted| {
@@ -45,6 +45,9 @@ pub(super) fn show_result(session: &Session, result: &InvocationResult) -> Resul
 }
 
 fn invocation(args: &InvokeArgs) -> Result<Invocation, Failure> {
+    if args.callback.is_some() && !args.is_async() {
+        return Err(Failure::usage("--callback is for calls that do not wait").hint("add --async"));
+    }
     let params = match &args.params_file {
         Some(file) => params::from_file(file),
         None => params::from_arguments(&args.param, &args.param_string),
@@ -61,6 +64,8 @@ fn invocation(args: &InvokeArgs) -> Result<Invocation, Failure> {
         max_response_time: response_time(args.resptime)?,
         may_offload: true,
         return_output: args.return_output,
+        idempotency_key: args.idempotency_key.clone(),
+        callback: args.callback.clone(),
     })
 }
 

@@ -12,8 +12,8 @@ use crate::failure::Failure;
 use crate::progress;
 
 /// Waits between two questions: short at first, since most functions are, then longer, to spare the node.
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+pub(super) const PAUSE_MIN: Duration = Duration::from_millis(50);
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 pub(super) async fn poll(session: &Session, args: &PollArgs) -> Result<Exit, Failure> {

@@ -32,8 +32,7 @@ fn table(status: &StatusInformation) -> String {
         ("load", load(status.load_avg)),
         ("warm", warm.collect::<Vec<_>>().join(", ")),
     ];
-    let row = |(fact, value): (&str, String)| vec![fact.to_owned(), text::one_line(&value)];
-    text::table(&facts.into_iter().filter(|(_, value)| !value.is_empty()).map(row).collect::<Vec<_>>())
+    text::facts(facts)
 }
 
 fn node(status: &StatusInformation) -> String {

@@ -69,6 +69,9 @@ macro_rules! answer {
     };
 }
 
+// Below the macro that it uses.
+mod asynchronous;
+
 const DONE: &str = answer!(
     "200 OK",
     r#"{"Success":true,"Result":"{\"a\":\"\u00e9\"}","ResponseTime":0.5,"IsWarmStart":true,"InitTime":0.0,"QueueingTime":0.0,"OffloadLatency":0.0,"Duration":0.25,"Output":"log","ExecutionArea":"ROME","ExecutionNode":"n1"}"#

@@ -1,0 +1,68 @@
+//! Arguments of the commands for asynchronous invocations and dead letters.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::parse_span;
+
+/// What to do with an asynchronous invocation.
+#[derive(Debug, Subcommand)]
+pub(crate) enum InvocationCommand {
+    /// Show its state, its history and its result
+    Show(IdArgs),
+    /// End it, and stop it if it runs
+    Cancel(IdArgs),
+    /// Wait until it has ended, then show it
+    Wait(WaitArgs),
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetterCommand {
+    /// List them, oldest first
+    List(DeadLetterListArgs),
+    /// Show all that is known of one
+    Show(IdArgs),
+    /// Make a new invocation of one; asked again, it names the one made before
+    Redrive(IdArgs),
+    /// Remove one for good, or all
+    Purge(PurgeArgs),
+}
+
+/// An invocation.
+#[derive(Debug, Args)]
+pub(crate) struct IdArgs {
+    /// Id of the invocation
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+/// Options of `invocation wait`.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    pub(crate) invocation: IdArgs,
+    /// How long to wait: seconds, or a number with ms, s, m or h [default: until it has ended]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_span)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Options of `dead-letter list`.
+#[derive(Debug, Args)]
+pub(crate) struct DeadLetterListArgs {
+    /// How many at most
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
+/// Options of `dead-letter purge`.
+#[derive(Debug, Args)]
+pub(crate) struct PurgeArgs {
+    /// Id of the invocation
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) id: Option<String>,
+    /// Remove all dead letters
+    #[arg(long)]
+    pub(crate) all: bool,
+}
