@@ -74,9 +74,10 @@ impl Failed {
                 let (status, retry) = match reason {
                     OverloadReason::Draining => (StatusCode::SERVICE_UNAVAILABLE, true),
                     OverloadReason::NeverFits => (StatusCode::SERVICE_UNAVAILABLE, false),
-                    OverloadReason::QueueFull | OverloadReason::WaitedTooLong | OverloadReason::Deadline => {
-                        (StatusCode::TOO_MANY_REQUESTS, true)
-                    }
+                    OverloadReason::QueueFull
+                    | OverloadReason::WaitedTooLong
+                    | OverloadReason::Deadline
+                    | OverloadReason::NoPeer => (StatusCode::TOO_MANY_REQUESTS, true),
                 };
                 // Rounded up: whoever comes back must not come too early.
                 let seconds = retry_after.as_millis().div_ceil(1000).max(1);

@@ -88,6 +88,8 @@ pub enum OverloadReason {
     Draining,
     /// The function declares more than the whole node has: waiting cannot help.
     NeverFits,
+    /// The call may only run on another node, and there is none that would take it.
+    NoPeer,
 }
 
 impl OverloadReason {
@@ -100,6 +102,7 @@ impl OverloadReason {
             Self::Deadline => "deadline_unreachable",
             Self::Draining => "draining",
             Self::NeverFits => "exceeds_node",
+            Self::NoPeer => "no_peer",
         }
     }
 
@@ -110,6 +113,7 @@ impl OverloadReason {
             Self::Deadline => "no resources became free before the deadline",
             Self::Draining => "the node is shutting down",
             Self::NeverFits => "the function declares more memory or CPU than this node has",
+            Self::NoPeer => "no other node can take the call, and it does not run on this one",
         }
     }
 }

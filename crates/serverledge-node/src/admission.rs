@@ -8,8 +8,8 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use serverledge_core::{InvocationError, OverloadReason, Reuse, Sandbox};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Decided, Demand, Effects, End, Lease, Place, PoolKey, Pooled, Rejection, SandboxId,
-    Scheduler, Snapshot, Ticket, TicketId,
+    Admission, Arrival, Config, Decided, Demand, Effects, End, Lease, PeerId, PeerView, Place, PoolKey, Pooled,
+    Rejection, SandboxId, Scheduler, Snapshot, Ticket, TicketId,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -102,6 +102,7 @@ impl Admissions {
         match asked {
             Asked::Run(guard) => Ok(guard),
             Asked::Reject(rejection) => Err(overloaded(rejection)),
+            Asked::Offload(peer) => Err(misplaced(peer)),
             Asked::Wait(ticket) if origin == Origin::Nested => self.wait(ticket, signal).await,
             Asked::Wait(ticket) => {
                 let stopped = self.draining.clone();
@@ -116,7 +117,7 @@ impl Admissions {
     fn admit(&self, arrival: Arrival) -> (Asked, Option<oneshot::Receiver<()>>) {
         let mut effects = Effects::default();
         let mut state = self.state.lock();
-        let admission = state.scheduler.admit(now(), arrival, &mut effects);
+        let admission = state.scheduler.admit(now(), arrival, PeerView::NONE, &mut effects);
         let signal = if let Admission::Wait(ticket) = &admission { Some(state.subscribe(ticket.id())) } else { None };
         let asked = self.asked(&state, admission);
         self.apply(state, effects);
@@ -137,6 +138,7 @@ impl Admissions {
             match self.resume(ticket) {
                 (Asked::Run(guard), _) => return Ok(guard),
                 (Asked::Reject(rejection), _) => return Err(overloaded(rejection)),
+                (Asked::Offload(peer), _) => return Err(misplaced(peer)),
                 (Asked::Wait(ticket), again) => {
                     waiting.ticket = Some(ticket);
                     signal = again;
@@ -162,6 +164,7 @@ impl Admissions {
         match admission {
             Admission::Reject(rejection) => Asked::Reject(rejection),
             Admission::Wait(ticket) => Asked::Wait(ticket),
+            Admission::Offload(peer) => Asked::Offload(peer),
             Admission::Run(lease) => {
                 let (end, sandbox) = match lease.place() {
                     Place::Once => (End::Clean, None),
@@ -271,6 +274,7 @@ impl Admissions {
 enum Asked {
     Run(LeaseGuard),
     Wait(Ticket),
+    Offload(PeerId),
     Reject(Rejection),
 }
 
@@ -359,6 +363,11 @@ pub(crate) fn draining() -> InvocationError {
 
 fn now() -> std::time::Instant {
     Instant::now().into_std()
+}
+
+/// The policy in use runs everything here, and was told of no other node.
+fn misplaced(peer: PeerId) -> InvocationError {
+    InvocationError::Internal { message: format!("a call was sent to peer {}, of which nobody told", peer.get()) }
 }
 
 fn overloaded(rejection: Rejection) -> InvocationError {

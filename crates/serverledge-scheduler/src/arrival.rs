@@ -33,6 +33,11 @@ pub struct Pooled {
     pub concurrency: u16,
 }
 
+/// Names a function to whoever learns from its calls: a hash that the node computes, the same for all versions that are
+/// to share what was learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FunctionKey(u64);
+
 /// A quality-of-service class by Serverledge's number. Every number is accepted; an unknown one counts as
 /// [`QosClass::LOW`], so that nobody gains by making numbers up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -61,6 +66,12 @@ pub struct Arrival {
     pub deadline: Option<Instant>,
     /// The pool that it runs in; `None` for a sandbox of its own, used once (wasm).
     pub pool: Option<Pooled>,
+    /// What the node learns about it is kept under this.
+    pub function: FunctionKey,
+    /// Whether it may run on another node.
+    pub may_offload: bool,
+    /// The size of its parameters, which travel with it.
+    pub bytes: u64,
 }
 
 /// What decides whether a call can start: calls that want the same can start, or not, together.
@@ -116,6 +127,25 @@ impl Demand {
     #[inline]
     pub(crate) fn amounts(self) -> Amounts {
         [self.memory.get(), self.cpu.get(), self.slots.into(), self.containers.into()]
+    }
+}
+
+// === impl FunctionKey ===
+
+impl FunctionKey {
+    /// No function in particular: nothing is learnt for it.
+    pub const NONE: Self = Self(0);
+
+    /// The key with this hash.
+    #[must_use]
+    pub const fn new(hash: u64) -> Self {
+        Self(hash)
+    }
+
+    /// Its hash.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
     }
 }
 

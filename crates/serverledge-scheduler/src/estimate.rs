@@ -7,6 +7,9 @@ pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 /// No client is told to come back later: the past says little about more than a minute ahead.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
+/// What a call is thought to hold its lease for until one has ended: some tenths of a second, as web functions do.
+const HOLD_PRIOR: Duration = Duration::from_millis(200);
+
 /// One new hold time weighs an eighth: some tens of calls make the average, as in TCP's round-trip estimate.
 const WEIGHT: u64 = 8;
 
@@ -41,10 +44,21 @@ impl Estimate {
         if leases == 0 {
             return RETRY_AFTER_MIN;
         }
-        let promised = Duration::from_nanos(self.hold_nanos.unwrap_or(0)) / leases;
-        let between_ends = promised.max(now.saturating_duration_since(self.progress));
+        let hold = Duration::from_nanos(self.hold_nanos.unwrap_or(0));
+        self.passage(now, hold, leases, waiting).clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX)
+    }
+
+    /// How long a call would wait that cannot start now and has `ahead` waiting calls before it: at most
+    /// [`RETRY_AFTER_MAX`].
+    pub(crate) fn wait(&self, now: Instant, leases: u32, ahead: usize) -> Duration {
+        let hold = self.hold_nanos.map_or(HOLD_PRIOR, Duration::from_nanos);
+        self.passage(now, hold, leases.max(1), ahead).min(RETRY_AFTER_MAX)
+    }
+
+    fn passage(&self, now: Instant, hold: Duration, leases: u32, waiting: usize) -> Duration {
+        let between_ends = (hold / leases).max(now.saturating_duration_since(self.progress));
         let ahead = u32::try_from(waiting).unwrap_or(u32::MAX).saturating_add(1);
-        between_ends.saturating_mul(ahead).clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX)
+        between_ends.saturating_mul(ahead)
     }
 }
 
@@ -68,5 +82,16 @@ mod tests {
         assert!((seconds(4, 0) - 1.0).abs() < 0.1);
         assert!((seconds(4, 1000) - 60.0).abs() < 0.1, "clamped");
         assert_eq!(estimate.retry_after(now + 20 * second, 4, 1), 40 * second, "stalled");
+        assert_eq!(estimate.wait(now + 20 * second, 4, 1), 40 * second);
+    }
+
+    #[test]
+    fn a_wait_may_be_shorter_than_any_advice() {
+        let (start, ms) = (epoch(), Duration::from_millis);
+        let mut estimate = Estimate::new(start);
+        assert_eq!(estimate.wait(start, 4, 1), HOLD_PRIOR / 2, "nothing is known");
+        estimate.released(start, ms(80));
+        assert_eq!(estimate.wait(start, 8, 0), ms(10));
+        assert_eq!(estimate.wait(start, 8, usize::MAX), RETRY_AFTER_MAX);
     }
 }

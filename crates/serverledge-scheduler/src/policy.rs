@@ -1,11 +1,28 @@
 //! Where a call runs: the choice that differs between nodes. The books are not a policy's business.
 
 use std::fmt::Debug;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serverledge_core::OverloadReason;
 
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, FunctionKey};
+use crate::peers::{PeerId, PeerView};
+
+mod edge;
+mod named;
+mod outlook;
+mod qos_aware;
+mod statistics;
+
+#[cfg(test)]
+mod tests;
+
+pub use edge::{CloudOnly, EdgeCloud, EdgeOnly};
+pub use named::{POLICY_NAMES, PolicyOptions, UnknownPolicy, policy_named};
+pub use outlook::{
+    BYTES_PER_SECOND_PRIOR, COLD_SHARE_PRIOR, COLD_START_PRIOR, EXECUTION_PRIOR, FUNCTIONS_MAX, PEERS_MAX,
+};
+pub use qos_aware::{QosAware, SHORT_WAIT};
 
 /// Whether this node has room for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,22 +35,39 @@ pub enum Fit {
     Never,
 }
 
-/// This node as a policy sees it.
+/// In what a call would start here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LocalView {
-    /// Whether there is room for the call in question.
-    pub fit: Fit,
+pub enum Start {
+    /// In a sandbox of its own.
+    Once,
+    /// In a pooled sandbox that is up or coming up.
+    Warm,
+    /// In a pooled sandbox that it would start itself.
+    Cold,
 }
 
-/// The other nodes as a policy sees them: none, until nodes tell each other how they are.
+/// This node as a policy sees it, for the call in question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerView;
+pub struct LocalView {
+    /// Whether there is room for it.
+    pub fit: Fit,
+    /// In what it would start.
+    pub start: Start,
+    /// How long it would wait, as far as the recent past tells; zero if it can start at once.
+    pub wait: Duration,
+    /// How long it may wait.
+    pub wait_max: Duration,
+    /// Whether it would get a place in the queue.
+    pub may_wait: bool,
+}
 
-/// Where a call goes. Offloading to a peer will be a variant of its own (design §5), so matches name every variant.
+/// Where a call goes. Matches name every variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
     /// Here: at once where it fits, else after waiting. What can never fit is turned away all the same.
     Local,
+    /// To this peer.
+    Peer(PeerId),
     /// Nowhere.
     Reject(OverloadReason),
 }
@@ -42,7 +76,36 @@ pub enum Placement {
 pub trait Policy: Debug + Send {
     /// Called once for each call that may still run (the node is not draining and the deadline not past), under the
     /// scheduler's lock. Waiting calls are not placed again.
-    fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: &PeerView) -> Placement;
+    fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement;
+
+    /// A call has run here or on a peer; what it took may help to place others.
+    fn learn(&mut self, _now: Instant, _sample: &Sample) {}
+}
+
+/// Where a call ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ran {
+    /// On this node.
+    Here,
+    /// On that one.
+    On(PeerId),
+}
+
+/// What a call took that gave a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Of which function.
+    pub function: FunctionKey,
+    /// Where.
+    pub place: Ran,
+    /// Whether a pooled sandbox was started for it.
+    pub cold: bool,
+    /// How long its sandbox took to start, or to be made; zero in a warm one.
+    pub start: Duration,
+    /// How long it ran.
+    pub execution: Duration,
+    /// On a peer: the time beside start and execution, that is network, queue and handling. Means nothing here.
+    pub overhead: Duration,
 }
 
 /// Everything runs here or nowhere (Serverledge's `localonly`).
@@ -50,7 +113,7 @@ pub trait Policy: Debug + Send {
 pub struct LocalOnly;
 
 impl Policy for LocalOnly {
-    fn place(&mut self, _now: Instant, _call: &Arrival, local: &LocalView, _peers: &PeerView) -> Placement {
+    fn place(&mut self, _now: Instant, _call: &Arrival, local: &LocalView, _peers: PeerView<'_>) -> Placement {
         match local.fit {
             Fit::Now | Fit::Later => Placement::Local,
             Fit::Never => Placement::Reject(OverloadReason::NeverFits),

@@ -223,6 +223,11 @@ impl Pool {
         joined.or_else(|| shelf.idle.back().copied().filter(passes))
     }
 
+    /// Whether there is a sandbox of this key that is not being stopped.
+    pub(crate) fn has(&self, key: PoolKey) -> bool {
+        self.shelves.contains_key(&key)
+    }
+
     /// How many calls of this key have a place in sandboxes that are starting.
     pub(crate) fn coming(&self, key: PoolKey) -> usize {
         self.shelves.get(&key).map_or(0, |shelf| shelf.coming)

@@ -22,11 +22,13 @@ use crate::config::{Capacity, Config, IDLE_CEILING, WAIT_CEILING};
 use crate::estimate::{Estimate, RETRY_AFTER_MAX, RETRY_AFTER_MIN};
 use crate::fairness::Fairness;
 use crate::ledger::Ledger;
-use crate::policy::{Fit, LocalOnly, LocalView, PeerView, Placement, Policy};
+use crate::peers::{PeerId, PeerView};
+use crate::policy::{Fit, LocalOnly, Placement, Policy, Sample};
 use crate::pool::{Pool, SandboxId};
 use crate::queue::{Queue, Waiter};
 use crate::snapshot::{Counters, Snapshot};
 
+mod prospects;
 mod room;
 mod warm;
 
@@ -35,7 +37,7 @@ pub(crate) mod tests;
 
 use warm::Spot;
 
-/// The answer to a call that asks to run. Offloading to a peer will be a variant of its own (design §5).
+/// The answer to a call that asks to run.
 #[derive(Debug)]
 #[must_use = "a dropped lease or ticket is never given back"]
 pub enum Admission {
@@ -43,7 +45,9 @@ pub enum Admission {
     Run(Lease),
     /// It waits; bring the ticket back.
     Wait(Ticket),
-    /// It does not run here.
+    /// Send it to this peer; nothing is held for it here.
+    Offload(PeerId),
+    /// It does not run.
     Reject(Rejection),
 }
 
@@ -237,7 +241,10 @@ impl Scheduler {
 
     /// Decides about a new call. With a full queue, a call above the low class displaces the last waiting call, if
     /// that one is of the low class and has waited less than the patience.
-    pub fn admit(&mut self, now: Instant, arrival: Arrival, effects: &mut Effects) -> Admission {
+    ///
+    /// Only an arrival that may be offloaded is, and only to one of `peers`. If that peer refuses it, ask again with
+    /// the peer among those tried.
+    pub fn admit(&mut self, now: Instant, arrival: Arrival, peers: PeerView<'_>, effects: &mut Effects) -> Admission {
         self.advance(now, effects);
         if self.draining {
             return Admission::Reject(self.reject(OverloadReason::Draining));
@@ -246,12 +253,23 @@ impl Scheduler {
             return Admission::Reject(self.reject(OverloadReason::Deadline));
         }
         let (fit, spot) = self.fit(&arrival.want());
-        match (self.policy.place(self.now, &arrival, &LocalView { fit }, &PeerView), fit, spot) {
+        let local = self.local_view(&arrival, fit, spot.as_ref());
+        match (self.policy.place(self.now, &arrival, &local, peers), fit, spot) {
             (Placement::Reject(reason), ..) => Admission::Reject(self.reject(reason)),
-            (Placement::Local, Fit::Never, _) => Admission::Reject(self.reject(OverloadReason::NeverFits)),
-            (Placement::Local, _, Some(spot)) => Admission::Run(self.start_at_once(arrival.want(), spot, effects)),
-            (Placement::Local, _, None) => self.wait(arrival, effects),
+            (Placement::Peer(peer), ..) if arrival.may_offload => {
+                self.counters.offloaded += 1;
+                Admission::Offload(peer)
+            }
+            (_, Fit::Never, _) => Admission::Reject(self.reject(OverloadReason::NeverFits)),
+            (_, _, Some(spot)) => Admission::Run(self.start_at_once(arrival.want(), spot, effects)),
+            (_, _, None) => self.wait(arrival, effects),
         }
+    }
+
+    /// A call gave a result, here or on a peer: the policy learns from it.
+    pub fn learn(&mut self, now: Instant, sample: Sample) {
+        self.now = self.now.max(now);
+        self.policy.learn(self.now, &sample);
     }
 
     /// A call has ended; what its lease took is free again. A pooled sandbox whose last lease this was is kept for the
@@ -484,13 +502,16 @@ impl Scheduler {
 
     /// Makes room in a full queue for a call of this class; false if nobody has to yield to it.
     fn displace_for(&mut self, class: QosClass, effects: &mut Effects) -> bool {
-        let Some((ticket, last)) = self.queue.last() else { return false };
+        let Some(ticket) = self.displaceable(class) else { return false };
+        self.turn_away(ticket, OverloadReason::QueueFull, effects);
+        true
+    }
+
+    /// Who would have to yield to a call of this class in a full queue.
+    fn displaceable(&self, class: QosClass) -> Option<TicketId> {
+        let (ticket, last) = self.queue.last()?;
         let low = last.arrival.class.rank() == Rank::Low && class.rank() > Rank::Low;
-        let yields = low && !self.fairness.out_of_patience(self.now, last);
-        if yields {
-            self.turn_away(ticket, OverloadReason::QueueFull, effects);
-        }
-        yields
+        (low && !self.fairness.out_of_patience(self.now, last)).then_some(ticket)
     }
 
     fn turn_away(&mut self, ticket: TicketId, reason: OverloadReason, effects: &mut Effects) {
@@ -511,8 +532,8 @@ impl Scheduler {
         let retry_after = match reason {
             // Only another configuration helps.
             OverloadReason::NeverFits => RETRY_AFTER_MAX,
-            // Another node may take it at once.
-            OverloadReason::Draining => RETRY_AFTER_MIN,
+            // Another node may take it at once, or news of one may come at any time.
+            OverloadReason::Draining | OverloadReason::NoPeer => RETRY_AFTER_MIN,
             OverloadReason::QueueFull | OverloadReason::WaitedTooLong | OverloadReason::Deadline => {
                 self.estimate.retry_after(self.now, self.ledger.leases(), self.queue.len())
             }

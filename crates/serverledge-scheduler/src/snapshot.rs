@@ -8,7 +8,7 @@ use crate::pool::Phase;
 use crate::scheduler::Place;
 
 /// The scheduler at one moment. Every arrival is in exactly one place:
-/// `started_at_once + started_after_wait + cancelled + rejected.total() + waiting.total() + unclaimed`.
+/// `started_at_once + started_after_wait + offloaded + cancelled + rejected.total() + waiting.total() + unclaimed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
     /// What there is.
@@ -64,6 +64,8 @@ pub struct Counters {
     pub started_at_once: u64,
     /// Calls that waited and took their lease.
     pub started_after_wait: u64,
+    /// Calls that were sent to another node.
+    pub offloaded: u64,
     /// Calls whose caller left before they started.
     pub cancelled: u64,
     /// Leases that came back.
@@ -93,6 +95,8 @@ pub struct RejectionCounts {
     pub draining: u64,
     /// The whole node is too small.
     pub never_fits: u64,
+    /// The policy wanted another node, and there was none.
+    pub no_peer: u64,
 }
 
 // === impl WaitingByClass ===
@@ -151,7 +155,7 @@ impl RejectionCounts {
     /// All of them.
     #[must_use]
     pub const fn total(self) -> u64 {
-        self.queue_full + self.waited_too_long + self.deadline + self.draining + self.never_fits
+        self.queue_full + self.waited_too_long + self.deadline + self.draining + self.never_fits + self.no_peer
     }
 
     pub(crate) const fn count(&mut self, reason: OverloadReason) {
@@ -161,6 +165,7 @@ impl RejectionCounts {
             OverloadReason::Deadline => &mut self.deadline,
             OverloadReason::Draining => &mut self.draining,
             OverloadReason::NeverFits => &mut self.never_fits,
+            OverloadReason::NoPeer => &mut self.no_peer,
         };
         *counter += 1;
     }

@@ -176,7 +176,9 @@ async fn of_a_function_that_never_fits() {
 #[tokio::test]
 async fn when_to_try_again_is_never_too_soon() {
     let (app, handle) = app();
-    for reason in [OverloadReason::QueueFull, OverloadReason::WaitedTooLong, OverloadReason::Deadline] {
+    let reasons =
+        [OverloadReason::QueueFull, OverloadReason::WaitedTooLong, OverloadReason::Deadline, OverloadReason::NoPeer];
+    for reason in reasons {
         for (millis, seconds) in [(0, "1"), (200, "1"), (1_000, "1"), (1_001, "2"), (2_900, "3")] {
             handle.invoke(Err(overloaded(reason, millis)));
             let response = app.handle(post("/invoke/json", "")).await;

@@ -11,6 +11,7 @@ use serverledge_core::{CpuMilli, MemoryMib};
 use super::*;
 use crate::config::PATIENCE_DEFAULT;
 use crate::fairness::TURN_EVERY;
+use crate::policy::LocalView;
 
 const LOW: QosClass = QosClass::LOW;
 const PERFORMANCE: QosClass = QosClass::PERFORMANCE;
@@ -55,7 +56,7 @@ impl Node {
     }
 
     fn admit_lease(&mut self, memory: u64) -> Lease {
-        match self.scheduler.admit(self.at(self.now), arrival(memory, LOW, None), &mut self.effects) {
+        match self.scheduler.admit(self.at(self.now), arrival(memory, LOW, None), PeerView::NONE, &mut self.effects) {
             Admission::Run(lease) => lease,
             other => panic!("no lease but {other:?}"),
         }
@@ -64,7 +65,7 @@ impl Node {
     /// "runs", "waits", or the code of the rejection.
     fn arrive(&mut self, name: &'static str, memory: u64, class: QosClass, deadline: Option<u64>) -> &'static str {
         let arrival = arrival(memory, class, deadline.map(|ms| self.at(ms)));
-        let admission = self.scheduler.admit(self.at(self.now), arrival, &mut self.effects);
+        let admission = self.scheduler.admit(self.at(self.now), arrival, PeerView::NONE, &mut self.effects);
         self.file(name, admission)
     }
 
@@ -103,6 +104,7 @@ impl Node {
                 "waits"
             }
             Admission::Reject(rejection) => rejection.reason.code(),
+            Admission::Offload(_) => "goes",
         }
     }
 
@@ -129,7 +131,7 @@ fn capacity(memory: u64) -> Capacity {
 }
 
 fn arrival(memory: u64, class: QosClass, deadline: Option<Instant>) -> Arrival {
-    Arrival { demand: Demand::one(MemoryMib::new(memory), CpuMilli::new(1)), class, deadline, pool: None }
+    Arrival { demand: Demand::one(MemoryMib::new(memory), CpuMilli::new(1)), class, deadline, ..Arrival::default() }
 }
 
 #[test]
@@ -445,8 +447,12 @@ fn any_configuration_works() {
         Demand { memory: capacity.memory, cpu: capacity.cpu, slots: capacity.slots, containers: capacity.containers };
     let arrival = Arrival { demand: everything, ..Arrival::default() };
     let mut effects = Effects::default();
-    let Admission::Run(lease) = scheduler.admit(start, arrival, &mut effects) else { panic!("it fits") };
-    let Admission::Wait(ticket) = scheduler.admit(start, arrival, &mut effects) else { panic!("it waits") };
+    let Admission::Run(lease) = scheduler.admit(start, arrival, PeerView::NONE, &mut effects) else {
+        panic!("it fits")
+    };
+    let Admission::Wait(ticket) = scheduler.admit(start, arrival, PeerView::NONE, &mut effects) else {
+        panic!("it waits")
+    };
     assert_eq!(ticket.expires(), start + WAIT_CEILING);
     scheduler.release(start, lease, End::Clean, &mut effects);
     scheduler.cancel(start, ticket, &mut effects);
@@ -467,7 +473,7 @@ fn a_policy_chooses_but_the_books_decide() {
     #[derive(Debug)]
     struct Whatever(Placement);
     impl Policy for Whatever {
-        fn place(&mut self, _: Instant, _: &Arrival, _: &LocalView, _: &PeerView) -> Placement {
+        fn place(&mut self, _: Instant, _: &Arrival, _: &LocalView, _: PeerView<'_>) -> Placement {
             self.0
         }
     }

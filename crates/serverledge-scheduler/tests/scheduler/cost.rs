@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serverledge_core::{CpuMilli, Digest, MemoryMib};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Demand, Effects, End, Lease, Place, PoolKey, Pooled, Scheduler,
+    Admission, Arrival, Config, Demand, Effects, End, FunctionKey, Lease, POLICY_NAMES, Peer, PeerId, PeerView, Place,
+    PolicyOptions, PoolKey, Pooled, QosClass, Ran, Sample, Scheduler, policy_named,
 };
 
 use crate::epoch;
@@ -23,6 +24,13 @@ fn cost() {
     for (keys, concurrency) in [(1, 1), (100, 1), (100, 10)] {
         let name = format!("warm admit + release, nobody waits, {keys} keys, concurrency {concurrency}");
         report(&name, warm(keys, concurrency));
+    }
+    for policy in POLICY_NAMES {
+        for peers in [10, 100] {
+            let (mean, high) = decision(policy, peers);
+            report(&format!("decision of {policy} on a full node with {peers} peers, mean"), mean);
+            report(&format!("decision of {policy} on a full node with {peers} peers, 99th percentile"), high);
+        }
     }
     for functions in [1, 10, 100] {
         let name = format!("release + resume + admit, 1000 wait, {functions} different demands");
@@ -53,7 +61,7 @@ fn uncontended() -> Duration {
     let mut scheduler = Scheduler::new(Config::new(capacity(16_384, 8_000, 1_000)), epoch());
     let mut effects = Effects::default();
     time(ROUNDS, |now| {
-        let admission = scheduler.admit(black_box(now), black_box(arrival(128)), &mut effects);
+        let admission = scheduler.admit(black_box(now), black_box(arrival(128)), PeerView::NONE, &mut effects);
         if let Admission::Run(lease) = black_box(admission) {
             scheduler.release(now, lease, End::Clean, &mut effects);
         }
@@ -77,12 +85,64 @@ fn warm(keys: u8, concurrency: u16) -> Duration {
     let mut next = (0..keys).cycle();
     time(ROUNDS, |now| {
         let arrival = call(next.next().unwrap_or(0));
-        let Admission::Run(lease) = scheduler.admit(black_box(now), black_box(arrival), &mut effects) else {
+        let Admission::Run(lease) = scheduler.admit(black_box(now), black_box(arrival), PeerView::NONE, &mut effects)
+        else {
             panic!("an idle one is there")
         };
         assert!(matches!(lease.place(), Place::Reuse(_)));
         scheduler.release(now, black_box(lease), End::Clean, &mut effects);
     })
+}
+
+/// A node whose queue has no place, so that every call looks at all peers, and learns when it has gone. Reading the clock
+/// twice is part of it.
+fn decision(policy: &str, count: u32) -> (Duration, Duration) {
+    const CALLS: usize = 200_000;
+    let start = epoch();
+    let policy = policy_named(policy, PolicyOptions::default()).expect("a policy");
+    let config = Config { queue_capacity: 0, ..Config::new(capacity(128, 100, 1)) };
+    let mut scheduler = Scheduler::with_policy(config, policy, start);
+    let mut effects = Effects::default();
+    let _running = run(scheduler.admit(start, arrival(128), PeerView::NONE, &mut effects));
+    let mut peers: Vec<_> = (0..count).map(|n| peer(n, start)).collect();
+    let mut times: Vec<Duration> = (0..CALLS)
+        .map(|n| {
+            let now = start + Duration::from_micros(50 * n as u64);
+            let heard = n % peers.len();
+            peers[heard].seen = now;
+            let deadline = (n % 2 == 0).then(|| now + Duration::from_millis(500));
+            let class = QosClass::new((n % 3).try_into().expect("small"));
+            let function = FunctionKey::new(1 + n as u64 % 500);
+            let call = Arrival { class, deadline, function, may_offload: true, bytes: 1_000, ..arrival(128) };
+            let view = PeerView { peers: &peers, tried: &[], age_max: Duration::from_secs(10) };
+            let before = epoch();
+            let admission = scheduler.admit(black_box(now), black_box(call), black_box(view), &mut effects);
+            let took = before.elapsed();
+            if let Admission::Offload(id) = black_box(admission) {
+                let (start, execution) = (Duration::ZERO, Duration::from_millis(20));
+                let sample =
+                    Sample { function, place: Ran::On(id), cold: false, start, execution, overhead: execution };
+                scheduler.learn(now, sample);
+            }
+            took
+        })
+        .collect();
+    times.sort_unstable();
+    (times.iter().sum::<Duration>() / times.len().try_into().expect("fits"), times[CALLS / 100 * 99])
+}
+
+fn peer(n: u32, now: Instant) -> Peer {
+    Peer {
+        id: PeerId::new(n),
+        cloud: n % 2 == 0,
+        runs: true,
+        round_trip: Duration::from_millis(20),
+        bytes_per_second: 1_000_000,
+        free_memory: MemoryMib::new(100_000),
+        free_cpu: CpuMilli::new(100_000),
+        wait: Duration::ZERO,
+        seen: now,
+    }
 }
 
 /// A full node with a full queue: one call ends, the next starts, a new one waits.
@@ -94,12 +154,13 @@ fn contended(functions: u64) -> Duration {
     let mut wait = |scheduler: &mut Scheduler, tickets: &mut BTreeMap<_, _>, now| match scheduler.admit(
         now,
         arrival(memory.next().unwrap_or(1)),
+        PeerView::NONE,
         &mut Effects::default(),
     ) {
         Admission::Wait(ticket) => tickets.insert(ticket.id(), ticket),
         other => panic!("the queue has room and the node none, but {other:?}"),
     };
-    let mut running = run(scheduler.admit(start, arrival(1), &mut effects));
+    let mut running = run(scheduler.admit(start, arrival(1), PeerView::NONE, &mut effects));
     for _ in 0..1_000 {
         wait(&mut scheduler, &mut tickets, start);
     }

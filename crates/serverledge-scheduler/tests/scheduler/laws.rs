@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serverledge_scheduler::{
-    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, QosClass, Rank, Scheduler, TURN_EVERY,
-    Ticket, TicketId,
+    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, PeerView, QosClass, Rank, Scheduler,
+    TURN_EVERY, Ticket, TicketId,
 };
 
 use crate::epoch;
@@ -117,11 +117,11 @@ impl Line {
 
     fn arrive(&mut self, class: i64, deadline_ms: Option<u64>) {
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
-        let arrival = Arrival { demand: demand(1, 1, 1), class: QosClass::new(class), deadline, pool: None };
-        match self.scheduler.admit(self.now, arrival, &mut Effects::default()) {
+        let arrival = Arrival { demand: demand(1, 1, 1), class: QosClass::new(class), deadline, ..Arrival::default() };
+        match self.scheduler.admit(self.now, arrival, PeerView::NONE, &mut Effects::default()) {
             Admission::Run(lease) => self.running.push(lease),
             Admission::Wait(ticket) => self.queue(ticket, &arrival),
-            Admission::Reject(rejection) => panic!("{rejection:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -177,19 +177,23 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(u64, i64, u64)>]) -> u64 {
     let mut running: Vec<(u64, Lease)> = Vec::new();
     let mut waiting: Vec<(Ticket, u64)> = Vec::new();
     let mut effects = Effects::default();
-    let Admission::Run(first) = scheduler.admit(start, small(1, 1), &mut effects) else { panic!("the node is empty") };
+    let Admission::Run(first) = scheduler.admit(start, small(1, 1), PeerView::NONE, &mut effects) else {
+        panic!("the node is empty")
+    };
     running.push((HOLD_MS, first));
-    let Admission::Wait(big) = scheduler.admit(start, small(10, 0), &mut effects) else { panic!("the node is taken") };
+    let Admission::Wait(big) = scheduler.admit(start, small(10, 0), PeerView::NONE, &mut effects) else {
+        panic!("the node is taken")
+    };
     for (ms, arrivals) in (0..).map(|step| step * STEP_MS).zip(arrivals) {
         let now = start + Duration::from_millis(ms);
         for (_, lease) in running.extract_if(.., |(end, _)| *end <= ms) {
             scheduler.release(now, lease, End::Clean, &mut effects);
         }
         for (memory, class, hold) in arrivals {
-            match scheduler.admit(now, small(*memory, *class), &mut effects) {
+            match scheduler.admit(now, small(*memory, *class), PeerView::NONE, &mut effects) {
                 Admission::Run(lease) => running.push((ms + hold, lease)),
                 Admission::Wait(ticket) => waiting.push((ticket, *hold)),
-                Admission::Reject(_) => {}
+                Admission::Reject(_) | Admission::Offload(_) => {}
             }
         }
         if effects.decided.iter().any(|news| news.ticket == big.id()) {
@@ -207,5 +211,5 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(u64, i64, u64)>]) -> u64 {
 }
 
 fn small(memory: u64, class: i64) -> Arrival {
-    Arrival { demand: demand(memory, 1, 1), class: QosClass::new(class), deadline: None, pool: None }
+    Arrival { demand: demand(memory, 1, 1), class: QosClass::new(class), ..Arrival::default() }
 }

@@ -1,8 +1,9 @@
-//! What holds for every sequence of operations (`laws`), and what one operation costs (`cost`).
+//! What holds for every sequence of operations (`laws`, `placement`), and what one operation costs (`cost`).
 
 mod cost;
 mod laws;
 mod model;
+mod placement;
 
 use std::time::Instant;
 

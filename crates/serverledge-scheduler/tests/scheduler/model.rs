@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serverledge_core::{CpuMilli, MemoryMib, OverloadReason};
 use serverledge_scheduler::{
-    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, QosClass, RETRY_AFTER_MAX,
+    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, PeerView, QosClass, RETRY_AFTER_MAX,
     RETRY_AFTER_MIN, Rank, Rejection, Scheduler, Snapshot, Ticket, TicketId, Verdict,
 };
 
@@ -115,8 +115,8 @@ impl Model {
     fn admit(&mut self, demand: Demand, class: i64, deadline_ms: Option<u64>) {
         self.arrivals += 1;
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
-        let arrival = Arrival { demand, class: QosClass::new(class), deadline, pool: None };
-        let admission = self.scheduler.admit(self.now, arrival, &mut self.effects);
+        let arrival = Arrival { demand, class: QosClass::new(class), deadline, ..Arrival::default() };
+        let admission = self.scheduler.admit(self.now, arrival, PeerView::NONE, &mut self.effects);
         self.learn(Some(arrival));
         match admission {
             Admission::Run(lease) => {
@@ -132,6 +132,7 @@ impl Model {
                 self.tickets.push(ticket);
             }
             Admission::Reject(rejection) => self.check_rejected_arrival(&arrival, rejection),
+            Admission::Offload(peer) => panic!("sent to {peer:?}, of which nobody told"),
         }
     }
 
@@ -248,6 +249,7 @@ impl Model {
                 assert!(self.now < call.since + self.config.patience);
                 assert_eq!(self.waiting().count(), self.config.queue_capacity, "only from a full queue");
             }
+            OverloadReason::NoPeer => panic!("it waited here"),
         }
     }
 
@@ -259,6 +261,7 @@ impl Model {
             OverloadReason::NeverFits => assert!(!within_capacity(arrival.demand, self.capacity)),
             OverloadReason::QueueFull => assert_eq!(self.waiting().count(), self.config.queue_capacity),
             OverloadReason::WaitedTooLong => panic!("it has not waited"),
+            OverloadReason::NoPeer => panic!("it runs here"),
         }
     }
 

@@ -41,7 +41,7 @@ impl Warm {
     }
 
     fn admit(&mut self, name: &'static str, arrival: Arrival) -> String {
-        let admission = self.scheduler.admit(self.at(), arrival, &mut self.effects);
+        let admission = self.scheduler.admit(self.at(), arrival, PeerView::NONE, &mut self.effects);
         self.file(name, admission)
     }
 
@@ -61,6 +61,7 @@ impl Warm {
                 "wait".to_owned()
             }
             Admission::Reject(rejection) => rejection.reason.code().to_owned(),
+            Admission::Offload(peer) => panic!("sent to {peer:?}"),
         }
     }
 

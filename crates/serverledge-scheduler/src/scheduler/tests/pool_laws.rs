@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::epoch;
 use super::pool_model::{KEYS, Model, Op, demand, pooled};
+use crate::PeerView;
 use crate::{
     Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Place, QosClass, SandboxId, Scheduler,
     TURN_EVERY,
@@ -108,12 +109,16 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(usize, i64, u64)>]) -> u64 {
     let mut stopping: Vec<(u64, SandboxId)> = Vec::new();
     let call = |key: usize, class| {
         let (demand, pool) = pooled(key);
-        Arrival { demand, class: QosClass::new(class), deadline: None, pool: Some(pool) }
+        Arrival { demand, class: QosClass::new(class), pool: Some(pool), ..Arrival::default() }
     };
-    let Admission::Run(first) = node.admit(start, call(0, 0), &mut effects) else { panic!("the node is empty") };
+    let Admission::Run(first) = node.admit(start, call(0, 0), PeerView::NONE, &mut effects) else {
+        panic!("the node is empty")
+    };
     running.push((HOLD_MS, first));
     let once = Arrival { demand: whole, ..Arrival::default() };
-    let Admission::Wait(big) = node.admit(start, once, &mut effects) else { panic!("the node is taken") };
+    let Admission::Wait(big) = node.admit(start, once, PeerView::NONE, &mut effects) else {
+        panic!("the node is taken")
+    };
     for (ms, arrivals) in (0..).map(|step| step * STEP_MS).zip(arrivals) {
         let now = start + Duration::from_millis(ms);
         for (_, lease) in running.extract_if(.., |(end, _)| *end <= ms) {
@@ -123,10 +128,11 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(usize, i64, u64)>]) -> u64 {
             node.gone(now, id, &mut effects);
         }
         for (key, class, hold) in arrivals {
-            match node.admit(now, call(*key, *class), &mut effects) {
+            match node.admit(now, call(*key, *class), PeerView::NONE, &mut effects) {
                 Admission::Run(lease) => running.push((ms + hold, lease)),
                 Admission::Wait(ticket) => waiting.push((ticket, *hold)),
                 Admission::Reject(_) => {}
+                Admission::Offload(peer) => panic!("sent to {peer:?}"),
             }
         }
         if effects.decided.iter().any(|news| news.ticket == big.id()) {

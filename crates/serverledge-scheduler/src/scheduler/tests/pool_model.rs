@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serverledge_core::{CpuMilli, Digest, MemoryMib};
 
 use super::epoch;
+use crate::PeerView;
 use crate::arrival::{Amounts, Arrival, Demand, PoolKey, Pooled, QosClass};
 use crate::config::{Capacity, Config};
 use crate::pool::SandboxId;
@@ -191,8 +192,8 @@ impl Model {
 
     fn admit(&mut self, demand: Demand, pool: Option<Pooled>, class: i64, deadline_ms: Option<u64>) {
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
-        let arrival = Arrival { demand, class: QosClass::new(class), deadline, pool };
-        let admission = self.scheduler.admit(self.now, arrival, &mut self.effects);
+        let arrival = Arrival { demand, class: QosClass::new(class), deadline, pool, ..Arrival::default() };
+        let admission = self.scheduler.admit(self.now, arrival, PeerView::NONE, &mut self.effects);
         self.learn_grants();
         match admission {
             Admission::Run(lease) => {
@@ -206,6 +207,7 @@ impl Model {
                 self.tickets.push(ticket);
             }
             Admission::Reject(_) => {}
+            Admission::Offload(peer) => panic!("sent to {peer:?}"),
         }
     }
 
@@ -238,6 +240,7 @@ impl Model {
                 self.hold(lease);
             }
             Admission::Reject(_) => assert!(call.rejected),
+            Admission::Offload(peer) => panic!("sent to {peer:?}"),
         }
         if self.tickets.last().is_none_or(|last| last.id() != id) {
             self.calls.remove(&id);

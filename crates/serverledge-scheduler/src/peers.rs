@@ -1,0 +1,73 @@
+//! The other nodes, as last heard of.
+
+use std::time::{Duration, Instant};
+
+use serverledge_core::{CpuMilli, MemoryMib};
+
+/// Names another node. The node gives the numbers; each means the same node as long as the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(u32);
+
+/// Another node as last heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Which.
+    pub id: PeerId,
+    /// Whether it is in the area that this node uses as its cloud; else it is a neighbour.
+    pub cloud: bool,
+    /// Whether it can run the call in question: not if it lacks the architecture or the runtime, or is draining.
+    pub runs: bool,
+    /// To there and back, without anything being done there.
+    pub round_trip: Duration,
+    /// How fast parameters travel there; zero if that is not known, which counts as
+    /// [`crate::BYTES_PER_SECOND_PRIOR`].
+    pub bytes_per_second: u64,
+    /// Memory that a new call may take there, idle sandboxes counted as free.
+    pub free_memory: MemoryMib,
+    /// Processor share that a new call may take there.
+    pub free_cpu: CpuMilli,
+    /// How long a new call would wait there, by its own estimate ([`crate::Scheduler::wait_estimate`]).
+    pub wait: Duration,
+    /// When all this was true, by this node's clock.
+    pub seen: Instant,
+}
+
+/// What may be considered for one call.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerView<'a> {
+    /// All that are known.
+    pub peers: &'a [Peer],
+    /// Those that were asked in vain for this call; none of them is chosen again.
+    pub tried: &'a [PeerId],
+    /// What is older is not used.
+    pub age_max: Duration,
+}
+
+// === impl PeerId ===
+
+impl PeerId {
+    /// The peer with this number.
+    #[must_use]
+    pub const fn new(id: u32) -> Self {
+        Self(id)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+// === impl PeerView ===
+
+impl PeerView<'_> {
+    /// No other node is known.
+    pub const NONE: Self = Self { peers: &[], tried: &[], age_max: Duration::ZERO };
+
+    /// Whether a peer may be asked at all: it can run the call, was not tried, and what is known of it is fresh.
+    pub(crate) fn allows(&self, now: Instant, peer: &Peer) -> bool {
+        let fresh = now.saturating_duration_since(peer.seen) <= self.age_max;
+        fresh && peer.runs && !self.tried.contains(&peer.id)
+    }
+}

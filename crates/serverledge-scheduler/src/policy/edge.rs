@@ -1,0 +1,162 @@
+//! Serverledge's policies that offload by rule: to the cloud, to the cloud when this node is full, to a neighbour.
+
+use std::time::Instant;
+
+use serverledge_core::OverloadReason;
+
+use super::outlook::{Outlook, Prospect, Tier};
+use super::{Fit, LocalView, Placement, Policy, Sample};
+use crate::arrival::Arrival;
+use crate::peers::PeerView;
+
+/// Two peers are about equal if one is at most by a quarter and this many seconds worse: network jitter.
+const EQUAL_RATIO: f64 = 1.25;
+const EQUAL_SECONDS: f64 = 0.001;
+
+/// Everything runs in the cloud or nowhere (Serverledge's `cloudonly`).
+#[derive(Debug)]
+pub struct CloudOnly(Chooser);
+
+/// Here if it can start now, else in the cloud; if that has nothing to offer, it waits here (Serverledge's `edgecloud`,
+/// which drops it).
+#[derive(Debug)]
+pub struct EdgeCloud(Chooser);
+
+/// On the nearest neighbour that has room; calls that may not be offloaded run here (Serverledge's `edgeonly`).
+#[derive(Debug)]
+pub struct EdgeOnly {
+    chooser: Chooser,
+    fallback_local: bool,
+}
+
+/// Finds the best peer of one tier.
+#[derive(Debug)]
+struct Chooser {
+    outlook: Outlook,
+    /// Kept, so that no decision allocates.
+    prospects: Vec<Prospect>,
+}
+
+impl CloudOnly {
+    /// Knows nothing yet; spreads from this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Chooser::new(seed))
+    }
+}
+
+impl EdgeCloud {
+    /// Knows nothing yet; spreads from this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Chooser::new(seed))
+    }
+}
+
+impl EdgeOnly {
+    /// Knows nothing yet; spreads from this seed. With `fallback_local`, what no neighbour can take runs here.
+    #[must_use]
+    pub fn new(seed: u64, fallback_local: bool) -> Self {
+        Self { chooser: Chooser::new(seed), fallback_local }
+    }
+}
+
+impl Policy for CloudOnly {
+    fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement {
+        let cloud = self.0.cloud(now, call, local, &peers);
+        cloud.unwrap_or(Placement::Reject(OverloadReason::NoPeer))
+    }
+
+    fn learn(&mut self, now: Instant, sample: &Sample) {
+        self.0.outlook.learn(now, sample);
+    }
+}
+
+impl Policy for EdgeCloud {
+    fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement {
+        if local.fit == Fit::Now {
+            return Placement::Local;
+        }
+        self.0.cloud(now, call, local, &peers).unwrap_or(Placement::Local)
+    }
+
+    fn learn(&mut self, now: Instant, sample: &Sample) {
+        self.0.outlook.learn(now, sample);
+    }
+}
+
+impl Policy for EdgeOnly {
+    fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement {
+        if !call.may_offload {
+            return Placement::Local;
+        }
+        match self.chooser.neighbour(now, call, local, &peers) {
+            Some(placement) => placement,
+            None if self.fallback_local => Placement::Local,
+            None => Placement::Reject(OverloadReason::NoPeer),
+        }
+    }
+
+    fn learn(&mut self, now: Instant, sample: &Sample) {
+        self.chooser.outlook.learn(now, sample);
+    }
+}
+
+// === impl Chooser ===
+
+impl Chooser {
+    fn new(seed: u64) -> Self {
+        Self { outlook: Outlook::new(seed), prospects: Vec::new() }
+    }
+
+    /// The cloud peer from which the answer should come first, those with room before those with a queue.
+    fn cloud(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: &PeerView<'_>) -> Option<Placement> {
+        self.look(now, call, local, peers, Tier::Cloud);
+        let roomy = self.prospects.iter().any(|one| one.room);
+        self.prospects.retain(|one| one.room == roomy);
+        self.nearly_best(now, call, peers, |one| one.completion.mean)
+    }
+
+    /// The neighbour with room that is nearest.
+    fn neighbour(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        local: &LocalView,
+        peers: &PeerView<'_>,
+    ) -> Option<Placement> {
+        self.look(now, call, local, peers, Tier::Neighbour);
+        self.prospects.retain(|one| one.room);
+        self.nearly_best(now, call, peers, |one| one.round_trip)
+    }
+
+    /// Among those about equal to the best, one of two.
+    fn nearly_best(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        peers: &PeerView<'_>,
+        key: impl Fn(&Prospect) -> f64,
+    ) -> Option<Placement> {
+        let best = self.prospects.iter().map(&key).min_by(f64::total_cmp)?;
+        let equal = best * EQUAL_RATIO + EQUAL_SECONDS;
+        let by_completion = |one: &Prospect| one.completion.mean;
+        let chosen = self.outlook.one_of_two(&self.prospects, |one| key(one) <= equal, by_completion)?;
+        self.outlook.send(now, call, &chosen, peers);
+        chosen.peer.map(Placement::Peer)
+    }
+
+    /// Collects what the peers of a tier offer. With a deadline, who could not start before it offers nothing.
+    fn look(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: &PeerView<'_>, tier: Tier) {
+        self.prospects.clear();
+        if !call.may_offload {
+            return;
+        }
+        let known = self.outlook.known(call);
+        let left = call.deadline.map_or(f64::INFINITY, |at| at.saturating_duration_since(now).as_secs_f64());
+        for peer in peers.peers.iter().filter(|peer| peer.cloud == (tier == Tier::Cloud)) {
+            let prospect = self.outlook.prospect(now, call, &known, peers, peer, local.wait_max);
+            self.prospects.extend(prospect.filter(|one| one.wait < left));
+        }
+    }
+}

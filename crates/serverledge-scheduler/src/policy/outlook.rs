@@ -1,0 +1,375 @@
+//! What a policy that offloads knows: what calls of a function took where, what it sent to whom since it last heard of
+//! them, and from both, how a call would fare on each peer.
+//!
+//! **In flight.** Between two pieces of news about a peer this node may send it many calls. Each is deducted from the
+//! room that the peer said it has, from when it is sent until the news is of a time when it had arrived, or until it
+//! should have ended. Beyond the room, calls are expected to wait for each other.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::statistics::{Expected, Smoothed};
+use super::{Ran, Sample};
+use crate::arrival::{Arrival, FunctionKey};
+use crate::bounded::Bounded;
+use crate::peers::{Peer, PeerId, PeerView};
+use crate::random::Random;
+
+/// How many functions are remembered; the ones unused for longest are forgotten. At about 200 bytes each, a megabyte.
+pub const FUNCTIONS_MAX: usize = 4096;
+/// How many peers are remembered, likewise.
+pub const PEERS_MAX: usize = 4096;
+/// How long an unknown function is thought to run, give or take as much again: half of the functions of a large
+/// provider take less than a second, most of these some tenths (Shahrad et al.: Serverless in the Wild, ATC 2020).
+pub const EXECUTION_PRIOR: Duration = Duration::from_millis(200);
+/// How long a pooled sandbox of an unknown function is thought to take to start: a container's half a second.
+pub const COLD_START_PRIOR: Duration = Duration::from_millis(500);
+/// The chance that a pooled call which goes to a peer for the first time finds no warm sandbox there.
+pub const COLD_SHARE_PRIOR: f64 = 0.5;
+/// How fast parameters are thought to travel where nothing is known: ten megabytes a second.
+pub const BYTES_PER_SECOND_PRIOR: u64 = 10_000_000;
+
+/// How many calls to one peer are counted one by one; older ones are taken to have ended.
+const SENT_MAX: usize = 256;
+/// Of how many calls at a time a peer without room is thought to make progress, if nothing says so.
+const LANES_PRIOR: f64 = 4.0;
+/// One new answer weighs an eighth in the share of cold starts.
+const GAIN_COLD: f64 = 1.0 / 8.0;
+/// What a hop was found to take beyond its round trip counts half after this time: it was the load of that time.
+const EXCESS_HALF_LIFE: Duration = Duration::from_secs(10);
+
+/// Where a call may run, the cheapest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tier {
+    Here,
+    Neighbour,
+    Cloud,
+}
+
+/// A place for a call, and how it would fare there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prospect {
+    /// `None` is here.
+    pub(crate) peer: Option<PeerId>,
+    pub(crate) tier: Tier,
+    /// It would start as soon as it is there.
+    pub(crate) room: bool,
+    /// Seconds until it has arrived and could start.
+    pub(crate) wait: f64,
+    /// Seconds until its answer is here.
+    pub(crate) completion: Expected,
+    pub(crate) round_trip: f64,
+    /// Seconds during which it takes room there.
+    stay: f64,
+}
+
+/// What calls of one function took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known {
+    execution: [Smoothed; 3],
+    /// Starts of sandboxes for a call of their own, or of warm ones: next to nothing.
+    start: Smoothed,
+    cold_start: Smoothed,
+    cold_here: Option<f64>,
+    cold_away: Option<f64>,
+}
+
+/// What is known of a peer beside what it says.
+#[derive(Debug)]
+struct Account {
+    tier: Tier,
+    round_trip: Duration,
+    sent: VecDeque<Sent>,
+    memory: u64,
+    cpu: u64,
+    /// What hops took beyond the round trip, and when that was last seen.
+    excess: Smoothed,
+    excess_at: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    arrives: Instant,
+    ends: Instant,
+    memory: u64,
+    cpu: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Outlook {
+    functions: Bounded<FunctionKey, Known>,
+    accounts: Bounded<PeerId, Account>,
+    random: Random,
+}
+
+// === impl Outlook ===
+
+impl Outlook {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { functions: Bounded::new(FUNCTIONS_MAX), accounts: Bounded::new(PEERS_MAX), random: Random::new(seed) }
+    }
+
+    pub(crate) fn learn(&mut self, now: Instant, sample: &Sample) {
+        let tier = match sample.place {
+            Ran::Here => Tier::Here,
+            Ran::On(peer) => self.hop(now, peer, sample.overhead),
+        };
+        if sample.function != FunctionKey::NONE {
+            self.functions.get_or_insert_with(sample.function, Known::default).learn(tier, sample);
+        }
+    }
+
+    /// What is known of the call's function.
+    pub(crate) fn known(&mut self, call: &Arrival) -> Known {
+        self.functions.get_mut(call.function).copied().unwrap_or_default()
+    }
+
+    /// How the call would fare on a peer; `None` if it may not be asked, or has neither room nor an end of its queue
+    /// within `wait_max`. A peer that has too little room for this call and yet says that nobody waits promises
+    /// nothing.
+    pub(crate) fn prospect(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        known: &Known,
+        view: &PeerView<'_>,
+        peer: &Peer,
+        wait_max: Duration,
+    ) -> Option<Prospect> {
+        if !view.allows(now, peer) {
+            return None;
+        }
+        let tier = if peer.cloud { Tier::Cloud } else { Tier::Neighbour };
+        let work = known.start_away(call).and(known.execution(tier));
+        let account = if self.accounts.is_empty() { None } else { self.accounts.get_mut(peer.id) };
+        let (taken, excess) = account.map_or_else(Default::default, |account| {
+            account.news(now, peer);
+            (account.taken(), account.excess(now))
+        });
+        let (room, wait) = queue(call, peer, taken, work.mean)?;
+        let round_trip = peer.round_trip.as_secs_f64();
+        let hop = Expected::exactly(round_trip + transfer(call.bytes, peer.bytes_per_second));
+        let waited = uncertain_wait(wait).max_mean(excess);
+        (wait <= wait_max.as_secs_f64()).then(|| Prospect {
+            peer: Some(peer.id),
+            tier,
+            room,
+            wait: wait + hop.mean,
+            completion: hop.and(waited).and(work),
+            round_trip,
+            stay: wait + work.mean,
+        })
+    }
+
+    /// The call goes to this peer: its room there is taken until it should have ended, or the peer says otherwise.
+    pub(crate) fn send(&mut self, now: Instant, call: &Arrival, prospect: &Prospect, peers: &PeerView<'_>) {
+        let Some(peer) = peers.peers.iter().find(|peer| Some(peer.id) == prospect.peer) else { return };
+        let account = self.accounts.get_or_insert_with(peer.id, || Account::new(now));
+        account.tier = prospect.tier;
+        account.round_trip = peer.round_trip;
+        let arrives = now + peer.round_trip / 2;
+        let ends = arrives + Duration::try_from_secs_f64(prospect.stay).unwrap_or(Duration::ZERO);
+        account.push(Sent { arrives, ends, memory: call.demand.memory.get(), cpu: call.demand.cpu.get() });
+    }
+
+    /// One of those that pass the test: of two chosen at random the one that is ahead by `key` (smallest first). So
+    /// that nodes which know the same do not all run to the same peer (Mitzenmacher: The Power of Two Choices in
+    /// Randomized Load Balancing, 2001).
+    pub(crate) fn one_of_two(
+        &mut self,
+        prospects: &[Prospect],
+        test: impl Fn(&Prospect) -> bool,
+        key: impl Fn(&Prospect) -> f64,
+    ) -> Option<Prospect> {
+        let mut drawn: [Option<&Prospect>; 2] = [None, None];
+        for (seen, prospect) in prospects.iter().filter(|prospect| test(prospect)).enumerate() {
+            // Two out of a stream, each pair as likely as any other (reservoir sampling).
+            match drawn {
+                [None, _] => drawn[0] = Some(prospect),
+                [_, None] => drawn[1] = Some(prospect),
+                _ => {
+                    if let Some(place) = drawn.get_mut(self.random.below(seen + 1)) {
+                        *place = Some(prospect);
+                    }
+                }
+            }
+        }
+        // Of two that are equal the first is taken: neither order may be likelier.
+        if self.random.below(2) == 0 {
+            drawn.swap(0, 1);
+        }
+        drawn.into_iter().flatten().min_by(|one, other| key(one).total_cmp(&key(other))).copied()
+    }
+
+    /// What a hop took; answers where the peer is.
+    fn hop(&mut self, now: Instant, peer: PeerId, overhead: Duration) -> Tier {
+        let Some(account) = self.accounts.get_mut(peer) else { return Tier::Neighbour };
+        account.excess.observe(overhead.saturating_sub(account.round_trip));
+        account.excess_at = now;
+        account.tier
+    }
+}
+
+/// Whether a call would start at once on a peer, and else the seconds that it would wait; `None` if the peer promises
+/// nothing.
+fn queue(call: &Arrival, peer: &Peer, taken: Taken, work: f64) -> Option<(bool, f64)> {
+    let (memory, cpu) = (call.demand.memory.get(), call.demand.cpu.get());
+    let (free_memory, free_cpu) = (peer.free_memory.get(), peer.free_cpu.get());
+    let reported = peer.wait.as_secs_f64();
+    if memory.saturating_add(taken.memory) <= free_memory && cpu.saturating_add(taken.cpu) <= free_cpu {
+        return Some((true, reported));
+    }
+    let lanes = (free_memory / memory.max(1)).min(free_cpu / cpu.max(1));
+    if lanes == 0 && peer.wait.is_zero() {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let (lanes, calls) = (if lanes == 0 { LANES_PRIOR } else { lanes as f64 }, taken.calls as f64);
+    let beyond = if peer.wait.is_zero() { (calls + 1.0 - lanes).max(1.0) } else { calls };
+    Some((false, reported + work * beyond / lanes))
+}
+
+/// A wait is known roughly: by half of itself.
+const fn uncertain_wait(wait: f64) -> Expected {
+    Expected { mean: wait, deviation: wait / 2.0 }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn transfer(bytes: u64, per_second: u64) -> f64 {
+    bytes as f64 / if per_second == 0 { BYTES_PER_SECOND_PRIOR } else { per_second } as f64
+}
+
+// === impl Prospect ===
+
+impl Prospect {
+    /// This node.
+    pub(crate) fn here(call: &Arrival, known: &Known, local: &super::LocalView) -> Self {
+        let wait = local.wait.as_secs_f64();
+        let work = known.start_here(call, local.start).and(known.execution(Tier::Here));
+        Self {
+            peer: None,
+            tier: Tier::Here,
+            room: local.fit == super::Fit::Now,
+            wait,
+            completion: uncertain_wait(wait).and(work),
+            round_trip: 0.0,
+            stay: wait + work.mean,
+        }
+    }
+}
+
+impl Expected {
+    /// The one of the greater mean.
+    fn max_mean(self, other: Self) -> Self {
+        if other.mean > self.mean { other } else { self }
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn learn(&mut self, tier: Tier, sample: &Sample) {
+        self.execution[tier as usize].observe(sample.execution);
+        if sample.cold { &mut self.cold_start } else { &mut self.start }.observe(sample.start);
+        let share = if tier == Tier::Here { &mut self.cold_here } else { &mut self.cold_away };
+        let cold = f64::from(u8::from(sample.cold));
+        *share = Some(share.map_or(cold, |share| share + GAIN_COLD * (cold - share)));
+    }
+
+    /// As it was there; else as it was anywhere, with more doubt; else a guess.
+    fn execution(&self, tier: Tier) -> Expected {
+        let elsewhere = || self.execution.iter().find_map(|one| one.get());
+        let doubted = |one: Expected| Expected { deviation: one.deviation.max(one.mean / 2.0), ..one };
+        let there = self.execution[tier as usize].get();
+        there.or_else(|| elsewhere().map(doubted)).unwrap_or_else(|| Expected::guess(EXECUTION_PRIOR))
+    }
+
+    fn cold(&self) -> Expected {
+        self.cold_start.get().unwrap_or_else(|| Expected::guess(COLD_START_PRIOR))
+    }
+
+    fn start_here(&self, call: &Arrival, start: super::Start) -> Expected {
+        let chance = match start {
+            super::Start::Once => self.cold_here.unwrap_or(0.0),
+            super::Start::Warm => 0.0,
+            super::Start::Cold => 1.0,
+        };
+        self.start(call, chance)
+    }
+
+    fn start_away(&self, call: &Arrival) -> Expected {
+        let prior = if call.pool.is_some() { COLD_SHARE_PRIOR } else { 0.0 };
+        self.start(call, self.cold_away.unwrap_or(prior))
+    }
+
+    fn start(&self, call: &Arrival, chance: f64) -> Expected {
+        let own = if call.pool.is_none() { self.start.get().unwrap_or_default() } else { Expected::default() };
+        if chance > 0.0 { own.and(self.cold().with_chance(chance)) } else { own }
+    }
+}
+
+// === impl Account ===
+
+/// What calls on their way take.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taken {
+    memory: u64,
+    cpu: u64,
+    calls: usize,
+}
+
+impl Account {
+    const fn new(now: Instant) -> Self {
+        Self {
+            tier: Tier::Neighbour,
+            round_trip: Duration::ZERO,
+            sent: VecDeque::new(),
+            memory: 0,
+            cpu: 0,
+            excess: Smoothed::UNKNOWN,
+            excess_at: now,
+        }
+    }
+
+    fn push(&mut self, sent: Sent) {
+        if self.sent.len() >= SENT_MAX {
+            self.pop();
+        }
+        self.memory = self.memory.saturating_add(sent.memory);
+        self.cpu = self.cpu.saturating_add(sent.cpu);
+        self.sent.push_back(sent);
+    }
+
+    fn pop(&mut self) {
+        if let Some(sent) = self.sent.pop_front() {
+            self.memory = self.memory.saturating_sub(sent.memory);
+            self.cpu = self.cpu.saturating_sub(sent.cpu);
+        }
+    }
+
+    /// Forgets what the peer has counted itself, or what has ended; in the order of sending, so a long call keeps
+    /// shorter ones behind it until the peer is heard of.
+    fn news(&mut self, now: Instant, peer: &Peer) {
+        while self.sent.front().is_some_and(|sent| sent.is_past(now, peer.seen)) {
+            self.pop();
+        }
+    }
+
+    fn taken(&self) -> Taken {
+        Taken { memory: self.memory, cpu: self.cpu, calls: self.sent.len() }
+    }
+
+    fn excess(&self, now: Instant) -> Expected {
+        let Some(excess) = self.excess.get() else { return Expected::default() };
+        let age = now.saturating_duration_since(self.excess_at).as_secs_f64() / EXCESS_HALF_LIFE.as_secs_f64();
+        let share = (-age).exp2();
+        Expected { mean: excess.mean * share, deviation: excess.deviation * share }
+    }
+}
+
+impl Sent {
+    fn is_past(&self, now: Instant, seen: Instant) -> bool {
+        self.arrives <= seen || self.ends <= now
+    }
+}
