@@ -21,8 +21,8 @@ mod system;
 
 pub use app::{App, Limits};
 pub use backend::{
-    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError,
-    PeerRefused, PeerRequest, PollError, Polled, SubmitError,
+    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
+    PeerRequest, PollError, Polled, SubmitError,
 };
 pub use guard::Guard;
 pub use openapi::document;

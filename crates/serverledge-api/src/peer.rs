@@ -10,9 +10,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serverledge_core::{Phases, Reply, Report};
-use serverledge_wire::peer::{
-    CALL, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerReport, Proof, REPORT, STARTED,
-};
+use serverledge_wire::peer::{CALL, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerReport, Proof, REPORT, STARTED};
 use serverledge_wire::peer_info::PeerInfo;
 
 use crate::app::{Admitted, Shared};

@@ -1,6 +1,6 @@
 //! What a node asks of another one: to run an invocation, and how it is. Every request is proved with the cluster's key.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -12,6 +12,8 @@ use serverledge_wire::peer::{
     STARTED,
 };
 use serverledge_wire::problem::Problem;
+
+use tokio::time::Instant;
 
 use crate::answer::{ReadFault, read_body, read_problem};
 use crate::client::{ANSWER_BYTES_MAX, ClientConfig, IDLE_TIMEOUT};

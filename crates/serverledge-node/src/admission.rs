@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use serverledge_core::{InvocationError, OverloadReason, Reuse, Sandbox};
+use serverledge_core::{InvocationError, OverloadReason, Reuse, Runtime, Sandbox};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Decided, Demand, Effects, End, Lease, PeerId, PeerView, Place, PoolKey, Pooled,
-    Rejection, SandboxId, Scheduler, Snapshot, Ticket, TicketId,
+    Admission, Arrival, Config, Decided, Demand, Effects, End, Lease, PeerId, PeerView, Place, Policy, PoolKey, Pooled,
+    Rejection, Sample, SandboxId, Scheduler, Snapshot, Ticket, TicketId,
 };
+
+use crate::cluster::Peers;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,8 @@ pub(crate) struct Admissions(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
+    /// The policy may send calls to peers, and learns from what calls take.
+    offloads: bool,
     draining: CancellationToken,
     /// Sandboxes that are being stopped; never cut off.
     stops: TaskTracker,
@@ -47,6 +51,23 @@ struct State {
     waiters: HashMap<TicketId, oneshot::Sender<()>>,
     /// The pooled sandboxes that are up.
     sandboxes: HashMap<SandboxId, Arc<dyn Sandbox>>,
+}
+
+/// Who else may run a call.
+pub(crate) struct Others<'a> {
+    pub(crate) peers: &'a Peers,
+    pub(crate) runtime: Runtime,
+    /// Those that did not take it.
+    pub(crate) tried: &'a [PeerId],
+}
+
+/// Where a call runs.
+#[derive(Debug)]
+pub(crate) enum Granted {
+    /// Here.
+    Here(LeaseGuard),
+    /// On that peer.
+    On(PeerId),
 }
 
 /// The right of one call to run, given back when dropped. For a pooled sandbox it says how the call left it; a call that is
@@ -89,20 +110,37 @@ impl std::ops::Deref for Admissions {
 }
 
 impl Admissions {
-    pub(crate) fn new(config: Config) -> Self {
-        let scheduler = Scheduler::new(config, now());
+    /// With a policy that may offload, or with one that runs everything here.
+    pub(crate) fn new(config: Config, policy: Option<Box<dyn Policy>>) -> Self {
+        let offloads = policy.is_some();
+        let scheduler = match policy {
+            Some(policy) => Scheduler::with_policy(config, policy, now()),
+            None => Scheduler::new(config, now()),
+        };
         let state = State { scheduler, waiters: HashMap::new(), sandboxes: HashMap::new() };
         let (draining, stops) = (CancellationToken::new(), TaskTracker::new());
-        Self(Arc::new(Shared { state: Mutex::new(state), draining, stops }))
+        Self(Arc::new(Shared { state: Mutex::new(state), offloads, draining, stops }))
     }
 
-    /// Waits for resources as long as the scheduler allows. Dropping the future gives the place up.
-    pub(crate) async fn acquire(&self, arrival: Arrival, origin: Origin) -> Result<LeaseGuard, InvocationError> {
-        let (asked, signal) = self.admit(arrival);
-        match asked {
+    /// Waits for resources as long as the scheduler allows, or says which of the peers is to run the call. Dropping the
+    /// future gives the place up.
+    pub(crate) async fn acquire(
+        &self,
+        arrival: Arrival,
+        origin: Origin,
+        others: Option<&Others<'_>>,
+    ) -> Result<Granted, InvocationError> {
+        let (asked, signal) = match others {
+            Some(others) if self.offloads && arrival.may_offload => {
+                others.peers.with_view(others.runtime, others.tried, |view| self.admit(arrival, view))
+            }
+            // A policy that runs everything here needs not look.
+            _ => self.admit(arrival, PeerView::NONE),
+        };
+        let lease = match asked {
             Asked::Run(guard) => Ok(guard),
             Asked::Reject(rejection) => Err(overloaded(rejection)),
-            Asked::Offload(peer) => Err(misplaced(peer)),
+            Asked::Offload(peer) => return Ok(Granted::On(peer)),
             Asked::Wait(ticket) if origin == Origin::Nested => self.wait(ticket, signal).await,
             Asked::Wait(ticket) => {
                 let stopped = self.draining.clone();
@@ -111,13 +149,27 @@ impl Admissions {
                     () = stopped.cancelled() => Err(draining()),
                 }
             }
+        };
+        lease.map(Granted::Here)
+    }
+
+    /// What a call took, for policies that learn from it.
+    pub(crate) fn learn(&self, sample: Sample) {
+        if self.offloads {
+            self.state.lock().scheduler.learn(now(), sample);
         }
     }
 
-    fn admit(&self, arrival: Arrival) -> (Asked, Option<oneshot::Receiver<()>>) {
+    /// The figures that peers are told, and how long a new call would wait.
+    pub(crate) fn load(&self) -> (Snapshot, Duration) {
+        let state = self.state.lock();
+        (state.scheduler.snapshot(), state.scheduler.wait_estimate(now()))
+    }
+
+    fn admit(&self, arrival: Arrival, peers: PeerView<'_>) -> (Asked, Option<oneshot::Receiver<()>>) {
         let mut effects = Effects::default();
         let mut state = self.state.lock();
-        let admission = state.scheduler.admit(now(), arrival, PeerView::NONE, &mut effects);
+        let admission = state.scheduler.admit(now(), arrival, peers, &mut effects);
         let signal = if let Admission::Wait(ticket) = &admission { Some(state.subscribe(ticket.id())) } else { None };
         let asked = self.asked(&state, admission);
         self.apply(state, effects);
@@ -383,7 +435,7 @@ mod tests {
 
     fn one_slot() -> Admissions {
         let capacity = Capacity { memory: MemoryMib::new(100), cpu: CpuMilli::new(1000), slots: 1, containers: 0 };
-        Admissions::new(Config::new(capacity))
+        Admissions::new(Config::new(capacity), None)
     }
 
     fn arrival() -> Arrival {
@@ -393,8 +445,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_released_lease_wakes_the_next() {
         let admissions = one_slot();
-        let lease = admissions.acquire(arrival(), Origin::Outside).await.unwrap();
-        let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside));
+        let lease = admissions.acquire(arrival(), Origin::Outside, None).await.unwrap();
+        let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside, None));
         assert!(futures_now(&mut second).await.is_none());
         drop(lease);
         drop(second.await.unwrap());
@@ -404,14 +456,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_leaves_gives_the_place_up() {
         let admissions = one_slot();
-        let lease = admissions.acquire(arrival(), Origin::Outside).await.unwrap();
-        let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside));
+        let lease = admissions.acquire(arrival(), Origin::Outside, None).await.unwrap();
+        let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside, None));
         assert!(futures_now(&mut second).await.is_none());
         assert_eq!(admissions.snapshot().waiting.total(), 1);
         drop(second);
         assert_eq!(admissions.snapshot().waiting.total(), 0);
         // Granted, but gone before it looked.
-        let mut third = Box::pin(admissions.acquire(arrival(), Origin::Outside));
+        let mut third = Box::pin(admissions.acquire(arrival(), Origin::Outside, None));
         assert!(futures_now(&mut third).await.is_none());
         drop(lease);
         drop(third);
@@ -423,9 +475,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_ends() {
         let admissions = one_slot();
-        let _lease = admissions.acquire(arrival(), Origin::Outside).await.unwrap();
+        let _lease = admissions.acquire(arrival(), Origin::Outside, None).await.unwrap();
         let began = Instant::now();
-        let Err(InvocationError::Overloaded { reason, .. }) = admissions.acquire(arrival(), Origin::Outside).await
+        let Err(InvocationError::Overloaded { reason, .. }) =
+            admissions.acquire(arrival(), Origin::Outside, None).await
         else {
             panic!("there is no room")
         };

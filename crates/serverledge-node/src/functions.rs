@@ -32,9 +32,10 @@ impl Entry {
     fn new(function: Arc<Function>, revision: Revision) -> Self {
         let pooled = pooled(&function);
         let digest = function.version.digest;
-        let key = digest.as_bytes().first_chunk().map_or(FunctionKey::NONE, |bytes| {
-            FunctionKey::new(u64::from_le_bytes(*bytes))
-        });
+        let key = digest
+            .as_bytes()
+            .first_chunk()
+            .map_or(FunctionKey::NONE, |bytes| FunctionKey::new(u64::from_le_bytes(*bytes)));
         Self { function, revision, metrics: OnceLock::new(), pooled, key }
     }
 

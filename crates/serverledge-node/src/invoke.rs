@@ -9,10 +9,10 @@ use serverledge_core::{
     CallContext, FailureKind, Function, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError,
     Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, StartError, Started,
 };
-use serverledge_scheduler::{Arrival, PeerId, QosClass, Ran, Sample};
+use serverledge_scheduler::{Arrival, QosClass, Ran, Sample};
 use tokio::sync::oneshot;
 
-use crate::admission::{Granted, LeaseGuard, Origin, draining};
+use crate::admission::{Granted, LeaseGuard, Origin, Others, draining};
 use crate::cluster::{HOPS_MAX, Offloaded};
 use crate::deploy::unix_ms;
 use crate::functions::Entry;
@@ -150,7 +150,9 @@ impl Node {
         let (mut dead_ones, mut fresh_ones) = (0, 0);
         let mut request = request;
         loop {
-            let lease = match self.acquire(&request, &tried).await? {
+            let (arrival, origin, runtime) = self.arrival(&request);
+            let others = Others { peers: &self.cluster.peers, runtime, tried: &tried };
+            let lease = match self.admissions.acquire(arrival, origin, Some(&others)).await? {
                 Granted::Here(lease) => lease,
                 Granted::On(peer) => match self.offload(peer, &request).await {
                     Offloaded::Done(report) => return Ok(report),
@@ -185,7 +187,8 @@ impl Node {
         }
     }
 
-    async fn acquire(&self, request: &Request, tried: &[PeerId]) -> Result<Granted, InvocationError> {
+    /// What the scheduler is told of a call.
+    fn arrival(&self, request: &Request) -> (Arrival, Origin, Runtime) {
         let context = &request.context;
         let origin = if context.depth == 0 { Origin::Outside } else { Origin::Nested };
         let (json, bytes) = match &request.payload {
@@ -200,16 +203,10 @@ impl Node {
             bytes: bytes as u64,
             ..request.entry.arrival()
         };
-        let runtime = request.entry.function.version.runtime;
-        self.admissions.acquire(arrival, origin, &self.cluster.peers, runtime, tried).await
+        (arrival, origin, request.entry.function.version.runtime)
     }
 
-    async fn run_here(
-        self: &Arc<Self>,
-        request: Request,
-        lease: LeaseGuard,
-        asked: Instant,
-    ) -> Result<Report, Tried> {
+    async fn run_here(self: &Arc<Self>, request: Request, lease: LeaseGuard, asked: Instant) -> Result<Report, Tried> {
         let admitted = now();
         let (mut lease, sandbox, warm) = self.sandbox_for(lease, &request.entry).await.map_err(Tried::Failed)?;
         let running = now();

@@ -7,6 +7,8 @@ use prometheus::{
 use serverledge_core::{FunctionFailure, InvocationError, Phases, Runtime, StartPhase};
 use serverledge_scheduler::Snapshot;
 
+use crate::cluster::Offloaded;
+
 /// All metrics of a node.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -19,6 +21,7 @@ pub(crate) struct Metrics {
     output: HistogramVec,
     failures: IntCounterVec,
     rejections: IntCounterVec,
+    offloads: IntCounterVec,
     start_phases: HistogramVec,
     running: IntGauge,
     containers: IntGaugeVec,
@@ -59,6 +62,11 @@ impl Metrics {
             output: histograms("output_size", "Size of results in bytes", sizes()?)?,
             failures: counters("serverledge_failures_total", "Invocations that failed, by code", &["code"])?,
             rejections: counters("serverledge_rejections_total", "Invocations turned away, by code", &["code"])?,
+            offloads: counters(
+                "serverledge_offloads_total",
+                "Invocations handed to a node of another or this area, by what came of it",
+                &["area", "outcome"],
+            )?,
             start_phases: HistogramVec::new(
                 HistogramOpts::new("serverledge_start_phase_seconds", "Parts of cold starts").buckets(times()?),
                 &["runtime", "phase"],
@@ -78,7 +86,7 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        for counters in [&self.completed, &self.cold_starts, &self.failures, &self.rejections] {
+        for counters in [&self.completed, &self.cold_starts, &self.failures, &self.rejections, &self.offloads] {
             self.registry.register(Box::new(counters.clone()))?;
         }
         for histograms in [&self.execution, &self.init, &self.output] {
@@ -124,6 +132,17 @@ impl Metrics {
             InvocationError::Internal { .. } => self.failures.with_label_values(&["internal"]).inc(),
             InvocationError::Unknown(_) | InvocationError::Request { .. } => {}
         }
+    }
+
+    /// An invocation was handed to a peer.
+    pub(crate) fn offloaded(&self, area: &str, offloaded: &Offloaded) {
+        let outcome = match offloaded {
+            Offloaded::Done(_) => "done",
+            Offloaded::Failed(InvocationError::OutcomeUnknown { .. }) => "unknown",
+            Offloaded::Failed(_) => "failed",
+            Offloaded::Elsewhere => "not_taken",
+        };
+        self.offloads.with_label_values(&[area, outcome]).inc();
     }
 
     /// A sandbox was started.

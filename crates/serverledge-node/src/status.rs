@@ -29,7 +29,6 @@ impl Node {
             node: self.identity.node.clone(),
             area: self.identity.area.clone(),
             uptime: self.started.elapsed().as_secs_f64(),
-            ..StatusInformation::default()
         }
     }
 

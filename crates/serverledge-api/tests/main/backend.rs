@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serverledge_api::{
-    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError,
-    PeerRefused, PeerRequest, PollError, Polled, SubmitError,
+    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
+    PeerRequest, PollError, Polled, SubmitError,
 };
 use serverledge_core::{
     Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Network, Payload,
@@ -313,6 +313,16 @@ impl Handle {
     /// The next invocation ends so.
     pub(crate) fn invoke(&self, outcome: Result<Report, InvocationError>) {
         self.state().invoke.push_back(outcome);
+    }
+
+    /// The next one of a peer ends so.
+    pub(crate) fn peer_invoke(&self, outcome: Result<Report, PeerInvokeError>) {
+        self.state().peer_invoke.push_back(outcome);
+    }
+
+    /// What peers asked for, oldest first.
+    pub(crate) fn peer_calls(&self) -> Vec<PeerRequest> {
+        std::mem::take(&mut self.state().peer_calls)
     }
 
     /// The next asynchronous one is not accepted.

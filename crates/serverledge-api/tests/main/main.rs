@@ -9,6 +9,7 @@ mod guard;
 mod invoke;
 mod limits;
 mod logs;
+mod peer;
 mod plain;
 mod routes;
 mod server;

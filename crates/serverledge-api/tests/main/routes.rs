@@ -10,7 +10,7 @@ use serverledge_api::{Deploy, document};
 use crate::support::{app, check, get, json, outcome, post, request, shown, text};
 
 /// Every documented route, with a request that it answers.
-const DOCUMENTED: [(&str, &str, &str); 14] = [
+const DOCUMENTED: [(&str, &str, &str); 15] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -21,6 +21,7 @@ const DOCUMENTED: [(&str, &str, &str); 14] = [
     ("post", "/invoke/{function}", "/invoke/json"),
     ("get", "/poll/{id}", "/poll/01890000-0000-7000-8000-000000000001"),
     ("post", "/fn/{name}", "/fn/json"),
+    ("get", "/peers", "/peers"),
     ("get", "/status", "/status"),
     ("get", "/metrics", "/metrics"),
     ("get", "/healthz", "/healthz"),

@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +10,6 @@ use parking_lot::Mutex;
 use serverledge_core::{FunctionFailure, InvocationError, InvocationId, OverloadReason, Phases, Reply, Report};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// How long an outcome is kept: longer than a peer goes on asking.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(60);
@@ -59,12 +57,11 @@ struct Runs {
 #[derive(Debug)]
 pub(super) struct Run {
     outcome: watch::Sender<Option<Outcome>>,
-    waiting: AtomicUsize,
-    stop: CancellationToken,
+    waiting: watch::Sender<usize>,
 }
 
-/// Somebody who waits for a run; the last one's going stops it after a while.
-pub(super) struct Waiter(Arc<Run>);
+/// Somebody who waits for a run.
+struct Waiter<'a>(&'a Run);
 
 /// What there is under an id.
 pub(super) enum Found {
@@ -82,11 +79,7 @@ impl Joins {
         if let Some(run) = runs.by_id.get(&id) {
             return Found::Run(Arc::clone(run));
         }
-        let run = Arc::new(Run {
-            outcome: watch::Sender::new(None),
-            waiting: AtomicUsize::new(0),
-            stop: CancellationToken::new(),
-        });
+        let run = Arc::new(Run { outcome: watch::Sender::new(None), waiting: watch::Sender::new(0) });
         runs.by_id.insert(id, Arc::clone(&run));
         Found::New(run)
     }
@@ -149,15 +142,23 @@ impl Runs {
 }
 
 impl Run {
-    /// Cancelled when nobody has waited for the run for a while.
-    pub(super) fn stop(&self) -> CancellationToken {
-        self.stop.clone()
+    /// Returns when nobody has waited for the run for a while.
+    pub(super) async fn abandoned(&self) {
+        let mut waiting = self.waiting.subscribe();
+        loop {
+            // The sender lives as long as this run.
+            let _ = waiting.wait_for(|waiting| *waiting == 0).await;
+            let somebody = waiting.wait_for(|waiting| *waiting > 0);
+            if tokio::time::timeout(ABANDONED_AFTER, somebody).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Waits for the outcome. Dropping the future gives up waiting.
     pub(super) async fn wait(self: Arc<Self>) -> Outcome {
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        let waiter = Waiter(Arc::clone(&self));
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let waiter = Waiter(&self);
         let mut outcome = self.outcome.subscribe();
         let ended = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         drop(waiter);
@@ -165,26 +166,18 @@ impl Run {
     }
 }
 
-impl Drop for Waiter {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let run = &self.0;
-        let last = run.waiting.fetch_sub(1, Ordering::AcqRel) == 1;
-        if last && run.outcome.borrow().is_none() {
-            let run = Arc::clone(run);
-            drop(tokio::spawn(async move {
-                tokio::time::sleep(ABANDONED_AFTER).await;
-                if run.waiting.load(Ordering::Acquire) == 0 {
-                    run.stop.cancel();
-                }
-            }));
-        }
+        self.0.waiting.send_modify(|waiting| *waiting -= 1);
     }
 }
 
 impl Outcome {
     pub(super) fn of(result: Result<Report, InvocationError>) -> Self {
         match result {
-            Ok(Report { reply: Reply::Json(result), log, warm, phases, .. }) => Self::Done { result, log, warm, phases },
+            Ok(Report { reply: Reply::Json(result), log, warm, phases, .. }) => {
+                Self::Done { result, log, warm, phases }
+            }
             Ok(_) => Self::Internal("the function answered HTTP to JSON parameters".to_owned()),
             Err(InvocationError::Function(failure)) => Self::Function(failure),
             Err(InvocationError::Request { code, message }) => Self::Request { code, message },
@@ -223,5 +216,82 @@ impl Outcome {
             }
             Self::Internal(message) => Err(InvocationError::Internal { message }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(bytes: usize) -> Outcome {
+        let phases = Phases::default();
+        Outcome::Done { result: Bytes::from(vec![b'1'; bytes]), log: Bytes::new(), warm: true, phases }
+    }
+
+    fn refusal() -> Outcome {
+        Outcome::Overloaded { reason: OverloadReason::QueueFull, retry_after: Duration::from_secs(1) }
+    }
+
+    fn begin(joins: &Joins, id: InvocationId) -> Arc<Run> {
+        match joins.find(id) {
+            Found::New(run) => run,
+            Found::Run(_) => panic!("the id is new"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_again_gets_the_outcome_of_the_first_for_a_while() {
+        let (joins, id) = (Joins::default(), InvocationId::new());
+        let run = begin(&joins, id);
+        let Found::Run(same) = joins.find(id) else { panic!("it runs") };
+        let second = tokio::time::timeout(Duration::from_secs(1), same.wait());
+        assert!(second.await.is_err(), "it has not ended");
+        joins.ended(id, &run, done(3), false);
+        let Found::Run(ended) = joins.find(id) else { panic!("it has ended just now") };
+        assert!(matches!(ended.wait().await, Outcome::Done { result, .. } if result.len() == 3));
+        assert!(joins.remembers(Duration::from_secs(59)));
+        tokio::time::advance(KEPT_FOR).await;
+        assert!(joins.known(id).is_none());
+        assert!(!joins.remembers(KEPT_FOR));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_started_may_be_asked_anew_unless_its_first_request_may_come_yet() {
+        let (joins, first, second) = (Joins::default(), InvocationId::new(), InvocationId::new());
+        joins.ended(first, &begin(&joins, first), refusal(), false);
+        assert!(joins.known(first).is_none());
+        joins.ended(second, &begin(&joins, second), refusal(), true);
+        assert!(matches!(joins.find(second), Found::Run(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn outcomes_are_bounded_and_what_was_forgotten_is_not_denied() {
+        let joins = Joins::default();
+        let ids: Vec<_> = (0..5).map(|_| InvocationId::new()).collect();
+        for id in &ids {
+            joins.ended(*id, &begin(&joins, *id), done(KEPT_BYTES_MAX / 4), false);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!(joins.known(ids[0]).is_none() && joins.known(ids[4]).is_some());
+        assert!(!joins.remembers(Duration::from_secs(3)), "one of that time is gone");
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(joins.remembers(Duration::from_secs(3)), "nothing that recent is");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_is_abandoned_when_nobody_has_waited_for_a_while() {
+        let (joins, id) = (Joins::default(), InvocationId::new());
+        let run = begin(&joins, id);
+        let mut waiting = Box::pin(Arc::clone(&run).wait());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        let mut abandoned = Box::pin(run.abandoned());
+        assert!(tokio::time::timeout(Duration::from_secs(60), &mut abandoned).await.is_err());
+        drop(waiting);
+        assert!(tokio::time::timeout(ABANDONED_AFTER / 2, &mut abandoned).await.is_err());
+        let mut again = Box::pin(Arc::clone(&run).wait());
+        assert!(futures_util::poll!(&mut again).is_pending());
+        assert!(tokio::time::timeout(Duration::from_secs(60), &mut abandoned).await.is_err());
+        drop(again);
+        abandoned.await;
     }
 }

@@ -21,6 +21,7 @@ use serverledge_wire::problem::Problem;
 use tokio::time::Instant;
 
 use super::peers::Contact;
+use crate::functions::Entry;
 use crate::invoke::Request;
 use crate::node::Node;
 
@@ -55,9 +56,13 @@ pub(crate) enum Offloaded {
 struct Offer<'a> {
     client: &'a PeerClient,
     contact: Contact,
-    request: &'a Request,
+    entry: Arc<Entry>,
     params: Bytes,
     call: PeerCall,
+    /// When the request arrived at this node.
+    arrived: std::time::Instant,
+    /// When its caller's patience ends.
+    deadline: Option<Instant>,
     began: Instant,
     /// When no answer is waited for any more.
     until: Instant,
@@ -77,19 +82,32 @@ struct Asking {
 
 impl Node {
     /// Runs an invocation on a peer. Dropping the future leaves it to the peer, which stops it after a while.
-    pub(crate) async fn offload(&self, to: PeerId, request: &Request) -> Offloaded {
-        let (Some(client), Payload::Json(params)) = (&self.cluster.client, &request.payload) else {
-            return Offloaded::Elsewhere;
-        };
-        let Some(contact) = self.cluster.peers.contact(to) else { return Offloaded::Elsewhere };
+    pub(crate) fn offload(&self, to: PeerId, request: &Request) -> impl Future<Output = Offloaded> + Send {
+        let offer = self.offer(to, request);
+        async move {
+            let Some(offer) = offer else { return Offloaded::Elsewhere };
+            let offloaded = offer.run(self).await;
+            self.metrics.offloaded(&offer.contact.area, &offloaded);
+            offloaded
+        }
+    }
+
+    /// `None` if there is no such peer any more.
+    fn offer(&self, to: PeerId, request: &Request) -> Option<Offer<'_>> {
+        let (Some(client), Payload::Json(params)) = (&self.cluster.client, &request.payload) else { return None };
+        let contact = self.cluster.peers.contact(to)?;
         let began = Instant::now();
-        let limit = request.entry.function.version.limits.timeout + BESIDE_RUN_MAX;
-        let call = self.peer_call(request, &contact);
-        let offer =
-            Offer { client, contact, request, params: params.clone(), call, began, until: began + limit };
-        let offloaded = offer.run(self).await;
-        self.metrics.offloaded(&offer.contact.area, &offloaded);
-        offloaded
+        Some(Offer {
+            client,
+            call: self.peer_call(request, &contact),
+            contact,
+            entry: Arc::clone(&request.entry),
+            params: params.clone(),
+            arrived: request.arrived,
+            deadline: request.deadline.map(Instant::from_std),
+            began,
+            until: began + request.entry.function.version.limits.timeout + BESIDE_RUN_MAX,
+        })
     }
 
     fn peer_call(&self, request: &Request, contact: &Contact) -> PeerCall {
@@ -152,7 +170,7 @@ impl Offer<'_> {
 
     /// When the caller's own patience has to be looked at.
     fn patience(&self) -> Instant {
-        match self.request.deadline.map(Instant::from_std) {
+        match self.deadline {
             Some(deadline) if deadline > Instant::now() => deadline.min(self.until),
             // Past it, a node that lives is waited for: it may have started in time.
             Some(_) => (Instant::now() + SILENCE).min(self.until),
@@ -162,7 +180,7 @@ impl Offer<'_> {
 
     fn is_over(&self, node: &Node) -> bool {
         let now = Instant::now();
-        let late = self.request.deadline.is_some_and(|deadline| Instant::from_std(deadline) <= now);
+        let late = self.deadline.is_some_and(|deadline| deadline <= now);
         let heard = node.cluster.probe_every.saturating_mul(ROUNDS_HEARD);
         now >= self.until || (late && !node.cluster.peers.heard_within(self.contact.id, heard))
     }
@@ -178,7 +196,7 @@ impl Offer<'_> {
         let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         call.again_ms = again.then_some(ms);
         call.deadline_ms = call.deadline_ms.map(|left| left.saturating_sub(ms));
-        let function = &self.request.entry.function.name;
+        let function = &self.entry.function.name;
         let left = self.until.saturating_duration_since(Instant::now());
         self.client.invoke(&self.contact.target, function, &call, self.params.clone(), left).await
     }
@@ -212,7 +230,7 @@ impl Offer<'_> {
             }
             PeerError::Lost { .. } => {
                 asking.lost = true;
-                if self.request.entry.function.flags.idempotent && alone {
+                if self.entry.function.flags.idempotent && alone {
                     return Some(Offloaded::Elsewhere);
                 }
                 asking.again_at = Some(Instant::now() + AGAIN_PAUSE);
@@ -258,7 +276,7 @@ impl Offer<'_> {
     }
 
     fn unknown(&self) -> Offloaded {
-        if self.request.entry.function.flags.idempotent {
+        if self.entry.function.flags.idempotent {
             return Offloaded::Elsewhere;
         }
         Offloaded::Failed(InvocationError::OutcomeUnknown { node: self.contact.target.name().to_owned() })
@@ -272,14 +290,14 @@ impl Offer<'_> {
         let PeerReport { warm, queue_us, start_us, execution_us, total_us, .. } = report;
         let [queue, start, execution, there] = [queue_us, start_us, execution_us, total_us].map(Duration::from_micros);
         node.admissions.learn(Sample {
-            function: self.request.entry.key,
+            function: self.entry.key,
             place: Ran::On(self.contact.id),
             cold: !warm,
             start,
             execution,
             overhead: took.saturating_sub(start + execution),
         });
-        let total = crate::invoke::now().saturating_duration_since(self.request.arrived);
+        let total = crate::invoke::now().saturating_duration_since(self.arrived);
         let latency = took.saturating_sub(there);
         let remote = Remote { node: self.contact.node.clone(), area: self.contact.area.clone(), latency };
         Report {

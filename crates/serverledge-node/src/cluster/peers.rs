@@ -7,7 +7,8 @@ use parking_lot::{Mutex, RwLock};
 use serverledge_client::PeerTarget;
 use serverledge_core::{CpuMilli, MemoryMib, Runtime};
 use serverledge_registry::KnownNode;
-use serverledge_scheduler::{Coordinate, Peer, PeerId, PeerView, Vivaldi};
+use serverledge_scheduler::vivaldi::{Coordinate, Vivaldi};
+use serverledge_scheduler::{Peer, PeerId, PeerView};
 use serverledge_wire::peer::{PeerLoad, PeerState, SIGHTINGS_MAX};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::records::NodeRecord;
@@ -16,8 +17,10 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 
-/// A new round-trip time weighs an eighth, as in TCP (RFC 6298).
-const ROUND_TRIP_WEIGHT: u32 = 8;
+/// A longer round-trip time weighs an eighth, as in TCP (RFC 6298); a shorter one half, since what makes one longer (a new
+/// connection, a busy moment) says less about the way.
+const LONGER_WEIGHT: u32 = 8;
+const SHORTER_WEIGHT: u32 = 2;
 
 /// See the module.
 pub(crate) struct Peers {
@@ -81,12 +84,7 @@ impl Peers {
     }
 
     /// Lets a policy see the peers that can run functions of this runtime, without those that were tried.
-    pub(crate) fn with_view<T>(
-        &self,
-        runtime: Runtime,
-        tried: &[PeerId],
-        look: impl FnOnce(PeerView<'_>) -> T,
-    ) -> T {
+    pub(crate) fn with_view<T>(&self, runtime: Runtime, tried: &[PeerId], look: impl FnOnce(PeerView<'_>) -> T) -> T {
         let table = self.table.read();
         let lacking = Runtime::ALL.iter().position(|one| *one == runtime).and_then(|at| table.lacking.get(at));
         let lacking = lacking.map_or(&[][..], Vec::as_slice);
@@ -236,7 +234,8 @@ impl Table {
         entry.load = Some((load, Instant::now()));
         if let Some(measured) = round_trip {
             let before = entry.round_trip.unwrap_or(measured);
-            entry.round_trip = Some(before - before / ROUND_TRIP_WEIGHT + measured / ROUND_TRIP_WEIGHT);
+            let weight = if measured < before { SHORTER_WEIGHT } else { LONGER_WEIGHT };
+            entry.round_trip = Some(before - before / weight + measured / weight);
         }
         let peer = entry.peer();
         match (self.view.iter_mut().find(|one| one.id == id), peer) {

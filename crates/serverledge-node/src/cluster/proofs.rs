@@ -83,7 +83,8 @@ mod tests {
         assert_eq!(proofs.check_at(NOW, &proof(NOW, 2), &what), Ok(()));
         let other = Proved { to: "ROME/n2", ..what };
         assert_eq!(proofs.check_at(NOW, &key.prove(NOW, [3; 12], &other), &what), Err(PeerRefused::Proof));
-        for (at, refused) in [(NOW - 30_000, false), (NOW + 30_000, false), (NOW - 31_000, true), (NOW + 31_000, true)] {
+        for (at, refused) in [(NOW - 30_000, false), (NOW + 30_000, false), (NOW - 31_000, true), (NOW + 31_000, true)]
+        {
             let nonce = u8::try_from(at % 251).unwrap();
             assert_eq!(proofs.check_at(NOW, &proof(at, nonce), &what).is_err(), refused, "{at}");
         }

@@ -83,7 +83,7 @@ impl Node {
         root: InvocationId,
     ) -> Result<Request, PeerInvokeError> {
         let PeerRequest { function, call, params, arrived } = request;
-        if call.hops > HOPS_MAX || call.path.iter().any(|name| *name == self.cluster.me) {
+        if call.hops > HOPS_MAX || call.path.contains(&self.cluster.me) {
             return Err(PeerInvokeError::Loop);
         }
         let entry = self.lookup(function.as_str())?;
@@ -105,10 +105,9 @@ impl Node {
     fn start_for_peer(self: &Arc<Self>, offer: InvocationId, again: bool, run: Arc<Run>, request: Request) {
         let node = Arc::clone(self);
         self.background.spawn(async move {
-            let stop = run.stop();
             let outcome = tokio::select! {
                 result = node.run(request) => Outcome::of(result),
-                () = stop.cancelled() => Outcome::Internal("the caller went away".to_owned()),
+                () = run.abandoned() => Outcome::Internal("the caller went away".to_owned()),
             };
             node.cluster.joins.ended(offer, &run, outcome, again);
         });

@@ -62,6 +62,8 @@ impl Lab {
             qos_class: 0,
             deadline: None,
             arrived: super::now(),
+            may_offload: true,
+            travel: None,
         };
         let report = NodeBackend(Arc::clone(&self.node)).invoke(call).await?;
         assert!(matches!(report.reply, Reply::Json(_)));
