@@ -57,6 +57,24 @@ install() {
         fail "apt-get install $* failed"
 }
 
+# Whether etcd's client can be generated, which needs the protocol compiler when it is built.
+etcd_compiles() {
+    [[ -r /usr/include/google/protobuf/descriptor.proto ]] && command -v protoc >/dev/null
+}
+
+# Prints the cargo arguments for a node that can be one of a cluster. Where what that needs is missing and cannot be
+# installed, it prints none, and says on stderr what the node will lack.
+cluster_features() {
+    if ! etcd_compiles && ((EUID == 0)) && command -v apt-get >/dev/null; then
+        (install "what a node with etcd is built with" protobuf-compiler libprotobuf-dev) >&2 || true
+    fi
+    if etcd_compiles; then
+        say "--features serverledge-node/etcd-tls"
+    else
+        say "building without etcd: protoc is missing (on Debian: protobuf-compiler libprotobuf-dev), which only a cluster needs" >&2
+    fi
+}
+
 # cargo in the version that rust-toolchain.toml asks for; call it in the root of the project.
 need_cargo() {
     local home=${CARGO_HOME:-$HOME/.cargo} wanted

@@ -88,7 +88,8 @@ build() {
     node=$target/release/serverledge cli=$target/release/serverledge-cli
     [[ -x $node ]] || say "The first build takes several minutes (about ten on two cores)."
     begun=$(now_us)
-    cargo build --release --locked -p serverledge-node -p serverledge-cli || fail "the build failed"
+    # shellcheck disable=SC2046  # two words, or none
+    cargo build --release --locked -p serverledge-node -p serverledge-cli $(cluster_features) || fail "the build failed"
     say "built in $(words_of_us $(($(now_us) - begun))): $(relative "$node"), $(relative "$cli")"
 }
 

@@ -32,7 +32,7 @@ skips_docker() { [[ ${SERVERLEDGE_SKIP_DOCKER:-} == 1 ]]; }
 
 # The features of tests that need a real service. Every step that compiles has the same ones, and so have the programs that
 # the end-to-end tests start: nothing is compiled twice.
-features=(serverledge-registry/etcd-tests serverledge-registry/etcd-tls)
+features=(serverledge-registry/etcd-tests serverledge-registry/etcd-tls serverledge-node/etcd-tls)
 if ! skips_docker; then
     for manifest in crates/*/Cargo.toml tests/Cargo.toml; do
         ! grep -q '^docker-tests = ' "$manifest" || features+=("$(sed -n 's/^name = "\(.*\)"$/\1/p;T;q' "$manifest")/docker-tests")
@@ -63,7 +63,7 @@ step_install() {
     command -v etcd >/dev/null || missing+=(etcd-server)
     command -v openssl >/dev/null || missing+=(openssl)
     # etcd-client is generated from its protocol when it is built.
-    [[ -r /usr/include/google/protobuf/descriptor.proto ]] && command -v protoc >/dev/null || missing+=(protobuf-compiler libprotobuf-dev)
+    etcd_compiles || missing+=(protobuf-compiler libprotobuf-dev)
     ((${#missing[@]} == 0)) || install "what the tests of the cluster's registry need" "${missing[@]}"
     need_cargo
     say "$(rustc --version), $(cc --version | head -n 1)"

@@ -16,6 +16,8 @@ mod peers;
 mod probe;
 mod proofs;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use joins::Joins;
 pub(crate) use offload::{HOPS_MAX, Offloaded};

@@ -100,6 +100,8 @@ impl Node {
         let outcome = self.admit_and_run(request).await;
         self.keep_log(&entry, id, &outcome);
         match &outcome {
+            // Who ran it counts it.
+            Ok(report) if report.remote.is_some() => {}
             Ok(report) => {
                 let bytes = if let Reply::Json(result) = &report.reply { Some(result.len()) } else { None };
                 entry.metrics(&self.metrics).completed(&report.phases, report.warm, bytes);

@@ -36,8 +36,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 const ASKS_MAX: usize = 3;
 /// Pause before a node is asked again whose connection was lost.
 const AGAIN_PAUSE: Duration = Duration::from_millis(100);
-/// How long a node that has a request, and cannot be reached any more, is tried.
-const UNREACHABLE_MAX: Duration = Duration::from_secs(3);
+/// How long a node that has a request is tried while every try fails at once.
+const FAILING_MAX: Duration = Duration::from_secs(3);
 /// Rounds of asking within which a node that lives must have been heard of.
 const ROUNDS_HEARD: u32 = 3;
 
@@ -73,8 +73,8 @@ struct Offer<'a> {
 struct Asking {
     /// A request was sent whose answer was lost.
     lost: bool,
-    /// Since when the node cannot be reached.
-    unreachable_since: Option<Instant>,
+    /// Since when every try has failed.
+    failing_since: Option<Instant>,
     /// When it is asked again.
     again_at: Option<Instant>,
     silences: u32,
@@ -145,8 +145,11 @@ impl Offer<'_> {
         loop {
             let wake = asking.again_at.unwrap_or(self.until).min(self.patience());
             tokio::select! {
-                Some(answer) = asks.next() => {
+                Some((asked, answer)) = asks.next() => {
                     let alone = asks.is_empty();
+                    if asked.elapsed() > SILENCE {
+                        asking.failing_since = None;
+                    }
                     if let Some(offloaded) = self.answered(node, answer, alone, &mut asking) {
                         return offloaded;
                     }
@@ -190,7 +193,8 @@ impl Offer<'_> {
         usual.max(SILENCE).saturating_mul(1 << silences.min(8))
     }
 
-    async fn ask(&self, again: bool) -> Result<PeerAnswer, PeerError> {
+    /// Asks once; says when it did, too.
+    async fn ask(&self, again: bool) -> (Instant, Result<PeerAnswer, PeerError>) {
         let mut call = self.call.clone();
         let elapsed = self.began.elapsed();
         let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -198,7 +202,8 @@ impl Offer<'_> {
         call.deadline_ms = call.deadline_ms.map(|left| left.saturating_sub(ms));
         let function = &self.entry.function.name;
         let left = self.until.saturating_duration_since(Instant::now());
-        self.client.invoke(&self.contact.target, function, &call, self.params.clone(), left).await
+        let asked = Instant::now();
+        (asked, self.client.invoke(&self.contact.target, function, &call, self.params.clone(), left).await)
     }
 
     /// What an answer means; `None`: go on asking. `alone`: no other request is on its way.
@@ -221,20 +226,14 @@ impl Offer<'_> {
                 if !asking.lost && alone {
                     return Some(Offloaded::Elsewhere);
                 }
-                let since = *asking.unreachable_since.get_or_insert_with(Instant::now);
-                if asking.lost && alone && since.elapsed() >= UNREACHABLE_MAX {
-                    return Some(self.unknown());
-                }
-                asking.again_at = Some(Instant::now() + AGAIN_PAUSE);
-                None
+                self.again(alone, asking)
             }
             PeerError::Lost { .. } => {
                 asking.lost = true;
                 if self.entry.function.flags.idempotent && alone {
                     return Some(Offloaded::Elsewhere);
                 }
-                asking.again_at = Some(Instant::now() + AGAIN_PAUSE);
-                None
+                self.again(alone, asking)
             }
             PeerError::Refused { started: false, load, problem, .. } => {
                 tracing::debug!(peer = self.contact.target.name(), code = problem.code, "a node did not take a call");
@@ -254,6 +253,16 @@ impl Offer<'_> {
                 message: format!("node {} answered what is no answer: {fault}", self.contact.target.name()),
             })),
         }
+    }
+
+    /// After a pause, unless every try has failed for too long.
+    fn again(&self, alone: bool, asking: &mut Asking) -> Option<Offloaded> {
+        let since = *asking.failing_since.get_or_insert_with(Instant::now);
+        if alone && since.elapsed() >= FAILING_MAX {
+            return Some(self.unknown());
+        }
+        asking.again_at = Some(Instant::now() + AGAIN_PAUSE);
+        None
     }
 
     fn refused(&self, status: u16, problem: Problem) -> Offloaded {

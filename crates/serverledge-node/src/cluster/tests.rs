@@ -1,0 +1,344 @@
+//! Two nodes over one registry, spoken to over real sockets through a link that can be cut: what is offloaded, what is
+//! asked again, and that nothing runs twice.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::json;
+use serverledge_api::{App, Backend as _, Call, Deploy, Guard, Limits, ServerLimits, Serving, serve};
+use serverledge_core::kv::Kv;
+use serverledge_core::{FunctionName, InvocationError, InvocationId, MemoryMib, OverloadReason, Payload, Report};
+use serverledge_registry::{Embedded, Options};
+use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
+use serverledge_wire::function::FunctionBody;
+use serverledge_wire::peer::PeerLoad;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::config::{Config, Machine, PolicyName, Secret, load};
+use crate::executors::Executors;
+use crate::node::{Node, NodeBackend};
+use crate::program::build;
+
+const MACHINE: Machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+/// How long a test waits for what must come.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// A node that serves, and its executor.
+struct Member {
+    node: Arc<Node>,
+    fake: FakeExecutorHandle,
+    address: SocketAddr,
+    _serving: Serving,
+}
+
+/// `here` offloads everything to `there`.
+struct Pair {
+    here: Member,
+    there: Member,
+    link: Link,
+    _dir: TempDir,
+}
+
+/// What happens to connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// They carry everything.
+    Open,
+    /// The request goes through; the connection breaks before the answer, so many times.
+    LosesAnswers,
+    /// Those there are break, and nobody listens any more.
+    Shut,
+}
+
+/// A way to a node that can be cut.
+struct Link {
+    address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    lost: Arc<AtomicUsize>,
+}
+
+impl Link {
+    /// Loses at most `losses` answers while it does.
+    async fn to(there: SocketAddr, losses: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mode = watch::Sender::new(Mode::Open);
+        let lost = Arc::new(AtomicUsize::new(0));
+        let (modes, count) = (mode.subscribe(), Arc::clone(&lost));
+        tokio::task::spawn_local(async move {
+            let mut shut = modes.clone();
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => {
+                        let Ok((client, _)) = accepted else { return };
+                        tokio::task::spawn_local(carry(client, there, modes.clone(), Arc::clone(&count), losses));
+                    }
+                    _ = shut.wait_for(|mode| *mode == Mode::Shut) => return,
+                }
+            }
+        });
+        Self { address, mode, lost }
+    }
+}
+
+async fn carry(
+    client: TcpStream,
+    there: SocketAddr,
+    mode: watch::Receiver<Mode>,
+    lost: Arc<AtomicUsize>,
+    losses: usize,
+) {
+    let Ok(server) = TcpStream::connect(there).await else { return };
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let up = tokio::io::copy(&mut from_client, &mut to_server);
+    let down = async {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from_server.read(&mut buffer).await {
+            if *mode.borrow() == Mode::LosesAnswers && lost.load(Ordering::SeqCst) < losses {
+                lost.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            if to_client.write_all(&buffer[..count]).await.is_err() {
+                return;
+            }
+        }
+    };
+    let mut modes = mode.clone();
+    tokio::select! {
+        _ = up => {}
+        () = down => {}
+        _ = modes.wait_for(|mode| *mode == Mode::Shut) => {}
+    }
+}
+
+async fn member(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str, change: impl FnOnce(&mut Config)) -> Member {
+    let data = dir.path().join(name);
+    let mut config = load(None, &[("SERVERLEDGE_DATA_DIR", data.to_str().unwrap())], &MACHINE, &[]).unwrap().config;
+    config.registry.node_id = Some(name.to_owned());
+    config.cluster.key = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()));
+    config.cluster.nearby_interval = Duration::from_millis(100);
+    config.pool.memory = MemoryMib::new(512);
+    change(&mut config);
+    let (executor, fake) = FakeExecutor::new();
+    let executors = Executors { wasm: Arc::new(executor), containers: None };
+    let node = Arc::new(build(&config, kv, executors).unwrap());
+    let limits = Limits {
+        code_body_bytes_max: 1 << 20,
+        params_body_bytes_max: 1 << 20,
+        body_timeout: WAIT_MAX,
+        concurrency_max: 100,
+    };
+    let guard = Guard::new(config.api.ip, Vec::new());
+    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, limits);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let serving = serve(listener, app, ServerLimits { connections_max: 100, header_timeout: WAIT_MAX }).unwrap();
+    Member { node, fake, address: serving.address, _serving: serving }
+}
+
+impl Pair {
+    /// Both know the function, and `here` has heard of `there`.
+    async fn new(losses: usize, policy: PolicyName, behaviour: &Behaviour, more: serde_json::Value) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let kv: Arc<dyn Kv> = Arc::new(Embedded::in_memory(&Options::default()).unwrap());
+        let there = member(&kv, &dir, "there", |_| {}).await;
+        let here = member(&kv, &dir, "here", |config| config.scheduler.policy = policy).await;
+        let link = Link::to(there.address, losses).await;
+        there.node.membership.set_url(format!("http://{}", link.address));
+        here.node.membership.set_url(format!("http://{}", here.address));
+        for member in [&there, &here] {
+            member.node.membership.register().await.unwrap();
+            member.node.membership.load().await.unwrap();
+        }
+        let mut body = json!({"Name": "f", "Runtime": "wasm", "TarFunctionCode": STANDARD.encode(behaviour.code())});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let body = body.to_string();
+        for member in [&there, &here] {
+            let request = FunctionBody::parse(body.as_bytes()).unwrap();
+            member.node.deploy(Deploy::Update, request, &()).await.unwrap();
+        }
+        let node = Arc::clone(&here.node);
+        here.node.membership.load().await.unwrap();
+        here.node.background.spawn(async move { node.watch_peers().await });
+        let pair = Self { here, there, link, _dir: dir };
+        pair.heard().await;
+        pair
+    }
+
+    async fn heard(&self) {
+        let heard = async {
+            while !self.here.node.cluster.peers.infos().iter().any(|peer| peer.offloadable) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(WAIT_MAX, heard).await.expect("the other node was not heard of");
+    }
+
+    /// Replaces the other node by one that cannot be reached, and of which nothing but good is known.
+    async fn introduce_nobody(&self) {
+        self.here.node.background.stop().await;
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let mut known = self.here.node.membership.others().first().unwrap().clone();
+        known.node = "nobody".to_owned();
+        known.record.url = format!("http://{free}");
+        let peers = &self.here.node.cluster.peers;
+        peers.set(&[known.clone()]);
+        let (contact, _) = peers.by_distance().remove(0);
+        let load =
+            PeerLoad { epoch: known.record.epoch, free_memory_mib: 4096, free_cpu_milli: 4000, ..PeerLoad::default() };
+        peers.heard(contact.id, load);
+    }
+
+    fn call(&self, change: impl FnOnce(&mut Call)) -> impl Future<Output = Result<Report, InvocationError>> {
+        let mut call = Call {
+            function: FunctionName::parse("f").unwrap(),
+            id: InvocationId::new(),
+            payload: Payload::Json(Bytes::from_static(b"7")),
+            qos_class: 0,
+            deadline: None,
+            arrived: crate::invoke::now(),
+            may_offload: true,
+            travel: None,
+        };
+        change(&mut call);
+        let backend = NodeBackend(Arc::clone(&self.here.node));
+        async move { backend.invoke(call).await }
+    }
+
+    /// Runs here and there, in all.
+    fn runs(&self) -> (usize, usize) {
+        (self.here.fake.calls().len(), self.there.fake.calls().len())
+    }
+}
+
+/// Tasks that may borrow what is not for other threads.
+async fn local<T>(test: impl Future<Output = T>) -> T {
+    tokio::task::LocalSet::new().run_until(test).await
+}
+
+#[tokio::test]
+async fn an_offloaded_call_runs_there_under_its_own_id() {
+    local(async {
+        let behaviour = Behaviour::Log { log: "line".into() };
+        let pair = Pair::new(0, PolicyName::EdgeOnly, &behaviour, json!({})).await;
+        let id = InvocationId::new();
+        let report = pair.call(|call| call.id = id).await.unwrap();
+        let remote = report.remote.expect("it was offloaded");
+        assert_eq!((remote.node.as_str(), remote.area.as_str()), ("there", "ROME"));
+        assert_eq!(&report.log[..], b"line\n");
+        assert_eq!(pair.runs(), (0, 1));
+        let call = &pair.there.fake.calls()[0];
+        assert_eq!((call.id, &call.params[..]), (id, &b"7"[..]));
+        // One hop for the whole tree, and only if the caller allows it.
+        let report = pair.call(|call| call.may_offload = false).await.unwrap();
+        assert_eq!((report.remote, pair.runs()), (None, (1, 1)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_functions_own_failure_is_not_tried_elsewhere() {
+    local(async {
+        let behaviour = Behaviour::Fail { log: "last words".into(), message: "broke".into() };
+        let pair = Pair::new(0, PolicyName::EdgeOnly, &behaviour, json!({})).await;
+        let Err(InvocationError::Function(failure)) = pair.call(|_| {}).await else { panic!("it fails") };
+        assert!(failure.message.contains("broke") && failure.log.starts_with(b"last words"));
+        assert_eq!(pair.runs(), (0, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again_and_costs_no_second_run() {
+    local(async {
+        let pair = Pair::new(1, PolicyName::EdgeOnly, &Behaviour::Echo, json!({})).await;
+        // Probes and calls share connections: hold the call until it has arrived, and lose the answers from then on.
+        pair.there.fake.hold();
+        let call = pair.call(|_| {});
+        let mut call = Box::pin(call);
+        let arrived = pair.there.fake.wait_for("the call", |counts| counts.running == 1);
+        tokio::select! {
+            biased;
+            early = &mut call => panic!("it cannot have ended: {early:?}"),
+            _ = arrived => {}
+        }
+        pair.link.mode.send_replace(Mode::LosesAnswers);
+        pair.there.fake.release();
+        let report = tokio::time::timeout(WAIT_MAX, call).await.unwrap().unwrap();
+        assert!(report.remote.is_some());
+        assert_eq!(pair.link.lost.load(Ordering::SeqCst), 1);
+        assert_eq!(pair.runs(), (0, 1), "asked twice, run once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_sent_and_cannot_be_asked_for_is_of_unknown_outcome_unless_it_may_run_twice() {
+    for idempotent in [false, true] {
+        local(async {
+            let more = json!({"Idempotent": idempotent});
+            let pair = Pair::new(0, PolicyName::EdgeOnly, &Behaviour::Echo, more).await;
+            pair.there.fake.hold();
+            // Past its deadline nothing is started any more; where it may run twice, it runs here in time.
+            let mut call = Box::pin(pair.call(|_| {}));
+            let arrived = pair.there.fake.wait_for("the call", |counts| counts.running == 1);
+            tokio::select! {
+                biased;
+                early = &mut call => panic!("it cannot have ended: {early:?}"),
+                _ = arrived => {}
+            }
+            pair.link.mode.send_replace(Mode::Shut);
+            let outcome = tokio::time::timeout(WAIT_MAX, call).await.unwrap();
+            match (idempotent, outcome) {
+                (false, Err(InvocationError::OutcomeUnknown { node })) => assert_eq!(node, "ROME/there"),
+                (true, Err(InvocationError::Overloaded { reason: OverloadReason::NoPeer, .. })) => {}
+                (_, other) => panic!("{other:?}"),
+            }
+            pair.there.fake.release();
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_runs_here_where_the_policy_lets_it() {
+    local(async {
+        let pair = Pair::new(0, PolicyName::QosAware, &Behaviour::Echo, json!({"MemoryMB": 512})).await;
+        pair.here.fake.hold();
+        let mut first = Box::pin(pair.call(|_| {}));
+        let running = pair.here.fake.wait_for("the first", |counts| counts.running == 1);
+        tokio::select! {
+            biased;
+            early = &mut first => panic!("it cannot have ended: {early:?}"),
+            _ = running => {}
+        }
+        // This node is full, and the other has room.
+        let second = pair.call(|call| call.qos_class = 1).await.unwrap();
+        assert!(second.remote.is_some());
+        // Now there is a third one by all accounts, where nobody listens.
+        pair.introduce_nobody().await;
+        let mut third = Box::pin(pair.call(|call| call.qos_class = 1));
+        let waits = async {
+            while pair.here.node.admissions.snapshot().waiting.total() == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            early = &mut third => panic!("it waits for the first: {early:?}"),
+            waited = tokio::time::timeout(WAIT_MAX, waits) => waited.expect("it waits here"),
+        }
+        pair.here.fake.release();
+        first.await.unwrap();
+        assert!(third.await.unwrap().remote.is_none());
+        assert_eq!(pair.runs(), (2, 1));
+    })
+    .await;
+}
