@@ -269,3 +269,44 @@ fn leftovers_of_crashed_runs_are_swept() -> Result<()> {
     assert!(!namespaces()?.contains(&name));
     Ok(())
 }
+
+/// How much later than they should packets arrive, at 2,000 and 4,000 a second? Each carries when it was sent.
+#[test]
+#[ignore = "a measurement; run it alone: cargo test -p serverledge-testing --features cluster-tests -- --ignored --nocapture"]
+#[expect(clippy::print_stderr, reason = "a measurement is for reading")]
+fn measure_lateness() -> Result<()> {
+    const PACKETS: u32 = 10_000;
+    let links = Links::new(&["a", "b"])?;
+    let delay = Duration::from_millis(25);
+    links.set("a", "b", Condition::round_trip(2 * delay));
+    let (client, server) = (udp(links.site("a"))?, udp(links.site("b"))?);
+    client.connect(server.local_addr()?)?;
+    for rate in [2_000, 4_000] {
+        let epoch = Instant::now();
+        let elapsed = || u64::try_from(epoch.elapsed().as_nanos()).expect("less than centuries");
+        let mut late = std::thread::scope(|scope| {
+            let receiver = scope.spawn(|| {
+                let mut sent = [0; 8];
+                let mut late = Vec::new();
+                while late.len() < PACKETS as usize && server.recv(&mut sent).is_ok() {
+                    late.push(Duration::from_nanos(elapsed() - u64::from_le_bytes(sent)).saturating_sub(delay));
+                }
+                late
+            });
+            for packet in 0..PACKETS {
+                while epoch.elapsed() < Duration::from_secs(1) * packet / rate {
+                    std::thread::yield_now();
+                }
+                client.send(&elapsed().to_le_bytes())?;
+            }
+            anyhow::Ok(receiver.join().expect("the receiver does not panic"))
+        })?;
+        late.sort_unstable();
+        let [median, most, nearly_all] = [500, 990, 999].map(|share| late[late.len() * share / 1_000]);
+        eprintln!("{rate} packets/s, {delay:?}: later by {median:?} (p50), {most:?} (p99), {nearly_all:?} (p99.9)");
+    }
+    let counts = links.counts("a", "b");
+    eprintln!("the emulator itself was more than a millisecond late with {} of {}", counts.late, counts.carried);
+    assert_eq!(counts.carried, u64::from(2 * PACKETS), "{counts:?}");
+    Ok(())
+}
