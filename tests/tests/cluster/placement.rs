@@ -44,11 +44,6 @@ fn ends(mut connection: Connection, at: &str) -> Result<()> {
     Ok(())
 }
 
-/// Nothing is held any more, anywhere.
-fn all_free(cluster: &Cluster) -> Result<()> {
-    ["edge1", "edge2", "cloud"].into_iter().try_for_each(|name| cluster.node(name).wait_until_free())
-}
-
 #[test]
 fn overload_goes_to_the_neighbour_and_then_to_the_cloud() -> Result<()> {
     let cluster = trio("qosaware")?;
@@ -60,7 +55,7 @@ fn overload_goes_to_the_neighbour_and_then_to_the_cloud() -> Result<()> {
     ends(first, "edge1")?;
     ends(second, "edge2")?;
     ends(third, "cloud")?;
-    all_free(&cluster)?;
+    cluster.wait_until_free()?;
     assert_eq!(asks(&cluster, "fast", &json!({}))?, "edge1", "what fits at home stays there");
     Ok(())
 }
@@ -104,7 +99,7 @@ fn edgecloud_prefers_home() -> Result<()> {
     ends(first, "edge1")?;
     ends(second, "cloud")?;
     ends(third, "edge1")?;
-    all_free(&cluster)
+    cluster.wait_until_free()
 }
 
 #[test]
@@ -132,7 +127,7 @@ fn localonly_and_default_stay() -> Result<()> {
         let second = begins(&cluster, "edge1", "Queued", 1, &json!({}))?;
         ends(first, "edge1")?;
         ends(second, "edge1")?;
-        all_free(&cluster)?;
+        cluster.wait_until_free()?;
     }
     Ok(())
 }
@@ -146,7 +141,7 @@ fn offloading_can_be_declined() -> Result<()> {
     let second = begins(&cluster, "edge1", "Queued", 1, &stay)?;
     ends(first, "edge1")?;
     ends(second, "edge1")?;
-    all_free(&cluster)
+    cluster.wait_until_free()
 }
 
 /// A deadline that only another place meets is met there.

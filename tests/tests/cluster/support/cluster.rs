@@ -220,6 +220,24 @@ impl Cluster {
                 }
             })?;
         }
+        self.wait_until_free()
+    }
+
+    /// Waits until nothing runs anywhere, and every node has heard that.
+    pub(crate) fn wait_until_free(&self) -> Result<()> {
+        self.running().try_for_each(|(_, node)| node.wait_until_free())?;
+        for (name, node) in self.running() {
+            wait_for(&format!("{name} to hear that the others are free"), || {
+                for (peer, seen) in peers(node)? {
+                    // One that has ended is known for a while.
+                    let Some(Member::Running(peer)) = self.members.get(&peer) else { return Ok(None) };
+                    if seen["free_memory_mib"] != peer.status()?["TotalMemory"] {
+                        return Ok(None);
+                    }
+                }
+                Ok(Some(()))
+            })?;
+        }
         Ok(())
     }
 
