@@ -11,7 +11,8 @@
 #                                 what tests that install packages tell pip and npm; by default what this machine is set to
 #
 # What tests need is installed where it is missing: on Debian, as root. Everybody else is told what to install. A Docker
-# Engine that answers is used; else one is started, and stopped at the end.
+# Engine that answers is used; else one is started, and stopped at the end. Tests of clusters make network namespaces, which
+# only root may; run by anybody else they fail.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -32,7 +33,7 @@ skips_docker() { [[ ${SERVERLEDGE_SKIP_DOCKER:-} == 1 ]]; }
 
 # The features of tests that need a real service. Every step that compiles has the same ones, and so have the programs that
 # the end-to-end tests start: nothing is compiled twice.
-features=(serverledge-registry/etcd-tests serverledge-registry/etcd-tls serverledge-node/etcd-tls)
+features=(serverledge-node/etcd-tls serverledge-registry/etcd-tests serverledge-tests/cluster-tests)
 if ! skips_docker; then
     for manifest in crates/*/Cargo.toml tests/Cargo.toml; do
         ! grep -q '^docker-tests = ' "$manifest" || features+=("$(sed -n 's/^name = "\(.*\)"$/\1/p;T;q' "$manifest")/docker-tests")
@@ -62,6 +63,9 @@ step_install() {
     missing=()
     command -v etcd >/dev/null || missing+=(etcd-server)
     command -v openssl >/dev/null || missing+=(openssl)
+    # Links of tests are between network namespaces.
+    command -v ip >/dev/null || missing+=(iproute2)
+    command -v nsenter >/dev/null || missing+=(util-linux)
     # etcd-client is generated from its protocol when it is built.
     etcd_compiles || missing+=(protobuf-compiler libprotobuf-dev)
     ((${#missing[@]} == 0)) || install "what the tests of the cluster's registry need" "${missing[@]}"

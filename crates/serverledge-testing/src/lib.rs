@@ -6,3 +6,5 @@ pub mod executor;
 pub mod fake_executor;
 pub mod fake_host;
 pub mod kv;
+#[cfg(feature = "cluster-tests")]
+pub mod links;

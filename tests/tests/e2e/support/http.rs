@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,6 +20,10 @@ pub(crate) struct Connection {
     stream: BufReader<TcpStream>,
     address: SocketAddr,
 }
+
+/// How a connection is made; from where the test runs, unless it says otherwise.
+#[derive(Clone, Default)]
+pub(crate) struct Dial(pub(crate) Option<Arc<dyn Fn(SocketAddr) -> std::io::Result<TcpStream> + Send + Sync>>);
 
 /// What a test asks.
 #[derive(Debug, Clone)]
@@ -97,9 +102,27 @@ impl Request {
     }
 }
 
+impl Dial {
+    /// Asks on a connection of its own.
+    pub(crate) fn ask(&self, address: SocketAddr, request: &Request) -> Result<Response> {
+        Connection::open_by(self, address)?.send(request)
+    }
+}
+
+impl std::fmt::Debug for Dial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Dial(from elsewhere)" } else { "Dial" })
+    }
+}
+
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).with_context(|| format!("failed to connect to {address}"))?;
+        Self::open_by(&Dial::default(), address)
+    }
+
+    pub(crate) fn open_by(dial: &Dial, address: SocketAddr) -> Result<Self> {
+        let stream = dial.0.as_ref().map_or_else(|| TcpStream::connect(address), |dial| dial(address));
+        let stream = stream.with_context(|| format!("failed to connect to {address}"))?;
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         stream.set_write_timeout(Some(SILENCE_MAX))?;
         stream.set_nodelay(true)?;

@@ -1,5 +1,6 @@
 //! A real node on a port of its own with a data folder of its own.
 
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::http::{Connection, Request, Response};
+use super::http::{Connection, Dial, Request, Response};
 use super::programs::programs;
 use super::wait::{PATIENCE, wait_for};
 
@@ -23,7 +24,8 @@ pub(crate) struct Setup {
     home: Arc<TempDir>,
     environment: Vec<(String, String)>,
     /// A shell command before the node; it ends in `exec "$0"`.
-    shell: Option<&'static str>,
+    shell: Option<Cow<'static, str>>,
+    pub(crate) dial: Dial,
 }
 
 /// A running node. Killed when dropped.
@@ -33,7 +35,8 @@ pub(crate) struct Node {
     child: Child,
     home: Arc<TempDir>,
     environment: Vec<(String, String)>,
-    shell: Option<&'static str>,
+    shell: Option<Cow<'static, str>>,
+    pub(crate) dial: Dial,
     stderr: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -49,7 +52,7 @@ pub(crate) struct Ended {
 impl Setup {
     pub(crate) fn new() -> Result<Self> {
         let home = tempfile::Builder::new().prefix("serverledge-e2e-").tempdir()?;
-        let setup = Self { home: Arc::new(home), environment: Vec::new(), shell: None };
+        let setup = Self { home: Arc::new(home), environment: Vec::new(), shell: None, dial: Dial::default() };
         // Whether there is a Docker Engine on the machine makes no difference, unless a test asks for it.
         let nowhere = setup.home().join("no-engine.sock");
         Ok(setup.with("container.docker_socket", nowhere.display()))
@@ -63,8 +66,8 @@ impl Setup {
         self
     }
 
-    pub(crate) fn under_shell(mut self, shell: &'static str) -> Self {
-        self.shell = Some(shell);
+    pub(crate) fn under_shell(mut self, shell: impl Into<Cow<'static, str>>) -> Self {
+        self.shell = Some(shell.into());
         self
     }
 
@@ -88,8 +91,9 @@ impl Setup {
             }
         });
         let placeholder = SocketAddr::from(([127, 0, 0, 1], 0));
-        let Self { home, environment, shell } = self;
-        let mut node = Node { address: placeholder, child, home, environment, shell, stderr, reader: Some(reader) };
+        let Self { home, environment, shell, dial } = self;
+        let mut node =
+            Node { address: placeholder, child, home, environment, shell, dial, stderr, reader: Some(reader) };
         let Ok(line) = lines.recv_timeout(PATIENCE) else {
             let _ = node.child.kill();
             let status = node.child.wait()?;
@@ -102,10 +106,10 @@ impl Setup {
 
     fn command(&self) -> Result<Command> {
         let program = &programs()?.node;
-        let mut command = match self.shell {
+        let mut command = match &self.shell {
             Some(shell) => {
                 let mut command = Command::new("sh");
-                command.arg("-c").arg(shell).arg(program);
+                command.arg("-c").arg(shell.as_ref()).arg(program);
                 command
             }
             None => Command::new(program),
@@ -155,12 +159,12 @@ impl Node {
     }
 
     pub(crate) fn connect(&self) -> Result<Connection> {
-        Connection::open(self.address)
+        Connection::open_by(&self.dial, self.address)
     }
 
     /// Asks on a connection of its own.
     pub(crate) fn ask(&self, request: &Request) -> Result<Response> {
-        self.connect()?.send(request)
+        self.dial.ask(self.address, request)
     }
 
     pub(crate) fn get(&self, target: &str) -> Result<Response> {
@@ -241,8 +245,14 @@ impl Node {
 
     /// Sends SIGTERM and does not wait.
     pub(crate) fn terminate(&self) -> Result<()> {
-        let status = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.pid().to_string()]).status()?;
-        ensure!(status.success(), "failed to send SIGTERM");
+        self.signal("TERM")
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+        let command = "kill -s \"$1\" \"$0\"";
+        let status = Command::new("sh").args(["-c", command, &self.pid().to_string(), name]).status()?;
+        ensure!(status.success(), "failed to send SIG{name}");
         Ok(())
     }
 
@@ -276,7 +286,8 @@ impl Node {
         let setup = Setup {
             home: Arc::clone(&self.home),
             environment: std::mem::take(&mut self.environment),
-            shell: self.shell,
+            shell: self.shell.take(),
+            dial: self.dial.clone(),
         };
         Ended { status, stderr: self.stderr(), setup }
     }

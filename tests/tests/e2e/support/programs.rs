@@ -35,6 +35,9 @@ fn build() -> Result<Programs> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // All packages with the features of the scripts' own build, so that nothing is built twice.
     let features = std::env::var("SERVERLEDGE_TEST_FEATURES").unwrap_or_default();
+    // Nodes without etcd form no cluster.
+    let cluster = if cfg!(feature = "cluster-tests") { "serverledge-node/etcd," } else { "" };
+    let features = format!("{cluster}{features}");
     let output = Command::new(cargo)
         .args(["build", "--quiet", "--workspace", "--bins", "--features", &features, "--target-dir"])
         .arg(target)
