@@ -52,6 +52,8 @@ impl Estimate {
     /// [`RETRY_AFTER_MAX`].
     pub(crate) fn wait(&self, now: Instant, leases: u32, ahead: usize) -> Duration {
         let hold = self.hold_nanos.map_or(HOLD_PRIOR, Duration::from_nanos);
+        // Without leases it waits for sandboxes that stop; how long ago a lease ended says nothing about those.
+        let now = if leases == 0 { self.progress } else { now };
         self.passage(now, hold, leases.max(1), ahead).min(RETRY_AFTER_MAX)
     }
 
@@ -90,6 +92,7 @@ mod tests {
         let (start, ms) = (epoch(), Duration::from_millis);
         let mut estimate = Estimate::new(start);
         assert_eq!(estimate.wait(start, 4, 1), HOLD_PRIOR / 2, "nothing is known");
+        assert_eq!(estimate.wait(start + ms(60_000), 0, 0), HOLD_PRIOR, "an idle node is not stalled");
         estimate.released(start, ms(80));
         assert_eq!(estimate.wait(start, 8, 0), ms(10));
         assert_eq!(estimate.wait(start, 8, usize::MAX), RETRY_AFTER_MAX);

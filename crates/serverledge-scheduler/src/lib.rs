@@ -35,5 +35,7 @@ pub use policy::{
     SHORT_WAIT, Sample, Start, UnknownPolicy, policy_named,
 };
 pub use pool::SandboxId;
-pub use scheduler::{Admission, Decided, Effects, End, Lease, Place, Rejection, Scheduler, Ticket, TicketId, Verdict};
+pub use scheduler::{
+    Admission, Decided, Effects, End, Lease, Load, Place, Rejection, Scheduler, Ticket, TicketId, Verdict,
+};
 pub use snapshot::{Counters, PooledCounts, RejectionCounts, Snapshot, WaitingByClass};

@@ -65,9 +65,9 @@ impl PeerView<'_> {
     /// No other node is known.
     pub const NONE: Self = Self { peers: &[], tried: &[], age_max: Duration::ZERO };
 
-    /// Whether a peer may be asked at all: it can run the call, was not tried, and what is known of it is fresh.
-    pub(crate) fn allows(&self, now: Instant, peer: &Peer) -> bool {
-        let fresh = now.saturating_duration_since(peer.seen) <= self.age_max;
-        fresh && peer.runs && !self.tried.contains(&peer.id)
+    /// Whether a peer may be asked at all, of which the news has this age: it can run the call, was not tried, and the
+    /// news is fresh.
+    pub(crate) fn allows(&self, age: Duration, peer: &Peer) -> bool {
+        age <= self.age_max && peer.runs && !self.tried.contains(&peer.id)
     }
 }

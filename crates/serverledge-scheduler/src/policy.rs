@@ -57,6 +57,8 @@ pub struct LocalView {
     pub wait: Duration,
     /// How long it may wait.
     pub wait_max: Duration,
+    /// Whether it would start as soon as idle sandboxes have made way for it.
+    pub yields: bool,
     /// Whether it would get a place in the queue.
     pub may_wait: bool,
 }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
+use serverledge_core::MemoryMib;
+
 use crate::arrival::{Demand, PoolKey, Pooled};
 use crate::ledger::Ledger;
 use crate::snapshot::PooledCounts;
@@ -63,6 +65,8 @@ pub(crate) struct Pool {
     shelves: BTreeMap<PoolKey, Shelf>,
     /// The idle ones by `idle_turn`: the longest idle is first and expires first.
     idle: BTreeMap<u64, (Instant, SandboxId)>,
+    /// What those hold.
+    idle_memory: u64,
     ids: u64,
     idle_turns: u64,
 }
@@ -199,9 +203,11 @@ impl Pool {
     fn reindex(&mut self, id: SandboxId, before: &Sandbox, after: Option<&Sandbox>) {
         if matches!(before.phase, Phase::Idle { .. }) {
             self.idle.remove(&before.idle_turn);
+            self.idle_memory -= before.demand.memory.get();
         }
-        if let Some(Sandbox { phase: Phase::Idle { expires }, idle_turn, .. }) = after {
+        if let Some(Sandbox { phase: Phase::Idle { expires }, idle_turn, demand, .. }) = after {
             self.idle.insert(*idle_turn, (*expires, id));
+            self.idle_memory += demand.memory.get();
         }
         let shelf = self.shelves.entry(before.key).or_default();
         shelf.take(id, before);
@@ -240,6 +246,12 @@ impl Pool {
 
     pub(crate) fn has_idle(&self) -> bool {
         !self.idle.is_empty()
+    }
+
+    /// What the idle ones hold.
+    pub(crate) fn idle_kept(&self) -> Demand {
+        let containers = u32::try_from(self.idle.len()).unwrap_or(u32::MAX);
+        Demand { memory: MemoryMib::new(self.idle_memory), containers, ..Demand::NONE }
     }
 
     /// When the first idle sandbox expires.

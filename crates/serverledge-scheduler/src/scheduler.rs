@@ -35,6 +35,7 @@ mod warm;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use prospects::Load;
 use warm::Spot;
 
 /// The answer to a call that asks to run.

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use crate::repository::{none, read, root};
 
 /// Directions (design §4): each crate, and those of ours that it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ("serverledge-core", &[]),
     ("serverledge-wire", &["core"]),
     ("serverledge-scheduler", &["core"]),
@@ -23,6 +23,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 12] = [
         &["core", "wire", "scheduler", "executor-wasm", "executor-docker", "registry", "client", "platform", "api"],
     ),
     ("serverledge-cli", &["client", "wire"]),
+    ("serverledge-simulator", &["core", "scheduler"]),
     ("serverledge-testing", &["core", "wire"]),
 ];
 
@@ -38,7 +39,7 @@ const FOREIGN: [(&str, &[&str]); 14] = [
     ("etcd-client", &["serverledge-registry"]),
     ("redb", &["serverledge-registry"]),
     ("reqwest", &["serverledge-client"]),
-    ("clap", &["serverledge-node", "serverledge-cli"]),
+    ("clap", &["serverledge-node", "serverledge-cli", "serverledge-simulator"]),
     ("clap_complete", &["serverledge-cli"]),
     ("prometheus", &["serverledge-node"]),
     // Binaries, and what tests stand on.

@@ -17,7 +17,7 @@ const EQUAL_SECONDS: f64 = 0.001;
 #[derive(Debug)]
 pub struct CloudOnly(Chooser);
 
-/// Here if it can start now, else in the cloud; if that has nothing to offer, it waits here (Serverledge's `edgecloud`,
+/// Here if it can start now, or as soon as idle sandboxes have made way, else in the cloud; if that has nothing to offer, it waits here (Serverledge's `edgecloud`,
 /// which drops it).
 #[derive(Debug)]
 pub struct EdgeCloud(Chooser);
@@ -74,7 +74,8 @@ impl Policy for CloudOnly {
 
 impl Policy for EdgeCloud {
     fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement {
-        if local.fit == Fit::Now {
+        let in_time = || call.deadline.is_none_or(|deadline| now + local.wait < deadline);
+        if local.fit == Fit::Now || (local.yields && local.may_wait && in_time()) {
             return Placement::Local;
         }
         self.0.cloud(now, call, local, &peers).unwrap_or(Placement::Local)
@@ -152,10 +153,10 @@ impl Chooser {
         if !call.may_offload {
             return;
         }
-        let known = self.outlook.known(call);
+        let ask = self.outlook.known(call).ask(now, call, peers, local.wait_max);
         let left = call.deadline.map_or(f64::INFINITY, |at| at.saturating_duration_since(now).as_secs_f64());
         for peer in peers.peers.iter().filter(|peer| peer.cloud == (tier == Tier::Cloud)) {
-            let prospect = self.outlook.prospect(now, call, &known, peers, peer, local.wait_max);
+            let prospect = self.outlook.prospect(&ask, peer);
             self.prospects.extend(prospect.filter(|one| one.wait < left));
         }
     }

@@ -29,13 +29,17 @@ pub const COLD_SHARE_PRIOR: f64 = 0.5;
 /// How fast parameters are thought to travel where nothing is known: ten megabytes a second.
 pub const BYTES_PER_SECOND_PRIOR: u64 = 10_000_000;
 
+/// Room for one call is in doubt by a quarter of the news' age, room for many by as much less: it was there then, and
+/// others send calls too.
+const STALE: f64 = 0.25;
 /// How many calls to one peer are counted one by one; older ones are taken to have ended.
 const SENT_MAX: usize = 256;
 /// Of how many calls at a time a peer without room is thought to make progress, if nothing says so.
 const LANES_PRIOR: f64 = 4.0;
 /// One new answer weighs an eighth in the share of cold starts.
 const GAIN_COLD: f64 = 1.0 / 8.0;
-/// What a hop was found to take beyond its round trip counts half after this time: it was the load of that time.
+/// What a hop was found to take beyond its round trip counts half after this time, and after some times as long next to
+/// nothing: it was the load of that time.
 const EXCESS_HALF_LIFE: Duration = Duration::from_secs(10);
 
 /// Where a call may run, the cheapest first.
@@ -72,6 +76,19 @@ pub(crate) struct Known {
     cold_start: Smoothed,
     cold_here: Option<f64>,
     cold_away: Option<f64>,
+}
+
+/// What is asked of every peer for one call.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    now: Instant,
+    call: &'a Arrival,
+    view: &'a PeerView<'a>,
+    /// The longest wait, in seconds.
+    wait_max: f64,
+    /// What the call is expected to take, start and execution, in the two tiers.
+    neighbour: Expected,
+    cloud: Expected,
 }
 
 /// What is known of a peer beside what it says.
@@ -126,40 +143,30 @@ impl Outlook {
     }
 
     /// How the call would fare on a peer; `None` if it may not be asked, or has neither room nor an end of its queue
-    /// within `wait_max`. A peer that has too little room for this call and yet says that nobody waits promises
+    /// within the longest wait. A peer that has too little room for this call and yet says that nobody waits promises
     /// nothing.
-    pub(crate) fn prospect(
-        &mut self,
-        now: Instant,
-        call: &Arrival,
-        known: &Known,
-        view: &PeerView<'_>,
-        peer: &Peer,
-        wait_max: Duration,
-    ) -> Option<Prospect> {
-        if !view.allows(now, peer) {
+    pub(crate) fn prospect(&mut self, ask: &Ask<'_>, peer: &Peer) -> Option<Prospect> {
+        let age = ask.now.saturating_duration_since(peer.seen);
+        if !ask.view.allows(age, peer) {
             return None;
         }
-        let tier = if peer.cloud { Tier::Cloud } else { Tier::Neighbour };
-        let work = known.start_away(call).and(known.execution(tier));
         let account = if self.accounts.is_empty() { None } else { self.accounts.get_mut(peer.id) };
         let (taken, excess) = account.map_or_else(Default::default, |account| {
-            account.news(now, peer);
-            (account.taken(), account.excess(now))
+            account.news(ask.now, peer);
+            (account.taken(), account.excess(ask.now))
         });
-        let (room, wait) = queue(call, peer, taken, work.mean)?;
+        let (tier, work) = if peer.cloud { (Tier::Cloud, ask.cloud) } else { (Tier::Neighbour, ask.neighbour) };
+        let (room, wait, doubt) = match room(ask.call, peer, taken) {
+            Some(calls) => (true, peer.wait.as_secs_f64(), STALE * age.as_secs_f64() / calls.max(1.0)),
+            None => (false, queue(ask.call, peer, taken, work.mean)?, 0.0),
+        };
         let round_trip = peer.round_trip.as_secs_f64();
-        let hop = Expected::exactly(round_trip + transfer(call.bytes, peer.bytes_per_second));
+        let hop = round_trip + transfer(ask.call.bytes, peer.bytes_per_second);
         let waited = uncertain_wait(wait).max_mean(excess);
-        (wait <= wait_max.as_secs_f64()).then(|| Prospect {
-            peer: Some(peer.id),
-            tier,
-            room,
-            wait: wait + hop.mean,
-            completion: hop.and(waited).and(work),
-            round_trip,
-            stay: wait + work.mean,
-        })
+        let completion = work.after(hop, &[waited, Expected { mean: 0.0, deviation: doubt }]);
+        let stay = wait + work.mean;
+        let prospect = Prospect { peer: Some(peer.id), tier, room, wait: wait + hop, completion, round_trip, stay };
+        (wait <= ask.wait_max).then_some(prospect)
     }
 
     /// The call goes to this peer: its room there is taken until it should have ended, or the peer says otherwise.
@@ -211,15 +218,20 @@ impl Outlook {
     }
 }
 
-/// Whether a call would start at once on a peer, and else the seconds that it would wait; `None` if the peer promises
-/// nothing.
-fn queue(call: &Arrival, peer: &Peer, taken: Taken, work: f64) -> Option<(bool, f64)> {
+/// How many such calls would start at once on a peer, if one would.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn room(call: &Arrival, peer: &Peer, taken: Taken) -> Option<f64> {
+    let (memory, cpu) = (call.demand.memory.get(), call.demand.cpu.get());
+    let free_memory = peer.free_memory.get().saturating_sub(taken.memory);
+    let free_cpu = peer.free_cpu.get().saturating_sub(taken.cpu);
+    let calls = || (free_memory as f64 / memory.max(1) as f64).min(free_cpu as f64 / cpu.max(1) as f64);
+    (memory <= free_memory && cpu <= free_cpu).then(calls)
+}
+
+/// The seconds that a call would wait on a peer without room; `None` if the peer promises nothing.
+fn queue(call: &Arrival, peer: &Peer, taken: Taken, work: f64) -> Option<f64> {
     let (memory, cpu) = (call.demand.memory.get(), call.demand.cpu.get());
     let (free_memory, free_cpu) = (peer.free_memory.get(), peer.free_cpu.get());
-    let reported = peer.wait.as_secs_f64();
-    if memory.saturating_add(taken.memory) <= free_memory && cpu.saturating_add(taken.cpu) <= free_cpu {
-        return Some((true, reported));
-    }
     let lanes = (free_memory / memory.max(1)).min(free_cpu / cpu.max(1));
     if lanes == 0 && peer.wait.is_zero() {
         return None;
@@ -227,7 +239,7 @@ fn queue(call: &Arrival, peer: &Peer, taken: Taken, work: f64) -> Option<(bool, 
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let (lanes, calls) = (if lanes == 0 { LANES_PRIOR } else { lanes as f64 }, taken.calls as f64);
     let beyond = if peer.wait.is_zero() { (calls + 1.0 - lanes).max(1.0) } else { calls };
-    Some((false, reported + work * beyond / lanes))
+    Some(peer.wait.as_secs_f64() + work * beyond / lanes)
 }
 
 /// A wait is known roughly: by half of itself.
@@ -250,7 +262,7 @@ impl Prospect {
         Self {
             peer: None,
             tier: Tier::Here,
-            room: local.fit == super::Fit::Now,
+            room: local.fit == super::Fit::Now || (local.yields && local.may_wait),
             wait,
             completion: uncertain_wait(wait).and(work),
             round_trip: 0.0,
@@ -296,6 +308,20 @@ impl Known {
             super::Start::Cold => 1.0,
         };
         self.start(call, chance)
+    }
+
+    /// What to ask of peers; the same for all of a tier, so it is computed once for each call.
+    pub(crate) fn ask<'a>(
+        &self,
+        now: Instant,
+        call: &'a Arrival,
+        view: &'a PeerView<'a>,
+        wait_max: Duration,
+    ) -> Ask<'a> {
+        let start = self.start_away(call);
+        let work = |tier| start.and(self.execution(tier));
+        let (neighbour, cloud) = (work(Tier::Neighbour), work(Tier::Cloud));
+        Ask { now, call, view, wait_max: wait_max.as_secs_f64(), neighbour, cloud }
     }
 
     fn start_away(&self, call: &Arrival) -> Expected {
@@ -363,7 +389,7 @@ impl Account {
     fn excess(&self, now: Instant) -> Expected {
         let Some(excess) = self.excess.get() else { return Expected::default() };
         let age = now.saturating_duration_since(self.excess_at).as_secs_f64() / EXCESS_HALF_LIFE.as_secs_f64();
-        let share = (-age).exp2();
+        let share = 1.0 / (1.0 + (age * age) * (age * age));
         Expected { mean: excess.mean * share, deviation: excess.deviation * share }
     }
 }

@@ -57,9 +57,9 @@ impl QosAware {
             self.prospects.push(Prospect::here(call, &known, local));
         }
         if call.may_offload {
+            let ask = known.ask(now, call, peers, local.wait_max);
             for peer in peers.peers {
-                let prospect = self.outlook.prospect(now, call, &known, peers, peer, local.wait_max);
-                self.prospects.extend(prospect);
+                self.prospects.extend(self.outlook.prospect(&ask, peer));
             }
         }
     }

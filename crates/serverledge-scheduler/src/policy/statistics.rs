@@ -25,6 +25,7 @@ pub(crate) struct Smoothed(Option<Expected>);
 // === impl Expected ===
 
 impl Expected {
+    #[cfg(test)]
     pub(crate) const fn exactly(mean: f64) -> Self {
         Self { mean, deviation: 0.0 }
     }
@@ -36,14 +37,27 @@ impl Expected {
 
     /// The sum of two that have nothing to do with each other.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { mean: self.mean + other.mean, deviation: self.deviation.hypot(other.deviation) }
+        Self { mean: self.mean + other.mean, deviation: root_of_squares(self.deviation, other.deviation) }
+    }
+
+    /// This after `sure` seconds and others, none of which has to do with another.
+    pub(crate) fn after(self, sure: f64, others: &[Self; 2]) -> Self {
+        let [one, other] = others;
+        let mean = sure + one.mean + other.mean + self.mean;
+        let squares = [one, other, &self].map(|part| part.deviation * part.deviation);
+        Self { mean, deviation: squares.iter().sum::<f64>().sqrt() }
     }
 
     /// With this probability this, else nothing.
     pub(crate) fn with_chance(self, chance: f64) -> Self {
         let doubt = chance * (1.0 - chance) * 2.0 * self.mean;
-        Self { mean: self.mean * chance, deviation: (self.deviation * chance).hypot(doubt) }
+        Self { mean: self.mean * chance, deviation: root_of_squares(self.deviation * chance, doubt) }
     }
+}
+
+/// As `hypot`, in a few cycles: these are seconds, and never near what overflows.
+fn root_of_squares(one: f64, other: f64) -> f64 {
+    (one * one + other * other).sqrt()
 }
 
 // === impl Smoothed ===
@@ -90,6 +104,7 @@ mod tests {
     fn sums_and_chances() {
         let (a, b) = (Expected { mean: 1.0, deviation: 3.0 }, Expected { mean: 2.0, deviation: 4.0 });
         assert_eq!(a.and(b), Expected { mean: 3.0, deviation: 5.0 });
+        assert_eq!(a.after(1.0, &[b, Expected::exactly(1.0)]), Expected { mean: 5.0, deviation: 5.0 });
         assert_eq!(a.with_chance(0.0), Expected::exactly(0.0));
         assert_eq!(a.with_chance(1.0), a);
         // A second with an even chance: half a second away from the mean either way.

@@ -26,7 +26,14 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let local = LocalView { fit: Fit::Now, start: Start::Warm, wait: ms(0), wait_max: ms(10_000), may_wait: true };
+        let local = LocalView {
+            fit: Fit::Now,
+            start: Start::Warm,
+            wait: ms(0),
+            wait_max: ms(10_000),
+            yields: false,
+            may_wait: true,
+        };
         Self { start: epoch(), local, peers: Vec::new(), tried: Vec::new() }
     }
 
@@ -39,6 +46,12 @@ impl World {
     /// This node is taken, and so is its queue.
     fn stuffed(mut self) -> Self {
         self.local = LocalView { fit: Fit::Later, wait: ms(5_000), may_wait: false, ..self.local };
+        self
+    }
+
+    /// Idle sandboxes would make way.
+    fn yielding(mut self) -> Self {
+        self.local.yields = true;
         self
     }
 
@@ -182,6 +195,8 @@ fn edgecloud_is_here_first_and_waits_where_the_cloud_cannot() {
             (World::new().full(1).near(1).cloud(20), "peer 1"),
             (World::new().full(1).near(1), "here"),
             (World::new().full(1).cloud(20).busy(0), "here"),
+            (World::new().full(100).yielding().cloud(20), "here"),
+            (World::new().stuffed().yielding().cloud(20), "peer 0"),
             (World::new().never().cloud(20), "peer 0"),
             (World::new().never(), "here"),
         ],
@@ -316,6 +331,17 @@ fn fresh(world: &World, ms_later: u64) -> Vec<Peer> {
 fn repeated(name: &str, world: &World) -> Vec<String> {
     let mut policy = taught(name, world, 100);
     (0..50).map(|_| world.place(&mut *policy, &call(AVAILABILITY))).collect()
+}
+
+/// Room for one call that was there two seconds ago is not worth a tight deadline; room for many is.
+#[test]
+fn old_news_is_doubted() {
+    let mut world = World::new().full(5_000).near(5).cloud(30);
+    world.peers[0].free_cpu = CpuMilli::new(1_000);
+    let mut policy = taught("qosaware", &world, 100);
+    assert_eq!(world.place(&mut *policy, &by(&world, PERFORMANCE, 500)), "peer 0");
+    let later = World { start: world.at(2_000), peers: world.peers.clone(), tried: vec![], ..world };
+    assert_eq!(later.place(&mut *policy, &by(&later, PERFORMANCE, 500)), "peer 1");
 }
 
 /// A peer whose hops take longer than it says is avoided for a while.

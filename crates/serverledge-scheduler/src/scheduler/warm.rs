@@ -101,7 +101,7 @@ impl Scheduler {
     }
 
     pub(super) fn idle_memory(&self) -> MemoryMib {
-        MemoryMib::new(self.pool.idle().map(|(_, sandbox)| sandbox.demand.memory.get()).sum())
+        self.pool.idle_kept().memory
     }
 
     /// Where a call could start now, if there is this room and it is one of `in_line` that want the same: in a sandbox
