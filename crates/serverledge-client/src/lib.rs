@@ -14,6 +14,7 @@ mod error;
 mod invocation;
 mod lines;
 mod streaming;
+mod tls;
 
 pub use client::{
     ANSWER_BYTES_MAX, CONNECT_TIMEOUT, CONTROL_TIMEOUT, Client, ClientConfig, DEPLOY_TIMEOUT, INVOKE_TIMEOUT,

@@ -13,3 +13,4 @@ mod plain;
 mod routes;
 mod server;
 mod support;
+mod tls;
