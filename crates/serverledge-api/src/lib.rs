@@ -18,6 +18,7 @@ mod plain;
 mod reply;
 mod server;
 mod system;
+mod tls;
 
 pub use app::{App, Limits};
 pub use backend::{
@@ -26,4 +27,5 @@ pub use backend::{
 };
 pub use guard::Guard;
 pub use openapi::document;
-pub use server::{ServerLimits, Serving, serve};
+pub use server::{ServerLimits, Serving, serve, serve_tls};
+pub use tls::{RELOAD_INTERVAL, Tls, TlsError, TlsFiles};

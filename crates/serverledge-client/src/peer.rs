@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::answer::{ReadFault, read_body, read_problem};
 use crate::client::{ANSWER_BYTES_MAX, ClientConfig, IDLE_TIMEOUT};
 use crate::error::{Cause, ClientError};
+use crate::tls;
 
 /// A node to ask.
 #[derive(Debug, Clone)]
@@ -124,12 +125,13 @@ impl PeerTarget {
 // === impl PeerClient ===
 
 impl PeerClient {
-    /// Sets up a client; connects to nothing yet.
+    /// Sets up a client; connects to nothing yet. Reads the machine's certificate authorities.
     ///
     /// # Errors
-    /// [`ClientError::Setup`] if the system refuses what an HTTP client needs.
+    /// [`ClientError::Setup`] if the system refuses what an HTTP client needs, or the authorities that were given are none.
     pub fn new(key: ClusterKey, config: &ClientConfig) -> Result<Self, ClientError> {
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::settings(config.authorities.as_deref())?)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())

@@ -51,7 +51,8 @@ impl std::fmt::Debug for Cluster {
 impl Cluster {
     pub(crate) fn new(config: &Config, me: &str) -> Result<Self> {
         let key = key(config)?;
-        let client_config = ClientConfig { connect_timeout: CONNECT_TIMEOUT, ..ClientConfig::default() };
+        let authorities = authorities(config)?;
+        let client_config = ClientConfig { connect_timeout: CONNECT_TIMEOUT, authorities, ..ClientConfig::default() };
         let client = key.clone().map(|key| PeerClient::new(key, &client_config)).transpose();
         Ok(Self {
             me: me.to_owned(),
@@ -62,6 +63,14 @@ impl Cluster {
             probe_every: config.cluster.nearby_interval,
         })
     }
+}
+
+fn authorities(config: &Config) -> Result<Option<Vec<u8>>> {
+    let path = &config.cluster.ca_file;
+    if path.is_empty() {
+        return Ok(None);
+    }
+    std::fs::read(path).with_context(|| format!("failed to read cluster.ca_file = {path}")).map(Some)
 }
 
 fn key(config: &Config) -> Result<Option<ClusterKey>> {
