@@ -4,11 +4,13 @@
 mod app;
 mod backend;
 mod body;
+mod dead_letters;
 mod deploy;
 mod error;
 mod functions;
 mod guard;
 mod hostile;
+mod invocations;
 mod invoke;
 mod lines;
 mod logs;
@@ -16,6 +18,7 @@ mod openapi;
 mod plain;
 mod reply;
 mod server;
+mod stored;
 mod system;
 
 pub use app::{App, Limits};
@@ -25,3 +28,4 @@ pub use backend::{
 pub use guard::Guard;
 pub use openapi::document;
 pub use server::{ServerLimits, Serving, serve};
+pub use stored::{ChangeError, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, KeptReply, OnceError, Stored, Submitted};

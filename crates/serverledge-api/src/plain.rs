@@ -15,6 +15,7 @@ use crate::error::{Convention, Failed};
 use crate::hostile;
 use crate::invoke::function_name;
 use crate::reply::{self, add_timing};
+use crate::stored::Stored;
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
@@ -46,7 +47,9 @@ pub(crate) async fn handle(
 
 fn call(function: FunctionName, payload: Payload, admitted: &Admitted) -> Call {
     let arrived = admitted.arrived.into_std();
-    Call { function, id: admitted.invocation, payload, qos_class: 0, deadline: None, arrived }
+    let stored = Stored::default();
+    let id = admitted.invocation;
+    Call { function, id, payload, qos_class: 0, deadline: None, arrived, may_offload: true, stored }
 }
 
 /// `/fn/{name}` and what follows it: empty, or beginning with a slash.

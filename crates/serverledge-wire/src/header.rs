@@ -23,3 +23,5 @@ pub const ARCH: &str = if cfg!(target_arch = "x86_64") {
 } else {
     std::env::consts::ARCH
 };
+/// A caller's word for "the same request again".
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
