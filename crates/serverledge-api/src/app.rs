@@ -123,7 +123,7 @@ impl App {
             request.extensions_mut().insert(admitted.clone());
             return self.route(request).await;
         }
-        Guard::check_origin(request.uri(), request.headers())?;
+        self.shared.guard.check_origin(request.uri(), request.headers())?;
         if path.starts_with("/invoke/") {
             let _place = self.shared.concurrency.try_acquire().map_err(|_| Failed::busy())?;
             return invoke::handle(&self.shared, request, admitted).await;

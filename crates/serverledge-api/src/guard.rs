@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 pub struct Guard {
     ip: IpAddr,
     hosts: Vec<String>,
+    over_tls: bool,
 }
 
 /// Why a request is refused before any route sees it.
@@ -30,7 +31,14 @@ impl Guard {
     /// For a node that listens on `ip` and answers to these names beside it (without ports, in any case).
     #[must_use]
     pub fn new(ip: IpAddr, hosts: Vec<String>) -> Self {
-        Self { ip, hosts }
+        Self { ip, hosts, over_tls: false }
+    }
+
+    /// Says whether the node itself speaks TLS. Then only pages that came over TLS are its own; without, both may be: a
+    /// proxy before the node may speak TLS for it.
+    #[must_use]
+    pub fn over_tls(self, over_tls: bool) -> Self {
+        Self { over_tls, ..self }
     }
 
     /// Checks the name that was asked for.
@@ -40,13 +48,14 @@ impl Guard {
     }
 
     /// Checks that no page of another origin is behind the request.
-    pub(crate) fn check_origin(uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    pub(crate) fn check_origin(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let mut sites = headers.get_all("sec-fetch-site").iter();
         if let Some(site) = sites.find(|site| !matches!(site.as_bytes(), b"same-origin" | b"none")) {
             return Err(Refused::CrossOrigin(String::from_utf8_lossy(site.as_bytes()).into_owned()));
         }
-        headers.get_all(ORIGIN).iter().try_for_each(|origin| check_one_origin(origin, uri, headers))
+        headers.get_all(ORIGIN).iter().try_for_each(|origin| self.check_one_origin(origin, uri, headers))
     }
+
     fn is_ours(&self, name: &str) -> bool {
         if let Ok(ip) = name.parse::<IpAddr>() {
             return ip.is_loopback() || ip == self.ip;
@@ -54,15 +63,24 @@ impl Guard {
         let name = name.strip_suffix('.').unwrap_or(name);
         name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
     }
-}
 
-fn check_one_origin(origin: &HeaderValue, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-    let origin = origin.to_str().unwrap_or_default();
-    let host = requested(uri, headers).map(|(_, full)| full);
-    let same = origin.split_once("://").is_some_and(|(_, authority)| {
-        host.is_some_and(|host| without_default_port(authority).eq_ignore_ascii_case(without_default_port(host)))
-    });
-    if same { Ok(()) } else { Err(Refused::CrossOrigin(origin.to_owned())) }
+    fn check_one_origin(&self, origin: &HeaderValue, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+        let origin = origin.to_str().unwrap_or_default();
+        let host = requested(uri, headers).map(|(_, full)| full);
+        let same = host.zip(self.default_port(origin)).is_some_and(|(host, (authority, port))| {
+            without(authority, port).eq_ignore_ascii_case(without(host, port))
+        });
+        if same { Ok(()) } else { Err(Refused::CrossOrigin(origin.to_owned())) }
+    }
+
+    /// An origin's host and the port that goes without saying there; `None` if it cannot be this node's.
+    fn default_port<'a>(&self, origin: &'a str) -> Option<(&'a str, &'static str)> {
+        match origin.split_once("://")? {
+            ("https", authority) => Some((authority, ":443")),
+            ("http", authority) if !self.over_tls => Some((authority, ":80")),
+            _ => None,
+        }
+    }
 }
 
 /// The host that the request names, without and with its port. HTTP/1.1 allows one Host header (RFC 9112 §3.2).
@@ -98,8 +116,8 @@ fn host_of(authority: &str) -> Option<&str> {
     plain.then_some(name)
 }
 
-fn without_default_port(authority: &str) -> &str {
-    authority.strip_suffix(":80").unwrap_or(authority)
+fn without<'a>(authority: &'a str, port: &str) -> &'a str {
+    authority.strip_suffix(port).unwrap_or(authority)
 }
 
 #[cfg(test)]
@@ -151,7 +169,7 @@ mod tests {
         let check = |list: &[(&'static str, &str)]| {
             let mut list = list.to_vec();
             list.push(("host", "localhost:1323"));
-            Guard::check_origin(&Uri::from_static("/"), &headers(&list))
+            Guard::new("127.0.0.1".parse().unwrap(), Vec::new()).check_origin(&Uri::from_static("/"), &headers(&list))
         };
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&[("sec-fetch-site", "none")]), Ok(()));
@@ -166,6 +184,29 @@ mod tests {
             ("origin", "http://127.0.0.1:1323"),
         ] {
             assert!(check(&[(name, value)]).is_err(), "{name}: {value}");
+        }
+    }
+    /// The host that was asked for, the page's origin, and whether they are one on a node without and with TLS.
+    #[test]
+    fn the_scheme_of_an_origin_counts() {
+        for (host, origin, plain, tls) in [
+            ("localhost:1323", "https://localhost:1323", true, true),
+            ("localhost:1323", "http://localhost:1323", true, false),
+            ("localhost", "https://localhost", true, true),
+            ("localhost:443", "https://localhost", true, true),
+            ("localhost", "https://localhost:443", true, true),
+            ("localhost:80", "http://localhost", true, false),
+            ("localhost:80", "https://localhost", false, false),
+            ("localhost:443", "http://localhost", false, false),
+            ("localhost:1323", "https://localhost", false, false),
+            ("localhost", "ftp://localhost", false, false),
+            ("localhost", "https:localhost", false, false),
+        ] {
+            for (over_tls, expected) in [(false, plain), (true, tls)] {
+                let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new()).over_tls(over_tls);
+                let same = guard.check_origin(&Uri::from_static("/"), &headers(&[("host", host), ("origin", origin)]));
+                assert_eq!(same.is_ok(), expected, "{host} {origin} TLS {over_tls}");
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ mod reply;
 mod server;
 mod stored;
 mod system;
+mod tls;
 
 pub use app::{App, Limits};
 pub use backend::{
@@ -27,5 +28,6 @@ pub use backend::{
 };
 pub use guard::Guard;
 pub use openapi::document;
-pub use server::{ServerLimits, Serving, serve};
+pub use server::{ServerLimits, Serving, serve, serve_tls};
 pub use stored::{ChangeError, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, KeptReply, OnceError, Stored, Submitted};
+pub use tls::{RELOAD_INTERVAL, Tls, TlsError, TlsFiles};

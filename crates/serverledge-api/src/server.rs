@@ -1,4 +1,4 @@
-//! Carries the application over TCP: limits on connections, headers and idleness, and a drain that lets requests end.
+//! Carries the application over TCP or TLS: limits on connections, headers and idleness, and a drain that lets requests end.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,12 +12,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::tls::Tls;
 
 /// Bytes of a request's head: generous for browsers, small against floods.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -31,7 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct ServerLimits {
     /// Connections at once; more wait in the kernel's backlog.
     pub connections_max: usize,
-    /// Time for a request's head to arrive, and for the next request on an idle connection.
+    /// Time for a request's head to arrive, for a TLS handshake, and for the next request on an idle connection.
     pub header_timeout: Duration,
 }
 
@@ -63,17 +67,35 @@ impl Serving {
 /// # Errors
 /// Only if the listener has no address.
 pub fn serve(listener: TcpListener, app: App, limits: ServerLimits) -> io::Result<Serving> {
+    start(listener, None, app, limits)
+}
+
+/// The same with TLS: a connection that does not begin with a handshake is closed. The certificate is read again when its
+/// files change.
+///
+/// # Errors
+/// Only if the listener has no address.
+pub fn serve_tls(listener: TcpListener, tls: Tls, app: App, limits: ServerLimits) -> io::Result<Serving> {
+    start(listener, Some(tls), app, limits)
+}
+
+fn start(listener: TcpListener, tls: Option<Tls>, app: App, limits: ServerLimits) -> io::Result<Serving> {
     let address = listener.local_addr()?;
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     let tasks = TaskTracker::new();
     let app = app.until(stop.clone());
-    let acceptor = Acceptor { app, limits, tasks: tasks.clone(), stop: stop.clone(), cut: cut.clone() };
+    let acceptor = tls.as_ref().map(Tls::acceptor);
+    if let Some(tls) = tls {
+        drop(tasks.spawn(stop.clone().run_until_cancelled_owned(tls.follow())));
+    }
+    let acceptor = Acceptor { app, tls: acceptor, limits, tasks: tasks.clone(), stop: stop.clone(), cut: cut.clone() };
     drop(tasks.spawn(acceptor.run(listener)));
     Ok(Serving { address, stop, cut, tasks })
 }
 
 struct Acceptor {
     app: App,
+    tls: Option<TlsAcceptor>,
     limits: ServerLimits,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -98,7 +120,17 @@ impl Acceptor {
     }
 
     fn start(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
-        let connection = connection(stream, self.app.clone(), self.limits, self.stop.clone());
+        let (app, limits, stop) = (self.app.clone(), self.limits, self.stop.clone());
+        let tls = self.tls.clone();
+        let connection = async move {
+            match tls {
+                None => connection(stream, app, limits, stop).await,
+                Some(tls) => {
+                    let Some(stream) = handshake(&tls, stream, limits, &stop).await else { return };
+                    connection(stream, app, limits, stop).await;
+                }
+            }
+        };
         let cut = self.cut.clone();
         drop(self.tasks.spawn(async move {
             tokio::select! {
@@ -118,7 +150,26 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(
     Ok((stream, place))
 }
 
-async fn connection(stream: TcpStream, app: App, limits: ServerLimits, stop: CancellationToken) {
+/// The connection under TLS; `None` if it does not come about in time.
+async fn handshake(
+    tls: &TlsAcceptor,
+    stream: TcpStream,
+    limits: ServerLimits,
+    stop: &CancellationToken,
+) -> Option<TlsStream<TcpStream>> {
+    let shaken = tokio::time::timeout(limits.header_timeout, tls.accept(stream));
+    match stop.run_until_cancelled(shaken).await? {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(fault)) => tracing::debug!(%fault, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took longer than {:?}", limits.header_timeout),
+    }
+    None
+}
+
+async fn connection<S>(stream: S, app: App, limits: ServerLimits, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
     let service = service_fn(move |request: Request<Incoming>| {
         let app = app.clone();
         async move { Ok::<_, Infallible>(app.handle(request.map(Body::new)).await) }

@@ -26,7 +26,7 @@ Options and command come in any order.
 
 The node is --host and --port, else SERVERLEDGE_HOST and SERVERLEDGE_PORT, else api.port in
 serverledge-conf.{toml,yaml,yml,json} of the working directory, $HOME or /etc/serverledge,
-else 127.0.0.1:1323.
+else 127.0.0.1:1323. With --tls, --ca-file, SERVERLEDGE_TLS=true or SERVERLEDGE_CA_FILE it is asked over TLS.
 ";
 
 const CREATE_HELP: &str = "\
@@ -66,6 +66,12 @@ pub(crate) struct GlobalArgs {
     /// Port of the node [env: SERVERLEDGE_PORT] [default: api.port of the configuration, else 1323]
     #[arg(long, short = 'P', global = true, value_name = "PORT", help_heading = "Global options")]
     pub(crate) port: Option<u16>,
+    /// Speak TLS with the node [env: SERVERLEDGE_TLS=true]
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) tls: bool,
+    /// File with further certificate authorities to believe, PEM; implies --tls [env: SERVERLEDGE_CA_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Print the node's answer as JSON even on a terminal, and its refusals as JSON on stderr
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,

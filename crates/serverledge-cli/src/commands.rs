@@ -7,17 +7,19 @@ mod logs;
 mod poll;
 mod status;
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 use serde::Serialize;
-use serverledge_client::{Client, ClientConfig, Endpoint, FunctionName};
+use serverledge_client::{Client, ClientConfig, ClientError, FunctionName};
 
 use crate::arguments::{Cli, Command, DeleteArgs, PrewarmArgs};
 use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::{json, output, progress};
+use crate::failure::{Failure, root_cause};
+use crate::settings::Settings;
+use crate::{files, json, output, progress};
 
 /// What every command works with.
 #[derive(Debug)]
@@ -29,9 +31,14 @@ pub(crate) struct Session {
 
 impl Session {
     /// Sets the client up; connects to nothing yet.
-    pub(crate) fn new(endpoint: Endpoint, json: bool, timeout: Option<Duration>) -> Result<Self, Failure> {
-        let config = ClientConfig { timeout, ..ClientConfig::default() };
-        let client = Client::new(endpoint, &config).map_err(|error| Failure::of_call("set up the client", error))?;
+    pub(crate) fn new(settings: &Settings, json: bool, timeout: Option<Duration>) -> Result<Self, Failure> {
+        let authorities = settings.ca_file.as_deref().map(read_authorities).transpose()?;
+        let config = ClientConfig { timeout, authorities, ..ClientConfig::default() };
+        let client = Client::new(settings.endpoint.clone(), &config);
+        let client = client.map_err(|error| match (&settings.ca_file, error) {
+            (Some(file), ClientError::Setup { source }) => unusable(file, &root_cause(source.as_ref())),
+            (_, error) => Failure::of_call("set up the client", error),
+        })?;
         Ok(Self { client, for_people: !json && output::is_terminal(), json })
     }
 
@@ -39,6 +46,18 @@ impl Session {
     fn show<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         output::result(&if self.for_people { text(answer) } else { json::tabbed(answer) })
     }
+}
+
+/// A bundle of all authorities of the web is a quarter of it.
+const AUTHORITIES_BYTES_MAX: usize = 1024 * 1024;
+
+fn read_authorities(file: &Path) -> Result<Vec<u8>, Failure> {
+    files::read(file, AUTHORITIES_BYTES_MAX).map_err(|error| unusable(file, &root_cause(&error)))
+}
+
+fn unusable(file: &Path, cause: &str) -> Failure {
+    Failure::usage(format!("the certificate authorities in {} cannot be used: {cause}", file.display()))
+        .hint("--ca-file and SERVERLEDGE_CA_FILE name a file with certificates in PEM")
 }
 
 /// Runs one command to its end.

@@ -102,6 +102,10 @@ impl Failure {
                 format!("the node is unreachable at {url}: {}", root_cause(source.as_ref())),
                 "start one with `serverledge`, or name another with --host and --port",
             ),
+            ClientError::Untrusted { url, fault } => (
+                format!("the certificate of the node at {url} is not believed: {fault}"),
+                "--ca-file names a file with the authority that signed it; --host must be a name of the certificate",
+            ),
             ClientError::Interrupted { url, source } => (
                 format!("the connection broke before {url} had answered: {}", root_cause(source.as_ref())),
                 "the request may have taken effect: look before you send it again",
@@ -141,7 +145,7 @@ fn problem_hint(status: u16, problem: &Problem, is_overload: bool, retry_after: 
 }
 
 /// The last cause in the chain, in the operating system's words without its number.
-fn root_cause(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(below) = cause.source() {
         cause = below;
@@ -254,6 +258,18 @@ mod tests {
             &expect![[r#"
                 error: failed to invoke "f": the node is unreachable at http://127.0.0.1:1323: connection refused
                 hint: start one with `serverledge`, or name another with --host and --port"#]],
+        );
+    }
+
+    #[test]
+    fn certificates_that_are_not_believed_are_said_to_be() {
+        let url = "https://127.0.0.1:1323".to_owned();
+        check(
+            ClientError::Untrusted { url, fault: "it has expired".to_owned() },
+            Exit::Request,
+            &expect![[r#"
+                error: failed to invoke "f": the certificate of the node at https://127.0.0.1:1323 is not believed: it has expired
+                hint: --ca-file names a file with the authority that signed it; --host must be a name of the certificate"#]],
         );
     }
 

@@ -65,7 +65,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     if cli.global.verbose {
         output::warn(&format!("note: {settings}"));
     }
-    let session = Session::new(settings.endpoint, cli.global.json, cli.command.client_timeout())?;
+    let session = Session::new(&settings, cli.global.json, cli.command.client_timeout())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -24,6 +24,10 @@ pub(crate) struct Surroundings {
     pub(crate) host: Option<String>,
     /// `SERVERLEDGE_PORT`.
     pub(crate) port: Option<String>,
+    /// `SERVERLEDGE_TLS`.
+    pub(crate) tls: Option<String>,
+    /// `SERVERLEDGE_CA_FILE`.
+    pub(crate) ca_file: Option<PathBuf>,
     /// Folders that may hold a configuration file; the first file found counts.
     pub(crate) folders: Vec<PathBuf>,
 }
@@ -37,6 +41,8 @@ impl Surroundings {
         Self {
             host: variable("SERVERLEDGE_HOST"),
             port: variable("SERVERLEDGE_PORT"),
+            tls: variable("SERVERLEDGE_TLS"),
+            ca_file: std::env::var_os("SERVERLEDGE_CA_FILE").filter(|file| !file.is_empty()).map(PathBuf::from),
             folders: folders.into_iter().flatten().collect(),
         }
     }
@@ -47,6 +53,8 @@ impl Surroundings {
 pub(crate) struct Settings {
     /// Where the node listens.
     pub(crate) endpoint: Endpoint,
+    /// The file with authorities to believe beside the machine's; only with TLS.
+    pub(crate) ca_file: Option<PathBuf>,
     /// What is to be said before the work begins.
     pub(crate) warnings: Vec<String>,
     host_from: &'static str,
@@ -77,7 +85,23 @@ pub(crate) fn resolve(global: &GlobalArgs, surroundings: &Surroundings) -> Resul
     };
     let endpoint = Endpoint::new(host, port)
         .map_err(|error| Failure::usage(error.to_string()).hint(format!("see {host_from} and {port_from}")))?;
-    Ok(Settings { endpoint, warnings, host_from, port_from })
+    let endpoint = endpoint.over_tls(over_tls(global, surroundings)?);
+    let ca_file = global.ca_file.as_ref().or(surroundings.ca_file.as_ref()).filter(|_| endpoint.is_tls()).cloned();
+    Ok(Settings { endpoint, ca_file, warnings, host_from, port_from })
+}
+
+/// The first that says something decides. Who names an authority means TLS.
+fn over_tls(global: &GlobalArgs, surroundings: &Surroundings) -> Result<bool, Failure> {
+    if global.tls || global.ca_file.is_some() {
+        return Ok(true);
+    }
+    let Some(text) = &surroundings.tls else { return Ok(surroundings.ca_file.is_some()) };
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "t" | "1" => Ok(true),
+        "false" | "f" | "0" => Ok(false),
+        _ => Err(Failure::usage(format!("SERVERLEDGE_TLS is {text:?}, which is no truth value"))
+            .hint("set it to true or false, unset it, or pass --tls")),
+    }
 }
 
 fn port_variable(text: &str) -> Result<u16, Failure> {
@@ -189,6 +213,32 @@ mod tests {
             &expect![[r#"
             error: "http://a" is not a host alone: give a name or an address, and the port apart
             hint: see --host and --port"#]],
+        );
+    }
+
+    #[test]
+    fn the_first_word_about_tls_counts() {
+        let tls = |option: bool, option_file: Option<&str>, variable: Option<&str>, variable_file: Option<&str>| {
+            let global = GlobalArgs { tls: option, ca_file: option_file.map(PathBuf::from), ..GlobalArgs::default() };
+            let (tls, ca_file) = (variable.map(str::to_owned), variable_file.map(PathBuf::from));
+            let settings = resolve(&global, &Surroundings { tls, ca_file, ..Surroundings::default() }).unwrap();
+            (settings.endpoint.is_tls(), settings.ca_file.map(|file| file.display().to_string()).unwrap_or_default())
+        };
+        let expected = |tls: bool, file: &str| (tls, file.to_owned());
+        assert_eq!(tls(false, None, None, None), expected(false, ""));
+        assert_eq!(tls(true, None, None, None), expected(true, ""));
+        assert_eq!(tls(true, None, Some("false"), Some("v")), expected(true, "v"));
+        assert_eq!(tls(false, Some("o"), Some("false"), Some("v")), expected(true, "o"));
+        assert_eq!(tls(false, None, Some("True"), None), expected(true, ""));
+        assert_eq!(tls(false, None, Some("0"), Some("v")), expected(false, ""));
+        assert_eq!(tls(false, None, None, Some("v")), expected(true, "v"));
+        let surroundings = Surroundings { tls: Some("maybe".to_owned()), ..Surroundings::default() };
+        check(
+            &GlobalArgs::default(),
+            &surroundings,
+            &expect![[r#"
+            error: SERVERLEDGE_TLS is "maybe", which is no truth value
+            hint: set it to true or false, unset it, or pass --tls"#]],
         );
     }
 

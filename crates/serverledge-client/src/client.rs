@@ -18,6 +18,7 @@ use crate::answer::{ReadFault, read_body, refusal};
 use crate::endpoint::Endpoint;
 use crate::error::ClientError;
 use crate::invocation::{Invocation, InvocationResult, Poll, read_result};
+use crate::tls::{self, certificate_fault};
 
 /// Most bytes of one answer: the largest output as JSON text inside a JSON string, where escapes can double it, and its log.
 pub const ANSWER_BYTES_MAX: usize = 2 * OUTPUT_BYTES_MAX + 1024 * 1024;
@@ -39,11 +40,13 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// Longest wait for a whole answer, connection included; absent: a default for each kind of request.
     pub timeout: Option<Duration>,
+    /// Certificate authorities (PEM, one or more) that are believed beside the machine's, where the endpoint is one of TLS.
+    pub authorities: Option<Vec<u8>>,
 }
 
 impl Default for ClientConfig {
     fn default() -> Self {
-        Self { connect_timeout: CONNECT_TIMEOUT, timeout: None }
+        Self { connect_timeout: CONNECT_TIMEOUT, timeout: None, authorities: None }
     }
 }
 
@@ -59,12 +62,15 @@ pub struct Client {
 }
 
 impl Client {
-    /// Sets up a client; connects to nothing yet.
+    /// Sets up a client; connects to nothing yet. With TLS it reads the machine's certificate authorities.
     ///
     /// # Errors
-    /// [`ClientError::Setup`] if the system refuses what an HTTP client needs.
+    /// [`ClientError::Setup`] if the system refuses what an HTTP client needs, or the authorities that were given are none.
     pub fn new(endpoint: Endpoint, config: &ClientConfig) -> Result<Self, ClientError> {
+        let authorities = config.authorities.as_deref();
+        let tls = if endpoint.is_tls() { tls::settings(authorities)? } else { tls::no_settings()? };
         let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -349,6 +355,9 @@ impl Client {
         let error = error.without_url();
         if error.is_builder() {
             return ClientError::Request { fault: innermost(&error) };
+        }
+        if let Some(fault) = certificate_fault(&error) {
+            return ClientError::Untrusted { url: self.endpoint.to_string(), fault };
         }
         if error.is_connect() {
             return ClientError::Unreachable { url: self.endpoint.to_string(), source: error.into() };

@@ -1,4 +1,4 @@
-//! Where a node listens: a host and a port, checked once.
+//! Where a node listens: a host and a port, checked once, and whether it speaks TLS.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -8,6 +8,7 @@ use std::net::Ipv6Addr;
 pub struct Endpoint {
     host: String,
     port: u16,
+    tls: bool,
 }
 
 /// Why host and port do not name a node.
@@ -33,7 +34,8 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Checks a host (a name, an IPv4 address, an IPv6 address with or without brackets) and a port.
+    /// Checks a host (a name, an IPv4 address, an IPv6 address with or without brackets) and a port. Without TLS: see
+    /// [`Endpoint::over_tls`].
     ///
     /// # Errors
     /// [`EndpointError`] says what is wrong with them.
@@ -43,7 +45,7 @@ impl Endpoint {
         }
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         if let Ok(address) = bare.parse::<Ipv6Addr>() {
-            return Ok(Self { host: format!("[{address}]"), port });
+            return Ok(Self { host: format!("[{address}]"), port, tls: false });
         }
         if host.is_empty() {
             return Err(EndpointError::Empty);
@@ -53,8 +55,20 @@ impl Endpoint {
         }
         match host.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))) {
             Some(bad) => Err(EndpointError::Character { host: host.to_owned(), bad }),
-            None => Ok(Self { host: host.to_owned(), port }),
+            None => Ok(Self { host: host.to_owned(), port, tls: false }),
         }
+    }
+
+    /// The same node, asked over TLS or not.
+    #[must_use]
+    pub fn over_tls(self, tls: bool) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// Whether it is asked over TLS.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls
     }
 
     /// The host, IPv6 addresses in brackets.
@@ -72,7 +86,8 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}", self.host, self.port)
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
     }
 }
 
@@ -86,6 +101,16 @@ mod tests {
             Err(error) => error.to_string(),
         };
         assert_eq!(shown, expected, "{host} {port}");
+    }
+
+    #[test]
+    fn tls_shows_in_the_scheme() {
+        let endpoint = Endpoint::new("::1", 443).unwrap();
+        assert!(!endpoint.is_tls());
+        let secure = endpoint.clone().over_tls(true);
+        assert!(secure.is_tls());
+        assert_eq!(secure.to_string(), "https://[::1]:443");
+        assert_eq!(secure.over_tls(false), endpoint);
     }
 
     #[test]

@@ -45,6 +45,14 @@ pub enum ClientError {
         /// The cause.
         source: Cause,
     },
+    /// The node's certificate is not believed; nothing was sent.
+    #[error("trust the certificate of the node at {url}: {fault}")]
+    Untrusted {
+        /// The node's URL.
+        url: String,
+        /// What is wrong with the certificate.
+        fault: String,
+    },
     /// The connection broke after the request had been sent: it may have taken effect.
     #[error("get an answer from {url}: the connection broke")]
     Interrupted {

@@ -4,17 +4,25 @@
 //! unreachable node, a lost connection, a time limit, the node's own refusal and an answer in another language apart.
 //! Answers are read up to [`ANSWER_BYTES_MAX`], so that a hostile peer cannot fill the memory.
 //!
+//! Beside it stands the [`CallbackSender`], by which a node tells a user's URL that an asynchronous invocation has ended.
+//!
 //! **Dropping a future** of this crate closes its connection. A request that was already sent may still take effect:
 //! a function is then deployed, deleted or run all the same. `invoke` says what that means there.
 
 mod answer;
+mod callback;
 mod client;
 mod endpoint;
 mod error;
 mod invocation;
 mod lines;
 mod streaming;
+mod tls;
 
+pub use callback::{
+    CALLBACK_REPLY_BYTES_MAX, CALLBACK_TIMEOUT, CALLBACK_URL_BYTES_MAX, CallbackAllow, CallbackConfig, CallbackError,
+    CallbackRefused, CallbackSender, INVOCATION_HEADER, ParseCallbackAllowError, SIGNATURE_HEADER,
+};
 pub use client::{
     ANSWER_BYTES_MAX, CONNECT_TIMEOUT, CONTROL_TIMEOUT, Client, ClientConfig, DEPLOY_TIMEOUT, INVOKE_TIMEOUT,
 };
@@ -22,5 +30,5 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Cause, ClientError};
 pub use invocation::{Invocation, InvocationResult, Poll, QosClass};
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
-pub use serverledge_core::{FunctionName, NameError, ParseRuntimeError, Runtime};
+pub use serverledge_core::{FunctionName, InvocationId, NameError, ParseRuntimeError, Runtime};
 pub use streaming::{DEPLOY_STREAM_TIMEOUT, LogStream, SILENCE_TIMEOUT};

@@ -9,6 +9,7 @@ mod id;
 pub mod kv;
 pub mod limits;
 mod name;
+mod network;
 mod quantity;
 mod report;
 mod version;
@@ -22,6 +23,7 @@ pub use executor::{
 pub use function::{Flags, Function, FunctionLimits, FunctionSpec, Interface, Parameter, Signature};
 pub use id::{InvocationId, SpaceId};
 pub use name::{FunctionName, NameError};
+pub use network::{IpNet, ParseIpNetError};
 pub use quantity::{CpuMilli, MemoryMib};
 pub use report::{Phases, Report};
 pub use version::{Digest, Network, ParseDigestError, ParseNetworkError, ParseRuntimeError, Runtime, Secrets, Version};

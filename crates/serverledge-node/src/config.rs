@@ -13,7 +13,6 @@ mod keys;
 mod kind;
 mod layers;
 mod machine;
-mod network;
 mod parts;
 mod raw;
 mod shipped;
@@ -27,7 +26,6 @@ pub use environment::{Environment, ProcessEnvironment, search_directories};
 pub use faults::{ConfigFaults, Fault, Source};
 pub use layers::Setting;
 pub use machine::Machine;
-pub use network::{IpNet, ParseIpNetError};
 pub use parts::{
     ApiConfig, AsyncConfig, ClusterConfig, Config, ContainerConfig, DataConfig, FunctionConfig, LogConfig, LogFormat,
     MetricsConfig, PolicyName, PoolConfig, QueueConfig, RegistryConfig, RegistryUrl, SchedulerConfig, Secret,

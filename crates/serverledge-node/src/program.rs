@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serverledge_api::{App, Guard, Identity, Limits, ServerLimits, Serving, serve};
+use serverledge_api::{App, Guard, Identity, Limits, ServerLimits, Serving, Tls, TlsFiles, serve, serve_tls};
 use serverledge_core::kv::Kv;
 use serverledge_core::{Executor, InvocationId, SpaceId};
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
@@ -39,6 +39,7 @@ use crate::registry::Registry;
 pub struct Started {
     /// Where it listens.
     pub address: SocketAddr,
+    scheme: &'static str,
     node: Arc<Node>,
     registry: Registry,
     containers: Option<DockerExecutor>,
@@ -106,8 +107,9 @@ pub fn run(loaded: Loaded) -> Result<()> {
 fn announce(started: &Started) {
     let identity = &started.node.identity;
     println!(
-        "serverledge {} listening on http://{} (area {}, node {})",
+        "serverledge {} listening on {}://{} (area {}, node {})",
         env!("CARGO_PKG_VERSION"),
+        started.scheme,
         started.address,
         identity.area,
         identity.node
@@ -119,6 +121,7 @@ fn announce(started: &Started) {
 /// # Errors
 /// What kept it from starting.
 pub async fn start(config: &Config) -> Result<Started> {
+    let tls = open_tls(config)?;
     let registry = Registry::open(config)?;
     let executor = WasmExecutor::open(wasm_config(config)?).context("failed to start the wasm executor")?;
     let containers = open_containers(config)?;
@@ -141,15 +144,21 @@ pub async fn start(config: &Config) -> Result<Started> {
     if !registry.is_shared() {
         node.recover_async().await;
     }
-    let guard = Guard::new(config.api.ip, config.api.hosts.clone());
+    let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
     let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, request_limits(config));
     let limits =
         ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
     node.ready.store(true, Ordering::Release);
-    let serving = serve(listener, app, limits).context("failed to serve")?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let serving = match tls {
+        Some(tls) => serve_tls(listener, tls, app, limits),
+        None => serve(listener, app, limits),
+    };
+    let serving = serving.context("failed to serve")?;
     node.start_background(from);
     tracing::info!(functions = node.functions.len(), address = %serving.address, "ready");
-    Ok(Started { address: serving.address, node, registry, containers, serving, drain_timeout: config.drain_timeout })
+    let (address, drain_timeout) = (serving.address, config.drain_timeout);
+    Ok(Started { address, scheme, node, registry, containers, serving, drain_timeout })
 }
 
 impl Started {
@@ -170,6 +179,16 @@ impl Started {
         self.registry.close().await;
         tracing::info!("stopped");
     }
+}
+
+/// The certificate to serve with, if there is to be TLS.
+fn open_tls(config: &Config) -> Result<Option<Tls>> {
+    let (cert_file, key_file) = (&config.api.tls_cert_file, &config.api.tls_key_file);
+    if cert_file.is_empty() {
+        return Ok(None);
+    }
+    let files = TlsFiles { cert_file: cert_file.into(), key_file: key_file.into() };
+    Tls::open(files).context("failed to set up TLS (api.tls.cert_file, api.tls.key_file)").map(Some)
 }
 
 fn own_id(config: &Config) -> Result<String> {

@@ -22,3 +22,4 @@ mod overload;
 mod pages;
 mod restart;
 mod support;
+mod tls;

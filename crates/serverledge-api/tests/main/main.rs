@@ -14,3 +14,4 @@ mod plain;
 mod routes;
 mod server;
 mod support;
+mod tls;

@@ -7,7 +7,10 @@ use std::process::{Command, Output, Stdio};
 /// The program without the caller's settings, in an empty folder that lives as long as the result.
 fn program(folder: &tempfile::TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serverledge-cli"));
-    command.env_remove("SERVERLEDGE_HOST").env_remove("SERVERLEDGE_PORT").env("HOME", folder.path());
+    for variable in ["SERVERLEDGE_HOST", "SERVERLEDGE_PORT", "SERVERLEDGE_TLS", "SERVERLEDGE_CA_FILE"] {
+        command.env_remove(variable);
+    }
+    command.env("HOME", folder.path());
     command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -83,6 +86,20 @@ fn check_alone(arguments: &[&str], environment: &[(&str, &str)], code: i32, word
 fn mistakes_lead_to_documented_exit_codes() {
     check_alone(&["list"], &[("SERVERLEDGE_PORT", "x")], 1, "SERVERLEDGE_PORT is \"x\"");
     check_alone(&["invoke", "f", "-p", "a"], &[], 1, "parameter \"a\" is not of the form name:value");
+    check_alone(&["list"], &[("SERVERLEDGE_TLS", "x")], 1, "SERVERLEDGE_TLS is \"x\"");
+    check_alone(&["list", "--ca-file", "no.pem"], &[], 1, "in no.pem cannot be used: entity not found");
+    check_alone(
+        &["list"],
+        &[("SERVERLEDGE_CA_FILE", "/dev/null")],
+        1,
+        "in /dev/null cannot be used: there is no certificate",
+    );
+    check_alone(
+        &["list", "--tls", "--port", "1"],
+        &[],
+        2,
+        "the node is unreachable at https://127.0.0.1:1: connection refused",
+    );
     check_alone(&["fly"], &[], 1, "unrecognized subcommand");
     check_alone(&["create", "-f", "f", "-src", "no.wasm"], &[], 3, "failed to read the source \"no.wasm\"");
     check_alone(&["create", "-src", "f.wat", "-i", "a:Thing"], &[], 4, "is not a type");

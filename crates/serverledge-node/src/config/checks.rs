@@ -12,7 +12,7 @@ const FILES_RESERVE: u64 = 64;
 
 /// The faults.
 pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault]) -> Vec<Fault> {
-    [exposed(config), timeout(config), two_keys(config)]
+    [exposed(config), tls(config), timeout(config), two_keys(config)]
         .into_iter()
         .flatten()
         .filter(|conflict| !conflict.keys.iter().any(|key| is_faulty(faults, key)))
@@ -50,6 +50,16 @@ fn exposed(config: &Config) -> Option<Conflict> {
              everyone who reaches the port may run code",
         ),
     })
+}
+
+fn tls(config: &Config) -> Option<Conflict> {
+    let (cert, key) = ("api.tls.cert_file", "api.tls.key_file");
+    let keys = match (config.api.tls_cert_file.is_empty(), config.api.tls_key_file.is_empty()) {
+        (true, false) => [cert, key],
+        (false, true) => [key, cert],
+        _ => return None,
+    };
+    Some(Conflict { keys, problem: format!("TLS needs both files, and {} is given", keys[1]) })
 }
 
 fn timeout(config: &Config) -> Option<Conflict> {

@@ -16,7 +16,7 @@ pub(super) const AUTO: &str = "auto";
 /// What the names of variables begin with.
 pub(super) const PREFIX: &str = "SERVERLEDGE_";
 /// Variables with that beginning which are others': the command line client's.
-const FOREIGN_VARIABLES: [&str; 2] = ["SERVERLEDGE_HOST", "SERVERLEDGE_PORT"];
+const FOREIGN_VARIABLES: [&str; 4] = ["SERVERLEDGE_HOST", "SERVERLEDGE_PORT", "SERVERLEDGE_TLS", "SERVERLEDGE_CA_FILE"];
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -294,6 +294,16 @@ pub(super) static KEYS: &[Key] = &[
         "api.trusted_proxies",
         Kind::Networks(|c| &mut c.api.trusted_proxies),
         "Addresses or networks whose forwarded headers are believed.",
+    ),
+    Key::new(
+        "api.tls.cert_file",
+        Kind::Text(|c| &mut c.api.tls_cert_file),
+        "File with the certificate of this node and those that lead to its authority (PEM); empty: plain HTTP.",
+    ),
+    Key::new(
+        "api.tls.key_file",
+        Kind::Text(|c| &mut c.api.tls_key_file),
+        "File with the private key of that certificate (PEM, not encrypted).",
     ),
     Key::new(
         "api.allow_insecure",

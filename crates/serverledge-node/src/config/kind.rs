@@ -5,10 +5,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serverledge_core::{CpuMilli, MemoryMib};
+use serverledge_core::{CpuMilli, IpNet, MemoryMib};
 use tracing_subscriber::EnvFilter;
 
-use super::network::IpNet;
 use super::parts::{Config, LogFormat, PolicyName, RegistryUrl, Secret};
 use super::raw::{Raw, quoted};
 use super::units;

@@ -4,9 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serverledge_core::{CpuMilli, MemoryMib, limits};
-
-use super::network::IpNet;
+use serverledge_core::{CpuMilli, IpNet, MemoryMib, limits};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -53,6 +51,10 @@ pub struct ApiConfig {
     pub port: u16,
     /// Further names under which clients may address the node (lower case, without port).
     pub hosts: Vec<String>,
+    /// Certificate chain for TLS, PEM; empty: plain HTTP, and then the key's file is empty too.
+    pub tls_cert_file: String,
+    /// Its private key, PEM.
+    pub tls_key_file: String,
     /// Peers whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Listening beyond loopback without authentication is wanted. If false, `ip` is a loopback address.
@@ -355,6 +357,8 @@ impl ApiConfig {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 1323,
             hosts: Vec::new(),
+            tls_cert_file: String::new(),
+            tls_key_file: String::new(),
             trusted_proxies: Vec::new(),
             allow_insecure: false,
             body_bytes_max: 0,

@@ -134,6 +134,8 @@ fn every_kind_of_value_is_read() {
         scheduler.queue.capacity = 0
         wasm.cpu_time_max = "2s"
         wasm.compile_memory = 512
+        api.tls.cert_file = "/etc/node/cert.pem"
+        api.tls.key_file = "/etc/node/key.pem"
         "#,
     )
     .config;
@@ -145,6 +147,8 @@ fn every_kind_of_value_is_read() {
     assert_eq!(config.queue.capacity, 0);
     assert_eq!(config.wasm.cpu_time_max, Some(Duration::from_secs(2)));
     assert_eq!(config.wasm.compile_memory, MemoryMib::new(512));
+    let tls = (config.api.tls_cert_file.as_str(), config.api.tls_key_file.as_str());
+    assert_eq!(tls, ("/etc/node/cert.pem", "/etc/node/key.pem"));
 }
 
 #[test]
@@ -159,6 +163,8 @@ fn variables_win_over_the_file_and_the_file_over_defaults() {
         ("SERVERLEDGE_API_HOSTS", "a, b"),
         ("SERVERLEDGE_HOST", "elsewhere"),
         ("SERVERLEDGE_PORT", "x"),
+        ("SERVERLEDGE_TLS", "x"),
+        ("SERVERLEDGE_CA_FILE", "x"),
         ("UNRELATED", "x"),
     ];
     let Loaded { config, warnings, settings, .. } = load_file("serverledge-conf.toml", file, &env).unwrap();
@@ -287,6 +293,14 @@ const FAULTS: &[(&str, &str)] = &[
     ("api.port = 1\nAPI.port = 2", "api.port @: given twice"),
     ("function.timeout = '20m'", "function.timeout = \"20m\" @: longer than function.timeout_max, 15m"),
     ("function.timeout_max = 20", "function.timeout = \"30s\" (default): longer than function.timeout_max, 20s"),
+    (
+        "api.tls.cert_file = 'c.pem'",
+        "api.tls.key_file = \"\" (default): TLS needs both files, and api.tls.cert_file is given",
+    ),
+    (
+        "api.tls.key_file = 'k.pem'",
+        "api.tls.cert_file = \"\" (default): TLS needs both files, and api.tls.key_file is given",
+    ),
     (
         "api.ip = '0.0.0.0'",
         "api.ip = \"0.0.0.0\" @: listening beyond loopback without authentication is refused, unless api.allow_insecure = true says that everyone who reaches the port may run code",

@@ -30,6 +30,7 @@ pub(crate) struct Setup {
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
+    pub(crate) scheme: String,
     child: Child,
     home: Arc<TempDir>,
     environment: Vec<(String, String)>,
@@ -89,14 +90,16 @@ impl Setup {
         });
         let placeholder = SocketAddr::from(([127, 0, 0, 1], 0));
         let Self { home, environment, shell } = self;
-        let mut node = Node { address: placeholder, child, home, environment, shell, stderr, reader: Some(reader) };
+        let scheme = String::new();
+        let mut node =
+            Node { address: placeholder, scheme, child, home, environment, shell, stderr, reader: Some(reader) };
         let Ok(line) = lines.recv_timeout(PATIENCE) else {
             let _ = node.child.kill();
             let status = node.child.wait()?;
             // Its last words may still be on their way.
             bail!("the node did not say where it listens:\n{}", node.ended(status).stderr);
         };
-        node.address = address(&line)?;
+        (node.scheme, node.address) = address(&line)?;
         Ok(node)
     }
 
@@ -129,9 +132,11 @@ impl Setup {
     }
 }
 
-fn address(line: &str) -> Result<SocketAddr> {
-    let rest = line.split_once(" listening on http://").map(|(_, rest)| rest);
-    let address = rest.and_then(|rest| rest.split(' ').next()).and_then(|address| address.parse().ok());
+/// Scheme and address in the line that a node begins with.
+fn address(line: &str) -> Result<(String, SocketAddr)> {
+    let url = line.split_once(" listening on ").and_then(|(_, rest)| rest.split(' ').next());
+    let parts = url.and_then(|url| url.split_once("://"));
+    let address = parts.and_then(|(scheme, address)| Some((scheme.to_owned(), address.parse().ok()?)));
     address.with_context(|| format!("{line:?} tells no address"))
 }
 

@@ -1,4 +1,4 @@
-//! Networks in CIDR form, as `api.trusted_proxies` names them.
+//! Networks in CIDR form, as settings name them.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,0 +1,145 @@
+//! What callbacks may reach beside the public internet, and the judgement made of it.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serverledge_core::{IpNet, ParseIpNetError};
+
+use super::address::is_public;
+
+/// Longest name, as the name service has it.
+const NAME_BYTES_MAX: usize = 253;
+
+/// Something that callbacks may reach beside public addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CallbackAllow {
+    /// The addresses of a network.
+    Network(IpNet),
+    /// Whatever this name stands for: exactly this one, in lower case, without a dot at the end.
+    Host(String),
+}
+
+/// Why a text names nothing that could be allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseCallbackAllowError {
+    /// It looks like an address or a network and is none.
+    #[error("no network")]
+    Network(#[source] ParseIpNetError),
+    /// It is no host name.
+    #[error("no host name")]
+    Host,
+}
+
+// === impl CallbackAllow ===
+
+impl FromStr for CallbackAllow {
+    type Err = ParseCallbackAllowError;
+
+    /// `10.0.0.0/8`, an address, or a host name in any case.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        if text.contains(['/', ':']) || ends_in_a_number(&name) {
+            return text.parse().map(Self::Network).map_err(ParseCallbackAllowError::Network);
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let fine = name.len() <= NAME_BYTES_MAX
+            && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.chars().all(plain));
+        if fine { Ok(Self::Host(name)) } else { Err(ParseCallbackAllowError::Host) }
+    }
+}
+
+/// URLs know no such name: they take it for an address.
+fn ends_in_a_number(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let digits = last
+        .strip_prefix("0x")
+        .map_or_else(|| last.bytes().all(|b| b.is_ascii_digit()), |hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    !last.is_empty() && digits
+}
+
+impl fmt::Display for CallbackAllow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => network.fmt(f),
+            Self::Host(name) => name.fmt(f),
+        }
+    }
+}
+
+/// Who may be reached.
+#[derive(Debug)]
+pub(super) struct Policy {
+    allow: Vec<CallbackAllow>,
+}
+
+// === impl Policy ===
+
+impl Policy {
+    pub(super) const fn new(allow: Vec<CallbackAllow>) -> Self {
+        Self { allow }
+    }
+
+    /// Whether this address may be connected to, by whatever name.
+    pub(super) fn lets_reach(&self, address: IpAddr) -> bool {
+        let listed =
+            |entry: &CallbackAllow| matches!(entry, CallbackAllow::Network(network) if network.contains(address));
+        is_public(address) || self.allow.iter().any(listed)
+    }
+
+    /// Whether everything behind this name may be connected to.
+    pub(super) fn lets_reach_name(&self, name: &str) -> bool {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let listed =
+            |entry: &CallbackAllow| matches!(entry, CallbackAllow::Host(host) if host.eq_ignore_ascii_case(name));
+        self.allow.iter().any(listed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_addresses_and_names_are_read() {
+        for (text, shown) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("127.0.0.1", "127.0.0.1/32"),
+            ("fd00::/8", "fd00::/8"),
+            ("::1", "::1/128"),
+            ("Hooks.Example.org", "hooks.example.org"),
+            ("hooks.example.org.", "hooks.example.org"),
+            ("hooks", "hooks"),
+            ("a_b-c.d", "a_b-c.d"),
+        ] {
+            assert_eq!(text.parse::<CallbackAllow>().map(|allow| allow.to_string()), Ok(shown.to_owned()), "{text}");
+        }
+        for text in
+            ["", ".", "a..b", "*.example.org", "a b", "ü", "10.0.0", "10.0.0.1/8", "0x7f", "a/8", "host:80", "300"]
+        {
+            assert!(text.parse::<CallbackAllow>().is_err(), "{text}");
+        }
+        assert!("x".repeat(64).parse::<CallbackAllow>().is_err());
+    }
+
+    #[test]
+    fn what_is_listed_may_be_reached() {
+        let policy = Policy::new(vec!["10.1.0.0/16".parse().unwrap(), "hooks.example.org".parse().unwrap()]);
+        for (address, expected) in
+            [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("10.2.0.1", false), ("64:ff9b::10.1.2.3", false)]
+        {
+            assert_eq!(policy.lets_reach(address.parse().unwrap()), expected, "{address}");
+        }
+        for (name, expected) in [
+            ("hooks.example.org", true),
+            ("HOOKS.example.org.", true),
+            ("a.hooks.example.org", false),
+            ("example.org", false),
+            ("hooks.example.org.evil.example", false),
+        ] {
+            assert_eq!(policy.lets_reach_name(name), expected, "{name}");
+        }
+    }
+}
