@@ -245,7 +245,7 @@ impl From<OnceError> for Failed {
             OnceError::Invocation(error) => Self::invocation(&error, Convention::Serverledge),
             OnceError::Ended { code, message } => {
                 let status = match code.as_str() {
-                    "expired" => StatusCode::GATEWAY_TIMEOUT,
+                    "expired" | "offload_outcome_unknown" => StatusCode::GATEWAY_TIMEOUT,
                     "cancelled" => StatusCode::CONFLICT,
                     _ => StatusCode::INTERNAL_SERVER_ERROR,
                 };
