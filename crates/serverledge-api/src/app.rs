@@ -19,7 +19,7 @@ use crate::backend::Backend;
 use crate::error::Failed;
 use crate::guard::Guard;
 use crate::reply::NodeHeaders;
-use crate::{deploy, functions, invoke, logs, openapi, peer, plain, system};
+use crate::{dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain, system};
 
 /// Longest request id taken from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -181,6 +181,12 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/functions", get(functions::names).fallback(get_only))
         .route("/functions/{name}", get(functions::info).fallback(get_only))
         .route("/functions/{name}/logs", get(logs::logs).fallback(get_only))
+        .route("/functions/{name}/invocations", post(invocations::submit).fallback(post_only))
+        .route("/invocations/{id}", get(invocations::show).fallback(get_only))
+        .route("/invocations/{id}/cancel", post(invocations::cancel).fallback(post_only))
+        .route("/dead-letters", get(dead_letters::list).delete(dead_letters::purge_all).fallback(get_or_delete))
+        .route("/dead-letters/{id}", get(dead_letters::show).delete(dead_letters::purge).fallback(get_or_delete))
+        .route("/dead-letters/{id}/redrive", post(dead_letters::redrive).fallback(post_only))
         .route("/prewarm", post(functions::prewarm).fallback(post_only))
         .route("/poll/{id}", get(invoke::poll).fallback(get_only))
         .route("/peers", get(peer::list).fallback(get_only))
@@ -200,6 +206,10 @@ async fn post_only(request: Request<Body>) -> Response<Body> {
 
 async fn get_only(request: Request<Body>) -> Response<Body> {
     refuse(&request, Failed::method("GET"))
+}
+
+async fn get_or_delete(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("GET, DELETE"))
 }
 
 async fn not_found(request: Request<Body>) -> Response<Body> {

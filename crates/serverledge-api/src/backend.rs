@@ -8,11 +8,14 @@ use serverledge_core::{
     Function, FunctionName, InvocationError, InvocationId, Payload, PrepareError, Progress, Report, Travel,
 };
 use serverledge_wire::function::{FunctionBody, SpecError};
+use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
 use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, Proof};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 use std::sync::Arc;
 use tokio::sync::broadcast;
+
+use crate::stored::{ChangeError, KeptReply, OnceError, Stored, Submitted};
 
 /// Who a node is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub struct Call {
     pub may_offload: bool,
     /// What its request says of where it comes from; `None` if that is nothing.
     pub travel: Option<Arc<Travel>>,
+    /// What it asks for if it is stored.
+    pub stored: Stored,
 }
 
 /// One invocation that another node sends. The request is proved.
@@ -177,6 +182,18 @@ pub enum SubmitError {
         /// How many.
         waiting: usize,
     },
+    /// The idempotency key stands for a request with another payload.
+    #[error("this idempotency key stands for another request, invocation {first}, with other parameters")]
+    KeyReused {
+        /// That request's invocation.
+        first: InvocationId,
+    },
+    /// The callback's URL is not one that callbacks go to.
+    #[error("the callback is refused: {why}")]
+    Callback {
+        /// Why.
+        why: String,
+    },
 }
 
 /// Where an asynchronous invocation stands.
@@ -235,8 +252,33 @@ pub trait Backend: Send + Sync + 'static {
     /// Runs a function. Dropping the future stops it and gives its resources back.
     async fn invoke(&self, call: Call) -> Result<Report, InvocationError>;
 
-    /// Accepts an invocation to be run later; it is stored when this returns.
-    async fn submit(&self, call: Call) -> Result<InvocationId, SubmitError>;
+    /// Accepts an invocation to be run later; it is stored when this returns. Dropping the future does not take it back.
+    async fn submit(&self, call: Call) -> Result<Submitted, SubmitError>;
+
+    /// Accepts an invocation with an idempotency key, or finds the one that the key stands for, and waits for its outcome.
+    /// Dropping the future does not stop it.
+    async fn invoke_once(&self, call: Call) -> Result<KeptReply, OnceError>;
+
+    /// All that is known of an asynchronous invocation; `None` if there is none (any more).
+    async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError>;
+
+    /// Ends an asynchronous invocation without a result; what runs is stopped.
+    async fn cancel(&self, id: InvocationId) -> Result<InvocationInfo, ChangeError>;
+
+    /// Dead letters, the oldest first, at most `limit` of them, after this one.
+    async fn dead_letters(&self, after: Option<InvocationId>, limit: usize) -> Result<DeadLetters, PollError>;
+
+    /// One dead letter; `None` if it is none (any more).
+    async fn dead_letter(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError>;
+
+    /// Makes a new invocation from a dead letter; done twice, it gives the same.
+    async fn redrive(&self, id: InvocationId) -> Result<Submitted, ChangeError>;
+
+    /// Deletes a dead letter.
+    async fn purge(&self, id: InvocationId) -> Result<(), ChangeError>;
+
+    /// Deletes all dead letters; says how many.
+    async fn purge_all(&self) -> Result<u64, PollError>;
 
     /// Where an accepted invocation stands.
     async fn poll(&self, id: InvocationId) -> Result<Polled, PollError>;

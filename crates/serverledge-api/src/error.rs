@@ -12,6 +12,7 @@ use serverledge_wire::problem::{PROBLEM_JSON, Problem};
 use crate::backend::{DeployError, PollError, SubmitError};
 use crate::body::ReadError;
 use crate::guard::Refused;
+use crate::stored::{ChangeError, OnceError};
 
 /// An error on its way out.
 #[derive(Debug)]
@@ -232,6 +233,43 @@ impl From<SubmitError> for Failed {
                 retry_after: Some(5),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, "async_queue_full", error.to_string())
             },
+            SubmitError::KeyReused { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", error.to_string())
+            }
+            SubmitError::Callback { .. } => Self::new(StatusCode::BAD_REQUEST, "callback_refused", error.to_string()),
+        }
+    }
+}
+
+impl From<OnceError> for Failed {
+    fn from(error: OnceError) -> Self {
+        let told = error.to_string();
+        match error {
+            OnceError::Submit(error) => Self::from(error),
+            OnceError::Invocation(error) => Self::invocation(&error, Convention::Serverledge),
+            OnceError::Ended { code, message } => {
+                let status = match code.as_str() {
+                    "expired" | "offload_outcome_unknown" => StatusCode::GATEWAY_TIMEOUT,
+                    "cancelled" => StatusCode::CONFLICT,
+                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                Self::new(status, &code, message)
+            }
+            OnceError::NotFinished { retry_after, .. } => Self {
+                retry_after: Some(retry_after.as_secs().max(1)),
+                ..Self::new(StatusCode::CONFLICT, "invocation_not_finished", told)
+            },
+        }
+    }
+}
+
+impl From<ChangeError> for Failed {
+    fn from(error: ChangeError) -> Self {
+        match &error {
+            ChangeError::Unknown => Self::new(StatusCode::NOT_FOUND, "invocation_unknown", error.to_string()),
+            ChangeError::NotDead => Self::new(StatusCode::NOT_FOUND, "dead_letter_unknown", error.to_string()),
+            ChangeError::Ended { .. } => Self::new(StatusCode::CONFLICT, "invocation_ended", error.to_string()),
+            ChangeError::Invocation(inner) => Self::invocation(inner, Convention::Serverledge),
         }
     }
 }

@@ -11,7 +11,7 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use serverledge_core::{FunctionName, InvocationId, Payload, Reply, Report, Travel};
-use serverledge_wire::header::{MAB_REQUEST_ID, REQUEST_ID, TRACEPARENT};
+use serverledge_wire::header::{IDEMPOTENCY_KEY, MAB_REQUEST_ID, REQUEST_ID, TRACEPARENT};
 use serverledge_wire::invoke::{Accepted, InvocationRequest, InvocationResponse};
 
 use crate::app::{Admitted, Shared};
@@ -19,6 +19,7 @@ use crate::backend::{Call, Polled};
 use crate::body;
 use crate::error::{Convention, Failed};
 use crate::reply::{self, add_timing};
+use crate::stored::{IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, Stored};
 
 const EMPTY_PARAMS: Bytes = Bytes::from_static(b"{}");
 
@@ -35,17 +36,36 @@ pub(crate) async fn handle(
     let (parts, body) = request.into_parts();
     let body = body::read(body, shared.limits.params_body_bytes_max, shared.limits.body_timeout).await?;
     let asked = InvocationRequest::parse(&body)?;
-    let call = call(name, &asked, &body, &parts.headers, admitted);
-    let answered =
-        if asked.asynchronous { submit(shared, call).await } else { run(shared, call, asked.return_output).await };
+    let call = call(name, &asked, &body, &parts.headers, admitted)?;
+    let answered = if asked.asynchronous {
+        submit(shared, call).await
+    } else if call.stored.callback.is_some() {
+        return Err(Failed::new(
+            StatusCode::BAD_REQUEST,
+            "callback_needs_async",
+            "a callback is for asynchronous invocations; who waits for the answer needs none",
+        ));
+    } else if call.stored.key.is_some() {
+        run_once(shared, call).await
+    } else {
+        run(shared, call, asked.return_output).await
+    };
     let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
     add_headers(shared, &parts.headers, response.headers_mut());
     Ok(response)
 }
 
 async fn submit(shared: &Shared, call: Call) -> Result<Response<Body>, Failed> {
-    let id = shared.backend.submit(call).await?;
-    Ok(reply::json(&Accepted { req_id: id.to_string() }))
+    let submitted = shared.backend.submit(call).await?;
+    Ok(reply::json(&Accepted { req_id: submitted.id.to_string() }))
+}
+
+/// With an idempotency key: the first such call's outcome, whoever waits for it.
+async fn run_once(shared: &Shared, call: Call) -> Result<Response<Body>, Failed> {
+    let kept = shared.backend.invoke_once(call).await?;
+    let mut response = reply::json_bytes(Bytes::from(kept.body));
+    add_timing(response.headers_mut(), &kept.phases);
+    Ok(response)
 }
 
 async fn run(shared: &Shared, call: Call, return_output: bool) -> Result<Response<Body>, Failed> {
@@ -55,17 +75,20 @@ async fn run(shared: &Shared, call: Call, return_output: bool) -> Result<Respons
     }
 }
 
-fn call(
+/// The call that a request asks for.
+pub(crate) fn call(
     function: FunctionName,
     asked: &InvocationRequest<'_>,
     body: &Bytes,
     headers: &HeaderMap,
     admitted: &Admitted,
-) -> Call {
+) -> Result<Call, Failed> {
     let params = asked.params.map_or(EMPTY_PARAMS, |params| body.slice_ref(params.get().as_bytes()));
     let arrived = admitted.arrived.into_std();
     let patience = Some(asked.qos_max_resp_t).filter(|seconds| *seconds > 0.0).map(Duration::try_from_secs_f64);
-    Call {
+    let stored =
+        Stored { return_output: asked.return_output, key: idempotency_key(headers)?, callback: asked.callback.clone() };
+    Ok(Call {
         function,
         id: admitted.invocation,
         payload: Payload::Json(params),
@@ -74,6 +97,21 @@ fn call(
         arrived,
         may_offload: asked.can_do_offloading,
         travel: travel(headers, admitted),
+        stored,
+    })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Failed> {
+    let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let key = given.next().map(|value| IdempotencyKey::parse(value.as_bytes()));
+    match (key, given.next()) {
+        (None, _) => Ok(None),
+        (Some(Some(key)), None) => Ok(Some(key)),
+        _ => Err(Failed::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency_key_malformed",
+            format!("an idempotency key is one header of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"),
+        )),
     }
 }
 
@@ -204,13 +242,18 @@ async fn answer_poll(shared: &Shared, id: &str) -> Result<Response<Body>, Failed
 // Served by `handle`; this carries the documentation.
 #[utoipa::path(
     post, path = "/invoke/{function}", tag = "invocations",
-    params(("function" = String, Path, description = "the function's name")),
+    params(
+        ("function" = String, Path, description = "the function's name"),
+        ("Idempotency-Key" = Option<String>, Header, description = "requests with equal keys are one; at most 128 visible ASCII characters"),
+    ),
     request_body = serverledge_wire::invoke::InvocationBody,
     responses(
         (status = 200, description = "the result; for an asynchronous invocation {\"ReqId\"}", body = InvocationResponse<'static>),
         (status = 400, description = "malformed request", body = serverledge_wire::problem::Problem),
         (status = 404, description = "unknown function", body = serverledge_wire::problem::Problem),
         (status = 413, description = "parameters over the limit", body = serverledge_wire::problem::Problem),
+        (status = 409, description = "with an Idempotency-Key: the first such call has not ended by this one's deadline; Retry-After says when to ask again", body = serverledge_wire::problem::Problem),
+        (status = 422, description = "the Idempotency-Key stands for other parameters", body = serverledge_wire::problem::Problem),
         (status = 429, description = "overload; Retry-After says when to try again", body = serverledge_wire::problem::Problem),
         (status = 500, description = "the function failed; code tells how", body = serverledge_wire::problem::Problem),
         (status = 503, description = "the node is draining, or something it depends on is unavailable", body = serverledge_wire::problem::Problem),

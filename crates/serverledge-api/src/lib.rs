@@ -4,11 +4,13 @@
 mod app;
 mod backend;
 mod body;
+mod dead_letters;
 mod deploy;
 mod error;
 mod functions;
 mod guard;
 mod hostile;
+mod invocations;
 mod invoke;
 mod lines;
 mod logs;
@@ -17,6 +19,7 @@ mod peer;
 mod plain;
 mod reply;
 mod server;
+mod stored;
 mod system;
 mod tls;
 
@@ -28,4 +31,5 @@ pub use backend::{
 pub use guard::Guard;
 pub use openapi::document;
 pub use server::{ServerLimits, Serving, serve, serve_tls};
+pub use stored::{ChangeError, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, KeptReply, OnceError, Stored, Submitted};
 pub use tls::{RELOAD_INTERVAL, Tls, TlsError, TlsFiles};

@@ -27,6 +27,14 @@ use crate::reply;
         crate::invoke::invoke,
         crate::invoke::poll,
         crate::peer::list,
+        crate::invocations::submit,
+        crate::invocations::show,
+        crate::invocations::cancel,
+        crate::dead_letters::list,
+        crate::dead_letters::show,
+        crate::dead_letters::redrive,
+        crate::dead_letters::purge,
+        crate::dead_letters::purge_all,
         crate::plain::plain,
         crate::system::status,
         crate::system::metrics,
@@ -41,6 +49,7 @@ use crate::reply;
     tags(
         (name = "functions", description = "Deploy, list, delete"),
         (name = "invocations", description = "Run functions as Serverledge's clients do"),
+        (name = "asynchronous", description = "Invocations that are stored: their state and history, cancelling, dead letters"),
         (name = "plain HTTP", description = "Run functions as anything that speaks HTTP does"),
         (name = "node", description = "The node itself"),
     )

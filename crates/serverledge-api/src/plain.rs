@@ -17,6 +17,7 @@ use crate::error::{Convention, Failed};
 use crate::hostile;
 use crate::invoke::{function_name, travel};
 use crate::reply::{self, add_timing};
+use crate::stored::Stored;
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
@@ -49,8 +50,9 @@ pub(crate) async fn handle(
 
 fn call(function: FunctionName, payload: Payload, travel: Option<Arc<Travel>>, admitted: &Admitted) -> Call {
     let arrived = admitted.arrived.into_std();
+    let stored = Stored::default();
     let id = admitted.invocation;
-    Call { function, id, payload, qos_class: 0, deadline: None, arrived, may_offload: true, travel }
+    Call { function, id, payload, qos_class: 0, deadline: None, arrived, may_offload: true, travel, stored }
 }
 
 /// `/fn/{name}` and what follows it: empty, or beginning with a slash.

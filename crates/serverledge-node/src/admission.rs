@@ -8,8 +8,8 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use serverledge_core::{InvocationError, OverloadReason, Reuse, Runtime, Sandbox};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Decided, Demand, Effects, End, Lease, PeerId, PeerView, Place, Policy, PoolKey, Pooled,
-    Rejection, Sample, SandboxId, Scheduler, Snapshot, Ticket, TicketId,
+    Admission, Arrival, Config, Decided, Demand, Effects, End, Lease, Load, PeerId, PeerView, Place, Policy, PoolKey,
+    Pooled, Rejection, Sample, SandboxId, Scheduler, Snapshot, Ticket, TicketId,
 };
 
 use crate::cluster::Peers;
@@ -160,10 +160,9 @@ impl Admissions {
         }
     }
 
-    /// The figures that peers are told, and how long a new call would wait.
-    pub(crate) fn load(&self) -> (Snapshot, Duration) {
-        let state = self.state.lock();
-        (state.scheduler.snapshot(), state.scheduler.wait_estimate(now()))
+    /// What peers are told of this node.
+    pub(crate) fn load(&self) -> Load {
+        self.state.lock().scheduler.load(now())
     }
 
     fn admit(&self, arrival: Arrival, peers: PeerView<'_>) -> (Asked, Option<oneshot::Receiver<()>>) {

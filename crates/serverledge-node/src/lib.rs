@@ -18,6 +18,7 @@ mod logging;
 mod membership;
 mod metrics;
 mod node;
+mod notifier;
 mod program;
 mod recover;
 mod registry;

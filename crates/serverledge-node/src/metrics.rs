@@ -7,6 +7,7 @@ use prometheus::{
 use serverledge_core::{FunctionFailure, InvocationError, Phases, Runtime, StartPhase};
 use serverledge_scheduler::Snapshot;
 
+use crate::asynchronous::InvocationMetrics;
 use crate::cluster::Offloaded;
 
 /// All metrics of a node.
@@ -29,6 +30,8 @@ pub(crate) struct Metrics {
     waiting: IntGauge,
     free_memory: IntGauge,
     functions: IntGauge,
+    /// Of asynchronous invocations.
+    pub(crate) invocations: InvocationMetrics,
 }
 
 /// The metrics of one function, found once.
@@ -48,8 +51,10 @@ impl Metrics {
         // From 100 µs, where a wasm call ends, to 100 s; Serverledge's begin at 10 ms.
         let times = || exponential_buckets(1e-4, 10_f64.sqrt(), 13);
         let sizes = || exponential_buckets(64.0, 8.0, 7);
+        let registry = Registry::new();
         let metrics = Self {
-            registry: Registry::new(),
+            invocations: InvocationMetrics::new(&registry)?,
+            registry,
             area: area.to_owned(),
             completed: counters("completed_count", "Invocations that gave a result", &["area", "function"])?,
             cold_starts: counters(

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serverledge_api::{
-    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogFeed, PeerInvokeError, PeerRefused, PeerRequest,
-    PollError, Polled, SubmitError,
+    Backend, Call, ChangeError, Deploy, DeployError, Deployed, Identity, KeptReply, Load, LogFeed, OnceError,
+    PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError, Submitted,
 };
 use serverledge_core::{
     CallContext, Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime, SpaceId,
@@ -17,6 +17,7 @@ use serverledge_core::{
 use serverledge_registry::{FunctionStore, InvocationStore};
 use serverledge_scheduler::QosClass;
 use serverledge_wire::function::FunctionBody;
+use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
 use serverledge_wire::peer::{PeerLoad, PeerState, Proof};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
@@ -157,9 +158,42 @@ impl Backend for NodeBackend {
         self.0.run(request).await
     }
 
-    async fn submit(&self, call: Call) -> Result<InvocationId, SubmitError> {
+    async fn submit(&self, call: Call) -> Result<Submitted, SubmitError> {
         self.0.check_open()?;
         self.0.submit(call).await
+    }
+
+    async fn invoke_once(&self, call: Call) -> Result<KeptReply, OnceError> {
+        self.0.check_open()?;
+        self.0.invoke_once(call).await
+    }
+
+    async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+        self.0.invocation_info(id).await
+    }
+
+    async fn cancel(&self, id: InvocationId) -> Result<InvocationInfo, ChangeError> {
+        self.0.cancel_invocation(id).await
+    }
+
+    async fn dead_letters(&self, after: Option<InvocationId>, limit: usize) -> Result<DeadLetters, PollError> {
+        self.0.list_dead_letters(after, limit).await
+    }
+
+    async fn dead_letter(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+        self.0.show_dead_letter(id).await
+    }
+
+    async fn redrive(&self, id: InvocationId) -> Result<Submitted, ChangeError> {
+        self.0.redrive_dead_letter(id).await
+    }
+
+    async fn purge(&self, id: InvocationId) -> Result<(), ChangeError> {
+        self.0.purge_dead_letter(id).await
+    }
+
+    async fn purge_all(&self) -> Result<u64, PollError> {
+        self.0.purge_dead_letters().await
     }
 
     async fn poll(&self, id: InvocationId) -> Result<Polled, PollError> {

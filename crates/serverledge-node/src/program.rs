@@ -33,6 +33,7 @@ use crate::functions::Functions;
 use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
+use crate::notifier::notifier;
 use crate::registry::Registry;
 
 /// A node that serves.
@@ -277,7 +278,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         membership: membership(config, kv, &id, &executors),
         cluster: Cluster::new(config, &format!("{}/{id}", config.registry.area))?,
         executors,
-        asynchronous: Asynchronous::new(config.asynchronous.clone()),
+        asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
         metrics_config: config.metrics.clone(),
         preparing: parking_lot::Mutex::default(),
         ready: AtomicBool::new(false),

@@ -10,6 +10,7 @@ use serverledge_registry::{Deployed, FunctionChange, FunctionWatch};
 
 use tokio::time::Instant;
 
+use crate::asynchronous::jittered;
 use crate::deploy::unix_ms;
 use crate::executors::is_pooled;
 use crate::node::Node;
@@ -72,6 +73,8 @@ impl Node {
         self.background.spawn(async move { node.prepare_missing().await });
         let node = Arc::clone(self);
         self.background.spawn(async move { node.sweep_forever().await });
+        self.background.spawn(Arc::clone(self).look_for_work_forever());
+        self.background.spawn(Arc::clone(self).heed_cancels_forever());
     }
 
     async fn follow(self: &Arc<Self>, mut from: Revision) {
@@ -176,13 +179,14 @@ impl Node {
             if let Err(error) = self.sweep().await {
                 tracing::warn!(error = %error, "failed to sweep");
             }
-            tokio::time::sleep(SWEEP_EVERY).await;
+            // Nodes that share a registry do not all sweep it at once.
+            tokio::time::sleep(jittered(SWEEP_EVERY)).await;
         }
     }
 
     async fn sweep(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let now = unix_ms();
-        self.invocations.sweep_expired(now, self.asynchronous.config.result_ttl).await?;
+        self.invocations.sweep_expired(now, self.asynchronous.retention()).await?;
         let survey = self.store.blobs().survey().await?;
         // Read from the registry, not from the snapshot: other spaces' functions count as well.
         let loaded = self.store.load_all().await?;

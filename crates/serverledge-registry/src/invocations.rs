@@ -1,30 +1,47 @@
 //! Asynchronous invocations: accepted, begun, finished, and swept when their results are old.
 //!
-//! Every change compares the revision that its author saw, so that of two authors one loses and is told. Terminal states
-//! never change.
+//! Every change compares the revisions that its author saw, of the record and of the claim, so that of two authors one
+//! loses and is told. Terminal states never change. A claim (`claims/<id>`) is there exactly as long as there is work
+//! left: open work is found without reading records.
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use serverledge_core::kv::{Compare, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn};
+use serverledge_core::kv::{
+    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, Watch, WatchError,
+};
 use serverledge_core::limits::OUTPUT_BYTES_MAX;
 use serverledge_core::{Digest, Function, FunctionName, InvocationId, SpaceId};
 use serverledge_wire::records::{
-    self, Carried, ErrorRecord, InvocationRecord, InvocationState, Record, RecordError, ReportRecord,
+    self, CallbackRecord, CallbackState, Carried, ErrorRecord, InvocationRecord, InvocationState, Record, RecordError,
+    ReportRecord,
 };
 
 use crate::blobs::{BlobError, BlobStore, Uploaded};
 use crate::functions::Unreadable;
-use crate::keys;
+use crate::{keys, paging};
+
+mod accept;
+mod cancels;
+mod claims;
+mod dead_letters;
+mod sweep;
+
+pub use accept::{Acceptance, IdempotencyKey, NewInvocation};
+pub use cancels::{CancelWatch, Cancelled};
+pub use claims::{Claim, Held};
+pub use dead_letters::{DeadLetterPage, Redriven};
+pub use sweep::Retention;
 
 /// Longest JSON that is kept in the record itself. With parameters, result, a log tail in which every byte is escaped
 /// and the pinned function's environment, the record stays below a value's limit.
 pub const INLINE_BYTES_MAX: usize = 128 * 1024;
 /// Records read at once.
 const PAGE: usize = 32;
+/// Keys read at once, and records whose values are small.
+const KEYS_PAGE: usize = 500;
 /// How often a write is tried if the sweeper takes its blob away meanwhile.
 const ATTEMPTS_MAX: usize = 3;
 
@@ -51,7 +68,7 @@ pub enum InvocationStoreError {
         #[source]
         source: serde_json::Error,
     },
-    /// The result is longer than [`OUTPUT_BYTES_MAX`]; finish as failed instead.
+    /// The result is longer than [`OUTPUT_BYTES_MAX`]; finish as given up instead.
     #[error("the result of invocation {id} has {bytes} bytes, {OUTPUT_BYTES_MAX} are allowed")]
     ResultTooLarge {
         /// Which invocation.
@@ -65,7 +82,13 @@ pub enum InvocationStoreError {
         /// Which invocation.
         id: InvocationId,
     },
-    /// Somebody else has changed the invocation since it was read: discard what was to be written.
+    /// The idempotency key stands for another payload.
+    #[error("the idempotency key stands for another payload, that of invocation {first}")]
+    KeyReused {
+        /// The invocation that it stands for.
+        first: InvocationId,
+    },
+    /// Somebody else has changed the invocation, or claimed it, since it was read: discard what was to be written.
     #[error("invocation {id} was changed by somebody else")]
     Superseded {
         /// Which invocation.
@@ -98,6 +121,8 @@ pub struct Invocation {
     pub record: InvocationRecord,
     /// The record's revision: what a change compares.
     pub revision: Revision,
+    /// When the record was created.
+    created: Revision,
 }
 
 /// How an invocation ends.
@@ -116,11 +141,11 @@ pub struct Finish {
 pub enum FinalOutcome {
     /// The result: JSON.
     Done(Bytes),
-    /// The function's failure, or why it could not run.
+    /// The function's own failure.
     Failed(ErrorRecord),
-    /// The owner ended it.
-    Cancelled(ErrorRecord),
-    /// Its greatest age passed.
+    /// Why it could not run; the function is not to blame, and it becomes a dead letter.
+    GivenUp(ErrorRecord),
+    /// Its greatest age or its deadline passed; a dead letter as well.
     Expired(ErrorRecord),
 }
 
@@ -129,6 +154,12 @@ pub enum FinalOutcome {
 pub struct InvocationStore {
     kv: Arc<dyn Kv>,
     blobs: BlobStore,
+}
+
+/// A running watch over one invocation. Dropping it ends it.
+#[derive(Debug)]
+pub struct InvocationWatch {
+    watch: Box<dyn Watch>,
 }
 
 // === impl Invocation ===
@@ -150,6 +181,15 @@ impl Invocation {
     pub fn belongs_to(&self, space: &SpaceId) -> bool {
         self.record.space == space.as_str()
     }
+
+    fn unchanged(&self) -> Compare {
+        Compare::mod_revision(keys::invocation(self.id), self.revision)
+    }
+
+    /// The same with another record.
+    fn changed(&self, record: InvocationRecord, revision: Revision) -> Self {
+        Self { id: self.id, record, revision, created: self.created }
+    }
 }
 
 // === impl InvocationStore ===
@@ -162,76 +202,91 @@ impl InvocationStore {
         Self { kv, blobs }
     }
 
-    /// Accepts an invocation: when this is answered, it survives a crash. The function's version is pinned.
-    ///
-    /// # Errors
-    /// `NotJson`, `Exists`, and what the registry says.
-    pub async fn accept(
-        &self,
-        id: InvocationId,
-        function: &Function,
-        params: &Bytes,
-        now_unix_ms: u64,
-    ) -> Result<Invocation, InvocationStoreError> {
-        let json = parse_json(id, "parameters", params)?;
-        let free = Compare::missing(keys::invocation(id));
-        let write = |carried| InvocationRecord::accepted(function, carried, now_unix_ms);
-        self.write(id, free, &json, write, now_unix_ms).await?.ok_or(InvocationStoreError::Exists { id })
-    }
-
     /// Marks an attempt as begun.
     ///
     /// # Errors
     /// `Ended`, `Superseded`, and what the registry says.
-    pub async fn begin(&self, seen: &Invocation, now_unix_ms: u64) -> Result<Invocation, InvocationStoreError> {
-        check_open(seen)?;
-        let mut record = seen.record.clone();
+    pub async fn begin(&self, held: &Held, now_unix_ms: u64) -> Result<Held, InvocationStoreError> {
+        check_open(held)?;
+        let mut record = held.record.clone();
         record.state = InvocationState::Running;
         record.attempt += 1;
         record.started_unix_ms = Some(now_unix_ms);
-        self.change(seen, record).await
+        record.node = Some(held.owner.node.clone());
+        record.note("begun", &held.owner.node, now_unix_ms);
+        self.change(held, record).await
     }
 
-    /// Ends an invocation. When this is answered, the outcome is durable and final.
+    /// Ends an invocation. When this is answered, the outcome is durable and final, and the claim is gone, unless a
+    /// callback has still to be sent.
     ///
     /// # Errors
     /// `Ended` or `Superseded`: the outcome is somebody else's. `NotJson` or `ResultTooLarge`: nothing was written.
-    pub async fn finish(
-        &self,
-        seen: &Invocation,
-        finish: Finish,
-        now_unix_ms: u64,
-    ) -> Result<Invocation, InvocationStoreError> {
-        check_open(seen)?;
-        let mut record = seen.record.clone();
+    pub async fn finish(&self, held: &Held, finish: Finish, now_unix_ms: u64) -> Result<Held, InvocationStoreError> {
+        check_open(held)?;
+        let mut record = held.record.clone();
         record.finished_unix_ms = Some(now_unix_ms);
         (record.log, record.report) = (finish.log, finish.report);
-        let (state, error) = match finish.outcome {
-            FinalOutcome::Done(result) => return self.done(seen, record, &result, now_unix_ms).await,
-            FinalOutcome::Failed(error) => (InvocationState::Failed, error),
-            FinalOutcome::Cancelled(error) => (InvocationState::Cancelled, error),
-            FinalOutcome::Expired(error) => (InvocationState::Expired, error),
+        let (state, error, dead) = match finish.outcome {
+            FinalOutcome::Done(result) => return self.done(held, record, &result, now_unix_ms).await,
+            FinalOutcome::Failed(error) => (InvocationState::Failed, error, false),
+            FinalOutcome::GivenUp(error) => (InvocationState::Failed, error, true),
+            FinalOutcome::Expired(error) => (InvocationState::Expired, error, true),
         };
-        (record.state, record.error) = (state, Some(error));
-        self.change(seen, record).await
+        record.note(state.name(), &held.owner.node, now_unix_ms);
+        (record.state, record.error, record.dead_letter) = (state, Some(error), dead);
+        self.change(held, record).await
     }
 
     async fn done(
         &self,
-        seen: &Invocation,
-        record: InvocationRecord,
+        held: &Held,
+        mut record: InvocationRecord,
         result: &Bytes,
         now_unix_ms: u64,
-    ) -> Result<Invocation, InvocationStoreError> {
-        let id = seen.id;
+    ) -> Result<Held, InvocationStoreError> {
+        let id = held.id;
         if result.len() > OUTPUT_BYTES_MAX {
             return Err(InvocationStoreError::ResultTooLarge { id, bytes: result.len() });
         }
         let json = parse_json(id, "results", result)?;
-        let write =
-            |carried| InvocationRecord { state: InvocationState::Done, result: Some(carried), ..record.clone() };
-        let changed = self.write(id, unchanged(seen), &json, write, now_unix_ms).await?;
-        changed.ok_or(InvocationStoreError::Superseded { id })
+        record.state = InvocationState::Done;
+        record.note(record.state.name(), &held.owner.node, now_unix_ms);
+        let mut last = InvocationStoreError::Superseded { id };
+        for _ in 0..ATTEMPTS_MAX {
+            let (carried, blob) = self.upload(&json, now_unix_ms).await?;
+            let record = InvocationRecord { result: Some(carried), ..record.clone() };
+            let txn = name_blob(change_txn(held, &record), blob.as_ref(), id, now_unix_ms);
+            let reply = self.kv.txn(txn.otherwise(Op::get(keys::invocation(id))).otherwise(claim_get(id))).await?;
+            if reply.succeeded {
+                return Ok(held.changed(record, reply.revision));
+            }
+            // Another writer, or the sweeper took the blob between its upload and this.
+            let read: Vec<_> = reply.replies.into_iter().map(OpReply::into_entry).collect();
+            let Some(blob) = blob.filter(|_| held.still_stands(&read)) else { break };
+            last = blob.contended().into();
+        }
+        Err(last)
+    }
+
+    /// Writes how far the callback has come. Once it is delivered or failed the claim is gone.
+    ///
+    /// # Errors
+    /// `Superseded`, and what the registry says.
+    pub async fn note_callback(
+        &self,
+        held: &Held,
+        callback: CallbackRecord,
+        now_unix_ms: u64,
+    ) -> Result<Held, InvocationStoreError> {
+        let mut record = held.record.clone();
+        match callback.state {
+            CallbackState::Pending => {}
+            CallbackState::Delivered => record.note("callback_delivered", &held.owner.node, now_unix_ms),
+            CallbackState::Failed => record.note("callback_failed", &held.owner.node, now_unix_ms),
+        }
+        record.callback = Some(callback);
+        self.change(held, record).await
     }
 
     /// One invocation, `None` if there is none (any more).
@@ -241,6 +296,15 @@ impl InvocationStore {
     pub async fn get(&self, id: InvocationId) -> Result<Option<Invocation>, InvocationStoreError> {
         let entry = self.kv.get(&keys::invocation(id)).await?;
         Ok(entry.map(|entry| decode(&entry)).transpose()?)
+    }
+
+    /// Watches one invocation, from the change after `seen` on.
+    ///
+    /// # Errors
+    /// What the registry says.
+    pub async fn watch(&self, seen: &Invocation) -> Result<InvocationWatch, KvError> {
+        let watch = self.kv.watch(&keys::invocation(seen.id), Some(seen.revision.next())).await?;
+        Ok(InvocationWatch { watch })
     }
 
     /// The parameters, as JSON.
@@ -262,77 +326,17 @@ impl InvocationStore {
         }
     }
 
-    /// All invocations without an outcome, the oldest first: what a node goes on with after a start. Unreadable
-    /// records are logged and left alone.
-    ///
-    /// # Errors
-    /// What the registry says.
-    pub async fn unfinished(&self) -> Result<Vec<Invocation>, InvocationStoreError> {
-        let mut open = Vec::new();
-        self.visit(|invocation| {
-            if !invocation.record.state.is_terminal() {
-                open.push(invocation);
-            }
-        })
-        .await?;
-        Ok(open)
-    }
-
-    /// All blobs that invocations name: parameters, results, and the code of those that have still to run.
+    /// All blobs that invocations need: parameters, results, and the code of those that have still to run or could be
+    /// driven anew. Reads keys, and the small values of claims; no records.
     ///
     /// # Errors
     /// What the registry says; then nothing may be swept.
     pub async fn blobs_in_use(&self) -> Result<HashSet<Digest>, InvocationStoreError> {
-        let mut used = HashSet::new();
-        self.visit(|Invocation { record, .. }| {
-            let code = (!record.state.is_terminal()).then(|| record.pinned.code.clone());
-            let carried = [Some(&record.params), record.result.as_ref()];
-            let blobs = carried.into_iter().flatten().filter_map(|json| match json {
-                Carried::Inline(_) => None,
-                Carried::Blob(digest) => Some(digest.clone()),
-            });
-            used.extend(blobs.chain(code).filter_map(|digest| digest.parse::<Digest>().ok()));
-        })
-        .await?;
+        let request = RangeRequest::prefix(keys::USES).keys_only();
+        let (uses, _) = paging::read_all(&*self.kv, request).await?;
+        let mut used: HashSet<Digest> = uses.iter().filter_map(|entry| keys::parse_usage(&entry.key)).collect();
+        used.extend(self.claims().await?.into_iter().map(|claim| claim.code));
         Ok(used)
-    }
-
-    /// Deletes invocations that ended at least `ttl` ago; says how many. Their blobs are swept later.
-    ///
-    /// # Errors
-    /// What the registry says; what was deleted before stays deleted.
-    pub async fn sweep_expired(&self, now_unix_ms: u64, ttl: Duration) -> Result<usize, InvocationStoreError> {
-        let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-        let mut old = Vec::new();
-        self.visit(|invocation| {
-            if invocation.record.finished_unix_ms.is_some_and(|end| end.saturating_add(ttl_ms) <= now_unix_ms) {
-                old.push(invocation);
-            }
-        })
-        .await?;
-        for invocation in &old {
-            // Terminal records do not change: no compare is needed.
-            self.kv.txn(Txn::new().then(Op::delete(keys::invocation(invocation.id)))).await?;
-        }
-        Ok(old.len())
-    }
-
-    /// Reads all records page by page, so that their memory is bounded.
-    async fn visit(&self, mut visit: impl FnMut(Invocation) + Send) -> Result<(), InvocationStoreError> {
-        let mut request = RangeRequest::prefix(keys::INVOCATIONS).limit(PAGE);
-        loop {
-            let page = self.kv.range(request.clone()).await?;
-            for entry in &page.entries {
-                match decode(entry) {
-                    Ok(invocation) => visit(invocation),
-                    Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "an invocation is skipped"),
-                }
-            }
-            match page.entries.last() {
-                Some(last) if page.more => request.span = request.span.after(&last.key),
-                _ => return Ok(()),
-            }
-        }
     }
 
     async fn carried(&self, id: InvocationId, json: &Carried) -> Result<Bytes, InvocationStoreError> {
@@ -344,61 +348,82 @@ impl InvocationStore {
         self.blobs.get(&digest).await?.ok_or(InvocationStoreError::BlobMissing { id, digest })
     }
 
-    /// Writes a record that nobody else has changed.
-    async fn change(&self, seen: &Invocation, record: InvocationRecord) -> Result<Invocation, InvocationStoreError> {
-        let put = Op::put(keys::invocation(seen.id), record.to_value());
-        let reply = self.kv.txn(Txn::new().when(unchanged(seen)).then(put)).await?;
+    /// Writes a record that nobody else has changed, of an invocation that nobody else has claimed.
+    async fn change(&self, held: &Held, record: InvocationRecord) -> Result<Held, InvocationStoreError> {
+        let reply = self.kv.txn(change_txn(held, &record)).await?;
         if !reply.succeeded {
-            return Err(InvocationStoreError::Superseded { id: seen.id });
+            return Err(InvocationStoreError::Superseded { id: held.id });
         }
-        Ok(Invocation { id: seen.id, record, revision: reply.revision })
+        Ok(held.changed(record, reply.revision))
     }
 
-    /// Writes a record with JSON in it or beside it, if the condition holds; else `None`.
-    async fn write(
+    /// The JSON as a record holds it, and the blob that the record's transaction must name.
+    async fn upload(
         &self,
-        id: InvocationId,
-        condition: Compare,
         json: &Arc<RawValue>,
-        record: impl Fn(Carried) -> InvocationRecord + Send + Sync,
         now_unix_ms: u64,
-    ) -> Result<Option<Invocation>, InvocationStoreError> {
-        let mut last = None;
-        for _ in 0..ATTEMPTS_MAX {
-            let uploaded = self.upload(json, now_unix_ms).await?;
-            let carried = uploaded
-                .as_ref()
-                .map_or_else(|| Carried::Inline(json.clone()), |blob| Carried::Blob(blob.digest().to_string()));
-            let record = record(carried);
-            let txn = Txn::new().when(condition.clone()).then(Op::put(keys::invocation(id), record.to_value()));
-            let txn = uploaded.iter().fold(txn, |txn, blob| blob.name_in(txn, now_unix_ms));
-            let reply = self.kv.txn(txn.otherwise(Op::get(keys::invocation(id)))).await?;
-            if reply.succeeded {
-                return Ok(Some(Invocation { id, record, revision: reply.revision }));
-            }
-            let found = reply.replies.into_iter().next().and_then(OpReply::into_entry);
-            let Some(blob) = uploaded.filter(|_| condition.condition.holds(found.as_ref())) else { return Ok(None) };
-            last = Some(blob.contended());
-        }
-        Err(last.map_or(InvocationStoreError::Superseded { id }, InvocationStoreError::Blob))
-    }
-
-    async fn upload(&self, json: &RawValue, now_unix_ms: u64) -> Result<Option<Uploaded>, BlobError> {
+    ) -> Result<(Carried, Option<Uploaded>), InvocationStoreError> {
         if json.get().len() <= INLINE_BYTES_MAX {
-            return Ok(None);
+            return Ok((Carried::Inline(json.clone()), None));
         }
         let blob = Bytes::copy_from_slice(json.get().as_bytes());
-        self.blobs.upload(&blob, now_unix_ms).await.map(Some)
+        let uploaded = self.blobs.upload(&blob, now_unix_ms).await?;
+        Ok((Carried::Blob(uploaded.digest().to_string()), Some(uploaded)))
     }
+}
+
+// === impl InvocationWatch ===
+
+impl InvocationWatch {
+    /// Waits until the invocation is terminal or gone. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// After an error the watch is over: read the invocation anew.
+    pub async fn ended(&mut self) -> Result<(), WatchError> {
+        loop {
+            let ends = |event: &Event| match event {
+                Event::Put(entry) => decode(entry).is_ok_and(|one| one.record.state.is_terminal()),
+                Event::Delete { .. } => true,
+            };
+            if self.watch.next().await?.iter().any(ends) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The transaction that writes a held invocation's record, and what follows from it: no claim without work, an index
+/// entry for a dead letter, whose code stays in use.
+fn change_txn(held: &Held, record: &InvocationRecord) -> Txn {
+    let txn = Txn::new().when(held.unchanged()).when(held.claimed());
+    let txn = txn.then(Op::put(keys::invocation(held.id), record.to_value()));
+    let txn = if record.is_owed() { txn } else { txn.then(Op::delete(keys::claim(held.id))) };
+    if record.dead_letter && !held.record.dead_letter { bury(txn, record, held.id) } else { txn }
+}
+
+fn bury(txn: Txn, record: &InvocationRecord, id: InvocationId) -> Txn {
+    txn.then(Op::put(keys::dead_letter(&record.space, id), Bytes::new()))
+        .then(Op::put(keys::usage(&record.pinned.code, id), Bytes::new()))
+}
+
+/// Adds that the transaction needs the blob, and that the invocation does.
+fn name_blob(txn: Txn, blob: Option<&Uploaded>, id: InvocationId, now_unix_ms: u64) -> Txn {
+    match blob {
+        Some(blob) => {
+            let usage = Op::put(keys::usage(&blob.digest().to_string(), id), Bytes::new());
+            blob.name_in(txn, now_unix_ms).then(usage)
+        }
+        None => txn,
+    }
+}
+
+fn claim_get(id: InvocationId) -> Op {
+    Op::get(keys::claim(id))
 }
 
 fn check_open(seen: &Invocation) -> Result<(), InvocationStoreError> {
     let state = seen.record.state;
     if state.is_terminal() { Err(InvocationStoreError::Ended { id: seen.id, state }) } else { Ok(()) }
-}
-
-fn unchanged(seen: &Invocation) -> Compare {
-    Compare::mod_revision(keys::invocation(seen.id), seen.revision)
 }
 
 fn parse_json(id: InvocationId, what: &'static str, json: &[u8]) -> Result<Arc<RawValue>, InvocationStoreError> {
@@ -415,5 +440,5 @@ fn decode(entry: &KeyValue) -> Result<Invocation, Unreadable> {
     let key = || String::from_utf8_lossy(&entry.key).into_owned();
     let id = keys::parse_invocation(&entry.key).ok_or_else(|| Unreadable { key: key(), source: None })?;
     let record = InvocationRecord::from_value(&entry.value).map_err(|source| unreadable(&entry.key, source))?;
-    Ok(Invocation { id, record, revision: entry.mod_revision })
+    Ok(Invocation { id, record, revision: entry.mod_revision, created: entry.create_revision })
 }

@@ -7,6 +7,11 @@ pub(crate) const FUNCTIONS: &str = "functions/";
 pub(crate) const BLOBS: &str = "blobs/";
 pub(crate) const INVOCATIONS: &str = "invocations/";
 pub(crate) const NODES: &str = "nodes/";
+pub(crate) const CLAIMS: &str = "claims/";
+pub(crate) const CANCELS: &str = "cancels/";
+const DEAD_LETTERS: &str = "deadletters/";
+const IDEMPOTENCY: &str = "idempotency/";
+pub(crate) const USES: &str = "uses/";
 
 pub(crate) fn function(space: &SpaceId, name: &FunctionName) -> Bytes {
     format!("{FUNCTIONS}{space}/{name}").into()
@@ -56,6 +61,59 @@ pub(crate) fn parse_invocation(key: &[u8]) -> Option<InvocationId> {
     InvocationId::parse(std::str::from_utf8(key).ok()?.strip_prefix(INVOCATIONS)?)
 }
 
+/// A prefix of the keys of invocations that were accepted at this time (Unix milliseconds) or later: before it lie
+/// exactly the older ones, since ids begin with their time (RFC 9562, version 7).
+pub(crate) fn invocations_from(unix_ms: u64) -> Bytes {
+    let unix_ms = unix_ms.min((1 << 48) - 1);
+    format!("{INVOCATIONS}{:08x}-{:04x}", unix_ms >> 16, unix_ms & 0xffff).into()
+}
+
+/// Whose work an invocation is.
+pub(crate) fn claim(id: InvocationId) -> Bytes {
+    format!("{CLAIMS}{id}").into()
+}
+
+pub(crate) fn parse_claim(key: &[u8]) -> Option<InvocationId> {
+    InvocationId::parse(std::str::from_utf8(key).ok()?.strip_prefix(CLAIMS)?)
+}
+
+/// The prefix of what a node shall stop running.
+pub(crate) fn cancels_of(area: &str, node: &str) -> Bytes {
+    format!("{CANCELS}{area}/{node}/").into()
+}
+
+pub(crate) fn cancel(area: &str, node: &str, id: InvocationId) -> Bytes {
+    format!("{CANCELS}{area}/{node}/{id}").into()
+}
+
+/// The id in a cancel's, dead letter's or use's key: what follows the last `/`.
+pub(crate) fn last_id(key: &[u8]) -> Option<InvocationId> {
+    InvocationId::parse(std::str::from_utf8(key).ok()?.rsplit_once('/')?.1)
+}
+
+pub(crate) fn dead_letters_of(space: &str) -> Bytes {
+    format!("{DEAD_LETTERS}{space}/").into()
+}
+
+pub(crate) fn dead_letter(space: &str, id: InvocationId) -> Bytes {
+    format!("{DEAD_LETTERS}{space}/{id}").into()
+}
+
+/// What a caller's idempotency key (its digest) stands for.
+pub(crate) fn idempotency(space: &str, function: &str, key: &str) -> Bytes {
+    format!("{IDEMPOTENCY}{space}/{function}/{key}").into()
+}
+
+/// Says that an invocation needs a blob. The value is empty: who wants to know what is in use reads keys only.
+pub(crate) fn usage(digest: &str, id: InvocationId) -> Bytes {
+    format!("{USES}{digest}/{id}").into()
+}
+
+/// The digest in a use's key.
+pub(crate) fn parse_usage(key: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(key).ok()?.strip_prefix(USES)?.split_once('/')?.0.parse().ok()
+}
+
 /// The key of a running node's record. Areas and ids hold no `/`.
 pub(crate) fn node(area: &str, node: &str) -> Bytes {
     format!("{NODES}{area}/{node}").into()
@@ -84,5 +142,18 @@ mod tests {
         assert_eq!(parse_invocation(&invocation(id)), Some(id));
         assert_eq!(parse_node(&node("ROME", "n-1")), Some(("ROME", "n-1")));
         assert_eq!(parse_node(b"nodes/ROME/a/b"), None);
+        assert_eq!(parse_claim(&claim(id)), Some(id));
+        assert_eq!(last_id(&cancel("ROME", "n-1", id)), Some(id));
+        assert_eq!(last_id(&dead_letter("default", id)), Some(id));
+        assert_eq!(parse_usage(&usage(&digest.to_string(), id)), Some(digest));
+    }
+
+    #[test]
+    fn invocations_sort_by_the_time_in_their_ids() {
+        let id = InvocationId::parse("018bcfe5-6800-7fff-bfff-ffffffffffff").unwrap();
+        let time = 0x018b_cfe5_6800;
+        assert!(invocations_from(time) < invocation(id), "accepted then: not before it");
+        assert!(invocation(id) < invocations_from(time + 1), "accepted before the next millisecond");
+        assert!(invocations_from(u64::MAX) > invocation(id));
     }
 }

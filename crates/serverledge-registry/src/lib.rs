@@ -21,7 +21,11 @@ pub use etcd::{Etcd, EtcdFault, EtcdOptions, EtcdOptionsError, EtcdTls, EtcdUsag
 pub use functions::{
     DeployError, Deployed, FunctionChange, FunctionStore, FunctionWatch, LoadError, Loaded, Unreadable,
 };
-pub use invocations::{FinalOutcome, Finish, INLINE_BYTES_MAX, Invocation, InvocationStore, InvocationStoreError};
+pub use invocations::{
+    Acceptance, CancelWatch, Cancelled, Claim, DeadLetterPage, FinalOutcome, Finish, Held, INLINE_BYTES_MAX,
+    IdempotencyKey, Invocation, InvocationStore, InvocationStoreError, InvocationWatch, NewInvocation, Redriven,
+    Retention,
+};
 pub use node_id::{NodeIdError, node_id};
 pub use nodes::{Gone, KnownNode, NodeChange, NodeStore, NodeWatch, Nodes, Owner};
 pub use version::{code_digest, version, version_digest};

@@ -23,6 +23,8 @@ pub struct InvocationRequest<'a> {
     pub asynchronous: bool,
     /// Put the function's log into `Output`.
     pub return_output: bool,
+    /// The URL that is told when an asynchronous invocation has ended.
+    pub callback: Option<String>,
 }
 
 impl<'a> InvocationRequest<'a> {
@@ -39,6 +41,7 @@ impl<'a> InvocationRequest<'a> {
             can_do_offloading: members.get("CanDoOffloading")?.unwrap_or(true),
             asynchronous: members.get("Async")?.unwrap_or(false),
             return_output: members.get("ReturnOutput")?.unwrap_or(false),
+            callback: members.get::<String>("Callback")?.filter(|url| !url.is_empty()),
         })
     }
 }

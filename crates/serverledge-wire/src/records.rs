@@ -16,8 +16,12 @@ use serverledge_core::{
     Secrets, Signature, SpaceId, Version,
 };
 
+mod claim;
 mod node;
 
+pub use claim::{
+    CallbackRecord, CallbackState, ClaimRecord, HISTORY_MAX, HistoryRecord, IdempotencyRecord, OwnerRecord,
+};
 pub use node::NodeRecord;
 
 /// The value of `functions/<space>/<name>`. Space and name are in the key only.
@@ -146,6 +150,42 @@ pub struct InvocationRecord {
     /// How the run went, if it ran to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportRecord>,
+    /// Serverledge's QoS class.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub qos_class: i64,
+    /// When its outcome is of no use any more, in Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_unix_ms: Option<u64>,
+    /// Only the node that has claimed it may run it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local_only: bool,
+    /// The log is wanted with the result.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub return_output: bool,
+    /// The node that runs it or ran it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// It ended without a result, and neither the function nor its owner is to blame.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dead_letter: bool,
+    /// The digest of the caller's idempotency key, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<String>,
+    /// Until when it is kept at least, in Unix milliseconds: as long as its idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_until_unix_ms: Option<u64>,
+    /// The dead letter that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrive_of: Option<String>,
+    /// What was made from this dead letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redriven_as: Option<String>,
+    /// Who is told of the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackRecord>,
+    /// What happened to it, oldest first; at most [`HISTORY_MAX`] entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryRecord>,
 }
 
 /// JSON that is either in the record or, if it is large, in a blob.
@@ -183,6 +223,9 @@ pub struct ErrorRecord {
     pub code: String,
     /// One line for people.
     pub message: String,
+    /// The function's own stack trace, if it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
 }
 
 /// How a run went; Serverledge's execution report. Times are seconds, as in its API.
@@ -332,6 +375,10 @@ fn interface(name: &str) -> Result<Interface, ()> {
     [Interface::Json, Interface::Http].into_iter().find(|known| known.name() == name).ok_or(())
 }
 
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -438,7 +485,36 @@ impl InvocationRecord {
             error: None,
             log: None,
             report: None,
+            qos_class: 0,
+            deadline_unix_ms: None,
+            local_only: false,
+            return_output: false,
+            node: None,
+            dead_letter: false,
+            idempotency: None,
+            kept_until_unix_ms: None,
+            redrive_of: None,
+            redriven_as: None,
+            callback: None,
+            history: Vec::new(),
         }
+    }
+
+    /// Something has still to be done for it: it has no outcome, or its callback is pending. As long as that is so there
+    /// is a claim.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        let pending = self.callback.as_ref().is_some_and(|callback| callback.state == CallbackState::Pending);
+        !self.state.is_terminal() || pending
+    }
+
+    /// Adds to the history, of which the oldest entry goes if it is full.
+    pub fn note(&mut self, event: &str, node: &str, now_unix_ms: u64) {
+        if self.history.len() >= HISTORY_MAX {
+            self.history.remove(0);
+        }
+        let entry = HistoryRecord { unix_ms: now_unix_ms, event: event.to_owned(), node: node.to_owned() };
+        self.history.push(entry);
     }
 }
 

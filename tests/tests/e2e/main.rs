@@ -2,6 +2,7 @@
 //! by signals. No test waits by sleeping, and none knows of another.
 
 mod asynchronous;
+mod callbacks;
 mod cli;
 mod compat;
 mod deploys;

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serverledge_api::{
-    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
-    PeerRequest, PollError, Polled, SubmitError,
+    Backend, Call, ChangeError, Deploy, DeployError, Deployed, Identity, KeptReply, Load, LogEntry, LogFeed, OnceError,
+    PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError, Submitted,
 };
 use serverledge_core::{
     Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Network, Payload,
     Phases, Progress, Reply, Report, Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_wire::function::FunctionBody;
+use serverledge_wire::invocations::{DeadLetter, DeadLetters, InvocationInfo};
 use serverledge_wire::peer::{ClusterKey, PeerLoad, PeerState, Proof, Proved};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
@@ -59,6 +60,11 @@ struct State {
     peer_invoke: VecDeque<Result<Report, PeerInvokeError>>,
     peer_calls: Vec<PeerRequest>,
     submit: VecDeque<SubmitError>,
+    once: VecDeque<OnceError>,
+    change: VecDeque<ChangeError>,
+    info: Option<InvocationInfo>,
+    pages: Vec<(Option<InvocationId>, usize)>,
+    repeated: bool,
     poll: VecDeque<Result<Polled, PollError>>,
     deploy: VecDeque<Result<Deployed, DeployError>>,
     delete: VecDeque<DeployError>,
@@ -139,6 +145,10 @@ impl FakeBackend {
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap()
     }
+
+    fn changed(&self) -> Result<(), ChangeError> {
+        self.state().change.pop_front().map_or(Ok(()), Err)
+    }
 }
 
 fn echo(call: Payload) -> Report {
@@ -174,7 +184,7 @@ impl Backend for FakeBackend {
         run.ended = true;
         let mut state = self.state();
         let scripted = state.invoke.pop_front();
-        let Call { function, id, payload, qos_class, deadline, arrived, may_offload, travel } = call;
+        let Call { function, id, payload, qos_class, deadline, arrived, may_offload, travel, stored } = call;
         let (seen, payload) = match payload {
             Payload::Json(params) => (Payload::Json(params.clone()), Payload::Json(params)),
             Payload::Http(request) => {
@@ -184,7 +194,17 @@ impl Backend for FakeBackend {
                 (Payload::Http(Box::new(seen)), Payload::Http(Box::new(http::Request::from_parts(parts, body))))
             }
         };
-        state.calls.push(Call { function, id, payload: seen, qos_class, deadline, arrived, may_offload, travel });
+        state.calls.push(Call {
+            function,
+            id,
+            payload: seen,
+            qos_class,
+            deadline,
+            arrived,
+            may_offload,
+            travel,
+            stored,
+        });
         scripted.unwrap_or_else(|| Ok(echo(payload)))
     }
 
@@ -213,12 +233,60 @@ impl Backend for FakeBackend {
         Vec::new()
     }
 
-    async fn submit(&self, call: Call) -> Result<InvocationId, SubmitError> {
+    async fn invoke_once(&self, call: Call) -> Result<KeptReply, OnceError> {
+        let mut state = self.state();
+        state.calls.push(call);
+        match state.once.pop_front() {
+            Some(fault) => Err(fault),
+            None => Ok(KeptReply { body: b"{\"Success\":true}".to_vec(), phases: PHASES }),
+        }
+    }
+
+    async fn invocation(&self, _id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+        Ok(self.state().info.clone())
+    }
+
+    async fn cancel(&self, _id: InvocationId) -> Result<InvocationInfo, ChangeError> {
+        self.changed()?;
+        self.state().info.clone().ok_or(ChangeError::Unknown)
+    }
+
+    async fn dead_letters(&self, after: Option<InvocationId>, limit: usize) -> Result<DeadLetters, PollError> {
+        let mut state = self.state();
+        state.pages.push((after, limit));
+        let dead_letters = state.info.iter().map(|info| DeadLetter {
+            id: info.id.clone(),
+            function: info.function.clone(),
+            error: info.error.clone().unwrap(),
+            attempts: info.attempts,
+            finished_unix_ms: 7,
+        });
+        Ok(DeadLetters { dead_letters: dead_letters.collect(), next: Some(ACCEPTED.to_owned()) })
+    }
+
+    async fn dead_letter(&self, _id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+        Ok(self.state().info.clone())
+    }
+
+    async fn redrive(&self, _id: InvocationId) -> Result<Submitted, ChangeError> {
+        self.changed()?;
+        Ok(Submitted { id: InvocationId::parse(ACCEPTED).unwrap(), repeated: self.state().repeated })
+    }
+
+    async fn purge(&self, _id: InvocationId) -> Result<(), ChangeError> {
+        self.changed()
+    }
+
+    async fn purge_all(&self) -> Result<u64, PollError> {
+        Ok(3)
+    }
+
+    async fn submit(&self, call: Call) -> Result<Submitted, SubmitError> {
         let mut state = self.state();
         state.calls.push(call);
         match state.submit.pop_front() {
             Some(fault) => Err(fault),
-            None => Ok(InvocationId::parse(ACCEPTED).unwrap()),
+            None => Ok(Submitted { id: InvocationId::parse(ACCEPTED).unwrap(), repeated: state.repeated }),
         }
     }
 
@@ -328,6 +396,31 @@ impl Handle {
     /// The next asynchronous one is not accepted.
     pub(crate) fn refuse_submit(&self, fault: SubmitError) {
         self.state().submit.push_back(fault);
+    }
+
+    /// The next call with a key ends so.
+    pub(crate) fn refuse_once(&self, fault: OnceError) {
+        self.state().once.push_back(fault);
+    }
+
+    /// The next cancel, redrive or purge fails so.
+    pub(crate) fn refuse_change(&self, fault: ChangeError) {
+        self.state().change.push_back(fault);
+    }
+
+    /// There is this one asynchronous invocation.
+    pub(crate) fn keep(&self, info: InvocationInfo) {
+        self.state().info = Some(info);
+    }
+
+    /// What is submitted from now on was submitted before.
+    pub(crate) fn repeat(&self) {
+        self.state().repeated = true;
+    }
+
+    /// Takes the pages of dead letters asked for so far.
+    pub(crate) fn pages(&self) -> Vec<(Option<InvocationId>, usize)> {
+        std::mem::take(&mut self.state().pages)
     }
 
     /// The next poll is answered so.

@@ -6,6 +6,7 @@ mod backend;
 mod deploy;
 mod errors;
 mod guard;
+mod invocations;
 mod invoke;
 mod limits;
 mod logs;

@@ -10,7 +10,7 @@ use serverledge_api::{Deploy, document};
 use crate::support::{app, check, get, json, outcome, post, request, shown, text};
 
 /// Every documented route, with a request that it answers.
-const DOCUMENTED: [(&str, &str, &str); 15] = [
+const DOCUMENTED: [(&str, &str, &str); 23] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -20,6 +20,14 @@ const DOCUMENTED: [(&str, &str, &str); 15] = [
     ("post", "/prewarm", "/prewarm"),
     ("post", "/invoke/{function}", "/invoke/json"),
     ("get", "/poll/{id}", "/poll/01890000-0000-7000-8000-000000000001"),
+    ("post", "/functions/{name}/invocations", "/functions/json/invocations"),
+    ("get", "/invocations/{id}", "/invocations/01890000-0000-7000-8000-000000000001"),
+    ("post", "/invocations/{id}/cancel", "/invocations/01890000-0000-7000-8000-000000000001/cancel"),
+    ("get", "/dead-letters", "/dead-letters"),
+    ("delete", "/dead-letters", "/dead-letters"),
+    ("get", "/dead-letters/{id}", "/dead-letters/01890000-0000-7000-8000-000000000001"),
+    ("delete", "/dead-letters/{id}", "/dead-letters/01890000-0000-7000-8000-000000000001"),
+    ("post", "/dead-letters/{id}/redrive", "/dead-letters/01890000-0000-7000-8000-000000000001/redrive"),
     ("post", "/fn/{name}", "/fn/json"),
     ("get", "/peers", "/peers"),
     ("get", "/status", "/status"),
@@ -123,6 +131,12 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
         (Method::DELETE, "/functions/json", "GET"),
         (Method::POST, "/functions/json/logs", "GET"),
         (Method::POST, "/poll/1", "GET"),
+        (Method::GET, "/functions/json/invocations", "POST"),
+        (Method::DELETE, "/invocations/1", "GET"),
+        (Method::GET, "/invocations/1/cancel", "POST"),
+        (Method::POST, "/dead-letters", "GET, DELETE"),
+        (Method::PUT, "/dead-letters/1", "GET, DELETE"),
+        (Method::GET, "/dead-letters/1/redrive", "POST"),
         (Method::POST, "/status", "GET"),
         (Method::POST, "/metrics", "GET"),
         (Method::POST, "/healthz", "GET"),

@@ -15,12 +15,12 @@ use crate::node::Node;
 
 impl Node {
     pub(crate) fn peer_load(&self) -> PeerLoad {
-        let (snapshot, wait) = self.admissions.load();
+        let load = self.admissions.load();
         PeerLoad {
             epoch: self.membership.owner().epoch.clone(),
-            free_memory_mib: snapshot.free.memory.get() + snapshot.idle_memory.get(),
-            free_cpu_milli: snapshot.free.cpu.get(),
-            wait_us: u64::try_from(wait.as_micros()).unwrap_or(u64::MAX),
+            free_memory_mib: load.free_memory.get(),
+            free_cpu_milli: load.free_cpu.get(),
+            wait_us: u64::try_from(load.wait.as_micros()).unwrap_or(u64::MAX),
             draining: self.admissions.is_draining(),
         }
     }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::json;
-use serverledge_api::{App, Backend as _, Call, Deploy, Guard, Limits, ServerLimits, Serving, serve};
+use serverledge_api::{App, Backend as _, Call, Deploy, Guard, Limits, ServerLimits, Serving, Stored, serve};
 use serverledge_core::kv::Kv;
 use serverledge_core::{FunctionName, InvocationError, InvocationId, MemoryMib, OverloadReason, Payload, Report};
 use serverledge_registry::{Embedded, Options};
@@ -207,6 +207,7 @@ impl Pair {
             arrived: crate::invoke::now(),
             may_offload: true,
             travel: None,
+            stored: Stored::default(),
         };
         change(&mut call);
         let backend = NodeBackend(Arc::clone(&self.here.node));

@@ -530,6 +530,36 @@ pub(super) static KEYS: &[Key] = &[
         Kind::Count(1..=COUNT_MAX, |c| &mut c.asynchronous.queued_max),
         "Most accepted asynchronous invocations without outcome.",
     ),
+    Key::new(
+        "async.attempts_max",
+        Kind::Count(1..=100, |c| &mut c.asynchronous.attempts_max),
+        "How often an asynchronous invocation is begun at most: one that kills its node does not go round for ever.",
+    ),
+    Key::new(
+        "async.dead_letter_ttl",
+        Kind::Duration(seconds(1)..=seconds(365 * DAY), |c| &mut c.asynchronous.dead_letter_ttl),
+        "How long an asynchronous invocation that was given up can be read and driven anew.",
+    ),
+    Key::new(
+        "async.idempotency_ttl",
+        Kind::Duration(seconds(1)..=seconds(30 * DAY), |c| &mut c.asynchronous.idempotency_ttl),
+        "How long an Idempotency-Key stands for its first request, whose outcome is kept as long.",
+    ),
+    Key::new(
+        "async.callback.allow",
+        Kind::Receivers(|c| &mut c.asynchronous.callback.allow),
+        "Networks and host names that callbacks may reach although they are not public.",
+    ),
+    Key::new(
+        "async.callback.attempts_max",
+        Kind::Count(1..=100, |c| &mut c.asynchronous.callback.attempts_max),
+        "How often a callback is attempted at most.",
+    ),
+    Key::new(
+        "async.callback.key_file",
+        Kind::Text(|c| &mut c.asynchronous.callback.key_file),
+        "File with the key that signs callbacks; empty: made once, kept in data.dir.",
+    ),
     Key::new("registry.area", Kind::Name(|c| &mut c.registry.area), "Area of the node."),
     Key::new(
         "registry.remote.area",

@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Address(Lens<IpAddr>),
     Hosts(Lens<Vec<String>>),
     Networks(Lens<Vec<IpNet>>),
+    /// Networks, addresses and host names.
+    Receivers(Lens<Vec<String>>),
     Directory(Lens<PathBuf>),
     /// A path, address or image; may be empty where that means none.
     Text(Lens<String>),
@@ -93,6 +95,7 @@ impl Kind {
             Self::Address(lens) => *lens(config) = raw.as_text()?.parse().ok()?,
             Self::Hosts(lens) => *lens(config) = list(raw, host)?,
             Self::Networks(lens) => *lens(config) = list(raw, |text| text.parse().ok())?,
+            Self::Receivers(lens) => *lens(config) = list(raw, receiver)?,
             Self::Directory(lens) => *lens(config) = directory(raw)?,
             Self::Text(lens) => *lens(config) = text(raw)?,
             Self::Name(lens) => *lens(config) = name(raw)?,
@@ -124,6 +127,7 @@ impl Kind {
                 quoted(&lens(config).map_or_else(|| String::from(NONE), units::show_duration))
             }
             Self::Address(lens) => quoted(&lens(config).to_string()),
+            Self::Receivers(lens) => show_list(lens(config).iter().map(|one| quoted(one))),
             Self::Hosts(lens) => show_list(lens(config).iter().map(|host| quoted(host))),
             Self::Networks(lens) => show_list(lens(config).iter().map(|net| quoted(&net.to_string()))),
             Self::Directory(lens) => quoted(&lens(config).to_string_lossy()),
@@ -166,6 +170,7 @@ impl Kind {
             Self::Duration(range, _) => time(range),
             Self::DurationOrNone(range, _) => format!("\"{NONE}\" or {}", time(range)),
             Self::Address(_) => String::from("an IP address"),
+            Self::Receivers(_) => format!("a list of at most {LIST_MAX} networks, addresses and host names"),
             Self::Hosts(_) => format!("a list of at most {LIST_MAX} host names without port"),
             Self::Networks(_) => {
                 format!(
@@ -302,6 +307,11 @@ fn etcd_address(url: &mut RegistryUrl, raw: &Raw) -> Option<()> {
         *url = RegistryUrl::Etcd(format!("etcd://{}", host_and_port(address)?));
     }
     Some(())
+}
+
+fn receiver(text: &str) -> Option<String> {
+    let network = text.parse::<IpNet>().is_ok();
+    if network { Some(String::from(text)) } else { host(text) }
 }
 
 fn authority(raw: &Raw) -> Option<String> {

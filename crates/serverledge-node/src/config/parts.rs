@@ -220,6 +220,25 @@ pub struct AsyncConfig {
     pub concurrency_max: usize,
     /// Most accepted ones without outcome.
     pub queued_max: usize,
+    /// How often one is begun.
+    pub attempts_max: usize,
+    /// How long a dead letter can be read.
+    pub dead_letter_ttl: Duration,
+    /// How long an idempotency key stands for its first request.
+    pub idempotency_ttl: Duration,
+    /// Telling a caller's URL of the end.
+    pub callback: CallbackConfig,
+}
+
+/// Callbacks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallbackConfig {
+    /// Networks and host names that may be reached although they are not public.
+    pub allow: Vec<String>,
+    /// Most attempts.
+    pub attempts_max: usize,
+    /// File with the key of the signature; empty: made once, kept in the data folder.
+    pub key_file: String,
 }
 
 /// The registry and this node's place in it.
@@ -419,6 +438,11 @@ impl AsyncConfig {
             age_max: Duration::from_secs(60 * 60),
             concurrency_max: 64,
             queued_max: 10_000,
+            attempts_max: 3,
+            dead_letter_ttl: Duration::from_secs(7 * 24 * 3600),
+            idempotency_ttl: Duration::from_secs(24 * 3600),
+            // The pauses between eight attempts come to about half an hour.
+            callback: CallbackConfig { allow: Vec::new(), attempts_max: 8, key_file: String::new() },
         }
     }
 }

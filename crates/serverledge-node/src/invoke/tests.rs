@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::json;
-use serverledge_api::{Backend as _, Call, Deploy};
+use serverledge_api::{Backend as _, Call, Deploy, Stored};
 use serverledge_core::kv::Kv;
 use serverledge_core::{
     FailureKind, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError, MemoryMib, OverloadReason,
@@ -64,6 +64,7 @@ impl Lab {
             arrived: super::now(),
             may_offload: true,
             travel: None,
+            stored: Stored::default(),
         };
         let report = NodeBackend(Arc::clone(&self.node)).invoke(call).await?;
         assert!(matches!(report.reply, Reply::Json(_)));

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 mod basics;
 mod faults;
 mod full;
+mod invocations;
 mod replaced;
 mod silence;
 mod stores;

@@ -7,6 +7,8 @@ use crate::on;
 #[path = "../shared/stores.rs"]
 mod checks;
 
+pub(crate) use checks::{function, node_record};
+
 #[tokio::test]
 async fn functions_are_deployed_replaced_and_deleted() {
     let etcd = EtcdProcess::start().await;
@@ -35,18 +37,6 @@ async fn damage_is_noticed() {
 async fn deploys_and_sweeps_do_not_cross() {
     let etcd = EtcdProcess::start().await;
     checks::deploys_and_sweeps_do_not_cross(on(&etcd)).await;
-}
-
-#[tokio::test]
-async fn an_invocation_ends_once() {
-    let etcd = EtcdProcess::start().await;
-    checks::an_invocation_ends_once(on(&etcd)).await;
-}
-
-#[tokio::test]
-async fn large_parameters_and_results_go_into_blobs() {
-    let etcd = EtcdProcess::start().await;
-    checks::large_parameters_and_results_go_into_blobs(on(&etcd)).await;
 }
 
 #[tokio::test]

@@ -5,11 +5,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serverledge_core::InvocationId;
 use serverledge_core::kv::{Kv, Op, Txn};
-use serverledge_registry::{Embedded, FunctionStore, Options};
+use serverledge_registry::{Acceptance, Embedded, FinalOutcome, FunctionStore, InvocationStore, Options};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::invocations::checks::{NOW, finish, new, owner};
 use crate::stores::function;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,6 +35,38 @@ async fn group_commit() {
         tasks.join_all().await;
         let rate = f64::from(writers * each) / begun.elapsed().as_secs_f64();
         println!("{writers} writers: {rate:.0} transactions/s");
+    }
+}
+
+/// Clients that accept invocations, and clients that also see them begun and ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures, checks nothing"]
+async fn accepting() {
+    for (clients, whole) in [(1, false), (32, false), (32, true)] {
+        let dir = tempfile::tempdir().unwrap();
+        let invocations = InvocationStore::new(Arc::new(Embedded::open(dir.path(), &Options::default()).unwrap()));
+        let each = if clients == 1 { 300 } else { 400 };
+        let begun = Instant::now();
+        let mut tasks = JoinSet::new();
+        for _ in 0..clients {
+            let invocations = invocations.clone();
+            tasks.spawn(async move {
+                let (f, params, me) = (function("f", b"code"), Bytes::from_static(b"{\"n\":1}"), owner("n1", "a"));
+                for _ in 0..each {
+                    let accepted = invocations.accept(&new(InvocationId::new(), &f, &params), &me, NOW).await.unwrap();
+                    let Acceptance::Accepted(held) = accepted else { panic!("an id came twice") };
+                    if whole {
+                        let held = invocations.begin(&held, NOW).await.unwrap();
+                        let done = finish(FinalOutcome::Done(params.clone()));
+                        invocations.finish(&held, done, NOW).await.unwrap();
+                    }
+                }
+            });
+        }
+        tasks.join_all().await;
+        let rate = f64::from(clients * each) / begun.elapsed().as_secs_f64();
+        let what = if whole { "accepted, begun and ended" } else { "accepted" };
+        println!("{clients} clients: {rate:.0} invocations/s {what}");
     }
 }
 

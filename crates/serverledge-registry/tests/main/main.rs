@@ -5,5 +5,7 @@
 mod conformance;
 mod crash;
 mod figures;
+mod invocation_model;
+mod invocations;
 mod model;
 mod stores;

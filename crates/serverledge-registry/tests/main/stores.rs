@@ -8,9 +8,9 @@ use serverledge_registry::{Embedded, Options};
 #[path = "../shared/stores.rs"]
 mod checks;
 
-pub(crate) use checks::function;
+pub(crate) use checks::{function, node_record};
 
-fn store() -> Arc<dyn Kv> {
+pub(crate) fn store() -> Arc<dyn Kv> {
     Arc::new(Embedded::in_memory(&Options::default()).unwrap())
 }
 
@@ -37,16 +37,6 @@ async fn damage_is_noticed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deploys_and_sweeps_do_not_cross() {
     checks::deploys_and_sweeps_do_not_cross(store()).await;
-}
-
-#[tokio::test]
-async fn an_invocation_ends_once() {
-    checks::an_invocation_ends_once(store()).await;
-}
-
-#[tokio::test]
-async fn large_parameters_and_results_go_into_blobs() {
-    checks::large_parameters_and_results_go_into_blobs(store()).await;
 }
 
 #[tokio::test]

@@ -8,14 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use serverledge_core::kv::{Kv, Op, RangeRequest, Txn};
 use serverledge_core::{
-    Flags, Function, FunctionLimits, FunctionName, FunctionSpec, Interface, InvocationId, Network, Runtime, Secrets,
-    SpaceId,
+    Flags, Function, FunctionLimits, FunctionName, FunctionSpec, Interface, Network, Runtime, Secrets, SpaceId,
 };
 use serverledge_registry::{
-    BlobError, BlobStore, CHUNK_BYTES, DeployError, FinalOutcome, Finish, FunctionChange, FunctionStore, Invocation,
-    InvocationStore, InvocationStoreError, NodeChange, NodeStore, Owner, Swept, code_digest, version,
+    BlobError, BlobStore, CHUNK_BYTES, DeployError, FunctionChange, FunctionStore, NodeChange, NodeStore, Owner, Swept,
+    code_digest, version,
 };
-use serverledge_wire::records::{Carried, ErrorRecord, InvocationState, NodeRecord, Record, RecordError};
+use serverledge_wire::records::{NodeRecord, Record, RecordError};
 
 const NOW: u64 = 1_700_000_000_000;
 /// Deploys between sweeps, at least; and at most until the sweeper has come in between once.
@@ -167,79 +166,7 @@ async fn sweep_until(functions: &FunctionStore, done: &AtomicBool, swept: &Atomi
     }
 }
 
-fn ended(code: &str) -> ErrorRecord {
-    ErrorRecord { code: code.to_owned(), message: "why".to_owned() }
-}
-
-fn finish(outcome: FinalOutcome) -> Finish {
-    Finish { outcome, log: None, report: None }
-}
-
-async fn accepted(invocations: &InvocationStore, params: &str) -> Invocation {
-    let (id, function) = (InvocationId::new(), function("f", b"code"));
-    invocations.accept(id, &function, &Bytes::copy_from_slice(params.as_bytes()), NOW).await.unwrap()
-}
-
-pub(crate) async fn an_invocation_ends_once(kv: Arc<dyn Kv>) {
-    let invocations = InvocationStore::new(kv);
-    let queued = accepted(&invocations, r#"{"n": 1}"#).await;
-    assert_eq!(queued.function().unwrap(), function("f", b"code"));
-    let again = invocations.accept(queued.id, &function("f", b"code"), &Bytes::from_static(b"{}"), NOW).await;
-    assert!(matches!(again, Err(InvocationStoreError::Exists { .. })));
-    let running = invocations.begin(&queued, NOW + 1).await.unwrap();
-    assert_eq!((running.record.state, running.record.attempt), (InvocationState::Running, 1));
-    let late = invocations.begin(&queued, NOW + 1).await;
-    assert!(matches!(late, Err(InvocationStoreError::Superseded { .. })));
-    assert_eq!(invocations.unfinished().await.unwrap().len(), 1);
-
-    let done = finish(FinalOutcome::Done(Bytes::from_static(b"[1, 2]")));
-    let done = invocations.finish(&running, done, NOW + 2).await.unwrap();
-    let lost = invocations.finish(&running, finish(FinalOutcome::Failed(ended("late"))), NOW + 3).await;
-    assert!(matches!(lost, Err(InvocationStoreError::Superseded { .. })));
-    let lost = invocations.finish(&running, finish(FinalOutcome::Done("1".into())), NOW + 3).await;
-    assert!(matches!(lost, Err(InvocationStoreError::Superseded { .. })));
-    let over = invocations.finish(&done, finish(FinalOutcome::Expired(ended("late"))), NOW + 3).await;
-    assert!(matches!(over, Err(InvocationStoreError::Ended { state: InvocationState::Done, .. })));
-    let found = invocations.get(done.id).await.unwrap().unwrap();
-    assert_eq!(invocations.params(&found).await.unwrap(), r#"{"n": 1}"#);
-    assert_eq!(invocations.result(&found).await.unwrap().unwrap(), "[1, 2]");
-    assert!(invocations.unfinished().await.unwrap().is_empty());
-
-    assert_eq!(invocations.sweep_expired(NOW + 1001, Duration::from_secs(1)).await.unwrap(), 0);
-    assert_eq!(invocations.sweep_expired(NOW + 1002, Duration::from_secs(1)).await.unwrap(), 1);
-    assert!(invocations.get(done.id).await.unwrap().is_none());
-}
-
-pub(crate) async fn large_parameters_and_results_go_into_blobs(kv: Arc<dyn Kv>) {
-    let invocations = InvocationStore::new(kv.clone());
-    let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
-    let params = text(6 * 1024 * 1024);
-    let queued = accepted(&invocations, &params).await;
-    assert!(matches!(queued.record.params, Carried::Blob(_)));
-    assert_eq!(invocations.params(&queued).await.unwrap(), params);
-    let result = Bytes::from(text(5 * 1024 * 1024));
-    let outcome = Finish { log: Some("\0".repeat(64 * 1024)), ..finish(FinalOutcome::Done(result.clone())) };
-    let done = invocations.finish(&queued, outcome, NOW).await.unwrap();
-    assert_eq!(invocations.result(&done).await.unwrap(), Some(result));
-    assert_eq!(invocations.blobs_in_use().await.unwrap().len(), 2);
-
-    let other = accepted(&invocations, "{}").await;
-    assert!(invocations.blobs_in_use().await.unwrap().contains(&code_digest(b"code")), "code still to run is in use");
-    let large = finish(FinalOutcome::Done(text(6 * 1024 * 1024 + 1).into()));
-    let refused = invocations.finish(&other, large, NOW).await;
-    assert!(matches!(refused, Err(InvocationStoreError::ResultTooLarge { .. })));
-    let text = finish(FinalOutcome::Done(Bytes::from_static(b"not json")));
-    assert!(matches!(invocations.finish(&other, text, NOW).await, Err(InvocationStoreError::NotJson { .. })));
-    invocations.finish(&other, finish(FinalOutcome::Failed(ended("result_too_large"))), NOW).await.unwrap();
-
-    assert_eq!(invocations.sweep_expired(NOW, Duration::ZERO).await.unwrap(), 2);
-    let blobs = BlobStore::new(kv);
-    let survey = blobs.survey().await.unwrap();
-    let used = invocations.blobs_in_use().await.unwrap();
-    assert_eq!(blobs.sweep(&survey, &used, NOW, Duration::ZERO).await.unwrap().blobs, 2);
-}
-
-fn node_record(epoch: &str) -> NodeRecord {
+pub(crate) fn node_record(epoch: &str) -> NodeRecord {
     NodeRecord {
         schema: NodeRecord::SCHEMA,
         epoch: epoch.to_owned(),

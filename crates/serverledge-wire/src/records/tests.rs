@@ -156,7 +156,7 @@ fn finished_invocation() {
         started_unix_ms: Some(1_700_000_000_001),
         finished_unix_ms: Some(1_700_000_000_002),
         result: Some(Carried::Inline(Arc::from(result))),
-        error: Some(ErrorRecord { code: "function_error".to_owned(), message: "boom".to_owned() }),
+        error: Some(ErrorRecord { code: "function_error".to_owned(), message: "boom".to_owned(), stack: None }),
         log: Some("a line\n".to_owned()),
         report: Some(ReportRecord { response_time: 0.25, is_warm_start: true, ..ReportRecord::default() }),
         ..accepted(Carried::Blob(Digest::new([3; 32]).to_string()))
@@ -305,4 +305,136 @@ fn function_record_of_a_container() {
     }
     let unknown = FunctionRecord { network: Some("moon".to_owned()), ..record };
     assert!(unknown.into_function(space, name).is_err());
+}
+
+#[test]
+fn invocation_with_everything() {
+    let mut record = InvocationRecord {
+        state: InvocationState::Failed,
+        error: Some(ErrorRecord {
+            code: "function_error".to_owned(),
+            message: "boom".to_owned(),
+            stack: Some("at f".to_owned()),
+        }),
+        qos_class: 2,
+        deadline_unix_ms: Some(1_700_000_000_500),
+        local_only: true,
+        return_output: true,
+        node: Some("n1".to_owned()),
+        dead_letter: true,
+        idempotency: Some("04".repeat(32)),
+        kept_until_unix_ms: Some(1_700_000_001_000),
+        redrive_of: Some("018bcfe5-6800-7000-8000-000000000001".to_owned()),
+        redriven_as: Some("018bcfe5-6800-7000-8000-000000000002".to_owned()),
+        callback: Some(CallbackRecord {
+            attempts: 1,
+            next_unix_ms: Some(1_700_000_000_600),
+            last_error: Some("busy".to_owned()),
+            ..CallbackRecord::new("https://receiver.example/".to_owned())
+        }),
+        ..accepted(Carried::Blob(Digest::new([3; 32]).to_string()))
+    };
+    record.note("accepted", "n1", 1_700_000_000_000);
+    let value: serde_json::Value = serde_json::from_slice(&record.to_value()).unwrap();
+    let mut members = value.as_object().unwrap().clone();
+    members
+        .retain(|name, _| !["pinned", "params", "schema", "space", "function", "accepted_unix_ms"].contains(&&**name));
+    expect![[r#"
+        {
+          "attempt": 0,
+          "callback": {
+            "attempts": 1,
+            "last_error": "busy",
+            "next_unix_ms": 1700000000600,
+            "state": "pending",
+            "url": "https://receiver.example/"
+          },
+          "dead_letter": true,
+          "deadline_unix_ms": 1700000000500,
+          "error": {
+            "code": "function_error",
+            "message": "boom",
+            "stack": "at f"
+          },
+          "history": [
+            {
+              "event": "accepted",
+              "node": "n1",
+              "unix_ms": 1700000000000
+            }
+          ],
+          "idempotency": "0404040404040404040404040404040404040404040404040404040404040404",
+          "kept_until_unix_ms": 1700000001000,
+          "local_only": true,
+          "node": "n1",
+          "qos_class": 2,
+          "redrive_of": "018bcfe5-6800-7000-8000-000000000001",
+          "redriven_as": "018bcfe5-6800-7000-8000-000000000002",
+          "return_output": true,
+          "state": "failed"
+        }"#]]
+    .assert_eq(&serde_json::to_string_pretty(&members).unwrap());
+    let read = InvocationRecord::from_value(&record.to_value()).unwrap();
+    assert_eq!(read.to_value(), record.to_value());
+}
+
+#[test]
+fn histories_keep_the_latest() {
+    let mut record = accepted(Carried::Blob(String::new()));
+    for number in 0..20 {
+        record.note(&number.to_string(), "n1", number);
+    }
+    let events: Vec<&str> = record.history.iter().map(|entry| entry.event.as_str()).collect();
+    assert_eq!((events.len(), events[0], events[HISTORY_MAX - 1]), (HISTORY_MAX, "4", "19"));
+}
+
+/// A claim is there as long as something is owed.
+#[test]
+fn what_is_owed() {
+    let mut record = accepted(Carried::Blob(String::new()));
+    assert!(record.is_owed());
+    record.state = InvocationState::Cancelled;
+    assert!(!record.is_owed());
+    for (state, owed) in
+        [(CallbackState::Pending, true), (CallbackState::Delivered, false), (CallbackState::Failed, false)]
+    {
+        record.callback = Some(CallbackRecord { state, ..CallbackRecord::new(String::new()) });
+        assert_eq!(record.is_owed(), owed, "{state:?}");
+    }
+}
+
+#[test]
+fn claims_and_keys() {
+    let owner = OwnerRecord { area: "ROME".to_owned(), node: "n1".to_owned(), epoch: "e".to_owned() };
+    check(
+        &ClaimRecord { schema: ClaimRecord::SCHEMA, owner, code: "02".repeat(32) },
+        &expect![[r#"
+        {
+          "code": "0202020202020202020202020202020202020202020202020202020202020202",
+          "owner": {
+            "area": "ROME",
+            "epoch": "e",
+            "node": "n1"
+          },
+          "schema": 1
+        }"#]],
+    );
+    let key = IdempotencyRecord {
+        schema: IdempotencyRecord::SCHEMA,
+        id: "018bcfe5-6800-7000-8000-000000000001".to_owned(),
+        payload: "03".repeat(32),
+        created_unix_ms: 1_700_000_000_000,
+        expires_unix_ms: 1_700_086_400_000,
+    };
+    check(
+        &key,
+        &expect![[r#"
+        {
+          "created_unix_ms": 1700000000000,
+          "expires_unix_ms": 1700086400000,
+          "id": "018bcfe5-6800-7000-8000-000000000001",
+          "payload": "0303030303030303030303030303030303030303030303030303030303030303",
+          "schema": 1
+        }"#]],
+    );
 }

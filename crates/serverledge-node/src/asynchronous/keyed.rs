@@ -1,0 +1,144 @@
+//! Reading outcomes: polling, showing, and waiting, which is what a call with an idempotency key does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serverledge_api::{Call, ChangeError, KeptReply, OnceError, PollError, Polled};
+use serverledge_core::{InvocationError, InvocationId};
+use serverledge_registry::{Cancelled, Invocation, InvocationStoreError};
+use serverledge_wire::invocations::InvocationInfo;
+use tokio::time::Instant;
+
+use super::outcome::{self, as_a_plain_call, response};
+use super::{jittered, store_fault};
+use crate::deploy::unix_ms;
+use crate::node::Node;
+
+/// Pause after the registry failed.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// When to ask again for what had not ended.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl Node {
+    /// Accepts a call with an idempotency key and waits for the outcome, or waits for that of the call which the key stands
+    /// for. Dropping the future does not stop it.
+    pub(crate) async fn invoke_once(self: &Arc<Self>, call: Call) -> Result<KeptReply, OnceError> {
+        let deadline = match call.deadline {
+            Some(deadline) => Instant::from_std(deadline),
+            None => Instant::now() + self.patience(call.function.as_str())?,
+        };
+        let submitted = self.submit(call).await?;
+        let ended = tokio::time::timeout_at(deadline, self.outcome(submitted.id)).await;
+        let Ok(Some(invocation)) = ended else {
+            return Err(OnceError::NotFinished { id: submitted.id, retry_after: RETRY_AFTER });
+        };
+        let result = self.invocations.result(&invocation).await.map_err(store_fault)?;
+        as_a_plain_call(&invocation, result.as_deref())
+    }
+
+    /// How long a caller waits who does not say so: as long as a plain call could take.
+    fn patience(&self, function: &str) -> Result<Duration, InvocationError> {
+        Ok(self.lookup(function)?.function.version.limits.timeout + self.asynchronous.wait_max)
+    }
+
+    /// Waits for an outcome, wherever it comes about. `None` if there will be none to read: the record is gone, or this node
+    /// stops.
+    async fn outcome(&self, id: InvocationId) -> Option<Arc<Invocation>> {
+        loop {
+            let here = self.asynchronous.table.listen(id);
+            let seen = match self.invocations.get(id).await {
+                Ok(Some(found)) if found.record.state.is_terminal() => return Some(Arc::new(found)),
+                Ok(Some(found)) => found,
+                Ok(None) => return None,
+                Err(_) => {
+                    tokio::time::sleep(jittered(RETRY_PAUSE)).await;
+                    continue;
+                }
+            };
+            if self.admissions.is_draining() && here.is_none() {
+                return None;
+            }
+            match here {
+                Some(mut here) => {
+                    if let Ok(ended) = here.wait_for(Option::is_some).await {
+                        return ended.clone();
+                    }
+                }
+                None => self.wait_elsewhere(&seen).await,
+            }
+        }
+    }
+
+    /// Until another node has stored the outcome, or it is worth looking anew.
+    async fn wait_elsewhere(&self, seen: &Invocation) {
+        let watched = async {
+            match self.invocations.watch(seen).await {
+                Ok(mut watch) => watch.ended().await.is_ok(),
+                Err(_) => false,
+            }
+        };
+        if !watched.await {
+            tokio::time::sleep(jittered(RETRY_PAUSE)).await;
+        }
+    }
+
+    /// Whether an outcome was kept long enough; the sweep that removes it comes later.
+    fn is_forgotten(&self, invocation: &Invocation) -> bool {
+        self.asynchronous.retention().ends_unix_ms(invocation).is_some_and(|end| end <= unix_ms())
+    }
+
+    pub(super) async fn find(&self, id: InvocationId) -> Result<Option<Invocation>, InvocationStoreError> {
+        let found = self.invocations.get(id).await?;
+        Ok(found.filter(|one| one.belongs_to(&self.space) && !self.is_forgotten(one)))
+    }
+
+    /// Where an accepted invocation stands, as Serverledge's clients read it.
+    pub(crate) async fn poll_invocation(&self, id: InvocationId) -> Result<Polled, PollError> {
+        let Some(invocation) = self.find(id).await.map_err(unread)? else { return Ok(Polled::Unknown) };
+        if !invocation.record.state.is_terminal() {
+            return Ok(Polled::Unfinished);
+        }
+        let result = self.invocations.result(&invocation).await.map_err(unread)?;
+        Ok(Polled::Done(response(&invocation, result.as_deref())))
+    }
+
+    /// All that is known of it.
+    pub(crate) async fn invocation_info(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+        match self.find(id).await.map_err(unread)? {
+            Some(found) => self.info(&found).await.map(Some).map_err(unread),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn info(&self, invocation: &Invocation) -> Result<InvocationInfo, InvocationStoreError> {
+        let result = self.invocations.result(invocation).await?;
+        Ok(outcome::info(invocation, result.as_deref()))
+    }
+
+    /// Ends it without a result. Whoever runs it is told to stop; what they come to is discarded.
+    pub(crate) async fn cancel_invocation(self: &Arc<Self>, id: InvocationId) -> Result<InvocationInfo, ChangeError> {
+        if self.find(id).await.map_err(store_fault)?.is_none() {
+            return Err(ChangeError::Unknown);
+        }
+        let why = outcome::error("cancelled", "it was cancelled".to_owned());
+        let owner = self.membership.owner();
+        let Cancelled { invocation, owner: claimed_by } =
+            match self.invocations.cancel(id, &why, owner, unix_ms()).await {
+                Ok(Some(cancelled)) => cancelled,
+                Ok(None) => return Err(ChangeError::Unknown),
+                Err(InvocationStoreError::Ended { state, .. }) => {
+                    return Err(ChangeError::Ended { state: state.name() });
+                }
+                Err(error) => return Err(store_fault(error).into()),
+            };
+        self.metrics.invocations.finished(&invocation.record);
+        if claimed_by.as_ref() == Some(owner) {
+            self.stop_work(id).await;
+        }
+        Ok(outcome::info(&invocation, None))
+    }
+}
+
+pub(super) fn unread(error: InvocationStoreError) -> PollError {
+    PollError(Box::new(error))
+}

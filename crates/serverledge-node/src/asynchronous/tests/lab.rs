@@ -1,0 +1,231 @@
+//! Nodes over one store, each with a fake executor and a fake receiver of callbacks.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::json;
+use serverledge_api::{Backend as _, Call, Deploy, IdempotencyKey, KeptReply, OnceError, Stored};
+use serverledge_core::kv::{Kv, RangeRequest};
+use serverledge_core::{FunctionName, InvocationId, MemoryMib, Payload};
+use serverledge_registry::{Embedded, Options};
+use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
+use serverledge_wire::function::FunctionBody;
+use serverledge_wire::invocations::InvocationInfo;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::faulty::Faulty;
+use crate::asynchronous::{Notifier, NotifyError};
+use crate::config::{Config, Machine, load};
+use crate::executors::Executors;
+use crate::invoke::now;
+use crate::node::{Node, NodeBackend};
+use crate::program::build;
+
+const MACHINE: Machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+/// How long a test waits for what must come.
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// A store in which nodes live.
+pub(super) struct Lab {
+    pub(super) registry: Arc<Faulty>,
+    dir: TempDir,
+    change: fn(&mut Config),
+}
+
+/// A node that runs.
+pub(super) struct TestNode {
+    pub(super) node: Arc<Node>,
+    pub(super) fake: FakeExecutorHandle,
+    pub(super) notifier: Arc<Receiver>,
+}
+
+/// Receives callbacks, and fails as it is told to.
+#[derive(Debug, Default)]
+pub(super) struct Receiver {
+    received: Mutex<VecDeque<(String, InvocationId, Bytes)>>,
+    faults: Mutex<VecDeque<NotifyError>>,
+    sends: watch::Sender<usize>,
+    held: watch::Sender<bool>,
+}
+
+pub(super) fn call(function: &str, params: &str) -> Call {
+    Call {
+        function: FunctionName::parse(function).unwrap(),
+        id: InvocationId::new(),
+        payload: Payload::Json(Bytes::copy_from_slice(params.as_bytes())),
+        qos_class: 0,
+        deadline: None,
+        arrived: now(),
+        may_offload: true,
+        travel: None,
+        stored: Stored::default(),
+    }
+}
+
+pub(super) fn keyed(function: &str, params: &str, key: &str) -> Call {
+    let stored = Stored { key: IdempotencyKey::parse(key.as_bytes()), ..Stored::default() };
+    Call { stored, ..call(function, params) }
+}
+
+/// A call that outlives the test's hold of the node.
+pub(super) fn once(node: &TestNode, call: Call) -> impl Future<Output = Result<KeptReply, OnceError>> + Send + 'static {
+    let backend = node.backend();
+    async move { backend.invoke_once(call).await }
+}
+
+impl Lab {
+    pub(super) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(super) fn with(change: fn(&mut Config)) -> Self {
+        let store = Arc::new(Embedded::in_memory(&Options::default()).unwrap());
+        Self { registry: Arc::new(Faulty::new(store)), dir: tempfile::tempdir().unwrap(), change }
+    }
+
+    /// Starts a node with room for many calls.
+    pub(super) async fn start(&self, name: &str) -> TestNode {
+        let data = self.dir.path().join(name);
+        let env = [("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()), ("SERVERLEDGE_REGISTRY_NODE_ID", name)];
+        let mut config = load(None, &env, &MACHINE, &[]).unwrap().config;
+        config.pool.memory = MemoryMib::new(128 * 64);
+        (self.change)(&mut config);
+        let (containers, fake) = FakeExecutor::pooled();
+        let executors = Executors { wasm: Arc::new(FakeExecutor::new().0), containers: Some(Arc::new(containers)) };
+        let kv: Arc<dyn Kv> = Arc::<Faulty>::clone(&self.registry);
+        let mut node = build(&config, &kv, executors).unwrap();
+        let notifier = Arc::<Receiver>::default();
+        node.asynchronous.notifier = Arc::<Receiver>::clone(&notifier);
+        let node = Arc::new(node);
+        node.membership.register().await.unwrap();
+        node.membership.load().await.unwrap();
+        let from = node.load_functions().await.unwrap();
+        node.start_background(from);
+        TestNode { node, fake, notifier }
+    }
+
+    /// Waits until no key begins so.
+    pub(super) async fn is_empty(&self, prefix: &'static str) {
+        let empty = async || {
+            let page = self.registry.range(RangeRequest::prefix(prefix).keys_only()).await.unwrap();
+            page.entries.is_empty().then_some(())
+        };
+        wait_for(&format!("the end of {prefix}"), empty).await;
+    }
+}
+
+impl TestNode {
+    pub(super) fn backend(&self) -> NodeBackend {
+        NodeBackend(Arc::clone(&self.node))
+    }
+
+    pub(super) async fn deploy(&self, name: &str, behaviour: &Behaviour) {
+        let body = json!({"Name": name, "Runtime": "python", "TarFunctionCode": STANDARD.encode(behaviour.code())});
+        let body = body.to_string();
+        self.node.deploy(Deploy::Update, FunctionBody::parse(body.as_bytes()).unwrap(), &()).await.unwrap();
+    }
+
+    /// Waits until the node has heard of a function that was deployed elsewhere.
+    pub(super) async fn knows(&self, name: &str) {
+        wait_for("the function", async || self.backend().function(name).map(drop)).await;
+    }
+
+    pub(super) async fn submit(&self, call: Call) -> InvocationId {
+        let submitted = self.backend().submit(call).await.unwrap();
+        assert!(!submitted.repeated);
+        submitted.id
+    }
+
+    /// Waits for the outcome.
+    pub(super) async fn ended(&self, id: InvocationId) -> InvocationInfo {
+        self.info(id, |info| info.state.is_terminal()).await
+    }
+
+    /// Waits until the callback was delivered or given up.
+    pub(super) async fn told(&self, id: InvocationId) -> InvocationInfo {
+        self.info(id, |info| info.callback.as_ref().is_some_and(|callback| callback.state != "pending")).await
+    }
+
+    async fn info(&self, id: InvocationId, condition: impl Fn(&InvocationInfo) -> bool) -> InvocationInfo {
+        let asking = async || self.backend().invocation(id).await.unwrap().filter(|info| condition(info));
+        wait_for(&format!("the end of {id}"), asking).await
+    }
+
+    /// Waits until the node works on nothing, and nothing is claimed.
+    pub(super) async fn is_idle(&self) {
+        let idle = async || {
+            let claimed = !self.node.invocations.claims().await.unwrap().is_empty();
+            (self.node.asynchronous.table.is_empty() && !claimed).then_some(())
+        };
+        wait_for("the end of all work", idle).await;
+    }
+
+    /// Waits until the node works on nothing.
+    pub(super) async fn is_idle_here(&self) {
+        wait_for("the end of this node's work", async || self.node.asynchronous.table.is_empty().then_some(())).await;
+    }
+
+    /// Ends the node in the middle of everything, and its lease.
+    pub(super) async fn kill(&self) {
+        self.node.background.stop().await;
+        self.node.membership.leave().await;
+    }
+}
+
+/// Asks again and again, and panics naming `what` did not come.
+async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, asking).await.unwrap_or_else(|_| panic!("{what} did not come"))
+}
+
+impl Receiver {
+    /// The next attempt fails so; several queue up.
+    pub(super) fn fail(&self, fault: NotifyError) {
+        self.faults.lock().push_back(fault);
+    }
+
+    /// Attempts get no answer from now on.
+    pub(super) fn hold(&self) {
+        self.held.send_replace(true);
+    }
+
+    pub(super) async fn wait_for_sends(&self, count: usize) {
+        let mut sends = self.sends.subscribe();
+        let waited = tokio::time::timeout(WAIT_MAX, sends.wait_for(|sends| *sends >= count)).await;
+        assert!(waited.is_ok(), "{count} callbacks did not come");
+    }
+
+    /// Waits for the next attempt and takes it.
+    pub(super) async fn next(&self) -> (String, InvocationId, Bytes) {
+        wait_for("a callback", async || self.received.lock().pop_front()).await
+    }
+}
+
+#[async_trait]
+impl Notifier for Receiver {
+    fn check(&self, url: &str) -> Result<(), String> {
+        if url.starts_with("http") { Ok(()) } else { Err("another scheme".to_owned()) }
+    }
+
+    async fn send(&self, url: &str, id: InvocationId, body: Bytes) -> Result<(), NotifyError> {
+        self.sends.send_modify(|sends| *sends += 1);
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
+        self.received.lock().push_back((url.to_owned(), id, body));
+        self.faults.lock().pop_front().map_or(Ok(()), Err)
+    }
+}
