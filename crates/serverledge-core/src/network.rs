@@ -1,7 +1,8 @@
 //! Networks in CIDR form, as settings name them.
 
+// Addresses alone: `core` has no sockets.
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A network: an address and the length of its prefix; no bit beyond the prefix is set.
