@@ -233,16 +233,21 @@ pub struct ErrorRecord {
 #[serde(default)]
 pub struct ReportRecord {
     /// From arrival to completion.
+    #[serde(deserialize_with = "exact")]
     pub response_time: f64,
     /// The sandbox had the code loaded already.
     pub is_warm_start: bool,
     /// From arrival to the start of the execution.
+    #[serde(deserialize_with = "exact")]
     pub init_time: f64,
     /// Time in the queue.
+    #[serde(deserialize_with = "exact")]
     pub queueing_time: f64,
     /// What offloading added.
+    #[serde(deserialize_with = "exact")]
     pub offload_latency: f64,
     /// The execution itself.
+    #[serde(deserialize_with = "exact")]
     pub duration: f64,
     /// Where it ran.
     pub execution_area: String,
@@ -373,6 +378,13 @@ impl FunctionRecord {
 
 fn interface(name: &str) -> Result<Interface, ()> {
     [Interface::Json, Interface::Http].into_iter().find(|known| known.name() == name).ok_or(())
+}
+
+/// A number as it was written. serde_json's own reading may be off by the last bit, and an outcome that is read and written
+/// again must not change.
+fn exact<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    text.get().parse().map_err(serde::de::Error::custom)
 }
 
 fn is_zero(number: &i64) -> bool {

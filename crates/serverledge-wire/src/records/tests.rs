@@ -438,3 +438,15 @@ fn claims_and_keys() {
         }"#]],
     );
 }
+
+/// An outcome is read, and written again when its callback is delivered.
+#[test]
+fn times_do_not_change_by_reading_them() {
+    for nanoseconds in (1..3_000_000_000_u64).step_by(1_234_567) {
+        let response_time = Duration::from_nanos(nanoseconds).as_secs_f64();
+        let report = Some(ReportRecord { response_time, ..ReportRecord::default() });
+        let record = InvocationRecord { report, ..accepted(Carried::Blob(String::new())) };
+        let read = InvocationRecord::from_value(&record.to_value()).unwrap();
+        assert_eq!(read.report.unwrap().response_time.to_bits(), response_time.to_bits());
+    }
+}
