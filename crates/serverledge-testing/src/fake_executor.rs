@@ -119,6 +119,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     prepared: HashMap<Digest, Behaviour>,
+    prepared_at: HashMap<Digest, Instant>,
     loaded: HashSet<Digest>,
     prepares: Vec<Digest>,
     forgotten: Vec<Digest>,
@@ -241,6 +242,7 @@ impl Executor for FakeExecutor {
         };
         let prepared = behaviour.prepared();
         state.prepared.insert(version.code, behaviour);
+        state.prepared_at.insert(version.code, Instant::now());
         Ok(prepared)
     }
 
@@ -280,11 +282,14 @@ impl Executor for FakeExecutor {
         state.forgotten.push(version.code);
     }
 
-    async fn sweep(&self, code_in_use: &HashSet<Digest>, _grace: Duration) -> usize {
-        let mut state = self.shared.state.lock();
+    async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize {
+        let mut guard = self.shared.state.lock();
+        let state = &mut *guard;
+        let young = |code: &Digest| state.prepared_at.get(code).is_some_and(|at| at.elapsed() < grace);
         let before = state.prepared.len();
-        state.prepared.retain(|code, _| code_in_use.contains(code));
-        state.loaded.retain(|code| code_in_use.contains(code));
+        state.prepared.retain(|code, _| code_in_use.contains(code) || young(code));
+        let prepared = &state.prepared;
+        state.loaded.retain(|code| prepared.contains_key(code));
         before - state.prepared.len()
     }
 }
