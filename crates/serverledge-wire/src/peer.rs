@@ -222,6 +222,9 @@ mod tests {
         let key = ClusterKey::derive("0123456789abcdef0123456789abcdef");
         let what = Proved { to: "ROME/n1", path: "/peer/invoke/f", call: b"{}", body: b"7" };
         let proof = key.prove(1_700_000_000_000, [7; 12], &what);
+        // The test vector of docs/peer-protocol.md, from an implementation of its own.
+        let tag = "acd64aaa894d8d3ba92e5e4cecbd6faceafdd8a4c5b3ec9269cc5627fbb1726b";
+        assert_eq!(proof.to_text(), format!("1700000000000.070707070707070707070707.{tag}"));
         assert_eq!(Proof::parse(proof.to_text().as_bytes()).as_ref(), Some(&proof));
         assert!(key.holds(&proof, &what));
         let others = [
