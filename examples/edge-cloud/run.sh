@@ -227,7 +227,7 @@ if [[ -n $keep ]]; then
 $bin/serverledge-cli --port ${ports[edge-1]} peers
 $bin/serverledge-cli --port ${ports[edge-1]} invoke sieve -p n:$n --class availability
 edge-1  http://127.0.0.1:${ports[edge-1]}   edge-2  http://127.0.0.1:${ports[edge-2]}   cloud  http://127.0.0.1:${ports[cloud]}
-etcd    $etcd   (etcdctl --endpoints $etcd get --prefix --keys-only /edge-cloud/)
+etcd    $etcd   (etcdctl --endpoints $etcd get --prefix --keys-only edge-cloud/)
 logs    $work/*.log
 ADDRESSES
     wait "${pids[@]}" || true
