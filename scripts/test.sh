@@ -3,7 +3,7 @@
 # modules against their sources. Stops at the first step that fails, names it, and ends with a table of durations.
 #
 #   test.sh             everything
-#   test.sh STEP...     only these: install fmt images runtimes clippy build test doc deny guests
+#   test.sh STEP...     only these: install fmt images runtimes clippy build test doc deny guests deploy
 #
 # SERVERLEDGE_SKIP_DOCKER=1       leave out everything that needs a Docker Engine; the summary says so
 # SERVERLEDGE_SKIP_GUEST_BUILD=1  compare the shipped modules with their records only; do not build them again
@@ -18,7 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-all_steps=(install fmt images runtimes clippy build test doc deny guests)
+all_steps=(install fmt images runtimes clippy build test doc deny guests deploy)
 
 # Nodes that tests start must not read a configuration from the caller's environment.
 for variable in "${!SERVERLEDGE_@}"; do
@@ -176,6 +176,14 @@ step_guests() {
         # Begins with what --check does.
         scripts/build-guests.sh --verify
     fi
+}
+
+# Sets clusters up with the programs of step build: machines of namespaces with the playbook (as root), and the example.
+step_deploy() {
+    local programs
+    programs=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
+    deploy/test.sh --bin "$programs"
+    examples/edge-cloud/run.sh --bin "$programs"
 }
 
 # === run ===

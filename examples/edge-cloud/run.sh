@@ -65,7 +65,8 @@ build() {
         title "build"
         cd "$root"
         need_cargo
-        say "The first build takes several minutes. It needs the protocol compiler (on Debian: protobuf-compiler libprotobuf-dev)."
+        etcd_compiles || install "what a node with etcd is built with" protobuf-compiler libprotobuf-dev
+        say "The first build takes several minutes."
         cargo build --release --locked -p serverledge-node -p serverledge-cli --features serverledge-node/etcd-tls ||
             fail "the build failed"
         bin=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
