@@ -48,7 +48,13 @@ need docker-compose docker-compose
 need nsenter util-linux
 [[ -x /lib/systemd/systemd ]] || missing+=(systemd)
 /usr/bin/python3 -c 'import apt' 2>/dev/null || missing+=(python3-apt)
-((${#missing[@]} == 0)) || install "what deploys and is deployed" "${missing[@]}"
+if ((${#missing[@]} > 0)); then
+    install "what deploys and is deployed" "${missing[@]}"
+    # Where there is a service manager, the package has just started an etcd of this machine's own.
+    if [[ " ${missing[*]} " == *" etcd-server "* && -d /run/systemd/system ]]; then
+        systemctl disable --now etcd.service >/dev/null 2>&1 || true
+    fi
+fi
 if [[ -z $bin ]]; then
     need_cargo
     bin=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
@@ -285,6 +291,7 @@ step_registry() {
 step_nodes() {
     title "the nodes"
     local name
+    # shellcheck disable=SC2016  # variables of the machine's shell
     for name in "${machines[@]}"; do
         check "$name: the unit is on, and its process is the service user's" has serverledge on "$name" sh -c \
             'systemctl is-enabled --quiet serverledge.service && stat -c %U "/proc/$(systemctl show -P MainPID serverledge.service)"'

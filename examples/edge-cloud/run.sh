@@ -34,7 +34,7 @@ nodes=(edge-1 edge-2 cloud)
 # How long a node may take until it answers, and until all know each other and can run the function.
 start_seconds_max=60
 # A call of the function is to take about so long, so that a few clients are an overload on any machine.
-call_us_min=150000
+call_us_min=200000
 calls_per_client=5
 
 work=$(mktemp -d)
@@ -158,9 +158,10 @@ calibrate() {
     say "one call counts the primes up to $n, which takes $(words_of_us "$us") here; it reserves one core"
 }
 
-# A client: calls one after the other.
+# A client: calls one after the other, beginning when all clients are there.
 client_calls() {
     local each
+    until [[ -e $work/begin ]]; do sleep 0.01; done
     for ((each = 0; each < calls_per_client; each++)); do invoke edge-1 "$n" "$1"; printf '\n'; done
 }
 
@@ -175,7 +176,9 @@ overload() {
         client_calls "$2" >"$work/answers.$each" &
         clients+=("$!")
     done
+    touch "$work/begin"
     wait "${clients[@]}"
+    rm "$work/begin"
     cat "$work"/answers.* >"$work/answers"
     rm -f "$work"/answers.*
     declare -gA ran=([edge-1]=0 [edge-2]=0 [cloud]=0 [EDGE]=0 [CLOUD]=0)
