@@ -119,6 +119,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     prepared: HashMap<Digest, Behaviour>,
+    /// When that was last asked for.
+    prepared_at: HashMap<Digest, Instant>,
     loaded: HashSet<Digest>,
     prepares: Vec<Digest>,
     forgotten: Vec<Digest>,
@@ -241,6 +243,7 @@ impl Executor for FakeExecutor {
         };
         let prepared = behaviour.prepared();
         state.prepared.insert(version.code, behaviour);
+        state.prepared_at.insert(version.code, Instant::now());
         Ok(prepared)
     }
 
@@ -280,12 +283,14 @@ impl Executor for FakeExecutor {
         state.forgotten.push(version.code);
     }
 
-    async fn sweep(&self, code_in_use: &HashSet<Digest>, _grace: Duration) -> usize {
+    async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize {
         let mut state = self.shared.state.lock();
-        let before = state.prepared.len();
-        state.prepared.retain(|code, _| code_in_use.contains(code));
-        state.loaded.retain(|code| code_in_use.contains(code));
-        before - state.prepared.len()
+        let State { prepared, prepared_at, loaded, .. } = &mut *state;
+        let before = prepared.len();
+        let young = |code: &Digest| prepared_at.get(code).is_some_and(|at| at.elapsed() < grace);
+        prepared.retain(|code, _| code_in_use.contains(code) || young(code));
+        loaded.retain(|code| prepared.contains_key(code));
+        before - prepared.len()
     }
 }
 

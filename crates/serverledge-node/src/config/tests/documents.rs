@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::super::keys::{KEYS, Key};
+use super::super::keys::{self, KEYS, Key};
 use super::super::shipped::{default_of, shipped_file};
 use super::{defaults, load_toml};
 
