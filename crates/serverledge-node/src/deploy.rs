@@ -254,9 +254,11 @@ pub(crate) fn unix_ms() -> u64 {
 
 fn registry_error(error: registry::DeployError) -> DeployError {
     use serverledge_core::kv::KvError;
+    use serverledge_registry::BlobError;
     match error {
         registry::DeployError::Exists { name } => DeployError::Exists(name),
-        registry::DeployError::Kv(KvError::RegistryFull) => {
+        registry::DeployError::Kv(KvError::RegistryFull)
+        | registry::DeployError::Code(BlobError::Kv(KvError::RegistryFull)) => {
             DeployError::Registry { code: "registry_full", source: Box::new(error) }
         }
         registry::DeployError::Digest { .. } => DeployError::Prepare(PrepareError::Internal {

@@ -119,6 +119,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     prepared: HashMap<Digest, Behaviour>,
+    /// When that was last asked for.
     prepared_at: HashMap<Digest, Instant>,
     loaded: HashSet<Digest>,
     prepares: Vec<Digest>,
@@ -283,14 +284,13 @@ impl Executor for FakeExecutor {
     }
 
     async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize {
-        let mut guard = self.shared.state.lock();
-        let state = &mut *guard;
-        let young = |code: &Digest| state.prepared_at.get(code).is_some_and(|at| at.elapsed() < grace);
-        let before = state.prepared.len();
-        state.prepared.retain(|code, _| code_in_use.contains(code) || young(code));
-        let prepared = &state.prepared;
-        state.loaded.retain(|code| prepared.contains_key(code));
-        before - state.prepared.len()
+        let mut state = self.shared.state.lock();
+        let State { prepared, prepared_at, loaded, .. } = &mut *state;
+        let before = prepared.len();
+        let young = |code: &Digest| prepared_at.get(code).is_some_and(|at| at.elapsed() < grace);
+        prepared.retain(|code, _| code_in_use.contains(code) || young(code));
+        loaded.retain(|code| prepared.contains_key(code));
+        before - prepared.len()
     }
 }
 

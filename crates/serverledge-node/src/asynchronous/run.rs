@@ -69,6 +69,9 @@ impl Node {
                 return self.end(held, expired).await;
             }
         };
+        if self.admissions.is_draining() {
+            return None;
+        }
         let attempts_max = self.asynchronous.config.attempts_max;
         if usize::try_from(held.record.attempt).is_ok_and(|attempt| attempt >= attempts_max) {
             let message = format!("begun {attempts_max} times, and the node died each time");
@@ -171,6 +174,9 @@ impl Node {
                 decided => return Ran::Ended(decided_failure(&decided)),
             }
             pauses.pause().await;
+            if self.admissions.is_draining() {
+                return Ran::Left;
+            }
         }
     }
 

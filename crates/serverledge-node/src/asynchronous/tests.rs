@@ -38,10 +38,10 @@ async fn an_outcome_is_kept_with_its_history() {
     node.ended(id).await;
     let Polled::Done(body) = node.backend().poll(id).await.unwrap() else { panic!("it has ended") };
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["Output"], "line\n");
+    node.is_idle().await;
     let metrics = node.backend().metrics().unwrap();
     assert!(metrics.contains("serverledge_async_accepted_total 2"), "{metrics}");
     assert!(metrics.contains("serverledge_async_finished_total{state=\"done\"} 2"), "{metrics}");
-    node.is_idle().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -390,7 +390,7 @@ async fn a_callback_outlives_its_node_and_follows_a_cancel() {
     second.is_idle().await;
 }
 
-/// A node that stops leaves what waits to others, and says so to nobody who could not wait.
+/// A node that stops ends what runs and leaves what waits to others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopping_node_leaves_what_waits() {
     let lab = Lab::with(|config| config.pool.memory = serverledge_core::MemoryMib::new(128));
@@ -403,6 +403,7 @@ async fn a_stopping_node_leaves_what_waits() {
     let second = lab.start("n2").await;
     first.node.admissions.drain();
     assert!(first.backend().submit(call("f", "3")).await.is_err());
+    first.works_on(1).await;
     first.fake.release();
     assert_eq!(first.ended(runs).await.node.as_deref(), Some("n1"), "what ran has ended here");
     first.is_idle_here().await;

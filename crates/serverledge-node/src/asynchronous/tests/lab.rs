@@ -173,6 +173,11 @@ impl TestNode {
         wait_for("the end of this node's work", async || self.node.asynchronous.table.is_empty().then_some(())).await;
     }
 
+    /// Waits until so many of its invocations have no outcome.
+    pub(super) async fn works_on(&self, count: usize) {
+        wait_for("what is left", async || (self.node.asynchronous.table.open() == count).then_some(())).await;
+    }
+
     /// Ends the node in the middle of everything, and its lease.
     pub(super) async fn kill(&self) {
         self.node.background.stop().await;
