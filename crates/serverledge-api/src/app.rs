@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, Request, Response};
 use serverledge_core::InvocationId;
 use serverledge_wire::header::REQUEST_ID;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -56,6 +56,13 @@ pub(crate) struct Shared {
     pub(crate) followers: Arc<Semaphore>,
     guard: Guard,
     concurrency: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// A place among the requests at once.
+    pub(crate) fn place(&self) -> Result<SemaphorePermit<'_>, Failed> {
+        self.concurrency.try_acquire().map_err(|_| Failed::busy())
+    }
 }
 
 /// The place of a request among those at once. A handler whose work goes on in its answer's body keeps a clone there.
@@ -118,8 +125,7 @@ impl App {
 
     async fn dispatch(&self, mut request: Request<Body>, admitted: &Admitted) -> Result<Response<Body>, Failed> {
         if request.uri().path().starts_with(peer::PREFIX) {
-            let _place = self.shared.concurrency.try_acquire().map_err(|_| Failed::busy())?;
-            return peer::handle(&self.shared, request, admitted).await;
+            return Ok(peer::handle(&self.shared, request, admitted).await);
         }
         self.shared.guard.check_host(request.uri(), request.headers())?;
         let path = request.uri().path();
@@ -129,11 +135,11 @@ impl App {
         }
         self.shared.guard.check_origin(request.uri(), request.headers())?;
         if path.starts_with("/invoke/") {
-            let _place = self.shared.concurrency.try_acquire().map_err(|_| Failed::busy())?;
+            let _place = self.shared.place()?;
             return invoke::handle(&self.shared, request, admitted).await;
         }
         if path.starts_with("/fn/") {
-            let _place = self.shared.concurrency.try_acquire().map_err(|_| Failed::busy())?;
+            let _place = self.shared.place()?;
             return plain::handle(&self.shared, request, admitted).await;
         }
         let place = Arc::clone(&self.shared.concurrency).try_acquire_owned().map_err(|_| Failed::busy())?;

@@ -25,8 +25,34 @@ pub(crate) const PREFIX: &str = "/peer/";
 /// Longest head of a call: its path holds a few names.
 const CALL_BYTES_MAX: usize = 8 * 1024;
 
-/// Answers a peer.
-pub(crate) async fn handle(
+/// Answers a peer. What is refused before a call is looked at did not start by this request.
+pub(crate) async fn handle(shared: &Shared, request: Request<Body>, admitted: &Admitted) -> Response<Body> {
+    let first = is_first(&request);
+    let answered = match shared.place() {
+        Ok(_place) => answer(shared, request, admitted).await,
+        Err(busy) => Err(busy),
+    };
+    answered.unwrap_or_else(|failed| {
+        let mut response = failed.into_response(admitted.request_id());
+        if first {
+            never_started(&mut response);
+        }
+        response
+    })
+}
+
+/// Whether this is the first time that a call is sent here, by its own account. Of one that was sent before, a refusal now
+/// says nothing of the first.
+fn is_first(request: &Request<Body>) -> bool {
+    let head = request.headers().get(CALL).map(|head| serde_json::from_slice::<PeerCall>(head.as_bytes()));
+    head.is_none_or(|call| call.is_ok_and(|call| call.again_ms.is_none()))
+}
+
+fn never_started(response: &mut Response<Body>) {
+    response.headers_mut().insert(HeaderName::from_static(STARTED), HeaderValue::from_static("no"));
+}
+
+async fn answer(
     shared: &Shared,
     request: Request<Body>,
     admitted: &Admitted,
@@ -62,7 +88,7 @@ async fn invoke(
     let request = PeerRequest { function, call, params, arrived: admitted.arrived.into_std() };
     let outcome = shared.backend.peer_invoke(request).await;
     let mut response = match outcome {
-        Ok(report) => result(&report)?,
+        Ok(report) => result(&report).unwrap_or_else(|failed| failed.into_response(admitted.request_id())),
         Err(error) => refusal(&error, admitted.request_id()),
     };
     add(response.headers_mut(), LOAD, &shared.backend.peer_load());
@@ -100,7 +126,7 @@ fn peer_report(warm: bool, phases: &Phases, log_bytes: usize) -> PeerReport {
 }
 
 fn refusal(error: &PeerInvokeError, request_id: &str) -> Response<Body> {
-    let (failed, never_started) = match error {
+    let (failed, not_started) = match error {
         PeerInvokeError::Invocation(error) => {
             (Failed::invocation(error, Convention::Serverledge), error.never_started())
         }
@@ -118,8 +144,8 @@ fn refusal(error: &PeerInvokeError, request_id: &str) -> Response<Body> {
         }
     };
     let mut response = failed.into_response(request_id);
-    if never_started {
-        response.headers_mut().insert(HeaderName::from_static(STARTED), HeaderValue::from_static("no"));
+    if not_started {
+        never_started(&mut response);
     }
     response
 }

@@ -84,8 +84,14 @@ async fn what_is_not_proved_is_not_run() {
     };
     let malformed = with(request(&Method::POST, PATH, "[7]"), &[(PROOF, "1.2.3"), (CALL, &head)]);
     for request in [plain, other_body, other_head, other_path, malformed] {
-        assert_eq!(outcome(app.handle(request).await).await, "401 peer_proof_false");
+        let response = app.handle(request).await;
+        assert_eq!(header(&response, STARTED), "no");
+        assert_eq!(outcome(response).await, "401 peer_proof_false");
     }
+    // Of a call that was sent before, a refusal says nothing.
+    let again = serde_json::to_string(&PeerCall { again_ms: Some(5), ..call() }).unwrap();
+    let unproved = with(request(&Method::POST, PATH, "[7]"), &[(CALL, again.as_str())]);
+    assert_eq!(header(&app.handle(unproved).await, STARTED), "");
     assert!(handle.peer_calls().is_empty());
     assert_eq!(outcome(app.handle(proved(PATH, "{", "")).await).await, "400 peer_call_malformed");
     assert_eq!(outcome(app.handle(proved("/peer/nothing", "", "")).await).await, "404 route_unknown");

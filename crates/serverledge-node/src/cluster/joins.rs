@@ -97,11 +97,6 @@ impl Joins {
         since < KEPT_FOR && cut_short.is_none_or(|at| at.elapsed() > since)
     }
 
-    /// A run that did not begin.
-    pub(super) fn forget(&self, id: InvocationId) {
-        self.runs.lock().by_id.remove(&id);
-    }
-
     /// A run has ended. `again`: its first request may come yet, and must not run then.
     pub(super) fn ended(&self, id: InvocationId, run: &Run, outcome: Outcome, again: bool) {
         let bytes = outcome.bytes();

@@ -38,6 +38,8 @@ const ASKS_MAX: usize = 3;
 const AGAIN_PAUSE: Duration = Duration::from_millis(100);
 /// How long a node that has a request is tried while every try fails at once.
 const FAILING_MAX: Duration = Duration::from_secs(3);
+/// What a node answers that serves as many requests as it may.
+const BUSY: &str = "too_many_requests_at_once";
 /// Rounds of asking within which a node that lives must have been heard of.
 const ROUNDS_HEARD: u32 = 3;
 
@@ -242,6 +244,11 @@ impl Offer<'_> {
                 }
                 // Another request of this one may run yet; its answer is the outcome.
                 alone.then_some(Offloaded::Elsewhere)
+            }
+            // Asked again, and turned away before its run was looked for.
+            PeerError::Refused { problem, status: 503, .. } if problem.code == BUSY => {
+                asking.lost = true;
+                self.again(alone, asking)
             }
             PeerError::Refused { problem, load, status, .. } => {
                 if let Some(load) = load {

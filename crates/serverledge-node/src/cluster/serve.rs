@@ -40,40 +40,35 @@ impl Node {
         let offer = InvocationId::parse(&call.offer).ok_or_else(malformed)?;
         let id = InvocationId::parse(&call.id).ok_or_else(malformed)?;
         let root = InvocationId::parse(&call.root).ok_or_else(malformed)?;
-        let run = match self.run_of(offer, call)? {
+        let joins = &self.cluster.joins;
+        if let Some(run) = joins.known(offer) {
+            return Ok(run.wait().await.into_result()?);
+        }
+        let again = call.again_ms;
+        self.check_new(call)?;
+        let request = self.peer_request(request, id, root)?;
+        let run = match joins.find(offer) {
+            // Another request of the same offer was faster.
             Found::Run(run) => run,
             Found::New(run) => {
-                let again = call.again_ms.is_some();
-                match self.peer_request(request, id, root) {
-                    Ok(request) => self.start_for_peer(offer, again, Arc::clone(&run), request),
-                    Err(error) => {
-                        self.cluster.joins.forget(offer);
-                        return Err(error);
-                    }
-                }
+                self.start_for_peer(offer, again.is_some(), Arc::clone(&run), request);
                 run
             }
         };
         Ok(run.wait().await.into_result()?)
     }
 
-    fn run_of(&self, offer: InvocationId, call: &PeerCall) -> Result<Found, PeerInvokeError> {
-        let joins = &self.cluster.joins;
-        let Some(again_ms) = call.again_ms else {
-            // Before anything else: a node that stops takes no new work.
-            self.check_open()?;
-            return Ok(joins.find(offer));
-        };
-        if let Some(run) = joins.known(offer) {
-            return Ok(Found::Run(run));
+    /// Whether an offer that is not known here may begin.
+    fn check_new(&self, call: &PeerCall) -> Result<(), PeerInvokeError> {
+        if let Some(again_ms) = call.again_ms {
+            // It never came here, unless this is another life, or outcomes of that time were forgotten.
+            let same_life = call.epoch == self.membership.owner().epoch;
+            if !same_life || !self.cluster.joins.remembers(Duration::from_millis(again_ms)) {
+                return Err(PeerInvokeError::Forgotten);
+            }
         }
-        // It never came here, unless this is another life, or outcomes of that time were forgotten.
-        let same_life = call.epoch == self.membership.owner().epoch;
-        if !same_life || !joins.remembers(Duration::from_millis(again_ms)) {
-            return Err(PeerInvokeError::Forgotten);
-        }
-        self.check_open()?;
-        Ok(joins.find(offer))
+        // A node that stops takes no new work.
+        Ok(self.check_open()?)
     }
 
     fn peer_request(
