@@ -1,6 +1,7 @@
 //! The application: what happens to a request before and after its route. The two routes that carry the load are
 //! dispatched here, by hand; everything else goes through axum's router.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::backend::Backend;
+use crate::balancer::{Balancer, Front};
 use crate::error::Failed;
 use crate::guard::Guard;
 use crate::reply::NodeHeaders;
@@ -39,13 +41,26 @@ pub struct Limits {
     pub concurrency_max: usize,
 }
 
-/// The routes over a node. Cloning is cheap.
+/// The routes over a node, or over a load balancer. Cloning is cheap.
 #[derive(Clone)]
 pub struct App {
-    pub(crate) shared: Arc<Shared>,
-    router: Router,
+    routes: Routes,
     /// Cancelled when the server drains: answers without an end then end.
     draining: Arc<CancellationToken>,
+    /// Who is at the other end of the connection.
+    client: Option<SocketAddr>,
+}
+
+#[derive(Clone)]
+enum Routes {
+    Node(NodeRoutes),
+    Balancer(Arc<Front>),
+}
+
+#[derive(Clone)]
+struct NodeRoutes {
+    shared: Arc<Shared>,
+    router: Router,
 }
 
 /// What every handler can use.
@@ -67,7 +82,7 @@ impl Shared {
 
 /// The place of a request among those at once. A handler whose work goes on in its answer's body keeps a clone there.
 #[derive(Debug, Clone)]
-pub(crate) struct Place(#[expect(dead_code, reason = "held until it is dropped")] Arc<OwnedSemaphorePermit>);
+pub(crate) struct Place(#[expect(dead_code, reason = "held until it is dropped")] pub(crate) Arc<OwnedSemaphorePermit>);
 
 /// Tells answers without an end that the server drains.
 #[derive(Debug, Clone)]
@@ -92,7 +107,7 @@ impl Admitted {
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").field("limits", &self.shared.limits).finish_non_exhaustive()
+        f.debug_struct("App").field("client", &self.client).finish_non_exhaustive()
     }
 }
 
@@ -104,7 +119,22 @@ impl App {
         let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
         let shared = Arc::new(Shared { backend, limits, node_headers, followers, guard, concurrency });
-        Self { router: router(&shared), shared, draining: Arc::default() }
+        Self::over(Routes::Node(NodeRoutes { router: router(&shared), shared }))
+    }
+
+    /// The routes over this load balancer.
+    #[must_use]
+    pub fn balancing(balancer: Arc<dyn Balancer>, guard: Guard, limits: Limits) -> Self {
+        Self::over(Routes::Balancer(Arc::new(Front::new(balancer, guard, limits))))
+    }
+
+    fn over(routes: Routes) -> Self {
+        Self { routes, draining: Arc::default(), client: None }
+    }
+
+    /// The same routes, for one connection.
+    pub(crate) fn asked_by(self, client: Option<SocketAddr>) -> Self {
+        Self { client, ..self }
     }
 
     /// The same routes, whose endless answers end when the token is cancelled.
@@ -115,15 +145,23 @@ impl App {
     /// Answers one request. Dropping the future (the client went away) stops what it started.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let admitted = admit(&request);
-        let mut response = match self.dispatch(request, &admitted).await {
-            Ok(response) => response,
-            Err(failed) => failed.into_response(admitted.request_id()),
+        let answered = match &self.routes {
+            Routes::Node(node) => node.dispatch(request, &admitted, &self.draining).await,
+            Routes::Balancer(front) => front.dispatch(request, &admitted, &self.draining, self.client).await,
         };
+        let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
         response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), admitted.request_id);
         response
     }
+}
 
-    async fn dispatch(&self, mut request: Request<Body>, admitted: &Admitted) -> Result<Response<Body>, Failed> {
+impl NodeRoutes {
+    async fn dispatch(
+        &self,
+        mut request: Request<Body>,
+        admitted: &Admitted,
+        draining: &CancellationToken,
+    ) -> Result<Response<Body>, Failed> {
         if request.uri().path().starts_with(peer::PREFIX) {
             return Ok(peer::handle(&self.shared, request, admitted).await);
         }
@@ -144,7 +182,7 @@ impl App {
         }
         let place = Arc::clone(&self.shared.concurrency).try_acquire_owned().map_err(|_| Failed::busy())?;
         request.extensions_mut().insert(Place(Arc::new(place)));
-        request.extensions_mut().insert(Draining(CancellationToken::clone(&self.draining)));
+        request.extensions_mut().insert(Draining(draining.clone()));
         request.extensions_mut().insert(admitted.clone());
         self.route(request).await
     }
@@ -159,7 +197,7 @@ impl App {
 }
 
 /// Routes that run and change nothing, open to pages of other origins as any document is: health and documentation.
-fn is_open(path: &str) -> bool {
+pub(crate) fn is_open(path: &str) -> bool {
     matches!(path, "/" | "/healthz" | "/readyz" | "/openapi.json" | "/docs") || path.starts_with("/docs/")
 }
 

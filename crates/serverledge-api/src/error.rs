@@ -10,6 +10,7 @@ use serverledge_wire::members::BodyError;
 use serverledge_wire::problem::{PROBLEM_JSON, Problem};
 
 use crate::backend::{DeployError, PollError, SubmitError};
+use crate::balancer::PassError;
 use crate::body::ReadError;
 use crate::guard::Refused;
 use crate::stored::{ChangeError, OnceError};
@@ -271,6 +272,19 @@ impl From<ChangeError> for Failed {
             ChangeError::Ended { .. } => Self::new(StatusCode::CONFLICT, "invocation_ended", error.to_string()),
             ChangeError::Invocation(inner) => Self::invocation(inner, Convention::Serverledge),
         }
+    }
+}
+
+impl From<PassError> for Failed {
+    fn from(error: PassError) -> Self {
+        let (status, code, retry_after) = match &error {
+            PassError::Unknown(name) => return Self::function_unknown(name),
+            PassError::Path => (StatusCode::BAD_REQUEST, "malformed_path", None),
+            PassError::Registry(_) => (StatusCode::SERVICE_UNAVAILABLE, "registry_unavailable", Some(1)),
+            PassError::NoNode => (StatusCode::SERVICE_UNAVAILABLE, "no_node", Some(1)),
+            PassError::Lost { .. } => (StatusCode::BAD_GATEWAY, "node_answer_lost", None),
+        };
+        Self { retry_after, ..Self::new(status, code, chain(&error)) }
     }
 }
 

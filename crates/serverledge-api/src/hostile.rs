@@ -52,11 +52,16 @@ pub(crate) fn mark(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-/// Cleans a request before a function sees it.
-pub(crate) fn clean_request(headers: &mut HeaderMap) {
+/// Takes away what is of one connection only.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in named_by_connection(headers).iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
+}
+
+/// Cleans a request before a function sees it.
+pub(crate) fn clean_request(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
     if headers.get_all(AUTHORIZATION).iter().any(is_own_token) {
         headers.remove(AUTHORIZATION);
     }

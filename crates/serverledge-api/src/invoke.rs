@@ -15,7 +15,7 @@ use serverledge_wire::header::{IDEMPOTENCY_KEY, MAB_REQUEST_ID, REQUEST_ID, TRAC
 use serverledge_wire::invoke::{Accepted, InvocationRequest, InvocationResponse};
 
 use crate::app::{Admitted, Shared};
-use crate::backend::{Call, Polled};
+use crate::backend::{Call, Identity, Polled};
 use crate::body;
 use crate::error::{Convention, Failed};
 use crate::reply::{self, add_timing};
@@ -40,11 +40,7 @@ pub(crate) async fn handle(
     let answered = if asked.asynchronous {
         submit(shared, call).await
     } else if call.stored.callback.is_some() {
-        return Err(Failed::new(
-            StatusCode::BAD_REQUEST,
-            "callback_needs_async",
-            "a callback is for asynchronous invocations; who waits for the answer needs none",
-        ));
+        return Err(callback_needs_async());
     } else if call.stored.key.is_some() {
         run_once(shared, call).await
     } else {
@@ -53,6 +49,15 @@ pub(crate) async fn handle(
     let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
     add_headers(shared, &parts.headers, response.headers_mut());
     Ok(response)
+}
+
+/// A synchronous call that names a callback.
+pub(crate) fn callback_needs_async() -> Failed {
+    Failed::new(
+        StatusCode::BAD_REQUEST,
+        "callback_needs_async",
+        "a callback is for asynchronous invocations; who waits for the answer needs none",
+    )
 }
 
 async fn submit(shared: &Shared, call: Call) -> Result<Response<Body>, Failed> {
@@ -70,7 +75,7 @@ async fn run_once(shared: &Shared, call: Call) -> Result<Response<Body>, Failed>
 
 async fn run(shared: &Shared, call: Call, return_output: bool) -> Result<Response<Body>, Failed> {
     match shared.backend.invoke(call).await {
-        Ok(report) => envelope(shared, &report, return_output),
+        Ok(report) => envelope(shared.backend.identity(), &report, return_output),
         Err(error) => Err(Failed::invocation(&error, Convention::Serverledge)),
     }
 }
@@ -160,11 +165,11 @@ pub(crate) fn percent_decoded(raw: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-fn envelope(shared: &Shared, report: &Report, return_output: bool) -> Result<Response<Body>, Failed> {
+/// The reply to a call that gave a result on the node `identity`, unless the report names another.
+pub(crate) fn envelope(identity: &Identity, report: &Report, return_output: bool) -> Result<Response<Body>, Failed> {
     let Reply::Json(result) = &report.reply else {
         return Err(Failed::new(StatusCode::BAD_REQUEST, "not_json", "the function answers HTTP; ask /fn for it"));
     };
-    let identity = shared.backend.identity();
     let (area, node) = match &report.remote {
         Some(remote) => (&remote.area, &remote.node),
         None => (&identity.area, &identity.node),

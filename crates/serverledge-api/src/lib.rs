@@ -3,6 +3,7 @@
 
 mod app;
 mod backend;
+mod balancer;
 mod body;
 mod dead_letters;
 mod deploy;
@@ -28,6 +29,7 @@ pub use backend::{
     Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
     PeerRequest, PollError, Polled, SubmitError,
 };
+pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
 pub use guard::Guard;
 pub use openapi::document;
 pub use server::{ServerLimits, Serving, serve, serve_tls};

@@ -9,8 +9,10 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
-use serverledge_core::{Phases, Reply, Report};
-use serverledge_wire::peer::{CALL, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerReport, Proof, REPORT, STARTED};
+use serverledge_core::{Remote, Reply, Report};
+use serverledge_wire::peer::{
+    CALL, Elsewhere, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerReport, Proof, REPORT, STARTED,
+};
 use serverledge_wire::peer_info::PeerInfo;
 
 use crate::app::{Admitted, Shared};
@@ -109,19 +111,26 @@ fn result(report: &Report) -> Result<Response<Body>, Failed> {
     };
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    add(response.headers_mut(), REPORT, &peer_report(report.warm, &report.phases, report.log.len()));
+    add(response.headers_mut(), REPORT, &peer_report(report));
     Ok(response)
 }
 
-fn peer_report(warm: bool, phases: &Phases, log_bytes: usize) -> PeerReport {
+fn peer_report(report: &Report) -> PeerReport {
     let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let elsewhere = |remote: &Remote| Elsewhere {
+        area: remote.area.clone(),
+        node: remote.node.clone(),
+        latency_us: micros(remote.latency),
+    };
+    let phases = &report.phases;
     PeerReport {
-        warm,
+        warm: report.warm,
         queue_us: micros(phases.queue),
         start_us: micros(phases.start),
         execution_us: micros(phases.execution),
         total_us: micros(phases.total),
-        log_bytes,
+        log_bytes: report.log.len(),
+        elsewhere: report.remote.as_deref().map(elsewhere),
     }
 }
 

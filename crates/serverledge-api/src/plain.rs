@@ -56,7 +56,7 @@ fn call(function: FunctionName, payload: Payload, travel: Option<Arc<Travel>>, a
 }
 
 /// `/fn/{name}` and what follows it: empty, or beginning with a slash.
-fn split(path: &str) -> (&str, &str) {
+pub(crate) fn split(path: &str) -> (&str, &str) {
     let rest = &path["/fn/".len()..];
     rest.find('/').map_or((rest, ""), |at| rest.split_at(at))
 }

@@ -120,7 +120,8 @@ impl Acceptor {
     }
 
     fn start(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
-        let (app, limits, stop) = (self.app.clone(), self.limits, self.stop.clone());
+        let app = self.app.clone().asked_by(stream.peer_addr().ok());
+        let (limits, stop) = (self.limits, self.stop.clone());
         let tls = self.tls.clone();
         let connection = async move {
             match tls {

@@ -12,9 +12,9 @@ use crate::app::{Admitted, Shared};
 use crate::error::Failed;
 use crate::reply;
 
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 /// Prometheus' text format.
-const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A few words for whoever opens the node in a browser.
 pub(crate) async fn index(State(shared): State<Arc<Shared>>) -> Response<Body> {

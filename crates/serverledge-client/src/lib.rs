@@ -16,6 +16,7 @@ mod client;
 mod endpoint;
 mod error;
 mod invocation;
+mod lent;
 mod lines;
 mod peer;
 mod streaming;
@@ -31,7 +32,8 @@ pub use client::{
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Cause, ClientError, is_function_failure};
 pub use invocation::{Invocation, InvocationResult, Poll, QosClass, is_idempotency_key};
-pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget};
+pub use lent::Lent;
+pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget, is_forwardable};
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
 pub use serverledge_core::{FunctionName, InvocationId, NameError, ParseRuntimeError, Runtime};
 pub use streaming::{DEPLOY_STREAM_TIMEOUT, LogStream, SILENCE_TIMEOUT};

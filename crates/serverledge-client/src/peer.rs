@@ -3,10 +3,12 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::header::{HOST, RETRY_AFTER};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
 use reqwest::Url;
 use serde::de::DeserializeOwned;
-use serverledge_core::FunctionName;
+use serverledge_core::{BodyError, FunctionName, HttpBody};
 use serverledge_wire::peer::{
     CALL, ClusterKey, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerLoad, PeerReport, PeerState, Proved, REPORT,
     STARTED,
@@ -18,6 +20,7 @@ use tokio::time::Instant;
 use crate::answer::{ReadFault, read_body, read_problem};
 use crate::client::{ANSWER_BYTES_MAX, ClientConfig, IDLE_TIMEOUT};
 use crate::error::{Cause, ClientError};
+use crate::lent::Lent;
 use crate::tls;
 
 /// A node to ask.
@@ -68,6 +71,8 @@ pub enum PeerError {
         problem: Box<Problem>,
         /// The function may have started there.
         started: bool,
+        /// When another try makes sense, if it says so.
+        retry_after: Option<Duration>,
         /// How the peer is.
         load: Option<PeerLoad>,
     },
@@ -84,6 +89,15 @@ pub enum PeerError {
         /// What is wrong with it.
         fault: String,
     },
+}
+
+/// Whether a request for this can be handed on with [`PeerClient::forward`]. What a URL would read as another path (dot
+/// segments, backslashes) cannot: the receiver would see another route than the one that was checked.
+#[must_use]
+pub fn is_forwardable(uri: &Uri) -> bool {
+    let Ok(mut url) = Url::parse("http://node/") else { return false };
+    url.set_path(uri.path());
+    url.path() == uri.path()
 }
 
 // === impl PeerTarget ===
@@ -105,6 +119,12 @@ impl PeerTarget {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Host and port, as in the header `Host` of requests to it.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.base.authority()
     }
 
     /// Whether requests to it are encrypted.
@@ -187,6 +207,33 @@ impl PeerClient {
         Ok((serde_json::from_slice(&body).map_err(|error| unusable(&error))?, took))
     }
 
+    /// Hands a client's request on as it is: method, path, query, headers and body, to the node's own address. Both bodies
+    /// are streams. Gives up when the head of the answer takes longer than `patience`; what follows may take as long as it
+    /// likes. Dropping the future, or the answer's body, ends the request there.
+    ///
+    /// # Errors
+    /// [`PeerError::NotSent`] if no connection came about: the body is whole then, see [`Lent`]. [`PeerError::Lost`] if the
+    /// answer did not begin.
+    pub async fn forward(
+        &self,
+        target: &PeerTarget,
+        request: Request<Lent>,
+        patience: Duration,
+    ) -> Result<Response<HttpBody>, PeerError> {
+        let (mut parts, body) = request.into_parts();
+        let mut url = target.base.clone();
+        url.set_path(parts.uri.path());
+        url.set_query(parts.uri.query());
+        // The one of the URL takes its place.
+        parts.headers.remove(HOST);
+        let request = self.http.request(parts.method, url).headers(parts.headers).body(body.into_body());
+        let sent = tokio::time::timeout(patience, request.send()).await;
+        let silent = |_| PeerError::Lost { source: "it did not begin to answer in time".into() };
+        let response: Response<reqwest::Body> = sent.map_err(silent)?.map_err(transport)?.into();
+        Ok(response
+            .map(|body| -> HttpBody { Box::pin(body.map_err(|error| -> BodyError { error.without_url().into() })) }))
+    }
+
     async fn post(
         &self,
         target: &PeerTarget,
@@ -214,7 +261,10 @@ impl PeerClient {
 
 fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8], load: Option<PeerLoad>) -> PeerError {
     let started = headers.get(STARTED).is_none_or(|value| value != "no");
-    PeerError::Refused { status: status.as_u16(), problem: Box::new(read_problem(status, body)), started, load }
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let retry_after = seconds.map(Duration::from_secs);
+    let problem = Box::new(read_problem(status, body));
+    PeerError::Refused { status: status.as_u16(), problem, started, retry_after, load }
 }
 
 fn header<T: DeserializeOwned>(headers: &HeaderMap, name: &str) -> Option<T> {
@@ -242,4 +292,24 @@ fn nonce() -> Result<[u8; 12], Cause> {
     let mut nonce = [0; 12];
     getrandom::fill(&mut nonce).map_err(|error| error.to_string())?;
     Ok(nonce)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_url_reads_otherwise_is_not_handed_on() {
+        for (path, handed_on) in [
+            ("/fn/f/a%20b?c=1", true),
+            ("/invoke/f", true),
+            ("/", true),
+            ("/docs/../invoke/f", false),
+            ("/docs/%2e%2E/invoke/f", false),
+            ("/docs/..\\invoke/f", false),
+            ("/fn/f/./a", false),
+        ] {
+            assert_eq!(is_forwardable(&path.parse().unwrap()), handed_on, "{path}");
+        }
+    }
 }

@@ -43,6 +43,44 @@ pub struct Flags {
     pub idempotent: bool,
     /// The code may be downloaded and run by the caller, and results carried by clients are believed.
     pub edge: bool,
+    /// Where it can run.
+    pub archs: Archs,
+}
+
+/// The architectures that a function declares, in Go's words; one that declares none runs on all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Archs {
+    amd64: bool,
+    arm64: bool,
+}
+
+impl Archs {
+    /// From their names; `None` if one is unknown.
+    #[must_use]
+    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let mut archs = Self::default();
+        for name in names {
+            match name {
+                "amd64" => archs.amd64 = true,
+                "arm64" => archs.arm64 = true,
+                _ => return None,
+            }
+        }
+        Some(archs)
+    }
+
+    /// The names of those that are declared.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        [(self.amd64, "amd64"), (self.arm64, "arm64")].into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect()
+    }
+
+    /// Whether it may run on a node of this architecture.
+    #[must_use]
+    pub fn allow(self, arch: &str) -> bool {
+        let declared = self.names();
+        declared.is_empty() || declared.contains(&arch)
+    }
 }
 
 /// One declared input or output (Serverledge's `Signature`), kept for its clients.

@@ -20,7 +20,7 @@ pub use executor::{
     BodyError, Executor, HttpBody, InvokeError, Outcome, Payload, PrepareError, Prepared, Progress, Reply, Reuse,
     Sandbox, SandboxCall, StartError, StartPhase, Started, StopError,
 };
-pub use function::{Flags, Function, FunctionLimits, FunctionSpec, Interface, Parameter, Signature};
+pub use function::{Archs, Flags, Function, FunctionLimits, FunctionSpec, Interface, Parameter, Signature};
 pub use id::{InvocationId, SpaceId};
 pub use name::{FunctionName, NameError};
 pub use network::{IpNet, ParseIpNetError};

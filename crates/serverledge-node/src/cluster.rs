@@ -20,8 +20,9 @@ mod serve;
 mod tests;
 
 pub(crate) use joins::Joins;
-pub(crate) use offload::{HOPS_MAX, Offloaded};
-pub(crate) use peers::Peers;
+pub(crate) use offload::{HOPS_MAX, NotTaken, Offloaded};
+pub(crate) use peers::{Contact, Peers, Standing};
+pub(crate) use probe::Whom;
 pub(crate) use proofs::Proofs;
 
 /// Longest wait for a connection to a peer: one lost packet is sent again within it.

@@ -27,9 +27,9 @@ pub use faults::{ConfigFaults, Fault, Source};
 pub use layers::Setting;
 pub use machine::Machine;
 pub use parts::{
-    ApiConfig, AsyncConfig, ClusterConfig, Config, ContainerConfig, DataConfig, FunctionConfig, LogConfig, LogFormat,
-    MetricsConfig, PolicyName, PoolConfig, QueueConfig, RegistryConfig, RegistryUrl, SchedulerConfig, Secret,
-    WasmConfig,
+    ApiConfig, AsyncConfig, BalancerConfig, ClusterConfig, Config, ContainerConfig, DataConfig, FunctionConfig,
+    LogConfig, LogFormat, MetricsConfig, PolicyName, PoolConfig, QueueConfig, RegistryConfig, RegistryUrl,
+    SchedulerConfig, Secret, WasmConfig,
 };
 pub use shipped::shipped_file;
 

@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use serverledge_core::kv::Revision;
-use serverledge_core::{Digest, Function, FunctionName};
+use serverledge_core::kv::{KvError, Revision};
+use serverledge_core::{Digest, Function, FunctionName, SpaceId};
+use serverledge_registry::{Deployed, FunctionStore};
 use serverledge_scheduler::{Arrival, Demand, FunctionKey, PoolKey, Pooled};
 
 use crate::executors::is_pooled;
@@ -152,6 +153,16 @@ impl Functions {
         current.unwrap_or_else(|| Arc::new(Entry::new(Arc::clone(function), Revision::default())))
     }
 
+    /// Reads all functions of a space; returns what that took away, and the revision from which to watch.
+    pub(crate) async fn load(&self, store: &FunctionStore, space: &SpaceId) -> Result<(Resynced, Revision), KvError> {
+        let loaded = store.load_all().await?;
+        for unreadable in &loaded.unreadable {
+            tracing::error!(key = unreadable.key, "a function's record cannot be read; it is left alone");
+        }
+        let own = loaded.functions.iter().filter(|one| one.function.space == *space).map(owned).collect();
+        Ok((self.resync(own, loaded.revision), loaded.revision.next()))
+    }
+
     /// Makes the table equal to what the registry holds at a revision, keeping what was changed since. Returns what was
     /// deleted, and what was replaced.
     pub(crate) fn resync(&self, records: Vec<(Function, Revision)>, at: Revision) -> Resynced {
@@ -163,6 +174,11 @@ impl Functions {
         self.changes.lock().retain(|_, revision| *revision > at);
         Resynced { deleted, replaced }
     }
+}
+
+/// What the table takes of a record.
+pub(crate) fn owned(deployed: &Deployed) -> (Function, Revision) {
+    (Function::clone(&deployed.function), deployed.revision)
 }
 
 #[cfg(test)]

@@ -157,9 +157,9 @@ impl Node {
             let lease = match self.admissions.acquire(arrival, origin, Some(&others)).await? {
                 Granted::Here(lease) => lease,
                 Granted::On(peer) => match self.offload(peer, &request).await {
-                    Offloaded::Done(report) => return Ok(report),
+                    Offloaded::Done { report, .. } => return Ok(report),
                     Offloaded::Failed(error) => return Err(error),
-                    Offloaded::Elsewhere => {
+                    Offloaded::Elsewhere(_) => {
                         tried.push(peer);
                         continue;
                     }

@@ -4,6 +4,7 @@
 mod admission;
 mod arguments;
 mod asynchronous;
+mod balancer;
 mod cluster;
 mod code;
 pub mod config;

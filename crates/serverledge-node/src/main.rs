@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         return check_config(&loaded);
     }
     start_logging(&loaded.config.log);
-    match run(loaded) {
+    match run(loaded, arguments.balances()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),
     }

@@ -142,10 +142,10 @@ impl Metrics {
     /// An invocation was handed to a peer.
     pub(crate) fn offloaded(&self, area: &str, offloaded: &Offloaded) {
         let outcome = match offloaded {
-            Offloaded::Done(_) => "done",
+            Offloaded::Done { .. } => "done",
             Offloaded::Failed(InvocationError::OutcomeUnknown { .. }) => "unknown",
             Offloaded::Failed(_) => "failed",
-            Offloaded::Elsewhere => "not_taken",
+            Offloaded::Elsewhere(_) => "not_taken",
         };
         self.offloads.with_label_values(&[area, outcome]).inc();
     }

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use crate::admission::Admissions;
 use crate::arguments::Arguments;
 use crate::asynchronous::Asynchronous;
+use crate::balancer::LoadBalancing;
 use crate::cluster::Cluster;
 use crate::config::{self, Config, ConfigFaults, Loaded, Machine, ProcessEnvironment, RegistryUrl};
 use crate::deploy::unix_ms;
@@ -75,11 +76,17 @@ pub fn check_config(loaded: &Loaded) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Runs a node until it is told to stop (SIGTERM, SIGINT).
+/// What runs.
+enum Running {
+    Node(Started),
+    Balancer(LoadBalancing),
+}
+
+/// Runs a node, or a load balancer, until it is told to stop (SIGTERM, SIGINT).
 ///
 /// # Errors
 /// What kept it from starting.
-pub fn run(loaded: Loaded) -> Result<()> {
+pub fn run(loaded: Loaded, balances: bool) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start threads")?;
     runtime.block_on(async move {
@@ -92,29 +99,50 @@ pub fn run(loaded: Loaded) -> Result<()> {
         }
         let mut terminated = signal(SignalKind::terminate())?;
         let mut interrupted = signal(SignalKind::interrupt())?;
-        let started = start(&loaded.config).await?;
-        announce(&started);
+        let running = Running::start(&loaded.config, balances).await?;
+        running.announce();
         tokio::select! {
             _ = terminated.recv() => tracing::info!("told to stop (SIGTERM)"),
             _ = interrupted.recv() => tracing::info!("told to stop (SIGINT)"),
         }
-        started.stop().await;
+        running.stop().await;
         Ok(())
     })
 }
 
-/// The one line on stdout: scripts and tests read the address from it.
-#[expect(clippy::print_stdout, reason = "the address, which is known only now when the port was left to the system")]
-fn announce(started: &Started) {
-    let identity = &started.node.identity;
-    println!(
-        "serverledge {} listening on {}://{} (area {}, node {})",
-        env!("CARGO_PKG_VERSION"),
-        started.scheme,
-        started.address,
-        identity.area,
-        identity.node
-    );
+impl Running {
+    async fn start(config: &Config, balances: bool) -> Result<Self> {
+        Ok(if balances {
+            Self::Balancer(LoadBalancing::start(config).await?)
+        } else {
+            Self::Node(start(config).await?)
+        })
+    }
+
+    /// The one line on stdout: scripts and tests read the address from it.
+    #[expect(
+        clippy::print_stdout,
+        reason = "the address, which is known only now when the port was left to the system"
+    )]
+    fn announce(&self) {
+        let (scheme, address, kind, identity) = match self {
+            Self::Node(started) => (started.scheme, started.address, "node", &started.node.identity),
+            Self::Balancer(started) => (started.scheme, started.address, "load balancer", started.identity()),
+        };
+        println!(
+            "serverledge {} listening on {scheme}://{address} (area {}, {kind} {})",
+            env!("CARGO_PKG_VERSION"),
+            identity.area,
+            identity.node
+        );
+    }
+
+    async fn stop(self) {
+        match self {
+            Self::Node(started) => started.stop().await,
+            Self::Balancer(started) => started.stop().await,
+        }
+    }
 }
 
 /// Starts a node: when this returns, it answers requests.
@@ -183,7 +211,7 @@ impl Started {
 }
 
 /// The certificate to serve with, if there is to be TLS.
-fn open_tls(config: &Config) -> Result<Option<Tls>> {
+pub(crate) fn open_tls(config: &Config) -> Result<Option<Tls>> {
     let (cert_file, key_file) = (&config.api.tls_cert_file, &config.api.tls_key_file);
     if cert_file.is_empty() {
         return Ok(None);
@@ -192,7 +220,7 @@ fn open_tls(config: &Config) -> Result<Option<Tls>> {
     Tls::open(files).context("failed to set up TLS (api.tls.cert_file, api.tls.key_file)").map(Some)
 }
 
-fn own_id(config: &Config) -> Result<String> {
+pub(crate) fn own_id(config: &Config) -> Result<String> {
     match &config.registry.node_id {
         Some(id) => Ok(id.clone()),
         None => Ok(node_id(&config.data.dir)?),
@@ -208,7 +236,7 @@ fn open_containers(config: &Config) -> Result<Option<DockerExecutor>> {
 }
 
 /// Where peers reach a node that listens there.
-fn own_url(config: &Config, address: SocketAddr) -> String {
+pub(crate) fn own_url(config: &Config, address: SocketAddr) -> String {
     let scheme = if config.api.tls_cert_file.is_empty() { "http" } else { "https" };
     match &config.cluster.address {
         Some(given) => format!("{scheme}://{given}"),
@@ -216,7 +244,7 @@ fn own_url(config: &Config, address: SocketAddr) -> String {
     }
 }
 
-fn unreachable_registry(config: &Config) -> String {
+pub(crate) fn unreachable_registry(config: &Config) -> String {
     match &config.registry.url {
         RegistryUrl::Embedded => "failed to write to the registry".to_owned(),
         RegistryUrl::Etcd(url) => format!("failed to use the registry at {url}; is etcd running there?"),
@@ -345,7 +373,7 @@ fn docker_config(config: &Config, node_id: String) -> DockerConfig {
     }
 }
 
-fn request_limits(config: &Config) -> Limits {
+pub(crate) fn request_limits(config: &Config) -> Limits {
     Limits {
         code_body_bytes_max: config.api.body_bytes_max,
         // The envelope around the parameters is small.

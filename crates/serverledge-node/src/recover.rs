@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use serverledge_core::kv::{KvError, Revision};
 use serverledge_core::{Digest, Function, Runtime, Version};
-use serverledge_registry::{Deployed, FunctionChange, FunctionWatch};
+use serverledge_registry::{FunctionChange, FunctionWatch};
 
 use tokio::time::Instant;
 
 use crate::asynchronous::jittered;
+use crate::cluster::Whom;
 use crate::deploy::unix_ms;
 use crate::executors::is_pooled;
+use crate::functions::owned;
 use crate::node::Node;
 
 /// Pause before a watch that broke is begun again.
@@ -29,17 +31,7 @@ const BLOB_GRACE: Duration = Duration::from_secs(3600);
 impl Node {
     /// Reads all functions; returns the revision from which to watch.
     pub(crate) async fn load_functions(&self) -> Result<Revision, KvError> {
-        let loaded = self.store.load_all().await?;
-        for unreadable in &loaded.unreadable {
-            tracing::error!(key = unreadable.key, "a function's record cannot be read; it is left alone");
-        }
-        let records = loaded
-            .functions
-            .into_iter()
-            .filter(|one| one.function.space == self.space)
-            .map(|one| owned(&one))
-            .collect();
-        let resynced = self.functions.resync(records, loaded.revision);
+        let (resynced, next) = self.functions.load(&self.store, &self.space).await?;
         for gone in resynced.deleted {
             self.forget_deleted(&gone).await;
         }
@@ -47,7 +39,7 @@ impl Node {
             let successor = self.functions.get(old.name.as_str());
             self.retire(&old, successor.as_ref().map(|entry| &*entry.function.version)).await;
         }
-        Ok(loaded.revision.next())
+        Ok(next)
     }
 
     /// Nothing of a deleted function is kept: no series, no log, no sandbox.
@@ -66,7 +58,7 @@ impl Node {
         let node = Arc::clone(self);
         self.background.spawn(async move { node.membership.follow().await });
         let node = Arc::clone(self);
-        self.background.spawn(async move { node.watch_peers().await });
+        self.background.spawn(async move { node.cluster.watch(&node.membership, Whom::Some).await });
         let node = Arc::clone(self);
         self.background.spawn(async move { node.expire_idle_forever().await });
         let node = Arc::clone(self);
@@ -205,8 +197,4 @@ impl Node {
         }
         Ok(())
     }
-}
-
-fn owned(deployed: &Deployed) -> (Function, Revision) {
-    (Function::clone(&deployed.function), deployed.revision)
 }

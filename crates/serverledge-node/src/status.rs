@@ -33,7 +33,7 @@ impl Node {
     }
 
     /// Idle containers by function; those of versions that no name is bound to are about to go.
-    fn warm_containers(&self) -> BTreeMap<String, i64> {
+    pub(crate) fn warm_containers(&self) -> BTreeMap<String, i64> {
         let idle: HashMap<PoolKey, usize> = self.admissions.idle_by_key().into_iter().collect();
         let mut warm = BTreeMap::new();
         for entry in self.functions.entries() {
@@ -55,7 +55,7 @@ pub(crate) fn unix_seconds() -> i64 {
 }
 
 /// From `/proc/loadavg`; -1 where there is none.
-fn load_average() -> [f64; 3] {
+pub(crate) fn load_average() -> [f64; 3] {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let mut fields = text.split_whitespace().map(|field| field.parse().unwrap_or(-1.0));
     std::array::from_fn(|_| fields.next().unwrap_or(-1.0))

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serverledge_core::{
-    CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, FunctionSpec, MemoryMib, Network, Parameter,
-    Runtime, Secrets, Signature, limits,
+    Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, FunctionSpec, MemoryMib, Network,
+    Parameter, Runtime, Secrets, Signature, limits,
 };
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -113,6 +113,9 @@ pub struct FunctionBody<'a> {
     pub idempotent: bool,
     /// The code may be downloaded and run by the caller.
     pub edge: bool,
+    /// Architectures on which it runs (`amd64`, `arm64`); none: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub supported_archs: Vec<String>,
 }
 
 impl<'a> FunctionBody<'a> {
@@ -139,6 +142,7 @@ impl<'a> FunctionBody<'a> {
             network: members.get("Network")?.unwrap_or_default(),
             idempotent: members.get("Idempotent")?.unwrap_or_default(),
             edge: members.get("Edge")?.unwrap_or_default(),
+            supported_archs: members.get("SupportedArchs")?.unwrap_or_default(),
         })
     }
 }
@@ -204,8 +208,15 @@ impl FunctionBody<'_> {
             network: self.checked_network(runtime)?,
             env: self.checked_env()?,
             secrets: self.checked_secrets()?,
-            flags: Flags { idempotent: self.idempotent, edge: self.edge },
+            flags: Flags { idempotent: self.idempotent, edge: self.edge, archs: self.checked_archs()? },
             signature: self.signature.as_ref().map(to_signature),
+        })
+    }
+
+    fn checked_archs(&self) -> Result<Archs, SpecError> {
+        Archs::parse(self.supported_archs.iter().map(String::as_str)).ok_or_else(|| SpecError::Member {
+            member: "SupportedArchs",
+            fault: "amd64 and arm64 are known".to_owned(),
         })
     }
 
@@ -439,6 +450,9 @@ pub struct FunctionInfo {
     pub idempotent: bool,
     /// The code may be downloaded and run by the caller.
     pub edge: bool,
+    /// Architectures on which it runs; none: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supported_archs: Vec<String>,
     /// Declared inputs and outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<SignatureBody>,
@@ -464,6 +478,7 @@ impl From<&Function> for FunctionInfo {
             image: version.image.clone(),
             idempotent: function.flags.idempotent,
             edge: function.flags.edge,
+            supported_archs: function.flags.archs.names().into_iter().map(str::to_owned).collect(),
             signature: function.signature.as_ref().map(from_signature),
         }
     }

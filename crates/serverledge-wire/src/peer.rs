@@ -25,6 +25,8 @@ pub const STARTED: &str = "serverledge-peer-started";
 const PROOF_BYTES_MAX: usize = 128;
 /// Most nodes that an answer to [`LOAD_PATH`] tells the coordinates of.
 pub const SIGHTINGS_MAX: usize = 16;
+/// Most functions that an answer to [`LOAD_PATH`] tells idle containers of: as many as a node has containers by default.
+pub const WARM_MAX: usize = 200;
 
 /// The head of an offloaded invocation; its body is the parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +82,21 @@ pub struct PeerReport {
     pub total_us: u64,
     /// Bytes of the log at the end of the body; the result stands before it.
     pub log_bytes: usize,
+    /// The node that ran it, if the receiver has handed it on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// Where a run was that its receiver handed on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Elsewhere {
+    /// The node's area.
+    pub area: String,
+    /// The node.
+    pub node: String,
+    /// What going there and back added, in microseconds.
+    pub latency_us: u64,
 }
 
 /// How a node is; goes with every answer to a peer.
@@ -109,6 +126,9 @@ pub struct PeerState {
     pub coordinates: Coordinates,
     /// Where some others are, by `area/node`, at most [`SIGHTINGS_MAX`].
     pub sightings: BTreeMap<String, Coordinates>,
+    /// Idle containers by function, at most [`WARM_MAX`] functions.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub warm: BTreeMap<String, u32>,
 }
 
 /// The key of a cluster, in the form in which requests are proved with it.

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serverledge_core::{
-    CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, MemoryMib, Network, Parameter, Runtime,
-    Secrets, Signature, SpaceId, Version,
+    Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, MemoryMib, Network, Parameter,
+    Runtime, Secrets, Signature, SpaceId, Version,
 };
 
 mod claim;
@@ -65,6 +65,9 @@ pub struct FunctionRecord {
     pub idempotent: bool,
     /// The code may be downloaded, and carried results are believed.
     pub edge: bool,
+    /// Architectures on which it runs; none: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archs: Vec<String>,
     /// Declared inputs and outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<SignatureRecord>,
@@ -339,6 +342,7 @@ impl FunctionRecord {
             interface: function.interface.name().to_owned(),
             idempotent: function.flags.idempotent,
             edge: function.flags.edge,
+            archs: function.flags.archs.names().into_iter().map(str::to_owned).collect(),
             signature: function.signature.as_ref().map(SignatureRecord::from_signature),
         }
     }
@@ -370,7 +374,7 @@ impl FunctionRecord {
             name,
             version: Arc::new(version),
             interface: member("interface", &self.interface, interface)?,
-            flags: Flags { idempotent: self.idempotent, edge: self.edge },
+            flags: Flags { idempotent: self.idempotent, edge: self.edge, archs: archs(&self.archs)? },
             signature: self.signature.map(SignatureRecord::into_signature),
         })
     }
@@ -378,6 +382,11 @@ impl FunctionRecord {
 
 fn interface(name: &str) -> Result<Interface, ()> {
     [Interface::Json, Interface::Http].into_iter().find(|known| known.name() == name).ok_or(())
+}
+
+fn archs(names: &[String]) -> Result<Archs, RecordError> {
+    let unknown = || RecordError::Member { member: "archs", value: names.join(" ") };
+    Archs::parse(names.iter().map(String::as_str)).ok_or_else(unknown)
 }
 
 /// A number as it was written. serde_json's own reading may be off by the last bit, and an outcome that is read and written

@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "shared with the other end-to-end tests, which use all of it")]
 mod e2e;
 
+mod balancer;
 mod crashes;
 mod links;
 mod outage;

@@ -118,7 +118,7 @@ pub(crate) fn function(name: &str, interface: Interface) -> Function {
         name: FunctionName::parse(name).unwrap(),
         version: Arc::new(version),
         interface,
-        flags: Flags { idempotent: true, edge: false },
+        flags: Flags { idempotent: true, ..Flags::default() },
         signature: None,
     }
 }

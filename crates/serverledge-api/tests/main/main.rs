@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
 
 mod backend;
+mod balancer;
 mod deploy;
 mod errors;
 mod guard;

@@ -122,6 +122,7 @@ fn body<'a>(
         network: Cow::Borrowed(args.network.as_deref().unwrap_or_default()),
         idempotent: args.idempotent,
         edge: args.edge,
+        supported_archs: Vec::new(),
     })
 }
 

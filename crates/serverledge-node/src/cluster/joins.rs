@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serverledge_core::{FunctionFailure, InvocationError, InvocationId, OverloadReason, Phases, Reply, Report};
+use serverledge_core::{FunctionFailure, InvocationError, InvocationId, OverloadReason, Phases, Remote, Reply, Report};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     /// A result.
-    Done { result: Bytes, log: Bytes, warm: bool, phases: Phases },
+    Done { result: Bytes, log: Bytes, warm: bool, phases: Phases, remote: Option<Box<Remote>> },
     /// The function's failure.
     Function(FunctionFailure),
     /// The request does not fit the function.
@@ -170,8 +170,8 @@ impl Drop for Waiter<'_> {
 impl Outcome {
     pub(super) fn of(result: Result<Report, InvocationError>) -> Self {
         match result {
-            Ok(Report { reply: Reply::Json(result), log, warm, phases, .. }) => {
-                Self::Done { result, log, warm, phases }
+            Ok(Report { reply: Reply::Json(result), log, warm, phases, remote }) => {
+                Self::Done { result, log, warm, phases, remote }
             }
             Ok(_) => Self::Internal("the function answered HTTP to JSON parameters".to_owned()),
             Err(InvocationError::Function(failure)) => Self::Function(failure),
@@ -200,8 +200,8 @@ impl Outcome {
 
     pub(super) fn into_result(self) -> Result<Report, InvocationError> {
         match self {
-            Self::Done { result, log, warm, phases } => {
-                Ok(Report { reply: Reply::Json(result), log, warm, phases, remote: None })
+            Self::Done { result, log, warm, phases, remote } => {
+                Ok(Report { reply: Reply::Json(result), log, warm, phases, remote })
             }
             Self::Function(failure) => Err(InvocationError::Function(failure)),
             Self::Request { code, message } => Err(InvocationError::Request { code, message }),
@@ -220,7 +220,7 @@ mod tests {
 
     fn done(bytes: usize) -> Outcome {
         let phases = Phases::default();
-        Outcome::Done { result: Bytes::from(vec![b'1'; bytes]), log: Bytes::new(), warm: true, phases }
+        Outcome::Done { result: Bytes::from(vec![b'1'; bytes]), log: Bytes::new(), warm: true, phases, remote: None }
     }
 
     fn refusal() -> Outcome {

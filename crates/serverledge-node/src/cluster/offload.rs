@@ -16,11 +16,12 @@ use serverledge_core::{
     FailureKind, FunctionFailure, InvocationError, InvocationId, Payload, Phases, Remote, Reply, Report,
 };
 use serverledge_scheduler::{PeerId, Ran, Sample};
-use serverledge_wire::peer::{PeerCall, PeerReport};
+use serverledge_wire::peer::{Elsewhere, PeerCall, PeerReport};
 use serverledge_wire::problem::Problem;
 use tokio::time::Instant;
 
-use super::peers::Contact;
+use super::Cluster;
+use super::peers::{Contact, Peers};
 use crate::functions::Entry;
 use crate::invoke::Request;
 use crate::node::Node;
@@ -46,16 +47,27 @@ const ROUNDS_HEARD: u32 = 3;
 /// What came of it.
 #[derive(Debug)]
 pub(crate) enum Offloaded {
-    /// A result.
-    Done(Report),
+    /// A result, and how long it took beside start and execution.
+    Done { report: Report, overhead: Duration },
     /// An outcome that is the caller's.
     Failed(InvocationError),
     /// It did not start there, or may start twice: another node may be asked, or this one.
-    Elsewhere,
+    Elsewhere(NotTaken),
+}
+
+/// Why a node did not take a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// It was not there, or has gone.
+    Unreachable,
+    /// It said no: with this status and code, and when to come back.
+    Refused { status: u16, code: String, retry_after: Option<Duration> },
 }
 
 /// One invocation on its way to one node.
 struct Offer<'a> {
+    peers: &'a Peers,
+    probe_every: Duration,
     client: &'a PeerClient,
     contact: Contact,
     entry: Arc<Entry>,
@@ -85,23 +97,55 @@ struct Asking {
 impl Node {
     /// Runs an invocation on a peer. Dropping the future leaves it to the peer, which stops it after a while.
     pub(crate) fn offload(&self, to: PeerId, request: &Request) -> impl Future<Output = Offloaded> + Send {
-        let offer = self.offer(to, request);
+        let function = request.entry.key;
+        let sent = self.cluster.hand_over(to, request, request.context.hops() + 1);
         async move {
-            let Some(offer) = offer else { return Offloaded::Elsewhere };
-            let offloaded = offer.run(self).await;
-            self.metrics.offloaded(&offer.contact.area, &offloaded);
+            let (contact, offloaded) = sent.await;
+            if let Some(contact) = contact {
+                self.metrics.offloaded(&contact.area, &offloaded);
+            }
+            if let Offloaded::Done { report, overhead } = &offloaded {
+                self.admissions.learn(Sample {
+                    function,
+                    place: Ran::On(to),
+                    cold: !report.warm,
+                    start: report.phases.start,
+                    execution: report.phases.execution,
+                    overhead: *overhead,
+                });
+            }
             offloaded
+        }
+    }
+}
+
+impl Cluster {
+    /// Hands an invocation to a peer, which is told this number of hops; gives the peer as well, if there is such a one.
+    /// Dropping the future leaves it to the peer, which stops it after a while.
+    pub(crate) fn hand_over(
+        &self,
+        to: PeerId,
+        request: &Request,
+        hops: u32,
+    ) -> impl Future<Output = (Option<Contact>, Offloaded)> + Send {
+        let offer = self.offer(to, request, hops);
+        async move {
+            let Some(offer) = offer else { return (None, Offloaded::Elsewhere(NotTaken::Unreachable)) };
+            let offloaded = offer.run().await;
+            (Some(offer.contact), offloaded)
         }
     }
 
     /// `None` if there is no such peer any more.
-    fn offer(&self, to: PeerId, request: &Request) -> Option<Offer<'_>> {
-        let (Some(client), Payload::Json(params)) = (&self.cluster.client, &request.payload) else { return None };
-        let contact = self.cluster.peers.contact(to)?;
+    fn offer(&self, to: PeerId, request: &Request, hops: u32) -> Option<Offer<'_>> {
+        let (Some(client), Payload::Json(params)) = (&self.client, &request.payload) else { return None };
+        let contact = self.peers.contact(to)?;
         let began = Instant::now();
         Some(Offer {
+            peers: &self.peers,
+            probe_every: self.probe_every,
             client,
-            call: self.peer_call(request, &contact),
+            call: self.peer_call(request, &contact, hops),
             contact,
             entry: Arc::clone(&request.entry),
             params: params.clone(),
@@ -112,11 +156,11 @@ impl Node {
         })
     }
 
-    fn peer_call(&self, request: &Request, contact: &Contact) -> PeerCall {
+    fn peer_call(&self, request: &Request, contact: &Contact, hops: u32) -> PeerCall {
         let context = &request.context;
         let travel = context.travel.as_deref();
         let mut path = travel.map(|travel| travel.path.clone()).unwrap_or_default();
-        path.push(self.cluster.me.clone());
+        path.push(self.me.clone());
         let left = |deadline: std::time::Instant| {
             let left = deadline.saturating_duration_since(crate::invoke::now());
             u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
@@ -126,7 +170,7 @@ impl Node {
             id: request.id.to_string(),
             root: context.root.to_string(),
             depth: context.depth,
-            hops: context.hops() + 1,
+            hops,
             path,
             deadline_ms: request.deadline.map(left),
             class: request.class.id(),
@@ -140,7 +184,7 @@ impl Node {
 }
 
 impl Offer<'_> {
-    async fn run(&self, node: &Node) -> Offloaded {
+    async fn run(&self) -> Offloaded {
         let mut asks = FuturesUnordered::new();
         let mut asking = Asking { again_at: Some(self.began + self.silence(0)), ..Asking::default() };
         asks.push(self.ask(false));
@@ -152,12 +196,12 @@ impl Offer<'_> {
                     if asked.elapsed() > SILENCE {
                         asking.failing_since = None;
                     }
-                    if let Some(offloaded) = self.answered(node, answer, alone, &mut asking) {
+                    if let Some(offloaded) = self.answered(answer, alone, &mut asking) {
                         return offloaded;
                     }
                 }
                 () = tokio::time::sleep_until(wake) => {
-                    if self.is_over(node) {
+                    if self.is_over() {
                         return self.unknown();
                     }
                     if asking.again_at.is_some_and(|at| at <= Instant::now()) {
@@ -183,11 +227,11 @@ impl Offer<'_> {
         }
     }
 
-    fn is_over(&self, node: &Node) -> bool {
+    fn is_over(&self) -> bool {
         let now = Instant::now();
         let late = self.deadline.is_some_and(|deadline| deadline <= now);
-        let heard = node.cluster.probe_every.saturating_mul(ROUNDS_HEARD);
-        now >= self.until || (late && !node.cluster.peers.heard_within(self.contact.id, heard))
+        let heard = self.probe_every.saturating_mul(ROUNDS_HEARD);
+        now >= self.until || (late && !self.peers.heard_within(self.contact.id, heard))
     }
 
     fn silence(&self, silences: u32) -> Duration {
@@ -209,16 +253,10 @@ impl Offer<'_> {
     }
 
     /// What an answer means; `None`: go on asking. `alone`: no other request is on its way.
-    fn answered(
-        &self,
-        node: &Node,
-        answer: Result<PeerAnswer, PeerError>,
-        alone: bool,
-        asking: &mut Asking,
-    ) -> Option<Offloaded> {
-        let peers = &node.cluster.peers;
+    fn answered(&self, answer: Result<PeerAnswer, PeerError>, alone: bool, asking: &mut Asking) -> Option<Offloaded> {
+        let peers = self.peers;
         let error = match answer {
-            Ok(answer) => return Some(Offloaded::Done(self.done(node, answer))),
+            Ok(answer) => return Some(self.done(answer)),
             Err(error) => error,
         };
         match error {
@@ -226,24 +264,25 @@ impl Offer<'_> {
                 tracing::debug!(peer = self.contact.target.name(), error = source, "a node cannot be reached");
                 peers.unreachable(self.contact.id);
                 if !asking.lost && alone {
-                    return Some(Offloaded::Elsewhere);
+                    return Some(Offloaded::Elsewhere(NotTaken::Unreachable));
                 }
                 self.again(alone, asking)
             }
             PeerError::Lost { .. } => {
                 asking.lost = true;
                 if self.entry.function.flags.idempotent && alone {
-                    return Some(Offloaded::Elsewhere);
+                    return Some(Offloaded::Elsewhere(NotTaken::Unreachable));
                 }
                 self.again(alone, asking)
             }
-            PeerError::Refused { started: false, load, problem, .. } => {
+            PeerError::Refused { started: false, load, problem, status, retry_after } => {
                 tracing::debug!(peer = self.contact.target.name(), code = problem.code, "a node did not take a call");
                 if let Some(load) = load {
                     peers.heard(self.contact.id, load);
                 }
                 // Another request of this one may run yet; its answer is the outcome.
-                alone.then_some(Offloaded::Elsewhere)
+                let refused = NotTaken::Refused { status, code: problem.code, retry_after };
+                alone.then_some(Offloaded::Elsewhere(refused))
             }
             // Asked again, and turned away before its run was looked for.
             PeerError::Refused { problem, status: 503, .. } if problem.code == BUSY => {
@@ -293,35 +332,33 @@ impl Offer<'_> {
 
     fn unknown(&self) -> Offloaded {
         if self.entry.function.flags.idempotent {
-            return Offloaded::Elsewhere;
+            return Offloaded::Elsewhere(NotTaken::Unreachable);
         }
         Offloaded::Failed(InvocationError::OutcomeUnknown { node: self.contact.target.name().to_owned() })
     }
 
-    fn done(&self, node: &Node, answer: PeerAnswer) -> Report {
+    fn done(&self, answer: PeerAnswer) -> Offloaded {
         let PeerAnswer { report, result, log, load, took } = answer;
         if let Some(load) = load {
-            node.cluster.peers.heard(self.contact.id, load);
+            self.peers.heard(self.contact.id, load);
         }
-        let PeerReport { warm, queue_us, start_us, execution_us, total_us, .. } = report;
+        let PeerReport { warm, queue_us, start_us, execution_us, total_us, elsewhere, .. } = report;
         let [queue, start, execution, there] = [queue_us, start_us, execution_us, total_us].map(Duration::from_micros);
-        node.admissions.learn(Sample {
-            function: self.entry.key,
-            place: Ran::On(self.contact.id),
-            cold: !warm,
-            start,
-            execution,
-            overhead: took.saturating_sub(start + execution),
-        });
         let total = crate::invoke::now().saturating_duration_since(self.arrived);
         let latency = took.saturating_sub(there);
-        let remote = Remote { node: self.contact.node.clone(), area: self.contact.area.clone(), latency };
-        Report {
+        let remote = match elsewhere {
+            Some(Elsewhere { area, node, latency_us }) => {
+                Remote { node, area, latency: latency + Duration::from_micros(latency_us) }
+            }
+            None => Remote { node: self.contact.node.clone(), area: self.contact.area.clone(), latency },
+        };
+        let report = Report {
             reply: Reply::Json(result),
             log,
             warm,
             phases: Phases { queue, start, execution, total },
             remote: Some(Box::new(remote)),
-        }
+        };
+        Offloaded::Done { report, overhead: took.saturating_sub(start + execution) }
     }
 }

@@ -1,6 +1,7 @@
 //! The other nodes as this one knows them: who is registered, and how each was when it was last heard of.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -31,6 +32,7 @@ pub(crate) struct Peers {
     ids: Mutex<HashMap<String, PeerId>>,
     table: RwLock<Table>,
     vivaldi: Mutex<Vivaldi>,
+    generation: AtomicU64,
 }
 
 #[derive(Default)]
@@ -52,17 +54,38 @@ struct Entry {
     load: Option<(PeerLoad, Instant)>,
     round_trip: Option<Duration>,
     coordinate: Option<Coordinate>,
+    warm: BTreeMap<String, u32>,
+}
+
+/// A node as a load balancer sees it.
+pub(crate) struct Standing<'a> {
+    pub(crate) id: PeerId,
+    /// As `area/node`.
+    pub(crate) name: &'a str,
+    pub(crate) area: &'a str,
+    pub(crate) cloud: bool,
+    pub(crate) record: &'a NodeRecord,
+    /// How it is, if it was heard of lately and takes calls.
+    pub(crate) load: Option<&'a PeerLoad>,
+    /// Its idle containers by function, when it was last asked.
+    pub(crate) warm: &'a BTreeMap<String, u32>,
 }
 
 /// Whom to ask.
 #[derive(Clone)]
-pub(super) struct Contact {
+pub(crate) struct Contact {
     pub(super) id: PeerId,
-    pub(super) target: PeerTarget,
+    pub(crate) target: PeerTarget,
     pub(super) area: String,
     pub(super) node: String,
     pub(super) epoch: String,
     pub(super) round_trip: Option<Duration>,
+}
+
+impl Contact {
+    pub(crate) const fn id(&self) -> PeerId {
+        self.id
+    }
 }
 
 impl std::fmt::Debug for Peers {
@@ -80,6 +103,7 @@ impl Peers {
             ids: Mutex::default(),
             table: RwLock::default(),
             vivaldi: Mutex::new(Vivaldi::new(key_of(me))),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -101,7 +125,7 @@ impl Peers {
     }
 
     /// Takes over who is registered; what is known of those who stay is kept.
-    pub(super) fn set(&self, others: &[KnownNode]) {
+    pub(crate) fn set(&self, others: &[KnownNode]) {
         let mut table = self.table.write();
         let mut before: HashMap<PeerId, Entry> = table.entries.drain(..).map(|entry| (entry.id, entry)).collect();
         for known in others.iter().filter(|known| known.record.kind == NodeRecord::NODE) {
@@ -115,8 +139,8 @@ impl Peers {
             };
             let id = self.id(&name);
             let old = before.remove(&id).filter(|old| old.known.record.epoch == known.record.epoch);
-            let (load, round_trip, coordinate) =
-                old.map_or((None, None, None), |old| (old.load, old.round_trip, old.coordinate));
+            let (load, round_trip, coordinate, warm) =
+                old.map_or_else(Default::default, |old| (old.load, old.round_trip, old.coordinate, old.warm));
             table.entries.push(Entry {
                 id,
                 cloud: !self.remote_area.is_empty() && known.area == self.remote_area,
@@ -126,9 +150,34 @@ impl Peers {
                 load,
                 round_trip,
                 coordinate,
+                warm,
             });
         }
         table.rebuild();
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Another number each time when who is registered may have changed.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Shows every node, as it is now.
+    pub(crate) fn each(&self, mut see: impl FnMut(Standing<'_>)) {
+        let table = self.table.read();
+        for entry in &table.entries {
+            let runs = entry.peer().is_some_and(|peer| peer.runs);
+            let fresh = entry.load.as_ref().filter(|(_, seen)| runs && seen.elapsed() <= self.age_max);
+            see(Standing {
+                id: entry.id,
+                name: entry.target.name(),
+                area: &entry.known.area,
+                cloud: entry.cloud,
+                record: &entry.known.record,
+                load: fresh.map(|(load, _)| load),
+                warm: &entry.warm,
+            });
+        }
     }
 
     fn id(&self, name: &str) -> PeerId {
@@ -137,7 +186,7 @@ impl Peers {
         *ids.entry(name.to_owned()).or_insert(next)
     }
 
-    pub(super) fn contact(&self, id: PeerId) -> Option<Contact> {
+    pub(crate) fn contact(&self, id: PeerId) -> Option<Contact> {
         let table = self.table.read();
         table.entries.iter().find(|entry| entry.id == id).map(Entry::contact)
     }
@@ -175,6 +224,7 @@ impl Peers {
         table.heard(contact.id, state.load, Some(round_trip));
         if let Some(entry) = table.entries.iter_mut().find(|entry| entry.id == contact.id) {
             entry.coordinate = there;
+            entry.warm = state.warm;
         }
         for entry in table.entries.iter_mut().filter(|entry| entry.round_trip.is_none()) {
             if let Some(seen) = state.sightings.get(entry.target.name()).and_then(coordinate) {
@@ -184,7 +234,7 @@ impl Peers {
     }
 
     /// A peer cannot be reached: it is not considered until it is heard of again.
-    pub(super) fn unreachable(&self, id: PeerId) {
+    pub(crate) fn unreachable(&self, id: PeerId) {
         let mut table = self.table.write();
         if let Some(entry) = table.entries.iter_mut().find(|entry| entry.id == id) {
             entry.load = None;

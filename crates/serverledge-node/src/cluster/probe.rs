@@ -1,15 +1,16 @@
 //! Asks the other nodes how they are: all of them in a small cluster, in a large one the nearest, those of the cloud, and a
 //! few others in turn, so that N nodes do not ask N² times.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serverledge_client::{PeerClient, PeerError};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::Cluster;
 use super::peers::Contact;
-use crate::node::Node;
+use crate::membership::Membership;
 
 /// So many nodes are asked all together.
 const ALL_MAX: usize = 16;
@@ -21,42 +22,50 @@ const OTHERS: usize = 2;
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-impl Node {
-    /// Runs for ever.
-    pub(crate) async fn watch_peers(self: &Arc<Self>) {
+/// Whose load is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// Those that may be offloaded to.
+    Some,
+    /// All of the own area, to which calls are handed on, and the nearest of the cloud; all of those, if there is nobody else.
+    Area,
+}
+
+impl Cluster {
+    /// Knows who is there and how they are. Runs for ever.
+    pub(crate) async fn watch(&self, membership: &Membership, whom: Whom) {
         let mut turn = 0;
-        self.cluster.peers.set(&self.membership.others());
+        self.peers.set(&membership.others());
         loop {
-            let round = Instant::now() + self.cluster.probe_every;
-            if let Some(client) = &self.cluster.client {
-                self.ask_round(client, &mut turn).await;
-            }
+            let round = Instant::now() + self.probe_every;
+            self.ask_round(membership, whom, &mut turn).await;
             tokio::select! {
                 () = tokio::time::sleep_until(round) => {}
-                () = self.membership.changed().notified() => {
-                    self.cluster.peers.set(&self.membership.others());
-                }
+                () = membership.changed().notified() => self.peers.set(&membership.others()),
             }
         }
     }
 
-    async fn ask_round(self: &Arc<Self>, client: &PeerClient, turn: &mut usize) {
-        let mut asked = JoinSet::new();
-        for contact in choose(self.cluster.peers.by_distance(), turn) {
-            let (node, client) = (Arc::clone(self), client.clone());
-            asked.spawn(async move { node.ask(&client, &contact).await });
-        }
+    /// Asks once. `turn` is whose turn it is of those that are asked now and then.
+    pub(crate) async fn ask_round(&self, membership: &Membership, whom: Whom, turn: &mut usize) {
+        let Some(client) = &self.client else { return };
+        let by_distance = self.peers.by_distance();
+        let chosen = match whom {
+            Whom::Some => choose(by_distance, turn),
+            Whom::Area => choose_all(by_distance, &membership.owner().area),
+        };
         // Who is slow delays nobody's answer, only the next round.
-        while asked.join_next().await.is_some() {}
+        let mut asked: FuturesUnordered<_> = chosen.iter().map(|contact| self.ask(client, contact)).collect();
+        while asked.next().await.is_some() {}
     }
 
     async fn ask(&self, client: &PeerClient, contact: &Contact) {
         match client.state(&contact.target, TIMEOUT).await {
-            Ok((state, took)) => self.cluster.peers.measured(contact, state, took),
+            Ok((state, took)) => self.peers.measured(contact, state, took),
             Err(error) => {
                 tracing::debug!(peer = contact.target.name(), %error, "a node did not say how it is");
                 if matches!(error, PeerError::NotSent { .. }) {
-                    self.cluster.peers.unreachable(contact.id);
+                    self.peers.unreachable(contact.id);
                 }
                 if let PeerError::Refused { problem, .. } = &error {
                     tracing::warn!(peer = contact.target.name(), code = problem.code, "{}", problem.detail);
@@ -64,6 +73,14 @@ impl Node {
             }
         }
     }
+}
+
+/// Whom a load balancer of this area asks.
+fn choose_all(by_distance: Vec<(Contact, bool)>, area: &str) -> Vec<Contact> {
+    let (mut own, clouds): (Vec<_>, Vec<_>) = by_distance.into_iter().partition(|(contact, _)| contact.area == area);
+    let most = if own.is_empty() { usize::MAX } else { CLOUDS };
+    own.extend(clouds.into_iter().filter(|(_, cloud)| *cloud).take(most));
+    own.into_iter().map(|(contact, _)| contact).collect()
 }
 
 /// Whom to ask in this round.

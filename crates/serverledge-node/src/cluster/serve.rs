@@ -6,7 +6,7 @@ use std::time::Duration;
 use serverledge_api::{PeerInvokeError, PeerRequest};
 use serverledge_core::{CallContext, InvocationError, InvocationId, Payload, Report, Travel};
 use serverledge_scheduler::QosClass;
-use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState};
+use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, WARM_MAX};
 
 use super::joins::{Found, Outcome, Run};
 use super::offload::HOPS_MAX;
@@ -27,7 +27,13 @@ impl Node {
 
     pub(crate) fn peer_state(&self) -> PeerState {
         let peers = &self.cluster.peers;
-        PeerState { load: self.peer_load(), coordinates: peers.coordinates(), sightings: peers.sightings() }
+        let warm = self.warm_containers().into_iter().take(WARM_MAX);
+        PeerState {
+            load: self.peer_load(),
+            coordinates: peers.coordinates(),
+            sightings: peers.sightings(),
+            warm: warm.map(|(name, count)| (name, u32::try_from(count).unwrap_or(u32::MAX))).collect(),
+        }
     }
 
     /// Runs a peer's invocation in a task of its own, or joins the run that there is.

@@ -22,6 +22,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::cluster::Whom;
 use crate::config::{Config, Machine, PolicyName, Secret, load};
 use crate::executors::Executors;
 use crate::node::{Node, NodeBackend};
@@ -167,7 +168,7 @@ impl Pair {
         }
         let node = Arc::clone(&here.node);
         here.node.membership.load().await.unwrap();
-        here.node.background.spawn(async move { node.watch_peers().await });
+        here.node.background.spawn(async move { node.cluster.watch(&node.membership, Whom::Some).await });
         let pair = Self { here, there, link, _dir: dir };
         pair.heard().await;
         pair

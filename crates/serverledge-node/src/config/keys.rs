@@ -638,6 +638,21 @@ pub(super) static KEYS: &[Key] = &[
     Key::new("registry.node.id", Kind::NameIfAny(|c| &mut c.registry.node_id), "Id of the node.")
         .auto("made once, kept in data.dir", |c, _| c.registry.node_id = None)
         .was(&["registry.node_id"]),
+    Key::new(
+        "lb.replicas",
+        Kind::Slots(1..=10_000, |c| &mut c.balancer.replicas),
+        "Load balancer: points on its ring for each core of a node.",
+    ),
+    Key::new(
+        "lb.load_factor",
+        Kind::Ratio(1.0..=100.0, |c| &mut c.balancer.load_factor),
+        "Load balancer: how many times the average of calls in progress a node may have before the next one is taken.",
+    ),
+    Key::new(
+        "lb.refresh_interval",
+        Kind::Duration(seconds(1)..=seconds(HOUR), |c| &mut c.balancer.refresh_interval),
+        "Load balancer: longest time between two listings of the nodes.",
+    ),
     Key::new("metrics.enabled", Kind::Switch(|c| &mut c.metrics.enabled), "Whether GET /metrics answers."),
     Key::new("log.level", Kind::Filter(|c| &mut c.log.filter), "What is logged: a level, or directives by module.")
         .was(&["log.filter"]),
@@ -657,8 +672,6 @@ pub(super) static KEYS: &[Key] = &[
     Key::inert("registry.udp.port", Shape::Whole, "9876", "Port of the status server."),
     Key::inert("cloud", Shape::Switch, "false", "Whether the node is in the cloud (older versions)."),
     Key::inert("cloud.server.url", Shape::Text, "\"\"", "Address of the cloud (older versions)."),
-    Key::inert("lb.replicas", Shape::Whole, "128", "Virtual nodes per node."),
-    Key::inert("lb.refresh_interval", Shape::Duration, "30", "Interval of refreshing the targets."),
     Key::inert("lb.mode", Shape::Text, "\"RoundRobin\"", "How targets are chosen."),
     Key::inert("lb.arch_awareness", Shape::Switch, "false", "Whether architectures are told apart."),
     Key::inert("loadbalancer.policy", Shape::Text, "\"\"", "Declared and unused."),

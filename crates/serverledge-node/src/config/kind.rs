@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Bytes(RangeInclusive<usize>, Lens<usize>),
     Memory(RangeInclusive<MemoryMib>, Lens<MemoryMib>),
     Cores(Lens<CpuMilli>),
+    /// A number that may have decimals.
+    Ratio(RangeInclusive<f64>, Lens<f64>),
     Duration(RangeInclusive<Duration>, Lens<Duration>),
     DurationOrNone(RangeInclusive<Duration>, Lens<Option<Duration>>),
     Address(Lens<IpAddr>),
@@ -90,6 +92,7 @@ impl Kind {
             Self::Bytes(range, lens) => *lens(config) = within(range, units::bytes(raw, 1)?.try_into().ok()?)?,
             Self::Memory(range, lens) => *lens(config) = within(range, memory(raw)?)?,
             Self::Cores(lens) => *lens(config) = cores(raw)?,
+            Self::Ratio(range, lens) => *lens(config) = raw.as_number().filter(|ratio| range.contains(ratio))?,
             Self::Duration(range, lens) => *lens(config) = within(range, units::duration(raw)?)?,
             Self::DurationOrNone(range, lens) => *lens(config) = duration_or_none(range, raw)?,
             Self::Address(lens) => *lens(config) = raw.as_text()?.parse().ok()?,
@@ -122,6 +125,7 @@ impl Kind {
             Self::Bytes(_, lens) => quoted(&units::show_bytes(*lens(config) as u64)),
             Self::Memory(_, lens) => quoted(&units::show_bytes(lens(config).bytes())),
             Self::Cores(lens) => lens(config).cores().to_string(),
+            Self::Ratio(_, lens) => format!("{:?}", lens(config)),
             Self::Duration(_, lens) => quoted(&units::show_duration(*lens(config))),
             Self::DurationOrNone(_, lens) => {
                 quoted(&lens(config).map_or_else(|| String::from(NONE), units::show_duration))
@@ -167,6 +171,7 @@ impl Kind {
             Self::Bytes(range, _) => size(*range.start() as u64, *range.end() as u64, "bytes"),
             Self::Memory(range, _) => size(range.start().bytes(), range.end().bytes(), "MiB"),
             Self::Cores(_) => String::from("a number of cores from 0.001 to 1000000"),
+            Self::Ratio(range, _) => format!("a number from {} to {}", range.start(), range.end()),
             Self::Duration(range, _) => time(range),
             Self::DurationOrNone(range, _) => format!("\"{NONE}\" or {}", time(range)),
             Self::Address(_) => String::from("an IP address"),

@@ -34,6 +34,8 @@ pub struct Config {
     pub registry: RegistryConfig,
     /// The other nodes.
     pub cluster: ClusterConfig,
+    /// The load balancer.
+    pub balancer: BalancerConfig,
     /// Metrics.
     pub metrics: MetricsConfig,
     /// The node's own log.
@@ -296,6 +298,17 @@ pub struct ClusterConfig {
     pub load_age_max: Duration,
 }
 
+/// The load balancer, `serverledge lb`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BalancerConfig {
+    /// Points on the ring for each core of a node.
+    pub replicas: u32,
+    /// By how much a node may be busier than the average.
+    pub load_factor: f64,
+    /// Longest time between two listings of the nodes.
+    pub refresh_interval: Duration,
+}
+
 /// A text that is not shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -343,6 +356,7 @@ impl Config {
             asynchronous: AsyncConfig::base(),
             registry: RegistryConfig::base(),
             cluster: ClusterConfig::base(),
+            balancer: BalancerConfig { replicas: 128, load_factor: 1.25, refresh_interval: Duration::from_secs(30) },
             metrics: MetricsConfig { enabled: true },
             log: LogConfig { filter: String::from("info"), format: LogFormat::Text },
             // As long as a function without a time limit of its own may run.

@@ -31,7 +31,7 @@ fn function() -> Function {
             },
         }),
         interface: Interface::Http,
-        flags: Flags { idempotent: true, edge: false },
+        flags: Flags { idempotent: true, ..Flags::default() },
         signature: Some(Signature {
             inputs: vec![Parameter { name: "n".to_owned(), kind: "Int".to_owned() }],
             outputs: Vec::new(),

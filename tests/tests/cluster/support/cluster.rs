@@ -98,15 +98,8 @@ impl Cluster {
         slots: u64,
         change: impl FnOnce(Setup) -> Setup,
     ) -> Result<()> {
-        let setup = Setup::new()?
-            .with("registry.url", &self.url)
-            .with("registry.area", area)
-            .with("registry.node.id", name)
-            .with("registry.remote.area", if area == CLOUD { "" } else { CLOUD })
-            .with("registry.nearby.interval", "200ms")
-            .with("registry.monitoring.interval", "1s")
-            .with("registry.ttl", "3s")
-            .with("cluster.key", KEY)
+        let setup = self
+            .setup(name, area)?
             .with("container.enabled", false)
             .with("container.pool.cpus", slots)
             .with("container.pool.memory", slots * FUNCTION_MIB);
@@ -115,6 +108,28 @@ impl Cluster {
             None => setup,
         };
         self.run(name, change(setup))
+    }
+
+    fn setup(&self, name: &str, area: &str) -> Result<Setup> {
+        Ok(Setup::new()?
+            .with("registry.url", &self.url)
+            .with("registry.area", area)
+            .with("registry.node.id", name)
+            .with("registry.remote.area", if area == CLOUD { "" } else { CLOUD })
+            .with("registry.nearby.interval", "200ms")
+            .with("registry.monitoring.interval", "1s")
+            .with("registry.ttl", "3s")
+            .with("cluster.key", KEY))
+    }
+
+    /// Starts a load balancer on loopback for the nodes of an area, and waits until it knows so many of all nodes to live.
+    pub(crate) fn balance(&self, area: &str, nodes: usize) -> Result<Node> {
+        let balancer = self.setup("balancer", area)?.under_shell("exec \"$0\" lb").start()?;
+        wait_for("a load balancer that knows its nodes", || {
+            let known = peers(&balancer)?;
+            Ok((known.values().filter(|peer| peer["offloadable"] == true).count() == nodes).then_some(()))
+        })?;
+        Ok(balancer)
     }
 
     fn run(&mut self, name: &str, setup: Setup) -> Result<()> {

@@ -1,0 +1,327 @@
+//! Requests that are passed on as they came: everything but calls with JSON parameters.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, FORWARDED, HOST, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Full};
+use serverledge_api::{Destination, PassError, Passage, PassageBody};
+use serverledge_client::{INVOKE_TIMEOUT, Lent, PeerError, is_forwardable};
+use serverledge_core::{BodyError, HttpBody, InvocationError, OverloadReason};
+use serverledge_wire::header::IDEMPOTENCY_KEY;
+use serverledge_wire::problem::Problem;
+
+use super::LoadBalancer;
+use super::route::Going;
+use crate::cluster::Contact;
+use crate::functions::Entry;
+use serverledge_core::IpNet;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// A problem of ours is far smaller; what is longer is cut, and is none.
+const PROBLEM_BYTES_MAX: usize = 64 * 1024;
+
+/// The body of a request, for one try after the other.
+enum Sendable {
+    Once(Lent),
+    /// With a key, what was lost may be sent again.
+    Whole {
+        bytes: Bytes,
+        keyed: bool,
+    },
+}
+
+/// What one try came to.
+enum Tried {
+    Answered(Response<HttpBody>),
+    /// It may go to another node; what this one said, if it did.
+    Elsewhere(Option<Response<HttpBody>>),
+}
+
+impl LoadBalancer {
+    /// Passes a request to a node, to the next one where that is certain not to do anything twice.
+    pub(super) async fn pass_on(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {
+        let Passage { mut head, body, to, client } = passage;
+        if !is_forwardable(&head.uri) {
+            return Err(PassError::Path);
+        }
+        let entry = self.destination(to).await?;
+        let keyed = head.headers.contains_key(IDEMPOTENCY_KEY);
+        let body = match body {
+            PassageBody::Stream(body) => Sendable::Once(Lent::new(body)),
+            PassageBody::Whole(bytes) => Sendable::Whole { bytes, keyed },
+        };
+        forwarded(&mut head.headers, &head.uri, client, self.scheme, &self.trusted);
+        let mut tried = Vec::new();
+        let mut refusal: Option<Response<HttpBody>> = None;
+        loop {
+            let Some((contact, going)) = self.next_node(entry.as_deref(), &tried) else { break };
+            if !tried.is_empty() {
+                self.metrics.retried();
+            }
+            tried.push(contact.id());
+            let request = Request::from_parts(head.clone(), body.lend());
+            match self.pass_to(&contact, request, &body).await? {
+                Tried::Answered(response) => return Ok(response.map(|body| counted(body, going))),
+                Tried::Elsewhere(said) => refusal = sooner(refusal, said),
+            }
+        }
+        refusal.ok_or(PassError::NoNode)
+    }
+
+    async fn destination(&self, to: Destination) -> Result<Option<Arc<Entry>>, PassError> {
+        let Destination::Function(name) = to else { return Ok(None) };
+        match self.function(&name).await {
+            Ok(entry) => Ok(Some(entry)),
+            Err(InvocationError::Unknown(name)) => Err(PassError::Unknown(name)),
+            Err(error) => Err(PassError::Registry(error.into())),
+        }
+    }
+
+    fn next_node(
+        &self,
+        entry: Option<&Entry>,
+        tried: &[serverledge_scheduler::PeerId],
+    ) -> Option<(Contact, Option<Going>)> {
+        let peers = &self.cluster.peers;
+        match entry {
+            Some(entry) => {
+                let going = self.router.take(peers, &entry.function, tried)?;
+                Some((peers.contact(going.id)?, Some(going)))
+            }
+            None => Some((peers.contact(self.router.next(peers, tried)?)?, None)),
+        }
+    }
+
+    async fn pass_to(&self, contact: &Contact, request: Request<Lent>, body: &Sendable) -> Result<Tried, PassError> {
+        let Some(client) = &self.cluster.client else { return Err(PassError::NoNode) };
+        let name = contact.target.name();
+        match client.forward(&contact.target, request, INVOKE_TIMEOUT).await {
+            Ok(response) => {
+                let tried = body.judge(response).await;
+                self.metrics.passed(name, if matches!(tried, Tried::Answered(_)) { "passed" } else { "not_taken" });
+                Ok(tried)
+            }
+            Err(PeerError::NotSent { source }) if body.is_whole() => {
+                tracing::debug!(node = name, error = source, "a node cannot be reached");
+                self.cluster.peers.unreachable(contact.id());
+                self.metrics.passed(name, "not_taken");
+                Ok(Tried::Elsewhere(None))
+            }
+            Err(error) => {
+                self.metrics.passed(name, "unknown");
+                if matches!(body, Sendable::Whole { keyed: true, .. }) {
+                    return Ok(Tried::Elsewhere(None));
+                }
+                Err(PassError::Lost { node: name.to_owned(), source: error.into() })
+            }
+        }
+    }
+}
+
+impl Sendable {
+    fn lend(&self) -> Lent {
+        match self {
+            Self::Once(lent) => lent.clone(),
+            Self::Whole { bytes, .. } => {
+                Lent::new(Box::pin(Full::new(bytes.clone()).map_err(|never| -> BodyError { match never {} })))
+            }
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::Once(lent) => lent.is_whole(),
+            Self::Whole { .. } => true,
+        }
+    }
+
+    /// Whether an answer says that nothing was accepted, and another node may be asked.
+    async fn judge(&self, response: Response<HttpBody>) -> Tried {
+        let Self::Whole { keyed, .. } = self else { return Tried::Answered(response) };
+        match response.status() {
+            StatusCode::TOO_MANY_REQUESTS => Tried::Elsewhere(Some(response)),
+            StatusCode::SERVICE_UNAVAILABLE if *keyed => Tried::Elsewhere(Some(response)),
+            StatusCode::SERVICE_UNAVAILABLE => judge_problem(response).await,
+            _ => Tried::Answered(response),
+        }
+    }
+}
+
+/// A node that cannot reach the registry cannot tell what it holds; one that stops, or is full, has not asked it.
+async fn judge_problem(response: Response<HttpBody>) -> Tried {
+    let (mut head, mut body) = response.into_parts();
+    // What is read is what is sent.
+    head.headers.remove(CONTENT_LENGTH);
+    let mut text = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        text.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        if text.len() > PROBLEM_BYTES_MAX {
+            break;
+        }
+    }
+    let bytes = Bytes::from(text);
+    let code = serde_json::from_slice::<Problem>(&bytes).map(|problem| problem.code).unwrap_or_default();
+    let body: HttpBody = Box::pin(Full::new(bytes).map_err(|never| -> BodyError { match never {} }));
+    let response = Response::from_parts(head, body);
+    if code == OverloadReason::Draining.code() || code == "too_many_requests_at_once" {
+        Tried::Elsewhere(Some(response))
+    } else {
+        Tried::Answered(response)
+    }
+}
+
+/// Of two refusals the one that lets the caller come back sooner.
+fn sooner(one: Option<Response<HttpBody>>, other: Option<Response<HttpBody>>) -> Option<Response<HttpBody>> {
+    let seconds = |response: &Response<HttpBody>| -> u64 {
+        let value = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        value.unwrap_or(u64::MAX)
+    };
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if seconds(&other) < seconds(&one) { other } else { one }),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Tells the node who asked, and for whom. What the client itself says of that is believed of a trusted proxy only.
+fn forwarded(headers: &mut HeaderMap, uri: &Uri, client: Option<SocketAddr>, scheme: &'static str, trusted: &[IpNet]) {
+    let ip: Option<IpAddr> = client.map(|client| client.ip().to_canonical());
+    let believed = ip.is_some_and(|ip| trusted.iter().any(|net| net.contains(ip)));
+    if !believed {
+        for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, FORWARDED] {
+            headers.remove(name);
+        }
+    }
+    if let Some(ip) = ip {
+        let before = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let way = before.map(str::to_owned).chain([ip.to_string()]).collect::<Vec<_>>().join(", ");
+        set(headers, FORWARDED_FOR, &way);
+    }
+    let host = uri.authority().map(|authority| authority.as_str().to_owned());
+    let host = host.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned));
+    if let Some(host) = host.filter(|_| !headers.contains_key(FORWARDED_HOST)) {
+        set(headers, FORWARDED_HOST, &host);
+    }
+    if !headers.contains_key(FORWARDED_PROTO) {
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// An answer whose call counts as in progress until its body ends or is dropped.
+struct Counted {
+    body: HttpBody,
+    going: Option<Going>,
+}
+
+fn counted(body: HttpBody, going: Option<Going>) -> HttpBody {
+    if going.is_some() { Box::pin(Counted { body, going }) } else { body }
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = self.body.as_mut().poll_frame(cx);
+        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            self.going = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(list: &[(&'static str, &str)], trusted: &[&str]) -> [String; 3] {
+        let mut headers = HeaderMap::new();
+        for (name, value) in list {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        let client = Some("192.0.2.7:4711".parse().unwrap());
+        forwarded(&mut headers, &Uri::from_static("/fn/f"), client, "http", &trusted);
+        assert!(trusted.is_empty() == !headers.contains_key(FORWARDED), "{headers:?}");
+        [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO].map(|name| headers[name].to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed() {
+        let claims = [
+            ("host", "edge.example"),
+            ("x-forwarded-for", "198.51.100.1"),
+            ("x-forwarded-host", "shop.example"),
+            ("x-forwarded-proto", "https"),
+            ("forwarded", "for=198.51.100.1"),
+        ];
+        assert_eq!(told(&claims, &[]), ["192.0.2.7", "edge.example", "http"]);
+        assert_eq!(told(&claims, &["192.0.2.0/24"]), ["198.51.100.1, 192.0.2.7", "shop.example", "https"]);
+    }
+
+    fn answer(status: u16, retry_after: Option<&'static str>, body: &'static str) -> Response<HttpBody> {
+        let body: HttpBody = Box::pin(Full::new(Bytes::from(body)).map_err(|never| -> BodyError { match never {} }));
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        response
+    }
+
+    #[tokio::test]
+    async fn what_may_be_accepted_already_goes_nowhere_else() {
+        let once =
+            Sendable::Once(Lent::new(Box::pin(Full::default().map_err(|never| -> BodyError { match never {} }))));
+        let whole = |keyed| Sendable::Whole { bytes: Bytes::new(), keyed };
+        for (body, status, problem, elsewhere) in [
+            (&once, 429, "", false),
+            (&once, 503, r#"{"code":"draining"}"#, false),
+            (&whole(false), 200, "", false),
+            (&whole(false), 429, "", true),
+            (&whole(false), 503, r#"{"code":"draining"}"#, true),
+            (&whole(false), 503, r#"{"code":"registry_unavailable"}"#, false),
+            (&whole(false), 500, "", false),
+            (&whole(true), 503, r#"{"code":"registry_unavailable"}"#, true),
+            (&whole(true), 409, "", false),
+        ] {
+            let tried = body.judge(answer(status, None, problem)).await;
+            let (went, response) = match tried {
+                Tried::Answered(response) => (false, Some(response)),
+                Tried::Elsewhere(response) => (true, response),
+            };
+            assert_eq!(went, elsewhere, "{status} {problem}");
+            let kept = response.unwrap().into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(kept, problem, "what a node said is not lost");
+        }
+    }
+
+    #[test]
+    fn of_refusals_the_one_that_ends_first_is_passed_on() {
+        let best = [Some("7"), None, Some("3"), Some("5")]
+            .into_iter()
+            .fold(None, |best, seconds| sooner(best, Some(answer(429, seconds, ""))));
+        assert_eq!(best.unwrap().headers()[RETRY_AFTER], "3");
+    }
+}
