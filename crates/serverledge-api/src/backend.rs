@@ -105,6 +105,9 @@ pub enum PeerInvokeError {
     /// The peer means another version than the one that is deployed here.
     #[error("another version of the function is deployed here")]
     Version,
+    /// It was meant for an earlier life of this node.
+    #[error("this node has been started anew")]
+    OtherLife,
     /// It was offloaded too often, or by this node.
     #[error("the call has been here already, or was offloaded too often")]
     Loop,

@@ -54,11 +54,7 @@ fn never_started(response: &mut Response<Body>) {
     response.headers_mut().insert(HeaderName::from_static(STARTED), HeaderValue::from_static("no"));
 }
 
-async fn answer(
-    shared: &Shared,
-    request: Request<Body>,
-    admitted: &Admitted,
-) -> Result<Response<Body>, Failed> {
+async fn answer(shared: &Shared, request: Request<Body>, admitted: &Admitted) -> Result<Response<Body>, Failed> {
     if request.method() != Method::POST {
         return Err(Failed::method("POST"));
     }
@@ -142,6 +138,9 @@ fn refusal(error: &PeerInvokeError, request_id: &str) -> Response<Body> {
         PeerInvokeError::Version => {
             let detail = "another version of the function is deployed here";
             (Failed::new(StatusCode::CONFLICT, "function_version_differs", detail), true)
+        }
+        PeerInvokeError::OtherLife => {
+            (Failed::new(StatusCode::CONFLICT, "node_restarted", "this node has been started anew"), true)
         }
         PeerInvokeError::Loop => {
             let detail = "the call has been here already, or was offloaded too often";

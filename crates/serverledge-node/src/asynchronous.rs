@@ -180,6 +180,15 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
     pause / 2 + pause / 512 * share
 }
 
+impl Asynchronous {
+    /// Waits until nothing that was begun runs any more, at most until then; says whether that is so. For a node that drains:
+    /// what is not begun is left.
+    pub(crate) async fn ended_by(&self, until: tokio::time::Instant) -> bool {
+        let all = u32::try_from(self.config.concurrency_max).unwrap_or(u32::MAX);
+        tokio::time::timeout_at(until, self.permits.acquire_many(all)).await.is_ok()
+    }
+}
+
 /// Whether the registry may do later what it did not do now.
 fn is_passing(error: &InvocationStoreError) -> bool {
     let kv = |error: &KvError| {

@@ -96,6 +96,7 @@ impl Membership {
 
     /// Takes a lease and writes the record under it.
     pub(crate) async fn register(&self) -> Result<(), KvError> {
+        self.registered.store(false, Ordering::Release);
         let lease = self.kv.lease_grant(self.ttl).await?.id;
         *self.lease.lock() = Some(lease);
         self.write(lease).await

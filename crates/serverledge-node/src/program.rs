@@ -194,10 +194,17 @@ impl Started {
     /// Stops: refuses what is new, lets what runs end for as long as configured, ends background work, closes the registry.
     pub async fn stop(self) {
         self.node.ready.store(false, Ordering::Release);
-        self.node.membership.announce_draining().await;
+        // First of all, since the registry may be away: telling it takes its time then.
         self.node.admissions.drain();
-        if !self.serving.drain(self.drain_timeout).await {
+        let until = Instant::now() + self.drain_timeout;
+        self.node.membership.announce_draining().await;
+        if !self.serving.drain(until.saturating_duration_since(Instant::now())).await {
             tracing::warn!("some requests did not end within {:?} and were cut off", self.drain_timeout);
+        }
+        if !self.node.asynchronous.ended_by(until).await {
+            tracing::warn!(
+                "some asynchronous invocations did not end in time; another node, or the next start, begins them again"
+            );
         }
         self.node.background.stop().await;
         self.node.admissions.close().await;
@@ -284,7 +291,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         memory: config.pool.memory,
         cpu: config.pool.cpus,
         slots: config.wasm.instances_max,
-        containers: config.container.max,
+        containers: if config.container.enabled { config.container.max } else { 0 },
     };
     let scheduler = SchedulerConfig {
         queue_capacity: config.queue.capacity,

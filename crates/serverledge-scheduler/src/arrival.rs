@@ -72,6 +72,8 @@ pub struct Arrival {
     pub may_offload: bool,
     /// The size of its parameters, which travel with it.
     pub bytes: u64,
+    /// Another node has placed it here: the policy is not asked again.
+    pub placed: bool,
 }
 
 /// What decides whether a call can start: calls that want the same can start, or not, together.

@@ -80,6 +80,11 @@ pub trait Policy: Debug + Send {
     /// scheduler's lock. Waiting calls are not placed again.
     fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement;
 
+    /// Whether it ever sends a call to a peer.
+    fn offloads(&self) -> bool {
+        true
+    }
+
     /// A call has run here or on a peer; what it took may help to place others.
     fn learn(&mut self, _now: Instant, _sample: &Sample) {}
 }
@@ -120,5 +125,9 @@ impl Policy for LocalOnly {
             Fit::Now | Fit::Later => Placement::Local,
             Fit::Never => Placement::Reject(OverloadReason::NeverFits),
         }
+    }
+
+    fn offloads(&self) -> bool {
+        false
     }
 }

@@ -255,11 +255,17 @@ impl Scheduler {
         }
         let (fit, spot) = self.fit(&arrival.want());
         let local = self.local_view(&arrival, fit, spot.as_ref());
-        match (self.policy.place(self.now, &arrival, &local, peers), fit, spot) {
+        let placement =
+            if arrival.placed { Placement::Local } else { self.policy.place(self.now, &arrival, &local, peers) };
+        match (placement, fit, spot) {
             (Placement::Reject(reason), ..) => Admission::Reject(self.reject(reason)),
             (Placement::Peer(peer), ..) if arrival.may_offload => {
                 self.counters.offloaded += 1;
                 Admission::Offload(peer)
+            }
+            // Too big for this node, and no other one can take it now.
+            (_, Fit::Never, _) if arrival.may_offload && self.policy.offloads() => {
+                Admission::Reject(self.reject(OverloadReason::NoPeer))
             }
             (_, Fit::Never, _) => Admission::Reject(self.reject(OverloadReason::NeverFits)),
             (_, _, Some(spot)) => Admission::Run(self.start_at_once(arrival.want(), spot, effects)),

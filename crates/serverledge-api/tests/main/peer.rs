@@ -111,11 +111,12 @@ async fn a_refusal_says_whether_the_function_may_have_started() {
     };
     let overload = |reason| InvocationError::Overloaded { reason, retry_after: Duration::from_secs(1) };
     let missing = InvocationError::Dependency { what: "it", code: "function_not_prepared", source: "x".into() };
-    let cases: [(PeerInvokeError, &str, &str); 8] = [
+    let cases: [(PeerInvokeError, &str, &str); 9] = [
         (overload(OverloadReason::QueueFull).into(), "429 queue_full", "no"),
         (overload(OverloadReason::Draining).into(), "503 draining", "no"),
         (missing.into(), "503 function_not_prepared", "no"),
         (InvocationError::Unknown("json".to_owned()).into(), "404 function_unknown", "no"),
+        (PeerInvokeError::OtherLife, "409 node_restarted", "no"),
         (PeerInvokeError::Version, "409 function_version_differs", "no"),
         (PeerInvokeError::Loop, "508 offload_loop", "no"),
         (PeerInvokeError::Forgotten, "410 invocation_forgotten", ""),

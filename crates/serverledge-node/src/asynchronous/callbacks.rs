@@ -73,9 +73,14 @@ impl Node {
     async fn attempt(&self, held: &Held, callback: CallbackRecord) {
         let result = match self.invocations.result(held).await {
             Ok(result) => result,
-            Err(error) => {
+            Err(error) if is_passing(&error) => {
                 tracing::warn!(id = %held.id, %error, "a callback waits for the result that it tells");
                 return tokio::time::sleep(jittered(RETRY_PAUSE)).await;
+            }
+            // It will never be readable: the callback tells the rest.
+            Err(error) => {
+                tracing::error!(id = %held.id, %error, "a result cannot be read; its callback goes without it");
+                None
             }
         };
         let mut body = info(held, result.as_deref());

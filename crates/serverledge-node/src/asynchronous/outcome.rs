@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use serverledge_api::{Identity, KeptReply, OnceError};
+use serverledge_core::limits::LOG_TAIL_BYTES_MAX;
 use serverledge_core::{FailureKind, FunctionFailure, InvocationError, OverloadReason, Phases, Reply, Report};
 use serverledge_registry::{FinalOutcome, Finish, Invocation};
 use serverledge_wire::invocations::{CallbackInfo, DeadLetter, HistoryEntry, InvocationInfo, InvocationProblem};
@@ -91,7 +92,9 @@ fn finish(outcome: FinalOutcome) -> Finish {
 }
 
 fn text(log: &Bytes) -> Option<String> {
-    (!log.is_empty()).then(|| String::from_utf8_lossy(log).into_owned())
+    // Its end: more may be configured than a record can hold.
+    let end = log.slice(log.len().saturating_sub(LOG_TAIL_BYTES_MAX)..);
+    (!end.is_empty()).then(|| String::from_utf8_lossy(&end).into_owned())
 }
 
 fn shortened(text: &str, bytes_max: usize) -> String {

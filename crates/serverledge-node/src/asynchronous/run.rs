@@ -9,6 +9,7 @@ use serverledge_core::{CallContext, Function, InvocationError, OverloadReason, P
 use serverledge_registry::{FinalOutcome, Finish, Held, InvocationStoreError};
 use serverledge_scheduler::QosClass;
 use serverledge_wire::records::InvocationState;
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use super::outcome::{decided_failure, expired, given_up, succeeded};
@@ -62,8 +63,8 @@ impl Node {
         let limit = self.limit(&held);
         let waited = tokio::time::timeout_at(limit, self.asynchronous.permits.acquire()).await;
         // Kept until the outcome is stored, which bounds the outcomes that wait for the registry.
-        let _permit = match waited {
-            Ok(permit) => permit.ok()?,
+        let mut permit = match waited {
+            Ok(permit) => Some(permit.ok()?),
             Err(_) => {
                 let expired = self.too_late(&held);
                 return self.end(held, expired).await;
@@ -78,7 +79,7 @@ impl Node {
             return self.end(held, given_up("attempts_exhausted", message)).await;
         }
         let begun = self.begin(held).await?;
-        match self.run_until_decided(&begun, limit).await {
+        match self.run_until_decided(&begun, limit, &mut permit).await {
             Ran::Ended(finish) => self.end(begun, finish).await,
             Ran::Left => None,
         }
@@ -133,7 +134,12 @@ impl Node {
 
     /// Overload and faults of dependencies are tried again until the invocation is too old; a function's own failure
     /// is its outcome.
-    async fn run_until_decided(self: &Arc<Self>, begun: &Held, limit: Instant) -> Ran {
+    async fn run_until_decided<'a>(
+        self: &'a Arc<Self>,
+        begun: &Held,
+        limit: Instant,
+        permit: &mut Option<SemaphorePermit<'a>>,
+    ) -> Ran {
         let function = match begun.function() {
             Ok(function) => Arc::new(function),
             Err(error) => return Ran::Ended(given_up("invocation_unreadable", error.to_string())),
@@ -150,7 +156,7 @@ impl Node {
                     Err(error) => error,
                 },
                 Err(error) if is_passing(&error) => {
-                    pauses.pause().await;
+                    self.step_aside(&mut pauses, limit, permit).await;
                     continue;
                 }
                 Err(error) => return Ran::Ended(given_up("invocation_unreadable", error.to_string())),
@@ -173,11 +179,24 @@ impl Node {
                 }
                 decided => return Ran::Ended(decided_failure(&decided)),
             }
-            pauses.pause().await;
+            self.step_aside(&mut pauses, limit, permit).await;
             if self.admissions.is_draining() {
                 return Ran::Left;
             }
         }
+    }
+
+    /// Pauses, and lets others run meanwhile.
+    async fn step_aside<'a>(
+        self: &'a Arc<Self>,
+        pauses: &mut Pauses,
+        limit: Instant,
+        permit: &mut Option<SemaphorePermit<'a>>,
+    ) {
+        *permit = None;
+        pauses.pause().await;
+        let again = tokio::time::timeout_at(limit, self.asynchronous.permits.acquire()).await;
+        *permit = again.ok().and_then(Result::ok);
     }
 
     async fn run_pinned(

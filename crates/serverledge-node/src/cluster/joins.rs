@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use serverledge_api::PeerInvokeError;
 use serverledge_core::{FunctionFailure, InvocationError, InvocationId, OverloadReason, Phases, Remote, Reply, Report};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long an outcome is kept: longer than a peer goes on asking.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(60);
+/// How long is known that there was one: longer than a request can be on its way, as the clocks of its proof say.
+const KNOWN_FOR: Duration = Duration::from_secs(180);
 /// Bytes of outcomes that are kept; older ones go first.
 const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Outcomes that are kept.
-const KEPT_MAX: usize = 100_000;
+/// Runs that are known.
+const KNOWN_MAX: usize = 300_000;
 /// How long a run goes on for which nobody waits.
 const ABANDONED_AFTER: Duration = Duration::from_secs(5);
 
@@ -35,6 +38,8 @@ pub(crate) enum Outcome {
     Dependency { what: &'static str, code: &'static str, message: String },
     /// Our fault.
     Internal(String),
+    /// It was stopped, or what came of it is not kept any more.
+    Forgotten,
 }
 
 /// See the module.
@@ -46,10 +51,12 @@ pub(crate) struct Joins {
 #[derive(Debug, Default)]
 struct Runs {
     by_id: HashMap<InvocationId, Arc<Run>>,
+    /// Those whose outcome is kept, the oldest first.
+    kept: VecDeque<(Instant, InvocationId, usize)>,
     /// Those that ended, the oldest first.
-    ended: VecDeque<(Instant, InvocationId, usize)>,
+    known: VecDeque<(Instant, InvocationId)>,
     bytes: usize,
-    /// When outcomes were last forgotten before their time, if ever.
+    /// When runs were last forgotten before their time, if ever.
     cut_short: Option<Instant>,
 }
 
@@ -105,9 +112,11 @@ impl Joins {
         run.outcome.send_replace(Some(outcome));
         let mut runs = self.runs.lock();
         if keep {
-            runs.ended.push_back((Instant::now(), id, bytes));
+            let now = Instant::now();
+            runs.kept.push_back((now, id, bytes));
+            runs.known.push_back((now, id));
             runs.bytes += bytes;
-            runs.forget_excess();
+            runs.forget_excess(now);
         } else {
             runs.by_id.remove(&id);
         }
@@ -116,22 +125,37 @@ impl Joins {
 
 impl Runs {
     fn forget_old(&mut self, now: Instant) {
-        while self.ended.front().is_some_and(|(at, ..)| now.duration_since(*at) >= KEPT_FOR) {
-            self.forget_first();
+        while self.kept.front().is_some_and(|(at, ..)| now.duration_since(*at) >= KEPT_FOR) {
+            self.forget_outcome();
+        }
+        while self.known.front().is_some_and(|(at, _)| now.duration_since(*at) >= KNOWN_FOR) {
+            self.forget_run();
         }
     }
 
-    fn forget_excess(&mut self) {
-        while self.bytes > KEPT_BYTES_MAX || self.ended.len() > KEPT_MAX {
-            self.cut_short = Some(Instant::now());
-            self.forget_first();
+    fn forget_excess(&mut self, now: Instant) {
+        while self.bytes > KEPT_BYTES_MAX {
+            self.forget_outcome();
+        }
+        while self.known.len() > KNOWN_MAX {
+            self.cut_short = Some(now);
+            self.forget_run();
         }
     }
 
-    fn forget_first(&mut self) {
-        if let Some((_, id, bytes)) = self.ended.pop_front() {
-            self.by_id.remove(&id);
+    /// What came of the oldest is not told any more, but that there was something is.
+    fn forget_outcome(&mut self) {
+        if let Some((_, id, bytes)) = self.kept.pop_front() {
             self.bytes -= bytes;
+            if let Some(run) = self.by_id.get(&id) {
+                run.outcome.send_replace(Some(Outcome::Forgotten));
+            }
+        }
+    }
+
+    fn forget_run(&mut self) {
+        if let Some((_, id)) = self.known.pop_front() {
+            self.by_id.remove(&id);
         }
     }
 }
@@ -193,24 +217,26 @@ impl Outcome {
             Self::Done { result, log, .. } => result.len() + log.len(),
             Self::Function(failure) => failure.message.len() + failure.log.len(),
             Self::Request { message, .. } | Self::Internal(message) | Self::Dependency { message, .. } => message.len(),
-            Self::Overloaded { .. } => 0,
+            Self::Overloaded { .. } | Self::Forgotten => 0,
         };
         text + size_of::<Run>()
     }
 
-    pub(super) fn into_result(self) -> Result<Report, InvocationError> {
-        match self {
+    pub(super) fn into_result(self) -> Result<Report, PeerInvokeError> {
+        let error = match self {
+            Self::Forgotten => return Err(PeerInvokeError::Forgotten),
             Self::Done { result, log, warm, phases, remote } => {
-                Ok(Report { reply: Reply::Json(result), log, warm, phases, remote })
+                return Ok(Report { reply: Reply::Json(result), log, warm, phases, remote });
             }
-            Self::Function(failure) => Err(InvocationError::Function(failure)),
-            Self::Request { code, message } => Err(InvocationError::Request { code, message }),
-            Self::Overloaded { reason, retry_after } => Err(InvocationError::Overloaded { reason, retry_after }),
+            Self::Function(failure) => InvocationError::Function(failure),
+            Self::Request { code, message } => InvocationError::Request { code, message },
+            Self::Overloaded { reason, retry_after } => InvocationError::Overloaded { reason, retry_after },
             Self::Dependency { what, code, message } => {
-                Err(InvocationError::Dependency { what, code, source: message.into() })
+                InvocationError::Dependency { what, code, source: message.into() }
             }
-            Self::Internal(message) => Err(InvocationError::Internal { message }),
-        }
+            Self::Internal(message) => InvocationError::Internal { message },
+        };
+        Err(error.into())
     }
 }
 
@@ -246,8 +272,11 @@ mod tests {
         assert!(matches!(ended.wait().await, Outcome::Done { result, .. } if result.len() == 3));
         assert!(joins.remembers(Duration::from_secs(59)));
         tokio::time::advance(KEPT_FOR).await;
-        assert!(joins.known(id).is_none());
+        let known = joins.known(id).expect("that there was one is known for longer");
+        assert!(matches!(known.wait().await, Outcome::Forgotten));
         assert!(!joins.remembers(KEPT_FOR));
+        tokio::time::advance(KNOWN_FOR).await;
+        assert!(joins.known(id).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -267,10 +296,9 @@ mod tests {
             joins.ended(*id, &begin(&joins, *id), done(KEPT_BYTES_MAX / 4), false);
             tokio::time::advance(Duration::from_secs(1)).await;
         }
-        assert!(joins.known(ids[0]).is_none() && joins.known(ids[4]).is_some());
-        assert!(!joins.remembers(Duration::from_secs(3)), "one of that time is gone");
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert!(joins.remembers(Duration::from_secs(3)), "nothing that recent is");
+        let [first, last] = [ids[0], ids[4]].map(|id| joins.known(id).expect("all are known").wait());
+        assert!(matches!((first.await, last.await), (Outcome::Forgotten, Outcome::Done { .. })));
+        assert!(joins.remembers(Duration::from_secs(3)));
     }
 
     #[tokio::test(start_paused = true)]

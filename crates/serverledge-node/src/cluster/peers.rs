@@ -358,9 +358,8 @@ impl Entry {
 
 fn coordinate(given: &Coordinates) -> Option<Coordinate> {
     let Coordinates { vec, error, adjustment, height } = *given;
-    let finite = vec.iter().chain([&error, &adjustment, &height]).all(|part| part.is_finite());
     // All zero: a node that has measured nothing yet.
-    (finite && error > 0.0).then_some(Coordinate { vec, error, adjustment, height })
+    Some(Coordinate { vec, error, adjustment, height }).filter(|one| one.is_valid() && error > 0.0)
 }
 
 /// A stable number for a node's name.

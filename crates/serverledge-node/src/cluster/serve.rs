@@ -48,30 +48,50 @@ impl Node {
         let root = InvocationId::parse(&call.root).ok_or_else(malformed)?;
         let joins = &self.cluster.joins;
         if let Some(run) = joins.known(offer) {
-            return Ok(run.wait().await.into_result()?);
+            return run.wait().await.into_result();
         }
-        let again = call.again_ms;
+        let again = call.again_ms.is_some();
         self.check_new(call)?;
-        let request = self.peer_request(request, id, root)?;
+        let request = match self.peer_request(request, id, root) {
+            Ok(request) => request,
+            Err(refused) => {
+                if again {
+                    self.never_run(offer, &refused);
+                }
+                return Err(refused);
+            }
+        };
         let run = match joins.find(offer) {
             // Another request of the same offer was faster.
             Found::Run(run) => run,
             Found::New(run) => {
-                self.start_for_peer(offer, again.is_some(), Arc::clone(&run), request);
+                self.start_for_peer(offer, again, Arc::clone(&run), request);
                 run
             }
         };
-        Ok(run.wait().await.into_result()?)
+        run.wait().await.into_result()
+    }
+
+    /// The first request of an offer that was refused may come yet: it must not run then.
+    fn never_run(&self, offer: InvocationId, refused: &PeerInvokeError) {
+        if let Found::New(run) = self.cluster.joins.find(offer) {
+            let code = "offer_refused";
+            let outcome = Outcome::Dependency { what: "the offered call", code, message: refused.to_string() };
+            self.cluster.joins.ended(offer, &run, outcome, true);
+        }
     }
 
     /// Whether an offer that is not known here may begin.
     fn check_new(&self, call: &PeerCall) -> Result<(), PeerInvokeError> {
-        if let Some(again_ms) = call.again_ms {
-            // It never came here, unless this is another life, or outcomes of that time were forgotten.
-            let same_life = call.epoch == self.membership.owner().epoch;
-            if !same_life || !self.cluster.joins.remembers(Duration::from_millis(again_ms)) {
+        let same_life = call.epoch == self.membership.owner().epoch;
+        match call.again_ms {
+            // It never came here, unless this is another life, or runs of that time were forgotten.
+            Some(again_ms) if !same_life || !self.cluster.joins.remembers(Duration::from_millis(again_ms)) => {
                 return Err(PeerInvokeError::Forgotten);
             }
+            // What was caught on the way to an earlier life cannot be replayed to this one.
+            None if !same_life => return Err(PeerInvokeError::OtherLife),
+            _ => {}
         }
         // A node that stops takes no new work.
         Ok(self.check_open()?)
@@ -106,11 +126,28 @@ impl Node {
     fn start_for_peer(self: &Arc<Self>, offer: InvocationId, again: bool, run: Arc<Run>, request: Request) {
         let node = Arc::clone(self);
         self.background.spawn(async move {
-            let outcome = tokio::select! {
+            // Whatever becomes of this task, those who wait hear of it.
+            let mut end = End { node: &node, offer, run: &run, outcome: Outcome::Forgotten, again };
+            end.outcome = tokio::select! {
                 result = node.run(request) => Outcome::of(result),
-                () = run.abandoned() => Outcome::Internal("the caller went away".to_owned()),
+                () = run.abandoned() => Outcome::Forgotten,
             };
-            node.cluster.joins.ended(offer, &run, outcome, again);
         });
+    }
+}
+
+/// Reports the end of a run when it is dropped.
+struct End<'a> {
+    node: &'a Node,
+    offer: InvocationId,
+    run: &'a Run,
+    outcome: Outcome,
+    again: bool,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, Outcome::Forgotten);
+        self.node.cluster.joins.ended(self.offer, self.run, outcome, self.again);
     }
 }

@@ -84,11 +84,12 @@ impl InvocationStore {
 
     /// Deletes one as it was read, with its idempotency key if that still stands for it.
     pub(super) async fn delete(&self, one: &Invocation) -> Result<bool, InvocationStoreError> {
-        if one.record.idempotency.is_some() && self.kv.txn(delete_key(delete_in(Txn::new(), one), one)).await?.succeeded
-        {
+        // A callback may still be owed: it goes with its record.
+        let all = delete_in(Txn::new(), one).then(Op::delete(keys::claim(one.id)));
+        if one.record.idempotency.is_some() && self.kv.txn(delete_key(all.clone(), one)).await?.succeeded {
             return Ok(true);
         }
-        Ok(self.kv.txn(delete_in(Txn::new(), one)).await?.succeeded)
+        Ok(self.kv.txn(all).await?.succeeded)
     }
 }
 
