@@ -424,6 +424,7 @@ fn arrival(world: &World, epoch: Instant, call: u32, may_offload: bool) -> Arriv
         function: key(call.function),
         may_offload,
         bytes: kind.bytes,
+        placed: false,
     }
 }
 
