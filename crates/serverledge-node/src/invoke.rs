@@ -203,7 +203,7 @@ impl Node {
             deadline: request.deadline,
             may_offload,
             bytes: bytes as u64,
-            placed: context.hops() > 0 && context.depth == 0,
+            placed: context.hops() > 0,
             ..request.entry.arrival()
         };
         (arrival, origin, request.entry.function.version.runtime)

@@ -45,6 +45,9 @@ pub struct PeerCall {
     pub hops: u32,
     /// The nodes that it has passed, the sender last.
     pub path: Vec<String>,
+    /// Its caller does not want it offloaded: for a balancer's hand-over, which is no offload.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
     /// Milliseconds until it need not be started any more; absent: no such time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
@@ -280,6 +283,7 @@ mod tests {
             depth: 2,
             hops: 1,
             path: vec!["ROME/n1".into()],
+            stays: false,
             deadline_ms: Some(1500),
             class: 1,
             version: "d".into(),

@@ -21,6 +21,7 @@ fn call() -> PeerCall {
         depth: 1,
         hops: 1,
         path: vec!["ROME/n2".to_owned()],
+        stays: false,
         deadline_ms: Some(250),
         class: 2,
         version: "ab".repeat(32),

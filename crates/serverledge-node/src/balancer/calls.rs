@@ -7,7 +7,7 @@ use serverledge_core::{CallContext, InvocationError, OverloadReason, Report};
 use serverledge_scheduler::QosClass;
 
 use super::LoadBalancer;
-use crate::cluster::{HOPS_MAX, NotTaken, Offloaded};
+use crate::cluster::{NotTaken, Offloaded};
 use crate::invoke::{Request, now};
 
 /// When to come back, where no node says so.
@@ -49,8 +49,8 @@ impl LoadBalancer {
 
     /// Tries one node after the other, until one gives an outcome.
     async fn try_all(&self, request: &mut Request) -> Result<Result<Report, InvocationError>, InVain> {
-        // To the nodes this is the first hop's beginning: one of them may offload the call still, unless its caller forbids it.
-        let hops = if request.context.may_offload { request.context.hops() } else { HOPS_MAX };
+        // To the nodes this is no hop: one of them may offload the call still, unless its caller forbids it.
+        let hops = request.context.hops();
         let (mut tried, mut in_vain) = (Vec::new(), Vec::new());
         while let Some(going) = self.router.take(&self.cluster.peers, &request.entry.function, &tried) {
             if !tried.is_empty() {

@@ -171,6 +171,7 @@ impl Cluster {
             root: context.root.to_string(),
             depth: context.depth,
             hops,
+            stays: !context.may_offload,
             path,
             deadline_ms: request.deadline.map(left),
             class: request.class.id(),

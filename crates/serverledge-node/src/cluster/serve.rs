@@ -115,7 +115,7 @@ impl Node {
         let travel = Travel { hops: call.hops, path: call.path, request_id: call.request_id, trace: call.trace };
         let context = CallContext {
             depth: call.depth,
-            may_offload: call.hops < HOPS_MAX,
+            may_offload: call.hops < HOPS_MAX && !call.stays,
             travel: Some(Arc::new(travel)),
             ..CallContext::root(root, None)
         };
