@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serverledge_api::LogEntry;
+use serverledge_api::{Call, LogEntry};
 use serverledge_core::{
     CallContext, FailureKind, Function, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError,
     Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, StartError, Started,
@@ -78,6 +78,23 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// A call from outside.
+    pub(crate) fn of(call: Call, entry: Arc<Entry>) -> Self {
+        Self {
+            entry,
+            id: call.id,
+            payload: call.payload,
+            class: QosClass::new(call.qos_class),
+            deadline: call.deadline,
+            context: CallContext {
+                may_offload: call.may_offload,
+                travel: call.travel,
+                ..CallContext::root(call.id, None)
+            },
+            arrived: call.arrived,
+        }
+    }
+
     /// The same once more, for another sandbox.
     fn again(&self, params: Bytes) -> Self {
         Self {

@@ -12,10 +12,9 @@ use serverledge_api::{
     PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError, Submitted,
 };
 use serverledge_core::{
-    CallContext, Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime, SpaceId,
+    Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime, SpaceId,
 };
 use serverledge_registry::{FunctionStore, InvocationStore};
-use serverledge_scheduler::QosClass;
 use serverledge_wire::function::FunctionBody;
 use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
 use serverledge_wire::peer::{PeerLoad, PeerState, Proof};
@@ -99,19 +98,7 @@ impl Node {
 
     fn request(&self, call: Call) -> Result<Request, InvocationError> {
         let entry = self.lookup(call.function.as_str())?;
-        Ok(Request {
-            entry,
-            id: call.id,
-            payload: call.payload,
-            class: QosClass::new(call.qos_class),
-            deadline: call.deadline,
-            context: CallContext {
-                may_offload: call.may_offload,
-                travel: call.travel,
-                ..CallContext::root(call.id, None)
-            },
-            arrived: call.arrived,
-        })
+        Ok(Request::of(call, entry))
     }
 
     /// Whether this node has an executor for a runtime.

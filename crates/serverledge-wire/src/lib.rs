@@ -11,3 +11,4 @@ pub mod problem;
 pub mod records;
 pub mod status;
 pub mod stream;
+pub mod time;

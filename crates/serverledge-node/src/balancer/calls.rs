@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use serverledge_api::Call;
-use serverledge_core::{CallContext, InvocationError, OverloadReason, Report};
-use serverledge_scheduler::QosClass;
+use serverledge_core::{InvocationError, OverloadReason, Report};
 
 use super::LoadBalancer;
 use crate::cluster::{NotTaken, Offloaded};
@@ -21,19 +20,7 @@ impl LoadBalancer {
     pub(super) async fn hand_over(&self, call: Call) -> Result<Report, InvocationError> {
         let name = call.function.clone();
         let entry = self.function(&name).await?;
-        let mut request = Request {
-            entry,
-            id: call.id,
-            payload: call.payload,
-            class: QosClass::new(call.qos_class),
-            deadline: call.deadline,
-            context: CallContext {
-                may_offload: call.may_offload,
-                travel: call.travel,
-                ..CallContext::root(call.id, None)
-            },
-            arrived: call.arrived,
-        };
+        let mut request = Request::of(call, entry);
         let in_vain = match self.try_all(&mut request).await {
             Ok(outcome) => return outcome,
             Err(in_vain) => in_vain,
