@@ -131,7 +131,7 @@ step_test() {
         need_containers
         use_registries_of_this_machine
     fi
-    cargo test --workspace --locked "${features[@]}"
+    cargo test --workspace --locked --no-fail-fast "${features[@]}"
 }
 
 # Packages are installed in containers, which know nothing of this machine's settings.

@@ -16,13 +16,12 @@ fn a_killed_node_leaves_nothing_to_the_next() -> Result<()> {
     call.send_only(&Request::post("/invoke/busy", ""))?;
     lab.wait_for_warm("warm", 1)?;
     lab.wait_for_status("Running", 1)?;
-    let cells = || Ok((lab.engine.containers_of_kind(&lab.id, "cell")?.len() >= 4).then_some(()));
-    wait_for("stem cells behind the functions", cells)?;
-    let before = lab.containers()?;
+    // Two of each runtime behind the two functions; what the deploys tried the code in is gone.
+    lab.wait_for_containers(6)?;
     let ended = lab.take()?.kill()?;
-    // One more may have been on its way to the engine.
+    // The engine may still be at what the node asked of it last, so the count can be one off.
     let old = lab.containers()?;
-    assert!(old.len() >= 4 && before.iter().all(|id| old.contains(id)), "a killed node removes nothing");
+    assert!(old.len() >= 5, "containers that nobody has removed: {old:?}");
     lab.restart(ended)?;
     assert_eq!(lab.names()?, ["busy", "warm"]);
     let first = lab.invoke("warm", &json!([2]))?;
