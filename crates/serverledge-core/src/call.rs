@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::error::InvocationError;
 use crate::id::InvocationId;
+use crate::memo::Carried;
 use crate::name::FunctionName;
 
 /// What travels from a call to the calls that it makes.
@@ -23,6 +24,8 @@ pub struct CallContext {
     pub may_offload: bool,
     /// Where it has been and what its first request said; `None` for a call from outside that said nothing.
     pub travel: Option<Arc<Travel>>,
+    /// What its client carries; nested calls look there as well.
+    pub carried: Option<Arc<Carried>>,
 }
 
 /// What travels with a call tree from node to node.
@@ -42,7 +45,7 @@ impl CallContext {
     /// The context of a call from outside.
     #[must_use]
     pub fn root(id: InvocationId, deadline: Option<Instant>) -> Self {
-        Self { root: id, depth: 0, deadline, may_offload: true, travel: None }
+        Self { root: id, depth: 0, deadline, may_offload: true, travel: None, carried: None }
     }
 
     /// How often a call on the way here was offloaded.

@@ -51,11 +51,40 @@ impl SpaceId {
         Self(Arc::from("default"))
     }
 
+    /// A new space of a user or an application: a UUID version 7 without hyphens.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(opaque())
+    }
+
+    /// Takes an id back from its text: `default`, or 32 lower-case hexadecimal digits; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (text == "default" || is_opaque(text)).then(|| Self(Arc::from(text)))
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+impl Default for SpaceId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An id that nobody can guess (74 random bits) and that says nothing but when it was made.
+pub(crate) fn opaque() -> Arc<str> {
+    let mut buffer = [0; 32];
+    Arc::from(&*uuid::Uuid::now_v7().simple().encode_lower(&mut buffer))
+}
+
+/// Whether [`opaque`] may have made it.
+pub(crate) fn is_opaque(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl fmt::Display for SpaceId {

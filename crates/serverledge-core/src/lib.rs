@@ -1,6 +1,8 @@
 //! The vocabulary of a Serverledge node: names, quantities, functions, invocations, errors, and the traits
 //! between the parts. No I/O, no clock, no serde: everything here can be reasoned about alone.
 
+mod account;
+mod application;
 mod call;
 mod error;
 mod executor;
@@ -8,12 +10,21 @@ mod function;
 mod id;
 pub mod kv;
 pub mod limits;
+mod memo;
 mod name;
 mod network;
 mod quantity;
 mod report;
 mod version;
 
+pub use account::{
+    Account, AccountError, Accounts, AuthError, Caller, Credential, NewSession, NewToken, Profile, Role, Scopes,
+    SessionInfo, SignedUp, TokenInfo, UserId, Via,
+};
+pub use application::{
+    APP_NAME_BYTES_MAX, AppId, AppName, AppNameError, Application, Cors, ENDPOINT_PATH_BYTES_MAX, ENDPOINTS_MAX,
+    Endpoint, EndpointPath, EndpointPathError,
+};
 pub use call::{CallContext, CallError, HostCalls, Travel};
 pub use error::{FailureKind, FunctionFailure, InvocationError, OverloadReason};
 pub use executor::{
@@ -22,6 +33,7 @@ pub use executor::{
 };
 pub use function::{Archs, Flags, Function, FunctionLimits, FunctionSpec, Interface, Parameter, Signature};
 pub use id::{InvocationId, SpaceId};
+pub use memo::{CacheEntry, Carried, CarriedAnswer, CarriedAnswers, Ignored, Memo, Source};
 pub use name::{FunctionName, NameError};
 pub use network::{IpNet, ParseIpNetError};
 pub use quantity::{CpuMilli, MemoryMib};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::executor::Reply;
+use crate::memo::Memo;
 
 /// How long each phase took. Together they are the time from arrival to the reply (for a streamed one: to its start).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,6 +33,8 @@ pub struct Report {
     pub phases: Phases,
     /// Which other node ran it; `None`: this one.
     pub remote: Option<Box<Remote>>,
+    /// What it brings with it for caches.
+    pub memo: Memo,
 }
 
 /// The node that an invocation was offloaded to.

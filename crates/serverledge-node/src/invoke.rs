@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serverledge_api::{Call, LogEntry};
 use serverledge_core::{
     CallContext, FailureKind, Function, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError,
-    Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, StartError, Started,
+    Memo, Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, StartError, Started,
 };
 use serverledge_scheduler::{Arrival, QosClass, Ran, Sample};
 use tokio::sync::oneshot;
@@ -262,7 +262,7 @@ impl Node {
                 json
             }
         };
-        Ok(Report { reply, log: outcome.log, warm, phases, remote: None })
+        Ok(Report { reply, log: outcome.log, warm, phases, remote: None, memo: Memo::default() })
     }
 
     /// A sandbox for a call that may run: the one that its lease is for, or a new one. The last is whether it was warm.

@@ -10,8 +10,8 @@ use serverledge_api::{
     PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError, Submitted,
 };
 use serverledge_core::{
-    Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Network, Payload,
-    Phases, Progress, Reply, Report, Runtime, Secrets, SpaceId, Version,
+    Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Memo, Network,
+    Payload, Phases, Progress, Reply, Report, Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_wire::function::FunctionBody;
 use serverledge_wire::invocations::{DeadLetter, DeadLetters, InvocationInfo};
@@ -95,7 +95,14 @@ pub(crate) const PHASES: Phases = Phases {
 
 /// A report of a JSON result.
 pub(crate) fn report(result: &'static str, log: &'static str) -> Report {
-    Report { reply: Reply::Json(result.into()), log: log.into(), warm: true, phases: PHASES, remote: None }
+    Report {
+        reply: Reply::Json(result.into()),
+        log: log.into(),
+        warm: true,
+        phases: PHASES,
+        remote: None,
+        memo: Memo::default(),
+    }
 }
 
 /// A deployed function.
@@ -156,7 +163,7 @@ fn echo(call: Payload) -> Report {
         Payload::Json(params) => Reply::Json(params),
         Payload::Http(request) => Reply::Http(Box::new(http::Response::new(request.into_body()))),
     };
-    Report { reply, log: bytes::Bytes::new(), warm: false, phases: PHASES, remote: None }
+    Report { reply, log: bytes::Bytes::new(), warm: false, phases: PHASES, remote: None, memo: Memo::default() }
 }
 
 #[async_trait]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serverledge_api::{App, Balancer, Call, Destination, Guard, Identity, PassError, Passage, PassageBody};
-use serverledge_core::{BodyError, HttpBody, InvocationError, Payload, Phases, Remote, Reply, Report};
+use serverledge_core::{BodyError, HttpBody, InvocationError, Memo, Payload, Phases, Remote, Reply, Report};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 
@@ -33,7 +33,14 @@ impl Balancer for Fake {
         self.seen.lock().unwrap().push(format!("call {} {params:?} {}", call.function, call.may_offload));
         let remote = Remote { node: "n1".to_owned(), area: "EDGE".to_owned(), latency: std::time::Duration::ZERO };
         let (reply, phases) = (Reply::Json(params), Phases::default());
-        Ok(Report { reply, log: Bytes::new(), warm: true, phases, remote: Some(Box::new(remote)) })
+        Ok(Report {
+            reply,
+            log: Bytes::new(),
+            warm: true,
+            phases,
+            remote: Some(Box::new(remote)),
+            memo: Memo::default(),
+        })
     }
 
     async fn pass(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_api::PeerInvokeError;
-use serverledge_core::{FunctionFailure, InvocationError, InvocationId, OverloadReason, Phases, Remote, Reply, Report};
+use serverledge_core::{
+    FunctionFailure, InvocationError, InvocationId, Memo, OverloadReason, Phases, Remote, Reply, Report,
+};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -194,7 +196,7 @@ impl Drop for Waiter<'_> {
 impl Outcome {
     pub(super) fn of(result: Result<Report, InvocationError>) -> Self {
         match result {
-            Ok(Report { reply: Reply::Json(result), log, warm, phases, remote }) => {
+            Ok(Report { reply: Reply::Json(result), log, warm, phases, remote, memo: _ }) => {
                 Self::Done { result, log, warm, phases, remote }
             }
             Ok(_) => Self::Internal("the function answered HTTP to JSON parameters".to_owned()),
@@ -226,7 +228,7 @@ impl Outcome {
         let error = match self {
             Self::Forgotten => return Err(PeerInvokeError::Forgotten),
             Self::Done { result, log, warm, phases, remote } => {
-                return Ok(Report { reply: Reply::Json(result), log, warm, phases, remote });
+                return Ok(Report { reply: Reply::Json(result), log, warm, phases, remote, memo: Memo::default() });
             }
             Self::Function(failure) => InvocationError::Function(failure),
             Self::Request { code, message } => InvocationError::Request { code, message },

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serverledge_client::{PeerAnswer, PeerClient, PeerError};
 use serverledge_core::{
-    FailureKind, FunctionFailure, InvocationError, InvocationId, Payload, Phases, Remote, Reply, Report,
+    FailureKind, FunctionFailure, InvocationError, InvocationId, Memo, Payload, Phases, Remote, Reply, Report,
 };
 use serverledge_scheduler::{PeerId, Ran, Sample};
 use serverledge_wire::peer::{Elsewhere, PeerCall, PeerReport};
@@ -359,6 +359,7 @@ impl Offer<'_> {
             warm,
             phases: Phases { queue, start, execution, total },
             remote: Some(Box::new(remote)),
+            memo: Memo::default(),
         };
         Offloaded::Done { report, overhead: took.saturating_sub(start + execution) }
     }

@@ -1,0 +1,425 @@
+//! Who asks: accounts, what they may do, and the trait behind which accounts are kept (design §10).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::id::SpaceId;
+
+/// The immutable, opaque id of a user. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// A new id: a UUID version 7 without hyphens.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(crate::id::opaque())
+    }
+
+    /// Takes an id back from its text: 32 lower-case hexadecimal digits; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::id::is_opaque(text).then(|| Self(Arc::from(text)))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for UserId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a user may do beside looking after what is theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Role {
+    /// Nothing.
+    #[default]
+    User,
+    /// Look after the node: status, metrics, prewarming, all dead letters, invitations.
+    Operator,
+}
+
+impl Role {
+    /// Its name in records and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::User, Self::Operator].into_iter().find(|role| role.name() == text)
+    }
+}
+
+/// What a credential is good for; never more than its owner's role allows. A session has all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Scopes {
+    /// Run functions, read results and logs.
+    pub invoke: bool,
+    /// Deploy, change and delete functions and applications.
+    pub deploy: bool,
+    /// Look after the account (tokens, settings) and, for operators, the node.
+    pub admin: bool,
+}
+
+impl Scopes {
+    /// Everything.
+    pub const ALL: Self = Self { invoke: true, deploy: true, admin: true };
+
+    /// From their names; `None` if one is unknown.
+    #[must_use]
+    pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let mut scopes = Self::default();
+        for name in names {
+            match name {
+                "invoke" => scopes.invoke = true,
+                "deploy" => scopes.deploy = true,
+                "admin" => scopes.admin = true,
+                _ => return None,
+            }
+        }
+        Some(scopes)
+    }
+
+    /// Their names, in a fixed order.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        let all = [(self.invoke, "invoke"), (self.deploy, "deploy"), (self.admin, "admin")];
+        all.into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect()
+    }
+}
+
+/// What a request shows to say who it is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// The value of a session cookie.
+    Session(&'a str),
+    /// An API token (`slt_…`).
+    Token(&'a str),
+}
+
+/// How an account was recognised. The ids are not secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// A browser session of this id.
+    Session(String),
+    /// An API token of this id.
+    Token(String),
+}
+
+/// The account behind a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Who.
+    pub user: UserId,
+    /// Their role.
+    pub role: Role,
+    /// What the credential is good for.
+    pub scopes: Scopes,
+    /// Which credential.
+    pub via: Via,
+}
+
+/// Who asks, and on whose functions. Cloning is cheap enough for each request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The space that routes act on: the account's own, an application's, or, while authentication is off, everybody's.
+    pub space: SpaceId,
+    /// The account; `None`: nobody has to say who they are, and nobody did.
+    pub account: Option<Arc<Account>>,
+}
+
+impl Caller {
+    /// Anybody, while authentication is off: everything on the default space, and the node's own routes.
+    #[must_use]
+    pub fn anybody() -> Self {
+        Self { space: SpaceId::default_space(), account: None }
+    }
+
+    /// The same caller on another space of theirs.
+    #[must_use]
+    pub fn on(&self, space: SpaceId) -> Self {
+        Self { space, account: self.account.clone() }
+    }
+
+    /// Their user id, if they are known.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserId> {
+        self.account.as_ref().map(|account| &account.user)
+    }
+
+    /// Whether they may look after the node.
+    #[must_use]
+    pub fn operates(&self) -> bool {
+        self.account.as_ref().is_none_or(|account| account.role == Role::Operator && account.scopes.admin)
+    }
+
+    /// Whether their credential is good for what `scope` picks.
+    #[must_use]
+    pub fn may(&self, scope: impl Fn(Scopes) -> bool) -> bool {
+        self.account.as_ref().is_none_or(|account| scope(account.scopes))
+    }
+}
+
+/// Why a credential is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// Malformed, unknown, revoked or expired: which of them is not told.
+    #[error("the credential is not valid (any more)")]
+    Invalid,
+    /// The registry has been away for longer than known credentials are believed.
+    #[error("credentials cannot be checked: the registry has been unavailable for too long")]
+    Stale,
+}
+
+/// Why an account operation did not happen; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The input breaks a rule.
+    #[error("{message}")]
+    Invalid {
+        /// A stable code.
+        code: &'static str,
+        /// What is wrong, and the way out.
+        message: String,
+    },
+    /// E-mail and password do not fit: which of them is not told.
+    #[error("e-mail and password do not fit")]
+    WrongCredentials,
+    /// The address has an account. Only told where no e-mail can be sent.
+    #[error("this e-mail address has an account already")]
+    Taken,
+    /// Sign-up is closed, or needs an invitation.
+    #[error("{0}")]
+    SignUp(&'static str),
+    /// The link, or its secret, is unknown, used or expired.
+    #[error("this link is not valid (any more); ask for a new one")]
+    Link,
+    /// The caller may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// No such token, session or user.
+    #[error("{0} is unknown")]
+    Unknown(&'static str),
+    /// Too many tries.
+    #[error("too many tries; wait before the next one")]
+    TooMany {
+        /// How long.
+        retry_after: Duration,
+    },
+    /// Something this node depends on does not answer.
+    #[error("{what} is unavailable")]
+    Dependency {
+        /// What does not answer.
+        what: &'static str,
+        /// A stable code.
+        code: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Our fault.
+    #[error("internal error: {message}")]
+    Internal {
+        /// What was attempted; for the log, not for the caller.
+        message: String,
+    },
+}
+
+/// What sign-up came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignedUp {
+    /// The account is there and logged in.
+    LoggedIn(NewSession),
+    /// A mail was sent, whether or not the address was free.
+    ConfirmationSent,
+}
+
+/// A session that was just made. Its secret is shown this once.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewSession {
+    /// The cookie's value.
+    pub secret: String,
+    /// How long it lives at most.
+    pub lifetime: Duration,
+    /// Whose it is.
+    pub user: UserId,
+}
+
+impl fmt::Debug for NewSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewSession").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// An account as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Who.
+    pub user: UserId,
+    /// Their address.
+    pub email: String,
+    /// Their role.
+    pub role: Role,
+    /// Their own space.
+    pub space: SpaceId,
+    /// When the account was made, in Unix milliseconds.
+    pub created_unix_ms: u64,
+}
+
+/// A token as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// Its id; not a secret.
+    pub id: String,
+    /// What the owner calls it.
+    pub name: String,
+    /// What it is good for.
+    pub scopes: Scopes,
+    /// When it was made, in Unix milliseconds.
+    pub created_unix_ms: u64,
+    /// When it ends; `None`: when it is revoked.
+    pub expires_unix_ms: Option<u64>,
+    /// When it was last used, give or take some minutes.
+    pub used_unix_ms: Option<u64>,
+}
+
+/// What a new token shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// What the owner calls it.
+    pub name: String,
+    /// What it is good for.
+    pub scopes: Scopes,
+    /// How long it lives; `None`: until it is revoked.
+    pub lifetime: Option<Duration>,
+}
+
+/// A session as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Its id; not a secret.
+    pub id: String,
+    /// When it began, in Unix milliseconds.
+    pub created_unix_ms: u64,
+    /// When it was last used, give or take some minutes.
+    pub used_unix_ms: u64,
+}
+
+/// Accounts, sessions and tokens. What is checked on each request is in memory; everything else asks the registry.
+/// `from` is the address of whoever asks, for rate limits. Dropping a future leaves the operation done or not done.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Who shows this credential. Looks in memory only.
+    ///
+    /// # Errors
+    /// [`AuthError`]; [`Caller::space`] is the account's own space.
+    fn authenticate(&self, credential: Credential<'_>) -> Result<Caller, AuthError>;
+
+    /// Makes an account, or sends a mail to confirm the address first.
+    async fn sign_up(
+        &self,
+        email: &str,
+        password: &str,
+        invite: Option<&str>,
+        from: IpAddr,
+    ) -> Result<SignedUp, AccountError>;
+
+    /// What the link in a mail stands for happens: an address is confirmed, at sign-up or after a change.
+    async fn confirm(&self, secret: &str, from: IpAddr) -> Result<(), AccountError>;
+
+    /// Begins a session; its id is new.
+    async fn log_in(&self, email: &str, password: &str, from: IpAddr) -> Result<NewSession, AccountError>;
+
+    /// Ends the caller's session.
+    async fn log_out(&self, caller: &Caller) -> Result<(), AccountError>;
+
+    /// Ends all sessions of the caller's account.
+    async fn log_out_everywhere(&self, caller: &Caller) -> Result<(), AccountError>;
+
+    /// Sends a link for a new password, if the address has an account; which is not told.
+    async fn request_reset(&self, email: &str, from: IpAddr) -> Result<(), AccountError>;
+
+    /// Sets a new password with the secret of such a link. Sessions end and tokens are revoked.
+    async fn reset(&self, secret: &str, password: &str, from: IpAddr) -> Result<(), AccountError>;
+
+    /// The caller's account.
+    async fn profile(&self, caller: &Caller) -> Result<Profile, AccountError>;
+
+    /// Changes the address, at once or (`true`) after the link in a mail to the new one was followed.
+    async fn change_email(
+        &self,
+        caller: &Caller,
+        password: &str,
+        email: &str,
+        from: IpAddr,
+    ) -> Result<bool, AccountError>;
+
+    /// Changes the password; other sessions end.
+    async fn change_password(&self, caller: &Caller, old: &str, new: &str, from: IpAddr) -> Result<(), AccountError>;
+
+    /// Marks the account and everything it owns for deletion: from now on nobody can use it.
+    async fn delete(&self, caller: &Caller, password: &str, from: IpAddr) -> Result<(), AccountError>;
+
+    /// The caller's tokens.
+    async fn tokens(&self, caller: &Caller) -> Result<Vec<TokenInfo>, AccountError>;
+
+    /// Makes a token; the second is its secret, shown this once.
+    async fn create_token(&self, caller: &Caller, token: NewToken) -> Result<(TokenInfo, String), AccountError>;
+
+    /// Revokes a token of the caller's.
+    async fn revoke_token(&self, caller: &Caller, id: &str) -> Result<(), AccountError>;
+
+    /// The caller's sessions.
+    async fn sessions(&self, caller: &Caller) -> Result<Vec<SessionInfo>, AccountError>;
+
+    /// Ends one of the caller's sessions.
+    async fn end_session(&self, caller: &Caller, id: &str) -> Result<(), AccountError>;
+
+    /// Makes an invitation, which lets one person sign up; returns its secret. For operators.
+    async fn invite(&self, caller: &Caller) -> Result<String, AccountError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_never_exceeds_its_owners_role() {
+        let caller = |role, scopes| {
+            let account = Account { user: UserId::new(), role, scopes, via: Via::Token("t".to_owned()) };
+            Caller { space: SpaceId::default_space(), account: Some(Arc::new(account)) }
+        };
+        assert!(Caller::anybody().operates());
+        assert!(caller(Role::Operator, Scopes::ALL).operates());
+        assert!(!caller(Role::User, Scopes::ALL).operates());
+        assert!(!caller(Role::Operator, Scopes { admin: false, ..Scopes::ALL }).operates());
+    }
+
+    #[test]
+    fn scopes_have_names() {
+        assert_eq!(Scopes::parse(Scopes::ALL.names()), Some(Scopes::ALL));
+        assert_eq!(Scopes::parse(["root"]), None);
+    }
+}

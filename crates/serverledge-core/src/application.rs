@@ -1,0 +1,225 @@
+//! Applications: a user's named group of functions, and the URLs bound to them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::account::UserId;
+use crate::id::SpaceId;
+use crate::name::FunctionName;
+
+/// Longest application name: one DNS label (RFC 1035 §2.3.4).
+pub const APP_NAME_BYTES_MAX: usize = 63;
+/// Longest endpoint path.
+pub const ENDPOINT_PATH_BYTES_MAX: usize = 256;
+/// Most endpoints of one application.
+pub const ENDPOINTS_MAX: usize = 200;
+
+/// The immutable, opaque id of an application. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppId(Arc<str>);
+
+impl AppId {
+    /// A new id: a UUID version 7 without hyphens.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(crate::id::opaque())
+    }
+
+    /// Takes an id back from its text: 32 lower-case hexadecimal digits; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        crate::id::is_opaque(text).then(|| Self(Arc::from(text)))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for AppId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of an application: a DNS label, since it can be a subdomain. Cloning is cheap.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppName(Arc<str>);
+
+/// The text is no application name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an application's name has 1 to {APP_NAME_BYTES_MAX} lower-case letters, digits and '-', \
+     and begins and ends with a letter or a digit"
+)]
+pub struct AppNameError;
+
+impl AppName {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// [`AppNameError`] if it is no DNS label in lower case.
+    pub fn parse(text: &str) -> Result<Self, AppNameError> {
+        let bytes = text.as_bytes();
+        let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let good = (1..=APP_NAME_BYTES_MAX).contains(&bytes.len())
+            && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
+            && bytes.first().is_some_and(plain)
+            && bytes.last().is_some_and(plain);
+        if good { Ok(Self(Arc::from(text))) } else { Err(AppNameError) }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AppName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The path of an endpoint, without the leading `/`: plain segments only, so that no encoding has two readings.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointPath(Arc<str>);
+
+/// The text is no endpoint path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointPathError {
+    /// Too long, or nothing.
+    #[error("an endpoint's path has 1 to {ENDPOINT_PATH_BYTES_MAX} bytes")]
+    Length,
+    /// A character or segment that could be read in two ways.
+    #[error(
+        "an endpoint's path consists of segments of letters, digits, '-', '_', '.' and '~' between single slashes, \
+         none of which is '.' or '..'"
+    )]
+    Segment,
+    /// A path that every application has.
+    #[error("'up' and 'edge' are paths of every application")]
+    Reserved,
+}
+
+impl EndpointPath {
+    /// Parses a path, with or without its leading `/`.
+    ///
+    /// # Errors
+    /// [`EndpointPathError`] says which rule it breaks.
+    pub fn parse(text: &str) -> Result<Self, EndpointPathError> {
+        let path = text.strip_prefix('/').unwrap_or(text);
+        if !(1..=ENDPOINT_PATH_BYTES_MAX).contains(&path.len()) {
+            return Err(EndpointPathError::Length);
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+        let good = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);
+        if !path.split('/').all(good) {
+            return Err(EndpointPathError::Segment);
+        }
+        if matches!(path, "up" | "edge") {
+            return Err(EndpointPathError::Reserved);
+        }
+        Ok(Self(Arc::from(path)))
+    }
+
+    /// The path without the leading `/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A URL of an application, bound to one of its functions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its method; the thesis's are all `POST`.
+    pub method: Method,
+    /// Its path.
+    pub path: EndpointPath,
+    /// What it runs.
+    pub function: FunctionName,
+}
+
+/// Which pages of other origins may use an application's endpoints. Never with credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Cors {
+    /// None.
+    #[default]
+    Closed,
+    /// All.
+    Any,
+    /// Those of these origins (`https://name[:port]`).
+    Origins(Vec<String>),
+}
+
+/// An application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Its id, which never changes.
+    pub id: AppId,
+    /// Its name, which may.
+    pub name: AppName,
+    /// Whose it is; `None`: everybody's, made while authentication was off by somebody who did not log in.
+    pub owner: Option<UserId>,
+    /// Where its functions live.
+    pub space: SpaceId,
+    /// Its URLs.
+    pub endpoints: Vec<Endpoint>,
+    /// The dependencies file of its functions (`package.json` or `requirements.txt`); empty: none.
+    pub dependencies: String,
+    /// It is to run: its endpoints answer.
+    pub up: bool,
+    /// Who may ask from other pages.
+    pub cors: Cors,
+    /// Cache entries of nested calls are handed out; they reveal the arguments of those calls.
+    pub hands_out_nested: bool,
+    /// On a host name of its own its responses keep their origin, cookies and CORS headers.
+    pub own_origin: bool,
+    /// When it was made, in Unix milliseconds.
+    pub created_unix_ms: u64,
+}
+
+impl Application {
+    /// The endpoint for a request.
+    #[must_use]
+    pub fn endpoint(&self, method: &Method, path: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|one| one.method == *method && one.path.as_str() == path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_have_one_reading() {
+        for good in ["a", "/a", "a/b.c/d~1", "v1/users_all"] {
+            assert!(EndpointPath::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "/", "//a", "a//b", "a/", "..", "a/../b", "./a", "a%2fb", "a b", "a?b", "ä", "up", "/edge"] {
+            assert!(EndpointPath::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_dns_labels() {
+        for good in ["a", "a-b", "0", &"x".repeat(APP_NAME_BYTES_MAX)] {
+            assert!(AppName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "a.b", "a_b", &"x".repeat(APP_NAME_BYTES_MAX + 1)] {
+            assert!(AppName::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
