@@ -1,7 +1,8 @@
 //! Who asks: accounts, what they may do, and the trait behind which accounts are kept (design §10).
 
+// Addresses alone: `core` has no sockets.
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
