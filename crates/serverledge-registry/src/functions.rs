@@ -43,13 +43,13 @@ pub enum DeployError {
     },
 }
 
-/// Why a function was not read.
+/// Why a record was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The registry failed.
     #[error(transparent)]
     Kv(#[from] KvError),
-    /// There is a value, but it is no function.
+    /// There is a value, but it is no record of its kind.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
 }

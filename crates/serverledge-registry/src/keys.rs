@@ -1,7 +1,7 @@
 //! The names of the registry's keys (design §7), built and taken apart in one place.
 
 use bytes::Bytes;
-use serverledge_core::{Digest, FunctionName, InvocationId, SpaceId};
+use serverledge_core::{Digest, FunctionName, InvocationId, SpaceId, UserId};
 
 pub(crate) const FUNCTIONS: &str = "functions/";
 pub(crate) const BLOBS: &str = "blobs/";
@@ -12,6 +12,13 @@ pub(crate) const CANCELS: &str = "cancels/";
 const DEAD_LETTERS: &str = "deadletters/";
 const IDEMPOTENCY: &str = "idempotency/";
 pub(crate) const USES: &str = "uses/";
+pub(crate) const USERS: &str = "users/";
+const EMAILS: &str = "emails/";
+pub(crate) const SESSIONS: &str = "sessions/";
+pub(crate) const TOKENS: &str = "tokens/";
+pub(crate) const LINKS: &str = "resets/";
+const USER_SESSIONS: &str = "usersessions/";
+const USER_TOKENS: &str = "usertokens/";
 
 pub(crate) fn function(space: &SpaceId, name: &FunctionName) -> Bytes {
     format!("{FUNCTIONS}{space}/{name}").into()
@@ -125,6 +132,61 @@ pub(crate) fn parse_node(key: &[u8]) -> Option<(&str, &str)> {
     (!area.is_empty() && !node.is_empty() && !node.contains('/')).then_some((area, node))
 }
 
+pub(crate) fn user(user: &UserId) -> Bytes {
+    format!("{USERS}{user}").into()
+}
+
+pub(crate) fn parse_user(key: &[u8]) -> Option<UserId> {
+    UserId::parse(std::str::from_utf8(key).ok()?.strip_prefix(USERS)?)
+}
+
+/// Whose an address is: by its hash, since it may be longer than a key and is nobody's business.
+pub(crate) fn email(hash: &Digest) -> Bytes {
+    format!("{EMAILS}{hash}").into()
+}
+
+pub(crate) fn session(hash: &Digest) -> Bytes {
+    format!("{SESSIONS}{hash}").into()
+}
+
+pub(crate) fn parse_session(key: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(key).ok()?.strip_prefix(SESSIONS)?.parse().ok()
+}
+
+pub(crate) fn token(hash: &Digest) -> Bytes {
+    format!("{TOKENS}{hash}").into()
+}
+
+pub(crate) fn parse_token(key: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(key).ok()?.strip_prefix(TOKENS)?.parse().ok()
+}
+
+/// What the secret in a link stands for.
+pub(crate) fn link(hash: &Digest) -> Bytes {
+    format!("{LINKS}{hash}").into()
+}
+
+pub(crate) fn user_sessions(user: &UserId) -> Bytes {
+    format!("{USER_SESSIONS}{user}/").into()
+}
+
+pub(crate) fn user_session(user: &UserId, hash: &Digest) -> Bytes {
+    format!("{USER_SESSIONS}{user}/{hash}").into()
+}
+
+pub(crate) fn user_tokens(user: &UserId) -> Bytes {
+    format!("{USER_TOKENS}{user}/").into()
+}
+
+pub(crate) fn user_token(user: &UserId, hash: &Digest) -> Bytes {
+    format!("{USER_TOKENS}{user}/{hash}").into()
+}
+
+/// The hash at the end of the key of what is a user's.
+pub(crate) fn last_digest(key: &[u8]) -> Option<Digest> {
+    std::str::from_utf8(key).ok()?.rsplit_once('/')?.1.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +208,12 @@ mod tests {
         assert_eq!(last_id(&cancel("ROME", "n-1", id)), Some(id));
         assert_eq!(last_id(&dead_letter("default", id)), Some(id));
         assert_eq!(parse_usage(&usage(&digest.to_string(), id)), Some(digest));
+        let user_id = UserId::new();
+        assert_eq!(parse_user(&user(&user_id)), Some(user_id.clone()));
+        assert_eq!(parse_session(&session(&digest)), Some(digest));
+        assert_eq!(parse_token(&token(&digest)), Some(digest));
+        assert_eq!(last_digest(&user_session(&user_id, &digest)), Some(digest));
+        assert_eq!(last_digest(&user_token(&user_id, &digest)), Some(digest));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The registry: what a node, or a cluster of nodes, remembers. A key-value store with revisions
 //! ([`serverledge_core::kv::Kv`]), embedded in the node or, with the feature `etcd`, shared by a cluster; and the typed
-//! stores over it: functions, blobs, invocations, nodes.
+//! stores over it: functions, blobs, invocations, nodes, accounts.
 
+mod accounts;
 mod blobs;
 mod embedded;
 #[cfg(feature = "etcd")]
@@ -14,6 +15,9 @@ mod nodes;
 mod paging;
 mod version;
 
+pub use accounts::{
+    AccountChange, AccountStore, AccountTxn, AccountWatch, AccountsSwept, LISTED_MAX, LoadedAccounts, Stored, credential_id,
+};
 pub use blobs::{BlobError, BlobStore, CHUNK_BYTES, Survey, Swept};
 pub use embedded::{Embedded, OpenError, Options};
 #[cfg(feature = "etcd")]

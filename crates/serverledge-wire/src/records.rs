@@ -16,9 +16,11 @@ use serverledge_core::{
     Runtime, Secrets, Signature, SpaceId, Version,
 };
 
+mod account;
 mod claim;
 mod node;
 
+pub use account::{EmailRecord, LinkPurpose, LinkRecord, SessionRecord, TokenRecord, UserRecord};
 pub use claim::{
     CallbackRecord, CallbackState, ClaimRecord, HISTORY_MAX, HistoryRecord, IdempotencyRecord, OwnerRecord,
 };
