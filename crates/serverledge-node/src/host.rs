@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::limits::CALL_DEPTH_MAX;
 use serverledge_core::{
-    CallContext, CallError, FunctionName, HostCalls, InvocationError, InvocationId, Payload, Reply,
+    CallContext, CallError, Function, FunctionName, HostCalls, InvocationError, InvocationId, Payload, Reply,
 };
 
 use crate::node::Node;
@@ -15,7 +15,8 @@ use crate::node::Node;
 pub(crate) struct NodeHost {
     pub(crate) node: Arc<Node>,
     pub(crate) context: CallContext,
-    pub(crate) caller: FunctionName,
+    /// Whose calls they are.
+    pub(crate) caller: Arc<Function>,
 }
 
 #[async_trait]
@@ -27,7 +28,8 @@ impl HostCalls for NodeHost {
         let name = FunctionName::parse(function)
             .map_err(|source| CallError::Name { name: function.chars().take(64).collect(), source })?;
         let context = CallContext { depth: self.context.depth + 1, ..self.context.clone() };
-        let nested = self.node.invoke_nested(&name, InvocationId::new(), Payload::Json(params), context);
+        let nested =
+            self.node.invoke_nested(&self.caller.space, &name, InvocationId::new(), Payload::Json(params), context);
         match nested.await.map_err(Box::new)?.reply {
             Reply::Json(result) => Ok(result),
             Reply::Http(_) => Err(CallError::Invocation(Box::new(InvocationError::Internal {
@@ -37,6 +39,6 @@ impl HostCalls for NodeHost {
     }
 
     fn caller(&self) -> &FunctionName {
-        &self.caller
+        &self.caller.name
     }
 }

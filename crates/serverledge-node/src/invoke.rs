@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serverledge_api::{Call, LogEntry};
 use serverledge_core::{
     CallContext, FailureKind, Function, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError,
-    Memo, Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, StartError, Started,
+    Memo, Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, SpaceId, StartError,
+    Started,
 };
 use serverledge_scheduler::{Arrival, QosClass, Ran, Sample};
 use tokio::sync::oneshot;
@@ -89,6 +90,7 @@ impl Request {
             context: CallContext {
                 may_offload: call.may_offload,
                 travel: call.travel,
+                carried: call.carried,
                 ..CallContext::root(call.id, None)
             },
             arrived: call.arrived,
@@ -136,21 +138,23 @@ impl Node {
             Err(_) => return,
         };
         // A call may end after its function was deleted, and the log with it.
-        if !text.is_empty() && self.functions.get(entry.function.name.as_str()).is_some() {
+        let function = &entry.function;
+        if !text.is_empty() && self.functions.get(&function.space, function.name.as_str()).is_some() {
             let entry_of_log = LogEntry { time_unix_ms: unix_ms(), invocation: id, failed, text: text.clone() };
-            self.logs.push(entry.function.name.as_str(), entry_of_log);
+            self.logs.push(function, entry_of_log);
         }
     }
 
-    /// A call that a running function makes: it inherits class 0 and the deadline of its tree.
+    /// A call that a running function makes, to a function of its own space: it inherits class 0 and the deadline of its tree.
     pub(crate) fn invoke_nested(
         self: &Arc<Self>,
+        space: &SpaceId,
         name: &FunctionName,
         id: InvocationId,
         payload: Payload,
         context: CallContext,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Report, InvocationError>> + Send + 'static>> {
-        let Some(entry) = self.functions.get(name.as_str()) else {
+        let Some(entry) = self.functions.get(space, name.as_str()) else {
             let name = name.to_string();
             return Box::pin(async move { Err(InvocationError::Unknown(name)) });
         };
@@ -316,10 +320,10 @@ impl Node {
     }
 
     async fn invoke_in(self: &Arc<Self>, sandbox: &dyn Sandbox, request: Request) -> Result<Outcome, InvokeError> {
-        let name = &request.entry.function.name;
+        let function = &request.entry.function;
         let deadline = request.context.deadline;
-        let host = NodeHost { node: Arc::clone(self), context: request.context, caller: name.clone() };
-        let call = SandboxCall { id: request.id, function: name.clone(), payload: request.payload, deadline };
+        let host = NodeHost { node: Arc::clone(self), context: request.context, caller: Arc::clone(function) };
+        let call = SandboxCall { id: request.id, function: function.name.clone(), payload: request.payload, deadline };
         sandbox.invoke(call, Arc::new(host)).await
     }
 
