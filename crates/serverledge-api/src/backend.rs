@@ -150,6 +150,9 @@ pub enum DeployError {
     /// No such function.
     #[error("function {0:?} is unknown")]
     Unknown(String),
+    /// Where it was to be deployed is gone: the application or the account was deleted meanwhile.
+    #[error("the application was deleted meanwhile")]
+    SpaceGone,
     /// The request breaks a rule.
     #[error(transparent)]
     Spec(#[from] SpecError),

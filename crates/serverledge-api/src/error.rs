@@ -206,6 +206,7 @@ impl From<DeployError> for Failed {
         match &error {
             DeployError::Exists(_) => Self::new(StatusCode::CONFLICT, "function_exists", error.to_string()),
             DeployError::Unknown(name) => Self::function_unknown(name),
+            DeployError::SpaceGone => Self::new(StatusCode::NOT_FOUND, "application_unknown", error.to_string()),
             DeployError::Spec(spec) => Self::from(spec),
             DeployError::Code { code, message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
             DeployError::Unsupported(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "runtime_unsupported", why),

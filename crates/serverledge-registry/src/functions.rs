@@ -41,6 +41,12 @@ pub enum DeployError {
         /// What the version says.
         expected: Digest,
     },
+    /// The space was deleted.
+    #[error("the space of function {name} is gone")]
+    SpaceGone {
+        /// Its name.
+        name: FunctionName,
+    },
 }
 
 /// Why a function was not read.
@@ -137,7 +143,7 @@ impl FunctionStore {
     /// A dropped future may leave it deployed, or leave code that is swept later; never a function without code.
     ///
     /// # Errors
-    /// `Exists` if the name is taken, `Digest` if the code is not the version's.
+    /// `Exists` if the name is taken, `SpaceGone` if the space was deleted, `Digest` if the code is not the version's.
     pub async fn create(&self, function: &Function, code: &Bytes, now_unix_ms: u64) -> Result<Revision, DeployError> {
         let free = Txn::new().when(Compare::missing(keys::function(&function.space, &function.name)));
         self.deploy(&free, function, code, now_unix_ms).await
@@ -146,7 +152,7 @@ impl FunctionStore {
     /// Deploys a function whether or not the name is taken; returns the revision. Otherwise like [`Self::create`].
     ///
     /// # Errors
-    /// `Digest` if the code is not the version's.
+    /// `Digest` if the code is not the version's, `SpaceGone` if the space was deleted.
     pub async fn replace(&self, function: &Function, code: &Bytes, now_unix_ms: u64) -> Result<Revision, DeployError> {
         self.deploy(&Txn::new(), function, code, now_unix_ms).await
     }
@@ -167,12 +173,16 @@ impl FunctionStore {
         for _ in 0..ATTEMPTS_MAX {
             let uploaded = self.blobs.upload(code, now_unix_ms).await?;
             let txn = uploaded.name_in(condition.clone(), now_unix_ms);
-            let txn = txn.then(Op::put(key.clone(), record.clone())).otherwise(Op::get(key.clone()));
-            let reply = self.kv.txn(txn).await?;
+            let gone = keys::deletion(&function.space);
+            let txn = txn.when(Compare::missing(gone.clone())).then(Op::put(key.clone(), record.clone()));
+            let reply = self.kv.txn(txn.otherwise(Op::get(key.clone())).otherwise(Op::get(gone))).await?;
             if reply.succeeded {
                 return Ok(reply.revision);
             }
-            let taken = matches!(reply.replies.as_slice(), [OpReply::Got(Some(_))]);
+            if matches!(reply.replies.as_slice(), [.., OpReply::Got(Some(_))]) {
+                return Err(DeployError::SpaceGone { name: function.name.clone() });
+            }
+            let taken = matches!(reply.replies.as_slice(), [OpReply::Got(Some(_)), ..]);
             if taken && !condition.compares.is_empty() {
                 return Err(DeployError::Exists { name: function.name.clone() });
             }

@@ -1,7 +1,7 @@
 //! The names of the registry's keys (design §7), built and taken apart in one place.
 
 use bytes::Bytes;
-use serverledge_core::{Digest, FunctionName, InvocationId, SpaceId};
+use serverledge_core::{AppId, AppName, Digest, FunctionName, InvocationId, SpaceId};
 
 pub(crate) const FUNCTIONS: &str = "functions/";
 pub(crate) const BLOBS: &str = "blobs/";
@@ -12,6 +12,9 @@ pub(crate) const CANCELS: &str = "cancels/";
 const DEAD_LETTERS: &str = "deadletters/";
 const IDEMPOTENCY: &str = "idempotency/";
 pub(crate) const USES: &str = "uses/";
+pub(crate) const APPS: &str = "apps/";
+const APP_NAMES: &str = "appnames/";
+pub(crate) const DELETIONS: &str = "deletions/";
 
 pub(crate) fn function(space: &SpaceId, name: &FunctionName) -> Bytes {
     format!("{FUNCTIONS}{space}/{name}").into()
@@ -119,6 +122,35 @@ pub(crate) fn parse_node(key: &[u8]) -> Option<(&str, &str)> {
     (!area.is_empty() && !node.is_empty() && !node.contains('/')).then_some((area, node))
 }
 
+/// The key of an application's record.
+pub(crate) fn app(id: &AppId) -> Bytes {
+    format!("{APPS}{id}").into()
+}
+
+pub(crate) fn parse_app(key: &[u8]) -> Option<AppId> {
+    AppId::parse(std::str::from_utf8(key).ok()?.strip_prefix(APPS)?)
+}
+
+/// Which application has a name.
+pub(crate) fn app_name(name: &AppName) -> Bytes {
+    format!("{APP_NAMES}{name}").into()
+}
+
+/// The mark of a deleted space.
+pub(crate) fn deletion(space: &SpaceId) -> Bytes {
+    format!("{DELETIONS}{space}").into()
+}
+
+pub(crate) fn parse_deletion(key: &[u8]) -> Option<SpaceId> {
+    SpaceId::parse(std::str::from_utf8(key).ok()?.strip_prefix(DELETIONS)?)
+}
+
+/// The prefixes of the keys that belong to a space alone and are found by it: whoever adds one adds it here, so that it
+/// goes with the space.
+pub(crate) fn all_of_space(space: &SpaceId) -> [Bytes; 2] {
+    [FUNCTIONS, "versions/"].map(|prefix| format!("{prefix}{space}/").into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +172,11 @@ mod tests {
         assert_eq!(last_id(&cancel("ROME", "n-1", id)), Some(id));
         assert_eq!(last_id(&dead_letter("default", id)), Some(id));
         assert_eq!(parse_usage(&usage(&digest.to_string(), id)), Some(digest));
+        let (app_id, space) = (AppId::new(), SpaceId::new());
+        assert_eq!(parse_app(&app(&app_id)), Some(app_id));
+        assert_eq!(parse_app(b"apps/a/b"), None);
+        assert_eq!(parse_deletion(&deletion(&space)), Some(space));
+        assert_eq!(app_name(&AppName::parse("shop").unwrap()), "appnames/shop");
     }
 
     #[test]

@@ -16,9 +16,11 @@ use serverledge_core::{
     Runtime, Secrets, Signature, SpaceId, Version,
 };
 
+mod application;
 mod claim;
 mod node;
 
+pub use application::{AppNameRecord, ApplicationRecord, CorsRecord, DeletionRecord, EndpointRecord};
 pub use claim::{
     CallbackRecord, CallbackState, ClaimRecord, HISTORY_MAX, HistoryRecord, IdempotencyRecord, OwnerRecord,
 };
