@@ -16,6 +16,7 @@ use serverledge_wire::status::StatusInformation;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
+use crate::applications::Applications;
 use crate::stored::{ChangeError, KeptReply, OnceError, Stored, Submitted};
 
 /// Who a node is.
@@ -250,6 +251,9 @@ pub struct LogFeed {
 pub trait Backend: Send + Sync + 'static {
     /// Who it is.
     fn identity(&self) -> &Identity;
+
+    /// Its applications.
+    fn applications(&self) -> &dyn Applications;
 
     /// What is free now.
     fn load(&self) -> Load;

@@ -98,7 +98,8 @@ pub(crate) async fn one_of_many_gets_a_name(kv: Arc<dyn Kv>) {
     let changed = renaming.join_all().await;
     assert_eq!(changed.iter().filter(|changed| changed.is_ok()).count(), 1);
     let loaded = apps.load_all().await.unwrap();
-    let called = |called: &str| loaded.applications.iter().filter(|one| one.application.name.as_str() == called).count();
+    let called =
+        |called: &str| loaded.applications.iter().filter(|one| one.application.name.as_str() == called).count();
     assert_eq!((called("wanted"), called("better"), loaded.applications.len()), (1, 1, RACERS + 1));
 }
 

@@ -25,7 +25,9 @@ fn application() -> Application {
 fn application_record() {
     let application = application();
     let record = ApplicationRecord::from_application(&application);
-    check(&record, &expect![[r#"
+    check(
+        &record,
+        &expect![[r#"
         {
           "cors": {
             "origins": [
@@ -48,7 +50,8 @@ fn application_record() {
           "schema": 1,
           "space": "cccccccccccccccccccccccccccccccc",
           "up": true
-        }"#]]);
+        }"#]],
+    );
     assert_eq!(record.into_application(application.id.clone()).unwrap(), application);
 }
 
@@ -62,7 +65,9 @@ fn smallest_application_record() {
         ..application()
     };
     let record = ApplicationRecord::from_application(&application);
-    check(&record, &expect![[r#"
+    check(
+        &record,
+        &expect![[r#"
         {
           "cors": "any",
           "created_unix_ms": 1700000000000,
@@ -73,7 +78,8 @@ fn smallest_application_record() {
           "schema": 1,
           "space": "cccccccccccccccccccccccccccccccc",
           "up": true
-        }"#]]);
+        }"#]],
+    );
     assert_eq!(record.into_application(application.id.clone()).unwrap(), application);
 }
 
@@ -94,21 +100,30 @@ fn application_records_with_impossible_members_are_refused() {
 
 #[test]
 fn name_and_deletion_records() {
-    check(&AppNameRecord::of(&application().id), &expect![[r#"
+    check(
+        &AppNameRecord::of(&application().id),
+        &expect![[r#"
         {
           "app": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
           "schema": 1
-        }"#]]);
-    check(&DeletionRecord::begun(1_700_000_000_000), &expect![[r#"
+        }"#]],
+    );
+    check(
+        &DeletionRecord::begun(1_700_000_000_000),
+        &expect![[r#"
         {
           "deleted_unix_ms": 1700000000000,
           "schema": 1
-        }"#]]);
+        }"#]],
+    );
     let swept = DeletionRecord { swept: true, ..DeletionRecord::begun(1) };
-    check(&swept, &expect![[r#"
+    check(
+        &swept,
+        &expect![[r#"
         {
           "deleted_unix_ms": 1,
           "schema": 1,
           "swept": true
-        }"#]]);
+        }"#]],
+    );
 }
