@@ -21,7 +21,9 @@ use crate::balancer::{Balancer, Front};
 use crate::error::Failed;
 use crate::guard::Guard;
 use crate::reply::NodeHeaders;
-use crate::{dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain, system};
+use crate::{
+    app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain, system,
+};
 
 /// Longest request id taken from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -146,9 +148,9 @@ impl App {
 
     /// Answers one request. Dropping the future (the client went away) stops what it started.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        let admitted = admit(&request);
+        let mut admitted = admit(&request);
         let answered = match &self.routes {
-            Routes::Node(node) => node.dispatch(request, &admitted, &self.draining).await,
+            Routes::Node(node) => node.dispatch(request, &mut admitted, &self.draining).await,
             Routes::Balancer(front) => front.dispatch(request, &admitted, &self.draining, self.client).await,
         };
         let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
@@ -161,7 +163,7 @@ impl NodeRoutes {
     async fn dispatch(
         &self,
         mut request: Request<Body>,
-        admitted: &Admitted,
+        admitted: &mut Admitted,
         draining: &CancellationToken,
     ) -> Result<Response<Body>, Failed> {
         if request.uri().path().starts_with(peer::PREFIX) {
@@ -174,6 +176,23 @@ impl NodeRoutes {
             return self.route(request).await;
         }
         self.shared.guard.check_origin(request.uri(), request.headers())?;
+        let Some(prefix) = app_prefix::enter(&self.shared, &mut request, admitted)? else {
+            return self.run(request, admitted, draining).await;
+        };
+        let is_functions_own = request.uri().path().starts_with("/fn/");
+        let mut response = self.run(request, admitted, draining).await?;
+        app_prefix::leave(&prefix, &mut response, is_functions_own);
+        Ok(response)
+    }
+
+    /// Runs what was let in.
+    async fn run(
+        &self,
+        mut request: Request<Body>,
+        admitted: &Admitted,
+        draining: &CancellationToken,
+    ) -> Result<Response<Body>, Failed> {
+        let path = request.uri().path();
         if path.starts_with("/invoke/") {
             let _place = self.shared.place()?;
             return invoke::handle(&self.shared, request, admitted).await;
@@ -241,9 +260,37 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/healthz", get(system::healthz).fallback(get_only))
         .route("/readyz", get(system::readyz).fallback(get_only))
         .route("/openapi.json", get(openapi::serve).fallback(get_only))
+        .merge(app_routes())
         .merge(openapi::pages())
         .fallback(not_found)
         .with_state(Arc::clone(shared))
+}
+
+fn app_routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/apps", get(apps::list).post(apps::create).fallback(get_or_post))
+        .route("/apps/{app}", get(apps::show).patch(apps::change).delete(apps::delete).fallback(get_patch_or_delete))
+        .route(
+            "/apps/{app}/endpoints",
+            get(apps::endpoints).put(apps::put_endpoint).delete(apps::remove_endpoint).fallback(get_put_or_delete),
+        )
+        .route("/apps/{app}/dependencies", get(apps::dependencies).put(apps::put_dependencies).fallback(get_or_put))
+}
+
+async fn get_or_post(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("GET, POST"))
+}
+
+async fn get_or_put(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("GET, PUT"))
+}
+
+async fn get_patch_or_delete(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("GET, PATCH, DELETE"))
+}
+
+async fn get_put_or_delete(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("GET, PUT, DELETE"))
 }
 
 async fn post_only(request: Request<Body>) -> Response<Body> {

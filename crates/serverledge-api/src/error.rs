@@ -9,6 +9,7 @@ use serverledge_wire::function::SpecError;
 use serverledge_wire::members::BodyError;
 use serverledge_wire::problem::{PROBLEM_JSON, Problem};
 
+use crate::applications::AppError;
 use crate::backend::{DeployError, PollError, SubmitError};
 use crate::balancer::PassError;
 use crate::body::ReadError;
@@ -206,6 +207,7 @@ impl From<DeployError> for Failed {
         match &error {
             DeployError::Exists(_) => Self::new(StatusCode::CONFLICT, "function_exists", error.to_string()),
             DeployError::Unknown(name) => Self::function_unknown(name),
+            DeployError::SpaceGone => Self::new(StatusCode::NOT_FOUND, "application_unknown", error.to_string()),
             DeployError::Spec(spec) => Self::from(spec),
             DeployError::Code { code, message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
             DeployError::Unsupported(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "runtime_unsupported", why),
@@ -223,6 +225,26 @@ impl From<DeployError> for Failed {
                 Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error)) }
             }
         }
+    }
+}
+
+impl From<AppError> for Failed {
+    fn from(error: AppError) -> Self {
+        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+        let (status, code) = match &error {
+            AppError::Unknown(_) => (StatusCode::NOT_FOUND, "application_unknown"),
+            AppError::NameTaken(_) => (StatusCode::CONFLICT, "application_exists"),
+            AppError::NoFunction(_) => (unprocessable, "function_unknown"),
+            AppError::NoEndpoint(..) => (StatusCode::NOT_FOUND, "endpoint_unknown"),
+            AppError::Invalid { code, .. } => (unprocessable, *code),
+            AppError::Quota { code, .. } => (StatusCode::FORBIDDEN, *code),
+            AppError::Contended => (StatusCode::CONFLICT, "application_contended"),
+            AppError::Registry { code, .. } => {
+                let failed = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error));
+                return Self { retry_after: Some(1), ..failed };
+            }
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

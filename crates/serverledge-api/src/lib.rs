@@ -2,10 +2,14 @@
 //! OpenAPI document, and the server that carries it all. The only crate that knows axum and hyper's server side.
 
 mod app;
+mod app_prefix;
+mod applications;
+mod apps;
 mod backend;
 mod balancer;
 mod body;
 mod dead_letters;
+mod dependencies;
 mod deploy;
 mod error;
 mod functions;
@@ -25,11 +29,13 @@ mod system;
 mod tls;
 
 pub use app::{App, Limits};
+pub use applications::{AppChanges, AppError, Applications};
 pub use backend::{
     Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
     PeerRequest, PollError, Polled, SubmitError,
 };
 pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
+pub use dependencies::{dependencies_file, dependencies_runtime};
 pub use guard::Guard;
 pub use openapi::document;
 pub use server::{ServerLimits, Serving, serve, serve_tls};

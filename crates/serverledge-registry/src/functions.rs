@@ -56,6 +56,12 @@ pub enum DeployError {
         /// What the version says.
         expected: Digest,
     },
+    /// The space was deleted.
+    #[error("the space of function {name} is gone")]
+    SpaceGone {
+        /// Its name.
+        name: FunctionName,
+    },
 }
 
 /// Why a record was not read.
@@ -166,7 +172,7 @@ impl FunctionStore {
     /// A dropped future may leave it deployed, or leave code that is swept later; never a function without code.
     ///
     /// # Errors
-    /// `Exists` if the name is taken, `Digest` if the code is not the version's.
+    /// `Exists` if the name is taken, `SpaceGone` if the space was deleted, `Digest` if the code is not the version's.
     pub async fn create(&self, function: &Function, code: &Bytes, now_unix_ms: u64) -> Result<Revision, DeployError> {
         self.deploy(false, function, code, now_unix_ms).await
     }
@@ -175,7 +181,8 @@ impl FunctionStore {
     /// is kept, of all that are kept the newest [`VERSIONS_MAX`]. Otherwise like [`Self::create`].
     ///
     /// # Errors
-    /// `Digest` if the code is not the version's, `Contended` if too many deploy the same name at once.
+    /// `Digest` if the code is not the version's, `SpaceGone` if the space was deleted, `Contended` if too many
+    /// deploy the same name at once.
     pub async fn replace(&self, function: &Function, code: &Bytes, now_unix_ms: u64) -> Result<Revision, DeployError> {
         self.deploy(true, function, code, now_unix_ms).await
     }
@@ -203,10 +210,15 @@ impl FunctionStore {
                 return Err(DeployError::Exists { name: function.name.clone() });
             }
             let uploaded = self.blobs.upload(code, now_unix_ms).await?;
+            let gone = keys::deletion(&function.space);
             let txn = uploaded.name_in(bound.rebind(&record, &function.version), now_unix_ms);
-            let reply = self.kv.txn(txn.otherwise(Op::get(bound.key()))).await?;
+            let txn = txn.when(Compare::missing(gone.clone()));
+            let reply = self.kv.txn(txn.otherwise(Op::get(bound.key())).otherwise(Op::get(gone))).await?;
             if reply.succeeded {
                 return Ok(reply.revision);
+            }
+            if matches!(reply.replies.as_slice(), [.., OpReply::Got(Some(_))]) {
+                return Err(DeployError::SpaceGone { name: function.name.clone() });
             }
             swept += usize::from(bound.holds(reply.replies));
             if swept >= SWEPT_MAX {

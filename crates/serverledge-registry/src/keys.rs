@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serverledge_core::kv::Revision;
-use serverledge_core::{Digest, FunctionName, InvocationId, SpaceId, UserId};
+use serverledge_core::{AppId, AppName, Digest, FunctionName, InvocationId, SpaceId, UserId};
 
 pub(crate) const FUNCTIONS: &str = "functions/";
 /// Beside the functions, so that one watch sees both in the order of their changes.
@@ -25,6 +25,9 @@ pub(crate) const TOKENS: &str = "tokens/";
 pub(crate) const LINKS: &str = "resets/";
 const USER_SESSIONS: &str = "usersessions/";
 const USER_TOKENS: &str = "usertokens/";
+pub(crate) const APPS: &str = "apps/";
+const APP_NAMES: &str = "appnames/";
+pub(crate) const DELETIONS: &str = "deletions/";
 
 pub(crate) fn function(space: &SpaceId, name: &FunctionName) -> Bytes {
     format!("{FUNCTIONS}{space}/{name}").into()
@@ -216,6 +219,35 @@ pub(crate) fn last_digest(key: &[u8]) -> Option<Digest> {
     std::str::from_utf8(key).ok()?.rsplit_once('/')?.1.parse().ok()
 }
 
+/// The key of an application's record.
+pub(crate) fn app(id: &AppId) -> Bytes {
+    format!("{APPS}{id}").into()
+}
+
+pub(crate) fn parse_app(key: &[u8]) -> Option<AppId> {
+    AppId::parse(std::str::from_utf8(key).ok()?.strip_prefix(APPS)?)
+}
+
+/// Which application has a name.
+pub(crate) fn app_name(name: &AppName) -> Bytes {
+    format!("{APP_NAMES}{name}").into()
+}
+
+/// The mark of a deleted space.
+pub(crate) fn deletion(space: &SpaceId) -> Bytes {
+    format!("{DELETIONS}{space}").into()
+}
+
+pub(crate) fn parse_deletion(key: &[u8]) -> Option<SpaceId> {
+    SpaceId::parse(std::str::from_utf8(key).ok()?.strip_prefix(DELETIONS)?)
+}
+
+/// The prefixes of the keys that belong to a space alone and are found by it: whoever adds one adds it here, so that it
+/// goes with the space.
+pub(crate) fn all_of_space(space: &SpaceId) -> [Bytes; 2] {
+    [FUNCTIONS, "versions/"].map(|prefix| format!("{prefix}{space}/").into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +281,11 @@ mod tests {
         assert_eq!(parse_token(&token(&digest)), Some(digest));
         assert_eq!(last_digest(&user_session(&user_id, &digest)), Some(digest));
         assert_eq!(last_digest(&user_token(&user_id, &digest)), Some(digest));
+        let (app_id, space) = (AppId::new(), SpaceId::new());
+        assert_eq!(parse_app(&app(&app_id)), Some(app_id));
+        assert_eq!(parse_app(b"apps/a/b"), None);
+        assert_eq!(parse_deletion(&deletion(&space)), Some(space));
+        assert_eq!(app_name(&AppName::parse("shop").unwrap()), "appnames/shop");
     }
 
     #[test]

@@ -17,10 +17,12 @@ use serverledge_core::{
 };
 
 mod account;
+mod application;
 mod claim;
 mod node;
 
 pub use account::{EmailRecord, LinkPurpose, LinkRecord, SessionRecord, TokenRecord, UserRecord};
+pub use application::{AppNameRecord, ApplicationRecord, CorsRecord, DeletionRecord, EndpointRecord};
 pub use claim::{
     CallbackRecord, CallbackState, ClaimRecord, HISTORY_MAX, HistoryRecord, IdempotencyRecord, OwnerRecord,
 };

@@ -5,6 +5,7 @@ use expect_test::{Expect, expect};
 use super::*;
 
 mod account;
+mod application;
 
 fn check<R: Record>(record: &R, expected: &Expect) {
     let value = record.to_value();
