@@ -1,6 +1,8 @@
 //! The HTTP surface of a node: routes over a [`Backend`], the rules for who may ask, one table from errors to HTTP, the
 //! OpenAPI document, and the server that carries it all. The only crate that knows axum and hyper's server side.
 
+mod access;
+mod account;
 mod app;
 mod app_prefix;
 mod applications;
@@ -28,6 +30,7 @@ mod stored;
 mod system;
 mod tls;
 
+pub use access::Access;
 pub use app::{App, Limits};
 pub use applications::{AppChanges, AppError, Applications};
 pub use backend::{

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serverledge_api::{App, Guard, Identity, Limits, ServerLimits, Serving, Tls, TlsFiles, serve, serve_tls};
+use serverledge_api::{Access, App, Guard, Identity, Limits, ServerLimits, Serving, Tls, TlsFiles, serve, serve_tls};
 use serverledge_core::kv::Kv;
 use serverledge_core::{Executor, InvocationId};
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
@@ -176,7 +176,7 @@ pub async fn start(config: &Config) -> Result<Started> {
         node.recover_async().await;
     }
     let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
-    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, request_limits(config));
+    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, Access::open(), request_limits(config));
     let limits =
         ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
     node.ready.store(true, Ordering::Release);

@@ -1,6 +1,7 @@
 //! Fakes with handles, one conformance suite per trait of `serverledge-core`, and real services as processes. A
 //! dev-dependency only.
 
+pub mod accounts;
 pub mod browser;
 pub mod certificates;
 pub mod etcd_process;
