@@ -29,13 +29,14 @@ mod server;
 mod stored;
 mod system;
 mod tls;
+mod versions;
 
 pub use access::Access;
 pub use app::{App, Limits};
 pub use applications::{AppChanges, AppError, Applications};
 pub use backend::{
     Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
-    PeerRequest, PollError, Polled, SubmitError,
+    PeerRequest, PollError, Polled, QuotaExceeded, SubmitError,
 };
 pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
 pub use dependencies::{dependencies_file, dependencies_runtime};

@@ -19,3 +19,4 @@ mod routes;
 mod server;
 mod support;
 mod tls;
+mod versions;
