@@ -90,7 +90,11 @@ impl Platform {
             };
             let pause = pauses.next().filter(|_| matches!(failed, MailError::Unavailable(_)));
             let Some(pause) = pause else {
-                return Err(AccountError::Dependency { what: "mail", code: "mail_unavailable", source: Box::new(failed) });
+                return Err(AccountError::Dependency {
+                    what: "mail",
+                    code: "mail_unavailable",
+                    source: Box::new(failed),
+                });
             };
             tracing::debug!(error = &failed as &dyn std::error::Error, "a mail was not sent; another attempt follows");
             tokio::time::sleep(*pause).await;

@@ -60,8 +60,21 @@ mod tests {
         }
         let long = format!("a@{}.org", "b".repeat(250));
         for bad in [
-            "", "a", "@b.org", "a@", "a b@c.org", "a@b@c.org", "Ada <a@b.org>", "a@[127.0.0.1]", "a@b.org\r\nBcc: c@d.org",
-            "a@b.org,c@d.org", "\"a b\"@c.org", "ä@b.org", "a@bü.org", "a@b.org ", &long,
+            "",
+            "a",
+            "@b.org",
+            "a@",
+            "a b@c.org",
+            "a@b@c.org",
+            "Ada <a@b.org>",
+            "a@[127.0.0.1]",
+            "a@b.org\r\nBcc: c@d.org",
+            "a@b.org,c@d.org",
+            "\"a b\"@c.org",
+            "ä@b.org",
+            "a@bü.org",
+            "a@b.org ",
+            &long,
         ] {
             assert!(Email::parse(bad).is_err(), "{bad}");
         }

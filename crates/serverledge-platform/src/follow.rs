@@ -72,7 +72,9 @@ impl Platform {
             tokio::time::sleep(WATCH_PAUSE).await;
             match self.load().await {
                 Ok(next) => from = next,
-                Err(error) => tracing::warn!(%error, "failed to read the accounts; known ones are believed for a while"),
+                Err(error) => {
+                    tracing::warn!(%error, "failed to read the accounts; known ones are believed for a while")
+                }
             }
         }
     }

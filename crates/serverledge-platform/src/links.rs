@@ -37,8 +37,7 @@ impl Platform {
     /// Keeps what a new link is good for; returns its secret.
     pub(crate) async fn make_link(&self, purpose: LinkPurpose, lifetime: Duration) -> Result<String, AccountError> {
         let (secret, hash) = Kind::Link.make()?;
-        let record =
-            LinkRecord { schema: LinkRecord::SCHEMA, expires_unix_ms: self.now() + millis(lifetime), purpose };
+        let record = LinkRecord { schema: LinkRecord::SCHEMA, expires_unix_ms: self.now() + millis(lifetime), purpose };
         self.store.commit(AccountTxn::new().put_link(&hash, &record)).await.map_err(registry)?;
         Ok(secret)
     }

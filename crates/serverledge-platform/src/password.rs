@@ -36,9 +36,14 @@ pub(crate) fn check(password: &str, email: &Email) -> Result<(), AccountError> {
     if chars > CHARS_MAX {
         return Err(invalid("password_too_long", format!("a password has at most {CHARS_MAX} characters")));
     }
-    if common::is_common(password) || common::is_like(password, email.as_str()) || common::is_like(password, email.local_part())
+    if common::is_common(password)
+        || common::is_like(password, email.as_str())
+        || common::is_like(password, email.local_part())
     {
-        return Err(invalid("password_common", "this password is one of the first that others would guess; choose another"));
+        return Err(invalid(
+            "password_common",
+            "this password is one of the first that others would guess; choose another",
+        ));
     }
     Ok(())
 }
@@ -72,7 +77,8 @@ impl Hasher {
     /// `TooMany` if too many wait.
     pub(crate) async fn hash(&self, password: &str) -> Result<String, AccountError> {
         let password = password.to_owned();
-        let hashed = self.run(move || argon2()?.hash_password(password.as_bytes()).map(|hash| hash.to_string())).await?;
+        let hashed =
+            self.run(move || argon2()?.hash_password(password.as_bytes()).map(|hash| hash.to_string())).await?;
         hashed.map_err(|error| AccountError::Internal { message: format!("failed to hash a password: {error}") })
     }
 
@@ -130,8 +136,17 @@ mod tests {
         assert_eq!(code("elevenchars"), "password_too_short");
         assert_eq!(code(&"xy7 ".repeat(33)), "password_too_long");
         for common in [
-            "Password1234", "passwordpassword", "aaaaaaaaaaaa", "123456789012", "abcdefghijkl", "qwertyuiop[]", "121212121212",
-            "grace.hopper@example.org", "Grace.Hopper", "grace.hopper1!", "210987654321",
+            "Password1234",
+            "passwordpassword",
+            "aaaaaaaaaaaa",
+            "123456789012",
+            "abcdefghijkl",
+            "qwertyuiop[]",
+            "121212121212",
+            "grace.hopper@example.org",
+            "Grace.Hopper",
+            "grace.hopper1!",
+            "210987654321",
         ] {
             assert_eq!(code(common), "password_common", "{common}");
         }

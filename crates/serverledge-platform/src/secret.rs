@@ -73,7 +73,9 @@ mod tests {
     fn what_has_not_the_form_of_a_secret_is_none() {
         let (secret, _) = Kind::Token.make().unwrap();
         let short = &secret[..secret.len() - 1];
-        for text in ["", "slt_", short, &format!("{secret}A"), &format!("{secret}="), &secret[4..], &secret.to_uppercase()] {
+        for text in
+            ["", "slt_", short, &format!("{secret}A"), &format!("{secret}="), &secret[4..], &secret.to_uppercase()]
+        {
             assert_eq!(Kind::Token.hash(text), None, "{text}");
         }
         assert_eq!(Kind::Session.hash(&secret), None);

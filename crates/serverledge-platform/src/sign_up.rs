@@ -65,7 +65,11 @@ impl Platform {
             (Signup::Invite, None) => Err(AccountError::SignUp("signing up here needs an invitation")),
             (Signup::Invite, Some(secret)) => {
                 let found = self.find_link(secret).await?;
-                if matches!(found.purpose, LinkPurpose::Invitation { .. }) { Ok(Some(found)) } else { Err(AccountError::Link) }
+                if matches!(found.purpose, LinkPurpose::Invitation { .. }) {
+                    Ok(Some(found))
+                } else {
+                    Err(AccountError::Link)
+                }
             }
         }
     }

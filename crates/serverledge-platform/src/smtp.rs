@@ -13,6 +13,7 @@ use crate::mail::{Mail, MailError, Mailer};
 
 /// For each step of the exchange.
 const TIMEOUT: Duration = Duration::from_secs(30);
+const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// How the way to the mail server is kept private.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +90,16 @@ impl SmtpMailer {
     }
 }
 
-fn parameters(options: &SmtpOptions) -> Result<TlsParameters, lettre::transport::smtp::Error> {
+fn parameters(options: &SmtpOptions) -> Result<TlsParameters, Box<dyn std::error::Error + Send + Sync>> {
     let mut builder = TlsParameters::builder(options.host.clone());
     if let Some(pem) = &options.authorities_pem {
+        // lettre takes a file without any for an empty list.
+        if !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
+            return Err("there is no certificate in smtp.ca_file".into());
+        }
         builder = builder.add_root_certificate(Certificate::from_pem(pem)?);
     }
-    builder.build()
+    Ok(builder.build()?)
 }
 
 #[async_trait]
@@ -142,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_it_is_told_is_checked() {
-        assert!(SmtpMailer::new(options()).is_ok());
+        SmtpMailer::new(options()).unwrap();
         assert!(SmtpMailer::new(SmtpOptions { from: "nobody".to_owned(), ..options() }).is_err());
         assert!(SmtpMailer::new(SmtpOptions { authorities_pem: Some(b"nothing".to_vec()), ..options() }).is_err());
         assert!(!format!("{:?}", options()).contains("secret"));

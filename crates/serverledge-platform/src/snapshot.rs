@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use serverledge_core::kv::Revision;
-use serverledge_core::{AuthError, Account, Digest, Role, Scopes, SpaceId, UserId, Via};
+use serverledge_core::{Account, AuthError, Digest, Role, Scopes, SpaceId, UserId, Via};
 use serverledge_registry::{AccountChange, LoadedAccounts, credential_id};
 use serverledge_wire::records::{SessionRecord, TokenRecord, UserRecord};
 use tokio::time::Instant;

@@ -27,16 +27,21 @@ impl Platform {
         let epoch = self.own(account).await?.record.token_epoch;
         let now = self.now();
         let tokens = self.store.tokens_of(&account.user).await.map_err(registry)?;
-        let live = tokens.into_iter().map(|(hash, token)| (hash, token.record)).filter(|(_, token)| {
-            token.epoch >= epoch && token.expires_unix_ms.is_none_or(|end| end > now)
-        });
+        let live = tokens
+            .into_iter()
+            .map(|(hash, token)| (hash, token.record))
+            .filter(|(_, token)| token.epoch >= epoch && token.expires_unix_ms.is_none_or(|end| end > now));
         let mut infos: Vec<TokenInfo> = live.map(|(hash, token)| info(&hash, &token)).collect();
         infos.sort_by_key(|info| info.created_unix_ms);
         Ok(infos)
     }
 
     /// A token may at most what the credential may that asks for it.
-    pub(crate) async fn make_token(&self, caller: &Caller, token: NewToken) -> Result<(TokenInfo, String), AccountError> {
+    pub(crate) async fn make_token(
+        &self,
+        caller: &Caller,
+        token: NewToken,
+    ) -> Result<(TokenInfo, String), AccountError> {
         let account = manager(caller)?;
         check(&token, account.scopes)?;
         for _ in 0..ATTEMPTS_MAX {
@@ -45,7 +50,10 @@ impl Platform {
             // Revoked ones may not have been swept yet.
             let others = others.iter().filter(|(_, other)| other.record.epoch >= own.record.token_epoch);
             if others.count() >= TOKENS_MAX {
-                return Err(invalid("too_many_tokens", format!("an account has at most {TOKENS_MAX} tokens; revoke some")));
+                return Err(invalid(
+                    "too_many_tokens",
+                    format!("an account has at most {TOKENS_MAX} tokens; revoke some"),
+                ));
             }
             let (secret, hash) = Kind::Token.make()?;
             let now = self.now();
@@ -91,7 +99,10 @@ fn check(token: &NewToken, own: Scopes) -> Result<(), AccountError> {
         return Err(invalid("token_scopes_missing", "a token has at least one scope: invoke, deploy, admin"));
     }
     if token.lifetime.is_some_and(|lifetime| !(LIFETIME_MIN..=LIFETIME_MAX).contains(&lifetime)) {
-        return Err(invalid("token_lifetime_invalid", "a token lives from a minute to ten years, or until it is revoked"));
+        return Err(invalid(
+            "token_lifetime_invalid",
+            "a token lives from a minute to ten years, or until it is revoked",
+        ));
     }
     let Scopes { invoke, deploy, admin } = token.scopes;
     let more = (invoke && !own.invoke) || (deploy && !own.deploy) || (admin && !own.admin);

@@ -16,7 +16,8 @@ mod paging;
 mod version;
 
 pub use accounts::{
-    AccountChange, AccountStore, AccountTxn, AccountWatch, AccountsSwept, LISTED_MAX, LoadedAccounts, Stored, credential_id,
+    AccountChange, AccountStore, AccountTxn, AccountWatch, AccountsSwept, LISTED_MAX, LoadedAccounts, Stored,
+    credential_id,
 };
 pub use blobs::{BlobError, BlobStore, CHUNK_BYTES, Survey, Swept};
 pub use embedded::{Embedded, OpenError, Options};

@@ -24,7 +24,9 @@ fn user() -> UserRecord {
 
 #[test]
 fn user_record() {
-    check(&user(), &expect![[r#"
+    check(
+        &user(),
+        &expect![[r#"
         {
           "created_unix_ms": 1700000000000,
           "email": "Ada@example.org",
@@ -34,8 +36,11 @@ fn user_record() {
           "schema": 1,
           "space": "018bcfe568007000800000000000000b",
           "token_epoch": 1
-        }"#]]);
-    check(&UserRecord { deleted: true, ..user() }, &expect![[r#"
+        }"#]],
+    );
+    check(
+        &UserRecord { deleted: true, ..user() },
+        &expect![[r#"
         {
           "created_unix_ms": 1700000000000,
           "deleted": true,
@@ -46,17 +51,21 @@ fn user_record() {
           "schema": 1,
           "space": "018bcfe568007000800000000000000b",
           "token_epoch": 1
-        }"#]]);
+        }"#]],
+    );
     assert!(!format!("{:?}", user()).contains("argon2"), "hashes stay out of logs");
 }
 
 #[test]
 fn email_record() {
-    check(&EmailRecord { schema: EmailRecord::SCHEMA, user: USER.to_owned() }, &expect![[r#"
+    check(
+        &EmailRecord { schema: EmailRecord::SCHEMA, user: USER.to_owned() },
+        &expect![[r#"
         {
           "schema": 1,
           "user": "018bcfe568007000800000000000000a"
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[test]
@@ -70,7 +79,9 @@ fn session_record() {
         idle_unix_ms: NOW + 2,
         expires_unix_ms: NOW + 3,
     };
-    check(&record, &expect![[r#"
+    check(
+        &record,
+        &expect![[r#"
         {
           "created_unix_ms": 1700000000000,
           "epoch": 2,
@@ -79,7 +90,8 @@ fn session_record() {
           "schema": 1,
           "used_unix_ms": 1700000000001,
           "user": "018bcfe568007000800000000000000a"
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[test]
@@ -94,7 +106,9 @@ fn token_record() {
         expires_unix_ms: Some(NOW + 1),
         used_unix_ms: None,
     };
-    check(&record, &expect![[r#"
+    check(
+        &record,
+        &expect![[r#"
         {
           "created_unix_ms": 1700000000000,
           "epoch": 1,
@@ -106,7 +120,8 @@ fn token_record() {
             "deploy"
           ],
           "user": "018bcfe568007000800000000000000a"
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[test]
@@ -114,16 +129,21 @@ fn link_record() {
     let user = USER.to_owned();
     let link = |purpose| LinkRecord { schema: LinkRecord::SCHEMA, expires_unix_ms: NOW, purpose };
     let (email, password) = ("ada@example.org".to_owned(), "$argon2id$…".to_owned());
-    check(&link(LinkPurpose::Reset { user: user.clone(), epoch: 2, email: email.clone() }), &expect![[r#"
+    check(
+        &link(LinkPurpose::Reset { user: user.clone(), epoch: 2, email: email.clone() }),
+        &expect![[r#"
         {
           "epoch": 2,
           "expires_unix_ms": 1700000000000,
           "kind": "reset",
           "schema": 1,
           "user": "018bcfe568007000800000000000000a"
-        }"#]]);
+        }"#]],
+    );
     let sign_up = link(LinkPurpose::SignUp { email: email.clone(), password, invitation: Some("ab".to_owned()) });
-    check(&sign_up, &expect![[r#"
+    check(
+        &sign_up,
+        &expect![[r#"
         {
           "email": "ada@example.org",
           "expires_unix_ms": 1700000000000,
@@ -131,9 +151,12 @@ fn link_record() {
           "kind": "sign_up",
           "password": "$argon2id$…",
           "schema": 1
-        }"#]]);
+        }"#]],
+    );
     assert!(!format!("{sign_up:?}").contains("argon2"));
-    check(&link(LinkPurpose::ChangeEmail { user: user.clone(), epoch: 2, email }), &expect![[r#"
+    check(
+        &link(LinkPurpose::ChangeEmail { user: user.clone(), epoch: 2, email }),
+        &expect![[r#"
         {
           "email": "ada@example.org",
           "epoch": 2,
@@ -141,12 +164,16 @@ fn link_record() {
           "kind": "change_email",
           "schema": 1,
           "user": "018bcfe568007000800000000000000a"
-        }"#]]);
-    check(&link(LinkPurpose::Invitation { by: user }), &expect![[r#"
+        }"#]],
+    );
+    check(
+        &link(LinkPurpose::Invitation { by: user }),
+        &expect![[r#"
         {
           "by": "018bcfe568007000800000000000000a",
           "expires_unix_ms": 1700000000000,
           "kind": "invitation",
           "schema": 1
-        }"#]]);
+        }"#]],
+    );
 }
