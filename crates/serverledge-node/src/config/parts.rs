@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serverledge_core::{CpuMilli, IpNet, MemoryMib, limits};
 
+use super::people::{AccountsConfig, AuthConfig, SmtpConfig};
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -36,6 +38,12 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// The load balancer.
     pub balancer: BalancerConfig,
+    /// Who is let in.
+    pub auth: AuthConfig,
+    /// Accounts.
+    pub accounts: AccountsConfig,
+    /// The mail server.
+    pub smtp: SmtpConfig,
     /// Metrics.
     pub metrics: MetricsConfig,
     /// The node's own log.
@@ -357,6 +365,9 @@ impl Config {
             registry: RegistryConfig::base(),
             cluster: ClusterConfig::base(),
             balancer: BalancerConfig { replicas: 128, load_factor: 1.25, refresh_interval: Duration::from_secs(30) },
+            auth: AuthConfig::base(),
+            accounts: AccountsConfig::base(),
+            smtp: SmtpConfig::base(),
             metrics: MetricsConfig { enabled: true },
             log: LogConfig { filter: String::from("info"), format: LogFormat::Text },
             // As long as a function without a time limit of its own may run.
