@@ -6,6 +6,7 @@
 //! `docs/configuration.md` are made.
 
 mod checks;
+mod computed;
 mod environment;
 mod faults;
 mod file;
@@ -14,6 +15,7 @@ mod kind;
 mod layers;
 mod machine;
 mod parts;
+mod people;
 mod raw;
 mod shipped;
 #[cfg(test)]
@@ -31,6 +33,7 @@ pub use parts::{
     LogConfig, LogFormat, MetricsConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig, RegistryConfig, RegistryUrl,
     SchedulerConfig, Secret, WasmConfig,
 };
+pub use people::{AccountsConfig, AuthConfig, SmtpConfig};
 pub use shipped::shipped_file;
 
 use keys::Facts;

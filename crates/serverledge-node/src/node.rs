@@ -14,6 +14,7 @@ use serverledge_api::{
 use serverledge_core::{
     Caller, Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime, SpaceId,
 };
+use serverledge_platform::Platform;
 use serverledge_registry::{AppStore, FunctionStore, InvocationStore};
 use serverledge_wire::function::FunctionBody;
 use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
@@ -55,6 +56,7 @@ pub(crate) struct Node {
     pub(crate) membership: Membership,
     pub(crate) cluster: Cluster,
     pub(crate) quotas: Quotas,
+    pub(crate) accounts: Arc<Platform>,
     pub(crate) metrics: Metrics,
     pub(crate) metrics_config: MetricsConfig,
     pub(crate) preparing: Mutex<HashSet<Digest>>,

@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use crate::accounts;
 use crate::admission::Admissions;
 use crate::applications::Applications;
 use crate::arguments::Arguments;
@@ -170,6 +171,8 @@ pub async fn start(config: &Config) -> Result<Started> {
     node.membership.load().await.context("failed to read the nodes")?;
     let from = node.load_functions().await.context("failed to read the deployed functions")?;
     let apps_from = node.load_applications().await.context("failed to read the applications")?;
+    node.accounts.set_default_url(own_url(config, listener.local_addr()?));
+    let accounts_from = node.accounts.load().await.context("failed to read the accounts")?;
     if let Some(containers) = &containers {
         containers.warm_up(&node.container_runtimes());
     }
@@ -188,6 +191,7 @@ pub async fn start(config: &Config) -> Result<Started> {
     };
     let serving = serving.context("failed to serve")?;
     node.start_background(from, apps_from);
+    node.start_accounts(accounts_from, config.data.dir.clone());
     tracing::info!(functions = node.functions.len(), address = %serving.address, "ready");
     let (address, drain_timeout) = (serving.address, config.drain_timeout);
     Ok(Started { address, scheme, node, registry, containers, serving, drain_timeout })
@@ -210,6 +214,7 @@ impl Started {
             );
         }
         self.node.background.stop().await;
+        self.node.accounts.stop().await;
         self.node.admissions.close().await;
         if let Some(containers) = &self.containers {
             containers.close().await;
@@ -316,6 +321,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         invocations: InvocationStore::new(Arc::clone(kv)),
         membership: membership(config, kv, &id, &executors),
         cluster: Cluster::new(config, &format!("{}/{id}", config.registry.area))?,
+        accounts: Arc::new(accounts::open(config, kv)?),
         executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
         quotas: Quotas::new(config.quota.clone(), Arc::new(NoOwners)),

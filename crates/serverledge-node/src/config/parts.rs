@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serverledge_core::{CpuMilli, IpNet, MemoryMib, limits};
 
+use super::people::{AccountsConfig, AuthConfig, SmtpConfig};
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
@@ -38,6 +40,12 @@ pub struct Config {
     pub balancer: BalancerConfig,
     /// What one user may have and run.
     pub quota: QuotaConfig,
+    /// Who is let in.
+    pub auth: AuthConfig,
+    /// Accounts.
+    pub accounts: AccountsConfig,
+    /// The mail server.
+    pub smtp: SmtpConfig,
     /// Metrics.
     pub metrics: MetricsConfig,
     /// The node's own log.
@@ -381,6 +389,9 @@ impl Config {
                 concurrent: 100,
                 per_minute: 6000,
             },
+            auth: AuthConfig::base(),
+            accounts: AccountsConfig::base(),
+            smtp: SmtpConfig::base(),
             metrics: MetricsConfig { enabled: true },
             log: LogConfig { filter: String::from("info"), format: LogFormat::Text },
             // As long as a function without a time limit of its own may run.
