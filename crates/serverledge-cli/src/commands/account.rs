@@ -86,9 +86,11 @@ async fn keep_token(
             return Err(failure);
         }
     };
-    if let Some(before) = before.filter(|before| before.id != info.id) {
-        // It may be another account's, or over.
-        let _ = with_token.revoke_token(&before.id).await;
+    // Nobody uses it any more. It may be over, or one of another account.
+    if let Some(before) = before.filter(|before| before.id != info.id)
+        && let Ok(client) = session.with_token(&before.token)
+    {
+        let _ = client.log_out().await;
     }
     session.show(&info, |info| {
         format!("logged in at {}; the token {:?} is in {}", client.endpoint(), info.name, file.path().display())
@@ -119,7 +121,10 @@ pub(super) async fn logout(session: &Session, args: &LogoutArgs) -> Result<Exit,
     };
     let revoked = match session.with_token(&kept.token) {
         Ok(client) => progress::during("logging out", client.log_out()).await,
-        Err(failure) if args.force => Ok(output::warn(&failure.render(false))),
+        Err(failure) if args.force => {
+            output::warn(&failure.render(false));
+            Ok(())
+        }
         Err(failure) => return Err(failure),
     };
     match revoked {
