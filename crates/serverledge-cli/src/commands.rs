@@ -1,5 +1,6 @@
 //! The commands: each asks the node through the client and shows what comes back.
 
+mod account;
 mod create;
 mod dead_letter;
 mod invocation;
@@ -9,6 +10,7 @@ mod logs;
 mod peers;
 mod poll;
 mod status;
+mod token;
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,9 +18,11 @@ use std::time::Duration;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 use serde::Serialize;
-use serverledge_client::{Client, ClientConfig, ClientError, FunctionName};
+use serverledge_client::{Client, ClientConfig, ClientError, FunctionName, Token};
+use serverledge_wire::account::Secret;
 
 use crate::arguments::{Cli, Command, DeleteArgs, FunctionCommand, PrewarmArgs};
+use crate::credentials::CredentialsFile;
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
 use crate::settings::Settings;
@@ -28,21 +32,52 @@ use crate::{files, function_versions, json, output, progress};
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) client: Client,
+    config: ClientConfig,
+    credentials: Option<CredentialsFile>,
     for_people: bool,
     json: bool,
 }
 
 impl Session {
     /// Sets the client up; connects to nothing yet.
-    pub(crate) fn new(settings: &Settings, json: bool, timeout: Option<Duration>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        settings: &Settings,
+        token: Option<Token>,
+        json: bool,
+        timeout: Option<Duration>,
+    ) -> Result<Self, Failure> {
         let authorities = settings.ca_file.as_deref().map(read_authorities).transpose()?;
-        let config = ClientConfig { timeout, authorities, ..ClientConfig::default() };
+        let secrets_in_clear = settings.secrets_in_clear;
+        let config = ClientConfig { timeout, authorities, token, secrets_in_clear, ..ClientConfig::default() };
         let client = Client::new(settings.endpoint.clone(), &config);
         let client = client.map_err(|error| match (&settings.ca_file, error) {
             (Some(file), ClientError::Setup { source }) => unusable(file, &root_cause(source.as_ref())),
             (_, error) => Failure::of_call("set up the client", error),
         })?;
-        Ok(Self { client, for_people: !json && output::is_terminal(), json })
+        let credentials = settings.credentials.clone();
+        Ok(Self { client, config, credentials, for_people: !json && output::is_terminal(), json })
+    }
+
+    /// A client of the same node that sends this token.
+    fn with_token(&self, token: &Secret) -> Result<Client, Failure> {
+        let token = Token::parse(token.reveal()).map_err(|error| Failure::usage(error.to_string()))?;
+        let config = ClientConfig { token: Some(token), ..self.config.clone() };
+        let client = Client::new(self.client.endpoint().clone(), &config);
+        client.map_err(|error| Failure::of_call("set up the client", error))
+    }
+
+    /// The file with the tokens that `login` made.
+    fn credentials(&self) -> Result<&CredentialsFile, Failure> {
+        let none = || Failure::usage("there is no place for credentials").hint("set HOME or XDG_CONFIG_HOME");
+        self.credentials.as_ref().ok_or_else(none)
+    }
+
+    /// Tells a person that it worked; programs have the exit code.
+    fn say(&self, words: &str) -> Result<Exit, Failure> {
+        if self.for_people {
+            output::result(words)?;
+        }
+        Ok(Exit::Ok)
     }
 
     /// Shows an answer: as its JSON, or on a terminal as the text that suits people.
@@ -79,6 +114,11 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit, Fai
         Command::Logs(args) => logs::logs(session, &args).await,
         Command::Status => status::status(session).await,
         Command::Peers => peers::peers(session).await,
+        Command::Login(args) => account::login(session, &args).await,
+        Command::Logout(args) => account::logout(session, &args).await,
+        Command::Whoami => account::whoami(session).await,
+        Command::Token(command) => token::run(session, &command).await,
+        Command::Account(command) => account::run(session, &command).await,
         Command::Completions { shell } => completions(shell),
     }
 }
