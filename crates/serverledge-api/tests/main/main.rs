@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
 
+mod apps;
 mod backend;
 mod balancer;
 mod deploy;
 mod errors;
+mod fake_apps;
 mod guard;
 mod invocations;
 mod invoke;
