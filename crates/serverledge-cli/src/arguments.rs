@@ -1,6 +1,7 @@
 //! The command line as clap sees it, after [`mod@crate::normalise`] has brought all spellings to one.
 
 mod account;
+mod application;
 mod asynchronous;
 
 use std::path::PathBuf;
@@ -12,11 +13,14 @@ use serverledge_client::QosClass;
 
 use crate::exit;
 use crate::failure::Failure;
-use crate::function_versions::FunctionVersionsCommand;
 
 pub(crate) use account::{
     AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LoginArgs, LogoutArgs, PasswordArgs, SignUpArgs,
     TokenCommand, TokenCreateArgs, WantedArgs,
+};
+pub(crate) use application::{
+    AppCommand, DependenciesArgs, EndpointAddArgs, EndpointCommand, EndpointRemoveArgs, FunctionCommand,
+    FunctionShowArgs, RenameArgs, SettingsArgs,
 };
 pub(crate) use asynchronous::{DeadLetterCommand, DeadLetterListArgs, IdArgs, InvocationCommand, PurgeArgs, WaitArgs};
 
@@ -30,6 +34,9 @@ Examples:
   serverledge-cli invocation wait REQUEST_ID --timeout 30s
   serverledge-cli dead-letter list
   serverledge-cli logs hello --follow
+  serverledge-cli app create shop
+  serverledge-cli --app shop create -f order --src order.wasm
+  serverledge-cli --app shop endpoint add /order --function order
   serverledge-cli status --host 10.0.0.7 --port 1323
   serverledge-cli login --email ada@example.org
   serverledge-cli token create ci --scope deploy --expires 30d
@@ -103,6 +110,9 @@ pub(crate) struct GlobalArgs {
     /// Send tokens and passwords to another machine without TLS, where everybody on the way can read them
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) insecure_token: bool,
+    /// Act on the functions of this application instead of your own
+    #[arg(long, global = true, value_name = "APP", help_heading = "Global options")]
+    pub(crate) app: Option<String>,
     /// Print the node's answer as JSON even on a terminal, and its refusals as JSON on stderr
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
@@ -149,6 +159,15 @@ pub(crate) enum Command {
         error\n\nEach line begins with the time and the last 12 characters of the invocation's id; with --json each is an object."
     )]
     Logs(LogsArgs),
+    /// Make, list, show, rename, change or delete applications
+    #[command(subcommand)]
+    App(AppCommand),
+    /// Bind, list or remove the endpoints of the application that --app names
+    #[command(subcommand)]
+    Endpoint(EndpointCommand),
+    /// List, show or delete functions, show their logs, or go back to earlier versions
+    #[command(subcommand)]
+    Function(FunctionCommand),
     /// Show the node's state
     Status,
     /// Show the other nodes as this one sees them
@@ -174,14 +193,6 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
-}
-
-/// What to do with a function.
-#[derive(Debug, Subcommand)]
-pub(crate) enum FunctionCommand {
-    /// With its versions and flags.
-    #[command(flatten)]
-    Versions(FunctionVersionsCommand),
 }
 
 /// A function, named by option or by position.

@@ -1,6 +1,7 @@
 //! The commands: each asks the node through the client and shows what comes back.
 
 mod account;
+mod application;
 mod create;
 mod dead_letter;
 mod invocation;
@@ -21,7 +22,7 @@ use serde::Serialize;
 use serverledge_client::{Client, ClientConfig, ClientError, FunctionName, Token};
 use serverledge_wire::account::Secret;
 
-use crate::arguments::{Cli, Command, DeleteArgs, FunctionCommand, PrewarmArgs};
+use crate::arguments::{Cli, Command, DeleteArgs, PrewarmArgs};
 use crate::credentials::CredentialsFile;
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
@@ -80,6 +81,12 @@ impl Session {
         Ok(Exit::Ok)
     }
 
+    /// The same, on the functions of an application.
+    pub(crate) fn in_app(self, name: &str) -> Result<Self, Failure> {
+        let client = self.client.in_app(application::app_name(name)?);
+        Ok(Self { client, ..self })
+    }
+
     /// Shows an answer: as its JSON, or on a terminal as the text that suits people.
     pub(crate) fn show<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         output::result(&if self.for_people { text(answer) } else { json::tabbed(answer) })
@@ -107,11 +114,13 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit, Fai
         Command::Poll(args) => poll::poll(session, &args).await,
         Command::Invocation(command) => invocation::run(session, &command).await,
         Command::DeadLetter(command) => dead_letter::run(session, &command).await,
-        Command::Function(FunctionCommand::Versions(command)) => function_versions::run(session, &command).await,
         Command::Prewarm(args) => prewarm(session, &args).await,
         Command::Delete(args) => delete(session, &args).await,
         Command::List => list::list(session).await,
         Command::Logs(args) => logs::logs(session, &args).await,
+        Command::App(command) => application::run(session, &command).await,
+        Command::Endpoint(command) => application::run_endpoint(session, &command).await,
+        Command::Function(command) => application::run_function(session, &command).await,
         Command::Status => status::status(session).await,
         Command::Peers => peers::peers(session).await,
         Command::Login(args) => account::login(session, &args).await,

@@ -78,6 +78,10 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     }
     let token = token.map(|(token, _)| token);
     let session = Session::new(&settings, token, cli.global.json, cli.command.client_timeout())?;
+    let session = match &cli.global.app {
+        Some(name) => session.in_app(name)?,
+        None => session,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

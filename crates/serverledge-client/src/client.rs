@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serverledge_core::FunctionName;
 use serverledge_core::limits::{OUTPUT_BYTES_MAX, TIMEOUT_MAX};
+use serverledge_core::{AppName, FunctionName};
 use serverledge_wire::function::{Created, Deleted, FunctionBody, FunctionInfo};
 use serverledge_wire::invoke::{Accepted, PrewarmRequest, Prewarmed};
 use serverledge_wire::peer_info::PeerInfo;
@@ -72,6 +72,8 @@ pub struct Client {
     endpoint: Endpoint,
     pub(crate) timeout: Option<Duration>,
     secrets_in_clear: bool,
+    /// The application whose functions it acts on.
+    pub(crate) app: Option<AppName>,
 }
 
 impl Client {
@@ -96,7 +98,7 @@ impl Client {
             .build()
             .map_err(|error| ClientError::Setup { source: error.into() })?;
         let secrets_in_clear = config.secrets_in_clear;
-        let client = Self { http, endpoint, timeout: config.timeout, secrets_in_clear };
+        let client = Self { http, endpoint, timeout: config.timeout, app: None, secrets_in_clear };
         if config.token.is_some() {
             client.keeps_secrets()?;
         }
@@ -337,7 +339,7 @@ impl Client {
 
     pub(crate) fn url(&self, path: &[&str]) -> Url {
         let mut url = Url::parse(&self.endpoint.to_string()).expect("a checked host and port make a URL");
-        url.path_segments_mut().expect("an http URL has a path").clear().extend(path);
+        url.path_segments_mut().expect("an http URL has a path").clear().extend(self.prefix(path)).extend(path);
         url
     }
 

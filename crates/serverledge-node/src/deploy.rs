@@ -32,13 +32,14 @@ impl Node {
         if mode == Deploy::Create && self.functions.get(space, spec.name.as_str()).is_some() {
             return Err(DeployError::Exists(spec.name));
         }
-        let version = Arc::new(registry::version(&spec, code_digest(&code.bytes)));
-        let code_bytes = code.bytes.len() as u64;
+        let bytes = self.with_dependencies(space, code.bytes, spec.runtime, &spec.handler)?;
+        let version = Arc::new(registry::version(&spec, code_digest(&bytes)));
+        let code_bytes = bytes.len() as u64;
         self.check_quota(space, &spec.name, (&version.code, code_bytes))?;
         let executor = self.executors.of(version.runtime);
         // Checked with everything else that needs no executor.
         let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
-        let prepared = executor.prepare(&version, code.bytes.clone(), progress).await?;
+        let prepared = executor.prepare(&version, bytes.clone(), progress).await?;
         let function = Function {
             space: space.clone(),
             name: spec.name,
@@ -52,8 +53,8 @@ impl Node {
         let turn = self.quotas.turn(space).await;
         self.check_quota(space, &function.name, (&function.version.code, code_bytes))?;
         let stored = match mode {
-            Deploy::Create => self.store.create(&function, &code.bytes, now).await,
-            Deploy::Update => self.store.replace(&function, &code.bytes, now).await,
+            Deploy::Create => self.store.create(&function, &bytes, now).await,
+            Deploy::Update => self.store.replace(&function, &bytes, now).await,
         };
         let revision = stored.map_err(registry_error)?;
         let known = Known { function: Arc::new(function.clone()), revision, code_bytes };
@@ -282,7 +283,7 @@ pub(crate) fn registry_fault(code: &'static str, error: impl std::error::Error +
     DeployError::Registry { code, source: Box::new(error) }
 }
 
-fn registry_error(error: registry::DeployError) -> DeployError {
+pub(crate) fn registry_error(error: registry::DeployError) -> DeployError {
     use serverledge_core::kv::KvError;
     use serverledge_registry::BlobError;
     match error {

@@ -22,6 +22,7 @@ use serverledge_wire::peer::{PeerLoad, PeerState, Proof};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 use serverledge_wire::versions::{FlagsRequest, FunctionVersions};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -63,6 +64,8 @@ pub(crate) struct Node {
     pub(crate) ready: AtomicBool,
     pub(crate) started: Instant,
     pub(crate) background: Background,
+    /// A space was deleted, and the sweeper need not wait for its time.
+    pub(crate) sweep_soon: Notify,
     pub(crate) janitor_interval: Duration,
 }
 
@@ -140,6 +143,10 @@ pub(crate) struct NodeBackend(pub(crate) Arc<Node>);
 impl Backend for NodeBackend {
     fn identity(&self) -> &Identity {
         &self.0.identity
+    }
+
+    fn applications(&self) -> &dyn serverledge_api::Applications {
+        self
     }
 
     fn load(&self) -> Load {

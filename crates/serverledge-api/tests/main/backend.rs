@@ -21,6 +21,8 @@ use serverledge_wire::status::StatusInformation;
 use serverledge_wire::versions::{FlagsRequest, FunctionVersions, VersionInfo};
 use tokio::sync::{broadcast, watch};
 
+use crate::fake_apps::FakeApps;
+
 /// The node. Without a script it echoes JSON parameters and HTTP bodies, and accepts everything.
 pub(crate) struct FakeBackend {
     shared: Arc<Shared>,
@@ -42,6 +44,7 @@ pub(crate) struct Counts {
 
 struct Shared {
     identity: Identity,
+    apps: FakeApps,
     state: Mutex<State>,
     counts: watch::Sender<Counts>,
     held: watch::Sender<bool>,
@@ -140,6 +143,7 @@ impl FakeBackend {
         let functions = functions.map(|(name, interface)| (name.to_owned(), Arc::new(function(name, interface))));
         let shared = Arc::new(Shared {
             identity: Identity { node: "n1".to_owned(), area: "ROME".to_owned() },
+            apps: FakeApps::default(),
             state: Mutex::new(State { functions: functions.into(), ..State::default() }),
             counts: watch::Sender::default(),
             held: watch::Sender::default(),
@@ -171,6 +175,10 @@ fn echo(call: Payload) -> Report {
 impl Backend for FakeBackend {
     fn identity(&self) -> &Identity {
         &self.shared.identity
+    }
+
+    fn applications(&self) -> &dyn serverledge_api::Applications {
+        &self.shared.apps
     }
 
     fn load(&self) -> Load {
@@ -432,6 +440,11 @@ impl Drop for Run<'_> {
 impl Handle {
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap()
+    }
+
+    /// The node's applications.
+    pub(crate) fn apps(&self) -> &FakeApps {
+        &self.shared.apps
     }
 
     /// The next invocation ends so.

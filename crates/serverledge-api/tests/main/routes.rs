@@ -10,7 +10,7 @@ use serverledge_api::{Deploy, document};
 use crate::support::{app, check, get, json, outcome, post, request, shown, text};
 
 /// Every documented route, with a request that it answers.
-pub(crate) const DOCUMENTED: [(&str, &str, &str); 43] = [
+pub(crate) const DOCUMENTED: [(&str, &str, &str); 53] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -32,6 +32,16 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 43] = [
     ("delete", "/dead-letters/{id}", "/dead-letters/01890000-0000-7000-8000-000000000001"),
     ("post", "/dead-letters/{id}/redrive", "/dead-letters/01890000-0000-7000-8000-000000000001/redrive"),
     ("post", "/fn/{name}", "/fn/json"),
+    ("get", "/apps", "/apps"),
+    ("post", "/apps", "/apps"),
+    ("get", "/apps/{app}", "/apps/a"),
+    ("patch", "/apps/{app}", "/apps/a"),
+    ("delete", "/apps/{app}", "/apps/a"),
+    ("get", "/apps/{app}/endpoints", "/apps/a/endpoints"),
+    ("put", "/apps/{app}/endpoints", "/apps/a/endpoints"),
+    ("delete", "/apps/{app}/endpoints", "/apps/a/endpoints"),
+    ("get", "/apps/{app}/dependencies", "/apps/a/dependencies"),
+    ("put", "/apps/{app}/dependencies", "/apps/a/dependencies"),
     ("get", "/peers", "/peers"),
     ("get", "/status", "/status"),
     ("get", "/metrics", "/metrics"),
@@ -161,6 +171,10 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
         (Method::POST, "/dead-letters", "GET, DELETE"),
         (Method::PUT, "/dead-letters/1", "GET, DELETE"),
         (Method::GET, "/dead-letters/1/redrive", "POST"),
+        (Method::DELETE, "/apps", "GET, POST"),
+        (Method::POST, "/apps/a", "GET, PATCH, DELETE"),
+        (Method::POST, "/apps/a/endpoints", "GET, PUT, DELETE"),
+        (Method::DELETE, "/apps/a/dependencies", "GET, PUT"),
         (Method::POST, "/status", "GET"),
         (Method::POST, "/metrics", "GET"),
         (Method::POST, "/healthz", "GET"),

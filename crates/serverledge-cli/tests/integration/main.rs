@@ -1,6 +1,7 @@
 //! The real binary against a listener that answers from a script: exit codes, streams, closed pipes.
 
 mod accounts;
+mod applications;
 mod asynchronous;
 mod versions;
 
