@@ -186,11 +186,6 @@ fn internal(message: &str) -> Failed {
     Failed { cause: Some(message.to_owned()), ..Failed::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail) }
 }
 
-/// Rounded up: whoever comes back must not come too early.
-fn whole_seconds(span: Duration) -> u64 {
-    u64::try_from(span.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX)
-}
-
 /// An error and its causes, on one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
