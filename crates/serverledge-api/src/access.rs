@@ -75,6 +75,8 @@ pub(crate) fn need(method: &Method, path: &str) -> Need {
     match (first, rest) {
         ("" | "healthz" | "readyz" | "openapi.json" | "docs", None) | ("docs", Some(_)) => Need::Open,
         ("account", rest) => account_need(reads, rest.unwrap_or_default()),
+        // Rolling back and changing flags is deploying; running is not.
+        ("functions", Some(rest)) if !reads && !rest.ends_with("/invocations") => Need::Deploy,
         ("invoke" | "fn" | "poll" | "function" | "functions" | "invocations" | "dead-letters", _) => Need::Invoke,
         ("create" | "update" | "delete", _) => Need::Deploy,
         ("status" | "metrics" | "peers" | "prewarm", _) => Need::Operator,
@@ -100,8 +102,10 @@ fn account_need(reads: bool, rest: &str) -> Need {
 fn app_need(method: &Method, reads: bool, rest: &str) -> Need {
     let inner = rest.split_once('/').map_or("", |(_, inner)| inner);
     match inner.split('/').next().unwrap_or_default() {
-        first @ ("invoke" | "fn" | "poll" | "function" | "functions" | "invocations" | "dead-letters" | "create"
-        | "update" | "delete" | "prewarm") => need(method, first),
+        "invoke" | "fn" | "poll" | "function" | "functions" | "invocations" | "dead-letters" | "create" | "update"
+        | "delete" | "prewarm" => need(method, inner),
+        // The code of all its functions.
+        "export" => Need::Deploy,
         _ if reads => Need::Invoke,
         _ => Need::Deploy,
     }
