@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, Request, Response};
-use serverledge_core::InvocationId;
+use serverledge_core::{Caller, InvocationId};
 use serverledge_wire::header::REQUEST_ID;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -97,6 +97,8 @@ pub(crate) struct Admitted {
     pub(crate) request_id: HeaderValue,
     /// The id of an invocation that it may become; the request id shows it where the caller sent none.
     pub(crate) invocation: InvocationId,
+    /// Who asks.
+    pub(crate) caller: Caller,
 }
 
 impl Admitted {
@@ -212,7 +214,7 @@ fn admit(request: &Request<Body>) -> Admitted {
         // The canonical form of a UUID is ASCII.
         HeaderValue::from_str(invocation.encode(&mut buffer)).unwrap_or(HeaderValue::from_static("-"))
     });
-    Admitted { arrived: Instant::now(), request_id, invocation }
+    Admitted { arrived: Instant::now(), request_id, invocation, caller: Caller::anybody() }
 }
 
 fn router(shared: &Arc<Shared>) -> Router {

@@ -5,7 +5,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::{
-    Function, FunctionName, InvocationError, InvocationId, Payload, PrepareError, Progress, Report, Travel,
+    Caller, Carried, Function, FunctionName, InvocationError, InvocationId, Payload, PrepareError, Progress, Report,
+    Travel,
 };
 use serverledge_wire::function::{FunctionBody, SpecError};
 use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
@@ -38,6 +39,8 @@ pub struct Load {
 /// One invocation from outside.
 #[derive(Debug)]
 pub struct Call {
+    /// Who asks; the function is one of their space.
+    pub caller: Caller,
     /// Which function.
     pub function: FunctionName,
     /// Its id.
@@ -54,6 +57,8 @@ pub struct Call {
     pub may_offload: bool,
     /// What its request says of where it comes from; `None` if that is nothing.
     pub travel: Option<Arc<Travel>>,
+    /// What its client carries of results.
+    pub carried: Option<Arc<Carried>>,
     /// What it asks for if it is stored.
     pub stored: Stored,
 }
@@ -246,11 +251,11 @@ pub trait Backend: Send + Sync + 'static {
     /// What is free now.
     fn load(&self) -> Load;
 
-    /// A deployed function.
-    fn function(&self, name: &str) -> Option<Arc<Function>>;
+    /// A deployed function of the caller's space.
+    fn function(&self, caller: &Caller, name: &str) -> Option<Arc<Function>>;
 
-    /// The names of all deployed functions, sorted.
-    fn names(&self) -> Vec<String>;
+    /// The names of all functions of the caller's space, sorted.
+    fn names(&self, caller: &Caller) -> Vec<String>;
 
     /// Runs a function. Dropping the future stops it and gives its resources back.
     async fn invoke(&self, call: Call) -> Result<Report, InvocationError>;
@@ -262,47 +267,53 @@ pub trait Backend: Send + Sync + 'static {
     /// Dropping the future does not stop it.
     async fn invoke_once(&self, call: Call) -> Result<KeptReply, OnceError>;
 
-    /// All that is known of an asynchronous invocation; `None` if there is none (any more).
-    async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError>;
+    /// All that is known of an asynchronous invocation of the caller's space; `None` if there is none (any more).
+    async fn invocation(&self, caller: &Caller, id: InvocationId) -> Result<Option<InvocationInfo>, PollError>;
 
     /// Ends an asynchronous invocation without a result; what runs is stopped.
-    async fn cancel(&self, id: InvocationId) -> Result<InvocationInfo, ChangeError>;
+    async fn cancel(&self, caller: &Caller, id: InvocationId) -> Result<InvocationInfo, ChangeError>;
 
     /// Dead letters, the oldest first, at most `limit` of them, after this one.
-    async fn dead_letters(&self, after: Option<InvocationId>, limit: usize) -> Result<DeadLetters, PollError>;
+    async fn dead_letters(
+        &self,
+        caller: &Caller,
+        after: Option<InvocationId>,
+        limit: usize,
+    ) -> Result<DeadLetters, PollError>;
 
     /// One dead letter; `None` if it is none (any more).
-    async fn dead_letter(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError>;
+    async fn dead_letter(&self, caller: &Caller, id: InvocationId) -> Result<Option<InvocationInfo>, PollError>;
 
     /// Makes a new invocation from a dead letter; done twice, it gives the same.
-    async fn redrive(&self, id: InvocationId) -> Result<Submitted, ChangeError>;
+    async fn redrive(&self, caller: &Caller, id: InvocationId) -> Result<Submitted, ChangeError>;
 
     /// Deletes a dead letter.
-    async fn purge(&self, id: InvocationId) -> Result<(), ChangeError>;
+    async fn purge(&self, caller: &Caller, id: InvocationId) -> Result<(), ChangeError>;
 
-    /// Deletes all dead letters; says how many.
-    async fn purge_all(&self) -> Result<u64, PollError>;
+    /// Deletes all dead letters of the caller's space; says how many.
+    async fn purge_all(&self, caller: &Caller) -> Result<u64, PollError>;
 
     /// Where an accepted invocation stands.
-    async fn poll(&self, id: InvocationId) -> Result<Polled, PollError>;
+    async fn poll(&self, caller: &Caller, id: InvocationId) -> Result<Polled, PollError>;
 
     /// Deploys. Everything slow happens here, and `progress` hears of it; on error nothing has changed. Dropping the future
     /// (the caller has left) stops the work; the function is then as it was before, unless the registry has it already.
     async fn deploy(
         &self,
+        caller: &Caller,
         mode: Deploy,
         request: FunctionBody<'_>,
         progress: &dyn Progress,
     ) -> Result<Deployed, DeployError>;
 
     /// The log of a function on this node; `None` if there is no such function.
-    fn logs(&self, name: &str) -> Option<LogFeed>;
+    fn logs(&self, caller: &Caller, name: &str) -> Option<LogFeed>;
 
     /// Deletes. Running invocations end as they would have.
-    async fn delete(&self, name: &str) -> Result<(), DeployError>;
+    async fn delete(&self, caller: &Caller, name: &str) -> Result<(), DeployError>;
 
     /// Loads what a function needs; returns how many of `instances` sandboxes can then start at once.
-    async fn prewarm(&self, name: &str, instances: i64) -> Result<i64, InvocationError>;
+    async fn prewarm(&self, caller: &Caller, name: &str, instances: i64) -> Result<i64, InvocationError>;
 
     /// Whether a request comes from a node of this cluster and is meant for this one.
     ///

@@ -36,12 +36,12 @@ const LIMIT_MAX: usize = 500;
     responses((status = 200, body = DeadLetters), (status = 400, description = "malformed query", body = Problem))
 )]
 pub(crate) async fn list(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
-    reply::finish(list_page(&shared, request.uri().query().unwrap_or_default()).await, &asked)
+    reply::finish(list_page(&shared, &asked, request.uri().query().unwrap_or_default()).await, &asked)
 }
 
-async fn list_page(shared: &Shared, query: &str) -> Result<Response<Body>, Failed> {
+async fn list_page(shared: &Shared, asked: &Admitted, query: &str) -> Result<Response<Body>, Failed> {
     let (after, limit) = page(query)?;
-    Ok(reply::json(&shared.backend.dead_letters(after, limit).await?))
+    Ok(reply::json(&shared.backend.dead_letters(&asked.caller, after, limit).await?))
 }
 
 fn page(query: &str) -> Result<(Option<InvocationId>, usize), Failed> {
@@ -69,11 +69,11 @@ fn page(query: &str) -> Result<(Option<InvocationId>, usize), Failed> {
     responses((status = 200, body = InvocationInfo), (status = 404, description = "no such dead letter", body = Problem))
 )]
 pub(crate) async fn show(State(shared): AppState, Extension(asked): Asked, id: Segment) -> Response<Body> {
-    reply::finish(show_one(&shared, &segment(id)).await, &asked)
+    reply::finish(show_one(&shared, &asked, &segment(id)).await, &asked)
 }
 
-async fn show_one(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> {
-    let info = shared.backend.dead_letter(parse(id)?).await?.ok_or(ChangeError::NotDead)?;
+async fn show_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
+    let info = shared.backend.dead_letter(&asked.caller, parse(id)?).await?.ok_or(ChangeError::NotDead)?;
     Ok(reply::json(&info))
 }
 
@@ -86,12 +86,12 @@ async fn show_one(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> {
     )
 )]
 pub(crate) async fn redrive(State(shared): AppState, Extension(asked): Asked, id: Segment) -> Response<Body> {
-    reply::finish(redrive_one(&shared, &segment(id)).await, &asked)
+    reply::finish(redrive_one(&shared, &asked, &segment(id)).await, &asked)
 }
 
-async fn redrive_one(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> {
+async fn redrive_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
     let id = parse(id)?;
-    Ok(accepted(shared.backend.redrive(id).await?, Some(id)))
+    Ok(accepted(shared.backend.redrive(&asked.caller, id).await?, Some(id)))
 }
 
 /// Deletes a dead letter.
@@ -100,11 +100,11 @@ async fn redrive_one(shared: &Shared, id: &str) -> Result<Response<Body>, Failed
     responses((status = 204, description = "deleted"), (status = 404, description = "no such dead letter", body = Problem))
 )]
 pub(crate) async fn purge(State(shared): AppState, Extension(asked): Asked, id: Segment) -> Response<Body> {
-    reply::finish(purge_one(&shared, &segment(id)).await, &asked)
+    reply::finish(purge_one(&shared, &asked, &segment(id)).await, &asked)
 }
 
-async fn purge_one(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> {
-    shared.backend.purge(parse(id)?).await?;
+async fn purge_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
+    shared.backend.purge(&asked.caller, parse(id)?).await?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
@@ -113,7 +113,7 @@ async fn purge_one(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> 
 /// Deletes all dead letters.
 #[utoipa::path(delete, path = "/dead-letters", tag = "asynchronous", responses((status = 200, body = Purged)))]
 pub(crate) async fn purge_all(State(shared): AppState, Extension(asked): Asked) -> Response<Body> {
-    let purged = shared.backend.purge_all().await;
+    let purged = shared.backend.purge_all(&asked.caller).await;
     reply::finish(purged.map(|purged| reply::json(&Purged { purged })).map_err(Failed::from), &asked)
 }
 

@@ -9,7 +9,7 @@ use axum::extract::State;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, Response};
-use serverledge_core::Progress;
+use serverledge_core::{Caller, Progress};
 use serverledge_wire::function::{Created, FunctionBody};
 use serverledge_wire::problem::Problem;
 use serverledge_wire::stream::{DeployLine, NDJSON};
@@ -85,17 +85,24 @@ async fn deploy(
     let (parts, body) = request.into_parts();
     let bytes = body::read(body, shared.limits.code_body_bytes_max, shared.limits.body_timeout).await?;
     if !lines::are_wanted(&parts.headers) {
-        return Ok(reply::json(&deployed(&shared, mode, &bytes, &()).await?));
+        return Ok(reply::json(&deployed(&shared, &asked.caller, mode, &bytes, &()).await?));
     }
     let (steps, told) = mpsc::channel(STEPS_MAX);
-    let work = async move { deployed(&shared, mode, &bytes, &Steps(steps)).await };
+    let caller = asked.caller.clone();
+    let work = async move { deployed(&shared, &caller, mode, &bytes, &Steps(steps)).await };
     let telling = Telling { work: Box::pin(work), told, request_id: asked.request_id().to_owned(), _place: place };
     Ok(lines::response(NDJSON, stream::unfold(Some(telling), next)))
 }
 
-async fn deployed(shared: &Shared, mode: Deploy, bytes: &Bytes, progress: &dyn Progress) -> Result<Created, Failed> {
+async fn deployed(
+    shared: &Shared,
+    caller: &Caller,
+    mode: Deploy,
+    bytes: &Bytes,
+    progress: &dyn Progress,
+) -> Result<Created, Failed> {
     let asked = FunctionBody::parse(bytes)?;
-    let deployed = shared.backend.deploy(mode, asked, progress).await?;
+    let deployed = shared.backend.deploy(caller, mode, asked, progress).await?;
     let version = &deployed.function.version;
     Ok(Created {
         created: deployed.function.name.to_string(),

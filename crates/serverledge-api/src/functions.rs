@@ -25,21 +25,21 @@ type Asked = Extension<Admitted>;
     responses((status = 200, body = Deleted), (status = 404, description = "unknown function", body = Problem))
 )]
 pub(crate) async fn delete(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
-    reply::finish(delete_named(&shared, request).await, &asked)
+    reply::finish(delete_named(&shared, &asked, request).await, &asked)
 }
 
-async fn delete_named(shared: &Shared, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn delete_named(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
     let limits = &shared.limits;
     let bytes = body::read(request.into_body(), limits.params_body_bytes_max, limits.body_timeout).await?;
     let name = parse_name(&bytes)?;
-    shared.backend.delete(&name).await?;
+    shared.backend.delete(&asked.caller, &name).await?;
     Ok(reply::json(&Deleted { deleted: name }))
 }
 
 /// The names of all functions.
 #[utoipa::path(get, path = "/functions", tag = "functions", responses((status = 200, body = Vec<String>)))]
-pub(crate) async fn names(State(shared): AppState) -> Response<Body> {
-    reply::json(&shared.backend.names())
+pub(crate) async fn names(State(shared): AppState, Extension(asked): Asked) -> Response<Body> {
+    reply::json(&shared.backend.names(&asked.caller))
 }
 
 /// Everything about a function but its code and the values of its environment.
@@ -54,7 +54,8 @@ pub(crate) async fn info(
 ) -> Response<Body> {
     // What is no text names no function.
     let name = name.map(|Path(name)| name).unwrap_or_default();
-    let found = shared.backend.function(&name).map(|function| reply::json(&FunctionInfo::from(&*function)));
+    let found = shared.backend.function(&asked.caller, &name);
+    let found = found.map(|function| reply::json(&FunctionInfo::from(&*function)));
     reply::finish(found.ok_or_else(|| Failed::function_unknown(&name)), &asked)
 }
 
@@ -68,16 +69,16 @@ pub(crate) async fn prewarm(
     Extension(asked): Asked,
     request: Request<Body>,
 ) -> Response<Body> {
-    reply::finish(prewarm_named(&shared, request).await, &asked)
+    reply::finish(prewarm_named(&shared, &asked, request).await, &asked)
 }
 
-async fn prewarm_named(shared: &Shared, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn prewarm_named(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
     let limits = &shared.limits;
     let bytes = body::read(request.into_body(), limits.params_body_bytes_max, limits.body_timeout).await?;
     let wanted = PrewarmRequest::parse(&bytes)?;
     let prewarmed = shared
         .backend
-        .prewarm(&wanted.function, wanted.instances)
+        .prewarm(&asked.caller, &wanted.function, wanted.instances)
         .await
         .map_err(|error| Failed::invocation(&error, Convention::Serverledge))?;
     Ok(reply::json(&Prewarmed { prewarmed }))

@@ -83,12 +83,12 @@ pub(crate) fn accepted(submitted: Submitted, redrive_of: Option<InvocationId>) -
     responses((status = 200, body = InvocationInfo), (status = 404, description = "never accepted, or forgotten", body = Problem))
 )]
 pub(crate) async fn show(State(shared): AppState, Extension(asked): Asked, id: Segment) -> Response<Body> {
-    reply::finish(show_one(&shared, &segment(id)).await, &asked)
+    reply::finish(show_one(&shared, &asked, &segment(id)).await, &asked)
 }
 
-async fn show_one(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> {
+async fn show_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
     let id = InvocationId::parse(id).ok_or(ChangeError::Unknown)?;
-    let info = shared.backend.invocation(id).await?.ok_or(ChangeError::Unknown)?;
+    let info = shared.backend.invocation(&asked.caller, id).await?.ok_or(ChangeError::Unknown)?;
     Ok(reply::json(&info))
 }
 
@@ -102,12 +102,12 @@ async fn show_one(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> {
     )
 )]
 pub(crate) async fn cancel(State(shared): AppState, Extension(asked): Asked, id: Segment) -> Response<Body> {
-    reply::finish(cancel_one(&shared, &segment(id)).await, &asked)
+    reply::finish(cancel_one(&shared, &asked, &segment(id)).await, &asked)
 }
 
-async fn cancel_one(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> {
+async fn cancel_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
     let id = InvocationId::parse(id).ok_or(ChangeError::Unknown)?;
-    Ok(reply::json(&shared.backend.cancel(id).await?))
+    Ok(reply::json(&shared.backend.cancel(&asked.caller, id).await?))
 }
 
 /// A part of a path, empty if it is no text.

@@ -94,6 +94,7 @@ pub(crate) fn call(
     let stored =
         Stored { return_output: asked.return_output, key: idempotency_key(headers)?, callback: asked.callback.clone() };
     Ok(Call {
+        caller: admitted.caller.clone(),
         function,
         id: admitted.invocation,
         payload: Payload::Json(params),
@@ -102,6 +103,7 @@ pub(crate) fn call(
         arrived,
         may_offload: asked.can_do_offloading,
         travel: travel(headers, admitted),
+        carried: None,
         stored,
     })
 }
@@ -220,10 +222,10 @@ pub(crate) async fn poll(
 ) -> Response<Body> {
     // What is no text is no id.
     let id = id.map(|Path(id)| id).unwrap_or_default();
-    answer_poll(&shared, &id).await.unwrap_or_else(|failed| failed.into_response(admitted.request_id()))
+    answer_poll(&shared, &admitted, &id).await.unwrap_or_else(|failed| failed.into_response(admitted.request_id()))
 }
 
-async fn answer_poll(shared: &Shared, id: &str) -> Result<Response<Body>, Failed> {
+async fn answer_poll(shared: &Shared, admitted: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
     let unknown = || {
         Failed::new(
             StatusCode::NOT_FOUND,
@@ -232,7 +234,7 @@ async fn answer_poll(shared: &Shared, id: &str) -> Result<Response<Body>, Failed
         )
     };
     let parsed = InvocationId::parse(id).ok_or_else(unknown)?;
-    match shared.backend.poll(parsed).await? {
+    match shared.backend.poll(&admitted.caller, parsed).await? {
         Polled::Done(body) => Ok(reply::json_bytes(Bytes::from(body))),
         Polled::Unfinished => Err(Failed::new(
             StatusCode::NOT_FOUND,

@@ -56,17 +56,19 @@ pub(crate) async fn logs(
 ) -> Response<Body> {
     // What is no text names no function.
     let name = name.map(|Path(name)| name).unwrap_or_default();
-    reply::finish(show(&shared, &name, &request, draining.0), &asked)
+    reply::finish(show(&shared, &asked, &name, &request, draining.0), &asked)
 }
 
 fn show(
     shared: &Shared,
+    asked: &Admitted,
     name: &str,
     request: &Request<Body>,
     draining: CancellationToken,
 ) -> Result<Response<Body>, Failed> {
     let Wanted { tail, follow } = Wanted::parse(request.uri().query().unwrap_or_default())?;
-    let LogFeed { backlog, live } = shared.backend.logs(name).ok_or_else(|| Failed::function_unknown(name))?;
+    let LogFeed { backlog, live } =
+        shared.backend.logs(&asked.caller, name).ok_or_else(|| Failed::function_unknown(name))?;
     let form = if lines::are_wanted(request.headers()) { Form::Json } else { Form::Text };
     let first = form.tail(&backlog, tail);
     let content_type = if form == Form::Json { NDJSON } else { TEXT };

@@ -29,7 +29,7 @@ pub(crate) async fn handle(
 ) -> Result<Response<Body>, Failed> {
     let (name, _) = split(request.uri().path());
     let name = function_name(name)?;
-    let Some(function) = shared.backend.function(name.as_str()) else {
+    let Some(function) = shared.backend.function(&admitted.caller, name.as_str()) else {
         return Err(Failed::function_unknown(name.as_str()));
     };
     let travel = travel(request.headers(), admitted);
@@ -51,8 +51,20 @@ pub(crate) async fn handle(
 fn call(function: FunctionName, payload: Payload, travel: Option<Arc<Travel>>, admitted: &Admitted) -> Call {
     let arrived = admitted.arrived.into_std();
     let stored = Stored::default();
-    let id = admitted.invocation;
-    Call { function, id, payload, qos_class: 0, deadline: None, arrived, may_offload: true, travel, stored }
+    let (caller, id) = (admitted.caller.clone(), admitted.invocation);
+    Call {
+        caller,
+        function,
+        id,
+        payload,
+        qos_class: 0,
+        deadline: None,
+        arrived,
+        may_offload: true,
+        travel,
+        carried: None,
+        stored,
+    }
 }
 
 /// `/fn/{name}` and what follows it: empty, or beginning with a slash.

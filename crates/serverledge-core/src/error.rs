@@ -117,7 +117,9 @@ impl OverloadReason {
             Self::Draining => "the node is shutting down",
             Self::NeverFits => "the function declares more memory or CPU than this node has",
             Self::NoPeer => "no other node can take the call, and it does not run on this one",
-            Self::CallWouldDeadlock => "all that the called function needs is held by calls that wait in calls themselves",
+            Self::CallWouldDeadlock => {
+                "all that the called function needs is held by calls that wait in calls themselves"
+            }
         }
     }
 }

@@ -51,6 +51,12 @@ impl SpaceId {
         Self(Arc::from("default"))
     }
 
+    /// Whether it is everybody's.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        &*self.0 == "default"
+    }
+
     /// A new space of a user or an application: a UUID version 7 without hyphens.
     #[must_use]
     pub fn new() -> Self {

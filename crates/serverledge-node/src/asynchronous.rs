@@ -95,7 +95,7 @@ impl Node {
     }
 
     fn wanted(&self, call: Call) -> Result<Wanted, SubmitError> {
-        let entry = self.lookup(call.function.as_str())?;
+        let entry = self.lookup(&call.caller.space, call.function.as_str())?;
         let Payload::Json(params) = call.payload else {
             return Err(InvocationError::Request {
                 code: "not_json",

@@ -96,11 +96,8 @@ impl LoadBalancing {
         membership.set_url(own_url(config, listener.local_addr()?));
         membership.register().await.with_context(|| unreachable_registry(config))?;
         membership.load().await.context("failed to read the nodes")?;
-        let (_, from) = balancer
-            .functions
-            .load(&balancer.store, &balancer.space)
-            .await
-            .context("failed to read the deployed functions")?;
+        let (_, from) =
+            balancer.functions.load(&balancer.store).await.context("failed to read the deployed functions")?;
         balancer.cluster.peers.set(&membership.others());
         // So that the first call finds nodes that are known to live.
         balancer.cluster.ask_round(membership, Whom::Area, &mut 0).await;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serverledge_api::{Deploy, DeployError, Deployed};
 use serverledge_core::{
-    Function, FunctionName, FunctionSpec, InvocationError, PrepareError, Progress, Runtime, Sandbox, Version,
+    Function, FunctionName, FunctionSpec, InvocationError, PrepareError, Progress, Runtime, Sandbox, SpaceId, Version,
 };
 use serverledge_registry::{self as registry, code_digest};
 use serverledge_scheduler::{Pooled, SandboxId};
@@ -22,12 +22,13 @@ impl Node {
     /// Checks, prepares, stores; then the function is known here at once, and elsewhere through the registry's watch.
     pub(crate) async fn deploy(
         &self,
+        space: &SpaceId,
         mode: Deploy,
         request: FunctionBody<'_>,
         progress: &dyn Progress,
     ) -> Result<Deployed, DeployError> {
         let (spec, code) = self.check(&request)?;
-        if mode == Deploy::Create && self.functions.get(spec.name.as_str()).is_some() {
+        if mode == Deploy::Create && self.functions.get(space, spec.name.as_str()).is_some() {
             return Err(DeployError::Exists(spec.name));
         }
         let version = Arc::new(registry::version(&spec, code_digest(&code.bytes)));
@@ -36,7 +37,7 @@ impl Node {
         let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
         let prepared = executor.prepare(&version, code.bytes.clone(), progress).await?;
         let function = Function {
-            space: self.space.clone(),
+            space: space.clone(),
             name: spec.name,
             version,
             interface: prepared.interface,
@@ -119,11 +120,11 @@ impl Node {
     }
 
     /// Deletes a function; invocations that run end as they would have.
-    pub(crate) async fn delete(&self, name: &str) -> Result<(), DeployError> {
+    pub(crate) async fn delete(&self, space: &SpaceId, name: &str) -> Result<(), DeployError> {
         let unknown = || DeployError::Unknown(name.to_owned());
         let parsed = FunctionName::parse(name).map_err(|_| unknown())?;
-        let deleted = self.store.delete(&self.space, &parsed).await.map_err(|error| registry_error(error.into()))?;
-        if let Some(gone) = self.functions.remove_seen(&parsed) {
+        let deleted = self.store.delete(space, &parsed).await.map_err(|error| registry_error(error.into()))?;
+        if let Some(gone) = self.functions.remove_seen(space, &parsed) {
             self.forget_deleted(&gone).await;
         }
         if deleted { Ok(()) } else { Err(unknown()) }
@@ -145,8 +146,13 @@ impl Node {
 
     /// Makes the next calls warm. Of pooled sandboxes so many are started, as far as there is room; wasm instances are
     /// made for each call and never kept, so that a loaded module is ready for as many as the node can run at once.
-    pub(crate) async fn prewarm(self: &Arc<Self>, name: &str, instances: i64) -> Result<i64, InvocationError> {
-        let entry = self.lookup(name)?;
+    pub(crate) async fn prewarm(
+        self: &Arc<Self>,
+        space: &SpaceId,
+        name: &str,
+        instances: i64,
+    ) -> Result<i64, InvocationError> {
+        let entry = self.lookup(space, name)?;
         if let Some(pooled) = entry.pooled {
             return self.prewarm_pooled(&entry, pooled, usize::try_from(instances).unwrap_or(0)).await;
         }

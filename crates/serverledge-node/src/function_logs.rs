@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serverledge_api::{LogEntry, LogFeed};
+use serverledge_core::{Function, FunctionName, SpaceId};
 use tokio::sync::broadcast;
 
 /// Bytes kept of one function.
@@ -17,7 +18,7 @@ const BEHIND_MAX: usize = 256;
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct FunctionLogs {
-    logs: Mutex<HashMap<String, Log>>,
+    logs: Mutex<HashMap<(SpaceId, FunctionName), Log>>,
 }
 
 #[derive(Debug)]
@@ -29,9 +30,9 @@ struct Log {
 
 impl FunctionLogs {
     /// Keeps an entry; the oldest ones make room.
-    pub(crate) fn push(&self, function: &str, entry: LogEntry) {
+    pub(crate) fn push(&self, function: &Function, entry: LogEntry) {
         let mut logs = self.logs.lock();
-        let log = logs.entry(function.to_owned()).or_insert_with(Log::new);
+        let log = logs.entry(key(function)).or_insert_with(Log::new);
         let entry = Arc::new(entry);
         log.bytes += entry.text.len();
         log.entries.push_back(Arc::clone(&entry));
@@ -44,16 +45,20 @@ impl FunctionLogs {
     }
 
     /// What is kept, and what comes from now on.
-    pub(crate) fn feed(&self, function: &str) -> LogFeed {
+    pub(crate) fn feed(&self, function: &Function) -> LogFeed {
         let mut logs = self.logs.lock();
-        let log = logs.entry(function.to_owned()).or_insert_with(Log::new);
+        let log = logs.entry(key(function)).or_insert_with(Log::new);
         LogFeed { backlog: log.entries.iter().cloned().collect(), live: log.live.subscribe() }
     }
 
     /// A deleted function's log ends with it.
-    pub(crate) fn forget(&self, function: &str) {
-        self.logs.lock().remove(function);
+    pub(crate) fn forget(&self, function: &Function) {
+        self.logs.lock().remove(&key(function));
     }
+}
+
+fn key(function: &Function) -> (SpaceId, FunctionName) {
+    (function.space.clone(), function.name.clone())
 }
 
 impl Log {
@@ -68,6 +73,7 @@ mod tests {
     use serverledge_core::InvocationId;
 
     use super::*;
+    use crate::functions::tests::named as function;
 
     fn entry(bytes: usize) -> LogEntry {
         let text = Bytes::from(vec![b'x'; bytes]);
@@ -76,23 +82,23 @@ mod tests {
 
     #[test]
     fn the_end_is_kept_within_bounds() {
-        let logs = FunctionLogs::default();
-        (0..10).for_each(|_| logs.push("f", entry(BYTES_MAX / 4)));
-        assert_eq!(logs.feed("f").backlog.len(), 4);
-        (0..2 * ENTRIES_MAX).for_each(|_| logs.push("g", entry(1)));
-        assert_eq!(logs.feed("g").backlog.len(), ENTRIES_MAX);
-        logs.push("f", entry(2 * BYTES_MAX));
-        assert_eq!(logs.feed("f").backlog.len(), 1, "the last one is kept, whatever its size");
-        logs.forget("f");
-        assert!(logs.feed("f").backlog.is_empty());
+        let (logs, f, g) = (FunctionLogs::default(), function("f"), function("g"));
+        (0..10).for_each(|_| logs.push(&f, entry(BYTES_MAX / 4)));
+        assert_eq!(logs.feed(&f).backlog.len(), 4);
+        (0..2 * ENTRIES_MAX).for_each(|_| logs.push(&g, entry(1)));
+        assert_eq!(logs.feed(&g).backlog.len(), ENTRIES_MAX);
+        logs.push(&f, entry(2 * BYTES_MAX));
+        assert_eq!(logs.feed(&f).backlog.len(), 1, "the last one is kept, whatever its size");
+        logs.forget(&f);
+        assert!(logs.feed(&f).backlog.is_empty());
     }
 
     #[test]
     fn a_follower_misses_nothing_after_the_backlog() {
-        let logs = FunctionLogs::default();
-        logs.push("f", entry(1));
-        let mut feed = logs.feed("f");
-        logs.push("f", entry(2));
+        let (logs, f) = (FunctionLogs::default(), function("f"));
+        logs.push(&f, entry(1));
+        let mut feed = logs.feed(&f);
+        logs.push(&f, entry(2));
         assert_eq!((feed.backlog.len(), feed.live.try_recv().unwrap().text.len()), (1, 2));
         drop(logs);
         assert!(feed.live.try_recv().is_err());

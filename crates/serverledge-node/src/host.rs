@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::limits::{CALL_DEPTH_MAX, CALLS_AT_ONCE_MAX, CALLS_MAX};
-use serverledge_core::{CallContext, CallError, FunctionName, HostCalls, InvocationError, Payload, Reply};
+use serverledge_core::{CallContext, CallError, Function, FunctionName, HostCalls, InvocationError, Payload, Reply};
 use serverledge_scheduler::QosClass;
 
 use crate::admission::Held;
@@ -17,7 +17,8 @@ pub(crate) struct NodeHost {
     node: Arc<Node>,
     context: CallContext,
     class: QosClass,
-    caller: FunctionName,
+    /// Whose calls they are: names are looked up in its space.
+    caller: Arc<Function>,
     /// The invocation's lease.
     held: Arc<Held>,
     /// Calls so far.
@@ -37,11 +38,11 @@ impl NodeHost {
         node: &Arc<Node>,
         context: CallContext,
         class: QosClass,
-        caller: &FunctionName,
+        caller: &Arc<Function>,
         held: Arc<Held>,
     ) -> Self {
         let (made, outstanding) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { node: Arc::clone(node), context, class, caller: caller.clone(), held, made, outstanding }
+        Self { node: Arc::clone(node), context, class, caller: Arc::clone(caller), held, made, outstanding }
     }
 
     /// Counts a call, if it may be made.
@@ -69,7 +70,8 @@ impl HostCalls for NodeHost {
             .map_err(|source| CallError::Name { name: function.chars().take(64).collect(), source })?;
         let context = CallContext { depth: self.context.depth + 1, ..self.context.clone() };
         let held = Arc::clone(&self.held);
-        let outcome = self.node.invoke_nested(&name, Payload::Json(params), context, self.class, held).await;
+        let outcome =
+            self.node.invoke_nested(&self.caller.space, &name, Payload::Json(params), context, self.class, held).await;
         // The caller goes on with the CPU that it gave back.
         self.held.regained().await;
         match outcome.map_err(Box::new)?.reply {
@@ -81,7 +83,7 @@ impl HostCalls for NodeHost {
     }
 
     fn caller(&self) -> &FunctionName {
-        &self.caller
+        &self.caller.name
     }
 }
 

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serverledge_api::{Call, LogEntry};
 use serverledge_core::{
     CallContext, FailureKind, Function, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError,
-    Memo, Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, StartError, Started,
+    Memo, Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, SpaceId, StartError,
+    Started,
 };
 use serverledge_scheduler::{Arrival, QosClass, Ran, Sample};
 use tokio::sync::oneshot;
@@ -91,6 +92,7 @@ impl Request {
             context: CallContext {
                 may_offload: call.may_offload,
                 travel: call.travel,
+                carried: call.carried,
                 ..CallContext::root(call.id, None)
             },
             arrived: call.arrived,
@@ -140,23 +142,25 @@ impl Node {
             Err(_) => return,
         };
         // A call may end after its function was deleted, and the log with it.
-        if !text.is_empty() && self.functions.get(entry.function.name.as_str()).is_some() {
+        let function = &entry.function;
+        if !text.is_empty() && self.functions.get(&function.space, function.name.as_str()).is_some() {
             let entry_of_log = LogEntry { time_unix_ms: unix_ms(), invocation: id, failed, text: text.clone() };
-            self.logs.push(entry.function.name.as_str(), entry_of_log);
+            self.logs.push(function, entry_of_log);
         }
     }
 
-    /// A call that a running function makes: it inherits the class and the deadline of its caller, whose lease is suspended while
+    /// A call that a running function makes, to a function of its own space: it inherits the class and the deadline of its caller, whose lease is suspended while
     /// it waits or runs.
     pub(crate) fn invoke_nested(
         self: &Arc<Self>,
+        space: &SpaceId,
         name: &FunctionName,
         payload: Payload,
         context: CallContext,
         class: QosClass,
         caller: Arc<Held>,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Report, InvocationError>> + Send + 'static>> {
-        let Some(entry) = self.functions.get(name.as_str()) else {
+        let Some(entry) = self.functions.get(space, name.as_str()) else {
             let name = name.to_string();
             return Box::pin(async move { Err(InvocationError::Unknown(name)) });
         };
@@ -329,13 +333,13 @@ impl Node {
         request: Request,
         held: Arc<Held>,
     ) -> Result<Outcome, InvokeError> {
-        let Function { name, version, .. } = &*request.entry.function;
+        let function = &request.entry.function;
         let deadline = request.context.deadline;
         // Whatever it calls ends with it at the latest.
-        let own = now().checked_add(version.limits.timeout);
+        let own = now().checked_add(function.version.limits.timeout);
         let context = CallContext { deadline: deadline.into_iter().chain(own).min(), ..request.context };
-        let host = NodeHost::new(self, context, request.class, name, held);
-        let call = SandboxCall { id: request.id, function: name.clone(), payload: request.payload, deadline };
+        let host = NodeHost::new(self, context, request.class, function, held);
+        let call = SandboxCall { id: request.id, function: function.name.clone(), payload: request.payload, deadline };
         sandbox.invoke(call, Arc::new(host)).await
     }
 

@@ -12,7 +12,7 @@ use serverledge_api::{
     PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError, Submitted,
 };
 use serverledge_core::{
-    Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime, SpaceId,
+    Caller, Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime, SpaceId,
 };
 use serverledge_registry::{FunctionStore, InvocationStore};
 use serverledge_wire::function::FunctionBody;
@@ -38,7 +38,6 @@ use crate::metrics::Metrics;
 /// A running node.
 pub(crate) struct Node {
     pub(crate) identity: Identity,
-    pub(crate) space: SpaceId,
     pub(crate) limits: FunctionConfig,
     pub(crate) pool_memory: MemoryMib,
     pub(crate) functions: Functions,
@@ -87,8 +86,8 @@ impl Background {
 }
 
 impl Node {
-    pub(crate) fn lookup(&self, name: &str) -> Result<Arc<Entry>, InvocationError> {
-        self.functions.get(name).ok_or_else(|| InvocationError::Unknown(name.to_owned()))
+    pub(crate) fn lookup(&self, space: &SpaceId, name: &str) -> Result<Arc<Entry>, InvocationError> {
+        self.functions.get(space, name).ok_or_else(|| InvocationError::Unknown(name.to_owned()))
     }
 
     /// A node that stops takes nothing new from outside; what runs may still call other functions.
@@ -97,7 +96,7 @@ impl Node {
     }
 
     fn request(&self, call: Call) -> Result<Request, InvocationError> {
-        let entry = self.lookup(call.function.as_str())?;
+        let entry = self.lookup(&call.caller.space, call.function.as_str())?;
         Ok(Request::of(call, entry))
     }
 
@@ -131,12 +130,12 @@ impl Backend for NodeBackend {
         Load { free_memory_mib: memory, free_cpu: snapshot.free.cpu.cores() }
     }
 
-    fn function(&self, name: &str) -> Option<Arc<Function>> {
-        self.0.functions.get(name).map(|entry| Arc::clone(&entry.function))
+    fn function(&self, caller: &Caller, name: &str) -> Option<Arc<Function>> {
+        self.0.functions.get(&caller.space, name).map(|entry| Arc::clone(&entry.function))
     }
 
-    fn names(&self) -> Vec<String> {
-        self.0.functions.names()
+    fn names(&self, caller: &Caller) -> Vec<String> {
+        self.0.functions.names(&caller.space)
     }
 
     async fn invoke(&self, call: Call) -> Result<Report, InvocationError> {
@@ -155,57 +154,63 @@ impl Backend for NodeBackend {
         self.0.invoke_once(call).await
     }
 
-    async fn invocation(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
-        self.0.invocation_info(id).await
+    async fn invocation(&self, caller: &Caller, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+        self.0.invocation_info(&caller.space, id).await
     }
 
-    async fn cancel(&self, id: InvocationId) -> Result<InvocationInfo, ChangeError> {
-        self.0.cancel_invocation(id).await
+    async fn cancel(&self, caller: &Caller, id: InvocationId) -> Result<InvocationInfo, ChangeError> {
+        self.0.cancel_invocation(&caller.space, id).await
     }
 
-    async fn dead_letters(&self, after: Option<InvocationId>, limit: usize) -> Result<DeadLetters, PollError> {
-        self.0.list_dead_letters(after, limit).await
+    async fn dead_letters(
+        &self,
+        caller: &Caller,
+        after: Option<InvocationId>,
+        limit: usize,
+    ) -> Result<DeadLetters, PollError> {
+        self.0.list_dead_letters(&caller.space, after, limit).await
     }
 
-    async fn dead_letter(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
-        self.0.show_dead_letter(id).await
+    async fn dead_letter(&self, caller: &Caller, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+        self.0.show_dead_letter(&caller.space, id).await
     }
 
-    async fn redrive(&self, id: InvocationId) -> Result<Submitted, ChangeError> {
-        self.0.redrive_dead_letter(id).await
+    async fn redrive(&self, caller: &Caller, id: InvocationId) -> Result<Submitted, ChangeError> {
+        self.0.redrive_dead_letter(&caller.space, id).await
     }
 
-    async fn purge(&self, id: InvocationId) -> Result<(), ChangeError> {
-        self.0.purge_dead_letter(id).await
+    async fn purge(&self, caller: &Caller, id: InvocationId) -> Result<(), ChangeError> {
+        self.0.purge_dead_letter(&caller.space, id).await
     }
 
-    async fn purge_all(&self) -> Result<u64, PollError> {
-        self.0.purge_dead_letters().await
+    async fn purge_all(&self, caller: &Caller) -> Result<u64, PollError> {
+        self.0.purge_dead_letters(&caller.space).await
     }
 
-    async fn poll(&self, id: InvocationId) -> Result<Polled, PollError> {
-        self.0.poll_invocation(id).await
+    async fn poll(&self, caller: &Caller, id: InvocationId) -> Result<Polled, PollError> {
+        self.0.poll_invocation(&caller.space, id).await
     }
 
     async fn deploy(
         &self,
+        caller: &Caller,
         mode: Deploy,
         request: FunctionBody<'_>,
         progress: &dyn Progress,
     ) -> Result<Deployed, DeployError> {
-        self.0.deploy(mode, request, progress).await
+        self.0.deploy(&caller.space, mode, request, progress).await
     }
 
-    fn logs(&self, name: &str) -> Option<LogFeed> {
-        self.0.functions.get(name).map(|_| self.0.logs.feed(name))
+    fn logs(&self, caller: &Caller, name: &str) -> Option<LogFeed> {
+        self.0.functions.get(&caller.space, name).map(|entry| self.0.logs.feed(&entry.function))
     }
 
-    async fn delete(&self, name: &str) -> Result<(), DeployError> {
-        self.0.delete(name).await
+    async fn delete(&self, caller: &Caller, name: &str) -> Result<(), DeployError> {
+        self.0.delete(&caller.space, name).await
     }
 
-    async fn prewarm(&self, name: &str, instances: i64) -> Result<i64, InvocationError> {
-        self.0.prewarm(name, instances).await
+    async fn prewarm(&self, caller: &Caller, name: &str, instances: i64) -> Result<i64, InvocationError> {
+        self.0.prewarm(&caller.space, name, instances).await
     }
 
     fn check_peer(&self, proof: &Proof, path: &str, call: &[u8], body: &[u8]) -> Result<(), PeerRefused> {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serverledge_api::{App, Guard, Identity, Limits, ServerLimits, Serving, Tls, TlsFiles, serve, serve_tls};
 use serverledge_core::kv::Kv;
-use serverledge_core::{Executor, InvocationId, SpaceId};
+use serverledge_core::{Executor, InvocationId};
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
 use serverledge_executor_wasm::{CompileLimits, WasmConfig, WasmExecutor, Worker};
 use serverledge_registry::{FunctionStore, InvocationStore, node_id};
@@ -302,7 +302,6 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
     Ok(Node {
         metrics: Metrics::new(&config.registry.area).context("failed to register metrics")?,
         identity: Identity { node: id.clone(), area: config.registry.area.clone() },
-        space: SpaceId::default_space(),
         limits: config.function.clone(),
         pool_memory: config.pool.memory,
         functions: Functions::default(),

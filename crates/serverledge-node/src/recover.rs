@@ -14,7 +14,7 @@ use crate::asynchronous::jittered;
 use crate::cluster::Whom;
 use crate::deploy::unix_ms;
 use crate::executors::is_pooled;
-use crate::functions::owned;
+use crate::functions::{label, owned};
 use crate::node::Node;
 
 /// Pause before a watch that broke is begun again.
@@ -31,12 +31,12 @@ const BLOB_GRACE: Duration = Duration::from_secs(3600);
 impl Node {
     /// Reads all functions; returns the revision from which to watch.
     pub(crate) async fn load_functions(&self) -> Result<Revision, KvError> {
-        let (resynced, next) = self.functions.load(&self.store, &self.space).await?;
+        let (resynced, next) = self.functions.load(&self.store).await?;
         for gone in resynced.deleted {
             self.forget_deleted(&gone).await;
         }
         for old in resynced.replaced {
-            let successor = self.functions.get(old.name.as_str());
+            let successor = self.functions.get(&old.space, old.name.as_str());
             self.retire(&old, successor.as_ref().map(|entry| &*entry.function.version)).await;
         }
         Ok(next)
@@ -44,8 +44,8 @@ impl Node {
 
     /// Nothing of a deleted function is kept: no series, no log, no sandbox.
     pub(crate) async fn forget_deleted(&self, gone: &Function) {
-        self.metrics.forget(gone.name.as_str());
-        self.logs.forget(gone.name.as_str());
+        self.metrics.forget(&label(gone));
+        self.logs.forget(gone);
         self.retire(gone, None).await;
     }
 
@@ -100,19 +100,18 @@ impl Node {
     async fn apply(self: &Arc<Self>, changes: Vec<FunctionChange>) {
         for change in changes {
             match change {
-                FunctionChange::Deployed(deployed) if deployed.function.space == self.space => {
+                FunctionChange::Deployed(deployed) => {
                     let successor = Arc::clone(&deployed.function);
                     for old in self.functions.put([owned(&deployed)]) {
                         self.retire(&old, Some(&successor.version)).await;
                     }
                     self.prepare_if_missing(&successor);
                 }
-                FunctionChange::Deleted { space, name, revision } if space == self.space => {
-                    if let Some(gone) = self.functions.remove(&name, revision) {
+                FunctionChange::Deleted { space, name, revision } => {
+                    if let Some(gone) = self.functions.remove(&space, &name, revision) {
                         self.forget_deleted(&gone).await;
                     }
                 }
-                FunctionChange::Deployed(_) | FunctionChange::Deleted { .. } => {}
                 FunctionChange::Unreadable(unreadable) => tracing::warn!(key = unreadable.key, "an unreadable record"),
             }
         }
@@ -180,7 +179,7 @@ impl Node {
         let now = unix_ms();
         self.invocations.sweep_expired(now, self.asynchronous.retention()).await?;
         let survey = self.store.blobs().survey().await?;
-        // Read from the registry, not from the snapshot: other spaces' functions count as well.
+        // Read from the registry, not from the snapshot: what was deployed a moment ago counts as well.
         let loaded = self.store.load_all().await?;
         if !loaded.unreadable.is_empty() {
             return Err("some records cannot be read, so nothing is known to be unused".into());

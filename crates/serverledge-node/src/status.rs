@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serverledge_scheduler::PoolKey;
 use serverledge_wire::status::StatusInformation;
 
+use crate::functions::label;
 use crate::node::Node;
 
 impl Node {
@@ -38,7 +39,7 @@ impl Node {
         let mut warm = BTreeMap::new();
         for entry in self.functions.entries() {
             if let Some(count) = entry.pooled.and_then(|pooled| idle.get(&pooled.key)) {
-                warm.insert(entry.function.name.to_string(), i64::try_from(*count).unwrap_or(i64::MAX));
+                warm.insert(label(&entry.function), i64::try_from(*count).unwrap_or(i64::MAX));
             }
         }
         warm

@@ -171,7 +171,7 @@ impl Invocation {
     /// `Unreadable` if the record names what this program does not know.
     pub fn function(&self) -> Result<Function, Unreadable> {
         let unreadable = |source| Unreadable { key: format!("{}{}", keys::INVOCATIONS, self.id), source };
-        let space = keys::parse_space(&self.record.space).ok_or_else(|| unreadable(None))?;
+        let space = SpaceId::parse(&self.record.space).ok_or_else(|| unreadable(None))?;
         let name = FunctionName::parse(&self.record.function).map_err(|_| unreadable(None))?;
         self.record.pinned.clone().into_function(space, name).map_err(|source| unreadable(Some(source)))
     }

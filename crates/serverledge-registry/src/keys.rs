@@ -24,13 +24,7 @@ pub(crate) fn functions_of(space: &SpaceId) -> Bytes {
 /// Space and name of a function's key.
 pub(crate) fn parse_function(key: &[u8]) -> Option<(SpaceId, FunctionName)> {
     let (space, name) = std::str::from_utf8(key).ok()?.strip_prefix(FUNCTIONS)?.split_once('/')?;
-    Some((parse_space(space)?, FunctionName::parse(name).ok()?))
-}
-
-/// Core has but one space so far; a key of another one is reported as unreadable.
-pub(crate) fn parse_space(text: &str) -> Option<SpaceId> {
-    let space = SpaceId::default_space();
-    (space.as_str() == text).then_some(space)
+    Some((SpaceId::parse(space)?, FunctionName::parse(name).ok()?))
 }
 
 /// The key of a blob's manifest.

@@ -31,6 +31,9 @@ pub const WARM_MAX: usize = 200;
 /// The head of an offloaded invocation; its body is the parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerCall {
+    /// The function's space.
+    #[serde(default = "default_space", skip_serializing_if = "is_default_space")]
+    pub space: String,
     /// The id of this offer of the invocation to this node: asked again with the same one, the node joins the run that it
     /// has.
     pub offer: String,
@@ -67,6 +70,17 @@ pub struct PeerCall {
     /// The caller's trace context (W3C `traceparent`).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trace: String,
+}
+
+/// Calls of nodes that know no spaces are of this one.
+const DEFAULT_SPACE: &str = "default";
+
+fn default_space() -> String {
+    DEFAULT_SPACE.to_owned()
+}
+
+fn is_default_space(space: &str) -> bool {
+    space == DEFAULT_SPACE
 }
 
 /// How an offloaded run went. Times are microseconds.
@@ -277,6 +291,7 @@ mod tests {
     #[test]
     fn the_head_of_a_call_is_read_as_it_was_written() {
         let call = PeerCall {
+            space: default_space(),
             offer: "o".into(),
             id: "a".into(),
             root: "b".into(),

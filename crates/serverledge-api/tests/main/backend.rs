@@ -10,8 +10,8 @@ use serverledge_api::{
     PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError, Submitted,
 };
 use serverledge_core::{
-    Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Memo, Network,
-    Payload, Phases, Progress, Reply, Report, Runtime, Secrets, SpaceId, Version,
+    Caller, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Memo,
+    Network, Payload, Phases, Progress, Reply, Report, Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_wire::function::FunctionBody;
 use serverledge_wire::invocations::{DeadLetter, DeadLetters, InvocationInfo};
@@ -176,11 +176,11 @@ impl Backend for FakeBackend {
         Load { free_memory_mib: 1024, free_cpu: 1.5 }
     }
 
-    fn function(&self, name: &str) -> Option<Arc<Function>> {
+    fn function(&self, _caller: &Caller, name: &str) -> Option<Arc<Function>> {
         self.state().functions.get(name).cloned()
     }
 
-    fn names(&self) -> Vec<String> {
+    fn names(&self, _caller: &Caller) -> Vec<String> {
         self.state().functions.keys().cloned().collect()
     }
 
@@ -191,7 +191,8 @@ impl Backend for FakeBackend {
         run.ended = true;
         let mut state = self.state();
         let scripted = state.invoke.pop_front();
-        let Call { function, id, payload, qos_class, deadline, arrived, may_offload, travel, stored } = call;
+        let Call { caller, function, id, payload, qos_class, deadline, arrived, may_offload, travel, carried, stored } =
+            call;
         let (seen, payload) = match payload {
             Payload::Json(params) => (Payload::Json(params.clone()), Payload::Json(params)),
             Payload::Http(request) => {
@@ -202,6 +203,8 @@ impl Backend for FakeBackend {
             }
         };
         state.calls.push(Call {
+            caller: caller.clone(),
+            carried: carried.clone(),
             function,
             id,
             payload: seen,
@@ -249,16 +252,21 @@ impl Backend for FakeBackend {
         }
     }
 
-    async fn invocation(&self, _id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+    async fn invocation(&self, _caller: &Caller, _id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
         Ok(self.state().info.clone())
     }
 
-    async fn cancel(&self, _id: InvocationId) -> Result<InvocationInfo, ChangeError> {
+    async fn cancel(&self, _caller: &Caller, _id: InvocationId) -> Result<InvocationInfo, ChangeError> {
         self.changed()?;
         self.state().info.clone().ok_or(ChangeError::Unknown)
     }
 
-    async fn dead_letters(&self, after: Option<InvocationId>, limit: usize) -> Result<DeadLetters, PollError> {
+    async fn dead_letters(
+        &self,
+        _caller: &Caller,
+        after: Option<InvocationId>,
+        limit: usize,
+    ) -> Result<DeadLetters, PollError> {
         let mut state = self.state();
         state.pages.push((after, limit));
         let dead_letters = state.info.iter().map(|info| DeadLetter {
@@ -271,20 +279,20 @@ impl Backend for FakeBackend {
         Ok(DeadLetters { dead_letters: dead_letters.collect(), next: Some(ACCEPTED.to_owned()) })
     }
 
-    async fn dead_letter(&self, _id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+    async fn dead_letter(&self, _caller: &Caller, _id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
         Ok(self.state().info.clone())
     }
 
-    async fn redrive(&self, _id: InvocationId) -> Result<Submitted, ChangeError> {
+    async fn redrive(&self, _caller: &Caller, _id: InvocationId) -> Result<Submitted, ChangeError> {
         self.changed()?;
         Ok(Submitted { id: InvocationId::parse(ACCEPTED).unwrap(), repeated: self.state().repeated })
     }
 
-    async fn purge(&self, _id: InvocationId) -> Result<(), ChangeError> {
+    async fn purge(&self, _caller: &Caller, _id: InvocationId) -> Result<(), ChangeError> {
         self.changed()
     }
 
-    async fn purge_all(&self) -> Result<u64, PollError> {
+    async fn purge_all(&self, _caller: &Caller) -> Result<u64, PollError> {
         Ok(3)
     }
 
@@ -297,12 +305,13 @@ impl Backend for FakeBackend {
         }
     }
 
-    async fn poll(&self, _id: InvocationId) -> Result<Polled, PollError> {
+    async fn poll(&self, _caller: &Caller, _id: InvocationId) -> Result<Polled, PollError> {
         self.state().poll.pop_front().unwrap_or(Ok(Polled::Unknown))
     }
 
     async fn deploy(
         &self,
+        _caller: &Caller,
         mode: Deploy,
         request: FunctionBody<'_>,
         progress: &dyn Progress,
@@ -320,7 +329,7 @@ impl Backend for FakeBackend {
         })
     }
 
-    fn logs(&self, name: &str) -> Option<LogFeed> {
+    fn logs(&self, _caller: &Caller, name: &str) -> Option<LogFeed> {
         let state = self.state();
         state.functions.get(name)?;
         let live = self.shared.live.lock().unwrap();
@@ -328,7 +337,7 @@ impl Backend for FakeBackend {
         Some(LogFeed { backlog: state.backlog.clone(), live })
     }
 
-    async fn delete(&self, name: &str) -> Result<(), DeployError> {
+    async fn delete(&self, _caller: &Caller, name: &str) -> Result<(), DeployError> {
         let mut state = self.state();
         match state.delete.pop_front() {
             Some(fault) => Err(fault),
@@ -336,7 +345,7 @@ impl Backend for FakeBackend {
         }
     }
 
-    async fn prewarm(&self, name: &str, instances: i64) -> Result<i64, InvocationError> {
+    async fn prewarm(&self, _caller: &Caller, name: &str, instances: i64) -> Result<i64, InvocationError> {
         let mut state = self.state();
         state.prewarms.push((name.to_owned(), instances));
         match state.prewarm.pop_front() {

@@ -15,6 +15,7 @@ const PATH: &str = "/peer/invoke/json";
 
 fn call() -> PeerCall {
     PeerCall {
+        space: "default".to_owned(),
         offer: "01890000-0000-7000-8000-000000000003".to_owned(),
         id: "01890000-0000-7000-8000-000000000001".to_owned(),
         root: "01890000-0000-7000-8000-000000000002".to_owned(),

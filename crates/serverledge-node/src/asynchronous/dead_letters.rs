@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serverledge_api::{ChangeError, PollError, Submitted};
-use serverledge_core::{InvocationError, InvocationId, OverloadReason};
+use serverledge_core::{InvocationError, InvocationId, OverloadReason, SpaceId};
 use serverledge_registry::{Invocation, InvocationStoreError, Redriven};
 use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
 
@@ -16,31 +16,40 @@ use crate::node::Node;
 impl Node {
     pub(crate) async fn list_dead_letters(
         &self,
+        space: &SpaceId,
         after: Option<InvocationId>,
         limit: usize,
     ) -> Result<DeadLetters, PollError> {
-        let page = self.invocations.dead_letters(&self.space, after, limit).await.map_err(unread)?;
+        let page = self.invocations.dead_letters(space, after, limit).await.map_err(unread)?;
         let dead_letters = page.dead_letters.iter().map(dead_letter).collect();
         Ok(DeadLetters { dead_letters, next: page.next.map(|id| id.to_string()) })
     }
 
-    pub(crate) async fn show_dead_letter(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
-        match self.find_dead(id).await.map_err(unread)? {
+    pub(crate) async fn show_dead_letter(
+        &self,
+        space: &SpaceId,
+        id: InvocationId,
+    ) -> Result<Option<InvocationInfo>, PollError> {
+        match self.find_dead(space, id).await.map_err(unread)? {
             Some(dead) => self.info(&dead).await.map(Some).map_err(unread),
             None => Ok(None),
         }
     }
 
     /// One that was driven anew is no dead letter any more.
-    async fn find_dead(&self, id: InvocationId) -> Result<Option<Invocation>, InvocationStoreError> {
-        let found = self.find(id).await?;
+    async fn find_dead(&self, space: &SpaceId, id: InvocationId) -> Result<Option<Invocation>, InvocationStoreError> {
+        let found = self.find(space, id).await?;
         Ok(found.filter(|one| one.record.dead_letter && one.record.redriven_as.is_none()))
     }
 
     /// Makes a new invocation from a dead letter, and works on it. Done twice, it gives the same.
-    pub(crate) async fn redrive_dead_letter(self: &Arc<Self>, id: InvocationId) -> Result<Submitted, ChangeError> {
+    pub(crate) async fn redrive_dead_letter(
+        self: &Arc<Self>,
+        space: &SpaceId,
+        id: InvocationId,
+    ) -> Result<Submitted, ChangeError> {
         self.check_open()?;
-        let found = self.find(id).await.map_err(store_fault)?;
+        let found = self.find(space, id).await.map_err(store_fault)?;
         let dead = found.filter(|one| one.record.dead_letter).ok_or(ChangeError::NotDead)?;
         let made = InvocationId::new();
         let place = self.asynchronous.table.enter(made, self.asynchronous.config.queued_max).ok_or_else(full)?;
@@ -56,14 +65,14 @@ impl Node {
         }
     }
 
-    pub(crate) async fn purge_dead_letter(&self, id: InvocationId) -> Result<(), ChangeError> {
-        let dead = self.find_dead(id).await.map_err(store_fault)?.ok_or(ChangeError::NotDead)?;
+    pub(crate) async fn purge_dead_letter(&self, space: &SpaceId, id: InvocationId) -> Result<(), ChangeError> {
+        let dead = self.find_dead(space, id).await.map_err(store_fault)?.ok_or(ChangeError::NotDead)?;
         let purged = self.invocations.purge(&dead).await.map_err(store_fault)?;
         if purged { Ok(()) } else { Err(ChangeError::NotDead) }
     }
 
-    pub(crate) async fn purge_dead_letters(&self) -> Result<u64, PollError> {
-        self.invocations.purge_all(&self.space).await.map_err(unread)
+    pub(crate) async fn purge_dead_letters(&self, space: &SpaceId) -> Result<u64, PollError> {
+        self.invocations.purge_all(space).await.map_err(unread)
     }
 }
 

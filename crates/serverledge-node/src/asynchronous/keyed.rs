@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serverledge_api::{Call, ChangeError, KeptReply, OnceError, PollError, Polled};
-use serverledge_core::{InvocationError, InvocationId};
+use serverledge_core::{InvocationError, InvocationId, SpaceId};
 use serverledge_registry::{Cancelled, Invocation, InvocationStoreError};
 use serverledge_wire::invocations::InvocationInfo;
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ impl Node {
     pub(crate) async fn invoke_once(self: &Arc<Self>, call: Call) -> Result<KeptReply, OnceError> {
         let deadline = match call.deadline {
             Some(deadline) => Instant::from_std(deadline),
-            None => Instant::now() + self.patience(call.function.as_str())?,
+            None => Instant::now() + self.patience(&call)?,
         };
         let submitted = self.submit(call).await?;
         let ended = tokio::time::timeout_at(deadline, self.outcome(submitted.id)).await;
@@ -37,8 +37,9 @@ impl Node {
     }
 
     /// How long a caller waits who does not say so: as long as a plain call could take.
-    fn patience(&self, function: &str) -> Result<Duration, InvocationError> {
-        Ok(self.lookup(function)?.function.version.limits.timeout + self.asynchronous.wait_max)
+    fn patience(&self, call: &Call) -> Result<Duration, InvocationError> {
+        let entry = self.lookup(&call.caller.space, call.function.as_str())?;
+        Ok(entry.function.version.limits.timeout + self.asynchronous.wait_max)
     }
 
     /// Waits for an outcome, wherever it comes about. `None` if there will be none to read: the record is gone, or this node
@@ -87,14 +88,19 @@ impl Node {
         self.asynchronous.retention().ends_unix_ms(invocation).is_some_and(|end| end <= unix_ms())
     }
 
-    pub(super) async fn find(&self, id: InvocationId) -> Result<Option<Invocation>, InvocationStoreError> {
+    /// Those of other spaces are as unknown as those that never were.
+    pub(super) async fn find(
+        &self,
+        space: &SpaceId,
+        id: InvocationId,
+    ) -> Result<Option<Invocation>, InvocationStoreError> {
         let found = self.invocations.get(id).await?;
-        Ok(found.filter(|one| one.belongs_to(&self.space) && !self.is_forgotten(one)))
+        Ok(found.filter(|one| one.belongs_to(space) && !self.is_forgotten(one)))
     }
 
     /// Where an accepted invocation stands, as Serverledge's clients read it.
-    pub(crate) async fn poll_invocation(&self, id: InvocationId) -> Result<Polled, PollError> {
-        let Some(invocation) = self.find(id).await.map_err(unread)? else { return Ok(Polled::Unknown) };
+    pub(crate) async fn poll_invocation(&self, space: &SpaceId, id: InvocationId) -> Result<Polled, PollError> {
+        let Some(invocation) = self.find(space, id).await.map_err(unread)? else { return Ok(Polled::Unknown) };
         if !invocation.record.state.is_terminal() {
             return Ok(Polled::Unfinished);
         }
@@ -103,8 +109,12 @@ impl Node {
     }
 
     /// All that is known of it.
-    pub(crate) async fn invocation_info(&self, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
-        match self.find(id).await.map_err(unread)? {
+    pub(crate) async fn invocation_info(
+        &self,
+        space: &SpaceId,
+        id: InvocationId,
+    ) -> Result<Option<InvocationInfo>, PollError> {
+        match self.find(space, id).await.map_err(unread)? {
             Some(found) => self.info(&found).await.map(Some).map_err(unread),
             None => Ok(None),
         }
@@ -116,8 +126,12 @@ impl Node {
     }
 
     /// Ends it without a result. Whoever runs it is told to stop; what they come to is discarded.
-    pub(crate) async fn cancel_invocation(self: &Arc<Self>, id: InvocationId) -> Result<InvocationInfo, ChangeError> {
-        if self.find(id).await.map_err(store_fault)?.is_none() {
+    pub(crate) async fn cancel_invocation(
+        self: &Arc<Self>,
+        space: &SpaceId,
+        id: InvocationId,
+    ) -> Result<InvocationInfo, ChangeError> {
+        if self.find(space, id).await.map_err(store_fault)?.is_none() {
             return Err(ChangeError::Unknown);
         }
         let why = outcome::error("cancelled", "it was cancelled".to_owned());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use serverledge_api::{Backend as _, ChangeError, OnceError, Polled, SubmitError};
 use serverledge_core::limits::OUTPUT_BYTES_MAX;
-use serverledge_core::{FailureKind, InvocationError, OverloadReason, StartError};
+use serverledge_core::{Caller, FailureKind, InvocationError, OverloadReason, StartError};
 use serverledge_testing::fake_executor::Behaviour;
 
 use super::NotifyError;
@@ -29,14 +29,14 @@ async fn an_outcome_is_kept_with_its_history() {
     assert_eq!((info.state.name(), info.attempts, info.node.as_deref()), ("done", 1, Some("n1")));
     assert_eq!(info.result.as_ref().map(|json| json.get()), Some("[1]"));
     assert_eq!(events(&info), ["accepted", "begun", "done"]);
-    let Polled::Done(body) = node.backend().poll(id).await.unwrap() else { panic!("it has ended") };
+    let Polled::Done(body) = node.backend().poll(&Caller::anybody(), id).await.unwrap() else { panic!("it has ended") };
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&body["Success"], &body["Output"]), (&json!(true), &json!("")), "the log was not asked for");
     let mut asking = call("f", "[2]");
     asking.stored.return_output = true;
     let id = node.submit(asking).await;
     node.ended(id).await;
-    let Polled::Done(body) = node.backend().poll(id).await.unwrap() else { panic!("it has ended") };
+    let Polled::Done(body) = node.backend().poll(&Caller::anybody(), id).await.unwrap() else { panic!("it has ended") };
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["Output"], "line\n");
     node.is_idle().await;
     let metrics = node.backend().metrics().unwrap();
@@ -164,14 +164,14 @@ async fn cancelling_stops_what_runs_here_and_elsewhere() {
     for (round, canceller) in [&here, &elsewhere].into_iter().enumerate() {
         let id = here.submit(call("f", "1")).await;
         here.fake.wait_for("the call", |counts| counts.running == 1).await;
-        let info = canceller.backend().cancel(id).await.unwrap();
+        let info = canceller.backend().cancel(&Caller::anybody(), id).await.unwrap();
         assert_eq!((info.state.name(), info.error.unwrap().code.as_str()), ("cancelled", "cancelled"));
         here.fake.wait_for("its end", |counts| counts.running == 0 && counts.dropped == round + 1).await;
-        let again = canceller.backend().cancel(id).await;
+        let again = canceller.backend().cancel(&Caller::anybody(), id).await;
         assert!(matches!(again, Err(ChangeError::Ended { state: "cancelled" })), "{again:?}");
         assert!(!info.dead_letter);
     }
-    let unknown = here.backend().cancel(serverledge_core::InvocationId::new()).await;
+    let unknown = here.backend().cancel(&Caller::anybody(), serverledge_core::InvocationId::new()).await;
     assert!(matches!(unknown, Err(ChangeError::Unknown)));
     here.is_idle().await;
     lab.is_empty("cancels/").await;
@@ -308,21 +308,21 @@ async fn dead_letters_are_tended() {
         assert_eq!(info.attempts, 1, "never tried again");
     }
     let backend = node.backend();
-    let listed = backend.dead_letters(None, 10).await.unwrap();
+    let listed = backend.dead_letters(&Caller::anybody(), None, 10).await.unwrap();
     assert_eq!(listed.dead_letters.len(), 2);
-    assert!(backend.dead_letter(first).await.unwrap().unwrap().dead_letter);
-    let made = backend.redrive(first).await.unwrap();
-    assert!(!made.repeated && backend.redrive(first).await.unwrap().repeated);
+    assert!(backend.dead_letter(&Caller::anybody(), first).await.unwrap().unwrap().dead_letter);
+    let made = backend.redrive(&Caller::anybody(), first).await.unwrap();
+    assert!(!made.repeated && backend.redrive(&Caller::anybody(), first).await.unwrap().repeated);
     assert_eq!(node.ended(made.id).await.redrive_of, Some(first.to_string()));
-    assert_eq!(backend.redrive(first).await.unwrap().id, made.id);
-    assert!(backend.dead_letter(first).await.unwrap().is_none(), "it was driven anew");
-    backend.purge(second).await.unwrap();
+    assert_eq!(backend.redrive(&Caller::anybody(), first).await.unwrap().id, made.id);
+    assert!(backend.dead_letter(&Caller::anybody(), first).await.unwrap().is_none(), "it was driven anew");
+    backend.purge(&Caller::anybody(), second).await.unwrap();
     for gone in [second, first] {
-        assert!(matches!(backend.purge(gone).await, Err(ChangeError::NotDead)));
+        assert!(matches!(backend.purge(&Caller::anybody(), gone).await, Err(ChangeError::NotDead)));
     }
-    assert!(matches!(backend.redrive(second).await, Err(ChangeError::NotDead)));
-    assert_eq!(backend.purge_all().await.unwrap(), 1);
-    assert!(backend.invocation(made.id).await.unwrap().is_none());
+    assert!(matches!(backend.redrive(&Caller::anybody(), second).await, Err(ChangeError::NotDead)));
+    assert_eq!(backend.purge_all(&Caller::anybody()).await.unwrap(), 1);
+    assert!(backend.invocation(&Caller::anybody(), made.id).await.unwrap().is_none());
     lab.is_empty("deadletters/").await;
 }
 
@@ -380,12 +380,12 @@ async fn a_callback_outlives_its_node_and_follows_a_cancel() {
 
     second.fake.hold();
     let id = second.submit(calling_back("2")).await;
-    second.backend().cancel(id).await.unwrap();
+    second.backend().cancel(&Caller::anybody(), id).await.unwrap();
     assert_eq!(notified(&second, id).await["state"], "cancelled");
     second.is_idle().await;
     let third = lab.start("n3").await;
     let id = second.submit(calling_back("3")).await;
-    third.backend().cancel(id).await.unwrap();
+    third.backend().cancel(&Caller::anybody(), id).await.unwrap();
     assert_eq!(notified(&second, id).await["state"], "cancelled");
     second.is_idle().await;
 }

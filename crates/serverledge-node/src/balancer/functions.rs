@@ -21,11 +21,11 @@ const LOOK_UP_MAX: Duration = Duration::from_secs(2);
 impl LoadBalancer {
     /// A function. One that is not known may have been deployed a moment ago: the registry is asked.
     pub(super) async fn function(&self, name: &FunctionName) -> Result<Arc<Entry>, InvocationError> {
-        if let Some(entry) = self.functions.get(name.as_str()) {
+        if let Some(entry) = self.functions.get(&self.space, name.as_str()) {
             return Ok(entry);
         }
         self.look_up(name).await?;
-        self.functions.get(name.as_str()).ok_or_else(|| InvocationError::Unknown(name.to_string()))
+        self.functions.get(&self.space, name.as_str()).ok_or_else(|| InvocationError::Unknown(name.to_string()))
     }
 
     /// Reads one function from the registry.
@@ -53,7 +53,7 @@ impl LoadBalancer {
                 Err(error) => tracing::warn!(%error, "failed to watch the registry"),
             }
             tokio::time::sleep(WATCH_PAUSE).await;
-            match self.functions.load(&self.store, &self.space).await {
+            match self.functions.load(&self.store).await {
                 Ok((_, next)) => from = next,
                 Err(error) => tracing::warn!(%error, "failed to read the registry; known functions are served on"),
             }
@@ -73,13 +73,12 @@ impl LoadBalancer {
 
     fn apply(&self, change: FunctionChange) {
         match change {
-            FunctionChange::Deployed(deployed) if deployed.function.space == self.space => {
+            FunctionChange::Deployed(deployed) => {
                 self.functions.put([owned(&deployed)]);
             }
-            FunctionChange::Deleted { space, name, revision } if space == self.space => {
-                self.functions.remove(&name, revision);
+            FunctionChange::Deleted { space, name, revision } => {
+                self.functions.remove(&space, &name, revision);
             }
-            FunctionChange::Deployed(_) | FunctionChange::Deleted { .. } => {}
             FunctionChange::Unreadable(unreadable) => tracing::warn!(key = unreadable.key, "an unreadable record"),
         }
     }

@@ -166,6 +166,7 @@ impl Cluster {
             u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
         };
         PeerCall {
+            space: request.entry.function.space.to_string(),
             offer: InvocationId::new().to_string(),
             id: request.id.to_string(),
             root: context.root.to_string(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serverledge_api::{PeerInvokeError, PeerRequest};
-use serverledge_core::{CallContext, InvocationError, InvocationId, Payload, Report, Travel};
+use serverledge_core::{CallContext, InvocationError, InvocationId, Payload, Report, SpaceId, Travel};
 use serverledge_scheduler::QosClass;
 use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, WARM_MAX};
 
@@ -107,7 +107,8 @@ impl Node {
         if call.hops > HOPS_MAX || call.path.contains(&self.cluster.me) {
             return Err(PeerInvokeError::Loop);
         }
-        let entry = self.lookup(function.as_str())?;
+        let space = SpaceId::parse(&call.space).ok_or_else(|| InvocationError::Unknown(function.to_string()))?;
+        let entry = self.lookup(&space, function.as_str())?;
         if entry.function.version.digest.to_string() != call.version {
             return Err(PeerInvokeError::Version);
         }

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use serde_json::json;
 use serverledge_api::{App, Backend as _, Call, Deploy, Guard, Limits, ServerLimits, Serving, Stored, serve};
 use serverledge_core::kv::Kv;
-use serverledge_core::{FunctionName, InvocationError, InvocationId, MemoryMib, OverloadReason, Payload, Report};
+use serverledge_core::{
+    Caller, FunctionName, InvocationError, InvocationId, MemoryMib, OverloadReason, Payload, Report, SpaceId,
+};
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
 use serverledge_wire::function::FunctionBody;
@@ -164,7 +166,7 @@ impl Pair {
         let body = body.to_string();
         for member in [&there, &here] {
             let request = FunctionBody::parse(body.as_bytes()).unwrap();
-            member.node.deploy(Deploy::Update, request, &()).await.unwrap();
+            member.node.deploy(&SpaceId::default_space(), Deploy::Update, request, &()).await.unwrap();
         }
         let node = Arc::clone(&here.node);
         here.node.membership.load().await.unwrap();
@@ -200,6 +202,8 @@ impl Pair {
 
     fn call(&self, change: impl FnOnce(&mut Call)) -> impl Future<Output = Result<Report, InvocationError>> {
         let mut call = Call {
+            caller: Caller::anybody(),
+            carried: None,
             function: FunctionName::parse("f").unwrap(),
             id: InvocationId::new(),
             payload: Payload::Json(Bytes::from_static(b"7")),

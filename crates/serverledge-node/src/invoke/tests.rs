@@ -10,8 +10,8 @@ use serde_json::json;
 use serverledge_api::{Backend as _, Call, Deploy, Stored};
 use serverledge_core::kv::Kv;
 use serverledge_core::{
-    FailureKind, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError, MemoryMib, OverloadReason,
-    Payload, Reply, StartError,
+    Caller, FailureKind, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError, MemoryMib,
+    OverloadReason, Payload, Reply, SpaceId, StartError,
 };
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
@@ -51,11 +51,13 @@ impl Lab {
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let body = body.to_string();
         let request = FunctionBody::parse(body.as_bytes()).unwrap();
-        self.node.deploy(Deploy::Update, request, &()).await.unwrap();
+        self.node.deploy(&SpaceId::default_space(), Deploy::Update, request, &()).await.unwrap();
     }
 
     async fn invoke(&self, name: &str) -> Result<bool, InvocationError> {
         let call = Call {
+            caller: Caller::anybody(),
+            carried: None,
             function: FunctionName::parse(name).unwrap(),
             id: InvocationId::new(),
             payload: Payload::Json(Bytes::from_static(b"7")),
@@ -127,7 +129,7 @@ async fn a_failure_of_the_function_leaves_its_sandbox_and_its_log() {
         assert!(matches!(lab.invoke("f").await, Err(InvocationError::Function(_))));
     }
     assert_eq!(lab.fake.counts().started, 1);
-    let feed = NodeBackend(Arc::clone(&lab.node)).logs("f").unwrap();
+    let feed = NodeBackend(Arc::clone(&lab.node)).logs(&Caller::anybody(), "f").unwrap();
     assert_eq!(feed.backlog.len(), 2);
     assert!(feed.backlog[0].failed && feed.backlog[0].text.starts_with(b"last words"));
 }
@@ -137,7 +139,7 @@ async fn a_failure_of_the_function_leaves_its_sandbox_and_its_log() {
 async fn dead_sandboxes_are_passed_over() {
     let lab = Lab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
-    assert_eq!(lab.node.prewarm("f", 3).await.unwrap(), 3);
+    assert_eq!(lab.node.prewarm(&SpaceId::default_space(), "f", 3).await.unwrap(), 3);
     lab.settled(3).await;
     lab.fake.kill();
     assert!(!lab.invoke("f").await.unwrap(), "a new one served it");
@@ -199,7 +201,7 @@ async fn failed_starts_are_told_apart_and_leave_nothing() {
     lab.fake.fail_start(StartError::Internal { attempt: "x".into(), source: "y".into() });
     assert!(matches!(lab.invoke("f").await, Err(InvocationError::Internal { .. })));
     lab.fake.fail_start(unavailable());
-    assert!(lab.node.prewarm("f", 1).await.is_err());
+    assert!(lab.node.prewarm(&SpaceId::default_space(), "f", 1).await.is_err());
     lab.settled(0).await;
     lab.invoke("f").await.unwrap();
 }
@@ -210,7 +212,7 @@ async fn idle_sandboxes_make_room_for_other_functions() {
     for name in ["f", "g"] {
         lab.deploy(name, &Behaviour::Echo, json!({})).await;
     }
-    assert_eq!(lab.node.prewarm("f", 9).await.unwrap(), 4, "as many as fit");
+    assert_eq!(lab.node.prewarm(&SpaceId::default_space(), "f", 9).await.unwrap(), 4, "as many as fit");
     lab.invoke("g").await.unwrap();
     lab.settled(4).await;
     assert_eq!(lab.node.status_information().available_warm_containers["f"], 3);
@@ -228,7 +230,7 @@ async fn an_update_and_a_deletion_end_the_old_sandboxes() {
     assert!(!lab.invoke("f").await.unwrap(), "another version, another sandbox");
     lab.deploy("f", &Behaviour::Echo, json!({"Env": {"A": "1"}})).await;
     assert!(lab.invoke("f").await.unwrap(), "the same version keeps its sandboxes");
-    lab.node.delete("f").await.unwrap();
+    lab.node.delete(&SpaceId::default_space(), "f").await.unwrap();
     lab.settled(0).await;
 }
 

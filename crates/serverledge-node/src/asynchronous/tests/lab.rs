@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use serverledge_api::{Backend as _, Call, Deploy, IdempotencyKey, KeptReply, OnceError, Stored};
 use serverledge_core::kv::{Kv, RangeRequest};
-use serverledge_core::{FunctionName, InvocationId, MemoryMib, Payload};
+use serverledge_core::{Caller, FunctionName, InvocationId, MemoryMib, Payload, SpaceId};
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
 use serverledge_wire::function::FunctionBody;
@@ -58,6 +58,8 @@ pub(super) struct Receiver {
 
 pub(super) fn call(function: &str, params: &str) -> Call {
     Call {
+        caller: Caller::anybody(),
+        carried: None,
         function: FunctionName::parse(function).unwrap(),
         id: InvocationId::new(),
         payload: Payload::Json(Bytes::copy_from_slice(params.as_bytes())),
@@ -130,12 +132,15 @@ impl TestNode {
     pub(super) async fn deploy(&self, name: &str, behaviour: &Behaviour) {
         let body = json!({"Name": name, "Runtime": "python", "TarFunctionCode": STANDARD.encode(behaviour.code())});
         let body = body.to_string();
-        self.node.deploy(Deploy::Update, FunctionBody::parse(body.as_bytes()).unwrap(), &()).await.unwrap();
+        self.node
+            .deploy(&SpaceId::default_space(), Deploy::Update, FunctionBody::parse(body.as_bytes()).unwrap(), &())
+            .await
+            .unwrap();
     }
 
     /// Waits until the node has heard of a function that was deployed elsewhere.
     pub(super) async fn knows(&self, name: &str) {
-        wait_for("the function", async || self.backend().function(name).map(drop)).await;
+        wait_for("the function", async || self.backend().function(&Caller::anybody(), name).map(drop)).await;
     }
 
     pub(super) async fn submit(&self, call: Call) -> InvocationId {
@@ -155,7 +160,8 @@ impl TestNode {
     }
 
     async fn info(&self, id: InvocationId, condition: impl Fn(&InvocationInfo) -> bool) -> InvocationInfo {
-        let asking = async || self.backend().invocation(id).await.unwrap().filter(|info| condition(info));
+        let asking =
+            async || self.backend().invocation(&Caller::anybody(), id).await.unwrap().filter(|info| condition(info));
         wait_for(&format!("the end of {id}"), asking).await
     }
 
