@@ -309,11 +309,13 @@ mod tests {
             made              2026-03-01T00:00:00.000Z
 
             METHOD  PATH        FUNCTION
-            POST    /order/new  order"#]].assert_eq(&describe(&info));
+            POST    /order/new  order"#]]
+        .assert_eq(&describe(&info));
         let summary = AppSummary { name: "shop".to_owned(), id: "0".to_owned(), up: false, endpoints: 1, functions: 2 };
         expect![[r#"
             NAME  STATE    FUNCTIONS  ENDPOINTS
-            shop  stopped  2          1"#]].assert_eq(&app_table(&[summary]));
+            shop  stopped  2          1"#]]
+        .assert_eq(&app_table(&[summary]));
     }
 
     #[test]
