@@ -1,6 +1,8 @@
 //! The HTTP surface of a node: routes over a [`Backend`], the rules for who may ask, one table from errors to HTTP, the
 //! OpenAPI document, and the server that carries it all. The only crate that knows axum and hyper's server side.
 
+mod access;
+mod account;
 mod app;
 mod app_prefix;
 mod applications;
@@ -27,12 +29,14 @@ mod server;
 mod stored;
 mod system;
 mod tls;
+mod versions;
 
+pub use access::Access;
 pub use app::{App, Limits};
 pub use applications::{AppChanges, AppError, Applications};
 pub use backend::{
     Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
-    PeerRequest, PollError, Polled, SubmitError,
+    PeerRequest, PollError, Polled, QuotaExceeded, SubmitError,
 };
 pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
 pub use dependencies::{dependencies_file, dependencies_runtime};

@@ -3,7 +3,9 @@
 use axum::Router;
 use axum::body::Body;
 use http::Response;
-use utoipa::OpenApi;
+use utoipa::openapi::Components;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::reply;
@@ -23,6 +25,9 @@ use crate::reply;
         crate::functions::names,
         crate::functions::info,
         crate::functions::prewarm,
+        crate::versions::list,
+        crate::versions::roll_back,
+        crate::versions::flags,
         crate::logs::logs,
         crate::invoke::invoke,
         crate::invoke::poll,
@@ -50,7 +55,26 @@ use crate::reply;
         crate::system::metrics,
         crate::system::healthz,
         crate::system::readyz,
+        crate::account::entry::sign_up,
+        crate::account::entry::log_in,
+        crate::account::entry::log_out,
+        crate::account::entry::log_out_everywhere,
+        crate::account::entry::request_reset,
+        crate::account::entry::reset,
+        crate::account::entry::confirm,
+        crate::account::settings::show,
+        crate::account::settings::remove,
+        crate::account::settings::change_email,
+        crate::account::settings::change_password,
+        crate::account::settings::invite,
+        crate::account::tokens::list,
+        crate::account::tokens::create,
+        crate::account::tokens::revoke,
+        crate::account::tokens::sessions,
+        crate::account::tokens::end_session,
     ),
+    modifiers(&Credentials),
+    security(("token" = []), ("session" = [])),
     components(schemas(
         serverledge_wire::invoke::Accepted,
         serverledge_wire::stream::DeployLine,
@@ -63,10 +87,24 @@ use crate::reply;
         (name = "applications", description = "Functions and URLs under a name. The routes of functions act on an application's own \
                                                functions behind /apps/{app}: /apps/{app}/create, /apps/{app}/invoke/{function}, …"),
         (name = "plain HTTP", description = "Run functions as anything that speaks HTTP does"),
+        (name = "account", description = "Accounts, sessions, tokens"),
         (name = "node", description = "The node itself"),
     )
 )]
 struct Document;
+
+/// The two kinds of credentials. Neither is needed where `auth.enabled` is false.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_with(Components::default);
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("slt_…").build();
+        components.add_security_scheme("token", SecurityScheme::Http(token));
+        let session = ApiKey::Cookie(ApiKeyValue::new("serverledge_session"));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(session));
+    }
+}
 
 /// The OpenAPI document of this version.
 #[must_use]

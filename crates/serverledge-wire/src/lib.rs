@@ -1,5 +1,6 @@
 //! What goes over the wire and into the registry: serde types, apart from core's own, converted by hand.
 
+pub mod account;
 pub mod application;
 pub mod function;
 pub mod header;
@@ -13,3 +14,4 @@ pub mod records;
 pub mod status;
 pub mod stream;
 pub mod time;
+pub mod versions;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
 
+mod access;
+mod accounts;
 mod apps;
 mod backend;
 mod balancer;
@@ -19,3 +21,4 @@ mod routes;
 mod server;
 mod support;
 mod tls;
+mod versions;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{DeleteArgs, FunctionArgs, LogsArgs};
+use crate::function_versions::FunctionVersionsCommand;
 
 /// What to do with applications.
 #[derive(Debug, Subcommand)]
@@ -47,6 +48,9 @@ pub(crate) enum FunctionCommand {
     Delete(DeleteArgs),
     /// Show what its invocations wrote (logs)
     Logs(LogsArgs),
+    /// With its versions and flags.
+    #[command(flatten)]
+    Versions(FunctionVersionsCommand),
 }
 
 /// An application.

@@ -14,7 +14,7 @@ use crate::arguments::{
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
-use crate::{files, output, progress, text};
+use crate::{files, function_versions, output, progress, text};
 
 /// No node takes a longer dependencies file.
 const DEPENDENCIES_BYTES_MAX: usize = 64 * 1024;
@@ -57,6 +57,7 @@ pub(super) async fn run_function(session: &Session, command: &FunctionCommand) -
         FunctionCommand::Show(args) => show_function(session, args).await,
         FunctionCommand::Delete(args) => delete(session, args).await,
         FunctionCommand::Logs(args) => logs::logs(session, args).await,
+        FunctionCommand::Versions(command) => function_versions::run(session, command).await,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serverledge_core::{CpuMilli, IpNet, MemoryMib};
+use serverledge_platform::{Signup, SmtpTls};
 use tracing_subscriber::EnvFilter;
 
 use super::parts::{Config, LogFormat, PolicyName, RegistryUrl, Secret};
@@ -26,6 +27,10 @@ const TEXT_CHARS_MAX: usize = 1024;
 /// The word for an absent limit.
 const NONE: &str = "none";
 const MIB: u64 = 1024 * 1024;
+
+const SIGNUPS: [(&str, Signup); 3] = [("open", Signup::Open), ("invite", Signup::Invite), ("closed", Signup::Closed)];
+const SMTP_TLS: [(&str, SmtpTls); 3] =
+    [("starttls", SmtpTls::StartTls), ("tls", SmtpTls::Tls), ("none", SmtpTls::None)];
 
 /// What a key's value is, and where it goes.
 pub(super) enum Kind {
@@ -60,6 +65,8 @@ pub(super) enum Kind {
     Secret(Lens<Option<Secret>>),
     Filter(Lens<String>),
     Format(Lens<LogFormat>),
+    Signup(Lens<Signup>),
+    SmtpTls(Lens<SmtpTls>),
     /// A key of Serverledge's that does nothing in this version: its shape is checked, its default (as TOML) shown.
     Inert(Shape, &'static str),
 }
@@ -110,6 +117,8 @@ impl Kind {
             Self::Secret(lens) => *lens(config) = secret(raw)?,
             Self::Filter(lens) => *lens(config) = filter(raw)?,
             Self::Format(lens) => *lens(config) = format(raw)?,
+            Self::Signup(lens) => *lens(config) = named(&SIGNUPS, raw)?,
+            Self::SmtpTls(lens) => *lens(config) = named(&SMTP_TLS, raw)?,
             Self::Inert(shape, _) => return shape.fits(raw).then_some(()),
         }
         Some(())
@@ -147,6 +156,8 @@ impl Kind {
             Self::Authority(lens) => quoted(lens(config).as_deref().unwrap_or(super::keys::AUTO)),
             Self::Secret(lens) => quoted(if lens(config).is_some() { HIDDEN } else { "" }),
             Self::Format(lens) => quoted(lens(config).as_str()),
+            Self::Signup(lens) => quoted(name_of(&SIGNUPS, *lens(config))),
+            Self::SmtpTls(lens) => quoted(name_of(&SMTP_TLS, *lens(config))),
             Self::Inert(_, default) => String::from(*default),
         }
     }
@@ -200,6 +211,8 @@ impl Kind {
                 "off, error, warn, info, debug, trace, or directives such as \"info,serverledge_node=debug\"",
             ),
             Self::Format(_) => choice(LogFormat::ALL.map(LogFormat::as_str)),
+            Self::Signup(_) => choice(SIGNUPS.map(|(name, _)| name)),
+            Self::SmtpTls(_) => choice(SMTP_TLS.map(|(name, _)| name)),
             Self::Inert(shape, _) => String::from(shape.allowed()),
         }
     }
@@ -293,6 +306,16 @@ fn policy(raw: &Raw) -> Option<PolicyName> {
 fn format(raw: &Raw) -> Option<LogFormat> {
     let text = raw.as_text()?;
     LogFormat::ALL.into_iter().find(|format| format.as_str().eq_ignore_ascii_case(text))
+}
+
+/// The value of this name, in any case.
+fn named<T: Copy>(names: &[(&str, T)], raw: &Raw) -> Option<T> {
+    let text = raw.as_text()?;
+    names.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+}
+
+fn name_of<T: Copy + PartialEq>(names: &[(&'static str, T)], wanted: T) -> &'static str {
+    names.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| *name)
 }
 
 fn registry(raw: &Raw) -> Option<RegistryUrl> {

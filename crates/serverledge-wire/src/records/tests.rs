@@ -4,6 +4,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
+mod account;
 mod application;
 
 fn check<R: Record>(record: &R, expected: &Expect) {
