@@ -185,10 +185,7 @@ impl Node {
     ///
     /// # Errors
     /// What kept it from being done; call it again.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "called by the sweep of deleted accounts, once there are accounts")
-    )]
+    #[expect(dead_code, reason = "called by the sweep of deleted accounts, once there are accounts")]
     pub(crate) async fn delete_belongings(&self, user: &UserId, own_space: &SpaceId) -> Result<(), AppError> {
         // From the registry: what was made on another node a moment ago counts as well.
         let loaded = self.app_store.load_all().await.map_err(kv_error)?;
