@@ -115,6 +115,7 @@ impl CallError {
                 InvocationError::Request { code, .. } | InvocationError::Dependency { code, .. } => code,
                 InvocationError::Function(failure) => failure.kind.code(),
                 InvocationError::Overloaded { reason, .. } => reason.code(),
+                InvocationError::Quota { code, .. } => code,
                 InvocationError::OutcomeUnknown { .. } => "offload_outcome_unknown",
                 InvocationError::Internal { .. } => "internal",
             },
