@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{Machine, load};
 use crate::executors::Executors;
+use crate::invoke::Request;
 use crate::node::{Node, NodeBackend};
 use crate::program::build;
 
@@ -247,11 +248,10 @@ async fn so_many_run_at_once() {
 }
 
 impl Tested {
+    /// As a call that a function makes: past the door.
     async fn nested(&self, space: &SpaceId) -> Result<Report, InvocationError> {
-        let id = InvocationId::new();
-        let context = CallContext { depth: 1, ..CallContext::root(id, None) };
-        let name = FunctionName::parse("f").unwrap();
-        self.node.invoke_nested(space, &name, id, Payload::Json(Bytes::from_static(b"1")), context).await
+        let entry = self.node.lookup(space, "f")?;
+        self.node.run(Request::of(call(&on(space), "f"), entry)).await
     }
 }
 
