@@ -21,7 +21,9 @@ use crate::balancer::{Balancer, Front};
 use crate::error::Failed;
 use crate::guard::Guard;
 use crate::reply::NodeHeaders;
-use crate::{dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain, system};
+use crate::{
+    dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain, running, serving, system,
+};
 
 /// Longest request id taken from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -69,7 +71,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) node_headers: NodeHeaders,
     pub(crate) followers: Arc<Semaphore>,
-    guard: Guard,
+    pub(crate) guard: Guard,
     concurrency: Arc<Semaphore>,
 }
 
@@ -167,6 +169,14 @@ impl NodeRoutes {
         if request.uri().path().starts_with(peer::PREFIX) {
             return Ok(peer::handle(&self.shared, request, admitted).await);
         }
+        // On its own host name an application has all paths, and the node has none.
+        if let Some(to) = serving::addressed(&self.shared, &request) {
+            if !to.has_own_host() {
+                self.shared.guard.check_host(request.uri(), request.headers())?;
+            }
+            let _place = self.shared.place()?;
+            return Ok(serving::handle(&self.shared, request, admitted, to).await);
+        }
         self.shared.guard.check_host(request.uri(), request.headers())?;
         let path = request.uri().path();
         if is_open(path) {
@@ -242,15 +252,16 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/readyz", get(system::readyz).fallback(get_only))
         .route("/openapi.json", get(openapi::serve).fallback(get_only))
         .merge(openapi::pages())
+        .merge(running::routes())
         .fallback(not_found)
         .with_state(Arc::clone(shared))
 }
 
-async fn post_only(request: Request<Body>) -> Response<Body> {
+pub(crate) async fn post_only(request: Request<Body>) -> Response<Body> {
     refuse(&request, Failed::method("POST"))
 }
 
-async fn get_only(request: Request<Body>) -> Response<Body> {
+pub(crate) async fn get_only(request: Request<Body>) -> Response<Body> {
     refuse(&request, Failed::method("GET"))
 }
 

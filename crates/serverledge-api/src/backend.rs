@@ -16,6 +16,7 @@ use serverledge_wire::status::StatusInformation;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
+use crate::hosting::Hosting;
 use crate::stored::{ChangeError, KeptReply, OnceError, Stored, Submitted};
 
 /// Who a node is.
@@ -244,7 +245,7 @@ pub struct LogFeed {
 
 /// A node, as the routes see it.
 #[async_trait]
-pub trait Backend: Send + Sync + 'static {
+pub trait Backend: Hosting {
     /// Who it is.
     fn identity(&self) -> &Identity;
 

@@ -8,11 +8,13 @@ use serverledge_core::{FailureKind, FunctionFailure, InvocationError, OverloadRe
 use serverledge_wire::function::SpecError;
 use serverledge_wire::members::BodyError;
 use serverledge_wire::problem::{PROBLEM_JSON, Problem};
+use serverledge_wire::thesis::ThesisError;
 
 use crate::backend::{DeployError, PollError, SubmitError};
 use crate::balancer::PassError;
 use crate::body::ReadError;
 use crate::guard::Refused;
+use crate::hosting::HostingError;
 use crate::stored::{ChangeError, OnceError};
 
 /// An error on its way out.
@@ -47,6 +49,11 @@ impl Failed {
             ..Problem::default()
         };
         Self { status, problem: Box::new(problem), retry_after: None, allow: None, cause: None }
+    }
+
+    /// The same, saying in how many seconds another try makes sense.
+    pub(crate) fn after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     pub(crate) fn not_found() -> Self {
@@ -223,6 +230,38 @@ impl From<DeployError> for Failed {
                 Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error)) }
             }
         }
+    }
+}
+
+impl From<HostingError> for Failed {
+    fn from(error: HostingError) -> Self {
+        let told = error.to_string();
+        match error {
+            HostingError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "application_unknown", told),
+            HostingError::Taken(_) => Self::new(StatusCode::CONFLICT, "application_exists", told),
+            HostingError::Changed => Self::new(StatusCode::CONFLICT, "application_changed", told),
+            HostingError::Invalid { code, message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
+            HostingError::Function { function, source } => {
+                let mut failed = Self::from(source);
+                failed.problem.detail = format!("function {function}: {}", failed.problem.detail);
+                failed
+            }
+            HostingError::Deploy(error) => Self::from(error),
+            HostingError::Invocation(error) => Self::invocation(&error, Convention::Serverledge),
+            HostingError::TestsBusy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tests", told).after(1),
+            HostingError::TestTooLong { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "test_timeout", told),
+            HostingError::Registry { code, source } => {
+                let detail = format!("{told}: {}", chain(&*source));
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).after(1)
+            }
+            HostingError::Internal { message } => internal(&message),
+        }
+    }
+}
+
+impl From<ThesisError> for Failed {
+    fn from(error: ThesisError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.code(), chain(&error))
     }
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod functions;
 mod guard;
 mod hostile;
+mod hosting;
 mod invocations;
 mod invoke;
 mod lines;
@@ -19,9 +20,12 @@ mod openapi;
 mod peer;
 mod plain;
 mod reply;
+mod running;
 mod server;
+mod serving;
 mod stored;
 mod system;
+mod telling;
 mod tls;
 
 pub use app::{App, Limits};
@@ -31,6 +35,7 @@ pub use backend::{
 };
 pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
 pub use guard::Guard;
+pub use hosting::{EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};
 pub use openapi::document;
 pub use server::{ServerLimits, Serving, serve, serve_tls};
 pub use stored::{ChangeError, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, KeptReply, OnceError, Stored, Submitted};

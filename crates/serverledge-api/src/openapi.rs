@@ -36,6 +36,14 @@ use crate::reply;
         crate::dead_letters::purge,
         crate::dead_letters::purge_all,
         crate::plain::plain,
+        crate::serving::up,
+        crate::serving::edge,
+        crate::serving::endpoint,
+        crate::running::start,
+        crate::running::stop,
+        crate::running::test,
+        crate::running::export,
+        crate::running::import,
         crate::system::status,
         crate::system::metrics,
         crate::system::healthz,
@@ -51,6 +59,8 @@ use crate::reply;
         (name = "invocations", description = "Run functions as Serverledge's clients do"),
         (name = "asynchronous", description = "Invocations that are stored: their state and history, cancelling, dead letters"),
         (name = "plain HTTP", description = "Run functions as anything that speaks HTTP does"),
+        (name = "applications", description = "Start, stop, test, export and import applications"),
+        (name = "running applications", description = "What anybody can ask of an application that runs"),
         (name = "node", description = "The node itself"),
     )
 )]

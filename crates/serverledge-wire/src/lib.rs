@@ -2,6 +2,7 @@
 
 pub mod function;
 pub mod header;
+pub mod hosting;
 pub mod invocations;
 pub mod invoke;
 pub mod members;
@@ -11,4 +12,5 @@ pub mod problem;
 pub mod records;
 pub mod status;
 pub mod stream;
+pub mod thesis;
 pub mod time;

@@ -20,6 +20,8 @@ use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 use tokio::sync::{broadcast, watch};
 
+use crate::hosting::FakeHosting;
+
 /// The node. Without a script it echoes JSON parameters and HTTP bodies, and accepts everything.
 pub(crate) struct FakeBackend {
     shared: Arc<Shared>,
@@ -40,6 +42,7 @@ pub(crate) struct Counts {
 }
 
 struct Shared {
+    hosting: FakeHosting,
     identity: Identity,
     state: Mutex<State>,
     counts: watch::Sender<Counts>,
@@ -138,6 +141,7 @@ impl FakeBackend {
         let functions = [("json", Interface::Json), ("http", Interface::Http)];
         let functions = functions.map(|(name, interface)| (name.to_owned(), Arc::new(function(name, interface))));
         let shared = Arc::new(Shared {
+            hosting: FakeHosting::default(),
             identity: Identity { node: "n1".to_owned(), area: "ROME".to_owned() },
             state: Mutex::new(State { functions: functions.into(), ..State::default() }),
             counts: watch::Sender::default(),
@@ -151,6 +155,10 @@ impl FakeBackend {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap()
+    }
+
+    pub(crate) fn hosting(&self) -> &FakeHosting {
+        &self.shared.hosting
     }
 
     fn changed(&self) -> Result<(), ChangeError> {
@@ -511,6 +519,11 @@ impl Handle {
     /// Invocations wait from now on.
     pub(crate) fn hold(&self) {
         self.shared.held.send_replace(true);
+    }
+
+    /// What it does with applications.
+    pub(crate) fn hosting(&self) -> &FakeHosting {
+        &self.shared.hosting
     }
 
     /// All invocations go on.
