@@ -25,15 +25,18 @@
       globalThis[id] = call;
       loaded = await import(`data:text/javascript;base64,${base64(`const call = globalThis.${id};${source}`)}`);
     } else {
+      const module = { exports: {} };
+      const empty = module.exports;
+      const require = (wanted) => { throw new Error(`'${wanted}' cannot be required at the edge`); };
+      const run = (body) => new Function('module', 'exports', 'require', 'call', body);
+      let script;
       try {
-        loaded = new Function('call', `return (${source.trim().replace(/;$/, '')}\n);`)(call);
-      } catch (error) {
-        if (!(error instanceof SyntaxError)) throw error;
-        const module = { exports: {} };
-        const require = (wanted) => { throw new Error(`'${wanted}' cannot be required at the edge`); };
-        new Function('module', 'exports', 'require', 'call', source)(module, module.exports, require, call);
-        loaded = module.exports;
+        script = run(`return (${source.trim().replace(/;$/, '')}\n);`);
+      } catch {
+        script = run(source);
       }
+      const value = script(module, empty, require, call);
+      loaded = module.exports === empty && Object.keys(empty).length === 0 ? value : module.exports;
     }
     const all = handler ? [loaded?.[handler], loaded?.default?.[handler]]
       : [loaded, loaded?.default, loaded?.handler, loaded?.default?.handler];

@@ -16,13 +16,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::access::{Access, Need, need};
 use crate::backend::Backend;
 use crate::balancer::{Balancer, Front};
 use crate::error::Failed;
 use crate::guard::Guard;
 use crate::reply::NodeHeaders;
 use crate::{
-    dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain, running, serving, system,
+    account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain,
+    running, serving, system,
 };
 
 /// Longest request id taken from a caller.
@@ -51,6 +53,8 @@ pub struct App {
     draining: Arc<CancellationToken>,
     /// Who is at the other end of the connection.
     client: Option<SocketAddr>,
+    /// Who asks where nobody says who they are; kept, so that a request does not make it.
+    anybody: Caller,
 }
 
 #[derive(Clone)]
@@ -71,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) node_headers: NodeHeaders,
     pub(crate) followers: Arc<Semaphore>,
+    pub(crate) access: Access,
     pub(crate) guard: Guard,
     concurrency: Arc<Semaphore>,
 }
@@ -101,6 +106,8 @@ pub(crate) struct Admitted {
     pub(crate) invocation: InvocationId,
     /// Who asks.
     pub(crate) caller: Caller,
+    /// Who is at the other end of the connection.
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 impl Admitted {
@@ -118,22 +125,23 @@ impl std::fmt::Debug for App {
 impl App {
     /// The routes over this node.
     #[must_use]
-    pub fn new(backend: Arc<dyn Backend>, guard: Guard, limits: Limits) -> Self {
+    pub fn new(backend: Arc<dyn Backend>, guard: Guard, access: Access, limits: Limits) -> Self {
         let node_headers = NodeHeaders::new(backend.identity());
         let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
-        let shared = Arc::new(Shared { backend, limits, node_headers, followers, guard, concurrency });
+        let shared = Arc::new(Shared { backend, limits, node_headers, followers, access, guard, concurrency });
         Self::over(Routes::Node(NodeRoutes { router: router(&shared), shared }))
     }
 
-    /// The routes over this load balancer.
+    /// The routes over this load balancer. It lets in whom the nodes let in, so it is given the same accounts; what it
+    /// passes on they judge again.
     #[must_use]
-    pub fn balancing(balancer: Arc<dyn Balancer>, guard: Guard, limits: Limits) -> Self {
-        Self::over(Routes::Balancer(Arc::new(Front::new(balancer, guard, limits))))
+    pub fn balancing(balancer: Arc<dyn Balancer>, guard: Guard, access: Access, limits: Limits) -> Self {
+        Self::over(Routes::Balancer(Arc::new(Front::new(balancer, guard, access, limits))))
     }
 
     fn over(routes: Routes) -> Self {
-        Self { routes, draining: Arc::default(), client: None }
+        Self { routes, draining: Arc::default(), client: None, anybody: Caller::anybody() }
     }
 
     /// The same routes, for one connection.
@@ -148,14 +156,29 @@ impl App {
 
     /// Answers one request. Dropping the future (the client went away) stops what it started.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        let admitted = admit(&request);
+        let mut admitted = self.admit(&request);
         let answered = match &self.routes {
-            Routes::Node(node) => node.dispatch(request, &admitted, &self.draining).await,
-            Routes::Balancer(front) => front.dispatch(request, &admitted, &self.draining, self.client).await,
+            Routes::Node(node) => node.dispatch(request, &mut admitted, &self.draining).await,
+            Routes::Balancer(front) => front.dispatch(request, &mut admitted, &self.draining).await,
         };
         let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
         response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), admitted.request_id);
         response
+    }
+
+    fn admit(&self, request: &Request<Body>) -> Admitted {
+        let invocation = InvocationId::new();
+        let given = request.headers().get(REQUEST_ID).filter(|value| {
+            (1..=REQUEST_ID_BYTES_MAX).contains(&value.len())
+                && value.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
+        });
+        let request_id = given.cloned().unwrap_or_else(|| {
+            let mut buffer = [0; 36];
+            // The canonical form of a UUID is ASCII.
+            HeaderValue::from_str(invocation.encode(&mut buffer)).unwrap_or(HeaderValue::from_static("-"))
+        });
+        let (caller, peer) = (self.anybody.clone(), self.client);
+        Admitted { arrived: Instant::now(), request_id, invocation, caller, peer }
     }
 }
 
@@ -163,7 +186,7 @@ impl NodeRoutes {
     async fn dispatch(
         &self,
         mut request: Request<Body>,
-        admitted: &Admitted,
+        admitted: &mut Admitted,
         draining: &CancellationToken,
     ) -> Result<Response<Body>, Failed> {
         if request.uri().path().starts_with(peer::PREFIX) {
@@ -178,12 +201,29 @@ impl NodeRoutes {
             return Ok(serving::handle(&self.shared, request, admitted, to).await);
         }
         self.shared.guard.check_host(request.uri(), request.headers())?;
+        admitted.caller = self.shared.access.admit(&self.shared.guard, &request, &admitted.caller)?;
         let path = request.uri().path();
-        if is_open(path) {
+        if need(request.method(), path) == Need::Open {
             request.extensions_mut().insert(admitted.clone());
             return self.route(request).await;
         }
-        self.shared.guard.check_origin(request.uri(), request.headers())?;
+        let Some(prefix) = app_prefix::enter(&self.shared, &mut request, admitted)? else {
+            return self.run(request, admitted, draining).await;
+        };
+        let is_functions_own = request.uri().path().starts_with("/fn/");
+        let mut response = self.run(request, admitted, draining).await?;
+        app_prefix::leave(&prefix, &mut response, is_functions_own);
+        Ok(response)
+    }
+
+    /// Runs what was let in.
+    async fn run(
+        &self,
+        mut request: Request<Body>,
+        admitted: &Admitted,
+        draining: &CancellationToken,
+    ) -> Result<Response<Body>, Failed> {
+        let path = request.uri().path();
         if path.starts_with("/invoke/") {
             let _place = self.shared.place()?;
             return invoke::handle(&self.shared, request, admitted).await;
@@ -206,25 +246,6 @@ impl NodeRoutes {
             Err(never) => match never {},
         }
     }
-}
-
-/// Routes that run and change nothing, open to pages of other origins as any document is: health and documentation.
-pub(crate) fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/healthz" | "/readyz" | "/openapi.json" | "/docs") || path.starts_with("/docs/")
-}
-
-fn admit(request: &Request<Body>) -> Admitted {
-    let invocation = InvocationId::new();
-    let given = request.headers().get(REQUEST_ID).filter(|value| {
-        (1..=REQUEST_ID_BYTES_MAX).contains(&value.len())
-            && value.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
-    });
-    let request_id = given.cloned().unwrap_or_else(|| {
-        let mut buffer = [0; 36];
-        // The canonical form of a UUID is ASCII.
-        HeaderValue::from_str(invocation.encode(&mut buffer)).unwrap_or(HeaderValue::from_static("-"))
-    });
-    Admitted { arrived: Instant::now(), request_id, invocation, caller: Caller::anybody() }
 }
 
 fn router(shared: &Arc<Shared>) -> Router {
@@ -251,10 +272,39 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/healthz", get(system::healthz).fallback(get_only))
         .route("/readyz", get(system::readyz).fallback(get_only))
         .route("/openapi.json", get(openapi::serve).fallback(get_only))
+        .merge(app_routes())
         .merge(openapi::pages())
         .merge(running::routes())
+        .merge(account::routes())
         .fallback(not_found)
         .with_state(Arc::clone(shared))
+}
+
+fn app_routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/apps", get(apps::list).post(apps::create).fallback(get_or_post))
+        .route("/apps/{app}", get(apps::show).patch(apps::change).delete(apps::delete).fallback(get_patch_or_delete))
+        .route(
+            "/apps/{app}/endpoints",
+            get(apps::endpoints).put(apps::put_endpoint).delete(apps::remove_endpoint).fallback(get_put_or_delete),
+        )
+        .route("/apps/{app}/dependencies", get(apps::dependencies).put(apps::put_dependencies).fallback(get_or_put))
+}
+
+async fn get_or_post(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("GET, POST"))
+}
+
+async fn get_or_put(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("GET, PUT"))
+}
+
+async fn get_patch_or_delete(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("GET, PATCH, DELETE"))
+}
+
+async fn get_put_or_delete(request: Request<Body>) -> Response<Body> {
+    refuse(&request, Failed::method("GET, PUT, DELETE"))
 }
 
 pub(crate) async fn post_only(request: Request<Body>) -> Response<Body> {

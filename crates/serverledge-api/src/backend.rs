@@ -16,6 +16,7 @@ use serverledge_wire::status::StatusInformation;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
+use crate::applications::Applications;
 use crate::hosting::Hosting;
 use crate::stored::{ChangeError, KeptReply, OnceError, Stored, Submitted};
 
@@ -151,6 +152,9 @@ pub enum DeployError {
     /// No such function.
     #[error("function {0:?} is unknown")]
     Unknown(String),
+    /// Where it was to be deployed is gone: the application or the account was deleted meanwhile.
+    #[error("the application was deleted meanwhile")]
+    SpaceGone,
     /// The request breaks a rule.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -248,6 +252,9 @@ pub struct LogFeed {
 pub trait Backend: Hosting {
     /// Who it is.
     fn identity(&self) -> &Identity;
+
+    /// Its applications.
+    fn applications(&self) -> &dyn Applications;
 
     /// What is free now.
     fn load(&self) -> Load;

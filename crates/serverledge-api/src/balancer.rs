@@ -22,7 +22,8 @@ use serverledge_wire::status::StatusInformation;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::app::{Admitted, Limits, Place, is_open};
+use crate::access::Access;
+use crate::app::{Admitted, Limits, Place};
 use crate::backend::{Call, Identity};
 use crate::body::{self, ReadError};
 use crate::error::{Convention, Failed};
@@ -131,6 +132,7 @@ pub(crate) struct Front {
     balancer: Arc<dyn Balancer>,
     limits: Limits,
     guard: Guard,
+    access: Access,
     concurrency: Arc<Semaphore>,
 }
 
@@ -154,31 +156,28 @@ impl std::fmt::Debug for PassageBody {
 // === impl Front ===
 
 impl Front {
-    pub(crate) fn new(balancer: Arc<dyn Balancer>, guard: Guard, limits: Limits) -> Self {
+    pub(crate) fn new(balancer: Arc<dyn Balancer>, guard: Guard, access: Access, limits: Limits) -> Self {
         let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
-        Self { balancer, limits, guard, concurrency }
+        Self { balancer, limits, guard, access, concurrency }
     }
 
     pub(crate) async fn dispatch(
         &self,
         request: Request<Body>,
-        admitted: &Admitted,
+        admitted: &mut Admitted,
         draining: &CancellationToken,
-        client: Option<SocketAddr>,
     ) -> Result<Response<Body>, Failed> {
         // What nodes say to each other they say to each other.
         if request.uri().path().starts_with(peer::PREFIX) {
             return Err(Failed::not_found());
         }
         self.guard.check_host(request.uri(), request.headers())?;
-        if !is_open(request.uri().path()) {
-            self.guard.check_origin(request.uri(), request.headers())?;
-        }
+        admitted.caller = self.access.admit(&self.guard, &request, &admitted.caller)?;
         if let Some(own) = self.own(&request, admitted) {
             return own;
         }
         let place = Arc::clone(&self.concurrency).try_acquire_owned().map_err(|_| Failed::busy())?;
-        let way = Way { place: Place(Arc::new(place)), draining: draining.clone(), client };
+        let way = Way { place: Place(Arc::new(place)), draining: draining.clone(), client: admitted.peer };
         let path = request.uri().path();
         if path.starts_with("/invoke/") {
             return self.invoke(request, admitted, way).await;

@@ -1,15 +1,18 @@
 //! The one table from errors to HTTP. Every error is problem JSON (RFC 9457) with a stable code; status codes on the
 //! Serverledge-compatible routes are Serverledge's, whose clients read nothing else of an error.
 
+use std::time::Duration;
+
 use axum::body::Body;
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use serverledge_core::{FailureKind, FunctionFailure, InvocationError, OverloadReason, PrepareError};
+use serverledge_core::{AccountError, FailureKind, FunctionFailure, InvocationError, OverloadReason, PrepareError};
 use serverledge_wire::function::SpecError;
 use serverledge_wire::members::BodyError;
 use serverledge_wire::problem::{PROBLEM_JSON, Problem};
 use serverledge_wire::thesis::ThesisError;
 
+use crate::applications::AppError;
 use crate::backend::{DeployError, PollError, SubmitError};
 use crate::balancer::PassError;
 use crate::body::ReadError;
@@ -25,6 +28,10 @@ pub(crate) struct Failed {
     problem: Box<Problem>,
     retry_after: Option<u64>,
     allow: Option<&'static str>,
+    /// Whether a credential would help.
+    challenge: bool,
+    /// A cookie that makes the browser forget its session.
+    forget: Option<&'static str>,
     /// What went wrong inside; for the log only.
     cause: Option<String>,
 }
@@ -48,7 +55,23 @@ impl Failed {
             detail: detail.into(),
             ..Problem::default()
         };
-        Self { status, problem: Box::new(problem), retry_after: None, allow: None, cause: None }
+        let problem = Box::new(problem);
+        Self { status, problem, retry_after: None, allow: None, challenge: false, forget: None, cause: None }
+    }
+
+    /// Our fault; what was attempted is for the log.
+    pub(crate) fn internal(message: &str) -> Self {
+        internal(message)
+    }
+
+    /// The same, saying which kind of credential is wanted (RFC 9110 §11.6.1).
+    pub(crate) fn challenging(self) -> Self {
+        Self { challenge: true, ..self }
+    }
+
+    /// The same, with this cookie.
+    pub(crate) fn forgetting(self, cookie: &'static str) -> Self {
+        Self { forget: Some(cookie), ..self }
     }
 
     /// The same, saying in how many seconds another try makes sense.
@@ -88,9 +111,7 @@ impl Failed {
                     | OverloadReason::Deadline
                     | OverloadReason::NoPeer => (StatusCode::TOO_MANY_REQUESTS, true),
                 };
-                // Rounded up: whoever comes back must not come too early.
-                let seconds = retry_after.as_millis().div_ceil(1000).max(1);
-                let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+                let seconds = whole_seconds(*retry_after);
                 Self { retry_after: retry.then_some(seconds), ..Self::new(status, reason.code(), error.to_string()) }
             }
             InvocationError::Dependency { code, .. } => {
@@ -143,6 +164,12 @@ impl Failed {
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
+        if self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(cookie) = self.forget {
+            headers.append(SET_COOKIE, HeaderValue::from_static(cookie));
+        }
         response
     }
 }
@@ -150,6 +177,11 @@ impl Failed {
 fn internal(message: &str) -> Failed {
     let detail = "the node failed, not the function; its log has the cause under this request id";
     Failed { cause: Some(message.to_owned()), ..Failed::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail) }
+}
+
+/// Rounded up: whoever comes back must not come too early.
+fn whole_seconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX)
 }
 
 /// An error and its causes, on one line.
@@ -213,6 +245,7 @@ impl From<DeployError> for Failed {
         match &error {
             DeployError::Exists(_) => Self::new(StatusCode::CONFLICT, "function_exists", error.to_string()),
             DeployError::Unknown(name) => Self::function_unknown(name),
+            DeployError::SpaceGone => Self::new(StatusCode::NOT_FOUND, "application_unknown", error.to_string()),
             DeployError::Spec(spec) => Self::from(spec),
             DeployError::Code { code, message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
             DeployError::Unsupported(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "runtime_unsupported", why),
@@ -233,14 +266,31 @@ impl From<DeployError> for Failed {
     }
 }
 
+impl From<AppError> for Failed {
+    fn from(error: AppError) -> Self {
+        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+        let (status, code) = match &error {
+            AppError::Unknown(_) => (StatusCode::NOT_FOUND, "application_unknown"),
+            AppError::NameTaken(_) => (StatusCode::CONFLICT, "application_exists"),
+            AppError::NoFunction(_) => (unprocessable, "function_unknown"),
+            AppError::NoEndpoint(..) => (StatusCode::NOT_FOUND, "endpoint_unknown"),
+            AppError::Invalid { code, .. } => (unprocessable, *code),
+            AppError::Quota { code, .. } => (StatusCode::FORBIDDEN, *code),
+            AppError::Contended => (StatusCode::CONFLICT, "application_contended"),
+            AppError::Registry { code, .. } => {
+                let failed = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error));
+                return Self { retry_after: Some(1), ..failed };
+            }
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
 impl From<HostingError> for Failed {
     fn from(error: HostingError) -> Self {
         let told = error.to_string();
         match error {
-            HostingError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "application_unknown", told),
-            HostingError::Taken(_) => Self::new(StatusCode::CONFLICT, "application_exists", told),
-            HostingError::Changed => Self::new(StatusCode::CONFLICT, "application_changed", told),
-            HostingError::Invalid { code, message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
+            HostingError::App(error) => Self::from(error),
             HostingError::Function { function, source } => {
                 let mut failed = Self::from(source);
                 failed.problem.detail = format!("function {function}: {}", failed.problem.detail);
@@ -250,10 +300,6 @@ impl From<HostingError> for Failed {
             HostingError::Invocation(error) => Self::invocation(&error, Convention::Serverledge),
             HostingError::TestsBusy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tests", told).after(1),
             HostingError::TestTooLong { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "test_timeout", told),
-            HostingError::Registry { code, source } => {
-                let detail = format!("{told}: {}", chain(&*source));
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).after(1)
-            }
             HostingError::Internal { message } => internal(&message),
         }
     }
@@ -324,6 +370,28 @@ impl From<PassError> for Failed {
             PassError::Lost { .. } => (StatusCode::BAD_GATEWAY, "node_answer_lost", None),
         };
         Self { retry_after, ..Self::new(status, code, chain(&error)) }
+    }
+}
+
+impl From<AccountError> for Failed {
+    fn from(error: AccountError) -> Self {
+        let told = error.to_string();
+        match &error {
+            AccountError::Invalid { code, .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, told),
+            AccountError::WrongCredentials => Self::new(StatusCode::FORBIDDEN, "wrong_credentials", told),
+            AccountError::Taken => Self::new(StatusCode::CONFLICT, "email_taken", told),
+            AccountError::SignUp(_) => Self::new(StatusCode::FORBIDDEN, "sign_up_refused", told),
+            AccountError::Link => Self::new(StatusCode::GONE, "link_invalid", told),
+            AccountError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", told),
+            AccountError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "credential_unknown", told),
+            AccountError::TooMany { retry_after } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", told).after(whole_seconds(*retry_after))
+            }
+            AccountError::Dependency { code, .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error)).after(1)
+            }
+            AccountError::Internal { message } => internal(message),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serverledge_core::{AppName, Application, Caller, Carried, FunctionName, InvocationError, Progress, Report};
 use serverledge_wire::function::FunctionBody;
 
+use crate::applications::AppError;
 use crate::backend::DeployError;
 
 /// What a function for edge execution is written in.
@@ -56,23 +57,9 @@ pub struct Imported {
 /// Why an operation on an application did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum HostingError {
-    /// The caller has no such application.
-    #[error("application {0:?} is unknown")]
-    Unknown(String),
-    /// The name is taken: by whom is not told.
-    #[error("the application name {0} is taken")]
-    Taken(AppName),
-    /// Somebody else changed the application meanwhile.
-    #[error("the application was changed meanwhile; try again")]
-    Changed,
-    /// The request or the file breaks a rule.
-    #[error("{message}")]
-    Invalid {
-        /// A stable code.
-        code: &'static str,
-        /// What is wrong, and the way out.
-        message: String,
-    },
+    /// As for every other operation on applications.
+    #[error(transparent)]
+    App(#[from] AppError),
     /// One of the functions cannot be prepared or deployed.
     #[error("function {function}: {source}")]
     Function {
@@ -99,15 +86,6 @@ pub enum HostingError {
         /// What is allowed.
         seconds: u64,
     },
-    /// The registry did not answer, or did not take it.
-    #[error("the registry is unavailable")]
-    Registry {
-        /// A stable code.
-        code: &'static str,
-        /// The cause.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
     /// Our fault.
     #[error("internal error: {message}")]
     Internal {
@@ -129,7 +107,7 @@ pub trait Hosting: Send + Sync + 'static {
     /// allowed it, or if its code is no such text or module.
     ///
     /// # Errors
-    /// [`HostingError::Registry`] if the code cannot be read.
+    /// [`AppError::Registry`] if the code cannot be read.
     async fn edge_code(&self, application: &Application, function: &str) -> Result<Option<EdgeCode>, HostingError>;
 
     /// Prepares everything the caller's application needs on this node, then lets it run here and elsewhere, also after a

@@ -1,11 +1,17 @@
 //! The HTTP surface of a node: routes over a [`Backend`], the rules for who may ask, one table from errors to HTTP, the
 //! OpenAPI document, and the server that carries it all. The only crate that knows axum and hyper's server side.
 
+mod access;
+mod account;
 mod app;
+mod app_prefix;
+mod applications;
+mod apps;
 mod backend;
 mod balancer;
 mod body;
 mod dead_letters;
+mod dependencies;
 mod deploy;
 mod error;
 mod functions;
@@ -28,12 +34,15 @@ mod system;
 mod telling;
 mod tls;
 
+pub use access::Access;
 pub use app::{App, Limits};
+pub use applications::{AppChanges, AppError, Applications};
 pub use backend::{
     Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
     PeerRequest, PollError, Polled, SubmitError,
 };
 pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
+pub use dependencies::{dependencies_file, dependencies_runtime};
 pub use guard::Guard;
 pub use hosting::{EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};
 pub use openapi::document;

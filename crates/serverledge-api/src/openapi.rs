@@ -3,7 +3,9 @@
 use axum::Router;
 use axum::body::Body;
 use http::Response;
-use utoipa::OpenApi;
+use utoipa::openapi::Components;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::reply;
@@ -36,6 +38,16 @@ use crate::reply;
         crate::dead_letters::purge,
         crate::dead_letters::purge_all,
         crate::plain::plain,
+        crate::apps::list,
+        crate::apps::create,
+        crate::apps::show,
+        crate::apps::change,
+        crate::apps::delete,
+        crate::apps::endpoints,
+        crate::apps::put_endpoint,
+        crate::apps::remove_endpoint,
+        crate::apps::dependencies,
+        crate::apps::put_dependencies,
         crate::serving::up,
         crate::serving::edge,
         crate::serving::endpoint,
@@ -48,7 +60,26 @@ use crate::reply;
         crate::system::metrics,
         crate::system::healthz,
         crate::system::readyz,
+        crate::account::entry::sign_up,
+        crate::account::entry::log_in,
+        crate::account::entry::log_out,
+        crate::account::entry::log_out_everywhere,
+        crate::account::entry::request_reset,
+        crate::account::entry::reset,
+        crate::account::entry::confirm,
+        crate::account::settings::show,
+        crate::account::settings::remove,
+        crate::account::settings::change_email,
+        crate::account::settings::change_password,
+        crate::account::settings::invite,
+        crate::account::tokens::list,
+        crate::account::tokens::create,
+        crate::account::tokens::revoke,
+        crate::account::tokens::sessions,
+        crate::account::tokens::end_session,
     ),
+    modifiers(&Credentials),
+    security(("token" = []), ("session" = [])),
     components(schemas(
         serverledge_wire::invoke::Accepted,
         serverledge_wire::stream::DeployLine,
@@ -58,13 +89,28 @@ use crate::reply;
         (name = "functions", description = "Deploy, list, delete"),
         (name = "invocations", description = "Run functions as Serverledge's clients do"),
         (name = "asynchronous", description = "Invocations that are stored: their state and history, cancelling, dead letters"),
+        (name = "applications", description = "Functions and URLs under a name. The routes of functions act on an application's own \
+                                               functions behind /apps/{app}: /apps/{app}/create, /apps/{app}/invoke/{function}, …"),
         (name = "plain HTTP", description = "Run functions as anything that speaks HTTP does"),
-        (name = "applications", description = "Start, stop, test, export and import applications"),
+        (name = "account", description = "Accounts, sessions, tokens"),
         (name = "running applications", description = "What anybody can ask of an application that runs"),
         (name = "node", description = "The node itself"),
     )
 )]
 struct Document;
+
+/// The two kinds of credentials. Neither is needed where `auth.enabled` is false.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_with(Components::default);
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("slt_…").build();
+        components.add_security_scheme("token", SecurityScheme::Http(token));
+        let session = ApiKey::Cookie(ApiKeyValue::new("serverledge_session"));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(session));
+    }
+}
 
 /// The OpenAPI document of this version.
 #[must_use]

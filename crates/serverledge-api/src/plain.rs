@@ -130,7 +130,7 @@ fn query_value(text: &str) -> serde_json::Value {
 }
 
 /// Undoes form encoding (WHATWG URL §5.1): plus signs are spaces, then percent-encoding.
-fn form_decoded(text: &str) -> String {
+pub(crate) fn form_decoded(text: &str) -> String {
     crate::invoke::percent_decoded(&text.replace('+', " "))
 }
 

@@ -19,7 +19,7 @@ use serverledge_wire::thesis::{self, ThesisRequest};
 
 use crate::app::{Admitted, Place, Shared};
 use crate::error::Failed;
-use crate::hosting::{HostingError, TestRun};
+use crate::hosting::TestRun;
 use crate::{body, reply, telling};
 
 type AppState = State<Arc<Shared>>;
@@ -142,9 +142,7 @@ fn told(report: Report) -> Result<TestAnswer, Failed> {
 }
 
 fn raw(json: Vec<u8>) -> Result<Box<RawValue>, Failed> {
-    serde_json::from_slice(&json).map_err(|fault| {
-        Failed::from(HostingError::Internal { message: format!("failed to write an answer: {fault}") })
-    })
+    serde_json::from_slice(&json).map_err(|fault| Failed::internal(&format!("failed to write an answer: {fault}")))
 }
 
 /// An application as one file: its settings, endpoints, dependencies, functions and their code.

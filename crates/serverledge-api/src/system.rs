@@ -55,14 +55,14 @@ pub(crate) async fn metrics(
 }
 
 /// Whether the process is alive.
-#[utoipa::path(get, path = "/healthz", tag = "node", responses((status = 200, description = "alive")))]
+#[utoipa::path(get, path = "/healthz", tag = "node", security(()), responses((status = 200, description = "alive")))]
 pub(crate) async fn healthz() -> Response<Body> {
     reply::text(StatusCode::OK, TEXT, "ok\n")
 }
 
 /// Whether new requests should be sent here.
 #[utoipa::path(
-    get, path = "/readyz", tag = "node",
+    get, path = "/readyz", tag = "node", security(()),
     responses((status = 200, description = "ready"), (status = 503, description = "starting or draining"))
 )]
 pub(crate) async fn readyz(State(shared): State<Arc<Shared>>) -> Response<Body> {

@@ -7,7 +7,7 @@ use http::Method;
 
 use crate::account::UserId;
 use crate::id::SpaceId;
-use crate::name::FunctionName;
+use crate::name::{FunctionName, NameError};
 
 /// Longest application name: one DNS label (RFC 1035 §2.3.4).
 pub const APP_NAME_BYTES_MAX: usize = 63;
@@ -15,6 +15,12 @@ pub const APP_NAME_BYTES_MAX: usize = 63;
 pub const ENDPOINT_PATH_BYTES_MAX: usize = 256;
 /// Most endpoints of one application.
 pub const ENDPOINTS_MAX: usize = 200;
+/// Longest dependencies file: it stands in the application's record, which every node keeps in memory.
+pub const DEPENDENCIES_BYTES_MAX: usize = 64 * 1024;
+/// Characters of an unknown method that an error repeats.
+const METHOD_CHARS_SHOWN: usize = 32;
+/// Most origins that an application's CORS setting names.
+pub const CORS_ORIGINS_MAX: usize = 50;
 
 /// The immutable, opaque id of an application. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -152,6 +158,41 @@ pub struct Endpoint {
     pub function: FunctionName,
 }
 
+/// Why there can be no such endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Another method than the usual ones.
+    #[error("an endpoint's method is GET, POST, PUT, PATCH or DELETE, not {0:?}")]
+    Method(String),
+    /// The path.
+    #[error(transparent)]
+    Path(#[from] EndpointPathError),
+    /// The function's name.
+    #[error("invalid function name: {0}")]
+    Function(#[from] NameError),
+}
+
+impl Endpoint {
+    /// Parses an endpoint. The method is taken in capitals only, as HTTP has it.
+    ///
+    /// # Errors
+    /// [`EndpointError`] names the part that cannot be.
+    pub fn parse(method: &str, path: &str, function: &str) -> Result<Self, EndpointError> {
+        let (path, method) = (EndpointPath::parse(path)?, Self::parse_method(method)?);
+        Ok(Self { method, path, function: FunctionName::parse(function)? })
+    }
+
+    /// Parses a method.
+    ///
+    /// # Errors
+    /// [`EndpointError::Method`] for any but the usual ones.
+    pub fn parse_method(text: &str) -> Result<Method, EndpointError> {
+        let usual = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let known = usual.into_iter().find(|method| method.as_str() == text);
+        known.ok_or_else(|| EndpointError::Method(text.chars().take(METHOD_CHARS_SHOWN).collect()))
+    }
+}
+
 /// Which pages of other origins may use an application's endpoints. Never with credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Cors {
@@ -211,6 +252,17 @@ mod tests {
         for bad in ["", "/", "//a", "a//b", "a/", "..", "a/../b", "./a", "a%2fb", "a b", "a?b", "ä", "up", "/edge"] {
             assert!(EndpointPath::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn endpoints_have_usual_methods() {
+        let endpoint = Endpoint::parse("POST", "/a", "f").unwrap();
+        assert_eq!((endpoint.method, endpoint.path.as_str(), endpoint.function.as_str()), (Method::POST, "a", "f"));
+        for bad in ["post", "", "HEAD", "CONNECT", "OPTIONS", "POST ", "X"] {
+            assert_eq!(Endpoint::parse(bad, "a", "f"), Err(EndpointError::Method(bad.to_owned())));
+        }
+        assert!(matches!(Endpoint::parse("GET", "..", "f"), Err(EndpointError::Path(EndpointPathError::Segment))));
+        assert!(matches!(Endpoint::parse("GET", "a", "__proto__/x"), Err(EndpointError::Function(_))));
     }
 
     #[test]

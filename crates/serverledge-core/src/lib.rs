@@ -22,8 +22,8 @@ pub use account::{
     SessionInfo, SignedUp, TokenInfo, UserId, Via,
 };
 pub use application::{
-    APP_NAME_BYTES_MAX, AppId, AppName, AppNameError, Application, Cors, ENDPOINT_PATH_BYTES_MAX, ENDPOINTS_MAX,
-    Endpoint, EndpointPath, EndpointPathError,
+    APP_NAME_BYTES_MAX, AppId, AppName, AppNameError, Application, CORS_ORIGINS_MAX, Cors, DEPENDENCIES_BYTES_MAX,
+    ENDPOINT_PATH_BYTES_MAX, ENDPOINTS_MAX, Endpoint, EndpointError, EndpointPath, EndpointPathError,
 };
 pub use call::{CallContext, CallError, HostCalls, Travel};
 pub use error::{FailureKind, FunctionFailure, InvocationError, OverloadReason};

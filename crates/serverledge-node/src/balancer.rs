@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use http::Response;
 use serverledge_api::{
-    App, Balancer, Call, Guard, Identity, PassError, Passage, ServerLimits, Serving, serve, serve_tls,
+    Access, App, Balancer, Call, Guard, Identity, PassError, Passage, ServerLimits, Serving, serve, serve_tls,
 };
 use serverledge_core::kv::Kv;
 use serverledge_core::{CpuMilli, HttpBody, InvocationError, InvocationId, IpNet, Report, SpaceId};
@@ -102,7 +102,7 @@ impl LoadBalancing {
         // So that the first call finds nodes that are known to live.
         balancer.cluster.ask_round(membership, Whom::Area, &mut 0).await;
         let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
-        let app = App::balancing(Arc::new(Front(Arc::clone(&balancer))), guard, request_limits(config));
+        let app = App::balancing(Arc::new(Front(Arc::clone(&balancer))), guard, Access::open(), request_limits(config));
         let limits =
             ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
         balancer.ready.store(true, Ordering::Release);

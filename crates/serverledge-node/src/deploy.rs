@@ -263,6 +263,7 @@ fn registry_error(error: registry::DeployError) -> DeployError {
     use serverledge_registry::BlobError;
     match error {
         registry::DeployError::Exists { name } => DeployError::Exists(name),
+        registry::DeployError::SpaceGone { .. } => DeployError::SpaceGone,
         registry::DeployError::Kv(KvError::RegistryFull)
         | registry::DeployError::Code(BlobError::Kv(KvError::RegistryFull)) => {
             DeployError::Registry { code: "registry_full", source: Box::new(error) }

@@ -2,6 +2,7 @@
 //! `main` over [`run`].
 
 mod admission;
+mod applications;
 mod arguments;
 mod asynchronous;
 mod balancer;

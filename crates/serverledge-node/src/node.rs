@@ -14,7 +14,7 @@ use serverledge_api::{
 use serverledge_core::{
     Caller, Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime, SpaceId,
 };
-use serverledge_registry::{FunctionStore, InvocationStore};
+use serverledge_registry::{AppStore, FunctionStore, InvocationStore};
 use serverledge_wire::function::FunctionBody;
 use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
 use serverledge_wire::peer::{PeerLoad, PeerState, Proof};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::{Admissions, draining};
+use crate::applications::Applications;
 use crate::asynchronous::Asynchronous;
 use crate::cluster::Cluster;
 use crate::config::{FunctionConfig, MetricsConfig};
@@ -45,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) executors: Executors,
     pub(crate) logs: FunctionLogs,
     pub(crate) store: FunctionStore,
+    pub(crate) applications: Applications,
+    pub(crate) app_store: AppStore,
     pub(crate) invocations: InvocationStore,
     pub(crate) asynchronous: Asynchronous,
     pub(crate) membership: Membership,

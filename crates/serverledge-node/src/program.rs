@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serverledge_api::{App, Guard, Identity, Limits, ServerLimits, Serving, Tls, TlsFiles, serve, serve_tls};
+use serverledge_api::{Access, App, Guard, Identity, Limits, ServerLimits, Serving, Tls, TlsFiles, serve, serve_tls};
 use serverledge_core::kv::Kv;
 use serverledge_core::{Executor, InvocationId};
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
 use serverledge_executor_wasm::{CompileLimits, WasmConfig, WasmExecutor, Worker};
-use serverledge_registry::{FunctionStore, InvocationStore, node_id};
+use serverledge_registry::{AppStore, FunctionStore, InvocationStore, node_id};
 use serverledge_scheduler::{Capacity, Config as SchedulerConfig, Policy, PolicyOptions, policy_named};
 use serverledge_wire::header::ARCH;
 use serverledge_wire::records::{NodeRecord, Record};
@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::admission::Admissions;
+use crate::applications::Applications;
 use crate::arguments::Arguments;
 use crate::asynchronous::Asynchronous;
 use crate::balancer::LoadBalancing;
@@ -167,6 +168,7 @@ pub async fn start(config: &Config) -> Result<Started> {
     node.membership.register().await.with_context(|| unreachable_registry(config))?;
     node.membership.load().await.context("failed to read the nodes")?;
     let from = node.load_functions().await.context("failed to read the deployed functions")?;
+    let apps_from = node.load_applications().await.context("failed to read the applications")?;
     if let Some(containers) = &containers {
         containers.warm_up(&node.container_runtimes());
     }
@@ -174,7 +176,7 @@ pub async fn start(config: &Config) -> Result<Started> {
         node.recover_async().await;
     }
     let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
-    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, request_limits(config));
+    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, Access::open(), request_limits(config));
     let limits =
         ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
     node.ready.store(true, Ordering::Release);
@@ -184,7 +186,7 @@ pub async fn start(config: &Config) -> Result<Started> {
         None => serve(listener, app, limits),
     };
     let serving = serving.context("failed to serve")?;
-    node.start_background(from);
+    node.start_background(from, apps_from);
     tracing::info!(functions = node.functions.len(), address = %serving.address, "ready");
     let (address, drain_timeout) = (serving.address, config.drain_timeout);
     Ok(Started { address, scheme, node, registry, containers, serving, drain_timeout })
@@ -308,6 +310,8 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         admissions: Admissions::new(scheduler, policy(config, &id)?),
         logs: FunctionLogs::default(),
         store: FunctionStore::new(Arc::clone(kv)),
+        applications: Applications::default(),
+        app_store: AppStore::new(Arc::clone(kv)),
         invocations: InvocationStore::new(Arc::clone(kv)),
         membership: membership(config, kv, &id, &executors),
         cluster: Cluster::new(config, &format!("{}/{id}", config.registry.area))?,

@@ -18,9 +18,9 @@ use crate::functions::{label, owned};
 use crate::node::Node;
 
 /// Pause before a watch that broke is begun again.
-const WATCH_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const WATCH_PAUSE: Duration = Duration::from_secs(1);
 /// How often everything is read anew: what a watch lost is repaired then.
-const RESYNC_EVERY: Duration = Duration::from_secs(300);
+pub(crate) const RESYNC_EVERY: Duration = Duration::from_secs(300);
 /// How often results, code and machine code that nobody needs are removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
 /// Shortest time between two looks for idle sandboxes.
@@ -50,9 +50,11 @@ impl Node {
     }
 
     /// Starts everything that runs beside requests.
-    pub(crate) fn start_background(self: &Arc<Self>, from: Revision) {
+    pub(crate) fn start_background(self: &Arc<Self>, from: Revision, apps_from: Revision) {
         let node = Arc::clone(self);
         self.background.spawn(async move { node.follow(from).await });
+        let node = Arc::clone(self);
+        self.background.spawn(async move { node.follow_applications(apps_from).await });
         let node = Arc::clone(self);
         self.background.spawn(async move { node.membership.keep_registered().await });
         let node = Arc::clone(self);

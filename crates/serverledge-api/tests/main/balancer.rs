@@ -7,7 +7,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use serverledge_api::{App, Balancer, Call, Destination, Guard, Identity, PassError, Passage, PassageBody};
+use serverledge_api::{Access, App, Balancer, Call, Destination, Guard, Identity, PassError, Passage, PassageBody};
 use serverledge_core::{BodyError, HttpBody, InvocationError, Memo, Payload, Phases, Remote, Reply, Report};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
@@ -91,7 +91,7 @@ fn app() -> (App, Seen) {
     let seen = Seen::default();
     let identity = Identity { node: "lb".to_owned(), area: "EDGE".to_owned() };
     let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
-    (App::balancing(Arc::new(Fake { identity, seen: Arc::clone(&seen) }), guard, LIMITS), seen)
+    (App::balancing(Arc::new(Fake { identity, seen: Arc::clone(&seen) }), guard, Access::open(), LIMITS), seen)
 }
 
 async fn ask(request: Request<Body>) -> (Response<Body>, Vec<String>) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
-use serverledge_api::{EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};
+use serverledge_api::{AppError, EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};
 use serverledge_core::{
     AppId, AppName, Application, Caller, Carried, Cors, Endpoint, EndpointPath, FunctionName, Progress, Report, SpaceId,
 };
@@ -104,7 +104,11 @@ impl FakeHosting {
 
     fn known(&self, name: &str) -> Result<Arc<Application>, HostingError> {
         self.asked()?;
-        self.state().applications.get(name).cloned().ok_or_else(|| HostingError::Unknown(name.to_owned()))
+        self.state()
+            .applications
+            .get(name)
+            .cloned()
+            .ok_or_else(|| HostingError::from(AppError::Unknown(name.to_owned())))
     }
 }
 

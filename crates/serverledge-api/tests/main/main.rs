@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
 
+mod access;
+mod accounts;
 mod backend;
 mod balancer;
 mod deploy;

@@ -3,10 +3,10 @@
 use axum::body::Body;
 use http::{Method, Response};
 use http_body_util::BodyExt as _;
-use serverledge_core::{HttpBody, Payload, Reply, Report};
+use serverledge_core::{HttpBody, Payload, Reply, Report, Role, Scopes};
 
 use crate::backend::{Handle, report};
-use crate::support::{app, empty, get, outcome, pieces, post, request, text, with};
+use crate::support::{app, app_with_accounts, empty, get, outcome, pieces, post, request, text, with};
 
 fn params(handle: &Handle) -> String {
     match &handle.calls().pop().unwrap().payload {
@@ -128,13 +128,15 @@ async fn an_http_function_gets_the_request_itself() {
 /// The node's own cookies and tokens, and the headers of this connection, stay here.
 #[tokio::test]
 async fn functions_see_no_secrets() {
-    let (app, handle) = app();
+    let (app, handle, accounts) = app_with_accounts(false, false);
+    accounts.add("ada@example.org", "correct horse", Role::User);
+    let token = format!("Bearer {}", accounts.add_token("ada@example.org", Scopes::ALL));
     let sent = with(
         get("/fn/http"),
         &[
             ("cookie", "a=1; serverledge_session=s; b=2"),
             ("cookie", "__Host-serverledge=t"),
-            ("authorization", "Bearer slt_secret"),
+            ("authorization", token.as_str()),
             ("proxy-authorization", "Basic c2VjcmV0"),
             ("connection", "keep-alive, x-mine"),
             ("te", "trailers"),
@@ -156,16 +158,20 @@ async fn functions_see_no_secrets() {
 
 #[tokio::test]
 async fn secrets_are_found_in_any_spelling() {
-    let (app, handle) = app();
-    for token in ["bearer slt_secret", "BEARER slt_secret", "Bearer  slt_secret"] {
-        app.handle(with(get("/fn/http"), &[("authorization", token)])).await;
+    let (app, handle, accounts) = app_with_accounts(false, false);
+    accounts.add("ada@example.org", "correct horse", Role::User);
+    let token = accounts.add_token("ada@example.org", Scopes::ALL);
+    for scheme in ["bearer ", "BEARER ", "Bearer  "] {
+        let token = format!("{scheme}{token}");
+        app.handle(with(get("/fn/http"), &[("authorization", &token)])).await;
         assert!(
             !seen(&handle).headers().contains_key("authorization"),
             "schemes have no case (RFC 9110 §11.1): {token}"
         );
     }
     // A second value is not a way round.
-    let two = [("authorization", "Basic YTpi"), ("authorization", "Bearer slt_secret")];
+    let bearer = format!("Bearer {token}");
+    let two = [("authorization", "Basic YTpi"), ("authorization", bearer.as_str())];
     app.handle(with(get("/fn/http"), &two)).await;
     let seen = seen(&handle);
     let left: Vec<_> = seen.headers().get_all("authorization").iter().collect();

@@ -10,7 +10,7 @@ use serverledge_api::{Deploy, document};
 use crate::support::{app, check, get, json, outcome, post, request, shown, text};
 
 /// Every documented route, with a request that it answers.
-const DOCUMENTED: [(&str, &str, &str); 31] = [
+pub(crate) const DOCUMENTED: [(&str, &str, &str); 48] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -42,10 +42,28 @@ const DOCUMENTED: [(&str, &str, &str); 31] = [
     ("get", "/metrics", "/metrics"),
     ("get", "/healthz", "/healthz"),
     ("get", "/readyz", "/readyz"),
+    ("post", "/account/sign-up", "/account/sign-up"),
+    ("post", "/account/log-in", "/account/log-in"),
+    ("post", "/account/log-out", "/account/log-out"),
+    ("post", "/account/log-out-everywhere", "/account/log-out-everywhere"),
+    ("post", "/account/request-reset", "/account/request-reset"),
+    ("post", "/account/reset", "/account/reset"),
+    ("post", "/account/confirm", "/account/confirm"),
+    ("get", "/account", "/account"),
+    ("delete", "/account", "/account"),
+    ("post", "/account/email", "/account/email"),
+    ("post", "/account/password", "/account/password"),
+    ("get", "/account/tokens", "/account/tokens"),
+    ("post", "/account/tokens", "/account/tokens"),
+    ("delete", "/account/tokens/{id}", "/account/tokens/t1"),
+    ("get", "/account/sessions", "/account/sessions"),
+    ("delete", "/account/sessions/{id}", "/account/sessions/s1"),
+    ("post", "/account/invitations", "/account/invitations"),
 ];
 
 /// Served, and no part of the interface: pages for people, the document itself, Serverledge's other name of a route.
-const UNDOCUMENTED: [&str; 4] = ["/", "/docs/", "/openapi.json", "/function"];
+const UNDOCUMENTED: [&str; 7] =
+    ["/", "/docs/", "/openapi.json", "/function", "/account/reset", "/account/confirm", "/account/page.js"];
 
 #[tokio::test]
 async fn the_document_lists_exactly_the_routes() {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use serverledge_api::{DeployError, HostingError};
+use serverledge_api::{AppError, DeployError, HostingError};
 use serverledge_core::{AppName, FailureKind, FunctionFailure, FunctionName, InvocationError, PrepareError};
 
 use crate::backend::report;
@@ -37,25 +37,25 @@ async fn every_fault_has_a_code() {
     handle.hosting().run(application("shop"));
     let function = FunctionName::parse("f").unwrap();
     let faults = [
-        (HostingError::Unknown("x".to_owned()), "404 application_unknown"),
-        (HostingError::Taken(AppName::parse("x").unwrap()), "409 application_exists"),
-        (HostingError::Changed, "409 application_changed"),
-        (HostingError::Invalid { code: "malformed_export", message: String::new() }, "422 malformed_export"),
+        (AppError::Unknown("x".to_owned()).into(), "404 application_unknown"),
+        (AppError::NameTaken(AppName::parse("x").unwrap()).into(), "409 application_exists"),
+        (AppError::Contended.into(), "409 application_contended"),
+        (AppError::Invalid { code: "malformed_export", message: String::new() }.into(), "422 malformed_export"),
+        (AppError::Registry { code: "registry_unavailable", source: "gone".into() }.into(), "503 registry_unavailable"),
         (HostingError::Function { function, source: complex() }, "422 module_too_complex"),
         (HostingError::Deploy(complex()), "422 module_too_complex"),
         (HostingError::TestsBusy { max: 4 }, "429 too_many_tests"),
         (HostingError::TestTooLong { seconds: 600 }, "504 test_timeout"),
-        (HostingError::Registry { code: "registry_unavailable", source: "gone".into() }, "503 registry_unavailable"),
         (HostingError::Internal { message: "secret".to_owned() }, "500 internal"),
     ];
     for (fault, expected) in faults {
         handle.hosting().refuse(fault);
         assert_eq!(outcome(app.handle(post("/apps/shop/start", "")).await).await, expected);
     }
-    handle.hosting().refuse(HostingError::Changed);
+    handle.hosting().refuse(AppError::Contended.into());
     let told = with(post("/apps/shop/start", ""), &[("accept", "text/event-stream")]);
     let told = text(app.handle(told).await).await;
-    assert!(told.contains("event: problem\ndata: {\"Problem\":{") && told.contains("application_changed"), "{told}");
+    assert!(told.contains("event: problem\ndata: {\"Problem\":{") && told.contains("application_contended"), "{told}");
     for uri in ["/apps/nobody/start", "/apps/nobody/stop", "/apps/nobody/test", "/apps/__proto__/start"] {
         assert_eq!(outcome(app.handle(post(uri, "{}")).await).await, "404 application_unknown", "{uri}");
     }

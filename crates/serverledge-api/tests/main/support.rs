@@ -9,7 +9,9 @@ use expect_test::Expect;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Empty};
 use serde_json::Value;
-use serverledge_api::{App, Guard, Limits};
+use serverledge_api::{Access, App, Guard, Limits};
+use serverledge_core::Accounts;
+use serverledge_testing::accounts::FakeAccounts;
 
 use crate::backend::{FakeBackend, Handle};
 
@@ -21,10 +23,11 @@ pub(crate) const LIMITS: Limits = Limits {
 };
 
 /// Headers that an error's snapshot shows.
-const SHOWN: [&str; 6] = [
+const SHOWN: [&str; 7] = [
     "content-type",
     "allow",
     "retry-after",
+    "www-authenticate",
     "content-security-policy",
     "x-content-type-options",
     "serverledge-node-name",
@@ -39,7 +42,21 @@ pub(crate) fn empty() -> impl http_body::Body<Data = Bytes, Error = serverledge_
 pub(crate) fn app() -> (App, Handle) {
     let (backend, handle) = FakeBackend::new();
     let guard = Guard::new("127.0.0.1".parse().unwrap(), vec!["edge.example".to_owned()]);
-    (App::new(Arc::new(backend), guard, LIMITS), handle)
+    (App::new(Arc::new(backend), guard, Access::open(), LIMITS), handle)
+}
+
+/// The same with accounts, over TLS or not.
+pub(crate) fn app_with_accounts(required: bool, secure: bool) -> (App, Handle, Arc<FakeAccounts>) {
+    let (backend, handle) = FakeBackend::new();
+    let accounts = FakeAccounts::new();
+    let access = Access {
+        accounts: Some(Arc::clone(&accounts) as Arc<dyn Accounts>),
+        required,
+        secure_cookies: secure,
+        trusted_proxies: Vec::new(),
+    };
+    let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
+    (App::new(Arc::new(backend), guard, access, LIMITS), handle, accounts)
 }
 
 /// A request of a client that is no browser.

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::json;
-use serverledge_api::{App, Backend as _, Call, Deploy, Guard, Limits, ServerLimits, Serving, Stored, serve};
+use serverledge_api::{Access, App, Backend as _, Call, Deploy, Guard, Limits, ServerLimits, Serving, Stored, serve};
 use serverledge_core::kv::Kv;
 use serverledge_core::{
     Caller, FunctionName, InvocationError, InvocationId, MemoryMib, OverloadReason, Payload, Report, SpaceId,
@@ -141,7 +141,7 @@ async fn member(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str, change: impl FnOnce
         concurrency_max: 100,
     };
     let guard = Guard::new(config.api.ip, Vec::new());
-    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, limits);
+    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, Access::open(), limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let serving = serve(listener, app, ServerLimits { connections_max: 100, header_timeout: WAIT_MAX }).unwrap();
     Member { node, fake, address: serving.address, _serving: serving }

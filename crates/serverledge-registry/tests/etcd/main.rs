@@ -10,6 +10,7 @@ use serverledge_registry::{Etcd, EtcdOptions};
 use serverledge_testing::etcd_process::EtcdProcess;
 use tokio::time::timeout;
 
+mod applications;
 mod basics;
 mod faults;
 mod full;
@@ -17,6 +18,7 @@ mod invocations;
 mod replaced;
 mod silence;
 mod stores;
+mod versions;
 
 /// How long something may take that must come: tests share their machine.
 const WAIT_MAX: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
 
+mod applications;
 mod conformance;
 mod crash;
 mod figures;
@@ -9,3 +10,4 @@ mod invocation_model;
 mod invocations;
 mod model;
 mod stores;
+mod versions;

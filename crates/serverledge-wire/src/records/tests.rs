@@ -4,6 +4,9 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
+mod account;
+mod application;
+
 fn check<R: Record>(record: &R, expected: &Expect) {
     let value = record.to_value();
     let pretty: serde_json::Value = serde_json::from_slice(&value).unwrap();

@@ -110,7 +110,8 @@ impl Lab {
         node.membership.register().await.unwrap();
         node.membership.load().await.unwrap();
         let from = node.load_functions().await.unwrap();
-        node.start_background(from);
+        let apps_from = node.load_applications().await.unwrap();
+        node.start_background(from, apps_from);
         TestNode { node, fake, notifier }
     }
 

@@ -1,0 +1,153 @@
+//! The platform's parts, and its life: made, loaded, followed, stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serverledge_core::kv::{Kv, Revision};
+use serverledge_core::{Account, AccountError, AuthError, Caller, Credential, Scopes, UserId};
+use serverledge_registry::{AccountChange, AccountStore, Stored};
+use serverledge_wire::records::{SessionRecord, TokenRecord, UserRecord};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::background::Jobs;
+use crate::clock::{Clock, millis};
+use crate::mail::Mailer;
+use crate::messages::Links;
+use crate::password::Hasher;
+use crate::rates::Rates;
+use crate::secret::Kind;
+use crate::snapshot::Snapshot;
+
+/// Who may sign up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signup {
+    /// Everybody.
+    Open,
+    /// Whoever has an invitation.
+    Invite,
+    /// Nobody: accounts are made by a command on the machine.
+    Closed,
+}
+
+/// What the platform is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Who may sign up.
+    pub signup: Signup,
+    /// What links in mails begin with.
+    pub base_url: String,
+    /// How long a session lives without being used; at least ten minutes, for uses are written every five.
+    pub session_idle: Duration,
+    /// How long a session lives at most.
+    pub session_lifetime: Duration,
+    /// How long known sessions and tokens are believed while the registry is away.
+    pub offline_grace: Duration,
+}
+
+/// Accounts. Cloning is cheap, and gives the same platform.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    pub(crate) store: AccountStore,
+    pub(crate) options: Arc<Options>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) hasher: Hasher,
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) jobs: Jobs,
+    pub(crate) loops: tokio_util::task::TaskTracker,
+    pub(crate) stop: CancellationToken,
+    /// Told when the deletion of an account begins.
+    pub(crate) deletions: Arc<Notify>,
+}
+
+impl Platform {
+    /// A platform over this registry. It knows nobody before [`Self::load`].
+    #[must_use]
+    pub fn new(kv: Arc<dyn Kv>, mailer: Arc<dyn Mailer>, clock: Arc<dyn Clock>, options: Options) -> Self {
+        let snapshot = Snapshot::new(options.offline_grace, millis(options.session_idle));
+        Self {
+            store: AccountStore::new(kv),
+            options: Arc::new(options),
+            clock,
+            mailer,
+            hasher: Hasher::default(),
+            rates: Arc::default(),
+            snapshot: Arc::new(snapshot),
+            jobs: Jobs::default(),
+            loops: tokio_util::task::TaskTracker::new(),
+            stop: CancellationToken::new(),
+            deletions: Arc::default(),
+        }
+    }
+
+    /// Whether mail reaches people. If not, links go to the log.
+    #[must_use]
+    pub fn delivers_mail(&self) -> bool {
+        self.mailer.delivers()
+    }
+
+    /// Who may sign up.
+    #[must_use]
+    pub fn signup(&self) -> Signup {
+        self.options.signup
+    }
+
+    /// Ends background work: mails that are being sent have some seconds, everything else ends at once. What is asked
+    /// afterwards still works as long as the registry does.
+    pub async fn stop(&self) {
+        self.jobs.finish().await;
+        self.stop.cancel();
+        self.loops.close();
+        self.loops.wait().await;
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.clock.unix_ms()
+    }
+
+    pub(crate) fn links(&self) -> Links<'_> {
+        Links { base: &self.options.base_url }
+    }
+
+    pub(crate) fn recognise(&self, credential: Credential<'_>) -> Result<Caller, AuthError> {
+        let hash = |kind: Kind, text: &str| kind.hash(text).ok_or(AuthError::Invalid);
+        let (account, space) = match credential {
+            Credential::Session(secret) => self.snapshot.session(&hash(Kind::Session, secret)?, self.now())?,
+            Credential::Token(secret) => self.snapshot.token(&hash(Kind::Token, secret)?, self.now())?,
+        };
+        Ok(Caller { space, account: Some(Arc::new(account)) })
+    }
+
+    /// What this node has just written is checked against from now on.
+    pub(crate) fn wrote_user(&self, user: &UserId, record: UserRecord, at: Revision) {
+        self.snapshot.apply([AccountChange::User(user.clone(), Some(record), at)]);
+    }
+
+    pub(crate) fn wrote_session(&self, hash: serverledge_core::Digest, record: Option<SessionRecord>, at: Revision) {
+        self.snapshot.apply([AccountChange::Session(hash, record, at)]);
+    }
+
+    pub(crate) fn wrote_token(&self, hash: serverledge_core::Digest, record: Option<TokenRecord>, at: Revision) {
+        self.snapshot.apply([AccountChange::Token(hash, record, at)]);
+    }
+
+    /// The caller's own record.
+    pub(crate) async fn own(&self, account: &Account) -> Result<Stored<UserRecord>, AccountError> {
+        let found = self.store.user(&account.user).await.map_err(crate::errors::registry)?;
+        found.filter(|stored| !stored.record.deleted).ok_or(AccountError::Unknown("this account"))
+    }
+}
+
+/// The account that asks.
+pub(crate) fn account(caller: &Caller) -> Result<&Account, AccountError> {
+    caller.account.as_deref().ok_or(AccountError::Forbidden("this needs an account: log in first"))
+}
+
+/// The account that asks, if its credential may look after it.
+pub(crate) fn manager(caller: &Caller) -> Result<&Account, AccountError> {
+    let account = account(caller)?;
+    let Scopes { admin, .. } = account.scopes;
+    if admin { Ok(account) } else { Err(AccountError::Forbidden("this token has not the scope `admin`")) }
+}
