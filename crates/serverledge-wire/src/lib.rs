@@ -1,5 +1,6 @@
 //! What goes over the wire and into the registry: serde types, apart from core's own, converted by hand.
 
+pub mod canonical;
 pub mod function;
 pub mod header;
 pub mod invocations;
@@ -11,4 +12,5 @@ pub mod problem;
 pub mod records;
 pub mod status;
 pub mod stream;
+pub mod thesis;
 pub mod time;
