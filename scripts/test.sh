@@ -33,7 +33,7 @@ skips_docker() { [[ ${SERVERLEDGE_SKIP_DOCKER:-} == 1 ]]; }
 
 # The features of tests that need a real service. Every step that compiles has the same ones, and so have the programs that
 # the end-to-end tests start: nothing is compiled twice.
-features=(serverledge-node/etcd-tls serverledge-registry/etcd-tests serverledge-tests/cluster-tests)
+features=(serverledge-node/etcd-tls serverledge-registry/etcd-tests serverledge-tests/cluster-tests serverledge-tests/platform-tests)
 if ! skips_docker; then
     for manifest in crates/*/Cargo.toml tests/Cargo.toml; do
         ! grep -q '^docker-tests = ' "$manifest" || features+=("$(sed -n 's/^name = "\(.*\)"$/\1/p;T;q' "$manifest")/docker-tests")
@@ -69,6 +69,11 @@ step_install() {
     # etcd-client is generated from its protocol when it is built.
     etcd_compiles || missing+=(protobuf-compiler libprotobuf-dev)
     ((${#missing[@]} == 0)) || install "what the tests of the cluster's registry need" "${missing[@]}"
+    missing=()
+    # As Debian's Python finds it.
+    /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
+    command -v chromium >/dev/null || missing+=(chromium)
+    ((${#missing[@]} == 0)) || install "a mail server and a browser for the tests of accounts and applications" "${missing[@]}"
     need_cargo
     say "$(rustc --version), $(cc --version | head -n 1)"
     skips_docker || need_docker

@@ -1,6 +1,7 @@
 //! Fakes with handles, one conformance suite per trait of `serverledge-core`, and real services as processes. A
 //! dev-dependency only.
 
+pub mod browser;
 pub mod certificates;
 pub mod etcd_process;
 pub mod executor;
@@ -9,3 +10,4 @@ pub mod fake_host;
 pub mod kv;
 #[cfg(feature = "cluster-tests")]
 pub mod links;
+pub mod smtp_process;

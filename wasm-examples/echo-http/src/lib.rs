@@ -20,6 +20,10 @@ const CHUNKS: u64 = 3;
 const CHUNKS_MAX: u64 = 1000;
 const PAUSE_MS_MAX: u64 = 1000;
 
+/// `/page` answers with this. The host keeps its scripts away from the host's own pages.
+const PAGE: &[u8] = b"<!doctype html>\n<title>echo-http</title>\n<p id=who></p>\n\
+    <script>document.getElementById('who').textContent = 'a page of origin ' + self.origin;</script>\n";
+
 struct Echo;
 
 wasip2::http::proxy::export!(Echo);
@@ -42,6 +46,9 @@ fn answer(request: IncomingRequest, out: ResponseOutparam) -> Result<(), StreamE
         let chunks = number(query, "chunks").unwrap_or(CHUNKS).min(CHUNKS_MAX);
         let pause_ms = number(query, "pause_ms").unwrap_or(0).min(PAUSE_MS_MAX);
         return respond(out, status, "text/plain; charset=utf-8", |body| stream(body, chunks, pause_ms));
+    }
+    if path == "/page" {
+        return respond(out, status, "text/html; charset=utf-8", |body| body.blocking_write_and_flush(PAGE));
     }
     let seen = json!({
         "method": method_name(&request.method()),

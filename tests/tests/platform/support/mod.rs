@@ -1,0 +1,3 @@
+//! What these tests stand on: pages of other sites.
+
+pub(crate) mod site;
