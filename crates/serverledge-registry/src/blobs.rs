@@ -202,6 +202,14 @@ impl BlobStore {
         Err(BlobError::Contended { digest })
     }
 
+    /// A blob that is there, to be named once more; `None` if it is not there, or not complete.
+    pub(crate) async fn present(&self, digest: &Digest) -> Result<Option<Uploaded>, BlobError> {
+        let Some(entry) = self.kv.get(&keys::blob(digest)).await? else { return Ok(None) };
+        let manifest = manifest(digest, &entry)?;
+        let uploaded = Uploaded { digest: *digest, created: entry.create_revision, manifest };
+        Ok(Some(uploaded).filter(|uploaded| uploaded.manifest.complete))
+    }
+
     /// Finds or makes the manifest. One that is not complete, from an upload that runs or was cut short, is taken over:
     /// both would write the same.
     async fn begin(&self, digest: Digest, bytes: usize, now_unix_ms: u64) -> Result<Uploaded, BlobError> {

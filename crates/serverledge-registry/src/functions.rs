@@ -1,11 +1,14 @@
 //! Deployed functions, as records in the registry; their code lies in blobs.
+//!
+//! Every transaction that changes a function, or anything else on which results of its space depend, puts the space's
+//! generation key as well, unconditionally, so that changes of different functions never contend; the generation is the
+//! revision of that key. Functions and generations have one watch, which gives whole revisions in their order: whoever
+//! follows it holds, at each generation, exactly the functions that there were then.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serverledge_core::kv::{
-    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, Watch, WatchError,
-};
+use serverledge_core::kv::{Compare, Event, KeyValue, Kv, KvError, Op, RangeRequest, Revision, Txn, Watch, WatchError};
 use serverledge_core::{Digest, Function, FunctionName, SpaceId};
 use serverledge_wire::records::{FunctionRecord, Record, RecordError};
 
@@ -13,10 +16,16 @@ use crate::blobs::{BlobError, BlobStore};
 use crate::version::code_digest;
 use crate::{keys, paging};
 
+mod versions;
+
+pub use versions::{ChangeError, FlagsChange, History, VERSIONS_MAX};
+
 /// Records read at once: some are as long as their environment, up to 200 KiB.
 const PAGE: usize = 64;
 /// How often a deploy is tried if the sweeper takes the code away meanwhile.
-const ATTEMPTS_MAX: usize = 3;
+const SWEPT_MAX: usize = 3;
+/// How often a change is tried if others change the same function meanwhile; each time one of them has succeeded.
+const ATTEMPTS_MAX: usize = 64;
 
 /// Why a function was not deployed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +39,12 @@ pub enum DeployError {
     /// A function of this name exists.
     #[error("function {name} exists")]
     Exists {
+        /// Its name.
+        name: FunctionName,
+    },
+    /// Others changed the function again and again meanwhile.
+    #[error("function {name} is being changed by too many at once")]
+    Contended {
         /// Its name.
         name: FunctionName,
     },
@@ -65,13 +80,17 @@ pub struct Unreadable {
     pub source: Option<RecordError>,
 }
 
-/// A function and when it was last deployed.
+/// A function and when it was last changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployed {
     /// The function.
     pub function: Arc<Function>,
-    /// The revision of its last deploy.
+    /// The revision of its last change: a deploy, a roll-back, other flags.
     pub revision: Revision,
+    /// Length of its code in bytes; 0 if that was not noted.
+    pub code_bytes: u64,
+    /// When the name was bound to this version, in Unix milliseconds; 0 if that was not noted.
+    pub deployed_unix_ms: u64,
 }
 
 /// All functions at one moment.
@@ -81,6 +100,8 @@ pub struct Loaded {
     pub functions: Vec<Deployed>,
     /// Those that could not. They do not keep the others from being served.
     pub unreadable: Vec<Unreadable>,
+    /// The generation of each space that has one.
+    pub generations: Vec<(SpaceId, Revision)>,
     /// The moment; watch from the revision after it.
     pub revision: Revision,
 }
@@ -97,6 +118,14 @@ pub enum FunctionChange {
         /// Its name.
         name: FunctionName,
         /// The deletion's revision.
+        revision: Revision,
+    },
+    /// A space has a new generation. Comes with each change of its functions, and alone where something else changed on
+    /// which results depend.
+    Generation {
+        /// Which space.
+        space: SpaceId,
+        /// Its generation.
         revision: Revision,
     },
     /// Something else was written under the functions' prefix.
@@ -139,21 +168,21 @@ impl FunctionStore {
     /// # Errors
     /// `Exists` if the name is taken, `Digest` if the code is not the version's.
     pub async fn create(&self, function: &Function, code: &Bytes, now_unix_ms: u64) -> Result<Revision, DeployError> {
-        let free = Txn::new().when(Compare::missing(keys::function(&function.space, &function.name)));
-        self.deploy(&free, function, code, now_unix_ms).await
+        self.deploy(false, function, code, now_unix_ms).await
     }
 
-    /// Deploys a function whether or not the name is taken; returns the revision. Otherwise like [`Self::create`].
+    /// Deploys a function whether or not the name is taken; returns the revision. Another version that the name was bound to
+    /// is kept, of all that are kept the newest [`VERSIONS_MAX`]. Otherwise like [`Self::create`].
     ///
     /// # Errors
-    /// `Digest` if the code is not the version's.
+    /// `Digest` if the code is not the version's, `Contended` if too many deploy the same name at once.
     pub async fn replace(&self, function: &Function, code: &Bytes, now_unix_ms: u64) -> Result<Revision, DeployError> {
-        self.deploy(&Txn::new(), function, code, now_unix_ms).await
+        self.deploy(true, function, code, now_unix_ms).await
     }
 
     async fn deploy(
         &self,
-        condition: &Txn,
+        replaces: bool,
         function: &Function,
         code: &Bytes,
         now_unix_ms: u64,
@@ -162,31 +191,57 @@ impl FunctionStore {
         if found != expected {
             return Err(DeployError::Digest { found, expected });
         }
-        let key = keys::function(&function.space, &function.name);
-        let record = FunctionRecord::from_function(function).to_value();
+        let record = FunctionRecord {
+            code_bytes: code.len() as u64,
+            deployed_unix_ms: now_unix_ms,
+            ..FunctionRecord::from_function(function)
+        };
+        let mut swept = 0;
         for _ in 0..ATTEMPTS_MAX {
+            let bound = self.bound(&function.space, &function.name).await?;
+            if bound.is_bound() && !replaces {
+                return Err(DeployError::Exists { name: function.name.clone() });
+            }
             let uploaded = self.blobs.upload(code, now_unix_ms).await?;
-            let txn = uploaded.name_in(condition.clone(), now_unix_ms);
-            let txn = txn.then(Op::put(key.clone(), record.clone())).otherwise(Op::get(key.clone()));
-            let reply = self.kv.txn(txn).await?;
+            let txn = uploaded.name_in(bound.rebind(&record, &function.version), now_unix_ms);
+            let reply = self.kv.txn(txn.otherwise(Op::get(bound.key()))).await?;
             if reply.succeeded {
                 return Ok(reply.revision);
             }
-            let taken = matches!(reply.replies.as_slice(), [OpReply::Got(Some(_))]);
-            if taken && !condition.compares.is_empty() {
-                return Err(DeployError::Exists { name: function.name.clone() });
+            swept += usize::from(bound.holds(reply.replies));
+            if swept >= SWEPT_MAX {
+                return Err(BlobError::Contended { digest: expected }.into());
             }
         }
-        Err(BlobError::Contended { digest: expected }.into())
+        Err(DeployError::Contended { name: function.name.clone() })
     }
 
-    /// Deletes a function; says whether there was one. Its code is swept later.
+    /// Deletes a function and the versions that were kept of it; returns the deletion's revision, `None` if there was no
+    /// such function. Its code is swept later.
     ///
     /// # Errors
     /// What the registry says.
-    pub async fn delete(&self, space: &SpaceId, name: &FunctionName) -> Result<bool, KvError> {
-        let reply = self.kv.txn(Txn::new().then(Op::delete(keys::function(space, name)))).await?;
-        Ok(matches!(reply.replies.as_slice(), [OpReply::Deleted(1)]))
+    pub async fn delete(&self, space: &SpaceId, name: &FunctionName) -> Result<Option<Revision>, KvError> {
+        let key = keys::function(space, name);
+        let txn = Txn::new()
+            .when(Compare::exists(key.clone()))
+            .then(Op::delete(key))
+            .then(Op::delete_prefix(keys::versions_of(space, name)));
+        let reply = self.kv.txn(Self::raise_generation(txn, space)).await?;
+        Ok(reply.succeeded.then_some(reply.revision))
+    }
+
+    /// Adds to a transaction that it changes something on which results of the space's functions depend: what was cached of
+    /// runs that made calls is void. To be added once; it never makes a transaction fail.
+    #[must_use]
+    pub fn raise_generation(txn: Txn, space: &SpaceId) -> Txn {
+        txn.then(Op::put(keys::generation(space), Bytes::new()))
+    }
+
+    /// Adds to a transaction that the space has ended: no generation is kept of it. Its id never comes back.
+    #[must_use]
+    pub fn forget_generation(txn: Txn, space: &SpaceId) -> Txn {
+        txn.then(Op::delete(keys::generation(space)))
     }
 
     /// One function, `None` if there is none.
@@ -215,7 +270,16 @@ impl FunctionStore {
     pub async fn load_all(&self) -> Result<Loaded, KvError> {
         let request = RangeRequest::prefix(keys::FUNCTIONS).limit(PAGE);
         let (entries, revision) = paging::read_all(&*self.kv, request).await?;
-        let mut loaded = Loaded { functions: Vec::with_capacity(entries.len()), unreadable: Vec::new(), revision };
+        let request = RangeRequest::prefix(keys::GENERATIONS).keys_only().at(revision);
+        let (generations, _) = paging::read_all(&*self.kv, request).await?;
+        let generations =
+            generations.iter().filter_map(|one| Some((keys::parse_generation(&one.key)?, one.mod_revision)));
+        let mut loaded = Loaded {
+            functions: Vec::with_capacity(entries.len()),
+            unreadable: Vec::new(),
+            generations: generations.collect(),
+            revision,
+        };
         for entry in &entries {
             match decode(entry) {
                 Ok(deployed) => loaded.functions.push(deployed),
@@ -225,47 +289,72 @@ impl FunctionStore {
         Ok(loaded)
     }
 
-    /// Watches all functions; `from` as in [`Kv::watch`]: after [`Self::load_all`], the revision after its own.
+    /// Watches all functions and generations; `from` as in [`Kv::watch`]: after [`Self::load_all`], the revision after its own.
     ///
     /// # Errors
     /// What the registry says.
     pub async fn watch(&self, from: Option<Revision>) -> Result<FunctionWatch, KvError> {
-        Ok(FunctionWatch { watch: self.kv.watch(keys::FUNCTIONS.as_bytes(), from).await? })
+        Ok(FunctionWatch { watch: self.kv.watch(keys::FUNCTIONS_AND_GENERATIONS.as_bytes(), from).await? })
     }
 }
 
 fn decode(entry: &KeyValue) -> Result<Deployed, Unreadable> {
-    let unreadable = |source| Unreadable { key: String::from_utf8_lossy(&entry.key).into_owned(), source };
-    let (space, name) = keys::parse_function(&entry.key).ok_or_else(|| unreadable(None))?;
-    let record = FunctionRecord::from_value(&entry.value).map_err(|source| unreadable(Some(source)))?;
-    let function = record.into_function(space, name).map_err(|source| unreadable(Some(source)))?;
-    Ok(Deployed { function: Arc::new(function), revision: entry.mod_revision })
+    let (space, name) = keys::parse_function(&entry.key).ok_or_else(|| unreadable(&entry.key, None))?;
+    decode_value(entry, space, name, entry.mod_revision)
+}
+
+/// The function in the value of an entry that says when it was bound.
+fn decode_value(
+    entry: &KeyValue,
+    space: SpaceId,
+    name: FunctionName,
+    revision: Revision,
+) -> Result<Deployed, Unreadable> {
+    let because = |source| unreadable(&entry.key, Some(source));
+    let record = FunctionRecord::from_value(&entry.value).map_err(because)?;
+    let (code_bytes, deployed_unix_ms) = (record.code_bytes, record.deployed_unix_ms);
+    let function = Arc::new(record.into_function(space, name).map_err(because)?);
+    Ok(Deployed { function, revision, code_bytes, deployed_unix_ms })
+}
+
+fn unreadable(key: &[u8], source: Option<RecordError>) -> Unreadable {
+    Unreadable { key: String::from_utf8_lossy(key).into_owned(), source }
 }
 
 // === impl FunctionWatch ===
 
 impl FunctionWatch {
-    /// Waits for changes, in order, at least one. Dropping the future loses nothing. After an error the watch is over.
+    /// Waits for changes, in order, at least one: those of one transaction come together. Dropping the future loses nothing.
+    /// After an error the watch is over.
     ///
     /// # Errors
     /// `Compacted`: load everything anew.
     pub async fn next(&mut self) -> Result<Vec<FunctionChange>, WatchError> {
-        Ok(self.watch.next().await?.iter().map(change).collect())
+        loop {
+            let changes: Vec<_> = self.watch.next().await?.iter().filter_map(change).collect();
+            if !changes.is_empty() {
+                return Ok(changes);
+            }
+        }
     }
 }
 
-fn change(event: &Event) -> FunctionChange {
-    match event {
+/// `None` if it is nothing to anybody: the generation of a space that has ended.
+fn change(event: &Event) -> Option<FunctionChange> {
+    let is_generation = |key: &[u8]| key.starts_with(keys::GENERATIONS.as_bytes());
+    Some(match event {
+        Event::Put(entry) if is_generation(&entry.key) => match keys::parse_generation(&entry.key) {
+            Some(space) => FunctionChange::Generation { space, revision: entry.mod_revision },
+            None => FunctionChange::Unreadable(unreadable(&entry.key, None)),
+        },
         Event::Put(entry) => match decode(entry) {
             Ok(deployed) => FunctionChange::Deployed(deployed),
             Err(unreadable) => FunctionChange::Unreadable(unreadable),
         },
+        Event::Delete { key, .. } if is_generation(key) => return None,
         Event::Delete { key, revision } => match keys::parse_function(key) {
             Some((space, name)) => FunctionChange::Deleted { space, name, revision: *revision },
-            None => {
-                let key = String::from_utf8_lossy(key).into_owned();
-                FunctionChange::Unreadable(Unreadable { key, source: None })
-            }
+            None => FunctionChange::Unreadable(unreadable(key, None)),
         },
-    }
+    })
 }

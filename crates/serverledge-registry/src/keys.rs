@@ -1,9 +1,15 @@
 //! The names of the registry's keys (design §7), built and taken apart in one place.
 
 use bytes::Bytes;
+use serverledge_core::kv::Revision;
 use serverledge_core::{Digest, FunctionName, InvocationId, SpaceId};
 
 pub(crate) const FUNCTIONS: &str = "functions/";
+/// Beside the functions, so that one watch sees both in the order of their changes.
+pub(crate) const GENERATIONS: &str = "functions-generation/";
+/// The prefix of both.
+pub(crate) const FUNCTIONS_AND_GENERATIONS: &str = "functions";
+pub(crate) const VERSIONS: &str = "versions/";
 pub(crate) const BLOBS: &str = "blobs/";
 pub(crate) const INVOCATIONS: &str = "invocations/";
 pub(crate) const NODES: &str = "nodes/";
@@ -25,6 +31,35 @@ pub(crate) fn functions_of(space: &SpaceId) -> Bytes {
 pub(crate) fn parse_function(key: &[u8]) -> Option<(SpaceId, FunctionName)> {
     let (space, name) = std::str::from_utf8(key).ok()?.strip_prefix(FUNCTIONS)?.split_once('/')?;
     Some((SpaceId::parse(space)?, FunctionName::parse(name).ok()?))
+}
+
+/// The key whose revision is a space's generation. Its value is empty.
+pub(crate) fn generation(space: &SpaceId) -> Bytes {
+    format!("{GENERATIONS}{space}").into()
+}
+
+pub(crate) fn parse_generation(key: &[u8]) -> Option<SpaceId> {
+    SpaceId::parse(std::str::from_utf8(key).ok()?.strip_prefix(GENERATIONS)?)
+}
+
+/// The prefix of the versions that are kept of a function.
+pub(crate) fn versions_of(space: &SpaceId, name: &FunctionName) -> Bytes {
+    format!("{VERSIONS}{space}/{name}/").into()
+}
+
+/// A kept version: the revision that bound it (20 digits, so that they sort by age), its digest, and that of its code. Who
+/// wants to know which versions there are, or what code is in use, reads keys only.
+pub(crate) fn version(space: &SpaceId, name: &FunctionName, bound: Revision, version: &Digest, code: &Digest) -> Bytes {
+    format!("{VERSIONS}{space}/{name}/{:020}/{version}/{code}", bound.get()).into()
+}
+
+/// Space, name, binding revision, version and code in a kept version's key.
+pub(crate) fn parse_version(key: &[u8]) -> Option<(SpaceId, FunctionName, Revision, Digest, Digest)> {
+    let mut parts = std::str::from_utf8(key).ok()?.strip_prefix(VERSIONS)?.split('/');
+    let (space, name) = (SpaceId::parse(parts.next()?)?, FunctionName::parse(parts.next()?).ok()?);
+    let bound = parts.next().filter(|digits| digits.len() == 20)?.parse().ok()?;
+    let (version, code) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some((space, name, Revision::new(bound), version, code))
 }
 
 /// The key of a blob's manifest.
@@ -127,6 +162,12 @@ mod tests {
     fn keys_are_taken_apart_as_they_were_built() {
         let (space, name) = (SpaceId::default_space(), FunctionName::parse("a.b").unwrap());
         assert_eq!(function(&space, &name), "functions/default/a.b");
+        assert_eq!(parse_generation(&generation(&space)), Some(space.clone()));
+        let (bound, code) = (Revision::new(7), Digest::new([8; 32]));
+        let kept = version(&space, &name, bound, &Digest::new([7; 32]), &code);
+        assert!(kept.starts_with(b"versions/default/a.b/00000000000000000007/0707"));
+        assert_eq!(parse_version(&kept), Some((space.clone(), name.clone(), bound, Digest::new([7; 32]), code)));
+        assert_eq!(parse_version(&[&kept[..], b"/x"].concat()), None);
         assert_eq!(parse_function(&function(&space, &name)), Some((space, name)));
         assert_eq!(parse_function(b"functions/default/a/b"), None);
         let digest = Digest::new([7; 32]);

@@ -19,7 +19,8 @@ pub use embedded::{Embedded, OpenError, Options};
 #[cfg(feature = "etcd")]
 pub use etcd::{Etcd, EtcdFault, EtcdOptions, EtcdOptionsError, EtcdTls, EtcdUsage, EtcdUser, PREFIX_DEFAULT};
 pub use functions::{
-    DeployError, Deployed, FunctionChange, FunctionStore, FunctionWatch, LoadError, Loaded, Unreadable,
+    ChangeError, DeployError, Deployed, FlagsChange, FunctionChange, FunctionStore, FunctionWatch, History, LoadError,
+    Loaded, Unreadable, VERSIONS_MAX,
 };
 pub use invocations::{
     Acceptance, CancelWatch, Cancelled, Claim, DeadLetterPage, FinalOutcome, Finish, Held, INLINE_BYTES_MAX,

@@ -24,7 +24,7 @@ pub use claim::{
 };
 pub use node::NodeRecord;
 
-/// The value of `functions/<space>/<name>`. Space and name are in the key only.
+/// The value of `functions/<space>/<name>`, and of the versions that are kept of it. Space and name are in the key only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionRecord {
     /// [`Record::SCHEMA`].
@@ -71,6 +71,12 @@ pub struct FunctionRecord {
     /// Declared inputs and outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<SignatureRecord>,
+    /// Length of the code in bytes; absent where nobody noted it.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub code_bytes: u64,
+    /// When the name was bound to the version, in Unix milliseconds; absent where nobody noted it.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub deployed_unix_ms: u64,
 }
 
 /// Environment variables whose values are not shown; its `Debug` form names them only.
@@ -319,7 +325,8 @@ impl Record for FunctionRecord {
 }
 
 impl FunctionRecord {
-    /// The record of a function. Its times are kept in whole milliseconds.
+    /// The record of a function. Its times are kept in whole milliseconds. How long the code is and when it was deployed
+    /// are the caller's to add.
     #[must_use]
     pub fn from_function(function: &Function) -> Self {
         let version = &*function.version;
@@ -344,6 +351,8 @@ impl FunctionRecord {
             edge: function.flags.edge,
             archs: function.flags.archs.names().into_iter().map(str::to_owned).collect(),
             signature: function.signature.as_ref().map(SignatureRecord::from_signature),
+            code_bytes: 0,
+            deployed_unix_ms: 0,
         }
     }
 
@@ -397,6 +406,11 @@ fn exact<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Er
 }
 
 fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_nought(number: &u64) -> bool {
     *number == 0
 }
 

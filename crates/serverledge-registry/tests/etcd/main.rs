@@ -17,6 +17,7 @@ mod invocations;
 mod replaced;
 mod silence;
 mod stores;
+mod versions;
 
 /// How long something may take that must come: tests share their machine.
 const WAIT_MAX: Duration = Duration::from_secs(60);

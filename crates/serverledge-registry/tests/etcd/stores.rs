@@ -5,7 +5,7 @@ use serverledge_testing::etcd_process::EtcdProcess;
 use crate::on;
 
 #[path = "../shared/stores.rs"]
-mod checks;
+pub(crate) mod checks;
 
 pub(crate) use checks::{function, node_record};
 

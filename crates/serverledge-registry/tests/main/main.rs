@@ -9,3 +9,4 @@ mod invocation_model;
 mod invocations;
 mod model;
 mod stores;
+mod versions;

@@ -6,7 +6,7 @@ use serverledge_core::kv::Kv;
 use serverledge_registry::{Embedded, Options};
 
 #[path = "../shared/stores.rs"]
-mod checks;
+pub(crate) mod checks;
 
 pub(crate) use checks::{function, node_record};
 
