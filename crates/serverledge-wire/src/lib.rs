@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod application;
+pub mod canonical;
 pub mod function;
 pub mod header;
 pub mod hosting;
