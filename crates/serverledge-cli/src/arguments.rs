@@ -1,5 +1,6 @@
 //! The command line as clap sees it, after [`mod@crate::normalise`] has brought all spellings to one.
 
+mod application;
 mod asynchronous;
 
 use std::path::PathBuf;
@@ -12,6 +13,10 @@ use serverledge_client::QosClass;
 use crate::exit;
 use crate::failure::Failure;
 
+pub(crate) use application::{
+    AppCommand, DependenciesArgs, EndpointAddArgs, EndpointCommand, EndpointRemoveArgs, FunctionCommand,
+    FunctionShowArgs, RenameArgs, SettingsArgs,
+};
 pub(crate) use asynchronous::{DeadLetterCommand, DeadLetterListArgs, IdArgs, InvocationCommand, PurgeArgs, WaitArgs};
 
 const EXAMPLES: &str = "\
@@ -24,6 +29,9 @@ Examples:
   serverledge-cli invocation wait REQUEST_ID --timeout 30s
   serverledge-cli dead-letter list
   serverledge-cli logs hello --follow
+  serverledge-cli app create shop
+  serverledge-cli --app shop create -f order --src order.wasm
+  serverledge-cli --app shop endpoint add /order --function order
   serverledge-cli status --host 10.0.0.7 --port 1323
   serverledge-cli -cmd invoke -function hello -param \"a:2\" -qosclass async
 
@@ -78,6 +86,9 @@ pub(crate) struct GlobalArgs {
     /// File with further certificate authorities to believe, PEM; implies --tls [env: SERVERLEDGE_CA_FILE]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Act on the functions of this application instead of your own
+    #[arg(long, global = true, value_name = "APP", help_heading = "Global options")]
+    pub(crate) app: Option<String>,
     /// Print the node's answer as JSON even on a terminal, and its refusals as JSON on stderr
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
@@ -121,6 +132,15 @@ pub(crate) enum Command {
         error\n\nEach line begins with the time and the last 12 characters of the invocation's id; with --json each is an object."
     )]
     Logs(LogsArgs),
+    /// Make, list, show, rename, change or delete applications
+    #[command(subcommand)]
+    App(AppCommand),
+    /// Bind, list or remove the endpoints of the application that --app names
+    #[command(subcommand)]
+    Endpoint(EndpointCommand),
+    /// List, show or delete functions, or show their logs
+    #[command(subcommand)]
+    Function(FunctionCommand),
     /// Show the node's state
     Status,
     /// Show the other nodes as this one sees them

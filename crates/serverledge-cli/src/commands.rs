@@ -1,5 +1,6 @@
 //! The commands: each asks the node through the client and shows what comes back.
 
+mod application;
 mod create;
 mod dead_letter;
 mod invocation;
@@ -45,6 +46,12 @@ impl Session {
         Ok(Self { client, for_people: !json && output::is_terminal(), json })
     }
 
+    /// The same, on the functions of an application.
+    pub(crate) fn in_app(self, name: &str) -> Result<Self, Failure> {
+        let client = self.client.in_app(application::app_name(name)?);
+        Ok(Self { client, ..self })
+    }
+
     /// Shows an answer: as its JSON, or on a terminal as the text that suits people.
     fn show<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         output::result(&if self.for_people { text(answer) } else { json::tabbed(answer) })
@@ -76,6 +83,9 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit, Fai
         Command::Delete(args) => delete(session, &args).await,
         Command::List => list::list(session).await,
         Command::Logs(args) => logs::logs(session, &args).await,
+        Command::App(command) => application::run(session, &command).await,
+        Command::Endpoint(command) => application::run_endpoint(session, &command).await,
+        Command::Function(command) => application::run_function(session, &command).await,
         Command::Status => status::status(session).await,
         Command::Peers => peers::peers(session).await,
         Command::Completions { shell } => completions(shell),

@@ -66,6 +66,10 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         output::warn(&format!("note: {settings}"));
     }
     let session = Session::new(&settings, cli.global.json, cli.command.client_timeout())?;
+    let session = match &cli.global.app {
+        Some(name) => session.in_app(name)?,
+        None => session,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serverledge_core::FunctionName;
 use serverledge_core::limits::{OUTPUT_BYTES_MAX, TIMEOUT_MAX};
+use serverledge_core::{AppName, FunctionName};
 use serverledge_wire::function::{Created, Deleted, FunctionBody, FunctionInfo};
 use serverledge_wire::invoke::{Accepted, PrewarmRequest, Prewarmed};
 use serverledge_wire::peer_info::PeerInfo;
@@ -59,6 +59,8 @@ pub struct Client {
     pub(crate) http: reqwest::Client,
     endpoint: Endpoint,
     pub(crate) timeout: Option<Duration>,
+    /// The application whose functions it acts on.
+    pub(crate) app: Option<AppName>,
 }
 
 impl Client {
@@ -79,7 +81,7 @@ impl Client {
             .user_agent(concat!("serverledge-client/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| ClientError::Setup { source: error.into() })?;
-        Ok(Self { http, endpoint, timeout: config.timeout })
+        Ok(Self { http, endpoint, timeout: config.timeout, app: None })
     }
 
     /// The node that it talks to.
@@ -310,7 +312,7 @@ impl Client {
 
     pub(crate) fn url(&self, path: &[&str]) -> Url {
         let mut url = Url::parse(&self.endpoint.to_string()).expect("a checked host and port make a URL");
-        url.path_segments_mut().expect("an http URL has a path").clear().extend(path);
+        url.path_segments_mut().expect("an http URL has a path").clear().extend(self.prefix(path)).extend(path);
         url
     }
 

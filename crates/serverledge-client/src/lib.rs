@@ -10,6 +10,7 @@
 //! a function is then deployed, deleted or run all the same. `invoke` says what that means there.
 
 mod answer;
+mod applications;
 mod asynchronous;
 mod callback;
 mod client;
@@ -35,5 +36,5 @@ pub use invocation::{Invocation, InvocationResult, Poll, QosClass, is_idempotenc
 pub use lent::Lent;
 pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget, is_forwardable};
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
-pub use serverledge_core::{FunctionName, InvocationId, NameError, ParseRuntimeError, Runtime};
+pub use serverledge_core::{AppName, AppNameError, FunctionName, InvocationId, NameError, ParseRuntimeError, Runtime};
 pub use streaming::{DEPLOY_STREAM_TIMEOUT, LogStream, SILENCE_TIMEOUT};

@@ -13,6 +13,10 @@ use tokio::time::Instant;
 use crate::node::Node;
 use crate::recover::{RESYNC_EVERY, WATCH_PAUSE};
 
+mod deletion;
+mod dependencies;
+mod manage;
+
 /// All applications, under what they are looked up by.
 #[derive(Debug, Default, Clone)]
 struct Table {
@@ -36,13 +40,9 @@ impl Applications {
     }
 
     /// The application of this id.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for those that keep an application across a rename"))]
     pub(crate) fn by_id(&self, id: &AppId) -> Option<Arc<Application>> {
-        self.kept(id).map(|kept| kept.application)
-    }
-
-    /// The application of this id, and the revision at which it was seen.
-    pub(crate) fn kept(&self, id: &AppId) -> Option<KeptApp> {
-        self.table.load().by_id.get(id).cloned()
+        self.table.load().by_id.get(id).map(|kept| Arc::clone(&kept.application))
     }
 
     /// The applications of this owner (`None`: everybody's), by name.
@@ -59,6 +59,7 @@ impl Applications {
     }
 
     /// All applications, in no order.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for bringing running applications back after a restart"))]
     pub(crate) fn all(&self) -> Vec<Arc<Application>> {
         self.table.load().by_id.values().map(|kept| Arc::clone(&kept.application)).collect()
     }

@@ -68,7 +68,7 @@ fn refuse_url(bytes: &[u8]) -> Result<(), DeployError> {
     Ok(())
 }
 
-fn is_tar(bytes: &[u8]) -> bool {
+pub(crate) fn is_tar(bytes: &[u8]) -> bool {
     let (at, magic) = TAR_MAGIC;
     bytes.get(at..at + magic.len()) == Some(magic)
 }

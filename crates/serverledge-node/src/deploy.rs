@@ -31,11 +31,12 @@ impl Node {
         if mode == Deploy::Create && self.functions.get(space, spec.name.as_str()).is_some() {
             return Err(DeployError::Exists(spec.name));
         }
-        let version = Arc::new(registry::version(&spec, code_digest(&code.bytes)));
+        let bytes = self.with_dependencies(space, code.bytes, spec.runtime, &spec.handler)?;
+        let version = Arc::new(registry::version(&spec, code_digest(&bytes)));
         let executor = self.executors.of(version.runtime);
         // Checked with everything else that needs no executor.
         let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
-        let prepared = executor.prepare(&version, code.bytes.clone(), progress).await?;
+        let prepared = executor.prepare(&version, bytes.clone(), progress).await?;
         let function = Function {
             space: space.clone(),
             name: spec.name,
@@ -46,8 +47,8 @@ impl Node {
         };
         let now = unix_ms();
         let stored = match mode {
-            Deploy::Create => self.store.create(&function, &code.bytes, now).await,
-            Deploy::Update => self.store.replace(&function, &code.bytes, now).await,
+            Deploy::Create => self.store.create(&function, &bytes, now).await,
+            Deploy::Update => self.store.replace(&function, &bytes, now).await,
         };
         let revision = stored.map_err(registry_error)?;
         for old in self.functions.put([(function.clone(), revision)]) {
@@ -258,7 +259,7 @@ pub(crate) fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn registry_error(error: registry::DeployError) -> DeployError {
+pub(crate) fn registry_error(error: registry::DeployError) -> DeployError {
     use serverledge_core::kv::KvError;
     use serverledge_registry::BlobError;
     match error {

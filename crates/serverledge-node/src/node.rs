@@ -20,6 +20,7 @@ use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
 use serverledge_wire::peer::{PeerLoad, PeerState, Proof};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -58,6 +59,8 @@ pub(crate) struct Node {
     pub(crate) ready: AtomicBool,
     pub(crate) started: Instant,
     pub(crate) background: Background,
+    /// A space was deleted, and the sweeper need not wait for its time.
+    pub(crate) sweep_soon: Notify,
     pub(crate) janitor_interval: Duration,
 }
 
@@ -124,6 +127,10 @@ pub(crate) struct NodeBackend(pub(crate) Arc<Node>);
 impl Backend for NodeBackend {
     fn identity(&self) -> &Identity {
         &self.0.identity
+    }
+
+    fn applications(&self) -> &dyn serverledge_api::Applications {
+        self
     }
 
     fn load(&self) -> Load {

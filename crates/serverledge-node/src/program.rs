@@ -322,6 +322,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         ready: AtomicBool::new(false),
         started: Instant::now(),
         background: Background::default(),
+        sweep_soon: tokio::sync::Notify::new(),
         janitor_interval: config.container.janitor_interval,
     })
 }

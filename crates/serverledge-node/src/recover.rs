@@ -173,12 +173,18 @@ impl Node {
                 tracing::warn!(error = %error, "failed to sweep");
             }
             // Nodes that share a registry do not all sweep it at once.
-            tokio::time::sleep(jittered(SWEEP_EVERY)).await;
+            let due = Instant::now() + jittered(SWEEP_EVERY);
+            while tokio::time::timeout_at(due, self.sweep_soon.notified()).await.is_ok() {
+                if let Err(error) = self.sweep_deleted_spaces(unix_ms()).await {
+                    tracing::warn!(%error, "failed to sweep deleted spaces");
+                }
+            }
         }
     }
 
     async fn sweep(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let now = unix_ms();
+        self.sweep_deleted_spaces(now).await?;
         self.invocations.sweep_expired(now, self.asynchronous.retention()).await?;
         let survey = self.store.blobs().survey().await?;
         // Read from the registry, not from the snapshot: what was deployed a moment ago counts as well.

@@ -20,6 +20,7 @@ use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 use tokio::sync::{broadcast, watch};
 
+use crate::fake_apps::FakeApps;
 use crate::hosting::FakeHosting;
 
 /// The node. Without a script it echoes JSON parameters and HTTP bodies, and accepts everything.
@@ -44,6 +45,7 @@ pub(crate) struct Counts {
 struct Shared {
     hosting: FakeHosting,
     identity: Identity,
+    apps: FakeApps,
     state: Mutex<State>,
     counts: watch::Sender<Counts>,
     held: watch::Sender<bool>,
@@ -143,6 +145,7 @@ impl FakeBackend {
         let shared = Arc::new(Shared {
             hosting: FakeHosting::default(),
             identity: Identity { node: "n1".to_owned(), area: "ROME".to_owned() },
+            apps: FakeApps::default(),
             state: Mutex::new(State { functions: functions.into(), ..State::default() }),
             counts: watch::Sender::default(),
             held: watch::Sender::default(),
@@ -178,6 +181,10 @@ fn echo(call: Payload) -> Report {
 impl Backend for FakeBackend {
     fn identity(&self) -> &Identity {
         &self.shared.identity
+    }
+
+    fn applications(&self) -> &dyn serverledge_api::Applications {
+        &self.shared.apps
     }
 
     fn load(&self) -> Load {
@@ -400,6 +407,11 @@ impl Drop for Run<'_> {
 impl Handle {
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap()
+    }
+
+    /// The node's applications.
+    pub(crate) fn apps(&self) -> &FakeApps {
+        &self.shared.apps
     }
 
     /// The next invocation ends so.

@@ -4,10 +4,12 @@
 
 mod access;
 mod accounts;
+mod apps;
 mod backend;
 mod balancer;
 mod deploy;
 mod errors;
+mod fake_apps;
 mod guard;
 mod hosting;
 mod invocations;

@@ -10,7 +10,7 @@ use serverledge_api::{Deploy, document};
 use crate::support::{app, check, get, json, outcome, post, request, shown, text};
 
 /// Every documented route, with a request that it answers.
-pub(crate) const DOCUMENTED: [(&str, &str, &str); 48] = [
+pub(crate) const DOCUMENTED: [(&str, &str, &str); 58] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -37,6 +37,16 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 48] = [
     ("post", "/apps/{app}/test", "/apps/shop/test"),
     ("get", "/apps/{app}/export", "/apps/shop/export"),
     ("post", "/apps/import", "/apps/import"),
+    ("get", "/apps", "/apps"),
+    ("post", "/apps", "/apps"),
+    ("get", "/apps/{app}", "/apps/a"),
+    ("patch", "/apps/{app}", "/apps/a"),
+    ("delete", "/apps/{app}", "/apps/a"),
+    ("get", "/apps/{app}/endpoints", "/apps/a/endpoints"),
+    ("put", "/apps/{app}/endpoints", "/apps/a/endpoints"),
+    ("delete", "/apps/{app}/endpoints", "/apps/a/endpoints"),
+    ("get", "/apps/{app}/dependencies", "/apps/a/dependencies"),
+    ("put", "/apps/{app}/dependencies", "/apps/a/dependencies"),
     ("get", "/peers", "/peers"),
     ("get", "/status", "/status"),
     ("get", "/metrics", "/metrics"),
@@ -163,6 +173,10 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
         (Method::POST, "/dead-letters", "GET, DELETE"),
         (Method::PUT, "/dead-letters/1", "GET, DELETE"),
         (Method::GET, "/dead-letters/1/redrive", "POST"),
+        (Method::DELETE, "/apps", "GET, POST"),
+        (Method::POST, "/apps/a", "GET, PATCH, DELETE"),
+        (Method::POST, "/apps/a/endpoints", "GET, PUT, DELETE"),
+        (Method::DELETE, "/apps/a/dependencies", "GET, PUT"),
         (Method::POST, "/status", "GET"),
         (Method::POST, "/metrics", "GET"),
         (Method::POST, "/healthz", "GET"),

@@ -1,5 +1,6 @@
 //! The real binary against a listener that answers from a script: exit codes, streams, closed pipes.
 
+mod applications;
 mod asynchronous;
 
 use std::io::{Read, Write};
