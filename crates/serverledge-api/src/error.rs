@@ -13,7 +13,7 @@ use serverledge_wire::problem::{PROBLEM_JSON, Problem};
 use serverledge_wire::thesis::ThesisError;
 
 use crate::applications::AppError;
-use crate::backend::{DeployError, PollError, SubmitError};
+use crate::backend::{DeployError, PollError, QuotaExceeded, SubmitError};
 use crate::balancer::PassError;
 use crate::body::ReadError;
 use crate::guard::Refused;
@@ -114,6 +114,10 @@ impl Failed {
                 let seconds = whole_seconds(*retry_after);
                 Self { retry_after: retry.then_some(seconds), ..Self::new(status, reason.code(), error.to_string()) }
             }
+            InvocationError::Quota { code, retry_after, .. } => Self {
+                retry_after: Some(whole_seconds(*retry_after)),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, error.to_string())
+            },
             InvocationError::Dependency { code, .. } => {
                 Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(error)) }
             }
@@ -172,6 +176,11 @@ impl Failed {
         }
         response
     }
+}
+
+/// Rounded up: whoever comes back must not come too early.
+fn whole_seconds(retry_after: Duration) -> u64 {
+    u64::try_from(retry_after.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX)
 }
 
 fn internal(message: &str) -> Failed {
@@ -246,6 +255,17 @@ impl From<DeployError> for Failed {
             DeployError::Exists(_) => Self::new(StatusCode::CONFLICT, "function_exists", error.to_string()),
             DeployError::Unknown(name) => Self::function_unknown(name),
             DeployError::SpaceGone => Self::new(StatusCode::NOT_FOUND, "application_unknown", error.to_string()),
+            DeployError::UnknownVersion { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "version_unknown", error.to_string())
+            }
+            DeployError::AmbiguousVersion { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "version_ambiguous", error.to_string())
+            }
+            DeployError::Contended(_) => Self {
+                retry_after: Some(1),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "function_contended", error.to_string())
+            },
+            DeployError::Quota(exceeded) => Self::from(exceeded),
             DeployError::Spec(spec) => Self::from(spec),
             DeployError::Code { code, message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
             DeployError::Unsupported(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "runtime_unsupported", why),
@@ -283,6 +303,12 @@ impl From<AppError> for Failed {
             }
         };
         Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<&QuotaExceeded> for Failed {
+    fn from(exceeded: &QuotaExceeded) -> Self {
+        Self::new(StatusCode::FORBIDDEN, exceeded.code, exceeded.to_string())
     }
 }
 

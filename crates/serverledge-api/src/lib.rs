@@ -33,16 +33,18 @@ mod stored;
 mod system;
 mod telling;
 mod tls;
+mod versions;
 
 pub use access::Access;
 pub use app::{App, Limits};
 pub use applications::{AppChanges, AppError, Applications};
 pub use backend::{
     Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
-    PeerRequest, PollError, Polled, SubmitError,
+    PeerRequest, PollError, Polled, QuotaExceeded, SubmitError,
 };
 pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
-pub use dependencies::{dependencies_file, dependencies_runtime};
+pub use apps::parse_cors;
+pub use dependencies::{check as check_dependencies, dependencies_file, dependencies_runtime};
 pub use guard::Guard;
 pub use hosting::{EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};
 pub use openapi::document;

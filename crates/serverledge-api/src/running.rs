@@ -26,6 +26,7 @@ type AppState = State<Arc<Shared>>;
 type Asked = Extension<Admitted>;
 type Named = Result<Path<String>, PathRejection>;
 
+const IMPORT: &str = "/apps/import";
 const ARCHIVE: &str = "application/x-tar";
 
 /// The routes of this file.
@@ -35,7 +36,8 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/apps/{app}/stop", post(stop).fallback(crate::app::post_only))
         .route("/apps/{app}/test", post(test).fallback(crate::app::post_only))
         .route("/apps/{app}/export", get(export).fallback(crate::app::get_only))
-        .route("/apps/import", post(import).fallback(crate::app::post_only))
+        // Beside the other methods of this path, so that an application may be called `import`.
+        .route("/apps/{app}", post(import))
 }
 
 /// What is no text names no application.
@@ -191,6 +193,9 @@ pub(crate) async fn import(
     Extension(place): Extension<Place>,
     request: Request<Body>,
 ) -> Response<Body> {
+    if request.uri().path() != IMPORT {
+        return Failed::method("GET, PATCH, DELETE").into_response(asked.request_id());
+    }
     reply::finish(imported(shared, &asked, place, request).await, &asked)
 }
 

@@ -1,5 +1,6 @@
 //! The command line as clap sees it, after [`mod@crate::normalise`] has brought all spellings to one.
 
+mod account;
 mod application;
 mod asynchronous;
 
@@ -13,6 +14,10 @@ use serverledge_client::QosClass;
 use crate::exit;
 use crate::failure::Failure;
 
+pub(crate) use account::{
+    AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LoginArgs, LogoutArgs, PasswordArgs, SignUpArgs,
+    TokenCommand, TokenCreateArgs, WantedArgs,
+};
 pub(crate) use application::{
     AppCommand, DependenciesArgs, EndpointAddArgs, EndpointCommand, EndpointRemoveArgs, FunctionCommand,
     FunctionShowArgs, RenameArgs, SettingsArgs,
@@ -33,6 +38,8 @@ Examples:
   serverledge-cli --app shop create -f order --src order.wasm
   serverledge-cli --app shop endpoint add /order --function order
   serverledge-cli status --host 10.0.0.7 --port 1323
+  serverledge-cli login --email ada@example.org
+  serverledge-cli token create ci --scope deploy --expires 30d
   serverledge-cli -cmd invoke -function hello -param \"a:2\" -qosclass async
 
 Long options take one dash or two, a value after a space or '=', '-' or '_' between words.
@@ -41,6 +48,9 @@ Options and command come in any order.
 The node is --host and --port, else SERVERLEDGE_HOST and SERVERLEDGE_PORT, else api.port in
 serverledge-conf.{toml,yaml,yml,json} of the working directory, $HOME or /etc/serverledge,
 else 127.0.0.1:1323. With --tls, --ca-file, SERVERLEDGE_TLS=true or SERVERLEDGE_CA_FILE it is asked over TLS.
+
+The token that says who asks is that in --token-file, else SERVERLEDGE_TOKEN, else that in SERVERLEDGE_TOKEN_FILE, else the
+one that `login` made for this node. It leaves the machine over TLS only.
 ";
 
 const CREATE_HELP: &str = "\
@@ -59,6 +69,14 @@ are installed by the node.
 
 The value of --secret NAME is that of the environment variable NAME, else it is asked for at the terminal; \
 --secret NAME=@FILE reads it from a file, without the line end at its end.";
+
+const LOGIN_HELP: &str = "\
+Examples:
+  serverledge-cli login --email ada@example.org
+  serverledge-cli login --email ci@example.org --password-file - --scope invoke,deploy --expires 12h < password
+
+The token is kept in serverledge/credentials.toml below $XDG_CONFIG_HOME or ~/.config, for this node alone; the file must be \
+readable by its owner only.";
 
 /// Command line client of a Serverledge node.
 #[derive(Debug, Parser)]
@@ -86,6 +104,12 @@ pub(crate) struct GlobalArgs {
     /// File with further certificate authorities to believe, PEM; implies --tls [env: SERVERLEDGE_CA_FILE]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// File with the API token to send; - is stdin [env: SERVERLEDGE_TOKEN, SERVERLEDGE_TOKEN_FILE] [default: that of login]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Send tokens and passwords to another machine without TLS, where everybody on the way can read them
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) insecure_token: bool,
     /// Act on the functions of this application instead of your own
     #[arg(long, global = true, value_name = "APP", help_heading = "Global options")]
     pub(crate) app: Option<String>,
@@ -120,6 +144,9 @@ pub(crate) enum Command {
     /// List, show, redrive or purge dead letters: asynchronous invocations that failed through no fault of the function
     #[command(subcommand)]
     DeadLetter(DeadLetterCommand),
+    /// List a function's versions, roll back to one, or change flags
+    #[command(subcommand)]
+    Function(FunctionCommand),
     /// Make a function ready ahead of calls
     Prewarm(PrewarmArgs),
     /// Delete a function
@@ -138,13 +165,26 @@ pub(crate) enum Command {
     /// Bind, list or remove the endpoints of the application that --app names
     #[command(subcommand)]
     Endpoint(EndpointCommand),
-    /// List, show or delete functions, or show their logs
+    /// List, show or delete functions, show their logs, or go back to earlier versions
     #[command(subcommand)]
     Function(FunctionCommand),
     /// Show the node's state
     Status,
     /// Show the other nodes as this one sees them
     Peers,
+    /// Log in: make an API token for this machine, and keep it
+    #[command(after_help = LOGIN_HELP)]
+    Login(LoginArgs),
+    /// Revoke the token that login made, and forget it
+    Logout(LogoutArgs),
+    /// Show whose token is sent, and what it is good for
+    Whoami,
+    /// Make, list or revoke API tokens
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Make an account, change or delete it, invite others
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Print a completion script for a shell
     #[command(after_help = "Examples:\n  serverledge-cli completions bash > \
         ~/.local/share/bash-completion/completions/serverledge-cli\n  serverledge-cli completions fish > \
@@ -377,6 +417,17 @@ pub(crate) struct LogsArgs {
 }
 
 impl Command {
+    /// Whether the kept token is shown: not by those who are about to get one, or who have none.
+    pub(crate) const fn shows_token(&self) -> bool {
+        !matches!(
+            self,
+            Self::Login(_)
+                | Self::Logout(_)
+                | Self::Completions { .. }
+                | Self::Account(AccountCommand::SignUp(_) | AccountCommand::Forgot(_))
+        )
+    }
+
     /// The longest time that one request may take, where the command line says so.
     pub(crate) const fn client_timeout(&self) -> Option<Duration> {
         match self {
@@ -520,6 +571,43 @@ mod tests {
             "dead-letter list --limit 0",
             &expect!["error: invalid value '0' for '--limit <COUNT>': 0 is not in 1..=4294967295"],
         );
+    }
+
+    #[test]
+    fn accounts_and_tokens() {
+        check(
+            "login --email a@b.example -password_file -",
+            &expect![[
+                r#"-:0 Login(LoginArgs { email: Some("a@b.example"), password_file: Some("-"), wanted: WantedArgs { scope: ["invoke", "deploy", "admin"], expires: Span(7776000s) } })"#
+            ]],
+        );
+        check(
+            "--scope deploy,invoke token create ci --expires never",
+            &expect![[
+                r#"-:0 Token(Create(TokenCreateArgs { label: "ci", wanted: WantedArgs { scope: ["deploy", "invoke"], expires: Unlimited } }))"#
+            ]],
+        );
+        check("token list", &expect!["-:0 Token(List)"]);
+        check("token revoke t1 -H h", &expect![[r#"h:0 Token(Revoke(TokenRevokeArgs { id: "t1" }))"#]]);
+        check("account delete", &expect!["-:0 Account(Delete(DeleteAccountArgs { password_file: None }))"]);
+        check("logout --force", &expect!["-:0 Logout(LogoutArgs { force: true })"]);
+        check("-cmd whoami", &expect!["-:0 Whoami"]);
+        check("token create ci --scope root", &expect!["error: invalid value 'root' for '--scope <SCOPES>'"]);
+        check(
+            "login --expires soon",
+            &expect![
+                "error: invalid value 'soon' for '--expires <SPAN>': a number with s, m, h or d is needed, or never"
+            ],
+        );
+    }
+
+    /// No option takes a secret itself: other users of the machine see command lines.
+    #[test]
+    fn secrets_have_no_option() {
+        for line in ["list --token slt_x", "login --password x", "account sign-up --invite x", "login a@b.example x"] {
+            let words = line.split_whitespace().map(std::ffi::OsString::from);
+            assert!(crate::parse(words).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The commands: each asks the node through the client and shows what comes back.
 
+mod account;
 mod application;
 mod create;
 mod dead_letter;
@@ -10,6 +11,7 @@ mod logs;
 mod peers;
 mod poll;
 mod status;
+mod token;
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,33 +19,66 @@ use std::time::Duration;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 use serde::Serialize;
-use serverledge_client::{Client, ClientConfig, ClientError, FunctionName};
+use serverledge_client::{Client, ClientConfig, ClientError, FunctionName, Token};
+use serverledge_wire::account::Secret;
 
 use crate::arguments::{Cli, Command, DeleteArgs, PrewarmArgs};
+use crate::credentials::CredentialsFile;
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
 use crate::settings::Settings;
-use crate::{files, json, output, progress};
+use crate::{files, function_versions, json, output, progress};
 
 /// What every command works with.
 #[derive(Debug)]
 pub(crate) struct Session {
-    client: Client,
+    pub(crate) client: Client,
+    config: ClientConfig,
+    credentials: Option<CredentialsFile>,
     for_people: bool,
     json: bool,
 }
 
 impl Session {
     /// Sets the client up; connects to nothing yet.
-    pub(crate) fn new(settings: &Settings, json: bool, timeout: Option<Duration>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        settings: &Settings,
+        token: Option<Token>,
+        json: bool,
+        timeout: Option<Duration>,
+    ) -> Result<Self, Failure> {
         let authorities = settings.ca_file.as_deref().map(read_authorities).transpose()?;
-        let config = ClientConfig { timeout, authorities, ..ClientConfig::default() };
+        let secrets_in_clear = settings.secrets_in_clear;
+        let config = ClientConfig { timeout, authorities, token, secrets_in_clear, ..ClientConfig::default() };
         let client = Client::new(settings.endpoint.clone(), &config);
         let client = client.map_err(|error| match (&settings.ca_file, error) {
             (Some(file), ClientError::Setup { source }) => unusable(file, &root_cause(source.as_ref())),
             (_, error) => Failure::of_call("set up the client", error),
         })?;
-        Ok(Self { client, for_people: !json && output::is_terminal(), json })
+        let credentials = settings.credentials.clone();
+        Ok(Self { client, config, credentials, for_people: !json && output::is_terminal(), json })
+    }
+
+    /// A client of the same node that sends this token.
+    fn with_token(&self, token: &Secret) -> Result<Client, Failure> {
+        let token = Token::parse(token.reveal()).map_err(|error| Failure::usage(error.to_string()))?;
+        let config = ClientConfig { token: Some(token), ..self.config.clone() };
+        let client = Client::new(self.client.endpoint().clone(), &config);
+        client.map_err(|error| Failure::of_call("set up the client", error))
+    }
+
+    /// The file with the tokens that `login` made.
+    fn credentials(&self) -> Result<&CredentialsFile, Failure> {
+        let none = || Failure::usage("there is no place for credentials").hint("set HOME or XDG_CONFIG_HOME");
+        self.credentials.as_ref().ok_or_else(none)
+    }
+
+    /// Tells a person that it worked; programs have the exit code.
+    fn say(&self, words: &str) -> Result<Exit, Failure> {
+        if self.for_people {
+            output::result(words)?;
+        }
+        Ok(Exit::Ok)
     }
 
     /// The same, on the functions of an application.
@@ -53,7 +88,7 @@ impl Session {
     }
 
     /// Shows an answer: as its JSON, or on a terminal as the text that suits people.
-    fn show<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+    pub(crate) fn show<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         output::result(&if self.for_people { text(answer) } else { json::tabbed(answer) })
     }
 }
@@ -88,6 +123,11 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit, Fai
         Command::Function(command) => application::run_function(session, &command).await,
         Command::Status => status::status(session).await,
         Command::Peers => peers::peers(session).await,
+        Command::Login(args) => account::login(session, &args).await,
+        Command::Logout(args) => account::logout(session, &args).await,
+        Command::Whoami => account::whoami(session).await,
+        Command::Token(command) => token::run(session, &command).await,
+        Command::Account(command) => account::run(session, &command).await,
         Command::Completions { shell } => completions(shell),
     }
 }
@@ -119,6 +159,6 @@ pub(crate) fn completions(shell: Shell) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn function_name(text: &str) -> Result<FunctionName, Failure> {
+pub(crate) fn function_name(text: &str) -> Result<FunctionName, Failure> {
     FunctionName::parse(text).map_err(|error| Failure::usage(format!("{text:?} is no function name: {error}")))
 }

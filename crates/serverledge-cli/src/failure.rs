@@ -110,6 +110,11 @@ impl Failure {
                 format!("the certificate of the node at {url} is not believed: {fault}"),
                 "--ca-file names a file with the authority that signed it; --host must be a name of the certificate",
             ),
+            ClientError::InClear { url } => {
+                let words =
+                    format!("failed to {action}: a token or password would go to {url} where others can read it");
+                return Self::usage(words).hint("--tls asks over TLS; --insecure-token sends it all the same");
+            }
             ClientError::Interrupted { url, source } => (
                 format!("the connection broke before {url} had answered: {}", root_cause(source.as_ref())),
                 "the request may have taken effect: look before you send it again",
@@ -140,6 +145,8 @@ fn problem_words(status: u16, problem: &Problem) -> (String, &str) {
 fn problem_hint(status: u16, problem: &Problem, is_overload: bool, retry_after: Option<Duration>) -> Option<String> {
     let words = || format!("{} {}", problem.code, problem.detail).to_ascii_lowercase();
     match (status, retry_after) {
+        (_, Some(delay)) if problem.code == "too_many_tries" => Some(format!("try again in {} s", delay.as_secs())),
+        (401, _) => Some("`serverledge-cli login` logs in and keeps a token; --token-file sends another".to_owned()),
         (_, Some(delay)) if is_overload => Some(format!("the node is busy: try again in {} s", delay.as_secs())),
         _ if is_overload => Some("the node is busy: try again later".to_owned()),
         _ if is_missing_route(status, problem) => {
@@ -220,6 +227,31 @@ mod tests {
             problem(503, "exceeds_node", "too large", None),
             Exit::Request,
             &expect![[r#"error: failed to invoke "f": too large (503)"#]],
+        );
+    }
+
+    #[test]
+    fn credentials_lead_to_their_own_ways_out() {
+        check(
+            problem(401, "credential_invalid", "not valid", None),
+            Exit::Request,
+            &expect![[r#"
+                error: failed to invoke "f": not valid (401)
+                hint: `serverledge-cli login` logs in and keeps a token; --token-file sends another"#]],
+        );
+        check(
+            problem(429, "too_many_tries", "too many tries", Some(7)),
+            Exit::Overload,
+            &expect![[r#"
+                error: failed to invoke "f": too many tries (429)
+                hint: try again in 7 s"#]],
+        );
+        check(
+            ClientError::InClear { url: "http://192.0.2.1:1323".to_owned() },
+            Exit::Usage,
+            &expect![[r#"
+                error: failed to invoke "f": a token or password would go to http://192.0.2.1:1323 where others can read it
+                hint: --tls asks over TLS; --insecure-token sends it all the same"#]],
         );
     }
 

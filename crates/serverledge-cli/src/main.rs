@@ -3,13 +3,16 @@
 mod archive;
 mod arguments;
 mod commands;
+mod credentials;
 mod exit;
 mod failure;
 mod files;
+mod function_versions;
 mod json;
 mod normalise;
 mod output;
 mod params;
+mod passwords;
 mod progress;
 mod settings;
 mod signature;
@@ -60,12 +63,21 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     if let Command::Completions { shell } = cli.command {
         return commands::completions(shell);
     }
-    let settings = settings::resolve(&cli.global, &settings::Surroundings::real())?;
+    let surroundings = settings::Surroundings::real();
+    let settings = settings::resolve(&cli.global, &surroundings)?;
     settings.warnings.iter().for_each(|warning| output::warn(&format!("warning: {warning}")));
     if cli.global.verbose {
         output::warn(&format!("note: {settings}"));
     }
-    let session = Session::new(&settings, cli.global.json, cli.command.client_timeout())?;
+    let token = match cli.command.shows_token() {
+        true => settings::token(&cli.global, &surroundings, &settings.endpoint)?,
+        false => None,
+    };
+    if let Some((_, from)) = token.as_ref().filter(|_| cli.global.verbose) {
+        output::warn(&format!("note: with the token of {from}"));
+    }
+    let token = token.map(|(token, _)| token);
+    let session = Session::new(&settings, token, cli.global.json, cli.command.client_timeout())?;
     let session = match &cli.global.app {
         Some(name) => session.in_app(name)?,
         None => session,

@@ -4,11 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use serverledge_client::Endpoint;
+use serverledge_client::{Endpoint, Token};
+use serverledge_wire::account::Secret;
 
 use crate::arguments::GlobalArgs;
+use crate::credentials::CredentialsFile;
 use crate::failure::Failure;
-use crate::files;
+use crate::{files, passwords};
 
 const HOST_DEFAULT: &str = "127.0.0.1";
 const PORT_DEFAULT: u16 = 1323;
@@ -28,6 +30,12 @@ pub(crate) struct Surroundings {
     pub(crate) tls: Option<String>,
     /// `SERVERLEDGE_CA_FILE`.
     pub(crate) ca_file: Option<PathBuf>,
+    /// `SERVERLEDGE_TOKEN`.
+    pub(crate) token: Option<Secret>,
+    /// `SERVERLEDGE_TOKEN_FILE`.
+    pub(crate) token_file: Option<PathBuf>,
+    /// The file with the tokens that `login` made; `None` if there is no place for one.
+    pub(crate) credentials: Option<CredentialsFile>,
     /// Folders that may hold a configuration file; the first file found counts.
     pub(crate) folders: Vec<PathBuf>,
 }
@@ -36,13 +44,20 @@ impl Surroundings {
     /// The process's own.
     pub(crate) fn real() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-        let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        let path = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let home = path("HOME");
+        // A relative one is no place (XDG Base Directory).
+        let config = path("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
+        let config = config.or_else(|| home.as_ref().map(|home| home.join(".config")));
         let folders = [Some(PathBuf::from(".")), home, Some(PathBuf::from("/etc/serverledge"))];
         Self {
             host: variable("SERVERLEDGE_HOST"),
             port: variable("SERVERLEDGE_PORT"),
             tls: variable("SERVERLEDGE_TLS"),
-            ca_file: std::env::var_os("SERVERLEDGE_CA_FILE").filter(|file| !file.is_empty()).map(PathBuf::from),
+            ca_file: path("SERVERLEDGE_CA_FILE"),
+            token: variable("SERVERLEDGE_TOKEN").map(Secret),
+            token_file: path("SERVERLEDGE_TOKEN_FILE"),
+            credentials: config.as_deref().map(CredentialsFile::below),
             folders: folders.into_iter().flatten().collect(),
         }
     }
@@ -55,6 +70,10 @@ pub(crate) struct Settings {
     pub(crate) endpoint: Endpoint,
     /// The file with authorities to believe beside the machine's; only with TLS.
     pub(crate) ca_file: Option<PathBuf>,
+    /// Tokens and passwords may go to another machine without TLS.
+    pub(crate) secrets_in_clear: bool,
+    /// The file with the tokens that `login` made.
+    pub(crate) credentials: Option<CredentialsFile>,
     /// What is to be said before the work begins.
     pub(crate) warnings: Vec<String>,
     host_from: &'static str,
@@ -87,7 +106,40 @@ pub(crate) fn resolve(global: &GlobalArgs, surroundings: &Surroundings) -> Resul
         .map_err(|error| Failure::usage(error.to_string()).hint(format!("see {host_from} and {port_from}")))?;
     let endpoint = endpoint.over_tls(over_tls(global, surroundings)?);
     let ca_file = global.ca_file.as_ref().or(surroundings.ca_file.as_ref()).filter(|_| endpoint.is_tls()).cloned();
-    Ok(Settings { endpoint, ca_file, warnings, host_from, port_from })
+    let (secrets_in_clear, credentials) = (global.insecure_token, surroundings.credentials.clone());
+    Ok(Settings { endpoint, ca_file, secrets_in_clear, credentials, warnings, host_from, port_from })
+}
+
+/// The token that says who asks, and where it came from.
+///
+/// # Errors
+/// A failure if what is given or kept is none, or cannot be read.
+pub(crate) fn token(
+    global: &GlobalArgs,
+    surroundings: &Surroundings,
+    endpoint: &Endpoint,
+) -> Result<Option<(Token, String)>, Failure> {
+    let of_file = |file: &Path| -> Result<_, Failure> {
+        let from = file.display().to_string();
+        Ok(Some((given(&passwords::from_file(file, "the token")?, &from)?, from)))
+    };
+    if let Some(file) = &global.token_file {
+        return of_file(file);
+    }
+    if let Some(token) = &surroundings.token {
+        let from = "SERVERLEDGE_TOKEN".to_owned();
+        return Ok(Some((given(token.reveal(), &from)?, from)));
+    }
+    if let Some(file) = &surroundings.token_file {
+        return of_file(file);
+    }
+    let Some(file) = &surroundings.credentials else { return Ok(None) };
+    Ok(file.token(endpoint)?.map(|token| (token, file.path().display().to_string())))
+}
+
+/// What is wrong with it is told, and not what it is.
+fn given(text: &str, from: &str) -> Result<Token, Failure> {
+    Token::parse(text.trim()).map_err(|error| Failure::usage(format!("the token of {from} is none: {error}")))
 }
 
 /// The first that says something decides. Who names an authority means TLS.
@@ -240,6 +292,39 @@ mod tests {
             error: SERVERLEDGE_TLS is "maybe", which is no truth value
             hint: set it to true or false, unset it, or pass --tls"#]],
         );
+    }
+
+    #[test]
+    fn the_first_token_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let endpoint = Endpoint::new("127.0.0.1", 1).unwrap();
+        let credentials = CredentialsFile::below(folder.path());
+        let kept = Secret("slt_kept".to_owned());
+        let kept = crate::credentials::Credential { token: kept, id: "t1".to_owned(), email: String::new() };
+        credentials.set(&endpoint, Some(kept)).unwrap();
+        let mut surroundings = Surroundings { credentials: Some(credentials), ..Surroundings::default() };
+        let shown = |global: &GlobalArgs, surroundings: &Surroundings| {
+            let read = token(global, surroundings, &endpoint).map_err(|failure| failure.render(false))?;
+            Ok::<_, String>(read.map(|(token, _)| token.reveal().to_owned()))
+        };
+        let none = GlobalArgs::default();
+        let other = Endpoint::new("127.0.0.1", 2).unwrap();
+        assert_eq!(token(&none, &surroundings, &other).unwrap(), None, "it is sent to its own node only");
+        assert_eq!(shown(&none, &surroundings).unwrap().unwrap(), "slt_kept");
+        surroundings.token_file = Some(write("variable", "slt_in_file\n"));
+        assert_eq!(shown(&none, &surroundings).unwrap().unwrap(), "slt_in_file");
+        surroundings.token = Some(Secret("slt_variable".to_owned()));
+        assert_eq!(shown(&none, &surroundings).unwrap().unwrap(), "slt_variable");
+        let global = GlobalArgs { token_file: Some(write("option", "slt_option")), ..GlobalArgs::default() };
+        assert_eq!(shown(&global, &surroundings).unwrap().unwrap(), "slt_option");
+        surroundings.token = Some(Secret("hunter2".to_owned()));
+        let refused = shown(&none, &surroundings).unwrap_err();
+        assert!(refused.contains("SERVERLEDGE_TOKEN is none") && !refused.contains("hunter2"), "{refused}");
     }
 
     fn check_file(name: &str, text: &str, expected: &Expect) {

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ use serverledge_wire::invoke::{Accepted, PrewarmRequest, Prewarmed};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 
+use crate::account::Token;
 use crate::answer::{ReadFault, read_body, refusal};
 use crate::endpoint::Endpoint;
 use crate::error::ClientError;
@@ -42,11 +44,21 @@ pub struct ClientConfig {
     pub timeout: Option<Duration>,
     /// Certificate authorities (PEM, one or more) that are believed beside the machine's, where the endpoint is one of TLS.
     pub authorities: Option<Vec<u8>>,
+    /// Who asks: sent with each request.
+    pub token: Option<Token>,
+    /// Send the token, and passwords, to another machine without TLS, where everybody on the way can read them.
+    pub secrets_in_clear: bool,
 }
 
 impl Default for ClientConfig {
     fn default() -> Self {
-        Self { connect_timeout: CONNECT_TIMEOUT, timeout: None, authorities: None }
+        Self {
+            connect_timeout: CONNECT_TIMEOUT,
+            timeout: None,
+            authorities: None,
+            token: None,
+            secrets_in_clear: false,
+        }
     }
 }
 
@@ -59,6 +71,7 @@ pub struct Client {
     pub(crate) http: reqwest::Client,
     endpoint: Endpoint,
     pub(crate) timeout: Option<Duration>,
+    secrets_in_clear: bool,
     /// The application whose functions it acts on.
     pub(crate) app: Option<AppName>,
 }
@@ -67,11 +80,14 @@ impl Client {
     /// Sets up a client; connects to nothing yet. With TLS it reads the machine's certificate authorities.
     ///
     /// # Errors
-    /// [`ClientError::Setup`] if the system refuses what an HTTP client needs, or the authorities that were given are none.
+    /// [`ClientError::Setup`] if the system refuses what an HTTP client needs, or the authorities that were given are none;
+    /// [`ClientError::InClear`] if a token would go to another machine without TLS.
     pub fn new(endpoint: Endpoint, config: &ClientConfig) -> Result<Self, ClientError> {
         let authorities = config.authorities.as_deref();
         let tls = if endpoint.is_tls() { tls::settings(authorities)? } else { tls::no_settings()? };
+        let headers = config.token.iter().map(|token| (AUTHORIZATION, token.header())).collect();
         let http = reqwest::Client::builder()
+            .default_headers(headers)
             .tls_backend_preconfigured(tls)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -81,7 +97,18 @@ impl Client {
             .user_agent(concat!("serverledge-client/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| ClientError::Setup { source: error.into() })?;
-        Ok(Self { http, endpoint, timeout: config.timeout, app: None })
+        let secrets_in_clear = config.secrets_in_clear;
+        let client = Self { http, endpoint, timeout: config.timeout, app: None, secrets_in_clear };
+        if config.token.is_some() {
+            client.keeps_secrets()?;
+        }
+        Ok(client)
+    }
+
+    /// Whether what is sent can be read by nobody on the way, or that is wanted so.
+    pub(crate) fn keeps_secrets(&self) -> Result<(), ClientError> {
+        let kept = self.endpoint.is_tls() || self.endpoint.is_loopback() || self.secrets_in_clear;
+        if kept { Ok(()) } else { Err(ClientError::InClear { url: self.endpoint.to_string() }) }
     }
 
     /// The node that it talks to.

@@ -1,7 +1,7 @@
 //! Where a node listens: a host and a port, checked once, and whether it speaks TLS.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Host and port of a node. Prints as the URL of its root without the final slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +71,14 @@ impl Endpoint {
         self.tls
     }
 
+    /// Whether what is sent there does not leave this machine: a loopback address, or `localhost`.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+        let named = self.host.strip_suffix('.').unwrap_or(&self.host).eq_ignore_ascii_case("localhost");
+        named || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
+
     /// The host, IPv6 addresses in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -111,6 +119,26 @@ mod tests {
         assert!(secure.is_tls());
         assert_eq!(secure.to_string(), "https://[::1]:443");
         assert_eq!(secure.over_tls(false), endpoint);
+    }
+
+    #[test]
+    fn loopback_is_this_machine() {
+        for (host, expected) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("[::1]", true),
+            ("::ffff:127.0.0.1", true),
+            ("localhost", true),
+            ("LocalHost.", true),
+            ("localhost.example", false),
+            ("0.0.0.0", false),
+            ("10.0.0.1", false),
+            ("127.0.0.1.example", false),
+            ("2130706433", false),
+        ] {
+            assert_eq!(Endpoint::new(host, 1).unwrap().is_loopback(), expected, "{host}");
+        }
     }
 
     #[test]

@@ -25,6 +25,12 @@ pub enum ClientError {
         /// The rule.
         fault: String,
     },
+    /// A token or a password would go to another machine without TLS; nothing was sent.
+    #[error("send a secret to {url}: everybody on the way could read it")]
+    InClear {
+        /// The node's URL.
+        url: String,
+    },
     /// No connection to the node came about; nothing was sent.
     #[error("reach the node at {url}")]
     Unreachable {

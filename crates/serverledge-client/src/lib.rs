@@ -9,6 +9,7 @@
 //! **Dropping a future** of this crate closes its connection. A request that was already sent may still take effect:
 //! a function is then deployed, deleted or run all the same. `invoke` says what that means there.
 
+mod account;
 mod answer;
 mod applications;
 mod asynchronous;
@@ -22,7 +23,9 @@ mod lines;
 mod peer;
 mod streaming;
 mod tls;
+mod versions;
 
+pub use account::{ParseTokenError, Session, Token};
 pub use callback::{
     CALLBACK_REPLY_BYTES_MAX, CALLBACK_TIMEOUT, CALLBACK_URL_BYTES_MAX, CallbackAllow, CallbackConfig, CallbackError,
     CallbackRefused, CallbackSender, INVOCATION_HEADER, ParseCallbackAllowError, SIGNATURE_HEADER,

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
     after_help = "Without a configuration the node listens on 127.0.0.1:1323 and keeps its files in the user's data folder.\n\
                   Configuration: serverledge-conf.{toml,yaml,json} in the working directory, $HOME or /etc/serverledge,\n\
                   or the file named here; SERVERLEDGE_API_PORT=8080 and the like override single keys.\n\n\
-                  Examples:\n  serverledge\n  serverledge lb my-lb.toml\n  serverledge --check-config my.toml\n  SERVERLEDGE_API_PORT=0 SERVERLEDGE_DATA_DIR=/tmp/sl serverledge"
+                  Examples:\n  serverledge\n  serverledge lb my-lb.toml\n  serverledge user grant ada@example.org --create\n  serverledge --check-config my.toml\n  SERVERLEDGE_API_PORT=0 SERVERLEDGE_DATA_DIR=/tmp/sl serverledge"
 )]
 pub struct Arguments {
     /// Configuration file (TOML, YAML or JSON); then no other is looked for.
@@ -40,12 +40,47 @@ pub enum Command {
         #[arg(long = "config", value_name = "FILE", conflicts_with = "config")]
         named: Option<PathBuf>,
     },
+    /// Look after accounts on this machine: through the node that runs here, or by itself if none does.
+    User {
+        /// Configuration file of the node.
+        #[arg(long = "config", value_name = "FILE", global = true)]
+        config: Option<PathBuf>,
+
+        /// What to do.
+        #[command(subcommand)]
+        command: UserCommand,
+    },
     /// Compile a module from stdin within limits; the node starts this itself.
     #[command(name = "internal-compile", hide = true)]
     Compile {
         /// Address space in bytes, processor time in seconds.
         limits: Vec<String>,
     },
+}
+
+/// What can be done to accounts on the machine.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Give an account a role.
+    Grant {
+        /// Its e-mail address.
+        email: String,
+
+        /// The role: operators look after the node.
+        #[arg(long, default_value = "operator", value_parser = ["operator", "user"])]
+        role: String,
+
+        /// Make the account if there is none, and print a link for a password, good once and for a day.
+        #[arg(long)]
+        create: bool,
+    },
+    /// Make an account a plain one again, end its sessions and revoke its tokens.
+    Revoke {
+        /// Its e-mail address.
+        email: String,
+    },
+    /// List the accounts: id, role, address.
+    List,
 }
 
 impl Arguments {
@@ -56,6 +91,7 @@ impl Arguments {
             Some(Command::Balance { config, named }) => {
                 config.as_deref().or(named.as_deref()).or(self.config.as_deref())
             }
+            Some(Command::User { config, .. }) => config.as_deref().or(self.config.as_deref()),
             _ => self.config.as_deref(),
         }
     }
@@ -81,6 +117,8 @@ mod tests {
             ("serverledge lb --config my.toml", true, Some("my.toml")),
             ("serverledge lb --check-config my.toml", true, Some("my.toml")),
             ("serverledge ./lb", false, Some("./lb")),
+            ("serverledge user list", false, None),
+            ("serverledge user grant a@b.org --create --config my.toml", false, Some("my.toml")),
         ] {
             let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
             assert_eq!((arguments.balances(), arguments.config_file()), (balances, file.map(Path::new)), "{line}");

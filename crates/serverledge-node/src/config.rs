@@ -6,6 +6,7 @@
 //! `docs/configuration.md` are made.
 
 mod checks;
+mod computed;
 mod environment;
 mod faults;
 mod file;
@@ -14,6 +15,7 @@ mod kind;
 mod layers;
 mod machine;
 mod parts;
+mod people;
 mod raw;
 mod shipped;
 #[cfg(test)]
@@ -28,9 +30,10 @@ pub use layers::Setting;
 pub use machine::Machine;
 pub use parts::{
     ApiConfig, AsyncConfig, BalancerConfig, ClusterConfig, Config, ContainerConfig, DataConfig, FunctionConfig,
-    LogConfig, LogFormat, MetricsConfig, PolicyName, PoolConfig, QueueConfig, RegistryConfig, RegistryUrl,
+    LogConfig, LogFormat, MetricsConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig, RegistryConfig, RegistryUrl,
     SchedulerConfig, Secret, WasmConfig,
 };
+pub use people::{AccountsConfig, AuthConfig, SmtpConfig};
 pub use shipped::shipped_file;
 
 use keys::Facts;

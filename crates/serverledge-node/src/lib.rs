@@ -1,6 +1,8 @@
 //! The node: configuration, wiring, the invoke path, background work, drain. The program `serverledge` is a thin
 //! `main` over [`run`].
 
+mod accounts;
+mod admin;
 mod admission;
 mod applications;
 mod arguments;
@@ -14,6 +16,7 @@ mod executors;
 mod function_logs;
 mod functions;
 mod host;
+mod hosting;
 mod invoke;
 mod leased;
 mod logging;
@@ -22,10 +25,13 @@ mod metrics;
 mod node;
 mod notifier;
 mod program;
+mod quotas;
 mod recover;
 mod registry;
 mod status;
+mod versions;
 
-pub use arguments::{Arguments, Command};
+pub use admin::user_command;
+pub use arguments::{Arguments, Command, UserCommand};
 pub use logging::start_logging;
 pub use program::{Started, check_config, load_config, run, start};

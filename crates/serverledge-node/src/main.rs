@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use serverledge_node::{Arguments, Command, check_config, load_config, run, start_logging};
+use serverledge_node::{Arguments, Command, check_config, load_config, run, start_logging, user_command};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -18,6 +18,12 @@ fn main() -> ExitCode {
         return check_config(&loaded);
     }
     start_logging(&loaded.config.log);
+    if let Some(Command::User { command, .. }) = &arguments.command {
+        return match user_command(&loaded.config, command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format!("{error:#}")),
+        };
+    }
     match run(loaded, arguments.balances()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),

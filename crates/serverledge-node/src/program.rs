@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use crate::accounts;
 use crate::admission::Admissions;
 use crate::applications::Applications;
 use crate::arguments::Arguments;
@@ -32,10 +33,12 @@ use crate::deploy::unix_ms;
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::Functions;
+use crate::hosting::Testing;
 use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
 use crate::notifier::notifier;
+use crate::quotas::{NoOwners, Quotas};
 use crate::registry::Registry;
 
 /// A node that serves.
@@ -169,13 +172,15 @@ pub async fn start(config: &Config) -> Result<Started> {
     node.membership.load().await.context("failed to read the nodes")?;
     let from = node.load_functions().await.context("failed to read the deployed functions")?;
     let apps_from = node.load_applications().await.context("failed to read the applications")?;
+    node.accounts.set_default_url(own_url(config, listener.local_addr()?));
+    let accounts_from = node.accounts.load().await.context("failed to read the accounts")?;
     if let Some(containers) = &containers {
         containers.warm_up(&node.container_runtimes());
     }
     if !registry.is_shared() {
         node.recover_async().await;
     }
-    let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
+    let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some()).domain(&config.platform.domain);
     let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, Access::open(), request_limits(config));
     let limits =
         ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
@@ -187,6 +192,7 @@ pub async fn start(config: &Config) -> Result<Started> {
     };
     let serving = serving.context("failed to serve")?;
     node.start_background(from, apps_from);
+    node.start_accounts(accounts_from, config.data.dir.clone());
     tracing::info!(functions = node.functions.len(), address = %serving.address, "ready");
     let (address, drain_timeout) = (serving.address, config.drain_timeout);
     Ok(Started { address, scheme, node, registry, containers, serving, drain_timeout })
@@ -209,6 +215,7 @@ impl Started {
             );
         }
         self.node.background.stop().await;
+        self.node.accounts.stop().await;
         self.node.admissions.close().await;
         if let Some(containers) = &self.containers {
             containers.close().await;
@@ -315,14 +322,17 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         invocations: InvocationStore::new(Arc::clone(kv)),
         membership: membership(config, kv, &id, &executors),
         cluster: Cluster::new(config, &format!("{}/{id}", config.registry.area))?,
+        accounts: Arc::new(accounts::open(config, kv)?),
         executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
+        quotas: Quotas::new(config.quota.clone(), Arc::new(NoOwners)),
         metrics_config: config.metrics.clone(),
         preparing: parking_lot::Mutex::default(),
         ready: AtomicBool::new(false),
         started: Instant::now(),
         background: Background::default(),
         sweep_soon: tokio::sync::Notify::new(),
+        testing: Testing::default(),
         janitor_interval: config.container.janitor_interval,
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serverledge_core::kv::{KvError, Revision};
-use serverledge_registry::{AccountTxn, AccountWatch};
+use serverledge_registry::{AccountChange, AccountTxn, AccountWatch};
 use serverledge_wire::records::{SessionRecord, TokenRecord};
 use tokio::time::Instant;
 
@@ -87,9 +87,12 @@ impl Platform {
             tokio::select! {
                 changes = watch.next() => match changes {
                     Ok(changes) => {
-                        self.snapshot.apply(changes);
                         // The end of an account may have begun on another node.
-                        self.deletions.notify_waiters();
+                        let users = changes.iter().any(|change| matches!(change, AccountChange::User(..)));
+                        self.snapshot.apply(changes);
+                        if users {
+                            self.deletions.notify_waiters();
+                        }
                     }
                     Err(error) => return tracing::warn!(%error, "the accounts' watch ended"),
                 },

@@ -1,6 +1,6 @@
 //! The platform's parts, and its life: made, loaded, followed, stopped.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serverledge_core::kv::{Kv, Revision};
@@ -35,8 +35,8 @@ pub enum Signup {
 pub struct Options {
     /// Who may sign up.
     pub signup: Signup,
-    /// What links in mails begin with.
-    pub base_url: String,
+    /// What links in mails begin with; `None`: what [`Platform::set_default_url`] is told.
+    pub base_url: Option<String>,
     /// How long a session lives without being used; at least ten minutes, for uses are written every five.
     pub session_idle: Duration,
     /// How long a session lives at most.
@@ -58,6 +58,8 @@ pub struct Platform {
     pub(crate) jobs: Jobs,
     pub(crate) loops: tokio_util::task::TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// Where the node listens.
+    pub(crate) own_url: Arc<OnceLock<String>>,
     /// Told when the deletion of an account begins.
     pub(crate) deletions: Arc<Notify>,
 }
@@ -78,8 +80,14 @@ impl Platform {
             jobs: Jobs::default(),
             loops: tokio_util::task::TaskTracker::new(),
             stop: CancellationToken::new(),
+            own_url: Arc::default(),
             deletions: Arc::default(),
         }
+    }
+
+    /// What links begin with if nothing was configured: where the node listens. Once; never from a request.
+    pub fn set_default_url(&self, url: String) {
+        let _ = self.own_url.set(url);
     }
 
     /// Whether mail reaches people. If not, links go to the log.
@@ -108,7 +116,8 @@ impl Platform {
     }
 
     pub(crate) fn links(&self) -> Links<'_> {
-        Links { base: &self.options.base_url }
+        let configured = self.options.base_url.as_ref().or_else(|| self.own_url.get());
+        Links { base: configured.map_or("", String::as_str) }
     }
 
     pub(crate) fn recognise(&self, credential: Credential<'_>) -> Result<Caller, AuthError> {

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serverledge_core::kv::{Compare, Event, KeyValue, Kv, KvError, Op, RangeRequest, Revision, Txn, Watch, WatchError};
+use serverledge_core::kv::{
+    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, Watch, WatchError,
+};
 use serverledge_core::{Digest, Function, FunctionName, SpaceId};
 use serverledge_wire::records::{FunctionRecord, Record, RecordError};
 

@@ -17,3 +17,4 @@ pub mod status;
 pub mod stream;
 pub mod thesis;
 pub mod time;
+pub mod versions;

@@ -99,9 +99,10 @@ mod tests {
     use super::*;
 
     fn allowed(cors: &Cors, origins: &[&'static str]) -> Option<HeaderValue> {
-        let headers = origins.iter().map(|origin| (ORIGIN, HeaderValue::from_static(origin)));
         let mut map = HeaderMap::new();
-        headers.for_each(|(name, value)| drop(map.append(name, value)));
+        for origin in origins {
+            map.append(ORIGIN, HeaderValue::from_static(origin));
+        }
         Judged::of(cors, &map).allowed
     }
 

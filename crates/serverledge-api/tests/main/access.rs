@@ -16,7 +16,7 @@ const EMAIL: &str = "ada@example.org";
 const PASSWORD: &str = "correct horse battery";
 
 /// What each documented route needs, in the words of the tests; the table of the routes is not consulted.
-const NEEDS: [(&str, &str, &str); 40] = [
+const NEEDS: [(&str, &str, &str); 61] = [
     ("post", "/create", "deploy"),
     ("post", "/update", "deploy"),
     ("post", "/delete", "deploy"),
@@ -40,6 +40,27 @@ const NEEDS: [(&str, &str, &str); 40] = [
     ("get", "/metrics", "operator"),
     ("get", "/healthz", "open"),
     ("get", "/readyz", "open"),
+    ("get", "/functions/{name}/versions", "invoke"),
+    ("post", "/functions/{name}/rollback", "deploy"),
+    ("post", "/functions/{name}/flags", "deploy"),
+    ("get", "/apps", "invoke"),
+    ("post", "/apps", "deploy"),
+    ("get", "/apps/{app}", "invoke"),
+    ("patch", "/apps/{app}", "deploy"),
+    ("delete", "/apps/{app}", "deploy"),
+    ("get", "/apps/{app}/endpoints", "invoke"),
+    ("put", "/apps/{app}/endpoints", "deploy"),
+    ("delete", "/apps/{app}/endpoints", "deploy"),
+    ("get", "/apps/{app}/dependencies", "invoke"),
+    ("put", "/apps/{app}/dependencies", "deploy"),
+    ("post", "/apps/{app}/start", "deploy"),
+    ("post", "/apps/{app}/stop", "deploy"),
+    ("post", "/apps/{app}/test", "deploy"),
+    ("get", "/apps/{app}/export", "deploy"),
+    ("post", "/apps/import", "deploy"),
+    ("get", "/app/{app}/up", "open"),
+    ("post", "/app/{app}/edge", "open"),
+    ("post", "/app/{app}/{endpoint}", "open"),
     ("post", "/account/sign-up", "public"),
     ("post", "/account/log-in", "public"),
     ("post", "/account/log-out", "known"),

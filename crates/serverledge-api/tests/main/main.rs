@@ -24,3 +24,4 @@ mod server;
 mod serving;
 mod support;
 mod tls;
+mod versions;

@@ -47,6 +47,9 @@ pub(crate) enum FunctionCommand {
     Delete(DeleteArgs),
     /// Show what its invocations wrote (logs)
     Logs(LogsArgs),
+    /// With its versions and flags.
+    #[command(flatten)]
+    Versions(FunctionVersionsCommand),
 }
 
 /// An application.

@@ -57,6 +57,7 @@ pub(super) async fn run_function(session: &Session, command: &FunctionCommand) -
         FunctionCommand::Show(args) => show_function(session, args).await,
         FunctionCommand::Delete(args) => delete(session, args).await,
         FunctionCommand::Logs(args) => logs::logs(session, args).await,
+        FunctionCommand::Versions(command) => function_versions::run(session, command).await,
     }
 }
 
@@ -309,11 +310,13 @@ mod tests {
             made              2026-03-01T00:00:00.000Z
 
             METHOD  PATH        FUNCTION
-            POST    /order/new  order"#]].assert_eq(&describe(&info));
+            POST    /order/new  order"#]]
+        .assert_eq(&describe(&info));
         let summary = AppSummary { name: "shop".to_owned(), id: "0".to_owned(), up: false, endpoints: 1, functions: 2 };
         expect![[r#"
             NAME  STATE    FUNCTIONS  ENDPOINTS
-            shop  stopped  2          1"#]].assert_eq(&app_table(&[summary]));
+            shop  stopped  2          1"#]]
+        .assert_eq(&app_table(&[summary]));
     }
 
     #[test]

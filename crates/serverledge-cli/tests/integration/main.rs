@@ -1,7 +1,9 @@
 //! The real binary against a listener that answers from a script: exit codes, streams, closed pipes.
 
+mod accounts;
 mod applications;
 mod asynchronous;
+mod versions;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +12,8 @@ use std::process::{Command, Output, Stdio};
 /// The program without the caller's settings, in an empty folder that lives as long as the result.
 fn program(folder: &tempfile::TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serverledge-cli"));
-    for variable in ["SERVERLEDGE_HOST", "SERVERLEDGE_PORT", "SERVERLEDGE_TLS", "SERVERLEDGE_CA_FILE"] {
+    let own = ["SERVERLEDGE_HOST", "SERVERLEDGE_PORT", "SERVERLEDGE_TLS", "SERVERLEDGE_CA_FILE"];
+    for variable in own.iter().chain(&["SERVERLEDGE_TOKEN", "SERVERLEDGE_TOKEN_FILE", "XDG_CONFIG_HOME"]) {
         command.env_remove(variable);
     }
     command.env("HOME", folder.path());

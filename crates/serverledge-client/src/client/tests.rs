@@ -69,7 +69,8 @@ macro_rules! answer {
     };
 }
 
-// Below the macro that it uses.
+// Below the macro that they use.
+mod account;
 mod asynchronous;
 
 const DONE: &str = answer!(

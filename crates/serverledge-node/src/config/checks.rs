@@ -1,6 +1,8 @@
 //! Values that are fine alone and do not fit together: faults where the node would be wrong, warnings where it would
 //! be worse than it could be.
 
+use serverledge_platform::SmtpTls;
+
 use super::faults::{Fault, Source};
 use super::layers::Setting;
 use super::machine::Machine;
@@ -12,12 +14,20 @@ const FILES_RESERVE: u64 = 64;
 
 /// The faults.
 pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault]) -> Vec<Fault> {
-    [exposed(config), tls(config), timeout(config), two_keys(config)]
-        .into_iter()
-        .flatten()
-        .filter(|conflict| !conflict.keys.iter().any(|key| is_faulty(faults, key)))
-        .map(|conflict| conflict.into_fault(settings))
-        .collect()
+    [
+        exposed(config),
+        tls(config),
+        timeout(config),
+        two_keys(config),
+        mail(config),
+        base_url(config),
+        authentication(config),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|conflict| !conflict.keys.iter().any(|key| is_faulty(faults, key)))
+    .map(|conflict| conflict.into_fault(settings))
+    .collect()
 }
 
 /// What does not fit, and with which keys; the first is the one to change.
@@ -78,9 +88,48 @@ fn two_keys(config: &Config) -> Option<Conflict> {
     })
 }
 
+/// Until routes ask who somebody is, a node must not run that was meant to ask.
+fn authentication(config: &Config) -> Option<Conflict> {
+    config.auth.enabled.then(|| Conflict {
+        keys: ["auth.enabled", "auth.enabled"],
+        problem: String::from("this version does not ask requests for a session or token yet"),
+    })
+}
+
+fn mail(config: &Config) -> Option<Conflict> {
+    let smtp = &config.smtp;
+    if smtp.host.is_empty() {
+        return None;
+    }
+    let here = ["localhost", "127.0.0.1", "::1"].contains(&smtp.host.as_str());
+    let (keys, problem) = match (smtp.user.is_empty(), smtp.password_file.is_empty()) {
+        _ if smtp.from.is_empty() => (["smtp.from", "smtp.host"], "mail needs a sender"),
+        (true, false) => (["smtp.user", "smtp.password_file"], "smtp.password_file is given without it"),
+        (false, true) => (["smtp.password_file", "smtp.user"], "smtp.user is given without it"),
+        (false, false) if smtp.tls == SmtpTls::None && !here => {
+            (["smtp.tls", "smtp.user"], "the password of smtp.user would go over the network for everybody to read")
+        }
+        _ => return None,
+    };
+    Some(Conflict { keys, problem: String::from(problem) })
+}
+
+fn base_url(config: &Config) -> Option<Conflict> {
+    let url = &config.accounts.base_url;
+    let fits = url.is_empty() || url.starts_with("https://") || url.starts_with("http://");
+    let plain = !url.contains(['#', '?', ' ']);
+    (!fits || !plain).then(|| Conflict {
+        keys: ["accounts.base_url", "accounts.base_url"],
+        problem: String::from("expected an address such as https://faas.example.org, without ? and #"),
+    })
+}
+
 /// The warnings.
 pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
-    [policy(config), pool(config), resident(config), files(config, machine)].into_iter().flatten().collect()
+    [policy(config), pool(config), resident(config), files(config, machine), links(config)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn policy(config: &Config) -> Option<String> {
@@ -123,5 +172,12 @@ fn files(config: &Config, machine: &Machine) -> Option<String> {
             "api.connections_max and wasm.loaded_max together may need {held} file descriptors; the process may open {}",
             machine.files_max
         )
+    })
+}
+
+fn links(config: &Config) -> Option<String> {
+    let nowhere = config.accounts.base_url.is_empty() && !config.smtp.host.is_empty();
+    nowhere.then(|| {
+        String::from("mails are sent (smtp.host) and accounts.base_url is not given: their links lead to where this node listens")
     })
 }

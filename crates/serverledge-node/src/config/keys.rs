@@ -4,8 +4,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serverledge_core::{CpuMilli, MemoryMib, limits};
+use serverledge_core::{MemoryMib, limits};
 
+use super::computed::{
+    body_bytes, connections, container_starts, data_dir, docker_socket, pool_cpus, pool_memory, signup, smtp_port,
+    wasm_instances, wasm_loaded,
+};
 use super::kind::{Kind, Shape};
 use super::machine::Machine;
 use super::parts::Config;
@@ -19,16 +23,9 @@ pub(super) const PREFIX: &str = "SERVERLEDGE_";
 const FOREIGN_VARIABLES: [&str; 4] = ["SERVERLEDGE_HOST", "SERVERLEDGE_PORT", "SERVERLEDGE_TLS", "SERVERLEDGE_CA_FILE"];
 
 const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
+pub(super) const MIB: usize = 1024 * KIB;
 /// Far beyond any machine of today: 16 TiB.
-const POOL_MAX: MemoryMib = MemoryMib::new(16 * 1024 * 1024);
-/// Most connections by default; each holds a descriptor and some kilobytes.
-const CONNECTIONS_DEFAULT: u64 = 4_096;
-/// Most loaded modules by default; each holds a descriptor.
-const LOADED_DEFAULT: u64 = 256;
-/// Slots of the instance pool by default: enough for a small machine, and an end on a big one.
-const SLOTS_LEAST: u64 = 4;
-const SLOTS_MOST: u64 = 1_000;
+pub(super) const POOL_MAX: MemoryMib = MemoryMib::new(16 * 1024 * 1024);
 /// Instances, connections, requests: bounds of what one process can mean seriously.
 const COUNT_MAX: usize = 1_000_000;
 
@@ -168,58 +165,6 @@ pub(super) fn toml_name(name: &str) -> String {
 
 fn is_below(name: &str, group: &str) -> bool {
     name.strip_prefix(group).is_some_and(|rest| rest.starts_with('.'))
-}
-
-// === Computed defaults ===
-
-/// Three quarters: the rest is the node's own and the system's.
-fn pool_memory(config: &mut Config, facts: &Facts) {
-    let mib = facts.machine.memory_bytes / (MIB as u64) * 3 / 4;
-    config.pool.memory = MemoryMib::new(mib.max(1)).min(POOL_MAX);
-}
-
-fn pool_cpus(config: &mut Config, facts: &Facts) {
-    config.pool.cpus = CpuMilli::new(u64::from(facts.machine.cores) * 1000);
-}
-
-/// So that what slots keep resident stays within a tenth of the pool's memory.
-fn wasm_instances(config: &mut Config, _: &Facts) {
-    let tenth = config.pool.memory.bytes() / 10;
-    let slots = tenth.checked_div(config.wasm.keep_resident as u64).unwrap_or(SLOTS_MOST);
-    config.wasm.instances_max = u32::try_from(slots.clamp(SLOTS_LEAST, SLOTS_MOST)).unwrap_or(u32::MAX);
-}
-
-/// A quarter of the descriptors at most.
-fn wasm_loaded(config: &mut Config, facts: &Facts) {
-    config.wasm.loaded_max = share(facts.machine.files_max / 4, LOADED_DEFAULT);
-}
-
-/// Half of the descriptors at most.
-fn connections(config: &mut Config, facts: &Facts) {
-    config.api.connections_max = share(facts.machine.files_max / 2, CONNECTIONS_DEFAULT);
-}
-
-fn share(offered: u64, wanted: u64) -> usize {
-    usize::try_from(offered.clamp(1, wanted)).unwrap_or(usize::MAX)
-}
-
-/// Room for the largest code in base64, or for the largest parameters, and for what stands around them.
-fn body_bytes(config: &mut Config, _: &Facts) {
-    let code = config.function.code_bytes_max.div_ceil(3).saturating_mul(4);
-    config.api.body_bytes_max = code.max(config.function.params_bytes_max).saturating_add(MIB);
-}
-
-fn data_dir(config: &mut Config, facts: &Facts) {
-    config.data.dir.clone_from(&facts.data_dir);
-}
-
-fn docker_socket(config: &mut Config, facts: &Facts) {
-    config.container.socket.clone_from(&facts.docker_socket);
-}
-
-/// More would only wait for each other: a start is mostly the engine's and the kernel's work.
-fn container_starts(config: &mut Config, facts: &Facts) {
-    config.container.starts_max = usize::try_from(facts.machine.cores).unwrap_or(1).clamp(2, 16);
 }
 
 // === The table ===
@@ -652,6 +597,83 @@ pub(super) static KEYS: &[Key] = &[
         "lb.refresh_interval",
         Kind::Duration(seconds(1)..=seconds(HOUR), |c| &mut c.balancer.refresh_interval),
         "Load balancer: longest time between two listings of the nodes.",
+    ),
+    Key::new(
+        "quota.applications",
+        Kind::Count(0..=COUNT_MAX, |c| &mut c.quota.applications),
+        "Most applications of one user; 0: as many as they like.",
+    ),
+    Key::new(
+        "quota.functions",
+        Kind::Count(0..=COUNT_MAX, |c| &mut c.quota.functions),
+        "Most functions of one user, those of their applications included; 0: as many as they like.",
+    ),
+    Key::new(
+        "quota.code_bytes",
+        Kind::Bytes(0..=1024 * 1024 * MIB, |c| &mut c.quota.code_bytes),
+        "Most code of one user's functions together, equal code counted once; 0: as much as they like.",
+    ),
+    Key::new(
+        "quota.concurrent",
+        Kind::Count(0..=COUNT_MAX, |c| &mut c.quota.concurrent),
+        "Most invocations of one user's functions at once, on each node; 0: as many as they like.",
+    ),
+    Key::new(
+        "quota.per_minute",
+        Kind::Slots(0..=60_000_000, |c| &mut c.quota.per_minute),
+        "Most invocations of one user's functions a minute, on each node; 0: as many as they like.",
+    ),
+    Key::new("auth.enabled", Kind::Switch(|c| &mut c.auth.enabled), "Whether requests need a session or an API token."),
+    Key::new(
+        "auth.offline_grace",
+        Kind::Duration(Duration::ZERO..=seconds(DAY), |c| &mut c.auth.offline_grace),
+        "How long known sessions and tokens are believed while the registry is away.",
+    ),
+    Key::new(
+        "auth.session.idle",
+        Kind::Duration(seconds(10 * MINUTE)..=seconds(30 * DAY), |c| &mut c.auth.session_idle),
+        "How long a session lives without being used.",
+    ),
+    Key::new(
+        "auth.session.lifetime",
+        Kind::Duration(seconds(10 * MINUTE)..=seconds(365 * DAY), |c| &mut c.auth.session_lifetime),
+        "How long a session lives at most.",
+    ),
+    Key::new(
+        "accounts.signup",
+        Kind::Signup(|c| &mut c.accounts.signup),
+        "Who may sign up: open (everybody), invite (whoever has an invitation) or closed.",
+    )
+    .auto("open on loopback, else closed", signup),
+    Key::new(
+        "accounts.base_url",
+        Kind::Text(|c| &mut c.accounts.base_url),
+        "What links in mails begin with, as people reach this node; empty: where it listens.",
+    ),
+    Key::new(
+        "smtp.host",
+        Kind::Text(|c| &mut c.smtp.host),
+        "Mail server; empty: there is none, and links are written to the log.",
+    ),
+    Key::new(
+        "smtp.tls",
+        Kind::SmtpTls(|c| &mut c.smtp.tls),
+        "How the way to it is kept private: starttls, tls or none.",
+    ),
+    Key::new("smtp.port", Kind::Port(|c| &mut c.smtp.port), "Its port.")
+        .auto("587 for starttls, 465 for tls, 25 for none", smtp_port),
+    Key::new("smtp.user", Kind::Text(|c| &mut c.smtp.user), "Who asks it; empty: nobody in particular."),
+    Key::new("smtp.password_file", Kind::Text(|c| &mut c.smtp.password_file), "File with that user's password."),
+    Key::new("smtp.from", Kind::Text(|c| &mut c.smtp.from), "Who mails are from: an address, or Name <address>."),
+    Key::new(
+        "smtp.ca_file",
+        Kind::Text(|c| &mut c.smtp.ca_file),
+        "File with the certificate authorities of the mail server, beside the system's.",
+    ),
+    Key::new(
+        "platform.domain",
+        Kind::Host(|c| &mut c.platform.domain),
+        "Domain whose direct subdomains are running applications; it is a name of the node as well.",
     ),
     Key::new("metrics.enabled", Kind::Switch(|c| &mut c.metrics.enabled), "Whether GET /metrics answers."),
     Key::new("log.level", Kind::Filter(|c| &mut c.log.filter), "What is logged: a level, or directives by module.")

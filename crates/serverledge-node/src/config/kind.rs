@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serverledge_core::{CpuMilli, IpNet, MemoryMib};
+use serverledge_platform::{Signup, SmtpTls};
 use tracing_subscriber::EnvFilter;
 
 use super::parts::{Config, LogFormat, PolicyName, RegistryUrl, Secret};
@@ -27,6 +28,10 @@ const TEXT_CHARS_MAX: usize = 1024;
 const NONE: &str = "none";
 const MIB: u64 = 1024 * 1024;
 
+const SIGNUPS: [(&str, Signup); 3] = [("open", Signup::Open), ("invite", Signup::Invite), ("closed", Signup::Closed)];
+const SMTP_TLS: [(&str, SmtpTls); 3] =
+    [("starttls", SmtpTls::StartTls), ("tls", SmtpTls::Tls), ("none", SmtpTls::None)];
+
 /// What a key's value is, and where it goes.
 pub(super) enum Kind {
     Switch(Lens<bool>),
@@ -42,6 +47,7 @@ pub(super) enum Kind {
     DurationOrNone(RangeInclusive<Duration>, Lens<Option<Duration>>),
     Address(Lens<IpAddr>),
     Hosts(Lens<Vec<String>>),
+    Host(Lens<String>),
     Networks(Lens<Vec<IpNet>>),
     /// Networks, addresses and host names.
     Receivers(Lens<Vec<String>>),
@@ -60,6 +66,8 @@ pub(super) enum Kind {
     Secret(Lens<Option<Secret>>),
     Filter(Lens<String>),
     Format(Lens<LogFormat>),
+    Signup(Lens<Signup>),
+    SmtpTls(Lens<SmtpTls>),
     /// A key of Serverledge's that does nothing in this version: its shape is checked, its default (as TOML) shown.
     Inert(Shape, &'static str),
 }
@@ -97,6 +105,7 @@ impl Kind {
             Self::DurationOrNone(range, lens) => *lens(config) = duration_or_none(range, raw)?,
             Self::Address(lens) => *lens(config) = raw.as_text()?.parse().ok()?,
             Self::Hosts(lens) => *lens(config) = list(raw, host)?,
+            Self::Host(lens) => *lens(config) = host(raw.as_text()?)?,
             Self::Networks(lens) => *lens(config) = list(raw, |text| text.parse().ok())?,
             Self::Receivers(lens) => *lens(config) = list(raw, receiver)?,
             Self::Directory(lens) => *lens(config) = directory(raw)?,
@@ -110,6 +119,8 @@ impl Kind {
             Self::Secret(lens) => *lens(config) = secret(raw)?,
             Self::Filter(lens) => *lens(config) = filter(raw)?,
             Self::Format(lens) => *lens(config) = format(raw)?,
+            Self::Signup(lens) => *lens(config) = named(&SIGNUPS, raw)?,
+            Self::SmtpTls(lens) => *lens(config) = named(&SMTP_TLS, raw)?,
             Self::Inert(shape, _) => return shape.fits(raw).then_some(()),
         }
         Some(())
@@ -135,7 +146,7 @@ impl Kind {
             Self::Hosts(lens) => show_list(lens(config).iter().map(|host| quoted(host))),
             Self::Networks(lens) => show_list(lens(config).iter().map(|net| quoted(&net.to_string()))),
             Self::Directory(lens) => quoted(&lens(config).to_string_lossy()),
-            Self::Name(lens) | Self::Filter(lens) | Self::Text(lens) => quoted(lens(config)),
+            Self::Name(lens) | Self::Filter(lens) | Self::Text(lens) | Self::Host(lens) => quoted(lens(config)),
             Self::NameIfAny(lens) => quoted(lens(config).as_deref().unwrap_or(super::keys::AUTO)),
             Self::Policy(lens) => quoted(lens(config).as_str()),
             Self::Registry(lens) => match lens(config) {
@@ -147,6 +158,8 @@ impl Kind {
             Self::Authority(lens) => quoted(lens(config).as_deref().unwrap_or(super::keys::AUTO)),
             Self::Secret(lens) => quoted(if lens(config).is_some() { HIDDEN } else { "" }),
             Self::Format(lens) => quoted(lens(config).as_str()),
+            Self::Signup(lens) => quoted(name_of(&SIGNUPS, *lens(config))),
+            Self::SmtpTls(lens) => quoted(name_of(&SMTP_TLS, *lens(config))),
             Self::Inert(_, default) => String::from(*default),
         }
     }
@@ -176,6 +189,7 @@ impl Kind {
             Self::DurationOrNone(range, _) => format!("\"{NONE}\" or {}", time(range)),
             Self::Address(_) => String::from("an IP address"),
             Self::Receivers(_) => format!("a list of at most {LIST_MAX} networks, addresses and host names"),
+            Self::Host(_) => String::from("a host name without port"),
             Self::Hosts(_) => format!("a list of at most {LIST_MAX} host names without port"),
             Self::Networks(_) => {
                 format!(
@@ -200,6 +214,8 @@ impl Kind {
                 "off, error, warn, info, debug, trace, or directives such as \"info,serverledge_node=debug\"",
             ),
             Self::Format(_) => choice(LogFormat::ALL.map(LogFormat::as_str)),
+            Self::Signup(_) => choice(SIGNUPS.map(|(name, _)| name)),
+            Self::SmtpTls(_) => choice(SMTP_TLS.map(|(name, _)| name)),
             Self::Inert(shape, _) => String::from(shape.allowed()),
         }
     }
@@ -293,6 +309,16 @@ fn policy(raw: &Raw) -> Option<PolicyName> {
 fn format(raw: &Raw) -> Option<LogFormat> {
     let text = raw.as_text()?;
     LogFormat::ALL.into_iter().find(|format| format.as_str().eq_ignore_ascii_case(text))
+}
+
+/// The value of this name, in any case.
+fn named<T: Copy>(names: &[(&str, T)], raw: &Raw) -> Option<T> {
+    let text = raw.as_text()?;
+    names.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+}
+
+fn name_of<T: PartialEq>(names: &[(&'static str, T)], wanted: T) -> &'static str {
+    names.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| *name)
 }
 
 fn registry(raw: &Raw) -> Option<RegistryUrl> {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serverledge_core::{CpuMilli, MemoryMib};
+use serverledge_platform::Signup;
 use tempfile::TempDir;
 
 use super::*;
@@ -236,7 +237,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("port = 1", "port @: unknown key"),
     ("queued_max = 1", "queued_max @: unknown key; did you mean async.queued_max?"),
     ("nonsense = 1", "nonsense @: unknown key"),
-    ("auth.enabled = true", "auth.enabled @: unknown key"),
+    ("auth.enabled = true", "auth.enabled = true @: this version does not ask requests for a session or token yet"),
     ("api = 1", "api @: unknown key; it is a group (api.ip, api.port, api.hosts, …)"),
     ("pool.memory = 1", "pool.memory @: the key is called container.pool.memory"),
     ("data_dir = 'x'", "data_dir @: the key is called data.dir"),
@@ -298,6 +299,16 @@ const FAULTS: &[(&str, &str)] = &[
         "api.tls.cert_file = 'c.pem'",
         "api.tls.key_file = \"\" (default): TLS needs both files, and api.tls.cert_file is given",
     ),
+    ("smtp.host = 'mail.example.org'", "smtp.from = \"\" (default): mail needs a sender"),
+    (
+        "smtp.host = 'mail.example.org'\nsmtp.from = 'a@b.org'\nsmtp.user = 'u'\nsmtp.password_file = '/p'\nsmtp.tls = 'none'",
+        "smtp.tls = \"none\" @: the password of smtp.user would go over the network for everybody to read",
+    ),
+    (
+        "accounts.base_url = 'faas.example.org'",
+        "accounts.base_url = \"faas.example.org\" @: expected an address such as https://faas.example.org, without ? and #",
+    ),
+    ("accounts.signup = 'maybe'", "accounts.signup = \"maybe\" @: expected one of open, invite, closed"),
     (
         "api.tls.key_file = 'k.pem'",
         "api.tls.cert_file = \"\" (default): TLS needs both files, and api.tls.key_file is given",
@@ -421,6 +432,17 @@ fn etcds_address_is_the_registrys() {
     let both = "etcd.address = 'localhost:2379'\nregistry.url = 'etcds://a:1,b:2/edge/'";
     assert_eq!(url(both), RegistryUrl::Etcd("etcds://a:1,b:2/edge/".into()));
     assert_eq!(url("etcd.address = 'localhost:2379'\nregistry.url = 'embedded'"), RegistryUrl::Embedded);
+}
+
+#[test]
+fn sign_up_closes_beyond_loopback() {
+    let signup = |content: &str| load_toml(content).config.accounts.signup;
+    assert_eq!(signup(""), Signup::Open);
+    assert_eq!(signup("api.ip = '::1'"), Signup::Open);
+    assert_eq!(signup("api.ip = '0.0.0.0'\napi.allow_insecure = true"), Signup::Closed);
+    assert_eq!(signup("api.ip = '0.0.0.0'\napi.allow_insecure = true\naccounts.signup = 'INVITE'"), Signup::Invite);
+    let port = |tls: &str| load_toml(&format!("smtp.tls = '{tls}'")).config.smtp.port;
+    assert_eq!([port("starttls"), port("tls"), port("none")], [587, 465, 25]);
 }
 
 #[test]

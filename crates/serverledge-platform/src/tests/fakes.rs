@@ -190,7 +190,7 @@ impl World {
     pub(super) async fn platform(&self, signup: Signup) -> Platform {
         let options = Options {
             signup,
-            base_url: "https://faas.example.org/".to_owned(),
+            base_url: Some("https://faas.example.org/".to_owned()),
             session_idle: HOUR,
             session_lifetime: HOUR * 24,
             offline_grace: Duration::from_secs(300),

@@ -10,6 +10,7 @@ use serverledge_registry::{Etcd, EtcdOptions};
 use serverledge_testing::etcd_process::EtcdProcess;
 use tokio::time::timeout;
 
+mod accounts;
 mod applications;
 mod basics;
 mod faults;

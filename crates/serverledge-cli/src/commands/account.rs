@@ -1,0 +1,265 @@
+//! `login`, `logout`, `whoami` and `account`: who asks, and the settings of that account.
+
+use serverledge_client::{Client, ClientError, Session as LoginSession};
+use serverledge_wire::account::{
+    AccountInfo, ChangeEmail, ChangePassword, CreatedToken, DeleteAccount, LogIn, Secret, SignUp, TokenEntry,
+    TokenRequest,
+};
+
+use super::Session;
+use crate::arguments::{
+    AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LoginArgs, LogoutArgs, PasswordArgs, SignUpArgs,
+    WantedArgs,
+};
+use crate::credentials::Credential;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::passwords::{self, AtTerminal};
+use crate::{output, progress, text};
+
+/// Longest name that a machine gives its token: nodes take 64 characters.
+const MACHINE_CHARS_MAX: usize = 40;
+
+/// Runs one of the commands of `account`.
+pub(super) async fn run(session: &Session, command: &AccountCommand) -> Result<Exit, Failure> {
+    match command {
+        AccountCommand::SignUp(args) => sign_up(session, args).await,
+        AccountCommand::Email(args) => email(session, args).await,
+        AccountCommand::Password(args) => password(session, args).await,
+        AccountCommand::Forgot(args) => forgot(session, args).await,
+        AccountCommand::Delete(args) => delete(session, args).await,
+        AccountCommand::Invite => invite(session).await,
+    }
+}
+
+/// Makes an API token for this machine with a password, and keeps it.
+pub(super) async fn login(session: &Session, args: &LoginArgs) -> Result<Exit, Failure> {
+    let email = passwords::email(args.email.as_deref(), &AtTerminal)?;
+    let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
+    let shown = LogIn { email, password };
+    let logged_in = progress::during("logging in", session.client.log_in(&shown)).await;
+    let (_, begun) = logged_in.map_err(|error| Failure::of_call("log in", error))?;
+    keep_token(session, &begun, shown.email, &args.wanted).await
+}
+
+async fn sign_up(session: &Session, args: &SignUpArgs) -> Result<Exit, Failure> {
+    let login = &args.login;
+    let email = passwords::email(login.email.as_deref(), &AtTerminal)?;
+    let password = passwords::new(login.password_file.as_deref(), "--password-file", &AtTerminal)?;
+    let invite = args.invite_file.as_deref().map(|file| passwords::from_file(file, "the invitation"));
+    let wanted = SignUp { email, password, invite: invite.transpose()?.map(Secret) };
+    let signed_up = progress::during("signing up", session.client.sign_up(&wanted)).await;
+    let (reply, begun) = signed_up.map_err(|error| Failure::of_call("sign up", error))?;
+    if let Some(begun) = begun {
+        return keep_token(session, &begun, wanted.email, &login.wanted).await;
+    }
+    session.show(&reply, |_| {
+        format!("follow the link in the mail to {}, then log in: serverledge-cli login", text::one_line(&wanted.email))
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// Makes a token in a session, ends the session, and keeps the token in place of the one before.
+async fn keep_token(
+    session: &Session,
+    begun: &LoginSession,
+    email: String,
+    wanted: &WantedArgs,
+) -> Result<Exit, Failure> {
+    let client = &session.client;
+    let wanted = request(format!("serverledge-cli on {}", machine()), wanted);
+    let made = progress::during("making a token", client.create_token_in(begun, &wanted)).await;
+    // It has done its work, whether or not there is a token now.
+    let ended = client.end(begun).await;
+    let CreatedToken { token, info } = made.map_err(|error| Failure::of_call("make a token", error))?;
+    if let Err(error) = ended {
+        output::warn(&format!("note: {}", Failure::of_call("end the session of the log-in", error).render(false)));
+    }
+    let kept = Credential { token: token.clone(), id: info.id.clone(), email };
+    let with_token = session.with_token(&token)?;
+    let file = session.credentials()?;
+    let before = match file.set(client.endpoint(), Some(kept)) {
+        Ok(before) => before,
+        Err(failure) => {
+            // Nobody has it.
+            let _ = with_token.log_out().await;
+            return Err(failure);
+        }
+    };
+    // Nobody uses it any more. It may be over, or one of another account.
+    if let Some(before) = before.filter(|before| before.id != info.id)
+        && let Ok(client) = session.with_token(&before.token)
+    {
+        let _ = client.log_out().await;
+    }
+    session.show(&info, |info| {
+        format!("logged in at {}; the token {:?} is in {}", client.endpoint(), info.name, file.path().display())
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// The request for a token.
+pub(super) fn request(name: String, wanted: &WantedArgs) -> TokenRequest {
+    TokenRequest { name, scopes: wanted.scope.clone(), lifetime_s: wanted.expires.seconds() }
+}
+
+/// What this machine is called.
+fn machine() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = name.trim().chars().filter(plain).take(MACHINE_CHARS_MAX).collect();
+    if name.is_empty() { "a machine".to_owned() } else { name }
+}
+
+/// Revokes the token that `login` made, and forgets it.
+pub(super) async fn logout(session: &Session, args: &LogoutArgs) -> Result<Exit, Failure> {
+    let file = session.credentials()?;
+    let endpoint = session.client.endpoint();
+    let Some(kept) = file.get(endpoint)? else {
+        return Err(Failure::usage(format!("{} has no token for {endpoint}", file.path().display()))
+            .hint("tokens from elsewhere are revoked with `serverledge-cli token revoke ID`"));
+    };
+    let revoked = match session.with_token(&kept.token) {
+        Ok(client) => progress::during("logging out", client.log_out()).await,
+        Err(failure) if args.force => {
+            output::warn(&failure.render(false));
+            Ok(())
+        }
+        Err(failure) => return Err(failure),
+    };
+    match revoked {
+        Ok(()) => {}
+        // It is over already.
+        Err(ClientError::Problem { status: 401 | 404, .. }) => {}
+        Err(error) if args.force => {
+            output::warn(&format!("warning: {}", Failure::of_call("revoke the token", error).render(false)));
+        }
+        Err(error) => {
+            let failure = Failure::of_call("revoke the token", error);
+            return Err(failure.hint("--force forgets it all the same; it is then good until it ends"));
+        }
+    }
+    file.set(endpoint, None)?;
+    if session.for_people {
+        output::result(&format!("logged out at {endpoint}"))?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Shows whose token is sent.
+pub(super) async fn whoami(session: &Session) -> Result<Exit, Failure> {
+    let info = progress::during("asking who that is", session.client.account()).await;
+    let info = info.map_err(|error| Failure::of_call("ask who that is", error))?;
+    session.show(&info, described)?;
+    Ok(Exit::Ok)
+}
+
+fn described(info: &AccountInfo) -> String {
+    let rows = [
+        ("e-mail", text::one_line(&info.email)),
+        ("user", text::one_line(&info.user)),
+        ("role", text::one_line(&info.role)),
+        ("since", text::time(info.created_unix_ms)),
+        ("by", format!("{} {}", text::one_line(&info.via), text::one_line(&info.credential))),
+        ("scopes", text::one_line(&info.scopes.join(", "))),
+    ];
+    text::table(&rows.map(|(name, value)| vec![name.to_owned(), value]))
+}
+
+async fn email(session: &Session, args: &EmailArgs) -> Result<Exit, Failure> {
+    let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
+    let wanted = ChangeEmail { password, email: args.address.clone() };
+    let changed = progress::during("changing the address", session.client.change_email(&wanted)).await;
+    let changed = changed.map_err(|error| Failure::of_call("change the address", error))?;
+    session.show(&changed, |changed| match changed.confirmation_sent {
+        true => "the address changes once the link in the mail to it was followed".to_owned(),
+        false => "changed".to_owned(),
+    })?;
+    Ok(Exit::Ok)
+}
+
+async fn password(session: &Session, args: &PasswordArgs) -> Result<Exit, Failure> {
+    let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
+    let new_password = passwords::new(args.new_password_file.as_deref(), "--new-password-file", &AtTerminal)?;
+    let wanted = ChangePassword { password, new_password };
+    let changed = progress::during("changing the password", session.client.change_password(&wanted)).await;
+    changed.map_err(|error| Failure::of_call("change the password", error))?;
+    session.say("changed; other sessions have ended")
+}
+
+async fn forgot(session: &Session, args: &ForgotArgs) -> Result<Exit, Failure> {
+    let email = passwords::email(args.email.as_deref(), &AtTerminal)?;
+    let asked = progress::during("asking for a link", session.client.request_reset(&email)).await;
+    asked.map_err(|error| Failure::of_call("ask for a link", error))?;
+    session.say("if the address has an account, a link for a new password goes there")
+}
+
+async fn delete(session: &Session, args: &DeleteAccountArgs) -> Result<Exit, Failure> {
+    let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
+    let shown = DeleteAccount { password };
+    let deleted = progress::during("deleting the account", session.client.delete_account(&shown)).await;
+    deleted.map_err(|error| Failure::of_call("delete the account", error))?;
+    // Its token is good for nothing any more, if it was that account's.
+    if let Ok(file) = session.credentials() {
+        forget_dead(session, file).await?;
+    }
+    session.say("deleted")
+}
+
+/// Forgets the kept token if the node does not know it any more.
+async fn forget_dead(session: &Session, file: &crate::credentials::CredentialsFile) -> Result<(), Failure> {
+    let endpoint = session.client.endpoint();
+    let Some(kept) = file.get(endpoint)? else { return Ok(()) };
+    let client: Client = session.with_token(&kept.token)?;
+    if let Err(ClientError::Problem { status: 401, .. }) = client.account().await {
+        file.set(endpoint, None)?;
+    }
+    Ok(())
+}
+
+async fn invite(session: &Session) -> Result<Exit, Failure> {
+    let invitation = progress::during("making an invitation", session.client.invite()).await;
+    let invitation = invitation.map_err(|error| Failure::of_call("make an invitation", error))?;
+    session.show(&invitation, |invitation| text::one_line(invitation.invite.reveal()))?;
+    Ok(Exit::Ok)
+}
+
+/// When something ends, for people.
+pub(super) fn until(token: &TokenEntry) -> String {
+    token.expires_unix_ms.map_or_else(|| "never".to_owned(), text::time)
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn whoever_it_is_is_shown() {
+        let info = AccountInfo {
+            user: "u1".to_owned(),
+            email: "ada\u{1b}[2J@example.org".to_owned(),
+            role: "user".to_owned(),
+            space: "s1".to_owned(),
+            created_unix_ms: 1_772_323_200_000,
+            via: "token".to_owned(),
+            credential: "t1".to_owned(),
+            scopes: vec!["invoke".to_owned(), "deploy".to_owned()],
+        };
+        expect![[r#"
+            e-mail  ada\u{1b}[2J@example.org
+            user    u1
+            role    user
+            since   2026-03-01T00:00:00.000Z
+            by      token t1
+            scopes  invoke, deploy"#]]
+        .assert_eq(&described(&info));
+    }
+
+    #[test]
+    fn machines_have_plain_names() {
+        let name = machine();
+        assert!(!name.is_empty() && name.len() <= MACHINE_CHARS_MAX && !name.chars().any(char::is_control), "{name}");
+    }
+}

@@ -1,0 +1,79 @@
+//! Defaults that depend on the machine or on other values.
+
+use serverledge_core::{CpuMilli, MemoryMib};
+use serverledge_platform::{Signup, SmtpTls};
+
+use super::keys::{Facts, MIB, POOL_MAX};
+use super::parts::Config;
+
+/// Most connections by default; each holds a descriptor and some kilobytes.
+const CONNECTIONS_DEFAULT: u64 = 4_096;
+/// Most loaded modules by default; each holds a descriptor.
+const LOADED_DEFAULT: u64 = 256;
+/// Slots of the instance pool by default: enough for a small machine, and an end on a big one.
+const SLOTS_LEAST: u64 = 4;
+const SLOTS_MOST: u64 = 1_000;
+
+/// Three quarters: the rest is the node's own and the system's.
+pub(super) fn pool_memory(config: &mut Config, facts: &Facts) {
+    let mib = facts.machine.memory_bytes / (MIB as u64) * 3 / 4;
+    config.pool.memory = MemoryMib::new(mib.max(1)).min(POOL_MAX);
+}
+
+pub(super) fn pool_cpus(config: &mut Config, facts: &Facts) {
+    config.pool.cpus = CpuMilli::new(u64::from(facts.machine.cores) * 1000);
+}
+
+/// So that what slots keep resident stays within a tenth of the pool's memory.
+pub(super) fn wasm_instances(config: &mut Config, _: &Facts) {
+    let tenth = config.pool.memory.bytes() / 10;
+    let slots = tenth.checked_div(config.wasm.keep_resident as u64).unwrap_or(SLOTS_MOST);
+    config.wasm.instances_max = u32::try_from(slots.clamp(SLOTS_LEAST, SLOTS_MOST)).unwrap_or(u32::MAX);
+}
+
+/// A quarter of the descriptors at most.
+pub(super) fn wasm_loaded(config: &mut Config, facts: &Facts) {
+    config.wasm.loaded_max = share(facts.machine.files_max / 4, LOADED_DEFAULT);
+}
+
+/// Half of the descriptors at most.
+pub(super) fn connections(config: &mut Config, facts: &Facts) {
+    config.api.connections_max = share(facts.machine.files_max / 2, CONNECTIONS_DEFAULT);
+}
+
+fn share(offered: u64, wanted: u64) -> usize {
+    usize::try_from(offered.clamp(1, wanted)).unwrap_or(usize::MAX)
+}
+
+/// Room for the largest code in base64, or for the largest parameters, and for what stands around them.
+pub(super) fn body_bytes(config: &mut Config, _: &Facts) {
+    let code = config.function.code_bytes_max.div_ceil(3).saturating_mul(4);
+    config.api.body_bytes_max = code.max(config.function.params_bytes_max).saturating_add(MIB);
+}
+
+pub(super) fn data_dir(config: &mut Config, facts: &Facts) {
+    config.data.dir.clone_from(&facts.data_dir);
+}
+
+pub(super) fn docker_socket(config: &mut Config, facts: &Facts) {
+    config.container.socket.clone_from(&facts.docker_socket);
+}
+
+/// More would only wait for each other: a start is mostly the engine's and the kernel's work.
+pub(super) fn container_starts(config: &mut Config, facts: &Facts) {
+    config.container.starts_max = usize::try_from(facts.machine.cores).unwrap_or(1).clamp(2, 16);
+}
+
+/// Everybody who reaches loopback is on this machine; beyond, people are asked in.
+pub(super) fn signup(config: &mut Config, _: &Facts) {
+    let own_machine = config.api.ip.to_canonical().is_loopback();
+    config.accounts.signup = if own_machine { Signup::Open } else { Signup::Closed };
+}
+
+pub(super) fn smtp_port(config: &mut Config, _: &Facts) {
+    config.smtp.port = match config.smtp.tls {
+        SmtpTls::StartTls => 587,
+        SmtpTls::Tls => 465,
+        SmtpTls::None => 25,
+    };
+}
