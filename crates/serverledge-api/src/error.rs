@@ -104,7 +104,9 @@ impl Failed {
             InvocationError::Function(failure) => Self::function(failure, convention),
             InvocationError::Overloaded { reason, retry_after } => {
                 let (status, retry) = match reason {
-                    OverloadReason::Draining => (StatusCode::SERVICE_UNAVAILABLE, true),
+                    OverloadReason::Draining | OverloadReason::CallWouldDeadlock => {
+                        (StatusCode::SERVICE_UNAVAILABLE, true)
+                    }
                     OverloadReason::NeverFits => (StatusCode::SERVICE_UNAVAILABLE, false),
                     OverloadReason::QueueFull
                     | OverloadReason::WaitedTooLong
@@ -186,11 +188,6 @@ fn whole_seconds(retry_after: Duration) -> u64 {
 fn internal(message: &str) -> Failed {
     let detail = "the node failed, not the function; its log has the cause under this request id";
     Failed { cause: Some(message.to_owned()), ..Failed::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail) }
-}
-
-/// Rounded up: whoever comes back must not come too early.
-fn whole_seconds(span: Duration) -> u64 {
-    u64::try_from(span.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX)
 }
 
 /// An error and its causes, on one line.

@@ -144,9 +144,6 @@ pub(crate) enum Command {
     /// List, show, redrive or purge dead letters: asynchronous invocations that failed through no fault of the function
     #[command(subcommand)]
     DeadLetter(DeadLetterCommand),
-    /// List a function's versions, roll back to one, or change flags
-    #[command(subcommand)]
-    Function(FunctionCommand),
     /// Make a function ready ahead of calls
     Prewarm(PrewarmArgs),
     /// Delete a function

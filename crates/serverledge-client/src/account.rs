@@ -176,7 +176,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `wrong_credentials` (403), `email_taken` (409). Else see [`ClientError`].
     pub async fn change_email(&self, wanted: &ChangeEmail) -> Result<EmailChange, ClientError> {
-        self.ask_json(Method::POST, &["email"], Some(wanted)).await
+        self.ask_account(Method::POST, &["email"], Some(wanted)).await
     }
 
     /// Changes the password. Dropping the future: it may be changed or not.
@@ -200,7 +200,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `forbidden` (403). Else see [`ClientError`].
     pub async fn invite(&self) -> Result<Invitation, ClientError> {
-        self.ask_json::<(), _>(Method::POST, &["invitations"], None).await
+        self.ask_account::<(), _>(Method::POST, &["invitations"], None).await
     }
 
     // === tokens and sessions ===
@@ -219,7 +219,7 @@ impl Client {
     /// [`ClientError::Problem`]: `forbidden` (403) if it were good for more than this client's own. Else see
     /// [`ClientError`].
     pub async fn create_token(&self, wanted: &TokenRequest) -> Result<CreatedToken, ClientError> {
-        self.ask_json(Method::POST, &["tokens"], Some(wanted)).await
+        self.ask_account(Method::POST, &["tokens"], Some(wanted)).await
     }
 
     /// The same in a session; for a client that sends no token of its own.
@@ -262,7 +262,7 @@ impl Client {
         self.url(&[&["account"], path].concat())
     }
 
-    async fn ask_json<B: Serialize, T: DeserializeOwned>(
+    async fn ask_account<B: Serialize, T: DeserializeOwned>(
         &self,
         method: Method,
         path: &[&str],

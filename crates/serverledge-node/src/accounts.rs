@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serverledge_api::DeployError;
 use serverledge_core::kv::{Kv, Revision};
 use serverledge_platform::{
     Deleted, LogMailer, Mailer, Options, Platform, SmtpLogin, SmtpMailer, SmtpOptions, SystemClock,
@@ -82,16 +81,66 @@ impl Node {
         }
     }
 
-    /// The functions of the user's own space.
+    /// Applications, and the functions of the user's own space; then the user.
     async fn finish_deletion(&self, deleted: &Deleted) -> Result<()> {
-        for name in self.store.list(&deleted.space).await? {
-            match self.delete(&deleted.space, name.as_str()).await {
-                Ok(()) | Err(DeployError::Unknown(_)) => {}
-                Err(error) => return Err(error).with_context(|| format!("failed to delete function {name}")),
-            }
-        }
+        self.delete_belongings(&deleted.user, &deleted.space).await?;
         self.accounts.finish_deletion(&deleted.user).await?;
         tracing::info!(user = %deleted.user, "deleted an account");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serverledge_api::Deploy;
+    use serverledge_core::{Accounts as _, Credential, SignedUp, SpaceId};
+    use serverledge_registry::Embedded;
+    use serverledge_testing::fake_executor::{Behaviour, FakeExecutor};
+    use serverledge_wire::function::FunctionBody;
+
+    use super::*;
+    use crate::config::{Machine, load};
+    use crate::executors::Executors;
+    use crate::program::build;
+
+    const PASSWORD: &str = "correct horse battery";
+    const FROM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn node(dir: &std::path::Path) -> Node {
+        let machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+        let config = load(None, &[("SERVERLEDGE_DATA_DIR", dir.to_str().unwrap())], &machine, &[]).unwrap().config;
+        let kv: Arc<dyn Kv> = Arc::new(Embedded::open(dir, &serverledge_registry::Options::default()).unwrap());
+        let containers = Arc::new(FakeExecutor::pooled().0);
+        let executors = Executors { wasm: Arc::new(FakeExecutor::new().0), containers: Some(containers) };
+        build(&config, &kv, executors).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_deleted_account_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let node = node(&dir.path().join("data"));
+        node.accounts.load().await.unwrap();
+        let SignedUp::LoggedIn(session) = node.accounts.sign_up("a@b.org", PASSWORD, None, FROM).await.unwrap() else {
+            panic!("without a mail server an account is made at once");
+        };
+        let caller = node.accounts.authenticate(Credential::Session(&session.secret)).unwrap();
+        let code = STANDARD.encode(Behaviour::Echo.code());
+        let body = format!(r#"{{"Name":"f","Runtime":"python","TarFunctionCode":"{code}"}}"#);
+        for space in [caller.space.clone(), SpaceId::default_space()] {
+            let request = FunctionBody::parse(body.as_bytes()).unwrap();
+            node.deploy(&space, Deploy::Update, request, &()).await.unwrap();
+        }
+        node.accounts.delete(&caller, PASSWORD, FROM).await.unwrap();
+        let deleted = node.accounts.deleted_users();
+        assert_eq!(deleted.len(), 1);
+        node.finish_deletion(&deleted[0]).await.unwrap();
+        assert!(node.functions.names(&caller.space).is_empty());
+        assert_eq!(node.functions.names(&SpaceId::default_space()), ["f"], "others keep theirs");
+        assert!(node.accounts.users().await.unwrap().is_empty());
+        node.finish_deletion(&deleted[0]).await.unwrap();
     }
 }

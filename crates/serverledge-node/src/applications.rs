@@ -16,6 +16,8 @@ use crate::recover::{RESYNC_EVERY, WATCH_PAUSE};
 mod deletion;
 mod dependencies;
 mod manage;
+#[cfg(test)]
+mod node_tests;
 
 /// All applications, under what they are looked up by.
 #[derive(Debug, Default, Clone)]

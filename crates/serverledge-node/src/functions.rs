@@ -188,6 +188,15 @@ impl Functions {
         .replaced
     }
 
+    /// Something else on which results depend was changed by this node, perhaps ahead of older changes.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever changes such a thing"))]
+    pub(crate) fn raise(&self, space: &SpaceId, revision: Revision) {
+        self.change(|table, changes, _| {
+            let space = Arc::make_mut(table.entry(space.clone()).or_default());
+            space.generation.skip_to(revision, &mut changes.numbers);
+        });
+    }
+
     /// Forgets a function that was deleted at this revision, perhaps ahead of older changes.
     pub(crate) fn remove(&self, space: &SpaceId, name: &FunctionName, revision: Revision) -> Option<Arc<Function>> {
         let gone = self.change(|table, changes, gone| {
@@ -274,6 +283,10 @@ impl Functions {
                 let space = Arc::make_mut(table.entry(space.clone()).or_default());
                 space.generation.follow(revision, &mut changes.numbers);
             }
+            // Spaces that have ended.
+            let lasting: HashSet<&SpaceId> = loaded.generations.iter().map(|(space, _)| space).collect();
+            table
+                .retain(|id, space| !space.functions.is_empty() || lasting.contains(id) || space.generation.is_ahead());
             // Deletions older than a full listing can no longer be undone by an older record.
             changes.deleted.retain(|_, revision| *revision > at);
         })
@@ -395,9 +408,15 @@ pub(crate) mod tests {
         let name = FunctionName::parse("g").unwrap();
         functions.follow(&[FunctionChange::Deleted { space: space.clone(), name, revision: Revision::new(12) }]);
         assert_eq!((functions.generation(&space), functions.names(&space)), (12, vec!["f".to_owned()]));
+        functions.raise(&space, Revision::new(15));
+        assert!(functions.generation(&space) > 15);
         functions.resync(&loaded([], 20));
         assert_eq!((functions.generation(&space), functions.len()), (20, 0), "kept when no function is left");
-        assert_eq!(functions.generation(&SpaceId::new()), 0);
+        let ended = SpaceId::new();
+        functions.follow(&[FunctionChange::Generation { space: ended.clone(), revision: Revision::new(19) }]);
+        assert_eq!(functions.generation(&ended), 19);
+        functions.resync(&loaded([], 20));
+        assert_eq!((functions.generation(&ended), functions.table.load().len()), (0, 1), "a space that has ended");
     }
 
     #[test]

@@ -132,6 +132,8 @@ impl fmt::Debug for SmtpLogin {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
     use super::*;
 
     fn options() -> SmtpOptions {
@@ -161,5 +163,61 @@ mod tests {
         assert!(message.contains("To: a@example.org\r\n") && message.contains("Content-Type: text/plain"), "{message}");
         let injected = mailer.message(&mail("a@example.org\r\nBcc: b@example.org"));
         assert!(matches!(injected, Err(MailError::Refused(_))), "{injected:?}");
+    }
+
+    /// A server that answers each line it understands, and keeps the mail.
+    async fn receive(listener: tokio::net::TcpListener, recipient_answer: &str) -> String {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (reader, mut writer) = stream.into_split();
+        let mut lines = BufReader::new(reader).lines();
+        writer.write_all(b"220 test\r\n").await.unwrap();
+        let mut mail = String::new();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let answer = match line.split([' ', ':']).next().unwrap_or_default() {
+                "RCPT" => recipient_answer,
+                "DATA" => {
+                    writer.write_all(b"354 go on\r\n").await.unwrap();
+                    while let Some(line) = lines.next_line().await.unwrap().filter(|line| line != ".") {
+                        mail.push_str(&line);
+                        mail.push('\n');
+                    }
+                    "250 kept"
+                }
+                "QUIT" => "221 bye",
+                _ => "250 ok",
+            };
+            writer.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+        }
+        mail
+    }
+
+    async fn exchange(recipient_answer: &str) -> (Result<(), MailError>, String) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let host = "127.0.0.1".to_owned();
+        let mailer = SmtpMailer::new(SmtpOptions { host, port, tls: SmtpTls::None, login: None, ..options() }).unwrap();
+        let mail =
+            Mail { to: "a@example.org".to_owned(), subject: "Hello", text: "see https://x.org/#abc\n".to_owned() };
+        let send = async move { mailer.send(&mail).await };
+        tokio::join!(send, receive(listener, recipient_answer))
+    }
+
+    #[tokio::test]
+    async fn a_mail_goes_over_the_wire() {
+        let (sent, mail) = exchange("250 ok").await;
+        sent.unwrap();
+        assert!(mail.contains("Subject: Hello") && mail.contains("\nsee https://x.org/#abc\n"), "{mail}");
+        assert!(mail.contains("From: Serverledge <no-reply@example.org>"), "{mail}");
+    }
+
+    #[tokio::test]
+    async fn faults_of_the_server_are_told_apart() {
+        assert!(matches!(exchange("550 no such mailbox").await.0, Err(MailError::Refused(_))));
+        assert!(matches!(exchange("451 come back later").await.0, Err(MailError::Unavailable(_))));
+        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let gone =
+            SmtpOptions { host: "127.0.0.1".to_owned(), port: nobody, tls: SmtpTls::None, login: None, ..options() };
+        let mail = Mail { to: "a@example.org".to_owned(), subject: "Hello", text: String::new() };
+        assert!(matches!(SmtpMailer::new(gone).unwrap().send(&mail).await, Err(MailError::Unavailable(_))));
     }
 }

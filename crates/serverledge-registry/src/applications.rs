@@ -13,7 +13,7 @@ use serverledge_core::kv::{
 use serverledge_core::{AppId, AppName, Application, SpaceId};
 use serverledge_wire::records::{AppNameRecord, ApplicationRecord, DeletionRecord, Record, RecordError};
 
-use crate::functions::{LoadError, Unreadable};
+use crate::functions::{FunctionStore, LoadError, Unreadable};
 use crate::{keys, paging};
 
 /// Records read at once: one with many endpoints has 100 KiB.
@@ -121,7 +121,8 @@ impl AppStore {
         Err(AppStoreError::NameTaken { name: application.name.clone() })
     }
 
-    /// Replaces what was read by what it shall be; a new name in the same transaction. Id and space stay.
+    /// Replaces what was read by what it shall be; a new name in the same transaction. Id and space stay. Other dependencies
+    /// give the space a new generation.
     ///
     /// # Errors
     /// `Changed` if the registry holds another revision by now, `NameTaken` if a new name is not free.
@@ -137,6 +138,9 @@ impl AppStore {
                 .when(Compare::missing(name.clone()))
                 .then(Op::delete(keys::app_name(&old.name)))
                 .then(Op::put(name, AppNameRecord::of(&new.id).to_value()));
+        }
+        if old.dependencies != new.dependencies {
+            txn = FunctionStore::raise_generation(txn, &old.space);
         }
         let reply = self.kv.txn(txn).await?;
         if reply.succeeded {
@@ -164,14 +168,14 @@ impl AppStore {
         if reply.succeeded { Ok(reply.revision) } else { Err(AppStoreError::Changed) }
     }
 
-    /// Deletes a space that belongs to no application, with all its functions. Done twice, it is done once.
+    /// Deletes a space that belongs to no application, with all its functions; returns a revision at which they are gone.
+    /// Done twice, it is done once.
     ///
     /// # Errors
     /// What the registry says.
-    pub async fn delete_space(&self, space: &SpaceId, now_unix_ms: u64) -> Result<(), KvError> {
+    pub async fn delete_space(&self, space: &SpaceId, now_unix_ms: u64) -> Result<Revision, KvError> {
         let txn = Txn::new().when(Compare::missing(keys::deletion(space)));
-        self.kv.txn(without_space(txn, space, now_unix_ms)).await?;
-        Ok(())
+        Ok(self.kv.txn(without_space(txn, space, now_unix_ms)).await?.revision)
     }
 
     /// One application, as it is now.
@@ -249,7 +253,8 @@ impl AppStore {
 /// The transaction, which deletes a space's functions as well and marks it.
 fn without_space(txn: Txn, space: &SpaceId, now_unix_ms: u64) -> Txn {
     let mark = DeletionRecord::begun(now_unix_ms).to_value();
-    txn.then(Op::put(keys::deletion(space), mark)).then(Op::delete_prefix(keys::functions_of(space)))
+    let txn = txn.then(Op::put(keys::deletion(space), mark)).then(Op::delete_prefix(keys::functions_of(space)));
+    FunctionStore::forget_generation(txn, space)
 }
 
 fn put(key: Bytes, application: &Application) -> Op {

@@ -245,7 +245,7 @@ pub(crate) fn parse_deletion(key: &[u8]) -> Option<SpaceId> {
 /// The prefixes of the keys that belong to a space alone and are found by it: whoever adds one adds it here, so that it
 /// goes with the space.
 pub(crate) fn all_of_space(space: &SpaceId) -> [Bytes; 2] {
-    [FUNCTIONS, "versions/"].map(|prefix| format!("{prefix}{space}/").into())
+    [FUNCTIONS, VERSIONS].map(|prefix| format!("{prefix}{space}/").into())
 }
 
 #[cfg(test)]

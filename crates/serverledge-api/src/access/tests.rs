@@ -66,9 +66,15 @@ fn routes_of_applications_need_what_those_of_functions_need() {
         (Method::POST, "/delete"),
         (Method::DELETE, "/dead-letters"),
         (Method::GET, "/functions"),
+        (Method::GET, "/functions/f/versions"),
+        (Method::POST, "/functions/f/rollback"),
+        (Method::POST, "/functions/f/flags"),
+        (Method::POST, "/functions/f/invocations"),
     ] {
         assert_eq!(need(&method, &format!("/apps/a{inside}")), need(&method, inside), "{inside}");
     }
+    assert_eq!(need(&Method::POST, "/functions/f/rollback"), Need::Deploy);
+    assert_eq!(need(&Method::GET, "/apps/a/export"), Need::Deploy);
     assert_eq!(need(&Method::GET, "/apps"), Need::Invoke);
     assert_eq!(need(&Method::POST, "/apps"), Need::Deploy);
     assert_eq!(need(&Method::PUT, "/apps/a/endpoints"), Need::Deploy);

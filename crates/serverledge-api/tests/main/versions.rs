@@ -80,7 +80,7 @@ async fn quotas_refuse_with_their_figures() {
     check(app.handle(post("/invoke/json", "")).await, expect![[r#"
         429 Too Many Requests
         content-type: application/problem+json
-        serverledge-node-name: (ROME)n1
         retry-after: 2
+        serverledge-node-name: (ROME)n1
         {"code":"quota_per_minute","detail":"6000 invocations a minute are allowed","status":429,"title":"Too Many Requests","type":"about:blank"}"#]]).await;
 }

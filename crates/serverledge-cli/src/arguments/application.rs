@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{DeleteArgs, FunctionArgs, LogsArgs};
+use crate::function_versions::FunctionVersionsCommand;
 
 /// What to do with applications.
 #[derive(Debug, Subcommand)]

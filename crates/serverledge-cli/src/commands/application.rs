@@ -14,7 +14,7 @@ use crate::arguments::{
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
-use crate::{files, output, progress, text};
+use crate::{files, function_versions, output, progress, text};
 
 /// No node takes a longer dependencies file.
 const DEPENDENCIES_BYTES_MAX: usize = 64 * 1024;

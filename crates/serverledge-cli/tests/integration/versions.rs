@@ -22,11 +22,13 @@ fn versions_are_listed_and_rolled_back() {
 
 #[test]
 fn flags_are_switched() {
-    let (asked, output) = ask(&["function", "flags", "-f", "f", "--idempotent", "--no-edge"], "200 OK", INFO);
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{INFO}");
+    let (asked, output) = ask_in(&folder, &[], &["function", "flags", "-f", "f", "--idempotent", "--no-edge"], &answer);
     assert!(asked.starts_with("POST /functions/f/flags "), "{asked}");
     assert!(asked.ends_with(r#"{"Idempotent":true,"Edge":false}"#), "{asked}");
     assert_eq!(output.status.code(), Some(0));
-    let (asked, _) = ask(&["-cmd", "function", "flags", "f", "--edge"], "200 OK", INFO);
+    let (asked, _) = ask_in(&folder, &[], &["-cmd", "function", "flags", "f", "--edge"], &answer);
     assert!(asked.ends_with(r#"{"Edge":true}"#), "{asked}");
     check_alone(&["function", "flags", "f"], &[], 1, "no flag is named");
     check_alone(&["function", "flags", "f", "--edge", "--no-edge"], &[], 1, "cannot be used with");

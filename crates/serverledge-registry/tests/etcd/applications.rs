@@ -30,3 +30,9 @@ async fn unreadable_applications_do_not_hide_the_others() {
     let etcd = EtcdProcess::start().await;
     checks::unreadable_applications_do_not_hide_the_others(on(&etcd)).await;
 }
+
+#[tokio::test]
+async fn other_dependencies_are_a_new_generation() {
+    let etcd = EtcdProcess::start().await;
+    checks::other_dependencies_are_a_new_generation(on(&etcd)).await;
+}

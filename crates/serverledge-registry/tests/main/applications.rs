@@ -24,3 +24,8 @@ async fn a_deleted_space_stays_empty() {
 async fn unreadable_applications_do_not_hide_the_others() {
     checks::unreadable_applications_do_not_hide_the_others(store()).await;
 }
+
+#[tokio::test]
+async fn other_dependencies_are_a_new_generation() {
+    checks::other_dependencies_are_a_new_generation(store()).await;
+}

@@ -134,6 +134,22 @@ pub(crate) async fn a_deleted_space_stays_empty(kv: Arc<dyn Kv>) {
     assert!(functions.get(&outside.space, &outside.name).await.unwrap().is_some());
 }
 
+pub(crate) async fn other_dependencies_are_a_new_generation(kv: Arc<dyn Kv>) {
+    let (apps, functions) = (AppStore::new(kv.clone()), FunctionStore::new(kv));
+    let (app, code) = (application("shop"), Bytes::from_static(b"code"));
+    apps.create(&app).await.unwrap();
+    let inside = Function { space: app.space.clone(), ..function("f", &code) };
+    let deployed = functions.create(&inside, &code, NOW).await.unwrap();
+    let generations = async || functions.load_all().await.unwrap().generations;
+    apps.change(&seen(&apps, &app.id).await, &Application { up: true, ..app.clone() }).await.unwrap();
+    assert_eq!(generations().await, [(app.space.clone(), deployed)]);
+    let other = Application { dependencies: "a==1".to_owned(), ..app.clone() };
+    let changed = apps.change(&seen(&apps, &app.id).await, &other).await.unwrap();
+    assert_eq!(generations().await, [(app.space.clone(), changed)]);
+    apps.delete(&seen(&apps, &app.id).await, NOW).await.unwrap();
+    assert!(generations().await.is_empty());
+}
+
 pub(crate) async fn unreadable_applications_do_not_hide_the_others(kv: Arc<dyn Kv>) {
     let apps = AppStore::new(kv.clone());
     apps.create(&application("shop")).await.unwrap();
