@@ -18,6 +18,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::applications::Applications;
+use crate::hosting::Hosting;
 use crate::stored::{ChangeError, KeptReply, OnceError, Stored, Submitted};
 
 /// Who a node is.
@@ -281,7 +282,7 @@ pub struct LogFeed {
 
 /// A node, as the routes see it.
 #[async_trait]
-pub trait Backend: Send + Sync + 'static {
+pub trait Backend: Hosting {
     /// Who it is.
     fn identity(&self) -> &Identity;
 

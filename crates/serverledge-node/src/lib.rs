@@ -16,6 +16,7 @@ mod executors;
 mod function_logs;
 mod functions;
 mod host;
+mod hosting;
 mod invoke;
 mod leased;
 mod logging;

@@ -35,6 +35,7 @@ use crate::config::{FunctionConfig, MetricsConfig};
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::{Entry, Functions};
+use crate::hosting::Testing;
 use crate::invoke::Request;
 use crate::membership::Membership;
 use crate::metrics::Metrics;
@@ -66,6 +67,7 @@ pub(crate) struct Node {
     pub(crate) background: Background,
     /// A space was deleted, and the sweeper need not wait for its time.
     pub(crate) sweep_soon: Notify,
+    pub(crate) testing: Testing,
     pub(crate) janitor_interval: Duration,
 }
 

@@ -34,6 +34,7 @@ use crate::deploy::unix_ms;
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::Functions;
+use crate::hosting::Testing;
 use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
@@ -181,6 +182,7 @@ pub async fn start(config: &Config) -> Result<Started> {
         node.recover_async().await;
     }
     let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
+    let guard = guard.domain(&config.platform.domain);
     let app = App::new(
         Arc::new(NodeBackend(Arc::clone(&node))),
         guard,
@@ -340,6 +342,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         started: Instant::now(),
         background: Background::default(),
         sweep_soon: tokio::sync::Notify::new(),
+        testing: Testing::default(),
         janitor_interval: config.container.janitor_interval,
     })
 }

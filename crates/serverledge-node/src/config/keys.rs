@@ -670,6 +670,11 @@ pub(super) static KEYS: &[Key] = &[
         Kind::Text(|c| &mut c.smtp.ca_file),
         "File with the certificate authorities of the mail server, beside the system's.",
     ),
+    Key::new(
+        "platform.domain",
+        Kind::Host(|c| &mut c.platform.domain),
+        "Domain whose direct subdomains are running applications; it is a name of the node as well.",
+    ),
     Key::new("metrics.enabled", Kind::Switch(|c| &mut c.metrics.enabled), "Whether GET /metrics answers."),
     Key::new("log.level", Kind::Filter(|c| &mut c.log.filter), "What is logged: a level, or directives by module.")
         .was(&["log.filter"]),

@@ -46,6 +46,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// The mail server.
     pub smtp: SmtpConfig,
+    /// Where applications are found.
+    pub platform: PlatformConfig,
     /// Metrics.
     pub metrics: MetricsConfig,
     /// The node's own log.
@@ -338,6 +340,13 @@ pub struct QuotaConfig {
     pub per_minute: u32,
 }
 
+/// Where applications are found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlatformConfig {
+    /// Applications that run answer to the names directly below this one.
+    pub domain: String,
+}
+
 /// Metrics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricsConfig {
@@ -392,6 +401,7 @@ impl Config {
             auth: AuthConfig::base(),
             accounts: AccountsConfig::base(),
             smtp: SmtpConfig::base(),
+            platform: PlatformConfig { domain: "localhost".to_owned() },
             metrics: MetricsConfig { enabled: true },
             log: LogConfig { filter: String::from("info"), format: LogFormat::Text },
             // As long as a function without a time limit of its own may run.
