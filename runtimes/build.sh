@@ -188,8 +188,12 @@ clean_system() {
 # === agents ===
 
 add_agent_python() {
-    install_file 0644 runtimes/python/agent.py "$1/serverledge/agent.py"
-    in_system "$1" python3 -I -S -c "$(sed -n 's/^RUN python3 -c "\(.*\)"$/\1/p' runtimes/python/Dockerfile)"
+    local part
+    for part in agent serverledge serverledge_function; do
+        install_file 0644 "runtimes/python/$part.py" "$1/serverledge/$part.py"
+    done
+    in_system "$1" python3 -I -S -c "$(sed -n 's/^RUN python3 -c "\(.*\)" && rm .*$/\1/p' runtimes/python/Dockerfile)"
+    rm "$1"/serverledge/serverledge*.py
 }
 
 add_agent_nodejs() {

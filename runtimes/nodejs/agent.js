@@ -370,6 +370,57 @@ function contextComesFirst(handler) {
   return first !== null && CONTEXT_NAMES.has(first[1]);
 }
 
+// === calls of other functions ===
+
+// A call gave no result. Codes are stable, such as `function_unknown` or `call_would_deadlock`; messages are for people.
+class CallError extends Error {
+  constructor(code, message) {
+    super(message);
+    this.name = 'CallError';
+    this.code = code;
+  }
+}
+
+// Runs the function of this name with these arguments; a promise of its result, or of a CallError. One connection for each call.
+function call(agent, name, args = {}) {
+  return new Promise((resolve, reject) => {
+    const capability = agent.current()?.capability ?? '';
+    if (capability === '') throw new CallError('call_refused', 'there is no invocation that could call: it has ended, or not begun');
+    const [text, params] = [Buffer.from(String(name)), Buffer.from(toJson(args))];
+    if (text.length > 0xffff || params.length > 0xffffffff) throw new CallError('params_too_large', 'the name or the arguments are too long');
+    const head = Buffer.alloc(70);
+    head.latin1Write(capability, 0);
+    head.writeUInt32BE(params.length, head.writeUInt16BE(text.length, 64));
+    const chunks = [];
+    const socket = net.connect(agent.callPath, () => socket.write(Buffer.concat([head, text, params])));
+    socket.on('data', (chunk) => chunks.push(chunk));
+    socket.on('error', (error) => reject(new CallError('call_broken', `the node gave no answer: ${error.message}`)));
+    socket.on('close', () => {
+      const all = Buffer.concat(chunks);
+      const whole = all.length >= 5 && all.length === 5 + all.readUInt32BE(1);
+      const value = whole ? JSON.parse(all.toString('utf8', 5)) : { error: 'call_broken', message: 'the node closed the connection' };
+      if (whole && all[0] === 0x72) resolve(value);
+      else reject(new CallError(value.error, value.message));
+    });
+  });
+}
+
+function toJson(args) {
+  try {
+    return JSON.stringify(args) ?? JSON.stringify(null);
+  } catch (error) {
+    throw new CallError('invalid_params', `the arguments cannot be written as JSON: ${error.message}`);
+  }
+}
+
+// As globals, and for `require('serverledge')`.
+function offerCalls(agent) {
+  const offered = { call: (name, args) => call(agent, name, args), CallError };
+  const load = Module._load;
+  Module._load = (request, ...rest) => (request === 'serverledge' ? offered : load(request, ...rest));
+  Object.assign(globalThis, offered);
+}
+
 // === HTTP ===
 
 function response(status, value, headers = '') {
@@ -485,7 +536,8 @@ class Connection {
 
 // One function, or none yet, and its running invocations.
 class Agent {
-  constructor(appDir) {
+  constructor(appDir, runDir) {
+    this.callPath = path.join(runDir, 'call.sock');
     this.codeDir = path.join(appDir, 'code');
     // Taken by the first bind and never given back, whether it succeeds or not.
     this.bindTaken = false;
@@ -562,6 +614,7 @@ class Agent {
     Object.assign(process.env, bind.variables);
     process.chdir(this.codeDir);
     collectFor(bind.memoryMb);
+    offerCalls(this);
     const handler = await loadHandler(bind.handler, this.codeDir);
     this.logBytesMax = bind.logBytesMax;
     this.outputBytesMax = bind.outputBytesMax;
@@ -591,7 +644,8 @@ class Agent {
       deadline_ms: Number(headers['serverledge-deadline']) || 0,
       memory_mb: Number(headers['serverledge-memory']) || 0,
     };
-    const invocation = { connection, tail: new Log(this.logBytesMax, this, connection) };
+    const capability = headers['serverledge-call'] ?? '';
+    const invocation = { connection, capability, tail: new Log(this.logBytesMax, this, connection) };
     this.running.add(invocation);
     if (this.storage === undefined) {
       this.only = invocation;
@@ -725,7 +779,7 @@ function listen(agent, runDir) {
 
 function main() {
   const [runDir, appDir] = process.argv.length > 3 ? process.argv.slice(2, 4) : ['/run/serverledge', '/app'];
-  const agent = new Agent(appDir);
+  const agent = new Agent(appDir, runDir);
   listen(agent, runDir);
   // What a function sees, and hands on to its children, is not how the agent was started.
   process.argv = [process.argv[0], __filename];

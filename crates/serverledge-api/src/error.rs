@@ -102,7 +102,9 @@ impl Failed {
             InvocationError::Function(failure) => Self::function(failure, convention),
             InvocationError::Overloaded { reason, retry_after } => {
                 let (status, retry) = match reason {
-                    OverloadReason::Draining => (StatusCode::SERVICE_UNAVAILABLE, true),
+                    OverloadReason::Draining | OverloadReason::CallWouldDeadlock => {
+                        (StatusCode::SERVICE_UNAVAILABLE, true)
+                    }
                     OverloadReason::NeverFits => (StatusCode::SERVICE_UNAVAILABLE, false),
                     OverloadReason::QueueFull
                     | OverloadReason::WaitedTooLong

@@ -27,7 +27,7 @@ use crate::credentials::CredentialsFile;
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
 use crate::settings::Settings;
-use crate::{files, function_versions, json, output, progress};
+use crate::{files, json, output, progress};
 
 /// What every command works with.
 #[derive(Debug)]

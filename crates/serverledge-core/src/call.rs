@@ -64,6 +64,27 @@ pub enum CallError {
         /// The limit.
         max: u32,
     },
+    /// The invocation has as many calls outstanding as it may.
+    #[error("an invocation may have {max} calls outstanding at once")]
+    TooManyAtOnce {
+        /// [`crate::limits::CALLS_AT_ONCE_MAX`].
+        max: usize,
+    },
+    /// The invocation has made as many calls as it may.
+    #[error("an invocation may make {max} calls")]
+    TooMany {
+        /// [`crate::limits::CALLS_MAX`].
+        max: usize,
+    },
+    /// The parameters are longer than an invocation's may be.
+    #[error("parameters may have {max} bytes")]
+    TooLarge {
+        /// The limit.
+        max: usize,
+    },
+    /// The parameters are no JSON.
+    #[error("the parameters are not JSON")]
+    NotJson,
     /// The name cannot be a function's.
     #[error("failed to call {name:?}")]
     Name {
@@ -76,6 +97,41 @@ pub enum CallError {
     /// The called function, or the way to it, failed.
     #[error(transparent)]
     Invocation(#[from] Box<InvocationError>),
+}
+
+impl CallError {
+    /// The stable code that the calling function reads.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooDeep { .. } => "call_too_deep",
+            Self::TooManyAtOnce { .. } => "call_too_many_at_once",
+            Self::TooMany { .. } => "call_too_many",
+            Self::TooLarge { .. } => "params_too_large",
+            Self::NotJson => "invalid_params",
+            Self::Name { .. } => "invalid_name",
+            Self::Invocation(error) => match &**error {
+                InvocationError::Unknown(_) => "function_unknown",
+                InvocationError::Request { code, .. } | InvocationError::Dependency { code, .. } => code,
+                InvocationError::Function(failure) => failure.kind.code(),
+                InvocationError::Overloaded { reason, .. } => reason.code(),
+                InvocationError::Quota { code, .. } => code,
+                InvocationError::OutcomeUnknown { .. } => "offload_outcome_unknown",
+                InvocationError::Internal { .. } => "internal",
+            },
+        }
+    }
+
+    /// What the calling function may know of it: of our own faults, that there was one.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::Invocation(error) if matches!(**error, InvocationError::Internal { .. }) => {
+                "the node failed to run the called function".to_owned()
+            }
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Asked by a sandbox on behalf of the function it runs.

@@ -90,6 +90,8 @@ pub enum OverloadReason {
     NeverFits,
     /// The call may only run on another node, and there is none that would take it.
     NoPeer,
+    /// A nested call, and all that could free what it needs waits in calls itself.
+    CallWouldDeadlock,
 }
 
 impl OverloadReason {
@@ -103,6 +105,7 @@ impl OverloadReason {
             Self::Draining => "draining",
             Self::NeverFits => "exceeds_node",
             Self::NoPeer => "no_peer",
+            Self::CallWouldDeadlock => "call_would_deadlock",
         }
     }
 
@@ -114,6 +117,9 @@ impl OverloadReason {
             Self::Draining => "the node is shutting down",
             Self::NeverFits => "the function declares more memory or CPU than this node has",
             Self::NoPeer => "no other node can take the call, and it does not run on this one",
+            Self::CallWouldDeadlock => {
+                "all that the called function needs is held by calls that wait in calls themselves"
+            }
         }
     }
 }

@@ -23,6 +23,11 @@ pub const OUTPUT_BYTES_MAX: usize = 6 * 1024 * 1024;
 pub const LOG_TAIL_BYTES_MAX: usize = 64 * 1024;
 /// Depth of nested calls: deep enough for real compositions, shallow enough that a cycle of calls ends soon.
 pub const CALL_DEPTH_MAX: u32 = 8;
+/// Calls that one invocation may have outstanding at once: enough to fan out over a list, and what it takes of the node at once
+/// stays near what as many callers would take.
+pub const CALLS_AT_ONCE_MAX: usize = 16;
+/// Calls that one invocation may make in all: far more than a composition needs, far less than a loop that never ends makes.
+pub const CALLS_MAX: usize = 1_000;
 /// Memory of a function that declares none (Serverledge's CLI default).
 pub const MEMORY_DEFAULT: MemoryMib = MemoryMib::new(128);
 /// Most memory a function may declare: a wasm32 memory ends there.

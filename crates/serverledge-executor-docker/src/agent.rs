@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serverledge_core::{FailureKind, FunctionFailure, Version};
 use tokio::time::Instant;
 
+use crate::calls::CallServer;
 use crate::container::Container;
 use crate::exchange::{Exchange, ExchangeError};
 use crate::launch::{Endpoint, connect};
@@ -24,11 +25,17 @@ const FOREIGN_IDLE_MAX: std::time::Duration = std::time::Duration::from_secs(1);
 pub(crate) struct Connections {
     idle: Mutex<Vec<(Exchange, Instant)>>,
     endpoint: Option<Endpoint>,
+    /// The way back, for the calls of its function.
+    calls: Option<CallServer>,
 }
 
 impl Connections {
-    pub(crate) fn new(endpoint: Option<Endpoint>) -> Self {
-        Self { idle: Mutex::default(), endpoint }
+    pub(crate) fn new(endpoint: Option<Endpoint>, calls: Option<CallServer>) -> Self {
+        Self { idle: Mutex::default(), endpoint, calls }
+    }
+
+    pub(crate) const fn calls(&self) -> Option<&CallServer> {
+        self.calls.as_ref()
     }
 
     /// One that is open; `None` if the container does not listen any more.

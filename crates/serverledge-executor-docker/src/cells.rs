@@ -104,7 +104,7 @@ impl Cells {
     async fn launch_one(&self) -> Result<Cell, crate::launch::LaunchError> {
         let _permit = self.hub.starts.acquire().await;
         let launched = launch(&self.hub, self.recipe(), &mut Vec::new()).await?;
-        Ok(Cell { container: launched.container, connections: Connections::new(None) })
+        Ok(Cell { container: launched.container, connections: Connections::new(None, launched.calls) })
     }
 
     fn recipe(&self) -> Recipe {

@@ -1,7 +1,7 @@
 //! What all containers share, and the guard of one: whatever happens to its owner, the container is removed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bollard::models::ContainerCreateBody;
@@ -32,6 +32,8 @@ pub(crate) struct Hub {
     pub(crate) stop: CancellationToken,
     /// One network is made at a time: looking and making are two steps.
     pub(crate) networks: tokio::sync::Mutex<()>,
+    /// Calls that came without a running invocation's capability.
+    pub(crate) refused_calls: Arc<AtomicU64>,
     removals: mpsc::UnboundedSender<Removal>,
     swept: OnceCell<()>,
 }
@@ -64,6 +66,7 @@ impl Hub {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             networks: tokio::sync::Mutex::default(),
+            refused_calls: Arc::default(),
             removals,
             swept: OnceCell::new(),
         });

@@ -251,7 +251,7 @@ impl Shared {
         let mut phases = Vec::with_capacity(4);
         let recipe = self.recipe(version, code, limits).await?;
         let launched = launch(&self.hub, recipe, &mut phases).await?;
-        let connections = Connections::new(launched.endpoint);
+        let connections = Connections::new(launched.endpoint, launched.calls);
         if version.runtime == Runtime::Custom {
             return Ok((self.ready(launched.container, connections, version), phases));
         }
@@ -418,6 +418,13 @@ impl Executor for DockerExecutor {
 }
 
 impl DockerExecutor {
+    /// How many calls came from containers without the capability of a running invocation, since the start: each is a function
+    /// that goes on after its end, or tries another one's rights.
+    #[must_use]
+    pub fn refused_calls(&self) -> u64 {
+        self.shared.hub.refused_calls.load(Ordering::Relaxed)
+    }
+
     /// In a task of its own: if the caller goes away, the task ends by itself and removes what it made.
     async fn start_apart(
         &self,

@@ -8,6 +8,7 @@ use serverledge_core::StartPhase;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::calls::CallServer;
 use crate::container::{Container, Hub, new_name};
 use crate::engine::EngineError;
 use crate::exchange::Exchange;
@@ -67,11 +68,12 @@ fn tail(log: &str) -> String {
 }
 
 /// A container that listens.
-#[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) container: Container,
     /// Where it listens, if it has no agent.
     pub(crate) endpoint: Option<Endpoint>,
+    /// Where it calls from, if it has an agent.
+    pub(crate) calls: Option<CallServer>,
 }
 
 /// A container's address, and by what it is known to be still that container's: the engine gives the address of one that
@@ -104,8 +106,12 @@ pub(crate) async fn launch(
 ) -> Result<Launched, LaunchError> {
     hub.ensure_swept().await?;
     let name = new_name().map_err(|error| machine("draw a random name", std::io::Error::other(error)))?;
+    let mut calls = None;
     if recipe.agent {
         let folder = hub.sockets.create(&name).map_err(|error| machine("make a folder for a socket", error))?;
+        // There before the container is: nobody in it can be quicker.
+        let listener = hub.sockets.listen(&name).inspect_err(|_| hub.sockets.remove(&name));
+        calls = Some(CallServer::start(hub, listener.map_err(|error| machine("listen for calls", error))?));
         recipe.mounts.push((folder.to_string_lossy().into_owned(), SOCKET_DIR.to_owned(), false));
     }
     let begun = Instant::now();
@@ -124,7 +130,7 @@ pub(crate) async fn launch(
         hub.sockets.seal(&container.name).map_err(|error| machine("seal a socket's folder", error))?;
     }
     phases.push(("ready", started.elapsed()));
-    Ok(Launched { container, endpoint })
+    Ok(Launched { container, endpoint, calls })
 }
 
 async fn wait_until_listening(

@@ -6,6 +6,7 @@
 
 mod agent;
 mod bundle;
+mod calls;
 mod cells;
 mod config;
 mod container;

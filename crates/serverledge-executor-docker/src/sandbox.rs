@@ -17,6 +17,7 @@ use serverledge_core::{
 use tokio::time::Instant;
 
 use crate::agent::{Connections, post};
+use crate::calls::Capability;
 use crate::container::Container;
 use crate::exchange::{Exchange, ExchangeError};
 use crate::protocol::{Ending, ExecutorReply, ExecutorRequest, Frames, LogTail, Raised};
@@ -121,10 +122,20 @@ impl ContainerSandbox {
         failure(FailureKind::Exited, format!("the function's process ended with code {code}"), log)
     }
 
-    async fn invoke_agent(&self, call: &Called, params: Bytes) -> Result<Outcome, InvokeError> {
+    async fn invoke_agent(
+        &self,
+        call: &Called,
+        params: Bytes,
+        host: Arc<dyn HostCalls>,
+    ) -> Result<Outcome, InvokeError> {
         let config = &self.container.hub.config;
         let (limit, deadline) = self.limit(call.deadline);
-        let request = self.agent_request(call, params, deadline).ok_or_else(|| internal("make a request", None))?;
+        // Held until the invocation has ended, however it does.
+        let capability = self.connections.calls().map(|calls| calls.admit(host)).transpose();
+        let capability = capability.map_err(|error| internal("draw a capability", Some(Box::new(error))))?;
+        let text = capability.as_ref().map_or("", Capability::text);
+        let request =
+            self.agent_request(call, params, deadline, text).ok_or_else(|| internal("make a request", None))?;
         let mut frames = Frames::new(config.log_bytes_max, config.output_bytes_max);
         let mut exchange = self.connect(limit).await?;
         let sent = tokio::time::timeout_at(limit, exchange.send(request, |piece| frames.push(&piece))).await;
@@ -145,12 +156,21 @@ impl ContainerSandbox {
         }
     }
 
-    fn agent_request(&self, call: &Called, params: Bytes, deadline: u64) -> Option<Request<Full<Bytes>>> {
+    fn agent_request(
+        &self,
+        call: &Called,
+        params: Bytes,
+        deadline: u64,
+        capability: &str,
+    ) -> Option<Request<Full<Bytes>>> {
         let mut request = post("/invoke", Full::new(params))?;
         let headers = request.headers_mut();
         headers.insert("serverledge-invocation", HeaderValue::from_str(&call.id.to_string()).ok()?);
         headers.insert("serverledge-function", HeaderValue::from_str(call.function.as_str()).ok()?);
         headers.insert("serverledge-deadline", deadline.into());
+        let mut capability = HeaderValue::from_str(capability).ok()?;
+        capability.set_sensitive(true);
+        headers.insert("serverledge-call", capability);
         headers.insert("serverledge-memory", self.version.limits.memory.get().into());
         Some(request)
     }
@@ -222,7 +242,7 @@ fn leaves_clean(outcome: &Result<Outcome, InvokeError>) -> bool {
 
 #[async_trait]
 impl Sandbox for ContainerSandbox {
-    async fn invoke(&self, call: SandboxCall, _host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+    async fn invoke(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
         let SandboxCall { id, function, payload, deadline } = call;
         let Payload::Json(params) = payload else {
             return Err(InvokeError::Request {
@@ -235,7 +255,7 @@ impl Sandbox for ContainerSandbox {
         }
         let mut flight = InFlight { usable: &self.usable, ended: false };
         let outcome = if self.version.image.is_empty() {
-            self.invoke_agent(&Called { id, function, deadline }, params).await
+            self.invoke_agent(&Called { id, function, deadline }, params, host).await
         } else {
             self.invoke_executor(deadline, &params).await
         };

@@ -7,9 +7,11 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use tokio::net::UnixStream;
+use tokio::net::{UnixListener, UnixStream};
 
 const SOCKET: &str = "agent.sock";
+/// Where the node listens for the function's calls.
+const CALL_SOCKET: &str = "call.sock";
 
 /// The parent folder, and a descriptor of it: socket addresses have at most 108 bytes, so that they are reached through
 /// `/proc/self/fd` whatever the folder's path.
@@ -37,6 +39,14 @@ impl SocketDirs {
         std::fs::create_dir(&path)?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o777))?;
         Ok(path)
+    }
+
+    /// The socket for the calls of a container that is yet to be started.
+    pub(crate) fn listen(&self, name: &str) -> io::Result<UnixListener> {
+        let path = format!("/proc/self/fd/{}/{name}/{CALL_SOCKET}", self.dir.as_raw_fd());
+        let listener = UnixListener::bind(Path::new(&path))?;
+        std::fs::set_permissions(self.path.join(name).join(CALL_SOCKET), Permissions::from_mode(0o666))?;
+        Ok(listener)
     }
 
     /// From now on the container can change nothing in its folder.

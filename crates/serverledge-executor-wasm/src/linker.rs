@@ -1,7 +1,6 @@
 //! What guests may import: one linker per kind of guest, the same in the compiling child and in the node.
 
 use bytes::Bytes;
-use serverledge_core::CallError;
 use serverledge_core::limits::{NAME_BYTES_MAX, PARAMS_BYTES_MAX};
 use wasmtime::{Caller, Engine, Linker, Result, component};
 
@@ -62,7 +61,7 @@ async fn call(guest: &mut Caller<'_, CoreGuest>, name: (u32, u32), params: (u32,
     let host = guest.data().host.clone();
     Ok(match host.call(&name, Bytes::from(params)).await {
         Ok(bytes) => Reply { bytes, is_error: false },
-        Err(fault) => error(call_error_code(&fault), &fault.to_string()),
+        Err(fault) => error(fault.code(), &fault.message()),
     })
 }
 
@@ -90,21 +89,4 @@ fn deliver(guest: &mut Caller<'_, CoreGuest>, reply: Reply, out: u32, out_max: u
 fn error(code: &str, message: &str) -> Reply {
     let object = serde_json::json!({ "error": code, "message": message });
     Reply { bytes: Bytes::from(object.to_string()), is_error: true }
-}
-
-fn call_error_code(fault: &CallError) -> &'static str {
-    use serverledge_core::InvocationError;
-    match fault {
-        CallError::TooDeep { .. } => "call_too_deep",
-        CallError::Name { .. } => "invalid_name",
-        CallError::Invocation(fault) => match &**fault {
-            InvocationError::Unknown(_) => "function_unknown",
-            InvocationError::Request { code, .. } | InvocationError::Dependency { code, .. } => code,
-            InvocationError::Function(failure) => failure.kind.code(),
-            InvocationError::Overloaded { reason, .. } => reason.code(),
-            InvocationError::Quota { code, .. } => code,
-            InvocationError::OutcomeUnknown { .. } => "offload_outcome_unknown",
-            InvocationError::Internal { .. } => "internal",
-        },
-    }
 }

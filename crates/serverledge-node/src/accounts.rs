@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serverledge_api::DeployError;
 use serverledge_core::kv::{Kv, Revision};
 use serverledge_platform::{
     Deleted, LogMailer, Mailer, Options, Platform, SmtpLogin, SmtpMailer, SmtpOptions, SystemClock,
@@ -82,14 +81,9 @@ impl Node {
         }
     }
 
-    /// The functions of the user's own space.
+    /// Applications, and the functions of the user's own space; then the user.
     async fn finish_deletion(&self, deleted: &Deleted) -> Result<()> {
-        for name in self.store.list(&deleted.space).await? {
-            match self.delete(&deleted.space, name.as_str()).await {
-                Ok(()) | Err(DeployError::Unknown(_)) => {}
-                Err(error) => return Err(error).with_context(|| format!("failed to delete function {name}")),
-            }
-        }
+        self.delete_belongings(&deleted.user, &deleted.space).await?;
         self.accounts.finish_deletion(&deleted.user).await?;
         tracing::info!(user = %deleted.user, "deleted an account");
         Ok(())

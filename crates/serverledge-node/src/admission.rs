@@ -8,8 +8,8 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use serverledge_core::{InvocationError, OverloadReason, Reuse, Runtime, Sandbox};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Decided, Demand, Effects, End, Lease, Load, PeerId, PeerView, Place, Policy, PoolKey,
-    Pooled, Rejection, Sample, SandboxId, Scheduler, Snapshot, Ticket, TicketId,
+    Admission, Arrival, Config, Decided, Demand, Effects, End, Load, PeerId, PeerView, Place, Policy, PoolKey, Pooled,
+    Rejection, Sample, SandboxId, Scheduler, Snapshot, Ticket, TicketId,
 };
 
 use crate::cluster::Peers;
@@ -17,6 +17,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+mod nested;
+
+pub(crate) use nested::{Held, Outstanding};
 
 /// When to ask again after a node that stops: another node, or this one after its restart.
 const DRAINING_RETRY: Duration = Duration::from_secs(1);
@@ -37,18 +41,18 @@ pub(crate) struct Shared {
 }
 
 /// Where a call comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Origin<'a> {
     /// A request, or an accepted asynchronous invocation: does not wait in a node that stops.
     Outside,
-    /// A function that runs: it is let finish, and so are its calls.
-    Nested,
+    /// A function that runs, here if its lease is known: it is let finish, and so are its calls.
+    Nested(Option<&'a Arc<Held>>),
 }
 
 struct State {
     scheduler: Scheduler,
     /// Whom to wake when a ticket is decided.
-    waiters: HashMap<TicketId, oneshot::Sender<()>>,
+    waiters: HashMap<TicketId, Vec<oneshot::Sender<()>>>,
     /// The pooled sandboxes that are up.
     sandboxes: HashMap<SandboxId, Arc<dyn Sandbox>>,
 }
@@ -66,17 +70,20 @@ pub(crate) struct Others<'a> {
 pub(crate) enum Granted {
     /// Here.
     Here(LeaseGuard),
-    /// On that peer.
-    On(PeerId),
+    /// On that peer; the caller here, if there is one, waits until the other is dropped.
+    On(PeerId, Option<Outstanding>),
 }
 
 /// The right of one call to run, given back when dropped. For a pooled sandbox it says how the call left it; a call that is
 /// dropped in the middle has spoilt it.
 #[derive(Debug)]
 pub(crate) struct LeaseGuard {
-    lease: Option<Lease>,
+    held: Arc<Held>,
+    place: Place,
     end: End,
     sandbox: Option<Running>,
+    /// Whoever waits for this call.
+    outstanding: Option<Outstanding>,
     admissions: Admissions,
 }
 
@@ -127,22 +134,26 @@ impl Admissions {
     pub(crate) async fn acquire(
         &self,
         arrival: Arrival,
-        origin: Origin,
+        origin: Origin<'_>,
         others: Option<&Others<'_>>,
     ) -> Result<Granted, InvocationError> {
-        let (asked, signal) = match others {
+        let caller = if let Origin::Nested(caller) = origin { caller } else { None };
+        // Declared before what waits, and so told after it.
+        let outstanding;
+        let (asked, signal);
+        (asked, signal, outstanding) = match others {
             Some(others) if self.offloads && arrival.may_offload => {
-                others.peers.with_view(others.runtime, others.tried, |view| self.admit(arrival, view))
+                others.peers.with_view(others.runtime, others.tried, |view| self.admit(arrival, caller, view))
             }
             // A policy that runs everything here needs not look.
-            _ => self.admit(arrival, PeerView::NONE),
+            _ => self.admit(arrival, caller, PeerView::NONE),
         };
-        let lease = match asked {
-            Asked::Run(guard) => Ok(guard),
-            Asked::Reject(rejection) => Err(overloaded(rejection)),
-            Asked::Offload(peer) => return Ok(Granted::On(peer)),
-            Asked::Wait(ticket) if origin == Origin::Nested => self.wait(ticket, signal).await,
-            Asked::Wait(ticket) => {
+        let lease = match (asked, origin) {
+            (Asked::Run(guard), _) => Ok(guard),
+            (Asked::Reject(rejection), _) => Err(overloaded(rejection)),
+            (Asked::Offload(peer), _) => return Ok(Granted::On(peer, outstanding)),
+            (Asked::Wait(ticket), Origin::Nested(_)) => self.wait(ticket, signal).await,
+            (Asked::Wait(ticket), Origin::Outside) => {
                 let stopped = self.draining.clone();
                 tokio::select! {
                     waited = self.wait(ticket, signal) => waited,
@@ -150,7 +161,10 @@ impl Admissions {
                 }
             }
         };
-        lease.map(Granted::Here)
+        lease.map(|mut lease| {
+            lease.outstanding = outstanding;
+            Granted::Here(lease)
+        })
     }
 
     /// What a call took, for policies that learn from it.
@@ -165,14 +179,23 @@ impl Admissions {
         self.state.lock().scheduler.load(now())
     }
 
-    fn admit(&self, arrival: Arrival, peers: PeerView<'_>) -> (Asked, Option<oneshot::Receiver<()>>) {
+    fn admit(&self, arrival: Arrival, caller: Option<&Arc<Held>>, peers: PeerView<'_>) -> Admitted {
         let mut effects = Effects::default();
+        // A caller that has ended meanwhile has nothing to give back.
+        let mut lease = caller.map(|caller| (caller, caller.lease.lock()));
+        let mut caller = lease.as_mut().and_then(|(caller, lease)| Some((*caller, lease.as_mut()?)));
         let mut state = self.state.lock();
-        let admission = state.scheduler.admit(now(), arrival, peers, &mut effects);
-        let signal = if let Admission::Wait(ticket) = &admission { Some(state.subscribe(ticket.id())) } else { None };
+        let admission = match &mut caller {
+            Some((_, lease)) => state.scheduler.admit_nested(now(), lease, arrival, peers, &mut effects),
+            None => state.scheduler.admit(now(), arrival, peers, &mut effects),
+        };
+        let ticket = if let Admission::Wait(ticket) = &admission { Some(ticket.id()) } else { None };
+        let waits = !matches!(admission, Admission::Reject(_));
+        let outstanding = caller.filter(|_| waits).map(|(caller, _)| Outstanding::new(caller, ticket));
+        let signal = ticket.map(|ticket| state.subscribe(ticket));
         let asked = self.asked(&state, admission);
         self.apply(state, effects);
-        (asked, signal)
+        (asked, signal, outstanding)
     }
 
     async fn wait(&self, ticket: Ticket, signal: Option<oneshot::Receiver<()>>) -> Result<LeaseGuard, InvocationError> {
@@ -224,7 +247,8 @@ impl Admissions {
                         (End::Clean, state.sandboxes.get(&id).map(|sandbox| Running(Arc::clone(sandbox))))
                     }
                 };
-                Asked::Run(LeaseGuard { lease: Some(lease), end, sandbox, admissions: self.clone() })
+                let (place, held) = (lease.place(), Held::new(lease, self.clone()));
+                Asked::Run(LeaseGuard { held, place, end, sandbox, outstanding: None, admissions: self.clone() })
             }
         }
     }
@@ -321,6 +345,9 @@ impl Admissions {
     }
 }
 
+/// What became of an arrival: the answer, what to wait for, and the caller that waits.
+type Admitted = (Asked, Option<oneshot::Receiver<()>>, Option<Outstanding>);
+
 /// The scheduler's answer, with a lease in its guard.
 enum Asked {
     Run(LeaseGuard),
@@ -336,13 +363,13 @@ async fn stop(sandbox: Option<Arc<dyn Sandbox>>) -> Option<Result<(), serverledg
 impl State {
     fn subscribe(&mut self, id: TicketId) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
-        self.waiters.insert(id, sender);
+        self.waiters.entry(id).or_default().push(sender);
         receiver
     }
 
     fn wake(&mut self, decided: &[Decided]) {
         for one in decided {
-            if let Some(waiter) = self.waiters.remove(&one.ticket) {
+            for waiter in self.waiters.remove(&one.ticket).into_iter().flatten() {
                 // The receiver may have gone; it then hands its ticket back by itself.
                 let _ = waiter.send(());
             }
@@ -353,7 +380,7 @@ impl State {
 impl LeaseGuard {
     /// Whether the call needs a sandbox that goes to the pool, and starts it.
     pub(crate) fn starts_pooled(&self) -> bool {
-        matches!(self.place(), Some(Place::Start(_)))
+        matches!(self.place, Place::Start(_))
     }
 
     /// The pooled sandbox that the call runs in, if it is up.
@@ -361,14 +388,15 @@ impl LeaseGuard {
         self.sandbox.as_ref().map(|running| Arc::clone(&running.0))
     }
 
-    fn place(&self) -> Option<Place> {
-        self.lease.as_ref().map(Lease::place)
+    /// For the calls that its holder makes.
+    pub(crate) fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held)
     }
 
     /// The sandbox that the call was to start is up. A guard dropped from here on leaves it to others.
     pub(crate) fn started(&mut self, sandbox: Box<dyn Sandbox>) {
         let sandbox: Arc<dyn Sandbox> = Arc::from(sandbox);
-        if let Some(Place::Start(id)) = self.place() {
+        if let Place::Start(id) = self.place {
             self.admissions.up(id, &sandbox);
             self.end = End::Clean;
         }
@@ -388,9 +416,12 @@ impl LeaseGuard {
 
 impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            let end = self.end;
-            self.admissions.change(|scheduler, effects| scheduler.release(now(), lease, end, effects));
+        let Some(lease) = self.held.lease.lock().take() else { return };
+        let end = self.end;
+        let release = |scheduler: &mut Scheduler, effects: &mut Effects| scheduler.release(now(), lease, end, effects);
+        match self.outstanding.take() {
+            Some(outstanding) => outstanding.end_with(release),
+            None => self.admissions.change(release),
         }
     }
 }

@@ -145,6 +145,11 @@ fn check(config: &Config) -> Result<()> {
         shared,
         "a load balancer needs the registry of its nodes: set registry.url (or etcd.address) as they have it"
     );
+    ensure!(
+        !config.auth.enabled,
+        "a load balancer does not check sessions and tokens: its nodes can be asked directly, or through a proxy, where \
+         auth.enabled = true"
+    );
     let keyed = config.cluster.key.is_some() || !config.cluster.key_file.is_empty();
     ensure!(keyed, "a load balancer needs the key of its nodes: set cluster.key or cluster.key_file as they have it");
     Ok(())

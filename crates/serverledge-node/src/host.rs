@@ -1,36 +1,80 @@
-//! What running functions may ask of the node: `serverledge::call` re-enters the invoke path.
+//! What running functions may ask of the node: `serverledge::call` re-enters the invoke path, within limits of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serverledge_core::limits::CALL_DEPTH_MAX;
-use serverledge_core::{
-    CallContext, CallError, Function, FunctionName, HostCalls, InvocationError, InvocationId, Payload, Reply,
-};
+use serverledge_core::limits::{CALL_DEPTH_MAX, CALLS_AT_ONCE_MAX, CALLS_MAX};
+use serverledge_core::{CallContext, CallError, Function, FunctionName, HostCalls, InvocationError, Payload, Reply};
+use serverledge_scheduler::QosClass;
 
+use crate::admission::Held;
 use crate::node::Node;
 
 /// The node, as one invocation sees it.
 pub(crate) struct NodeHost {
-    pub(crate) node: Arc<Node>,
-    pub(crate) context: CallContext,
-    /// Whose calls they are.
-    pub(crate) caller: Arc<Function>,
+    node: Arc<Node>,
+    context: CallContext,
+    class: QosClass,
+    /// Whose calls they are: names are looked up in its space.
+    caller: Arc<Function>,
+    /// The invocation's lease.
+    held: Arc<Held>,
+    /// Calls so far.
+    made: AtomicUsize,
+    /// Those that are outstanding.
+    outstanding: AtomicUsize,
+}
+
+/// Counts an outstanding call until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+// === impl NodeHost ===
+
+impl NodeHost {
+    /// For an invocation with this context and class; calls inherit both.
+    pub(crate) fn new(
+        node: &Arc<Node>,
+        context: CallContext,
+        class: QosClass,
+        caller: &Arc<Function>,
+        held: Arc<Held>,
+    ) -> Self {
+        let (made, outstanding) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { node: Arc::clone(node), context, class, caller: Arc::clone(caller), held, made, outstanding }
+    }
+
+    /// Counts a call, if it may be made.
+    fn count(&self) -> Result<Counted<'_>, CallError> {
+        if self.context.depth >= CALL_DEPTH_MAX {
+            return Err(CallError::TooDeep { max: CALL_DEPTH_MAX });
+        }
+        let at_once = self.outstanding.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(&self.outstanding);
+        if at_once >= CALLS_AT_ONCE_MAX {
+            return Err(CallError::TooManyAtOnce { max: CALLS_AT_ONCE_MAX });
+        }
+        if self.made.fetch_add(1, Ordering::Relaxed) >= CALLS_MAX {
+            return Err(CallError::TooMany { max: CALLS_MAX });
+        }
+        Ok(counted)
+    }
 }
 
 #[async_trait]
 impl HostCalls for NodeHost {
     async fn call(&self, function: &str, params: Bytes) -> Result<Bytes, CallError> {
-        if self.context.depth >= CALL_DEPTH_MAX {
-            return Err(CallError::TooDeep { max: CALL_DEPTH_MAX });
-        }
+        let _counted = self.count()?;
         let name = FunctionName::parse(function)
             .map_err(|source| CallError::Name { name: function.chars().take(64).collect(), source })?;
         let context = CallContext { depth: self.context.depth + 1, ..self.context.clone() };
-        let nested =
-            self.node.invoke_nested(&self.caller.space, &name, InvocationId::new(), Payload::Json(params), context);
-        match nested.await.map_err(Box::new)?.reply {
+        let held = Arc::clone(&self.held);
+        let outcome =
+            self.node.invoke_nested(&self.caller.space, &name, Payload::Json(params), context, self.class, held).await;
+        // The caller goes on with the CPU that it gave back.
+        self.held.regained().await;
+        match outcome.map_err(Box::new)?.reply {
             Reply::Json(result) => Ok(result),
             Reply::Http(_) => Err(CallError::Invocation(Box::new(InvocationError::Internal {
                 message: format!("function {name} answered a nested call with HTTP"),
@@ -40,5 +84,13 @@ impl HostCalls for NodeHost {
 
     fn caller(&self) -> &FunctionName {
         &self.caller.name
+    }
+}
+
+// === impl Counted ===
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -13,7 +13,7 @@ use serverledge_core::{
 use serverledge_scheduler::{Arrival, QosClass, Ran, Sample};
 use tokio::sync::oneshot;
 
-use crate::admission::{Granted, LeaseGuard, Origin, Others, draining};
+use crate::admission::{Granted, Held, LeaseGuard, Origin, Others, draining};
 use crate::cluster::{HOPS_MAX, Offloaded};
 use crate::deploy::unix_ms;
 use crate::functions::Entry;
@@ -76,6 +76,8 @@ pub(crate) struct Request {
     pub(crate) deadline: Option<Instant>,
     pub(crate) context: CallContext,
     pub(crate) arrived: Instant,
+    /// The lease of the call that makes this one, if that runs here.
+    pub(crate) caller: Option<Arc<Held>>,
 }
 
 impl Request {
@@ -94,6 +96,7 @@ impl Request {
                 ..CallContext::root(call.id, None)
             },
             arrived: call.arrived,
+            caller: None,
         }
     }
 
@@ -107,6 +110,7 @@ impl Request {
             deadline: self.deadline,
             context: self.context.clone(),
             arrived: self.arrived,
+            caller: self.caller.clone(),
         }
     }
 }
@@ -145,22 +149,24 @@ impl Node {
         }
     }
 
-    /// A call that a running function makes, to a function of its own space: it inherits class 0 and the deadline of its tree.
+    /// A call that a running function makes, to a function of its own space: it inherits the class and the deadline of its caller, whose lease is suspended while
+    /// it waits or runs.
     pub(crate) fn invoke_nested(
         self: &Arc<Self>,
         space: &SpaceId,
         name: &FunctionName,
-        id: InvocationId,
         payload: Payload,
         context: CallContext,
+        class: QosClass,
+        caller: Arc<Held>,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Report, InvocationError>> + Send + 'static>> {
         let Some(entry) = self.functions.get(space, name.as_str()) else {
             let name = name.to_string();
             return Box::pin(async move { Err(InvocationError::Unknown(name)) });
         };
-        let arrived = now();
+        let (id, arrived) = (InvocationId::new(), now());
         let request =
-            Request { entry, id, payload, class: QosClass::LOW, deadline: context.deadline, context, arrived };
+            Request { entry, id, payload, class, deadline: context.deadline, context, arrived, caller: Some(caller) };
         let node = Arc::clone(self);
         // Boxed, since an invocation can contain another.
         Box::pin(async move { node.run(request).await })
@@ -177,7 +183,8 @@ impl Node {
             let others = Others { peers: &self.cluster.peers, runtime, tried: &tried };
             let lease = match self.admissions.acquire(arrival, origin, Some(&others)).await? {
                 Granted::Here(lease) => lease,
-                Granted::On(peer) => match self.offload(peer, &request).await {
+                // Whoever waits for it does so until here.
+                Granted::On(peer, _waits) => match self.offload(peer, &request).await {
                     Offloaded::Done { report, .. } => return Ok(report),
                     Offloaded::Failed(error) => return Err(error),
                     Offloaded::Elsewhere(_) => {
@@ -211,9 +218,9 @@ impl Node {
     }
 
     /// What the scheduler is told of a call.
-    fn arrival(&self, request: &Request) -> (Arrival, Origin, Runtime) {
+    fn arrival<'a>(&self, request: &'a Request) -> (Arrival, Origin<'a>, Runtime) {
         let context = &request.context;
-        let origin = if context.depth == 0 { Origin::Outside } else { Origin::Nested };
+        let origin = if context.depth == 0 { Origin::Outside } else { Origin::Nested(request.caller.as_ref()) };
         let (json, bytes) = match &request.payload {
             Payload::Json(params) => (true, params.len()),
             Payload::Http(_) => (false, 0),
@@ -225,6 +232,7 @@ impl Node {
             may_offload,
             bytes: bytes as u64,
             placed: context.hops() > 0,
+            nested: context.depth > 0,
             ..request.entry.arrival()
         };
         (arrival, origin, request.entry.function.version.runtime)
@@ -236,7 +244,7 @@ impl Node {
         let running = now();
         let (arrived, function) = (request.arrived, request.entry.key);
         lease.enters();
-        let outcome = self.invoke_in(sandbox.get(), request).await;
+        let outcome = self.invoke_in(sandbox.get(), request, lease.held()).await;
         lease.leaves(sandbox.get().reuse());
         let outcome = outcome.map_err(|error| match error {
             InvokeError::Gone => Tried::Gone { warm },
@@ -319,10 +327,18 @@ impl Node {
         }
     }
 
-    async fn invoke_in(self: &Arc<Self>, sandbox: &dyn Sandbox, request: Request) -> Result<Outcome, InvokeError> {
+    async fn invoke_in(
+        self: &Arc<Self>,
+        sandbox: &dyn Sandbox,
+        request: Request,
+        held: Arc<Held>,
+    ) -> Result<Outcome, InvokeError> {
         let function = &request.entry.function;
         let deadline = request.context.deadline;
-        let host = NodeHost { node: Arc::clone(self), context: request.context, caller: Arc::clone(function) };
+        // Whatever it calls ends with it at the latest.
+        let own = now().checked_add(function.version.limits.timeout);
+        let context = CallContext { deadline: deadline.into_iter().chain(own).min(), ..request.context };
+        let host = NodeHost::new(self, context, request.class, function, held);
         let call = SandboxCall { id: request.id, function: function.name.clone(), payload: request.payload, deadline };
         sandbox.invoke(call, Arc::new(host)).await
     }

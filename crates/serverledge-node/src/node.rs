@@ -50,7 +50,7 @@ pub(crate) struct Node {
     pub(crate) executors: Executors,
     pub(crate) logs: FunctionLogs,
     pub(crate) store: FunctionStore,
-    pub(crate) applications: Applications,
+    pub(crate) applications: Arc<Applications>,
     pub(crate) app_store: AppStore,
     pub(crate) invocations: InvocationStore,
     pub(crate) asynchronous: Asynchronous,

@@ -10,9 +10,10 @@ use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serverledge_api::{Access, App, Guard, Identity, Limits, ServerLimits, Serving, Tls, TlsFiles, serve, serve_tls};
 use serverledge_core::kv::Kv;
-use serverledge_core::{Executor, InvocationId};
+use serverledge_core::{Accounts, Executor, InvocationId};
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
 use serverledge_executor_wasm::{CompileLimits, WasmConfig, WasmExecutor, Worker};
+use serverledge_platform::Platform;
 use serverledge_registry::{AppStore, FunctionStore, InvocationStore, node_id};
 use serverledge_scheduler::{Capacity, Config as SchedulerConfig, Policy, PolicyOptions, policy_named};
 use serverledge_wire::header::ARCH;
@@ -37,7 +38,7 @@ use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
 use crate::notifier::notifier;
-use crate::quotas::{NoOwners, Quotas};
+use crate::quotas::{AccountsAndApplications, Quotas};
 use crate::registry::Registry;
 
 /// A node that serves.
@@ -180,7 +181,12 @@ pub async fn start(config: &Config) -> Result<Started> {
         node.recover_async().await;
     }
     let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
-    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, Access::open(), request_limits(config));
+    let app = App::new(
+        Arc::new(NodeBackend(Arc::clone(&node))),
+        guard,
+        access(config, &node, tls.is_some()),
+        request_limits(config),
+    );
     let limits =
         ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
     node.ready.store(true, Ordering::Release);
@@ -307,6 +313,9 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         idle_max: config.container.expiration,
         ..SchedulerConfig::new(capacity)
     };
+    let accounts = Arc::new(accounts::open(config, kv)?);
+    let applications = Arc::new(Applications::default());
+    let owners = AccountsAndApplications { accounts: Arc::clone(&accounts), applications: Arc::clone(&applications) };
     Ok(Node {
         metrics: Metrics::new(&config.registry.area).context("failed to register metrics")?,
         identity: Identity { node: id.clone(), area: config.registry.area.clone() },
@@ -316,15 +325,15 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         admissions: Admissions::new(scheduler, policy(config, &id)?),
         logs: FunctionLogs::default(),
         store: FunctionStore::new(Arc::clone(kv)),
-        applications: Applications::default(),
+        applications,
         app_store: AppStore::new(Arc::clone(kv)),
         invocations: InvocationStore::new(Arc::clone(kv)),
         membership: membership(config, kv, &id, &executors),
         cluster: Cluster::new(config, &format!("{}/{id}", config.registry.area))?,
-        accounts: Arc::new(accounts::open(config, kv)?),
+        accounts,
         executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
-        quotas: Quotas::new(config.quota.clone(), Arc::new(NoOwners)),
+        quotas: Quotas::new(config.quota.clone(), Arc::new(owners)),
         metrics_config: config.metrics.clone(),
         preparing: parking_lot::Mutex::default(),
         ready: AtomicBool::new(false),
@@ -335,6 +344,20 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
     })
 }
 
+/// How the node tells requests apart by who sends them.
+fn access(config: &Config, node: &Node, over_tls: bool) -> Access {
+    let accounts: Arc<dyn Accounts> = Arc::<Platform>::clone(&node.accounts);
+    Access {
+        accounts: Some(accounts),
+        required: config.auth.enabled,
+        secure_cookies: over_tls,
+        trusted_proxies: config.api.trusted_proxies.clone(),
+    }
+}
+
+/// Guests that wait in calls give their slots of the scheduler back and keep their instances: there is room for as many as
+/// run, and on a small node for some trees of calls of full depth. Instances that nobody ever needed take address space only.
+const CALLERS_LEAST: u32 = 64;
 /// A guest whose caller went away holds its slot until its next tick, when its lease is free already.
 const SPARE_SLOTS: u32 = 8;
 
@@ -351,7 +374,7 @@ fn wasm_config(config: &Config) -> Result<WasmConfig> {
             wall_time: wasm.compile_time,
             parallel: wasm.compile_parallel,
         },
-        slots: wasm.instances_max.saturating_add(SPARE_SLOTS),
+        slots: wasm.instances_max.saturating_add(wasm.instances_max.max(CALLERS_LEAST)).saturating_add(SPARE_SLOTS),
         keep_resident_bytes: wasm.keep_resident,
         loaded_bytes_max: wasm.loaded_bytes_max as u64,
         loaded_max: wasm.loaded_max,

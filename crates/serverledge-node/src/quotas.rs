@@ -16,8 +16,10 @@ use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 use serverledge_api::QuotaExceeded;
 use serverledge_core::{Caller, Digest, FunctionName, InvocationError, Reply, Report, SpaceId, UserId};
+use serverledge_platform::Platform;
 use tokio::sync::OwnedMutexGuard;
 
+use crate::applications::Applications;
 use crate::config::QuotaConfig;
 use crate::functions::{Entry, Functions};
 use crate::invoke::now;
@@ -41,17 +43,23 @@ pub(crate) trait Owners: Send + Sync {
     fn spaces(&self, user: &UserId) -> Vec<SpaceId>;
 }
 
-/// Nobody owns anything.
-#[derive(Debug)]
-pub(crate) struct NoOwners;
+/// Users own their own space and those of their applications.
+pub(crate) struct AccountsAndApplications {
+    pub(crate) accounts: Arc<Platform>,
+    pub(crate) applications: Arc<Applications>,
+}
 
-impl Owners for NoOwners {
-    fn owner(&self, _space: &SpaceId) -> Option<UserId> {
-        None
+impl Owners for AccountsAndApplications {
+    fn owner(&self, space: &SpaceId) -> Option<UserId> {
+        match self.applications.by_space(space) {
+            Some(application) => application.owner.clone(),
+            None => self.accounts.owner_of(space),
+        }
     }
 
-    fn spaces(&self, _user: &UserId) -> Vec<SpaceId> {
-        Vec::new()
+    fn spaces(&self, user: &UserId) -> Vec<SpaceId> {
+        let applications = self.applications.of(Some(user)).into_iter().map(|one| one.space.clone());
+        self.accounts.space_of(user).into_iter().chain(applications).collect()
     }
 }
 
@@ -231,7 +239,6 @@ impl Quotas {
     }
 
     /// Whether a user who has so many applications may have another one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever makes applications"))]
     pub(crate) fn check_applications(&self, present: usize) -> Result<(), QuotaExceeded> {
         let most = self.config.applications;
         if most > 0 && present >= most {

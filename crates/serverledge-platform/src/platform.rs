@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serverledge_core::kv::{Kv, Revision};
-use serverledge_core::{Account, AccountError, AuthError, Caller, Credential, Scopes, UserId};
+use serverledge_core::{Account, AccountError, AuthError, Caller, Credential, Scopes, SpaceId, UserId};
 use serverledge_registry::{AccountChange, AccountStore, Stored};
 use serverledge_wire::records::{SessionRecord, TokenRecord, UserRecord};
 use tokio::sync::Notify;
@@ -94,6 +94,18 @@ impl Platform {
     #[must_use]
     pub fn delivers_mail(&self) -> bool {
         self.mailer.delivers()
+    }
+
+    /// Whose own space this is; `None` if it is nobody's own. From memory.
+    #[must_use]
+    pub fn owner_of(&self, space: &SpaceId) -> Option<UserId> {
+        self.snapshot.owner(space)
+    }
+
+    /// A user's own space. From memory.
+    #[must_use]
+    pub fn space_of(&self, user: &UserId) -> Option<SpaceId> {
+        self.snapshot.space(user)
     }
 
     /// Who may sign up.

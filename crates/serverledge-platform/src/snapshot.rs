@@ -51,6 +51,8 @@ struct Tables {
     users: Table<UserId, User>,
     sessions: Table<Digest, Held<SessionRecord>>,
     tokens: Table<Digest, Held<TokenRecord>>,
+    /// Whose own space it is. Spaces are never used again, so that only a resync takes anything away.
+    spaces: HashMap<SpaceId, UserId>,
     /// When the registry was last known to have said everything.
     contact: Option<Instant>,
     /// The newest revision at that time.
@@ -148,6 +150,7 @@ impl Snapshot {
         tables.seen = loaded.revision;
         let users = loaded.users.into_iter().map(|(id, user)| (id, parse_user(&user.record), user.revision));
         tables.users.resync(users.collect(), loaded.revision, |_, _| {});
+        tables.spaces = tables.users.known.iter().map(|(id, (user, _))| (user.space.clone(), id.clone())).collect();
         let sessions = loaded.sessions.into_iter();
         let sessions = sessions.map(|(hash, one)| (hash, hold(one.record, |record| &record.user), one.revision));
         tables.sessions.resync(sessions.collect(), loaded.revision, keep_used);
@@ -162,7 +165,11 @@ impl Snapshot {
         for change in changes {
             match change {
                 AccountChange::User(id, record, at) => {
-                    tables.users.set(id, record.and_then(|record| parse_user(&record)), at, |_, _| {});
+                    let user = record.and_then(|record| parse_user(&record));
+                    if let Some(user) = &user {
+                        tables.spaces.insert(user.space.clone(), id.clone());
+                    }
+                    tables.users.set(id, user, at, |_, _| {});
                 }
                 AccountChange::Session(hash, record, at) => {
                     let held = record.and_then(|record| hold(record, |record| &record.user));
@@ -184,6 +191,16 @@ impl Snapshot {
     /// The same of tokens.
     pub(crate) fn tokens_to_touch(&self, every_ms: u64) -> Vec<Touch<TokenRecord>> {
         self.tables.read().tokens.touched(|record| record.used_unix_ms.map_or(0, |used| used + every_ms))
+    }
+
+    /// Whose own space this is.
+    pub(crate) fn owner(&self, space: &SpaceId) -> Option<UserId> {
+        self.tables.read().spaces.get(space).cloned()
+    }
+
+    /// A user's own space.
+    pub(crate) fn space(&self, user: &UserId) -> Option<SpaceId> {
+        self.tables.read().users.get(user).map(|user| user.space.clone())
     }
 
     /// Users whose deletion has begun, and their spaces.

@@ -168,14 +168,14 @@ impl AppStore {
         if reply.succeeded { Ok(reply.revision) } else { Err(AppStoreError::Changed) }
     }
 
-    /// Deletes a space that belongs to no application, with all its functions. Done twice, it is done once.
+    /// Deletes a space that belongs to no application, with all its functions; returns a revision at which they are gone.
+    /// Done twice, it is done once.
     ///
     /// # Errors
     /// What the registry says.
-    pub async fn delete_space(&self, space: &SpaceId, now_unix_ms: u64) -> Result<(), KvError> {
+    pub async fn delete_space(&self, space: &SpaceId, now_unix_ms: u64) -> Result<Revision, KvError> {
         let txn = Txn::new().when(Compare::missing(keys::deletion(space)));
-        self.kv.txn(without_space(txn, space, now_unix_ms)).await?;
-        Ok(())
+        Ok(self.kv.txn(without_space(txn, space, now_unix_ms)).await?.revision)
     }
 
     /// One application, as it is now.

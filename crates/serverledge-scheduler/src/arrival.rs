@@ -74,6 +74,9 @@ pub struct Arrival {
     pub bytes: u64,
     /// Another node has placed it here: the policy is not asked again.
     pub placed: bool,
+    /// A running function made it, here or on another node: it goes before those from outside, and does not wait for leases
+    /// that wait in calls themselves. [`crate::Scheduler::admit_nested`] sets it.
+    pub nested: bool,
 }
 
 /// What decides whether a call can start: calls that want the same can start, or not, together.
@@ -124,6 +127,16 @@ impl Demand {
     /// What a pooled sandbox holds while calls run in it.
     pub(crate) const fn running(self) -> Self {
         Self { memory: MemoryMib::new(0), containers: 0, ..self }
+    }
+
+    /// Both together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            memory: MemoryMib::new(self.memory.get().saturating_add(other.memory.get())),
+            cpu: CpuMilli::new(self.cpu.get().saturating_add(other.cpu.get())),
+            slots: self.slots.saturating_add(other.slots),
+            containers: self.containers.saturating_add(other.containers),
+        }
     }
 
     #[inline]

@@ -12,6 +12,8 @@ pub(crate) struct Ledger {
     used: Amounts,
     /// The part of `used` that sandboxes hold which are being stopped: it will be free without anybody's doing.
     leaving: Amounts,
+    /// The part of `used` that only the calls of suspended leases can make free.
+    stuck: Amounts,
     leases: u32,
 }
 
@@ -30,7 +32,7 @@ pub(crate) struct Room {
 
 impl Ledger {
     pub(crate) fn new(capacity: Capacity) -> Self {
-        Self { capacity, used: Amounts::default(), leaving: Amounts::default(), leases: 0 }
+        Self { capacity, used: Amounts::default(), leaving: Amounts::default(), stuck: Amounts::default(), leases: 0 }
     }
 
     pub(crate) const fn capacity(&self) -> Capacity {
@@ -119,6 +121,37 @@ impl Ledger {
     pub(crate) fn left_for_good(&mut self, kept: Demand) {
         subtract(&mut self.leaving, kept);
         subtract(&mut self.used, kept);
+    }
+
+    /// What a suspended lease keeps, or a sandbox with one, becomes free by its calls alone.
+    pub(crate) fn stick(&mut self, kept: Demand) {
+        add(&mut self.stuck, kept);
+    }
+
+    /// That is over.
+    pub(crate) fn unstick(&mut self, kept: Demand) {
+        subtract(&mut self.stuck, kept);
+    }
+
+    pub(crate) fn anything_stuck(&self) -> bool {
+        self.stuck != Amounts::default()
+    }
+
+    /// Whether `need` would fit beside what is stuck, if all else were free.
+    pub(crate) fn can_become_free(&self, need: Demand) -> bool {
+        let capacity = self.capacity.amounts();
+        let beside = (0..).zip(need.amounts());
+        beside.into_iter().all(|(at, need): (usize, u64)| need <= capacity[at].saturating_sub(self.stuck[at]))
+    }
+
+    /// Whether a lease may take `need` again, which it gave up for a while. Where the node has shrunk below it, all of the
+    /// node will do.
+    pub(crate) fn regains(&self, need: Demand) -> bool {
+        let capacity = self.capacity.amounts();
+        let needs = (0..).zip(need.amounts());
+        needs
+            .into_iter()
+            .all(|(at, need): (usize, u64)| need.min(capacity[at]) <= capacity[at].saturating_sub(self.used[at]))
     }
 
     const fn staying(&self, at: usize) -> u64 {

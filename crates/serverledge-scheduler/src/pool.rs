@@ -13,6 +13,10 @@ use crate::arrival::{Demand, PoolKey, Pooled};
 use crate::ledger::Ledger;
 use crate::snapshot::PooledCounts;
 
+/// How many leases a sandbox with several places may have for each of them, those that wait in calls included: as many again
+/// as run, so that callers do not pile up in it without bound.
+const CALLERS_PER_PLACE: u16 = 2;
+
 /// The name of a pooled sandbox. Unique in a scheduler; later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SandboxId(u64);
@@ -37,6 +41,12 @@ pub(crate) struct Sandbox {
     pub(crate) demand: Demand,
     pub(crate) phase: Phase,
     pub(crate) leases: u16,
+    /// How many of them are suspended, those that return included.
+    pub(crate) suspended: u16,
+    /// How many of those return.
+    pub(crate) returning: u16,
+    /// How many of those keep what the sandbox holds from becoming free.
+    pub(crate) stuck: u16,
     /// Takes no new lease.
     pub(crate) tainted: bool,
     /// How many leases it can have at once.
@@ -82,26 +92,58 @@ impl fmt::Display for SandboxId {
 // === impl Sandbox ===
 
 impl Sandbox {
+    /// Leases whose holders run in it.
+    pub(crate) const fn active(&self) -> u16 {
+        self.leases - self.suspended
+    }
+
+    /// Whether one who returns has a place. Where calls come one at a time, a suspended one keeps it.
+    pub(crate) const fn has_place_to_return(&self) -> bool {
+        self.places == 1 || self.active() < self.places
+    }
+
+    /// How many more leases it can have. A suspended lease leaves its place to another one, except where there is only one;
+    /// with those that wait, twice as many as run.
+    fn free_places(&self) -> u16 {
+        if self.places == 1 {
+            return 1_u16.saturating_sub(self.leases);
+        }
+        let running = self.places.saturating_sub(self.active() + self.returning);
+        running.min(self.places.saturating_mul(CALLERS_PER_PLACE).saturating_sub(self.leases))
+    }
+
     fn taken(&self) -> Demand {
-        if self.leases > 0 { self.demand } else { self.demand.kept() }
+        if self.active() > 0 { self.demand } else { self.demand.kept() }
     }
 
     fn coming(&self) -> usize {
-        if self.phase == Phase::Starting && !self.tainted { (self.places - self.leases).into() } else { 0 }
+        if self.phase == Phase::Starting && !self.tainted { self.free_places().into() } else { 0 }
     }
 
     fn is_open(&self) -> bool {
-        self.phase == Phase::Busy && !self.tainted && self.leases < self.places
+        self.phase == Phase::Busy && !self.tainted && self.free_places() > 0
+    }
+
+    /// Whether a call of its key may find a place in it without the end of any suspended lease.
+    fn place_may_become_free(&self) -> bool {
+        let moves = self.phase != Phase::Busy || self.active() > 0 || self.stuck < self.suspended;
+        !self.tainted && self.phase != Phase::Stopping && (moves || self.is_open())
     }
 
     fn enter(&self, ledger: &mut Ledger) {
         ledger.take(self.taken());
+        if self.stuck > 0 {
+            ledger.stick(self.demand.kept());
+        }
         if self.phase == Phase::Stopping {
             ledger.leave(self.demand.kept());
         }
     }
 
     fn leave(&self, ledger: &mut Ledger) {
+        if self.stuck > 0 {
+            ledger.unstick(self.demand.kept());
+        }
         if self.phase == Phase::Stopping {
             ledger.left_for_good(self.demand.kept());
         } else {
@@ -117,7 +159,7 @@ impl Shelf {
         self.coming += sandbox.coming();
         self.members += usize::from(sandbox.phase != Phase::Stopping);
         if sandbox.is_open() {
-            self.open.insert((sandbox.places - sandbox.leases, id));
+            self.open.insert((sandbox.free_places(), id));
         }
         if matches!(sandbox.phase, Phase::Idle { .. }) {
             self.idle.push_back(id);
@@ -128,7 +170,7 @@ impl Shelf {
         self.coming -= sandbox.coming();
         self.members -= usize::from(sandbox.phase != Phase::Stopping);
         if sandbox.is_open() {
-            self.open.remove(&(sandbox.places - sandbox.leases, id));
+            self.open.remove(&(sandbox.free_places(), id));
         }
         if matches!(sandbox.phase, Phase::Idle { .. }) {
             self.take_idle(id);
@@ -157,6 +199,9 @@ impl Pool {
             demand,
             phase: Phase::Starting,
             leases,
+            suspended: 0,
+            returning: 0,
+            stuck: 0,
             tainted: false,
             places: pooled.concurrency.max(1),
             idle_turn: 0,
@@ -225,13 +270,19 @@ impl Pool {
     pub(crate) fn warm(&self, key: PoolKey, test: impl Fn(&Sandbox) -> bool) -> Option<SandboxId> {
         let shelf = self.shelves.get(&key)?;
         let passes = |id: &SandboxId| self.sandboxes.get(id).is_some_and(&test);
-        let joined = shelf.open.first().map(|(_, id)| *id).filter(passes);
+        // As a rule the first: only one in which nobody runs may lack what another has.
+        let joined = shelf.open.iter().map(|(_, id)| *id).find(|id| passes(id));
         joined.or_else(|| shelf.idle.back().copied().filter(passes))
     }
 
     /// Whether there is a sandbox of this key that is not being stopped.
     pub(crate) fn has(&self, key: PoolKey) -> bool {
         self.shelves.contains_key(&key)
+    }
+
+    /// Whether a call of this key may find a place in a sandbox that there is, without the end of any suspended lease.
+    pub(crate) fn place_may_become_free(&self, key: PoolKey) -> bool {
+        self.sandboxes.values().any(|sandbox| sandbox.key == key && sandbox.place_may_become_free())
     }
 
     /// How many calls of this key have a place in sandboxes that are starting.

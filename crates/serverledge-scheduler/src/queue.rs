@@ -10,22 +10,25 @@ use std::time::Instant;
 use serverledge_core::OverloadReason;
 
 use crate::arrival::{Arrival, Demand, Rank, Want};
-use crate::scheduler::TicketId;
+use crate::scheduler::{LeaseId, TicketId};
 use crate::snapshot::WaitingByClass;
 
 /// A waiting call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiter {
     pub(crate) arrival: Arrival,
+    /// Whose call it is, if a lease's here.
+    pub(crate) caller: Option<LeaseId>,
     pub(crate) since: Instant,
     pub(crate) expires: Instant,
     /// Why it is turned away when it expires.
     pub(crate) expires_as: OverloadReason,
 }
 
-/// The order of service, smallest first: class, then earliest deadline (none counts as the latest), then arrival.
+/// The order of service, smallest first: nested calls, then class, then earliest deadline (none counts as the latest), then arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
+    outside: bool,
     rank: Reverse<Rank>,
     due: Due,
     ticket: TicketId,
@@ -53,6 +56,7 @@ pub(crate) struct Queue {
     expiries: BTreeSet<(Instant, TicketId)>,
     lanes: Vec<Lane>,
     by_class: WaitingByClass,
+    nested: usize,
 }
 
 // === impl Queue ===
@@ -75,6 +79,7 @@ impl Queue {
         self.expiries.insert((waiter.expires, ticket));
         self.lane(waiter.arrival.want()).push(Place::new(ticket, &waiter));
         *self.by_class.of(waiter.arrival.class.rank()) += 1;
+        self.nested += usize::from(waiter.arrival.nested);
     }
 
     pub(crate) fn remove(&mut self, ticket: TicketId) -> Option<Waiter> {
@@ -83,6 +88,7 @@ impl Queue {
         self.lane(waiter.arrival.want()).remove(Place::new(ticket, &waiter));
         self.lanes.retain(|lane| !lane.by_place.is_empty());
         *self.by_class.of(waiter.arrival.class.rank()) -= 1;
+        self.nested -= usize::from(waiter.arrival.nested);
         Some(waiter)
     }
 
@@ -101,6 +107,38 @@ impl Queue {
     pub(crate) fn first_with<S>(&self, spot: impl Fn(&Want, usize) -> Option<S>) -> Option<(TicketId, S)> {
         let fitting = self.lanes.iter().filter_map(|lane| Some((lane.by_place.first()?, lane.spot(&spot)?)));
         fitting.min_by_key(|(place, _)| *place).map(|(place, spot)| (place.ticket, spot))
+    }
+
+    /// Whether any nested call waits.
+    pub(crate) const fn has_nested(&self) -> bool {
+        self.nested > 0
+    }
+
+    pub(crate) fn is_nested(&self, ticket: TicketId) -> bool {
+        self.waiters.get(&ticket).is_some_and(|waiter| waiter.arrival.nested)
+    }
+
+    /// The first nested call in the order of service, and what it wants.
+    pub(crate) fn first_nested(&self) -> Option<(TicketId, Want)> {
+        if self.nested == 0 { None } else { self.first() }
+    }
+
+    /// The first in the order of service among nested calls for which there is a spot.
+    pub(crate) fn first_nested_with<S>(&self, spot: impl Fn(&Want, usize) -> Option<S>) -> Option<(TicketId, S)> {
+        let heads = self.lanes.iter().filter_map(|lane| Some((lane, *lane.by_place.first()?)));
+        let nested = heads.filter(|(_, place)| !place.outside);
+        let fitting = nested.filter_map(|(lane, place)| Some((place, lane.spot(&spot)?)));
+        fitting.min_by_key(|(place, _)| *place).map(|(place, spot)| (place.ticket, spot))
+    }
+
+    /// The nested call that came last among those whose want passes a test.
+    pub(crate) fn latest_nested(&self, test: impl Fn(&Want) -> bool) -> Option<TicketId> {
+        if self.nested == 0 {
+            return None;
+        }
+        let lanes = self.lanes.iter().filter(|lane| lane.by_place.first().is_some_and(|place| !place.outside));
+        let lanes = lanes.filter(|lane| test(&lane.want));
+        lanes.flat_map(|lane| lane.by_place.iter().take_while(|place| !place.outside)).map(|place| place.ticket).max()
     }
 
     /// How many wait that want this.
@@ -188,7 +226,7 @@ impl Lane {
 
 impl Place {
     fn new(ticket: TicketId, waiter: &Waiter) -> Self {
-        let Arrival { class, deadline, .. } = waiter.arrival;
-        Self { rank: Reverse(class.rank()), due: deadline.map_or(Due::Never, Due::At), ticket }
+        let Arrival { class, deadline, nested, .. } = waiter.arrival;
+        Self { outside: !nested, rank: Reverse(class.rank()), due: deadline.map_or(Due::Never, Due::At), ticket }
     }
 }

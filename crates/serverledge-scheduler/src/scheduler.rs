@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use serverledge_core::OverloadReason;
 
-use crate::arrival::{Arrival, Demand, QosClass, Rank, Want};
+use crate::arrival::{Arrival, Demand, Rank, Want};
 use crate::config::{Capacity, Config, IDLE_CEILING, WAIT_CEILING};
 use crate::estimate::{Estimate, RETRY_AFTER_MAX, RETRY_AFTER_MIN};
 use crate::fairness::Fairness;
@@ -28,6 +28,7 @@ use crate::pool::{Pool, SandboxId};
 use crate::queue::{Queue, Waiter};
 use crate::snapshot::{Counters, Snapshot};
 
+mod calls;
 mod prospects;
 mod room;
 mod warm;
@@ -35,7 +36,10 @@ mod warm;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use calls::LeaseId;
 pub use prospects::Load;
+
+use calls::{Callers, Hold};
 use warm::Spot;
 
 /// The answer to a call that asks to run.
@@ -71,6 +75,8 @@ pub struct Lease {
     place: Place,
     granted: Instant,
     issuer: usize,
+    id: LeaseId,
+    hold: Hold,
 }
 
 /// Where a call runs.
@@ -164,6 +170,8 @@ pub struct Scheduler {
     now: Instant,
     draining: bool,
     tickets: u64,
+    leases: u64,
+    callers: Callers,
     /// Its address tells this scheduler's leases and tickets from another's.
     identity: Box<u8>,
 }
@@ -236,6 +244,8 @@ impl Scheduler {
             now,
             draining: false,
             tickets: 0,
+            leases: 0,
+            callers: Callers::default(),
             identity: Box::new(0),
         }
     }
@@ -247,13 +257,24 @@ impl Scheduler {
     /// the peer among those tried.
     pub fn admit(&mut self, now: Instant, arrival: Arrival, peers: PeerView<'_>, effects: &mut Effects) -> Admission {
         self.advance(now, effects);
+        self.decide(arrival, None, peers, effects)
+    }
+
+    /// The same, for a state that is up to date.
+    fn decide(
+        &mut self,
+        arrival: Arrival,
+        caller: Option<LeaseId>,
+        peers: PeerView<'_>,
+        effects: &mut Effects,
+    ) -> Admission {
         if self.draining {
             return Admission::Reject(self.reject(OverloadReason::Draining));
         }
         if arrival.deadline.is_some_and(|deadline| deadline <= self.now) {
             return Admission::Reject(self.reject(OverloadReason::Deadline));
         }
-        let (fit, spot) = self.fit(&arrival.want());
+        let (fit, spot) = self.fit(&arrival);
         let local = self.local_view(&arrival, fit, spot.as_ref());
         let placement =
             if arrival.placed { Placement::Local } else { self.policy.place(self.now, &arrival, &local, peers) };
@@ -268,8 +289,11 @@ impl Scheduler {
                 Admission::Reject(self.reject(OverloadReason::NoPeer))
             }
             (_, Fit::Never, _) => Admission::Reject(self.reject(OverloadReason::NeverFits)),
-            (_, _, Some(spot)) => Admission::Run(self.start_at_once(arrival.want(), spot, effects)),
-            (_, _, None) => self.wait(arrival, effects),
+            (_, _, Some(spot)) => Admission::Run(self.start_at_once(&arrival, spot, effects)),
+            (_, _, None) if arrival.nested && self.would_deadlock(&arrival.want()) => {
+                Admission::Reject(self.reject(OverloadReason::CallWouldDeadlock))
+            }
+            (_, _, None) => self.wait(arrival, caller, effects),
         }
     }
 
@@ -284,10 +308,10 @@ impl Scheduler {
     ///
     /// # Panics
     /// If another scheduler issued the lease.
-    #[expect(clippy::needless_pass_by_value, reason = "the lease is used up")]
-    pub fn release(&mut self, now: Instant, lease: Lease, end: End, effects: &mut Effects) {
+    pub fn release(&mut self, now: Instant, mut lease: Lease, end: End, effects: &mut Effects) {
         self.check_issuer(lease.issuer);
         self.now = self.now.max(now);
+        self.end_suspension(&mut lease, effects);
         self.vacate(&lease, end, effects);
         self.estimate.released(self.now, self.now.saturating_duration_since(lease.granted));
         self.counters.released += 1;
@@ -331,7 +355,7 @@ impl Scheduler {
                 self.counters.cancelled += 1;
             }
             None => {
-                self.leave(ticket.id);
+                let _ = self.leave(ticket.id);
                 self.counters.cancelled += 1;
             }
         }
@@ -381,6 +405,7 @@ impl Scheduler {
             free: self.ledger.free(),
             held_back: self.fairness.held(),
             running: self.ledger.leases(),
+            suspended: self.callers.len(),
             unclaimed: self.unclaimed,
             waiting: self.queue.by_class(),
             draining: self.draining,
@@ -394,6 +419,9 @@ impl Scheduler {
     /// start, except beside a claim; and none waits for what idle sandboxes hold, if they are enough.
     fn advance(&mut self, now: Instant, effects: &mut Effects) {
         self.now = self.now.max(now);
+        if self.callers.anybody_returns() {
+            self.serve_returning(effects);
+        }
         if !self.queue.is_empty() {
             self.serve(effects);
         }
@@ -411,18 +439,27 @@ impl Scheduler {
         while let Some((ticket, spot)) = self.next_to_start() {
             self.grant(ticket, spot, effects);
         }
+        self.refuse_deadlocked(effects);
     }
 
-    /// Who starts next, and where: the call with the claim, as soon as it fits; else, at a turn, the longest waiting;
-    /// else the first in the order of service. The latter two only if they fit beside the claim.
+    /// Who starts next, and where: the first nested call that fits; else the call with the claim, as soon as it fits; else, at
+    /// a turn, the longest waiting; else the first in the order of service. The latter two only if they fit beside the
+    /// claim, and all but nested calls beside the first nested one.
     fn next_to_start(&mut self) -> Option<(TicketId, Spot)> {
+        if self.queue.has_nested() {
+            let room = self.ledger.room(self.held_for_returning());
+            let first = self.queue.first_nested_with(|want, in_line| self.spot(want, in_line, &room));
+            if first.is_some() {
+                return first;
+            }
+        }
         if let Some(claim) = self.fairness.claim()
-            && let Some(spot) = self.spot(&claim.want, usize::MAX, &self.ledger.room(Demand::NONE))
+            && let Some(spot) = self.spot(&claim.want, usize::MAX, &self.ledger.room(self.held_for_calls()))
         {
             return Some((claim.ticket, spot));
         }
         self.claim_for_oldest();
-        let room = self.ledger.room(self.fairness.held());
+        let room = self.ledger.room(self.held());
         let spot = |want: &Want, in_line| self.spot(want, in_line, &room);
         if self.fairness.turn_is_due() { self.queue.oldest_with(spot) } else { self.queue.first_with(spot) }
     }
@@ -438,12 +475,12 @@ impl Scheduler {
 
     fn grant(&mut self, ticket: TicketId, spot: Spot, effects: &mut Effects) {
         let claimed = self.fairness.claim().is_some_and(|claim| claim.ticket == ticket);
-        if claimed {
-            self.fairness.claim_served()
-        } else {
-            self.fairness.started()
-        }
         if let Some(waiter) = self.queue.remove(ticket) {
+            if claimed {
+                self.fairness.claim_served()
+            } else if !waiter.arrival.nested {
+                self.fairness.started()
+            }
             let lease = self.lease(waiter.arrival.want(), spot);
             self.outcomes.insert(ticket, Outcome::Granted(lease));
             self.unclaimed += 1;
@@ -453,22 +490,24 @@ impl Scheduler {
 
     /// Whether and where a new call could start. Nobody who waits could (see `advance`), so it passes nobody who might
     /// have.
-    fn fit(&self, want: &Want) -> (Fit, Option<Spot>) {
+    fn fit(&self, arrival: &Arrival) -> (Fit, Option<Spot>) {
+        let want = &arrival.want();
         if !self.ledger.could_fit(want.demand) {
             return (Fit::Never, None);
         }
         let in_line = if self.queue.is_empty() { 1 } else { self.queue.in_line(want) + 1 };
-        let spot = self.spot(want, in_line, &self.ledger.room(self.fairness.held()));
+        let held = if arrival.nested { self.held_for_returning() } else { self.held() };
+        let spot = self.spot(want, in_line, &self.ledger.room(held));
         (if spot.is_some() { Fit::Now } else { Fit::Later }, spot)
     }
 
-    fn start_at_once(&mut self, want: Want, spot: Spot, effects: &mut Effects) -> Lease {
+    fn start_at_once(&mut self, arrival: &Arrival, spot: Spot, effects: &mut Effects) -> Lease {
         let passes = !self.queue.is_empty();
-        if passes {
+        if passes && !arrival.nested {
             self.fairness.started();
         }
         self.counters.started_at_once += 1;
-        let lease = self.lease(want, spot);
+        let lease = self.lease(arrival.want(), spot);
         self.counters.placed(lease.place);
         if passes {
             // It may have taken what others counted on.
@@ -483,55 +522,59 @@ impl Scheduler {
         }
         self.ledger.lease_out();
         let place = self.occupy(want, spot);
-        Lease { demand: want.demand, place, granted: self.now, issuer: self.issuer() }
+        let id = LeaseId(self.leases);
+        self.leases += 1;
+        Lease { demand: want.demand, place, granted: self.now, issuer: self.issuer(), id, hold: Hold::Running }
     }
 
-    fn wait(&mut self, arrival: Arrival, effects: &mut Effects) -> Admission {
-        if self.queue.len() >= self.config.queue_capacity && !self.displace_for(arrival.class, effects) {
+    fn wait(&mut self, arrival: Arrival, caller: Option<LeaseId>, effects: &mut Effects) -> Admission {
+        if self.queue.len() >= self.config.queue_capacity && !self.displace_for(&arrival, effects) {
             return Admission::Reject(self.reject(OverloadReason::QueueFull));
         }
-        let id = TicketId(self.tickets);
-        self.tickets += 1;
-        let waiter = self.waiter(arrival);
+        let id = self.next_ticket();
+        let waiter = self.waiter(arrival, caller);
         self.queue.push(id, waiter);
         self.make_room(effects);
         Admission::Wait(Ticket { id, expires: waiter.expires, issuer: self.issuer() })
     }
 
-    fn waiter(&self, arrival: Arrival) -> Waiter {
+    fn waiter(&self, arrival: Arrival, caller: Option<LeaseId>) -> Waiter {
         let longest = self.now + self.config.wait_max;
         let (expires, expires_as) = match arrival.deadline {
             Some(deadline) if deadline <= longest => (deadline, OverloadReason::Deadline),
             _ => (longest, OverloadReason::WaitedTooLong),
         };
-        Waiter { arrival, since: self.now, expires, expires_as }
+        Waiter { arrival, caller, since: self.now, expires, expires_as }
     }
 
-    /// Makes room in a full queue for a call of this class; false if nobody has to yield to it.
-    fn displace_for(&mut self, class: QosClass, effects: &mut Effects) -> bool {
-        let Some(ticket) = self.displaceable(class) else { return false };
+    /// Makes room in a full queue for this call; false if nobody has to yield to it.
+    fn displace_for(&mut self, arrival: &Arrival, effects: &mut Effects) -> bool {
+        let Some(ticket) = self.displaceable(arrival) else { return false };
         self.turn_away(ticket, OverloadReason::QueueFull, effects);
         true
     }
 
-    /// Who would have to yield to a call of this class in a full queue.
-    fn displaceable(&self, class: QosClass) -> Option<TicketId> {
+    /// Who would have to yield to this call in a full queue.
+    fn displaceable(&self, arrival: &Arrival) -> Option<TicketId> {
         let (ticket, last) = self.queue.last()?;
-        let low = last.arrival.class.rank() == Rank::Low && class.rank() > Rank::Low;
-        (low && !self.fairness.out_of_patience(self.now, last)).then_some(ticket)
+        let low = last.arrival.class.rank() == Rank::Low && arrival.class.rank() > Rank::Low;
+        let goes_first = if last.arrival.nested { false } else { arrival.nested || low };
+        (goes_first && !self.fairness.out_of_patience(self.now, last)).then_some(ticket)
     }
 
     fn turn_away(&mut self, ticket: TicketId, reason: OverloadReason, effects: &mut Effects) {
-        self.leave(ticket);
+        if let Some(caller) = self.leave(ticket).and_then(|waiter| waiter.caller) {
+            self.call_refused(caller, ticket);
+        }
         let rejection = self.reject(reason);
         self.outcomes.insert(ticket, Outcome::Rejected(rejection));
         effects.decided.push(Decided { ticket, verdict: Verdict::Rejected(reason) });
     }
 
     /// A waiting call leaves the queue without a start.
-    fn leave(&mut self, ticket: TicketId) {
-        self.queue.remove(ticket);
+    fn leave(&mut self, ticket: TicketId) -> Option<Waiter> {
         self.fairness.left(self.now, ticket);
+        self.queue.remove(ticket)
     }
 
     fn reject(&mut self, reason: OverloadReason) -> Rejection {
@@ -541,7 +584,10 @@ impl Scheduler {
             OverloadReason::NeverFits => RETRY_AFTER_MAX,
             // Another node may take it at once, or news of one may come at any time.
             OverloadReason::Draining | OverloadReason::NoPeer => RETRY_AFTER_MIN,
-            OverloadReason::QueueFull | OverloadReason::WaitedTooLong | OverloadReason::Deadline => {
+            OverloadReason::QueueFull
+            | OverloadReason::WaitedTooLong
+            | OverloadReason::Deadline
+            | OverloadReason::CallWouldDeadlock => {
                 self.estimate.retry_after(self.now, self.ledger.leases(), self.queue.len())
             }
         };

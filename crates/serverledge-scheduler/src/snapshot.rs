@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub held_back: Demand,
     /// Leases out, those granted and not yet taken included.
     pub running: u32,
+    /// Those of them whose holders wait in calls, or for the CPU that they gave back meanwhile.
+    pub suspended: usize,
     /// Granted tickets whose waiter has not come for the lease.
     pub unclaimed: usize,
     /// Who waits.
@@ -97,6 +99,8 @@ pub struct RejectionCounts {
     pub never_fits: u64,
     /// The policy wanted another node, and there was none.
     pub no_peer: u64,
+    /// A nested call that only leases could have let start which wait in calls themselves.
+    pub call_would_deadlock: u64,
 }
 
 // === impl WaitingByClass ===
@@ -155,7 +159,8 @@ impl RejectionCounts {
     /// All of them.
     #[must_use]
     pub const fn total(self) -> u64 {
-        self.queue_full + self.waited_too_long + self.deadline + self.draining + self.never_fits + self.no_peer
+        let Self { queue_full, waited_too_long, deadline, draining, never_fits, no_peer, call_would_deadlock } = self;
+        queue_full + waited_too_long + deadline + draining + never_fits + no_peer + call_would_deadlock
     }
 
     pub(crate) const fn count(&mut self, reason: OverloadReason) {
@@ -166,6 +171,7 @@ impl RejectionCounts {
             OverloadReason::Draining => &mut self.draining,
             OverloadReason::NeverFits => &mut self.never_fits,
             OverloadReason::NoPeer => &mut self.no_peer,
+            OverloadReason::CallWouldDeadlock => &mut self.call_would_deadlock,
         };
         *counter += 1;
     }

@@ -188,6 +188,15 @@ async fn when_to_try_again_is_never_too_soon() {
     }
 }
 
+/// Nothing of the caller's class helps: its own calls hold what it lacks, until some of them end.
+#[tokio::test]
+async fn a_call_that_would_deadlock_is_unavailable_for_now() {
+    let (app, handle) = app();
+    handle.invoke(Err(overloaded(OverloadReason::CallWouldDeadlock, 1_200)));
+    let response = app.handle(post("/invoke/json", "")).await;
+    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"2".parse().unwrap()));
+}
+
 #[tokio::test]
 async fn of_something_unavailable() {
     let error = || InvocationError::Dependency { what: "the registry", code: "registry_unavailable", source: cause() };

@@ -1,7 +1,7 @@
 //! The suite of the traits, for Python and Node.js, with stem cells and without.
 
 use serverledge_core::Runtime;
-use serverledge_testing::executor::{self, ENDLESS_LOG, FAILS_LOG, Fixtures, LARGE_BYTES, LOGS_LOG};
+use serverledge_testing::executor::{self, CALLEE, ENDLESS_LOG, FAILS_LOG, Fixtures, LARGE_BYTES, LOGS_LOG};
 
 use crate::support::{Lab, fixtures};
 
@@ -16,6 +16,7 @@ fn python() -> Fixtures {
             &format!("def handler(params):\n    print('{ENDLESS_LOG}')\n    while True: pass"),
             &format!("def handler(params):\n    print('{LOGS_LOG}')\n    return params"),
             &format!("def handler(params): return 'x' * {letters}"),
+            &format!("def handler(params): return call('{CALLEE}', params)"),
         ],
     )
 }
@@ -31,6 +32,7 @@ fn nodejs() -> Fixtures {
             &format!("exports.handler = params => {{ console.log('{ENDLESS_LOG}'); for (;;); }};"),
             &format!("exports.handler = params => {{ console.log('{LOGS_LOG}'); return params; }};"),
             &format!("exports.handler = params => 'x'.repeat({letters});"),
+            &format!("exports.handler = params => call('{CALLEE}', params);"),
         ],
     )
 }

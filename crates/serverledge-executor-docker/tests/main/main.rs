@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
 
+mod calls;
 mod conformance;
 mod custom;
 mod engine;

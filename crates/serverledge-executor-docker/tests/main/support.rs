@@ -330,7 +330,17 @@ pub(crate) fn pace() -> executor::Pace {
 }
 
 /// Fixtures of a language by its code.
-pub(crate) fn fixtures(runtime: Runtime, handler: &str, code: [&str; 5]) -> Fixtures {
-    let [echo, fails, endless, logs, large] = code.map(|text| Bytes::copy_from_slice(text.as_bytes()));
-    Fixtures { runtime, handler: handler.to_owned(), echo, fails, endless, logs, large, calls: None, pace: pace() }
+pub(crate) fn fixtures(runtime: Runtime, handler: &str, code: [&str; 6]) -> Fixtures {
+    let [echo, fails, endless, logs, large, calls] = code.map(|text| Bytes::copy_from_slice(text.as_bytes()));
+    Fixtures {
+        runtime,
+        handler: handler.to_owned(),
+        echo,
+        fails,
+        endless,
+        logs,
+        large,
+        calls: Some(calls),
+        pace: pace(),
+    }
 }

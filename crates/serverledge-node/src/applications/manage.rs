@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Method;
-use serverledge_api::{AppChanges, AppError, Applications, dependencies_runtime};
-use serverledge_core::kv::KvError;
+use serverledge_api::{AppChanges, AppError, Applications, QuotaExceeded, dependencies_runtime};
+use serverledge_core::kv::{KvError, Revision};
 use serverledge_core::{
     AppId, AppName, Application, Caller, Cors, ENDPOINTS_MAX, Endpoint, EndpointPath, FunctionName, SpaceId, UserId,
 };
@@ -42,6 +42,11 @@ impl Applications for NodeBackend {
             own_origin: false,
             created_unix_ms: unix_ms(),
         };
+        if let Some(user) = caller.user() {
+            let present = self.0.applications.of(Some(user)).len();
+            let refused = |quota: QuotaExceeded| AppError::Quota { code: quota.code, message: quota.message };
+            self.0.quotas.check_applications(present).map_err(refused)?;
+        }
         let revision = self.0.app_store.create(&application).await.map_err(store_error)?;
         let application = Arc::new(application);
         self.0.applications.put([KeptApp { application: Arc::clone(&application), revision }]);
@@ -170,7 +175,7 @@ impl Node {
             match self.app_store.delete(&seen, unix_ms()).await {
                 Ok(revision) => {
                     self.applications.remove(id, revision);
-                    self.forget_space(&seen.application.space).await;
+                    self.forget_space(&seen.application.space, revision).await;
                     return Ok(true);
                 }
                 Err(AppStoreError::Changed) => {}
@@ -185,23 +190,22 @@ impl Node {
     ///
     /// # Errors
     /// What kept it from being done; call it again.
-    #[expect(dead_code, reason = "called by the sweep of deleted accounts, once there are accounts")]
     pub(crate) async fn delete_belongings(&self, user: &UserId, own_space: &SpaceId) -> Result<(), AppError> {
         // From the registry: what was made on another node a moment ago counts as well.
         let loaded = self.app_store.load_all().await.map_err(kv_error)?;
         for kept in loaded.applications.iter().filter(|kept| kept.application.owner.as_ref() == Some(user)) {
             self.delete_application(&kept.application.id).await?;
         }
-        self.app_store.delete_space(own_space, unix_ms()).await.map_err(kv_error)?;
-        self.forget_space(own_space).await;
+        let revision = self.app_store.delete_space(own_space, unix_ms()).await.map_err(kv_error)?;
+        self.forget_space(own_space, revision).await;
         Ok(())
     }
 
     /// The functions of a deleted space are unknown here at once, elsewhere through the watch.
-    async fn forget_space(&self, space: &SpaceId) {
+    async fn forget_space(&self, space: &SpaceId, revision: Revision) {
         for name in self.functions.names(space) {
             let Ok(name) = FunctionName::parse(&name) else { continue };
-            if let Some(gone) = self.functions.remove_seen(space, &name) {
+            if let Some(gone) = self.functions.remove(space, &name, revision) {
                 self.forget_deleted(&gone).await;
             }
         }

@@ -215,6 +215,7 @@ impl Node {
             deadline: begun.record.deadline_unix_ms.map(|deadline| arrived + until(deadline)),
             context: CallContext { may_offload: !begun.record.local_only, ..CallContext::root(begun.id, None) },
             arrived,
+            caller: None,
         };
         self.run(request).await
     }

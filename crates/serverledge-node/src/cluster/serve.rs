@@ -118,10 +118,11 @@ impl Node {
             depth: call.depth,
             may_offload: call.hops < HOPS_MAX && !call.stays,
             travel: Some(Arc::new(travel)),
-            ..CallContext::root(root, None)
+            // A nested call's answer is of use until then only.
+            ..CallContext::root(root, deadline.filter(|_| call.depth > 0))
         };
         let class = QosClass::new(call.class);
-        Ok(Request { entry, id, payload: Payload::Json(params), class, deadline, context, arrived })
+        Ok(Request { entry, id, payload: Payload::Json(params), class, deadline, context, arrived, caller: None })
     }
 
     fn start_for_peer(self: &Arc<Self>, offer: InvocationId, again: bool, run: Arc<Run>, request: Request) {

@@ -52,12 +52,12 @@ fn is_faulty(faults: &[Fault], wanted: &str) -> bool {
 }
 
 fn exposed(config: &Config) -> Option<Conflict> {
-    let exposed = !config.api.ip.to_canonical().is_loopback() && !config.api.allow_insecure;
+    let exposed = !config.api.ip.to_canonical().is_loopback() && !config.api.allow_insecure && !config.auth.enabled;
     exposed.then(|| Conflict {
         keys: ["api.ip", "api.allow_insecure"],
         problem: String::from(
-            "listening beyond loopback without authentication is refused, unless api.allow_insecure = true says that \
-             everyone who reaches the port may run code",
+            "listening beyond loopback without authentication is refused: set auth.enabled = true, or api.allow_insecure = \
+             true if everyone who reaches the port may run code",
         ),
     })
 }

@@ -315,7 +315,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "api.ip = '0.0.0.0'",
-        "api.ip = \"0.0.0.0\" @: listening beyond loopback without authentication is refused, unless api.allow_insecure = true says that everyone who reaches the port may run code",
+        "api.ip = \"0.0.0.0\" @: listening beyond loopback without authentication is refused: set auth.enabled = true, or api.allow_insecure = true if everyone who reaches the port may run code",
     ),
 ];
 

@@ -282,11 +282,24 @@ async fn so_many_run_in_a_minute() {
     assert_eq!(node.outcome(&on(&space), "f").await.0, "quota_per_minute");
 }
 
+/// Owns nothing.
+struct Nobody;
+
+impl Owners for Nobody {
+    fn owner(&self, _space: &SpaceId) -> Option<UserId> {
+        None
+    }
+
+    fn spaces(&self, _user: &UserId) -> Vec<SpaceId> {
+        Vec::new()
+    }
+}
+
 #[tokio::test]
 async fn an_account_pays_where_a_space_has_no_owner() {
     let quotas = Quotas::new(
         QuotaConfig { applications: 1, functions: 0, code_bytes: 0, concurrent: 1, per_minute: 0 },
-        Arc::new(NoOwners),
+        Arc::new(Nobody),
     );
     let account =
         Account { user: UserId::new(), role: Role::User, scopes: Scopes::ALL, via: Via::Token("t".to_owned()) };

@@ -1,9 +1,9 @@
 //! Invocations on a whole node: resources, nested calls, asynchronous ones, and what is counted.
 
 use serde_json::json;
-use serverledge_core::MemoryMib;
+use serverledge_core::{CpuMilli, MemoryMib};
 
-use crate::support::{ECHO, Lab, SLEEPER, calling, constant, one_at_a_time};
+use crate::support::{ECHO, Lab, SLEEPER, calling, calling_often, constant, one_at_a_time};
 
 #[tokio::test]
 async fn a_full_node_says_so_and_recovers() {
@@ -45,7 +45,7 @@ async fn functions_call_functions() {
     node.stop().await;
 }
 
-/// A caller holds its resources while it waits; a callee that finds none is refused, and nothing hangs.
+/// A caller keeps its memory while it waits; a callee that finds none but that is refused, and nothing hangs.
 #[tokio::test]
 async fn a_call_without_room_is_an_error_object() {
     let lab = Lab::new();
@@ -55,7 +55,48 @@ async fn a_call_without_room_is_an_error_object() {
     lab.compile(ECHO).await;
     node.create("echo", ECHO).await;
     node.create("chain", &chain).await;
-    assert_eq!(node.invoke("chain", "{}").await["error"], "queue_full");
+    let error = node.invoke("chain", "{}").await;
+    assert_eq!(error["error"], "call_would_deadlock", "{error}");
+    node.stop().await;
+}
+
+/// A caller gives its CPU and its slot to its callee.
+#[tokio::test]
+async fn one_slot_and_one_cpu_are_enough_for_nested_calls() {
+    let lab = Lab::new();
+    let codes = [calling("echo"), calling("one"), calling("two")];
+    let one_slot = |config: &mut serverledge_node::config::Config| {
+        config.pool.memory = MemoryMib::new(4 * 128);
+        config.pool.cpus = CpuMilli::new(1000);
+        config.wasm.instances_max = 1;
+    };
+    let node = lab.start_with(one_slot).await;
+    lab.compile(ECHO).await;
+    node.deploy("/create", "echo", ECHO, json!({"CPUDemand": 1.0})).await;
+    for (name, code) in ["one", "two", "three"].into_iter().zip(&codes) {
+        lab.compile(code).await;
+        let created = node.deploy("/create", name, code, json!({"CPUDemand": 1.0})).await;
+        assert_eq!(created.status, 200, "{}", created.body);
+    }
+    let (first, second) = tokio::join!(node.invoke("three", "[1]"), node.invoke("three", "[2]"));
+    assert_eq!((first, second), (json!([1]), json!([2])), "two trees of four calls each, on one slot");
+    node.wait_for_running(0).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_invocation_makes_so_many_calls_and_no_more() {
+    let lab = Lab::new();
+    let node = lab.start().await;
+    let (enough, too_many) = (calling_often("echo", 1_000), calling_often("echo", 1_001));
+    for code in [ECHO, &enough, &too_many] {
+        lab.compile(code).await;
+    }
+    node.create("echo", ECHO).await;
+    node.create("enough", &enough).await;
+    node.create("too-many", &too_many).await;
+    assert_eq!(node.invoke("enough", "[3]").await, json!([3]));
+    assert_eq!(node.invoke("too-many", "[3]").await["error"], "call_too_many");
     node.stop().await;
 }
 

@@ -249,6 +249,27 @@ pub(crate) fn calling(name: &str) -> String {
     )
 }
 
+/// The same, with so many calls one after the other; gives the last reply back.
+pub(crate) fn calling_often(name: &str, times: u32) -> String {
+    format!(
+        r#"(module
+          (import "serverledge" "call" (func $call (param i32 i32 i32 i32 i32 i32) (result i64)))
+          (memory (export "memory") 4) (data (i32.const 16) "{name}")
+          (func (export "serverledge_alloc") (param i32) (result i32) (i32.const 1024))
+          (func (export "serverledge_handle") (param $at i32) (param $length i32) (result i64)
+            (local $left i32) (local $reply i64)
+            (local.set $left (i32.const {times}))
+            (loop $again
+              (local.set $reply (call $call (i32.const 16) (i32.const {}) (local.get $at) (local.get $length)
+                (i32.const 131072) (i32.const 65536)))
+              (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+              (br_if $again (local.get $left)))
+            (i64.or (i64.const {}) (i64.and (i64.const 0xffffffff) (local.get $reply)))))"#,
+        name.len(),
+        131_072_u64 << 32
+    )
+}
+
 /// Limits of a pool that holds one invocation of a default function, and lets none wait.
 pub(crate) fn one_at_a_time(config: &mut Config) {
     config.pool.memory = MemoryMib::new(128);

@@ -76,7 +76,7 @@ impl Scheduler {
             wait,
             wait_max: self.config.wait_max,
             yields,
-            may_wait: waits && self.has_place_for(arrival),
+            may_wait: waits && self.has_place_for(arrival) && !(arrival.nested && self.would_deadlock(&arrival.want())),
         }
     }
 
@@ -111,6 +111,6 @@ impl Scheduler {
     }
 
     fn has_place_for(&self, arrival: &Arrival) -> bool {
-        self.queue.len() < self.config.queue_capacity || self.displaceable(arrival.class).is_some()
+        self.queue.len() < self.config.queue_capacity || self.displaceable(arrival).is_some()
     }
 }

@@ -93,16 +93,32 @@ impl Scheduler {
 
     /// Whether this is free and no waiting call is promised it.
     pub(super) fn is_spare(&self, demand: Demand) -> bool {
-        let free = self.ledger.room(self.fairness.held()).fits(demand);
+        let free = self.ledger.room(self.held()).fits(demand);
         free && (self.queue.is_empty() || covers(self.plan().left, demand.amounts()))
+    }
+
+    /// Nested calls come first, claims or not: who holds what a claim waits for may wait for them. Returns whom it saw to.
+    fn promise_nested(&self, plan: &mut Plan<'_>) -> Vec<TicketId> {
+        let mut seen = Vec::new();
+        if self.queue.has_nested() {
+            self.queue.visit_in_order(|ticket, want| {
+                let cpu = if seen.is_empty() { Cpu::Later } else { Cpu::Now };
+                let nested = self.queue.is_nested(ticket);
+                seen.extend(nested.then_some(ticket));
+                nested && plan.promise(want, cpu)
+            });
+        }
+        seen
     }
 
     /// What the waiting calls can be promised.
     fn plan(&self) -> Plan<'_> {
-        let mut plan = Plan::new(&self.pool, self.ledger.left());
-        let claim = self.fairness.claim();
+        let returning = self.held_for_returning().amounts();
+        let mut plan = Plan::new(&self.pool, minus(self.ledger.left(), returning));
+        let nested = self.promise_nested(&mut plan);
+        let claim = self.fairness.claim().filter(|claim| !nested.contains(&claim.ticket));
         if claim.is_none_or(|claim| plan.promise_start(&claim.want, Cpu::Later)) {
-            let mut served = vec![];
+            let mut served = nested;
             served.extend(claim.map(|claim| claim.ticket));
             for (ticket, want) in self.heads().into_iter().flatten() {
                 if !served.contains(&ticket) {

@@ -1,5 +1,6 @@
 //! The rules one by one, on small nodes; the laws that hold for all of them together are in `tests/scheduler/laws.rs`.
 
+mod calls_laws;
 mod pool;
 mod pool_laws;
 mod pool_model;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use serverledge_core::{CpuMilli, MemoryMib};
 
 use super::*;
+use crate::arrival::QosClass;
 use crate::config::PATIENCE_DEFAULT;
 use crate::fairness::TURN_EVERY;
 use crate::policy::LocalView;

@@ -225,5 +225,9 @@ impl Scheduler {
 /// Whether a call may run in a sandbox that is up: what the sandbox has is kept for longer, what it lacks must be free.
 fn may_occupy(sandbox: &Sandbox, room: &Room) -> bool {
     let demand = sandbox.demand;
-    if sandbox.leases > 0 { room.may_stay(demand) } else { room.may_stay(demand.kept()) && room.fits(demand.running()) }
+    if sandbox.active() > 0 {
+        room.may_stay(demand)
+    } else {
+        room.may_stay(demand.kept()) && room.fits(demand.running())
+    }
 }

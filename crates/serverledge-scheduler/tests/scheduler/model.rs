@@ -249,7 +249,7 @@ impl Model {
                 assert!(self.now < call.since + self.config.patience);
                 assert_eq!(self.waiting().count(), self.config.queue_capacity, "only from a full queue");
             }
-            OverloadReason::NoPeer => panic!("it waited here"),
+            OverloadReason::NoPeer | OverloadReason::CallWouldDeadlock => panic!("it waited here, and nobody calls"),
         }
     }
 
@@ -261,7 +261,7 @@ impl Model {
             OverloadReason::NeverFits => assert!(!within_capacity(arrival.demand, self.capacity)),
             OverloadReason::QueueFull => assert_eq!(self.waiting().count(), self.config.queue_capacity),
             OverloadReason::WaitedTooLong => panic!("it has not waited"),
-            OverloadReason::NoPeer => panic!("it runs here"),
+            OverloadReason::NoPeer | OverloadReason::CallWouldDeadlock => panic!("it runs here, and nobody calls"),
         }
     }
 

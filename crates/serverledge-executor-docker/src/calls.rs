@@ -1,0 +1,265 @@
+//! The second socket of a container, on which its function calls other functions: the node listens, the agent connects, one
+//! connection for each call. A call carries the capability of the invocation that makes it; the capability dies with the
+//! invocation, and with it all its calls. The frames are in `docs/container-protocol.md`.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde::de::IgnoredAny;
+use serverledge_core::limits::{CALLS_AT_ONCE_MAX, NAME_BYTES_MAX, PARAMS_BYTES_MAX};
+use serverledge_core::{CallError, HostCalls};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::container::Hub;
+
+/// Bytes of a capability as it travels: 32 random ones in hexadecimal.
+const CAPABILITY_BYTES: usize = 64;
+/// Connections of one container that are answered at once; others wait to be accepted. Sixteen calls of each of several
+/// invocations fit; what a hostile function opens costs it its own.
+const CONNECTIONS_MAX: usize = 64;
+/// How long a call may take to arrive, and an answer to be taken: both are within one machine.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(10);
+/// How much of a call that is refused is read all the same, so that the refusal arrives.
+const DISCARD_BYTES_MAX: u64 = 64 << 20;
+/// Pause after a connection that could not be accepted: the machine is out of something.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Listens for one container's calls until it is dropped.
+pub(crate) struct CallServer {
+    active: Arc<Active>,
+    _stop: DropGuard,
+}
+
+/// The invocations that may call, by capability.
+#[derive(Default)]
+struct Active(Mutex<HashMap<String, Invocation>>);
+
+/// An invocation, as its calls see it.
+#[derive(Clone)]
+struct Invocation {
+    host: Arc<dyn HostCalls>,
+    ended: CancellationToken,
+    /// Bounds the parameters that are held for it.
+    arriving: Arc<Semaphore>,
+}
+
+/// The right of a running invocation to call; dropped, its calls are.
+pub(crate) struct Capability {
+    text: String,
+    active: Arc<Active>,
+    _ended: DropGuard,
+}
+
+/// A call as it came.
+struct Called {
+    name: String,
+    params: Bytes,
+}
+
+/// Why a call was not made.
+enum Refused {
+    /// Its capability is no running invocation's.
+    Capability,
+    /// It breaks a limit.
+    Limit(CallError),
+}
+
+/// What a call is answered with.
+struct Answer {
+    kind: u8,
+    bytes: Bytes,
+}
+
+// === impl CallServer ===
+
+impl CallServer {
+    /// Takes calls on this socket, in tasks of the hub.
+    pub(crate) fn start(hub: &Arc<Hub>, listener: UnixListener) -> Self {
+        let (active, stop) = (Arc::<Active>::default(), CancellationToken::new());
+        let accepting = accept(listener, Arc::clone(&active), Arc::clone(&hub.refused_calls), stop.clone());
+        let closing = hub.stop.clone();
+        drop(hub.tasks.spawn(async move {
+            tokio::select! {
+                () = accepting => {}
+                () = closing.cancelled() => {}
+            }
+        }));
+        Self { active, _stop: stop.drop_guard() }
+    }
+
+    /// A capability for an invocation that begins.
+    pub(crate) fn admit(&self, host: Arc<dyn HostCalls>) -> Result<Capability, getrandom::Error> {
+        let mut random = [0; CAPABILITY_BYTES / 2];
+        getrandom::fill(&mut random)?;
+        let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let ended = CancellationToken::new();
+        let arriving = Arc::new(Semaphore::new(CALLS_AT_ONCE_MAX));
+        self.active.0.lock().insert(text.clone(), Invocation { host, ended: ended.clone(), arriving });
+        Ok(Capability { text, active: Arc::clone(&self.active), _ended: ended.drop_guard() })
+    }
+}
+
+// === impl Capability ===
+
+impl Capability {
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Drop for Capability {
+    fn drop(&mut self) {
+        self.active.0.lock().remove(&self.text);
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn error(kind: u8, code: &str, message: &str) -> Self {
+        let object = serde_json::json!({ "error": code, "message": message });
+        Self { kind, bytes: object.to_string().into() }
+    }
+
+    fn of(outcome: Result<Bytes, CallError>) -> Self {
+        match outcome {
+            Ok(bytes) => Self { kind: b'r', bytes },
+            Err(error) => Self::error(b'e', error.code(), &error.message()),
+        }
+    }
+
+    fn refusal(refused: &Refused) -> Self {
+        match refused {
+            Refused::Capability => Self::error(b'x', "call_refused", "the invocation that called has ended"),
+            Refused::Limit(error) => Self::error(b'e', error.code(), &error.message()),
+        }
+    }
+}
+
+async fn accept(listener: UnixListener, active: Arc<Active>, refused: Arc<AtomicU64>, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let tasks = tokio_util::task::TaskTracker::new();
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            () = stop.cancelled() => return,
+        };
+        let Ok((mut stream, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (active, refused, stop) = (Arc::clone(&active), Arc::clone(&refused), stop.clone());
+        drop(tasks.spawn(async move {
+            let _place = place;
+            // Who breaks the protocol, or goes away, gets no answer.
+            tokio::select! {
+                _ = serve(&mut stream, &active, &refused) => {}
+                () = stop.cancelled() => {}
+            }
+        }));
+    }
+}
+
+/// One call, from its first byte to its answer.
+async fn serve(stream: &mut UnixStream, active: &Active, refused: &AtomicU64) -> io::Result<()> {
+    let (name_length, params_length, invocation) = in_time(head(stream, active)).await?;
+    let Some(invocation) = invocation else {
+        refused.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!("a call without a running invocation's capability was refused");
+        return refuse(stream, name_length + params_length, &Refused::Capability).await;
+    };
+    let ended = invocation.ended.clone();
+    let answered = async {
+        let Ok(_place) = invocation.arriving.try_acquire() else {
+            let limit = CallError::TooManyAtOnce { max: CALLS_AT_ONCE_MAX };
+            return refuse(stream, name_length + params_length, &Refused::Limit(limit)).await;
+        };
+        if name_length > NAME_BYTES_MAX as u64 || params_length > PARAMS_BYTES_MAX as u64 {
+            let limit = CallError::TooLarge { max: PARAMS_BYTES_MAX };
+            return refuse(stream, name_length + params_length, &Refused::Limit(limit)).await;
+        }
+        let called = in_time(body(stream, name_length, params_length)).await?;
+        let answer = if serde_json::from_slice::<IgnoredAny>(&called.params).is_err() {
+            Answer::of(Err(CallError::NotJson))
+        } else {
+            Answer::of(call_while_open(stream, &*invocation.host, called).await?)
+        };
+        in_time(write(stream, &answer)).await
+    };
+    tokio::select! {
+        answered = answered => answered,
+        // Dropped with everything that it has begun.
+        () = ended.cancelled() => Ok(()),
+    }
+}
+
+/// The call, unless its caller gives it up by closing the connection.
+async fn call_while_open(
+    stream: &mut UnixStream,
+    host: &dyn HostCalls,
+    called: Called,
+) -> io::Result<Result<Bytes, CallError>> {
+    let mut more = [0];
+    tokio::select! {
+        outcome = host.call(&called.name, called.params) => Ok(outcome),
+        // Nothing may follow a call.
+        read = stream.read(&mut more) => Err(read.err().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())),
+    }
+}
+
+/// How long name and parameters are, and whose call it is.
+async fn head(stream: &mut UnixStream, active: &Active) -> io::Result<(u64, u64, Option<Invocation>)> {
+    let mut capability = [0; CAPABILITY_BYTES];
+    stream.read_exact(&mut capability).await?;
+    let name_length = stream.read_u16().await?;
+    let params_length = stream.read_u32().await?;
+    let invocation = std::str::from_utf8(&capability).ok().and_then(|text| active.0.lock().get(text).cloned());
+    Ok((name_length.into(), params_length.into(), invocation))
+}
+
+async fn body(stream: &mut UnixStream, name_length: u64, params_length: u64) -> io::Result<Called> {
+    let size = |length: u64| usize::try_from(length).map_err(|_| io::ErrorKind::InvalidData);
+    let (mut name, mut params) = (vec![0; size(name_length)?], Vec::new());
+    stream.read_exact(&mut name).await?;
+    // Grows as it comes: a length alone takes no memory.
+    stream.take(params_length).read_to_end(&mut params).await?;
+    if params.len() != size(params_length)? {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    // What is no text is no function's name.
+    Ok(Called { name: String::from_utf8_lossy(&name).into_owned(), params: params.into() })
+}
+
+async fn refuse(stream: &mut UnixStream, left: u64, refused: &Refused) -> io::Result<()> {
+    let answer = Answer::refusal(refused);
+    in_time(async {
+        let mut rest = (&mut *stream).take(left.min(DISCARD_BYTES_MAX));
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
+        write(stream, &answer).await
+    })
+    .await
+}
+
+async fn write(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
+    let length = u32::try_from(answer.bytes.len()).map_err(|_| io::ErrorKind::InvalidData)?;
+    let mut head = [answer.kind, 0, 0, 0, 0];
+    head[1..].copy_from_slice(&length.to_be_bytes());
+    stream.write_all(&head).await?;
+    stream.write_all(&answer.bytes).await
+}
+
+async fn in_time<T>(transfer: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(TRANSFER_LIMIT, transfer).await.unwrap_or_else(|late| Err(late.into()))
+}
