@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 use serverledge_api::{Backend as _, Call, Deploy, DeployError, Deployed, Stored};
 use serverledge_core::kv::Kv;
-use serverledge_core::{Account, CallContext, InvocationId, Memo, Payload, Phases, Role, Scopes, Via};
+use serverledge_core::{Account, InvocationId, Memo, Payload, Phases, Role, Scopes, Via};
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
 use serverledge_wire::function::FunctionBody;
