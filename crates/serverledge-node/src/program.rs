@@ -347,13 +347,13 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
     })
 }
 
-/// How the node tells requests apart by who sends them.
+/// How the node tells requests apart by who sends them. Links that begin with https say that a proxy speaks TLS for it.
 fn access(config: &Config, node: &Node, over_tls: bool) -> Access {
     let accounts: Arc<dyn Accounts> = Arc::<Platform>::clone(&node.accounts);
     Access {
         accounts: Some(accounts),
         required: config.auth.enabled,
-        secure_cookies: over_tls,
+        secure_cookies: over_tls || config.accounts.base_url.starts_with("https://"),
         trusted_proxies: config.api.trusted_proxies.clone(),
     }
 }
