@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     failures: IntCounterVec,
     rejections: IntCounterVec,
     offloads: IntCounterVec,
+    quota_refusals: IntCounterVec,
     start_phases: HistogramVec,
     running: IntGauge,
     containers: IntGaugeVec,
@@ -72,6 +73,7 @@ impl Metrics {
                 "Invocations handed to a node of another or this area, by what came of it",
                 &["area", "outcome"],
             )?,
+            quota_refusals: counters("serverledge_quota_refusals_total", "What quotas refused, by code", &["code"])?,
             start_phases: HistogramVec::new(
                 HistogramOpts::new("serverledge_start_phase_seconds", "Parts of cold starts").buckets(times()?),
                 &["runtime", "phase"],
@@ -91,7 +93,8 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        for counters in [&self.completed, &self.cold_starts, &self.failures, &self.rejections, &self.offloads] {
+        let own = [&self.failures, &self.rejections, &self.offloads, &self.quota_refusals];
+        for counters in [&self.completed, &self.cold_starts].into_iter().chain(own) {
             self.registry.register(Box::new(counters.clone()))?;
         }
         for histograms in [&self.execution, &self.init, &self.output] {
@@ -135,8 +138,14 @@ impl Metrics {
                 self.failures.with_label_values(&["offload_outcome_unknown"]).inc()
             }
             InvocationError::Internal { .. } => self.failures.with_label_values(&["internal"]).inc(),
-            InvocationError::Unknown(_) | InvocationError::Request { .. } => {}
+            // Counted where it was refused.
+            InvocationError::Unknown(_) | InvocationError::Request { .. } | InvocationError::Quota { .. } => {}
         }
+    }
+
+    /// A quota refused something.
+    pub(crate) fn quota_refused(&self, code: &str) {
+        self.quota_refusals.with_label_values(&[code]).inc();
     }
 
     /// An invocation was handed to a peer.

@@ -35,6 +35,7 @@ use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
 use crate::notifier::notifier;
+use crate::quotas::{NoOwners, Quotas};
 use crate::registry::Registry;
 
 /// A node that serves.
@@ -313,6 +314,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         cluster: Cluster::new(config, &format!("{}/{id}", config.registry.area))?,
         executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
+        quotas: Quotas::new(config.quota.clone(), Arc::new(NoOwners)),
         metrics_config: config.metrics.clone(),
         preparing: parking_lot::Mutex::default(),
         ready: AtomicBool::new(false),

@@ -12,3 +12,4 @@ pub mod records;
 pub mod status;
 pub mod stream;
 pub mod time;
+pub mod versions;
