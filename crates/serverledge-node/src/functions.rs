@@ -283,6 +283,10 @@ impl Functions {
                 let space = Arc::make_mut(table.entry(space.clone()).or_default());
                 space.generation.follow(revision, &mut changes.numbers);
             }
+            // Spaces that have ended.
+            let lasting: HashSet<&SpaceId> = loaded.generations.iter().map(|(space, _)| space).collect();
+            table
+                .retain(|id, space| !space.functions.is_empty() || lasting.contains(id) || space.generation.is_ahead());
             // Deletions older than a full listing can no longer be undone by an older record.
             changes.deleted.retain(|_, revision| *revision > at);
         })
@@ -408,7 +412,11 @@ pub(crate) mod tests {
         assert!(functions.generation(&space) > 15);
         functions.resync(&loaded([], 20));
         assert_eq!((functions.generation(&space), functions.len()), (20, 0), "kept when no function is left");
-        assert_eq!(functions.generation(&SpaceId::new()), 0);
+        let ended = SpaceId::new();
+        functions.follow(&[FunctionChange::Generation { space: ended.clone(), revision: Revision::new(19) }]);
+        assert_eq!(functions.generation(&ended), 19);
+        functions.resync(&loaded([], 20));
+        assert_eq!((functions.generation(&ended), functions.table.load().len()), (0, 1), "a space that has ended");
     }
 
     #[test]

@@ -27,7 +27,12 @@ pub(super) struct Generation {
 impl Generation {
     /// Equal for equal states, and for no others.
     pub(super) fn number(self) -> u64 {
-        if self.ahead > self.followed { LOCAL | self.local } else { self.followed.get() }
+        if self.is_ahead() { LOCAL | self.local } else { self.followed.get() }
+    }
+
+    /// Whether a change was applied that did not yet come in its order.
+    pub(super) fn is_ahead(self) -> bool {
+        self.ahead > self.followed
     }
 
     /// All changes up to this one are applied.
