@@ -104,6 +104,7 @@ pub(crate) fn call(
         may_offload: asked.can_do_offloading,
         travel: travel(headers, admitted),
         carried: None,
+            hands_out: false,
         stored,
     })
 }

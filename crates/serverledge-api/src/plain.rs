@@ -63,6 +63,7 @@ fn call(function: FunctionName, payload: Payload, travel: Option<Arc<Travel>>, a
         may_offload: true,
         travel,
         carried: None,
+            hands_out: false,
         stored,
     }
 }

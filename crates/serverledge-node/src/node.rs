@@ -33,6 +33,7 @@ use crate::function_logs::FunctionLogs;
 use crate::functions::{Entry, Functions};
 use crate::invoke::Request;
 use crate::membership::Membership;
+use crate::memo::Memos;
 use crate::metrics::Metrics;
 
 /// A running node.
@@ -49,6 +50,7 @@ pub(crate) struct Node {
     pub(crate) asynchronous: Asynchronous,
     pub(crate) membership: Membership,
     pub(crate) cluster: Cluster,
+    pub(crate) memos: Memos,
     pub(crate) metrics: Metrics,
     pub(crate) metrics_config: MetricsConfig,
     pub(crate) preparing: Mutex<HashSet<Digest>>,
@@ -242,7 +244,7 @@ impl Backend for NodeBackend {
 
     fn metrics(&self) -> Option<String> {
         let node = &self.0;
-        node.metrics_config.enabled.then(|| node.metrics.text(&node.admissions.snapshot(), node.functions.len()))
+        node.metrics_config.enabled.then(|| node.metrics.text(&node.admissions.snapshot(), node.functions.len(), node.memos.figures()))
     }
 
     fn ready(&self) -> bool {

@@ -31,6 +31,7 @@ use crate::deploy::unix_ms;
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::Functions;
+use crate::memo::{Memos, Tags};
 use crate::membership::Membership;
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
@@ -299,8 +300,15 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         idle_max: config.container.expiration,
         ..SchedulerConfig::new(capacity)
     };
+    let metrics = Metrics::new(&config.registry.area).context("failed to register metrics")?;
+    let cluster = Cluster::new(config, &format!("{}/{id}", config.registry.area))?;
+    let tags = match &cluster.key {
+        Some(key) => Tags::of_cluster(key),
+        None => Tags::of_node(&config.data.dir).context("failed to read or make the key of result tags")?,
+    };
     Ok(Node {
-        metrics: Metrics::new(&config.registry.area).context("failed to register metrics")?,
+        memos: Memos::new(config.cache.results_bytes, config.cache.results_ttl, tags, &metrics),
+        metrics,
         identity: Identity { node: id.clone(), area: config.registry.area.clone() },
         limits: config.function.clone(),
         pool_memory: config.pool.memory,
@@ -310,7 +318,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         store: FunctionStore::new(Arc::clone(kv)),
         invocations: InvocationStore::new(Arc::clone(kv)),
         membership: membership(config, kv, &id, &executors),
-        cluster: Cluster::new(config, &format!("{}/{id}", config.registry.area))?,
+        cluster,
         executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
         metrics_config: config.metrics.clone(),

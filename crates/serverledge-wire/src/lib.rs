@@ -1,6 +1,7 @@
 //! What goes over the wire and into the registry: serde types, apart from core's own, converted by hand.
 
 pub mod canonical;
+pub mod carried;
 pub mod function;
 pub mod header;
 pub mod invocations;

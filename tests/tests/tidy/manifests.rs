@@ -28,7 +28,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
 ];
 
 /// Foreign technologies, and the crates that know them.
-const FOREIGN: [(&str, &[&str]); 14] = [
+const FOREIGN: [(&str, &[&str]); 16] = [
     ("axum", &["serverledge-api"]),
     ("utoipa-swagger-ui", &["serverledge-api"]),
     ("wasmtime", &["serverledge-executor-wasm"]),
@@ -42,6 +42,8 @@ const FOREIGN: [(&str, &[&str]); 14] = [
     ("clap", &["serverledge-node", "serverledge-cli", "serverledge-simulator"]),
     ("clap_complete", &["serverledge-cli"]),
     ("prometheus", &["serverledge-node"]),
+    ("quick_cache", &["serverledge-node"]),
+    ("serde_json_canonicalizer", &["serverledge-wire"]),
     // Binaries, and what tests stand on.
     ("anyhow", &["serverledge-node", "serverledge-cli", "serverledge-testing"]),
 ];

@@ -191,7 +191,7 @@ impl Backend for FakeBackend {
         run.ended = true;
         let mut state = self.state();
         let scripted = state.invoke.pop_front();
-        let Call { caller, function, id, payload, qos_class, deadline, arrived, may_offload, travel, carried, stored } =
+        let Call { caller, function, id, payload, qos_class, deadline, arrived, may_offload, travel, carried, hands_out, stored } =
             call;
         let (seen, payload) = match payload {
             Payload::Json(params) => (Payload::Json(params.clone()), Payload::Json(params)),
@@ -205,6 +205,7 @@ impl Backend for FakeBackend {
         state.calls.push(Call {
             caller: caller.clone(),
             carried: carried.clone(),
+            hands_out,
             function,
             id,
             payload: seen,
