@@ -21,7 +21,7 @@ use crate::balancer::{Balancer, Front};
 use crate::error::Failed;
 use crate::guard::Guard;
 use crate::reply::NodeHeaders;
-use crate::{dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain, system};
+use crate::{dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain, system, versions};
 
 /// Longest request id taken from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -226,6 +226,9 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/function", get(functions::names).fallback(get_only))
         .route("/functions", get(functions::names).fallback(get_only))
         .route("/functions/{name}", get(functions::info).fallback(get_only))
+        .route("/functions/{name}/versions", get(versions::list).fallback(get_only))
+        .route("/functions/{name}/rollback", post(versions::roll_back).fallback(post_only))
+        .route("/functions/{name}/flags", post(versions::flags).fallback(post_only))
         .route("/functions/{name}/logs", get(logs::logs).fallback(get_only))
         .route("/functions/{name}/invocations", post(invocations::submit).fallback(post_only))
         .route("/invocations/{id}", get(invocations::show).fallback(get_only))

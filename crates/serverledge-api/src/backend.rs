@@ -13,6 +13,7 @@ use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
 use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, Proof};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
+use serverledge_wire::versions::{FlagsRequest, FunctionVersions};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -152,6 +153,28 @@ pub enum DeployError {
     /// No such function.
     #[error("function {0:?} is unknown")]
     Unknown(String),
+    /// The function has no such version (any more).
+    #[error("function {name} has no version {version:?}; /functions/{name}/versions lists those it has")]
+    UnknownVersion {
+        /// The function's name.
+        name: FunctionName,
+        /// What was asked for.
+        version: String,
+    },
+    /// Several of its versions begin so.
+    #[error("several versions of function {name} begin with {version:?}")]
+    AmbiguousVersion {
+        /// The function's name.
+        name: FunctionName,
+        /// What was asked for.
+        version: String,
+    },
+    /// Others changed the function again and again meanwhile.
+    #[error("function {0} is being changed by too many at once")]
+    Contended(FunctionName),
+    /// The owner has as much as they may have.
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
     /// The request breaks a rule.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -178,6 +201,16 @@ pub enum DeployError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+/// An owner has as much as they may have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct QuotaExceeded {
+    /// A stable code.
+    pub code: &'static str,
+    /// Which quota, with its figures.
+    pub message: String,
 }
 
 /// Why an asynchronous invocation was not accepted; nothing was stored.
@@ -313,6 +346,16 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Deletes. Running invocations end as they would have.
     async fn delete(&self, caller: &Caller, name: &str) -> Result<(), DeployError>;
+
+    /// The versions of a function: the current one, then those that are kept, the newest first.
+    async fn versions(&self, caller: &Caller, name: &str) -> Result<FunctionVersions, DeployError>;
+
+    /// Binds a function to one of its kept versions again: the one whose digest begins with `version`. Made ready here
+    /// first, like a deploy. Dropping the future: it may have happened or not.
+    async fn roll_back(&self, caller: &Caller, name: &str, version: &str) -> Result<Arc<Function>, DeployError>;
+
+    /// Changes a function's flags. Dropping the future: it may have happened or not.
+    async fn set_flags(&self, caller: &Caller, name: &str, flags: FlagsRequest) -> Result<Arc<Function>, DeployError>;
 
     /// Loads what a function needs; returns how many of `instances` sandboxes can then start at once.
     async fn prewarm(&self, caller: &Caller, name: &str, instances: i64) -> Result<i64, InvocationError>;

@@ -1,6 +1,8 @@
 //! The one table from errors to HTTP. Every error is problem JSON (RFC 9457) with a stable code; status codes on the
 //! Serverledge-compatible routes are Serverledge's, whose clients read nothing else of an error.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
@@ -9,7 +11,7 @@ use serverledge_wire::function::SpecError;
 use serverledge_wire::members::BodyError;
 use serverledge_wire::problem::{PROBLEM_JSON, Problem};
 
-use crate::backend::{DeployError, PollError, SubmitError};
+use crate::backend::{DeployError, PollError, QuotaExceeded, SubmitError};
 use crate::balancer::PassError;
 use crate::body::ReadError;
 use crate::guard::Refused;
@@ -81,11 +83,13 @@ impl Failed {
                     | OverloadReason::Deadline
                     | OverloadReason::NoPeer => (StatusCode::TOO_MANY_REQUESTS, true),
                 };
-                // Rounded up: whoever comes back must not come too early.
-                let seconds = retry_after.as_millis().div_ceil(1000).max(1);
-                let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+                let seconds = whole_seconds(*retry_after);
                 Self { retry_after: retry.then_some(seconds), ..Self::new(status, reason.code(), error.to_string()) }
             }
+            InvocationError::Quota { code, retry_after, .. } => Self {
+                retry_after: Some(whole_seconds(*retry_after)),
+                ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, error.to_string())
+            },
             InvocationError::Dependency { code, .. } => {
                 Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(error)) }
             }
@@ -138,6 +142,11 @@ impl Failed {
         }
         response
     }
+}
+
+/// Rounded up: whoever comes back must not come too early.
+fn whole_seconds(retry_after: Duration) -> u64 {
+    u64::try_from(retry_after.as_millis().div_ceil(1000).max(1)).unwrap_or(u64::MAX)
 }
 
 fn internal(message: &str) -> Failed {
@@ -206,6 +215,17 @@ impl From<DeployError> for Failed {
         match &error {
             DeployError::Exists(_) => Self::new(StatusCode::CONFLICT, "function_exists", error.to_string()),
             DeployError::Unknown(name) => Self::function_unknown(name),
+            DeployError::UnknownVersion { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "version_unknown", error.to_string())
+            }
+            DeployError::AmbiguousVersion { .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "version_ambiguous", error.to_string())
+            }
+            DeployError::Contended(_) => Self {
+                retry_after: Some(1),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "function_contended", error.to_string())
+            },
+            DeployError::Quota(exceeded) => Self::from(exceeded),
             DeployError::Spec(spec) => Self::from(spec),
             DeployError::Code { code, message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
             DeployError::Unsupported(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "runtime_unsupported", why),
@@ -223,6 +243,12 @@ impl From<DeployError> for Failed {
                 Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error)) }
             }
         }
+    }
+}
+
+impl From<&QuotaExceeded> for Failed {
+    fn from(exceeded: &QuotaExceeded) -> Self {
+        Self::new(StatusCode::FORBIDDEN, exceeded.code, exceeded.to_string())
     }
 }
 

@@ -23,11 +23,12 @@ mod server;
 mod stored;
 mod system;
 mod tls;
+mod versions;
 
 pub use app::{App, Limits};
 pub use backend::{
     Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
-    PeerRequest, PollError, Polled, SubmitError,
+    PeerRequest, PollError, Polled, QuotaExceeded, SubmitError,
 };
 pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
 pub use guard::Guard;

@@ -11,6 +11,7 @@ use serverledge_client::QosClass;
 
 use crate::exit;
 use crate::failure::Failure;
+use crate::function_versions::FunctionVersionsCommand;
 
 pub(crate) use asynchronous::{DeadLetterCommand, DeadLetterListArgs, IdArgs, InvocationCommand, PurgeArgs, WaitArgs};
 
@@ -109,6 +110,9 @@ pub(crate) enum Command {
     /// List, show, redrive or purge dead letters: asynchronous invocations that failed through no fault of the function
     #[command(subcommand)]
     DeadLetter(DeadLetterCommand),
+    /// List a function's versions, roll back to one, or change flags
+    #[command(subcommand)]
+    Function(FunctionCommand),
     /// Make a function ready ahead of calls
     Prewarm(PrewarmArgs),
     /// Delete a function
@@ -133,6 +137,14 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+/// What to do with a function.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FunctionCommand {
+    /// With its versions and flags.
+    #[command(flatten)]
+    Versions(FunctionVersionsCommand),
 }
 
 /// A function, named by option or by position.

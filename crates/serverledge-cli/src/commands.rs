@@ -18,16 +18,16 @@ use clap_complete::Shell;
 use serde::Serialize;
 use serverledge_client::{Client, ClientConfig, ClientError, FunctionName};
 
-use crate::arguments::{Cli, Command, DeleteArgs, PrewarmArgs};
+use crate::arguments::{Cli, Command, DeleteArgs, FunctionCommand, PrewarmArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
 use crate::settings::Settings;
-use crate::{files, json, output, progress};
+use crate::{files, function_versions, json, output, progress};
 
 /// What every command works with.
 #[derive(Debug)]
 pub(crate) struct Session {
-    client: Client,
+    pub(crate) client: Client,
     for_people: bool,
     json: bool,
 }
@@ -46,7 +46,7 @@ impl Session {
     }
 
     /// Shows an answer: as its JSON, or on a terminal as the text that suits people.
-    fn show<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+    pub(crate) fn show<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
         output::result(&if self.for_people { text(answer) } else { json::tabbed(answer) })
     }
 }
@@ -72,6 +72,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit, Fai
         Command::Poll(args) => poll::poll(session, &args).await,
         Command::Invocation(command) => invocation::run(session, &command).await,
         Command::DeadLetter(command) => dead_letter::run(session, &command).await,
+        Command::Function(FunctionCommand::Versions(command)) => function_versions::run(session, &command).await,
         Command::Prewarm(args) => prewarm(session, &args).await,
         Command::Delete(args) => delete(session, &args).await,
         Command::List => list::list(session).await,
@@ -109,6 +110,6 @@ pub(crate) fn completions(shell: Shell) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn function_name(text: &str) -> Result<FunctionName, Failure> {
+pub(crate) fn function_name(text: &str) -> Result<FunctionName, Failure> {
     FunctionName::parse(text).map_err(|error| Failure::usage(format!("{text:?} is no function name: {error}")))
 }

@@ -6,6 +6,7 @@ mod commands;
 mod exit;
 mod failure;
 mod files;
+mod function_versions;
 mod json;
 mod normalise;
 mod output;

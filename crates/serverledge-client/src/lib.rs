@@ -21,6 +21,7 @@ mod lines;
 mod peer;
 mod streaming;
 mod tls;
+mod versions;
 
 pub use callback::{
     CALLBACK_REPLY_BYTES_MAX, CALLBACK_TIMEOUT, CALLBACK_URL_BYTES_MAX, CallbackAllow, CallbackConfig, CallbackError,

@@ -61,7 +61,16 @@ impl CallContext {
     /// The context of a call from outside.
     #[must_use]
     pub fn root(id: InvocationId, deadline: Option<Instant>) -> Self {
-        Self { root: id, depth: 0, deadline, may_offload: true, travel: None, carried: None, hands_out: false, chain: None }
+        Self {
+            root: id,
+            depth: 0,
+            deadline,
+            may_offload: true,
+            travel: None,
+            carried: None,
+            hands_out: false,
+            chain: None,
+        }
     }
 
     /// How often a call on the way here was offloaded.

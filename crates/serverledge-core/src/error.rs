@@ -143,6 +143,16 @@ pub enum InvocationError {
         /// When another try makes sense.
         retry_after: Duration,
     },
+    /// Whoever pays for the invocation has as many as they may have.
+    #[error("{message}")]
+    Quota {
+        /// A stable code.
+        code: &'static str,
+        /// Which quota, with its figures.
+        message: String,
+        /// When another try makes sense.
+        retry_after: Duration,
+    },
     /// Something this node depends on does not answer.
     #[error("{what} is unavailable")]
     Dependency {

@@ -102,6 +102,7 @@ fn call_error_code(fault: &CallError) -> &'static str {
             InvocationError::Request { code, .. } | InvocationError::Dependency { code, .. } => code,
             InvocationError::Function(failure) => failure.kind.code(),
             InvocationError::Overloaded { reason, .. } => reason.code(),
+            InvocationError::Quota { code, .. } => code,
             InvocationError::OutcomeUnknown { .. } => "offload_outcome_unknown",
             InvocationError::Internal { .. } => "internal",
         },

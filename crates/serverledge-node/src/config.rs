@@ -28,7 +28,7 @@ pub use layers::Setting;
 pub use machine::Machine;
 pub use parts::{
     ApiConfig, AsyncConfig, BalancerConfig, ClusterConfig, Config, ContainerConfig, DataConfig, FunctionConfig,
-    LogConfig, LogFormat, MetricsConfig, PolicyName, PoolConfig, QueueConfig, RegistryConfig, RegistryUrl,
+    LogConfig, LogFormat, MetricsConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig, RegistryConfig, RegistryUrl,
     SchedulerConfig, Secret, WasmConfig,
 };
 pub use shipped::shipped_file;

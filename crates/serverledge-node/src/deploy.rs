@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use serverledge_api::{Deploy, DeployError, Deployed};
+use serverledge_api::{Deploy, DeployError, Deployed, QuotaExceeded};
 use serverledge_core::{
-    Function, FunctionName, FunctionSpec, InvocationError, PrepareError, Progress, Runtime, Sandbox, SpaceId, Version,
+    Digest, Function, FunctionName, FunctionSpec, InvocationError, PrepareError, Progress, Runtime, Sandbox, SpaceId,
+    Version,
 };
 use serverledge_registry::{self as registry, code_digest};
 use serverledge_scheduler::{Pooled, SandboxId};
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::admission::{Admissions, draining};
 use crate::code::{self, Code};
-use crate::functions::{self, Entry};
+use crate::functions::{self, Entry, Known};
 use crate::node::Node;
 
 impl Node {
@@ -32,6 +33,8 @@ impl Node {
             return Err(DeployError::Exists(spec.name));
         }
         let version = Arc::new(registry::version(&spec, code_digest(&code.bytes)));
+        let code_bytes = code.bytes.len() as u64;
+        self.check_quota(space, &spec.name, (&version.code, code_bytes))?;
         let executor = self.executors.of(version.runtime);
         // Checked with everything else that needs no executor.
         let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
@@ -45,19 +48,35 @@ impl Node {
             signature: spec.signature,
         };
         let now = unix_ms();
+        // Once more, since others may have come in between.
+        let turn = self.quotas.turn(space).await;
+        self.check_quota(space, &function.name, (&function.version.code, code_bytes))?;
         let stored = match mode {
             Deploy::Create => self.store.create(&function, &code.bytes, now).await,
             Deploy::Update => self.store.replace(&function, &code.bytes, now).await,
         };
         let revision = stored.map_err(registry_error)?;
-        for old in self.functions.put([(function.clone(), revision)]) {
+        let known = Known { function: Arc::new(function.clone()), revision, code_bytes };
+        for old in self.functions.put([known]) {
             self.retire(&old, Some(&function.version)).await;
         }
+        drop(turn);
         Ok(Deployed {
             function: Arc::new(function),
             recognised: prepared.recognised.to_owned(),
             remarks: prepared.remarks,
         })
+    }
+
+    /// Whether the owner of the space, if there is one, may bind code of this length to the name.
+    pub(crate) fn check_quota(
+        &self,
+        space: &SpaceId,
+        name: &FunctionName,
+        code: (&Digest, u64),
+    ) -> Result<(), QuotaExceeded> {
+        let checked = self.quotas.check_deploy(&self.functions, space, name, code);
+        checked.inspect_err(|exceeded| self.metrics.quota_refused(exceeded.code))
     }
 
     /// Everything that can be said without running anything.
@@ -124,10 +143,11 @@ impl Node {
         let unknown = || DeployError::Unknown(name.to_owned());
         let parsed = FunctionName::parse(name).map_err(|_| unknown())?;
         let deleted = self.store.delete(space, &parsed).await.map_err(|error| registry_error(error.into()))?;
-        if let Some(gone) = self.functions.remove_seen(space, &parsed) {
+        let revision = deleted.ok_or_else(unknown)?;
+        if let Some(gone) = self.functions.remove(space, &parsed, revision) {
             self.forget_deleted(&gone).await;
         }
-        if deleted { Ok(()) } else { Err(unknown()) }
+        Ok(())
     }
 
     /// A version that no name is bound to any more needs no memory.
@@ -258,21 +278,22 @@ pub(crate) fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+pub(crate) fn registry_fault(code: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> DeployError {
+    DeployError::Registry { code, source: Box::new(error) }
+}
+
 fn registry_error(error: registry::DeployError) -> DeployError {
     use serverledge_core::kv::KvError;
     use serverledge_registry::BlobError;
     match error {
         registry::DeployError::Exists { name } => DeployError::Exists(name),
+        registry::DeployError::Contended { name } => DeployError::Contended(name),
         registry::DeployError::Kv(KvError::RegistryFull)
-        | registry::DeployError::Code(BlobError::Kv(KvError::RegistryFull)) => {
-            DeployError::Registry { code: "registry_full", source: Box::new(error) }
-        }
+        | registry::DeployError::Code(BlobError::Kv(KvError::RegistryFull)) => registry_fault("registry_full", error),
         registry::DeployError::Digest { .. } => DeployError::Prepare(PrepareError::Internal {
             attempt: "store the function".to_owned(),
             source: Box::new(error),
         }),
-        registry::DeployError::Kv(_) | registry::DeployError::Code(_) => {
-            DeployError::Registry { code: "registry_unavailable", source: Box::new(error) }
-        }
+        registry::DeployError::Kv(_) | registry::DeployError::Code(_) => registry_fault("registry_unavailable", error),
     }
 }

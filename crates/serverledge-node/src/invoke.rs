@@ -220,7 +220,11 @@ impl Node {
             Payload::Json(params) => (true, params.len()),
             Payload::Http(_) => (false, 0),
         };
-        let may_offload = json && carries_little(context) && context.may_offload && context.hops() < HOPS_MAX && self.cluster.client.is_some();
+        let may_offload = json
+            && carries_little(context)
+            && context.may_offload
+            && context.hops() < HOPS_MAX
+            && self.cluster.client.is_some();
         let arrival = Arrival {
             class: request.class,
             deadline: request.deadline,

@@ -1,4 +1,5 @@
-//! A reply's body that holds its invocation's lease: resources are free when the body has ended or is dropped.
+//! A reply's body that holds something of its invocation, such as its lease: that is dropped when the body has ended or is
+//! dropped.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,21 +8,19 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use serverledge_core::{BodyError, HttpBody};
 
-use crate::admission::LeaseGuard;
-
 /// See the module.
-pub(crate) struct LeasedBody {
+pub(crate) struct LeasedBody<T> {
     body: HttpBody,
-    lease: Option<LeaseGuard>,
+    lease: Option<T>,
 }
 
-impl LeasedBody {
-    pub(crate) fn new(body: HttpBody, lease: LeaseGuard) -> Self {
+impl<T> LeasedBody<T> {
+    pub(crate) fn new(body: HttpBody, lease: T) -> Self {
         Self { body, lease: Some(lease) }
     }
 }
 
-impl Body for LeasedBody {
+impl<T: Unpin> Body for LeasedBody<T> {
     type Data = Bytes;
     type Error = BodyError;
 

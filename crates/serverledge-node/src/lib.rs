@@ -22,9 +22,11 @@ mod metrics;
 mod node;
 mod notifier;
 mod program;
+mod quotas;
 mod recover;
 mod registry;
 mod status;
+mod versions;
 
 pub use arguments::{Arguments, Command};
 pub use logging::start_logging;

@@ -262,7 +262,7 @@ impl Node {
         let (seat, duty) = self.memos.runs.join(key);
         let first = duty.is_some();
         if let Some(duty) = duty {
-            self.begin(duty, &request, asked);
+            self.begin_shared(duty, &request, asked);
         }
         let shared = match request.deadline {
             None => seat.outcome().await,
@@ -288,7 +288,7 @@ impl Node {
     }
 
     /// Runs it in a task of its own, under the function's own time limit, until nobody waits for it.
-    fn begin(self: &Arc<Self>, duty: Duty, request: &Request, asked: &Asked) {
+    fn begin_shared(self: &Arc<Self>, duty: Duty, request: &Request, asked: &Asked) {
         let (node, request) = (Arc::clone(self), Request { deadline: None, ..request.again(asked.params.clone()) });
         let Asked { key, generation, hands_out, arrived, ignored, .. } = *asked;
         let (entry, params) = (Arc::clone(&asked.entry), asked.params.clone());

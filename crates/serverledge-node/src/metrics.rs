@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     failures: IntCounterVec,
     rejections: IntCounterVec,
     offloads: IntCounterVec,
+    quota_refusals: IntCounterVec,
     start_phases: HistogramVec,
     running: IntGauge,
     containers: IntGaugeVec,
@@ -52,7 +53,11 @@ pub(crate) struct CacheMetrics {
 impl CacheMetrics {
     fn new(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
-            answers: counters("serverledge_cache_answers_total", "Answers for which nothing ran, by source", &["source"])?,
+            answers: counters(
+                "serverledge_cache_answers_total",
+                "Answers for which nothing ran, by source",
+                &["source"],
+            )?,
             ignored: counters(
                 "serverledge_cache_ignored_total",
                 "Answers carried by clients that were not believed, by reason",
@@ -72,7 +77,8 @@ impl CacheMetrics {
     }
 
     fn set(&self, figures: CacheFigures) {
-        let gauges = [(&self.entries, figures.entries), (&self.bytes, figures.bytes), (&self.evictions, figures.evictions)];
+        let gauges =
+            [(&self.entries, figures.entries), (&self.bytes, figures.bytes), (&self.evictions, figures.evictions)];
         for (gauge, value) in gauges {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
@@ -118,6 +124,7 @@ impl Metrics {
                 "Invocations handed to a node of another or this area, by what came of it",
                 &["area", "outcome"],
             )?,
+            quota_refusals: counters("serverledge_quota_refusals_total", "What quotas refused, by code", &["code"])?,
             start_phases: HistogramVec::new(
                 HistogramOpts::new("serverledge_start_phase_seconds", "Parts of cold starts").buckets(times()?),
                 &["runtime", "phase"],
@@ -137,7 +144,8 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        for counters in [&self.completed, &self.cold_starts, &self.failures, &self.rejections, &self.offloads] {
+        let own = [&self.failures, &self.rejections, &self.offloads, &self.quota_refusals];
+        for counters in [&self.completed, &self.cold_starts].into_iter().chain(own) {
             self.registry.register(Box::new(counters.clone()))?;
         }
         for histograms in [&self.execution, &self.init, &self.output] {
@@ -181,8 +189,14 @@ impl Metrics {
                 self.failures.with_label_values(&["offload_outcome_unknown"]).inc()
             }
             InvocationError::Internal { .. } => self.failures.with_label_values(&["internal"]).inc(),
-            InvocationError::Unknown(_) | InvocationError::Request { .. } => {}
+            // Counted where it was refused.
+            InvocationError::Unknown(_) | InvocationError::Request { .. } | InvocationError::Quota { .. } => {}
         }
+    }
+
+    /// A quota refused something.
+    pub(crate) fn quota_refused(&self, code: &str) {
+        self.quota_refusals.with_label_values(&[code]).inc();
     }
 
     /// An invocation was handed to a peer.

@@ -20,6 +20,7 @@ use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
 use serverledge_wire::peer::{PeerLoad, PeerState, Proof};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
+use serverledge_wire::versions::{FlagsRequest, FunctionVersions};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +36,7 @@ use crate::invoke::Request;
 use crate::membership::Membership;
 use crate::memo::Memos;
 use crate::metrics::Metrics;
+use crate::quotas::{Permit, Quotas, until_its_end};
 
 /// A running node.
 pub(crate) struct Node {
@@ -51,6 +53,7 @@ pub(crate) struct Node {
     pub(crate) membership: Membership,
     pub(crate) cluster: Cluster,
     pub(crate) memos: Memos,
+    pub(crate) quotas: Quotas,
     pub(crate) metrics: Metrics,
     pub(crate) metrics_config: MetricsConfig,
     pub(crate) preparing: Mutex<HashSet<Digest>>,
@@ -95,6 +98,17 @@ impl Node {
     /// A node that stops takes nothing new from outside; what runs may still call other functions.
     pub(crate) fn check_open(&self) -> Result<(), InvocationError> {
         if self.admissions.is_draining() { Err(draining()) } else { Ok(()) }
+    }
+
+    /// Counts an invocation from outside that waits for its outcome.
+    fn permit(&self, caller: &Caller) -> Result<Option<Permit>, InvocationError> {
+        self.quotas.admit(caller).inspect_err(|error| self.count_refusal(error))
+    }
+
+    fn count_refusal(&self, error: &InvocationError) {
+        if let InvocationError::Quota { code, .. } = error {
+            self.metrics.quota_refused(code);
+        }
     }
 
     fn request(&self, call: Call) -> Result<Request, InvocationError> {
@@ -142,17 +156,20 @@ impl Backend for NodeBackend {
 
     async fn invoke(&self, call: Call) -> Result<Report, InvocationError> {
         self.0.check_open()?;
+        let permit = self.0.permit(&call.caller)?;
         let request = self.0.request(call)?;
-        self.0.run(request).await
+        Ok(until_its_end(self.0.run(request).await?, permit))
     }
 
     async fn submit(&self, call: Call) -> Result<Submitted, SubmitError> {
         self.0.check_open()?;
+        self.0.quotas.spend(&call.caller).inspect_err(|error| self.0.count_refusal(error))?;
         self.0.submit(call).await
     }
 
     async fn invoke_once(&self, call: Call) -> Result<KeptReply, OnceError> {
         self.0.check_open()?;
+        let _permit = self.0.permit(&call.caller)?;
         self.0.invoke_once(call).await
     }
 
@@ -211,6 +228,18 @@ impl Backend for NodeBackend {
         self.0.delete(&caller.space, name).await
     }
 
+    async fn versions(&self, caller: &Caller, name: &str) -> Result<FunctionVersions, DeployError> {
+        self.0.versions(&caller.space, name).await
+    }
+
+    async fn roll_back(&self, caller: &Caller, name: &str, version: &str) -> Result<Arc<Function>, DeployError> {
+        self.0.roll_back(&caller.space, name, version).await
+    }
+
+    async fn set_flags(&self, caller: &Caller, name: &str, flags: FlagsRequest) -> Result<Arc<Function>, DeployError> {
+        self.0.set_flags(&caller.space, name, flags).await
+    }
+
     async fn prewarm(&self, caller: &Caller, name: &str, instances: i64) -> Result<i64, InvocationError> {
         self.0.prewarm(&caller.space, name, instances).await
     }
@@ -244,7 +273,9 @@ impl Backend for NodeBackend {
 
     fn metrics(&self) -> Option<String> {
         let node = &self.0;
-        node.metrics_config.enabled.then(|| node.metrics.text(&node.admissions.snapshot(), node.functions.len(), node.memos.figures()))
+        node.metrics_config
+            .enabled
+            .then(|| node.metrics.text(&node.admissions.snapshot(), node.functions.len(), node.memos.figures()))
     }
 
     fn ready(&self) -> bool {

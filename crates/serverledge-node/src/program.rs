@@ -31,11 +31,12 @@ use crate::deploy::unix_ms;
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::Functions;
-use crate::memo::{Memos, Tags};
 use crate::membership::Membership;
+use crate::memo::{Memos, Tags};
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
 use crate::notifier::notifier;
+use crate::quotas::{NoOwners, Quotas};
 use crate::registry::Registry;
 
 /// A node that serves.
@@ -321,6 +322,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         cluster,
         executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
+        quotas: Quotas::new(config.quota.clone(), Arc::new(NoOwners)),
         metrics_config: config.metrics.clone(),
         preparing: parking_lot::Mutex::default(),
         ready: AtomicBool::new(false),

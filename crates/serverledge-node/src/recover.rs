@@ -14,7 +14,7 @@ use crate::asynchronous::jittered;
 use crate::cluster::Whom;
 use crate::deploy::unix_ms;
 use crate::executors::is_pooled;
-use crate::functions::{label, owned};
+use crate::functions::{Gone, label};
 use crate::node::Node;
 
 /// Pause before a watch that broke is begun again.
@@ -31,14 +31,8 @@ const BLOB_GRACE: Duration = Duration::from_secs(3600);
 impl Node {
     /// Reads all functions; returns the revision from which to watch.
     pub(crate) async fn load_functions(&self) -> Result<Revision, KvError> {
-        let (resynced, next) = self.functions.load(&self.store).await?;
-        for gone in resynced.deleted {
-            self.forget_deleted(&gone).await;
-        }
-        for old in resynced.replaced {
-            let successor = self.functions.get(&old.space, old.name.as_str());
-            self.retire(&old, successor.as_ref().map(|entry| &*entry.function.version)).await;
-        }
+        let (gone, next) = self.functions.load(&self.store).await?;
+        self.take_leave_of(gone).await;
         Ok(next)
     }
 
@@ -98,22 +92,23 @@ impl Node {
     }
 
     async fn apply(self: &Arc<Self>, changes: Vec<FunctionChange>) {
+        let gone = self.functions.follow(&changes);
+        self.take_leave_of(gone).await;
         for change in changes {
-            match change {
-                FunctionChange::Deployed(deployed) => {
-                    let successor = Arc::clone(&deployed.function);
-                    for old in self.functions.put([owned(&deployed)]) {
-                        self.retire(&old, Some(&successor.version)).await;
-                    }
-                    self.prepare_if_missing(&successor);
-                }
-                FunctionChange::Deleted { space, name, revision } => {
-                    if let Some(gone) = self.functions.remove(&space, &name, revision) {
-                        self.forget_deleted(&gone).await;
-                    }
-                }
-                FunctionChange::Unreadable(unreadable) => tracing::warn!(key = unreadable.key, "an unreadable record"),
+            if let FunctionChange::Deployed(deployed) = change {
+                self.prepare_if_missing(&deployed.function);
             }
+        }
+    }
+
+    /// What the snapshot lost needs nothing any more.
+    async fn take_leave_of(&self, gone: Gone) {
+        for deleted in gone.deleted {
+            self.forget_deleted(&deleted).await;
+        }
+        for old in gone.replaced {
+            let successor = self.functions.get(&old.space, old.name.as_str());
+            self.retire(&old, successor.as_ref().map(|entry| &*entry.function.version)).await;
         }
     }
 
@@ -185,6 +180,8 @@ impl Node {
             return Err("some records cannot be read, so nothing is known to be unused".into());
         }
         let mut used: HashSet<Digest> = loaded.functions.iter().map(|one| one.function.version.code).collect();
+        // After the functions: what one of them was bound to a moment ago is kept now.
+        used.extend(self.store.code_of_versions().await?);
         used.extend(self.invocations.blobs_in_use().await?);
         let mut prepared = 0;
         for executor in self.executors.all() {

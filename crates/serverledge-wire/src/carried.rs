@@ -78,16 +78,22 @@ struct Entry<'a> {
     nested: bool,
 }
 
+impl<'a> Entry<'a> {
+    fn of(entry: &'a CacheEntry) -> Option<Self> {
+        Some(Self {
+            function: entry.function.to_string(),
+            params: serde_json::from_slice(&entry.params).ok()?,
+            result: serde_json::from_slice(&entry.result).ok()?,
+            tag: entry.tag.clone(),
+            nested: entry.nested,
+        })
+    }
+}
+
 /// Entries as text; entries that hold no JSON are left out.
 #[must_use]
 pub fn entries_text(entries: &[CacheEntry]) -> Vec<u8> {
-    let raw = |json: &'_ Bytes| -> Option<&'_ RawValue> { serde_json::from_slice(json).ok() };
-    fn entry<'a>(entry: &'a CacheEntry, params: &'a RawValue, result: &'a RawValue) -> Entry<'a> {
-        let (function, tag) = (entry.function.to_string(), entry.tag.clone());
-        Entry { function, params, result, tag, nested: entry.nested }
-    }
-    let list: Vec<_> =
-        entries.iter().filter_map(|one| Some(entry(one, raw(&one.params)?, raw(&one.result)?))).collect();
+    let list: Vec<_> = entries.iter().filter_map(Entry::of).collect();
     // Names, texts and JSON: nothing that cannot be written.
     serde_json::to_vec(&list).unwrap_or_default()
 }

@@ -15,3 +15,4 @@ pub mod status;
 pub mod stream;
 pub mod thesis;
 pub mod time;
+pub mod versions;

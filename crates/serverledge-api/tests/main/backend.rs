@@ -18,6 +18,7 @@ use serverledge_wire::invocations::{DeadLetter, DeadLetters, InvocationInfo};
 use serverledge_wire::peer::{ClusterKey, PeerLoad, PeerState, Proof, Proved};
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
+use serverledge_wire::versions::{FlagsRequest, FunctionVersions, VersionInfo};
 use tokio::sync::{broadcast, watch};
 
 /// The node. Without a script it echoes JSON parameters and HTTP bodies, and accepts everything.
@@ -191,8 +192,20 @@ impl Backend for FakeBackend {
         run.ended = true;
         let mut state = self.state();
         let scripted = state.invoke.pop_front();
-        let Call { caller, function, id, payload, qos_class, deadline, arrived, may_offload, travel, carried, hands_out, stored } =
-            call;
+        let Call {
+            caller,
+            function,
+            id,
+            payload,
+            qos_class,
+            deadline,
+            arrived,
+            may_offload,
+            travel,
+            carried,
+            hands_out,
+            stored,
+        } = call;
         let (seen, payload) = match payload {
             Payload::Json(params) => (Payload::Json(params.clone()), Payload::Json(params)),
             Payload::Http(request) => {
@@ -328,6 +341,45 @@ impl Backend for FakeBackend {
             let function = Arc::new(function(spec.name.as_str(), Interface::Json));
             Ok(Deployed { function, recognised: "reactor".to_owned(), remarks: vec!["a remark".to_owned()] })
         })
+    }
+
+    async fn versions(&self, caller: &Caller, name: &str) -> Result<FunctionVersions, DeployError> {
+        let current = self.function(caller, name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let current = VersionInfo {
+            version: current.version.digest.to_string(),
+            current: true,
+            deployed_unix_ms: 7,
+            runtime: current.version.runtime.to_string(),
+            interface: current.interface.name().to_owned(),
+            code: current.version.code.to_string(),
+            code_bytes: 9,
+            idempotent: current.flags.idempotent,
+            edge: current.flags.edge,
+        };
+        Ok(FunctionVersions { function: name.to_owned(), versions: vec![current] })
+    }
+
+    async fn roll_back(&self, caller: &Caller, name: &str, version: &str) -> Result<Arc<Function>, DeployError> {
+        if let Some(fault) = self.state().deploy.pop_front() {
+            return fault.map(|deployed| deployed.function);
+        }
+        let function = self.function(caller, name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let name = || function.name.clone();
+        match function.version.digest.to_string() {
+            digest if version.is_empty() || !digest.starts_with(version) => {
+                Err(DeployError::UnknownVersion { name: name(), version: version.to_owned() })
+            }
+            _ => Ok(function),
+        }
+    }
+
+    async fn set_flags(&self, caller: &Caller, name: &str, flags: FlagsRequest) -> Result<Arc<Function>, DeployError> {
+        let function = self.function(caller, name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let old = function.flags;
+        let (idempotent, edge) = (flags.idempotent.unwrap_or(old.idempotent), flags.edge.unwrap_or(old.edge));
+        let function = Arc::new(Function { flags: Flags { idempotent, edge, ..old }, ..Function::clone(&function) });
+        self.state().functions.insert(name.to_owned(), Arc::clone(&function));
+        Ok(function)
     }
 
     fn logs(&self, _caller: &Caller, name: &str) -> Option<LogFeed> {

@@ -17,3 +17,4 @@ mod routes;
 mod server;
 mod support;
 mod tls;
+mod versions;

@@ -10,12 +10,15 @@ use serverledge_api::{Deploy, document};
 use crate::support::{app, check, get, json, outcome, post, request, shown, text};
 
 /// Every documented route, with a request that it answers.
-const DOCUMENTED: [(&str, &str, &str); 23] = [
+const DOCUMENTED: [(&str, &str, &str); 26] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
     ("get", "/functions", "/functions"),
     ("get", "/functions/{name}", "/functions/json"),
+    ("get", "/functions/{name}/versions", "/functions/json/versions"),
+    ("post", "/functions/{name}/rollback", "/functions/json/rollback"),
+    ("post", "/functions/{name}/flags", "/functions/json/flags"),
     ("get", "/functions/{name}/logs", "/functions/json/logs"),
     ("post", "/prewarm", "/prewarm"),
     ("post", "/invoke/{function}", "/invoke/json"),
@@ -130,6 +133,9 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
         (Method::POST, "/functions", "GET"),
         (Method::DELETE, "/functions/json", "GET"),
         (Method::POST, "/functions/json/logs", "GET"),
+        (Method::POST, "/functions/json/versions", "GET"),
+        (Method::GET, "/functions/json/rollback", "POST"),
+        (Method::GET, "/functions/json/flags", "POST"),
         (Method::POST, "/poll/1", "GET"),
         (Method::GET, "/functions/json/invocations", "POST"),
         (Method::DELETE, "/invocations/1", "GET"),

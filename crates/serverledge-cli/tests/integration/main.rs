@@ -1,6 +1,7 @@
 //! The real binary against a listener that answers from a script: exit codes, streams, closed pipes.
 
 mod asynchronous;
+mod versions;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

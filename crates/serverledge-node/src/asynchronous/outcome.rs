@@ -58,7 +58,9 @@ pub(super) fn decided_failure(failure: &InvocationError) -> Finish {
             let error = ErrorRecord { stack, ..error(failure.kind.code(), failure.message.clone()) };
             return Finish { log: text(&failure.log), ..finish(FinalOutcome::Failed(error)) };
         }
-        InvocationError::Request { code, .. } | InvocationError::Dependency { code, .. } => code,
+        InvocationError::Request { code, .. }
+        | InvocationError::Quota { code, .. }
+        | InvocationError::Dependency { code, .. } => code,
         InvocationError::Overloaded { reason, .. } => reason.code(),
         InvocationError::Unknown(_) => "function_unknown",
         InvocationError::OutcomeUnknown { .. } => "offload_outcome_unknown",

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serverledge_core::kv::Revision;
 use serverledge_core::{FunctionName, InvocationError};
-use serverledge_registry::{FunctionChange, FunctionWatch};
+use serverledge_registry::FunctionWatch;
 use tokio::time::Instant;
 
 use super::LoadBalancer;
-use crate::functions::{Entry, owned};
+use crate::functions::{Entry, Known};
 
 /// Pause before a watch that broke is begun again.
 const WATCH_PAUSE: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ impl LoadBalancer {
             self.store.get(&self.space, name).await
         };
         let found = tokio::time::timeout(LOOK_UP_MAX, asking).await.map_err(|late| unavailable(late.into()))?;
-        self.functions.put(found.map_err(|error| unavailable(error.into()))?.iter().map(owned));
+        self.functions.put(found.map_err(|error| unavailable(error.into()))?.iter().map(Known::from));
         Ok(())
     }
 
@@ -65,21 +65,11 @@ impl LoadBalancer {
         let due = Instant::now() + RESYNC_EVERY;
         while let Ok(changes) = tokio::time::timeout_at(due, watch.next()).await {
             match changes {
-                Ok(changes) => changes.into_iter().for_each(|change| self.apply(change)),
+                Ok(changes) => {
+                    self.functions.follow(&changes);
+                }
                 Err(error) => return tracing::warn!(%error, "the registry's watch ended"),
             }
-        }
-    }
-
-    fn apply(&self, change: FunctionChange) {
-        match change {
-            FunctionChange::Deployed(deployed) => {
-                self.functions.put([owned(&deployed)]);
-            }
-            FunctionChange::Deleted { space, name, revision } => {
-                self.functions.remove(&space, &name, revision);
-            }
-            FunctionChange::Unreadable(unreadable) => tracing::warn!(key = unreadable.key, "an unreadable record"),
         }
     }
 }

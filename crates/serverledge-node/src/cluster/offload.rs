@@ -13,8 +13,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serverledge_client::{PeerAnswer, PeerClient, PeerError};
 use serverledge_core::{
-    CacheEntry, CallContext, FailureKind, FunctionFailure, Ignored, InvocationError, InvocationId, Memo, Payload, Phases,
-    Remote, Reply, Report, Source,
+    CacheEntry, CallContext, FailureKind, FunctionFailure, Ignored, InvocationError, InvocationId, Memo, Payload,
+    Phases, Remote, Reply, Report, Source,
 };
 use serverledge_scheduler::{PeerId, Ran, Sample};
 use serverledge_wire::carried::{carried_bytes, carried_text};

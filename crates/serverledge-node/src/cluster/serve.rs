@@ -104,7 +104,8 @@ impl Node {
     ) -> Result<Request, PeerInvokeError> {
         let PeerRequest { function, call, params, arrived } = request;
         let (params, carried) = parts(params, call.params_bytes)?;
-        let chain = chain_of(&call.chain).ok_or_else(|| malformed_call("the chain of the call holds what is no key"))?;
+        let chain =
+            chain_of(&call.chain).ok_or_else(|| malformed_call("the chain of the call holds what is no key"))?;
         if call.hops > HOPS_MAX || call.path.contains(&self.cluster.me) {
             return Err(PeerInvokeError::Loop);
         }

@@ -663,6 +663,31 @@ pub(super) static KEYS: &[Key] = &[
         Kind::Duration(seconds(1)..=seconds(HOUR), |c| &mut c.balancer.refresh_interval),
         "Load balancer: longest time between two listings of the nodes.",
     ),
+    Key::new(
+        "quota.applications",
+        Kind::Count(0..=COUNT_MAX, |c| &mut c.quota.applications),
+        "Most applications of one user; 0: as many as they like.",
+    ),
+    Key::new(
+        "quota.functions",
+        Kind::Count(0..=COUNT_MAX, |c| &mut c.quota.functions),
+        "Most functions of one user, those of their applications included; 0: as many as they like.",
+    ),
+    Key::new(
+        "quota.code_bytes",
+        Kind::Bytes(0..=1024 * 1024 * MIB, |c| &mut c.quota.code_bytes),
+        "Most code of one user's functions together, equal code counted once; 0: as much as they like.",
+    ),
+    Key::new(
+        "quota.concurrent",
+        Kind::Count(0..=COUNT_MAX, |c| &mut c.quota.concurrent),
+        "Most invocations of one user's functions at once, on each node; 0: as many as they like.",
+    ),
+    Key::new(
+        "quota.per_minute",
+        Kind::Slots(0..=60_000_000, |c| &mut c.quota.per_minute),
+        "Most invocations of one user's functions a minute, on each node; 0: as many as they like.",
+    ),
     Key::new("metrics.enabled", Kind::Switch(|c| &mut c.metrics.enabled), "Whether GET /metrics answers."),
     Key::new("log.level", Kind::Filter(|c| &mut c.log.filter), "What is logged: a level, or directives by module.")
         .was(&["log.filter"]),

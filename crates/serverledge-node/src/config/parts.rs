@@ -38,6 +38,8 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// The load balancer.
     pub balancer: BalancerConfig,
+    /// What one user may have and run.
+    pub quota: QuotaConfig,
     /// Metrics.
     pub metrics: MetricsConfig,
     /// The node's own log.
@@ -324,6 +326,21 @@ pub struct BalancerConfig {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
+/// What one user may have and run; 0: as much as they like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuotaConfig {
+    /// Applications.
+    pub applications: usize,
+    /// Functions, in all of their spaces together.
+    pub functions: usize,
+    /// Bytes of their functions' code, equal code counted once.
+    pub code_bytes: usize,
+    /// Invocations at once on one node.
+    pub concurrent: usize,
+    /// Invocations a minute on one node.
+    pub per_minute: u32,
+}
+
 /// Metrics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricsConfig {
@@ -370,6 +387,13 @@ impl Config {
             registry: RegistryConfig::base(),
             cluster: ClusterConfig::base(),
             balancer: BalancerConfig { replicas: 128, load_factor: 1.25, refresh_interval: Duration::from_secs(30) },
+            quota: QuotaConfig {
+                applications: 20,
+                functions: 200,
+                code_bytes: 1024 * MIB,
+                concurrent: 100,
+                per_minute: 6000,
+            },
             metrics: MetricsConfig { enabled: true },
             log: LogConfig { filter: String::from("info"), format: LogFormat::Text },
             // As long as a function without a time limit of its own may run.

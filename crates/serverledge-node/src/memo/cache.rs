@@ -101,8 +101,7 @@ impl ResultCache {
     }
 
     pub(crate) fn figures(&self) -> CacheFigures {
-        let (entries, bytes) =
-            self.entries.as_ref().map_or((0, 0), |entries| (entries.len() as u64, entries.weight()));
+        let (entries, bytes) = self.entries.as_ref().map_or((0, 0), |entries| (entries.len() as u64, entries.weight()));
         CacheFigures { entries, bytes, evictions: self.evicted.load(Ordering::Relaxed) }
     }
 }

@@ -79,7 +79,8 @@ impl Runs {
         let mut first = false;
         let running = runs.entry(key).or_insert_with(|| {
             first = true;
-            let run = Run { shared: watch::Sender::new(None), error: Mutex::default(), abandoned: CancellationToken::new() };
+            let run =
+                Run { shared: watch::Sender::new(None), error: Mutex::default(), abandoned: CancellationToken::new() };
             Running { run: Arc::new(run), waiting: 0 }
         });
         running.waiting += 1;

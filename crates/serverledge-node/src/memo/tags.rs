@@ -203,7 +203,9 @@ mod tests {
         }
         let other_key = Tags::of_cluster(&ClusterKey::derive("another key of more than 32 characters"));
         assert_eq!(judge(&other_key, &tag, &what), Judged::Untrue);
-        for changed in [tag.replacen("v1", "v2", 1), tag.replacen(".7.", ".8.", 1), format!("{tag}x"), format!("{tag}.")] {
+        for changed in
+            [tag.replacen("v1", "v2", 1), tag.replacen(".7.", ".8.", 1), format!("{tag}x"), format!("{tag}.")]
+        {
             assert_eq!(judge(&tags, &changed, &what), Judged::Untrue, "{changed}");
         }
         for none in ["", "v1", "v1.1.2.3.4.5", "v1.....", &"v1.".repeat(100)] {

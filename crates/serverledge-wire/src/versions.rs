@@ -1,0 +1,101 @@
+//! A function's versions, rolling back to one of them, and flags that change without new code.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::members::{BodyError, Members};
+
+/// What `GET /functions/{name}/versions` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct FunctionVersions {
+    /// The function's name.
+    pub function: String,
+    /// The current version, then those that are kept, the newest first.
+    pub versions: Vec<VersionInfo>,
+}
+
+/// One version of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct VersionInfo {
+    /// Its digest.
+    pub version: String,
+    /// The name is bound to it now.
+    pub current: bool,
+    /// When the name was last bound to it, in Unix milliseconds; 0 if that was not noted.
+    pub deployed_unix_ms: u64,
+    /// Its runtime.
+    pub runtime: String,
+    /// How it is spoken to: `json` or `http`.
+    pub interface: String,
+    /// Digest of its code.
+    pub code: String,
+    /// Length of its code; 0 if that was not noted.
+    pub code_bytes: u64,
+    /// Equal parameters give an equal result. Of a version that is kept: as it was said of it last.
+    pub idempotent: bool,
+    /// Callers may download and run the code.
+    pub edge: bool,
+}
+
+/// The body of `POST /functions/{name}/rollback`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct RollbackRequest {
+    /// Digest of a version, or how it begins.
+    pub version: String,
+}
+
+/// The body of `POST /functions/{name}/flags`; what is absent stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct FlagsRequest {
+    /// Equal parameters give an equal result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotent: Option<bool>,
+    /// Callers may download and run the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edge: Option<bool>,
+}
+
+impl RollbackRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// [`BodyError`] names what is malformed.
+    pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
+        Ok(Self { version: Members::parse(body)?.get("Version")?.unwrap_or_default() })
+    }
+}
+
+impl FlagsRequest {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// [`BodyError`] names what is malformed.
+    pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
+        let members = Members::parse(body)?;
+        Ok(Self { idempotent: members.get("Idempotent")?, edge: members.get("Edge")? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_writes_the_node_reads() {
+        for flags in [
+            FlagsRequest::default(),
+            FlagsRequest { idempotent: Some(true), edge: None },
+            FlagsRequest { idempotent: Some(false), edge: Some(true) },
+        ] {
+            assert_eq!(FlagsRequest::parse(&serde_json::to_vec(&flags).unwrap()).unwrap(), flags);
+        }
+        let back = RollbackRequest { version: "ab".to_owned() };
+        assert_eq!(RollbackRequest::parse(&serde_json::to_vec(&back).unwrap()).unwrap(), back);
+        assert_eq!(RollbackRequest::parse(br#"{"version":"ab"}"#).unwrap(), back);
+        assert!(FlagsRequest::parse(br#"{"Edge":"yes"}"#).is_err());
+    }
+}
