@@ -125,6 +125,7 @@ fn call(caller: &Caller, name: &str) -> Call {
     Call {
         caller: caller.clone(),
         carried: None,
+        hands_out: false,
         function: FunctionName::parse(name).unwrap(),
         id: InvocationId::new(),
         payload: Payload::Json(Bytes::from_static(b"7")),
