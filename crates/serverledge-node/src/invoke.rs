@@ -34,6 +34,10 @@ const SANDBOXES_TRIED_MAX: u32 = 256;
 /// Sandboxes started for a call and found dead at once, after the first: such a function would be started for ever.
 const FRESH_TRIED_MAX: u32 = 1;
 
+/// How much later than its caller a callee ends that is not dropped with it, on another node for instance: at the same moment, it
+/// would be chance whether the caller meets its own limit or reads of its callee's.
+const CALLEE_GRACE: Duration = Duration::from_secs(1);
+
 /// Why one try gave no result.
 enum Tried {
     /// The sandbox was dead before; another may do. Whether it had served before.
@@ -342,8 +346,8 @@ impl Node {
     ) -> (Result<Outcome, InvokeError>, Memo) {
         let function = &request.entry.function;
         let deadline = request.context.deadline;
-        // Whatever it calls ends with it at the latest.
-        let own = now().checked_add(function.version.limits.timeout);
+        // Whatever it calls ends with it.
+        let own = now().checked_add(function.version.limits.timeout + CALLEE_GRACE);
         let context = CallContext { deadline: deadline.into_iter().chain(own).min(), ..request.context };
         let gathered = Arc::<parking_lot::Mutex<Memo>>::default();
         let host = NodeHost::new(self, context, request.class, function, held, Arc::clone(&gathered));

@@ -426,6 +426,7 @@ fn arrival(world: &World, epoch: Instant, call: u32, may_offload: bool) -> Arriv
         may_offload,
         bytes: kind.bytes,
         placed: false,
+        nested: false,
     }
 }
 
