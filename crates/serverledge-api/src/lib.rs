@@ -38,12 +38,12 @@ mod versions;
 pub use access::Access;
 pub use app::{App, Limits};
 pub use applications::{AppChanges, AppError, Applications};
+pub use apps::parse_cors;
 pub use backend::{
     Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
     PeerRequest, PollError, Polled, QuotaExceeded, SubmitError,
 };
 pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
-pub use apps::parse_cors;
 pub use dependencies::{check as check_dependencies, dependencies_file, dependencies_runtime};
 pub use guard::Guard;
 pub use hosting::{EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};

@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn the_handlers_file_is_found_as_the_runtime_finds_it() {
-        let tree = [("f/hello.js", "1"), ("f/lib/other.js", "2"), ("f/package.json", "{}"), ("f/node_modules/x.js", "3")];
+        let tree =
+            [("f/hello.js", "1"), ("f/lib/other.js", "2"), ("f/package.json", "{}"), ("f/node_modules/x.js", "3")];
         check(&tree, "hello", Some(("1", "")));
         check(&tree, "hello.js", Some(("1", "")));
         check(&tree, "hello.greet", Some(("1", "greet")));

@@ -9,9 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use serverledge_api::{
-    AppError, Applications as _, Deploy, HostingError, Imported, check_dependencies, parse_cors,
-};
+use serverledge_api::{AppError, Applications as _, Deploy, HostingError, Imported, check_dependencies, parse_cors};
 use serverledge_core::{
     AppName, Application, Caller, ENDPOINTS_MAX, Endpoint, Function, FunctionName, Progress, Runtime,
 };
@@ -287,4 +285,3 @@ fn checked_dependencies(text: String) -> Result<String, AppError> {
     check_dependencies(&text)?;
     Ok(text)
 }
-

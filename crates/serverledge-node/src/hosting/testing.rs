@@ -21,7 +21,7 @@ use crate::invoke::{Request, now};
 use crate::node::Node;
 
 /// Test runs of a node at once: each may install packages.
-const AT_ONCE_MAX: usize = 4;
+pub(super) const AT_ONCE_MAX: usize = 4;
 /// Preparing and running together: packages are installed, and the run has its own limit.
 const TIME_MAX: Duration = Duration::from_secs(600);
 /// What the function is called where its owner has not named it yet.
@@ -117,7 +117,7 @@ impl Node {
         let context = CallContext { may_offload: false, carried: run.carried, ..CallContext::root(id, None) };
         let payload = Payload::Json(run.params);
         let request =
-            Request { entry, id, payload, class: QosClass::LOW, deadline: None, context, arrived: now() };
+            Request { entry, id, payload, class: QosClass::LOW, deadline: None, context, arrived: now(), caller: None };
         let mut report = self.run(request).await.map_err(|error| named(error, &under_test.function.name, &given))?;
         for entry in report.memo.entries.iter_mut().filter(|entry| entry.function == under_test.function.name) {
             entry.function = given.clone();
