@@ -62,6 +62,8 @@ pub struct Call {
     pub travel: Option<Arc<Travel>>,
     /// What its client carries of results.
     pub carried: Option<Arc<Carried>>,
+    /// Whether the answer is to bring entries that the client may carry back.
+    pub hands_out: bool,
     /// What it asks for if it is stored.
     pub stored: Stored,
 }

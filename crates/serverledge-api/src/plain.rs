@@ -16,7 +16,7 @@ use crate::body;
 use crate::error::{Convention, Failed};
 use crate::hostile;
 use crate::invoke::{function_name, travel};
-use crate::reply::{self, add_timing};
+use crate::reply::{self, add_memo, add_timing};
 use crate::stored::Stored;
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
@@ -66,6 +66,7 @@ fn call(function: FunctionName, payload: Payload, travel: Option<Arc<Travel>>, a
         may_offload: true,
         travel,
         carried: None,
+        hands_out: false,
         stored,
     }
 }
@@ -175,6 +176,7 @@ fn response(report: Report) -> Response<Body> {
         }
     };
     add_timing(response.headers_mut(), &report.phases);
+    add_memo(response.headers_mut(), &report.memo);
     response
 }
 

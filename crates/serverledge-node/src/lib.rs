@@ -21,6 +21,7 @@ mod invoke;
 mod leased;
 mod logging;
 mod membership;
+mod memo;
 mod metrics;
 mod node;
 mod notifier;

@@ -36,6 +36,7 @@ use crate::function_logs::FunctionLogs;
 use crate::functions::Functions;
 use crate::hosting::Testing;
 use crate::membership::Membership;
+use crate::memo::{Memos, Tags};
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
 use crate::notifier::notifier;
@@ -318,8 +319,15 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
     let accounts = Arc::new(accounts::open(config, kv)?);
     let applications = Arc::new(Applications::default());
     let owners = AccountsAndApplications { accounts: Arc::clone(&accounts), applications: Arc::clone(&applications) };
+    let metrics = Metrics::new(&config.registry.area).context("failed to register metrics")?;
+    let cluster = Cluster::new(config, &format!("{}/{id}", config.registry.area))?;
+    let tags = match &cluster.key {
+        Some(key) => Tags::of_cluster(key),
+        None => Tags::of_node(&config.data.dir).context("failed to read or make the key of result tags")?,
+    };
     Ok(Node {
-        metrics: Metrics::new(&config.registry.area).context("failed to register metrics")?,
+        memos: Memos::new(config.cache.results_bytes, config.cache.results_ttl, tags, &metrics),
+        metrics,
         identity: Identity { node: id.clone(), area: config.registry.area.clone() },
         limits: config.function.clone(),
         pool_memory: config.pool.memory,
@@ -331,7 +339,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         app_store: AppStore::new(Arc::clone(kv)),
         invocations: InvocationStore::new(Arc::clone(kv)),
         membership: membership(config, kv, &id, &executors),
-        cluster: Cluster::new(config, &format!("{}/{id}", config.registry.area))?,
+        cluster,
         accounts,
         executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
@@ -347,13 +355,13 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
     })
 }
 
-/// How the node tells requests apart by who sends them.
+/// How the node tells requests apart by who sends them. Links that begin with https say that a proxy speaks TLS for it.
 fn access(config: &Config, node: &Node, over_tls: bool) -> Access {
     let accounts: Arc<dyn Accounts> = Arc::<Platform>::clone(&node.accounts);
     Access {
         accounts: Some(accounts),
         required: config.auth.enabled,
-        secure_cookies: over_tls,
+        secure_cookies: over_tls || config.accounts.base_url.starts_with("https://"),
         trusted_proxies: config.api.trusted_proxies.clone(),
     }
 }

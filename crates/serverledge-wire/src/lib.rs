@@ -3,6 +3,7 @@
 pub mod account;
 pub mod application;
 pub mod canonical;
+pub mod carried;
 pub mod function;
 pub mod header;
 pub mod hosting;

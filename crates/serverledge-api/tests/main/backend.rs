@@ -207,8 +207,20 @@ impl Backend for FakeBackend {
         run.ended = true;
         let mut state = self.state();
         let scripted = state.invoke.pop_front();
-        let Call { caller, function, id, payload, qos_class, deadline, arrived, may_offload, travel, carried, stored } =
-            call;
+        let Call {
+            caller,
+            function,
+            id,
+            payload,
+            qos_class,
+            deadline,
+            arrived,
+            may_offload,
+            travel,
+            carried,
+            hands_out,
+            stored,
+        } = call;
         let (seen, payload) = match payload {
             Payload::Json(params) => (Payload::Json(params.clone()), Payload::Json(params)),
             Payload::Http(request) => {
@@ -221,6 +233,7 @@ impl Backend for FakeBackend {
         state.calls.push(Call {
             caller: caller.clone(),
             carried: carried.clone(),
+            hands_out,
             function,
             id,
             payload: seen,

@@ -30,6 +30,8 @@ pub struct Config {
     pub wasm: WasmConfig,
     /// The container executor.
     pub container: ContainerConfig,
+    /// Results that are kept.
+    pub cache: CacheConfig,
     /// Asynchronous invocations.
     pub asynchronous: AsyncConfig,
     /// The registry and this node's place in it.
@@ -117,6 +119,15 @@ pub struct SchedulerConfig {
     pub policy: PolicyName,
     /// Whether `edgeonly` runs an invocation here where no neighbour takes it.
     pub fallback_local: bool,
+}
+
+/// Results of idempotent functions that are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Most bytes; 0 keeps none.
+    pub results_bytes: usize,
+    /// How long one is kept.
+    pub results_ttl: Duration,
 }
 
 /// Name of a scheduling policy.
@@ -387,6 +398,8 @@ impl Config {
             function: FunctionConfig::base(),
             wasm: WasmConfig::base(),
             container: ContainerConfig::base(),
+            // Some thousand results of the usual size; a tenth of a percent of a small server's memory.
+            cache: CacheConfig { results_bytes: 64 * MIB, results_ttl: Duration::from_secs(600) },
             asynchronous: AsyncConfig::base(),
             registry: RegistryConfig::base(),
             cluster: ClusterConfig::base(),
