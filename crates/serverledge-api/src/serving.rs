@@ -21,7 +21,7 @@ use crate::app::{Admitted, Shared};
 use crate::backend::Call;
 use crate::error::{Convention, Failed};
 use crate::invoke::travel;
-use crate::reply::{self, add_timing};
+use crate::reply::{self, add_memo, add_timing};
 use crate::stored::Stored;
 use crate::{body, hostile, plain};
 
@@ -219,14 +219,16 @@ impl Visit<'_> {
             may_offload: true,
             travel: None,
             carried,
+            hands_out: true,
             stored: Stored::default(),
         }
     }
 
     fn response(&self, report: Report) -> Response<Body> {
+        let mut memo = report.memo;
         let mut response = match report.reply {
             Reply::Json(result) => {
-                let mut entries = report.memo.entries;
+                let mut entries = std::mem::take(&mut memo.entries);
                 entries.retain(|entry| self.application.hands_out_nested || !entry.nested);
                 reply::json_bytes(Bytes::from(thesis::response(&result, &entries)))
             }
@@ -241,6 +243,7 @@ impl Visit<'_> {
                 response
             }
         };
+        add_memo(response.headers_mut(), &memo);
         add_timing(response.headers_mut(), &report.phases);
         response
     }

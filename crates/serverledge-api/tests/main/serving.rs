@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::backend::{Handle, report};
 use crate::hosting::application;
-use crate::support::{app, get, json as body_of, outcome, post, request, text, with};
+use crate::support::{app, get, json as body_of, outcome, post, request, roomy_app, text, with};
 
 const A4_B5: &[u8] = br#"{"a":4,"b":5}"#;
 
@@ -187,6 +187,29 @@ async fn malformed_bodies_are_refused() {
     assert_eq!(handle.counts().begun, 0);
     let large = format!(r#"{{"args":"{}"}}"#, "x".repeat(1000));
     assert_eq!(outcome(app.handle(post("/app/shop/call", large)).await).await, "413 body_too_large");
+}
+
+/// However deep the JSON, it is an answer with a code and no end of the stack; so it is for test runs.
+#[tokio::test]
+async fn deep_json_is_refused() {
+    let (app, handle) = roomy_app();
+    handle.hosting().run(application("shop"));
+    for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+        let deep = format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+        for body in [
+            format!(r#"{{"args":{deep}}}"#),
+            format!(r#"{{"edgeResults":{deep}}}"#),
+            format!(r#"{{"args":{{}},"cache":{{"f":{{"e30=":{deep}}}}}}}"#),
+            format!(r#"{{"other":{deep}}}"#),
+            deep.clone(),
+        ] {
+            for uri in ["/app/shop/call", "/apps/shop/test", "/app/shop/edge"] {
+                let told = outcome(app.handle(post(uri, body.clone())).await).await;
+                let ignored = body.contains("other") && uri != "/app/shop/edge";
+                assert!(told.starts_with("400 ") || ignored, "{uri} {}: {told}", &body[..20]);
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::invoke::{Request, now};
 use crate::node::Node;
 
 /// Test runs of a node at once: each may install packages.
-const AT_ONCE_MAX: usize = 4;
+pub(super) const AT_ONCE_MAX: usize = 4;
 /// Preparing and running together: packages are installed, and the run has its own limit.
 const TIME_MAX: Duration = Duration::from_secs(600);
 /// What the function is called where its owner has not named it yet.
@@ -114,7 +114,8 @@ impl Node {
         let under_test = self.prepare_test(application, &body, progress).await?;
         progress.step("running");
         let entry = self.functions.entry_for(&under_test.function);
-        let context = CallContext { may_offload: false, carried: run.carried, ..CallContext::root(id, None) };
+        let context =
+            CallContext { may_offload: false, hands_out: true, carried: run.carried, ..CallContext::root(id, None) };
         let payload = Payload::Json(run.params);
         let request =
             Request { entry, id, payload, class: QosClass::LOW, deadline: None, context, arrived: now(), caller: None };
