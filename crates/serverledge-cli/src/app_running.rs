@@ -121,7 +121,8 @@ async fn test(session: &Session, args: &TestArgs) -> Result<Exit, Failure> {
     let runtime = args.runtime.as_deref().map(str::parse::<Runtime>).transpose();
     let runtime = runtime.map_err(|error| Failure::usage(error.to_string()))?;
     let code = source::read(&args.src, runtime, &[])?;
-    let given = args.params_file.as_deref().map(params::from_file).transpose()?;
+    let given = args.params_file.as_deref().map(params::from_file).transpose();
+    let given = given.map_err(|error| Failure::usage(error.to_string()))?;
     let given: Value = match given {
         Some(given) => serde_json::from_str(given.get()).map_err(|error| Failure::usage(error.to_string()))?,
         None => json!({}),

@@ -142,7 +142,6 @@ impl Functions {
 
     /// Names the state of a space's functions: equal on all nodes that have this state, and never the same again after a
     /// change; 0 if there never was one. Read before the functions that it shall stand for.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the result cache's to use"))]
     pub(crate) fn generation(&self, space: &SpaceId) -> u64 {
         self.table.load().get(space).map_or(0, |space| space.generation.number())
     }

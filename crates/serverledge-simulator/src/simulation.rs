@@ -426,7 +426,6 @@ fn arrival(world: &World, epoch: Instant, call: u32, may_offload: bool) -> Arriv
         may_offload,
         bytes: kind.bytes,
         placed: false,
-        nested: false,
     }
 }
 

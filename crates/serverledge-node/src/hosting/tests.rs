@@ -227,7 +227,7 @@ async fn an_application_comes_back_as_it_left() {
 async fn an_import_that_fails_leaves_nothing() {
     let (lab, shop) = Lab::new().await;
     let file = exported(&lab, &shop).await;
-    lab.backend.delete(&anybody(), "shop").await.unwrap();
+    serverledge_api::Applications::delete(&lab.backend, &anybody(), "shop").await.unwrap();
     lab.fake.fail_prepare(PrepareError::TooComplex { message: "so it is".to_owned() });
     let failed = lab.backend.import(&anybody(), None, file.clone(), &()).await.unwrap_err();
     assert!(matches!(failed, HostingError::Function { source: DeployError::Prepare(_), .. }), "{failed}");
