@@ -211,15 +211,17 @@ def the_engine(_):
 
 @probe
 def own_socket(params):
-    folder, name = "/run/serverledge", "/run/serverledge/agent.sock"
-    wins = won("unlink", lambda: os.unlink(name)) + won("rename", lambda: os.rename(name, name + ".old"))
-    wins += won("symlink", lambda: os.symlink("/tmp/x", folder + "/link")) + won("mkdir", lambda: os.mkdir(folder + "/dir"))
-    wins += won("replace", lambda: os.symlink("/tmp/x", name)) + write(folder + "/file")
-    wins += won("chmod", lambda: os.chmod(folder, 0o777))
-    os.symlink("/tmp", "/tmp/link")
-    wins += won("rename over", lambda: os.rename("/tmp/link", name))
-    os.unlink("/tmp/link")
-    if os.listdir(folder) != ["agent.sock"]:
+    folder = "/run/serverledge"
+    wins = won("symlink", lambda: os.symlink("/tmp/x", folder + "/link")) + won("mkdir", lambda: os.mkdir(folder + "/dir"))
+    wins += write(folder + "/file") + won("chmod", lambda: os.chmod(folder, 0o777))
+    for name in (f"{folder}/agent.sock", f"{folder}/call.sock"):
+        wins += won("unlink", lambda: os.unlink(name)) + won("rename", lambda: os.rename(name, name + ".old"))
+        wins += won("replace", lambda: os.symlink("/tmp/x", name))
+        os.symlink("/tmp", "/tmp/link")
+        wins += won("rename over", lambda: os.rename("/tmp/link", name))
+        os.unlink("/tmp/link")
+    wins += won("chmod of the calls' socket", lambda: os.chmod(f"{folder}/call.sock", 0o600))
+    if sorted(os.listdir(folder)) != ["agent.sock", "call.sock"]:
         wins.append(f"{folder} holds {os.listdir(folder)}")
     return wins
 
@@ -228,14 +230,14 @@ def own_socket(params):
 def others_sockets(params):
     wins = []
     for place in params["others"] + [f"/run/serverledge/../{params['other']}", f"/run/{params['other']}"]:
-        path = f"{place}/agent.sock"
-        if os.path.exists(path):
-            wins.append(path)
-        def connect(path=path):
-            with socket.socket(socket.AF_UNIX) as stream:
-                stream.connect(path[:107])
-            return "connected"
-        wins += won(f"connect {path}", connect)
+        for path in (f"{place}/agent.sock", f"{place}/call.sock"):
+            if os.path.exists(path):
+                wins.append(path)
+            def connect(path=path):
+                with socket.socket(socket.AF_UNIX) as stream:
+                    stream.connect(path[:107])
+                return "connected"
+            wins += won(f"connect {path}", connect)
     with open("/proc/net/unix") as file:
         paths = [line.split()[7] for line in file.readlines()[1:] if len(line.split()) > 7]
     return wins + [path for path in paths if not path.startswith("/run/serverledge/")]
