@@ -5,4 +5,6 @@
 mod e2e;
 
 mod pages;
+#[cfg(feature = "docker-tests")]
+mod story;
 mod support;

@@ -114,12 +114,8 @@ impl Node {
         let under_test = self.prepare_test(application, &body, progress).await?;
         progress.step("running");
         let entry = self.functions.entry_for(&under_test.function);
-        let context = CallContext {
-            may_offload: false,
-            hands_out: true,
-            carried: run.carried,
-            ..CallContext::root(id, None)
-        };
+        let context =
+            CallContext { may_offload: false, hands_out: true, carried: run.carried, ..CallContext::root(id, None) };
         let payload = Payload::Json(run.params);
         let request =
             Request { entry, id, payload, class: QosClass::LOW, deadline: None, context, arrived: now(), caller: None };

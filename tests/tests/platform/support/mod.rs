@@ -1,3 +1,4 @@
-//! What these tests stand on: pages of other sites.
+//! What these tests stand on: a node with people on it, and pages of other sites.
 
+pub(crate) mod lab;
 pub(crate) mod site;
