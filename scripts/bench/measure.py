@@ -65,8 +65,8 @@ def post(server, path, body):
     return text
 
 
-def deploy(server, name, code):
-    post(server, "/update", {"Name": name, "TarFunctionCode": base64.b64encode(code).decode()})
+def deploy(server, name, code, **more):
+    post(server, "/update", {"Name": name, "TarFunctionCode": base64.b64encode(code).decode(), **more})
 
 
 def module(name):
@@ -99,6 +99,7 @@ def measure_http(options, scratch):
     servers = [ours]
     for name in ("add", "word-count", "hello", "echo-http"):
         deploy(ours, name, module(name))
+    deploy(ours, "add-once", module("add"), Idempotent=True)
     add = json.dumps({"Params": {"a": 2, "b": 3}})
     count = json.dumps({"Params": {"text": "to be or not to be"}})
     hello = json.dumps({"Params": {"name": "Ada"}})
@@ -108,6 +109,7 @@ def measure_http(options, scratch):
     targets = {
         "axum": (baseline, "/invoke/add", add),
         "invoke-reactor": (ours, "/invoke/add", add),
+        "idempotent-hit": (ours, "/invoke/add-once", add),
         "invoke-command-c": (ours, "/invoke/word-count", count),
         "invoke-command-rust": (ours, "/invoke/hello", hello),
         "http": (ours, "/fn/echo-http", "hello"),
@@ -149,7 +151,7 @@ def report_http(results, peer):
         spread = (max(rates) - min(rates)) / rate
         print(f"{name:<22}{rate:>12.0f}{p50:>9.3f}{p99:>9.3f}{spread:>8.0%}{rate / median['axum'][0]:>9.2f}")
     print()
-    for name in ("invoke-reactor", "invoke-command-c", "invoke-command-rust", "http"):
+    for name in ("invoke-reactor", "idempotent-hit", "invoke-command-c", "invoke-command-rust", "http"):
         ratios = [row[0] / base[0] for row, base in zip(results[name], results["axum"])]
         print(f"ratio {name}/axum {statistics.median(ratios):.2f}")
     if peer:

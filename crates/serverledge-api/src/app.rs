@@ -24,7 +24,7 @@ use crate::guard::Guard;
 use crate::reply::NodeHeaders;
 use crate::{
     account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain,
-    system, versions,
+    running, serving, system, versions,
 };
 
 /// Longest request id taken from a caller.
@@ -76,7 +76,7 @@ pub(crate) struct Shared {
     pub(crate) node_headers: NodeHeaders,
     pub(crate) followers: Arc<Semaphore>,
     pub(crate) access: Access,
-    guard: Guard,
+    pub(crate) guard: Guard,
     concurrency: Arc<Semaphore>,
 }
 
@@ -192,6 +192,14 @@ impl NodeRoutes {
         if request.uri().path().starts_with(peer::PREFIX) {
             return Ok(peer::handle(&self.shared, request, admitted).await);
         }
+        // On its own host name an application has all paths, and the node has none.
+        if let Some(to) = serving::addressed(&self.shared, &request) {
+            if !to.has_own_host() {
+                self.shared.guard.check_host(request.uri(), request.headers())?;
+            }
+            let _place = self.shared.place()?;
+            return Ok(serving::handle(&self.shared, request, admitted, to).await);
+        }
         self.shared.guard.check_host(request.uri(), request.headers())?;
         admitted.caller = self.shared.access.admit(&self.shared.guard, &request, &admitted.caller)?;
         let path = request.uri().path();
@@ -269,6 +277,7 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/openapi.json", get(openapi::serve).fallback(get_only))
         .merge(app_routes())
         .merge(openapi::pages())
+        .merge(running::routes())
         .merge(account::routes())
         .fallback(not_found)
         .with_state(Arc::clone(shared))

@@ -305,12 +305,20 @@ fn invalid_endpoint(error: &dyn std::error::Error) -> Failed {
 }
 
 fn checked_cors(cors: CorsInfo) -> Result<Cors, Failed> {
+    parse_cors(cors).map_err(Failed::from)
+}
+
+/// Takes a CORS setting; an empty list is `closed`.
+///
+/// # Errors
+/// [`AppError::Invalid`] with the code `invalid_origin`.
+pub fn parse_cors(cors: CorsInfo) -> Result<Cors, AppError> {
     let origins = match cors {
         CorsInfo::Word(CorsWord::Closed) => return Ok(Cors::Closed),
         CorsInfo::Word(CorsWord::Any) => return Ok(Cors::Any),
         CorsInfo::Origins(origins) => origins,
     };
-    let invalid = |detail: String| Err(Failed::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_origin", detail));
+    let invalid = |message: String| Err(AppError::Invalid { code: "invalid_origin", message });
     if origins.len() > CORS_ORIGINS_MAX {
         return invalid(format!("{} origins are named, {CORS_ORIGINS_MAX} are allowed", origins.len()));
     }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::applications::Applications;
+use crate::hosting::Hosting;
 use crate::stored::{ChangeError, KeptReply, OnceError, Stored, Submitted};
 
 /// Who a node is.
@@ -61,6 +62,8 @@ pub struct Call {
     pub travel: Option<Arc<Travel>>,
     /// What its client carries of results.
     pub carried: Option<Arc<Carried>>,
+    /// Whether the answer is to bring entries that the client may carry back.
+    pub hands_out: bool,
     /// What it asks for if it is stored.
     pub stored: Stored,
 }
@@ -281,7 +284,7 @@ pub struct LogFeed {
 
 /// A node, as the routes see it.
 #[async_trait]
-pub trait Backend: Send + Sync + 'static {
+pub trait Backend: Hosting {
     /// Who it is.
     fn identity(&self) -> &Identity;
 

@@ -30,7 +30,10 @@ pub fn dependencies_runtime(text: &str) -> Option<Runtime> {
 }
 
 /// Checks a dependencies file. Blank text is none at all.
-pub(crate) fn check(text: &str) -> Result<(), AppError> {
+///
+/// # Errors
+/// [`AppError::Invalid`] says what is wrong with it.
+pub fn check(text: &str) -> Result<(), AppError> {
     if text.len() > DEPENDENCIES_BYTES_MAX {
         return fault(format!("the dependencies file has {} bytes, {DEPENDENCIES_BYTES_MAX} are allowed", text.len()));
     }

@@ -10,12 +10,14 @@ use serverledge_core::{AccountError, FailureKind, FunctionFailure, InvocationErr
 use serverledge_wire::function::SpecError;
 use serverledge_wire::members::BodyError;
 use serverledge_wire::problem::{PROBLEM_JSON, Problem};
+use serverledge_wire::thesis::ThesisError;
 
 use crate::applications::AppError;
 use crate::backend::{DeployError, PollError, QuotaExceeded, SubmitError};
 use crate::balancer::PassError;
 use crate::body::ReadError;
 use crate::guard::Refused;
+use crate::hosting::HostingError;
 use crate::stored::{ChangeError, OnceError};
 
 /// An error on its way out.
@@ -304,6 +306,31 @@ impl From<AppError> for Failed {
 impl From<&QuotaExceeded> for Failed {
     fn from(exceeded: &QuotaExceeded) -> Self {
         Self::new(StatusCode::FORBIDDEN, exceeded.code, exceeded.to_string())
+    }
+}
+
+impl From<HostingError> for Failed {
+    fn from(error: HostingError) -> Self {
+        let told = error.to_string();
+        match error {
+            HostingError::App(error) => Self::from(error),
+            HostingError::Function { function, source } => {
+                let mut failed = Self::from(source);
+                failed.problem.detail = format!("function {function}: {}", failed.problem.detail);
+                failed
+            }
+            HostingError::Deploy(error) => Self::from(error),
+            HostingError::Invocation(error) => Self::invocation(&error, Convention::Serverledge),
+            HostingError::TestsBusy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tests", told).after(1),
+            HostingError::TestTooLong { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "test_timeout", told),
+            HostingError::Internal { message } => internal(&message),
+        }
+    }
+}
+
+impl From<ThesisError> for Failed {
+    fn from(error: ThesisError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.code(), chain(&error))
     }
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri};
+use serverledge_core::AppName;
 
 /// The names this node answers to.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct Guard {
     ip: IpAddr,
     hosts: Vec<String>,
     over_tls: bool,
+    /// Names directly below this one are applications'.
+    domain: String,
 }
 
 /// Why a request is refused before any route sees it.
@@ -31,7 +34,24 @@ impl Guard {
     /// For a node that listens on `ip` and answers to these names beside it (without ports, in any case).
     #[must_use]
     pub fn new(ip: IpAddr, hosts: Vec<String>) -> Self {
-        Self { ip, hosts, over_tls: false }
+        Self { ip, hosts, over_tls: false, domain: "localhost".to_owned() }
+    }
+
+    /// Says which domain is the platform's: it is one of the node's names, and those directly below it are applications'.
+    #[must_use]
+    pub fn domain(self, domain: &str) -> Self {
+        Self { domain: domain.to_ascii_lowercase(), ..self }
+    }
+
+    /// The name of the application whose host was asked for, as it could be one's name; `None` if it is no such host.
+    pub(crate) fn application(&self, uri: &Uri, headers: &HeaderMap) -> Option<String> {
+        let (name, _) = requested(uri, headers)?;
+        if self.is_ours(name) {
+            return None;
+        }
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let label = name.strip_suffix(self.domain.as_str())?.strip_suffix('.')?;
+        AppName::parse(label).ok().map(|name| name.to_string())
     }
 
     /// Says whether the node itself speaks TLS. Then only pages that came over TLS are its own; without, both may be: a
@@ -62,7 +82,9 @@ impl Guard {
             return ip.is_loopback() || ip == self.ip || self.ip.is_unspecified();
         }
         let name = name.strip_suffix('.').unwrap_or(name);
-        name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+        name.eq_ignore_ascii_case("localhost")
+            || name.eq_ignore_ascii_case(&self.domain)
+            || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
     }
 
     fn check_one_origin(&self, origin: &HeaderValue, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
@@ -167,6 +189,33 @@ mod tests {
         let twice = headers(&[("host", "localhost"), ("host", "evil.example")]);
         let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
         assert_eq!(guard.check_host(&Uri::from_static("/"), &twice), Err(Refused::NoHost));
+    }
+
+    #[test]
+    fn names_below_the_domain_are_applications() {
+        let guard = Guard::new("127.0.0.1".parse().unwrap(), vec!["node.apps.example".to_owned()]);
+        let guard = guard.domain("Apps.Example");
+        let application = |name: &str| guard.application(&Uri::from_static("/"), &headers(&[("host", name)]));
+        for host in ["shop.apps.example", "SHOP.apps.EXAMPLE:1323", "shop.apps.example."] {
+            assert_eq!(application(host).as_deref(), Some("shop"), "{host}");
+        }
+        for host in [
+            "apps.example",
+            "node.apps.example",
+            "a.b.apps.example",
+            ".apps.example",
+            "shop.localhost",
+            "shopapps.example",
+            "-a.apps.example",
+            "shop.apps.example.evil.example",
+            "127.0.0.1",
+            "x@shop.apps.example",
+        ] {
+            assert_eq!(application(host), None, "{host}");
+        }
+        let check = |name: &str| guard.check_host(&Uri::from_static("/"), &headers(&[("host", name)]));
+        assert_eq!(check("apps.example"), Ok(()));
+        assert!(check("shop.apps.example").is_err(), "the node's own routes are not on an application's host");
     }
 
     #[test]

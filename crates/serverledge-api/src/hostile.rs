@@ -46,6 +46,45 @@ pub(crate) fn clean_response(headers: &mut HeaderMap) {
     mark(headers);
 }
 
+/// Headers that reach beyond an application's own host name, or beyond its responses.
+const DROPPED_ON_OWN_HOST: [HeaderName; 7] = [
+    http::header::CONNECTION,
+    http::header::TRANSFER_ENCODING,
+    http::header::UPGRADE,
+    http::header::TRAILER,
+    // It clears the cookies of the whole registrable domain, the node's among them.
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("alt-svc"),
+];
+
+/// Cleans a response of an application that its owner gave its origin back, on a host name of its own: what stays within
+/// that origin stays.
+pub(crate) fn clean_response_on_own_host(headers: &mut HeaderMap) {
+    for name in &DROPPED_ON_OWN_HOST {
+        headers.remove(name);
+    }
+    headers.remove(http::header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
+    if let http::header::Entry::Occupied(cookies) = headers.entry(http::header::SET_COOKIE) {
+        let kept: Vec<HeaderValue> = cookies.remove_entry_mult().1.filter(|cookie| is_own_cookie(cookie)).collect();
+        for cookie in kept {
+            headers.append(http::header::SET_COOKIE, cookie);
+        }
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// A cookie for this host name alone, which cannot be taken for one of the node's.
+fn is_own_cookie(cookie: &HeaderValue) -> bool {
+    let Ok(text) = cookie.to_str() else { return false };
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let lower = name.to_ascii_lowercase();
+    let is_the_nodes = COOKIE_PREFIXES.iter().any(|prefix| lower.starts_with(&prefix.to_ascii_lowercase()));
+    let attribute = |part: &str| part.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+    !is_the_nodes && !parts.any(|part| attribute(part) == "domain")
+}
+
 /// What every response shaped by a function carries: no access to the node's origin, no guessing of types.
 pub(crate) fn mark(headers: &mut HeaderMap) {
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox allow-scripts"));
@@ -108,6 +147,28 @@ mod tests {
         clean_request(&mut headers);
         assert_eq!(headers.len(), 1);
         assert_eq!(headers[COOKIE], "a=1; b=2");
+    }
+
+    #[test]
+    fn on_a_host_of_its_own_a_function_keeps_what_stays_there() {
+        let mut headers = HeaderMap::new();
+        for cookie in [
+            "a=1; Path=/; HttpOnly",
+            "b=2; Domain=localhost",
+            "c=3; domain =.apps.example",
+            "serverledge_session=s",
+            " Serverledge_x=s",
+        ] {
+            headers.append("set-cookie", HeaderValue::from_static(cookie));
+        }
+        for name in ["clear-site-data", "access-control-allow-credentials", "content-security-policy", "connection"] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
+        }
+        clean_response_on_own_host(&mut headers);
+        let cookies: Vec<_> = headers.get_all("set-cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; Path=/; HttpOnly"]);
+        assert_eq!(headers["content-security-policy"], "x");
+        assert_eq!(headers.len(), 3, "{headers:?}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::app::{Admitted, Shared};
 use crate::backend::{Call, Identity, Polled};
 use crate::body;
 use crate::error::{Convention, Failed};
-use crate::reply::{self, add_timing};
+use crate::reply::{self, add_memo, add_timing};
 use crate::stored::{IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, Stored};
 
 const EMPTY_PARAMS: Bytes = Bytes::from_static(b"{}");
@@ -104,6 +104,7 @@ pub(crate) fn call(
         may_offload: asked.can_do_offloading,
         travel: travel(headers, admitted),
         carried: None,
+        hands_out: false,
         stored,
     })
 }
@@ -197,6 +198,7 @@ pub(crate) fn envelope(identity: &Identity, report: &Report, return_output: bool
     let _ = serde_json::to_writer(&mut text, &body);
     let mut response = reply::json_bytes(Bytes::from(text));
     add_timing(response.headers_mut(), phases);
+    add_memo(response.headers_mut(), &report.memo);
     Ok(response)
 }
 

@@ -17,6 +17,7 @@ mod error;
 mod functions;
 mod guard;
 mod hostile;
+mod hosting;
 mod invocations;
 mod invoke;
 mod lines;
@@ -25,22 +26,27 @@ mod openapi;
 mod peer;
 mod plain;
 mod reply;
+mod running;
 mod server;
+mod serving;
 mod stored;
 mod system;
+mod telling;
 mod tls;
 mod versions;
 
 pub use access::Access;
 pub use app::{App, Limits};
 pub use applications::{AppChanges, AppError, Applications};
+pub use apps::parse_cors;
 pub use backend::{
     Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
     PeerRequest, PollError, Polled, QuotaExceeded, SubmitError,
 };
 pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
-pub use dependencies::{dependencies_file, dependencies_runtime};
+pub use dependencies::{check as check_dependencies, dependencies_file, dependencies_runtime};
 pub use guard::Guard;
+pub use hosting::{EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};
 pub use openapi::document;
 pub use server::{ServerLimits, Serving, serve, serve_tls};
 pub use stored::{ChangeError, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, KeptReply, OnceError, Stored, Submitted};

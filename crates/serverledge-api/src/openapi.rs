@@ -51,6 +51,14 @@ use crate::reply;
         crate::apps::remove_endpoint,
         crate::apps::dependencies,
         crate::apps::put_dependencies,
+        crate::serving::up,
+        crate::serving::edge,
+        crate::serving::endpoint,
+        crate::running::start,
+        crate::running::stop,
+        crate::running::test,
+        crate::running::export,
+        crate::running::import,
         crate::system::status,
         crate::system::metrics,
         crate::system::healthz,
@@ -88,6 +96,7 @@ use crate::reply;
                                                functions behind /apps/{app}: /apps/{app}/create, /apps/{app}/invoke/{function}, …"),
         (name = "plain HTTP", description = "Run functions as anything that speaks HTTP does"),
         (name = "account", description = "Accounts, sessions, tokens"),
+        (name = "running applications", description = "What anybody can ask of an application that runs"),
         (name = "node", description = "The node itself"),
     )
 )]

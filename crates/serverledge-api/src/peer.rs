@@ -9,9 +9,10 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
-use serverledge_core::{Remote, Reply, Report};
+use serverledge_core::{Ignored, Memo, Remote, Reply, Report};
+use serverledge_wire::carried::entries_text;
 use serverledge_wire::peer::{
-    CALL, Elsewhere, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerReport, Proof, REPORT, STARTED,
+    CALL, Elsewhere, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerMemo, PeerReport, Proof, REPORT, STARTED,
 };
 use serverledge_wire::peer_info::PeerInfo;
 
@@ -97,21 +98,23 @@ fn result(report: &Report) -> Result<Response<Body>, Failed> {
     let Reply::Json(result) = &report.reply else {
         return Err(Failed::new(StatusCode::BAD_REQUEST, "not_json", "the function answers HTTP; ask /fn for it"));
     };
-    let body = if report.log.is_empty() {
+    let entries = if report.memo.entries.is_empty() { Vec::new() } else { entries_text(&report.memo.entries) };
+    let body = if report.log.is_empty() && entries.is_empty() {
         result.clone()
     } else {
-        let mut body = BytesMut::with_capacity(result.len() + report.log.len());
+        let mut body = BytesMut::with_capacity(result.len() + entries.len() + report.log.len());
         body.extend_from_slice(result);
+        body.extend_from_slice(&entries);
         body.extend_from_slice(&report.log);
         body.freeze()
     };
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    add(response.headers_mut(), REPORT, &peer_report(report));
+    add(response.headers_mut(), REPORT, &peer_report(report, entries.len()));
     Ok(response)
 }
 
-fn peer_report(report: &Report) -> PeerReport {
+fn peer_report(report: &Report, entries_bytes: usize) -> PeerReport {
     let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let elsewhere = |remote: &Remote| Elsewhere {
         area: remote.area.clone(),
@@ -127,6 +130,19 @@ fn peer_report(report: &Report) -> PeerReport {
         total_us: micros(phases.total),
         log_bytes: report.log.len(),
         elsewhere: report.remote.as_deref().map(elsewhere),
+        memo: (report.memo != Memo::default()).then(|| peer_memo(&report.memo, entries_bytes)),
+    }
+}
+
+fn peer_memo(memo: &Memo, entries_bytes: usize) -> PeerMemo {
+    let Ignored { not_edge, untrue, expired, outdated } = memo.ignored;
+    PeerMemo {
+        source: memo.source.name().to_owned(),
+        shaped: memo.shaped,
+        called: memo.called,
+        stale: memo.stale,
+        ignored: [not_edge, untrue, expired, outdated],
+        entries_bytes,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::body;
 use crate::error::{Convention, Failed};
 use crate::hostile;
 use crate::invoke::{function_name, travel};
-use crate::reply::{self, add_timing};
+use crate::reply::{self, add_memo, add_timing};
 use crate::stored::Stored;
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
@@ -35,7 +35,10 @@ pub(crate) async fn handle(
     let travel = travel(request.headers(), admitted);
     let payload = match function.interface {
         Interface::Json => Payload::Json(params(shared, request).await?),
-        Interface::Http => Payload::Http(Box::new(forwarded(shared, request)?)),
+        Interface::Http => {
+            let uri = sub_uri(request.uri())?;
+            Payload::Http(Box::new(forwarded(shared, request, uri)?))
+        }
     };
     let report = shared.backend.invoke(call(name, payload, travel, admitted)).await;
     match report {
@@ -63,6 +66,7 @@ fn call(function: FunctionName, payload: Payload, travel: Option<Arc<Travel>>, a
         may_offload: true,
         travel,
         carried: None,
+        hands_out: false,
         stored,
     }
 }
@@ -98,7 +102,7 @@ async fn params(shared: &Shared, request: Request<Body>) -> Result<Bytes, Failed
 
 /// The query as an object: numbers and booleans as such where they are JSON, everything else as text; a name that
 /// comes several times is an array.
-fn query_params(query: &str) -> Bytes {
+pub(crate) fn query_params(query: &str) -> Bytes {
     let mut object = serde_json::Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -131,14 +135,14 @@ pub(crate) fn form_decoded(text: &str) -> String {
     crate::invoke::percent_decoded(&text.replace('+', " "))
 }
 
-/// The request as a `wasi:http` function sees it: its sub-path is its path, and the node's secrets are gone.
-fn forwarded(shared: &Shared, request: Request<Body>) -> Result<Request<HttpBody>, Failed> {
+/// The request as a `wasi:http` function sees it: with a path of its own, and without the node's secrets.
+pub(crate) fn forwarded(shared: &Shared, request: Request<Body>, uri: Uri) -> Result<Request<HttpBody>, Failed> {
     let max = shared.limits.params_body_bytes_max;
     if http_body::Body::size_hint(request.body()).lower() > max as u64 {
         return Err(body::ReadError::TooLarge { max }.into());
     }
     let (mut parts, body) = request.into_parts();
-    parts.uri = sub_uri(&parts.uri)?;
+    parts.uri = uri;
     hostile::clean_request(&mut parts.headers);
     parts.extensions.clear();
     let body: HttpBody = Box::pin(http_body_util::Limited::new(body, max).map_err(|fault: BodyError| fault));
@@ -172,6 +176,7 @@ fn response(report: Report) -> Response<Body> {
         }
     };
     add_timing(response.headers_mut(), &report.phases);
+    add_memo(response.headers_mut(), &report.memo);
     response
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
-use serverledge_core::Phases;
+use serverledge_core::{Ignored, Memo, Phases, Source};
 use serverledge_wire::header::{ARCH, FREE_CPU, FREE_MEM, NODE_ARCH, NODE_NAME, TIMESTAMP};
 
 use crate::app::Admitted;
@@ -15,6 +15,10 @@ use crate::backend::{Identity, Load};
 use crate::error::Failed;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Which look-up answered; absent where the function ran.
+const CACHE: HeaderName = HeaderName::from_static("serverledge-cache");
+/// How many carried answers were not believed, by reason.
+const CACHE_IGNORED: HeaderName = HeaderName::from_static("serverledge-cache-ignored");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// A 200 with these JSON bytes.
@@ -98,6 +102,23 @@ pub(crate) fn add_timing(headers: &mut HeaderMap, phases: &Phases) {
     }
 }
 
+/// Adds which look-up answered, where nothing ran for the answer, and what the client carried that was not believed.
+pub(crate) fn add_memo(headers: &mut HeaderMap, memo: &Memo) {
+    // A function does not speak for the node.
+    headers.remove(CACHE);
+    headers.remove(CACHE_IGNORED);
+    if memo.source != Source::Ran {
+        headers.insert(CACHE, HeaderValue::from_static(memo.source.name()));
+    }
+    if memo.ignored == Ignored::default() {
+        return;
+    }
+    let reasons: Vec<_> = memo.ignored.counts().map(|(reason, count)| format!("{reason}={count}")).collect();
+    if let Ok(value) = HeaderValue::try_from(reasons.join(", ")) {
+        headers.insert(CACHE_IGNORED, value);
+    }
+}
+
 /// Three decimals, without going through floating point and the formatter: this is on the request path.
 fn push_milliseconds(text: &mut Vec<u8>, time: Duration) {
     let micros = time.as_micros();
@@ -126,6 +147,20 @@ mod tests {
             push_milliseconds(&mut text, Duration::from_micros(micros));
             assert_eq!(String::from_utf8(text).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn what_was_looked_up_is_told_where_there_is_something_to_tell() {
+        let told = |memo: &Memo| {
+            let mut headers = HeaderMap::new();
+            add_memo(&mut headers, memo);
+            let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            (text(CACHE), text(CACHE_IGNORED))
+        };
+        assert_eq!(told(&Memo::default()), (None, None));
+        let ignored = Ignored { not_edge: 1, untrue: 2, ..Ignored::default() };
+        let memo = Memo { source: Source::Joined, ignored, ..Memo::default() };
+        assert_eq!(told(&memo), (Some("joined".to_owned()), Some("not-edge=1, untrue=2".to_owned())));
     }
 
     #[test]

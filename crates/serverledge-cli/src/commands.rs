@@ -22,6 +22,8 @@ use serde::Serialize;
 use serverledge_client::{Client, ClientConfig, ClientError, FunctionName, Token};
 use serverledge_wire::account::Secret;
 
+pub(crate) use application::app_name;
+
 use crate::arguments::{Cli, Command, DeleteArgs, PrewarmArgs};
 use crate::credentials::CredentialsFile;
 use crate::exit::Exit;

@@ -1,5 +1,6 @@
 //! `serverledge-cli`: the command line client of a Serverledge node.
 
+mod app_running;
 mod archive;
 mod arguments;
 mod commands;

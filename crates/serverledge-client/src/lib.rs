@@ -21,6 +21,7 @@ mod invocation;
 mod lent;
 mod lines;
 mod peer;
+mod running;
 mod streaming;
 mod tls;
 mod versions;

@@ -8,7 +8,8 @@ use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use reqwest::Url;
 use serde::de::DeserializeOwned;
-use serverledge_core::{BodyError, FunctionName, HttpBody};
+use serverledge_core::{BodyError, CacheEntry, FunctionName, HttpBody};
+use serverledge_wire::carried::entries_of;
 use serverledge_wire::peer::{
     CALL, ClusterKey, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerLoad, PeerReport, PeerState, Proved, REPORT,
     STARTED,
@@ -44,6 +45,8 @@ pub struct PeerAnswer {
     pub report: PeerReport,
     /// The result: JSON.
     pub result: Bytes,
+    /// What may be carried back.
+    pub entries: Vec<CacheEntry>,
     /// The end of the function's log.
     pub log: Bytes,
     /// How the peer is.
@@ -185,12 +188,13 @@ impl PeerClient {
             return Err(refused(status, &headers, &body, load));
         }
         let report: PeerReport = header(&headers, REPORT).ok_or_else(|| unusable(&"it has no report"))?;
-        if report.log_bytes > body.len() {
-            return Err(unusable(&"its log is longer than its body"));
-        }
-        let log = body.slice(body.len() - report.log_bytes..);
-        let result = body.slice(..body.len() - report.log_bytes);
-        Ok(PeerAnswer { report, result, log, load, took: sent.elapsed() })
+        let entries_bytes = report.memo.as_ref().map_or(0, |memo| memo.entries_bytes);
+        let log_at = body.len().checked_sub(report.log_bytes);
+        let Some((at, log_at)) = log_at.and_then(|log_at| Some((log_at.checked_sub(entries_bytes)?, log_at))) else {
+            return Err(unusable(&"its log and entries are longer than its body"));
+        };
+        let (result, entries, log) = (body.slice(..at), entries_of(&body.slice(at..log_at)), body.slice(log_at..));
+        Ok(PeerAnswer { report, result, entries, log, load, took: sent.elapsed() })
     }
 
     /// Asks a peer how it is; says how long that took as well. Dropping the future has no effect there.

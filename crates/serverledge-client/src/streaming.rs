@@ -113,7 +113,7 @@ impl Client {
     }
 
     /// Sends a request and waits for its answer to begin; a status other than success is an error.
-    async fn begin(
+    pub(crate) async fn begin(
         &self,
         request: reqwest::RequestBuilder,
         limit: Duration,
@@ -129,7 +129,7 @@ impl Client {
         Err(refusal(answer.status(), answer.headers(), answer.body()))
     }
 
-    fn line_fault(&self, fault: LineFault, url: &Url, whole: Duration) -> ClientError {
+    pub(crate) fn line_fault(&self, fault: LineFault, url: &Url, whole: Duration) -> ClientError {
         match fault {
             LineFault::Transport(error) => self.transport_error(error, url, whole),
             LineFault::Silence(after) => ClientError::Timeout { url: url.to_string(), after },
@@ -160,6 +160,6 @@ impl LogStream {
     }
 }
 
-fn read_line<T: DeserializeOwned>(line: &[u8], url: &Url) -> Result<T, ClientError> {
+pub(crate) fn read_line<T: DeserializeOwned>(line: &[u8], url: &Url) -> Result<T, ClientError> {
     serde_json::from_slice(line).map_err(|error| not_understood(url, &error))
 }

@@ -26,6 +26,22 @@ pub struct CallContext {
     pub travel: Option<Arc<Travel>>,
     /// What its client carries; nested calls look there as well.
     pub carried: Option<Arc<Carried>>,
+    /// Whether the answer is to bring entries that its client may carry back. Nested calls inherit it.
+    pub hands_out: bool,
+    /// The idempotent calls that this one is made in, the innermost first.
+    pub chain: Option<Arc<Link>>,
+}
+
+/// What an idempotent call is known by: a digest of space, function, version and canonical parameters.
+pub type CallKey = [u8; 32];
+
+/// One of the idempotent calls that a call is made in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its key.
+    pub key: CallKey,
+    /// The one that it is made in itself.
+    pub up: Option<Arc<Link>>,
 }
 
 /// What travels with a call tree from node to node.
@@ -45,13 +61,27 @@ impl CallContext {
     /// The context of a call from outside.
     #[must_use]
     pub fn root(id: InvocationId, deadline: Option<Instant>) -> Self {
-        Self { root: id, depth: 0, deadline, may_offload: true, travel: None, carried: None }
+        Self {
+            root: id,
+            depth: 0,
+            deadline,
+            may_offload: true,
+            travel: None,
+            carried: None,
+            hands_out: false,
+            chain: None,
+        }
     }
 
     /// How often a call on the way here was offloaded.
     #[must_use]
     pub fn hops(&self) -> u32 {
         self.travel.as_ref().map_or(0, |travel| travel.hops)
+    }
+
+    /// The keys of the idempotent calls that this one is made in, the innermost first.
+    pub fn chain(&self) -> impl Iterator<Item = &CallKey> {
+        std::iter::successors(self.chain.as_deref(), |link| link.up.as_deref()).map(|link| &link.key)
     }
 }
 

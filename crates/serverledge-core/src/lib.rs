@@ -25,7 +25,7 @@ pub use application::{
     APP_NAME_BYTES_MAX, AppId, AppName, AppNameError, Application, CORS_ORIGINS_MAX, Cors, DEPENDENCIES_BYTES_MAX,
     ENDPOINT_PATH_BYTES_MAX, ENDPOINTS_MAX, Endpoint, EndpointError, EndpointPath, EndpointPathError,
 };
-pub use call::{CallContext, CallError, HostCalls, Travel};
+pub use call::{CallContext, CallError, CallKey, HostCalls, Link, Travel};
 pub use error::{FailureKind, FunctionFailure, InvocationError, OverloadReason};
 pub use executor::{
     BodyError, Executor, HttpBody, InvokeError, Outcome, Payload, PrepareError, Prepared, Progress, Reply, Reuse,

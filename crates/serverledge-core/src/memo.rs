@@ -96,6 +96,44 @@ pub struct Memo {
     pub shaped: bool,
     /// The run made a call.
     pub called: bool,
+    /// A part of it ran, on another node, in another generation than it began in: it is kept by no cache.
+    pub stale: bool,
     /// What was not believed.
     pub ignored: Ignored,
+}
+
+impl Ignored {
+    /// What was not believed, by name; those of which there were any.
+    pub fn counts(self) -> impl Iterator<Item = (&'static str, u32)> {
+        let all = [
+            ("not-edge", self.not_edge),
+            ("untrue", self.untrue),
+            ("expired", self.expired),
+            ("outdated", self.outdated),
+        ];
+        all.into_iter().filter(|(_, count)| *count > 0)
+    }
+
+    fn add(&mut self, other: Self) {
+        self.not_edge += other.not_edge;
+        self.untrue += other.untrue;
+        self.expired += other.expired;
+        self.outdated += other.outdated;
+    }
+}
+
+impl Memo {
+    /// Takes over what a nested call of this run has brought.
+    pub fn gather(&mut self, nested: Self) {
+        self.called = true;
+        self.shaped |= nested.shaped;
+        self.stale |= nested.stale;
+        self.ignored.add(nested.ignored);
+        self.entries.extend(nested.entries.into_iter().map(|entry| CacheEntry { nested: true, ..entry }));
+    }
+
+    /// Puts what a look-up did not believe to the rest.
+    pub fn ignore(&mut self, ignored: Ignored) {
+        self.ignored.add(ignored);
+    }
 }

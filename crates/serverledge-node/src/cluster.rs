@@ -20,7 +20,7 @@ mod serve;
 mod tests;
 
 pub(crate) use joins::Joins;
-pub(crate) use offload::{HOPS_MAX, NotTaken, Offloaded};
+pub(crate) use offload::{HOPS_MAX, NotTaken, Offloaded, carries_little};
 pub(crate) use peers::{Contact, Peers, Standing};
 pub(crate) use probe::Whom;
 pub(crate) use proofs::Proofs;
@@ -32,6 +32,8 @@ const KEY_CHARS_MIN: usize = 32;
 
 /// What a node has of its cluster.
 pub(crate) struct Cluster {
+    /// What nodes of this cluster know each other by.
+    pub(crate) key: Option<ClusterKey>,
     /// This node as `area/node`.
     pub(crate) me: String,
     /// How peers are asked; `None` without a key.
@@ -56,6 +58,7 @@ impl Cluster {
         let client_config = ClientConfig { connect_timeout: CONNECT_TIMEOUT, authorities, ..ClientConfig::default() };
         let client = key.clone().map(|key| PeerClient::new(key, &client_config)).transpose();
         Ok(Self {
+            key: key.clone(),
             me: me.to_owned(),
             client: client.context("failed to set up the client of other nodes")?,
             proofs: key.map(|key| Proofs::new(key, me.to_owned())),

@@ -30,8 +30,8 @@ pub use layers::Setting;
 pub use machine::Machine;
 pub use parts::{
     ApiConfig, AsyncConfig, BalancerConfig, ClusterConfig, Config, ContainerConfig, DataConfig, FunctionConfig,
-    LogConfig, LogFormat, MetricsConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig, RegistryConfig, RegistryUrl,
-    SchedulerConfig, Secret, WasmConfig,
+    LogConfig, LogFormat, MetricsConfig, PlatformConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig,
+    RegistryConfig, RegistryUrl, SchedulerConfig, Secret, WasmConfig,
 };
 pub use people::{AccountsConfig, AuthConfig, SmtpConfig};
 pub use shipped::shipped_file;

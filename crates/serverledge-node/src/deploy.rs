@@ -81,7 +81,7 @@ impl Node {
     }
 
     /// Everything that can be said without running anything.
-    fn check(&self, request: &FunctionBody<'_>) -> Result<(FunctionSpec, Code), DeployError> {
+    pub(crate) fn check(&self, request: &FunctionBody<'_>) -> Result<(FunctionSpec, Code), DeployError> {
         // The name first, as Serverledge; then the runtime, before any code is looked at.
         FunctionName::parse(&request.name).map_err(SpecError::from)?;
         let said = match &*request.runtime {

@@ -5,8 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serverledge_core::limits::{CALL_DEPTH_MAX, CALLS_AT_ONCE_MAX, CALLS_MAX};
-use serverledge_core::{CallContext, CallError, Function, FunctionName, HostCalls, InvocationError, Payload, Reply};
+use serverledge_core::{
+    CallContext, CallError, Function, FunctionName, HostCalls, InvocationError, Memo, Payload, Reply, Report,
+};
 use serverledge_scheduler::QosClass;
 
 use crate::admission::Held;
@@ -25,6 +28,8 @@ pub(crate) struct NodeHost {
     made: AtomicUsize,
     /// Those that are outstanding.
     outstanding: AtomicUsize,
+    /// What its calls have brought.
+    gathered: Arc<Mutex<Memo>>,
 }
 
 /// Counts an outstanding call until it is dropped.
@@ -40,9 +45,19 @@ impl NodeHost {
         class: QosClass,
         caller: &Arc<Function>,
         held: Arc<Held>,
+        gathered: Arc<Mutex<Memo>>,
     ) -> Self {
         let (made, outstanding) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { node: Arc::clone(node), context, class, caller: Arc::clone(caller), held, made, outstanding }
+        Self { node: Arc::clone(node), context, class, caller: Arc::clone(caller), held, made, outstanding, gathered }
+    }
+
+    /// A call that failed brings nothing that could tell whether what the client carries had part in it.
+    fn gather(&self, outcome: &mut Result<Report, InvocationError>) {
+        let brought = match outcome {
+            Ok(report) => std::mem::take(&mut report.memo),
+            Err(_) => Memo { shaped: self.context.carried.is_some(), ..Memo::default() },
+        };
+        self.gathered.lock().gather(brought);
     }
 
     /// Counts a call, if it may be made.
@@ -70,8 +85,10 @@ impl HostCalls for NodeHost {
             .map_err(|source| CallError::Name { name: function.chars().take(64).collect(), source })?;
         let context = CallContext { depth: self.context.depth + 1, ..self.context.clone() };
         let held = Arc::clone(&self.held);
-        let outcome =
+        self.gathered.lock().called = true;
+        let mut outcome =
             self.node.invoke_nested(&self.caller.space, &name, Payload::Json(params), context, self.class, held).await;
+        self.gather(&mut outcome);
         // The caller goes on with the CPU that it gave back.
         self.held.regained().await;
         match outcome.map_err(Box::new)?.reply {

@@ -14,7 +14,7 @@ use serverledge_scheduler::{Arrival, QosClass, Ran, Sample};
 use tokio::sync::oneshot;
 
 use crate::admission::{Granted, Held, LeaseGuard, Origin, Others, draining};
-use crate::cluster::{HOPS_MAX, Offloaded};
+use crate::cluster::{HOPS_MAX, Offloaded, carries_little};
 use crate::deploy::unix_ms;
 use crate::functions::Entry;
 use crate::host::NodeHost;
@@ -33,6 +33,10 @@ const SANDBOXES_TRIED_MAX: u32 = 256;
 
 /// Sandboxes started for a call and found dead at once, after the first: such a function would be started for ever.
 const FRESH_TRIED_MAX: u32 = 1;
+
+/// How much later than its caller a callee ends that is not dropped with it, on another node for instance: at the same moment, it
+/// would be chance whether the caller meets its own limit or reads of its callee's.
+const CALLEE_GRACE: Duration = Duration::from_secs(1);
 
 /// Why one try gave no result.
 enum Tried {
@@ -93,6 +97,7 @@ impl Request {
                 may_offload: call.may_offload,
                 travel: call.travel,
                 carried: call.carried,
+                hands_out: call.hands_out,
                 ..CallContext::root(call.id, None)
             },
             arrived: call.arrived,
@@ -101,7 +106,7 @@ impl Request {
     }
 
     /// The same once more, for another sandbox.
-    fn again(&self, params: Bytes) -> Self {
+    pub(crate) fn again(&self, params: Bytes) -> Self {
         Self {
             entry: Arc::clone(&self.entry),
             id: self.id,
@@ -116,8 +121,9 @@ impl Request {
 }
 
 impl Node {
-    /// Runs an invocation and counts its outcome. Dropping the future stops it and gives its resources back.
-    pub(crate) async fn run(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
+    /// Runs an invocation, whatever is known of its like, and counts its outcome. Dropping the future stops it and gives its
+    /// resources back.
+    pub(crate) async fn run_counted(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
         let entry = Arc::clone(&request.entry);
         let id = request.id;
         let outcome = self.admit_and_run(request).await;
@@ -225,7 +231,11 @@ impl Node {
             Payload::Json(params) => (true, params.len()),
             Payload::Http(_) => (false, 0),
         };
-        let may_offload = json && context.may_offload && context.hops() < HOPS_MAX && self.cluster.client.is_some();
+        let may_offload = json
+            && carries_little(context)
+            && context.may_offload
+            && context.hops() < HOPS_MAX
+            && self.cluster.client.is_some();
         let arrival = Arrival {
             class: request.class,
             deadline: request.deadline,
@@ -244,7 +254,7 @@ impl Node {
         let running = now();
         let (arrived, function) = (request.arrived, request.entry.key);
         lease.enters();
-        let outcome = self.invoke_in(sandbox.get(), request, lease.held()).await;
+        let (outcome, memo) = self.invoke_in(sandbox.get(), request, lease.held()).await;
         lease.leaves(sandbox.get().reuse());
         let outcome = outcome.map_err(|error| match error {
             InvokeError::Gone => Tried::Gone { warm },
@@ -274,7 +284,7 @@ impl Node {
                 json
             }
         };
-        Ok(Report { reply, log: outcome.log, warm, phases, remote: None, memo: Memo::default() })
+        Ok(Report { reply, log: outcome.log, warm, phases, remote: None, memo })
     }
 
     /// A sandbox for a call that may run: the one that its lease is for, or a new one. The last is whether it was warm.
@@ -327,20 +337,23 @@ impl Node {
         }
     }
 
+    /// The outcome, and what the calls that it made have brought (for a streamed reply: until that began).
     async fn invoke_in(
         self: &Arc<Self>,
         sandbox: &dyn Sandbox,
         request: Request,
         held: Arc<Held>,
-    ) -> Result<Outcome, InvokeError> {
+    ) -> (Result<Outcome, InvokeError>, Memo) {
         let function = &request.entry.function;
         let deadline = request.context.deadline;
-        // Whatever it calls ends with it at the latest.
-        let own = now().checked_add(function.version.limits.timeout);
+        // Whatever it calls ends with it.
+        let own = now().checked_add(function.version.limits.timeout + CALLEE_GRACE);
         let context = CallContext { deadline: deadline.into_iter().chain(own).min(), ..request.context };
-        let host = NodeHost::new(self, context, request.class, function, held);
+        let gathered = Arc::<parking_lot::Mutex<Memo>>::default();
+        let host = NodeHost::new(self, context, request.class, function, held, Arc::clone(&gathered));
         let call = SandboxCall { id: request.id, function: function.name.clone(), payload: request.payload, deadline };
-        sandbox.invoke(call, Arc::new(host)).await
+        let outcome = sandbox.invoke(call, Arc::new(host)).await;
+        (outcome, std::mem::take(&mut *gathered.lock()))
     }
 
     pub(crate) fn start_failed(self: &Arc<Self>, function: &Arc<Function>, error: StartError) -> InvocationError {

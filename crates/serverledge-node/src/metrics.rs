@@ -9,6 +9,7 @@ use serverledge_scheduler::Snapshot;
 
 use crate::asynchronous::InvocationMetrics;
 use crate::cluster::Offloaded;
+use crate::memo::CacheFigures;
 
 /// All metrics of a node.
 #[derive(Debug)]
@@ -31,8 +32,57 @@ pub(crate) struct Metrics {
     waiting: IntGauge,
     free_memory: IntGauge,
     functions: IntGauge,
+    /// Of the result cache.
+    pub(crate) cache: CacheMetrics,
     /// Of asynchronous invocations.
     pub(crate) invocations: InvocationMetrics,
+}
+
+/// Metrics of the result cache.
+#[derive(Debug)]
+pub(crate) struct CacheMetrics {
+    /// Answers for which nothing ran, by the look-up that gave them.
+    pub(crate) answers: IntCounterVec,
+    /// Carried answers that were not believed, by reason.
+    pub(crate) ignored: IntCounterVec,
+    entries: IntGauge,
+    bytes: IntGauge,
+    evictions: IntGauge,
+}
+
+impl CacheMetrics {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            answers: counters(
+                "serverledge_cache_answers_total",
+                "Answers for which nothing ran, by source",
+                &["source"],
+            )?,
+            ignored: counters(
+                "serverledge_cache_ignored_total",
+                "Answers carried by clients that were not believed, by reason",
+                &["reason"],
+            )?,
+            entries: IntGauge::new("serverledge_cache_entries", "Results that are kept")?,
+            bytes: IntGauge::new("serverledge_cache_bytes", "Memory of the results that are kept")?,
+            evictions: IntGauge::new("serverledge_cache_evictions", "Results that made room for others")?,
+        };
+        for counters in [&metrics.answers, &metrics.ignored] {
+            registry.register(Box::new(counters.clone()))?;
+        }
+        for gauge in [&metrics.entries, &metrics.bytes, &metrics.evictions] {
+            registry.register(Box::new(gauge.clone()))?;
+        }
+        Ok(metrics)
+    }
+
+    fn set(&self, figures: CacheFigures) {
+        let gauges =
+            [(&self.entries, figures.entries), (&self.bytes, figures.bytes), (&self.evictions, figures.evictions)];
+        for (gauge, value) in gauges {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }
 }
 
 /// The metrics of one function, found once.
@@ -55,6 +105,7 @@ impl Metrics {
         let registry = Registry::new();
         let metrics = Self {
             invocations: InvocationMetrics::new(&registry)?,
+            cache: CacheMetrics::new(&registry)?,
             registry,
             area: area.to_owned(),
             completed: counters("completed_count", "Invocations that gave a result", &["area", "function"])?,
@@ -181,7 +232,8 @@ impl Metrics {
     }
 
     /// The text format.
-    pub(crate) fn text(&self, snapshot: &Snapshot, functions: usize) -> String {
+    pub(crate) fn text(&self, snapshot: &Snapshot, functions: usize, cache: CacheFigures) -> String {
+        self.cache.set(cache);
         self.running.set(i64::from(snapshot.running));
         self.waiting.set(i64::try_from(snapshot.waiting.total()).unwrap_or(i64::MAX));
         self.free_memory.set(i64::try_from(snapshot.free.memory.get()).unwrap_or(i64::MAX));

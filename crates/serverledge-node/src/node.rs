@@ -35,8 +35,10 @@ use crate::config::{FunctionConfig, MetricsConfig};
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::{Entry, Functions};
+use crate::hosting::Testing;
 use crate::invoke::Request;
 use crate::membership::Membership;
+use crate::memo::Memos;
 use crate::metrics::Metrics;
 use crate::quotas::{Permit, Quotas, until_its_end};
 
@@ -56,6 +58,7 @@ pub(crate) struct Node {
     pub(crate) asynchronous: Asynchronous,
     pub(crate) membership: Membership,
     pub(crate) cluster: Cluster,
+    pub(crate) memos: Memos,
     pub(crate) quotas: Quotas,
     pub(crate) accounts: Arc<Platform>,
     pub(crate) metrics: Metrics,
@@ -66,6 +69,7 @@ pub(crate) struct Node {
     pub(crate) background: Background,
     /// A space was deleted, and the sweeper need not wait for its time.
     pub(crate) sweep_soon: Notify,
+    pub(crate) testing: Testing,
     pub(crate) janitor_interval: Duration,
 }
 
@@ -283,7 +287,9 @@ impl Backend for NodeBackend {
 
     fn metrics(&self) -> Option<String> {
         let node = &self.0;
-        node.metrics_config.enabled.then(|| node.metrics.text(&node.admissions.snapshot(), node.functions.len()))
+        node.metrics_config
+            .enabled
+            .then(|| node.metrics.text(&node.admissions.snapshot(), node.functions.len(), node.memos.figures()))
     }
 
     fn ready(&self) -> bool {

@@ -34,7 +34,9 @@ use crate::deploy::unix_ms;
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::Functions;
+use crate::hosting::Testing;
 use crate::membership::Membership;
+use crate::memo::{Memos, Tags};
 use crate::metrics::Metrics;
 use crate::node::{Background, Node, NodeBackend};
 use crate::notifier::notifier;
@@ -181,6 +183,7 @@ pub async fn start(config: &Config) -> Result<Started> {
         node.recover_async().await;
     }
     let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
+    let guard = guard.domain(&config.platform.domain);
     let app = App::new(
         Arc::new(NodeBackend(Arc::clone(&node))),
         guard,
@@ -316,8 +319,15 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
     let accounts = Arc::new(accounts::open(config, kv)?);
     let applications = Arc::new(Applications::default());
     let owners = AccountsAndApplications { accounts: Arc::clone(&accounts), applications: Arc::clone(&applications) };
+    let metrics = Metrics::new(&config.registry.area).context("failed to register metrics")?;
+    let cluster = Cluster::new(config, &format!("{}/{id}", config.registry.area))?;
+    let tags = match &cluster.key {
+        Some(key) => Tags::of_cluster(key),
+        None => Tags::of_node(&config.data.dir).context("failed to read or make the key of result tags")?,
+    };
     Ok(Node {
-        metrics: Metrics::new(&config.registry.area).context("failed to register metrics")?,
+        memos: Memos::new(config.cache.results_bytes, config.cache.results_ttl, tags, &metrics),
+        metrics,
         identity: Identity { node: id.clone(), area: config.registry.area.clone() },
         limits: config.function.clone(),
         pool_memory: config.pool.memory,
@@ -329,7 +339,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         app_store: AppStore::new(Arc::clone(kv)),
         invocations: InvocationStore::new(Arc::clone(kv)),
         membership: membership(config, kv, &id, &executors),
-        cluster: Cluster::new(config, &format!("{}/{id}", config.registry.area))?,
+        cluster,
         accounts,
         executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
@@ -340,17 +350,18 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         started: Instant::now(),
         background: Background::default(),
         sweep_soon: tokio::sync::Notify::new(),
+        testing: Testing::default(),
         janitor_interval: config.container.janitor_interval,
     })
 }
 
-/// How the node tells requests apart by who sends them.
+/// How the node tells requests apart by who sends them. Links that begin with https say that a proxy speaks TLS for it.
 fn access(config: &Config, node: &Node, over_tls: bool) -> Access {
     let accounts: Arc<dyn Accounts> = Arc::<Platform>::clone(&node.accounts);
     Access {
         accounts: Some(accounts),
         required: config.auth.enabled,
-        secure_cookies: over_tls,
+        secure_cookies: over_tls || config.accounts.base_url.starts_with("https://"),
         trusted_proxies: config.api.trusted_proxies.clone(),
     }
 }

@@ -147,7 +147,7 @@ impl Node {
     }
 
     /// Where there is no executor for it, nothing can be prepared.
-    fn is_prepared(&self, version: &Version) -> bool {
+    pub(crate) fn is_prepared(&self, version: &Version) -> bool {
         self.executors.of(version.runtime).is_none_or(|executor| executor.is_prepared(version))
     }
 

@@ -417,6 +417,7 @@ fn arrival(world: &World, epoch: Instant, call: u32, may_offload: bool) -> Arriv
     let call = &world.calls[call as usize];
     let kind = &KINDS[usize::from(call.kind)];
     Arrival {
+        nested: false,
         demand: kind.demand,
         class: call.class,
         deadline: call.deadline.map(|deadline| epoch + call.at + deadline),
@@ -425,6 +426,7 @@ fn arrival(world: &World, epoch: Instant, call: u32, may_offload: bool) -> Arriv
         may_offload,
         bytes: kind.bytes,
         placed: false,
+        nested: false,
     }
 }
 

@@ -2,8 +2,11 @@
 
 pub mod account;
 pub mod application;
+pub mod canonical;
+pub mod carried;
 pub mod function;
 pub mod header;
+pub mod hosting;
 pub mod invocations;
 pub mod invoke;
 pub mod members;
@@ -13,5 +16,6 @@ pub mod problem;
 pub mod records;
 pub mod status;
 pub mod stream;
+pub mod thesis;
 pub mod time;
 pub mod versions;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serverledge_core::{CallKey, Link};
 
 use crate::status::Coordinates;
 
@@ -70,6 +71,18 @@ pub struct PeerCall {
     /// The caller's trace context (W3C `traceparent`).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trace: String,
+    /// Length of the parameters, if what the client carries follows them in the body (see [`crate::thesis`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params_bytes: Option<usize>,
+    /// The answer is to bring entries that the client may carry back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hands_out: bool,
+    /// The generation of the function's space, as the sender knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The keys of the idempotent calls that it is made in, the innermost first, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
 }
 
 /// Calls of nodes that know no spaces are of this one.
@@ -102,6 +115,27 @@ pub struct PeerReport {
     /// The node that ran it, if the receiver has handed it on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<Elsewhere>,
+    /// What its caches say; absent: nothing in particular.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memo: Option<PeerMemo>,
+}
+
+/// What the result brings with it for caches. Its entries stand in the body between result and log.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerMemo {
+    /// Which look-up answered: `run`, `cache`, `joined`, `carried`, `edge`.
+    pub source: String,
+    /// Some answer came from what the client carries.
+    pub shaped: bool,
+    /// The run made a call.
+    pub called: bool,
+    /// A part of it ran in another generation than it began in.
+    pub stale: bool,
+    /// Carried answers that were not believed: not of an edge function, untrue, expired, outdated.
+    pub ignored: [u32; 4],
+    /// Bytes of the entries in the body.
+    pub entries_bytes: usize,
 }
 
 /// Where a run was that its receiver handed on.
@@ -185,6 +219,12 @@ impl ClusterKey {
         Self(blake3::derive_key("serverledge 2026 peer requests 1", text.as_bytes()))
     }
 
+    /// A secret for another purpose, from which this key cannot be found.
+    #[must_use]
+    pub fn secret_for(&self, purpose: &str) -> [u8; 32] {
+        blake3::derive_key(purpose, &self.0)
+    }
+
     /// Proves a request.
     #[must_use]
     pub fn prove(&self, unix_ms: u64, nonce: [u8; 12], what: &Proved<'_>) -> Proof {
@@ -231,6 +271,22 @@ impl Proof {
         let unix_ms = parts.next()?.parse().ok()?;
         Some(Self { unix_ms, nonce: unhex(parts.next()?)?, tag: unhex(parts.next()?)? })
     }
+}
+
+/// The keys of a chain as the head of a call holds them; `None` if one is none.
+#[must_use]
+pub fn chain_of(texts: &[String]) -> Option<Option<std::sync::Arc<Link>>> {
+    let mut chain = None;
+    for text in texts.iter().rev() {
+        chain = Some(std::sync::Arc::new(Link { key: unhex(text)?, up: chain }));
+    }
+    Some(chain)
+}
+
+/// One key of a chain as the head of a call holds it.
+#[must_use]
+pub fn chain_text(key: &CallKey) -> String {
+    hex(key)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -306,6 +362,10 @@ mod tests {
             again_ms: None,
             request_id: String::new(),
             trace: String::new(),
+            params_bytes: None,
+            hands_out: false,
+            generation: None,
+            chain: Vec::new(),
         };
         let text = serde_json::to_string(&call).unwrap();
         expect_test::expect![[r#"{"offer":"o","id":"a","root":"b","depth":2,"hops":1,"path":["ROME/n1"],"deadline_ms":1500,"class":1,"version":"d","epoch":"e"}"#]]

@@ -48,3 +48,23 @@ fn the_language_of_a_callee_makes_no_difference() -> Result<()> {
     assert_eq!(lab.call("call-chain", &json!({"a": 2, "b": 3}))?, json!({"double": 10}));
     Ok(())
 }
+
+/// Python, WebAssembly and Node.js call each other; what goes wrong at the end is readable at the beginning.
+#[test]
+fn calls_go_through_every_executor() -> Result<()> {
+    let lab = Lab::start()?;
+    lab.nodejs(
+        "end",
+        "exports.handler = params => { if (params.n < 0) throw new TypeError('negative'); return params.n * 2; };\n",
+    )?;
+    lab.deploy("middle", guests::caller_of("end", 0))?;
+    lab.python("begin", "def handler(params): return {'got': call('middle', params)}\n")?;
+    lab.nodejs(
+        "first",
+        "exports.handler = async params => [await call('begin', params), await call('begin', params)];\n",
+    )?;
+    assert_eq!(lab.call("first", &json!({"n": 21}))?, json!([{"got": 42}, {"got": 42}]));
+    let failed = lab.call("begin", &json!({"n": -1}))?;
+    assert_eq!(failed["got"]["error"], "function_error", "{failed}");
+    lab.wait_until_free()
+}

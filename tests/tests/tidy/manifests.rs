@@ -28,7 +28,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
 ];
 
 /// Foreign technologies, and the crates that know them.
-const FOREIGN: [(&str, &[&str]); 18] = [
+const FOREIGN: [(&str, &[&str]); 20] = [
     ("axum", &["serverledge-api"]),
     ("utoipa-swagger-ui", &["serverledge-api"]),
     ("wasmtime", &["serverledge-executor-wasm"]),
@@ -44,8 +44,10 @@ const FOREIGN: [(&str, &[&str]); 18] = [
     ("prometheus", &["serverledge-node"]),
     ("argon2", &["serverledge-platform"]),
     ("email_address", &["serverledge-platform"]),
-    ("governor", &["serverledge-platform"]),
+    ("governor", &["serverledge-node", "serverledge-platform"]),
     ("lettre", &["serverledge-platform"]),
+    ("quick_cache", &["serverledge-node"]),
+    ("serde_json_canonicalizer", &["serverledge-wire"]),
     // Binaries, and what tests stand on.
     ("anyhow", &["serverledge-node", "serverledge-cli", "serverledge-testing"]),
 ];

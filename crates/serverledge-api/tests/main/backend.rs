@@ -22,6 +22,7 @@ use serverledge_wire::versions::{FlagsRequest, FunctionVersions, VersionInfo};
 use tokio::sync::{broadcast, watch};
 
 use crate::fake_apps::FakeApps;
+use crate::hosting::FakeHosting;
 
 /// The node. Without a script it echoes JSON parameters and HTTP bodies, and accepts everything.
 pub(crate) struct FakeBackend {
@@ -43,6 +44,7 @@ pub(crate) struct Counts {
 }
 
 struct Shared {
+    hosting: FakeHosting,
     identity: Identity,
     apps: FakeApps,
     state: Mutex<State>,
@@ -142,6 +144,7 @@ impl FakeBackend {
         let functions = [("json", Interface::Json), ("http", Interface::Http)];
         let functions = functions.map(|(name, interface)| (name.to_owned(), Arc::new(function(name, interface))));
         let shared = Arc::new(Shared {
+            hosting: FakeHosting::default(),
             identity: Identity { node: "n1".to_owned(), area: "ROME".to_owned() },
             apps: FakeApps::default(),
             state: Mutex::new(State { functions: functions.into(), ..State::default() }),
@@ -156,6 +159,10 @@ impl FakeBackend {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap()
+    }
+
+    pub(crate) fn hosting(&self) -> &FakeHosting {
+        &self.shared.hosting
     }
 
     fn changed(&self) -> Result<(), ChangeError> {
@@ -200,8 +207,20 @@ impl Backend for FakeBackend {
         run.ended = true;
         let mut state = self.state();
         let scripted = state.invoke.pop_front();
-        let Call { caller, function, id, payload, qos_class, deadline, arrived, may_offload, travel, carried, stored } =
-            call;
+        let Call {
+            caller,
+            function,
+            id,
+            payload,
+            qos_class,
+            deadline,
+            arrived,
+            may_offload,
+            travel,
+            carried,
+            hands_out,
+            stored,
+        } = call;
         let (seen, payload) = match payload {
             Payload::Json(params) => (Payload::Json(params.clone()), Payload::Json(params)),
             Payload::Http(request) => {
@@ -214,6 +233,7 @@ impl Backend for FakeBackend {
         state.calls.push(Call {
             caller: caller.clone(),
             carried: carried.clone(),
+            hands_out,
             function,
             id,
             payload: seen,
@@ -564,6 +584,11 @@ impl Handle {
     /// Invocations wait from now on.
     pub(crate) fn hold(&self) {
         self.shared.held.send_replace(true);
+    }
+
+    /// What it does with applications.
+    pub(crate) fn hosting(&self) -> &FakeHosting {
+        &self.shared.hosting
     }
 
     /// All invocations go on.

@@ -30,6 +30,10 @@ fn call() -> PeerCall {
         again_ms: None,
         request_id: "r-1".to_owned(),
         trace: String::new(),
+        params_bytes: None,
+        hands_out: false,
+        generation: None,
+        chain: Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use serverledge_api::{Deploy, document};
 use crate::support::{app, check, get, json, outcome, post, request, shown, text};
 
 /// Every documented route, with a request that it answers.
-pub(crate) const DOCUMENTED: [(&str, &str, &str); 53] = [
+pub(crate) const DOCUMENTED: [(&str, &str, &str); 61] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -32,6 +32,14 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 53] = [
     ("delete", "/dead-letters/{id}", "/dead-letters/01890000-0000-7000-8000-000000000001"),
     ("post", "/dead-letters/{id}/redrive", "/dead-letters/01890000-0000-7000-8000-000000000001/redrive"),
     ("post", "/fn/{name}", "/fn/json"),
+    ("get", "/app/{app}/up", "/app/shop/up"),
+    ("post", "/app/{app}/edge", "/app/shop/edge"),
+    ("post", "/app/{app}/{endpoint}", "/app/shop/endpoint"),
+    ("post", "/apps/{app}/start", "/apps/shop/start"),
+    ("post", "/apps/{app}/stop", "/apps/shop/stop"),
+    ("post", "/apps/{app}/test", "/apps/shop/test"),
+    ("get", "/apps/{app}/export", "/apps/shop/export"),
+    ("post", "/apps/import", "/apps/import"),
     ("get", "/apps", "/apps"),
     ("post", "/apps", "/apps"),
     ("get", "/apps/{app}", "/apps/a"),

@@ -45,6 +45,14 @@ pub(crate) fn app() -> (App, Handle) {
     (App::new(Arc::new(backend), guard, Access::open(), LIMITS), handle)
 }
 
+/// The same with room for large bodies.
+pub(crate) fn roomy_app() -> (App, Handle) {
+    let (backend, handle) = FakeBackend::new();
+    let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
+    let limits = Limits { code_body_bytes_max: 1 << 20, params_body_bytes_max: 1 << 20, ..LIMITS };
+    (App::new(Arc::new(backend), guard, Access::open(), limits), handle)
+}
+
 /// The same with accounts, over TLS or not.
 pub(crate) fn app_with_accounts(required: bool, secure: bool) -> (App, Handle, Arc<FakeAccounts>) {
     let (backend, handle) = FakeBackend::new();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{DeleteArgs, FunctionArgs, LogsArgs};
+use crate::app_running::AppRunningCommand;
 use crate::function_versions::FunctionVersionsCommand;
 
 /// What to do with applications.
@@ -24,6 +25,9 @@ pub(crate) enum AppCommand {
     Settings(SettingsArgs),
     /// Show the packages that its functions get, or replace the file that names them
     Dependencies(DependenciesArgs),
+    /// As it runs, and as one file.
+    #[command(flatten)]
+    Running(AppRunningCommand),
 }
 
 /// What to do with the endpoints of the application that --app names.

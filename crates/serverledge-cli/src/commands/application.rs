@@ -14,7 +14,7 @@ use crate::arguments::{
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
-use crate::{files, function_versions, output, progress, text};
+use crate::{app_running, files, function_versions, output, progress, text};
 
 /// No node takes a longer dependencies file.
 const DEPENDENCIES_BYTES_MAX: usize = 64 * 1024;
@@ -29,6 +29,7 @@ pub(super) async fn run(session: &Session, command: &AppCommand) -> Result<Exit,
         AppCommand::Delete(args) => delete_app(session, &args.name).await,
         AppCommand::Settings(args) => settings(session, args).await,
         AppCommand::Dependencies(args) => dependencies(session, args).await,
+        AppCommand::Running(command) => app_running::run(session, command).await,
     }
 }
 
@@ -200,7 +201,7 @@ async fn show_function(session: &Session, args: &FunctionShowArgs) -> Result<Exi
 
 // === pieces ===
 
-pub(super) fn app_name(text: &str) -> Result<AppName, Failure> {
+pub(crate) fn app_name(text: &str) -> Result<AppName, Failure> {
     AppName::parse(text).map_err(|error| Failure::usage(format!("{text:?} names no application: {error}")))
 }
 

@@ -53,7 +53,6 @@ impl Node {
 
     /// Gives a function the packages that its application asks for now: installs them, and deploys the function anew with
     /// the same source. `None` if it has them already. On error nothing has changed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "called when an application is started"))]
     pub(crate) async fn refresh_dependencies(
         &self,
         application: &Application,

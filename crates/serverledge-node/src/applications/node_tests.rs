@@ -93,7 +93,7 @@ async fn another_users_application_is_unknown() {
     for caller in [&bob, &Caller::anybody()] {
         assert!(node.find(caller, "shop").is_none());
         assert!(unknown(node.change(caller, "shop", Default::default()).await.unwrap_err()));
-        assert!(unknown(Applications::delete(&node, caller, "shop").await.unwrap_err()));
+        assert!(unknown(serverledge_api::Applications::delete(&node, caller, "shop").await.unwrap_err()));
         assert!(unknown(node.set_dependencies(caller, "shop", "a".to_owned()).await.unwrap_err()));
         let endpoint = Endpoint::parse("POST", "a", "f").unwrap();
         assert!(unknown(node.put_endpoint(caller, "shop", endpoint).await.unwrap_err()));
@@ -140,7 +140,7 @@ async fn a_deletion_ends_whatever_happens_in_between() {
     let inside = ada.on(app.space.clone());
     deploy(&first, &inside, "f", "wasm", "code").await;
     let stale = node(&kv, &dir, "stale").await;
-    Applications::delete(&first, &ada, "shop").await.unwrap();
+    serverledge_api::Applications::delete(&first, &ada, "shop").await.unwrap();
     assert_eq!((keys(&kv, "apps/").await, keys(&kv, "appnames/").await, keys(&kv, "functions/").await), (0, 0, 0));
     assert!(first.find(&ada, "shop").is_none() && first.function(&inside, "f").is_none());
 
@@ -154,7 +154,7 @@ async fn a_deletion_ends_whatever_happens_in_between() {
     };
     let late = stale.deploy(&inside, Deploy::Update, body, &()).await;
     assert!(matches!(late, Err(DeployError::SpaceGone)), "{late:?}");
-    assert!(matches!(Applications::delete(&stale, &ada, "shop").await, Err(AppError::Unknown(_))));
+    assert!(matches!(serverledge_api::Applications::delete(&stale, &ada, "shop").await, Err(AppError::Unknown(_))));
 
     // The first node ended before it swept; another one does.
     let now = crate::deploy::unix_ms();

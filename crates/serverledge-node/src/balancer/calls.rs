@@ -44,7 +44,7 @@ impl LoadBalancer {
                 self.metrics.retried();
             }
             tried.push(going.id);
-            let (contact, offloaded) = self.cluster.hand_over(going.id, request, hops).await;
+            let (contact, offloaded) = self.cluster.hand_over(going.id, request, hops, None).await;
             if let Some(contact) = contact {
                 self.metrics.handed_over(contact.target.name(), &offloaded);
             }

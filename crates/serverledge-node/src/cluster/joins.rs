@@ -29,7 +29,7 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     /// A result.
-    Done { result: Bytes, log: Bytes, warm: bool, phases: Phases, remote: Option<Box<Remote>> },
+    Done { result: Bytes, log: Bytes, warm: bool, phases: Phases, remote: Option<Box<Remote>>, memo: Box<Memo> },
     /// The function's failure.
     Function(FunctionFailure),
     /// The request does not fit the function.
@@ -196,8 +196,8 @@ impl Drop for Waiter<'_> {
 impl Outcome {
     pub(super) fn of(result: Result<Report, InvocationError>) -> Self {
         match result {
-            Ok(Report { reply: Reply::Json(result), log, warm, phases, remote, memo: _ }) => {
-                Self::Done { result, log, warm, phases, remote }
+            Ok(Report { reply: Reply::Json(result), log, warm, phases, remote, memo }) => {
+                Self::Done { result, log, warm, phases, remote, memo: Box::new(memo) }
             }
             Ok(_) => Self::Internal("the function answered HTTP to JSON parameters".to_owned()),
             Err(InvocationError::Function(failure)) => Self::Function(failure),
@@ -216,7 +216,7 @@ impl Outcome {
 
     fn bytes(&self) -> usize {
         let text = match self {
-            Self::Done { result, log, .. } => result.len() + log.len(),
+            Self::Done { result, log, memo, .. } => result.len() + log.len() + entries_bytes(memo),
             Self::Function(failure) => failure.message.len() + failure.log.len(),
             Self::Request { message, .. } | Self::Internal(message) | Self::Dependency { message, .. } => message.len(),
             Self::Overloaded { .. } | Self::Forgotten => 0,
@@ -227,8 +227,8 @@ impl Outcome {
     pub(super) fn into_result(self) -> Result<Report, PeerInvokeError> {
         let error = match self {
             Self::Forgotten => return Err(PeerInvokeError::Forgotten),
-            Self::Done { result, log, warm, phases, remote } => {
-                return Ok(Report { reply: Reply::Json(result), log, warm, phases, remote, memo: Memo::default() });
+            Self::Done { result, log, warm, phases, remote, memo } => {
+                return Ok(Report { reply: Reply::Json(result), log, warm, phases, remote, memo: *memo });
             }
             Self::Function(failure) => InvocationError::Function(failure),
             Self::Request { code, message } => InvocationError::Request { code, message },
@@ -242,13 +242,18 @@ impl Outcome {
     }
 }
 
+fn entries_bytes(memo: &Memo) -> usize {
+    memo.entries.iter().map(|entry| entry.params.len() + entry.result.len() + entry.tag.len()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn done(bytes: usize) -> Outcome {
         let phases = Phases::default();
-        Outcome::Done { result: Bytes::from(vec![b'1'; bytes]), log: Bytes::new(), warm: true, phases, remote: None }
+        let (result, memo) = (Bytes::from(vec![b'1'; bytes]), Box::default());
+        Outcome::Done { result, log: Bytes::new(), warm: true, phases, remote: None, memo }
     }
 
     fn refusal() -> Outcome {

@@ -8,15 +8,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serverledge_client::{PeerAnswer, PeerClient, PeerError};
 use serverledge_core::{
-    FailureKind, FunctionFailure, InvocationError, InvocationId, Memo, Payload, Phases, Remote, Reply, Report,
+    CacheEntry, CallContext, FailureKind, FunctionFailure, Ignored, InvocationError, InvocationId, Memo, Payload,
+    Phases, Remote, Reply, Report, Source,
 };
 use serverledge_scheduler::{PeerId, Ran, Sample};
-use serverledge_wire::peer::{Elsewhere, PeerCall, PeerReport};
+use serverledge_wire::carried::{carried_bytes, carried_text};
+use serverledge_wire::peer::{Elsewhere, PeerCall, PeerMemo, PeerReport, chain_text};
 use serverledge_wire::problem::Problem;
 use tokio::time::Instant;
 
@@ -24,6 +26,7 @@ use super::Cluster;
 use super::peers::{Contact, Peers};
 use crate::functions::Entry;
 use crate::invoke::Request;
+use crate::memo::CALL_CYCLE;
 use crate::node::Node;
 
 /// How often a call may be offloaded on its way: one hop for the whole call tree.
@@ -39,6 +42,9 @@ const ASKS_MAX: usize = 3;
 const AGAIN_PAUSE: Duration = Duration::from_millis(100);
 /// How long a node that has a request is tried while every try fails at once.
 const FAILING_MAX: Duration = Duration::from_secs(3);
+/// Most bytes of what a client carries that go with an offloaded call: they fit beside the largest parameters in what a
+/// node takes as a body. A call that carries more runs here.
+const CARRIED_BYTES_MAX: usize = 48 * 1024;
 /// What a node answers that serves as many requests as it may.
 const BUSY: &str = "too_many_requests_at_once";
 /// Rounds of asking within which a node that lives must have been heard of.
@@ -98,7 +104,8 @@ impl Node {
     /// Runs an invocation on a peer. Dropping the future leaves it to the peer, which stops it after a while.
     pub(crate) fn offload(&self, to: PeerId, request: &Request) -> impl Future<Output = Offloaded> + Send {
         let function = request.entry.key;
-        let sent = self.cluster.hand_over(to, request, request.context.hops() + 1);
+        let generation = self.functions.generation(&request.entry.function.space);
+        let sent = self.cluster.hand_over(to, request, request.context.hops() + 1, Some(generation));
         async move {
             let (contact, offloaded) = sent.await;
             if let Some(contact) = contact {
@@ -121,14 +128,16 @@ impl Node {
 
 impl Cluster {
     /// Hands an invocation to a peer, which is told this number of hops; gives the peer as well, if there is such a one.
-    /// Dropping the future leaves it to the peer, which stops it after a while.
+    /// `generation`: that of the function's space here, where caches are to know it. Dropping the future leaves it to the
+    /// peer, which stops it after a while.
     pub(crate) fn hand_over(
         &self,
         to: PeerId,
         request: &Request,
         hops: u32,
+        generation: Option<u64>,
     ) -> impl Future<Output = (Option<Contact>, Offloaded)> + Send {
-        let offer = self.offer(to, request, hops);
+        let offer = self.offer(to, request, hops, generation);
         async move {
             let Some(offer) = offer else { return (None, Offloaded::Elsewhere(NotTaken::Unreachable)) };
             let offloaded = offer.run().await;
@@ -137,7 +146,7 @@ impl Cluster {
     }
 
     /// `None` if there is no such peer any more.
-    fn offer(&self, to: PeerId, request: &Request, hops: u32) -> Option<Offer<'_>> {
+    fn offer(&self, to: PeerId, request: &Request, hops: u32, generation: Option<u64>) -> Option<Offer<'_>> {
         let (Some(client), Payload::Json(params)) = (&self.client, &request.payload) else { return None };
         let contact = self.peers.contact(to)?;
         let began = Instant::now();
@@ -145,10 +154,10 @@ impl Cluster {
             peers: &self.peers,
             probe_every: self.probe_every,
             client,
-            call: self.peer_call(request, &contact, hops),
+            call: PeerCall { generation, ..self.peer_call(request, &contact, hops) },
             contact,
             entry: Arc::clone(&request.entry),
-            params: params.clone(),
+            params: body(params, request),
             arrived: request.arrived,
             deadline: request.deadline.map(Instant::from_std),
             began,
@@ -181,6 +190,13 @@ impl Cluster {
             again_ms: None,
             request_id: travel.map(|travel| travel.request_id.clone()).unwrap_or_default(),
             trace: travel.map(|travel| travel.trace.clone()).unwrap_or_default(),
+            params_bytes: match (&context.carried, &request.payload) {
+                (Some(_), Payload::Json(params)) => Some(params.len()),
+                _ => None,
+            },
+            hands_out: context.hands_out,
+            generation: None,
+            chain: context.chain().map(chain_text).collect(),
         }
     }
 }
@@ -327,6 +343,7 @@ impl Offer<'_> {
         }
         let message = format!("node {} answered {status} {}: {}", self.contact.node, problem.code, problem.detail);
         Offloaded::Failed(match status {
+            _ if problem.code == CALL_CYCLE => InvocationError::Request { code: CALL_CYCLE, message: problem.detail },
             400..=499 => InvocationError::Request { code: "peer_refused", message },
             _ => InvocationError::Internal { message },
         })
@@ -340,11 +357,11 @@ impl Offer<'_> {
     }
 
     fn done(&self, answer: PeerAnswer) -> Offloaded {
-        let PeerAnswer { report, result, log, load, took } = answer;
+        let PeerAnswer { report, result, entries, log, load, took } = answer;
         if let Some(load) = load {
             self.peers.heard(self.contact.id, load);
         }
-        let PeerReport { warm, queue_us, start_us, execution_us, total_us, elsewhere, .. } = report;
+        let PeerReport { warm, queue_us, start_us, execution_us, total_us, elsewhere, memo, .. } = report;
         let [queue, start, execution, there] = [queue_us, start_us, execution_us, total_us].map(Duration::from_micros);
         let total = crate::invoke::now().saturating_duration_since(self.arrived);
         let latency = took.saturating_sub(there);
@@ -360,8 +377,40 @@ impl Offer<'_> {
             warm,
             phases: Phases { queue, start, execution, total },
             remote: Some(Box::new(remote)),
-            memo: Memo::default(),
+            memo: memo.map_or_else(Memo::default, |memo| of_peer(&memo, entries)),
         };
         Offloaded::Done { report, overhead: took.saturating_sub(start + execution) }
+    }
+}
+
+/// Whether a call may be offloaded for what its client carries.
+pub(crate) fn carries_little(context: &CallContext) -> bool {
+    context.carried.as_ref().is_none_or(|carried| carried_bytes(carried) <= CARRIED_BYTES_MAX)
+}
+
+/// The parameters, and behind them what the client carries, without what was looked at here and not believed.
+fn body(params: &Bytes, request: &Request) -> Bytes {
+    let Some(carried) = &request.context.carried else { return params.clone() };
+    let mut carried = serverledge_core::Carried::clone(carried);
+    for answers in [&mut carried.edge, &mut carried.cache] {
+        if let Some(table) = answers.get_mut(&request.entry.function.name) {
+            table.remove(params);
+        }
+    }
+    let mut body = BytesMut::from(&params[..]);
+    body.extend_from_slice(&carried_text(&carried));
+    body.freeze()
+}
+
+fn of_peer(memo: &PeerMemo, entries: Vec<CacheEntry>) -> Memo {
+    let [not_edge, untrue, expired, outdated] = memo.ignored;
+    let sources = [Source::Edge, Source::Carried, Source::Cache, Source::Joined];
+    Memo {
+        source: sources.into_iter().find(|source| source.name() == memo.source).unwrap_or_default(),
+        entries,
+        shaped: memo.shaped,
+        called: memo.called,
+        stale: memo.stale,
+        ignored: Ignored { not_edge, untrue, expired, outdated },
     }
 }

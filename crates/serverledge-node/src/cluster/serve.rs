@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serverledge_api::{PeerInvokeError, PeerRequest};
-use serverledge_core::{CallContext, InvocationError, InvocationId, Payload, Report, SpaceId, Travel};
+use serverledge_core::{CallContext, Carried, InvocationError, InvocationId, Payload, Report, SpaceId, Travel};
 use serverledge_scheduler::QosClass;
-use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, WARM_MAX};
+use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, WARM_MAX, chain_of};
+use serverledge_wire::thesis::ThesisRequest;
 
 use super::joins::{Found, Outcome, Run};
 use super::offload::HOPS_MAX;
@@ -39,10 +41,7 @@ impl Node {
     /// Runs a peer's invocation in a task of its own, or joins the run that there is.
     pub(crate) async fn peer_invoke(self: &Arc<Self>, request: PeerRequest) -> Result<Report, PeerInvokeError> {
         let call = &request.call;
-        let malformed = || InvocationError::Request {
-            code: "peer_call_malformed",
-            message: "the head of the call holds what is no id".to_owned(),
-        };
+        let malformed = || malformed_call("the head of the call holds what is no id");
         let offer = InvocationId::parse(&call.offer).ok_or_else(malformed)?;
         let id = InvocationId::parse(&call.id).ok_or_else(malformed)?;
         let root = InvocationId::parse(&call.root).ok_or_else(malformed)?;
@@ -50,7 +49,7 @@ impl Node {
         if let Some(run) = joins.known(offer) {
             return run.wait().await.into_result();
         }
-        let again = call.again_ms.is_some();
+        let (again, generation) = (call.again_ms.is_some(), call.generation);
         self.check_new(call)?;
         let request = match self.peer_request(request, id, root) {
             Ok(request) => request,
@@ -65,7 +64,7 @@ impl Node {
             // Another request of the same offer was faster.
             Found::Run(run) => run,
             Found::New(run) => {
-                self.start_for_peer(offer, again, Arc::clone(&run), request);
+                self.start_for_peer(offer, again, Arc::clone(&run), (request, generation));
                 run
             }
         };
@@ -104,6 +103,9 @@ impl Node {
         root: InvocationId,
     ) -> Result<Request, PeerInvokeError> {
         let PeerRequest { function, call, params, arrived } = request;
+        let (params, carried) = parts(params, call.params_bytes)?;
+        let chain =
+            chain_of(&call.chain).ok_or_else(|| malformed_call("the chain of the call holds what is no key"))?;
         if call.hops > HOPS_MAX || call.path.contains(&self.cluster.me) {
             return Err(PeerInvokeError::Loop);
         }
@@ -118,6 +120,9 @@ impl Node {
             depth: call.depth,
             may_offload: call.hops < HOPS_MAX && !call.stays,
             travel: Some(Arc::new(travel)),
+            carried,
+            hands_out: call.hands_out,
+            chain,
             // A nested call's answer is of use until then only.
             ..CallContext::root(root, deadline.filter(|_| call.depth > 0))
         };
@@ -125,17 +130,44 @@ impl Node {
         Ok(Request { entry, id, payload: Payload::Json(params), class, deadline, context, arrived, caller: None })
     }
 
-    fn start_for_peer(self: &Arc<Self>, offer: InvocationId, again: bool, run: Arc<Run>, request: Request) {
+    /// With the generation of the function's space on the node that asks.
+    fn start_for_peer(
+        self: &Arc<Self>,
+        offer: InvocationId,
+        again: bool,
+        run: Arc<Run>,
+        (request, generation): (Request, Option<u64>),
+    ) {
         let node = Arc::clone(self);
+        let ours = self.functions.generation(&request.entry.function.space);
+        let differs = generation.is_some_and(|theirs| theirs != ours);
         self.background.spawn(async move {
             // Whatever becomes of this task, those who wait hear of it.
             let mut end = End { node: &node, offer, run: &run, outcome: Outcome::Forgotten, again };
             end.outcome = tokio::select! {
-                result = node.run(request) => Outcome::of(result),
+                result = node.run(request) => Outcome::of(result.map(|mut report| {
+                    report.memo.stale |= differs && report.memo.called;
+                    report
+                })),
                 () = run.abandoned() => Outcome::Forgotten,
             };
         });
     }
+}
+
+/// Parameters, and what the client carries behind them.
+fn parts(body: Bytes, params_bytes: Option<usize>) -> Result<(Bytes, Option<Arc<Carried>>), InvocationError> {
+    let Some(at) = params_bytes else { return Ok((body, None)) };
+    if at > body.len() {
+        return Err(malformed_call("the body is shorter than its parameters"));
+    }
+    let carried = ThesisRequest::parse(&body.slice(at..)).map_err(|fault| malformed_call(&fault.to_string()))?.carried;
+    // A call that has carried anything stays one that does, here as well.
+    Ok((body.slice(..at), Some(Arc::new(carried.unwrap_or_default()))))
+}
+
+fn malformed_call(what: &str) -> InvocationError {
+    InvocationError::Request { code: "peer_call_malformed", message: what.to_owned() }
 }
 
 /// Reports the end of a run when it is dropped.

@@ -204,6 +204,7 @@ impl Pair {
         let mut call = Call {
             caller: Caller::anybody(),
             carried: None,
+            hands_out: false,
             function: FunctionName::parse("f").unwrap(),
             id: InvocationId::new(),
             payload: Payload::Json(Bytes::from_static(b"7")),

@@ -14,20 +14,12 @@ const FILES_RESERVE: u64 = 64;
 
 /// The faults.
 pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault]) -> Vec<Fault> {
-    [
-        exposed(config),
-        tls(config),
-        timeout(config),
-        two_keys(config),
-        mail(config),
-        base_url(config),
-        authentication(config),
-    ]
-    .into_iter()
-    .flatten()
-    .filter(|conflict| !conflict.keys.iter().any(|key| is_faulty(faults, key)))
-    .map(|conflict| conflict.into_fault(settings))
-    .collect()
+    [exposed(config), tls(config), timeout(config), two_keys(config), mail(config), base_url(config)]
+        .into_iter()
+        .flatten()
+        .filter(|conflict| !conflict.keys.iter().any(|key| is_faulty(faults, key)))
+        .map(|conflict| conflict.into_fault(settings))
+        .collect()
 }
 
 /// What does not fit, and with which keys; the first is the one to change.
@@ -85,14 +77,6 @@ fn two_keys(config: &Config) -> Option<Conflict> {
     both.then(|| Conflict {
         keys: ["cluster.key_file", "cluster.key"],
         problem: String::from("cluster.key is given as well; one of the two is enough"),
-    })
-}
-
-/// Until routes ask who somebody is, a node must not run that was meant to ask.
-fn authentication(config: &Config) -> Option<Conflict> {
-    config.auth.enabled.then(|| Conflict {
-        keys: ["auth.enabled", "auth.enabled"],
-        problem: String::from("this version does not ask requests for a session or token yet"),
     })
 }
 

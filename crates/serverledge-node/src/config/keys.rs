@@ -456,6 +456,16 @@ pub(super) static KEYS: &[Key] = &[
         "Processor time of one invocation; none: only its time limit counts.",
     ),
     Key::new(
+        "cache.results.bytes",
+        Kind::Bytes(0..=1024 * 1024 * MIB, |c| &mut c.cache.results_bytes),
+        "Most bytes of results of idempotent functions that are kept; 0 keeps none.",
+    ),
+    Key::new(
+        "cache.results.ttl",
+        Kind::Duration(seconds(1)..=seconds(30 * DAY), |c| &mut c.cache.results_ttl),
+        "How long the result of an idempotent function is kept.",
+    ),
+    Key::new(
         "async.result_ttl",
         Kind::Duration(seconds(1)..=seconds(30 * DAY), |c| &mut c.asynchronous.result_ttl),
         "How long the outcome of an asynchronous invocation can be read.",
@@ -669,6 +679,11 @@ pub(super) static KEYS: &[Key] = &[
         "smtp.ca_file",
         Kind::Text(|c| &mut c.smtp.ca_file),
         "File with the certificate authorities of the mail server, beside the system's.",
+    ),
+    Key::new(
+        "platform.domain",
+        Kind::Host(|c| &mut c.platform.domain),
+        "Domain whose direct subdomains are running applications; it is a name of the node as well.",
     ),
     Key::new("metrics.enabled", Kind::Switch(|c| &mut c.metrics.enabled), "Whether GET /metrics answers."),
     Key::new("log.level", Kind::Filter(|c| &mut c.log.filter), "What is logged: a level, or directives by module.")

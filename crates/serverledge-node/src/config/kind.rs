@@ -47,6 +47,7 @@ pub(super) enum Kind {
     DurationOrNone(RangeInclusive<Duration>, Lens<Option<Duration>>),
     Address(Lens<IpAddr>),
     Hosts(Lens<Vec<String>>),
+    Host(Lens<String>),
     Networks(Lens<Vec<IpNet>>),
     /// Networks, addresses and host names.
     Receivers(Lens<Vec<String>>),
@@ -104,6 +105,7 @@ impl Kind {
             Self::DurationOrNone(range, lens) => *lens(config) = duration_or_none(range, raw)?,
             Self::Address(lens) => *lens(config) = raw.as_text()?.parse().ok()?,
             Self::Hosts(lens) => *lens(config) = list(raw, host)?,
+            Self::Host(lens) => *lens(config) = host(raw.as_text()?)?,
             Self::Networks(lens) => *lens(config) = list(raw, |text| text.parse().ok())?,
             Self::Receivers(lens) => *lens(config) = list(raw, receiver)?,
             Self::Directory(lens) => *lens(config) = directory(raw)?,
@@ -144,7 +146,7 @@ impl Kind {
             Self::Hosts(lens) => show_list(lens(config).iter().map(|host| quoted(host))),
             Self::Networks(lens) => show_list(lens(config).iter().map(|net| quoted(&net.to_string()))),
             Self::Directory(lens) => quoted(&lens(config).to_string_lossy()),
-            Self::Name(lens) | Self::Filter(lens) | Self::Text(lens) => quoted(lens(config)),
+            Self::Name(lens) | Self::Filter(lens) | Self::Text(lens) | Self::Host(lens) => quoted(lens(config)),
             Self::NameIfAny(lens) => quoted(lens(config).as_deref().unwrap_or(super::keys::AUTO)),
             Self::Policy(lens) => quoted(lens(config).as_str()),
             Self::Registry(lens) => match lens(config) {
@@ -187,6 +189,7 @@ impl Kind {
             Self::DurationOrNone(range, _) => format!("\"{NONE}\" or {}", time(range)),
             Self::Address(_) => String::from("an IP address"),
             Self::Receivers(_) => format!("a list of at most {LIST_MAX} networks, addresses and host names"),
+            Self::Host(_) => String::from("a host name without port"),
             Self::Hosts(_) => format!("a list of at most {LIST_MAX} host names without port"),
             Self::Networks(_) => {
                 format!(

@@ -30,6 +30,8 @@ pub struct Config {
     pub wasm: WasmConfig,
     /// The container executor.
     pub container: ContainerConfig,
+    /// Results that are kept.
+    pub cache: CacheConfig,
     /// Asynchronous invocations.
     pub asynchronous: AsyncConfig,
     /// The registry and this node's place in it.
@@ -46,6 +48,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// The mail server.
     pub smtp: SmtpConfig,
+    /// Where applications are found.
+    pub platform: PlatformConfig,
     /// Metrics.
     pub metrics: MetricsConfig,
     /// The node's own log.
@@ -115,6 +119,15 @@ pub struct SchedulerConfig {
     pub policy: PolicyName,
     /// Whether `edgeonly` runs an invocation here where no neighbour takes it.
     pub fallback_local: bool,
+}
+
+/// Results of idempotent functions that are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// Most bytes; 0 keeps none.
+    pub results_bytes: usize,
+    /// How long one is kept.
+    pub results_ttl: Duration,
 }
 
 /// Name of a scheduling policy.
@@ -338,6 +351,13 @@ pub struct QuotaConfig {
     pub per_minute: u32,
 }
 
+/// Where applications are found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlatformConfig {
+    /// Applications that run answer to the names directly below this one.
+    pub domain: String,
+}
+
 /// Metrics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricsConfig {
@@ -378,6 +398,8 @@ impl Config {
             function: FunctionConfig::base(),
             wasm: WasmConfig::base(),
             container: ContainerConfig::base(),
+            // Some thousand results of the usual size; a tenth of a percent of a small server's memory.
+            cache: CacheConfig { results_bytes: 64 * MIB, results_ttl: Duration::from_secs(600) },
             asynchronous: AsyncConfig::base(),
             registry: RegistryConfig::base(),
             cluster: ClusterConfig::base(),
@@ -392,6 +414,7 @@ impl Config {
             auth: AuthConfig::base(),
             accounts: AccountsConfig::base(),
             smtp: SmtpConfig::base(),
+            platform: PlatformConfig { domain: "localhost".to_owned() },
             metrics: MetricsConfig { enabled: true },
             log: LogConfig { filter: String::from("info"), format: LogFormat::Text },
             // As long as a function without a time limit of its own may run.

@@ -237,7 +237,6 @@ const FAULTS: &[(&str, &str)] = &[
     ("port = 1", "port @: unknown key"),
     ("queued_max = 1", "queued_max @: unknown key; did you mean async.queued_max?"),
     ("nonsense = 1", "nonsense @: unknown key"),
-    ("auth.enabled = true", "auth.enabled = true @: this version does not ask requests for a session or token yet"),
     ("api = 1", "api @: unknown key; it is a group (api.ip, api.port, api.hosts, …)"),
     ("pool.memory = 1", "pool.memory @: the key is called container.pool.memory"),
     ("data_dir = 'x'", "data_dir @: the key is called data.dir"),
@@ -440,6 +439,7 @@ fn sign_up_closes_beyond_loopback() {
     assert_eq!(signup(""), Signup::Open);
     assert_eq!(signup("api.ip = '::1'"), Signup::Open);
     assert_eq!(signup("api.ip = '0.0.0.0'\napi.allow_insecure = true"), Signup::Closed);
+    assert_eq!(signup("api.ip = '0.0.0.0'\nauth.enabled = true"), Signup::Closed);
     assert_eq!(signup("api.ip = '0.0.0.0'\napi.allow_insecure = true\naccounts.signup = 'INVITE'"), Signup::Invite);
     let port = |tls: &str| load_toml(&format!("smtp.tls = '{tls}'")).config.smtp.port;
     assert_eq!([port("starttls"), port("tls"), port("none")], [587, 465, 25]);

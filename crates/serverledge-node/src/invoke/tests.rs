@@ -58,6 +58,7 @@ impl Lab {
         let call = Call {
             caller: Caller::anybody(),
             carried: None,
+            hands_out: false,
             function: FunctionName::parse(name).unwrap(),
             id: InvocationId::new(),
             payload: Payload::Json(Bytes::from_static(b"7")),

@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 use serverledge_api::{Backend as _, Call, Deploy, DeployError, Deployed, Stored};
 use serverledge_core::kv::Kv;
-use serverledge_core::{Account, CallContext, InvocationId, Memo, Payload, Phases, Role, Scopes, Via};
+use serverledge_core::{Account, InvocationId, Memo, Payload, Phases, Role, Scopes, Via};
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
 use serverledge_wire::function::FunctionBody;
@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{Machine, load};
 use crate::executors::Executors;
+use crate::invoke::Request;
 use crate::node::{Node, NodeBackend};
 use crate::program::build;
 
@@ -124,6 +125,7 @@ fn call(caller: &Caller, name: &str) -> Call {
     Call {
         caller: caller.clone(),
         carried: None,
+        hands_out: false,
         function: FunctionName::parse(name).unwrap(),
         id: InvocationId::new(),
         payload: Payload::Json(Bytes::from_static(b"7")),
@@ -247,11 +249,10 @@ async fn so_many_run_at_once() {
 }
 
 impl Tested {
+    /// As a call that a function makes: past the door.
     async fn nested(&self, space: &SpaceId) -> Result<Report, InvocationError> {
-        let id = InvocationId::new();
-        let context = CallContext { depth: 1, ..CallContext::root(id, None) };
-        let name = FunctionName::parse("f").unwrap();
-        self.node.invoke_nested(space, &name, id, Payload::Json(Bytes::from_static(b"1")), context).await
+        let entry = self.node.lookup(space, "f")?;
+        self.node.run(Request::of(call(&on(space), "f"), entry)).await
     }
 }
 

@@ -60,6 +60,7 @@ pub(super) fn call(function: &str, params: &str) -> Call {
     Call {
         caller: Caller::anybody(),
         carried: None,
+        hands_out: false,
         function: FunctionName::parse(function).unwrap(),
         id: InvocationId::new(),
         payload: Payload::Json(Bytes::copy_from_slice(params.as_bytes())),

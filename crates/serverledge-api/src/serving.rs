@@ -1,0 +1,330 @@
+//! Running applications: by path, `/app/{app}/…`, and by host name, `{app}.{platform.domain}`. Anybody may ask, without a
+//! token: what an application answers is its owner's business, and what it may do is bounded by [`hostile`].
+
+mod cors;
+mod edge;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::ALLOW;
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use serverledge_core::{
+    AppName, Application, Caller, Carried, Endpoint, FunctionFailure, FunctionName, Interface, InvocationError,
+    Payload, Reply, Report,
+};
+use serverledge_wire::thesis::{self, ThesisRequest};
+
+use crate::app::{Admitted, Shared};
+use crate::backend::Call;
+use crate::error::{Convention, Failed};
+use crate::invoke::travel;
+use crate::reply::{self, add_memo, add_timing};
+use crate::stored::Stored;
+use crate::{body, hostile, plain};
+
+use cors::Judged;
+pub(crate) use edge::EdgeRequest;
+
+/// Applications by path.
+const PREFIX: &str = "/app/";
+
+/// What a request to an application is for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Addressed {
+    /// The application's name, unchecked.
+    name: String,
+    /// What follows it, without the slash between them.
+    path: String,
+    /// Whether the application has the host name for itself.
+    own_host: bool,
+}
+
+impl Addressed {
+    /// Whether the host name says which application, rather than the path.
+    pub(crate) fn has_own_host(&self) -> bool {
+        self.own_host
+    }
+}
+
+/// Whether a request is one to an application. Encoded characters stay as they are: no application and no endpoint has any.
+pub(crate) fn addressed(shared: &Shared, request: &Request<Body>) -> Option<Addressed> {
+    let path = request.uri().path();
+    if let Some(name) = shared.guard.application(request.uri(), request.headers()) {
+        return Some(Addressed { name, path: path.strip_prefix('/').unwrap_or(path).to_owned(), own_host: true });
+    }
+    let (name, path) = by_path(path)?;
+    Some(Addressed { name: name.to_owned(), path: path.to_owned(), own_host: false })
+}
+
+fn by_path(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix(PREFIX)?;
+    Some(rest.split_once('/').unwrap_or((rest, "")))
+}
+
+/// Answers a request to an application.
+pub(crate) async fn handle(
+    shared: &Shared,
+    request: Request<Body>,
+    admitted: &Admitted,
+    to: Addressed,
+) -> Response<Body> {
+    let known = AppName::parse(&to.name).ok().and_then(|name| shared.backend.application(name.as_str()));
+    let Some(application) = known else {
+        let mut response = not_running().into_response(admitted.request_id());
+        hostile::mark(response.headers_mut());
+        return response;
+    };
+    let judged = Judged::of(&application.cors, request.headers());
+    let trusted = to.own_host && application.own_origin;
+    let visit = Visit { shared, admitted, application: &application, judged: &judged, path: &to.path, trusted };
+    let answered = visit.answer(request).await;
+    let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
+    if !trusted {
+        hostile::mark(response.headers_mut());
+    }
+    judged.add(response.headers_mut());
+    response
+}
+
+/// One answer, whether there is no such application or it is stopped.
+fn not_running() -> Failed {
+    Failed::new(StatusCode::NOT_FOUND, "application_not_running", "no application runs under this name")
+}
+
+/// One request to a running application.
+struct Visit<'a> {
+    shared: &'a Shared,
+    admitted: &'a Admitted,
+    application: &'a Arc<Application>,
+    judged: &'a Judged,
+    path: &'a str,
+    /// Its owner gave it its origin back, and it has one.
+    trusted: bool,
+}
+
+impl Visit<'_> {
+    async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Failed> {
+        if *request.method() == Method::OPTIONS {
+            return Ok(self.judged.preflight(&self.methods().ok_or_else(unknown_endpoint)?, request.headers()));
+        }
+        match self.path {
+            "up" => self.up(request.method()),
+            "edge" if *request.method() == Method::POST => {
+                self.judged.check(&self.shared.guard, &request)?;
+                edge::answer(self.shared, self.application, request.into_body()).await
+            }
+            "edge" => Err(Failed::method("POST")),
+            _ => self.call_endpoint(request).await,
+        }
+    }
+
+    /// The methods that there are at the path; `None` if there is nothing.
+    fn methods(&self) -> Option<String> {
+        match self.path {
+            "up" => return Some("GET, HEAD".to_owned()),
+            "edge" => return Some("POST".to_owned()),
+            _ => {}
+        }
+        let here = self.application.endpoints.iter().filter(|one| one.path.as_str() == self.path);
+        let methods: Vec<&str> = here.map(|one| one.method.as_str()).collect();
+        (!methods.is_empty()).then(|| methods.join(", "))
+    }
+
+    fn up(&self, method: &Method) -> Result<Response<Body>, Failed> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(Failed::method("GET, HEAD"));
+        }
+        if !self.shared.backend.is_prepared(self.application) {
+            let detail = "this node still prepares the application's functions";
+            return Err(Failed::new(StatusCode::SERVICE_UNAVAILABLE, "application_starting", detail).after(1));
+        }
+        Ok(reply::json_bytes(Bytes::from_static(br#"{"status":"up"}"#)))
+    }
+
+    async fn call_endpoint(&self, request: Request<Body>) -> Result<Response<Body>, Failed> {
+        let Some(endpoint) = self.endpoint(request.method()) else { return self.no_endpoint() };
+        self.judged.check(&self.shared.guard, &request)?;
+        // Whose the functions are, not who asks: that is not asked.
+        let caller = Caller { space: self.application.space.clone(), account: None };
+        let Some(function) = self.shared.backend.function(&caller, endpoint.function.as_str()) else {
+            let detail = "the endpoint's function was deleted";
+            return Err(Failed::new(StatusCode::NOT_FOUND, "function_unknown", detail));
+        };
+        let function = (endpoint.function.clone(), function.interface);
+        let travel = travel(request.headers(), self.admitted);
+        let (payload, carried) = match function.1 {
+            Interface::Json => self.parameters(request).await?,
+            Interface::Http => {
+                let uri = self.own_uri(request.uri())?;
+                (Payload::Http(Box::new(plain::forwarded(self.shared, request, uri)?)), None)
+            }
+        };
+        let call = Call { travel, ..self.call(caller, function.0, payload, carried) };
+        match self.shared.backend.invoke(call).await {
+            Ok(report) => Ok(self.response(report)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// `HEAD` is answered as `GET` is, without the body.
+    fn endpoint(&self, method: &Method) -> Option<&Endpoint> {
+        let get = Method::GET;
+        self.application.endpoint(if *method == Method::HEAD { &get } else { method }, self.path)
+    }
+
+    fn no_endpoint(&self) -> Result<Response<Body>, Failed> {
+        let methods = self.methods().ok_or_else(unknown_endpoint)?;
+        let detail = format!("this endpoint answers {methods} only");
+        let failed = Failed::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+        let mut response = failed.into_response(self.admitted.request_id());
+        if let Ok(methods) = HeaderValue::from_str(&methods) {
+            response.headers_mut().insert(ALLOW, methods);
+        }
+        Ok(response)
+    }
+
+    /// The body in the shape of the thesis; without one, the query's members are the parameters.
+    async fn parameters(&self, request: Request<Body>) -> Result<(Payload, Option<Arc<Carried>>), Failed> {
+        let limits = &self.shared.limits;
+        let (parts, body) = request.into_parts();
+        let body = body::read(body, limits.params_body_bytes_max, limits.body_timeout).await?;
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok((Payload::Json(plain::query_params(parts.uri.query().unwrap_or_default())), None));
+        }
+        let asked = ThesisRequest::parse(&body)?;
+        Ok((Payload::Json(asked.args), asked.carried.map(Arc::new)))
+    }
+
+    /// A `wasi:http` function sees the endpoint's path, wherever the application is.
+    fn own_uri(&self, uri: &Uri) -> Result<Uri, Failed> {
+        let path_and_query = match uri.query() {
+            Some(query) => PathAndQuery::try_from(format!("/{}?{query}", self.path)),
+            None => PathAndQuery::try_from(format!("/{}", self.path)),
+        };
+        path_and_query.map(Uri::from).map_err(|_| unknown_endpoint())
+    }
+
+    fn call(&self, caller: Caller, function: FunctionName, payload: Payload, carried: Option<Arc<Carried>>) -> Call {
+        Call {
+            caller,
+            function,
+            id: self.admitted.invocation,
+            payload,
+            qos_class: 0,
+            deadline: None,
+            arrived: self.admitted.arrived.into_std(),
+            may_offload: true,
+            travel: None,
+            carried,
+            hands_out: true,
+            stored: Stored::default(),
+        }
+    }
+
+    fn response(&self, report: Report) -> Response<Body> {
+        let mut memo = report.memo;
+        let mut response = match report.reply {
+            Reply::Json(result) => {
+                let mut entries = std::mem::take(&mut memo.entries);
+                entries.retain(|entry| self.application.hands_out_nested || !entry.nested);
+                reply::json_bytes(Bytes::from(thesis::response(&result, &entries)))
+            }
+            Reply::Http(response) => {
+                let mut response = response.map(Body::new);
+                if self.trusted {
+                    hostile::clean_response_on_own_host(response.headers_mut());
+                } else {
+                    hostile::clean_response(response.headers_mut());
+                }
+                response.headers_mut().remove(HeaderName::from_static("server-timing"));
+                response
+            }
+        };
+        add_memo(response.headers_mut(), &memo);
+        add_timing(response.headers_mut(), &report.phases);
+        response
+    }
+}
+
+fn unknown_endpoint() -> Failed {
+    Failed::new(StatusCode::NOT_FOUND, "endpoint_unknown", "the application has no such endpoint")
+}
+
+/// A function's failure with its own message; its log and stack are its owner's, not its visitors'.
+fn failed(error: &InvocationError) -> Failed {
+    match error {
+        InvocationError::Function(failure) => {
+            let told = FunctionFailure { stack: None, log: Bytes::new(), ..failure.clone() };
+            Failed::invocation(&InvocationError::Function(told), Convention::Serverledge)
+        }
+        other => Failed::invocation(other, Convention::Serverledge),
+    }
+}
+
+/// Whether an application runs.
+// Served by `handle`, like the others; these carry the documentation.
+#[utoipa::path(
+    get, path = "/app/{app}/up", tag = "running applications",
+    params(("app" = String, Path, description = "the application's name; {app}.{platform.domain}/up is the same")),
+    responses(
+        (status = 200, description = "{\"status\":\"up\"}", body = Object),
+        (status = 404, description = "unknown or stopped", body = serverledge_wire::problem::Problem),
+        (status = 503, description = "its functions are being prepared", body = serverledge_wire::problem::Problem),
+    )
+)]
+#[expect(dead_code, reason = "carries documentation; the request path does not go through the router")]
+pub(crate) fn up() {}
+
+/// The code of functions that the caller may run, and what runs it.
+#[utoipa::path(
+    post, path = "/app/{app}/edge", tag = "running applications", params(("app" = String, Path)),
+    request_body = EdgeRequest,
+    responses(
+        (status = 200, description = "{\"functions\": {name: {code, idempotent}}, \"runEdgeFunction\": source}", body = Object),
+        (status = 404, description = "not_edge: one of them does not exist or stays here", body = serverledge_wire::problem::Problem),
+    )
+)]
+#[expect(dead_code, reason = "carries documentation; the request path does not go through the router")]
+pub(crate) fn edge() {}
+
+/// Runs the function of an endpoint, with the endpoint's method.
+#[utoipa::path(
+    post, path = "/app/{app}/{endpoint}", tag = "running applications",
+    params(("app" = String, Path), ("endpoint" = String, Path, description = "the endpoint's path, slashes included")),
+    request_body(content = Object, description = "{\"args\": …, \"edgeResults\": …, \"cache\": …}, the last two optional; \
+        for wasi:http functions the request itself"),
+    responses(
+        (status = 200, description = "{\"result\": …, \"cache\": …}; for wasi:http functions whatever they answer", body = Object),
+        (status = 403, description = "a page of an origin that the application does not allow", body = serverledge_wire::problem::Problem),
+        (status = 404, description = "unknown or stopped application, unknown endpoint", body = serverledge_wire::problem::Problem),
+        (status = 429, description = "overload; Retry-After says when to try again", body = serverledge_wire::problem::Problem),
+        (status = 500, description = "the function failed", body = serverledge_wire::problem::Problem),
+    )
+)]
+#[expect(dead_code, reason = "carries documentation; the request path does not go through the router")]
+pub(crate) fn endpoint() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_has_one_reading() {
+        for (path, expected) in [
+            ("/app/shop/up", Some(("shop", "up"))),
+            ("/app/shop/a/b", Some(("shop", "a/b"))),
+            ("/app/shop", Some(("shop", ""))),
+            ("/app/shop//up", Some(("shop", "/up"))),
+            ("/app//up", Some(("", "up"))),
+            ("/app/../apps", Some(("..", "apps"))),
+            ("/app/%2e%2e/apps", Some(("%2e%2e", "apps"))),
+            ("/app", None),
+            ("/apps/shop/up", None),
+        ] {
+            assert_eq!(by_path(path), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Answers of work that takes a while: the outcome alone, or what happens meanwhile as well, as JSON line by line or as
+//! server-sent events (HTML Standard §9.2). Each line or event has the member `Progress`, or at the end `Problem` or the
+//! outcome's own; an empty object is a sign of life.
+
+use std::pin::Pin;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::ACCEPT;
+use http::{HeaderMap, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use serverledge_core::Progress;
+use serverledge_wire::stream::NDJSON;
+use tokio::sync::mpsc;
+
+use crate::app::Place;
+use crate::error::Failed;
+use crate::{lines, reply};
+
+/// Steps that wait to be sent; what comes while a slow reader has so many before it is passed over.
+const STEPS_MAX: usize = 1024;
+/// Characters kept of a step: tools print lines of any length.
+const STEP_CHARS_MAX: usize = 1000;
+const EVENTS: &str = "text/event-stream";
+
+type Work = Pin<Box<dyn Future<Output = Result<Value, Failed>> + Send>>;
+
+/// How an answer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Lines,
+    Events,
+}
+
+/// Hands steps over to the answer.
+pub(crate) struct Steps(Option<mpsc::Sender<String>>);
+
+impl Progress for Steps {
+    fn step(&self, text: &str) {
+        let Some(sender) = &self.0 else { return };
+        // One that finds no room is passed over: the work does not wait for its audience.
+        let _ = sender.try_send(text.trim_end().chars().take(STEP_CHARS_MAX).collect());
+    }
+}
+
+/// Work under way, driven by whoever reads its answer. Dropping it stops the work.
+struct Telling {
+    work: Work,
+    told: mpsc::Receiver<String>,
+    form: Form,
+    outcome: &'static str,
+    request_id: String,
+    /// The body is kept until the work is done, so the request counts until then.
+    _place: Place,
+}
+
+/// Does the work and answers as the caller asks to be told. `outcome` is the member that the last line has.
+pub(crate) async fn answer<T, F>(
+    headers: &HeaderMap,
+    outcome: &'static str,
+    place: Place,
+    request_id: &str,
+    work: impl FnOnce(Steps) -> F,
+) -> Result<Response<Body>, Failed>
+where
+    T: Serialize,
+    F: Future<Output = Result<T, Failed>> + Send + 'static,
+{
+    let Some(form) = form(headers) else {
+        return Ok(reply::json(&work(Steps(None)).await?));
+    };
+    let (steps, told) = mpsc::channel(STEPS_MAX);
+    let work = work(Steps(Some(steps)));
+    // Our own reply types have string keys and no failing serializers.
+    let work: Work = Box::pin(async move { Ok(serde_json::to_value(work.await?).unwrap_or_default()) });
+    let telling = Telling { work, told, form, outcome, request_id: request_id.to_owned(), _place: place };
+    let content_type = if form == Form::Lines { NDJSON } else { EVENTS };
+    Ok(lines::response(content_type, stream::unfold(Some(telling), next)))
+}
+
+fn form(headers: &HeaderMap) -> Option<Form> {
+    if lines::are_wanted(headers) {
+        return Some(Form::Lines);
+    }
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut types = values.flat_map(|value| value.split(',')).filter_map(|one| one.split(';').next());
+    types.any(|one| one.trim().eq_ignore_ascii_case(EVENTS)).then_some(Form::Events)
+}
+
+/// The next piece of the answer, and what is left to tell.
+async fn next(telling: Option<Telling>) -> Option<(Bytes, Option<Telling>)> {
+    let mut telling = telling?;
+    let piece = tokio::select! {
+        biased;
+        outcome = &mut telling.work => return Some((last(telling, outcome), None)),
+        Some(step) = telling.told.recv() => telling.form.piece([("Progress", step.into())]),
+        () = tokio::time::sleep(lines::HEARTBEAT) => telling.form.piece([]),
+    };
+    Some((piece.into(), Some(telling)))
+}
+
+/// The steps that were not told yet, and the outcome.
+fn last(mut telling: Telling, outcome: Result<Value, Failed>) -> Bytes {
+    let (form, mut text) = (telling.form, Vec::new());
+    while let Ok(step) = telling.told.try_recv() {
+        text.extend(form.piece([("Progress", step.into())]));
+    }
+    text.extend(match outcome {
+        Ok(value) => form.piece([(telling.outcome, value)]),
+        Err(failed) => {
+            let (problem, retry_after) = failed.into_problem(&telling.request_id);
+            let problem = ("Problem", serde_json::to_value(problem).unwrap_or_default());
+            match retry_after {
+                Some(seconds) => form.piece([problem, ("RetryAfter", seconds.into())]),
+                None => form.piece([problem]),
+            }
+        }
+    });
+    text.into()
+}
+
+impl Form {
+    fn piece<const N: usize>(self, members: [(&str, Value); N]) -> Vec<u8> {
+        let name = members.first().map(|(name, _)| name.to_ascii_lowercase());
+        let object: Map<String, Value> = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let line = lines::line(&object);
+        match (self, name) {
+            (Self::Lines, _) => line,
+            // A comment keeps the connection and is no event.
+            (Self::Events, None) => b": still working\n\n".to_vec(),
+            // JSON has no line breaks of its own, so one line of data holds it.
+            (Self::Events, Some(name)) => [format!("event: {name}\ndata: ").as_bytes(), &line, b"\n"].concat(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caller_says_how_to_be_told() {
+        let form = |accept: &str| form(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]));
+        assert_eq!(form("text/event-stream"), Some(Form::Events));
+        assert_eq!(form("application/json, Text/Event-Stream;q=0.5"), Some(Form::Events));
+        assert_eq!(form("application/x-ndjson"), Some(Form::Lines));
+        assert_eq!(form("application/json, */*"), None);
+    }
+
+    #[test]
+    fn a_step_stays_one_event_whatever_it_says() {
+        let hostile = "a\nevent: problem\r\ndata: {}\n\n";
+        let event = String::from_utf8(Form::Events.piece([("Progress", hostile.into())])).unwrap();
+        assert_eq!(event, "event: progress\ndata: {\"Progress\":\"a\\nevent: problem\\r\\ndata: {}\\n\\n\"}\n\n");
+        assert_eq!(String::from_utf8(Form::Lines.piece([])).unwrap(), "{}\n");
+    }
+}
