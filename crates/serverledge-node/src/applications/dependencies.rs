@@ -30,7 +30,8 @@ impl Node {
         handler: &str,
     ) -> Result<Bytes, DeployError> {
         let Some(application) = self.applications.by_space(space) else { return Ok(code) };
-        let joined = join(&code, runtime, handler, text_for(&application, runtime)).map_err(malformed)?;
+        let joined =
+            join(&code, runtime, handler, text_for(&application, runtime)).map_err(|error| malformed(&error))?;
         Ok(joined.unwrap_or(code))
     }
 
@@ -46,7 +47,8 @@ impl Node {
         }
         let code = self.store.blobs().get(&version.code).await.map_err(|error| registry_error(error.into()))?;
         let Some(code) = code else { return Ok(None) };
-        join(&code, version.runtime, &version.handler, text_for(application, version.runtime)).map_err(malformed)
+        join(&code, version.runtime, &version.handler, text_for(application, version.runtime))
+            .map_err(|error| malformed(&error))
     }
 
     /// Gives a function the packages that its application asks for now: installs them, and deploys the function anew with
@@ -77,7 +79,7 @@ impl Node {
     }
 }
 
-fn malformed(error: io::Error) -> DeployError {
+fn malformed(error: &io::Error) -> DeployError {
     DeployError::Code { code: "malformed_tar", message: format!("the tar cannot be read: {error}") }
 }
 

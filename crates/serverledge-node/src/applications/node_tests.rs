@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serverledge_api::{AppError, Applications as _, Backend as _, Deploy, DeployError};
+use serverledge_api::{AppError, Applications, Backend as _, Deploy, DeployError};
 use serverledge_core::kv::{Kv, RangeRequest};
 use serverledge_core::{
     Account, AppName, Application, Caller, Endpoint, FunctionName, Role, Scopes, SpaceId, UserId, Via,
