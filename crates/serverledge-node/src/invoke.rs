@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serverledge_api::{Call, LogEntry};
 use serverledge_core::{
-    CallContext, FailureKind, Function, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError,
-    Memo, Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall, SpaceId, StartError,
-    Started,
+    CallContext, CallKey, FailureKind, Function, FunctionFailure, FunctionName, InvocationError, InvocationId,
+    InvokeError, Link, Memo, Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall,
+    SpaceId, StartError, Started,
 };
 use serverledge_scheduler::{Arrival, QosClass, Ran, Sample};
 use tokio::sync::oneshot;
@@ -82,6 +82,8 @@ pub(crate) struct Request {
     pub(crate) arrived: Instant,
     /// The lease of the call that makes this one, if that runs here.
     pub(crate) caller: Option<Arc<Held>>,
+    /// What its result is kept under, if it may be kept: joins the chain of the calls that it makes.
+    pub(crate) key: Option<CallKey>,
 }
 
 impl Request {
@@ -102,6 +104,7 @@ impl Request {
             },
             arrived: call.arrived,
             caller: None,
+            key: None,
         }
     }
 
@@ -116,6 +119,7 @@ impl Request {
             context: self.context.clone(),
             arrived: self.arrived,
             caller: self.caller.clone(),
+            key: self.key,
         }
     }
 }
@@ -171,8 +175,17 @@ impl Node {
             return Box::pin(async move { Err(InvocationError::Unknown(name)) });
         };
         let (id, arrived) = (InvocationId::new(), now());
-        let request =
-            Request { entry, id, payload, class, deadline: context.deadline, context, arrived, caller: Some(caller) };
+        let request = Request {
+            entry,
+            id,
+            payload,
+            class,
+            deadline: context.deadline,
+            context,
+            arrived,
+            caller: Some(caller),
+            key: None,
+        };
         let node = Arc::clone(self);
         // Boxed, since an invocation can contain another.
         Box::pin(async move { node.run(request).await })
@@ -348,7 +361,10 @@ impl Node {
         let deadline = request.context.deadline;
         // Whatever it calls ends with it.
         let own = now().checked_add(function.version.limits.timeout + CALLEE_GRACE);
-        let context = CallContext { deadline: deadline.into_iter().chain(own).min(), ..request.context };
+        let mut context = CallContext { deadline: deadline.into_iter().chain(own).min(), ..request.context };
+        if let Some(key) = request.key {
+            context.chain = Some(Arc::new(Link { key, up: context.chain.take() }));
+        }
         let gathered = Arc::<parking_lot::Mutex<Memo>>::default();
         let host = NodeHost::new(self, context, request.class, function, held, Arc::clone(&gathered));
         let call = SandboxCall { id: request.id, function: function.name.clone(), payload: request.payload, deadline };

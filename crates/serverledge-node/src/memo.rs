@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prometheus::IntCounter;
 use serverledge_core::{
-    CacheEntry, CallKey, Carried, CarriedAnswer, Function, Ignored, InvocationError, Link, Memo, OverloadReason,
-    Payload, Phases, Reply, Report, Source,
+    CacheEntry, CallKey, Carried, CarriedAnswer, Function, Ignored, InvocationError, Memo, OverloadReason, Payload,
+    Phases, Reply, Report, Source,
 };
 use serverledge_wire::canonical::{Canonical, canonical};
 
@@ -152,7 +152,7 @@ impl Node {
         }
         let generation = self.functions.generation(&function.space);
         let (entry, arrived) = (Arc::clone(&request.entry), request.arrived);
-        request.context.chain = Some(Arc::new(Link { key, up: request.context.chain.take() }));
+        request.key = Some(key);
         request.payload = Payload::Json(params.clone());
         Ok(Looked::Missed(request, Asked { entry, key, params, generation, hands_out, arrived, ignored }))
     }

@@ -125,6 +125,8 @@ struct State {
     prepares: Vec<Digest>,
     forgotten: Vec<Digest>,
     calls: Vec<RecordedCall>,
+    /// Code that names no behaviour is taken for one that echoes.
+    takes_anything: bool,
     prepare_faults: VecDeque<PrepareError>,
     start_faults: VecDeque<StartError>,
     invoke_faults: VecDeque<InvokeError>,
@@ -218,6 +220,13 @@ impl FakeExecutor {
         executor.shared.pooled.store(true, Ordering::Relaxed);
         (executor, handle)
     }
+
+    /// The same executor, for code that says nothing: it echoes.
+    #[must_use]
+    pub fn taking_anything(self) -> Self {
+        self.shared.state.lock().takes_anything = true;
+        self
+    }
 }
 
 impl std::fmt::Debug for FakeExecutor {
@@ -238,7 +247,8 @@ impl Executor for FakeExecutor {
         if let Some(fault) = state.prepare_faults.pop_front() {
             return Err(fault);
         }
-        let Some(behaviour) = Behaviour::parse(&code) else {
+        let echo = || Some(Behaviour::Echo).filter(|_| state.takes_anything);
+        let Some(behaviour) = Behaviour::parse(&code).or_else(echo) else {
             return Err(PrepareError::Invalid { code: "not_fake", message: "the code names no behaviour".to_owned() });
         };
         let prepared = behaviour.prepared();

@@ -124,7 +124,11 @@ fn post() -> String {
 /// # Errors
 /// What serde says of it.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(body)
+    // serde reads a struct from an array as well.
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[') => Err(serde::de::Error::custom("expected an object")),
+        _ => serde_json::from_slice(body),
+    }
 }
 
 impl From<&Endpoint> for EndpointInfo {

@@ -28,8 +28,10 @@ async fn node(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str) -> NodeBackend {
     let data = dir.path().join(name);
     let env = [("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()), ("SERVERLEDGE_REGISTRY_NODE_ID", name)];
     let config = load(None, &env, &MACHINE, &[]).unwrap().config;
-    let executors =
-        Executors { wasm: Arc::new(FakeExecutor::new().0), containers: Some(Arc::new(FakeExecutor::pooled().0)) };
+    let executors = Executors {
+        wasm: Arc::new(FakeExecutor::new().0.taking_anything()),
+        containers: Some(Arc::new(FakeExecutor::pooled().0.taking_anything())),
+    };
     let node = Arc::new(build(&config, kv, executors).unwrap());
     sync(&node).await;
     NodeBackend(node)

@@ -216,6 +216,7 @@ impl Node {
             context: CallContext { may_offload: !begun.record.local_only, ..CallContext::root(begun.id, None) },
             arrived,
             caller: None,
+            key: None,
         };
         self.run(request).await
     }

@@ -127,7 +127,17 @@ impl Node {
             ..CallContext::root(root, deadline.filter(|_| call.depth > 0))
         };
         let class = QosClass::new(call.class);
-        Ok(Request { entry, id, payload: Payload::Json(params), class, deadline, context, arrived, caller: None })
+        Ok(Request {
+            entry,
+            id,
+            payload: Payload::Json(params),
+            class,
+            deadline,
+            context,
+            arrived,
+            caller: None,
+            key: None,
+        })
     }
 
     /// With the generation of the function's space on the node that asks.

@@ -117,8 +117,17 @@ impl Node {
         let context =
             CallContext { may_offload: false, hands_out: true, carried: run.carried, ..CallContext::root(id, None) };
         let payload = Payload::Json(run.params);
-        let request =
-            Request { entry, id, payload, class: QosClass::LOW, deadline: None, context, arrived: now(), caller: None };
+        let request = Request {
+            entry,
+            id,
+            payload,
+            class: QosClass::LOW,
+            deadline: None,
+            context,
+            arrived: now(),
+            caller: None,
+            key: None,
+        };
         let mut report = self.run(request).await.map_err(|error| named(error, &under_test.function.name, &given))?;
         for entry in report.memo.entries.iter_mut().filter(|entry| entry.function == under_test.function.name) {
             entry.function = given.clone();
