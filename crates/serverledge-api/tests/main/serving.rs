@@ -205,7 +205,9 @@ async fn deep_json_is_refused() {
         ] {
             for uri in ["/app/shop/call", "/apps/shop/test", "/app/shop/edge"] {
                 let told = outcome(app.handle(post(uri, body.clone())).await).await;
-                let ignored = body.contains("other") && uri != "/app/shop/edge";
+                // What stands under a name that means nothing is not read.
+                let unknown = body.starts_with(r#"{"other""#) || body.starts_with(r#"{"a""#);
+                let ignored = unknown && uri != "/app/shop/edge";
                 assert!(told.starts_with("400 ") || ignored, "{uri} {}: {told}", &body[..20]);
             }
         }
