@@ -46,6 +46,16 @@ enum Answered {
     Failed(String),
 }
 
+/// The socket's file, which goes with whoever listens.
+struct Bound<'a>(&'a Path);
+
+impl Drop for Bound<'_> {
+    fn drop(&mut self) {
+        // If it stays, the next start removes it.
+        let _ = std::fs::remove_file(self.0);
+    }
+}
+
 /// Answers until it is dropped. Whatever keeps it from that does not keep the node from running.
 pub(crate) async fn serve(platform: Platform, dir: &Path) {
     let path = dir.join(SOCKET);
@@ -56,6 +66,7 @@ pub(crate) async fn serve(platform: Platform, dir: &Path) {
             return tracing::warn!(error = format!("{error:#}"), "{problem}");
         }
     };
+    let _bound = Bound(&path);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {

@@ -16,12 +16,12 @@ fn a_killed_node_leaves_nothing_to_the_next() -> Result<()> {
     call.send_only(&Request::post("/invoke/busy", ""))?;
     lab.wait_for_warm("warm", 1)?;
     lab.wait_for_status("Running", 1)?;
-    // Two of each runtime behind the two functions; what the deploys tried the code in is gone.
-    lab.wait_for_containers(6)?;
+    // Two stem cells behind the two functions; what the deploys tried the code in is gone.
+    lab.wait_for_containers(4)?;
     let ended = lab.take()?.kill()?;
     // The engine may still be at what the node asked of it last, so the count can be one off.
     let old = lab.containers()?;
-    assert!(old.len() >= 5, "containers that nobody has removed: {old:?}");
+    assert!(old.len() >= 3, "containers that nobody has removed: {old:?}");
     lab.restart(ended)?;
     assert_eq!(lab.names()?, ["busy", "warm"]);
     let first = lab.invoke("warm", &json!([2]))?;

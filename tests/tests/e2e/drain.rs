@@ -132,8 +132,14 @@ fn children_of(parent: u32) -> Result<Vec<u32>> {
 fn check_nothing_left(home: &Path) -> Result<()> {
     for path in crate::restart::files_below(home)? {
         let inside = path.strip_prefix(home)?.to_str().context("names are text")?.to_owned();
-        let known = ["data/registry.redb", "data/node-id", "data/callback.key", "data/machine-code/key"]
-            .contains(&inside.as_str())
+        let kept = [
+            "data/registry.redb",
+            "data/node-id",
+            "data/callback.key",
+            "data/result-tags.key",
+            "data/machine-code/key",
+        ];
+        let known = kept.contains(&inside.as_str())
             || (inside.starts_with("data/machine-code/") && (inside.ends_with(".cwasm") || inside.ends_with(".json")));
         assert!(known, "{inside} was left behind");
     }

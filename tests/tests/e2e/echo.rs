@@ -4,7 +4,8 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::support::{Node, Request, requests_of};
+use crate::support::node::deployment;
+use crate::support::{Node, Request, example, requests_of};
 
 fn node() -> Result<Node> {
     let node = Node::start()?;
@@ -136,9 +137,19 @@ fn responses_are_marked_as_hostile() -> Result<()> {
 #[test]
 fn requests_are_cleaned() -> Result<()> {
     let node = node()?;
+    // Somebody with a session and a token, whose space has the function as well.
+    let person = json!({"email": "ada@example.org", "password": "correct horse battery"});
+    let signed_up = node.post("/account/sign-up", &person)?;
+    let cookie = signed_up.header("set-cookie").and_then(|cookie| cookie.split(';').next()).context("a session")?;
+    let request = json!({"name": "test", "scopes": ["invoke", "deploy"]});
+    let made = node.ask(&Request::json("/account/tokens", &request).header("Cookie", cookie))?.json()?;
+    let token = format!("Bearer {}", made["token"].as_str().context("a token")?);
+    let body = deployment("echo-http", &example("echo-http")?, &json!({}));
+    let deployed = node.ask(&Request::json("/create", &body).header("Authorization", &token))?;
+    assert_eq!(deployed.status, 200, "{}", deployed.text());
     let request = Request::get("/fn/echo-http/")
-        .header("Authorization", "Bearer slt_secret")
-        .header("Cookie", "a=1; serverledge_session=s; __Host-serverledge=t; b=2")
+        .header("Authorization", &token)
+        .header("Cookie", &format!("a=1; {cookie}; __Host-serverledge=t; b=2"))
         .header("Connection", "keep-alive");
     let seen = node.ask(&request)?.json()?;
     assert_eq!(seen["headers"]["cookie"], "a=1; b=2");

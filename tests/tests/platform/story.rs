@@ -64,6 +64,7 @@ fn account(lab: &Lab) -> Result<Person> {
     }
     let secret = lab.link(ADA)?;
     lab.done(&nobody, "/account/reset", &json!({"secret": secret, "password": NEW_PASSWORD}))?;
+    assert_eq!(lab.mail_to(ADA)?.subject, "Your password was changed");
     let again = lab.post(&nobody, "/account/reset", &json!({"secret": secret, "password": PASSWORD}))?;
     assert_eq!(again.status, 410, "{}", again.text());
     for old in [&first, &token] {

@@ -133,6 +133,7 @@ fn link_record() {
         &link(LinkPurpose::Reset { user: user.clone(), epoch: 2, email: email.clone() }),
         &expect![[r#"
         {
+          "email": "ada@example.org",
           "epoch": 2,
           "expires_unix_ms": 1700000000000,
           "kind": "reset",
