@@ -66,7 +66,7 @@ pub(crate) fn clean_response_on_own_host(headers: &mut HeaderMap) {
     }
     headers.remove(http::header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
     if let http::header::Entry::Occupied(cookies) = headers.entry(http::header::SET_COOKIE) {
-        let kept: Vec<HeaderValue> = cookies.remove_entry_mult().1.filter(|cookie| is_own_cookie(cookie)).collect();
+        let kept: Vec<HeaderValue> = cookies.remove_entry_mult().1.filter(is_own_cookie).collect();
         for cookie in kept {
             headers.append(http::header::SET_COOKIE, cookie);
         }

@@ -137,14 +137,14 @@ fn told(report: Report) -> Result<TestAnswer, Failed> {
         return Err(Failed::new(StatusCode::UNPROCESSABLE_ENTITY, "test_of_http", detail));
     };
     Ok(TestAnswer {
-        answer: raw(thesis::response(&result, &report.memo.entries))?,
+        answer: raw(&thesis::response(&result, &report.memo.entries))?,
         output: String::from_utf8_lossy(&report.log).into_owned(),
         milliseconds: report.phases.execution.as_secs_f64() * 1000.0,
     })
 }
 
-fn raw(json: Vec<u8>) -> Result<Box<RawValue>, Failed> {
-    serde_json::from_slice(&json).map_err(|fault| Failed::internal(&format!("failed to write an answer: {fault}")))
+fn raw(json: &[u8]) -> Result<Box<RawValue>, Failed> {
+    serde_json::from_slice(json).map_err(|fault| Failed::internal(&format!("failed to write an answer: {fault}")))
 }
 
 /// An application as one file: its settings, endpoints, dependencies, functions and their code.

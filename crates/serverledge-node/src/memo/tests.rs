@@ -59,11 +59,11 @@ impl Lab {
     }
 
     async fn call(&self, name: &str, params: &str) -> Told {
-        self.send(self.asked(name, params, None)).await
+        self.send(Lab::asked(name, params, None)).await
     }
 
     /// As an endpoint calls, with what its client carries.
-    fn asked(&self, name: &str, params: &str, body: Option<serde_json::Value>) -> Call {
+    fn asked(name: &str, params: &str, body: Option<serde_json::Value>) -> Call {
         let carried = body.and_then(|body| ThesisRequest::parse(&body.to_string().into()).unwrap().carried);
         Call {
             caller: Caller::anybody(),
@@ -86,7 +86,7 @@ impl Lab {
     }
 
     async fn carry(&self, name: &str, params: &str, body: serde_json::Value) -> Report {
-        self.send(self.asked(name, params, Some(body))).await.unwrap()
+        self.send(Lab::asked(name, params, Some(body))).await.unwrap()
     }
 
     /// How often a function has run.
@@ -199,7 +199,7 @@ async fn each_caller_waits_by_its_own_deadline() {
     lab.deploy("f", &Behaviour::Echo).await;
     lab.fake.hold();
     let hasty = super::now() + std::time::Duration::from_secs(1);
-    let first = lab.send(Call { deadline: Some(hasty), ..lab.asked("f", "7", None) });
+    let first = lab.send(Call { deadline: Some(hasty), ..Lab::asked("f", "7", None) });
     let second = lab.call("f", "7");
     let release = async {
         lab.fake.wait_for("the run", |counts| counts.running == 1).await;
@@ -223,7 +223,7 @@ async fn equal_code_in_two_spaces_is_two_functions() {
     for _ in 0..2 {
         let ours = lab.call("outer", "1").await.unwrap();
         let caller = Caller { space: other.clone(), ..Caller::anybody() };
-        let theirs = lab.send(Call { caller, ..lab.asked("outer", "1", None) }).await.unwrap();
+        let theirs = lab.send(Call { caller, ..Lab::asked("outer", "1", None) }).await.unwrap();
         assert_eq!((result(&ours).len(), result(&theirs).len()), (4, 9));
     }
     assert_eq!(lab.runs("outer"), 2);
@@ -329,6 +329,6 @@ async fn entries_are_believed_with_their_tags_only() {
     let other = SpaceId::new();
     lab.deploy_in(&other, "f", &Behaviour::Echo, json!({"Idempotent": true})).await;
     let caller = Caller { space: other, ..Caller::anybody() };
-    let call = Call { caller, ..lab.asked("f", "1", Some(json!({"cache": cache}))) };
+    let call = Call { caller, ..Lab::asked("f", "1", Some(json!({"cache": cache}))) };
     assert_eq!(lab.send(call).await.unwrap().memo.ignored, Ignored { untrue: 1, ..Ignored::default() });
 }
