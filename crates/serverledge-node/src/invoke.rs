@@ -159,8 +159,8 @@ impl Node {
         }
     }
 
-    /// A call that a running function makes, to a function of its own space: it inherits the class and the deadline of its caller, whose lease is suspended while
-    /// it waits or runs.
+    /// A call that a running function makes, to a function of its own space: it inherits the class and the deadline of its
+    /// caller, whose lease is suspended while it waits or runs.
     pub(crate) fn invoke_nested(
         self: &Arc<Self>,
         space: &SpaceId,
