@@ -35,6 +35,8 @@ nodes=(edge-1 edge-2 cloud)
 start_seconds_max=60
 # A call of the function is to take about so long, so that a few clients are an overload on any machine.
 call_us_min=200000
+# The largest parameter that the function takes.
+n_max=50000000
 calls_per_client=5
 
 work=$(mktemp -d)
@@ -147,12 +149,13 @@ runs_itself() { [[ $(invoke "$1" 10 ',"CanDoOffloading":false' | member Executio
 
 # Finds parameters with which a call takes long enough to be a load here.
 calibrate() {
-    local seconds us
+    local answer seconds us
     n=500000 us=0
-    while ((us < call_us_min && n < 40000000)); do
-        n=$((n * 2))
-        seconds=$(invoke edge-1 "$n" ',"CanDoOffloading":false' | member Duration)
-        [[ $seconds =~ ^[0-9.e-]+$ ]] || fail "a call gave no result"
+    while ((us < call_us_min && n < n_max)); do
+        n=$((n * 2 < n_max ? n * 2 : n_max))
+        answer=$(invoke edge-1 "$n" ',"CanDoOffloading":false')
+        seconds=$(member Duration <<<"$answer")
+        [[ $seconds =~ ^[0-9.e-]+$ ]] || fail "a call of edge-1 with n=$n gave no result: $answer"
         us=$(printf '%.0f' "${seconds}e6" 2>/dev/null || printf 0)
     done
     say "one call counts the primes up to $n, which takes $(words_of_us "$us") here; it reserves one core"
