@@ -1,7 +1,7 @@
 //! QuickJS itself, compiled together with the few functions of ours that need its internals.
 //!
-//! For WASI, QuickJS has no stack limit, and it reads the clock by itself. Both are changed from here, so that its sources
-//! stay as they were published.
+//! For WASI, QuickJS has no stack limit, and it reads the clock by itself. Both are changed from here. Its source is as it was
+//! published but for the larger stack frames that stack-frames.awk gives to some functions.
 
 #include <sys/time.h>
 #include <time.h>
@@ -12,7 +12,10 @@
 #define clock_gettime host_clock_gettime
 #define gettimeofday host_gettimeofday
 
-#include "quickjs.c"
+/* See stack-frames.awk. The assembly keeps the array from being optimised away. */
+#define STACK_FRAME(bytes) char frame_[bytes]; __asm__ volatile("" : : "r"(frame_) : "memory")
+
+#include "quickjs-framed.c"
 
 #include "engine.h"
 

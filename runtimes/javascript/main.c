@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "host.h"
+#include "memory.h"
 #include "native.h"
 #include "prelude.h"
 
@@ -19,16 +20,11 @@
 #define STACK_RESERVE_BYTES (16 * 1024)
 /* Memory in use at which the first collection of an invocation starts. Most end before. */
 #define COLLECT_AT_BYTES (24u << 20)
-/* Given back when memory runs out, so that the error can be told. */
-#define SPARE_BYTES (96 * 1024)
-/* Memory that the snapshot has beyond what is in use: an invocation that needs no more need not ask for it. */
-#define HEADROOM_BYTES (256 * 1024)
 
 void __wasm_call_ctors(void);
 
 static JSRuntime *runtime;
 static JSContext *context;
-static void *spare;
 
 /* What the prelude and the user's script have left for invocations. */
 static JSValue handler, handler_context, describe, describe_result, adopt, run_timer, log_uncaught;
@@ -126,14 +122,11 @@ static const char out_of_memory[] = "{\"error\":\"InternalError\",\"message\":\"
 
 /* What was thrown as the text of an error object. It is never NULL. */
 static const char *told(JSValueConst describer, JSValue thrown, size_t *length) {
-    for (int attempt = 0; attempt < 2; attempt++) {
-        JSValue text = JS_Call(context, describer, JS_UNDEFINED, 1, &thrown);
-        const char *bytes = JS_IsString(text) ? JS_ToCStringLen(context, length, text) : NULL;
-        if (bytes != NULL) return bytes;
-        JS_FreeValue(context, JS_GetException(context));
-        free(spare);
-        spare = NULL;
-    }
+    /* Without memory for an error, QuickJS throws null. */
+    bool sayable = !memory_ran_out || !JS_IsNull(thrown);
+    JSValue text = sayable ? JS_Call(context, describer, JS_UNDEFINED, 1, &thrown) : JS_UNDEFINED;
+    const char *bytes = JS_IsString(text) ? JS_ToCStringLen(context, length, text) : NULL;
+    if (bytes != NULL) return bytes;
     *length = sizeof out_of_memory - 1;
     return out_of_memory;
 }
@@ -270,7 +263,7 @@ static void run_prelude(JSValue shared) {
 static void start_engine(const char *source, size_t length) {
     /* The engine seeds its hash tables by the clock: they differ between functions, but not from deploy to deploy. */
     host_set_deploy_clock(hash(source, length));
-    runtime = JS_NewRuntime();
+    runtime = JS_NewRuntime2(&memory_functions, NULL);
     if (runtime == NULL) abort();
     engine_limit_stack(runtime, STACK_RESERVE_BYTES);
     JS_SetGCThreshold(runtime, COLLECT_AT_BYTES);
@@ -291,7 +284,6 @@ EXPORT("wizer-initialize") void initialize(void) {
     __wasm_call_ctors();
     char *input = host_read_stdin(&length);
     if (input == NULL) abort();
-    spare = malloc(SPARE_BYTES);
     start_engine(input, length);
     shared = JS_NewObject(context);
     run_prelude(shared);
@@ -316,5 +308,5 @@ EXPORT("wizer-initialize") void initialize(void) {
     while (unhandled_count > 0) only_log(unhandled[--unhandled_count].reason);
     JS_RunGC(runtime);
     JS_SetGCThreshold(runtime, COLLECT_AT_BYTES);
-    free(malloc(HEADROOM_BYTES));
+    memory_prepare();
 }

@@ -99,7 +99,7 @@
       try {
         return this.showObject(value, depth);
       } catch (error) {
-        if (error?.name === 'InternalError') throw error;
+        if (shared.isInternal(error)) throw error;
         return '[object that cannot be shown]';
       }
     }

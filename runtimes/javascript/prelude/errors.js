@@ -5,6 +5,16 @@
   const MESSAGE_CHARS_MAX = 16 * 1024;
   const STACK_CHARS_MAX = 64 * 1024;
   const { stringify } = JSON;
+  const { InternalError } = globalThis;
+
+  // An error of the engine, such as its being out of memory. What was thrown can refuse to say what it is.
+  function isInternal(thrown) {
+    try {
+      return thrown instanceof InternalError;
+    } catch {
+      return false;
+    }
+  }
 
   function shorten(text, limit) {
     return text.length <= limit ? text : `${text.slice(0, limit / 2)}\n…\n${text.slice(-limit / 2)}`;
@@ -44,7 +54,7 @@
       };
     } catch (failure) {
       // Without memory nothing can be said; C then tries again with more of it.
-      if (failure?.name === 'InternalError') throw failure;
+      if (isInternal(failure)) throw failure;
       return { error: 'Error', message: '(the error cannot say what it is)', stack: '' };
     }
   }
@@ -59,6 +69,7 @@
     return {};
   }
 
+  shared.isInternal = isInternal;
   shared.ownFrames = ownFrames;
   shared.headOf = headOf;
   shared.describe = (thrown) => stringify(explain(thrown));

@@ -106,24 +106,16 @@
     }
   }
 
-  // An ES module is what is called .mjs, has a line that begins with import or export, or is valid as nothing else.
+  // An ES module is what is called .mjs, and what is valid as one but not as a script.
   function evaluate(source, file) {
-    const asModule = () => attempt(() => native.compileModule(source, file));
-    const asScript = () => attempt(() => native.compile(`${BEGIN}${source}\n})`, file, BEGIN_LINE));
     if (file.endsWith('.mjs')) return runModule(native.compileModule(source, file));
-    if (file.endsWith('.cjs')) return runScript(source, file);
-    if (/^\s*(?:import\b(?!\s*\()|export\b)/m.test(source)) {
-      const module = asModule();
-      if (module.done) return runModule(module.done);
-      if (asScript().failure) throw module.failure;
-      return runScript(source, file);
-    }
-    if (compileExpression(source, file)) return runScript(source, file);
-    const script = asScript();
+    if (file.endsWith('.cjs') || compileExpression(source, file)) return runScript(source, file);
+    const script = attempt(() => native.compile(`${BEGIN}${source}\n})`, file, BEGIN_LINE));
     if (!script.failure) return runScript(source, file);
-    const module = asModule();
-    if (module.done) return runModule(module.done);
-    throw script.failure;
+    const module = attempt(() => native.compileModule(source, file));
+    if (!module.failure) return runModule(module.done);
+    // Which mistake to tell: that of what it looks like.
+    throw /^\s*(?:import\b(?!\s*\()|export\b)/m.test(source) ? module.failure : script.failure;
   }
 
   // === the handler ===
@@ -162,7 +154,7 @@
 
   shared.load = async ({ file, source, handler }) => {
     shared.file = file || 'index.js';
-    shared.source = String(source ?? '');
+    shared.source = String(source ?? '').replace(/^#!/, '//');
     const found = findHandler(await evaluate(shared.source, shared.file), String(handler ?? ''), shared.file);
     // The places of imports are not asked for any more, unless a call requires something.
     return { handler: found, contextFirst: contextComesFirst(found) };

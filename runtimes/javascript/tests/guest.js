@@ -5,7 +5,8 @@ const crypto = require('node:crypto');
 const fs = require('node:fs');
 const path = require('node:path');
 
-const compiled = new WebAssembly.Module(fs.readFileSync(path.join(__dirname, '..', 'javascript.wasm')));
+const binary = fs.readFileSync(process.env.SERVERLEDGE_TEST_GUEST ?? path.join(__dirname, '..', 'javascript.wasm'));
+const whole = new WebAssembly.Module(binary);
 const BADF = 8;
 const PAGE = 4096;
 
@@ -16,18 +17,48 @@ class Exit extends Error {
   }
 }
 
+function readNumber(bytes, at) {
+  let [value, shift] = [0, 0];
+  for (;;) {
+    const byte = bytes[at++];
+    value += (byte & 0x7f) * 2 ** shift;
+    shift += 7;
+    if (byte < 0x80) return [value, at];
+  }
+}
+
+function writeNumber(value) {
+  return value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...writeNumber(value >>> 7)];
+}
+
+// The module with an end to its memory, as the node sets one: a maximum in the memory section (number 5).
+function limited(pages) {
+  for (let at = 8; at < binary.length;) {
+    const [length, start] = readNumber(binary, at + 1);
+    if (binary[at] === 5) {
+      const [least] = readNumber(binary, start + 2);
+      const section = [1, 1, ...writeNumber(least), ...writeNumber(pages)];
+      return new WebAssembly.Module(Buffer.concat([binary.subarray(0, at), Buffer.from([5, section.length, ...section]), binary.subarray(start + length)]));
+    }
+    at = start + length;
+  }
+  throw new Error('the module has no memory');
+}
+
 // The deploy of one script. `error` is what it said if it failed; else calls can be made.
 class Guest {
-  constructor(source, { file = 'index.js', handler = '', env = {}, name = 'tested', call, memoryPages = 2048 } = {}) {
+  constructor(source, { file = 'index.js', handler = '', env = {}, name = 'tested', call, memoryPages } = {}) {
+    this.compiled = memoryPages === undefined ? whole : limited(memoryPages);
     this.env = env;
     this.name = name;
     this.answer = call ?? (() => ({ error: 'function_unknown', message: 'there is none' }));
-    this.memoryPages = memoryPages;
     this.stdin = Buffer.from(JSON.stringify({ file, source, handler }));
-    this.instance = new WebAssembly.Instance(compiled, this.imports());
+    this.instance = new WebAssembly.Instance(this.compiled, this.imports());
     this.out = '';
     this.log = '';
     this.slept = 0;
+    // Time goes on by sleeping only.
+    this.monotonic = 1_000_000_000n;
     try {
       this.instance.exports['wizer-initialize']();
     } catch (exit) {
@@ -38,7 +69,6 @@ class Guest {
     this.deployLog = this.log;
     this.log = '';
     this.snapshot = this.error ? undefined : Buffer.from(this.memory());
-    // What changes from call to call is the memory; the globals are back where they were when a call returns.
   }
 
   memory() { return new Uint8Array(this.instance.exports.memory.buffer); }
@@ -61,7 +91,7 @@ class Guest {
 
   // A new instance with the memory of the snapshot: what a snapshot's module is.
   fresh() {
-    this.instance = new WebAssembly.Instance(compiled, this.imports());
+    this.instance = new WebAssembly.Instance(this.compiled, this.imports());
     this.log = '';
     const { memory } = this.instance.exports;
     const missing = this.snapshot.length - memory.buffer.byteLength;
@@ -111,7 +141,7 @@ class Guest {
       environ_sizes_get: (count, bytes) => sizes(count, bytes, variables()),
       environ_get: (list, buffer) => strings(list, buffer, variables()),
       clock_time_get: (clock, _precision, at) => {
-        const now = clock === 0 ? BigInt(Date.now()) * 1_000_000n : process.hrtime.bigint();
+        const now = clock === 0 ? BigInt(Date.now()) * 1_000_000n : this.monotonic;
         view().setBigUint64(at, now, true);
         return 0;
       },
@@ -121,7 +151,7 @@ class Guest {
       },
       poll_oneoff: (subscription, event, _count, written) => {
         const milliseconds = Number(view().getBigUint64(subscription + 24, true)) / 1e6;
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+        this.monotonic += view().getBigUint64(subscription + 24, true);
         this.slept += milliseconds;
         view().setUint32(written, 1, true);
         return 0;
@@ -147,7 +177,7 @@ class Guest {
       proc_exit: (code) => { throw new Exit(code); },
     };
     const wasi = {};
-    for (const { module, name } of WebAssembly.Module.imports(compiled)) {
+    for (const { module, name } of WebAssembly.Module.imports(whole)) {
       if (module === 'wasi_snapshot_preview1') wasi[name] = offered[name] ?? (() => BADF);
     }
     return { wasi_snapshot_preview1: wasi, serverledge: { call: (...args) => this.callOther(...args) } };
