@@ -1,7 +1,7 @@
 //! QuickJS itself, compiled together with the few functions of ours that need its internals.
 //!
-//! For WASI, QuickJS has no stack limit, and it reads the clock by itself. Both are changed from here. Its source is as it was
-//! published but for the larger stack frames that stack-frames.awk gives to some functions.
+//! For WASI, QuickJS has no stack limit, and it reads the clock by itself. Both are changed from here. Its source is
+//! as it was published but for the larger stack frames that stack-frames.awk gives to some functions.
 
 #include <sys/time.h>
 #include <time.h>

@@ -1,5 +1,5 @@
-//! The world outside of the engine: clocks, randomness, environment, streams and other functions, through WASI preview 1
-//! and `serverledge::call`.
+//! The world outside of the engine: clocks, randomness, environment, streams and other functions, through WASI preview
+//! 1 and `serverledge::call`.
 
 #ifndef SERVERLEDGE_HOST_H
 #define SERVERLEDGE_HOST_H
@@ -10,8 +10,8 @@
 #include <sys/time.h>
 #include <time.h>
 
-/* Whether this is an invocation. Before the first one, at deploy, nothing outside is looked at: the snapshot must depend on
-   the source only. */
+/* Whether this is an invocation. Before the first one, at deploy, nothing outside is looked at: the snapshot must
+   depend on the source only. */
 extern bool host_invoked;
 
 /* What QuickJS reads its time from, see engine.c. */

@@ -1,8 +1,9 @@
 //! The JavaScript guest: QuickJS, our prelude and one user's script in a module that Serverledge runs as a reactor.
 //!
-//! `wizer-initialize` runs once, at deploy: it reads the script from stdin, evaluates it and keeps its handler; the memory as
-//! it is then becomes the function's module. Each invocation is a fresh instance of that, so `serverledge_handle` leaves
-//! everything behind when it returns: nothing is freed, nothing is collected. docs/javascript.md says what scripts are given.
+//! `wizer-initialize` runs once, at deploy: it reads the script from stdin, evaluates it and keeps its handler; the
+//! memory as it is then becomes the function's module. Each invocation is a fresh instance of that, so
+//! `serverledge_handle` leaves everything behind when it returns: nothing is freed, nothing is collected.
+//! docs/javascript.md says what scripts are given.
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,8 +84,8 @@ static bool run_jobs(JSValue *thrown) {
     return false;
 }
 
-/* Runs microtasks and timers until the promise is settled, and puts its result or its reason into its place. An exception
-   that nobody catches ends an invocation: it might wait for ever for what has failed. */
+/* Runs microtasks and timers until the promise is settled, and puts its result or its reason into its place. An
+   exception that nobody catches ends an invocation: it might wait for ever for what has failed. */
 static enum outcome settle(JSValue *value) {
     JSValue promise = *value;
     for (;;) {
@@ -195,7 +196,8 @@ EXPORT("serverledge_handle") uint64_t serverledge_handle(char *params, size_t le
     case FULFILLED: return succeeded(result);
     case REJECTED: return failed(result);
     default:
-        return failed(own_error("UnresolvedPromise", "the handler's promise can never settle: nothing that is under way could do it"));
+        return failed(own_error("UnresolvedPromise",
+            "the handler's promise can never settle: nothing that is under way could do it"));
     }
 }
 
@@ -227,7 +229,8 @@ static JSModuleDef *load_module(JSContext *of, const char *name, void *shared) {
     if (JS_IsException(source)) return NULL;
     size_t length;
     const char *text = JS_ToCStringLen(of, &length, source);
-    JSValue module = text == NULL ? JS_EXCEPTION : JS_Eval(of, text, length, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+    JSValue module = JS_EXCEPTION;
+    if (text != NULL) module = JS_Eval(of, text, length, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
     return JS_IsException(module) ? NULL : JS_VALUE_GET_PTR(module);
 }
 
@@ -240,11 +243,24 @@ _Noreturn static void refuse(JSValueConst describer, JSValue thrown) {
     host_exit(1);
 }
 
+/* The value of a script without its text, of which every function would keep a copy. */
+static JSValue run_without_text(const char *text, size_t length, const char *name) {
+    JSValue script = JS_Eval(context, text, length, name, JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_COMPILE_ONLY);
+    if (JS_IsException(script)) return script;
+    size_t written;
+    uint8_t *bytes = JS_WriteObject(context, &written, script, JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE);
+    JS_FreeValue(context, script);
+    if (bytes == NULL) return JS_EXCEPTION;
+    script = JS_ReadObject(context, bytes, written, JS_READ_OBJ_BYTECODE);
+    js_free(context, bytes);
+    return JS_IsException(script) ? script : JS_EvalFunction(context, script);
+}
+
 /* Each file of the prelude is a function, which puts what others need into `shared`. */
 static void run_prelude(JSValue shared) {
     JSValue arguments[2] = {native_functions(context), shared};
     for (size_t i = 0; i < sizeof prelude / sizeof *prelude; i++) {
-        JSValue file = JS_Eval(context, prelude[i].text, prelude[i].length, prelude[i].name, JS_EVAL_TYPE_GLOBAL);
+        JSValue file = run_without_text(prelude[i].text, prelude[i].length, prelude[i].name);
         JSValue done = JS_IsException(file) ? file : JS_Call(context, file, JS_UNDEFINED, 2, arguments);
         if (JS_IsException(done)) {
             JSValue thrown = JS_GetException(context), stack = JS_GetPropertyStr(context, thrown, "stack");
@@ -289,7 +305,8 @@ EXPORT("wizer-initialize") void initialize(void) {
     run_prelude(shared);
     JS_SetModuleLoaderFunc(runtime, keep_name, load_module, &shared);
     describe = member(shared, "describe"), describe_result = member(shared, "describeResult");
-    adopt = member(shared, "adopt"), run_timer = member(shared, "runTimer"), log_uncaught = member(shared, "logUncaught");
+    adopt = member(shared, "adopt"), run_timer = member(shared, "runTimer");
+    log_uncaught = member(shared, "logUncaught");
     handler_context = member(shared, "context");
 
     JSValue argument = JS_ParseJSON(context, input, length, "<stdin>"), describe_load = member(shared, "describeLoad");
@@ -300,7 +317,8 @@ EXPORT("wizer-initialize") void initialize(void) {
     case FULFILLED: break;
     case REJECTED: refuse(describe_load, loaded);
     default:
-        refuse(describe_load, own_error("UnresolvedPromise", "the top-level await can never settle: nothing that is under way could do it"));
+        refuse(describe_load, own_error("UnresolvedPromise",
+            "the top-level await can never settle: nothing that is under way could do it"));
     }
     handler = member(loaded, "handler");
     context_first = JS_ToBool(context, member(loaded, "contextFirst"));

@@ -7,7 +7,7 @@
 
 #define SPARE_BYTES (96 * 1024)
 /* Memory that the snapshot has beyond what is in use: an invocation that needs no more need not ask for it. */
-#define HEADROOM_BYTES (256 * 1024)
+#define HEADROOM_BYTES (64 * 1024)
 
 bool memory_ran_out;
 

@@ -1,6 +1,7 @@
 //! The functions that the prelude gets from C: log, time, randomness, text, digests, environment, calls and compiling.
 //!
-//! They are called by the prelude only, which checks its own callers' arguments: views come as Uint8Array, texts as strings.
+//! They are called by the prelude only, which checks its own callers' arguments: views come as Uint8Array, texts as
+//! strings.
 
 #include "native.h"
 
@@ -75,11 +76,14 @@ NATIVE(native_encode) {
     return bytes;
 }
 
-/* One character at `at`, as the Encoding Standard reads it: how many bytes it takes, the character or -1 in `character`.
-   0 bytes say that the text ends within it. */
+/* One character at `at`, as the Encoding Standard reads it: how many bytes it takes, the character or -1 in
+   `character`. 0 bytes say that the text ends within it. */
 static size_t decode_one(const uint8_t *bytes, size_t length, size_t at, int32_t *character) {
     uint8_t first = bytes[at], lower = 0x80, upper = 0xBF;
-    size_t more = first >= 0xC2 && first <= 0xDF ? 1 : first >= 0xE0 && first <= 0xEF ? 2 : first >= 0xF0 && first <= 0xF4 ? 3 : 0;
+    size_t more = first >= 0xC2 && first <= 0xDF   ? 1
+                  : first >= 0xE0 && first <= 0xEF ? 2
+                  : first >= 0xF0 && first <= 0xF4 ? 3
+                                                   : 0;
     *character = first < 0x80 ? first : -1;
     if (more == 0) return 1;
     if (first == 0xE0) lower = 0xA0;
@@ -98,8 +102,10 @@ static size_t decode_one(const uint8_t *bytes, size_t length, size_t at, int32_t
     return more + 1;
 }
 
-/* The text of UTF-8 bytes as UTF-16, in `units`, with how many bytes were read and units written; false if `fatal` and wrong. */
-static bool decode_all(const uint8_t *bytes, size_t length, bool fatal, bool last, uint16_t *units, size_t *read, size_t *written) {
+/* The text of UTF-8 bytes as UTF-16, in `units`, with how many bytes were read and units written; false if `fatal` and
+   wrong. */
+static bool decode_all(const uint8_t *bytes, size_t length, bool fatal, bool last, uint16_t *units, size_t *read,
+    size_t *written) {
     size_t at = 0, out = 0;
     while (at < length) {
         int32_t character;

@@ -5,7 +5,12 @@
   const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
   function refuse(value) {
-    const shown = typeof value === 'function' ? `the function ${value.name || '(anonymous)'}` : typeof value === 'symbol' ? String(value) : `a ${value.constructor?.name}`;
+    const shown =
+      typeof value === 'function'
+        ? `the function ${value.name || '(anonymous)'}`
+        : typeof value === 'symbol'
+          ? String(value)
+          : `a ${value.constructor?.name}`;
     throw new DOMException(`${shown} could not be cloned`, 'DataCloneError');
   }
 
@@ -15,7 +20,12 @@
     Object.setPrototypeOf(made, Object.getPrototypeOf(copy));
     for (const name of ['message', 'stack', 'cause']) {
       if (Object.hasOwn(value, name) || name === 'stack') {
-        Object.defineProperty(made, name, { value: value[name], writable: true, configurable: true, enumerable: false });
+        Object.defineProperty(made, name, {
+          value: value[name],
+          writable: true,
+          configurable: true,
+          enumerable: false,
+        });
       }
     }
     return made;
@@ -29,10 +39,12 @@
     if (ArrayBuffer.isView(value)) {
       const buffer = copyOf(value.buffer, seen);
       return value instanceof DataView
-        ? new DataView(buffer, value.byteOffset, value.byteLength) : new value.constructor(buffer, value.byteOffset, value.length);
+        ? new DataView(buffer, value.byteOffset, value.byteLength)
+        : new value.constructor(buffer, value.byteOffset, value.length);
     }
     if (Error.isError?.(value) ?? value instanceof Error) return cloneError(value);
-    if (value instanceof Boolean || value instanceof Number || value instanceof String || value instanceof BigInt) return Object(value.valueOf());
+    if (value instanceof Boolean || value instanceof Number || value instanceof String || value instanceof BigInt)
+      return Object(value.valueOf());
     return undefined;
   }
 
@@ -48,7 +60,8 @@
     }
     if (value instanceof Map) return cloneMap(value, seen);
     if (value instanceof Set) return cloneSet(value, seen);
-    if (value instanceof Promise || value instanceof WeakMap || value instanceof WeakSet || value instanceof WeakRef) refuse(value);
+    if (value instanceof Promise || value instanceof WeakMap || value instanceof WeakSet || value instanceof WeakRef)
+      refuse(value);
     const copy = Array.isArray(value) ? new Array(value.length) : {};
     seen.set(value, copy);
     for (const key of Object.keys(value)) copy[key] = copyOf(value[key], seen);
@@ -75,4 +88,4 @@
       return copyOf(value, new Map());
     },
   });
-})
+});

@@ -14,7 +14,13 @@
   // === single values ===
 
   function quote(text) {
-    const mark = !text.includes('\'') ? '\'' : !text.includes('"') ? '"' : !text.includes('`') && !text.includes('${') ? '`' : '\'';
+    const mark = !text.includes("'")
+      ? "'"
+      : !text.includes('"')
+        ? '"'
+        : !text.includes('`') && !text.includes('${')
+          ? '`'
+          : "'";
     const escapes = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\b': '\\b', '\f': '\\f', '\v': '\\v', '\\': '\\\\' };
     const inside = text.replace(/[\x00-\x1f\x7f-\x9f\\'"`]/g, (character) => {
       if (character === mark) return `\\${character}`;
@@ -57,7 +63,9 @@
     const tag = value[Symbol.toStringTag];
     const tagged = typeof tag === 'string' && tag !== '' && tag !== name ? `[${tag}] ` : '';
     if (name === null) return `[${ordinary}${sized}: null prototype] ${tagged}`;
-    return name === ordinary && tagged === '' && (ordinary === 'Object' || ordinary === 'Array') ? '' : `${name}${sized} ${tagged}`;
+    return name === ordinary && tagged === '' && (ordinary === 'Object' || ordinary === 'Array')
+      ? ''
+      : `${name}${sized} ${tagged}`;
   }
 
   function showFunction(value) {
@@ -110,7 +118,8 @@
       const keys = this.keysOf(value, form);
       if (form.atom !== undefined && keys.length === 0) return form.atom;
       if (form.empty && keys.length === 0) return form.empty;
-      if (depth > this.depthMax || this.parts > PARTS_MAX) return `[${(form.braces[0].slice(0, -1).trim() || className(value)) ?? 'Object: null prototype'}]`;
+      if (depth > this.depthMax || this.parts > PARTS_MAX)
+        return `[${(form.braces[0].slice(0, -1).trim() || className(value)) ?? 'Object: null prototype'}]`;
       this.above.push(value);
       this.deepest = depth;
       this.indentation += 2;
@@ -125,32 +134,49 @@
     }
 
     keysOf(value, form) {
-      const keys = form.isList || form.isText ? Object.keys(value).filter((key) => !/^(?:0|[1-9]\d*)$/.test(key)) : Object.keys(value);
-      const symbols = Object.getOwnPropertySymbols(value).filter((key) => Object.prototype.propertyIsEnumerable.call(value, key));
+      const keys =
+        form.isList || form.isText
+          ? Object.keys(value).filter((key) => !/^(?:0|[1-9]\d*)$/.test(key))
+          : Object.keys(value);
+      const symbols = Object.getOwnPropertySymbols(value).filter((key) =>
+        Object.prototype.propertyIsEnumerable.call(value, key),
+      );
       return [...keys.filter((key) => !form.hides?.includes(key)), ...symbols];
     }
 
     // How a kind of object is shown: braces and items, or, if it has no properties of its own, an atom.
     formOf(value) {
-      if (Array.isArray(value)) return this.listForm(value, prefix(value, 'Array', className(value) === 'Array' ? undefined : value.length));
+      if (Array.isArray(value))
+        return this.listForm(value, prefix(value, 'Array', className(value) === 'Array' ? undefined : value.length));
       if (typeof value === 'function') return this.atomForm(showFunction(value));
       if (Error.isError?.(value) ?? value instanceof Error) return this.errorForm(value);
-      if (value instanceof Date) return this.atomForm(Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString());
+      if (value instanceof Date)
+        return this.atomForm(Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString());
       if (value instanceof RegExp) return this.atomForm(RegExp.prototype.toString.call(value));
       if (value instanceof Map) return this.mapForm(value);
-      if (value instanceof Set) return { braces: [`${prefix(value, 'Set', value.size)}{`, '}'], items: (depth) => limited([...value].map((item) => this.show(item, depth))), empty: `${prefix(value, 'Set', value.size)}{}` };
-      if (ArrayBuffer.isView(value) && !(value instanceof DataView)) return this.listForm(value, `${className(value)}(${value.length}) `);
+      if (value instanceof Set)
+        return {
+          braces: [`${prefix(value, 'Set', value.size)}{`, '}'],
+          items: (depth) => limited([...value].map((item) => this.show(item, depth))),
+          empty: value.size === 0 ? `${prefix(value, 'Set', 0)}{}` : undefined,
+        };
+      if (ArrayBuffer.isView(value) && !(value instanceof DataView))
+        return this.listForm(value, `${className(value)}(${value.length}) `);
       if (value instanceof ArrayBuffer) return this.bufferForm(value);
       if (value instanceof Promise) return { braces: ['Promise {', '}'], items: () => ['<unknown>'] };
-      if (value instanceof WeakMap || value instanceof WeakSet) return { braces: [`${className(value)} {`, '}'], items: () => ['<items unknown>'] };
+      if (value instanceof WeakMap || value instanceof WeakSet)
+        return { braces: [`${className(value)} {`, '}'], items: () => ['<items unknown>'] };
       for (const kind of [String, Number, Boolean, Symbol, BigInt]) {
-        if (value instanceof kind) return { ...this.atomForm(`[${kind.name}: ${showPrimitive(value.valueOf())}]`), isText: kind === String };
+        if (value instanceof kind)
+          return { ...this.atomForm(`[${kind.name}: ${showPrimitive(value.valueOf())}]`), isText: kind === String };
       }
       const braces = [`${prefix(value, 'Object')}{`, '}'];
       return { braces, empty: `${braces[0]}}` };
     }
 
-    atomForm(atom) { return { atom, braces: [`${atom} {`, '}'] }; }
+    atomForm(atom) {
+      return { atom, braces: [`${atom} {`, '}'] };
+    }
 
     errorForm(value) {
       const hides = ['name', 'message', 'stack'];
@@ -185,19 +211,31 @@
         if (at < value.length) shown.push(more(value.length - at));
         return shown;
       };
-      return { braces: [`${before}[`, ']'], empty: `${before}[]`, items, isList: true };
+      return {
+        braces: [`${before}[`, ']'],
+        empty: value.length === 0 ? `${before}[]` : undefined,
+        items,
+        isList: true,
+      };
     }
 
     mapForm(value) {
       const before = prefix(value, 'Map', value.size);
-      const items = (depth) => limited([...value].map(([key, item]) => `${this.show(key, depth)} => ${this.show(item, depth)}`));
-      return { braces: [`${before}{`, '}'], empty: `${before}{}`, items };
+      const items = (depth) =>
+        limited([...value].map(([key, item]) => `${this.show(key, depth)} => ${this.show(item, depth)}`));
+      return { braces: [`${before}{`, '}'], empty: value.size === 0 ? `${before}{}` : undefined, items };
     }
 
     bufferForm(value) {
-      const bytes = Array.from(new Uint8Array(value, 0, Math.min(50, value.byteLength)), (byte) => byte.toString(16).padStart(2, '0'));
-      const rest = value.byteLength > 50 ? ` ... ${value.byteLength - 50} more byte${value.byteLength > 51 ? 's' : ''}` : '';
-      return { braces: ['ArrayBuffer {', '}'], items: () => [`[Uint8Contents]: <${bytes.join(' ')}${rest}>`, `byteLength: ${value.byteLength}`] };
+      const bytes = Array.from(new Uint8Array(value, 0, Math.min(50, value.byteLength)), (byte) =>
+        byte.toString(16).padStart(2, '0'),
+      );
+      const rest =
+        value.byteLength > 50 ? ` ... ${value.byteLength - 50} more byte${value.byteLength > 51 ? 's' : ''}` : '';
+      return {
+        braces: ['ArrayBuffer {', '}'],
+        items: () => [`[Uint8Contents]: <${bytes.join(' ')}${rest}>`, `byteLength: ${value.byteLength}`],
+      };
     }
 
     showProperty(value, key, depth) {
@@ -211,15 +249,19 @@
       const [begin, end] = form.braces;
       if (parts.length === 0) return begin + end;
       if (ungrouped && this.deepest - depth < SINGLE_LINE_LEVELS) {
-        const length = parts.reduce((sum, part) => sum + part.length, 0) + parts.length * 2 + this.indentation + begin.length + 10;
-        if (length <= LINE_CHARS && !parts.some((part) => part.includes('\n')) && !begin.includes('\n')) return `${begin} ${parts.join(', ')} ${end}`;
+        const length =
+          parts.reduce((sum, part) => sum + part.length, 0) + parts.length * 2 + this.indentation + begin.length + 10;
+        if (length <= LINE_CHARS && !parts.some((part) => part.includes('\n')) && !begin.includes('\n'))
+          return `${begin} ${parts.join(', ')} ${end}`;
       }
       const indent = `\n${' '.repeat(this.indentation)}`;
       return `${begin}${indent}  ${parts.join(`,${indent}  `)}${indent}${end}`;
     }
   }
 
-  function more(count) { return `... ${count} more item${count > 1 ? 's' : ''}`; }
+  function more(count) {
+    return `... ${count} more item${count > 1 ? 's' : ''}`;
+  }
 
   function limited(parts) {
     return parts.length <= ITEMS_MAX ? parts : [...parts.slice(0, ITEMS_MAX), more(parts.length - ITEMS_MAX)];
@@ -232,13 +274,16 @@
     const rows = [];
     for (const part of parts) {
       const last = rows.at(-1);
-      if (last !== undefined && last.length + part.length + 2 <= ROW_CHARS) rows[rows.length - 1] = `${last}, ${part}`;
+      if (last !== undefined && last.length + part.length + 2 <= ROW_CHARS)
+        rows[rows.length - 1] = `${last}, ${part}`;
       else rows.push(part);
     }
     return rows;
   }
 
-  function inspect(value, depthMax) { return new Inspector(depthMax).show(value); }
+  function inspect(value, depthMax) {
+    return new Inspector(depthMax).show(value);
+  }
 
   // === printf-like formats ===
 
@@ -246,19 +291,33 @@
     switch (kind) {
       case 's':
         if (typeof value === 'string') return value;
-        return typeof value === 'object' && value !== null && className(value) === 'Object' ? inspect(value, 0) : typeof value === 'object' ? inspect(value, 0) : showPrimitive(value);
-      case 'd': return typeof value === 'object' ? 'NaN' : typeof value === 'bigint' ? `${value}n` : String(Number(value));
-      case 'i': return typeof value === 'object' ? 'NaN' : typeof value === 'bigint' ? `${value}n` : String(Number.parseInt(value, 10));
-      case 'f': return typeof value === 'symbol' ? 'NaN' : String(Number.parseFloat(value));
+        return typeof value === 'object' && value !== null && className(value) === 'Object'
+          ? inspect(value, 0)
+          : typeof value === 'object'
+            ? inspect(value, 0)
+            : showPrimitive(value);
+      case 'd':
+        return typeof value === 'object' ? 'NaN' : typeof value === 'bigint' ? `${value}n` : String(Number(value));
+      case 'i':
+        return typeof value === 'object'
+          ? 'NaN'
+          : typeof value === 'bigint'
+            ? `${value}n`
+            : String(Number.parseInt(value, 10));
+      case 'f':
+        return typeof value === 'symbol' ? 'NaN' : String(Number.parseFloat(value));
       case 'j':
         try {
           return JSON.stringify(value);
         } catch {
           return '[Circular]';
         }
-      case 'o': return inspect(value, 4);
-      case 'O': return inspect(value);
-      default: return '';
+      case 'o':
+        return inspect(value, 4);
+      case 'O':
+        return inspect(value);
+      default:
+        return '';
     }
   }
 
@@ -267,10 +326,13 @@
     let text = '';
     if (typeof values[0] === 'string') {
       at = 1;
-      text = values.length === 1 ? values[0] : values[0].replace(/%([sdifjoOc%])/g, (whole, kind) => {
-        if (kind === '%') return '%';
-        return at < values.length ? substitute(kind, values[at++]) : whole;
-      });
+      text =
+        values.length === 1
+          ? values[0]
+          : values[0].replace(/%([sdifjoOc%])/g, (whole, kind) => {
+              if (kind === '%') return '%';
+              return at < values.length ? substitute(kind, values[at++]) : whole;
+            });
     }
     const rest = values.slice(at).map((value) => (typeof value === 'string' ? value : inspect(value)));
     return (at > 0 ? [text, ...rest] : rest).join(' ');
@@ -294,13 +356,27 @@
   }
 
   const methods = {
-    log(...values) { print(...values); },
-    info(...values) { print(...values); },
-    debug(...values) { print(...values); },
-    warn(...values) { print(...values); },
-    error(...values) { print(...values); },
-    dir(value, options) { print(inspect(value, options?.depth === null ? Infinity : options?.depth)); },
-    table(value) { print(value); },
+    log(...values) {
+      print(...values);
+    },
+    info(...values) {
+      print(...values);
+    },
+    debug(...values) {
+      print(...values);
+    },
+    warn(...values) {
+      print(...values);
+    },
+    error(...values) {
+      print(...values);
+    },
+    dir(value, options) {
+      print(inspect(value, options?.depth === null ? Infinity : options?.depth));
+    },
+    table(value) {
+      print(value);
+    },
     trace(...values) {
       const error = new Error(format(values));
       error.name = 'Trace';
@@ -315,16 +391,26 @@
       if (values.length > 0) print(...values);
       indent += '  ';
     },
-    groupEnd() { indent = indent.slice(2); },
+    groupEnd() {
+      indent = indent.slice(2);
+    },
     count(label = 'default') {
       counts.set(label, (counts.get(label) ?? 0) + 1);
       print(`${label}: ${counts.get(label)}`);
     },
-    countReset(label = 'default') { counts.delete(label); },
-    time(label = 'default') { started.set(label, native.elapsed()); },
-    timeLog(label = 'default', ...values) { timed(label, values, false); },
-    timeEnd(label = 'default') { timed(label, [], true); },
+    countReset(label = 'default') {
+      counts.delete(label);
+    },
+    time(label = 'default') {
+      started.set(label, native.elapsed());
+    },
+    timeLog(label = 'default', ...values) {
+      timed(label, values, false);
+    },
+    timeEnd(label = 'default') {
+      timed(label, [], true);
+    },
   };
   methods.groupCollapsed = methods.group;
   shared.define({ console: { ...methods } });
-})
+});

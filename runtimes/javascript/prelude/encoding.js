@@ -9,16 +9,22 @@
   function bytesOf(source) {
     if (source === undefined) return NOTHING;
     if (ArrayBuffer.isView(source)) {
-      return source.constructor === Uint8Array ? source : new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+      return source.constructor === Uint8Array
+        ? source
+        : new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
     }
     if (source instanceof ArrayBuffer) return new Uint8Array(source);
     throw new TypeError('expected an ArrayBuffer or a view of one');
   }
 
   class TextEncoder {
-    get encoding() { return 'utf-8'; }
+    get encoding() {
+      return 'utf-8';
+    }
 
-    encode(text = '') { return native.encode(String(text).toWellFormed()); }
+    encode(text = '') {
+      return native.encode(String(text).toWellFormed());
+    }
 
     encodeInto(text, into) {
       const whole = String(text).toWellFormed();
@@ -43,16 +49,23 @@
     #begun = false;
 
     constructor(label = 'utf-8', { fatal = false, ignoreBOM = false } = {}) {
-      if (!LABELS.has(String(label).trim().toLowerCase())) throw new RangeError(`the encoding "${label}" is not supported, only utf-8 is`);
+      if (!LABELS.has(String(label).trim().toLowerCase()))
+        throw new RangeError(`the encoding "${label}" is not supported, only utf-8 is`);
       this.#fatal = Boolean(fatal);
       this.#ignoreBOM = Boolean(ignoreBOM);
     }
 
-    get encoding() { return 'utf-8'; }
+    get encoding() {
+      return 'utf-8';
+    }
 
-    get fatal() { return this.#fatal; }
+    get fatal() {
+      return this.#fatal;
+    }
 
-    get ignoreBOM() { return this.#ignoreBOM; }
+    get ignoreBOM() {
+      return this.#ignoreBOM;
+    }
 
     decode(source, { stream = false } = {}) {
       let bytes = bytesOf(source);
@@ -85,4 +98,4 @@
 
   shared.bytesOf = bytesOf;
   shared.define({ TextEncoder, TextDecoder });
-})
+});

@@ -39,11 +39,16 @@
     return /^\s+at /.test(frames) || frames === '' ? `${headOf(name, message)}\n${frames}`.trimEnd() : frames;
   }
 
-  // An exception as its type, its message and its stack. Anything can be thrown, and what is thrown can refuse to be looked at.
+  // An exception as its type, its message and its stack. Anything can be thrown, and what is thrown can refuse to be
+  // looked at.
   function explain(thrown) {
     try {
       if (thrown === null || (typeof thrown !== 'object' && typeof thrown !== 'function')) {
-        return { error: thrown === null ? 'object' : typeof thrown, message: shorten(String(thrown), MESSAGE_CHARS_MAX), stack: '' };
+        return {
+          error: thrown === null ? 'object' : typeof thrown,
+          message: shorten(String(thrown), MESSAGE_CHARS_MAX),
+          stack: '',
+        };
       }
       const name = String(thrown.name ?? thrown.constructor?.name ?? 'object');
       const message = String(thrown.message ?? stringify(thrown));
@@ -85,4 +90,4 @@
     const { error, message, stack } = explain(thrown);
     native.log(`not caught: ${stack || headOf(error, message)}`);
   };
-})
+});

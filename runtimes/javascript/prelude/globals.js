@@ -11,4 +11,4 @@
   delete globalThis.SharedArrayBuffer;
   delete globalThis.Atomics;
   shared.define({ global: globalThis, self: globalThis });
-})
+});

@@ -55,13 +55,16 @@
       sinceOrigin();
       return origin?.wall ?? 0;
     },
-    toJSON() { return { timeOrigin: this.timeOrigin }; },
+    toJSON() {
+      return { timeOrigin: this.timeOrigin };
+    },
   };
   Object.defineProperty(performance, Symbol.toStringTag, { value: 'Performance', configurable: true });
 
   // === calls ===
 
-  // A call gave no result. Codes are stable, such as `function_unknown` or `call_would_deadlock`; messages are for people.
+  // A call gave no result. Codes are stable, such as `function_unknown` or `call_would_deadlock`; messages are for
+  // people.
   class CallError extends Error {
     constructor(code, message) {
       super(message);
@@ -78,11 +81,12 @@
     }
   }
 
-  // Runs the function of this name with these arguments; a promise of its result, or of a CallError. The sandbox stands still
-  // meanwhile, so several calls run one after the other.
+  // Runs the function of this name with these arguments; a promise of its result, or of a CallError. The sandbox
+  // stands still meanwhile, so several calls run one after the other.
   function call(name, args = {}) {
     return new Promise((resolve, reject) => {
-      if (!native.invoked()) throw new CallError('call_refused', 'there is no invocation that could call: it has not begun');
+      if (!native.invoked())
+        throw new CallError('call_refused', 'there is no invocation that could call: it has not begun');
       const [isError, reply] = native.call(String(name), written(args));
       if (isError) reject(new CallError(reply.error, reply.message));
       else resolve(reply);
@@ -92,4 +96,4 @@
   shared.call = call;
   shared.CallError = CallError;
   shared.define({ call, CallError, performance, process: { env } });
-})
+});

@@ -3,10 +3,13 @@
   'use strict';
 
   const CONTEXT_NAMES = new Set(['context', 'ctx', '_context', '_ctx']);
-  const NODE_APIS = new Set(('_http_agent _http_client _http_common _http_incoming _http_outgoing _http_server assert async_hooks buffer '
-    + 'child_process cluster console constants crypto dgram diagnostics_channel dns domain events fs http http2 https inspector module net os '
-    + 'path perf_hooks process punycode querystring readline repl sea sqlite stream string_decoder sys test timers tls trace_events tty url '
-    + 'util v8 vm wasi worker_threads zlib').split(' '));
+  const NODE_APIS = new Set(
+    (
+      'assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel dns domain ' +
+      'events fs http http2 https inspector module net os path perf_hooks process punycode querystring readline repl ' +
+      'sea sqlite stream string_decoder sys test timers tls trace_events tty url util v8 vm wasi worker_threads zlib'
+    ).split(' '),
+  );
   const BEGIN = '(function (exports, require, module, __filename, __dirname) {\n\n';
   // With this number for the first line, the user's first one is line 1. (0 would mean that there is none.)
   const BEGIN_LINE = -1;
@@ -25,16 +28,24 @@
   function reason(specifier) {
     const name = specifier.replace(/^node:/, '');
     if (specifier.startsWith('node:') || NODE_APIS.has(name.split('/')[0])) {
-      return `"${specifier}" is an API of Node.js, which the runtime javascript does not have: deploy this function with the runtime nodejs`;
+      return (
+        `"${specifier}" is an API of Node.js, which the runtime javascript does not have: ` +
+        'deploy this function with the runtime nodejs'
+      );
     }
-    const what = /^(\.{0,2}\/|[a-z]+:\/\/)/.test(specifier) ? `the file "${specifier}"` : `the package "${specifier}"`;
-    return `${what} is not there: a function of the runtime javascript is one file, so bundle what it needs into it (with esbuild, for example)`;
+    const what = /^(\.{0,2}\/|[a-z]+:\/\/)/.test(specifier)
+      ? `the file "${specifier}"`
+      : `the package "${specifier}"`;
+    return (
+      `${what} is not there: a function of the runtime javascript is one file, ` +
+      'so bundle what it needs into it (with esbuild, for example)'
+    );
   }
 
   // Where the source names a module, if it does so in quotes.
   function placeOf(specifier) {
     const before = /(?:\bfrom|\bimport|\brequire)\s*\(?\s*$/;
-    for (const quote of ['\'', '"', '`']) {
+    for (const quote of ["'", '"', '`']) {
       const name = quote + specifier + quote;
       for (let at = shared.source.indexOf(name); at >= 0; at = shared.source.indexOf(name, at + 1)) {
         const lines = shared.source.slice(0, at).split('\n');
@@ -59,8 +70,8 @@
   require.cache = Object.create(null);
 
   shared.moduleSource = (specifier) => {
-    if (specifier === 'serverledge') return 'const { call, CallError } = globalThis;\nexport { call, CallError };\nexport default { call, CallError };\n';
-    throw new UnresolvedImport(specifier);
+    if (specifier !== 'serverledge') throw new UnresolvedImport(specifier);
+    return 'const { call, CallError } = globalThis; export { call, CallError }; export default { call, CallError };';
   };
 
   // === evaluating ===
@@ -84,7 +95,11 @@
     const unended = source.replace(/;(?:\s|\/\/.*|\/\*[^]*?\*\/)*$/, '');
     for (const text of new Set([source, unended])) {
       try {
-        return native.compile(`(function (exports, require, module, __filename, __dirname) { return (\n\n${text}\n)})`, file, BEGIN_LINE);
+        return native.compile(
+          `(function (exports, require, module, __filename, __dirname) { return (\n\n${text}\n)})`,
+          file,
+          BEGIN_LINE,
+        );
       } catch {
         // Then it is something else.
       }
@@ -135,18 +150,27 @@
 
   function findHandler(loaded, handler, file) {
     const name = exportName(handler, file);
-    const candidates = name === ''
-      ? [loaded, loaded?.default, loaded?.handler, loaded?.default?.default, loaded?.default?.handler]
-      : [loaded?.[name], loaded?.default?.[name]];
+    const candidates =
+      name === ''
+        ? [loaded, loaded?.default, loaded?.handler, loaded?.default?.default, loaded?.default?.handler]
+        : [loaded?.[name], loaded?.default?.[name]];
     const found = candidates.find((each) => typeof each === 'function');
     if (found) return found;
     if (name === '') throw noHandler(`${file} exports neither a function nor a handler`);
-    throw noHandler(candidates.some((each) => each !== undefined) ? `'${name}' in ${file} cannot be called` : `${file} has no function '${name}'`);
+    throw noHandler(
+      candidates.some((each) => each !== undefined)
+        ? `'${name}' in ${file} cannot be called`
+        : `${file} has no function '${name}'`,
+    );
   }
 
   // Whether the first parameter is the context, which only the function's text can tell.
   function contextComesFirst(handler) {
-    const text = Function.prototype.toString.call(handler).replace(/\/\*[^]*?\*\/|\/\/.*/g, '').trimStart().replace(/^async\b\s*/, '');
+    const text = Function.prototype.toString
+      .call(handler)
+      .replace(/\/\*[^]*?\*\/|\/\/.*/g, '')
+      .trimStart()
+      .replace(/^async\b\s*/, '');
     const alone = /^([\w$]+)\s*=>/.exec(text);
     const first = alone ?? /^[^(]*\(\s*([\w$]+)\s*[,)=]/.exec(text);
     return first !== null && CONTEXT_NAMES.has(first[1]);
@@ -159,4 +183,4 @@
     // The places of imports are not asked for any more, unless a call requires something.
     return { handler: found, contextFirst: contextComesFirst(found) };
   };
-})
+});

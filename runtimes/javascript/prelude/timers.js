@@ -18,11 +18,17 @@
       this.due = 0;
     }
 
-    ref() { return this; }
+    ref() {
+      return this;
+    }
 
-    unref() { return this; }
+    unref() {
+      return this;
+    }
 
-    hasRef() { return true; }
+    hasRef() {
+      return true;
+    }
 
     refresh() {
       remove(this);
@@ -30,9 +36,13 @@
       return this;
     }
 
-    close() { remove(this); }
+    close() {
+      remove(this);
+    }
 
-    [Symbol.toPrimitive]() { return this.id; }
+    [Symbol.toPrimitive]() {
+      return this.id;
+    }
   }
 
   function insert(timer) {
@@ -69,14 +79,28 @@
     timer.callback(...timer.values);
     return true;
   };
-  shared.dropTimers = () => { waiting = []; };
+  shared.dropTimers = () => {
+    waiting = [];
+  };
 
   shared.define({
-    setTimeout(callback, delay, ...values) { return start(callback, delay, false, values); },
-    setInterval(callback, delay, ...values) { return start(callback, delay, true, values); },
-    setImmediate(callback, ...values) { return start(callback, 0, false, values); },
-    clearTimeout(timer) { stop(timer); },
-    clearInterval(timer) { stop(timer); },
-    clearImmediate(timer) { stop(timer); },
+    setTimeout(callback, delay, ...values) {
+      return start(callback, delay, false, values);
+    },
+    setInterval(callback, delay, ...values) {
+      return start(callback, delay, true, values);
+    },
+    setImmediate(callback, ...values) {
+      return start(callback, 0, false, values);
+    },
+    clearTimeout(timer) {
+      stop(timer);
+    },
+    clearInterval(timer) {
+      stop(timer);
+    },
+    clearImmediate(timer) {
+      stop(timer);
+    },
   });
-})
+});

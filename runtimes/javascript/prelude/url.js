@@ -1,4 +1,5 @@
-// URL and URLSearchParams (https://url.spec.whatwg.org/), with lower case and NFC in place of the full IDNA mapping of names.
+// URL and URLSearchParams (https://url.spec.whatwg.org/), with lower case and NFC in place of the full IDNA mapping of
+// names.
 (function (native, shared) {
   'use strict';
 
@@ -8,11 +9,12 @@
 
   // === percent encoding ===
 
-  const inSet = (characters, base) => (code) => code > 0x7e || code < 0x20 || characters.includes(String.fromCharCode(code)) || (base?.(code) ?? false);
+  const inSet = (characters, base) => (code) =>
+    code > 0x7e || code < 0x20 || characters.includes(String.fromCharCode(code)) || (base?.(code) ?? false);
   const control = inSet('');
   const fragmentSet = inSet(' "<>`');
   const querySet = inSet(' "#<>');
-  const specialQuerySet = inSet('\'', querySet);
+  const specialQuerySet = inSet("'", querySet);
   const pathSet = inSet('?^`{}', querySet);
   const userSet = inSet('/:;=@[\\]|', pathSet);
 
@@ -51,7 +53,10 @@
   // Punycode (RFC 3492).
   function punycode(label) {
     const points = Array.from(label, (character) => character.codePointAt(0));
-    let out = points.filter((point) => point < 0x80).map((point) => String.fromCharCode(point)).join('');
+    let out = points
+      .filter((point) => point < 0x80)
+      .map((point) => String.fromCharCode(point))
+      .join('');
     let handled = out.length;
     const basic = handled;
     if (basic > 0) out += '-';
@@ -87,7 +92,13 @@
   }
 
   function domainToAscii(domain) {
-    const labels = domain.normalize('NFKC').toLowerCase().normalize('NFC').replace(/[\u3002\uff0e\uff61]/g, '.').replace(/\u00ad/g, '').split('.');
+    const labels = domain
+      .normalize('NFKC')
+      .toLowerCase()
+      .normalize('NFC')
+      .replace(/[\u3002\uff0e\uff61]/g, '.')
+      .replace(/\u00ad/g, '')
+      .split('.');
     return labels.map((label) => (/^[\x00-\x7f]*$/.test(label) ? label : `xn--${punycode(label)}`)).join('.');
   }
 
@@ -106,7 +117,8 @@
     if (!/^[0-9]+$/.test(last) && !/^0[xX][0-9a-fA-F]*$/.test(last)) return text;
     const numbers = parts.map(ipv4Number);
     if (parts.length > 4 || numbers.some(Number.isNaN)) return undefined;
-    if (numbers.slice(0, -1).some((number) => number > 255) || numbers.at(-1) >= 256 ** (5 - numbers.length)) return undefined;
+    if (numbers.slice(0, -1).some((number) => number > 255) || numbers.at(-1) >= 256 ** (5 - numbers.length))
+      return undefined;
     const value = numbers.slice(0, -1).reduce((sum, number, at) => sum + number * 256 ** (3 - at), numbers.at(-1));
     return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join('.');
   }
@@ -205,7 +217,8 @@
       record.password = encodeIfNeeded(password ?? '', userSet);
     }
     const [, name, port] = /^((?:\[[^\]]*\]|[^:[])*)(?::([^]*))?$/.exec(text.slice(at + 1)) ?? [];
-    if (name === undefined || (name === '' && (isSpecial(record.scheme) || at >= 0 || port !== undefined))) return false;
+    if (name === undefined || (name === '' && (isSpecial(record.scheme) || at >= 0 || port !== undefined)))
+      return false;
     record.host = name === '' ? '' : parseHost(name, isSpecial(record.scheme));
     return record.host !== undefined && setPort(record, port ?? '');
   }
@@ -222,12 +235,24 @@
     return record;
   }
 
-  const blank = (scheme) => ({ scheme, username: '', password: '', host: null, port: '', path: [], opaque: null, query: null, fragment: null });
+  const blank = (scheme) => ({
+    scheme,
+    username: '',
+    password: '',
+    host: null,
+    port: '',
+    path: [],
+    opaque: null,
+    query: null,
+    fragment: null,
+  });
 
   // Begins with a host: what follows the slashes.
   function parseAuthority(record, rest) {
     const pieces = split(rest);
-    const [, host, path] = isSpecial(record.scheme) ? /^([^/\\]*)([^]*)$/.exec(pieces.before) : /^([^/]*)([^]*)$/.exec(pieces.before);
+    const [, host, path] = isSpecial(record.scheme)
+      ? /^([^/\\]*)([^]*)$/.exec(pieces.before)
+      : /^([^/]*)([^]*)$/.exec(pieces.before);
     if (!authority(record, host)) return undefined;
     if (path !== '' || isSpecial(record.scheme)) record.path = parsePath(path.slice(1), record.scheme, []);
     return finish(record, pieces);
@@ -250,7 +275,10 @@
       }
     } else if (path.startsWith('/')) {
       if (base?.scheme === 'file') record.host = base.host;
-      const drive = base?.scheme === 'file' && !startsWithDrive(path.slice(1)) && /^[a-zA-Z]:$/.test(base.path[0] ?? '') ? [base.path[0]] : [];
+      const drive =
+        base?.scheme === 'file' && !startsWithDrive(path.slice(1)) && /^[a-zA-Z]:$/.test(base.path[0] ?? '')
+          ? [base.path[0]]
+          : [];
       record.path = parsePath(path.slice(1), 'file', drive);
     } else if (base?.scheme === 'file') {
       record.host = base.host;
@@ -284,7 +312,8 @@
     if (base.scheme === 'file') return parseFile(record, rest, base);
     const slash = isSpecial(base.scheme) ? /^[/\\]/ : /^\//;
     if (slash.test(rest)) {
-      if (slash.test(rest.slice(1))) return parseAuthority(record, isSpecial(base.scheme) ? rest.replace(/^[/\\]+/, '') : rest.slice(2));
+      if (slash.test(rest.slice(1)))
+        return parseAuthority(record, isSpecial(base.scheme) ? rest.replace(/^[/\\]+/, '') : rest.slice(2));
       copyAuthority(record, base);
       record.path = parsePath(pieces.before.slice(1), base.scheme, []);
       return finish(record, pieces);
@@ -325,7 +354,8 @@
     let text = `${record.scheme}:`;
     if (record.host !== null) {
       text += '//';
-      if (record.username !== '' || record.password !== '') text += `${record.username}${record.password === '' ? '' : `:${record.password}`}@`;
+      if (record.username !== '' || record.password !== '')
+        text += `${record.username}${record.password === '' ? '' : `:${record.password}`}@`;
       text += record.host + (record.port === '' ? '' : `:${record.port}`);
     } else if (record.opaque === null && record.path.length > 1 && record.path[0] === '') {
       text += '/.';
@@ -337,13 +367,17 @@
 
   // === URLSearchParams ===
 
-  const formEncode = (text) => encode(text, (code) => !/[a-zA-Z0-9*\-._ ]/.test(String.fromCharCode(code))).replaceAll(' ', '+');
+  const formEncode = (text) =>
+    encode(text, (code) => !/[a-zA-Z0-9*\-._ ]/.test(String.fromCharCode(code))).replaceAll(' ', '+');
 
   function parseForm(text) {
-    return text.split('&').filter((part) => part !== '').map((part) => {
-      const [, name, value] = /^([^=]*)(?:=([^]*))?$/.exec(part.replaceAll('+', ' '));
-      return [decode(name), decode(value ?? '')];
-    });
+    return text
+      .split('&')
+      .filter((part) => part !== '')
+      .map((part) => {
+        const [, name, value] = /^([^=]*)(?:=([^]*))?$/.exec(part.replaceAll('+', ' '));
+        return [decode(name), decode(value ?? '')];
+      });
   }
 
   function pairsOf(init) {
@@ -354,7 +388,8 @@
         return both.map((each) => String(each).toWellFormed());
       });
     }
-    if (typeof init === 'object' && init !== null) return Object.entries(init).map((pair) => pair.map((each) => String(each).toWellFormed()));
+    if (typeof init === 'object' && init !== null)
+      return Object.entries(init).map((pair) => pair.map((each) => String(each).toWellFormed()));
     return parseForm(String(init).replace(/^\?/, ''));
   }
 
@@ -371,9 +406,13 @@
       };
     }
 
-    constructor(init = '') { this.#pairs = pairsOf(init ?? ''); }
+    constructor(init = '') {
+      this.#pairs = pairsOf(init ?? '');
+    }
 
-    get size() { return this.#pairs.length; }
+    get size() {
+      return this.#pairs.length;
+    }
 
     append(name, value) {
       this.#pairs.push([String(name).toWellFormed(), String(value).toWellFormed()]);
@@ -381,15 +420,25 @@
     }
 
     delete(name, value) {
-      this.#pairs = this.#pairs.filter((pair) => pair[0] !== String(name) || (value !== undefined && pair[1] !== String(value)));
+      this.#pairs = this.#pairs.filter(
+        (pair) => pair[0] !== String(name) || (value !== undefined && pair[1] !== String(value)),
+      );
       this.#changed();
     }
 
-    get(name) { return this.#pairs.find((pair) => pair[0] === String(name))?.[1] ?? null; }
+    get(name) {
+      return this.#pairs.find((pair) => pair[0] === String(name))?.[1] ?? null;
+    }
 
-    getAll(name) { return this.#pairs.filter((pair) => pair[0] === String(name)).map((pair) => pair[1]); }
+    getAll(name) {
+      return this.#pairs.filter((pair) => pair[0] === String(name)).map((pair) => pair[1]);
+    }
 
-    has(name, value) { return this.#pairs.some((pair) => pair[0] === String(name) && (value === undefined || pair[1] === String(value))); }
+    has(name, value) {
+      return this.#pairs.some(
+        (pair) => pair[0] === String(name) && (value === undefined || pair[1] === String(value)),
+      );
+    }
 
     set(name, value) {
       const first = this.#pairs.find((pair) => pair[0] === String(name));
@@ -407,19 +456,33 @@
       this.#changed();
     }
 
-    forEach(callback, self) { for (const [name, value] of this) callback.call(self, value, name, this); }
+    forEach(callback, self) {
+      for (const [name, value] of this) callback.call(self, value, name, this);
+    }
 
-    * entries() { for (let at = 0; at < this.#pairs.length; at++) yield [...this.#pairs[at]]; }
+    *entries() {
+      for (let at = 0; at < this.#pairs.length; at++) yield [...this.#pairs[at]];
+    }
 
-    * keys() { for (const [name] of this) yield name; }
+    *keys() {
+      for (const [name] of this) yield name;
+    }
 
-    * values() { for (const [, value] of this) yield value; }
+    *values() {
+      for (const [, value] of this) yield value;
+    }
 
-    [Symbol.iterator]() { return this.entries(); }
+    [Symbol.iterator]() {
+      return this.entries();
+    }
 
-    toString() { return this.#pairs.map((pair) => pair.map(formEncode).join('=')).join('&'); }
+    toString() {
+      return this.#pairs.map((pair) => pair.map(formEncode).join('=')).join('&');
+    }
 
-    get [Symbol.toStringTag]() { return 'URLSearchParams'; }
+    get [Symbol.toStringTag]() {
+      return 'URLSearchParams';
+    }
   }
 
   // === URL ===
@@ -440,11 +503,17 @@
       throw Object.assign(error, { code: 'ERR_INVALID_URL', input: String(text) });
     }
 
-    static canParse(text, base) { return recordOf(text, base) !== undefined; }
+    static canParse(text, base) {
+      return recordOf(text, base) !== undefined;
+    }
 
-    static parse(text, base) { return URL.canParse(text, base) ? new URL(text, base) : null; }
+    static parse(text, base) {
+      return URL.canParse(text, base) ? new URL(text, base) : null;
+    }
 
-    get href() { return serialize(this.#record); }
+    get href() {
+      return serialize(this.#record);
+    }
 
     set href(value) {
       this.#record = new URL(value).#record;
@@ -457,7 +526,9 @@
       return isSpecial(scheme) && scheme !== 'file' ? `${scheme}://${host}${port === '' ? '' : `:${port}`}` : 'null';
     }
 
-    get protocol() { return `${this.#record.scheme}:`; }
+    get protocol() {
+      return `${this.#record.scheme}:`;
+    }
 
     set protocol(value) {
       const scheme = /^([a-zA-Z][a-zA-Z0-9+.-]*)(?::|$)/.exec(value)?.[1].toLowerCase();
@@ -466,15 +537,25 @@
       if (DEFAULT_PORTS[scheme] === this.#record.port) this.#record.port = '';
     }
 
-    get username() { return this.#record.username; }
+    get username() {
+      return this.#record.username;
+    }
 
-    set username(value) { if (this.#hasAuthority()) this.#record.username = encodeIfNeeded(String(value), userSet); }
+    set username(value) {
+      if (this.#hasAuthority()) this.#record.username = encodeIfNeeded(String(value), userSet);
+    }
 
-    get password() { return this.#record.password; }
+    get password() {
+      return this.#record.password;
+    }
 
-    set password(value) { if (this.#hasAuthority()) this.#record.password = encodeIfNeeded(String(value), userSet); }
+    set password(value) {
+      if (this.#hasAuthority()) this.#record.password = encodeIfNeeded(String(value), userSet);
+    }
 
-    get host() { return (this.#record.host ?? '') + (this.#record.port === '' ? '' : `:${this.#record.port}`); }
+    get host() {
+      return (this.#record.host ?? '') + (this.#record.port === '' ? '' : `:${this.#record.port}`);
+    }
 
     set host(value) {
       const [, name, port] = /^((?:\[[^\]]*\]|[^:/\\?#])*)(?::([0-9]+))?/.exec(String(value));
@@ -482,7 +563,9 @@
       if (port !== undefined) setPort(this.#record, port);
     }
 
-    get hostname() { return this.#record.host ?? ''; }
+    get hostname() {
+      return this.#record.host ?? '';
+    }
 
     set hostname(value) {
       if (this.#record.opaque !== null) return;
@@ -492,23 +575,36 @@
       if (host !== undefined) this.#record.host = host;
     }
 
-    get port() { return this.#record.port; }
+    get port() {
+      return this.#record.port;
+    }
 
-    set port(value) { if (this.#hasAuthority()) setPort(this.#record, /^[0-9]*/.exec(String(value))[0]); }
+    set port(value) {
+      if (this.#hasAuthority()) setPort(this.#record, /^[0-9]*/.exec(String(value))[0]);
+    }
 
-    get pathname() { return pathOf(this.#record); }
+    get pathname() {
+      return pathOf(this.#record);
+    }
 
     set pathname(value) {
       if (this.#record.opaque !== null) return;
       const path = encodeIfNeeded(String(value), (code) => code === 0x3f || code === 0x23);
-      this.#record.path = parsePath(path.replace(isSpecial(this.#record.scheme) ? /^[/\\]/ : /^\//, ''), this.#record.scheme, []);
+      this.#record.path = parsePath(
+        path.replace(isSpecial(this.#record.scheme) ? /^[/\\]/ : /^\//, ''),
+        this.#record.scheme,
+        [],
+      );
     }
 
-    get search() { return this.#record.query ? `?${this.#record.query}` : ''; }
+    get search() {
+      return this.#record.query ? `?${this.#record.query}` : '';
+    }
 
     set search(value) {
       const text = String(value).replace(/^\?/, '');
-      this.#record.query = text === '' ? null : encodeIfNeeded(text, isSpecial(this.#record.scheme) ? specialQuerySet : querySet);
+      this.#record.query =
+        text === '' ? null : encodeIfNeeded(text, isSpecial(this.#record.scheme) ? specialQuerySet : querySet);
       this.#record.query &&= this.#record.query.replaceAll('#', '%23');
       this.#refresh();
     }
@@ -521,20 +617,30 @@
       return this.#params;
     }
 
-    get hash() { return this.#record.fragment ? `#${this.#record.fragment}` : ''; }
+    get hash() {
+      return this.#record.fragment ? `#${this.#record.fragment}` : '';
+    }
 
     set hash(value) {
       const text = String(value).replace(/^#/, '');
       this.#record.fragment = text === '' ? null : encodeIfNeeded(text, fragmentSet);
     }
 
-    toString() { return this.href; }
+    toString() {
+      return this.href;
+    }
 
-    toJSON() { return this.href; }
+    toJSON() {
+      return this.href;
+    }
 
-    get [Symbol.toStringTag]() { return 'URL'; }
+    get [Symbol.toStringTag]() {
+      return 'URL';
+    }
 
-    #hasAuthority() { return this.#record.host !== null && this.#record.host !== '' && this.#record.scheme !== 'file'; }
+    #hasAuthority() {
+      return this.#record.host !== null && this.#record.host !== '' && this.#record.scheme !== 'file';
+    }
 
     #refresh() {
       if (this.#params === undefined) return;
@@ -547,4 +653,4 @@
   }
 
   shared.define({ URL, URLSearchParams });
-})
+});

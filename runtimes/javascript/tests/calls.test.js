@@ -33,27 +33,108 @@ results('not a number', 'return [NaN, Infinity, -0];', [null, null, 0]);
 results('characters beyond ASCII', 'return params.text + "é☃😀";', 'ü😀é☃😀', { text: 'ü😀' });
 results('params that are no object', 'return params;', 'text', 'text');
 
-fails('a throw', 'module.exports = (params) => {\n  const inner = () => {\n    throw new RangeError("too far");\n  };\n  return [1].map(inner);\n};',
-  'RangeError', /^too far$/, /^RangeError: too far\n {4}at inner \(index\.js:3:\d+\)\n {4}at map \(native\)\n {4}at <anonymous> \(index\.js:5:\d+\)$/);
-fails('a rejection', handler('  await null;\n  throw new TypeError("late");'), 'TypeError', /^late$/, /index\.js:3:\d+/);
-fails('a rejection in a timer', handler('  await new Promise((_, no) => setTimeout(() => no(new Error("timed")), 1));'), 'Error', /^timed$/, /index\.js:2:\d+/);
-fails('a throw in a timer', handler('  setTimeout(() => { throw new Error("uncaught"); }, 1);\n  await new Promise(() => {});'), 'Error', /^uncaught$/, /index\.js:2:\d+/);
-fails('a rejection that nobody handles', handler('  Promise.reject(new Error("forgotten"));\n  await new Promise(() => {});'), 'Error', /^forgotten$/, /index\.js:2:\d+/);
-fails('a throw in a microtask', handler('  queueMicrotask(() => { throw new Error("micro"); });\n  await new Promise(() => {});'), 'Error', /^micro$/);
+fails(
+  'a throw',
+  'module.exports = (params) => {\n  const inner = () => {\n    throw new RangeError("too far");\n  };\n  return [1].map(inner);\n};',
+  'RangeError',
+  /^too far$/,
+  /^RangeError: too far\n {4}at inner \(index\.js:3:\d+\)\n {4}at map \(native\)\n {4}at <anonymous> \(index\.js:5:\d+\)$/,
+);
+fails(
+  'a rejection',
+  handler('  await null;\n  throw new TypeError("late");'),
+  'TypeError',
+  /^late$/,
+  /index\.js:3:\d+/,
+);
+fails(
+  'a rejection in a timer',
+  handler('  await new Promise((_, no) => setTimeout(() => no(new Error("timed")), 1));'),
+  'Error',
+  /^timed$/,
+  /index\.js:2:\d+/,
+);
+fails(
+  'a throw in a timer',
+  handler('  setTimeout(() => { throw new Error("uncaught"); }, 1);\n  await new Promise(() => {});'),
+  'Error',
+  /^uncaught$/,
+  /index\.js:2:\d+/,
+);
+fails(
+  'a rejection that nobody handles',
+  handler('  Promise.reject(new Error("forgotten"));\n  await new Promise(() => {});'),
+  'Error',
+  /^forgotten$/,
+  /index\.js:2:\d+/,
+);
+fails(
+  'a throw in a microtask',
+  handler('  queueMicrotask(() => { throw new Error("micro"); });\n  await new Promise(() => {});'),
+  'Error',
+  /^micro$/,
+);
 fails('a promise that never settles', handler('  await new Promise(() => {});'), 'UnresolvedPromise', /never settle/);
-fails('a class of their own', 'class Own extends Error { constructor(m) { super(m); this.name = "Own"; } }\nmodule.exports = () => { throw new Own("mine"); };', 'Own', /^mine$/, /^Own: mine\n {4}at Own .*\n.*index\.js:2:\d+/);
+fails(
+  'a class of their own',
+  'class Own extends Error { constructor(m) { super(m); this.name = "Own"; } }\nmodule.exports = () => { throw new Own("mine"); };',
+  'Own',
+  /^mine$/,
+  /^Own: mine\n {4}at Own .*\n.*index\.js:2:\d+/,
+);
 fails('a text is thrown', 'module.exports = () => { throw "plain"; };', 'string', /^plain$/);
 fails('nothing is thrown', 'module.exports = () => { throw undefined; };', 'undefined', /^undefined$/);
 fails('an object is thrown', 'module.exports = () => { throw { code: 1 }; };', 'Object', /^\{"code":1\}$/);
-fails('what is thrown refuses to be looked at', 'module.exports = () => { throw { get name() { throw this; } }; };', 'Error', /cannot say/);
-fails('a circular result', 'module.exports = () => { const a = {}; a.a = a; return a; };', 'TypeError', /^the result cannot be written as JSON: .*circular/i);
-fails('a BigInt as the result', 'module.exports = () => 1n;', 'TypeError', /^the result cannot be written as JSON: .*bigint/i);
-fails('a result that throws', 'module.exports = () => ({ toJSON() { throw new Error("unwritable"); } });', 'Error', /unwritable/);
-fails('a then that throws', 'module.exports = () => ({ get then() { throw new Error("no then"); } });', 'Error', /no then/);
-fails('an endless recursion', 'module.exports = () => {\n  const again = () => again() + 1;\n  return again();\n};', 'RangeError', /call stack/, /at again \(index\.js:2:\d+\)/);
-fails('an endless asynchronous recursion', handler('  const again = async () => { await again(); };\n  await again();'), 'RangeError', /call stack/);
+fails(
+  'what is thrown refuses to be looked at',
+  'module.exports = () => { throw { get name() { throw this; } }; };',
+  'Error',
+  /cannot say/,
+);
+fails(
+  'a circular result',
+  'module.exports = () => { const a = {}; a.a = a; return a; };',
+  'TypeError',
+  /^the result cannot be written as JSON: .*circular/i,
+);
+fails(
+  'a BigInt as the result',
+  'module.exports = () => 1n;',
+  'TypeError',
+  /^the result cannot be written as JSON: .*bigint/i,
+);
+fails(
+  'a result that throws',
+  'module.exports = () => ({ toJSON() { throw new Error("unwritable"); } });',
+  'Error',
+  /unwritable/,
+);
+fails(
+  'a then that throws',
+  'module.exports = () => ({ get then() { throw new Error("no then"); } });',
+  'Error',
+  /no then/,
+);
+fails(
+  'an endless recursion',
+  'module.exports = () => {\n  const again = () => again() + 1;\n  return again();\n};',
+  'RangeError',
+  /call stack/,
+  /at again \(index\.js:2:\d+\)/,
+);
+fails(
+  'an endless asynchronous recursion',
+  handler('  const again = async () => { await again(); };\n  await again();'),
+  'RangeError',
+  /call stack/,
+);
 fails('JSON too deep to read', 'module.exports = () => JSON.parse("[".repeat(1e6));', 'RangeError', /call stack/);
-fails('JSON too deep to write', 'module.exports = () => { let a = []; for (let i = 0; i < 1e5; i++) a = [a]; return a; };', 'RangeError', /call stack/);
+fails(
+  'JSON too deep to write',
+  'module.exports = () => { let a = []; for (let i = 0; i < 1e5; i++) a = [a]; return a; };',
+  'RangeError',
+  /call stack/,
+);
 fails('a text too deep for the parser', 'module.exports = () => eval("(".repeat(1e5));', 'RangeError', /call stack/);
 fails('a pattern too deep', 'module.exports = () => new RegExp("(?:".repeat(1e5));', 'SyntaxError', /stack overflow/);
 
@@ -73,7 +154,11 @@ function bounded(name, body, message) {
 }
 bounded('a text of 100 MB', '  return "x".repeat(1e8).length;', /out of memory/);
 bounded('a memory bomb', '  const all = []; for (;;) all.push(new Array(1000).fill(1));', /out of memory/);
-bounded('a memory bomb that stays', '  globalThis.all = []; for (;;) globalThis.all.push({ a: 1 });', /out of memory/);
+bounded(
+  'a memory bomb that stays',
+  '  globalThis.all = []; for (;;) globalThis.all.push({ a: 1 });',
+  /out of memory/,
+);
 bounded('a bomb of bytes', '  const all = []; for (;;) all.push(new Uint8Array(1e6));', /out of memory/);
 
 test('params that are no JSON', () => {
@@ -81,12 +166,17 @@ test('params that are no JSON', () => {
 });
 
 test('garbage is collected before memory ends', () => {
-  const guest = new Guest('module.exports = () => { for (let i = 0; i < 1e6; i++) { const a = { text: "t" + i }; a.a = a; } return 1; };', { memoryPages: 1024 });
+  const guest = new Guest(
+    'module.exports = () => { for (let i = 0; i < 1e6; i++) { const a = { text: "t" + i }; a.a = a; } return 1; };',
+    { memoryPages: 1024 },
+  );
   assert.deepEqual(guest.call({}).result, 1);
 });
 
 test('randomness and time are drawn per call', () => {
-  const guest = new Guest('const early = [Math.random(), Date.now(), crypto.randomUUID()];\nmodule.exports = () => ({ early, late: [Math.random(), Date.now(), crypto.randomUUID()] });');
+  const guest = new Guest(
+    'const early = [Math.random(), Date.now(), crypto.randomUUID()];\nmodule.exports = () => ({ early, late: [Math.random(), Date.now(), crypto.randomUUID()] });',
+  );
   const replies = [guest.call({}).result, guest.call({}).result];
   assert.deepEqual(replies[0].early, replies[1].early);
   assert.notEqual(replies[0].late[0], replies[1].late[0]);
@@ -109,13 +199,16 @@ test('nothing survives a call', () => {
 });
 
 test('variables are those of the call', () => {
-  const guest = new Guest('const { env } = process; const early = { ...process.env }; module.exports = () => [early, env.NAME, "NAME" in env, Object.keys(env), { ...env }.NAME, env.none];',
-    { env: { NAME: 'wert=ü' } });
+  const guest = new Guest(
+    'const { env } = process; const early = { ...process.env }; module.exports = () => [early, env.NAME, "NAME" in env, Object.keys(env), { ...env }.NAME, env.none];',
+    { env: { NAME: 'wert=ü' } },
+  );
   assert.deepEqual(guest.call({}).result, [{}, 'wert=ü', true, ['NAME'], 'wert=ü', null]);
 });
 
 test('timers run in their order', () => {
-  const guest = new Guest(handler(`
+  const guest = new Guest(
+    handler(`
     const order = [];
     const at = (ms, name) => new Promise((done) => setTimeout(() => { order.push(name); done(); }, ms));
     const cancelled = setTimeout(() => order.push('cancelled'), 1);
@@ -125,7 +218,8 @@ test('timers run in their order', () => {
     queueMicrotask(() => order.push('micro'));
     const started = performance.now();
     await Promise.all([at(30, 'c'), at(0, 'a'), at(20, 'b')]);
-    return { order, waited: performance.now() - started };`));
+    return { order, waited: performance.now() - started };`),
+  );
   assert.deepEqual(guest.call({}).result, { order: ['micro', 'a', 'tick', 'tick', 'b', 'c'], waited: 30 });
   assert.equal(guest.slept, 30);
 });
@@ -134,17 +228,33 @@ test('other functions are called', () => {
   const asked = [];
   const call = (name, params) => {
     asked.push([name, params]);
-    return name === 'large' ? { text: 'é'.repeat(50_000) } : name === 'none' ? { error: 'function_unknown', message: 'there is no none' } : { result: params.a + 1 };
+    return name === 'large'
+      ? { text: 'é'.repeat(50_000) }
+      : name === 'none'
+        ? { error: 'function_unknown', message: 'there is no none' }
+        : { result: params.a + 1 };
   };
-  const guest = new Guest(handler(`
+  const guest = new Guest(
+    handler(`
     const sum = await call('add', { a: 1 });
     const { text } = await call('large');
     const none = await call('none', [1]).catch((error) => [error instanceof CallError, error.name, error.code, error.message]);
     const circle = {}; circle.circle = circle;
     const bad = await call('add', circle).catch((error) => error.code);
-    return [sum, text.length, none, bad];`), { call });
-  assert.deepEqual(guest.call({}).result, [{ result: 2 }, 50_000, [true, 'CallError', 'function_unknown', 'there is no none'], 'invalid_params']);
-  assert.deepEqual(asked, [['add', { a: 1 }], ['large', {}], ['none', [1]]]);
+    return [sum, text.length, none, bad];`),
+    { call },
+  );
+  assert.deepEqual(guest.call({}).result, [
+    { result: 2 },
+    50_000,
+    [true, 'CallError', 'function_unknown', 'there is no none'],
+    'invalid_params',
+  ]);
+  assert.deepEqual(asked, [
+    ['add', { a: 1 }],
+    ['large', {}],
+    ['none', [1]],
+  ]);
 });
 
 test('a call that fails is an error with the line', () => {
@@ -163,7 +273,10 @@ test('a JSON transform of 1 MB gives what Node gives', () => {
     words: [...new Set(params.people.flatMap((person) => person.text.match(/\p{L}+/gu)))].sort(),
   });
   const people = Array.from({ length: 9000 }, (_, at) => ({
-    name: `Ünal ${at}`, city: ['Roma', 'Köln', '東京'][at % 3], height: 1.5 + (at * 7919 % 5000) / 10_000, tags: ['c', 'a', `b${at % 17}`],
+    name: `Ünal ${at}`,
+    city: ['Roma', 'Köln', '東京'][at % 3],
+    height: 1.5 + ((at * 7919) % 5000) / 10_000,
+    tags: ['c', 'a', `b${at % 17}`],
     text: `Straße ${at} “quoted” \\ \u0001 ${'lorem ipsum dolor '.repeat(at % 9)}😀`,
   }));
   const params = { people };
@@ -176,8 +289,14 @@ test('the examples give what Node gives', () => {
   const folder = path.join(__dirname, '..', '..', '..', 'examples');
   const guest = new Guest(fs.readFileSync(path.join(folder, 'sieve.js'), 'utf8'), { file: 'sieve.js' });
   assert.deepEqual(guest.call({ limit: 100_000 }).result, require(path.join(folder, 'sieve.js'))({ limit: 100_000 }));
-  assert.match(guest.call({ limit: -1 }).error.stack, /^RangeError: limit is -1.*\n {4}at <anonymous> \(sieve\.js:\d+:\d+\)$/);
-  const hello = new Guest(fs.readFileSync(path.join(folder, 'hello.js'), 'utf8'), { file: 'hello.js', name: 'hello' });
+  assert.match(
+    guest.call({ limit: -1 }).error.stack,
+    /^RangeError: limit is -1.*\n {4}at <anonymous> \(sieve\.js:\d+:\d+\)$/,
+  );
+  const hello = new Guest(fs.readFileSync(path.join(folder, 'hello.js'), 'utf8'), {
+    file: 'hello.js',
+    name: 'hello',
+  });
   assert.deepEqual(hello.call({ name: 'Ada' }).result, { message: 'Hello, Ada!', function: 'hello' });
   assert.equal(hello.log, 'greeting Ada\n');
 });

@@ -38,7 +38,13 @@ function limited(pages) {
     if (binary[at] === 5) {
       const [least] = readNumber(binary, start + 2);
       const section = [1, 1, ...writeNumber(least), ...writeNumber(pages)];
-      return new WebAssembly.Module(Buffer.concat([binary.subarray(0, at), Buffer.from([5, section.length, ...section]), binary.subarray(start + length)]));
+      return new WebAssembly.Module(
+        Buffer.concat([
+          binary.subarray(0, at),
+          Buffer.from([5, section.length, ...section]),
+          binary.subarray(start + length),
+        ]),
+      );
     }
     at = start + length;
   }
@@ -71,12 +77,18 @@ class Guest {
     this.snapshot = this.error ? undefined : Buffer.from(this.memory());
   }
 
-  memory() { return new Uint8Array(this.instance.exports.memory.buffer); }
+  memory() {
+    return new Uint8Array(this.instance.exports.memory.buffer);
+  }
 
-  view() { return new DataView(this.instance.exports.memory.buffer); }
+  view() {
+    return new DataView(this.instance.exports.memory.buffer);
+  }
 
   // A call in a sandbox as it was after the deploy.
-  call(params = {}) { return this.callText(JSON.stringify(params)); }
+  call(params = {}) {
+    return this.callText(JSON.stringify(params));
+  }
 
   callText(text) {
     const { serverledge_alloc: alloc, serverledge_handle: handle } = this.fresh();
@@ -127,13 +139,18 @@ class Guest {
     };
     const sizes = (count, bytes, texts) => {
       view().setUint32(count, texts.length, true);
-      view().setUint32(bytes, texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 1, 0), true);
+      view().setUint32(
+        bytes,
+        texts.reduce((sum, text) => sum + Buffer.byteLength(text) + 1, 0),
+        true,
+      );
       return 0;
     };
-    const vectors = (iovs, count) => Array.from({ length: count }, (_, index) => {
-      const at = view().getUint32(iovs + 8 * index, true);
-      return memory().subarray(at, at + view().getUint32(iovs + 8 * index + 4, true));
-    });
+    const vectors = (iovs, count) =>
+      Array.from({ length: count }, (_, index) => {
+        const at = view().getUint32(iovs + 8 * index, true);
+        return memory().subarray(at, at + view().getUint32(iovs + 8 * index + 4, true));
+      });
     const variables = () => Object.entries(this.env).map(([key, value]) => `${key}=${value}`);
     const offered = {
       args_sizes_get: (count, bytes) => sizes(count, bytes, [this.name]),
@@ -174,7 +191,9 @@ class Guest {
         view().setUint32(written, bytes.length, true);
         return 0;
       },
-      proc_exit: (code) => { throw new Exit(code); },
+      proc_exit: (code) => {
+        throw new Exit(code);
+      },
     };
     const wasi = {};
     for (const { module, name } of WebAssembly.Module.imports(whole)) {
