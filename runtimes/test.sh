@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Tests the agents: as plain processes with the python3 and node of this machine, then in the images, as the node starts them.
+# Tests the JavaScript guest with node, which it needs no other part of Serverledge for.
 #
 #   test.sh              in the images too, where Docker has them; says so where it has not
 #   test.sh --images     fails where it has not
@@ -46,4 +47,9 @@ done
 # The examples are in both languages.
 if command -v node >/dev/null; then suites+=(test_examples); fi
 run "${suites[@]}" || fail "the tests failed"
-say "the agents passed in $(words_of_us $(($(now_us) - started)))"
+if command -v node >/dev/null; then
+    node --test --test-reporter=dot runtimes/javascript/tests/*.test.js || fail "the tests of the JavaScript guest failed"
+else
+    say "left out: the JavaScript guest: there is no node here"
+fi
+say "the runtimes passed in $(words_of_us $(($(now_us) - started)))"

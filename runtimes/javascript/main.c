@@ -320,6 +320,7 @@ EXPORT("wizer-initialize") void initialize(void) {
         refuse(describe_load, own_error("UnresolvedPromise",
             "the top-level await can never settle: nothing that is under way could do it"));
     }
+    JS_FreeValue(context, argument);
     handler = member(loaded, "handler");
     context_first = JS_ToBool(context, member(loaded, "contextFirst"));
     JS_FreeValue(context, JS_Call(context, member(shared, "dropTimers"), JS_UNDEFINED, 0, NULL));

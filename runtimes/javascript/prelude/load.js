@@ -77,8 +77,7 @@
   // === evaluating ===
 
   // A CommonJS module. One that is nothing but a function has that function as its value.
-  function runScript(source, file) {
-    const run = compileExpression(source, file) ?? native.compile(`${BEGIN}${source}\n})`, file, BEGIN_LINE);
+  function runScript(run, file) {
     const module = { exports: {}, id: file, filename: file, loaded: false, children: [], paths: [] };
     const untouched = module.exports;
     require.main = module;
@@ -124,9 +123,11 @@
   // An ES module is what is called .mjs, and what is valid as one but not as a script.
   function evaluate(source, file) {
     if (file.endsWith('.mjs')) return runModule(native.compileModule(source, file));
-    if (file.endsWith('.cjs') || compileExpression(source, file)) return runScript(source, file);
+    const expression = compileExpression(source, file);
+    if (expression) return runScript(expression, file);
     const script = attempt(() => native.compile(`${BEGIN}${source}\n})`, file, BEGIN_LINE));
-    if (!script.failure) return runScript(source, file);
+    if (!script.failure) return runScript(script.done, file);
+    if (file.endsWith('.cjs')) throw script.failure;
     const module = attempt(() => native.compileModule(source, file));
     if (!module.failure) return runModule(module.done);
     // Which mistake to tell: that of what it looks like.
@@ -180,7 +181,8 @@
     shared.file = file || 'index.js';
     shared.source = String(source ?? '').replace(/^#!/, '//');
     const found = findHandler(await evaluate(shared.source, shared.file), String(handler ?? ''), shared.file);
-    // The places of imports are not asked for any more, unless a call requires something.
+    // A call that requires something is told where by its stack.
+    shared.source = '';
     return { handler: found, contextFirst: contextComesFirst(found) };
   };
 });
