@@ -91,13 +91,13 @@ void host_random(uint8_t *bytes, size_t length) {
 
 /* === streams === */
 
-void host_write(int descriptor, const char *bytes, size_t length) {
-    while (length > 0) {
-        __wasi_ciovec_t piece = {(const uint8_t *)bytes, length};
+void host_write_line(int descriptor, const char *text, size_t length) {
+    size_t done = 0;
+    while (done <= length) {
+        __wasi_ciovec_t pieces[2] = {{(const uint8_t *)text + done, length - done}, {(const uint8_t *)"\n", 1}};
         __wasi_size_t written = 0;
-        if (__wasi_fd_write((__wasi_fd_t)descriptor, &piece, 1, &written) != 0 || written == 0) return;
-        bytes += written;
-        length -= written;
+        if (__wasi_fd_write((__wasi_fd_t)descriptor, pieces, 2, &written) != 0 || written == 0) return;
+        done += written;
     }
 }
 

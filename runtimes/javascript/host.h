@@ -30,7 +30,8 @@ void host_set_deploy_clock(uint64_t microseconds);
 /* Random bytes of the system; at deploy, of a fixed sequence. */
 void host_random(uint8_t *bytes, size_t length);
 
-void host_write(int descriptor, const char *bytes, size_t length);
+/* The text and a line feed. */
+void host_write_line(int descriptor, const char *text, size_t length);
 /* All of stdin with a NUL behind it; NULL if there is no memory. */
 char *host_read_stdin(size_t *length);
 _Noreturn void host_exit(uint32_t code);

@@ -238,8 +238,7 @@ static JSModuleDef *load_module(JSContext *of, const char *name, void *shared) {
 _Noreturn static void refuse(JSValueConst describer, JSValue thrown) {
     size_t length;
     const char *text = told(describer, thrown, &length);
-    host_write(1, text, length);
-    host_write(1, "\n", 1);
+    host_write_line(1, text, length);
     host_exit(1);
 }
 
@@ -265,9 +264,8 @@ static void run_prelude(JSValue shared) {
         if (JS_IsException(done)) {
             JSValue thrown = JS_GetException(context), stack = JS_GetPropertyStr(context, thrown, "stack");
             const char *text = JS_ToCString(context, thrown), *where = JS_ToCString(context, stack);
-            if (text != NULL) host_write(2, text, strlen(text));
-            host_write(2, "\n", 1);
-            if (where != NULL) host_write(2, where, strlen(where));
+            if (text != NULL) host_write_line(2, text, strlen(text));
+            if (where != NULL) host_write_line(2, where, strlen(where));
             abort();
         }
         JS_FreeValue(context, file);

@@ -23,8 +23,7 @@ NATIVE(native_log) {
     size_t length;
     const char *text = JS_ToCStringLen(context, &length, arguments[0]);
     if (text == NULL) return JS_EXCEPTION;
-    host_write(2, text, length);
-    host_write(2, "\n", 1);
+    host_write_line(2, text, length);
     JS_FreeCString(context, text);
     return JS_UNDEFINED;
 }
