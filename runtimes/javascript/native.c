@@ -219,6 +219,21 @@ NATIVE(native_compile) {
     return value;
 }
 
+/* check(source, file) throws if it is no script. */
+NATIVE(native_check) {
+    size_t length;
+    const char *source = JS_ToCStringLen(context, &length, arguments[0]);
+    const char *file = JS_ToCString(context, arguments[1]);
+    JSValue script = JS_EXCEPTION;
+    if (source != NULL && file != NULL)
+        script = JS_Eval(context, source, length, file, JS_EVAL_TYPE_GLOBAL | JS_EVAL_FLAG_COMPILE_ONLY);
+    JS_FreeCString(context, source);
+    JS_FreeCString(context, file);
+    if (JS_IsException(script)) return script;
+    JS_FreeValue(context, script);
+    return JS_UNDEFINED;
+}
+
 /* compileModule(source, file) throws if the module cannot be; else it runs it: [promise of its end, its exports]. */
 NATIVE(native_compile_module) {
     size_t length;
@@ -253,6 +268,7 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("functionName", 0, native_function_name),
     JS_CFUNC_DEF("call", 2, native_call),
     JS_CFUNC_DEF("compile", 3, native_compile),
+    JS_CFUNC_DEF("check", 2, native_check),
     JS_CFUNC_DEF("compileModule", 2, native_compile_module),
 };
 

@@ -127,11 +127,19 @@
     if (expression) return runScript(expression, file);
     const script = attempt(() => native.compile(`${BEGIN}${source}\n})`, file, BEGIN_LINE));
     if (!script.failure) return runScript(script.done, file);
-    if (file.endsWith('.cjs')) throw script.failure;
+    if (file.endsWith('.cjs')) throw scriptFailure(source, file) ?? script.failure;
     const module = attempt(() => native.compileModule(source, file));
     if (!module.failure) return runModule(module.done);
     // Which mistake to tell: that of what it looks like.
-    throw /^\s*(?:import\b(?!\s*\()|export\b)/m.test(source) ? module.failure : script.failure;
+    if (/^\s*(?:import\b(?!\s*\()|export\b)/m.test(source)) throw module.failure;
+    throw scriptFailure(source, file) ?? script.failure;
+  }
+
+  // What is wrong with the source by itself: a brace too many would end our function, and be told as being behind the end. At the
+  // top level of CommonJS there may be a `return`, so that is not what is wrong.
+  function scriptFailure(source, file) {
+    const { failure } = attempt(() => native.check(source, file));
+    return failure?.message.includes('return') ? undefined : failure;
   }
 
   // === the handler ===

@@ -131,7 +131,10 @@ refused(
 refused('a syntax error on the first line', 'let = = 1;', { error: 'SyntaxError', line: 1, file: 'index.js' });
 refused('a syntax error', 'let a = 1;\nlet b = ;\n', { error: 'SyntaxError', line: 2, column: 9, file: 'index.js' });
 refused('a syntax error in a module', 'export default 1;\nlet b = ;\n', { error: 'SyntaxError', line: 2, column: 9 });
-refused('a source that does not end', 'module.exports = () => {\n', { error: 'SyntaxError', file: 'index.js' });
+refused('a source that does not end', 'module.exports = () => {\n  f();', { error: 'SyntaxError', line: 2, column: 7 });
+refused('a brace too many', 'module.exports = () => 1;\n}\n', { error: 'SyntaxError', line: 2, column: 1 });
+refused('a brace too many behind a return', 'if (1) return;\n}\n', { error: 'SyntaxError' });
+check('a return at the top level', 'module.exports = () => 1;\nreturn;', {}, 1);
 refused('a throw', 'const a = 1;\nfunction f() {\n  throw new TypeError("no");\n}\nf();', {
   error: 'TypeError',
   message: 'no',
