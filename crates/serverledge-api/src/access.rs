@@ -129,12 +129,18 @@ impl Access {
         Self::default()
     }
 
-    /// Lets a request in, or says why not; `anybody` is who asks where nobody says who they are.
-    pub(crate) fn admit<B>(&self, guard: &Guard, request: &Request<B>, anybody: &Caller) -> Result<Caller, Failed> {
+    /// Lets a request in to a route with this need, or says why not. `None`: nobody says who they are, and nobody has to;
+    /// it is `anybody` who asks.
+    pub(crate) fn admit<B>(
+        &self,
+        guard: &Guard,
+        request: &Request<B>,
+        need: Need,
+        anybody: &Caller,
+    ) -> Result<Option<Caller>, Failed> {
         let (uri, headers) = (request.uri(), request.headers());
-        let need = need(request.method(), uri.path());
         if need == Need::Open {
-            return Ok(anybody.clone());
+            return Ok(None);
         }
         let shown = if need == Need::Public { Shown::Nothing } else { self.shown(uri.path(), headers) };
         // A page cannot send a token of its own accord, as it can make browsers send cookies: who has it may ask from
@@ -146,12 +152,15 @@ impl Access {
             Shown::Bad { session } => return Err(self.invalid(session)),
             Shown::Session(secret) => self.authenticate(Credential::Session(secret))?,
             Shown::Token(secret) => self.authenticate(Credential::Token(secret))?,
-            Shown::Nothing if need == Need::Public => anybody.clone(),
+            Shown::Nothing if need == Need::Public => return Ok(None),
             Shown::Nothing if self.required => return Err(Failed::authentication_required()),
-            Shown::Nothing => anybody.clone(),
+            Shown::Nothing => {
+                self.check(need, anybody)?;
+                return Ok(None);
+            }
         };
         self.check(need, &caller)?;
-        Ok(caller)
+        Ok(Some(caller))
     }
 
     fn check(&self, need: Need, caller: &Caller) -> Result<(), Failed> {

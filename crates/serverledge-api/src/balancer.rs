@@ -22,7 +22,7 @@ use serverledge_wire::status::StatusInformation;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::access::Access;
+use crate::access::{Access, need};
 use crate::app::{Admitted, Limits, Place};
 use crate::backend::{Call, Identity};
 use crate::body::{self, ReadError};
@@ -172,7 +172,10 @@ impl Front {
             return Err(Failed::not_found());
         }
         self.guard.check_host(request.uri(), request.headers())?;
-        admitted.caller = self.access.admit(&self.guard, &request, &admitted.caller)?;
+        let need = need(request.method(), request.uri().path());
+        if let Some(caller) = self.access.admit(&self.guard, &request, need, &admitted.caller)? {
+            admitted.caller = caller;
+        }
         if let Some(own) = self.own(&request, admitted) {
             return own;
         }

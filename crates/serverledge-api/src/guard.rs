@@ -6,8 +6,10 @@ use std::net::IpAddr;
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serverledge_core::AppName;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names this node answers to.
 #[derive(Debug, Clone)]
@@ -17,6 +19,15 @@ pub struct Guard {
     over_tls: bool,
     /// Names directly below this one are applications'.
     domain: String,
+}
+
+/// Whose host name a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// The node's own.
+    Node,
+    /// That of an application, as it could be one's name.
+    Application(String),
 }
 
 /// Why a request is refused before any route sees it.
@@ -43,12 +54,16 @@ impl Guard {
         Self { domain: domain.to_ascii_lowercase(), ..self }
     }
 
-    /// The name of the application whose host was asked for, as it could be one's name; `None` if it is no such host.
-    pub(crate) fn application(&self, uri: &Uri, headers: &HeaderMap) -> Option<String> {
-        let (name, _) = requested(uri, headers)?;
+    /// Whose name was asked for.
+    pub(crate) fn named(&self, uri: &Uri, headers: &HeaderMap) -> Result<Named, Refused> {
+        let (name, full) = requested(uri, headers).ok_or(Refused::NoHost)?;
         if self.is_ours(name) {
-            return None;
+            return Ok(Named::Node);
         }
+        self.application(name).map(Named::Application).ok_or_else(|| Refused::Host(full.to_owned()))
+    }
+
+    fn application(&self, name: &str) -> Option<String> {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let label = name.strip_suffix(self.domain.as_str())?.strip_suffix('.')?;
         AppName::parse(label).ok().map(|name| name.to_string())
@@ -69,7 +84,7 @@ impl Guard {
 
     /// Checks that no page of another origin is behind the request.
     pub(crate) fn check_origin(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        let mut sites = headers.get_all("sec-fetch-site").iter();
+        let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
         if let Some(site) = sites.find(|site| !matches!(site.as_bytes(), b"same-origin" | b"none")) {
             return Err(Refused::CrossOrigin(String::from_utf8_lossy(site.as_bytes()).into_owned()));
         }
@@ -134,8 +149,11 @@ fn host_of(authority: &str) -> Option<&str> {
         }
         None => authority.split_once(':').unwrap_or((authority, "")),
     };
-    let plain =
-        !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && authority.parse::<Authority>().is_ok();
+    // What nearly all are, and what parsing would find no fault in.
+    let usual = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+    let plain = !name.is_empty()
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && (usual || authority.parse::<Authority>().is_ok());
     plain.then_some(name)
 }
 
@@ -146,7 +164,6 @@ fn without<'a>(authority: &'a str, port: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
 
     fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -195,7 +212,10 @@ mod tests {
     fn names_below_the_domain_are_applications() {
         let guard = Guard::new("127.0.0.1".parse().unwrap(), vec!["node.apps.example".to_owned()]);
         let guard = guard.domain("Apps.Example");
-        let application = |name: &str| guard.application(&Uri::from_static("/"), &headers(&[("host", name)]));
+        let application = |name: &str| match guard.named(&Uri::from_static("/"), &headers(&[("host", name)])) {
+            Ok(Named::Application(name)) => Some(name),
+            _ => None,
+        };
         for host in ["shop.apps.example", "SHOP.apps.EXAMPLE:1323", "shop.apps.example."] {
             assert_eq!(application(host).as_deref(), Some("shop"), "{host}");
         }

@@ -10,7 +10,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::ALLOW;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use serverledge_core::{
     AppName, Application, Caller, Carried, Endpoint, FunctionFailure, FunctionName, Interface, InvocationError,
     Payload, Reply, Report,
@@ -20,8 +20,9 @@ use serverledge_wire::thesis::{self, ThesisRequest};
 use crate::app::{Admitted, Shared};
 use crate::backend::Call;
 use crate::error::{Convention, Failed};
+use crate::guard::Named;
 use crate::invoke::travel;
-use crate::reply::{self, add_memo, add_timing};
+use crate::reply::{self, add_memo, add_timing, remove_memo};
 use crate::stored::Stored;
 use crate::{body, hostile, plain};
 
@@ -42,17 +43,10 @@ pub(crate) struct Addressed {
     own_host: bool,
 }
 
-impl Addressed {
-    /// Whether the host name says which application, rather than the path.
-    pub(crate) fn has_own_host(&self) -> bool {
-        self.own_host
-    }
-}
-
-/// Whether a request is one to an application. Encoded characters stay as they are: no application and no endpoint has any.
-pub(crate) fn addressed(shared: &Shared, request: &Request<Body>) -> Option<Addressed> {
-    let path = request.uri().path();
-    if let Some(name) = shared.guard.application(request.uri(), request.headers()) {
+/// Whether a request is one to an application: on its own host name it has all paths, and the node has none. Encoded
+/// characters stay as they are: no application and no endpoint has any.
+pub(crate) fn addressed(named: Named, path: &str) -> Option<Addressed> {
+    if let Named::Application(name) = named {
         return Some(Addressed { name, path: path.strip_prefix('/').unwrap_or(path).to_owned(), own_host: true });
     }
     let (name, path) = by_path(path)?;
@@ -239,7 +233,7 @@ impl Visit<'_> {
                 } else {
                     hostile::clean_response(response.headers_mut());
                 }
-                response.headers_mut().remove(HeaderName::from_static("server-timing"));
+                remove_memo(response.headers_mut());
                 response
             }
         };

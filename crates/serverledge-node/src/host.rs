@@ -29,7 +29,7 @@ pub(crate) struct NodeHost {
     /// Those that are outstanding.
     outstanding: AtomicUsize,
     /// What its calls have brought.
-    gathered: Arc<Mutex<Memo>>,
+    gathered: Mutex<Memo>,
 }
 
 /// Counts an outstanding call until it is dropped.
@@ -45,10 +45,14 @@ impl NodeHost {
         class: QosClass,
         caller: &Arc<Function>,
         held: Arc<Held>,
-        gathered: Arc<Mutex<Memo>>,
     ) -> Self {
-        let (made, outstanding) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (made, outstanding, gathered) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::default());
         Self { node: Arc::clone(node), context, class, caller: Arc::clone(caller), held, made, outstanding, gathered }
+    }
+
+    /// What the calls so far have brought. Asked once, at the invocation's end.
+    pub(crate) fn brought(&self) -> Memo {
+        std::mem::take(&mut *self.gathered.lock())
     }
 
     /// A call that failed brings nothing that could tell whether what the client carries had part in it.

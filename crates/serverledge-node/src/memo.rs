@@ -99,6 +99,14 @@ impl Node {
     pub(crate) async fn run(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
         match self.look_up(request)? {
             Looked::Known(report) => Ok(report),
+            // Boxed: the future of a run is a hundred times that of an answer.
+            looked => Box::pin(self.run_looked(looked)).await,
+        }
+    }
+
+    async fn run_looked(self: &Arc<Self>, looked: Looked) -> Result<Report, InvocationError> {
+        match looked {
+            Looked::Known(report) => Ok(report),
             Looked::Plain(request, ignored) => {
                 let mut report = self.run_counted(request).await?;
                 report.memo.ignore(ignored);
