@@ -56,6 +56,11 @@ pub enum Behaviour {
         /// Which function.
         function: String,
     },
+    /// The same, but a failed call gives its code.
+    Attempt {
+        /// Which function.
+        function: String,
+    },
     /// Takes HTTP; answers 200 with the request's body.
     Http,
 }
@@ -169,6 +174,7 @@ impl Behaviour {
             Self::Log { log } => format!("log\n{log}"),
             Self::Large { bytes } => format!("large\n{bytes}"),
             Self::Call { function } => format!("call\n{function}"),
+            Self::Attempt { function } => format!("attempt\n{function}"),
             Self::Http => "http".to_owned(),
         };
         text.into()
@@ -184,6 +190,7 @@ impl Behaviour {
             ["log", log] => Self::Log { log: log.to_owned() },
             ["large", bytes] => Self::Large { bytes: bytes.parse().ok()? },
             ["call", function] => Self::Call { function: function.to_owned() },
+            ["attempt", function] => Self::Attempt { function: function.to_owned() },
             ["http"] => Self::Http,
             _ => return None,
         })
@@ -198,7 +205,7 @@ impl Behaviour {
     fn log(&self) -> Bytes {
         match self {
             Self::Fail { log, .. } | Self::Endless { log } | Self::Log { log } => format!("{log}\n").into(),
-            Self::Echo | Self::Large { .. } | Self::Call { .. } | Self::Http => Bytes::new(),
+            Self::Echo | Self::Large { .. } | Self::Call { .. } | Self::Attempt { .. } | Self::Http => Bytes::new(),
         }
     }
 }
@@ -405,6 +412,9 @@ impl FakeSandbox {
                 .call(function, params)
                 .await
                 .map_err(|fault| self.failure(FailureKind::Error, &fault.to_string()))?,
+            Behaviour::Attempt { function } => {
+                host.call(function, params).await.unwrap_or_else(|fault| format!("\"{}\"", fault.code()).into())
+            }
         };
         Ok(Outcome { reply: Reply::Json(result), log })
     }

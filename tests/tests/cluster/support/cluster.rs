@@ -221,15 +221,21 @@ impl Cluster {
     /// Deploys the function of [`super::guest::effect`] through one node, and waits until all that run can run it: each has
     /// run the call [`READY`] then, except where its policy keeps nothing at home.
     pub(crate) fn deploy(&self, function: &str, module: &str) -> Result<()> {
+        self.deploy_with(function, module, &json!({}))
+    }
+
+    /// The same with further members of the request, and for any function that takes such parameters.
+    pub(crate) fn deploy_with(&self, function: &str, module: impl AsRef<[u8]>, more: &Value) -> Result<()> {
         let (_, first) = self.running().next().context("no node runs")?;
-        first.deploy_with(function, module, &json!({}))?;
+        first.deploy_with(function, module, more)?;
         let body = json!({ "Params": {"name": READY}, "CanDoOffloading": false });
         for (name, node) in self.running() {
             wait_for(&format!("{function} on {name}"), || {
                 let response = node.post(&format!("/invoke/{function}"), &body)?;
                 match response.code().as_str() {
                     "" if response.status == 200 => Ok(Some(())),
-                    "no_peer" => Ok(Some(())),
+                    // It knows the function, and would not run it at home.
+                    "no_peer" | "exceeds_node" => Ok(Some(())),
                     "function_unknown" | "function_not_prepared" => Ok(None),
                     _ => anyhow::bail!("{function} on {name}: {}", response.text()),
                 }
