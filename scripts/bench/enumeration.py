@@ -6,7 +6,7 @@ Starts nodes of its own on free ports of loopback, a mail server and etcd, with 
   enumeration: log-in with a wrong password, sign-up and the request for a new password, for addresses with an account and without,
       in random order; and a write of the prober's own that follows at once, which a node that still works on the first might delay.
       For each: the medians, the difference, and the share of pairs in which the known address took longer (the area under the
-      ROC curve of a clock that guesses: 0.5 tells nothing, 1 tells all).
+      ROC curve of a clock that guesses: 0.5 tells nothing, 1 tells all). With the embedded registry, then with etcd.
   revocation: two nodes on one etcd; what was revoked at the first is asked for at both, again and again, until it is refused.
 
 Prints lines `value NAME VALUE UNIT`, and says at the end what lies beyond its bounds. Needs built programs (a node with etcd) and etcd.
@@ -200,9 +200,20 @@ REQUESTS = {
 }
 
 
-def measure_enumeration(stack, scratch, options):
+def measure_embedded(stack, scratch, options):
     mail = stack.enter_context(Mail())
-    node = stack.enter_context(running(Node(os.path.join(scratch, "one"), settings(mail))))
+    return measure_enumeration(stack, mail, Node(os.path.join(scratch, "one"), settings(mail)), options)
+
+
+def measure_etcd(stack, scratch, options):
+    mail = stack.enter_context(Mail())
+    etcd = stack.enter_context(running(Etcd(os.path.join(scratch, "etcd"))))
+    shared = settings(mail, **{"registry.url": f"etcd://127.0.0.1:{etcd.port}"})
+    return measure_enumeration(stack, mail, Node(os.path.join(scratch, "one"), shared), options)
+
+
+def measure_enumeration(stack, mail, node, options):
+    stack.enter_context(running(node))
     asker, rng = Asker(node), random.Random(options.seed)
     accounts = [f"somebody{number}@example.org" for number in range(options.rounds)]
     for address in [*accounts, "prober@example.org"]:
@@ -307,7 +318,7 @@ def measure_revocation(stack, scratch, options):
     return faults
 
 
-PARTS = {"enumeration": measure_enumeration, "revocation": measure_revocation}
+PARTS = {"enumeration": measure_embedded, "enumeration-etcd": measure_etcd, "revocation": measure_revocation}
 
 
 def main():

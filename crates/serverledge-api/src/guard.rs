@@ -43,6 +43,12 @@ impl Guard {
         Self { domain: domain.to_ascii_lowercase(), ..self }
     }
 
+    /// Whether a page on an application's host can set cookies for the node's own names as well (`Domain=`). Browsers allow
+    /// it for every parent but one of a single label, such as `localhost`, which they take for a public suffix.
+    pub(crate) fn shares_cookies(&self) -> bool {
+        self.domain.contains('.')
+    }
+
     /// The name of the application whose host was asked for, as it could be one's name; `None` if it is no such host.
     pub(crate) fn application(&self, uri: &Uri, headers: &HeaderMap) -> Option<String> {
         let (name, _) = requested(uri, headers)?;
