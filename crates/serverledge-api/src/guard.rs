@@ -54,6 +54,12 @@ impl Guard {
         Self { domain: domain.to_ascii_lowercase(), ..self }
     }
 
+    /// Whether a page on an application's host can set cookies for the node's own names as well (`Domain=`). Browsers allow
+    /// it for every parent but one of a single label, such as `localhost`, which they take for a public suffix.
+    pub(crate) fn shares_cookies(&self) -> bool {
+        self.domain.contains('.')
+    }
+
     /// Whose name was asked for.
     pub(crate) fn named(&self, uri: &Uri, headers: &HeaderMap) -> Result<Named, Refused> {
         let (name, full) = requested(uri, headers).ok_or(Refused::NoHost)?;

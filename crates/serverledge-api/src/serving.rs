@@ -72,7 +72,7 @@ pub(crate) async fn handle(
         return response;
     };
     let judged = Judged::of(&application.cors, request.headers());
-    let trusted = to.own_host && application.own_origin;
+    let trusted = to.own_host && application.own_origin && keeps_cookies_apart(shared);
     let visit = Visit { shared, admitted, application: &application, judged: &judged, path: &to.path, trusted };
     let answered = visit.answer(request).await;
     let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
@@ -81,6 +81,12 @@ pub(crate) async fn handle(
     }
     judged.add(response.headers_mut());
     response
+}
+
+/// Whether a page with an origin of its own cannot give the browser a session of its choice for the node: the session's
+/// cookie is bound to its host by its name, or the page can set none that the node would see.
+fn keeps_cookies_apart(shared: &Shared) -> bool {
+    shared.access.secure_cookies || !shared.guard.shares_cookies()
 }
 
 /// One answer, whether there is no such application or it is stopped.
