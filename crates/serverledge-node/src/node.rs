@@ -111,7 +111,7 @@ impl Node {
     }
 
     /// Counts an invocation from outside that waits for its outcome.
-    fn permit(&self, caller: &Caller) -> Result<Option<Permit>, InvocationError> {
+    pub(crate) fn permit(&self, caller: &Caller) -> Result<Option<Permit>, InvocationError> {
         self.quotas.admit(caller).inspect_err(|error| self.count_refusal(error))
     }
 
