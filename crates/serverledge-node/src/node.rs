@@ -287,9 +287,10 @@ impl Backend for NodeBackend {
 
     fn metrics(&self) -> Option<String> {
         let node = &self.0;
-        node.metrics_config
-            .enabled
-            .then(|| node.metrics.text(&node.admissions.snapshot(), node.functions.len(), node.memos.figures()))
+        node.metrics_config.enabled.then(|| {
+            let refused = node.executors.all().map(|executor| executor.refused_calls()).sum();
+            node.metrics.text(&node.admissions.snapshot(), node.functions.len(), node.memos.figures(), refused)
+        })
     }
 
     fn ready(&self) -> bool {

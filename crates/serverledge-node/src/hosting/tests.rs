@@ -144,7 +144,9 @@ async fn a_test_run_calls_saved_functions_and_leaves_nothing_behind() {
     let Err(HostingError::Invocation(InvocationError::Function(failure))) = failed else { panic!("{failed:?}") };
     assert_eq!((&*failure.message, &*failure.log), ("no", &b"before\n"[..]));
     lab.fake.wait_for("the end of both", |counts| counts.live == 1 && counts.running == 0).await;
+    lab.fake.refuse_calls(3);
     let metrics = lab.backend.metrics().unwrap();
+    assert!(metrics.contains("serverledge_container_calls_refused 3\n"), "{metrics}");
     assert!(metrics.contains("inner") && !metrics.contains("_test-"), "{metrics}");
     assert_eq!(lab.fake.forgotten().len(), 2, "neither code is kept loaded");
 }
