@@ -21,10 +21,11 @@ use crate::backend::Backend;
 use crate::balancer::{Balancer, Front};
 use crate::error::Failed;
 use crate::guard::Guard;
+use crate::passed::Vouched;
 use crate::reply::NodeHeaders;
 use crate::{
-    account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain,
-    running, serving, system, versions,
+    account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, passed, peer,
+    plain, running, serving, system, versions,
 };
 
 /// Longest request id taken from a caller.
@@ -192,16 +193,24 @@ impl NodeRoutes {
         if request.uri().path().starts_with(peer::PREFIX) {
             return Ok(peer::handle(&self.shared, request, admitted).await);
         }
+        let vouched = passed::take(&self.shared, &mut request, admitted)?;
         // On its own host name an application has all paths, and the node has none.
-        if let Some(to) = serving::addressed(&self.shared, &request) {
+        if let Some(to) = serving::addressed(&self.shared, &request, vouched.as_ref()) {
             if !to.has_own_host() {
-                self.shared.guard.check_host(request.uri(), request.headers())?;
+                self.check_host(&request, vouched.as_ref())?;
             }
             let _place = self.shared.place()?;
             return Ok(serving::handle(&self.shared, request, admitted, to).await);
         }
-        self.shared.guard.check_host(request.uri(), request.headers())?;
-        admitted.caller = self.shared.access.admit(&self.shared.guard, &request, &admitted.caller)?;
+        self.check_host(&request, vouched.as_ref())?;
+        let (access, guard) = (&self.shared.access, &self.shared.guard);
+        admitted.caller = match vouched {
+            None => access.admit(guard, &request, &admitted.caller)?,
+            Some(_) => {
+                let head = head(&request);
+                access.admit_soon(guard, &head, &admitted.caller).await?
+            }
+        };
         let path = request.uri().path();
         if need(request.method(), path) == Need::Open {
             request.extensions_mut().insert(admitted.clone());
@@ -214,6 +223,14 @@ impl NodeRoutes {
         let mut response = self.run(request, admitted, draining).await?;
         app_prefix::leave(&prefix, &mut response, is_functions_own);
         Ok(response)
+    }
+
+    /// The names of a load balancer are its own, and it has checked them.
+    fn check_host(&self, request: &Request<Body>, vouched: Option<&Vouched>) -> Result<(), Failed> {
+        match vouched {
+            Some(_) => Ok(()),
+            None => Ok(self.shared.guard.check_host(request.uri(), request.headers())?),
+        }
     }
 
     /// Runs what was let in.
@@ -246,6 +263,15 @@ impl NodeRoutes {
             Err(never) => match never {},
         }
     }
+}
+
+/// A request without its body, which cannot be shared while something is waited for.
+pub(crate) fn head(request: &Request<Body>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = request.headers().clone();
+    head
 }
 
 fn router(shared: &Arc<Shared>) -> Router {

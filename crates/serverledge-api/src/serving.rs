@@ -21,6 +21,7 @@ use crate::app::{Admitted, Shared};
 use crate::backend::Call;
 use crate::error::{Convention, Failed};
 use crate::invoke::travel;
+use crate::passed::Vouched;
 use crate::reply::{self, add_memo, add_timing};
 use crate::stored::Stored;
 use crate::{body, hostile, plain};
@@ -50,16 +51,22 @@ impl Addressed {
 }
 
 /// Whether a request is one to an application. Encoded characters stay as they are: no application and no endpoint has any.
-pub(crate) fn addressed(shared: &Shared, request: &Request<Body>) -> Option<Addressed> {
+/// A load balancer says whose host it is, since its own names are not those of its nodes.
+pub(crate) fn addressed(shared: &Shared, request: &Request<Body>, vouched: Option<&Vouched>) -> Option<Addressed> {
     let path = request.uri().path();
-    if let Some(name) = shared.guard.application(request.uri(), request.headers()) {
+    let by_host = match vouched {
+        Some(vouched) => vouched.application.clone(),
+        None => shared.guard.application(request.uri(), request.headers()),
+    };
+    if let Some(name) = by_host {
         return Some(Addressed { name, path: path.strip_prefix('/').unwrap_or(path).to_owned(), own_host: true });
     }
     let (name, path) = by_path(path)?;
     Some(Addressed { name: name.to_owned(), path: path.to_owned(), own_host: false })
 }
 
-fn by_path(path: &str) -> Option<(&str, &str)> {
+/// Application and path within it, of a path that names one.
+pub(crate) fn by_path(path: &str) -> Option<(&str, &str)> {
     let rest = path.strip_prefix(PREFIX)?;
     Some(rest.split_once('/').unwrap_or((rest, "")))
 }

@@ -38,7 +38,7 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Cause, ClientError, is_function_failure};
 pub use invocation::{Invocation, InvocationResult, Poll, QosClass, is_idempotency_key};
 pub use lent::Lent;
-pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget, is_forwardable};
+pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget, Sender, is_forwardable};
 pub use running::ExportStream;
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
 pub use serverledge_core::{AppName, AppNameError, FunctionName, InvocationId, NameError, ParseRuntimeError, Runtime};

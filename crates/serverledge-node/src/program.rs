@@ -182,14 +182,8 @@ pub async fn start(config: &Config) -> Result<Started> {
     if !registry.is_shared() {
         node.recover_async().await;
     }
-    let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
-    let guard = guard.domain(&config.platform.domain);
-    let app = App::new(
-        Arc::new(NodeBackend(Arc::clone(&node))),
-        guard,
-        access(config, &node, tls.is_some()),
-        request_limits(config),
-    );
+    let (guard, access) = (guard(config, tls.is_some()), access(config, &node.accounts, tls.is_some()));
+    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, access, request_limits(config));
     let limits =
         ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
     node.ready.store(true, Ordering::Release);
@@ -355,9 +349,14 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
     })
 }
 
+/// The names that a node, or a load balancer, answers to.
+pub(crate) fn guard(config: &Config, over_tls: bool) -> Guard {
+    Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(over_tls).domain(&config.platform.domain)
+}
+
 /// How the node tells requests apart by who sends them. Links that begin with https say that a proxy speaks TLS for it.
-fn access(config: &Config, node: &Node, over_tls: bool) -> Access {
-    let accounts: Arc<dyn Accounts> = Arc::<Platform>::clone(&node.accounts);
+pub(crate) fn access(config: &Config, accounts: &Arc<Platform>, over_tls: bool) -> Access {
+    let accounts: Arc<dyn Accounts> = Arc::<Platform>::clone(accounts);
     Access {
         accounts: Some(accounts),
         required: config.auth.enabled,

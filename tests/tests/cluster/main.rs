@@ -9,5 +9,6 @@ mod balancer;
 mod crashes;
 mod links;
 mod outage;
+mod people;
 mod placement;
 mod support;
