@@ -365,12 +365,6 @@ pub(crate) fn access(config: &Config, accounts: &Arc<Platform>, over_tls: bool) 
     }
 }
 
-/// Guests that wait in calls give their slots of the scheduler back and keep their instances: there is room for as many as
-/// run, and on a small node for some trees of calls of full depth. Instances that nobody ever needed take address space only.
-const CALLERS_LEAST: u32 = 64;
-/// A guest whose caller went away holds its slot until its next tick, when its lease is free already.
-const SPARE_SLOTS: u32 = 8;
-
 fn wasm_config(config: &Config) -> Result<WasmConfig> {
     // The path by which the kernel knows this program: right also after the file was replaced by an upgrade.
     let program = std::env::current_exe().context("failed to find this program's file")?;
@@ -384,8 +378,8 @@ fn wasm_config(config: &Config) -> Result<WasmConfig> {
             wall_time: wasm.compile_time,
             parallel: wasm.compile_parallel,
         },
-        slots: wasm.instances_max.saturating_add(wasm.instances_max.max(CALLERS_LEAST)).saturating_add(SPARE_SLOTS),
-        keep_resident_bytes: wasm.keep_resident,
+        slots: wasm.slots(),
+        keep_resident_bytes: wasm.kept_per_slot(config.pool.memory),
         loaded_bytes_max: wasm.loaded_bytes_max as u64,
         loaded_max: wasm.loaded_max,
         output_bytes_max: config.function.output_bytes_max,

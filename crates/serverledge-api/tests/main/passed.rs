@@ -31,9 +31,9 @@ async fn the_host_that_was_asked_for_is_the_balancers_to_know() {
     let (app, handle) = app();
     handle.hosting().run(application("shop"));
     let get = Method::GET;
-    assert_eq!(outcome(app.handle(passed(&get, "/function?a=%20b", "lb.example", None)).await).await, "200 ");
-    assert_eq!(outcome(app.handle(passed(&get, "/app/shop/up", "lb.example", None)).await).await, "200 ");
-    assert_eq!(outcome(app.handle(passed(&get, "/up", "shop.apps.example", Some("shop"))).await).await, "200 ");
+    assert_eq!(outcome(app.handle(passed(&get, "/function?a=%20b", "lb.example", None)).await).await, "200");
+    assert_eq!(outcome(app.handle(passed(&get, "/app/shop/up", "lb.example", None)).await).await, "200");
+    assert_eq!(outcome(app.handle(passed(&get, "/up", "shop.apps.example", Some("shop"))).await).await, "200");
     let own = app.handle(passed(&get, "/function", "shop.apps.example", Some("shop"))).await;
     assert_eq!(outcome(own).await, "404 endpoint_unknown", "there are no routes of the node");
     let other = app.handle(passed(&get, "/up", "shop.localhost", None)).await;
@@ -44,7 +44,7 @@ async fn the_host_that_was_asked_for_is_the_balancers_to_know() {
 async fn a_page_is_judged_by_the_host_that_it_knows() {
     let (app, handle) = app();
     handle.hosting().run(application("shop"));
-    for (origin, expected) in [("http://shop.apps.example", "200 "), ("http://10.1.2.3:1323", "403 cross_origin")] {
+    for (origin, expected) in [("http://shop.apps.example", "200"), ("http://10.1.2.3:1323", "403 cross_origin")] {
         handle.invoke(Ok(report("1", "")));
         let request = passed(&Method::POST, "/call", "shop.apps.example", Some("shop"));
         let answer = app.handle(with(request, &[("origin", origin)])).await;
