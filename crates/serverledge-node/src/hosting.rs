@@ -18,6 +18,7 @@ use serverledge_registry::BlobError;
 use crate::functions;
 use crate::node::{Node, NodeBackend};
 
+pub(crate) use edge::EdgeCodes;
 pub(crate) use testing::Testing;
 
 #[async_trait]

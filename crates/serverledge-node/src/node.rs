@@ -35,7 +35,7 @@ use crate::config::{FunctionConfig, MetricsConfig};
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::{Entry, Functions};
-use crate::hosting::Testing;
+use crate::hosting::{EdgeCodes, Testing};
 use crate::invoke::Request;
 use crate::membership::Membership;
 use crate::memo::Memos;
@@ -70,6 +70,7 @@ pub(crate) struct Node {
     /// A space was deleted, and the sweeper need not wait for its time.
     pub(crate) sweep_soon: Notify,
     pub(crate) testing: Testing,
+    pub(crate) edge_codes: EdgeCodes,
     pub(crate) janitor_interval: Duration,
 }
 

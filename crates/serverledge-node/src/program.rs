@@ -34,7 +34,7 @@ use crate::deploy::unix_ms;
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::Functions;
-use crate::hosting::Testing;
+use crate::hosting::{EdgeCodes, Testing};
 use crate::membership::Membership;
 use crate::memo::{Memos, Tags};
 use crate::metrics::Metrics;
@@ -345,6 +345,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         background: Background::default(),
         sweep_soon: tokio::sync::Notify::new(),
         testing: Testing::default(),
+        edge_codes: EdgeCodes::default(),
         janitor_interval: config.container.janitor_interval,
     })
 }

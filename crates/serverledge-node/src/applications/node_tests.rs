@@ -232,7 +232,7 @@ async fn a_users_belongings_go_and_others_stay() {
     for _ in 0..2 {
         node.0.delete_belongings(ada.user().unwrap(), &ada.space).await.unwrap();
     }
-    let left: HashSet<String> = node.0.applications.all().iter().map(|one| one.name.to_string()).collect();
+    let left: HashSet<String> = node.0.applications.table.load().by_name.keys().cloned().collect();
     assert_eq!(left, HashSet::from(["blog".to_owned(), "wiki".to_owned()]));
     assert_eq!(keys(&kv, "functions/").await, 4, "of bob and of everybody, in and out of their applications");
     assert!(node.function(&ada, "own").is_none() && node.function(&bob, "own").is_some());
