@@ -23,8 +23,8 @@ use crate::error::Failed;
 use crate::guard::Guard;
 use crate::reply::NodeHeaders;
 use crate::{
-    account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain,
-    running, serving, system, versions,
+    account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, passed, peer,
+    plain, running, serving, system, versions,
 };
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static(wire::REQUEST_ID);
@@ -192,13 +192,26 @@ impl NodeRoutes {
         if request.uri().path().starts_with(peer::PREFIX) {
             return Ok(Box::pin(peer::handle(&self.shared, request, admitted)).await);
         }
-        let named = self.shared.guard.named(request.uri(), request.headers())?;
+        let vouched = passed::take(&self.shared, &mut request, admitted)?;
+        let named = match &vouched {
+            // The names of a load balancer are its own, and it has checked them.
+            Some(vouched) => vouched.named(),
+            None => self.shared.guard.named(request.uri(), request.headers())?,
+        };
         if let Some(to) = serving::addressed(named, request.uri().path()) {
             let _place = self.shared.place()?;
             return Ok(Box::pin(serving::handle(&self.shared, request, admitted, to)).await);
         }
         let need = need(request.method(), request.uri().path());
-        if let Some(caller) = self.shared.access.admit(&self.shared.guard, &request, need, &admitted.caller)? {
+        let (access, guard) = (&self.shared.access, &self.shared.guard);
+        let known = match vouched {
+            None => access.admit(guard, &request, need, &admitted.caller)?,
+            Some(_) => {
+                let head = head(&request);
+                Box::pin(access.admit_soon(guard, &head, need, &admitted.caller)).await?
+            }
+        };
+        if let Some(caller) = known {
             admitted.caller = caller;
         }
         if need == Need::Open {
@@ -245,6 +258,15 @@ impl NodeRoutes {
             Err(never) => match never {},
         }
     }
+}
+
+/// A request without its body, which cannot be shared while something is waited for.
+pub(crate) fn head(request: &Request<Body>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = request.headers().clone();
+    head
 }
 
 fn router(shared: &Arc<Shared>) -> Router {

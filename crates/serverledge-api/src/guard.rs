@@ -82,12 +82,6 @@ impl Guard {
         Self { over_tls, ..self }
     }
 
-    /// Checks the name that was asked for.
-    pub(crate) fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        let (name, full) = requested(uri, headers).ok_or(Refused::NoHost)?;
-        if self.is_ours(name) { Ok(()) } else { Err(Refused::Host(full.to_owned())) }
-    }
-
     /// Checks that no page of another origin is behind the request.
     pub(crate) fn check_origin(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
@@ -179,9 +173,17 @@ mod tests {
         headers
     }
 
+    /// Whether the node answers to the name itself.
+    fn check_host(guard: &Guard, headers: &HeaderMap) -> Result<(), Refused> {
+        match guard.named(&Uri::from_static("/"), headers)? {
+            Named::Node => Ok(()),
+            Named::Application(name) => Err(Refused::Host(name)),
+        }
+    }
+
     fn host(name: &str) -> Result<(), Refused> {
         let guard = Guard::new("192.0.2.7".parse().unwrap(), vec!["edge.example".to_owned()]);
-        guard.check_host(&Uri::from_static("/"), &headers(&[("host", name)]))
+        check_host(&guard, &headers(&[("host", name)]))
     }
 
     #[test]
@@ -206,12 +208,12 @@ mod tests {
             assert_eq!(host(broken), Err(Refused::NoHost), "{broken}");
         }
         let everywhere = Guard::new("0.0.0.0".parse().unwrap(), Vec::new());
-        let check = |name: &str| everywhere.check_host(&Uri::from_static("/"), &headers(&[("host", name)]));
+        let check = |name: &str| check_host(&everywhere, &headers(&[("host", name)]));
         assert_eq!(check("192.0.2.8:1323"), Ok(()));
         assert!(check("evil.example").is_err());
         let twice = headers(&[("host", "localhost"), ("host", "evil.example")]);
         let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
-        assert_eq!(guard.check_host(&Uri::from_static("/"), &twice), Err(Refused::NoHost));
+        assert_eq!(check_host(&guard, &twice), Err(Refused::NoHost));
     }
 
     #[test]
@@ -239,7 +241,7 @@ mod tests {
         ] {
             assert_eq!(application(host), None, "{host}");
         }
-        let check = |name: &str| guard.check_host(&Uri::from_static("/"), &headers(&[("host", name)]));
+        let check = |name: &str| check_host(&guard, &headers(&[("host", name)]));
         assert_eq!(check("apps.example"), Ok(()));
         assert!(check("shop.apps.example").is_err(), "the node's own routes are not on an application's host");
     }

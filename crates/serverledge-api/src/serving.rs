@@ -53,7 +53,8 @@ pub(crate) fn addressed(named: Named, path: &str) -> Option<Addressed> {
     Some(Addressed { name: name.to_owned(), path: path.to_owned(), own_host: false })
 }
 
-fn by_path(path: &str) -> Option<(&str, &str)> {
+/// Application and path within it, of a path that names one.
+pub(crate) fn by_path(path: &str) -> Option<(&str, &str)> {
     let rest = path.strip_prefix(PREFIX)?;
     Some(rest.split_once('/').unwrap_or((rest, "")))
 }

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -119,6 +119,7 @@ struct Shared {
     held_starts: watch::Sender<bool>,
     held_prepares: watch::Sender<bool>,
     pooled: AtomicBool,
+    refused_calls: AtomicU64,
 }
 
 #[derive(Default)]
@@ -308,6 +309,10 @@ impl Executor for FakeExecutor {
         prepared.retain(|code, _| code_in_use.contains(code) || young(code));
         loaded.retain(|code| prepared.contains_key(code));
         before - prepared.len()
+    }
+
+    fn refused_calls(&self) -> u64 {
+        self.shared.refused_calls.load(Ordering::Relaxed)
     }
 }
 
@@ -537,6 +542,11 @@ impl FakeExecutorHandle {
     /// Lets all starts go on.
     pub fn release_starts(&self) {
         self.shared.held_starts.send_replace(false);
+    }
+
+    /// What [`Executor::refused_calls`] says.
+    pub fn refuse_calls(&self, count: u64) {
+        self.shared.refused_calls.store(count, Ordering::Relaxed);
     }
 
     /// From now on deploys wait after their first step, until [`release_prepares`](Self::release_prepares).

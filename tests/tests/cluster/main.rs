@@ -15,5 +15,6 @@ mod crashes;
 mod links;
 mod memo;
 mod outage;
+mod people;
 mod placement;
 mod support;

@@ -1,10 +1,12 @@
 //! The code of functions that callers may run themselves: the text of one JavaScript file, or a WebAssembly module.
 
+use std::collections::{HashMap, VecDeque};
 use std::io::Read as _;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serverledge_api::{EdgeCode, EdgeKind, HostingError};
-use serverledge_core::{Application, Interface, Runtime};
+use serverledge_core::{Application, Digest, Interface, Runtime};
 
 use crate::code::is_tar;
 use crate::node::Node;
@@ -15,8 +17,52 @@ const WASM_MAGIC: &[u8] = b"\0asm";
 const ENDINGS: [&str; 3] = [".js", ".cjs", ".mjs"];
 /// Where a handler is looked for if none is named, as the runtime does.
 const USUAL: [&str; 5] = ["index", "main", "handler", "function", "app"];
+/// Code that is kept at most: some answers' worth.
+const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What an entry takes beside its code.
+const ENTRY_BYTES: usize = 256;
 /// Entries of a tar that are looked at.
 const ENTRIES_MAX: usize = 10_000;
+
+/// The code of a version and the handler in it; `None` if it is no such code.
+type Found = Option<(Bytes, String)>;
+
+/// Code that was asked for, ready to be handed out again: visitors ask for it at each visit, and the registry has it in
+/// chunks. A version's never changes. What was kept longest makes room.
+#[derive(Debug, Default)]
+pub(crate) struct EdgeCodes(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    found: HashMap<Digest, Found>,
+    order: VecDeque<Digest>,
+    bytes: usize,
+}
+
+impl EdgeCodes {
+    fn get(&self, version: &Digest) -> Option<Found> {
+        self.0.lock().found.get(version).cloned()
+    }
+
+    fn keep(&self, version: Digest, found: Found) {
+        let mut kept = self.0.lock();
+        let bytes = size(&found);
+        if bytes > KEPT_BYTES_MAX || kept.found.contains_key(&version) {
+            return;
+        }
+        while kept.bytes + bytes > KEPT_BYTES_MAX {
+            let Some(gone) = kept.order.pop_front().and_then(|oldest| kept.found.remove(&oldest)) else { break };
+            kept.bytes -= size(&gone);
+        }
+        kept.bytes += bytes;
+        kept.order.push_back(version);
+        kept.found.insert(version, found);
+    }
+}
+
+fn size(found: &Found) -> usize {
+    ENTRY_BYTES + found.as_ref().map_or(0, |(code, handler)| code.len() + handler.len())
+}
 
 impl Node {
     pub(super) async fn edge_code(
@@ -35,10 +81,17 @@ impl Node {
             Runtime::NodeJs | Runtime::JavaScript => EdgeKind::JavaScript,
             Runtime::Python | Runtime::Custom => return Ok(None),
         };
-        let code = self.stored_code(function).await?;
-        let found = match kind {
-            EdgeKind::Wasm => code.starts_with(WASM_MAGIC).then(|| (code, String::new())),
-            EdgeKind::JavaScript => script(&code, &version.handler),
+        let found = match self.edge_codes.get(&version.digest) {
+            Some(found) => found,
+            None => {
+                let code = self.stored_code(function).await?;
+                let found = match kind {
+                    EdgeKind::Wasm => code.starts_with(WASM_MAGIC).then(|| (code, String::new())),
+                    EdgeKind::JavaScript => script(&code, &version.handler),
+                };
+                self.edge_codes.keep(version.digest, found.clone());
+                found
+            }
         };
         let idempotent = function.flags.idempotent;
         Ok(found.map(|(code, handler)| EdgeCode { kind, code, handler, idempotent }))
@@ -102,6 +155,22 @@ fn find(files: &[(String, Bytes)], handler: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_kept_longest_makes_room() {
+        let (codes, found) = (EdgeCodes::default(), |bytes: usize| Some((vec![0; bytes].into(), String::new())));
+        let quarter = KEPT_BYTES_MAX / 4;
+        (0..9).for_each(|n| codes.keep(Digest::new([n; 32]), found(quarter)));
+        let kept = |n: u8| codes.get(&Digest::new([n; 32])).is_some();
+        assert_eq!((0..9).filter(|n| kept(*n)).collect::<Vec<_>>(), [6, 7, 8]);
+        codes.keep(Digest::new([9; 32]), found(KEPT_BYTES_MAX));
+        assert!(!kept(9) && kept(8), "what is too large takes nobody's place");
+        codes.keep(Digest::new([10; 32]), None);
+        assert_eq!(codes.get(&Digest::new([10; 32])), Some(None), "that there is none is known as well");
+        let kept = codes.0.lock();
+        assert_eq!(kept.bytes, kept.found.values().map(size).sum::<usize>());
+        assert_eq!(kept.order.len(), kept.found.len());
+    }
 
     fn check(files: &[(&str, &str)], handler: &str, expected: Option<(&str, &str)>) {
         let mut builder = tar::Builder::new(Vec::new());

@@ -124,12 +124,17 @@ impl Cluster {
 
     /// Starts a load balancer on loopback for the nodes of an area, and waits until it knows so many of all nodes to live.
     pub(crate) fn balance(&self, area: &str, nodes: usize) -> Result<Node> {
-        let balancer = self.setup("balancer", area)?.under_shell("exec \"$0\" lb").start()?;
+        let balancer = self.start_balancer(area, |setup| setup)?;
         wait_for("a load balancer that knows its nodes", || {
             let known = peers(&balancer)?;
             Ok((known.values().filter(|peer| peer["offloadable"] == true).count() == nodes).then_some(()))
         })?;
         Ok(balancer)
+    }
+
+    /// Starts a load balancer on loopback.
+    pub(crate) fn start_balancer(&self, area: &str, change: impl FnOnce(Setup) -> Setup) -> Result<Node> {
+        change(self.setup("balancer", area)?).under_shell("exec \"$0\" lb").start()
     }
 
     fn run(&mut self, name: &str, setup: Setup) -> Result<()> {
