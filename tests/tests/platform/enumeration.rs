@@ -10,6 +10,9 @@ use crate::support::lab::{Kept, Lab, PASSWORD, Person};
 const KNOWN: &str = "ada@example.org";
 const UNKNOWN: &str = "eve@example.org";
 
+/// A request's body for an address.
+type Body = fn(&str) -> Value;
+
 /// All that a client sees, but for what differs from request to request.
 fn seen(answer: &Response) -> String {
     let mut headers: Vec<String> = answer
@@ -34,7 +37,7 @@ fn answers_do_not_tell_who_has_an_account() -> Result<()> {
     let lab = Lab::start(Kept::Embedded)?;
     let ada = lab.sign_up(KNOWN)?;
     let nobody = Person::default();
-    let asked: [(&str, fn(&str) -> Value, u16); 6] = [
+    let asked: [(&str, Body, u16); 6] = [
         ("/account/log-in", |email| json!({"email": email, "password": "not the password"}), 403),
         ("/account/log-in", |email| json!({"email": email, "password": "x".repeat(200)}), 403),
         ("/account/log-in", |email| json!({"email": email, "password": ""}), 403),

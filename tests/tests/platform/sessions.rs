@@ -9,7 +9,7 @@ use serverledge_testing::browser::{Browser, Page};
 use crate::e2e::wait_for;
 use crate::support::lab::PASSWORD;
 use crate::support::site::Site;
-use crate::support::stage::{ADA, EVIL, Stage};
+use crate::support::stage::{ADA, EVIL, Stage, who};
 
 const ELSEWHERE: &str = "<!doctype html><title>elsewhere</title><body>";
 const PLANTED: &str = r#"{"Name": "planted", "Runtime": "wasm", "TarFunctionCode": "AGFzbQEAAAA="}"#;
@@ -105,7 +105,7 @@ fn attack(stage: &Stage, browser: &mut Browser, page: &Page, base: &str, what: &
 
 /// The same on a page of the node's own, with the same session.
 fn control(stage: &Stage, browser: &mut Browser, page: &Page) -> Result<()> {
-    assert_eq!(stage.who(browser, page)?, ADA, "the session was taken away");
+    assert_eq!(who(browser, page)?, ADA, "the session was taken away");
     assert_eq!(stage.state()?["ran"], false);
     assert_eq!(text(browser, page, "fetch('/functions').then(r => r.text())")?, r#"["add","echo-http"]"#);
     let image = "new Promise(done => { const i = new Image(); i.onload = i.onerror = () => done('sent'); i.src = '/fn/add?a=1&b=2'; })";
@@ -194,11 +194,11 @@ fn toss(stage: &Stage, browser: &mut Browser, page: &Page, name: &str, domain: &
         }
     }
     let own = browser.open(&stage.url(domain, "/docs/"))?;
-    assert_eq!(stage.who(browser, &own)?, ADA, "{name}");
+    assert_eq!(who(browser, &own)?, ADA, "{name}");
     // Logged out, as if it had never been otherwise.
     let fresh = browser.run(&own, "fetch('/account/log-out', {method: 'POST'}).then(r => r.status)")?;
     assert_eq!(fresh, 204);
-    assert_eq!(stage.who(browser, &own)?, "", "{name}: the browser was given Mallory's session");
+    assert_eq!(who(browser, &own)?, "", "{name}: the browser was given Mallory's session");
     stage.log_in(browser, domain).map(drop)
 }
 

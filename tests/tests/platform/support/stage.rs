@@ -80,14 +80,8 @@ impl Stage {
         let body = json!({"email": ADA, "password": PASSWORD}).to_string();
         let script = format!("fetch('/account/log-in', {{method: 'POST', body: {}}}).then(r => r.status)", json!(body));
         ensure!(browser.run(&page, &script)? == 200, "Ada is not logged in");
-        ensure!(self.who(browser, &page)? == ADA, "the browser has no session");
+        ensure!(who(browser, &page)? == ADA, "the browser has no session");
         Ok(page)
-    }
-
-    /// Whom the node takes the browser for, on a page of its own; empty: for nobody.
-    pub(crate) fn who(&self, browser: &mut Browser, page: &Page) -> Result<String> {
-        let asked = browser.run(page, "fetch('/account').then(r => r.json())")?;
-        Ok(asked["email"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Whether anything of Ada's was changed or run: what she owns, and what ran.
@@ -134,4 +128,10 @@ impl Account {
 pub(crate) fn deployment(example_name: &str) -> Result<Value> {
     let code = STANDARD.encode(example(example_name)?);
     Ok(json!({"Name": example_name, "Runtime": "wasm", "TarFunctionCode": code}))
+}
+
+/// Whom the node takes the browser for, on a page of its own; empty: for nobody.
+pub(crate) fn who(browser: &mut Browser, page: &Page) -> Result<String> {
+    let asked = browser.run(page, "fetch('/account').then(r => r.json())")?;
+    Ok(asked["email"].as_str().unwrap_or_default().to_owned())
 }
