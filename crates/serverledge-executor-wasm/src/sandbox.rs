@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use wasmtime::Store;
 
 use crate::command::Command;
-use crate::core_guest::CoreGuest;
+use crate::core_guest::{CoreGuest, World};
 use crate::executor::Shared;
 use crate::failure::{bad_output, classify, failure, internal_from, json, timed_out};
 use crate::http::{self as http_run, First, Gathered, GuestBody, GuestEnd};
@@ -124,10 +124,7 @@ impl WasmSandbox {
             stdout: Vec::new(),
             stdout_max: self.shared.config.output_bytes_max,
             memory: None,
-            function: call.function,
-            id: call.id,
-            version: Arc::clone(&self.version),
-            host,
+            world: World::Invocation { function: call.function, id: call.id, version: Arc::clone(&self.version), host },
             kept_reply: None,
         };
         let mut store = Store::new(&self.shared.engine, guest);

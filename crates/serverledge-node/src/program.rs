@@ -12,7 +12,7 @@ use serverledge_api::{Access, App, Guard, Identity, Limits, ServerLimits, Servin
 use serverledge_core::kv::Kv;
 use serverledge_core::{Accounts, Executor, InvocationId};
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
-use serverledge_executor_wasm::{CompileLimits, WasmConfig, WasmExecutor, Worker};
+use serverledge_executor_wasm::{CompileLimits, InitLimits, WasmConfig, WasmExecutor, Worker};
 use serverledge_platform::Platform;
 use serverledge_registry::{AppStore, FunctionStore, InvocationStore, node_id};
 use serverledge_scheduler::{Capacity, Config as SchedulerConfig, Policy, PolicyOptions, policy_named};
@@ -385,6 +385,7 @@ fn wasm_config(config: &Config) -> Result<WasmConfig> {
             wall_time: wasm.compile_time,
             parallel: wasm.compile_parallel,
         },
+        init: InitLimits::default(),
         slots: wasm.instances_max.saturating_add(wasm.instances_max.max(CALLERS_LEAST)).saturating_add(SPARE_SLOTS),
         keep_resident_bytes: wasm.keep_resident,
         loaded_bytes_max: wasm.loaded_bytes_max as u64,

@@ -13,5 +13,6 @@ mod isolation;
 mod limits;
 mod reactor;
 mod recognised;
+mod snapshot;
 mod support;
 mod wasi;
