@@ -1,5 +1,7 @@
 //! A function's code on this machine: recognised by its kind, checked, packed into a tar as Serverledge sends it.
 
+mod script;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -137,8 +139,9 @@ pub(crate) fn read(path: &Path, runtime: Option<Runtime>, deps: &[PathBuf]) -> R
         }
         files
     };
-    let runtime = check_lists(found_out(path, files.paths(), runtime)?, &lists)?;
+    let found = check_lists(found_out(path, files.paths(), runtime)?, &lists)?;
     let mut remarks = std::mem::take(&mut files.remarks);
+    let runtime = settled(found, runtime, &files.all(), &lists, &mut remarks);
     for list in lists {
         if files.paths().any(|path| path == Path::new(list.name)) {
             remarks.push(format!("{} of {:?} is replaced by {:?}", list.name, path, list.path));
@@ -170,9 +173,13 @@ fn whole_file(path: &Path) -> Result<Vec<u8>, SourceError> {
 fn of_archive(path: &Path, tar: Vec<u8>, runtime: Option<Runtime>, lists: &[List]) -> Result<Code, SourceError> {
     let paths = archive::paths_in(&tar).map_err(|fault| SourceError::Read { path: path.to_owned(), fault })?;
     let found = found_out(path, paths.iter().map(PathBuf::as_path), runtime)?;
-    let runtime = check_lists(found, lists)?;
+    let found = check_lists(found, lists)?;
+    let inside = archive::files_in(&tar).map_err(|fault| SourceError::Read { path: path.to_owned(), fault })?;
+    let inside: Vec<_> = inside.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice())).collect();
+    let mut remarks = Vec::new();
+    let runtime = settled(found, runtime, &inside, lists, &mut remarks);
     if lists.is_empty() {
-        return Ok(Code { tar, runtime, remarks: Vec::new() });
+        return Ok(Code { tar, runtime, remarks });
     }
     let unpacked = |fault| SourceError::Pack { path: path.to_owned(), fault };
     let mut more = Files::default();
@@ -182,7 +189,23 @@ fn of_archive(path: &Path, tar: Vec<u8>, runtime: Option<Runtime>, lists: &[List
         }
         more.put(PathBuf::from(list.name), list.bytes.clone(), false).map_err(unpacked)?;
     }
-    Ok(Code { tar: archive::extended(tar, &more).map_err(unpacked)?, runtime, remarks: Vec::new() })
+    Ok(Code { tar: archive::extended(tar, &more).map_err(unpacked)?, runtime, remarks })
+}
+
+/// Which of the two runtimes for JavaScript it is, where nobody said so.
+fn settled(
+    found: Option<&'static str>,
+    said: Option<Runtime>,
+    files: &[(&Path, &[u8])],
+    lists: &[List],
+    remarks: &mut Vec<String>,
+) -> Option<&'static str> {
+    if said.is_some() || found != Some(Runtime::NodeJs.name()) {
+        return found;
+    }
+    let choice = script::choose(files, !lists.is_empty());
+    remarks.push(choice.why);
+    Some(choice.runtime.name())
 }
 
 /// The runtime that was said, else the one that the files are of. Lists of packages decide where there are several.

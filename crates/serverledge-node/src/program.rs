@@ -165,7 +165,8 @@ pub async fn start(config: &Config) -> Result<Started> {
         format!("failed to listen on {address}; is another node running? api.port chooses another port")
     })?;
     let executors = Executors {
-        wasm: Arc::new(executor),
+        wasm: Arc::new(executor.clone()),
+        snapshots: Some(executor),
         containers: containers.clone().map(|containers| -> Arc<dyn Executor> { Arc::new(containers) }),
     };
     let node = Arc::new(build(config, registry.kv(), executors)?);

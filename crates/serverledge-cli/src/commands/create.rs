@@ -52,10 +52,6 @@ fn runtime(args: &CreateArgs) -> Result<Option<Runtime>, Failure> {
         (None, None) => None,
     };
     match (runtime, &args.custom_image) {
-        (Some(Runtime::JavaScript), _) => {
-            Err(Failure::usage("the runtime javascript needs an engine that this version does not have yet")
-                .hint("`--runtime nodejs` runs JavaScript in a container"))
-        }
         (Some(Runtime::Custom), None) => Err(Failure::usage("a custom function needs an image")
             .hint("name one with --custom-image; docs/container-protocol.md says what it must speak")),
         (Some(other), Some(_)) if other != Runtime::Custom => {
@@ -220,12 +216,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_deployed_is_refused() {
-        check(
-            "create --runtime javascript",
-            &expect![[r#"
-            Usage: error: the runtime javascript needs an engine that this version does not have yet
-            hint: `--runtime nodejs` runs JavaScript in a container"#]],
-        );
         check(
             "create --runtime custom",
             &expect![[r#"

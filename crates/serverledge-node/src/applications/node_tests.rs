@@ -30,6 +30,7 @@ async fn node(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str) -> NodeBackend {
     let config = load(None, &env, &MACHINE, &[]).unwrap().config;
     let executors = Executors {
         wasm: Arc::new(FakeExecutor::new().0.taking_anything()),
+        snapshots: None,
         containers: Some(Arc::new(FakeExecutor::pooled().0.taking_anything())),
     };
     let node = Arc::new(build(&config, kv, executors).unwrap());
