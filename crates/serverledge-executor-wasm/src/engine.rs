@@ -3,7 +3,9 @@
 
 use std::hash::{Hash, Hasher};
 
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm, Result,
+};
 
 use crate::config::WasmConfig;
 
@@ -49,7 +51,10 @@ pub(crate) fn initialising() -> Result<Engine> {
         .memory_reservation_for_growth(INITIALISING_GROWTH_BYTES)
         .memory_guard_size(0)
         .memory_may_move(true)
-        .memory_init_cow(false);
+        .memory_init_cow(false)
+        // It runs once, for a moment: compiling it quickly is what counts.
+        .cranelift_opt_level(OptLevel::None)
+        .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
     Engine::new(&config)
 }
 
