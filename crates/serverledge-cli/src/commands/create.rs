@@ -71,7 +71,13 @@ fn code(args: &CreateArgs, path: Option<&Path>, runtime: Option<Runtime>) -> Res
         return Ok(Code { tar: Vec::new(), runtime: Some("custom"), remarks: remark.into_iter().collect() });
     }
     let path = path.ok_or_else(|| Failure::usage("no source is named").hint("name a file or a folder with --src"))?;
-    Ok(source::read(path, runtime, &args.deps)?)
+    // What is asked for and only containers have settles it as well.
+    let asks = args.network.as_deref().is_some_and(|network| network != "none") || args.max_concurrency > 1;
+    let read = source::read(path, runtime, &args.deps)?;
+    if runtime.is_none() && asks && read.runtime == Some(Runtime::JavaScript.name()) {
+        return Ok(source::read(path, Some(Runtime::NodeJs), &args.deps)?);
+    }
+    Ok(read)
 }
 
 /// The name that was given, else the file's or the folder's.

@@ -10,6 +10,7 @@ mod conformance;
 mod fairness;
 mod http;
 mod isolation;
+mod javascript;
 mod limits;
 mod reactor;
 mod recognised;
