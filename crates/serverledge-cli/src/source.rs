@@ -1,5 +1,6 @@
 //! A function's code on this machine: recognised by its kind, checked, packed into a tar as Serverledge sends it.
 
+mod bundle;
 mod script;
 
 use std::io;
@@ -87,6 +88,24 @@ pub(crate) enum SourceError {
         /// What the function is.
         runtime: &'static str,
     },
+    /// Nothing was found that bundles.
+    #[error("{path:?} imports {import:?}, and there is no esbuild to bundle it with")]
+    NoBundler {
+        /// The script.
+        path: PathBuf,
+        /// What it imports.
+        import: String,
+    },
+    /// It was not bundled.
+    #[error("esbuild failed to bundle {path:?}:\n{told}")]
+    Bundle {
+        /// The script.
+        path: PathBuf,
+        /// What esbuild printed.
+        told: String,
+        /// A module of Node.js that it did not find.
+        node_module: Option<String>,
+    },
     /// The archive has such a list already.
     #[error("the archive {path:?} holds a {name} already")]
     Twice {
@@ -100,7 +119,10 @@ pub(crate) enum SourceError {
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         let exit = match error {
-            SourceError::Read { .. } | SourceError::Pack { fault: PackError::Read { .. }, .. } => Exit::Source,
+            SourceError::Read { .. }
+            | SourceError::Pack { fault: PackError::Read { .. }, .. }
+            | SourceError::NoBundler { .. }
+            | SourceError::Bundle { .. } => Exit::Source,
             _ => Exit::Usage,
         };
         let failure = Self::new(exit, error.to_string());
@@ -109,6 +131,12 @@ impl From<SourceError> for Failure {
             SourceError::Unknown(_) => {
                 failure.hint("name its runtime with --runtime, or compile it to WebAssembly first")
             }
+            SourceError::NoBundler { .. } => {
+                failure.hint("`npm install --save-dev esbuild` beside the script, or --runtime nodejs")
+            }
+            SourceError::Bundle { node_module: Some(name), .. } => failure.hint(&format!(
+                "{name:?} is an API of Node.js, which the runtime javascript does not have: --runtime nodejs"
+            )),
             SourceError::Ambiguous { .. } => failure.hint("name the one that is meant with --runtime"),
             SourceError::Twice { .. } => failure.hint("leave --deps away, or pass the folder instead of the archive"),
             _ => failure,
@@ -124,6 +152,12 @@ pub(crate) fn read(path: &Path, runtime: Option<Runtime>, deps: &[PathBuf]) -> R
     let unreadable = |fault| SourceError::Read { path: path.to_owned(), fault };
     let unpacked = |fault| SourceError::Pack { path: path.to_owned(), fault };
     let lists = deps.iter().map(|path| List::read(path)).collect::<Result<Vec<_>, _>>()?;
+    if runtime == Some(Runtime::JavaScript)
+        && let Some(code) = bundle::read(path)?
+    {
+        check_lists(code.runtime, &lists)?;
+        return Ok(code);
+    }
     let mut files = if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
         Files::of_folder(path).map_err(unpacked)?
     } else {

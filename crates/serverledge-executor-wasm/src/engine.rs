@@ -3,9 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm, Result,
-};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
 
 use crate::config::WasmConfig;
 
@@ -23,8 +21,9 @@ const MEMORY_RESERVATION: u64 = 4 << 30;
 /// Address space that a memory under initialisation has to spare, so that it is not moved by every growth.
 const INITIALISING_GROWTH_BYTES: u64 = 16 << 20;
 
-/// Stack of an initialisation: code that was compiled quickly takes several times the stack of the same code in the node.
-const INITIALISING_STACK_BYTES: usize = 8 << 20;
+/// Stack of an initialisation: ample, since it runs once. (Compiling the base without optimisation would be quicker, but an
+/// interpreter's frames then take tens of kilobytes each, and real packages exhaust any stack.)
+const INITIALISING_STACK_BYTES: usize = 4 << 20;
 
 /// What shapes machine code.
 fn base() -> Config {
@@ -56,10 +55,7 @@ pub(crate) fn initialising() -> Result<Engine> {
         .memory_may_move(true)
         .memory_init_cow(false)
         .max_wasm_stack(INITIALISING_STACK_BYTES)
-        .async_stack_size(2 * INITIALISING_STACK_BYTES)
-        // It runs once, for a moment: compiling it quickly is what counts.
-        .cranelift_opt_level(OptLevel::None)
-        .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+        .async_stack_size(2 * INITIALISING_STACK_BYTES);
     Engine::new(&config)
 }
 

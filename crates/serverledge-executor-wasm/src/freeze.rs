@@ -99,7 +99,10 @@ fn freeze(
     run_now(wizer.snapshot(&context, &mut State { store: &mut store, instance })).map_err(|e| broken(&e))
 }
 
-#[expect(unsafe_code, reason = "loading machine code is unsafe by nature; the node verified it before it wrote it here")]
+#[expect(
+    unsafe_code,
+    reason = "loading machine code is unsafe by nature; the node verified it before it wrote it here"
+)]
 fn load(engine: &Engine, machine_code: &[u8]) -> Result<Module> {
     // SAFETY: stdin is a pipe from the node, which read these bytes from its cache, where their keyed digest held.
     unsafe { Module::deserialize(engine, machine_code) }

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use http::Response;
 use http_body_util::{BodyExt, Full};
 use serverledge_core::{
-    FailureKind, FunctionFailure, HostCalls, HttpBody, InvokeError, Outcome, Payload, Reply, Reuse, Sandbox, SandboxCall, StopError,
-    Version,
+    FailureKind, FunctionFailure, HostCalls, HttpBody, InvokeError, Outcome, Payload, Reply, Reuse, Sandbox,
+    SandboxCall, StopError, Version,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;

@@ -82,8 +82,8 @@ pub(crate) struct Snapshots {
 impl Snapshots {
     /// Opens the cache of bases below `dir`.
     pub(crate) fn open(dir: &Path, limits: InitLimits, log_bytes_max: usize) -> Result<Self, CacheError> {
-        let engine = engine::initialising()
-            .map_err(|source| CacheError::Load { code: Digest::new([0; 32]), source })?;
+        let engine =
+            engine::initialising().map_err(|source| CacheError::Load { code: Digest::new([0; 32]), source })?;
         let bases = DiskCache::open_dir(dir, &engine::compatibility(&engine))?;
         Ok(Self { limits, log_bytes_max, bases, compiling: tokio::sync::Mutex::new(()) })
     }

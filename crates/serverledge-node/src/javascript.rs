@@ -52,8 +52,8 @@ pub(crate) async fn make(
     progress: &dyn Progress,
 ) -> Result<Made, DeployError> {
     let script = find(source, &spec.handler)?;
-    let text = std::str::from_utf8(&script.text)
-        .map_err(|fault| refused(format!("{} is not UTF-8: {fault}", script.path)))?;
+    let text =
+        std::str::from_utf8(&script.text).map_err(|fault| refused(format!("{} is not UTF-8: {fault}", script.path)))?;
     let file = script.path.rsplit('/').next().unwrap_or(&script.path);
     let input = serde_json::to_vec(&Input { file, source: text, handler: &script.handler }).map_err(|fault| {
         PrepareError::Internal { attempt: "write the engine's input".to_owned(), source: Box::new(fault) }

@@ -4,6 +4,9 @@
 /// The files that are JavaScript.
 pub const ENDINGS: [&str; 3] = [".js", ".mjs", ".cjs"];
 
+/// How the reason ends that bundling does away with.
+pub const NOT_IN_THE_FILE: &str = "which is not in the file";
+
 /// The module that the runtime itself offers, everywhere.
 const OWN_MODULE: &str = "serverledge";
 
@@ -95,7 +98,7 @@ fn why_of_import(name: &str) -> Option<String> {
     match name {
         OWN_MODULE => None,
         _ if is_node_module(name) => Some(format!("imports {name:?} of Node.js")),
-        _ => Some(format!("imports {name:?}, which is not in the file")),
+        _ => Some(format!("imports {name:?}, {NOT_IN_THE_FILE}")),
     }
 }
 
@@ -207,7 +210,19 @@ fn begins_regex(before: Option<&Token<'_>>) -> bool {
         None => true,
         Some(Token::Word(word)) => matches!(
             *word,
-            "return" | "typeof" | "case" | "in" | "of" | "delete" | "void" | "throw" | "new" | "else" | "do" | "await" | "yield"
+            "return"
+                | "typeof"
+                | "case"
+                | "in"
+                | "of"
+                | "delete"
+                | "void"
+                | "throw"
+                | "new"
+                | "else"
+                | "do"
+                | "await"
+                | "yield"
         ),
         Some(Token::Text(_)) => false,
         Some(Token::Mark(mark)) => !matches!(mark, ')' | ']' | '}' | '/'),

@@ -123,7 +123,13 @@ fn every_fault_has_its_code() -> Result<()> {
     let big = "module.exports = () => 'x'.repeat(100_000_000)";
     for (source, more, status, code, words) in [
         ("module.exports = () => { while (true); }", json!({"Timeout": 0.3}), 504, "function_timeout", "300ms"),
-        ("module.exports = () => {\n  const f = () => f() + 1; return f(); }", json!({}), 502, "function_error", "index.js:2:"),
+        (
+            "module.exports = () => {\n  const f = () => f() + 1; return f(); }",
+            json!({}),
+            502,
+            "function_error",
+            "index.js:2:",
+        ),
         (
             "module.exports = () => { const a = [];\n for (;;) a.push(new Array(100000).fill(1)); }",
             json!({}),
@@ -134,7 +140,13 @@ fn every_fault_has_its_code() -> Result<()> {
         (big, json!({"MemoryMB": 64}), 502, "function_out_of_memory", "out of memory"),
         (big, json!({"MemoryMB": 1024}), 502, "function_output_too_large", "output"),
         ("module.exports = () => new Promise(() => {})", json!({}), 502, "function_error", "never settle"),
-        ("module.exports = async () => {\n throw new RangeError('out of luck') }", json!({}), 502, "function_error", "index.js:2:"),
+        (
+            "module.exports = async () => {\n throw new RangeError('out of luck') }",
+            json!({}),
+            502,
+            "function_error",
+            "index.js:2:",
+        ),
         ("module.exports = () => { throw 'a word' }", json!({}), 502, "function_error", "a word"),
         ("module.exports = () => { const a = {}; a.a = a; return a }", json!({}), 502, "function_error", "circular"),
         ("module.exports = () => 1n", json!({}), 502, "function_error", "BigInt"),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serverledge_client::Runtime;
-use serverledge_wire::javascript::needs_node;
+use serverledge_wire::javascript::{NOT_IN_THE_FILE, needs_node};
 
 /// The runtime for scripts whose owner named none.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,11 +32,15 @@ pub(super) fn choose(files: &[(&Path, &[u8])], has_lists: bool) -> Choice {
         return Choice::node(format!("{} is not UTF-8", path.display()));
     };
     match needs_node(text) {
+        Some(why) if why.ends_with(NOT_IN_THE_FILE) => {
+            Choice::node(format!("it {why}; with --runtime javascript it is bundled with esbuild"))
+        }
         Some(why) => Choice::node(format!("it {why}")),
         None => Choice {
             runtime: Runtime::JavaScript,
-            why: "it runs in WebAssembly, with the runtime javascript; --runtime nodejs gives it Node.js in a container"
-                .to_owned(),
+            why:
+                "it runs in WebAssembly, with the runtime javascript; --runtime nodejs gives it Node.js in a container"
+                    .to_owned(),
         },
     }
 }
