@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Tests the agents: as plain processes with the python3 and node of this machine, then in the images, as the node starts them.
+# Tests the JavaScript guest with node, which it needs no other part of Serverledge for.
 #
 #   test.sh              in the images too, where Docker has them; says so where it has not
 #   test.sh --images     fails where it has not
@@ -13,7 +14,7 @@ has_image() { command -v docker >/dev/null && docker image inspect "serverledge-
 
 run() { (cd runtimes/tests && python3 -B -m unittest --quiet "$@"); }
 
-suites_of() { printf 'test_conformance.%s\ntest_languages.%s\n' "$1" "$1"; }
+suites_of() { printf '%s.'"$1"'\n' test_conformance test_languages test_calls; }
 
 where=${1:-}
 case $where in
@@ -46,4 +47,9 @@ done
 # The examples are in both languages.
 if command -v node >/dev/null; then suites+=(test_examples); fi
 run "${suites[@]}" || fail "the tests failed"
-say "the agents passed in $(words_of_us $(($(now_us) - started)))"
+if command -v node >/dev/null; then
+    node --test --test-reporter=dot runtimes/javascript/tests/*.test.js || fail "the tests of the JavaScript guest failed"
+else
+    say "left out: the JavaScript guest: there is no node here"
+fi
+say "the runtimes passed in $(words_of_us $(($(now_us) - started)))"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the guests of wasm-examples/ from source, records what went into each module, and checks those records.
+# Builds the guests of wasm-examples/ and the JavaScript guest of runtimes/javascript/ from source, records what went into each
+# module, and checks those records.
 #
 #   build-guests.sh                rebuild every module and rewrite its record.json
 #   build-guests.sh --check        no compiler needed: sources, recipe and modules still have the recorded digests
@@ -8,7 +9,7 @@
 #
 # Rust: the wasm targets of the rustup toolchain in use, when it has them (`rustup target add wasm32-wasip1
 # wasm32-unknown-unknown`); else Debian's rustc-web, unpacked (not installed) in ${SERVERLEDGE_TOOLS:-.tools}/rust-wasm.
-# C: clang and wasi-libc, installed from Debian when they are missing.
+# C: clang and wasi-libc, installed from Debian when they are missing. JavaScript: the same, and QuickJS from crates.io.
 set -euo pipefail
 export LC_ALL=C
 
@@ -26,15 +27,18 @@ tools_version=2
 commands=(hello markdown sieve thumbnail) # Rust, wasm32-wasip1
 reactors=(call-chain)                     # Rust, wasm32-unknown-unknown
 components=(echo-http)                    # Rust, wasm32-unknown-unknown, made a component by its linker
-c_guests=(word-count)
+c_guests=(call-c word-count)
 wat_guests=(add)
+javascript_guests=(javascript) # C, with the sources of QuickJS
 rust_guests=("${commands[@]}" "${reactors[@]}" "${components[@]}")
-guests=("${rust_guests[@]}" "${c_guests[@]}" "${wat_guests[@]}")
+guests=("${rust_guests[@]}" "${c_guests[@]}" "${wat_guests[@]}" "${javascript_guests[@]}")
 
 say() { printf '%s\n' "build-guests: $*"; }
 fail() { printf '%s\n' "build-guests: $*" >&2; exit 1; }
 contains() { local wanted=$1 each; shift; for each; do [[ $each == "$wanted" ]] && return; done; return 1; }
 digest() { sha256sum "$1" | cut -d' ' -f1; }
+# Where a guest's sources and its module are, relative to the root.
+folder() { if contains "$1" "${javascript_guests[@]}"; then printf 'runtimes/%s' "$1"; else printf 'wasm-examples/%s' "$1"; fi; }
 
 # === records ===
 
@@ -42,6 +46,10 @@ digest() { sha256sum "$1" | cut -d' ' -f1; }
 # a sentence must not ask for a rebuild.
 sources() {
     local guest=$1
+    if contains "$guest" "${javascript_guests[@]}"; then
+        javascript_sources "$(folder "$guest")"
+        return
+    fi
     if ! contains "$guest" "${c_guests[@]}"; then
         printf 'wasm-examples/%s\n' Cargo.toml Cargo.lock .cargo/config.toml
     fi
@@ -50,6 +58,11 @@ sources() {
     fi
     (cd "$root" && find "wasm-examples/$guest" -type f \
         \( -name '*.rs' -o -name '*.c' -o -name '*.h' -o -name '*.wat' -o -name '*.wit' -o -name Cargo.toml \)) | sort
+}
+
+javascript_sources() {
+    (cd "$root" && find "$1" -path "$1/tests" -prune -o -type f \
+        \( -name '*.c' -o -name '*.h' -o -name '*.awk' -o -path '*/prelude/*.js' -o -path '*/quickjs/Cargo.*' \) -print) | sort
 }
 
 # What the record of a guest should say now. A record holds one file a line, so that two of them can be compared by lines.
@@ -61,22 +74,23 @@ record() {
         printf '%s\n    "%s": "%s"' "$separator" "$file" "$(digest "$root/$file")"
         separator=,
     done < <(sources "$guest")
-    file=wasm-examples/$guest/$guest.wasm
+    file=$(folder "$guest")/$guest.wasm
     printf '\n  },\n  "module": {\n    "%s": "%s"\n  }\n}\n' "$file" "$(digest "$root/$file")"
 }
 
-recorded_compiler() { sed -n 's/^  "compiler": "\(.*\)",$/\1/p' "$examples/$1/record.json"; }
+recorded_compiler() { sed -n 's/^  "compiler": "\(.*\)",$/\1/p' "$root/$(folder "$1")/record.json"; }
 
 # Names each file whose digest differs from the record's, new and removed ones included.
 check() {
-    local guest file lines bad=0
+    local guest folder file lines bad=0
     for guest in "${guests[@]}"; do
+        folder=$(folder "$guest")
         for file in "$guest.wasm" record.json; do
-            [[ -f $examples/$guest/$file ]] || { say "missing: wasm-examples/$guest/$file" >&2; bad=1; continue 2; }
+            [[ -f $root/$folder/$file ]] || { say "missing: $folder/$file" >&2; bad=1; continue 2; }
         done
-        lines=$(diff <(record "$guest" "$(recorded_compiler "$guest")" | tr -d ,) <(tr -d , <"$examples/$guest/record.json")) && continue
+        lines=$(diff <(record "$guest" "$(recorded_compiler "$guest")" | tr -d ,) <(tr -d , <"$root/$folder/record.json")) && continue
         bad=1
-        { grep -oE '"[^"]+": "[0-9a-f]{64}"' <<<"$lines" || echo "\"wasm-examples/$guest/record.json\""; } |
+        { grep -oE '"[^"]+": "[0-9a-f]{64}"' <<<"$lines" || echo "\"$folder/record.json\""; } |
             cut -d'"' -f2 | sort -u | while read -r file; do
             say "$guest: $file is not what its record says" >&2
         done
@@ -271,7 +285,7 @@ compiler() {
     if contains "$guest" "${rust_guests[@]}"; then
         printf '%s, %s, %s, %s\n' "$("$wasm_rustc" --version)" "$rust_origin" "$(cargo --version)" \
             "$("$(linkers)/gcc-ld/wasm-ld" --version | sed 's/ (.*//')"
-    elif contains "$guest" "${c_guests[@]}"; then
+    elif contains "$guest" "${c_guests[@]}" "${javascript_guests[@]}"; then
         printf '%s, %s, wasi-libc %s\n' "$(clang --version | head -1)" "$(wasm-ld --version)" \
             "$(dpkg-query -W -f '${Version}' wasi-libc 2>/dev/null || echo unknown)"
     else
@@ -304,6 +318,51 @@ build_c() {
     done
 }
 
+# The files of the prelude as a table of C, in the order in which they run.
+prelude_table() {
+    local name
+    echo 'static const struct { const char *name; const char *text; size_t length; } prelude[] = {'
+    for name in globals errors console encoding url clone crypto timers invocation load; do
+        printf '{"serverledge:prelude/%s.js", (const char[]){' "$name"
+        od -An -v -tx1 "prelude/$name.js" | sed 's/ \(..\)/0x\1,/g'
+        printf '0}, %d},\n' "$(stat -c %s "prelude/$name.js")"
+    done
+    echo '};'
+}
+
+# Only cargo knows where it keeps the crate; it compares the checksum.
+quickjs_sources() {
+    local manifest=quickjs/Cargo.toml
+    cargo fetch -q --locked --manifest-path "$manifest"
+    cargo metadata --locked --offline --format-version 1 --manifest-path "$manifest" |
+        grep -oE '"manifest_path":"[^"]*/rquickjs-sys-[^"]*/Cargo.toml"' | sed 's|.*:"\(.*\)/Cargo.toml"|\1/quickjs|;q'
+}
+
+build_javascript() {
+    local out=$1/javascript objects=$work/javascript quickjs name flags
+    say "JavaScript: QuickJS (a minute)"
+    mkdir -p "$out" "$objects"
+    (
+        cd "$root/$(folder javascript)"
+        quickjs=$(quickjs_sources)
+        [[ -f $quickjs/quickjs.c ]] || fail "the sources of QuickJS are not there"
+        prelude_table >"$objects/prelude.h"
+        awk -f stack-frames.awk "$quickjs/quickjs.c" >"$objects/quickjs-framed.c"
+        flags=(--target=wasm32-wasi -std=gnu11 -O2 -DNDEBUG -D_GNU_SOURCE -ffunction-sections "-ffile-prefix-map=$PWD=."
+            "-ffile-prefix-map=$objects=." "-ffile-prefix-map=$quickjs=quickjs" -I. "-I$objects" -isystem "$quickjs")
+        # What the compiler says about sources that are not ours helps nobody.
+        for name in libregexp libunicode dtoa; do clang "${flags[@]}" -w -c "$quickjs/$name.c" -o "$objects/$name.o"; done
+        clang "${flags[@]}" -w -c engine.c -o "$objects/engine.o"
+        for name in main native host memory digest; do
+            clang "${flags[@]}" -Wall -Wextra -Werror -Wno-unused-parameter -c "$name.c" -o "$objects/$name.o"
+        done
+        cd "$objects"
+        clang --target=wasm32-wasi -mexec-model=reactor -nostartfiles -Wl,--no-entry -Wl,-z,stack-size=163840 -Wl,--stack-first \
+            -Wl,--gc-sections -Wl,--strip-all main.o native.o host.o memory.o digest.o engine.o libregexp.o libunicode.o dtoa.o -lm \
+            -o "$out/javascript.wasm"
+    )
+}
+
 build_wat() {
     local out=$1 guest
     shift
@@ -330,6 +389,7 @@ build_all() {
     prepare_rust
     build_wat "$out" "${wat_guests[@]}"
     build_c "$out" "${c_guests[@]}"
+    build_javascript "$out"
     build_rust "$out" wasm32-wasip1 "${commands[@]}"
     build_rust "$out" wasm32-unknown-unknown "${reactors[@]}"
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-component-ld build_rust "$out" wasm32-unknown-unknown "${components[@]}"
@@ -339,13 +399,14 @@ build_all() {
 # === modes ===
 
 rebuild() {
-    local guest
+    local guest folder
     target_dir=$examples/target
     build_all "$work/modules"
     for guest in "${guests[@]}"; do
-        install -m 644 "$work/modules/$guest/$guest.wasm" "$examples/$guest/$guest.wasm"
-        record "$guest" "$(compiler "$guest")" >"$examples/$guest/record.json"
-        say "$(printf '%8d bytes  %s' "$(stat -c %s "$examples/$guest/$guest.wasm")" "wasm-examples/$guest/$guest.wasm")"
+        folder=$(folder "$guest")
+        install -m 644 "$work/modules/$guest/$guest.wasm" "$root/$folder/$guest.wasm"
+        record "$guest" "$(compiler "$guest")" >"$root/$folder/record.json"
+        say "$(printf '%8d bytes  %s' "$(stat -c %s "$root/$folder/$guest.wasm")" "$folder/$guest.wasm")"
     done
 }
 
@@ -359,10 +420,10 @@ verify() {
         here=$(compiler "$guest") recorded=$(recorded_compiler "$guest")
         if [[ $here != "$recorded" ]]; then
             say "$guest: built, not compared: recorded with $recorded; here $here"
-        elif cmp -s "$out/$guest/$guest.wasm" "$examples/$guest/$guest.wasm"; then
+        elif cmp -s "$out/$guest/$guest.wasm" "$root/$(folder "$guest")/$guest.wasm"; then
             say "$guest: same bytes"
         else
-            say "$guest: wasm-examples/$guest/$guest.wasm differs from what its sources give" >&2
+            say "$guest: $(folder "$guest")/$guest.wasm differs from what its sources give" >&2
             bad=1
         fi
     done

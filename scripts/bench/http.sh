@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Requests per second of this node beside bare axum (and `wasmtime serve`, where it is on PATH), interleaved in one run,
 # and what the node needs to start and to sit idle. Prints a table and lines `ratio NAME VALUE` and `figure NAME VALUE`.
-#   scripts/bench/http.sh [--rounds N] [--seconds N] [--connections N] [--only http|loop|start]
+#   scripts/bench/http.sh [--rounds N] [--seconds N] [--connections N] [--only http|nested|loop|start]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"

@@ -176,6 +176,68 @@ def report_http(results, peer):
         print("wasmtime is not on PATH: no ratio http/wasmtime-serve")
 
 
+# Calls `add` so many times, one after the other, and answers what the last call answered.
+CALLS_ADD = """(module
+  (import "serverledge" "call" (func $call (param i32 i32 i32 i32 i32 i32) (result i64)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "add") (data (i32.const 16) "{\\22a\\22:2,\\22b\\22:3}")
+  (func (export "serverledge_alloc") (param i32) (result i32) (i32.const 4096))
+  (func (export "serverledge_handle") (param i32 i32) (result i64)
+    (local $left i32) (local $reply i64)
+    (local.set $left (i32.const %d))
+    (loop $next
+      (local.set $reply (call $call (i32.const 0) (i32.const 3) (i32.const 16) (i32.const 13) (i32.const 1024) (i32.const 512)))
+      (if (i64.lt_s (local.get $reply) (i64.const 0)) (then unreachable))
+      (br_if $next (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (i64.or (i64.shl (i64.const 1024) (i64.const 32)) (local.get $reply))))"""
+NESTED_CALLS = (1, 101)
+NESTED_SAMPLES = 400
+
+
+def measure_nested(options, scratch):
+    """What a call costs that a function makes: the difference between a caller of one and one of many, on one connection,
+    beside what its callee takes in the node when it is called from outside, from its arrival to its end."""
+    data = os.path.join(scratch, "nested")
+    os.mkdir(data)
+    server = node(data)
+    deploy(server, "add", module("add"))
+    targets = {"add": '{"a":2,"b":3}'}
+    for calls in NESTED_CALLS:
+        deploy(server, f"calls-{calls}", (CALLS_ADD % calls).encode())
+        targets[f"calls-{calls}"] = "{}"
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+    few, many = NESTED_CALLS
+    rounds = []
+    for turn in range(options.rounds + 1):
+        wall, inside = {}, {}
+        for name, params in targets.items():
+            samples = [timed_call(connection, f"/fn/{name}", params) for _ in range(NESTED_SAMPLES)]
+            wall[name], inside[name] = (statistics.median(column) for column in zip(*samples))
+        each = (wall[f"calls-{many}"] - wall[f"calls-{few}"]) / (many - few)
+        if turn > 0:  # The first one warms up.
+            rounds.append((each, inside["add"], each - inside["add"]))
+    connection.close()
+    server.stop()
+    each, callee, added = (statistics.median(column) for column in zip(*rounds))
+    spread = max(row[0] for row in rounds) - min(row[0] for row in rounds)
+    print(f"figure nested-call-us {each:.1f} (spread {spread:.1f} over {options.rounds} rounds)")
+    print(f"figure nested-callee-us {callee:.1f} (the same callee, called from outside: its time in the node)")
+    print(f"figure nested-call-adds-us {added:.1f}")
+
+
+def timed_call(connection, path, params):
+    """Microseconds until the answer, and those of them between arrival and end as the node's Server-Timing tells them."""
+    began = time.perf_counter()
+    connection.request("POST", path, params)
+    response = connection.getresponse()
+    text = response.read()
+    took = time.perf_counter() - began
+    if (response.status, text) != (200, b'{"sum":5}'):
+        raise SystemExit(f"POST {path}: {response.status} {text[:300]!r}")
+    inside = re.search(r"total;dur=([\d.]+)", response.getheader("server-timing"))
+    return took * 1e6, float(inside.group(1)) * 1e3
+
+
 SPIN = b"""(module (memory (export "memory") 1)
   (func (export "_start") (loop $for_ever (br $for_ever))))"""
 
@@ -275,12 +337,12 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--functions", type=int, default=1000)
-    parser.add_argument("--only", choices=("http", "start", "loop"))
+    parser.add_argument("--only", choices=("http", "nested", "start", "loop"))
     options = parser.parse_args()
     cpu = re.search(r"model name\s*:\s*(.+)", open("/proc/cpuinfo").read())
     print(f"machine: {cpu.group(1) if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}")
     with tempfile.TemporaryDirectory() as scratch:
-        for name, measure in (("http", measure_http), ("loop", measure_loop), ("start", measure_start)):
+        for name, measure in (("http", measure_http), ("nested", measure_nested), ("loop", measure_loop), ("start", measure_start)):
             if options.only in (None, name):
                 measure(options, scratch)
 

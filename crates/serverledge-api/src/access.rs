@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
@@ -17,8 +18,14 @@ const COOKIE_PLAIN: &str = "serverledge_session";
 const COOKIE_SECURE: &str = "__Host-serverledge_session";
 /// Tokens begin so.
 const TOKEN_PREFIX: &str = "slt_";
+const CREDENTIAL_INVALID: &str = "credential_invalid";
 /// Longest credential that is looked at: ours are a fraction of it.
 const CREDENTIAL_BYTES_MAX: usize = 256;
+
+/// How long a credential that nobody knows may still turn up, behind a load balancer: watches bring it within milliseconds.
+const SETTLING_MAX: Duration = Duration::from_millis(400);
+/// How often it is looked for until then.
+const SETTLING_LOOK: Duration = Duration::from_millis(20);
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -129,12 +136,18 @@ impl Access {
         Self::default()
     }
 
-    /// Lets a request in, or says why not; `anybody` is who asks where nobody says who they are.
-    pub(crate) fn admit<B>(&self, guard: &Guard, request: &Request<B>, anybody: &Caller) -> Result<Caller, Failed> {
+    /// Lets a request in to a route with this need, or says why not. `None`: nobody says who they are, and nobody has to;
+    /// it is `anybody` who asks.
+    pub(crate) fn admit<B>(
+        &self,
+        guard: &Guard,
+        request: &Request<B>,
+        need: Need,
+        anybody: &Caller,
+    ) -> Result<Option<Caller>, Failed> {
         let (uri, headers) = (request.uri(), request.headers());
-        let need = need(request.method(), uri.path());
         if need == Need::Open {
-            return Ok(anybody.clone());
+            return Ok(None);
         }
         let shown = if need == Need::Public { Shown::Nothing } else { self.shown(uri.path(), headers) };
         // A page cannot send a token of its own accord, as it can make browsers send cookies: who has it may ask from
@@ -146,12 +159,34 @@ impl Access {
             Shown::Bad { session } => return Err(self.invalid(session)),
             Shown::Session(secret) => self.authenticate(Credential::Session(secret))?,
             Shown::Token(secret) => self.authenticate(Credential::Token(secret))?,
-            Shown::Nothing if need == Need::Public => anybody.clone(),
+            Shown::Nothing if need == Need::Public => return Ok(None),
             Shown::Nothing if self.required => return Err(Failed::authentication_required()),
-            Shown::Nothing => anybody.clone(),
+            Shown::Nothing => {
+                self.check(need, anybody)?;
+                return Ok(None);
+            }
         };
         self.check(need, &caller)?;
-        Ok(caller)
+        Ok(Some(caller))
+    }
+
+    /// The same behind a load balancer. A session or token that another node made a moment ago may not be known here yet: a
+    /// client that has just got it is not told that it is no good.
+    pub(crate) async fn admit_soon<B>(
+        &self,
+        guard: &Guard,
+        request: &Request<B>,
+        need: Need,
+        anybody: &Caller,
+    ) -> Result<Option<Caller>, Failed> {
+        let mut admitted = self.admit(guard, request, need, anybody);
+        let mut waited = Duration::ZERO;
+        while waited < SETTLING_MAX && admitted.as_ref().is_err_and(Failed::is_unknown_credential) {
+            tokio::time::sleep(SETTLING_LOOK).await;
+            waited += SETTLING_LOOK;
+            admitted = self.admit(guard, request, need, anybody);
+        }
+        admitted
     }
 
     fn check(&self, need: Need, caller: &Caller) -> Result<(), Failed> {
@@ -317,9 +352,13 @@ impl Failed {
         Self::new(StatusCode::UNAUTHORIZED, "authentication_required", detail).challenging()
     }
 
+    fn is_unknown_credential(&self) -> bool {
+        self.code() == CREDENTIAL_INVALID
+    }
+
     fn credential_invalid() -> Self {
         let detail = "the session or token is not valid (any more); log in again";
-        Self::new(StatusCode::UNAUTHORIZED, "credential_invalid", detail).challenging()
+        Self::new(StatusCode::UNAUTHORIZED, CREDENTIAL_INVALID, detail).challenging()
     }
 
     pub(crate) fn forbidden(why: impl Into<String>) -> Self {

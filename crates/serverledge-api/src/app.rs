@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::routing::{get, post};
 use http::{HeaderName, HeaderValue, Request, Response};
 use serverledge_core::{Caller, InvocationId};
-use serverledge_wire::header::REQUEST_ID;
+use serverledge_wire::header as wire;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,10 +23,11 @@ use crate::error::Failed;
 use crate::guard::Guard;
 use crate::reply::NodeHeaders;
 use crate::{
-    account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, peer, plain,
-    running, serving, system, versions,
+    account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, passed, peer,
+    plain, running, serving, system, versions,
 };
 
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static(wire::REQUEST_ID);
 /// Longest request id taken from a caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Readers that follow a log at once. They stay for hours, so they have places of their own.
@@ -59,11 +60,10 @@ pub struct App {
 
 #[derive(Clone)]
 enum Routes {
-    Node(NodeRoutes),
+    Node(Arc<NodeRoutes>),
     Balancer(Arc<Front>),
 }
 
-#[derive(Clone)]
 struct NodeRoutes {
     shared: Arc<Shared>,
     router: Router,
@@ -130,7 +130,7 @@ impl App {
         let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
         let shared = Arc::new(Shared { backend, limits, node_headers, followers, access, guard, concurrency });
-        Self::over(Routes::Node(NodeRoutes { router: router(&shared), shared }))
+        Self::over(Routes::Node(Arc::new(NodeRoutes { router: router(&shared), shared })))
     }
 
     /// The routes over this load balancer. It lets in whom the nodes let in, so it is given the same accounts; what it
@@ -159,16 +159,16 @@ impl App {
         let mut admitted = self.admit(&request);
         let answered = match &self.routes {
             Routes::Node(node) => node.dispatch(request, &mut admitted, &self.draining).await,
-            Routes::Balancer(front) => front.dispatch(request, &mut admitted, &self.draining).await,
+            Routes::Balancer(front) => Box::pin(front.dispatch(request, &mut admitted, &self.draining)).await,
         };
         let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
-        response.headers_mut().insert(HeaderName::from_static(REQUEST_ID), admitted.request_id);
+        response.headers_mut().insert(REQUEST_ID, admitted.request_id);
         response
     }
 
     fn admit(&self, request: &Request<Body>) -> Admitted {
         let invocation = InvocationId::new();
-        let given = request.headers().get(REQUEST_ID).filter(|value| {
+        let given = request.headers().get(&REQUEST_ID).filter(|value| {
             (1..=REQUEST_ID_BYTES_MAX).contains(&value.len())
                 && value.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
         });
@@ -190,20 +190,31 @@ impl NodeRoutes {
         draining: &CancellationToken,
     ) -> Result<Response<Body>, Failed> {
         if request.uri().path().starts_with(peer::PREFIX) {
-            return Ok(peer::handle(&self.shared, request, admitted).await);
+            return Ok(Box::pin(peer::handle(&self.shared, request, admitted)).await);
         }
-        // On its own host name an application has all paths, and the node has none.
-        if let Some(to) = serving::addressed(&self.shared, &request) {
-            if !to.has_own_host() {
-                self.shared.guard.check_host(request.uri(), request.headers())?;
-            }
+        let vouched = passed::take(&self.shared, &mut request, admitted)?;
+        let named = match &vouched {
+            // The names of a load balancer are its own, and it has checked them.
+            Some(vouched) => vouched.named(),
+            None => self.shared.guard.named(request.uri(), request.headers())?,
+        };
+        if let Some(to) = serving::addressed(named, request.uri().path()) {
             let _place = self.shared.place()?;
-            return Ok(serving::handle(&self.shared, request, admitted, to).await);
+            return Ok(Box::pin(serving::handle(&self.shared, request, admitted, to)).await);
         }
-        self.shared.guard.check_host(request.uri(), request.headers())?;
-        admitted.caller = self.shared.access.admit(&self.shared.guard, &request, &admitted.caller)?;
-        let path = request.uri().path();
-        if need(request.method(), path) == Need::Open {
+        let need = need(request.method(), request.uri().path());
+        let (access, guard) = (&self.shared.access, &self.shared.guard);
+        let known = match vouched {
+            None => access.admit(guard, &request, need, &admitted.caller)?,
+            Some(_) => {
+                let head = head(&request);
+                Box::pin(access.admit_soon(guard, &head, need, &admitted.caller)).await?
+            }
+        };
+        if let Some(caller) = known {
+            admitted.caller = caller;
+        }
+        if need == Need::Open {
             request.extensions_mut().insert(admitted.clone());
             return self.route(request).await;
         }
@@ -230,7 +241,7 @@ impl NodeRoutes {
         }
         if path.starts_with("/fn/") {
             let _place = self.shared.place()?;
-            return plain::handle(&self.shared, request, admitted).await;
+            return Box::pin(plain::handle(&self.shared, request, admitted)).await;
         }
         let place = Arc::clone(&self.shared.concurrency).try_acquire_owned().map_err(|_| Failed::busy())?;
         request.extensions_mut().insert(Place(Arc::new(place)));
@@ -240,12 +251,22 @@ impl NodeRoutes {
     }
 
     async fn route(&self, request: Request<Body>) -> Result<Response<Body>, Failed> {
+        // Boxed, like whatever is rare: the future of a request is moved about, and should be no larger than a call needs.
         let router = self.router.clone();
-        match router.oneshot(request).await {
+        match Box::pin(router.oneshot(request)).await {
             Ok(response) => Ok(response),
             Err(never) => match never {},
         }
     }
+}
+
+/// A request without its body, which cannot be shared while something is waited for.
+pub(crate) fn head(request: &Request<Body>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = request.headers().clone();
+    head
 }
 
 fn router(shared: &Arc<Shared>) -> Router {

@@ -1,7 +1,7 @@
 //! The HTTP surface of a load balancer: a few routes of its own, calls that it hands over, and everything else, which it
 //! passes to a node as it came.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use serverledge_core::{BodyError, FunctionName, HttpBody, InvocationError, Report};
+use serverledge_core::{BodyError, FunctionName, HttpBody, InvocationError, Report, SpaceId};
 use serverledge_wire::header::{FREE_CPU, FREE_MEM, IDEMPOTENCY_KEY, MAB_REQUEST_ID, NODE_NAME, REQUEST_ID};
 use serverledge_wire::invoke::InvocationRequest;
 use serverledge_wire::peer_info::PeerInfo;
@@ -22,18 +22,17 @@ use serverledge_wire::status::StatusInformation;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::access::Access;
-use crate::app::{Admitted, Limits, Place};
+use crate::access::{Access, need};
+use crate::app::{Admitted, Limits, Place, head};
 use crate::backend::{Call, Identity};
 use crate::body::{self, ReadError};
 use crate::error::{Convention, Failed};
-use crate::guard::Guard;
+use crate::guard::{Guard, Named};
 use crate::invoke::{envelope, function_name};
 use crate::system::{METRICS, TEXT};
-use crate::{hostile, invoke, peer, plain, reply};
+use crate::{hostile, invoke, peer, plain, reply, serving};
 
-/// What a browser says of the page behind a request. It was judged here, by the name that the page knows; to a node it would
-/// say that the page is of another origin.
+/// What a browser says of the page behind a request. It was judged here, except where an application's setting judges it.
 const OF_A_PAGE: [HeaderName; 5] = [
     ORIGIN,
     HeaderName::from_static("sec-fetch-site"),
@@ -51,7 +50,7 @@ pub enum Destination {
     /// Any that is ready.
     Any,
     /// Those that can run this function, its own first.
-    Function(FunctionName),
+    Function(SpaceId, FunctionName),
 }
 
 /// The body of a request that is passed on.
@@ -74,6 +73,10 @@ pub struct Passage {
     pub to: Destination,
     /// Who sent it, if that is known.
     pub client: Option<SocketAddr>,
+    /// Where it comes from, if that is known: the client's address, or what a trusted proxy says of it.
+    pub address: Option<IpAddr>,
+    /// The application whose host was asked for; `None`: the balancer's own.
+    pub application: Option<String>,
 }
 
 /// Why a request was not answered by a node.
@@ -171,13 +174,22 @@ impl Front {
         if request.uri().path().starts_with(peer::PREFIX) {
             return Err(Failed::not_found());
         }
-        self.guard.check_host(request.uri(), request.headers())?;
-        admitted.caller = self.access.admit(&self.guard, &request, &admitted.caller)?;
+        let application = match self.guard.named(request.uri(), request.headers())? {
+            Named::Application(name) => Some(name),
+            Named::Node => None,
+        };
+        if application.is_some() || serving::by_path(request.uri().path()).is_some() {
+            let way = self.way(admitted, draining)?;
+            return Ok(self.visit(request, admitted, Way { application, page: true, ..way }).await);
+        }
+        let (head, need) = (head(&request), need(request.method(), request.uri().path()));
+        if let Some(caller) = self.access.admit_soon(&self.guard, &head, need, &admitted.caller).await? {
+            admitted.caller = caller;
+        }
         if let Some(own) = self.own(&request, admitted) {
             return own;
         }
-        let place = Arc::clone(&self.concurrency).try_acquire_owned().map_err(|_| Failed::busy())?;
-        let way = Way { place: Place(Arc::new(place)), draining: draining.clone(), client: admitted.peer };
+        let way = self.way(admitted, draining)?;
         let path = request.uri().path();
         if path.starts_with("/invoke/") {
             return self.invoke(request, admitted, way).await;
@@ -186,6 +198,20 @@ impl Front {
             return Ok(self.plain(request, admitted, way).await);
         }
         self.pass_stream(request, Destination::Any, self.limits.code_body_bytes_max, admitted, way).await
+    }
+
+    fn way(&self, admitted: &Admitted, draining: &CancellationToken) -> Result<Way, Failed> {
+        let place = Arc::clone(&self.concurrency).try_acquire_owned().map_err(|_| Failed::busy())?;
+        let (place, draining) = (Place(Arc::new(place)), draining.clone());
+        Ok(Way { place, draining, client: admitted.peer, application: None, page: false })
+    }
+
+    /// A request to an application, which anybody may send: what pages may do is the application's setting, and the node's to
+    /// judge. Whatever comes back here is read by a browser as a function's.
+    async fn visit(&self, request: Request<Body>, admitted: &Admitted, way: Way) -> Response<Body> {
+        let max = self.limits.params_body_bytes_max;
+        let passed = self.pass_stream(request, Destination::Any, max, admitted, way).await;
+        passed.unwrap_or_else(|failed| hostile_answer(failed, admitted))
     }
 
     /// What it answers itself.
@@ -220,7 +246,8 @@ impl Front {
         let asked = InvocationRequest::parse(&body)?;
         if asked.asynchronous || parts.headers.contains_key(IDEMPOTENCY_KEY) {
             let body = PassageBody::Whole(body);
-            return self.pass(parts, body, Destination::Function(name), admitted, way).await;
+            let to = Destination::Function(admitted.caller.space.clone(), name);
+            return self.pass(parts, body, to, admitted, way).await;
         }
         let call = invoke::call(name, &asked, &body, &parts.headers, admitted)?;
         if call.stored.callback.is_some() {
@@ -237,15 +264,12 @@ impl Front {
         let passed = match function_name(plain::split(request.uri().path()).0) {
             Ok(name) => {
                 let max = self.limits.params_body_bytes_max;
-                self.pass_stream(request, Destination::Function(name), max, admitted, way).await
+                let to = Destination::Function(admitted.caller.space.clone(), name);
+                self.pass_stream(request, to, max, admitted, way).await
             }
             Err(failed) => Err(failed),
         };
-        passed.unwrap_or_else(|failed| {
-            let mut response = failed.into_response(admitted.request_id());
-            hostile::mark(response.headers_mut());
-            response
-        })
+        passed.unwrap_or_else(|failed| hostile_answer(failed, admitted))
     }
 
     async fn pass_stream(
@@ -273,13 +297,15 @@ impl Front {
         admitted: &Admitted,
         way: Way,
     ) -> Result<Response<Body>, Failed> {
-        let endless = head.uri.path().ends_with("/logs");
-        clean_request(&mut head.headers, admitted);
+        let Way { place, draining, client, application, page } = way;
+        let endless = !page && head.uri.path().ends_with("/logs");
+        let address = client.map(|_| self.access.address(client, &head.headers));
+        clean_request(&mut head.headers, admitted, page);
         head.extensions.clear();
-        let mut response = self.balancer.pass(Passage { head, body, to, client: way.client }).await?;
+        let mut response = self.balancer.pass(Passage { head, body, to, client, address, application }).await?;
         clean_response(response.headers_mut());
-        let ends = endless.then(|| Box::pin(way.draining.cancelled_owned()));
-        Ok(response.map(|body| Body::new(Passed { body, _place: way.place, ends })))
+        let ends = endless.then(|| Box::pin(draining.cancelled_owned()));
+        Ok(response.map(|body| Body::new(Passed { body, _place: place, ends })))
     }
 }
 
@@ -288,12 +314,22 @@ struct Way {
     place: Place,
     draining: CancellationToken,
     client: Option<SocketAddr>,
+    /// The application whose host was asked for.
+    application: Option<String>,
+    /// What a browser says of the page behind it is the node's to judge.
+    page: bool,
 }
 
-fn clean_request(headers: &mut HeaderMap, admitted: &Admitted) {
+fn hostile_answer(failed: Failed, admitted: &Admitted) -> Response<Body> {
+    let mut response = failed.into_response(admitted.request_id());
+    hostile::mark(response.headers_mut());
+    response
+}
+
+fn clean_request(headers: &mut HeaderMap, admitted: &Admitted, page: bool) {
     hostile::strip_hop_by_hop(headers);
     headers.remove(EXPECT);
-    for name in &OF_A_PAGE {
+    for name in OF_A_PAGE.iter().filter(|_| !page) {
         headers.remove(name);
     }
     headers.insert(HeaderName::from_static(REQUEST_ID), admitted.request_id.clone());

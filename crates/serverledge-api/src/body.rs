@@ -1,5 +1,6 @@
 //! Reads request bodies within a limit of bytes and of time.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -24,7 +25,12 @@ pub(crate) async fn read(body: Body, max: usize, timeout: Duration) -> Result<By
     if body.size_hint().lower() > max as u64 {
         return Err(ReadError::TooLarge { max });
     }
-    match tokio::time::timeout(timeout, collect(body, max)).await {
+    let mut collected = std::pin::pin!(collect(body, max));
+    // Most come with their head, and then no timer is needed.
+    if let Poll::Ready(read) = futures_util::poll!(&mut collected) {
+        return read;
+    }
+    match tokio::time::timeout(timeout, collected).await {
         Ok(read) => read,
         Err(_) => Err(ReadError::TooSlow(timeout)),
     }

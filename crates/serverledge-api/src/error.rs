@@ -59,6 +59,11 @@ impl Failed {
         Self { status, problem, retry_after: None, allow: None, challenge: false, forget: None, cause: None }
     }
 
+    /// Which fault it is.
+    pub(crate) fn code(&self) -> &str {
+        &self.problem.code
+    }
+
     /// Our fault; what was attempted is for the log.
     pub(crate) fn internal(message: &str) -> Self {
         internal(message)

@@ -6,8 +6,10 @@ use std::net::IpAddr;
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serverledge_core::AppName;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The names this node answers to.
 #[derive(Debug, Clone)]
@@ -17,6 +19,15 @@ pub struct Guard {
     over_tls: bool,
     /// Names directly below this one are applications'.
     domain: String,
+}
+
+/// Whose host name a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// The node's own.
+    Node,
+    /// That of an application, as it could be one's name.
+    Application(String),
 }
 
 /// Why a request is refused before any route sees it.
@@ -43,12 +54,22 @@ impl Guard {
         Self { domain: domain.to_ascii_lowercase(), ..self }
     }
 
-    /// The name of the application whose host was asked for, as it could be one's name; `None` if it is no such host.
-    pub(crate) fn application(&self, uri: &Uri, headers: &HeaderMap) -> Option<String> {
-        let (name, _) = requested(uri, headers)?;
+    /// Whether a page on an application's host can set cookies for the node's own names as well (`Domain=`). Browsers allow
+    /// it for every parent but one of a single label, such as `localhost`, which they take for a public suffix.
+    pub(crate) fn shares_cookies(&self) -> bool {
+        self.domain.contains('.')
+    }
+
+    /// Whose name was asked for.
+    pub(crate) fn named(&self, uri: &Uri, headers: &HeaderMap) -> Result<Named, Refused> {
+        let (name, full) = requested(uri, headers).ok_or(Refused::NoHost)?;
         if self.is_ours(name) {
-            return None;
+            return Ok(Named::Node);
         }
+        self.application(name).map(Named::Application).ok_or_else(|| Refused::Host(full.to_owned()))
+    }
+
+    fn application(&self, name: &str) -> Option<String> {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let label = name.strip_suffix(self.domain.as_str())?.strip_suffix('.')?;
         AppName::parse(label).ok().map(|name| name.to_string())
@@ -61,15 +82,9 @@ impl Guard {
         Self { over_tls, ..self }
     }
 
-    /// Checks the name that was asked for.
-    pub(crate) fn check_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        let (name, full) = requested(uri, headers).ok_or(Refused::NoHost)?;
-        if self.is_ours(name) { Ok(()) } else { Err(Refused::Host(full.to_owned())) }
-    }
-
     /// Checks that no page of another origin is behind the request.
     pub(crate) fn check_origin(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
-        let mut sites = headers.get_all("sec-fetch-site").iter();
+        let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
         if let Some(site) = sites.find(|site| !matches!(site.as_bytes(), b"same-origin" | b"none")) {
             return Err(Refused::CrossOrigin(String::from_utf8_lossy(site.as_bytes()).into_owned()));
         }
@@ -134,8 +149,11 @@ fn host_of(authority: &str) -> Option<&str> {
         }
         None => authority.split_once(':').unwrap_or((authority, "")),
     };
-    let plain =
-        !name.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && authority.parse::<Authority>().is_ok();
+    // What nearly all are, and what parsing would find no fault in.
+    let usual = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+    let plain = !name.is_empty()
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && (usual || authority.parse::<Authority>().is_ok());
     plain.then_some(name)
 }
 
@@ -146,7 +164,6 @@ fn without<'a>(authority: &'a str, port: &str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
 
     fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -156,9 +173,17 @@ mod tests {
         headers
     }
 
+    /// Whether the node answers to the name itself.
+    fn check_host(guard: &Guard, headers: &HeaderMap) -> Result<(), Refused> {
+        match guard.named(&Uri::from_static("/"), headers)? {
+            Named::Node => Ok(()),
+            Named::Application(name) => Err(Refused::Host(name)),
+        }
+    }
+
     fn host(name: &str) -> Result<(), Refused> {
         let guard = Guard::new("192.0.2.7".parse().unwrap(), vec!["edge.example".to_owned()]);
-        guard.check_host(&Uri::from_static("/"), &headers(&[("host", name)]))
+        check_host(&guard, &headers(&[("host", name)]))
     }
 
     #[test]
@@ -183,19 +208,22 @@ mod tests {
             assert_eq!(host(broken), Err(Refused::NoHost), "{broken}");
         }
         let everywhere = Guard::new("0.0.0.0".parse().unwrap(), Vec::new());
-        let check = |name: &str| everywhere.check_host(&Uri::from_static("/"), &headers(&[("host", name)]));
+        let check = |name: &str| check_host(&everywhere, &headers(&[("host", name)]));
         assert_eq!(check("192.0.2.8:1323"), Ok(()));
         assert!(check("evil.example").is_err());
         let twice = headers(&[("host", "localhost"), ("host", "evil.example")]);
         let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
-        assert_eq!(guard.check_host(&Uri::from_static("/"), &twice), Err(Refused::NoHost));
+        assert_eq!(check_host(&guard, &twice), Err(Refused::NoHost));
     }
 
     #[test]
     fn names_below_the_domain_are_applications() {
         let guard = Guard::new("127.0.0.1".parse().unwrap(), vec!["node.apps.example".to_owned()]);
         let guard = guard.domain("Apps.Example");
-        let application = |name: &str| guard.application(&Uri::from_static("/"), &headers(&[("host", name)]));
+        let application = |name: &str| match guard.named(&Uri::from_static("/"), &headers(&[("host", name)])) {
+            Ok(Named::Application(name)) => Some(name),
+            _ => None,
+        };
         for host in ["shop.apps.example", "SHOP.apps.EXAMPLE:1323", "shop.apps.example."] {
             assert_eq!(application(host).as_deref(), Some("shop"), "{host}");
         }
@@ -213,7 +241,7 @@ mod tests {
         ] {
             assert_eq!(application(host), None, "{host}");
         }
-        let check = |name: &str| guard.check_host(&Uri::from_static("/"), &headers(&[("host", name)]));
+        let check = |name: &str| check_host(&guard, &headers(&[("host", name)]));
         assert_eq!(check("apps.example"), Ok(()));
         assert!(check("shop.apps.example").is_err(), "the node's own routes are not on an application's host");
     }

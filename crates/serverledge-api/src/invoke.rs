@@ -11,16 +11,19 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use serverledge_core::{FunctionName, InvocationId, Payload, Reply, Report, Travel};
-use serverledge_wire::header::{IDEMPOTENCY_KEY, MAB_REQUEST_ID, REQUEST_ID, TRACEPARENT};
+use serverledge_wire::header as wire;
 use serverledge_wire::invoke::{Accepted, InvocationRequest, InvocationResponse};
 
-use crate::app::{Admitted, Shared};
+use crate::app::{Admitted, REQUEST_ID, Shared};
 use crate::backend::{Call, Identity, Polled};
 use crate::body;
 use crate::error::{Convention, Failed};
 use crate::reply::{self, add_memo, add_timing};
 use crate::stored::{IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, Stored};
 
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(wire::IDEMPOTENCY_KEY);
+const MAB_REQUEST_ID: HeaderName = HeaderName::from_static(wire::MAB_REQUEST_ID);
+const TRACEPARENT: HeaderName = HeaderName::from_static(wire::TRACEPARENT);
 const EMPTY_PARAMS: Bytes = Bytes::from_static(b"{}");
 
 /// Runs a function, or accepts it to be run later.
@@ -125,8 +128,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Failed
 
 /// What goes with the call from node to node; nothing for a request that says nothing.
 pub(crate) fn travel(headers: &HeaderMap, admitted: &Admitted) -> Option<Arc<Travel>> {
-    let request_id = headers.get(REQUEST_ID).map_or("", |_| admitted.request_id());
-    let trace = headers.get(TRACEPARENT).and_then(|trace| trace.to_str().ok()).filter(|trace| is_trace(trace));
+    let request_id = headers.get(&REQUEST_ID).map_or("", |_| admitted.request_id());
+    let trace = headers.get(&TRACEPARENT).and_then(|trace| trace.to_str().ok()).filter(|trace| is_trace(trace));
     let said = !request_id.is_empty() || trace.is_some();
     said.then(|| {
         let (request_id, trace) = (request_id.to_owned(), trace.unwrap_or_default().to_owned());
@@ -204,8 +207,8 @@ pub(crate) fn envelope(identity: &Identity, report: &Report, return_output: bool
 
 fn add_headers(shared: &Shared, asked: &HeaderMap, headers: &mut HeaderMap) {
     shared.node_headers.add(headers, shared.backend.load());
-    if let Some(id) = asked.get(MAB_REQUEST_ID) {
-        headers.insert(HeaderName::from_static(MAB_REQUEST_ID), id.clone());
+    if let Some(id) = asked.get(&MAB_REQUEST_ID) {
+        headers.insert(MAB_REQUEST_ID, id.clone());
     }
 }
 

@@ -23,6 +23,7 @@ mod invoke;
 mod lines;
 mod logs;
 mod openapi;
+mod passed;
 mod peer;
 mod plain;
 mod reply;

@@ -2,7 +2,8 @@
 
 use axum::Router;
 use axum::body::Body;
-use http::Response;
+use http::header::{CONTENT_SECURITY_POLICY, X_FRAME_OPTIONS};
+use http::{HeaderValue, Response};
 use utoipa::openapi::Components;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -127,5 +128,14 @@ pub(crate) async fn serve() -> Response<Body> {
 
 /// The rendered page, its scripts and styles within the binary.
 pub(crate) fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")).into()
+    let pages: Router<S> = SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")).into();
+    pages.layer(axum::middleware::map_response(unframed))
+}
+
+/// The page sends requests with the session of whoever looks at it: nobody else's page may show it and have it clicked.
+async fn unframed(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
 }

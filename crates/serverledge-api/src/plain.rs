@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderName, Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use serverledge_core::{BodyError, FunctionName, HttpBody, Interface, Payload, Reply, Report, Travel};
 
@@ -16,7 +16,7 @@ use crate::body;
 use crate::error::{Convention, Failed};
 use crate::hostile;
 use crate::invoke::{function_name, travel};
-use crate::reply::{self, add_memo, add_timing};
+use crate::reply::{self, add_memo, add_timing, remove_memo};
 use crate::stored::Stored;
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
@@ -171,7 +171,7 @@ fn response(report: Report) -> Response<Body> {
         Reply::Http(response) => {
             let mut response = response.map(Body::new);
             hostile::clean_response(response.headers_mut());
-            response.headers_mut().remove(HeaderName::from_static("server-timing"));
+            remove_memo(response.headers_mut());
             response
         }
     };

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serverledge_core::{Ignored, Memo, Phases, Source};
-use serverledge_wire::header::{ARCH, FREE_CPU, FREE_MEM, NODE_ARCH, NODE_NAME, TIMESTAMP};
+use serverledge_wire::header as wire;
 
 use crate::app::Admitted;
 use crate::backend::{Identity, Load};
@@ -21,9 +21,18 @@ const CACHE: HeaderName = HeaderName::from_static("serverledge-cache");
 const CACHE_IGNORED: HeaderName = HeaderName::from_static("serverledge-cache-ignored");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+const NODE_NAME: HeaderName = HeaderName::from_static(wire::NODE_NAME);
+const FREE_MEM: HeaderName = HeaderName::from_static(wire::FREE_MEM);
+const FREE_CPU: HeaderName = HeaderName::from_static(wire::FREE_CPU);
+const TIMESTAMP: HeaderName = HeaderName::from_static(wire::TIMESTAMP);
+const NODE_ARCH: HeaderName = HeaderName::from_static(wire::NODE_ARCH);
+/// Headers of a reply of `/invoke`, with the two that hyper adds: a table that grows is filled three times.
+const HEADERS: usize = 12;
+
 /// A 200 with these JSON bytes.
 pub(crate) fn json_bytes(bytes: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(bytes));
+    *response.headers_mut() = HeaderMap::with_capacity(HEADERS);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
@@ -62,15 +71,28 @@ impl NodeHeaders {
     /// What Serverledge's load balancer reads from every reply of `/invoke`.
     pub(crate) fn add(&self, headers: &mut HeaderMap, load: Load) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        headers.insert(HeaderName::from_static(NODE_NAME), self.name.clone());
-        headers.insert(HeaderName::from_static(FREE_MEM), HeaderValue::from(load.free_memory_mib));
-        headers.insert(HeaderName::from_static(FREE_CPU), cores(load.free_cpu));
-        headers.insert(HeaderName::from_static(TIMESTAMP), HeaderValue::from(now));
-        headers.insert(HeaderName::from_static(NODE_ARCH), HeaderValue::from_static(ARCH));
+        // One allocation for all figures: a header value of a number makes two of its own.
+        let mut text = Vec::with_capacity(48);
+        push_digits(&mut text, load.free_memory_mib);
+        let memory = text.len();
+        push_cores(&mut text, load.free_cpu);
+        let cpu = text.len();
+        push_digits(&mut text, now);
+        let text = Bytes::from(text);
+        headers.insert(NODE_NAME, self.name.clone());
+        headers.insert(FREE_MEM, figure(text.slice(..memory)));
+        headers.insert(FREE_CPU, figure(text.slice(memory..cpu)));
+        headers.insert(TIMESTAMP, figure(text.slice(cpu..)));
+        headers.insert(NODE_ARCH, HeaderValue::from_static(wire::ARCH));
     }
 }
 
-fn cores(free: f64) -> HeaderValue {
+/// Digits are a header value.
+fn figure(digits: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(digits).unwrap_or(HeaderValue::from_static("0"))
+}
+
+fn push_cores(text: &mut Vec<u8>, free: f64) {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -79,9 +101,27 @@ fn cores(free: f64) -> HeaderValue {
     let whole = free as u64;
     #[expect(clippy::cast_precision_loss, reason = "core counts are small")]
     if (whole as f64 - free).abs() < f64::EPSILON {
-        return HeaderValue::from(whole);
+        return push_digits(text, whole);
     }
-    HeaderValue::from_str(&format!("{free:.3}")).unwrap_or(HeaderValue::from_static("0"))
+    text.extend_from_slice(format!("{free:.3}").as_bytes());
+}
+
+/// A number in decimal digits, without the formatter.
+fn push_digits(text: &mut Vec<u8>, number: u64) {
+    let mut digits = [b'0'; 20];
+    let at = write_digits(&mut digits, number).min(digits.len() - 1);
+    text.extend_from_slice(&digits[at..]);
+}
+
+/// Writes the digits at the end; returns where they begin. None are written for 0.
+fn write_digits(digits: &mut [u8; 20], number: u64) -> usize {
+    let (mut rest, mut at) = (number, digits.len());
+    while rest > 0 && at > 0 {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    at
 }
 
 /// Adds the phases as `Server-Timing` (W3C), in milliseconds, so that a browser's network panel shows them.
@@ -102,11 +142,15 @@ pub(crate) fn add_timing(headers: &mut HeaderMap, phases: &Phases) {
     }
 }
 
-/// Adds which look-up answered, where nothing ran for the answer, and what the client carried that was not believed.
-pub(crate) fn add_memo(headers: &mut HeaderMap, memo: &Memo) {
-    // A function does not speak for the node.
+/// Takes away what a function may not say for the node.
+pub(crate) fn remove_memo(headers: &mut HeaderMap) {
+    headers.remove(SERVER_TIMING);
     headers.remove(CACHE);
     headers.remove(CACHE_IGNORED);
+}
+
+/// Adds which look-up answered, where nothing ran for the answer, and what the client carried that was not believed.
+pub(crate) fn add_memo(headers: &mut HeaderMap, memo: &Memo) {
     if memo.source != Source::Ran {
         headers.insert(CACHE, HeaderValue::from_static(memo.source.name()));
     }
@@ -121,15 +165,9 @@ pub(crate) fn add_memo(headers: &mut HeaderMap, memo: &Memo) {
 
 /// Three decimals, without going through floating point and the formatter: this is on the request path.
 fn push_milliseconds(text: &mut Vec<u8>, time: Duration) {
-    let micros = time.as_micros();
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let mut digits = [b'0'; 20];
-    let (mut rest, mut at) = (micros, digits.len());
-    while rest > 0 && at > 0 {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-    }
-    let at = at.min(digits.len() - 4);
+    let at = write_digits(&mut digits, micros).min(digits.len() - 4);
     let (whole, fraction) = digits[at..].split_at(digits.len() - at - 3);
     text.extend_from_slice(whole);
     text.push(b'.');
@@ -165,7 +203,10 @@ mod tests {
 
     #[test]
     fn whole_cores_have_no_decimals() {
-        assert_eq!(cores(2.0), "2");
-        assert_eq!(cores(1.75), "1.750");
+        for (free, expected) in [(2.0, "2"), (0.0, "0"), (1.75, "1.750")] {
+            let mut text = Vec::new();
+            push_cores(&mut text, free);
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
     }
 }

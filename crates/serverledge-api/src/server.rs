@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,10 +25,12 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::tls::Tls;
 
+mod head_timer;
+
+use head_timer::HeadTimer;
+
 /// Bytes of a request's head: generous for browsers, small against floods.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Header lines of a request.
-const HEADERS_MAX: usize = 128;
 /// Pause after the machine refuses a connection (no descriptors left): others must end first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -134,13 +138,21 @@ impl Acceptor {
         };
         let cut = self.cut.clone();
         drop(self.tasks.spawn(async move {
+            let mut cut = aside(cut.cancelled());
             tokio::select! {
+                biased;
                 () = connection => {}
-                () = cut.cancelled() => {}
+                Some(()) = cut.next() => {}
             }
             drop(place);
         }));
     }
+}
+
+/// A future that is polled only when it wakes: a connection is polled for every request, and whether a token was cancelled
+/// is asked under a lock that all connections share.
+fn aside<F: Future>(future: F) -> FuturesUnordered<F> {
+    std::iter::once(future).collect()
 }
 
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
@@ -171,20 +183,22 @@ async fn connection<S>(stream: S, app: App, limits: ServerLimits, stop: Cancella
 where
     S: AsyncRead + AsyncWrite + Send + Unpin,
 {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(app.handle(request.map(Body::new)).await) }
+    let app = &app;
+    let service = service_fn(move |request: Request<Incoming>| async move {
+        Ok::<_, Infallible>(app.handle(request.map(Body::new)).await)
     });
+    // hyper takes at most 100 header lines; told another number, it makes room for so many on the heap, twice a request.
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::default())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    let mut stopped = aside(stop.cancelled());
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        Some(()) = stopped.next() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -10,7 +10,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::ALLOW;
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use serverledge_core::{
     AppName, Application, Caller, Carried, Endpoint, FunctionFailure, FunctionName, Interface, InvocationError,
     Payload, Reply, Report,
@@ -20,8 +20,9 @@ use serverledge_wire::thesis::{self, ThesisRequest};
 use crate::app::{Admitted, Shared};
 use crate::backend::Call;
 use crate::error::{Convention, Failed};
+use crate::guard::Named;
 use crate::invoke::travel;
-use crate::reply::{self, add_memo, add_timing};
+use crate::reply::{self, add_memo, add_timing, remove_memo};
 use crate::stored::Stored;
 use crate::{body, hostile, plain};
 
@@ -42,24 +43,18 @@ pub(crate) struct Addressed {
     own_host: bool,
 }
 
-impl Addressed {
-    /// Whether the host name says which application, rather than the path.
-    pub(crate) fn has_own_host(&self) -> bool {
-        self.own_host
-    }
-}
-
-/// Whether a request is one to an application. Encoded characters stay as they are: no application and no endpoint has any.
-pub(crate) fn addressed(shared: &Shared, request: &Request<Body>) -> Option<Addressed> {
-    let path = request.uri().path();
-    if let Some(name) = shared.guard.application(request.uri(), request.headers()) {
+/// Whether a request is one to an application: on its own host name it has all paths, and the node has none. Encoded
+/// characters stay as they are: no application and no endpoint has any.
+pub(crate) fn addressed(named: Named, path: &str) -> Option<Addressed> {
+    if let Named::Application(name) = named {
         return Some(Addressed { name, path: path.strip_prefix('/').unwrap_or(path).to_owned(), own_host: true });
     }
     let (name, path) = by_path(path)?;
     Some(Addressed { name: name.to_owned(), path: path.to_owned(), own_host: false })
 }
 
-fn by_path(path: &str) -> Option<(&str, &str)> {
+/// Application and path within it, of a path that names one.
+pub(crate) fn by_path(path: &str) -> Option<(&str, &str)> {
     let rest = path.strip_prefix(PREFIX)?;
     Some(rest.split_once('/').unwrap_or((rest, "")))
 }
@@ -78,7 +73,7 @@ pub(crate) async fn handle(
         return response;
     };
     let judged = Judged::of(&application.cors, request.headers());
-    let trusted = to.own_host && application.own_origin;
+    let trusted = to.own_host && application.own_origin && keeps_cookies_apart(shared);
     let visit = Visit { shared, admitted, application: &application, judged: &judged, path: &to.path, trusted };
     let answered = visit.answer(request).await;
     let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
@@ -87,6 +82,12 @@ pub(crate) async fn handle(
     }
     judged.add(response.headers_mut());
     response
+}
+
+/// Whether a page with an origin of its own cannot give the browser a session of its choice for the node: the session's
+/// cookie is bound to its host by its name, or the page can set none that the node would see.
+fn keeps_cookies_apart(shared: &Shared) -> bool {
+    shared.access.secure_cookies || !shared.guard.shares_cookies()
 }
 
 /// One answer, whether there is no such application or it is stopped.
@@ -239,7 +240,7 @@ impl Visit<'_> {
                 } else {
                     hostile::clean_response(response.headers_mut());
                 }
-                response.headers_mut().remove(HeaderName::from_static("server-timing"));
+                remove_memo(response.headers_mut());
                 response
             }
         };

@@ -2,6 +2,7 @@
 //! server-sent events (HTML Standard §9.2). Each line or event has the member `Progress`, or at the end `Problem` or the
 //! outcome's own; an empty object is a sign of life.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use axum::body::Body;
@@ -10,7 +11,7 @@ use futures_util::stream;
 use http::header::ACCEPT;
 use http::{HeaderMap, Response};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use serverledge_core::Progress;
 use serverledge_wire::stream::NDJSON;
 use tokio::sync::mpsc;
@@ -25,7 +26,7 @@ const STEPS_MAX: usize = 1024;
 const STEP_CHARS_MAX: usize = 1000;
 const EVENTS: &str = "text/event-stream";
 
-type Work = Pin<Box<dyn Future<Output = Result<Value, Failed>> + Send>>;
+type Work = Pin<Box<dyn Future<Output = Result<Box<RawValue>, Failed>> + Send>>;
 
 /// How an answer is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,11 +74,15 @@ where
     };
     let (steps, told) = mpsc::channel(STEPS_MAX);
     let work = work(Steps(Some(steps)));
-    // Our own reply types have string keys and no failing serializers.
-    let work: Work = Box::pin(async move { Ok(serde_json::to_value(work.await?).unwrap_or_default()) });
+    let work: Work = Box::pin(async move { Ok(raw(&work.await?)) });
     let telling = Telling { work, told, form, outcome, request_id: request_id.to_owned(), _place: place };
     let content_type = if form == Form::Lines { NDJSON } else { EVENTS };
     Ok(lines::response(content_type, stream::unfold(Some(telling), next)))
+}
+
+fn raw<T: Serialize + ?Sized>(value: &T) -> Box<RawValue> {
+    // Our own reply types have string keys and no failing serializers.
+    serde_json::value::to_raw_value(value).unwrap_or_default()
 }
 
 fn form(headers: &HeaderMap) -> Option<Form> {
@@ -95,25 +100,25 @@ async fn next(telling: Option<Telling>) -> Option<(Bytes, Option<Telling>)> {
     let piece = tokio::select! {
         biased;
         outcome = &mut telling.work => return Some((last(telling, outcome), None)),
-        Some(step) = telling.told.recv() => telling.form.piece([("Progress", step.into())]),
+        Some(step) = telling.told.recv() => telling.form.piece([("Progress", raw(&step))]),
         () = tokio::time::sleep(lines::HEARTBEAT) => telling.form.piece([]),
     };
     Some((piece.into(), Some(telling)))
 }
 
 /// The steps that were not told yet, and the outcome.
-fn last(mut telling: Telling, outcome: Result<Value, Failed>) -> Bytes {
+fn last(mut telling: Telling, outcome: Result<Box<RawValue>, Failed>) -> Bytes {
     let (form, mut text) = (telling.form, Vec::new());
     while let Ok(step) = telling.told.try_recv() {
-        text.extend(form.piece([("Progress", step.into())]));
+        text.extend(form.piece([("Progress", raw(&step))]));
     }
     text.extend(match outcome {
         Ok(value) => form.piece([(telling.outcome, value)]),
         Err(failed) => {
             let (problem, retry_after) = failed.into_problem(&telling.request_id);
-            let problem = ("Problem", serde_json::to_value(problem).unwrap_or_default());
+            let problem = ("Problem", raw(&problem));
             match retry_after {
-                Some(seconds) => form.piece([problem, ("RetryAfter", seconds.into())]),
+                Some(seconds) => form.piece([problem, ("RetryAfter", raw(&seconds))]),
                 None => form.piece([problem]),
             }
         }
@@ -122,10 +127,9 @@ fn last(mut telling: Telling, outcome: Result<Value, Failed>) -> Bytes {
 }
 
 impl Form {
-    fn piece<const N: usize>(self, members: [(&str, Value); N]) -> Vec<u8> {
+    fn piece<const N: usize>(self, members: [(&str, Box<RawValue>); N]) -> Vec<u8> {
         let name = members.first().map(|(name, _)| name.to_ascii_lowercase());
-        let object: Map<String, Value> = members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let line = lines::line(&object);
+        let line = lines::line(&BTreeMap::from(members));
         match (self, name) {
             (Self::Lines, _) => line,
             // A comment keeps the connection and is no event.
@@ -152,7 +156,7 @@ mod tests {
     #[test]
     fn a_step_stays_one_event_whatever_it_says() {
         let hostile = "a\nevent: problem\r\ndata: {}\n\n";
-        let event = String::from_utf8(Form::Events.piece([("Progress", hostile.into())])).unwrap();
+        let event = String::from_utf8(Form::Events.piece([("Progress", raw(hostile))])).unwrap();
         assert_eq!(event, "event: progress\ndata: {\"Progress\":\"a\\nevent: problem\\r\\ndata: {}\\n\\n\"}\n\n");
         assert_eq!(String::from_utf8(Form::Lines.piece([])).unwrap(), "{}\n");
     }

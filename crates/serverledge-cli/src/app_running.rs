@@ -1,5 +1,6 @@
 //! `app start|stop|test|export|import`: applications as they run, and as one file.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -14,10 +15,7 @@ use crate::commands::{Session, app_name};
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
 use crate::progress::Steps;
-use crate::{files, output, params, progress, source, text};
-
-/// No node takes a larger file.
-const FILE_BYTES_MAX: usize = 512 * 1024 * 1024;
+use crate::{output, params, progress, source, text};
 
 /// What to do with an application beside changing it.
 #[derive(Debug, Subcommand)]
@@ -147,27 +145,54 @@ fn told(tested: &TestAnswer) -> String {
 
 async fn export(session: &Session, args: &ExportArgs) -> Result<Exit, Failure> {
     let name = app_name(&args.name)?;
-    let file = args.file.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.tar")));
-    let exported = progress::during(&format!("exporting {name}"), session.client.export_app(&name)).await;
-    let exported = exported.map_err(|error| failed("export", &name, error))?;
-    write_new(&file, &exported)
-        .map_err(|error| Failure::usage(format!("{} cannot be written: {}", file.display(), root_cause(&error))))?;
-    let answer = json!({ "exported": name.as_str(), "file": file.display().to_string(), "bytes": exported.len() });
-    session.show(&answer, |_| format!("wrote {name} to {}: {}", file.display(), text::bytes(exported.len())))?;
+    let path = args.file.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.tar")));
+    let steps = Steps::new(format!("exporting {name}"));
+    let bytes = steps.during(fetch(session, &name, &path, &steps)).await?;
+    let answer = json!({ "exported": name.as_str(), "file": path.display().to_string(), "bytes": bytes });
+    session.show(&answer, |_| format!("wrote {name} to {}: {}", path.display(), text::bytes(bytes)))?;
     Ok(Exit::Ok)
 }
 
-/// Nothing that is there is overwritten.
-fn write_new(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::File::create_new(file)?.write_all(bytes)
+/// Writes the file as it comes; returns its length. Nothing that is there is overwritten, and no part of a file is left.
+async fn fetch(session: &Session, name: &AppName, path: &Path, steps: &Steps) -> Result<usize, Failure> {
+    let broken = |error| failed("export", name, error);
+    let unwritten = |error| Failure::usage(format!("{} cannot be written: {}", path.display(), root_cause(&error)));
+    let mut file = Unfinished { file: File::create_new(path).map_err(unwritten)?, path: Some(path) };
+    let mut export = session.client.export_app(name).await.map_err(broken)?;
+    let of = export.length().and_then(|length| usize::try_from(length).ok());
+    let of = of.map(|length| format!(" of {}", text::bytes(length))).unwrap_or_default();
+    let mut written = 0;
+    while let Some(piece) = export.next().await.map_err(broken)? {
+        file.file.write_all(&piece).map_err(unwritten)?;
+        written += piece.len();
+        steps.describe(&format!("exporting {name}: {}{of}", text::bytes(written)));
+    }
+    file.path = None;
+    Ok(written)
+}
+
+/// A file that is removed unless all of it was written.
+struct Unfinished<'a> {
+    file: File,
+    path: Option<&'a Path>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(path) = self.path {
+            // What failed is told already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 async fn import(session: &Session, args: &ImportArgs) -> Result<Exit, Failure> {
     let name = args.name.as_deref().map(app_name).transpose()?;
-    let bytes = files::read(&args.file, FILE_BYTES_MAX)
+    let (file, length) = open(&args.file)
         .map_err(|error| Failure::usage(format!("{} cannot be used: {}", args.file.display(), root_cause(&error))))?;
     let steps = Steps::new(format!("importing {}", args.file.display()));
-    let call = session.client.import_app(name.as_ref(), bytes, |step| steps.step(step));
+    let file = tokio::fs::File::from_std(file);
+    let call = session.client.import_app(name.as_ref(), file, length, |step| steps.step(step));
     let made = steps.during(call).await;
     let made = made.map_err(|error| Failure::of_call(&format!("import {}", args.file.display()), error))?;
     made.remarks.iter().for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
@@ -177,4 +202,14 @@ async fn import(session: &Session, args: &ImportArgs) -> Result<Exit, Failure> {
         format!("made {name} with {} functions\n{}", made.functions.len(), output::dim(&next))
     })?;
     Ok(Exit::Ok)
+}
+
+/// The file, to be read as it is sent, and its length.
+fn open(path: &Path) -> std::io::Result<(File, u64)> {
+    let file = File::open(path)?;
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    Ok((file, about.len()))
 }

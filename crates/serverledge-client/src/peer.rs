@@ -1,18 +1,19 @@
 //! What a node asks of another one: to run an invocation, and how it is. Every request is proved with the cluster's key.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{HOST, RETRY_AFTER};
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 use serverledge_core::{BodyError, CacheEntry, FunctionName, HttpBody};
 use serverledge_wire::carried::entries_of;
 use serverledge_wire::peer::{
-    CALL, ClusterKey, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerLoad, PeerReport, PeerState, Proved, REPORT,
-    STARTED,
+    CALL, ClusterKey, INVOKE_PATH, LOAD, LOAD_PATH, PASSED, PROOF, Passed, PeerCall, PeerLoad, PeerReport, PeerState,
+    Proved, REPORT, STARTED,
 };
 use serverledge_wire::problem::Problem;
 
@@ -101,6 +102,17 @@ pub fn is_forwardable(uri: &Uri) -> bool {
     let Ok(mut url) = Url::parse("http://node/") else { return false };
     url.set_path(uri.path());
     url.path() == uri.path()
+}
+
+/// Who sent a request that is passed on, and what they asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// The host that they named.
+    pub host: String,
+    /// The application whose host that is, if it is one's.
+    pub application: Option<String>,
+    /// Their address, if that is known.
+    pub address: Option<IpAddr>,
 }
 
 // === impl PeerTarget ===
@@ -222,6 +234,7 @@ impl PeerClient {
         &self,
         target: &PeerTarget,
         request: Request<Lent>,
+        sender: &Sender,
         patience: Duration,
     ) -> Result<Response<HttpBody>, PeerError> {
         let (mut parts, body) = request.into_parts();
@@ -230,12 +243,40 @@ impl PeerClient {
         url.set_query(parts.uri.query());
         // The one of the URL takes its place.
         parts.headers.remove(HOST);
+        self.vouch(target, &url, &parts.method, sender, &mut parts.headers)?;
         let request = self.http.request(parts.method, url).headers(parts.headers).body(body.into_body());
         let sent = tokio::time::timeout(patience, request.send()).await;
         let silent = |_| PeerError::Lost { source: "it did not begin to answer in time".into() };
         let response: Response<reqwest::Body> = sent.map_err(silent)?.map_err(transport)?.into();
         Ok(response
             .map(|body| -> HttpBody { Box::pin(body.map_err(|error| -> BodyError { error.without_url().into() })) }))
+    }
+
+    /// Adds what proves to the node that a balancer passes the request on, in place of what the request itself says of that.
+    fn vouch(
+        &self,
+        target: &PeerTarget,
+        url: &Url,
+        method: &Method,
+        sender: &Sender,
+        headers: &mut HeaderMap,
+    ) -> Result<(), PeerError> {
+        let not_sent = |source: Cause| PeerError::NotSent { source };
+        let passed = Passed {
+            method: method.to_string(),
+            target: url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())),
+            host: sender.host.clone(),
+            application: sender.application.clone(),
+            client: sender.address,
+        };
+        let passed = serde_json::to_string(&passed).map_err(|error| not_sent(error.into()))?;
+        let what = Proved { to: &target.name, path: url.path(), call: passed.as_bytes(), body: &[] };
+        let proof = self.key.prove(unix_ms(), nonce().map_err(not_sent)?, &what).to_text();
+        for (name, value) in [(PASSED, passed), (PROOF, proof)] {
+            let value = HeaderValue::try_from(value).map_err(|error| not_sent(error.into()))?;
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        Ok(())
     }
 
     async fn post(

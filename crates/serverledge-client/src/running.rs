@@ -1,7 +1,7 @@
 //! Applications as they run: started, stopped, tested, taken away and brought back.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -26,6 +26,37 @@ struct ToldLine {
     problem: Option<Problem>,
     retry_after: Option<u64>,
 }
+
+/// An application's file as it comes. Dropping it ends the transfer.
+#[derive(Debug)]
+pub struct ExportStream {
+    client: Client,
+    url: reqwest::Url,
+    whole: Duration,
+    response: reqwest::Response,
+}
+
+// === impl ExportStream ===
+
+impl ExportStream {
+    /// How long the whole file is, if the node says so.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.response.content_length()
+    }
+
+    /// The next piece; `None` at the end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; the transfer is then over, and what came is not the whole file.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        let read = tokio::time::timeout(SILENCE_TIMEOUT, self.response.chunk()).await;
+        let silent = |_| ClientError::Timeout { url: self.url.to_string(), after: SILENCE_TIMEOUT };
+        read.map_err(silent)?.map_err(|error| self.client.transport_error(error, &self.url, self.whole))
+    }
+}
+
+// === impl Client ===
 
 impl Client {
     /// Prepares an application and lets it run, and tells `progress` what the node is doing. Dropping the future stops the
@@ -67,31 +98,36 @@ impl Client {
         self.told(self.http.post(url.clone()).json(body), &url, progress).await
     }
 
-    /// An application as one file. Dropping the future has no effect on the node.
+    /// An application as one file, of any length: it comes piece by piece. Dropping the future has no effect on the node.
     ///
     /// # Errors
     /// As for [`Client::show_app`].
-    pub async fn export_app(&self, name: &AppName) -> Result<Bytes, ClientError> {
+    pub async fn export_app(&self, name: &AppName) -> Result<ExportStream, ClientError> {
         let url = self.url(&["apps", name.as_str(), "export"]);
-        let answer = self.send(self.http.get(url.clone()), DEPLOY_TIMEOUT, &url).await?;
-        Ok(answer.into_body())
+        let whole = self.timeout.unwrap_or(DEPLOY_STREAM_TIMEOUT);
+        let request = self.http.get(url.clone()).timeout(whole);
+        let response = self.begin(request, whole.min(DEPLOY_TIMEOUT), &url).await?;
+        Ok(ExportStream { client: self.clone(), url, whole, response })
     }
 
-    /// Makes an application from such a file, under this name or its own. Dropping the future: it is made whole or not at all.
+    /// Makes an application from such a file, under this name or its own. The file is read as it is sent, from where it stands.
+    /// Dropping the future: the application is made whole or not at all.
     ///
     /// # Errors
     /// As for [`Client::create_app`] and [`Client::create`]; `malformed_export` (422).
     pub async fn import_app(
         &self,
         name: Option<&AppName>,
-        file: Vec<u8>,
+        file: tokio::fs::File,
+        length: u64,
         progress: impl FnMut(&str),
     ) -> Result<ImportedApplication, ClientError> {
         let mut url = self.url(&["apps", "import"]);
         if let Some(name) = name {
             url.query_pairs_mut().append_pair("name", name.as_str());
         }
-        let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/x-tar").body(file);
+        let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/x-tar");
+        let request = request.header(CONTENT_LENGTH, length).body(file);
         self.told(request, &url, progress).await
     }
 

@@ -8,43 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::id::SpaceId;
-
-/// The immutable, opaque id of a user. Cloning is cheap.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(Arc<str>);
-
-impl UserId {
-    /// A new id: a UUID version 7 without hyphens.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(crate::id::opaque())
-    }
-
-    /// Takes an id back from its text: 32 lower-case hexadecimal digits; `None` for anything else.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        crate::id::is_opaque(text).then(|| Self(Arc::from(text)))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for UserId {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::id::{SpaceId, UserId};
 
 /// What a user may do beside looking after what is theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::account::UserId;
-use crate::id::SpaceId;
+use crate::id::{AppId, SpaceId, UserId};
 use crate::name::{FunctionName, NameError};
 
 /// Longest application name: one DNS label (RFC 1035 §2.3.4).
@@ -21,42 +20,6 @@ pub const DEPENDENCIES_BYTES_MAX: usize = 64 * 1024;
 const METHOD_CHARS_SHOWN: usize = 32;
 /// Most origins that an application's CORS setting names.
 pub const CORS_ORIGINS_MAX: usize = 50;
-
-/// The immutable, opaque id of an application. Cloning is cheap.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AppId(Arc<str>);
-
-impl AppId {
-    /// A new id: a UUID version 7 without hyphens.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(crate::id::opaque())
-    }
-
-    /// Takes an id back from its text: 32 lower-case hexadecimal digits; `None` for anything else.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        crate::id::is_opaque(text).then(|| Self(Arc::from(text)))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for AppId {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Display for AppId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The name of an application: a DNS label, since it can be a subdomain. Cloning is cheap.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -255,6 +255,12 @@ pub trait Executor: Send + Sync {
     /// Removes what was prepared at least `grace` ago for code that is in no use; returns how much was removed, in
     /// pieces. The grace is for deploys that have prepared and not stored yet.
     async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize;
+
+    /// How many calls came from sandboxes without the right of a running invocation, since the start: each is a function that
+    /// goes on after its end, or tries another one's rights. None where sandboxes cannot ask without one.
+    fn refused_calls(&self) -> u64 {
+        0
+    }
 }
 
 /// One isolated place where a version runs.

@@ -40,9 +40,63 @@ impl fmt::Display for InvocationId {
     }
 }
 
-/// The immutable, opaque id of a space that owns functions (design §7). Cloning is cheap.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SpaceId(Arc<str>);
+/// An opaque id of its own type; `or` names one more text that is one.
+macro_rules! opaque_id {
+    ($(#[$doc:meta])* $name:ident $(or $word:literal)?) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// A new id: a UUID version 7 without hyphens.
+            #[must_use]
+            pub fn new() -> Self {
+                Self(opaque())
+            }
+
+            /// Takes an id back from its text: 32 lower-case hexadecimal digits
+            $(#[doc = concat!("or `", $word, "`")])?
+            /// ; `None` for anything else.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                ($(text == $word ||)? is_opaque(text)).then(|| Self(Arc::from(text)))
+            }
+
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+opaque_id! {
+    /// The immutable, opaque id of a user. Cloning is cheap.
+    UserId
+}
+
+opaque_id! {
+    /// The immutable, opaque id of an application. Cloning is cheap.
+    AppId
+}
+
+opaque_id! {
+    /// The immutable, opaque id of a space that owns functions (design §7): of a user's or an application's. Cloning is cheap.
+    SpaceId or "default"
+}
 
 impl SpaceId {
     /// The space of everybody while authentication is off.
@@ -56,45 +110,15 @@ impl SpaceId {
     pub fn is_default(&self) -> bool {
         &*self.0 == "default"
     }
-
-    /// A new space of a user or an application: a UUID version 7 without hyphens.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(opaque())
-    }
-
-    /// Takes an id back from its text: `default`, or 32 lower-case hexadecimal digits; `None` for anything else.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        (text == "default" || is_opaque(text)).then(|| Self(Arc::from(text)))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for SpaceId {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// An id that nobody can guess (74 random bits) and that says nothing but when it was made.
-pub(crate) fn opaque() -> Arc<str> {
+fn opaque() -> Arc<str> {
     let mut buffer = [0; 32];
     Arc::from(&*uuid::Uuid::now_v7().simple().encode_lower(&mut buffer))
 }
 
 /// Whether [`opaque`] may have made it.
-pub(crate) fn is_opaque(text: &str) -> bool {
+fn is_opaque(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-impl fmt::Display for SpaceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }

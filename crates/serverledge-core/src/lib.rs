@@ -19,10 +19,10 @@ mod version;
 
 pub use account::{
     Account, AccountError, Accounts, AuthError, Caller, Credential, NewSession, NewToken, Profile, Role, Scopes,
-    SessionInfo, SignedUp, TokenInfo, UserId, Via,
+    SessionInfo, SignedUp, TokenInfo, Via,
 };
 pub use application::{
-    APP_NAME_BYTES_MAX, AppId, AppName, AppNameError, Application, CORS_ORIGINS_MAX, Cors, DEPENDENCIES_BYTES_MAX,
+    APP_NAME_BYTES_MAX, AppName, AppNameError, Application, CORS_ORIGINS_MAX, Cors, DEPENDENCIES_BYTES_MAX,
     ENDPOINT_PATH_BYTES_MAX, ENDPOINTS_MAX, Endpoint, EndpointError, EndpointPath, EndpointPathError,
 };
 pub use call::{CallContext, CallError, CallKey, HostCalls, Link, Travel};
@@ -32,7 +32,7 @@ pub use executor::{
     Sandbox, SandboxCall, StartError, StartPhase, Started, StopError,
 };
 pub use function::{Archs, Flags, Function, FunctionLimits, FunctionSpec, Interface, Parameter, Signature};
-pub use id::{InvocationId, SpaceId};
+pub use id::{AppId, InvocationId, SpaceId, UserId};
 pub use memo::{CacheEntry, Carried, CarriedAnswer, CarriedAnswers, Ignored, Memo, Source};
 pub use name::{FunctionName, NameError};
 pub use network::{IpNet, ParseIpNetError};

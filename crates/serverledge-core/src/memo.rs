@@ -96,7 +96,8 @@ pub struct Memo {
     pub shaped: bool,
     /// The run made a call.
     pub called: bool,
-    /// A part of it ran, on another node, in another generation than it began in: it is kept by no cache.
+    /// It is kept by no cache, for it may be another next time: a part of it ran, on another node, in another generation than
+    /// it began in, or a call that it made failed for want of time or room, or for where it was made.
     pub stale: bool,
     /// What was not believed.
     pub ignored: Ignored,

@@ -415,16 +415,13 @@ impl Executor for DockerExecutor {
         let (shared, used) = (Arc::clone(&self.shared), code_in_use.clone());
         tokio::task::spawn_blocking(move || shared.store.sweep(&used, grace)).await.unwrap_or(0)
     }
+
+    fn refused_calls(&self) -> u64 {
+        self.shared.hub.refused_calls.load(Ordering::Relaxed)
+    }
 }
 
 impl DockerExecutor {
-    /// How many calls came from containers without the capability of a running invocation, since the start: each is a function
-    /// that goes on after its end, or tries another one's rights.
-    #[must_use]
-    pub fn refused_calls(&self) -> u64 {
-        self.shared.hub.refused_calls.load(Ordering::Relaxed)
-    }
-
     /// In a task of its own: if the caller goes away, the task ends by itself and removes what it made.
     async fn start_apart(
         &self,

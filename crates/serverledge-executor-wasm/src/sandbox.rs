@@ -50,7 +50,8 @@ impl Sandbox for WasmSandbox {
                 let reactor = reactor.clone();
                 self.run_core(call, host, limit, |store| run_reactor(reactor, store)).await
             }
-            Program::Http(_) => self.run_http(call, limit).await,
+            // Boxed: several times as large as a call with JSON, which would be moved about with it.
+            Program::Http(_) => Box::pin(self.run_http(call, limit)).await,
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     /// The policy may send calls to peers, and learns from what calls take.
     offloads: bool,
     draining: CancellationToken,
+    /// The same, for every call to ask without a lock.
+    drains: AtomicBool,
     /// Sandboxes that are being stopped; never cut off.
     stops: TaskTracker,
 }
@@ -126,7 +129,8 @@ impl Admissions {
         };
         let state = State { scheduler, waiters: HashMap::new(), sandboxes: HashMap::new() };
         let (draining, stops) = (CancellationToken::new(), TaskTracker::new());
-        Self(Arc::new(Shared { state: Mutex::new(state), offloads, draining, stops }))
+        let drains = AtomicBool::new(false);
+        Self(Arc::new(Shared { state: Mutex::new(state), offloads, draining, drains, stops }))
     }
 
     /// Waits for resources as long as the scheduler allows, or says which of the peers is to run the call. Dropping the
@@ -148,18 +152,12 @@ impl Admissions {
             // A policy that runs everything here needs not look.
             _ => self.admit(arrival, caller, PeerView::NONE),
         };
-        let lease = match (asked, origin) {
-            (Asked::Run(guard), _) => Ok(guard),
-            (Asked::Reject(rejection), _) => Err(overloaded(rejection)),
-            (Asked::Offload(peer), _) => return Ok(Granted::On(peer, outstanding)),
-            (Asked::Wait(ticket), Origin::Nested(_)) => self.wait(ticket, signal).await,
-            (Asked::Wait(ticket), Origin::Outside) => {
-                let stopped = self.draining.clone();
-                tokio::select! {
-                    waited = self.wait(ticket, signal) => waited,
-                    () = stopped.cancelled() => Err(draining()),
-                }
-            }
+        let lease = match asked {
+            Asked::Run(guard) => Ok(guard),
+            Asked::Reject(rejection) => Err(overloaded(rejection)),
+            Asked::Offload(peer) => return Ok(Granted::On(peer, outstanding)),
+            // Boxed: who waits has time, and who does not should not carry what waiting needs.
+            Asked::Wait(ticket) => Box::pin(self.wait_as(origin, ticket, signal)).await,
         };
         lease.map(|mut lease| {
             lease.outstanding = outstanding;
@@ -196,6 +194,21 @@ impl Admissions {
         let asked = self.asked(&state, admission);
         self.apply(state, effects);
         (asked, signal, outstanding)
+    }
+
+    async fn wait_as(
+        &self,
+        origin: Origin<'_>,
+        ticket: Ticket,
+        signal: Option<oneshot::Receiver<()>>,
+    ) -> Result<LeaseGuard, InvocationError> {
+        if let Origin::Nested(_) = origin {
+            return self.wait(ticket, signal).await;
+        }
+        tokio::select! {
+            waited = self.wait(ticket, signal) => waited,
+            () = self.draining.cancelled() => Err(draining()),
+        }
     }
 
     async fn wait(&self, ticket: Ticket, signal: Option<oneshot::Receiver<()>>) -> Result<LeaseGuard, InvocationError> {
@@ -326,6 +339,7 @@ impl Admissions {
 
     /// From now on nothing from outside is let in, and what waits is turned away; what runs goes on.
     pub(crate) fn drain(&self) {
+        self.drains.store(true, Ordering::Release);
         self.draining.cancel();
     }
 
@@ -337,7 +351,7 @@ impl Admissions {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
+        self.drains.load(Ordering::Acquire)
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

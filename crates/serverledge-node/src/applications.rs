@@ -41,12 +41,6 @@ impl Applications {
         self.table.load().by_name.get(name).cloned()
     }
 
-    /// The application of this id.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for those that keep an application across a rename"))]
-    pub(crate) fn by_id(&self, id: &AppId) -> Option<Arc<Application>> {
-        self.table.load().by_id.get(id).map(|kept| Arc::clone(&kept.application))
-    }
-
     /// The applications of this owner (`None`: everybody's), by name.
     pub(crate) fn of(&self, owner: Option<&UserId>) -> Vec<Arc<Application>> {
         let table = self.table.load();
@@ -58,12 +52,6 @@ impl Applications {
     /// The application whose functions live in this space.
     pub(crate) fn by_space(&self, space: &SpaceId) -> Option<Arc<Application>> {
         self.table.load().by_space.get(space).cloned()
-    }
-
-    /// All applications, in no order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for bringing running applications back after a restart"))]
-    pub(crate) fn all(&self) -> Vec<Arc<Application>> {
-        self.table.load().by_id.values().map(|kept| Arc::clone(&kept.application)).collect()
     }
 
     /// Takes over records, where they are newer than what is known.
@@ -194,10 +182,10 @@ mod tests {
         applications.put([kept(&id, "new", 5)]);
         applications.put([kept(&id, "old", 4)]);
         assert!(applications.by_name("old").is_none());
-        assert_eq!(applications.by_id(&id), applications.by_name("new"));
+        assert_eq!(applications.by_name("new").map(|one| one.id.clone()), Some(id.clone()));
         applications.remove(&id, Revision::new(6));
         applications.put([kept(&id, "new", 5)]);
-        assert!(applications.by_name("new").is_none() && applications.by_id(&id).is_none());
+        assert!(applications.by_name("new").is_none() && applications.of(None).is_empty());
     }
 
     #[test]
@@ -221,6 +209,6 @@ mod tests {
         assert!(applications.by_name("a").is_none());
         let space = SpaceId::parse(b.as_str()).unwrap();
         assert_eq!(applications.by_space(&space).map(|one| one.name.to_string()), Some("b".to_owned()));
-        assert_eq!(applications.all().len(), 1);
+        assert_eq!(applications.of(None).len(), 1);
     }
 }

@@ -9,11 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use http::Response;
-use serverledge_api::{
-    Access, App, Balancer, Call, Guard, Identity, PassError, Passage, ServerLimits, Serving, serve, serve_tls,
-};
+use serverledge_api::{App, Balancer, Call, Identity, PassError, Passage, ServerLimits, Serving, serve, serve_tls};
 use serverledge_core::kv::Kv;
-use serverledge_core::{CpuMilli, HttpBody, InvocationError, InvocationId, IpNet, Report, SpaceId};
+use serverledge_core::{CpuMilli, HttpBody, InvocationError, InvocationId, IpNet, Report};
+use serverledge_platform::Platform;
 use serverledge_registry::FunctionStore;
 use serverledge_wire::header::ARCH;
 use serverledge_wire::peer_info::PeerInfo;
@@ -32,13 +31,16 @@ mod route;
 use metrics::BalancerMetrics;
 use route::Router;
 
+use crate::accounts;
+use crate::applications::Applications;
 use crate::cluster::{Cluster, Whom};
 use crate::config::{Config, MetricsConfig, RegistryUrl};
 use crate::deploy::unix_ms;
 use crate::functions::Functions;
 use crate::membership::Membership;
 use crate::node::Background;
-use crate::program::{open_tls, own_id, own_url, request_limits, unreachable_registry};
+use crate::program::{access, guard, open_tls, own_id, own_url, request_limits, unreachable_registry};
+use crate::quotas::{AccountsAndApplications, Quotas};
 use crate::registry::Registry;
 use crate::status::{load_average, unix_seconds};
 
@@ -60,7 +62,8 @@ pub(crate) struct LoadBalancing {
 /// The parts of a load balancer.
 pub(crate) struct LoadBalancer {
     identity: Identity,
-    space: SpaceId,
+    accounts: Arc<Platform>,
+    quotas: Quotas,
     store: FunctionStore,
     functions: Functions,
     look_ups: Semaphore,
@@ -98,11 +101,13 @@ impl LoadBalancing {
         membership.load().await.context("failed to read the nodes")?;
         let (_, from) =
             balancer.functions.load(&balancer.store).await.context("failed to read the deployed functions")?;
+        let accounts_from = balancer.accounts.load().await.context("failed to read the accounts")?;
         balancer.cluster.peers.set(&membership.others());
         // So that the first call finds nodes that are known to live.
         balancer.cluster.ask_round(membership, Whom::Area, &mut 0).await;
-        let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
-        let app = App::balancing(Arc::new(Front(Arc::clone(&balancer))), guard, Access::open(), request_limits(config));
+        let guard = guard(config, tls.is_some());
+        let access = access(config, &balancer.accounts, tls.is_some());
+        let app = App::balancing(Arc::new(Front(Arc::clone(&balancer))), guard, access, request_limits(config));
         let limits =
             ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
         balancer.ready.store(true, Ordering::Release);
@@ -113,6 +118,7 @@ impl LoadBalancing {
         };
         let serving = serving.context("failed to serve")?;
         balancer.start_background(from);
+        balancer.accounts.start(accounts_from);
         let nodes = membership.others().len();
         tracing::info!(functions = balancer.functions.len(), nodes, address = %serving.address, "ready");
         let (address, drain_timeout) = (serving.address, config.drain_timeout);
@@ -132,6 +138,7 @@ impl LoadBalancing {
             tracing::warn!("some requests did not end within {:?} and were cut off", self.drain_timeout);
         }
         balancer.background.stop().await;
+        balancer.accounts.stop().await;
         balancer.membership.leave().await;
         self.registry.close().await;
         tracing::info!("stopped");
@@ -145,11 +152,6 @@ fn check(config: &Config) -> Result<()> {
         shared,
         "a load balancer needs the registry of its nodes: set registry.url (or etcd.address) as they have it"
     );
-    ensure!(
-        !config.auth.enabled,
-        "a load balancer does not check sessions and tokens: its nodes can be asked directly, or through a proxy, where \
-         auth.enabled = true"
-    );
     let keyed = config.cluster.key.is_some() || !config.cluster.key_file.is_empty();
     ensure!(keyed, "a load balancer needs the key of its nodes: set cluster.key or cluster.key_file as they have it");
     Ok(())
@@ -162,6 +164,11 @@ impl LoadBalancer {
         let id = own_id(config)?;
         let area = &config.registry.area;
         let (balancing, registry) = (&config.balancer, &config.registry);
+        let accounts = Arc::new(accounts::open(config, kv)?);
+        let owners = AccountsAndApplications {
+            accounts: Arc::clone(&accounts),
+            applications: Arc::new(Applications::default()),
+        };
         let record = NodeRecord {
             schema: NodeRecord::SCHEMA,
             epoch: InvocationId::new().to_string(),
@@ -177,7 +184,8 @@ impl LoadBalancer {
         };
         Ok(Self {
             identity: Identity { node: id.clone(), area: area.clone() },
-            space: SpaceId::default_space(),
+            accounts,
+            quotas: Quotas::new(config.quota.clone(), Arc::new(owners)),
             store: FunctionStore::new(Arc::clone(kv)),
             functions: Functions::default(),
             look_ups: Semaphore::new(LOOK_UPS_MAX),
@@ -255,6 +263,8 @@ impl Balancer for Front {
     }
 
     async fn invoke(&self, call: Call) -> Result<Report, InvocationError> {
+        // The node takes it for one that was counted where it came in.
+        let _permit = self.0.quotas.admit(&call.caller)?;
         self.0.hand_over(call).await
     }
 

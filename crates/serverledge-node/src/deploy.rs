@@ -327,7 +327,9 @@ pub(crate) fn registry_error(error: registry::DeployError) -> DeployError {
     match error {
         registry::DeployError::Exists { name } => DeployError::Exists(name),
         registry::DeployError::SpaceGone { .. } => DeployError::SpaceGone,
-        registry::DeployError::Contended { name } => DeployError::Contended(name),
+        registry::DeployError::Contended { name } | registry::DeployError::Changed { name } => {
+            DeployError::Contended(name)
+        }
         registry::DeployError::Kv(KvError::RegistryFull)
         | registry::DeployError::Code(BlobError::Kv(KvError::RegistryFull)) => registry_fault("registry_full", error),
         registry::DeployError::Digest { .. } => DeployError::Prepare(PrepareError::Internal {

@@ -187,15 +187,6 @@ impl Functions {
         .replaced
     }
 
-    /// Something else on which results depend was changed by this node, perhaps ahead of older changes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever changes such a thing"))]
-    pub(crate) fn raise(&self, space: &SpaceId, revision: Revision) {
-        self.change(|table, changes, _| {
-            let space = Arc::make_mut(table.entry(space.clone()).or_default());
-            space.generation.skip_to(revision, &mut changes.numbers);
-        });
-    }
-
     /// Forgets a function that was deleted at this revision, perhaps ahead of older changes.
     pub(crate) fn remove(&self, space: &SpaceId, name: &FunctionName, revision: Revision) -> Option<Arc<Function>> {
         let gone = self.change(|table, changes, gone| {
@@ -407,7 +398,8 @@ pub(crate) mod tests {
         let name = FunctionName::parse("g").unwrap();
         functions.follow(&[FunctionChange::Deleted { space: space.clone(), name, revision: Revision::new(12) }]);
         assert_eq!((functions.generation(&space), functions.names(&space)), (12, vec!["f".to_owned()]));
-        functions.raise(&space, Revision::new(15));
+        let name = FunctionName::parse("f").unwrap();
+        functions.remove(&space, &name, Revision::new(15));
         assert!(functions.generation(&space) > 15);
         functions.resync(&loaded([], 20));
         assert_eq!((functions.generation(&space), functions.len()), (20, 0), "kept when no function is left");

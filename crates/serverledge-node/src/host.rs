@@ -8,7 +8,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_core::limits::{CALL_DEPTH_MAX, CALLS_AT_ONCE_MAX, CALLS_MAX};
 use serverledge_core::{
-    CallContext, CallError, Function, FunctionName, HostCalls, InvocationError, Memo, Payload, Reply, Report,
+    CallContext, CallError, FailureKind, Function, FunctionName, HostCalls, InvocationError, Memo, Payload, Reply,
+    Report,
 };
 use serverledge_scheduler::QosClass;
 
@@ -29,7 +30,7 @@ pub(crate) struct NodeHost {
     /// Those that are outstanding.
     outstanding: AtomicUsize,
     /// What its calls have brought.
-    gathered: Arc<Mutex<Memo>>,
+    gathered: Mutex<Memo>,
 }
 
 /// Counts an outstanding call until it is dropped.
@@ -45,17 +46,24 @@ impl NodeHost {
         class: QosClass,
         caller: &Arc<Function>,
         held: Arc<Held>,
-        gathered: Arc<Mutex<Memo>>,
     ) -> Self {
-        let (made, outstanding) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (made, outstanding, gathered) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::default());
         Self { node: Arc::clone(node), context, class, caller: Arc::clone(caller), held, made, outstanding, gathered }
     }
 
-    /// A call that failed brings nothing that could tell whether what the client carries had part in it.
+    /// What the calls so far have brought. Asked once, at the invocation's end.
+    pub(crate) fn brought(&self) -> Memo {
+        std::mem::take(&mut *self.gathered.lock())
+    }
+
+    /// A call that failed brings nothing that could tell whether what the client carries had part in it. One that failed for
+    /// want of time or room, or for where it was made, would do better another time: what its caller answers then is not kept.
     fn gather(&self, outcome: &mut Result<Report, InvocationError>) {
         let brought = match outcome {
             Ok(report) => std::mem::take(&mut report.memo),
-            Err(_) => Memo { shaped: self.context.carried.is_some(), ..Memo::default() },
+            Err(error) => {
+                Memo { shaped: self.context.carried.is_some(), stale: !comes_again(error), ..Memo::default() }
+            }
         };
         self.gathered.lock().gather(brought);
     }
@@ -80,7 +88,7 @@ impl NodeHost {
 #[async_trait]
 impl HostCalls for NodeHost {
     async fn call(&self, function: &str, params: Bytes) -> Result<Bytes, CallError> {
-        let _counted = self.count()?;
+        let _counted = self.count().inspect_err(|_| self.gathered.lock().stale = true)?;
         let name = FunctionName::parse(function)
             .map_err(|source| CallError::Name { name: function.chars().take(64).collect(), source })?;
         let context = CallContext { depth: self.context.depth + 1, ..self.context.clone() };
@@ -101,6 +109,17 @@ impl HostCalls for NodeHost {
 
     fn caller(&self) -> &FunctionName {
         &self.caller.name
+    }
+}
+
+/// Whether a call would fail in the same way whenever and wherever it is made, until somebody deploys something.
+fn comes_again(error: &InvocationError) -> bool {
+    match error {
+        InvocationError::Function(failure) => {
+            matches!(failure.kind, FailureKind::Error | FailureKind::Trap | FailureKind::BadOutput)
+        }
+        InvocationError::Unknown(_) => true,
+        _ => false,
     }
 }
 

@@ -18,6 +18,7 @@ use serverledge_registry::BlobError;
 use crate::functions;
 use crate::node::{Node, NodeBackend};
 
+pub(crate) use edge::EdgeCodes;
 pub(crate) use testing::Testing;
 
 #[async_trait]
@@ -118,12 +119,14 @@ impl Node {
         if self.refresh_dependencies(application, function, progress).await?.is_some() {
             return Ok(());
         }
-        let version = &function.version;
+        // As it is now: others may have deployed or deleted it since the start began.
+        let Some(entry) = self.functions.get(&function.space, function.name.as_str()) else { return Ok(()) };
+        let version = &entry.function.version;
         self.check_runtime(version.runtime)?;
         if self.is_prepared(version) {
             return Ok(());
         }
-        let code = self.stored_code(function).await?;
+        let code = self.stored_code(&entry.function).await?;
         let executor = self.executors.of(version.runtime);
         let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
         executor.prepare(version, code, progress).await?;

@@ -192,18 +192,18 @@ impl Node {
     }
 
     /// Until it has run somewhere: a sandbox that was dead before the call, or a peer that did not take it, sends it on.
-    async fn admit_and_run(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
+    async fn admit_and_run(self: &Arc<Self>, mut request: Request) -> Result<Report, InvocationError> {
         let asked = now();
         let mut tried = Vec::new();
         let (mut dead_ones, mut fresh_ones) = (0, 0);
-        let mut request = request;
         loop {
             let (arrival, origin, runtime) = self.arrival(&request);
             let others = Others { peers: &self.cluster.peers, runtime, tried: &tried };
             let lease = match self.admissions.acquire(arrival, origin, Some(&others)).await? {
                 Granted::Here(lease) => lease,
                 // Whoever waits for it does so until here.
-                Granted::On(peer, _waits) => match self.offload(peer, &request).await {
+                // Boxed, as whatever is rare: the future of a call is moved about, and should be no larger than running it here.
+                Granted::On(peer, _waits) => match Box::pin(self.offload(peer, &request)).await {
                     Offloaded::Done { report, .. } => return Ok(report),
                     Offloaded::Failed(error) => return Err(error),
                     Offloaded::Elsewhere(_) => {
@@ -310,7 +310,7 @@ impl Node {
             return Ok((lease, InUse::Pooled(sandbox), true));
         }
         if lease.starts_pooled() {
-            let (lease, sandbox) = self.start_pooled(lease, entry).await?;
+            let (lease, sandbox) = Box::pin(self.start_pooled(lease, entry)).await?;
             return Ok((lease, InUse::Pooled(sandbox), false));
         }
         let started = self.start_sandbox(&entry.function).await?;
@@ -365,11 +365,10 @@ impl Node {
         if let Some(key) = request.key {
             context.chain = Some(Arc::new(Link { key, up: context.chain.take() }));
         }
-        let gathered = Arc::<parking_lot::Mutex<Memo>>::default();
-        let host = NodeHost::new(self, context, request.class, function, held, Arc::clone(&gathered));
+        let host = Arc::new(NodeHost::new(self, context, request.class, function, held));
         let call = SandboxCall { id: request.id, function: function.name.clone(), payload: request.payload, deadline };
-        let outcome = sandbox.invoke(call, Arc::new(host)).await;
-        (outcome, std::mem::take(&mut *gathered.lock()))
+        let outcome = sandbox.invoke(call, Arc::<NodeHost>::clone(&host)).await;
+        (outcome, host.brought())
     }
 
     pub(crate) fn start_failed(self: &Arc<Self>, function: &Arc<Function>, error: StartError) -> InvocationError {

@@ -72,7 +72,8 @@ pub(crate) fn source_of(runtime: Runtime, code: Bytes) -> Bytes {
         return code;
     }
     match section(&code, SECTION) {
-        Some(range) => code.slice(range),
+        // A copy: whoever keeps the source must not keep the module.
+        Some(range) => Bytes::copy_from_slice(&code[range]),
         None => code,
     }
 }

@@ -12,7 +12,7 @@ use serverledge_core::{
 };
 use serverledge_wire::canonical::{Canonical, canonical};
 
-use self::cache::ResultCache;
+use self::cache::{Hit, ResultCache};
 use self::runs::{Done, Duty, RunKey, Runs, Shared};
 use self::tags::{Judged, Tagged};
 use crate::deploy::unix_ms;
@@ -99,6 +99,14 @@ impl Node {
     pub(crate) async fn run(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
         match self.look_up(request)? {
             Looked::Known(report) => Ok(report),
+            // Boxed: the future of a run is a hundred times that of an answer.
+            looked => Box::pin(self.run_looked(looked)).await,
+        }
+    }
+
+    async fn run_looked(self: &Arc<Self>, looked: Looked) -> Result<Report, InvocationError> {
+        match looked {
+            Looked::Known(report) => Ok(report),
             Looked::Plain(request, ignored) => {
                 let mut report = self.run_counted(request).await?;
                 report.memo.ignore(ignored);
@@ -141,10 +149,10 @@ impl Node {
         let key = self.memos.key(function, &params);
         let kept = self.memos.cache.get(&key, now(), || self.functions.generation(&function.space));
         let hands_out = request.context.hands_out;
-        if let Some(result) = kept {
+        if let Some(Hit { result, called }) = kept {
             self.memos.hits.inc();
             let entries = self.handed_out(hands_out, &request.entry, &params, &result);
-            let memo = Memo { source: Source::Cache, entries, ignored, ..Memo::default() };
+            let memo = Memo { source: Source::Cache, entries, called, ignored, ..Memo::default() };
             return Ok(Looked::Known(answer(result, memo, request.arrived)));
         }
         if request.context.chain().any(|above| *above == key) {
@@ -305,10 +313,14 @@ impl Node {
     /// One more look: an earlier run may have ended between this one's first look and its beginning.
     async fn run_once(self: &Arc<Self>, request: Request, asked: &Asked) -> Result<Report, InvocationError> {
         let generation = || self.functions.generation(&asked.entry.function.space);
-        if let Some(result) = self.memos.cache.get(&asked.key, now(), generation) {
+        if let Some(Hit { result, called }) = self.memos.cache.get(&asked.key, now(), generation) {
             self.memos.hits.inc();
             let entries = self.handed_out(asked.hands_out, &asked.entry, &asked.params, &result);
-            return Ok(answer(result, Memo { source: Source::Cache, entries, ..Memo::default() }, asked.arrived));
+            return Ok(answer(
+                result,
+                Memo { source: Source::Cache, entries, called, ..Memo::default() },
+                asked.arrived,
+            ));
         }
         let mut report = self.run_counted(request).await?;
         self.remember(asked, &mut report);

@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     running: IntGauge,
     containers: IntGaugeVec,
     evictions: IntGauge,
+    refused_calls: IntGauge,
     waiting: IntGauge,
     free_memory: IntGauge,
     functions: IntGauge,
@@ -134,6 +135,10 @@ impl Metrics {
                 &["state"],
             )?,
             evictions: IntGauge::new("serverledge_container_evictions", "Idle containers that made room for others")?,
+            refused_calls: IntGauge::new(
+                "serverledge_container_calls_refused",
+                "Calls from containers without the right of a running invocation",
+            )?,
             running: IntGauge::new("serverledge_running", "Invocations running now")?,
             waiting: IntGauge::new("serverledge_waiting", "Invocations waiting now")?,
             free_memory: IntGauge::new("serverledge_free_memory_mib", "Memory not reserved, in MiB")?,
@@ -153,7 +158,9 @@ impl Metrics {
         }
         self.registry.register(Box::new(self.start_phases.clone()))?;
         self.registry.register(Box::new(self.containers.clone()))?;
-        for gauge in [&self.evictions, &self.running, &self.waiting, &self.free_memory, &self.functions] {
+        for gauge in
+            [&self.evictions, &self.refused_calls, &self.running, &self.waiting, &self.free_memory, &self.functions]
+        {
             self.registry.register(Box::new(gauge.clone()))?;
         }
         Ok(())
@@ -232,8 +239,15 @@ impl Metrics {
     }
 
     /// The text format.
-    pub(crate) fn text(&self, snapshot: &Snapshot, functions: usize, cache: CacheFigures) -> String {
+    pub(crate) fn text(
+        &self,
+        snapshot: &Snapshot,
+        functions: usize,
+        cache: CacheFigures,
+        refused_calls: u64,
+    ) -> String {
         self.cache.set(cache);
+        self.refused_calls.set(i64::try_from(refused_calls).unwrap_or(i64::MAX));
         self.running.set(i64::from(snapshot.running));
         self.waiting.set(i64::try_from(snapshot.waiting.total()).unwrap_or(i64::MAX));
         self.free_memory.set(i64::try_from(snapshot.free.memory.get()).unwrap_or(i64::MAX));

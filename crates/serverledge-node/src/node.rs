@@ -35,7 +35,7 @@ use crate::config::{FunctionConfig, MetricsConfig};
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::{Entry, Functions};
-use crate::hosting::Testing;
+use crate::hosting::{EdgeCodes, Testing};
 use crate::invoke::Request;
 use crate::membership::Membership;
 use crate::memo::Memos;
@@ -70,6 +70,7 @@ pub(crate) struct Node {
     /// A space was deleted, and the sweeper need not wait for its time.
     pub(crate) sweep_soon: Notify,
     pub(crate) testing: Testing,
+    pub(crate) edge_codes: EdgeCodes,
     pub(crate) janitor_interval: Duration,
 }
 
@@ -111,7 +112,7 @@ impl Node {
     }
 
     /// Counts an invocation from outside that waits for its outcome.
-    fn permit(&self, caller: &Caller) -> Result<Option<Permit>, InvocationError> {
+    pub(crate) fn permit(&self, caller: &Caller) -> Result<Option<Permit>, InvocationError> {
         self.quotas.admit(caller).inspect_err(|error| self.count_refusal(error))
     }
 
@@ -289,9 +290,10 @@ impl Backend for NodeBackend {
 
     fn metrics(&self) -> Option<String> {
         let node = &self.0;
-        node.metrics_config
-            .enabled
-            .then(|| node.metrics.text(&node.admissions.snapshot(), node.functions.len(), node.memos.figures()))
+        node.metrics_config.enabled.then(|| {
+            let refused = node.executors.all().map(|executor| executor.refused_calls()).sum();
+            node.metrics.text(&node.admissions.snapshot(), node.functions.len(), node.memos.figures(), refused)
+        })
     }
 
     fn ready(&self) -> bool {

@@ -34,7 +34,7 @@ use crate::deploy::unix_ms;
 use crate::executors::Executors;
 use crate::function_logs::FunctionLogs;
 use crate::functions::Functions;
-use crate::hosting::Testing;
+use crate::hosting::{EdgeCodes, Testing};
 use crate::membership::Membership;
 use crate::memo::{Memos, Tags};
 use crate::metrics::Metrics;
@@ -183,14 +183,8 @@ pub async fn start(config: &Config) -> Result<Started> {
     if !registry.is_shared() {
         node.recover_async().await;
     }
-    let guard = Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(tls.is_some());
-    let guard = guard.domain(&config.platform.domain);
-    let app = App::new(
-        Arc::new(NodeBackend(Arc::clone(&node))),
-        guard,
-        access(config, &node, tls.is_some()),
-        request_limits(config),
-    );
+    let (guard, access) = (guard(config, tls.is_some()), access(config, &node.accounts, tls.is_some()));
+    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, access, request_limits(config));
     let limits =
         ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
     node.ready.store(true, Ordering::Release);
@@ -352,13 +346,19 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         background: Background::default(),
         sweep_soon: tokio::sync::Notify::new(),
         testing: Testing::default(),
+        edge_codes: EdgeCodes::default(),
         janitor_interval: config.container.janitor_interval,
     })
 }
 
+/// The names that a node, or a load balancer, answers to.
+pub(crate) fn guard(config: &Config, over_tls: bool) -> Guard {
+    Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(over_tls).domain(&config.platform.domain)
+}
+
 /// How the node tells requests apart by who sends them. Links that begin with https say that a proxy speaks TLS for it.
-fn access(config: &Config, node: &Node, over_tls: bool) -> Access {
-    let accounts: Arc<dyn Accounts> = Arc::<Platform>::clone(&node.accounts);
+pub(crate) fn access(config: &Config, accounts: &Arc<Platform>, over_tls: bool) -> Access {
+    let accounts: Arc<dyn Accounts> = Arc::<Platform>::clone(accounts);
     Access {
         accounts: Some(accounts),
         required: config.auth.enabled,
@@ -366,12 +366,6 @@ fn access(config: &Config, node: &Node, over_tls: bool) -> Access {
         trusted_proxies: config.api.trusted_proxies.clone(),
     }
 }
-
-/// Guests that wait in calls give their slots of the scheduler back and keep their instances: there is room for as many as
-/// run, and on a small node for some trees of calls of full depth. Instances that nobody ever needed take address space only.
-const CALLERS_LEAST: u32 = 64;
-/// A guest whose caller went away holds its slot until its next tick, when its lease is free already.
-const SPARE_SLOTS: u32 = 8;
 
 fn wasm_config(config: &Config) -> Result<WasmConfig> {
     // The path by which the kernel knows this program: right also after the file was replaced by an upgrade.
@@ -387,8 +381,8 @@ fn wasm_config(config: &Config) -> Result<WasmConfig> {
             parallel: wasm.compile_parallel,
         },
         init: InitLimits::default(),
-        slots: wasm.instances_max.saturating_add(wasm.instances_max.max(CALLERS_LEAST)).saturating_add(SPARE_SLOTS),
-        keep_resident_bytes: wasm.keep_resident,
+        slots: wasm.slots(),
+        keep_resident_bytes: wasm.kept_per_slot(config.pool.memory),
         loaded_bytes_max: wasm.loaded_bytes_max as u64,
         loaded_max: wasm.loaded_max,
         output_bytes_max: config.function.output_bytes_max,

@@ -57,10 +57,7 @@ impl Node {
     async fn history(&self, space: &SpaceId, name: &str) -> Result<History, DeployError> {
         let unknown = || DeployError::Unknown(name.to_owned());
         let parsed = FunctionName::parse(name).map_err(|_| unknown())?;
-        let history = self.store.versions(space, &parsed).await.map_err(|error| match error {
-            LoadError::Kv(_) => registry_fault("registry_unavailable", error),
-            LoadError::Unreadable(_) => internal(error),
-        })?;
+        let history = self.store.versions(space, &parsed).await.map_err(load_error)?;
         history.ok_or_else(unknown)
     }
 
@@ -81,8 +78,8 @@ impl Node {
         Ok(())
     }
 
-    /// Takes over a function as this node has just changed it.
-    async fn rebound(&self, bound: Deployed) -> Arc<Function> {
+    /// Takes over a function as this node has just changed it, or read it.
+    pub(crate) async fn rebound(&self, bound: Deployed) -> Arc<Function> {
         for old in self.functions.put([Known::from(&bound)]) {
             self.retire(&old, Some(&bound.function.version)).await;
         }
@@ -114,6 +111,13 @@ fn find<'a>(history: &'a History, wanted: &str) -> Result<&'a Deployed, DeployEr
         (Some(one), None) if !wanted.is_empty() => Ok(one),
         (Some(_), Some(_)) if !wanted.is_empty() => Err(DeployError::AmbiguousVersion { name, version }),
         _ => Err(DeployError::UnknownVersion { name, version }),
+    }
+}
+
+pub(crate) fn load_error(error: LoadError) -> DeployError {
+    match error {
+        LoadError::Kv(_) => registry_fault("registry_unavailable", error),
+        LoadError::Unreadable(_) => internal(error),
     }
 }
 

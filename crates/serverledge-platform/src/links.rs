@@ -77,11 +77,19 @@ impl Platform {
         let found = self.store.user_by_email(&email.hash()).await.map_err(registry)?;
         let Some((id, user)) = found.filter(|(_, user)| !user.record.deleted) else {
             tracing::debug!("a new password was asked for, for an address without an account");
-            return Ok(());
+            return self.make_decoy(email).await;
         };
         let secret = self.make_reset(&id, &user.record, RESET_LIFETIME).await?;
         // To the address that is kept, not to the one that was typed.
         self.send(messages::reset(self.links(), &user.record.email, &secret)).await
+    }
+
+    /// Writes as much as a link does, so that no write that comes after it tells by its time whether there was one. It is
+    /// good for nothing: nobody learns its secret, and its user is nobody.
+    pub(crate) async fn make_decoy(&self, email: &Email) -> Result<(), AccountError> {
+        let purpose =
+            LinkPurpose::Reset { user: UserId::new().to_string(), epoch: 0, email: email.as_str().to_owned() };
+        self.make_link(purpose, RESET_LIFETIME).await.map(drop)
     }
 
     pub(crate) async fn make_reset(

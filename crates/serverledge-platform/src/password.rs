@@ -36,13 +36,11 @@ pub(crate) fn check(password: &str, email: &Email) -> Result<(), AccountError> {
     if chars > CHARS_MAX {
         return Err(invalid("password_too_long", format!("a password has at most {CHARS_MAX} characters")));
     }
-    if common::is_common(password)
-        || common::is_like(password, email.as_str())
-        || common::is_like(password, email.local_part())
-    {
+    if common::is_common(password, &[email.as_str(), email.local_part()]) {
         return Err(invalid(
             "password_common",
-            "this password is one of the first that others would guess; choose another",
+            "this password is one of the first that others would guess: it has little beside common words, rows and \
+             repetitions",
         ));
     }
     Ok(())

@@ -81,6 +81,7 @@ impl Platform {
         invitation: Option<String>,
     ) -> Result<(), AccountError> {
         if self.store.user_by_email(&email.hash()).await.map_err(registry)?.is_some() {
+            self.make_decoy(email).await?;
             return self.send(messages::taken(self.links(), email.as_str())).await;
         }
         let purpose = LinkPurpose::SignUp { email: email.as_str().to_owned(), password, invitation };

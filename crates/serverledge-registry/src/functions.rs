@@ -50,6 +50,12 @@ pub enum DeployError {
         /// Its name.
         name: FunctionName,
     },
+    /// It is not (any more) as it was when it was read.
+    #[error("function {name} was changed or deleted meanwhile")]
+    Changed {
+        /// Its name.
+        name: FunctionName,
+    },
     /// The code is not that of the version.
     #[error("the code's digest is {found}, the version says {expected}")]
     Digest {
@@ -147,6 +153,15 @@ pub struct FunctionStore {
     blobs: BlobStore,
 }
 
+/// What a deploy expects to find under the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Nothing,
+    Anything,
+    /// A record that was last changed at this revision.
+    At(Revision),
+}
+
 /// A running watch over all functions. Dropping it ends it.
 #[derive(Debug)]
 pub struct FunctionWatch {
@@ -176,7 +191,7 @@ impl FunctionStore {
     /// # Errors
     /// `Exists` if the name is taken, `SpaceGone` if the space was deleted, `Digest` if the code is not the version's.
     pub async fn create(&self, function: &Function, code: &Bytes, now_unix_ms: u64) -> Result<Revision, DeployError> {
-        self.deploy(false, function, code, now_unix_ms).await
+        self.deploy(Expected::Nothing, function, code, now_unix_ms).await
     }
 
     /// Deploys a function whether or not the name is taken; returns the revision. Another version that the name was bound to
@@ -186,19 +201,35 @@ impl FunctionStore {
     /// `Digest` if the code is not the version's, `SpaceGone` if the space was deleted, `Contended` if too many
     /// deploy the same name at once.
     pub async fn replace(&self, function: &Function, code: &Bytes, now_unix_ms: u64) -> Result<Revision, DeployError> {
-        self.deploy(true, function, code, now_unix_ms).await
+        self.deploy(Expected::Anything, function, code, now_unix_ms).await
     }
 
-    async fn deploy(
+    /// Deploys a function in place of what was read at this revision ([`Deployed::revision`]), and of nothing else. Otherwise
+    /// like [`Self::replace`].
+    ///
+    /// # Errors
+    /// `Changed` if it was deployed anew, changed or deleted since: read it again. Else as [`Self::replace`], but never
+    /// `Contended`.
+    pub async fn replace_read(
         &self,
-        replaces: bool,
+        read: Revision,
         function: &Function,
         code: &Bytes,
         now_unix_ms: u64,
     ) -> Result<Revision, DeployError> {
-        let (found, expected) = (code_digest(code), function.version.code);
-        if found != expected {
-            return Err(DeployError::Digest { found, expected });
+        self.deploy(Expected::At(read), function, code, now_unix_ms).await
+    }
+
+    async fn deploy(
+        &self,
+        expected: Expected,
+        function: &Function,
+        code: &Bytes,
+        now_unix_ms: u64,
+    ) -> Result<Revision, DeployError> {
+        let (found, said) = (code_digest(code), function.version.code);
+        if found != said {
+            return Err(DeployError::Digest { found, expected: said });
         }
         let record = FunctionRecord {
             code_bytes: code.len() as u64,
@@ -208,8 +239,14 @@ impl FunctionStore {
         let mut swept = 0;
         for _ in 0..ATTEMPTS_MAX {
             let bound = self.bound(&function.space, &function.name).await?;
-            if bound.is_bound() && !replaces {
-                return Err(DeployError::Exists { name: function.name.clone() });
+            match expected {
+                Expected::Nothing if bound.is_bound() => {
+                    return Err(DeployError::Exists { name: function.name.clone() });
+                }
+                Expected::At(read) if bound.revision() != read => {
+                    return Err(DeployError::Changed { name: function.name.clone() });
+                }
+                _ => {}
             }
             let uploaded = self.blobs.upload(code, now_unix_ms).await?;
             let gone = keys::deletion(&function.space);
@@ -224,7 +261,7 @@ impl FunctionStore {
             }
             swept += usize::from(bound.holds(reply.replies));
             if swept >= SWEPT_MAX {
-                return Err(BlobError::Contended { digest: expected }.into());
+                return Err(BlobError::Contended { digest: said }.into());
             }
         }
         Err(DeployError::Contended { name: function.name.clone() })

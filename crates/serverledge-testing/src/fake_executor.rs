@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -53,6 +53,11 @@ pub enum Behaviour {
     },
     /// Calls this function with its parameters, and gives its result back.
     Call {
+        /// Which function.
+        function: String,
+    },
+    /// The same, but a failed call gives its code.
+    Attempt {
         /// Which function.
         function: String,
     },
@@ -114,6 +119,7 @@ struct Shared {
     held_starts: watch::Sender<bool>,
     held_prepares: watch::Sender<bool>,
     pooled: AtomicBool,
+    refused_calls: AtomicU64,
 }
 
 #[derive(Default)]
@@ -169,6 +175,7 @@ impl Behaviour {
             Self::Log { log } => format!("log\n{log}"),
             Self::Large { bytes } => format!("large\n{bytes}"),
             Self::Call { function } => format!("call\n{function}"),
+            Self::Attempt { function } => format!("attempt\n{function}"),
             Self::Http => "http".to_owned(),
         };
         text.into()
@@ -184,6 +191,7 @@ impl Behaviour {
             ["log", log] => Self::Log { log: log.to_owned() },
             ["large", bytes] => Self::Large { bytes: bytes.parse().ok()? },
             ["call", function] => Self::Call { function: function.to_owned() },
+            ["attempt", function] => Self::Attempt { function: function.to_owned() },
             ["http"] => Self::Http,
             _ => return None,
         })
@@ -198,7 +206,7 @@ impl Behaviour {
     fn log(&self) -> Bytes {
         match self {
             Self::Fail { log, .. } | Self::Endless { log } | Self::Log { log } => format!("{log}\n").into(),
-            Self::Echo | Self::Large { .. } | Self::Call { .. } | Self::Http => Bytes::new(),
+            Self::Echo | Self::Large { .. } | Self::Call { .. } | Self::Attempt { .. } | Self::Http => Bytes::new(),
         }
     }
 }
@@ -301,6 +309,10 @@ impl Executor for FakeExecutor {
         prepared.retain(|code, _| code_in_use.contains(code) || young(code));
         loaded.retain(|code| prepared.contains_key(code));
         before - prepared.len()
+    }
+
+    fn refused_calls(&self) -> u64 {
+        self.shared.refused_calls.load(Ordering::Relaxed)
     }
 }
 
@@ -405,6 +417,9 @@ impl FakeSandbox {
                 .call(function, params)
                 .await
                 .map_err(|fault| self.failure(FailureKind::Error, &fault.to_string()))?,
+            Behaviour::Attempt { function } => {
+                host.call(function, params).await.unwrap_or_else(|fault| format!("\"{}\"", fault.code()).into())
+            }
         };
         Ok(Outcome { reply: Reply::Json(result), log })
     }
@@ -527,6 +542,11 @@ impl FakeExecutorHandle {
     /// Lets all starts go on.
     pub fn release_starts(&self) {
         self.shared.held_starts.send_replace(false);
+    }
+
+    /// What [`Executor::refused_calls`] says.
+    pub fn refuse_calls(&self, count: u64) {
+        self.shared.refused_calls.store(count, Ordering::Relaxed);
     }
 
     /// From now on deploys wait after their first step, until [`release_prepares`](Self::release_prepares).

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use self::scan::Lacks;
+
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -45,12 +47,14 @@ pub enum NotCanonical {
     NotJson,
 }
 
-/// The canonical form of one JSON value. One pass, and no copy, where it is canonical already.
+/// The canonical form of one JSON value. One pass, and no copy, where it is canonical already; two, and a copy, where it is but
+/// for space.
 #[must_use]
 pub fn canonical(json: &Bytes) -> Canonical {
     match scan::scan(json) {
-        Ok(true) => Canonical::Yes(json.clone()),
-        Ok(false) => match rewritten(json) {
+        Ok(Lacks::Nothing) => Canonical::Yes(json.clone()),
+        Ok(Lacks::Space) => Canonical::Yes(scan::without_space(json).into()),
+        Ok(Lacks::More) => match rewritten(json) {
             Ok(written) => Canonical::Yes(written.into()),
             Err(why) => Canonical::No(why),
         },

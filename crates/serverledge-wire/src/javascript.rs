@@ -78,7 +78,7 @@ const NODE_GLOBALS: [&str; 11] = [
 #[must_use]
 pub fn needs_node(source: &str) -> Option<String> {
     let tokens = tokens(source);
-    imported(&tokens).find_map(|name| why_of_import(name)).or_else(|| used_global(&tokens))
+    imported(&tokens).find_map(why_of_import).or_else(|| used_global(&tokens))
 }
 
 /// Whether a module of this name is part of Node.js.

@@ -2,6 +2,7 @@
 //! proves that a request comes from a node with the cluster's key. `docs/peer-protocol.md` describes the whole.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use serverledge_core::{CallKey, Link};
@@ -14,6 +15,8 @@ pub const INVOKE_PATH: &str = "/peer/invoke/";
 pub const LOAD_PATH: &str = "/peer/load";
 /// Header: [`PeerCall`] as JSON.
 pub const CALL: &str = "serverledge-peer-call";
+/// Header: [`Passed`] as JSON, of a request to any route but those of peers.
+pub const PASSED: &str = "serverledge-peer-passed";
 /// Header: [`Proof`] as text.
 pub const PROOF: &str = "serverledge-peer-proof";
 /// Header of answers: [`PeerLoad`] as JSON.
@@ -94,6 +97,23 @@ fn default_space() -> String {
 
 fn is_default_space(space: &str) -> bool {
     space == DEFAULT_SPACE
+}
+
+/// What a load balancer says of a request that it passes on. The proof beside it is over this and the path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// The request's method.
+    pub method: String,
+    /// Its path and query.
+    pub target: String,
+    /// The host that its sender asked for.
+    pub host: String,
+    /// The application whose host that is, if it is one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// The sender's address, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
 }
 
 /// How an offloaded run went. Times are microseconds.

@@ -5,9 +5,16 @@
 #[expect(dead_code, reason = "shared with the other end-to-end tests, which use all of it")]
 mod e2e;
 
+#[path = "../e2e/guests.rs"]
+#[expect(dead_code, reason = "shared with the other end-to-end tests, which use all of it")]
+mod guests;
+
 mod balancer;
+mod calls;
 mod crashes;
 mod links;
+mod memo;
 mod outage;
+mod people;
 mod placement;
 mod support;

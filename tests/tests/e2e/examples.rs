@@ -41,8 +41,13 @@ fn call_chain() -> Result<()> {
 }
 
 #[test]
+fn call_c() -> Result<()> {
+    check("call-c", &["add"])
+}
+
+#[test]
 fn every_example_is_tried() -> Result<()> {
-    let tried = ["add", "call-chain", "echo-http", "hello", "markdown", "sieve", "thumbnail", "word-count"];
+    let tried = ["add", "call-c", "call-chain", "echo-http", "hello", "markdown", "sieve", "thumbnail", "word-count"];
     let folder = crate::support::programs::root().join("wasm-examples");
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {

@@ -1,10 +1,14 @@
 //! Accounts and applications, end to end: the real programs, a real mail server, a real browser.
 
 #[path = "../e2e/support/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "shared with the other end-to-end tests, which use all of it")]
+#[expect(dead_code, reason = "shared with the other end-to-end tests, which use all of it")]
 mod e2e;
 
+mod bad_input;
+mod enumeration;
 mod pages;
+mod revoked;
+mod sessions;
 #[cfg(feature = "docker-tests")]
 mod story;
 mod support;

@@ -10,7 +10,8 @@ use crate::support::site::Site;
 
 /// Runs in a page; each gives `refused` or what was got.
 const READ: &str = "fetch('/functions').then(r => r.text(), () => 'refused')";
-const RUN: &str = "fetch('/invoke/add', {method: 'POST', body: '{}'}).then(r => r.text(), () => 'refused')";
+const RUN: &str = "fetch('/invoke/add', {method: 'POST', body: '{\"Params\": {\"a\": 1, \"b\": 2}}'})
+    .then(r => r.text(), () => 'refused')";
 const WORKER: &str = "navigator.serviceWorker
     ? navigator.serviceWorker.register('/fn/echo-http/worker.js').then(() => 'registered', () => 'refused')
     : 'refused'";
@@ -52,8 +53,7 @@ fn a_page_of_a_function_has_no_origin() -> Result<()> {
         assert!(got.as_ref().map_or(true, |value| value == "refused"), "{script}: {got:?}");
     }
     // What it gets with an image or a form is marked by the browser.
-    let image =
-        "new Promise(done => { const i = new Image(); i.onload = i.onerror = () => done('sent'); i.src = '/fn/add'; })";
+    let image = "new Promise(done => { const i = new Image(); i.onload = i.onerror = () => done('sent'); i.src = '/fn/add?a=1&b=2'; })";
     assert_eq!(text(&mut browser, &page, image)?, "sent");
     check_untouched(&node)
 }
@@ -65,6 +65,8 @@ fn a_page_of_the_node_may() -> Result<()> {
     let mut browser = Browser::start(&[])?;
     let page = browser.open(&url(&node, "/docs/"))?;
     assert_eq!(text(&mut browser, &page, READ)?, r#"["add","echo-http"]"#);
+    assert_ne!(text(&mut browser, &page, RUN)?, "refused");
+    assert!(node.get("/metrics")?.text().contains("function=\"add\""), "what ran is seen");
     Ok(())
 }
 
@@ -80,7 +82,11 @@ fn a_page_of_another_site_cannot_deploy_run_or_read() -> Result<()> {
         let read = format!("fetch('{own}/functions').then(r => r.text(), () => 'refused')");
         assert_eq!(text(&mut browser, &page, &read)?, "refused", "{host}");
         let body = json!({"Name": "planted", "Runtime": "wasm", "TarFunctionCode": "AGFzbQ=="}).to_string();
-        for (path, body) in [("/create", body.as_str()), ("/invoke/add", "{}"), ("/delete", r#"{"Name":"add"}"#)] {
+        for (path, body) in [
+            ("/create", body.as_str()),
+            ("/invoke/add", r#"{"Params":{"a":1,"b":2}}"#),
+            ("/delete", r#"{"Name":"add"}"#),
+        ] {
             let post = format!(
                 "fetch('{own}{path}', {{method: 'POST', mode: 'no-cors', body: {}}}).then(() => 'sent', () => 'refused')",
                 json!(body)
@@ -92,7 +98,7 @@ fn a_page_of_another_site_cannot_deploy_run_or_read() -> Result<()> {
             );
         }
         let image = format!(
-            "new Promise(done => {{ const i = new Image(); i.onload = i.onerror = () => done('sent'); i.src = '{own}/fn/add'; }})"
+            "new Promise(done => {{ const i = new Image(); i.onload = i.onerror = () => done('sent'); i.src = '{own}/fn/add?a=1&b=2'; }})"
         );
         assert_eq!(text(&mut browser, &page, &image)?, "sent");
     }

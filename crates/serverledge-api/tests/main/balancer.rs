@@ -44,8 +44,8 @@ impl Balancer for Fake {
     }
 
     async fn pass(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {
-        let Passage { head, body, to, client } = passage;
-        assert_eq!(client, None, "there is no connection");
+        let Passage { head, body, to, client, address, application } = passage;
+        assert_eq!((client, address), (None, None), "there is no connection");
         let mut headers: Vec<String> = head.headers.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         headers.retain(|header| !header.starts_with("x-request-id"));
         let body = match body {
@@ -53,8 +53,11 @@ impl Balancer for Fake {
             PassageBody::Whole(bytes) => [b"whole ", bytes.as_ref()].concat().into(),
         };
         let to = match to {
-            Destination::Any => "any".to_owned(),
-            Destination::Function(name) => name.to_string(),
+            Destination::Any => application.map_or_else(|| "any".to_owned(), |name| format!("any for {name}")),
+            Destination::Function(space, name) => {
+                assert!(space.is_default());
+                name.to_string()
+            }
         };
         if to == "gone" {
             return Err(PassError::NoNode);
@@ -142,6 +145,20 @@ async fn headers_of_one_connection_and_of_a_page_stay_behind() {
     names.sort_unstable();
     assert_eq!(names, ["x-own", "x-request-id"]);
     assert_eq!(text(response).await, "answer");
+}
+
+/// Who may use an application is its owner's to say, and where it is asked for is not the node's to guess.
+#[tokio::test]
+async fn applications_are_passed_on_with_what_a_browser_says() {
+    let page = [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")];
+    let (response, seen) = ask(with(post("/app/shop/logs", "1"), &page)).await;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    let headers = r#"origin="http://evil.example" sec-fetch-site="cross-site""#;
+    assert_eq!(seen, [format!(r#"any POST /app/shop/logs host="localhost:1323" {headers} b"1""#)]);
+    let mut request = with(post("/status", "1"), &page);
+    request.headers_mut().insert("host", "shop.localhost".parse().unwrap());
+    let (_, seen) = ask(request).await;
+    assert_eq!(seen, [format!(r#"any for shop POST /status host="shop.localhost" {headers} b"1""#)]);
 }
 
 #[tokio::test]

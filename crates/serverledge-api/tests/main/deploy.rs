@@ -39,6 +39,17 @@ async fn steps_come_before_the_outcome() {
 }
 
 #[tokio::test]
+async fn steps_come_as_events() {
+    let (app, handle) = app();
+    handle.deploys_tell(&["one"]);
+    let request = with(post("/create", BODY), &[("accept", "text/event-stream")]);
+    let told = shown(app.handle(request).await).await;
+    let events =
+        "event: progress\ndata: {\"Progress\":\"one\"}\n\nevent: created\ndata: {\"Created\":{\"Created\":\"f\",";
+    assert!(told.contains("content-type: text/event-stream") && told.contains(events), "{told}");
+}
+
+#[tokio::test]
 async fn steps_come_while_it_runs() {
     let (app, handle) = app();
     handle.deploys_tell(&["one", "two"]);

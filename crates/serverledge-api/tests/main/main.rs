@@ -16,6 +16,7 @@ mod invocations;
 mod invoke;
 mod limits;
 mod logs;
+mod passed;
 mod peer;
 mod plain;
 mod routes;

@@ -2,26 +2,27 @@
 
 use std::collections::HashMap;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use serverledge_api::EdgeKind;
+use serverledge_api::{Access, App, EdgeKind, Guard};
 use serverledge_core::{
     CacheEntry, Cors, FailureKind, FunctionFailure, FunctionName, HttpBody, InvocationError, Memo, OverloadReason,
     Payload, Reply, Report,
 };
 use tokio::io::AsyncWriteExt as _;
 
-use crate::backend::{Handle, report};
+use crate::backend::{FakeBackend, Handle, report};
 use crate::hosting::application;
-use crate::support::{app, get, json as body_of, outcome, post, request, roomy_app, text, with};
+use crate::support::{LIMITS, app, get, json as body_of, outcome, post, request, roomy_app, text, with};
 
 const A4_B5: &[u8] = br#"{"a":4,"b":5}"#;
 
-fn hosted(request: Request<Body>, host: &'static str) -> Request<Body> {
+fn hosted(request: Request<Body>, host: &str) -> Request<Body> {
     let mut request = request;
     request.headers_mut().insert("host", host.parse().unwrap());
     request
@@ -358,6 +359,26 @@ async fn http_functions_are_endpoints_and_stay_hostile() {
         assert_eq!(seen.uri().to_string(), "/page?q=1");
         assert_eq!(seen.headers()["cookie"], "mine=1");
         assert!(!seen.headers().contains_key("authorization"));
+    }
+}
+
+/// A page with an origin could set a cookie for all names below a shared domain, the node's among them.
+#[tokio::test]
+async fn an_origin_is_given_back_only_where_it_cannot_reach_the_nodes_cookies() {
+    for (domain, secure_cookies, trusted) in
+        [("localhost", false, true), ("apps.example", false, false), ("apps.example", true, true)]
+    {
+        let (backend, handle) = FakeBackend::new();
+        let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new()).domain(domain);
+        let access = Access { secure_cookies, ..Access::open() };
+        let app = App::new(Arc::new(backend), guard, access, LIMITS);
+        handle.hosting().run(serverledge_core::Application { own_origin: true, ..application("shop") });
+        let page = Response::builder().header("set-cookie", "a=1").body("<script>").unwrap();
+        handle.invoke(Ok(answering(page)));
+        let response = app.handle(hosted(get("/page"), &format!("shop.{domain}"))).await;
+        let headers = response.headers();
+        assert_eq!(headers.contains_key("content-security-policy"), !trusted, "{domain} {secure_cookies}");
+        assert_eq!(headers.contains_key("set-cookie"), trusted, "{domain} {secure_cookies}");
     }
 }
 

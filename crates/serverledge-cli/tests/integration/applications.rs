@@ -65,3 +65,39 @@ fn names_that_lead_elsewhere_are_refused() {
     check_alone(&["app", "settings", "shop"], &[], 1, "no setting is named");
     check_alone(&["app", "dependencies", "shop", "--file", "none.txt"], &[], 1, "none.txt cannot be used");
 }
+
+/// Longer than any answer that is held in memory. A transfer that breaks leaves nothing, and nothing is overwritten.
+#[test]
+fn an_application_is_written_to_a_file_as_it_comes() {
+    const LENGTH: usize = 40 * 1024 * 1024;
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("shop.tar");
+    let answer = |sent: usize| {
+        format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {LENGTH}\r\n\r\n{}", "x".repeat(sent))
+    };
+    let (request, output) = ask_in(&folder, &[], &["app", "export", "shop"], &answer(LENGTH - 1));
+    assert!(request.starts_with("GET /apps/shop/export "), "{request}");
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!file.exists(), "half a file");
+    let (_, output) = ask_in(&folder, &[], &["app", "export", "shop"], &answer(LENGTH));
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"bytes\": 41943040"));
+    assert_eq!(std::fs::metadata(&file).expect("it is there").len(), LENGTH as u64);
+    check_alone(&["app", "export", "shop", "--file", "f.wat"], &[], 1, "f.wat cannot be written: ");
+    let unknown =
+        "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{\"code\":\"application_unknown\",\"detail\":\"x\"}";
+    let (_, output) = ask_in(&folder, &[], &["app", "export", "nobody"], unknown);
+    assert_eq!((output.status.code(), folder.path().join("nobody.tar").exists()), (Some(2), false));
+}
+
+#[test]
+fn an_application_is_sent_from_a_file() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("shop.tar"), "a whole tar").expect("a file can be written");
+    let answer = format!("{STREAMED}{{\"Imported\":{{\"name\":\"store\",\"functions\":[\"f\"],\"remarks\":[]}}}}\n");
+    let (request, output) = ask_in(&folder, &[], &["app", "import", "shop.tar", "--name", "store"], &answer);
+    assert!(request.starts_with("POST /apps/import?name=store "), "{request}");
+    assert!(request.contains("\r\ncontent-length: 11\r\n") && request.ends_with("\r\n\r\na whole tar"), "{request}");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    check_alone(&["app", "import", "."], &[], 1, ". cannot be used: it is no regular file");
+}

@@ -8,15 +8,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serverledge_api::DeployError;
 use serverledge_core::{Application, Function, Progress, Runtime, SpaceId, Version};
-use serverledge_registry::{code_digest, version_digest};
+use serverledge_registry::{Deployed, code_digest, version_digest};
 
 use super::manage::text_for;
 use crate::code::is_tar;
 use crate::deploy::{registry_error, unix_ms};
 use crate::node::Node;
+use crate::versions::load_error;
 
 /// The owner's name in the header of an entry that an application added.
 const ADDED_BY: &[u8] = b"serverledge-application";
+/// How often packages are installed for a function that others deploy meanwhile: each attempt may take minutes.
+const ATTEMPTS_MAX: usize = 4;
 /// Mode of the entries that are added.
 const MODE: u32 = 0o644;
 
@@ -52,13 +55,41 @@ impl Node {
     }
 
     /// Gives a function the packages that its application asks for now: installs them, and deploys the function anew with
-    /// the same source. `None` if it has them already. On error nothing has changed.
+    /// the same source, whatever that is by then. `None` if it has them already, or if it was deleted. On error nothing has
+    /// changed.
     pub(crate) async fn refresh_dependencies(
         &self,
         application: &Application,
         function: &Function,
         progress: &dyn Progress,
     ) -> Result<Option<Arc<Function>>, DeployError> {
+        if self.code_with_dependencies(application, function).await?.is_none() {
+            return Ok(None);
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            // What is stored, not what this node has heard of: that is what the new record is to replace.
+            let read = self.store.get(&function.space, &function.name).await.map_err(load_error)?;
+            let Some(read) = read else { return Ok(None) };
+            match self.replace_dependencies(application, &read, progress).await {
+                Err(DeployError::Contended(_)) => {}
+                Ok(None) => {
+                    self.rebound(read).await;
+                    return Ok(None);
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(DeployError::Contended(function.name.clone()))
+    }
+
+    /// One attempt: `Contended` if the function was changed since it was read.
+    async fn replace_dependencies(
+        &self,
+        application: &Application,
+        read: &Deployed,
+        progress: &dyn Progress,
+    ) -> Result<Option<Arc<Function>>, DeployError> {
+        let function = &read.function;
         let Some(code) = self.code_with_dependencies(application, function).await? else { return Ok(None) };
         let mut version = Version { code: code_digest(&code), ..Version::clone(&function.version) };
         version.digest = version_digest(&version);
@@ -66,16 +97,10 @@ impl Node {
         let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
         let prepared = executor.prepare(&version, code.clone(), progress).await?;
         let new = Function { version: Arc::new(version), interface: prepared.interface, ..Function::clone(function) };
-        let current = self.functions.get(&function.space, function.name.as_str());
-        if current.is_none_or(|current| current.function.version != function.version) {
-            // It was deployed or deleted meanwhile; a deploy has taken the dependencies of now.
-            return Ok(None);
-        }
-        let revision = self.store.replace(&new, &code, unix_ms()).await.map_err(registry_error)?;
-        for old in self.functions.put([(new.clone(), revision)]) {
-            self.retire(&old, Some(&new.version)).await;
-        }
-        Ok(Some(Arc::new(new)))
+        let now = unix_ms();
+        let revision = self.store.replace_read(read.revision, &new, &code, now).await.map_err(registry_error)?;
+        let (function, code_bytes) = (Arc::new(new), code.len() as u64);
+        Ok(Some(self.rebound(Deployed { function, revision, code_bytes, deployed_unix_ms: now }).await))
     }
 }
 

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serverledge_api::{AppError, Applications, Backend as _, Deploy, DeployError};
+use serverledge_api::{AppError, Applications, Backend, Deploy, DeployError, Hosting as _};
 use serverledge_core::kv::{Kv, RangeRequest};
 use serverledge_core::{
-    Account, AppName, Application, Caller, Endpoint, FunctionName, Role, Scopes, SpaceId, UserId, Via,
+    Account, AppName, Application, Caller, Endpoint, FunctionName, Progress, Role, Scopes, SpaceId, UserId, Via,
 };
 use serverledge_registry::{Embedded, KeptApp, Options};
-use serverledge_testing::fake_executor::FakeExecutor;
+use serverledge_testing::fake_executor::{FakeExecutor, FakeExecutorHandle, PREPARE_STEP};
 use serverledge_wire::function::FunctionBody;
 use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::config::{Machine, load};
 use crate::executors::Executors;
@@ -25,17 +26,34 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// A node that runs nothing beside what it is asked, over this store.
 async fn node(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str) -> NodeBackend {
+    observed(kv, dir, name).await.0
+}
+
+/// The same, with the handle of its containers.
+async fn observed(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str) -> (NodeBackend, FakeExecutorHandle) {
     let data = dir.path().join(name);
     let env = [("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()), ("SERVERLEDGE_REGISTRY_NODE_ID", name)];
     let config = load(None, &env, &MACHINE, &[]).unwrap().config;
+    let (containers, handle) = FakeExecutor::pooled();
     let executors = Executors {
         wasm: Arc::new(FakeExecutor::new().0.taking_anything()),
         snapshots: None,
-        containers: Some(Arc::new(FakeExecutor::pooled().0.taking_anything())),
+        containers: Some(Arc::new(containers.taking_anything())),
     };
     let node = Arc::new(build(&config, kv, executors).unwrap());
     sync(&node).await;
-    NodeBackend(node)
+    (NodeBackend(node), handle)
+}
+
+/// Says when the executor has begun to prepare.
+struct Preparing(UnboundedSender<()>);
+
+impl Progress for Preparing {
+    fn step(&self, text: &str) {
+        if text == PREPARE_STEP {
+            let _ = self.0.send(());
+        }
+    }
 }
 
 async fn sync(node: &Node) {
@@ -135,6 +153,38 @@ async fn dependencies_join_the_functions_that_they_are_for() {
     assert_eq!(outdated, ["early", "late"]);
 }
 
+/// While one node installs packages, another one, which has not heard of them, deploys: nothing of that is lost.
+#[tokio::test]
+async fn a_start_takes_no_deploy_back() {
+    let (kv, dir, first) = lab().await;
+    let ada = user();
+    let app = first.create(&ada, name("shop")).await.unwrap();
+    let inside = ada.on(app.space.clone());
+    deploy(&first, &inside, "f", "python", "old source").await;
+    deploy(&first, &inside, "gone", "python", "other source").await;
+    let stale = node(&kv, &dir, "stale").await;
+    first.set_dependencies(&ada, "shop", "requests==1\n".to_owned()).await.unwrap();
+    let (starts, containers) = observed(&kv, &dir, "starts").await;
+    containers.hold_prepares();
+    let (sender, mut begun) = unbounded_channel();
+    let progress = Preparing(sender);
+    let meanwhile = async {
+        begun.recv().await.unwrap();
+        deploy(&stale, &inside, "f", "python", "new source").await;
+        Backend::delete(&stale, &inside, "gone").await.unwrap();
+        containers.release_prepares();
+    };
+    let (started, ()) = tokio::join!(starts.start(&ada, "shop", &progress), meanwhile);
+    started.unwrap();
+    assert_eq!(containers.prepares().len(), 3, "f twice, and what was deleted once");
+    for node in [&starts, &first] {
+        sync(&node.0).await;
+        let code = code(node, &inside, "f").await;
+        assert!(holds(&code, "new source") && holds(&code, "requests==1"));
+        assert!(node.function(&inside, "gone").is_none(), "it does not come back");
+    }
+}
+
 #[tokio::test]
 async fn a_deletion_ends_whatever_happens_in_between() {
     let (kv, dir, first) = lab().await;
@@ -183,7 +233,7 @@ async fn a_users_belongings_go_and_others_stay() {
     for _ in 0..2 {
         node.0.delete_belongings(ada.user().unwrap(), &ada.space).await.unwrap();
     }
-    let left: HashSet<String> = node.0.applications.all().iter().map(|one| one.name.to_string()).collect();
+    let left: HashSet<String> = node.0.applications.table.load().by_name.keys().cloned().collect();
     assert_eq!(left, HashSet::from(["blog".to_owned(), "wiki".to_owned()]));
     assert_eq!(keys(&kv, "functions/").await, 4, "of bob and of everybody, in and out of their applications");
     assert!(node.function(&ada, "own").is_none() && node.function(&bob, "own").is_some());

@@ -18,8 +18,8 @@ type InVain = Vec<NotTaken>;
 impl LoadBalancer {
     /// Has a node run a function.
     pub(super) async fn hand_over(&self, call: Call) -> Result<Report, InvocationError> {
-        let name = call.function.clone();
-        let entry = self.function(&name).await?;
+        let (space, name) = (call.caller.space.clone(), call.function.clone());
+        let entry = self.function(&space, &name).await?;
         let mut request = Request::of(call, entry);
         let in_vain = match self.try_all(&mut request).await {
             Ok(outcome) => return outcome,
@@ -29,8 +29,8 @@ impl LoadBalancer {
             return Err(refusal(&in_vain));
         }
         // The nodes and this balancer do not know the same version: one of them has not heard of a deploy yet.
-        self.look_up(&name).await?;
-        request.entry = self.function(&name).await?;
+        self.look_up(&space, &name).await?;
+        request.entry = self.function(&space, &name).await?;
         self.try_all(&mut request).await.unwrap_or_else(|in_vain| Err(refusal(&in_vain)))
     }
 

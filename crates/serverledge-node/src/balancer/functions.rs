@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serverledge_core::kv::Revision;
-use serverledge_core::{FunctionName, InvocationError};
+use serverledge_core::{FunctionName, InvocationError, SpaceId};
 use serverledge_registry::FunctionWatch;
 use tokio::time::Instant;
 
@@ -20,16 +20,16 @@ const LOOK_UP_MAX: Duration = Duration::from_secs(2);
 
 impl LoadBalancer {
     /// A function. One that is not known may have been deployed a moment ago: the registry is asked.
-    pub(super) async fn function(&self, name: &FunctionName) -> Result<Arc<Entry>, InvocationError> {
-        if let Some(entry) = self.functions.get(&self.space, name.as_str()) {
+    pub(super) async fn function(&self, space: &SpaceId, name: &FunctionName) -> Result<Arc<Entry>, InvocationError> {
+        if let Some(entry) = self.functions.get(space, name.as_str()) {
             return Ok(entry);
         }
-        self.look_up(name).await?;
-        self.functions.get(&self.space, name.as_str()).ok_or_else(|| InvocationError::Unknown(name.to_string()))
+        self.look_up(space, name).await?;
+        self.functions.get(space, name.as_str()).ok_or_else(|| InvocationError::Unknown(name.to_string()))
     }
 
     /// Reads one function from the registry.
-    pub(super) async fn look_up(&self, name: &FunctionName) -> Result<(), InvocationError> {
+    pub(super) async fn look_up(&self, space: &SpaceId, name: &FunctionName) -> Result<(), InvocationError> {
         let unavailable = |source| InvocationError::Dependency {
             what: "the registry, which may know the function,",
             code: "registry_unavailable",
@@ -38,7 +38,7 @@ impl LoadBalancer {
         let asking = async {
             // Never closed.
             let _place = self.look_ups.acquire().await;
-            self.store.get(&self.space, name).await
+            self.store.get(space, name).await
         };
         let found = tokio::time::timeout(LOOK_UP_MAX, asking).await.map_err(|late| unavailable(late.into()))?;
         self.functions.put(found.map_err(|error| unavailable(error.into()))?.iter().map(Known::from));

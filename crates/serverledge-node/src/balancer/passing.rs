@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Ur
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use serverledge_api::{Destination, PassError, Passage, PassageBody};
-use serverledge_client::{INVOKE_TIMEOUT, Lent, PeerError, is_forwardable};
+use serverledge_client::{INVOKE_TIMEOUT, Lent, PeerError, Sender, is_forwardable};
 use serverledge_core::{BodyError, HttpBody, InvocationError, OverloadReason};
 use serverledge_wire::header::IDEMPOTENCY_KEY;
 use serverledge_wire::problem::Problem;
@@ -48,7 +48,7 @@ enum Tried {
 impl LoadBalancer {
     /// Passes a request to a node, to the next one where that is certain not to do anything twice.
     pub(super) async fn pass_on(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {
-        let Passage { mut head, body, to, client } = passage;
+        let Passage { mut head, body, to, client, address, application } = passage;
         if !is_forwardable(&head.uri) {
             return Err(PassError::Path);
         }
@@ -58,7 +58,9 @@ impl LoadBalancer {
             PassageBody::Stream(body) => Sendable::Once(Lent::new(body)),
             PassageBody::Whole(bytes) => Sendable::Whole { bytes, keyed },
         };
-        forwarded(&mut head.headers, &head.uri, client, self.scheme, &self.trusted);
+        let host = asked_for(&head.headers, &head.uri).unwrap_or_default();
+        forwarded(&mut head.headers, &host, client, self.scheme, &self.trusted);
+        let sender = Sender { host, application, address };
         let mut tried = Vec::new();
         let mut refusal: Option<Response<HttpBody>> = None;
         loop {
@@ -68,7 +70,7 @@ impl LoadBalancer {
             }
             tried.push(contact.id());
             let request = Request::from_parts(head.clone(), body.lend());
-            match self.pass_to(&contact, request, &body).await? {
+            match self.pass_to(&contact, request, &sender, &body).await? {
                 Tried::Answered(response) => return Ok(response.map(|body| counted(body, going))),
                 Tried::Elsewhere(said) => refusal = sooner(refusal, said),
             }
@@ -77,8 +79,8 @@ impl LoadBalancer {
     }
 
     async fn destination(&self, to: Destination) -> Result<Option<Arc<Entry>>, PassError> {
-        let Destination::Function(name) = to else { return Ok(None) };
-        match self.function(&name).await {
+        let Destination::Function(space, name) = to else { return Ok(None) };
+        match self.function(&space, &name).await {
             Ok(entry) => Ok(Some(entry)),
             Err(InvocationError::Unknown(name)) => Err(PassError::Unknown(name)),
             Err(error) => Err(PassError::Registry(error.into())),
@@ -100,10 +102,16 @@ impl LoadBalancer {
         }
     }
 
-    async fn pass_to(&self, contact: &Contact, request: Request<Lent>, body: &Sendable) -> Result<Tried, PassError> {
+    async fn pass_to(
+        &self,
+        contact: &Contact,
+        request: Request<Lent>,
+        sender: &Sender,
+        body: &Sendable,
+    ) -> Result<Tried, PassError> {
         let Some(client) = &self.cluster.client else { return Err(PassError::NoNode) };
         let name = contact.target.name();
-        match client.forward(&contact.target, request, INVOKE_TIMEOUT).await {
+        match client.forward(&contact.target, request, sender, INVOKE_TIMEOUT).await {
             Ok(response) => {
                 let tried = body.judge(response).await;
                 self.metrics.passed(name, if matches!(tried, Tried::Answered(_)) { "passed" } else { "not_taken" });
@@ -191,7 +199,7 @@ fn sooner(one: Option<Response<HttpBody>>, other: Option<Response<HttpBody>>) ->
 }
 
 /// Tells the node who asked, and for whom. What the client itself says of that is believed of a trusted proxy only.
-fn forwarded(headers: &mut HeaderMap, uri: &Uri, client: Option<SocketAddr>, scheme: &'static str, trusted: &[IpNet]) {
+fn forwarded(headers: &mut HeaderMap, host: &str, client: Option<SocketAddr>, scheme: &'static str, trusted: &[IpNet]) {
     let ip: Option<IpAddr> = client.map(|client| client.ip().to_canonical());
     let believed = ip.is_some_and(|ip| trusted.iter().any(|net| net.contains(ip)));
     if !believed {
@@ -204,14 +212,18 @@ fn forwarded(headers: &mut HeaderMap, uri: &Uri, client: Option<SocketAddr>, sch
         let way = before.map(str::to_owned).chain([ip.to_string()]).collect::<Vec<_>>().join(", ");
         set(headers, FORWARDED_FOR, &way);
     }
-    let host = uri.authority().map(|authority| authority.as_str().to_owned());
-    let host = host.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned));
-    if let Some(host) = host.filter(|_| !headers.contains_key(FORWARDED_HOST)) {
-        set(headers, FORWARDED_HOST, &host);
+    if !host.is_empty() && !headers.contains_key(FORWARDED_HOST) {
+        set(headers, FORWARDED_HOST, host);
     }
     if !headers.contains_key(FORWARDED_PROTO) {
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
     }
+}
+
+/// The host that a request names.
+fn asked_for(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let named = uri.authority().map(|authority| authority.as_str());
+    named.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok())).map(str::to_owned)
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
@@ -262,7 +274,8 @@ mod tests {
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let client = Some("192.0.2.7:4711".parse().unwrap());
-        forwarded(&mut headers, &Uri::from_static("/fn/f"), client, "http", &trusted);
+        let host = asked_for(&headers, &Uri::from_static("/fn/f")).unwrap();
+        forwarded(&mut headers, &host, client, "http", &trusted);
         assert!(trusted.is_empty() != headers.contains_key(FORWARDED), "{headers:?}");
         [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO].map(|name| headers[name].to_str().unwrap().to_owned())
     }

@@ -17,6 +17,7 @@ use serverledge_core::{
     Phases, Remote, Reply, Report, Source,
 };
 use serverledge_scheduler::{PeerId, Ran, Sample};
+use serverledge_wire::canonical::{Canonical, canonical};
 use serverledge_wire::carried::{carried_bytes, carried_text};
 use serverledge_wire::peer::{Elsewhere, PeerCall, PeerMemo, PeerReport, chain_text};
 use serverledge_wire::problem::Problem;
@@ -391,10 +392,15 @@ pub(crate) fn carries_little(context: &CallContext) -> bool {
 /// The parameters, and behind them what the client carries, without what was looked at here and not believed.
 fn body(params: &Bytes, request: &Request) -> Bytes {
     let Some(carried) = &request.context.carried else { return params.clone() };
+    // As answers are known by; what has no canonical form was not looked at.
+    let known_by = match canonical(params) {
+        Canonical::Yes(canonical) => canonical,
+        _ => params.clone(),
+    };
     let mut carried = serverledge_core::Carried::clone(carried);
     for answers in [&mut carried.edge, &mut carried.cache] {
         if let Some(table) = answers.get_mut(&request.entry.function.name) {
-            table.remove(params);
+            table.remove(&known_by);
         }
     }
     let mut body = BytesMut::from(&params[..]);

@@ -3,6 +3,7 @@
 
 use serverledge_platform::SmtpTls;
 
+use super::computed;
 use super::faults::{Fault, Source};
 use super::layers::Setting;
 use super::machine::Machine;
@@ -139,11 +140,12 @@ fn pool(config: &Config) -> Option<String> {
 }
 
 fn resident(config: &Config) -> Option<String> {
-    let kept = u64::from(config.wasm.instances_max).saturating_mul(config.wasm.keep_resident as u64);
-    (kept > config.pool.memory.bytes() / 10).then(|| {
+    let (most, kept) = (config.wasm.instances_max, config.wasm.kept_per_slot(config.pool.memory));
+    (most > computed::instances_kept(config) && kept < config.wasm.keep_resident).then(|| {
         format!(
-            "wasm.instances_max times wasm.keep_resident is {}, more than a tenth of container.pool.memory ({})",
-            units::show_bytes(kept),
+            "wasm.instances_max = {most} leaves {} of each instance's memory resident, less than wasm.keep_resident: all \
+             together keep a tenth of container.pool.memory ({})",
+            units::show_bytes(kept as u64),
             config.pool.memory
         )
     })

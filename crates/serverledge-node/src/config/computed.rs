@@ -24,11 +24,16 @@ pub(super) fn pool_cpus(config: &mut Config, facts: &Facts) {
     config.pool.cpus = CpuMilli::new(u64::from(facts.machine.cores) * 1000);
 }
 
-/// So that what slots keep resident stays within a tenth of the pool's memory.
+/// So that what slots keep resident stays within a tenth of the pool's memory, if as many callers wait as run.
 pub(super) fn wasm_instances(config: &mut Config, _: &Facts) {
-    let tenth = config.pool.memory.bytes() / 10;
-    let slots = tenth.checked_div(config.wasm.keep_resident as u64).unwrap_or(SLOTS_MOST);
-    config.wasm.instances_max = u32::try_from(slots.clamp(SLOTS_LEAST, SLOTS_MOST)).unwrap_or(u32::MAX);
+    config.wasm.instances_max = instances_kept(config);
+}
+
+/// So many may run where all that wait and run keep what they are configured to; on a small machine a few in any case.
+pub(super) fn instances_kept(config: &Config) -> u32 {
+    let twentieth = config.pool.memory.bytes() / 20;
+    let slots = twentieth.checked_div(config.wasm.keep_resident as u64).unwrap_or(SLOTS_MOST);
+    u32::try_from(slots.clamp(SLOTS_LEAST, SLOTS_MOST)).unwrap_or(u32::MAX)
 }
 
 /// A quarter of the descriptors at most.

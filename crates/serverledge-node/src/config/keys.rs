@@ -415,14 +415,14 @@ pub(super) static KEYS: &[Key] = &[
     Key::new(
         "wasm.keep_resident",
         Kind::Bytes(0..=64 * MIB, |c| &mut c.wasm.keep_resident),
-        "Bytes of a slot's memory that stay resident between instances.",
+        "Bytes of an instance's memory that stay resident for the next; less where all together would exceed a tenth of container.pool.memory.",
     ),
     Key::new(
         "wasm.instances_max",
         Kind::Slots(1..=100_000, |c| &mut c.wasm.instances_max),
-        "Slots of the instance pool: most WebAssembly instances at once.",
+        "Most WebAssembly instances that run at once; as many more, at least 64, may wait in calls.",
     )
-    .auto("a tenth of container.pool.memory over wasm.keep_resident, from 4 to 1000", wasm_instances),
+    .auto("a twentieth of container.pool.memory over wasm.keep_resident, from 4 to 1000", wasm_instances),
     Key::new(
         "wasm.compile_memory",
         Kind::Memory(MemoryMib::new(64)..=POOL_MAX, |c| &mut c.wasm.compile_memory),

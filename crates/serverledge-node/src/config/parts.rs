@@ -11,6 +11,13 @@ use super::people::{AccountsConfig, AuthConfig, SmtpConfig};
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
+/// Instances of callers that wait, at least.
+const CALLERS_LEAST: u32 = 64;
+/// A guest whose caller went away holds its slot until its next tick, when its lease is free already.
+const SPARE_SLOTS: u32 = 8;
+/// What guests' memory grows by.
+const WASM_PAGE: usize = 64 * 1024;
+
 /// Everything a node can be told, checked: every value is in its range, and the values fit together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -459,6 +466,23 @@ impl FunctionConfig {
 }
 
 impl WasmConfig {
+    /// Instances that there is room for: those that run and those that wait in calls. Guests that wait give their slots of the
+    /// scheduler back and keep their instances: as many as run, and on a small node enough for some trees of calls of full depth.
+    /// Those that nobody ever needed take address space only.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.instances_max.saturating_add(self.instances_max.max(CALLERS_LEAST)).saturating_add(SPARE_SLOTS)
+    }
+
+    /// Bytes of each instance's memory that stay resident: as configured, or less, so that all slots together, once all have
+    /// been used, keep no more than a tenth of the pool.
+    #[must_use]
+    pub fn kept_per_slot(&self, pool: MemoryMib) -> usize {
+        let share = pool.bytes() / 10 / u64::from(self.slots());
+        let share = usize::try_from(share).unwrap_or(usize::MAX) / WASM_PAGE * WASM_PAGE;
+        self.keep_resident.min(share)
+    }
+
     fn base() -> Self {
         Self {
             instances_max: 0,

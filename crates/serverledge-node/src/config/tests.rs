@@ -52,7 +52,7 @@ fn defaults_follow_the_machine() {
     let Loaded { config, warnings, source, .. } = defaults();
     assert_eq!(config.pool.memory, MemoryMib::new(6144));
     assert_eq!(config.pool.cpus, CpuMilli::new(4000));
-    assert_eq!(config.wasm.instances_max, 307);
+    assert_eq!(config.wasm.instances_max, 153);
     assert_eq!((config.api.connections_max, config.wasm.loaded_max), (4096, 256));
     assert_eq!(config.api.body_bytes_max, 89_478_488 + 1024 * 1024);
     assert_eq!(config.data.dir, PathBuf::from("serverledge-data"));
@@ -62,7 +62,7 @@ fn defaults_follow_the_machine() {
 
     let small = Machine { memory_bytes: 256 * 1024 * 1024, cores: 1, files_max: 256 };
     let Loaded { config, warnings, .. } = load(None, &NO_VARIABLES, &small, &[]).unwrap();
-    assert_eq!((config.pool.memory, config.wasm.instances_max), (MemoryMib::new(192), 9));
+    assert_eq!((config.pool.memory, config.wasm.instances_max), (MemoryMib::new(192), 4));
     assert_eq!((config.api.connections_max, config.wasm.loaded_max), (128, 64));
     assert_eq!(warnings, Vec::<String>::new());
 }
@@ -70,10 +70,27 @@ fn defaults_follow_the_machine() {
 #[test]
 fn computed_defaults_follow_what_is_given() {
     let config = load_toml("container.pool.memory = 100\nfunction.code_bytes_max = 3000\n").config;
-    assert_eq!(config.wasm.instances_max, 5);
+    assert_eq!(config.wasm.instances_max, 4);
     assert_eq!(config.api.body_bytes_max, 7 * 1024 * 1024);
     assert_eq!(load_toml("wasm.keep_resident = 0").config.wasm.instances_max, 1000);
     assert_eq!(load_toml("wasm.instances_max = 7").config.wasm.instances_max, 7);
+}
+
+/// Whatever is configured, and however many callers wait.
+#[test]
+fn instances_together_keep_a_tenth_of_the_pool_at_most() {
+    for pool in [1, 192, 1024, 6144, 100_000] {
+        for instances in [None, Some(1), Some(300), Some(100_000)] {
+            let given = instances.map(|most| format!("wasm.instances_max = {most}\n")).unwrap_or_default();
+            let config = load_toml(&format!("container.pool.memory = {pool}\n{given}")).config;
+            let kept = config.wasm.kept_per_slot(config.pool.memory) as u64;
+            assert!(config.wasm.slots() > 2 * config.wasm.instances_max, "as many callers may wait as run");
+            assert!(u64::from(config.wasm.slots()) * kept <= config.pool.memory.bytes() / 10, "{pool} {instances:?}");
+            if pool >= 6144 && instances.is_none() {
+                assert!(kept > 1 << 20, "enough for the stack that Rust's linker gives a guest: {kept}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -364,7 +381,7 @@ fn unusual_but_legal_things_are_warned_of() {
         (
             "wasm.instances_max = 1000",
             &[],
-            "wasm.instances_max times wasm.keep_resident is 2000 MiB, more than a tenth of container.pool.memory (6144 MiB)",
+            "wasm.instances_max = 1000 leaves 256 KiB of each instance's memory resident, less than wasm.keep_resident: all together keep a tenth of container.pool.memory (6144 MiB)",
         ),
         (
             "api.connections_max = 65536",

@@ -1,14 +1,63 @@
 //! The code of functions that callers may run themselves: the text of one JavaScript file, or a WebAssembly module.
 
-use serverledge_api::{EdgeCode, EdgeKind, HostingError};
-use serverledge_core::{Application, Interface, Runtime};
+use std::collections::{HashMap, VecDeque};
 
-use crate::javascript;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serverledge_api::{EdgeCode, EdgeKind, HostingError};
+use serverledge_core::{Application, Digest, Interface, Runtime};
+
+use crate::javascript::source_of;
 use crate::node::Node;
 use crate::scripts::script;
 
 /// What binary modules begin with.
 const WASM_MAGIC: &[u8] = b"\0asm";
+/// Code that is kept at most: some answers' worth.
+const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What an entry takes beside its code.
+const ENTRY_BYTES: usize = 256;
+
+/// The code of a version and the handler in it; `None` if it is no such code.
+type Found = Option<(Bytes, String)>;
+
+/// Code that was asked for, ready to be handed out again: visitors ask for it at each visit, and the registry has it in
+/// chunks. A version's never changes. What was kept longest makes room.
+#[derive(Debug, Default)]
+pub(crate) struct EdgeCodes(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    found: HashMap<Digest, Found>,
+    order: VecDeque<Digest>,
+    bytes: usize,
+}
+
+impl EdgeCodes {
+    fn get(&self, version: &Digest) -> Option<Found> {
+        self.0.lock().found.get(version).cloned()
+    }
+
+    fn keep(&self, version: Digest, found: Found) {
+        let mut kept = self.0.lock();
+        let bytes = size(&found);
+        if bytes > KEPT_BYTES_MAX || kept.found.contains_key(&version) {
+            return;
+        }
+        while kept.bytes + bytes > KEPT_BYTES_MAX {
+            let Some(gone) = kept.order.pop_front().and_then(|oldest| kept.found.remove(&oldest)) else { break };
+            kept.bytes -= size(&gone);
+        }
+        kept.bytes += bytes;
+        kept.order.push_back(version);
+        kept.found.insert(version, found);
+    }
+}
+
+fn size(found: &Found) -> usize {
+    ENTRY_BYTES + found.as_ref().map_or(0, |(code, handler)| code.len() + handler.len())
+}
+
 impl Node {
     pub(super) async fn edge_code(
         &self,
@@ -26,13 +75,41 @@ impl Node {
             Runtime::NodeJs | Runtime::JavaScript => EdgeKind::JavaScript,
             Runtime::Python | Runtime::Custom => return Ok(None),
         };
-        let code = self.stored_code(function).await?;
-        let found = match kind {
-            EdgeKind::Wasm => code.starts_with(WASM_MAGIC).then(|| (code, String::new())),
-            EdgeKind::JavaScript => script(&javascript::source_of(version.runtime, code), &version.handler)
-                .map(|script| (script.text, script.handler)),
+        let found = match self.edge_codes.get(&version.digest) {
+            Some(found) => found,
+            None => {
+                let code = self.stored_code(function).await?;
+                let found = match kind {
+                    EdgeKind::Wasm => code.starts_with(WASM_MAGIC).then(|| (code, String::new())),
+                    EdgeKind::JavaScript => script(&source_of(version.runtime, code), &version.handler)
+                        .map(|script| (script.text, script.handler)),
+                };
+                self.edge_codes.keep(version.digest, found.clone());
+                found
+            }
         };
         let idempotent = function.flags.idempotent;
         Ok(found.map(|(code, handler)| EdgeCode { kind, code, handler, idempotent }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_longest_makes_room() {
+        let (codes, found) = (EdgeCodes::default(), |bytes: usize| Some((vec![0; bytes].into(), String::new())));
+        let quarter = KEPT_BYTES_MAX / 4;
+        (0..9).for_each(|n| codes.keep(Digest::new([n; 32]), found(quarter)));
+        let kept = |n: u8| codes.get(&Digest::new([n; 32])).is_some();
+        assert_eq!((0..9).filter(|n| kept(*n)).collect::<Vec<_>>(), [6, 7, 8]);
+        codes.keep(Digest::new([9; 32]), found(KEPT_BYTES_MAX));
+        assert!(!kept(9) && kept(8), "what is too large takes nobody's place");
+        codes.keep(Digest::new([10; 32]), None);
+        assert_eq!(codes.get(&Digest::new([10; 32])), Some(None), "that there is none is known as well");
+        let kept = codes.0.lock();
+        assert_eq!(kept.bytes, kept.found.values().map(size).sum::<usize>());
+        assert_eq!(kept.order.len(), kept.found.len());
     }
 }

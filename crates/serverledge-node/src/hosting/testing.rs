@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use crate::functions::{self, label};
 use crate::invoke::{Request, now};
 use crate::node::Node;
+use crate::quotas::until_its_end;
 
 /// Test runs of a node at once: each may install packages.
 pub(super) const AT_ONCE_MAX: usize = 4;
@@ -94,8 +95,10 @@ impl Node {
         let application = self.own(caller, name)?;
         let place = self.testing.places.try_acquire();
         let _place = place.map_err(|_| HostingError::TestsBusy { max: AT_ONCE_MAX })?;
+        // An invocation like others, and before anything is prepared: that is what costs most.
+        let permit = self.permit(&caller.on(application.space.clone()))?;
         match tokio::time::timeout(TIME_MAX, self.test_now(&application, run, progress)).await {
-            Ok(outcome) => outcome,
+            Ok(outcome) => outcome.map(|report| until_its_end(report, permit)),
             Err(_) => Err(HostingError::TestTooLong { seconds: TIME_MAX.as_secs() }),
         }
     }

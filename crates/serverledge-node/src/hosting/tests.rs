@@ -11,7 +11,7 @@ use serverledge_api::{
     AppChanges, AppError, Applications as _, Backend as _, Deploy, DeployError, EdgeKind, Hosting as _, HostingError,
     TestRun,
 };
-use serverledge_core::kv::Kv;
+use serverledge_core::kv::{Kv, Op, Txn};
 use serverledge_core::{
     Account, AppName, Application, Caller, Cors, Endpoint, InvocationError, MemoryMib, PrepareError, Reply, Report,
     Role, Scopes, UserId, Via,
@@ -145,7 +145,9 @@ async fn a_test_run_calls_saved_functions_and_leaves_nothing_behind() {
     let Err(HostingError::Invocation(InvocationError::Function(failure))) = failed else { panic!("{failed:?}") };
     assert_eq!((&*failure.message, &*failure.log), ("no", &b"before\n"[..]));
     lab.fake.wait_for("the end of both", |counts| counts.live == 1 && counts.running == 0).await;
+    lab.fake.refuse_calls(3);
     let metrics = lab.backend.metrics().unwrap();
+    assert!(metrics.contains("serverledge_container_calls_refused 3\n"), "{metrics}");
     assert!(metrics.contains("inner") && !metrics.contains("_test-"), "{metrics}");
     assert_eq!(lab.fake.forgotten().len(), 2, "neither code is kept loaded");
 }
@@ -320,6 +322,9 @@ async fn code_goes_out_only_where_the_owner_says_so() {
     }
     let code = lab.backend.edge_code(&shop, "js").await.unwrap().unwrap();
     assert_eq!((code.kind, &code.code, code.idempotent), (EdgeKind::JavaScript, &behaviour, true));
+    // From memory, the next time: the registry's copy is not asked for.
+    lab.registry.txn(Txn::new().then(Op::delete_prefix("blobs/"))).await.unwrap();
+    assert_eq!(lab.backend.edge_code(&shop, "js").await.unwrap(), Some(code));
     for name in ["here", "py", "nobody", "../js", ""] {
         assert_eq!(lab.backend.edge_code(&shop, name).await.unwrap(), None, "{name}");
     }

@@ -34,6 +34,14 @@ pub(crate) struct CacheFigures {
     pub(crate) evictions: u64,
 }
 
+/// A result that is kept, and holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hit {
+    pub(crate) result: Bytes,
+    /// Its run made a call, so that it holds for this generation only.
+    pub(crate) called: bool,
+}
+
 #[derive(Debug, Clone)]
 struct Kept {
     result: Bytes,
@@ -80,7 +88,7 @@ impl ResultCache {
     }
 
     /// A result that holds now, in the generation that is asked for only where it matters.
-    pub(crate) fn get(&self, key: &CallKey, now: Instant, generation: impl FnOnce() -> u64) -> Option<Bytes> {
+    pub(crate) fn get(&self, key: &CallKey, now: Instant, generation: impl FnOnce() -> u64) -> Option<Hit> {
         let entries = self.entries.as_ref()?;
         let kept = entries.get(key)?;
         if kept.until <= now || kept.generation.is_some_and(|held| held != generation()) {
@@ -88,7 +96,7 @@ impl ResultCache {
             entries.remove_if(key, |there| there.until == kept.until);
             return None;
         }
-        Some(kept.result)
+        Some(Hit { result: kept.result, called: kept.generation.is_some() })
     }
 
     /// Keeps a result. A copy: what was given may be a small part of something large.
@@ -121,8 +129,11 @@ mod tests {
         let (cache, then) = (ResultCache::new(1 << 20, SECOND), now());
         cache.put([1; 32], &Bytes::from_static(b"7"), then, None);
         cache.put([2; 32], &Bytes::from_static(b"8"), then, Some(4));
-        assert_eq!(cache.get(&[1; 32], then, || panic!("it does not matter")).unwrap(), "7");
-        assert_eq!(cache.get(&[2; 32], then, || 4).unwrap(), "8");
+        assert_eq!(
+            cache.get(&[1; 32], then, || panic!("it does not matter")).unwrap(),
+            Hit { result: "7".into(), called: false }
+        );
+        assert_eq!(cache.get(&[2; 32], then, || 4).unwrap(), Hit { result: "8".into(), called: true });
         assert_eq!(cache.get(&[2; 32], then, || 5), None);
         assert_eq!(cache.get(&[1; 32], then + SECOND, || 0), None);
         assert_eq!(cache.figures().entries, 0, "what does not hold any more is gone");
@@ -138,7 +149,7 @@ mod tests {
         assert!(figures.bytes <= 100_000 && figures.entries > 20, "{figures:?}");
         assert!(figures.entries + figures.evictions == 256, "{figures:?}");
         cache.put([0; 32], &Bytes::from(vec![b'1'; 200_000]), then, None);
-        assert!(cache.get(&[0; 32], then, || 0).is_none_or(|result| result.len() == 1_000));
+        assert!(cache.get(&[0; 32], then, || 0).is_none_or(|hit| hit.result.len() == 1_000));
     }
 
     #[test]

@@ -244,7 +244,8 @@ async fn a_result_that_calls_made_ends_with_its_generation() {
     let nested: Vec<_> = first.memo.entries.iter().map(|entry| (entry.function.as_str(), entry.nested)).collect();
     assert_eq!(nested, [("inner", true), ("outer", false)]);
     lab.call("leaf", "1").await.unwrap();
-    assert_eq!(lab.call("outer", "1").await.unwrap().memo.source, Source::Cache);
+    let hit = lab.call("outer", "1").await.unwrap().memo;
+    assert_eq!((hit.source, hit.called), (Source::Cache, true), "whoever else keeps it has to know");
     lab.deploy("inner", &Behaviour::Large { bytes: 9 }).await;
     let after = lab.call("outer", "1").await.unwrap();
     assert_eq!((after.memo.source, result(&after).len()), (Source::Ran, 9));
@@ -262,6 +263,34 @@ async fn a_cycle_of_idempotent_functions_is_told() {
         let Err(InvocationError::Function(failure)) = lab.call(name, "1").await else { panic!("it never ends") };
         assert!(failure.message.contains("calls itself with the same parameters"), "{}", failure.message);
         assert_eq!(lab.runs(name), runs);
+    }
+}
+
+/// What a function answers that makes do without its callee is of the moment, unless the callee fails whenever it is called.
+#[tokio::test]
+async fn what_is_made_do_with_is_not_kept() {
+    let lab = Lab::new();
+    let attempts = |function: &str| Behaviour::Attempt { function: function.to_owned() };
+    for (name, callee) in [("a", "b"), ("b", "a"), ("beyond", "deep"), ("nobody", "none")] {
+        lab.deploy(name, &attempts(callee)).await;
+    }
+    lab.deploy("above", &calls("a")).await;
+    lab.deploy("fails", &attempts("fail")).await;
+    lab.deploy("fail", &Behaviour::Fail { message: "no".to_owned(), log: String::new() }).await;
+    let default = SpaceId::default_space();
+    lab.deploy_in(&default, "deep", &attempts("deep"), json!({})).await;
+    for (name, told, source) in [
+        ("a", "\"call_cycle\"", Source::Ran),
+        ("b", "\"call_cycle\"", Source::Ran),
+        ("above", "\"call_cycle\"", Source::Ran),
+        ("beyond", "\"call_too_deep\"", Source::Ran),
+        ("fails", "\"function_error\"", Source::Cache),
+        ("nobody", "\"function_unknown\"", Source::Cache),
+    ] {
+        let first = lab.call(name, "1").await.unwrap();
+        assert_eq!((first.memo.source, result(&first).as_ref()), (Source::Ran, told.as_bytes()), "{name}");
+        assert_eq!(first.memo.entries.iter().any(|entry| entry.function.as_str() == name), source == Source::Cache);
+        assert_eq!(lab.call(name, "1").await.unwrap().memo.source, source, "{name}");
     }
 }
 

@@ -7,9 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde_json::json;
-use serverledge_api::{Backend as _, Call, Deploy, DeployError, Deployed, Stored};
+use serverledge_api::{
+    Applications as _, Backend as _, Call, Deploy, DeployError, Deployed, Hosting as _, HostingError, Stored, TestRun,
+};
 use serverledge_core::kv::Kv;
-use serverledge_core::{Account, InvocationId, Memo, Payload, Phases, Role, Scopes, Via};
+use serverledge_core::{Account, AppName, InvocationId, Memo, Payload, Phases, Role, Scopes, Via};
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
 use serverledge_wire::function::FunctionBody;
@@ -254,6 +256,44 @@ impl Tested {
         let entry = self.node.lookup(space, "f")?;
         self.node.run(Request::of(call(&on(space), "f"), entry)).await
     }
+}
+
+/// Test runs are invocations of the application's owner, from their preparation on.
+#[tokio::test(start_paused = true)]
+async fn test_runs_count() {
+    let lab = Lab::new();
+    let account =
+        Account { user: UserId::new(), role: Role::User, scopes: Scopes::ALL, via: Via::Token("t".to_owned()) };
+    let ada = Caller { space: SpaceId::new(), account: Some(Arc::new(account)) };
+    let node = lab.node("n", |quota| (quota.concurrent, quota.per_minute) = (1, 3));
+    let backend = NodeBackend(Arc::clone(&node.node));
+    let shop = backend.create(&ada, AppName::parse("shop").unwrap()).await.unwrap();
+    let inside = ada.on(shop.space.clone());
+    node.deploy(&shop.space, "f", &Behaviour::Echo).await.unwrap();
+    let test = async || {
+        let code = STANDARD.encode(Behaviour::Echo.code());
+        let body = json!({"Runtime": "wasm", "TarFunctionCode": code}).to_string();
+        let function = FunctionBody::parse(body.as_bytes()).unwrap();
+        let run = TestRun { function, params: Bytes::from_static(b"7"), carried: None };
+        match backend.test(&ada, "shop", run, &()).await {
+            Err(HostingError::Invocation(error)) => told(Err(error)).0,
+            outcome => outcome.map(|_| "ran").unwrap(),
+        }
+    };
+    node.fake.hold();
+    let mut held = Box::pin(test());
+    tokio::select! {
+        _ = &mut held => panic!("a held test run ended"),
+        () = node.fake.wait_for("the test run", |counts| counts.running == 1) => {}
+    }
+    let prepared = node.fake.prepares().len();
+    assert_eq!(test().await, "quota_concurrent");
+    assert_eq!(node.fake.prepares().len(), prepared, "nothing is prepared for what is refused");
+    assert_eq!(node.outcome(&inside, "f").await.0, "quota_concurrent", "they share the quota with calls");
+    node.fake.release();
+    assert_eq!(held.await, "ran");
+    assert_eq!((test().await, node.outcome(&inside, "f").await.0), ("ran", "ran"));
+    assert_eq!((test().await, node.outcome(&inside, "f").await.0), ("quota_per_minute", "quota_per_minute"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serverledge_core::kv::{Kv as _, Revision};
 use serverledge_core::{AccountError, Accounts, AuthError, NewToken, Scopes, SignedUp};
 
 use super::fakes::{ADA, HOUR, OTHER, PASSWORD, World, secret, session, token};
@@ -128,6 +129,40 @@ async fn an_unknown_address_gets_the_same_answer_and_no_mail() {
     assert_eq!(world.mailer.next().await.to, ADA);
     platform.stop().await;
     assert!(world.mailer.is_empty(), "nobody else was mailed");
+}
+
+/// What the node still does after its answer delays whoever asks next: it must not be more for one than for the other.
+#[tokio::test]
+async fn known_and_unknown_addresses_have_as_much_written() {
+    let world = World::new(true);
+    let platform = world.platform(Signup::Open).await;
+    world.ada(&platform).await;
+    let revision = async || world.kv.status().await.unwrap().revision;
+    let mut before = revision().await;
+    for email in ["nobody@example.org", ADA] {
+        platform.request_reset(email, world.address()).await.unwrap();
+        before = written_once(&world, before).await;
+        platform.sign_up(email, OTHER, None, world.address()).await.unwrap();
+        before = written_once(&world, before).await;
+    }
+    platform.stop().await;
+    assert_eq!(revision().await, before, "and nothing more");
+}
+
+/// Waits for the next write, which is to be one; returns its revision.
+async fn written_once(world: &World, before: Revision) -> Revision {
+    let next = async {
+        loop {
+            let now = world.kv.status().await.unwrap().revision;
+            if now != before {
+                return now;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let now = tokio::time::timeout(Duration::from_secs(30), next).await.expect("nothing was written");
+    assert_eq!(now, before.next());
+    now
 }
 
 #[tokio::test]

@@ -226,7 +226,8 @@ impl Bound {
         self.entry.as_ref().ok_or_else(|| ChangeError::Unknown { name: name.clone() })
     }
 
-    fn revision(&self) -> Revision {
+    /// Of the function's record; zero if there is none.
+    pub(super) fn revision(&self) -> Revision {
         self.entry.as_ref().map(|entry| entry.mod_revision).unwrap_or_default()
     }
 

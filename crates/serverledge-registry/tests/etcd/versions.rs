@@ -37,3 +37,9 @@ async fn roll_backs_and_sweeps_do_not_cross() {
     let etcd = EtcdProcess::start().await;
     laws::roll_backs_and_sweeps_do_not_cross(on(&etcd)).await;
 }
+
+#[tokio::test]
+async fn only_what_was_read_is_replaced() {
+    let etcd = EtcdProcess::start().await;
+    laws::only_what_was_read_is_replaced(on(&etcd)).await;
+}

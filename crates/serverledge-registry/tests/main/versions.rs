@@ -29,3 +29,8 @@ async fn concurrent_deploys_all_succeed() {
 async fn roll_backs_and_sweeps_do_not_cross() {
     laws::roll_backs_and_sweeps_do_not_cross(store()).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_was_read_is_replaced() {
+    laws::only_what_was_read_is_replaced(store()).await;
+}

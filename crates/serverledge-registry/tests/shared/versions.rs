@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serverledge_core::kv::{Kv, RangeRequest, Revision, Txn};
 use serverledge_core::{Digest, Flags, Function, FunctionName, SpaceId};
-use serverledge_registry::{ChangeError, FlagsChange, FunctionChange, FunctionStore, FunctionWatch, VERSIONS_MAX};
+use serverledge_registry::{
+    ChangeError, DeployError, FlagsChange, FunctionChange, FunctionStore, FunctionWatch, VERSIONS_MAX,
+};
 
 use super::checks::function;
 
@@ -154,6 +156,37 @@ pub(crate) async fn a_function_goes_back_and_forth(kv: Arc<dyn Kv>) {
     let unknown = FunctionName::parse("nobody").unwrap();
     let nobody = store.set_flags(space, &unknown, FlagsChange::default()).await;
     assert!(matches!(nobody, Err(ChangeError::Unknown { .. })));
+}
+
+/// Any change, of the flags too, makes what was read old; of many who replace the same reading one succeeds.
+pub(crate) async fn only_what_was_read_is_replaced(kv: Arc<dyn Kv>) {
+    let store = FunctionStore::new(kv);
+    let f = version("f", 0);
+    let replace = async |read: Revision, n: usize| {
+        let replaced = store.replace_read(read, &version("f", n), &code(n), NOW).await;
+        replaced.map_err(|error| assert!(matches!(error, DeployError::Changed { .. }), "{error}"))
+    };
+    let first = deploy(&store, &f, 0).await;
+    let second = replace(first, 1).await.unwrap();
+    assert_eq!(kept(&store, &f).await, [digest("f", 0)], "replacing keeps what was there");
+    replace(first, 2).await.unwrap_err();
+    let flags = FlagsChange { idempotent: Some(true), edge: None };
+    let third = store.set_flags(&f.space, &f.name, flags).await.unwrap().revision;
+    replace(second, 2).await.unwrap_err();
+    assert_eq!(store.get(&f.space, &f.name).await.unwrap().unwrap().revision, third, "a refusal changes nothing");
+
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 2..8 {
+        let store = store.clone();
+        tasks.spawn(async move { store.replace_read(third, &version("f", n), &code(n), NOW).await.ok() });
+    }
+    let done: Vec<Revision> = tasks.join_all().await.into_iter().flatten().collect();
+    assert_eq!(done.len(), 1);
+    assert_eq!(store.get(&f.space, &f.name).await.unwrap().unwrap().revision, done[0]);
+
+    store.delete(&f.space, &f.name).await.unwrap();
+    replace(done[0], 9).await.unwrap_err();
+    assert!(store.get(&f.space, &f.name).await.unwrap().is_none(), "what was deleted does not come back");
 }
 
 /// Of one function and of several in one space: all succeed, and nothing is lost but what is too old.

@@ -7,19 +7,51 @@ const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// From here on canonical numbers are written with an exponent (RFC 8785 §3.2.2.3, ECMAScript's rule).
 const EXPONENT_FROM: f64 = 1e21;
 
-/// Whether the JSON is canonical as it stands. `false` says nothing of its syntax; `true` does.
-pub(super) fn scan(json: &[u8]) -> Result<bool, NotCanonical> {
+/// What JSON lacks to be canonical.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lacks {
+    /// Nothing.
+    Nothing,
+    /// It has space between its tokens, as many writers put it there, and is canonical without.
+    Space,
+    /// More; of its syntax this says nothing.
+    More,
+}
+
+/// What the JSON lacks to be canonical.
+pub(super) fn scan(json: &[u8]) -> Result<Lacks, NotCanonical> {
     let text = std::str::from_utf8(json).map_err(|_| NotCanonical::NotJson)?;
-    let mut scan = Scan { text, at: 0, canonical: true };
+    let mut scan = Scan { text, at: 0, canonical: true, spaces: 0 };
     scan.value(0)?;
     scan.space();
-    if scan.at == json.len() { Ok(scan.canonical) } else { Err(NotCanonical::NotJson) }
+    match (scan.at == json.len(), scan.canonical, scan.spaces) {
+        (false, ..) => Err(NotCanonical::NotJson),
+        (true, true, 0) => Ok(Lacks::Nothing),
+        (true, true, _) => Ok(Lacks::Space),
+        (true, false, _) => Ok(Lacks::More),
+    }
+}
+
+/// JSON without the space between its tokens.
+pub(super) fn without_space(json: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(json.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json {
+        if in_string || !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            kept.push(*byte);
+        }
+        in_string ^= *byte == b'"' && !escaped;
+        escaped = in_string && *byte == b'\\' && !escaped;
+    }
+    kept
 }
 
 struct Scan<'a> {
     text: &'a str,
     at: usize,
+    /// But for space.
     canonical: bool,
+    spaces: usize,
 }
 
 impl<'a> Scan<'a> {
@@ -29,7 +61,7 @@ impl<'a> Scan<'a> {
 
     fn space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.canonical = false;
+            self.spaces += 1;
             self.at += 1;
         }
     }

@@ -124,12 +124,17 @@ impl Cluster {
 
     /// Starts a load balancer on loopback for the nodes of an area, and waits until it knows so many of all nodes to live.
     pub(crate) fn balance(&self, area: &str, nodes: usize) -> Result<Node> {
-        let balancer = self.setup("balancer", area)?.under_shell("exec \"$0\" lb").start()?;
+        let balancer = self.start_balancer(area, |setup| setup)?;
         wait_for("a load balancer that knows its nodes", || {
             let known = peers(&balancer)?;
             Ok((known.values().filter(|peer| peer["offloadable"] == true).count() == nodes).then_some(()))
         })?;
         Ok(balancer)
+    }
+
+    /// Starts a load balancer on loopback.
+    pub(crate) fn start_balancer(&self, area: &str, change: impl FnOnce(Setup) -> Setup) -> Result<Node> {
+        change(self.setup("balancer", area)?).under_shell("exec \"$0\" lb").start()
     }
 
     fn run(&mut self, name: &str, setup: Setup) -> Result<()> {
@@ -221,15 +226,21 @@ impl Cluster {
     /// Deploys the function of [`super::guest::effect`] through one node, and waits until all that run can run it: each has
     /// run the call [`READY`] then, except where its policy keeps nothing at home.
     pub(crate) fn deploy(&self, function: &str, module: &str) -> Result<()> {
+        self.deploy_with(function, module, &json!({}))
+    }
+
+    /// The same with further members of the request, and for any function that takes such parameters.
+    pub(crate) fn deploy_with(&self, function: &str, module: impl AsRef<[u8]>, more: &Value) -> Result<()> {
         let (_, first) = self.running().next().context("no node runs")?;
-        first.deploy_with(function, module, &json!({}))?;
+        first.deploy_with(function, module, more)?;
         let body = json!({ "Params": {"name": READY}, "CanDoOffloading": false });
         for (name, node) in self.running() {
             wait_for(&format!("{function} on {name}"), || {
                 let response = node.post(&format!("/invoke/{function}"), &body)?;
                 match response.code().as_str() {
                     "" if response.status == 200 => Ok(Some(())),
-                    "no_peer" => Ok(Some(())),
+                    // It knows the function, and would not run it at home.
+                    "no_peer" | "exceeds_node" => Ok(Some(())),
                     "function_unknown" | "function_not_prepared" => Ok(None),
                     _ => anyhow::bail!("{function} on {name}: {}", response.text()),
                 }

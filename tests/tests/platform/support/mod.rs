@@ -2,3 +2,4 @@
 
 pub(crate) mod lab;
 pub(crate) mod site;
+pub(crate) mod stage;

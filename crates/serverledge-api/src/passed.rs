@@ -1,0 +1,58 @@
+//! Requests that the cluster's load balancer passes on. It proves, as nodes do, who sent a request and which host they named:
+//! from then on the request is as it was when it came to the balancer.
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use http::header::HOST;
+use http::{HeaderValue, Request, StatusCode};
+use serverledge_wire::peer::{PASSED, PROOF, Passed, Proof};
+
+use crate::app::{Admitted, Shared};
+use crate::backend::PeerRefused;
+use crate::error::Failed;
+use crate::guard::Named;
+
+/// What a balancer vouches for.
+#[derive(Debug)]
+pub(crate) struct Vouched {
+    /// The application whose host name was asked for, as the balancer knows the names; `None`: one of its own.
+    application: Option<String>,
+}
+
+impl Vouched {
+    /// Whose name was asked for.
+    pub(crate) fn named(&self) -> Named {
+        self.application.clone().map_or(Named::Node, Named::Application)
+    }
+}
+
+/// What the balancer says of a request that it passed on, believed if its proof holds; `None` of any other request. The
+/// request then has the host that was asked for, and its sender's address is that of the balancer's client.
+pub(crate) fn take(
+    shared: &Shared,
+    request: &mut Request<Body>,
+    admitted: &mut Admitted,
+) -> Result<Option<Vouched>, Failed> {
+    let Some(said) = request.headers_mut().remove(PASSED) else { return Ok(None) };
+    let proof = request.headers_mut().remove(PROOF);
+    let proof = proof.and_then(|proof| Proof::parse(proof.as_bytes())).ok_or(PeerRefused::Proof)?;
+    shared.backend.check_peer(&proof, request.uri().path(), said.as_bytes(), &[])?;
+    let passed: Passed = serde_json::from_slice(said.as_bytes()).map_err(|_| malformed())?;
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    if passed.method != request.method().as_str() || passed.target != target {
+        return Err(PeerRefused::Proof.into());
+    }
+    let host = HeaderValue::from_str(&passed.host).map_err(|_| malformed())?;
+    request.headers_mut().insert(HOST, host);
+    admitted.peer = passed.client.map(|ip| SocketAddr::new(ip, 0));
+    Ok(Some(Vouched { application: passed.application }))
+}
+
+fn malformed() -> Failed {
+    Failed::new(
+        StatusCode::BAD_REQUEST,
+        "peer_call_malformed",
+        "what the load balancer says of the request cannot be read",
+    )
+}

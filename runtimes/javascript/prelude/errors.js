@@ -1,0 +1,93 @@
+// Errors in words: what was thrown as the JSON that the node gets, with the user's own frames.
+(function (native, shared) {
+  'use strict';
+
+  const MESSAGE_CHARS_MAX = 16 * 1024;
+  const STACK_CHARS_MAX = 64 * 1024;
+  const { stringify } = JSON;
+  const { InternalError } = globalThis;
+
+  // An error of the engine, such as its being out of memory. What was thrown can refuse to say what it is.
+  function isInternal(thrown) {
+    try {
+      return thrown instanceof InternalError;
+    } catch {
+      return false;
+    }
+  }
+
+  function shorten(text, limit) {
+    return text.length <= limit ? text : `${text.slice(0, limit / 2)}\n…\n${text.slice(-limit / 2)}`;
+  }
+
+  // Without the prelude's frames, and without those of engine functions that the prelude called.
+  function ownFrames(stack) {
+    const lines = stack.split('\n').filter((line) => line.trim() !== '');
+    const ours = (line) => line !== undefined && line.includes('serverledge:');
+    return lines.filter((line, at) => !ours(line) && !(line.endsWith('(native)') && ours(lines[at + 1]))).join('\n');
+  }
+
+  function headOf(name, message) {
+    return message === '' ? name : `${name}: ${message}`;
+  }
+
+  // As in Node.js, a stack begins with the error itself. QuickJS gives the frames only.
+  function stackOf(error, name, message) {
+    const stack = error.stack;
+    if (typeof stack !== 'string' || stack === '') return '';
+    const frames = ownFrames(stack);
+    return /^\s+at /.test(frames) || frames === '' ? `${headOf(name, message)}\n${frames}`.trimEnd() : frames;
+  }
+
+  // An exception as its type, its message and its stack. Anything can be thrown, and what is thrown can refuse to be
+  // looked at.
+  function explain(thrown) {
+    try {
+      if (thrown === null || (typeof thrown !== 'object' && typeof thrown !== 'function')) {
+        return {
+          error: thrown === null ? 'object' : typeof thrown,
+          message: shorten(String(thrown), MESSAGE_CHARS_MAX),
+          stack: '',
+        };
+      }
+      const name = String(thrown.name ?? thrown.constructor?.name ?? 'object');
+      const message = String(thrown.message ?? stringify(thrown));
+      return {
+        error: name,
+        message: shorten(message, MESSAGE_CHARS_MAX),
+        stack: shorten(stackOf(thrown, name, message), STACK_CHARS_MAX),
+      };
+    } catch (failure) {
+      // Without memory nothing can be said; C then tries again with more of it.
+      if (isInternal(failure)) throw failure;
+      return { error: 'Error', message: '(the error cannot say what it is)', stack: '' };
+    }
+  }
+
+  // Where in the user's file it happened: what the error itself knows, or the first of its frames there.
+  function placeOf(thrown, file) {
+    if (Number.isInteger(thrown?.line)) return { line: thrown.line, column: thrown.column };
+    for (const line of String(thrown?.stack ?? '').split('\n')) {
+      const found = /^\s+at (?:.*\()?(.*):(\d+):(\d+)\)?$/.exec(line);
+      if (found !== null && found[1] === file) return { line: Number(found[2]), column: Number(found[3]) };
+    }
+    return {};
+  }
+
+  shared.isInternal = isInternal;
+  shared.ownFrames = ownFrames;
+  shared.headOf = headOf;
+  shared.describe = (thrown) => stringify(explain(thrown));
+  shared.describeResult = (thrown) => {
+    const { error, message } = explain(thrown);
+    return stringify({ error, message: `the result cannot be written as JSON: ${message}`, stack: '' });
+  };
+  shared.describeLoad = (thrown) => {
+    const file = shared.file ?? 'index.js';
+    return stringify({ ...explain(thrown), file, ...placeOf(thrown, file) });
+  };
+  shared.logUncaught = (thrown) => {
+    const { error, message, stack } = explain(thrown);
+    native.log(`not caught: ${stack || headOf(error, message)}`);
+  };
+});

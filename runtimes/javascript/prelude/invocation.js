@@ -1,0 +1,99 @@
+// What belongs to one invocation: its context, the function's variables, clocks, and calls of other functions.
+(function (native, shared) {
+  'use strict';
+
+  const { stringify } = JSON;
+
+  shared.adopt = (result) => (typeof result.then === 'function' ? Promise.resolve(result) : result);
+
+  // === environment ===
+
+  // Read when it is first asked for, in an invocation: at deploy there is none, and none may come into the snapshot.
+  const variables = {};
+  let known = false;
+  function environment() {
+    if (!known && native.invoked()) {
+      known = true;
+      native.environment(variables);
+    }
+    return variables;
+  }
+
+  const lazily = {};
+  for (const trap of ['get', 'has', 'ownKeys', 'getOwnPropertyDescriptor']) {
+    lazily[trap] = (target, ...rest) => {
+      environment();
+      return Reflect[trap](target, ...rest);
+    };
+  }
+  lazily.set = (target, name, value) => {
+    environment();
+    return Reflect.set(target, name, String(value));
+  };
+  const env = new Proxy(variables, lazily);
+
+  // === context ===
+
+  shared.context = Object.create(Object.prototype, {
+    invocation_id: { enumerable: true, configurable: true, get: () => environment().SERVERLEDGE_INVOCATION_ID ?? '' },
+    function: { enumerable: true, configurable: true, get: () => (native.invoked() ? native.functionName() : '') },
+  });
+
+  // === clocks ===
+
+  // From the first look at it, so that an invocation that does not look pays nothing. Whole milliseconds.
+  let origin;
+  function sinceOrigin() {
+    const now = native.elapsed();
+    if (!native.invoked()) return now;
+    origin ??= { elapsed: now, wall: native.now() };
+    return now - origin.elapsed;
+  }
+  const performance = {
+    now: () => sinceOrigin(),
+    get timeOrigin() {
+      sinceOrigin();
+      return origin?.wall ?? 0;
+    },
+    toJSON() {
+      return { timeOrigin: this.timeOrigin };
+    },
+  };
+  Object.defineProperty(performance, Symbol.toStringTag, { value: 'Performance', configurable: true });
+
+  // === calls ===
+
+  // A call gave no result. Codes are stable, such as `function_unknown` or `call_would_deadlock`; messages are for
+  // people.
+  class CallError extends Error {
+    constructor(code, message) {
+      super(message);
+      this.name = 'CallError';
+      this.code = code;
+    }
+  }
+
+  function written(args) {
+    try {
+      return stringify(args) ?? 'null';
+    } catch (error) {
+      throw new CallError('invalid_params', `the arguments cannot be written as JSON: ${error.message}`);
+    }
+  }
+
+  // Runs the function of this name with these arguments; a promise of its result, or of a CallError. The sandbox
+  // stands still meanwhile, so several calls run one after the other.
+  function call(name, args = {}) {
+    return new Promise((resolve, reject) => {
+      if (!native.invoked())
+        throw new CallError('call_refused', 'there is no invocation that could call: it has not begun');
+      const [isError, reply] = native.call(String(name), written(args));
+      if (isError) reject(new CallError(reply.error, reply.message));
+      else resolve(reply);
+    });
+  }
+
+  shared.call = call;
+  shared.CallError = CallError;
+  shared.define({ call, CallError, performance, process: { env } });
+});

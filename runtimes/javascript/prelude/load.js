@@ -1,0 +1,196 @@
+// Loads the user's script at deploy: finds out what kind of source it is, evaluates it, and finds its handler.
+(function (native, shared) {
+  'use strict';
+
+  const CONTEXT_NAMES = new Set(['context', 'ctx', '_context', '_ctx']);
+  const NODE_APIS = new Set(
+    (
+      'assert async_hooks buffer child_process cluster console constants crypto dgram diagnostics_channel dns domain ' +
+      'events fs http http2 https inspector module net os path perf_hooks process punycode querystring readline repl ' +
+      'sea sqlite stream string_decoder sys test timers tls trace_events tty url util v8 vm wasi worker_threads zlib'
+    ).split(' '),
+  );
+  const BEGIN = '(function (exports, require, module, __filename, __dirname) {\n\n';
+  // With this number for the first line, the user's first one is line 1. (0 would mean that there is none.)
+  const BEGIN_LINE = -1;
+
+  // === what there is to import ===
+
+  class UnresolvedImport extends Error {
+    constructor(specifier) {
+      super(reason(specifier));
+      this.name = 'UnresolvedImport';
+      this.code = 'MODULE_NOT_FOUND';
+      Object.assign(this, placeOf(specifier));
+    }
+  }
+
+  function reason(specifier) {
+    const name = specifier.replace(/^node:/, '');
+    if (specifier.startsWith('node:') || NODE_APIS.has(name.split('/')[0])) {
+      return (
+        `"${specifier}" is an API of Node.js, which the runtime javascript does not have: ` +
+        'deploy this function with the runtime nodejs'
+      );
+    }
+    const what = /^(\.{0,2}\/|[a-z]+:\/\/)/.test(specifier)
+      ? `the file "${specifier}"`
+      : `the package "${specifier}"`;
+    return (
+      `${what} is not there: a function of the runtime javascript is one file, ` +
+      'so bundle what it needs into it (with esbuild, for example)'
+    );
+  }
+
+  // Where the source names a module, if it does so in quotes.
+  function placeOf(specifier) {
+    const before = /(?:\bfrom|\bimport|\brequire)\s*\(?\s*$/;
+    for (const quote of ["'", '"', '`']) {
+      const name = quote + specifier + quote;
+      for (let at = shared.source.indexOf(name); at >= 0; at = shared.source.indexOf(name, at + 1)) {
+        const lines = shared.source.slice(0, at).split('\n');
+        if (before.test(lines.slice(-3).join('\n'))) return { line: lines.length, column: lines.at(-1).length + 1 };
+      }
+    }
+    return {};
+  }
+
+  function offered() {
+    return { call: shared.call, CallError: shared.CallError };
+  }
+
+  function require(specifier) {
+    if (specifier === 'serverledge') return offered();
+    throw new UnresolvedImport(String(specifier));
+  }
+  require.resolve = (specifier) => {
+    if (specifier === 'serverledge') return specifier;
+    throw new UnresolvedImport(String(specifier));
+  };
+  require.cache = Object.create(null);
+
+  shared.moduleSource = (specifier) => {
+    if (specifier !== 'serverledge') throw new UnresolvedImport(specifier);
+    return 'const { call, CallError } = globalThis; export { call, CallError }; export default { call, CallError };';
+  };
+
+  // === evaluating ===
+
+  // A CommonJS module. One that is nothing but a function has that function as its value.
+  function runScript(run, file) {
+    const module = { exports: {}, id: file, filename: file, loaded: false, children: [], paths: [] };
+    const untouched = module.exports;
+    require.main = module;
+    const value = run.call(untouched, untouched, require, module, file, '.');
+    module.loaded = true;
+    const exported = module.exports !== untouched || Reflect.ownKeys(untouched).length > 0;
+    return !exported && typeof value === 'function' ? value : module.exports;
+  }
+
+  // The source as a function that returns its value, if it begins like a function and is a single expression.
+  function compileExpression(source, file) {
+    const code = source.replace(/^(?:\s|\/\/.*|\/\*[^]*?\*\/)*/, '');
+    if (!/^(?:async\b|function\b|\(|[\w$]+\s*=>)/.test(code)) return undefined;
+    const unended = source.replace(/;(?:\s|\/\/.*|\/\*[^]*?\*\/)*$/, '');
+    for (const text of new Set([source, unended])) {
+      try {
+        return native.compile(
+          `(function (exports, require, module, __filename, __dirname) { return (\n\n${text}\n)})`,
+          file,
+          BEGIN_LINE,
+        );
+      } catch {
+        // Then it is something else.
+      }
+    }
+    return undefined;
+  }
+
+  async function runModule([finished, exports]) {
+    await finished;
+    return exports;
+  }
+
+  function attempt(compile) {
+    try {
+      return { done: compile() };
+    } catch (failure) {
+      if (!(failure instanceof SyntaxError)) throw failure;
+      return { failure };
+    }
+  }
+
+  // An ES module is what is called .mjs, and what is valid as one but not as a script.
+  function evaluate(source, file) {
+    if (file.endsWith('.mjs')) return runModule(native.compileModule(source, file));
+    const expression = compileExpression(source, file);
+    if (expression) return runScript(expression, file);
+    const script = attempt(() => native.compile(`${BEGIN}${source}\n})`, file, BEGIN_LINE));
+    if (!script.failure) return runScript(script.done, file);
+    if (file.endsWith('.cjs')) throw scriptFailure(source, file) ?? script.failure;
+    const module = attempt(() => native.compileModule(source, file));
+    if (!module.failure) return runModule(module.done);
+    // Which mistake to tell: that of what it looks like.
+    if (/^\s*(?:import\b(?!\s*\()|export\b)/m.test(source)) throw module.failure;
+    throw scriptFailure(source, file) ?? script.failure;
+  }
+
+  // What is wrong with the source by itself: a brace too many would end our function, and be told as being behind the end. At the
+  // top level of CommonJS there may be a `return`, so that is not what is wrong.
+  function scriptFailure(source, file) {
+    const { failure } = attempt(() => native.check(source, file));
+    return failure?.message.includes('return') ? undefined : failure;
+  }
+
+  // === the handler ===
+
+  function noHandler(message) {
+    const error = new Error(message);
+    error.name = 'HandlerMissing';
+    error.stack = '';
+    return error;
+  }
+
+  // The name of the export, which is empty where the handler is the file itself.
+  function exportName(handler, file) {
+    if (handler === '' || handler === file || handler === file.replace(/\.[cm]?js$/, '')) return '';
+    return handler.slice(handler.lastIndexOf('.') + 1);
+  }
+
+  function findHandler(loaded, handler, file) {
+    const name = exportName(handler, file);
+    const candidates =
+      name === ''
+        ? [loaded, loaded?.default, loaded?.handler, loaded?.default?.default, loaded?.default?.handler]
+        : [loaded?.[name], loaded?.default?.[name]];
+    const found = candidates.find((each) => typeof each === 'function');
+    if (found) return found;
+    if (name === '') throw noHandler(`${file} exports neither a function nor a handler`);
+    throw noHandler(
+      candidates.some((each) => each !== undefined)
+        ? `'${name}' in ${file} cannot be called`
+        : `${file} has no function '${name}'`,
+    );
+  }
+
+  // Whether the first parameter is the context, which only the function's text can tell.
+  function contextComesFirst(handler) {
+    const text = Function.prototype.toString
+      .call(handler)
+      .replace(/\/\*[^]*?\*\/|\/\/.*/g, '')
+      .trimStart()
+      .replace(/^async\b\s*/, '');
+    const alone = /^([\w$]+)\s*=>/.exec(text);
+    const first = alone ?? /^[^(]*\(\s*([\w$]+)\s*[,)=]/.exec(text);
+    return first !== null && CONTEXT_NAMES.has(first[1]);
+  }
+
+  shared.load = async ({ file, source, handler }) => {
+    shared.file = file || 'index.js';
+    shared.source = String(source ?? '').replace(/^#!/, '//');
+    const found = findHandler(await evaluate(shared.source, shared.file), String(handler ?? ''), shared.file);
+    // A call that requires something is told where by its stack.
+    shared.source = '';
+    return { handler: found, contextFirst: contextComesFirst(found) };
+  };
+});

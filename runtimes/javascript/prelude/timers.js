@@ -1,0 +1,106 @@
+// Timers: they run while an invocation waits for its handler's promise, and end with it.
+(function (native, shared) {
+  'use strict';
+
+  const DELAY_MS_MAX = 2 ** 31 - 1;
+
+  // By time, then by age.
+  let waiting = [];
+  let created = 0;
+
+  class Timeout {
+    constructor(callback, delay, repeats, values) {
+      this.id = ++created;
+      this.callback = callback;
+      this.delay = delay;
+      this.repeats = repeats;
+      this.values = values;
+      this.due = 0;
+    }
+
+    ref() {
+      return this;
+    }
+
+    unref() {
+      return this;
+    }
+
+    hasRef() {
+      return true;
+    }
+
+    refresh() {
+      remove(this);
+      insert(this);
+      return this;
+    }
+
+    close() {
+      remove(this);
+    }
+
+    [Symbol.toPrimitive]() {
+      return this.id;
+    }
+  }
+
+  function insert(timer) {
+    timer.due = native.elapsed() + timer.delay;
+    let at = waiting.length;
+    while (at > 0 && waiting[at - 1].due > timer.due) at--;
+    waiting.splice(at, 0, timer);
+  }
+
+  function remove(timer) {
+    const at = waiting.indexOf(timer);
+    if (at >= 0) waiting.splice(at, 1);
+  }
+
+  function start(callback, delay, repeats, values) {
+    if (typeof callback !== 'function') throw new TypeError('the callback of a timer must be a function');
+    const whole = Math.trunc(Number(delay));
+    const timer = new Timeout(callback, whole >= 1 && whole <= DELAY_MS_MAX ? whole : 1, repeats, values);
+    insert(timer);
+    return timer;
+  }
+
+  function stop(timer) {
+    if (timer instanceof Timeout) remove(timer);
+    else if (timer !== undefined && timer !== null) remove(waiting.find((each) => each.id === Number(timer)));
+  }
+
+  // Runs what is due next, after waiting for it. False if there is nothing.
+  shared.runTimer = () => {
+    if (waiting.length === 0) return false;
+    const timer = waiting.shift();
+    native.sleep(timer.due - native.elapsed());
+    if (timer.repeats) insert(timer);
+    timer.callback(...timer.values);
+    return true;
+  };
+  shared.dropTimers = () => {
+    waiting = [];
+  };
+
+  shared.define({
+    setTimeout(callback, delay, ...values) {
+      return start(callback, delay, false, values);
+    },
+    setInterval(callback, delay, ...values) {
+      return start(callback, delay, true, values);
+    },
+    setImmediate(callback, ...values) {
+      return start(callback, 0, false, values);
+    },
+    clearTimeout(timer) {
+      stop(timer);
+    },
+    clearInterval(timer) {
+      stop(timer);
+    },
+    clearImmediate(timer) {
+      stop(timer);
+    },
+  });
+});
