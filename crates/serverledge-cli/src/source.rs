@@ -134,7 +134,7 @@ impl From<SourceError> for Failure {
             SourceError::NoBundler { .. } => {
                 failure.hint("`npm install --save-dev esbuild` beside the script, or --runtime nodejs")
             }
-            SourceError::Bundle { node_module: Some(name), .. } => failure.hint(&format!(
+            SourceError::Bundle { node_module: Some(name), .. } => failure.hint(format!(
                 "{name:?} is an API of Node.js, which the runtime javascript does not have: --runtime nodejs"
             )),
             SourceError::Ambiguous { .. } => failure.hint("name the one that is meant with --runtime"),

@@ -157,6 +157,6 @@ fn end_of(text: &str) -> &str {
     &text[from..]
 }
 
-fn refused(message: String) -> DeployError {
+fn refused(message: impl std::fmt::Display) -> DeployError {
     DeployError::Code { code: "function_does_not_load", message: format!("the function does not load: {message}") }
 }

@@ -92,7 +92,7 @@ fn unresolved(told: &str) -> impl Iterator<Item = &str> {
     told.split("Could not resolve \"").skip(1).filter_map(|rest| rest.split('"').next())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
