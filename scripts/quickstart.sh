@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh Debian machine to functions that answer: builds the node, starts it on 127.0.0.1:1323, deploys the examples
-# of wasm-examples/, and two of examples/ if there is a Docker Engine with the images of runtimes/, calls each of them,
+# of wasm-examples/ and two scripts of examples/, and two in containers if there is a Docker Engine with the images of runtimes/, calls each of them,
 # prints what happened, and leaves the node running until Ctrl-C.
 #
 #   quickstart.sh           build, start, deploy, call; then stay in the foreground
@@ -150,16 +150,17 @@ client() { "$cli" --host "$host" --port "$port" --json "$@" >"$work/out" 2>"$wor
 # What is wrong with a failed call, in one line.
 complaint() { tr -s '\n\t ' ' ' <"$work/err"; }
 
-# deploy NAME FILE
+# deploy NAME FILE ARGUMENT...
 deploy() {
     local name=$1 file=$2 begun us
+    shift 2
     begun=$(now_us)
-    if client create --update --function "$name" --src "$file"; then
+    if client create --update --function "$name" --src "$file" "$@"; then
         us=$(($(now_us) - begun))
-        show ok "$us" "serverledge-cli create --update -f $name --src $file" \
+        show ok "$us" "$(shown serverledge-cli create --update -f "$name" --src "$file" "$@")" \
             "$(member Interface "$work/out"), version $(member Version "$work/out" | cut -c1-12), $(stat -c %s "$file" | numfmt --to=iec-i --suffix=B)"
     else
-        show FAILED $(($(now_us) - begun)) "serverledge-cli create --update -f $name --src $file" "$(complaint)"
+        show FAILED $(($(now_us) - begun)) "$(shown serverledge-cli create --update -f "$name" --src "$file" "$@")" "$(complaint)"
     fi
 }
 
@@ -262,6 +263,9 @@ deploy_all() {
     for name in hello sieve markdown thumbnail word-count echo-http add call-chain; do
         deploy "$name" "wasm-examples/$name/$name.wasm"
     done
+    say "A script is loaded once, when it is deployed; what came of it is a module like the others."
+    deploy greet examples/hello.js
+    deploy primes examples/sieve.js
 }
 
 call_all() {
@@ -277,6 +281,8 @@ call_all() {
     get 200 '/fn/echo-http/some/path?x=1' '"path":"/some/path?x=1"' -X PUT -d hi
     both add '{"a":2,"b":3}' '{"sum":5}' -p a:2 -p b:3
     both call-chain '{"a":2,"b":3}' '{"double":10}' -p a:2 -p b:3
+    both greet '{"name":"Ada"}' 'Hello, Ada!' -p name:Ada
+    both primes '{"limit":100000}' '"count":9592' -p limit:100000
     title "an asynchronous call"
     call_asynchronously
     title "calls that must fail, and say why"
@@ -296,7 +302,7 @@ use_containers() {
     else
         say "The first call starts a container; the next ones find it warm."
         for name in py js; do
-            deploy "hello-$name" "examples/hello.$name"
+            deploy "hello-$name" "examples/hello.$name" --runtime "$([[ $name == py ]] && printf python || printf nodejs)"
             both "hello-$name" '{"name":"Ada"}' Ada -p name:Ada
         done
     fi

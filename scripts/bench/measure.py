@@ -92,6 +92,19 @@ def milliseconds(found):
     return float(found.group(1)) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found.group(2)]
 
 
+SCRIPT = b"""// What people write first.
+const DIGITS_MAX = 15;
+
+module.exports = (params, context) => {
+  for (const name of ['a', 'b']) {
+    if (!Number.isSafeInteger(params[name])) throw new TypeError(`${name} must be an integer of at most ${DIGITS_MAX} digits`);
+  }
+  const sum = [params.a, params.b].reduce((total, each) => total + each, 0);
+  return { sum };
+};
+"""
+
+
 def measure_http(options, scratch):
     data = os.path.join(scratch, "http")
     os.mkdir(data)
@@ -100,6 +113,7 @@ def measure_http(options, scratch):
     for name in ("add", "word-count", "hello", "echo-http"):
         deploy(ours, name, module(name))
     deploy(ours, "add-once", module("add"), Idempotent=True)
+    deploy(ours, "script", SCRIPT, Runtime="javascript")
     add = json.dumps({"Params": {"a": 2, "b": 3}})
     count = json.dumps({"Params": {"text": "to be or not to be"}})
     hello = json.dumps({"Params": {"name": "Ada"}})
@@ -112,6 +126,7 @@ def measure_http(options, scratch):
         "idempotent-hit": (ours, "/invoke/add-once", add),
         "invoke-command-c": (ours, "/invoke/word-count", count),
         "invoke-command-rust": (ours, "/invoke/hello", hello),
+        "invoke-javascript": (ours, "/invoke/script", add),
         "http": (ours, "/fn/echo-http", "hello"),
     }
     peer = shutil.which("wasmtime")
@@ -151,7 +166,7 @@ def report_http(results, peer):
         spread = (max(rates) - min(rates)) / rate
         print(f"{name:<22}{rate:>12.0f}{p50:>9.3f}{p99:>9.3f}{spread:>8.0%}{rate / median['axum'][0]:>9.2f}")
     print()
-    for name in ("invoke-reactor", "idempotent-hit", "invoke-command-c", "invoke-command-rust", "http"):
+    for name in ("invoke-reactor", "idempotent-hit", "invoke-command-c", "invoke-command-rust", "invoke-javascript", "http"):
         ratios = [row[0] / base[0] for row, base in zip(results[name], results["axum"])]
         print(f"ratio {name}/axum {statistics.median(ratios):.2f}")
     if peer:

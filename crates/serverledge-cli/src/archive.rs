@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serverledge_client::CODE_BYTES_MAX;
@@ -94,6 +94,11 @@ impl Files {
         self.files.keys().map(PathBuf::as_path)
     }
 
+    /// All of them, in the order of their paths.
+    pub(crate) fn all(&self) -> Vec<(&Path, &[u8])> {
+        self.files.iter().map(|(path, file)| (path.as_path(), file.bytes.as_slice())).collect()
+    }
+
     /// The archive.
     pub(crate) fn pack(&self) -> Result<Vec<u8>, PackError> {
         let mut archive = tar::Builder::new(Vec::with_capacity(self.bytes + 1024 * self.files.len() + 1024));
@@ -161,6 +166,20 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, path: &Path, file: &File) -> io::
 pub(crate) fn paths_in(archive: &[u8]) -> io::Result<Vec<PathBuf>> {
     let mut reader = tar::Archive::new(archive);
     reader.entries()?.map(|entry| Ok(entry?.path()?.into_owned())).collect()
+}
+
+/// The regular files in an archive that somebody else made.
+pub(crate) fn files_in(archive: &[u8]) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        if entry.header().entry_type().is_file() {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes)?;
+            files.push((entry.path()?.into_owned(), bytes));
+        }
+    }
+    Ok(files)
 }
 
 /// An archive that somebody else made, with further files at its end.

@@ -61,7 +61,8 @@ Examples:
   serverledge-cli create -f own --runtime custom --custom-image registry.example/team/own:1 --network bridge
   serverledge-cli create -f hello --src hello.wasm --update
 
-The runtime is found out from the code: .wasm and .wat are wasm, .py is python, .js, .mjs and .cjs are nodejs.
+The runtime is found out from the code: .wasm and .wat are wasm, .py is python; one .js, .mjs or .cjs file that names \
+nothing of Node.js is javascript (WebAssembly, no container), everything else in JavaScript is nodejs.
 
 Of a folder all regular files are sent, without links and without folders that tools make (node_modules, .git, \
 __pycache__, .venv, .hg, .svn). requirements.txt, package.json and package-lock.json at its root, or named with --deps, \

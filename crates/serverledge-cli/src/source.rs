@@ -1,5 +1,8 @@
 //! A function's code on this machine: recognised by its kind, checked, packed into a tar as Serverledge sends it.
 
+mod bundle;
+mod script;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -85,6 +88,24 @@ pub(crate) enum SourceError {
         /// What the function is.
         runtime: &'static str,
     },
+    /// Nothing was found that bundles.
+    #[error("{path:?} imports {import:?}, and there is no esbuild to bundle it with")]
+    NoBundler {
+        /// The script.
+        path: PathBuf,
+        /// What it imports.
+        import: String,
+    },
+    /// It was not bundled.
+    #[error("esbuild failed to bundle {path:?}:\n{told}")]
+    Bundle {
+        /// The script.
+        path: PathBuf,
+        /// What esbuild printed.
+        told: String,
+        /// A module of Node.js that it did not find.
+        node_module: Option<String>,
+    },
     /// The archive has such a list already.
     #[error("the archive {path:?} holds a {name} already")]
     Twice {
@@ -98,7 +119,10 @@ pub(crate) enum SourceError {
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         let exit = match error {
-            SourceError::Read { .. } | SourceError::Pack { fault: PackError::Read { .. }, .. } => Exit::Source,
+            SourceError::Read { .. }
+            | SourceError::Pack { fault: PackError::Read { .. }, .. }
+            | SourceError::NoBundler { .. }
+            | SourceError::Bundle { .. } => Exit::Source,
             _ => Exit::Usage,
         };
         let failure = Self::new(exit, error.to_string());
@@ -107,6 +131,12 @@ impl From<SourceError> for Failure {
             SourceError::Unknown(_) => {
                 failure.hint("name its runtime with --runtime, or compile it to WebAssembly first")
             }
+            SourceError::NoBundler { .. } => {
+                failure.hint("`npm install --save-dev esbuild` beside the script, or --runtime nodejs")
+            }
+            SourceError::Bundle { node_module: Some(name), .. } => failure.hint(format!(
+                "{name:?} is an API of Node.js, which the runtime javascript does not have: --runtime nodejs"
+            )),
             SourceError::Ambiguous { .. } => failure.hint("name the one that is meant with --runtime"),
             SourceError::Twice { .. } => failure.hint("leave --deps away, or pass the folder instead of the archive"),
             _ => failure,
@@ -122,6 +152,12 @@ pub(crate) fn read(path: &Path, runtime: Option<Runtime>, deps: &[PathBuf]) -> R
     let unreadable = |fault| SourceError::Read { path: path.to_owned(), fault };
     let unpacked = |fault| SourceError::Pack { path: path.to_owned(), fault };
     let lists = deps.iter().map(|path| List::read(path)).collect::<Result<Vec<_>, _>>()?;
+    if runtime == Some(Runtime::JavaScript)
+        && let Some(code) = bundle::read(path)?
+    {
+        check_lists(code.runtime, &lists)?;
+        return Ok(code);
+    }
     let mut files = if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
         Files::of_folder(path).map_err(unpacked)?
     } else {
@@ -137,8 +173,9 @@ pub(crate) fn read(path: &Path, runtime: Option<Runtime>, deps: &[PathBuf]) -> R
         }
         files
     };
-    let runtime = check_lists(found_out(path, files.paths(), runtime)?, &lists)?;
+    let found = check_lists(found_out(path, files.paths(), runtime)?, &lists)?;
     let mut remarks = std::mem::take(&mut files.remarks);
+    let runtime = settled(found, runtime, &files.all(), &lists, &mut remarks);
     for list in lists {
         if files.paths().any(|path| path == Path::new(list.name)) {
             remarks.push(format!("{} of {:?} is replaced by {:?}", list.name, path, list.path));
@@ -170,9 +207,13 @@ fn whole_file(path: &Path) -> Result<Vec<u8>, SourceError> {
 fn of_archive(path: &Path, tar: Vec<u8>, runtime: Option<Runtime>, lists: &[List]) -> Result<Code, SourceError> {
     let paths = archive::paths_in(&tar).map_err(|fault| SourceError::Read { path: path.to_owned(), fault })?;
     let found = found_out(path, paths.iter().map(PathBuf::as_path), runtime)?;
-    let runtime = check_lists(found, lists)?;
+    let found = check_lists(found, lists)?;
+    let inside = archive::files_in(&tar).map_err(|fault| SourceError::Read { path: path.to_owned(), fault })?;
+    let inside: Vec<_> = inside.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice())).collect();
+    let mut remarks = Vec::new();
+    let runtime = settled(found, runtime, &inside, lists, &mut remarks);
     if lists.is_empty() {
-        return Ok(Code { tar, runtime, remarks: Vec::new() });
+        return Ok(Code { tar, runtime, remarks });
     }
     let unpacked = |fault| SourceError::Pack { path: path.to_owned(), fault };
     let mut more = Files::default();
@@ -182,7 +223,23 @@ fn of_archive(path: &Path, tar: Vec<u8>, runtime: Option<Runtime>, lists: &[List
         }
         more.put(PathBuf::from(list.name), list.bytes.clone(), false).map_err(unpacked)?;
     }
-    Ok(Code { tar: archive::extended(tar, &more).map_err(unpacked)?, runtime, remarks: Vec::new() })
+    Ok(Code { tar: archive::extended(tar, &more).map_err(unpacked)?, runtime, remarks })
+}
+
+/// Which of the two runtimes for JavaScript it is, where nobody said so.
+fn settled(
+    found: Option<&'static str>,
+    said: Option<Runtime>,
+    files: &[(&Path, &[u8])],
+    lists: &[List],
+    remarks: &mut Vec<String>,
+) -> Option<&'static str> {
+    if said.is_some() || found != Some(Runtime::NodeJs.name()) {
+        return found;
+    }
+    let choice = script::choose(files, !lists.is_empty());
+    remarks.push(choice.why);
+    Some(choice.runtime.name())
 }
 
 /// The runtime that was said, else the one that the files are of. Lists of packages decide where there are several.

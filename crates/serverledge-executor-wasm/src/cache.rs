@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -107,6 +107,15 @@ impl DiskCache {
         let claimed = blake3::Hash::from_hex(&label.seal).map_err(|_| changed())?;
         // `blake3::Hash` compares in constant time.
         if seal == claimed { Ok((file, label.compiled)) } else { Err(changed()) }
+    }
+
+    /// All of the machine code, verified.
+    pub(crate) fn read(&self, code: &Digest) -> Result<Vec<u8>, CacheError> {
+        let (mut file, _) = self.open(code)?;
+        let mut bytes = Vec::new();
+        let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+        read.map_err(|source| CacheError::Io { attempt: "read", path: self.paths(code).0, source })?;
+        Ok(bytes)
     }
 
     /// Keeps machine code; the label is written last, so that a half-written file is never found.

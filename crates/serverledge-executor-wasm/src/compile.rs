@@ -1,4 +1,5 @@
-//! The child's side: limits itself, reads a module from stdin, compiles it, writes the verdict and the machine code.
+//! The child's side: limits itself, reads a module from stdin, compiles it, writes the verdict and the machine code. Its
+//! other job, snapshots, is in `freeze.rs`.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -9,17 +10,17 @@ use wasmtime::component::Component;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::inspect::{self, Inspected};
-use crate::protocol::{Compiled, Refusal, RefusalCode, Verdict};
-use crate::{engine, linker};
+use crate::protocol::{Compiled, Job, Refusal, RefusalCode, Verdict};
+use crate::{engine, freeze, linker};
 
 /// The first bytes of every wasm binary.
 const MAGIC: &[u8] = b"\0asm";
 
-/// The main function of the compiling child. Arguments: address space in bytes, processor time in seconds.
+/// The main function of the compiling child. Arguments: address space in bytes, processor time in seconds, the job.
 /// Exit code 0 means that a verdict was written, 2 that the arguments or pipes are broken.
 #[must_use]
 pub fn compile_worker(args: &[String]) -> ExitCode {
-    match limits(args).ok_or_else(|| "bad arguments".to_owned()).and_then(|(memory, cpu)| run(memory, cpu)) {
+    match parse(args).ok_or_else(|| "bad arguments".to_owned()).and_then(|(memory, cpu, job)| run(memory, cpu, job)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             let _ = writeln!(std::io::stderr(), "{message}");
@@ -28,22 +29,23 @@ pub fn compile_worker(args: &[String]) -> ExitCode {
     }
 }
 
-fn limits(args: &[String]) -> Option<(u64, u64)> {
-    let [memory, cpu] = args else { return None };
-    Some((memory.parse().ok()?, cpu.parse().ok()?))
+fn parse(args: &[String]) -> Option<(u64, u64, Job)> {
+    let [memory, cpu, job] = args else { return None };
+    Some((memory.parse().ok()?, cpu.parse().ok()?, Job::parse(job)?))
 }
 
-fn run(memory: u64, cpu: u64) -> Result<(), String> {
+fn run(memory: u64, cpu: u64, job: Job) -> Result<(), String> {
     limit(Resource::As, memory)?;
     limit(Resource::Cpu, cpu)?;
     limit(Resource::Core, 0)?;
-    let mut code = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut code).map_err(|e| format!("failed to read the module: {e}"))?;
-    let (verdict, machine_code) = match compile(&code) {
-        Ok((compiled, machine_code)) => (Verdict::Compiled(compiled), machine_code),
-        Err(refusal) => (Verdict::Refused(refusal), Vec::new()),
+    let mut input = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut input).map_err(|e| format!("failed to read the module: {e}"))?;
+    let answered = match job {
+        Job::Compile => answer_compiled(compile(&input)),
+        Job::Instrument => answer_compiled(freeze::instrument(&input)),
+        Job::Snapshot => freeze::snapshot(&input).and_then(|(verdict, module)| answer(&verdict, &module)),
     };
-    answer(&verdict, &machine_code).map_err(|e| format!("failed to write the verdict: {e}"))
+    answered.map_err(|e| format!("failed to write the verdict: {e}"))
 }
 
 fn limit(resource: Resource, value: u64) -> Result<(), String> {
@@ -51,11 +53,18 @@ fn limit(resource: Resource, value: u64) -> Result<(), String> {
         .map_err(|e| format!("failed to limit {resource:?}: {e}"))
 }
 
-fn answer(verdict: &Verdict, machine_code: &[u8]) -> std::io::Result<()> {
+fn answer_compiled(outcome: Result<(Compiled, Vec<u8>), Refusal>) -> std::io::Result<()> {
+    match outcome {
+        Ok((compiled, machine_code)) => answer(&Verdict::Compiled(compiled), &machine_code),
+        Err(refusal) => answer(&Verdict::Refused(refusal), &[]),
+    }
+}
+
+fn answer(verdict: &impl serde::Serialize, bytes: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, verdict)?;
     out.write_all(b"\n")?;
-    out.write_all(machine_code)?;
+    out.write_all(bytes)?;
     out.flush()
 }
 
@@ -64,16 +73,19 @@ fn compile(code: &[u8]) -> Result<(Compiled, Vec<u8>), Refusal> {
     let binary = binary(code)?;
     let (inspected, machine_code) =
         if is_component(&binary) { component(&engine, &binary)? } else { module(&engine, &binary)? };
-    let compiled = Compiled {
+    Ok((compiled(&inspected, &machine_code), machine_code))
+}
+
+pub(crate) fn compiled(inspected: &Inspected, machine_code: &[u8]) -> Compiled {
+    Compiled {
         kind: inspected.kind,
         memory_bytes_min: inspected.memory_bytes_min,
         code_bytes: machine_code.len() as u64,
-    };
-    Ok((compiled, machine_code))
+    }
 }
 
 /// The binary form: text is translated here, inside the limits.
-fn binary(code: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Refusal> {
+pub(crate) fn binary(code: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Refusal> {
     if code.starts_with(MAGIC) {
         return Ok(code.into());
     }
@@ -93,10 +105,14 @@ fn is_component(binary: &[u8]) -> bool {
 }
 
 fn module(engine: &Engine, binary: &[u8]) -> Result<(Inspected, Vec<u8>), Refusal> {
-    let module = wasmtime::Module::new(engine, binary).map_err(|e| invalid(&e))?;
-    let inspected = inspect::module(&module)?;
+    finish(engine, &wasmtime::Module::new(engine, binary).map_err(|e| invalid(&e))?)
+}
+
+/// Whether there is a host for the module; its machine code.
+pub(crate) fn finish(engine: &Engine, module: &wasmtime::Module) -> Result<(Inspected, Vec<u8>), Refusal> {
+    let inspected = inspect::module(module)?;
     linker::core(engine)
-        .and_then(|linker| linker.instantiate_pre(&module))
+        .and_then(|linker| linker.instantiate_pre(module))
         .map_err(|e| refusal(RefusalCode::UnknownImport, chain(&e)))?;
     Ok((inspected, module.serialize().map_err(|e| invalid(&e))?))
 }
@@ -116,7 +132,7 @@ fn component(engine: &Engine, binary: &[u8]) -> Result<(Inspected, Vec<u8>), Ref
     Ok((inspected, component.serialize().map_err(|e| invalid(&e))?))
 }
 
-fn invalid(error: &wasmtime::Error) -> Refusal {
+pub(crate) fn invalid(error: &wasmtime::Error) -> Refusal {
     if is_out_of_memory(error) {
         return refusal(
             RefusalCode::TooComplex,
@@ -135,12 +151,12 @@ fn is_out_of_memory(error: &wasmtime::Error) -> bool {
     })
 }
 
-fn refusal(code: RefusalCode, message: String) -> Refusal {
+pub(crate) fn refusal(code: RefusalCode, message: String) -> Refusal {
     Refusal { code, message }
 }
 
 /// The causes of an error on one line, which is what a verdict holds.
-fn chain(error: &wasmtime::Error) -> String {
+pub(crate) fn chain(error: &wasmtime::Error) -> String {
     let parts: Vec<String> = error.chain().map(ToString::to_string).collect();
     parts.join(": ").replace('\n', " ")
 }

@@ -27,6 +27,15 @@ pub struct CompileLimits {
     pub parallel: usize,
 }
 
+/// What the initialisation before a snapshot may use; memory is the function's own.
+#[derive(Debug, Clone, Copy)]
+pub struct InitLimits {
+    /// Processor time, exact to some hundredths of a second.
+    pub cpu_time: Duration,
+    /// Bytes of stdout: one line that says what is wrong.
+    pub output_bytes_max: usize,
+}
+
 /// Settings of the wasm executor.
 #[derive(Debug, Clone)]
 pub struct WasmConfig {
@@ -36,6 +45,8 @@ pub struct WasmConfig {
     pub worker: Worker,
     /// Limits of one compilation.
     pub compile: CompileLimits,
+    /// Limits of one initialisation; those of a compilation hold for the child that it happens in.
+    pub init: InitLimits,
     /// Instances at once.
     pub slots: u32,
     /// Bytes of each slot's memory that stay resident between instances: resetting them by `memset` is several times
@@ -65,6 +76,7 @@ impl WasmConfig {
             cache_dir,
             worker,
             compile: CompileLimits::default(),
+            init: InitLimits::default(),
             slots: u32::try_from(warm).unwrap_or(1000),
             keep_resident_bytes,
             loaded_bytes_max: 256 << 20,
@@ -85,5 +97,11 @@ impl Default for CompileLimits {
             wall_time: Duration::from_secs(90),
             parallel: 1,
         }
+    }
+}
+
+impl Default for InitLimits {
+    fn default() -> Self {
+        Self { cpu_time: Duration::from_secs(5), output_bytes_max: 256 << 10 }
     }
 }

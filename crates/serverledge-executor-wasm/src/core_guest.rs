@@ -9,7 +9,10 @@ use wasmtime::Memory;
 use crate::log_tail::LogTail;
 use crate::meter::{Meter, Metered};
 
-/// One invocation of a core module, as the host functions see it.
+/// Where the clock of a [`World::Still`] stands: 2020-01-01T00:00:00Z in nanoseconds of the Unix epoch.
+const STILL_NANOSECONDS: u64 = 1_577_836_800_000_000_000;
+
+/// One run of a core module, as the host functions see it.
 pub(crate) struct CoreGuest {
     pub(crate) meter: Meter,
     pub(crate) log: LogTail,
@@ -18,12 +21,24 @@ pub(crate) struct CoreGuest {
     pub(crate) stdout_max: usize,
     /// Set once the instance exists; host functions called by a start section look it up by name.
     pub(crate) memory: Option<Memory>,
-    pub(crate) function: FunctionName,
-    pub(crate) id: InvocationId,
-    pub(crate) version: Arc<Version>,
-    pub(crate) host: Arc<dyn HostCalls>,
+    pub(crate) world: World,
     /// The reply of `serverledge::call` that did not fit the guest's buffer.
     pub(crate) kept_reply: Option<Reply>,
+}
+
+/// What a guest is told when it asks about anything beyond its own memory.
+pub(crate) enum World {
+    /// An invocation: the machine's clock and generator, the version's environment, a node that calls functions.
+    Invocation { function: FunctionName, id: InvocationId, version: Arc<Version>, host: Arc<dyn HostCalls> },
+    /// The initialisation before a snapshot, which must come to the same every time: no name, no environment, nobody to
+    /// call, a clock that only the guest's own sleeping moves, and one sequence of numbers for randomness.
+    Still { nanoseconds: u64, random: u64 },
+}
+
+impl World {
+    pub(crate) const fn still() -> Self {
+        Self::Still { nanoseconds: STILL_NANOSECONDS, random: 0 }
+    }
 }
 
 /// A reply of a nested call.
@@ -40,14 +55,27 @@ impl Metered for CoreGuest {
 }
 
 impl CoreGuest {
+    /// The function's name, for `argv[0]`.
+    pub(crate) fn name(&self) -> &str {
+        match &self.world {
+            World::Invocation { function, .. } => function.as_str(),
+            World::Still { .. } => "",
+        }
+    }
+
     /// The environment: the function's own variables, its secrets and what the guest ABI promises, as `NAME=value`.
     pub(crate) fn environment(&self) -> Vec<String> {
-        let own =
-            self.version.env.iter().chain(&self.version.secrets.values).map(|(name, value)| format!("{name}={value}"));
-        own.chain([
-            format!("SERVERLEDGE_HANDLER={}", self.version.handler),
-            format!("SERVERLEDGE_INVOCATION_ID={}", self.id),
-        ])
-        .collect()
+        let World::Invocation { id, version, .. } = &self.world else { return Vec::new() };
+        let own = version.env.iter().chain(&version.secrets.values).map(|(name, value)| format!("{name}={value}"));
+        own.chain([format!("SERVERLEDGE_HANDLER={}", version.handler), format!("SERVERLEDGE_INVOCATION_ID={id}")])
+            .collect()
+    }
+
+    /// The node, if there is one to call functions.
+    pub(crate) fn host(&self) -> Option<Arc<dyn HostCalls>> {
+        match &self.world {
+            World::Invocation { host, .. } => Some(Arc::clone(host)),
+            World::Still { .. } => None,
+        }
     }
 }

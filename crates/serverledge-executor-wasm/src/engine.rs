@@ -1,5 +1,5 @@
-//! The two engines: one that compiles (in the child), one that runs (in the node). Their code-shaping settings are the
-//! same by construction, so that what one makes the other loads.
+//! The engines: one that compiles (in the child), one that runs (in the node); their code-shaping settings are the same
+//! by construction, so that what one makes the other loads. A third one initialises bases for snapshots, in the child.
 
 use std::hash::{Hash, Hasher};
 
@@ -17,6 +17,13 @@ pub(crate) const MEMORIES_MAX: u32 = 2;
 pub(crate) const TABLES_MAX: u32 = 16;
 /// Reserved address space of one memory: all that 32 bits can name, so that no bounds check is compiled in.
 const MEMORY_RESERVATION: u64 = 4 << 30;
+
+/// Address space that a memory under initialisation has to spare, so that it is not moved by every growth.
+const INITIALISING_GROWTH_BYTES: u64 = 16 << 20;
+
+/// Stack of an initialisation: ample, since it runs once. (Compiling the base without optimisation would be quicker, but an
+/// interpreter's frames then take tens of kilobytes each, and real packages exhaust any stack.)
+const INITIALISING_STACK_BYTES: usize = 4 << 20;
 
 /// What shapes machine code.
 fn base() -> Config {
@@ -36,6 +43,20 @@ fn base() -> Config {
 /// The engine of the compiling child: it reserves no pool.
 pub(crate) fn compiling() -> Result<Engine> {
     Engine::new(&base())
+}
+
+/// The engine that initialises bases in the child, whose address space is limited: memories are reserved as they grow.
+pub(crate) fn initialising() -> Result<Engine> {
+    let mut config = base();
+    config
+        .memory_reservation(0)
+        .memory_reservation_for_growth(INITIALISING_GROWTH_BYTES)
+        .memory_guard_size(0)
+        .memory_may_move(true)
+        .memory_init_cow(false)
+        .max_wasm_stack(INITIALISING_STACK_BYTES)
+        .async_stack_size(2 * INITIALISING_STACK_BYTES);
+    Engine::new(&config)
 }
 
 /// The engine of the node: it never compiles.

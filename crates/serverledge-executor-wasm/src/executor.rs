@@ -15,8 +15,9 @@ use crate::config::WasmConfig;
 use crate::engine;
 use crate::lane::HeavyLane;
 use crate::loaded::{Bounds, LoadedModules, Loader};
-use crate::protocol::Compiled;
+use crate::protocol::{Compiled, Job};
 use crate::sandbox::WasmSandbox;
+use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
 use crate::ticker::Ticker;
 use crate::worker::Compiler;
 
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) ticker: Ticker,
     pub(crate) lane: HeavyLane,
     compiler: Compiler,
+    snapshots: Snapshots,
     modules: LoadedModules,
 }
 
@@ -63,7 +65,22 @@ impl WasmExecutor {
         let bounds = Bounds { bytes: config.loaded_bytes_max, modules: config.loaded_max };
         let compiler = Compiler::new(config.worker.clone(), config.compile);
         let modules = LoadedModules::new(loader, bounds);
-        Ok(Self { shared: Arc::new(Shared { config, engine, ticker, lane, compiler, modules }) })
+        let snapshots = Snapshots::open(&config.cache_dir, config.init, config.log_bytes_max)
+            .map_err(|e| open_error("open the cache of compiled bases", describe(&e)))?;
+        Ok(Self { shared: Arc::new(Shared { config, engine, ticker, lane, compiler, snapshots, modules }) })
+    }
+
+    /// Runs a module's `wizer-initialize` on `input` as its stdin, and gives back the module as it is then, for
+    /// [`Executor::prepare`]. It happens in a limited child, where clock and randomness are constants and there is nothing but
+    /// the three streams, so that the same base and input give the same module. A base is compiled the first time only.
+    ///
+    /// Dropping the future ends the child; what was compiled of the base is kept.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] if the initialisation does not come to a good end within `memory_bytes_max` and the limits of
+    /// the configuration, or if the base is none.
+    pub async fn snapshot(&self, base: Bytes, input: Bytes, memory_bytes_max: u64) -> Result<Snapshot, SnapshotError> {
+        self.shared.snapshots.take(&self.shared.compiler, base, input, memory_bytes_max).await
     }
 }
 
@@ -81,7 +98,7 @@ impl Executor for WasmExecutor {
             return prepared(version, &compiled);
         }
         progress.step("compiling the module");
-        let (compiled, machine_code) = self.shared.compiler.compile(code).await?;
+        let (compiled, machine_code) = self.shared.compiler.compile(Job::Compile, code).await?;
         let prepared = prepared(version, &compiled)?;
         let digest = version.code;
         let stored = tokio::task::spawn_blocking(move || disk.disk().store(&digest, &compiled, &machine_code)).await;

@@ -58,7 +58,9 @@ async fn call(guest: &mut Caller<'_, CoreGuest>, name: (u32, u32), params: (u32,
     if serde_json::from_slice::<serde::de::IgnoredAny>(&params).is_err() {
         return Ok(error("invalid_params", "the parameters are not JSON"));
     }
-    let host = guest.data().host.clone();
+    let Some(host) = guest.data().host() else {
+        return Ok(error("not_running", "functions cannot be called while the function is being loaded"));
+    };
     Ok(match host.call(&name, Bytes::from(params)).await {
         Ok(bytes) => Reply { bytes, is_error: false },
         Err(fault) => error(fault.code(), &fault.message()),

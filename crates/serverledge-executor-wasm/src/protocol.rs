@@ -1,4 +1,4 @@
-//! What the compiling child tells the node: one line of JSON on stdout, then the machine code.
+//! What the node and its compiling child say to each other: one line of JSON, then bytes.
 
 use serde::{Deserialize, Serialize};
 
@@ -78,4 +78,77 @@ impl RefusalCode {
 pub(crate) enum Verdict {
     Compiled(Compiled),
     Refused(Refusal),
+}
+
+/// What the child is asked to do: the argument behind its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Job {
+    /// Compile the module on stdin for the node. Answer: a [`Verdict`] line, machine code.
+    Compile,
+    /// Compile the base on stdin for being initialised. Answer: the same.
+    Instrument,
+    /// Initialise a base and take a snapshot of it. Stdin: an [`Order`] line, base, machine code, input. Answer: a
+    /// [`SnapshotVerdict`] line, module.
+    Snapshot,
+}
+
+impl Job {
+    const ALL: [Self; 3] = [Self::Compile, Self::Instrument, Self::Snapshot];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Compile => "compile",
+            Self::Instrument => "instrument",
+            Self::Snapshot => "snapshot",
+        }
+    }
+
+    /// What takes time or memory, for people.
+    pub(crate) const fn doing(self) -> &'static str {
+        match self {
+            Self::Compile => "compiling",
+            Self::Instrument => "compiling the base",
+            Self::Snapshot => "taking the snapshot",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|job| job.name() == name)
+    }
+}
+
+/// A snapshot that is wanted: how long the parts that follow are, and what the initialisation may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) base_bytes: usize,
+    pub(crate) machine_code_bytes: usize,
+    pub(crate) memory_bytes_max: u64,
+    pub(crate) cpu_time_ms: u64,
+    pub(crate) output_bytes_max: usize,
+    pub(crate) log_bytes_max: usize,
+}
+
+/// The line before a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SnapshotVerdict {
+    /// `None`: the module follows.
+    pub(crate) fault: Option<InitFault>,
+    pub(crate) module_bytes: u64,
+    pub(crate) stdout: String,
+    pub(crate) log: String,
+}
+
+/// Why an initialisation came to no end that could be kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum InitFault {
+    /// `proc_exit`, whatever the code.
+    Exit(u32),
+    /// A trap, in words.
+    Trap(String),
+    CpuTime,
+    Memory,
+    Output,
+    /// The base is no such module.
+    Base(String),
 }

@@ -9,15 +9,15 @@ use bytes::{Bytes, BytesMut};
 use http::Response;
 use http_body_util::{BodyExt, Full};
 use serverledge_core::{
-    FailureKind, HostCalls, HttpBody, InvokeError, Outcome, Payload, Reply, Reuse, Sandbox, SandboxCall, StopError,
-    Version,
+    FailureKind, FunctionFailure, HostCalls, HttpBody, InvokeError, Outcome, Payload, Reply, Reuse, Sandbox,
+    SandboxCall, StopError, Version,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wasmtime::Store;
 
 use crate::command::Command;
-use crate::core_guest::CoreGuest;
+use crate::core_guest::{CoreGuest, World};
 use crate::executor::Shared;
 use crate::failure::{bad_output, classify, failure, internal_from, json, timed_out};
 use crate::http::{self as http_run, First, Gathered, GuestBody, GuestEnd};
@@ -125,10 +125,7 @@ impl WasmSandbox {
             stdout: Vec::new(),
             stdout_max: self.shared.config.output_bytes_max,
             memory: None,
-            function: call.function,
-            id: call.id,
-            version: Arc::clone(&self.version),
-            host,
+            world: World::Invocation { function: call.function, id: call.id, version: Arc::clone(&self.version), host },
             kept_reply: None,
         };
         let mut store = Store::new(&self.shared.engine, guest);
@@ -136,7 +133,7 @@ impl WasmSandbox {
         let _running = self.shared.ticker.running();
         let mut guest = self.shared.lane.run(Box::pin(run(store)), heavy);
         match tokio::time::timeout_at(limit.at, &mut guest).await {
-            Ok(Ok((Ok(handled), _))) => outcome(handled, log.take()),
+            Ok(Ok((Ok(handled), refused))) => outcome(handled, refused, log.take()),
             Ok(Ok((Err(error), refused))) => Err(classify(&error, refused, log.take())),
             Ok(Err(lost)) => Err(internal_from("run the instance", lost)),
             Err(_) => {
@@ -206,21 +203,20 @@ impl WasmSandbox {
     }
 }
 
-fn outcome(handled: Handled, log: Bytes) -> Result<Outcome, InvokeError> {
+fn outcome(handled: Handled, memory_refused: bool, log: Bytes) -> Result<Outcome, InvokeError> {
     match handled {
         Handled::Value(output) => match json(output) {
             Ok(value) => Ok(Outcome { reply: Reply::Json(value), log }),
             Err(message) => Err(bad_output(message, log)),
         },
         Handled::Failed(object) => {
-            let mut fault = serverledge_core::FunctionFailure {
-                kind: FailureKind::Error,
-                message: object.words(),
-                stack: None,
-                log,
+            let (kind, message) = if memory_refused {
+                let words = format!("{}; the function had been refused memory beyond its limit", object.words());
+                (FailureKind::MemoryLimit, words)
+            } else {
+                (FailureKind::Error, object.words())
             };
-            fault.stack = object.stack;
-            Err(InvokeError::Function(fault))
+            Err(InvokeError::Function(FunctionFailure { kind, message, stack: object.stack, log }))
         }
     }
 }

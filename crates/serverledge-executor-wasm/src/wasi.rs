@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Caller, Extern, Linker, Result};
 
-use crate::core_guest::CoreGuest;
+use crate::core_guest::{CoreGuest, World};
 use crate::meter::Stop;
 
 const MODULE: &str = "wasi_snapshot_preview1";
@@ -43,11 +43,11 @@ pub(crate) fn add_to_linker(linker: &mut Linker<CoreGuest>) -> Result<()> {
 
 fn add_process(linker: &mut Linker<CoreGuest>) -> Result<()> {
     linker.func_wrap(MODULE, "args_sizes_get", |mut guest: Guest<'_>, count: u32, bytes: u32| {
-        let length = to_u32(guest.data().function.as_str().len() + 1);
+        let length = to_u32(guest.data().name().len() + 1);
         outcome([(count, 1), (bytes, length)].into_iter().try_for_each(|(at, value)| put_u32(&mut guest, at, value)))
     })?;
     linker.func_wrap(MODULE, "args_get", |mut guest: Guest<'_>, list: u32, buffer: u32| {
-        let name = guest.data().function.to_string();
+        let name = guest.data().name().to_owned();
         outcome(put_strings(&mut guest, list, buffer, &[name]))
     })?;
     linker.func_wrap(MODULE, "environ_sizes_get", |mut guest: Guest<'_>, count: u32, bytes: u32| {
@@ -68,7 +68,10 @@ fn add_process(linker: &mut Linker<CoreGuest>) -> Result<()> {
     })?;
     linker.func_wrap(MODULE, "clock_time_get", |mut guest: Guest<'_>, clock: u32, _precision: u64, at: u32| {
         match clock_id(clock) {
-            Some(id) => outcome(put(&mut guest, at, &nanoseconds(id).to_le_bytes())),
+            Some(id) => {
+                let now = nanoseconds(&guest.data().world, id);
+                outcome(put(&mut guest, at, &now.to_le_bytes()))
+            }
             None => INVAL,
         }
     })?;
@@ -317,7 +320,10 @@ fn clock_id(clock: u32) -> Option<ClockId> {
     }
 }
 
-fn nanoseconds(clock: ClockId) -> u64 {
+fn nanoseconds(world: &World, clock: ClockId) -> u64 {
+    if let World::Still { nanoseconds, .. } = world {
+        return *nanoseconds;
+    }
     let now = clock_gettime(clock);
     u64::try_from(now.tv_sec)
         .unwrap_or(0)
@@ -330,8 +336,21 @@ fn random(guest: &mut Guest<'_>, at: u32, length: u32) -> Result<(), i32> {
     if length > CALL_BYTES_MAX {
         return Err(INVAL);
     }
-    let (memory, _) = memory(guest)?;
-    getrandom::fill(range(memory, at, length)?).map_err(|_| IO)
+    let (memory, state) = memory(guest)?;
+    let target = range(memory, at, length)?;
+    if let World::Still { random, .. } = &mut state.world {
+        target.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&split_mix(random).to_le_bytes()[..chunk.len()]));
+        return Ok(());
+    }
+    getrandom::fill(target).map_err(|_| IO)
+}
+
+/// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators): numbers that look random and are not.
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 // === polling ===
@@ -349,11 +368,14 @@ async fn poll(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u32
         return Err(INVAL);
     }
     let list = {
-        let (memory, _) = memory(guest)?;
-        (0..count).map(|index| subscription(memory, subscriptions, index)).collect::<Result<Vec<_>, i32>>()?
+        let (memory, state) = memory(guest)?;
+        let of = |index| subscription(memory, &state.world, subscriptions, index);
+        (0..count).map(of).collect::<Result<Vec<_>, i32>>()?
     };
     let first = list.iter().map(|subscription| subscription.due).min().unwrap_or_default();
-    if !first.is_zero() {
+    if let World::Still { nanoseconds, .. } = &mut guest.data_mut().world {
+        *nanoseconds = nanoseconds.saturating_add(u64::try_from(first.as_nanos()).unwrap_or(u64::MAX));
+    } else if !first.is_zero() {
         tokio::time::sleep(first).await;
     }
     let mut ready = 0;
@@ -364,7 +386,7 @@ async fn poll(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u32
     put_u32(guest, written, ready)
 }
 
-fn subscription(memory: &mut [u8], list: u32, index: u32) -> Result<Subscription, i32> {
+fn subscription(memory: &mut [u8], world: &World, list: u32, index: u32) -> Result<Subscription, i32> {
     const BYTES: u32 = 48;
     let at = list.checked_add(index.checked_mul(BYTES).ok_or(FAULT)?).ok_or(FAULT)?;
     let raw = range(memory, at, BYTES as usize)?;
@@ -374,16 +396,16 @@ fn subscription(memory: &mut [u8], list: u32, index: u32) -> Result<Subscription
     let kind = raw[8];
     let word = u32::from_le_bytes([raw[16], raw[17], raw[18], raw[19]]);
     let (due, errno) = match kind {
-        0 => clock_due(word, field(24), raw[40] & 1 == 1),
+        0 => clock_due(world, word, field(24), raw[40] & 1 == 1),
         1 | 2 => (Duration::ZERO, if word <= 2 { 0 } else { 8 }),
         _ => return Err(INVAL),
     };
     Ok(Subscription { user_data, kind, due, errno })
 }
 
-fn clock_due(clock: u32, nanos: u64, absolute: bool) -> (Duration, u16) {
+fn clock_due(world: &World, clock: u32, nanos: u64, absolute: bool) -> (Duration, u16) {
     match clock_id(clock) {
-        Some(id) if absolute => (Duration::from_nanos(nanos.saturating_sub(nanoseconds(id))), 0),
+        Some(id) if absolute => (Duration::from_nanos(nanos.saturating_sub(nanoseconds(world, id))), 0),
         Some(_) => (Duration::from_nanos(nanos), 0),
         None => (Duration::ZERO, 28),
     }

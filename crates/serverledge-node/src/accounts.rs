@@ -115,7 +115,8 @@ mod tests {
         let config = load(None, &[("SERVERLEDGE_DATA_DIR", dir.to_str().unwrap())], &machine, &[]).unwrap().config;
         let kv: Arc<dyn Kv> = Arc::new(Embedded::open(dir, &serverledge_registry::Options::default()).unwrap());
         let containers = Arc::new(FakeExecutor::pooled().0);
-        let executors = Executors { wasm: Arc::new(FakeExecutor::new().0), containers: Some(containers) };
+        let executors =
+            Executors { wasm: Arc::new(FakeExecutor::new().0), snapshots: None, containers: Some(containers) };
         build(&config, &kv, executors).unwrap()
     }
 

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serverledge_api::DeployError;
 use serverledge_core::Runtime;
+use serverledge_wire::javascript::{ENDINGS, needs_node};
 
 /// Entries of a tar that are looked at: more than any source tree that fits the code limit needs.
 const ENTRIES_MAX: usize = 10_000;
@@ -32,7 +33,7 @@ pub(crate) fn extract(
 ) -> Result<Code, DeployError> {
     let bytes = decode(base64, bytes_max)?;
     refuse_url(&bytes)?;
-    if let Some(inferred @ (Runtime::Python | Runtime::NodeJs)) = runtime {
+    if let Some(inferred @ (Runtime::Python | Runtime::NodeJs | Runtime::JavaScript)) = runtime {
         return Ok(Code { bytes: bytes.into(), inferred });
     }
     if is_tar(&bytes) {
@@ -99,7 +100,17 @@ fn from_tar(bytes: &[u8], handler: &str, bytes_max: usize) -> Result<Code, Deplo
     let Some(inferred) = others.iter().find_map(|file| language(&file.name)) else {
         return fault("no_code", "the tar holds no .wasm, .wat, .py or .js file");
     };
+    let inferred = if inferred == Runtime::NodeJs && fits_javascript(&others) { Runtime::JavaScript } else { inferred };
     Ok(Code { bytes: Bytes::copy_from_slice(bytes), inferred })
+}
+
+/// One script that needs nothing beside it, and nothing of Node.js: the rule of the client, which says why.
+fn fits_javascript(files: &[File]) -> bool {
+    let mut scripts = files.iter().filter(|file| language(&file.name).is_some());
+    let only = scripts.next().filter(|_| scripts.next().is_none());
+    let has_packages = files.iter().any(|file| base(&file.name).starts_with("package"));
+    let text = only.and_then(|only| std::str::from_utf8(&only.bytes).ok());
+    !has_packages && text.is_some_and(|text| needs_node(text).is_none())
 }
 
 fn language(name: &str) -> Option<Runtime> {
@@ -107,7 +118,7 @@ fn language(name: &str) -> Option<Runtime> {
     if name.ends_with(".py") {
         return Some(Runtime::Python);
     }
-    (name.ends_with(".js") || name.ends_with(".mjs") || name.ends_with(".cjs")).then_some(Runtime::NodeJs)
+    ENDINGS.iter().any(|ending| name.ends_with(ending)).then_some(Runtime::NodeJs)
 }
 
 fn base(name: &str) -> &str {
@@ -181,8 +192,14 @@ mod tests {
         check(
             &tar(&[("hello.js", b"x")]),
             "",
-            &format!("nodejs {}", STANDARD.decode(tar(&[("hello.js", b"x")])).unwrap().len()),
+            &format!("javascript {}", STANDARD.decode(tar(&[("hello.js", b"x")])).unwrap().len()),
         );
+        for more in [("other.js", &b"x"[..]), ("package.json", b"{}"), ("needs.mjs", b"import 'fs'")] {
+            let tree = tar(&[("hello.js", b"x"), more]);
+            check(&tree, "", &format!("nodejs {}", STANDARD.decode(&tree).unwrap().len()));
+        }
+        let needs = tar(&[("hello.js", b"require('fs')")]);
+        check(&needs, "", &format!("nodejs {}", STANDARD.decode(&needs).unwrap().len()));
         check(&tar(&[("notes.txt", b"x")]), "", "no_code");
     }
 

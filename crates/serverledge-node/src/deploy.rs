@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use crate::admission::{Admissions, draining};
 use crate::code::{self, Code};
 use crate::functions::{self, Entry, Known};
+use crate::javascript::{self, Made};
 use crate::node::Node;
 
 impl Node {
@@ -32,14 +33,16 @@ impl Node {
         if mode == Deploy::Create && self.functions.get(space, spec.name.as_str()).is_some() {
             return Err(DeployError::Exists(spec.name));
         }
-        let bytes = self.with_dependencies(space, code.bytes, spec.runtime, &spec.handler)?;
+        let source = self.with_dependencies(space, code.bytes, spec.runtime, &spec.handler)?;
+        self.check_quota(space, &spec.name, (&code_digest(&source), source.len() as u64))?;
+        let Made { code: bytes, remark } = self.make(&spec, source, progress).await?;
         let version = Arc::new(registry::version(&spec, code_digest(&bytes)));
         let code_bytes = bytes.len() as u64;
-        self.check_quota(space, &spec.name, (&version.code, code_bytes))?;
         let executor = self.executors.of(version.runtime);
         // Checked with everything else that needs no executor.
         let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
-        let prepared = executor.prepare(&version, bytes.clone(), progress).await?;
+        let prepared = executor.prepare(&version, bytes.clone(), progress).await;
+        let prepared = prepared.map_err(|error| with_way_out(error, version.runtime))?;
         let function = Function {
             space: space.clone(),
             name: spec.name,
@@ -62,11 +65,35 @@ impl Node {
             self.retire(&old, Some(&function.version)).await;
         }
         drop(turn);
+        let is_script = function.version.runtime == Runtime::JavaScript;
         Ok(Deployed {
             function: Arc::new(function),
-            recognised: prepared.recognised.to_owned(),
-            remarks: prepared.remarks,
+            recognised: if is_script { "JavaScript" } else { prepared.recognised }.to_owned(),
+            // A module that its owner did not build is not remarked upon.
+            remarks: if is_script { remark.into_iter().collect() } else { prepared.remarks },
         })
+    }
+
+    /// The code of a version: what was sent, or what is made of it.
+    pub(crate) async fn make(
+        &self,
+        spec: &FunctionSpec,
+        source: Bytes,
+        progress: &dyn Progress,
+    ) -> Result<Made, DeployError> {
+        if spec.runtime != Runtime::JavaScript {
+            return Ok(Made { code: source, remark: None });
+        }
+        let snapshots = self.executors.snapshots.as_ref();
+        let snapshots = snapshots.ok_or_else(|| DeployError::Unsupported(spec.runtime.to_string()))?;
+        let max = self.limits.code_bytes_max;
+        if source.len() > max {
+            return Err(DeployError::Code {
+                code: "code_too_large",
+                message: format!("the code has more than {max} bytes"),
+            });
+        }
+        javascript::make(snapshots, spec, &source, progress).await
     }
 
     /// Whether the owner of the space, if there is one, may bind code of this length to the name.
@@ -244,6 +271,17 @@ impl Node {
             Ok(_) => tracing::info!(%name, "prepared anew"),
             Err(error) => tracing::error!(%name, %error, "failed to prepare"),
         }
+    }
+}
+
+/// Where there is no engine for containers, many scripts need none.
+fn with_way_out(error: PrepareError, runtime: Runtime) -> PrepareError {
+    match error {
+        PrepareError::Unavailable { code, what, source } if runtime == Runtime::NodeJs => {
+            let what = format!("{what}; a script that needs nothing of Node.js runs without: --runtime javascript");
+            PrepareError::Unavailable { code, what, source }
+        }
+        other => other,
     }
 }
 

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use serverledge_core::{Executor, Runtime};
+use serverledge_executor_wasm::WasmExecutor;
 
 /// See the module.
 #[derive(Clone)]
 pub(crate) struct Executors {
     pub(crate) wasm: Arc<dyn Executor>,
+    /// What takes snapshots of scripts; `None`: nothing of that runtime can be deployed here.
+    pub(crate) snapshots: Option<WasmExecutor>,
     pub(crate) containers: Option<Arc<dyn Executor>>,
 }
 
@@ -15,9 +18,8 @@ impl Executors {
     /// The one that a runtime declares; `None` if this node does not have it.
     pub(crate) fn of(&self, runtime: Runtime) -> Option<&Arc<dyn Executor>> {
         match runtime {
-            Runtime::Wasm => Some(&self.wasm),
+            Runtime::Wasm | Runtime::JavaScript => Some(&self.wasm),
             Runtime::Python | Runtime::NodeJs | Runtime::Custom => self.containers.as_ref(),
-            Runtime::JavaScript => None,
         }
     }
 

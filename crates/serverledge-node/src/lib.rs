@@ -18,6 +18,7 @@ mod functions;
 mod host;
 mod hosting;
 mod invoke;
+mod javascript;
 mod leased;
 mod logging;
 mod membership;
@@ -29,6 +30,7 @@ mod program;
 mod quotas;
 mod recover;
 mod registry;
+mod scripts;
 mod status;
 mod versions;
 

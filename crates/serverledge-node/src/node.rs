@@ -132,11 +132,13 @@ impl Node {
         if self.executors.of(runtime).is_some() {
             return Ok(());
         }
-        let why = match runtime {
-            Runtime::JavaScript => "the JavaScript engine, which this node does not have",
-            _ => "containers, which this node's configuration switches off (container.enabled)",
+        let way_out = match runtime {
+            Runtime::NodeJs => "deploy it with the runtime javascript, if it needs nothing of Node.js's own",
+            _ => "build the function as WebAssembly",
         };
-        Err(DeployError::Unsupported(format!("runtime {runtime} needs {why}; build the function as WebAssembly")))
+        Err(DeployError::Unsupported(format!(
+            "runtime {runtime} needs containers, which this node's configuration switches off (container.enabled); {way_out}"
+        )))
     }
 }
 

@@ -12,7 +12,7 @@ use serverledge_api::{Access, App, Guard, Identity, Limits, ServerLimits, Servin
 use serverledge_core::kv::Kv;
 use serverledge_core::{Accounts, Executor, InvocationId};
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
-use serverledge_executor_wasm::{CompileLimits, WasmConfig, WasmExecutor, Worker};
+use serverledge_executor_wasm::{CompileLimits, InitLimits, WasmConfig, WasmExecutor, Worker};
 use serverledge_platform::Platform;
 use serverledge_registry::{AppStore, FunctionStore, InvocationStore, node_id};
 use serverledge_scheduler::{Capacity, Config as SchedulerConfig, Policy, PolicyOptions, policy_named};
@@ -165,7 +165,8 @@ pub async fn start(config: &Config) -> Result<Started> {
         format!("failed to listen on {address}; is another node running? api.port chooses another port")
     })?;
     let executors = Executors {
-        wasm: Arc::new(executor),
+        wasm: Arc::new(executor.clone()),
+        snapshots: Some(executor),
         containers: containers.clone().map(|containers| -> Arc<dyn Executor> { Arc::new(containers) }),
     };
     let node = Arc::new(build(config, registry.kv(), executors)?);
@@ -379,6 +380,7 @@ fn wasm_config(config: &Config) -> Result<WasmConfig> {
             wall_time: wasm.compile_time,
             parallel: wasm.compile_parallel,
         },
+        init: InitLimits::default(),
         slots: wasm.slots(),
         keep_resident_bytes: wasm.kept_per_slot(config.pool.memory),
         loaded_bytes_max: wasm.loaded_bytes_max as u64,

@@ -9,6 +9,7 @@ pub mod header;
 pub mod hosting;
 pub mod invocations;
 pub mod invoke;
+pub mod javascript;
 pub mod members;
 pub mod peer;
 pub mod peer_info;

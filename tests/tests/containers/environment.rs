@@ -35,13 +35,15 @@ fn secrets_are_seen_by_the_function_alone() -> Result<()> {
         lab.write("f.py", READ_ENV)?;
         lab.write("f.js", "exports.handler = params => params.names.map(name => process.env[name] ?? null);\n")?;
         lab.write("key", &format!("{secret}\n"))?;
-        for (name, source) in [("py", "f.py"), ("js", "f.js")] {
+        for (name, source, runtime) in [("py", "f.py", "python"), ("js", "f.js", "nodejs")] {
             let created = lab.cli(&[
                 "create",
                 "-f",
                 name,
                 "--src",
                 source,
+                "--runtime",
+                runtime,
                 "--handler",
                 "f.handler",
                 "--env",

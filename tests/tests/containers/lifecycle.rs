@@ -20,8 +20,9 @@ const HELLO_JS: &str = "exports.handler = async (params, context) => {
 ";
 
 /// Creates with the client, calls cold and warm, reads what it printed.
-fn check_language(lab: &Lab, name: &str, source: &str) -> Result<()> {
-    let created = lab.cli(&["create", "-f", name, "--src", source, "--handler", "hello.handler", "--memory", "64"])?;
+fn check_language(lab: &Lab, name: &str, source: &str, runtime: &str) -> Result<()> {
+    let create = ["create", "-f", name, "--src", source, "--handler", "hello.handler", "--memory", "64"];
+    let created = lab.cli(&[&create[..], &["--runtime", runtime]].concat())?;
     assert_eq!(created.assert_code(0).json()?["Created"], name);
     for warm in [false, true] {
         let ran = lab.cli(&["invoke", name, "-p", "a:2", "-p", "b:3", "--return_output"])?;
@@ -51,8 +52,8 @@ fn from_creation_to_deletion() -> Result<()> {
     let lab = Lab::start()?;
     lab.write("hello.py", HELLO_PY)?;
     lab.write("hello.js", HELLO_JS)?;
-    check_language(&lab, "greet", "hello.py")?;
-    check_language(&lab, "welcome", "hello.js")?;
+    check_language(&lab, "greet", "hello.py", "python")?;
+    check_language(&lab, "welcome", "hello.js", "nodejs")?;
     check_status(&lab, &json!({"greet": 1, "welcome": 1}), 128)?;
     assert_eq!(lab.cli(&["list"])?.assert_code(0).json()?, json!(["greet", "welcome"]));
 

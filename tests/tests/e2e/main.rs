@@ -16,6 +16,7 @@ mod fuzz;
 mod guests;
 mod hostile_page;
 mod isolation;
+mod javascript;
 mod limits;
 mod nested;
 mod no_engine;

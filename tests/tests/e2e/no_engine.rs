@@ -8,7 +8,7 @@ use crate::support::node::deployment;
 use crate::support::{Node, Setup};
 
 const HELLO_PY: &str = "def handler(params, context):\n    return 1\n";
-const HELLO_JS: &str = "module.exports = (params, context) => 1;\n";
+const HELLO_JS: &str = "module.exports = (params, context) => process.version;\n";
 
 /// Wasm goes on; nothing of what was refused is kept.
 fn check_serves_wasm(node: &Node) -> Result<()> {
@@ -39,6 +39,7 @@ fn the_client_says_what_is_missing() -> Result<()> {
         let ran = node.cli(&["create", "-f", "f", "--src", file, "--json"])?;
         let said = &ran.assert_code(2).stderr;
         let problem = said.get(said.find('{').context("a problem")?..).unwrap_or_default();
+        assert_eq!(said.contains("--runtime javascript"), file == "hello.js", "{ran:?}");
         let problem: Value = serde_json::from_str(problem).with_context(|| format!("{ran:?}"))?;
         assert_eq!(problem["code"], "docker_unavailable", "{problem}");
     }
@@ -86,6 +87,9 @@ fn containers_can_be_switched_off() -> Result<()> {
     let refused = node.post("/create", &deployment("f", HELLO_PY.as_bytes(), &json!({"Runtime": "python310"})))?;
     refused.assert_problem(422, "runtime_unsupported");
     assert!(refused.text().contains("container.enabled"), "it says how to switch them on: {}", refused.text());
+    let refused = node.post("/create", &deployment("f", HELLO_JS.as_bytes(), &json!({"Runtime": "nodejs17ng"})))?;
+    refused.assert_problem(422, "runtime_unsupported");
+    assert!(refused.text().contains("runtime javascript"), "it says what would do: {}", refused.text());
     std::fs::write(node.home().join("hello.py"), HELLO_PY)?;
     let ran = node.cli(&["create", "--src", "hello.py"])?;
     assert!(ran.assert_code(2).stderr.contains("container.enabled"), "{ran:?}");

@@ -28,12 +28,13 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
 ];
 
 /// Foreign technologies, and the crates that know them.
-const FOREIGN: [(&str, &[&str]); 20] = [
+const FOREIGN: [(&str, &[&str]); 21] = [
     ("axum", &["serverledge-api"]),
     ("utoipa-swagger-ui", &["serverledge-api"]),
     ("wasmtime", &["serverledge-executor-wasm"]),
     ("wasmtime-wasi", &["serverledge-executor-wasm"]),
     ("wasmtime-wasi-http", &["serverledge-executor-wasm"]),
+    ("wasmtime-wizer", &["serverledge-executor-wasm"]),
     ("wat", &["serverledge-executor-wasm"]),
     ("bollard", &["serverledge-executor-docker"]),
     ("etcd-client", &["serverledge-registry"]),

@@ -52,10 +52,6 @@ fn runtime(args: &CreateArgs) -> Result<Option<Runtime>, Failure> {
         (None, None) => None,
     };
     match (runtime, &args.custom_image) {
-        (Some(Runtime::JavaScript), _) => {
-            Err(Failure::usage("the runtime javascript needs an engine that this version does not have yet")
-                .hint("`--runtime nodejs` runs JavaScript in a container"))
-        }
         (Some(Runtime::Custom), None) => Err(Failure::usage("a custom function needs an image")
             .hint("name one with --custom-image; docs/container-protocol.md says what it must speak")),
         (Some(other), Some(_)) if other != Runtime::Custom => {
@@ -75,7 +71,13 @@ fn code(args: &CreateArgs, path: Option<&Path>, runtime: Option<Runtime>) -> Res
         return Ok(Code { tar: Vec::new(), runtime: Some("custom"), remarks: remark.into_iter().collect() });
     }
     let path = path.ok_or_else(|| Failure::usage("no source is named").hint("name a file or a folder with --src"))?;
-    Ok(source::read(path, runtime, &args.deps)?)
+    // What is asked for and only containers have settles it as well.
+    let asks = args.network.as_deref().is_some_and(|network| network != "none") || args.max_concurrency > 1;
+    let read = source::read(path, runtime, &args.deps)?;
+    if runtime.is_none() && asks && read.runtime == Some(Runtime::JavaScript.name()) {
+        return Ok(source::read(path, Some(Runtime::NodeJs), &args.deps)?);
+    }
+    Ok(read)
 }
 
 /// The name that was given, else the file's or the folder's.
@@ -220,12 +222,6 @@ mod tests {
 
     #[test]
     fn what_cannot_be_deployed_is_refused() {
-        check(
-            "create --runtime javascript",
-            &expect![[r#"
-            Usage: error: the runtime javascript needs an engine that this version does not have yet
-            hint: `--runtime nodejs` runs JavaScript in a container"#]],
-        );
         check(
             "create --runtime custom",
             &expect![[r#"

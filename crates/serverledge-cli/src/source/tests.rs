@@ -5,7 +5,7 @@ use std::io::Read as _;
 use super::*;
 
 /// A folder with these files.
-fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub(super) fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         let path = folder.path().join(name);
@@ -50,8 +50,9 @@ fn single_files_are_packed_under_their_names() {
         ("hello.wasm", b"\0asm\x01\0\0\0", "wasm"),
         ("module", b"\0asm\x01\0\0\0", "wasm"),
         ("hello.py", b"def handler(p): return p", "python"),
-        ("hello.js", b"module.exports = p => p", "nodejs"),
-        ("hello.mjs", b"export default p => p", "nodejs"),
+        ("hello.js", b"module.exports = p => p", "javascript"),
+        ("hello.mjs", b"export default p => p", "javascript"),
+        ("hello.cjs", b"require('fs')", "nodejs"),
     ] {
         let (_folder, path) = write(name, bytes);
         let code = read(&path, None, &[]).unwrap();
@@ -62,6 +63,19 @@ fn single_files_are_packed_under_their_names() {
         archive.entries().unwrap().next().unwrap().unwrap().read_to_end(&mut content).unwrap();
         assert_eq!(content, bytes);
     }
+}
+
+#[test]
+fn it_is_said_why_a_script_runs_where() {
+    let why = |text: &[u8], said| {
+        let (_folder, path) = write("hello.js", text);
+        read(&path, said, &[]).unwrap().remarks.join("\n")
+    };
+    assert!(why(b"module.exports = p => p", None).contains("--runtime nodejs"));
+    assert!(why(b"import 'node:fs'", None).ends_with("imports \"node:fs\" of Node.js"));
+    assert!(why(b"Buffer.from('')", None).ends_with("it uses Buffer"));
+    assert!(why(b"\xff", None).ends_with("hello.js is not UTF-8"));
+    assert_eq!(why(b"Buffer.from('')", Some(Runtime::JavaScript)), "", "what is said counts");
 }
 
 #[test]
@@ -82,6 +96,8 @@ fn folders_are_of_the_runtime_of_their_code() {
     };
     assert_eq!(found(&["main.py", "pkg/a.py", "data.csv"]), Ok("python"));
     assert_eq!(found(&["index.js", "package.json"]), Ok("nodejs"));
+    assert_eq!(found(&["index.js", "data.csv"]), Ok("javascript"));
+    assert_eq!(found(&["index.js", "lib/other.js"]), Ok("nodejs"));
     assert_eq!(found(&["f.wat", "readme.md"]), Ok("wasm"));
     assert_eq!(found(&["main.py", "static/page.js", "requirements.txt"]), Ok("python"), "the list decides");
     assert!(found(&["main.py", "index.js"]).unwrap_err().ends_with("of the runtimes python and nodejs"));
@@ -98,7 +114,7 @@ fn folders_are_of_the_runtime_of_their_code() {
 
 #[test]
 fn archives_pass_unchanged() {
-    for (inside, runtime) in [("f.wasm", "wasm"), ("dir/f.py", "python"), ("./f.js", "nodejs")] {
+    for (inside, runtime) in [("f.wasm", "wasm"), ("dir/f.py", "python"), ("./f.js", "javascript")] {
         let (_folder, path) = write("code.tar", &tar(&[inside]));
         let code = read(&path, None, &[]).unwrap();
         assert_eq!((code.tar, code.runtime), (tar(&[inside]), Some(runtime)));

@@ -37,6 +37,7 @@ async fn observed(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str) -> (NodeBackend, 
     let (containers, handle) = FakeExecutor::pooled();
     let executors = Executors {
         wasm: Arc::new(FakeExecutor::new().0.taking_anything()),
+        snapshots: None,
         containers: Some(Arc::new(containers.taking_anything())),
     };
     let node = Arc::new(build(&config, kv, executors).unwrap());

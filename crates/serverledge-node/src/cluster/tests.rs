@@ -132,7 +132,7 @@ async fn member(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str, change: impl FnOnce
     config.pool.memory = MemoryMib::new(512);
     change(&mut config);
     let (executor, fake) = FakeExecutor::new();
-    let executors = Executors { wasm: Arc::new(executor), containers: None };
+    let executors = Executors { wasm: Arc::new(executor), snapshots: None, containers: None };
     let node = Arc::new(build(&config, kv, executors).unwrap());
     let limits = Limits {
         code_body_bytes_max: 1 << 20,

@@ -17,6 +17,7 @@ use serverledge_wire::application::{CorsInfo, EndpointInfo};
 use serverledge_wire::function::{FunctionBody, FunctionInfo};
 use serverledge_wire::hosting::{EXPORT_SCHEMA, Export, ExportedFunction};
 
+use crate::javascript::source_of;
 use crate::node::{Node, NodeBackend};
 
 const MANIFEST: &str = "application.json";
@@ -31,7 +32,7 @@ impl Node {
         let mut functions = Vec::new();
         let mut files: Vec<(String, Bytes)> = Vec::new();
         for function in self.functions_of(application) {
-            let code = self.stored_code(&function).await?;
+            let code = source_of(function.version.runtime, self.stored_code(&function).await?);
             let file = format!("code/{}", function.name);
             functions.push(exported(&function, file.clone()).map_err(|error| internal(&error))?);
             files.push((file, code));

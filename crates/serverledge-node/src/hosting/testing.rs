@@ -145,7 +145,8 @@ impl Node {
         progress: &dyn Progress,
     ) -> Result<UnderTest, DeployError> {
         let (spec, code) = self.check(body)?;
-        let bytes = self.with_dependencies(&application.space, code.bytes, spec.runtime, &spec.handler)?;
+        let source = self.with_dependencies(&application.space, code.bytes, spec.runtime, &spec.handler)?;
+        let bytes = self.make(&spec, source, progress).await?.code;
         let version = Arc::new(registry::version(&spec, code_digest(&bytes)));
         let executor = self.executors.of(version.runtime);
         let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;

@@ -39,7 +39,8 @@ struct Lab {
 
 fn node(config: &Config, registry: &Arc<dyn Kv>) -> (NodeBackend, FakeExecutorHandle) {
     let (containers, fake) = FakeExecutor::pooled();
-    let executors = Executors { wasm: Arc::new(FakeExecutor::new().0), containers: Some(Arc::new(containers)) };
+    let executors =
+        Executors { wasm: Arc::new(FakeExecutor::new().0), snapshots: None, containers: Some(Arc::new(containers)) };
     (NodeBackend(Arc::new(build(config, registry, executors).unwrap())), fake)
 }
 

@@ -42,7 +42,11 @@ impl Lab {
         config.pool.memory = MemoryMib::new(512);
         let registry: Arc<dyn Kv> = Arc::new(Embedded::open(&data, &Options::default()).unwrap());
         let (containers, fake) = FakeExecutor::pooled();
-        let executors = Executors { wasm: Arc::new(FakeExecutor::new().0), containers: Some(Arc::new(containers)) };
+        let executors = Executors {
+            wasm: Arc::new(FakeExecutor::new().0),
+            snapshots: None,
+            containers: Some(Arc::new(containers)),
+        };
         Self { node: Arc::new(build(&config, &registry, executors).unwrap()), fake, _dir: dir }
     }
 

@@ -75,7 +75,7 @@ impl Lab {
         change(&mut config.quota);
         std::fs::create_dir_all(&data).unwrap();
         let (executor, fake) = FakeExecutor::new();
-        let executors = Executors { wasm: Arc::new(executor), containers: None };
+        let executors = Executors { wasm: Arc::new(executor), snapshots: None, containers: None };
         let mut node = build(&config, &self.registry, executors).unwrap();
         node.quotas = Quotas::new(config.quota, Arc::new(self.owned.clone()));
         Tested { node: Arc::new(node), fake }

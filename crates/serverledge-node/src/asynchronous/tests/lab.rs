@@ -102,7 +102,11 @@ impl Lab {
         config.pool.memory = MemoryMib::new(128 * 64);
         (self.change)(&mut config);
         let (containers, fake) = FakeExecutor::pooled();
-        let executors = Executors { wasm: Arc::new(FakeExecutor::new().0), containers: Some(Arc::new(containers)) };
+        let executors = Executors {
+            wasm: Arc::new(FakeExecutor::new().0),
+            snapshots: None,
+            containers: Some(Arc::new(containers)),
+        };
         let kv: Arc<dyn Kv> = Arc::<Faulty>::clone(&self.registry);
         let mut node = build(&config, &kv, executors).unwrap();
         let notifier = Arc::<Receiver>::default();

@@ -1,0 +1,190 @@
+//! The child's side of snapshots: runs a base's initialisation on some input, in a world that stands still, and writes
+//! what has become of it as a module that begins there.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{Engine, Extern, Instance, Module, Result, Store, Trap, Val};
+use wasmtime_wizer::{InstanceState, SnapshotVal, ValType, Wizer};
+
+use crate::compile;
+use crate::core_guest::{CoreGuest, World};
+use crate::log_tail::LogTail;
+use crate::meter::{Meter, Metered as _, Stop};
+use crate::protocol::{Compiled, InitFault, Order, Refusal, RefusalCode, SnapshotVerdict};
+use crate::{engine, linker};
+
+/// The export that initialises a base: no parameters, no results.
+const INITIALIZE: &str = "wizer-initialize";
+/// How often the processor time of an initialisation is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Compiles a base so that its state can be read when it has been initialised.
+pub(crate) fn instrument(base: &[u8]) -> Result<(Compiled, Vec<u8>), Refusal> {
+    let engine = engine::initialising().map_err(|e| compile::invalid(&e))?;
+    let base = compile::binary(base)?;
+    let (_, instrumented) = Wizer::new().instrument(&base).map_err(|e| compile::invalid(&e))?;
+    let module = Module::new(&engine, &instrumented).map_err(|e| compile::invalid(&e))?;
+    check(&module)?;
+    let (inspected, machine_code) = compile::finish(&engine, &module)?;
+    Ok((compile::compiled(&inspected, &machine_code), machine_code))
+}
+
+/// Does what the order says; the error is for an order that is none.
+pub(crate) fn snapshot(input: &[u8]) -> std::io::Result<(SnapshotVerdict, Vec<u8>)> {
+    let end = input.iter().position(|byte| *byte == b'\n').ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let order: Order = serde_json::from_slice(&input[..end])?;
+    let rest = &input[end + 1..];
+    let (base, rest) = rest.split_at_checked(order.base_bytes).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let (machine_code, input) =
+        rest.split_at_checked(order.machine_code_bytes).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let log = LogTail::new(order.log_bytes_max);
+    let mut stdout = Vec::new();
+    let outcome = freeze(base, machine_code, Bytes::copy_from_slice(input), &order, &log, &mut stdout);
+    let (fault, module) = match outcome {
+        Ok(module) => (None, module),
+        Err(fault) => (Some(fault), Vec::new()),
+    };
+    let verdict = SnapshotVerdict {
+        fault,
+        module_bytes: module.len() as u64,
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        log: String::from_utf8_lossy(&log.take()).into_owned(),
+    };
+    Ok((verdict, module))
+}
+
+fn freeze(
+    base: &[u8],
+    machine_code: &[u8],
+    input: Bytes,
+    order: &Order,
+    log: &LogTail,
+    stdout: &mut Vec<u8>,
+) -> Result<Vec<u8>, InitFault> {
+    let broken = |e: &wasmtime::Error| InitFault::Base(compile::chain(e));
+    let base = compile::binary(base).map_err(|refusal| InitFault::Base(refusal.message))?;
+    let wizer = Wizer::new();
+    let (context, _) = wizer.instrument(&base).map_err(|e| broken(&e))?;
+    let engine = engine::initialising().map_err(|e| broken(&e))?;
+    let module = load(&engine, machine_code).map_err(|e| broken(&e))?;
+    let linker = linker::core(&engine).map_err(|e| broken(&e))?;
+    let guest = CoreGuest {
+        meter: Meter::new(order.memory_bytes_max, None, Arc::default()),
+        log: log.clone(),
+        stdin: input,
+        stdout: Vec::new(),
+        stdout_max: order.output_bytes_max,
+        memory: None,
+        world: World::still(),
+        kept_reply: None,
+    };
+    let mut store = Store::new(&engine, guest);
+    store.limiter(|guest| guest.meter());
+    store.set_epoch_deadline(1);
+    watch(engine, Duration::from_millis(order.cpu_time_ms)).map_err(|e| InitFault::Base(e.to_string()))?;
+    let initialised = run_now(async {
+        let instance = linker.instantiate_async(&mut store, &module).await?;
+        let initialize = instance.get_typed_func::<(), ()>(&mut store, INITIALIZE)?;
+        initialize.call_async(&mut store, ()).await?;
+        Ok(instance)
+    });
+    *stdout = std::mem::take(&mut store.data_mut().stdout);
+    let refused = store.data_mut().meter().memory_refused();
+    let instance = initialised.map_err(|e| fault(&e, refused))?;
+    run_now(wizer.snapshot(&context, &mut State { store: &mut store, instance })).map_err(|e| broken(&e))
+}
+
+#[expect(
+    unsafe_code,
+    reason = "loading machine code is unsafe by nature; the node verified it before it wrote it here"
+)]
+fn load(engine: &Engine, machine_code: &[u8]) -> Result<Module> {
+    // SAFETY: stdin is a pipe from the node, which read these bytes from its cache, where their keyed digest held.
+    unsafe { Module::deserialize(engine, machine_code) }
+}
+
+/// Ends the initialisation when the process has had so much processor time.
+fn watch(engine: Engine, cpu_time: Duration) -> std::io::Result<()> {
+    let used = || {
+        let now = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+    };
+    let end = used() + cpu_time;
+    std::thread::Builder::new().name("watch".to_owned()).stack_size(64 << 10).spawn(move || {
+        while used() < end {
+            std::thread::park_timeout(LOOK);
+        }
+        engine.increment_epoch();
+    })?;
+    Ok(())
+}
+
+/// Nothing here waits: sleeping moves the guest's clock and no other, and there is nobody to call.
+fn run_now<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return done;
+        }
+    }
+}
+
+fn fault(error: &wasmtime::Error, memory_refused: bool) -> InitFault {
+    match (error.downcast_ref::<Stop>(), error.downcast_ref::<Trap>()) {
+        (Some(Stop::Exit(code)), _) => InitFault::Exit(*code),
+        (Some(Stop::Output(_)), _) => InitFault::Output,
+        (_, Some(Trap::Interrupt)) => InitFault::CpuTime,
+        _ if memory_refused => InitFault::Memory,
+        (Some(stop), _) => InitFault::Trap(stop.to_string()),
+        (None, Some(trap)) => InitFault::Trap(trap.to_string()),
+        (None, None) => InitFault::Base(compile::chain(error)),
+    }
+}
+
+/// An initialised instance, as its snapshot is taken.
+struct State<'a> {
+    store: &'a mut Store<CoreGuest>,
+    instance: Instance,
+}
+
+impl InstanceState for State<'_> {
+    #[expect(clippy::unreachable, reason = "the trait's contract: the name is one that `instrument` exported")]
+    async fn global_get(&mut self, name: &str, _type: ValType) -> SnapshotVal {
+        let global = self.instance.get_export(&mut *self.store, name).and_then(Extern::into_global);
+        match global.map(|global| global.get(&mut *self.store)) {
+            Some(Val::I32(value)) => SnapshotVal::I32(value),
+            Some(Val::I64(value)) => SnapshotVal::I64(value),
+            Some(Val::F32(value)) => SnapshotVal::F32(value),
+            Some(Val::F64(value)) => SnapshotVal::F64(value),
+            Some(Val::V128(value)) => SnapshotVal::V128(value.as_u128()),
+            _ => unreachable!("{name} is an exported global of a number"),
+        }
+    }
+
+    #[expect(clippy::unreachable, reason = "the trait's contract: the name is one that `instrument` exported")]
+    async fn memory_contents(&mut self, name: &str, contents: impl FnOnce(&[u8]) + Send) {
+        match self.instance.get_export(&mut *self.store, name).and_then(Extern::into_memory) {
+            Some(memory) => contents(memory.data(&*self.store)),
+            None => unreachable!("{name} is an exported memory"),
+        }
+    }
+}
+
+/// What a base must have beyond what any guest must.
+fn check(module: &Module) -> Result<(), Refusal> {
+    let is_there = matches!(module.get_export(INITIALIZE), Some(wasmtime::ExternType::Func(function))
+        if function.params().len() == 0 && function.results().len() == 0);
+    if is_there {
+        return Ok(());
+    }
+    Err(compile::refusal(
+        RefusalCode::NoInterface,
+        format!("the base exports no function {INITIALIZE} without parameters and results"),
+    ))
+}

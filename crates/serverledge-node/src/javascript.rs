@@ -1,0 +1,162 @@
+//! The runtime `javascript`: at deploy, an engine in WebAssembly loads the script, and the snapshot of it becomes the
+//! function's code, an ordinary module that carries its source along (`docs/decisions/0017-javascript-by-snapshot.md`).
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serverledge_api::DeployError;
+use serverledge_core::{FunctionSpec, PrepareError, Progress, Runtime};
+use serverledge_executor_wasm::{Snapshot, SnapshotError, WasmExecutor, section, with_section};
+
+use crate::scripts::{Script, script, scripts};
+
+/// The engine, built from `runtimes/javascript`.
+const BASE: &[u8] = include_bytes!("../../../runtimes/javascript/javascript.wasm");
+/// The custom section with the source as it was sent.
+const SECTION: &str = "serverledge.source";
+/// What is told of the log of a script that does not load, or that writes while it loads.
+const LOG_BYTES_MAX: usize = 2000;
+
+/// What the engine reads.
+#[derive(Debug, Serialize)]
+struct Input<'a> {
+    file: &'a str,
+    source: &'a str,
+    handler: &'a str,
+}
+
+/// What it writes when the script does not load.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct LoadError {
+    error: String,
+    message: String,
+    stack: String,
+    file: String,
+    line: Option<u64>,
+    column: Option<u64>,
+}
+
+/// The code of a version.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) code: Bytes,
+    /// What a script wrote while it was loaded, for the person who deploys.
+    pub(crate) remark: Option<String>,
+}
+
+/// Loads the script of a source and takes the snapshot.
+pub(crate) async fn make(
+    executor: &WasmExecutor,
+    spec: &FunctionSpec,
+    source: &Bytes,
+    progress: &dyn Progress,
+) -> Result<Made, DeployError> {
+    let script = find(source, &spec.handler)?;
+    let text =
+        std::str::from_utf8(&script.text).map_err(|fault| refused(format!("{} is not UTF-8: {fault}", script.path)))?;
+    let file = script.path.rsplit('/').next().unwrap_or(&script.path);
+    let input = serde_json::to_vec(&Input { file, source: text, handler: &script.handler }).map_err(|fault| {
+        PrepareError::Internal { attempt: "write the engine's input".to_owned(), source: Box::new(fault) }
+    })?;
+    progress.step("taking the snapshot");
+    let memory = spec.limits.memory.bytes();
+    let taken = executor.snapshot(Bytes::from_static(BASE), input.into(), memory).await;
+    let Snapshot { module, log } = taken.map_err(|error| explained(error, text))?;
+    let code = with_section(module, SECTION, source).into();
+    Ok(Made { code, remark: wrote(&log).map(|wrote| format!("while it was loaded, the script wrote: {wrote}")) })
+}
+
+/// What was deployed: of a snapshot what it was made from, else the code itself.
+pub(crate) fn source_of(runtime: Runtime, code: Bytes) -> Bytes {
+    if runtime != Runtime::JavaScript {
+        return code;
+    }
+    match section(&code, SECTION) {
+        // A copy: whoever keeps the source must not keep the module.
+        Some(range) => Bytes::copy_from_slice(&code[range]),
+        None => code,
+    }
+}
+
+/// The file with the handler; where there is only one, the handler may be the name of an export alone.
+fn find(source: &Bytes, handler: &str) -> Result<Script, DeployError> {
+    if let Some(found) = script(source, handler) {
+        return Ok(found);
+    }
+    let files = scripts(source).unwrap_or_default();
+    match files.as_slice() {
+        [(path, text)] => Ok(Script { path: path.clone(), text: text.clone(), handler: handler.to_owned() }),
+        [] => Err(DeployError::Code {
+            code: "no_code",
+            message: "the source holds no .js, .mjs or .cjs file in UTF-8".to_owned(),
+        }),
+        _ => Err(DeployError::Code {
+            code: "ambiguous_code",
+            message: "the source holds several scripts, and Handler names none of them".to_owned(),
+        }),
+    }
+}
+
+fn explained(error: SnapshotError, source: &str) -> DeployError {
+    match error {
+        SnapshotError::InitFailed { code, stdout, log } => match serde_json::from_str::<LoadError>(stdout.trim()) {
+            Ok(fault) => refused(told(&fault, &log)),
+            Err(_) => refused(with_log(format!("loading ended with exit code {code}"), &log)),
+        },
+        SnapshotError::Trapped { message, log } => refused(with_log(format!("loading trapped: {message}"), &log)),
+        SnapshotError::CpuTime { limit } => {
+            refused(format!("loading took more than {limit:?} of processor time: does its top level end?"))
+        }
+        SnapshotError::Memory { limit } => {
+            refused(format!("loading needs more than the {} MiB that the function declares", limit >> 20))
+        }
+        SnapshotError::Child(PrepareError::TooComplex { message }) => refused(message),
+        SnapshotError::Child(other) => other.into(),
+        SnapshotError::Output { .. } | SnapshotError::Base(_) => PrepareError::Internal {
+            attempt: format!("load a script of {} bytes", source.len()),
+            source: Box::new(error),
+        }
+        .into(),
+    }
+}
+
+/// `SyntaxError: … (hello.js:3:7)`, and the stack if it says more.
+fn told(fault: &LoadError, log: &str) -> String {
+    let mut told = match fault.error.as_str() {
+        "" => fault.message.clone(),
+        kind => format!("{kind}: {}", fault.message),
+    };
+    if let Some(line) = fault.line {
+        let column = fault.column.map_or_else(String::new, |column| format!(":{column}"));
+        told.push_str(&format!(" ({}:{line}{column})", fault.file));
+    }
+    let stack = fault.stack.trim();
+    if stack.lines().count() > 1 {
+        told.push('\n');
+        told.push_str(end_of(stack));
+    }
+    with_log(told, log)
+}
+
+fn with_log(told: String, log: &str) -> String {
+    match wrote(log) {
+        Some(wrote) => format!("{told}\nit wrote: {wrote}"),
+        None => told,
+    }
+}
+
+fn wrote(log: &str) -> Option<&str> {
+    Some(end_of(log.trim())).filter(|log| !log.is_empty())
+}
+
+fn end_of(text: &str) -> &str {
+    let mut from = text.len().saturating_sub(LOG_BYTES_MAX);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    &text[from..]
+}
+
+fn refused(message: impl std::fmt::Display) -> DeployError {
+    DeployError::Code { code: "function_does_not_load", message: format!("the function does not load: {message}") }
+}
