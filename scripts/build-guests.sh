@@ -9,7 +9,7 @@
 #
 # Rust: the wasm targets of the rustup toolchain in use, when it has them (`rustup target add wasm32-wasip1
 # wasm32-unknown-unknown`); else Debian's rustc-web, unpacked (not installed) in ${SERVERLEDGE_TOOLS:-.tools}/rust-wasm.
-# C: clang and wasi-libc, installed from Debian when they are missing. JavaScript: the same, and QuickJS from crates.io.
+# C: clang and wasi-libc, installed from Debian when they are missing. JavaScript: the same, and the sources of QuickJS in a Rust package.
 set -euo pipefail
 export LC_ALL=C
 
