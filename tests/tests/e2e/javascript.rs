@@ -197,7 +197,7 @@ fn nothing_survives_a_call() -> Result<()> {
                 beside(scope, move || {
                     let mut connection = node.connect()?;
                     for call in 0..100 {
-                        let name = ["leaky", "other"][call as usize % 2];
+                        let name = if call % 2 == 0 { "leaky" } else { "other" };
                         let n = thread * 1000 + call;
                         let response = connection.send(&Request::json(&format!("/fn/{name}"), &json!({ "n": n })))?;
                         assert_eq!(response.json()?, json!({ "n": n, "found": [] }));
