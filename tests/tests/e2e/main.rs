@@ -17,6 +17,7 @@ mod guests;
 mod hostile_page;
 mod isolation;
 mod javascript;
+mod javascript_source;
 mod limits;
 mod nested;
 mod no_engine;
