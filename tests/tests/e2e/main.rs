@@ -5,6 +5,8 @@ mod asynchronous;
 mod callbacks;
 mod cli;
 mod compat;
+#[cfg(feature = "nodejs-tests")]
+mod conformance;
 mod deploys;
 mod drain;
 mod durability;
