@@ -34,6 +34,8 @@ pub struct InitLimits {
     pub cpu_time: Duration,
     /// Bytes of stdout: one line that says what is wrong.
     pub output_bytes_max: usize,
+    /// Bytes of the module that it ends with: what the initialisation fills memory with is in there.
+    pub module_bytes_max: usize,
 }
 
 /// Settings of the wasm executor.
@@ -102,6 +104,6 @@ impl Default for CompileLimits {
 
 impl Default for InitLimits {
     fn default() -> Self {
-        Self { cpu_time: Duration::from_secs(5), output_bytes_max: 256 << 10 }
+        Self { cpu_time: Duration::from_secs(5), output_bytes_max: 256 << 10, module_bytes_max: 64 << 20 }
     }
 }

@@ -125,6 +125,7 @@ pub(crate) struct Order {
     pub(crate) memory_bytes_max: u64,
     pub(crate) cpu_time_ms: u64,
     pub(crate) output_bytes_max: usize,
+    pub(crate) module_bytes_max: usize,
     pub(crate) log_bytes_max: usize,
 }
 
@@ -149,6 +150,8 @@ pub(crate) enum InitFault {
     CpuTime,
     Memory,
     Output,
+    /// The module that comes of it is too large.
+    TooLarge,
     /// The base is no such module.
     Base(String),
 }

@@ -61,6 +61,12 @@ pub enum SnapshotError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The module is longer than one may be: the initialisation filled that much memory.
+    #[error("the snapshot has more than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// The base is not one: not valid, or without `wizer-initialize`.
     #[error("the base cannot be initialised: {0}")]
     Base(String),
@@ -103,6 +109,7 @@ impl Snapshots {
             memory_bytes_max,
             cpu_time_ms: u64::try_from(self.limits.cpu_time.as_millis()).unwrap_or(u64::MAX),
             output_bytes_max: self.limits.output_bytes_max,
+            module_bytes_max: self.limits.module_bytes_max,
             log_bytes_max: self.log_bytes_max,
         };
         let mut head = serde_json::to_vec(&order).map_err(|e| worker::internal("write the order", e))?;
@@ -125,6 +132,7 @@ impl Snapshots {
             InitFault::CpuTime => SnapshotError::CpuTime { limit: self.limits.cpu_time },
             InitFault::Memory => SnapshotError::Memory { limit: memory_bytes_max },
             InitFault::Output => SnapshotError::Output { limit: self.limits.output_bytes_max },
+            InitFault::TooLarge => SnapshotError::TooLarge { limit: self.limits.module_bytes_max },
             InitFault::Base(message) => SnapshotError::Base(message),
         }
     }

@@ -122,7 +122,12 @@ impl Node {
             return self.check_custom(request);
         }
         let max = self.limits.code_bytes_max;
-        let code = code::extract(&request.tar_function_code, said, &request.handler, max)?;
+        let mut code = code::extract(&request.tar_function_code, said, &request.handler, max)?;
+        // What only containers can do says which of the two runtimes of scripts is meant.
+        let asks_container = request.max_concurrency > 1 || !matches!(&*request.network, "" | "none");
+        if said.is_none() && code.inferred == Runtime::JavaScript && asks_container {
+            code.inferred = Runtime::NodeJs;
+        }
         let mut spec = request.to_spec(code.inferred)?;
         self.check_runtime(spec.runtime)?;
         self.complete(request, &mut spec)?;

@@ -115,9 +115,13 @@ fn explained(error: SnapshotError, source: &str) -> DeployError {
         SnapshotError::Memory { limit } => {
             refused(format!("loading needs more than the {} MiB that the function declares", limit >> 20))
         }
+        SnapshotError::Output { limit } => refused(format!("loading failed, with more than {limit} bytes of error")),
+        SnapshotError::TooLarge { limit } => {
+            refused(format!("what it makes while it loads is more than the {} MiB that code may have", limit >> 20))
+        }
         SnapshotError::Child(PrepareError::TooComplex { message }) => refused(message),
         SnapshotError::Child(other) => other.into(),
-        SnapshotError::Output { .. } | SnapshotError::Base(_) => PrepareError::Internal {
+        SnapshotError::Base(_) => PrepareError::Internal {
             attempt: format!("load a script of {} bytes", source.len()),
             source: Box::new(error),
         }

@@ -380,7 +380,7 @@ fn wasm_config(config: &Config) -> Result<WasmConfig> {
             wall_time: wasm.compile_time,
             parallel: wasm.compile_parallel,
         },
-        init: InitLimits::default(),
+        init: InitLimits { module_bytes_max: config.function.code_bytes_max, ..InitLimits::default() },
         slots: wasm.slots(),
         keep_resident_bytes: wasm.kept_per_slot(config.pool.memory),
         loaded_bytes_max: wasm.loaded_bytes_max as u64,

@@ -2,8 +2,10 @@
 (function (native, shared) {
   'use strict';
 
-  const MESSAGE_CHARS_MAX = 16 * 1024;
-  const STACK_CHARS_MAX = 64 * 1024;
+  // Together below what the node reads, also where each character takes six bytes of JSON.
+  const NAME_CHARS_MAX = 256;
+  const MESSAGE_CHARS_MAX = 8 * 1024;
+  const STACK_CHARS_MAX = 24 * 1024;
   const { stringify } = JSON;
   const { InternalError } = globalThis;
 
@@ -16,8 +18,10 @@
     }
   }
 
+  // What is cut out of a text can leave half a character, which is no JSON for most that read it.
   function shorten(text, limit) {
-    return text.length <= limit ? text : `${text.slice(0, limit / 2)}\n…\n${text.slice(-limit / 2)}`;
+    const short = text.length <= limit ? text : `${text.slice(0, limit / 2)}\n…\n${text.slice(-limit / 2)}`;
+    return short.toWellFormed();
   }
 
   // Without the prelude's frames, and without those of engine functions that the prelude called.
@@ -50,7 +54,7 @@
           stack: '',
         };
       }
-      const name = String(thrown.name ?? thrown.constructor?.name ?? 'object');
+      const name = shorten(String(thrown.name ?? thrown.constructor?.name ?? 'object'), NAME_CHARS_MAX);
       const message = String(thrown.message ?? stringify(thrown));
       return {
         error: name,

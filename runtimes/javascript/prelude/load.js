@@ -10,6 +10,8 @@
       'sea sqlite stream string_decoder sys test timers tls trace_events tty url util v8 vm wasi worker_threads zlib'
     ).split(' '),
   );
+  // Semicolons at the end that are looked at: those in comments there, and the one before.
+  const SEMICOLONS_MAX = 32;
   const BEGIN = '(function (exports, require, module, __filename, __dirname) {\n\n';
   // With this number for the first line, the user's first one is line 1. (0 would mean that there is none.)
   const BEGIN_LINE = -1;
@@ -87,12 +89,39 @@
     return !exported && typeof value === 'function' ? value : module.exports;
   }
 
+  function isSpaceAndComments(text) {
+    for (let at = 0; at < text.length; ) {
+      const ends = text.startsWith('//', at) ? '\n' : text.startsWith('/*', at) ? '*/' : undefined;
+      if (ends === undefined) {
+        if (!/\s/.test(text[at])) return false;
+        at += 1;
+      } else {
+        const end = text.indexOf(ends, at + 2);
+        at = end < 0 ? text.length : end + ends.length;
+      }
+    }
+    return true;
+  }
+
+  // The source without a semicolon at its end, behind which there may be comments. One in a comment is no harm.
+  function* unended(source) {
+    let at = source.lastIndexOf(';');
+    for (let tried = 0; at >= 0 && tried < SEMICOLONS_MAX; tried += 1) {
+      if (isSpaceAndComments(source.slice(at + 1))) yield `${source.slice(0, at)} ${source.slice(at + 1)}`;
+      at = at === 0 ? -1 : source.lastIndexOf(';', at - 1);
+    }
+  }
+
+  function* asExpressions(source) {
+    yield source;
+    yield* unended(source);
+  }
+
   // The source as a function that returns its value, if it begins like a function and is a single expression.
   function compileExpression(source, file) {
     const code = source.replace(/^(?:\s|\/\/.*|\/\*[^]*?\*\/)*/, '');
     if (!/^(?:async\b|function\b|\(|[\w$]+\s*=>)/.test(code)) return undefined;
-    const unended = source.replace(/;(?:\s|\/\/.*|\/\*[^]*?\*\/)*$/, '');
-    for (const text of new Set([source, unended])) {
+    for (const text of asExpressions(source)) {
       try {
         return native.compile(
           `(function (exports, require, module, __filename, __dirname) { return (\n\n${text}\n)})`,

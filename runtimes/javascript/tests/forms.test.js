@@ -68,6 +68,13 @@ check(
   { call: (name, params) => ({ result: params.a + 5 }) },
 );
 check('the thesis form without a semicolon, with comments', '// outer\nasync (args) => args.a // yes', { a: 1 }, 1);
+check('a semicolon, and comments with semicolons behind it', 'args => args.a; // a; b;\n/* c; */\n// ', { a: 1 }, 1);
+check(
+  'a long banner, and a semicolon in the middle',
+  `function f(args) { const a = args.a; ${'/'.repeat(5000)}\n${'// x \n'.repeat(500)} return a; }`,
+  { a: 1 },
+  1,
+);
 check('a function and nothing else', 'function (params) { return params.a; }', { a: 1 }, 1);
 check(
   'the context comes first',
@@ -142,6 +149,11 @@ refused('a throw', 'const a = 1;\nfunction f() {\n  throw new TypeError("no");\n
   stack: /^TypeError: no\n {4}at f \(index\.js:3:\d+\)\n {4}at <anonymous> \(index\.js:5:\d+\)$/,
 });
 refused('a throw in a module', 'export default 1;\nnull.x;', { error: 'TypeError', line: 2 });
+refused('an error with half a character', "throw new Error('a\\ud83d');", { error: 'Error', message: 'a\ufffd' });
+refused('an error without end', "throw Object.assign(new Error('b'.repeat(1e6)), { name: 'c'.repeat(1e6) });", {
+  error: /^c{128}\n…\nc{128}$/,
+  message: /^b{4096}\n…\nb{4096}$/,
+});
 refused('what is thrown is no error', 'throw "text";', { error: 'string', message: 'text' });
 refused('an await that does not end', 'await new Promise(() => {}); export default () => 1;', {
   error: 'UnresolvedPromise',

@@ -70,6 +70,8 @@ fn bundle(entry: &Path, import: &str, is_module: bool) -> Result<Vec<u8>, Source
     let format = if is_module { "--format=esm" } else { "--format=cjs" };
     let mut command = Command::new(program);
     command.args(first).arg(&entry).args(ARGUMENTS).arg(format).current_dir(folder).stdin(Stdio::null());
+    // Whatever is installed beside the script is somebody else's.
+    command.env_remove("SERVERLEDGE_TOKEN").env_remove("SERVERLEDGE_TOKEN_FILE");
     let ran = command.output().map_err(|_| missing())?;
     if ran.status.success() {
         return Ok(ran.stdout);

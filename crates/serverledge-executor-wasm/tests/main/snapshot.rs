@@ -51,6 +51,7 @@ async fn fault(more: &str) -> SnapshotError {
     let lab = Lab::with(|config| {
         config.init.cpu_time = Duration::from_millis(200);
         config.init.output_bytes_max = 1000;
+        config.init.module_bytes_max = 100_000;
     });
     take(&lab, more).await.unwrap_err()
 }
@@ -155,6 +156,8 @@ async fn a_memory_bomb_is_told() {
 async fn a_flood_of_output_ends() {
     let ended = fault("(loop $again (call $say (i32.const 1)) (br $again))").await;
     assert!(matches!(ended, SnapshotError::Output { limit: 1000 }), "{ended:?}");
+    let filled = fault("(memory.fill (i32.const 70000) (i32.const 1) (i32.const 40000))").await;
+    assert!(matches!(filled, SnapshotError::TooLarge { limit: 100_000 }), "{filled:?}");
     let lab = Lab::new();
     let talks = r"(loop $again (call $say (i32.const 2))
         (i32.store (i32.const 4096) (i32.add (i32.load (i32.const 4096)) (i32.const 1)))

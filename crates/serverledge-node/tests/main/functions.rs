@@ -38,7 +38,6 @@ async fn what_is_refused_is_not_stored() {
         (&"x".repeat(129), json!({}), "422 invalid_name"),
         ("f", json!({"Runtime": "cobol"}), "404 unknown_runtime"),
         ("f", json!({"Runtime": "python310"}), "503 docker_unavailable"),
-        ("f", json!({"Runtime": "javascript"}), "422 runtime_unsupported"),
         ("f", json!({"MemoryMB": 0}), "422 invalid_memory"),
         ("f", json!({"MemoryMB": 4000}), "422 exceeds_node"),
         ("f", json!({"Timeout": 1e6}), "422 invalid_member"),
