@@ -96,7 +96,8 @@ fn freeze(
     *stdout = std::mem::take(&mut store.data_mut().stdout);
     let refused = store.data_mut().meter().memory_refused();
     let instance = initialised.map_err(|e| fault(&e, refused))?;
-    let module = run_now(wizer.snapshot(&context, &mut State { store: &mut store, instance })).map_err(|e| broken(&e))?;
+    let module =
+        run_now(wizer.snapshot(&context, &mut State { store: &mut store, instance })).map_err(|e| broken(&e))?;
     if module.len() > order.module_bytes_max { Err(InitFault::TooLarge) } else { Ok(module) }
 }
 
