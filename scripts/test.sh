@@ -33,7 +33,8 @@ skips_docker() { [[ ${SERVERLEDGE_SKIP_DOCKER:-} == 1 ]]; }
 
 # The features of tests that need a real service. Every step that compiles has the same ones, and so have the programs that
 # the end-to-end tests start: nothing is compiled twice.
-features=(serverledge-node/etcd-tls serverledge-registry/etcd-tests serverledge-tests/cluster-tests serverledge-tests/platform-tests)
+features=(serverledge-node/etcd-tls serverledge-registry/etcd-tests)
+features+=(serverledge-tests/cluster-tests serverledge-tests/platform-tests serverledge-tests/nodejs-tests)
 if ! skips_docker; then
     for manifest in crates/*/Cargo.toml tests/Cargo.toml; do
         ! grep -q '^docker-tests = ' "$manifest" || features+=("$(sed -n 's/^name = "\(.*\)"$/\1/p;T;q' "$manifest")/docker-tests")
@@ -52,6 +53,7 @@ step_install() {
         command -v "$program_name" >/dev/null || missing+=("$program_name")
     done
     command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
     ((${#missing[@]} == 0)) || install "what builds and tests need" "${missing[@]}"
     if [[ ${SERVERLEDGE_SKIP_GUEST_BUILD:-} != 1 ]]; then
         missing=()

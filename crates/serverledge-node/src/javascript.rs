@@ -51,11 +51,13 @@ pub(crate) async fn make(
     source: &Bytes,
     progress: &dyn Progress,
 ) -> Result<Made, DeployError> {
-    let script = find(source, &spec.handler)?;
+    let script = script_of(source, &spec.handler)?;
     let text =
         std::str::from_utf8(&script.text).map_err(|fault| refused(format!("{} is not UTF-8: {fault}", script.path)))?;
     let file = script.path.rsplit('/').next().unwrap_or(&script.path);
-    let input = serde_json::to_vec(&Input { file, source: text, handler: &script.handler }).map_err(|fault| {
+    // With a dot before it, the name of an export is never taken for the file's.
+    let handler = if script.handler.is_empty() { String::new() } else { format!(".{}", script.handler) };
+    let input = serde_json::to_vec(&Input { file, source: text, handler: &handler }).map_err(|fault| {
         PrepareError::Internal { attempt: "write the engine's input".to_owned(), source: Box::new(fault) }
     })?;
     progress.step("taking the snapshot");
@@ -79,13 +81,16 @@ pub(crate) fn source_of(runtime: Runtime, code: Bytes) -> Bytes {
 }
 
 /// The file with the handler; where there is only one, the handler may be the name of an export alone.
-fn find(source: &Bytes, handler: &str) -> Result<Script, DeployError> {
+pub(crate) fn script_of(source: &Bytes, handler: &str) -> Result<Script, DeployError> {
     if let Some(found) = script(source, handler) {
         return Ok(found);
     }
     let files = scripts(source).unwrap_or_default();
     match files.as_slice() {
-        [(path, text)] => Ok(Script { path: path.clone(), text: text.clone(), handler: handler.to_owned() }),
+        [(path, text)] => {
+            let name = handler.rsplit('.').next().unwrap_or(handler);
+            Ok(Script { path: path.clone(), text: text.clone(), handler: name.to_owned() })
+        }
         [] => Err(DeployError::Code {
             code: "no_code",
             message: "the source holds no .js, .mjs or .cjs file in UTF-8".to_owned(),
@@ -163,4 +168,40 @@ fn end_of(text: &str) -> &str {
 
 fn refused(message: impl std::fmt::Display) -> DeployError {
     DeployError::Code { code: "function_does_not_load", message: format!("the function does not load: {message}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handlers_are_found() {
+        let packed = |files: &[&str]| -> Bytes {
+            let mut tar = tar::Builder::new(Vec::new());
+            for file in files {
+                let mut header = tar::Header::new_ustar();
+                header.set_size(1);
+                tar.append_data(&mut header, file, &b"1"[..]).unwrap();
+            }
+            tar.into_inner().unwrap().into()
+        };
+        let found = |source: Bytes, handler: &str| match script_of(&source, handler) {
+            Ok(script) => format!("{} {}", script.path, script.handler),
+            Err(DeployError::Code { code, .. }) => code.to_owned(),
+            Err(other) => panic!("{other}"),
+        };
+        for (handler, expected) in [
+            ("", "f.cjs "),
+            ("f", "f.cjs "),
+            ("f.cjs", "f.cjs "),
+            ("f.f", "f.cjs f"),
+            ("double", "f.cjs double"),
+            ("index.double", "f.cjs double"),
+        ] {
+            assert_eq!(found(packed(&["f.cjs"]), handler), expected, "{handler}");
+        }
+        assert_eq!(found(Bytes::from_static(b"1"), "f.f"), "f.js f");
+        assert_eq!(found(packed(&["a.js", "b.js"]), "double"), "ambiguous_code");
+        assert_eq!(found(packed(&["a.txt"]), ""), "no_code");
+    }
 }

@@ -5,6 +5,8 @@ mod asynchronous;
 mod callbacks;
 mod cli;
 mod compat;
+#[cfg(feature = "nodejs-tests")]
+mod conformance;
 mod deploys;
 mod drain;
 mod durability;
@@ -17,6 +19,7 @@ mod guests;
 mod hostile_page;
 mod isolation;
 mod javascript;
+mod javascript_source;
 mod limits;
 mod nested;
 mod no_engine;

@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use serverledge_api::{EdgeCode, EdgeKind, HostingError};
 use serverledge_core::{Application, Digest, Interface, Runtime};
 
-use crate::javascript::source_of;
+use crate::javascript::{script_of, source_of};
 use crate::node::Node;
-use crate::scripts::script;
+use crate::scripts::{Script, script};
 
 /// What binary modules begin with.
 const WASM_MAGIC: &[u8] = b"\0asm";
@@ -79,10 +79,13 @@ impl Node {
             Some(found) => found,
             None => {
                 let code = self.stored_code(function).await?;
-                let found = match kind {
-                    EdgeKind::Wasm => code.starts_with(WASM_MAGIC).then(|| (code, String::new())),
-                    EdgeKind::JavaScript => script(&source_of(version.runtime, code), &version.handler)
-                        .map(|script| (script.text, script.handler)),
+                let of_script = |script: Script| (script.text, script.handler);
+                let found = match version.runtime {
+                    Runtime::JavaScript => {
+                        script_of(&source_of(version.runtime, code), &version.handler).ok().map(of_script)
+                    }
+                    Runtime::NodeJs => script(&code, &version.handler).map(of_script),
+                    _ => code.starts_with(WASM_MAGIC).then(|| (code, String::new())),
                 };
                 self.edge_codes.keep(version.digest, found.clone());
                 found

@@ -47,6 +47,8 @@ impl Node {
         let mut child = Command::new(&programs()?.cli)
             .args(arguments)
             .env_clear()
+            // Bundling starts other programs.
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("HOME", self.home())
             .env("SERVERLEDGE_HOST", self.address.ip().to_string())
             .env("SERVERLEDGE_PORT", self.address.port().to_string())
