@@ -93,7 +93,7 @@ fn mistakes_lead_to_documented_exit_codes() {
     check_alone(&["list"], &[("SERVERLEDGE_PORT", "x")], 1, "SERVERLEDGE_PORT is \"x\"");
     check_alone(&["invoke", "f", "-p", "a"], &[], 1, "parameter \"a\" is not of the form name:value");
     check_alone(&["list"], &[("SERVERLEDGE_TLS", "x")], 1, "SERVERLEDGE_TLS is \"x\"");
-    check_alone(&["list", "--ca-file", "no.pem"], &[], 1, "in no.pem cannot be used: entity not found");
+    check_alone(&["list", "--ca-file", "no.pem"], &[], 1, "in no.pem cannot be used: there is no such file");
     check_alone(
         &["list"],
         &[("SERVERLEDGE_CA_FILE", "/dev/null")],
