@@ -201,7 +201,11 @@ async fn import(session: &Session, args: &ImportArgs) -> Result<Exit, Failure> {
     let made = made.map_err(|error| {
         let is_no_export = error.code() == Some("malformed_export");
         let failure = Failure::of_call(&format!("import {}", args.file.display()), error);
-        if is_no_export { failure.hint("`serverledge-cli app export NAME` writes what can be imported") } else { failure }
+        if is_no_export {
+            failure.hint("`serverledge-cli app export NAME` writes what can be imported")
+        } else {
+            failure
+        }
     })?;
     made.remarks.iter().for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
     session.show(&made, |made| {

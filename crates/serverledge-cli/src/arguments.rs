@@ -660,11 +660,15 @@ mod tests {
         }
         check(
             "create f.wat --timeout soon",
-            &expect!["error: invalid value 'soon' for '--timeout <SECONDS>': a number of seconds is needed, or one with ms, s, m or h"],
+            &expect![
+                "error: invalid value 'soon' for '--timeout <SECONDS>': a number of seconds is needed, or one with ms, s, m or h"
+            ],
         );
         check(
             "create f.wat --memory lots",
-            &expect!["error: invalid value 'lots' for '--memory <MIB>': a whole number of MiB is needed, or one with MiB or GiB"],
+            &expect![
+                "error: invalid value 'lots' for '--memory <MIB>': a whole number of MiB is needed, or one with MiB or GiB"
+            ],
         );
     }
 

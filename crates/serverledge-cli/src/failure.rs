@@ -163,7 +163,8 @@ fn problem_words(status: u16, problem: &Problem) -> (String, &str) {
 
 /// What helps a function that lacks a package, by the words of Node.js and Python.
 fn missing_package(texts: &[&str]) -> Option<String> {
-    let after = |mark: &str| texts.iter().find_map(|text| Some(text.split_once(mark)?.1.split('\'').next()?.to_owned()));
+    let after =
+        |mark: &str| texts.iter().find_map(|text| Some(text.split_once(mark)?.1.split('\'').next()?.to_owned()));
     let is_package = |name: &String| !name.starts_with(['.', '/']) && !name.is_empty();
     let of_node = ["Cannot find module '", "Cannot find package '"].iter().find_map(|mark| after(mark));
     let (name, list) = match of_node.filter(is_package) {
@@ -171,7 +172,9 @@ fn missing_package(texts: &[&str]) -> Option<String> {
         None => (after("No module named '").filter(is_package)?, "requirements.txt"),
     };
     let name = text::one_line(&name);
-    Some(format!("if {name} is a package: name it in a {list}, in the function's folder or with --deps, and deploy again"))
+    Some(format!(
+        "if {name} is a package: name it in a {list}, in the function's folder or with --deps, and deploy again"
+    ))
 }
 
 fn problem_hint(status: u16, problem: &Problem, is_overload: bool, retry_after: Option<Duration>) -> Option<String> {

@@ -176,8 +176,12 @@ mod tests {
         };
         let told = complains("ERROR Could not resolve \"node:fs\"");
         assert!(told.contains("ERROR") && told.contains("\"node:fs\" is an API of Node.js"), "{told}");
-        let told = complains("ERROR Could not resolve \"@a/b/c\"\n\n    f.js:1:7:\nnpm notice New version of npm available!");
-        assert!(told.contains("f.js\"\nesbuild:\n  ERROR Could not resolve \"@a/b/c\"\n  \n      f.js:1:7:\nhint: "), "{told}");
+        let told =
+            complains("ERROR Could not resolve \"@a/b/c\"\n\n    f.js:1:7:\nnpm notice New version of npm available!");
+        assert!(
+            told.contains("f.js\"\nesbuild:\n  ERROR Could not resolve \"@a/b/c\"\n  \n      f.js:1:7:\nhint: "),
+            "{told}"
+        );
         assert!(told.contains("`npm install @a/b` in ") && !told.contains("notice"), "{told}");
         let told = complains("ERROR Could not resolve \"./left\"");
         assert!(!told.contains("hint"), "{told}");
