@@ -103,6 +103,10 @@ impl Failure {
                     true => Some("something that the node needs is away; try again when it is back".to_owned()),
                     false => problem_hint(status, &problem, is_overload, retry_after),
                 };
+                let hint = match problem.code.as_str() {
+                    "load_failed" => hint.or_else(|| missing_package(&problem_texts(&problem))),
+                    _ => hint,
+                };
                 let (words, rest) = problem_words(status, &problem);
                 let failure = Self::new(exit, format!("failed to {action}: {words}")).section("output", rest);
                 Self { hint, problem: Some(problem), ..failure }
@@ -115,7 +119,7 @@ impl Failure {
         let message = format!("failed to {action}: the function failed: {} ({})", problem.detail, problem.code);
         let failure =
             Self::new(Exit::Function, message).section("stack", &problem.stack).section("log", &problem.output);
-        let hint = missing_package(&[&problem.detail, &problem.stack, &problem.output]);
+        let hint = missing_package(&problem_texts(&problem));
         Self { hint, problem: Some(problem), ..failure }
     }
 
@@ -161,8 +165,12 @@ fn problem_words(status: u16, problem: &Problem) -> (String, &str) {
     (format!("{} ({status})", first.trim_end_matches(':')), rest)
 }
 
+fn problem_texts(problem: &Problem) -> [&str; 3] {
+    [&problem.detail, &problem.stack, &problem.output]
+}
+
 /// What helps a function that lacks a package, by the words of Node.js and Python.
-fn missing_package(texts: &[&str]) -> Option<String> {
+fn missing_package(texts: &[&str; 3]) -> Option<String> {
     let after =
         |mark: &str| texts.iter().find_map(|text| Some(text.split_once(mark)?.1.split('\'').next()?.to_owned()));
     let is_package = |name: &String| !name.starts_with(['.', '/']) && !name.is_empty();
@@ -347,7 +355,7 @@ mod tests {
 
     #[test]
     fn missing_packages_lead_to_their_list() {
-        let list = |text: &str| missing_package(&["x", text]);
+        let list = |text: &str| missing_package(&["x", text, ""]);
         assert!(list("Error: Cannot find module 'marked'\nRequire stack:").unwrap().contains("package.json"));
         assert!(list("Cannot find package 'a' imported from /x").unwrap().starts_with("if a is a package"));
         assert!(list("No module named 'six'").unwrap().contains("requirements.txt"));
