@@ -1,7 +1,7 @@
 //! `app start|stop|test|export|import`: applications as they run, and as one file.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -119,8 +119,7 @@ async fn test(session: &Session, args: &TestArgs) -> Result<Exit, Failure> {
     let runtime = args.runtime.as_deref().map(str::parse::<Runtime>).transpose();
     let runtime = runtime.map_err(|error| Failure::usage(error.to_string()))?;
     let code = source::read(&args.src, runtime, &[])?;
-    let given = args.params_file.as_deref().map(params::from_file).transpose();
-    let given = given.map_err(|error| Failure::usage(error.to_string()))?;
+    let given = args.params_file.as_deref().map(params::from_file).transpose()?;
     let given: Value = match given {
         Some(given) => serde_json::from_str(given.get()).map_err(|error| Failure::usage(error.to_string()))?,
         None => json!({}),
@@ -157,7 +156,11 @@ async fn export(session: &Session, args: &ExportArgs) -> Result<Exit, Failure> {
 async fn fetch(session: &Session, name: &AppName, path: &Path, steps: &Steps) -> Result<usize, Failure> {
     let broken = |error| failed("export", name, error);
     let unwritten = |error| Failure::usage(format!("{} cannot be written: {}", path.display(), root_cause(&error)));
-    let mut file = Unfinished { file: File::create_new(path).map_err(unwritten)?, path: Some(path) };
+    let file = File::create_new(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => unwritten(error).hint("--file names another; nothing is overwritten"),
+        _ => unwritten(error),
+    })?;
+    let mut file = Unfinished { file, path: Some(path) };
     let mut export = session.client.export_app(name).await.map_err(broken)?;
     let of = export.length().and_then(|length| usize::try_from(length).ok());
     let of = of.map(|length| format!(" of {}", text::bytes(length))).unwrap_or_default();
@@ -188,13 +191,22 @@ impl Drop for Unfinished<'_> {
 
 async fn import(session: &Session, args: &ImportArgs) -> Result<Exit, Failure> {
     let name = args.name.as_deref().map(app_name).transpose()?;
-    let (file, length) = open(&args.file)
-        .map_err(|error| Failure::usage(format!("{} cannot be used: {}", args.file.display(), root_cause(&error))))?;
+    let (file, length) = open(&args.file).map_err(|error| {
+        Failure::new(Exit::Source, format!("{} cannot be read: {}", args.file.display(), root_cause(&error)))
+    })?;
     let steps = Steps::new(format!("importing {}", args.file.display()));
     let file = tokio::fs::File::from_std(file);
     let call = session.client.import_app(name.as_ref(), file, length, |step| steps.step(step));
     let made = steps.during(call).await;
-    let made = made.map_err(|error| Failure::of_call(&format!("import {}", args.file.display()), error))?;
+    let made = made.map_err(|error| {
+        let is_no_export = error.code() == Some("malformed_export");
+        let failure = Failure::of_call(&format!("import {}", args.file.display()), error);
+        if is_no_export {
+            failure.hint("`serverledge-cli app export NAME` writes what can be imported")
+        } else {
+            failure
+        }
+    })?;
     made.remarks.iter().for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
     session.show(&made, |made| {
         let name = text::one_line(&made.name);

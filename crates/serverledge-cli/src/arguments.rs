@@ -218,20 +218,20 @@ pub(crate) struct CreateArgs {
     /// Name of the function [default: the file's name without its extension, or the folder's]
     #[arg(long, short = 'f', alias = "name", value_name = "NAME")]
     pub(crate) function: Option<String>,
-    /// The code: a .wasm, .wat, .py or .js file, a folder, or a .tar; custom functions need none
+    /// The code: a .wasm, .wat, .py, .js, .mjs or .cjs file, a folder, or a .tar; custom functions need none
     #[arg(long, value_name = "FILE")]
     pub(crate) src: Option<PathBuf>,
     /// The code, instead of --src
-    #[arg(value_name = "FILE", conflicts_with = "src")]
+    #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Runtime: wasm, python, nodejs or custom [default: found out from the code]
+    /// Runtime: wasm, javascript, python, nodejs or custom [default: found out from the code]
     #[arg(long, value_name = "RUNTIME")]
     pub(crate) runtime: Option<String>,
     /// Entry point inside the code [default: the runtime's own]
     #[arg(long, value_name = "HANDLER", default_value = "", hide_default_value = true)]
     pub(crate) handler: String,
-    /// Memory in MiB [default: 128]
-    #[arg(long, value_name = "MIB")]
+    /// Memory: MiB, or a number with MiB or GiB [default: 128]
+    #[arg(long, value_name = "MIB", value_parser = parse_memory)]
     pub(crate) memory: Option<i64>,
     /// Reserved cores; 0 reserves none
     #[arg(long, value_name = "CORES", default_value_t = 0.0)]
@@ -239,11 +239,11 @@ pub(crate) struct CreateArgs {
     /// Concurrent calls in one sandbox, where the runtime can
     #[arg(long, short = 'C', value_name = "CALLS", default_value_t = 1)]
     pub(crate) max_concurrency: i64,
-    /// Wall-clock limit of one invocation [default: 30]
-    #[arg(long, value_name = "SECONDS")]
+    /// Wall-clock limit of one invocation: seconds, or a number with ms, s, m or h [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(crate) timeout: Option<f64>,
-    /// Processor time limit of one invocation [default: the wall-clock limit]
-    #[arg(long, value_name = "SECONDS")]
+    /// Processor time limit of one invocation, in the same form [default: the wall-clock limit]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(crate) cpu_time: Option<f64>,
     /// An environment variable of the function; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
@@ -305,7 +305,7 @@ pub(crate) struct InvokeArgs {
     /// Longest acceptable response time; negative means any
     #[arg(long, aliases = ["qosrespt", "qos-respt"], value_name = "SECONDS", default_value_t = -1.0, hide_default_value = true)]
     pub(crate) resptime: f64,
-    /// How long to wait for the result
+    /// How long to wait for the result: seconds, or a number with ms, s, m or h
     #[arg(long, value_name = "SECONDS", value_parser = parse_span)]
     pub(crate) timeout: Option<Duration>,
     /// Names this piece of work: calls with the same key and parameters are one invocation; at most 128 visible ASCII
@@ -346,12 +346,36 @@ fn parse_class(text: &str) -> Result<ClassArg, String> {
     Ok(ClassArg::Class(class))
 }
 
+/// Some are parts of others: the longer ones come first.
+const TIME_UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+
 fn parse_span(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-    let suffixed = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
-    let (number, unit) = suffixed.unwrap_or((text, 1.0));
+    let (number, unit) = split_unit(text, &TIME_UNITS);
     let span = number.parse::<f64>().ok().and_then(|number| Duration::try_from_secs_f64(number * unit).ok());
-    span.filter(|span| !span.is_zero()).ok_or_else(|| "a number of seconds above 0 is needed".to_owned())
+    let wanted = || "a number of seconds above 0 is needed, or one with ms, s, m or h".to_owned();
+    span.filter(|span| !span.is_zero()).ok_or_else(wanted)
+}
+
+/// Seconds as they are sent; which of them a function may have is for the node to say.
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let (number, unit) = split_unit(text, &TIME_UNITS);
+    let seconds = number.parse::<f64>().ok().map(|number| number * unit).filter(|seconds| seconds.is_finite());
+    seconds.ok_or_else(|| "a number of seconds is needed, or one with ms, s, m or h".to_owned())
+}
+
+/// MiB as they are sent; MB and GB mean the same as MiB and GiB, as in the memory of containers.
+fn parse_memory(text: &str) -> Result<i64, String> {
+    let units = [("mib", 1), ("mb", 1), ("m", 1), ("gib", 1024), ("gb", 1024), ("g", 1024)];
+    let text = text.to_ascii_lowercase();
+    let (number, unit) = split_unit(&text, &units);
+    let mib = number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit));
+    mib.ok_or_else(|| "a whole number of MiB is needed, or one with MiB or GiB".to_owned())
+}
+
+/// A number and what its unit is worth; without a unit, one.
+fn split_unit<'a, T: Copy + From<u8>>(text: &'a str, units: &[(&str, T)]) -> (&'a str, T) {
+    let suffixed = units.iter().find_map(|(unit, worth)| Some((text.strip_suffix(unit)?.trim_end(), *worth)));
+    suffixed.unwrap_or((text, T::from(1)))
 }
 
 /// Options of `poll`.
@@ -366,7 +390,7 @@ pub(crate) struct PollArgs {
     /// Wait until it has ended
     #[arg(long, short = 'w')]
     pub(crate) wait: bool,
-    /// With --wait: how long to wait
+    /// With --wait: how long to wait: seconds, or a number with ms, s, m or h
     #[arg(long, value_name = "SECONDS", value_parser = parse_span, requires = "wait")]
     pub(crate) timeout: Option<Duration>,
 }
@@ -619,6 +643,33 @@ mod tests {
         for text in ["", "s", "0", "0s", "-1", "1 day", "inf", "nan", "1e300h", "m30"] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn limits_have_units() {
+        let memory = |text| parse_memory(text).ok();
+        for (text, mib) in [("64", 64), ("128MB", 128), ("128MiB", 128), ("128 m", 128), ("2GiB", 2048), ("-1", -1)] {
+            assert_eq!(memory(text), Some(mib), "{text}");
+        }
+        for text in ["", "MB", "128kB", "1.5GiB", "9223372036854775807GiB"] {
+            assert_eq!(memory(text), None, "{text}");
+        }
+        let seconds = |text| parse_seconds(text).ok();
+        for (text, count) in [("2s", 2.0), ("2", 2.0), ("500ms", 0.5), ("1.5m", 90.0), ("0", 0.0), ("-1", -1.0)] {
+            assert_eq!(seconds(text), Some(count), "{text}");
+        }
+        check(
+            "create f.wat --timeout soon",
+            &expect![
+                "error: invalid value 'soon' for '--timeout <SECONDS>': a number of seconds is needed, or one with ms, s, m or h"
+            ],
+        );
+        check(
+            "create f.wat --memory lots",
+            &expect![
+                "error: invalid value 'lots' for '--memory <MIB>': a whole number of MiB is needed, or one with MiB or GiB"
+            ],
+        );
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::credentials::CredentialsFile;
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
 use crate::settings::Settings;
-use crate::{files, json, output, progress};
+use crate::{files, json, output, progress, text};
 
 /// What every command works with.
 #[derive(Debug)]
@@ -75,6 +75,14 @@ impl Session {
         self.credentials.as_ref().ok_or_else(none)
     }
 
+    /// Whose token is sent, if one is, for people: the address if `login` kept it.
+    fn who(&self) -> Option<String> {
+        let token = self.config.token.as_ref()?;
+        let kept = self.credentials.as_ref().and_then(|file| file.get(self.client.endpoint()).ok()?);
+        let kept = kept.filter(|kept| kept.token.reveal() == token.reveal() && !kept.email.is_empty());
+        Some(kept.map_or_else(|| "the owner of the token".to_owned(), |kept| text::one_line(&kept.email)))
+    }
+
     /// Tells a person that it worked; programs have the exit code.
     fn say(&self, words: &str) -> Result<Exit, Failure> {
         if self.for_people {
@@ -109,6 +117,14 @@ fn unusable(file: &Path, cause: &str) -> Failure {
 
 /// Runs one command to its end.
 pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit, Failure> {
+    let done = dispatch(session, command).await;
+    done.map_err(|failure| {
+        let app = session.client.app().map(ToString::to_string);
+        failure.unknown_to(app.as_deref(), session.who().as_deref())
+    })
+}
+
+async fn dispatch(session: &Session, command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Create(args) => create::create(session, &args, args.update).await,
         Command::Update(args) => create::create(session, &args, true).await,

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use serverledge_client::ClientError;
@@ -35,6 +36,23 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// What a function that is unknown may have to do with: the application that was named, or who asks.
+    pub(crate) fn unknown_to(self, app: Option<&str>, who: Option<&str>) -> Self {
+        let is_unknown = |problem: &Problem| problem.status == 404 && problem.code == "function_unknown";
+        if !self.problem.as_deref().is_some_and(is_unknown) {
+            return self;
+        }
+        match (app, who) {
+            (Some(app), _) => {
+                self.hint(format!("`serverledge-cli --app {app} list` shows what is deployed in that application"))
+            }
+            (None, Some(who)) => self.hint(format!(
+                "you act as {who}, in your own space: `serverledge-cli list` shows what is deployed there"
+            )),
+            (None, None) => self,
+        }
     }
 
     /// Adds a longer text under a title, unless it is empty.
@@ -85,6 +103,10 @@ impl Failure {
                     true => Some("something that the node needs is away; try again when it is back".to_owned()),
                     false => problem_hint(status, &problem, is_overload, retry_after),
                 };
+                let hint = match problem.code.as_str() {
+                    "load_failed" => hint.or_else(|| missing_package(&problem_texts(&problem))),
+                    _ => hint,
+                };
                 let (words, rest) = problem_words(status, &problem);
                 let failure = Self::new(exit, format!("failed to {action}: {words}")).section("output", rest);
                 Self { hint, problem: Some(problem), ..failure }
@@ -97,7 +119,8 @@ impl Failure {
         let message = format!("failed to {action}: the function failed: {} ({})", problem.detail, problem.code);
         let failure =
             Self::new(Exit::Function, message).section("stack", &problem.stack).section("log", &problem.output);
-        Self { problem: Some(problem), ..failure }
+        let hint = missing_package(&problem_texts(&problem));
+        Self { hint, problem: Some(problem), ..failure }
     }
 
     fn of_transport(action: &str, error: &ClientError) -> Self {
@@ -142,11 +165,34 @@ fn problem_words(status: u16, problem: &Problem) -> (String, &str) {
     (format!("{} ({status})", first.trim_end_matches(':')), rest)
 }
 
+fn problem_texts(problem: &Problem) -> [&str; 3] {
+    [&problem.detail, &problem.stack, &problem.output]
+}
+
+/// What helps a function that lacks a package, by the words of Node.js and Python.
+fn missing_package(texts: &[&str; 3]) -> Option<String> {
+    let after =
+        |mark: &str| texts.iter().find_map(|text| Some(text.split_once(mark)?.1.split('\'').next()?.to_owned()));
+    let is_package = |name: &String| !name.starts_with(['.', '/']) && !name.is_empty();
+    let of_node = ["Cannot find module '", "Cannot find package '"].iter().find_map(|mark| after(mark));
+    let (name, list) = match of_node.filter(is_package) {
+        Some(name) => (name, "package.json"),
+        None => (after("No module named '").filter(is_package)?, "requirements.txt"),
+    };
+    let name = text::one_line(&name);
+    Some(format!(
+        "if {name} is a package: name it in a {list}, in the function's folder or with --deps, and deploy again"
+    ))
+}
+
 fn problem_hint(status: u16, problem: &Problem, is_overload: bool, retry_after: Option<Duration>) -> Option<String> {
     let words = || format!("{} {}", problem.code, problem.detail).to_ascii_lowercase();
     match (status, retry_after) {
         (_, Some(delay)) if problem.code == "too_many_tries" => Some(format!("try again in {} s", delay.as_secs())),
         (401, _) => Some("`serverledge-cli login` logs in and keeps a token; --token-file sends another".to_owned()),
+        (429, Some(delay)) if problem.code.starts_with("quota_") => {
+            Some(format!("your quota is used up, the node is not: try again in {} s", delay.as_secs()))
+        }
         (_, Some(delay)) if is_overload => Some(format!("the node is busy: try again in {} s", delay.as_secs())),
         _ if is_overload => Some("the node is busy: try again later".to_owned()),
         _ if is_missing_route(status, problem) => {
@@ -172,13 +218,15 @@ fn is_missing_route(status: u16, problem: &Problem) -> bool {
     problem.code == "route_unknown" || status == 404 && problem.code.is_empty() && problem.detail == "Not Found"
 }
 
-/// The last cause in the chain, in the operating system's words without its number.
+/// The last cause in the chain, in plain words or the operating system's, without its number.
 pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(below) = cause.source() {
         cause = below;
     }
     match cause.downcast_ref::<std::io::Error>() {
+        Some(io) if io.kind() == ErrorKind::NotFound => "there is no such file".to_owned(),
+        Some(io) if io.kind() == ErrorKind::AlreadyExists => "it is there already".to_owned(),
         Some(io) if io.raw_os_error().is_some() => io.kind().to_string(),
         _ => cause.to_string(),
     }
@@ -222,6 +270,13 @@ mod tests {
             &expect![[r#"
                 error: failed to invoke "f": Title (429)
                 hint: the node is busy: try again in 2 s"#]],
+        );
+        check(
+            problem(429, "quota_per_minute", "6000 a minute", Some(2)),
+            Exit::Overload,
+            &expect![[r#"
+                error: failed to invoke "f": 6000 a minute (429)
+                hint: your quota is used up, the node is not: try again in 2 s"#]],
         );
         check(
             problem(503, "exceeds_node", "too large", None),
@@ -283,6 +338,29 @@ mod tests {
                 error: failed to invoke "f": the name is taken (409)
                 hint: `--update` replaces a function of the same name"#]],
         );
+    }
+
+    #[test]
+    fn unknown_functions_are_looked_for_where_one_acts() {
+        let unknown = || Failure::of_call("x", problem(404, "function_unknown", "no function", None));
+        let hint = |failure: Failure| failure.render(false).lines().last().unwrap_or_default().to_owned();
+        assert_eq!(hint(unknown().unknown_to(None, None)), "hint: `serverledge-cli list` shows what is deployed");
+        let told = hint(unknown().unknown_to(None, Some("ada@example.org")));
+        assert!(told.starts_with("hint: you act as ada@example.org, in your own space"), "{told}");
+        let told = hint(unknown().unknown_to(Some("shop"), Some("ada@example.org")));
+        assert!(told.starts_with("hint: `serverledge-cli --app shop list`"), "{told}");
+        let other = Failure::of_call("x", problem(404, "version_unknown", "no version", None));
+        assert!(!other.unknown_to(None, Some("ada")).render(false).contains("you act as"));
+    }
+
+    #[test]
+    fn missing_packages_lead_to_their_list() {
+        let list = |text: &str| missing_package(&["x", text, ""]);
+        assert!(list("Error: Cannot find module 'marked'\nRequire stack:").unwrap().contains("package.json"));
+        assert!(list("Cannot find package 'a' imported from /x").unwrap().starts_with("if a is a package"));
+        assert!(list("No module named 'six'").unwrap().contains("requirements.txt"));
+        assert_eq!(list("Cannot find module './lib.js'"), None);
+        assert_eq!(list("boom"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `function versions|rollback|flags`: what a function's name was bound to, going back, and flags without new code.
 
 use clap::{Args, Subcommand};
+use serverledge_client::ClientError;
 use serverledge_wire::function::FunctionInfo;
 use serverledge_wire::versions::{FlagsRequest, FunctionVersions};
 
@@ -81,7 +82,13 @@ async fn versions(session: &Session, args: &VersionsArgs) -> Result<Exit, Failur
 
 async fn roll_back(session: &Session, args: &RollbackArgs) -> Result<Exit, Failure> {
     let name = function_name(args.function.name()?)?;
-    let failed = |error| Failure::of_call(&format!("roll back {name:?}"), error);
+    let failed = |error: ClientError| {
+        let is_of_versions = matches!(error.code(), Some("version_unknown" | "version_ambiguous"));
+        let failure = Failure::of_call(&format!("roll back {name:?}"), error);
+        let app = session.client.app().map(|app| format!("--app {app} ")).unwrap_or_default();
+        let hint = format!("`serverledge-cli {app}function versions {name}` shows which there are");
+        if is_of_versions { failure.hint(hint) } else { failure }
+    };
     let work = async {
         let version = match &args.to {
             Some(version) => version.clone(),

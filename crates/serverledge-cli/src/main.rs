@@ -24,6 +24,7 @@ mod variables;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::arguments::{Cli, Command};
@@ -57,7 +58,19 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> 
 fn answer_clap(error: &clap::Error) -> Exit {
     // Nobody is left to tell when the terminal is gone.
     let _ = error.print();
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg)
+        && error.kind() == ErrorKind::UnknownArgument
+        && let Some(hint) = parameter_hint(word)
+    {
+        output::warn(&hint);
+    }
     if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+}
+
+/// Parameters are easily taken for operands.
+fn parameter_hint(word: &str) -> Option<String> {
+    let is_parameter = word.split_once(':').is_some_and(|(name, _)| !name.is_empty() && !name.starts_with('-'));
+    is_parameter.then(|| format!("\nhint: a parameter goes into -p: -p {}", text::one_line(word)))
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {

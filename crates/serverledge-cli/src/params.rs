@@ -1,12 +1,13 @@
 //! Invocation parameters from the command line or a file, as JSON text.
 
-use std::io::IsTerminal as _;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::Path;
 
 use serde_json::value::RawValue;
 use serverledge_client::PARAMS_BYTES_MAX;
 
-use crate::files;
+use crate::failure::{Failure, root_cause};
+use crate::{files, text};
 
 /// Why parameters cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +18,11 @@ pub(crate) enum ParamsError {
     /// A name with nothing in it, or with white space.
     #[error("parameter {0:?} has no proper name before the colon")]
     Name(String),
+    /// The file holds more than nodes take.
+    #[error("the parameters in {0} are larger than {limit}, which is the most that a call takes", limit = text::bytes(PARAMS_BYTES_MAX))]
+    FileTooLarge(String),
     /// The file cannot be read.
-    #[error("failed to read the parameters from {from}: {fault}")]
+    #[error("failed to read the parameters from {from}: {cause}", cause = root_cause(fault))]
     Read {
         /// The file, or stdin.
         from: String,
@@ -34,8 +38,25 @@ pub(crate) enum ParamsError {
         fault: serde_json::Error,
     },
     /// Too much for one invocation.
-    #[error("the parameters have {0} bytes; at most {PARAMS_BYTES_MAX} are allowed")]
+    #[error("the parameters have {size}; a call takes {limit} at most",
+        size = text::bytes(*.0), limit = text::bytes(PARAMS_BYTES_MAX))]
     TooLarge(usize),
+}
+
+impl From<ParamsError> for Failure {
+    fn from(error: ParamsError) -> Self {
+        let hint = match error {
+            ParamsError::NoColon(_) | ParamsError::Name(_) => {
+                "`--param-string name:value` sends any text; `--params-file` any JSON"
+            }
+            ParamsError::FileTooLarge(_) | ParamsError::TooLarge(_) => {
+                "let the function fetch what is larger, or make several calls of it"
+            }
+            ParamsError::Read { .. } => "--params-file names a file with JSON; - is stdin",
+            ParamsError::Json { .. } => "a file of parameters holds JSON: {\"name\": \"Ada\"}",
+        };
+        Self::usage(error.to_string()).hint(hint)
+    }
 }
 
 /// Makes one JSON object of `-p` arguments (each may hold several, separated by commas) and `--param-string` arguments
@@ -63,7 +84,10 @@ pub(crate) fn from_file(path: &Path) -> Result<Box<RawValue>, ParamsError> {
     } else {
         (path.display().to_string(), files::read(path, PARAMS_BYTES_MAX))
     };
-    let bytes = read.map_err(|fault| ParamsError::Read { from: from.clone(), fault })?;
+    let bytes = read.map_err(|fault| match fault.kind() {
+        ErrorKind::FileTooLarge => ParamsError::FileTooLarge(from.clone()),
+        _ => ParamsError::Read { from: from.clone(), fault },
+    })?;
     serde_json::from_slice(&bytes).map_err(|fault| ParamsError::Json { from, fault })
 }
 
@@ -199,6 +223,13 @@ mod tests {
         assert_eq!(from_file(file.path()).unwrap().get(), "{\"a\": [1]}");
         std::fs::write(file.path(), "a: 1").unwrap();
         assert!(from_file(file.path()).unwrap_err().to_string().contains("are not JSON"));
-        assert!(from_file(Path::new("no/such/file")).unwrap_err().to_string().starts_with("failed to read"));
+        let missing = Failure::from(from_file(Path::new("no/such/file")).unwrap_err()).render(false);
+        expect![[r#"
+            error: failed to read the parameters from no/such/file: there is no such file
+            hint: --params-file names a file with JSON; - is stdin"#]]
+        .assert_eq(&missing);
+        file.as_file().set_len(PARAMS_BYTES_MAX as u64 + 1).unwrap();
+        let large = from_file(file.path()).unwrap_err().to_string();
+        assert!(large.contains("are larger than 6.0 MiB"), "{large}");
     }
 }

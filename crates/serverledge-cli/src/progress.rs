@@ -1,11 +1,13 @@
 //! A spinner for what takes longer than about a second; steps of long work where there is no terminal.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
+use std::fmt::Write;
 use std::io::IsTerminal as _;
 use std::pin::pin;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use tokio::time::Instant;
 
 use crate::{output, text};
 
@@ -20,12 +22,13 @@ pub(crate) async fn during<T>(message: &str, work: impl Future<Output = T>) -> T
     if !std::io::stderr().is_terminal() {
         return work.await;
     }
+    let begun = Instant::now();
     tokio::select! {
         biased;
         done = &mut work => return done,
         () = tokio::time::sleep(PATIENCE) => {}
     }
-    let spinner = Spinner::start(message);
+    let spinner = Spinner::start(message, begun);
     let done = work.await;
     drop(spinner);
     done
@@ -35,6 +38,7 @@ pub(crate) async fn during<T>(message: &str, work: impl Future<Output = T>) -> T
 pub(crate) struct Steps {
     message: RefCell<String>,
     is_terminal: bool,
+    begun: Instant,
     spinner: RefCell<Option<Spinner>>,
 }
 
@@ -42,7 +46,8 @@ impl Steps {
     /// For work that this message describes until its first step.
     pub(crate) fn new(message: String) -> Self {
         let message = RefCell::new(message);
-        Self { message, is_terminal: std::io::stderr().is_terminal(), spinner: RefCell::new(None) }
+        let is_terminal = std::io::stderr().is_terminal();
+        Self { message, is_terminal, begun: Instant::now(), spinner: RefCell::new(None) }
     }
 
     /// A step has begun, or a tool has said something.
@@ -51,7 +56,13 @@ impl Steps {
         if !self.is_terminal {
             return output::warn(&step);
         }
-        self.spinner.borrow_mut().get_or_insert_with(|| Spinner::start(&self.message.borrow())).show(&step);
+        self.turn().show(&step);
+    }
+
+    /// The spinner, which turns from now on.
+    fn turn(&self) -> RefMut<'_, Spinner> {
+        let start = || Spinner::start(&self.message.borrow(), self.begun);
+        RefMut::map(self.spinner.borrow_mut(), |spinner| spinner.get_or_insert_with(start))
     }
 
     /// What the spinner says from now on; without a terminal it changes nothing.
@@ -76,7 +87,7 @@ impl Steps {
             Some(done) => done,
             None => {
                 if self.is_terminal {
-                    self.spinner.borrow_mut().get_or_insert_with(|| Spinner::start(&self.message.borrow()));
+                    drop(self.turn());
                 }
                 work.await
             }
@@ -86,12 +97,22 @@ impl Steps {
     }
 }
 
+/// How long it has taken, in whole seconds; nothing before the first.
+fn took(span: Duration) -> String {
+    if span < PATIENCE { String::new() } else { format!(" ({})", text::age(span)) }
+}
+
 struct Spinner(ProgressBar);
 
 impl Spinner {
-    fn start(message: &str) -> Self {
-        let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})").expect("the template is well-formed");
-        let bar = ProgressBar::new_spinner().with_style(style).with_message(message.to_owned()).with_elapsed(PATIENCE);
+    fn start(message: &str, begun: Instant) -> Self {
+        let took = |state: &ProgressState, out: &mut dyn Write| {
+            let _ = out.write_str(&took(state.elapsed()));
+        };
+        let style = ProgressStyle::with_template("{spinner} {msg}{took}").expect("the template is well-formed");
+        let style = style.with_key("took", took);
+        let bar = ProgressBar::new_spinner().with_style(style).with_message(message.to_owned());
+        let bar = bar.with_elapsed(begun.elapsed());
         bar.enable_steady_tick(TICK);
         Self(bar)
     }
@@ -104,5 +125,16 @@ impl Spinner {
 impl Drop for Spinner {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_shown_once_they_have_passed() {
+        let shown = [18, 999, 1_000, 2_900, 61_000].map(|millis| took(Duration::from_millis(millis)));
+        assert_eq!(shown, ["", "", " (1 s)", " (2 s)", " (1 min 1 s)"]);
     }
 }

@@ -97,7 +97,7 @@ pub(crate) enum SourceError {
         import: String,
     },
     /// It was not bundled.
-    #[error("esbuild failed to bundle {path:?}:\n{told}")]
+    #[error("esbuild failed to bundle {path:?}")]
     Bundle {
         /// The script.
         path: PathBuf,
@@ -105,6 +105,8 @@ pub(crate) enum SourceError {
         told: String,
         /// A module of Node.js that it did not find.
         node_module: Option<String>,
+        /// A package that it did not find.
+        package: Option<String>,
     },
     /// The archive has such a list already.
     #[error("the archive {path:?} holds a {name} already")]
@@ -134,9 +136,17 @@ impl From<SourceError> for Failure {
             SourceError::NoBundler { .. } => {
                 failure.hint("`npm install --save-dev esbuild` beside the script, or --runtime nodejs")
             }
-            SourceError::Bundle { node_module: Some(name), .. } => failure.hint(format!(
-                "{name:?} is an API of Node.js, which the runtime javascript does not have: --runtime nodejs"
-            )),
+            SourceError::Bundle { path, told, node_module, package } => {
+                let failure = failure.section("esbuild", &told);
+                let folder = path.parent().unwrap_or(Path::new(".")).display();
+                match (node_module, package) {
+                    (Some(name), _) => failure.hint(format!(
+                        "{name:?} is an API of Node.js, which the runtime javascript does not have: --runtime nodejs"
+                    )),
+                    (None, Some(package)) => failure.hint(format!("`npm install {package}` in {folder} installs it")),
+                    (None, None) => failure,
+                }
+            }
             SourceError::Ambiguous { .. } => failure.hint("name the one that is meant with --runtime"),
             SourceError::Twice { .. } => failure.hint("leave --deps away, or pass the folder instead of the archive"),
             _ => failure,

@@ -86,10 +86,10 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "WHO", value_delimiter = ',')]
     pub(crate) cors: Vec<String>,
     /// Whether results of nested calls are handed out for the caller's cache, which reveals their arguments
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "true|false")]
     pub(crate) hands_out_nested: Option<bool>,
     /// Whether its pages keep their origin on a host name of its own
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "true|false")]
     pub(crate) own_origin: Option<bool>,
 }
 

@@ -75,7 +75,7 @@ async fn keep_token(
     if let Err(error) = ended {
         output::warn(&format!("note: {}", Failure::of_call("end the session of the log-in", error).render(false)));
     }
-    let kept = Credential { token: token.clone(), id: info.id.clone(), email };
+    let kept = Credential { token: token.clone(), id: info.id.clone(), email: email.clone() };
     let with_token = session.with_token(&token)?;
     let file = session.credentials()?;
     let before = match file.set(client.endpoint(), Some(kept)) {
@@ -93,7 +93,14 @@ async fn keep_token(
         let _ = client.log_out().await;
     }
     session.show(&info, |info| {
-        format!("logged in at {}; the token {:?} is in {}", client.endpoint(), info.name, file.path().display())
+        format!(
+            "logged in at {}; the token {:?} is in {}\nyou act as {}, in your own space: what was deployed without a login \
+             is not in it",
+            client.endpoint(),
+            info.name,
+            file.path().display(),
+            text::one_line(&email)
+        )
     })?;
     Ok(Exit::Ok)
 }

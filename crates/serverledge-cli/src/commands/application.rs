@@ -37,14 +37,21 @@ pub(super) async fn run(session: &Session, command: &AppCommand) -> Result<Exit,
 pub(super) async fn run_endpoint(session: &Session, command: &EndpointCommand) -> Result<Exit, Failure> {
     let app = session.client.app().cloned();
     let app = app.ok_or_else(|| Failure::usage("no application is named").hint("name one with --app"))?;
-    let (action, call) = match command {
-        EndpointCommand::Add(args) => ("bind the endpoint", add(session, &app, args).await),
-        EndpointCommand::List => ("list the endpoints", session.client.endpoints(&app).await),
-        EndpointCommand::Remove(args) => ("remove the endpoint", remove(session, &app, args).await),
+    let named = |path: &str, method: &str| {
+        format!("endpoint {} /{} of", method.to_ascii_uppercase(), path.trim_start_matches('/'))
     };
-    let endpoints = call.map_err(|error| failed(action, &app, error))?;
+    let (action, call) = match command {
+        EndpointCommand::Add(args) => {
+            (format!("bind the {}", named(&args.path, &args.method)), add(session, &app, args).await)
+        }
+        EndpointCommand::List => ("list the endpoints of".to_owned(), session.client.endpoints(&app).await),
+        EndpointCommand::Remove(args) => {
+            (format!("remove the {}", named(&args.path, &args.method)), remove(session, &app, args).await)
+        }
+    };
+    let endpoints = call.map_err(|error| failed(&action, &app, error))?;
     if session.for_people && endpoints.is_empty() {
-        output::warn(&format!("{app} has no endpoints; `serverledge-cli endpoint add` binds one"));
+        output::warn(&format!("{app} has no endpoints; `serverledge-cli --app {app} endpoint add` binds one"));
         return Ok(Exit::Ok);
     }
     session.show(&endpoints, |endpoints| endpoint_table(endpoints))?;
@@ -206,9 +213,16 @@ pub(crate) fn app_name(text: &str) -> Result<AppName, Failure> {
 }
 
 fn failed(action: &str, app: &AppName, error: ClientError) -> Failure {
-    let is_unknown = error.code() == Some("application_unknown");
+    let hint = match error.code() {
+        Some("application_unknown") => Some("`serverledge-cli app list` shows which there are".to_owned()),
+        Some("endpoint_unknown") => Some(format!("`serverledge-cli --app {app} endpoint list` shows which there are")),
+        _ => None,
+    };
     let failure = Failure::of_call(&format!("{action} {app}"), error);
-    if is_unknown { failure.hint("`serverledge-cli app list` shows which there are") } else { failure }
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 fn state(up: bool) -> &'static str {

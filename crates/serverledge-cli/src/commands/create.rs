@@ -20,7 +20,7 @@ use crate::{output, signature, text};
 /// Deploys; with `replace`, over a function of the same name.
 pub(super) async fn create(session: &Session, args: &CreateArgs, replace: bool) -> Result<Exit, Failure> {
     let runtime = runtime(args)?;
-    let path = args.src.as_deref().or(args.file.as_deref());
+    let path = source_path(args)?;
     let name = name(args, path)?;
     let code = code(args, path, runtime)?;
     let remarks = code.remarks.clone();
@@ -42,6 +42,18 @@ pub(super) async fn create(session: &Session, args: &CreateArgs, replace: bool) 
         created.remarks.iter().for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
     }
     Ok(Exit::Ok)
+}
+
+/// The one source that is named.
+fn source_path(args: &CreateArgs) -> Result<Option<&Path>, Failure> {
+    match (&args.src, &args.file, &args.function) {
+        (Some(src), Some(file), None) => Err(Failure::usage(format!("two sources are named: {src:?} and {file:?}"))
+            .hint("a name goes into -f: `serverledge-cli create -f NAME --src FILE`")),
+        (Some(src), Some(file), Some(_)) => {
+            Err(Failure::usage(format!("two sources are named: {src:?} and {file:?}")).hint("name one"))
+        }
+        (src, file, _) => Ok(src.as_deref().or(file.as_deref())),
+    }
 }
 
 /// What `--runtime` says; an image means a custom one.
@@ -268,6 +280,16 @@ mod tests {
             ]],
         );
         check("create --env secret", &expect!["Usage: error: an argument of --env is not of the form NAME=VALUE"]);
+    }
+
+    #[test]
+    fn a_name_beside_the_source_is_told_apart() {
+        let told = source_path(&args("create js2 --src hello.js")).unwrap_err().render(false);
+        expect![[r#"
+            error: two sources are named: "hello.js" and "js2"
+            hint: a name goes into -f: `serverledge-cli create -f NAME --src FILE`"#]]
+        .assert_eq(&told);
+        assert_eq!(source_path(&args("create hello.js")).unwrap(), Some(Path::new("hello.js")));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serverledge_client::{Invocation, InvocationResult, QosClass};
+use serverledge_client::{Invocation, InvocationResult, QosClass, is_function_failure};
 
 use super::{Session, function_name};
 use crate::arguments::{ClassArg, InvokeArgs};
@@ -29,19 +29,37 @@ pub(super) async fn invoke(session: &Session, args: &InvokeArgs) -> Result<Exit,
     show_result(session, &result)
 }
 
-/// Shows a finished invocation; one that failed leads to its own exit code.
+/// Shows a finished invocation; one that failed leads to its own exit code. Of such a one people are told why, and no times:
+/// there may be none.
 pub(super) fn show_result(session: &Session, result: &InvocationResult) -> Result<Exit, Failure> {
-    session.show(result, |result| {
-        let lines = [value(result), output::dim(&summary(result))];
-        lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
-    })?;
+    if result.success || !session.for_people {
+        session.show(result, |result| {
+            let lines = [value(result), output::dim(&summary(result))];
+            lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+        })?;
+    }
     if session.for_people && !result.output.trim().is_empty() {
         output::warn(&format!("log:\n{}", text::printable(result.output.trim_end())));
     }
-    if result.success {
-        return Ok(Exit::Ok);
-    }
-    Err(Failure::new(Exit::Function, "the function failed"))
+    if result.success { Ok(Exit::Ok) } else { Err(failed(result)) }
+}
+
+/// How an invocation failed. Nodes that give no code tell of functions only.
+fn failed(result: &InvocationResult) -> Failure {
+    let (code, error) = (result.error_code.as_ref(), result.error.as_ref());
+    let (exit, words) = match code {
+        "cancelled" => return Failure::new(Exit::Request, "the invocation was cancelled"),
+        "" => (Exit::Function, "the function failed"),
+        code if is_function_failure(code) => (Exit::Function, "the function failed"),
+        _ => (Exit::Request, "the invocation failed"),
+    };
+    let why = match (error, code) {
+        ("", "") => String::new(),
+        ("", code) => format!(" ({code})"),
+        (error, "") => format!(": {error}"),
+        (error, code) => format!(": {error} ({code})"),
+    };
+    Failure::new(exit, format!("{words}{why}"))
 }
 
 fn invocation(args: &InvokeArgs) -> Result<Invocation, Failure> {
@@ -52,11 +70,8 @@ fn invocation(args: &InvokeArgs) -> Result<Invocation, Failure> {
         Some(file) => params::from_file(file),
         None => params::from_arguments(&args.param, &args.param_string),
     };
-    let params = params.map_err(|error| {
-        Failure::usage(error.to_string()).hint("`--param-string name:value` sends any text; `--params-file` any JSON")
-    })?;
     Ok(Invocation {
-        params,
+        params: params?,
         class: match args.class {
             ClassArg::Class(class) => class,
             ClassArg::Async => QosClass::LOW,
@@ -128,6 +143,25 @@ mod tests {
         assert_eq!(value(&result("{\"a\":1}")), "{\n  \"a\": 1\n}");
         assert_eq!(value(&result("plain\u{1b}[2J")), "plain\\u{1b}[2J");
         assert_eq!(summary(&result("1")), "12.5 ms, warm, ran 250 µs, node n1\\u{1b} in ROME");
+    }
+
+    #[test]
+    fn failures_say_why() {
+        let told = |code: &'static str, error: &'static str| {
+            let failure = failed(&InvocationResult { error_code: code.into(), error: error.into(), ..result("") });
+            (failure.exit(), failure.render(false))
+        };
+        let is = |exit, words: &str| (exit, words.to_owned());
+        assert_eq!(told("", ""), is(Exit::Function, "error: the function failed"));
+        assert_eq!(
+            told("function_error", "no\u{1b}"),
+            is(Exit::Function, "error: the function failed: no\\u{1b} (function_error)")
+        );
+        assert_eq!(told("cancelled", "it was"), is(Exit::Request, "error: the invocation was cancelled"));
+        assert_eq!(
+            told("attempts_exhausted", "three died"),
+            is(Exit::Request, "error: the invocation failed: three died (attempts_exhausted)")
+        );
     }
 
     #[test]

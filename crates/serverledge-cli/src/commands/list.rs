@@ -20,7 +20,12 @@ pub(super) async fn list(session: &Session) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     if names.is_empty() {
-        output::warn("no functions are deployed; `serverledge-cli create --src FILE` deploys one");
+        let whose = match (session.client.app(), session.who()) {
+            (Some(app), _) => format!(" in {app}"),
+            (None, Some(who)) => format!(" in your own space (you act as {who})"),
+            (None, None) => String::new(),
+        };
+        output::warn(&format!("no functions are deployed{whose}; `serverledge-cli create --src FILE` deploys one"));
         return Ok(Exit::Ok);
     }
     let rows = progress::during("asking about each function", details(session, names)).await.map_err(failed)?;

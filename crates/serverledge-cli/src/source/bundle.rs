@@ -76,9 +76,26 @@ fn bundle(entry: &Path, import: &str, is_module: bool) -> Result<Vec<u8>, Source
     if ran.status.success() {
         return Ok(ran.stdout);
     }
-    let told: String = String::from_utf8_lossy(&ran.stderr).trim().chars().take(TOLD_CHARS_MAX).collect();
+    let told = without_notices(&String::from_utf8_lossy(&ran.stderr));
     let node_module = unresolved(&told).find(|name| is_node_module(name)).map(str::to_owned);
-    Err(SourceError::Bundle { path: entry, told, node_module })
+    let package = unresolved(&told).find_map(package_of);
+    let told = told.chars().take(TOLD_CHARS_MAX).collect();
+    Err(SourceError::Bundle { path: entry, told, node_module, package })
+}
+
+/// What was printed, without what npm has to say about itself.
+fn without_notices(told: &str) -> String {
+    let lines = told.trim().lines().filter(|line| !line.trim_start().to_ascii_lowercase().starts_with("npm notice"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The package that an import is of, unless it is of a file or of Node.js.
+fn package_of(import: &str) -> Option<String> {
+    if import.starts_with(['.', '/', '#']) || is_node_module(import) {
+        return None;
+    }
+    let names = if import.starts_with('@') { 2 } else { 1 };
+    Some(import.split('/').take(names).collect::<Vec<_>>().join("/"))
 }
 
 /// What is installed beside the script or above it, else on the path.
@@ -161,6 +178,14 @@ mod tests {
         };
         let told = complains("ERROR Could not resolve \"node:fs\"");
         assert!(told.contains("ERROR") && told.contains("\"node:fs\" is an API of Node.js"), "{told}");
-        assert!(!complains("Could not resolve \"left-pad\"").contains("API of Node.js"));
+        let told =
+            complains("ERROR Could not resolve \"@a/b/c\"\n\n    f.js:1:7:\nnpm notice New version of npm available!");
+        assert!(
+            told.contains("f.js\"\nesbuild:\n  ERROR Could not resolve \"@a/b/c\"\n  \n      f.js:1:7:\nhint: "),
+            "{told}"
+        );
+        assert!(told.contains("`npm install @a/b` in ") && !told.contains("notice"), "{told}");
+        let told = complains("ERROR Could not resolve \"./left\"");
+        assert!(!told.contains("hint"), "{told}");
     }
 }

@@ -29,6 +29,10 @@ fn endpoints_are_managed() {
     let route = "DELETE /apps/shop/endpoints?method=GET&path=a%2Fb ";
     check(&["endpoint", "remove", "a/b", "-app=shop", "-method", "get"], ok, route, 0, "\"f\"");
     check_alone(&["endpoint", "list"], &[], 1, "hint: name one with --app");
+    let unknown = ("404 Not Found", r#"{"code":"endpoint_unknown","detail":"no such endpoint"}"#);
+    let words =
+        "remove the endpoint POST /a of shop: no such endpoint (404)\nhint: `serverledge-cli --app shop endpoint list`";
+    check(&["endpoint", "remove", "a", "--app", "shop"], unknown, "DELETE /apps/shop/endpoints", 2, words);
 }
 
 #[test]
@@ -83,7 +87,12 @@ fn an_application_is_written_to_a_file_as_it_comes() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stdout).contains("\"bytes\": 41943040"));
     assert_eq!(std::fs::metadata(&file).expect("it is there").len(), LENGTH as u64);
-    check_alone(&["app", "export", "shop", "--file", "f.wat"], &[], 1, "f.wat cannot be written: ");
+    check_alone(
+        &["app", "export", "shop", "--file", "f.wat"],
+        &[],
+        1,
+        "f.wat cannot be written: it is there already\nhint: --file",
+    );
     let unknown =
         "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{\"code\":\"application_unknown\",\"detail\":\"x\"}";
     let (_, output) = ask_in(&folder, &[], &["app", "export", "nobody"], unknown);
@@ -99,5 +108,10 @@ fn an_application_is_sent_from_a_file() {
     assert!(request.starts_with("POST /apps/import?name=store "), "{request}");
     assert!(request.contains("\r\ncontent-length: 11\r\n") && request.ends_with("\r\n\r\na whole tar"), "{request}");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    check_alone(&["app", "import", "."], &[], 1, ". cannot be used: it is no regular file");
+    check_alone(&["app", "import", "."], &[], 3, ". cannot be read: it is no regular file");
+    check_alone(&["app", "import", "no.tar"], &[], 3, "no.tar cannot be read: there is no such file");
+    let refused = "HTTP/1.1 422 Unprocessable Content\r\nconnection: close\r\n\r\n{\"code\":\"malformed_export\",\"detail\":\"x\"}";
+    let (_, output) = ask_in(&folder, &[], &["app", "import", "shop.tar"], refused);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("hint: `serverledge-cli app export NAME` writes what can be imported"), "{told}");
 }

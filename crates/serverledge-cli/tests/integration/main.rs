@@ -76,6 +76,12 @@ fn answers_lead_to_documented_exit_codes() {
     let pending = r#"{"code":"invocation_not_finished","detail":"x"}"#;
     check(&["poll", "-request", "f-1"], ("404 Not Found", pending), "GET /poll/f-1 ", 7, "has not ended yet");
     check(&["poll", "f-1"], ("404 Not Found", ""), "GET /poll/f-1 ", 2, "knows no invocation");
+    let ended = r#"{"Success":false,"Result":"","ResponseTime":0,"IsWarmStart":false,"InitTime":0,"QueueingTime":0,
+        "OffloadLatency":0,"Duration":0,"Output":"","ExecutionArea":"","ExecutionNode":"","Error":"it was","ErrorCode":"CODE"}"#;
+    let cancelled = ended.replace("CODE", "cancelled");
+    check(&["poll", "f-1"], ("200 OK", &cancelled), "GET /poll/f-1 ", 2, "error: the invocation was cancelled");
+    let failed = ended.replace("CODE", "function_error");
+    check(&["poll", "f-1"], ("200 OK", &failed), "GET /poll/f-1 ", 5, "the function failed: it was (function_error)");
 }
 
 fn check_alone(arguments: &[&str], environment: &[(&str, &str)], code: i32, words: &str) {
@@ -93,7 +99,7 @@ fn mistakes_lead_to_documented_exit_codes() {
     check_alone(&["list"], &[("SERVERLEDGE_PORT", "x")], 1, "SERVERLEDGE_PORT is \"x\"");
     check_alone(&["invoke", "f", "-p", "a"], &[], 1, "parameter \"a\" is not of the form name:value");
     check_alone(&["list"], &[("SERVERLEDGE_TLS", "x")], 1, "SERVERLEDGE_TLS is \"x\"");
-    check_alone(&["list", "--ca-file", "no.pem"], &[], 1, "in no.pem cannot be used: entity not found");
+    check_alone(&["list", "--ca-file", "no.pem"], &[], 1, "in no.pem cannot be used: there is no such file");
     check_alone(
         &["list"],
         &[("SERVERLEDGE_CA_FILE", "/dev/null")],
@@ -107,6 +113,7 @@ fn mistakes_lead_to_documented_exit_codes() {
         "the node is unreachable at https://127.0.0.1:1: connection refused",
     );
     check_alone(&["fly"], &[], 1, "unrecognized subcommand");
+    check_alone(&["invoke", "f", "name:Ada"], &[], 1, "hint: a parameter goes into -p: -p name:Ada\n");
     check_alone(&["create", "-f", "f", "-src", "no.wasm"], &[], 3, "failed to read the source \"no.wasm\"");
     check_alone(&["create", "-src", "f.wat", "-i", "a:Thing"], &[], 4, "is not a type");
     check_alone(&["--version"], &[], 0, "");

@@ -229,7 +229,7 @@ fn read(file: &[u8], code_bytes_max: usize) -> Result<Read, HostingError> {
 const CODE_OVERHEAD_BYTES: u64 = 1 << 20;
 
 fn unreadable(fault: &io::Error) -> HostingError {
-    malformed(format!("the tar cannot be read: {fault}"))
+    malformed(format!("the file is no exported application: it cannot be read as a tar: {fault}"))
 }
 
 fn checked(export: Export, codes: &BTreeMap<String, Bytes>) -> Result<Read, HostingError> {
