@@ -8,6 +8,8 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use serverledge_core::{Accounts, AuthError, Caller, Credential, IpNet};
+use serverledge_wire::peer::Cookies;
+use tokio::sync::Semaphore;
 
 use crate::error::Failed;
 use crate::guard::Guard;
@@ -26,6 +28,8 @@ const CREDENTIAL_BYTES_MAX: usize = 256;
 const SETTLING_MAX: Duration = Duration::from_millis(400);
 /// How often it is looked for until then.
 const SETTLING_LOOK: Duration = Duration::from_millis(20);
+/// Requests that wait so at once: they have no place among those that are served yet. Beyond them the answer comes at once.
+const SETTLING_AT_ONCE_MAX: usize = 64;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -129,6 +133,11 @@ enum Shown<'a> {
     },
 }
 
+/// The places of those who show what nobody knows yet.
+pub(crate) fn settling() -> Semaphore {
+    Semaphore::new(SETTLING_AT_ONCE_MAX)
+}
+
 impl Access {
     /// Without accounts, for whoever reaches the node.
     #[must_use]
@@ -171,15 +180,25 @@ impl Access {
     }
 
     /// The same behind a load balancer. A session or token that another node made a moment ago may not be known here yet: a
-    /// client that has just got it is not told that it is no good.
+    /// client that has just got it is not told that it is no good. What can be no credential is refused at once, and so is
+    /// what finds none of the places [`settling`].
     pub(crate) async fn admit_soon<B>(
         &self,
         guard: &Guard,
         request: &Request<B>,
         need: Need,
         anybody: &Caller,
+        settling: &Semaphore,
     ) -> Result<Option<Caller>, Failed> {
         let mut admitted = self.admit(guard, request, need, anybody);
+        if !admitted.as_ref().is_err_and(Failed::is_unknown_credential) {
+            return admitted;
+        }
+        let shown = self.shown(request.uri().path(), request.headers());
+        if !matches!(shown, Shown::Session(_) | Shown::Token(_)) {
+            return admitted;
+        }
+        let Ok(_place) = settling.try_acquire() else { return admitted };
         let mut waited = Duration::ZERO;
         while waited < SETTLING_MAX && admitted.as_ref().is_err_and(Failed::is_unknown_credential) {
             tokio::time::sleep(SETTLING_LOOK).await;
@@ -244,6 +263,11 @@ impl Access {
             Ok(Some(secret)) => Shown::Session(secret),
             Err(()) => Shown::Bad { session: true },
         }
+    }
+
+    /// How browsers keep cookies for this server's names.
+    pub(crate) fn cookies(&self, guard: &Guard) -> Cookies {
+        Cookies { unshared: !guard.shares_cookies(), bound: self.secure_cookies }
     }
 
     fn cookie_name(&self) -> &'static str {

@@ -16,11 +16,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::access::{Access, Need, need};
+use crate::access::{self, Access, Need, need};
 use crate::backend::Backend;
 use crate::balancer::{Balancer, Front};
 use crate::error::Failed;
 use crate::guard::Guard;
+use crate::passed::Vouched;
 use crate::reply::NodeHeaders;
 use crate::{
     account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, passed, peer,
@@ -78,6 +79,7 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) guard: Guard,
     concurrency: Arc<Semaphore>,
+    settling: Semaphore,
 }
 
 impl Shared {
@@ -129,7 +131,9 @@ impl App {
         let node_headers = NodeHeaders::new(backend.identity());
         let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
-        let shared = Arc::new(Shared { backend, limits, node_headers, followers, access, guard, concurrency });
+        let settling = access::settling();
+        let shared =
+            Arc::new(Shared { backend, limits, node_headers, followers, access, guard, concurrency, settling });
         Self::over(Routes::Node(Arc::new(NodeRoutes { router: router(&shared), shared })))
     }
 
@@ -200,7 +204,8 @@ impl NodeRoutes {
         };
         if let Some(to) = serving::addressed(named, request.uri().path()) {
             let _place = self.shared.place()?;
-            return Ok(Box::pin(serving::handle(&self.shared, request, admitted, to)).await);
+            let asked = vouched.as_ref().map(Vouched::cookies);
+            return Ok(Box::pin(serving::handle(&self.shared, request, admitted, to, asked)).await);
         }
         let need = need(request.method(), request.uri().path());
         let (access, guard) = (&self.shared.access, &self.shared.guard);
@@ -208,7 +213,7 @@ impl NodeRoutes {
             None => access.admit(guard, &request, need, &admitted.caller)?,
             Some(_) => {
                 let head = head(&request);
-                Box::pin(access.admit_soon(guard, &head, need, &admitted.caller)).await?
+                Box::pin(access.admit_soon(guard, &head, need, &admitted.caller, &self.shared.settling)).await?
             }
         };
         if let Some(caller) = known {

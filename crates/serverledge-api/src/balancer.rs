@@ -17,12 +17,13 @@ use http_body_util::BodyExt;
 use serverledge_core::{BodyError, FunctionName, HttpBody, InvocationError, Report, SpaceId};
 use serverledge_wire::header::{FREE_CPU, FREE_MEM, IDEMPOTENCY_KEY, MAB_REQUEST_ID, NODE_NAME, REQUEST_ID};
 use serverledge_wire::invoke::InvocationRequest;
+use serverledge_wire::peer::Cookies;
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::access::{Access, need};
+use crate::access::{self, Access, need};
 use crate::app::{Admitted, Limits, Place, head};
 use crate::backend::{Call, Identity};
 use crate::body::{self, ReadError};
@@ -77,6 +78,8 @@ pub struct Passage {
     pub address: Option<IpAddr>,
     /// The application whose host was asked for; `None`: the balancer's own.
     pub application: Option<String>,
+    /// How browsers keep cookies for the balancer's names.
+    pub cookies: Cookies,
 }
 
 /// Why a request was not answered by a node.
@@ -137,6 +140,7 @@ pub(crate) struct Front {
     guard: Guard,
     access: Access,
     concurrency: Arc<Semaphore>,
+    settling: Semaphore,
 }
 
 /// A node's answer on its way to the client: it keeps its request's place, and if it has no end of its own it ends when the
@@ -161,7 +165,7 @@ impl std::fmt::Debug for PassageBody {
 impl Front {
     pub(crate) fn new(balancer: Arc<dyn Balancer>, guard: Guard, access: Access, limits: Limits) -> Self {
         let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
-        Self { balancer, limits, guard, access, concurrency }
+        Self { balancer, limits, guard, access, concurrency, settling: access::settling() }
     }
 
     pub(crate) async fn dispatch(
@@ -183,7 +187,8 @@ impl Front {
             return Ok(self.visit(request, admitted, Way { application, page: true, ..way }).await);
         }
         let (head, need) = (head(&request), need(request.method(), request.uri().path()));
-        if let Some(caller) = self.access.admit_soon(&self.guard, &head, need, &admitted.caller).await? {
+        let known = self.access.admit_soon(&self.guard, &head, need, &admitted.caller, &self.settling).await?;
+        if let Some(caller) = known {
             admitted.caller = caller;
         }
         if let Some(own) = self.own(&request, admitted) {
@@ -302,7 +307,9 @@ impl Front {
         let address = client.map(|_| self.access.address(client, &head.headers));
         clean_request(&mut head.headers, admitted, page);
         head.extensions.clear();
-        let mut response = self.balancer.pass(Passage { head, body, to, client, address, application }).await?;
+        let cookies = self.access.cookies(&self.guard);
+        let passage = Passage { head, body, to, client, address, application, cookies };
+        let mut response = self.balancer.pass(passage).await?;
         clean_response(response.headers_mut());
         let ends = endless.then(|| Box::pin(draining.cancelled_owned()));
         Ok(response.map(|body| Body::new(Passed { body, _place: place, ends })))

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use axum::body::Body;
 use http::header::HOST;
 use http::{HeaderValue, Request, StatusCode};
-use serverledge_wire::peer::{PASSED, PROOF, Passed, Proof};
+use serverledge_wire::peer::{Cookies, PASSED, PROOF, Passed, Proof};
 
 use crate::app::{Admitted, Shared};
 use crate::backend::PeerRefused;
@@ -18,12 +18,18 @@ use crate::guard::Named;
 pub(crate) struct Vouched {
     /// The application whose host name was asked for, as the balancer knows the names; `None`: one of its own.
     application: Option<String>,
+    cookies: Cookies,
 }
 
 impl Vouched {
     /// Whose name was asked for.
     pub(crate) fn named(&self) -> Named {
         self.application.clone().map_or(Named::Node, Named::Application)
+    }
+
+    /// How browsers keep cookies for the balancer's names.
+    pub(crate) fn cookies(&self) -> Cookies {
+        self.cookies
     }
 }
 
@@ -46,7 +52,7 @@ pub(crate) fn take(
     let host = HeaderValue::from_str(&passed.host).map_err(|_| malformed())?;
     request.headers_mut().insert(HOST, host);
     admitted.peer = passed.client.map(|ip| SocketAddr::new(ip, 0));
-    Ok(Some(Vouched { application: passed.application }))
+    Ok(Some(Vouched { application: passed.application, cookies: passed.cookies }))
 }
 
 fn malformed() -> Failed {

@@ -9,10 +9,11 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
-use serverledge_core::{Ignored, Memo, Remote, Reply, Report};
+use serverledge_core::{Ignored, InvocationError, Memo, Remote, Reply, Report};
 use serverledge_wire::carried::entries_text;
+pub(crate) use serverledge_wire::peer::PREFIX;
 use serverledge_wire::peer::{
-    CALL, Elsewhere, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerMemo, PeerReport, Proof, REPORT, STARTED,
+    CALL, Elsewhere, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerMemo, PeerReport, Proof, REPORT, STALE, STARTED,
 };
 use serverledge_wire::peer_info::PeerInfo;
 
@@ -23,8 +24,6 @@ use crate::error::{Convention, Failed};
 use crate::invoke::function_name;
 use crate::reply;
 
-/// What all these routes begin with.
-pub(crate) const PREFIX: &str = "/peer/";
 /// Longest head of a call: its path holds a few names.
 const CALL_BYTES_MAX: usize = 8 * 1024;
 
@@ -170,6 +169,9 @@ fn refusal(error: &PeerInvokeError, request_id: &str) -> Response<Body> {
     let mut response = failed.into_response(request_id);
     if not_started {
         never_started(&mut response);
+    }
+    if matches!(error, PeerInvokeError::Invocation(InvocationError::Function(failure)) if failure.stale) {
+        response.headers_mut().insert(HeaderName::from_static(STALE), HeaderValue::from_static("yes"));
     }
     response
 }

@@ -15,6 +15,7 @@ use serverledge_core::{
     AppName, Application, Caller, Carried, Endpoint, FunctionFailure, FunctionName, Interface, InvocationError,
     Payload, Reply, Report,
 };
+use serverledge_wire::peer::Cookies;
 use serverledge_wire::thesis::{self, ThesisRequest};
 
 use crate::app::{Admitted, Shared};
@@ -59,12 +60,13 @@ pub(crate) fn by_path(path: &str) -> Option<(&str, &str)> {
     Some(rest.split_once('/').unwrap_or((rest, "")))
 }
 
-/// Answers a request to an application.
+/// Answers a request to an application; `asked`: of the load balancer that it came to first.
 pub(crate) async fn handle(
     shared: &Shared,
     request: Request<Body>,
     admitted: &Admitted,
     to: Addressed,
+    asked: Option<Cookies>,
 ) -> Response<Body> {
     let known = AppName::parse(&to.name).ok().and_then(|name| shared.backend.application(name.as_str()));
     let Some(application) = known else {
@@ -73,7 +75,7 @@ pub(crate) async fn handle(
         return response;
     };
     let judged = Judged::of(&application.cors, request.headers());
-    let trusted = to.own_host && application.own_origin && keeps_cookies_apart(shared);
+    let trusted = to.own_host && application.own_origin && keeps_cookies_apart(own_cookies(shared), asked);
     let visit = Visit { shared, admitted, application: &application, judged: &judged, path: &to.path, trusted };
     let answered = visit.answer(request).await;
     let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
@@ -86,8 +88,18 @@ pub(crate) async fn handle(
 
 /// Whether a page with an origin of its own cannot give the browser a session of its choice for the node: the session's
 /// cookie is bound to its host by its name, or the page can set none that the node would see.
-fn keeps_cookies_apart(shared: &Shared) -> bool {
-    shared.access.secure_cookies || !shared.guard.shares_cookies()
+///
+/// Behind a load balancer the browser knows the names of that one only. Its host is the cookie's, but both read the cookie: its
+/// name binds it to the host if it does so for both.
+fn keeps_cookies_apart(node: Cookies, asked: Option<Cookies>) -> bool {
+    match asked {
+        None => node.unshared || node.bound,
+        Some(asked) => asked.unshared || (asked.bound && node.bound),
+    }
+}
+
+fn own_cookies(shared: &Shared) -> Cookies {
+    shared.access.cookies(&shared.guard)
 }
 
 /// One answer, whether there is no such application or it is stopped.

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serverledge_core::{BodyError, CacheEntry, FunctionName, HttpBody};
 use serverledge_wire::carried::entries_of;
 use serverledge_wire::peer::{
-    CALL, ClusterKey, INVOKE_PATH, LOAD, LOAD_PATH, PASSED, PROOF, Passed, PeerCall, PeerLoad, PeerReport, PeerState,
-    Proved, REPORT, STARTED,
+    CALL, ClusterKey, Cookies, INVOKE_PATH, LOAD, LOAD_PATH, PASSED, PROOF, Passed, PeerCall, PeerLoad, PeerReport,
+    PeerState, Proved, REPORT, STALE, STARTED,
 };
 use serverledge_wire::problem::Problem;
 
@@ -75,6 +75,8 @@ pub enum PeerError {
         problem: Box<Problem>,
         /// The function may have started there.
         started: bool,
+        /// It is a function's failure that may be another next time.
+        stale: bool,
         /// When another try makes sense, if it says so.
         retry_after: Option<Duration>,
         /// How the peer is.
@@ -113,6 +115,8 @@ pub struct Sender {
     pub application: Option<String>,
     /// Their address, if that is known.
     pub address: Option<IpAddr>,
+    /// How browsers keep cookies for the balancer's names.
+    pub cookies: Cookies,
 }
 
 // === impl PeerTarget ===
@@ -268,6 +272,7 @@ impl PeerClient {
             host: sender.host.clone(),
             application: sender.application.clone(),
             client: sender.address,
+            cookies: sender.cookies,
         };
         let passed = serde_json::to_string(&passed).map_err(|error| not_sent(error.into()))?;
         let what = Proved { to: &target.name, path: url.path(), call: passed.as_bytes(), body: &[] };
@@ -306,10 +311,11 @@ impl PeerClient {
 
 fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8], load: Option<PeerLoad>) -> PeerError {
     let started = headers.get(STARTED).is_none_or(|value| value != "no");
+    let stale = headers.get(STALE).is_some_and(|value| value == "yes");
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let retry_after = seconds.map(Duration::from_secs);
     let problem = Box::new(read_problem(status, body));
-    PeerError::Refused { status: status.as_u16(), problem, started, retry_after, load }
+    PeerError::Refused { status: status.as_u16(), problem, started, stale, retry_after, load }
 }
 
 fn header<T: DeserializeOwned>(headers: &HeaderMap, name: &str) -> Option<T> {

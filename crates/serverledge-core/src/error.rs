@@ -73,6 +73,9 @@ pub struct FunctionFailure {
     pub stack: Option<String>,
     /// The end of what it wrote to its log (at most [`crate::limits::LOG_TAIL_BYTES_MAX`]).
     pub log: Bytes,
+    /// It may be no failure next time, or another: a call that the function made failed for want of time or room, or for
+    /// where it was made. Nothing that stands on it is kept or shared. An executor says `false`; only the node knows.
+    pub stale: bool,
 }
 
 /// Why the scheduler turned an invocation away.

@@ -116,7 +116,7 @@ fn refused(bound: Bound) -> BindError {
     let stack = (!bound.stack.is_empty()).then_some(bound.stack);
     BindError::Function {
         code,
-        failure: FunctionFailure { kind: FailureKind::Error, message, stack, log: bound.log.into() },
+        failure: FunctionFailure { kind: FailureKind::Error, message, stack, log: bound.log.into(), stale: false },
     }
 }
 

@@ -509,6 +509,7 @@ fn start_error(error: FailedStart) -> StartError {
             message: error.to_string(),
             stack: None,
             log: Bytes::new(),
+            stale: false,
         }),
         FailedStart::Bind(BindError::Function { failure, .. }) => StartError::Function(failure),
         FailedStart::Bind(BindError::Lost(_)) => StartError::Function(FunctionFailure {
@@ -516,12 +517,14 @@ fn start_error(error: FailedStart) -> StartError {
             message: "the process ended while it loaded the code".to_owned(),
             stack: None,
             log: Bytes::new(),
+            stale: false,
         }),
         FailedStart::Bind(BindError::Late) => StartError::Function(FunctionFailure {
             kind: FailureKind::TimeLimit,
             message: "loading the code took too long".to_owned(),
             stack: None,
             log: Bytes::new(),
+            stale: false,
         }),
         other => StartError::Internal { attempt: "start a container".to_owned(), source: Box::new(other) },
     }

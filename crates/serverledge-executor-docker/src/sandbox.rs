@@ -284,7 +284,7 @@ fn ended(ending: Ending, bytes: Bytes, log: Bytes) -> Result<Outcome, InvokeErro
             let raised: Raised = serde_json::from_slice(&bytes).unwrap_or_default();
             let message = raised.line();
             let stack = (!raised.stack.is_empty()).then_some(raised.stack);
-            Err(InvokeError::Function(FunctionFailure { kind, message, stack, log }))
+            Err(InvokeError::Function(FunctionFailure { kind, message, stack, log, stale: false }))
         }
     }
 }
@@ -312,7 +312,7 @@ fn executor_ended(status: http::StatusCode, answer: &[u8], log_bytes_max: usize)
 }
 
 fn failure(kind: FailureKind, message: String, log: Bytes) -> InvokeError {
-    InvokeError::Function(FunctionFailure { kind, message, stack: None, log })
+    InvokeError::Function(FunctionFailure { kind, message, stack: None, log, stale: false })
 }
 
 /// The agent lives in the function's process: when it breaks its own protocol, the function has had a hand in it.

@@ -62,7 +62,7 @@ pub(crate) fn bad_output(message: impl Into<String>, log: Bytes) -> InvokeError 
 }
 
 pub(crate) fn failure(kind: FailureKind, message: String, log: Bytes) -> InvokeError {
-    InvokeError::Function(FunctionFailure { kind, message, stack: None, log })
+    InvokeError::Function(FunctionFailure { kind, message, stack: None, log, stale: false })
 }
 
 fn internal(error: &wasmtime::Error) -> InvokeError {

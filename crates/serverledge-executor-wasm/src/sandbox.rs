@@ -216,7 +216,7 @@ fn outcome(handled: Handled, memory_refused: bool, log: Bytes) -> Result<Outcome
             } else {
                 (FailureKind::Error, object.words())
             };
-            Err(InvokeError::Function(FunctionFailure { kind, message, stack: object.stack, log }))
+            Err(InvokeError::Function(FunctionFailure { kind, message, stack: object.stack, log, stale: false }))
         }
     }
 }

@@ -57,7 +57,8 @@ impl NodeHost {
     }
 
     /// A call that failed brings nothing that could tell whether what the client carries had part in it. One that failed for
-    /// want of time or room, or for where it was made, would do better another time: what its caller answers then is not kept.
+    /// want of time or room, or for where it was made, or because one that it made did, would do better another time: what
+    /// its caller answers then is not kept.
     fn gather(&self, outcome: &mut Result<Report, InvocationError>) {
         let brought = match outcome {
             Ok(report) => std::mem::take(&mut report.memo),
@@ -116,7 +117,7 @@ impl HostCalls for NodeHost {
 fn comes_again(error: &InvocationError) -> bool {
     match error {
         InvocationError::Function(failure) => {
-            matches!(failure.kind, FailureKind::Error | FailureKind::Trap | FailureKind::BadOutput)
+            !failure.stale && matches!(failure.kind, FailureKind::Error | FailureKind::Trap | FailureKind::BadOutput)
         }
         InvocationError::Unknown(_) => true,
         _ => false,

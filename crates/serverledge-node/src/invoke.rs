@@ -271,7 +271,7 @@ impl Node {
         lease.leaves(sandbox.get().reuse());
         let outcome = outcome.map_err(|error| match error {
             InvokeError::Gone => Tried::Gone { warm },
-            other => Tried::Failed(invocation_error(other)),
+            other => Tried::Failed(invocation_error(other, &memo)),
         })?;
         let ended = now();
         let phases = Phases {
@@ -393,9 +393,12 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-fn invocation_error(error: InvokeError) -> InvocationError {
+/// With what the calls that it made have brought: a function may fail only because they did.
+fn invocation_error(error: InvokeError, memo: &Memo) -> InvocationError {
     match error {
-        InvokeError::Function(failure) => InvocationError::Function(failure),
+        InvokeError::Function(failure) => {
+            InvocationError::Function(FunctionFailure { stale: failure.stale || memo.stale, ..failure })
+        }
         InvokeError::Request { code, message } => InvocationError::Request { code, message },
         InvokeError::Exhausted => exhausted(),
         InvokeError::Gone | InvokeError::Internal { .. } => internal(&error),
@@ -409,6 +412,7 @@ fn ended_before_its_call() -> InvocationError {
         message: "the function's process ended, or stopped listening, before its first call".to_owned(),
         stack: None,
         log: Bytes::new(),
+        stale: false,
     })
 }
 

@@ -425,7 +425,8 @@ impl FakeSandbox {
     }
 
     fn failure(&self, kind: FailureKind, message: &str) -> InvokeError {
-        FunctionFailure { kind, message: message.to_owned(), stack: None, log: self.behaviour.log() }.into()
+        FunctionFailure { kind, message: message.to_owned(), stack: None, log: self.behaviour.log(), stale: false }
+            .into()
     }
 }
 

@@ -9,6 +9,8 @@ use serverledge_core::{CallKey, Link};
 
 use crate::status::Coordinates;
 
+/// What the routes of nodes among themselves begin with.
+pub const PREFIX: &str = "/peer/";
 /// The route of offloaded invocations; the function's name follows.
 pub const INVOKE_PATH: &str = "/peer/invoke/";
 /// The route that says how a node is.
@@ -25,6 +27,8 @@ pub const LOAD: &str = "serverledge-peer-load";
 pub const REPORT: &str = "serverledge-peer-report";
 /// Header of refusals: `no` if the function certainly did not start.
 pub const STARTED: &str = "serverledge-peer-started";
+/// Header of functions' failures: `yes` if it may be another next time, since a call that the function made was refused.
+pub const STALE: &str = "serverledge-peer-stale";
 /// Longest proof that is looked at.
 const PROOF_BYTES_MAX: usize = 128;
 /// Most nodes that an answer to [`LOAD_PATH`] tells the coordinates of.
@@ -114,6 +118,28 @@ pub struct Passed {
     /// The sender's address, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
+    /// How browsers keep cookies for the balancer's names.
+    #[serde(default, skip_serializing_if = "Cookies::is_default")]
+    pub cookies: Cookies,
+}
+
+/// What keeps pages on the hosts of applications from giving a browser cookies for the server beside them; what is not said is
+/// not so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cookies {
+    /// Browsers take none for the domain that their hosts are below.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unshared: bool,
+    /// The name of the session's cookie binds it to one host, over TLS.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bound: bool,
+}
+
+impl Cookies {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How an offloaded run went. Times are microseconds.
@@ -150,7 +176,7 @@ pub struct PeerMemo {
     pub shaped: bool,
     /// The run made a call.
     pub called: bool,
-    /// A part of it ran in another generation than it began in.
+    /// A part of it ran in another generation than it began in, or a call that it made was refused.
     pub stale: bool,
     /// Carried answers that were not believed: not of an edge function, untrue, expired, outdated.
     pub ignored: [u32; 4],

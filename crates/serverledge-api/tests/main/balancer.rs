@@ -9,6 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serverledge_api::{Access, App, Balancer, Call, Destination, Guard, Identity, PassError, Passage, PassageBody};
 use serverledge_core::{BodyError, HttpBody, InvocationError, Memo, Payload, Phases, Remote, Reply, Report};
+use serverledge_wire::peer::Cookies;
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
 
@@ -44,7 +45,8 @@ impl Balancer for Fake {
     }
 
     async fn pass(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {
-        let Passage { head, body, to, client, address, application } = passage;
+        let Passage { head, body, to, client, address, application, cookies } = passage;
+        assert_eq!(cookies, Cookies { unshared: true, bound: false }, "below localhost, without TLS");
         assert_eq!((client, address), (None, None), "there is no connection");
         let mut headers: Vec<String> = head.headers.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         headers.retain(|header| !header.starts_with("x-request-id"));
@@ -95,6 +97,25 @@ fn app() -> (App, Seen) {
     let identity = Identity { node: "lb".to_owned(), area: "EDGE".to_owned() };
     let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
     (App::balancing(Arc::new(Fake { identity, seen: Arc::clone(&seen) }), guard, Access::open(), LIMITS), seen)
+}
+
+/// Who waits has no place among the requests that are served, so few wait; and nobody who could not turn out to be known.
+#[tokio::test(start_paused = true)]
+async fn few_wait_for_a_credential_to_become_known() {
+    let (app, seen) = app();
+    let ask = async |credential: &str| {
+        let began = tokio::time::Instant::now();
+        let request = with(get("/functions"), &[("authorization", &format!("Bearer {credential}"))]);
+        let response = app.handle(request).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        !began.elapsed().is_zero()
+    };
+    assert!(!ask("no token of ours").await);
+    assert!(ask("slt_unknown").await);
+    let asked: Vec<bool> = futures_util::future::join_all((0..80).map(|_| ask("slt_unknown"))).await;
+    assert_eq!(asked.iter().filter(|waited| **waited).count(), 64);
+    assert!(ask("slt_unknown").await, "the places are free again");
+    assert!(seen.lock().unwrap().is_empty());
 }
 
 async fn ask(request: Request<Body>) -> (Response<Body>, Vec<String>) {

@@ -27,6 +27,7 @@ fn failed(kind: FailureKind) -> InvocationError {
         message: "it broke".to_owned(),
         stack: Some("at f".to_owned()),
         log: Bytes::from_static(b"line\n\xff"),
+        stale: false,
     }
     .into()
 }

@@ -1,21 +1,35 @@
 //! What a load balancer says of the requests that it passes on: believed if it is proved, and only of that request.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::{Method, Request};
-use serverledge_wire::peer::{PASSED, PROOF, Passed, Proved};
+use serverledge_api::{Access, App, Guard};
+use serverledge_wire::peer::{Cookies, PASSED, PROOF, Passed, Proved};
 
-use crate::backend::{cluster_key, report};
+use crate::backend::{FakeBackend, cluster_key, report};
 use crate::hosting::application;
-use crate::support::{app, outcome, request, with};
+use crate::support::{LIMITS, app, outcome, request, with};
 
 /// A request whose sender asked the balancer for this host, with the proof of it.
 fn passed(method: &Method, target: &str, host: &str, application: Option<&str>) -> Request<Body> {
+    passed_with(method, target, host, application, Cookies::default())
+}
+
+fn passed_with(
+    method: &Method,
+    target: &str,
+    host: &str,
+    application: Option<&str>,
+    cookies: Cookies,
+) -> Request<Body> {
     let said = Passed {
         method: method.to_string(),
         target: target.to_owned(),
         host: host.to_owned(),
         application: application.map(str::to_owned),
         client: Some("192.0.2.7".parse().unwrap()),
+        cookies,
     };
     let said = serde_json::to_string(&said).unwrap();
     let path = target.split('?').next().unwrap();
@@ -49,6 +63,31 @@ async fn a_page_is_judged_by_the_host_that_it_knows() {
         let request = passed(&Method::POST, "/call", "shop.apps.example", Some("shop"));
         let answer = app.handle(with(request, &[("origin", origin)])).await;
         assert_eq!(outcome(answer).await, expected, "{origin}");
+    }
+}
+
+/// The browser has the balancer's cookies; by its own names, this node would give every origin back.
+#[tokio::test]
+async fn whether_an_origin_is_given_back_is_judged_by_the_balancers_names() {
+    for (unshared, bound, secure_cookies, trusted) in [
+        (false, false, false, false),
+        (false, false, true, false),
+        // The node would read a cookie that any page can set.
+        (false, true, false, false),
+        (false, true, true, true),
+        (true, false, false, true),
+    ] {
+        let (backend, handle) = FakeBackend::new();
+        let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
+        let access = Access { secure_cookies, ..Access::open() };
+        let app = App::new(Arc::new(backend), guard, access, LIMITS);
+        handle.hosting().run(serverledge_core::Application { own_origin: true, ..application("shop") });
+        handle.invoke(Ok(report("1", "")));
+        let cookies = Cookies { unshared, bound };
+        let request = passed_with(&Method::GET, "/up", "shop.apps.example", Some("shop"), cookies);
+        let response = app.handle(request).await;
+        let hostile = response.headers().contains_key("content-security-policy");
+        assert_eq!(hostile, !trusted, "{cookies:?} {secure_cookies}");
     }
 }
 

@@ -6,7 +6,7 @@ use axum::body::Body;
 use http::{Method, Request, Response};
 use serverledge_api::PeerInvokeError;
 use serverledge_core::{FailureKind, FunctionFailure, InvocationError, OverloadReason};
-use serverledge_wire::peer::{CALL, LOAD, PROOF, PeerCall, PeerReport, Proved, REPORT, STARTED};
+use serverledge_wire::peer::{CALL, LOAD, PROOF, PeerCall, PeerReport, Proved, REPORT, STALE, STARTED};
 
 use crate::backend::{cluster_key, report};
 use crate::support::{app, outcome, request, text, with};
@@ -114,10 +114,12 @@ async fn a_refusal_says_whether_the_function_may_have_started() {
         message: "no".to_owned(),
         stack: Some("at f".to_owned()),
         log: "log".into(),
+        stale: false,
     };
+    let of_the_moment = FunctionFailure { stale: true, ..failure.clone() };
     let overload = |reason| InvocationError::Overloaded { reason, retry_after: Duration::from_secs(1) };
     let missing = InvocationError::Dependency { what: "it", code: "function_not_prepared", source: "x".into() };
-    let cases: [(PeerInvokeError, &str, &str); 9] = [
+    let cases: [(PeerInvokeError, &str, &str); 10] = [
         (overload(OverloadReason::QueueFull).into(), "429 queue_full", "no"),
         (overload(OverloadReason::Draining).into(), "503 draining", "no"),
         (missing.into(), "503 function_not_prepared", "no"),
@@ -127,12 +129,15 @@ async fn a_refusal_says_whether_the_function_may_have_started() {
         (PeerInvokeError::Loop, "508 offload_loop", "no"),
         (PeerInvokeError::Forgotten, "410 invocation_forgotten", ""),
         (InvocationError::Function(failure).into(), "500 function_error", ""),
+        (InvocationError::Function(of_the_moment).into(), "500 function_error", ""),
     ];
     let (app, handle) = app();
     for (error, expected, started) in cases {
+        let stale = matches!(&error, PeerInvokeError::Invocation(InvocationError::Function(failure)) if failure.stale);
         handle.peer_invoke(Err(error));
         let response = app.handle(invoke()).await;
         assert_eq!(header(&response, STARTED), started, "{expected}");
+        assert_eq!(header(&response, STALE), if stale { "yes" } else { "" }, "{expected}");
         assert!(!header(&response, LOAD).is_empty());
         assert_eq!(outcome(response).await, expected);
     }

@@ -248,6 +248,7 @@ async fn failures_are_marked_too() {
         message: "<script>".to_owned(),
         stack: None,
         log: bytes::Bytes::new(),
+        stale: false,
     }
     .into()));
     let response = app.handle(get("/fn/json")).await;

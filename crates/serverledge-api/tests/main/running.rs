@@ -79,6 +79,7 @@ async fn a_test_run_answers_as_an_endpoint_would_and_shows_the_log() {
         message: "boom".to_owned(),
         stack: None,
         log: Bytes::from_static(b"said before"),
+        stale: false,
     };
     handle.hosting().refuse(HostingError::Invocation(InvocationError::Function(failure)));
     let problem = text(app.handle(post("/apps/shop/test", body)).await).await;

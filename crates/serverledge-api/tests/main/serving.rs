@@ -240,6 +240,7 @@ async fn failures_say_whose_they_are_and_show_no_log_to_visitors() {
         message: "no such item".to_owned(),
         stack: Some("at secret.js:1".to_owned()),
         log: Bytes::from_static(b"the password is hunter2"),
+        stale: false,
     };
     handle.invoke(Err(InvocationError::Function(failure)));
     let response = app.handle(post("/app/shop/call", "{}")).await;

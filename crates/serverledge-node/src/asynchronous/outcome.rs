@@ -139,7 +139,7 @@ pub(super) fn as_a_plain_call(invocation: &Invocation, result: Option<&[u8]>) ->
     let (code, message) = (error.code.as_str(), error.message.clone());
     if let Some(kind) = FailureKind::from_code(code) {
         let log = Bytes::from(record.log.clone().unwrap_or_default());
-        let failure = FunctionFailure { kind, message, stack: error.stack.clone(), log };
+        let failure = FunctionFailure { kind, message, stack: error.stack.clone(), log, stale: false };
         return Err(InvocationError::Function(failure).into());
     }
     for reason in [OverloadReason::Deadline, OverloadReason::NeverFits] {

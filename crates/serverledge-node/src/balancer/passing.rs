@@ -48,7 +48,7 @@ enum Tried {
 impl LoadBalancer {
     /// Passes a request to a node, to the next one where that is certain not to do anything twice.
     pub(super) async fn pass_on(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {
-        let Passage { mut head, body, to, client, address, application } = passage;
+        let Passage { mut head, body, to, client, address, application, cookies } = passage;
         if !is_forwardable(&head.uri) {
             return Err(PassError::Path);
         }
@@ -60,7 +60,7 @@ impl LoadBalancer {
         };
         let host = asked_for(&head.headers, &head.uri).unwrap_or_default();
         forwarded(&mut head.headers, &host, client, self.scheme, &self.trusted);
-        let sender = Sender { host, application, address };
+        let sender = Sender { host, application, address, cookies };
         let mut tried = Vec::new();
         let mut refusal: Option<Response<HttpBody>> = None;
         loop {

@@ -294,7 +294,7 @@ impl Offer<'_> {
                 }
                 self.again(alone, asking)
             }
-            PeerError::Refused { started: false, load, problem, status, retry_after } => {
+            PeerError::Refused { started: false, load, problem, status, retry_after, .. } => {
                 tracing::debug!(peer = self.contact.target.name(), code = problem.code, "a node did not take a call");
                 if let Some(load) = load {
                     peers.heard(self.contact.id, load);
@@ -308,11 +308,11 @@ impl Offer<'_> {
                 asking.lost = true;
                 self.again(alone, asking)
             }
-            PeerError::Refused { problem, load, status, .. } => {
+            PeerError::Refused { problem, load, status, stale, .. } => {
                 if let Some(load) = load {
                     peers.heard(self.contact.id, load);
                 }
-                Some(self.refused(status, *problem))
+                Some(self.refused(status, *problem, stale))
             }
             PeerError::Answer { fault } => Some(Offloaded::Failed(InvocationError::Internal {
                 message: format!("node {} answered what is no answer: {fault}", self.contact.target.name()),
@@ -330,13 +330,14 @@ impl Offer<'_> {
         None
     }
 
-    fn refused(&self, status: u16, problem: Problem) -> Offloaded {
+    fn refused(&self, status: u16, problem: Problem, stale: bool) -> Offloaded {
         if let Some(kind) = FailureKind::from_code(&problem.code) {
             return Offloaded::Failed(InvocationError::Function(FunctionFailure {
                 kind,
                 message: problem.detail,
                 stack: (!problem.stack.is_empty()).then_some(problem.stack),
                 log: problem.output.into(),
+                stale,
             }));
         }
         if problem.code == "invocation_forgotten" {

@@ -4,20 +4,23 @@ use std::collections::HashSet;
 
 use parking_lot::Mutex;
 use serverledge_api::PeerRefused;
-use serverledge_wire::peer::{ClusterKey, Proof, Proved};
+use serverledge_wire::peer::{ClusterKey, PREFIX, Proof, Proved};
 
 use crate::deploy::unix_ms;
 
 /// How far the clocks of two nodes may differ, with the time a request is on its way.
 const CLOCK_DIFFERENCE_MAX_MS: u64 = 30_000;
-/// Nonces that are remembered in one generation: more requests than two nodes exchange in its time, in 40 MB at most.
+/// Nonces that a set remembers in one generation: more requests than two nodes exchange in its time, in 40 MB at most.
 const NONCES_MAX: usize = 1_000_000;
 
 /// See the module.
 pub(crate) struct Proofs {
     key: ClusterKey,
     me: String,
-    seen: Mutex<Seen>,
+    peers: Mutex<Seen>,
+    /// Of requests that balancers pass on, which the cluster's clients make: however many there are, peers are heard. The path
+    /// says which set a nonce is of, and is proved with it.
+    passed: Mutex<Seen>,
 }
 
 /// Nonces of the time in which their proofs are believed: a proof is of at most the difference ago, or ahead, so one that
@@ -31,7 +34,7 @@ struct Seen {
 
 impl Proofs {
     pub(crate) fn new(key: ClusterKey, me: String) -> Self {
-        Self { key, me, seen: Mutex::default() }
+        Self { key, me, peers: Mutex::default(), passed: Mutex::default() }
     }
 
     pub(crate) fn check(&self, proof: &Proof, path: &str, call: &[u8], body: &[u8]) -> Result<(), PeerRefused> {
@@ -46,7 +49,8 @@ impl Proofs {
         if difference > CLOCK_DIFFERENCE_MAX_MS {
             return Err(PeerRefused::Clock { seconds: difference / 1000, max: CLOCK_DIFFERENCE_MAX_MS / 1000 });
         }
-        self.seen.lock().take(now, proof.nonce)
+        let seen = if what.path.starts_with(PREFIX) { &self.peers } else { &self.passed };
+        seen.lock().take(now, proof.nonce)
     }
 }
 
@@ -88,6 +92,29 @@ mod tests {
             let nonce = u8::try_from(at % 251).unwrap();
             assert_eq!(proofs.check_at(NOW, &proof(at, nonce), &what).is_err(), refused, "{at}");
         }
+    }
+
+    #[test]
+    fn what_balancers_pass_on_shuts_out_no_peer() {
+        let key = ClusterKey::derive("0123456789abcdef0123456789abcdef");
+        let proofs = Proofs::new(key.clone(), "ROME/n1".to_owned());
+        let peers = Proved { to: "ROME/n1", path: "/peer/load", call: b"", body: b"" };
+        let passed = Proved { path: "/function", ..peers };
+        let check = |nonce: u32, what: &Proved<'_>| {
+            let mut bytes = [0; 12];
+            bytes[..4].copy_from_slice(&nonce.to_le_bytes());
+            proofs.check_at(NOW, &key.prove(NOW, bytes, what), what)
+        };
+        let nonces = 0..u32::try_from(NONCES_MAX).unwrap();
+        assert_eq!(check(0, &passed), Ok(()));
+        assert_eq!(check(0, &passed), Err(PeerRefused::Replayed));
+        proofs.passed.lock().current.extend(nonces.map(|nonce| {
+            let mut bytes = [1; 12];
+            bytes[..4].copy_from_slice(&nonce.to_le_bytes());
+            bytes
+        }));
+        assert_eq!(check(1, &passed), Err(PeerRefused::TooMany));
+        assert_eq!(check(1, &peers), Ok(()));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serverledge_api::{PeerInvokeError, PeerRequest};
-use serverledge_core::{CallContext, Carried, InvocationError, InvocationId, Payload, Report, SpaceId, Travel};
+use serverledge_core::{
+    CallContext, Carried, FunctionFailure, InvocationError, InvocationId, Payload, Report, SpaceId, Travel,
+};
 use serverledge_scheduler::QosClass;
 use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, WARM_MAX, chain_of};
 use serverledge_wire::thesis::ThesisRequest;
@@ -155,13 +157,25 @@ impl Node {
             // Whatever becomes of this task, those who wait hear of it.
             let mut end = End { node: &node, offer, run: &run, outcome: Outcome::Forgotten, again };
             end.outcome = tokio::select! {
-                result = node.run(request) => Outcome::of(result.map(|mut report| {
-                    report.memo.stale |= differs && report.memo.called;
-                    report
-                })),
+                result = node.run(request) => Outcome::of(in_one_generation(result, differs)),
                 () = run.abandoned() => Outcome::Forgotten,
             };
         });
+    }
+}
+
+/// What may have been put together in two generations is kept by no cache. Whether a function that failed made a call is not
+/// known any more.
+fn in_one_generation(result: Result<Report, InvocationError>, differs: bool) -> Result<Report, InvocationError> {
+    match result {
+        Ok(mut report) => {
+            report.memo.stale |= differs && report.memo.called;
+            Ok(report)
+        }
+        Err(InvocationError::Function(failure)) => {
+            Err(InvocationError::Function(FunctionFailure { stale: failure.stale || differs, ..failure }))
+        }
+        other => other,
     }
 }
 

@@ -264,6 +264,19 @@ async fn a_functions_own_failure_is_not_tried_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_failure_for_a_refused_call_is_known_as_such_on_the_other_side() {
+    local(async {
+        // Its call is refused as a cycle, and the nodes know different generations; either is told by the same header.
+        let behaviour = Behaviour::Call { function: "f".to_owned() };
+        let pair = Pair::new(0, PolicyName::EdgeOnly, &behaviour, json!({"Idempotent": true})).await;
+        let Err(InvocationError::Function(failure)) = pair.call(|_| {}).await else { panic!("it fails") };
+        assert!(failure.stale);
+        assert_eq!(pair.runs(), (0, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_asked_for_again_and_costs_no_second_run() {
     local(async {
         let pair = Pair::new(1, PolicyName::EdgeOnly, &Behaviour::Echo, json!({})).await;

@@ -23,7 +23,7 @@ pub(super) struct RunKey {
 #[derive(Debug, Clone)]
 pub(super) enum Shared {
     Done(Arc<Done>),
-    /// The function's own failure.
+    /// The function's own failure, whoever calls it.
     Failed(FunctionFailure),
     /// Something that is of the run and not of the function: each caller tries for itself.
     Apart,
@@ -142,7 +142,7 @@ impl Duty {
     pub(super) fn tell(self, outcome: Result<Done, InvocationError>) {
         let shared = match outcome {
             Ok(done) => Shared::Done(Arc::new(done)),
-            Err(InvocationError::Function(failure)) => Shared::Failed(failure),
+            Err(InvocationError::Function(failure)) if !failure.stale => Shared::Failed(failure),
             Err(error) => {
                 *self.run.error.lock() = Some(error);
                 Shared::Apart

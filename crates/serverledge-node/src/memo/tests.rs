@@ -294,6 +294,61 @@ async fn what_is_made_do_with_is_not_kept() {
     }
 }
 
+/// `callee` takes all the memory that there is, so that it is refused to whoever holds some and calls it.
+async fn with_a_refused_callee(callers: &[(&str, Behaviour)]) -> Lab {
+    let lab = Lab::new();
+    let all = json!({"Idempotent": true, "MemoryMB": 4096});
+    lab.deploy_in(&SpaceId::default_space(), "callee", &Behaviour::Echo, all).await;
+    for (name, behaviour) in callers {
+        lab.deploy(name, behaviour).await;
+    }
+    lab
+}
+
+/// However far below a call was refused, and whether or not a function between failed of it.
+#[tokio::test]
+async fn no_result_stands_on_a_call_that_was_refused_further_down() {
+    let attempts = |function: &str| Behaviour::Attempt { function: function.to_owned() };
+    let callers = [
+        ("top", attempts("middle")),
+        ("middle", calls("callee")),
+        ("higher", attempts("between")),
+        ("between", calls("middle")),
+        ("highest", calls("higher")),
+    ];
+    let lab = with_a_refused_callee(&callers).await;
+    for name in ["top", "higher", "highest"] {
+        for _ in 0..2 {
+            let report = lab.call(name, "1").await.unwrap();
+            assert_eq!((report.memo.source, &result(&report)[..]), (Source::Ran, &b"\"function_error\""[..]), "{name}");
+            assert!(report.memo.stale && report.memo.entries.is_empty(), "{name}");
+        }
+    }
+    // Once the callee gets what it needs, so do they.
+    lab.deploy("callee", &Behaviour::Echo).await;
+    assert_eq!(result(&lab.call("top", "1").await.unwrap()), "1");
+    assert_eq!(lab.call("top", "1").await.unwrap().memo.source, Source::Cache);
+}
+
+#[tokio::test]
+async fn a_failure_for_a_refused_call_is_shared_with_nobody() {
+    for (behaviour, runs) in [(calls("callee"), 2), (Behaviour::Fail { message: String::new(), log: String::new() }, 1)]
+    {
+        let lab = with_a_refused_callee(&[("f", behaviour)]).await;
+        lab.fake.hold();
+        let release = async {
+            lab.fake.wait_for("the run", |counts| counts.running == 1).await;
+            lab.fake.release();
+        };
+        let (first, second, ()) = tokio::join!(lab.call("f", "1"), lab.call("f", "1"), release);
+        for told in [first, second] {
+            let Err(InvocationError::Function(failure)) = told else { panic!("it fails") };
+            assert_eq!(failure.stale, runs == 2);
+        }
+        assert_eq!(lab.runs("f"), runs);
+    }
+}
+
 #[tokio::test]
 async fn what_a_client_carries_shapes_its_own_answer_alone() {
     let lab = Lab::new();
