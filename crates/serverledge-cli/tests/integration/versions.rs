@@ -16,7 +16,13 @@ fn versions_are_listed_and_rolled_back() {
     let alone = "\"f\" has no other version";
     check(&["function", "rollback", "f"], (ok, VERSIONS), "GET /functions/f/versions ", 1, alone);
     let unknown = ("404 Not Found", r#"{"code":"version_unknown","detail":"no version"}"#);
-    check(&["function", "rollback", "f", "--to", "9"], unknown, route, 2, "no version (404)\nhint: `serverledge-cli function versions f`");
+    check(
+        &["function", "rollback", "f", "--to", "9"],
+        unknown,
+        route,
+        2,
+        "no version (404)\nhint: `serverledge-cli function versions f`",
+    );
     check_alone(&["function", "rollback", "a/b", "--to", "9"], &[], 1, "is no function name");
 }
 
