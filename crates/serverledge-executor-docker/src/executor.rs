@@ -443,12 +443,12 @@ impl DockerExecutor {
 /// A failed start as the one who deploys is told.
 pub(crate) fn prepare_error(hub: &Hub, error: FailedStart) -> PrepareError {
     match error {
-        FailedStart::Launch(LaunchError::Engine(error @ EngineError::Unavailable { .. })) => {
+        FailedStart::Launch(LaunchError::Engine(EngineError::Unavailable { source, .. })) => {
             let what = format!(
                 "the Docker Engine does not answer at {}; start it, name its socket with container.docker_socket, or build the function as WebAssembly",
                 Path::display(hub.engine.socket())
             );
-            PrepareError::Unavailable { code: "docker_unavailable", what, source: Box::new(error) }
+            PrepareError::Unavailable { code: "docker_unavailable", what, source }
         }
         FailedStart::Bind(BindError::Function { code, failure }) => {
             PrepareError::Invalid { code, message: with_details(&failure) }

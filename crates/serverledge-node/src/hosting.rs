@@ -24,7 +24,7 @@ pub(crate) use testing::Testing;
 #[async_trait]
 impl Hosting for NodeBackend {
     fn application(&self, name: &str) -> Option<Arc<Application>> {
-        self.0.applications.by_name(name).filter(|application| application.up)
+        self.0.applications.by_name(name).filter(|application| application.up && self.0.is_served(application))
     }
 
     fn is_prepared(&self, application: &Application) -> bool {

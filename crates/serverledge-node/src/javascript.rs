@@ -55,8 +55,7 @@ pub(crate) async fn make(
     let text =
         std::str::from_utf8(&script.text).map_err(|fault| refused(format!("{} is not UTF-8: {fault}", script.path)))?;
     let file = script.path.rsplit('/').next().unwrap_or(&script.path);
-    // With a dot before it, the name of an export is never taken for the file's.
-    let handler = if script.handler.is_empty() { String::new() } else { format!(".{}", script.handler) };
+    let handler = engine_handler(&script, file, &spec.handler);
     let input = serde_json::to_vec(&Input { file, source: text, handler: &handler }).map_err(|fault| {
         PrepareError::Internal { attempt: "write the engine's input".to_owned(), source: Box::new(fault) }
     })?;
@@ -77,6 +76,16 @@ pub(crate) fn source_of(runtime: Runtime, code: Bytes) -> Bytes {
         // A copy: whoever keeps the source must not keep the module.
         Some(range) => Bytes::copy_from_slice(&code[range]),
         None => code,
+    }
+}
+
+/// The handler in the words of the engine: `FILE` for what the file exports as such or under its own name, `FILE.NAME` for
+/// an export, which may be called like the file; empty if none was named.
+fn engine_handler(script: &Script, file: &str, named: &str) -> String {
+    match script.handler.as_str() {
+        "" if named.is_empty() => String::new(),
+        "" => file.to_owned(),
+        export => format!("{file}.{export}"),
     }
 }
 

@@ -26,6 +26,7 @@ mod memo;
 mod metrics;
 mod node;
 mod notifier;
+mod ownerless;
 mod program;
 mod quotas;
 mod recover;

@@ -61,6 +61,8 @@ pub(crate) struct Node {
     pub(crate) memos: Memos,
     pub(crate) quotas: Quotas,
     pub(crate) accounts: Arc<Platform>,
+    /// Whether everybody has to say who they are (`auth.enabled`).
+    pub(crate) auth_required: bool,
     pub(crate) metrics: Metrics,
     pub(crate) metrics_config: MetricsConfig,
     pub(crate) preparing: Mutex<HashSet<Digest>>,

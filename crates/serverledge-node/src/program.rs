@@ -177,6 +177,7 @@ pub async fn start(config: &Config) -> Result<Started> {
     let apps_from = node.load_applications().await.context("failed to read the applications")?;
     node.accounts.set_default_url(own_url(config, listener.local_addr()?));
     let accounts_from = node.accounts.load().await.context("failed to read the accounts")?;
+    node.warn_of_ownerless();
     if let Some(containers) = &containers {
         containers.warm_up(&node.container_runtimes());
     }
@@ -336,6 +337,7 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         membership: membership(config, kv, &id, &executors),
         cluster,
         accounts,
+        auth_required: config.auth.enabled,
         executors,
         asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
         quotas: Quotas::new(config.quota.clone(), Arc::new(owners)),

@@ -116,14 +116,15 @@ impl Node {
 
     /// The container runtimes of the functions there are, for which it pays to have stem cells.
     pub(crate) fn container_runtimes(&self) -> Vec<Runtime> {
-        let runtimes = self.functions.all().into_iter().map(|function| function.version.runtime);
+        let reachable = self.functions.all().into_iter().filter(|function| self.is_reachable(&function.space));
+        let runtimes = reachable.map(|function| function.version.runtime);
         let used: BTreeSet<Runtime> = runtimes.filter(|runtime| is_pooled(*runtime)).collect();
         used.into_iter().collect()
     }
 
     /// A function that was deployed on another node is made ready here before it is called.
     fn prepare_if_missing(self: &Arc<Self>, function: &Arc<Function>) {
-        if !self.is_prepared(&function.version) {
+        if self.wants_preparing(function) {
             self.prepare_in_background(Arc::clone(function));
         }
     }
@@ -132,9 +133,9 @@ impl Node {
         self.functions.all().iter().for_each(|function| self.prepare_if_missing(function));
     }
 
-    async fn prepare_missing(&self) {
+    pub(crate) async fn prepare_missing(&self) {
         let missing: Vec<Arc<Function>> =
-            self.functions.all().into_iter().filter(|function| !self.is_prepared(&function.version)).collect();
+            self.functions.all().into_iter().filter(|function| self.wants_preparing(function)).collect();
         if !missing.is_empty() {
             tracing::info!(
                 count = missing.len(),
@@ -144,6 +145,10 @@ impl Node {
         for function in missing {
             self.prepare_again(&function).await;
         }
+    }
+
+    fn wants_preparing(&self, function: &Function) -> bool {
+        self.is_reachable(&function.space) && !self.is_prepared(&function.version)
     }
 
     /// Where there is no executor for it, nothing can be prepared.

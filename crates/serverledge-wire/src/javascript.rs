@@ -62,11 +62,11 @@ const NODE_GLOBALS: [&str; 11] = [
     "Buffer",
     "EventSource",
     "FormData",
+    "Intl",
     "WebSocket",
     "XMLHttpRequest",
     "fetch",
     "global",
-    "setImmediate",
     "SharedArrayBuffer",
     "Worker",
 ];
@@ -128,7 +128,11 @@ fn used_global(tokens: &[Token<'_>]) -> Option<String> {
         let Token::Word(word) = tokens[at] else { return None };
         let is_member = at > 0 && tokens[at - 1] == Token::Mark('.');
         let is_key = tokens.get(at + 1) == Some(&Token::Mark(':'));
-        if is_member || is_key {
+        // Only Node.js heeds a language, which is what an argument names.
+        if is_member && word == "toLocaleString" && has_argument(tokens, at) {
+            return Some("uses toLocaleString with an argument".to_owned());
+        }
+        if is_member || is_key || is_method(tokens, at) {
             return None;
         }
         if word == "process" {
@@ -142,6 +146,30 @@ fn used_global(tokens: &[Token<'_>]) -> Option<String> {
         }
         (NODE_GLOBALS.contains(&word) && !declared(word)).then(|| format!("uses {word}"))
     })
+}
+
+fn has_argument(tokens: &[Token<'_>], at: usize) -> bool {
+    tokens.get(at + 1) == Some(&Token::Mark('(')) && tokens.get(at + 2) != Some(&Token::Mark(')'))
+}
+
+/// Whether a name is that of a method where it is written: `NAME(…) {`, not behind a keyword that takes a value.
+fn is_method(tokens: &[Token<'_>], at: usize) -> bool {
+    if tokens.get(at + 1) != Some(&Token::Mark('(')) {
+        return false;
+    }
+    let mut depth = 0_usize;
+    for (offset, token) in tokens[at + 1..].iter().enumerate() {
+        match token {
+            Token::Mark('(') => depth += 1,
+            Token::Mark(')') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            // Behind a call there is no brace: that of `if (fetch(a)) {` follows the outer parenthesis.
+            return tokens.get(at + 2 + offset) == Some(&Token::Mark('{'));
+        }
+    }
+    false
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -300,6 +328,10 @@ mod tests {
             "const x = a / b / c, y = /require('fs')/.test(x)",
             "const t = `${ { a: `${1}` }.a } Buffer`; console.log(t)",
             "typeof process === 'object' && process",
+            "setImmediate(() => {}); module.exports = () => 1",
+            "export default { async fetch(req) { return f(req) } }",
+            "class A { fetch({ a }, b = (1)) { return 1 } }",
+            "(1).toLocaleString(); o.Intl",
         ] {
             check(source, None);
         }
@@ -317,6 +349,9 @@ mod tests {
         check("process.exit(1)", Some("uses process.exit of Node.js"));
         check("return Buffer.from('a')", Some("uses Buffer"));
         check("await fetch(`http://x/${id}`)", Some("uses fetch"));
+        check("new Intl.NumberFormat('de')", Some("uses Intl"));
+        check("n.toLocaleString('de-DE')", Some("uses toLocaleString with an argument"));
+        check("const o = { async f() { if (fetch('x')) { return 1 } } }", Some("uses fetch"));
         check("const t = `${ Buffer.from('a') }`", Some("uses Buffer"));
         check("const r = /[/]'/; global.x = 1", Some("uses global"));
     }

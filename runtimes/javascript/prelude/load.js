@@ -15,6 +15,8 @@
   const BEGIN = '(function (exports, require, module, __filename, __dirname) {\n\n';
   // With this number for the first line, the user's first one is line 1. (0 would mean that there is none.)
   const BEGIN_LINE = -1;
+  // Of what a file exports, so many names are told.
+  const NAMES_TOLD_MAX = 20;
 
   // === what there is to import ===
 
@@ -180,26 +182,39 @@
     return error;
   }
 
-  // The name of the export, which is empty where the handler is the file itself.
-  function exportName(handler, file) {
-    if (handler === '' || handler === file || handler === file.replace(/\.[cm]?js$/, '')) return '';
-    return handler.slice(handler.lastIndexOf('.') + 1);
+  // What a module has by itself: every object inherits a `toString`, and that is nobody's handler.
+  function own(value, name) {
+    const has = value !== null && (typeof value === 'object' || typeof value === 'function');
+    return has && Object.hasOwn(value, name) ? value[name] : undefined;
   }
 
+  // For the one who named another: the names that there are.
+  function exported(loaded) {
+    const parts = [loaded, own(loaded, 'default')].filter((each) => each !== null && typeof each === 'object');
+    const names = [...new Set(parts.flatMap((each) => Object.keys(each)))];
+    const more = names.length > NAMES_TOLD_MAX ? ', …' : '';
+    return names.length === 0 ? 'no names' : names.slice(0, NAMES_TOLD_MAX).join(', ') + more;
+  }
+
+  // `FILE` is what the file exports as its handler, or else under its own name; `NAME` and `FILE.NAME` are what it exports
+  // under that name.
   function findHandler(loaded, handler, file) {
-    const name = exportName(handler, file);
-    const candidates =
-      name === ''
-        ? [loaded, loaded?.default, loaded?.handler, loaded?.default?.default, loaded?.default?.handler]
-        : [loaded?.[name], loaded?.default?.[name]];
+    const stem = file.replace(/\.[cm]?js$/, '');
+    const isFile = handler === '' || handler === file || handler === stem;
+    const name = isFile ? stem : handler.slice(handler.lastIndexOf('.') + 1);
+    const named = [own(loaded, name), own(loaded?.default, name)];
+    const whole = isFile
+      ? [loaded, loaded?.default, loaded?.handler, loaded?.default?.default, loaded?.default?.handler]
+      : [];
+    const candidates = handler === '' ? whole : [...whole, ...named];
     const found = candidates.find((each) => typeof each === 'function');
     if (found) return found;
-    if (name === '') throw noHandler(`${file} exports neither a function nor a handler`);
-    throw noHandler(
-      candidates.some((each) => each !== undefined)
-        ? `'${name}' in ${file} cannot be called`
-        : `${file} has no function '${name}'`,
-    );
+    if (handler !== '' && named.some((each) => each !== undefined)) {
+      throw noHandler(`'${name}' in ${file} cannot be called`);
+    }
+    const missing = isFile ? 'exports neither a function nor a handler' : `has no function '${name}'`;
+    const likeFile = isFile && handler !== '' ? `, and nothing called '${name}'` : '';
+    throw noHandler(`${file} ${missing}${likeFile}; it exports ${exported(loaded)}`);
   }
 
   // Whether the first parameter is the context, which only the function's text can tell.

@@ -39,6 +39,28 @@ check('a named export of the file', 'exports.other = () => 1; exports.NAME = () 
   handler: 'index.NAME',
 });
 check('the file as the handler', 'module.exports = () => 4;', {}, 4, { file: 'hello.js', handler: 'hello' });
+const main = { file: 'main.js' };
+const mains = 'exports.handler = () => 1; exports.main = () => 2;';
+check('an export called like the file', 'exports.main = () => 3;', {}, 3, { ...main, handler: 'main' });
+check('the same behind the name of the file', 'exports.main = () => 3;', {}, 3, { ...main, handler: 'main.main' });
+check('the file goes before an export called like it', mains, {}, 1, { ...main, handler: 'main' });
+check('the whole name is the export', mains, {}, 2, { ...main, handler: 'main.main' });
+check('the same with the ending', mains, {}, 2, { ...main, handler: 'main.js.main' });
+check('the file with its ending', mains, {}, 1, { ...main, handler: 'main.js' });
+for (const handler of ['toString', 'main.toString', 'constructor']) {
+  refused(
+    `no ${handler} that is inherited`,
+    'exports.a = () => 1; exports.b = 2;',
+    { error: 'HandlerMissing', message: /^main\.js has no function '\w+'; it exports a, b$/ },
+    { ...main, handler },
+  );
+}
+refused(
+  'a file that exports nothing of its own name',
+  'exports.a = () => 1;',
+  { message: "main.js exports neither a function nor a handler, and nothing called 'main'; it exports a" },
+  { ...main, handler: 'main' },
+);
 check('export default', 'export default (params) => params.a;', { a: 5 }, 5);
 check('export function handler', 'export async function handler(params) { return params.a; }', { a: 6 }, 6);
 check('a named export of a module', 'export const other = 1; export function NAME() { return 7; }', {}, 7, {

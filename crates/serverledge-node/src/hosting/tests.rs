@@ -120,6 +120,35 @@ async fn what_was_started_runs_after_a_restart_until_it_is_stopped() {
 }
 
 #[tokio::test]
+async fn what_has_no_owner_is_not_served_while_logins_are_needed() {
+    let (lab, shop) = Lab::new().await;
+    lab.deploy(&shop, "f", &Behaviour::Echo, json!({})).await;
+    lab.backend.start(&anybody(), "shop", &()).await.unwrap();
+    let ada = somebody();
+    lab.backend.create(&ada, AppName::parse("forum").unwrap()).await.unwrap();
+    lab.backend.start(&ada, "forum", &()).await.unwrap();
+    assert_eq!(lab.backend.0.ownerless(), None, "while nobody has to log in, everything is reachable");
+    let restarted = async |required: bool| {
+        let mut config = lab.config.clone();
+        config.auth.enabled = required;
+        let (again, fake) = node(&config, &lab.registry);
+        again.0.load_applications().await.unwrap();
+        again.0.load_functions().await.unwrap();
+        again.0.prepare_missing().await;
+        (again, fake.prepares().len())
+    };
+    let (again, prepares) = restarted(true).await;
+    assert!(again.application("shop").is_none() && again.application("forum").is_some());
+    assert_eq!((prepares, again.0.container_runtimes()), (0, vec![]));
+    let told = again.0.ownerless().unwrap().to_string();
+    assert_eq!(told, "0 functions and 1 application (with 1 function) made without a login");
+    // Nothing is lost.
+    let (again, prepares) = restarted(false).await;
+    assert!(again.application("shop").is_some());
+    assert_eq!((prepares, again.0.container_runtimes().len()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_start_that_fails_leaves_the_application_stopped() {
     let (lab, shop) = Lab::new().await;
     lab.deploy(&shop, "f", &Behaviour::Echo, json!({})).await;
