@@ -5,13 +5,17 @@ use std::net::SocketAddr;
 
 use axum::body::Body;
 use http::header::HOST;
-use http::{HeaderValue, Request, StatusCode};
-use serverledge_wire::peer::{Cookies, PASSED, PROOF, Passed, Proof};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
+use serverledge_wire::peer::{self as wire, Cookies, Passed, Proof};
 
 use crate::app::{Admitted, Shared};
 use crate::backend::PeerRefused;
 use crate::error::Failed;
 use crate::guard::Named;
+
+// Looked for in every request: a name that is a text would be parsed each time.
+const PASSED: HeaderName = HeaderName::from_static(wire::PASSED);
+const PROOF: HeaderName = HeaderName::from_static(wire::PROOF);
 
 /// What a balancer vouches for.
 #[derive(Debug)]

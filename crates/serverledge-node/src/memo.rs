@@ -99,7 +99,7 @@ impl Node {
     pub(crate) async fn run(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
         match self.look_up(request)? {
             Looked::Known(report) => Ok(report),
-            // Boxed: the future of a run is a hundred times that of an answer.
+            // Boxed: the future of a run has some kilobytes, which an answer would move about for nothing.
             looked => Box::pin(self.run_looked(looked)).await,
         }
     }
