@@ -8,9 +8,15 @@ use axum::routing::post;
 use bytes::Bytes;
 
 #[tokio::main]
-#[expect(clippy::print_stdout, reason = "the benchmark reads the address from stdout")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the benchmark reads the address from stdout"
+)]
 async fn main() -> std::io::Result<()> {
-    let length = std::env::args().nth(1).and_then(|length| length.parse().ok()).unwrap_or(256);
+    let length = std::env::args()
+        .nth(1)
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(256);
     let answer = Bytes::from(vec![b'x'; length]);
     let app = Router::new().route(
         "/invoke/{function}",
@@ -29,5 +35,7 @@ async fn main() -> std::io::Result<()> {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         drop(stop);
     });
-    axum::serve(listener, app).with_graceful_shutdown(async { stopped.await.unwrap_or(()) }).await
+    axum::serve(listener, app)
+        .with_graceful_shutdown(async { stopped.await.unwrap_or(()) })
+        .await
 }

@@ -82,13 +82,20 @@ pub(crate) enum Need {
 pub(crate) fn need(method: &Method, path: &str) -> Need {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let path = path.strip_prefix('/').unwrap_or(path);
-    let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let (first, rest) = path
+        .split_once('/')
+        .map_or((path, None), |(first, rest)| (first, Some(rest)));
     match (first, rest) {
-        ("" | "healthz" | "readyz" | "openapi.json" | "docs", None) | ("docs", Some(_)) => Need::Open,
+        ("" | "healthz" | "readyz" | "openapi.json" | "docs", None) | ("docs", Some(_)) => {
+            Need::Open
+        }
         ("account", rest) => account_need(reads, rest.unwrap_or_default()),
         // Rolling back and changing flags is deploying; running is not.
         ("functions", Some(rest)) if !reads && !rest.ends_with("/invocations") => Need::Deploy,
-        ("invoke" | "fn" | "poll" | "function" | "functions" | "invocations" | "dead-letters", _) => Need::Invoke,
+        (
+            "invoke" | "fn" | "poll" | "function" | "functions" | "invocations" | "dead-letters",
+            _,
+        ) => Need::Invoke,
         ("create" | "update" | "delete", _) => Need::Deploy,
         ("status" | "metrics" | "peers" | "prewarm", _) => Need::Operator,
         // An application's functions need what functions need.
@@ -113,8 +120,8 @@ fn account_need(reads: bool, rest: &str) -> Need {
 fn app_need(method: &Method, reads: bool, rest: &str) -> Need {
     let inner = rest.split_once('/').map_or("", |(_, inner)| inner);
     match inner.split('/').next().unwrap_or_default() {
-        "invoke" | "fn" | "poll" | "function" | "functions" | "invocations" | "dead-letters" | "create" | "update"
-        | "delete" | "prewarm" => need(method, inner),
+        "invoke" | "fn" | "poll" | "function" | "functions" | "invocations" | "dead-letters"
+        | "create" | "update" | "delete" | "prewarm" => need(method, inner),
         // The code of all its functions.
         "export" => Need::Deploy,
         _ if reads => Need::Invoke,
@@ -158,7 +165,11 @@ impl Access {
         if need == Need::Open {
             return Ok(None);
         }
-        let shown = if need == Need::Public { Shown::Nothing } else { self.shown(uri.path(), headers) };
+        let shown = if need == Need::Public {
+            Shown::Nothing
+        } else {
+            self.shown(uri.path(), headers)
+        };
         // A page cannot send a token of its own accord, as it can make browsers send cookies: who has it may ask from
         // wherever. A wrong one is refused below.
         if !matches!(shown, Shown::Token(_)) {
@@ -198,7 +209,9 @@ impl Access {
         if !matches!(shown, Shown::Session(_) | Shown::Token(_)) {
             return admitted;
         }
-        let Ok(_place) = settling.try_acquire() else { return admitted };
+        let Ok(_place) = settling.try_acquire() else {
+            return admitted;
+        };
         let mut waited = Duration::ZERO;
         while waited < SETTLING_MAX && admitted.as_ref().is_err_and(Failed::is_unknown_credential) {
             tokio::time::sleep(SETTLING_LOOK).await;
@@ -211,7 +224,9 @@ impl Access {
     fn check(&self, need: Need, caller: &Caller) -> Result<(), Failed> {
         let scope = match need {
             Need::Open | Need::Public => return Ok(()),
-            Need::Known | Need::Admin if caller.account.is_none() => return Err(Failed::authentication_required()),
+            Need::Known | Need::Admin if caller.account.is_none() => {
+                return Err(Failed::authentication_required());
+            }
             Need::Known => return Ok(()),
             Need::Operator if self.required && !caller.operates() => {
                 return Err(Failed::forbidden(
@@ -226,13 +241,19 @@ impl Access {
             Need::Deploy => "deploy",
             Need::Admin => "admin",
         };
-        Err(Failed::forbidden(format!("the token is not good for this: it lacks the scope {scope}")))
+        Err(Failed::forbidden(format!(
+            "the token is not good for this: it lacks the scope {scope}"
+        )))
     }
 
     fn authenticate(&self, credential: Credential<'_>) -> Result<Caller, Failed> {
         let is_session = matches!(credential, Credential::Session(_));
-        let known =
-            self.accounts.as_ref().map_or(Err(AuthError::Invalid), |accounts| accounts.authenticate(credential));
+        let known = self
+            .accounts
+            .as_ref()
+            .map_or(Err(AuthError::Invalid), |accounts| {
+                accounts.authenticate(credential)
+            });
         known.map_err(|error| match error {
             AuthError::Invalid => self.invalid(is_session),
             AuthError::Stale => Failed::unchecked(&error),
@@ -242,7 +263,11 @@ impl Access {
     /// The browser forgets a session that is over: else it could not even ask for what needs none.
     fn invalid(&self, session: bool) -> Failed {
         let failed = Failed::credential_invalid();
-        if session { failed.forgetting(self.forget_session()) } else { failed }
+        if session {
+            failed.forgetting(self.forget_session())
+        } else {
+            failed
+        }
     }
 
     fn shown<'a>(&self, path: &str, headers: &'a HeaderMap) -> Shown<'a> {
@@ -267,11 +292,18 @@ impl Access {
 
     /// How browsers keep cookies for this server's names.
     pub(crate) fn cookies(&self, guard: &Guard) -> Cookies {
-        Cookies { unshared: !guard.shares_cookies(), bound: self.secure_cookies }
+        Cookies {
+            unshared: !guard.shares_cookies(),
+            bound: self.secure_cookies,
+        }
     }
 
     fn cookie_name(&self) -> &'static str {
-        if self.secure_cookies { COOKIE_SECURE } else { COOKIE_PLAIN }
+        if self.secure_cookies {
+            COOKIE_SECURE
+        } else {
+            COOKIE_PLAIN
+        }
     }
 
     /// The session cookie's value. Two of them are refused: a neighbour of the node's host may have set one.
@@ -281,8 +313,12 @@ impl Access {
             let bytes = header.as_bytes();
             for cookie in bytes.split(|byte| *byte == b';') {
                 let cookie = cookie.trim_ascii();
-                let Some(value) = cookie.strip_prefix(self.cookie_name().as_bytes()) else { continue };
-                let Some(value) = value.strip_prefix(b"=") else { continue };
+                let Some(value) = cookie.strip_prefix(self.cookie_name().as_bytes()) else {
+                    continue;
+                };
+                let Some(value) = value.strip_prefix(b"=") else {
+                    continue;
+                };
                 let value = std::str::from_utf8(value).map_err(|_| ())?;
                 let fits = !value.is_empty() && value.len() <= CREDENTIAL_BYTES_MAX;
                 if !fits || found.replace(value).is_some() {
@@ -295,8 +331,13 @@ impl Access {
 
     /// The cookie that begins a session.
     pub(crate) fn session_cookie(&self, secret: &str, lifetime_s: u64) -> Option<HeaderValue> {
-        let (name, secure) = (self.cookie_name(), if self.secure_cookies { "; Secure" } else { "" });
-        let text = format!("{name}={secret}; Max-Age={lifetime_s}; Path=/{secure}; HttpOnly; SameSite=Strict");
+        let (name, secure) = (
+            self.cookie_name(),
+            if self.secure_cookies { "; Secure" } else { "" },
+        );
+        let text = format!(
+            "{name}={secret}; Max-Age={lifetime_s}; Path=/{secure}; HttpOnly; SameSite=Strict"
+        );
         let mut value = HeaderValue::from_str(&text).ok()?;
         value.set_sensitive(true);
         Some(value)
@@ -314,13 +355,18 @@ impl Access {
     /// The caller of a request that needs none, if it shows a session all the same.
     pub(crate) fn session_of(&self, headers: &HeaderMap) -> Option<Caller> {
         let secret = self.session(headers).ok()??;
-        self.accounts.as_ref()?.authenticate(Credential::Session(secret)).ok()
+        self.accounts
+            .as_ref()?
+            .authenticate(Credential::Session(secret))
+            .ok()
     }
 
     /// The address that a request comes from, for rate limits: the peer's, or, if the peer is a trusted proxy, the last one
     /// in `X-Forwarded-For` that is not.
     pub(crate) fn address(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> IpAddr {
-        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| {
+            peer.ip().to_canonical()
+        });
         let trusts = |ip: &IpAddr| self.trusted_proxies.iter().any(|net| net.contains(*ip));
         if !trusts(&peer) {
             return peer;
@@ -334,7 +380,9 @@ impl Access {
         let mut nearest = peer;
         for hop in all.into_iter().rev() {
             // Whatever stands before something malformed is not believed.
-            let Ok(ip) = hop.parse::<IpAddr>() else { return nearest };
+            let Ok(ip) = hop.parse::<IpAddr>() else {
+                return nearest;
+            };
             nearest = ip.to_canonical();
             if !trusts(&nearest) {
                 return nearest;
@@ -346,7 +394,9 @@ impl Access {
 
 /// Whether the request itself may go to a function: a node's, or an application's.
 fn runs_plain(path: &str) -> bool {
-    let inner = path.strip_prefix("/apps/").and_then(|rest| rest.find('/').map(|at| &rest[at..]));
+    let inner = path
+        .strip_prefix("/apps/")
+        .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
     inner.unwrap_or(path).starts_with("/fn/")
 }
 
@@ -354,7 +404,10 @@ fn runs_plain(path: &str) -> bool {
 /// other tokens where they may be meant for a function.
 fn bearer(value: &HeaderValue, of_a_function: bool) -> Shown<'_> {
     let bytes = value.as_bytes().trim_ascii();
-    let Some(scheme) = bytes.get(..6).filter(|scheme| scheme.eq_ignore_ascii_case(b"bearer")) else {
+    let Some(scheme) = bytes
+        .get(..6)
+        .filter(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+    else {
         return Shown::Nothing;
     };
     let rest = &bytes[scheme.len()..];
@@ -390,7 +443,12 @@ impl Failed {
     }
 
     fn unchecked(error: &AuthError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "credentials_unchecked", error.to_string()).after(1)
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "credentials_unchecked",
+            error.to_string(),
+        )
+        .after(1)
     }
 }
 

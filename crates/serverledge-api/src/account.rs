@@ -36,21 +36,49 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 /// The routes.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/account", get(settings::show).delete(settings::remove).fallback(get_or_delete))
+        .route(
+            "/account",
+            get(settings::show)
+                .delete(settings::remove)
+                .fallback(get_or_delete),
+        )
         .route("/account/sign-up", only_post(entry::sign_up))
         .route("/account/log-in", only_post(entry::log_in))
         .route("/account/log-out", only_post(entry::log_out))
-        .route("/account/log-out-everywhere", only_post(entry::log_out_everywhere))
+        .route(
+            "/account/log-out-everywhere",
+            only_post(entry::log_out_everywhere),
+        )
         .route("/account/request-reset", only_post(entry::request_reset))
-        .route("/account/reset", get(pages::reset).post(entry::reset).fallback(get_or_post))
-        .route("/account/confirm", get(pages::confirm).post(entry::confirm).fallback(get_or_post))
+        .route(
+            "/account/reset",
+            get(pages::reset).post(entry::reset).fallback(get_or_post),
+        )
+        .route(
+            "/account/confirm",
+            get(pages::confirm)
+                .post(entry::confirm)
+                .fallback(get_or_post),
+        )
         .route("/account/page.js", get(pages::script).fallback(get_only))
         .route("/account/email", only_post(settings::change_email))
         .route("/account/password", only_post(settings::change_password))
-        .route("/account/tokens", get(tokens::list).post(tokens::create).fallback(get_or_post))
-        .route("/account/tokens/{id}", delete(tokens::revoke).fallback(delete_only))
-        .route("/account/sessions", get(tokens::sessions).fallback(get_only))
-        .route("/account/sessions/{id}", delete(tokens::end_session).fallback(delete_only))
+        .route(
+            "/account/tokens",
+            get(tokens::list).post(tokens::create).fallback(get_or_post),
+        )
+        .route(
+            "/account/tokens/{id}",
+            delete(tokens::revoke).fallback(delete_only),
+        )
+        .route(
+            "/account/sessions",
+            get(tokens::sessions).fallback(get_only),
+        )
+        .route(
+            "/account/sessions/{id}",
+            delete(tokens::end_session).fallback(delete_only),
+        )
         .route("/account/invitations", only_post(settings::invite))
 }
 
@@ -77,12 +105,20 @@ fn refuse(failed: Failed, asked: &Admitted) -> Response<Body> {
 /// The answer, or the problem that there is instead, kept by nobody.
 fn finish(result: Result<Response<Body>, Failed>, asked: &Admitted) -> Response<Body> {
     let mut response = reply::finish(result, asked);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
 fn accounts(shared: &Shared) -> Result<&dyn Accounts, Failed> {
-    let none = || Failed::new(StatusCode::NOT_FOUND, "accounts_disabled", "this node keeps no accounts");
+    let none = || {
+        Failed::new(
+            StatusCode::NOT_FOUND,
+            "accounts_disabled",
+            "this node keeps no accounts",
+        )
+    };
     shared.access.accounts.as_deref().ok_or_else(none)
 }
 
@@ -97,7 +133,10 @@ async fn read<T: DeserializeOwned>(shared: &Shared, request: Request<Body>) -> R
             return Failed::new(StatusCode::BAD_REQUEST, "malformed_member", told);
         }
         let (code, what) = match fault.is_data() {
-            true => ("malformed_member", "a member is unknown or of the wrong type"),
+            true => (
+                "malformed_member",
+                "a member is unknown or of the wrong type",
+            ),
             false => ("malformed_json", "the body is not a JSON object"),
         };
         let place = format!("{what}, at line {} column {}", fault.line(), fault.column());
@@ -118,9 +157,16 @@ fn no_content() -> Response<Body> {
 }
 
 /// Gives the browser its session.
-fn begin_session(shared: &Shared, session: &NewSession, response: &mut Response<Body>) -> Result<(), Failed> {
-    let cookie = shared.access.session_cookie(&session.secret, session.lifetime.as_secs());
-    let cookie = cookie.ok_or_else(|| Failed::internal("the session's secret fits into no cookie"))?;
+fn begin_session(
+    shared: &Shared,
+    session: &NewSession,
+    response: &mut Response<Body>,
+) -> Result<(), Failed> {
+    let cookie = shared
+        .access
+        .session_cookie(&session.secret, session.lifetime.as_secs());
+    let cookie =
+        cookie.ok_or_else(|| Failed::internal("the session's secret fits into no cookie"))?;
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(())
 }

@@ -24,8 +24,8 @@ use crate::guard::Guard;
 use crate::passed::Vouched;
 use crate::reply::NodeHeaders;
 use crate::{
-    account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi, passed, peer,
-    plain, running, serving, system, versions,
+    account, app_prefix, apps, dead_letters, deploy, functions, invocations, invoke, logs, openapi,
+    passed, peer, plain, running, serving, system, versions,
 };
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static(wire::REQUEST_ID);
@@ -91,7 +91,9 @@ impl Shared {
 
 /// The place of a request among those at once. A handler whose work goes on in its answer's body keeps a clone there.
 #[derive(Debug, Clone)]
-pub(crate) struct Place(#[expect(dead_code, reason = "held until it is dropped")] pub(crate) Arc<OwnedSemaphorePermit>);
+pub(crate) struct Place(
+    #[expect(dead_code, reason = "held until it is dropped")] pub(crate) Arc<OwnedSemaphorePermit>,
+);
 
 /// Tells answers without an end that the server drains.
 #[derive(Debug, Clone)]
@@ -120,7 +122,9 @@ impl Admitted {
 
 impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").field("client", &self.client).finish_non_exhaustive()
+        f.debug_struct("App")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
     }
 }
 
@@ -132,20 +136,43 @@ impl App {
         let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
         let settling = access::settling();
-        let shared =
-            Arc::new(Shared { backend, limits, node_headers, followers, access, guard, concurrency, settling });
-        Self::over(Routes::Node(Arc::new(NodeRoutes { router: router(&shared), shared })))
+        let shared = Arc::new(Shared {
+            backend,
+            limits,
+            node_headers,
+            followers,
+            access,
+            guard,
+            concurrency,
+            settling,
+        });
+        Self::over(Routes::Node(Arc::new(NodeRoutes {
+            router: router(&shared),
+            shared,
+        })))
     }
 
     /// The routes over this load balancer. It lets in whom the nodes let in, so it is given the same accounts; what it
     /// passes on they judge again.
     #[must_use]
-    pub fn balancing(balancer: Arc<dyn Balancer>, guard: Guard, access: Access, limits: Limits) -> Self {
-        Self::over(Routes::Balancer(Arc::new(Front::new(balancer, guard, access, limits))))
+    pub fn balancing(
+        balancer: Arc<dyn Balancer>,
+        guard: Guard,
+        access: Access,
+        limits: Limits,
+    ) -> Self {
+        Self::over(Routes::Balancer(Arc::new(Front::new(
+            balancer, guard, access, limits,
+        ))))
     }
 
     fn over(routes: Routes) -> Self {
-        Self { routes, draining: Arc::default(), client: None, anybody: Caller::anybody() }
+        Self {
+            routes,
+            draining: Arc::default(),
+            client: None,
+            anybody: Caller::anybody(),
+        }
     }
 
     /// The same routes, for one connection.
@@ -155,7 +182,10 @@ impl App {
 
     /// The same routes, whose endless answers end when the token is cancelled.
     pub(crate) fn until(self, draining: CancellationToken) -> Self {
-        Self { draining: Arc::new(draining), ..self }
+        Self {
+            draining: Arc::new(draining),
+            ..self
+        }
     }
 
     /// Answers one request. Dropping the future (the client went away) stops what it started.
@@ -163,10 +193,15 @@ impl App {
         let mut admitted = self.admit(&request);
         let answered = match &self.routes {
             Routes::Node(node) => node.dispatch(request, &mut admitted, &self.draining).await,
-            Routes::Balancer(front) => Box::pin(front.dispatch(request, &mut admitted, &self.draining)).await,
+            Routes::Balancer(front) => {
+                Box::pin(front.dispatch(request, &mut admitted, &self.draining)).await
+            }
         };
-        let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
-        response.headers_mut().insert(REQUEST_ID, admitted.request_id);
+        let mut response =
+            answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
+        response
+            .headers_mut()
+            .insert(REQUEST_ID, admitted.request_id);
         response
     }
 
@@ -174,15 +209,25 @@ impl App {
         let invocation = InvocationId::new();
         let given = request.headers().get(&REQUEST_ID).filter(|value| {
             (1..=REQUEST_ID_BYTES_MAX).contains(&value.len())
-                && value.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
+                && value
+                    .as_bytes()
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte))
         });
         let request_id = given.cloned().unwrap_or_else(|| {
             let mut buffer = [0; 36];
             // The canonical form of a UUID is ASCII.
-            HeaderValue::from_str(invocation.encode(&mut buffer)).unwrap_or(HeaderValue::from_static("-"))
+            HeaderValue::from_str(invocation.encode(&mut buffer))
+                .unwrap_or(HeaderValue::from_static("-"))
         });
         let (caller, peer) = (self.anybody.clone(), self.client);
-        Admitted { arrived: Instant::now(), request_id, invocation, caller, peer }
+        Admitted {
+            arrived: Instant::now(),
+            request_id,
+            invocation,
+            caller,
+            peer,
+        }
     }
 }
 
@@ -213,7 +258,14 @@ impl NodeRoutes {
             None => access.admit(guard, &request, need, &admitted.caller)?,
             Some(_) => {
                 let head = head(&request);
-                Box::pin(access.admit_soon(guard, &head, need, &admitted.caller, &self.shared.settling)).await?
+                Box::pin(access.admit_soon(
+                    guard,
+                    &head,
+                    need,
+                    &admitted.caller,
+                    &self.shared.settling,
+                ))
+                .await?
             }
         };
         if let Some(caller) = known {
@@ -248,7 +300,9 @@ impl NodeRoutes {
             let _place = self.shared.place()?;
             return Box::pin(plain::handle(&self.shared, request, admitted)).await;
         }
-        let place = Arc::clone(&self.shared.concurrency).try_acquire_owned().map_err(|_| Failed::busy())?;
+        let place = Arc::clone(&self.shared.concurrency)
+            .try_acquire_owned()
+            .map_err(|_| Failed::busy())?;
         request.extensions_mut().insert(Place(Arc::new(place)));
         request.extensions_mut().insert(Draining(draining.clone()));
         request.extensions_mut().insert(admitted.clone());
@@ -283,16 +337,47 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route("/function", get(functions::names).fallback(get_only))
         .route("/functions", get(functions::names).fallback(get_only))
         .route("/functions/{name}", get(functions::info).fallback(get_only))
-        .route("/functions/{name}/versions", get(versions::list).fallback(get_only))
-        .route("/functions/{name}/rollback", post(versions::roll_back).fallback(post_only))
-        .route("/functions/{name}/flags", post(versions::flags).fallback(post_only))
+        .route(
+            "/functions/{name}/versions",
+            get(versions::list).fallback(get_only),
+        )
+        .route(
+            "/functions/{name}/rollback",
+            post(versions::roll_back).fallback(post_only),
+        )
+        .route(
+            "/functions/{name}/flags",
+            post(versions::flags).fallback(post_only),
+        )
         .route("/functions/{name}/logs", get(logs::logs).fallback(get_only))
-        .route("/functions/{name}/invocations", post(invocations::submit).fallback(post_only))
-        .route("/invocations/{id}", get(invocations::show).fallback(get_only))
-        .route("/invocations/{id}/cancel", post(invocations::cancel).fallback(post_only))
-        .route("/dead-letters", get(dead_letters::list).delete(dead_letters::purge_all).fallback(get_or_delete))
-        .route("/dead-letters/{id}", get(dead_letters::show).delete(dead_letters::purge).fallback(get_or_delete))
-        .route("/dead-letters/{id}/redrive", post(dead_letters::redrive).fallback(post_only))
+        .route(
+            "/functions/{name}/invocations",
+            post(invocations::submit).fallback(post_only),
+        )
+        .route(
+            "/invocations/{id}",
+            get(invocations::show).fallback(get_only),
+        )
+        .route(
+            "/invocations/{id}/cancel",
+            post(invocations::cancel).fallback(post_only),
+        )
+        .route(
+            "/dead-letters",
+            get(dead_letters::list)
+                .delete(dead_letters::purge_all)
+                .fallback(get_or_delete),
+        )
+        .route(
+            "/dead-letters/{id}",
+            get(dead_letters::show)
+                .delete(dead_letters::purge)
+                .fallback(get_or_delete),
+        )
+        .route(
+            "/dead-letters/{id}/redrive",
+            post(dead_letters::redrive).fallback(post_only),
+        )
         .route("/prewarm", post(functions::prewarm).fallback(post_only))
         .route("/poll/{id}", get(invoke::poll).fallback(get_only))
         .route("/peers", get(peer::list).fallback(get_only))
@@ -311,13 +396,30 @@ fn router(shared: &Arc<Shared>) -> Router {
 
 fn app_routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/apps", get(apps::list).post(apps::create).fallback(get_or_post))
-        .route("/apps/{app}", get(apps::show).patch(apps::change).delete(apps::delete).fallback(get_patch_or_delete))
+        .route(
+            "/apps",
+            get(apps::list).post(apps::create).fallback(get_or_post),
+        )
+        .route(
+            "/apps/{app}",
+            get(apps::show)
+                .patch(apps::change)
+                .delete(apps::delete)
+                .fallback(get_patch_or_delete),
+        )
         .route(
             "/apps/{app}/endpoints",
-            get(apps::endpoints).put(apps::put_endpoint).delete(apps::remove_endpoint).fallback(get_put_or_delete),
+            get(apps::endpoints)
+                .put(apps::put_endpoint)
+                .delete(apps::remove_endpoint)
+                .fallback(get_put_or_delete),
         )
-        .route("/apps/{app}/dependencies", get(apps::dependencies).put(apps::put_dependencies).fallback(get_or_put))
+        .route(
+            "/apps/{app}/dependencies",
+            get(apps::dependencies)
+                .put(apps::put_dependencies)
+                .fallback(get_or_put),
+        )
 }
 
 async fn get_or_post(request: Request<Body>) -> Response<Body> {
@@ -353,6 +455,9 @@ async fn not_found(request: Request<Body>) -> Response<Body> {
 }
 
 fn refuse(request: &Request<Body>, failed: Failed) -> Response<Body> {
-    let id = request.extensions().get::<Admitted>().map_or("", Admitted::request_id);
+    let id = request
+        .extensions()
+        .get::<Admitted>()
+        .map_or("", Admitted::request_id);
     failed.into_response(id)
 }

@@ -42,10 +42,15 @@ pub(crate) fn enter(
     request: &mut Request<Body>,
     admitted: &mut Admitted,
 ) -> Result<Option<String>, Failed> {
-    let Some((app, rest)) = split(request.uri().path()) else { return Ok(None) };
+    let Some((app, rest)) = split(request.uri().path()) else {
+        return Ok(None);
+    };
     // No other text names an application, however it is encoded.
     let known = AppName::parse(app).ok().and_then(|name| {
-        let found = shared.backend.applications().find(&admitted.caller, name.as_str())?;
+        let found = shared
+            .backend
+            .applications()
+            .find(&admitted.caller, name.as_str())?;
         Some(found.space.clone())
     });
     let space = known.ok_or_else(|| Failed::from(AppError::Unknown(app.to_owned())))?;
@@ -68,7 +73,10 @@ pub(crate) fn leave(prefix: &str, response: &mut Response<Body>, is_functions_ow
     if is_functions_own {
         return;
     }
-    let place = response.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+    let place = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|place| place.to_str().ok());
     let own = place.filter(|place| place.starts_with('/') && !place.starts_with("//"));
     if let Some(Ok(place)) = own.map(|place| HeaderValue::from_str(&format!("{prefix}{place}"))) {
         response.headers_mut().insert(LOCATION, place);

@@ -78,15 +78,24 @@ pub trait Applications: Send + Sync {
     async fn create(&self, caller: &Caller, name: AppName) -> Result<Arc<Application>, AppError>;
 
     /// Changes name and settings, all or none.
-    async fn change(&self, caller: &Caller, name: &str, changes: AppChanges) -> Result<Arc<Application>, AppError>;
+    async fn change(
+        &self,
+        caller: &Caller,
+        name: &str,
+        changes: AppChanges,
+    ) -> Result<Arc<Application>, AppError>;
 
     /// Deletes an application with its endpoints and functions; its name is free at once. Invocations that run end as they
     /// would have.
     async fn delete(&self, caller: &Caller, name: &str) -> Result<(), AppError>;
 
     /// Binds method and path to one of the application's functions, in place of what was bound to them.
-    async fn put_endpoint(&self, caller: &Caller, name: &str, endpoint: Endpoint)
-    -> Result<Arc<Application>, AppError>;
+    async fn put_endpoint(
+        &self,
+        caller: &Caller,
+        name: &str,
+        endpoint: Endpoint,
+    ) -> Result<Arc<Application>, AppError>;
 
     /// Removes an endpoint.
     async fn remove_endpoint(

@@ -9,9 +9,12 @@ use axum::extract::{Path, State};
 use http::header::{LOCATION, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
-use serverledge_core::{AppName, Application, CORS_ORIGINS_MAX, Cors, DEPENDENCIES_BYTES_MAX, Endpoint, EndpointPath};
+use serverledge_core::{
+    AppName, Application, CORS_ORIGINS_MAX, Cors, DEPENDENCIES_BYTES_MAX, Endpoint, EndpointPath,
+};
 use serverledge_wire::application::{
-    AppInfo, AppSettings, AppSummary, CorsInfo, CorsWord, DependenciesInfo, EndpointInfo, NewApp, parse,
+    AppInfo, AppSettings, AppSummary, CorsInfo, CorsWord, DependenciesInfo, EndpointInfo, NewApp,
+    parse,
 };
 use serverledge_wire::problem::Problem;
 
@@ -38,7 +41,8 @@ const RESERVED: [&str; 1] = ["import"];
 #[utoipa::path(get, path = "/apps", tag = "applications", responses((status = 200, body = Vec<AppSummary>)))]
 pub(crate) async fn list(State(shared): AppState, Extension(asked): Asked) -> Response<Body> {
     let applications = shared.backend.applications().list(&asked.caller);
-    let summary = |one: &Arc<Application>| AppSummary::of(one, functions(&shared, &asked, one).len());
+    let summary =
+        |one: &Arc<Application>| AppSummary::of(one, functions(&shared, &asked, one).len());
     reply::json(&applications.iter().map(summary).collect::<Vec<_>>())
 }
 
@@ -51,14 +55,26 @@ pub(crate) async fn list(State(shared): AppState, Extension(asked): Asked) -> Re
         (status = 422, description = "the name breaks a rule", body = Problem),
     )
 )]
-pub(crate) async fn create(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn create(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    request: Request<Body>,
+) -> Response<Body> {
     reply::finish(create_named(&shared, &asked, request).await, &asked)
 }
 
-async fn create_named(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn create_named(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let NewApp { name } = read(shared, request).await?;
     let name = app_name(&name)?;
-    let made = shared.backend.applications().create(&asked.caller, name).await?;
+    let made = shared
+        .backend
+        .applications()
+        .create(&asked.caller, name)
+        .await?;
     let mut response = info(shared, asked, &made);
     *response.status_mut() = StatusCode::CREATED;
     if let Ok(place) = HeaderValue::from_str(&format!("/apps/{}", made.name)) {
@@ -72,7 +88,11 @@ async fn create_named(shared: &Shared, asked: &Admitted, request: Request<Body>)
     get, path = "/apps/{app}", tag = "applications", params(("app" = String, Path)),
     responses((status = 200, body = AppInfo), (status = 404, description = "the caller has no such application", body = Problem))
 )]
-pub(crate) async fn show(State(shared): AppState, Extension(asked): Asked, app: Segment) -> Response<Body> {
+pub(crate) async fn show(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    app: Segment,
+) -> Response<Body> {
     let found = find(&shared, &asked, &segment(app));
     reply::finish(found.map(|found| info(&shared, &asked, &found)), &asked)
 }
@@ -93,7 +113,10 @@ pub(crate) async fn change(
     app: Segment,
     request: Request<Body>,
 ) -> Response<Body> {
-    reply::finish(change_named(&shared, &asked, &segment(app), request).await, &asked)
+    reply::finish(
+        change_named(&shared, &asked, &segment(app), request).await,
+        &asked,
+    )
 }
 
 async fn change_named(
@@ -102,14 +125,23 @@ async fn change_named(
     app: &str,
     request: Request<Body>,
 ) -> Result<Response<Body>, Failed> {
-    let AppSettings { name, cors, hands_out_nested, own_origin } = read(shared, request).await?;
+    let AppSettings {
+        name,
+        cors,
+        hands_out_nested,
+        own_origin,
+    } = read(shared, request).await?;
     let changes = AppChanges {
         name: name.map(|name| app_name(&name)).transpose()?,
         cors: cors.map(checked_cors).transpose()?,
         hands_out_nested,
         own_origin,
     };
-    let changed = shared.backend.applications().change(&asked.caller, app, changes).await?;
+    let changed = shared
+        .backend
+        .applications()
+        .change(&asked.caller, app, changes)
+        .await?;
     Ok(info(shared, asked, &changed))
 }
 
@@ -118,8 +150,16 @@ async fn change_named(
     delete, path = "/apps/{app}", tag = "applications", params(("app" = String, Path)),
     responses((status = 204, description = "deleted"), (status = 404, body = Problem))
 )]
-pub(crate) async fn delete(State(shared): AppState, Extension(asked): Asked, app: Segment) -> Response<Body> {
-    let deleted = shared.backend.applications().delete(&asked.caller, &segment(app)).await;
+pub(crate) async fn delete(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    app: Segment,
+) -> Response<Body> {
+    let deleted = shared
+        .backend
+        .applications()
+        .delete(&asked.caller, &segment(app))
+        .await;
     let answered = deleted.map(|()| {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -133,7 +173,11 @@ pub(crate) async fn delete(State(shared): AppState, Extension(asked): Asked, app
     get, path = "/apps/{app}/endpoints", tag = "applications", params(("app" = String, Path)),
     responses((status = 200, body = Vec<EndpointInfo>), (status = 404, body = Problem))
 )]
-pub(crate) async fn endpoints(State(shared): AppState, Extension(asked): Asked, app: Segment) -> Response<Body> {
+pub(crate) async fn endpoints(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    app: Segment,
+) -> Response<Body> {
     let found = find(&shared, &asked, &segment(app));
     reply::finish(found.map(|found| endpoints_of(&found)), &asked)
 }
@@ -153,7 +197,10 @@ pub(crate) async fn put_endpoint(
     app: Segment,
     request: Request<Body>,
 ) -> Response<Body> {
-    reply::finish(put_one_endpoint(&shared, &asked, &segment(app), request).await, &asked)
+    reply::finish(
+        put_one_endpoint(&shared, &asked, &segment(app), request).await,
+        &asked,
+    )
 }
 
 async fn put_one_endpoint(
@@ -162,9 +209,18 @@ async fn put_one_endpoint(
     app: &str,
     request: Request<Body>,
 ) -> Result<Response<Body>, Failed> {
-    let EndpointInfo { method, path, function } = read(shared, request).await?;
-    let endpoint = Endpoint::parse(&method, &path, &function).map_err(|error| invalid_endpoint(&error))?;
-    let changed = shared.backend.applications().put_endpoint(&asked.caller, app, endpoint).await?;
+    let EndpointInfo {
+        method,
+        path,
+        function,
+    } = read(shared, request).await?;
+    let endpoint =
+        Endpoint::parse(&method, &path, &function).map_err(|error| invalid_endpoint(&error))?;
+    let changed = shared
+        .backend
+        .applications()
+        .put_endpoint(&asked.caller, app, endpoint)
+        .await?;
     Ok(endpoints_of(&changed))
 }
 
@@ -185,7 +241,10 @@ pub(crate) async fn remove_endpoint(
     request: Request<Body>,
 ) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default();
-    reply::finish(remove_one_endpoint(&shared, &asked, &segment(app), query).await, &asked)
+    reply::finish(
+        remove_one_endpoint(&shared, &asked, &segment(app), query).await,
+        &asked,
+    )
 }
 
 async fn remove_one_endpoint(
@@ -195,7 +254,11 @@ async fn remove_one_endpoint(
     query: &str,
 ) -> Result<Response<Body>, Failed> {
     let (method, path) = which_endpoint(query)?;
-    let changed = shared.backend.applications().remove_endpoint(&asked.caller, app, &method, &path).await?;
+    let changed = shared
+        .backend
+        .applications()
+        .remove_endpoint(&asked.caller, app, &method, &path)
+        .await?;
     Ok(endpoints_of(&changed))
 }
 
@@ -221,11 +284,21 @@ fn which_endpoint(query: &str) -> Result<(Method, EndpointPath), Failed> {
     get, path = "/apps/{app}/dependencies", tag = "applications", params(("app" = String, Path)),
     responses((status = 200, body = String, content_type = "text/plain"), (status = 404, body = Problem))
 )]
-pub(crate) async fn dependencies(State(shared): AppState, Extension(asked): Asked, app: Segment) -> Response<Body> {
+pub(crate) async fn dependencies(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    app: Segment,
+) -> Response<Body> {
     let found = find(&shared, &asked, &segment(app));
     let text = found.map(|found| {
-        let mut response = reply::text(StatusCode::OK, crate::system::TEXT, found.dependencies.clone());
-        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let mut response = reply::text(
+            StatusCode::OK,
+            crate::system::TEXT,
+            found.dependencies.clone(),
+        );
+        response
+            .headers_mut()
+            .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         response
     });
     reply::finish(text, &asked)
@@ -247,7 +320,10 @@ pub(crate) async fn put_dependencies(
     app: Segment,
     request: Request<Body>,
 ) -> Response<Body> {
-    reply::finish(put_dependencies_text(&shared, &asked, &segment(app), request).await, &asked)
+    reply::finish(
+        put_dependencies_text(&shared, &asked, &segment(app), request).await,
+        &asked,
+    )
 }
 
 async fn put_dependencies_text(
@@ -256,12 +332,31 @@ async fn put_dependencies_text(
     app: &str,
     request: Request<Body>,
 ) -> Result<Response<Body>, Failed> {
-    let bytes = body::read(request.into_body(), DEPENDENCIES_BYTES_MAX, shared.limits.body_timeout).await?;
-    let not_text = || Failed::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_dependencies", "the body is not UTF-8");
+    let bytes = body::read(
+        request.into_body(),
+        DEPENDENCIES_BYTES_MAX,
+        shared.limits.body_timeout,
+    )
+    .await?;
+    let not_text = || {
+        Failed::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid_dependencies",
+            "the body is not UTF-8",
+        )
+    };
     let text = String::from_utf8(bytes.to_vec()).map_err(|_| not_text())?;
     dependencies::check(&text)?;
-    let text = if text.trim().is_empty() { String::new() } else { text };
-    let (changed, outdated) = shared.backend.applications().set_dependencies(&asked.caller, app, text).await?;
+    let text = if text.trim().is_empty() {
+        String::new()
+    } else {
+        text
+    };
+    let (changed, outdated) = shared
+        .backend
+        .applications()
+        .set_dependencies(&asked.caller, app, text)
+        .await?;
     let file = dependencies_file(&changed.dependencies).map(str::to_owned);
     Ok(reply::json(&DependenciesInfo { file, outdated }))
 }
@@ -274,34 +369,54 @@ fn find(shared: &Shared, asked: &Admitted, app: &str) -> Result<Arc<Application>
 }
 
 fn functions(shared: &Shared, asked: &Admitted, application: &Application) -> Vec<String> {
-    shared.backend.names(&asked.caller.on(application.space.clone()))
+    shared
+        .backend
+        .names(&asked.caller.on(application.space.clone()))
 }
 
 fn info(shared: &Shared, asked: &Admitted, application: &Application) -> Response<Body> {
     let functions = functions(shared, asked, application);
-    reply::json(&AppInfo::of(application, functions, dependencies_file(&application.dependencies)))
+    reply::json(&AppInfo::of(
+        application,
+        functions,
+        dependencies_file(&application.dependencies),
+    ))
 }
 
 fn endpoints_of(application: &Application) -> Response<Body> {
-    reply::json(&application.endpoints.iter().map(EndpointInfo::from).collect::<Vec<_>>())
+    reply::json(
+        &application
+            .endpoints
+            .iter()
+            .map(EndpointInfo::from)
+            .collect::<Vec<_>>(),
+    )
 }
 
 async fn read<T: DeserializeOwned>(shared: &Shared, request: Request<Body>) -> Result<T, Failed> {
     let max = BODY_BYTES_MAX.min(shared.limits.params_body_bytes_max);
     let bytes = body::read(request.into_body(), max, shared.limits.body_timeout).await?;
-    parse(&bytes).map_err(|error| Failed::new(StatusCode::BAD_REQUEST, "malformed_json", error.to_string()))
+    parse(&bytes)
+        .map_err(|error| Failed::new(StatusCode::BAD_REQUEST, "malformed_json", error.to_string()))
 }
 
 fn app_name(text: &str) -> Result<AppName, Failed> {
-    let invalid = |detail: String| Failed::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_app_name", detail);
+    let invalid =
+        |detail: String| Failed::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_app_name", detail);
     if RESERVED.contains(&text) {
-        return Err(invalid(format!("{text:?} is a name that the node itself uses; choose another")));
+        return Err(invalid(format!(
+            "{text:?} is a name that the node itself uses; choose another"
+        )));
     }
     AppName::parse(text).map_err(|error| invalid(error.to_string()))
 }
 
 fn invalid_endpoint(error: &dyn std::error::Error) -> Failed {
-    Failed::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_endpoint", error.to_string())
+    Failed::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "invalid_endpoint",
+        error.to_string(),
+    )
 }
 
 fn checked_cors(cors: CorsInfo) -> Result<Cors, Failed> {
@@ -318,12 +433,22 @@ pub fn parse_cors(cors: CorsInfo) -> Result<Cors, AppError> {
         CorsInfo::Word(CorsWord::Any) => return Ok(Cors::Any),
         CorsInfo::Origins(origins) => origins,
     };
-    let invalid = |message: String| Err(AppError::Invalid { code: "invalid_origin", message });
+    let invalid = |message: String| {
+        Err(AppError::Invalid {
+            code: "invalid_origin",
+            message,
+        })
+    };
     if origins.len() > CORS_ORIGINS_MAX {
-        return invalid(format!("{} origins are named, {CORS_ORIGINS_MAX} are allowed", origins.len()));
+        return invalid(format!(
+            "{} origins are named, {CORS_ORIGINS_MAX} are allowed",
+            origins.len()
+        ));
     }
     match origins.iter().find(|origin| !is_origin(origin)) {
-        Some(bad) => invalid(format!("{bad:?} is no origin; one looks like https://name or http://name:port")),
+        Some(bad) => invalid(format!(
+            "{bad:?} is no origin; one looks like https://name or http://name:port"
+        )),
         None if origins.is_empty() => Ok(Cors::Closed),
         None => Ok(Cors::Origins(origins)),
     }
@@ -340,16 +465,27 @@ fn is_origin(text: &str) -> bool {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (rest, None),
     };
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     let good_host = bare.map_or_else(
         || {
             !host.is_empty()
-                && host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
         },
-        |address| address.parse::<std::net::Ipv6Addr>().is_ok_and(|parsed| parsed.to_string() == address),
+        |address| {
+            address
+                .parse::<std::net::Ipv6Addr>()
+                .is_ok_and(|parsed| parsed.to_string() == address)
+        },
     );
     let good_port = port.is_none_or(|port| {
-        port != usual && port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port)
+        port != usual
+            && port
+                .parse::<u16>()
+                .is_ok_and(|number| number > 0 && number.to_string() == port)
     });
     text.len() <= ORIGIN_BYTES_MAX && good_host && good_port
 }
@@ -360,7 +496,12 @@ mod tests {
 
     #[test]
     fn origins_are_as_browsers_write_them() {
-        for good in ["https://a.example", "http://localhost:3000", "https://[::1]:8443", "http://[::1]"] {
+        for good in [
+            "https://a.example",
+            "http://localhost:3000",
+            "https://[::1]:8443",
+            "http://[::1]",
+        ] {
             assert!(is_origin(good), "{good}");
         }
         for bad in [

@@ -5,8 +5,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::{
-    Caller, Carried, Function, FunctionName, InvocationError, InvocationId, Payload, PrepareError, Progress, Report,
-    Travel,
+    Caller, Carried, Function, FunctionName, InvocationError, InvocationId, Payload, PrepareError,
+    Progress, Report, Travel,
 };
 use serverledge_wire::function::{FunctionBody, SpecError};
 use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
@@ -159,7 +159,9 @@ pub enum DeployError {
     #[error("the application was deleted meanwhile")]
     SpaceGone,
     /// The function has no such version (any more).
-    #[error("function {name} has no version {version:?}; /functions/{name}/versions lists those it has")]
+    #[error(
+        "function {name} has no version {version:?}; /functions/{name}/versions lists those it has"
+    )]
     UnknownVersion {
         /// The function's name.
         name: FunctionName,
@@ -231,7 +233,9 @@ pub enum SubmitError {
         waiting: usize,
     },
     /// The idempotency key stands for a request with another payload.
-    #[error("this idempotency key stands for another request, invocation {first}, with other parameters")]
+    #[error(
+        "this idempotency key stands for another request, invocation {first}, with other parameters"
+    )]
     KeyReused {
         /// That request's invocation.
         first: InvocationId,
@@ -311,10 +315,18 @@ pub trait Backend: Hosting {
     async fn invoke_once(&self, call: Call) -> Result<KeptReply, OnceError>;
 
     /// All that is known of an asynchronous invocation of the caller's space; `None` if there is none (any more).
-    async fn invocation(&self, caller: &Caller, id: InvocationId) -> Result<Option<InvocationInfo>, PollError>;
+    async fn invocation(
+        &self,
+        caller: &Caller,
+        id: InvocationId,
+    ) -> Result<Option<InvocationInfo>, PollError>;
 
     /// Ends an asynchronous invocation without a result; what runs is stopped.
-    async fn cancel(&self, caller: &Caller, id: InvocationId) -> Result<InvocationInfo, ChangeError>;
+    async fn cancel(
+        &self,
+        caller: &Caller,
+        id: InvocationId,
+    ) -> Result<InvocationInfo, ChangeError>;
 
     /// Dead letters, the oldest first, at most `limit` of them, after this one.
     async fn dead_letters(
@@ -325,7 +337,11 @@ pub trait Backend: Hosting {
     ) -> Result<DeadLetters, PollError>;
 
     /// One dead letter; `None` if it is none (any more).
-    async fn dead_letter(&self, caller: &Caller, id: InvocationId) -> Result<Option<InvocationInfo>, PollError>;
+    async fn dead_letter(
+        &self,
+        caller: &Caller,
+        id: InvocationId,
+    ) -> Result<Option<InvocationInfo>, PollError>;
 
     /// Makes a new invocation from a dead letter; done twice, it gives the same.
     async fn redrive(&self, caller: &Caller, id: InvocationId) -> Result<Submitted, ChangeError>;
@@ -360,19 +376,40 @@ pub trait Backend: Hosting {
 
     /// Binds a function to one of its kept versions again: the one whose digest begins with `version`. Made ready here
     /// first, like a deploy. Dropping the future: it may have happened or not.
-    async fn roll_back(&self, caller: &Caller, name: &str, version: &str) -> Result<Arc<Function>, DeployError>;
+    async fn roll_back(
+        &self,
+        caller: &Caller,
+        name: &str,
+        version: &str,
+    ) -> Result<Arc<Function>, DeployError>;
 
     /// Changes a function's flags. Dropping the future: it may have happened or not.
-    async fn set_flags(&self, caller: &Caller, name: &str, flags: FlagsRequest) -> Result<Arc<Function>, DeployError>;
+    async fn set_flags(
+        &self,
+        caller: &Caller,
+        name: &str,
+        flags: FlagsRequest,
+    ) -> Result<Arc<Function>, DeployError>;
 
     /// Loads what a function needs; returns how many of `instances` sandboxes can then start at once.
-    async fn prewarm(&self, caller: &Caller, name: &str, instances: i64) -> Result<i64, InvocationError>;
+    async fn prewarm(
+        &self,
+        caller: &Caller,
+        name: &str,
+        instances: i64,
+    ) -> Result<i64, InvocationError>;
 
     /// Whether a request comes from a node of this cluster and is meant for this one.
     ///
     /// # Errors
     /// [`PeerRefused`] says why it is not believed.
-    fn check_peer(&self, proof: &Proof, path: &str, call: &[u8], body: &[u8]) -> Result<(), PeerRefused>;
+    fn check_peer(
+        &self,
+        proof: &Proof,
+        path: &str,
+        call: &[u8],
+        body: &[u8],
+    ) -> Result<(), PeerRefused>;
 
     /// Runs another node's invocation, or joins the run that there is under its id. Dropping the future leaves the run to
     /// whoever asks again; if nobody does, it is stopped.

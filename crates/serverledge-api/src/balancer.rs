@@ -15,7 +15,9 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use serverledge_core::{BodyError, FunctionName, HttpBody, InvocationError, Report, SpaceId};
-use serverledge_wire::header::{FREE_CPU, FREE_MEM, IDEMPOTENCY_KEY, MAB_REQUEST_ID, NODE_NAME, REQUEST_ID};
+use serverledge_wire::header::{
+    FREE_CPU, FREE_MEM, IDEMPOTENCY_KEY, MAB_REQUEST_ID, NODE_NAME, REQUEST_ID,
+};
 use serverledge_wire::invoke::InvocationRequest;
 use serverledge_wire::peer::Cookies;
 use serverledge_wire::peer_info::PeerInfo;
@@ -163,9 +165,21 @@ impl std::fmt::Debug for PassageBody {
 // === impl Front ===
 
 impl Front {
-    pub(crate) fn new(balancer: Arc<dyn Balancer>, guard: Guard, access: Access, limits: Limits) -> Self {
+    pub(crate) fn new(
+        balancer: Arc<dyn Balancer>,
+        guard: Guard,
+        access: Access,
+        limits: Limits,
+    ) -> Self {
         let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
-        Self { balancer, limits, guard, access, concurrency, settling: access::settling() }
+        Self {
+            balancer,
+            limits,
+            guard,
+            access,
+            concurrency,
+            settling: access::settling(),
+        }
     }
 
     pub(crate) async fn dispatch(
@@ -184,10 +198,23 @@ impl Front {
         };
         if application.is_some() || serving::by_path(request.uri().path()).is_some() {
             let way = self.way(admitted, draining)?;
-            return Ok(self.visit(request, admitted, Way { application, page: true, ..way }).await);
+            return Ok(self
+                .visit(
+                    request,
+                    admitted,
+                    Way {
+                        application,
+                        page: true,
+                        ..way
+                    },
+                )
+                .await);
         }
         let (head, need) = (head(&request), need(request.method(), request.uri().path()));
-        let known = self.access.admit_soon(&self.guard, &head, need, &admitted.caller, &self.settling).await?;
+        let known = self
+            .access
+            .admit_soon(&self.guard, &head, need, &admitted.caller, &self.settling)
+            .await?;
         if let Some(caller) = known {
             admitted.caller = caller;
         }
@@ -202,25 +229,46 @@ impl Front {
         if path.starts_with("/fn/") {
             return Ok(self.plain(request, admitted, way).await);
         }
-        self.pass_stream(request, Destination::Any, self.limits.code_body_bytes_max, admitted, way).await
+        self.pass_stream(
+            request,
+            Destination::Any,
+            self.limits.code_body_bytes_max,
+            admitted,
+            way,
+        )
+        .await
     }
 
     fn way(&self, admitted: &Admitted, draining: &CancellationToken) -> Result<Way, Failed> {
-        let place = Arc::clone(&self.concurrency).try_acquire_owned().map_err(|_| Failed::busy())?;
+        let place = Arc::clone(&self.concurrency)
+            .try_acquire_owned()
+            .map_err(|_| Failed::busy())?;
         let (place, draining) = (Place(Arc::new(place)), draining.clone());
-        Ok(Way { place, draining, client: admitted.peer, application: None, page: false })
+        Ok(Way {
+            place,
+            draining,
+            client: admitted.peer,
+            application: None,
+            page: false,
+        })
     }
 
     /// A request to an application, which anybody may send: what pages may do is the application's setting, and the node's to
     /// judge. Whatever comes back here is read by a browser as a function's.
     async fn visit(&self, request: Request<Body>, admitted: &Admitted, way: Way) -> Response<Body> {
         let max = self.limits.params_body_bytes_max;
-        let passed = self.pass_stream(request, Destination::Any, max, admitted, way).await;
+        let passed = self
+            .pass_stream(request, Destination::Any, max, admitted, way)
+            .await;
         passed.unwrap_or_else(|failed| hostile_answer(failed, admitted))
     }
 
     /// What it answers itself.
-    fn own(&self, request: &Request<Body>, admitted: &Admitted) -> Option<Result<Response<Body>, Failed>> {
+    fn own(
+        &self,
+        request: &Request<Body>,
+        admitted: &Admitted,
+    ) -> Option<Result<Response<Body>, Failed>> {
         let answer = match request.uri().path() {
             "/healthz" => reply::text(StatusCode::OK, TEXT, "ok\n"),
             "/readyz" if self.balancer.ready() => reply::text(StatusCode::OK, TEXT, "ready\n"),
@@ -232,22 +280,40 @@ impl Front {
             "/peers" => reply::json(&self.balancer.peers()),
             "/metrics" => match self.balancer.metrics() {
                 Some(metrics) => reply::text(StatusCode::OK, METRICS, metrics),
-                None => Failed::new(StatusCode::NOT_FOUND, "metrics_disabled", "metrics.enabled is false here")
-                    .into_response(admitted.request_id()),
+                None => Failed::new(
+                    StatusCode::NOT_FOUND,
+                    "metrics_disabled",
+                    "metrics.enabled is false here",
+                )
+                .into_response(admitted.request_id()),
             },
             _ => return None,
         };
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        Some(if reads { Ok(answer) } else { Err(Failed::method("GET")) })
+        Some(if reads {
+            Ok(answer)
+        } else {
+            Err(Failed::method("GET"))
+        })
     }
 
-    async fn invoke(&self, request: Request<Body>, admitted: &Admitted, way: Way) -> Result<Response<Body>, Failed> {
+    async fn invoke(
+        &self,
+        request: Request<Body>,
+        admitted: &Admitted,
+        way: Way,
+    ) -> Result<Response<Body>, Failed> {
         if request.method() != Method::POST {
             return Err(Failed::method("POST"));
         }
         let name = function_name(&request.uri().path()["/invoke/".len()..])?;
         let (parts, body) = request.into_parts();
-        let body = body::read(body, self.limits.params_body_bytes_max, self.limits.body_timeout).await?;
+        let body = body::read(
+            body,
+            self.limits.params_body_bytes_max,
+            self.limits.body_timeout,
+        )
+        .await?;
         let asked = InvocationRequest::parse(&body)?;
         if asked.asynchronous || parts.headers.contains_key(IDEMPOTENCY_KEY) {
             let body = PassageBody::Whole(body);
@@ -291,7 +357,8 @@ impl Front {
             return Err(ReadError::TooLarge { max }.into());
         }
         let body: HttpBody = Box::pin(body.map_err(|fault| -> BodyError { fault.into() }));
-        self.pass(parts, PassageBody::Stream(body), to, admitted, way).await
+        self.pass(parts, PassageBody::Stream(body), to, admitted, way)
+            .await
     }
 
     async fn pass(
@@ -302,17 +369,37 @@ impl Front {
         admitted: &Admitted,
         way: Way,
     ) -> Result<Response<Body>, Failed> {
-        let Way { place, draining, client, application, page } = way;
+        let Way {
+            place,
+            draining,
+            client,
+            application,
+            page,
+        } = way;
         let endless = !page && head.uri.path().ends_with("/logs");
         let address = client.map(|_| self.access.address(client, &head.headers));
         clean_request(&mut head.headers, admitted, page);
         head.extensions.clear();
         let cookies = self.access.cookies(&self.guard);
-        let passage = Passage { head, body, to, client, address, application, cookies };
+        let passage = Passage {
+            head,
+            body,
+            to,
+            client,
+            address,
+            application,
+            cookies,
+        };
         let mut response = self.balancer.pass(passage).await?;
         clean_response(response.headers_mut());
         let ends = endless.then(|| Box::pin(draining.cancelled_owned()));
-        Ok(response.map(|body| Body::new(Passed { body, _place: place, ends })))
+        Ok(response.map(|body| {
+            Body::new(Passed {
+                body,
+                _place: place,
+                ends,
+            })
+        }))
     }
 }
 
@@ -339,7 +426,10 @@ fn clean_request(headers: &mut HeaderMap, admitted: &Admitted, page: bool) {
     for name in OF_A_PAGE.iter().filter(|_| !page) {
         headers.remove(name);
     }
-    headers.insert(HeaderName::from_static(REQUEST_ID), admitted.request_id.clone());
+    headers.insert(
+        HeaderName::from_static(REQUEST_ID),
+        admitted.request_id.clone(),
+    );
 }
 
 fn clean_response(headers: &mut HeaderMap) {
@@ -355,9 +445,19 @@ impl http_body::Body for Passed {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let drained = self.ends.as_mut().is_some_and(|ends| ends.as_mut().poll(cx).is_ready());
-        if drained { Poll::Ready(None) } else { self.body.as_mut().poll_frame(cx) }
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let drained = self
+            .ends
+            .as_mut()
+            .is_some_and(|ends| ends.as_mut().poll(cx).is_ready());
+        if drained {
+            Poll::Ready(None)
+        } else {
+            self.body.as_mut().poll_frame(cx)
+        }
     }
 
     fn is_end_stream(&self) -> bool {

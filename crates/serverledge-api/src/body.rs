@@ -40,7 +40,9 @@ async fn collect(mut body: Body, max: usize) -> Result<Bytes, ReadError> {
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(ReadError::Broken)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(ReadError::Broken)?.into_data() else {
+            continue;
+        };
         let length = rest.as_ref().map_or(first.len(), BytesMut::len);
         if length + data.len() > max {
             return Err(ReadError::TooLarge { max });

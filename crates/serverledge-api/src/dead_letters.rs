@@ -35,29 +35,57 @@ const LIMIT_MAX: usize = 500;
     ),
     responses((status = 200, body = DeadLetters), (status = 400, description = "malformed query", body = Problem))
 )]
-pub(crate) async fn list(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
-    reply::finish(list_page(&shared, &asked, request.uri().query().unwrap_or_default()).await, &asked)
+pub(crate) async fn list(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    request: Request<Body>,
+) -> Response<Body> {
+    reply::finish(
+        list_page(&shared, &asked, request.uri().query().unwrap_or_default()).await,
+        &asked,
+    )
 }
 
-async fn list_page(shared: &Shared, asked: &Admitted, query: &str) -> Result<Response<Body>, Failed> {
+async fn list_page(
+    shared: &Shared,
+    asked: &Admitted,
+    query: &str,
+) -> Result<Response<Body>, Failed> {
     let (after, limit) = page(query)?;
-    Ok(reply::json(&shared.backend.dead_letters(&asked.caller, after, limit).await?))
+    Ok(reply::json(
+        &shared
+            .backend
+            .dead_letters(&asked.caller, after, limit)
+            .await?,
+    ))
 }
 
 fn page(query: &str) -> Result<(Option<InvocationId>, usize), Failed> {
-    let malformed = |detail: String| Failed::new(StatusCode::BAD_REQUEST, "malformed_query", detail);
+    let malformed =
+        |detail: String| Failed::new(StatusCode::BAD_REQUEST, "malformed_query", detail);
     let (mut after, mut limit) = (None, LIMIT_DEFAULT);
     for member in query.split('&').filter(|member| !member.is_empty()) {
         match member.split_once('=') {
             Some(("after", id)) => {
                 let id = InvocationId::parse(id);
-                after = Some(id.ok_or_else(|| malformed("after: expected what a page said in `next`".to_owned()))?);
+                after = Some(id.ok_or_else(|| {
+                    malformed("after: expected what a page said in `next`".to_owned())
+                })?);
             }
             Some(("limit", number)) => {
-                let number = number.parse().ok().filter(|number| (1..=LIMIT_MAX).contains(number));
-                limit = number.ok_or_else(|| malformed(format!("limit: expected a number from 1 to {LIMIT_MAX}")))?;
+                let number = number
+                    .parse()
+                    .ok()
+                    .filter(|number| (1..=LIMIT_MAX).contains(number));
+                limit = number.ok_or_else(|| {
+                    malformed(format!("limit: expected a number from 1 to {LIMIT_MAX}"))
+                })?;
             }
-            _ => return Err(malformed(format!("{member:?}: expected limit=N or after=ID"))),
+            _ => {
+                return Err(malformed(format!(
+                    "{member:?}: expected limit=N or after=ID"
+                )));
+            }
         }
     }
     Ok((after, limit))
@@ -68,12 +96,20 @@ fn page(query: &str) -> Result<(Option<InvocationId>, usize), Failed> {
     get, path = "/dead-letters/{id}", tag = "asynchronous", params(("id" = String, Path)),
     responses((status = 200, body = InvocationInfo), (status = 404, description = "no such dead letter", body = Problem))
 )]
-pub(crate) async fn show(State(shared): AppState, Extension(asked): Asked, id: Segment) -> Response<Body> {
+pub(crate) async fn show(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    id: Segment,
+) -> Response<Body> {
     reply::finish(show_one(&shared, &asked, &segment(id)).await, &asked)
 }
 
 async fn show_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
-    let info = shared.backend.dead_letter(&asked.caller, parse(id)?).await?.ok_or(ChangeError::NotDead)?;
+    let info = shared
+        .backend
+        .dead_letter(&asked.caller, parse(id)?)
+        .await?
+        .ok_or(ChangeError::NotDead)?;
     Ok(reply::json(&info))
 }
 
@@ -85,13 +121,24 @@ async fn show_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Respons
         (status = 404, description = "no such dead letter", body = Problem),
     )
 )]
-pub(crate) async fn redrive(State(shared): AppState, Extension(asked): Asked, id: Segment) -> Response<Body> {
+pub(crate) async fn redrive(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    id: Segment,
+) -> Response<Body> {
     reply::finish(redrive_one(&shared, &asked, &segment(id)).await, &asked)
 }
 
-async fn redrive_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
+async fn redrive_one(
+    shared: &Shared,
+    asked: &Admitted,
+    id: &str,
+) -> Result<Response<Body>, Failed> {
     let id = parse(id)?;
-    Ok(accepted(shared.backend.redrive(&asked.caller, id).await?, Some(id)))
+    Ok(accepted(
+        shared.backend.redrive(&asked.caller, id).await?,
+        Some(id),
+    ))
 }
 
 /// Deletes a dead letter.
@@ -99,7 +146,11 @@ async fn redrive_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Resp
     delete, path = "/dead-letters/{id}", tag = "asynchronous", params(("id" = String, Path)),
     responses((status = 204, description = "deleted"), (status = 404, description = "no such dead letter", body = Problem))
 )]
-pub(crate) async fn purge(State(shared): AppState, Extension(asked): Asked, id: Segment) -> Response<Body> {
+pub(crate) async fn purge(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    id: Segment,
+) -> Response<Body> {
     reply::finish(purge_one(&shared, &asked, &segment(id)).await, &asked)
 }
 
@@ -114,7 +165,12 @@ async fn purge_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Respon
 #[utoipa::path(delete, path = "/dead-letters", tag = "asynchronous", responses((status = 200, body = Purged)))]
 pub(crate) async fn purge_all(State(shared): AppState, Extension(asked): Asked) -> Response<Body> {
     let purged = shared.backend.purge_all(&asked.caller).await;
-    reply::finish(purged.map(|purged| reply::json(&Purged { purged })).map_err(Failed::from), &asked)
+    reply::finish(
+        purged
+            .map(|purged| reply::json(&Purged { purged }))
+            .map_err(Failed::from),
+        &asked,
+    )
 }
 
 fn parse(id: &str) -> Result<InvocationId, ChangeError> {

@@ -26,7 +26,11 @@ pub fn dependencies_file(text: &str) -> Option<&'static str> {
 #[must_use]
 pub fn dependencies_runtime(text: &str) -> Option<Runtime> {
     let file = dependencies_file(text)?;
-    Some(if file == PACKAGE_JSON { Runtime::NodeJs } else { Runtime::Python })
+    Some(if file == PACKAGE_JSON {
+        Runtime::NodeJs
+    } else {
+        Runtime::Python
+    })
 }
 
 /// Checks a dependencies file. Blank text is none at all.
@@ -35,12 +39,18 @@ pub fn dependencies_runtime(text: &str) -> Option<Runtime> {
 /// [`AppError::Invalid`] says what is wrong with it.
 pub fn check(text: &str) -> Result<(), AppError> {
     if text.len() > DEPENDENCIES_BYTES_MAX {
-        return fault(format!("the dependencies file has {} bytes, {DEPENDENCIES_BYTES_MAX} are allowed", text.len()));
+        return fault(format!(
+            "the dependencies file has {} bytes, {DEPENDENCIES_BYTES_MAX} are allowed",
+            text.len()
+        ));
     }
     match dependencies_file(text) {
         None => Ok(()),
         Some(PACKAGE_JSON) => check_package(text),
-        Some(_) => text.lines().enumerate().try_for_each(|(at, line)| check_requirement(at + 1, line)),
+        Some(_) => text
+            .lines()
+            .enumerate()
+            .try_for_each(|(at, line)| check_requirement(at + 1, line)),
     }
 }
 
@@ -67,18 +77,28 @@ fn check_package(text: &str) -> Result<(), AppError> {
 fn check_requirement(number: usize, line: &str) -> Result<(), AppError> {
     let text = line.trim();
     if text.len() > LINE_BYTES_MAX || text.chars().any(|c| c.is_control() && c != '\t') {
-        return fault(format!("requirements.txt, line {number}: too long, or with characters that are no text"));
+        return fault(format!(
+            "requirements.txt, line {number}: too long, or with characters that are no text"
+        ));
     }
-    let begins = text.bytes().next().is_none_or(|byte| byte.is_ascii_alphanumeric() || byte == b'#');
+    let begins = text
+        .bytes()
+        .next()
+        .is_none_or(|byte| byte.is_ascii_alphanumeric() || byte == b'#');
     if begins || text.starts_with("--hash=") {
         return Ok(());
     }
     let shown: String = text.chars().take(40).collect();
-    fault(format!("requirements.txt, line {number}: {shown:?} is no requirement; options of pip are not taken"))
+    fault(format!(
+        "requirements.txt, line {number}: {shown:?} is no requirement; options of pip are not taken"
+    ))
 }
 
 fn fault<T>(message: String) -> Result<T, AppError> {
-    Err(AppError::Invalid { code: "invalid_dependencies", message })
+    Err(AppError::Invalid {
+        code: "invalid_dependencies",
+        message,
+    })
 }
 
 #[cfg(test)]
@@ -90,15 +110,31 @@ mod tests {
         for (text, file, good) in [
             ("", None, true),
             (" \n", None, true),
-            ("requests==2.32.3\n# why\n\nflask[async] >= 3 ; python_version > '3.8'\n", Some(REQUIREMENTS), true),
+            (
+                "requests==2.32.3\n# why\n\nflask[async] >= 3 ; python_version > '3.8'\n",
+                Some(REQUIREMENTS),
+                true,
+            ),
             ("a==1 \\\n    --hash=sha256:00\n", Some(REQUIREMENTS), true),
             ("-r other.txt", Some(REQUIREMENTS), false),
-            ("--index-url https://evil.example", Some(REQUIREMENTS), false),
+            (
+                "--index-url https://evil.example",
+                Some(REQUIREMENTS),
+                false,
+            ),
             ("../../etc/passwd", Some(REQUIREMENTS), false),
             ("a\u{0}b", Some(REQUIREMENTS), false),
-            (r#"{"dependencies":{"left-pad":"^1"}}"#, Some(PACKAGE_JSON), true),
+            (
+                r#"{"dependencies":{"left-pad":"^1"}}"#,
+                Some(PACKAGE_JSON),
+                true,
+            ),
             (r#" {"name":"x"}"#, Some(PACKAGE_JSON), true),
-            (r#"{"dependencies":["left-pad"]}"#, Some(PACKAGE_JSON), false),
+            (
+                r#"{"dependencies":["left-pad"]}"#,
+                Some(PACKAGE_JSON),
+                false,
+            ),
             (r#"{"dependencies":{"a":1}}"#, Some(PACKAGE_JSON), false),
             (r#"{"dependencies":"#, Some(PACKAGE_JSON), false),
         ] {

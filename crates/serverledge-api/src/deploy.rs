@@ -43,7 +43,10 @@ pub(crate) async fn create(
     Extension(place): Extension<Place>,
     request: Request<Body>,
 ) -> Response<Body> {
-    reply::finish(deploy(shared, Deploy::Create, request, place, &asked).await, &asked)
+    reply::finish(
+        deploy(shared, Deploy::Create, request, place, &asked).await,
+        &asked,
+    )
 }
 
 /// Deploys a function, replacing one of the same name.
@@ -64,7 +67,10 @@ pub(crate) async fn update(
     Extension(place): Extension<Place>,
     request: Request<Body>,
 ) -> Response<Body> {
-    reply::finish(deploy(shared, Deploy::Update, request, place, &asked).await, &asked)
+    reply::finish(
+        deploy(shared, Deploy::Update, request, place, &asked).await,
+        &asked,
+    )
 }
 
 async fn deploy(
@@ -75,11 +81,20 @@ async fn deploy(
     asked: &Admitted,
 ) -> Result<Response<Body>, Failed> {
     let (parts, body) = request.into_parts();
-    let bytes = body::read(body, shared.limits.code_body_bytes_max, shared.limits.body_timeout).await?;
+    let bytes = body::read(
+        body,
+        shared.limits.code_body_bytes_max,
+        shared.limits.body_timeout,
+    )
+    .await?;
     let caller = asked.caller.clone();
-    telling::answer(&parts.headers, "Created", place, asked.request_id(), |steps| async move {
-        deployed(&shared, &caller, mode, &bytes, &steps).await
-    })
+    telling::answer(
+        &parts.headers,
+        "Created",
+        place,
+        asked.request_id(),
+        |steps| async move { deployed(&shared, &caller, mode, &bytes, &steps).await },
+    )
     .await
 }
 

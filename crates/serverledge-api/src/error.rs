@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::body::Body;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use serverledge_core::{AccountError, FailureKind, FunctionFailure, InvocationError, OverloadReason, PrepareError};
+use serverledge_core::{
+    AccountError, FailureKind, FunctionFailure, InvocationError, OverloadReason, PrepareError,
+};
 use serverledge_wire::function::SpecError;
 use serverledge_wire::members::BodyError;
 use serverledge_wire::problem::{PROBLEM_JSON, Problem};
@@ -56,7 +58,15 @@ impl Failed {
             ..Problem::default()
         };
         let problem = Box::new(problem);
-        Self { status, problem, retry_after: None, allow: None, challenge: false, forget: None, cause: None }
+        Self {
+            status,
+            problem,
+            retry_after: None,
+            allow: None,
+            challenge: false,
+            forget: None,
+            cause: None,
+        }
     }
 
     /// Which fault it is.
@@ -71,43 +81,75 @@ impl Failed {
 
     /// The same, saying which kind of credential is wanted (RFC 9110 §11.6.1).
     pub(crate) fn challenging(self) -> Self {
-        Self { challenge: true, ..self }
+        Self {
+            challenge: true,
+            ..self
+        }
     }
 
     /// The same, with this cookie.
     pub(crate) fn forgetting(self, cookie: &'static str) -> Self {
-        Self { forget: Some(cookie), ..self }
+        Self {
+            forget: Some(cookie),
+            ..self
+        }
     }
 
     /// The same, saying in how many seconds another try makes sense.
     pub(crate) fn after(self, seconds: u64) -> Self {
-        Self { retry_after: Some(seconds), ..self }
+        Self {
+            retry_after: Some(seconds),
+            ..self
+        }
     }
 
     pub(crate) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "route_unknown", "there is no such route; /docs lists them")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "route_unknown",
+            "there is no such route; /docs lists them",
+        )
     }
 
     pub(crate) fn method(allow: &'static str) -> Self {
         let detail = format!("this route answers {allow} only");
-        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail) }
+        Self {
+            allow: Some(allow),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        }
     }
 
     pub(crate) fn busy() -> Self {
         let detail = "the node serves as many requests as it may at once";
-        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_requests_at_once", detail) }
+        Self {
+            retry_after: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too_many_requests_at_once",
+                detail,
+            )
+        }
     }
 
     pub(crate) fn function_unknown(name: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "function_unknown", format!("function {name:?} is unknown; deploy it first"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "function_unknown",
+            format!("function {name:?} is unknown; deploy it first"),
+        )
     }
 
     pub(crate) fn invocation(error: &InvocationError, convention: Convention) -> Self {
         match error {
             InvocationError::Unknown(name) => Self::function_unknown(name),
-            InvocationError::Request { code, message } => Self::new(StatusCode::BAD_REQUEST, code, message),
+            InvocationError::Request { code, message } => {
+                Self::new(StatusCode::BAD_REQUEST, code, message)
+            }
             InvocationError::Function(failure) => Self::function(failure, convention),
-            InvocationError::Overloaded { reason, retry_after } => {
+            InvocationError::Overloaded {
+                reason,
+                retry_after,
+            } => {
                 let (status, retry) = match reason {
                     OverloadReason::Draining | OverloadReason::CallWouldDeadlock => {
                         (StatusCode::SERVICE_UNAVAILABLE, true)
@@ -119,18 +161,26 @@ impl Failed {
                     | OverloadReason::NoPeer => (StatusCode::TOO_MANY_REQUESTS, true),
                 };
                 let seconds = whole_seconds(*retry_after);
-                Self { retry_after: retry.then_some(seconds), ..Self::new(status, reason.code(), error.to_string()) }
+                Self {
+                    retry_after: retry.then_some(seconds),
+                    ..Self::new(status, reason.code(), error.to_string())
+                }
             }
-            InvocationError::Quota { code, retry_after, .. } => Self {
+            InvocationError::Quota {
+                code, retry_after, ..
+            } => Self {
                 retry_after: Some(whole_seconds(*retry_after)),
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, error.to_string())
             },
-            InvocationError::Dependency { code, .. } => {
-                Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(error)) }
-            }
-            InvocationError::OutcomeUnknown { .. } => {
-                Self::new(StatusCode::GATEWAY_TIMEOUT, "offload_outcome_unknown", error.to_string())
-            }
+            InvocationError::Dependency { code, .. } => Self {
+                retry_after: Some(1),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(error))
+            },
+            InvocationError::OutcomeUnknown { .. } => Self::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "offload_outcome_unknown",
+                error.to_string(),
+            ),
             InvocationError::Internal { message } => internal(message),
         }
     }
@@ -138,7 +188,9 @@ impl Failed {
     fn function(failure: &FunctionFailure, convention: Convention) -> Self {
         let status = match (convention, failure.kind) {
             (Convention::Serverledge, _) => StatusCode::INTERNAL_SERVER_ERROR,
-            (Convention::Gateway, FailureKind::TimeLimit | FailureKind::CpuLimit) => StatusCode::GATEWAY_TIMEOUT,
+            (Convention::Gateway, FailureKind::TimeLimit | FailureKind::CpuLimit) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             (Convention::Gateway, _) => StatusCode::BAD_GATEWAY,
         };
         let mut failed = Self::new(status, failure.kind.code(), &failure.message);
@@ -192,7 +244,10 @@ fn whole_seconds(retry_after: Duration) -> u64 {
 
 fn internal(message: &str) -> Failed {
     let detail = "the node failed, not the function; its log has the cause under this request id";
-    Failed { cause: Some(message.to_owned()), ..Failed::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail) }
+    Failed {
+        cause: Some(message.to_owned()),
+        ..Failed::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
 }
 
 /// An error and its causes, on one line.
@@ -254,36 +309,56 @@ impl From<&SpecError> for Failed {
 impl From<DeployError> for Failed {
     fn from(error: DeployError) -> Self {
         match &error {
-            DeployError::Exists(_) => Self::new(StatusCode::CONFLICT, "function_exists", error.to_string()),
+            DeployError::Exists(_) => {
+                Self::new(StatusCode::CONFLICT, "function_exists", error.to_string())
+            }
             DeployError::Unknown(name) => Self::function_unknown(name),
-            DeployError::SpaceGone => Self::new(StatusCode::NOT_FOUND, "application_unknown", error.to_string()),
+            DeployError::SpaceGone => Self::new(
+                StatusCode::NOT_FOUND,
+                "application_unknown",
+                error.to_string(),
+            ),
             DeployError::UnknownVersion { .. } => {
                 Self::new(StatusCode::NOT_FOUND, "version_unknown", error.to_string())
             }
-            DeployError::AmbiguousVersion { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "version_ambiguous", error.to_string())
-            }
+            DeployError::AmbiguousVersion { .. } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "version_ambiguous",
+                error.to_string(),
+            ),
             DeployError::Contended(_) => Self {
                 retry_after: Some(1),
-                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "function_contended", error.to_string())
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "function_contended",
+                    error.to_string(),
+                )
             },
             DeployError::Quota(exceeded) => Self::from(exceeded),
             DeployError::Spec(spec) => Self::from(spec),
-            DeployError::Code { code, message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message),
-            DeployError::Unsupported(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "runtime_unsupported", why),
+            DeployError::Code { code, message } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+            }
+            DeployError::Unsupported(why) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "runtime_unsupported", why)
+            }
             DeployError::Prepare(PrepareError::Invalid { code, message }) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
             }
-            DeployError::Prepare(PrepareError::TooComplex { .. }) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "module_too_complex", error.to_string())
-            }
-            DeployError::Prepare(PrepareError::Unavailable { code, .. }) => {
-                Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error)) }
-            }
+            DeployError::Prepare(PrepareError::TooComplex { .. }) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "module_too_complex",
+                error.to_string(),
+            ),
+            DeployError::Prepare(PrepareError::Unavailable { code, .. }) => Self {
+                retry_after: Some(1),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error))
+            },
             DeployError::Prepare(PrepareError::Internal { .. }) => internal(&chain(&error)),
-            DeployError::Registry { code, .. } => {
-                Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error)) }
-            }
+            DeployError::Registry { code, .. } => Self {
+                retry_after: Some(1),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error))
+            },
         }
     }
 }
@@ -301,7 +376,10 @@ impl From<AppError> for Failed {
             AppError::Contended => (StatusCode::CONFLICT, "application_contended"),
             AppError::Registry { code, .. } => {
                 let failed = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error));
-                return Self { retry_after: Some(1), ..failed };
+                return Self {
+                    retry_after: Some(1),
+                    ..failed
+                };
             }
         };
         Self::new(status, code, error.to_string())
@@ -326,8 +404,12 @@ impl From<HostingError> for Failed {
             }
             HostingError::Deploy(error) => Self::from(error),
             HostingError::Invocation(error) => Self::invocation(&error, Convention::Serverledge),
-            HostingError::TestsBusy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tests", told).after(1),
-            HostingError::TestTooLong { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "test_timeout", told),
+            HostingError::TestsBusy { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tests", told).after(1)
+            }
+            HostingError::TestTooLong { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "test_timeout", told)
+            }
             HostingError::Internal { message } => internal(&message),
         }
     }
@@ -345,12 +427,22 @@ impl From<SubmitError> for Failed {
             SubmitError::Invocation(inner) => Self::invocation(inner, Convention::Serverledge),
             SubmitError::Full { .. } => Self {
                 retry_after: Some(5),
-                ..Self::new(StatusCode::TOO_MANY_REQUESTS, "async_queue_full", error.to_string())
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "async_queue_full",
+                    error.to_string(),
+                )
             },
-            SubmitError::KeyReused { .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", error.to_string())
-            }
-            SubmitError::Callback { .. } => Self::new(StatusCode::BAD_REQUEST, "callback_refused", error.to_string()),
+            SubmitError::KeyReused { .. } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                error.to_string(),
+            ),
+            SubmitError::Callback { .. } => Self::new(
+                StatusCode::BAD_REQUEST,
+                "callback_refused",
+                error.to_string(),
+            ),
         }
     }
 }
@@ -380,9 +472,19 @@ impl From<OnceError> for Failed {
 impl From<ChangeError> for Failed {
     fn from(error: ChangeError) -> Self {
         match &error {
-            ChangeError::Unknown => Self::new(StatusCode::NOT_FOUND, "invocation_unknown", error.to_string()),
-            ChangeError::NotDead => Self::new(StatusCode::NOT_FOUND, "dead_letter_unknown", error.to_string()),
-            ChangeError::Ended { .. } => Self::new(StatusCode::CONFLICT, "invocation_ended", error.to_string()),
+            ChangeError::Unknown => Self::new(
+                StatusCode::NOT_FOUND,
+                "invocation_unknown",
+                error.to_string(),
+            ),
+            ChangeError::NotDead => Self::new(
+                StatusCode::NOT_FOUND,
+                "dead_letter_unknown",
+                error.to_string(),
+            ),
+            ChangeError::Ended { .. } => {
+                Self::new(StatusCode::CONFLICT, "invocation_ended", error.to_string())
+            }
             ChangeError::Invocation(inner) => Self::invocation(inner, Convention::Serverledge),
         }
     }
@@ -393,11 +495,18 @@ impl From<PassError> for Failed {
         let (status, code, retry_after) = match &error {
             PassError::Unknown(name) => return Self::function_unknown(name),
             PassError::Path => (StatusCode::BAD_REQUEST, "malformed_path", None),
-            PassError::Registry(_) => (StatusCode::SERVICE_UNAVAILABLE, "registry_unavailable", Some(1)),
+            PassError::Registry(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "registry_unavailable",
+                Some(1),
+            ),
             PassError::NoNode => (StatusCode::SERVICE_UNAVAILABLE, "no_node", Some(1)),
             PassError::Lost { .. } => (StatusCode::BAD_GATEWAY, "node_answer_lost", None),
         };
-        Self { retry_after, ..Self::new(status, code, chain(&error)) }
+        Self {
+            retry_after,
+            ..Self::new(status, code, chain(&error))
+        }
     }
 }
 
@@ -405,15 +514,22 @@ impl From<AccountError> for Failed {
     fn from(error: AccountError) -> Self {
         let told = error.to_string();
         match &error {
-            AccountError::Invalid { code, .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, told),
-            AccountError::WrongCredentials => Self::new(StatusCode::FORBIDDEN, "wrong_credentials", told),
+            AccountError::Invalid { code, .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, told)
+            }
+            AccountError::WrongCredentials => {
+                Self::new(StatusCode::FORBIDDEN, "wrong_credentials", told)
+            }
             AccountError::Taken => Self::new(StatusCode::CONFLICT, "email_taken", told),
             AccountError::SignUp(_) => Self::new(StatusCode::FORBIDDEN, "sign_up_refused", told),
             AccountError::Link => Self::new(StatusCode::GONE, "link_invalid", told),
             AccountError::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", told),
-            AccountError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "credential_unknown", told),
+            AccountError::Unknown(_) => {
+                Self::new(StatusCode::NOT_FOUND, "credential_unknown", told)
+            }
             AccountError::TooMany { retry_after } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", told).after(whole_seconds(*retry_after))
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", told)
+                    .after(whole_seconds(*retry_after))
             }
             AccountError::Dependency { code, .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, code, chain(&error)).after(1)
@@ -427,7 +543,11 @@ impl From<PollError> for Failed {
     fn from(error: PollError) -> Self {
         Self {
             retry_after: Some(1),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "registry_unavailable", chain(&error))
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "registry_unavailable",
+                chain(&error),
+            )
         }
     }
 }

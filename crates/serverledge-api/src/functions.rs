@@ -24,13 +24,26 @@ type Asked = Extension<Admitted>;
     post, path = "/delete", tag = "functions", request_body(content = Object, description = "{\"Name\": \"…\"}"),
     responses((status = 200, body = Deleted), (status = 404, description = "unknown function", body = Problem))
 )]
-pub(crate) async fn delete(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn delete(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    request: Request<Body>,
+) -> Response<Body> {
     reply::finish(delete_named(&shared, &asked, request).await, &asked)
 }
 
-async fn delete_named(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn delete_named(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let limits = &shared.limits;
-    let bytes = body::read(request.into_body(), limits.params_body_bytes_max, limits.body_timeout).await?;
+    let bytes = body::read(
+        request.into_body(),
+        limits.params_body_bytes_max,
+        limits.body_timeout,
+    )
+    .await?;
     let name = parse_name(&bytes)?;
     shared.backend.delete(&asked.caller, &name).await?;
     Ok(reply::json(&Deleted { deleted: name }))
@@ -72,9 +85,18 @@ pub(crate) async fn prewarm(
     reply::finish(prewarm_named(&shared, &asked, request).await, &asked)
 }
 
-async fn prewarm_named(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn prewarm_named(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let limits = &shared.limits;
-    let bytes = body::read(request.into_body(), limits.params_body_bytes_max, limits.body_timeout).await?;
+    let bytes = body::read(
+        request.into_body(),
+        limits.params_body_bytes_max,
+        limits.body_timeout,
+    )
+    .await?;
     let wanted = PrewarmRequest::parse(&bytes)?;
     let prewarmed = shared
         .backend

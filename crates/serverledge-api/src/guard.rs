@@ -45,13 +45,21 @@ impl Guard {
     /// For a node that listens on `ip` and answers to these names beside it (without ports, in any case).
     #[must_use]
     pub fn new(ip: IpAddr, hosts: Vec<String>) -> Self {
-        Self { ip, hosts, over_tls: false, domain: "localhost".to_owned() }
+        Self {
+            ip,
+            hosts,
+            over_tls: false,
+            domain: "localhost".to_owned(),
+        }
     }
 
     /// Says which domain is the platform's: it is one of the node's names, and those directly below it are applications'.
     #[must_use]
     pub fn domain(self, domain: &str) -> Self {
-        Self { domain: domain.to_ascii_lowercase(), ..self }
+        Self {
+            domain: domain.to_ascii_lowercase(),
+            ..self
+        }
     }
 
     /// Whether a page on an application's host can set cookies for the node's own names as well (`Domain=`). Browsers allow
@@ -66,7 +74,9 @@ impl Guard {
         if self.is_ours(name) {
             return Ok(Named::Node);
         }
-        self.application(name).map(Named::Application).ok_or_else(|| Refused::Host(full.to_owned()))
+        self.application(name)
+            .map(Named::Application)
+            .ok_or_else(|| Refused::Host(full.to_owned()))
     }
 
     fn application(&self, name: &str) -> Option<String> {
@@ -85,10 +95,16 @@ impl Guard {
     /// Checks that no page of another origin is behind the request.
     pub(crate) fn check_origin(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
         let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
-        if let Some(site) = sites.find(|site| !matches!(site.as_bytes(), b"same-origin" | b"none")) {
-            return Err(Refused::CrossOrigin(String::from_utf8_lossy(site.as_bytes()).into_owned()));
+        if let Some(site) = sites.find(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
+        {
+            return Err(Refused::CrossOrigin(
+                String::from_utf8_lossy(site.as_bytes()).into_owned(),
+            ));
         }
-        headers.get_all(ORIGIN).iter().try_for_each(|origin| self.check_one_origin(origin, uri, headers))
+        headers
+            .get_all(ORIGIN)
+            .iter()
+            .try_for_each(|origin| self.check_one_origin(origin, uri, headers))
     }
 
     fn is_ours(&self, name: &str) -> bool {
@@ -99,16 +115,30 @@ impl Guard {
         let name = name.strip_suffix('.').unwrap_or(name);
         name.eq_ignore_ascii_case("localhost")
             || name.eq_ignore_ascii_case(&self.domain)
-            || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+            || self
+                .hosts
+                .iter()
+                .any(|host| host.eq_ignore_ascii_case(name))
     }
 
-    fn check_one_origin(&self, origin: &HeaderValue, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    fn check_one_origin(
+        &self,
+        origin: &HeaderValue,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), Refused> {
         let origin = origin.to_str().unwrap_or_default();
         let host = requested(uri, headers).map(|(_, full)| full);
-        let same = host.zip(self.default_port(origin)).is_some_and(|(host, (authority, port))| {
-            without(authority, port).eq_ignore_ascii_case(without(host, port))
-        });
-        if same { Ok(()) } else { Err(Refused::CrossOrigin(origin.to_owned())) }
+        let same = host
+            .zip(self.default_port(origin))
+            .is_some_and(|(host, (authority, port))| {
+                without(authority, port).eq_ignore_ascii_case(without(host, port))
+            });
+        if same {
+            Ok(())
+        } else {
+            Err(Refused::CrossOrigin(origin.to_owned()))
+        }
     }
 
     /// An origin's host and the port that goes without saying there; `None` if it cannot be this node's.
@@ -145,12 +175,17 @@ fn host_of(authority: &str) -> Option<&str> {
     let (name, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (name, port) = rest.split_once(']')?;
-            (name, port.strip_prefix(':').or(port.is_empty().then_some(""))?)
+            (
+                name,
+                port.strip_prefix(':').or(port.is_empty().then_some(""))?,
+            )
         }
         None => authority.split_once(':').unwrap_or((authority, "")),
     };
     // What nearly all are, and what parsing would find no fault in.
-    let usual = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+    let usual = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
     let plain = !name.is_empty()
         && port.bytes().all(|byte| byte.is_ascii_digit())
         && (usual || authority.parse::<Authority>().is_ok());
@@ -168,7 +203,10 @@ mod tests {
     fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in list {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            );
         }
         headers
     }
@@ -182,7 +220,10 @@ mod tests {
     }
 
     fn host(name: &str) -> Result<(), Refused> {
-        let guard = Guard::new("192.0.2.7".parse().unwrap(), vec!["edge.example".to_owned()]);
+        let guard = Guard::new(
+            "192.0.2.7".parse().unwrap(),
+            vec!["edge.example".to_owned()],
+        );
         check_host(&guard, &headers(&[("host", name)]))
     }
 
@@ -200,11 +241,28 @@ mod tests {
         ] {
             assert_eq!(host(ours), Ok(()), "{ours}");
         }
-        for foreign in ["evil.example", "localhost.evil.example", "192.0.2.8", "127.0.0.1.nip.io", "edge.example.evil"]
-        {
-            assert_eq!(host(foreign), Err(Refused::Host(foreign.to_owned())), "{foreign}");
+        for foreign in [
+            "evil.example",
+            "localhost.evil.example",
+            "192.0.2.8",
+            "127.0.0.1.nip.io",
+            "edge.example.evil",
+        ] {
+            assert_eq!(
+                host(foreign),
+                Err(Refused::Host(foreign.to_owned())),
+                "{foreign}"
+            );
         }
-        for broken in ["", "a b", "x@localhost", "localhost:8a", "[::1", "[::1]x", ":80"] {
+        for broken in [
+            "",
+            "a b",
+            "x@localhost",
+            "localhost:8a",
+            "[::1",
+            "[::1]x",
+            ":80",
+        ] {
             assert_eq!(host(broken), Err(Refused::NoHost), "{broken}");
         }
         let everywhere = Guard::new("0.0.0.0".parse().unwrap(), Vec::new());
@@ -218,13 +276,21 @@ mod tests {
 
     #[test]
     fn names_below_the_domain_are_applications() {
-        let guard = Guard::new("127.0.0.1".parse().unwrap(), vec!["node.apps.example".to_owned()]);
+        let guard = Guard::new(
+            "127.0.0.1".parse().unwrap(),
+            vec!["node.apps.example".to_owned()],
+        );
         let guard = guard.domain("Apps.Example");
-        let application = |name: &str| match guard.named(&Uri::from_static("/"), &headers(&[("host", name)])) {
-            Ok(Named::Application(name)) => Some(name),
-            _ => None,
-        };
-        for host in ["shop.apps.example", "SHOP.apps.EXAMPLE:1323", "shop.apps.example."] {
+        let application =
+            |name: &str| match guard.named(&Uri::from_static("/"), &headers(&[("host", name)])) {
+                Ok(Named::Application(name)) => Some(name),
+                _ => None,
+            };
+        for host in [
+            "shop.apps.example",
+            "SHOP.apps.EXAMPLE:1323",
+            "shop.apps.example.",
+        ] {
             assert_eq!(application(host).as_deref(), Some("shop"), "{host}");
         }
         for host in [
@@ -243,7 +309,10 @@ mod tests {
         }
         let check = |name: &str| check_host(&guard, &headers(&[("host", name)]));
         assert_eq!(check("apps.example"), Ok(()));
-        assert!(check("shop.apps.example").is_err(), "the node's own routes are not on an application's host");
+        assert!(
+            check("shop.apps.example").is_err(),
+            "the node's own routes are not on an application's host"
+        );
     }
 
     #[test]
@@ -251,11 +320,18 @@ mod tests {
         let check = |list: &[(&'static str, &str)]| {
             let mut list = list.to_vec();
             list.push(("host", "localhost:1323"));
-            Guard::new("127.0.0.1".parse().unwrap(), Vec::new()).check_origin(&Uri::from_static("/"), &headers(&list))
+            Guard::new("127.0.0.1".parse().unwrap(), Vec::new())
+                .check_origin(&Uri::from_static("/"), &headers(&list))
         };
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&[("sec-fetch-site", "none")]), Ok(()));
-        assert_eq!(check(&[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:1323")]), Ok(()));
+        assert_eq!(
+            check(&[
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "http://localhost:1323")
+            ]),
+            Ok(())
+        );
         for (name, value) in [
             ("sec-fetch-site", "cross-site"),
             ("sec-fetch-site", "same-site"),
@@ -286,7 +362,10 @@ mod tests {
         ] {
             for (over_tls, expected) in [(false, plain), (true, tls)] {
                 let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new()).over_tls(over_tls);
-                let same = guard.check_origin(&Uri::from_static("/"), &headers(&[("host", host), ("origin", origin)]));
+                let same = guard.check_origin(
+                    &Uri::from_static("/"),
+                    &headers(&[("host", host), ("origin", origin)]),
+                );
                 assert_eq!(same.is_ok(), expected, "{host} {origin} TLS {over_tls}");
             }
         }

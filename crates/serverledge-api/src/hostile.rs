@@ -1,6 +1,8 @@
 //! What a function returns is hostile content, and what it is shown must not hold the node's own secrets (design §10).
 
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_SECURITY_POLICY, COOKIE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_SECURITY_POLICY, COOKIE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Names of the node's own cookies begin so.
@@ -38,8 +40,11 @@ pub(crate) fn clean_response(headers: &mut HeaderMap) {
     for name in &DROPPED {
         headers.remove(name);
     }
-    let cors: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
+    let cors: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("access-control-"))
+        .cloned()
+        .collect();
     for name in cors {
         headers.remove(name);
     }
@@ -66,7 +71,11 @@ pub(crate) fn clean_response_on_own_host(headers: &mut HeaderMap) {
     }
     headers.remove(http::header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
     if let http::header::Entry::Occupied(cookies) = headers.entry(http::header::SET_COOKIE) {
-        let kept: Vec<HeaderValue> = cookies.remove_entry_mult().1.filter(is_own_cookie).collect();
+        let kept: Vec<HeaderValue> = cookies
+            .remove_entry_mult()
+            .1
+            .filter(is_own_cookie)
+            .collect();
         for cookie in kept {
             headers.append(http::header::SET_COOKIE, cookie);
         }
@@ -76,18 +85,31 @@ pub(crate) fn clean_response_on_own_host(headers: &mut HeaderMap) {
 
 /// A cookie for this host name alone, which cannot be taken for one of the node's.
 fn is_own_cookie(cookie: &HeaderValue) -> bool {
-    let Ok(text) = cookie.to_str() else { return false };
+    let Ok(text) = cookie.to_str() else {
+        return false;
+    };
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default();
     let lower = name.to_ascii_lowercase();
-    let is_the_nodes = COOKIE_PREFIXES.iter().any(|prefix| lower.starts_with(&prefix.to_ascii_lowercase()));
-    let attribute = |part: &str| part.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_the_nodes = COOKIE_PREFIXES
+        .iter()
+        .any(|prefix| lower.starts_with(&prefix.to_ascii_lowercase()));
+    let attribute = |part: &str| {
+        part.split('=')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+    };
     !is_the_nodes && !parts.any(|part| attribute(part) == "domain")
 }
 
 /// What every response shaped by a function carries: no access to the node's origin, no guessing of types.
 pub(crate) fn mark(headers: &mut HeaderMap) {
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox allow-scripts"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("sandbox allow-scripts"),
+    );
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
@@ -107,7 +129,10 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) {
     if headers.contains_key(COOKIE) {
         let kept = foreign_cookies(headers);
         headers.remove(COOKIE);
-        if let Some(value) = HeaderValue::from_str(&kept).ok().filter(|value| !value.is_empty()) {
+        if let Some(value) = HeaderValue::from_str(&kept)
+            .ok()
+            .filter(|value| !value.is_empty())
+        {
             headers.insert(COOKIE, value);
         }
     }
@@ -115,21 +140,37 @@ pub(crate) fn clean_request(headers: &mut HeaderMap) {
 
 /// Headers that a sender declares to be of this connection only.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+    let values = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect()
 }
 
 /// Schemes have no case, and any white space may follow them (RFC 9110 §11.1).
 fn is_own_token(value: &HeaderValue) -> bool {
     let text = String::from_utf8_lossy(value.as_bytes());
     let mut words = text.split_ascii_whitespace();
-    words.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
+    words
+        .next()
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
         && words.any(|word| word.starts_with(TOKEN_PREFIX))
 }
 
 fn foreign_cookies(headers: &HeaderMap) -> String {
-    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    let foreign = all.map(str::trim).filter(|cookie| !COOKIE_PREFIXES.iter().any(|prefix| cookie.starts_with(prefix)));
+    let all = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    let foreign = all.map(str::trim).filter(|cookie| {
+        !COOKIE_PREFIXES
+            .iter()
+            .any(|prefix| cookie.starts_with(prefix))
+    });
     foreign.collect::<Vec<_>>().join("; ")
 }
 
@@ -141,7 +182,10 @@ mod tests {
     fn functions_see_no_secrets_of_the_node() {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer slt_secret"));
-        headers.append(COOKIE, HeaderValue::from_static("a=1; serverledge_session=s; b=2"));
+        headers.append(
+            COOKIE,
+            HeaderValue::from_static("a=1; serverledge_session=s; b=2"),
+        );
         headers.append(COOKIE, HeaderValue::from_static("__Host-serverledge=t"));
         headers.insert("connection", HeaderValue::from_static("close"));
         clean_request(&mut headers);
@@ -161,7 +205,12 @@ mod tests {
         ] {
             headers.append("set-cookie", HeaderValue::from_static(cookie));
         }
-        for name in ["clear-site-data", "access-control-allow-credentials", "content-security-policy", "connection"] {
+        for name in [
+            "clear-site-data",
+            "access-control-allow-credentials",
+            "content-security-policy",
+            "connection",
+        ] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
         }
         clean_response_on_own_host(&mut headers);
@@ -174,7 +223,12 @@ mod tests {
     #[test]
     fn functions_cannot_touch_the_nodes_origin() {
         let mut headers = HeaderMap::new();
-        for name in ["set-cookie", "access-control-allow-origin", "clear-site-data", "content-security-policy"] {
+        for name in [
+            "set-cookie",
+            "access-control-allow-origin",
+            "clear-site-data",
+            "content-security-policy",
+        ] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("*"));
         }
         headers.insert("x-own", HeaderValue::from_static("kept"));

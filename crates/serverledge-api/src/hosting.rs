@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serverledge_core::{AppName, Application, Caller, Carried, FunctionName, InvocationError, Progress, Report};
+use serverledge_core::{
+    AppName, Application, Caller, Carried, FunctionName, InvocationError, Progress, Report,
+};
 use serverledge_wire::function::FunctionBody;
 
 use crate::applications::AppError;
@@ -108,7 +110,11 @@ pub trait Hosting: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`AppError::Registry`] if the code cannot be read.
-    async fn edge_code(&self, application: &Application, function: &str) -> Result<Option<EdgeCode>, HostingError>;
+    async fn edge_code(
+        &self,
+        application: &Application,
+        function: &str,
+    ) -> Result<Option<EdgeCode>, HostingError>;
 
     /// Prepares everything the caller's application needs on this node, then lets it run here and elsewhere, also after a
     /// restart. Dropping the future stops the preparing; the application is then as it was, unless the registry has it already.

@@ -48,7 +48,10 @@ pub(crate) async fn submit(
     name: Segment,
     request: Request<Body>,
 ) -> Response<Body> {
-    reply::finish(submit_named(&shared, &asked, segment(name), request).await, &asked)
+    reply::finish(
+        submit_named(&shared, &asked, segment(name), request).await,
+        &asked,
+    )
 }
 
 async fn submit_named(
@@ -59,7 +62,12 @@ async fn submit_named(
 ) -> Result<Response<Body>, Failed> {
     let name = function_name(&name)?;
     let (parts, body) = request.into_parts();
-    let body = body::read(body, shared.limits.params_body_bytes_max, shared.limits.body_timeout).await?;
+    let body = body::read(
+        body,
+        shared.limits.params_body_bytes_max,
+        shared.limits.body_timeout,
+    )
+    .await?;
     let asked = InvocationRequest::parse(&body)?;
     let call = call(name, &asked, &body, &parts.headers, admitted)?;
     Ok(accepted(shared.backend.submit(call).await?, None))
@@ -69,7 +77,11 @@ async fn submit_named(
 pub(crate) fn accepted(submitted: Submitted, redrive_of: Option<InvocationId>) -> Response<Body> {
     let Submitted { id, repeated } = submitted;
     let redrive_of = redrive_of.map(|id| id.to_string());
-    let mut response = reply::json(&AcceptedInvocation { id: id.to_string(), repeated, redrive_of });
+    let mut response = reply::json(&AcceptedInvocation {
+        id: id.to_string(),
+        repeated,
+        redrive_of,
+    });
     *response.status_mut() = StatusCode::ACCEPTED;
     if let Ok(place) = HeaderValue::from_str(&format!("/invocations/{id}")) {
         response.headers_mut().insert(LOCATION, place);
@@ -82,13 +94,21 @@ pub(crate) fn accepted(submitted: Submitted, redrive_of: Option<InvocationId>) -
     get, path = "/invocations/{id}", tag = "asynchronous", params(("id" = String, Path)),
     responses((status = 200, body = InvocationInfo), (status = 404, description = "never accepted, or forgotten", body = Problem))
 )]
-pub(crate) async fn show(State(shared): AppState, Extension(asked): Asked, id: Segment) -> Response<Body> {
+pub(crate) async fn show(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    id: Segment,
+) -> Response<Body> {
     reply::finish(show_one(&shared, &asked, &segment(id)).await, &asked)
 }
 
 async fn show_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
     let id = InvocationId::parse(id).ok_or(ChangeError::Unknown)?;
-    let info = shared.backend.invocation(&asked.caller, id).await?.ok_or(ChangeError::Unknown)?;
+    let info = shared
+        .backend
+        .invocation(&asked.caller, id)
+        .await?
+        .ok_or(ChangeError::Unknown)?;
     Ok(reply::json(&info))
 }
 
@@ -101,13 +121,19 @@ async fn show_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Respons
         (status = 409, description = "it has ended", body = Problem),
     )
 )]
-pub(crate) async fn cancel(State(shared): AppState, Extension(asked): Asked, id: Segment) -> Response<Body> {
+pub(crate) async fn cancel(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    id: Segment,
+) -> Response<Body> {
     reply::finish(cancel_one(&shared, &asked, &segment(id)).await, &asked)
 }
 
 async fn cancel_one(shared: &Shared, asked: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
     let id = InvocationId::parse(id).ok_or(ChangeError::Unknown)?;
-    Ok(reply::json(&shared.backend.cancel(&asked.caller, id).await?))
+    Ok(reply::json(
+        &shared.backend.cancel(&asked.caller, id).await?,
+    ))
 }
 
 /// A part of a path, empty if it is no text.

@@ -37,7 +37,12 @@ pub(crate) async fn handle(
     }
     let name = function_name(&request.uri().path()["/invoke/".len()..])?;
     let (parts, body) = request.into_parts();
-    let body = body::read(body, shared.limits.params_body_bytes_max, shared.limits.body_timeout).await?;
+    let body = body::read(
+        body,
+        shared.limits.params_body_bytes_max,
+        shared.limits.body_timeout,
+    )
+    .await?;
     let asked = InvocationRequest::parse(&body)?;
     let call = call(name, &asked, &body, &parts.headers, admitted)?;
     let answered = if asked.asynchronous {
@@ -49,7 +54,8 @@ pub(crate) async fn handle(
     } else {
         run(shared, call, asked.return_output).await
     };
-    let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
+    let mut response =
+        answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
     add_headers(shared, &parts.headers, response.headers_mut());
     Ok(response)
 }
@@ -65,7 +71,9 @@ pub(crate) fn callback_needs_async() -> Failed {
 
 async fn submit(shared: &Shared, call: Call) -> Result<Response<Body>, Failed> {
     let submitted = shared.backend.submit(call).await?;
-    Ok(reply::json(&Accepted { req_id: submitted.id.to_string() }))
+    Ok(reply::json(&Accepted {
+        req_id: submitted.id.to_string(),
+    }))
 }
 
 /// With an idempotency key: the first such call's outcome, whoever waits for it.
@@ -91,18 +99,27 @@ pub(crate) fn call(
     headers: &HeaderMap,
     admitted: &Admitted,
 ) -> Result<Call, Failed> {
-    let params = asked.params.map_or(EMPTY_PARAMS, |params| body.slice_ref(params.get().as_bytes()));
+    let params = asked.params.map_or(EMPTY_PARAMS, |params| {
+        body.slice_ref(params.get().as_bytes())
+    });
     let arrived = admitted.arrived.into_std();
-    let patience = Some(asked.qos_max_resp_t).filter(|seconds| *seconds > 0.0).map(Duration::try_from_secs_f64);
-    let stored =
-        Stored { return_output: asked.return_output, key: idempotency_key(headers)?, callback: asked.callback.clone() };
+    let patience = Some(asked.qos_max_resp_t)
+        .filter(|seconds| *seconds > 0.0)
+        .map(Duration::try_from_secs_f64);
+    let stored = Stored {
+        return_output: asked.return_output,
+        key: idempotency_key(headers)?,
+        callback: asked.callback.clone(),
+    };
     Ok(Call {
         caller: admitted.caller.clone(),
         function,
         id: admitted.invocation,
         payload: Payload::Json(params),
         qos_class: asked.qos_class,
-        deadline: patience.and_then(Result::ok).and_then(|patience| arrived.checked_add(patience)),
+        deadline: patience
+            .and_then(Result::ok)
+            .and_then(|patience| arrived.checked_add(patience)),
         arrived,
         may_offload: asked.can_do_offloading,
         travel: travel(headers, admitted),
@@ -114,39 +131,58 @@ pub(crate) fn call(
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Failed> {
     let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let key = given.next().map(|value| IdempotencyKey::parse(value.as_bytes()));
+    let key = given
+        .next()
+        .map(|value| IdempotencyKey::parse(value.as_bytes()));
     match (key, given.next()) {
         (None, _) => Ok(None),
         (Some(Some(key)), None) => Ok(Some(key)),
         _ => Err(Failed::new(
             StatusCode::BAD_REQUEST,
             "idempotency_key_malformed",
-            format!("an idempotency key is one header of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"),
+            format!(
+                "an idempotency key is one header of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"
+            ),
         )),
     }
 }
 
 /// What goes with the call from node to node; nothing for a request that says nothing.
 pub(crate) fn travel(headers: &HeaderMap, admitted: &Admitted) -> Option<Arc<Travel>> {
-    let request_id = headers.get(&REQUEST_ID).map_or("", |_| admitted.request_id());
-    let trace = headers.get(&TRACEPARENT).and_then(|trace| trace.to_str().ok()).filter(|trace| is_trace(trace));
+    let request_id = headers
+        .get(&REQUEST_ID)
+        .map_or("", |_| admitted.request_id());
+    let trace = headers
+        .get(&TRACEPARENT)
+        .and_then(|trace| trace.to_str().ok())
+        .filter(|trace| is_trace(trace));
     let said = !request_id.is_empty() || trace.is_some();
     said.then(|| {
         let (request_id, trace) = (request_id.to_owned(), trace.unwrap_or_default().to_owned());
-        Arc::new(Travel { request_id, trace, ..Travel::default() })
+        Arc::new(Travel {
+            request_id,
+            trace,
+            ..Travel::default()
+        })
     })
 }
 
 /// `version-trace-parent-flags` in hexadecimal digits (W3C Trace Context §3.2.2).
 fn is_trace(text: &str) -> bool {
     let lengths = text.split('-').map(str::len);
-    let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+    let digits = text
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
     digits && lengths.eq([2, 32, 16, 2])
 }
 
 /// A name from a path; percent-encoding is undone only where there is any.
 pub(crate) fn function_name(raw: &str) -> Result<FunctionName, Failed> {
-    let decoded: Cow<'_, str> = if raw.contains('%') { percent_decoded(raw).into() } else { raw.into() };
+    let decoded: Cow<'_, str> = if raw.contains('%') {
+        percent_decoded(raw).into()
+    } else {
+        raw.into()
+    };
     FunctionName::parse(&decoded).map_err(|_| Failed::function_unknown(&decoded))
 }
 
@@ -172,9 +208,17 @@ pub(crate) fn percent_decoded(raw: &str) -> String {
 }
 
 /// The reply to a call that gave a result on the node `identity`, unless the report names another.
-pub(crate) fn envelope(identity: &Identity, report: &Report, return_output: bool) -> Result<Response<Body>, Failed> {
+pub(crate) fn envelope(
+    identity: &Identity,
+    report: &Report,
+    return_output: bool,
+) -> Result<Response<Body>, Failed> {
     let Reply::Json(result) = &report.reply else {
-        return Err(Failed::new(StatusCode::BAD_REQUEST, "not_json", "the function answers HTTP; ask /fn for it"));
+        return Err(Failed::new(
+            StatusCode::BAD_REQUEST,
+            "not_json",
+            "the function answers HTTP; ask /fn for it",
+        ));
     };
     let (area, node) = match &report.remote {
         Some(remote) => (&remote.area, &remote.node),
@@ -188,9 +232,16 @@ pub(crate) fn envelope(identity: &Identity, report: &Report, return_output: bool
         is_warm_start: report.warm,
         init_time: (phases.queue + phases.start).as_secs_f64(),
         queueing_time: phases.queue.as_secs_f64(),
-        offload_latency: report.remote.as_ref().map_or(0.0, |remote| remote.latency.as_secs_f64()),
+        offload_latency: report
+            .remote
+            .as_ref()
+            .map_or(0.0, |remote| remote.latency.as_secs_f64()),
         duration: phases.execution.as_secs_f64(),
-        output: if return_output { String::from_utf8_lossy(&report.log) } else { Cow::Borrowed("") },
+        output: if return_output {
+            String::from_utf8_lossy(&report.log)
+        } else {
+            Cow::Borrowed("")
+        },
         execution_area: Cow::Borrowed(area),
         execution_node: Cow::Borrowed(node),
         error: Cow::Borrowed(""),
@@ -227,10 +278,16 @@ pub(crate) async fn poll(
 ) -> Response<Body> {
     // What is no text is no id.
     let id = id.map(|Path(id)| id).unwrap_or_default();
-    answer_poll(&shared, &admitted, &id).await.unwrap_or_else(|failed| failed.into_response(admitted.request_id()))
+    answer_poll(&shared, &admitted, &id)
+        .await
+        .unwrap_or_else(|failed| failed.into_response(admitted.request_id()))
 }
 
-async fn answer_poll(shared: &Shared, admitted: &Admitted, id: &str) -> Result<Response<Body>, Failed> {
+async fn answer_poll(
+    shared: &Shared,
+    admitted: &Admitted,
+    id: &str,
+) -> Result<Response<Body>, Failed> {
     let unknown = || {
         Failed::new(
             StatusCode::NOT_FOUND,
@@ -271,5 +328,8 @@ async fn answer_poll(shared: &Shared, admitted: &Admitted, id: &str) -> Result<R
         (status = 503, description = "the node is draining, or something it depends on is unavailable", body = serverledge_wire::problem::Problem),
     )
 )]
-#[expect(dead_code, reason = "carries documentation; the request path does not go through the router")]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
 pub(crate) fn invoke() {}

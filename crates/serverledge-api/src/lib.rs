@@ -41,8 +41,8 @@ pub use app::{App, Limits};
 pub use applications::{AppChanges, AppError, Applications};
 pub use apps::parse_cors;
 pub use backend::{
-    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed, PeerInvokeError, PeerRefused,
-    PeerRequest, PollError, Polled, QuotaExceeded, SubmitError,
+    Backend, Call, Deploy, DeployError, Deployed, Identity, Load, LogEntry, LogFeed,
+    PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, QuotaExceeded, SubmitError,
 };
 pub use balancer::{Balancer, Destination, PassError, Passage, PassageBody};
 pub use dependencies::{check as check_dependencies, dependencies_file, dependencies_runtime};
@@ -50,5 +50,7 @@ pub use guard::Guard;
 pub use hosting::{EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};
 pub use openapi::document;
 pub use server::{ServerLimits, Serving, serve, serve_tls};
-pub use stored::{ChangeError, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, KeptReply, OnceError, Stored, Submitted};
+pub use stored::{
+    ChangeError, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, KeptReply, OnceError, Stored, Submitted,
+};
 pub use tls::{RELOAD_INTERVAL, Tls, TlsError, TlsFiles};

@@ -15,8 +15,13 @@ pub(crate) const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Whether the caller asks for JSON line by line.
 pub(crate) fn are_wanted(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut types = values.flat_map(|value| value.split(',')).filter_map(|one| one.split(';').next());
+    let values = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut types = values
+        .flat_map(|value| value.split(','))
+        .filter_map(|one| one.split(';').next());
     types.any(|one| one.trim().eq_ignore_ascii_case(NDJSON))
 }
 
@@ -48,8 +53,13 @@ mod tests {
 
     #[test]
     fn the_media_type_is_found_among_others() {
-        let wanted = |accept: &'static str| are_wanted(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]));
-        for yes in ["application/x-ndjson", "application/json, Application/X-NDJSON;q=0.5"] {
+        let wanted = |accept: &'static str| {
+            are_wanted(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]))
+        };
+        for yes in [
+            "application/x-ndjson",
+            "application/json, Application/X-NDJSON;q=0.5",
+        ] {
             assert!(wanted(yes), "{yes}");
         }
         for no in ["*/*", "application/json", "application/x-ndjsonx", ""] {

@@ -67,14 +67,28 @@ fn show(
     draining: CancellationToken,
 ) -> Result<Response<Body>, Failed> {
     let Wanted { tail, follow } = Wanted::parse(request.uri().query().unwrap_or_default())?;
-    let LogFeed { backlog, live } =
-        shared.backend.logs(&asked.caller, name).ok_or_else(|| Failed::function_unknown(name))?;
-    let form = if lines::are_wanted(request.headers()) { Form::Json } else { Form::Text };
+    let LogFeed { backlog, live } = shared
+        .backend
+        .logs(&asked.caller, name)
+        .ok_or_else(|| Failed::function_unknown(name))?;
+    let form = if lines::are_wanted(request.headers()) {
+        Form::Json
+    } else {
+        Form::Text
+    };
     let first = form.tail(&backlog, tail);
     let content_type = if form == Form::Json { NDJSON } else { TEXT };
     let mut response = if follow {
-        let place = Arc::clone(&shared.followers).try_acquire_owned().map_err(|_| Failed::busy())?;
-        let following = Following { first, live, form, draining, _place: place };
+        let place = Arc::clone(&shared.followers)
+            .try_acquire_owned()
+            .map_err(|_| Failed::busy())?;
+        let following = Following {
+            first,
+            live,
+            form,
+            draining,
+            _place: place,
+        };
         lines::response(content_type, stream::unfold(following, next))
     } else {
         reply::text(StatusCode::OK, content_type, first)
@@ -93,11 +107,16 @@ struct Wanted {
 impl Wanted {
     fn parse(query: &str) -> Result<Self, Failed> {
         let malformed = |detail| Failed::new(StatusCode::BAD_REQUEST, "malformed_query", detail);
-        let mut wanted = Self { tail: TAIL_DEFAULT, follow: false };
+        let mut wanted = Self {
+            tail: TAIL_DEFAULT,
+            follow: false,
+        };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=').unwrap_or((pair, "")) {
                 ("tail", lines) => {
-                    let lines: u64 = lines.parse().map_err(|_| malformed("tail is a number of lines"))?;
+                    let lines: u64 = lines
+                        .parse()
+                        .map_err(|_| malformed("tail is a number of lines"))?;
                     wanted.tail = usize::try_from(lines).unwrap_or(TAIL_MAX).min(TAIL_MAX);
                 }
                 ("follow", "" | "true" | "1") => wanted.follow = true,
@@ -155,8 +174,10 @@ enum Form {
 impl Form {
     /// The last lines of these entries.
     fn tail(self, entries: &[Arc<LogEntry>], lines: usize) -> Vec<u8> {
-        let all: Vec<(&LogEntry, &[u8])> =
-            entries.iter().flat_map(|entry| lines_of(&entry.text).map(move |line| (&**entry, line))).collect();
+        let all: Vec<(&LogEntry, &[u8])> = entries
+            .iter()
+            .flat_map(|entry| lines_of(&entry.text).map(move |line| (&**entry, line)))
+            .collect();
         let mut text = Vec::new();
         for (entry, line) in &all[all.len().saturating_sub(lines)..] {
             self.push(&mut text, entry, line);
@@ -192,10 +213,14 @@ impl Form {
 
     fn skipped(self, entries: u64) -> Vec<u8> {
         match self {
-            Self::Text => {
-                format!("... the logs of {entries} invocations were skipped: too many for this reader\n").into()
-            }
-            Self::Json => lines::line(&LogLine { skipped: Some(entries), ..LogLine::default() }),
+            Self::Text => format!(
+                "... the logs of {entries} invocations were skipped: too many for this reader\n"
+            )
+            .into(),
+            Self::Json => lines::line(&LogLine {
+                skipped: Some(entries),
+                ..LogLine::default()
+            }),
         }
     }
 }
@@ -204,7 +229,10 @@ impl Form {
 fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let whole = text.strip_suffix(b"\n").unwrap_or(text);
     let lines = (!text.is_empty()).then(|| whole.split(|byte| *byte == b'\n'));
-    lines.into_iter().flatten().map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+    lines
+        .into_iter()
+        .flatten()
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 #[cfg(test)]

@@ -109,7 +109,10 @@ struct Credentials;
 impl Modify for Credentials {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_with(Components::default);
-        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("slt_…").build();
+        let token = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("slt_…")
+            .build();
         components.add_security_scheme("token", SecurityScheme::Http(token));
         let session = ApiKey::Cookie(ApiKeyValue::new("serverledge_session"));
         components.add_security_scheme("session", SecurityScheme::ApiKey(session));
@@ -128,14 +131,19 @@ pub(crate) async fn serve() -> Response<Body> {
 
 /// The rendered page, its scripts and styles within the binary.
 pub(crate) fn pages<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let pages: Router<S> = SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")).into();
+    let pages: Router<S> = SwaggerUi::new("/docs")
+        .config(utoipa_swagger_ui::Config::from("/openapi.json"))
+        .into();
     pages.layer(axum::middleware::map_response(unframed))
 }
 
 /// The page sends requests with the session of whoever looks at it: nobody else's page may show it and have it clicked.
 async fn unframed(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("frame-ancestors 'none'"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("frame-ancestors 'none'"),
+    );
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     response
 }

@@ -28,7 +28,9 @@ pub(crate) struct Vouched {
 impl Vouched {
     /// Whose name was asked for.
     pub(crate) fn named(&self) -> Named {
-        self.application.clone().map_or(Named::Node, Named::Application)
+        self.application
+            .clone()
+            .map_or(Named::Node, Named::Application)
     }
 
     /// How browsers keep cookies for the balancer's names.
@@ -44,19 +46,31 @@ pub(crate) fn take(
     request: &mut Request<Body>,
     admitted: &mut Admitted,
 ) -> Result<Option<Vouched>, Failed> {
-    let Some(said) = request.headers_mut().remove(PASSED) else { return Ok(None) };
+    let Some(said) = request.headers_mut().remove(PASSED) else {
+        return Ok(None);
+    };
     let proof = request.headers_mut().remove(PROOF);
-    let proof = proof.and_then(|proof| Proof::parse(proof.as_bytes())).ok_or(PeerRefused::Proof)?;
-    shared.backend.check_peer(&proof, request.uri().path(), said.as_bytes(), &[])?;
+    let proof = proof
+        .and_then(|proof| Proof::parse(proof.as_bytes()))
+        .ok_or(PeerRefused::Proof)?;
+    shared
+        .backend
+        .check_peer(&proof, request.uri().path(), said.as_bytes(), &[])?;
     let passed: Passed = serde_json::from_slice(said.as_bytes()).map_err(|_| malformed())?;
-    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("", |target| target.as_str());
     if passed.method != request.method().as_str() || passed.target != target {
         return Err(PeerRefused::Proof.into());
     }
     let host = HeaderValue::from_str(&passed.host).map_err(|_| malformed())?;
     request.headers_mut().insert(HOST, host);
     admitted.peer = passed.client.map(|ip| SocketAddr::new(ip, 0));
-    Ok(Some(Vouched { application: passed.application, cookies: passed.cookies }))
+    Ok(Some(Vouched {
+        application: passed.application,
+        cookies: passed.cookies,
+    }))
 }
 
 fn malformed() -> Failed {

@@ -13,7 +13,8 @@ use serverledge_core::{Ignored, InvocationError, Memo, Remote, Reply, Report};
 use serverledge_wire::carried::entries_text;
 pub(crate) use serverledge_wire::peer::PREFIX;
 use serverledge_wire::peer::{
-    CALL, Elsewhere, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerMemo, PeerReport, Proof, REPORT, STALE, STARTED,
+    CALL, Elsewhere, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerMemo, PeerReport, Proof,
+    REPORT, STALE, STARTED,
 };
 use serverledge_wire::peer_info::PeerInfo;
 
@@ -28,7 +29,11 @@ use crate::reply;
 const CALL_BYTES_MAX: usize = 8 * 1024;
 
 /// Answers a peer. What is refused before a call is looked at did not start by this request.
-pub(crate) async fn handle(shared: &Shared, request: Request<Body>, admitted: &Admitted) -> Response<Body> {
+pub(crate) async fn handle(
+    shared: &Shared,
+    request: Request<Body>,
+    admitted: &Admitted,
+) -> Response<Body> {
     let first = is_first(&request);
     let answered = match shared.place() {
         Ok(_place) => answer(shared, request, admitted).await,
@@ -46,23 +51,45 @@ pub(crate) async fn handle(shared: &Shared, request: Request<Body>, admitted: &A
 /// Whether this is the first time that a call is sent here, by its own account. Of one that was sent before, a refusal now
 /// says nothing of the first.
 fn is_first(request: &Request<Body>) -> bool {
-    let head = request.headers().get(CALL).map(|head| serde_json::from_slice::<PeerCall>(head.as_bytes()));
+    let head = request
+        .headers()
+        .get(CALL)
+        .map(|head| serde_json::from_slice::<PeerCall>(head.as_bytes()));
     head.is_none_or(|call| call.is_ok_and(|call| call.again_ms.is_none()))
 }
 
 fn never_started(response: &mut Response<Body>) {
-    response.headers_mut().insert(HeaderName::from_static(STARTED), HeaderValue::from_static("no"));
+    response.headers_mut().insert(
+        HeaderName::from_static(STARTED),
+        HeaderValue::from_static("no"),
+    );
 }
 
-async fn answer(shared: &Shared, request: Request<Body>, admitted: &Admitted) -> Result<Response<Body>, Failed> {
+async fn answer(
+    shared: &Shared,
+    request: Request<Body>,
+    admitted: &Admitted,
+) -> Result<Response<Body>, Failed> {
     if request.method() != Method::POST {
         return Err(Failed::method("POST"));
     }
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    let proof = parts.headers.get(PROOF).and_then(|proof| Proof::parse(proof.as_bytes())).ok_or(PeerRefused::Proof)?;
-    let body = body::read(body, shared.limits.params_body_bytes_max, shared.limits.body_timeout).await?;
-    let head = parts.headers.get(CALL).map_or(&[][..], HeaderValue::as_bytes);
+    let proof = parts
+        .headers
+        .get(PROOF)
+        .and_then(|proof| Proof::parse(proof.as_bytes()))
+        .ok_or(PeerRefused::Proof)?;
+    let body = body::read(
+        body,
+        shared.limits.params_body_bytes_max,
+        shared.limits.body_timeout,
+    )
+    .await?;
+    let head = parts
+        .headers
+        .get(CALL)
+        .map_or(&[][..], HeaderValue::as_bytes);
     shared.backend.check_peer(&proof, path, head, &body)?;
     match path.strip_prefix(INVOKE_PATH) {
         Some(name) => invoke(shared, name, head, body, admitted).await,
@@ -81,12 +108,23 @@ async fn invoke(
     let function = function_name(name)?;
     let call = (head.len() <= CALL_BYTES_MAX).then(|| serde_json::from_slice::<PeerCall>(head));
     let Some(Ok(call)) = call else {
-        return Err(Failed::new(StatusCode::BAD_REQUEST, "peer_call_malformed", "the head of the call cannot be read"));
+        return Err(Failed::new(
+            StatusCode::BAD_REQUEST,
+            "peer_call_malformed",
+            "the head of the call cannot be read",
+        ));
     };
-    let request = PeerRequest { function, call, params, arrived: admitted.arrived.into_std() };
+    let request = PeerRequest {
+        function,
+        call,
+        params,
+        arrived: admitted.arrived.into_std(),
+    };
     let outcome = shared.backend.peer_invoke(request).await;
     let mut response = match outcome {
-        Ok(report) => result(&report).unwrap_or_else(|failed| failed.into_response(admitted.request_id())),
+        Ok(report) => {
+            result(&report).unwrap_or_else(|failed| failed.into_response(admitted.request_id()))
+        }
         Err(error) => refusal(&error, admitted.request_id()),
     };
     add(response.headers_mut(), LOAD, &shared.backend.peer_load());
@@ -95,9 +133,17 @@ async fn invoke(
 
 fn result(report: &Report) -> Result<Response<Body>, Failed> {
     let Reply::Json(result) = &report.reply else {
-        return Err(Failed::new(StatusCode::BAD_REQUEST, "not_json", "the function answers HTTP; ask /fn for it"));
+        return Err(Failed::new(
+            StatusCode::BAD_REQUEST,
+            "not_json",
+            "the function answers HTTP; ask /fn for it",
+        ));
     };
-    let entries = if report.memo.entries.is_empty() { Vec::new() } else { entries_text(&report.memo.entries) };
+    let entries = if report.memo.entries.is_empty() {
+        Vec::new()
+    } else {
+        entries_text(&report.memo.entries)
+    };
     let body = if report.log.is_empty() && entries.is_empty() {
         result.clone()
     } else {
@@ -108,8 +154,15 @@ fn result(report: &Report) -> Result<Response<Body>, Failed> {
         body.freeze()
     };
     let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    add(response.headers_mut(), REPORT, &peer_report(report, entries.len()));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    add(
+        response.headers_mut(),
+        REPORT,
+        &peer_report(report, entries.len()),
+    );
     Ok(response)
 }
 
@@ -134,7 +187,12 @@ fn peer_report(report: &Report, entries_bytes: usize) -> PeerReport {
 }
 
 fn peer_memo(memo: &Memo, entries_bytes: usize) -> PeerMemo {
-    let Ignored { not_edge, untrue, expired, outdated } = memo.ignored;
+    let Ignored {
+        not_edge,
+        untrue,
+        expired,
+        outdated,
+    } = memo.ignored;
     PeerMemo {
         source: memo.source.name().to_owned(),
         shaped: memo.shaped,
@@ -147,38 +205,60 @@ fn peer_memo(memo: &Memo, entries_bytes: usize) -> PeerMemo {
 
 fn refusal(error: &PeerInvokeError, request_id: &str) -> Response<Body> {
     let (failed, not_started) = match error {
-        PeerInvokeError::Invocation(error) => {
-            (Failed::invocation(error, Convention::Serverledge), error.never_started())
-        }
+        PeerInvokeError::Invocation(error) => (
+            Failed::invocation(error, Convention::Serverledge),
+            error.never_started(),
+        ),
         PeerInvokeError::Version => {
             let detail = "another version of the function is deployed here";
-            (Failed::new(StatusCode::CONFLICT, "function_version_differs", detail), true)
+            (
+                Failed::new(StatusCode::CONFLICT, "function_version_differs", detail),
+                true,
+            )
         }
-        PeerInvokeError::OtherLife => {
-            (Failed::new(StatusCode::CONFLICT, "node_restarted", "this node has been started anew"), true)
-        }
+        PeerInvokeError::OtherLife => (
+            Failed::new(
+                StatusCode::CONFLICT,
+                "node_restarted",
+                "this node has been started anew",
+            ),
+            true,
+        ),
         PeerInvokeError::Loop => {
             let detail = "the call has been here already, or was offloaded too often";
-            (Failed::new(StatusCode::LOOP_DETECTED, "offload_loop", detail), true)
+            (
+                Failed::new(StatusCode::LOOP_DETECTED, "offload_loop", detail),
+                true,
+            )
         }
         PeerInvokeError::Forgotten => {
             let detail = "whether this invocation ran here is not known any more";
-            (Failed::new(StatusCode::GONE, "invocation_forgotten", detail), false)
+            (
+                Failed::new(StatusCode::GONE, "invocation_forgotten", detail),
+                false,
+            )
         }
     };
     let mut response = failed.into_response(request_id);
     if not_started {
         never_started(&mut response);
     }
-    if matches!(error, PeerInvokeError::Invocation(InvocationError::Function(failure)) if failure.stale) {
-        response.headers_mut().insert(HeaderName::from_static(STALE), HeaderValue::from_static("yes"));
+    if matches!(error, PeerInvokeError::Invocation(InvocationError::Function(failure)) if failure.stale)
+    {
+        response.headers_mut().insert(
+            HeaderName::from_static(STALE),
+            HeaderValue::from_static("yes"),
+        );
     }
     response
 }
 
 fn add<T: Serialize>(headers: &mut HeaderMap, name: &'static str, value: &T) {
     // Numbers and ids: JSON of our own types is ASCII here.
-    if let Some(value) = serde_json::to_string(value).ok().and_then(|text| HeaderValue::try_from(text).ok()) {
+    if let Some(value) = serde_json::to_string(value)
+        .ok()
+        .and_then(|text| HeaderValue::try_from(text).ok())
+    {
         headers.insert(HeaderName::from_static(name), value);
     }
 }

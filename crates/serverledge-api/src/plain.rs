@@ -8,7 +8,9 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
-use serverledge_core::{BodyError, FunctionName, HttpBody, Interface, Payload, Reply, Report, Travel};
+use serverledge_core::{
+    BodyError, FunctionName, HttpBody, Interface, Payload, Reply, Report, Travel,
+};
 
 use crate::app::{Admitted, Shared};
 use crate::backend::Call;
@@ -40,18 +42,27 @@ pub(crate) async fn handle(
             Payload::Http(Box::new(forwarded(shared, request, uri)?))
         }
     };
-    let report = shared.backend.invoke(call(name, payload, travel, admitted)).await;
+    let report = shared
+        .backend
+        .invoke(call(name, payload, travel, admitted))
+        .await;
     match report {
         Ok(report) => Ok(response(report)),
         Err(error) => {
-            let mut response = Failed::invocation(&error, Convention::Gateway).into_response(admitted.request_id());
+            let mut response = Failed::invocation(&error, Convention::Gateway)
+                .into_response(admitted.request_id());
             hostile::mark(response.headers_mut());
             Ok(response)
         }
     }
 }
 
-fn call(function: FunctionName, payload: Payload, travel: Option<Arc<Travel>>, admitted: &Admitted) -> Call {
+fn call(
+    function: FunctionName,
+    payload: Payload,
+    travel: Option<Arc<Travel>>,
+    admitted: &Admitted,
+) -> Call {
     let arrived = admitted.arrived.into_std();
     let stored = Stored::default();
     let (caller, id) = (admitted.caller.clone(), admitted.invocation);
@@ -86,7 +97,12 @@ async fn params(shared: &Shared, request: Request<Body>) -> Result<Bytes, Failed
         return Err(Failed::method(METHODS));
     }
     let (parts, body) = request.into_parts();
-    let body = body::read(body, shared.limits.params_body_bytes_max, shared.limits.body_timeout).await?;
+    let body = body::read(
+        body,
+        shared.limits.params_body_bytes_max,
+        shared.limits.body_timeout,
+    )
+    .await?;
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(query_params(parts.uri.query().unwrap_or_default()));
     }
@@ -136,7 +152,11 @@ pub(crate) fn form_decoded(text: &str) -> String {
 }
 
 /// The request as a `wasi:http` function sees it: with a path of its own, and without the node's secrets.
-pub(crate) fn forwarded(shared: &Shared, request: Request<Body>, uri: Uri) -> Result<Request<HttpBody>, Failed> {
+pub(crate) fn forwarded(
+    shared: &Shared,
+    request: Request<Body>,
+    uri: Uri,
+) -> Result<Request<HttpBody>, Failed> {
     let max = shared.limits.params_body_bytes_max;
     if http_body::Body::size_hint(request.body()).lower() > max as u64 {
         return Err(body::ReadError::TooLarge { max }.into());
@@ -145,7 +165,8 @@ pub(crate) fn forwarded(shared: &Shared, request: Request<Body>, uri: Uri) -> Re
     parts.uri = uri;
     hostile::clean_request(&mut parts.headers);
     parts.extensions.clear();
-    let body: HttpBody = Box::pin(http_body_util::Limited::new(body, max).map_err(|fault: BodyError| fault));
+    let body: HttpBody =
+        Box::pin(http_body_util::Limited::new(body, max).map_err(|fault: BodyError| fault));
     Ok(Request::from_parts(parts, body))
 }
 
@@ -157,7 +178,11 @@ fn sub_uri(uri: &Uri) -> Result<Uri, Failed> {
         None => PathAndQuery::try_from(path),
     };
     path_and_query.map(Uri::from).map_err(|_| {
-        Failed::new(StatusCode::BAD_REQUEST, "malformed_path", "the path after the function's name is malformed")
+        Failed::new(
+            StatusCode::BAD_REQUEST,
+            "malformed_path",
+            "the path after the function's name is malformed",
+        )
     })
 }
 
@@ -194,7 +219,10 @@ fn response(report: Report) -> Response<Body> {
         (status = 504, description = "the function ran longer than its limit", body = serverledge_wire::problem::Problem),
     )
 )]
-#[expect(dead_code, reason = "carries documentation; the request path does not go through the router")]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
 pub(crate) fn plain() {}
 
 #[cfg(test)]
@@ -205,7 +233,10 @@ mod tests {
     fn a_query_is_an_object() {
         for (query, expected) in [
             ("", "{}"),
-            ("n=100&deep=true&name=Ada+L%C3%B6we", r#"{"deep":true,"n":100,"name":"Ada Löwe"}"#),
+            (
+                "n=100&deep=true&name=Ada+L%C3%B6we",
+                r#"{"deep":true,"n":100,"name":"Ada Löwe"}"#,
+            ),
             ("a=1&a=x&a=", r#"{"a":[1,"x",""]}"#),
             ("a=[1]&b=null&c", r#"{"a":"[1]","b":"null","c":""}"#),
         ] {
@@ -215,7 +246,12 @@ mod tests {
 
     #[test]
     fn the_sub_path_is_the_functions_path() {
-        for (whole, own) in [("/fn/f", "/"), ("/fn/f/", "/"), ("/fn/f/a/b?c=1", "/a/b?c=1"), ("/fn/f?x", "/?x")] {
+        for (whole, own) in [
+            ("/fn/f", "/"),
+            ("/fn/f/", "/"),
+            ("/fn/f/a/b?c=1", "/a/b?c=1"),
+            ("/fn/f?x", "/?x"),
+        ] {
             assert_eq!(sub_uri(&whole.parse().unwrap()).unwrap().to_string(), own);
         }
     }

@@ -44,10 +44,16 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Response<Body> {
 }
 
 /// A reply of plain text.
-pub(crate) fn text(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response<Body> {
+pub(crate) fn text(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Body>,
+) -> Response<Body> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -65,12 +71,16 @@ pub(crate) struct NodeHeaders {
 impl NodeHeaders {
     pub(crate) fn new(identity: &Identity) -> Self {
         let name = format!("({}){}", identity.area, identity.node);
-        Self { name: HeaderValue::from_str(&name).unwrap_or(HeaderValue::from_static("serverledge")) }
+        Self {
+            name: HeaderValue::from_str(&name).unwrap_or(HeaderValue::from_static("serverledge")),
+        }
     }
 
     /// What Serverledge's load balancer reads from every reply of `/invoke`.
     pub(crate) fn add(&self, headers: &mut HeaderMap, load: Load) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         // One allocation for all figures: a header value of a number makes two of its own.
         let mut text = Vec::with_capacity(48);
         push_digits(&mut text, load.free_memory_mib);
@@ -127,9 +137,12 @@ fn write_digits(digits: &mut [u8; 20], number: u64) -> usize {
 /// Adds the phases as `Server-Timing` (W3C), in milliseconds, so that a browser's network panel shows them.
 pub(crate) fn add_timing(headers: &mut HeaderMap, phases: &Phases) {
     let mut text = Vec::with_capacity(80);
-    for (name, time) in
-        [("queue", phases.queue), ("start", phases.start), ("exec", phases.execution), ("total", phases.total)]
-    {
+    for (name, time) in [
+        ("queue", phases.queue),
+        ("start", phases.start),
+        ("exec", phases.execution),
+        ("total", phases.total),
+    ] {
         if !text.is_empty() {
             text.extend_from_slice(b", ");
         }
@@ -157,7 +170,11 @@ pub(crate) fn add_memo(headers: &mut HeaderMap, memo: &Memo) {
     if memo.ignored == Ignored::default() {
         return;
     }
-    let reasons: Vec<_> = memo.ignored.counts().map(|(reason, count)| format!("{reason}={count}")).collect();
+    let reasons: Vec<_> = memo
+        .ignored
+        .counts()
+        .map(|(reason, count)| format!("{reason}={count}"))
+        .collect();
     if let Ok(value) = HeaderValue::try_from(reasons.join(", ")) {
         headers.insert(CACHE_IGNORED, value);
     }
@@ -180,7 +197,12 @@ mod tests {
 
     #[test]
     fn milliseconds_have_three_decimals() {
-        for (micros, expected) in [(0, "0.000"), (7, "0.007"), (1_000, "1.000"), (1_234_567, "1234.567")] {
+        for (micros, expected) in [
+            (0, "0.000"),
+            (7, "0.007"),
+            (1_000, "1.000"),
+            (1_234_567, "1234.567"),
+        ] {
             let mut text = Vec::new();
             push_milliseconds(&mut text, Duration::from_micros(micros));
             assert_eq!(String::from_utf8(text).unwrap(), expected);
@@ -192,13 +214,31 @@ mod tests {
         let told = |memo: &Memo| {
             let mut headers = HeaderMap::new();
             add_memo(&mut headers, memo);
-            let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            let text = |name: HeaderName| {
+                headers
+                    .get(name)
+                    .map(|value| value.to_str().unwrap().to_owned())
+            };
             (text(CACHE), text(CACHE_IGNORED))
         };
         assert_eq!(told(&Memo::default()), (None, None));
-        let ignored = Ignored { not_edge: 1, untrue: 2, ..Ignored::default() };
-        let memo = Memo { source: Source::Joined, ignored, ..Memo::default() };
-        assert_eq!(told(&memo), (Some("joined".to_owned()), Some("not-edge=1, untrue=2".to_owned())));
+        let ignored = Ignored {
+            not_edge: 1,
+            untrue: 2,
+            ..Ignored::default()
+        };
+        let memo = Memo {
+            source: Source::Joined,
+            ignored,
+            ..Memo::default()
+        };
+        assert_eq!(
+            told(&memo),
+            (
+                Some("joined".to_owned()),
+                Some("not-edge=1, untrue=2".to_owned())
+            )
+        );
     }
 
     #[test]

@@ -32,10 +32,22 @@ const ARCHIVE: &str = "application/x-tar";
 /// The routes of this file.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
-        .route("/apps/{app}/start", post(start).fallback(crate::app::post_only))
-        .route("/apps/{app}/stop", post(stop).fallback(crate::app::post_only))
-        .route("/apps/{app}/test", post(test).fallback(crate::app::post_only))
-        .route("/apps/{app}/export", get(export).fallback(crate::app::get_only))
+        .route(
+            "/apps/{app}/start",
+            post(start).fallback(crate::app::post_only),
+        )
+        .route(
+            "/apps/{app}/stop",
+            post(stop).fallback(crate::app::post_only),
+        )
+        .route(
+            "/apps/{app}/test",
+            post(test).fallback(crate::app::post_only),
+        )
+        .route(
+            "/apps/{app}/export",
+            get(export).fallback(crate::app::get_only),
+        )
         // Beside the other methods of this path, so that an application may be called `import`.
         .route("/apps/{app}", post(import))
 }
@@ -67,10 +79,19 @@ pub(crate) async fn start(
     request: Request<Body>,
 ) -> Response<Body> {
     let (name, caller) = (named(name), asked.caller.clone());
-    let started = telling::answer(request.headers(), "Started", place, asked.request_id(), |steps| async move {
-        let application = shared.backend.start(&caller, &name, &steps).await?;
-        Ok(RunningApplication { name: application.name.to_string(), up: true })
-    });
+    let started = telling::answer(
+        request.headers(),
+        "Started",
+        place,
+        asked.request_id(),
+        |steps| async move {
+            let application = shared.backend.start(&caller, &name, &steps).await?;
+            Ok(RunningApplication {
+                name: application.name.to_string(),
+                up: true,
+            })
+        },
+    );
     reply::finish(started.await, &asked)
 }
 
@@ -79,10 +100,18 @@ pub(crate) async fn start(
     post, path = "/apps/{app}/stop", tag = "applications", params(("app" = String, Path)),
     responses((status = 200, body = RunningApplication), (status = 404, body = Problem))
 )]
-pub(crate) async fn stop(State(shared): AppState, Extension(asked): Asked, name: Named) -> Response<Body> {
+pub(crate) async fn stop(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    name: Named,
+) -> Response<Body> {
     let stopped = shared.backend.stop(&asked.caller, &named(name)).await;
-    let stopped =
-        stopped.map(|application| reply::json(&RunningApplication { name: application.name.to_string(), up: false }));
+    let stopped = stopped.map(|application| {
+        reply::json(&RunningApplication {
+            name: application.name.to_string(),
+            up: false,
+        })
+    });
     reply::finish(stopped.map_err(Failed::from), &asked)
 }
 
@@ -108,7 +137,10 @@ pub(crate) async fn test(
     name: Named,
     request: Request<Body>,
 ) -> Response<Body> {
-    reply::finish(tested(shared, &asked, place, named(name), request).await, &asked)
+    reply::finish(
+        tested(shared, &asked, place, named(name), request).await,
+        &asked,
+    )
 }
 
 async fn tested(
@@ -119,22 +151,41 @@ async fn tested(
     request: Request<Body>,
 ) -> Result<Response<Body>, Failed> {
     let (parts, body) = request.into_parts();
-    let bytes = body::read(body, shared.limits.code_body_bytes_max, shared.limits.body_timeout).await?;
+    let bytes = body::read(
+        body,
+        shared.limits.code_body_bytes_max,
+        shared.limits.body_timeout,
+    )
+    .await?;
     let caller = asked.caller.clone();
-    telling::answer(&parts.headers, "Tested", place, asked.request_id(), |steps| async move {
-        let given = ThesisRequest::parse(&bytes)?;
-        let function = FunctionBody::parse(&bytes)?;
-        let run = TestRun { function, params: given.args, carried: given.carried.map(Arc::new) };
-        let report = shared.backend.test(&caller, &name, run, &steps).await?;
-        told(report)
-    })
+    telling::answer(
+        &parts.headers,
+        "Tested",
+        place,
+        asked.request_id(),
+        |steps| async move {
+            let given = ThesisRequest::parse(&bytes)?;
+            let function = FunctionBody::parse(&bytes)?;
+            let run = TestRun {
+                function,
+                params: given.args,
+                carried: given.carried.map(Arc::new),
+            };
+            let report = shared.backend.test(&caller, &name, run, &steps).await?;
+            told(report)
+        },
+    )
     .await
 }
 
 fn told(report: Report) -> Result<TestAnswer, Failed> {
     let Reply::Json(result) = report.reply else {
         let detail = "a wasi:http function answers HTTP requests; a test run gives it parameters";
-        return Err(Failed::new(StatusCode::UNPROCESSABLE_ENTITY, "test_of_http", detail));
+        return Err(Failed::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "test_of_http",
+            detail,
+        ));
     };
     Ok(TestAnswer {
         answer: raw(&thesis::response(&result, &report.memo.entries))?,
@@ -144,7 +195,8 @@ fn told(report: Report) -> Result<TestAnswer, Failed> {
 }
 
 fn raw(json: &[u8]) -> Result<Box<RawValue>, Failed> {
-    serde_json::from_slice(json).map_err(|fault| Failed::internal(&format!("failed to write an answer: {fault}")))
+    serde_json::from_slice(json)
+        .map_err(|fault| Failed::internal(&format!("failed to write an answer: {fault}")))
 }
 
 /// An application as one file: its settings, endpoints, dependencies, functions and their code.
@@ -155,10 +207,19 @@ fn raw(json: &[u8]) -> Result<Box<RawValue>, Failed> {
         (status = 404, body = Problem),
     )
 )]
-pub(crate) async fn export(State(shared): AppState, Extension(asked): Asked, name: Named) -> Response<Body> {
+pub(crate) async fn export(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    name: Named,
+) -> Response<Body> {
     let name = named(name);
     let exported = shared.backend.export(&asked.caller, &name).await;
-    reply::finish(exported.map(|file| archive(&name, file)).map_err(Failed::from), &asked)
+    reply::finish(
+        exported
+            .map(|file| archive(&name, file))
+            .map_err(Failed::from),
+        &asked,
+    )
 }
 
 fn archive(name: &str, file: Bytes) -> Response<Body> {
@@ -207,13 +268,28 @@ async fn imported(
 ) -> Result<Response<Body>, Failed> {
     let (parts, body) = request.into_parts();
     let name = wanted_name(parts.uri.query().unwrap_or_default())?;
-    let file = body::read(body, shared.limits.code_body_bytes_max, shared.limits.body_timeout).await?;
+    let file = body::read(
+        body,
+        shared.limits.code_body_bytes_max,
+        shared.limits.body_timeout,
+    )
+    .await?;
     let caller = asked.caller.clone();
-    telling::answer(&parts.headers, "Imported", place, asked.request_id(), |steps| async move {
-        let made = shared.backend.import(&caller, name, file, &steps).await?;
-        let functions = made.functions.iter().map(ToString::to_string).collect();
-        Ok(ImportedApplication { name: made.name.to_string(), functions, remarks: made.remarks })
-    })
+    telling::answer(
+        &parts.headers,
+        "Imported",
+        place,
+        asked.request_id(),
+        |steps| async move {
+            let made = shared.backend.import(&caller, name, file, &steps).await?;
+            let functions = made.functions.iter().map(ToString::to_string).collect();
+            Ok(ImportedApplication {
+                name: made.name.to_string(),
+                functions,
+                remarks: made.remarks,
+            })
+        },
+    )
     .await
 }
 
@@ -221,11 +297,19 @@ fn wanted_name(query: &str) -> Result<Option<AppName>, Failed> {
     let mut name = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let Some(("name", value)) = pair.split_once('=') else {
-            return Err(Failed::new(StatusCode::BAD_REQUEST, "malformed_query", "the query takes name only"));
+            return Err(Failed::new(
+                StatusCode::BAD_REQUEST,
+                "malformed_query",
+                "the query takes name only",
+            ));
         };
         let parsed = AppName::parse(&crate::invoke::percent_decoded(value));
         name = Some(parsed.map_err(|fault| {
-            Failed::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_application_name", fault.to_string())
+            Failed::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_application_name",
+                fault.to_string(),
+            )
         })?);
     }
     Ok(name)

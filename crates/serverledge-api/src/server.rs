@@ -59,7 +59,9 @@ impl Serving {
     pub async fn drain(self, patience: Duration) -> bool {
         self.stop.cancel();
         self.tasks.close();
-        let ended = tokio::time::timeout(patience, self.tasks.wait()).await.is_ok();
+        let ended = tokio::time::timeout(patience, self.tasks.wait())
+            .await
+            .is_ok();
         self.cut.cancel();
         self.tasks.wait().await;
         ended
@@ -79,11 +81,21 @@ pub fn serve(listener: TcpListener, app: App, limits: ServerLimits) -> io::Resul
 ///
 /// # Errors
 /// Only if the listener has no address.
-pub fn serve_tls(listener: TcpListener, tls: Tls, app: App, limits: ServerLimits) -> io::Result<Serving> {
+pub fn serve_tls(
+    listener: TcpListener,
+    tls: Tls,
+    app: App,
+    limits: ServerLimits,
+) -> io::Result<Serving> {
     start(listener, Some(tls), app, limits)
 }
 
-fn start(listener: TcpListener, tls: Option<Tls>, app: App, limits: ServerLimits) -> io::Result<Serving> {
+fn start(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    app: App,
+    limits: ServerLimits,
+) -> io::Result<Serving> {
     let address = listener.local_addr()?;
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
     let tasks = TaskTracker::new();
@@ -92,9 +104,21 @@ fn start(listener: TcpListener, tls: Option<Tls>, app: App, limits: ServerLimits
     if let Some(tls) = tls {
         drop(tasks.spawn(stop.clone().run_until_cancelled_owned(tls.follow())));
     }
-    let acceptor = Acceptor { app, tls: acceptor, limits, tasks: tasks.clone(), stop: stop.clone(), cut: cut.clone() };
+    let acceptor = Acceptor {
+        app,
+        tls: acceptor,
+        limits,
+        tasks: tasks.clone(),
+        stop: stop.clone(),
+        cut: cut.clone(),
+    };
     drop(tasks.spawn(acceptor.run(listener)));
-    Ok(Serving { address, stop, cut, tasks })
+    Ok(Serving {
+        address,
+        stop,
+        cut,
+        tasks,
+    })
 }
 
 struct Acceptor {
@@ -131,7 +155,9 @@ impl Acceptor {
             match tls {
                 None => connection(stream, app, limits, stop).await,
                 Some(tls) => {
-                    let Some(stream) = handshake(&tls, stream, limits, &stop).await else { return };
+                    let Some(stream) = handshake(&tls, stream, limits, &stop).await else {
+                        return;
+                    };
                     connection(stream, app, limits, stop).await;
                 }
             }
@@ -155,8 +181,14 @@ fn aside<F: Future>(future: F) -> FuturesUnordered<F> {
     std::iter::once(future).collect()
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     // Replies are one small write each; waiting to fill a segment would only add delay.
     stream.set_nodelay(true)?;
@@ -174,7 +206,10 @@ async fn handshake(
     match stop.run_until_cancelled(shaken).await? {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(fault)) => tracing::debug!(%fault, "a TLS handshake failed"),
-        Err(_) => tracing::debug!("a TLS handshake took longer than {:?}", limits.header_timeout),
+        Err(_) => tracing::debug!(
+            "a TLS handshake took longer than {:?}",
+            limits.header_timeout
+        ),
     }
     None
 }

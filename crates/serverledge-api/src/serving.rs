@@ -12,8 +12,8 @@ use http::header::ALLOW;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use serverledge_core::{
-    AppName, Application, Caller, Carried, Endpoint, FunctionFailure, FunctionName, Interface, InvocationError,
-    Payload, Reply, Report,
+    AppName, Application, Caller, Carried, Endpoint, FunctionFailure, FunctionName, Interface,
+    InvocationError, Payload, Reply, Report,
 };
 use serverledge_wire::peer::Cookies;
 use serverledge_wire::thesis::{self, ThesisRequest};
@@ -48,10 +48,18 @@ pub(crate) struct Addressed {
 /// characters stay as they are: no application and no endpoint has any.
 pub(crate) fn addressed(named: Named, path: &str) -> Option<Addressed> {
     if let Named::Application(name) = named {
-        return Some(Addressed { name, path: path.strip_prefix('/').unwrap_or(path).to_owned(), own_host: true });
+        return Some(Addressed {
+            name,
+            path: path.strip_prefix('/').unwrap_or(path).to_owned(),
+            own_host: true,
+        });
     }
     let (name, path) = by_path(path)?;
-    Some(Addressed { name: name.to_owned(), path: path.to_owned(), own_host: false })
+    Some(Addressed {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        own_host: false,
+    })
 }
 
 /// Application and path within it, of a path that names one.
@@ -68,17 +76,28 @@ pub(crate) async fn handle(
     to: Addressed,
     asked: Option<Cookies>,
 ) -> Response<Body> {
-    let known = AppName::parse(&to.name).ok().and_then(|name| shared.backend.application(name.as_str()));
+    let known = AppName::parse(&to.name)
+        .ok()
+        .and_then(|name| shared.backend.application(name.as_str()));
     let Some(application) = known else {
         let mut response = not_running().into_response(admitted.request_id());
         hostile::mark(response.headers_mut());
         return response;
     };
     let judged = Judged::of(&application.cors, request.headers());
-    let trusted = to.own_host && application.own_origin && keeps_cookies_apart(own_cookies(shared), asked);
-    let visit = Visit { shared, admitted, application: &application, judged: &judged, path: &to.path, trusted };
+    let trusted =
+        to.own_host && application.own_origin && keeps_cookies_apart(own_cookies(shared), asked);
+    let visit = Visit {
+        shared,
+        admitted,
+        application: &application,
+        judged: &judged,
+        path: &to.path,
+        trusted,
+    };
     let answered = visit.answer(request).await;
-    let mut response = answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
+    let mut response =
+        answered.unwrap_or_else(|failed| failed.into_response(admitted.request_id()));
     if !trusted {
         hostile::mark(response.headers_mut());
     }
@@ -104,7 +123,11 @@ fn own_cookies(shared: &Shared) -> Cookies {
 
 /// One answer, whether there is no such application or it is stopped.
 fn not_running() -> Failed {
-    Failed::new(StatusCode::NOT_FOUND, "application_not_running", "no application runs under this name")
+    Failed::new(
+        StatusCode::NOT_FOUND,
+        "application_not_running",
+        "no application runs under this name",
+    )
 }
 
 /// One request to a running application.
@@ -121,7 +144,10 @@ struct Visit<'a> {
 impl Visit<'_> {
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Failed> {
         if *request.method() == Method::OPTIONS {
-            return Ok(self.judged.preflight(&self.methods().ok_or_else(unknown_endpoint)?, request.headers()));
+            return Ok(self.judged.preflight(
+                &self.methods().ok_or_else(unknown_endpoint)?,
+                request.headers(),
+            ));
         }
         match self.path {
             "up" => self.up(request.method()),
@@ -141,7 +167,11 @@ impl Visit<'_> {
             "edge" => return Some("POST".to_owned()),
             _ => {}
         }
-        let here = self.application.endpoints.iter().filter(|one| one.path.as_str() == self.path);
+        let here = self
+            .application
+            .endpoints
+            .iter()
+            .filter(|one| one.path.as_str() == self.path);
         let methods: Vec<&str> = here.map(|one| one.method.as_str()).collect();
         (!methods.is_empty()).then(|| methods.join(", "))
     }
@@ -152,19 +182,37 @@ impl Visit<'_> {
         }
         if !self.shared.backend.is_prepared(self.application) {
             let detail = "this node still prepares the application's functions";
-            return Err(Failed::new(StatusCode::SERVICE_UNAVAILABLE, "application_starting", detail).after(1));
+            return Err(Failed::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "application_starting",
+                detail,
+            )
+            .after(1));
         }
         Ok(reply::json_bytes(Bytes::from_static(br#"{"status":"up"}"#)))
     }
 
     async fn call_endpoint(&self, request: Request<Body>) -> Result<Response<Body>, Failed> {
-        let Some(endpoint) = self.endpoint(request.method()) else { return self.no_endpoint() };
+        let Some(endpoint) = self.endpoint(request.method()) else {
+            return self.no_endpoint();
+        };
         self.judged.check(&self.shared.guard, &request)?;
         // Whose the functions are, not who asks: that is not asked.
-        let caller = Caller { space: self.application.space.clone(), account: None };
-        let Some(function) = self.shared.backend.function(&caller, endpoint.function.as_str()) else {
+        let caller = Caller {
+            space: self.application.space.clone(),
+            account: None,
+        };
+        let Some(function) = self
+            .shared
+            .backend
+            .function(&caller, endpoint.function.as_str())
+        else {
             let detail = "the endpoint's function was deleted";
-            return Err(Failed::new(StatusCode::NOT_FOUND, "function_unknown", detail));
+            return Err(Failed::new(
+                StatusCode::NOT_FOUND,
+                "function_unknown",
+                detail,
+            ));
         };
         let function = (endpoint.function.clone(), function.interface);
         let travel = travel(request.headers(), self.admitted);
@@ -172,10 +220,16 @@ impl Visit<'_> {
             Interface::Json => self.parameters(request).await?,
             Interface::Http => {
                 let uri = self.own_uri(request.uri())?;
-                (Payload::Http(Box::new(plain::forwarded(self.shared, request, uri)?)), None)
+                (
+                    Payload::Http(Box::new(plain::forwarded(self.shared, request, uri)?)),
+                    None,
+                )
             }
         };
-        let call = Call { travel, ..self.call(caller, function.0, payload, carried) };
+        let call = Call {
+            travel,
+            ..self.call(caller, function.0, payload, carried)
+        };
         match self.shared.backend.invoke(call).await {
             Ok(report) => Ok(self.response(report)),
             Err(error) => Err(failed(&error)),
@@ -185,7 +239,14 @@ impl Visit<'_> {
     /// `HEAD` is answered as `GET` is, without the body.
     fn endpoint(&self, method: &Method) -> Option<&Endpoint> {
         let get = Method::GET;
-        self.application.endpoint(if *method == Method::HEAD { &get } else { method }, self.path)
+        self.application.endpoint(
+            if *method == Method::HEAD {
+                &get
+            } else {
+                method
+            },
+            self.path,
+        )
     }
 
     fn no_endpoint(&self) -> Result<Response<Body>, Failed> {
@@ -200,12 +261,18 @@ impl Visit<'_> {
     }
 
     /// The body in the shape of the thesis; without one, the query's members are the parameters.
-    async fn parameters(&self, request: Request<Body>) -> Result<(Payload, Option<Arc<Carried>>), Failed> {
+    async fn parameters(
+        &self,
+        request: Request<Body>,
+    ) -> Result<(Payload, Option<Arc<Carried>>), Failed> {
         let limits = &self.shared.limits;
         let (parts, body) = request.into_parts();
         let body = body::read(body, limits.params_body_bytes_max, limits.body_timeout).await?;
         if body.iter().all(u8::is_ascii_whitespace) {
-            return Ok((Payload::Json(plain::query_params(parts.uri.query().unwrap_or_default())), None));
+            return Ok((
+                Payload::Json(plain::query_params(parts.uri.query().unwrap_or_default())),
+                None,
+            ));
         }
         let asked = ThesisRequest::parse(&body)?;
         Ok((Payload::Json(asked.args), asked.carried.map(Arc::new)))
@@ -217,10 +284,18 @@ impl Visit<'_> {
             Some(query) => PathAndQuery::try_from(format!("/{}?{query}", self.path)),
             None => PathAndQuery::try_from(format!("/{}", self.path)),
         };
-        path_and_query.map(Uri::from).map_err(|_| unknown_endpoint())
+        path_and_query
+            .map(Uri::from)
+            .map_err(|_| unknown_endpoint())
     }
 
-    fn call(&self, caller: Caller, function: FunctionName, payload: Payload, carried: Option<Arc<Carried>>) -> Call {
+    fn call(
+        &self,
+        caller: Caller,
+        function: FunctionName,
+        payload: Payload,
+        carried: Option<Arc<Carried>>,
+    ) -> Call {
         Call {
             caller,
             function,
@@ -263,14 +338,22 @@ impl Visit<'_> {
 }
 
 fn unknown_endpoint() -> Failed {
-    Failed::new(StatusCode::NOT_FOUND, "endpoint_unknown", "the application has no such endpoint")
+    Failed::new(
+        StatusCode::NOT_FOUND,
+        "endpoint_unknown",
+        "the application has no such endpoint",
+    )
 }
 
 /// A function's failure with its own message; its log and stack are its owner's, not its visitors'.
 fn failed(error: &InvocationError) -> Failed {
     match error {
         InvocationError::Function(failure) => {
-            let told = FunctionFailure { stack: None, log: Bytes::new(), ..failure.clone() };
+            let told = FunctionFailure {
+                stack: None,
+                log: Bytes::new(),
+                ..failure.clone()
+            };
             Failed::invocation(&InvocationError::Function(told), Convention::Serverledge)
         }
         other => Failed::invocation(other, Convention::Serverledge),
@@ -288,7 +371,10 @@ fn failed(error: &InvocationError) -> Failed {
         (status = 503, description = "its functions are being prepared", body = serverledge_wire::problem::Problem),
     )
 )]
-#[expect(dead_code, reason = "carries documentation; the request path does not go through the router")]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
 pub(crate) fn up() {}
 
 /// The code of functions that the caller may run, and what runs it.
@@ -300,7 +386,10 @@ pub(crate) fn up() {}
         (status = 404, description = "not_edge: one of them does not exist or stays here", body = serverledge_wire::problem::Problem),
     )
 )]
-#[expect(dead_code, reason = "carries documentation; the request path does not go through the router")]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
 pub(crate) fn edge() {}
 
 /// Runs the function of an endpoint, with the endpoint's method.
@@ -317,7 +406,10 @@ pub(crate) fn edge() {}
         (status = 500, description = "the function failed", body = serverledge_wire::problem::Problem),
     )
 )]
-#[expect(dead_code, reason = "carries documentation; the request path does not go through the router")]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
 pub(crate) fn endpoint() {}
 
 #[cfg(test)]

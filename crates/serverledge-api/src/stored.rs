@@ -96,8 +96,12 @@ impl IdempotencyKey {
     /// `None` for what is no key.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let visible = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic);
-        String::from_utf8(text.to_vec()).ok().filter(|_| visible).map(Self)
+        let visible = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&text.len())
+            && text.iter().all(u8::is_ascii_graphic);
+        String::from_utf8(text.to_vec())
+            .ok()
+            .filter(|_| visible)
+            .map(Self)
     }
 
     /// The key as it was sent.
@@ -113,9 +117,19 @@ mod tests {
 
     #[test]
     fn keys_are_visible_and_short() {
-        assert_eq!(IdempotencyKey::parse(b"order-7/a").unwrap().as_str(), "order-7/a");
+        assert_eq!(
+            IdempotencyKey::parse(b"order-7/a").unwrap().as_str(),
+            "order-7/a"
+        );
         assert!(IdempotencyKey::parse(&[b'x'; 128]).is_some());
-        for bad in [&b""[..], &[b'x'; 129], b"a b", b"a\t", b"\x7f", "é".as_bytes()] {
+        for bad in [
+            &b""[..],
+            &[b'x'; 129],
+            b"a b",
+            b"a\t",
+            b"\x7f",
+            "é".as_bytes(),
+        ] {
             assert_eq!(IdempotencyKey::parse(bad), None, "{bad:?}");
         }
     }

@@ -49,8 +49,12 @@ pub(crate) async fn metrics(
 ) -> Response<Body> {
     match shared.backend.metrics() {
         Some(metrics) => reply::text(StatusCode::OK, METRICS, metrics),
-        None => Failed::new(StatusCode::NOT_FOUND, "metrics_disabled", "metrics.enabled is false on this node")
-            .into_response(asked.request_id()),
+        None => Failed::new(
+            StatusCode::NOT_FOUND,
+            "metrics_disabled",
+            "metrics.enabled is false on this node",
+        )
+        .into_response(asked.request_id()),
     }
 }
 
@@ -69,6 +73,10 @@ pub(crate) async fn readyz(State(shared): State<Arc<Shared>>) -> Response<Body> 
     if shared.backend.ready() {
         reply::text(StatusCode::OK, TEXT, "ready\n")
     } else {
-        reply::text(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready: starting or draining\n")
+        reply::text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            TEXT,
+            "not ready: starting or draining\n",
+        )
     }
 }

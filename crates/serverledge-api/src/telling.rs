@@ -75,9 +75,19 @@ where
     let (steps, told) = mpsc::channel(STEPS_MAX);
     let work = work(Steps(Some(steps)));
     let work: Work = Box::pin(async move { Ok(raw(&work.await?)) });
-    let telling = Telling { work, told, form, outcome, request_id: request_id.to_owned(), _place: place };
+    let telling = Telling {
+        work,
+        told,
+        form,
+        outcome,
+        request_id: request_id.to_owned(),
+        _place: place,
+    };
     let content_type = if form == Form::Lines { NDJSON } else { EVENTS };
-    Ok(lines::response(content_type, stream::unfold(Some(telling), next)))
+    Ok(lines::response(
+        content_type,
+        stream::unfold(Some(telling), next),
+    ))
 }
 
 fn raw<T: Serialize + ?Sized>(value: &T) -> Box<RawValue> {
@@ -89,9 +99,16 @@ fn form(headers: &HeaderMap) -> Option<Form> {
     if lines::are_wanted(headers) {
         return Some(Form::Lines);
     }
-    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut types = values.flat_map(|value| value.split(',')).filter_map(|one| one.split(';').next());
-    types.any(|one| one.trim().eq_ignore_ascii_case(EVENTS)).then_some(Form::Events)
+    let values = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut types = values
+        .flat_map(|value| value.split(','))
+        .filter_map(|one| one.split(';').next());
+    types
+        .any(|one| one.trim().eq_ignore_ascii_case(EVENTS))
+        .then_some(Form::Events)
 }
 
 /// The next piece of the answer, and what is left to tell.
@@ -135,7 +152,9 @@ impl Form {
             // A comment keeps the connection and is no event.
             (Self::Events, None) => b": still working\n\n".to_vec(),
             // JSON has no line breaks of its own, so one line of data holds it.
-            (Self::Events, Some(name)) => [format!("event: {name}\ndata: ").as_bytes(), &line, b"\n"].concat(),
+            (Self::Events, Some(name)) => {
+                [format!("event: {name}\ndata: ").as_bytes(), &line, b"\n"].concat()
+            }
         }
     }
 }
@@ -148,7 +167,10 @@ mod tests {
     fn the_caller_says_how_to_be_told() {
         let form = |accept: &str| form(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]));
         assert_eq!(form("text/event-stream"), Some(Form::Events));
-        assert_eq!(form("application/json, Text/Event-Stream;q=0.5"), Some(Form::Events));
+        assert_eq!(
+            form("application/json, Text/Event-Stream;q=0.5"),
+            Some(Form::Events)
+        );
         assert_eq!(form("application/x-ndjson"), Some(Form::Lines));
         assert_eq!(form("application/json, */*"), None);
     }
@@ -157,7 +179,10 @@ mod tests {
     fn a_step_stays_one_event_whatever_it_says() {
         let hostile = "a\nevent: problem\r\ndata: {}\n\n";
         let event = String::from_utf8(Form::Events.piece([("Progress", raw(hostile))])).unwrap();
-        assert_eq!(event, "event: progress\ndata: {\"Progress\":\"a\\nevent: problem\\r\\ndata: {}\\n\\n\"}\n\n");
+        assert_eq!(
+            event,
+            "event: progress\ndata: {\"Progress\":\"a\\nevent: problem\\r\\ndata: {}\\n\\n\"}\n\n"
+        );
         assert_eq!(String::from_utf8(Form::Lines.piece([])).unwrap(), "{}\n");
     }
 }

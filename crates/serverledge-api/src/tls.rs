@@ -104,12 +104,22 @@ impl Tls {
     pub fn open(files: TlsFiles) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let pair = Pair::read(&files)?;
-        let shown = Arc::new(Shown(RwLock::new(Arc::new(pair.certified(&files, &provider)?))));
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let mut config =
-            config.map_err(TlsError::Setup)?.with_no_client_auth().with_cert_resolver(Arc::<Shown>::clone(&shown));
+        let shown = Arc::new(Shown(RwLock::new(Arc::new(
+            pair.certified(&files, &provider)?,
+        ))));
+        let config =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let mut config = config
+            .map_err(TlsError::Setup)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::<Shown>::clone(&shown));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { files, acceptor: Arc::new(config), shown, seen: Ok(pair) })
+        Ok(Self {
+            files,
+            acceptor: Arc::new(config),
+            shown,
+            seen: Ok(pair),
+        })
     }
 
     /// What makes a connection one under TLS.
@@ -128,7 +138,9 @@ impl Tls {
             let Ok(read) = read else { continue };
             match self.renew(read) {
                 Ok(false) => {}
-                Ok(true) => tracing::info!(file = %self.files.cert_file.display(), "the TLS certificate was read anew"),
+                Ok(true) => {
+                    tracing::info!(file = %self.files.cert_file.display(), "the TLS certificate was read anew")
+                }
                 Err(error) => {
                     let error = chain(&error);
                     tracing::warn!("the old TLS certificate stays in use: failed to {error}");
@@ -159,26 +171,45 @@ impl Tls {
 
 impl Pair {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        Ok(Self { cert: read(&files.cert_file)?, key: read(&files.key_file)? })
+        Ok(Self {
+            cert: read(&files.cert_file)?,
+            key: read(&files.key_file)?,
+        })
     }
 
     /// The certificate with its key; they belong together.
-    fn certified(&self, files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    fn certified(
+        &self,
+        files: &TlsFiles,
+        provider: &CryptoProvider,
+    ) -> Result<CertifiedKey, TlsError> {
         let path = &files.cert_file;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.cert).collect();
-        let chain = chain.map_err(|source| TlsError::Pem { path: path.clone(), source })?;
+        let chain = chain.map_err(|source| TlsError::Pem {
+            path: path.clone(),
+            source,
+        })?;
         if chain.is_empty() {
-            return Err(TlsError::Missing { wanted: "a certificate", path: path.clone() });
+            return Err(TlsError::Missing {
+                wanted: "a certificate",
+                path: path.clone(),
+            });
         }
         let path = &files.key_file;
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|source| match source {
-            pem::Error::NoItemsFound => {
-                TlsError::Missing { wanted: "a private key that is not encrypted", path: path.clone() }
-            }
-            source => TlsError::Pem { path: path.clone(), source },
+            pem::Error::NoItemsFound => TlsError::Missing {
+                wanted: "a private key that is not encrypted",
+                path: path.clone(),
+            },
+            source => TlsError::Pem {
+                path: path.clone(),
+                source,
+            },
         })?;
-        CertifiedKey::from_der(chain, key, provider)
-            .map_err(|source| TlsError::Unusable { files: files.clone(), source })
+        CertifiedKey::from_der(chain, key, provider).map_err(|source| TlsError::Unusable {
+            files: files.clone(),
+            source,
+        })
     }
 }
 
@@ -190,12 +221,19 @@ impl std::fmt::Debug for Pair {
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    let read =
+        File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
     let read = read.and_then(|_| match bytes.len() as u64 > FILE_BYTES_MAX {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {FILE_BYTES_MAX} bytes"))),
+        true => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("larger than {FILE_BYTES_MAX} bytes"),
+        )),
         false => Ok(bytes),
     });
-    read.map_err(|source| TlsError::Read { path: path.to_path_buf(), source })
+    read.map_err(|source| TlsError::Read {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// An error with its causes, on one line.
@@ -213,7 +251,9 @@ fn chain(error: &TlsError) -> String {
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(Arc::clone(
+            &self.0.read().unwrap_or_else(PoisonError::into_inner),
+        ))
     }
 }
 

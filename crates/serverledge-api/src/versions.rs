@@ -31,9 +31,18 @@ type Name = Result<Path<String>, PathRejection>;
         (status = 503, description = "the registry is unavailable", body = Problem),
     )
 )]
-pub(crate) async fn list(State(shared): AppState, Extension(asked): Asked, name: Name) -> Response<Body> {
+pub(crate) async fn list(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    name: Name,
+) -> Response<Body> {
     let versions = shared.backend.versions(&asked.caller, &named(name)).await;
-    reply::finish(versions.map(|versions| reply::json(&versions)).map_err(Failed::from), &asked)
+    reply::finish(
+        versions
+            .map(|versions| reply::json(&versions))
+            .map_err(Failed::from),
+        &asked,
+    )
 }
 
 /// Binds a function's name to an earlier version again, with its flags; the one it was bound to is kept.
@@ -55,7 +64,12 @@ pub(crate) async fn roll_back(
 ) -> Response<Body> {
     let work = async {
         let wanted = RollbackRequest::parse(&read(&shared, request).await?)?;
-        told(shared.backend.roll_back(&asked.caller, &named(name), &wanted.version).await)
+        told(
+            shared
+                .backend
+                .roll_back(&asked.caller, &named(name), &wanted.version)
+                .await,
+        )
     };
     reply::finish(work.await, &asked)
 }
@@ -78,7 +92,12 @@ pub(crate) async fn flags(
 ) -> Response<Body> {
     let work = async {
         let wanted = FlagsRequest::parse(&read(&shared, request).await?)?;
-        told(shared.backend.set_flags(&asked.caller, &named(name), wanted).await)
+        told(
+            shared
+                .backend
+                .set_flags(&asked.caller, &named(name), wanted)
+                .await,
+        )
     };
     reply::finish(work.await, &asked)
 }
@@ -90,7 +109,12 @@ fn named(name: Name) -> String {
 
 async fn read(shared: &Shared, request: Request<Body>) -> Result<Bytes, Failed> {
     let limits = &shared.limits;
-    Ok(body::read(request.into_body(), limits.params_body_bytes_max, limits.body_timeout).await?)
+    Ok(body::read(
+        request.into_body(),
+        limits.params_body_bytes_max,
+        limits.body_timeout,
+    )
+    .await?)
 }
 
 fn told(changed: Result<Arc<Function>, DeployError>) -> Result<Response<Body>, Failed> {

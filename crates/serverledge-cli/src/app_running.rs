@@ -100,28 +100,45 @@ fn failed(action: &str, name: &AppName, error: ClientError) -> Failure {
 async fn start(session: &Session, name: &str) -> Result<Exit, Failure> {
     let name = app_name(name)?;
     let steps = Steps::new(format!("starting {name}"));
-    let started = steps.during(session.client.start_app(&name, |step| steps.step(step))).await;
+    let started = steps
+        .during(session.client.start_app(&name, |step| steps.step(step)))
+        .await;
     let started = started.map_err(|error| failed("start", &name, error))?;
-    session.show(&started, |started| format!("{} runs", text::one_line(&started.name)))?;
+    session.show(&started, |started| {
+        format!("{} runs", text::one_line(&started.name))
+    })?;
     Ok(Exit::Ok)
 }
 
 async fn stop(session: &Session, name: &str) -> Result<Exit, Failure> {
     let name = app_name(name)?;
-    let stopped = progress::during(&format!("stopping {name}"), session.client.stop_app(&name)).await;
+    let stopped =
+        progress::during(&format!("stopping {name}"), session.client.stop_app(&name)).await;
     let stopped = stopped.map_err(|error| failed("stop", &name, error))?;
-    session.show(&stopped, |stopped| format!("{} is stopped", text::one_line(&stopped.name)))?;
+    session.show(&stopped, |stopped| {
+        format!("{} is stopped", text::one_line(&stopped.name))
+    })?;
     Ok(Exit::Ok)
 }
 
 async fn test(session: &Session, args: &TestArgs) -> Result<Exit, Failure> {
     let name = app_name(&args.name)?;
-    let runtime = args.runtime.as_deref().map(str::parse::<Runtime>).transpose();
+    let runtime = args
+        .runtime
+        .as_deref()
+        .map(str::parse::<Runtime>)
+        .transpose();
     let runtime = runtime.map_err(|error| Failure::usage(error.to_string()))?;
     let code = source::read(&args.src, runtime, &[])?;
-    let given = args.params_file.as_deref().map(params::from_file).transpose()?;
+    let given = args
+        .params_file
+        .as_deref()
+        .map(params::from_file)
+        .transpose()?;
     let given: Value = match given {
-        Some(given) => serde_json::from_str(given.get()).map_err(|error| Failure::usage(error.to_string()))?,
+        Some(given) => {
+            serde_json::from_str(given.get()).map_err(|error| Failure::usage(error.to_string()))?
+        }
         None => json!({}),
     };
     let body = json!({
@@ -129,8 +146,13 @@ async fn test(session: &Session, args: &TestArgs) -> Result<Exit, Failure> {
         "TarFunctionCode": STANDARD.encode(&code.tar), "args": given,
     });
     let steps = Steps::new(format!("testing in {name}"));
-    let call = session.client.test_in_app(&name, &body, |step| steps.step(step));
-    let tested = steps.during(call).await.map_err(|error| failed("test in", &name, error))?;
+    let call = session
+        .client
+        .test_in_app(&name, &body, |step| steps.step(step));
+    let tested = steps
+        .during(call)
+        .await
+        .map_err(|error| failed("test in", &name, error))?;
     session.show(&tested, told)?;
     Ok(Exit::Ok)
 }
@@ -139,31 +161,61 @@ fn told(tested: &TestAnswer) -> String {
     let log = text::printable(tested.output.trim_end());
     let line = output::dim(&format!("ran for {:.1} ms", tested.milliseconds));
     let answer = text::printable(tested.answer.get());
-    if log.is_empty() { format!("{answer}\n{line}") } else { format!("{answer}\n{line}\n{log}") }
+    if log.is_empty() {
+        format!("{answer}\n{line}")
+    } else {
+        format!("{answer}\n{line}\n{log}")
+    }
 }
 
 async fn export(session: &Session, args: &ExportArgs) -> Result<Exit, Failure> {
     let name = app_name(&args.name)?;
-    let path = args.file.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.tar")));
+    let path = args
+        .file
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("{name}.tar")));
     let steps = Steps::new(format!("exporting {name}"));
     let bytes = steps.during(fetch(session, &name, &path, &steps)).await?;
-    let answer = json!({ "exported": name.as_str(), "file": path.display().to_string(), "bytes": bytes });
-    session.show(&answer, |_| format!("wrote {name} to {}: {}", path.display(), text::bytes(bytes)))?;
+    let answer =
+        json!({ "exported": name.as_str(), "file": path.display().to_string(), "bytes": bytes });
+    session.show(&answer, |_| {
+        format!("wrote {name} to {}: {}", path.display(), text::bytes(bytes))
+    })?;
     Ok(Exit::Ok)
 }
 
 /// Writes the file as it comes; returns its length. Nothing that is there is overwritten, and no part of a file is left.
-async fn fetch(session: &Session, name: &AppName, path: &Path, steps: &Steps) -> Result<usize, Failure> {
+async fn fetch(
+    session: &Session,
+    name: &AppName,
+    path: &Path,
+    steps: &Steps,
+) -> Result<usize, Failure> {
     let broken = |error| failed("export", name, error);
-    let unwritten = |error| Failure::usage(format!("{} cannot be written: {}", path.display(), root_cause(&error)));
+    let unwritten = |error| {
+        Failure::usage(format!(
+            "{} cannot be written: {}",
+            path.display(),
+            root_cause(&error)
+        ))
+    };
     let file = File::create_new(path).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => unwritten(error).hint("--file names another; nothing is overwritten"),
+        ErrorKind::AlreadyExists => {
+            unwritten(error).hint("--file names another; nothing is overwritten")
+        }
         _ => unwritten(error),
     })?;
-    let mut file = Unfinished { file, path: Some(path) };
+    let mut file = Unfinished {
+        file,
+        path: Some(path),
+    };
     let mut export = session.client.export_app(name).await.map_err(broken)?;
-    let of = export.length().and_then(|length| usize::try_from(length).ok());
-    let of = of.map(|length| format!(" of {}", text::bytes(length))).unwrap_or_default();
+    let of = export
+        .length()
+        .and_then(|length| usize::try_from(length).ok());
+    let of = of
+        .map(|length| format!(" of {}", text::bytes(length)))
+        .unwrap_or_default();
     let mut written = 0;
     while let Some(piece) = export.next().await.map_err(broken)? {
         file.file.write_all(&piece).map_err(unwritten)?;
@@ -192,11 +244,20 @@ impl Drop for Unfinished<'_> {
 async fn import(session: &Session, args: &ImportArgs) -> Result<Exit, Failure> {
     let name = args.name.as_deref().map(app_name).transpose()?;
     let (file, length) = open(&args.file).map_err(|error| {
-        Failure::new(Exit::Source, format!("{} cannot be read: {}", args.file.display(), root_cause(&error)))
+        Failure::new(
+            Exit::Source,
+            format!(
+                "{} cannot be read: {}",
+                args.file.display(),
+                root_cause(&error)
+            ),
+        )
     })?;
     let steps = Steps::new(format!("importing {}", args.file.display()));
     let file = tokio::fs::File::from_std(file);
-    let call = session.client.import_app(name.as_ref(), file, length, |step| steps.step(step));
+    let call = session
+        .client
+        .import_app(name.as_ref(), file, length, |step| steps.step(step));
     let made = steps.during(call).await;
     let made = made.map_err(|error| {
         let is_no_export = error.code() == Some("malformed_export");
@@ -207,11 +268,17 @@ async fn import(session: &Session, args: &ImportArgs) -> Result<Exit, Failure> {
             failure
         }
     })?;
-    made.remarks.iter().for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
+    made.remarks
+        .iter()
+        .for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
     session.show(&made, |made| {
         let name = text::one_line(&made.name);
         let next = format!("next: serverledge-cli app start {name}");
-        format!("made {name} with {} functions\n{}", made.functions.len(), output::dim(&next))
+        format!(
+            "made {name} with {} functions\n{}",
+            made.functions.len(),
+            output::dim(&next)
+        )
     })?;
     Ok(Exit::Ok)
 }
@@ -221,7 +288,10 @@ fn open(path: &Path) -> std::io::Result<(File, u64)> {
     let file = File::open(path)?;
     let about = file.metadata()?;
     if !about.is_file() {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        ));
     }
     Ok((file, about.len()))
 }

@@ -10,7 +10,14 @@ use serverledge_client::CODE_BYTES_MAX;
 use crate::files;
 
 /// Folders that hold no code of the function: what a tool has installed, compiled or recorded.
-const LEFT_OUT: [&str; 6] = [".git", ".hg", ".svn", ".venv", "__pycache__", "node_modules"];
+const LEFT_OUT: [&str; 6] = [
+    ".git",
+    ".hg",
+    ".svn",
+    ".venv",
+    "__pycache__",
+    "node_modules",
+];
 /// Most files of a function; a folder with more is not what was meant.
 const FILES_MAX: usize = 10_000;
 /// Deepest folder: no code is that deep, and a walk must end.
@@ -30,7 +37,10 @@ pub(crate) enum PackError {
         fault: io::Error,
     },
     /// Beyond the limit of bytes.
-    #[error("the files are larger than {} together", crate::text::bytes(CODE_BYTES_MAX))]
+    #[error(
+        "the files are larger than {} together",
+        crate::text::bytes(CODE_BYTES_MAX)
+    )]
     TooLarge,
     /// Beyond the limit of files.
     #[error("there are more than {FILES_MAX} files")]
@@ -66,9 +76,16 @@ struct File {
 impl Files {
     /// One file under its own name.
     pub(crate) fn of_file(path: &Path, bytes: Vec<u8>) -> Result<Self, PackError> {
-        let fault = || PackError::Read { path: path.to_owned(), fault: io::ErrorKind::InvalidFilename.into() };
+        let fault = || PackError::Read {
+            path: path.to_owned(),
+            fault: io::ErrorKind::InvalidFilename.into(),
+        };
         let mut files = Self::default();
-        files.put(PathBuf::from(path.file_name().ok_or_else(fault)?), bytes, false)?;
+        files.put(
+            PathBuf::from(path.file_name().ok_or_else(fault)?),
+            bytes,
+            false,
+        )?;
         Ok(files)
     }
 
@@ -80,13 +97,22 @@ impl Files {
     }
 
     /// Adds a file; one of that name is replaced.
-    pub(crate) fn put(&mut self, name: PathBuf, bytes: Vec<u8>, executable: bool) -> Result<(), PackError> {
+    pub(crate) fn put(
+        &mut self,
+        name: PathBuf,
+        bytes: Vec<u8>,
+        executable: bool,
+    ) -> Result<(), PackError> {
         self.bytes += bytes.len();
         if self.bytes > CODE_BYTES_MAX {
             return Err(PackError::TooLarge);
         }
         self.files.insert(name, File { bytes, executable });
-        if self.files.len() > FILES_MAX { Err(PackError::TooMany) } else { Ok(()) }
+        if self.files.len() > FILES_MAX {
+            Err(PackError::TooMany)
+        } else {
+            Ok(())
+        }
     }
 
     /// The paths, in their order.
@@ -96,38 +122,60 @@ impl Files {
 
     /// All of them, in the order of their paths.
     pub(crate) fn all(&self) -> Vec<(&Path, &[u8])> {
-        self.files.iter().map(|(path, file)| (path.as_path(), file.bytes.as_slice())).collect()
+        self.files
+            .iter()
+            .map(|(path, file)| (path.as_path(), file.bytes.as_slice()))
+            .collect()
     }
 
     /// The archive.
     pub(crate) fn pack(&self) -> Result<Vec<u8>, PackError> {
-        let mut archive = tar::Builder::new(Vec::with_capacity(self.bytes + 1024 * self.files.len() + 1024));
+        let mut archive = tar::Builder::new(Vec::with_capacity(
+            self.bytes + 1024 * self.files.len() + 1024,
+        ));
         for (path, file) in &self.files {
-            append(&mut archive, path, file).map_err(|fault| PackError::Write { path: path.clone(), fault })?;
+            append(&mut archive, path, file).map_err(|fault| PackError::Write {
+                path: path.clone(),
+                fault,
+            })?;
         }
-        archive.into_inner().map_err(|fault| PackError::Write { path: PathBuf::new(), fault })
+        archive.into_inner().map_err(|fault| PackError::Write {
+            path: PathBuf::new(),
+            fault,
+        })
     }
 
     fn add_folder(&mut self, folder: &Path, inside: &Path, depth: usize) -> Result<(), PackError> {
-        let fault = |fault| PackError::Read { path: folder.to_owned(), fault };
+        let fault = |fault| PackError::Read {
+            path: folder.to_owned(),
+            fault,
+        };
         if depth > DEPTH_MAX {
             return Err(PackError::TooDeep(folder.to_owned()));
         }
         let entries = std::fs::read_dir(folder).map_err(fault)?;
-        let mut names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<Vec<_>, _>>();
+        let mut names = entries
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<Vec<_>, _>>();
         names.as_mut().map(|names| names.sort()).ok();
         for name in names.map_err(fault)? {
             let (path, inside) = (folder.join(&name), inside.join(&name));
             let meta = std::fs::symlink_metadata(&path).map_err(fault)?;
             if meta.is_dir() && LEFT_OUT.iter().any(|left_out| name == *left_out) {
-                self.remarks.push(format!("{} is left out", inside.display()));
+                self.remarks
+                    .push(format!("{} is left out", inside.display()));
             } else if meta.is_dir() {
                 self.add_folder(&path, &inside, depth + 1)?;
             } else if meta.is_file() {
                 self.add_file(&path, inside, &meta)?;
             } else {
-                let kind = if meta.is_symlink() { "a link" } else { "no regular file" };
-                self.remarks.push(format!("{} is {kind} and left out", inside.display()));
+                let kind = if meta.is_symlink() {
+                    "a link"
+                } else {
+                    "no regular file"
+                };
+                self.remarks
+                    .push(format!("{} is {kind} and left out", inside.display()));
             }
         }
         Ok(())
@@ -137,7 +185,10 @@ impl Files {
         let left = CODE_BYTES_MAX - self.bytes.min(CODE_BYTES_MAX);
         let bytes = files::read(path, left).map_err(|fault| match fault.kind() {
             io::ErrorKind::FileTooLarge => PackError::TooLarge,
-            _ => PackError::Read { path: path.to_owned(), fault },
+            _ => PackError::Read {
+                path: path.to_owned(),
+                fault,
+            },
         })?;
         self.put(inside, bytes, is_executable(meta))
     }
@@ -165,7 +216,10 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, path: &Path, file: &File) -> io::
 /// The paths in an archive that somebody else made.
 pub(crate) fn paths_in(archive: &[u8]) -> io::Result<Vec<PathBuf>> {
     let mut reader = tar::Archive::new(archive);
-    reader.entries()?.map(|entry| Ok(entry?.path()?.into_owned())).collect()
+    reader
+        .entries()?
+        .map(|entry| Ok(entry?.path()?.into_owned()))
+        .collect()
 }
 
 /// The regular files in an archive that somebody else made.
@@ -184,11 +238,18 @@ pub(crate) fn files_in(archive: &[u8]) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
 
 /// An archive that somebody else made, with further files at its end.
 pub(crate) fn extended(mut archive: Vec<u8>, more: &Files) -> Result<Vec<u8>, PackError> {
-    let fault = |fault| PackError::Write { path: PathBuf::new(), fault };
+    let fault = |fault| PackError::Write {
+        path: PathBuf::new(),
+        fault,
+    };
     let end = end_of_entries(&archive).map_err(fault)?;
     archive.truncate(usize::try_from(end).unwrap_or(usize::MAX));
     archive.extend(more.pack()?);
-    if archive.len() > CODE_BYTES_MAX { Err(PackError::TooLarge) } else { Ok(archive) }
+    if archive.len() > CODE_BYTES_MAX {
+        Err(PackError::TooLarge)
+    } else {
+        Ok(archive)
+    }
 }
 
 /// Where the last entry ends: behind it are blocks of zeros, at which readers stop.
@@ -197,7 +258,8 @@ fn end_of_entries(archive: &[u8]) -> io::Result<u64> {
     let mut end = 0;
     for entry in reader.entries()? {
         let entry = entry?;
-        end = entry.raw_file_position() + entry.header().entry_size()?.next_multiple_of(BLOCK_BYTES);
+        end =
+            entry.raw_file_position() + entry.header().entry_size()?.next_multiple_of(BLOCK_BYTES);
     }
     Ok(end)
 }
@@ -211,7 +273,11 @@ mod tests {
         let entries = reader.entries().unwrap().map(|entry| {
             let entry = entry.unwrap();
             let path = entry.path().unwrap().display().to_string();
-            (path, entry.header().mode().unwrap(), entry.header().mtime().unwrap())
+            (
+                path,
+                entry.header().mode().unwrap(),
+                entry.header().mtime().unwrap(),
+            )
         });
         entries.collect()
     }
@@ -223,9 +289,16 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "x").unwrap();
         };
-        ["b.py", "a/c.py", "node_modules/m/i.js", ".git/config", "a/__pycache__/c.pyc", "requirements.txt"]
-            .iter()
-            .for_each(|path| write(path));
+        [
+            "b.py",
+            "a/c.py",
+            "node_modules/m/i.js",
+            ".git/config",
+            "a/__pycache__/c.pyc",
+            "requirements.txt",
+        ]
+        .iter()
+        .for_each(|path| write(path));
         folder
     }
 
@@ -234,13 +307,29 @@ mod tests {
         let folder = tree();
         let files = Files::of_folder(folder.path()).unwrap();
         let archive = files.pack().unwrap();
-        let expected = [("a/c.py", 0o644, 0), ("b.py", 0o644, 0), ("requirements.txt", 0o644, 0)];
-        assert_eq!(list(&archive), expected.map(|(path, mode, time)| (path.to_owned(), mode, time)));
+        let expected = [
+            ("a/c.py", 0o644, 0),
+            ("b.py", 0o644, 0),
+            ("requirements.txt", 0o644, 0),
+        ];
+        assert_eq!(
+            list(&archive),
+            expected.map(|(path, mode, time)| (path.to_owned(), mode, time))
+        );
         assert_eq!(
             files.remarks,
-            [".git is left out", "a/__pycache__ is left out", "node_modules is left out"].map(str::to_owned)
+            [
+                ".git is left out",
+                "a/__pycache__ is left out",
+                "node_modules is left out"
+            ]
+            .map(str::to_owned)
         );
-        assert_eq!(archive, Files::of_folder(tree().path()).unwrap().pack().unwrap(), "the same files, the same bytes");
+        assert_eq!(
+            archive,
+            Files::of_folder(tree().path()).unwrap().pack().unwrap(),
+            "the same files, the same bytes"
+        );
     }
 
     #[cfg(unix)]
@@ -255,49 +344,75 @@ mod tests {
         symlink("/", folder.path().join("root")).unwrap();
         drop(std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap());
         let files = Files::of_folder(folder.path()).unwrap();
-        assert_eq!(list(&files.pack().unwrap()), [("run.sh".to_owned(), 0o755, 0)]);
+        assert_eq!(
+            list(&files.pack().unwrap()),
+            [("run.sh".to_owned(), 0o755, 0)]
+        );
         assert_eq!(
             files.remarks,
-            ["passwd is a link and left out", "root is a link and left out", "socket is no regular file and left out"]
-                .map(str::to_owned)
+            [
+                "passwd is a link and left out",
+                "root is a link and left out",
+                "socket is no regular file and left out"
+            ]
+            .map(str::to_owned)
         );
     }
 
     #[test]
     fn long_names_and_deep_folders() {
         let folder = tempfile::tempdir().unwrap();
-        let deep: PathBuf = (0..20).map(|n| format!("a-folder-with-a-name-{n}")).collect();
+        let deep: PathBuf = (0..20)
+            .map(|n| format!("a-folder-with-a-name-{n}"))
+            .collect();
         std::fs::create_dir_all(folder.path().join(&deep)).unwrap();
         std::fs::write(folder.path().join(&deep).join("f.py"), "x").unwrap();
         let archive = Files::of_folder(folder.path()).unwrap().pack().unwrap();
         assert_eq!(paths_in(&archive).unwrap(), [deep.join("f.py")]);
         let deeper: PathBuf = (0..=DEPTH_MAX).map(|_| "d").collect();
         std::fs::create_dir_all(folder.path().join(deeper)).unwrap();
-        assert!(matches!(Files::of_folder(folder.path()), Err(PackError::TooDeep(_))));
+        assert!(matches!(
+            Files::of_folder(folder.path()),
+            Err(PackError::TooDeep(_))
+        ));
     }
 
     #[test]
     fn bytes_and_files_have_limits() {
         let mut files = Files::default();
-        files.put("a".into(), vec![0; CODE_BYTES_MAX], false).unwrap();
-        assert!(matches!(files.put("b".into(), vec![0], false), Err(PackError::TooLarge)));
+        files
+            .put("a".into(), vec![0; CODE_BYTES_MAX], false)
+            .unwrap();
+        assert!(matches!(
+            files.put("b".into(), vec![0], false),
+            Err(PackError::TooLarge)
+        ));
         let mut files = Files::default();
         (0..FILES_MAX).for_each(|n| files.put(n.to_string().into(), Vec::new(), false).unwrap());
-        assert!(matches!(files.put("one more".into(), Vec::new(), false), Err(PackError::TooMany)));
+        assert!(matches!(
+            files.put("one more".into(), Vec::new(), false),
+            Err(PackError::TooMany)
+        ));
     }
 
     #[test]
     fn archives_of_others_are_extended() {
         let own = Files::of_folder(tree().path()).unwrap().pack().unwrap();
         let mut more = Files::default();
-        more.put("package.json".into(), b"{}".to_vec(), false).unwrap();
+        more.put("package.json".into(), b"{}".to_vec(), false)
+            .unwrap();
         // Padded as tar pads: to records of twenty blocks.
         let mut padded = own.clone();
         padded.resize(own.len().next_multiple_of(10_240), 0);
         for archive in [own, padded] {
-            let paths: Vec<String> =
-                list(&extended(archive, &more).unwrap()).into_iter().map(|(path, ..)| path).collect();
-            assert_eq!(paths, ["a/c.py", "b.py", "requirements.txt", "package.json"]);
+            let paths: Vec<String> = list(&extended(archive, &more).unwrap())
+                .into_iter()
+                .map(|(path, ..)| path)
+                .collect();
+            assert_eq!(
+                paths,
+                ["a/c.py", "b.py", "requirements.txt", "package.json"]
+            );
         }
         assert_eq!(list(&extended(Vec::new(), &more).unwrap()).len(), 1);
     }

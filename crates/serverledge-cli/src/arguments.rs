@@ -15,14 +15,16 @@ use crate::exit;
 use crate::failure::Failure;
 
 pub(crate) use account::{
-    AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LoginArgs, LogoutArgs, PasswordArgs, SignUpArgs,
-    TokenCommand, TokenCreateArgs, WantedArgs,
+    AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LoginArgs, LogoutArgs, PasswordArgs,
+    SignUpArgs, TokenCommand, TokenCreateArgs, WantedArgs,
 };
 pub(crate) use application::{
-    AppCommand, DependenciesArgs, EndpointAddArgs, EndpointCommand, EndpointRemoveArgs, FunctionCommand,
-    FunctionShowArgs, RenameArgs, SettingsArgs,
+    AppCommand, DependenciesArgs, EndpointAddArgs, EndpointCommand, EndpointRemoveArgs,
+    FunctionCommand, FunctionShowArgs, RenameArgs, SettingsArgs,
 };
-pub(crate) use asynchronous::{DeadLetterCommand, DeadLetterListArgs, IdArgs, InvocationCommand, PurgeArgs, WaitArgs};
+pub(crate) use asynchronous::{
+    DeadLetterCommand, DeadLetterListArgs, IdArgs, InvocationCommand, PurgeArgs, WaitArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -81,7 +83,12 @@ readable by its owner only.";
 
 /// Command line client of a Serverledge node.
 #[derive(Debug, Parser)]
-#[command(name = "serverledge-cli", version, args_override_self = true, max_term_width = 120)]
+#[command(
+    name = "serverledge-cli",
+    version,
+    args_override_self = true,
+    max_term_width = 120
+)]
 #[command(after_help = format!("{EXAMPLES}\n{}", exit::HELP))]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -94,25 +101,52 @@ pub(crate) struct Cli {
 #[derive(Debug, Default, Args)]
 pub(crate) struct GlobalArgs {
     /// Host of the node: a name or an address [env: SERVERLEDGE_HOST] [default: 127.0.0.1]
-    #[arg(long, short = 'H', global = true, value_name = "HOST", help_heading = "Global options")]
+    #[arg(
+        long,
+        short = 'H',
+        global = true,
+        value_name = "HOST",
+        help_heading = "Global options"
+    )]
     pub(crate) host: Option<String>,
     /// Port of the node [env: SERVERLEDGE_PORT] [default: api.port of the configuration, else 1323]
-    #[arg(long, short = 'P', global = true, value_name = "PORT", help_heading = "Global options")]
+    #[arg(
+        long,
+        short = 'P',
+        global = true,
+        value_name = "PORT",
+        help_heading = "Global options"
+    )]
     pub(crate) port: Option<u16>,
     /// Speak TLS with the node [env: SERVERLEDGE_TLS=true]
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) tls: bool,
     /// File with further certificate authorities to believe, PEM; implies --tls [env: SERVERLEDGE_CA_FILE]
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
     pub(crate) ca_file: Option<PathBuf>,
     /// File with the API token to send; - is stdin [env: SERVERLEDGE_TOKEN, SERVERLEDGE_TOKEN_FILE] [default: that of login]
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Global options"
+    )]
     pub(crate) token_file: Option<PathBuf>,
     /// Send tokens and passwords to another machine without TLS, where everybody on the way can read them
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) insecure_token: bool,
     /// Act on the functions of this application instead of your own
-    #[arg(long, global = true, value_name = "APP", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "APP",
+        help_heading = "Global options"
+    )]
     pub(crate) app: Option<String>,
     /// Print the node's answer as JSON even on a terminal, and its refusals as JSON on stderr
     #[arg(long, global = true, help_heading = "Global options")]
@@ -131,11 +165,13 @@ pub(crate) enum Command {
     /// Deploy a function, replacing one of the same name (create --update)
     Update(CreateArgs),
     /// Run a function and show its result
-    #[command(after_help = "Examples:\n  serverledge-cli invoke hello -p a:2 -p name:World\n  serverledge-cli invoke \
+    #[command(
+        after_help = "Examples:\n  serverledge-cli invoke hello -p a:2 -p name:World\n  serverledge-cli invoke \
         hello -p 'list:[1,2,3],deep:{\"k\":\"v\"}'\n  serverledge-cli invoke hello --param-string id:007\n  echo \
         '{\"a\":2}' | serverledge-cli invoke hello -j -\n  serverledge-cli invoke hello --qosclass async\n  \
         serverledge-cli invoke pay --idempotency-key order-7 --async --callback https://shop.example/paid\n\nA parameter's \
-        value that is JSON (number, true, false, null, array, object, quoted string) is sent as such; any other is a string.")]
+        value that is JSON (number, true, false, null, array, object, quoted string) is sent as such; any other is a string."
+    )]
     Invoke(InvokeArgs),
     /// Show the result of an asynchronous invocation
     Poll(PollArgs),
@@ -197,7 +233,12 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct FunctionArgs {
     /// Name of the function
-    #[arg(long = "function", short = 'f', alias = "name", value_name = "FUNCTION")]
+    #[arg(
+        long = "function",
+        short = 'f',
+        alias = "name",
+        value_name = "FUNCTION"
+    )]
     function: Option<String>,
     /// Name of the function, instead of --function
     #[arg(value_name = "FUNCTION", conflicts_with = "function")]
@@ -228,7 +269,12 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "RUNTIME")]
     pub(crate) runtime: Option<String>,
     /// Entry point inside the code [default: the runtime's own]
-    #[arg(long, value_name = "HANDLER", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "HANDLER",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) handler: String,
     /// Memory: MiB, or a number with MiB or GiB [default: 128]
     #[arg(long, value_name = "MIB", value_parser = parse_memory)]
@@ -339,9 +385,11 @@ fn parse_class(text: &str) -> Result<ClassArg, String> {
         "low" => QosClass::LOW,
         "performance" | "high-performance" => QosClass::PERFORMANCE,
         "availability" | "high-availability" => QosClass::AVAILABILITY,
-        number => {
-            QosClass(number.parse().map_err(|_| "low, performance, availability, async or a number are allowed")?)
-        }
+        number => QosClass(
+            number
+                .parse()
+                .map_err(|_| "low, performance, availability, async or a number are allowed")?,
+        ),
     };
     Ok(ClassArg::Class(class))
 }
@@ -351,7 +399,10 @@ const TIME_UNITS: [(&str, f64); 4] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("
 
 fn parse_span(text: &str) -> Result<Duration, String> {
     let (number, unit) = split_unit(text, &TIME_UNITS);
-    let span = number.parse::<f64>().ok().and_then(|number| Duration::try_from_secs_f64(number * unit).ok());
+    let span = number
+        .parse::<f64>()
+        .ok()
+        .and_then(|number| Duration::try_from_secs_f64(number * unit).ok());
     let wanted = || "a number of seconds above 0 is needed, or one with ms, s, m or h".to_owned();
     span.filter(|span| !span.is_zero()).ok_or_else(wanted)
 }
@@ -359,22 +410,38 @@ fn parse_span(text: &str) -> Result<Duration, String> {
 /// Seconds as they are sent; which of them a function may have is for the node to say.
 fn parse_seconds(text: &str) -> Result<f64, String> {
     let (number, unit) = split_unit(text, &TIME_UNITS);
-    let seconds = number.parse::<f64>().ok().map(|number| number * unit).filter(|seconds| seconds.is_finite());
+    let seconds = number
+        .parse::<f64>()
+        .ok()
+        .map(|number| number * unit)
+        .filter(|seconds| seconds.is_finite());
     seconds.ok_or_else(|| "a number of seconds is needed, or one with ms, s, m or h".to_owned())
 }
 
 /// MiB as they are sent; MB and GB mean the same as MiB and GiB, as in the memory of containers.
 fn parse_memory(text: &str) -> Result<i64, String> {
-    let units = [("mib", 1), ("mb", 1), ("m", 1), ("gib", 1024), ("gb", 1024), ("g", 1024)];
+    let units = [
+        ("mib", 1),
+        ("mb", 1),
+        ("m", 1),
+        ("gib", 1024),
+        ("gb", 1024),
+        ("g", 1024),
+    ];
     let text = text.to_ascii_lowercase();
     let (number, unit) = split_unit(&text, &units);
-    let mib = number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit));
+    let mib = number
+        .parse::<i64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit));
     mib.ok_or_else(|| "a whole number of MiB is needed, or one with MiB or GiB".to_owned())
 }
 
 /// A number and what its unit is worth; without a unit, one.
 fn split_unit<'a, T: Copy + From<u8>>(text: &'a str, units: &[(&str, T)]) -> (&'a str, T) {
-    let suffixed = units.iter().find_map(|(unit, worth)| Some((text.strip_suffix(unit)?.trim_end(), *worth)));
+    let suffixed = units
+        .iter()
+        .find_map(|(unit, worth)| Some((text.strip_suffix(unit)?.trim_end(), *worth)));
     suffixed.unwrap_or((text, T::from(1)))
 }
 
@@ -400,7 +467,8 @@ impl PollArgs {
     pub(crate) fn id(&self) -> Result<&str, Failure> {
         let given = self.request.as_deref().or(self.id.as_deref());
         given.ok_or_else(|| {
-            Failure::usage("no request is named").hint("`invoke --async` prints the id; pass it to poll")
+            Failure::usage("no request is named")
+                .hint("`invoke --async` prints the id; pass it to poll")
         })
     }
 }
@@ -468,20 +536,37 @@ mod tests {
 
     /// Parses a line as typed and shows what clap made of it, or the first line of its complaint.
     fn check(line: &str, expected: &Expect) {
-        let words = line.split_whitespace().map(|word| std::ffi::OsString::from(word.replace('~', " ")));
+        let words = line
+            .split_whitespace()
+            .map(|word| std::ffi::OsString::from(word.replace('~', " ")));
         let shown = match crate::parse(words) {
             Ok(cli) => summary(&cli),
-            Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),
+            Err(error) => error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         };
         expected.assert_eq(&shown);
     }
 
     fn summary(cli: &Cli) -> String {
-        let node = format!("{}:{}", cli.global.host.as_deref().unwrap_or("-"), cli.global.port.unwrap_or(0));
+        let node = format!(
+            "{}:{}",
+            cli.global.host.as_deref().unwrap_or("-"),
+            cli.global.port.unwrap_or(0)
+        );
         let command = match &cli.command {
             Command::Create(args) | Command::Update(args) => format!(
                 "create {:?} {:?} {:?} {:?} {:?} C={} u={}",
-                args.function, args.src, args.memory, args.runtime, args.handler, args.max_concurrency, args.update
+                args.function,
+                args.src,
+                args.memory,
+                args.runtime,
+                args.handler,
+                args.max_concurrency,
+                args.update
             ),
             Command::Invoke(args) => format!(
                 "invoke {:?} {:?} {:?} a={} o={} {:?} {}",
@@ -495,9 +580,16 @@ mod tests {
             ),
             Command::Poll(args) => format!("poll {:?} wait={}", args.id().ok(), args.wait),
             Command::Logs(args) => {
-                format!("logs {:?} follow={} tail={:?}", args.function.name().ok(), args.follow, args.tail)
+                format!(
+                    "logs {:?} follow={} tail={:?}",
+                    args.function.name().ok(),
+                    args.follow,
+                    args.tail
+                )
             }
-            Command::Prewarm(args) => format!("prewarm {:?} {}", args.function.name().ok(), args.count),
+            Command::Prewarm(args) => {
+                format!("prewarm {:?} {}", args.function.name().ok(), args.count)
+            }
             other => format!("{other:?}"),
         };
         format!("{node} {command}")
@@ -522,13 +614,17 @@ mod tests {
         );
         check(
             "invoke -function func -param a:-1 -qosclass performance -qosrespt 2.5",
-            &expect![[r#"-:0 invoke Some("func") ["a:-1"] None a=false o=false Class(QosClass(1)) 2.5"#]],
+            &expect![[
+                r#"-:0 invoke Some("func") ["a:-1"] None a=false o=false Class(QosClass(1)) 2.5"#
+            ]],
         );
         check("status -host h -port 2", &expect!["h:2 Status"]);
         check("-port=2 -host=h -cmd=status", &expect!["h:2 Status"]);
         check(
             "-function func -cmd delete",
-            &expect![[r#"-:0 Delete(DeleteArgs { function: FunctionArgs { function: Some("func"), name: None } })"#]],
+            &expect![[
+                r#"-:0 Delete(DeleteArgs { function: FunctionArgs { function: Some("func"), name: None } })"#
+            ]],
         );
     }
 
@@ -542,29 +638,56 @@ mod tests {
             "invoke -f f -j - -ao -c 2 --resptime -1 -v",
             &expect![[r#"-:0 invoke Some("f") [] Some("-") a=true o=true Class(QosClass(2)) -1"#]],
         );
-        check("prewarm -f f -c 3 --force_pull", &expect![[r#"-:0 prewarm Some("f") 3"#]]);
-        check("poll --request f-1", &expect![[r#"-:0 poll Some("f-1") wait=false"#]]);
-        check("poll f-1 -wait", &expect![[r#"-:0 poll Some("f-1") wait=true"#]]);
+        check(
+            "prewarm -f f -c 3 --force_pull",
+            &expect![[r#"-:0 prewarm Some("f") 3"#]],
+        );
+        check(
+            "poll --request f-1",
+            &expect![[r#"-:0 poll Some("f-1") wait=false"#]],
+        );
+        check(
+            "poll f-1 -wait",
+            &expect![[r#"-:0 poll Some("f-1") wait=true"#]],
+        );
         check(
             "invoke f -p=a:2 -pb:3 --param -x:4 --",
-            &expect![[r#"-:0 invoke Some("f") ["a:2", "b:3", "-x:4"] None a=false o=false Class(QosClass(0)) -1"#]],
+            &expect![[
+                r#"-:0 invoke Some("f") ["a:2", "b:3", "-x:4"] None a=false o=false Class(QosClass(0)) -1"#
+            ]],
         );
         check(
             "invoke f --async=true --return_output=false -f=f",
-            &expect!["error: the argument '[FUNCTION]' cannot be used with '--function <FUNCTION>'"],
+            &expect![
+                "error: the argument '[FUNCTION]' cannot be used with '--function <FUNCTION>'"
+            ],
         );
     }
 
     #[test]
     fn logs_are_named_like_other_functions() {
-        check("logs f", &expect![[r#"-:0 logs Some("f") follow=false tail=None"#]]);
-        check("logs -f f -F --tail 5", &expect![[r#"-:0 logs Some("f") follow=true tail=Some(5)"#]]);
-        check("-function f -cmd logs -follow -tail=0", &expect![[r#"-:0 logs Some("f") follow=true tail=Some(0)"#]]);
+        check(
+            "logs f",
+            &expect![[r#"-:0 logs Some("f") follow=false tail=None"#]],
+        );
+        check(
+            "logs -f f -F --tail 5",
+            &expect![[r#"-:0 logs Some("f") follow=true tail=Some(5)"#]],
+        );
+        check(
+            "-function f -cmd logs -follow -tail=0",
+            &expect![[r#"-:0 logs Some("f") follow=true tail=Some(0)"#]],
+        );
         check(
             "logs f --tail -1",
-            &expect!["error: invalid value '-1' for '--tail <LINES>': invalid digit found in string"],
+            &expect![
+                "error: invalid value '-1' for '--tail <LINES>': invalid digit found in string"
+            ],
         );
-        check("create f.py --network host", &expect!["error: invalid value 'host' for '--network <NETWORK>'"]);
+        check(
+            "create f.py --network host",
+            &expect!["error: invalid value 'host' for '--network <NETWORK>'"],
+        );
     }
 
     #[test]
@@ -577,18 +700,44 @@ mod tests {
         ] {
             check(line, &show);
         }
-        check("invocation cancel -- i-1", &expect![[r#"-:0 Invocation(Cancel(IdArgs { id: "i-1" }))"#]]);
+        check(
+            "invocation cancel -- i-1",
+            &expect![[r#"-:0 Invocation(Cancel(IdArgs { id: "i-1" }))"#]],
+        );
         check(
             "invocation -timeout 30s wait i-1",
-            &expect![[r#"-:0 Invocation(Wait(WaitArgs { invocation: IdArgs { id: "i-1" }, timeout: Some(30s) }))"#]],
+            &expect![[
+                r#"-:0 Invocation(Wait(WaitArgs { invocation: IdArgs { id: "i-1" }, timeout: Some(30s) }))"#
+            ]],
         );
-        check("dead-letter list", &expect!["-:0 DeadLetter(List(DeadLetterListArgs { limit: 100 }))"]);
-        check("--limit 7 dead-letter list", &expect!["-:0 DeadLetter(List(DeadLetterListArgs { limit: 7 }))"]);
-        check("dead-letter show show", &expect![[r#"-:0 DeadLetter(Show(IdArgs { id: "show" }))"#]]);
-        check("dead-letter purge -all", &expect!["-:0 DeadLetter(Purge(PurgeArgs { id: None, all: true }))"]);
-        check("dead-letter purge i-1 --all", &expect!["error: the argument '[ID]' cannot be used with '--all'"]);
-        check("dead-letter purge", &expect!["error: the following required arguments were not provided:"]);
-        check("dead-letter i-1", &expect!["error: unrecognized subcommand 'i-1'"]);
+        check(
+            "dead-letter list",
+            &expect!["-:0 DeadLetter(List(DeadLetterListArgs { limit: 100 }))"],
+        );
+        check(
+            "--limit 7 dead-letter list",
+            &expect!["-:0 DeadLetter(List(DeadLetterListArgs { limit: 7 }))"],
+        );
+        check(
+            "dead-letter show show",
+            &expect![[r#"-:0 DeadLetter(Show(IdArgs { id: "show" }))"#]],
+        );
+        check(
+            "dead-letter purge -all",
+            &expect!["-:0 DeadLetter(Purge(PurgeArgs { id: None, all: true }))"],
+        );
+        check(
+            "dead-letter purge i-1 --all",
+            &expect!["error: the argument '[ID]' cannot be used with '--all'"],
+        );
+        check(
+            "dead-letter purge",
+            &expect!["error: the following required arguments were not provided:"],
+        );
+        check(
+            "dead-letter i-1",
+            &expect!["error: unrecognized subcommand 'i-1'"],
+        );
         check(
             "dead-letter list --limit 0",
             &expect!["error: invalid value '0' for '--limit <COUNT>': 0 is not in 1..=4294967295"],
@@ -610,11 +759,23 @@ mod tests {
             ]],
         );
         check("token list", &expect!["-:0 Token(List)"]);
-        check("token revoke t1 -H h", &expect![[r#"h:0 Token(Revoke(TokenRevokeArgs { id: "t1" }))"#]]);
-        check("account delete", &expect!["-:0 Account(Delete(DeleteAccountArgs { password_file: None }))"]);
-        check("logout --force", &expect!["-:0 Logout(LogoutArgs { force: true })"]);
+        check(
+            "token revoke t1 -H h",
+            &expect![[r#"h:0 Token(Revoke(TokenRevokeArgs { id: "t1" }))"#]],
+        );
+        check(
+            "account delete",
+            &expect!["-:0 Account(Delete(DeleteAccountArgs { password_file: None }))"],
+        );
+        check(
+            "logout --force",
+            &expect!["-:0 Logout(LogoutArgs { force: true })"],
+        );
         check("-cmd whoami", &expect!["-:0 Whoami"]);
-        check("token create ci --scope root", &expect!["error: invalid value 'root' for '--scope <SCOPES>'"]);
+        check(
+            "token create ci --scope root",
+            &expect!["error: invalid value 'root' for '--scope <SCOPES>'"],
+        );
         check(
             "login --expires soon",
             &expect![
@@ -626,7 +787,12 @@ mod tests {
     /// No option takes a secret itself: other users of the machine see command lines.
     #[test]
     fn secrets_have_no_option() {
-        for line in ["list --token slt_x", "login --password x", "account sign-up --invite x", "login a@b.example x"] {
+        for line in [
+            "list --token slt_x",
+            "login --password x",
+            "account sign-up --invite x",
+            "login a@b.example x",
+        ] {
             let words = line.split_whitespace().map(std::ffi::OsString::from);
             assert!(crate::parse(words).is_err(), "{line}");
         }
@@ -635,12 +801,19 @@ mod tests {
     #[test]
     fn spans_are_seconds_unless_they_have_a_unit() {
         let read = |text| parse_span(text).ok().map(|span| span.as_millis());
-        for (text, millis) in
-            [("2", 2_000), ("0.5", 500), ("30s", 30_000), ("250ms", 250), ("1.5m", 90_000), ("1h", 3_600_000)]
-        {
+        for (text, millis) in [
+            ("2", 2_000),
+            ("0.5", 500),
+            ("30s", 30_000),
+            ("250ms", 250),
+            ("1.5m", 90_000),
+            ("1h", 3_600_000),
+        ] {
             assert_eq!(read(text), Some(millis), "{text}");
         }
-        for text in ["", "s", "0", "0s", "-1", "1 day", "inf", "nan", "1e300h", "m30"] {
+        for text in [
+            "", "s", "0", "0s", "-1", "1 day", "inf", "nan", "1e300h", "m30",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }
@@ -648,14 +821,28 @@ mod tests {
     #[test]
     fn limits_have_units() {
         let memory = |text| parse_memory(text).ok();
-        for (text, mib) in [("64", 64), ("128MB", 128), ("128MiB", 128), ("128 m", 128), ("2GiB", 2048), ("-1", -1)] {
+        for (text, mib) in [
+            ("64", 64),
+            ("128MB", 128),
+            ("128MiB", 128),
+            ("128 m", 128),
+            ("2GiB", 2048),
+            ("-1", -1),
+        ] {
             assert_eq!(memory(text), Some(mib), "{text}");
         }
         for text in ["", "MB", "128kB", "1.5GiB", "9223372036854775807GiB"] {
             assert_eq!(memory(text), None, "{text}");
         }
         let seconds = |text| parse_seconds(text).ok();
-        for (text, count) in [("2s", 2.0), ("2", 2.0), ("500ms", 0.5), ("1.5m", 90.0), ("0", 0.0), ("-1", -1.0)] {
+        for (text, count) in [
+            ("2s", 2.0),
+            ("2", 2.0),
+            ("500ms", 0.5),
+            ("1.5m", 90.0),
+            ("0", 0.0),
+            ("-1", -1.0),
+        ] {
             assert_eq!(seconds(text), Some(count), "{text}");
         }
         check(
@@ -674,15 +861,24 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        check("invoke -f", &expect!["error: a value is required for '--function <FUNCTION>' but none was supplied"]);
+        check(
+            "invoke -f",
+            &expect![
+                "error: a value is required for '--function <FUNCTION>' but none was supplied"
+            ],
+        );
         check(
             "invoke -function -param a:1",
-            &expect!["error: a value is required for '--function <FUNCTION>' but none was supplied"],
+            &expect![
+                "error: a value is required for '--function <FUNCTION>' but none was supplied"
+            ],
         );
         check("-cmd fly", &expect!["error: unrecognized subcommand 'fly'"]);
         check(
             "invoke f -p a:1 -j x",
-            &expect!["error: the argument '--param <NAME:VALUE>' cannot be used with '--params-file <FILE>'"],
+            &expect![
+                "error: the argument '--param <NAME:VALUE>' cannot be used with '--params-file <FILE>'"
+            ],
         );
         check(
             "list --port 99999",
@@ -694,7 +890,13 @@ mod tests {
                 "error: invalid value 'best' for '--class <CLASS>': low, performance, availability, async or a number are allowed"
             ],
         );
-        check("prewarm f -c 0", &expect!["error: invalid value '0' for '--count <COUNT>': 0 is not in 1..=4294967295"]);
-        check("create --sorce x", &expect!["error: unexpected argument '--sorce' found"]);
+        check(
+            "prewarm f -c 0",
+            &expect!["error: invalid value '0' for '--count <COUNT>': 0 is not in 1..=4294967295"],
+        );
+        check(
+            "create --sorce x",
+            &expect!["error: unexpected argument '--sorce' found"],
+        );
     }
 }

@@ -49,38 +49,69 @@ impl Session {
         json: bool,
         timeout: Option<Duration>,
     ) -> Result<Self, Failure> {
-        let authorities = settings.ca_file.as_deref().map(read_authorities).transpose()?;
+        let authorities = settings
+            .ca_file
+            .as_deref()
+            .map(read_authorities)
+            .transpose()?;
         let secrets_in_clear = settings.secrets_in_clear;
-        let config = ClientConfig { timeout, authorities, token, secrets_in_clear, ..ClientConfig::default() };
+        let config = ClientConfig {
+            timeout,
+            authorities,
+            token,
+            secrets_in_clear,
+            ..ClientConfig::default()
+        };
         let client = Client::new(settings.endpoint.clone(), &config);
         let client = client.map_err(|error| match (&settings.ca_file, error) {
-            (Some(file), ClientError::Setup { source }) => unusable(file, &root_cause(source.as_ref())),
+            (Some(file), ClientError::Setup { source }) => {
+                unusable(file, &root_cause(source.as_ref()))
+            }
             (_, error) => Failure::of_call("set up the client", error),
         })?;
         let credentials = settings.credentials.clone();
-        Ok(Self { client, config, credentials, for_people: !json && output::is_terminal(), json })
+        Ok(Self {
+            client,
+            config,
+            credentials,
+            for_people: !json && output::is_terminal(),
+            json,
+        })
     }
 
     /// A client of the same node that sends this token.
     fn with_token(&self, token: &Secret) -> Result<Client, Failure> {
-        let token = Token::parse(token.reveal()).map_err(|error| Failure::usage(error.to_string()))?;
-        let config = ClientConfig { token: Some(token), ..self.config.clone() };
+        let token =
+            Token::parse(token.reveal()).map_err(|error| Failure::usage(error.to_string()))?;
+        let config = ClientConfig {
+            token: Some(token),
+            ..self.config.clone()
+        };
         let client = Client::new(self.client.endpoint().clone(), &config);
         client.map_err(|error| Failure::of_call("set up the client", error))
     }
 
     /// The file with the tokens that `login` made.
     fn credentials(&self) -> Result<&CredentialsFile, Failure> {
-        let none = || Failure::usage("there is no place for credentials").hint("set HOME or XDG_CONFIG_HOME");
+        let none = || {
+            Failure::usage("there is no place for credentials").hint("set HOME or XDG_CONFIG_HOME")
+        };
         self.credentials.as_ref().ok_or_else(none)
     }
 
     /// Whose token is sent, if one is, for people: the address if `login` kept it.
     fn who(&self) -> Option<String> {
         let token = self.config.token.as_ref()?;
-        let kept = self.credentials.as_ref().and_then(|file| file.get(self.client.endpoint()).ok()?);
-        let kept = kept.filter(|kept| kept.token.reveal() == token.reveal() && !kept.email.is_empty());
-        Some(kept.map_or_else(|| "the owner of the token".to_owned(), |kept| text::one_line(&kept.email)))
+        let kept = self
+            .credentials
+            .as_ref()
+            .and_then(|file| file.get(self.client.endpoint()).ok()?);
+        let kept =
+            kept.filter(|kept| kept.token.reveal() == token.reveal() && !kept.email.is_empty());
+        Some(kept.map_or_else(
+            || "the owner of the token".to_owned(),
+            |kept| text::one_line(&kept.email),
+        ))
     }
 
     /// Tells a person that it worked; programs have the exit code.
@@ -98,8 +129,16 @@ impl Session {
     }
 
     /// Shows an answer: as its JSON, or on a terminal as the text that suits people.
-    pub(crate) fn show<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-        output::result(&if self.for_people { text(answer) } else { json::tabbed(answer) })
+    pub(crate) fn show<T: Serialize>(
+        &self,
+        answer: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        output::result(&if self.for_people {
+            text(answer)
+        } else {
+            json::tabbed(answer)
+        })
     }
 }
 
@@ -111,8 +150,11 @@ fn read_authorities(file: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 fn unusable(file: &Path, cause: &str) -> Failure {
-    Failure::usage(format!("the certificate authorities in {} cannot be used: {cause}", file.display()))
-        .hint("--ca-file and SERVERLEDGE_CA_FILE name a file with certificates in PEM")
+    Failure::usage(format!(
+        "the certificate authorities in {} cannot be used: {cause}",
+        file.display()
+    ))
+    .hint("--ca-file and SERVERLEDGE_CA_FILE name a file with certificates in PEM")
 }
 
 /// Runs one command to its end.
@@ -165,7 +207,9 @@ async fn prewarm(session: &Session, args: &PrewarmArgs) -> Result<Exit, Failure>
     let ready = progress::during(&format!("prewarming {name}"), call)
         .await
         .map_err(|error| Failure::of_call(&format!("prewarm {name:?}"), error))?;
-    session.show(&ready, |ready| format!("{} of {} ready", ready.prewarmed, args.count))?;
+    session.show(&ready, |ready| {
+        format!("{} of {} ready", ready.prewarmed, args.count)
+    })?;
     Ok(Exit::Ok)
 }
 
@@ -178,5 +222,6 @@ pub(crate) fn completions(shell: Shell) -> Result<Exit, Failure> {
 }
 
 pub(crate) fn function_name(text: &str) -> Result<FunctionName, Failure> {
-    FunctionName::parse(text).map_err(|error| Failure::usage(format!("{text:?} is no function name: {error}")))
+    FunctionName::parse(text)
+        .map_err(|error| Failure::usage(format!("{text:?} is no function name: {error}")))
 }

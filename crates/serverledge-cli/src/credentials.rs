@@ -61,8 +61,15 @@ impl CredentialsFile {
 
     /// The token of a node, checked.
     pub(crate) fn token(&self, endpoint: &Endpoint) -> Result<Option<Token>, Failure> {
-        let Some(kept) = self.get(endpoint)? else { return Ok(None) };
-        let malformed = |_| Failure::usage(format!("the token for {endpoint} in {} is malformed", self.0.display()));
+        let Some(kept) = self.get(endpoint)? else {
+            return Ok(None);
+        };
+        let malformed = |_| {
+            Failure::usage(format!(
+                "the token for {endpoint} in {} is malformed",
+                self.0.display()
+            ))
+        };
         Token::parse(kept.token.reveal())
             .map(Some)
             .map_err(|error| malformed(error).hint("`serverledge-cli login` makes another"))
@@ -80,7 +87,8 @@ impl CredentialsFile {
             Some(credential) => content.servers.insert(node, credential),
             None => content.servers.remove(&node),
         };
-        self.write(&content).map_err(|fault| self.failed("write", &fault))?;
+        self.write(&content)
+            .map_err(|fault| self.failed("write", &fault))?;
         Ok(before)
     }
 
@@ -90,16 +98,25 @@ impl CredentialsFile {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Content::default()),
             Err(fault) => return Err(self.failed("read", &fault)),
         };
-        let mode = file.metadata().map_err(|fault| self.failed("read", &fault))?.permissions().mode();
+        let mode = file
+            .metadata()
+            .map_err(|fault| self.failed("read", &fault))?
+            .permissions()
+            .mode();
         if mode & OTHERS != 0 {
             let shown = self.0.display();
-            let words = format!("{shown} holds tokens, and others may read or write it (mode {:o})", mode & 0o777);
+            let words = format!(
+                "{shown} holds tokens, and others may read or write it (mode {:o})",
+                mode & 0o777
+            );
             let way = format!("chmod 600 {shown}; if others could read it, revoke its tokens");
             return Err(Failure::usage(words).hint(way));
         }
-        let bytes = files::read_from(file, FILE_BYTES_MAX).map_err(|fault| self.failed("read", &fault))?;
+        let bytes =
+            files::read_from(file, FILE_BYTES_MAX).map_err(|fault| self.failed("read", &fault))?;
         // The parser's words may repeat a line, and with it a token.
-        let malformed = || Failure::usage(format!("{} is no list of credentials", self.0.display()));
+        let malformed =
+            || Failure::usage(format!("{} is no list of credentials", self.0.display()));
         let text = String::from_utf8(bytes).map_err(|_| malformed())?;
         toml::from_str(&text).map_err(|_| malformed().hint("delete it, and log in again"))
     }
@@ -107,7 +124,10 @@ impl CredentialsFile {
     /// Replaces the file: whoever reads it sees the old one or the new one, also after a crash.
     fn write(&self, content: &Content) -> io::Result<()> {
         let folder = self.0.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
         let text = toml::to_string(content).map_err(io::Error::other)?;
         let fresh = folder.join(format!(".credentials.{}.tmp", std::process::id()));
         // One that a crash left is nobody else's: the number is this process's.
@@ -120,12 +140,22 @@ impl CredentialsFile {
     }
 
     fn failed(&self, action: &str, fault: &io::Error) -> Failure {
-        Failure::new(Exit::Usage, format!("failed to {action} the credentials in {}: {fault}", self.0.display()))
+        Failure::new(
+            Exit::Usage,
+            format!(
+                "failed to {action} the credentials in {}: {fault}",
+                self.0.display()
+            ),
+        )
     }
 }
 
 fn replace(fresh: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(fresh)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(fresh)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(fresh, path)
@@ -136,7 +166,11 @@ mod tests {
     use super::*;
 
     fn credential(token: &str) -> Credential {
-        Credential { token: Secret(token.to_owned()), id: "t1".to_owned(), email: "ada@example.org".to_owned() }
+        Credential {
+            token: Secret(token.to_owned()),
+            id: "t1".to_owned(),
+            email: "ada@example.org".to_owned(),
+        }
     }
 
     fn endpoint(port: u16) -> Endpoint {
@@ -148,18 +182,40 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = CredentialsFile::below(&folder.path().join("config"));
         assert_eq!(file.get(&endpoint(1)).unwrap(), None);
-        assert_eq!(file.set(&endpoint(1), Some(credential("slt_one"))).unwrap(), None);
-        assert_eq!(file.set(&endpoint(2), Some(credential("slt_two"))).unwrap(), None);
-        assert_eq!(file.token(&endpoint(1)).unwrap().unwrap().reveal(), "slt_one");
+        assert_eq!(
+            file.set(&endpoint(1), Some(credential("slt_one"))).unwrap(),
+            None
+        );
+        assert_eq!(
+            file.set(&endpoint(2), Some(credential("slt_two"))).unwrap(),
+            None
+        );
+        assert_eq!(
+            file.token(&endpoint(1)).unwrap().unwrap().reveal(),
+            "slt_one"
+        );
         // The same address over TLS is another node.
         assert_eq!(file.get(&endpoint(1).over_tls(true)).unwrap(), None);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(file.path()), mode(file.path().parent().unwrap())), (0o600, 0o700));
-        assert_eq!(file.set(&endpoint(1), Some(credential("slt_new"))).unwrap(), Some(credential("slt_one")));
-        assert_eq!(file.set(&endpoint(1), None).unwrap(), Some(credential("slt_new")));
+        assert_eq!(
+            (mode(file.path()), mode(file.path().parent().unwrap())),
+            (0o600, 0o700)
+        );
+        assert_eq!(
+            file.set(&endpoint(1), Some(credential("slt_new"))).unwrap(),
+            Some(credential("slt_one"))
+        );
+        assert_eq!(
+            file.set(&endpoint(1), None).unwrap(),
+            Some(credential("slt_new"))
+        );
         assert_eq!(file.get(&endpoint(1)).unwrap(), None);
         assert_eq!(file.get(&endpoint(2)).unwrap(), Some(credential("slt_two")));
-        assert_eq!(fs::read_dir(file.path().parent().unwrap()).unwrap().count(), 1, "nothing is left behind");
+        assert_eq!(
+            fs::read_dir(file.path().parent().unwrap()).unwrap().count(),
+            1,
+            "nothing is left behind"
+        );
     }
 
     #[test]
@@ -170,8 +226,14 @@ mod tests {
         for mode in [0o640, 0o604, 0o620, 0o601] {
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
             let shown = file.token(&endpoint(1)).unwrap_err().render(false);
-            assert!(shown.contains(&format!("(mode {mode:o})")) && shown.contains("chmod 600"), "{shown}");
-            assert!(file.set(&endpoint(2), Some(credential("slt_two"))).is_err(), "nor is it written");
+            assert!(
+                shown.contains(&format!("(mode {mode:o})")) && shown.contains("chmod 600"),
+                "{shown}"
+            );
+            assert!(
+                file.set(&endpoint(2), Some(credential("slt_two"))).is_err(),
+                "nor is it written"
+            );
         }
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)).unwrap();
         assert!(file.token(&endpoint(1)).unwrap().is_some());
@@ -182,14 +244,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = CredentialsFile::below(folder.path());
         file.set(&endpoint(1), None).unwrap();
-        for text in ["slt_secret", "[servers]\n\"http://127.0.0.1:1\" = \"slt_secret\"", "\u{feff}["] {
+        for text in [
+            "slt_secret",
+            "[servers]\n\"http://127.0.0.1:1\" = \"slt_secret\"",
+            "\u{feff}[",
+        ] {
             fs::write(file.path(), text).unwrap();
             let shown = file.token(&endpoint(1)).unwrap_err().render(false);
-            assert!(shown.contains("no list of credentials") && !shown.contains("slt_secret"), "{shown}");
+            assert!(
+                shown.contains("no list of credentials") && !shown.contains("slt_secret"),
+                "{shown}"
+            );
         }
         let text = "[servers.\"http://127.0.0.1:1\"]\ntoken = \"secret\\nvalue\"\nid = \"t\"\nemail = \"e\"\n";
         fs::write(file.path(), text).unwrap();
         let shown = file.token(&endpoint(1)).unwrap_err().render(false);
-        assert!(shown.contains("malformed") && !shown.contains("secret"), "{shown}");
+        assert!(
+            shown.contains("malformed") && !shown.contains("secret"),
+            "{shown}"
+        );
     }
 }

@@ -24,7 +24,13 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure without more to say than its message.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), sections: Vec::new(), hint: None, problem: None }
+        Self {
+            exit,
+            message: message.into(),
+            sections: Vec::new(),
+            hint: None,
+            problem: None,
+        }
     }
 
     /// A fault of the command line.
@@ -40,7 +46,8 @@ impl Failure {
 
     /// What a function that is unknown may have to do with: the application that was named, or who asks.
     pub(crate) fn unknown_to(self, app: Option<&str>, who: Option<&str>) -> Self {
-        let is_unknown = |problem: &Problem| problem.status == 404 && problem.code == "function_unknown";
+        let is_unknown =
+            |problem: &Problem| problem.status == 404 && problem.code == "function_unknown";
         if !self.problem.as_deref().is_some_and(is_unknown) {
             return self;
         }
@@ -92,15 +99,24 @@ impl Failure {
         let is_overload = error.is_overload();
         let is_dependency = error.is_dependency();
         match error {
-            ClientError::Problem { problem, .. } if is_failure => Self::of_function(action, problem),
-            ClientError::Problem { status, problem, retry_after } => {
+            ClientError::Problem { problem, .. } if is_failure => {
+                Self::of_function(action, problem)
+            }
+            ClientError::Problem {
+                status,
+                problem,
+                retry_after,
+            } => {
                 let exit = match problem.code.as_str() {
                     _ if is_overload => Exit::Overload,
                     "invocation_not_finished" => Exit::Pending,
                     _ => Exit::Request,
                 };
                 let hint = match is_dependency {
-                    true => Some("something that the node needs is away; try again when it is back".to_owned()),
+                    true => Some(
+                        "something that the node needs is away; try again when it is back"
+                            .to_owned(),
+                    ),
                     false => problem_hint(status, &problem, is_overload, retry_after),
                 };
                 let hint = match problem.code.as_str() {
@@ -108,25 +124,41 @@ impl Failure {
                     _ => hint,
                 };
                 let (words, rest) = problem_words(status, &problem);
-                let failure = Self::new(exit, format!("failed to {action}: {words}")).section("output", rest);
-                Self { hint, problem: Some(problem), ..failure }
+                let failure =
+                    Self::new(exit, format!("failed to {action}: {words}")).section("output", rest);
+                Self {
+                    hint,
+                    problem: Some(problem),
+                    ..failure
+                }
             }
             other => Self::of_transport(action, &other),
         }
     }
 
     fn of_function(action: &str, problem: Box<Problem>) -> Self {
-        let message = format!("failed to {action}: the function failed: {} ({})", problem.detail, problem.code);
-        let failure =
-            Self::new(Exit::Function, message).section("stack", &problem.stack).section("log", &problem.output);
+        let message = format!(
+            "failed to {action}: the function failed: {} ({})",
+            problem.detail, problem.code
+        );
+        let failure = Self::new(Exit::Function, message)
+            .section("stack", &problem.stack)
+            .section("log", &problem.output);
         let hint = missing_package(&problem_texts(&problem));
-        Self { hint, problem: Some(problem), ..failure }
+        Self {
+            hint,
+            problem: Some(problem),
+            ..failure
+        }
     }
 
     fn of_transport(action: &str, error: &ClientError) -> Self {
         let (cause, hint) = match error {
             ClientError::Unreachable { url, source } => (
-                format!("the node is unreachable at {url}: {}", root_cause(source.as_ref())),
+                format!(
+                    "the node is unreachable at {url}: {}",
+                    root_cause(source.as_ref())
+                ),
                 "start one with `serverledge`, or name another with --host and --port",
             ),
             ClientError::Untrusted { url, fault } => (
@@ -134,22 +166,30 @@ impl Failure {
                 "--ca-file names a file with the authority that signed it; --host must be a name of the certificate",
             ),
             ClientError::InClear { url } => {
-                let words =
-                    format!("failed to {action}: a token or password would go to {url} where others can read it");
-                return Self::usage(words).hint("--tls asks over TLS; --insecure-token sends it all the same");
+                let words = format!(
+                    "failed to {action}: a token or password would go to {url} where others can read it"
+                );
+                return Self::usage(words)
+                    .hint("--tls asks over TLS; --insecure-token sends it all the same");
             }
             ClientError::Interrupted { url, source } => (
-                format!("the connection broke before {url} had answered: {}", root_cause(source.as_ref())),
+                format!(
+                    "the connection broke before {url} had answered: {}",
+                    root_cause(source.as_ref())
+                ),
                 "the request may have taken effect: look before you send it again",
             ),
             ClientError::Timeout { url, after } => (
                 format!("{url} did not answer within {} s", after.as_secs_f64()),
                 "the request may still take effect; --timeout waits longer, `invoke --async` does not wait",
             ),
-            ClientError::Answer { .. } => {
-                (format!("failed to {error}"), "does a Serverledge node listen there? --host and --port name another")
+            ClientError::Answer { .. } => (
+                format!("failed to {error}"),
+                "does a Serverledge node listen there? --host and --port name another",
+            ),
+            ClientError::Request { fault } => {
+                return Self::usage(format!("failed to {action}: {fault}"));
             }
-            ClientError::Request { fault } => return Self::usage(format!("failed to {action}: {fault}")),
             other => {
                 return Self::new(Exit::Request, format!("failed to {action}: {other}"));
             }
@@ -160,7 +200,11 @@ impl Failure {
 
 /// What the node says, on one line, and what follows it: the last lines of a tool, for instance.
 fn problem_words(status: u16, problem: &Problem) -> (String, &str) {
-    let words = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
+    let words = if problem.detail.is_empty() {
+        &problem.title
+    } else {
+        &problem.detail
+    };
     let (first, rest) = words.split_once('\n').unwrap_or((words, ""));
     (format!("{} ({status})", first.trim_end_matches(':')), rest)
 }
@@ -171,13 +215,21 @@ fn problem_texts(problem: &Problem) -> [&str; 3] {
 
 /// What helps a function that lacks a package, by the words of Node.js and Python.
 fn missing_package(texts: &[&str; 3]) -> Option<String> {
-    let after =
-        |mark: &str| texts.iter().find_map(|text| Some(text.split_once(mark)?.1.split('\'').next()?.to_owned()));
+    let after = |mark: &str| {
+        texts
+            .iter()
+            .find_map(|text| Some(text.split_once(mark)?.1.split('\'').next()?.to_owned()))
+    };
     let is_package = |name: &String| !name.starts_with(['.', '/']) && !name.is_empty();
-    let of_node = ["Cannot find module '", "Cannot find package '"].iter().find_map(|mark| after(mark));
+    let of_node = ["Cannot find module '", "Cannot find package '"]
+        .iter()
+        .find_map(|mark| after(mark));
     let (name, list) = match of_node.filter(is_package) {
         Some(name) => (name, "package.json"),
-        None => (after("No module named '").filter(is_package)?, "requirements.txt"),
+        None => (
+            after("No module named '").filter(is_package)?,
+            "requirements.txt",
+        ),
     };
     let name = text::one_line(&name);
     Some(format!(
@@ -185,37 +237,57 @@ fn missing_package(texts: &[&str; 3]) -> Option<String> {
     ))
 }
 
-fn problem_hint(status: u16, problem: &Problem, is_overload: bool, retry_after: Option<Duration>) -> Option<String> {
+fn problem_hint(
+    status: u16,
+    problem: &Problem,
+    is_overload: bool,
+    retry_after: Option<Duration>,
+) -> Option<String> {
     let words = || format!("{} {}", problem.code, problem.detail).to_ascii_lowercase();
     match (status, retry_after) {
-        (_, Some(delay)) if problem.code == "too_many_tries" => Some(format!("try again in {} s", delay.as_secs())),
-        (401, _) => Some("`serverledge-cli login` logs in and keeps a token; --token-file sends another".to_owned()),
-        (429, Some(delay)) if problem.code.starts_with("quota_") => {
-            Some(format!("your quota is used up, the node is not: try again in {} s", delay.as_secs()))
+        (_, Some(delay)) if problem.code == "too_many_tries" => {
+            Some(format!("try again in {} s", delay.as_secs()))
         }
-        (_, Some(delay)) if is_overload => Some(format!("the node is busy: try again in {} s", delay.as_secs())),
+        (401, _) => Some(
+            "`serverledge-cli login` logs in and keeps a token; --token-file sends another"
+                .to_owned(),
+        ),
+        (429, Some(delay)) if problem.code.starts_with("quota_") => Some(format!(
+            "your quota is used up, the node is not: try again in {} s",
+            delay.as_secs()
+        )),
+        (_, Some(delay)) if is_overload => Some(format!(
+            "the node is busy: try again in {} s",
+            delay.as_secs()
+        )),
         _ if is_overload => Some("the node is busy: try again later".to_owned()),
         _ if is_missing_route(status, problem) => {
             Some("this node has no such operation: is it an older one?".to_owned())
         }
-        (_, Some(delay)) if problem.code == "invocation_not_finished" => {
-            Some(format!("the same call with the same key waits for it: try again in {} s", delay.as_secs()))
-        }
+        (_, Some(delay)) if problem.code == "invocation_not_finished" => Some(format!(
+            "the same call with the same key waits for it: try again in {} s",
+            delay.as_secs()
+        )),
         _ if problem.code == "idempotency_key_reused" => {
             Some("send what was sent with that key first, or choose another key".to_owned())
         }
-        (404, _) if words().contains("function") => Some("`serverledge-cli list` shows what is deployed".to_owned()),
+        (404, _) if words().contains("function") => {
+            Some("`serverledge-cli list` shows what is deployed".to_owned())
+        }
         (409, _) if matches!(problem.code.as_str(), "" | "function_exists") => {
             Some("`--update` replaces a function of the same name".to_owned())
         }
-        (421, _) => Some("name the node as its configuration does (`api.ip`, `api.hosts`)".to_owned()),
+        (421, _) => {
+            Some("name the node as its configuration does (`api.ip`, `api.hosts`)".to_owned())
+        }
         _ => None,
     }
 }
 
 /// Whether the node knows the route at all; a Go Serverledge says so in Echo's words.
 fn is_missing_route(status: u16, problem: &Problem) -> bool {
-    problem.code == "route_unknown" || status == 404 && problem.code.is_empty() && problem.detail == "Not Found"
+    problem.code == "route_unknown"
+        || status == 404 && problem.code.is_empty() && problem.detail == "Not Found"
 }
 
 /// The last cause in the chain, in plain words or the operating system's, without its number.
@@ -252,7 +324,11 @@ mod tests {
             title: "Title".to_owned(),
             ..Problem::default()
         };
-        ClientError::Problem { status, problem: Box::new(problem), retry_after: retry_after.map(Duration::from_secs) }
+        ClientError::Problem {
+            status,
+            problem: Box::new(problem),
+            retry_after: retry_after.map(Duration::from_secs),
+        }
     }
 
     #[test]
@@ -302,7 +378,9 @@ mod tests {
                 hint: try again in 7 s"#]],
         );
         check(
-            ClientError::InClear { url: "http://192.0.2.1:1323".to_owned() },
+            ClientError::InClear {
+                url: "http://192.0.2.1:1323".to_owned(),
+            },
             Exit::Usage,
             &expect![[r#"
                 error: failed to invoke "f": a token or password would go to http://192.0.2.1:1323 where others can read it
@@ -342,32 +420,72 @@ mod tests {
 
     #[test]
     fn unknown_functions_are_looked_for_where_one_acts() {
-        let unknown = || Failure::of_call("x", problem(404, "function_unknown", "no function", None));
-        let hint = |failure: Failure| failure.render(false).lines().last().unwrap_or_default().to_owned();
-        assert_eq!(hint(unknown().unknown_to(None, None)), "hint: `serverledge-cli list` shows what is deployed");
+        let unknown =
+            || Failure::of_call("x", problem(404, "function_unknown", "no function", None));
+        let hint = |failure: Failure| {
+            failure
+                .render(false)
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        assert_eq!(
+            hint(unknown().unknown_to(None, None)),
+            "hint: `serverledge-cli list` shows what is deployed"
+        );
         let told = hint(unknown().unknown_to(None, Some("ada@example.org")));
-        assert!(told.starts_with("hint: you act as ada@example.org, in your own space"), "{told}");
+        assert!(
+            told.starts_with("hint: you act as ada@example.org, in your own space"),
+            "{told}"
+        );
         let told = hint(unknown().unknown_to(Some("shop"), Some("ada@example.org")));
-        assert!(told.starts_with("hint: `serverledge-cli --app shop list`"), "{told}");
+        assert!(
+            told.starts_with("hint: `serverledge-cli --app shop list`"),
+            "{told}"
+        );
         let other = Failure::of_call("x", problem(404, "version_unknown", "no version", None));
-        assert!(!other.unknown_to(None, Some("ada")).render(false).contains("you act as"));
+        assert!(
+            !other
+                .unknown_to(None, Some("ada"))
+                .render(false)
+                .contains("you act as")
+        );
     }
 
     #[test]
     fn missing_packages_lead_to_their_list() {
         let list = |text: &str| missing_package(&["x", text, ""]);
-        assert!(list("Error: Cannot find module 'marked'\nRequire stack:").unwrap().contains("package.json"));
-        assert!(list("Cannot find package 'a' imported from /x").unwrap().starts_with("if a is a package"));
-        assert!(list("No module named 'six'").unwrap().contains("requirements.txt"));
+        assert!(
+            list("Error: Cannot find module 'marked'\nRequire stack:")
+                .unwrap()
+                .contains("package.json")
+        );
+        assert!(
+            list("Cannot find package 'a' imported from /x")
+                .unwrap()
+                .starts_with("if a is a package")
+        );
+        assert!(
+            list("No module named 'six'")
+                .unwrap()
+                .contains("requirements.txt")
+        );
         assert_eq!(list("Cannot find module './lib.js'"), None);
         assert_eq!(list("boom"), None);
     }
 
     #[test]
     fn what_an_older_node_lacks_is_told() {
-        for (code, detail) in [("route_unknown", "/functions/f/invocations is unknown"), ("", "Not Found")] {
+        for (code, detail) in [
+            ("route_unknown", "/functions/f/invocations is unknown"),
+            ("", "Not Found"),
+        ] {
             let failure = Failure::of_call("x", problem(404, code, detail, None)).render(false);
-            assert!(failure.ends_with("\nhint: this node has no such operation: is it an older one?"), "{failure}");
+            assert!(
+                failure.ends_with("\nhint: this node has no such operation: is it an older one?"),
+                "{failure}"
+            );
         }
     }
 
@@ -384,7 +502,12 @@ mod tests {
     #[test]
     fn what_a_tool_said_keeps_its_lines() {
         check(
-            problem(422, "install_failed", "pip failed:\nERROR: no six\u{1b}[2J\n  at all\n", None),
+            problem(
+                422,
+                "install_failed",
+                "pip failed:\nERROR: no six\u{1b}[2J\n  at all\n",
+                None,
+            ),
             Exit::Request,
             &expect![[r#"
                 error: failed to invoke "f": pip failed (422)
@@ -407,15 +530,22 @@ mod tests {
 
     #[test]
     fn failed_functions_show_stack_and_log_without_their_control_characters() {
-        let ClientError::Problem { status, mut problem, retry_after } =
-            problem(500, "function_error", "no\u{1b}[2J", None)
+        let ClientError::Problem {
+            status,
+            mut problem,
+            retry_after,
+        } = problem(500, "function_error", "no\u{1b}[2J", None)
         else {
             unreachable!()
         };
         problem.stack = "at a\nat b\n".to_owned();
         problem.output = "line\u{7}".to_owned();
         check(
-            ClientError::Problem { status, problem, retry_after },
+            ClientError::Problem {
+                status,
+                problem,
+                retry_after,
+            },
             Exit::Function,
             &expect![[r#"
                 error: failed to invoke "f": the function failed: no\u{1b}[2J (function_error)
@@ -432,7 +562,10 @@ mod tests {
         let refused = std::io::Error::from_raw_os_error(111);
         let url = "http://127.0.0.1:1323".to_owned();
         check(
-            ClientError::Unreachable { url, source: Box::new(refused) },
+            ClientError::Unreachable {
+                url,
+                source: Box::new(refused),
+            },
             Exit::Request,
             &expect![[r#"
                 error: failed to invoke "f": the node is unreachable at http://127.0.0.1:1323: connection refused
@@ -444,7 +577,10 @@ mod tests {
     fn certificates_that_are_not_believed_are_said_to_be() {
         let url = "https://127.0.0.1:1323".to_owned();
         check(
-            ClientError::Untrusted { url, fault: "it has expired".to_owned() },
+            ClientError::Untrusted {
+                url,
+                fault: "it has expired".to_owned(),
+            },
             Exit::Request,
             &expect![[r#"
                 error: failed to invoke "f": the certificate of the node at https://127.0.0.1:1323 is not believed: it has expired

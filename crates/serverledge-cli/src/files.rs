@@ -20,7 +20,10 @@ pub(crate) fn read_from(reader: impl Read, limit: usize) -> io::Result<Vec<u8>> 
     let mut bytes = Vec::new();
     reader.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("longer than {limit} bytes"),
+        ));
     }
     Ok(bytes)
 }
@@ -32,6 +35,9 @@ mod tests {
     #[test]
     fn the_limit_is_inclusive() {
         assert_eq!(read_from(&b"abc"[..], 3).unwrap(), b"abc");
-        assert_eq!(read_from(&b"abcd"[..], 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(
+            read_from(&b"abcd"[..], 3).unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
     }
 }

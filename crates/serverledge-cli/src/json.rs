@@ -5,7 +5,8 @@ use serde::de::IgnoredAny;
 
 /// A value as JSON indented with tabs, as Serverledge's client prints it.
 pub(crate) fn tabbed(value: &impl Serialize) -> String {
-    let text = serde_json::to_string(value).expect("the API's types have string keys and no failing parts");
+    let text = serde_json::to_string(value)
+        .expect("the API's types have string keys and no failing parts");
     indent(&text, "\t")
 }
 
@@ -84,7 +85,10 @@ mod tests {
 
     #[test]
     fn layout_keeps_digits_order_and_strings() {
-        check("12345678901234567890.10", &expect!["12345678901234567890.10"]);
+        check(
+            "12345678901234567890.10",
+            &expect!["12345678901234567890.10"],
+        );
         check("{ }", &expect!["{}"]);
         check("[\n]", &expect!["[]"]);
         check("\"a\u{9b}b\u{7f}\"", &expect![[r#""a\u009bb\u007f""#]]);

@@ -64,13 +64,24 @@ fn answer_clap(error: &clap::Error) -> Exit {
     {
         output::warn(&hint);
     }
-    if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Ok
+    }
 }
 
 /// Parameters are easily taken for operands.
 fn parameter_hint(word: &str) -> Option<String> {
-    let is_parameter = word.split_once(':').is_some_and(|(name, _)| !name.is_empty() && !name.starts_with('-'));
-    is_parameter.then(|| format!("\nhint: a parameter goes into -p: -p {}", text::one_line(word)))
+    let is_parameter = word
+        .split_once(':')
+        .is_some_and(|(name, _)| !name.is_empty() && !name.starts_with('-'));
+    is_parameter.then(|| {
+        format!(
+            "\nhint: a parameter goes into -p: -p {}",
+            text::one_line(word)
+        )
+    })
 }
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
@@ -79,7 +90,10 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     }
     let surroundings = settings::Surroundings::real();
     let settings = settings::resolve(&cli.global, &surroundings)?;
-    settings.warnings.iter().for_each(|warning| output::warn(&format!("warning: {warning}")));
+    settings
+        .warnings
+        .iter()
+        .for_each(|warning| output::warn(&format!("warning: {warning}")));
     if cli.global.verbose {
         output::warn(&format!("note: {settings}"));
     }
@@ -91,7 +105,12 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         output::warn(&format!("note: with the token of {from}"));
     }
     let token = token.map(|(token, _)| token);
-    let session = Session::new(&settings, token, cli.global.json, cli.command.client_timeout())?;
+    let session = Session::new(
+        &settings,
+        token,
+        cli.global.json,
+        cli.command.client_timeout(),
+    )?;
     let session = match &cli.global.app {
         Some(name) => session.in_app(name)?,
         None => session,
@@ -99,6 +118,11 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Request, format!("failed to start the I/O runtime: {error}")))?;
+        .map_err(|error| {
+            Failure::new(
+                Exit::Request,
+                format!("failed to start the I/O runtime: {error}"),
+            )
+        })?;
     runtime.block_on(commands::run(&session, cli.command))
 }

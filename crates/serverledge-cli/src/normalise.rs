@@ -24,14 +24,22 @@ impl Grammar {
     /// Reads a definition.
     pub(crate) fn of(mut definition: clap::Command) -> Self {
         definition.build();
-        let mut grammar =
-            Self { longs: HashMap::new(), shorts: HashMap::new(), ambiguous: HashSet::new(), nested: HashMap::new() };
+        let mut grammar = Self {
+            longs: HashMap::new(),
+            shorts: HashMap::new(),
+            ambiguous: HashSet::new(),
+            nested: HashMap::new(),
+        };
         grammar.add("", &definition);
         for command in definition.get_subcommands() {
             grammar.add(command.get_name(), command);
             for nested in command.get_subcommands() {
                 grammar.add(command.get_name(), nested);
-                grammar.nested.entry(command.get_name().to_owned()).or_default().insert(nested.get_name().to_owned());
+                grammar
+                    .nested
+                    .entry(command.get_name().to_owned())
+                    .or_default()
+                    .insert(nested.get_name().to_owned());
             }
         }
         grammar
@@ -41,12 +49,27 @@ impl Grammar {
         self.shorts.entry(command.to_owned()).or_default();
         for option in definition.get_arguments() {
             let takes_value = option.get_action().takes_values();
-            for name in option.get_long().into_iter().chain(option.get_all_aliases().unwrap_or_default()) {
-                self.longs.insert(name.replace('_', "-"), (name.to_owned(), takes_value));
+            for name in option
+                .get_long()
+                .into_iter()
+                .chain(option.get_all_aliases().unwrap_or_default())
+            {
+                self.longs
+                    .insert(name.replace('_', "-"), (name.to_owned(), takes_value));
             }
-            let Some(short) = option.get_short() else { continue };
-            self.shorts.entry(command.to_owned()).or_default().insert(short, takes_value);
-            let seen = self.shorts.entry(String::new()).or_default().entry(short).or_insert(takes_value);
+            let Some(short) = option.get_short() else {
+                continue;
+            };
+            self.shorts
+                .entry(command.to_owned())
+                .or_default()
+                .insert(short, takes_value);
+            let seen = self
+                .shorts
+                .entry(String::new())
+                .or_default()
+                .entry(short)
+                .or_insert(takes_value);
             if *seen != takes_value {
                 self.ambiguous.insert(short);
             }
@@ -59,7 +82,8 @@ impl Grammar {
     }
 
     fn is_command(&self, word: &OsString) -> bool {
-        word.to_str().is_some_and(|word| !word.is_empty() && self.shorts.contains_key(word))
+        word.to_str()
+            .is_some_and(|word| !word.is_empty() && self.shorts.contains_key(word))
     }
 }
 
@@ -67,7 +91,11 @@ impl Grammar {
 #[derive(Debug)]
 enum Form<'a> {
     /// A known long option in clap's spelling.
-    Long { name: &'a str, takes_value: bool, inline: Option<&'a str> },
+    Long {
+        name: &'a str,
+        takes_value: bool,
+        inline: Option<&'a str>,
+    },
     /// Known short options in one; whether the last of them takes the next argument.
     Short { takes_next: bool },
     /// `--`.
@@ -78,8 +106,11 @@ enum Form<'a> {
 
 /// Rewrites arguments (without the program's name). What is not understood passes unchanged.
 pub(crate) fn normalise(mut arguments: Vec<OsString>, grammar: &Grammar) -> Vec<OsString> {
-    let command = take_cmd_option(&mut arguments).or_else(|| take_command_word(&mut arguments, grammar));
-    let shorts = command.as_ref().and_then(|command| grammar.shorts.get(command.to_str()?));
+    let command =
+        take_cmd_option(&mut arguments).or_else(|| take_command_word(&mut arguments, grammar));
+    let shorts = command
+        .as_ref()
+        .and_then(|command| grammar.shorts.get(command.to_str()?));
     let shorts = shorts.unwrap_or_else(|| &grammar.shorts[""]);
     let nested = grammar.nested(command.as_ref());
     let nested = nested.and_then(|names| take_nested_word(&mut arguments, grammar, shorts, names));
@@ -88,11 +119,21 @@ pub(crate) fn normalise(mut arguments: Vec<OsString>, grammar: &Grammar) -> Vec<
     while let Some(argument) = rest.next() {
         let mut value = || rest.next_if(|next| is_value(next, grammar, shorts));
         match form(&argument, grammar, shorts) {
-            Form::Long { name, takes_value: true, inline: None } => out.push(joined(&format!("--{name}"), value())),
-            Form::Long { name, takes_value: true, inline } => {
-                out.push(joined(&format!("--{name}"), inline.map(OsString::from)))
-            }
-            Form::Long { name, takes_value: false, inline } => out.extend(switch(name, inline)),
+            Form::Long {
+                name,
+                takes_value: true,
+                inline: None,
+            } => out.push(joined(&format!("--{name}"), value())),
+            Form::Long {
+                name,
+                takes_value: true,
+                inline,
+            } => out.push(joined(&format!("--{name}"), inline.map(OsString::from))),
+            Form::Long {
+                name,
+                takes_value: false,
+                inline,
+            } => out.extend(switch(name, inline)),
             Form::Short { takes_next: true } => {
                 let value = value();
                 out.push(joined(&argument.to_string_lossy(), value));
@@ -110,10 +151,17 @@ pub(crate) fn normalise(mut arguments: Vec<OsString>, grammar: &Grammar) -> Vec<
 
 /// Takes `-cmd X` or `-cmd=X` out, wherever it stands before `--`.
 fn take_cmd_option(arguments: &mut Vec<OsString>) -> Option<OsString> {
-    let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    let end = arguments
+        .iter()
+        .position(|argument| argument == "--")
+        .unwrap_or(arguments.len());
     let is_cmd = |argument: &OsString| argument.to_str().and_then(cmd_option).is_some();
     let at = arguments[..end].iter().position(is_cmd)?;
-    let inline = arguments[at].to_str().and_then(cmd_option).flatten().map(OsString::from);
+    let inline = arguments[at]
+        .to_str()
+        .and_then(cmd_option)
+        .flatten()
+        .map(OsString::from);
     match inline {
         Some(command) => {
             arguments.remove(at);
@@ -126,8 +174,15 @@ fn take_cmd_option(arguments: &mut Vec<OsString>) -> Option<OsString> {
 
 /// For `-cmd` and `--cmd`: the value after `=`, if there is one.
 fn cmd_option(argument: &str) -> Option<Option<&str>> {
-    let rest = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-'))?.strip_prefix("cmd")?;
-    if rest.is_empty() { Some(None) } else { rest.strip_prefix('=').map(Some) }
+    let rest = argument
+        .strip_prefix("--")
+        .or_else(|| argument.strip_prefix('-'))?
+        .strip_prefix("cmd")?;
+    if rest.is_empty() {
+        Some(None)
+    } else {
+        rest.strip_prefix('=').map(Some)
+    }
 }
 
 /// Takes the first operand out if it is a command's name.
@@ -135,15 +190,31 @@ fn take_command_word(arguments: &mut Vec<OsString>, grammar: &Grammar) -> Option
     let shorts = &grammar.shorts[""];
     let mut at = 0;
     while at < arguments.len() {
-        let followed_by_command = arguments.get(at + 1).is_some_and(|next| grammar.is_command(next));
+        let followed_by_command = arguments
+            .get(at + 1)
+            .is_some_and(|next| grammar.is_command(next));
         let takes_next = match form(&arguments[at], grammar, shorts) {
-            Form::Long { takes_value, inline, .. } => takes_value && inline.is_none(),
-            Form::Short { takes_next } => takes_next || !followed_by_command && ends_ambiguous(&arguments[at], grammar),
+            Form::Long {
+                takes_value,
+                inline,
+                ..
+            } => takes_value && inline.is_none(),
+            Form::Short { takes_next } => {
+                takes_next || !followed_by_command && ends_ambiguous(&arguments[at], grammar)
+            }
             Form::End => return None,
-            Form::Other => return grammar.is_command(&arguments[at]).then(|| arguments.remove(at)),
+            Form::Other => {
+                return grammar
+                    .is_command(&arguments[at])
+                    .then(|| arguments.remove(at));
+            }
         };
-        let takes_next = takes_next && !(followed_by_command && ends_ambiguous(&arguments[at], grammar));
-        let has_value = takes_next && arguments.get(at + 1).is_some_and(|next| is_value(next, grammar, shorts));
+        let takes_next =
+            takes_next && !(followed_by_command && ends_ambiguous(&arguments[at], grammar));
+        let has_value = takes_next
+            && arguments
+                .get(at + 1)
+                .is_some_and(|next| is_value(next, grammar, shorts));
         at += if has_value { 2 } else { 1 };
     }
     None
@@ -159,22 +230,34 @@ fn take_nested_word(
     let mut at = 0;
     while at < arguments.len() {
         let takes_next = match form(&arguments[at], grammar, shorts) {
-            Form::Long { takes_value, inline, .. } => takes_value && inline.is_none(),
+            Form::Long {
+                takes_value,
+                inline,
+                ..
+            } => takes_value && inline.is_none(),
             Form::Short { takes_next } => takes_next,
             Form::End => return None,
             Form::Other => {
-                let is_name = arguments[at].to_str().is_some_and(|word| names.contains(word));
+                let is_name = arguments[at]
+                    .to_str()
+                    .is_some_and(|word| names.contains(word));
                 return is_name.then(|| arguments.remove(at));
             }
         };
-        let has_value = takes_next && arguments.get(at + 1).is_some_and(|next| is_value(next, grammar, shorts));
+        let has_value = takes_next
+            && arguments
+                .get(at + 1)
+                .is_some_and(|next| is_value(next, grammar, shorts));
         at += if has_value { 2 } else { 1 };
     }
     None
 }
 
 fn ends_ambiguous(argument: &OsString, grammar: &Grammar) -> bool {
-    let last = argument.to_str().filter(|text| !text.starts_with("--")).and_then(|text| text.chars().next_back());
+    let last = argument
+        .to_str()
+        .filter(|text| !text.starts_with("--"))
+        .and_then(|text| text.chars().next_back());
     last.is_some_and(|last| grammar.ambiguous.contains(&last))
 }
 
@@ -183,29 +266,55 @@ fn is_value(argument: &OsString, grammar: &Grammar, shorts: &HashMap<char, bool>
     matches!(form(argument, grammar, shorts), Form::Other)
 }
 
-fn form<'a>(argument: &'a OsString, grammar: &'a Grammar, shorts: &HashMap<char, bool>) -> Form<'a> {
-    let Some(text) = argument.to_str() else { return Form::Other };
+fn form<'a>(
+    argument: &'a OsString,
+    grammar: &'a Grammar,
+    shorts: &HashMap<char, bool>,
+) -> Form<'a> {
+    let Some(text) = argument.to_str() else {
+        return Form::Other;
+    };
     if text == "--" {
         return Form::End;
     }
-    let Some(body) = text.strip_prefix("--").or_else(|| text.strip_prefix('-')) else { return Form::Other };
-    let (name, inline) = body.split_once('=').map_or((body, None), |(name, value)| (name, Some(value)));
+    let Some(body) = text.strip_prefix("--").or_else(|| text.strip_prefix('-')) else {
+        return Form::Other;
+    };
+    let (name, inline) = body
+        .split_once('=')
+        .map_or((body, None), |(name, value)| (name, Some(value)));
     if let Some((name, takes_value)) = grammar.longs.get(&name.replace('_', "-")) {
-        return Form::Long { name, takes_value: *takes_value, inline };
+        return Form::Long {
+            name,
+            takes_value: *takes_value,
+            inline,
+        };
     }
-    if text.starts_with("--") { Form::Other } else { cluster(body, shorts) }
+    if text.starts_with("--") {
+        Form::Other
+    } else {
+        cluster(body, shorts)
+    }
 }
 
 /// `-ao`, `-pa:2`: known short options up to the first that takes a value, whose value is the rest.
 fn cluster(body: &str, shorts: &HashMap<char, bool>) -> Form<'static> {
     for (at, short) in body.char_indices() {
         match shorts.get(&short) {
-            Some(true) => return Form::Short { takes_next: at + short.len_utf8() == body.len() },
+            Some(true) => {
+                return Form::Short {
+                    takes_next: at + short.len_utf8() == body.len(),
+                };
+            }
             Some(false) => {}
             None => return Form::Other,
         }
     }
-    if body.is_empty() { Form::Other } else { Form::Short { takes_next: false } }
+    if body.is_empty() {
+        Form::Other
+    } else {
+        Form::Short { takes_next: false }
+    }
 }
 
 /// An option with its value behind `=`, so that clap cannot take the value for an option.
@@ -249,10 +358,19 @@ mod tests {
         check("invoke -f f", &expect!["invoke -f=f"]);
         check("invoke -ff", &expect!["invoke -ff"]);
         check("invoke --params_file x", &expect!["invoke --params-file=x"]);
-        check("invoke -return-output -params-file=x", &expect!["invoke --return-output --params-file=x"]);
+        check(
+            "invoke -return-output -params-file=x",
+            &expect!["invoke --return-output --params-file=x"],
+        );
         check("invoke -param=a:b=c", &expect!["invoke --param=a:b=c"]);
-        check("invoke -async -json -v", &expect!["invoke --async --json -v"]);
-        check("invoke --qos_class 1 -qosrespt 2", &expect!["invoke --qos-class=1 --qosrespt=2"]);
+        check(
+            "invoke -async -json -v",
+            &expect!["invoke --async --json -v"],
+        );
+        check(
+            "invoke --qos_class 1 -qosrespt 2",
+            &expect!["invoke --qos-class=1 --qosrespt=2"],
+        );
         check("-help", &expect!["--help"]);
         check("-version", &expect!["--version"]);
         check("-h", &expect!["-h"]);
@@ -260,14 +378,23 @@ mod tests {
 
     #[test]
     fn values_keep_their_dashes() {
-        check("invoke f --resptime -1.0", &expect!["invoke f --resptime=-1.0"]);
+        check(
+            "invoke f --resptime -1.0",
+            &expect!["invoke f --resptime=-1.0"],
+        );
         check("invoke f -param -a:2", &expect!["invoke f --param=-a:2"]);
         check("invoke f -p -a:2 -p -1", &expect!["invoke f -p=-a:2 -p=-1"]);
         check("invoke f -j -", &expect!["invoke f -j=-"]);
         check("invoke f -pa:2 -p=b:3", &expect!["invoke f -pa:2 -p=b:3"]);
         check("create -C 4 -C5", &expect!["create -C=4 -C5"]);
-        check("invoke -function --param a:1", &expect!["invoke --function --param=a:1"]);
-        check("invoke f -- -function -x", &expect!["invoke f -- -function -x"]);
+        check(
+            "invoke -function --param a:1",
+            &expect!["invoke --function --param=a:1"],
+        );
+        check(
+            "invoke f -- -function -x",
+            &expect!["invoke f -- -function -x"],
+        );
         check("invoke f -", &expect!["invoke f -"]);
     }
 
@@ -275,7 +402,10 @@ mod tests {
     fn commands_come_first() {
         check("-cmd invoke -function f", &expect!["invoke --function=f"]);
         check("-function f --cmd=invoke", &expect!["invoke --function=f"]);
-        check("-host h -port 1 invoke f", &expect!["invoke --host=h --port=1 f"]);
+        check(
+            "-host h -port 1 invoke f",
+            &expect!["invoke --host=h --port=1 f"],
+        );
         check("-vH h invoke f", &expect!["invoke -vH=h f"]);
         check("-f invoke invoke", &expect!["invoke -f=invoke"]);
         check("-o invoke f", &expect!["invoke -o f"]);
@@ -283,7 +413,10 @@ mod tests {
         check("--json list", &expect!["list --json"]);
         check("help invoke", &expect!["help invoke"]);
         check("invocation show i -v", &expect!["invocation show i -v"]);
-        check("-H h -cmd invocation -v -P 1 show show", &expect!["invocation show -H=h -v -P=1 show"]);
+        check(
+            "-H h -cmd invocation -v -P 1 show show",
+            &expect!["invocation show -H=h -v -P=1 show"],
+        );
         check("invocation i show", &expect!["invocation i show"]);
         check("invocation -- show i", &expect!["invocation -- show i"]);
         check("invoke show", &expect!["invoke show"]);
@@ -294,8 +427,14 @@ mod tests {
 
     #[test]
     fn switches_take_truth_values() {
-        check("invoke -async=true -return_output=false", &expect!["invoke --async"]);
-        check("create --update=T --edge=0 --idempotent=x", &expect!["create --update --idempotent=x"]);
+        check(
+            "invoke -async=true -return_output=false",
+            &expect!["invoke --async"],
+        );
+        check(
+            "create --update=T --edge=0 --idempotent=x",
+            &expect!["create --update --idempotent=x"],
+        );
     }
 
     #[test]
@@ -311,9 +450,18 @@ mod tests {
         let grammar = Grammar::of(Cli::command());
         let commands = || definition.get_subcommands();
         let nested = commands().flat_map(clap::Command::get_subcommands);
-        for option in commands().chain(nested).flat_map(clap::Command::get_arguments) {
-            let Some(name) = option.get_long() else { continue };
-            assert_eq!(grammar.longs[name].1, option.get_action().takes_values(), "--{name}");
+        for option in commands()
+            .chain(nested)
+            .flat_map(clap::Command::get_arguments)
+        {
+            let Some(name) = option.get_long() else {
+                continue;
+            };
+            assert_eq!(
+                grammar.longs[name].1,
+                option.get_action().takes_values(),
+                "--{name}"
+            );
         }
     }
 
@@ -322,7 +470,10 @@ mod tests {
     fn paths_that_are_not_unicode_pass() {
         use std::os::unix::ffi::OsStringExt as _;
         let odd = OsString::from_vec(vec![b'a', 0xff]);
-        let out = normalise(vec!["create".into(), "-src".into(), odd.clone()], &Grammar::of(Cli::command()));
+        let out = normalise(
+            vec!["create".into(), "-src".into(), odd.clone()],
+            &Grammar::of(Cli::command()),
+        );
         let mut joined = OsString::from("--src=");
         joined.push(odd);
         assert_eq!(out, [OsString::from("create"), joined]);

@@ -22,7 +22,10 @@ pub(crate) fn line(text: &str) -> Result<bool, Failure> {
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::new(Exit::Request, format!("failed to write the result: {error}"))),
+        Err(error) => Err(Failure::new(
+            Exit::Request,
+            format!("failed to write the result: {error}"),
+        )),
     }
 }
 
@@ -40,5 +43,9 @@ pub(crate) fn is_terminal() -> bool {
 pub(crate) fn dim(text: &str) -> String {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    if plain || !is_terminal() { text.to_owned() } else { format!("\u{1b}[2m{text}\u{1b}[0m") }
+    if plain || !is_terminal() {
+        text.to_owned()
+    } else {
+        format!("\u{1b}[2m{text}\u{1b}[0m")
+    }
 }

@@ -61,7 +61,10 @@ impl From<ParamsError> for Failure {
 
 /// Makes one JSON object of `-p` arguments (each may hold several, separated by commas) and `--param-string` arguments
 /// (each is one string, whatever it looks like). The last of equal names wins.
-pub(crate) fn from_arguments(lists: &[String], strings: &[String]) -> Result<Box<RawValue>, ParamsError> {
+pub(crate) fn from_arguments(
+    lists: &[String],
+    strings: &[String],
+) -> Result<Box<RawValue>, ParamsError> {
     let mut members = Members::default();
     for list in lists {
         members.add_list(list)?;
@@ -80,13 +83,22 @@ pub(crate) fn from_file(path: &Path) -> Result<Box<RawValue>, ParamsError> {
         if stdin.is_terminal() {
             crate::output::warn("reading parameters as JSON from stdin; end with Ctrl-D");
         }
-        ("stdin".to_owned(), files::read_from(stdin.lock(), PARAMS_BYTES_MAX))
+        (
+            "stdin".to_owned(),
+            files::read_from(stdin.lock(), PARAMS_BYTES_MAX),
+        )
     } else {
-        (path.display().to_string(), files::read(path, PARAMS_BYTES_MAX))
+        (
+            path.display().to_string(),
+            files::read(path, PARAMS_BYTES_MAX),
+        )
     };
     let bytes = read.map_err(|fault| match fault.kind() {
         ErrorKind::FileTooLarge => ParamsError::FileTooLarge(from.clone()),
-        _ => ParamsError::Read { from: from.clone(), fault },
+        _ => ParamsError::Read {
+            from: from.clone(),
+            fault,
+        },
     })?;
     serde_json::from_slice(&bytes).map_err(|fault| ParamsError::Json { from, fault })
 }
@@ -123,13 +135,18 @@ impl Members {
     }
 
     fn into_object(self) -> String {
-        let members = self.0.iter().map(|(name, json)| format!("{}:{json}", quote(name)));
+        let members = self
+            .0
+            .iter()
+            .map(|(name, json)| format!("{}:{json}", quote(name)));
         format!("{{{}}}", members.collect::<Vec<_>>().join(","))
     }
 }
 
 fn split_name(argument: &str) -> Result<(&str, &str), ParamsError> {
-    let (name, value) = argument.split_once(':').ok_or_else(|| ParamsError::NoColon(argument.to_owned()))?;
+    let (name, value) = argument
+        .split_once(':')
+        .ok_or_else(|| ParamsError::NoColon(argument.to_owned()))?;
     if name.is_empty() || name.contains(char::is_whitespace) {
         return Err(ParamsError::Name(argument.to_owned()));
     }
@@ -148,13 +165,16 @@ fn take_value(text: &str) -> (String, Option<&str>) {
             }
         }
     }
-    let (value, rest) = text.split_once(',').map_or((text, None), |(value, rest)| (value, Some(rest)));
+    let (value, rest) = text
+        .split_once(',')
+        .map_or((text, None), |(value, rest)| (value, Some(rest)));
     (as_json(value), rest)
 }
 
 /// A value that is JSON stays what it is; any other is a string.
 fn as_json(value: &str) -> String {
-    serde_json::from_str::<&RawValue>(value).map_or_else(|_| quote(value), |raw| raw.get().to_owned())
+    serde_json::from_str::<&RawValue>(value)
+        .map_or_else(|_| quote(value), |raw| raw.get().to_owned())
 }
 
 fn quote(text: &str) -> String {
@@ -179,36 +199,80 @@ mod tests {
     fn values_that_are_json_stay_json() {
         check(&[], &[], &expect!["{}"]);
         check(&["a:2", "b:3"], &[], &expect![[r#"{"a":2,"b":3}"#]]);
-        check(&["a:2,b:hello,c:true,d:null"], &[], &expect![[r#"{"a":2,"b":"hello","c":true,"d":null}"#]]);
+        check(
+            &["a:2,b:hello,c:true,d:null"],
+            &[],
+            &expect![[r#"{"a":2,"b":"hello","c":true,"d":null}"#]],
+        );
         check(
             &["n:-1.50,big:12345678901234567890,e:1e3"],
             &[],
             &expect![[r#"{"n":-1.50,"big":12345678901234567890,"e":1e3}"#]],
         );
-        check(&["z:007,v:1.2.3,t:True,e:"], &[], &expect![[r#"{"z":"007","v":"1.2.3","t":"True","e":""}"#]]);
-        check(&["u:http://h:1/p?q=1"], &[], &expect![[r#"{"u":"http://h:1/p?q=1"}"#]]);
+        check(
+            &["z:007,v:1.2.3,t:True,e:"],
+            &[],
+            &expect![[r#"{"z":"007","v":"1.2.3","t":"True","e":""}"#]],
+        );
+        check(
+            &["u:http://h:1/p?q=1"],
+            &[],
+            &expect![[r#"{"u":"http://h:1/p?q=1"}"#]],
+        );
     }
 
     #[test]
     fn commas_inside_json_do_not_separate() {
-        check(&[r#"l:[1,2],o:{"a":"x,y"},s:"q,r""#], &[], &expect![[r#"{"l":[1,2],"o":{"a":"x,y"},"s":"q,r"}"#]]);
-        check(&["l: [1, 2] ,b:3"], &[], &expect![[r#"{"l":[1, 2],"b":3}"#]]);
+        check(
+            &[r#"l:[1,2],o:{"a":"x,y"},s:"q,r""#],
+            &[],
+            &expect![[r#"{"l":[1,2],"o":{"a":"x,y"},"s":"q,r"}"#]],
+        );
+        check(
+            &["l: [1, 2] ,b:3"],
+            &[],
+            &expect![[r#"{"l":[1, 2],"b":3}"#]],
+        );
         check(&["s:[half,b:1"], &[], &expect![[r#"{"s":"[half","b":1}"#]]);
         check(&["s:[1]x"], &[], &expect![[r#"{"s":"[1]x"}"#]]);
-        check(&["s:it's \"odd\""], &[], &expect![[r#"{"s":"it's \"odd\""}"#]]);
+        check(
+            &["s:it's \"odd\""],
+            &[],
+            &expect![[r#"{"s":"it's \"odd\""}"#]],
+        );
     }
 
     #[test]
     fn strings_are_taken_as_they_are() {
-        check(&["a:1"], &["a:2", "b:x,y:z"], &expect![[r#"{"a":"2","b":"x,y:z"}"#]]);
+        check(
+            &["a:1"],
+            &["a:2", "b:x,y:z"],
+            &expect![[r#"{"a":"2","b":"x,y:z"}"#]],
+        );
     }
 
     #[test]
     fn malformed_parameters_are_named() {
-        check(&["a"], &[], &expect![[r#"parameter "a" is not of the form name:value"#]]);
-        check(&["a:x,b"], &[], &expect![[r#"parameter "b" is not of the form name:value"#]]);
-        check(&["a:1,"], &[], &expect![[r#"parameter "" is not of the form name:value"#]]);
-        check(&[":1"], &[], &expect![[r#"parameter ":1" has no proper name before the colon"#]]);
+        check(
+            &["a"],
+            &[],
+            &expect![[r#"parameter "a" is not of the form name:value"#]],
+        );
+        check(
+            &["a:x,b"],
+            &[],
+            &expect![[r#"parameter "b" is not of the form name:value"#]],
+        );
+        check(
+            &["a:1,"],
+            &[],
+            &expect![[r#"parameter "" is not of the form name:value"#]],
+        );
+        check(
+            &[":1"],
+            &[],
+            &expect![[r#"parameter ":1" has no proper name before the colon"#]],
+        );
         check(
             &["t:hello, my friend:x"],
             &[],
@@ -222,8 +286,14 @@ mod tests {
         std::fs::write(file.path(), " {\"a\": [1]}\n").unwrap();
         assert_eq!(from_file(file.path()).unwrap().get(), "{\"a\": [1]}");
         std::fs::write(file.path(), "a: 1").unwrap();
-        assert!(from_file(file.path()).unwrap_err().to_string().contains("are not JSON"));
-        let missing = Failure::from(from_file(Path::new("no/such/file")).unwrap_err()).render(false);
+        assert!(
+            from_file(file.path())
+                .unwrap_err()
+                .to_string()
+                .contains("are not JSON")
+        );
+        let missing =
+            Failure::from(from_file(Path::new("no/such/file")).unwrap_err()).render(false);
         expect![[r#"
             error: failed to read the parameters from no/such/file: there is no such file
             hint: --params-file names a file with JSON; - is stdin"#]]

@@ -31,7 +31,11 @@ impl Person for AtTerminal {
             return None;
         }
         let terminal = console::Term::stderr();
-        Some(terminal.write_str(&format!("{question}: ")).and_then(|()| terminal.read_line()))
+        Some(
+            terminal
+                .write_str(&format!("{question}: "))
+                .and_then(|()| terminal.read_line()),
+        )
     }
 
     fn ask_secretly(&self, question: &str) -> Option<io::Result<String>> {
@@ -50,7 +54,10 @@ pub(crate) fn email(given: Option<&str>, person: &dyn Person) -> Result<String, 
         return Ok(email.to_owned());
     }
     match person.ask("e-mail address") {
-        Some(typed) => Ok(typed.map_err(|fault| unread("the address", &fault))?.trim().to_owned()),
+        Some(typed) => Ok(typed
+            .map_err(|fault| unread("the address", &fault))?
+            .trim()
+            .to_owned()),
         None => Err(Failure::usage("no e-mail address is given").hint("name it with --email")),
     }
 }
@@ -61,7 +68,11 @@ pub(crate) fn known(file: Option<&Path>, person: &dyn Person) -> Result<Secret, 
 }
 
 /// A new password: a person types it twice.
-pub(crate) fn new(file: Option<&Path>, option: &'static str, person: &dyn Person) -> Result<Secret, Failure> {
+pub(crate) fn new(
+    file: Option<&Path>,
+    option: &'static str,
+    person: &dyn Person,
+) -> Result<Secret, Failure> {
     let typed = password(file, "new password", option, person)?;
     if file.is_none() {
         let again = password(None, "the same again", option, person)?;
@@ -72,14 +83,24 @@ pub(crate) fn new(file: Option<&Path>, option: &'static str, person: &dyn Person
     Ok(typed)
 }
 
-fn password(file: Option<&Path>, name: &str, option: &'static str, person: &dyn Person) -> Result<Secret, Failure> {
+fn password(
+    file: Option<&Path>,
+    name: &str,
+    option: &'static str,
+    person: &dyn Person,
+) -> Result<Secret, Failure> {
     if let Some(file) = file {
         return from_file(file, "the password").map(Secret);
     }
     match person.ask_secretly(name) {
-        Some(typed) => typed.map(Secret).map_err(|fault| unread("the password", &fault)),
-        None => Err(Failure::usage("there is no terminal to ask for the password at")
-            .hint(format!("{option} FILE reads it from a file, {option} - from stdin"))),
+        Some(typed) => typed
+            .map(Secret)
+            .map_err(|fault| unread("the password", &fault)),
+        None => Err(
+            Failure::usage("there is no terminal to ask for the password at").hint(format!(
+                "{option} FILE reads it from a file, {option} - from stdin"
+            )),
+        ),
     }
 }
 
@@ -89,12 +110,20 @@ pub(crate) fn from_file(file: &Path, what: &str) -> Result<String, Failure> {
         Some("-") => files::read_from(io::stdin().lock(), SECRET_BYTES_MAX),
         _ => files::read(file, SECRET_BYTES_MAX),
     };
-    let bytes = bytes.map_err(|fault| unread(&format!("{what} from {}", file.display()), &fault))?;
+    let bytes =
+        bytes.map_err(|fault| unread(&format!("{what} from {}", file.display()), &fault))?;
     let text = String::from_utf8(bytes);
-    let text = text.map_err(|_| Failure::usage(format!("{what} in {} is no text", file.display())))?;
-    let text = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text)).unwrap_or(&text);
+    let text =
+        text.map_err(|_| Failure::usage(format!("{what} in {} is no text", file.display())))?;
+    let text = text
+        .strip_suffix('\n')
+        .map(|text| text.strip_suffix('\r').unwrap_or(text))
+        .unwrap_or(&text);
     if text.is_empty() {
-        return Err(Failure::usage(format!("{what} in {} is empty", file.display())));
+        return Err(Failure::usage(format!(
+            "{what} in {} is empty",
+            file.display()
+        )));
     }
     Ok(text.to_owned())
 }
@@ -130,32 +159,60 @@ mod tests {
 
     #[test]
     fn new_passwords_are_typed_twice() {
-        let read = |lines| new(None, "--password-file", &Script::new(lines)).map(|password| password.0);
+        let read =
+            |lines| new(None, "--password-file", &Script::new(lines)).map(|password| password.0);
         assert_eq!(read(&["hunter2", "hunter2"]).unwrap(), "hunter2");
         let shown = read(&["hunter2", "hunter3"]).unwrap_err().render(false);
-        assert!(shown.contains("differ") && !shown.contains("hunter"), "{shown}");
+        assert!(
+            shown.contains("differ") && !shown.contains("hunter"),
+            "{shown}"
+        );
     }
 
     #[test]
     fn files_come_first_and_lose_one_line_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
-        for (text, expected) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a ")] {
+        for (text, expected) in [
+            ("a\n", "a"),
+            ("a\r\n", "a"),
+            ("a\n\n", "a\n"),
+            (" a ", " a "),
+        ] {
             std::fs::write(&path, text).unwrap();
-            assert_eq!(known(Some(&path), &Script::new(&["typed"])).unwrap().0, expected);
+            assert_eq!(
+                known(Some(&path), &Script::new(&["typed"])).unwrap().0,
+                expected
+            );
         }
         for text in ["", "\n"] {
             std::fs::write(&path, text).unwrap();
-            assert_eq!(known(Some(&path), &Script::new(&[])).unwrap_err().exit(), Exit::Usage);
+            assert_eq!(
+                known(Some(&path), &Script::new(&[])).unwrap_err().exit(),
+                Exit::Usage
+            );
         }
-        assert_eq!(known(Some(Path::new("/no/such/file")), &Script::new(&[])).unwrap_err().exit(), Exit::Source);
+        assert_eq!(
+            known(Some(Path::new("/no/such/file")), &Script::new(&[]))
+                .unwrap_err()
+                .exit(),
+            Exit::Source
+        );
     }
 
     #[test]
     fn without_a_terminal_the_way_out_is_told() {
         let shown = known(None, &Script::new(&[])).unwrap_err().render(false);
         assert!(shown.contains("--password-file -"), "{shown}");
-        assert!(email(None, &Script::new(&[])).unwrap_err().render(false).contains("--email"));
-        assert_eq!(email(None, &Script::new(&[" a@b.example "])).unwrap(), "a@b.example");
+        assert!(
+            email(None, &Script::new(&[]))
+                .unwrap_err()
+                .render(false)
+                .contains("--email")
+        );
+        assert_eq!(
+            email(None, &Script::new(&[" a@b.example "])).unwrap(),
+            "a@b.example"
+        );
     }
 }

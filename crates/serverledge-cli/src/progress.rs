@@ -47,7 +47,12 @@ impl Steps {
     pub(crate) fn new(message: String) -> Self {
         let message = RefCell::new(message);
         let is_terminal = std::io::stderr().is_terminal();
-        Self { message, is_terminal, begun: Instant::now(), spinner: RefCell::new(None) }
+        Self {
+            message,
+            is_terminal,
+            begun: Instant::now(),
+            spinner: RefCell::new(None),
+        }
     }
 
     /// A step has begun, or a tool has said something.
@@ -62,7 +67,9 @@ impl Steps {
     /// The spinner, which turns from now on.
     fn turn(&self) -> RefMut<'_, Spinner> {
         let start = || Spinner::start(&self.message.borrow(), self.begun);
-        RefMut::map(self.spinner.borrow_mut(), |spinner| spinner.get_or_insert_with(start))
+        RefMut::map(self.spinner.borrow_mut(), |spinner| {
+            spinner.get_or_insert_with(start)
+        })
     }
 
     /// What the spinner says from now on; without a terminal it changes nothing.
@@ -99,7 +106,11 @@ impl Steps {
 
 /// How long it has taken, in whole seconds; nothing before the first.
 fn took(span: Duration) -> String {
-    if span < PATIENCE { String::new() } else { format!(" ({})", text::age(span)) }
+    if span < PATIENCE {
+        String::new()
+    } else {
+        format!(" ({})", text::age(span))
+    }
 }
 
 struct Spinner(ProgressBar);
@@ -109,9 +120,12 @@ impl Spinner {
         let took = |state: &ProgressState, out: &mut dyn Write| {
             let _ = out.write_str(&took(state.elapsed()));
         };
-        let style = ProgressStyle::with_template("{spinner} {msg}{took}").expect("the template is well-formed");
+        let style = ProgressStyle::with_template("{spinner} {msg}{took}")
+            .expect("the template is well-formed");
         let style = style.with_key("took", took);
-        let bar = ProgressBar::new_spinner().with_style(style).with_message(message.to_owned());
+        let bar = ProgressBar::new_spinner()
+            .with_style(style)
+            .with_message(message.to_owned());
         let bar = bar.with_elapsed(begun.elapsed());
         bar.enable_steady_tick(TICK);
         Self(bar)
@@ -134,7 +148,8 @@ mod tests {
 
     #[test]
     fn seconds_are_shown_once_they_have_passed() {
-        let shown = [18, 999, 1_000, 2_900, 61_000].map(|millis| took(Duration::from_millis(millis)));
+        let shown =
+            [18, 999, 1_000, 2_900, 61_000].map(|millis| took(Duration::from_millis(millis)));
         assert_eq!(shown, ["", "", " (1 s)", " (2 s)", " (1 min 1 s)"]);
     }
 }

@@ -43,13 +43,25 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// The process's own.
     pub(crate) fn real() -> Self {
-        let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-        let path = |name| std::env::var_os(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let variable = |name| {
+            std::env::var(name)
+                .ok()
+                .filter(|value: &String| !value.is_empty())
+        };
+        let path = |name| {
+            std::env::var_os(name)
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        };
         let home = path("HOME");
         // A relative one is no place (XDG Base Directory).
         let config = path("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
         let config = config.or_else(|| home.as_ref().map(|home| home.join(".config")));
-        let folders = [Some(PathBuf::from(".")), home, Some(PathBuf::from("/etc/serverledge"))];
+        let folders = [
+            Some(PathBuf::from(".")),
+            home,
+            Some(PathBuf::from("/etc/serverledge")),
+        ];
         Self {
             host: variable("SERVERLEDGE_HOST"),
             port: variable("SERVERLEDGE_PORT"),
@@ -82,7 +94,11 @@ pub(crate) struct Settings {
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "asking {} (host from {}, port from {})", self.endpoint, self.host_from, self.port_from)
+        write!(
+            f,
+            "asking {} (host from {}, port from {})",
+            self.endpoint, self.host_from, self.port_from
+        )
     }
 }
 
@@ -90,7 +106,10 @@ impl fmt::Display for Settings {
 ///
 /// # Errors
 /// A usage failure if the host or the port is none.
-pub(crate) fn resolve(global: &GlobalArgs, surroundings: &Surroundings) -> Result<Settings, Failure> {
+pub(crate) fn resolve(
+    global: &GlobalArgs,
+    surroundings: &Surroundings,
+) -> Result<Settings, Failure> {
     let (host, host_from) = match (&global.host, &surroundings.host) {
         (Some(host), _) => (host.as_str(), "--host"),
         (None, Some(host)) => (host.as_str(), "SERVERLEDGE_HOST"),
@@ -102,12 +121,26 @@ pub(crate) fn resolve(global: &GlobalArgs, surroundings: &Surroundings) -> Resul
         (None, Some(text)) => (port_variable(text)?, "SERVERLEDGE_PORT".to_owned()),
         (None, None) => configured_port(&surroundings.folders, &mut warnings),
     };
-    let endpoint = Endpoint::new(host, port)
-        .map_err(|error| Failure::usage(error.to_string()).hint(format!("see {host_from} and {port_from}")))?;
+    let endpoint = Endpoint::new(host, port).map_err(|error| {
+        Failure::usage(error.to_string()).hint(format!("see {host_from} and {port_from}"))
+    })?;
     let endpoint = endpoint.over_tls(over_tls(global, surroundings)?);
-    let ca_file = global.ca_file.as_ref().or(surroundings.ca_file.as_ref()).filter(|_| endpoint.is_tls()).cloned();
+    let ca_file = global
+        .ca_file
+        .as_ref()
+        .or(surroundings.ca_file.as_ref())
+        .filter(|_| endpoint.is_tls())
+        .cloned();
     let (secrets_in_clear, credentials) = (global.insecure_token, surroundings.credentials.clone());
-    Ok(Settings { endpoint, ca_file, secrets_in_clear, credentials, warnings, host_from, port_from })
+    Ok(Settings {
+        endpoint,
+        ca_file,
+        secrets_in_clear,
+        credentials,
+        warnings,
+        host_from,
+        port_from,
+    })
 }
 
 /// The token that says who asks, and where it came from.
@@ -121,7 +154,10 @@ pub(crate) fn token(
 ) -> Result<Option<(Token, String)>, Failure> {
     let of_file = |file: &Path| -> Result<_, Failure> {
         let from = file.display().to_string();
-        Ok(Some((given(&passwords::from_file(file, "the token")?, &from)?, from)))
+        Ok(Some((
+            given(&passwords::from_file(file, "the token")?, &from)?,
+            from,
+        )))
     };
     if let Some(file) = &global.token_file {
         return of_file(file);
@@ -133,13 +169,18 @@ pub(crate) fn token(
     if let Some(file) = &surroundings.token_file {
         return of_file(file);
     }
-    let Some(file) = &surroundings.credentials else { return Ok(None) };
-    Ok(file.token(endpoint)?.map(|token| (token, file.path().display().to_string())))
+    let Some(file) = &surroundings.credentials else {
+        return Ok(None);
+    };
+    Ok(file
+        .token(endpoint)?
+        .map(|token| (token, file.path().display().to_string())))
 }
 
 /// What is wrong with it is told, and not what it is.
 fn given(text: &str, from: &str) -> Result<Token, Failure> {
-    Token::parse(text.trim()).map_err(|error| Failure::usage(format!("the token of {from} is none: {error}")))
+    Token::parse(text.trim())
+        .map_err(|error| Failure::usage(format!("the token of {from} is none: {error}")))
 }
 
 /// The first that says something decides. Who names an authority means TLS.
@@ -147,12 +188,16 @@ fn over_tls(global: &GlobalArgs, surroundings: &Surroundings) -> Result<bool, Fa
     if global.tls || global.ca_file.is_some() {
         return Ok(true);
     }
-    let Some(text) = &surroundings.tls else { return Ok(surroundings.ca_file.is_some()) };
+    let Some(text) = &surroundings.tls else {
+        return Ok(surroundings.ca_file.is_some());
+    };
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "1" => Ok(true),
         "false" | "f" | "0" => Ok(false),
-        _ => Err(Failure::usage(format!("SERVERLEDGE_TLS is {text:?}, which is no truth value"))
-            .hint("set it to true or false, unset it, or pass --tls")),
+        _ => Err(Failure::usage(format!(
+            "SERVERLEDGE_TLS is {text:?}, which is no truth value"
+        ))
+        .hint("set it to true or false, unset it, or pass --tls")),
     }
 }
 
@@ -167,9 +212,13 @@ fn port_variable(text: &str) -> Result<u16, Failure> {
 fn configured_port(folders: &[PathBuf], warnings: &mut Vec<String>) -> (u16, String) {
     let default = (PORT_DEFAULT, "the default".to_owned());
     let mut candidates = folders.iter().flat_map(|folder| {
-        EXTENSIONS.iter().map(move |extension| folder.join(format!("serverledge-conf.{extension}")))
+        EXTENSIONS
+            .iter()
+            .map(move |extension| folder.join(format!("serverledge-conf.{extension}")))
     });
-    let Some(file) = candidates.find(|file| file.is_file()) else { return default };
+    let Some(file) = candidates.find(|file| file.is_file()) else {
+        return default;
+    };
     match read_port(&file) {
         Ok(Some(port)) => (port, file.display().to_string()),
         Ok(None) => default,
@@ -184,8 +233,15 @@ fn configured_port(folders: &[PathBuf], warnings: &mut Vec<String>) -> (u16, Str
 fn read_port(file: &Path) -> Result<Option<u16>, String> {
     let bytes = files::read(file, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
     let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    parse(&text, extension)?.as_ref().and_then(api_port).map(checked_port).transpose()
+    let extension = file
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    parse(&text, extension)?
+        .as_ref()
+        .and_then(api_port)
+        .map(checked_port)
+        .transpose()
 }
 
 /// Any of the formats as one kind of value; nothing for an empty file.
@@ -194,9 +250,15 @@ fn parse(text: &str, extension: &str) -> Result<Option<Value>, String> {
         return Ok(None);
     }
     let value = match extension {
-        "toml" => toml::from_str::<toml::Table>(text).map_err(|error| error.message().to_owned()).map(to_value)?,
-        "json" => serde_json::from_str::<Value>(text).map_err(|error| error.to_string()).map(Ok)?,
-        _ => serde_yaml_ng::from_str::<serde_yaml_ng::Value>(text).map_err(|error| error.to_string()).map(to_value)?,
+        "toml" => toml::from_str::<toml::Table>(text)
+            .map_err(|error| error.message().to_owned())
+            .map(to_value)?,
+        "json" => serde_json::from_str::<Value>(text)
+            .map_err(|error| error.to_string())
+            .map(Ok)?,
+        _ => serde_yaml_ng::from_str::<serde_yaml_ng::Value>(text)
+            .map_err(|error| error.to_string())
+            .map(to_value)?,
     };
     value.map(Some)
 }
@@ -211,7 +273,11 @@ fn api_port(config: &Value) -> Option<&Value> {
 }
 
 fn member<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    object.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    object
+        .as_object()?
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 fn checked_port(value: &Value) -> Result<u16, String> {
@@ -219,7 +285,9 @@ fn checked_port(value: &Value) -> Result<u16, String> {
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_u64().and_then(|number| u16::try_from(number).ok()),
     };
-    number.filter(|port| *port > 0).ok_or_else(|| format!("api.port is {value}, which is no port"))
+    number
+        .filter(|port| *port > 0)
+        .ok_or_else(|| format!("api.port is {value}, which is no port"))
 }
 
 #[cfg(test)]
@@ -230,13 +298,22 @@ mod tests {
 
     fn check(global: &GlobalArgs, surroundings: &Surroundings, expected: &Expect) {
         let shown = match resolve(global, surroundings) {
-            Ok(settings) => {
-                std::iter::once(settings.to_string()).chain(settings.warnings).collect::<Vec<_>>().join("\n")
-            }
+            Ok(settings) => std::iter::once(settings.to_string())
+                .chain(settings.warnings)
+                .collect::<Vec<_>>()
+                .join("\n"),
             Err(failure) => failure.render(false),
         };
-        let folder = surroundings.folders.first().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
-        expected.assert_eq(&if folder.is_empty() { shown } else { shown.replace(&folder, "") });
+        let folder = surroundings
+            .folders
+            .first()
+            .map(|folder| format!("{}/", folder.display()))
+            .unwrap_or_default();
+        expected.assert_eq(&if folder.is_empty() {
+            shown
+        } else {
+            shown.replace(&folder, "")
+        });
     }
 
     #[test]
@@ -249,8 +326,15 @@ mod tests {
         );
         surroundings.host = Some("edge".to_owned());
         surroundings.port = Some("x".to_owned());
-        let global = GlobalArgs { port: Some(5), ..GlobalArgs::default() };
-        check(&global, &surroundings, &expect!["asking http://edge:5 (host from SERVERLEDGE_HOST, port from --port)"]);
+        let global = GlobalArgs {
+            port: Some(5),
+            ..GlobalArgs::default()
+        };
+        check(
+            &global,
+            &surroundings,
+            &expect!["asking http://edge:5 (host from SERVERLEDGE_HOST, port from --port)"],
+        );
         check(
             &GlobalArgs::default(),
             &surroundings,
@@ -258,7 +342,11 @@ mod tests {
             error: SERVERLEDGE_PORT is "x", which is no port
             hint: set it to a number from 1 to 65535, unset it, or pass --port"#]],
         );
-        let global = GlobalArgs { host: Some("http://a".to_owned()), port: Some(1), ..GlobalArgs::default() };
+        let global = GlobalArgs {
+            host: Some("http://a".to_owned()),
+            port: Some(1),
+            ..GlobalArgs::default()
+        };
         check(
             &global,
             &surroundings,
@@ -270,21 +358,54 @@ mod tests {
 
     #[test]
     fn the_first_word_about_tls_counts() {
-        let tls = |option: bool, option_file: Option<&str>, variable: Option<&str>, variable_file: Option<&str>| {
-            let global = GlobalArgs { tls: option, ca_file: option_file.map(PathBuf::from), ..GlobalArgs::default() };
-            let (tls, ca_file) = (variable.map(str::to_owned), variable_file.map(PathBuf::from));
-            let settings = resolve(&global, &Surroundings { tls, ca_file, ..Surroundings::default() }).unwrap();
-            (settings.endpoint.is_tls(), settings.ca_file.map(|file| file.display().to_string()).unwrap_or_default())
+        let tls = |option: bool,
+                   option_file: Option<&str>,
+                   variable: Option<&str>,
+                   variable_file: Option<&str>| {
+            let global = GlobalArgs {
+                tls: option,
+                ca_file: option_file.map(PathBuf::from),
+                ..GlobalArgs::default()
+            };
+            let (tls, ca_file) = (
+                variable.map(str::to_owned),
+                variable_file.map(PathBuf::from),
+            );
+            let settings = resolve(
+                &global,
+                &Surroundings {
+                    tls,
+                    ca_file,
+                    ..Surroundings::default()
+                },
+            )
+            .unwrap();
+            (
+                settings.endpoint.is_tls(),
+                settings
+                    .ca_file
+                    .map(|file| file.display().to_string())
+                    .unwrap_or_default(),
+            )
         };
         let expected = |tls: bool, file: &str| (tls, file.to_owned());
         assert_eq!(tls(false, None, None, None), expected(false, ""));
         assert_eq!(tls(true, None, None, None), expected(true, ""));
-        assert_eq!(tls(true, None, Some("false"), Some("v")), expected(true, "v"));
-        assert_eq!(tls(false, Some("o"), Some("false"), Some("v")), expected(true, "o"));
+        assert_eq!(
+            tls(true, None, Some("false"), Some("v")),
+            expected(true, "v")
+        );
+        assert_eq!(
+            tls(false, Some("o"), Some("false"), Some("v")),
+            expected(true, "o")
+        );
         assert_eq!(tls(false, None, Some("True"), None), expected(true, ""));
         assert_eq!(tls(false, None, Some("0"), Some("v")), expected(false, ""));
         assert_eq!(tls(false, None, None, Some("v")), expected(true, "v"));
-        let surroundings = Surroundings { tls: Some("maybe".to_owned()), ..Surroundings::default() };
+        let surroundings = Surroundings {
+            tls: Some("maybe".to_owned()),
+            ..Surroundings::default()
+        };
         check(
             &GlobalArgs::default(),
             &surroundings,
@@ -305,55 +426,97 @@ mod tests {
         let endpoint = Endpoint::new("127.0.0.1", 1).unwrap();
         let credentials = CredentialsFile::below(folder.path());
         let kept = Secret("slt_kept".to_owned());
-        let kept = crate::credentials::Credential { token: kept, id: "t1".to_owned(), email: String::new() };
+        let kept = crate::credentials::Credential {
+            token: kept,
+            id: "t1".to_owned(),
+            email: String::new(),
+        };
         credentials.set(&endpoint, Some(kept)).unwrap();
-        let mut surroundings = Surroundings { credentials: Some(credentials), ..Surroundings::default() };
+        let mut surroundings = Surroundings {
+            credentials: Some(credentials),
+            ..Surroundings::default()
+        };
         let shown = |global: &GlobalArgs, surroundings: &Surroundings| {
-            let read = token(global, surroundings, &endpoint).map_err(|failure| failure.render(false))?;
+            let read =
+                token(global, surroundings, &endpoint).map_err(|failure| failure.render(false))?;
             Ok::<_, String>(read.map(|(token, _)| token.reveal().to_owned()))
         };
         let none = GlobalArgs::default();
         let other = Endpoint::new("127.0.0.1", 2).unwrap();
-        assert_eq!(token(&none, &surroundings, &other).unwrap(), None, "it is sent to its own node only");
+        assert_eq!(
+            token(&none, &surroundings, &other).unwrap(),
+            None,
+            "it is sent to its own node only"
+        );
         assert_eq!(shown(&none, &surroundings).unwrap().unwrap(), "slt_kept");
         surroundings.token_file = Some(write("variable", "slt_in_file\n"));
         assert_eq!(shown(&none, &surroundings).unwrap().unwrap(), "slt_in_file");
         surroundings.token = Some(Secret("slt_variable".to_owned()));
-        assert_eq!(shown(&none, &surroundings).unwrap().unwrap(), "slt_variable");
-        let global = GlobalArgs { token_file: Some(write("option", "slt_option")), ..GlobalArgs::default() };
-        assert_eq!(shown(&global, &surroundings).unwrap().unwrap(), "slt_option");
+        assert_eq!(
+            shown(&none, &surroundings).unwrap().unwrap(),
+            "slt_variable"
+        );
+        let global = GlobalArgs {
+            token_file: Some(write("option", "slt_option")),
+            ..GlobalArgs::default()
+        };
+        assert_eq!(
+            shown(&global, &surroundings).unwrap().unwrap(),
+            "slt_option"
+        );
         surroundings.token = Some(Secret("hunter2".to_owned()));
         let refused = shown(&none, &surroundings).unwrap_err();
-        assert!(refused.contains("SERVERLEDGE_TOKEN is none") && !refused.contains("hunter2"), "{refused}");
+        assert!(
+            refused.contains("SERVERLEDGE_TOKEN is none") && !refused.contains("hunter2"),
+            "{refused}"
+        );
     }
 
     fn check_file(name: &str, text: &str, expected: &Expect) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), text).unwrap();
-        let surroundings = Surroundings { folders: vec![folder.path().to_owned()], ..Surroundings::default() };
+        let surroundings = Surroundings {
+            folders: vec![folder.path().to_owned()],
+            ..Surroundings::default()
+        };
         check(&GlobalArgs::default(), &surroundings, expected);
     }
 
     #[test]
     fn configuration_files_are_read_leniently() {
         for (name, text) in [
-            ("serverledge-conf.toml", "[api]\nport = 7\n[other]\nx = 1979-05-27\n"),
+            (
+                "serverledge-conf.toml",
+                "[api]\nport = 7\n[other]\nx = 1979-05-27\n",
+            ),
             ("serverledge-conf.toml", "\"API.Port\" = \"7\"\n"),
-            ("serverledge-conf.yaml", "api:\n  port: 7\n  ip: 1.2.3.4\n1: odd\n"),
+            (
+                "serverledge-conf.yaml",
+                "api:\n  port: 7\n  ip: 1.2.3.4\n1: odd\n",
+            ),
             ("serverledge-conf.yml", "api.port: 7\n"),
             ("serverledge-conf.json", "{\"Api\":{\"Port\":7}}"),
         ] {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join(name), text).unwrap();
-            let surroundings = Surroundings { folders: vec![folder.path().to_owned()], ..Surroundings::default() };
+            let surroundings = Surroundings {
+                folders: vec![folder.path().to_owned()],
+                ..Surroundings::default()
+            };
             let settings = resolve(&GlobalArgs::default(), &surroundings).unwrap();
-            assert!(settings.warnings.is_empty(), "{text}: {:?}", settings.warnings);
+            assert!(
+                settings.warnings.is_empty(),
+                "{text}: {:?}",
+                settings.warnings
+            );
             assert_eq!(settings.endpoint.port(), 7, "{text}");
         }
         check_file(
             "serverledge-conf.yaml",
             "",
-            &expect![[r"asking http://127.0.0.1:1323 (host from the default, port from the default)"]],
+            &expect![[
+                r"asking http://127.0.0.1:1323 (host from the default, port from the default)"
+            ]],
         );
     }
 

@@ -34,12 +34,23 @@ pub(crate) enum SignatureError {
 }
 
 /// Reads both lists; none if nothing is declared.
-pub(crate) fn parse(inputs: &[String], outputs: &[String]) -> Result<Option<SignatureBody>, SignatureError> {
+pub(crate) fn parse(
+    inputs: &[String],
+    outputs: &[String],
+) -> Result<Option<SignatureBody>, SignatureError> {
     if inputs.is_empty() && outputs.is_empty() {
         return Ok(None);
     }
-    let list = |arguments: &[String]| arguments.iter().map(|argument| parameter(argument)).collect::<Result<_, _>>();
-    Ok(Some(SignatureBody { inputs: list(inputs)?, outputs: list(outputs)? }))
+    let list = |arguments: &[String]| {
+        arguments
+            .iter()
+            .map(|argument| parameter(argument))
+            .collect::<Result<_, _>>()
+    };
+    Ok(Some(SignatureBody {
+        inputs: list(inputs)?,
+        outputs: list(outputs)?,
+    }))
 }
 
 fn parameter(argument: &str) -> Result<ParameterBody, SignatureError> {
@@ -49,8 +60,14 @@ fn parameter(argument: &str) -> Result<ParameterBody, SignatureError> {
         return Err(form());
     }
     let known = TYPES.iter().find(|known| known.eq_ignore_ascii_case(kind));
-    let unknown = || SignatureError::Type { name: name.to_owned(), kind: kind.to_owned() };
-    Ok(ParameterBody { name: name.to_owned(), r#type: (*known.ok_or_else(unknown)?).to_owned() })
+    let unknown = || SignatureError::Type {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+    };
+    Ok(ParameterBody {
+        name: name.to_owned(),
+        r#type: (*known.ok_or_else(unknown)?).to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -60,8 +77,16 @@ mod tests {
     #[test]
     fn parameters_are_name_and_type() {
         assert_eq!(parse(&[], &[]), Ok(None));
-        let read = parse(&["a:int".to_owned()], &["r:ArrayText".to_owned()]).unwrap().unwrap();
-        assert_eq!((read.inputs[0].r#type.as_str(), read.outputs[0].name.as_str()), ("Int", "r"));
+        let read = parse(&["a:int".to_owned()], &["r:ArrayText".to_owned()])
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (
+                read.inputs[0].r#type.as_str(),
+                read.outputs[0].name.as_str()
+            ),
+            ("Int", "r")
+        );
         for bad in ["a", ":Int", "a:", "a:b:c", "a:String"] {
             assert!(parse(&[], &[bad.to_owned()]).is_err(), "{bad}");
         }

@@ -76,7 +76,9 @@ pub(crate) enum SourceError {
         second: &'static str,
     },
     /// No list of packages.
-    #[error("{0:?} is no list of packages: a requirements .txt, package.json or package-lock.json is")]
+    #[error(
+        "{0:?} is no list of packages: a requirements .txt, package.json or package-lock.json is"
+    )]
     NoList(PathBuf),
     /// A list of packages for another runtime.
     #[error("{path:?} lists packages of the runtime {of}, and the function's is {runtime}")]
@@ -122,7 +124,10 @@ impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         let exit = match error {
             SourceError::Read { .. }
-            | SourceError::Pack { fault: PackError::Read { .. }, .. }
+            | SourceError::Pack {
+                fault: PackError::Read { .. },
+                ..
+            }
             | SourceError::NoBundler { .. }
             | SourceError::Bundle { .. } => Exit::Source,
             _ => Exit::Usage,
@@ -133,10 +138,14 @@ impl From<SourceError> for Failure {
             SourceError::Unknown(_) => {
                 failure.hint("name its runtime with --runtime, or compile it to WebAssembly first")
             }
-            SourceError::NoBundler { .. } => {
-                failure.hint("`npm install --save-dev esbuild` beside the script, or --runtime nodejs")
-            }
-            SourceError::Bundle { path, told, node_module, package } => {
+            SourceError::NoBundler { .. } => failure
+                .hint("`npm install --save-dev esbuild` beside the script, or --runtime nodejs"),
+            SourceError::Bundle {
+                path,
+                told,
+                node_module,
+                package,
+            } => {
                 let failure = failure.section("esbuild", &told);
                 let folder = path.parent().unwrap_or(Path::new(".")).display();
                 match (node_module, package) {
@@ -147,21 +156,38 @@ impl From<SourceError> for Failure {
                     (None, None) => failure,
                 }
             }
-            SourceError::Ambiguous { .. } => failure.hint("name the one that is meant with --runtime"),
-            SourceError::Twice { .. } => failure.hint("leave --deps away, or pass the folder instead of the archive"),
+            SourceError::Ambiguous { .. } => {
+                failure.hint("name the one that is meant with --runtime")
+            }
+            SourceError::Twice { .. } => {
+                failure.hint("leave --deps away, or pass the folder instead of the archive")
+            }
             _ => failure,
         }
     }
 }
 
 /// Reads a source and packs it, with these lists of packages at its root. `runtime` is what the caller said it is.
-pub(crate) fn read(path: &Path, runtime: Option<Runtime>, deps: &[PathBuf]) -> Result<Code, SourceError> {
+pub(crate) fn read(
+    path: &Path,
+    runtime: Option<Runtime>,
+    deps: &[PathBuf],
+) -> Result<Code, SourceError> {
     if let Some(url) = path.to_str().filter(|text| text.contains("://")) {
         return Err(SourceError::Url(url.to_owned()));
     }
-    let unreadable = |fault| SourceError::Read { path: path.to_owned(), fault };
-    let unpacked = |fault| SourceError::Pack { path: path.to_owned(), fault };
-    let lists = deps.iter().map(|path| List::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let unreadable = |fault| SourceError::Read {
+        path: path.to_owned(),
+        fault,
+    };
+    let unpacked = |fault| SourceError::Pack {
+        path: path.to_owned(),
+        fault,
+    };
+    let lists = deps
+        .iter()
+        .map(|path| List::read(path))
+        .collect::<Result<Vec<_>, _>>()?;
     if runtime == Some(Runtime::JavaScript)
         && let Some(code) = bundle::read(path)?
     {
@@ -179,7 +205,11 @@ pub(crate) fn read(path: &Path, runtime: Option<Runtime>, deps: &[PathBuf]) -> R
         let files = Files::of_file(path, bytes).map_err(unpacked)?;
         if is_wasm && !has_extension(path, &["wasm"]) {
             let runtime = check_lists(Some(runtime.unwrap_or(Runtime::Wasm).name()), &lists)?;
-            return Ok(Code { tar: files.pack().map_err(unpacked)?, runtime, remarks: Vec::new() });
+            return Ok(Code {
+                tar: files.pack().map_err(unpacked)?,
+                runtime,
+                remarks: Vec::new(),
+            });
         }
         files
     };
@@ -188,16 +218,27 @@ pub(crate) fn read(path: &Path, runtime: Option<Runtime>, deps: &[PathBuf]) -> R
     let runtime = settled(found, runtime, &files.all(), &lists, &mut remarks);
     for list in lists {
         if files.paths().any(|path| path == Path::new(list.name)) {
-            remarks.push(format!("{} of {:?} is replaced by {:?}", list.name, path, list.path));
+            remarks.push(format!(
+                "{} of {:?} is replaced by {:?}",
+                list.name, path, list.path
+            ));
         }
-        files.put(PathBuf::from(list.name), list.bytes, false).map_err(unpacked)?;
+        files
+            .put(PathBuf::from(list.name), list.bytes, false)
+            .map_err(unpacked)?;
     }
-    Ok(Code { tar: files.pack().map_err(unpacked)?, runtime, remarks })
+    Ok(Code {
+        tar: files.pack().map_err(unpacked)?,
+        runtime,
+        remarks,
+    })
 }
 
 /// The name that a source suggests: its file's without the extension, or its folder's.
 pub(crate) fn suggested_name(path: &Path) -> Option<String> {
-    let whole = std::fs::canonicalize(path).ok().filter(|whole| whole.is_dir());
+    let whole = std::fs::canonicalize(path)
+        .ok()
+        .filter(|whole| whole.is_dir());
     let name = match &whole {
         Some(folder) => folder.file_name(),
         None => path.file_stem(),
@@ -207,33 +248,74 @@ pub(crate) fn suggested_name(path: &Path) -> Option<String> {
 
 fn whole_file(path: &Path) -> Result<Vec<u8>, SourceError> {
     let bytes = files::read(path, CODE_BYTES_MAX).map_err(|fault| match fault.kind() {
-        io::ErrorKind::FileTooLarge => SourceError::TooLarge { path: path.to_owned() },
-        _ => SourceError::Read { path: path.to_owned(), fault },
+        io::ErrorKind::FileTooLarge => SourceError::TooLarge {
+            path: path.to_owned(),
+        },
+        _ => SourceError::Read {
+            path: path.to_owned(),
+            fault,
+        },
     })?;
-    if bytes.is_empty() { Err(SourceError::Empty(path.to_owned())) } else { Ok(bytes) }
+    if bytes.is_empty() {
+        Err(SourceError::Empty(path.to_owned()))
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// An archive goes as it is, with the lists behind its own files.
-fn of_archive(path: &Path, tar: Vec<u8>, runtime: Option<Runtime>, lists: &[List]) -> Result<Code, SourceError> {
-    let paths = archive::paths_in(&tar).map_err(|fault| SourceError::Read { path: path.to_owned(), fault })?;
+fn of_archive(
+    path: &Path,
+    tar: Vec<u8>,
+    runtime: Option<Runtime>,
+    lists: &[List],
+) -> Result<Code, SourceError> {
+    let paths = archive::paths_in(&tar).map_err(|fault| SourceError::Read {
+        path: path.to_owned(),
+        fault,
+    })?;
     let found = found_out(path, paths.iter().map(PathBuf::as_path), runtime)?;
     let found = check_lists(found, lists)?;
-    let inside = archive::files_in(&tar).map_err(|fault| SourceError::Read { path: path.to_owned(), fault })?;
-    let inside: Vec<_> = inside.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice())).collect();
+    let inside = archive::files_in(&tar).map_err(|fault| SourceError::Read {
+        path: path.to_owned(),
+        fault,
+    })?;
+    let inside: Vec<_> = inside
+        .iter()
+        .map(|(path, bytes)| (path.as_path(), bytes.as_slice()))
+        .collect();
     let mut remarks = Vec::new();
     let runtime = settled(found, runtime, &inside, lists, &mut remarks);
     if lists.is_empty() {
-        return Ok(Code { tar, runtime, remarks });
+        return Ok(Code {
+            tar,
+            runtime,
+            remarks,
+        });
     }
-    let unpacked = |fault| SourceError::Pack { path: path.to_owned(), fault };
+    let unpacked = |fault| SourceError::Pack {
+        path: path.to_owned(),
+        fault,
+    };
     let mut more = Files::default();
     for list in lists {
-        if paths.iter().any(|inside| inside.strip_prefix(".").unwrap_or(inside) == Path::new(list.name)) {
-            return Err(SourceError::Twice { path: path.to_owned(), name: list.name });
+        if paths
+            .iter()
+            .any(|inside| inside.strip_prefix(".").unwrap_or(inside) == Path::new(list.name))
+        {
+            return Err(SourceError::Twice {
+                path: path.to_owned(),
+                name: list.name,
+            });
         }
-        more.put(PathBuf::from(list.name), list.bytes.clone(), false).map_err(unpacked)?;
+        more.put(PathBuf::from(list.name), list.bytes.clone(), false)
+            .map_err(unpacked)?;
     }
-    Ok(Code { tar: archive::extended(tar, &more).map_err(unpacked)?, runtime, remarks })
+    Ok(Code {
+        tar: archive::extended(tar, &more).map_err(unpacked)?,
+        runtime,
+        remarks,
+    })
 }
 
 /// Which of the two runtimes for JavaScript it is, where nobody said so.
@@ -266,20 +348,28 @@ fn found_out<'a>(
         return Ok(Some(runtime.name()));
     }
     let of_code = kinds(inside.iter().filter_map(|path| runtime_of(path)));
-    let of_lists = kinds(inside.iter().filter_map(|path| List::kind(path.file_name()?.to_str()?)));
+    let of_lists = kinds(
+        inside
+            .iter()
+            .filter_map(|path| List::kind(path.file_name()?.to_str()?)),
+    );
     match (of_code.as_slice(), of_lists.as_slice()) {
         ([], _) => Err(SourceError::Unknown(path.to_owned())),
         ([one], _) => Ok(Some(one.name())),
         (several, [one]) if several.contains(one) => Ok(Some(one.name())),
-        ([first, second, ..], _) => {
-            Err(SourceError::Ambiguous { path: path.to_owned(), first: first.name(), second: second.name() })
-        }
+        ([first, second, ..], _) => Err(SourceError::Ambiguous {
+            path: path.to_owned(),
+            first: first.name(),
+            second: second.name(),
+        }),
     }
 }
 
 /// Each once, in their order.
 fn kinds(all: impl Iterator<Item = Runtime>) -> Vec<Runtime> {
-    all.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    all.collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 fn runtime_of(path: &Path) -> Option<Runtime> {
@@ -296,7 +386,11 @@ fn runtime_of(path: &Path) -> Option<Runtime> {
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| extensions.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+    extension.is_some_and(|extension| {
+        extensions
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(extension))
+    })
 }
 
 /// A list of packages under the name that installers know.
@@ -315,11 +409,19 @@ impl List {
         } else if has_extension(path, &["json"]) {
             let members: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_slice(&bytes).map_err(|_| SourceError::NoList(path.to_owned()))?;
-            if members.contains_key("lockfileVersion") { PACKAGE_LOCK } else { PACKAGE }
+            if members.contains_key("lockfileVersion") {
+                PACKAGE_LOCK
+            } else {
+                PACKAGE
+            }
         } else {
             return Err(SourceError::NoList(path.to_owned()));
         };
-        Ok(Self { path: path.to_owned(), name, bytes })
+        Ok(Self {
+            path: path.to_owned(),
+            name,
+            bytes,
+        })
     }
 
     /// The runtime whose list has this name.
@@ -333,11 +435,18 @@ impl List {
 }
 
 /// Lists must be of the function's runtime.
-fn check_lists(runtime: Option<&'static str>, lists: &[List]) -> Result<Option<&'static str>, SourceError> {
+fn check_lists(
+    runtime: Option<&'static str>,
+    lists: &[List],
+) -> Result<Option<&'static str>, SourceError> {
     for list in lists {
         let of = List::kind(list.name).map_or("", Runtime::name);
         if let Some(runtime) = runtime.filter(|runtime| *runtime != of) {
-            return Err(SourceError::OtherRuntime { path: list.path.clone(), of, runtime });
+            return Err(SourceError::OtherRuntime {
+                path: list.path.clone(),
+                of,
+                runtime,
+            });
         }
     }
     Ok(runtime)

@@ -65,16 +65,28 @@ pub(crate) fn bytes(count: usize) -> String {
 /// One line for each fact; those without a value are left out.
 pub(crate) fn facts(facts: impl IntoIterator<Item = (&'static str, String)>) -> String {
     let row = |(fact, value): (&str, String)| vec![fact.to_owned(), one_line(&value)];
-    table(&facts.into_iter().filter(|(_, value)| !value.is_empty()).map(row).collect::<Vec<_>>())
+    table(
+        &facts
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(row)
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// Rows in columns as wide as their widest cell; the first row is the head.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let cell = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
-    let widths: Vec<usize> = (0..columns).map(|c| rows.iter().map(|row| cell(row, c)).max().unwrap_or(0)).collect();
+    let cell =
+        |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
+    let widths: Vec<usize> = (0..columns)
+        .map(|c| rows.iter().map(|row| cell(row, c)).max().unwrap_or(0))
+        .collect();
     let line = |row: &Vec<String>| {
-        let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let padded = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -86,7 +98,10 @@ mod tests {
 
     #[test]
     fn control_characters_become_visible() {
-        assert_eq!(printable("a\tb\n\u{1b}[31m\u{9b}\r"), "a\tb\n\\u{1b}[31m\\u{9b}\\u{d}");
+        assert_eq!(
+            printable("a\tb\n\u{1b}[31m\u{9b}\r"),
+            "a\tb\n\\u{1b}[31m\\u{9b}\\u{d}"
+        );
         assert_eq!(one_line("a\nb"), "a\\nb");
     }
 
@@ -94,7 +109,9 @@ mod tests {
     fn spans_and_sizes_suit_people() {
         let shown: Vec<String> = [0.000_012, 0.001_25, 0.25, 1.5, -1.0].map(seconds).into();
         assert_eq!(shown, ["12 µs", "1.2 ms", "250 ms", "1.50 s", "?"]);
-        let shown: Vec<String> = [5, 65, 3_700, 90_000].map(|s| age(Duration::from_secs(s))).into();
+        let shown: Vec<String> = [5, 65, 3_700, 90_000]
+            .map(|s| age(Duration::from_secs(s)))
+            .into();
         assert_eq!(shown, ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]);
         let shown: Vec<String> = [12, 1_536, 67_108_864].map(bytes).into();
         assert_eq!(shown, ["12 bytes", "1.5 KiB", "64.0 MiB"]);

@@ -46,7 +46,9 @@ pub(crate) fn env(arguments: &[String]) -> Result<BTreeMap<String, String>, Fail
     let pair = |argument: &String| match argument.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         // The value may be a secret: it is not repeated.
-        _ => Err(Failure::usage("an argument of --env is not of the form NAME=VALUE")),
+        _ => Err(Failure::usage(
+            "an argument of --env is not of the form NAME=VALUE",
+        )),
     };
     arguments.iter().map(pair).collect()
 }
@@ -66,38 +68,57 @@ pub(crate) fn secrets(arguments: &[String], source: &dyn Source) -> Result<Secre
         }
         Ok((name.to_owned(), value))
     };
-    arguments.iter().map(secret).collect::<Result<_, _>>().map(SecretValues)
+    arguments
+        .iter()
+        .map(secret)
+        .collect::<Result<_, _>>()
+        .map(SecretValues)
 }
 
 /// The value that was given is not repeated.
 fn on_the_command_line(name: &str) -> Failure {
     let why = "a secret's value does not belong on the command line, where the shell's history and every user of this \
                machine can read it";
-    Failure::usage(format!("--secret {name}=…: {why}"))
-        .hint(format!("export {name} and pass `--secret {name}`, or pass `--secret {name}=@FILE`"))
+    Failure::usage(format!("--secret {name}=…: {why}")).hint(format!(
+        "export {name} and pass `--secret {name}`, or pass `--secret {name}=@FILE`"
+    ))
 }
 
 fn from_surroundings(name: &str, source: &dyn Source) -> Result<String, Failure> {
     if let Some(value) = source.variable(name) {
-        let not_text = |_| Failure::usage(format!("the value of the environment variable {name} is no text"));
+        let not_text = |_| {
+            Failure::usage(format!(
+                "the value of the environment variable {name} is no text"
+            ))
+        };
         return value.into_string().map_err(not_text);
     }
     match source.ask(name) {
         Some(typed) => typed.map_err(|fault| {
-            Failure::new(Exit::Source, format!("failed to read the secret {name} from the terminal: {fault}"))
+            Failure::new(
+                Exit::Source,
+                format!("failed to read the secret {name} from the terminal: {fault}"),
+            )
         }),
-        None => Err(Failure::usage(format!("the secret {name} has no value: there is no environment variable {name}"))
-            .hint(format!("export {name}, or pass `--secret {name}=@FILE`"))),
+        None => Err(Failure::usage(format!(
+            "the secret {name} has no value: there is no environment variable {name}"
+        ))
+        .hint(format!("export {name}, or pass `--secret {name}=@FILE`"))),
     }
 }
 
 /// The file's text without the line end that editors put at its end.
 fn from_file(name: &str, path: &Path) -> Result<String, Failure> {
-    let unreadable =
-        |fault| Failure::new(Exit::Source, format!("failed to read the secret {name} from {path:?}: {fault}"));
+    let unreadable = |fault| {
+        Failure::new(
+            Exit::Source,
+            format!("failed to read the secret {name} from {path:?}: {fault}"),
+        )
+    };
     let bytes = files::read(path, SECRET_BYTES_MAX).map_err(unreadable)?;
     let text = String::from_utf8(bytes);
-    let mut text = text.map_err(|_| Failure::usage(format!("the secret {name} in {path:?} is no text")))?;
+    let mut text =
+        text.map_err(|_| Failure::usage(format!("the secret {name} in {path:?} is no text")))?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -138,7 +159,10 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             secret(&format!("K=@{}", path.display()), None).unwrap()
         };
-        assert_eq!(secret("SET", Some("typed")).unwrap(), "from the environment");
+        assert_eq!(
+            secret("SET", Some("typed")).unwrap(),
+            "from the environment"
+        );
         assert_eq!(secret("UNSET", Some("typed")).unwrap(), "typed");
         assert_eq!(from_file("a\n"), "a");
         assert_eq!(from_file("a\r\n"), "a");
@@ -150,24 +174,49 @@ mod tests {
     fn values_on_the_command_line_are_refused_and_not_repeated() {
         let (exit, shown) = secret("K=hunter2", None).unwrap_err();
         assert_eq!(exit, Exit::Usage);
-        assert!(shown.contains("does not belong on the command line") && shown.contains("--secret K=@FILE"), "{shown}");
+        assert!(
+            shown.contains("does not belong on the command line")
+                && shown.contains("--secret K=@FILE"),
+            "{shown}"
+        );
         assert!(!shown.contains("hunter2"), "{shown}");
-        assert!(env(&["hunter2".to_owned()]).unwrap_err().render(false).contains("NAME=VALUE"));
+        assert!(
+            env(&["hunter2".to_owned()])
+                .unwrap_err()
+                .render(false)
+                .contains("NAME=VALUE")
+        );
     }
 
     #[test]
     fn missing_values_say_the_way_out() {
         let (exit, shown) = secret("UNSET", None).unwrap_err();
-        assert!(exit == Exit::Usage && shown.contains("export UNSET"), "{shown}");
+        assert!(
+            exit == Exit::Usage && shown.contains("export UNSET"),
+            "{shown}"
+        );
         let (exit, shown) = secret("K=@/no/such/file", None).unwrap_err();
-        assert!(exit == Exit::Source && shown.contains("/no/such/file"), "{shown}");
+        assert!(
+            exit == Exit::Source && shown.contains("/no/such/file"),
+            "{shown}"
+        );
         assert_eq!(secret("", Some("x")).unwrap_err().0, Exit::Usage);
         assert_eq!(secret("=@/dev/null", Some("x")).unwrap_err().0, Exit::Usage);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         std::fs::write(&path, [0xff]).unwrap();
-        assert_eq!(secret(&format!("K=@{}", path.display()), None).unwrap_err().0, Exit::Usage);
+        assert_eq!(
+            secret(&format!("K=@{}", path.display()), None)
+                .unwrap_err()
+                .0,
+            Exit::Usage
+        );
         std::fs::write(&path, vec![b'x'; SECRET_BYTES_MAX + 1]).unwrap();
-        assert_eq!(secret(&format!("K=@{}", path.display()), None).unwrap_err().0, Exit::Source);
+        assert_eq!(
+            secret(&format!("K=@{}", path.display()), None)
+                .unwrap_err()
+                .0,
+            Exit::Source
+        );
     }
 }

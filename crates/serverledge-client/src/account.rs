@@ -8,8 +8,9 @@ use reqwest::Url;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serverledge_wire::account::{
-    AccountInfo, ChangeEmail, ChangePassword, Confirm, CreatedToken, DeleteAccount, EmailChange, Invitation, LogIn,
-    LoggedIn, RequestReset, Reset, Sessions, SignUp, SignUpReply, TokenRequest, Tokens,
+    AccountInfo, ChangeEmail, ChangePassword, Confirm, CreatedToken, DeleteAccount, EmailChange,
+    Invitation, LogIn, LoggedIn, RequestReset, Reset, Sessions, SignUp, SignUpReply, TokenRequest,
+    Tokens,
 };
 
 use crate::client::{CONTROL_TIMEOUT, Client, is_request_id, read_json};
@@ -44,7 +45,11 @@ impl Token {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let rest = text.strip_prefix("slt_").ok_or(ParseTokenError)?;
         let fits = !rest.is_empty() && text.len() <= TOKEN_BYTES_MAX && rest.bytes().all(plain);
-        if fits { Ok(Self(text.to_owned())) } else { Err(ParseTokenError) }
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ParseTokenError)
+        }
     }
 
     /// The token itself.
@@ -55,7 +60,8 @@ impl Token {
 
     /// The value of `Authorization`, marked as a secret.
     pub(crate) fn header(&self) -> HeaderValue {
-        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0)).expect("a checked token is plain ASCII");
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0))
+            .expect("a checked token is plain ASCII");
         value.set_sensitive(true);
         value
     }
@@ -72,11 +78,19 @@ impl fmt::Debug for Token {
 impl Session {
     /// The cookie that an answer sets, as it is sent back.
     fn begun(headers: &HeaderMap) -> Option<Self> {
-        let values = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pair = values.filter_map(|value| value.split(';').next()).find(|pair| {
-            let name = pair.split_once('=').filter(|(_, secret)| !secret.is_empty()).map(|(name, _)| name.trim());
-            name.is_some_and(|name| SESSION_COOKIES.contains(&name))
-        })?;
+        let values = headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let pair = values
+            .filter_map(|value| value.split(';').next())
+            .find(|pair| {
+                let name = pair
+                    .split_once('=')
+                    .filter(|(_, secret)| !secret.is_empty())
+                    .map(|(name, _)| name.trim());
+                name.is_some_and(|name| SESSION_COOKIES.contains(&name))
+            })?;
         let mut value = HeaderValue::from_str(pair.trim()).ok()?;
         value.set_sensitive(true);
         Some(Self(value))
@@ -98,9 +112,15 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `email_taken` (409), `sign_up_refused` (403), 422 if address or password break a rule.
     /// [`ClientError::InClear`] if the password would be sent so. Else see [`ClientError`].
-    pub async fn sign_up(&self, wanted: &SignUp) -> Result<(SignUpReply, Option<Session>), ClientError> {
+    pub async fn sign_up(
+        &self,
+        wanted: &SignUp,
+    ) -> Result<(SignUpReply, Option<Session>), ClientError> {
         let (url, answer) = self.ask(Method::POST, &["sign-up"], Some(wanted)).await?;
-        Ok((read_json(&url, answer.body())?, Session::begun(answer.headers())))
+        Ok((
+            read_json(&url, answer.body())?,
+            Session::begun(answer.headers()),
+        ))
     }
 
     /// Begins a session. A program makes itself a token with it ([`Client::create_token_in`]) and ends it. Dropping the
@@ -112,7 +132,10 @@ impl Client {
     pub async fn log_in(&self, shown: &LogIn) -> Result<(LoggedIn, Session), ClientError> {
         let (url, answer) = self.ask(Method::POST, &["log-in"], Some(shown)).await?;
         let session = Session::begun(answer.headers());
-        let fault = || ClientError::Answer { url: url.to_string(), fault: "it begins no session".to_owned() };
+        let fault = || ClientError::Answer {
+            url: url.to_string(),
+            fault: "it begins no session".to_owned(),
+        };
         Ok((read_json(&url, answer.body())?, session.ok_or_else(fault)?))
     }
 
@@ -121,7 +144,9 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn log_out(&self) -> Result<(), ClientError> {
-        self.ask::<()>(Method::POST, &["log-out"], None).await.map(drop)
+        self.ask::<()>(Method::POST, &["log-out"], None)
+            .await
+            .map(drop)
     }
 
     /// Ends a session. Dropping the future: it may be over or not.
@@ -130,7 +155,10 @@ impl Client {
     /// See [`ClientError`].
     pub async fn end(&self, session: &Session) -> Result<(), ClientError> {
         let url = self.account_url(&["log-out"]);
-        let request = self.http.post(url.clone()).header(COOKIE, session.0.clone());
+        let request = self
+            .http
+            .post(url.clone())
+            .header(COOKIE, session.0.clone());
         self.send(request, CONTROL_TIMEOUT, &url).await.map(drop)
     }
 
@@ -140,8 +168,12 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn request_reset(&self, email: &str) -> Result<(), ClientError> {
-        let wanted = RequestReset { email: email.to_owned() };
-        self.ask(Method::POST, &["request-reset"], Some(&wanted)).await.map(drop)
+        let wanted = RequestReset {
+            email: email.to_owned(),
+        };
+        self.ask(Method::POST, &["request-reset"], Some(&wanted))
+            .await
+            .map(drop)
     }
 
     /// Sets a new password with what such a link carries. Dropping the future: it may be set or not.
@@ -149,7 +181,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `link_invalid` (410). Else see [`ClientError`].
     pub async fn reset(&self, wanted: &Reset) -> Result<(), ClientError> {
-        self.ask(Method::POST, &["reset"], Some(wanted)).await.map(drop)
+        self.ask(Method::POST, &["reset"], Some(wanted))
+            .await
+            .map(drop)
     }
 
     /// Confirms an address with what the link in a mail carries. Dropping the future: it may be confirmed or not.
@@ -157,7 +191,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `link_invalid` (410). Else see [`ClientError`].
     pub async fn confirm(&self, wanted: &Confirm) -> Result<(), ClientError> {
-        self.ask(Method::POST, &["confirm"], Some(wanted)).await.map(drop)
+        self.ask(Method::POST, &["confirm"], Some(wanted))
+            .await
+            .map(drop)
     }
 
     // === settings ===
@@ -176,7 +212,8 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `wrong_credentials` (403), `email_taken` (409). Else see [`ClientError`].
     pub async fn change_email(&self, wanted: &ChangeEmail) -> Result<EmailChange, ClientError> {
-        self.ask_account(Method::POST, &["email"], Some(wanted)).await
+        self.ask_account(Method::POST, &["email"], Some(wanted))
+            .await
     }
 
     /// Changes the password. Dropping the future: it may be changed or not.
@@ -184,7 +221,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `wrong_credentials` (403). Else see [`ClientError`].
     pub async fn change_password(&self, wanted: &ChangePassword) -> Result<(), ClientError> {
-        self.ask(Method::POST, &["password"], Some(wanted)).await.map(drop)
+        self.ask(Method::POST, &["password"], Some(wanted))
+            .await
+            .map(drop)
     }
 
     /// Deletes the account with everything that it owns. Dropping the future: it may be deleted or not.
@@ -200,7 +239,8 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `forbidden` (403). Else see [`ClientError`].
     pub async fn invite(&self) -> Result<Invitation, ClientError> {
-        self.ask_account::<(), _>(Method::POST, &["invitations"], None).await
+        self.ask_account::<(), _>(Method::POST, &["invitations"], None)
+            .await
     }
 
     // === tokens and sessions ===
@@ -219,16 +259,25 @@ impl Client {
     /// [`ClientError::Problem`]: `forbidden` (403) if it were good for more than this client's own. Else see
     /// [`ClientError`].
     pub async fn create_token(&self, wanted: &TokenRequest) -> Result<CreatedToken, ClientError> {
-        self.ask_account(Method::POST, &["tokens"], Some(wanted)).await
+        self.ask_account(Method::POST, &["tokens"], Some(wanted))
+            .await
     }
 
     /// The same in a session; for a client that sends no token of its own.
     ///
     /// # Errors
     /// As for [`Client::create_token`].
-    pub async fn create_token_in(&self, session: &Session, wanted: &TokenRequest) -> Result<CreatedToken, ClientError> {
+    pub async fn create_token_in(
+        &self,
+        session: &Session,
+        wanted: &TokenRequest,
+    ) -> Result<CreatedToken, ClientError> {
         let url = self.account_url(&["tokens"]);
-        let request = self.http.post(url.clone()).header(COOKIE, session.0.clone()).json(wanted);
+        let request = self
+            .http
+            .post(url.clone())
+            .header(COOKIE, session.0.clone())
+            .json(wanted);
         let answer = self.send(request, CONTROL_TIMEOUT, &url).await?;
         read_json(&url, answer.body())
     }
@@ -239,7 +288,9 @@ impl Client {
     /// [`ClientError::Problem`] with status 404 if there is none of that id; [`ClientError::Request`] if it cannot be an id.
     /// Else see [`ClientError`].
     pub async fn revoke_token(&self, id: &str) -> Result<(), ClientError> {
-        self.ask::<()>(Method::DELETE, &["tokens", checked(id)?], None).await.map(drop)
+        self.ask::<()>(Method::DELETE, &["tokens", checked(id)?], None)
+            .await
+            .map(drop)
     }
 
     /// The account's browser sessions. Dropping the future has no effect on the node.
@@ -255,7 +306,9 @@ impl Client {
     /// # Errors
     /// As for [`Client::revoke_token`].
     pub async fn end_session(&self, id: &str) -> Result<(), ClientError> {
-        self.ask::<()>(Method::DELETE, &["sessions", checked(id)?], None).await.map(drop)
+        self.ask::<()>(Method::DELETE, &["sessions", checked(id)?], None)
+            .await
+            .map(drop)
     }
 
     fn account_url(&self, path: &[&str]) -> Url {
@@ -282,7 +335,11 @@ impl Client {
         self.keeps_secrets()?;
         let url = self.account_url(path);
         let request = self.http.request(method, url.clone());
-        let request = if let Some(body) = body { request.json(body) } else { request };
+        let request = if let Some(body) = body {
+            request.json(body)
+        } else {
+            request
+        };
         let answer = self.send(request, CONTROL_TIMEOUT, &url).await?;
         Ok((url, answer))
     }
@@ -290,7 +347,9 @@ impl Client {
 
 /// An id that is one path segment and nothing else.
 fn checked(id: &str) -> Result<&str, ClientError> {
-    let fault = || ClientError::Request { fault: format!("{id:?} is no id of a token or session") };
+    let fault = || ClientError::Request {
+        fault: format!("{id:?} is no id of a token or session"),
+    };
     is_request_id(id).then_some(id).ok_or_else(fault)
 }
 
@@ -304,7 +363,16 @@ mod tests {
         assert_eq!(token.reveal(), "slt_AZaz09-_");
         assert_eq!(format!("{token:?} {:?}", token.header()), "Token Sensitive");
         let long = format!("slt_{}", "x".repeat(10_240));
-        for bad in ["", "slt_", "other", "slt_a b", "slt_a\r\nx: y", "slt_é", " slt_a", &long] {
+        for bad in [
+            "",
+            "slt_",
+            "other",
+            "slt_a b",
+            "slt_a\r\nx: y",
+            "slt_é",
+            " slt_a",
+            &long,
+        ] {
             assert_eq!(Token::parse(bad), Err(ParseTokenError), "{bad}");
         }
     }
@@ -318,9 +386,15 @@ mod tests {
             }
             Session::begun(&headers).map(|session| session.0.to_str().unwrap().to_owned())
         };
-        assert_eq!(read(&["a=1", "serverledge_session=S; Path=/"]).as_deref(), Some("serverledge_session=S"));
+        assert_eq!(
+            read(&["a=1", "serverledge_session=S; Path=/"]).as_deref(),
+            Some("serverledge_session=S")
+        );
         let secure = "__Host-serverledge_session=S; Secure";
-        assert_eq!(read(&[secure]).as_deref(), Some("__Host-serverledge_session=S"));
+        assert_eq!(
+            read(&[secure]).as_deref(),
+            Some("__Host-serverledge_session=S")
+        );
         assert_eq!(read(&["serverledge_session=; Max-Age=0"]), None);
         assert_eq!(read(&["other_session=S"]), None);
         let session = Session(HeaderValue::from_static("serverledge_session=S"));

@@ -21,7 +21,10 @@ pub(crate) enum ReadFault {
 }
 
 /// Reads a body of at most `limit` bytes.
-pub(crate) async fn read_body(response: &mut reqwest::Response, limit: usize) -> Result<Bytes, ReadFault> {
+pub(crate) async fn read_body(
+    response: &mut reqwest::Response,
+    limit: usize,
+) -> Result<Bytes, ReadFault> {
     let declared = response.content_length().unwrap_or(0);
     if declared > limit as u64 {
         return Err(ReadFault::TooLong);
@@ -47,18 +50,33 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> C
 
 /// `Retry-After` in seconds; its other form, a date, is passed over.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    headers
+        .get(header::RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
 }
 
 /// The problem that a body describes, or stands for.
 pub(crate) fn read_problem(status: StatusCode, body: &[u8]) -> Problem {
     let document = serde_json::from_slice::<Problem>(body)
         .ok()
-        .filter(|problem| !(problem.code.is_empty() && problem.detail.is_empty() && problem.title.is_empty()));
-    let mut problem = document.unwrap_or_else(|| Problem { detail: plain_text(body), ..Problem::default() });
+        .filter(|problem| {
+            !(problem.code.is_empty() && problem.detail.is_empty() && problem.title.is_empty())
+        });
+    let mut problem = document.unwrap_or_else(|| Problem {
+        detail: plain_text(body),
+        ..Problem::default()
+    });
     problem.status = status.as_u16();
     if problem.title.is_empty() {
-        status.canonical_reason().unwrap_or_default().clone_into(&mut problem.title);
+        status
+            .canonical_reason()
+            .unwrap_or_default()
+            .clone_into(&mut problem.title);
     }
     problem
 }
@@ -82,7 +100,11 @@ mod tests {
 
     fn check(status: u16, body: &str, expected: (&str, &str)) {
         let problem = read_problem(StatusCode::from_u16(status).unwrap(), body.as_bytes());
-        assert_eq!((problem.code.as_str(), problem.detail.as_str()), expected, "{body}");
+        assert_eq!(
+            (problem.code.as_str(), problem.detail.as_str()),
+            expected,
+            "{body}"
+        );
         assert_eq!(problem.status, status);
         assert!(!problem.title.is_empty());
     }
@@ -97,10 +119,18 @@ mod tests {
         check(404, "Function unknown", ("", "Function unknown"));
         check(404, r#"{"message":"Not Found"}"#, ("", "Not Found"));
         check(503, r#""""#, ("", ""));
-        check(400, r#""workflow already exists""#, ("", "workflow already exists"));
+        check(
+            400,
+            r#""workflow already exists""#,
+            ("", "workflow already exists"),
+        );
         check(500, r#"{"a":1}"#, ("", r#"{"a":1}"#));
         check(429, "", ("", ""));
-        check(502, "<html>\u{fffd}</html>\n", ("", "<html>\u{fffd}</html>"));
+        check(
+            502,
+            "<html>\u{fffd}</html>\n",
+            ("", "<html>\u{fffd}</html>"),
+        );
     }
 
     #[test]

@@ -4,7 +4,9 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serverledge_core::AppName;
-use serverledge_wire::application::{AppInfo, AppSettings, AppSummary, DependenciesInfo, EndpointInfo, NewApp};
+use serverledge_wire::application::{
+    AppInfo, AppSettings, AppSummary, DependenciesInfo, EndpointInfo, NewApp,
+};
 
 use crate::client::{CONTROL_TIMEOUT, Client, not_understood, read_json};
 use crate::error::ClientError;
@@ -60,7 +62,14 @@ impl Client {
     /// [`ClientError::Problem`] with code `application_exists` (409) if the name is taken, by whomever; else see
     /// [`ClientError`].
     pub async fn create_app(&self, name: &AppName) -> Result<AppInfo, ClientError> {
-        self.ask_json(http::Method::POST, &["apps"], &NewApp { name: name.to_string() }).await
+        self.ask_json(
+            http::Method::POST,
+            &["apps"],
+            &NewApp {
+                name: name.to_string(),
+            },
+        )
+        .await
     }
 
     /// One application.
@@ -76,8 +85,13 @@ impl Client {
     ///
     /// # Errors
     /// As for [`Client::show_app`]; `application_exists` (409) if a new name is taken.
-    pub async fn change_app(&self, name: &AppName, settings: &AppSettings) -> Result<AppInfo, ClientError> {
-        self.ask_json(http::Method::PATCH, &["apps", name.as_str()], settings).await
+    pub async fn change_app(
+        &self,
+        name: &AppName,
+        settings: &AppSettings,
+    ) -> Result<AppInfo, ClientError> {
+        self.ask_json(http::Method::PATCH, &["apps", name.as_str()], settings)
+            .await
     }
 
     /// Deletes an application with its endpoints and functions. Dropping the future does not bring it back.
@@ -86,7 +100,9 @@ impl Client {
     /// As for [`Client::show_app`].
     pub async fn delete_app(&self, name: &AppName) -> Result<(), ClientError> {
         let url = self.url(&["apps", name.as_str()]);
-        self.send(self.http.delete(url.clone()), CONTROL_TIMEOUT, &url).await.map(drop)
+        self.send(self.http.delete(url.clone()), CONTROL_TIMEOUT, &url)
+            .await
+            .map(drop)
     }
 
     /// An application's endpoints.
@@ -107,7 +123,12 @@ impl Client {
         name: &AppName,
         endpoint: &EndpointInfo,
     ) -> Result<Vec<EndpointInfo>, ClientError> {
-        self.ask_json(http::Method::PUT, &["apps", name.as_str(), "endpoints"], endpoint).await
+        self.ask_json(
+            http::Method::PUT,
+            &["apps", name.as_str(), "endpoints"],
+            endpoint,
+        )
+        .await
     }
 
     /// Removes an endpoint; gives back those that are left. Dropping the future: it may be removed or not.
@@ -121,8 +142,12 @@ impl Client {
         path: &str,
     ) -> Result<Vec<EndpointInfo>, ClientError> {
         let mut url = self.url(&["apps", name.as_str(), "endpoints"]);
-        url.query_pairs_mut().append_pair("method", method).append_pair("path", path);
-        let answer = self.send(self.http.delete(url.clone()), CONTROL_TIMEOUT, &url).await?;
+        url.query_pairs_mut()
+            .append_pair("method", method)
+            .append_pair("path", path);
+        let answer = self
+            .send(self.http.delete(url.clone()), CONTROL_TIMEOUT, &url)
+            .await?;
         read_json(&url, answer.body())
     }
 
@@ -132,7 +157,9 @@ impl Client {
     /// As for [`Client::show_app`].
     pub async fn dependencies(&self, name: &AppName) -> Result<String, ClientError> {
         let url = self.url(&["apps", name.as_str(), "dependencies"]);
-        let answer = self.send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url).await?;
+        let answer = self
+            .send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url)
+            .await?;
         String::from_utf8(answer.into_body().into()).map_err(|error| not_understood(&url, &error))
     }
 
@@ -140,9 +167,17 @@ impl Client {
     ///
     /// # Errors
     /// As for [`Client::show_app`]; `invalid_dependencies` (422).
-    pub async fn set_dependencies(&self, name: &AppName, text: String) -> Result<DependenciesInfo, ClientError> {
+    pub async fn set_dependencies(
+        &self,
+        name: &AppName,
+        text: String,
+    ) -> Result<DependenciesInfo, ClientError> {
         let url = self.url(&["apps", name.as_str(), "dependencies"]);
-        let request = self.http.put(url.clone()).header(CONTENT_TYPE, "text/plain; charset=utf-8").body(text);
+        let request = self
+            .http
+            .put(url.clone())
+            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
+            .body(text);
         let answer = self.send(request, CONTROL_TIMEOUT, &url).await?;
         read_json(&url, answer.body())
     }
@@ -167,13 +202,26 @@ mod tests {
 
     #[test]
     fn operations_on_functions_act_on_the_application() {
-        let client = Client::new(Endpoint::new("localhost", 1).unwrap(), &ClientConfig::default()).unwrap();
+        let client = Client::new(
+            Endpoint::new("localhost", 1).unwrap(),
+            &ClientConfig::default(),
+        )
+        .unwrap();
         let path = |client: &Client, path: &[&str]| client.url(path).path().to_owned();
         assert_eq!(path(&client, &["invoke", "f"]), "/invoke/f");
         let client = client.in_app(AppName::parse("shop").unwrap());
         assert_eq!(path(&client, &["invoke", "f"]), "/apps/shop/invoke/f");
-        assert_eq!(path(&client, &["functions", "f", "logs"]), "/apps/shop/functions/f/logs");
-        for own in [&["status"][..], &["apps"], &["apps", "shop", "endpoints"], &["account"], &["peers"]] {
+        assert_eq!(
+            path(&client, &["functions", "f", "logs"]),
+            "/apps/shop/functions/f/logs"
+        );
+        for own in [
+            &["status"][..],
+            &["apps"],
+            &["apps", "shop", "endpoints"],
+            &["account"],
+            &["peers"],
+        ] {
             assert_eq!(path(&client, own), format!("/{}", own.join("/")));
         }
     }

@@ -18,9 +18,15 @@ impl Client {
     /// [`ClientError::Problem`]: `function_unknown` (404), `idempotency_key_reused` (422) if the key came with another
     /// payload before, 503 if the invocation could not be stored and will not run. [`ClientError::Request`] if the key
     /// is malformed. Else see [`ClientError`].
-    pub async fn submit(&self, function: &FunctionName, call: &Invocation) -> Result<AcceptedInvocation, ClientError> {
+    pub async fn submit(
+        &self,
+        function: &FunctionName,
+        call: &Invocation,
+    ) -> Result<AcceptedInvocation, ClientError> {
         let url = self.url(&["functions", function.as_str(), "invocations"]);
-        let request = call.keyed(self.http.post(url.clone()))?.json(&call.to_body(true));
+        let request = call
+            .keyed(self.http.post(url.clone()))?
+            .json(&call.to_body(true));
         let answer = self.send(request, CONTROL_TIMEOUT, &url).await?;
         read_json(&url, answer.body())
     }
@@ -43,7 +49,9 @@ impl Client {
     /// as for [`Client::invocation`]. [`ClientError::Request`] if it cannot be an id. Else see [`ClientError`].
     pub async fn cancel(&self, id: &str) -> Result<InvocationInfo, ClientError> {
         let url = self.url(&["invocations", checked(id)?, "cancel"]);
-        let answer = self.send(self.http.post(url.clone()), CONTROL_TIMEOUT, &url).await?;
+        let answer = self
+            .send(self.http.post(url.clone()), CONTROL_TIMEOUT, &url)
+            .await?;
         read_json(&url, answer.body())
     }
 
@@ -53,15 +61,22 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`] with code `malformed_query` (400) if the node gives no such page. Else see
     /// [`ClientError`].
-    pub async fn dead_letters(&self, limit: Option<u32>, after: Option<&str>) -> Result<DeadLetters, ClientError> {
+    pub async fn dead_letters(
+        &self,
+        limit: Option<u32>,
+        after: Option<&str>,
+    ) -> Result<DeadLetters, ClientError> {
         let mut url = self.url(&["dead-letters"]);
         if let Some(limit) = limit {
-            url.query_pairs_mut().append_pair("limit", &limit.to_string());
+            url.query_pairs_mut()
+                .append_pair("limit", &limit.to_string());
         }
         if let Some(after) = after {
             url.query_pairs_mut().append_pair("after", after);
         }
-        let answer = self.send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url).await?;
+        let answer = self
+            .send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url)
+            .await?;
         read_json(&url, answer.body())
     }
 
@@ -82,7 +97,9 @@ impl Client {
     /// stored. [`ClientError::Request`] if it cannot be an id. Else see [`ClientError`].
     pub async fn redrive(&self, id: &str) -> Result<AcceptedInvocation, ClientError> {
         let url = self.url(&["dead-letters", checked(id)?, "redrive"]);
-        let answer = self.send(self.http.post(url.clone()), CONTROL_TIMEOUT, &url).await?;
+        let answer = self
+            .send(self.http.post(url.clone()), CONTROL_TIMEOUT, &url)
+            .await?;
         read_json(&url, answer.body())
     }
 
@@ -93,7 +110,9 @@ impl Client {
     /// an id: nothing is sent then, so that no odd id can name all dead letters. Else see [`ClientError`].
     pub async fn purge(&self, id: &str) -> Result<(), ClientError> {
         let url = self.url(&["dead-letters", checked(id)?]);
-        self.send(self.http.delete(url.clone()), CONTROL_TIMEOUT, &url).await.map(drop)
+        self.send(self.http.delete(url.clone()), CONTROL_TIMEOUT, &url)
+            .await
+            .map(drop)
     }
 
     /// Removes all dead letters for good, and says how many. Dropping the future: some, all or none may be removed.
@@ -102,13 +121,17 @@ impl Client {
     /// See [`ClientError`].
     pub async fn purge_all(&self) -> Result<Purged, ClientError> {
         let url = self.url(&["dead-letters"]);
-        let answer = self.send(self.http.delete(url.clone()), CONTROL_TIMEOUT, &url).await?;
+        let answer = self
+            .send(self.http.delete(url.clone()), CONTROL_TIMEOUT, &url)
+            .await?;
         read_json(&url, answer.body())
     }
 }
 
 /// An id that is one path segment and nothing else.
 fn checked(id: &str) -> Result<&str, ClientError> {
-    let fault = || ClientError::Request { fault: format!("{id:?} is no invocation's id") };
+    let fault = || ClientError::Request {
+        fault: format!("{id:?} is no invocation's id"),
+    };
     is_request_id(id).then_some(id).ok_or_else(fault)
 }

@@ -117,14 +117,22 @@ impl CallbackConfig {
     /// With this key; public addresses only, [`CALLBACK_TIMEOUT`], the machine's authorities.
     #[must_use]
     pub fn new(key: Vec<u8>) -> Self {
-        Self { allow: Vec::new(), key, timeout: CALLBACK_TIMEOUT, authorities: None }
+        Self {
+            allow: Vec::new(),
+            key,
+            timeout: CALLBACK_TIMEOUT,
+            authorities: None,
+        }
     }
 }
 
 impl std::fmt::Debug for CallbackConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("CallbackConfig");
-        shown.field("allow", &self.allow).field("timeout", &self.timeout).finish_non_exhaustive()
+        shown
+            .field("allow", &self.allow)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +141,10 @@ impl std::fmt::Debug for CallbackConfig {
 impl std::fmt::Debug for CallbackSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("CallbackSender");
-        shown.field("policy", &self.policy).field("timeout", &self.timeout).finish_non_exhaustive()
+        shown
+            .field("policy", &self.policy)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,10 +161,14 @@ impl CallbackSender {
     /// The same with another way from names to addresses.
     fn resolving(config: CallbackConfig, lookup: impl Lookup) -> Result<Self, ClientError> {
         if config.key.is_empty() {
-            return Err(ClientError::Setup { source: "the key for callbacks is empty".into() });
+            return Err(ClientError::Setup {
+                source: "the key for callbacks is empty".into(),
+            });
         }
         let mac = Hmac::new_from_slice(&config.key);
-        let mac = mac.map_err(|error| ClientError::Setup { source: error.to_string().into() })?;
+        let mac = mac.map_err(|error| ClientError::Setup {
+            source: error.to_string().into(),
+        })?;
         let policy = Arc::new(Policy::new(config.allow));
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::settings(config.authorities.as_deref())?)
@@ -166,8 +181,15 @@ impl CallbackSender {
             .pool_max_idle_per_host(0)
             .user_agent(concat!("serverledge-callback/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| ClientError::Setup { source: error.into() })?;
-        Ok(Self { http, policy, mac, timeout: config.timeout })
+            .map_err(|error| ClientError::Setup {
+                source: error.into(),
+            })?;
+        Ok(Self {
+            http,
+            policy,
+            mac,
+            timeout: config.timeout,
+        })
     }
 
     /// Whether callbacks to this URL are possible, as far as that can be said without asking the network: to be called when
@@ -186,9 +208,16 @@ impl CallbackSender {
     ///
     /// # Errors
     /// [`CallbackError::is_final`] tells those for which another attempt is useless from the others.
-    pub async fn send(&self, url: &str, id: InvocationId, body: Bytes) -> Result<u16, CallbackError> {
+    pub async fn send(
+        &self,
+        url: &str,
+        id: InvocationId,
+        body: Bytes,
+    ) -> Result<u16, CallbackError> {
         let url = self.checked(url)?;
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs());
         let request = self
             .http
             .post(url)
@@ -200,11 +229,19 @@ impl CallbackSender {
         let mut response = request.send().await.map_err(|error| self.fault(error))?;
         let status = response.status();
         read_away(&mut response).await;
-        if status.is_success() { Ok(status.as_u16()) } else { Err(CallbackError::Status(status.as_u16())) }
+        if status.is_success() {
+            Ok(status.as_u16())
+        } else {
+            Err(CallbackError::Status(status.as_u16()))
+        }
     }
 
     fn signature(&self, seconds: u64, id: InvocationId, body: &[u8]) -> String {
-        let mac = self.mac.clone().chain_update(format!("{seconds}.{id}.")).chain_update(body);
+        let mac = self
+            .mac
+            .clone()
+            .chain_update(format!("{seconds}.{id}."))
+            .chain_update(body);
         let digest = mac.finalize().into_bytes();
         let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("t={seconds},v1={digits}")
@@ -216,7 +253,9 @@ impl CallbackSender {
         }
         // A URL's reader passes over some of these without a word.
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(CallbackRefused::NotUrl("it contains white space or control characters".to_owned()));
+            return Err(CallbackRefused::NotUrl(
+                "it contains white space or control characters".to_owned(),
+            ));
         }
         let url = Url::parse(text).map_err(|error| CallbackRefused::NotUrl(error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -228,10 +267,18 @@ impl CallbackSender {
         if url.port() == Some(0) {
             return Err(CallbackRefused::PortZero);
         }
-        let host = url.host_str().ok_or_else(|| CallbackRefused::NotUrl("it has no host".to_owned()))?;
+        let host = url
+            .host_str()
+            .ok_or_else(|| CallbackRefused::NotUrl("it has no host".to_owned()))?;
         // Every way to write an address has become the usual one by now; such a host never reaches the resolver.
-        match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            Ok(address) if !self.policy.lets_reach(address) => Err(CallbackRefused::Address(address)),
+        match host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+        {
+            Ok(address) if !self.policy.lets_reach(address) => {
+                Err(CallbackRefused::Address(address))
+            }
             _ => Ok(url),
         }
     }
@@ -243,7 +290,9 @@ impl CallbackSender {
         if error.is_timeout() {
             return CallbackError::Timeout(self.timeout);
         }
-        CallbackError::Transport { source: error.without_url().into() }
+        CallbackError::Transport {
+            source: error.without_url().into(),
+        }
     }
 }
 

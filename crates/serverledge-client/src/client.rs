@@ -84,8 +84,16 @@ impl Client {
     /// [`ClientError::InClear`] if a token would go to another machine without TLS.
     pub fn new(endpoint: Endpoint, config: &ClientConfig) -> Result<Self, ClientError> {
         let authorities = config.authorities.as_deref();
-        let tls = if endpoint.is_tls() { tls::settings(authorities)? } else { tls::no_settings()? };
-        let headers = config.token.iter().map(|token| (AUTHORIZATION, token.header())).collect();
+        let tls = if endpoint.is_tls() {
+            tls::settings(authorities)?
+        } else {
+            tls::no_settings()?
+        };
+        let headers = config
+            .token
+            .iter()
+            .map(|token| (AUTHORIZATION, token.header()))
+            .collect();
         let http = reqwest::Client::builder()
             .default_headers(headers)
             .tls_backend_preconfigured(tls)
@@ -96,9 +104,17 @@ impl Client {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .user_agent(concat!("serverledge-client/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| ClientError::Setup { source: error.into() })?;
+            .map_err(|error| ClientError::Setup {
+                source: error.into(),
+            })?;
         let secrets_in_clear = config.secrets_in_clear;
-        let client = Self { http, endpoint, timeout: config.timeout, app: None, secrets_in_clear };
+        let client = Self {
+            http,
+            endpoint,
+            timeout: config.timeout,
+            app: None,
+            secrets_in_clear,
+        };
         if config.token.is_some() {
             client.keeps_secrets()?;
         }
@@ -108,7 +124,13 @@ impl Client {
     /// Whether what is sent can be read by nobody on the way, or that is wanted so.
     pub(crate) fn keeps_secrets(&self) -> Result<(), ClientError> {
         let kept = self.endpoint.is_tls() || self.endpoint.is_loopback() || self.secrets_in_clear;
-        if kept { Ok(()) } else { Err(ClientError::InClear { url: self.endpoint.to_string() }) }
+        if kept {
+            Ok(())
+        } else {
+            Err(ClientError::InClear {
+                url: self.endpoint.to_string(),
+            })
+        }
     }
 
     /// The node that it talks to.
@@ -145,7 +167,14 @@ impl Client {
         struct Name<'a> {
             name: &'a str,
         }
-        self.post("delete", &Name { name: function.as_str() }, CONTROL_TIMEOUT).await
+        self.post(
+            "delete",
+            &Name {
+                name: function.as_str(),
+            },
+            CONTROL_TIMEOUT,
+        )
+        .await
     }
 
     /// Names of the deployed functions. Dropping the future has no effect on the node.
@@ -160,7 +189,10 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn function(&self, function: &FunctionName) -> Result<Option<FunctionInfo>, ClientError> {
+    pub async fn function(
+        &self,
+        function: &FunctionName,
+    ) -> Result<Option<FunctionInfo>, ClientError> {
         match self.get(&["functions", function.as_str()]).await {
             Err(error) if error.is_not_found() => Ok(None),
             answer => answer.map(Some),
@@ -181,12 +213,20 @@ impl Client {
     /// (422) if the key came with another payload before, and `invocation_not_finished` (409) if the call that it names
     /// has not ended: ask again with the same key. [`ClientError::Request`] if the key is malformed, or if there is a
     /// callback, which would never be told. Else see [`ClientError`].
-    pub async fn invoke(&self, function: &FunctionName, call: &Invocation) -> Result<InvocationResult, ClientError> {
+    pub async fn invoke(
+        &self,
+        function: &FunctionName,
+        call: &Invocation,
+    ) -> Result<InvocationResult, ClientError> {
         if call.callback.is_some() {
-            return Err(ClientError::Request { fault: "a callback needs an asynchronous invocation".to_owned() });
+            return Err(ClientError::Request {
+                fault: "a callback needs an asynchronous invocation".to_owned(),
+            });
         }
         let url = self.url(&["invoke", function.as_str()]);
-        let request = call.keyed(self.http.post(url.clone()))?.json(&call.to_body(false));
+        let request = call
+            .keyed(self.http.post(url.clone()))?
+            .json(&call.to_body(false));
         let answer = self.send(request, INVOKE_TIMEOUT, &url).await?;
         read_result(answer.body()).map_err(|error| not_understood(&url, &error))
     }
@@ -197,9 +237,15 @@ impl Client {
     ///
     /// # Errors
     /// As for [`Client::submit`].
-    pub async fn invoke_async(&self, function: &FunctionName, call: &Invocation) -> Result<Accepted, ClientError> {
+    pub async fn invoke_async(
+        &self,
+        function: &FunctionName,
+        call: &Invocation,
+    ) -> Result<Accepted, ClientError> {
         let url = self.url(&["invoke", function.as_str()]);
-        let request = call.keyed(self.http.post(url.clone()))?.json(&call.to_body(true));
+        let request = call
+            .keyed(self.http.post(url.clone()))?
+            .json(&call.to_body(true));
         let answer = self.send(request, CONTROL_TIMEOUT, &url).await?;
         read_json(&url, answer.body())
     }
@@ -213,9 +259,13 @@ impl Client {
             return Ok(Poll::Unknown);
         }
         let url = self.url(&["poll", id]);
-        match self.send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url).await {
+        match self
+            .send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url)
+            .await
+        {
             Ok(answer) => {
-                let result = read_result(answer.body()).map_err(|error| not_understood(&url, &error))?;
+                let result =
+                    read_result(answer.body()).map_err(|error| not_understood(&url, &error))?;
                 Ok(Poll::Done(Box::new(result)))
             }
             Err(error) if error.code() == Some("invocation_not_finished") => Ok(Poll::Pending),
@@ -235,7 +285,11 @@ impl Client {
         force_image_pull: bool,
     ) -> Result<Prewarmed, ClientError> {
         let function = function.as_str().to_owned();
-        let request = PrewarmRequest { function, instances: i64::from(instances), force_image_pull };
+        let request = PrewarmRequest {
+            function,
+            instances: i64::from(instances),
+            force_image_pull,
+        };
         self.post("prewarm", &request, DEPLOY_TIMEOUT).await
     }
 
@@ -259,12 +313,21 @@ impl Client {
             url.set_path(&format!("{base}{path}"));
         }
         url.set_query(request.uri().query());
-        let inside = url.path().strip_prefix(&base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let inside = url
+            .path()
+            .strip_prefix(&base)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if !inside {
-            return Err(ClientError::Request { fault: format!("the path {path:?} leads out of the function's own") });
+            return Err(ClientError::Request {
+                fault: format!("the path {path:?} leads out of the function's own"),
+            });
         }
         let (parts, body) = request.into_parts();
-        let request = self.http.request(parts.method, url.clone()).headers(parts.headers).body(body);
+        let request = self
+            .http
+            .request(parts.method, url.clone())
+            .headers(parts.headers)
+            .body(body);
         self.exchange(request, INVOKE_TIMEOUT, &url).await
     }
 
@@ -292,7 +355,9 @@ impl Client {
     /// See [`ClientError`].
     pub async fn metrics(&self) -> Result<String, ClientError> {
         let url = self.url(&["metrics"]);
-        let answer = self.send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url).await?;
+        let answer = self
+            .send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url)
+            .await?;
         String::from_utf8(answer.into_body().into()).map_err(|error| not_understood(&url, &error))
     }
 
@@ -316,12 +381,16 @@ impl Client {
 
     async fn probe(&self, route: &str) -> Result<(), ClientError> {
         let url = self.url(&[route]);
-        self.send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url).await.map(drop)
+        self.send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url)
+            .await
+            .map(drop)
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, ClientError> {
         let url = self.url(path);
-        let answer = self.send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url).await?;
+        let answer = self
+            .send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url)
+            .await?;
         read_json(&url, answer.body())
     }
 
@@ -338,8 +407,13 @@ impl Client {
     }
 
     pub(crate) fn url(&self, path: &[&str]) -> Url {
-        let mut url = Url::parse(&self.endpoint.to_string()).expect("a checked host and port make a URL");
-        url.path_segments_mut().expect("an http URL has a path").clear().extend(self.prefix(path)).extend(path);
+        let mut url =
+            Url::parse(&self.endpoint.to_string()).expect("a checked host and port make a URL");
+        url.path_segments_mut()
+            .expect("an http URL has a path")
+            .clear()
+            .extend(self.prefix(path))
+            .extend(path);
         url
     }
 
@@ -378,34 +452,58 @@ impl Client {
         url: &Url,
     ) -> Result<http::Response<Bytes>, ClientError> {
         let fault = |error: reqwest::Error| self.transport_error(error, url, timeout);
-        let body = read_body(&mut response, ANSWER_BYTES_MAX).await.map_err(|read| match read {
-            ReadFault::Transport(error) => fault(error),
-            ReadFault::TooLong => {
-                let fault = format!("it is longer than {ANSWER_BYTES_MAX} bytes");
-                ClientError::Answer { url: url.to_string(), fault }
-            }
-        })?;
+        let body = read_body(&mut response, ANSWER_BYTES_MAX)
+            .await
+            .map_err(|read| match read {
+                ReadFault::Transport(error) => fault(error),
+                ReadFault::TooLong => {
+                    let fault = format!("it is longer than {ANSWER_BYTES_MAX} bytes");
+                    ClientError::Answer {
+                        url: url.to_string(),
+                        fault,
+                    }
+                }
+            })?;
         let mut answer = http::Response::new(body);
         *answer.status_mut() = response.status();
         *answer.headers_mut() = std::mem::take(response.headers_mut());
         Ok(answer)
     }
 
-    pub(crate) fn transport_error(&self, error: reqwest::Error, url: &Url, after: Duration) -> ClientError {
+    pub(crate) fn transport_error(
+        &self,
+        error: reqwest::Error,
+        url: &Url,
+        after: Duration,
+    ) -> ClientError {
         let error = error.without_url();
         if error.is_builder() {
-            return ClientError::Request { fault: innermost(&error) };
+            return ClientError::Request {
+                fault: innermost(&error),
+            };
         }
         if let Some(fault) = certificate_fault(&error) {
-            return ClientError::Untrusted { url: self.endpoint.to_string(), fault };
+            return ClientError::Untrusted {
+                url: self.endpoint.to_string(),
+                fault,
+            };
         }
         if error.is_connect() {
-            return ClientError::Unreachable { url: self.endpoint.to_string(), source: error.into() };
+            return ClientError::Unreachable {
+                url: self.endpoint.to_string(),
+                source: error.into(),
+            };
         }
         if error.is_timeout() {
-            return ClientError::Timeout { url: url.to_string(), after };
+            return ClientError::Timeout {
+                url: url.to_string(),
+                after,
+            };
         }
-        ClientError::Interrupted { url: url.to_string(), source: error.into() }
+        ClientError::Interrupted {
+            url: url.to_string(),
+            source: error.into(),
+        }
     }
 }
 
@@ -424,7 +522,10 @@ pub(crate) fn read_json<T: DeserializeOwned>(url: &Url, body: &[u8]) -> Result<T
 }
 
 pub(crate) fn not_understood(url: &Url, error: &dyn std::error::Error) -> ClientError {
-    ClientError::Answer { url: url.to_string(), fault: error.to_string() }
+    ClientError::Answer {
+        url: url.to_string(),
+        fault: error.to_string(),
+    }
 }
 
 /// Ids are one path segment of plain characters; anything else was never given out.

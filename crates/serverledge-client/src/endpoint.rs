@@ -43,9 +43,16 @@ impl Endpoint {
         if port == 0 {
             return Err(EndpointError::PortZero);
         }
-        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
         if let Ok(address) = bare.parse::<Ipv6Addr>() {
-            return Ok(Self { host: format!("[{address}]"), port, tls: false });
+            return Ok(Self {
+                host: format!("[{address}]"),
+                port,
+                tls: false,
+            });
         }
         if host.is_empty() {
             return Err(EndpointError::Empty);
@@ -53,9 +60,19 @@ impl Endpoint {
         if host.contains([':', '/', '@']) {
             return Err(EndpointError::NotAlone(host.to_owned()));
         }
-        match host.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))) {
-            Some(bad) => Err(EndpointError::Character { host: host.to_owned(), bad }),
-            None => Ok(Self { host: host.to_owned(), port, tls: false }),
+        match host
+            .chars()
+            .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')))
+        {
+            Some(bad) => Err(EndpointError::Character {
+                host: host.to_owned(),
+                bad,
+            }),
+            None => Ok(Self {
+                host: host.to_owned(),
+                port,
+                tls: false,
+            }),
         }
     }
 
@@ -75,8 +92,15 @@ impl Endpoint {
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-        let named = self.host.strip_suffix('.').unwrap_or(&self.host).eq_ignore_ascii_case("localhost");
-        named || bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+        let named = self
+            .host
+            .strip_suffix('.')
+            .unwrap_or(&self.host)
+            .eq_ignore_ascii_case("localhost");
+        named
+            || bare
+                .parse::<IpAddr>()
+                .is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 
     /// The host, IPv6 addresses in brackets.
@@ -137,7 +161,11 @@ mod tests {
             ("127.0.0.1.example", false),
             ("2130706433", false),
         ] {
-            assert_eq!(Endpoint::new(host, 1).unwrap().is_loopback(), expected, "{host}");
+            assert_eq!(
+                Endpoint::new(host, 1).unwrap().is_loopback(),
+                expected,
+                "{host}"
+            );
         }
     }
 
@@ -149,10 +177,26 @@ mod tests {
         check("::1", 1323, "http://[::1]:1323");
         check("[::1]", 1323, "http://[::1]:1323");
         check("", 1323, "the host is empty");
-        check("a", 0, "port 0 cannot be connected to; 1 to 65535 are allowed");
-        check("a:1", 1, "\"a:1\" is not a host alone: give a name or an address, and the port apart");
-        check("http://a", 1, "\"http://a\" is not a host alone: give a name or an address, and the port apart");
-        check("user@a", 1, "\"user@a\" is not a host alone: give a name or an address, and the port apart");
+        check(
+            "a",
+            0,
+            "port 0 cannot be connected to; 1 to 65535 are allowed",
+        );
+        check(
+            "a:1",
+            1,
+            "\"a:1\" is not a host alone: give a name or an address, and the port apart",
+        );
+        check(
+            "http://a",
+            1,
+            "\"http://a\" is not a host alone: give a name or an address, and the port apart",
+        );
+        check(
+            "user@a",
+            1,
+            "\"user@a\" is not a host alone: give a name or an address, and the port apart",
+        );
         check("a b", 1, "the host \"a b\" contains ' '");
         check("a?x", 1, "the host \"a?x\" contains '?'");
     }

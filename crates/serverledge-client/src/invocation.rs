@@ -68,7 +68,9 @@ impl Invocation {
             params: self.params.clone(),
             qos_class: self.class.0,
             // Serverledge's own client sends -1 for "none".
-            qos_max_resp_t: self.max_response_time.map_or(-1.0, |time| time.as_secs_f64()),
+            qos_max_resp_t: self
+                .max_response_time
+                .map_or(-1.0, |time| time.as_secs_f64()),
             can_do_offloading: self.may_offload,
             r#async: asynchronous,
             return_output: self.return_output,
@@ -80,12 +82,17 @@ impl Invocation {
     ///
     /// # Errors
     /// [`ClientError::Request`] if it is malformed.
-    pub(crate) fn keyed(&self, request: reqwest::RequestBuilder) -> Result<reqwest::RequestBuilder, ClientError> {
+    pub(crate) fn keyed(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::RequestBuilder, ClientError> {
         match &self.idempotency_key {
             None => Ok(request),
             Some(key) if is_idempotency_key(key) => Ok(request.header(IDEMPOTENCY_KEY, key)),
             Some(_) => Err(ClientError::Request {
-                fault: format!("an idempotency key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"),
+                fault: format!(
+                    "an idempotency key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"
+                ),
             }),
         }
     }
@@ -94,7 +101,8 @@ impl Invocation {
 /// Whether nodes take this as an idempotency key: 1 to 128 visible ASCII characters, no spaces.
 #[must_use]
 pub fn is_idempotency_key(key: &str) -> bool {
-    (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
+        && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What a node knows of an asynchronous invocation.

@@ -26,7 +26,9 @@ struct Reading(Lent);
 
 impl std::fmt::Debug for Lent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lent").field("whole", &self.is_whole()).finish_non_exhaustive()
+        f.debug_struct("Lent")
+            .field("whole", &self.is_whole())
+            .finish_non_exhaustive()
     }
 }
 
@@ -34,7 +36,12 @@ impl Lent {
     /// Lends this body.
     #[must_use]
     pub fn new(body: HttpBody) -> Self {
-        Self { shared: Arc::new(Mutex::new(Shared { body, touched: false })) }
+        Self {
+            shared: Arc::new(Mutex::new(Shared {
+                body,
+                touched: false,
+            })),
+        }
     }
 
     /// Whether nothing was read from it, so that another try may send it.
@@ -46,7 +53,11 @@ impl Lent {
     /// As what is sent. One of known length is announced with it, and none at all is not sent as an empty stream.
     pub(crate) fn into_body(self) -> reqwest::Body {
         let empty = self.shared.lock().body.is_end_stream();
-        if empty { reqwest::Body::default() } else { reqwest::Body::wrap(Reading(self)) }
+        if empty {
+            reqwest::Body::default()
+        } else {
+            reqwest::Body::wrap(Reading(self))
+        }
     }
 }
 
@@ -54,7 +65,10 @@ impl Body for Reading {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut shared = self.0.shared.lock();
         shared.touched = true;
         shared.body.as_mut().poll_frame(cx)

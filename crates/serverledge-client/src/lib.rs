@@ -28,11 +28,13 @@ mod versions;
 
 pub use account::{ParseTokenError, Session, Token};
 pub use callback::{
-    CALLBACK_REPLY_BYTES_MAX, CALLBACK_TIMEOUT, CALLBACK_URL_BYTES_MAX, CallbackAllow, CallbackConfig, CallbackError,
-    CallbackRefused, CallbackSender, INVOCATION_HEADER, ParseCallbackAllowError, SIGNATURE_HEADER,
+    CALLBACK_REPLY_BYTES_MAX, CALLBACK_TIMEOUT, CALLBACK_URL_BYTES_MAX, CallbackAllow,
+    CallbackConfig, CallbackError, CallbackRefused, CallbackSender, INVOCATION_HEADER,
+    ParseCallbackAllowError, SIGNATURE_HEADER,
 };
 pub use client::{
-    ANSWER_BYTES_MAX, CONNECT_TIMEOUT, CONTROL_TIMEOUT, Client, ClientConfig, DEPLOY_TIMEOUT, INVOKE_TIMEOUT,
+    ANSWER_BYTES_MAX, CONNECT_TIMEOUT, CONTROL_TIMEOUT, Client, ClientConfig, DEPLOY_TIMEOUT,
+    INVOKE_TIMEOUT,
 };
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Cause, ClientError, is_function_failure};
@@ -41,5 +43,7 @@ pub use lent::Lent;
 pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget, Sender, is_forwardable};
 pub use running::ExportStream;
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
-pub use serverledge_core::{AppName, AppNameError, FunctionName, InvocationId, NameError, ParseRuntimeError, Runtime};
+pub use serverledge_core::{
+    AppName, AppNameError, FunctionName, InvocationId, NameError, ParseRuntimeError, Runtime,
+};
 pub use streaming::{DEPLOY_STREAM_TIMEOUT, LogStream, SILENCE_TIMEOUT};

@@ -32,7 +32,12 @@ pub(crate) struct Lines {
 impl Lines {
     /// The lines of this answer, which must not be silent for longer.
     pub(crate) fn new(response: reqwest::Response, silence: Duration) -> Self {
-        Self { response, buffer: BytesMut::new(), searched: 0, silence }
+        Self {
+            response,
+            buffer: BytesMut::new(),
+            searched: 0,
+            silence,
+        }
     }
 
     /// The next line without its end, `None` at the end of the answer. Dropping the future loses nothing.
@@ -45,7 +50,10 @@ impl Lines {
                 return Err(LineFault::TooLong);
             }
             let read = timeout(self.silence, self.response.chunk()).await;
-            match read.map_err(|_| LineFault::Silence(self.silence))?.map_err(LineFault::Transport)? {
+            match read
+                .map_err(|_| LineFault::Silence(self.silence))?
+                .map_err(LineFault::Transport)?
+            {
                 Some(chunk) => self.buffer.extend_from_slice(&chunk),
                 None if self.buffer.is_empty() => return Ok(None),
                 None => {
@@ -57,7 +65,10 @@ impl Lines {
     }
 
     fn take_line(&mut self) -> Option<Bytes> {
-        let Some(end) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
+        let Some(end) = self.buffer[self.searched..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+        else {
             self.searched = self.buffer.len();
             return None;
         };

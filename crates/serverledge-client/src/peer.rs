@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serverledge_core::{BodyError, CacheEntry, FunctionName, HttpBody};
 use serverledge_wire::carried::entries_of;
 use serverledge_wire::peer::{
-    CALL, ClusterKey, Cookies, INVOKE_PATH, LOAD, LOAD_PATH, PASSED, PROOF, Passed, PeerCall, PeerLoad, PeerReport,
-    PeerState, Proved, REPORT, STALE, STARTED,
+    CALL, ClusterKey, Cookies, INVOKE_PATH, LOAD, LOAD_PATH, PASSED, PROOF, Passed, PeerCall,
+    PeerLoad, PeerReport, PeerState, Proved, REPORT, STALE, STARTED,
 };
 use serverledge_wire::problem::Problem;
 
@@ -101,7 +101,9 @@ pub enum PeerError {
 /// segments, backslashes) cannot: the receiver would see another route than the one that was checked.
 #[must_use]
 pub fn is_forwardable(uri: &Uri) -> bool {
-    let Ok(mut url) = Url::parse("http://node/") else { return false };
+    let Ok(mut url) = Url::parse("http://node/") else {
+        return false;
+    };
     url.set_path(uri.path());
     url.path() == uri.path()
 }
@@ -127,11 +129,18 @@ impl PeerTarget {
     /// # Errors
     /// [`ClientError::Request`] if the URL is none, or not of HTTP.
     pub fn new(url: &str, name: &str) -> Result<Self, ClientError> {
-        let base = Url::parse(url).map_err(|error| ClientError::Request { fault: format!("{url}: {error}") })?;
+        let base = Url::parse(url).map_err(|error| ClientError::Request {
+            fault: format!("{url}: {error}"),
+        })?;
         if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
-            return Err(ClientError::Request { fault: format!("{url} is no URL of HTTP") });
+            return Err(ClientError::Request {
+                fault: format!("{url} is no URL of HTTP"),
+            });
         }
-        Ok(Self { base, name: name.to_owned() })
+        Ok(Self {
+            base,
+            name: name.to_owned(),
+        })
     }
 
     /// The node as `area/node`.
@@ -157,7 +166,10 @@ impl PeerTarget {
     pub fn is_loopback(&self) -> bool {
         let host = self.base.host_str().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+        bare == "localhost"
+            || bare
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 }
 
@@ -178,7 +190,9 @@ impl PeerClient {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .user_agent(concat!("serverledge/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| ClientError::Setup { source: error.into() })?;
+            .map_err(|error| ClientError::Setup {
+                source: error.into(),
+            })?;
         Ok(Self { http, key })
     }
 
@@ -203,28 +217,51 @@ impl PeerClient {
         if status != StatusCode::OK {
             return Err(refused(status, &headers, &body, load));
         }
-        let report: PeerReport = header(&headers, REPORT).ok_or_else(|| unusable(&"it has no report"))?;
+        let report: PeerReport =
+            header(&headers, REPORT).ok_or_else(|| unusable(&"it has no report"))?;
         let entries_bytes = report.memo.as_ref().map_or(0, |memo| memo.entries_bytes);
         let log_at = body.len().checked_sub(report.log_bytes);
-        let Some((at, log_at)) = log_at.and_then(|log_at| Some((log_at.checked_sub(entries_bytes)?, log_at))) else {
+        let Some((at, log_at)) =
+            log_at.and_then(|log_at| Some((log_at.checked_sub(entries_bytes)?, log_at)))
+        else {
             return Err(unusable(&"its log and entries are longer than its body"));
         };
-        let (result, entries, log) = (body.slice(..at), entries_of(&body.slice(at..log_at)), body.slice(log_at..));
-        Ok(PeerAnswer { report, result, entries, log, load, took: sent.elapsed() })
+        let (result, entries, log) = (
+            body.slice(..at),
+            entries_of(&body.slice(at..log_at)),
+            body.slice(log_at..),
+        );
+        Ok(PeerAnswer {
+            report,
+            result,
+            entries,
+            log,
+            load,
+            took: sent.elapsed(),
+        })
     }
 
     /// Asks a peer how it is; says how long that took as well. Dropping the future has no effect there.
     ///
     /// # Errors
     /// See [`PeerError`].
-    pub async fn state(&self, target: &PeerTarget, timeout: Duration) -> Result<(PeerState, Duration), PeerError> {
+    pub async fn state(
+        &self,
+        target: &PeerTarget,
+        timeout: Duration,
+    ) -> Result<(PeerState, Duration), PeerError> {
         let sent = Instant::now();
-        let (status, headers, body) = self.post(target, LOAD_PATH, String::new(), Bytes::new(), timeout).await?;
+        let (status, headers, body) = self
+            .post(target, LOAD_PATH, String::new(), Bytes::new(), timeout)
+            .await?;
         let took = sent.elapsed();
         if status != StatusCode::OK {
             return Err(refused(status, &headers, &body, None));
         }
-        Ok((serde_json::from_slice(&body).map_err(|error| unusable(&error))?, took))
+        Ok((
+            serde_json::from_slice(&body).map_err(|error| unusable(&error))?,
+            took,
+        ))
     }
 
     /// Hands a client's request on as it is: method, path, query, headers and body, to the node's own address. Both bodies
@@ -248,12 +285,19 @@ impl PeerClient {
         // The one of the URL takes its place.
         parts.headers.remove(HOST);
         self.vouch(target, &url, &parts.method, sender, &mut parts.headers)?;
-        let request = self.http.request(parts.method, url).headers(parts.headers).body(body.into_body());
+        let request = self
+            .http
+            .request(parts.method, url)
+            .headers(parts.headers)
+            .body(body.into_body());
         let sent = tokio::time::timeout(patience, request.send()).await;
-        let silent = |_| PeerError::Lost { source: "it did not begin to answer in time".into() };
+        let silent = |_| PeerError::Lost {
+            source: "it did not begin to answer in time".into(),
+        };
         let response: Response<reqwest::Body> = sent.map_err(silent)?.map_err(transport)?.into();
-        Ok(response
-            .map(|body| -> HttpBody { Box::pin(body.map_err(|error| -> BodyError { error.without_url().into() })) }))
+        Ok(response.map(|body| -> HttpBody {
+            Box::pin(body.map_err(|error| -> BodyError { error.without_url().into() }))
+        }))
     }
 
     /// Adds what proves to the node that a balancer passes the request on, in place of what the request itself says of that.
@@ -268,15 +312,26 @@ impl PeerClient {
         let not_sent = |source: Cause| PeerError::NotSent { source };
         let passed = Passed {
             method: method.to_string(),
-            target: url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())),
+            target: url.query().map_or_else(
+                || url.path().to_owned(),
+                |query| format!("{}?{query}", url.path()),
+            ),
             host: sender.host.clone(),
             application: sender.application.clone(),
             client: sender.address,
             cookies: sender.cookies,
         };
         let passed = serde_json::to_string(&passed).map_err(|error| not_sent(error.into()))?;
-        let what = Proved { to: &target.name, path: url.path(), call: passed.as_bytes(), body: &[] };
-        let proof = self.key.prove(unix_ms(), nonce().map_err(not_sent)?, &what).to_text();
+        let what = Proved {
+            to: &target.name,
+            path: url.path(),
+            call: passed.as_bytes(),
+            body: &[],
+        };
+        let proof = self
+            .key
+            .prove(unix_ms(), nonce().map_err(not_sent)?, &what)
+            .to_text();
         for (name, value) in [(PASSED, passed), (PROOF, proof)] {
             let value = HeaderValue::try_from(value).map_err(|error| not_sent(error.into()))?;
             headers.insert(HeaderName::from_static(name), value);
@@ -294,28 +349,64 @@ impl PeerClient {
     ) -> Result<(StatusCode, HeaderMap, Bytes), PeerError> {
         let mut url = target.base.clone();
         url.set_path(path);
-        let what = Proved { to: &target.name, path, call: head.as_bytes(), body: &body };
-        let proof = self.key.prove(unix_ms(), nonce().map_err(|source| PeerError::NotSent { source })?, &what);
-        let mut request = self.http.post(url).header(PROOF, proof.to_text()).timeout(timeout);
+        let what = Proved {
+            to: &target.name,
+            path,
+            call: head.as_bytes(),
+            body: &body,
+        };
+        let proof = self.key.prove(
+            unix_ms(),
+            nonce().map_err(|source| PeerError::NotSent { source })?,
+            &what,
+        );
+        let mut request = self
+            .http
+            .post(url)
+            .header(PROOF, proof.to_text())
+            .timeout(timeout);
         if !head.is_empty() {
             request = request.header(CALL, head);
         }
         let mut response = request.body(body).send().await.map_err(transport)?;
-        let body = read_body(&mut response, ANSWER_BYTES_MAX).await.map_err(|fault| match fault {
-            ReadFault::Transport(error) => transport(error),
-            ReadFault::TooLong => unusable(&format!("it is longer than {ANSWER_BYTES_MAX} bytes")),
-        })?;
-        Ok((response.status(), std::mem::take(response.headers_mut()), body))
+        let body =
+            read_body(&mut response, ANSWER_BYTES_MAX)
+                .await
+                .map_err(|fault| match fault {
+                    ReadFault::Transport(error) => transport(error),
+                    ReadFault::TooLong => {
+                        unusable(&format!("it is longer than {ANSWER_BYTES_MAX} bytes"))
+                    }
+                })?;
+        Ok((
+            response.status(),
+            std::mem::take(response.headers_mut()),
+            body,
+        ))
     }
 }
 
-fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8], load: Option<PeerLoad>) -> PeerError {
+fn refused(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    load: Option<PeerLoad>,
+) -> PeerError {
     let started = headers.get(STARTED).is_none_or(|value| value != "no");
     let stale = headers.get(STALE).is_some_and(|value| value == "yes");
-    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let seconds = headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     let retry_after = seconds.map(Duration::from_secs);
     let problem = Box::new(read_problem(status, body));
-    PeerError::Refused { status: status.as_u16(), problem, started, stale, retry_after, load }
+    PeerError::Refused {
+        status: status.as_u16(),
+        problem,
+        started,
+        stale,
+        retry_after,
+        load,
+    }
 }
 
 fn header<T: DeserializeOwned>(headers: &HeaderMap, name: &str) -> Option<T> {
@@ -325,17 +416,25 @@ fn header<T: DeserializeOwned>(headers: &HeaderMap, name: &str) -> Option<T> {
 fn transport(error: reqwest::Error) -> PeerError {
     let error = error.without_url();
     if error.is_connect() || error.is_builder() {
-        return PeerError::NotSent { source: error.into() };
+        return PeerError::NotSent {
+            source: error.into(),
+        };
     }
-    PeerError::Lost { source: error.into() }
+    PeerError::Lost {
+        source: error.into(),
+    }
 }
 
 fn unusable(fault: &dyn std::fmt::Display) -> PeerError {
-    PeerError::Answer { fault: fault.to_string() }
+    PeerError::Answer {
+        fault: fault.to_string(),
+    }
 }
 
 fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

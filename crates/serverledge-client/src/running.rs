@@ -51,8 +51,12 @@ impl ExportStream {
     /// See [`ClientError`]; the transfer is then over, and what came is not the whole file.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         let read = tokio::time::timeout(SILENCE_TIMEOUT, self.response.chunk()).await;
-        let silent = |_| ClientError::Timeout { url: self.url.to_string(), after: SILENCE_TIMEOUT };
-        read.map_err(silent)?.map_err(|error| self.client.transport_error(error, &self.url, self.whole))
+        let silent = |_| ClientError::Timeout {
+            url: self.url.to_string(),
+            after: SILENCE_TIMEOUT,
+        };
+        read.map_err(silent)?
+            .map_err(|error| self.client.transport_error(error, &self.url, self.whole))
     }
 }
 
@@ -79,7 +83,9 @@ impl Client {
     /// As for [`Client::show_app`].
     pub async fn stop_app(&self, name: &AppName) -> Result<RunningApplication, ClientError> {
         let url = self.url(&["apps", name.as_str(), "stop"]);
-        let answer = self.send(self.http.post(url.clone()), DEPLOY_TIMEOUT, &url).await?;
+        let answer = self
+            .send(self.http.post(url.clone()), DEPLOY_TIMEOUT, &url)
+            .await?;
         read_json(&url, answer.body())
     }
 
@@ -95,7 +101,8 @@ impl Client {
         progress: impl FnMut(&str),
     ) -> Result<TestAnswer, ClientError> {
         let url = self.url(&["apps", name.as_str(), "test"]);
-        self.told(self.http.post(url.clone()).json(body), &url, progress).await
+        self.told(self.http.post(url.clone()).json(body), &url, progress)
+            .await
     }
 
     /// An application as one file, of any length: it comes piece by piece. Dropping the future has no effect on the node.
@@ -107,7 +114,12 @@ impl Client {
         let whole = self.timeout.unwrap_or(DEPLOY_STREAM_TIMEOUT);
         let request = self.http.get(url.clone()).timeout(whole);
         let response = self.begin(request, whole.min(DEPLOY_TIMEOUT), &url).await?;
-        Ok(ExportStream { client: self.clone(), url, whole, response })
+        Ok(ExportStream {
+            client: self.clone(),
+            url,
+            whole,
+            response,
+        })
     }
 
     /// Makes an application from such a file, under this name or its own. The file is read as it is sent, from where it stands.
@@ -126,7 +138,10 @@ impl Client {
         if let Some(name) = name {
             url.query_pairs_mut().append_pair("name", name.as_str());
         }
-        let request = self.http.post(url.clone()).header(CONTENT_TYPE, "application/x-tar");
+        let request = self
+            .http
+            .post(url.clone())
+            .header(CONTENT_TYPE, "application/x-tar");
         let request = request.header(CONTENT_LENGTH, length).body(file);
         self.told(request, &url, progress).await
     }
@@ -138,20 +153,33 @@ impl Client {
         mut progress: impl FnMut(&str),
     ) -> Result<T, ClientError> {
         let whole = self.timeout.unwrap_or(DEPLOY_STREAM_TIMEOUT);
-        let request = request.header(ACCEPT, format!("{NDJSON}, application/json;q=0.5")).timeout(whole);
+        let request = request
+            .header(ACCEPT, format!("{NDJSON}, application/json;q=0.5"))
+            .timeout(whole);
         let response = self.begin(request, whole.min(DEPLOY_TIMEOUT), url).await?;
         let mut lines = Lines::new(response, SILENCE_TIMEOUT);
-        while let Some(line) = lines.next().await.map_err(|fault| self.line_fault(fault, url, whole))? {
+        while let Some(line) = lines
+            .next()
+            .await
+            .map_err(|fault| self.line_fault(fault, url, whole))?
+        {
             let line: ToldLine = read_line(&line, url)?;
             if let Some(problem) = line.problem {
                 let retry_after = line.retry_after.map(Duration::from_secs);
-                return Err(ClientError::Problem { status: problem.status, problem: Box::new(problem), retry_after });
+                return Err(ClientError::Problem {
+                    status: problem.status,
+                    problem: Box::new(problem),
+                    retry_after,
+                });
             }
             if let Some(outcome) = line.started {
                 return read_line(outcome.to_string().as_bytes(), url);
             }
             line.progress.iter().for_each(|step| progress(step));
         }
-        Err(ClientError::Answer { url: url.to_string(), fault: "it ends without an outcome".to_owned() })
+        Err(ClientError::Answer {
+            url: url.to_string(),
+            fault: "it ends without an outcome".to_owned(),
+        })
     }
 }

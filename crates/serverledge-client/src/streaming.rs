@@ -78,7 +78,11 @@ impl Client {
         let request = self.http.get(url.clone()).header(ACCEPT, NDJSON);
         let begin = self.timeout.unwrap_or(CONTROL_TIMEOUT);
         let response = self.begin(request, begin, &url).await?;
-        Ok(LogStream { client: self.clone(), url, lines: Lines::new(response, SILENCE_TIMEOUT) })
+        Ok(LogStream {
+            client: self.clone(),
+            url,
+            lines: Lines::new(response, SILENCE_TIMEOUT),
+        })
     }
 
     async fn deploy(
@@ -90,26 +94,45 @@ impl Client {
         let url = self.url(&[route]);
         let whole = self.timeout.unwrap_or(DEPLOY_STREAM_TIMEOUT);
         let accept = format!("{NDJSON}, application/json;q=0.5");
-        let request = self.http.post(url.clone()).header(ACCEPT, accept).json(function).timeout(whole);
+        let request = self
+            .http
+            .post(url.clone())
+            .header(ACCEPT, accept)
+            .json(function)
+            .timeout(whole);
         let response = self.begin(request, whole.min(DEPLOY_TIMEOUT), &url).await?;
-        let content_type = response.headers().get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
+        let content_type = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .map_or(&[][..], |value| value.as_bytes());
         if !content_type.starts_with(NDJSON.as_bytes()) {
             let answer = self.read_whole(response, whole, &url).await?;
             return read_line(answer.body(), &url);
         }
         let mut lines = Lines::new(response, SILENCE_TIMEOUT);
-        while let Some(line) = lines.next().await.map_err(|fault| self.line_fault(fault, &url, whole))? {
+        while let Some(line) = lines
+            .next()
+            .await
+            .map_err(|fault| self.line_fault(fault, &url, whole))?
+        {
             let line: DeployLine = read_line(&line, &url)?;
             if let Some(problem) = line.problem {
                 let retry_after = line.retry_after.map(Duration::from_secs);
-                return Err(ClientError::Problem { status: problem.status, problem: Box::new(problem), retry_after });
+                return Err(ClientError::Problem {
+                    status: problem.status,
+                    problem: Box::new(problem),
+                    retry_after,
+                });
             }
             if let Some(created) = line.created {
                 return Ok(created);
             }
             line.progress.iter().for_each(|step| progress(step));
         }
-        Err(ClientError::Answer { url: url.to_string(), fault: "it ends without an outcome".to_owned() })
+        Err(ClientError::Answer {
+            url: url.to_string(),
+            fault: "it ends without an outcome".to_owned(),
+        })
     }
 
     /// Sends a request and waits for its answer to begin; a status other than success is an error.
@@ -120,7 +143,10 @@ impl Client {
         url: &Url,
     ) -> Result<reqwest::Response, ClientError> {
         let sent = timeout(limit, request.send()).await;
-        let sent = sent.map_err(|_| ClientError::Timeout { url: url.to_string(), after: limit })?;
+        let sent = sent.map_err(|_| ClientError::Timeout {
+            url: url.to_string(),
+            after: limit,
+        })?;
         let response = sent.map_err(|error| self.transport_error(error, url, limit))?;
         if response.status().is_success() {
             return Ok(response);
@@ -132,10 +158,14 @@ impl Client {
     pub(crate) fn line_fault(&self, fault: LineFault, url: &Url, whole: Duration) -> ClientError {
         match fault {
             LineFault::Transport(error) => self.transport_error(error, url, whole),
-            LineFault::Silence(after) => ClientError::Timeout { url: url.to_string(), after },
-            LineFault::TooLong => {
-                ClientError::Answer { url: url.to_string(), fault: "one of its lines is too long".to_owned() }
-            }
+            LineFault::Silence(after) => ClientError::Timeout {
+                url: url.to_string(),
+                after,
+            },
+            LineFault::TooLong => ClientError::Answer {
+                url: url.to_string(),
+                fault: "one of its lines is too long".to_owned(),
+            },
         }
     }
 }
@@ -149,7 +179,8 @@ impl LogStream {
     pub async fn next(&mut self) -> Result<Option<LogLine>, ClientError> {
         loop {
             let next = self.lines.next().await;
-            let next = next.map_err(|fault| self.client.line_fault(fault, &self.url, SILENCE_TIMEOUT))?;
+            let next =
+                next.map_err(|fault| self.client.line_fault(fault, &self.url, SILENCE_TIMEOUT))?;
             let Some(line) = next else { return Ok(None) };
             let line: LogLine = read_line(&line, &self.url)?;
             // A sign of life says nothing.

@@ -43,7 +43,9 @@ pub(crate) fn no_settings() -> Result<ClientConfig, ClientError> {
 
 fn with_roots(roots: RootCertStore) -> Result<ClientConfig, ClientError> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions().map_err(|error| setup(TlsFault::Library(error)))?;
+    let config = config
+        .with_safe_default_protocol_versions()
+        .map_err(|error| setup(TlsFault::Library(error)))?;
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
@@ -52,13 +54,21 @@ fn with_roots(roots: RootCertStore) -> Result<ClientConfig, ClientError> {
 fn add(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsFault> {
     let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.map_err(TlsFault::Pem)?).map_err(TlsFault::Authority)?;
+        roots
+            .add(certificate.map_err(TlsFault::Pem)?)
+            .map_err(TlsFault::Authority)?;
     }
-    if roots.len() == before { Err(TlsFault::Empty) } else { Ok(()) }
+    if roots.len() == before {
+        Err(TlsFault::Empty)
+    } else {
+        Ok(())
+    }
 }
 
 fn setup(fault: TlsFault) -> ClientError {
-    ClientError::Setup { source: fault.into() }
+    ClientError::Setup {
+        source: fault.into(),
+    }
 }
 
 /// What is wrong with the peer's certificate, if that is what the error comes from.
@@ -69,7 +79,10 @@ pub(crate) fn certificate_fault(error: &(dyn Error + 'static)) -> Option<String>
             return Some(words(fault));
         }
         // An I/O error does not count what it wraps among its sources.
-        cause = match this.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        cause = match this
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
             Some(wrapped) => Some(wrapped),
             None => this.source(),
         };
@@ -79,9 +92,15 @@ pub(crate) fn certificate_fault(error: &(dyn Error + 'static)) -> Option<String>
 
 fn words(fault: &CertificateError) -> String {
     match fault {
-        CertificateError::UnknownIssuer => "none of the known certificate authorities has signed it".to_owned(),
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        CertificateError::UnknownIssuer => {
+            "none of the known certificate authorities has signed it".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet".to_owned()
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is for other names or addresses".to_owned()
         }

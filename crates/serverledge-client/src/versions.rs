@@ -15,7 +15,8 @@ impl Client {
     /// [`ClientError::Problem`] with code `function_unknown` (404) if there is no such function; else see
     /// [`ClientError`].
     pub async fn versions(&self, function: &FunctionName) -> Result<FunctionVersions, ClientError> {
-        self.get(&["functions", function.as_str(), "versions"]).await
+        self.get(&["functions", function.as_str(), "versions"])
+            .await
     }
 
     /// Binds a function to the one of its versions whose digest begins with `version`, and gives the function as it is
@@ -24,10 +25,22 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`] with code `version_unknown` (404) or `version_ambiguous` (422); else see
     /// [`ClientError`].
-    pub async fn roll_back(&self, function: &FunctionName, version: &str) -> Result<FunctionInfo, ClientError> {
+    pub async fn roll_back(
+        &self,
+        function: &FunctionName,
+        version: &str,
+    ) -> Result<FunctionInfo, ClientError> {
         let url = self.url(&["functions", function.as_str(), "rollback"]);
-        let body = RollbackRequest { version: version.to_owned() };
-        let answer = self.send(self.http.post(url.clone()).json(&body), DEPLOY_TIMEOUT, &url).await?;
+        let body = RollbackRequest {
+            version: version.to_owned(),
+        };
+        let answer = self
+            .send(
+                self.http.post(url.clone()).json(&body),
+                DEPLOY_TIMEOUT,
+                &url,
+            )
+            .await?;
         read_json(&url, answer.body())
     }
 
@@ -36,9 +49,19 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`] with code `function_unknown` (404) if there is no such function; else see
     /// [`ClientError`].
-    pub async fn set_flags(&self, function: &FunctionName, flags: FlagsRequest) -> Result<FunctionInfo, ClientError> {
+    pub async fn set_flags(
+        &self,
+        function: &FunctionName,
+        flags: FlagsRequest,
+    ) -> Result<FunctionInfo, ClientError> {
         let url = self.url(&["functions", function.as_str(), "flags"]);
-        let answer = self.send(self.http.post(url.clone()).json(&flags), CONTROL_TIMEOUT, &url).await?;
+        let answer = self
+            .send(
+                self.http.post(url.clone()).json(&flags),
+                CONTROL_TIMEOUT,
+                &url,
+            )
+            .await?;
         read_json(&url, answer.body())
     }
 }

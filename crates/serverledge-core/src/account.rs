@@ -33,7 +33,9 @@ impl Role {
     /// The role of this name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::User, Self::Operator].into_iter().find(|role| role.name() == text)
+        [Self::User, Self::Operator]
+            .into_iter()
+            .find(|role| role.name() == text)
     }
 }
 
@@ -50,7 +52,11 @@ pub struct Scopes {
 
 impl Scopes {
     /// Everything.
-    pub const ALL: Self = Self { invoke: true, deploy: true, admin: true };
+    pub const ALL: Self = Self {
+        invoke: true,
+        deploy: true,
+        admin: true,
+    };
 
     /// From their names; `None` if one is unknown.
     #[must_use]
@@ -70,8 +76,15 @@ impl Scopes {
     /// Their names, in a fixed order.
     #[must_use]
     pub fn names(self) -> Vec<&'static str> {
-        let all = [(self.invoke, "invoke"), (self.deploy, "deploy"), (self.admin, "admin")];
-        all.into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect()
+        let all = [
+            (self.invoke, "invoke"),
+            (self.deploy, "deploy"),
+            (self.admin, "admin"),
+        ];
+        all.into_iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| name)
+            .collect()
     }
 }
 
@@ -119,13 +132,19 @@ impl Caller {
     /// Anybody, while authentication is off: everything on the default space, and the node's own routes.
     #[must_use]
     pub fn anybody() -> Self {
-        Self { space: SpaceId::default_space(), account: None }
+        Self {
+            space: SpaceId::default_space(),
+            account: None,
+        }
     }
 
     /// The same caller on another space of theirs.
     #[must_use]
     pub fn on(&self, space: SpaceId) -> Self {
-        Self { space, account: self.account.clone() }
+        Self {
+            space,
+            account: self.account.clone(),
+        }
     }
 
     /// Their user id, if they are known.
@@ -137,13 +156,17 @@ impl Caller {
     /// Whether they may look after the node.
     #[must_use]
     pub fn operates(&self) -> bool {
-        self.account.as_ref().is_none_or(|account| account.role == Role::Operator && account.scopes.admin)
+        self.account
+            .as_ref()
+            .is_none_or(|account| account.role == Role::Operator && account.scopes.admin)
     }
 
     /// Whether their credential is good for what `scope` picks.
     #[must_use]
     pub fn may(&self, scope: impl Fn(Scopes) -> bool) -> bool {
-        self.account.as_ref().is_none_or(|account| scope(account.scopes))
+        self.account
+            .as_ref()
+            .is_none_or(|account| scope(account.scopes))
     }
 }
 
@@ -234,7 +257,9 @@ pub struct NewSession {
 
 impl fmt::Debug for NewSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewSession").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("NewSession")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -315,7 +340,12 @@ pub trait Accounts: Send + Sync {
     async fn confirm(&self, secret: &str, from: IpAddr) -> Result<(), AccountError>;
 
     /// Begins a session; its id is new.
-    async fn log_in(&self, email: &str, password: &str, from: IpAddr) -> Result<NewSession, AccountError>;
+    async fn log_in(
+        &self,
+        email: &str,
+        password: &str,
+        from: IpAddr,
+    ) -> Result<NewSession, AccountError>;
 
     /// Ends the caller's session.
     async fn log_out(&self, caller: &Caller) -> Result<(), AccountError>;
@@ -342,16 +372,31 @@ pub trait Accounts: Send + Sync {
     ) -> Result<bool, AccountError>;
 
     /// Changes the password; other sessions end.
-    async fn change_password(&self, caller: &Caller, old: &str, new: &str, from: IpAddr) -> Result<(), AccountError>;
+    async fn change_password(
+        &self,
+        caller: &Caller,
+        old: &str,
+        new: &str,
+        from: IpAddr,
+    ) -> Result<(), AccountError>;
 
     /// Marks the account and everything it owns for deletion: from now on nobody can use it.
-    async fn delete(&self, caller: &Caller, password: &str, from: IpAddr) -> Result<(), AccountError>;
+    async fn delete(
+        &self,
+        caller: &Caller,
+        password: &str,
+        from: IpAddr,
+    ) -> Result<(), AccountError>;
 
     /// The caller's tokens.
     async fn tokens(&self, caller: &Caller) -> Result<Vec<TokenInfo>, AccountError>;
 
     /// Makes a token; the second is its secret, shown this once.
-    async fn create_token(&self, caller: &Caller, token: NewToken) -> Result<(TokenInfo, String), AccountError>;
+    async fn create_token(
+        &self,
+        caller: &Caller,
+        token: NewToken,
+    ) -> Result<(TokenInfo, String), AccountError>;
 
     /// Revokes a token of the caller's.
     async fn revoke_token(&self, caller: &Caller, id: &str) -> Result<(), AccountError>;
@@ -373,13 +418,30 @@ mod tests {
     #[test]
     fn a_token_never_exceeds_its_owners_role() {
         let caller = |role, scopes| {
-            let account = Account { user: UserId::new(), role, scopes, via: Via::Token("t".to_owned()) };
-            Caller { space: SpaceId::default_space(), account: Some(Arc::new(account)) }
+            let account = Account {
+                user: UserId::new(),
+                role,
+                scopes,
+                via: Via::Token("t".to_owned()),
+            };
+            Caller {
+                space: SpaceId::default_space(),
+                account: Some(Arc::new(account)),
+            }
         };
         assert!(Caller::anybody().operates());
         assert!(caller(Role::Operator, Scopes::ALL).operates());
         assert!(!caller(Role::User, Scopes::ALL).operates());
-        assert!(!caller(Role::Operator, Scopes { admin: false, ..Scopes::ALL }).operates());
+        assert!(
+            !caller(
+                Role::Operator,
+                Scopes {
+                    admin: false,
+                    ..Scopes::ALL
+                }
+            )
+            .operates()
+        );
     }
 
     #[test]

@@ -45,7 +45,11 @@ impl AppName {
             && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
             && bytes.first().is_some_and(plain)
             && bytes.last().is_some_and(plain);
-        if good { Ok(Self(Arc::from(text))) } else { Err(AppNameError) }
+        if good {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(AppNameError)
+        }
     }
 
     /// The name as text.
@@ -93,7 +97,8 @@ impl EndpointPath {
             return Err(EndpointPathError::Length);
         }
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-        let good = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);
+        let good =
+            |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(plain);
         if !path.split('/').all(good) {
             return Err(EndpointPathError::Segment);
         }
@@ -142,7 +147,11 @@ impl Endpoint {
     /// [`EndpointError`] names the part that cannot be.
     pub fn parse(method: &str, path: &str, function: &str) -> Result<Self, EndpointError> {
         let (path, method) = (EndpointPath::parse(path)?, Self::parse_method(method)?);
-        Ok(Self { method, path, function: FunctionName::parse(function)? })
+        Ok(Self {
+            method,
+            path,
+            function: FunctionName::parse(function)?,
+        })
     }
 
     /// Parses a method.
@@ -150,7 +159,13 @@ impl Endpoint {
     /// # Errors
     /// [`EndpointError::Method`] for any but the usual ones.
     pub fn parse_method(text: &str) -> Result<Method, EndpointError> {
-        let usual = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let usual = [
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ];
         let known = usual.into_iter().find(|method| method.as_str() == text);
         known.ok_or_else(|| EndpointError::Method(text.chars().take(METHOD_CHARS_SHOWN).collect()))
     }
@@ -199,7 +214,9 @@ impl Application {
     /// The endpoint for a request.
     #[must_use]
     pub fn endpoint(&self, method: &Method, path: &str) -> Option<&Endpoint> {
-        self.endpoints.iter().find(|one| one.method == *method && one.path.as_str() == path)
+        self.endpoints
+            .iter()
+            .find(|one| one.method == *method && one.path.as_str() == path)
     }
 }
 
@@ -212,7 +229,10 @@ mod tests {
         for good in ["a", "/a", "a/b.c/d~1", "v1/users_all"] {
             assert!(EndpointPath::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "/", "//a", "a//b", "a/", "..", "a/../b", "./a", "a%2fb", "a b", "a?b", "ä", "up", "/edge"] {
+        for bad in [
+            "", "/", "//a", "a//b", "a/", "..", "a/../b", "./a", "a%2fb", "a b", "a?b", "ä", "up",
+            "/edge",
+        ] {
             assert!(EndpointPath::parse(bad).is_err(), "{bad}");
         }
     }
@@ -220,12 +240,28 @@ mod tests {
     #[test]
     fn endpoints_have_usual_methods() {
         let endpoint = Endpoint::parse("POST", "/a", "f").unwrap();
-        assert_eq!((endpoint.method, endpoint.path.as_str(), endpoint.function.as_str()), (Method::POST, "a", "f"));
+        assert_eq!(
+            (
+                endpoint.method,
+                endpoint.path.as_str(),
+                endpoint.function.as_str()
+            ),
+            (Method::POST, "a", "f")
+        );
         for bad in ["post", "", "HEAD", "CONNECT", "OPTIONS", "POST ", "X"] {
-            assert_eq!(Endpoint::parse(bad, "a", "f"), Err(EndpointError::Method(bad.to_owned())));
+            assert_eq!(
+                Endpoint::parse(bad, "a", "f"),
+                Err(EndpointError::Method(bad.to_owned()))
+            );
         }
-        assert!(matches!(Endpoint::parse("GET", "..", "f"), Err(EndpointError::Path(EndpointPathError::Segment))));
-        assert!(matches!(Endpoint::parse("GET", "a", "__proto__/x"), Err(EndpointError::Function(_))));
+        assert!(matches!(
+            Endpoint::parse("GET", "..", "f"),
+            Err(EndpointError::Path(EndpointPathError::Segment))
+        ));
+        assert!(matches!(
+            Endpoint::parse("GET", "a", "__proto__/x"),
+            Err(EndpointError::Function(_))
+        ));
     }
 
     #[test]
@@ -233,7 +269,15 @@ mod tests {
         for good in ["a", "a-b", "0", &"x".repeat(APP_NAME_BYTES_MAX)] {
             assert!(AppName::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", "-a", "a-", "A", "a.b", "a_b", &"x".repeat(APP_NAME_BYTES_MAX + 1)] {
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "A",
+            "a.b",
+            "a_b",
+            &"x".repeat(APP_NAME_BYTES_MAX + 1),
+        ] {
             assert!(AppName::parse(bad).is_err(), "{bad}");
         }
     }

@@ -81,7 +81,8 @@ impl CallContext {
 
     /// The keys of the idempotent calls that this one is made in, the innermost first.
     pub fn chain(&self) -> impl Iterator<Item = &CallKey> {
-        std::iter::successors(self.chain.as_deref(), |link| link.up.as_deref()).map(|link| &link.key)
+        std::iter::successors(self.chain.as_deref(), |link| link.up.as_deref())
+            .map(|link| &link.key)
     }
 }
 
@@ -142,7 +143,8 @@ impl CallError {
             Self::Name { .. } => "invalid_name",
             Self::Invocation(error) => match &**error {
                 InvocationError::Unknown(_) => "function_unknown",
-                InvocationError::Request { code, .. } | InvocationError::Dependency { code, .. } => code,
+                InvocationError::Request { code, .. }
+                | InvocationError::Dependency { code, .. } => code,
                 InvocationError::Function(failure) => failure.kind.code(),
                 InvocationError::Overloaded { reason, .. } => reason.code(),
                 InvocationError::Quota { code, .. } => code,

@@ -174,7 +174,9 @@ pub enum InvocationError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It was handed to another node, and whether it ran there cannot be told: it is not run a second time.
-    #[error("node {node} was asked to run the function and gave no answer; it may have run, or run still")]
+    #[error(
+        "node {node} was asked to run the function and gave no answer; it may have run, or run still"
+    )]
     OutcomeUnknown {
         /// Which node.
         node: String,
@@ -191,6 +193,9 @@ impl InvocationError {
     /// Whether the function certainly did not start, so that another node may be asked.
     #[must_use]
     pub const fn never_started(&self) -> bool {
-        matches!(self, Self::Unknown(_) | Self::Overloaded { .. } | Self::Dependency { .. })
+        matches!(
+            self,
+            Self::Unknown(_) | Self::Overloaded { .. } | Self::Dependency { .. }
+        )
     }
 }

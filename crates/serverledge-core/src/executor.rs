@@ -220,7 +220,10 @@ pub type StartPhase = (&'static str, Duration);
 
 impl std::fmt::Debug for Started {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Started").field("warm", &self.warm).field("phases", &self.phases).finish_non_exhaustive()
+        f.debug_struct("Started")
+            .field("warm", &self.warm)
+            .field("phases", &self.phases)
+            .finish_non_exhaustive()
     }
 }
 
@@ -240,7 +243,12 @@ impl Progress for () {
 pub trait Executor: Send + Sync {
     /// Makes later starts fast (compile, build, pull, install). Idempotent. Runs at deploy, never on the request path.
     /// On error nothing is kept. Dropping the future stops the work and keeps nothing.
-    async fn prepare(&self, version: &Version, code: Bytes, progress: &dyn Progress) -> Result<Prepared, PrepareError>;
+    async fn prepare(
+        &self,
+        version: &Version,
+        code: Bytes,
+        progress: &dyn Progress,
+    ) -> Result<Prepared, PrepareError>;
 
     /// Starts a sandbox of a prepared version. On error, or if the future is dropped, nothing is left behind: no
     /// container, no memory, no file.
@@ -268,7 +276,11 @@ pub trait Executor: Send + Sync {
 pub trait Sandbox: Send + Sync {
     /// One invocation. If the future is dropped the invocation is stopped and the sandbox is never reused. With a
     /// streamed reply the function may go on running until the reply's body ends or is dropped; its time limit covers that.
-    async fn invoke(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError>;
+    async fn invoke(
+        &self,
+        call: SandboxCall,
+        host: Arc<dyn HostCalls>,
+    ) -> Result<Outcome, InvokeError>;
 
     /// Whether it may serve again. Asked after each invocation: a pooled sandbox in which something was left running, or
     /// whose process has ended, says [`Reuse::Once`] from then on.

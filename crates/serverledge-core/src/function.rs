@@ -72,7 +72,11 @@ impl Archs {
     /// The names of those that are declared.
     #[must_use]
     pub fn names(self) -> Vec<&'static str> {
-        [(self.amd64, "amd64"), (self.arm64, "arm64")].into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect()
+        [(self.amd64, "amd64"), (self.arm64, "arm64")]
+            .into_iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| name)
+            .collect()
     }
 
     /// Whether it may run on a node of this architecture.

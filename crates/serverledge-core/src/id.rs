@@ -120,5 +120,8 @@ fn opaque() -> Arc<str> {
 
 /// Whether [`opaque`] may have made it.
 fn is_opaque(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == 32
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -147,7 +147,8 @@ pub trait Kv: Send + Sync + fmt::Debug {
     /// Watches the keys with this prefix (empty: all keys) from a revision on, that one included; it may lie in the
     /// future. `None` watches what comes after this call was answered. That history is gone is reported by the
     /// watch's first [`Watch::next`], not here.
-    async fn watch(&self, prefix: &[u8], from: Option<Revision>) -> Result<Box<dyn Watch>, KvError>;
+    async fn watch(&self, prefix: &[u8], from: Option<Revision>)
+    -> Result<Box<dyn Watch>, KvError>;
 
     /// Forgets what no read at `at` or later needs. Afterwards reads before `at`, and watches from before `at`, fail with
     /// `Compacted`. Fails with `Compacted` if that has already happened, with `FutureRevision` if `at` is not yet.
@@ -215,7 +216,11 @@ impl LeaseId {
     /// The lease with this number; `None` for zero, which means "no lease" in etcd.
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
-        if number == 0 { None } else { Some(Self(number)) }
+        if number == 0 {
+            None
+        } else {
+            Some(Self(number))
+        }
     }
 
     /// Its number.
@@ -236,7 +241,10 @@ impl fmt::Display for LeaseId {
 impl KeySpan {
     /// Keys from `start` (inclusive) to `end` (exclusive; `None`: to the last key).
     pub fn new(start: impl Into<Bytes>, end: Option<Bytes>) -> Self {
-        Self { start: start.into(), end }
+        Self {
+            start: start.into(),
+            end,
+        }
     }
 
     /// Keys that begin with `prefix`; all keys if it is empty.
@@ -270,7 +278,10 @@ impl KeySpan {
         let mut start = Vec::with_capacity(key.len() + 1);
         start.extend_from_slice(key);
         start.push(0);
-        Self { start: start.into(), end: self.end.clone() }
+        Self {
+            start: start.into(),
+            end: self.end.clone(),
+        }
     }
 }
 
@@ -288,7 +299,12 @@ impl RangeRequest {
     /// All of the span, now, in pages of [`RANGE_LIMIT_MAX`].
     #[must_use]
     pub fn new(span: KeySpan) -> Self {
-        Self { span, limit: RANGE_LIMIT_MAX, keys_only: false, at: None }
+        Self {
+            span,
+            limit: RANGE_LIMIT_MAX,
+            keys_only: false,
+            at: None,
+        }
     }
 
     /// The keys that begin with `prefix`.
@@ -305,19 +321,29 @@ impl RangeRequest {
     /// Without values.
     #[must_use]
     pub fn keys_only(self) -> Self {
-        Self { keys_only: true, ..self }
+        Self {
+            keys_only: true,
+            ..self
+        }
     }
 
     /// As of this revision.
     #[must_use]
     pub fn at(self, revision: Revision) -> Self {
-        Self { at: Some(revision), ..self }
+        Self {
+            at: Some(revision),
+            ..self
+        }
     }
 
     /// The limit that holds: between 1 and [`RANGE_LIMIT_MAX`].
     #[must_use]
     pub fn limit_effective(&self) -> usize {
-        if self.limit == 0 { RANGE_LIMIT_MAX } else { self.limit.min(RANGE_LIMIT_MAX) }
+        if self.limit == 0 {
+            RANGE_LIMIT_MAX
+        } else {
+            self.limit.min(RANGE_LIMIT_MAX)
+        }
     }
 }
 
@@ -354,7 +380,12 @@ mod tests {
         assert_eq!(prefix_end(b"\xff"), None);
         assert_eq!(prefix_end(b""), None);
         let span = KeySpan::prefix("a/");
-        assert!(span.contains(b"a/") && span.contains(b"a/\xff") && !span.contains(b"a0") && !span.contains(b"a"));
+        assert!(
+            span.contains(b"a/")
+                && span.contains(b"a/\xff")
+                && !span.contains(b"a0")
+                && !span.contains(b"a")
+        );
         assert!(KeySpan::prefix("").contains(b"\xff\xff"));
     }
 

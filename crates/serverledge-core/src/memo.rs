@@ -130,7 +130,11 @@ impl Memo {
         self.shaped |= nested.shaped;
         self.stale |= nested.stale;
         self.ignored.add(nested.ignored);
-        self.entries.extend(nested.entries.into_iter().map(|entry| CacheEntry { nested: true, ..entry }));
+        self.entries
+            .extend(nested.entries.into_iter().map(|entry| CacheEntry {
+                nested: true,
+                ..entry
+            }));
     }
 
     /// Puts what a look-up did not believe to the rest.

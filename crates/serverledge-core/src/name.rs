@@ -43,7 +43,10 @@ impl FunctionName {
             return Err(NameError::TooLong { bytes: name.len() });
         }
         let first = name.chars().next().ok_or(NameError::Empty)?;
-        if let Some(bad) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))) {
+        if let Some(bad) = name
+            .chars()
+            .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')))
+        {
             return Err(NameError::Character(bad));
         }
         if !(first.is_ascii_alphanumeric() || first == '_') {
@@ -83,8 +86,18 @@ mod tests {
 
     #[test]
     fn accepts_path_segments_only() {
-        for good in ["f", "hello", "a.b-c_d", "0day", "_x", &"x".repeat(NAME_BYTES_MAX)] {
-            assert_eq!(FunctionName::parse(good).map(|n| n.to_string()), Ok(good.to_owned()));
+        for good in [
+            "f",
+            "hello",
+            "a.b-c_d",
+            "0day",
+            "_x",
+            &"x".repeat(NAME_BYTES_MAX),
+        ] {
+            assert_eq!(
+                FunctionName::parse(good).map(|n| n.to_string()),
+                Ok(good.to_owned())
+            );
         }
         for (bad, why) in [
             ("", NameError::Empty),
@@ -98,6 +111,11 @@ mod tests {
             assert_eq!(FunctionName::parse(bad), Err(why), "{bad:?}");
         }
         let long = "x".repeat(NAME_BYTES_MAX + 1);
-        assert_eq!(FunctionName::parse(&long), Err(NameError::TooLong { bytes: NAME_BYTES_MAX + 1 }));
+        assert_eq!(
+            FunctionName::parse(&long),
+            Err(NameError::TooLong {
+                bytes: NAME_BYTES_MAX + 1
+            })
+        );
     }
 }

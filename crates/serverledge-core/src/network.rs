@@ -31,21 +31,35 @@ impl IpNet {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(ip)) => differing(net.to_bits() ^ ip.to_bits(), self.prefix) == 0,
-            (IpAddr::V6(net), IpAddr::V6(ip)) => differing_wide(net.to_bits() ^ ip.to_bits(), self.prefix) == 0,
+            (IpAddr::V4(net), IpAddr::V4(ip)) => {
+                differing(net.to_bits() ^ ip.to_bits(), self.prefix) == 0
+            }
+            (IpAddr::V6(net), IpAddr::V6(ip)) => {
+                differing_wide(net.to_bits() ^ ip.to_bits(), self.prefix) == 0
+            }
             _ => false,
         }
     }
 
     fn new(address: IpAddr, prefix: u8) -> Result<Self, ParseIpNetError> {
         let host_bits = match address {
-            IpAddr::V4(ip) => ip.to_bits().checked_shl(u32::from(prefix)).is_some_and(|bits| bits != 0),
-            IpAddr::V6(ip) => ip.to_bits().checked_shl(u32::from(prefix)).is_some_and(|bits| bits != 0),
+            IpAddr::V4(ip) => ip
+                .to_bits()
+                .checked_shl(u32::from(prefix))
+                .is_some_and(|bits| bits != 0),
+            IpAddr::V6(ip) => ip
+                .to_bits()
+                .checked_shl(u32::from(prefix))
+                .is_some_and(|bits| bits != 0),
         };
         if prefix > width(address) {
             return Err(ParseIpNetError::Prefix);
         }
-        if host_bits { Err(ParseIpNetError::HostBits) } else { Ok(Self { address, prefix }) }
+        if host_bits {
+            Err(ParseIpNetError::HostBits)
+        } else {
+            Ok(Self { address, prefix })
+        }
     }
 }
 
@@ -71,7 +85,9 @@ impl FromStr for IpNet {
 
     /// `10.0.0.0/8`, `fd00::/8`, or an address alone.
     fn from_str(text: &str) -> Result<Self, ParseIpNetError> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let (address, prefix) = text
+            .split_once('/')
+            .map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| ParseIpNetError::Address)?;
         let prefix = match prefix {
             None => width(address),

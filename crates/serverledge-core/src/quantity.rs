@@ -49,7 +49,11 @@ impl CpuMilli {
         if !(0.0..=1e6).contains(&cores) {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the range was checked"
+        )]
         Some(Self((cores * 1000.0).round() as u64))
     }
 

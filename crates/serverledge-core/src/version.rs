@@ -77,12 +77,20 @@ pub enum Runtime {
 
 /// The text names no runtime.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown runtime {0:?}; known are wasm, python, nodejs, javascript, custom and their old names")]
+#[error(
+    "unknown runtime {0:?}; known are wasm, python, nodejs, javascript, custom and their old names"
+)]
 pub struct ParseRuntimeError(pub String);
 
 impl Runtime {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Wasm, Self::Python, Self::NodeJs, Self::JavaScript, Self::Custom];
+    pub const ALL: [Self; 5] = [
+        Self::Wasm,
+        Self::Python,
+        Self::NodeJs,
+        Self::JavaScript,
+        Self::Custom,
+    ];
 
     /// The runtime's name in the API.
     #[must_use]

@@ -31,7 +31,11 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn new(endpoint: Option<Endpoint>, calls: Option<CallServer>) -> Self {
-        Self { idle: Mutex::default(), endpoint, calls }
+        Self {
+            idle: Mutex::default(),
+            endpoint,
+            calls,
+        }
     }
 
     pub(crate) const fn calls(&self) -> Option<&CallServer> {
@@ -42,7 +46,9 @@ impl Connections {
     pub(crate) async fn take(&self, container: &Container) -> Option<Exchange> {
         loop {
             let idle = self.idle.lock().pop();
-            let Some((mut exchange, since)) = idle else { break };
+            let Some((mut exchange, since)) = idle else {
+                break;
+            };
             // A server of somebody else's may be about to close it, as agents never do.
             let stale = self.endpoint.is_some() && since.elapsed() > FOREIGN_IDLE_MAX;
             if !stale && exchange.ready().await {
@@ -50,7 +56,11 @@ impl Connections {
             }
         }
         let mut fresh = connect(container, self.endpoint).await?;
-        if fresh.ready().await { Some(fresh) } else { None }
+        if fresh.ready().await {
+            Some(fresh)
+        } else {
+            None
+        }
     }
 
     pub(crate) fn put_back(&self, exchange: Exchange) {
@@ -85,7 +95,12 @@ pub(crate) async fn bind(
     code: &PreparedCode,
 ) -> Result<Bytes, BindError> {
     let config = &container.hub.config;
-    let bind = bind_of(version, &code.files, config.log_bytes_max, config.output_bytes_max);
+    let bind = bind_of(
+        version,
+        &code.files,
+        config.log_bytes_max,
+        config.output_bytes_max,
+    );
     let body = bind_body(&bind, &code.contents).map_err(|_| BindError::Lost(None))?;
     let request = post("/bind", Full::new(body)).ok_or(BindError::Lost(None))?;
     let mut answer = Vec::new();
@@ -111,16 +126,33 @@ pub(crate) async fn bind(
 }
 
 fn refused(bound: Bound) -> BindError {
-    let code = if bound.code == "handler_missing" { "handler_missing" } else { "load_failed" };
-    let message = if bound.error.is_empty() { bound.message } else { format!("{}: {}", bound.error, bound.message) };
+    let code = if bound.code == "handler_missing" {
+        "handler_missing"
+    } else {
+        "load_failed"
+    };
+    let message = if bound.error.is_empty() {
+        bound.message
+    } else {
+        format!("{}: {}", bound.error, bound.message)
+    };
     let stack = (!bound.stack.is_empty()).then_some(bound.stack);
     BindError::Function {
         code,
-        failure: FunctionFailure { kind: FailureKind::Error, message, stack, log: bound.log.into(), stale: false },
+        failure: FunctionFailure {
+            kind: FailureKind::Error,
+            message,
+            stack,
+            log: bound.log.into(),
+            stale: false,
+        },
     }
 }
 
 /// A request to a container. The path is a constant, so that it is always one.
 pub(crate) fn post(path: &'static str, body: Full<Bytes>) -> Option<Request<Full<Bytes>>> {
-    Request::post(path).header(http::header::HOST, "function").body(body).ok()
+    Request::post(path)
+        .header(http::header::HOST, "function")
+        .body(body)
+        .ok()
 }

@@ -31,7 +31,12 @@ pub(crate) struct Bundle {
 }
 
 /// Reads an upload. `handler` names the file where the upload is a bare source file.
-pub(crate) fn read(code: &[u8], runtime: Runtime, handler: &str, bytes_max: usize) -> Result<Bundle, PrepareError> {
+pub(crate) fn read(
+    code: &[u8],
+    runtime: Runtime,
+    handler: &str,
+    bytes_max: usize,
+) -> Result<Bundle, PrepareError> {
     let (at, magic) = TAR_MAGIC;
     let bundle = if code.get(at..at + magic.len()) == Some(magic) {
         unpack(code, bytes_max)?
@@ -47,13 +52,31 @@ pub(crate) fn read(code: &[u8], runtime: Runtime, handler: &str, bytes_max: usiz
 /// A source file by itself: named as the handler expects.
 fn bare(code: &[u8], runtime: Runtime, handler: &str) -> Result<Bundle, PrepareError> {
     if std::str::from_utf8(code).is_err() {
-        return fault("malformed_code", "the code is neither a tar nor a source file in UTF-8");
+        return fault(
+            "malformed_code",
+            "the code is neither a tar nor a source file in UTF-8",
+        );
     }
-    let ending = if runtime == Runtime::Python { ".py" } else { ".js" };
-    let stem = handler.split('.').next().filter(|stem| !stem.is_empty()).unwrap_or("main");
+    let ending = if runtime == Runtime::Python {
+        ".py"
+    } else {
+        ".js"
+    };
+    let stem = handler
+        .split('.')
+        .next()
+        .filter(|stem| !stem.is_empty())
+        .unwrap_or("main");
     let path = checked_path(&format!("{stem}{ending}"))?;
-    let file = FileEntry { path, bytes: code.len() as u64, executable: false };
-    Ok(Bundle { files: vec![file], contents: code.to_vec() })
+    let file = FileEntry {
+        path,
+        bytes: code.len() as u64,
+        executable: false,
+    };
+    Ok(Bundle {
+        files: vec![file],
+        contents: code.to_vec(),
+    })
 }
 
 fn unpack(code: &[u8], bytes_max: usize) -> Result<Bundle, PrepareError> {
@@ -65,7 +88,10 @@ fn unpack(code: &[u8], bytes_max: usize) -> Result<Bundle, PrepareError> {
         let mut entry = entry.map_err(|error| malformed(&error))?;
         entries += 1;
         if entries > FILES_MAX {
-            return fault("too_many_files", format!("the tar has more than {FILES_MAX} entries"));
+            return fault(
+                "too_many_files",
+                format!("the tar has more than {FILES_MAX} entries"),
+            );
         }
         let name = String::from_utf8(entry.path_bytes().into_owned())
             .or_else(|_| fault("unsafe_path", "a path in the tar is not UTF-8"))?;
@@ -74,24 +100,41 @@ fn unpack(code: &[u8], bytes_max: usize) -> Result<Bundle, PrepareError> {
             continue;
         }
         if !kind.is_file() {
-            return fault("unsafe_entry", format!("{name:?} is a {}; files and folders are allowed", kind_name(kind)));
+            return fault(
+                "unsafe_entry",
+                format!(
+                    "{name:?} is a {}; files and folders are allowed",
+                    kind_name(kind)
+                ),
+            );
         }
         let path = checked_path(&name)?;
         let executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
         let mut contents = Vec::new();
         // What is read is counted, whatever the header says.
         let room = (bytes_max - total) as u64 + 1;
-        entry.by_ref().take(room).read_to_end(&mut contents).map_err(|error| malformed(&error))?;
+        entry
+            .by_ref()
+            .take(room)
+            .read_to_end(&mut contents)
+            .map_err(|error| malformed(&error))?;
         total += contents.len();
         if total > bytes_max {
-            return fault("code_too_large", format!("the files have more than {bytes_max} bytes together"));
+            return fault(
+                "code_too_large",
+                format!("the files have more than {bytes_max} bytes together"),
+            );
         }
         files.insert(path, (executable, contents));
     }
     check_folders(&files)?;
     let mut bundle = Bundle::default();
     for (path, (executable, contents)) in files {
-        bundle.files.push(FileEntry { path, bytes: contents.len() as u64, executable });
+        bundle.files.push(FileEntry {
+            path,
+            bytes: contents.len() as u64,
+            executable,
+        });
         bundle.contents.extend_from_slice(&contents);
     }
     Ok(bundle)
@@ -106,7 +149,10 @@ fn checked_path(name: &str) -> Result<String, PrepareError> {
     if name.contains(['\0', '\\']) || name.chars().any(char::is_control) {
         return bad("has characters that paths here cannot have");
     }
-    let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let parts: Vec<&str> = name
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
     if parts.contains(&"..") {
         return bad("leaves the upload");
     }
@@ -122,7 +168,10 @@ fn check_folders(files: &BTreeMap<String, (bool, Vec<u8>)>) -> Result<(), Prepar
         let mut folder = path.as_str();
         while let Some((above, _)) = folder.rsplit_once('/') {
             if files.contains_key(above) {
-                return fault("unsafe_path", format!("{above:?} is a file and {path:?} lies in it"));
+                return fault(
+                    "unsafe_path",
+                    format!("{above:?} is a file and {path:?} lies in it"),
+                );
             }
             folder = above;
         }
@@ -135,9 +184,16 @@ impl Bundle {
     pub(crate) fn at_root(&self, name: &str) -> Option<&[u8]> {
         self.get(name).or_else(|| {
             let folder = self.files.first()?.path.split_once('/')?.0;
-            let one =
-                self.files.iter().all(|file| file.path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')));
-            if one { self.get(&format!("{folder}/{name}")) } else { None }
+            let one = self.files.iter().all(|file| {
+                file.path
+                    .strip_prefix(folder)
+                    .is_some_and(|rest| rest.starts_with('/'))
+            });
+            if one {
+                self.get(&format!("{folder}/{name}"))
+            } else {
+                None
+            }
         })
     }
 
@@ -166,11 +222,17 @@ fn kind_name(kind: tar::EntryType) -> &'static str {
 }
 
 fn malformed(error: &std::io::Error) -> PrepareError {
-    PrepareError::Invalid { code: "malformed_tar", message: format!("the tar cannot be read: {error}") }
+    PrepareError::Invalid {
+        code: "malformed_tar",
+        message: format!("the tar cannot be read: {error}"),
+    }
 }
 
 fn fault<T>(code: &'static str, message: impl Into<String>) -> Result<T, PrepareError> {
-    Err(PrepareError::Invalid { code, message: message.into() })
+    Err(PrepareError::Invalid {
+        code,
+        message: message.into(),
+    })
 }
 
 #[cfg(test)]
@@ -196,7 +258,12 @@ mod tests {
 
     fn check(code: &[u8], expected: &str) {
         let told = match read(code, Runtime::Python, "hello.handler", 1000) {
-            Ok(bundle) => bundle.files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>().join(" "),
+            Ok(bundle) => bundle
+                .files
+                .iter()
+                .map(|f| f.path.as_str())
+                .collect::<Vec<_>>()
+                .join(" "),
             Err(PrepareError::Invalid { code, .. }) => code.to_owned(),
             Err(other) => other.to_string(),
         };
@@ -208,22 +275,35 @@ mod tests {
         use tar::EntryType as Kind;
         check(b"def handler(p): return p", "hello.py");
         check(
-            &tar(&[("./b.py", Kind::Regular, b"x"), ("a/", Kind::Directory, b""), ("a//c.py", Kind::Regular, b"y")]),
+            &tar(&[
+                ("./b.py", Kind::Regular, b"x"),
+                ("a/", Kind::Directory, b""),
+                ("a//c.py", Kind::Regular, b"y"),
+            ]),
             "a/c.py b.py",
         );
         let bundle = read(
-            &tar(&[("f/requirements.txt", Kind::Regular, b"six"), ("f/h.py", Kind::Regular, b"")]),
+            &tar(&[
+                ("f/requirements.txt", Kind::Regular, b"six"),
+                ("f/h.py", Kind::Regular, b""),
+            ]),
             Runtime::Python,
             "",
             1000,
         );
-        assert_eq!(bundle.unwrap().at_root("requirements.txt"), Some(&b"six"[..]));
+        assert_eq!(
+            bundle.unwrap().at_root("requirements.txt"),
+            Some(&b"six"[..])
+        );
     }
 
     #[test]
     fn refuses_what_is_not_safe() {
         use tar::EntryType as Kind;
-        check(&tar(&[("/etc/cron.d/x", Kind::Regular, b"x")]), "unsafe_path");
+        check(
+            &tar(&[("/etc/cron.d/x", Kind::Regular, b"x")]),
+            "unsafe_path",
+        );
         check(&tar(&[("a/../../x", Kind::Regular, b"x")]), "unsafe_path");
         check(&tar(&[("a\\..\\x", Kind::Regular, b"x")]), "unsafe_path");
         check(&tar(&[("a\nb", Kind::Regular, b"x")]), "unsafe_path");
@@ -232,8 +312,14 @@ mod tests {
         check(&tar(&[("null", Kind::Char, b"")]), "unsafe_entry");
         check(&tar(&[("disk", Kind::Block, b"")]), "unsafe_entry");
         check(&tar(&[("pipe", Kind::Fifo, b"")]), "unsafe_entry");
-        check(&tar(&[("a", Kind::Regular, b"x"), ("a/b", Kind::Regular, b"x")]), "unsafe_path");
-        check(&tar(&[("big", Kind::Regular, &[0; 1001])]), "code_too_large");
+        check(
+            &tar(&[("a", Kind::Regular, b"x"), ("a/b", Kind::Regular, b"x")]),
+            "unsafe_path",
+        );
+        check(
+            &tar(&[("big", Kind::Regular, &[0; 1001])]),
+            "code_too_large",
+        );
         check(&tar(&[("d/", Kind::Directory, b"")]), "no_code");
         check(&[0xff, 0xfe, 0x00], "malformed_code");
         // A header that promises more than there is.
@@ -244,9 +330,11 @@ mod tests {
 
     #[test]
     fn many_small_entries_are_bounded() {
-        let many: Vec<(String, tar::EntryType, &[u8])> =
-            (0..=FILES_MAX).map(|i| (format!("f{i}"), tar::EntryType::Regular, &b""[..])).collect();
-        let many: Vec<(&str, tar::EntryType, &[u8])> = many.iter().map(|(n, k, b)| (n.as_str(), *k, *b)).collect();
+        let many: Vec<(String, tar::EntryType, &[u8])> = (0..=FILES_MAX)
+            .map(|i| (format!("f{i}"), tar::EntryType::Regular, &b""[..]))
+            .collect();
+        let many: Vec<(&str, tar::EntryType, &[u8])> =
+            many.iter().map(|(n, k, b)| (n.as_str(), *k, *b)).collect();
         check(&tar(&many), "too_many_files");
     }
 
@@ -286,8 +374,11 @@ mod tests {
         for round in 0..20_000 {
             let mut bytes = good.clone();
             for _ in 0..=random(4) {
-                let at =
-                    if random(2) == 0 { random(bytes.len() / 512) * 512 + random(160) } else { random(bytes.len()) };
+                let at = if random(2) == 0 {
+                    random(bytes.len() / 512) * 512 + random(160)
+                } else {
+                    random(bytes.len())
+                };
                 let piece = telling[random(telling.len())];
                 let to = bytes.len().min(at + piece.len());
                 bytes[at..to].copy_from_slice(&piece[..to - at]);
@@ -295,17 +386,27 @@ mod tests {
             if round % 2 == 0 {
                 mend_checksums(&mut bytes);
             }
-            bytes.truncate(if random(4) == 0 { random(bytes.len()) } else { bytes.len() });
+            bytes.truncate(if random(4) == 0 {
+                random(bytes.len())
+            } else {
+                bytes.len()
+            });
             if let Ok(bundle) = read(&bytes, Runtime::Python, "hello.handler", 2000) {
                 accepted += 1;
                 assert_safe(&bundle);
             }
         }
-        assert!(accepted > 1000, "the mutations leave something to judge: {accepted}");
+        assert!(
+            accepted > 1000,
+            "the mutations leave something to judge: {accepted}"
+        );
     }
 
     fn mend_checksums(bytes: &mut [u8]) {
-        for block in bytes.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {
+        for block in bytes
+            .chunks_exact_mut(512)
+            .filter(|block| &block[257..262] == b"ustar")
+        {
             block[148..156].fill(b' ');
             let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
             block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
@@ -318,7 +419,13 @@ mod tests {
         assert!(total <= 100_000);
         for file in &bundle.files {
             let parts: Vec<&str> = file.path.split('/').collect();
-            assert!(parts.iter().all(|part| !part.is_empty() && *part != "." && *part != ".."), "{:?}", file.path);
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| !part.is_empty() && *part != "." && *part != ".."),
+                "{:?}",
+                file.path
+            );
             assert!(!file.path.chars().any(char::is_control), "{:?}", file.path);
         }
     }

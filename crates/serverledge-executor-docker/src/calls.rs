@@ -84,7 +84,12 @@ impl CallServer {
     /// Takes calls on this socket, in tasks of the hub.
     pub(crate) fn start(hub: &Arc<Hub>, listener: UnixListener) -> Self {
         let (active, stop) = (Arc::<Active>::default(), CancellationToken::new());
-        let accepting = accept(listener, Arc::clone(&active), Arc::clone(&hub.refused_calls), stop.clone());
+        let accepting = accept(
+            listener,
+            Arc::clone(&active),
+            Arc::clone(&hub.refused_calls),
+            stop.clone(),
+        );
         let closing = hub.stop.clone();
         drop(hub.tasks.spawn(async move {
             tokio::select! {
@@ -92,7 +97,10 @@ impl CallServer {
                 () = closing.cancelled() => {}
             }
         }));
-        Self { active, _stop: stop.drop_guard() }
+        Self {
+            active,
+            _stop: stop.drop_guard(),
+        }
     }
 
     /// A capability for an invocation that begins.
@@ -102,8 +110,19 @@ impl CallServer {
         let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let ended = CancellationToken::new();
         let arriving = Arc::new(Semaphore::new(CALLS_AT_ONCE_MAX));
-        self.active.0.lock().insert(text.clone(), Invocation { host, ended: ended.clone(), arriving });
-        Ok(Capability { text, active: Arc::clone(&self.active), _ended: ended.drop_guard() })
+        self.active.0.lock().insert(
+            text.clone(),
+            Invocation {
+                host,
+                ended: ended.clone(),
+                arriving,
+            },
+        );
+        Ok(Capability {
+            text,
+            active: Arc::clone(&self.active),
+            _ended: ended.drop_guard(),
+        })
     }
 }
 
@@ -126,7 +145,10 @@ impl Drop for Capability {
 impl Answer {
     fn error(kind: u8, code: &str, message: &str) -> Self {
         let object = serde_json::json!({ "error": code, "message": message });
-        Self { kind, bytes: object.to_string().into() }
+        Self {
+            kind,
+            bytes: object.to_string().into(),
+        }
     }
 
     fn of(outcome: Result<Bytes, CallError>) -> Self {
@@ -138,13 +160,20 @@ impl Answer {
 
     fn refusal(refused: &Refused) -> Self {
         match refused {
-            Refused::Capability => Self::error(b'x', "call_refused", "the invocation that called has ended"),
+            Refused::Capability => {
+                Self::error(b'x', "call_refused", "the invocation that called has ended")
+            }
             Refused::Limit(error) => Self::error(b'e', error.code(), &error.message()),
         }
     }
 }
 
-async fn accept(listener: UnixListener, active: Arc<Active>, refused: Arc<AtomicU64>, stop: CancellationToken) {
+async fn accept(
+    listener: UnixListener,
+    active: Arc<Active>,
+    refused: Arc<AtomicU64>,
+    stop: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let tasks = tokio_util::task::TaskTracker::new();
     loop {
@@ -183,11 +212,15 @@ async fn serve(stream: &mut UnixStream, active: &Active, refused: &AtomicU64) ->
     let ended = invocation.ended.clone();
     let answered = async {
         let Ok(_place) = invocation.arriving.try_acquire() else {
-            let limit = CallError::TooManyAtOnce { max: CALLS_AT_ONCE_MAX };
+            let limit = CallError::TooManyAtOnce {
+                max: CALLS_AT_ONCE_MAX,
+            };
             return refuse(stream, name_length + params_length, &Refused::Limit(limit)).await;
         };
         if name_length > NAME_BYTES_MAX as u64 || params_length > PARAMS_BYTES_MAX as u64 {
-            let limit = CallError::TooLarge { max: PARAMS_BYTES_MAX };
+            let limit = CallError::TooLarge {
+                max: PARAMS_BYTES_MAX,
+            };
             return refuse(stream, name_length + params_length, &Refused::Limit(limit)).await;
         }
         let called = in_time(body(stream, name_length, params_length)).await?;
@@ -220,12 +253,17 @@ async fn call_while_open(
 }
 
 /// How long name and parameters are, and whose call it is.
-async fn head(stream: &mut UnixStream, active: &Active) -> io::Result<(u64, u64, Option<Invocation>)> {
+async fn head(
+    stream: &mut UnixStream,
+    active: &Active,
+) -> io::Result<(u64, u64, Option<Invocation>)> {
     let mut capability = [0; CAPABILITY_BYTES];
     stream.read_exact(&mut capability).await?;
     let name_length = stream.read_u16().await?;
     let params_length = stream.read_u32().await?;
-    let invocation = std::str::from_utf8(&capability).ok().and_then(|text| active.0.lock().get(text).cloned());
+    let invocation = std::str::from_utf8(&capability)
+        .ok()
+        .and_then(|text| active.0.lock().get(text).cloned());
     Ok((name_length.into(), params_length.into(), invocation))
 }
 
@@ -239,7 +277,10 @@ async fn body(stream: &mut UnixStream, name_length: u64, params_length: u64) -> 
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     // What is no text is no function's name.
-    Ok(Called { name: String::from_utf8_lossy(&name).into_owned(), params: params.into() })
+    Ok(Called {
+        name: String::from_utf8_lossy(&name).into_owned(),
+        params: params.into(),
+    })
 }
 
 async fn refuse(stream: &mut UnixStream, left: u64, refused: &Refused) -> io::Result<()> {
@@ -261,5 +302,7 @@ async fn write(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
 }
 
 async fn in_time<T>(transfer: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(TRANSFER_LIMIT, transfer).await.unwrap_or_else(|late| Err(late.into()))
+    tokio::time::timeout(TRANSFER_LIMIT, transfer)
+        .await
+        .unwrap_or_else(|late| Err(late.into()))
 }

@@ -42,7 +42,12 @@ pub(crate) struct Cell {
 
 impl Cells {
     pub(crate) fn new(hub: &Arc<Hub>, runtime: Runtime, image: String) -> Arc<Self> {
-        Arc::new(Self { hub: Arc::clone(hub), runtime, image, state: Mutex::default() })
+        Arc::new(Self {
+            hub: Arc::clone(hub),
+            runtime,
+            image,
+            state: Mutex::default(),
+        })
     }
 
     /// A cell that is ready, if there is one. Whoever takes one calls [`Cells::refill`] when its own start is over: starting
@@ -52,7 +57,11 @@ impl Cells {
             // The oldest first: it has had the most time to come to rest.
             let cell = {
                 let mut state = self.state.lock();
-                if state.ready.is_empty() { None } else { Some(state.ready.remove(0)) }
+                if state.ready.is_empty() {
+                    None
+                } else {
+                    Some(state.ready.remove(0))
+                }
             };
             let cell = cell?;
             if let Some(exchange) = cell.connections.take(&cell.container).await {
@@ -66,7 +75,9 @@ impl Cells {
     /// Starts as many as are missing, in the background.
     pub(crate) fn refill(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        while state.ready.len() + state.starting < self.hub.config.cells && !self.hub.stop.is_cancelled() {
+        while state.ready.len() + state.starting < self.hub.config.cells
+            && !self.hub.stop.is_cancelled()
+        {
             state.starting += 1;
             let cells = Arc::clone(self);
             drop(self.hub.tasks.spawn(async move { cells.start_one().await }));
@@ -104,13 +115,24 @@ impl Cells {
     async fn launch_one(&self) -> Result<Cell, crate::launch::LaunchError> {
         let _permit = self.hub.starts.acquire().await;
         let launched = launch(&self.hub, self.recipe(), &mut Vec::new()).await?;
-        Ok(Cell { container: launched.container, connections: Connections::new(None, launched.calls) })
+        Ok(Cell {
+            container: launched.container,
+            connections: Connections::new(None, launched.calls),
+        })
     }
 
     fn recipe(&self) -> Recipe {
         let config = &self.hub.config;
         let cpu = CpuMilli::new(config.cpus_max.get().max(1000));
-        agent_recipe(&self.hub, "cell", &self.image, Share { memory: CELL_MEMORY, cpu })
+        agent_recipe(
+            &self.hub,
+            "cell",
+            &self.image,
+            Share {
+                memory: CELL_MEMORY,
+                cpu,
+            },
+        )
     }
 
     /// Gives all of them up.

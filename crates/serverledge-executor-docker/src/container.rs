@@ -79,7 +79,10 @@ impl Hub {
         if self.stop.is_cancelled() {
             return Err(EngineError::Closed);
         }
-        self.swept.get_or_try_init(|| self.sweep_containers()).await.map(drop)
+        self.swept
+            .get_or_try_init(|| self.sweep_containers())
+            .await
+            .map(drop)
     }
 
     /// Removes every container that carries this node's label.
@@ -101,7 +104,10 @@ impl Hub {
                 // One that cannot be removed now does not keep others from starting.
                 Err(error) => {
                     tracing::warn!(container = id, %error, "failed to remove a container of an earlier run; trying again later");
-                    let _ = self.removals.send(Removal { id, name: String::new() });
+                    let _ = self.removals.send(Removal {
+                        id,
+                        name: String::new(),
+                    });
                 }
             }
         }
@@ -119,7 +125,11 @@ pub(crate) fn new_name() -> Result<String, getrandom::Error> {
 impl Container {
     /// Asks the engine for one. An engine that goes away in the middle may have made it all the same: then it is removed,
     /// by its name, once the engine is back.
-    pub(crate) async fn create(hub: &Arc<Hub>, name: String, body: ContainerCreateBody) -> Result<Self, EngineError> {
+    pub(crate) async fn create(
+        hub: &Arc<Hub>,
+        name: String,
+        body: ContainerCreateBody,
+    ) -> Result<Self, EngineError> {
         let full = format!("serverledge-{name}");
         hub.engine.connect().await?;
         match hub.engine.create(&full, body).await {
@@ -133,7 +143,12 @@ impl Container {
     }
 
     fn new(hub: &Arc<Hub>, id: String, name: String) -> Self {
-        Self { id, name, hub: Arc::clone(hub), removed: AtomicBool::new(false) }
+        Self {
+            id,
+            name,
+            hub: Arc::clone(hub),
+            removed: AtomicBool::new(false),
+        }
     }
 
     /// Kills and removes it. If the engine does not, that is tried again in the background.
@@ -152,7 +167,10 @@ impl Drop for Container {
     fn drop(&mut self) {
         if !self.removed.load(Ordering::Acquire) {
             // The receiver lives as long as the hub.
-            let _ = self.hub.removals.send(Removal { id: self.id.clone(), name: self.name.clone() });
+            let _ = self.hub.removals.send(Removal {
+                id: self.id.clone(),
+                name: self.name.clone(),
+            });
         }
     }
 }

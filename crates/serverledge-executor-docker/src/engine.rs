@@ -8,11 +8,14 @@ use std::time::Duration;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody, NetworkCreateRequest};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody, NetworkCreateRequest,
+};
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptionsBuilder, InspectContainerOptions, InspectNetworkOptions,
-    KillContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions,
+    CreateContainerOptions, CreateImageOptionsBuilder, InspectContainerOptions,
+    InspectNetworkOptions, KillContainerOptions, ListContainersOptionsBuilder,
+    ListNetworksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions,
 };
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
@@ -74,7 +77,10 @@ pub(crate) enum EngineError {
 
 impl Engine {
     pub(crate) fn new(socket: PathBuf) -> Self {
-        Self { socket, docker: Mutex::new(None) }
+        Self {
+            socket,
+            docker: Mutex::new(None),
+        }
     }
 
     pub(crate) fn socket(&self) -> &Path {
@@ -100,60 +106,97 @@ impl Engine {
             return Ok(docker);
         }
         let path = self.socket.to_string_lossy();
-        let connected = Docker::connect_with_unix(&path, CALL_TIMEOUT.as_secs(), bollard::API_DEFAULT_VERSION);
+        let connected =
+            Docker::connect_with_unix(&path, CALL_TIMEOUT.as_secs(), bollard::API_DEFAULT_VERSION);
         let docker = self.check(connected)?;
         // The engine may be older than this library.
-        let negotiated = match tokio::time::timeout(CONNECT_TIMEOUT, docker.negotiate_version()).await {
-            Ok(negotiated) => self.check(negotiated)?,
-            Err(_) => return self.check(Err(Error::RequestTimeoutError)),
-        };
+        let negotiated =
+            match tokio::time::timeout(CONNECT_TIMEOUT, docker.negotiate_version()).await {
+                Ok(negotiated) => self.check(negotiated)?,
+                Err(_) => return self.check(Err(Error::RequestTimeoutError)),
+            };
         *self.docker.lock() = Some(negotiated.clone());
         Ok(negotiated)
     }
 
     fn check<T>(&self, answer: Result<T, Error>) -> Result<T, EngineError> {
         answer.map_err(|error| match error {
-            Error::DockerResponseServerError { status_code: 404, message } => EngineError::Missing(message),
-            Error::DockerResponseServerError { status_code: status, message } => {
-                EngineError::Refused { status, message }
-            }
-            Error::DockerStreamError { error: message } => EngineError::Refused { status: 500, message },
+            Error::DockerResponseServerError {
+                status_code: 404,
+                message,
+            } => EngineError::Missing(message),
+            Error::DockerResponseServerError {
+                status_code: status,
+                message,
+            } => EngineError::Refused { status, message },
+            Error::DockerStreamError { error: message } => EngineError::Refused {
+                status: 500,
+                message,
+            },
             other => {
                 // A restarted engine may have another version.
                 *self.docker.lock() = None;
-                EngineError::Unavailable { socket: self.socket.clone(), source: Box::new(other) }
+                EngineError::Unavailable {
+                    socket: self.socket.clone(),
+                    source: Box::new(other),
+                }
             }
         })
     }
 
     /// Creates a container; its id.
-    pub(crate) async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<String, EngineError> {
-        let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
+    pub(crate) async fn create(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<String, EngineError> {
+        let options = CreateContainerOptions {
+            name: Some(name.to_owned()),
+            ..CreateContainerOptions::default()
+        };
         let docker = self.docker().await?;
-        self.check(docker.create_container(Some(options), body).await).map(|created| created.id)
+        self.check(docker.create_container(Some(options), body).await)
+            .map(|created| created.id)
     }
 
     pub(crate) async fn start(&self, id: &str) -> Result<(), EngineError> {
         let docker = self.docker().await?;
-        self.check(docker.start_container(id, None::<StartContainerOptions>).await)
+        self.check(
+            docker
+                .start_container(id, None::<StartContainerOptions>)
+                .await,
+        )
     }
 
-    pub(crate) async fn update(&self, id: &str, body: ContainerUpdateBody) -> Result<(), EngineError> {
+    pub(crate) async fn update(
+        &self,
+        id: &str,
+        body: ContainerUpdateBody,
+    ) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         self.check(docker.update_container(id, body).await)
     }
 
     pub(crate) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, EngineError> {
         let docker = self.docker().await?;
-        self.check(docker.inspect_container(id, None::<InspectContainerOptions>).await)
+        self.check(
+            docker
+                .inspect_container(id, None::<InspectContainerOptions>)
+                .await,
+        )
     }
 
     /// Kills and removes a container; one that is not there is as good as removed.
     pub(crate) async fn remove(&self, id: &str) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         // Killing first: a forced removal of a running container waits for its processes in a slower way.
-        let _ = docker.kill_container(id, None::<KillContainerOptions>).await;
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let _ = docker
+            .kill_container(id, None::<KillContainerOptions>)
+            .await;
+        let options = RemoveContainerOptionsBuilder::default()
+            .force(true)
+            .v(true)
+            .build();
         match self.check(docker.remove_container(id, Some(options)).await) {
             Err(EngineError::Missing(_)) => Ok(()),
             // "removal of container … is already in progress"
@@ -165,10 +208,16 @@ impl Engine {
     /// Ids of all containers with this node's label.
     pub(crate) async fn containers_of(&self, node_id: &str) -> Result<Vec<String>, EngineError> {
         let filters = HashMap::from([("label", vec![format!("{NODE_LABEL}={node_id}")])]);
-        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
         let docker = self.docker().await?;
         let found = self.check(docker.list_containers(Some(options)).await)?;
-        Ok(found.into_iter().filter_map(|container| container.id).collect())
+        Ok(found
+            .into_iter()
+            .filter_map(|container| container.id)
+            .collect())
     }
 
     /// The end of what a container's processes wrote past the agent.
@@ -180,7 +229,11 @@ impl Engine {
     }
 
     async fn read_logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
-        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let options = LogsOptionsBuilder::default()
+            .stdout(true)
+            .stderr(true)
+            .tail(&lines.to_string())
+            .build();
         let docker = self.docker().await?;
         let mut pieces = docker.logs(id, Some(options));
         let mut text = Vec::new();
@@ -195,8 +248,14 @@ impl Engine {
         let docker = self.docker().await?;
         match self.check(docker.inspect_image(image).await) {
             Ok(found) => {
-                let volumes = found.config.and_then(|config| config.volumes).unwrap_or_default();
-                Ok(Some(Image { id: found.id.unwrap_or_default(), volumes }))
+                let volumes = found
+                    .config
+                    .and_then(|config| config.volumes)
+                    .unwrap_or_default();
+                Ok(Some(Image {
+                    id: found.id.unwrap_or_default(),
+                    volumes,
+                }))
             }
             Err(EngineError::Missing(_)) => Ok(None),
             Err(other) => Err(other),
@@ -204,14 +263,24 @@ impl Engine {
     }
 
     /// Fetches an image.
-    pub(crate) async fn pull(&self, image: &str, progress: &dyn Progress) -> Result<(), EngineError> {
+    pub(crate) async fn pull(
+        &self,
+        image: &str,
+        progress: &dyn Progress,
+    ) -> Result<(), EngineError> {
         let docker = self.docker().await?;
-        let reference = if image.rsplit('/').next().is_some_and(|last| last.contains([':', '@'])) {
+        let reference = if image
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.contains([':', '@']))
+        {
             image.to_owned()
         } else {
             format!("{image}:latest")
         };
-        let options = CreateImageOptionsBuilder::default().from_image(&reference).build();
+        let options = CreateImageOptionsBuilder::default()
+            .from_image(&reference)
+            .build();
         let mut steps = docker.create_image(Some(options), None, None);
         loop {
             let step = match tokio::time::timeout(PULL_PAUSE, steps.next()).await {
@@ -229,18 +298,30 @@ impl Engine {
     /// The names of all networks with this node's label.
     pub(crate) async fn networks_of(&self, node_id: &str) -> Result<Vec<String>, EngineError> {
         let filters = HashMap::from([("label", vec![format!("{NODE_LABEL}={node_id}")])]);
-        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let options = ListNetworksOptionsBuilder::default()
+            .filters(&filters)
+            .build();
         let docker = self.docker().await?;
         let found = self.check(docker.list_networks(Some(options)).await)?;
-        Ok(found.into_iter().filter_map(|network| network.name).collect())
+        Ok(found
+            .into_iter()
+            .filter_map(|network| network.name)
+            .collect())
     }
 
     /// Creates a network unless it is there.
-    pub(crate) async fn ensure_network(&self, request: NetworkCreateRequest) -> Result<(), EngineError> {
+    pub(crate) async fn ensure_network(
+        &self,
+        request: NetworkCreateRequest,
+    ) -> Result<(), EngineError> {
         let docker = self.docker().await?;
-        let there = docker.inspect_network(&request.name, None::<InspectNetworkOptions>).await;
+        let there = docker
+            .inspect_network(&request.name, None::<InspectNetworkOptions>)
+            .await;
         match self.check(there) {
-            Err(EngineError::Missing(_)) => self.check(docker.create_network(request).await).map(drop),
+            Err(EngineError::Missing(_)) => {
+                self.check(docker.create_network(request).await).map(drop)
+            }
             other => other.map(drop),
         }
     }

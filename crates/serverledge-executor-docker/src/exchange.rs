@@ -44,9 +44,16 @@ impl Exchange {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let made = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await;
+        let made = http1::Builder::new()
+            .max_buf_size(HEAD_BYTES_MAX)
+            .handshake(TokioIo::new(stream))
+            .await;
         let (sender, connection) = made.map_err(|error| ExchangeError::Broken(Some(error)))?;
-        Ok(Self { sender, driver: Box::pin(connection), ended: false })
+        Ok(Self {
+            sender,
+            driver: Box::pin(connection),
+            ended: false,
+        })
     }
 
     /// Sends a request and hands the pieces of the answer's body to `piece`, which may refuse; the answer's head.
@@ -60,12 +67,26 @@ impl Exchange {
             return Err(ExchangeError::Closed);
         }
         let answer = std::pin::pin!(self.sender.send_request(request));
-        let response = Driven { driver: &mut self.driver, ended: &mut self.ended, work: answer }.await;
-        let response: Response<Incoming> = response.ok_or(ExchangeError::Broken(None))?.map_err(broken)?;
+        let response = Driven {
+            driver: &mut self.driver,
+            ended: &mut self.ended,
+            work: answer,
+        }
+        .await;
+        let response: Response<Incoming> = response
+            .ok_or(ExchangeError::Broken(None))?
+            .map_err(broken)?;
         let (parts, mut body) = response.into_parts();
         loop {
-            let frame = Driven { driver: &mut self.driver, ended: &mut self.ended, work: body.frame() }.await;
-            let Some(frame) = frame else { return Err(ExchangeError::Broken(None)) };
+            let frame = Driven {
+                driver: &mut self.driver,
+                ended: &mut self.ended,
+                work: body.frame(),
+            }
+            .await;
+            let Some(frame) = frame else {
+                return Err(ExchangeError::Broken(None));
+            };
             let Some(frame) = frame else { return Ok(parts) };
             if let Ok(data) = frame.map_err(broken)?.into_data() {
                 piece(data)?;
@@ -83,18 +104,31 @@ impl Exchange {
 
     /// Waits until the connection takes a request.
     pub(crate) async fn ready(&mut self) -> bool {
-        let Self { sender, driver, ended } = self;
+        let Self {
+            sender,
+            driver,
+            ended,
+        } = self;
         if *ended {
             return false;
         }
-        let ready = Driven { driver, ended, work: std::pin::pin!(sender.ready()) }.await;
+        let ready = Driven {
+            driver,
+            ended,
+            work: std::pin::pin!(sender.ready()),
+        }
+        .await;
         matches!(ready, Some(Ok(()))) && !self.ended
     }
 }
 
 fn broken(error: hyper::Error) -> ExchangeError {
     // hyper gives a request back that it never began to write.
-    if error.is_canceled() { ExchangeError::Closed } else { ExchangeError::Broken(Some(error)) }
+    if error.is_canceled() {
+        ExchangeError::Closed
+    } else {
+        ExchangeError::Broken(Some(error))
+    }
 }
 
 /// Work on a connection together with the connection itself; `None` if the connection ended and the work cannot.
@@ -134,7 +168,10 @@ mod tests {
     use super::*;
 
     fn request() -> Request<Full<Bytes>> {
-        Request::post("/invoke").header("host", "agent").body(Full::new(Bytes::from_static(b"1"))).unwrap()
+        Request::post("/invoke")
+            .header("host", "agent")
+            .body(Full::new(Bytes::from_static(b"1")))
+            .unwrap()
     }
 
     #[tokio::test]
@@ -151,7 +188,10 @@ mod tests {
             let server = async {
                 let mut bytes = vec![0; 4096];
                 let _ = theirs.read(&mut bytes).await.unwrap();
-                theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                theirs
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                    .await
+                    .unwrap();
             };
             let (sent, ()) = tokio::join!(exchange.send(request(), collect), server);
             assert_eq!(sent.unwrap().status, 200);
@@ -164,7 +204,10 @@ mod tests {
         let (ours, theirs) = duplex(4096);
         let mut exchange = Exchange::new(ours).await.unwrap();
         drop(theirs);
-        assert!(matches!(exchange.send(request(), |_| Ok(())).await, Err(ExchangeError::Closed)));
+        assert!(matches!(
+            exchange.send(request(), |_| Ok(())).await,
+            Err(ExchangeError::Closed)
+        ));
 
         let (ours, mut theirs) = duplex(4096);
         let mut exchange = Exchange::new(ours).await.unwrap();

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::{
-    Digest, Executor, FailureKind, FunctionFailure, Interface, MemoryMib, Network, PrepareError, Prepared, Progress,
-    Runtime, StartError, StartPhase, Started, Version,
+    Digest, Executor, FailureKind, FunctionFailure, Interface, MemoryMib, Network, PrepareError,
+    Prepared, Progress, Runtime, StartError, StartPhase, Started, Version,
 };
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
@@ -74,7 +74,15 @@ impl DockerExecutor {
         let hub = Hub::new(config.clone(), sockets);
         let python = Cells::new(&hub, Runtime::Python, config.images.python.clone());
         let nodejs = Cells::new(&hub, Runtime::NodeJs, config.images.nodejs.clone());
-        Ok(Self { shared: Arc::new(Shared { hub, store, python, nodejs, installs: Semaphore::new(1) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                hub,
+                store,
+                python,
+                nodejs,
+                installs: Semaphore::new(1),
+            }),
+        })
     }
 
     /// Removes what an earlier run left, if the engine is there, and starts stem cells of these runtimes in the background.
@@ -94,7 +102,12 @@ impl DockerExecutor {
     /// # Errors
     /// What is wrong, for the person who runs the node.
     pub async fn check(&self) -> Result<(), PrepareError> {
-        self.shared.hub.engine.ping().await.map_err(|error| prepare_error(&self.shared.hub, error.into()))
+        self.shared
+            .hub
+            .engine
+            .ping()
+            .await
+            .map_err(|error| prepare_error(&self.shared.hub, error.into()))
     }
 
     /// Stem cells that are ready, of all runtimes.
@@ -110,7 +123,10 @@ impl DockerExecutor {
         self.shared.python.clear();
         self.shared.nodejs.clear();
         hub.tasks.close();
-        if tokio::time::timeout(CLOSE_LIMIT, hub.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(CLOSE_LIMIT, hub.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("some containers were still being started or removed");
         }
         // What became ready meanwhile.
@@ -133,7 +149,9 @@ impl DockerExecutor {
 
 impl std::fmt::Debug for DockerExecutor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DockerExecutor").field("config", &self.shared.hub.config).finish_non_exhaustive()
+        f.debug_struct("DockerExecutor")
+            .field("config", &self.shared.hub.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,10 +173,18 @@ impl Shared {
     }
 
     /// The image's id, fetched where that makes sense: runtimes' own names are local ones unless they name a registry.
-    async fn ensure_image(&self, version: &Version, progress: &dyn Progress) -> Result<String, PrepareError> {
+    async fn ensure_image(
+        &self,
+        version: &Version,
+        progress: &dyn Progress,
+    ) -> Result<String, PrepareError> {
         let engine = &self.hub.engine;
         let image = self.image(version);
-        if let Some(found) = engine.image(image).await.map_err(|error| self.refused(error))? {
+        if let Some(found) = engine
+            .image(image)
+            .await
+            .map_err(|error| self.refused(error))?
+        {
             return without_volumes(image, found);
         }
         if version.runtime != Runtime::Custom && !image.contains('/') {
@@ -173,11 +199,21 @@ impl Shared {
             Ok(()) => {}
             Err(error @ EngineError::Unavailable { .. }) => return Err(self.refused(error)),
             Err(error) => {
-                return Err(image_missing(image, "it is not on this machine and cannot be fetched", Box::new(error)));
+                return Err(image_missing(
+                    image,
+                    "it is not on this machine and cannot be fetched",
+                    Box::new(error),
+                ));
             }
         }
-        let found = engine.image(image).await.map_err(|error| self.refused(error))?;
-        without_volumes(image, found.ok_or_else(|| image_missing(image, "it is gone again", "not found".into()))?)
+        let found = engine
+            .image(image)
+            .await
+            .map_err(|error| self.refused(error))?;
+        without_volumes(
+            image,
+            found.ok_or_else(|| image_missing(image, "it is gone again", "not found".into()))?,
+        )
     }
 
     fn refused(&self, error: EngineError) -> PrepareError {
@@ -192,24 +228,41 @@ impl Shared {
         progress: &dyn Progress,
     ) -> Result<PreparedCode, PrepareError> {
         if version.runtime == Runtime::Custom {
-            return Ok(PreparedCode { files: Vec::new(), contents: Bytes::new(), layer: None });
+            return Ok(PreparedCode {
+                files: Vec::new(),
+                contents: Bytes::new(),
+                layer: None,
+            });
         }
-        let (runtime, handler, max) = (version.runtime, version.handler.clone(), self.hub.config.code_bytes_max);
+        let (runtime, handler, max) = (
+            version.runtime,
+            version.handler.clone(),
+            self.hub.config.code_bytes_max,
+        );
         let read = tokio::task::spawn_blocking(move || {
             let bundle = bundle::read(&code, runtime, &handler, max)?;
             let wanted = Wanted::of(&bundle, runtime);
             Ok((bundle, wanted))
         });
-        let (bundle, wanted) = read.await.map_err(|error| internal("read the upload", error))??;
+        let (bundle, wanted) = read
+            .await
+            .map_err(|error| internal("read the upload", error))??;
         let layer = match wanted {
             None => None,
             Some(wanted) => {
                 let _permit = self.installs.acquire().await;
                 let image = self.image(version);
-                Some(install::install(&self.hub, &self.store, &wanted, image, image_id, progress).await?)
+                Some(
+                    install::install(&self.hub, &self.store, &wanted, image, image_id, progress)
+                        .await?,
+                )
             }
         };
-        Ok(PreparedCode { files: bundle.files, contents: bundle.contents.into(), layer })
+        Ok(PreparedCode {
+            files: bundle.files,
+            contents: bundle.contents.into(),
+            layer,
+        })
     }
 
     /// From nothing, or from a stem cell, to a container with its function in it. Called from a task that nobody drops.
@@ -219,7 +272,10 @@ impl Shared {
         code: &PreparedCode,
     ) -> Result<(ContainerSandbox, Vec<StartPhase>), FailedStart> {
         // Loading is given all cores there are: under a tenth of one, an import of 5 ms takes 50.
-        let limits = Share { memory: version.limits.memory, cpu: self.hub.config.cpus_max };
+        let limits = Share {
+            memory: version.limits.memory,
+            cpu: self.hub.config.cpus_max,
+        };
         if version.network == Network::Bridge && !self.hub.config.allow_bridge {
             return Err(FailedStart::NoNetwork);
         }
@@ -255,7 +311,16 @@ impl Shared {
         if version.runtime == Runtime::Custom {
             return Ok((self.ready(launched.container, connections, version), phases));
         }
-        self.bind(Cell { container: launched.container, connections }, version, code, phases).await
+        self.bind(
+            Cell {
+                container: launched.container,
+                connections,
+            },
+            version,
+            code,
+            phases,
+        )
+        .await
     }
 
     async fn start_in(
@@ -267,19 +332,36 @@ impl Shared {
     ) -> Result<(ContainerSandbox, Vec<StartPhase>), FailedStart> {
         let begun = Instant::now();
         // Before the function's code: nothing of it runs with more memory than its own.
-        match self.hub.engine.update(&cell.container.id, limits.update()).await {
+        match self
+            .hub
+            .engine
+            .update(&cell.container.id, limits.update())
+            .await
+        {
             Ok(()) => {}
             // It uses more already.
-            Err(EngineError::Refused { .. }) => return Err(FailedStart::TooSmall(version.limits.memory)),
+            Err(EngineError::Refused { .. }) => {
+                return Err(FailedStart::TooSmall(version.limits.memory));
+            }
             Err(error) => return Err(error.into()),
         }
-        self.bind(cell, version, code, vec![("limits", begun.elapsed())]).await
+        self.bind(cell, version, code, vec![("limits", begun.elapsed())])
+            .await
     }
 
-    async fn recipe(&self, version: &Version, code: &PreparedCode, limits: Share) -> Result<Recipe, FailedStart> {
+    async fn recipe(
+        &self,
+        version: &Version,
+        code: &PreparedCode,
+        limits: Share,
+    ) -> Result<Recipe, FailedStart> {
         let agent = version.runtime != Runtime::Custom;
-        let mut recipe =
-            agent_recipe(&self.hub, if agent { "function" } else { "custom" }, self.image(version), limits);
+        let mut recipe = agent_recipe(
+            &self.hub,
+            if agent { "function" } else { "custom" },
+            self.image(version),
+            limits,
+        );
         recipe.agent = agent;
         if !agent || version.network == Network::Bridge {
             recipe.network = crate::network::ensure(&self.hub, version.network).await?;
@@ -290,7 +372,11 @@ impl Shared {
         }
         if !agent {
             // Without an agent there is no other way; they are in what Docker shows of the container.
-            recipe.env = version.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            recipe.env = version
+                .env
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
         }
         if let Some(layer) = &code.layer {
             recipe.mounts = install::mounts(&self.store.layer(layer), version.runtime);
@@ -306,7 +392,10 @@ impl Shared {
         mut phases: Vec<StartPhase>,
     ) -> Result<(ContainerSandbox, Vec<StartPhase>), FailedStart> {
         let begun = Instant::now();
-        let Cell { container, connections } = cell;
+        let Cell {
+            container,
+            connections,
+        } = cell;
         let Some(mut exchange) = connections.take(&container).await else {
             return Err(FailedStart::Bind(BindError::Lost(None)));
         };
@@ -321,10 +410,21 @@ impl Shared {
 
     /// From here on the function's own processor share holds: told to the engine beside the first call, which need not wait
     /// for it. A container to which that cannot be told serves no further call.
-    fn ready(&self, container: Container, connections: Connections, version: &Arc<Version>) -> ContainerSandbox {
+    fn ready(
+        &self,
+        container: Container,
+        connections: Connections,
+        version: &Arc<Version>,
+    ) -> ContainerSandbox {
         let (hub, id) = (Arc::clone(&self.hub), container.id.clone());
         let sandbox = ContainerSandbox::new(container, connections, Arc::clone(version));
-        let (share, usable) = (Share { memory: version.limits.memory, cpu: version.limits.cpu }, sandbox.usable());
+        let (share, usable) = (
+            Share {
+                memory: version.limits.memory,
+                cpu: version.limits.cpu,
+            },
+            sandbox.usable(),
+        );
         if share.cpu.get() > 0 && share.cpu < self.hub.config.cpus_max {
             drop(self.hub.tasks.spawn(async move {
                 match hub.engine.update(&id, share.update()).await {
@@ -351,7 +451,9 @@ pub(crate) enum FailedStart {
     Bind(#[from] BindError),
     #[error("the runtime alone needs more than {0}; declare more memory")]
     TooSmall(MemoryMib),
-    #[error("this node gives functions no network; its configuration would allow it with container.allow_bridge")]
+    #[error(
+        "this node gives functions no network; its configuration would allow it with container.allow_bridge"
+    )]
     NoNetwork,
 }
 
@@ -363,7 +465,12 @@ impl From<EngineError> for FailedStart {
 
 #[async_trait]
 impl Executor for DockerExecutor {
-    async fn prepare(&self, version: &Version, code: Bytes, progress: &dyn Progress) -> Result<Prepared, PrepareError> {
+    async fn prepare(
+        &self,
+        version: &Version,
+        code: Bytes,
+        progress: &dyn Progress,
+    ) -> Result<Prepared, PrepareError> {
         let shared = &self.shared;
         self.check().await?;
         if version.network == Network::Bridge && !shared.hub.config.allow_bridge {
@@ -376,15 +483,21 @@ impl Executor for DockerExecutor {
             });
         }
         let image_id = shared.ensure_image(version, progress).await?;
-        let prepared = shared.prepare_code(version, code, &image_id, progress).await?;
+        let prepared = shared
+            .prepare_code(version, code, &image_id, progress)
+            .await?;
         progress.step("starting it once");
         let version = Arc::new(version.clone());
-        let (sandbox, _) =
-            self.start_apart(&version, prepared.clone()).await.map_err(|error| prepare_error(&shared.hub, error))?;
+        let (sandbox, _) = self
+            .start_apart(&version, prepared.clone())
+            .await
+            .map_err(|error| prepare_error(&shared.hub, error))?;
         drop(sandbox);
         let (owner, kept) = (Arc::clone(shared), Arc::clone(&version));
         let stored = tokio::task::spawn_blocking(move || owner.store.store(&kept, &prepared)).await;
-        stored.map_err(|error| internal("keep the code", error))?.map_err(|error| internal("keep the code", error))?;
+        stored
+            .map_err(|error| internal("keep the code", error))?
+            .map_err(|error| internal("keep the code", error))?;
         if let Some(cells) = shared.cells(version.runtime) {
             cells.refill();
         }
@@ -393,15 +506,25 @@ impl Executor for DockerExecutor {
             Runtime::NodeJs => "Node.js function in a container",
             _ => "image that speaks the executor protocol",
         };
-        Ok(Prepared { interface: Interface::Json, recognised, remarks: Vec::new() })
+        Ok(Prepared {
+            interface: Interface::Json,
+            recognised,
+            remarks: Vec::new(),
+        })
     }
 
     async fn start(&self, version: &Arc<Version>) -> Result<Started, StartError> {
         let (shared, wanted) = (Arc::clone(&self.shared), Arc::clone(version));
         let loaded = tokio::task::spawn_blocking(move || shared.store.load(&wanted)).await;
-        let Ok(Some(code)) = loaded else { return Err(StartError::NotPrepared(version.code)) };
+        let Ok(Some(code)) = loaded else {
+            return Err(StartError::NotPrepared(version.code));
+        };
         let (sandbox, phases) = self.start_apart(version, code).await.map_err(start_error)?;
-        Ok(Started { sandbox: Box::new(sandbox), warm: false, phases })
+        Ok(Started {
+            sandbox: Box::new(sandbox),
+            warm: false,
+            phases,
+        })
     }
 
     fn is_prepared(&self, version: &Version) -> bool {
@@ -413,7 +536,9 @@ impl Executor for DockerExecutor {
 
     async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize {
         let (shared, used) = (Arc::clone(&self.shared), code_in_use.clone());
-        tokio::task::spawn_blocking(move || shared.store.sweep(&used, grace)).await.unwrap_or(0)
+        tokio::task::spawn_blocking(move || shared.store.sweep(&used, grace))
+            .await
+            .unwrap_or(0)
     }
 
     fn refused_calls(&self) -> u64 {
@@ -448,14 +573,22 @@ pub(crate) fn prepare_error(hub: &Hub, error: FailedStart) -> PrepareError {
                 "the Docker Engine does not answer at {}; start it, name its socket with container.docker_socket, or build the function as WebAssembly",
                 Path::display(hub.engine.socket())
             );
-            PrepareError::Unavailable { code: "docker_unavailable", what, source }
+            PrepareError::Unavailable {
+                code: "docker_unavailable",
+                what,
+                source,
+            }
         }
-        FailedStart::Bind(BindError::Function { code, failure }) => {
-            PrepareError::Invalid { code, message: with_details(&failure) }
-        }
+        FailedStart::Bind(BindError::Function { code, failure }) => PrepareError::Invalid {
+            code,
+            message: with_details(&failure),
+        },
         FailedStart::Bind(BindError::Late) => PrepareError::Invalid {
             code: "load_timeout",
-            message: format!("loading the code did not end within {:?}", hub.config.start_timeout),
+            message: format!(
+                "loading the code did not end within {:?}",
+                hub.config.start_timeout
+            ),
         },
         FailedStart::Bind(error @ BindError::Lost(_)) => PrepareError::Invalid {
             code: "load_failed",
@@ -464,10 +597,19 @@ pub(crate) fn prepare_error(hub: &Hub, error: FailedStart) -> PrepareError {
                 describe(&error)
             ),
         },
-        FailedStart::TooSmall(_) => PrepareError::Invalid { code: "memory_too_small", message: error.to_string() },
-        FailedStart::NoNetwork => PrepareError::Invalid { code: "network_not_allowed", message: error.to_string() },
+        FailedStart::TooSmall(_) => PrepareError::Invalid {
+            code: "memory_too_small",
+            message: error.to_string(),
+        },
+        FailedStart::NoNetwork => PrepareError::Invalid {
+            code: "network_not_allowed",
+            message: error.to_string(),
+        },
         FailedStart::Launch(error @ (LaunchError::Ended { .. } | LaunchError::Late { .. })) => {
-            PrepareError::Invalid { code: "image_does_not_start", message: error.to_string() }
+            PrepareError::Invalid {
+                code: "image_does_not_start",
+                message: error.to_string(),
+            }
         }
         FailedStart::Launch(error) => internal("start a container", error),
     }
@@ -475,7 +617,10 @@ pub(crate) fn prepare_error(hub: &Hub, error: FailedStart) -> PrepareError {
 
 fn with_details(failure: &FunctionFailure) -> String {
     let mut text = failure.message.clone();
-    for part in [failure.stack.as_deref().unwrap_or_default(), &String::from_utf8_lossy(&failure.log)] {
+    for part in [
+        failure.stack.as_deref().unwrap_or_default(),
+        &String::from_utf8_lossy(&failure.log),
+    ] {
         if !part.trim().is_empty() {
             text = format!("{text}\n{}", part.trim_end());
         }
@@ -487,11 +632,17 @@ fn with_details(failure: &FunctionFailure) -> String {
 fn start_error(error: FailedStart) -> StartError {
     match error {
         FailedStart::Launch(LaunchError::Engine(error @ EngineError::Unavailable { .. })) => {
-            StartError::Unavailable { code: "docker_unavailable", what: "the Docker Engine", source: Box::new(error) }
+            StartError::Unavailable {
+                code: "docker_unavailable",
+                what: "the Docker Engine",
+                source: Box::new(error),
+            }
         }
-        FailedStart::Launch(error @ LaunchError::NoImage(_)) => {
-            StartError::Unavailable { code: "image_missing", what: "the function's image", source: Box::new(error) }
-        }
+        FailedStart::Launch(error @ LaunchError::NoImage(_)) => StartError::Unavailable {
+            code: "image_missing",
+            what: "the function's image",
+            source: Box::new(error),
+        },
         FailedStart::Launch(error @ (LaunchError::Ended { .. } | LaunchError::Late { .. })) => {
             StartError::Unavailable {
                 code: "image_does_not_start",
@@ -526,7 +677,10 @@ fn start_error(error: FailedStart) -> StartError {
             log: Bytes::new(),
             stale: false,
         }),
-        other => StartError::Internal { attempt: "start a container".to_owned(), source: Box::new(other) },
+        other => StartError::Internal {
+            attempt: "start a container".to_owned(),
+            source: Box::new(other),
+        },
     }
 }
 
@@ -535,14 +689,34 @@ fn without_volumes(image: &str, found: Image) -> Result<String, PrepareError> {
     if found.volumes.is_empty() {
         return Ok(found.id);
     }
-    let message = format!("image {image} declares volumes ({}); build it without VOLUME", found.volumes.join(", "));
-    Err(PrepareError::Invalid { code: "image_has_volumes", message })
+    let message = format!(
+        "image {image} declares volumes ({}); build it without VOLUME",
+        found.volumes.join(", ")
+    );
+    Err(PrepareError::Invalid {
+        code: "image_has_volumes",
+        message,
+    })
 }
 
-fn image_missing(image: &str, why: &str, source: Box<dyn std::error::Error + Send + Sync>) -> PrepareError {
-    PrepareError::Unavailable { code: "image_missing", what: format!("image {image} is missing: {why}"), source }
+fn image_missing(
+    image: &str,
+    why: &str,
+    source: Box<dyn std::error::Error + Send + Sync>,
+) -> PrepareError {
+    PrepareError::Unavailable {
+        code: "image_missing",
+        what: format!("image {image} is missing: {why}"),
+        source,
+    }
 }
 
-fn internal(attempt: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PrepareError {
-    PrepareError::Internal { attempt: attempt.to_owned(), source: source.into() }
+fn internal(
+    attempt: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> PrepareError {
+    PrepareError::Internal {
+        attempt: attempt.to_owned(),
+        source: source.into(),
+    }
 }

@@ -53,11 +53,17 @@ impl Wanted {
             Runtime::NodeJs => &["package.json", "package-lock.json"],
             _ => return None,
         };
-        let file = |name: &&'static str| bundle.at_root(name).map(|contents| (*name, contents.to_vec()));
+        let file = |name: &&'static str| {
+            bundle
+                .at_root(name)
+                .map(|contents| (*name, contents.to_vec()))
+        };
         let files: Vec<(&'static str, Vec<u8>)> = names.iter().filter_map(file).collect();
         let first = files.first().filter(|(name, _)| *name == names[0])?;
         let asks = match runtime {
-            Runtime::Python => String::from_utf8_lossy(&first.1).lines().any(is_requirement),
+            Runtime::Python => String::from_utf8_lossy(&first.1)
+                .lines()
+                .any(is_requirement),
             _ => has_dependencies(&first.1),
         };
         asks.then_some(Self { runtime, files })
@@ -67,17 +73,27 @@ impl Wanted {
     pub(crate) fn layer(&self, image_id: &str) -> String {
         let mut hasher = blake3::Hasher::new_derive_key(LAYER_DOMAIN);
         for part in [self.runtime.name().as_bytes(), image_id.as_bytes()] {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+            hasher
+                .update(&(part.len() as u64).to_le_bytes())
+                .update(part);
         }
         for (name, contents) in &self.files {
-            hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
-            hasher.update(&(contents.len() as u64).to_le_bytes()).update(contents);
+            hasher
+                .update(&(name.len() as u64).to_le_bytes())
+                .update(name.as_bytes());
+            hasher
+                .update(&(contents.len() as u64).to_le_bytes())
+                .update(contents);
         }
         hasher.finalize().to_hex().to_string()
     }
 
     fn tool(&self) -> &'static str {
-        if self.runtime == Runtime::Python { "pip" } else { "npm" }
+        if self.runtime == Runtime::Python {
+            "pip"
+        } else {
+            "npm"
+        }
     }
 
     fn command(&self, hub: &Hub) -> Vec<String> {
@@ -87,13 +103,19 @@ impl Wanted {
                 "python3 -m pip install --no-input --disable-pip-version-check --no-cache-dir --progress-bar off --no-color --root-user-action ignore --target /out/python -r /out/requirements.txt",
             )
         } else {
-            let how = if self.files.len() > 1 { "ci" } else { "install" };
+            let how = if self.files.len() > 1 {
+                "ci"
+            } else {
+                "install"
+            };
             words(&format!(
                 "npm {how} --omit=dev --no-audit --no-fund --no-update-notifier --loglevel=http --prefix /out"
             ))
         };
         match (self.runtime, &install.pip_index, &install.npm_registry) {
-            (Runtime::Python, Some(index), _) => words.extend(["--index-url".to_owned(), index.clone()]),
+            (Runtime::Python, Some(index), _) => {
+                words.extend(["--index-url".to_owned(), index.clone()])
+            }
             (Runtime::NodeJs, _, Some(registry)) => words.push(format!("--registry={registry}")),
             _ => {}
         }
@@ -112,10 +134,17 @@ fn is_requirement(line: &str) -> bool {
 
 fn has_dependencies(package_json: &[u8]) -> bool {
     // A malformed file is npm's to complain about.
-    let Ok(package) = serde_json::from_slice::<serde_json::Value>(package_json) else { return true };
+    let Ok(package) = serde_json::from_slice::<serde_json::Value>(package_json) else {
+        return true;
+    };
     ["dependencies", "optionalDependencies"]
         .iter()
-        .any(|member| package.get(member).and_then(|all| all.as_object()).is_some_and(|all| !all.is_empty()))
+        .any(|member| {
+            package
+                .get(member)
+                .and_then(|all| all.as_object())
+                .is_some_and(|all| !all.is_empty())
+        })
 }
 
 /// Where a layer's folders are mounted in a function's container.
@@ -126,7 +155,11 @@ pub(crate) fn mounts(layer: &Path, runtime: Runtime) -> Vec<(String, String, boo
 
 /// Of the folder within a layer, and within `/app`.
 fn inner_name(runtime: Runtime) -> &'static str {
-    if runtime == Runtime::Python { "python" } else { "node_modules" }
+    if runtime == Runtime::Python {
+        "python"
+    } else {
+        "node_modules"
+    }
 }
 
 /// Installs what is wanted, unless it is there; the layer's name. If the future is dropped, nothing is kept.
@@ -146,12 +179,16 @@ pub(crate) async fn install(
     }
     progress.step(&format!("installing dependencies with {}", wanted.tool()));
     let begun = Instant::now();
-    let folder =
-        out_folder(hub, store.layers(), wanted).map_err(|error| machine("make a folder for dependencies", error))?;
+    let folder = out_folder(hub, store.layers(), wanted)
+        .map_err(|error| machine("make a folder for dependencies", error))?;
     let outcome = install_in(hub, wanted, image, &folder.path, &layer, progress).await;
     folder.remove().await;
     let bytes = outcome?;
-    progress.step(&format!("installed {} MiB of dependencies in {:.1} s", bytes >> 20, begun.elapsed().as_secs_f64()));
+    progress.step(&format!(
+        "installed {} MiB of dependencies in {:.1} s",
+        bytes >> 20,
+        begun.elapsed().as_secs_f64()
+    ));
     Ok(name)
 }
 
@@ -208,21 +245,35 @@ impl Drop for OutFolder {
     fn drop(&mut self) {
         let path = std::mem::take(&mut self.path);
         if !path.as_os_str().is_empty() {
-            drop(self.hub.tasks.spawn(async move { remove_tree(&path).await }));
+            drop(
+                self.hub
+                    .tasks
+                    .spawn(async move { remove_tree(&path).await }),
+            );
         }
     }
 }
 
 async fn remove_tree(path: &Path) {
-    let removed = Command::new("rm").args(["-rf", "--one-file-system", "--"]).arg(path).status().await;
+    let removed = Command::new("rm")
+        .args(["-rf", "--one-file-system", "--"])
+        .arg(path)
+        .status()
+        .await;
     if !removed.is_ok_and(|status| status.success()) {
         tracing::warn!(path = %path.display(), "failed to remove a folder of dependencies");
     }
 }
 
 fn out_folder(hub: &Arc<Hub>, layers: &Path, wanted: &Wanted) -> std::io::Result<OutFolder> {
-    let path = tempfile::Builder::new().prefix("installing-").tempdir_in(layers)?.keep();
-    let folder = OutFolder { path, hub: Arc::clone(hub) };
+    let path = tempfile::Builder::new()
+        .prefix("installing-")
+        .tempdir_in(layers)?
+        .keep();
+    let folder = OutFolder {
+        path,
+        hub: Arc::clone(hub),
+    };
     for (name, contents) in &wanted.files {
         std::fs::write(folder.path.join(name), contents)?;
     }
@@ -237,11 +288,20 @@ fn out_folder(hub: &Arc<Hub>, layers: &Path, wanted: &Wanted) -> std::io::Result
 
 fn recipe(hub: &Hub, wanted: &Wanted, image: &str, network: String, out: &Path) -> Recipe {
     let install = &hub.config.install;
-    let mut env = vec!["HOME=/tmp".to_owned(), "npm_config_cache=/tmp/npm".to_owned()];
+    let mut env = vec![
+        "HOME=/tmp".to_owned(),
+        "npm_config_cache=/tmp/npm".to_owned(),
+    ];
     let mut mounts = vec![(out.to_string_lossy().into_owned(), OUT.to_owned(), false)];
     if let Some(ca) = &install.ca_file {
         mounts.push((ca.to_string_lossy().into_owned(), CA.to_owned(), true));
-        for name in ["PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "npm_config_cafile"] {
+        for name in [
+            "PIP_CERT",
+            "SSL_CERT_FILE",
+            "REQUESTS_CA_BUNDLE",
+            "NODE_EXTRA_CA_CERTS",
+            "npm_config_cafile",
+        ] {
             env.push(format!("{name}={CA}"));
         }
     }
@@ -257,7 +317,10 @@ fn recipe(hub: &Hub, wanted: &Wanted, image: &str, network: String, out: &Path) 
         image: image.to_owned(),
         node_id: hub.config.node_id.clone(),
         kind: "install",
-        limits: Share { memory: install.memory, cpu: CpuMilli::new(hub.config.cpus_max.get().max(1000)) },
+        limits: Share {
+            memory: install.memory,
+            cpu: CpuMilli::new(hub.config.cpus_max.get().max(1000)),
+        },
         // Counts as memory: caches and unpacked sources.
         tmp: MemoryMib::new(install.memory.get() / 2),
         pids_max: PIDS_MAX,
@@ -278,9 +341,14 @@ async fn run(
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<(), PrepareError> {
-    hub.ensure_swept().await.map_err(|error| unavailable(hub, error))?;
-    let network = crate::network::ensure(hub, Network::Bridge).await.map_err(|error| unavailable(hub, error))?;
-    let name = new_name().map_err(|error| machine("draw a random name", std::io::Error::other(error)))?;
+    hub.ensure_swept()
+        .await
+        .map_err(|error| unavailable(hub, error))?;
+    let network = crate::network::ensure(hub, Network::Bridge)
+        .await
+        .map_err(|error| unavailable(hub, error))?;
+    let name =
+        new_name().map_err(|error| machine("draw a random name", std::io::Error::other(error)))?;
     let body = recipe(hub, wanted, image, network, out).body();
     // In a task of its own: the engine may create it although nobody waits any more.
     let (owner, created) = (Arc::clone(hub), tokio::sync::oneshot::channel());
@@ -288,9 +356,17 @@ async fn run(
     drop(hub.tasks.spawn(async move {
         let _ = sender.send(Container::create(&owner, name, body).await);
     }));
-    let created = receiver.await.map_err(|_| machine("create a container", std::io::Error::other("the node stops")))?;
+    let created = receiver.await.map_err(|_| {
+        machine(
+            "create a container",
+            std::io::Error::other("the node stops"),
+        )
+    })?;
     let container = created.map_err(|error| unavailable(hub, error))?;
-    hub.engine.start(&container.id).await.map_err(|error| unavailable(hub, error))?;
+    hub.engine
+        .start(&container.id)
+        .await
+        .map_err(|error| unavailable(hub, error))?;
     let outcome = watch(hub, &container, wanted, out, progress).await;
     if let Err(error) = container.remove().await {
         tracing::warn!(%error, "failed to remove a container that installed dependencies");
@@ -311,13 +387,22 @@ async fn watch(
     let mut shown = String::new();
     for look in 1.. {
         tokio::time::sleep(LOOK_EVERY).await;
-        let state =
-            hub.engine.inspect(&container.id).await.map_err(|error| unavailable(hub, error))?.state.unwrap_or_default();
+        let state = hub
+            .engine
+            .inspect(&container.id)
+            .await
+            .map_err(|error| unavailable(hub, error))?
+            .state
+            .unwrap_or_default();
         if state.running != Some(true) {
             if state.exit_code == Some(0) {
                 return check_size(install.layer_max, out).await;
             }
-            let log = hub.engine.logs(&container.id, LOG_LINES).await.unwrap_or_default();
+            let log = hub
+                .engine
+                .logs(&container.id, LOG_LINES)
+                .await
+                .unwrap_or_default();
             let code = state.exit_code.unwrap_or(-1);
             let why = if state.oom_killed == Some(true) {
                 format!("it used more than {}", install.memory)
@@ -326,14 +411,27 @@ async fn watch(
             };
             return fault(
                 "install_failed",
-                format!("{} did not install the dependencies: {why}\n{}", wanted.tool(), log.trim_end()),
+                format!(
+                    "{} did not install the dependencies: {why}\n{}",
+                    wanted.tool(),
+                    log.trim_end()
+                ),
             );
         }
         if Instant::now() >= limit {
-            let log = hub.engine.logs(&container.id, LOG_LINES).await.unwrap_or_default();
+            let log = hub
+                .engine
+                .logs(&container.id, LOG_LINES)
+                .await
+                .unwrap_or_default();
             return fault(
                 "install_timeout",
-                format!("{} did not end within {:?}\n{}", wanted.tool(), install.timeout, log.trim_end()),
+                format!(
+                    "{} did not end within {:?}\n{}",
+                    wanted.tool(),
+                    install.timeout,
+                    log.trim_end()
+                ),
             );
         }
         if look % LOOKS_PER_MEASURE == 0 {
@@ -353,11 +451,14 @@ async fn check_size(max: MemoryMib, out: &Path) -> Result<(), PrepareError> {
     if !measure(out).await.is_some_and(within) {
         return fault(
             "install_too_large",
-            format!("the dependencies are larger than {max}, more than {FILES_MAX} files, or nested too deeply"),
+            format!(
+                "the dependencies are larger than {max}, more than {FILES_MAX} files, or nested too deeply"
+            ),
         );
     }
     // What is open and has no name any more is not measured, but fills the disk as well.
-    let free = rustix::fs::statvfs(out).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    let free = rustix::fs::statvfs(out)
+        .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     if free < DISK_FREE_MIN {
         return fault("install_too_large", "the disk is nearly full".to_owned());
     }
@@ -373,7 +474,10 @@ struct Size {
 /// `None` if it cannot be measured, which packages' scripts may want.
 async fn measure(folder: &Path) -> Option<Size> {
     let folder = folder.to_owned();
-    tokio::task::spawn_blocking(move || size_of(folder).ok()).await.ok().flatten()
+    tokio::task::spawn_blocking(move || size_of(folder).ok())
+        .await
+        .ok()
+        .flatten()
 }
 
 /// Fails for whatever hides something: a folder that cannot be read, or is nested too deeply. What goes away meanwhile is
@@ -418,7 +522,10 @@ fn unavailable(hub: &Hub, error: EngineError) -> PrepareError {
 }
 
 fn machine(attempt: &str, error: std::io::Error) -> PrepareError {
-    PrepareError::Internal { attempt: attempt.to_owned(), source: Box::new(error) }
+    PrepareError::Internal {
+        attempt: attempt.to_owned(),
+        source: Box::new(error),
+    }
 }
 
 fn fault<T>(code: &'static str, message: String) -> Result<T, PrepareError> {
@@ -445,19 +552,40 @@ mod tests {
     #[test]
     fn only_real_requests_are_installed() {
         let wants = |files: &[(&str, &str)], runtime| Wanted::of(&bundle(files), runtime).is_some();
-        assert!(wants(&[("requirements.txt", "# none\nsix==1.16.0\n")], Runtime::Python));
-        assert!(!wants(&[("requirements.txt", "# none\n\n")], Runtime::Python));
+        assert!(wants(
+            &[("requirements.txt", "# none\nsix==1.16.0\n")],
+            Runtime::Python
+        ));
+        assert!(!wants(
+            &[("requirements.txt", "# none\n\n")],
+            Runtime::Python
+        ));
         assert!(!wants(&[("requirements.txt", "six")], Runtime::NodeJs));
-        assert!(wants(&[("f/package.json", r#"{"dependencies":{"a":"1"}}"#), ("f/x.js", "")], Runtime::NodeJs));
-        assert!(!wants(&[("package.json", r#"{"main":"x.js","dependencies":{}}"#)], Runtime::NodeJs));
+        assert!(wants(
+            &[
+                ("f/package.json", r#"{"dependencies":{"a":"1"}}"#),
+                ("f/x.js", "")
+            ],
+            Runtime::NodeJs
+        ));
+        assert!(!wants(
+            &[("package.json", r#"{"main":"x.js","dependencies":{}}"#)],
+            Runtime::NodeJs
+        ));
         assert!(!wants(&[("package-lock.json", "{}")], Runtime::NodeJs));
     }
 
     #[test]
     fn a_layer_is_named_by_all_that_counts() {
         let of = |files: &[(&str, &str)]| Wanted::of(&bundle(files), Runtime::Python).unwrap();
-        let (one, two) = (of(&[("requirements.txt", "six")]), of(&[("requirements.txt", "six==1")]));
-        assert_eq!(one.layer("i"), of(&[("a.py", "x"), ("requirements.txt", "six")]).layer("i"));
+        let (one, two) = (
+            of(&[("requirements.txt", "six")]),
+            of(&[("requirements.txt", "six==1")]),
+        );
+        assert_eq!(
+            one.layer("i"),
+            of(&[("a.py", "x"), ("requirements.txt", "six")]).layer("i")
+        );
         assert_ne!(one.layer("i"), two.layer("i"));
         assert_ne!(one.layer("i"), one.layer("j"));
     }

@@ -64,7 +64,11 @@ pub(crate) enum LaunchError {
 }
 
 fn tail(log: &str) -> String {
-    if log.trim().is_empty() { String::new() } else { format!("; it wrote: {}", log.trim()) }
+    if log.trim().is_empty() {
+        String::new()
+    } else {
+        format!("; it wrote: {}", log.trim())
+    }
 }
 
 /// A container that listens.
@@ -95,7 +99,12 @@ impl Endpoint {
 /// When a process began: field 22 of its `stat`, counted behind the name, which may hold anything (proc(5)).
 fn began(pid: i64) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
 }
 
 /// Creates and starts a container and waits until it listens. To be called from a task that nobody drops.
@@ -105,21 +114,38 @@ pub(crate) async fn launch(
     phases: &mut Vec<StartPhase>,
 ) -> Result<Launched, LaunchError> {
     hub.ensure_swept().await?;
-    let name = new_name().map_err(|error| machine("draw a random name", std::io::Error::other(error)))?;
+    let name =
+        new_name().map_err(|error| machine("draw a random name", std::io::Error::other(error)))?;
     let mut calls = None;
     if recipe.agent {
-        let folder = hub.sockets.create(&name).map_err(|error| machine("make a folder for a socket", error))?;
+        let folder = hub
+            .sockets
+            .create(&name)
+            .map_err(|error| machine("make a folder for a socket", error))?;
         // There before the container is: nobody in it can be quicker.
-        let listener = hub.sockets.listen(&name).inspect_err(|_| hub.sockets.remove(&name));
-        calls = Some(CallServer::start(hub, listener.map_err(|error| machine("listen for calls", error))?));
-        recipe.mounts.push((folder.to_string_lossy().into_owned(), SOCKET_DIR.to_owned(), false));
+        let listener = hub
+            .sockets
+            .listen(&name)
+            .inspect_err(|_| hub.sockets.remove(&name));
+        calls = Some(CallServer::start(
+            hub,
+            listener.map_err(|error| machine("listen for calls", error))?,
+        ));
+        recipe.mounts.push((
+            folder.to_string_lossy().into_owned(),
+            SOCKET_DIR.to_owned(),
+            false,
+        ));
     }
     let begun = Instant::now();
     let created = Container::create(hub, name.clone(), recipe.body()).await;
-    let container = created.inspect_err(|_| hub.sockets.remove(&name)).map_err(|error| match error {
-        EngineError::Missing(what) => LaunchError::NoImage(what),
-        other => other.into(),
-    })?;
+    let container =
+        created
+            .inspect_err(|_| hub.sockets.remove(&name))
+            .map_err(|error| match error {
+                EngineError::Missing(what) => LaunchError::NoImage(what),
+                other => other.into(),
+            })?;
     let made = Instant::now();
     phases.push(("create", made - begun));
     hub.engine.start(&container.id).await?;
@@ -127,10 +153,16 @@ pub(crate) async fn launch(
     phases.push(("start", started - made));
     let endpoint = wait_until_listening(&container, recipe.agent, &recipe.network).await?;
     if recipe.agent {
-        hub.sockets.seal(&container.name).map_err(|error| machine("seal a socket's folder", error))?;
+        hub.sockets
+            .seal(&container.name)
+            .map_err(|error| machine("seal a socket's folder", error))?;
     }
     phases.push(("ready", started.elapsed()));
-    Ok(Launched { container, endpoint, calls })
+    Ok(Launched {
+        container,
+        endpoint,
+        calls,
+    })
 }
 
 async fn wait_until_listening(
@@ -140,14 +172,20 @@ async fn wait_until_listening(
 ) -> Result<Option<Endpoint>, LaunchError> {
     let hub = &container.hub;
     let limit = Instant::now() + hub.config.start_timeout;
-    let endpoint = if agent { None } else { Some(endpoint_of(container, network).await?) };
+    let endpoint = if agent {
+        None
+    } else {
+        Some(endpoint_of(container, network).await?)
+    };
     let mut look = Instant::now() + LOOK_EVERY;
     loop {
         let listens = match endpoint {
             None => hub.sockets.connect(&container.name).await.is_ok(),
             // One that has ended answers nothing at all; it is looked at all the same.
             Some(Endpoint { address, .. }) => {
-                tokio::time::timeout(LOOK_EVERY, TcpStream::connect(address)).await.is_ok_and(|to| to.is_ok())
+                tokio::time::timeout(LOOK_EVERY, TcpStream::connect(address))
+                    .await
+                    .is_ok_and(|to| to.is_ok())
             }
         };
         if listens {
@@ -156,8 +194,15 @@ async fn wait_until_listening(
         let now = Instant::now();
         if now >= limit {
             check_alive(container).await?;
-            let log = hub.engine.logs(&container.id, LOG_LINES).await.unwrap_or_default();
-            return Err(LaunchError::Late { after: hub.config.start_timeout, log });
+            let log = hub
+                .engine
+                .logs(&container.id, LOG_LINES)
+                .await
+                .unwrap_or_default();
+            return Err(LaunchError::Late {
+                after: hub.config.start_timeout,
+                log,
+            });
         }
         if now >= look {
             check_alive(container).await?;
@@ -169,12 +214,22 @@ async fn wait_until_listening(
 
 async fn check_alive(container: &Container) -> Result<(), LaunchError> {
     let engine = &container.hub.engine;
-    let state = engine.inspect(&container.id).await?.state.unwrap_or_default();
+    let state = engine
+        .inspect(&container.id)
+        .await?
+        .state
+        .unwrap_or_default();
     if state.running == Some(true) {
         return Ok(());
     }
-    let log = engine.logs(&container.id, LOG_LINES).await.unwrap_or_default();
-    Err(LaunchError::Ended { code: state.exit_code.unwrap_or(-1), log })
+    let log = engine
+        .logs(&container.id, LOG_LINES)
+        .await
+        .unwrap_or_default();
+    Err(LaunchError::Ended {
+        code: state.exit_code.unwrap_or(-1),
+        log,
+    })
 }
 
 /// The address in its network, and its process: asked for once, as a rule. Of one that is about to end the engine may know
@@ -194,14 +249,25 @@ async fn endpoint_of(container: &Container, network: &str) -> Result<Endpoint, L
     }
 }
 
-async fn endpoint_now(container: &Container, network: &str) -> Result<Option<Endpoint>, LaunchError> {
+async fn endpoint_now(
+    container: &Container,
+    network: &str,
+) -> Result<Option<Endpoint>, LaunchError> {
     let found = container.hub.engine.inspect(&container.id).await?;
-    let pid = found.state.and_then(|state| state.pid).filter(|pid| *pid > 0);
+    let pid = found
+        .state
+        .and_then(|state| state.pid)
+        .filter(|pid| *pid > 0);
     let process = pid.and_then(|pid| Some((pid, began(pid)?)));
     let networks = found.network_settings.and_then(|all| all.networks);
     let attached = networks.as_ref().and_then(|all| all.get(network));
-    let ip: Option<IpAddr> = attached.and_then(|one| one.ip_address.as_ref()).and_then(|ip| ip.parse().ok());
-    Ok(ip.zip(process).map(|(ip, process)| Endpoint { address: SocketAddr::new(ip, EXECUTOR_PORT), process }))
+    let ip: Option<IpAddr> = attached
+        .and_then(|one| one.ip_address.as_ref())
+        .and_then(|ip| ip.parse().ok());
+    Ok(ip.zip(process).map(|(ip, process)| Endpoint {
+        address: SocketAddr::new(ip, EXECUTOR_PORT),
+        process,
+    }))
 }
 
 fn machine(attempt: &'static str, source: std::io::Error) -> LaunchError {
@@ -211,10 +277,15 @@ fn machine(attempt: &'static str, source: std::io::Error) -> LaunchError {
 /// A new connection to a container that listens.
 pub(crate) async fn connect(container: &Container, endpoint: Option<Endpoint>) -> Option<Exchange> {
     match endpoint {
-        None => Exchange::new(container.hub.sockets.connect(&container.name).await.ok()?).await.ok(),
+        None => Exchange::new(container.hub.sockets.connect(&container.name).await.ok()?)
+            .await
+            .ok(),
         Some(endpoint) => {
             // An address at which nobody is any more may not answer at all.
-            let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(endpoint.address)).await.ok()?.ok()?;
+            let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(endpoint.address))
+                .await
+                .ok()?
+                .ok()?;
             // Only now: whoever answered was this container only if it still runs.
             if !endpoint.is_still_there() {
                 return None;

@@ -21,9 +21,15 @@ pub(crate) async fn ensure(hub: &Hub, network: Network) -> Result<String, Engine
         name: name.clone(),
         driver: Some("bridge".to_owned()),
         internal: Some(network == Network::None),
-        labels: Some(HashMap::from([(NODE_LABEL.to_owned(), hub.config.node_id.clone())])),
+        labels: Some(HashMap::from([(
+            NODE_LABEL.to_owned(),
+            hub.config.node_id.clone(),
+        )])),
         options: Some(HashMap::from([
-            ("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned()),
+            (
+                "com.docker.network.bridge.enable_icc".to_owned(),
+                "false".to_owned(),
+            ),
             ("com.docker.network.bridge.name".to_owned(), bridge.clone()),
         ])),
         ..NetworkCreateRequest::default()
@@ -59,7 +65,10 @@ fn names(node_id: &str, network: Network) -> (String, String) {
         Network::None => ("internal", 'i'),
         Network::Bridge => ("egress", 'e'),
     };
-    (format!("serverledge-{}-{suffix}", &digest[..8]), format!("{BRIDGE_PREFIX}{}{letter}", &digest[..8]))
+    (
+        format!("serverledge-{}-{suffix}", &digest[..8]),
+        format!("{BRIDGE_PREFIX}{}{letter}", &digest[..8]),
+    )
 }
 
 /// Every network leads to the machine itself, an internal one too: what listens on all its addresses would be reached.
@@ -79,12 +88,35 @@ async fn close_machine(bridge: &str) {
 /// A chain and what is dropped in it.
 fn rules(bridge: &str) -> [Vec<&str>; 2] {
     [
-        vec!["INPUT", "-i", bridge, "-m", "conntrack", "--ctstate", "NEW,INVALID", "-j", "DROP"],
-        vec!["DOCKER-USER", "-i", bridge, "-d", "169.254.0.0/16", "-j", "DROP"],
+        vec![
+            "INPUT",
+            "-i",
+            bridge,
+            "-m",
+            "conntrack",
+            "--ctstate",
+            "NEW,INVALID",
+            "-j",
+            "DROP",
+        ],
+        vec![
+            "DOCKER-USER",
+            "-i",
+            bridge,
+            "-d",
+            "169.254.0.0/16",
+            "-j",
+            "DROP",
+        ],
     ]
 }
 
 async fn iptables(action: &str, rule: &[&str]) -> bool {
-    let command = Command::new("iptables").args(["-w", "5", action]).args(rule).kill_on_drop(true).output().await;
+    let command = Command::new("iptables")
+        .args(["-w", "5", action])
+        .args(rule)
+        .kill_on_drop(true)
+        .output()
+        .await;
     command.is_ok_and(|output| output.status.success())
 }

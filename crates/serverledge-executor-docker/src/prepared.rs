@@ -37,9 +37,15 @@ pub(crate) struct PreparedStore {
 
 impl PreparedStore {
     pub(crate) fn open(dir: &Path) -> std::io::Result<Self> {
-        let store = Self { code: dir.join("code"), layers: dir.join("layers") };
+        let store = Self {
+            code: dir.join("code"),
+            layers: dir.join("layers"),
+        };
         for folder in [&store.code, &store.layers] {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)?;
         }
         Ok(store)
     }
@@ -55,7 +61,12 @@ impl PreparedStore {
     /// The handler counts: it names the file of an upload that is one bare source file.
     fn path(&self, version: &Version) -> PathBuf {
         let handler = blake3::hash(version.handler.as_bytes()).to_hex();
-        self.code.join(format!("{}.{}.{}", version.code, version.runtime, &handler[..16]))
+        self.code.join(format!(
+            "{}.{}.{}",
+            version.code,
+            version.runtime,
+            &handler[..16]
+        ))
     }
 
     pub(crate) fn has(&self, version: &Version) -> bool {
@@ -65,26 +76,45 @@ impl PreparedStore {
     /// `None` if it is not there, or its layer is not, or it cannot be read: then it is prepared anew.
     pub(crate) fn load(&self, version: &Version) -> Option<PreparedCode> {
         let mut bytes = Vec::new();
-        std::fs::File::open(self.path(version)).ok()?.read_to_end(&mut bytes).ok()?;
+        std::fs::File::open(self.path(version))
+            .ok()?
+            .read_to_end(&mut bytes)
+            .ok()?;
         let length = u32::from_be_bytes(*bytes.first_chunk::<4>()?) as usize;
         let head: Head = serde_json::from_slice(bytes.get(4..4 + length)?).ok()?;
-        if head.layer.as_ref().is_some_and(|layer| !self.layer(layer).is_dir()) {
+        if head
+            .layer
+            .as_ref()
+            .is_some_and(|layer| !self.layer(layer).is_dir())
+        {
             return None;
         }
         let contents = Bytes::from(bytes).slice(4 + length..);
-        Some(PreparedCode { files: head.files, contents, layer: head.layer })
+        Some(PreparedCode {
+            files: head.files,
+            contents,
+            layer: head.layer,
+        })
     }
 
     /// Writes it whole or not at all.
     pub(crate) fn store(&self, version: &Version, prepared: &PreparedCode) -> std::io::Result<()> {
-        let head = Head { files: prepared.files.clone(), layer: prepared.layer.clone() };
+        let head = Head {
+            files: prepared.files.clone(),
+            layer: prepared.layer.clone(),
+        };
         let head = serde_json::to_vec(&head)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.code)?;
-        file.write_all(&u32::try_from(head.len()).map_err(std::io::Error::other)?.to_be_bytes())?;
+        file.write_all(
+            &u32::try_from(head.len())
+                .map_err(std::io::Error::other)?
+                .to_be_bytes(),
+        )?;
         file.write_all(&head)?;
         file.write_all(&prepared.contents)?;
         file.as_file().sync_all()?;
-        file.persist(self.path(version)).map_err(|error| error.error)?;
+        file.persist(self.path(version))
+            .map_err(|error| error.error)?;
         Ok(())
     }
 
@@ -93,8 +123,14 @@ impl PreparedStore {
         let mut removed = 0;
         let mut layers = HashSet::new();
         for path in entries(&self.code) {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let digest = name.split('.').next().and_then(|digest| digest.parse::<Digest>().ok());
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            let digest = name
+                .split('.')
+                .next()
+                .and_then(|digest| digest.parse::<Digest>().ok());
             let used = digest.is_some_and(|digest| in_use.contains(&digest));
             if !used && is_older(&path, grace) {
                 removed += usize::from(std::fs::remove_file(&path).is_ok());
@@ -103,7 +139,10 @@ impl PreparedStore {
             }
         }
         for path in entries(&self.layers) {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             if !layers.contains(name) && is_older(&path, grace) {
                 removed += usize::from(std::fs::remove_dir_all(&path).is_ok());
             }
@@ -113,12 +152,21 @@ impl PreparedStore {
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| entry.ok().map(|entry| entry.path())).collect()
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .collect()
 }
 
 fn is_older(path: &Path, grace: Duration) -> bool {
-    let changed = std::fs::metadata(path).and_then(|meta| meta.modified()).unwrap_or(SystemTime::now());
-    SystemTime::now().duration_since(changed).unwrap_or_default() >= grace
+    let changed = std::fs::metadata(path)
+        .and_then(|meta| meta.modified())
+        .unwrap_or(SystemTime::now());
+    SystemTime::now()
+        .duration_since(changed)
+        .unwrap_or_default()
+        >= grace
 }
 
 /// Reads the head only.

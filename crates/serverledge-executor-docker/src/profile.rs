@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerUpdateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerUpdateBody, HostConfig, HostConfigLogConfig, Mount, MountType,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use serverledge_core::{CpuMilli, MemoryMib};
 
@@ -67,7 +67,10 @@ impl Share {
         let milli = self.cpu.get().max(1);
         let period = (1_000_000 / milli).clamp(CPU_PERIOD_US_MIN, CPU_PERIOD_US_MAX);
         let quota = (period * milli / 1000).max(1000);
-        (i64::try_from(period).unwrap_or(100_000), i64::try_from(quota).unwrap_or(i64::MAX))
+        (
+            i64::try_from(period).unwrap_or(100_000),
+            i64::try_from(quota).unwrap_or(i64::MAX),
+        )
     }
 
     /// What a running container is told when its function is known.
@@ -131,9 +134,15 @@ impl Recipe {
             }),
             network_mode: Some(self.network.clone()),
             dns: (!self.dns.is_empty()).then(|| self.dns.clone()),
-            restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::NO),
+                maximum_retry_count: None,
+            }),
             mounts: Some(
-                self.mounts.iter().map(|(source, target, read_only)| mount(source, target, *read_only)).collect(),
+                self.mounts
+                    .iter()
+                    .map(|(source, target, read_only)| mount(source, target, *read_only))
+                    .collect(),
             ),
             cap_drop: Some(vec!["ALL".to_owned()]),
             privileged: Some(false),
@@ -157,7 +166,11 @@ impl Recipe {
 }
 
 fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
-    ResourcesUlimits { name: Some(name.to_owned()), soft: Some(value), hard: Some(value) }
+    ResourcesUlimits {
+        name: Some(name.to_owned()),
+        soft: Some(value),
+        hard: Some(value),
+    }
 }
 
 fn mount(source: &str, target: &str, read_only: bool) -> Mount {
@@ -175,7 +188,14 @@ mod tests {
     use super::*;
 
     fn check(milli: u64, expected: (i64, i64)) {
-        assert_eq!(Share { memory: MemoryMib::new(1), cpu: CpuMilli::new(milli) }.cpu_us(), expected);
+        assert_eq!(
+            Share {
+                memory: MemoryMib::new(1),
+                cpu: CpuMilli::new(milli)
+            }
+            .cpu_us(),
+            expected
+        );
     }
 
     #[test]
@@ -197,7 +217,10 @@ mod tests {
             image: "i".to_owned(),
             node_id: "n".to_owned(),
             kind: "cell",
-            limits: Share { memory: MemoryMib::new(64), cpu: CpuMilli::new(500) },
+            limits: Share {
+                memory: MemoryMib::new(64),
+                cpu: CpuMilli::new(500),
+            },
             tmp: MemoryMib::new(16),
             pids_max: 32,
             network: "none".to_owned(),
@@ -215,7 +238,10 @@ mod tests {
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
         assert_eq!(host.readonly_rootfs, Some(true));
         assert_eq!(host.network_mode.as_deref(), Some("none"));
-        assert_eq!(host.security_opt, Some(vec!["no-new-privileges".to_owned()]));
+        assert_eq!(
+            host.security_opt,
+            Some(vec!["no-new-privileges".to_owned()])
+        );
         assert_eq!(host.pids_limit, Some(32));
         assert!(host.cap_add.is_none() && host.binds.is_none() && host.devices.is_none());
     }

@@ -63,7 +63,12 @@ pub(crate) fn bind_body(bind: &Bind<'_>, contents: &[u8]) -> serde_json::Result<
     Ok(body.freeze())
 }
 
-pub(crate) fn bind_of<'a>(version: &'a Version, files: &'a [FileEntry], log: usize, output: usize) -> Bind<'a> {
+pub(crate) fn bind_of<'a>(
+    version: &'a Version,
+    files: &'a [FileEntry],
+    log: usize,
+    output: usize,
+) -> Bind<'a> {
     Bind {
         handler: &version.handler,
         env: &version.env,
@@ -96,13 +101,23 @@ impl Frames {
     pub(crate) fn new(log_bytes_max: usize, output_bytes_max: usize) -> Self {
         // An error's message and stack may come where a result would.
         let frame_bytes_max = output_bytes_max.max(1 << 20).max(log_bytes_max);
-        Self { buffer: BytesMut::new(), log: LogTail::new(log_bytes_max), last: None, frame_bytes_max }
+        Self {
+            buffer: BytesMut::new(),
+            log: LogTail::new(log_bytes_max),
+            last: None,
+            frame_bytes_max,
+        }
     }
 
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), ExchangeError> {
         self.buffer.extend_from_slice(piece);
         while self.buffer.len() >= 5 {
-            let length = u32::from_be_bytes([self.buffer[1], self.buffer[2], self.buffer[3], self.buffer[4]]) as usize;
+            let length = u32::from_be_bytes([
+                self.buffer[1],
+                self.buffer[2],
+                self.buffer[3],
+                self.buffer[4],
+            ]) as usize;
             if length > self.frame_bytes_max {
                 return Err(ExchangeError::TooLarge(self.frame_bytes_max));
             }
@@ -156,7 +171,10 @@ pub(crate) struct LogTail {
 
 impl LogTail {
     pub(crate) fn new(max: usize) -> Self {
-        Self { bytes: Vec::new(), max }
+        Self {
+            bytes: Vec::new(),
+            max,
+        }
     }
 
     /// Keeps up to twice as much as needed, so that cutting is rare.
@@ -217,15 +235,24 @@ mod tests {
         }
         for step in 1..=stream.len() {
             let mut frames = Frames::new(100, 100);
-            stream.chunks(step).for_each(|piece| frames.push(piece).unwrap());
+            stream
+                .chunks(step)
+                .for_each(|piece| frames.push(piece).unwrap());
             assert_eq!(frames.log(), "one two");
-            assert_eq!(frames.ending(), Some((Ending::Result, Bytes::from_static(b"{\"a\":1}"))));
+            assert_eq!(
+                frames.ending(),
+                Some((Ending::Result, Bytes::from_static(b"{\"a\":1}")))
+            );
         }
     }
 
     #[test]
     fn what_is_no_frame_is_refused() {
-        for bad in [&b"x\0\0\0\0"[..], b"r\xff\xff\xff\xff", b"r\0\0\0\0r\0\0\0\0"] {
+        for bad in [
+            &b"x\0\0\0\0"[..],
+            b"r\xff\xff\xff\xff",
+            b"r\0\0\0\0r\0\0\0\0",
+        ] {
             assert!(Frames::new(10, 10).push(bad).is_err(), "{bad:?}");
         }
         let mut unfinished = Frames::new(10, 10);
@@ -239,6 +266,9 @@ mod tests {
         for _ in 0..100 {
             tail.push("aö".as_bytes());
         }
-        assert_eq!(tail.take(), "öaö".as_bytes()[1..].strip_prefix(&[0xb6]).unwrap());
+        assert_eq!(
+            tail.take(),
+            "öaö".as_bytes()[1..].strip_prefix(&[0xb6]).unwrap()
+        );
     }
 }

@@ -11,8 +11,8 @@ use http_body_util::Full;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serverledge_core::{
-    FailureKind, FunctionFailure, FunctionName, HostCalls, InvocationId, InvokeError, Outcome, Payload, Reply, Reuse,
-    Sandbox, SandboxCall, StopError, Version,
+    FailureKind, FunctionFailure, FunctionName, HostCalls, InvocationId, InvokeError, Outcome,
+    Payload, Reply, Reuse, Sandbox, SandboxCall, StopError, Version,
 };
 use tokio::time::Instant;
 
@@ -60,8 +60,17 @@ impl Drop for InFlight<'_> {
 }
 
 impl ContainerSandbox {
-    pub(crate) fn new(container: Container, connections: Connections, version: Arc<Version>) -> Self {
-        Self { container, connections, version, usable: Arc::new(AtomicBool::new(true)) }
+    pub(crate) fn new(
+        container: Container,
+        connections: Connections,
+        version: Arc<Version>,
+    ) -> Self {
+        Self {
+            container,
+            connections,
+            version,
+            usable: Arc::new(AtomicBool::new(true)),
+        }
     }
 
     /// Whether it may serve again; whoever finds that it must not says so here.
@@ -74,12 +83,18 @@ impl ContainerSandbox {
         let own = Instant::now() + self.version.limits.timeout;
         let limit = deadline.map_or(own, |deadline| own.min(Instant::from_std(deadline)));
         let left = limit.saturating_duration_since(Instant::now());
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + left;
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            + left;
         (limit, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn timed_out(&self, log: Bytes) -> InvokeError {
-        let message = format!("the function did not end within {:?}", self.version.limits.timeout);
+        let message = format!(
+            "the function did not end within {:?}",
+            self.version.limits.timeout
+        );
         failure(FailureKind::TimeLimit, message, log)
     }
 
@@ -88,13 +103,17 @@ impl ContainerSandbox {
         let engine = &self.container.hub.engine;
         let limit = Instant::now() + AUTOPSY_LIMIT;
         // An engine that hangs is waited for no longer than one that looks and sees nothing.
-        while let Ok(found) = tokio::time::timeout_at(limit, engine.inspect(&self.container.id)).await {
+        while let Ok(found) =
+            tokio::time::timeout_at(limit, engine.inspect(&self.container.id)).await
+        {
             match found {
                 Ok(found) => {
                     let state = found.state.unwrap_or_default();
                     if state.running != Some(true) {
                         let own = engine.logs(&self.container.id, AUTOPSY_LINES);
-                        let own = tokio::time::timeout_at(limit, own).await.unwrap_or(Ok(String::new()));
+                        let own = tokio::time::timeout_at(limit, own)
+                            .await
+                            .unwrap_or(Ok(String::new()));
                         let own = own.unwrap_or_default();
                         return self.post_mortem(
                             state.oom_killed == Some(true),
@@ -111,15 +130,32 @@ impl ContainerSandbox {
             }
             tokio::time::sleep(AUTOPSY_PAUSE).await;
         }
-        failure(FailureKind::Exited, "the function's process closed its connection to the node".to_owned(), log)
+        failure(
+            FailureKind::Exited,
+            "the function's process closed its connection to the node".to_owned(),
+            log,
+        )
     }
 
-    fn post_mortem(&self, killed_for_memory: bool, code: i64, own: &str, log: Bytes) -> InvokeError {
+    fn post_mortem(
+        &self,
+        killed_for_memory: bool,
+        code: i64,
+        own: &str,
+        log: Bytes,
+    ) -> InvokeError {
         if killed_for_memory || own.contains("heap out of memory") {
-            let message = format!("the function used more than its {} of memory", self.version.limits.memory);
+            let message = format!(
+                "the function used more than its {} of memory",
+                self.version.limits.memory
+            );
             return failure(FailureKind::MemoryLimit, message, log);
         }
-        failure(FailureKind::Exited, format!("the function's process ended with code {code}"), log)
+        failure(
+            FailureKind::Exited,
+            format!("the function's process ended with code {code}"),
+            log,
+        )
     }
 
     async fn invoke_agent(
@@ -131,23 +167,35 @@ impl ContainerSandbox {
         let config = &self.container.hub.config;
         let (limit, deadline) = self.limit(call.deadline);
         // Held until the invocation has ended, however it does.
-        let capability = self.connections.calls().map(|calls| calls.admit(host)).transpose();
-        let capability = capability.map_err(|error| internal("draw a capability", Some(Box::new(error))))?;
+        let capability = self
+            .connections
+            .calls()
+            .map(|calls| calls.admit(host))
+            .transpose();
+        let capability =
+            capability.map_err(|error| internal("draw a capability", Some(Box::new(error))))?;
         let text = capability.as_ref().map_or("", Capability::text);
-        let request =
-            self.agent_request(call, params, deadline, text).ok_or_else(|| internal("make a request", None))?;
+        let request = self
+            .agent_request(call, params, deadline, text)
+            .ok_or_else(|| internal("make a request", None))?;
         let mut frames = Frames::new(config.log_bytes_max, config.output_bytes_max);
         let mut exchange = self.connect(limit).await?;
-        let sent = tokio::time::timeout_at(limit, exchange.send(request, |piece| frames.push(&piece))).await;
+        let sent =
+            tokio::time::timeout_at(limit, exchange.send(request, |piece| frames.push(&piece)))
+                .await;
         let log = frames.log();
         match sent {
             Err(_) => Err(self.timed_out(log)),
             Ok(Err(error)) => self.broke(error, log).await,
-            Ok(Ok(parts)) if parts.status != http::StatusCode::OK => {
-                Err(forged(format!("the function's agent answered {}", parts.status), log))
-            }
+            Ok(Ok(parts)) if parts.status != http::StatusCode::OK => Err(forged(
+                format!("the function's agent answered {}", parts.status),
+                log,
+            )),
             Ok(Ok(_)) => match frames.ending() {
-                None => Err(forged("the answer of the function's agent has no end".to_owned(), log)),
+                None => Err(forged(
+                    "the answer of the function's agent has no end".to_owned(),
+                    log,
+                )),
                 Some((ending, bytes)) => {
                     self.connections.put_back(exchange);
                     ended(ending, bytes, log)
@@ -165,13 +213,22 @@ impl ContainerSandbox {
     ) -> Option<Request<Full<Bytes>>> {
         let mut request = post("/invoke", Full::new(params))?;
         let headers = request.headers_mut();
-        headers.insert("serverledge-invocation", HeaderValue::from_str(&call.id.to_string()).ok()?);
-        headers.insert("serverledge-function", HeaderValue::from_str(call.function.as_str()).ok()?);
+        headers.insert(
+            "serverledge-invocation",
+            HeaderValue::from_str(&call.id.to_string()).ok()?,
+        );
+        headers.insert(
+            "serverledge-function",
+            HeaderValue::from_str(call.function.as_str()).ok()?,
+        );
         headers.insert("serverledge-deadline", deadline.into());
         let mut capability = HeaderValue::from_str(capability).ok()?;
         capability.set_sensitive(true);
         headers.insert("serverledge-call", capability);
-        headers.insert("serverledge-memory", self.version.limits.memory.get().into());
+        headers.insert(
+            "serverledge-memory",
+            self.version.limits.memory.get().into(),
+        );
         Some(request)
     }
 
@@ -182,12 +239,19 @@ impl ContainerSandbox {
     ) -> Result<Outcome, InvokeError> {
         let config = &self.container.hub.config;
         let (limit, _) = self.limit(deadline);
-        let params: &RawValue =
-            serde_json::from_slice(params).map_err(|error| internal("read the parameters", Some(Box::new(error))))?;
-        let body = serde_json::to_vec(&ExecutorRequest { params, return_output: true })
-            .map_err(|error| internal("write the request", Some(Box::new(error))))?;
-        let mut request = post("/invoke", Full::new(body.into())).ok_or_else(|| internal("make a request", None))?;
-        request.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let params: &RawValue = serde_json::from_slice(params)
+            .map_err(|error| internal("read the parameters", Some(Box::new(error))))?;
+        let body = serde_json::to_vec(&ExecutorRequest {
+            params,
+            return_output: true,
+        })
+        .map_err(|error| internal("write the request", Some(Box::new(error))))?;
+        let mut request = post("/invoke", Full::new(body.into()))
+            .ok_or_else(|| internal("make a request", None))?;
+        request.headers_mut().insert(
+            http::header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         // Results are JSON within JSON: quotes and backslashes double.
         let bytes_max = 2 * config.output_bytes_max + 2 * config.log_bytes_max + 4096;
         let mut answer = Vec::new();
@@ -221,9 +285,11 @@ impl ContainerSandbox {
     async fn broke(&self, error: ExchangeError, log: Bytes) -> Result<Outcome, InvokeError> {
         match error {
             ExchangeError::Closed => Err(InvokeError::Gone),
-            ExchangeError::TooLarge(max) => {
-                Err(failure(FailureKind::OutputLimit, format!("the function's output has more than {max} bytes"), log))
-            }
+            ExchangeError::TooLarge(max) => Err(failure(
+                FailureKind::OutputLimit,
+                format!("the function's output has more than {max} bytes"),
+                log,
+            )),
             ExchangeError::Broken(_) => Err(self.autopsy(log).await),
         }
     }
@@ -234,7 +300,10 @@ fn leaves_clean(outcome: &Result<Outcome, InvokeError>) -> bool {
     match outcome {
         Ok(_) | Err(InvokeError::Request { .. }) => true,
         Err(InvokeError::Function(failure)) => {
-            matches!(failure.kind, FailureKind::Error | FailureKind::BadOutput | FailureKind::OutputLimit)
+            matches!(
+                failure.kind,
+                FailureKind::Error | FailureKind::BadOutput | FailureKind::OutputLimit
+            )
         }
         Err(_) => false,
     }
@@ -242,8 +311,17 @@ fn leaves_clean(outcome: &Result<Outcome, InvokeError>) -> bool {
 
 #[async_trait]
 impl Sandbox for ContainerSandbox {
-    async fn invoke(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
-        let SandboxCall { id, function, payload, deadline } = call;
+    async fn invoke(
+        &self,
+        call: SandboxCall,
+        host: Arc<dyn HostCalls>,
+    ) -> Result<Outcome, InvokeError> {
+        let SandboxCall {
+            id,
+            function,
+            payload,
+            deadline,
+        } = call;
         let Payload::Json(params) = payload else {
             return Err(InvokeError::Request {
                 code: "not_http",
@@ -253,9 +331,21 @@ impl Sandbox for ContainerSandbox {
         if !self.usable.load(Ordering::Acquire) {
             return Err(InvokeError::Gone);
         }
-        let mut flight = InFlight { usable: &self.usable, ended: false };
+        let mut flight = InFlight {
+            usable: &self.usable,
+            ended: false,
+        };
         let outcome = if self.version.image.is_empty() {
-            self.invoke_agent(&Called { id, function, deadline }, params, host).await
+            self.invoke_agent(
+                &Called {
+                    id,
+                    function,
+                    deadline,
+                },
+                params,
+                host,
+            )
+            .await
         } else {
             self.invoke_executor(deadline, &params).await
         };
@@ -264,35 +354,65 @@ impl Sandbox for ContainerSandbox {
     }
 
     fn reuse(&self) -> Reuse {
-        if self.usable.load(Ordering::Acquire) { Reuse::Pooled } else { Reuse::Once }
+        if self.usable.load(Ordering::Acquire) {
+            Reuse::Pooled
+        } else {
+            Reuse::Once
+        }
     }
 
     async fn stop(&self) -> Result<(), StopError> {
         self.usable.store(false, Ordering::Release);
-        self.container.remove().await.map_err(|error| StopError(error.to_string()))
+        self.container
+            .remove()
+            .await
+            .map_err(|error| StopError(error.to_string()))
     }
 }
 
 fn ended(ending: Ending, bytes: Bytes, log: Bytes) -> Result<Outcome, InvokeError> {
     match ending {
         // The function shares its process with the agent: what it says is not believed.
-        Ending::Result if serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() => {
-            Ok(Outcome { reply: Reply::Json(bytes), log })
-        }
-        Ending::Result => Err(failure(FailureKind::BadOutput, "the function's result is not JSON".to_owned(), log)),
+        Ending::Result if serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() => Ok(Outcome {
+            reply: Reply::Json(bytes),
+            log,
+        }),
+        Ending::Result => Err(failure(
+            FailureKind::BadOutput,
+            "the function's result is not JSON".to_owned(),
+            log,
+        )),
         Ending::Failed(kind) => {
             let raised: Raised = serde_json::from_slice(&bytes).unwrap_or_default();
             let message = raised.line();
             let stack = (!raised.stack.is_empty()).then_some(raised.stack);
-            Err(InvokeError::Function(FunctionFailure { kind, message, stack, log, stale: false }))
+            Err(InvokeError::Function(FunctionFailure {
+                kind,
+                message,
+                stack,
+                log,
+                stale: false,
+            }))
         }
     }
 }
 
-fn executor_ended(status: http::StatusCode, answer: &[u8], log_bytes_max: usize) -> Result<Outcome, InvokeError> {
+fn executor_ended(
+    status: http::StatusCode,
+    answer: &[u8],
+    log_bytes_max: usize,
+) -> Result<Outcome, InvokeError> {
     let Ok(reply) = serde_json::from_slice::<ExecutorReply>(answer) else {
-        let kind = if status.is_success() { FailureKind::BadOutput } else { FailureKind::Error };
-        return Err(failure(kind, format!("the image answered {status} without an executor reply"), Bytes::new()));
+        let kind = if status.is_success() {
+            FailureKind::BadOutput
+        } else {
+            FailureKind::Error
+        };
+        return Err(failure(
+            kind,
+            format!("the image answered {status} without an executor reply"),
+            Bytes::new(),
+        ));
     };
     let mut tail = LogTail::new(log_bytes_max);
     tail.push(reply.output.unwrap_or_default().as_bytes());
@@ -308,11 +428,20 @@ fn executor_ended(status: http::StatusCode, answer: &[u8], log_bytes_max: usize)
     } else {
         serde_json::Value::String(text).to_string().into()
     };
-    Ok(Outcome { reply: Reply::Json(json), log })
+    Ok(Outcome {
+        reply: Reply::Json(json),
+        log,
+    })
 }
 
 fn failure(kind: FailureKind, message: String, log: Bytes) -> InvokeError {
-    InvokeError::Function(FunctionFailure { kind, message, stack: None, log, stale: false })
+    InvokeError::Function(FunctionFailure {
+        kind,
+        message,
+        stack: None,
+        log,
+        stale: false,
+    })
 }
 
 /// The agent lives in the function's process: when it breaks its own protocol, the function has had a hand in it.
@@ -320,7 +449,10 @@ fn forged(message: String, log: Bytes) -> InvokeError {
     failure(FailureKind::Exited, message, log)
 }
 
-fn internal(attempt: &str, source: Option<Box<dyn std::error::Error + Send + Sync>>) -> InvokeError {
+fn internal(
+    attempt: &str,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+) -> InvokeError {
     InvokeError::Internal {
         attempt: attempt.to_owned(),
         source: source.unwrap_or_else(|| "the container broke the protocol".into()),
@@ -334,11 +466,20 @@ mod tests {
     fn check(status: u16, answer: &str, expected: &str) {
         let status = http::StatusCode::from_u16(status).unwrap();
         let told = match executor_ended(status, answer.as_bytes(), 100) {
-            Ok(Outcome { reply: Reply::Json(json), log }) => {
-                format!("{} {}", String::from_utf8_lossy(&json), String::from_utf8_lossy(&log))
+            Ok(Outcome {
+                reply: Reply::Json(json),
+                log,
+            }) => {
+                format!(
+                    "{} {}",
+                    String::from_utf8_lossy(&json),
+                    String::from_utf8_lossy(&log)
+                )
             }
             Ok(other) => format!("{other:?}"),
-            Err(InvokeError::Function(failure)) => format!("{:?} {}", failure.kind, failure.message),
+            Err(InvokeError::Function(failure)) => {
+                format!("{:?} {}", failure.kind, failure.message)
+            }
             Err(other) => other.to_string(),
         };
         assert_eq!(told, expected);
@@ -346,12 +487,32 @@ mod tests {
 
     #[test]
     fn executor_replies_are_read_as_serverledge_does() {
-        check(200, r#"{"Success":true,"Result":"{\"a\":1}","Output":"hi"}"#, "{\"a\":1} hi");
-        check(200, r#"{"Success":true,"Result":"plain text","Output":""}"#, "\"plain text\" ");
+        check(
+            200,
+            r#"{"Success":true,"Result":"{\"a\":1}","Output":"hi"}"#,
+            "{\"a\":1} hi",
+        );
+        check(
+            200,
+            r#"{"Success":true,"Result":"plain text","Output":""}"#,
+            "\"plain text\" ",
+        );
         check(200, r#"{"Success":true}"#, "null ");
         check(200, r#"{"Success":false,"Result":"boom"}"#, "Error boom");
-        check(500, r#"{"Success":false,"Error":"java.lang.X"}"#, "Error java.lang.X");
-        check(500, "Internal", "Error the image answered 500 Internal Server Error without an executor reply");
-        check(200, "<html>", "BadOutput the image answered 200 OK without an executor reply");
+        check(
+            500,
+            r#"{"Success":false,"Error":"java.lang.X"}"#,
+            "Error java.lang.X",
+        );
+        check(
+            500,
+            "Internal",
+            "Error the image answered 500 Internal Server Error without an executor reply",
+        );
+        check(
+            200,
+            "<html>",
+            "BadOutput the image answered 200 OK without an executor reply",
+        );
     }
 }

@@ -28,7 +28,10 @@ impl SocketDirs {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)?;
         let dir = File::open(&path)?;
         Ok(Self { path, dir })
     }
@@ -43,9 +46,15 @@ impl SocketDirs {
 
     /// The socket for the calls of a container that is yet to be started.
     pub(crate) fn listen(&self, name: &str) -> io::Result<UnixListener> {
-        let path = format!("/proc/self/fd/{}/{name}/{CALL_SOCKET}", self.dir.as_raw_fd());
+        let path = format!(
+            "/proc/self/fd/{}/{name}/{CALL_SOCKET}",
+            self.dir.as_raw_fd()
+        );
         let listener = UnixListener::bind(Path::new(&path))?;
-        std::fs::set_permissions(self.path.join(name).join(CALL_SOCKET), Permissions::from_mode(0o666))?;
+        std::fs::set_permissions(
+            self.path.join(name).join(CALL_SOCKET),
+            Permissions::from_mode(0o666),
+        )?;
         Ok(listener)
     }
 
@@ -67,7 +76,11 @@ impl SocketDirs {
 
     /// Removes all containers' folders: no container is left.
     pub(crate) fn clear(&self) {
-        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(&self.path)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             self.remove(&entry.file_name().to_string_lossy());
         }
     }

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use serverledge_core::{Executor, FunctionLimits, FunctionName, InvocationId, Payload, SandboxCall, Version};
+use serverledge_core::{
+    Executor, FunctionLimits, FunctionName, InvocationId, Payload, SandboxCall, Version,
+};
 use serverledge_executor_wasm::{WasmConfig, WasmExecutor, Worker};
 use serverledge_testing::executor;
 use serverledge_testing::fake_host::FakeHost;
@@ -29,18 +31,31 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let dir = tempfile::tempdir()?;
     // Beside the folder of examples.
-    let program = std::env::current_exe()?.parent().and_then(|folder| folder.parent()).context("a folder")?.to_owned();
-    let worker = Worker { program: program.join("serverledge-wasm-compile"), args: Vec::new() };
-    let executor = WasmExecutor::open(WasmConfig::new(dir.path().into(), worker, 1 << 30, THREADS))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let program = std::env::current_exe()?
+        .parent()
+        .and_then(|folder| folder.parent())
+        .context("a folder")?
+        .to_owned();
+    let worker = Worker {
+        program: program.join("serverledge-wasm-compile"),
+        args: Vec::new(),
+    };
+    let executor =
+        WasmExecutor::open(WasmConfig::new(dir.path().into(), worker, 1 << 30, THREADS))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let (module, params) = runtime.block_on(module(&executor, &arguments))?;
     let version = Arc::new(executor::version(&module, FunctionLimits::default()));
     runtime.block_on(executor.prepare(&version, module, &()))?;
     std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..THREADS).map(|_| scope.spawn(|| measure(&executor, &version, params.as_bytes()))).collect();
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| scope.spawn(|| measure(&executor, &version, params.as_bytes())))
+            .collect();
         for thread in threads {
-            let mut times = thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+            let mut times = thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
             times.sort_unstable();
             let at = |part: usize| times[times.len() * part / 100].as_nanos() as f64 / 1000.0;
             report(at(50), at(99));
@@ -58,17 +73,31 @@ async fn module(executor: &WasmExecutor, arguments: &[String]) -> Result<(Bytes,
     match arguments {
         [module, params] => Ok((std::fs::read(module)?.into(), params.clone())),
         [base, script, params] => {
-            let file = PathBuf::from(script).file_name().map(|name| name.to_string_lossy().into_owned());
+            let file = PathBuf::from(script)
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
             let input = serde_json::json!({ "file": file, "source": std::fs::read_to_string(script)?, "handler": "" });
-            let snapshot = executor.snapshot(std::fs::read(base)?.into(), input.to_string().into(), 128 << 20).await?;
+            let snapshot = executor
+                .snapshot(
+                    std::fs::read(base)?.into(),
+                    input.to_string().into(),
+                    128 << 20,
+                )
+                .await?;
             Ok((snapshot.module.into(), params.clone()))
         }
         _ => bail!("arguments: MODULE PARAMS, or BASE SCRIPT PARAMS"),
     }
 }
 
-fn measure(executor: &WasmExecutor, version: &Arc<Version>, params: &[u8]) -> Result<Vec<Duration>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+fn measure(
+    executor: &WasmExecutor,
+    version: &Arc<Version>,
+    params: &[u8],
+) -> Result<Vec<Duration>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let (host, _handle) = FakeHost::new();
         let mut times = Vec::with_capacity(CALLS);
@@ -76,8 +105,18 @@ fn measure(executor: &WasmExecutor, version: &Arc<Version>, params: &[u8]) -> Re
             let payload = Payload::Json(Bytes::copy_from_slice(params));
             let function = FunctionName::parse("measured")?;
             let began = Instant::now();
-            let call_of = SandboxCall { id: InvocationId::new(), function, payload, deadline: None };
-            executor.start(version).await?.sandbox.invoke(call_of, host.clone()).await?;
+            let call_of = SandboxCall {
+                id: InvocationId::new(),
+                function,
+                payload,
+                deadline: None,
+            };
+            executor
+                .start(version)
+                .await?
+                .sandbox
+                .invoke(call_of, host.clone())
+                .await?;
             if call >= WARM_UP {
                 times.push(began.elapsed());
             }

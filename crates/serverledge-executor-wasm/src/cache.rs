@@ -69,17 +69,27 @@ impl DiskCache {
     /// Opens the cache below `dir` for one kind of machine code, and makes its key if there is none.
     pub(crate) fn open_dir(dir: &Path, compatibility: &str) -> Result<Self, CacheError> {
         let dir_of_kind = dir.join(compatibility);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir_of_kind).map_err(|source| CacheError::Io {
-            attempt: "create",
-            path: dir_of_kind.clone(),
-            source,
-        })?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir_of_kind)
+            .map_err(|source| CacheError::Io {
+                attempt: "create",
+                path: dir_of_kind.clone(),
+                source,
+            })?;
         let key = key(&dir.join("key"))?;
-        Ok(Self { dir: dir_of_kind, key })
+        Ok(Self {
+            dir: dir_of_kind,
+            key,
+        })
     }
 
     fn paths(&self, code: &Digest) -> (PathBuf, PathBuf) {
-        (self.dir.join(format!("{code}.cwasm")), self.dir.join(format!("{code}.json")))
+        (
+            self.dir.join(format!("{code}.cwasm")),
+            self.dir.join(format!("{code}.json")),
+        )
     }
 
     /// What is known about a module, if its machine code is here; the seal is not checked.
@@ -96,17 +106,30 @@ impl DiskCache {
             let path = path.to_owned();
             move |source: io::Error| match source.kind() {
                 io::ErrorKind::NotFound => CacheError::Missing(*code),
-                _ => CacheError::Io { attempt, path, source },
+                _ => CacheError::Io {
+                    attempt,
+                    path,
+                    source,
+                },
             }
         };
-        let changed = || CacheError::Changed { code: *code, path: machine.clone() };
+        let changed = || CacheError::Changed {
+            code: *code,
+            path: machine.clone(),
+        };
         let label = fs::read(&label_path).map_err(io("read", &label_path))?;
         let label: Label = serde_json::from_slice(&label).map_err(|_| changed())?;
         let file = File::open(&machine).map_err(io("open", &machine))?;
-        let seal = self.seal(code, &label.compiled, &file).map_err(io("read", &machine))?;
+        let seal = self
+            .seal(code, &label.compiled, &file)
+            .map_err(io("read", &machine))?;
         let claimed = blake3::Hash::from_hex(&label.seal).map_err(|_| changed())?;
         // `blake3::Hash` compares in constant time.
-        if seal == claimed { Ok((file, label.compiled)) } else { Err(changed()) }
+        if seal == claimed {
+            Ok((file, label.compiled))
+        } else {
+            Err(changed())
+        }
     }
 
     /// All of the machine code, verified.
@@ -114,21 +137,39 @@ impl DiskCache {
         let (mut file, _) = self.open(code)?;
         let mut bytes = Vec::new();
         let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
-        read.map_err(|source| CacheError::Io { attempt: "read", path: self.paths(code).0, source })?;
+        read.map_err(|source| CacheError::Io {
+            attempt: "read",
+            path: self.paths(code).0,
+            source,
+        })?;
         Ok(bytes)
     }
 
     /// Keeps machine code; the label is written last, so that a half-written file is never found.
-    pub(crate) fn store(&self, code: &Digest, compiled: &Compiled, machine_code: &[u8]) -> Result<(), CacheError> {
+    pub(crate) fn store(
+        &self,
+        code: &Digest,
+        compiled: &Compiled,
+        machine_code: &[u8],
+    ) -> Result<(), CacheError> {
         let (machine, label_path) = self.paths(code);
         let io = |attempt, path: &Path| {
             let path = path.to_owned();
-            move |source| CacheError::Io { attempt, path, source }
+            move |source| CacheError::Io {
+                attempt,
+                path,
+                source,
+            }
         };
         write_whole(&machine, machine_code).map_err(io("write", &machine))?;
         let file = File::open(&machine).map_err(io("open", &machine))?;
-        let seal = self.seal(code, compiled, &file).map_err(io("read", &machine))?;
-        let label = Label { compiled: compiled.clone(), seal: seal.to_hex().to_string() };
+        let seal = self
+            .seal(code, compiled, &file)
+            .map_err(io("read", &machine))?;
+        let label = Label {
+            compiled: compiled.clone(),
+            seal: seal.to_hex().to_string(),
+        };
         let label = serde_json::to_vec(&label).map_err(|e| io("write", &label_path)(e.into()))?;
         write_whole(&label_path, &label).map_err(io("write", &label_path))
     }
@@ -142,18 +183,30 @@ impl DiskCache {
             if is_younger(entry, if temporary { TEMPORARY_LIFE } else { grace }) {
                 return false;
             }
-            let digest = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<Digest>().ok());
+            let digest = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .and_then(|stem| stem.parse::<Digest>().ok());
             digest.is_none_or(|digest| !used.contains(&digest))
         });
-        unused.filter(|entry| fs::remove_file(entry.path()).is_ok()).count()
+        unused
+            .filter(|entry| fs::remove_file(entry.path()).is_ok())
+            .count()
     }
 
-    fn seal(&self, code: &Digest, compiled: &Compiled, mut file: &File) -> io::Result<blake3::Hash> {
+    fn seal(
+        &self,
+        code: &Digest,
+        compiled: &Compiled,
+        mut file: &File,
+    ) -> io::Result<blake3::Hash> {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
         hasher.update(b"serverledge machine code 1\0");
         hasher.update(code.as_bytes());
         let label = serde_json::to_vec(compiled)?;
-        hasher.update(&(label.len() as u64).to_le_bytes()).update(&label);
+        hasher
+            .update(&(label.len() as u64).to_le_bytes())
+            .update(&label);
         let mut buffer = vec![0; 128 * 1024];
         loop {
             match file.read(&mut buffer)? {
@@ -168,7 +221,11 @@ impl DiskCache {
 const TEMPORARY_LIFE: Duration = Duration::from_secs(3600);
 
 fn is_younger(entry: &fs::DirEntry, age_min: Duration) -> bool {
-    let age = entry.metadata().and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
+    let age = entry
+        .metadata()
+        .and_then(|data| data.modified())
+        .ok()
+        .and_then(|at| at.elapsed().ok());
     age.is_some_and(|age| age < age_min)
 }
 
@@ -191,9 +248,17 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn key(path: &Path) -> Result<[u8; 32], CacheError> {
-    let io = |attempt| move |source| CacheError::Io { attempt, path: path.to_owned(), source };
+    let io = |attempt| {
+        move |source| CacheError::Io {
+            attempt,
+            path: path.to_owned(),
+            source,
+        }
+    };
     match fs::read(path) {
-        Ok(key) => key.try_into().map_err(|_| io("use the key in")(io::Error::from(io::ErrorKind::InvalidData))),
+        Ok(key) => key
+            .try_into()
+            .map_err(|_| io("use the key in")(io::Error::from(io::ErrorKind::InvalidData))),
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
             let mut key = [0; 32];
             getrandom::fill(&mut key).map_err(|e| io("make the key in")(io::Error::other(e)))?;

@@ -24,13 +24,18 @@ impl Command {
     /// One run; what the guest wrote to stdout is left in the store.
     pub(crate) async fn run(&self, store: &mut Store<CoreGuest>) -> Result<Bytes> {
         let instance = self.pre.instantiate_async(&mut *store).await?;
-        store.data_mut().memory =
-            instance.get_module_export(&mut *store, &self.memory).and_then(wasmtime::Extern::into_memory);
+        store.data_mut().memory = instance
+            .get_module_export(&mut *store, &self.memory)
+            .and_then(wasmtime::Extern::into_memory);
         let start = instance
             .get_module_export(&mut *store, &self.start)
             .and_then(wasmtime::Extern::into_func)
             .ok_or_else(|| wasmtime::Error::msg("the module lost its export _start"))?;
-        match start.typed::<(), ()>(&*store)?.call_async(&mut *store, ()).await {
+        match start
+            .typed::<(), ()>(&*store)?
+            .call_async(&mut *store, ())
+            .await
+        {
             Err(error) if !exited_well(&error) => Err(error),
             _ => Ok(Bytes::from(std::mem::take(&mut store.data_mut().stdout))),
         }

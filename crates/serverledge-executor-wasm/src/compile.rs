@@ -20,7 +20,10 @@ const MAGIC: &[u8] = b"\0asm";
 /// Exit code 0 means that a verdict was written, 2 that the arguments or pipes are broken.
 #[must_use]
 pub fn compile_worker(args: &[String]) -> ExitCode {
-    match parse(args).ok_or_else(|| "bad arguments".to_owned()).and_then(|(memory, cpu, job)| run(memory, cpu, job)) {
+    match parse(args)
+        .ok_or_else(|| "bad arguments".to_owned())
+        .and_then(|(memory, cpu, job)| run(memory, cpu, job))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             let _ = writeln!(std::io::stderr(), "{message}");
@@ -30,7 +33,9 @@ pub fn compile_worker(args: &[String]) -> ExitCode {
 }
 
 fn parse(args: &[String]) -> Option<(u64, u64, Job)> {
-    let [memory, cpu, job] = args else { return None };
+    let [memory, cpu, job] = args else {
+        return None;
+    };
     Some((memory.parse().ok()?, cpu.parse().ok()?, Job::parse(job)?))
 }
 
@@ -39,18 +44,29 @@ fn run(memory: u64, cpu: u64, job: Job) -> Result<(), String> {
     limit(Resource::Cpu, cpu)?;
     limit(Resource::Core, 0)?;
     let mut input = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut input).map_err(|e| format!("failed to read the module: {e}"))?;
+    std::io::stdin()
+        .lock()
+        .read_to_end(&mut input)
+        .map_err(|e| format!("failed to read the module: {e}"))?;
     let answered = match job {
         Job::Compile => answer_compiled(compile(&input)),
         Job::Instrument => answer_compiled(freeze::instrument(&input)),
-        Job::Snapshot => freeze::snapshot(&input).and_then(|(verdict, module)| answer(&verdict, &module)),
+        Job::Snapshot => {
+            freeze::snapshot(&input).and_then(|(verdict, module)| answer(&verdict, &module))
+        }
     };
     answered.map_err(|e| format!("failed to write the verdict: {e}"))
 }
 
 fn limit(resource: Resource, value: u64) -> Result<(), String> {
-    setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
-        .map_err(|e| format!("failed to limit {resource:?}: {e}"))
+    setrlimit(
+        resource,
+        Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        },
+    )
+    .map_err(|e| format!("failed to limit {resource:?}: {e}"))
 }
 
 fn answer_compiled(outcome: Result<(Compiled, Vec<u8>), Refusal>) -> std::io::Result<()> {
@@ -71,8 +87,11 @@ fn answer(verdict: &impl serde::Serialize, bytes: &[u8]) -> std::io::Result<()> 
 fn compile(code: &[u8]) -> Result<(Compiled, Vec<u8>), Refusal> {
     let engine = engine::compiling().map_err(|e| invalid(&e))?;
     let binary = binary(code)?;
-    let (inspected, machine_code) =
-        if is_component(&binary) { component(&engine, &binary)? } else { module(&engine, &binary)? };
+    let (inspected, machine_code) = if is_component(&binary) {
+        component(&engine, &binary)?
+    } else {
+        module(&engine, &binary)?
+    };
     Ok((compiled(&inspected, &machine_code), machine_code))
 }
 
@@ -96,7 +115,12 @@ pub(crate) fn binary(code: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Refusal>
             "the code is neither a WebAssembly binary nor its text form".to_owned(),
         ));
     }
-    wat::parse_bytes(code).map_err(|e| refusal(RefusalCode::NotWasm, format!("the text form does not parse: {e}")))
+    wat::parse_bytes(code).map_err(|e| {
+        refusal(
+            RefusalCode::NotWasm,
+            format!("the text form does not parse: {e}"),
+        )
+    })
 }
 
 /// The layer field of the header (component model binary format): 1 for components, 0 for core modules.
@@ -105,11 +129,17 @@ fn is_component(binary: &[u8]) -> bool {
 }
 
 fn module(engine: &Engine, binary: &[u8]) -> Result<(Inspected, Vec<u8>), Refusal> {
-    finish(engine, &wasmtime::Module::new(engine, binary).map_err(|e| invalid(&e))?)
+    finish(
+        engine,
+        &wasmtime::Module::new(engine, binary).map_err(|e| invalid(&e))?,
+    )
 }
 
 /// Whether there is a host for the module; its machine code.
-pub(crate) fn finish(engine: &Engine, module: &wasmtime::Module) -> Result<(Inspected, Vec<u8>), Refusal> {
+pub(crate) fn finish(
+    engine: &Engine,
+    module: &wasmtime::Module,
+) -> Result<(Inspected, Vec<u8>), Refusal> {
     let inspected = inspect::module(module)?;
     linker::core(engine)
         .and_then(|linker| linker.instantiate_pre(module))
@@ -126,7 +156,10 @@ fn component(engine: &Engine, binary: &[u8]) -> Result<(Inspected, Vec<u8>), Ref
     ProxyPre::new(linked).map_err(|e| {
         refusal(
             RefusalCode::NoInterface,
-            format!("the component's wasi:http/incoming-handler cannot handle: {}", chain(&e)),
+            format!(
+                "the component's wasi:http/incoming-handler cannot handle: {}",
+                chain(&e)
+            ),
         )
     })?;
     Ok((inspected, component.serialize().map_err(|e| invalid(&e))?))
@@ -136,17 +169,25 @@ pub(crate) fn invalid(error: &wasmtime::Error) -> Refusal {
     if is_out_of_memory(error) {
         return refusal(
             RefusalCode::TooComplex,
-            format!("compiling took more memory than is allowed: {}", chain(error)),
+            format!(
+                "compiling took more memory than is allowed: {}",
+                chain(error)
+            ),
         );
     }
-    refusal(RefusalCode::InvalidModule, format!("the module is not valid: {}", chain(error)))
+    refusal(
+        RefusalCode::InvalidModule,
+        format!("the module is not valid: {}", chain(error)),
+    )
 }
 
 /// Whether the limit of address space was met where wasmtime could still say so; elsewhere the process aborts.
 fn is_out_of_memory(error: &wasmtime::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref() == Some(&rustix::io::Errno::NOMEM)
-            || cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::OutOfMemory)
+            || cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|e| e.kind() == std::io::ErrorKind::OutOfMemory)
             || cause.is::<wasmtime::error::OutOfMemory>()
     })
 }
@@ -167,8 +208,13 @@ mod tests {
 
     #[test]
     fn running_out_of_memory_is_not_the_modules_fault() {
-        let refused = wasmtime::Error::from(rustix::io::Errno::NOMEM).context("mmap failed").context("no buffer");
+        let refused = wasmtime::Error::from(rustix::io::Errno::NOMEM)
+            .context("mmap failed")
+            .context("no buffer");
         assert_eq!(invalid(&refused).code, RefusalCode::TooComplex);
-        assert_eq!(invalid(&wasmtime::Error::msg("bad magic")).code, RefusalCode::InvalidModule);
+        assert_eq!(
+            invalid(&wasmtime::Error::msg("bad magic")).code,
+            RefusalCode::InvalidModule
+        );
     }
 }

@@ -104,6 +104,10 @@ impl Default for CompileLimits {
 
 impl Default for InitLimits {
     fn default() -> Self {
-        Self { cpu_time: Duration::from_secs(5), output_bytes_max: 256 << 10, module_bytes_max: 64 << 20 }
+        Self {
+            cpu_time: Duration::from_secs(5),
+            output_bytes_max: 256 << 10,
+            module_bytes_max: 64 << 20,
+        }
     }
 }

@@ -29,7 +29,12 @@ pub(crate) struct CoreGuest {
 /// What a guest is told when it asks about anything beyond its own memory.
 pub(crate) enum World {
     /// An invocation: the machine's clock and generator, the version's environment, a node that calls functions.
-    Invocation { function: FunctionName, id: InvocationId, version: Arc<Version>, host: Arc<dyn HostCalls> },
+    Invocation {
+        function: FunctionName,
+        id: InvocationId,
+        version: Arc<Version>,
+        host: Arc<dyn HostCalls>,
+    },
     /// The initialisation before a snapshot, which must come to the same every time: no name, no environment, nobody to
     /// call, a clock that only the guest's own sleeping moves, and one sequence of numbers for randomness.
     Still { nanoseconds: u64, random: u64 },
@@ -37,7 +42,10 @@ pub(crate) enum World {
 
 impl World {
     pub(crate) const fn still() -> Self {
-        Self::Still { nanoseconds: STILL_NANOSECONDS, random: 0 }
+        Self::Still {
+            nanoseconds: STILL_NANOSECONDS,
+            random: 0,
+        }
     }
 }
 
@@ -65,10 +73,19 @@ impl CoreGuest {
 
     /// The environment: the function's own variables, its secrets and what the guest ABI promises, as `NAME=value`.
     pub(crate) fn environment(&self) -> Vec<String> {
-        let World::Invocation { id, version, .. } = &self.world else { return Vec::new() };
-        let own = version.env.iter().chain(&version.secrets.values).map(|(name, value)| format!("{name}={value}"));
-        own.chain([format!("SERVERLEDGE_HANDLER={}", version.handler), format!("SERVERLEDGE_INVOCATION_ID={id}")])
-            .collect()
+        let World::Invocation { id, version, .. } = &self.world else {
+            return Vec::new();
+        };
+        let own = version
+            .env
+            .iter()
+            .chain(&version.secrets.values)
+            .map(|(name, value)| format!("{name}={value}"));
+        own.chain([
+            format!("SERVERLEDGE_HANDLER={}", version.handler),
+            format!("SERVERLEDGE_INVOCATION_ID={id}"),
+        ])
+        .collect()
     }
 
     /// The node, if there is one to call functions.

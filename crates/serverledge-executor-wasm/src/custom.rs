@@ -26,10 +26,14 @@ pub fn section(module: &[u8], name: &str) -> Option<std::ops::Range<usize>> {
     while at < module.len() {
         let id = module[at];
         let (length, begin) = get_u32(module, at + 1)?;
-        let end = begin.checked_add(length).filter(|end| *end <= module.len())?;
+        let end = begin
+            .checked_add(length)
+            .filter(|end| *end <= module.len())?;
         if id == CUSTOM {
             let (name_length, name_begin) = get_u32(module, begin)?;
-            let content = name_begin.checked_add(name_length).filter(|content| *content <= end)?;
+            let content = name_begin
+                .checked_add(name_length)
+                .filter(|content| *content <= end)?;
             if &module[name_begin..content] == name.as_bytes() {
                 found = Some(content..end);
             }
@@ -59,7 +63,10 @@ fn get_u32(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
         let byte = *bytes.get(at + index)?;
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte & 0x80 == 0 {
-            return Some((usize::try_from(u32::try_from(value).ok()?).ok()?, at + index + 1));
+            return Some((
+                usize::try_from(u32::try_from(value).ok()?).ok()?,
+                at + index + 1,
+            ));
         }
     }
     None
@@ -75,11 +82,21 @@ mod tests {
     fn what_was_put_in_is_found() {
         for length in [0, 1, 127, 128, 20_000] {
             let content = vec![7; length];
-            let module = with_section(with_section(EMPTY.to_vec(), "a", b"first"), "source", &content);
+            let module = with_section(
+                with_section(EMPTY.to_vec(), "a", b"first"),
+                "source",
+                &content,
+            );
             let module = with_section(module, "b", b"last");
             wasmtime::Module::validate(&wasmtime::Engine::default(), &module).unwrap();
-            assert_eq!(section(&module, "source").map(|range| &module[range]), Some(&content[..]));
-            assert_eq!(section(&module, "a").map(|range| &module[range]), Some(&b"first"[..]));
+            assert_eq!(
+                section(&module, "source").map(|range| &module[range]),
+                Some(&content[..])
+            );
+            assert_eq!(
+                section(&module, "a").map(|range| &module[range]),
+                Some(&b"first"[..])
+            );
             assert_eq!(section(&module, "c"), None);
         }
     }

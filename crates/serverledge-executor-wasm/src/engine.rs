@@ -3,7 +3,9 @@
 
 use std::hash::{Hash, Hasher};
 
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result,
+};
 
 use crate::config::WasmConfig;
 

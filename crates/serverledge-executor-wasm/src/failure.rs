@@ -39,8 +39,15 @@ fn stopped(stop: &Stop, memory_refused: bool, log: &[u8]) -> (FailureKind, Strin
 
 /// The exit code, and the last line of the log: where programs say why they give up.
 fn exited(code: u32, log: &[u8]) -> String {
-    let end = String::from_utf8_lossy(&log[log.len().saturating_sub(LINE_BYTES_MAX)..]).trim_end().to_owned();
-    match end.lines().next_back().map(str::trim).filter(|line| !line.is_empty()) {
+    let end = String::from_utf8_lossy(&log[log.len().saturating_sub(LINE_BYTES_MAX)..])
+        .trim_end()
+        .to_owned();
+    match end
+        .lines()
+        .next_back()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
         Some(line) => format!("the function exited with code {code}: {line}"),
         None => format!("the function exited with code {code}"),
     }
@@ -49,12 +56,17 @@ fn exited(code: u32, log: &[u8]) -> String {
 fn out_of_memory() -> (FailureKind, String) {
     (
         FailureKind::MemoryLimit,
-        "the function was refused memory beyond its limit and failed; declare more memory".to_owned(),
+        "the function was refused memory beyond its limit and failed; declare more memory"
+            .to_owned(),
     )
 }
 
 pub(crate) fn timed_out(limit: Duration, log: Bytes) -> InvokeError {
-    failure(FailureKind::TimeLimit, format!("the function ran longer than its limit of {limit:?}"), log)
+    failure(
+        FailureKind::TimeLimit,
+        format!("the function ran longer than its limit of {limit:?}"),
+        log,
+    )
 }
 
 pub(crate) fn bad_output(message: impl Into<String>, log: Bytes) -> InvokeError {
@@ -62,15 +74,27 @@ pub(crate) fn bad_output(message: impl Into<String>, log: Bytes) -> InvokeError 
 }
 
 pub(crate) fn failure(kind: FailureKind, message: String, log: Bytes) -> InvokeError {
-    InvokeError::Function(FunctionFailure { kind, message, stack: None, log, stale: false })
+    InvokeError::Function(FunctionFailure {
+        kind,
+        message,
+        stack: None,
+        log,
+        stale: false,
+    })
 }
 
 fn internal(error: &wasmtime::Error) -> InvokeError {
     internal_from("run the instance", format!("{error:#}"))
 }
 
-pub(crate) fn internal_from(attempt: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> InvokeError {
-    InvokeError::Internal { attempt: attempt.to_owned(), source: source.into() }
+pub(crate) fn internal_from(
+    attempt: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> InvokeError {
+    InvokeError::Internal {
+        attempt: attempt.to_owned(),
+        source: source.into(),
+    }
 }
 
 /// The output as one JSON value, without the white space around it.
@@ -78,8 +102,12 @@ pub(crate) fn json(output: Bytes) -> Result<Bytes, &'static str> {
     if output.iter().all(u8::is_ascii_whitespace) {
         return Err("the function gave no output; it must give one JSON value");
     }
-    let value: &serde_json::value::RawValue =
-        serde_json::from_slice(&output).map_err(|_| "the function's output is not one JSON value")?;
+    let value: &serde_json::value::RawValue = serde_json::from_slice(&output)
+        .map_err(|_| "the function's output is not one JSON value")?;
     let value = value.get();
-    Ok(if value.len() == output.len() { output } else { output.slice_ref(value.as_bytes()) })
+    Ok(if value.len() == output.len() {
+        output
+    } else {
+        output.slice_ref(value.as_bytes())
+    })
 }

@@ -27,7 +27,9 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) fn instrument(base: &[u8]) -> Result<(Compiled, Vec<u8>), Refusal> {
     let engine = engine::initialising().map_err(|e| compile::invalid(&e))?;
     let base = compile::binary(base)?;
-    let (_, instrumented) = Wizer::new().instrument(&base).map_err(|e| compile::invalid(&e))?;
+    let (_, instrumented) = Wizer::new()
+        .instrument(&base)
+        .map_err(|e| compile::invalid(&e))?;
     let module = Module::new(&engine, &instrumented).map_err(|e| compile::invalid(&e))?;
     check(&module)?;
     let (inspected, machine_code) = compile::finish(&engine, &module)?;
@@ -36,15 +38,28 @@ pub(crate) fn instrument(base: &[u8]) -> Result<(Compiled, Vec<u8>), Refusal> {
 
 /// Does what the order says; the error is for an order that is none.
 pub(crate) fn snapshot(input: &[u8]) -> std::io::Result<(SnapshotVerdict, Vec<u8>)> {
-    let end = input.iter().position(|byte| *byte == b'\n').ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let end = input
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let order: Order = serde_json::from_slice(&input[..end])?;
     let rest = &input[end + 1..];
-    let (base, rest) = rest.split_at_checked(order.base_bytes).ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let (machine_code, input) =
-        rest.split_at_checked(order.machine_code_bytes).ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let (base, rest) = rest
+        .split_at_checked(order.base_bytes)
+        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let (machine_code, input) = rest
+        .split_at_checked(order.machine_code_bytes)
+        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let log = LogTail::new(order.log_bytes_max);
     let mut stdout = Vec::new();
-    let outcome = freeze(base, machine_code, Bytes::copy_from_slice(input), &order, &log, &mut stdout);
+    let outcome = freeze(
+        base,
+        machine_code,
+        Bytes::copy_from_slice(input),
+        &order,
+        &log,
+        &mut stdout,
+    );
     let (fault, module) = match outcome {
         Ok(module) => (None, module),
         Err(fault) => (Some(fault), Vec::new()),
@@ -86,7 +101,8 @@ fn freeze(
     let mut store = Store::new(&engine, guest);
     store.limiter(|guest| guest.meter());
     store.set_epoch_deadline(1);
-    watch(engine, Duration::from_millis(order.cpu_time_ms)).map_err(|e| InitFault::Base(e.to_string()))?;
+    watch(engine, Duration::from_millis(order.cpu_time_ms))
+        .map_err(|e| InitFault::Base(e.to_string()))?;
     let initialised = run_now(async {
         let instance = linker.instantiate_async(&mut store, &module).await?;
         let initialize = instance.get_typed_func::<(), ()>(&mut store, INITIALIZE)?;
@@ -96,9 +112,19 @@ fn freeze(
     *stdout = std::mem::take(&mut store.data_mut().stdout);
     let refused = store.data_mut().meter().memory_refused();
     let instance = initialised.map_err(|e| fault(&e, refused))?;
-    let module =
-        run_now(wizer.snapshot(&context, &mut State { store: &mut store, instance })).map_err(|e| broken(&e))?;
-    if module.len() > order.module_bytes_max { Err(InitFault::TooLarge) } else { Ok(module) }
+    let module = run_now(wizer.snapshot(
+        &context,
+        &mut State {
+            store: &mut store,
+            instance,
+        },
+    ))
+    .map_err(|e| broken(&e))?;
+    if module.len() > order.module_bytes_max {
+        Err(InitFault::TooLarge)
+    } else {
+        Ok(module)
+    }
 }
 
 #[expect(
@@ -114,15 +140,21 @@ fn load(engine: &Engine, machine_code: &[u8]) -> Result<Module> {
 fn watch(engine: Engine, cpu_time: Duration) -> std::io::Result<()> {
     let used = || {
         let now = clock_gettime(ClockId::ProcessCPUTime);
-        Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
+        Duration::new(
+            u64::try_from(now.tv_sec).unwrap_or(0),
+            u32::try_from(now.tv_nsec).unwrap_or(0),
+        )
     };
     let end = used() + cpu_time;
-    std::thread::Builder::new().name("watch".to_owned()).stack_size(64 << 10).spawn(move || {
-        while used() < end {
-            std::thread::park_timeout(LOOK);
-        }
-        engine.increment_epoch();
-    })?;
+    std::thread::Builder::new()
+        .name("watch".to_owned())
+        .stack_size(64 << 10)
+        .spawn(move || {
+            while used() < end {
+                std::thread::park_timeout(LOOK);
+            }
+            engine.increment_epoch();
+        })?;
     Ok(())
 }
 
@@ -156,9 +188,15 @@ struct State<'a> {
 }
 
 impl InstanceState for State<'_> {
-    #[expect(clippy::unreachable, reason = "the trait's contract: the name is one that `instrument` exported")]
+    #[expect(
+        clippy::unreachable,
+        reason = "the trait's contract: the name is one that `instrument` exported"
+    )]
     async fn global_get(&mut self, name: &str, _type: ValType) -> SnapshotVal {
-        let global = self.instance.get_export(&mut *self.store, name).and_then(Extern::into_global);
+        let global = self
+            .instance
+            .get_export(&mut *self.store, name)
+            .and_then(Extern::into_global);
         match global.map(|global| global.get(&mut *self.store)) {
             Some(Val::I32(value)) => SnapshotVal::I32(value),
             Some(Val::I64(value)) => SnapshotVal::I64(value),
@@ -169,9 +207,16 @@ impl InstanceState for State<'_> {
         }
     }
 
-    #[expect(clippy::unreachable, reason = "the trait's contract: the name is one that `instrument` exported")]
+    #[expect(
+        clippy::unreachable,
+        reason = "the trait's contract: the name is one that `instrument` exported"
+    )]
     async fn memory_contents(&mut self, name: &str, contents: impl FnOnce(&[u8]) + Send) {
-        match self.instance.get_export(&mut *self.store, name).and_then(Extern::into_memory) {
+        match self
+            .instance
+            .get_export(&mut *self.store, name)
+            .and_then(Extern::into_memory)
+        {
             Some(memory) => contents(memory.data(&*self.store)),
             None => unreachable!("{name} is an exported memory"),
         }

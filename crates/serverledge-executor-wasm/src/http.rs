@@ -46,7 +46,11 @@ pub(crate) async fn run(
 ) -> GuestEnd {
     let result = handle(&pre, &mut store, request, answer).await;
     let memory_refused = store.data_mut().meter().memory_refused();
-    GuestEnd { result, memory_refused, _store: store }
+    GuestEnd {
+        result,
+        memory_refused,
+        _store: store,
+    }
 }
 
 async fn handle(
@@ -55,11 +59,18 @@ async fn handle(
     request: Request<HttpBody>,
     answer: oneshot::Sender<Answer>,
 ) -> Result<()> {
-    let request = request.map(|body| body.map_err(|_| wasmtime_wasi_http::Error::ConnectionTerminated));
-    let incoming = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
+    let request =
+        request.map(|body| body.map_err(|_| wasmtime_wasi_http::Error::ConnectionTerminated));
+    let incoming = store
+        .data_mut()
+        .http()
+        .new_incoming_request(Scheme::Http, request)?;
     let out = store.data_mut().http().new_response_outparam(answer)?;
     let proxy = pre.instantiate_async(&mut *store).await?;
-    proxy.wasi_http_incoming_handler().call_handle(&mut *store, incoming, out).await
+    proxy
+        .wasi_http_incoming_handler()
+        .call_handle(&mut *store, incoming, out)
+        .await
 }
 
 /// The request that a JSON invocation becomes: `POST /` with the parameters.
@@ -70,8 +81,14 @@ pub(crate) fn json_request(params: Bytes) -> Request<HttpBody> {
     *request.method_mut() = http::Method::POST;
     *request.uri_mut() = Uri::from_static("/");
     let headers = request.headers_mut();
-    headers.insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
-    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(
+        http::header::HOST,
+        http::HeaderValue::from_static("localhost"),
+    );
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/json"),
+    );
     headers.insert(http::header::CONTENT_LENGTH, length.into());
     request
 }
@@ -161,10 +178,13 @@ impl GuestBody {
         match last {
             Step::End => Gathered::Whole(gathered.freeze()),
             Step::Fault(StreamFault::Unfinished) => Gathered::Unfinished,
-            Step::Fault(_) if self.end.is_some() => Gathered::Failed(self.end.take().unwrap_or(Err(Lost))),
-            Step::Data(_) | Step::Fault(_) | Step::Wait => {
-                Gathered::Streaming(Chained { head: Some(gathered.freeze()), tail: self })
+            Step::Fault(_) if self.end.is_some() => {
+                Gathered::Failed(self.end.take().unwrap_or(Err(Lost)))
             }
+            Step::Data(_) | Step::Fault(_) | Step::Wait => Gathered::Streaming(Chained {
+                head: Some(gathered.freeze()),
+                tail: self,
+            }),
         }
     }
 
@@ -195,8 +215,15 @@ impl GuestBody {
             },
             // A guest that failed or was lost does not leave a reply that looks whole.
             (_, Some(Err(lost))) => Step::Fault(StreamFault::Guest(lost.to_string())),
-            (_, Some(Ok(GuestEnd { result: Err(error), .. }))) => Step::Fault(StreamFault::Guest(format!("{error:#}"))),
-            (Poll::Ready(Some(Err(fault))), _) => Step::Fault(StreamFault::Guest(format!("{fault:?}"))),
+            (
+                _,
+                Some(Ok(GuestEnd {
+                    result: Err(error), ..
+                })),
+            ) => Step::Fault(StreamFault::Guest(format!("{error:#}"))),
+            (Poll::Ready(Some(Err(fault))), _) => {
+                Step::Fault(StreamFault::Guest(format!("{fault:?}")))
+            }
             (Poll::Ready(None), Some(Ok(_))) => Step::End,
             // Nobody is left who could write more.
             (Poll::Pending, Some(Ok(_))) => Step::Fault(StreamFault::Unfinished),

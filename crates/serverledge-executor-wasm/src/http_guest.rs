@@ -11,8 +11,8 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiHttpCtx, WasiHttpCtxView,
-    WasiHttpHooks, WasiHttpView,
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiHttpCtx,
+    WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
 use crate::log_tail::LogTail;
@@ -28,7 +28,13 @@ pub(crate) struct HttpGuest {
 }
 
 impl HttpGuest {
-    pub(crate) fn new(meter: Meter, version: &Version, function: &str, id: &str, log: &LogTail) -> Self {
+    pub(crate) fn new(
+        meter: Meter,
+        version: &Version,
+        function: &str,
+        id: &str,
+        log: &LogTail,
+    ) -> Self {
         let mut wasi = WasiCtx::builder();
         wasi.allow_tcp(false)
             .allow_udp(false)
@@ -38,8 +44,15 @@ impl HttpGuest {
         for (name, value) in version.env.iter().chain(&version.secrets.values) {
             wasi.env(name, value);
         }
-        wasi.env("SERVERLEDGE_HANDLER", &version.handler).env("SERVERLEDGE_INVOCATION_ID", id);
-        Self { meter, wasi: wasi.build(), http: WasiHttpCtx::new(), table: ResourceTable::new(), hooks: NothingGranted }
+        wasi.env("SERVERLEDGE_HANDLER", &version.handler)
+            .env("SERVERLEDGE_INVOCATION_ID", id);
+        Self {
+            meter,
+            wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            table: ResourceTable::new(),
+            hooks: NothingGranted,
+        }
     }
 }
 
@@ -51,13 +64,20 @@ impl Metered for HttpGuest {
 
 impl WasiView for HttpGuest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for HttpGuest {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.hooks,
+        }
     }
 }
 
@@ -83,7 +103,10 @@ impl WasiHttpHooks for NothingGranted {
         _request: http::Request<UnsyncBoxBody<Bytes, Error>>,
         _options: Option<RequestOptions>,
         _io: Io,
-    ) -> Box<dyn Future<Output = Result<(http::Response<UnsyncBoxBody<Bytes, Error>>, Io), Error>> + Send> {
+    ) -> Box<
+        dyn Future<Output = Result<(http::Response<UnsyncBoxBody<Bytes, Error>>, Io), Error>>
+            + Send,
+    > {
         Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
     }
 }

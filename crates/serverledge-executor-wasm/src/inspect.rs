@@ -25,7 +25,13 @@ pub(crate) fn module(module: &Module) -> Result<Inspected, Refusal> {
     }
     let needs = module.resources_required();
     check_size(&needs)?;
-    Ok(Inspected { kind, memory_bytes_min: needs.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE_BYTES) })
+    Ok(Inspected {
+        kind,
+        memory_bytes_min: needs
+            .max_initial_memory_size
+            .unwrap_or(0)
+            .saturating_mul(PAGE_BYTES),
+    })
 }
 
 fn module_kind(module: &Module) -> Result<GuestKind, Refusal> {
@@ -49,15 +55,26 @@ fn module_kind(module: &Module) -> Result<GuestKind, Refusal> {
     ))
 }
 
-fn signature(module: &Module, name: &str, params: &[ValType], results: &[ValType]) -> Result<(), Refusal> {
+fn signature(
+    module: &Module,
+    name: &str,
+    params: &[ValType],
+    results: &[ValType],
+) -> Result<(), Refusal> {
     let Some(ExternType::Func(found)) = module.get_export(name) else {
         return Err(none(&format!("the module exports no function {name}")));
     };
-    let wanted = FuncType::new(module.engine(), params.iter().cloned(), results.iter().cloned());
+    let wanted = FuncType::new(
+        module.engine(),
+        params.iter().cloned(),
+        results.iter().cloned(),
+    );
     if FuncType::eq(&found, &wanted) {
         return Ok(());
     }
-    Err(none(&format!("the export {name} has the signature {found}, not {wanted}")))
+    Err(none(&format!(
+        "the export {name} has the signature {found}, not {wanted}"
+    )))
 }
 
 /// Names the first import that no host here offers; its type is checked by the linker.
@@ -83,17 +100,25 @@ fn check_imports(module: &Module) -> Result<(), Refusal> {
 }
 
 pub(crate) fn component(engine: &Engine, component: &Component) -> Result<Inspected, Refusal> {
-    let exports_handler =
-        component.component_type().exports(engine).any(|(name, _)| name.split('@').next() == Some(HANDLER));
+    let exports_handler = component
+        .component_type()
+        .exports(engine)
+        .any(|(name, _)| name.split('@').next() == Some(HANDLER));
     if !exports_handler {
-        return Err(none("the component does not export wasi:http/incoming-handler"));
+        return Err(none(
+            "the component does not export wasi:http/incoming-handler",
+        ));
     }
-    let needs =
-        component.resources_required().ok_or_else(|| none("the component imports core modules or components"))?;
+    let needs = component
+        .resources_required()
+        .ok_or_else(|| none("the component imports core modules or components"))?;
     check_size(&needs)?;
     Ok(Inspected {
         kind: GuestKind::Http,
-        memory_bytes_min: needs.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE_BYTES),
+        memory_bytes_min: needs
+            .max_initial_memory_size
+            .unwrap_or(0)
+            .saturating_mul(PAGE_BYTES),
     })
 }
 
@@ -101,9 +126,15 @@ pub(crate) fn component(engine: &Engine, component: &Component) -> Result<Inspec
 fn check_size(needs: &ResourcesRequired) -> Result<(), Refusal> {
     let elements = needs.max_initial_table_size.unwrap_or(0);
     let fault = if needs.num_memories > MEMORIES_MAX {
-        format!("it has {} memories, {MEMORIES_MAX} are allowed", needs.num_memories)
+        format!(
+            "it has {} memories, {MEMORIES_MAX} are allowed",
+            needs.num_memories
+        )
     } else if needs.num_tables > TABLES_MAX {
-        format!("it has {} tables, {TABLES_MAX} are allowed", needs.num_tables)
+        format!(
+            "it has {} tables, {TABLES_MAX} are allowed",
+            needs.num_tables
+        )
     } else if elements > TABLE_ELEMENTS_MAX as u64 {
         format!("it has a table of {elements} elements, {TABLE_ELEMENTS_MAX} are allowed")
     } else {
@@ -116,5 +147,8 @@ fn check_size(needs: &ResourcesRequired) -> Result<(), Refusal> {
 }
 
 fn none(message: &str) -> Refusal {
-    Refusal { code: RefusalCode::NoInterface, message: message.to_owned() }
+    Refusal {
+        code: RefusalCode::NoInterface,
+        message: message.to_owned(),
+    }
 }

@@ -35,9 +35,22 @@ impl HeavyLane {
 
     /// Runs a guest; it is moved here once `heavy` is set. Dropping the future stops the guest: at once if it is light,
     /// at its next tick if it is heavy.
-    pub(crate) fn run<T: Send + 'static>(&self, guest: GuestFuture<T>, heavy: Arc<AtomicBool>) -> Laned<T> {
-        let lane = self.0.as_ref().expect("the runtime is taken only by drop").handle().clone();
-        Laned { place: Place::Light(guest), heavy, lane }
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        guest: GuestFuture<T>,
+        heavy: Arc<AtomicBool>,
+    ) -> Laned<T> {
+        let lane = self
+            .0
+            .as_ref()
+            .expect("the runtime is taken only by drop")
+            .handle()
+            .clone();
+        Laned {
+            place: Place::Light(guest),
+            heavy,
+            lane,
+        }
     }
 }
 

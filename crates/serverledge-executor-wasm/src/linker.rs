@@ -44,37 +44,62 @@ pub(crate) fn http(engine: &Engine) -> Result<component::Linker<HttpGuest>> {
     Ok(linker)
 }
 
-async fn call(guest: &mut Caller<'_, CoreGuest>, name: (u32, u32), params: (u32, u32)) -> Result<Reply, Stop> {
+async fn call(
+    guest: &mut Caller<'_, CoreGuest>,
+    name: (u32, u32),
+    params: (u32, u32),
+) -> Result<Reply, Stop> {
     let (name, params) = {
         let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer("serverledge::call"))?;
-        let (Some(name), Some(params)) = (copy(memory, name, NAME_BYTES_MAX)?, copy(memory, params, PARAMS_BYTES_MAX)?)
-        else {
-            let message = format!("a name has at most {NAME_BYTES_MAX} bytes, parameters {PARAMS_BYTES_MAX}");
+        let (Some(name), Some(params)) = (
+            copy(memory, name, NAME_BYTES_MAX)?,
+            copy(memory, params, PARAMS_BYTES_MAX)?,
+        ) else {
+            let message =
+                format!("a name has at most {NAME_BYTES_MAX} bytes, parameters {PARAMS_BYTES_MAX}");
             return Ok(error("params_too_large", &message));
         };
         (name, params)
     };
-    let Ok(name) = String::from_utf8(name) else { return Ok(error("invalid_name", "the name is not UTF-8")) };
+    let Ok(name) = String::from_utf8(name) else {
+        return Ok(error("invalid_name", "the name is not UTF-8"));
+    };
     if serde_json::from_slice::<serde::de::IgnoredAny>(&params).is_err() {
         return Ok(error("invalid_params", "the parameters are not JSON"));
     }
     let Some(host) = guest.data().host() else {
-        return Ok(error("not_running", "functions cannot be called while the function is being loaded"));
+        return Ok(error(
+            "not_running",
+            "functions cannot be called while the function is being loaded",
+        ));
     };
     Ok(match host.call(&name, Bytes::from(params)).await {
-        Ok(bytes) => Reply { bytes, is_error: false },
+        Ok(bytes) => Reply {
+            bytes,
+            is_error: false,
+        },
         Err(fault) => error(fault.code(), &fault.message()),
     })
 }
 
 /// A copy of guest memory; `None` if it is longer than allowed.
-fn copy(memory: &mut [u8], (at, length): (u32, u32), bytes_max: usize) -> Result<Option<Vec<u8>>, Stop> {
-    let bytes = wasi::range(memory, at, length as usize).map_err(|_| Stop::Pointer("serverledge::call"))?;
+fn copy(
+    memory: &mut [u8],
+    (at, length): (u32, u32),
+    bytes_max: usize,
+) -> Result<Option<Vec<u8>>, Stop> {
+    let bytes =
+        wasi::range(memory, at, length as usize).map_err(|_| Stop::Pointer("serverledge::call"))?;
     Ok((bytes.len() <= bytes_max).then(|| bytes.to_vec()))
 }
 
 /// Writes the reply if it fits, else keeps it for a call with an empty name.
-fn deliver(guest: &mut Caller<'_, CoreGuest>, reply: Reply, out: u32, out_max: u32) -> Result<i64, Stop> {
+fn deliver(
+    guest: &mut Caller<'_, CoreGuest>,
+    reply: Reply,
+    out: u32,
+    out_max: u32,
+) -> Result<i64, Stop> {
     let length = i64::try_from(reply.bytes.len()).unwrap_or(i64::from(u32::MAX));
     let mark = if reply.is_error { ERROR_BIT } else { 0 };
     if reply.bytes.len() > out_max as usize {
@@ -90,5 +115,8 @@ fn deliver(guest: &mut Caller<'_, CoreGuest>, reply: Reply, out: u32, out_max: u
 
 fn error(code: &str, message: &str) -> Reply {
     let object = serde_json::json!({ "error": code, "message": message });
-    Reply { bytes: Bytes::from(object.to_string()), is_error: true }
+    Reply {
+        bytes: Bytes::from(object.to_string()),
+        is_error: true,
+    }
 }

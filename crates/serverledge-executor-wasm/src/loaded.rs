@@ -65,7 +65,12 @@ struct State {
 
 impl Loader {
     pub(crate) fn new(engine: Engine, disk: DiskCache) -> wasmtime::Result<Self> {
-        Ok(Self { core: linker::core(&engine)?, http: linker::http(&engine)?, engine, disk })
+        Ok(Self {
+            core: linker::core(&engine)?,
+            http: linker::http(&engine)?,
+            engine,
+            disk,
+        })
     }
 
     pub(crate) fn disk(&self) -> &DiskCache {
@@ -76,20 +81,27 @@ impl Loader {
     pub(crate) fn load(&self, code: &Digest) -> Result<Arc<Loaded>, CacheError> {
         let (file, compiled) = self.disk.open(code)?;
         let bytes = compiled.code_bytes;
-        let program = self.program(compiled.kind, file).map_err(|source| CacheError::Load { code: *code, source })?;
+        let program = self
+            .program(compiled.kind, file)
+            .map_err(|source| CacheError::Load {
+                code: *code,
+                source,
+            })?;
         Ok(Arc::new(Loaded { program, bytes }))
     }
 
     fn program(&self, kind: GuestKind, file: std::fs::File) -> wasmtime::Result<Program> {
         let lost = || wasmtime::Error::msg("the module lost an export");
         Ok(match kind {
-            GuestKind::Command => {
-                Program::Command(Command::new(self.core.instantiate_pre(&self.module(file)?)?).ok_or_else(lost)?)
-            }
-            GuestKind::Reactor => {
-                Program::Reactor(Reactor::new(self.core.instantiate_pre(&self.module(file)?)?).ok_or_else(lost)?)
-            }
-            GuestKind::Http => Program::Http(ProxyPre::new(self.http.instantiate_pre(&self.component(file)?)?)?),
+            GuestKind::Command => Program::Command(
+                Command::new(self.core.instantiate_pre(&self.module(file)?)?).ok_or_else(lost)?,
+            ),
+            GuestKind::Reactor => Program::Reactor(
+                Reactor::new(self.core.instantiate_pre(&self.module(file)?)?).ok_or_else(lost)?,
+            ),
+            GuestKind::Http => Program::Http(ProxyPre::new(
+                self.http.instantiate_pre(&self.component(file)?)?,
+            )?),
         })
     }
 
@@ -119,8 +131,16 @@ impl Loader {
 
 impl LoadedModules {
     pub(crate) fn new(loader: Loader, bounds: Bounds) -> Self {
-        let state = State { kept: LruCache::unbounded(), bytes: 0, loading: HashMap::new() };
-        Self { loader: Arc::new(loader), bounds, state: Mutex::new(state) }
+        let state = State {
+            kept: LruCache::unbounded(),
+            bytes: 0,
+            loading: HashMap::new(),
+        };
+        Self {
+            loader: Arc::new(loader),
+            bounds,
+            state: Mutex::new(state),
+        }
     }
 
     pub(crate) fn loader(&self) -> &Arc<Loader> {
@@ -138,7 +158,9 @@ impl LoadedModules {
         let loader = Arc::clone(&self.loader);
         let loaded = cell
             .get_or_try_init(|| async move {
-                tokio::task::spawn_blocking(move || loader.load(&code)).await.map_err(|_| CacheError::Lost(code))?
+                tokio::task::spawn_blocking(move || loader.load(&code))
+                    .await
+                    .map_err(|_| CacheError::Lost(code))?
             })
             .await
             .cloned();
@@ -167,7 +189,9 @@ impl State {
         let modules = NonZeroUsize::new(bounds.modules).map_or(1, NonZeroUsize::get);
         // The newest stays, however large: it is about to be used.
         while self.kept.len() > 1 && (self.kept.len() > modules || self.bytes > bounds.bytes) {
-            let Some((_, gone)) = self.kept.pop_lru() else { return };
+            let Some((_, gone)) = self.kept.pop_lru() else {
+                return;
+            };
             self.bytes = self.bytes.saturating_sub(gone.bytes);
         }
     }

@@ -15,7 +15,10 @@ pub(crate) struct LogTail {
 
 impl LogTail {
     pub(crate) fn new(max: usize) -> Self {
-        Self { kept: Arc::default(), max }
+        Self {
+            kept: Arc::default(),
+            max,
+        }
     }
 
     /// Appends; the oldest bytes go when there are more than twice the limit, so that a byte is moved at most once.

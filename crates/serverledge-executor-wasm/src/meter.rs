@@ -50,7 +50,11 @@ pub(crate) trait Metered: Send + 'static {
 }
 
 impl Meter {
-    pub(crate) fn new(memory_bytes_max: u64, cpu_time_max: Option<Duration>, heavy: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        memory_bytes_max: u64,
+        cpu_time_max: Option<Duration>,
+        heavy: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             memory_bytes_max: usize::try_from(memory_bytes_max).unwrap_or(usize::MAX),
             memory_refused: false,
@@ -94,13 +98,23 @@ fn on_tick<T: Metered>(mut context: StoreContextMut<'_, T>) -> wasmtime::Result<
 }
 
 impl ResourceLimiter for Meter {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let granted = desired <= self.memory_bytes_max;
         self.memory_refused |= !granted;
         Ok(granted)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(desired <= TABLE_ELEMENTS_MAX)
     }
 }

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde::Deserialize;
 use wasmtime::{
-    Extern, Instance, InstancePre, Memory, ModuleExport, Result, Store, TypedFunc, WasmParams, WasmResults,
+    Extern, Instance, InstancePre, Memory, ModuleExport, Result, Store, TypedFunc, WasmParams,
+    WasmResults,
 };
 
 use crate::core_guest::CoreGuest;
@@ -55,9 +56,19 @@ impl Reactor {
     /// `None` if an export is missing, which the inspection at deploy rules out.
     pub(crate) fn new(pre: InstancePre<CoreGuest>) -> Option<Self> {
         let export = |name| pre.module().get_export_index(name);
-        let (memory, alloc, handle) = (export("memory")?, export("serverledge_alloc")?, export("serverledge_handle")?);
+        let (memory, alloc, handle) = (
+            export("memory")?,
+            export("serverledge_alloc")?,
+            export("serverledge_handle")?,
+        );
         let initialize = export("_initialize");
-        Some(Self { pre, memory, initialize, alloc, handle })
+        Some(Self {
+            pre,
+            memory,
+            initialize,
+            alloc,
+            handle,
+        })
     }
 
     /// One call; the parameters wait in the store's `stdin`.
@@ -69,12 +80,16 @@ impl Reactor {
             .ok_or_else(|| wasmtime::Error::msg("the module lost its memory"))?;
         store.data_mut().memory = Some(memory);
         if let Some(initialize) = &self.initialize {
-            function::<(), ()>(store, instance, initialize)?.call_async(&mut *store, ()).await?;
+            function::<(), ()>(store, instance, initialize)?
+                .call_async(&mut *store, ())
+                .await?;
         }
         let params = std::mem::take(&mut store.data_mut().stdin);
         // Parameters are limited to a few MiB, far below 2^32.
         let length = u32::try_from(params.len()).unwrap_or(u32::MAX);
-        let at = function::<u32, u32>(store, instance, &self.alloc)?.call_async(&mut *store, length).await?;
+        let at = function::<u32, u32>(store, instance, &self.alloc)?
+            .call_async(&mut *store, length)
+            .await?;
         if at == 0 && length > 0 {
             return Err(Stop::NoRoom(length).into());
         }
@@ -100,7 +115,10 @@ fn function<P: WasmParams, R: WasmResults>(
 }
 
 fn collect(store: &Store<CoreGuest>, memory: Memory, packed: u64) -> Result<Handled> {
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the two halves are taken apart"
+    )]
     let (at, tagged) = ((packed >> 32) as usize, packed as u32);
     let length = (tagged & !ERROR_BIT) as usize;
     let max = store.data().stdout_max;

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use http::Response;
 use http_body_util::{BodyExt, Full};
 use serverledge_core::{
-    FailureKind, FunctionFailure, HostCalls, HttpBody, InvokeError, Outcome, Payload, Reply, Reuse, Sandbox,
-    SandboxCall, StopError, Version,
+    FailureKind, FunctionFailure, HostCalls, HttpBody, InvokeError, Outcome, Payload, Reply, Reuse,
+    Sandbox, SandboxCall, StopError, Version,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -39,16 +39,22 @@ type CoreEnd = (wasmtime::Result<Handled>, bool);
 
 #[async_trait]
 impl Sandbox for WasmSandbox {
-    async fn invoke(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+    async fn invoke(
+        &self,
+        call: SandboxCall,
+        host: Arc<dyn HostCalls>,
+    ) -> Result<Outcome, InvokeError> {
         let limit = self.limit(&call);
         match &self.loaded.program {
             Program::Command(command) => {
                 let command = command.clone();
-                self.run_core(call, host, limit, |store| run_command(command, store)).await
+                self.run_core(call, host, limit, |store| run_command(command, store))
+                    .await
             }
             Program::Reactor(reactor) => {
                 let reactor = reactor.clone();
-                self.run_core(call, host, limit, |store| run_reactor(reactor, store)).await
+                self.run_core(call, host, limit, |store| run_reactor(reactor, store))
+                    .await
             }
             // Boxed: several times as large as a call with JSON, which would be moved about with it.
             Program::Http(_) => Box::pin(self.run_http(call, limit)).await,
@@ -89,14 +95,24 @@ impl WasmSandbox {
         let (now, timeout) = (Instant::now(), self.version.limits.timeout);
         let at = now + timeout;
         match call.deadline.map(Instant::from_std) {
-            Some(deadline) if deadline < at => Limit { at: deadline, length: deadline.saturating_duration_since(now) },
-            _ => Limit { at, length: timeout },
+            Some(deadline) if deadline < at => Limit {
+                at: deadline,
+                length: deadline.saturating_duration_since(now),
+            },
+            _ => Limit {
+                at,
+                length: timeout,
+            },
         }
     }
 
     fn meter(&self, heavy: &Arc<AtomicBool>) -> Meter {
         let limits = &self.version.limits;
-        let cpu_time = limits.cpu_time.into_iter().chain(self.shared.config.cpu_time_max).min();
+        let cpu_time = limits
+            .cpu_time
+            .into_iter()
+            .chain(self.shared.config.cpu_time_max)
+            .min();
         Meter::new(limits.memory.bytes(), cpu_time, Arc::clone(heavy))
     }
 
@@ -125,7 +141,12 @@ impl WasmSandbox {
             stdout: Vec::new(),
             stdout_max: self.shared.config.output_bytes_max,
             memory: None,
-            world: World::Invocation { function: call.function, id: call.id, version: Arc::clone(&self.version), host },
+            world: World::Invocation {
+                function: call.function,
+                id: call.id,
+                version: Arc::clone(&self.version),
+                host,
+            },
             kept_reply: None,
         };
         let mut store = Store::new(&self.shared.engine, guest);
@@ -154,13 +175,21 @@ impl WasmSandbox {
         let heavy = Arc::new(AtomicBool::new(false));
         let log = LogTail::new(self.shared.config.log_bytes_max);
         let mut id = [0; 36];
-        let guest =
-            HttpGuest::new(self.meter(&heavy), &self.version, call.function.as_str(), call.id.encode(&mut id), &log);
+        let guest = HttpGuest::new(
+            self.meter(&heavy),
+            &self.version,
+            call.function.as_str(),
+            call.id.encode(&mut id),
+            &log,
+        );
         let mut store = Store::new(&self.shared.engine, guest);
         meter::arm(&mut store);
         let running = self.shared.ticker.running();
         let (sender, answer) = oneshot::channel();
-        let mut guest = self.shared.lane.run(Box::pin(http_run::run(pre.clone(), store, request, sender)), heavy);
+        let mut guest = self.shared.lane.run(
+            Box::pin(http_run::run(pre.clone(), store, request, sender)),
+            heavy,
+        );
         let first = tokio::time::timeout_at(limit.at, http_run::first(&mut guest, answer)).await;
         let (response, end) = match first {
             Ok(First::Answered(Ok(response), end)) => (response, end),
@@ -199,34 +228,54 @@ impl WasmSandbox {
         if as_json {
             return json_outcome(&parts, body, self.shared.config.output_bytes_max, &log).await;
         }
-        Ok(Outcome { reply: Reply::Http(Box::new(Response::from_parts(parts, body))), log: log.take() })
+        Ok(Outcome {
+            reply: Reply::Http(Box::new(Response::from_parts(parts, body))),
+            log: log.take(),
+        })
     }
 }
 
 fn outcome(handled: Handled, memory_refused: bool, log: Bytes) -> Result<Outcome, InvokeError> {
     match handled {
         Handled::Value(output) => match json(output) {
-            Ok(value) => Ok(Outcome { reply: Reply::Json(value), log }),
+            Ok(value) => Ok(Outcome {
+                reply: Reply::Json(value),
+                log,
+            }),
             Err(message) => Err(bad_output(message, log)),
         },
         Handled::Failed(object) => {
             let (kind, message) = if memory_refused {
-                let words = format!("{}; the function had been refused memory beyond its limit", object.words());
+                let words = format!(
+                    "{}; the function had been refused memory beyond its limit",
+                    object.words()
+                );
                 (FailureKind::MemoryLimit, words)
             } else {
                 (FailureKind::Error, object.words())
             };
-            Err(InvokeError::Function(FunctionFailure { kind, message, stack: object.stack, log, stale: false }))
+            Err(InvokeError::Function(FunctionFailure {
+                kind,
+                message,
+                stack: object.stack,
+                log,
+                stale: false,
+            }))
         }
     }
 }
 
 fn ended_without_answer(end: http_run::End, log: &LogTail) -> InvokeError {
     match end {
-        Ok(GuestEnd { result: Ok(()), .. }) => {
-            bad_output("the function returned without setting a response", log.take())
-        }
-        Ok(GuestEnd { result: Err(error), memory_refused, .. }) => classify(&error, memory_refused, log.take()),
+        Ok(GuestEnd { result: Ok(()), .. }) => bad_output(
+            "the function returned without setting a response",
+            log.take(),
+        ),
+        Ok(GuestEnd {
+            result: Err(error),
+            memory_refused,
+            ..
+        }) => classify(&error, memory_refused, log.take()),
         Err(lost) => internal_from("run the instance", lost),
     }
 }
@@ -240,14 +289,26 @@ async fn json_outcome(
 ) -> Result<Outcome, InvokeError> {
     let body = match collect(body, bytes_max).await {
         Ok(body) => body,
-        Err(fault) => return Err(bad_output(format!("the function's response broke off: {fault}"), log.take())),
+        Err(fault) => {
+            return Err(bad_output(
+                format!("the function's response broke off: {fault}"),
+                log.take(),
+            ));
+        }
     };
     if !parts.status.is_success() {
         let text = String::from_utf8_lossy(&body[..body.len().min(1024)]).into_owned();
-        return Err(failure(FailureKind::Error, format!("the function answered {}: {text}", parts.status), log.take()));
+        return Err(failure(
+            FailureKind::Error,
+            format!("the function answered {}: {text}", parts.status),
+            log.take(),
+        ));
     }
     match json(body) {
-        Ok(value) => Ok(Outcome { reply: Reply::Json(value), log: log.take() }),
+        Ok(value) => Ok(Outcome {
+            reply: Reply::Json(value),
+            log: log.take(),
+        }),
         Err(message) => Err(bad_output(message, log.take())),
     }
 }
@@ -255,7 +316,9 @@ async fn json_outcome(
 async fn collect(mut body: HttpBody, bytes_max: usize) -> Result<Bytes, String> {
     let mut collected = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|fault| fault.to_string())?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|fault| fault.to_string())?.into_data() else {
+            continue;
+        };
         if collected.len() + data.len() > bytes_max {
             return Err(format!("it is larger than {bytes_max} bytes"));
         }

@@ -87,11 +87,22 @@ pub(crate) struct Snapshots {
 
 impl Snapshots {
     /// Opens the cache of bases below `dir`.
-    pub(crate) fn open(dir: &Path, limits: InitLimits, log_bytes_max: usize) -> Result<Self, CacheError> {
-        let engine =
-            engine::initialising().map_err(|source| CacheError::Load { code: Digest::new([0; 32]), source })?;
+    pub(crate) fn open(
+        dir: &Path,
+        limits: InitLimits,
+        log_bytes_max: usize,
+    ) -> Result<Self, CacheError> {
+        let engine = engine::initialising().map_err(|source| CacheError::Load {
+            code: Digest::new([0; 32]),
+            source,
+        })?;
         let bases = DiskCache::open_dir(dir, &engine::compatibility(&engine))?;
-        Ok(Self { limits, log_bytes_max, bases, compiling: tokio::sync::Mutex::new(()) })
+        Ok(Self {
+            limits,
+            log_bytes_max,
+            bases,
+            compiling: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// Initialises `base` with `input` on its stdin. Dropping the future ends the child.
@@ -112,33 +123,59 @@ impl Snapshots {
             module_bytes_max: self.limits.module_bytes_max,
             log_bytes_max: self.log_bytes_max,
         };
-        let mut head = serde_json::to_vec(&order).map_err(|e| worker::internal("write the order", e))?;
+        let mut head =
+            serde_json::to_vec(&order).map_err(|e| worker::internal("write the order", e))?;
         head.push(b'\n');
-        let answer = compiler.run(Job::Snapshot, vec![head.into(), base, machine_code, input]).await?;
+        let answer = compiler
+            .run(Job::Snapshot, vec![head.into(), base, machine_code, input])
+            .await?;
         let (verdict, module): (SnapshotVerdict, _) = worker::line(&answer)?;
         if let Some(fault) = verdict.fault {
             return Err(self.error(fault, verdict.stdout, verdict.log, memory_bytes_max));
         }
         if module.len() as u64 != verdict.module_bytes {
-            return Err(worker::internal("understand the compiler", "the snapshot is incomplete").into());
+            return Err(
+                worker::internal("understand the compiler", "the snapshot is incomplete").into(),
+            );
         }
-        Ok(Snapshot { module: module.to_vec(), log: verdict.log })
+        Ok(Snapshot {
+            module: module.to_vec(),
+            log: verdict.log,
+        })
     }
 
-    fn error(&self, fault: InitFault, stdout: String, log: String, memory_bytes_max: u64) -> SnapshotError {
+    fn error(
+        &self,
+        fault: InitFault,
+        stdout: String,
+        log: String,
+        memory_bytes_max: u64,
+    ) -> SnapshotError {
         match fault {
             InitFault::Exit(code) => SnapshotError::InitFailed { code, stdout, log },
             InitFault::Trap(message) => SnapshotError::Trapped { message, log },
-            InitFault::CpuTime => SnapshotError::CpuTime { limit: self.limits.cpu_time },
-            InitFault::Memory => SnapshotError::Memory { limit: memory_bytes_max },
-            InitFault::Output => SnapshotError::Output { limit: self.limits.output_bytes_max },
-            InitFault::TooLarge => SnapshotError::TooLarge { limit: self.limits.module_bytes_max },
+            InitFault::CpuTime => SnapshotError::CpuTime {
+                limit: self.limits.cpu_time,
+            },
+            InitFault::Memory => SnapshotError::Memory {
+                limit: memory_bytes_max,
+            },
+            InitFault::Output => SnapshotError::Output {
+                limit: self.limits.output_bytes_max,
+            },
+            InitFault::TooLarge => SnapshotError::TooLarge {
+                limit: self.limits.module_bytes_max,
+            },
             InitFault::Base(message) => SnapshotError::Base(message),
         }
     }
 
     /// The compiled base, verified; compiled now if it is not there or was changed.
-    async fn machine_code(&self, compiler: &Compiler, base: &Bytes) -> Result<Bytes, SnapshotError> {
+    async fn machine_code(
+        &self,
+        compiler: &Compiler,
+        base: &Bytes,
+    ) -> Result<Bytes, SnapshotError> {
         let digest = Digest::new(*blake3::hash(base).as_bytes());
         let _turn = self.compiling.lock().await;
         if let Ok(machine_code) = self.bases.read(&digest) {

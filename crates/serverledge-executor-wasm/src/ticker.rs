@@ -35,8 +35,13 @@ impl Ticker {
     pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
         let state = Arc::new(State::default());
         let (engine, seen) = (engine.clone(), Arc::clone(&state));
-        let join = std::thread::Builder::new().name("wasm-ticker".to_owned()).spawn(move || tick(&engine, &seen))?;
-        Ok(Self { state, thread: join.thread().clone() })
+        let join = std::thread::Builder::new()
+            .name("wasm-ticker".to_owned())
+            .spawn(move || tick(&engine, &seen))?;
+        Ok(Self {
+            state,
+            thread: join.thread().clone(),
+        })
     }
 
     /// Call before a guest runs; drop the guard after.
@@ -68,7 +73,11 @@ fn tick(engine: &Engine, state: &State) {
     while !state.stopped.load(Ordering::SeqCst) {
         std::thread::park_timeout(TICK);
         engine.increment_epoch();
-        idle = if state.running.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+        idle = if state.running.load(Ordering::SeqCst) == 0 {
+            idle + 1
+        } else {
+            0
+        };
         if idle > IDLE_TICKS_MAX {
             sleep(state);
             idle = 0;

@@ -42,46 +42,78 @@ pub(crate) fn add_to_linker(linker: &mut Linker<CoreGuest>) -> Result<()> {
 }
 
 fn add_process(linker: &mut Linker<CoreGuest>) -> Result<()> {
-    linker.func_wrap(MODULE, "args_sizes_get", |mut guest: Guest<'_>, count: u32, bytes: u32| {
-        let length = to_u32(guest.data().name().len() + 1);
-        outcome([(count, 1), (bytes, length)].into_iter().try_for_each(|(at, value)| put_u32(&mut guest, at, value)))
-    })?;
-    linker.func_wrap(MODULE, "args_get", |mut guest: Guest<'_>, list: u32, buffer: u32| {
-        let name = guest.data().name().to_owned();
-        outcome(put_strings(&mut guest, list, buffer, &[name]))
-    })?;
-    linker.func_wrap(MODULE, "environ_sizes_get", |mut guest: Guest<'_>, count: u32, bytes: u32| {
-        let environment = guest.data().environment();
-        let length = environment.iter().map(|entry| entry.len() + 1).sum();
-        outcome(
-            put_u32(&mut guest, count, to_u32(environment.len()))
-                .and_then(|()| put_u32(&mut guest, bytes, to_u32(length))),
-        )
-    })?;
-    linker.func_wrap(MODULE, "environ_get", |mut guest: Guest<'_>, list: u32, buffer: u32| {
-        let environment = guest.data().environment();
-        outcome(put_strings(&mut guest, list, buffer, &environment))
-    })?;
-    linker.func_wrap(MODULE, "clock_res_get", |mut guest: Guest<'_>, clock: u32, at: u32| match clock_id(clock) {
-        Some(_) => outcome(put(&mut guest, at, &1_000_u64.to_le_bytes())),
-        None => INVAL,
-    })?;
-    linker.func_wrap(MODULE, "clock_time_get", |mut guest: Guest<'_>, clock: u32, _precision: u64, at: u32| {
-        match clock_id(clock) {
+    linker.func_wrap(
+        MODULE,
+        "args_sizes_get",
+        |mut guest: Guest<'_>, count: u32, bytes: u32| {
+            let length = to_u32(guest.data().name().len() + 1);
+            outcome(
+                [(count, 1), (bytes, length)]
+                    .into_iter()
+                    .try_for_each(|(at, value)| put_u32(&mut guest, at, value)),
+            )
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "args_get",
+        |mut guest: Guest<'_>, list: u32, buffer: u32| {
+            let name = guest.data().name().to_owned();
+            outcome(put_strings(&mut guest, list, buffer, &[name]))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "environ_sizes_get",
+        |mut guest: Guest<'_>, count: u32, bytes: u32| {
+            let environment = guest.data().environment();
+            let length = environment.iter().map(|entry| entry.len() + 1).sum();
+            outcome(
+                put_u32(&mut guest, count, to_u32(environment.len()))
+                    .and_then(|()| put_u32(&mut guest, bytes, to_u32(length))),
+            )
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "environ_get",
+        |mut guest: Guest<'_>, list: u32, buffer: u32| {
+            let environment = guest.data().environment();
+            outcome(put_strings(&mut guest, list, buffer, &environment))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "clock_res_get",
+        |mut guest: Guest<'_>, clock: u32, at: u32| match clock_id(clock) {
+            Some(_) => outcome(put(&mut guest, at, &1_000_u64.to_le_bytes())),
+            None => INVAL,
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "clock_time_get",
+        |mut guest: Guest<'_>, clock: u32, _precision: u64, at: u32| match clock_id(clock) {
             Some(id) => {
                 let now = nanoseconds(&guest.data().world, id);
                 outcome(put(&mut guest, at, &now.to_le_bytes()))
             }
             None => INVAL,
-        }
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "random_get",
+        |mut guest: Guest<'_>, at: u32, length: u32| outcome(random(&mut guest, at, length)),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "proc_exit",
+        |_guest: Guest<'_>, code: u32| -> Result<()> { Err(Stop::Exit(code).into()) },
+    )?;
+    linker.func_wrap(MODULE, "proc_raise", |_guest: Guest<'_>, _signal: u32| {
+        NOSYS
     })?;
-    linker.func_wrap(MODULE, "random_get", |mut guest: Guest<'_>, at: u32, length: u32| {
-        outcome(random(&mut guest, at, length))
-    })?;
-    linker.func_wrap(MODULE, "proc_exit", |_guest: Guest<'_>, code: u32| -> Result<()> {
-        Err(Stop::Exit(code).into())
-    })?;
-    linker.func_wrap(MODULE, "proc_raise", |_guest: Guest<'_>, _signal: u32| NOSYS)?;
     linker.func_wrap_async(MODULE, "sched_yield", |_guest: Guest<'_>, (): ()| {
         Box::new(async {
             tokio::task::yield_now().await;
@@ -92,19 +124,28 @@ fn add_process(linker: &mut Linker<CoreGuest>) -> Result<()> {
         MODULE,
         "poll_oneoff",
         |mut guest: Guest<'_>, (subscriptions, events, count, written): (u32, u32, u32, u32)| {
-            Box::new(async move { outcome(poll(&mut guest, subscriptions, events, count, written).await) })
+            Box::new(async move {
+                outcome(poll(&mut guest, subscriptions, events, count, written).await)
+            })
         },
     )?;
     Ok(())
 }
 
 fn add_streams(linker: &mut Linker<CoreGuest>) -> Result<()> {
-    linker.func_wrap(MODULE, "fd_read", |mut guest: Guest<'_>, fd: u32, iovs: u32, count: u32, read: u32| {
-        if fd != 0 {
-            return BADF;
-        }
-        outcome(read_stdin(&mut guest, iovs, count).and_then(|bytes| put_u32(&mut guest, read, bytes)))
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_read",
+        |mut guest: Guest<'_>, fd: u32, iovs: u32, count: u32, read: u32| {
+            if fd != 0 {
+                return BADF;
+            }
+            outcome(
+                read_stdin(&mut guest, iovs, count)
+                    .and_then(|bytes| put_u32(&mut guest, read, bytes)),
+            )
+        },
+    )?;
     linker.func_wrap(
         MODULE,
         "fd_write",
@@ -123,76 +164,174 @@ fn add_streams(linker: &mut Linker<CoreGuest>) -> Result<()> {
 
 /// The descriptors that exist are pipes: they have a type and no position.
 fn add_descriptors(linker: &mut Linker<CoreGuest>) -> Result<()> {
-    linker.func_wrap(MODULE, "fd_fdstat_get", |mut guest: Guest<'_>, fd: u32, at: u32| {
-        if fd > 2 {
-            return BADF;
-        }
-        let mut stat = [0; 24];
-        stat[0] = 2; // character device: libc then buffers lines and asks for no position
-        let rights: u64 = if fd == 0 { 1 << 1 } else { 1 << 6 }; // fd_read, fd_write
-        stat[8..16].copy_from_slice(&rights.to_le_bytes());
-        outcome(put(&mut guest, at, &stat))
+    linker.func_wrap(
+        MODULE,
+        "fd_fdstat_get",
+        |mut guest: Guest<'_>, fd: u32, at: u32| {
+            if fd > 2 {
+                return BADF;
+            }
+            let mut stat = [0; 24];
+            stat[0] = 2; // character device: libc then buffers lines and asks for no position
+            let rights: u64 = if fd == 0 { 1 << 1 } else { 1 << 6 }; // fd_read, fd_write
+            stat[8..16].copy_from_slice(&rights.to_le_bytes());
+            outcome(put(&mut guest, at, &stat))
+        },
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_filestat_get",
+        |mut guest: Guest<'_>, fd: u32, at: u32| {
+            if fd > 2 {
+                return BADF;
+            }
+            let mut stat = [0; 64];
+            stat[16] = 2;
+            outcome(put(&mut guest, at, &stat))
+        },
+    )?;
+    linker.func_wrap(MODULE, "fd_close", |_: Guest<'_>, fd: u32| {
+        standard(fd, SUCCESS)
     })?;
-    linker.func_wrap(MODULE, "fd_filestat_get", |mut guest: Guest<'_>, fd: u32, at: u32| {
-        if fd > 2 {
-            return BADF;
-        }
-        let mut stat = [0; 64];
-        stat[16] = 2;
-        outcome(put(&mut guest, at, &stat))
+    linker.func_wrap(MODULE, "fd_sync", |_: Guest<'_>, fd: u32| {
+        standard(fd, SUCCESS)
     })?;
-    linker.func_wrap(MODULE, "fd_close", |_: Guest<'_>, fd: u32| standard(fd, SUCCESS))?;
-    linker.func_wrap(MODULE, "fd_sync", |_: Guest<'_>, fd: u32| standard(fd, SUCCESS))?;
-    linker.func_wrap(MODULE, "fd_datasync", |_: Guest<'_>, fd: u32| standard(fd, SUCCESS))?;
-    linker.func_wrap(MODULE, "fd_seek", |_: Guest<'_>, fd: u32, _: i64, _: u32, _: u32| standard(fd, SPIPE))?;
-    linker.func_wrap(MODULE, "fd_tell", |_: Guest<'_>, fd: u32, _: u32| standard(fd, SPIPE))?;
-    linker.func_wrap(MODULE, "fd_fdstat_set_flags", |_: Guest<'_>, fd: u32, _: u32| standard(fd, SUCCESS))?;
-    linker.func_wrap(MODULE, "fd_fdstat_set_rights", |_: Guest<'_>, fd: u32, _: u64, _: u64| standard(fd, SUCCESS))?;
-    linker.func_wrap(MODULE, "fd_advise", |_: Guest<'_>, fd: u32, _: u64, _: u64, _: u32| standard(fd, SPIPE))?;
-    linker.func_wrap(MODULE, "fd_allocate", |_: Guest<'_>, fd: u32, _: u64, _: u64| standard(fd, INVAL))?;
-    linker.func_wrap(MODULE, "fd_filestat_set_size", |_: Guest<'_>, fd: u32, _: u64| standard(fd, INVAL))?;
-    linker.func_wrap(MODULE, "fd_filestat_set_times", |_: Guest<'_>, fd: u32, _: u64, _: u64, _: u32| {
-        standard(fd, INVAL)
+    linker.func_wrap(MODULE, "fd_datasync", |_: Guest<'_>, fd: u32| {
+        standard(fd, SUCCESS)
     })?;
-    linker
-        .func_wrap(MODULE, "fd_pread", |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE))?;
-    linker
-        .func_wrap(MODULE, "fd_pwrite", |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE))?;
-    linker
-        .func_wrap(MODULE, "fd_readdir", |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, INVAL))?;
+    linker.func_wrap(
+        MODULE,
+        "fd_seek",
+        |_: Guest<'_>, fd: u32, _: i64, _: u32, _: u32| standard(fd, SPIPE),
+    )?;
+    linker.func_wrap(MODULE, "fd_tell", |_: Guest<'_>, fd: u32, _: u32| {
+        standard(fd, SPIPE)
+    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_fdstat_set_flags",
+        |_: Guest<'_>, fd: u32, _: u32| standard(fd, SUCCESS),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_fdstat_set_rights",
+        |_: Guest<'_>, fd: u32, _: u64, _: u64| standard(fd, SUCCESS),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_advise",
+        |_: Guest<'_>, fd: u32, _: u64, _: u64, _: u32| standard(fd, SPIPE),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_allocate",
+        |_: Guest<'_>, fd: u32, _: u64, _: u64| standard(fd, INVAL),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_filestat_set_size",
+        |_: Guest<'_>, fd: u32, _: u64| standard(fd, INVAL),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_filestat_set_times",
+        |_: Guest<'_>, fd: u32, _: u64, _: u64, _: u32| standard(fd, INVAL),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_pread",
+        |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_pwrite",
+        |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE),
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "fd_readdir",
+        |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, INVAL),
+    )?;
     linker.func_wrap(MODULE, "fd_renumber", |_: Guest<'_>, _: u32, _: u32| BADF)?;
-    linker.func_wrap(MODULE, "fd_prestat_get", |_: Guest<'_>, _: u32, _: u32| BADF)?;
-    linker.func_wrap(MODULE, "fd_prestat_dir_name", |_: Guest<'_>, _: u32, _: u32, _: u32| BADF)?;
+    linker.func_wrap(MODULE, "fd_prestat_get", |_: Guest<'_>, _: u32, _: u32| {
+        BADF
+    })?;
+    linker.func_wrap(
+        MODULE,
+        "fd_prestat_dir_name",
+        |_: Guest<'_>, _: u32, _: u32, _: u32| BADF,
+    )?;
     Ok(())
 }
 
 fn add_refused(linker: &mut Linker<CoreGuest>) -> Result<()> {
-    linker.func_wrap(MODULE, "path_create_directory", |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE)?;
-    linker.func_wrap(MODULE, "path_filestat_get", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE)?;
+    linker.func_wrap(
+        MODULE,
+        "path_create_directory",
+        |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE,
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "path_filestat_get",
+        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
+    )?;
     linker.func_wrap(
         MODULE,
         "path_filestat_set_times",
         |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u64, _: u64, _: u32| NOTCAPABLE,
     )?;
-    linker.func_wrap(MODULE, "path_link", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| {
-        NOTCAPABLE
-    })?;
+    linker.func_wrap(
+        MODULE,
+        "path_link",
+        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
+    )?;
     linker.func_wrap(
         MODULE,
         "path_open",
-        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u64, _: u64, _: u32, _: u32| NOTCAPABLE,
+        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u64, _: u64, _: u32, _: u32| {
+            NOTCAPABLE
+        },
     )?;
-    linker.func_wrap(MODULE, "path_readlink", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| {
-        NOTCAPABLE
-    })?;
-    linker.func_wrap(MODULE, "path_remove_directory", |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE)?;
-    linker
-        .func_wrap(MODULE, "path_rename", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE)?;
-    linker.func_wrap(MODULE, "path_symlink", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE)?;
-    linker.func_wrap(MODULE, "path_unlink_file", |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE)?;
-    linker.func_wrap(MODULE, "sock_accept", |_: Guest<'_>, _: u32, _: u32, _: u32| BADF)?;
-    linker.func_wrap(MODULE, "sock_recv", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| BADF)?;
-    linker.func_wrap(MODULE, "sock_send", |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32| BADF)?;
+    linker.func_wrap(
+        MODULE,
+        "path_readlink",
+        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "path_remove_directory",
+        |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE,
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "path_rename",
+        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "path_symlink",
+        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "path_unlink_file",
+        |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE,
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "sock_accept",
+        |_: Guest<'_>, _: u32, _: u32, _: u32| BADF,
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "sock_recv",
+        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| BADF,
+    )?;
+    linker.func_wrap(
+        MODULE,
+        "sock_send",
+        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32| BADF,
+    )?;
     linker.func_wrap(MODULE, "sock_shutdown", |_: Guest<'_>, _: u32, _: u32| BADF)?;
     Ok(())
 }
@@ -213,10 +352,15 @@ fn to_u32(length: usize) -> u32 {
 // === guest memory ===
 
 /// The guest's memory and the rest of its state, borrowed apart. `EFAULT` if the module has no memory.
-pub(crate) fn memory<'a>(guest: &'a mut Guest<'_>) -> Result<(&'a mut [u8], &'a mut CoreGuest), i32> {
+pub(crate) fn memory<'a>(
+    guest: &'a mut Guest<'_>,
+) -> Result<(&'a mut [u8], &'a mut CoreGuest), i32> {
     let memory = match guest.data().memory {
         Some(memory) => memory,
-        None => guest.get_export("memory").and_then(Extern::into_memory).ok_or(FAULT)?,
+        None => guest
+            .get_export("memory")
+            .and_then(Extern::into_memory)
+            .ok_or(FAULT)?,
     };
     Ok(memory.data_and_store_mut(guest))
 }
@@ -224,7 +368,9 @@ pub(crate) fn memory<'a>(guest: &'a mut Guest<'_>) -> Result<(&'a mut [u8], &'a 
 /// A range of guest memory, checked.
 pub(crate) fn range(memory: &mut [u8], at: u32, length: usize) -> Result<&mut [u8], i32> {
     let start = at as usize;
-    memory.get_mut(start..start.checked_add(length).ok_or(FAULT)?).ok_or(FAULT)
+    memory
+        .get_mut(start..start.checked_add(length).ok_or(FAULT)?)
+        .ok_or(FAULT)
 }
 
 fn put(guest: &mut Guest<'_>, at: u32, bytes: &[u8]) -> Result<(), i32> {
@@ -244,7 +390,12 @@ fn get_u32(memory: &mut [u8], at: u32) -> Result<u32, i32> {
 }
 
 /// NUL-terminated strings into `buffer`, their addresses into `list`.
-fn put_strings(guest: &mut Guest<'_>, list: u32, buffer: u32, strings: &[String]) -> Result<(), i32> {
+fn put_strings(
+    guest: &mut Guest<'_>,
+    list: u32,
+    buffer: u32,
+    strings: &[String],
+) -> Result<(), i32> {
     let (memory, _) = memory(guest)?;
     let (mut entry, mut at) = (list, buffer);
     for string in strings {
@@ -260,8 +411,13 @@ fn put_strings(guest: &mut Guest<'_>, list: u32, buffer: u32, strings: &[String]
 
 /// One buffer of a vectored call: address and length.
 fn iovec(memory: &mut [u8], iovs: u32, index: u32) -> Result<(u32, usize), i32> {
-    let at = iovs.checked_add(index.checked_mul(8).ok_or(FAULT)?).ok_or(FAULT)?;
-    Ok((get_u32(memory, at)?, get_u32(memory, at.checked_add(4).ok_or(FAULT)?)? as usize))
+    let at = iovs
+        .checked_add(index.checked_mul(8).ok_or(FAULT)?)
+        .ok_or(FAULT)?;
+    Ok((
+        get_u32(memory, at)?,
+        get_u32(memory, at.checked_add(4).ok_or(FAULT)?)? as usize,
+    ))
 }
 
 // === streams ===
@@ -289,8 +445,8 @@ fn write(guest: &mut Guest<'_>, fd: u32, iovs: u32, count: u32) -> Result<Result
     };
     let mut total = 0;
     for index in 0..count.min(IOVS_MAX) {
-        let piece =
-            iovec(memory, iovs, index).and_then(|(at, length)| range(memory, at, length.min(CALL_BYTES_MAX - total)));
+        let piece = iovec(memory, iovs, index)
+            .and_then(|(at, length)| range(memory, at, length.min(CALL_BYTES_MAX - total)));
         let bytes = match piece {
             Ok(bytes) => bytes,
             Err(errno) => return Ok(Err(errno)),
@@ -339,7 +495,9 @@ fn random(guest: &mut Guest<'_>, at: u32, length: u32) -> Result<(), i32> {
     let (memory, state) = memory(guest)?;
     let target = range(memory, at, length)?;
     if let World::Still { random, .. } = &mut state.world {
-        target.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&split_mix(random).to_le_bytes()[..chunk.len()]));
+        target.chunks_mut(8).for_each(|chunk| {
+            chunk.copy_from_slice(&split_mix(random).to_le_bytes()[..chunk.len()])
+        });
         return Ok(());
     }
     getrandom::fill(target).map_err(|_| IO)
@@ -363,7 +521,13 @@ struct Subscription {
     errno: u16,
 }
 
-async fn poll(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u32, written: u32) -> Result<(), i32> {
+async fn poll(
+    guest: &mut Guest<'_>,
+    subscriptions: u32,
+    events: u32,
+    count: u32,
+    written: u32,
+) -> Result<(), i32> {
     if count == 0 || count > SUBSCRIPTIONS_MAX {
         return Err(INVAL);
     }
@@ -372,23 +536,39 @@ async fn poll(guest: &mut Guest<'_>, subscriptions: u32, events: u32, count: u32
         let of = |index| subscription(memory, &state.world, subscriptions, index);
         (0..count).map(of).collect::<Result<Vec<_>, i32>>()?
     };
-    let first = list.iter().map(|subscription| subscription.due).min().unwrap_or_default();
+    let first = list
+        .iter()
+        .map(|subscription| subscription.due)
+        .min()
+        .unwrap_or_default();
     if let World::Still { nanoseconds, .. } = &mut guest.data_mut().world {
-        *nanoseconds = nanoseconds.saturating_add(u64::try_from(first.as_nanos()).unwrap_or(u64::MAX));
+        *nanoseconds =
+            nanoseconds.saturating_add(u64::try_from(first.as_nanos()).unwrap_or(u64::MAX));
     } else if !first.is_zero() {
         tokio::time::sleep(first).await;
     }
     let mut ready = 0;
     for subscription in list.iter().filter(|subscription| subscription.due <= first) {
-        put(guest, events.checked_add(ready * 32).ok_or(FAULT)?, &event(subscription))?;
+        put(
+            guest,
+            events.checked_add(ready * 32).ok_or(FAULT)?,
+            &event(subscription),
+        )?;
         ready += 1;
     }
     put_u32(guest, written, ready)
 }
 
-fn subscription(memory: &mut [u8], world: &World, list: u32, index: u32) -> Result<Subscription, i32> {
+fn subscription(
+    memory: &mut [u8],
+    world: &World,
+    list: u32,
+    index: u32,
+) -> Result<Subscription, i32> {
     const BYTES: u32 = 48;
-    let at = list.checked_add(index.checked_mul(BYTES).ok_or(FAULT)?).ok_or(FAULT)?;
+    let at = list
+        .checked_add(index.checked_mul(BYTES).ok_or(FAULT)?)
+        .ok_or(FAULT)?;
     let raw = range(memory, at, BYTES as usize)?;
     let mut user_data = [0; 8];
     user_data.copy_from_slice(&raw[..8]);
@@ -400,12 +580,20 @@ fn subscription(memory: &mut [u8], world: &World, list: u32, index: u32) -> Resu
         1 | 2 => (Duration::ZERO, if word <= 2 { 0 } else { 8 }),
         _ => return Err(INVAL),
     };
-    Ok(Subscription { user_data, kind, due, errno })
+    Ok(Subscription {
+        user_data,
+        kind,
+        due,
+        errno,
+    })
 }
 
 fn clock_due(world: &World, clock: u32, nanos: u64, absolute: bool) -> (Duration, u16) {
     match clock_id(clock) {
-        Some(id) if absolute => (Duration::from_nanos(nanos.saturating_sub(nanoseconds(world, id))), 0),
+        Some(id) if absolute => (
+            Duration::from_nanos(nanos.saturating_sub(nanoseconds(world, id))),
+            0,
+        ),
         Some(_) => (Duration::from_nanos(nanos), 0),
         None => (Duration::ZERO, 28),
     }

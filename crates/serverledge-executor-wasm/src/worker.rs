@@ -32,24 +32,46 @@ pub(crate) struct Compiler {
 
 impl Compiler {
     pub(crate) fn new(worker: Worker, limits: CompileLimits) -> Self {
-        Self { worker, limits, permits: Semaphore::new(limits.parallel.max(1)) }
+        Self {
+            worker,
+            limits,
+            permits: Semaphore::new(limits.parallel.max(1)),
+        }
     }
 
     /// Compiles; machine code comes with what was learnt. Dropping the future kills the child.
-    pub(crate) async fn compile(&self, job: Job, code: Bytes) -> Result<(Compiled, Vec<u8>), PrepareError> {
+    pub(crate) async fn compile(
+        &self,
+        job: Job,
+        code: Bytes,
+    ) -> Result<(Compiled, Vec<u8>), PrepareError> {
         understand(&self.run(job, vec![code]).await?)
     }
 
     /// Has the child do its job with these bytes on its stdin, and returns its stdout. Dropping the future kills it.
     pub(crate) async fn run(&self, job: Job, input: Vec<Bytes>) -> Result<Vec<u8>, PrepareError> {
-        let _permit = self.permits.acquire().await.map_err(|e| internal("wait for a compilation to end", e))?;
-        let mut child = self.spawn(job).map_err(|e| internal("start the compiler", e))?;
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|e| internal("wait for a compilation to end", e))?;
+        let mut child = self
+            .spawn(job)
+            .map_err(|e| internal("start the compiler", e))?;
         let Ok(done) = timeout(self.limits.wall_time, converse(&mut child, input)).await else {
             let _ = child.kill().await;
-            return Err(too_complex(format!("{} took longer than {:?}", job.doing(), self.limits.wall_time)));
+            return Err(too_complex(format!(
+                "{} took longer than {:?}",
+                job.doing(),
+                self.limits.wall_time
+            )));
         };
         let (status, answer, complaint) = done.map_err(|e| internal("talk to the compiler", e))?;
-        if status.success() { Ok(answer) } else { Err(self.died(job, status, &complaint)) }
+        if status.success() {
+            Ok(answer)
+        } else {
+            Err(self.died(job, status, &complaint))
+        }
     }
 
     fn spawn(&self, job: Job) -> std::io::Result<Child> {
@@ -70,24 +92,29 @@ impl Compiler {
         let complaint = String::from_utf8_lossy(complaint).trim().to_owned();
         let doing = job.doing();
         match status.signal() {
-            Some(SIGXCPU | SIGKILL) => {
-                too_complex(format!("{doing} took more than {:?} of processor time", self.limits.cpu_time))
-            }
+            Some(SIGXCPU | SIGKILL) => too_complex(format!(
+                "{doing} took more than {:?} of processor time",
+                self.limits.cpu_time
+            )),
             // An allocation that fails aborts the process.
             Some(_) => too_complex(format!(
                 "{doing} took more than {} MiB of memory, or crashed the compiler",
                 self.limits.memory_bytes >> 20
             )),
             None if status.code() == Some(2) => internal("run the compiler", complaint),
-            None => {
-                too_complex(format!("the compiler gave up: {}", complaint.lines().next().unwrap_or("without a word")))
-            }
+            None => too_complex(format!(
+                "the compiler gave up: {}",
+                complaint.lines().next().unwrap_or("without a word")
+            )),
         }
     }
 }
 
 /// Feeds the child and reads both outputs at the same time, so that no pipe fills up; then waits for the end.
-async fn converse(child: &mut Child, input: Vec<Bytes>) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+async fn converse(
+    child: &mut Child,
+    input: Vec<Bytes>,
+) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
     let missing = || std::io::Error::other("the child has no pipes");
     let mut stdin = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
@@ -101,8 +128,15 @@ async fn converse(child: &mut Child, input: Vec<Bytes>) -> std::io::Result<(Exit
             }
         }
     };
-    let (mut stdout, mut stderr) = (stdout.take(ANSWER_BYTES_MAX), stderr.take(COMPLAINT_BYTES_MAX));
-    let ((), read, heard) = tokio::join!(feed, stdout.read_to_end(&mut answer), stderr.read_to_end(&mut complaint));
+    let (mut stdout, mut stderr) = (
+        stdout.take(ANSWER_BYTES_MAX),
+        stderr.take(COMPLAINT_BYTES_MAX),
+    );
+    let ((), read, heard) = tokio::join!(
+        feed,
+        stdout.read_to_end(&mut answer),
+        stderr.read_to_end(&mut complaint)
+    );
     read?;
     heard?;
     Ok((child.wait().await?, answer, complaint))
@@ -111,22 +145,33 @@ async fn converse(child: &mut Child, input: Vec<Bytes>) -> std::io::Result<(Exit
 fn understand(answer: &[u8]) -> Result<(Compiled, Vec<u8>), PrepareError> {
     let (verdict, machine_code) = line(answer)?;
     match verdict {
-        Verdict::Refused(refusal) if refusal.code == RefusalCode::TooComplex => Err(too_complex(refusal.message)),
-        Verdict::Refused(refusal) => Err(PrepareError::Invalid { code: refusal.code.name(), message: refusal.message }),
+        Verdict::Refused(refusal) if refusal.code == RefusalCode::TooComplex => {
+            Err(too_complex(refusal.message))
+        }
+        Verdict::Refused(refusal) => Err(PrepareError::Invalid {
+            code: refusal.code.name(),
+            message: refusal.message,
+        }),
         Verdict::Compiled(compiled) if machine_code.len() as u64 == compiled.code_bytes => {
             Ok((compiled, machine_code.to_vec()))
         }
-        Verdict::Compiled(_) => Err(internal("understand the compiler", "the machine code is incomplete")),
+        Verdict::Compiled(_) => Err(internal(
+            "understand the compiler",
+            "the machine code is incomplete",
+        )),
     }
 }
 
 /// The line that every answer begins with, and what follows.
-pub(crate) fn line<T: serde::de::DeserializeOwned>(answer: &[u8]) -> Result<(T, &[u8]), PrepareError> {
+pub(crate) fn line<T: serde::de::DeserializeOwned>(
+    answer: &[u8],
+) -> Result<(T, &[u8]), PrepareError> {
     let end = answer
         .iter()
         .position(|byte| *byte == b'\n')
         .ok_or_else(|| internal("understand the compiler", "no verdict"))?;
-    let verdict = serde_json::from_slice(&answer[..end]).map_err(|e| internal("understand the compiler", e))?;
+    let verdict = serde_json::from_slice(&answer[..end])
+        .map_err(|e| internal("understand the compiler", e))?;
     Ok((verdict, &answer[end + 1..]))
 }
 
@@ -134,6 +179,12 @@ fn too_complex(message: String) -> PrepareError {
     PrepareError::TooComplex { message }
 }
 
-pub(crate) fn internal(attempt: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PrepareError {
-    PrepareError::Internal { attempt: attempt.to_owned(), source: source.into() }
+pub(crate) fn internal(
+    attempt: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> PrepareError {
+    PrepareError::Internal {
+        attempt: attempt.to_owned(),
+        source: source.into(),
+    }
 }

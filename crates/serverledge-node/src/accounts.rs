@@ -27,7 +27,12 @@ pub(crate) fn open(config: &Config, kv: &Arc<dyn Kv>) -> Result<Platform> {
         session_lifetime: config.auth.session_lifetime,
         offline_grace: config.auth.offline_grace,
     };
-    Ok(Platform::new(Arc::clone(kv), mailer(&config.smtp)?, Arc::new(SystemClock), options))
+    Ok(Platform::new(
+        Arc::clone(kv),
+        mailer(&config.smtp)?,
+        Arc::new(SystemClock),
+        options,
+    ))
 }
 
 fn mailer(smtp: &SmtpConfig) -> Result<Arc<dyn Mailer>> {
@@ -39,19 +44,27 @@ fn mailer(smtp: &SmtpConfig) -> Result<Arc<dyn Mailer>> {
         None
     } else {
         let path = &smtp.password_file;
-        let password = String::from_utf8(read(path)?).with_context(|| format!("{path} is no text"))?;
-        Some(SmtpLogin { user: smtp.user.clone(), password: password.trim_end_matches(['\r', '\n']).to_owned() })
+        let password =
+            String::from_utf8(read(path)?).with_context(|| format!("{path} is no text"))?;
+        Some(SmtpLogin {
+            user: smtp.user.clone(),
+            password: password.trim_end_matches(['\r', '\n']).to_owned(),
+        })
     };
     let options = SmtpOptions {
         host: smtp.host.clone(),
         port: smtp.port,
         tls: smtp.tls,
-        authorities_pem: Some(&smtp.ca_file).filter(|path| !path.is_empty()).map(|path| read(path)).transpose()?,
+        authorities_pem: Some(&smtp.ca_file)
+            .filter(|path| !path.is_empty())
+            .map(|path| read(path))
+            .transpose()?,
         login,
         from: smtp.from.clone(),
     };
-    let mailer =
-        SmtpMailer::new(options).map_err(|error| anyhow::anyhow!(error)).context("failed to set up mail (smtp.*)")?;
+    let mailer = SmtpMailer::new(options)
+        .map_err(|error| anyhow::anyhow!(error))
+        .context("failed to set up mail (smtp.*)")?;
     Ok(Arc::new(mailer))
 }
 
@@ -59,13 +72,17 @@ impl Node {
     /// Begins what happens to accounts in the background.
     pub(crate) fn start_accounts(self: &Arc<Self>, from: Revision, data_dir: PathBuf) {
         if !self.accounts.delivers_mail() {
-            tracing::info!("no mail server (smtp.host): links for new passwords are written to this log");
+            tracing::info!(
+                "no mail server (smtp.host): links for new passwords are written to this log"
+            );
         }
         self.accounts.start(from);
         let node = Arc::clone(self);
-        self.background.spawn(async move { node.finish_deletions_forever().await });
+        self.background
+            .spawn(async move { node.finish_deletions_forever().await });
         let accounts = Platform::clone(&self.accounts);
-        self.background.spawn(async move { admin::serve(accounts, &data_dir).await });
+        self.background
+            .spawn(async move { admin::serve(accounts, &data_dir).await });
     }
 
     /// Deletes what deleted accounts owned, and then what is left of them.
@@ -77,13 +94,15 @@ impl Node {
                 }
             }
             // What comes while this node is at work is found by the next look.
-            let _ = tokio::time::timeout(jittered(LOOK_EVERY), self.accounts.deletion_begun()).await;
+            let _ =
+                tokio::time::timeout(jittered(LOOK_EVERY), self.accounts.deletion_begun()).await;
         }
     }
 
     /// Applications, and the functions of the user's own space; then the user.
     async fn finish_deletion(&self, deleted: &Deleted) -> Result<()> {
-        self.delete_belongings(&deleted.user, &deleted.space).await?;
+        self.delete_belongings(&deleted.user, &deleted.space)
+            .await?;
         self.accounts.finish_deletion(&deleted.user).await?;
         tracing::info!(user = %deleted.user, "deleted an account");
         Ok(())
@@ -111,12 +130,27 @@ mod tests {
     const FROM: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn node(dir: &std::path::Path) -> Node {
-        let machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
-        let config = load(None, &[("SERVERLEDGE_DATA_DIR", dir.to_str().unwrap())], &machine, &[]).unwrap().config;
-        let kv: Arc<dyn Kv> = Arc::new(Embedded::open(dir, &serverledge_registry::Options::default()).unwrap());
+        let machine = Machine {
+            memory_bytes: 1 << 30,
+            cores: 2,
+            files_max: 4096,
+        };
+        let config = load(
+            None,
+            &[("SERVERLEDGE_DATA_DIR", dir.to_str().unwrap())],
+            &machine,
+            &[],
+        )
+        .unwrap()
+        .config;
+        let kv: Arc<dyn Kv> =
+            Arc::new(Embedded::open(dir, &serverledge_registry::Options::default()).unwrap());
         let containers = Arc::new(FakeExecutor::pooled().0);
-        let executors =
-            Executors { wasm: Arc::new(FakeExecutor::new().0), snapshots: None, containers: Some(containers) };
+        let executors = Executors {
+            wasm: Arc::new(FakeExecutor::new().0),
+            snapshots: None,
+            containers: Some(containers),
+        };
         build(&config, &kv, executors).unwrap()
     }
 
@@ -125,22 +159,36 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let node = node(&dir.path().join("data"));
         node.accounts.load().await.unwrap();
-        let SignedUp::LoggedIn(session) = node.accounts.sign_up("a@b.org", PASSWORD, None, FROM).await.unwrap() else {
+        let SignedUp::LoggedIn(session) = node
+            .accounts
+            .sign_up("a@b.org", PASSWORD, None, FROM)
+            .await
+            .unwrap()
+        else {
             panic!("without a mail server an account is made at once");
         };
-        let caller = node.accounts.authenticate(Credential::Session(&session.secret)).unwrap();
+        let caller = node
+            .accounts
+            .authenticate(Credential::Session(&session.secret))
+            .unwrap();
         let code = STANDARD.encode(Behaviour::Echo.code());
         let body = format!(r#"{{"Name":"f","Runtime":"python","TarFunctionCode":"{code}"}}"#);
         for space in [caller.space.clone(), SpaceId::default_space()] {
             let request = FunctionBody::parse(body.as_bytes()).unwrap();
-            node.deploy(&space, Deploy::Update, request, &()).await.unwrap();
+            node.deploy(&space, Deploy::Update, request, &())
+                .await
+                .unwrap();
         }
         node.accounts.delete(&caller, PASSWORD, FROM).await.unwrap();
         let deleted = node.accounts.deleted_users();
         assert_eq!(deleted.len(), 1);
         node.finish_deletion(&deleted[0]).await.unwrap();
         assert!(node.functions.names(&caller.space).is_empty());
-        assert_eq!(node.functions.names(&SpaceId::default_space()), ["f"], "others keep theirs");
+        assert_eq!(
+            node.functions.names(&SpaceId::default_space()),
+            ["f"],
+            "others keep theirs"
+        );
         assert!(node.accounts.users().await.unwrap().is_empty());
         node.finish_deletion(&deleted[0]).await.unwrap();
     }

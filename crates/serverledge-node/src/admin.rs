@@ -32,8 +32,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 enum Asked {
-    Grant { email: String, role: String, create: bool },
-    Revoke { email: String },
+    Grant {
+        email: String,
+        role: String,
+        create: bool,
+    },
+    Revoke {
+        email: String,
+    },
     List,
 }
 
@@ -73,7 +79,10 @@ pub(crate) async fn serve(platform: Platform, dir: &Path) {
                 // One after the other: it is one person.
                 let answered = answer(&platform, stream).await;
                 if let Err(error) = answered {
-                    tracing::debug!(error = format!("{error:#}"), "a request on the admin socket failed");
+                    tracing::debug!(
+                        error = format!("{error:#}"),
+                        "a request on the admin socket failed"
+                    );
                 }
             }
             Err(error) => {
@@ -92,7 +101,8 @@ fn listen(path: &Path) -> Result<UnixListener> {
         }
         _ => {}
     }
-    let listener = UnixListener::bind(path).with_context(|| format!("failed to listen on {}", path.display()))?;
+    let listener = UnixListener::bind(path)
+        .with_context(|| format!("failed to listen on {}", path.display()))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
@@ -100,7 +110,9 @@ fn listen(path: &Path) -> Result<UnixListener> {
 async fn answer(platform: &Platform, mut stream: UnixStream) -> Result<()> {
     let mut line = String::new();
     let mut reader = BufReader::new((&mut stream).take(ASKED_BYTES_MAX));
-    tokio::time::timeout(ASKED_WITHIN, reader.read_line(&mut line)).await.context("nothing was asked in time")??;
+    tokio::time::timeout(ASKED_WITHIN, reader.read_line(&mut line))
+        .await
+        .context("nothing was asked in time")??;
     let answered = match serde_json::from_str(&line) {
         Ok(asked) => perform(platform, asked).await,
         Err(error) => Answered::Failed(format!("not understood: {error}")),
@@ -112,21 +124,35 @@ async fn answer(platform: &Platform, mut stream: UnixStream) -> Result<()> {
 }
 
 async fn perform(platform: &Platform, asked: Asked) -> Answered {
-    try_perform(platform, asked).await.map_or_else(|error| Answered::Failed(chain(&error)), Answered::Done)
+    try_perform(platform, asked)
+        .await
+        .map_or_else(|error| Answered::Failed(chain(&error)), Answered::Done)
 }
 
 async fn try_perform(platform: &Platform, asked: Asked) -> Result<Vec<String>, AccountError> {
     Ok(match asked {
-        Asked::Grant { email, role, create } => {
+        Asked::Grant {
+            email,
+            role,
+            create,
+        } => {
             let role = Role::parse(&role).ok_or(AccountError::Unknown("this role"))?;
             let granted = platform.grant(&email, role, create).await?;
-            let said = format!("{email} has the role {} (user {})", role.name(), granted.user);
-            let link = granted.link.map(|link| format!("a password is chosen, once and within a day, at\n{link}"));
+            let said = format!(
+                "{email} has the role {} (user {})",
+                role.name(),
+                granted.user
+            );
+            let link = granted
+                .link
+                .map(|link| format!("a password is chosen, once and within a day, at\n{link}"));
             std::iter::once(said).chain(link).collect()
         }
         Asked::Revoke { email } => {
             let user = platform.revoke(&email).await?;
-            vec![format!("{email} has the role user (user {user}); sessions have ended, tokens are revoked")]
+            vec![format!(
+                "{email} has the role user (user {user}); sessions have ended, tokens are revoked"
+            )]
         }
         Asked::List => {
             let users = platform.users().await?;
@@ -150,8 +176,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// What kept it from being done.
 #[expect(clippy::print_stdout, reason = "that is what was asked for")]
 pub fn user_command(config: &Config, command: &UserCommand) -> Result<()> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start threads")?;
     let answered = runtime.block_on(ask(config, asked(command)))?;
     match answered {
         Answered::Done(lines) => lines.iter().for_each(|line| println!("{line}")),
@@ -162,10 +190,18 @@ pub fn user_command(config: &Config, command: &UserCommand) -> Result<()> {
 
 fn asked(command: &UserCommand) -> Asked {
     match command {
-        UserCommand::Grant { email, role, create } => {
-            Asked::Grant { email: email.clone(), role: role.clone(), create: *create }
-        }
-        UserCommand::Revoke { email } => Asked::Revoke { email: email.clone() },
+        UserCommand::Grant {
+            email,
+            role,
+            create,
+        } => Asked::Grant {
+            email: email.clone(),
+            role: role.clone(),
+            create: *create,
+        },
+        UserCommand::Revoke { email } => Asked::Revoke {
+            email: email.clone(),
+        },
         UserCommand::List => Asked::List,
     }
 }
@@ -173,20 +209,30 @@ fn asked(command: &UserCommand) -> Asked {
 async fn ask(config: &Config, asked: Asked) -> Result<Answered> {
     let path = config.data.dir.join(SOCKET);
     match UnixStream::connect(&path).await {
-        Ok(stream) => {
-            ask_node(stream, &asked).await.with_context(|| format!("failed to ask the node at {}", path.display()))
-        }
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+        Ok(stream) => ask_node(stream, &asked)
+            .await
+            .with_context(|| format!("failed to ask the node at {}", path.display())),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused
+            ) =>
+        {
             let registry = Registry::open(config)?;
             let platform = accounts::open(config, registry.kv())?;
-            let own = crate::program::own_url(config, std::net::SocketAddr::new(config.api.ip, config.api.port));
+            let own = crate::program::own_url(
+                config,
+                std::net::SocketAddr::new(config.api.ip, config.api.port),
+            );
             platform.set_default_url(own);
             let answered = perform(&platform, asked).await;
             platform.stop().await;
             registry.close().await;
             Ok(answered)
         }
-        Err(error) => Err(error).with_context(|| format!("failed to reach the node at {}", path.display())),
+        Err(error) => {
+            Err(error).with_context(|| format!("failed to reach the node at {}", path.display()))
+        }
     }
 }
 
@@ -210,7 +256,8 @@ mod tests {
     use super::*;
 
     fn platform() -> Platform {
-        let kv: Arc<dyn Kv> = Arc::new(Embedded::in_memory(&serverledge_registry::Options::default()).unwrap());
+        let kv: Arc<dyn Kv> =
+            Arc::new(Embedded::in_memory(&serverledge_registry::Options::default()).unwrap());
         let options = Options {
             signup: Signup::Closed,
             base_url: Some("https://faas.example.org".to_owned()),
@@ -227,7 +274,10 @@ mod tests {
         let path = dir.path().join(SOCKET);
         std::fs::write(&path, "left by a dead node").unwrap();
         let (platform, listener) = (platform(), listen(&path).unwrap());
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let talk = async |asked: &[u8]| {
             let mut client = UnixStream::connect(&path).await.unwrap();
             client.write_all(asked).await.unwrap();
@@ -239,10 +289,24 @@ mod tests {
         };
         let grant = b"{\"command\":\"grant\",\"email\":\"ada@example.org\",\"role\":\"operator\",\"create\":true}\n";
         let made = talk(grant).await;
-        assert!(made.contains("https://faas.example.org/account/reset#"), "{made}");
-        assert!(talk(b"{\"command\":\"list\"}\n").await.contains("operator ada@example.org"));
-        assert!(talk(b"{\"command\":\"revoke\",\"email\":\"bob@example.org\"}\n").await.contains("is unknown"));
+        assert!(
+            made.contains("https://faas.example.org/account/reset#"),
+            "{made}"
+        );
+        assert!(
+            talk(b"{\"command\":\"list\"}\n")
+                .await
+                .contains("operator ada@example.org")
+        );
+        assert!(
+            talk(b"{\"command\":\"revoke\",\"email\":\"bob@example.org\"}\n")
+                .await
+                .contains("is unknown")
+        );
         assert!(talk(b"nonsense\n").await.contains("not understood"));
-        assert!(talk(&[b'x'; 5000]).await.contains("not understood"), "no more is read than is needed");
+        assert!(
+            talk(&[b'x'; 5000]).await.contains("not understood"),
+            "no more is read than is needed"
+        );
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use serverledge_core::{InvocationError, OverloadReason, Reuse, Runtime, Sandbox};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Decided, Demand, Effects, End, Load, PeerId, PeerView, Place, Policy, PoolKey, Pooled,
-    Rejection, Sample, SandboxId, Scheduler, Snapshot, Ticket, TicketId,
+    Admission, Arrival, Config, Decided, Demand, Effects, End, Load, PeerId, PeerView, Place,
+    Policy, PoolKey, Pooled, Rejection, Sample, SandboxId, Scheduler, Snapshot, Ticket, TicketId,
 };
 
 use crate::cluster::Peers;
@@ -107,7 +107,9 @@ impl std::fmt::Debug for Running {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("scheduler", &self.scheduler).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("scheduler", &self.scheduler)
+            .finish_non_exhaustive()
     }
 }
 
@@ -127,10 +129,20 @@ impl Admissions {
             Some(policy) => Scheduler::with_policy(config, policy, now()),
             None => Scheduler::new(config, now()),
         };
-        let state = State { scheduler, waiters: HashMap::new(), sandboxes: HashMap::new() };
+        let state = State {
+            scheduler,
+            waiters: HashMap::new(),
+            sandboxes: HashMap::new(),
+        };
         let (draining, stops) = (CancellationToken::new(), TaskTracker::new());
         let drains = AtomicBool::new(false);
-        Self(Arc::new(Shared { state: Mutex::new(state), offloads, draining, drains, stops }))
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            offloads,
+            draining,
+            drains,
+            stops,
+        }))
     }
 
     /// Waits for resources as long as the scheduler allows, or says which of the peers is to run the call. Dropping the
@@ -141,13 +153,21 @@ impl Admissions {
         origin: Origin<'_>,
         others: Option<&Others<'_>>,
     ) -> Result<Granted, InvocationError> {
-        let caller = if let Origin::Nested(caller) = origin { caller } else { None };
+        let caller = if let Origin::Nested(caller) = origin {
+            caller
+        } else {
+            None
+        };
         // Declared before what waits, and so told after it.
         let outstanding;
         let (asked, signal);
         (asked, signal, outstanding) = match others {
             Some(others) if self.offloads && arrival.may_offload => {
-                others.peers.with_view(others.runtime, others.tried, |view| self.admit(arrival, caller, view))
+                others
+                    .peers
+                    .with_view(others.runtime, others.tried, |view| {
+                        self.admit(arrival, caller, view)
+                    })
             }
             // A policy that runs everything here needs not look.
             _ => self.admit(arrival, caller, PeerView::NONE),
@@ -181,15 +201,27 @@ impl Admissions {
         let mut effects = Effects::default();
         // A caller that has ended meanwhile has nothing to give back.
         let mut lease = caller.map(|caller| (caller, caller.lease.lock()));
-        let mut caller = lease.as_mut().and_then(|(caller, lease)| Some((*caller, lease.as_mut()?)));
+        let mut caller = lease
+            .as_mut()
+            .and_then(|(caller, lease)| Some((*caller, lease.as_mut()?)));
         let mut state = self.state.lock();
         let admission = match &mut caller {
-            Some((_, lease)) => state.scheduler.admit_nested(now(), lease, arrival, peers, &mut effects),
+            Some((_, lease)) => {
+                state
+                    .scheduler
+                    .admit_nested(now(), lease, arrival, peers, &mut effects)
+            }
             None => state.scheduler.admit(now(), arrival, peers, &mut effects),
         };
-        let ticket = if let Admission::Wait(ticket) = &admission { Some(ticket.id()) } else { None };
+        let ticket = if let Admission::Wait(ticket) = &admission {
+            Some(ticket.id())
+        } else {
+            None
+        };
         let waits = !matches!(admission, Admission::Reject(_));
-        let outstanding = caller.filter(|_| waits).map(|(caller, _)| Outstanding::new(caller, ticket));
+        let outstanding = caller
+            .filter(|_| waits)
+            .map(|(caller, _)| Outstanding::new(caller, ticket));
         let signal = ticket.map(|ticket| state.subscribe(ticket));
         let asked = self.asked(&state, admission);
         self.apply(state, effects);
@@ -211,16 +243,25 @@ impl Admissions {
         }
     }
 
-    async fn wait(&self, ticket: Ticket, signal: Option<oneshot::Receiver<()>>) -> Result<LeaseGuard, InvocationError> {
+    async fn wait(
+        &self,
+        ticket: Ticket,
+        signal: Option<oneshot::Receiver<()>>,
+    ) -> Result<LeaseGuard, InvocationError> {
         let expires = Instant::from_std(ticket.expires());
-        let mut waiting = Waiting { ticket: Some(ticket), admissions: self.clone() };
+        let mut waiting = Waiting {
+            ticket: Some(ticket),
+            admissions: self.clone(),
+        };
         let mut signal = signal;
         loop {
             if let Some(signal) = signal.take() {
                 let _ = tokio::time::timeout_at(expires, signal).await;
             }
             let Some(ticket) = waiting.ticket.take() else {
-                return Err(InvocationError::Internal { message: "a ticket was lost".to_owned() });
+                return Err(InvocationError::Internal {
+                    message: "a ticket was lost".to_owned(),
+                });
             };
             match self.resume(ticket) {
                 (Asked::Run(guard), _) => return Ok(guard),
@@ -240,7 +281,11 @@ impl Admissions {
         let id = ticket.id();
         let admission = state.scheduler.resume(now(), ticket, &mut effects);
         state.waiters.remove(&id);
-        let signal = if matches!(admission, Admission::Wait(_)) { Some(state.subscribe(id)) } else { None };
+        let signal = if matches!(admission, Admission::Wait(_)) {
+            Some(state.subscribe(id))
+        } else {
+            None
+        };
         let asked = self.asked(&state, admission);
         self.apply(state, effects);
         (asked, signal)
@@ -256,12 +301,23 @@ impl Admissions {
                 let (end, sandbox) = match lease.place() {
                     Place::Once => (End::Clean, None),
                     Place::Start(_) => (End::NeverStarted, None),
-                    Place::Reuse(id) => {
-                        (End::Clean, state.sandboxes.get(&id).map(|sandbox| Running(Arc::clone(sandbox))))
-                    }
+                    Place::Reuse(id) => (
+                        End::Clean,
+                        state
+                            .sandboxes
+                            .get(&id)
+                            .map(|sandbox| Running(Arc::clone(sandbox))),
+                    ),
                 };
                 let (place, held) = (lease.place(), Held::new(lease, self.clone()));
-                Asked::Run(LeaseGuard { held, place, end, sandbox, outstanding: None, admissions: self.clone() })
+                Asked::Run(LeaseGuard {
+                    held,
+                    place,
+                    end,
+                    sandbox,
+                    outstanding: None,
+                    admissions: self.clone(),
+                })
             }
         }
     }
@@ -272,7 +328,11 @@ impl Admissions {
         if effects.stop.is_empty() {
             return;
         }
-        let stops: Vec<_> = effects.stop.into_iter().map(|id| (id, state.sandboxes.remove(&id))).collect();
+        let stops: Vec<_> = effects
+            .stop
+            .into_iter()
+            .map(|id| (id, state.sandboxes.remove(&id)))
+            .collect();
         drop(state);
         for (id, sandbox) in stops {
             let admissions = self.clone();
@@ -329,7 +389,11 @@ impl Admissions {
 
     /// When the next idle sandbox expires.
     pub(crate) fn next_idle_expiry(&self) -> Option<Instant> {
-        self.state.lock().scheduler.next_idle_expiry().map(Instant::from_std)
+        self.state
+            .lock()
+            .scheduler
+            .next_idle_expiry()
+            .map(Instant::from_std)
     }
 
     /// Idle sandboxes by function version.
@@ -370,7 +434,9 @@ enum Asked {
     Reject(Rejection),
 }
 
-async fn stop(sandbox: Option<Arc<dyn Sandbox>>) -> Option<Result<(), serverledge_core::StopError>> {
+async fn stop(
+    sandbox: Option<Arc<dyn Sandbox>>,
+) -> Option<Result<(), serverledge_core::StopError>> {
     Some(sandbox?.stop().await)
 }
 
@@ -424,15 +490,23 @@ impl LeaseGuard {
 
     /// The call has left its sandbox, which says whether it can be used again.
     pub(crate) fn leaves(&mut self, reuse: Reuse) {
-        self.end = if reuse == Reuse::Pooled { End::Clean } else { End::Tainted };
+        self.end = if reuse == Reuse::Pooled {
+            End::Clean
+        } else {
+            End::Tainted
+        };
     }
 }
 
 impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        let Some(lease) = self.held.lease.lock().take() else { return };
+        let Some(lease) = self.held.lease.lock().take() else {
+            return;
+        };
         let end = self.end;
-        let release = |scheduler: &mut Scheduler, effects: &mut Effects| scheduler.release(now(), lease, end, effects);
+        let release = |scheduler: &mut Scheduler, effects: &mut Effects| {
+            scheduler.release(now(), lease, end, effects)
+        };
         match self.outstanding.take() {
             Some(outstanding) => outstanding.end_with(release),
             None => self.admissions.change(release),
@@ -454,7 +528,10 @@ impl Drop for Waiting {
 
 /// The rejection of a node that stops.
 pub(crate) fn draining() -> InvocationError {
-    InvocationError::Overloaded { reason: OverloadReason::Draining, retry_after: DRAINING_RETRY }
+    InvocationError::Overloaded {
+        reason: OverloadReason::Draining,
+        retry_after: DRAINING_RETRY,
+    }
 }
 
 fn now() -> std::time::Instant {
@@ -463,11 +540,19 @@ fn now() -> std::time::Instant {
 
 /// The policy in use runs everything here, and was told of no other node.
 fn misplaced(peer: PeerId) -> InvocationError {
-    InvocationError::Internal { message: format!("a call was sent to peer {}, of which nobody told", peer.get()) }
+    InvocationError::Internal {
+        message: format!(
+            "a call was sent to peer {}, of which nobody told",
+            peer.get()
+        ),
+    }
 }
 
 fn overloaded(rejection: Rejection) -> InvocationError {
-    InvocationError::Overloaded { reason: rejection.reason, retry_after: rejection.retry_after }
+    InvocationError::Overloaded {
+        reason: rejection.reason,
+        retry_after: rejection.retry_after,
+    }
 }
 
 #[cfg(test)]
@@ -478,18 +563,29 @@ mod tests {
     use super::*;
 
     fn one_slot() -> Admissions {
-        let capacity = Capacity { memory: MemoryMib::new(100), cpu: CpuMilli::new(1000), slots: 1, containers: 0 };
+        let capacity = Capacity {
+            memory: MemoryMib::new(100),
+            cpu: CpuMilli::new(1000),
+            slots: 1,
+            containers: 0,
+        };
         Admissions::new(Config::new(capacity), None)
     }
 
     fn arrival() -> Arrival {
-        Arrival { demand: Demand::one(MemoryMib::new(10), CpuMilli::new(0)), ..Arrival::default() }
+        Arrival {
+            demand: Demand::one(MemoryMib::new(10), CpuMilli::new(0)),
+            ..Arrival::default()
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_released_lease_wakes_the_next() {
         let admissions = one_slot();
-        let lease = admissions.acquire(arrival(), Origin::Outside, None).await.unwrap();
+        let lease = admissions
+            .acquire(arrival(), Origin::Outside, None)
+            .await
+            .unwrap();
         let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside, None));
         assert!(futures_now(&mut second).await.is_none());
         drop(lease);
@@ -500,7 +596,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_leaves_gives_the_place_up() {
         let admissions = one_slot();
-        let lease = admissions.acquire(arrival(), Origin::Outside, None).await.unwrap();
+        let lease = admissions
+            .acquire(arrival(), Origin::Outside, None)
+            .await
+            .unwrap();
         let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside, None));
         assert!(futures_now(&mut second).await.is_none());
         assert_eq!(admissions.snapshot().waiting.total(), 1);
@@ -519,7 +618,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_ends() {
         let admissions = one_slot();
-        let _lease = admissions.acquire(arrival(), Origin::Outside, None).await.unwrap();
+        let _lease = admissions
+            .acquire(arrival(), Origin::Outside, None)
+            .await
+            .unwrap();
         let began = Instant::now();
         let Err(InvocationError::Overloaded { reason, .. }) =
             admissions.acquire(arrival(), Origin::Outside, None).await

@@ -44,7 +44,12 @@ impl Applications {
     /// The applications of this owner (`None`: everybody's), by name.
     pub(crate) fn of(&self, owner: Option<&UserId>) -> Vec<Arc<Application>> {
         let table = self.table.load();
-        let mut found: Vec<_> = table.by_name.values().filter(|one| one.owner.as_ref() == owner).cloned().collect();
+        let mut found: Vec<_> = table
+            .by_name
+            .values()
+            .filter(|one| one.owner.as_ref() == owner)
+            .cloned()
+            .collect();
         found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         found
     }
@@ -59,8 +64,13 @@ impl Applications {
         let deleted = self.deleted.lock();
         let mut table = Table::clone(&self.table.load());
         for record in records {
-            let known = table.by_id.get(&record.application.id).map(|kept| kept.revision);
-            if known.is_none_or(|known| known < record.revision) && !deleted.contains_key(&record.application.id) {
+            let known = table
+                .by_id
+                .get(&record.application.id)
+                .map(|kept| kept.revision);
+            if known.is_none_or(|known| known < record.revision)
+                && !deleted.contains_key(&record.application.id)
+            {
                 table.put(record);
             }
         }
@@ -80,7 +90,10 @@ impl Applications {
     pub(crate) fn resync(&self, records: Vec<KeptApp>, at: Revision) {
         let held: HashSet<&AppId> = records.iter().map(|kept| &kept.application.id).collect();
         let table = self.table.load_full();
-        let gone = table.by_id.iter().filter(|(id, kept)| kept.revision <= at && !held.contains(id));
+        let gone = table
+            .by_id
+            .iter()
+            .filter(|(id, kept)| kept.revision <= at && !held.contains(id));
         gone.for_each(|(id, _)| self.remove(id, at));
         self.put(records);
         // A deletion older than a full listing can no longer be undone by an older record.
@@ -92,16 +105,24 @@ impl Table {
     fn put(&mut self, kept: KeptApp) {
         self.take(&kept.application.id);
         let application = &kept.application;
-        self.by_space.insert(application.space.clone(), Arc::clone(application));
-        self.by_name.insert(application.name.to_string(), Arc::clone(application));
+        self.by_space
+            .insert(application.space.clone(), Arc::clone(application));
+        self.by_name
+            .insert(application.name.to_string(), Arc::clone(application));
         self.by_id.insert(application.id.clone(), kept);
     }
 
     /// A name may be another application's by now, if changes of two are seen in the order of their keys.
     fn take(&mut self, id: &AppId) {
-        let Some(KeptApp { application, .. }) = self.by_id.remove(id) else { return };
+        let Some(KeptApp { application, .. }) = self.by_id.remove(id) else {
+            return;
+        };
         self.by_space.remove(&application.space);
-        if self.by_name.get(application.name.as_str()).is_some_and(|one| one.id == *id) {
+        if self
+            .by_name
+            .get(application.name.as_str())
+            .is_some_and(|one| one.id == *id)
+        {
             self.by_name.remove(application.name.as_str());
         }
     }
@@ -112,9 +133,13 @@ impl Node {
     pub(crate) async fn load_applications(&self) -> Result<Revision, KvError> {
         let loaded = self.app_store.load_all().await?;
         for unreadable in &loaded.unreadable {
-            tracing::error!(key = unreadable.key, "an application's record cannot be read; it is left alone");
+            tracing::error!(
+                key = unreadable.key,
+                "an application's record cannot be read; it is left alone"
+            );
         }
-        self.applications.resync(loaded.applications, loaded.revision);
+        self.applications
+            .resync(loaded.applications, loaded.revision);
         Ok(loaded.revision.next())
     }
 
@@ -128,7 +153,9 @@ impl Node {
             tokio::time::sleep(WATCH_PAUSE).await;
             match self.load_applications().await {
                 Ok(next) => from = next,
-                Err(error) => tracing::warn!(%error, "failed to read the applications; known ones are served on"),
+                Err(error) => {
+                    tracing::warn!(%error, "failed to read the applications; known ones are served on")
+                }
             }
         }
     }
@@ -138,7 +165,9 @@ impl Node {
         let due = Instant::now() + RESYNC_EVERY;
         while let Ok(changes) = tokio::time::timeout_at(due, watch.next()).await {
             match changes {
-                Ok(changes) => changes.into_iter().for_each(|change| self.apply_application(change)),
+                Ok(changes) => changes
+                    .into_iter()
+                    .for_each(|change| self.apply_application(change)),
                 Err(error) => return tracing::warn!(%error, "the watch of the applications ended"),
             }
         }
@@ -148,7 +177,9 @@ impl Node {
         match change {
             AppChange::Kept(kept) => self.applications.put([kept]),
             AppChange::Deleted { id, revision } => self.applications.remove(&id, revision),
-            AppChange::Unreadable(unreadable) => tracing::warn!(key = unreadable.key, "an unreadable record"),
+            AppChange::Unreadable(unreadable) => {
+                tracing::warn!(key = unreadable.key, "an unreadable record")
+            }
         }
     }
 }
@@ -173,7 +204,10 @@ mod tests {
             own_origin: false,
             created_unix_ms: 0,
         };
-        KeptApp { application: Arc::new(application), revision: Revision::new(revision) }
+        KeptApp {
+            application: Arc::new(application),
+            revision: Revision::new(revision),
+        }
     }
 
     #[test]
@@ -182,7 +216,10 @@ mod tests {
         applications.put([kept(&id, "new", 5)]);
         applications.put([kept(&id, "old", 4)]);
         assert!(applications.by_name("old").is_none());
-        assert_eq!(applications.by_name("new").map(|one| one.id.clone()), Some(id.clone()));
+        assert_eq!(
+            applications.by_name("new").map(|one| one.id.clone()),
+            Some(id.clone())
+        );
         applications.remove(&id, Revision::new(6));
         applications.put([kept(&id, "new", 5)]);
         assert!(applications.by_name("new").is_none() && applications.of(None).is_empty());
@@ -208,7 +245,12 @@ mod tests {
         applications.resync(vec![], Revision::new(5));
         assert!(applications.by_name("a").is_none());
         let space = SpaceId::parse(b.as_str()).unwrap();
-        assert_eq!(applications.by_space(&space).map(|one| one.name.to_string()), Some("b".to_owned()));
+        assert_eq!(
+            applications
+                .by_space(&space)
+                .map(|one| one.name.to_string()),
+            Some("b".to_owned())
+        );
         assert_eq!(applications.of(None).len(), 1);
     }
 }

@@ -88,9 +88,10 @@ impl Arguments {
     #[must_use]
     pub fn config_file(&self) -> Option<&Path> {
         match &self.command {
-            Some(Command::Balance { config, named }) => {
-                config.as_deref().or(named.as_deref()).or(self.config.as_deref())
-            }
+            Some(Command::Balance { config, named }) => config
+                .as_deref()
+                .or(named.as_deref())
+                .or(self.config.as_deref()),
             Some(Command::User { config, .. }) => config.as_deref().or(self.config.as_deref()),
             _ => self.config.as_deref(),
         }
@@ -115,14 +116,29 @@ mod tests {
             ("serverledge lb", true, None),
             ("serverledge lb my.toml", true, Some("my.toml")),
             ("serverledge lb --config my.toml", true, Some("my.toml")),
-            ("serverledge lb --check-config my.toml", true, Some("my.toml")),
+            (
+                "serverledge lb --check-config my.toml",
+                true,
+                Some("my.toml"),
+            ),
             ("serverledge ./lb", false, Some("./lb")),
             ("serverledge user list", false, None),
-            ("serverledge user grant a@b.org --create --config my.toml", false, Some("my.toml")),
+            (
+                "serverledge user grant a@b.org --create --config my.toml",
+                false,
+                Some("my.toml"),
+            ),
         ] {
             let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
-            assert_eq!((arguments.balances(), arguments.config_file()), (balances, file.map(Path::new)), "{line}");
+            assert_eq!(
+                (arguments.balances(), arguments.config_file()),
+                (balances, file.map(Path::new)),
+                "{line}"
+            );
         }
-        assert!(Arguments::try_parse_from(["serverledge", "lb", "a.toml", "--config", "b.toml"]).is_err());
+        assert!(
+            Arguments::try_parse_from(["serverledge", "lb", "a.toml", "--config", "b.toml"])
+                .is_err()
+        );
     }
 }

@@ -9,7 +9,8 @@ use serverledge_api::{Call, Stored, SubmitError, Submitted};
 use serverledge_core::kv::KvError;
 use serverledge_core::{Digest, InvocationError, InvocationId, Payload};
 use serverledge_registry::{
-    Acceptance, BlobError, IdempotencyKey, InvocationStoreError, NewInvocation, Retention, code_digest,
+    Acceptance, BlobError, IdempotencyKey, InvocationStoreError, NewInvocation, Retention,
+    code_digest,
 };
 use tokio::sync::{Semaphore, oneshot};
 
@@ -65,15 +66,30 @@ struct Wanted {
 }
 
 impl Asynchronous {
-    pub(crate) fn new(config: AsyncConfig, wait_max: Duration, notifier: Arc<dyn Notifier>) -> Self {
+    pub(crate) fn new(
+        config: AsyncConfig,
+        wait_max: Duration,
+        notifier: Arc<dyn Notifier>,
+    ) -> Self {
         let permits = Semaphore::new(config.concurrency_max);
         let (sends, grasps) = (Semaphore::new(SENDS_MAX), Semaphore::new(GRASPS_MAX));
-        Self { config, notifier, wait_max, permits, sends, grasps, table: Arc::default() }
+        Self {
+            config,
+            notifier,
+            wait_max,
+            permits,
+            sends,
+            grasps,
+            table: Arc::default(),
+        }
     }
 
     /// How long outcomes are kept.
     pub(crate) fn retention(&self) -> Retention {
-        Retention { result: self.config.result_ttl, dead_letter: self.config.dead_letter_ttl }
+        Retention {
+            result: self.config.result_ttl,
+            dead_letter: self.config.dead_letter_ttl,
+        }
     }
 }
 
@@ -81,7 +97,11 @@ impl Node {
     /// Accepts an invocation: stored when this returns. If the future is dropped it may still be accepted, and then runs.
     pub(crate) async fn submit(self: &Arc<Self>, call: Call) -> Result<Submitted, SubmitError> {
         let wanted = self.wanted(call)?;
-        let Some(place) = self.asynchronous.table.enter(wanted.id, self.asynchronous.config.queued_max) else {
+        let Some(place) = self
+            .asynchronous
+            .table
+            .enter(wanted.id, self.asynchronous.config.queued_max)
+        else {
             return self.repeated_although_full(&wanted).await;
         };
         let node = Arc::clone(self);
@@ -104,21 +124,47 @@ impl Node {
             .into());
         };
         if let Some(url) = &call.stored.callback {
-            self.asynchronous.notifier.check(url).map_err(|why| SubmitError::Callback { why })?;
+            self.asynchronous
+                .notifier
+                .check(url)
+                .map_err(|why| SubmitError::Callback { why })?;
         }
-        let ttl = u64::try_from(self.asynchronous.config.idempotency_ttl.as_millis()).unwrap_or(u64::MAX);
+        let ttl =
+            u64::try_from(self.asynchronous.config.idempotency_ttl.as_millis()).unwrap_or(u64::MAX);
         let key = call.stored.key.as_ref().map(|key| IdempotencyKey {
             key: code_digest(key.as_str().as_bytes()),
             payload: payload_digest(&params, call.stored.return_output),
             expires_unix_ms: unix_ms().saturating_add(ttl),
         });
-        let Call { id, qos_class, deadline, may_offload, stored, .. } = call;
-        Ok(Wanted { id, entry, params, qos_class, deadline, may_offload, stored, key })
+        let Call {
+            id,
+            qos_class,
+            deadline,
+            may_offload,
+            stored,
+            ..
+        } = call;
+        Ok(Wanted {
+            id,
+            entry,
+            params,
+            qos_class,
+            deadline,
+            may_offload,
+            stored,
+            key,
+        })
     }
 
-    async fn accept(self: &Arc<Self>, wanted: Wanted, place: Place) -> Result<Submitted, SubmitError> {
+    async fn accept(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        place: Place,
+    ) -> Result<Submitted, SubmitError> {
         let now_unix_ms = unix_ms();
-        let left = wanted.deadline.map(|deadline| deadline.saturating_duration_since(now()));
+        let left = wanted
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(now()));
         let id = wanted.id;
         let new = NewInvocation {
             id,
@@ -131,13 +177,23 @@ impl Node {
             callback: wanted.stored.callback,
             key: wanted.key,
         };
-        match self.invocations.accept(&new, self.membership.owner(), now_unix_ms).await {
+        match self
+            .invocations
+            .accept(&new, self.membership.owner(), now_unix_ms)
+            .await
+        {
             Ok(Acceptance::Accepted(held)) => {
                 self.metrics.invocations.accepted();
                 self.work_on(*held, place);
-                Ok(Submitted { id, repeated: false })
+                Ok(Submitted {
+                    id,
+                    repeated: false,
+                })
             }
-            Ok(Acceptance::Repeated(first)) => Ok(Submitted { id: first, repeated: true }),
+            Ok(Acceptance::Repeated(first)) => Ok(Submitted {
+                id: first,
+                repeated: true,
+            }),
             Err(error) => Err(submit_fault(error)),
         }
     }
@@ -145,13 +201,18 @@ impl Node {
     /// What was accepted before needs no place.
     async fn repeated_although_full(&self, wanted: &Wanted) -> Result<Submitted, SubmitError> {
         if let Some(key) = &wanted.key {
-            let first =
-                self.invocations.repeated(&wanted.entry.function, key, unix_ms()).await.map_err(submit_fault)?;
+            let first = self
+                .invocations
+                .repeated(&wanted.entry.function, key, unix_ms())
+                .await
+                .map_err(submit_fault)?;
             if let Some(id) = first {
                 return Ok(Submitted { id, repeated: true });
             }
         }
-        Err(SubmitError::Full { waiting: self.asynchronous.table.open() })
+        Err(SubmitError::Full {
+            waiting: self.asynchronous.table.open(),
+        })
     }
 }
 
@@ -185,17 +246,24 @@ impl Asynchronous {
     /// what is not begun is left.
     pub(crate) async fn ended_by(&self, until: tokio::time::Instant) -> bool {
         let all = u32::try_from(self.config.concurrency_max).unwrap_or(u32::MAX);
-        tokio::time::timeout_at(until, self.permits.acquire_many(all)).await.is_ok()
+        tokio::time::timeout_at(until, self.permits.acquire_many(all))
+            .await
+            .is_ok()
     }
 }
 
 /// Whether the registry may do later what it did not do now.
 fn is_passing(error: &InvocationStoreError) -> bool {
     let kv = |error: &KvError| {
-        matches!(error, KvError::Unavailable { .. } | KvError::RegistryFull | KvError::Compacted { .. })
+        matches!(
+            error,
+            KvError::Unavailable { .. } | KvError::RegistryFull | KvError::Compacted { .. }
+        )
     };
     match error {
-        InvocationStoreError::Kv(error) | InvocationStoreError::Blob(BlobError::Kv(error)) => kv(error),
+        InvocationStoreError::Kv(error) | InvocationStoreError::Blob(BlobError::Kv(error)) => {
+            kv(error)
+        }
         InvocationStoreError::Blob(BlobError::Contended { .. }) => true,
         _ => false,
     }
@@ -214,6 +282,14 @@ fn store_fault(error: InvocationStoreError) -> InvocationError {
         InvocationStoreError::Kv(KvError::RegistryFull)
             | InvocationStoreError::Blob(BlobError::Kv(KvError::RegistryFull))
     );
-    let code = if full { "registry_full" } else { "registry_unavailable" };
-    InvocationError::Dependency { what: "the registry", code, source: Box::new(error) }
+    let code = if full {
+        "registry_full"
+    } else {
+        "registry_unavailable"
+    };
+    InvocationError::Dependency {
+        what: "the registry",
+        code,
+        source: Box::new(error),
+    }
 }

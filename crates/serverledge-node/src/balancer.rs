@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use http::Response;
-use serverledge_api::{App, Balancer, Call, Identity, PassError, Passage, ServerLimits, Serving, serve, serve_tls};
+use serverledge_api::{
+    App, Balancer, Call, Identity, PassError, Passage, ServerLimits, Serving, serve, serve_tls,
+};
 use serverledge_core::kv::Kv;
 use serverledge_core::{CpuMilli, HttpBody, InvocationError, InvocationId, IpNet, Report};
 use serverledge_platform::Platform;
@@ -39,7 +41,9 @@ use crate::deploy::unix_ms;
 use crate::functions::Functions;
 use crate::membership::Membership;
 use crate::node::Background;
-use crate::program::{access, guard, open_tls, own_id, own_url, request_limits, unreachable_registry};
+use crate::program::{
+    access, guard, open_tls, own_id, own_url, request_limits, unreachable_registry,
+};
 use crate::quotas::{AccountsAndApplications, Quotas};
 use crate::registry::Registry;
 use crate::status::{load_average, unix_seconds};
@@ -97,19 +101,42 @@ impl LoadBalancing {
         let balancer = Arc::new(LoadBalancer::new(config, registry.kv())?);
         let membership = &balancer.membership;
         membership.set_url(own_url(config, listener.local_addr()?));
-        membership.register().await.with_context(|| unreachable_registry(config))?;
-        membership.load().await.context("failed to read the nodes")?;
-        let (_, from) =
-            balancer.functions.load(&balancer.store).await.context("failed to read the deployed functions")?;
-        let accounts_from = balancer.accounts.load().await.context("failed to read the accounts")?;
+        membership
+            .register()
+            .await
+            .with_context(|| unreachable_registry(config))?;
+        membership
+            .load()
+            .await
+            .context("failed to read the nodes")?;
+        let (_, from) = balancer
+            .functions
+            .load(&balancer.store)
+            .await
+            .context("failed to read the deployed functions")?;
+        let accounts_from = balancer
+            .accounts
+            .load()
+            .await
+            .context("failed to read the accounts")?;
         balancer.cluster.peers.set(&membership.others());
         // So that the first call finds nodes that are known to live.
-        balancer.cluster.ask_round(membership, Whom::Area, &mut 0).await;
+        balancer
+            .cluster
+            .ask_round(membership, Whom::Area, &mut 0)
+            .await;
         let guard = guard(config, tls.is_some());
         let access = access(config, &balancer.accounts, tls.is_some());
-        let app = App::balancing(Arc::new(Front(Arc::clone(&balancer))), guard, access, request_limits(config));
-        let limits =
-            ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
+        let app = App::balancing(
+            Arc::new(Front(Arc::clone(&balancer))),
+            guard,
+            access,
+            request_limits(config),
+        );
+        let limits = ServerLimits {
+            connections_max: config.api.connections_max,
+            header_timeout: config.api.header_timeout,
+        };
         balancer.ready.store(true, Ordering::Release);
         let scheme = balancer.scheme;
         let serving = match tls {
@@ -122,7 +149,14 @@ impl LoadBalancing {
         let nodes = membership.others().len();
         tracing::info!(functions = balancer.functions.len(), nodes, address = %serving.address, "ready");
         let (address, drain_timeout) = (serving.address, config.drain_timeout);
-        Ok(Self { address, scheme, balancer, registry, serving, drain_timeout })
+        Ok(Self {
+            address,
+            scheme,
+            balancer,
+            registry,
+            serving,
+            drain_timeout,
+        })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -135,7 +169,10 @@ impl LoadBalancing {
         balancer.ready.store(false, Ordering::Release);
         balancer.membership.announce_draining().await;
         if !self.serving.drain(self.drain_timeout).await {
-            tracing::warn!("some requests did not end within {:?} and were cut off", self.drain_timeout);
+            tracing::warn!(
+                "some requests did not end within {:?} and were cut off",
+                self.drain_timeout
+            );
         }
         balancer.background.stop().await;
         balancer.accounts.stop().await;
@@ -153,7 +190,10 @@ fn check(config: &Config) -> Result<()> {
         "a load balancer needs the registry of its nodes: set registry.url (or etcd.address) as they have it"
     );
     let keyed = config.cluster.key.is_some() || !config.cluster.key_file.is_empty();
-    ensure!(keyed, "a load balancer needs the key of its nodes: set cluster.key or cluster.key_file as they have it");
+    ensure!(
+        keyed,
+        "a load balancer needs the key of its nodes: set cluster.key or cluster.key_file as they have it"
+    );
     Ok(())
 }
 
@@ -183,19 +223,33 @@ impl LoadBalancer {
             started_unix_ms: unix_ms(),
         };
         Ok(Self {
-            identity: Identity { node: id.clone(), area: area.clone() },
+            identity: Identity {
+                node: id.clone(),
+                area: area.clone(),
+            },
             accounts,
             quotas: Quotas::new(config.quota.clone(), Arc::new(owners)),
             store: FunctionStore::new(Arc::clone(kv)),
             functions: Functions::default(),
             look_ups: Semaphore::new(LOOK_UPS_MAX),
-            membership: Membership::new(Arc::clone(kv), area, &id, record, registry.ttl, balancing.refresh_interval),
+            membership: Membership::new(
+                Arc::clone(kv),
+                area,
+                &id,
+                record,
+                registry.ttl,
+                balancing.refresh_interval,
+            ),
             cluster: Cluster::new(config, &format!("{area}/{id}"))?,
             router: Arc::new(Router::new(area, balancing.replicas, balancing.load_factor)),
             metrics: BalancerMetrics::new().context("failed to register metrics")?,
             metrics_config: config.metrics.clone(),
             trusted: config.api.trusted_proxies.clone(),
-            scheme: if config.api.tls_cert_file.is_empty() { "http" } else { "https" },
+            scheme: if config.api.tls_cert_file.is_empty() {
+                "http"
+            } else {
+                "https"
+            },
             ready: AtomicBool::new(false),
             started: Instant::now(),
             background: Background::default(),
@@ -204,20 +258,33 @@ impl LoadBalancer {
 
     fn start_background(self: &Arc<Self>, from: serverledge_core::kv::Revision) {
         let balancer = Arc::clone(self);
-        self.background.spawn(async move { balancer.follow_functions(from).await });
+        self.background
+            .spawn(async move { balancer.follow_functions(from).await });
         let balancer = Arc::clone(self);
-        self.background.spawn(async move { balancer.membership.keep_registered().await });
+        self.background
+            .spawn(async move { balancer.membership.keep_registered().await });
         let balancer = Arc::clone(self);
-        self.background.spawn(async move { balancer.membership.follow().await });
+        self.background
+            .spawn(async move { balancer.membership.follow().await });
         let balancer = Arc::clone(self);
-        self.background.spawn(async move { balancer.cluster.watch(&balancer.membership, Whom::Area).await });
+        self.background.spawn(async move {
+            balancer
+                .cluster
+                .watch(&balancer.membership, Whom::Area)
+                .await
+        });
     }
 
     /// The calls in progress at each node, by `area/node`.
     fn in_flight(&self) -> Vec<(String, u32)> {
         let mut nodes = Vec::new();
-        self.cluster.peers.each(|standing| nodes.push((standing.name.to_owned(), standing.id)));
-        nodes.into_iter().map(|(name, id)| (name, self.router.in_flight(id))).collect()
+        self.cluster
+            .peers
+            .each(|standing| nodes.push((standing.name.to_owned(), standing.id)));
+        nodes
+            .into_iter()
+            .map(|(name, id)| (name, self.router.in_flight(id)))
+            .collect()
     }
 
     /// Sums over the nodes of its area that are known to live; those that a node tells its own clients only are zero.
@@ -226,7 +293,11 @@ impl LoadBalancer {
             coordinates: self.cluster.peers.coordinates(),
             load_avg: load_average(),
             last_update_time: unix_seconds(),
-            running: self.in_flight().iter().map(|(_, count)| i64::from(*count)).sum(),
+            running: self
+                .in_flight()
+                .iter()
+                .map(|(_, count)| i64::from(*count))
+                .sum(),
             functions: i64::try_from(self.functions.len()).unwrap_or(i64::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.identity.node.clone(),
@@ -237,13 +308,28 @@ impl LoadBalancer {
         let signed = |mib: u64| i64::try_from(mib).unwrap_or(i64::MAX);
         let mut used_milli = 0;
         self.cluster.peers.each(|standing| {
-            let Some(load) = standing.load.filter(|_| standing.area == self.identity.area) else { return };
-            status.total_memory = status.total_memory.saturating_add(signed(standing.record.memory_mib));
-            status.available_memory = status.available_memory.saturating_add(signed(load.free_memory_mib));
+            let Some(load) = standing
+                .load
+                .filter(|_| standing.area == self.identity.area)
+            else {
+                return;
+            };
+            status.total_memory = status
+                .total_memory
+                .saturating_add(signed(standing.record.memory_mib));
+            status.available_memory = status
+                .available_memory
+                .saturating_add(signed(load.free_memory_mib));
             status.total_cpu += CpuMilli::new(standing.record.cpu_milli).cores();
-            used_milli += standing.record.cpu_milli.saturating_sub(load.free_cpu_milli);
+            used_milli += standing
+                .record
+                .cpu_milli
+                .saturating_sub(load.free_cpu_milli);
             for (function, count) in standing.warm {
-                *status.available_warm_containers.entry(function.clone()).or_default() += i64::from(*count);
+                *status
+                    .available_warm_containers
+                    .entry(function.clone())
+                    .or_default() += i64::from(*count);
             }
         });
         // Nodes tell each other what a call may have, idle containers' share included.
@@ -281,7 +367,10 @@ impl Balancer for Front {
     }
 
     fn metrics(&self) -> Option<String> {
-        self.0.metrics_config.enabled.then(|| self.0.metrics.text(&self.0.in_flight()))
+        self.0
+            .metrics_config
+            .enabled
+            .then(|| self.0.metrics.text(&self.0.in_flight()))
     }
 
     fn ready(&self) -> bool {

@@ -47,7 +47,9 @@ pub(crate) struct Cluster {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster").field("peers", &self.peers).finish_non_exhaustive()
+        f.debug_struct("Cluster")
+            .field("peers", &self.peers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,8 +57,15 @@ impl Cluster {
     pub(crate) fn new(config: &Config, me: &str) -> Result<Self> {
         let key = key(config)?;
         let authorities = authorities(config)?;
-        let client_config = ClientConfig { connect_timeout: CONNECT_TIMEOUT, authorities, ..ClientConfig::default() };
-        let client = key.clone().map(|key| PeerClient::new(key, &client_config)).transpose();
+        let client_config = ClientConfig {
+            connect_timeout: CONNECT_TIMEOUT,
+            authorities,
+            ..ClientConfig::default()
+        };
+        let client = key
+            .clone()
+            .map(|key| PeerClient::new(key, &client_config))
+            .transpose();
         Ok(Self {
             key: key.clone(),
             me: me.to_owned(),
@@ -74,7 +83,9 @@ fn authorities(config: &Config) -> Result<Option<Vec<u8>>> {
     if path.is_empty() {
         return Ok(None);
     }
-    std::fs::read(path).with_context(|| format!("failed to read cluster.ca_file = {path}")).map(Some)
+    std::fs::read(path)
+        .with_context(|| format!("failed to read cluster.ca_file = {path}"))
+        .map(Some)
 }
 
 fn key(config: &Config) -> Result<Option<ClusterKey>> {

@@ -34,12 +34,19 @@ pub(crate) fn extract(
     let bytes = decode(base64, bytes_max)?;
     refuse_url(&bytes)?;
     if let Some(inferred @ (Runtime::Python | Runtime::NodeJs | Runtime::JavaScript)) = runtime {
-        return Ok(Code { bytes: bytes.into(), inferred });
+        return Ok(Code {
+            bytes: bytes.into(),
+            inferred,
+        });
     }
     if is_tar(&bytes) {
         return from_tar(&bytes, handler, bytes_max);
     }
-    if bytes.len() > bytes_max { too_large(bytes_max) } else { bare(bytes) }
+    if bytes.len() > bytes_max {
+        too_large(bytes_max)
+    } else {
+        bare(bytes)
+    }
 }
 
 fn decode(base64: &str, bytes_max: usize) -> Result<Vec<u8>, DeployError> {
@@ -53,18 +60,29 @@ fn decode(base64: &str, bytes_max: usize) -> Result<Vec<u8>, DeployError> {
     if base64.len() / 4 * 3 > bytes_max + TAR_BYTES_MAX {
         return too_large(bytes_max);
     }
-    STANDARD.decode(base64).or_else(|e| fault("malformed_base64", format!("TarFunctionCode is not base64: {e}")))
+    STANDARD.decode(base64).or_else(|e| {
+        fault(
+            "malformed_base64",
+            format!("TarFunctionCode is not base64: {e}"),
+        )
+    })
 }
 
 fn bare(bytes: Vec<u8>) -> Result<Code, DeployError> {
-    Ok(Code { bytes: Bytes::from(bytes), inferred: Runtime::Wasm })
+    Ok(Code {
+        bytes: Bytes::from(bytes),
+        inferred: Runtime::Wasm,
+    })
 }
 
 /// Go Serverledge fetches code by URL; this node does not.
 fn refuse_url(bytes: &[u8]) -> Result<(), DeployError> {
     let text = bytes.trim_ascii_start();
     if text.starts_with(b"http://") || text.starts_with(b"https://") {
-        return fault("url_unsupported", "code by URL is not fetched by this node; send the code itself");
+        return fault(
+            "url_unsupported",
+            "code by URL is not fetched by this node; send the code itself",
+        );
     }
     Ok(())
 }
@@ -86,29 +104,51 @@ fn from_tar(bytes: &[u8], handler: &str, bytes_max: usize) -> Result<Code, Deplo
         Ok(None) => return too_large(bytes_max),
         Err(e) => return fault("malformed_tar", format!("the tar cannot be read: {e}")),
     };
-    let ends =
-        |file: &File, endings: &[&str]| endings.iter().any(|ending| file.name.to_ascii_lowercase().ends_with(ending));
-    let (modules, others): (Vec<File>, Vec<File>) = files.into_iter().partition(|file| ends(file, &[".wasm", ".wat"]));
+    let ends = |file: &File, endings: &[&str]| {
+        endings
+            .iter()
+            .any(|ending| file.name.to_ascii_lowercase().ends_with(ending))
+    };
+    let (modules, others): (Vec<File>, Vec<File>) = files
+        .into_iter()
+        .partition(|file| ends(file, &[".wasm", ".wat"]));
     let several = modules.len() > 1;
-    let mut chosen = modules.into_iter().filter(|file| !several || base(&file.name) == handler);
+    let mut chosen = modules
+        .into_iter()
+        .filter(|file| !several || base(&file.name) == handler);
     if let Some(module) = chosen.next() {
-        return Ok(Code { bytes: Bytes::from(module.bytes), inferred: Runtime::Wasm });
+        return Ok(Code {
+            bytes: Bytes::from(module.bytes),
+            inferred: Runtime::Wasm,
+        });
     }
     if several {
-        return fault("ambiguous_code", "the tar holds several modules; name the file in Handler");
+        return fault(
+            "ambiguous_code",
+            "the tar holds several modules; name the file in Handler",
+        );
     }
     let Some(inferred) = others.iter().find_map(|file| language(&file.name)) else {
         return fault("no_code", "the tar holds no .wasm, .wat, .py or .js file");
     };
-    let inferred = if inferred == Runtime::NodeJs && fits_javascript(&others) { Runtime::JavaScript } else { inferred };
-    Ok(Code { bytes: Bytes::copy_from_slice(bytes), inferred })
+    let inferred = if inferred == Runtime::NodeJs && fits_javascript(&others) {
+        Runtime::JavaScript
+    } else {
+        inferred
+    };
+    Ok(Code {
+        bytes: Bytes::copy_from_slice(bytes),
+        inferred,
+    })
 }
 
 /// One script that needs nothing beside it, and nothing of Node.js: the rule of the client, which says why.
 fn fits_javascript(files: &[File]) -> bool {
     let mut scripts = files.iter().filter(|file| language(&file.name).is_some());
     let only = scripts.next().filter(|_| scripts.next().is_none());
-    let has_packages = files.iter().any(|file| base(&file.name).starts_with("package"));
+    let has_packages = files
+        .iter()
+        .any(|file| base(&file.name).starts_with("package"));
     let text = only.and_then(|only| std::str::from_utf8(&only.bytes).ok());
     !has_packages && text.is_some_and(|text| needs_node(text).is_none())
 }
@@ -118,7 +158,10 @@ fn language(name: &str) -> Option<Runtime> {
     if name.ends_with(".py") {
         return Some(Runtime::Python);
     }
-    ENDINGS.iter().any(|ending| name.ends_with(ending)).then_some(Runtime::NodeJs)
+    ENDINGS
+        .iter()
+        .any(|ending| name.ends_with(ending))
+        .then_some(Runtime::NodeJs)
 }
 
 fn base(name: &str) -> &str {
@@ -133,29 +176,42 @@ fn read_tar(bytes: &[u8], bytes_max: usize) -> std::io::Result<Option<Vec<File>>
     for (count, entry) in archive.entries()?.enumerate() {
         let entry = entry?;
         if count >= ENTRIES_MAX {
-            return Err(std::io::Error::other(format!("it has more than {ENTRIES_MAX} entries")));
+            return Err(std::io::Error::other(format!(
+                "it has more than {ENTRIES_MAX} entries"
+            )));
         }
         if !entry.header().entry_type().is_file() {
             continue;
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let mut content = Vec::new();
-        entry.take((bytes_max - total) as u64 + 1).read_to_end(&mut content)?;
+        entry
+            .take((bytes_max - total) as u64 + 1)
+            .read_to_end(&mut content)?;
         total += content.len();
         if total > bytes_max {
             return Ok(None);
         }
-        files.push(File { name, bytes: content });
+        files.push(File {
+            name,
+            bytes: content,
+        });
     }
     Ok(Some(files))
 }
 
 fn too_large<T>(bytes_max: usize) -> Result<T, DeployError> {
-    fault("code_too_large", format!("the code has more than {bytes_max} bytes"))
+    fault(
+        "code_too_large",
+        format!("the code has more than {bytes_max} bytes"),
+    )
 }
 
 fn fault<T>(code: &'static str, message: impl Into<String>) -> Result<T, DeployError> {
-    Err(DeployError::Code { code, message: message.into() })
+    Err(DeployError::Code {
+        code,
+        message: message.into(),
+    })
 }
 
 #[cfg(test)]
@@ -186,20 +242,47 @@ mod tests {
     fn finds_the_module() {
         check(&STANDARD.encode(b"\0asm\x01\0\0\0"), "", "wasm 8");
         check(&tar(&[("dir/f.wasm", b"\0asm")]), "", "wasm 4");
-        check(&tar(&[("f.wat", b"(module)"), ("README.md", b"x")]), "", "wasm 8");
-        check(&tar(&[("a.wasm", b"a"), ("d/b.wasm", b"bb")]), "b.wasm", "wasm 2");
-        check(&tar(&[("a.wasm", b"a"), ("b.wasm", b"bb")]), "", "ambiguous_code");
+        check(
+            &tar(&[("f.wat", b"(module)"), ("README.md", b"x")]),
+            "",
+            "wasm 8",
+        );
+        check(
+            &tar(&[("a.wasm", b"a"), ("d/b.wasm", b"bb")]),
+            "b.wasm",
+            "wasm 2",
+        );
+        check(
+            &tar(&[("a.wasm", b"a"), ("b.wasm", b"bb")]),
+            "",
+            "ambiguous_code",
+        );
         check(
             &tar(&[("hello.js", b"x")]),
             "",
-            &format!("javascript {}", STANDARD.decode(tar(&[("hello.js", b"x")])).unwrap().len()),
+            &format!(
+                "javascript {}",
+                STANDARD.decode(tar(&[("hello.js", b"x")])).unwrap().len()
+            ),
         );
-        for more in [("other.js", &b"x"[..]), ("package.json", b"{}"), ("needs.mjs", b"import 'fs'")] {
+        for more in [
+            ("other.js", &b"x"[..]),
+            ("package.json", b"{}"),
+            ("needs.mjs", b"import 'fs'"),
+        ] {
             let tree = tar(&[("hello.js", b"x"), more]);
-            check(&tree, "", &format!("nodejs {}", STANDARD.decode(&tree).unwrap().len()));
+            check(
+                &tree,
+                "",
+                &format!("nodejs {}", STANDARD.decode(&tree).unwrap().len()),
+            );
         }
         let needs = tar(&[("hello.js", b"require('fs')")]);
-        check(&needs, "", &format!("nodejs {}", STANDARD.decode(&needs).unwrap().len()));
+        check(
+            &needs,
+            "",
+            &format!("nodejs {}", STANDARD.decode(&needs).unwrap().len()),
+        );
         check(&tar(&[("notes.txt", b"x")]), "", "no_code");
     }
 
@@ -207,16 +290,27 @@ mod tests {
     fn a_source_tree_is_taken_whole() {
         let tree = tar(&[("hello.py", b"x"), ("asset.wasm", b"\0asm")]);
         let code = extract(&tree, Some(Runtime::Python), "", 2048).unwrap();
-        assert_eq!((code.inferred, STANDARD.encode(&code.bytes)), (Runtime::Python, tree));
+        assert_eq!(
+            (code.inferred, STANDARD.encode(&code.bytes)),
+            (Runtime::Python, tree)
+        );
     }
 
     #[test]
     fn refuses_what_it_cannot_read() {
         check("", "", "no_code");
         check("%%%", "", "malformed_base64");
-        check(&STANDARD.encode(b"https://example.com/f.wasm"), "", "url_unsupported");
+        check(
+            &STANDARD.encode(b"https://example.com/f.wasm"),
+            "",
+            "url_unsupported",
+        );
         check(&STANDARD.encode(vec![0; 3000]), "", "code_too_large");
-        check(&tar(&[("a.wasm", &[0; 1500]), ("b.wasm", &[0; 1000])]), "", "code_too_large");
+        check(
+            &tar(&[("a.wasm", &[0; 1500]), ("b.wasm", &[0; 1000])]),
+            "",
+            "code_too_large",
+        );
         let mut broken = STANDARD.decode(tar(&[("a.wasm", b"a")])).unwrap();
         broken[150] = b'9';
         check(&STANDARD.encode(broken), "", "malformed_tar");

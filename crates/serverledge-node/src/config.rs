@@ -29,9 +29,9 @@ pub use faults::{ConfigFaults, Fault, Source};
 pub use layers::Setting;
 pub use machine::Machine;
 pub use parts::{
-    ApiConfig, AsyncConfig, BalancerConfig, ClusterConfig, Config, ContainerConfig, DataConfig, FunctionConfig,
-    LogConfig, LogFormat, MetricsConfig, PlatformConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig,
-    RegistryConfig, RegistryUrl, SchedulerConfig, Secret, WasmConfig,
+    ApiConfig, AsyncConfig, BalancerConfig, ClusterConfig, Config, ContainerConfig, DataConfig,
+    FunctionConfig, LogConfig, LogFormat, MetricsConfig, PlatformConfig, PolicyName, PoolConfig,
+    QueueConfig, QuotaConfig, RegistryConfig, RegistryUrl, SchedulerConfig, Secret, WasmConfig,
 };
 pub use people::{AccountsConfig, AuthConfig, SmtpConfig};
 pub use shipped::shipped_file;
@@ -64,7 +64,9 @@ pub fn load(
     directories: &[PathBuf],
 ) -> Result<Loaded, ConfigFaults> {
     let mut layers = Layers::default();
-    let source = named.map(Path::to_path_buf).or_else(|| file::find(directories, &mut layers.warnings));
+    let source = named
+        .map(Path::to_path_buf)
+        .or_else(|| file::find(directories, &mut layers.warnings));
     if let Some(path) = &source {
         layers.add_file(path);
     }
@@ -75,13 +77,22 @@ pub fn load(
         docker_socket: environment::docker_socket(env),
     };
     let (config, settings) = layers.resolve(&facts);
-    let Layers { mut faults, mut warnings, .. } = layers;
+    let Layers {
+        mut faults,
+        mut warnings,
+        ..
+    } = layers;
     faults.extend(checks::conflicts(&config, &settings, &faults));
     if !faults.is_empty() {
         return Err(ConfigFaults(faults));
     }
     warnings.extend(checks::warnings(&config, machine));
-    Ok(Loaded { config, warnings, source, settings })
+    Ok(Loaded {
+        config,
+        warnings,
+        source,
+        settings,
+    })
 }
 
 // === impl Loaded ===
@@ -90,9 +101,21 @@ impl Loaded {
     /// The settings as lines `key = value  # origin`: a TOML file that gives this configuration again.
     #[must_use]
     pub fn render(&self) -> String {
-        let lines: Vec<_> = self.settings.iter().map(|s| format!("{} = {}", keys::toml_name(s.key), s.value)).collect();
-        let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+        let lines: Vec<_> = self
+            .settings
+            .iter()
+            .map(|s| format!("{} = {}", keys::toml_name(s.key), s.value))
+            .collect();
+        let width = lines
+            .iter()
+            .map(|line| line.chars().count())
+            .max()
+            .unwrap_or(0);
         let origins = self.settings.iter().map(|setting| &setting.origin);
-        lines.iter().zip(origins).map(|(line, origin)| format!("{line:width$}  # {origin}\n")).collect()
+        lines
+            .iter()
+            .zip(origins)
+            .map(|(line, origin)| format!("{line:width$}  # {origin}\n"))
+            .collect()
     }
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use serverledge_api::{Deploy, DeployError, Deployed, QuotaExceeded};
 use serverledge_core::{
-    Digest, Function, FunctionName, FunctionSpec, InvocationError, PrepareError, Progress, Runtime, Sandbox, SpaceId,
-    Version,
+    Digest, Function, FunctionName, FunctionSpec, InvocationError, PrepareError, Progress, Runtime,
+    Sandbox, SpaceId, Version,
 };
 use serverledge_registry::{self as registry, code_digest};
 use serverledge_scheduler::{Pooled, SandboxId};
@@ -34,13 +34,21 @@ impl Node {
             return Err(DeployError::Exists(spec.name));
         }
         let source = self.with_dependencies(space, code.bytes, spec.runtime, &spec.handler)?;
-        self.check_quota(space, &spec.name, (&code_digest(&source), source.len() as u64))?;
-        let Made { code: bytes, remark } = self.make(&spec, source, progress).await?;
+        self.check_quota(
+            space,
+            &spec.name,
+            (&code_digest(&source), source.len() as u64),
+        )?;
+        let Made {
+            code: bytes,
+            remark,
+        } = self.make(&spec, source, progress).await?;
         let version = Arc::new(registry::version(&spec, code_digest(&bytes)));
         let code_bytes = bytes.len() as u64;
         let executor = self.executors.of(version.runtime);
         // Checked with everything else that needs no executor.
-        let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
+        let executor =
+            executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
         let prepared = executor.prepare(&version, bytes.clone(), progress).await;
         let prepared = prepared.map_err(|error| with_way_out(error, version.runtime))?;
         let function = Function {
@@ -60,7 +68,11 @@ impl Node {
             Deploy::Update => self.store.replace(&function, &bytes, now).await,
         };
         let revision = stored.map_err(registry_error)?;
-        let known = Known { function: Arc::new(function.clone()), revision, code_bytes };
+        let known = Known {
+            function: Arc::new(function.clone()),
+            revision,
+            code_bytes,
+        };
         for old in self.functions.put([known]) {
             self.retire(&old, Some(&function.version)).await;
         }
@@ -68,9 +80,18 @@ impl Node {
         let is_script = function.version.runtime == Runtime::JavaScript;
         Ok(Deployed {
             function: Arc::new(function),
-            recognised: if is_script { "JavaScript" } else { prepared.recognised }.to_owned(),
+            recognised: if is_script {
+                "JavaScript"
+            } else {
+                prepared.recognised
+            }
+            .to_owned(),
             // A module that its owner did not build is not remarked upon.
-            remarks: if is_script { remark.into_iter().collect() } else { prepared.remarks },
+            remarks: if is_script {
+                remark.into_iter().collect()
+            } else {
+                prepared.remarks
+            },
         })
     }
 
@@ -82,10 +103,14 @@ impl Node {
         progress: &dyn Progress,
     ) -> Result<Made, DeployError> {
         if spec.runtime != Runtime::JavaScript {
-            return Ok(Made { code: source, remark: None });
+            return Ok(Made {
+                code: source,
+                remark: None,
+            });
         }
         let snapshots = self.executors.snapshots.as_ref();
-        let snapshots = snapshots.ok_or_else(|| DeployError::Unsupported(spec.runtime.to_string()))?;
+        let snapshots =
+            snapshots.ok_or_else(|| DeployError::Unsupported(spec.runtime.to_string()))?;
         let max = self.limits.code_bytes_max;
         if source.len() > max {
             return Err(DeployError::Code {
@@ -108,7 +133,10 @@ impl Node {
     }
 
     /// Everything that can be said without running anything.
-    pub(crate) fn check(&self, request: &FunctionBody<'_>) -> Result<(FunctionSpec, Code), DeployError> {
+    pub(crate) fn check(
+        &self,
+        request: &FunctionBody<'_>,
+    ) -> Result<(FunctionSpec, Code), DeployError> {
         // The name first, as Serverledge; then the runtime, before any code is looked at.
         FunctionName::parse(&request.name).map_err(SpecError::from)?;
         let said = match &*request.runtime {
@@ -124,7 +152,8 @@ impl Node {
         let max = self.limits.code_bytes_max;
         let mut code = code::extract(&request.tar_function_code, said, &request.handler, max)?;
         // What only containers can do says which of the two runtimes of scripts is meant.
-        let asks_container = request.max_concurrency > 1 || !matches!(&*request.network, "" | "none");
+        let asks_container =
+            request.max_concurrency > 1 || !matches!(&*request.network, "" | "none");
         if said.is_none() && code.inferred == Runtime::JavaScript && asks_container {
             code.inferred = Runtime::NodeJs;
         }
@@ -135,14 +164,24 @@ impl Node {
     }
 
     /// The code of a custom function is its image, by name.
-    fn check_custom(&self, request: &FunctionBody<'_>) -> Result<(FunctionSpec, Code), DeployError> {
+    fn check_custom(
+        &self,
+        request: &FunctionBody<'_>,
+    ) -> Result<(FunctionSpec, Code), DeployError> {
         let mut spec = request.to_spec(Runtime::Custom)?;
         self.complete(request, &mut spec)?;
-        let code = Code { bytes: Bytes::from(spec.image.clone()), inferred: Runtime::Custom };
+        let code = Code {
+            bytes: Bytes::from(spec.image.clone()),
+            inferred: Runtime::Custom,
+        };
         Ok((spec, code))
     }
 
-    fn complete(&self, request: &FunctionBody<'_>, spec: &mut FunctionSpec) -> Result<(), DeployError> {
+    fn complete(
+        &self,
+        request: &FunctionBody<'_>,
+        spec: &mut FunctionSpec,
+    ) -> Result<(), DeployError> {
         if !spec.secrets.values.is_empty() {
             getrandom::fill(&mut spec.secrets.nonce).map_err(|error| PrepareError::Internal {
                 attempt: "draw a random number".to_owned(),
@@ -152,7 +191,11 @@ impl Node {
         self.apply_limits(request, spec)
     }
 
-    fn apply_limits(&self, request: &FunctionBody<'_>, spec: &mut FunctionSpec) -> Result<(), DeployError> {
+    fn apply_limits(
+        &self,
+        request: &FunctionBody<'_>,
+        spec: &mut FunctionSpec,
+    ) -> Result<(), DeployError> {
         let limits = &mut spec.limits;
         if request.memory_mb.is_none() {
             limits.memory = self.limits.memory;
@@ -161,12 +204,25 @@ impl Node {
             limits.timeout = self.limits.timeout;
         }
         if limits.timeout > self.limits.timeout_max {
-            let fault = format!("{:?}; this node allows at most {:?}", limits.timeout, self.limits.timeout_max);
-            return Err(SpecError::Member { member: "Timeout", fault }.into());
+            let fault = format!(
+                "{:?}; this node allows at most {:?}",
+                limits.timeout, self.limits.timeout_max
+            );
+            return Err(SpecError::Member {
+                member: "Timeout",
+                fault,
+            }
+            .into());
         }
         if limits.memory > self.pool_memory {
-            let message = format!("the function declares {}; this node has {}", limits.memory, self.pool_memory);
-            return Err(DeployError::Code { code: "exceeds_node", message });
+            let message = format!(
+                "the function declares {}; this node has {}",
+                limits.memory, self.pool_memory
+            );
+            return Err(DeployError::Code {
+                code: "exceeds_node",
+                message,
+            });
         }
         Ok(())
     }
@@ -175,7 +231,11 @@ impl Node {
     pub(crate) async fn delete(&self, space: &SpaceId, name: &str) -> Result<(), DeployError> {
         let unknown = || DeployError::Unknown(name.to_owned());
         let parsed = FunctionName::parse(name).map_err(|_| unknown())?;
-        let deleted = self.store.delete(space, &parsed).await.map_err(|error| registry_error(error.into()))?;
+        let deleted = self
+            .store
+            .delete(space, &parsed)
+            .await
+            .map_err(|error| registry_error(error.into()))?;
         let revision = deleted.ok_or_else(unknown)?;
         if let Some(gone) = self.functions.remove(space, &parsed, revision) {
             self.forget_deleted(&gone).await;
@@ -207,7 +267,9 @@ impl Node {
     ) -> Result<i64, InvocationError> {
         let entry = self.lookup(space, name)?;
         if let Some(pooled) = entry.pooled {
-            return self.prewarm_pooled(&entry, pooled, usize::try_from(instances).unwrap_or(0)).await;
+            return self
+                .prewarm_pooled(&entry, pooled, usize::try_from(instances).unwrap_or(0))
+                .await;
         }
         self.start_sandbox(&entry.function).await?;
         let capacity = self.admissions.snapshot().capacity;
@@ -223,11 +285,16 @@ impl Node {
         pooled: Pooled,
         count: usize,
     ) -> Result<i64, InvocationError> {
-        let ids = self.admissions.prewarm(entry.arrival().demand, pooled, count);
+        let ids = self
+            .admissions
+            .prewarm(entry.arrival().demand, pooled, count);
         let starts = ids.into_iter().map(|id| {
             let (node, function) = (Arc::clone(self), Arc::clone(&entry.function));
             let (sender, receiver) = oneshot::channel();
-            let room = Prewarming { id: Some(id), admissions: self.admissions.clone() };
+            let room = Prewarming {
+                id: Some(id),
+                admissions: self.admissions.clone(),
+            };
             self.background.spawn(async move {
                 let started = node.start_sandbox(&function).await;
                 let _ = sender.send(started.map(|started| room.up(started.sandbox)));
@@ -267,7 +334,9 @@ impl Node {
             Ok(None) => {
                 return tracing::error!(%name, code = %version.code, "the function's code is not in the registry");
             }
-            Err(error) => return tracing::warn!(%name, %error, "failed to read the function's code"),
+            Err(error) => {
+                return tracing::warn!(%name, %error, "failed to read the function's code");
+            }
         };
         let Some(executor) = self.executors.of(version.runtime) else {
             return tracing::warn!(%name, runtime = %version.runtime, "this node has no executor for the function");
@@ -283,7 +352,9 @@ impl Node {
 fn with_way_out(error: PrepareError, runtime: Runtime) -> PrepareError {
     match error {
         PrepareError::Unavailable { code, what, source } if runtime == Runtime::NodeJs => {
-            let what = format!("{what}; a script that needs nothing of Node.js runs without: --runtime javascript");
+            let what = format!(
+                "{what}; a script that needs nothing of Node.js runs without: --runtime javascript"
+            );
             PrepareError::Unavailable { code, what, source }
         }
         other => other,
@@ -318,12 +389,20 @@ impl Drop for Prewarming {
 }
 
 pub(crate) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-pub(crate) fn registry_fault(code: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> DeployError {
-    DeployError::Registry { code, source: Box::new(error) }
+pub(crate) fn registry_fault(
+    code: &'static str,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> DeployError {
+    DeployError::Registry {
+        code,
+        source: Box::new(error),
+    }
 }
 
 pub(crate) fn registry_error(error: registry::DeployError) -> DeployError {
@@ -336,11 +415,15 @@ pub(crate) fn registry_error(error: registry::DeployError) -> DeployError {
             DeployError::Contended(name)
         }
         registry::DeployError::Kv(KvError::RegistryFull)
-        | registry::DeployError::Code(BlobError::Kv(KvError::RegistryFull)) => registry_fault("registry_full", error),
+        | registry::DeployError::Code(BlobError::Kv(KvError::RegistryFull)) => {
+            registry_fault("registry_full", error)
+        }
         registry::DeployError::Digest { .. } => DeployError::Prepare(PrepareError::Internal {
             attempt: "store the function".to_owned(),
             source: Box::new(error),
         }),
-        registry::DeployError::Kv(_) | registry::DeployError::Code(_) => registry_fault("registry_unavailable", error),
+        registry::DeployError::Kv(_) | registry::DeployError::Code(_) => {
+            registry_fault("registry_unavailable", error)
+        }
     }
 }

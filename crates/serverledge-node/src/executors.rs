@@ -25,7 +25,10 @@ impl Executors {
 
     /// The runtimes that there is an executor for.
     pub(crate) fn runtimes(&self) -> Vec<Runtime> {
-        Runtime::ALL.into_iter().filter(|runtime| self.of(*runtime).is_some()).collect()
+        Runtime::ALL
+            .into_iter()
+            .filter(|runtime| self.of(*runtime).is_some())
+            .collect()
     }
 
     /// All of them.

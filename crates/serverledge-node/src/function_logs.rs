@@ -48,7 +48,10 @@ impl FunctionLogs {
     pub(crate) fn feed(&self, function: &Function) -> LogFeed {
         let mut logs = self.logs.lock();
         let log = logs.entry(key(function)).or_insert_with(Log::new);
-        LogFeed { backlog: log.entries.iter().cloned().collect(), live: log.live.subscribe() }
+        LogFeed {
+            backlog: log.entries.iter().cloned().collect(),
+            live: log.live.subscribe(),
+        }
     }
 
     /// A deleted function's log ends with it.
@@ -63,7 +66,11 @@ fn key(function: &Function) -> (SpaceId, FunctionName) {
 
 impl Log {
     fn new() -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, live: broadcast::channel(BEHIND_MAX).0 }
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            live: broadcast::channel(BEHIND_MAX).0,
+        }
     }
 }
 
@@ -77,7 +84,12 @@ mod tests {
 
     fn entry(bytes: usize) -> LogEntry {
         let text = Bytes::from(vec![b'x'; bytes]);
-        LogEntry { time_unix_ms: 0, invocation: InvocationId::new(), failed: false, text }
+        LogEntry {
+            time_unix_ms: 0,
+            invocation: InvocationId::new(),
+            failed: false,
+            text,
+        }
     }
 
     #[test]
@@ -88,7 +100,11 @@ mod tests {
         (0..2 * ENTRIES_MAX).for_each(|_| logs.push(&g, entry(1)));
         assert_eq!(logs.feed(&g).backlog.len(), ENTRIES_MAX);
         logs.push(&f, entry(2 * BYTES_MAX));
-        assert_eq!(logs.feed(&f).backlog.len(), 1, "the last one is kept, whatever its size");
+        assert_eq!(
+            logs.feed(&f).backlog.len(),
+            1,
+            "the last one is kept, whatever its size"
+        );
         logs.forget(&f);
         assert!(logs.feed(&f).backlog.is_empty());
     }
@@ -99,7 +115,10 @@ mod tests {
         logs.push(&f, entry(1));
         let mut feed = logs.feed(&f);
         logs.push(&f, entry(2));
-        assert_eq!((feed.backlog.len(), feed.live.try_recv().unwrap().text.len()), (1, 2));
+        assert_eq!(
+            (feed.backlog.len(), feed.live.try_recv().unwrap().text.len()),
+            (1, 2)
+        );
         drop(logs);
         assert!(feed.live.try_recv().is_err());
     }

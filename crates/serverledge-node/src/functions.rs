@@ -36,26 +36,51 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn new(Known { function, revision, code_bytes }: Known) -> Self {
+    fn new(
+        Known {
+            function,
+            revision,
+            code_bytes,
+        }: Known,
+    ) -> Self {
         let pooled = pooled(&function);
         let digest = function.version.digest;
         let key = digest
             .as_bytes()
             .first_chunk()
-            .map_or(FunctionKey::NONE, |bytes| FunctionKey::new(u64::from_le_bytes(*bytes)));
-        Self { function, revision, metrics: OnceLock::new(), pooled, key, code_bytes }
+            .map_or(FunctionKey::NONE, |bytes| {
+                FunctionKey::new(u64::from_le_bytes(*bytes))
+            });
+        Self {
+            function,
+            revision,
+            metrics: OnceLock::new(),
+            pooled,
+            key,
+            code_bytes,
+        }
     }
 
     /// What a call of it asks the scheduler for.
     pub(crate) fn arrival(&self) -> Arrival {
         let limits = &self.function.version.limits;
-        let demand = if self.pooled.is_some() { Demand::pooled_of(limits) } else { Demand::of(limits) };
-        Arrival { demand, pool: self.pooled, function: self.key, ..Arrival::default() }
+        let demand = if self.pooled.is_some() {
+            Demand::pooled_of(limits)
+        } else {
+            Demand::of(limits)
+        };
+        Arrival {
+            demand,
+            pool: self.pooled,
+            function: self.key,
+            ..Arrival::default()
+        }
     }
 
     /// The function's metrics, made at its first invocation.
     pub(crate) fn metrics(&self, metrics: &Metrics) -> &FunctionMetrics {
-        self.metrics.get_or_init(|| metrics.of_function(&label(&self.function)))
+        self.metrics
+            .get_or_init(|| metrics.of_function(&label(&self.function)))
     }
 }
 
@@ -75,11 +100,16 @@ pub(crate) fn pooled(function: &Function) -> Option<Pooled> {
     }
     let mut hasher = blake3::Hasher::new_derive_key(POOL_DOMAIN);
     for part in [function.space.as_str(), function.name.as_str()] {
-        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        hasher
+            .update(&(part.len() as u64).to_le_bytes())
+            .update(part.as_bytes());
     }
     hasher.update(function.version.digest.as_bytes());
     let key = PoolKey::new(Digest::new(*hasher.finalize().as_bytes()));
-    Some(Pooled { key, concurrency: function.version.limits.max_concurrency })
+    Some(Pooled {
+        key,
+        concurrency: function.version.limits.max_concurrency,
+    })
 }
 
 /// What is known of a function's record.
@@ -93,13 +123,21 @@ pub(crate) struct Known {
 impl From<&Deployed> for Known {
     fn from(deployed: &Deployed) -> Self {
         let function = Arc::clone(&deployed.function);
-        Self { function, revision: deployed.revision, code_bytes: deployed.code_bytes }
+        Self {
+            function,
+            revision: deployed.revision,
+            code_bytes: deployed.code_bytes,
+        }
     }
 }
 
 impl From<(Function, Revision)> for Known {
     fn from((function, revision): (Function, Revision)) -> Self {
-        Self { function: Arc::new(function), revision, code_bytes: 0 }
+        Self {
+            function: Arc::new(function),
+            revision,
+            code_bytes: 0,
+        }
     }
 }
 
@@ -143,52 +181,84 @@ impl Functions {
     /// Names the state of a space's functions: equal on all nodes that have this state, and never the same again after a
     /// change; 0 if there never was one. Read before the functions that it shall stand for.
     pub(crate) fn generation(&self, space: &SpaceId) -> u64 {
-        self.table.load().get(space).map_or(0, |space| space.generation.number())
+        self.table
+            .load()
+            .get(space)
+            .map_or(0, |space| space.generation.number())
     }
 
     /// Of all spaces.
     pub(crate) fn len(&self) -> usize {
-        self.table.load().values().map(|space| space.functions.len()).sum()
+        self.table
+            .load()
+            .values()
+            .map(|space| space.functions.len())
+            .sum()
     }
 
     /// The names in a space, sorted.
     pub(crate) fn names(&self, space: &SpaceId) -> Vec<String> {
-        let mut names: Vec<String> = self.of(space).iter().map(|entry| entry.function.name.to_string()).collect();
+        let mut names: Vec<String> = self
+            .of(space)
+            .iter()
+            .map(|entry| entry.function.name.to_string())
+            .collect();
         names.sort_unstable();
         names
     }
 
     /// Those of a space.
     pub(crate) fn of(&self, space: &SpaceId) -> Vec<Arc<Entry>> {
-        self.table.load().get(space).map(|space| space.functions.values().cloned().collect()).unwrap_or_default()
+        self.table
+            .load()
+            .get(space)
+            .map(|space| space.functions.values().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Of all spaces.
     pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
-        self.table.load().values().flat_map(|space| space.functions.values().cloned()).collect()
+        self.table
+            .load()
+            .values()
+            .flat_map(|space| space.functions.values().cloned())
+            .collect()
     }
 
     /// Of all spaces.
     pub(crate) fn all(&self) -> Vec<Arc<Function>> {
-        self.entries().iter().map(|entry| Arc::clone(&entry.function)).collect()
+        self.entries()
+            .iter()
+            .map(|entry| Arc::clone(&entry.function))
+            .collect()
     }
 
     /// Takes over records, where they are newer than what is known, perhaps ahead of older changes. Returns the functions that
     /// were replaced.
-    pub(crate) fn put<R: Into<Known>>(&self, records: impl IntoIterator<Item = R>) -> Vec<Arc<Function>> {
+    pub(crate) fn put<R: Into<Known>>(
+        &self,
+        records: impl IntoIterator<Item = R>,
+    ) -> Vec<Arc<Function>> {
         self.change(|table, changes, gone| {
             for record in records {
                 let known = record.into();
                 let (space, revision) = (known.function.space.clone(), known.revision);
                 put_in(table, changes, known, gone);
-                Arc::make_mut(table.entry(space).or_default()).generation.skip_to(revision, &mut changes.numbers);
+                Arc::make_mut(table.entry(space).or_default())
+                    .generation
+                    .skip_to(revision, &mut changes.numbers);
             }
         })
         .replaced
     }
 
     /// Forgets a function that was deleted at this revision, perhaps ahead of older changes.
-    pub(crate) fn remove(&self, space: &SpaceId, name: &FunctionName, revision: Revision) -> Option<Arc<Function>> {
+    pub(crate) fn remove(
+        &self,
+        space: &SpaceId,
+        name: &FunctionName,
+        revision: Revision,
+    ) -> Option<Arc<Function>> {
         let gone = self.change(|table, changes, gone| {
             remove_in(table, changes, (space, name, revision), gone);
             let space = Arc::make_mut(table.entry(space.clone()).or_default());
@@ -206,7 +276,11 @@ impl Functions {
                         put_in(table, changes, deployed.into(), gone);
                         (&deployed.function.space, deployed.revision)
                     }
-                    FunctionChange::Deleted { space, name, revision } => {
+                    FunctionChange::Deleted {
+                        space,
+                        name,
+                        revision,
+                    } => {
                         remove_in(table, changes, (space, name, *revision), gone);
                         (space, *revision)
                     }
@@ -237,7 +311,11 @@ impl Functions {
         let current = self
             .get(&function.space, function.name.as_str())
             .filter(|entry| entry.function.version == function.version);
-        let own = || Known { function: Arc::clone(function), revision: Revision::default(), code_bytes: 0 };
+        let own = || Known {
+            function: Arc::clone(function),
+            revision: Revision::default(),
+            code_bytes: 0,
+        };
         current.unwrap_or_else(|| Arc::new(Entry::new(own())))
     }
 
@@ -245,7 +323,10 @@ impl Functions {
     pub(crate) async fn load(&self, store: &FunctionStore) -> Result<(Gone, Revision), KvError> {
         let loaded = store.load_all().await?;
         for unreadable in &loaded.unreadable {
-            tracing::error!(key = unreadable.key, "a function's record cannot be read; it is left alone");
+            tracing::error!(
+                key = unreadable.key,
+                "a function's record cannot be read; it is left alone"
+            );
         }
         Ok((self.resync(&loaded), loaded.revision.next()))
     }
@@ -254,10 +335,16 @@ impl Functions {
     /// deleted, and what was replaced.
     pub(crate) fn resync(&self, loaded: &Loaded) -> Gone {
         let at = loaded.revision;
-        let held: HashSet<(&SpaceId, &FunctionName)> =
-            loaded.functions.iter().map(|one| (&one.function.space, &one.function.name)).collect();
+        let held: HashSet<(&SpaceId, &FunctionName)> = loaded
+            .functions
+            .iter()
+            .map(|one| (&one.function.space, &one.function.name))
+            .collect();
         self.change(|table, changes, gone| {
-            let known: Vec<Arc<Entry>> = table.values().flat_map(|space| space.functions.values().cloned()).collect();
+            let known: Vec<Arc<Entry>> = table
+                .values()
+                .flat_map(|space| space.functions.values().cloned())
+                .collect();
             for function in known.iter().map(|entry| &entry.function) {
                 if !held.contains(&(&function.space, &function.name)) {
                     remove_in(table, changes, (&function.space, &function.name, at), gone);
@@ -267,16 +354,24 @@ impl Functions {
                 put_in(table, changes, deployed.into(), gone);
             }
             // Functions of older programs have no generation beside them.
-            let records = loaded.functions.iter().map(|one| (&one.function.space, one.revision));
-            let generations = loaded.generations.iter().map(|(space, revision)| (space, *revision));
+            let records = loaded
+                .functions
+                .iter()
+                .map(|one| (&one.function.space, one.revision));
+            let generations = loaded
+                .generations
+                .iter()
+                .map(|(space, revision)| (space, *revision));
             for (space, revision) in records.chain(generations) {
                 let space = Arc::make_mut(table.entry(space.clone()).or_default());
                 space.generation.follow(revision, &mut changes.numbers);
             }
             // Spaces that have ended.
-            let lasting: HashSet<&SpaceId> = loaded.generations.iter().map(|(space, _)| space).collect();
-            table
-                .retain(|id, space| !space.functions.is_empty() || lasting.contains(id) || space.generation.is_ahead());
+            let lasting: HashSet<&SpaceId> =
+                loaded.generations.iter().map(|(space, _)| space).collect();
+            table.retain(|id, space| {
+                !space.functions.is_empty() || lasting.contains(id) || space.generation.is_ahead()
+            });
             // Deletions older than a full listing can no longer be undone by an older record.
             changes.deleted.retain(|_, revision| *revision > at);
         })
@@ -285,8 +380,12 @@ impl Functions {
 
 fn put_in(table: &mut Table, changes: &mut Changes, known: Known, gone: &mut Gone) {
     let key = (known.function.space.clone(), known.function.name.clone());
-    let present = table.get(&key.0).and_then(|space| space.functions.get(&key.1));
-    let newest = present.map(|entry| entry.revision).max(changes.deleted.get(&key).copied());
+    let present = table
+        .get(&key.0)
+        .and_then(|space| space.functions.get(&key.1));
+    let newest = present
+        .map(|entry| entry.revision)
+        .max(changes.deleted.get(&key).copied());
     if newest.is_some_and(|newest| newest >= known.revision) {
         return;
     }
@@ -305,20 +404,32 @@ fn remove_in(
     (space, name, revision): (&SpaceId, &FunctionName, Revision),
     gone: &mut Gone,
 ) {
-    let Some(present) = table.get_mut(space).filter(|space| space.functions.contains_key(name)) else { return };
+    let Some(present) = table
+        .get_mut(space)
+        .filter(|space| space.functions.contains_key(name))
+    else {
+        return;
+    };
     let functions = &mut Arc::make_mut(present).functions;
-    if functions.get(name).is_some_and(|entry| entry.revision > revision) {
+    if functions
+        .get(name)
+        .is_some_and(|entry| entry.revision > revision)
+    {
         return;
     }
     if let Some(old) = functions.remove(name) {
-        changes.deleted.insert((space.clone(), name.clone()), revision);
+        changes
+            .deleted
+            .insert((space.clone(), name.clone()), revision);
         gone.deleted.push(Arc::clone(&old.function));
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use serverledge_core::{Digest, Flags, FunctionLimits, Interface, Network, Runtime, Secrets, SpaceId, Version};
+    use serverledge_core::{
+        Digest, Flags, FunctionLimits, Interface, Network, Runtime, Secrets, SpaceId, Version,
+    };
 
     use super::*;
 
@@ -349,7 +460,9 @@ pub(crate) mod tests {
     }
 
     fn digest(functions: &Functions) -> Option<Digest> {
-        functions.get(&SpaceId::default_space(), "f").map(|entry| entry.function.version.digest)
+        functions
+            .get(&SpaceId::default_space(), "f")
+            .map(|entry| entry.function.version.digest)
     }
 
     #[test]
@@ -359,8 +472,16 @@ pub(crate) mod tests {
         functions.put([(function("f", 1), Revision::new(4))]);
         assert_eq!(digest(&functions), Some(Digest::new([2; 32])));
         let name = FunctionName::parse("f").unwrap();
-        assert!(functions.remove(&SpaceId::default_space(), &name, Revision::new(4)).is_none());
-        assert!(functions.remove(&SpaceId::default_space(), &name, Revision::new(6)).is_some());
+        assert!(
+            functions
+                .remove(&SpaceId::default_space(), &name, Revision::new(4))
+                .is_none()
+        );
+        assert!(
+            functions
+                .remove(&SpaceId::default_space(), &name, Revision::new(6))
+                .is_some()
+        );
         functions.put([(function("f", 2), Revision::new(5))]);
         assert_eq!(digest(&functions), None);
         functions.put([(function("f", 3), Revision::new(7))]);
@@ -368,13 +489,25 @@ pub(crate) mod tests {
     }
 
     fn deployed(function: Function, revision: Revision) -> Deployed {
-        Deployed { function: Arc::new(function), revision, code_bytes: 0, deployed_unix_ms: 0 }
+        Deployed {
+            function: Arc::new(function),
+            revision,
+            code_bytes: 0,
+            deployed_unix_ms: 0,
+        }
     }
 
     fn loaded<const N: usize>(records: [(Function, Revision); N], at: u64) -> Loaded {
-        let functions = records.map(|(function, revision)| deployed(function, revision)).into();
+        let functions = records
+            .map(|(function, revision)| deployed(function, revision))
+            .into();
         let generations = vec![(SpaceId::default_space(), Revision::new(at))];
-        Loaded { functions, unreadable: Vec::new(), generations, revision: Revision::new(at) }
+        Loaded {
+            functions,
+            unreadable: Vec::new(),
+            generations,
+            revision: Revision::new(at),
+        }
     }
 
     #[test]
@@ -383,7 +516,13 @@ pub(crate) mod tests {
         let followed = |number: u8, revision: u64| {
             let revision = Revision::new(revision);
             let deployed = FunctionChange::Deployed(deployed(function("f", number), revision));
-            functions.follow(&[deployed, FunctionChange::Generation { space: space.clone(), revision }]);
+            functions.follow(&[
+                deployed,
+                FunctionChange::Generation {
+                    space: space.clone(),
+                    revision,
+                },
+            ]);
         };
         assert_eq!(functions.generation(&space), 0);
         followed(1, 3);
@@ -393,27 +532,51 @@ pub(crate) mod tests {
         assert!(ahead > 9, "the node cannot know what lies between");
         followed(2, 8);
         assert!(functions.generation(&space) > 9 && functions.generation(&space) != ahead);
-        functions.follow(&[FunctionChange::Generation { space: space.clone(), revision: Revision::new(9) }]);
+        functions.follow(&[FunctionChange::Generation {
+            space: space.clone(),
+            revision: Revision::new(9),
+        }]);
         assert_eq!(functions.generation(&space), 9);
         let name = FunctionName::parse("g").unwrap();
-        functions.follow(&[FunctionChange::Deleted { space: space.clone(), name, revision: Revision::new(12) }]);
-        assert_eq!((functions.generation(&space), functions.names(&space)), (12, vec!["f".to_owned()]));
+        functions.follow(&[FunctionChange::Deleted {
+            space: space.clone(),
+            name,
+            revision: Revision::new(12),
+        }]);
+        assert_eq!(
+            (functions.generation(&space), functions.names(&space)),
+            (12, vec!["f".to_owned()])
+        );
         let name = FunctionName::parse("f").unwrap();
         functions.remove(&space, &name, Revision::new(15));
         assert!(functions.generation(&space) > 15);
         functions.resync(&loaded([], 20));
-        assert_eq!((functions.generation(&space), functions.len()), (20, 0), "kept when no function is left");
+        assert_eq!(
+            (functions.generation(&space), functions.len()),
+            (20, 0),
+            "kept when no function is left"
+        );
         let ended = SpaceId::new();
-        functions.follow(&[FunctionChange::Generation { space: ended.clone(), revision: Revision::new(19) }]);
+        functions.follow(&[FunctionChange::Generation {
+            space: ended.clone(),
+            revision: Revision::new(19),
+        }]);
         assert_eq!(functions.generation(&ended), 19);
         functions.resync(&loaded([], 20));
-        assert_eq!((functions.generation(&ended), functions.table.load().len()), (0, 1), "a space that has ended");
+        assert_eq!(
+            (functions.generation(&ended), functions.table.load().len()),
+            (0, 1),
+            "a space that has ended"
+        );
     }
 
     #[test]
     fn a_resync_drops_what_is_gone_and_keeps_what_is_newer() {
         let functions = Functions::default();
-        functions.put([(function("f", 1), Revision::new(3)), (function("g", 1), Revision::new(9))]);
+        functions.put([
+            (function("f", 1), Revision::new(3)),
+            (function("g", 1), Revision::new(9)),
+        ]);
         let resynced = functions.resync(&loaded([], 5));
         assert_eq!(functions.names(&SpaceId::default_space()), ["g"]);
         assert_eq!((resynced.deleted.len(), resynced.replaced.len()), (1, 0));
@@ -423,16 +586,31 @@ pub(crate) mod tests {
 
     #[test]
     fn spaces_have_names_of_their_own() {
-        let (functions, name, other) = (Functions::default(), FunctionName::parse("f").unwrap(), SpaceId::new());
-        let elsewhere = Function { space: other.clone(), ..function("f", 2) };
-        functions.put([(function("f", 1), Revision::new(3)), (elsewhere, Revision::new(4))]);
+        let (functions, name, other) = (
+            Functions::default(),
+            FunctionName::parse("f").unwrap(),
+            SpaceId::new(),
+        );
+        let elsewhere = Function {
+            space: other.clone(),
+            ..function("f", 2)
+        };
+        functions.put([
+            (function("f", 1), Revision::new(3)),
+            (elsewhere, Revision::new(4)),
+        ]);
         assert_eq!(functions.len(), 2);
         assert_ne!(
             functions.get(&other, "f").map(|entry| entry.key),
-            functions.get(&SpaceId::default_space(), "f").map(|entry| entry.key)
+            functions
+                .get(&SpaceId::default_space(), "f")
+                .map(|entry| entry.key)
         );
         assert!(functions.remove(&other, &name, Revision::new(5)).is_some());
-        assert_eq!((functions.names(&other).len(), digest(&functions)), (0, Some(Digest::new([1; 32]))));
+        assert_eq!(
+            (functions.names(&other).len(), digest(&functions)),
+            (0, Some(Digest::new([1; 32])))
+        );
         assert!(functions.get(&SpaceId::new(), "f").is_none());
     }
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_core::limits::{CALL_DEPTH_MAX, CALLS_AT_ONCE_MAX, CALLS_MAX};
 use serverledge_core::{
-    CallContext, CallError, FailureKind, Function, FunctionName, HostCalls, InvocationError, Memo, Payload, Reply,
-    Report,
+    CallContext, CallError, FailureKind, Function, FunctionName, HostCalls, InvocationError, Memo,
+    Payload, Reply, Report,
 };
 use serverledge_scheduler::QosClass;
 
@@ -47,8 +47,18 @@ impl NodeHost {
         caller: &Arc<Function>,
         held: Arc<Held>,
     ) -> Self {
-        let (made, outstanding, gathered) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::default());
-        Self { node: Arc::clone(node), context, class, caller: Arc::clone(caller), held, made, outstanding, gathered }
+        let (made, outstanding, gathered) =
+            (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::default());
+        Self {
+            node: Arc::clone(node),
+            context,
+            class,
+            caller: Arc::clone(caller),
+            held,
+            made,
+            outstanding,
+            gathered,
+        }
     }
 
     /// What the calls so far have brought. Asked once, at the invocation's end.
@@ -62,9 +72,11 @@ impl NodeHost {
     fn gather(&self, outcome: &mut Result<Report, InvocationError>) {
         let brought = match outcome {
             Ok(report) => std::mem::take(&mut report.memo),
-            Err(error) => {
-                Memo { shaped: self.context.carried.is_some(), stale: !comes_again(error), ..Memo::default() }
-            }
+            Err(error) => Memo {
+                shaped: self.context.carried.is_some(),
+                stale: !comes_again(error),
+                ..Memo::default()
+            },
         };
         self.gathered.lock().gather(brought);
     }
@@ -72,12 +84,16 @@ impl NodeHost {
     /// Counts a call, if it may be made.
     fn count(&self) -> Result<Counted<'_>, CallError> {
         if self.context.depth >= CALL_DEPTH_MAX {
-            return Err(CallError::TooDeep { max: CALL_DEPTH_MAX });
+            return Err(CallError::TooDeep {
+                max: CALL_DEPTH_MAX,
+            });
         }
         let at_once = self.outstanding.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(&self.outstanding);
         if at_once >= CALLS_AT_ONCE_MAX {
-            return Err(CallError::TooManyAtOnce { max: CALLS_AT_ONCE_MAX });
+            return Err(CallError::TooManyAtOnce {
+                max: CALLS_AT_ONCE_MAX,
+            });
         }
         if self.made.fetch_add(1, Ordering::Relaxed) >= CALLS_MAX {
             return Err(CallError::TooMany { max: CALLS_MAX });
@@ -89,14 +105,30 @@ impl NodeHost {
 #[async_trait]
 impl HostCalls for NodeHost {
     async fn call(&self, function: &str, params: Bytes) -> Result<Bytes, CallError> {
-        let _counted = self.count().inspect_err(|_| self.gathered.lock().stale = true)?;
-        let name = FunctionName::parse(function)
-            .map_err(|source| CallError::Name { name: function.chars().take(64).collect(), source })?;
-        let context = CallContext { depth: self.context.depth + 1, ..self.context.clone() };
+        let _counted = self
+            .count()
+            .inspect_err(|_| self.gathered.lock().stale = true)?;
+        let name = FunctionName::parse(function).map_err(|source| CallError::Name {
+            name: function.chars().take(64).collect(),
+            source,
+        })?;
+        let context = CallContext {
+            depth: self.context.depth + 1,
+            ..self.context.clone()
+        };
         let held = Arc::clone(&self.held);
         self.gathered.lock().called = true;
-        let mut outcome =
-            self.node.invoke_nested(&self.caller.space, &name, Payload::Json(params), context, self.class, held).await;
+        let mut outcome = self
+            .node
+            .invoke_nested(
+                &self.caller.space,
+                &name,
+                Payload::Json(params),
+                context,
+                self.class,
+                held,
+            )
+            .await;
         self.gather(&mut outcome);
         // The caller goes on with the CPU that it gave back.
         self.held.regained().await;
@@ -117,7 +149,11 @@ impl HostCalls for NodeHost {
 fn comes_again(error: &InvocationError) -> bool {
     match error {
         InvocationError::Function(failure) => {
-            !failure.stale && matches!(failure.kind, FailureKind::Error | FailureKind::Trap | FailureKind::BadOutput)
+            !failure.stale
+                && matches!(
+                    failure.kind,
+                    FailureKind::Error | FailureKind::Trap | FailureKind::BadOutput
+                )
         }
         InvocationError::Unknown(_) => true,
         _ => false,

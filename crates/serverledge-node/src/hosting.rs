@@ -24,14 +24,24 @@ pub(crate) use testing::Testing;
 #[async_trait]
 impl Hosting for NodeBackend {
     fn application(&self, name: &str) -> Option<Arc<Application>> {
-        self.0.applications.by_name(name).filter(|application| application.up && self.0.is_served(application))
+        self.0
+            .applications
+            .by_name(name)
+            .filter(|application| application.up && self.0.is_served(application))
     }
 
     fn is_prepared(&self, application: &Application) -> bool {
-        self.0.functions_of(application).iter().all(|function| self.0.is_prepared(&function.version))
+        self.0
+            .functions_of(application)
+            .iter()
+            .all(|function| self.0.is_prepared(&function.version))
     }
 
-    async fn edge_code(&self, application: &Application, function: &str) -> Result<Option<EdgeCode>, HostingError> {
+    async fn edge_code(
+        &self,
+        application: &Application,
+        function: &str,
+    ) -> Result<Option<EdgeCode>, HostingError> {
         self.0.edge_code(application, function).await
     }
 
@@ -46,7 +56,10 @@ impl Hosting for NodeBackend {
         for function in self.0.functions_of(&application) {
             progress.step(&format!("preparing {}", function.name));
             let prepared = self.0.prepare_for(&application, &function, progress).await;
-            prepared.map_err(|source| HostingError::Function { function: function.name.clone(), source })?;
+            prepared.map_err(|source| HostingError::Function {
+                function: function.name.clone(),
+                source,
+            })?;
         }
         Ok(self.0.set_up(caller, name, true).await?)
     }
@@ -91,10 +104,16 @@ impl Hosting for NodeBackend {
 
 impl Node {
     fn own(&self, caller: &Caller, name: &str) -> Result<Arc<Application>, AppError> {
-        self.own_application(caller, name).ok_or_else(|| AppError::Unknown(name.to_owned()))
+        self.own_application(caller, name)
+            .ok_or_else(|| AppError::Unknown(name.to_owned()))
     }
 
-    async fn set_up(&self, caller: &Caller, name: &str, up: bool) -> Result<Arc<Application>, AppError> {
+    async fn set_up(
+        &self,
+        caller: &Caller,
+        name: &str,
+        up: bool,
+    ) -> Result<Arc<Application>, AppError> {
         let change = |application: &mut Application| {
             application.up = up;
             Ok(())
@@ -105,7 +124,9 @@ impl Node {
     /// Its functions, by name.
     fn functions_of(&self, application: &Application) -> Vec<Arc<Function>> {
         let names = self.functions.names(&application.space);
-        let entries = names.iter().filter_map(|name| self.functions.get(&application.space, name));
+        let entries = names
+            .iter()
+            .filter_map(|name| self.functions.get(&application.space, name));
         entries.map(|entry| Arc::clone(&entry.function)).collect()
     }
 
@@ -116,11 +137,17 @@ impl Node {
         function: &Function,
         progress: &dyn Progress,
     ) -> Result<(), DeployError> {
-        if self.refresh_dependencies(application, function, progress).await?.is_some() {
+        if self
+            .refresh_dependencies(application, function, progress)
+            .await?
+            .is_some()
+        {
             return Ok(());
         }
         // As it is now: others may have deployed or deleted it since the start began.
-        let Some(entry) = self.functions.get(&function.space, function.name.as_str()) else { return Ok(()) };
+        let Some(entry) = self.functions.get(&function.space, function.name.as_str()) else {
+            return Ok(());
+        };
         let version = &entry.function.version;
         self.check_runtime(version.runtime)?;
         if self.is_prepared(version) {
@@ -128,7 +155,8 @@ impl Node {
         }
         let code = self.stored_code(&entry.function).await?;
         let executor = self.executors.of(version.runtime);
-        let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
+        let executor =
+            executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
         executor.prepare(version, code, progress).await?;
         Ok(())
     }
@@ -147,5 +175,8 @@ impl Node {
 }
 
 fn unreadable(error: BlobError) -> DeployError {
-    DeployError::Registry { code: "registry_unavailable", source: Box::new(error) }
+    DeployError::Registry {
+        code: "registry_unavailable",
+        source: Box::new(error),
+    }
 }

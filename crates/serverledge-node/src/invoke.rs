@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serverledge_api::{Call, LogEntry};
 use serverledge_core::{
-    CallContext, CallKey, FailureKind, Function, FunctionFailure, FunctionName, InvocationError, InvocationId,
-    InvokeError, Link, Memo, Outcome, OverloadReason, Payload, Phases, Reply, Report, Runtime, Sandbox, SandboxCall,
-    SpaceId, StartError, Started,
+    CallContext, CallKey, FailureKind, Function, FunctionFailure, FunctionName, InvocationError,
+    InvocationId, InvokeError, Link, Memo, Outcome, OverloadReason, Payload, Phases, Reply, Report,
+    Runtime, Sandbox, SandboxCall, SpaceId, StartError, Started,
 };
 use serverledge_scheduler::{Arrival, QosClass, Ran, Sample};
 use tokio::sync::oneshot;
@@ -127,7 +127,10 @@ impl Request {
 impl Node {
     /// Runs an invocation, whatever is known of its like, and counts its outcome. Dropping the future stops it and gives its
     /// resources back.
-    pub(crate) async fn run_counted(self: &Arc<Self>, request: Request) -> Result<Report, InvocationError> {
+    pub(crate) async fn run_counted(
+        self: &Arc<Self>,
+        request: Request,
+    ) -> Result<Report, InvocationError> {
         let entry = Arc::clone(&request.entry);
         let id = request.id;
         let outcome = self.admit_and_run(request).await;
@@ -136,8 +139,14 @@ impl Node {
             // Who ran it counts it.
             Ok(report) if report.remote.is_some() => {}
             Ok(report) => {
-                let bytes = if let Reply::Json(result) = &report.reply { Some(result.len()) } else { None };
-                entry.metrics(&self.metrics).completed(&report.phases, report.warm, bytes);
+                let bytes = if let Reply::Json(result) = &report.reply {
+                    Some(result.len())
+                } else {
+                    None
+                };
+                entry
+                    .metrics(&self.metrics)
+                    .completed(&report.phases, report.warm, bytes);
             }
             Err(error) => self.metrics.failed(error),
         }
@@ -153,8 +162,18 @@ impl Node {
         };
         // A call may end after its function was deleted, and the log with it.
         let function = &entry.function;
-        if !text.is_empty() && self.functions.get(&function.space, function.name.as_str()).is_some() {
-            let entry_of_log = LogEntry { time_unix_ms: unix_ms(), invocation: id, failed, text: text.clone() };
+        if !text.is_empty()
+            && self
+                .functions
+                .get(&function.space, function.name.as_str())
+                .is_some()
+        {
+            let entry_of_log = LogEntry {
+                time_unix_ms: unix_ms(),
+                invocation: id,
+                failed,
+                text: text.clone(),
+            };
             self.logs.push(function, entry_of_log);
         }
     }
@@ -169,7 +188,8 @@ impl Node {
         context: CallContext,
         class: QosClass,
         caller: Arc<Held>,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Report, InvocationError>> + Send + 'static>> {
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Report, InvocationError>> + Send + 'static>>
+    {
         let Some(entry) = self.functions.get(space, name.as_str()) else {
             let name = name.to_string();
             return Box::pin(async move { Err(InvocationError::Unknown(name)) });
@@ -192,14 +212,25 @@ impl Node {
     }
 
     /// Until it has run somewhere: a sandbox that was dead before the call, or a peer that did not take it, sends it on.
-    async fn admit_and_run(self: &Arc<Self>, mut request: Request) -> Result<Report, InvocationError> {
+    async fn admit_and_run(
+        self: &Arc<Self>,
+        mut request: Request,
+    ) -> Result<Report, InvocationError> {
         let asked = now();
         let mut tried = Vec::new();
         let (mut dead_ones, mut fresh_ones) = (0, 0);
         loop {
             let (arrival, origin, runtime) = self.arrival(&request);
-            let others = Others { peers: &self.cluster.peers, runtime, tried: &tried };
-            let lease = match self.admissions.acquire(arrival, origin, Some(&others)).await? {
+            let others = Others {
+                peers: &self.cluster.peers,
+                runtime,
+                tried: &tried,
+            };
+            let lease = match self
+                .admissions
+                .acquire(arrival, origin, Some(&others))
+                .await?
+            {
                 Granted::Here(lease) => lease,
                 // Whoever waits for it does so until here.
                 // Boxed, as whatever is rare: the future of a call is moved about, and should be no larger than running it here.
@@ -239,7 +270,11 @@ impl Node {
     /// What the scheduler is told of a call.
     fn arrival<'a>(&self, request: &'a Request) -> (Arrival, Origin<'a>, Runtime) {
         let context = &request.context;
-        let origin = if context.depth == 0 { Origin::Outside } else { Origin::Nested(request.caller.as_ref()) };
+        let origin = if context.depth == 0 {
+            Origin::Outside
+        } else {
+            Origin::Nested(request.caller.as_ref())
+        };
         let (json, bytes) = match &request.payload {
             Payload::Json(params) => (true, params.len()),
             Payload::Http(_) => (false, 0),
@@ -261,9 +296,17 @@ impl Node {
         (arrival, origin, request.entry.function.version.runtime)
     }
 
-    async fn run_here(self: &Arc<Self>, request: Request, lease: LeaseGuard, asked: Instant) -> Result<Report, Tried> {
+    async fn run_here(
+        self: &Arc<Self>,
+        request: Request,
+        lease: LeaseGuard,
+        asked: Instant,
+    ) -> Result<Report, Tried> {
         let admitted = now();
-        let (mut lease, sandbox, warm) = self.sandbox_for(lease, &request.entry).await.map_err(Tried::Failed)?;
+        let (mut lease, sandbox, warm) = self
+            .sandbox_for(lease, &request.entry)
+            .await
+            .map_err(Tried::Failed)?;
         let running = now();
         let (arrived, function) = (request.arrived, request.entry.key);
         lease.enters();
@@ -289,15 +332,22 @@ impl Node {
             overhead: Duration::ZERO,
         });
         let reply = match outcome.reply {
-            Reply::Http(response) => Reply::Http(Box::new(
-                response.map(|body| -> serverledge_core::HttpBody { Box::pin(LeasedBody::new(body, lease)) }),
-            )),
+            Reply::Http(response) => Reply::Http(Box::new(response.map(
+                |body| -> serverledge_core::HttpBody { Box::pin(LeasedBody::new(body, lease)) },
+            ))),
             json @ Reply::Json(_) => {
                 drop(lease);
                 json
             }
         };
-        Ok(Report { reply, log: outcome.log, warm, phases, remote: None, memo })
+        Ok(Report {
+            reply,
+            log: outcome.log,
+            warm,
+            phases,
+            remote: None,
+            memo,
+        })
     }
 
     /// A sandbox for a call that may run: the one that its lease is for, or a new one. The last is whether it was warm.
@@ -338,9 +388,15 @@ impl Node {
     }
 
     /// A cold start, or what an executor does in its place.
-    pub(crate) async fn start_sandbox(self: &Arc<Self>, function: &Arc<Function>) -> Result<Started, InvocationError> {
+    pub(crate) async fn start_sandbox(
+        self: &Arc<Self>,
+        function: &Arc<Function>,
+    ) -> Result<Started, InvocationError> {
         let version = &function.version;
-        let executor = self.executors.of(version.runtime).ok_or_else(|| no_executor(version.runtime))?;
+        let executor = self
+            .executors
+            .of(version.runtime)
+            .ok_or_else(|| no_executor(version.runtime))?;
         match executor.start(version).await {
             Ok(started) => {
                 self.metrics.started(version.runtime, &started.phases);
@@ -361,17 +417,32 @@ impl Node {
         let deadline = request.context.deadline;
         // Whatever it calls ends with it.
         let own = now().checked_add(function.version.limits.timeout + CALLEE_GRACE);
-        let mut context = CallContext { deadline: deadline.into_iter().chain(own).min(), ..request.context };
+        let mut context = CallContext {
+            deadline: deadline.into_iter().chain(own).min(),
+            ..request.context
+        };
         if let Some(key) = request.key {
-            context.chain = Some(Arc::new(Link { key, up: context.chain.take() }));
+            context.chain = Some(Arc::new(Link {
+                key,
+                up: context.chain.take(),
+            }));
         }
         let host = Arc::new(NodeHost::new(self, context, request.class, function, held));
-        let call = SandboxCall { id: request.id, function: function.name.clone(), payload: request.payload, deadline };
+        let call = SandboxCall {
+            id: request.id,
+            function: function.name.clone(),
+            payload: request.payload,
+            deadline,
+        };
         let outcome = sandbox.invoke(call, Arc::<NodeHost>::clone(&host)).await;
         (outcome, host.brought())
     }
 
-    pub(crate) fn start_failed(self: &Arc<Self>, function: &Arc<Function>, error: StartError) -> InvocationError {
+    pub(crate) fn start_failed(
+        self: &Arc<Self>,
+        function: &Arc<Function>,
+        error: StartError,
+    ) -> InvocationError {
         match error {
             StartError::NotPrepared(_) => {
                 self.prepare_in_background(Arc::clone(function));
@@ -383,7 +454,9 @@ impl Node {
             }
             StartError::Exhausted => exhausted(),
             StartError::Function(failure) => InvocationError::Function(failure),
-            StartError::Unavailable { code, what, source } => InvocationError::Dependency { what, code, source },
+            StartError::Unavailable { code, what, source } => {
+                InvocationError::Dependency { what, code, source }
+            }
             StartError::Internal { .. } => internal(&error),
         }
     }
@@ -396,9 +469,10 @@ pub(crate) fn now() -> Instant {
 /// With what the calls that it made have brought: a function may fail only because they did.
 fn invocation_error(error: InvokeError, memo: &Memo) -> InvocationError {
     match error {
-        InvokeError::Function(failure) => {
-            InvocationError::Function(FunctionFailure { stale: failure.stale || memo.stale, ..failure })
-        }
+        InvokeError::Function(failure) => InvocationError::Function(FunctionFailure {
+            stale: failure.stale || memo.stale,
+            ..failure
+        }),
         InvokeError::Request { code, message } => InvocationError::Request { code, message },
         InvokeError::Exhausted => exhausted(),
         InvokeError::Gone | InvokeError::Internal { .. } => internal(&error),
@@ -409,7 +483,8 @@ fn invocation_error(error: InvokeError, memo: &Memo) -> InvocationError {
 fn ended_before_its_call() -> InvocationError {
     InvocationError::Function(FunctionFailure {
         kind: FailureKind::Exited,
-        message: "the function's process ended, or stopped listening, before its first call".to_owned(),
+        message: "the function's process ended, or stopped listening, before its first call"
+            .to_owned(),
         stack: None,
         log: Bytes::new(),
         stale: false,
@@ -417,16 +492,25 @@ fn ended_before_its_call() -> InvocationError {
 }
 
 fn dead_sandboxes() -> InvocationError {
-    InvocationError::Internal { message: "every sandbox that was tried was dead".to_owned() }
+    InvocationError::Internal {
+        message: "every sandbox that was tried was dead".to_owned(),
+    }
 }
 
 fn no_executor(runtime: Runtime) -> InvocationError {
     let source = format!("this node has no executor for runtime {runtime}").into();
-    InvocationError::Dependency { what: "the executor of the function's runtime", code: "runtime_unavailable", source }
+    InvocationError::Dependency {
+        what: "the executor of the function's runtime",
+        code: "runtime_unavailable",
+        source,
+    }
 }
 
 fn exhausted() -> InvocationError {
-    InvocationError::Overloaded { reason: OverloadReason::QueueFull, retry_after: EXHAUSTED_RETRY }
+    InvocationError::Overloaded {
+        reason: OverloadReason::QueueFull,
+        retry_after: EXHAUSTED_RETRY,
+    }
 }
 
 fn internal(error: &dyn std::error::Error) -> InvocationError {

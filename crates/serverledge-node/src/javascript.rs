@@ -52,19 +52,30 @@ pub(crate) async fn make(
     progress: &dyn Progress,
 ) -> Result<Made, DeployError> {
     let script = script_of(source, &spec.handler)?;
-    let text =
-        std::str::from_utf8(&script.text).map_err(|fault| refused(format!("{} is not UTF-8: {fault}", script.path)))?;
+    let text = std::str::from_utf8(&script.text)
+        .map_err(|fault| refused(format!("{} is not UTF-8: {fault}", script.path)))?;
     let file = script.path.rsplit('/').next().unwrap_or(&script.path);
     let handler = engine_handler(&script, file, &spec.handler);
-    let input = serde_json::to_vec(&Input { file, source: text, handler: &handler }).map_err(|fault| {
-        PrepareError::Internal { attempt: "write the engine's input".to_owned(), source: Box::new(fault) }
+    let input = serde_json::to_vec(&Input {
+        file,
+        source: text,
+        handler: &handler,
+    })
+    .map_err(|fault| PrepareError::Internal {
+        attempt: "write the engine's input".to_owned(),
+        source: Box::new(fault),
     })?;
     progress.step("taking the snapshot");
     let memory = spec.limits.memory.bytes();
-    let taken = executor.snapshot(Bytes::from_static(BASE), input.into(), memory).await;
+    let taken = executor
+        .snapshot(Bytes::from_static(BASE), input.into(), memory)
+        .await;
     let Snapshot { module, log } = taken.map_err(|error| explained(error, text))?;
     let code = with_section(module, SECTION, source).into();
-    Ok(Made { code, remark: wrote(&log).map(|wrote| format!("while it was loaded, the script wrote: {wrote}")) })
+    Ok(Made {
+        code,
+        remark: wrote(&log).map(|wrote| format!("while it was loaded, the script wrote: {wrote}")),
+    })
 }
 
 /// What was deployed: of a snapshot what it was made from, else the code itself.
@@ -98,7 +109,11 @@ pub(crate) fn script_of(source: &Bytes, handler: &str) -> Result<Script, DeployE
     match files.as_slice() {
         [(path, text)] => {
             let name = handler.rsplit('.').next().unwrap_or(handler);
-            Ok(Script { path: path.clone(), text: text.clone(), handler: name.to_owned() })
+            Ok(Script {
+                path: path.clone(),
+                text: text.clone(),
+                handler: name.to_owned(),
+            })
         }
         [] => Err(DeployError::Code {
             code: "no_code",
@@ -113,21 +128,32 @@ pub(crate) fn script_of(source: &Bytes, handler: &str) -> Result<Script, DeployE
 
 fn explained(error: SnapshotError, source: &str) -> DeployError {
     match error {
-        SnapshotError::InitFailed { code, stdout, log } => match serde_json::from_str::<LoadError>(stdout.trim()) {
-            Ok(fault) => refused(told(&fault, &log)),
-            Err(_) => refused(with_log(format!("loading ended with exit code {code}"), &log)),
-        },
-        SnapshotError::Trapped { message, log } => refused(with_log(format!("loading trapped: {message}"), &log)),
-        SnapshotError::CpuTime { limit } => {
-            refused(format!("loading took more than {limit:?} of processor time: does its top level end?"))
+        SnapshotError::InitFailed { code, stdout, log } => {
+            match serde_json::from_str::<LoadError>(stdout.trim()) {
+                Ok(fault) => refused(told(&fault, &log)),
+                Err(_) => refused(with_log(
+                    format!("loading ended with exit code {code}"),
+                    &log,
+                )),
+            }
         }
-        SnapshotError::Memory { limit } => {
-            refused(format!("loading needs more than the {} MiB that the function declares", limit >> 20))
+        SnapshotError::Trapped { message, log } => {
+            refused(with_log(format!("loading trapped: {message}"), &log))
         }
-        SnapshotError::Output { limit } => refused(format!("loading failed, with more than {limit} bytes of error")),
-        SnapshotError::TooLarge { limit } => {
-            refused(format!("what it makes while it loads is more than the {} MiB that code may have", limit >> 20))
-        }
+        SnapshotError::CpuTime { limit } => refused(format!(
+            "loading took more than {limit:?} of processor time: does its top level end?"
+        )),
+        SnapshotError::Memory { limit } => refused(format!(
+            "loading needs more than the {} MiB that the function declares",
+            limit >> 20
+        )),
+        SnapshotError::Output { limit } => refused(format!(
+            "loading failed, with more than {limit} bytes of error"
+        )),
+        SnapshotError::TooLarge { limit } => refused(format!(
+            "what it makes while it loads is more than the {} MiB that code may have",
+            limit >> 20
+        )),
         SnapshotError::Child(PrepareError::TooComplex { message }) => refused(message),
         SnapshotError::Child(other) => other.into(),
         SnapshotError::Base(_) => PrepareError::Internal {
@@ -145,7 +171,9 @@ fn told(fault: &LoadError, log: &str) -> String {
         kind => format!("{kind}: {}", fault.message),
     };
     if let Some(line) = fault.line {
-        let column = fault.column.map_or_else(String::new, |column| format!(":{column}"));
+        let column = fault
+            .column
+            .map_or_else(String::new, |column| format!(":{column}"));
         told.push_str(&format!(" ({}:{line}{column})", fault.file));
     }
     let stack = fault.stack.trim();
@@ -176,7 +204,10 @@ fn end_of(text: &str) -> &str {
 }
 
 fn refused(message: impl std::fmt::Display) -> DeployError {
-    DeployError::Code { code: "function_does_not_load", message: format!("the function does not load: {message}") }
+    DeployError::Code {
+        code: "function_does_not_load",
+        message: format!("the function does not load: {message}"),
+    }
 }
 
 #[cfg(test)]

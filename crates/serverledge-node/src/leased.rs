@@ -16,7 +16,10 @@ pub(crate) struct LeasedBody<T> {
 
 impl<T> LeasedBody<T> {
     pub(crate) fn new(body: HttpBody, lease: T) -> Self {
-        Self { body, lease: Some(lease) }
+        Self {
+            body,
+            lease: Some(lease),
+        }
     }
 }
 
@@ -24,7 +27,10 @@ impl<T: Unpin> Body for LeasedBody<T> {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = self.body.as_mut().poll_frame(cx);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             self.lease = None;

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use serverledge_node::{Arguments, Command, check_config, load_config, run, start_logging, user_command};
+use serverledge_node::{
+    Arguments, Command, check_config, load_config, run, start_logging, user_command,
+};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -30,7 +32,10 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the last words of a program that cannot start")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last words of a program that cannot start"
+)]
 fn fail(message: &str) -> ExitCode {
     eprintln!("serverledge: {message}");
     ExitCode::FAILURE

@@ -43,7 +43,11 @@ impl Membership {
         ttl: Duration,
         resync_every: Duration,
     ) -> Self {
-        let owner = Owner { area: area.to_owned(), node: node.to_owned(), epoch: record.epoch.clone() };
+        let owner = Owner {
+            area: area.to_owned(),
+            node: node.to_owned(),
+            epoch: record.epoch.clone(),
+        };
         Self {
             owner,
             store: NodeStore::new(Arc::clone(&kv)),
@@ -104,7 +108,9 @@ impl Membership {
 
     async fn write(&self, lease: LeaseId) -> Result<(), KvError> {
         let record = self.record.lock().clone();
-        self.store.register(&self.owner.area, &self.owner.node, &record, lease).await?;
+        self.store
+            .register(&self.owner.area, &self.owner.node, &record, lease)
+            .await?;
         self.registered.store(true, Ordering::Release);
         Ok(())
     }
@@ -134,7 +140,11 @@ impl Membership {
     /// Keeps the lease alive, and registers again when it was lost. Runs for ever.
     pub(crate) async fn keep_registered(&self) {
         loop {
-            let pause = if self.is_registered() { self.ttl / KEEP_ALIVES } else { RETRY_PAUSE };
+            let pause = if self.is_registered() {
+                self.ttl / KEEP_ALIVES
+            } else {
+                RETRY_PAUSE
+            };
             tokio::time::sleep(pause).await;
             if let Err(error) = self.keep_once().await {
                 tracing::warn!(%error, "failed to keep this node registered; trying again");
@@ -144,7 +154,9 @@ impl Membership {
 
     async fn keep_once(&self) -> Result<(), KvError> {
         let lease = *self.lease.lock();
-        let (Some(lease), true) = (lease, self.is_registered()) else { return self.register().await };
+        let (Some(lease), true) = (lease, self.is_registered()) else {
+            return self.register().await;
+        };
         match self.kv.lease_keep_alive(lease).await {
             Ok(_) => Ok(()),
             Err(KvError::LeaseUnknown { .. }) => {
@@ -200,7 +212,8 @@ impl Membership {
         let now = self.others.load();
         let stays = |one: &KnownNode| {
             now.iter().any(|other| {
-                (&other.area, &other.node, &other.record.epoch) == (&one.area, &one.node, &one.record.epoch)
+                (&other.area, &other.node, &other.record.epoch)
+                    == (&one.area, &one.node, &one.record.epoch)
             })
         };
         if !before.iter().all(stays) {
@@ -212,10 +225,14 @@ impl Membership {
 
     fn apply(&self, change: NodeChange) {
         match change {
-            NodeChange::Up(known) if self.is_me(&known.area, &known.node) => return self.check_life(&known),
+            NodeChange::Up(known) if self.is_me(&known.area, &known.node) => {
+                return self.check_life(&known);
+            }
             NodeChange::Up(known) => {
                 let mut others = Vec::clone(&self.others.load());
-                let earlier = others.iter().position(|one| one.area == known.area && one.node == known.node);
+                let earlier = others
+                    .iter()
+                    .position(|one| one.area == known.area && one.node == known.node);
                 if let Some(at) = earlier {
                     let old = others.swap_remove(at);
                     if old.record.epoch != known.record.epoch {
@@ -247,7 +264,9 @@ impl Membership {
 
     /// Two nodes with one id would take each other's work over for ever.
     fn check_life(&self, known: &KnownNode) {
-        if known.record.epoch != self.owner.epoch && known.record.started_unix_ms > self.record.lock().started_unix_ms {
+        if known.record.epoch != self.owner.epoch
+            && known.record.started_unix_ms > self.record.lock().started_unix_ms
+        {
             tracing::error!(
                 node = self.owner.node,
                 area = self.owner.area,

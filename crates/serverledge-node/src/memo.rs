@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prometheus::IntCounter;
 use serverledge_core::{
-    CacheEntry, CallKey, Carried, CarriedAnswer, Function, Ignored, InvocationError, Memo, OverloadReason, Payload,
-    Phases, Reply, Report, Source,
+    CacheEntry, CallKey, Carried, CarriedAnswer, Function, Ignored, InvocationError, Memo,
+    OverloadReason, Payload, Phases, Reply, Report, Source,
 };
 use serverledge_wire::canonical::{Canonical, canonical};
 
@@ -75,7 +75,10 @@ impl Memos {
             tags,
             runs: Arc::default(),
             hasher: blake3::Hasher::new_derive_key(KEY_DOMAIN),
-            hits: metrics.cache.answers.with_label_values(&[Source::Cache.name()]),
+            hits: metrics
+                .cache
+                .answers
+                .with_label_values(&[Source::Cache.name()]),
         }
     }
 
@@ -86,10 +89,19 @@ impl Memos {
     /// Never the version alone: two owners may hold equal code whose calls go elsewhere.
     fn key(&self, function: &Function, params: &[u8]) -> CallKey {
         let mut hasher = self.hasher.clone();
-        for part in [function.space.as_str().as_bytes(), function.name.as_str().as_bytes()] {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        for part in [
+            function.space.as_str().as_bytes(),
+            function.name.as_str().as_bytes(),
+        ] {
+            hasher
+                .update(&(part.len() as u64).to_le_bytes())
+                .update(part);
         }
-        *hasher.update(function.version.digest.as_bytes()).update(params).finalize().as_bytes()
+        *hasher
+            .update(function.version.digest.as_bytes())
+            .update(params)
+            .finalize()
+            .as_bytes()
     }
 }
 
@@ -113,7 +125,9 @@ impl Node {
                 Ok(report)
             }
             // What carries something shares nothing; who waits in a call holds what a run that it joined might need.
-            Looked::Missed(request, asked) if request.context.carried.is_none() && request.context.depth == 0 => {
+            Looked::Missed(request, asked)
+                if request.context.carried.is_none() && request.context.depth == 0 =>
+            {
                 self.run_shared(request, &asked).await
             }
             Looked::Missed(request, asked) => {
@@ -131,14 +145,22 @@ impl Node {
         if !flags.idempotent && carried.is_none() {
             return Ok(Looked::Plain(request, Ignored::default()));
         }
-        let Payload::Json(given) = &request.payload else { return Ok(Looked::Plain(request, Ignored::default())) };
-        let Canonical::Yes(params) = canonical(given) else { return Ok(Looked::Plain(request, Ignored::default())) };
+        let Payload::Json(given) = &request.payload else {
+            return Ok(Looked::Plain(request, Ignored::default()));
+        };
+        let Canonical::Yes(params) = canonical(given) else {
+            return Ok(Looked::Plain(request, Ignored::default()));
+        };
         let mut ignored = Ignored::default();
         if let Some(carried) = &carried {
             let known = self.carried_answer(carried, &request, &params, &mut ignored);
             self.count_ignored(ignored);
             if let Some((result, memo)) = known {
-                self.metrics.cache.answers.with_label_values(&[memo.source.name()]).inc();
+                self.metrics
+                    .cache
+                    .answers
+                    .with_label_values(&[memo.source.name()])
+                    .inc();
                 return Ok(Looked::Known(answer(result, memo, request.arrived)));
             }
         }
@@ -147,12 +169,21 @@ impl Node {
         }
         let function = &request.entry.function;
         let key = self.memos.key(function, &params);
-        let kept = self.memos.cache.get(&key, now(), || self.functions.generation(&function.space));
+        let kept = self
+            .memos
+            .cache
+            .get(&key, now(), || self.functions.generation(&function.space));
         let hands_out = request.context.hands_out;
         if let Some(Hit { result, called }) = kept {
             self.memos.hits.inc();
             let entries = self.handed_out(hands_out, &request.entry, &params, &result);
-            let memo = Memo { source: Source::Cache, entries, called, ignored, ..Memo::default() };
+            let memo = Memo {
+                source: Source::Cache,
+                entries,
+                called,
+                ignored,
+                ..Memo::default()
+            };
             return Ok(Looked::Known(answer(result, memo, request.arrived)));
         }
         if request.context.chain().any(|above| *above == key) {
@@ -162,7 +193,18 @@ impl Node {
         let (entry, arrived) = (Arc::clone(&request.entry), request.arrived);
         request.key = Some(key);
         request.payload = Payload::Json(params.clone());
-        Ok(Looked::Missed(request, Asked { entry, key, params, generation, hands_out, arrived, ignored }))
+        Ok(Looked::Missed(
+            request,
+            Asked {
+                entry,
+                key,
+                params,
+                generation,
+                hands_out,
+                arrived,
+                ignored,
+            },
+        ))
     }
 
     /// A believed answer that the client carries. What is there and not believed is counted.
@@ -184,7 +226,11 @@ impl Node {
             ignored.not_edge += 1;
         }
         let entry = of(&carried.cache)?;
-        let judged = if function.flags.idempotent { self.judge(function, params, &entry) } else { Judged::Untrue };
+        let judged = if function.flags.idempotent {
+            self.judge(function, params, &entry)
+        } else {
+            Judged::Untrue
+        };
         match judged {
             Judged::True => {
                 let tag = entry.tag.filter(|_| request.context.hands_out);
@@ -196,10 +242,18 @@ impl Node {
                     nested: false,
                 });
                 let entries = back.into_iter().collect();
-                return Some((entry.result, Memo { entries, ..shaped(Source::Carried, *ignored) }));
+                return Some((
+                    entry.result,
+                    Memo {
+                        entries,
+                        ..shaped(Source::Carried, *ignored)
+                    },
+                ));
             }
             // What is no entry is a result that the client computed itself.
-            _ if function.flags.edge => return Some((entry.result, shaped(Source::Edge, *ignored))),
+            _ if function.flags.edge => {
+                return Some((entry.result, shaped(Source::Edge, *ignored)));
+            }
             Judged::Untrue => ignored.untrue += 1,
             Judged::Expired => ignored.expired += 1,
             Judged::Outdated => ignored.outdated += 1,
@@ -208,11 +262,20 @@ impl Node {
     }
 
     fn judge(&self, function: &Function, params: &Bytes, entry: &CarriedAnswer) -> Judged {
-        let (Some(tag), Canonical::Yes(result)) = (&entry.tag, canonical(&entry.result)) else { return Judged::Untrue };
-        self.memos.tags.judge(tag, &self.tagged(function, params, &result), unix_ms())
+        let (Some(tag), Canonical::Yes(result)) = (&entry.tag, canonical(&entry.result)) else {
+            return Judged::Untrue;
+        };
+        self.memos
+            .tags
+            .judge(tag, &self.tagged(function, params, &result), unix_ms())
     }
 
-    fn tagged<'a>(&self, function: &'a Function, params: &'a Bytes, result: &'a Bytes) -> Tagged<'a> {
+    fn tagged<'a>(
+        &self,
+        function: &'a Function,
+        params: &'a Bytes,
+        result: &'a Bytes,
+    ) -> Tagged<'a> {
         Tagged {
             space: &function.space,
             function: &function.name,
@@ -224,34 +287,65 @@ impl Node {
     }
 
     /// The entry that a client may carry back; none if nobody asks, or if the result has no canonical form to vouch for.
-    fn handed_out(&self, asked: bool, entry: &Entry, params: &Bytes, result: &Bytes) -> Vec<CacheEntry> {
-        let Canonical::Yes(canonical) = (if asked { canonical(result) } else { return Vec::new() }) else {
+    fn handed_out(
+        &self,
+        asked: bool,
+        entry: &Entry,
+        params: &Bytes,
+        result: &Bytes,
+    ) -> Vec<CacheEntry> {
+        let Canonical::Yes(canonical) = (if asked {
+            canonical(result)
+        } else {
+            return Vec::new();
+        }) else {
             return Vec::new();
         };
         let function = &entry.function;
-        let tag = self.memos.tags.make(&self.tagged(function, params, &canonical), unix_ms());
+        let tag = self
+            .memos
+            .tags
+            .make(&self.tagged(function, params, &canonical), unix_ms());
         let (function, params, result) = (function.name.clone(), params.clone(), result.clone());
-        vec![CacheEntry { function, params, result, tag, nested: false }]
+        vec![CacheEntry {
+            function,
+            params,
+            result,
+            tag,
+            nested: false,
+        }]
     }
 
     /// Keeps what a run gave, if it may be kept, and hands it out, if that is asked for.
     fn remember(&self, asked: &Asked, report: &mut Report) {
         let memo = &mut report.memo;
         memo.ignore(asked.ignored);
-        let Reply::Json(result) = &report.reply else { return };
+        let Reply::Json(result) = &report.reply else {
+            return;
+        };
         if !memo.shaped && !memo.stale {
             let generation = memo.called.then_some(asked.generation);
             self.memos.cache.put(asked.key, result, now(), generation);
         }
         // A result of an earlier generation is not vouched for in this one.
-        if asked.generation == self.functions.generation(&asked.entry.function.space) && !memo.stale {
-            memo.entries.extend(self.handed_out(asked.hands_out, &asked.entry, &asked.params, result));
+        if asked.generation == self.functions.generation(&asked.entry.function.space) && !memo.stale
+        {
+            memo.entries.extend(self.handed_out(
+                asked.hands_out,
+                &asked.entry,
+                &asked.params,
+                result,
+            ));
         }
     }
 
     fn count_ignored(&self, ignored: Ignored) {
         for (reason, count) in ignored.counts() {
-            self.metrics.cache.ignored.with_label_values(&[reason]).inc_by(u64::from(count));
+            self.metrics
+                .cache
+                .ignored
+                .with_label_values(&[reason])
+                .inc_by(u64::from(count));
         }
     }
 }
@@ -260,7 +354,11 @@ impl Node {
 
 impl Node {
     /// Waits for the run that there is, or for a new one, by the caller's own deadline.
-    async fn run_shared(self: &Arc<Self>, request: Request, asked: &Asked) -> Result<Report, InvocationError> {
+    async fn run_shared(
+        self: &Arc<Self>,
+        request: Request,
+        asked: &Asked,
+    ) -> Result<Report, InvocationError> {
         let key = RunKey {
             key: asked.key,
             generation: asked.generation,
@@ -274,14 +372,27 @@ impl Node {
         }
         let shared = match request.deadline {
             None => seat.outcome().await,
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), seat.outcome()).await.map_err(|_| late())?,
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), seat.outcome())
+                .await
+                .map_err(|_| late())?,
         };
         match shared {
             Shared::Done(done) if first => Ok(done.report(done.memo.source, done.phases)),
             Shared::Done(done) => {
-                self.metrics.cache.answers.with_label_values(&[Source::Joined.name()]).inc();
+                self.metrics
+                    .cache
+                    .answers
+                    .with_label_values(&[Source::Joined.name()])
+                    .inc();
                 let total = now().saturating_duration_since(asked.arrived);
-                Ok(done.report(Source::Joined, Phases { execution: done.phases.execution, total, ..Phases::default() }))
+                Ok(done.report(
+                    Source::Joined,
+                    Phases {
+                        execution: done.phases.execution,
+                        total,
+                        ..Phases::default()
+                    },
+                ))
             }
             Shared::Failed(failure) => Err(InvocationError::Function(failure)),
             Shared::Apart => match seat.error().filter(|_| first) {
@@ -297,10 +408,31 @@ impl Node {
 
     /// Runs it in a task of its own, under the function's own time limit, until nobody waits for it.
     fn begin_shared(self: &Arc<Self>, duty: Duty, request: &Request, asked: &Asked) {
-        let (node, request) = (Arc::clone(self), Request { deadline: None, ..request.again(asked.params.clone()) });
-        let Asked { key, generation, hands_out, arrived, ignored, .. } = *asked;
+        let (node, request) = (
+            Arc::clone(self),
+            Request {
+                deadline: None,
+                ..request.again(asked.params.clone())
+            },
+        );
+        let Asked {
+            key,
+            generation,
+            hands_out,
+            arrived,
+            ignored,
+            ..
+        } = *asked;
         let (entry, params) = (Arc::clone(&asked.entry), asked.params.clone());
-        let asked = Asked { entry, key, params, generation, hands_out, arrived, ignored };
+        let asked = Asked {
+            entry,
+            key,
+            params,
+            generation,
+            hands_out,
+            arrived,
+            ignored,
+        };
         self.background.spawn(async move {
             let outcome = tokio::select! {
                 outcome = node.run_once(request, &asked) => outcome,
@@ -311,14 +443,23 @@ impl Node {
     }
 
     /// One more look: an earlier run may have ended between this one's first look and its beginning.
-    async fn run_once(self: &Arc<Self>, request: Request, asked: &Asked) -> Result<Report, InvocationError> {
+    async fn run_once(
+        self: &Arc<Self>,
+        request: Request,
+        asked: &Asked,
+    ) -> Result<Report, InvocationError> {
         let generation = || self.functions.generation(&asked.entry.function.space);
         if let Some(Hit { result, called }) = self.memos.cache.get(&asked.key, now(), generation) {
             self.memos.hits.inc();
             let entries = self.handed_out(asked.hands_out, &asked.entry, &asked.params, &result);
             return Ok(answer(
                 result,
-                Memo { source: Source::Cache, entries, called, ..Memo::default() },
+                Memo {
+                    source: Source::Cache,
+                    entries,
+                    called,
+                    ..Memo::default()
+                },
                 asked.arrived,
             ));
         }
@@ -330,12 +471,26 @@ impl Node {
 
 impl Done {
     fn of(report: Report) -> Result<Self, InvocationError> {
-        let Report { reply, log, warm, phases, remote, memo } = report;
+        let Report {
+            reply,
+            log,
+            warm,
+            phases,
+            remote,
+            memo,
+        } = report;
         match reply {
-            Reply::Json(result) => Ok(Self { result, log, warm, phases, remote, memo }),
-            Reply::Http(_) => {
-                Err(InvocationError::Internal { message: "a function answered HTTP to JSON parameters".to_owned() })
-            }
+            Reply::Json(result) => Ok(Self {
+                result,
+                log,
+                warm,
+                phases,
+                remote,
+                memo,
+            }),
+            Reply::Http(_) => Err(InvocationError::Internal {
+                message: "a function answered HTTP to JSON parameters".to_owned(),
+            }),
         }
     }
 
@@ -346,24 +501,45 @@ impl Done {
             warm: self.warm,
             phases,
             remote: self.remote.clone(),
-            memo: Memo { source, ..self.memo.clone() },
+            memo: Memo {
+                source,
+                ..self.memo.clone()
+            },
         }
     }
 }
 
 /// The report of an answer that nothing ran for.
 fn answer(result: Bytes, memo: Memo, arrived: Instant) -> Report {
-    let phases = Phases { total: now().saturating_duration_since(arrived), ..Phases::default() };
-    Report { reply: Reply::Json(result), log: Bytes::new(), warm: true, phases, remote: None, memo }
+    let phases = Phases {
+        total: now().saturating_duration_since(arrived),
+        ..Phases::default()
+    };
+    Report {
+        reply: Reply::Json(result),
+        log: Bytes::new(),
+        warm: true,
+        phases,
+        remote: None,
+        memo,
+    }
 }
 
 /// What an answer brings that came from what the client carries.
 fn shaped(source: Source, ignored: Ignored) -> Memo {
-    Memo { source, shaped: true, ignored, ..Memo::default() }
+    Memo {
+        source,
+        shaped: true,
+        ignored,
+        ..Memo::default()
+    }
 }
 
 fn late() -> InvocationError {
-    InvocationError::Overloaded { reason: OverloadReason::Deadline, retry_after: LATE_RETRY }
+    InvocationError::Overloaded {
+        reason: OverloadReason::Deadline,
+        retry_after: LATE_RETRY,
+    }
 }
 
 /// The code of a call that waits for itself.
@@ -372,6 +548,9 @@ pub(crate) const CALL_CYCLE: &str = "call_cycle";
 fn call_cycle(function: &Function) -> InvocationError {
     InvocationError::Request {
         code: CALL_CYCLE,
-        message: format!("function {} calls itself with the same parameters, and would never end", function.name),
+        message: format!(
+            "function {} calls itself with the same parameters, and would never end",
+            function.name
+        ),
     }
 }

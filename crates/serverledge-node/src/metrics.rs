@@ -1,8 +1,8 @@
 //! Metrics: Serverledge's by their names, and our own. What only a snapshot can tell is read when metrics are asked for.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, exponential_buckets,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder, exponential_buckets,
 };
 use serverledge_core::{FunctionFailure, InvocationError, Phases, Runtime, StartPhase};
 use serverledge_scheduler::Snapshot;
@@ -65,8 +65,14 @@ impl CacheMetrics {
                 &["reason"],
             )?,
             entries: IntGauge::new("serverledge_cache_entries", "Results that are kept")?,
-            bytes: IntGauge::new("serverledge_cache_bytes", "Memory of the results that are kept")?,
-            evictions: IntGauge::new("serverledge_cache_evictions", "Results that made room for others")?,
+            bytes: IntGauge::new(
+                "serverledge_cache_bytes",
+                "Memory of the results that are kept",
+            )?,
+            evictions: IntGauge::new(
+                "serverledge_cache_evictions",
+                "Results that made room for others",
+            )?,
         };
         for counters in [&metrics.answers, &metrics.ignored] {
             registry.register(Box::new(counters.clone()))?;
@@ -78,8 +84,11 @@ impl CacheMetrics {
     }
 
     fn set(&self, figures: CacheFigures) {
-        let gauges =
-            [(&self.entries, figures.entries), (&self.bytes, figures.bytes), (&self.evictions, figures.evictions)];
+        let gauges = [
+            (&self.entries, figures.entries),
+            (&self.bytes, figures.bytes),
+            (&self.evictions, figures.evictions),
+        ];
         for (gauge, value) in gauges {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
@@ -109,39 +118,69 @@ impl Metrics {
             cache: CacheMetrics::new(&registry)?,
             registry,
             area: area.to_owned(),
-            completed: counters("completed_count", "Invocations that gave a result", &["area", "function"])?,
+            completed: counters(
+                "completed_count",
+                "Invocations that gave a result",
+                &["area", "function"],
+            )?,
             cold_starts: counters(
                 "cold_starts_count",
                 "Invocations whose code had to be loaded",
                 &["area", "function"],
             )?,
             execution: histograms("execution_time", "Execution in seconds", times()?)?,
-            init: histograms("init_time", "Start of the sandbox in seconds, cold starts only", times()?)?,
+            init: histograms(
+                "init_time",
+                "Start of the sandbox in seconds, cold starts only",
+                times()?,
+            )?,
             output: histograms("output_size", "Size of results in bytes", sizes()?)?,
-            failures: counters("serverledge_failures_total", "Invocations that failed, by code", &["code"])?,
-            rejections: counters("serverledge_rejections_total", "Invocations turned away, by code", &["code"])?,
+            failures: counters(
+                "serverledge_failures_total",
+                "Invocations that failed, by code",
+                &["code"],
+            )?,
+            rejections: counters(
+                "serverledge_rejections_total",
+                "Invocations turned away, by code",
+                &["code"],
+            )?,
             offloads: counters(
                 "serverledge_offloads_total",
                 "Invocations handed to a node of another or this area, by what came of it",
                 &["area", "outcome"],
             )?,
-            quota_refusals: counters("serverledge_quota_refusals_total", "What quotas refused, by code", &["code"])?,
+            quota_refusals: counters(
+                "serverledge_quota_refusals_total",
+                "What quotas refused, by code",
+                &["code"],
+            )?,
             start_phases: HistogramVec::new(
-                HistogramOpts::new("serverledge_start_phase_seconds", "Parts of cold starts").buckets(times()?),
+                HistogramOpts::new("serverledge_start_phase_seconds", "Parts of cold starts")
+                    .buckets(times()?),
                 &["runtime", "phase"],
             )?,
             containers: IntGaugeVec::new(
-                Opts::new("serverledge_containers", "Containers with a function in them"),
+                Opts::new(
+                    "serverledge_containers",
+                    "Containers with a function in them",
+                ),
                 &["state"],
             )?,
-            evictions: IntGauge::new("serverledge_container_evictions", "Idle containers that made room for others")?,
+            evictions: IntGauge::new(
+                "serverledge_container_evictions",
+                "Idle containers that made room for others",
+            )?,
             refused_calls: IntGauge::new(
                 "serverledge_container_calls_refused",
                 "Calls from containers without the right of a running invocation",
             )?,
             running: IntGauge::new("serverledge_running", "Invocations running now")?,
             waiting: IntGauge::new("serverledge_waiting", "Invocations waiting now")?,
-            free_memory: IntGauge::new("serverledge_free_memory_mib", "Memory not reserved, in MiB")?,
+            free_memory: IntGauge::new(
+                "serverledge_free_memory_mib",
+                "Memory not reserved, in MiB",
+            )?,
             functions: IntGauge::new("serverledge_functions", "Deployed functions")?,
         };
         metrics.register()?;
@@ -149,18 +188,29 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let own = [&self.failures, &self.rejections, &self.offloads, &self.quota_refusals];
+        let own = [
+            &self.failures,
+            &self.rejections,
+            &self.offloads,
+            &self.quota_refusals,
+        ];
         for counters in [&self.completed, &self.cold_starts].into_iter().chain(own) {
             self.registry.register(Box::new(counters.clone()))?;
         }
         for histograms in [&self.execution, &self.init, &self.output] {
             self.registry.register(Box::new(histograms.clone()))?;
         }
-        self.registry.register(Box::new(self.start_phases.clone()))?;
+        self.registry
+            .register(Box::new(self.start_phases.clone()))?;
         self.registry.register(Box::new(self.containers.clone()))?;
-        for gauge in
-            [&self.evictions, &self.refused_calls, &self.running, &self.waiting, &self.free_memory, &self.functions]
-        {
+        for gauge in [
+            &self.evictions,
+            &self.refused_calls,
+            &self.running,
+            &self.waiting,
+            &self.free_memory,
+            &self.functions,
+        ] {
             self.registry.register(Box::new(gauge.clone()))?;
         }
         Ok(())
@@ -168,8 +218,12 @@ impl Metrics {
 
     pub(crate) fn of_function(&self, function: &str) -> FunctionMetrics {
         FunctionMetrics {
-            completed: self.completed.with_label_values(&[self.area.as_str(), function]),
-            cold_starts: self.cold_starts.with_label_values(&[self.area.as_str(), function]),
+            completed: self
+                .completed
+                .with_label_values(&[self.area.as_str(), function]),
+            cold_starts: self
+                .cold_starts
+                .with_label_values(&[self.area.as_str(), function]),
             execution: self.execution.with_label_values(&[function]),
             init: self.init.with_label_values(&[function]),
             output: self.output.with_label_values(&[function]),
@@ -178,8 +232,12 @@ impl Metrics {
 
     /// A deleted function's series end with it, so that their number stays bounded by the functions there are.
     pub(crate) fn forget(&self, function: &str) {
-        let _ = self.completed.remove_label_values(&[self.area.as_str(), function]);
-        let _ = self.cold_starts.remove_label_values(&[self.area.as_str(), function]);
+        let _ = self
+            .completed
+            .remove_label_values(&[self.area.as_str(), function]);
+        let _ = self
+            .cold_starts
+            .remove_label_values(&[self.area.as_str(), function]);
         for histograms in [&self.execution, &self.init, &self.output] {
             let _ = histograms.remove_label_values(&[function]);
         }
@@ -187,17 +245,26 @@ impl Metrics {
 
     pub(crate) fn failed(&self, error: &InvocationError) {
         match error {
-            InvocationError::Overloaded { reason, .. } => self.rejections.with_label_values(&[reason.code()]).inc(),
+            InvocationError::Overloaded { reason, .. } => {
+                self.rejections.with_label_values(&[reason.code()]).inc()
+            }
             InvocationError::Function(FunctionFailure { kind, .. }) => {
                 self.failures.with_label_values(&[kind.code()]).inc()
             }
-            InvocationError::Dependency { code, .. } => self.failures.with_label_values(&[code]).inc(),
-            InvocationError::OutcomeUnknown { .. } => {
-                self.failures.with_label_values(&["offload_outcome_unknown"]).inc()
+            InvocationError::Dependency { code, .. } => {
+                self.failures.with_label_values(&[code]).inc()
             }
-            InvocationError::Internal { .. } => self.failures.with_label_values(&["internal"]).inc(),
+            InvocationError::OutcomeUnknown { .. } => self
+                .failures
+                .with_label_values(&["offload_outcome_unknown"])
+                .inc(),
+            InvocationError::Internal { .. } => {
+                self.failures.with_label_values(&["internal"]).inc()
+            }
             // Counted where it was refused.
-            InvocationError::Unknown(_) | InvocationError::Request { .. } | InvocationError::Quota { .. } => {}
+            InvocationError::Unknown(_)
+            | InvocationError::Request { .. }
+            | InvocationError::Quota { .. } => {}
         }
     }
 
@@ -220,7 +287,9 @@ impl Metrics {
     /// A sandbox was started.
     pub(crate) fn started(&self, runtime: Runtime, phases: &[StartPhase]) {
         for (phase, took) in phases {
-            self.start_phases.with_label_values(&[runtime.name(), phase]).observe(took.as_secs_f64());
+            self.start_phases
+                .with_label_values(&[runtime.name(), phase])
+                .observe(took.as_secs_f64());
         }
     }
 
@@ -233,9 +302,12 @@ impl Metrics {
             ("stopping", counts.stopping),
         ];
         for (state, count) in states {
-            self.containers.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            self.containers
+                .with_label_values(&[state])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
-        self.evictions.set(i64::try_from(snapshot.counters.evictions).unwrap_or(i64::MAX));
+        self.evictions
+            .set(i64::try_from(snapshot.counters.evictions).unwrap_or(i64::MAX));
     }
 
     /// The text format.
@@ -247,11 +319,15 @@ impl Metrics {
         refused_calls: u64,
     ) -> String {
         self.cache.set(cache);
-        self.refused_calls.set(i64::try_from(refused_calls).unwrap_or(i64::MAX));
+        self.refused_calls
+            .set(i64::try_from(refused_calls).unwrap_or(i64::MAX));
         self.running.set(i64::from(snapshot.running));
-        self.waiting.set(i64::try_from(snapshot.waiting.total()).unwrap_or(i64::MAX));
-        self.free_memory.set(i64::try_from(snapshot.free.memory.get()).unwrap_or(i64::MAX));
-        self.functions.set(i64::try_from(functions).unwrap_or(i64::MAX));
+        self.waiting
+            .set(i64::try_from(snapshot.waiting.total()).unwrap_or(i64::MAX));
+        self.free_memory
+            .set(i64::try_from(snapshot.free.memory.get()).unwrap_or(i64::MAX));
+        self.functions
+            .set(i64::try_from(functions).unwrap_or(i64::MAX));
         self.count_containers(snapshot);
         let mut text = Vec::new();
         // Writing to memory fails only for families without metrics, which gather() leaves out.
@@ -280,5 +356,8 @@ fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCo
 }
 
 fn histograms(name: &str, help: &str, buckets: Vec<f64>) -> prometheus::Result<HistogramVec> {
-    HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["function"])
+    HistogramVec::new(
+        HistogramOpts::new(name, help).buckets(buckets),
+        &["function"],
+    )
 }

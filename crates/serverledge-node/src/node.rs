@@ -8,11 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serverledge_api::{
-    Backend, Call, ChangeError, Deploy, DeployError, Deployed, Identity, KeptReply, Load, LogFeed, OnceError,
-    PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError, Submitted,
+    Backend, Call, ChangeError, Deploy, DeployError, Deployed, Identity, KeptReply, Load, LogFeed,
+    OnceError, PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError,
+    Submitted,
 };
 use serverledge_core::{
-    Caller, Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime, SpaceId,
+    Caller, Digest, Function, InvocationError, InvocationId, MemoryMib, Progress, Report, Runtime,
+    SpaceId,
 };
 use serverledge_platform::Platform;
 use serverledge_registry::{AppStore, FunctionStore, InvocationStore};
@@ -104,18 +106,30 @@ impl Background {
 }
 
 impl Node {
-    pub(crate) fn lookup(&self, space: &SpaceId, name: &str) -> Result<Arc<Entry>, InvocationError> {
-        self.functions.get(space, name).ok_or_else(|| InvocationError::Unknown(name.to_owned()))
+    pub(crate) fn lookup(
+        &self,
+        space: &SpaceId,
+        name: &str,
+    ) -> Result<Arc<Entry>, InvocationError> {
+        self.functions
+            .get(space, name)
+            .ok_or_else(|| InvocationError::Unknown(name.to_owned()))
     }
 
     /// A node that stops takes nothing new from outside; what runs may still call other functions.
     pub(crate) fn check_open(&self) -> Result<(), InvocationError> {
-        if self.admissions.is_draining() { Err(draining()) } else { Ok(()) }
+        if self.admissions.is_draining() {
+            Err(draining())
+        } else {
+            Ok(())
+        }
     }
 
     /// Counts an invocation from outside that waits for its outcome.
     pub(crate) fn permit(&self, caller: &Caller) -> Result<Option<Permit>, InvocationError> {
-        self.quotas.admit(caller).inspect_err(|error| self.count_refusal(error))
+        self.quotas
+            .admit(caller)
+            .inspect_err(|error| self.count_refusal(error))
     }
 
     fn count_refusal(&self, error: &InvocationError) {
@@ -135,7 +149,9 @@ impl Node {
             return Ok(());
         }
         let way_out = match runtime {
-            Runtime::NodeJs => "deploy it with the runtime javascript, if it needs nothing of Node.js's own",
+            Runtime::NodeJs => {
+                "deploy it with the runtime javascript, if it needs nothing of Node.js's own"
+            }
             _ => "build the function as WebAssembly",
         };
         Err(DeployError::Unsupported(format!(
@@ -162,11 +178,17 @@ impl Backend for NodeBackend {
         let snapshot = self.0.admissions.snapshot();
         // What idle sandboxes hold makes room where it is needed.
         let memory = snapshot.free.memory.get() + snapshot.idle_memory.get();
-        Load { free_memory_mib: memory, free_cpu: snapshot.free.cpu.cores() }
+        Load {
+            free_memory_mib: memory,
+            free_cpu: snapshot.free.cpu.cores(),
+        }
     }
 
     fn function(&self, caller: &Caller, name: &str) -> Option<Arc<Function>> {
-        self.0.functions.get(&caller.space, name).map(|entry| Arc::clone(&entry.function))
+        self.0
+            .functions
+            .get(&caller.space, name)
+            .map(|entry| Arc::clone(&entry.function))
     }
 
     fn names(&self, caller: &Caller) -> Vec<String> {
@@ -182,7 +204,10 @@ impl Backend for NodeBackend {
 
     async fn submit(&self, call: Call) -> Result<Submitted, SubmitError> {
         self.0.check_open()?;
-        self.0.quotas.spend(&call.caller).inspect_err(|error| self.0.count_refusal(error))?;
+        self.0
+            .quotas
+            .spend(&call.caller)
+            .inspect_err(|error| self.0.count_refusal(error))?;
         self.0.submit(call).await
     }
 
@@ -192,11 +217,19 @@ impl Backend for NodeBackend {
         self.0.invoke_once(call).await
     }
 
-    async fn invocation(&self, caller: &Caller, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+    async fn invocation(
+        &self,
+        caller: &Caller,
+        id: InvocationId,
+    ) -> Result<Option<InvocationInfo>, PollError> {
         self.0.invocation_info(&caller.space, id).await
     }
 
-    async fn cancel(&self, caller: &Caller, id: InvocationId) -> Result<InvocationInfo, ChangeError> {
+    async fn cancel(
+        &self,
+        caller: &Caller,
+        id: InvocationId,
+    ) -> Result<InvocationInfo, ChangeError> {
         self.0.cancel_invocation(&caller.space, id).await
     }
 
@@ -209,7 +242,11 @@ impl Backend for NodeBackend {
         self.0.list_dead_letters(&caller.space, after, limit).await
     }
 
-    async fn dead_letter(&self, caller: &Caller, id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+    async fn dead_letter(
+        &self,
+        caller: &Caller,
+        id: InvocationId,
+    ) -> Result<Option<InvocationInfo>, PollError> {
         self.0.show_dead_letter(&caller.space, id).await
     }
 
@@ -240,7 +277,10 @@ impl Backend for NodeBackend {
     }
 
     fn logs(&self, caller: &Caller, name: &str) -> Option<LogFeed> {
-        self.0.functions.get(&caller.space, name).map(|entry| self.0.logs.feed(&entry.function))
+        self.0
+            .functions
+            .get(&caller.space, name)
+            .map(|entry| self.0.logs.feed(&entry.function))
     }
 
     async fn delete(&self, caller: &Caller, name: &str) -> Result<(), DeployError> {
@@ -251,19 +291,40 @@ impl Backend for NodeBackend {
         self.0.versions(&caller.space, name).await
     }
 
-    async fn roll_back(&self, caller: &Caller, name: &str, version: &str) -> Result<Arc<Function>, DeployError> {
+    async fn roll_back(
+        &self,
+        caller: &Caller,
+        name: &str,
+        version: &str,
+    ) -> Result<Arc<Function>, DeployError> {
         self.0.roll_back(&caller.space, name, version).await
     }
 
-    async fn set_flags(&self, caller: &Caller, name: &str, flags: FlagsRequest) -> Result<Arc<Function>, DeployError> {
+    async fn set_flags(
+        &self,
+        caller: &Caller,
+        name: &str,
+        flags: FlagsRequest,
+    ) -> Result<Arc<Function>, DeployError> {
         self.0.set_flags(&caller.space, name, flags).await
     }
 
-    async fn prewarm(&self, caller: &Caller, name: &str, instances: i64) -> Result<i64, InvocationError> {
+    async fn prewarm(
+        &self,
+        caller: &Caller,
+        name: &str,
+        instances: i64,
+    ) -> Result<i64, InvocationError> {
         self.0.prewarm(&caller.space, name, instances).await
     }
 
-    fn check_peer(&self, proof: &Proof, path: &str, call: &[u8], body: &[u8]) -> Result<(), PeerRefused> {
+    fn check_peer(
+        &self,
+        proof: &Proof,
+        path: &str,
+        call: &[u8],
+        body: &[u8],
+    ) -> Result<(), PeerRefused> {
         match &self.0.cluster.proofs {
             Some(proofs) => proofs.check(proof, path, call, body),
             None => Err(PeerRefused::NoKey),
@@ -293,8 +354,17 @@ impl Backend for NodeBackend {
     fn metrics(&self) -> Option<String> {
         let node = &self.0;
         node.metrics_config.enabled.then(|| {
-            let refused = node.executors.all().map(|executor| executor.refused_calls()).sum();
-            node.metrics.text(&node.admissions.snapshot(), node.functions.len(), node.memos.figures(), refused)
+            let refused = node
+                .executors
+                .all()
+                .map(|executor| executor.refused_calls())
+                .sum();
+            node.metrics.text(
+                &node.admissions.snapshot(),
+                node.functions.len(),
+                node.memos.figures(),
+                refused,
+            )
         })
     }
 

@@ -34,7 +34,10 @@ impl Notifier for Callbacks {
         match self.0.send(url, id, body).await {
             Ok(_) => Ok(()),
             // Its causes are about the node's network, and the message is for the user.
-            Err(error) => Err(NotifyError { is_final: error.is_final(), message: error.to_string() }),
+            Err(error) => Err(NotifyError {
+                is_final: error.is_final(),
+                message: error.to_string(),
+            }),
         }
     }
 }
@@ -45,16 +48,28 @@ pub(crate) fn notifier(config: &Config) -> Result<Arc<dyn Notifier>> {
     let allow: Result<Vec<CallbackAllow>> = wanted
         .allow
         .iter()
-        .map(|text| text.parse().with_context(|| format!("async.callback.allow: {text:?} is no network and no host")))
+        .map(|text| {
+            text.parse().with_context(|| {
+                format!("async.callback.allow: {text:?} is no network and no host")
+            })
+        })
         .collect();
     let made = config.data.dir.join("callback.key");
-    let path = if wanted.key_file.is_empty() { made.as_path() } else { Path::new(&wanted.key_file) };
+    let path = if wanted.key_file.is_empty() {
+        made.as_path()
+    } else {
+        Path::new(&wanted.key_file)
+    };
     if wanted.key_file.is_empty() {
-        make(&config.data.dir, path).with_context(|| format!("failed to make {}", path.display()))?;
+        make(&config.data.dir, path)
+            .with_context(|| format!("failed to make {}", path.display()))?;
     }
     let key = read(path)?;
-    let sender = CallbackSender::new(CallbackConfig { allow: allow?, ..CallbackConfig::new(key) })
-        .context("failed to set up the sender of callbacks")?;
+    let sender = CallbackSender::new(CallbackConfig {
+        allow: allow?,
+        ..CallbackConfig::new(key)
+    })
+    .context("failed to set up the sender of callbacks")?;
     Ok(Arc::new(Callbacks(sender)))
 }
 
@@ -64,7 +79,11 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     while key.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
         key.pop();
     }
-    ensure!(key.len() >= KEY_BYTES_MIN, "the key in {} has fewer than {KEY_BYTES_MIN} bytes", path.display());
+    ensure!(
+        key.len() >= KEY_BYTES_MIN,
+        "the key in {} has fewer than {KEY_BYTES_MIN} bytes",
+        path.display()
+    );
     Ok(key)
 }
 
@@ -78,8 +97,14 @@ fn make(dir: &Path, path: &Path) -> io::Result<()> {
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let draft = dir.join(format!("callback.key.{}", InvocationId::new()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let made = writeln!(file, "{digits}").and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&draft, path));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let made = writeln!(file, "{digits}")
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
     match made {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -96,13 +121,19 @@ mod tests {
     #[test]
     fn a_key_is_made_once_for_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
-        let (data, path) = (dir.path().join("data"), dir.path().join("data/callback.key"));
+        let (data, path) = (
+            dir.path().join("data"),
+            dir.path().join("data/callback.key"),
+        );
         make(&data, &path).unwrap();
         let key = read(&path).unwrap();
         assert_eq!(key.len(), 2 * KEY_BYTES);
         make(&data, &path).unwrap();
         assert_eq!(read(&path).unwrap(), key);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(fs::read_dir(&data).unwrap().count(), 1, "no draft is left");
     }
 

@@ -20,11 +20,16 @@ pub(crate) struct Ownerless {
 
 impl fmt::Display for Ownerless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let counted = |count: usize, what: &str| {
+            format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+        };
         let functions = counted(self.functions, "function");
         let applications = counted(self.applications, "application");
         let in_applications = counted(self.in_applications, "function");
-        write!(f, "{functions} and {applications} (with {in_applications}) made without a login")
+        write!(
+            f,
+            "{functions} and {applications} (with {in_applications}) made without a login"
+        )
     }
 }
 
@@ -36,7 +41,11 @@ impl Node {
 
     /// Whether anybody can call the functions of a space.
     pub(crate) fn is_reachable(&self, space: &SpaceId) -> bool {
-        let served = || self.applications.by_space(space).is_none_or(|application| self.is_served(&application));
+        let served = || {
+            self.applications
+                .by_space(space)
+                .is_none_or(|application| self.is_served(&application))
+        };
         !self.auth_required || (*space != SpaceId::default_space() && served())
     }
 
@@ -48,7 +57,10 @@ impl Node {
         let applications = self.applications.of(None);
         let found = Ownerless {
             functions: self.functions.names(&SpaceId::default_space()).len(),
-            in_applications: applications.iter().map(|one| self.functions.names(&one.space).len()).sum(),
+            in_applications: applications
+                .iter()
+                .map(|one| self.functions.names(&one.space).len())
+                .sum(),
             applications: applications.len(),
         };
         (found.functions + found.applications > 0).then_some(found)
@@ -56,7 +68,9 @@ impl Node {
 
     /// Tells whoever switched authentication on what is out of reach now, and how to get at it.
     pub(crate) fn warn_of_ownerless(&self) {
-        let Some(ownerless) = self.ownerless() else { return };
+        let Some(ownerless) = self.ownerless() else {
+            return;
+        };
         tracing::warn!(
             "auth.enabled = true: {ownerless} are kept, but nobody reaches them, and no such application runs; log in and \
              make them anew, or start with auth.enabled = false to use them, to export the applications \
@@ -71,7 +85,15 @@ mod tests {
 
     #[test]
     fn counts_are_told_in_words() {
-        let told = Ownerless { functions: 1, applications: 2, in_applications: 3 }.to_string();
-        assert_eq!(told, "1 function and 2 applications (with 3 functions) made without a login");
+        let told = Ownerless {
+            functions: 1,
+            applications: 2,
+            in_applications: 3,
+        }
+        .to_string();
+        assert_eq!(
+            told,
+            "1 function and 2 applications (with 3 functions) made without a login"
+        );
     }
 }

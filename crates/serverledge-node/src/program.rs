@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serverledge_api::{Access, App, Guard, Identity, Limits, ServerLimits, Serving, Tls, TlsFiles, serve, serve_tls};
+use serverledge_api::{
+    Access, App, Guard, Identity, Limits, ServerLimits, Serving, Tls, TlsFiles, serve, serve_tls,
+};
 use serverledge_core::kv::Kv;
 use serverledge_core::{Accounts, Executor, InvocationId};
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
 use serverledge_executor_wasm::{CompileLimits, InitLimits, WasmConfig, WasmExecutor, Worker};
 use serverledge_platform::Platform;
 use serverledge_registry::{AppStore, FunctionStore, InvocationStore, node_id};
-use serverledge_scheduler::{Capacity, Config as SchedulerConfig, Policy, PolicyOptions, policy_named};
+use serverledge_scheduler::{
+    Capacity, Config as SchedulerConfig, Policy, PolicyOptions, policy_named,
+};
 use serverledge_wire::header::ARCH;
 use serverledge_wire::records::{NodeRecord, Record};
 use tokio::net::TcpListener;
@@ -57,7 +61,9 @@ pub struct Started {
 
 impl std::fmt::Debug for Started {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Started").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Started")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,11 +74,20 @@ impl std::fmt::Debug for Started {
 pub fn load_config(arguments: &Arguments) -> Result<Loaded, ConfigFaults> {
     raise_file_limit();
     let directories = config::search_directories(&ProcessEnvironment);
-    config::load(arguments.config.as_deref(), &ProcessEnvironment, &Machine::detect(), &directories)
+    config::load(
+        arguments.config.as_deref(),
+        &ProcessEnvironment,
+        &Machine::detect(),
+        &directories,
+    )
 }
 
 /// Prints the configuration in force.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "that is what was asked for")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "that is what was asked for"
+)]
 #[must_use]
 pub fn check_config(loaded: &Loaded) -> ExitCode {
     for warning in &loaded.warnings {
@@ -93,8 +108,10 @@ enum Running {
 /// # Errors
 /// What kept it from starting.
 pub fn run(loaded: Loaded, balances: bool) -> Result<()> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start threads")?;
     runtime.block_on(async move {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
@@ -132,8 +149,18 @@ impl Running {
     )]
     fn announce(&self) {
         let (scheme, address, kind, identity) = match self {
-            Self::Node(started) => (started.scheme, started.address, "node", &started.node.identity),
-            Self::Balancer(started) => (started.scheme, started.address, "load balancer", started.identity()),
+            Self::Node(started) => (
+                started.scheme,
+                started.address,
+                "node",
+                &started.node.identity,
+            ),
+            Self::Balancer(started) => (
+                started.scheme,
+                started.address,
+                "load balancer",
+                started.identity(),
+            ),
         };
         println!(
             "serverledge {} listening on {scheme}://{address} (area {}, {kind} {})",
@@ -158,25 +185,48 @@ impl Running {
 pub async fn start(config: &Config) -> Result<Started> {
     let tls = open_tls(config)?;
     let registry = Registry::open(config)?;
-    let executor = WasmExecutor::open(wasm_config(config)?).context("failed to start the wasm executor")?;
+    let executor =
+        WasmExecutor::open(wasm_config(config)?).context("failed to start the wasm executor")?;
     let containers = open_containers(config)?;
     let address = SocketAddr::new(config.api.ip, config.api.port);
     let listener = TcpListener::bind(address).await.with_context(|| {
-        format!("failed to listen on {address}; is another node running? api.port chooses another port")
+        format!(
+            "failed to listen on {address}; is another node running? api.port chooses another port"
+        )
     })?;
     let executors = Executors {
         wasm: Arc::new(executor.clone()),
         snapshots: Some(executor),
-        containers: containers.clone().map(|containers| -> Arc<dyn Executor> { Arc::new(containers) }),
+        containers: containers
+            .clone()
+            .map(|containers| -> Arc<dyn Executor> { Arc::new(containers) }),
     };
     let node = Arc::new(build(config, registry.kv(), executors)?);
-    node.membership.set_url(own_url(config, listener.local_addr()?));
-    node.membership.register().await.with_context(|| unreachable_registry(config))?;
-    node.membership.load().await.context("failed to read the nodes")?;
-    let from = node.load_functions().await.context("failed to read the deployed functions")?;
-    let apps_from = node.load_applications().await.context("failed to read the applications")?;
-    node.accounts.set_default_url(own_url(config, listener.local_addr()?));
-    let accounts_from = node.accounts.load().await.context("failed to read the accounts")?;
+    node.membership
+        .set_url(own_url(config, listener.local_addr()?));
+    node.membership
+        .register()
+        .await
+        .with_context(|| unreachable_registry(config))?;
+    node.membership
+        .load()
+        .await
+        .context("failed to read the nodes")?;
+    let from = node
+        .load_functions()
+        .await
+        .context("failed to read the deployed functions")?;
+    let apps_from = node
+        .load_applications()
+        .await
+        .context("failed to read the applications")?;
+    node.accounts
+        .set_default_url(own_url(config, listener.local_addr()?));
+    let accounts_from = node
+        .accounts
+        .load()
+        .await
+        .context("failed to read the accounts")?;
     node.warn_of_ownerless();
     if let Some(containers) = &containers {
         containers.warm_up(&node.container_runtimes());
@@ -184,10 +234,20 @@ pub async fn start(config: &Config) -> Result<Started> {
     if !registry.is_shared() {
         node.recover_async().await;
     }
-    let (guard, access) = (guard(config, tls.is_some()), access(config, &node.accounts, tls.is_some()));
-    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, access, request_limits(config));
-    let limits =
-        ServerLimits { connections_max: config.api.connections_max, header_timeout: config.api.header_timeout };
+    let (guard, access) = (
+        guard(config, tls.is_some()),
+        access(config, &node.accounts, tls.is_some()),
+    );
+    let app = App::new(
+        Arc::new(NodeBackend(Arc::clone(&node))),
+        guard,
+        access,
+        request_limits(config),
+    );
+    let limits = ServerLimits {
+        connections_max: config.api.connections_max,
+        header_timeout: config.api.header_timeout,
+    };
     node.ready.store(true, Ordering::Release);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let serving = match tls {
@@ -199,7 +259,15 @@ pub async fn start(config: &Config) -> Result<Started> {
     node.start_accounts(accounts_from, config.data.dir.clone());
     tracing::info!(functions = node.functions.len(), address = %serving.address, "ready");
     let (address, drain_timeout) = (serving.address, config.drain_timeout);
-    Ok(Started { address, scheme, node, registry, containers, serving, drain_timeout })
+    Ok(Started {
+        address,
+        scheme,
+        node,
+        registry,
+        containers,
+        serving,
+        drain_timeout,
+    })
 }
 
 impl Started {
@@ -210,8 +278,15 @@ impl Started {
         self.node.admissions.drain();
         let until = Instant::now() + self.drain_timeout;
         self.node.membership.announce_draining().await;
-        if !self.serving.drain(until.saturating_duration_since(Instant::now())).await {
-            tracing::warn!("some requests did not end within {:?} and were cut off", self.drain_timeout);
+        if !self
+            .serving
+            .drain(until.saturating_duration_since(Instant::now()))
+            .await
+        {
+            tracing::warn!(
+                "some requests did not end within {:?} and were cut off",
+                self.drain_timeout
+            );
         }
         if !self.node.asynchronous.ended_by(until).await {
             tracing::warn!(
@@ -236,8 +311,13 @@ pub(crate) fn open_tls(config: &Config) -> Result<Option<Tls>> {
     if cert_file.is_empty() {
         return Ok(None);
     }
-    let files = TlsFiles { cert_file: cert_file.into(), key_file: key_file.into() };
-    Tls::open(files).context("failed to set up TLS (api.tls.cert_file, api.tls.key_file)").map(Some)
+    let files = TlsFiles {
+        cert_file: cert_file.into(),
+        key_file: key_file.into(),
+    };
+    Tls::open(files)
+        .context("failed to set up TLS (api.tls.cert_file, api.tls.key_file)")
+        .map(Some)
 }
 
 pub(crate) fn own_id(config: &Config) -> Result<String> {
@@ -252,12 +332,19 @@ fn open_containers(config: &Config) -> Result<Option<DockerExecutor>> {
     if !config.container.enabled {
         return Ok(None);
     }
-    Ok(Some(DockerExecutor::open(docker_config(config, own_id(config)?))?))
+    Ok(Some(DockerExecutor::open(docker_config(
+        config,
+        own_id(config)?,
+    ))?))
 }
 
 /// Where peers reach a node that listens there.
 pub(crate) fn own_url(config: &Config, address: SocketAddr) -> String {
-    let scheme = if config.api.tls_cert_file.is_empty() { "http" } else { "https" };
+    let scheme = if config.api.tls_cert_file.is_empty() {
+        "http"
+    } else {
+        "https"
+    };
     match &config.cluster.address {
         Some(given) => format!("{scheme}://{given}"),
         None => format!("{scheme}://{address}"),
@@ -267,7 +354,9 @@ pub(crate) fn own_url(config: &Config, address: SocketAddr) -> String {
 pub(crate) fn unreachable_registry(config: &Config) -> String {
     match &config.registry.url {
         RegistryUrl::Embedded => "failed to write to the registry".to_owned(),
-        RegistryUrl::Etcd(url) => format!("failed to use the registry at {url}; is etcd running there?"),
+        RegistryUrl::Etcd(url) => {
+            format!("failed to use the registry at {url}; is etcd running there?")
+        }
     }
 }
 
@@ -282,11 +371,22 @@ fn membership(config: &Config, kv: &Arc<dyn Kv>, id: &str, executors: &Executors
         version: env!("CARGO_PKG_VERSION").to_owned(),
         memory_mib: config.pool.memory.get(),
         cpu_milli: config.pool.cpus.get(),
-        runtimes: executors.runtimes().iter().map(|runtime| runtime.name().to_owned()).collect(),
+        runtimes: executors
+            .runtimes()
+            .iter()
+            .map(|runtime| runtime.name().to_owned())
+            .collect(),
         draining: false,
         started_unix_ms: unix_ms(),
     };
-    Membership::new(Arc::clone(kv), &registry.area, id, record, registry.ttl, registry.monitoring_interval)
+    Membership::new(
+        Arc::clone(kv),
+        &registry.area,
+        id,
+        record,
+        registry.ttl,
+        registry.monitoring_interval,
+    )
 }
 
 fn policy(config: &Config, id: &str) -> Result<Option<Box<dyn Policy>>> {
@@ -294,8 +394,17 @@ fn policy(config: &Config, id: &str) -> Result<Option<Box<dyn Policy>>> {
     if !name.offloads() {
         return Ok(None);
     }
-    let seed = blake3::hash(id.as_bytes()).as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    Ok(Some(policy_named(name.as_str(), PolicyOptions { fallback_local, seed })?))
+    let seed = blake3::hash(id.as_bytes())
+        .as_bytes()
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    Ok(Some(policy_named(
+        name.as_str(),
+        PolicyOptions {
+            fallback_local,
+            seed,
+        },
+    )?))
 }
 
 pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> Result<Node> {
@@ -304,7 +413,11 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         memory: config.pool.memory,
         cpu: config.pool.cpus,
         slots: config.wasm.instances_max,
-        containers: if config.container.enabled { config.container.max } else { 0 },
+        containers: if config.container.enabled {
+            config.container.max
+        } else {
+            0
+        },
     };
     let scheduler = SchedulerConfig {
         queue_capacity: config.queue.capacity,
@@ -314,17 +427,29 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
     };
     let accounts = Arc::new(accounts::open(config, kv)?);
     let applications = Arc::new(Applications::default());
-    let owners = AccountsAndApplications { accounts: Arc::clone(&accounts), applications: Arc::clone(&applications) };
+    let owners = AccountsAndApplications {
+        accounts: Arc::clone(&accounts),
+        applications: Arc::clone(&applications),
+    };
     let metrics = Metrics::new(&config.registry.area).context("failed to register metrics")?;
     let cluster = Cluster::new(config, &format!("{}/{id}", config.registry.area))?;
     let tags = match &cluster.key {
         Some(key) => Tags::of_cluster(key),
-        None => Tags::of_node(&config.data.dir).context("failed to read or make the key of result tags")?,
+        None => Tags::of_node(&config.data.dir)
+            .context("failed to read or make the key of result tags")?,
     };
     Ok(Node {
-        memos: Memos::new(config.cache.results_bytes, config.cache.results_ttl, tags, &metrics),
+        memos: Memos::new(
+            config.cache.results_bytes,
+            config.cache.results_ttl,
+            tags,
+            &metrics,
+        ),
         metrics,
-        identity: Identity { node: id.clone(), area: config.registry.area.clone() },
+        identity: Identity {
+            node: id.clone(),
+            area: config.registry.area.clone(),
+        },
         limits: config.function.clone(),
         pool_memory: config.pool.memory,
         functions: Functions::default(),
@@ -339,7 +464,11 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
         accounts,
         auth_required: config.auth.enabled,
         executors,
-        asynchronous: Asynchronous::new(config.asynchronous.clone(), config.queue.wait_max, notifier(config)?),
+        asynchronous: Asynchronous::new(
+            config.asynchronous.clone(),
+            config.queue.wait_max,
+            notifier(config)?,
+        ),
         quotas: Quotas::new(config.quota.clone(), Arc::new(owners)),
         metrics_config: config.metrics.clone(),
         preparing: parking_lot::Mutex::default(),
@@ -355,7 +484,9 @@ pub(crate) fn build(config: &Config, kv: &Arc<dyn Kv>, executors: Executors) -> 
 
 /// The names that a node, or a load balancer, answers to.
 pub(crate) fn guard(config: &Config, over_tls: bool) -> Guard {
-    Guard::new(config.api.ip, config.api.hosts.clone()).over_tls(over_tls).domain(&config.platform.domain)
+    Guard::new(config.api.ip, config.api.hosts.clone())
+        .over_tls(over_tls)
+        .domain(&config.platform.domain)
 }
 
 /// How the node tells requests apart by who sends them. Links that begin with https say that a proxy speaks TLS for it.
@@ -375,14 +506,20 @@ fn wasm_config(config: &Config) -> Result<WasmConfig> {
     let wasm = &config.wasm;
     Ok(WasmConfig {
         cache_dir: config.data.dir.join("machine-code"),
-        worker: Worker { program, args: vec!["internal-compile".into()] },
+        worker: Worker {
+            program,
+            args: vec!["internal-compile".into()],
+        },
         compile: CompileLimits {
             memory_bytes: wasm.compile_memory.bytes(),
             cpu_time: wasm.compile_cpu_time,
             wall_time: wasm.compile_time,
             parallel: wasm.compile_parallel,
         },
-        init: InitLimits { module_bytes_max: config.function.code_bytes_max, ..InitLimits::default() },
+        init: InitLimits {
+            module_bytes_max: config.function.code_bytes_max,
+            ..InitLimits::default()
+        },
         slots: wasm.slots(),
         keep_resident_bytes: wasm.kept_per_slot(config.pool.memory),
         loaded_bytes_max: wasm.loaded_bytes_max as u64,
@@ -401,7 +538,10 @@ fn docker_config(config: &Config, node_id: String) -> DockerConfig {
         socket: container.socket.clone(),
         node_id,
         dir: config.data.dir.join("containers"),
-        images: Images { python: container.image_python.clone(), nodejs: container.image_nodejs.clone() },
+        images: Images {
+            python: container.image_python.clone(),
+            nodejs: container.image_nodejs.clone(),
+        },
         cells: container.cells,
         starts_max: container.starts_max,
         start_timeout: container.start_timeout,
@@ -437,5 +577,11 @@ pub(crate) fn request_limits(config: &Config) -> Limits {
 /// Loaded modules, connections and pipes each need a descriptor; the soft limit of 1024 is for programs that use `select`.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
 }

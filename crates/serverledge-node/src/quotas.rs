@@ -15,7 +15,9 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 use serverledge_api::QuotaExceeded;
-use serverledge_core::{Caller, Digest, FunctionName, InvocationError, Reply, Report, SpaceId, UserId};
+use serverledge_core::{
+    Caller, Digest, FunctionName, InvocationError, Reply, Report, SpaceId, UserId,
+};
 use serverledge_platform::Platform;
 use tokio::sync::OwnedMutexGuard;
 
@@ -58,8 +60,16 @@ impl Owners for AccountsAndApplications {
     }
 
     fn spaces(&self, user: &UserId) -> Vec<SpaceId> {
-        let applications = self.applications.of(Some(user)).into_iter().map(|one| one.space.clone());
-        self.accounts.space_of(user).into_iter().chain(applications).collect()
+        let applications = self
+            .applications
+            .of(Some(user))
+            .into_iter()
+            .map(|one| one.space.clone());
+        self.accounts
+            .space_of(user)
+            .into_iter()
+            .chain(applications)
+            .collect()
     }
 }
 
@@ -119,9 +129,13 @@ impl Drop for Permit {
 pub(crate) fn until_its_end(report: Report, permit: Option<Permit>) -> Report {
     match (report.reply, permit) {
         (Reply::Http(response), Some(permit)) => {
-            let response =
-                response.map(|body| -> serverledge_core::HttpBody { Box::pin(LeasedBody::new(body, permit)) });
-            Report { reply: Reply::Http(Box::new(response)), ..report }
+            let response = response.map(|body| -> serverledge_core::HttpBody {
+                Box::pin(LeasedBody::new(body, permit))
+            });
+            Report {
+                reply: Reply::Http(Box::new(response)),
+                ..report
+            }
         }
         (reply, _) => Report { reply, ..report },
     }
@@ -129,7 +143,11 @@ pub(crate) fn until_its_end(report: Report, permit: Option<Permit>) -> Report {
 
 impl Quotas {
     pub(crate) fn new(config: QuotaConfig, owners: Arc<dyn Owners>) -> Self {
-        Self { config, owners, users: Arc::default() }
+        Self {
+            config,
+            owners,
+            users: Arc::default(),
+        }
     }
 
     /// Who pays for what runs in a space.
@@ -137,37 +155,51 @@ impl Quotas {
         if caller.space.is_default() {
             return None;
         }
-        self.owners.owner(&caller.space).or_else(|| caller.user().cloned())
+        self.owners
+            .owner(&caller.space)
+            .or_else(|| caller.user().cloned())
     }
 
     /// Counts an invocation that comes in and waits for its outcome. `None` if nobody pays for it.
     pub(crate) fn admit(&self, caller: &Caller) -> Result<Option<Permit>, InvocationError> {
-        let Some(user) = self.payer(caller) else { return Ok(None) };
+        let Some(user) = self.payer(caller) else {
+            return Ok(None);
+        };
         let most = self.config.concurrent;
         self.used_by(&user, |usage| {
             if most > 0 && usage.running >= most {
-                let message =
-                    format!("{} invocations of this owner run on this node, {most} are allowed", usage.running);
+                let message = format!(
+                    "{} invocations of this owner run on this node, {most} are allowed",
+                    usage.running
+                );
                 return Err(refused("quota_concurrent", message, CONCURRENT_RETRY));
             }
             self.spend_of(usage)?;
             usage.running += 1;
             Ok(())
         })?;
-        Ok(Some(Permit { users: Arc::clone(&self.users), user }))
+        Ok(Some(Permit {
+            users: Arc::clone(&self.users),
+            user,
+        }))
     }
 
     /// Counts an invocation that comes in to be run later.
     pub(crate) fn spend(&self, caller: &Caller) -> Result<(), InvocationError> {
-        let Some(user) = self.payer(caller) else { return Ok(()) };
+        let Some(user) = self.payer(caller) else {
+            return Ok(());
+        };
         self.used_by(&user, |usage| self.spend_of(usage))
     }
 
     fn spend_of(&self, usage: &Usage) -> Result<(), InvocationError> {
-        let Some(calls) = &usage.calls else { return Ok(()) };
+        let Some(calls) = &usage.calls else {
+            return Ok(());
+        };
         calls.check().map_err(|until| {
             let most = self.config.per_minute;
-            let message = format!("{most} invocations of this owner are allowed a minute on this node");
+            let message =
+                format!("{most} invocations of this owner are allowed a minute on this node");
             refused("quota_per_minute", message, until.wait_time_from(now()))
         })
     }
@@ -181,15 +213,14 @@ impl Quotas {
                 usage.seen = now();
                 with(usage)
             }
-            Slot::Vacant(unknown) => with(
-                unknown.insert(Usage {
-                    running: 0,
-                    calls: NonZero::new(self.config.per_minute)
-                        .map(|most| RateLimiter::direct_with_clock(Quota::per_minute(most), PausableClock)),
-                    seen: now(),
-                    turn: Arc::default(),
+            Slot::Vacant(unknown) => with(unknown.insert(Usage {
+                running: 0,
+                calls: NonZero::new(self.config.per_minute).map(|most| {
+                    RateLimiter::direct_with_clock(Quota::per_minute(most), PausableClock)
                 }),
-            ),
+                seen: now(),
+                turn: Arc::default(),
+            })),
         }
     }
 
@@ -201,7 +232,11 @@ impl Quotas {
     }
 
     fn owner_of(&self, space: &SpaceId) -> Option<UserId> {
-        if space.is_default() { None } else { self.owners.owner(space) }
+        if space.is_default() {
+            None
+        } else {
+            self.owners.owner(space)
+        }
     }
 
     /// Whether a function of this code, so long, may be bound to the name.
@@ -212,17 +247,29 @@ impl Quotas {
         name: &FunctionName,
         (code, bytes): (&Digest, u64),
     ) -> Result<(), QuotaExceeded> {
-        let Some(user) = self.owner_of(space) else { return Ok(()) };
+        let Some(user) = self.owner_of(space) else {
+            return Ok(());
+        };
         let mut spaces = self.owners.spaces(&user);
         if !spaces.contains(space) {
             spaces.push(space.clone());
         }
-        let all: Vec<Arc<Entry>> = spaces.iter().flat_map(|space| functions.of(space)).collect();
-        let is_it = |entry: &&Arc<Entry>| entry.function.space == *space && entry.function.name == *name;
+        let all: Vec<Arc<Entry>> = spaces
+            .iter()
+            .flat_map(|space| functions.of(space))
+            .collect();
+        let is_it =
+            |entry: &&Arc<Entry>| entry.function.space == *space && entry.function.name == *name;
         let most = self.config.functions;
         if most > 0 && all.len() >= most && !all.iter().any(|entry| is_it(&entry)) {
-            let message = format!("the owner has {} functions, {most} are allowed; delete one first", all.len());
-            return Err(QuotaExceeded { code: "quota_functions", message });
+            let message = format!(
+                "the owner has {} functions, {most} are allowed; delete one first",
+                all.len()
+            );
+            return Err(QuotaExceeded {
+                code: "quota_functions",
+                message,
+            });
         }
         let present = distinct(all.iter());
         let mut then: HashMap<Digest, u64> = distinct(all.iter().filter(|entry| !is_it(entry)));
@@ -231,9 +278,13 @@ impl Quotas {
         let most = self.config.code_bytes as u64;
         // What makes it less is allowed, however much there is.
         if most > 0 && after > most && after > before {
-            let message =
-                format!("the code of the owner's functions would have {after} bytes, {most} are allowed together");
-            return Err(QuotaExceeded { code: "quota_code_bytes", message });
+            let message = format!(
+                "the code of the owner's functions would have {after} bytes, {most} are allowed together"
+            );
+            return Err(QuotaExceeded {
+                code: "quota_code_bytes",
+                message,
+            });
         }
         Ok(())
     }
@@ -242,8 +293,12 @@ impl Quotas {
     pub(crate) fn check_applications(&self, present: usize) -> Result<(), QuotaExceeded> {
         let most = self.config.applications;
         if most > 0 && present >= most {
-            let message = format!("you have {present} applications, {most} are allowed; delete one first");
-            return Err(QuotaExceeded { code: "quota_applications", message });
+            let message =
+                format!("you have {present} applications, {most} are allowed; delete one first");
+            return Err(QuotaExceeded {
+                code: "quota_applications",
+                message,
+            });
         }
         Ok(())
     }
@@ -251,7 +306,9 @@ impl Quotas {
 
 /// The code of functions, each once, and how long it is.
 fn distinct<'a>(entries: impl Iterator<Item = &'a Arc<Entry>>) -> HashMap<Digest, u64> {
-    entries.map(|entry| (entry.function.version.code, entry.code_bytes)).collect()
+    entries
+        .map(|entry| (entry.function.version.code, entry.code_bytes))
+        .collect()
 }
 
 impl Users {
@@ -270,5 +327,9 @@ impl Users {
 }
 
 fn refused(code: &'static str, message: String, retry_after: Duration) -> InvocationError {
-    InvocationError::Quota { code, message, retry_after }
+    InvocationError::Quota {
+        code,
+        message,
+        retry_after,
+    }
 }

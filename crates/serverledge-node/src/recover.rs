@@ -46,23 +46,33 @@ impl Node {
     /// Starts everything that runs beside requests.
     pub(crate) fn start_background(self: &Arc<Self>, from: Revision, apps_from: Revision) {
         let node = Arc::clone(self);
-        self.background.spawn(async move { node.follow(from).await });
+        self.background
+            .spawn(async move { node.follow(from).await });
         let node = Arc::clone(self);
-        self.background.spawn(async move { node.follow_applications(apps_from).await });
+        self.background
+            .spawn(async move { node.follow_applications(apps_from).await });
         let node = Arc::clone(self);
-        self.background.spawn(async move { node.membership.keep_registered().await });
+        self.background
+            .spawn(async move { node.membership.keep_registered().await });
         let node = Arc::clone(self);
-        self.background.spawn(async move { node.membership.follow().await });
+        self.background
+            .spawn(async move { node.membership.follow().await });
         let node = Arc::clone(self);
-        self.background.spawn(async move { node.cluster.watch(&node.membership, Whom::Some).await });
+        self.background
+            .spawn(async move { node.cluster.watch(&node.membership, Whom::Some).await });
         let node = Arc::clone(self);
-        self.background.spawn(async move { node.expire_idle_forever().await });
+        self.background
+            .spawn(async move { node.expire_idle_forever().await });
         let node = Arc::clone(self);
-        self.background.spawn(async move { node.prepare_missing().await });
+        self.background
+            .spawn(async move { node.prepare_missing().await });
         let node = Arc::clone(self);
-        self.background.spawn(async move { node.sweep_forever().await });
-        self.background.spawn(Arc::clone(self).look_for_work_forever());
-        self.background.spawn(Arc::clone(self).heed_cancels_forever());
+        self.background
+            .spawn(async move { node.sweep_forever().await });
+        self.background
+            .spawn(Arc::clone(self).look_for_work_forever());
+        self.background
+            .spawn(Arc::clone(self).heed_cancels_forever());
     }
 
     async fn follow(self: &Arc<Self>, mut from: Revision) {
@@ -77,7 +87,9 @@ impl Node {
                     from = next;
                     self.prepare_what_others_deployed();
                 }
-                Err(error) => tracing::warn!(%error, "failed to read the registry; known functions are served on"),
+                Err(error) => {
+                    tracing::warn!(%error, "failed to read the registry; known functions are served on")
+                }
             }
         }
     }
@@ -110,13 +122,21 @@ impl Node {
         }
         for old in gone.replaced {
             let successor = self.functions.get(&old.space, old.name.as_str());
-            self.retire(&old, successor.as_ref().map(|entry| &*entry.function.version)).await;
+            self.retire(
+                &old,
+                successor.as_ref().map(|entry| &*entry.function.version),
+            )
+            .await;
         }
     }
 
     /// The container runtimes of the functions there are, for which it pays to have stem cells.
     pub(crate) fn container_runtimes(&self) -> Vec<Runtime> {
-        let reachable = self.functions.all().into_iter().filter(|function| self.is_reachable(&function.space));
+        let reachable = self
+            .functions
+            .all()
+            .into_iter()
+            .filter(|function| self.is_reachable(&function.space));
         let runtimes = reachable.map(|function| function.version.runtime);
         let used: BTreeSet<Runtime> = runtimes.filter(|runtime| is_pooled(*runtime)).collect();
         used.into_iter().collect()
@@ -130,12 +150,19 @@ impl Node {
     }
 
     fn prepare_what_others_deployed(self: &Arc<Self>) {
-        self.functions.all().iter().for_each(|function| self.prepare_if_missing(function));
+        self.functions
+            .all()
+            .iter()
+            .for_each(|function| self.prepare_if_missing(function));
     }
 
     pub(crate) async fn prepare_missing(&self) {
-        let missing: Vec<Arc<Function>> =
-            self.functions.all().into_iter().filter(|function| self.wants_preparing(function)).collect();
+        let missing: Vec<Arc<Function>> = self
+            .functions
+            .all()
+            .into_iter()
+            .filter(|function| self.wants_preparing(function))
+            .collect();
         if !missing.is_empty() {
             tracing::info!(
                 count = missing.len(),
@@ -153,14 +180,19 @@ impl Node {
 
     /// Where there is no executor for it, nothing can be prepared.
     pub(crate) fn is_prepared(&self, version: &Version) -> bool {
-        self.executors.of(version.runtime).is_none_or(|executor| executor.is_prepared(version))
+        self.executors
+            .of(version.runtime)
+            .is_none_or(|executor| executor.is_prepared(version))
     }
 
     /// Lets idle sandboxes go when their time has come.
     async fn expire_idle_forever(&self) {
         loop {
             let latest = Instant::now() + self.janitor_interval;
-            let next = self.admissions.next_idle_expiry().map_or(latest, |expiry| expiry.min(latest));
+            let next = self
+                .admissions
+                .next_idle_expiry()
+                .map_or(latest, |expiry| expiry.min(latest));
             // Not at once again where many expire one after the other.
             tokio::time::sleep_until(next.max(Instant::now() + EXPIRY_PAUSE)).await;
             self.admissions.expire_idle();
@@ -174,7 +206,10 @@ impl Node {
             }
             // Nodes that share a registry do not all sweep it at once.
             let due = Instant::now() + jittered(SWEEP_EVERY);
-            while tokio::time::timeout_at(due, self.sweep_soon.notified()).await.is_ok() {
+            while tokio::time::timeout_at(due, self.sweep_soon.notified())
+                .await
+                .is_ok()
+            {
                 if let Err(error) = self.sweep_deleted_spaces(unix_ms()).await {
                     tracing::warn!(%error, "failed to sweep deleted spaces");
                 }
@@ -185,14 +220,20 @@ impl Node {
     async fn sweep(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let now = unix_ms();
         self.sweep_deleted_spaces(now).await?;
-        self.invocations.sweep_expired(now, self.asynchronous.retention()).await?;
+        self.invocations
+            .sweep_expired(now, self.asynchronous.retention())
+            .await?;
         let survey = self.store.blobs().survey().await?;
         // Read from the registry, not from the snapshot: what was deployed a moment ago counts as well.
         let loaded = self.store.load_all().await?;
         if !loaded.unreadable.is_empty() {
             return Err("some records cannot be read, so nothing is known to be unused".into());
         }
-        let mut used: HashSet<Digest> = loaded.functions.iter().map(|one| one.function.version.code).collect();
+        let mut used: HashSet<Digest> = loaded
+            .functions
+            .iter()
+            .map(|one| one.function.version.code)
+            .collect();
         // After the functions: what one of them was bound to a moment ago is kept now.
         used.extend(self.store.code_of_versions().await?);
         used.extend(self.invocations.blobs_in_use().await?);
@@ -200,7 +241,11 @@ impl Node {
         for executor in self.executors.all() {
             prepared += executor.sweep(&used, BLOB_GRACE).await;
         }
-        let blobs = self.store.blobs().sweep(&survey, &used, now, BLOB_GRACE).await?;
+        let blobs = self
+            .store
+            .blobs()
+            .sweep(&survey, &used, now, BLOB_GRACE)
+            .await?;
         if prepared + blobs.blobs > 0 {
             tracing::debug!(prepared, blobs = blobs.blobs, bytes = blobs.bytes, "swept");
         }

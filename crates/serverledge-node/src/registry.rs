@@ -31,13 +31,21 @@ impl Registry {
             }
             RegistryUrl::Etcd(url) => {
                 let lock = lock(dir)?;
-                Ok(Self { kv: etcd(config, url)?, embedded: None, _lock: Some(lock) })
+                Ok(Self {
+                    kv: etcd(config, url)?,
+                    embedded: None,
+                    _lock: Some(lock),
+                })
             }
         }
     }
 
     pub(crate) fn embedded(embedded: Arc<Embedded>) -> Self {
-        Self { kv: Arc::<Embedded>::clone(&embedded), embedded: Some(embedded), _lock: None }
+        Self {
+            kv: Arc::<Embedded>::clone(&embedded),
+            embedded: Some(embedded),
+            _lock: None,
+        }
     }
 
     pub(crate) fn kv(&self) -> &Arc<dyn Kv> {
@@ -61,8 +69,12 @@ fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("node.lock");
     std::fs::create_dir_all(dir).with_context(|| format!("failed to use {}", dir.display()))?;
     let file = File::create(&path).with_context(|| format!("failed to make {}", path.display()))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .with_context(|| format!("{} is in use by another node; data.dir chooses another folder", dir.display()))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).with_context(|| {
+        format!(
+            "{} is in use by another node; data.dir chooses another folder",
+            dir.display()
+        )
+    })?;
     Ok(file)
 }
 
@@ -79,14 +91,23 @@ fn etcd(config: &Config, url: &str) -> Result<Arc<dyn Kv>> {
         let password = String::from_utf8(read(&registry.password_file)?)
             .with_context(|| format!("{} is no text", registry.password_file))?;
         let password = password.trim_end_matches(['\r', '\n']).to_owned();
-        options.user = Some(EtcdUser { name: registry.user.clone(), password });
+        options.user = Some(EtcdUser {
+            name: registry.user.clone(),
+            password,
+        });
     }
     if let Some(tls) = &mut options.tls {
         let given = |path: &String| (!path.is_empty()).then(|| read(path)).transpose();
         let identity = given(&registry.cert_file)?.zip(given(&registry.key_file)?);
-        *tls = EtcdTls { authorities_pem: given(&registry.ca_file)?, identity_pem: identity, server_name: None };
+        *tls = EtcdTls {
+            authorities_pem: given(&registry.ca_file)?,
+            identity_pem: identity,
+            server_name: None,
+        };
     }
-    Ok(Arc::new(Etcd::new(options).with_context(|| format!("registry.url = {url}"))?))
+    Ok(Arc::new(
+        Etcd::new(options).with_context(|| format!("registry.url = {url}"))?,
+    ))
 }
 
 #[cfg(not(feature = "etcd"))]

@@ -39,7 +39,10 @@ impl Node {
         let mut warm = BTreeMap::new();
         for entry in self.functions.entries() {
             if let Some(count) = entry.pooled.and_then(|pooled| idle.get(&pooled.key)) {
-                warm.insert(label(&entry.function), i64::try_from(*count).unwrap_or(i64::MAX));
+                warm.insert(
+                    label(&entry.function),
+                    i64::try_from(*count).unwrap_or(i64::MAX),
+                );
             }
         }
         warm
@@ -52,12 +55,17 @@ fn signed(mib: u64) -> i64 {
 
 pub(crate) fn unix_seconds() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or(0)
+    since
+        .ok()
+        .and_then(|since| i64::try_from(since.as_secs()).ok())
+        .unwrap_or(0)
 }
 
 /// From `/proc/loadavg`; -1 where there is none.
 pub(crate) fn load_average() -> [f64; 3] {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let mut fields = text.split_whitespace().map(|field| field.parse().unwrap_or(-1.0));
+    let mut fields = text
+        .split_whitespace()
+        .map(|field| field.parse().unwrap_or(-1.0));
     std::array::from_fn(|_| fields.next().unwrap_or(-1.0))
 }

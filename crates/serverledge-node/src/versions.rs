@@ -17,11 +17,20 @@ mod tests;
 
 impl Node {
     /// The versions of a function, the current one first.
-    pub(crate) async fn versions(&self, space: &SpaceId, name: &str) -> Result<FunctionVersions, DeployError> {
+    pub(crate) async fn versions(
+        &self,
+        space: &SpaceId,
+        name: &str,
+    ) -> Result<FunctionVersions, DeployError> {
         let history = self.history(space, name).await?;
         let current = std::iter::once(info(&history.current, true));
-        let versions = current.chain(history.kept.iter().map(|kept| info(kept, false))).collect();
-        Ok(FunctionVersions { function: name.to_owned(), versions })
+        let versions = current
+            .chain(history.kept.iter().map(|kept| info(kept, false)))
+            .collect();
+        Ok(FunctionVersions {
+            function: name.to_owned(),
+            versions,
+        })
     }
 
     /// Binds a function to the version of it whose digest begins so.
@@ -36,8 +45,15 @@ impl Node {
         let function = &version.function;
         self.prepare_for_roll_back(function).await?;
         let _turn = self.quotas.turn(space).await;
-        self.check_quota(space, &function.name, (&function.version.code, version.code_bytes))?;
-        let bound = self.store.roll_back(space, &function.name, &function.version.digest, unix_ms()).await;
+        self.check_quota(
+            space,
+            &function.name,
+            (&function.version.code, version.code_bytes),
+        )?;
+        let bound = self
+            .store
+            .roll_back(space, &function.name, &function.version.digest, unix_ms())
+            .await;
         Ok(self.rebound(bound.map_err(change_error)?).await)
     }
 
@@ -49,15 +65,26 @@ impl Node {
         flags: FlagsRequest,
     ) -> Result<Arc<Function>, DeployError> {
         let name = FunctionName::parse(name).map_err(|_| DeployError::Unknown(name.to_owned()))?;
-        let change = FlagsChange { idempotent: flags.idempotent, edge: flags.edge };
-        let bound = self.store.set_flags(space, &name, change).await.map_err(change_error)?;
+        let change = FlagsChange {
+            idempotent: flags.idempotent,
+            edge: flags.edge,
+        };
+        let bound = self
+            .store
+            .set_flags(space, &name, change)
+            .await
+            .map_err(change_error)?;
         Ok(self.rebound(bound).await)
     }
 
     async fn history(&self, space: &SpaceId, name: &str) -> Result<History, DeployError> {
         let unknown = || DeployError::Unknown(name.to_owned());
         let parsed = FunctionName::parse(name).map_err(|_| unknown())?;
-        let history = self.store.versions(space, &parsed).await.map_err(load_error)?;
+        let history = self
+            .store
+            .versions(space, &parsed)
+            .await
+            .map_err(load_error)?;
         history.ok_or_else(unknown)
     }
 
@@ -65,15 +92,27 @@ impl Node {
     async fn prepare_for_roll_back(&self, function: &Function) -> Result<(), DeployError> {
         let version = &function.version;
         self.check_runtime(version.runtime)?;
-        let Some(executor) = self.executors.of(version.runtime).filter(|executor| !executor.is_prepared(version))
+        let Some(executor) = self
+            .executors
+            .of(version.runtime)
+            .filter(|executor| !executor.is_prepared(version))
         else {
             return Ok(());
         };
-        let code = self.store.blobs().get(&version.code).await.map_err(|error| match error {
-            BlobError::Kv(_) => registry_fault("registry_unavailable", error),
-            _ => internal(error),
+        let code = self
+            .store
+            .blobs()
+            .get(&version.code)
+            .await
+            .map_err(|error| match error {
+                BlobError::Kv(_) => registry_fault("registry_unavailable", error),
+                _ => internal(error),
+            })?;
+        let code = code.ok_or_else(|| {
+            internal(ChangeError::CodeGone {
+                digest: version.code,
+            })
         })?;
-        let code = code.ok_or_else(|| internal(ChangeError::CodeGone { digest: version.code }))?;
         executor.prepare(version, code, &()).await?;
         Ok(())
     }
@@ -105,11 +144,15 @@ fn info(deployed: &Deployed, current: bool) -> VersionInfo {
 /// The one version whose digest begins so. The current one is among them: to roll back to it changes nothing.
 fn find<'a>(history: &'a History, wanted: &str) -> Result<&'a Deployed, DeployError> {
     let begins = |one: &&Deployed| one.function.version.digest.to_string().starts_with(wanted);
-    let mut found = std::iter::once(&history.current).chain(&history.kept).filter(begins);
+    let mut found = std::iter::once(&history.current)
+        .chain(&history.kept)
+        .filter(begins);
     let (name, version) = (history.current.function.name.clone(), wanted.to_owned());
     match (found.next(), found.next()) {
         (Some(one), None) if !wanted.is_empty() => Ok(one),
-        (Some(_), Some(_)) if !wanted.is_empty() => Err(DeployError::AmbiguousVersion { name, version }),
+        (Some(_), Some(_)) if !wanted.is_empty() => {
+            Err(DeployError::AmbiguousVersion { name, version })
+        }
         _ => Err(DeployError::UnknownVersion { name, version }),
     }
 }
@@ -125,19 +168,28 @@ fn change_error(error: ChangeError) -> DeployError {
     use serverledge_core::kv::KvError;
     match error {
         ChangeError::Unknown { name } => DeployError::Unknown(name.to_string()),
-        ChangeError::UnknownVersion { name, version } => {
-            DeployError::UnknownVersion { name, version: version.to_string() }
-        }
+        ChangeError::UnknownVersion { name, version } => DeployError::UnknownVersion {
+            name,
+            version: version.to_string(),
+        },
         ChangeError::Contended { name } => DeployError::Contended(name),
-        ChangeError::Kv(KvError::RegistryFull) | ChangeError::Code(BlobError::Kv(KvError::RegistryFull)) => {
+        ChangeError::Kv(KvError::RegistryFull)
+        | ChangeError::Code(BlobError::Kv(KvError::RegistryFull)) => {
             registry_fault("registry_full", error)
         }
-        ChangeError::Kv(_) | ChangeError::Code(BlobError::Kv(_)) => registry_fault("registry_unavailable", error),
-        ChangeError::Unreadable(_) | ChangeError::Code(_) | ChangeError::CodeGone { .. } => internal(error),
+        ChangeError::Kv(_) | ChangeError::Code(BlobError::Kv(_)) => {
+            registry_fault("registry_unavailable", error)
+        }
+        ChangeError::Unreadable(_) | ChangeError::Code(_) | ChangeError::CodeGone { .. } => {
+            internal(error)
+        }
     }
 }
 
 fn internal(error: impl std::error::Error + Send + Sync + 'static) -> DeployError {
     let attempt = "read the function's versions".to_owned();
-    DeployError::Prepare(PrepareError::Internal { attempt, source: Box::new(error) })
+    DeployError::Prepare(PrepareError::Internal {
+        attempt,
+        source: Box::new(error),
+    })
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use serverledge_core::{
-    AccountError, Accounts, AuthError, Caller, Credential, NewSession, NewToken, Profile, SessionInfo, SignedUp,
-    TokenInfo,
+    AccountError, Accounts, AuthError, Caller, Credential, NewSession, NewToken, Profile,
+    SessionInfo, SignedUp, TokenInfo,
 };
 
 use crate::log_in::Password;
@@ -31,8 +31,20 @@ impl Accounts for Platform {
         self.follow_link(secret, from).await
     }
 
-    async fn log_in(&self, email: &str, password: &str, from: IpAddr) -> Result<NewSession, AccountError> {
-        self.begin_login(email, Password { text: password, from }).await
+    async fn log_in(
+        &self,
+        email: &str,
+        password: &str,
+        from: IpAddr,
+    ) -> Result<NewSession, AccountError> {
+        self.begin_login(
+            email,
+            Password {
+                text: password,
+                from,
+            },
+        )
+        .await
     }
 
     async fn log_out(&self, caller: &Caller) -> Result<(), AccountError> {
@@ -62,22 +74,52 @@ impl Accounts for Platform {
         email: &str,
         from: IpAddr,
     ) -> Result<bool, AccountError> {
-        self.begin_email_change(caller, Password { text: password, from }, email).await
+        self.begin_email_change(
+            caller,
+            Password {
+                text: password,
+                from,
+            },
+            email,
+        )
+        .await
     }
 
-    async fn change_password(&self, caller: &Caller, old: &str, new: &str, from: IpAddr) -> Result<(), AccountError> {
+    async fn change_password(
+        &self,
+        caller: &Caller,
+        old: &str,
+        new: &str,
+        from: IpAddr,
+    ) -> Result<(), AccountError> {
         self.set_password(caller, old, new, from).await
     }
 
-    async fn delete(&self, caller: &Caller, password: &str, from: IpAddr) -> Result<(), AccountError> {
-        self.mark_deleted(caller, Password { text: password, from }).await
+    async fn delete(
+        &self,
+        caller: &Caller,
+        password: &str,
+        from: IpAddr,
+    ) -> Result<(), AccountError> {
+        self.mark_deleted(
+            caller,
+            Password {
+                text: password,
+                from,
+            },
+        )
+        .await
     }
 
     async fn tokens(&self, caller: &Caller) -> Result<Vec<TokenInfo>, AccountError> {
         self.list_tokens(caller).await
     }
 
-    async fn create_token(&self, caller: &Caller, token: NewToken) -> Result<(TokenInfo, String), AccountError> {
+    async fn create_token(
+        &self,
+        caller: &Caller,
+        token: NewToken,
+    ) -> Result<(TokenInfo, String), AccountError> {
         self.make_token(caller, token).await
     }
 

@@ -40,22 +40,44 @@ impl Platform {
     ///
     /// # Errors
     /// `Unknown` if there is no account and none is to be made, `Invalid` for what is no address, and the registry's.
-    pub async fn grant(&self, email: &str, role: Role, create: bool) -> Result<Granted, AccountError> {
+    pub async fn grant(
+        &self,
+        email: &str,
+        role: Role,
+        create: bool,
+    ) -> Result<Granted, AccountError> {
         let email = Email::parse(email)?;
         for _ in 0..ATTEMPTS_MAX {
-            let Some((user, stored)) = self.store.user_by_email(&email.hash()).await.map_err(registry)? else {
+            let Some((user, stored)) = self
+                .store
+                .user_by_email(&email.hash())
+                .await
+                .map_err(registry)?
+            else {
                 if !create {
                     return Err(AccountError::Unknown("an account with this address"));
                 }
-                let fresh = Fresh { email: email.as_str().to_owned(), password: String::new(), role };
+                let fresh = Fresh {
+                    email: email.as_str().to_owned(),
+                    password: String::new(),
+                    role,
+                };
                 let made = match self.create(fresh, Vec::new()).await {
                     Err(AccountError::Taken) => continue,
                     made => made?,
                 };
-                let secret = self.make_reset(&made.0, &made.1.record, HANDED_LIFETIME).await?;
-                return Ok(Granted { user: made.0, link: Some(self.links().reset(&secret)) });
+                let secret = self
+                    .make_reset(&made.0, &made.1.record, HANDED_LIFETIME)
+                    .await?;
+                return Ok(Granted {
+                    user: made.0,
+                    link: Some(self.links().reset(&secret)),
+                });
             };
-            let record = UserRecord { role: role.name().to_owned(), ..stored.record };
+            let record = UserRecord {
+                role: role.name().to_owned(),
+                ..stored.record
+            };
             if self.put(&user, stored.revision, record).await? {
                 return Ok(Granted { user, link: None });
             }
@@ -74,7 +96,12 @@ impl Platform {
             let (user, Stored { record, revision }) =
                 found.ok_or(AccountError::Unknown("an account with this address"))?;
             let (epoch, token_epoch) = (record.epoch + 1, record.token_epoch + 1);
-            let record = UserRecord { role: Role::User.name().to_owned(), epoch, token_epoch, ..record };
+            let record = UserRecord {
+                role: Role::User.name().to_owned(),
+                epoch,
+                token_epoch,
+                ..record
+            };
             if self.put(&user, revision, record).await? {
                 return Ok(user);
             }
@@ -89,8 +116,20 @@ impl Platform {
     pub async fn users(&self) -> Result<Vec<UserInfo>, AccountError> {
         let loaded = self.store.load_all().await.map_err(registry)?;
         let info = |(user, stored): (UserId, Stored<UserRecord>)| {
-            let UserRecord { email, role, created_unix_ms, deleted, .. } = stored.record;
-            UserInfo { user, email, role, created_unix_ms, deleted }
+            let UserRecord {
+                email,
+                role,
+                created_unix_ms,
+                deleted,
+                ..
+            } = stored.record;
+            UserInfo {
+                user,
+                email,
+                role,
+                created_unix_ms,
+                deleted,
+            }
         };
         let mut users: Vec<UserInfo> = loaded.users.into_iter().map(info).collect();
         users.sort_by(|a, b| (a.created_unix_ms, &a.email).cmp(&(b.created_unix_ms, &b.email)));
@@ -103,8 +142,12 @@ impl Platform {
         revision: serverledge_core::kv::Revision,
         record: UserRecord,
     ) -> Result<bool, AccountError> {
-        let txn = AccountTxn::new().when_user(user, revision).put_user(user, &record);
-        let Some(at) = self.store.commit(txn).await.map_err(registry)? else { return Ok(false) };
+        let txn = AccountTxn::new()
+            .when_user(user, revision)
+            .put_user(user, &record);
+        let Some(at) = self.store.commit(txn).await.map_err(registry)? else {
+            return Ok(false);
+        };
         self.wrote_user(user, record, at);
         Ok(true)
     }

@@ -17,7 +17,11 @@ const JOBS_MAX: usize = 256;
 /// Jobs at once: connections to the mail server.
 const RUNNING_MAX: usize = 4;
 /// Pauses between the attempts to send one mail. After the last the link would soon be worth nothing.
-const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
+const PAUSES: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+];
 /// What a stopping node gives to jobs that have been accepted.
 const FINISH_MAX: Duration = Duration::from_secs(5);
 
@@ -51,12 +55,16 @@ impl Jobs {
         what: &'static str,
         job: impl Future<Output = Result<(), AccountError>> + Send + 'static,
     ) -> Result<(), AccountError> {
-        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
+        let admitted = Arc::clone(&self.admitted)
+            .try_acquire_owned()
+            .map_err(|_| busy())?;
         let (running, stop) = (Arc::clone(&self.running), self.stop.clone());
         drop(self.tasks.spawn(async move {
             let _admitted = admitted;
             let work = async {
-                let Ok(_running) = running.acquire().await else { return };
+                let Ok(_running) = running.acquire().await else {
+                    return;
+                };
                 if let Err(error) = job.await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "failed to {what}");
                 }
@@ -72,7 +80,10 @@ impl Jobs {
     /// Waits some seconds for what was accepted, and ends the rest.
     pub(crate) async fn finish(&self) {
         self.tasks.close();
-        if tokio::time::timeout(FINISH_MAX, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(FINISH_MAX, self.tasks.wait())
+            .await
+            .is_err()
+        {
             self.stop.cancel();
             self.tasks.wait().await;
         }
@@ -88,7 +99,9 @@ impl Platform {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
             };
-            let pause = pauses.next().filter(|_| matches!(failed, MailError::Unavailable(_)));
+            let pause = pauses
+                .next()
+                .filter(|_| matches!(failed, MailError::Unavailable(_)));
             let Some(pause) = pause else {
                 return Err(AccountError::Dependency {
                     what: "mail",
@@ -96,7 +109,10 @@ impl Platform {
                     source: Box::new(failed),
                 });
             };
-            tracing::debug!(error = &failed as &dyn std::error::Error, "a mail was not sent; another attempt follows");
+            tracing::debug!(
+                error = &failed as &dyn std::error::Error,
+                "a mail was not sent; another attempt follows"
+            );
             tokio::time::sleep(*pause).await;
         }
     }
@@ -107,7 +123,9 @@ impl Platform {
             return;
         }
         let platform = self.clone();
-        let sent = self.jobs.begin("tell an owner of a change", async move { platform.send(mail).await });
+        let sent = self.jobs.begin("tell an owner of a change", async move {
+            platform.send(mail).await
+        });
         if sent.is_err() {
             tracing::warn!("too many mails wait; one that tells an owner of a change is left out");
         }

@@ -15,7 +15,11 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn unix_ms(&self) -> u64 {
-        millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+        millis(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+        )
     }
 }
 

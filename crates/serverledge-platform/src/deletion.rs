@@ -24,7 +24,11 @@ pub struct Deleted {
 }
 
 impl Platform {
-    pub(crate) async fn mark_deleted(&self, caller: &Caller, password: Password<'_>) -> Result<(), AccountError> {
+    pub(crate) async fn mark_deleted(
+        &self,
+        caller: &Caller,
+        password: Password<'_>,
+    ) -> Result<(), AccountError> {
         let account = manager(caller)?;
         let mut own = self.own(account).await?;
         self.check_password(&own.record, password).await?;
@@ -53,7 +57,11 @@ impl Platform {
     /// [`Self::finish_deletion`]. Every node may do it; doing it twice does no harm.
     #[must_use]
     pub fn deleted_users(&self) -> Vec<Deleted> {
-        self.snapshot.deleted_users().into_iter().map(|(user, space)| Deleted { user, space }).collect()
+        self.snapshot
+            .deleted_users()
+            .into_iter()
+            .map(|(user, space)| Deleted { user, space })
+            .collect()
     }
 
     /// Waits for the next change of accounts, among which may be a deletion. One that comes between two calls is missed:

@@ -19,12 +19,21 @@ impl Email {
     /// Checks an address. ASCII only: whether two addresses are one must not depend on how somebody folds letters of other
     /// scripts, else a link for one account goes to the owner of another.
     pub(crate) fn parse(text: &str) -> Result<Self, AccountError> {
-        let plain = text.is_ascii() && text.len() <= EMAIL_CHARS_MAX && !text.contains(['"', '<', '>', '(', ')']);
-        let options = Options::default().without_display_text().without_domain_literal();
+        let plain = text.is_ascii()
+            && text.len() <= EMAIL_CHARS_MAX
+            && !text.contains(['"', '<', '>', '(', ')']);
+        let options = Options::default()
+            .without_display_text()
+            .without_domain_literal();
         if plain && EmailAddress::parse_with_options(text, options).is_ok() {
-            return Ok(Self { text: text.to_owned() });
+            return Ok(Self {
+                text: text.to_owned(),
+            });
         }
-        Err(invalid("email_invalid", "this is no e-mail address; expected one like name@example.org"))
+        Err(invalid(
+            "email_invalid",
+            "this is no e-mail address; expected one like name@example.org",
+        ))
     }
 
     /// As it was given.
@@ -46,7 +55,12 @@ impl Email {
 /// The hash of an address that was checked before.
 pub(crate) fn hash_of(email: &str) -> Digest {
     let mut hasher = blake3::Hasher::new_derive_key(DOMAIN);
-    Digest::new(*hasher.update(email.to_ascii_lowercase().as_bytes()).finalize().as_bytes())
+    Digest::new(
+        *hasher
+            .update(email.to_ascii_lowercase().as_bytes())
+            .finalize()
+            .as_bytes(),
+    )
 }
 
 #[cfg(test)]
@@ -55,7 +69,12 @@ mod tests {
 
     #[test]
     fn addresses_are_checked() {
-        for good in ["a@b.org", "ada.lovelace+x@example.org", "A@localhost", "o'neil@xn--bcher-kva.example"] {
+        for good in [
+            "a@b.org",
+            "ada.lovelace+x@example.org",
+            "A@localhost",
+            "o'neil@xn--bcher-kva.example",
+        ] {
             assert!(Email::parse(good).is_ok(), "{good}");
         }
         let long = format!("a@{}.org", "b".repeat(250));

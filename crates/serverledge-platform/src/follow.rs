@@ -35,7 +35,10 @@ impl Platform {
         let asked = Instant::now();
         let loaded = self.store.load_all().await?;
         for unreadable in &loaded.unreadable {
-            tracing::error!(key = unreadable.key, "a record of an account cannot be read; it is not valid here");
+            tracing::error!(
+                key = unreadable.key,
+                "a record of an account cannot be read; it is not valid here"
+            );
         }
         let next = loaded.revision.next();
         self.snapshot.resync(loaded, asked);
@@ -144,10 +147,22 @@ impl Platform {
 
     /// Only of the record as it was seen: one that has been deleted does not come back.
     async fn touch_session(&self, touch: Touch<SessionRecord>) -> Result<(), KvError> {
-        let Touch { user, hash, record, revision, used_unix_ms } = touch;
+        let Touch {
+            user,
+            hash,
+            record,
+            revision,
+            used_unix_ms,
+        } = touch;
         let idle_unix_ms = used_unix_ms + millis(self.options.session_idle);
-        let record = SessionRecord { used_unix_ms, idle_unix_ms, ..record };
-        let txn = AccountTxn::new().when_session(&hash, revision).put_session(&user, &hash, &record);
+        let record = SessionRecord {
+            used_unix_ms,
+            idle_unix_ms,
+            ..record
+        };
+        let txn = AccountTxn::new()
+            .when_session(&hash, revision)
+            .put_session(&user, &hash, &record);
         if let Some(at) = self.store.commit(txn).await? {
             self.wrote_session(hash, Some(record), at);
         }
@@ -155,9 +170,20 @@ impl Platform {
     }
 
     async fn touch_token(&self, touch: Touch<TokenRecord>) -> Result<(), KvError> {
-        let Touch { user, hash, record, revision, used_unix_ms } = touch;
-        let record = TokenRecord { used_unix_ms: Some(used_unix_ms), ..record };
-        let txn = AccountTxn::new().when_token(&hash, revision).put_token(&user, &hash, &record);
+        let Touch {
+            user,
+            hash,
+            record,
+            revision,
+            used_unix_ms,
+        } = touch;
+        let record = TokenRecord {
+            used_unix_ms: Some(used_unix_ms),
+            ..record
+        };
+        let txn = AccountTxn::new()
+            .when_token(&hash, revision)
+            .put_token(&user, &hash, &record);
         if let Some(at) = self.store.commit(txn).await? {
             self.wrote_token(hash, Some(record), at);
         }

@@ -35,31 +35,54 @@ pub(crate) struct Found {
 
 impl Platform {
     /// Keeps what a new link is good for; returns its secret.
-    pub(crate) async fn make_link(&self, purpose: LinkPurpose, lifetime: Duration) -> Result<String, AccountError> {
+    pub(crate) async fn make_link(
+        &self,
+        purpose: LinkPurpose,
+        lifetime: Duration,
+    ) -> Result<String, AccountError> {
         let (secret, hash) = Kind::Link.make()?;
-        let record = LinkRecord { schema: LinkRecord::SCHEMA, expires_unix_ms: self.now() + millis(lifetime), purpose };
-        self.store.commit(AccountTxn::new().put_link(&hash, &record)).await.map_err(registry)?;
+        let record = LinkRecord {
+            schema: LinkRecord::SCHEMA,
+            expires_unix_ms: self.now() + millis(lifetime),
+            purpose,
+        };
+        self.store
+            .commit(AccountTxn::new().put_link(&hash, &record))
+            .await
+            .map_err(registry)?;
         Ok(secret)
     }
 
     pub(crate) async fn find_link(&self, secret: &str) -> Result<Found, AccountError> {
         let hash = Kind::Link.hash(secret).ok_or(AccountError::Link)?;
         let link = self.store.link(&hash).await.map_err(registry)?;
-        let live = link.filter(|link| link.record.expires_unix_ms > self.now()).ok_or(AccountError::Link)?;
-        Ok(Found { hash, revision: live.revision, purpose: live.record.purpose })
+        let live = link
+            .filter(|link| link.record.expires_unix_ms > self.now())
+            .ok_or(AccountError::Link)?;
+        Ok(Found {
+            hash,
+            revision: live.revision,
+            purpose: live.record.purpose,
+        })
     }
 
     pub(crate) async fn follow_link(&self, secret: &str, from: IpAddr) -> Result<(), AccountError> {
         self.rates.link(from)?;
         let found = self.find_link(secret).await?;
         match found.purpose.clone() {
-            LinkPurpose::SignUp { email, password, invitation } => {
-                self.finish_sign_up(found, (email, password), invitation.as_deref()).await
+            LinkPurpose::SignUp {
+                email,
+                password,
+                invitation,
+            } => {
+                self.finish_sign_up(found, (email, password), invitation.as_deref())
+                    .await
             }
             LinkPurpose::ChangeEmail { user, epoch, email } => {
                 let user = UserId::parse(&user).ok_or(AccountError::Link)?;
                 let current = |record: &UserRecord| record.epoch == epoch;
-                self.set_email(&user, &email, Some((found.hash, found.revision)), current).await
+                self.set_email(&user, &email, Some((found.hash, found.revision)), current)
+                    .await
             }
             LinkPurpose::Reset { .. } | LinkPurpose::Invitation { .. } => Err(AccountError::Link),
         }
@@ -70,25 +93,36 @@ impl Platform {
         let email = Email::parse(email)?;
         self.rates.mail(from, &email.hash())?;
         let platform = self.clone();
-        self.jobs.begin("mail a link for a new password", async move { platform.mail_reset(&email).await })
+        self.jobs
+            .begin("mail a link for a new password", async move {
+                platform.mail_reset(&email).await
+            })
     }
 
     async fn mail_reset(&self, email: &Email) -> Result<(), AccountError> {
-        let found = self.store.user_by_email(&email.hash()).await.map_err(registry)?;
+        let found = self
+            .store
+            .user_by_email(&email.hash())
+            .await
+            .map_err(registry)?;
         let Some((id, user)) = found.filter(|(_, user)| !user.record.deleted) else {
             tracing::debug!("a new password was asked for, for an address without an account");
             return self.make_decoy(email).await;
         };
         let secret = self.make_reset(&id, &user.record, RESET_LIFETIME).await?;
         // To the address that is kept, not to the one that was typed.
-        self.send(messages::reset(self.links(), &user.record.email, &secret)).await
+        self.send(messages::reset(self.links(), &user.record.email, &secret))
+            .await
     }
 
     /// Writes as much as a link does, so that no write that comes after it tells by its time whether there was one. It is
     /// good for nothing: nobody learns its secret, and its user is nobody.
     pub(crate) async fn make_decoy(&self, email: &Email) -> Result<(), AccountError> {
-        let purpose =
-            LinkPurpose::Reset { user: UserId::new().to_string(), epoch: 0, email: email.as_str().to_owned() };
+        let purpose = LinkPurpose::Reset {
+            user: UserId::new().to_string(),
+            epoch: 0,
+            email: email.as_str().to_owned(),
+        };
         self.make_link(purpose, RESET_LIFETIME).await.map(drop)
     }
 
@@ -98,12 +132,21 @@ impl Platform {
         user: &UserRecord,
         lifetime: Duration,
     ) -> Result<String, AccountError> {
-        let purpose = LinkPurpose::Reset { user: id.to_string(), epoch: user.epoch, email: user.email.clone() };
+        let purpose = LinkPurpose::Reset {
+            user: id.to_string(),
+            epoch: user.epoch,
+            email: user.email.clone(),
+        };
         self.make_link(purpose, lifetime).await
     }
 
     /// One transaction uses the link up, sets the password, and ends all sessions and tokens.
-    pub(crate) async fn finish_reset(&self, secret: &str, new: &str, from: IpAddr) -> Result<(), AccountError> {
+    pub(crate) async fn finish_reset(
+        &self,
+        secret: &str,
+        new: &str,
+        from: IpAddr,
+    ) -> Result<(), AccountError> {
         self.rates.link(from)?;
         let found = self.find_link(secret).await?;
         let (id, mut user) = self.owner_of_reset(&found).await?;
@@ -130,8 +173,13 @@ impl Platform {
         Err(contended("the account"))
     }
 
-    async fn owner_of_reset(&self, found: &Found) -> Result<(UserId, Stored<UserRecord>), AccountError> {
-        let LinkPurpose::Reset { user, epoch, email } = &found.purpose else { return Err(AccountError::Link) };
+    async fn owner_of_reset(
+        &self,
+        found: &Found,
+    ) -> Result<(UserId, Stored<UserRecord>), AccountError> {
+        let LinkPurpose::Reset { user, epoch, email } = &found.purpose else {
+            return Err(AccountError::Link);
+        };
         let id = UserId::parse(user).ok_or(AccountError::Link)?;
         let user = self.store.user(&id).await.map_err(registry)?;
         let current = |user: &Stored<UserRecord>| {
@@ -145,7 +193,10 @@ impl Platform {
         if !caller.operates() {
             return Err(AccountError::Forbidden("only operators invite"));
         }
-        let by = account(caller).map(|account| account.user.to_string()).unwrap_or_default();
-        self.make_link(LinkPurpose::Invitation { by }, INVITATION_LIFETIME).await
+        let by = account(caller)
+            .map(|account| account.user.to_string())
+            .unwrap_or_default();
+        self.make_link(LinkPurpose::Invitation { by }, INVITATION_LIFETIME)
+            .await
     }
 }

@@ -50,13 +50,21 @@ impl Mailer for LogMailer {
     }
 
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        tracing::warn!(to = mail.to, subject = mail.subject, "no mail server (smtp.host): {}", mail.text);
+        tracing::warn!(
+            to = mail.to,
+            subject = mail.subject,
+            "no mail server (smtp.host): {}",
+            mail.text
+        );
         Ok(())
     }
 }
 
 impl fmt::Debug for Mail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mail").field("to", &self.to).field("subject", &self.subject).finish_non_exhaustive()
+        f.debug_struct("Mail")
+            .field("to", &self.to)
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
     }
 }

@@ -19,7 +19,10 @@ impl Links<'_> {
     }
 
     fn link(self, page: &str, secret: &str) -> String {
-        format!("{}/account/{page}#{secret}", self.base.trim_end_matches('/'))
+        format!(
+            "{}/account/{page}#{secret}",
+            self.base.trim_end_matches('/')
+        )
     }
 }
 
@@ -30,7 +33,11 @@ pub(crate) fn reset(links: Links<'_>, to: &str, secret: &str) -> Mail {
         links.base,
         links.reset(secret)
     );
-    Mail { to: to.to_owned(), subject: "Choose a new password", text }
+    Mail {
+        to: to.to_owned(),
+        subject: "Choose a new password",
+        text,
+    }
 }
 
 pub(crate) fn confirm(links: Links<'_>, to: &str, secret: &str) -> Mail {
@@ -40,7 +47,11 @@ pub(crate) fn confirm(links: Links<'_>, to: &str, secret: &str) -> Mail {
         links.base,
         links.confirm(secret)
     );
-    Mail { to: to.to_owned(), subject: "Confirm your address", text }
+    Mail {
+        to: to.to_owned(),
+        subject: "Confirm your address",
+        text,
+    }
 }
 
 /// For those who have an account already, and for whom somebody asked for another.
@@ -50,7 +61,11 @@ pub(crate) fn taken(links: Links<'_>, to: &str) -> Mail {
          password.\n\nIf it was not you, do nothing.\n",
         links.base
     );
-    Mail { to: to.to_owned(), subject: "You have an account already", text }
+    Mail {
+        to: to.to_owned(),
+        subject: "You have an account already",
+        text,
+    }
 }
 
 pub(crate) fn password_changed(links: Links<'_>, to: &str) -> Mail {
@@ -59,7 +74,11 @@ pub(crate) fn password_changed(links: Links<'_>, to: &str) -> Mail {
          password there at once.\n",
         links.base
     );
-    Mail { to: to.to_owned(), subject: "Your password was changed", text }
+    Mail {
+        to: to.to_owned(),
+        subject: "Your password was changed",
+        text,
+    }
 }
 
 /// To the old address.
@@ -69,5 +88,9 @@ pub(crate) fn email_changed(links: Links<'_>, to: &str) -> Mail {
          server.\n",
         links.base
     );
-    Mail { to: to.to_owned(), subject: "Your address was changed", text }
+    Mail {
+        to: to.to_owned(),
+        subject: "Your address was changed",
+        text,
+    }
 }

@@ -24,17 +24,22 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// Checked where there is no account, so that this takes as long. No password has it: its hash is all zeros.
-const DUMMY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$c2VydmVybGVkZ2UgZHVtbXk$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2VydmVybGVkZ2UgZHVtbXk$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Refuses passwords that are too short, too long, or among the first that somebody would try.
 pub(crate) fn check(password: &str, email: &Email) -> Result<(), AccountError> {
     let chars = password.chars().count();
     if chars < CHARS_MIN {
-        return Err(invalid("password_too_short", format!("a password has at least {CHARS_MIN} characters")));
+        return Err(invalid(
+            "password_too_short",
+            format!("a password has at least {CHARS_MIN} characters"),
+        ));
     }
     if chars > CHARS_MAX {
-        return Err(invalid("password_too_long", format!("a password has at most {CHARS_MAX} characters")));
+        return Err(invalid(
+            "password_too_long",
+            format!("a password has at most {CHARS_MAX} characters"),
+        ));
     }
     if common::is_common(password, &[email.as_str(), email.local_part()]) {
         return Err(invalid(
@@ -75,38 +80,66 @@ impl Hasher {
     /// `TooMany` if too many wait.
     pub(crate) async fn hash(&self, password: &str) -> Result<String, AccountError> {
         let password = password.to_owned();
-        let hashed =
-            self.run(move || argon2()?.hash_password(password.as_bytes()).map(|hash| hash.to_string())).await?;
-        hashed.map_err(|error| AccountError::Internal { message: format!("failed to hash a password: {error}") })
+        let hashed = self
+            .run(move || {
+                argon2()?
+                    .hash_password(password.as_bytes())
+                    .map(|hash| hash.to_string())
+            })
+            .await?;
+        hashed.map_err(|error| AccountError::Internal {
+            message: format!("failed to hash a password: {error}"),
+        })
     }
 
     /// Whether a password has this hash. `None`, and a hash that cannot be read, take as long and are never true.
     ///
     /// # Errors
     /// `TooMany` if too many wait.
-    pub(crate) async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, AccountError> {
+    pub(crate) async fn verify(
+        &self,
+        password: &str,
+        hash: Option<&str>,
+    ) -> Result<bool, AccountError> {
         if password.chars().count() > CHARS_MAX {
             return Ok(false);
         }
-        let (password, hash) = (password.to_owned(), hash.filter(|hash| !hash.is_empty()).map(str::to_owned));
+        let (password, hash) = (
+            password.to_owned(),
+            hash.filter(|hash| !hash.is_empty()).map(str::to_owned),
+        );
         self.run(move || {
             let known = hash.is_some();
             let hash = hash.unwrap_or_else(|| DUMMY.to_owned());
-            let fits = argon2().and_then(|argon2| argon2.verify_password(password.as_bytes(), hash.as_str()));
+            let fits = argon2()
+                .and_then(|argon2| argon2.verify_password(password.as_bytes(), hash.as_str()));
             known && fits.is_ok()
         })
         .await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AccountError> {
-        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| busy())?;
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| busy())?;
-        let turn = Turn { _running: running, _admitted: admitted };
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AccountError> {
+        let admitted = Arc::clone(&self.admitted)
+            .try_acquire_owned()
+            .map_err(|_| busy())?;
+        let running = Arc::clone(&self.running)
+            .acquire_owned()
+            .await
+            .map_err(|_| busy())?;
+        let turn = Turn {
+            _running: running,
+            _admitted: admitted,
+        };
         let working = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             work()
         });
-        working.await.map_err(|error| AccountError::Internal { message: format!("failed to hash a password: {error}") })
+        working.await.map_err(|error| AccountError::Internal {
+            message: format!("failed to hash a password: {error}"),
+        })
     }
 }
 
@@ -153,13 +186,19 @@ mod tests {
     #[tokio::test]
     async fn a_hash_fits_its_password_alone() {
         let hasher = Hasher::default();
-        let (one, two) = (hasher.hash("correct horse").await.unwrap(), hasher.hash("correct horse").await.unwrap());
+        let (one, two) = (
+            hasher.hash("correct horse").await.unwrap(),
+            hasher.hash("correct horse").await.unwrap(),
+        );
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
         assert_ne!(one, two, "each has a salt of its own");
         assert!(hasher.verify("correct horse", Some(&one)).await.unwrap());
         assert!(!hasher.verify("correct horsf", Some(&one)).await.unwrap());
         for hash in [None, Some(""), Some("$argon2id$nonsense"), Some(DUMMY)] {
-            assert!(!hasher.verify("correct horse", hash).await.unwrap(), "{hash:?}");
+            assert!(
+                !hasher.verify("correct horse", hash).await.unwrap(),
+                "{hash:?}"
+            );
         }
     }
 
@@ -167,14 +206,22 @@ mod tests {
     #[test]
     fn the_dummy_is_hashed_like_all_others() {
         let verified = argon2().unwrap().verify_password(b"correct horse", DUMMY);
-        assert!(matches!(verified, Err(argon2::password_hash::Error::PasswordInvalid)), "{verified:?}");
+        assert!(
+            matches!(verified, Err(argon2::password_hash::Error::PasswordInvalid)),
+            "{verified:?}"
+        );
         assert!(DUMMY.contains(&format!("m={MEMORY_KIB},t={PASSES},p={LANES}")));
     }
 
     #[tokio::test]
     async fn those_who_wait_are_bounded() {
         let hasher = Hasher::default();
-        let _all = Arc::clone(&hasher.admitted).try_acquire_many_owned(34).unwrap();
-        assert!(matches!(hasher.hash("correct horse").await, Err(AccountError::TooMany { .. })));
+        let _all = Arc::clone(&hasher.admitted)
+            .try_acquire_many_owned(34)
+            .unwrap();
+        assert!(matches!(
+            hasher.hash("correct horse").await,
+            Err(AccountError::TooMany { .. })
+        ));
     }
 }

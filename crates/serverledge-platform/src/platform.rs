@@ -4,7 +4,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serverledge_core::kv::{Kv, Revision};
-use serverledge_core::{Account, AccountError, AuthError, Caller, Credential, Scopes, SpaceId, UserId};
+use serverledge_core::{
+    Account, AccountError, AuthError, Caller, Credential, Scopes, SpaceId, UserId,
+};
 use serverledge_registry::{AccountChange, AccountStore, Stored};
 use serverledge_wire::records::{SessionRecord, TokenRecord, UserRecord};
 use tokio::sync::Notify;
@@ -67,7 +69,12 @@ pub struct Platform {
 impl Platform {
     /// A platform over this registry. It knows nobody before [`Self::load`].
     #[must_use]
-    pub fn new(kv: Arc<dyn Kv>, mailer: Arc<dyn Mailer>, clock: Arc<dyn Clock>, options: Options) -> Self {
+    pub fn new(
+        kv: Arc<dyn Kv>,
+        mailer: Arc<dyn Mailer>,
+        clock: Arc<dyn Clock>,
+        options: Options,
+    ) -> Self {
         let snapshot = Snapshot::new(options.offline_grace, millis(options.session_idle));
         Self {
             store: AccountStore::new(kv),
@@ -128,47 +135,87 @@ impl Platform {
     }
 
     pub(crate) fn links(&self) -> Links<'_> {
-        let configured = self.options.base_url.as_ref().or_else(|| self.own_url.get());
-        Links { base: configured.map_or("", String::as_str) }
+        let configured = self
+            .options
+            .base_url
+            .as_ref()
+            .or_else(|| self.own_url.get());
+        Links {
+            base: configured.map_or("", String::as_str),
+        }
     }
 
     pub(crate) fn recognise(&self, credential: Credential<'_>) -> Result<Caller, AuthError> {
         let hash = |kind: Kind, text: &str| kind.hash(text).ok_or(AuthError::Invalid);
         let (account, space) = match credential {
-            Credential::Session(secret) => self.snapshot.session(&hash(Kind::Session, secret)?, self.now())?,
-            Credential::Token(secret) => self.snapshot.token(&hash(Kind::Token, secret)?, self.now())?,
+            Credential::Session(secret) => self
+                .snapshot
+                .session(&hash(Kind::Session, secret)?, self.now())?,
+            Credential::Token(secret) => self
+                .snapshot
+                .token(&hash(Kind::Token, secret)?, self.now())?,
         };
-        Ok(Caller { space, account: Some(Arc::new(account)) })
+        Ok(Caller {
+            space,
+            account: Some(Arc::new(account)),
+        })
     }
 
     /// What this node has just written is checked against from now on.
     pub(crate) fn wrote_user(&self, user: &UserId, record: UserRecord, at: Revision) {
-        self.snapshot.apply([AccountChange::User(user.clone(), Some(record), at)]);
+        self.snapshot
+            .apply([AccountChange::User(user.clone(), Some(record), at)]);
     }
 
-    pub(crate) fn wrote_session(&self, hash: serverledge_core::Digest, record: Option<SessionRecord>, at: Revision) {
-        self.snapshot.apply([AccountChange::Session(hash, record, at)]);
+    pub(crate) fn wrote_session(
+        &self,
+        hash: serverledge_core::Digest,
+        record: Option<SessionRecord>,
+        at: Revision,
+    ) {
+        self.snapshot
+            .apply([AccountChange::Session(hash, record, at)]);
     }
 
-    pub(crate) fn wrote_token(&self, hash: serverledge_core::Digest, record: Option<TokenRecord>, at: Revision) {
-        self.snapshot.apply([AccountChange::Token(hash, record, at)]);
+    pub(crate) fn wrote_token(
+        &self,
+        hash: serverledge_core::Digest,
+        record: Option<TokenRecord>,
+        at: Revision,
+    ) {
+        self.snapshot
+            .apply([AccountChange::Token(hash, record, at)]);
     }
 
     /// The caller's own record.
     pub(crate) async fn own(&self, account: &Account) -> Result<Stored<UserRecord>, AccountError> {
-        let found = self.store.user(&account.user).await.map_err(crate::errors::registry)?;
-        found.filter(|stored| !stored.record.deleted).ok_or(AccountError::Unknown("this account"))
+        let found = self
+            .store
+            .user(&account.user)
+            .await
+            .map_err(crate::errors::registry)?;
+        found
+            .filter(|stored| !stored.record.deleted)
+            .ok_or(AccountError::Unknown("this account"))
     }
 }
 
 /// The account that asks.
 pub(crate) fn account(caller: &Caller) -> Result<&Account, AccountError> {
-    caller.account.as_deref().ok_or(AccountError::Forbidden("this needs an account: log in first"))
+    caller.account.as_deref().ok_or(AccountError::Forbidden(
+        "this needs an account: log in first",
+    ))
 }
 
 /// The account that asks, if its credential may look after it.
 pub(crate) fn manager(caller: &Caller) -> Result<&Account, AccountError> {
     let account = account(caller)?;
     let Scopes { admin, .. } = account.scopes;
-    if admin { Ok(account) } else { Err(AccountError::Forbidden("this token has not the scope `admin`")) }
+    if admin {
+        Ok(account)
+    } else {
+        Err(AccountError::Forbidden(
+            "this token has not the scope `admin`",
+        ))
+    }
 }

@@ -86,8 +86,22 @@ impl Rates {
 
     /// Forgets whoever has not tried for so long that it counts for nothing.
     pub(crate) fn sweep(&self) {
-        let Self { login_address, login_account, sign_up_address, link_address, mail_address, mail_account } = self;
-        for limit in [login_address, login_account, sign_up_address, link_address, mail_address, mail_account] {
+        let Self {
+            login_address,
+            login_account,
+            sign_up_address,
+            link_address,
+            mail_address,
+            mail_account,
+        } = self;
+        for limit in [
+            login_address,
+            login_account,
+            sign_up_address,
+            link_address,
+            mail_address,
+            mail_account,
+        ] {
             limit.limiter.retain_recent();
             limit.limiter.shrink_to_fit();
         }
@@ -98,16 +112,28 @@ impl Limit {
     /// So many tries at once, and one more each time this has passed.
     fn new(burst: u32, one_per: Duration) -> Self {
         let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::with_period(one_per).unwrap_or(Quota::per_minute(burst)).allow_burst(burst);
-        Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default(), keys_max: KEYS_MAX }
+        let quota = Quota::with_period(one_per)
+            .unwrap_or(Quota::per_minute(burst))
+            .allow_burst(burst);
+        Self {
+            limiter: RateLimiter::keyed(quota),
+            clock: DefaultClock::default(),
+            keys_max: KEYS_MAX,
+        }
     }
 
     fn check(&self, key: Key) -> Result<(), AccountError> {
-        let key = if self.limiter.len() >= self.keys_max { Key::Everybody } else { key };
+        let key = if self.limiter.len() >= self.keys_max {
+            Key::Everybody
+        } else {
+            key
+        };
         self.limiter.check_key(&key).map_err(|refused| {
             // Rounded up: a client that waits as told is let in.
             let wait = refused.wait_time_from(self.clock.now());
-            AccountError::TooMany { retry_after: Duration::from_secs(wait.as_secs() + 1) }
+            AccountError::TooMany {
+                retry_after: Duration::from_secs(wait.as_secs() + 1),
+            }
         })
     }
 }
@@ -134,17 +160,25 @@ mod tests {
     fn an_address_has_so_many_tries() {
         let rates = Rates::default();
         let account = |n: u8| Digest::new([n; 32]);
-        let tries = (0..100).take_while(|n| rates.login(ip("10.0.0.1"), &account(*n)).is_ok()).count();
+        let tries = (0..100)
+            .take_while(|n| rates.login(ip("10.0.0.1"), &account(*n)).is_ok())
+            .count();
         assert_eq!(tries, 20);
         let refused = rates.login(ip("10.0.0.1"), &account(200)).unwrap_err();
-        assert!(matches!(refused, AccountError::TooMany { retry_after } if (1..=4).contains(&retry_after.as_secs())));
+        assert!(
+            matches!(refused, AccountError::TooMany { retry_after } if (1..=4).contains(&retry_after.as_secs()))
+        );
         assert!(rates.login(ip("10.0.0.2"), &account(200)).is_ok());
     }
 
     #[test]
     fn an_account_has_so_many_tries_from_everywhere() {
         let rates = Rates::default();
-        let tries = (0..100).take_while(|n| rates.login(ip(&format!("10.0.0.{n}")), &Digest::new([1; 32])).is_ok());
+        let tries = (0..100).take_while(|n| {
+            rates
+                .login(ip(&format!("10.0.0.{n}")), &Digest::new([1; 32]))
+                .is_ok()
+        });
         assert_eq!(tries.count(), 20);
     }
 
@@ -157,9 +191,18 @@ mod tests {
 
     #[test]
     fn too_many_keys_share_a_limit() {
-        let limit = Limit { keys_max: 10, ..Limit::new(2, MINUTE) };
-        let tries = (0..100).filter(|n| limit.check(Key::V4([*n, 0, 0, 0])).is_ok()).count();
-        assert_eq!(tries, 10 + 2, "each of ten once, and all others together twice");
+        let limit = Limit {
+            keys_max: 10,
+            ..Limit::new(2, MINUTE)
+        };
+        let tries = (0..100)
+            .filter(|n| limit.check(Key::V4([*n, 0, 0, 0])).is_ok())
+            .count();
+        assert_eq!(
+            tries,
+            10 + 2,
+            "each of ten once, and all others together twice"
+        );
         assert!(limit.limiter.len() <= 11);
     }
 }

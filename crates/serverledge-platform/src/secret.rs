@@ -37,8 +37,9 @@ impl Kind {
     /// A new secret and its hash.
     pub(crate) fn make(self) -> Result<(String, Digest), AccountError> {
         let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| AccountError::Internal { message: format!("failed to get random bytes: {error}") })?;
+        getrandom::fill(&mut bytes).map_err(|error| AccountError::Internal {
+            message: format!("failed to get random bytes: {error}"),
+        })?;
         let text = format!("{}{}", self.prefix(), URL_SAFE_NO_PAD.encode(bytes));
         Ok((text, self.digest(&bytes)))
     }
@@ -46,7 +47,9 @@ impl Kind {
     /// The hash of a secret that somebody shows; `None` if it has not the form of one.
     pub(crate) fn hash(self, text: &str) -> Option<Digest> {
         let mut bytes = [0; 32];
-        let written = URL_SAFE_NO_PAD.decode_slice(text.strip_prefix(self.prefix())?, &mut bytes).ok()?;
+        let written = URL_SAFE_NO_PAD
+            .decode_slice(text.strip_prefix(self.prefix())?, &mut bytes)
+            .ok()?;
         (written == bytes.len()).then(|| self.digest(&bytes))
     }
 
@@ -73,9 +76,15 @@ mod tests {
     fn what_has_not_the_form_of_a_secret_is_none() {
         let (secret, _) = Kind::Token.make().unwrap();
         let short = &secret[..secret.len() - 1];
-        for text in
-            ["", "slt_", short, &format!("{secret}A"), &format!("{secret}="), &secret[4..], &secret.to_uppercase()]
-        {
+        for text in [
+            "",
+            "slt_",
+            short,
+            &format!("{secret}A"),
+            &format!("{secret}="),
+            &secret[4..],
+            &secret.to_uppercase(),
+        ] {
             assert_eq!(Kind::Token.hash(text), None, "{text}");
         }
         assert_eq!(Kind::Session.hash(&secret), None);

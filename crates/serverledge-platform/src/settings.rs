@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use serverledge_core::kv::Revision;
-use serverledge_core::{Account, AccountError, Caller, Digest, Profile, Role, SpaceId, UserId, Via};
+use serverledge_core::{
+    Account, AccountError, Caller, Digest, Profile, Role, SpaceId, UserId, Via,
+};
 use serverledge_registry::AccountTxn;
 use serverledge_wire::records::{LinkPurpose, SessionRecord, UserRecord};
 
@@ -20,7 +22,9 @@ impl Platform {
     pub(crate) async fn own_profile(&self, caller: &Caller) -> Result<Profile, AccountError> {
         let account = account(caller)?;
         let record = self.own(account).await?.record;
-        let unreadable = || AccountError::Internal { message: "failed to read a user's record".to_owned() };
+        let unreadable = || AccountError::Internal {
+            message: "failed to read a user's record".to_owned(),
+        };
         Ok(Profile {
             user: account.user.clone(),
             role: Role::parse(&record.role).ok_or_else(unreadable)?,
@@ -44,24 +48,42 @@ impl Platform {
         let user = account.user.clone();
         if !self.mailer.delivers() {
             let epoch = own.epoch;
-            self.set_email(&user, email.as_str(), None, |record| record.epoch == epoch).await?;
+            self.set_email(&user, email.as_str(), None, |record| record.epoch == epoch)
+                .await?;
             return Ok(false);
         }
         self.rates.mail(password.from, &email.hash())?;
         let platform = self.clone();
         let job = async move { platform.mail_email_change(&user, own.epoch, &email).await };
-        self.jobs.begin("mail a link to confirm a new address", job)?;
+        self.jobs
+            .begin("mail a link to confirm a new address", job)?;
         Ok(true)
     }
 
-    async fn mail_email_change(&self, user: &UserId, epoch: u64, email: &Email) -> Result<(), AccountError> {
-        let whose = self.store.user_by_email(&email.hash()).await.map_err(registry)?;
+    async fn mail_email_change(
+        &self,
+        user: &UserId,
+        epoch: u64,
+        email: &Email,
+    ) -> Result<(), AccountError> {
+        let whose = self
+            .store
+            .user_by_email(&email.hash())
+            .await
+            .map_err(registry)?;
         if whose.is_some_and(|(id, _)| id != *user) {
-            return self.send(messages::taken(self.links(), email.as_str())).await;
+            return self
+                .send(messages::taken(self.links(), email.as_str()))
+                .await;
         }
-        let purpose = LinkPurpose::ChangeEmail { user: user.to_string(), epoch, email: email.as_str().to_owned() };
+        let purpose = LinkPurpose::ChangeEmail {
+            user: user.to_string(),
+            epoch,
+            email: email.as_str().to_owned(),
+        };
         let secret = self.make_link(purpose, CONFIRM_LIFETIME).await?;
-        self.send(messages::confirm(self.links(), email.as_str(), &secret)).await
+        self.send(messages::confirm(self.links(), email.as_str(), &secret))
+            .await
     }
 
     /// Gives the user another address, if `current` says that the account is still the one that asked, and uses the link
@@ -75,11 +97,18 @@ impl Platform {
     ) -> Result<(), AccountError> {
         for _ in 0..ATTEMPTS_MAX {
             let user = self.store.user(id).await.map_err(registry)?;
-            let user = user.filter(|user| !user.record.deleted && current(&user.record)).ok_or(AccountError::Link)?;
+            let user = user
+                .filter(|user| !user.record.deleted && current(&user.record))
+                .ok_or(AccountError::Link)?;
             let (old, new) = (hash_of(&user.record.email), hash_of(email));
             let before = user.record.email.clone();
-            let record = UserRecord { email: email.to_owned(), ..user.record };
-            let mut txn = AccountTxn::new().when_user(id, user.revision).put_user(id, &record);
+            let record = UserRecord {
+                email: email.to_owned(),
+                ..user.record
+            };
+            let mut txn = AccountTxn::new()
+                .when_user(id, user.revision)
+                .put_user(id, &record);
             if old != new {
                 txn = txn.free_email(&old, id).take_email(&new, id);
             }
@@ -93,11 +122,17 @@ impl Platform {
             }
             if let Some((hash, revision)) = link {
                 let again = self.store.link(&hash).await.map_err(registry)?;
-                again.filter(|link| link.revision == revision).ok_or(AccountError::Link)?;
+                again
+                    .filter(|link| link.revision == revision)
+                    .ok_or(AccountError::Link)?;
             }
             let whose = self.store.user_by_email(&new).await.map_err(registry)?;
             if whose.is_some_and(|(other, _)| other != *id) {
-                return Err(if link.is_some() { AccountError::Link } else { AccountError::Taken });
+                return Err(if link.is_some() {
+                    AccountError::Link
+                } else {
+                    AccountError::Taken
+                });
             }
         }
         Err(contended("the account"))
@@ -114,14 +149,23 @@ impl Platform {
         let account = manager(caller)?;
         let mut own = self.own(account).await?;
         password::check(new, &Email::parse(&own.record.email)?)?;
-        self.check_password(&own.record, Password { text: old, from }).await?;
+        self.check_password(&own.record, Password { text: old, from })
+            .await?;
         let (checked, password) = (own.record.password.clone(), self.hasher.hash(new).await?);
         for _ in 0..ATTEMPTS_MAX {
-            let record = UserRecord { password: password.clone(), epoch: own.record.epoch + 1, ..own.record };
+            let record = UserRecord {
+                password: password.clone(),
+                epoch: own.record.epoch + 1,
+                ..own.record
+            };
             let kept = self.kept_session(account, &record).await?;
-            let mut txn = AccountTxn::new().when_user(&account.user, own.revision).put_user(&account.user, &record);
+            let mut txn = AccountTxn::new()
+                .when_user(&account.user, own.revision)
+                .put_user(&account.user, &record);
             if let Some((hash, revision, session)) = &kept {
-                txn = txn.when_session(hash, *revision).put_session(&account.user, hash, session);
+                txn = txn
+                    .when_session(hash, *revision)
+                    .put_session(&account.user, hash, session);
             }
             if let Some(at) = self.store.commit(txn).await.map_err(registry)? {
                 self.notify(messages::password_changed(self.links(), &record.email));
@@ -147,10 +191,28 @@ impl Platform {
         account: &Account,
         user: &UserRecord,
     ) -> Result<Option<(Digest, Revision, SessionRecord)>, AccountError> {
-        let Via::Session(id) = &account.via else { return Ok(None) };
-        let Some(hash) = self.store.find_session(&account.user, id).await.map_err(registry)? else { return Ok(None) };
+        let Via::Session(id) = &account.via else {
+            return Ok(None);
+        };
+        let Some(hash) = self
+            .store
+            .find_session(&account.user, id)
+            .await
+            .map_err(registry)?
+        else {
+            return Ok(None);
+        };
         let session = self.store.session(&hash).await.map_err(registry)?;
         let session = session.filter(|session| session.record.epoch + 1 >= user.epoch);
-        Ok(session.map(|one| (hash, one.revision, SessionRecord { epoch: user.epoch, ..one.record })))
+        Ok(session.map(|one| {
+            (
+                hash,
+                one.revision,
+                SessionRecord {
+                    epoch: user.epoch,
+                    ..one.record
+                },
+            )
+        }))
     }
 }

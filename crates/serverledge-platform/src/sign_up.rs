@@ -51,18 +51,31 @@ impl Platform {
             self.jobs.begin("mail a link to confirm an address", job)?;
             return Ok(SignedUp::ConfirmationSent);
         }
-        let fresh = Fresh { email: email.as_str().to_owned(), password, role: Role::User };
-        let used_up = invitation.into_iter().map(|found| (found.hash, found.revision)).collect();
+        let fresh = Fresh {
+            email: email.as_str().to_owned(),
+            password,
+            role: Role::User,
+        };
+        let used_up = invitation
+            .into_iter()
+            .map(|found| (found.hash, found.revision))
+            .collect();
         let (user, stored) = self.create(fresh, used_up).await?;
-        self.begin_session(&user, stored).await.map(SignedUp::LoggedIn)
+        self.begin_session(&user, stored)
+            .await
+            .map(SignedUp::LoggedIn)
     }
 
     /// The invitation, where one is needed.
     async fn invitation(&self, secret: Option<&str>) -> Result<Option<Found>, AccountError> {
         match (self.options.signup, secret) {
             (Signup::Open, _) => Ok(None),
-            (Signup::Closed, _) => Err(AccountError::SignUp("sign-up is closed here; ask whoever runs this server")),
-            (Signup::Invite, None) => Err(AccountError::SignUp("signing up here needs an invitation")),
+            (Signup::Closed, _) => Err(AccountError::SignUp(
+                "sign-up is closed here; ask whoever runs this server",
+            )),
+            (Signup::Invite, None) => {
+                Err(AccountError::SignUp("signing up here needs an invitation"))
+            }
             (Signup::Invite, Some(secret)) => {
                 let found = self.find_link(secret).await?;
                 if matches!(found.purpose, LinkPurpose::Invitation { .. }) {
@@ -80,13 +93,26 @@ impl Platform {
         password: String,
         invitation: Option<String>,
     ) -> Result<(), AccountError> {
-        if self.store.user_by_email(&email.hash()).await.map_err(registry)?.is_some() {
+        if self
+            .store
+            .user_by_email(&email.hash())
+            .await
+            .map_err(registry)?
+            .is_some()
+        {
             self.make_decoy(email).await?;
-            return self.send(messages::taken(self.links(), email.as_str())).await;
+            return self
+                .send(messages::taken(self.links(), email.as_str()))
+                .await;
         }
-        let purpose = LinkPurpose::SignUp { email: email.as_str().to_owned(), password, invitation };
+        let purpose = LinkPurpose::SignUp {
+            email: email.as_str().to_owned(),
+            password,
+            invitation,
+        };
         let secret = self.make_link(purpose, CONFIRM_LIFETIME).await?;
-        self.send(messages::confirm(self.links(), email.as_str(), &secret)).await
+        self.send(messages::confirm(self.links(), email.as_str(), &secret))
+            .await
     }
 
     /// Makes the account for which a link was followed.
@@ -99,12 +125,25 @@ impl Platform {
         let mut used_up = vec![(found.hash, found.revision)];
         if let Some(invitation) = invitation {
             let hash: Digest = invitation.parse().map_err(|_| AccountError::Link)?;
-            let link: Option<Stored<LinkRecord>> = self.store.link(&hash).await.map_err(registry)?;
+            let link: Option<Stored<LinkRecord>> =
+                self.store.link(&hash).await.map_err(registry)?;
             let live = link.filter(|link| link.record.expires_unix_ms > self.now());
-            let live = live.ok_or(AccountError::SignUp("the invitation has been used, or has expired"))?;
+            let live = live.ok_or(AccountError::SignUp(
+                "the invitation has been used, or has expired",
+            ))?;
             used_up.push((hash, live.revision));
         }
-        match self.create(Fresh { email, password, role: Role::User }, used_up).await {
+        match self
+            .create(
+                Fresh {
+                    email,
+                    password,
+                    role: Role::User,
+                },
+                used_up,
+            )
+            .await
+        {
             Ok(_) => Ok(()),
             // Somebody else was faster, who has confirmed the address as well.
             Err(AccountError::Taken) => Err(AccountError::Link),
@@ -131,17 +170,29 @@ impl Platform {
             deleted: false,
         };
         for _ in 0..ATTEMPTS_MAX {
-            let txn = AccountTxn::new().when_user_missing(&user).put_user(&user, &record).take_email(&email, &user);
-            let txn = used_up.iter().fold(txn, |txn, (hash, revision)| txn.use_link(hash, *revision));
+            let txn = AccountTxn::new()
+                .when_user_missing(&user)
+                .put_user(&user, &record)
+                .take_email(&email, &user);
+            let txn = used_up
+                .iter()
+                .fold(txn, |txn, (hash, revision)| txn.use_link(hash, *revision));
             if let Some(revision) = self.store.commit(txn).await.map_err(registry)? {
                 self.wrote_user(&user, record.clone(), revision);
                 return Ok((user, Stored { record, revision }));
             }
             for (hash, revision) in &used_up {
                 let link = self.store.link(hash).await.map_err(registry)?;
-                link.filter(|link| link.revision == *revision).ok_or(AccountError::Link)?;
+                link.filter(|link| link.revision == *revision)
+                    .ok_or(AccountError::Link)?;
             }
-            if self.store.user_by_email(&email).await.map_err(registry)?.is_some() {
+            if self
+                .store
+                .user_by_email(&email)
+                .await
+                .map_err(registry)?
+                .is_some()
+            {
                 return Err(AccountError::Taken);
             }
         }

@@ -64,7 +64,10 @@ impl SmtpMailer {
     /// # Errors
     /// A sender that is no address, certificates that cannot be read.
     pub fn new(options: SmtpOptions) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let from: Mailbox = options.from.parse().map_err(|error| format!("smtp.from is no address: {error}"))?;
+        let from: Mailbox = options
+            .from
+            .parse()
+            .map_err(|error| format!("smtp.from is no address: {error}"))?;
         let tls = match options.tls {
             SmtpTls::None => Tls::None,
             SmtpTls::StartTls => Tls::Required(parameters(&options)?),
@@ -76,25 +79,41 @@ impl SmtpMailer {
             .tls(tls)
             .timeout(Some(TIMEOUT));
         let transport = match options.login {
-            Some(SmtpLogin { user, password }) => transport.credentials(Credentials::new(user, password)),
+            Some(SmtpLogin { user, password }) => {
+                transport.credentials(Credentials::new(user, password))
+            }
             None => transport,
         };
-        Ok(Self { transport: transport.build(), from })
+        Ok(Self {
+            transport: transport.build(),
+            from,
+        })
     }
 
     fn message(&self, mail: &Mail) -> Result<Message, MailError> {
         let refused = |error: Box<dyn std::error::Error + Send + Sync>| MailError::Refused(error);
         let to: Mailbox = mail.to.parse().map_err(|error| refused(Box::new(error)))?;
-        let message = Message::builder().from(self.from.clone()).to(to).subject(mail.subject);
-        message.header(ContentType::TEXT_PLAIN).body(mail.text.clone()).map_err(|error| refused(Box::new(error)))
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(mail.subject);
+        message
+            .header(ContentType::TEXT_PLAIN)
+            .body(mail.text.clone())
+            .map_err(|error| refused(Box::new(error)))
     }
 }
 
-fn parameters(options: &SmtpOptions) -> Result<TlsParameters, Box<dyn std::error::Error + Send + Sync>> {
+fn parameters(
+    options: &SmtpOptions,
+) -> Result<TlsParameters, Box<dyn std::error::Error + Send + Sync>> {
     let mut builder = TlsParameters::builder(options.host.clone());
     if let Some(pem) = &options.authorities_pem {
         // lettre takes a file without any for an empty list.
-        if !pem.windows(PEM_BEGIN.len()).any(|window| window == PEM_BEGIN) {
+        if !pem
+            .windows(PEM_BEGIN.len())
+            .any(|window| window == PEM_BEGIN)
+        {
             return Err("there is no certificate in smtp.ca_file".into());
         }
         builder = builder.add_root_certificate(Certificate::from_pem(pem)?);
@@ -120,7 +139,9 @@ impl Mailer for SmtpMailer {
 
 impl fmt::Debug for SmtpMailer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SmtpMailer").field("from", &self.from).finish_non_exhaustive()
+        f.debug_struct("SmtpMailer")
+            .field("from", &self.from)
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,7 +163,10 @@ mod tests {
             port: 587,
             tls: SmtpTls::StartTls,
             authorities_pem: None,
-            login: Some(SmtpLogin { user: "u".to_owned(), password: "secret".to_owned() }),
+            login: Some(SmtpLogin {
+                user: "u".to_owned(),
+                password: "secret".to_owned(),
+            }),
             from: "Serverledge <no-reply@example.org>".to_owned(),
         }
     }
@@ -150,19 +174,47 @@ mod tests {
     #[test]
     fn what_it_is_told_is_checked() {
         SmtpMailer::new(options()).unwrap();
-        assert!(SmtpMailer::new(SmtpOptions { from: "nobody".to_owned(), ..options() }).is_err());
-        assert!(SmtpMailer::new(SmtpOptions { authorities_pem: Some(b"nothing".to_vec()), ..options() }).is_err());
+        assert!(
+            SmtpMailer::new(SmtpOptions {
+                from: "nobody".to_owned(),
+                ..options()
+            })
+            .is_err()
+        );
+        assert!(
+            SmtpMailer::new(SmtpOptions {
+                authorities_pem: Some(b"nothing".to_vec()),
+                ..options()
+            })
+            .is_err()
+        );
         assert!(!format!("{:?}", options()).contains("secret"));
     }
 
     #[test]
     fn a_mail_is_plain_text_without_extra_headers() {
-        let mailer = SmtpMailer::new(SmtpOptions { tls: SmtpTls::None, ..options() }).unwrap();
-        let mail = |to: &str| Mail { to: to.to_owned(), subject: "Hello", text: "one\ntwo ä\n".to_owned() };
-        let message = String::from_utf8(mailer.message(&mail("a@example.org")).unwrap().formatted()).unwrap();
-        assert!(message.contains("To: a@example.org\r\n") && message.contains("Content-Type: text/plain"), "{message}");
+        let mailer = SmtpMailer::new(SmtpOptions {
+            tls: SmtpTls::None,
+            ..options()
+        })
+        .unwrap();
+        let mail = |to: &str| Mail {
+            to: to.to_owned(),
+            subject: "Hello",
+            text: "one\ntwo ä\n".to_owned(),
+        };
+        let message =
+            String::from_utf8(mailer.message(&mail("a@example.org")).unwrap().formatted()).unwrap();
+        assert!(
+            message.contains("To: a@example.org\r\n")
+                && message.contains("Content-Type: text/plain"),
+            "{message}"
+        );
         let injected = mailer.message(&mail("a@example.org\r\nBcc: b@example.org"));
-        assert!(matches!(injected, Err(MailError::Refused(_))), "{injected:?}");
+        assert!(
+            matches!(injected, Err(MailError::Refused(_))),
+            "{injected:?}"
+        );
     }
 
     /// A server that answers each line it understands, and keeps the mail.
@@ -177,7 +229,9 @@ mod tests {
                 "RCPT" => recipient_answer,
                 "DATA" => {
                     writer.write_all(b"354 go on\r\n").await.unwrap();
-                    while let Some(line) = lines.next_line().await.unwrap().filter(|line| line != ".") {
+                    while let Some(line) =
+                        lines.next_line().await.unwrap().filter(|line| line != ".")
+                    {
                         mail.push_str(&line);
                         mail.push('\n');
                     }
@@ -186,7 +240,10 @@ mod tests {
                 "QUIT" => "221 bye",
                 _ => "250 ok",
             };
-            writer.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+            writer
+                .write_all(format!("{answer}\r\n").as_bytes())
+                .await
+                .unwrap();
         }
         mail
     }
@@ -195,9 +252,19 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let host = "127.0.0.1".to_owned();
-        let mailer = SmtpMailer::new(SmtpOptions { host, port, tls: SmtpTls::None, login: None, ..options() }).unwrap();
-        let mail =
-            Mail { to: "a@example.org".to_owned(), subject: "Hello", text: "see https://x.org/#abc\n".to_owned() };
+        let mailer = SmtpMailer::new(SmtpOptions {
+            host,
+            port,
+            tls: SmtpTls::None,
+            login: None,
+            ..options()
+        })
+        .unwrap();
+        let mail = Mail {
+            to: "a@example.org".to_owned(),
+            subject: "Hello",
+            text: "see https://x.org/#abc\n".to_owned(),
+        };
         let send = async move { mailer.send(&mail).await };
         tokio::join!(send, receive(listener, recipient_answer))
     }
@@ -206,18 +273,47 @@ mod tests {
     async fn a_mail_goes_over_the_wire() {
         let (sent, mail) = exchange("250 ok").await;
         sent.unwrap();
-        assert!(mail.contains("Subject: Hello") && mail.contains("\nsee https://x.org/#abc\n"), "{mail}");
-        assert!(mail.contains("From: Serverledge <no-reply@example.org>"), "{mail}");
+        assert!(
+            mail.contains("Subject: Hello") && mail.contains("\nsee https://x.org/#abc\n"),
+            "{mail}"
+        );
+        assert!(
+            mail.contains("From: Serverledge <no-reply@example.org>"),
+            "{mail}"
+        );
     }
 
     #[tokio::test]
     async fn faults_of_the_server_are_told_apart() {
-        assert!(matches!(exchange("550 no such mailbox").await.0, Err(MailError::Refused(_))));
-        assert!(matches!(exchange("451 come back later").await.0, Err(MailError::Unavailable(_))));
-        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let gone =
-            SmtpOptions { host: "127.0.0.1".to_owned(), port: nobody, tls: SmtpTls::None, login: None, ..options() };
-        let mail = Mail { to: "a@example.org".to_owned(), subject: "Hello", text: String::new() };
-        assert!(matches!(SmtpMailer::new(gone).unwrap().send(&mail).await, Err(MailError::Unavailable(_))));
+        assert!(matches!(
+            exchange("550 no such mailbox").await.0,
+            Err(MailError::Refused(_))
+        ));
+        assert!(matches!(
+            exchange("451 come back later").await.0,
+            Err(MailError::Unavailable(_))
+        ));
+        let nobody = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let gone = SmtpOptions {
+            host: "127.0.0.1".to_owned(),
+            port: nobody,
+            tls: SmtpTls::None,
+            login: None,
+            ..options()
+        };
+        let mail = Mail {
+            to: "a@example.org".to_owned(),
+            subject: "Hello",
+            text: String::new(),
+        };
+        assert!(matches!(
+            SmtpMailer::new(gone).unwrap().send(&mail).await,
+            Err(MailError::Unavailable(_))
+        ));
     }
 }

@@ -24,7 +24,10 @@ struct Table<K, V> {
 
 impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
-        Self { known: HashMap::new(), gone: HashMap::new() }
+        Self {
+            known: HashMap::new(),
+            gone: HashMap::new(),
+        }
     }
 }
 
@@ -83,7 +86,11 @@ type Recognised = (Account, SpaceId);
 
 impl Snapshot {
     pub(crate) fn new(offline_grace: Duration, session_idle_ms: u64) -> Self {
-        Self { tables: RwLock::default(), offline_grace, session_idle_ms }
+        Self {
+            tables: RwLock::default(),
+            offline_grace,
+            session_idle_ms,
+        }
     }
 
     /// Whose session this is. Counts as a use of it.
@@ -94,13 +101,25 @@ impl Snapshot {
         let user = tables.user(&held.user)?;
         let record = &held.record;
         let used = held.used.load(Ordering::Relaxed);
-        let idle = if used == 0 { record.idle_unix_ms } else { record.idle_unix_ms.max(used + self.session_idle_ms) };
+        let idle = if used == 0 {
+            record.idle_unix_ms
+        } else {
+            record.idle_unix_ms.max(used + self.session_idle_ms)
+        };
         if record.epoch < user.epoch || record.expires_unix_ms.min(idle) <= now_unix_ms {
             return Err(AuthError::Invalid);
         }
         held.used.fetch_max(now_unix_ms, Ordering::Relaxed);
         let via = Via::Session(credential_id(hash));
-        Ok((Account { user: held.user.clone(), role: user.role, scopes: Scopes::ALL, via }, user.space.clone()))
+        Ok((
+            Account {
+                user: held.user.clone(),
+                role: user.role,
+                scopes: Scopes::ALL,
+                via,
+            },
+            user.space.clone(),
+        ))
     }
 
     /// Whose token this is. Counts as a use of it.
@@ -116,15 +135,30 @@ impl Snapshot {
         }
         // A scope that this program does not know grants nothing.
         let known = |name: &&str| Scopes::parse([*name]).is_some();
-        let scopes = Scopes::parse(record.scopes.iter().map(String::as_str).filter(known)).unwrap_or_default();
+        let scopes = Scopes::parse(record.scopes.iter().map(String::as_str).filter(known))
+            .unwrap_or_default();
         held.used.fetch_max(now_unix_ms, Ordering::Relaxed);
         let via = Via::Token(credential_id(hash));
-        Ok((Account { user: held.user.clone(), role: user.role, scopes, via }, user.space.clone()))
+        Ok((
+            Account {
+                user: held.user.clone(),
+                role: user.role,
+                scopes,
+                via,
+            },
+            user.space.clone(),
+        ))
     }
 
     fn check_contact(&self, tables: &Tables) -> Result<(), AuthError> {
-        let recent = tables.contact.is_some_and(|contact| contact.elapsed() <= self.offline_grace);
-        if recent { Ok(()) } else { Err(AuthError::Stale) }
+        let recent = tables
+            .contact
+            .is_some_and(|contact| contact.elapsed() <= self.offline_grace);
+        if recent {
+            Ok(())
+        } else {
+            Err(AuthError::Stale)
+        }
     }
 
     /// The registry answered at this time and had nothing newer than what is here, or is about to come through the watch.
@@ -143,20 +177,38 @@ impl Snapshot {
     pub(crate) fn resync(&self, loaded: LoadedAccounts, at: Instant) {
         let mut tables = self.tables.write();
         if loaded.revision < tables.seen {
-            tracing::warn!("the registry is another one, or has lost its latest changes; all accounts are read anew");
+            tracing::warn!(
+                "the registry is another one, or has lost its latest changes; all accounts are read anew"
+            );
             *tables = Tables::default();
         }
         tables.contact = Some(at);
         tables.seen = loaded.revision;
-        let users = loaded.users.into_iter().map(|(id, user)| (id, parse_user(&user.record), user.revision));
-        tables.users.resync(users.collect(), loaded.revision, |_, _| {});
-        tables.spaces = tables.users.known.iter().map(|(id, (user, _))| (user.space.clone(), id.clone())).collect();
+        let users = loaded
+            .users
+            .into_iter()
+            .map(|(id, user)| (id, parse_user(&user.record), user.revision));
+        tables
+            .users
+            .resync(users.collect(), loaded.revision, |_, _| {});
+        tables.spaces = tables
+            .users
+            .known
+            .iter()
+            .map(|(id, (user, _))| (user.space.clone(), id.clone()))
+            .collect();
         let sessions = loaded.sessions.into_iter();
-        let sessions = sessions.map(|(hash, one)| (hash, hold(one.record, |record| &record.user), one.revision));
-        tables.sessions.resync(sessions.collect(), loaded.revision, keep_used);
+        let sessions = sessions
+            .map(|(hash, one)| (hash, hold(one.record, |record| &record.user), one.revision));
+        tables
+            .sessions
+            .resync(sessions.collect(), loaded.revision, keep_used);
         let tokens = loaded.tokens.into_iter();
-        let tokens = tokens.map(|(hash, one)| (hash, hold(one.record, |record| &record.user), one.revision));
-        tables.tokens.resync(tokens.collect(), loaded.revision, keep_used);
+        let tokens =
+            tokens.map(|(hash, one)| (hash, hold(one.record, |record| &record.user), one.revision));
+        tables
+            .tokens
+            .resync(tokens.collect(), loaded.revision, keep_used);
     }
 
     /// Takes changes over, where they are newer than what is known.
@@ -185,12 +237,18 @@ impl Snapshot {
 
     /// Sessions whose last use was written longer ago than `every_ms` before their last use here.
     pub(crate) fn sessions_to_touch(&self, every_ms: u64) -> Vec<Touch<SessionRecord>> {
-        self.tables.read().sessions.touched(|record| record.used_unix_ms + every_ms)
+        self.tables
+            .read()
+            .sessions
+            .touched(|record| record.used_unix_ms + every_ms)
     }
 
     /// The same of tokens.
     pub(crate) fn tokens_to_touch(&self, every_ms: u64) -> Vec<Touch<TokenRecord>> {
-        self.tables.read().tokens.touched(|record| record.used_unix_ms.map_or(0, |used| used + every_ms))
+        self.tables
+            .read()
+            .tokens
+            .touched(|record| record.used_unix_ms.map_or(0, |used| used + every_ms))
     }
 
     /// Whose own space this is.
@@ -200,37 +258,66 @@ impl Snapshot {
 
     /// A user's own space.
     pub(crate) fn space(&self, user: &UserId) -> Option<SpaceId> {
-        self.tables.read().users.get(user).map(|user| user.space.clone())
+        self.tables
+            .read()
+            .users
+            .get(user)
+            .map(|user| user.space.clone())
     }
 
     /// Users whose deletion has begun, and their spaces.
     pub(crate) fn deleted_users(&self) -> Vec<(UserId, SpaceId)> {
         let tables = self.tables.read();
-        let deleted = tables.users.known.iter().filter(|(_, (user, _))| user.deleted);
-        deleted.map(|(id, (user, _))| (id.clone(), user.space.clone())).collect()
+        let deleted = tables
+            .users
+            .known
+            .iter()
+            .filter(|(_, (user, _))| user.deleted);
+        deleted
+            .map(|(id, (user, _))| (id.clone(), user.space.clone()))
+            .collect()
     }
 }
 
 /// `None`: a record with a member that this program cannot read, which nobody may act on.
 fn parse_user(record: &UserRecord) -> Option<User> {
-    let UserRecord { epoch, token_epoch, deleted, .. } = *record;
+    let UserRecord {
+        epoch,
+        token_epoch,
+        deleted,
+        ..
+    } = *record;
     let (role, space) = (Role::parse(&record.role)?, SpaceId::parse(&record.space)?);
-    Some(User { role, space, epoch, token_epoch, deleted })
+    Some(User {
+        role,
+        space,
+        epoch,
+        token_epoch,
+        deleted,
+    })
 }
 
 fn hold<R>(record: R, user: impl Fn(&R) -> &str) -> Option<Held<R>> {
-    Some(Held { user: UserId::parse(user(&record))?, record, used: AtomicU64::new(0) })
+    Some(Held {
+        user: UserId::parse(user(&record))?,
+        record,
+        used: AtomicU64::new(0),
+    })
 }
 
 fn keep_used<R>(old: &Held<R>, new: &Held<R>) {
-    new.used.fetch_max(old.used.load(Ordering::Relaxed), Ordering::Relaxed);
+    new.used
+        .fetch_max(old.used.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
 // === impl Tables ===
 
 impl Tables {
     fn user(&self, id: &UserId) -> Result<&User, AuthError> {
-        self.users.get(id).filter(|user| !user.deleted).ok_or(AuthError::Invalid)
+        self.users
+            .get(id)
+            .filter(|user| !user.deleted)
+            .ok_or(AuthError::Invalid)
     }
 }
 
@@ -242,7 +329,10 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
     }
 
     fn revision(&self, key: &K) -> Option<Revision> {
-        self.known.get(key).map(|(_, at)| *at).max(self.gone.get(key).copied())
+        self.known
+            .get(key)
+            .map(|(_, at)| *at)
+            .max(self.gone.get(key).copied())
     }
 
     /// Puts (or, with `None`, deletes) what was written at a revision, unless something newer is known.
@@ -262,9 +352,16 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         }
     }
 
-    fn resync(&mut self, listed: Vec<(K, Option<V>, Revision)>, at: Revision, replace: impl Fn(&V, &V)) {
-        let held: std::collections::HashSet<K> = listed.iter().map(|(key, ..)| key.clone()).collect();
-        self.known.retain(|key, (_, revision)| held.contains(key) || *revision > at);
+    fn resync(
+        &mut self,
+        listed: Vec<(K, Option<V>, Revision)>,
+        at: Revision,
+        replace: impl Fn(&V, &V),
+    ) {
+        let held: std::collections::HashSet<K> =
+            listed.iter().map(|(key, ..)| key.clone()).collect();
+        self.known
+            .retain(|key, (_, revision)| held.contains(key) || *revision > at);
         for (key, value, revision) in listed {
             self.set(key, value, revision, &replace);
         }

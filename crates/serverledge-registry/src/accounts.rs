@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serverledge_core::kv::{KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn};
 use serverledge_core::{Digest, UserId};
-use serverledge_wire::records::{EmailRecord, LinkRecord, Record, SessionRecord, TokenRecord, UserRecord};
+use serverledge_wire::records::{
+    EmailRecord, LinkRecord, Record, SessionRecord, TokenRecord, UserRecord,
+};
 
 use crate::functions::{LoadError, Unreadable};
 use crate::{keys, paging};
@@ -91,7 +93,10 @@ impl AccountStore {
     ///
     /// # Errors
     /// As [`Self::user`].
-    pub async fn user_by_email(&self, email: &Digest) -> Result<Option<(UserId, Stored<UserRecord>)>, LoadError> {
+    pub async fn user_by_email(
+        &self,
+        email: &Digest,
+    ) -> Result<Option<(UserId, Stored<UserRecord>)>, LoadError> {
         let whose: Option<Stored<EmailRecord>> = self.read(&keys::email(email)).await?;
         let user = whose.and_then(|whose| UserId::parse(&whose.record.user));
         let found = self.user(user.as_ref().unwrap_or(&UserId::new())).await?;
@@ -118,7 +123,10 @@ impl AccountStore {
     ///
     /// # Errors
     /// As [`Self::user`].
-    pub async fn sessions_of(&self, user: &UserId) -> Result<Vec<(Digest, Stored<SessionRecord>)>, LoadError> {
+    pub async fn sessions_of(
+        &self,
+        user: &UserId,
+    ) -> Result<Vec<(Digest, Stored<SessionRecord>)>, LoadError> {
         self.owned(keys::user_sessions(user), keys::session).await
     }
 
@@ -126,7 +134,10 @@ impl AccountStore {
     ///
     /// # Errors
     /// As [`Self::user`].
-    pub async fn tokens_of(&self, user: &UserId) -> Result<Vec<(Digest, Stored<TokenRecord>)>, LoadError> {
+    pub async fn tokens_of(
+        &self,
+        user: &UserId,
+    ) -> Result<Vec<(Digest, Stored<TokenRecord>)>, LoadError> {
         self.owned(keys::user_tokens(user), keys::token).await
     }
 
@@ -151,7 +162,8 @@ impl AccountStore {
     /// # Errors
     /// What the registry says; `Compacted` if its history is cut faster than it is read: ask again.
     pub async fn load_all(&self) -> Result<LoadedAccounts, KvError> {
-        let (users, revision) = paging::read_all(&*self.kv, RangeRequest::prefix(keys::USERS)).await?;
+        let (users, revision) =
+            paging::read_all(&*self.kv, RangeRequest::prefix(keys::USERS)).await?;
         let request = |prefix: &'static str| RangeRequest::prefix(prefix).at(revision);
         let (sessions, _) = paging::read_all(&*self.kv, request(keys::SESSIONS)).await?;
         let (tokens, _) = paging::read_all(&*self.kv, request(keys::TOKENS)).await?;
@@ -180,12 +192,22 @@ impl AccountStore {
     }
 
     async fn find(&self, index: bytes::Bytes, id: &str) -> Result<Option<Digest>, KvError> {
-        if id.len() != ID_DIGITS || !id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        if id.len() != ID_DIGITS
+            || !id
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        {
             return Ok(None);
         }
         let prefix = [&index[..], id.as_bytes()].concat();
-        let found = self.kv.range(RangeRequest::prefix(prefix).limit(1).keys_only()).await?;
-        Ok(found.entries.first().and_then(|entry| keys::last_digest(&entry.key)))
+        let found = self
+            .kv
+            .range(RangeRequest::prefix(prefix).limit(1).keys_only())
+            .await?;
+        Ok(found
+            .entries
+            .first()
+            .and_then(|entry| keys::last_digest(&entry.key)))
     }
 
     async fn owned<R: Record>(
@@ -193,21 +215,44 @@ impl AccountStore {
         index: bytes::Bytes,
         key: impl Fn(&Digest) -> bytes::Bytes,
     ) -> Result<Vec<(Digest, Stored<R>)>, LoadError> {
-        let listed = self.kv.range(RangeRequest::prefix(index).limit(LISTED_MAX).keys_only()).await?;
-        let hashes: Vec<Digest> = listed.entries.iter().filter_map(|entry| keys::last_digest(&entry.key)).collect();
+        let listed = self
+            .kv
+            .range(RangeRequest::prefix(index).limit(LISTED_MAX).keys_only())
+            .await?;
+        let hashes: Vec<Digest> = listed
+            .entries
+            .iter()
+            .filter_map(|entry| keys::last_digest(&entry.key))
+            .collect();
         if hashes.is_empty() {
             return Ok(Vec::new());
         }
-        let txn = hashes.iter().fold(Txn::new(), |txn, hash| txn.then(Op::get(key(hash))));
-        let replies = self.kv.txn(txn).await?.replies.into_iter().map(OpReply::into_entry);
-        let found = hashes.into_iter().zip(replies).filter_map(|(hash, entry)| Some((hash, entry?)));
-        found.map(|(hash, entry)| Ok((hash, decode(&entry)?))).collect()
+        let txn = hashes
+            .iter()
+            .fold(Txn::new(), |txn, hash| txn.then(Op::get(key(hash))));
+        let replies = self
+            .kv
+            .txn(txn)
+            .await?
+            .replies
+            .into_iter()
+            .map(OpReply::into_entry);
+        let found = hashes
+            .into_iter()
+            .zip(replies)
+            .filter_map(|(hash, entry)| Some((hash, entry?)));
+        found
+            .map(|(hash, entry)| Ok((hash, decode(&entry)?)))
+            .collect()
     }
 }
 
 fn decode<R: Record>(entry: &KeyValue) -> Result<Stored<R>, Unreadable> {
     match R::from_value(&entry.value) {
-        Ok(record) => Ok(Stored { record, revision: entry.mod_revision }),
+        Ok(record) => Ok(Stored {
+            record,
+            revision: entry.mod_revision,
+        }),
         Err(source) => Err(unreadable(&entry.key, Some(source))),
     }
 }
@@ -215,7 +260,10 @@ fn decode<R: Record>(entry: &KeyValue) -> Result<Stored<R>, Unreadable> {
 fn unreadable(key: &[u8], source: Option<serverledge_wire::records::RecordError>) -> Unreadable {
     // The rest of the key is the hash of a secret.
     let kind = key.split(|byte| *byte == b'/').next().unwrap_or_default();
-    Unreadable { key: format!("{}/…", String::from_utf8_lossy(kind)), source }
+    Unreadable {
+        key: format!("{}/…", String::from_utf8_lossy(kind)),
+        source,
+    }
 }
 
 fn decode_all<K, R: Record>(

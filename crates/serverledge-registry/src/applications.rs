@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serverledge_core::kv::{
-    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, TxnReply, Watch, WatchError,
+    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, TxnReply,
+    Watch, WatchError,
 };
 use serverledge_core::{AppId, AppName, Application, SpaceId};
-use serverledge_wire::records::{AppNameRecord, ApplicationRecord, DeletionRecord, Record, RecordError};
+use serverledge_wire::records::{
+    AppNameRecord, ApplicationRecord, DeletionRecord, Record, RecordError,
+};
 
 use crate::functions::{FunctionStore, LoadError, Unreadable};
 use crate::{keys, paging};
@@ -107,7 +110,10 @@ impl AppStore {
     /// # Errors
     /// `NameTaken`, or what the registry says.
     pub async fn create(&self, application: &Application) -> Result<Revision, AppStoreError> {
-        let (key, name) = (keys::app(&application.id), keys::app_name(&application.name));
+        let (key, name) = (
+            keys::app(&application.id),
+            keys::app_name(&application.name),
+        );
         let txn = Txn::new()
             .when(Compare::missing(name.clone()))
             .when(Compare::missing(key.clone()))
@@ -118,7 +124,9 @@ impl AppStore {
             return Ok(reply.revision);
         }
         // Ids are random: it is the name.
-        Err(AppStoreError::NameTaken { name: application.name.clone() })
+        Err(AppStoreError::NameTaken {
+            name: application.name.clone(),
+        })
     }
 
     /// Replaces what was read by what it shall be; a new name in the same transaction. Id and space stay. Other dependencies
@@ -126,7 +134,11 @@ impl AppStore {
     ///
     /// # Errors
     /// `Changed` if the registry holds another revision by now, `NameTaken` if a new name is not free.
-    pub async fn change(&self, seen: &KeptApp, new: &Application) -> Result<Revision, AppStoreError> {
+    pub async fn change(
+        &self,
+        seen: &KeptApp,
+        new: &Application,
+    ) -> Result<Revision, AppStoreError> {
         let (old, key) = (&*seen.application, keys::app(&seen.application.id));
         let mut txn = Txn::new()
             .when(Compare::mod_revision(key.clone(), seen.revision))
@@ -147,9 +159,9 @@ impl AppStore {
             return Ok(reply.revision);
         }
         match first_entry(reply) {
-            Some(entry) if entry.mod_revision == seen.revision => {
-                Err(AppStoreError::NameTaken { name: new.name.clone() })
-            }
+            Some(entry) if entry.mod_revision == seen.revision => Err(AppStoreError::NameTaken {
+                name: new.name.clone(),
+            }),
             _ => Err(AppStoreError::Changed),
         }
     }
@@ -158,14 +170,25 @@ impl AppStore {
     ///
     /// # Errors
     /// `Changed` if the registry holds another revision by now.
-    pub async fn delete(&self, seen: &KeptApp, now_unix_ms: u64) -> Result<Revision, AppStoreError> {
+    pub async fn delete(
+        &self,
+        seen: &KeptApp,
+        now_unix_ms: u64,
+    ) -> Result<Revision, AppStoreError> {
         let (application, key) = (&*seen.application, keys::app(&seen.application.id));
         let txn = Txn::new()
             .when(Compare::mod_revision(key.clone(), seen.revision))
             .then(Op::delete(key))
             .then(Op::delete(keys::app_name(&application.name)));
-        let reply = self.kv.txn(without_space(txn, &application.space, now_unix_ms)).await?;
-        if reply.succeeded { Ok(reply.revision) } else { Err(AppStoreError::Changed) }
+        let reply = self
+            .kv
+            .txn(without_space(txn, &application.space, now_unix_ms))
+            .await?;
+        if reply.succeeded {
+            Ok(reply.revision)
+        } else {
+            Err(AppStoreError::Changed)
+        }
     }
 
     /// Deletes a space that belongs to no application, with all its functions; returns a revision at which they are gone.
@@ -173,9 +196,17 @@ impl AppStore {
     ///
     /// # Errors
     /// What the registry says.
-    pub async fn delete_space(&self, space: &SpaceId, now_unix_ms: u64) -> Result<Revision, KvError> {
+    pub async fn delete_space(
+        &self,
+        space: &SpaceId,
+        now_unix_ms: u64,
+    ) -> Result<Revision, KvError> {
         let txn = Txn::new().when(Compare::missing(keys::deletion(space)));
-        Ok(self.kv.txn(without_space(txn, space, now_unix_ms)).await?.revision)
+        Ok(self
+            .kv
+            .txn(without_space(txn, space, now_unix_ms))
+            .await?
+            .revision)
     }
 
     /// One application, as it is now.
@@ -192,9 +223,13 @@ impl AppStore {
     /// # Errors
     /// What the registry says. Records that cannot be read are no error here: see [`LoadedApps::unreadable`].
     pub async fn load_all(&self) -> Result<LoadedApps, KvError> {
-        let (entries, revision) = paging::read_all(&*self.kv, RangeRequest::prefix(keys::APPS).limit(PAGE)).await?;
-        let mut loaded =
-            LoadedApps { applications: Vec::with_capacity(entries.len()), unreadable: Vec::new(), revision };
+        let (entries, revision) =
+            paging::read_all(&*self.kv, RangeRequest::prefix(keys::APPS).limit(PAGE)).await?;
+        let mut loaded = LoadedApps {
+            applications: Vec::with_capacity(entries.len()),
+            unreadable: Vec::new(),
+            revision,
+        };
         for entry in &entries {
             match decode(entry) {
                 Ok(kept) => loaded.applications.push(kept),
@@ -209,7 +244,9 @@ impl AppStore {
     /// # Errors
     /// What the registry says.
     pub async fn watch(&self, from: Option<Revision>) -> Result<AppWatch, KvError> {
-        Ok(AppWatch { watch: self.kv.watch(keys::APPS.as_bytes(), from).await? })
+        Ok(AppWatch {
+            watch: self.kv.watch(keys::APPS.as_bytes(), from).await?,
+        })
     }
 
     /// The marks of deleted spaces. What is no mark is left out.
@@ -217,10 +254,14 @@ impl AppStore {
     /// # Errors
     /// What the registry says.
     pub async fn deletions(&self) -> Result<Vec<Deletion>, KvError> {
-        let (entries, _) = paging::read_all(&*self.kv, RangeRequest::prefix(keys::DELETIONS)).await?;
+        let (entries, _) =
+            paging::read_all(&*self.kv, RangeRequest::prefix(keys::DELETIONS)).await?;
         let deletion = |entry: &KeyValue| {
             let record = DeletionRecord::from_value(&entry.value).ok()?;
-            Some(Deletion { space: keys::parse_deletion(&entry.key)?, record })
+            Some(Deletion {
+                space: keys::parse_deletion(&entry.key)?,
+                record,
+            })
         };
         Ok(entries.iter().filter_map(deletion).collect())
     }
@@ -231,8 +272,13 @@ impl AppStore {
     /// What the registry says.
     pub async fn finish_deletion(&self, deletion: &Deletion) -> Result<(), KvError> {
         let key = keys::deletion(&deletion.space);
-        let swept = DeletionRecord { swept: true, ..deletion.record.clone() };
-        let mut txn = Txn::new().when(Compare::exists(key.clone())).then(Op::put(key, swept.to_value()));
+        let swept = DeletionRecord {
+            swept: true,
+            ..deletion.record.clone()
+        };
+        let mut txn = Txn::new()
+            .when(Compare::exists(key.clone()))
+            .then(Op::put(key, swept.to_value()));
         for prefix in keys::all_of_space(&deletion.space) {
             txn = txn.then(Op::delete_prefix(prefix));
         }
@@ -245,7 +291,9 @@ impl AppStore {
     /// # Errors
     /// What the registry says.
     pub async fn forget_deletion(&self, space: &SpaceId) -> Result<(), KvError> {
-        self.kv.txn(Txn::new().then(Op::delete(keys::deletion(space)))).await?;
+        self.kv
+            .txn(Txn::new().then(Op::delete(keys::deletion(space))))
+            .await?;
         Ok(())
     }
 }
@@ -253,24 +301,42 @@ impl AppStore {
 /// The transaction, which deletes a space's functions as well and marks it.
 fn without_space(txn: Txn, space: &SpaceId, now_unix_ms: u64) -> Txn {
     let mark = DeletionRecord::begun(now_unix_ms).to_value();
-    let txn = txn.then(Op::put(keys::deletion(space), mark)).then(Op::delete_prefix(keys::functions_of(space)));
+    let txn = txn
+        .then(Op::put(keys::deletion(space), mark))
+        .then(Op::delete_prefix(keys::functions_of(space)));
     FunctionStore::forget_generation(txn, space)
 }
 
 fn put(key: Bytes, application: &Application) -> Op {
-    Op::put(key, ApplicationRecord::from_application(application).to_value())
+    Op::put(
+        key,
+        ApplicationRecord::from_application(application).to_value(),
+    )
 }
 
 fn first_entry(reply: TxnReply) -> Option<KeyValue> {
-    reply.replies.into_iter().next().and_then(OpReply::into_entry)
+    reply
+        .replies
+        .into_iter()
+        .next()
+        .and_then(OpReply::into_entry)
 }
 
 fn decode(entry: &KeyValue) -> Result<KeptApp, Unreadable> {
-    let unreadable = |source: Option<RecordError>| Unreadable { key: text(&entry.key), source };
+    let unreadable = |source: Option<RecordError>| Unreadable {
+        key: text(&entry.key),
+        source,
+    };
     let id = keys::parse_app(&entry.key).ok_or_else(|| unreadable(None))?;
-    let record = ApplicationRecord::from_value(&entry.value).map_err(|source| unreadable(Some(source)))?;
-    let application = record.into_application(id).map_err(|source| unreadable(Some(source)))?;
-    Ok(KeptApp { application: Arc::new(application), revision: entry.mod_revision })
+    let record =
+        ApplicationRecord::from_value(&entry.value).map_err(|source| unreadable(Some(source)))?;
+    let application = record
+        .into_application(id)
+        .map_err(|source| unreadable(Some(source)))?;
+    Ok(KeptApp {
+        application: Arc::new(application),
+        revision: entry.mod_revision,
+    })
 }
 
 fn text(key: &[u8]) -> String {
@@ -293,8 +359,14 @@ fn change(event: &Event) -> AppChange {
     match event {
         Event::Put(entry) => decode(entry).map_or_else(AppChange::Unreadable, AppChange::Kept),
         Event::Delete { key, revision } => match keys::parse_app(key) {
-            Some(id) => AppChange::Deleted { id, revision: *revision },
-            None => AppChange::Unreadable(Unreadable { key: text(key), source: None }),
+            Some(id) => AppChange::Deleted {
+                id,
+                revision: *revision,
+            },
+            None => AppChange::Unreadable(Unreadable {
+                key: text(key),
+                source: None,
+            }),
         },
     }
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serverledge_core::Digest;
-use serverledge_core::kv::{Compare, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn};
+use serverledge_core::kv::{
+    Compare, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn,
+};
 use serverledge_core::limits::CODE_BYTES_MAX;
 use serverledge_wire::records::{ManifestRecord, Record, RecordError};
 
@@ -112,7 +114,12 @@ impl BlobStore {
         let digest = code_digest(blob);
         for _ in 0..ATTEMPTS_MAX {
             let uploaded = self.upload(blob, now_unix_ms).await?;
-            if self.kv.txn(uploaded.name_in(Txn::new(), now_unix_ms)).await?.succeeded {
+            if self
+                .kv
+                .txn(uploaded.name_in(Txn::new(), now_unix_ms))
+                .await?
+                .succeeded
+            {
                 return Ok(digest);
             }
         }
@@ -124,17 +131,39 @@ impl BlobStore {
     /// # Errors
     /// `Damaged` if the chunks are not those of the digest.
     pub async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, BlobError> {
-        let read = self.kv.txn(Txn::new().then(Op::get(keys::blob(digest)))).await?;
-        let Some(entry) = read.replies.into_iter().next().and_then(OpReply::into_entry) else { return Ok(None) };
+        let read = self
+            .kv
+            .txn(Txn::new().then(Op::get(keys::blob(digest))))
+            .await?;
+        let Some(entry) = read
+            .replies
+            .into_iter()
+            .next()
+            .and_then(OpReply::into_entry)
+        else {
+            return Ok(None);
+        };
         let manifest = manifest(digest, &entry)?;
         if !manifest.complete {
             return Ok(None);
         }
         // As of the manifest's revision: a sweep meanwhile does not tear the blob.
-        let chunks = RangeRequest::prefix(keys::chunks(digest)).limit(CHUNKS_PER_READ).at(read.revision);
+        let chunks = RangeRequest::prefix(keys::chunks(digest))
+            .limit(CHUNKS_PER_READ)
+            .at(read.revision);
         let (chunks, _) = paging::read_all(&*self.kv, chunks).await?;
-        let blob = Bytes::from(chunks.iter().map(|chunk| chunk.value.as_ref()).collect::<Vec<_>>().concat());
-        if code_digest(&blob) == *digest { Ok(Some(blob)) } else { Err(BlobError::Damaged { digest: *digest }) }
+        let blob = Bytes::from(
+            chunks
+                .iter()
+                .map(|chunk| chunk.value.as_ref())
+                .collect::<Vec<_>>()
+                .concat(),
+        );
+        if code_digest(&blob) == *digest {
+            Ok(Some(blob))
+        } else {
+            Err(BlobError::Damaged { digest: *digest })
+        }
     }
 
     /// The first step of a sweep: which blobs there are. Read afterwards what is named, then call [`Self::sweep`].
@@ -142,9 +171,14 @@ impl BlobStore {
     /// # Errors
     /// What the registry says.
     pub async fn survey(&self) -> Result<Survey, KvError> {
-        let (entries, _) = paging::read_all(&*self.kv, RangeRequest::prefix(keys::BLOBS).keys_only()).await?;
-        let blobs = entries.iter().filter_map(|entry| Some((keys::parse_blob(&entry.key)?, entry.mod_revision)));
-        Ok(Survey { blobs: blobs.collect() })
+        let (entries, _) =
+            paging::read_all(&*self.kv, RangeRequest::prefix(keys::BLOBS).keys_only()).await?;
+        let blobs = entries
+            .iter()
+            .filter_map(|entry| Some((keys::parse_blob(&entry.key)?, entry.mod_revision)));
+        Ok(Survey {
+            blobs: blobs.collect(),
+        })
     }
 
     /// Deletes the surveyed blobs that are not in `named` (which was read after the survey), that nobody has named
@@ -163,7 +197,11 @@ impl BlobStore {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let touched_max = now_unix_ms.saturating_sub(grace_ms);
         let mut swept = Swept::default();
-        for (digest, seen) in survey.blobs.iter().filter(|(digest, _)| !named.contains(digest)) {
+        for (digest, seen) in survey
+            .blobs
+            .iter()
+            .filter(|(digest, _)| !named.contains(digest))
+        {
             if let Some(bytes) = self.sweep_one(digest, *seen, touched_max).await? {
                 swept.blobs += 1;
                 swept.bytes += bytes;
@@ -172,8 +210,18 @@ impl BlobStore {
         Ok(swept)
     }
 
-    async fn sweep_one(&self, digest: &Digest, seen: Revision, touched_max: u64) -> Result<Option<u64>, BlobError> {
-        let Some(entry) = self.kv.get(&keys::blob(digest)).await?.filter(|entry| entry.mod_revision == seen) else {
+    async fn sweep_one(
+        &self,
+        digest: &Digest,
+        seen: Revision,
+        touched_max: u64,
+    ) -> Result<Option<u64>, BlobError> {
+        let Some(entry) = self
+            .kv
+            .get(&keys::blob(digest))
+            .await?
+            .filter(|entry| entry.mod_revision == seen)
+        else {
             return Ok(None);
         };
         let manifest = manifest(digest, &entry)?;
@@ -188,7 +236,11 @@ impl BlobStore {
     }
 
     /// Stores the chunks, unless the blob is there.
-    pub(crate) async fn upload(&self, blob: &Bytes, now_unix_ms: u64) -> Result<Uploaded, BlobError> {
+    pub(crate) async fn upload(
+        &self,
+        blob: &Bytes,
+        now_unix_ms: u64,
+    ) -> Result<Uploaded, BlobError> {
         if blob.len() > CODE_BYTES_MAX {
             return Err(BlobError::TooLarge { bytes: blob.len() });
         }
@@ -204,25 +256,47 @@ impl BlobStore {
 
     /// A blob that is there, to be named once more; `None` if it is not there, or not complete.
     pub(crate) async fn present(&self, digest: &Digest) -> Result<Option<Uploaded>, BlobError> {
-        let Some(entry) = self.kv.get(&keys::blob(digest)).await? else { return Ok(None) };
+        let Some(entry) = self.kv.get(&keys::blob(digest)).await? else {
+            return Ok(None);
+        };
         let manifest = manifest(digest, &entry)?;
-        let uploaded = Uploaded { digest: *digest, created: entry.create_revision, manifest };
+        let uploaded = Uploaded {
+            digest: *digest,
+            created: entry.create_revision,
+            manifest,
+        };
         Ok(Some(uploaded).filter(|uploaded| uploaded.manifest.complete))
     }
 
     /// Finds or makes the manifest. One that is not complete, from an upload that runs or was cut short, is taken over:
     /// both would write the same.
-    async fn begin(&self, digest: Digest, bytes: usize, now_unix_ms: u64) -> Result<Uploaded, BlobError> {
+    async fn begin(
+        &self,
+        digest: Digest,
+        bytes: usize,
+        now_unix_ms: u64,
+    ) -> Result<Uploaded, BlobError> {
         let key = keys::blob(&digest);
-        let chunks = u32::try_from(bytes.div_ceil(CHUNK_BYTES)).map_err(|_| BlobError::TooLarge { bytes })?;
+        let chunks = u32::try_from(bytes.div_ceil(CHUNK_BYTES))
+            .map_err(|_| BlobError::TooLarge { bytes })?;
         let begun = ManifestRecord::begun(bytes as u64, chunks, now_unix_ms);
         let txn = Txn::new()
             .when(Compare::missing(key.clone()))
             .then(Op::put(key.clone(), begun.to_value()))
             .otherwise(Op::get(key.clone()));
         let reply = self.kv.txn(txn).await?;
-        let found = reply.replies.into_iter().next().and_then(OpReply::into_entry);
-        let Some(entry) = found else { return Ok(Uploaded { digest, created: reply.revision, manifest: begun }) };
+        let found = reply
+            .replies
+            .into_iter()
+            .next()
+            .and_then(OpReply::into_entry);
+        let Some(entry) = found else {
+            return Ok(Uploaded {
+                digest,
+                created: reply.revision,
+                manifest: begun,
+            });
+        };
         let manifest = manifest(&digest, &entry)?;
         if !manifest.complete {
             let refresh = Txn::new()
@@ -231,7 +305,11 @@ impl BlobStore {
             // If it has just been completed or refreshed, so much the better; if swept, the chunks' compare finds out.
             self.kv.txn(refresh).await?;
         }
-        Ok(Uploaded { digest, created: entry.create_revision, manifest })
+        Ok(Uploaded {
+            digest,
+            created: entry.create_revision,
+            manifest,
+        })
     }
 
     /// Says whether the manifest was there to the end.
@@ -252,7 +330,10 @@ impl BlobStore {
 }
 
 fn manifest(digest: &Digest, entry: &KeyValue) -> Result<ManifestRecord, BlobError> {
-    ManifestRecord::from_value(&entry.value).map_err(|source| BlobError::Manifest { digest: *digest, source })
+    ManifestRecord::from_value(&entry.value).map_err(|source| BlobError::Manifest {
+        digest: *digest,
+        source,
+    })
 }
 
 // === impl Uploaded ===
@@ -264,8 +345,13 @@ impl Uploaded {
 
     /// Adds to a transaction that it needs the blob: it fails if the blob was swept, and completes or refreshes it.
     pub(crate) fn name_in(&self, txn: Txn, now_unix_ms: u64) -> Txn {
-        let manifest = ManifestRecord { complete: true, touched_unix_ms: now_unix_ms, ..self.manifest.clone() };
-        txn.when(self.unswept()).then(Op::put(keys::blob(&self.digest), manifest.to_value()))
+        let manifest = ManifestRecord {
+            complete: true,
+            touched_unix_ms: now_unix_ms,
+            ..self.manifest.clone()
+        };
+        txn.when(self.unswept())
+            .then(Op::put(keys::blob(&self.digest), manifest.to_value()))
     }
 
     pub(crate) fn digest(&self) -> &Digest {
@@ -273,6 +359,8 @@ impl Uploaded {
     }
 
     pub(crate) const fn contended(&self) -> BlobError {
-        BlobError::Contended { digest: self.digest }
+        BlobError::Contended {
+            digest: self.digest,
+        }
     }
 }

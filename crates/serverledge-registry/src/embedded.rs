@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable};
 use serverledge_core::kv::{
-    KeyValue, Kv, KvError, Lease, LeaseId, RangeReply, RangeRequest, Revision, Status, Txn, TxnReply, Watch,
+    KeyValue, Kv, KvError, Lease, LeaseId, RangeReply, RangeRequest, Revision, Status, Txn,
+    TxnReply, Watch,
 };
 use tokio::sync::{Semaphore, oneshot};
 
@@ -117,8 +118,11 @@ impl Embedded {
     /// # Errors
     /// [`OpenError`] names the file. `InUse` if any process has it open.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
-        let file = RegistryFile::new(dir, options.cache_bytes)
-            .map_err(|source| OpenError::Directory { path: dir.to_owned(), source })?;
+        let file =
+            RegistryFile::new(dir, options.cache_bytes).map_err(|source| OpenError::Directory {
+                path: dir.to_owned(),
+                source,
+            })?;
         Self::on(Box::new(file), &RegistryFile::path(dir), options)
     }
 
@@ -133,22 +137,44 @@ impl Embedded {
     fn on(medium: Box<dyn Medium>, path: &Path, options: &Options) -> Result<Self, OpenError> {
         let database = medium.open().map_err(|error| open_error(path, error))?;
         let (facts, leases) = remembered(&database).map_err(|error| open_error(path, error))?;
-        let shared = Arc::new(Shared::new(database, medium, facts.revision, options.bytes_max));
+        let shared = Arc::new(Shared::new(
+            database,
+            medium,
+            facts.revision,
+            options.bytes_max,
+        ));
         let (queue, commands) = mpsc::channel();
-        let history = History { revisions: options.history_revisions, bytes_max: options.history_bytes_max };
+        let history = History {
+            revisions: options.history_revisions,
+            bytes_max: options.history_bytes_max,
+        };
         let writer = Writer::new(shared.clone(), commands, facts, &leases, history);
-        let thread = std::thread::Builder::new().name("registry".to_owned()).spawn(move || writer.run());
+        let thread = std::thread::Builder::new()
+            .name("registry".to_owned())
+            .spawn(move || writer.run());
         let writer = Mutex::new(Some(thread.map_err(|source| OpenError::Thread { source })?));
-        Ok(Self { shared, queue, places: Arc::new(Semaphore::new(QUEUE_MAX)), writer })
+        Ok(Self {
+            shared,
+            queue,
+            places: Arc::new(Semaphore::new(QUEUE_MAX)),
+            writer,
+        })
     }
 
     /// Finishes what is queued and closes the file; later calls and running watches fail. Blocks for at most a few
     /// commits. Idempotent.
     pub fn close(&self) {
-        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             // If the writer is gone already, there is nothing to tell it.
-            let _sent = self.queue.send(Queued { command: Command::Close, place: None });
+            let _sent = self.queue.send(Queued {
+                command: Command::Close,
+                place: None,
+            });
             if thread.join().is_err() {
                 tracing::error!("the registry's writer panicked");
                 self.shared.close();
@@ -158,10 +184,20 @@ impl Embedded {
 
     /// Queues a command and waits for its answer. A dropped future may leave the command in the queue.
     async fn ask<T>(&self, command: impl FnOnce(ReplyTo<T>) -> Command) -> Result<T, KvError> {
-        let place = self.places.clone().acquire_owned().await.map_err(|_| unavailable("write", Closed))?;
+        let place = self
+            .places
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| unavailable("write", Closed))?;
         let (reply, answer) = oneshot::channel();
-        let queued = Queued { command: command(reply), place: Some(place) };
-        self.queue.send(queued).map_err(|_| unavailable("write", Closed))?;
+        let queued = Queued {
+            command: command(reply),
+            place: Some(place),
+        };
+        self.queue
+            .send(queued)
+            .map_err(|_| unavailable("write", Closed))?;
         answer.await.map_err(|_| unavailable("write", Closed))?
     }
 }
@@ -191,12 +227,22 @@ impl Kv for Embedded {
         self.ask(|reply| Command::Txn(txn, reply)).await
     }
 
-    async fn watch(&self, prefix: &[u8], from: Option<Revision>) -> Result<Box<dyn Watch>, KvError> {
+    async fn watch(
+        &self,
+        prefix: &[u8],
+        from: Option<Revision>,
+    ) -> Result<Box<dyn Watch>, KvError> {
         let next = match from {
             Some(from) => from.get(),
-            None => self.shared.read(|snapshot| Ok(snapshot.facts.revision + 1))?,
+            None => self
+                .shared
+                .read(|snapshot| Ok(snapshot.facts.revision + 1))?,
         };
-        Ok(Box::new(LogWatch::new(self.shared.clone(), Bytes::copy_from_slice(prefix), next)))
+        Ok(Box::new(LogWatch::new(
+            self.shared.clone(),
+            Bytes::copy_from_slice(prefix),
+            next,
+        )))
     }
 
     async fn compact(&self, at: Revision) -> Result<(), KvError> {
@@ -233,7 +279,8 @@ fn remembered(database: &Database) -> Result<(Facts, Vec<(LeaseId, Duration)>), 
     let mut leases = Vec::new();
     for row in txn.open_table(LEASES)?.iter()? {
         let (id, seconds) = row?;
-        let id = LeaseId::new(id.value()).ok_or_else(|| tables::corrupted("a lease has number zero"))?;
+        let id =
+            LeaseId::new(id.value()).ok_or_else(|| tables::corrupted("a lease has number zero"))?;
         leases.push((id, Duration::from_secs(seconds.value())));
     }
     Ok((facts, leases))
@@ -243,7 +290,10 @@ fn open_error(path: &Path, error: redb::Error) -> OpenError {
     let path = path.to_owned();
     match error {
         redb::Error::DatabaseAlreadyOpen => OpenError::InUse { path },
-        source => OpenError::File { path, source: Box::new(source) },
+        source => OpenError::File {
+            path,
+            source: Box::new(source),
+        },
     }
 }
 
@@ -251,5 +301,7 @@ fn open_error(path: &Path, error: redb::Error) -> OpenError {
 async fn off_thread<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, KvError> + Send + 'static,
 ) -> Result<T, KvError> {
-    tokio::task::spawn_blocking(read).await.map_err(|error| unavailable("read", error))?
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|error| unavailable("read", error))?
 }

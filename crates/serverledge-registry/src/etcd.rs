@@ -12,8 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use etcd_client::proto::PbResponseHeader;
 use serverledge_core::kv::{
-    KeyValue, Kv, KvError, LEASE_TTL_MAX, LEASE_TTL_MIN, Lease, LeaseId, Op, RangeReply, RangeRequest, Revision,
-    Status, Txn, TxnReply, Watch,
+    KeyValue, Kv, KvError, LEASE_TTL_MAX, LEASE_TTL_MIN, Lease, LeaseId, Op, RangeReply,
+    RangeRequest, Revision, Status, Txn, TxnReply, Watch,
 };
 use tokio::sync::watch as signal;
 use tokio::time::timeout;
@@ -93,8 +93,15 @@ impl Etcd {
         let prefix = Prefix::new(&options.prefix);
         let memory = Arc::new(Memory::new());
         let link = Link::new(options, memory.clone(), prefix.identity())?;
-        let core = Arc::new(Core { link, memory, prefix });
-        Ok(Self { core, keep_alives: KeepAlives::default() })
+        let core = Arc::new(Core {
+            link,
+            memory,
+            prefix,
+        });
+        Ok(Self {
+            core,
+            keep_alives: KeepAlives::default(),
+        })
     }
 
     /// How full etcd is: of the member that is asked. A dropped future has no effect.
@@ -102,7 +109,10 @@ impl Etcd {
     /// # Errors
     /// `Unavailable`.
     pub async fn usage(&self) -> Result<EtcdUsage, KvError> {
-        self.core.usage().await.map_err(|refusal| refusal.into_kv("read the registry's size"))
+        self.core
+            .usage()
+            .await
+            .map_err(|refusal| refusal.into_kv("read the registry's size"))
     }
 
     /// A number that grows whenever another store was noticed in the place of the one before (wiped, restored, or
@@ -116,7 +126,9 @@ impl Etcd {
 
 impl fmt::Debug for Etcd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Etcd").field("options", self.core.link.options()).finish_non_exhaustive()
+        f.debug_struct("Etcd")
+            .field("options", self.core.link.options())
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,9 +141,16 @@ impl Kv for Etcd {
             let key = key.clone();
             async move { session.kv.get(key, None).await }
         });
-        let reply = asked.await.map_err(|refusal| refusal.into_kv("read a key"))?.0;
+        let reply = asked
+            .await
+            .map_err(|refusal| refusal.into_kv("read a key"))?
+            .0;
         core.saw(stamp, reply.header.as_ref());
-        Ok(reply.kvs.into_iter().next().map(|entry| core.prefix.entry(entry)))
+        Ok(reply
+            .kvs
+            .into_iter()
+            .next()
+            .map(|entry| core.prefix.entry(entry)))
     }
 
     async fn range(&self, request: RangeRequest) -> Result<RangeReply, KvError> {
@@ -142,7 +161,11 @@ impl Kv for Etcd {
         txn.check()?;
         let core = &self.core;
         let stamp = core.memory.stamp();
-        let kind = if reads_only(&txn) { Kind::Repeatable } else { Kind::Once };
+        let kind = if reads_only(&txn) {
+            Kind::Repeatable
+        } else {
+            Kind::Once
+        };
         let asked = core.link.call(kind, |mut session| {
             let request = core.prefix.txn(&txn);
             async move { session.kv.txn(request).await }
@@ -153,23 +176,37 @@ impl Kv for Etcd {
                 Ok(core.prefix.txn_reply(&txn, reply.0))
             }
             Err(Refusal::LeaseUnknown) => Err(core.unknown_lease(&txn).await),
-            Err(Refusal::RequestTooLarge) => Err(KvError::TxnTooLarge { bytes: bytes_of(&txn) }),
+            Err(Refusal::RequestTooLarge) => Err(KvError::TxnTooLarge {
+                bytes: bytes_of(&txn),
+            }),
             Err(Refusal::TooManyOps) => {
-                let ops = txn.compares.len().max(txn.then.len()).max(txn.otherwise.len());
+                let ops = txn
+                    .compares
+                    .len()
+                    .max(txn.then.len())
+                    .max(txn.otherwise.len());
                 Err(KvError::TooManyOps { ops })
             }
             Err(other) => Err(other.into_kv("run a transaction")),
         }
     }
 
-    async fn watch(&self, prefix: &[u8], from: Option<Revision>) -> Result<Box<dyn Watch>, KvError> {
+    async fn watch(
+        &self,
+        prefix: &[u8],
+        from: Option<Revision>,
+    ) -> Result<Box<dyn Watch>, KvError> {
         // Made first: a replacement that is noticed from here on ends it.
         let watch = |next| Box::new(EtcdWatch::new(self.core.clone(), prefix, next));
         if let Some(from) = from {
             return Ok(watch(from.get()));
         }
         let mut now = watch(0);
-        let look = self.core.look().await.map_err(|refusal| refusal.into_kv("begin a watch"))?;
+        let look = self
+            .core
+            .look()
+            .await
+            .map_err(|refusal| refusal.into_kv("begin a watch"))?;
         now.begin_after(look.sight.revision, look.epoch);
         Ok(now)
     }
@@ -177,29 +214,46 @@ impl Kv for Etcd {
     /// Concerns all of etcd, not only the keys under the prefix. Nodes need not call it: etcd compacts by itself if it is
     /// told to (`--auto-compaction-retention`).
     async fn compact(&self, at: Revision) -> Result<(), KvError> {
-        let asked = self
-            .core
-            .link
-            .call(Kind::Once, |mut session| async move { session.kv.compact(signed(at.get()), None).await });
+        let asked = self.core.link.call(Kind::Once, |mut session| async move {
+            session.kv.compact(signed(at.get()), None).await
+        });
         match asked.await {
             Ok(_) => Ok(()),
             // Whatever is older than `at` is forgotten, perhaps more.
-            Err(Refusal::Compacted) => {
-                Err(KvError::Compacted { at: self.core.oldest(at.get().saturating_sub(1)).await.unwrap_or(at) })
-            }
-            Err(refusal) => Err(self.core.of_revision(refusal, at, "compact the registry").await),
+            Err(Refusal::Compacted) => Err(KvError::Compacted {
+                at: self
+                    .core
+                    .oldest(at.get().saturating_sub(1))
+                    .await
+                    .unwrap_or(at),
+            }),
+            Err(refusal) => Err(self
+                .core
+                .of_revision(refusal, at, "compact the registry")
+                .await),
         }
     }
 
     async fn lease_grant(&self, ttl: Duration) -> Result<Lease, KvError> {
         let ttl = ttl.clamp(LEASE_TTL_MIN, LEASE_TTL_MAX);
         let seconds = signed(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0));
-        let asked =
-            self.core.link.call(Kind::Once, |mut session| async move { session.lease.grant(seconds, None).await });
-        let granted = asked.await.map_err(|refusal| refusal.into_kv("grant a lease"))?;
-        let nameless = || Refusal::new("", etcd_client::Error::Internal("a lease without an id".to_owned()));
+        let asked = self.core.link.call(Kind::Once, |mut session| async move {
+            session.lease.grant(seconds, None).await
+        });
+        let granted = asked
+            .await
+            .map_err(|refusal| refusal.into_kv("grant a lease"))?;
+        let nameless = || {
+            Refusal::new(
+                "",
+                etcd_client::Error::Internal("a lease without an id".to_owned()),
+            )
+        };
         let id = lease_id(granted.id()).ok_or_else(|| nameless().into_kv("grant a lease"))?;
-        Ok(Lease { id, ttl: Duration::from_secs(unsigned(granted.ttl())) })
+        Ok(Lease {
+            id,
+            ttl: Duration::from_secs(unsigned(granted.ttl())),
+        })
     }
 
     async fn lease_keep_alive(&self, lease: LeaseId) -> Result<Duration, KvError> {
@@ -211,10 +265,9 @@ impl Kv for Etcd {
     }
 
     async fn lease_revoke(&self, lease: LeaseId) -> Result<(), KvError> {
-        let asked = self
-            .core
-            .link
-            .call(Kind::Once, |mut session| async move { session.lease.revoke(signed(lease.get())).await });
+        let asked = self.core.link.call(Kind::Once, |mut session| async move {
+            session.lease.revoke(signed(lease.get())).await
+        });
         match asked.await {
             Ok(_) => Ok(()),
             Err(Refusal::LeaseUnknown) => Err(KvError::LeaseUnknown { lease }),
@@ -225,7 +278,10 @@ impl Kv for Etcd {
     async fn status(&self) -> Result<Status, KvError> {
         let (look, usage) = tokio::join!(self.core.look(), self.core.usage());
         let unavailable = |refusal: Refusal| refusal.into_kv("read the registry's status");
-        let (sight, usage) = (look.map_err(unavailable)?.sight, usage.map_err(unavailable)?);
+        let (sight, usage) = (
+            look.map_err(unavailable)?.sight,
+            usage.map_err(unavailable)?,
+        );
         Ok(Status {
             cluster: sight.cluster ^ sight.identity.unwrap_or_default().rotate_left(1),
             revision: Revision::new(sight.revision),
@@ -236,7 +292,10 @@ impl Kv for Etcd {
 }
 
 fn reads_only(txn: &Txn) -> bool {
-    txn.then.iter().chain(&txn.otherwise).all(|op| matches!(op, Op::Get { .. }))
+    txn.then
+        .iter()
+        .chain(&txn.otherwise)
+        .all(|op| matches!(op, Op::Get { .. }))
 }
 
 fn bytes_of(txn: &Txn) -> usize {
@@ -244,7 +303,12 @@ fn bytes_of(txn: &Txn) -> usize {
         Op::Put { key, value, .. } => key.len() + value.len(),
         Op::Delete { key } | Op::Get { key } | Op::DeletePrefix { prefix: key } => key.len(),
     });
-    ops.sum::<usize>() + txn.compares.iter().map(|compare| compare.key.len()).sum::<usize>()
+    ops.sum::<usize>()
+        + txn
+            .compares
+            .iter()
+            .map(|compare| compare.key.len())
+            .sum::<usize>()
 }
 
 // === impl Core ===
@@ -257,8 +321,16 @@ impl Core {
     /// Looks which store this is, and how new; a store that has no identity gets one.
     async fn look(&self) -> Result<Look, Refusal> {
         let stamp = self.memory.stamp();
-        let sight = self.link.call(Kind::Repeatable, |session| identify(session.kv, self.prefix.identity())).await?;
-        Ok(Look { epoch: self.memory.saw(stamp, sight), sight })
+        let sight = self
+            .link
+            .call(Kind::Repeatable, |session| {
+                identify(session.kv, self.prefix.identity())
+            })
+            .await?;
+        Ok(Look {
+            epoch: self.memory.saw(stamp, sight),
+            sight,
+        })
     }
 
     /// The same over one connection: to know where that one leads.
@@ -267,28 +339,46 @@ impl Core {
         let sight = identify(session.kv.clone(), self.prefix.identity())
             .await
             .map_err(|error| Refusal::new(self.link.endpoint_of(session), error))?;
-        Ok(Look { epoch: self.memory.saw(stamp, sight), sight })
+        Ok(Look {
+            epoch: self.memory.saw(stamp, sight),
+            sight,
+        })
     }
 
     async fn usage(&self) -> Result<EtcdUsage, Refusal> {
-        let asked = self.link.call(Kind::Repeatable, |mut session| async move { session.maintenance.status().await });
+        let asked = self.link.call(Kind::Repeatable, |mut session| async move {
+            session.maintenance.status().await
+        });
         let status = asked.await?;
         let quota = Some(unsigned(status.db_size_quota())).filter(|quota| *quota > 0);
         Ok(EtcdUsage {
             bytes_used: unsigned(status.db_size()),
             bytes_in_use: unsigned(status.raft_used_db_size()),
             bytes_max: quota.or(self.link.options().quota_bytes),
-            full: status.errors().iter().any(|error| error.contains(ALARM_FULL)),
+            full: status
+                .errors()
+                .iter()
+                .any(|error| error.contains(ALARM_FULL)),
         })
     }
 
     /// What a refused revision means, with the numbers that etcd leaves out.
-    async fn of_revision(&self, refusal: Refusal, asked: Revision, attempt: &'static str) -> KvError {
+    async fn of_revision(
+        &self,
+        refusal: Refusal,
+        asked: Revision,
+        attempt: &'static str,
+    ) -> KvError {
         match refusal {
             // If it cannot be learnt: the first that could be, and reading there tells more.
-            Refusal::Compacted => KvError::Compacted { at: self.oldest(asked.get()).await.unwrap_or(asked.next()) },
+            Refusal::Compacted => KvError::Compacted {
+                at: self.oldest(asked.get()).await.unwrap_or(asked.next()),
+            },
             Refusal::Future => match self.look().await {
-                Ok(look) => KvError::FutureRevision { asked, now: Revision::new(look.sight.revision) },
+                Ok(look) => KvError::FutureRevision {
+                    asked,
+                    now: Revision::new(look.sight.revision),
+                },
                 Err(other) => other.into_kv(attempt),
             },
             other => other.into_kv(attempt),
@@ -298,19 +388,26 @@ impl Core {
     /// The oldest revision that etcd still has, if `forgotten` is older and etcd tells it soon.
     async fn oldest(&self, forgotten: u64) -> Option<Revision> {
         let key = self.prefix.identity();
-        let asked = self.link.call(Kind::Repeatable, |session| watch::oldest(session, key.clone(), forgotten));
+        let asked = self.link.call(Kind::Repeatable, |session| {
+            watch::oldest(session, key.clone(), forgotten)
+        });
         timeout(OLDEST_WAIT_MAX, asked).await.ok()?.ok()
     }
 
     /// Which lease of a transaction is the unknown one; etcd does not say.
     async fn unknown_lease(&self, txn: &Txn) -> KvError {
-        let mut leases: Vec<_> = txn.then.iter().chain(&txn.otherwise).filter_map(lease_of).collect();
+        let mut leases: Vec<_> = txn
+            .then
+            .iter()
+            .chain(&txn.otherwise)
+            .filter_map(lease_of)
+            .collect();
         leases.dedup();
         for lease in leases.iter().take(leases.len().saturating_sub(1)) {
             let id = signed(lease.get());
-            let asked = self
-                .link
-                .call(Kind::Repeatable, |mut session| async move { session.lease.time_to_live(id, None).await });
+            let asked = self.link.call(Kind::Repeatable, |mut session| async move {
+                session.lease.time_to_live(id, None).await
+            });
             if asked.await.is_ok_and(|answer| answer.ttl() < 0) {
                 return KvError::LeaseUnknown { lease: *lease };
             }

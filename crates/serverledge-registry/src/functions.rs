@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serverledge_core::kv::{
-    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, Watch, WatchError,
+    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, Watch,
+    WatchError,
 };
 use serverledge_core::{Digest, Function, FunctionName, SpaceId};
 use serverledge_wire::records::{FunctionRecord, Record, RecordError};
@@ -190,8 +191,14 @@ impl FunctionStore {
     ///
     /// # Errors
     /// `Exists` if the name is taken, `SpaceGone` if the space was deleted, `Digest` if the code is not the version's.
-    pub async fn create(&self, function: &Function, code: &Bytes, now_unix_ms: u64) -> Result<Revision, DeployError> {
-        self.deploy(Expected::Nothing, function, code, now_unix_ms).await
+    pub async fn create(
+        &self,
+        function: &Function,
+        code: &Bytes,
+        now_unix_ms: u64,
+    ) -> Result<Revision, DeployError> {
+        self.deploy(Expected::Nothing, function, code, now_unix_ms)
+            .await
     }
 
     /// Deploys a function whether or not the name is taken; returns the revision. Another version that the name was bound to
@@ -200,8 +207,14 @@ impl FunctionStore {
     /// # Errors
     /// `Digest` if the code is not the version's, `SpaceGone` if the space was deleted, `Contended` if too many
     /// deploy the same name at once.
-    pub async fn replace(&self, function: &Function, code: &Bytes, now_unix_ms: u64) -> Result<Revision, DeployError> {
-        self.deploy(Expected::Anything, function, code, now_unix_ms).await
+    pub async fn replace(
+        &self,
+        function: &Function,
+        code: &Bytes,
+        now_unix_ms: u64,
+    ) -> Result<Revision, DeployError> {
+        self.deploy(Expected::Anything, function, code, now_unix_ms)
+            .await
     }
 
     /// Deploys a function in place of what was read at this revision ([`Deployed::revision`]), and of nothing else. Otherwise
@@ -217,7 +230,8 @@ impl FunctionStore {
         code: &Bytes,
         now_unix_ms: u64,
     ) -> Result<Revision, DeployError> {
-        self.deploy(Expected::At(read), function, code, now_unix_ms).await
+        self.deploy(Expected::At(read), function, code, now_unix_ms)
+            .await
     }
 
     async fn deploy(
@@ -229,7 +243,10 @@ impl FunctionStore {
     ) -> Result<Revision, DeployError> {
         let (found, said) = (code_digest(code), function.version.code);
         if found != said {
-            return Err(DeployError::Digest { found, expected: said });
+            return Err(DeployError::Digest {
+                found,
+                expected: said,
+            });
         }
         let record = FunctionRecord {
             code_bytes: code.len() as u64,
@@ -241,10 +258,14 @@ impl FunctionStore {
             let bound = self.bound(&function.space, &function.name).await?;
             match expected {
                 Expected::Nothing if bound.is_bound() => {
-                    return Err(DeployError::Exists { name: function.name.clone() });
+                    return Err(DeployError::Exists {
+                        name: function.name.clone(),
+                    });
                 }
                 Expected::At(read) if bound.revision() != read => {
-                    return Err(DeployError::Changed { name: function.name.clone() });
+                    return Err(DeployError::Changed {
+                        name: function.name.clone(),
+                    });
                 }
                 _ => {}
             }
@@ -252,19 +273,26 @@ impl FunctionStore {
             let gone = keys::deletion(&function.space);
             let txn = uploaded.name_in(bound.rebind(&record, &function.version), now_unix_ms);
             let txn = txn.when(Compare::missing(gone.clone()));
-            let reply = self.kv.txn(txn.otherwise(Op::get(bound.key())).otherwise(Op::get(gone))).await?;
+            let reply = self
+                .kv
+                .txn(txn.otherwise(Op::get(bound.key())).otherwise(Op::get(gone)))
+                .await?;
             if reply.succeeded {
                 return Ok(reply.revision);
             }
             if matches!(reply.replies.as_slice(), [.., OpReply::Got(Some(_))]) {
-                return Err(DeployError::SpaceGone { name: function.name.clone() });
+                return Err(DeployError::SpaceGone {
+                    name: function.name.clone(),
+                });
             }
             swept += usize::from(bound.holds(reply.replies));
             if swept >= SWEPT_MAX {
                 return Err(BlobError::Contended { digest: said }.into());
             }
         }
-        Err(DeployError::Contended { name: function.name.clone() })
+        Err(DeployError::Contended {
+            name: function.name.clone(),
+        })
     }
 
     /// Deletes a function and the versions that were kept of it; returns the deletion's revision, `None` if there was no
@@ -272,7 +300,11 @@ impl FunctionStore {
     ///
     /// # Errors
     /// What the registry says.
-    pub async fn delete(&self, space: &SpaceId, name: &FunctionName) -> Result<Option<Revision>, KvError> {
+    pub async fn delete(
+        &self,
+        space: &SpaceId,
+        name: &FunctionName,
+    ) -> Result<Option<Revision>, KvError> {
         let key = keys::function(space, name);
         let txn = Txn::new()
             .when(Compare::exists(key.clone()))
@@ -299,7 +331,11 @@ impl FunctionStore {
     ///
     /// # Errors
     /// `Unreadable` if its value is no record that this program knows.
-    pub async fn get(&self, space: &SpaceId, name: &FunctionName) -> Result<Option<Deployed>, LoadError> {
+    pub async fn get(
+        &self,
+        space: &SpaceId,
+        name: &FunctionName,
+    ) -> Result<Option<Deployed>, LoadError> {
         let entry = self.kv.get(&keys::function(space, name)).await?;
         Ok(entry.map(|entry| decode(&entry)).transpose()?)
     }
@@ -311,7 +347,11 @@ impl FunctionStore {
     pub async fn list(&self, space: &SpaceId) -> Result<Vec<FunctionName>, KvError> {
         let request = RangeRequest::prefix(keys::functions_of(space)).keys_only();
         let (entries, _) = paging::read_all(&*self.kv, request).await?;
-        Ok(entries.iter().filter_map(|entry| keys::parse_function(&entry.key)).map(|(_, name)| name).collect())
+        Ok(entries
+            .iter()
+            .filter_map(|entry| keys::parse_function(&entry.key))
+            .map(|(_, name)| name)
+            .collect())
     }
 
     /// All functions of all spaces, as of one revision.
@@ -321,10 +361,13 @@ impl FunctionStore {
     pub async fn load_all(&self) -> Result<Loaded, KvError> {
         let request = RangeRequest::prefix(keys::FUNCTIONS).limit(PAGE);
         let (entries, revision) = paging::read_all(&*self.kv, request).await?;
-        let request = RangeRequest::prefix(keys::GENERATIONS).keys_only().at(revision);
+        let request = RangeRequest::prefix(keys::GENERATIONS)
+            .keys_only()
+            .at(revision);
         let (generations, _) = paging::read_all(&*self.kv, request).await?;
-        let generations =
-            generations.iter().filter_map(|one| Some((keys::parse_generation(&one.key)?, one.mod_revision)));
+        let generations = generations
+            .iter()
+            .filter_map(|one| Some((keys::parse_generation(&one.key)?, one.mod_revision)));
         let mut loaded = Loaded {
             functions: Vec::with_capacity(entries.len()),
             unreadable: Vec::new(),
@@ -345,12 +388,18 @@ impl FunctionStore {
     /// # Errors
     /// What the registry says.
     pub async fn watch(&self, from: Option<Revision>) -> Result<FunctionWatch, KvError> {
-        Ok(FunctionWatch { watch: self.kv.watch(keys::FUNCTIONS_AND_GENERATIONS.as_bytes(), from).await? })
+        Ok(FunctionWatch {
+            watch: self
+                .kv
+                .watch(keys::FUNCTIONS_AND_GENERATIONS.as_bytes(), from)
+                .await?,
+        })
     }
 }
 
 fn decode(entry: &KeyValue) -> Result<Deployed, Unreadable> {
-    let (space, name) = keys::parse_function(&entry.key).ok_or_else(|| unreadable(&entry.key, None))?;
+    let (space, name) =
+        keys::parse_function(&entry.key).ok_or_else(|| unreadable(&entry.key, None))?;
     decode_value(entry, space, name, entry.mod_revision)
 }
 
@@ -365,11 +414,19 @@ fn decode_value(
     let record = FunctionRecord::from_value(&entry.value).map_err(because)?;
     let (code_bytes, deployed_unix_ms) = (record.code_bytes, record.deployed_unix_ms);
     let function = Arc::new(record.into_function(space, name).map_err(because)?);
-    Ok(Deployed { function, revision, code_bytes, deployed_unix_ms })
+    Ok(Deployed {
+        function,
+        revision,
+        code_bytes,
+        deployed_unix_ms,
+    })
 }
 
 fn unreadable(key: &[u8], source: Option<RecordError>) -> Unreadable {
-    Unreadable { key: String::from_utf8_lossy(key).into_owned(), source }
+    Unreadable {
+        key: String::from_utf8_lossy(key).into_owned(),
+        source,
+    }
 }
 
 // === impl FunctionWatch ===
@@ -394,17 +451,26 @@ impl FunctionWatch {
 fn change(event: &Event) -> Option<FunctionChange> {
     let is_generation = |key: &[u8]| key.starts_with(keys::GENERATIONS.as_bytes());
     Some(match event {
-        Event::Put(entry) if is_generation(&entry.key) => match keys::parse_generation(&entry.key) {
-            Some(space) => FunctionChange::Generation { space, revision: entry.mod_revision },
-            None => FunctionChange::Unreadable(unreadable(&entry.key, None)),
-        },
+        Event::Put(entry) if is_generation(&entry.key) => {
+            match keys::parse_generation(&entry.key) {
+                Some(space) => FunctionChange::Generation {
+                    space,
+                    revision: entry.mod_revision,
+                },
+                None => FunctionChange::Unreadable(unreadable(&entry.key, None)),
+            }
+        }
         Event::Put(entry) => match decode(entry) {
             Ok(deployed) => FunctionChange::Deployed(deployed),
             Err(unreadable) => FunctionChange::Unreadable(unreadable),
         },
         Event::Delete { key, .. } if is_generation(key) => return None,
         Event::Delete { key, revision } => match keys::parse_function(key) {
-            Some((space, name)) => FunctionChange::Deleted { space, name, revision: *revision },
+            Some((space, name)) => FunctionChange::Deleted {
+                space,
+                name,
+                revision: *revision,
+            },
             None => FunctionChange::Unreadable(unreadable(key, None)),
         },
     })

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use serverledge_core::kv::{
-    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, Watch, WatchError,
+    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, Watch,
+    WatchError,
 };
 use serverledge_core::limits::OUTPUT_BYTES_MAX;
 use serverledge_core::{Digest, Function, FunctionName, InvocationId, SpaceId};
 use serverledge_wire::records::{
-    self, CallbackRecord, CallbackState, Carried, ErrorRecord, InvocationRecord, InvocationState, Record, RecordError,
-    ReportRecord,
+    self, CallbackRecord, CallbackState, Carried, ErrorRecord, InvocationRecord, InvocationState,
+    Record, RecordError, ReportRecord,
 };
 
 use crate::blobs::{BlobError, BlobStore, Uploaded};
@@ -170,10 +171,17 @@ impl Invocation {
     /// # Errors
     /// `Unreadable` if the record names what this program does not know.
     pub fn function(&self) -> Result<Function, Unreadable> {
-        let unreadable = |source| Unreadable { key: format!("{}{}", keys::INVOCATIONS, self.id), source };
+        let unreadable = |source| Unreadable {
+            key: format!("{}{}", keys::INVOCATIONS, self.id),
+            source,
+        };
         let space = SpaceId::parse(&self.record.space).ok_or_else(|| unreadable(None))?;
         let name = FunctionName::parse(&self.record.function).map_err(|_| unreadable(None))?;
-        self.record.pinned.clone().into_function(space, name).map_err(|source| unreadable(Some(source)))
+        self.record
+            .pinned
+            .clone()
+            .into_function(space, name)
+            .map_err(|source| unreadable(Some(source)))
     }
 
     /// Does this space own it? Who asks for another's invocation is told that there is none.
@@ -188,7 +196,12 @@ impl Invocation {
 
     /// The same with another record.
     fn changed(&self, record: InvocationRecord, revision: Revision) -> Self {
-        Self { id: self.id, record, revision, created: self.created }
+        Self {
+            id: self.id,
+            record,
+            revision,
+            created: self.created,
+        }
     }
 }
 
@@ -222,13 +235,20 @@ impl InvocationStore {
     ///
     /// # Errors
     /// `Ended` or `Superseded`: the outcome is somebody else's. `NotJson` or `ResultTooLarge`: nothing was written.
-    pub async fn finish(&self, held: &Held, finish: Finish, now_unix_ms: u64) -> Result<Held, InvocationStoreError> {
+    pub async fn finish(
+        &self,
+        held: &Held,
+        finish: Finish,
+        now_unix_ms: u64,
+    ) -> Result<Held, InvocationStoreError> {
         check_open(held)?;
         let mut record = held.record.clone();
         record.finished_unix_ms = Some(now_unix_ms);
         (record.log, record.report) = (finish.log, finish.report);
         let (state, error, dead) = match finish.outcome {
-            FinalOutcome::Done(result) => return self.done(held, record, &result, now_unix_ms).await,
+            FinalOutcome::Done(result) => {
+                return self.done(held, record, &result, now_unix_ms).await;
+            }
             FinalOutcome::Failed(error) => (InvocationState::Failed, error, false),
             FinalOutcome::GivenUp(error) => (InvocationState::Failed, error, true),
             FinalOutcome::Expired(error) => (InvocationState::Expired, error, true),
@@ -247,7 +267,10 @@ impl InvocationStore {
     ) -> Result<Held, InvocationStoreError> {
         let id = held.id;
         if result.len() > OUTPUT_BYTES_MAX {
-            return Err(InvocationStoreError::ResultTooLarge { id, bytes: result.len() });
+            return Err(InvocationStoreError::ResultTooLarge {
+                id,
+                bytes: result.len(),
+            });
         }
         let json = parse_json(id, "results", result)?;
         record.state = InvocationState::Done;
@@ -255,15 +278,26 @@ impl InvocationStore {
         let mut last = InvocationStoreError::Superseded { id };
         for _ in 0..ATTEMPTS_MAX {
             let (carried, blob) = self.upload(&json, now_unix_ms).await?;
-            let record = InvocationRecord { result: Some(carried), ..record.clone() };
+            let record = InvocationRecord {
+                result: Some(carried),
+                ..record.clone()
+            };
             let txn = name_blob(change_txn(held, &record), blob.as_ref(), id, now_unix_ms);
-            let reply = self.kv.txn(txn.otherwise(Op::get(keys::invocation(id))).otherwise(claim_get(id))).await?;
+            let reply = self
+                .kv
+                .txn(
+                    txn.otherwise(Op::get(keys::invocation(id)))
+                        .otherwise(claim_get(id)),
+                )
+                .await?;
             if reply.succeeded {
                 return Ok(held.changed(record, reply.revision));
             }
             // Another writer, or the sweeper took the blob between its upload and this.
             let read: Vec<_> = reply.replies.into_iter().map(OpReply::into_entry).collect();
-            let Some(blob) = blob.filter(|_| held.still_stands(&read)) else { break };
+            let Some(blob) = blob.filter(|_| held.still_stands(&read)) else {
+                break;
+            };
             last = blob.contended().into();
         }
         Err(last)
@@ -282,7 +316,9 @@ impl InvocationStore {
         let mut record = held.record.clone();
         match callback.state {
             CallbackState::Pending => {}
-            CallbackState::Delivered => record.note("callback_delivered", &held.owner.node, now_unix_ms),
+            CallbackState::Delivered => {
+                record.note("callback_delivered", &held.owner.node, now_unix_ms)
+            }
             CallbackState::Failed => record.note("callback_failed", &held.owner.node, now_unix_ms),
         }
         record.callback = Some(callback);
@@ -303,7 +339,10 @@ impl InvocationStore {
     /// # Errors
     /// What the registry says.
     pub async fn watch(&self, seen: &Invocation) -> Result<InvocationWatch, KvError> {
-        let watch = self.kv.watch(&keys::invocation(seen.id), Some(seen.revision.next())).await?;
+        let watch = self
+            .kv
+            .watch(&keys::invocation(seen.id), Some(seen.revision.next()))
+            .await?;
         Ok(InvocationWatch { watch })
     }
 
@@ -319,7 +358,10 @@ impl InvocationStore {
     ///
     /// # Errors
     /// What the registry says.
-    pub async fn result(&self, invocation: &Invocation) -> Result<Option<Bytes>, InvocationStoreError> {
+    pub async fn result(
+        &self,
+        invocation: &Invocation,
+    ) -> Result<Option<Bytes>, InvocationStoreError> {
         match &invocation.record.result {
             Some(result) => self.carried(invocation.id, result).await.map(Some),
             None => Ok(None),
@@ -334,22 +376,37 @@ impl InvocationStore {
     pub async fn blobs_in_use(&self) -> Result<HashSet<Digest>, InvocationStoreError> {
         let request = RangeRequest::prefix(keys::USES).keys_only();
         let (uses, _) = paging::read_all(&*self.kv, request).await?;
-        let mut used: HashSet<Digest> = uses.iter().filter_map(|entry| keys::parse_usage(&entry.key)).collect();
+        let mut used: HashSet<Digest> = uses
+            .iter()
+            .filter_map(|entry| keys::parse_usage(&entry.key))
+            .collect();
         used.extend(self.claims().await?.into_iter().map(|claim| claim.code));
         Ok(used)
     }
 
-    async fn carried(&self, id: InvocationId, json: &Carried) -> Result<Bytes, InvocationStoreError> {
+    async fn carried(
+        &self,
+        id: InvocationId,
+        json: &Carried,
+    ) -> Result<Bytes, InvocationStoreError> {
         let digest = match json {
             Carried::Inline(json) => return Ok(Bytes::copy_from_slice(json.get().as_bytes())),
             Carried::Blob(digest) => digest,
         };
-        let digest = records::digest("blob", digest).map_err(|source| unreadable(&keys::invocation(id), source))?;
-        self.blobs.get(&digest).await?.ok_or(InvocationStoreError::BlobMissing { id, digest })
+        let digest = records::digest("blob", digest)
+            .map_err(|source| unreadable(&keys::invocation(id), source))?;
+        self.blobs
+            .get(&digest)
+            .await?
+            .ok_or(InvocationStoreError::BlobMissing { id, digest })
     }
 
     /// Writes a record that nobody else has changed, of an invocation that nobody else has claimed.
-    async fn change(&self, held: &Held, record: InvocationRecord) -> Result<Held, InvocationStoreError> {
+    async fn change(
+        &self,
+        held: &Held,
+        record: InvocationRecord,
+    ) -> Result<Held, InvocationStoreError> {
         let reply = self.kv.txn(change_txn(held, &record)).await?;
         if !reply.succeeded {
             return Err(InvocationStoreError::Superseded { id: held.id });
@@ -397,8 +454,16 @@ impl InvocationWatch {
 fn change_txn(held: &Held, record: &InvocationRecord) -> Txn {
     let txn = Txn::new().when(held.unchanged()).when(held.claimed());
     let txn = txn.then(Op::put(keys::invocation(held.id), record.to_value()));
-    let txn = if record.is_owed() { txn } else { txn.then(Op::delete(keys::claim(held.id))) };
-    if record.dead_letter && !held.record.dead_letter { bury(txn, record, held.id) } else { txn }
+    let txn = if record.is_owed() {
+        txn
+    } else {
+        txn.then(Op::delete(keys::claim(held.id)))
+    };
+    if record.dead_letter && !held.record.dead_letter {
+        bury(txn, record, held.id)
+    } else {
+        txn
+    }
 }
 
 fn bury(txn: Txn, record: &InvocationRecord, id: InvocationId) -> Txn {
@@ -423,22 +488,42 @@ fn claim_get(id: InvocationId) -> Op {
 
 fn check_open(seen: &Invocation) -> Result<(), InvocationStoreError> {
     let state = seen.record.state;
-    if state.is_terminal() { Err(InvocationStoreError::Ended { id: seen.id, state }) } else { Ok(()) }
+    if state.is_terminal() {
+        Err(InvocationStoreError::Ended { id: seen.id, state })
+    } else {
+        Ok(())
+    }
 }
 
-fn parse_json(id: InvocationId, what: &'static str, json: &[u8]) -> Result<Arc<RawValue>, InvocationStoreError> {
-    let json: Box<RawValue> =
-        serde_json::from_slice(json).map_err(|source| InvocationStoreError::NotJson { id, what, source })?;
+fn parse_json(
+    id: InvocationId,
+    what: &'static str,
+    json: &[u8],
+) -> Result<Arc<RawValue>, InvocationStoreError> {
+    let json: Box<RawValue> = serde_json::from_slice(json)
+        .map_err(|source| InvocationStoreError::NotJson { id, what, source })?;
     Ok(json.into())
 }
 
 fn unreadable(key: &[u8], source: RecordError) -> Unreadable {
-    Unreadable { key: String::from_utf8_lossy(key).into_owned(), source: Some(source) }
+    Unreadable {
+        key: String::from_utf8_lossy(key).into_owned(),
+        source: Some(source),
+    }
 }
 
 fn decode(entry: &KeyValue) -> Result<Invocation, Unreadable> {
     let key = || String::from_utf8_lossy(&entry.key).into_owned();
-    let id = keys::parse_invocation(&entry.key).ok_or_else(|| Unreadable { key: key(), source: None })?;
-    let record = InvocationRecord::from_value(&entry.value).map_err(|source| unreadable(&entry.key, source))?;
-    Ok(Invocation { id, record, revision: entry.mod_revision, created: entry.create_revision })
+    let id = keys::parse_invocation(&entry.key).ok_or_else(|| Unreadable {
+        key: key(),
+        source: None,
+    })?;
+    let record = InvocationRecord::from_value(&entry.value)
+        .map_err(|source| unreadable(&entry.key, source))?;
+    Ok(Invocation {
+        id,
+        record,
+        revision: entry.mod_revision,
+        created: entry.create_revision,
+    })
 }

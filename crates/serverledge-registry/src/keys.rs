@@ -39,7 +39,10 @@ pub(crate) fn functions_of(space: &SpaceId) -> Bytes {
 
 /// Space and name of a function's key.
 pub(crate) fn parse_function(key: &[u8]) -> Option<(SpaceId, FunctionName)> {
-    let (space, name) = std::str::from_utf8(key).ok()?.strip_prefix(FUNCTIONS)?.split_once('/')?;
+    let (space, name) = std::str::from_utf8(key)
+        .ok()?
+        .strip_prefix(FUNCTIONS)?
+        .split_once('/')?;
     Some((SpaceId::parse(space)?, FunctionName::parse(name).ok()?))
 }
 
@@ -59,17 +62,42 @@ pub(crate) fn versions_of(space: &SpaceId, name: &FunctionName) -> Bytes {
 
 /// A kept version: the revision that bound it (20 digits, so that they sort by age), its digest, and that of its code. Who
 /// wants to know which versions there are, or what code is in use, reads keys only.
-pub(crate) fn version(space: &SpaceId, name: &FunctionName, bound: Revision, version: &Digest, code: &Digest) -> Bytes {
-    format!("{VERSIONS}{space}/{name}/{:020}/{version}/{code}", bound.get()).into()
+pub(crate) fn version(
+    space: &SpaceId,
+    name: &FunctionName,
+    bound: Revision,
+    version: &Digest,
+    code: &Digest,
+) -> Bytes {
+    format!(
+        "{VERSIONS}{space}/{name}/{:020}/{version}/{code}",
+        bound.get()
+    )
+    .into()
 }
 
 /// Space, name, binding revision, version and code in a kept version's key.
-pub(crate) fn parse_version(key: &[u8]) -> Option<(SpaceId, FunctionName, Revision, Digest, Digest)> {
-    let mut parts = std::str::from_utf8(key).ok()?.strip_prefix(VERSIONS)?.split('/');
-    let (space, name) = (SpaceId::parse(parts.next()?)?, FunctionName::parse(parts.next()?).ok()?);
-    let bound = parts.next().filter(|digits| digits.len() == 20)?.parse().ok()?;
+pub(crate) fn parse_version(
+    key: &[u8],
+) -> Option<(SpaceId, FunctionName, Revision, Digest, Digest)> {
+    let mut parts = std::str::from_utf8(key)
+        .ok()?
+        .strip_prefix(VERSIONS)?
+        .split('/');
+    let (space, name) = (
+        SpaceId::parse(parts.next()?)?,
+        FunctionName::parse(parts.next()?).ok()?,
+    );
+    let bound = parts
+        .next()
+        .filter(|digits| digits.len() == 20)?
+        .parse()
+        .ok()?;
     let (version, code) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    parts.next().is_none().then_some((space, name, Revision::new(bound), version, code))
+    parts
+        .next()
+        .is_none()
+        .then_some((space, name, Revision::new(bound), version, code))
 }
 
 /// The key of a blob's manifest.
@@ -89,7 +117,11 @@ pub(crate) fn chunk(digest: &Digest, number: usize) -> Bytes {
 
 /// The digest in a manifest's key; `None` for a chunk's.
 pub(crate) fn parse_blob(key: &[u8]) -> Option<Digest> {
-    std::str::from_utf8(key).ok()?.strip_prefix(BLOBS)?.parse().ok()
+    std::str::from_utf8(key)
+        .ok()?
+        .strip_prefix(BLOBS)?
+        .parse()
+        .ok()
 }
 
 pub(crate) fn invocation(id: InvocationId) -> Bytes {
@@ -104,7 +136,12 @@ pub(crate) fn parse_invocation(key: &[u8]) -> Option<InvocationId> {
 /// exactly the older ones, since ids begin with their time (RFC 9562, version 7).
 pub(crate) fn invocations_from(unix_ms: u64) -> Bytes {
     let unix_ms = unix_ms.min((1 << 48) - 1);
-    format!("{INVOCATIONS}{:08x}-{:04x}", unix_ms >> 16, unix_ms & 0xffff).into()
+    format!(
+        "{INVOCATIONS}{:08x}-{:04x}",
+        unix_ms >> 16,
+        unix_ms & 0xffff
+    )
+    .into()
 }
 
 /// Whose work an invocation is.
@@ -150,7 +187,13 @@ pub(crate) fn usage(digest: &str, id: InvocationId) -> Bytes {
 
 /// The digest in a use's key.
 pub(crate) fn parse_usage(key: &[u8]) -> Option<Digest> {
-    std::str::from_utf8(key).ok()?.strip_prefix(USES)?.split_once('/')?.0.parse().ok()
+    std::str::from_utf8(key)
+        .ok()?
+        .strip_prefix(USES)?
+        .split_once('/')?
+        .0
+        .parse()
+        .ok()
 }
 
 /// The key of a running node's record. Areas and ids hold no `/`.
@@ -160,7 +203,10 @@ pub(crate) fn node(area: &str, node: &str) -> Bytes {
 
 /// Area and id in a node's key.
 pub(crate) fn parse_node(key: &[u8]) -> Option<(&str, &str)> {
-    let (area, node) = std::str::from_utf8(key).ok()?.strip_prefix(NODES)?.split_once('/')?;
+    let (area, node) = std::str::from_utf8(key)
+        .ok()?
+        .strip_prefix(NODES)?
+        .split_once('/')?;
     (!area.is_empty() && !node.is_empty() && !node.contains('/')).then_some((area, node))
 }
 
@@ -182,7 +228,11 @@ pub(crate) fn session(hash: &Digest) -> Bytes {
 }
 
 pub(crate) fn parse_session(key: &[u8]) -> Option<Digest> {
-    std::str::from_utf8(key).ok()?.strip_prefix(SESSIONS)?.parse().ok()
+    std::str::from_utf8(key)
+        .ok()?
+        .strip_prefix(SESSIONS)?
+        .parse()
+        .ok()
 }
 
 pub(crate) fn token(hash: &Digest) -> Bytes {
@@ -190,7 +240,11 @@ pub(crate) fn token(hash: &Digest) -> Bytes {
 }
 
 pub(crate) fn parse_token(key: &[u8]) -> Option<Digest> {
-    std::str::from_utf8(key).ok()?.strip_prefix(TOKENS)?.parse().ok()
+    std::str::from_utf8(key)
+        .ok()?
+        .strip_prefix(TOKENS)?
+        .parse()
+        .ok()
 }
 
 /// What the secret in a link stands for.
@@ -216,7 +270,12 @@ pub(crate) fn user_token(user: &UserId, hash: &Digest) -> Bytes {
 
 /// The hash at the end of the key of what is a user's.
 pub(crate) fn last_digest(key: &[u8]) -> Option<Digest> {
-    std::str::from_utf8(key).ok()?.rsplit_once('/')?.1.parse().ok()
+    std::str::from_utf8(key)
+        .ok()?
+        .rsplit_once('/')?
+        .1
+        .parse()
+        .ok()
 }
 
 /// The key of an application's record.
@@ -254,15 +313,30 @@ mod tests {
 
     #[test]
     fn keys_are_taken_apart_as_they_were_built() {
-        let (space, name) = (SpaceId::default_space(), FunctionName::parse("a.b").unwrap());
+        let (space, name) = (
+            SpaceId::default_space(),
+            FunctionName::parse("a.b").unwrap(),
+        );
         assert_eq!(function(&space, &name), "functions/default/a.b");
         assert_eq!(parse_generation(&generation(&space)), Some(space.clone()));
         let (bound, code) = (Revision::new(7), Digest::new([8; 32]));
         let kept = version(&space, &name, bound, &Digest::new([7; 32]), &code);
         assert!(kept.starts_with(b"versions/default/a.b/00000000000000000007/0707"));
-        assert_eq!(parse_version(&kept), Some((space.clone(), name.clone(), bound, Digest::new([7; 32]), code)));
+        assert_eq!(
+            parse_version(&kept),
+            Some((
+                space.clone(),
+                name.clone(),
+                bound,
+                Digest::new([7; 32]),
+                code
+            ))
+        );
         assert_eq!(parse_version(&[&kept[..], b"/x"].concat()), None);
-        assert_eq!(parse_function(&function(&space, &name)), Some((space, name)));
+        assert_eq!(
+            parse_function(&function(&space, &name)),
+            Some((space, name))
+        );
         assert_eq!(parse_function(b"functions/default/a/b"), None);
         let digest = Digest::new([7; 32]);
         assert_eq!(parse_blob(&blob(&digest)), Some(digest));
@@ -292,8 +366,14 @@ mod tests {
     fn invocations_sort_by_the_time_in_their_ids() {
         let id = InvocationId::parse("018bcfe5-6800-7fff-bfff-ffffffffffff").unwrap();
         let time = 0x018b_cfe5_6800;
-        assert!(invocations_from(time) < invocation(id), "accepted then: not before it");
-        assert!(invocation(id) < invocations_from(time + 1), "accepted before the next millisecond");
+        assert!(
+            invocations_from(time) < invocation(id),
+            "accepted then: not before it"
+        );
+        assert!(
+            invocation(id) < invocations_from(time + 1),
+            "accepted before the next millisecond"
+        );
         assert!(invocations_from(u64::MAX) > invocation(id));
     }
 }

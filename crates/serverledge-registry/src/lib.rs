@@ -17,22 +17,26 @@ mod paging;
 mod version;
 
 pub use accounts::{
-    AccountChange, AccountStore, AccountTxn, AccountWatch, AccountsSwept, LISTED_MAX, LoadedAccounts, Stored,
-    credential_id,
+    AccountChange, AccountStore, AccountTxn, AccountWatch, AccountsSwept, LISTED_MAX,
+    LoadedAccounts, Stored, credential_id,
 };
-pub use applications::{AppChange, AppStore, AppStoreError, AppWatch, Deletion, KeptApp, LoadedApps};
+pub use applications::{
+    AppChange, AppStore, AppStoreError, AppWatch, Deletion, KeptApp, LoadedApps,
+};
 pub use blobs::{BlobError, BlobStore, CHUNK_BYTES, Survey, Swept};
 pub use embedded::{Embedded, OpenError, Options};
 #[cfg(feature = "etcd")]
-pub use etcd::{Etcd, EtcdFault, EtcdOptions, EtcdOptionsError, EtcdTls, EtcdUsage, EtcdUser, PREFIX_DEFAULT};
+pub use etcd::{
+    Etcd, EtcdFault, EtcdOptions, EtcdOptionsError, EtcdTls, EtcdUsage, EtcdUser, PREFIX_DEFAULT,
+};
 pub use functions::{
-    ChangeError, DeployError, Deployed, FlagsChange, FunctionChange, FunctionStore, FunctionWatch, History, LoadError,
-    Loaded, Unreadable, VERSIONS_MAX,
+    ChangeError, DeployError, Deployed, FlagsChange, FunctionChange, FunctionStore, FunctionWatch,
+    History, LoadError, Loaded, Unreadable, VERSIONS_MAX,
 };
 pub use invocations::{
-    Acceptance, CancelWatch, Cancelled, Claim, DeadLetterPage, FinalOutcome, Finish, Held, INLINE_BYTES_MAX,
-    IdempotencyKey, Invocation, InvocationStore, InvocationStoreError, InvocationWatch, NewInvocation, Redriven,
-    Retention,
+    Acceptance, CancelWatch, Cancelled, Claim, DeadLetterPage, FinalOutcome, Finish, Held,
+    INLINE_BYTES_MAX, IdempotencyKey, Invocation, InvocationStore, InvocationStoreError,
+    InvocationWatch, NewInvocation, Redriven, Retention,
 };
 pub use node_id::{NodeIdError, node_id};
 pub use nodes::{Gone, KnownNode, NodeChange, NodeStore, NodeWatch, Nodes, Owner};

@@ -34,7 +34,10 @@ pub enum NodeIdError {
 /// [`NodeIdError`] names the file.
 pub fn node_id(dir: &Path) -> Result<String, NodeIdError> {
     let path = dir.join("node-id");
-    let io = |source| NodeIdError::Io { path: path.clone(), source };
+    let io = |source| NodeIdError::Io {
+        path: path.clone(),
+        source,
+    };
     if !path.try_exists().map_err(io)? {
         create(dir, &path).map_err(io)?;
     }
@@ -50,8 +53,14 @@ fn create(dir: &Path, path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let id = uuid::Uuid::now_v7();
     let draft = dir.join(format!("node-id.{id}"));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let made = writeln!(file, "{id}").and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&draft, path));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let made = writeln!(file, "{id}")
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
     match made {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -68,8 +77,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("new");
         let ids: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| node_id(&dir).unwrap())).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| node_id(&dir).unwrap()))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert!(ids.iter().all(|id| *id == node_id(&dir).unwrap()));
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no draft is left");
@@ -79,6 +93,9 @@ mod tests {
     fn a_damaged_file_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("node-id"), "").unwrap();
-        assert!(matches!(node_id(dir.path()), Err(NodeIdError::Malformed { .. })));
+        assert!(matches!(
+            node_id(dir.path()),
+            Err(NodeIdError::Malformed { .. })
+        ));
     }
 }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use serverledge_core::kv::{
-    Compare, Event, KeyValue, Kv, KvError, LeaseId, Op, RangeRequest, Revision, Txn, Watch, WatchError,
+    Compare, Event, KeyValue, Kv, KvError, LeaseId, Op, RangeRequest, Revision, Txn, Watch,
+    WatchError,
 };
 use serverledge_wire::records::{NodeRecord, Record};
 
@@ -108,7 +109,11 @@ impl NodeStore {
         record: &NodeRecord,
         lease: LeaseId,
     ) -> Result<Revision, KvError> {
-        let put = Op::Put { key: keys::node(area, node), value: record.to_value(), lease: Some(lease) };
+        let put = Op::Put {
+            key: keys::node(area, node),
+            value: record.to_value(),
+            lease: Some(lease),
+        };
         Ok(self.kv.txn(Txn::new().then(put)).await?.revision)
     }
 
@@ -117,7 +122,12 @@ impl NodeStore {
     /// # Errors
     /// What the registry says.
     pub async fn get(&self, area: &str, node: &str) -> Result<Option<KnownNode>, KvError> {
-        Ok(self.kv.get(&keys::node(area, node)).await?.as_ref().and_then(decode))
+        Ok(self
+            .kv
+            .get(&keys::node(area, node))
+            .await?
+            .as_ref()
+            .and_then(decode))
     }
 
     /// All running nodes.
@@ -127,7 +137,10 @@ impl NodeStore {
     pub async fn load_all(&self) -> Result<Nodes, KvError> {
         let request = RangeRequest::prefix(keys::NODES).limit(PAGE);
         let (entries, revision) = paging::read_all(&*self.kv, request).await?;
-        Ok(Nodes { nodes: entries.iter().filter_map(decode).collect(), revision })
+        Ok(Nodes {
+            nodes: entries.iter().filter_map(decode).collect(),
+            revision,
+        })
     }
 
     /// Watches all nodes; `from` as in [`Kv::watch`]: after [`Self::load_all`], the revision after its own.
@@ -135,7 +148,9 @@ impl NodeStore {
     /// # Errors
     /// What the registry says.
     pub async fn watch(&self, from: Option<Revision>) -> Result<NodeWatch, KvError> {
-        Ok(NodeWatch { watch: self.kv.watch(keys::NODES.as_bytes(), from).await? })
+        Ok(NodeWatch {
+            watch: self.kv.watch(keys::NODES.as_bytes(), from).await?,
+        })
     }
 
     /// Whether an owner is gone: its node is not registered, or has begun another life. `None` if it lives, or if its
@@ -146,10 +161,14 @@ impl NodeStore {
     pub async fn gone(&self, owner: &Owner) -> Result<Option<Gone>, KvError> {
         let key = keys::node(&owner.area, &owner.node);
         let Some(entry) = self.kv.get(&key).await? else {
-            return Ok(Some(Gone { compare: Compare::missing(key) }));
+            return Ok(Some(Gone {
+                compare: Compare::missing(key),
+            }));
         };
         let other_life = decode(&entry).is_some_and(|known| known.record.epoch != owner.epoch);
-        Ok(other_life.then(|| Gone { compare: Compare::mod_revision(key, entry.mod_revision) }))
+        Ok(other_life.then(|| Gone {
+            compare: Compare::mod_revision(key, entry.mod_revision),
+        }))
     }
 }
 
@@ -160,7 +179,12 @@ fn decode(entry: &KeyValue) -> Option<KnownNode> {
         tracing::warn!(%key, "a node's record cannot be read; it is left alone");
     }
     let ((area, node), record) = known?;
-    Some(KnownNode { area: area.to_owned(), node: node.to_owned(), record, revision: entry.mod_revision })
+    Some(KnownNode {
+        area: area.to_owned(),
+        node: node.to_owned(),
+        record,
+        revision: entry.mod_revision,
+    })
 }
 
 // === impl NodeWatch ===
@@ -180,7 +204,10 @@ fn change(event: &Event) -> Option<NodeChange> {
         Event::Put(entry) => decode(entry).map(NodeChange::Up),
         Event::Delete { key, .. } => {
             let (area, node) = keys::parse_node(key)?;
-            Some(NodeChange::Down { area: area.to_owned(), node: node.to_owned() })
+            Some(NodeChange::Down {
+                area: area.to_owned(),
+                node: node.to_owned(),
+            })
         }
     }
 }

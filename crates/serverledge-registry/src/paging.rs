@@ -4,7 +4,10 @@ use serverledge_core::kv::{KeyValue, Kv, KvError, RangeRequest, Revision};
 
 /// All entries of the request's span, read in pages of its limit, as of one revision, which is returned as well.
 /// Fails with `Compacted` if the history is cut faster than it is read: ask again.
-pub(crate) async fn read_all(kv: &dyn Kv, mut request: RangeRequest) -> Result<(Vec<KeyValue>, Revision), KvError> {
+pub(crate) async fn read_all(
+    kv: &dyn Kv,
+    mut request: RangeRequest,
+) -> Result<(Vec<KeyValue>, Revision), KvError> {
     let mut entries = Vec::new();
     loop {
         let page = kv.range(request.clone()).await?;

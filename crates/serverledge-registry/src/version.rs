@@ -147,13 +147,24 @@ mod tests {
             digest(|v| (v.network, v.image) = (Network::Bridge, "i".to_owned())),
         ]);
         assert_eq!(digests.len(), 21);
-        assert_eq!(digest(|_| {}), digest(|v| v.digest = Digest::new([9; 32])), "the digest is not part of itself");
-        assert_eq!(digest(|_| {}), digest(|v| v.secrets.nonce = [9; 16]), "a nonce without secrets is nothing");
+        assert_eq!(
+            digest(|_| {}),
+            digest(|v| v.digest = Digest::new([9; 32])),
+            "the digest is not part of itself"
+        );
+        assert_eq!(
+            digest(|_| {}),
+            digest(|v| v.secrets.nonce = [9; 16]),
+            "a nonce without secrets is nothing"
+        );
     }
 
     #[test]
     fn the_canonical_form_is_stable() {
         // A changed form would lose all cached compilations and results, and needs a new domain.
-        assert_eq!(digest(|_| {}).to_string(), "d8b2f9729915dd31cf948fd3a76b619b6a4fb5159cadfb637b457d4a5f4bdc70");
+        assert_eq!(
+            digest(|_| {}).to_string(),
+            "d8b2f9729915dd31cf948fd3a76b619b6a4fb5159cadfb637b457d4a5f4bdc70"
+        );
     }
 }

@@ -93,18 +93,33 @@ pub(crate) type Amounts = [u64; 4];
 
 impl Demand {
     /// Nothing.
-    pub const NONE: Self = Self { memory: MemoryMib::new(0), cpu: CpuMilli::new(0), slots: 0, containers: 0 };
+    pub const NONE: Self = Self {
+        memory: MemoryMib::new(0),
+        cpu: CpuMilli::new(0),
+        slots: 0,
+        containers: 0,
+    };
 
     /// One once-only sandbox with this memory and CPU.
     #[must_use]
     pub const fn one(memory: MemoryMib, cpu: CpuMilli) -> Self {
-        Self { memory, cpu, slots: 1, containers: 0 }
+        Self {
+            memory,
+            cpu,
+            slots: 1,
+            containers: 0,
+        }
     }
 
     /// One pooled sandbox with this memory and CPU.
     #[must_use]
     pub const fn pooled(memory: MemoryMib, cpu: CpuMilli) -> Self {
-        Self { memory, cpu, slots: 0, containers: 1 }
+        Self {
+            memory,
+            cpu,
+            slots: 0,
+            containers: 1,
+        }
     }
 
     /// One once-only sandbox with a function's limits.
@@ -121,12 +136,20 @@ impl Demand {
 
     /// What a pooled sandbox holds as long as it exists.
     pub(crate) const fn kept(self) -> Self {
-        Self { cpu: CpuMilli::new(0), slots: 0, ..self }
+        Self {
+            cpu: CpuMilli::new(0),
+            slots: 0,
+            ..self
+        }
     }
 
     /// What a pooled sandbox holds while calls run in it.
     pub(crate) const fn running(self) -> Self {
-        Self { memory: MemoryMib::new(0), containers: 0, ..self }
+        Self {
+            memory: MemoryMib::new(0),
+            containers: 0,
+            ..self
+        }
     }
 
     /// Both together.
@@ -141,7 +164,12 @@ impl Demand {
 
     #[inline]
     pub(crate) fn amounts(self) -> Amounts {
-        [self.memory.get(), self.cpu.get(), self.slots.into(), self.containers.into()]
+        [
+            self.memory.get(),
+            self.cpu.get(),
+            self.slots.into(),
+            self.containers.into(),
+        ]
     }
 }
 
@@ -184,7 +212,10 @@ impl PoolKey {
 
 impl Arrival {
     pub(crate) const fn want(&self) -> Want {
-        Want { demand: self.demand, pool: self.pool }
+        Want {
+            demand: self.demand,
+            pool: self.pool,
+        }
     }
 }
 

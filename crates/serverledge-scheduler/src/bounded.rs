@@ -31,7 +31,12 @@ pub(crate) struct KeyHasher(u64);
 impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     /// Room for `capacity` entries, at least one.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), index: HashMap::default(), slots: Vec::new(), hand: 0 }
+        Self {
+            capacity: capacity.max(1),
+            index: HashMap::default(),
+            slots: Vec::new(),
+            hand: 0,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -70,7 +75,11 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     }
 
     fn insert(&mut self, key: K, value: V) -> usize {
-        let slot = Slot { key, value, used: true };
+        let slot = Slot {
+            key,
+            value,
+            used: true,
+        };
         let at = if self.slots.len() < self.capacity {
             self.slots.push(slot);
             self.slots.len() - 1
@@ -104,7 +113,9 @@ impl Hasher for KeyHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u64(u64::from(*byte)));
     }
 
     fn write_u32(&mut self, number: u32) {
@@ -130,9 +141,15 @@ mod tests {
         assert_eq!(map.peek(0), None, "all were used alike: the first goes");
         *map.get_mut(1).expect("it is there") += 1;
         map.get_or_insert_with(4, || 40);
-        assert_eq!([1, 2, 3, 4].map(|key| map.peek(key).copied()), [Some(11), None, Some(30), Some(40)]);
+        assert_eq!(
+            [1, 2, 3, 4].map(|key| map.peek(key).copied()),
+            [Some(11), None, Some(30), Some(40)]
+        );
         assert_eq!((map.remove(1), map.remove(1)), (Some(11), None));
-        assert_eq!([3, 4].map(|key| map.peek(key).copied()), [Some(30), Some(40)]);
+        assert_eq!(
+            [3, 4].map(|key| map.peek(key).copied()),
+            [Some(30), Some(40)]
+        );
         for key in 0..1_000_u32 {
             map.get_or_insert_with(key, || key);
             assert!(map.slots.len() <= 3 && map.index.len() == map.slots.len());

@@ -57,7 +57,12 @@ pub struct Config {
 impl Capacity {
     #[inline]
     pub(crate) fn amounts(self) -> Amounts {
-        [self.memory.get(), self.cpu.get(), self.slots.into(), self.containers.into()]
+        [
+            self.memory.get(),
+            self.cpu.get(),
+            self.slots.into(),
+            self.containers.into(),
+        ]
     }
 }
 

@@ -22,7 +22,10 @@ pub(crate) struct Estimate {
 
 impl Estimate {
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { hold_nanos: None, progress: now }
+        Self {
+            hold_nanos: None,
+            progress: now,
+        }
     }
 
     /// A call starts on a node without leases: until now there was nothing to wait for.
@@ -45,7 +48,8 @@ impl Estimate {
             return RETRY_AFTER_MIN;
         }
         let hold = Duration::from_nanos(self.hold_nanos.unwrap_or(0));
-        self.passage(now, hold, leases, waiting).clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX)
+        self.passage(now, hold, leases, waiting)
+            .clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX)
     }
 
     /// How long a call would wait that cannot start now and has `ahead` waiting calls before it: at most
@@ -54,7 +58,8 @@ impl Estimate {
         let hold = self.hold_nanos.map_or(HOLD_PRIOR, Duration::from_nanos);
         // Without leases it waits for sandboxes that stop; how long ago a lease ended says nothing about those.
         let now = if leases == 0 { self.progress } else { now };
-        self.passage(now, hold, leases.max(1), ahead).min(RETRY_AFTER_MAX)
+        self.passage(now, hold, leases.max(1), ahead)
+            .min(RETRY_AFTER_MAX)
     }
 
     fn passage(&self, now: Instant, hold: Duration, leases: u32, waiting: usize) -> Duration {
@@ -73,17 +78,37 @@ mod tests {
     fn follows_hold_times_backlog_and_stalls() {
         let (start, second) = (epoch(), Duration::from_secs(1));
         let mut estimate = Estimate::new(start);
-        assert_eq!(estimate.retry_after(start, 0, 500), RETRY_AFTER_MIN, "an idle node has no reason to delay anyone");
-        assert_eq!(estimate.retry_after(start + 5 * second, 2, 0), 5 * second, "nothing has ended for five seconds");
+        assert_eq!(
+            estimate.retry_after(start, 0, 500),
+            RETRY_AFTER_MIN,
+            "an idle node has no reason to delay anyone"
+        );
+        assert_eq!(
+            estimate.retry_after(start + 5 * second, 2, 0),
+            5 * second,
+            "nothing has ended for five seconds"
+        );
         for n in 1..=100 {
             estimate.released(start + n * second, 4 * second);
         }
         let now = start + 100 * second;
-        let seconds = |leases, waiting| estimate.retry_after(now, leases, waiting).as_secs_f64().round();
-        assert!((seconds(4, 9) - 10.0).abs() < 0.1, "four calls of four seconds: one ends each second");
+        let seconds = |leases, waiting| {
+            estimate
+                .retry_after(now, leases, waiting)
+                .as_secs_f64()
+                .round()
+        };
+        assert!(
+            (seconds(4, 9) - 10.0).abs() < 0.1,
+            "four calls of four seconds: one ends each second"
+        );
         assert!((seconds(4, 0) - 1.0).abs() < 0.1);
         assert!((seconds(4, 1000) - 60.0).abs() < 0.1, "clamped");
-        assert_eq!(estimate.retry_after(now + 20 * second, 4, 1), 40 * second, "stalled");
+        assert_eq!(
+            estimate.retry_after(now + 20 * second, 4, 1),
+            40 * second,
+            "stalled"
+        );
         assert_eq!(estimate.wait(now + 20 * second, 4, 1), 40 * second);
     }
 
@@ -91,8 +116,16 @@ mod tests {
     fn a_wait_may_be_shorter_than_any_advice() {
         let (start, ms) = (epoch(), Duration::from_millis);
         let mut estimate = Estimate::new(start);
-        assert_eq!(estimate.wait(start, 4, 1), HOLD_PRIOR / 2, "nothing is known");
-        assert_eq!(estimate.wait(start + ms(60_000), 0, 0), HOLD_PRIOR, "an idle node is not stalled");
+        assert_eq!(
+            estimate.wait(start, 4, 1),
+            HOLD_PRIOR / 2,
+            "nothing is known"
+        );
+        assert_eq!(
+            estimate.wait(start + ms(60_000), 0, 0),
+            HOLD_PRIOR,
+            "an idle node is not stalled"
+        );
         estimate.released(start, ms(80));
         assert_eq!(estimate.wait(start, 8, 0), ms(10));
         assert_eq!(estimate.wait(start, 8, usize::MAX), RETRY_AFTER_MAX);

@@ -37,7 +37,12 @@ pub(crate) struct Fairness {
 
 impl Fairness {
     pub(crate) const fn new(now: Instant, patience: Duration) -> Self {
-        Self { patience, starts_since_turn: 0, claim: None, paused_until: now }
+        Self {
+            patience,
+            starts_since_turn: 0,
+            claim: None,
+            paused_until: now,
+        }
     }
 
     pub(crate) const fn claim(&self) -> Option<Claim> {
@@ -61,16 +66,27 @@ impl Fairness {
 
     /// Whether the longest waiting may claim now, if it does not fit.
     pub(crate) fn may_claim(&self, now: Instant, oldest: &Waiter) -> bool {
-        self.claim.is_none() && self.turn_is_due() && now >= self.paused_until && self.out_of_patience(now, oldest)
+        self.claim.is_none()
+            && self.turn_is_due()
+            && now >= self.paused_until
+            && self.out_of_patience(now, oldest)
     }
 
     pub(crate) const fn set_claim(&mut self, now: Instant, ticket: TicketId, want: Want) {
-        self.claim = Some(Claim { ticket, want, since: now });
+        self.claim = Some(Claim {
+            ticket,
+            want,
+            since: now,
+        });
     }
 
     /// A call started while others waited.
     pub(crate) const fn started(&mut self) {
-        self.starts_since_turn = if self.turn_is_due() { 0 } else { self.starts_since_turn + 1 };
+        self.starts_since_turn = if self.turn_is_due() {
+            0
+        } else {
+            self.starts_since_turn + 1
+        };
     }
 
     /// The call with the claim started: that was a turn.

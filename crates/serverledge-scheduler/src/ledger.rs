@@ -32,7 +32,13 @@ pub(crate) struct Room {
 
 impl Ledger {
     pub(crate) fn new(capacity: Capacity) -> Self {
-        Self { capacity, used: Amounts::default(), leaving: Amounts::default(), stuck: Amounts::default(), leases: 0 }
+        Self {
+            capacity,
+            used: Amounts::default(),
+            leaving: Amounts::default(),
+            stuck: Amounts::default(),
+            leases: 0,
+        }
     }
 
     pub(crate) const fn capacity(&self) -> Capacity {
@@ -90,14 +96,19 @@ impl Ledger {
         let capacity = self.capacity.amounts();
         let beside = |at: usize| left[at].saturating_sub(held[at]);
         Room {
-            free: std::array::from_fn(|at| beside(at).min(capacity[at].saturating_sub(self.used[at]))),
+            free: std::array::from_fn(|at| {
+                beside(at).min(capacity[at].saturating_sub(self.used[at]))
+            }),
             may_stay: std::array::from_fn(|at| held[at] == 0 || held[at] <= left[at]),
         }
     }
 
     /// Whether the node, entirely free, has room for `need`.
     pub(crate) fn could_fit(&self, need: Demand) -> bool {
-        need.amounts().iter().zip(self.capacity.amounts()).all(|(need, capacity)| *need <= capacity)
+        need.amounts()
+            .iter()
+            .zip(self.capacity.amounts())
+            .all(|(need, capacity)| *need <= capacity)
     }
 
     /// Takes `need`, which the caller saw to fit.
@@ -141,7 +152,9 @@ impl Ledger {
     pub(crate) fn can_become_free(&self, need: Demand) -> bool {
         let capacity = self.capacity.amounts();
         let beside = (0..).zip(need.amounts());
-        beside.into_iter().all(|(at, need): (usize, u64)| need <= capacity[at].saturating_sub(self.stuck[at]))
+        beside
+            .into_iter()
+            .all(|(at, need): (usize, u64)| need <= capacity[at].saturating_sub(self.stuck[at]))
     }
 
     /// Whether a lease may take `need` again, which it gave up for a while. Where the node has shrunk below it, all of the
@@ -149,9 +162,9 @@ impl Ledger {
     pub(crate) fn regains(&self, need: Demand) -> bool {
         let capacity = self.capacity.amounts();
         let needs = (0..).zip(need.amounts());
-        needs
-            .into_iter()
-            .all(|(at, need): (usize, u64)| need.min(capacity[at]) <= capacity[at].saturating_sub(self.used[at]))
+        needs.into_iter().all(|(at, need): (usize, u64)| {
+            need.min(capacity[at]) <= capacity[at].saturating_sub(self.used[at])
+        })
     }
 
     const fn staying(&self, at: usize) -> u64 {
@@ -165,21 +178,33 @@ impl Room {
     /// Whether `need` can be taken.
     #[inline]
     pub(crate) fn fits(&self, need: Demand) -> bool {
-        need.amounts().iter().zip(self.free).all(|(need, free)| *need <= free)
+        need.amounts()
+            .iter()
+            .zip(self.free)
+            .all(|(need, free)| *need <= free)
     }
 
     /// Whether `kept`, taken already, may stay taken for longer without delaying anybody.
     pub(crate) fn may_stay(&self, kept: Demand) -> bool {
-        kept.amounts().iter().zip(self.may_stay).all(|(kept, may_stay)| *kept == 0 || may_stay)
+        kept.amounts()
+            .iter()
+            .zip(self.may_stay)
+            .all(|(kept, may_stay)| *kept == 0 || may_stay)
     }
 }
 
 fn add(amounts: &mut Amounts, more: Demand) {
-    amounts.iter_mut().zip(more.amounts()).for_each(|(amount, more)| *amount += more);
+    amounts
+        .iter_mut()
+        .zip(more.amounts())
+        .for_each(|(amount, more)| *amount += more);
 }
 
 fn subtract(amounts: &mut Amounts, less: Demand) {
-    amounts.iter_mut().zip(less.amounts()).for_each(|(amount, less)| *amount -= less);
+    amounts
+        .iter_mut()
+        .zip(less.amounts())
+        .for_each(|(amount, less)| *amount -= less);
 }
 
 #[cfg(test)]
@@ -187,12 +212,22 @@ mod tests {
     use super::*;
 
     fn demand((memory, cpu, slots): (u64, u64, u32)) -> Demand {
-        Demand { memory: MemoryMib::new(memory), cpu: CpuMilli::new(cpu), slots, containers: 0 }
+        Demand {
+            memory: MemoryMib::new(memory),
+            cpu: CpuMilli::new(cpu),
+            slots,
+            containers: 0,
+        }
     }
 
     #[test]
     fn fits_in_each_resource_beside_what_is_held() {
-        let capacity = Capacity { memory: MemoryMib::new(100), cpu: CpuMilli::new(1000), slots: 4, containers: 0 };
+        let capacity = Capacity {
+            memory: MemoryMib::new(100),
+            cpu: CpuMilli::new(1000),
+            slots: 4,
+            containers: 0,
+        };
         let mut ledger = Ledger::new(capacity);
         ledger.take(demand((60, 500, 1)));
         for (need, held, fits) in [
@@ -209,7 +244,11 @@ mod tests {
             ((u64::MAX, 0, 1), (0, 0, 0), false),
             ((0, 0, 0), (100, 1000, 4), true),
         ] {
-            assert_eq!(ledger.room(demand(held)).fits(demand(need)), fits, "{need:?} beside {held:?}");
+            assert_eq!(
+                ledger.room(demand(held)).fits(demand(need)),
+                fits,
+                "{need:?} beside {held:?}"
+            );
         }
         ledger.give_back(demand((60, 500, 1)));
         assert_eq!(ledger.free(), capacity);
@@ -217,13 +256,27 @@ mod tests {
 
     #[test]
     fn a_shrunk_node_has_nothing_free() {
-        let mut ledger =
-            Ledger::new(Capacity { memory: MemoryMib::new(8), cpu: CpuMilli::new(8), slots: 8, containers: 0 });
+        let mut ledger = Ledger::new(Capacity {
+            memory: MemoryMib::new(8),
+            cpu: CpuMilli::new(8),
+            slots: 8,
+            containers: 0,
+        });
         ledger.take(demand((8, 1, 1)));
-        ledger.set_capacity(Capacity { memory: MemoryMib::new(4), cpu: CpuMilli::new(4), slots: 4, containers: 0 });
+        ledger.set_capacity(Capacity {
+            memory: MemoryMib::new(4),
+            cpu: CpuMilli::new(4),
+            slots: 4,
+            containers: 0,
+        });
         assert_eq!(
             ledger.free(),
-            Capacity { memory: MemoryMib::new(0), cpu: CpuMilli::new(3), slots: 3, containers: 0 }
+            Capacity {
+                memory: MemoryMib::new(0),
+                cpu: CpuMilli::new(3),
+                slots: 3,
+                containers: 0
+            }
         );
         assert!(!ledger.room(Demand::NONE).fits(demand((1, 0, 1))));
         assert!(ledger.room(Demand::NONE).fits(demand((0, 3, 3))));

@@ -23,19 +23,21 @@ pub mod vivaldi;
 
 pub use arrival::{Arrival, Demand, FunctionKey, PoolKey, Pooled, QosClass, Rank};
 pub use config::{
-    Capacity, Config, IDLE_CEILING, IDLE_MAX_DEFAULT, PATIENCE_DEFAULT, QUEUE_CAPACITY_DEFAULT, WAIT_CEILING,
-    WAIT_MAX_DEFAULT,
+    Capacity, Config, IDLE_CEILING, IDLE_MAX_DEFAULT, PATIENCE_DEFAULT, QUEUE_CAPACITY_DEFAULT,
+    WAIT_CEILING, WAIT_MAX_DEFAULT,
 };
 pub use estimate::{RETRY_AFTER_MAX, RETRY_AFTER_MIN};
 pub use fairness::TURN_EVERY;
 pub use peers::{Peer, PeerId, PeerView};
 pub use policy::{
-    BYTES_PER_SECOND_PRIOR, COLD_SHARE_PRIOR, COLD_START_PRIOR, CloudOnly, EXECUTION_PRIOR, EdgeCloud, EdgeOnly,
-    FUNCTIONS_MAX, Fit, LocalOnly, LocalView, PEERS_MAX, POLICY_NAMES, Placement, Policy, PolicyOptions, QosAware, Ran,
-    SHORT_WAIT, Sample, Start, UnknownPolicy, policy_named,
+    BYTES_PER_SECOND_PRIOR, COLD_SHARE_PRIOR, COLD_START_PRIOR, CloudOnly, EXECUTION_PRIOR,
+    EdgeCloud, EdgeOnly, FUNCTIONS_MAX, Fit, LocalOnly, LocalView, PEERS_MAX, POLICY_NAMES,
+    Placement, Policy, PolicyOptions, QosAware, Ran, SHORT_WAIT, Sample, Start, UnknownPolicy,
+    policy_named,
 };
 pub use pool::SandboxId;
 pub use scheduler::{
-    Admission, Decided, Effects, End, Lease, Load, Place, Rejection, Scheduler, Ticket, TicketId, Verdict,
+    Admission, Decided, Effects, End, Lease, Load, Place, Rejection, Scheduler, Ticket, TicketId,
+    Verdict,
 };
 pub use snapshot::{Counters, PooledCounts, RejectionCounts, Snapshot, WaitingByClass};

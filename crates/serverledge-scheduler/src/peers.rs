@@ -63,7 +63,11 @@ impl PeerId {
 
 impl PeerView<'_> {
     /// No other node is known.
-    pub const NONE: Self = Self { peers: &[], tried: &[], age_max: Duration::ZERO };
+    pub const NONE: Self = Self {
+        peers: &[],
+        tried: &[],
+        age_max: Duration::ZERO,
+    };
 
     /// Whether a peer may be asked at all, of which the news has this age: it can run the call, was not tried, and the
     /// news is fresh.

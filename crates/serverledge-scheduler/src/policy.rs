@@ -20,7 +20,8 @@ mod tests;
 pub use edge::{CloudOnly, EdgeCloud, EdgeOnly};
 pub use named::{POLICY_NAMES, PolicyOptions, UnknownPolicy, policy_named};
 pub use outlook::{
-    BYTES_PER_SECOND_PRIOR, COLD_SHARE_PRIOR, COLD_START_PRIOR, EXECUTION_PRIOR, FUNCTIONS_MAX, PEERS_MAX,
+    BYTES_PER_SECOND_PRIOR, COLD_SHARE_PRIOR, COLD_START_PRIOR, EXECUTION_PRIOR, FUNCTIONS_MAX,
+    PEERS_MAX,
 };
 pub use qos_aware::{QosAware, SHORT_WAIT};
 
@@ -78,7 +79,13 @@ pub enum Placement {
 pub trait Policy: Debug + Send {
     /// Called once for each call that may still run (the node is not draining and the deadline not past), under the
     /// scheduler's lock. Waiting calls are not placed again.
-    fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement;
+    fn place(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        local: &LocalView,
+        peers: PeerView<'_>,
+    ) -> Placement;
 
     /// Whether it ever sends a call to a peer.
     fn offloads(&self) -> bool {
@@ -120,7 +127,13 @@ pub struct Sample {
 pub struct LocalOnly;
 
 impl Policy for LocalOnly {
-    fn place(&mut self, _now: Instant, _call: &Arrival, local: &LocalView, _peers: PeerView<'_>) -> Placement {
+    fn place(
+        &mut self,
+        _now: Instant,
+        _call: &Arrival,
+        local: &LocalView,
+        _peers: PeerView<'_>,
+    ) -> Placement {
         match local.fit {
             Fit::Now | Fit::Later => Placement::Local,
             Fit::Never => Placement::Reject(OverloadReason::NeverFits),

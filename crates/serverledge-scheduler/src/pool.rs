@@ -109,15 +109,27 @@ impl Sandbox {
             return 1_u16.saturating_sub(self.leases);
         }
         let running = self.places.saturating_sub(self.active() + self.returning);
-        running.min(self.places.saturating_mul(CALLERS_PER_PLACE).saturating_sub(self.leases))
+        running.min(
+            self.places
+                .saturating_mul(CALLERS_PER_PLACE)
+                .saturating_sub(self.leases),
+        )
     }
 
     fn taken(&self) -> Demand {
-        if self.active() > 0 { self.demand } else { self.demand.kept() }
+        if self.active() > 0 {
+            self.demand
+        } else {
+            self.demand.kept()
+        }
     }
 
     fn coming(&self) -> usize {
-        if self.phase == Phase::Starting && !self.tainted { self.free_places().into() } else { 0 }
+        if self.phase == Phase::Starting && !self.tainted {
+            self.free_places().into()
+        } else {
+            0
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -191,7 +203,13 @@ impl Shelf {
 
 impl Pool {
     /// A new sandbox, to be started by the holder of its one lease, or by whoever prewarms it.
-    pub(crate) fn start(&mut self, ledger: &mut Ledger, demand: Demand, pooled: Pooled, leases: u16) -> SandboxId {
+    pub(crate) fn start(
+        &mut self,
+        ledger: &mut Ledger,
+        demand: Demand,
+        pooled: Pooled,
+        leases: u16,
+    ) -> SandboxId {
         let id = SandboxId(self.ids);
         self.ids += 1;
         let sandbox = Sandbox {
@@ -207,7 +225,10 @@ impl Pool {
             idle_turn: 0,
         };
         sandbox.enter(ledger);
-        self.shelves.entry(sandbox.key).or_default().put(id, &sandbox);
+        self.shelves
+            .entry(sandbox.key)
+            .or_default()
+            .put(id, &sandbox);
         self.sandboxes.insert(id, sandbox);
         id
     }
@@ -250,7 +271,13 @@ impl Pool {
             self.idle.remove(&before.idle_turn);
             self.idle_memory -= before.demand.memory.get();
         }
-        if let Some(Sandbox { phase: Phase::Idle { expires }, idle_turn, demand, .. }) = after {
+        if let Some(Sandbox {
+            phase: Phase::Idle { expires },
+            idle_turn,
+            demand,
+            ..
+        }) = after
+        {
             self.idle.insert(*idle_turn, (*expires, id));
             self.idle_memory += demand.memory.get();
         }
@@ -282,7 +309,9 @@ impl Pool {
 
     /// Whether a call of this key may find a place in a sandbox that there is, without the end of any suspended lease.
     pub(crate) fn place_may_become_free(&self, key: PoolKey) -> bool {
-        self.sandboxes.values().any(|sandbox| sandbox.key == key && sandbox.place_may_become_free())
+        self.sandboxes
+            .values()
+            .any(|sandbox| sandbox.key == key && sandbox.place_may_become_free())
     }
 
     /// How many calls of this key have a place in sandboxes that are starting.
@@ -292,7 +321,9 @@ impl Pool {
 
     /// Idle sandboxes, the longest idle first.
     pub(crate) fn idle(&self) -> impl Iterator<Item = (SandboxId, &Sandbox)> {
-        self.idle.values().filter_map(|(_, id)| self.sandboxes.get(id).map(|sandbox| (*id, sandbox)))
+        self.idle
+            .values()
+            .filter_map(|(_, id)| self.sandboxes.get(id).map(|sandbox| (*id, sandbox)))
     }
 
     pub(crate) fn has_idle(&self) -> bool {
@@ -302,7 +333,11 @@ impl Pool {
     /// What the idle ones hold.
     pub(crate) fn idle_kept(&self) -> Demand {
         let containers = u32::try_from(self.idle.len()).unwrap_or(u32::MAX);
-        Demand { memory: MemoryMib::new(self.idle_memory), containers, ..Demand::NONE }
+        Demand {
+            memory: MemoryMib::new(self.idle_memory),
+            containers,
+            ..Demand::NONE
+        }
     }
 
     /// When the first idle sandbox expires.
@@ -312,18 +347,28 @@ impl Pool {
 
     /// All sandboxes of a key, or of all keys.
     pub(crate) fn ids(&self, key: Option<PoolKey>) -> Vec<SandboxId> {
-        let chosen = self.sandboxes.iter().filter(|(_, sandbox)| key.is_none_or(|key| sandbox.key == key));
+        let chosen = self
+            .sandboxes
+            .iter()
+            .filter(|(_, sandbox)| key.is_none_or(|key| sandbox.key == key));
         chosen.map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn counts(&self) -> PooledCounts {
         let mut counts = PooledCounts::default();
-        self.sandboxes.values().for_each(|sandbox| *counts.of(sandbox.phase) += 1);
+        self.sandboxes
+            .values()
+            .for_each(|sandbox| *counts.of(sandbox.phase) += 1);
         counts
     }
 
     pub(crate) fn idle_by_key(&self) -> Vec<(PoolKey, usize)> {
-        let shelves = self.shelves.iter().filter(|(_, shelf)| !shelf.idle.is_empty());
-        shelves.map(|(key, shelf)| (*key, shelf.idle.len())).collect()
+        let shelves = self
+            .shelves
+            .iter()
+            .filter(|(_, shelf)| !shelf.idle.is_empty());
+        shelves
+            .map(|(key, shelf)| (*key, shelf.idle.len()))
+            .collect()
     }
 }

@@ -77,7 +77,8 @@ impl Queue {
     pub(crate) fn push(&mut self, ticket: TicketId, waiter: Waiter) {
         self.waiters.insert(ticket, waiter);
         self.expiries.insert((waiter.expires, ticket));
-        self.lane(waiter.arrival.want()).push(Place::new(ticket, &waiter));
+        self.lane(waiter.arrival.want())
+            .push(Place::new(ticket, &waiter));
         *self.by_class.of(waiter.arrival.class.rank()) += 1;
         self.nested += usize::from(waiter.arrival.nested);
     }
@@ -85,7 +86,8 @@ impl Queue {
     pub(crate) fn remove(&mut self, ticket: TicketId) -> Option<Waiter> {
         let waiter = self.waiters.remove(&ticket)?;
         self.expiries.remove(&(waiter.expires, ticket));
-        self.lane(waiter.arrival.want()).remove(Place::new(ticket, &waiter));
+        self.lane(waiter.arrival.want())
+            .remove(Place::new(ticket, &waiter));
         self.lanes.retain(|lane| !lane.by_place.is_empty());
         *self.by_class.of(waiter.arrival.class.rank()) -= 1;
         self.nested -= usize::from(waiter.arrival.nested);
@@ -94,19 +96,36 @@ impl Queue {
 
     /// The one that waits longest.
     pub(crate) fn oldest(&self) -> Option<(TicketId, &Waiter)> {
-        self.waiters.iter().next().map(|(ticket, waiter)| (*ticket, waiter))
+        self.waiters
+            .iter()
+            .next()
+            .map(|(ticket, waiter)| (*ticket, waiter))
     }
 
     /// The one that waits longest among those for which there is a spot, told what they want and how many want it.
-    pub(crate) fn oldest_with<S>(&self, spot: impl Fn(&Want, usize) -> Option<S>) -> Option<(TicketId, S)> {
-        let fitting = self.lanes.iter().filter_map(|lane| Some((*lane.by_arrival.first()?, lane.spot(&spot)?)));
+    pub(crate) fn oldest_with<S>(
+        &self,
+        spot: impl Fn(&Want, usize) -> Option<S>,
+    ) -> Option<(TicketId, S)> {
+        let fitting = self
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((*lane.by_arrival.first()?, lane.spot(&spot)?)));
         fitting.min_by_key(|(ticket, _)| *ticket)
     }
 
     /// The first in the order of service among those for which there is a spot.
-    pub(crate) fn first_with<S>(&self, spot: impl Fn(&Want, usize) -> Option<S>) -> Option<(TicketId, S)> {
-        let fitting = self.lanes.iter().filter_map(|lane| Some((lane.by_place.first()?, lane.spot(&spot)?)));
-        fitting.min_by_key(|(place, _)| *place).map(|(place, spot)| (place.ticket, spot))
+    pub(crate) fn first_with<S>(
+        &self,
+        spot: impl Fn(&Want, usize) -> Option<S>,
+    ) -> Option<(TicketId, S)> {
+        let fitting = self
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((lane.by_place.first()?, lane.spot(&spot)?)));
+        fitting
+            .min_by_key(|(place, _)| *place)
+            .map(|(place, spot)| (place.ticket, spot))
     }
 
     /// Whether any nested call waits.
@@ -115,7 +134,9 @@ impl Queue {
     }
 
     pub(crate) fn is_nested(&self, ticket: TicketId) -> bool {
-        self.waiters.get(&ticket).is_some_and(|waiter| waiter.arrival.nested)
+        self.waiters
+            .get(&ticket)
+            .is_some_and(|waiter| waiter.arrival.nested)
     }
 
     /// The first nested call in the order of service, and what it wants.
@@ -124,11 +145,19 @@ impl Queue {
     }
 
     /// The first in the order of service among nested calls for which there is a spot.
-    pub(crate) fn first_nested_with<S>(&self, spot: impl Fn(&Want, usize) -> Option<S>) -> Option<(TicketId, S)> {
-        let heads = self.lanes.iter().filter_map(|lane| Some((lane, *lane.by_place.first()?)));
+    pub(crate) fn first_nested_with<S>(
+        &self,
+        spot: impl Fn(&Want, usize) -> Option<S>,
+    ) -> Option<(TicketId, S)> {
+        let heads = self
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((lane, *lane.by_place.first()?)));
         let nested = heads.filter(|(_, place)| !place.outside);
         let fitting = nested.filter_map(|(lane, place)| Some((place, lane.spot(&spot)?)));
-        fitting.min_by_key(|(place, _)| *place).map(|(place, spot)| (place.ticket, spot))
+        fitting
+            .min_by_key(|(place, _)| *place)
+            .map(|(place, spot)| (place.ticket, spot))
     }
 
     /// The nested call that came last among those whose want passes a test.
@@ -136,14 +165,23 @@ impl Queue {
         if self.nested == 0 {
             return None;
         }
-        let lanes = self.lanes.iter().filter(|lane| lane.by_place.first().is_some_and(|place| !place.outside));
+        let lanes = self
+            .lanes
+            .iter()
+            .filter(|lane| lane.by_place.first().is_some_and(|place| !place.outside));
         let lanes = lanes.filter(|lane| test(&lane.want));
-        lanes.flat_map(|lane| lane.by_place.iter().take_while(|place| !place.outside)).map(|place| place.ticket).max()
+        lanes
+            .flat_map(|lane| lane.by_place.iter().take_while(|place| !place.outside))
+            .map(|place| place.ticket)
+            .max()
     }
 
     /// How many wait that want this.
     pub(crate) fn in_line(&self, want: &Want) -> usize {
-        self.lanes.iter().find(|lane| lane.want == *want).map_or(0, |lane| lane.by_place.len())
+        self.lanes
+            .iter()
+            .find(|lane| lane.want == *want)
+            .map_or(0, |lane| lane.by_place.len())
     }
 
     /// What the waiting calls want, each want once.
@@ -168,13 +206,23 @@ impl Queue {
 
     /// The first in the order of service, and what it wants.
     pub(crate) fn first(&self) -> Option<(TicketId, Want)> {
-        let first = self.lanes.iter().filter_map(|lane| Some((lane.by_place.first()?, lane.want)));
-        first.min_by_key(|(place, _)| *place).map(|(place, want)| (place.ticket, want))
+        let first = self
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((lane.by_place.first()?, lane.want)));
+        first
+            .min_by_key(|(place, _)| *place)
+            .map(|(place, want)| (place.ticket, want))
     }
 
     /// The last in the order of service.
     pub(crate) fn last(&self) -> Option<(TicketId, &Waiter)> {
-        let ticket = self.lanes.iter().filter_map(|lane| lane.by_place.last()).max()?.ticket;
+        let ticket = self
+            .lanes
+            .iter()
+            .filter_map(|lane| lane.by_place.last())
+            .max()?
+            .ticket;
         self.waiters.get(&ticket).map(|waiter| (ticket, waiter))
     }
 
@@ -191,15 +239,26 @@ impl Queue {
 
     /// All whose demand passes a test, the longest waiting first.
     pub(crate) fn select(&self, test: impl Fn(Demand) -> bool) -> Vec<TicketId> {
-        let selected = self.waiters.iter().filter(|(_, waiter)| test(waiter.arrival.demand));
+        let selected = self
+            .waiters
+            .iter()
+            .filter(|(_, waiter)| test(waiter.arrival.demand));
         selected.map(|(ticket, _)| *ticket).collect()
     }
 
     fn lane(&mut self, want: Want) -> &mut Lane {
-        let index = self.lanes.iter().position(|lane| lane.want == want).unwrap_or_else(|| {
-            self.lanes.push(Lane { want, by_place: BTreeSet::new(), by_arrival: BTreeSet::new() });
-            self.lanes.len() - 1
-        });
+        let index = self
+            .lanes
+            .iter()
+            .position(|lane| lane.want == want)
+            .unwrap_or_else(|| {
+                self.lanes.push(Lane {
+                    want,
+                    by_place: BTreeSet::new(),
+                    by_arrival: BTreeSet::new(),
+                });
+                self.lanes.len() - 1
+            });
         &mut self.lanes[index]
     }
 }
@@ -226,7 +285,17 @@ impl Lane {
 
 impl Place {
     fn new(ticket: TicketId, waiter: &Waiter) -> Self {
-        let Arrival { class, deadline, nested, .. } = waiter.arrival;
-        Self { outside: !nested, rank: Reverse(class.rank()), due: deadline.map_or(Due::Never, Due::At), ticket }
+        let Arrival {
+            class,
+            deadline,
+            nested,
+            ..
+        } = waiter.arrival;
+        Self {
+            outside: !nested,
+            rank: Reverse(class.rank()),
+            due: deadline.map_or(Due::Never, Due::At),
+            ticket,
+        }
     }
 }

@@ -42,10 +42,16 @@ mod tests {
     fn repeats_itself_and_stays_in_bounds() {
         let mut random = Random::new(0);
         // The published sequence for seed 0.
-        assert_eq!([random.next(), random.next()], [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]);
+        assert_eq!(
+            [random.next(), random.next()],
+            [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]
+        );
         let mut seen = [0_u32; 7];
         (0..7_000).for_each(|_| seen[random.below(7)] += 1);
-        assert!(seen.iter().all(|count| (850..1_150).contains(count)), "{seen:?}");
+        assert!(
+            seen.iter().all(|count| (850..1_150).contains(count)),
+            "{seen:?}"
+        );
         assert!((0..1_000).all(|_| (-0.5..0.5).contains(&random.around_zero())));
     }
 }

@@ -54,7 +54,9 @@ pub fn hash(key: &[u8]) -> u64 {
 }
 
 fn fnv(state: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(state, |state, byte| (state ^ u64::from(*byte)).wrapping_mul(FNV_PRIME))
+    bytes.iter().fold(state, |state, byte| {
+        (state ^ u64::from(*byte)).wrapping_mul(FNV_PRIME)
+    })
 }
 
 // === impl Ring ===
@@ -64,7 +66,11 @@ impl Ring {
     #[must_use]
     pub const fn new(replicas: u32) -> Self {
         let replicas = if replicas == 0 { 1 } else { replicas };
-        Self { replicas, members: Vec::new(), points: Vec::new() }
+        Self {
+            replicas,
+            members: Vec::new(),
+            points: Vec::new(),
+        }
     }
 
     /// From now on the members are these: name, weight, and the key that gives its positions. Weight zero is no member.
@@ -79,12 +85,15 @@ impl Ring {
             let weight = (*weight).min(WEIGHT_MAX);
             let index = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
             let prefix = fnv(fnv(FNV_OFFSET, key.as_bytes()), &[0]);
-            let points = (0..self.replicas.saturating_mul(weight)).map(|n| mix(fnv(prefix, &n.to_le_bytes())));
+            let points = (0..self.replicas.saturating_mul(weight))
+                .map(|n| mix(fnv(prefix, &n.to_le_bytes())));
             self.points.extend(points.map(|position| (position, index)));
             self.members.push(Member { id: *id, weight });
         }
         // Equal positions are in the order of names, whatever order the members came in.
-        self.points.sort_unstable_by_key(|(position, index)| (*position, self.members[*index as usize].id));
+        self.points.sort_unstable_by_key(|(position, index)| {
+            (*position, self.members[*index as usize].id)
+        });
     }
 
     /// How many members there are.
@@ -102,8 +111,15 @@ impl Ring {
     /// All members, clockwise from a position, whether usable or not.
     #[must_use]
     pub fn walk(&self, hash: u64) -> Walk<'_> {
-        let at = self.points.partition_point(|(position, _)| *position < hash);
-        Walk { ring: self, at, left: self.points.len(), met: vec![false; self.members.len()] }
+        let at = self
+            .points
+            .partition_point(|(position, _)| *position < hash);
+        Walk {
+            ring: self,
+            at,
+            left: self.points.len(),
+            met: vec![false; self.members.len()],
+        }
     }
 
     /// The first usable member clockwise that is within its bound: with one more call it has at most `factor` times its
@@ -132,7 +148,11 @@ impl Ring {
     ) -> Option<MemberId> {
         let bounds = self.bounds(load, factor, usable);
         let mut within = None;
-        for (index, id) in self.walk(hash).indices().map(|index| (index, self.members[index].id)) {
+        for (index, id) in self
+            .walk(hash)
+            .indices()
+            .map(|index| (index, self.members[index].id))
+        {
             if usable(id) && load(id) < bounds.of(self.members[index].weight) {
                 if prefer(id) {
                     return Some(id);
@@ -157,7 +177,11 @@ impl Ring {
         let mut choices: Vec<(u8, MemberId)> = Vec::with_capacity(self.members.len());
         for Member { id, weight } in self.walk(hash).indices().map(|index| self.members[index]) {
             if usable(id) {
-                let group = if load(id) >= bounds.of(weight) { 2 } else { u8::from(!prefer(id)) };
+                let group = if load(id) >= bounds.of(weight) {
+                    2
+                } else {
+                    u8::from(!prefer(id))
+                };
                 choices.push((group, id));
             }
         }
@@ -175,16 +199,30 @@ impl Ring {
         factor: f64,
         usable: &dyn Fn(MemberId) -> bool,
     ) -> Option<u32> {
-        let found = self.members.iter().find(|one| one.id == member && usable(member))?;
+        let found = self
+            .members
+            .iter()
+            .find(|one| one.id == member && usable(member))?;
         Some(self.bounds(load, factor, usable).of(found.weight))
     }
 
-    fn bounds(&self, load: &dyn Fn(MemberId) -> u32, factor: f64, usable: &dyn Fn(MemberId) -> bool) -> Bounds {
+    fn bounds(
+        &self,
+        load: &dyn Fn(MemberId) -> u32,
+        factor: f64,
+        usable: &dyn Fn(MemberId) -> bool,
+    ) -> Bounds {
         let usable = self.members.iter().filter(|member| usable(member.id));
         let (calls, weights) = usable.fold((1_u64, 0_u64), |(calls, weights), member| {
-            (calls + u64::from(load(member.id)), weights + u64::from(member.weight))
+            (
+                calls + u64::from(load(member.id)),
+                weights + u64::from(member.weight),
+            )
         });
-        #[expect(clippy::cast_precision_loss, reason = "numbers of calls are far below 2^53")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "numbers of calls are far below 2^53"
+        )]
         let per_weight = factor.max(1.0) * calls as f64 / weights.max(1) as f64;
         Bounds { per_weight }
     }
@@ -196,7 +234,11 @@ struct Bounds {
 }
 
 impl Bounds {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "casts of floats saturate"
+    )]
     fn of(&self, weight: u32) -> u32 {
         (self.per_weight * f64::from(weight)).ceil() as u32
     }

@@ -255,7 +255,13 @@ impl Scheduler {
     ///
     /// Only an arrival that may be offloaded is, and only to one of `peers`. If that peer refuses it, ask again with
     /// the peer among those tried.
-    pub fn admit(&mut self, now: Instant, arrival: Arrival, peers: PeerView<'_>, effects: &mut Effects) -> Admission {
+    pub fn admit(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        peers: PeerView<'_>,
+        effects: &mut Effects,
+    ) -> Admission {
         self.advance(now, effects);
         self.decide(arrival, None, peers, effects)
     }
@@ -271,13 +277,19 @@ impl Scheduler {
         if self.draining {
             return Admission::Reject(self.reject(OverloadReason::Draining));
         }
-        if arrival.deadline.is_some_and(|deadline| deadline <= self.now) {
+        if arrival
+            .deadline
+            .is_some_and(|deadline| deadline <= self.now)
+        {
             return Admission::Reject(self.reject(OverloadReason::Deadline));
         }
         let (fit, spot) = self.fit(&arrival);
         let local = self.local_view(&arrival, fit, spot.as_ref());
-        let placement =
-            if arrival.placed { Placement::Local } else { self.policy.place(self.now, &arrival, &local, peers) };
+        let placement = if arrival.placed {
+            Placement::Local
+        } else {
+            self.policy.place(self.now, &arrival, &local, peers)
+        };
         match (placement, fit, spot) {
             (Placement::Reject(reason), ..) => Admission::Reject(self.reject(reason)),
             (Placement::Peer(peer), ..) if arrival.may_offload => {
@@ -313,7 +325,8 @@ impl Scheduler {
         self.now = self.now.max(now);
         self.end_suspension(&mut lease, effects);
         self.vacate(&lease, end, effects);
-        self.estimate.released(self.now, self.now.saturating_duration_since(lease.granted));
+        self.estimate
+            .released(self.now, self.now.saturating_duration_since(lease.granted));
         self.counters.released += 1;
         self.advance(now, effects);
     }
@@ -371,7 +384,11 @@ impl Scheduler {
     /// When [`Scheduler::expire`] will next have something to do.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.queue.next_expiry().into_iter().chain(self.next_idle_expiry()).min()
+        self.queue
+            .next_expiry()
+            .into_iter()
+            .chain(self.next_idle_expiry())
+            .min()
     }
 
     /// From now on every new call is turned away, and all waiting ones are. What runs or is granted goes on. Idle
@@ -448,25 +465,37 @@ impl Scheduler {
     fn next_to_start(&mut self) -> Option<(TicketId, Spot)> {
         if self.queue.has_nested() {
             let room = self.ledger.room(self.held_for_returning());
-            let first = self.queue.first_nested_with(|want, in_line| self.spot(want, in_line, &room));
+            let first = self
+                .queue
+                .first_nested_with(|want, in_line| self.spot(want, in_line, &room));
             if first.is_some() {
                 return first;
             }
         }
         if let Some(claim) = self.fairness.claim()
-            && let Some(spot) = self.spot(&claim.want, usize::MAX, &self.ledger.room(self.held_for_calls()))
+            && let Some(spot) = self.spot(
+                &claim.want,
+                usize::MAX,
+                &self.ledger.room(self.held_for_calls()),
+            )
         {
             return Some((claim.ticket, spot));
         }
         self.claim_for_oldest();
         let room = self.ledger.room(self.held());
         let spot = |want: &Want, in_line| self.spot(want, in_line, &room);
-        if self.fairness.turn_is_due() { self.queue.oldest_with(spot) } else { self.queue.first_with(spot) }
+        if self.fairness.turn_is_due() {
+            self.queue.oldest_with(spot)
+        } else {
+            self.queue.first_with(spot)
+        }
     }
 
     /// Holds resources back for the longest waiting call, if it is its turn and its size is what keeps it waiting.
     fn claim_for_oldest(&mut self) {
-        let Some((ticket, waiter)) = self.queue.oldest() else { return };
+        let Some((ticket, waiter)) = self.queue.oldest() else {
+            return;
+        };
         let want = waiter.arrival.want();
         if self.fairness.may_claim(self.now, waiter) && self.lacks_room(&want) {
             self.fairness.set_claim(self.now, ticket, want);
@@ -474,7 +503,10 @@ impl Scheduler {
     }
 
     fn grant(&mut self, ticket: TicketId, spot: Spot, effects: &mut Effects) {
-        let claimed = self.fairness.claim().is_some_and(|claim| claim.ticket == ticket);
+        let claimed = self
+            .fairness
+            .claim()
+            .is_some_and(|claim| claim.ticket == ticket);
         if let Some(waiter) = self.queue.remove(ticket) {
             if claimed {
                 self.fairness.claim_served()
@@ -484,7 +516,10 @@ impl Scheduler {
             let lease = self.lease(waiter.arrival.want(), spot);
             self.outcomes.insert(ticket, Outcome::Granted(lease));
             self.unclaimed += 1;
-            effects.decided.push(Decided { ticket, verdict: Verdict::Granted });
+            effects.decided.push(Decided {
+                ticket,
+                verdict: Verdict::Granted,
+            });
         }
     }
 
@@ -495,8 +530,16 @@ impl Scheduler {
         if !self.ledger.could_fit(want.demand) {
             return (Fit::Never, None);
         }
-        let in_line = if self.queue.is_empty() { 1 } else { self.queue.in_line(want) + 1 };
-        let held = if arrival.nested { self.held_for_returning() } else { self.held() };
+        let in_line = if self.queue.is_empty() {
+            1
+        } else {
+            self.queue.in_line(want) + 1
+        };
+        let held = if arrival.nested {
+            self.held_for_returning()
+        } else {
+            self.held()
+        };
         let spot = self.spot(want, in_line, &self.ledger.room(held));
         (if spot.is_some() { Fit::Now } else { Fit::Later }, spot)
     }
@@ -524,10 +567,22 @@ impl Scheduler {
         let place = self.occupy(want, spot);
         let id = LeaseId(self.leases);
         self.leases += 1;
-        Lease { demand: want.demand, place, granted: self.now, issuer: self.issuer(), id, hold: Hold::Running }
+        Lease {
+            demand: want.demand,
+            place,
+            granted: self.now,
+            issuer: self.issuer(),
+            id,
+            hold: Hold::Running,
+        }
     }
 
-    fn wait(&mut self, arrival: Arrival, caller: Option<LeaseId>, effects: &mut Effects) -> Admission {
+    fn wait(
+        &mut self,
+        arrival: Arrival,
+        caller: Option<LeaseId>,
+        effects: &mut Effects,
+    ) -> Admission {
         if self.queue.len() >= self.config.queue_capacity && !self.displace_for(&arrival, effects) {
             return Admission::Reject(self.reject(OverloadReason::QueueFull));
         }
@@ -535,7 +590,11 @@ impl Scheduler {
         let waiter = self.waiter(arrival, caller);
         self.queue.push(id, waiter);
         self.make_room(effects);
-        Admission::Wait(Ticket { id, expires: waiter.expires, issuer: self.issuer() })
+        Admission::Wait(Ticket {
+            id,
+            expires: waiter.expires,
+            issuer: self.issuer(),
+        })
     }
 
     fn waiter(&self, arrival: Arrival, caller: Option<LeaseId>) -> Waiter {
@@ -544,12 +603,20 @@ impl Scheduler {
             Some(deadline) if deadline <= longest => (deadline, OverloadReason::Deadline),
             _ => (longest, OverloadReason::WaitedTooLong),
         };
-        Waiter { arrival, caller, since: self.now, expires, expires_as }
+        Waiter {
+            arrival,
+            caller,
+            since: self.now,
+            expires,
+            expires_as,
+        }
     }
 
     /// Makes room in a full queue for this call; false if nobody has to yield to it.
     fn displace_for(&mut self, arrival: &Arrival, effects: &mut Effects) -> bool {
-        let Some(ticket) = self.displaceable(arrival) else { return false };
+        let Some(ticket) = self.displaceable(arrival) else {
+            return false;
+        };
         self.turn_away(ticket, OverloadReason::QueueFull, effects);
         true
     }
@@ -558,7 +625,11 @@ impl Scheduler {
     fn displaceable(&self, arrival: &Arrival) -> Option<TicketId> {
         let (ticket, last) = self.queue.last()?;
         let low = last.arrival.class.rank() == Rank::Low && arrival.class.rank() > Rank::Low;
-        let goes_first = if last.arrival.nested { false } else { arrival.nested || low };
+        let goes_first = if last.arrival.nested {
+            false
+        } else {
+            arrival.nested || low
+        };
         (goes_first && !self.fairness.out_of_patience(self.now, last)).then_some(ticket)
     }
 
@@ -568,7 +639,10 @@ impl Scheduler {
         }
         let rejection = self.reject(reason);
         self.outcomes.insert(ticket, Outcome::Rejected(rejection));
-        effects.decided.push(Decided { ticket, verdict: Verdict::Rejected(reason) });
+        effects.decided.push(Decided {
+            ticket,
+            verdict: Verdict::Rejected(reason),
+        });
     }
 
     /// A waiting call leaves the queue without a start.
@@ -588,10 +662,14 @@ impl Scheduler {
             | OverloadReason::WaitedTooLong
             | OverloadReason::Deadline
             | OverloadReason::CallWouldDeadlock => {
-                self.estimate.retry_after(self.now, self.ledger.leases(), self.queue.len())
+                self.estimate
+                    .retry_after(self.now, self.ledger.leases(), self.queue.len())
             }
         };
-        Rejection { reason, retry_after }
+        Rejection {
+            reason,
+            retry_after,
+        }
     }
 
     fn issuer(&self) -> usize {
@@ -600,6 +678,10 @@ impl Scheduler {
 
     /// A lease or ticket in the wrong scheduler is a fault in the program, and going on would spoil the books.
     fn check_issuer(&self, issuer: usize) {
-        assert_eq!(issuer, self.issuer(), "leases and tickets go back to the scheduler that issued them");
+        assert_eq!(
+            issuer,
+            self.issuer(),
+            "leases and tickets go back to the scheduler that issued them"
+        );
     }
 }

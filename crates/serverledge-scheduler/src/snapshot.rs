@@ -159,8 +159,22 @@ impl RejectionCounts {
     /// All of them.
     #[must_use]
     pub const fn total(self) -> u64 {
-        let Self { queue_full, waited_too_long, deadline, draining, never_fits, no_peer, call_would_deadlock } = self;
-        queue_full + waited_too_long + deadline + draining + never_fits + no_peer + call_would_deadlock
+        let Self {
+            queue_full,
+            waited_too_long,
+            deadline,
+            draining,
+            never_fits,
+            no_peer,
+            call_would_deadlock,
+        } = self;
+        queue_full
+            + waited_too_long
+            + deadline
+            + draining
+            + never_fits
+            + no_peer
+            + call_would_deadlock
     }
 
     pub(crate) const fn count(&mut self, reason: OverloadReason) {

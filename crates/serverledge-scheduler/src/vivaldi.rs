@@ -83,8 +83,14 @@ type Vector = [f64; 3];
 impl fmt::Display for ObserveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Coordinate => f.write_str("the coordinate has a component that is no number or out of range"),
-            Self::RoundTrip => write!(f, "the round trip is longer than {} s", ROUND_TRIP_MAX.as_secs()),
+            Self::Coordinate => {
+                f.write_str("the coordinate has a component that is no number or out of range")
+            }
+            Self::RoundTrip => write!(
+                f,
+                "the round trip is longer than {} s",
+                ROUND_TRIP_MAX.as_secs()
+            ),
         }
     }
 }
@@ -101,7 +107,12 @@ impl Default for Coordinate {
 
 impl Coordinate {
     /// Where a node is that knows nothing.
-    pub const ORIGIN: Self = Self { vec: [0.0; 3], error: ERROR_MAX, adjustment: 0.0, height: HEIGHT_MIN };
+    pub const ORIGIN: Self = Self {
+        vec: [0.0; 3],
+        error: ERROR_MAX,
+        adjustment: 0.0,
+        height: HEIGHT_MIN,
+    };
 
     /// The expected round trip between the two. Zero if either makes no sense.
     #[must_use]
@@ -141,7 +152,11 @@ impl Coordinate {
             self.height
         };
         let vec = std::array::from_fn(|at| self.vec[at] + unit[at] * seconds);
-        Self { vec, height, ..*self }
+        Self {
+            vec,
+            height,
+            ..*self
+        }
     }
 }
 
@@ -170,14 +185,22 @@ impl Vivaldi {
     ///
     /// # Errors
     /// If the coordinate or the round trip makes no sense; then nothing has changed.
-    pub fn observe(&mut self, peer: u64, other: &Coordinate, round_trip: Duration) -> Result<(), ObserveError> {
+    pub fn observe(
+        &mut self,
+        peer: u64,
+        other: &Coordinate,
+        round_trip: Duration,
+    ) -> Result<(), ObserveError> {
         if !other.is_valid() {
             return Err(ObserveError::Coordinate);
         }
         if round_trip > ROUND_TRIP_MAX {
             return Err(ObserveError::RoundTrip);
         }
-        let seconds = self.latencies.get_or_insert_with(peer, Latencies::default).observe(round_trip.as_secs_f64());
+        let seconds = self
+            .latencies
+            .get_or_insert_with(peer, Latencies::default)
+            .observe(round_trip.as_secs_f64());
         self.follow(other, seconds.max(ZERO));
         self.adjust(other, seconds);
         self.fall();
@@ -215,7 +238,9 @@ impl Vivaldi {
     fn fall(&mut self) {
         let out = Coordinate::ORIGIN.seconds_to(&self.coordinate);
         let pull = -(out / GRAVITY_RHO).powi(2);
-        self.coordinate = self.coordinate.pushed(pull, &Coordinate::ORIGIN, &mut self.random);
+        self.coordinate = self
+            .coordinate
+            .pushed(pull, &Coordinate::ORIGIN, &mut self.random);
     }
 }
 
@@ -254,7 +279,14 @@ fn direction(one: Vector, other: Vector, random: &mut Random) -> (Vector, f64) {
     }
     let anywhere: Vector = std::array::from_fn(|_| random.around_zero());
     let long = length(anywhere);
-    (if long > ZERO { anywhere.map(|one| one / long) } else { [1.0, 0.0, 0.0] }, 0.0)
+    (
+        if long > ZERO {
+            anywhere.map(|one| one / long)
+        } else {
+            [1.0, 0.0, 0.0]
+        },
+        0.0,
+    )
 }
 
 #[cfg(test)]

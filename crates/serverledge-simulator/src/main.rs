@@ -45,7 +45,11 @@ struct Arguments {
 
 fn load(text: &str) -> Result<f64, String> {
     let load: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.01..=2.0).contains(&load) { Ok(load) } else { Err("not between 0.01 and 2".to_owned()) }
+    if (0.01..=2.0).contains(&load) {
+        Ok(load)
+    } else {
+        Err("not between 0.01 and 2".to_owned())
+    }
 }
 
 fn main() -> ExitCode {
@@ -60,18 +64,32 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let Arguments { nodes, seconds, seed, load, .. } = *arguments;
-    let world = World::new(Scenario { nodes, seconds, seed, load });
+    let Arguments {
+        nodes,
+        seconds,
+        seed,
+        load,
+        ..
+    } = *arguments;
+    let world = World::new(Scenario {
+        nodes,
+        seconds,
+        seed,
+        load,
+    });
     let mut reports = Vec::new();
     for policy in &arguments.policies {
         reports.push(simulation::run(&world, policy).map_err(|error| error.to_string())?);
     }
     let text = report::table(&world, &reports);
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("failed to print: {error}"))?;
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| format!("failed to print: {error}"))?;
     if let Some(file) = &arguments.svg {
         let reports: Vec<_> = reports.into_iter().map(|(report, _)| report).collect();
         let picture = plot::svg(&reports);
-        std::fs::write(file, picture).map_err(|error| format!("failed to write {}: {error}", file.display()))?;
+        std::fs::write(file, picture)
+            .map_err(|error| format!("failed to write {}: {error}", file.display()))?;
     }
     Ok(())
 }
@@ -82,10 +100,25 @@ mod tests {
 
     #[test]
     fn arguments_are_checked() {
-        let parse = |arguments: &[&str]| Arguments::try_parse_from([&["simulator"], arguments].concat());
-        assert_eq!(parse(&[]).expect("the defaults").policies, POLICY_NAMES[1..]);
-        assert_eq!(parse(&["--policies", "qosaware,edgeonly"]).expect("two").policies, ["qosaware", "edgeonly"]);
-        for bad in [["--nodes", "1"], ["--load", "NaN"], ["--load", "3"], ["--policies", "best"], ["--seconds", "0"]] {
+        let parse =
+            |arguments: &[&str]| Arguments::try_parse_from([&["simulator"], arguments].concat());
+        assert_eq!(
+            parse(&[]).expect("the defaults").policies,
+            POLICY_NAMES[1..]
+        );
+        assert_eq!(
+            parse(&["--policies", "qosaware,edgeonly"])
+                .expect("two")
+                .policies,
+            ["qosaware", "edgeonly"]
+        );
+        for bad in [
+            ["--nodes", "1"],
+            ["--load", "NaN"],
+            ["--load", "3"],
+            ["--policies", "best"],
+            ["--seconds", "0"],
+        ] {
             assert!(parse(&bad).is_err(), "{bad:?}");
         }
     }

@@ -15,7 +15,9 @@ const FASTEST: f64 = 10.0;
 const SLOWEST: f64 = 20_000.0;
 
 /// Colours that are told apart without colour vision too (Okabe and Ito).
-const POLICY_COLOURS: [&str; 6] = ["#666666", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2"];
+const POLICY_COLOURS: [&str; 6] = [
+    "#666666", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2",
+];
 /// Answered here in time, on a neighbour, in the cloud; late; turned away.
 const OUTCOMES: [(&str, &str); 5] = [
     ("answered here", "#0072B2"),
@@ -56,7 +58,8 @@ fn draw_outcomes(out: &mut String, reports: &[Report], top: f64) {
     for (row, report) in reports.iter().enumerate() {
         let y = top + ROW * row as f64;
         text(out, LEFT - 8.0, y + 16.0, "end", &report.policy);
-        let places = [Outcome::Here, Outcome::Neighbour, Outcome::Cloud].map(|place| report.count(place));
+        let places =
+            [Outcome::Here, Outcome::Neighbour, Outcome::Cloud].map(|place| report.count(place));
         let counts = places.into_iter().chain([report.too_late, report.overload]);
         let mut x = LEFT;
         for (count, (_, colour)) in counts.zip(OUTCOMES) {
@@ -72,9 +75,21 @@ fn draw_outcomes(out: &mut String, reports: &[Report], top: f64) {
     for tenths in (0..=10_u8).step_by(2) {
         let x = along(f64::from(tenths) / 10.0);
         line(out, [(x, bottom), (x, bottom + 5.0)], "#57606a", 1.0);
-        text(out, x, bottom + 19.0, "middle", &format!("{} %", u32::from(tenths) * 10));
+        text(
+            out,
+            x,
+            bottom + 19.0,
+            "middle",
+            &format!("{} %", u32::from(tenths) * 10),
+        );
     }
-    text(out, along(0.5), bottom + 38.0, "middle", "share of all calls; black mark: answered in time");
+    text(
+        out,
+        along(0.5),
+        bottom + 38.0,
+        "middle",
+        "share of all calls; black mark: answered in time",
+    );
 }
 
 fn draw_times(out: &mut String, reports: &[Report], top: f64) {
@@ -88,7 +103,10 @@ fn draw_times(out: &mut String, reports: &[Report], top: f64) {
     for (row, report) in reports.iter().enumerate() {
         let y = top + ROW * (row as f64 + 0.5);
         text(out, LEFT - 8.0, y + 4.0, "end", &report.policy);
-        let (half, most) = (along_time(report.response_ms(50)), along_time(report.response_ms(95)));
+        let (half, most) = (
+            along_time(report.response_ms(50)),
+            along_time(report.response_ms(95)),
+        );
         line(out, [(half, y), (most, y)], "#0072B2", 3.0);
         circle(out, half, y, "#ffffff");
         circle(out, most, y, "#0072B2");
@@ -104,21 +122,47 @@ fn draw_times(out: &mut String, reports: &[Report], top: f64) {
 
 fn draw_day(out: &mut String, reports: &[Report], top: f64) {
     heading(out, top - 18.0, "Answered in time over the day");
-    let worst = reports.iter().flat_map(|report| report.pieces.iter().map(|piece| piece.share())).fold(1.0, f64::min);
+    let worst = reports
+        .iter()
+        .flat_map(|report| report.pieces.iter().map(|piece| piece.share()))
+        .fold(1.0, f64::min);
     let lowest = (worst * 10.0).floor() / 10.0;
     let high = |share: f64| top + LINES_HEIGHT * (1.0 - (share - lowest) / (1.0 - lowest).max(0.1));
     for fifth in 0..=5_u8 {
         let share = 1.0 - (1.0 - lowest).max(0.1) * f64::from(fifth) / 5.0;
-        line(out, [(LEFT, high(share)), (WIDTH - RIGHT, high(share))], "#d0d7de", 1.0);
-        text(out, LEFT - 8.0, high(share) + 4.0, "end", &format!("{:.0} %", share * 100.0));
+        line(
+            out,
+            [(LEFT, high(share)), (WIDTH - RIGHT, high(share))],
+            "#d0d7de",
+            1.0,
+        );
+        text(
+            out,
+            LEFT - 8.0,
+            high(share) + 4.0,
+            "end",
+            &format!("{:.0} %", share * 100.0),
+        );
     }
-    for ((number, report), colour) in reports.iter().enumerate().zip(POLICY_COLOURS.iter().cycle()) {
+    for ((number, report), colour) in reports
+        .iter()
+        .enumerate()
+        .zip(POLICY_COLOURS.iter().cycle())
+    {
         let mut points = String::new();
         for (index, piece) in report.pieces.iter().enumerate() {
             // Writing to a string does not fail.
-            let _ = write!(points, "{:.1},{:.1} ", along((index as f64 + 0.5) / PIECES as f64), high(piece.share()));
+            let _ = write!(
+                points,
+                "{:.1},{:.1} ",
+                along((index as f64 + 0.5) / PIECES as f64),
+                high(piece.share())
+            );
         }
-        let _ = writeln!(out, "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>");
+        let _ = writeln!(
+            out,
+            "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
+        );
         let x = LEFT + 130.0 * number as f64;
         let y = top + LINES_HEIGHT + 56.0;
         line(out, [(x, y - 4.0), (x + 22.0, y - 4.0)], colour, 3.0);
@@ -126,9 +170,21 @@ fn draw_day(out: &mut String, reports: &[Report], top: f64) {
     }
     for quarter in 0..=4_u8 {
         let share = f64::from(quarter) / 4.0;
-        text(out, along(share), top + LINES_HEIGHT + 18.0, "middle", &format!("{:.0} %", share * 100.0));
+        text(
+            out,
+            along(share),
+            top + LINES_HEIGHT + 18.0,
+            "middle",
+            &format!("{:.0} %", share * 100.0),
+        );
     }
-    text(out, along(0.5), top + LINES_HEIGHT + 36.0, "middle", "time of arrival, of the run");
+    text(
+        out,
+        along(0.5),
+        top + LINES_HEIGHT + 36.0,
+        "middle",
+        "time of arrival, of the run",
+    );
 }
 
 fn along(share: f64) -> f64 {
@@ -140,11 +196,17 @@ fn along_time(ms: f64) -> f64 {
 }
 
 fn heading(out: &mut String, y: f64, words: &str) {
-    let _ = writeln!(out, "<text x=\"{LEFT}\" y=\"{y:.1}\" font-size=\"16\" font-weight=\"600\">{words}</text>");
+    let _ = writeln!(
+        out,
+        "<text x=\"{LEFT}\" y=\"{y:.1}\" font-size=\"16\" font-weight=\"600\">{words}</text>"
+    );
 }
 
 fn text(out: &mut String, x: f64, y: f64, anchor: &str, words: &str) {
-    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{words}</text>");
+    let _ = writeln!(
+        out,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{words}</text>"
+    );
 }
 
 fn rectangle(out: &mut String, [x, y, width, height]: [f64; 4], colour: &str) {
@@ -177,14 +239,29 @@ mod tests {
 
     #[test]
     fn every_policy_is_drawn_and_named() {
-        let world = World::new(Scenario { nodes: 20, seconds: 5, seed: 1, load: 0.5 });
-        let reports = ["localonly", "qosaware"].map(|policy| run(&world, policy).expect("a policy").0);
+        let world = World::new(Scenario {
+            nodes: 20,
+            seconds: 5,
+            seed: 1,
+            load: 0.5,
+        });
+        let reports =
+            ["localonly", "qosaware"].map(|policy| run(&world, policy).expect("a policy").0);
         let picture = svg(&reports);
         assert_eq!(picture.matches("<polyline").count(), 2);
-        for words in ["localonly", "qosaware", "answered here", "share of all calls", "time of arrival"] {
+        for words in [
+            "localonly",
+            "qosaware",
+            "answered here",
+            "share of all calls",
+            "time of arrival",
+        ] {
             assert!(picture.contains(words), "{words}");
         }
         assert!(!picture.contains("NaN") && !picture.contains("inf"));
-        assert_eq!(picture.matches("<text").count(), picture.matches("</text>").count());
+        assert_eq!(
+            picture.matches("<text").count(),
+            picture.matches("</text>").count()
+        );
     }
 }

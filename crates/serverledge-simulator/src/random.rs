@@ -75,7 +75,16 @@ mod tests {
             (mean(Box::new(Random::unit)), 0.5),
             (mean(Box::new(|random| random.exponential(4.0))), 0.25),
             (mean(Box::new(|random| random.lognormal(0.5))), 1.0),
-            (mean(Box::new(|random| if random.weighted(&[1.0, 3.0]) == 1 { 1.0 } else { 0.0 })), 0.75),
+            (
+                mean(Box::new(|random| {
+                    if random.weighted(&[1.0, 3.0]) == 1 {
+                        1.0
+                    } else {
+                        0.0
+                    }
+                })),
+                0.75,
+            ),
         ] {
             assert!((found - expected).abs() < 0.02, "{found} for {expected}");
         }

@@ -75,7 +75,14 @@ impl Report {
     }
 
     /// A call was answered at a time; it held a sandbox's processors for so long.
-    pub(crate) fn answered(&mut self, world: &World, call: u32, outcome: Outcome, now: Duration, held: Duration) {
+    pub(crate) fn answered(
+        &mut self,
+        world: &World,
+        call: u32,
+        outcome: Outcome,
+        now: Duration,
+        held: Duration,
+    ) {
         let call = &world.calls[call as usize];
         let response = now - call.at;
         let in_time = call.deadline.is_none_or(|deadline| response <= deadline);
@@ -84,15 +91,23 @@ impl Report {
         self.late += u64::from(!in_time);
         self.with_deadline.in_time += u64::from(in_time && call.deadline.is_some());
         self.pieces[piece(world, call.at)].in_time += u64::from(in_time);
-        self.responses.push(u32::try_from(response.as_micros()).unwrap_or(u32::MAX));
+        self.responses
+            .push(u32::try_from(response.as_micros()).unwrap_or(u32::MAX));
         let work = held.as_secs_f64() * KINDS[usize::from(call.kind)].demand.cpu.cores();
-        let seconds =
-            if outcome == Outcome::Cloud { &mut self.cloud_core_seconds } else { &mut self.edge_core_seconds };
+        let seconds = if outcome == Outcome::Cloud {
+            &mut self.cloud_core_seconds
+        } else {
+            &mut self.edge_core_seconds
+        };
         *seconds += work;
     }
 
     pub(crate) fn rejected(&mut self, _world: &World, _call: u32, reason: OverloadReason) {
-        let count = if reason == OverloadReason::Deadline { &mut self.too_late } else { &mut self.overload };
+        let count = if reason == OverloadReason::Deadline {
+            &mut self.too_late
+        } else {
+            &mut self.overload
+        };
         *count += 1;
     }
 
@@ -116,7 +131,9 @@ impl Report {
     /// The response time below which so many percent of the answers are, in milliseconds.
     pub(crate) fn response_ms(&self, percent: usize) -> f64 {
         let at = (self.responses.len() * percent / 100).min(self.responses.len().saturating_sub(1));
-        self.responses.get(at).map_or(0.0, |micros| f64::from(*micros) / 1_000.0)
+        self.responses
+            .get(at)
+            .map_or(0.0, |micros| f64::from(*micros) / 1_000.0)
     }
 
     /// Per thousand calls that were answered in time.
@@ -128,13 +145,21 @@ impl Report {
 
 impl Piece {
     pub(crate) fn share(self) -> f64 {
-        if self.calls == 0 { 1.0 } else { self.in_time as f64 / self.calls as f64 }
+        if self.calls == 0 {
+            1.0
+        } else {
+            self.in_time as f64 / self.calls as f64
+        }
     }
 }
 
 fn piece(world: &World, at: Duration) -> usize {
     let share = at.as_secs_f64() / f64::from(world.scenario.seconds);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "casts of floats saturate"
+    )]
     let piece = (share * PIECES as f64) as usize;
     piece.min(PIECES - 1)
 }
@@ -182,7 +207,12 @@ pub(crate) fn table(world: &World, reports: &[(Report, Decisions)]) -> String {
     for (report, decisions) in reports {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         let (mean, high) = (micros(decisions.mean()), micros(decisions.high()));
-        let _ = writeln!(text, "| `{}` | {} | {mean:.2} µs | {high:.2} µs |", report.policy, decisions.count());
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | {mean:.2} µs | {high:.2} µs |",
+            report.policy,
+            decisions.count()
+        );
     }
     text
 }

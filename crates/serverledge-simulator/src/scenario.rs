@@ -143,7 +143,11 @@ pub(crate) const KINDS: [Kind; 3] = [
         start: 0.8,
         bytes: 1_000_000,
         share: 0.16,
-        wishes: &[(QosClass::AVAILABILITY, None, 0.4), (QosClass::LOW, Some(8.0), 0.4), (QosClass::LOW, None, 0.2)],
+        wishes: &[
+            (QosClass::AVAILABILITY, None, 0.4),
+            (QosClass::LOW, Some(8.0), 0.4),
+            (QosClass::LOW, None, 0.2),
+        ],
     },
 ];
 
@@ -152,7 +156,10 @@ impl Kind {
     pub(crate) fn pool(&self, function: u16) -> Option<Pooled> {
         let mut digest = [0; 32];
         digest[..2].copy_from_slice(&function.to_le_bytes());
-        self.pooled.then_some(Pooled { key: PoolKey::new(Digest::new(digest)), concurrency: 1 })
+        self.pooled.then_some(Pooled {
+            key: PoolKey::new(Digest::new(digest)),
+            concurrency: 1,
+        })
     }
 
     /// Core-seconds of a call.
@@ -166,7 +173,11 @@ impl World {
         let mut sites = sites(scenario);
         link(&mut sites);
         let calls = calls(scenario, &sites);
-        Self { scenario, sites, calls }
+        Self {
+            scenario,
+            sites,
+            calls,
+        }
     }
 
     pub(crate) fn round_trip(&self, one: u32, other: u32) -> Duration {
@@ -182,8 +193,12 @@ fn sites(scenario: Scenario) -> Vec<Site> {
     let mut anywhere = || (random.between(0.0, PLANE), random.between(0.0, PLANE));
     let centres: Vec<_> = (0..areas).map(|_| anywhere()).collect();
     let mut random = Random::new(scenario.seed, 2);
-    let edge = (0..edge).map(|n| edge_site(n % areas, centres[(n % areas) as usize], &mut random)).collect::<Vec<_>>();
-    edge.into_iter().chain((0..cloud).map(|_| cloud_site(areas))).collect()
+    let edge = (0..edge)
+        .map(|n| edge_site(n % areas, centres[(n % areas) as usize], &mut random))
+        .collect::<Vec<_>>();
+    edge.into_iter()
+        .chain((0..cloud).map(|_| cloud_site(areas)))
+        .collect()
 }
 
 fn edge_site(area: u32, centre: (f64, f64), random: &mut Random) -> Site {
@@ -191,14 +206,38 @@ fn edge_site(area: u32, centre: (f64, f64), random: &mut Random) -> Site {
     let mut around = || random.between(-AREA_RADIUS, AREA_RADIUS);
     let place = (centre.0 + around(), centre.1 + around());
     let (memory, cpu) = (MemoryMib::new(cores * 1_024), CpuMilli::new(cores * 1_000));
-    let capacity = Capacity { memory, cpu, slots: 256, containers: 64 };
-    Site { cloud: false, capacity, speed: 1.0, links: Vec::new(), area, place }
+    let capacity = Capacity {
+        memory,
+        cpu,
+        slots: 256,
+        containers: 64,
+    };
+    Site {
+        cloud: false,
+        capacity,
+        speed: 1.0,
+        links: Vec::new(),
+        area,
+        place,
+    }
 }
 
 fn cloud_site(area: u32) -> Site {
     let (memory, cpu) = (MemoryMib::new(256 * 1_024), CpuMilli::new(64_000));
-    let capacity = Capacity { memory, cpu, slots: 4_096, containers: 1_024 };
-    Site { cloud: true, capacity, speed: 1.25, links: Vec::new(), area, place: (PLANE / 2.0, PLANE / 2.0) }
+    let capacity = Capacity {
+        memory,
+        cpu,
+        slots: 4_096,
+        containers: 1_024,
+    };
+    Site {
+        cloud: true,
+        capacity,
+        speed: 1.25,
+        links: Vec::new(),
+        area,
+        place: (PLANE / 2.0, PLANE / 2.0),
+    }
 }
 
 fn round_trip(one: &Site, other: &Site) -> Duration {
@@ -209,13 +248,25 @@ fn round_trip(one: &Site, other: &Site) -> Duration {
 /// Edge nodes know the nearest of their area, and some cloud nodes: those after them on a ring, so that the cloud nodes
 /// are known to about equally many.
 fn link(sites: &mut [Site]) {
-    let names: Vec<_> = (0..).zip(sites.iter()).filter(|(_, site)| site.cloud).map(|(n, _)| n).collect();
+    let names: Vec<_> = (0..)
+        .zip(sites.iter())
+        .filter(|(_, site)| site.cloud)
+        .map(|(n, _)| n)
+        .collect();
     let keys: Vec<_> = names.iter().map(|n: &u32| format!("cloud-{n}")).collect();
-    let members: Vec<_> = names.iter().zip(&keys).map(|(n, key)| (MemberId(*n), 1, key.as_str())).collect();
+    let members: Vec<_> = names
+        .iter()
+        .zip(&keys)
+        .map(|(n, key)| (MemberId(*n), 1, key.as_str()))
+        .collect();
     let mut ring = Ring::new(REPLICAS_DEFAULT);
     ring.set_members(&members);
     for one in 0..sites.len() {
-        let links = if sites[one].cloud { Vec::new() } else { links(sites, one, &ring) };
+        let links = if sites[one].cloud {
+            Vec::new()
+        } else {
+            links(sites, one, &ring)
+        };
         sites[one].links = links;
     }
 }
@@ -224,24 +275,44 @@ fn links(sites: &[Site], one: usize, ring: &Ring) -> Vec<Link> {
     let me = &sites[one];
     let to = |n: u32| {
         let round_trip = round_trip(me, &sites[n as usize]);
-        Link { to: n, round_trip, bytes_per_second: BYTES_PER_SECOND }
+        Link {
+            to: n,
+            round_trip,
+            bytes_per_second: BYTES_PER_SECOND,
+        }
     };
-    let near = (0..).zip(sites).filter(|(n, site)| *n as usize != one && !site.cloud && site.area == me.area);
+    let near = (0..)
+        .zip(sites)
+        .filter(|(n, site)| *n as usize != one && !site.cloud && site.area == me.area);
     let mut near: Vec<Link> = near.map(|(n, _)| to(n)).collect();
     near.sort_by_key(|link| (link.round_trip, link.to));
     near.truncate(NEIGHBOURS);
-    near.extend(ring.walk(hash(format!("edge-{one}").as_bytes())).take(CLOUD_NODES).map(|member| to(member.0)));
+    near.extend(
+        ring.walk(hash(format!("edge-{one}").as_bytes()))
+            .take(CLOUD_NODES)
+            .map(|member| to(member.0)),
+    );
     near
 }
 
 /// All calls in the order of their arrival.
 fn calls(scenario: Scenario, sites: &[Site]) -> Vec<Call> {
     let end = f64::from(scenario.seconds);
-    let areas = sites.iter().map(|site| site.area).max().map_or(0, |last| last + 1);
+    let areas = sites
+        .iter()
+        .map(|site| site.area)
+        .max()
+        .map_or(0, |last| last + 1);
     let bursts: Vec<Vec<(f64, f64)>> = (0..areas).map(|area| bursts(scenario, area, end)).collect();
     let mut calls = Vec::new();
     for (node, site) in (0..).zip(sites).filter(|(_, site)| !site.cloud) {
-        calls_of(scenario, node, site, &bursts[site.area as usize], &mut calls);
+        calls_of(
+            scenario,
+            node,
+            site,
+            &bursts[site.area as usize],
+            &mut calls,
+        );
     }
     calls.sort_by_key(|call| (call.at, call.node));
     calls
@@ -261,7 +332,13 @@ fn bursts(scenario: Scenario, area: u32, end: f64) -> Vec<(f64, f64)> {
 }
 
 /// A Poisson process whose rate follows the day and the bursts (thinned from the highest rate: Lewis and Shedler 1979).
-fn calls_of(scenario: Scenario, node: u32, site: &Site, bursts: &[(f64, f64)], calls: &mut Vec<Call>) {
+fn calls_of(
+    scenario: Scenario,
+    node: u32,
+    site: &Site,
+    bursts: &[(f64, f64)],
+    calls: &mut Vec<Call>,
+) {
     let mut random = Random::new(scenario.seed, 2_000_000 + u64::from(node));
     let work: f64 = KINDS.iter().map(|kind| kind.share * kind.work()).sum();
     let usual = scenario.load * site.capacity.cpu.cores() / work * random.lognormal(NODE_SIGMA);
@@ -272,7 +349,10 @@ fn calls_of(scenario: Scenario, node: u32, site: &Site, bursts: &[(f64, f64)], c
     let mut at = random.exponential(highest);
     while at < end {
         let day = 1.0 + DAY_SWING * (std::f64::consts::TAU * at / end + noon).sin();
-        let bursting = bursts.iter().zip(&joins).any(|((from, to), joins)| *joins && (*from..*to).contains(&at));
+        let bursting = bursts
+            .iter()
+            .zip(&joins)
+            .any(|((from, to), joins)| *joins && (*from..*to).contains(&at));
         let rate = usual * day * if bursting { BURST_FACTOR } else { 1.0 };
         if random.unit() * highest < rate {
             calls.push(call(at, node, &mut random));
@@ -302,7 +382,12 @@ fn call(at: f64, node: u32, random: &mut Random) -> Call {
 mod tests {
     use super::*;
 
-    const SMALL: Scenario = Scenario { nodes: 100, seconds: 30, seed: 4, load: 0.5 };
+    const SMALL: Scenario = Scenario {
+        nodes: 100,
+        seconds: 30,
+        seed: 4,
+        load: 0.5,
+    };
 
     #[test]
     fn a_world_follows_from_its_numbers() {
@@ -317,24 +402,41 @@ mod tests {
         let world = World::new(SMALL);
         assert_eq!(world.sites.iter().filter(|site| site.cloud).count(), 4);
         for site in world.sites.iter().filter(|site| !site.cloud) {
-            let (near, far): (Vec<&Link>, Vec<&Link>) =
-                site.links.iter().partition(|link| !world.sites[link.to as usize].cloud);
+            let (near, far): (Vec<&Link>, Vec<&Link>) = site
+                .links
+                .iter()
+                .partition(|link| !world.sites[link.to as usize].cloud);
             assert_eq!((near.len(), far.len()), (NEIGHBOURS, CLOUD_NODES));
-            assert!(near.iter().all(|link| world.sites[link.to as usize].area == site.area));
-            assert!(near.iter().all(|link| link.round_trip < Duration::from_millis(6)));
+            assert!(
+                near.iter()
+                    .all(|link| world.sites[link.to as usize].area == site.area)
+            );
+            assert!(
+                near.iter()
+                    .all(|link| link.round_trip < Duration::from_millis(6))
+            );
         }
     }
 
     #[test]
     fn the_load_is_about_what_is_asked_for() {
-        let world = World::new(Scenario { nodes: 400, seconds: 60, ..SMALL });
+        let world = World::new(Scenario {
+            nodes: 400,
+            seconds: 60,
+            ..SMALL
+        });
         assert!(world.calls.is_sorted_by_key(|call| call.at));
         let work: f64 = world
             .calls
             .iter()
             .map(|call| call.execution.as_secs_f64() * KINDS[call.kind as usize].demand.cpu.cores())
             .sum();
-        let cores: f64 = world.sites.iter().filter(|site| !site.cloud).map(|site| site.capacity.cpu.cores()).sum();
+        let cores: f64 = world
+            .sites
+            .iter()
+            .filter(|site| !site.cloud)
+            .map(|site| site.capacity.cpu.cores())
+            .sum();
         let load = work / cores / 60.0;
         // Bursts come on top: a seventh of the time, a quarter of the nodes, four times the rate more.
         assert!((0.48..0.72).contains(&load), "{load}");

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use serverledge_core::OverloadReason;
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Effects, End, FunctionKey, Lease, Load, Peer, PeerId, PeerView, Place, PolicyOptions,
-    Ran, Rejection, Sample, SandboxId, Scheduler, Ticket, TicketId, UnknownPolicy, policy_named,
+    Admission, Arrival, Config, Effects, End, FunctionKey, Lease, Load, Peer, PeerId, PeerView,
+    Place, PolicyOptions, Ran, Rejection, Sample, SandboxId, Scheduler, Ticket, TicketId,
+    UnknownPolicy, policy_named,
 };
 
 use crate::report::{Outcome, Report};
@@ -101,11 +102,19 @@ impl<'a> Simulation<'a> {
         for (n, site) in (0_u64..).zip(&world.sites) {
             // The cloud's nodes take what comes.
             let name = if site.cloud { "localonly" } else { policy };
-            let options = PolicyOptions { fallback_local: true, seed: world.scenario.seed ^ (n << 32) };
+            let options = PolicyOptions {
+                fallback_local: true,
+                seed: world.scenario.seed ^ (n << 32),
+            };
             let policy = policy_named(name, options)?;
             let scheduler = Scheduler::with_policy(Config::new(site.capacity), policy, epoch);
             let news = site.links.iter().map(|_| None).collect();
-            nodes.push(Node { scheduler, peers: Vec::new(), news, waiting: HashMap::new() });
+            nodes.push(Node {
+                scheduler,
+                peers: Vec::new(),
+                news,
+                waiting: HashMap::new(),
+            });
         }
         let report = Report::new(policy, world);
         Ok(Self {
@@ -126,14 +135,17 @@ impl<'a> Simulation<'a> {
         let mut calls = (0_u32..).zip(&self.world.calls).peekable();
         loop {
             let next = self.events.peek().map(|Reverse((at, ..))| *at);
-            if let Some((n, call)) = calls.next_if(|(_, call)| next.is_none_or(|at| call.at <= at)) {
+            if let Some((n, call)) = calls.next_if(|(_, call)| next.is_none_or(|at| call.at <= at))
+            {
                 self.now = call.at;
                 self.arrive(n);
                 continue;
             }
             // Probing goes on as long as there are calls.
             let over = calls.peek().is_none() && self.flights.is_empty();
-            let Some(Reverse((at, _, event))) = self.events.pop().filter(|_| !over) else { return };
+            let Some(Reverse((at, _, event))) = self.events.pop().filter(|_| !over) else {
+                return;
+            };
             self.now = at;
             self.happen(event);
         }
@@ -152,7 +164,8 @@ impl<'a> Simulation<'a> {
     }
 
     fn later(&mut self, delay: Duration, event: Event) {
-        self.events.push(Reverse((self.now + delay, self.sequence, event)));
+        self.events
+            .push(Reverse((self.now + delay, self.sequence, event)));
         self.sequence += 1;
     }
 
@@ -167,10 +180,14 @@ impl<'a> Simulation<'a> {
             Event::End(call) => self.end(call),
             Event::Answer(call) => self.answer(call),
             Event::Started(node, sandbox) => {
-                self.change(node, |scheduler, now, effects| scheduler.started(now, sandbox, effects));
+                self.change(node, |scheduler, now, effects| {
+                    scheduler.started(now, sandbox, effects)
+                });
             }
             Event::Gone(node, sandbox) => {
-                self.change(node, |scheduler, now, effects| scheduler.gone(now, sandbox, effects));
+                self.change(node, |scheduler, now, effects| {
+                    scheduler.gone(now, sandbox, effects)
+                });
             }
             Event::Expire(node) => self.change(node, Scheduler::expire),
             Event::Probe(node) => self.probe(node),
@@ -199,25 +216,38 @@ impl<'a> Simulation<'a> {
     fn place(&mut self, call: u32) {
         let at = self.world.calls[call as usize].node;
         let (clock, now) = (self.clock(), self.now);
-        let Some(flight) = self.flights.get_mut(&call) else { return };
+        let Some(flight) = self.flights.get_mut(&call) else {
+            return;
+        };
         flight.at = at;
         let arrival = arrival(self.world, self.epoch, call, flight.tried.len() < TRIES);
         let node = &mut self.nodes[at as usize];
         node.hear(now);
-        let view = PeerView { peers: &node.peers, tried: &flight.tried, age_max: AGE_MAX };
+        let view = PeerView {
+            peers: &node.peers,
+            tried: &flight.tried,
+            age_max: AGE_MAX,
+        };
         let mut effects = Effects::default();
         let scheduler = &mut node.scheduler;
-        let admission = self.decisions.measure(|| scheduler.admit(clock, arrival, view, &mut effects));
+        let admission = self
+            .decisions
+            .measure(|| scheduler.admit(clock, arrival, view, &mut effects));
         self.apply(at, effects);
         self.admitted(call, at, admission);
     }
 
     fn land(&mut self, call: u32) {
         let clock = self.clock();
-        let Some(at) = self.flights.get(&call).map(|flight| flight.at) else { return };
+        let Some(at) = self.flights.get(&call).map(|flight| flight.at) else {
+            return;
+        };
         let arrival = arrival(self.world, self.epoch, call, false);
         let mut effects = Effects::default();
-        let admission = self.nodes[at as usize].scheduler.admit(clock, arrival, PeerView::NONE, &mut effects);
+        let admission =
+            self.nodes[at as usize]
+                .scheduler
+                .admit(clock, arrival, PeerView::NONE, &mut effects);
         self.apply(at, effects);
         self.admitted(call, at, admission);
     }
@@ -230,17 +260,24 @@ impl<'a> Simulation<'a> {
             Admission::Wait(ticket) => {
                 let left = ticket.expires().saturating_duration_since(self.clock());
                 self.later(left, Event::Expire(at));
-                self.nodes[at as usize].waiting.insert(ticket.id(), (ticket, call));
+                self.nodes[at as usize]
+                    .waiting
+                    .insert(ticket.id(), (ticket, call));
             }
         }
     }
 
     fn send(&mut self, call: u32, peer: PeerId) {
-        let Some(flight) = self.flights.get_mut(&call) else { return };
+        let Some(flight) = self.flights.get_mut(&call) else {
+            return;
+        };
         flight.at = peer.get();
         flight.sent = self.now;
         let (kind, home) = self.kind_and_home(call);
-        let link = self.world.sites[home as usize].links.iter().find(|link| link.to == peer.get());
+        let link = self.world.sites[home as usize]
+            .links
+            .iter()
+            .find(|link| link.to == peer.get());
         let speed = link.map_or(1, |link| link.bytes_per_second);
         let transfer = Duration::from_secs_f64(kind.bytes as f64 / speed as f64);
         let way = self.world.round_trip(home, peer.get()) / 2;
@@ -249,7 +286,9 @@ impl<'a> Simulation<'a> {
 
     fn start(&mut self, call: u32, lease: Lease) {
         let (kind, _) = self.kind_and_home(call);
-        let Some(flight) = self.flights.get_mut(&call) else { return };
+        let Some(flight) = self.flights.get_mut(&call) else {
+            return;
+        };
         let starts = match lease.place() {
             Place::Start(_) | Place::Once => Duration::from_secs_f64(kind.start),
             Place::Reuse(_) => Duration::ZERO,
@@ -270,11 +309,16 @@ impl<'a> Simulation<'a> {
 
     fn end(&mut self, call: u32) {
         let (_, home) = self.kind_and_home(call);
-        let Some((at, lease)) = self.flights.get_mut(&call).and_then(|flight| Some((flight.at, flight.lease.take()?)))
+        let Some((at, lease)) = self
+            .flights
+            .get_mut(&call)
+            .and_then(|flight| Some((flight.at, flight.lease.take()?)))
         else {
             return;
         };
-        self.change(at, |scheduler, now, effects| scheduler.release(now, lease, End::Clean, effects));
+        self.change(at, |scheduler, now, effects| {
+            scheduler.release(now, lease, End::Clean, effects)
+        });
         if at == home {
             return self.done(call, Ran::Here, Duration::ZERO);
         }
@@ -283,7 +327,11 @@ impl<'a> Simulation<'a> {
 
     /// A peer answers or refuses, and says how it is.
     fn reply(&mut self, call: u32, home: u32, at: u32, event: Event) {
-        let link = self.world.sites[home as usize].links.iter().find(|link| link.to == at).copied();
+        let link = self.world.sites[home as usize]
+            .links
+            .iter()
+            .find(|link| link.to == at)
+            .copied();
         let news = link.map(|link| self.state_of(&link));
         if let Some(flight) = self.flights.get_mut(&call) {
             flight.news = news;
@@ -293,7 +341,9 @@ impl<'a> Simulation<'a> {
 
     fn answer(&mut self, call: u32) {
         let (_, home) = self.kind_and_home(call);
-        let Some(flight) = self.flights.get(&call) else { return };
+        let Some(flight) = self.flights.get(&call) else {
+            return;
+        };
         let overhead = (self.now - flight.sent).saturating_sub(flight.start + flight.execution);
         if let Some(news) = flight.news {
             self.nodes[home as usize].learn_of(news);
@@ -302,21 +352,43 @@ impl<'a> Simulation<'a> {
     }
 
     fn done(&mut self, call: u32, place: Ran, overhead: Duration) {
-        let Some(flight) = self.flights.remove(&call) else { return };
+        let Some(flight) = self.flights.remove(&call) else {
+            return;
+        };
         let (_, home) = self.kind_and_home(call);
-        let Flight { at, cold, start, execution, .. } = flight;
+        let Flight {
+            at,
+            cold,
+            start,
+            execution,
+            ..
+        } = flight;
         let function = key(self.world.calls[call as usize].function);
-        let sample = Sample { function, place, cold, start, execution, overhead };
+        let sample = Sample {
+            function,
+            place,
+            cold,
+            start,
+            execution,
+            overhead,
+        };
         let clock = self.clock();
         self.nodes[home as usize].scheduler.learn(clock, sample);
-        let tier = if self.world.sites[at as usize].cloud { Outcome::Cloud } else { Outcome::Neighbour };
+        let tier = if self.world.sites[at as usize].cloud {
+            Outcome::Cloud
+        } else {
+            Outcome::Neighbour
+        };
         let outcome = if at == home { Outcome::Here } else { tier };
-        self.report.answered(self.world, call, outcome, self.now, start + execution);
+        self.report
+            .answered(self.world, call, outcome, self.now, start + execution);
     }
 
     fn turned_away(&mut self, call: u32, rejection: Rejection) {
         let (_, home) = self.kind_and_home(call);
-        let Some(at) = self.flights.get(&call).map(|flight| flight.at) else { return };
+        let Some(at) = self.flights.get(&call).map(|flight| flight.at) else {
+            return;
+        };
         if at == home {
             self.rejected(call, rejection.reason);
         } else {
@@ -326,7 +398,9 @@ impl<'a> Simulation<'a> {
 
     fn refused(&mut self, call: u32) {
         let (_, home) = self.kind_and_home(call);
-        let Some(flight) = self.flights.get_mut(&call) else { return };
+        let Some(flight) = self.flights.get_mut(&call) else {
+            return;
+        };
         flight.tried.push(PeerId::new(flight.at));
         if let Some(news) = flight.news.take() {
             self.nodes[home as usize].learn_of(news);
@@ -349,7 +423,11 @@ impl<'a> Simulation<'a> {
     fn change(&mut self, node: u32, how: impl FnOnce(&mut Scheduler, Instant, &mut Effects)) {
         let mut effects = Effects::default();
         let clock = self.clock();
-        how(&mut self.nodes[node as usize].scheduler, clock, &mut effects);
+        how(
+            &mut self.nodes[node as usize].scheduler,
+            clock,
+            &mut effects,
+        );
         self.apply(node, effects);
     }
 
@@ -357,11 +435,14 @@ impl<'a> Simulation<'a> {
     fn apply(&mut self, at: u32, mut effects: Effects) {
         while !effects.decided.is_empty() || !effects.stop.is_empty() {
             let Effects { decided, stop } = std::mem::take(&mut effects);
-            stop.into_iter().for_each(|sandbox| self.later(STOP, Event::Gone(at, sandbox)));
+            stop.into_iter()
+                .for_each(|sandbox| self.later(STOP, Event::Gone(at, sandbox)));
             let clock = self.clock();
             for one in decided {
                 let node = &mut self.nodes[at as usize];
-                let Some((ticket, call)) = node.waiting.remove(&one.ticket) else { continue };
+                let Some((ticket, call)) = node.waiting.remove(&one.ticket) else {
+                    continue;
+                };
                 let admission = node.scheduler.resume(clock, ticket, &mut effects);
                 self.admitted(call, at, admission);
             }
@@ -371,7 +452,11 @@ impl<'a> Simulation<'a> {
     /// What a peer says of itself now, to the node at the other end of the link.
     fn state_of(&self, link: &Link) -> Peer {
         let node = &self.nodes[link.to as usize];
-        let Load { free_memory, free_cpu, wait } = node.scheduler.load(self.clock());
+        let Load {
+            free_memory,
+            free_cpu,
+            wait,
+        } = node.scheduler.load(self.clock());
         Peer {
             id: PeerId::new(link.to),
             cloud: self.world.sites[link.to as usize].cloud,
@@ -407,7 +492,11 @@ impl Node {
     }
 
     fn learn_of(&mut self, news: Peer) {
-        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.id == news.id && peer.seen <= news.seen) {
+        if let Some(peer) = self
+            .peers
+            .iter_mut()
+            .find(|peer| peer.id == news.id && peer.seen <= news.seen)
+        {
             *peer = news;
         }
     }
@@ -441,7 +530,12 @@ mod tests {
     use super::*;
     use crate::scenario::Scenario;
 
-    const SMALL: Scenario = Scenario { nodes: 60, seconds: 20, seed: 11, load: 0.7 };
+    const SMALL: Scenario = Scenario {
+        nodes: 60,
+        seconds: 20,
+        seed: 11,
+        load: 0.7,
+    };
 
     /// Every arrival has one outcome, and the same seed gives the same report, for each policy.
     #[test]
@@ -451,7 +545,11 @@ mod tests {
             let (one, decisions) = run(&world, policy).expect("a policy");
             let (two, _) = run(&world, policy).expect("a policy");
             assert_eq!(one, two, "{policy}");
-            assert_eq!(one.calls(), world.calls.len() as u64, "{policy}: one outcome each");
+            assert_eq!(
+                one.calls(),
+                world.calls.len() as u64,
+                "{policy}: one outcome each"
+            );
             assert!(decisions.count() >= one.calls(), "{policy}");
         }
         assert!(run(&world, "nonsense").is_err());
@@ -467,7 +565,11 @@ mod tests {
             assert!(simulation.flights.is_empty());
             for node in &simulation.nodes {
                 let end = node.scheduler.snapshot();
-                assert_eq!((end.running, end.unclaimed, end.waiting.total()), (0, 0, 0), "{policy}");
+                assert_eq!(
+                    (end.running, end.unclaimed, end.waiting.total()),
+                    (0, 0, 0),
+                    "{policy}"
+                );
                 assert!(node.waiting.is_empty());
             }
         }
@@ -478,7 +580,8 @@ mod tests {
         let world = World::new(SMALL);
         let went = |policy| {
             let (report, _) = run(&world, policy).expect("a policy");
-            [Outcome::Here, Outcome::Neighbour, Outcome::Cloud].map(|outcome| report.count(outcome) > 0)
+            [Outcome::Here, Outcome::Neighbour, Outcome::Cloud]
+                .map(|outcome| report.count(outcome) > 0)
         };
         assert_eq!(went("localonly"), [true, false, false]);
         assert_eq!(went("cloudonly"), [false, false, true]);

@@ -16,7 +16,11 @@ pub(crate) struct Decisions {
 
 impl Default for Decisions {
     fn default() -> Self {
-        Self { buckets: vec![0; BUCKETS + 1], count: 0, total: Duration::ZERO }
+        Self {
+            buckets: vec![0; BUCKETS + 1],
+            count: 0,
+            total: Duration::ZERO,
+        }
     }
 }
 
@@ -54,7 +58,10 @@ impl Decisions {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "virtual time begins somewhere, and decisions are measured")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "virtual time begins somewhere, and decisions are measured"
+)]
 pub(crate) fn clock() -> Instant {
     Instant::now()
 }
@@ -70,7 +77,10 @@ mod tests {
         decisions.add(Duration::from_nanos(1_000));
         decisions.add(Duration::from_secs(1));
         assert_eq!(decisions.high(), Duration::from_nanos(1_020));
-        assert_eq!(decisions.mean(), (Duration::from_nanos(98 * 100 + 1_000) + Duration::from_secs(1)) / 100);
+        assert_eq!(
+            decisions.mean(),
+            (Duration::from_nanos(98 * 100 + 1_000) + Duration::from_secs(1)) / 100
+        );
         assert_eq!(decisions.count(), 100);
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serverledge_core::{
-    Account, AccountError, Accounts, AuthError, Caller, Credential, NewSession, NewToken, Profile, Role, Scopes,
-    SessionInfo, SignedUp, SpaceId, TokenInfo, UserId, Via,
+    Account, AccountError, Accounts, AuthError, Caller, Credential, NewSession, NewToken, Profile,
+    Role, Scopes, SessionInfo, SignedUp, SpaceId, TokenInfo, UserId, Via,
 };
 
 /// How long a session lives.
@@ -84,8 +84,16 @@ impl FakeAccounts {
     /// If there is no such account.
     pub fn add_token(&self, email: &str, scopes: Scopes) -> String {
         let mut state = self.state.lock();
-        let user = state.by_email(email).expect("the test made the account").id.to_string();
-        let wanted = NewToken { name: "test".to_owned(), scopes, lifetime: None };
+        let user = state
+            .by_email(email)
+            .expect("the test made the account")
+            .id
+            .to_string();
+        let wanted = NewToken {
+            name: "test".to_owned(),
+            scopes,
+            lifetime: None,
+        };
         state.token(user, wanted).1
     }
 
@@ -114,7 +122,10 @@ impl FakeAccounts {
         std::mem::take(&mut self.state.lock().asked_from)
     }
 
-    fn begin(&self, from: Option<IpAddr>) -> Result<parking_lot::MutexGuard<'_, State>, AccountError> {
+    fn begin(
+        &self,
+        from: Option<IpAddr>,
+    ) -> Result<parking_lot::MutexGuard<'_, State>, AccountError> {
         let mut state = self.state.lock();
         state.asked_from.extend(from);
         state.refusals.pop_front().map_or(Ok(()), Err)?;
@@ -130,40 +141,72 @@ impl State {
 
     fn add(&mut self, email: &str, password: &str, role: Role) -> UserId {
         let (id, space) = (UserId::new(), SpaceId::new());
-        let user = User { id: id.clone(), email: email.to_owned(), password: password.to_owned(), role, space };
+        let user = User {
+            id: id.clone(),
+            email: email.to_owned(),
+            password: password.to_owned(),
+            role,
+            space,
+        };
         self.users.insert(id.to_string(), user);
         id
     }
 
     fn by_email(&self, email: &str) -> Option<&User> {
-        self.users.values().find(|user| user.email.eq_ignore_ascii_case(email))
+        self.users
+            .values()
+            .find(|user| user.email.eq_ignore_ascii_case(email))
     }
 
     fn of(&mut self, caller: &Caller) -> Result<&mut User, AccountError> {
         let id = caller.user().map(UserId::to_string).unwrap_or_default();
-        self.users.get_mut(&id).ok_or(AccountError::Unknown("this account"))
+        self.users
+            .get_mut(&id)
+            .ok_or(AccountError::Unknown("this account"))
     }
 
     fn of_password(&mut self, caller: &Caller, password: &str) -> Result<&mut User, AccountError> {
         let user = self.of(caller)?;
-        if user.password == password { Ok(user) } else { Err(AccountError::WrongCredentials) }
+        if user.password == password {
+            Ok(user)
+        } else {
+            Err(AccountError::WrongCredentials)
+        }
     }
 
     fn session(&mut self, user: &UserId) -> NewSession {
         let number = self.next();
         let secret = format!("session-secret-{number:032}");
         let (id, name) = (format!("s{number}"), String::new());
-        let grant = Grant { id, user: user.to_string(), name, scopes: Scopes::ALL, expires_unix_ms: None };
+        let grant = Grant {
+            id,
+            user: user.to_string(),
+            name,
+            scopes: Scopes::ALL,
+            expires_unix_ms: None,
+        };
         self.sessions.insert(secret.clone(), grant);
-        NewSession { secret, lifetime: LIFETIME, user: user.clone() }
+        NewSession {
+            secret,
+            lifetime: LIFETIME,
+            user: user.clone(),
+        }
     }
 
     fn token(&mut self, user: String, wanted: NewToken) -> (TokenInfo, String) {
         let number = self.next();
         let secret = format!("slt_{number:043}");
         let span = |lifetime: Duration| u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
-        let expires_unix_ms = wanted.lifetime.map(|lifetime| NOW_UNIX_MS.saturating_add(span(lifetime)));
-        let grant = Grant { id: format!("t{number}"), user, name: wanted.name, scopes: wanted.scopes, expires_unix_ms };
+        let expires_unix_ms = wanted
+            .lifetime
+            .map(|lifetime| NOW_UNIX_MS.saturating_add(span(lifetime)));
+        let grant = Grant {
+            id: format!("t{number}"),
+            user,
+            name: wanted.name,
+            scopes: wanted.scopes,
+            expires_unix_ms,
+        };
         let info = grant.info();
         self.tokens.insert(secret.clone(), grant);
         (info, secret)
@@ -176,7 +219,8 @@ impl State {
     }
 
     fn end(&mut self, user: &str, but: Option<&str>) {
-        self.sessions.retain(|_, grant| grant.user != user || but == Some(grant.id.as_str()));
+        self.sessions
+            .retain(|_, grant| grant.user != user || but == Some(grant.id.as_str()));
     }
 }
 
@@ -203,7 +247,14 @@ fn own_session(caller: &Caller) -> Option<&str> {
 fn fits(password: &str) -> Result<(), AccountError> {
     let message = format!("a password has at least {PASSWORD_CHARS_MIN} characters");
     let long = password.chars().count() >= PASSWORD_CHARS_MIN;
-    if long { Ok(()) } else { Err(AccountError::Invalid { code: "password_too_short", message }) }
+    if long {
+        Ok(())
+    } else {
+        Err(AccountError::Invalid {
+            code: "password_too_short",
+            message,
+        })
+    }
 }
 
 /// Removes what has this id and user; whether there was one.
@@ -227,8 +278,16 @@ impl Accounts for FakeAccounts {
         let grant = grant.ok_or(AuthError::Invalid)?;
         let user = state.users.get(&grant.user).ok_or(AuthError::Invalid)?;
         let via = via(grant.id.clone());
-        let account = Account { user: user.id.clone(), role: user.role, scopes: grant.scopes, via };
-        Ok(Caller { space: user.space.clone(), account: Some(Arc::new(account)) })
+        let account = Account {
+            user: user.id.clone(),
+            role: user.role,
+            scopes: grant.scopes,
+            via,
+        };
+        Ok(Caller {
+            space: user.space.clone(),
+            account: Some(Arc::new(account)),
+        })
     }
 
     async fn sign_up(
@@ -244,7 +303,13 @@ impl Accounts for FakeAccounts {
             return Err(AccountError::Link);
         }
         if state.by_mail {
-            state.mail(email, Link::SignUp { email: email.to_owned(), password: password.to_owned() });
+            state.mail(
+                email,
+                Link::SignUp {
+                    email: email.to_owned(),
+                    password: password.to_owned(),
+                },
+            );
             return Ok(SignedUp::ConfirmationSent);
         }
         if state.by_email(email).is_some() {
@@ -269,9 +334,16 @@ impl Accounts for FakeAccounts {
         }
     }
 
-    async fn log_in(&self, email: &str, password: &str, from: IpAddr) -> Result<NewSession, AccountError> {
+    async fn log_in(
+        &self,
+        email: &str,
+        password: &str,
+        from: IpAddr,
+    ) -> Result<NewSession, AccountError> {
         let mut state = self.begin(Some(from))?;
-        let user = state.by_email(email).filter(|user| user.password == password);
+        let user = state
+            .by_email(email)
+            .filter(|user| user.password == password);
         let id = user.ok_or(AccountError::WrongCredentials)?.id.clone();
         Ok(state.session(&id))
     }
@@ -301,17 +373,37 @@ impl Accounts for FakeAccounts {
     async fn reset(&self, secret: &str, password: &str, from: IpAddr) -> Result<(), AccountError> {
         let mut state = self.begin(Some(from))?;
         fits(password)?;
-        let Some(Link::Reset { user }) = state.links.remove(secret) else { return Err(AccountError::Link) };
+        let Some(Link::Reset { user }) = state.links.remove(secret) else {
+            return Err(AccountError::Link);
+        };
         state.end(&user, None);
         state.tokens.retain(|_, grant| grant.user != user);
-        password.clone_into(&mut state.users.get_mut(&user).ok_or(AccountError::Link)?.password);
+        password.clone_into(
+            &mut state
+                .users
+                .get_mut(&user)
+                .ok_or(AccountError::Link)?
+                .password,
+        );
         Ok(())
     }
 
     async fn profile(&self, caller: &Caller) -> Result<Profile, AccountError> {
         let mut state = self.begin(None)?;
-        let User { id: user, email, role, space, .. } = state.of(caller)?.clone();
-        Ok(Profile { user, email, role, space, created_unix_ms: NOW_UNIX_MS })
+        let User {
+            id: user,
+            email,
+            role,
+            space,
+            ..
+        } = state.of(caller)?.clone();
+        Ok(Profile {
+            user,
+            email,
+            role,
+            space,
+            created_unix_ms: NOW_UNIX_MS,
+        })
     }
 
     async fn change_email(
@@ -324,7 +416,13 @@ impl Accounts for FakeAccounts {
         let mut state = self.begin(Some(from))?;
         let user = state.of_password(caller, password)?.id.to_string();
         if state.by_mail {
-            state.mail(email, Link::Email { user, email: email.to_owned() });
+            state.mail(
+                email,
+                Link::Email {
+                    user,
+                    email: email.to_owned(),
+                },
+            );
             return Ok(true);
         }
         if state.by_email(email).is_some() {
@@ -334,7 +432,13 @@ impl Accounts for FakeAccounts {
         Ok(false)
     }
 
-    async fn change_password(&self, caller: &Caller, old: &str, new: &str, from: IpAddr) -> Result<(), AccountError> {
+    async fn change_password(
+        &self,
+        caller: &Caller,
+        old: &str,
+        new: &str,
+        from: IpAddr,
+    ) -> Result<(), AccountError> {
         let mut state = self.begin(Some(from))?;
         fits(new)?;
         let user = state.of_password(caller, old)?;
@@ -344,7 +448,12 @@ impl Accounts for FakeAccounts {
         Ok(())
     }
 
-    async fn delete(&self, caller: &Caller, password: &str, from: IpAddr) -> Result<(), AccountError> {
+    async fn delete(
+        &self,
+        caller: &Caller,
+        password: &str,
+        from: IpAddr,
+    ) -> Result<(), AccountError> {
         let mut state = self.begin(Some(from))?;
         let user = state.of_password(caller, password)?.id.to_string();
         state.users.remove(&user);
@@ -354,10 +463,19 @@ impl Accounts for FakeAccounts {
     async fn tokens(&self, caller: &Caller) -> Result<Vec<TokenInfo>, AccountError> {
         let mut state = self.begin(None)?;
         let user = state.of(caller)?.id.to_string();
-        Ok(state.tokens.values().filter(|grant| grant.user == user).map(Grant::info).collect())
+        Ok(state
+            .tokens
+            .values()
+            .filter(|grant| grant.user == user)
+            .map(Grant::info)
+            .collect())
     }
 
-    async fn create_token(&self, caller: &Caller, token: NewToken) -> Result<(TokenInfo, String), AccountError> {
+    async fn create_token(
+        &self,
+        caller: &Caller,
+        token: NewToken,
+    ) -> Result<(TokenInfo, String), AccountError> {
         let mut state = self.begin(None)?;
         let user = state.of(caller)?.id.to_string();
         Ok(state.token(user, token))
@@ -366,7 +484,9 @@ impl Accounts for FakeAccounts {
     async fn revoke_token(&self, caller: &Caller, id: &str) -> Result<(), AccountError> {
         let mut state = self.begin(None)?;
         let user = state.of(caller)?.id.to_string();
-        take(&mut state.tokens, &user, id).then_some(()).ok_or(AccountError::Unknown("this token"))
+        take(&mut state.tokens, &user, id)
+            .then_some(())
+            .ok_or(AccountError::Unknown("this token"))
     }
 
     async fn sessions(&self, caller: &Caller) -> Result<Vec<SessionInfo>, AccountError> {
@@ -377,13 +497,20 @@ impl Accounts for FakeAccounts {
             created_unix_ms: NOW_UNIX_MS,
             used_unix_ms: NOW_UNIX_MS,
         };
-        Ok(state.sessions.values().filter(|grant| grant.user == user).map(info).collect())
+        Ok(state
+            .sessions
+            .values()
+            .filter(|grant| grant.user == user)
+            .map(info)
+            .collect())
     }
 
     async fn end_session(&self, caller: &Caller, id: &str) -> Result<(), AccountError> {
         let mut state = self.begin(None)?;
         let user = state.of(caller)?.id.to_string();
-        take(&mut state.sessions, &user, id).then_some(()).ok_or(AccountError::Unknown("this session"))
+        take(&mut state.sessions, &user, id)
+            .then_some(())
+            .ok_or(AccountError::Unknown("this session"))
     }
 
     async fn invite(&self, caller: &Caller) -> Result<String, AccountError> {

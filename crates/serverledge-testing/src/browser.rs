@@ -44,16 +44,44 @@ impl Browser {
     /// # Errors
     /// If there is no Chromium, or it does not start.
     pub fn start(names: &[&str]) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("serverledge-browser-").tempdir()?;
+        let dir = tempfile::Builder::new()
+            .prefix("serverledge-browser-")
+            .tempdir()?;
         let (commands, messages) = (dir.path().join("commands"), dir.path().join("messages"));
-        ensure!(Command::new("mkfifo").args([&commands, &messages]).status()?.success(), "failed to make pipes");
-        let rules: Vec<String> = names.iter().map(|name| format!("MAP {name} 127.0.0.1")).collect();
+        ensure!(
+            Command::new("mkfifo")
+                .args([&commands, &messages])
+                .status()?
+                .success(),
+            "failed to make pipes"
+        );
+        let rules: Vec<String> = names
+            .iter()
+            .map(|name| format!("MAP {name} 127.0.0.1"))
+            .collect();
         let child = Command::new("sh")
             // The pipes are its descriptors 3 and 4.
-            .args(["-c", r#"exec chromium "$@" 3<"$COMMANDS" 4>"$MESSAGES""#, "sh"])
-            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
-            .args(["--disable-extensions", "--disable-background-networking", "--remote-debugging-pipe"])
-            .arg(format!("--user-data-dir={}", dir.path().join("profile").display()))
+            .args([
+                "-c",
+                r#"exec chromium "$@" 3<"$COMMANDS" 4>"$MESSAGES""#,
+                "sh",
+            ])
+            .args([
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+            ])
+            .args([
+                "--disable-extensions",
+                "--disable-background-networking",
+                "--remote-debugging-pipe",
+            ])
+            .arg(format!(
+                "--user-data-dir={}",
+                dir.path().join("profile").display()
+            ))
             .arg(format!("--host-resolver-rules={}", rules.join(",")))
             .env("COMMANDS", &commands)
             .env("MESSAGES", &messages)
@@ -65,8 +93,17 @@ impl Browser {
         // In the order of the shell, which waits for the other end of each.
         let commands = OpenOptions::new().write(true).open(&commands)?;
         let messages = messages_of(File::open(&messages)?);
-        let mut browser = Self { child, commands, messages, events: VecDeque::new(), last: 0, _dir: dir };
-        browser.ask(None, "Browser.getVersion", &json!({})).context("chromium does not answer")?;
+        let mut browser = Self {
+            child,
+            commands,
+            messages,
+            events: VecDeque::new(),
+            last: 0,
+            _dir: dir,
+        };
+        browser
+            .ask(None, "Browser.getVersion", &json!({}))
+            .context("chromium does not answer")?;
         Ok(browser)
     }
 
@@ -76,9 +113,17 @@ impl Browser {
     /// If the browser does not answer. A page that cannot be loaded is no error: the browser shows its own.
     pub fn open(&mut self, url: &str) -> Result<Page> {
         let target = self.ask(None, "Target.createTarget", &json!({"url": "about:blank"}))?;
-        let attached =
-            self.ask(None, "Target.attachToTarget", &json!({"targetId": target["targetId"], "flatten": true}))?;
-        let page = Page { session: attached["sessionId"].as_str().context("a session")?.to_owned() };
+        let attached = self.ask(
+            None,
+            "Target.attachToTarget",
+            &json!({"targetId": target["targetId"], "flatten": true}),
+        )?;
+        let page = Page {
+            session: attached["sessionId"]
+                .as_str()
+                .context("a session")?
+                .to_owned(),
+        };
         self.ask(Some(&page), "Page.enable", &json!({}))?;
         self.go(&page, url)?;
         Ok(page)
@@ -102,7 +147,12 @@ impl Browser {
         let asked = json!({"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true});
         let answer = self.ask(Some(page), "Runtime.evaluate", &asked)?;
         if let Some(details) = answer.get("exceptionDetails") {
-            bail!("the page threw: {}", details["exception"]["description"].as_str().unwrap_or("something"));
+            bail!(
+                "the page threw: {}",
+                details["exception"]["description"]
+                    .as_str()
+                    .unwrap_or("something")
+            );
         }
         Ok(answer["result"]["value"].clone())
     }
@@ -112,8 +162,10 @@ impl Browser {
     /// # Errors
     /// If the browser does not answer.
     pub fn resize(&mut self, page: &Page, width: u32, height: u32) -> Result<()> {
-        let asked = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.ask(Some(page), "Emulation.setDeviceMetricsOverride", &asked).map(drop)
+        let asked =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.ask(Some(page), "Emulation.setDeviceMetricsOverride", &asked)
+            .map(drop)
     }
 
     /// A picture of a page: PNG.
@@ -121,7 +173,11 @@ impl Browser {
     /// # Errors
     /// If the browser does not answer.
     pub fn picture(&mut self, page: &Page) -> Result<Vec<u8>> {
-        let answer = self.ask(Some(page), "Page.captureScreenshot", &json!({"format": "png"}))?;
+        let answer = self.ask(
+            Some(page),
+            "Page.captureScreenshot",
+            &json!({"format": "png"}),
+        )?;
         Ok(STANDARD.decode(answer["data"].as_str().context("a picture")?)?)
     }
 
@@ -139,7 +195,10 @@ impl Browser {
         bytes.push(0);
         self.commands.write_all(&bytes)?;
         loop {
-            let message = self.messages.recv_timeout(WAIT_MAX).with_context(|| format!("no answer to {method}"))?;
+            let message = self
+                .messages
+                .recv_timeout(WAIT_MAX)
+                .with_context(|| format!("no answer to {method}"))?;
             if message["id"] == self.last {
                 if let Some(error) = message.get("error") {
                     bail!("{method}: {error}");
@@ -151,11 +210,18 @@ impl Browser {
     }
 
     fn wait_for(&mut self, event: &str, page: &Page) -> Result<()> {
-        let wanted = |message: &Value| message["method"] == event && message["sessionId"] == page.session.as_str();
+        let wanted = |message: &Value| {
+            message["method"] == event && message["sessionId"] == page.session.as_str()
+        };
         if self.events.drain(..).any(|message| wanted(&message)) {
             return Ok(());
         }
-        while !wanted(&self.messages.recv_timeout(WAIT_MAX).with_context(|| format!("no {event}"))?) {}
+        while !wanted(
+            &self
+                .messages
+                .recv_timeout(WAIT_MAX)
+                .with_context(|| format!("no {event}"))?,
+        ) {}
         Ok(())
     }
 }

@@ -21,11 +21,19 @@ impl Authority {
     /// # Errors
     /// If there is no `openssl`, or it refuses.
     pub fn new(name: &str) -> anyhow::Result<Self> {
-        let own = Self { dir: tempfile::Builder::new().prefix("serverledge-authority-").tempdir()? };
+        let own = Self {
+            dir: tempfile::Builder::new()
+                .prefix("serverledge-authority-")
+                .tempdir()?,
+        };
         let mut request = openssl(&["req", "-x509", "-days", "2", "-subj"]);
         request.arg(format!("/CN={name}")).args(NEW_KEY);
         request.args(["-addext", "keyUsage=critical,keyCertSign,cRLSign"]);
-        run(request.arg("-keyout").arg(own.path("ca.key")).arg("-out").arg(own.file()))?;
+        run(request
+            .arg("-keyout")
+            .arg(own.path("ca.key"))
+            .arg("-out")
+            .arg(own.file()))?;
         Ok(own)
     }
 
@@ -50,14 +58,32 @@ impl Authority {
     /// If `openssl` refuses, or a file cannot be written.
     pub fn issue(&self, names: &str, cert_file: &Path, key_file: &Path) -> anyhow::Result<()> {
         let (request, extensions) = (self.path("node.csr"), self.path("node.ext"));
-        let (cert, key) = (cert_file.with_extension("new-cert"), key_file.with_extension("new-key"));
+        let (cert, key) = (
+            cert_file.with_extension("new-cert"),
+            key_file.with_extension("new-key"),
+        );
         let mut command = openssl(&["req", "-new", "-subj", "/CN=node"]);
-        run(command.args(NEW_KEY).arg("-keyout").arg(&key).arg("-out").arg(&request))?;
+        run(command
+            .args(NEW_KEY)
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&request))?;
         let purposes = "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth";
         fs::write(&extensions, format!("subjectAltName={names}\n{purposes}\n"))?;
         let mut command = openssl(&["x509", "-req", "-days", "2", "-CAcreateserial"]);
-        command.arg("-CA").arg(self.file()).arg("-CAkey").arg(self.path("ca.key"));
-        run(command.arg("-in").arg(request).arg("-extfile").arg(extensions).arg("-out").arg(&cert))?;
+        command
+            .arg("-CA")
+            .arg(self.file())
+            .arg("-CAkey")
+            .arg(self.path("ca.key"));
+        run(command
+            .arg("-in")
+            .arg(request)
+            .arg("-extfile")
+            .arg(extensions)
+            .arg("-out")
+            .arg(&cert))?;
         fs::rename(cert, cert_file)?;
         fs::rename(key, key_file)?;
         Ok(())
@@ -68,7 +94,13 @@ impl Authority {
     }
 }
 
-const NEW_KEY: [&str; 5] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+const NEW_KEY: [&str; 5] = [
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+    "-nodes",
+];
 
 fn openssl(arguments: &[&str]) -> Command {
     let mut command = Command::new("openssl");
@@ -77,7 +109,13 @@ fn openssl(arguments: &[&str]) -> Command {
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
-    let output = command.output().context("run openssl (on Debian: the package openssl)")?;
-    ensure!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .context("run openssl (on Debian: the package openssl)")?;
+    ensure!(
+        output.status.success(),
+        "openssl: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }

@@ -69,10 +69,21 @@ impl EtcdProcess {
     pub async fn start_with(settings: EtcdSettings) -> Self {
         let mut failure = String::new();
         for _ in 0..ATTEMPTS_MAX {
-            let dir = tempfile::Builder::new().prefix("serverledge-etcd-").tempdir().expect("a temporary directory");
+            let dir = tempfile::Builder::new()
+                .prefix("serverledge-etcd-")
+                .tempdir()
+                .expect("a temporary directory");
             let [client_port, tls_port, peer_port] = [free_port(), free_port(), free_port()];
             let settings = settings.clone();
-            let mut etcd = Self { child: None, settings, dir, life: 0, client_port, tls_port, peer_port };
+            let mut etcd = Self {
+                child: None,
+                settings,
+                dir,
+                life: 0,
+                client_port,
+                tls_port,
+                peer_port,
+            };
             match etcd.try_start().await {
                 Ok(()) => return etcd,
                 Err(error) => failure = format!("{error:#}\n{}", etcd.log()),
@@ -135,7 +146,10 @@ impl EtcdProcess {
     pub async fn stop(&mut self) {
         self.signal(Signal::TERM);
         let mut child = self.child.take().expect("etcd runs");
-        wait_for("etcd to end", async || child.try_wait().expect("a child").is_some()).await;
+        wait_for("etcd to end", async || {
+            child.try_wait().expect("a child").is_some()
+        })
+        .await;
     }
 
     /// Kills it (SIGKILL), frozen or not.
@@ -168,8 +182,14 @@ impl EtcdProcess {
     /// # Panics
     /// If it does not answer.
     pub async fn revision(&self) -> u64 {
-        let read = self.ask("kv/range", &json!({ "key": "AA==" })).await.expect("a read");
-        read["header"]["revision"].as_str().and_then(|number| number.parse().ok()).unwrap_or(0)
+        let read = self
+            .ask("kv/range", &json!({ "key": "AA==" }))
+            .await
+            .expect("a read");
+        read["header"]["revision"]
+            .as_str()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0)
     }
 
     /// Forgets all history, also physically.
@@ -178,7 +198,12 @@ impl EtcdProcess {
     /// If it does not answer, or has just done so.
     pub async fn compact(&self) {
         let revision = self.revision().await.to_string();
-        self.ask("kv/compaction", &json!({ "revision": revision, "physical": true })).await.expect("a compaction");
+        self.ask(
+            "kv/compaction",
+            &json!({ "revision": revision, "physical": true }),
+        )
+        .await
+        .expect("a compaction");
     }
 
     /// Writes one key outside every prefix again and again, until etcd says that it is full.
@@ -189,7 +214,10 @@ impl EtcdProcess {
         let value = "AAAA".repeat(FILLING_BYTES / 3);
         for _ in 0..1000 {
             // The key `fill`.
-            match self.ask("kv/put", &json!({ "key": "ZmlsbA==", "value": value })).await {
+            match self
+                .ask("kv/put", &json!({ "key": "ZmlsbA==", "value": value }))
+                .await
+            {
                 Ok(_) => {}
                 Err(error) if format!("{error:#}").contains("database space exceeded") => return,
                 Err(error) => panic!("etcd refuses to be filled: {error:#}"),
@@ -203,7 +231,9 @@ impl EtcdProcess {
     /// # Panics
     /// If it does not answer.
     pub async fn defragment(&self) {
-        self.ask("maintenance/defragment", &json!({})).await.expect("a defragmentation");
+        self.ask("maintenance/defragment", &json!({}))
+            .await
+            .expect("a defragmentation");
     }
 
     /// Takes back all alarms: after one, etcd stays full until somebody says otherwise.
@@ -211,10 +241,15 @@ impl EtcdProcess {
     /// # Panics
     /// If it does not answer.
     pub async fn disarm(&self) {
-        let alarms = self.ask("maintenance/alarm", &json!({ "action": "GET" })).await.expect("the alarms");
+        let alarms = self
+            .ask("maintenance/alarm", &json!({ "action": "GET" }))
+            .await
+            .expect("the alarms");
         for alarm in alarms["alarms"].as_array().into_iter().flatten() {
             let disarm = json!({ "action": "DEACTIVATE", "memberID": alarm["memberID"], "alarm": alarm["alarm"] });
-            self.ask("maintenance/alarm", &disarm).await.expect("a disarmed alarm");
+            self.ask("maintenance/alarm", &disarm)
+                .await
+                .expect("a disarmed alarm");
         }
     }
 
@@ -223,8 +258,14 @@ impl EtcdProcess {
     /// # Panics
     /// If it does not answer.
     pub async fn raft_index(&self) -> u64 {
-        let status = self.ask("maintenance/status", &json!({})).await.expect("a status");
-        status["raftIndex"].as_str().and_then(|number| number.parse().ok()).expect("an index")
+        let status = self
+            .ask("maintenance/status", &json!({}))
+            .await
+            .expect("a status");
+        status["raftIndex"]
+            .as_str()
+            .and_then(|number| number.parse().ok())
+            .expect("an index")
     }
 
     /// Turns authentication on: a root, and a user who may read and write what begins with `prefix`. Afterwards this
@@ -237,17 +278,25 @@ impl EtcdProcess {
             "permType": "READWRITE", "key": base64(prefix.as_bytes()), "range_end": base64(&end_of(prefix)),
         }});
         let steps = [
-            ("auth/user/add", json!({ "name": "root", "password": "root" })),
+            (
+                "auth/user/add",
+                json!({ "name": "root", "password": "root" }),
+            ),
             ("auth/role/add", json!({ "name": "root" })),
             ("auth/user/grant", json!({ "user": "root", "role": "root" })),
-            ("auth/user/add", json!({ "name": name, "password": password })),
+            (
+                "auth/user/add",
+                json!({ "name": name, "password": password }),
+            ),
             ("auth/role/add", json!({ "name": name })),
             ("auth/role/grant", role),
             ("auth/user/grant", json!({ "user": name, "role": name })),
             ("auth/enable", json!({})),
         ];
         for (path, body) in steps {
-            self.ask(path, &body).await.unwrap_or_else(|error| panic!("{path} fails: {error:#}"));
+            self.ask(path, &body)
+                .await
+                .unwrap_or_else(|error| panic!("{path} fails: {error:#}"));
         }
     }
 
@@ -258,7 +307,10 @@ impl EtcdProcess {
     pub async fn keys(&self) -> usize {
         let all = json!({ "key": "AA==", "range_end": "AA==", "count_only": true });
         let read = self.ask("kv/range", &all).await.expect("a read");
-        read["count"].as_str().and_then(|number| number.parse().ok()).unwrap_or(0)
+        read["count"]
+            .as_str()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0)
     }
 
     /// The end of what it has written to its log.
@@ -283,17 +335,35 @@ impl EtcdProcess {
 
     async fn try_start(&mut self) -> anyhow::Result<()> {
         let (client, peer) = (url(self.client_port), url(self.peer_port));
-        let log = File::options().create(true).append(true).open(self.log_path()).context("open the log")?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .context("open the log")?;
         let mut command = self.command(&client, &peer)?;
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        self.child = Some(command.spawn().context("run etcd; on Debian it is in the package etcd-server")?);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        self.child = Some(
+            command
+                .spawn()
+                .context("run etcd; on Debian it is in the package etcd-server")?,
+        );
         let deadline = Instant::now() + WAIT_MAX;
         while !self.is_healthy().await {
-            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+            if let Some(status) = self
+                .child
+                .as_mut()
+                .and_then(|child| child.try_wait().ok().flatten())
+            {
                 self.child = None;
                 bail!("etcd ended with {status}");
             }
-            ensure!(Instant::now() < deadline, "etcd does not answer after {WAIT_MAX:?}");
+            ensure!(
+                Instant::now() < deadline,
+                "etcd does not answer after {WAIT_MAX:?}"
+            );
             tokio::time::sleep(POLL).await;
         }
         Ok(())
@@ -302,23 +372,48 @@ impl EtcdProcess {
     fn command(&self, client: &str, peer: &str) -> anyhow::Result<Command> {
         let mut command = Command::new("etcd");
         // Settings of the machine's own etcd are not for this one.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ETCD")) {
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ETCD"))
+        {
             command.env_remove(name);
         }
         if cfg!(target_arch = "aarch64") {
             command.env("ETCD_UNSUPPORTED_ARCH", "arm64");
         }
         command.arg("--data-dir").arg(self.data());
-        command.args(["--name", "test", "--logger", "zap", "--log-outputs", "stderr", "--log-level", "warn"]);
+        command.args([
+            "--name",
+            "test",
+            "--logger",
+            "zap",
+            "--log-outputs",
+            "stderr",
+            "--log-level",
+            "warn",
+        ]);
         let mut client = client.to_owned();
         if self.settings.tls {
             client = format!("{client},https://{}", self.tls_address());
             let key = self.dir.path().join("key.pem");
             certify(&self.certificate_path(), &key)?;
-            command.arg("--cert-file").arg(self.certificate_path()).arg("--key-file").arg(key);
+            command
+                .arg("--cert-file")
+                .arg(self.certificate_path())
+                .arg("--key-file")
+                .arg(key);
         }
-        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-        command.args(["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer]);
+        command.args([
+            "--listen-client-urls",
+            &client,
+            "--advertise-client-urls",
+            &client,
+        ]);
+        command.args([
+            "--listen-peer-urls",
+            peer,
+            "--initial-advertise-peer-urls",
+            peer,
+        ]);
         command.args(["--initial-cluster", &format!("test={peer}")]);
         if let Some(quota) = self.settings.quota_bytes {
             command.args(["--quota-backend-bytes", &quota.to_string()]);
@@ -327,13 +422,18 @@ impl EtcdProcess {
     }
 
     async fn is_healthy(&self) -> bool {
-        self.http("GET", "/health", "").await.is_ok_and(|body| body.contains("\"true\""))
+        self.http("GET", "/health", "")
+            .await
+            .is_ok_and(|body| body.contains("\"true\""))
     }
 
     /// A request through etcd's JSON gateway.
     async fn ask(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let answer = self.http("POST", &format!("/v3/{path}"), &body.to_string()).await?;
-        let answer: Value = serde_json::from_str(&answer).with_context(|| format!("read {answer:?}"))?;
+        let answer = self
+            .http("POST", &format!("/v3/{path}"), &body.to_string())
+            .await?;
+        let answer: Value =
+            serde_json::from_str(&answer).with_context(|| format!("read {answer:?}"))?;
         ensure!(answer["error"].is_null(), "{}", answer["error"]);
         Ok(answer)
     }
@@ -342,22 +442,31 @@ impl EtcdProcess {
         let exchange = async {
             let mut stream = TcpStream::connect(self.address()).await?;
             let length = body.len();
-            let head = format!("{method} {path} HTTP/1.0\r\nHost: etcd\r\nContent-Length: {length}\r\n\r\n");
+            let head = format!(
+                "{method} {path} HTTP/1.0\r\nHost: etcd\r\nContent-Length: {length}\r\n\r\n"
+            );
             stream.write_all(head.as_bytes()).await?;
             stream.write_all(body.as_bytes()).await?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer).await?;
             anyhow::Ok(answer)
         };
-        let answer = timeout(WAIT_MAX, exchange).await.with_context(|| format!("wait for {path}"))??;
-        let (_, body) = answer.split_once("\r\n\r\n").context("an answer without a body")?;
+        let answer = timeout(WAIT_MAX, exchange)
+            .await
+            .with_context(|| format!("wait for {path}"))??;
+        let (_, body) = answer
+            .split_once("\r\n\r\n")
+            .context("an answer without a body")?;
         Ok(body.to_owned())
     }
 
     fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("etcd runs");
         // The child has not been waited for, so its id is still its own.
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        let pid = i32::try_from(child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a process id");
         kill_process(pid, signal).expect("a signal to a child");
     }
 
@@ -377,12 +486,34 @@ impl Drop for EtcdProcess {
 /// Makes a key, and a certificate for 127.0.0.1. etcd's own (`--auto-tls`) are on a curve that ring does not know.
 fn certify(certificate: &Path, key: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("openssl");
-    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]);
-    command.args(["-subj", "/CN=etcd", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    command.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]);
+    command.args([
+        "-subj",
+        "/CN=etcd",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]);
     command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     command.arg("-out").arg(certificate).arg("-keyout").arg(key);
-    let output = command.stdin(Stdio::null()).output().context("run openssl")?;
-    ensure!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .context("run openssl")?;
+    ensure!(
+        output.status.success(),
+        "openssl: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 
@@ -393,9 +524,14 @@ fn url(port: u16) -> String {
 /// A port that nobody listens on; by chance, so that tests at the same time get different ones.
 fn free_port() -> u16 {
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    let random =
-        || PORTS.start + u16::try_from(RandomState::new().build_hasher().finish() % SIZE).expect("below 65536");
-    std::iter::repeat_with(random).take(1000).find(free).expect("a free port")
+    let random = || {
+        PORTS.start
+            + u16::try_from(RandomState::new().build_hasher().finish() % SIZE).expect("below 65536")
+    };
+    std::iter::repeat_with(random)
+        .take(1000)
+        .find(free)
+        .expect("a free port")
 }
 
 /// The end of the keys with this prefix, which does not end with the largest byte.
@@ -410,7 +546,9 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0_u32, |bits, i| bits << 8 | u32::from(group.get(i).copied().unwrap_or(0)));
+        let bits = (0..3).fold(0_u32, |bits, i| {
+            bits << 8 | u32::from(group.get(i).copied().unwrap_or(0))
+        });
         for i in 0..4 {
             let digit = char::from(DIGITS[(bits >> (18 - 6 * i)) as usize & 63]);
             text.push(if i <= group.len() { digit } else { '=' });

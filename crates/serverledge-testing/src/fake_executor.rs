@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_core::{
-    Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls, Interface, InvocationId, InvokeError,
-    Outcome, Payload, PrepareError, Prepared, Progress, Reply, Reuse, Sandbox, SandboxCall, StartError, Started,
-    StopError, Version,
+    Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls, Interface,
+    InvocationId, InvokeError, Outcome, Payload, PrepareError, Prepared, Progress, Reply, Reuse,
+    Sandbox, SandboxCall, StartError, Started, StopError, Version,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -186,27 +186,54 @@ impl Behaviour {
         let lines: Vec<&str> = text.split('\n').collect();
         Some(match *lines {
             ["echo"] => Self::Echo,
-            ["fail", log, message] => Self::Fail { log: log.to_owned(), message: message.to_owned() },
-            ["endless", log] => Self::Endless { log: log.to_owned() },
-            ["log", log] => Self::Log { log: log.to_owned() },
-            ["large", bytes] => Self::Large { bytes: bytes.parse().ok()? },
-            ["call", function] => Self::Call { function: function.to_owned() },
-            ["attempt", function] => Self::Attempt { function: function.to_owned() },
+            ["fail", log, message] => Self::Fail {
+                log: log.to_owned(),
+                message: message.to_owned(),
+            },
+            ["endless", log] => Self::Endless {
+                log: log.to_owned(),
+            },
+            ["log", log] => Self::Log {
+                log: log.to_owned(),
+            },
+            ["large", bytes] => Self::Large {
+                bytes: bytes.parse().ok()?,
+            },
+            ["call", function] => Self::Call {
+                function: function.to_owned(),
+            },
+            ["attempt", function] => Self::Attempt {
+                function: function.to_owned(),
+            },
             ["http"] => Self::Http,
             _ => return None,
         })
     }
 
     fn prepared(&self) -> Prepared {
-        let interface = if *self == Self::Http { Interface::Http } else { Interface::Json };
-        Prepared { interface, recognised: "fake", remarks: Vec::new() }
+        let interface = if *self == Self::Http {
+            Interface::Http
+        } else {
+            Interface::Json
+        };
+        Prepared {
+            interface,
+            recognised: "fake",
+            remarks: Vec::new(),
+        }
     }
 
     /// The line that it writes to its log first of all.
     fn log(&self) -> Bytes {
         match self {
-            Self::Fail { log, .. } | Self::Endless { log } | Self::Log { log } => format!("{log}\n").into(),
-            Self::Echo | Self::Large { .. } | Self::Call { .. } | Self::Attempt { .. } | Self::Http => Bytes::new(),
+            Self::Fail { log, .. } | Self::Endless { log } | Self::Log { log } => {
+                format!("{log}\n").into()
+            }
+            Self::Echo
+            | Self::Large { .. }
+            | Self::Call { .. }
+            | Self::Attempt { .. }
+            | Self::Http => Bytes::new(),
         }
     }
 }
@@ -218,7 +245,12 @@ impl FakeExecutor {
     #[must_use]
     pub fn new() -> (Self, FakeExecutorHandle) {
         let shared = Arc::<Shared>::default();
-        (Self { shared: Arc::clone(&shared) }, FakeExecutorHandle { shared })
+        (
+            Self {
+                shared: Arc::clone(&shared),
+            },
+            FakeExecutorHandle { shared },
+        )
     }
 
     /// The same with pooled sandboxes: every start is cold, and one sandbox serves many invocations.
@@ -245,7 +277,12 @@ impl std::fmt::Debug for FakeExecutor {
 
 #[async_trait]
 impl Executor for FakeExecutor {
-    async fn prepare(&self, version: &Version, code: Bytes, progress: &dyn Progress) -> Result<Prepared, PrepareError> {
+    async fn prepare(
+        &self,
+        version: &Version,
+        code: Bytes,
+        progress: &dyn Progress,
+    ) -> Result<Prepared, PrepareError> {
         self.shared.state.lock().prepares.push(version.code);
         progress.step(PREPARE_STEP);
         // Preparing takes time: whoever drops the future here keeps nothing.
@@ -257,7 +294,10 @@ impl Executor for FakeExecutor {
         }
         let echo = || Some(Behaviour::Echo).filter(|_| state.takes_anything);
         let Some(behaviour) = Behaviour::parse(&code).or_else(echo) else {
-            return Err(PrepareError::Invalid { code: "not_fake", message: "the code names no behaviour".to_owned() });
+            return Err(PrepareError::Invalid {
+                code: "not_fake",
+                message: "the code names no behaviour".to_owned(),
+            });
         };
         let prepared = behaviour.prepared();
         state.prepared.insert(version.code, behaviour);
@@ -275,7 +315,11 @@ impl Executor for FakeExecutor {
         if let Some(fault) = state.start_faults.pop_front() {
             return Err(fault);
         }
-        let behaviour = state.prepared.get(&version.code).cloned().ok_or(StartError::NotPrepared(version.code))?;
+        let behaviour = state
+            .prepared
+            .get(&version.code)
+            .cloned()
+            .ok_or(StartError::NotPrepared(version.code))?;
         let warm = !state.loaded.insert(version.code) && !pooled;
         let number = state.sandboxes;
         state.sandboxes += 1;
@@ -286,13 +330,32 @@ impl Executor for FakeExecutor {
         });
         let (shared, version) = (Arc::clone(&self.shared), Arc::clone(version));
         let reuse = if pooled { Reuse::Pooled } else { Reuse::Once };
-        let sandbox = Box::new(FakeSandbox { shared, version, behaviour, number, reuse, health: Mutex::default() });
-        let phases = if warm { Vec::new() } else { vec![("load", Duration::ZERO)] };
-        Ok(Started { sandbox, warm, phases })
+        let sandbox = Box::new(FakeSandbox {
+            shared,
+            version,
+            behaviour,
+            number,
+            reuse,
+            health: Mutex::default(),
+        });
+        let phases = if warm {
+            Vec::new()
+        } else {
+            vec![("load", Duration::ZERO)]
+        };
+        Ok(Started {
+            sandbox,
+            warm,
+            phases,
+        })
     }
 
     fn is_prepared(&self, version: &Version) -> bool {
-        self.shared.state.lock().prepared.contains_key(&version.code)
+        self.shared
+            .state
+            .lock()
+            .prepared
+            .contains_key(&version.code)
     }
 
     async fn forget(&self, version: &Version) {
@@ -303,7 +366,12 @@ impl Executor for FakeExecutor {
 
     async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize {
         let mut state = self.shared.state.lock();
-        let State { prepared, prepared_at, loaded, .. } = &mut *state;
+        let State {
+            prepared,
+            prepared_at,
+            loaded,
+            ..
+        } = &mut *state;
         let before = prepared.len();
         let young = |code: &Digest| prepared_at.get(code).is_some_and(|at| at.elapsed() < grace);
         prepared.retain(|code, _| code_in_use.contains(code) || young(code));
@@ -320,7 +388,11 @@ impl Executor for FakeExecutor {
 
 #[async_trait]
 impl Sandbox for FakeSandbox {
-    async fn invoke(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+    async fn invoke(
+        &self,
+        call: SandboxCall,
+        host: Arc<dyn HostCalls>,
+    ) -> Result<Outcome, InvokeError> {
         let mut running = Running::begin(self);
         let outcome = self.run(call, host).await;
         running.ended = true;
@@ -329,7 +401,11 @@ impl Sandbox for FakeSandbox {
 
     fn reuse(&self) -> Reuse {
         let spent = self.health.lock().spent;
-        if spent || self.is_dead() { Reuse::Once } else { self.reuse }
+        if spent || self.is_dead() {
+            Reuse::Once
+        } else {
+            self.reuse
+        }
     }
 
     async fn stop(&self) -> Result<(), StopError> {
@@ -346,7 +422,11 @@ impl Sandbox for FakeSandbox {
 }
 
 impl FakeSandbox {
-    async fn run(&self, call: SandboxCall, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+    async fn run(
+        &self,
+        call: SandboxCall,
+        host: Arc<dyn HostCalls>,
+    ) -> Result<Outcome, InvokeError> {
         if self.is_dead() {
             return Err(InvokeError::Gone);
         }
@@ -355,7 +435,9 @@ impl FakeSandbox {
             return Err(fault);
         }
         let limit = Instant::now() + self.version.limits.timeout;
-        let limit = call.deadline.map_or(limit, |deadline| limit.min(deadline.into()));
+        let limit = call
+            .deadline
+            .map_or(limit, |deadline| limit.min(deadline.into()));
         let run = async {
             if self.reuse == Reuse::Pooled {
                 // Others may begin in the same sandbox meanwhile.
@@ -370,7 +452,10 @@ impl FakeSandbox {
         }
         match outcome {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.failure(FailureKind::TimeLimit, "the function ran longer than its limit")),
+            Err(_) => Err(self.failure(
+                FailureKind::TimeLimit,
+                "the function ran longer than its limit",
+            )),
         }
     }
 
@@ -388,12 +473,21 @@ impl FakeSandbox {
     }
 
     fn record(&self, call: &SandboxCall) -> Option<InvokeError> {
-        let params = if let Payload::Json(params) = &call.payload { params.clone() } else { Bytes::new() };
+        let params = if let Payload::Json(params) = &call.payload {
+            params.clone()
+        } else {
+            Bytes::new()
+        };
         let mut state = self.shared.state.lock();
         let fault = state.invoke_faults.pop_front();
         if !matches!(fault, Some(InvokeError::Gone)) {
             let function = call.function.clone();
-            state.calls.push(RecordedCall { id: call.id, function, params, sandbox: self.number });
+            state.calls.push(RecordedCall {
+                id: call.id,
+                function,
+                params,
+                sandbox: self.number,
+            });
         }
         fault
     }
@@ -410,28 +504,45 @@ impl FakeSandbox {
         };
         let result = match &self.behaviour {
             Behaviour::Echo | Behaviour::Log { .. } | Behaviour::Http => params,
-            Behaviour::Fail { message, .. } => return Err(self.failure(FailureKind::Error, message)),
+            Behaviour::Fail { message, .. } => {
+                return Err(self.failure(FailureKind::Error, message));
+            }
             Behaviour::Endless { .. } => pending().await,
-            Behaviour::Large { bytes } => format!("\"{}\"", "x".repeat(bytes.saturating_sub(2))).into(),
+            Behaviour::Large { bytes } => {
+                format!("\"{}\"", "x".repeat(bytes.saturating_sub(2))).into()
+            }
             Behaviour::Call { function } => host
                 .call(function, params)
                 .await
                 .map_err(|fault| self.failure(FailureKind::Error, &fault.to_string()))?,
-            Behaviour::Attempt { function } => {
-                host.call(function, params).await.unwrap_or_else(|fault| format!("\"{}\"", fault.code()).into())
-            }
+            Behaviour::Attempt { function } => host
+                .call(function, params)
+                .await
+                .unwrap_or_else(|fault| format!("\"{}\"", fault.code()).into()),
         };
-        Ok(Outcome { reply: Reply::Json(result), log })
+        Ok(Outcome {
+            reply: Reply::Json(result),
+            log,
+        })
     }
 
     fn failure(&self, kind: FailureKind, message: &str) -> InvokeError {
-        FunctionFailure { kind, message: message.to_owned(), stack: None, log: self.behaviour.log(), stale: false }
-            .into()
+        FunctionFailure {
+            kind,
+            message: message.to_owned(),
+            stack: None,
+            log: self.behaviour.log(),
+            stale: false,
+        }
+        .into()
     }
 }
 
 fn not_http() -> InvokeError {
-    InvokeError::Request { code: "not_http", message: "the function takes JSON parameters".to_owned() }
+    InvokeError::Request {
+        code: "not_http",
+        message: "the function takes JSON parameters".to_owned(),
+    }
 }
 
 /// Waits until nothing is held back.
@@ -471,7 +582,10 @@ impl<'a> Running<'a> {
             counts.most_in_one = counts.most_in_one.max(health.running);
         });
         drop(health);
-        Self { sandbox, ended: false }
+        Self {
+            sandbox,
+            ended: false,
+        }
     }
 }
 
@@ -484,7 +598,11 @@ impl Drop for Running<'_> {
         drop(health);
         self.sandbox.shared.counts.send_modify(|counts| {
             counts.running -= 1;
-            if ended { counts.ended += 1 } else { counts.dropped += 1 }
+            if ended {
+                counts.ended += 1
+            } else {
+                counts.dropped += 1
+            }
         });
     }
 }
@@ -589,7 +707,9 @@ impl FakeExecutorHandle {
 
 impl std::fmt::Debug for FakeExecutorHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FakeExecutorHandle").field("counts", &self.counts()).finish_non_exhaustive()
+        f.debug_struct("FakeExecutorHandle")
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
     }
 }
 
@@ -606,11 +726,29 @@ mod tests {
             runtime: serverledge_core::Runtime::Wasm,
             handler: String::new(),
             echo: Behaviour::Echo.code(),
-            fails: Behaviour::Fail { log: executor::FAILS_LOG.to_owned(), message: "it broke".to_owned() }.code(),
-            endless: Behaviour::Endless { log: executor::ENDLESS_LOG.to_owned() }.code(),
-            logs: Behaviour::Log { log: executor::LOGS_LOG.to_owned() }.code(),
-            large: Behaviour::Large { bytes: executor::LARGE_BYTES }.code(),
-            calls: Some(Behaviour::Call { function: executor::CALLEE.to_owned() }.code()),
+            fails: Behaviour::Fail {
+                log: executor::FAILS_LOG.to_owned(),
+                message: "it broke".to_owned(),
+            }
+            .code(),
+            endless: Behaviour::Endless {
+                log: executor::ENDLESS_LOG.to_owned(),
+            }
+            .code(),
+            logs: Behaviour::Log {
+                log: executor::LOGS_LOG.to_owned(),
+            }
+            .code(),
+            large: Behaviour::Large {
+                bytes: executor::LARGE_BYTES,
+            }
+            .code(),
+            calls: Some(
+                Behaviour::Call {
+                    function: executor::CALLEE.to_owned(),
+                }
+                .code(),
+            ),
             pace: executor::Pace::default(),
         }
     }
@@ -623,13 +761,26 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn conforms_with_pooled_sandboxes() {
         let (executor, handle) = FakeExecutor::pooled();
-        executor::conforms(&executor, &Fixtures { calls: None, ..fixtures() }).await;
+        executor::conforms(
+            &executor,
+            &Fixtures {
+                calls: None,
+                ..fixtures()
+            },
+        )
+        .await;
         assert_eq!(handle.counts().live, 0, "the suite leaves nothing behind");
-        assert!(handle.counts().most_in_one > 1, "the suite shares sandboxes");
+        assert!(
+            handle.counts().most_in_one > 1,
+            "the suite shares sandboxes"
+        );
     }
 
     fn version(code: u8) -> Arc<Version> {
-        Arc::new(executor::version(&[code], serverledge_core::FunctionLimits::default()))
+        Arc::new(executor::version(
+            &[code],
+            serverledge_core::FunctionLimits::default(),
+        ))
     }
 
     fn call() -> SandboxCall {
@@ -645,7 +796,9 @@ mod tests {
     async fn the_handle_holds_and_sees_drops() {
         let (fake, handle) = FakeExecutor::new();
         let (host, _) = FakeHost::new();
-        fake.prepare(&version(1), Behaviour::Echo.code(), &()).await.unwrap();
+        fake.prepare(&version(1), Behaviour::Echo.code(), &())
+            .await
+            .unwrap();
         let sandbox = fake.start(&version(1)).await.unwrap().sandbox;
         handle.hold();
         {
@@ -664,32 +817,60 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn scripted_faults_come_once() {
         let (fake, handle) = FakeExecutor::new();
-        handle.fail_prepare(PrepareError::TooComplex { message: "no".to_owned() });
+        handle.fail_prepare(PrepareError::TooComplex {
+            message: "no".to_owned(),
+        });
         handle.fail_start(StartError::Exhausted);
-        assert!(fake.prepare(&version(1), Behaviour::Echo.code(), &()).await.is_err());
-        assert!(fake.prepare(&version(1), Behaviour::Echo.code(), &()).await.is_ok());
-        assert!(matches!(fake.start(&version(1)).await, Err(StartError::Exhausted)));
+        assert!(
+            fake.prepare(&version(1), Behaviour::Echo.code(), &())
+                .await
+                .is_err()
+        );
+        assert!(
+            fake.prepare(&version(1), Behaviour::Echo.code(), &())
+                .await
+                .is_ok()
+        );
+        assert!(matches!(
+            fake.start(&version(1)).await,
+            Err(StartError::Exhausted)
+        ));
         assert!(fake.start(&version(1)).await.is_ok());
         assert_eq!(handle.prepares().len(), 2);
-        assert!(fake.prepare(&version(2), Bytes::from_static(b"?"), &()).await.is_err());
+        assert!(
+            fake.prepare(&version(2), Bytes::from_static(b"?"), &())
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn pooled_sandboxes_die_and_are_spoiled_as_told() {
         let (fake, handle) = FakeExecutor::pooled();
-        fake.prepare(&version(1), Behaviour::Echo.code(), &()).await.unwrap();
+        fake.prepare(&version(1), Behaviour::Echo.code(), &())
+            .await
+            .unwrap();
         let start = || async { fake.start(&version(1)).await.unwrap().sandbox };
         let invoke = async |sandbox: &dyn Sandbox| sandbox.invoke(call(), FakeHost::new().0).await;
         let (killed, spoiled) = (start().await, start().await);
         handle.spoil();
         invoke(spoiled.as_ref()).await.unwrap();
-        assert_eq!((spoiled.reuse(), killed.reuse()), (Reuse::Once, Reuse::Pooled));
+        assert_eq!(
+            (spoiled.reuse(), killed.reuse()),
+            (Reuse::Once, Reuse::Pooled)
+        );
         handle.kill();
-        assert!(matches!(invoke(killed.as_ref()).await, Err(InvokeError::Gone)));
+        assert!(matches!(
+            invoke(killed.as_ref()).await,
+            Err(InvokeError::Gone)
+        ));
         assert_eq!(killed.reuse(), Reuse::Once);
         let fresh = start().await;
         handle.fail_invoke(InvokeError::Gone);
-        assert!(matches!(invoke(fresh.as_ref()).await, Err(InvokeError::Gone)));
+        assert!(matches!(
+            invoke(fresh.as_ref()).await,
+            Err(InvokeError::Gone)
+        ));
         assert_eq!((fresh.reuse(), handle.counts().live), (Reuse::Once, 3));
         fresh.stop().await.unwrap();
         fresh.stop().await.unwrap();
@@ -699,7 +880,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn starts_are_held() {
         let (fake, handle) = FakeExecutor::pooled();
-        fake.prepare(&version(1), Behaviour::Echo.code(), &()).await.unwrap();
+        fake.prepare(&version(1), Behaviour::Echo.code(), &())
+            .await
+            .unwrap();
         handle.hold_starts();
         let one = version(1);
         let mut start = Box::pin(fake.start(&one));

@@ -75,17 +75,28 @@ impl FakeHost {
     pub fn new() -> (Arc<Self>, FakeHostHandle) {
         let shared = Arc::<Shared>::default();
         let caller = FunctionName::parse("caller").expect("a valid name");
-        (Arc::new(Self { shared: Arc::clone(&shared), caller }), FakeHostHandle { shared })
+        (
+            Arc::new(Self {
+                shared: Arc::clone(&shared),
+                caller,
+            }),
+            FakeHostHandle { shared },
+        )
     }
 
     fn begin(&self, function: &str, params: &Bytes) -> Option<Answer> {
         let mut state = self.shared.state.lock();
-        state.calls.push(HostCall { function: function.to_owned(), params: params.clone() });
+        state.calls.push(HostCall {
+            function: function.to_owned(),
+            params: params.clone(),
+        });
         match state.answers.get(function) {
             Some(answer) => answer.clone(),
             None => {
                 let name = function.to_owned();
-                Some(Arc::new(move |_| Err(Box::new(InvocationError::Unknown(name.clone())).into())))
+                Some(Arc::new(move |_| {
+                    Err(Box::new(InvocationError::Unknown(name.clone())).into())
+                }))
             }
         }
     }
@@ -102,7 +113,9 @@ impl HostCalls for FakeHost {
     async fn call(&self, function: &str, params: Bytes) -> Result<Bytes, CallError> {
         let answer = self.begin(function, &params);
         let mut call = CallInProgress::begin(&self.shared.counts);
-        let Some(answer) = answer else { return pending().await };
+        let Some(answer) = answer else {
+            return pending().await;
+        };
         // As on a real node, an answer takes at least one turn of the runtime.
         tokio::task::yield_now().await;
         call.answered = true;
@@ -129,14 +142,23 @@ struct CallInProgress<'a> {
 impl<'a> CallInProgress<'a> {
     fn begin(counts: &'a watch::Sender<HostCounts>) -> Self {
         counts.send_modify(|counts| counts.begun += 1);
-        Self { counts, answered: false }
+        Self {
+            counts,
+            answered: false,
+        }
     }
 }
 
 impl Drop for CallInProgress<'_> {
     fn drop(&mut self) {
         let answered = self.answered;
-        self.counts.send_modify(|counts| if answered { counts.answered += 1 } else { counts.dropped += 1 });
+        self.counts.send_modify(|counts| {
+            if answered {
+                counts.answered += 1
+            } else {
+                counts.dropped += 1
+            }
+        });
     }
 }
 
@@ -144,13 +166,25 @@ impl Drop for CallInProgress<'_> {
 
 impl FakeHostHandle {
     /// From now on this function answers so.
-    pub fn answer(&self, function: &str, answer: impl Fn(Bytes) -> Result<Bytes, CallError> + Send + Sync + 'static) {
-        self.shared.state.lock().answers.insert(function.to_owned(), Some(Arc::new(answer)));
+    pub fn answer(
+        &self,
+        function: &str,
+        answer: impl Fn(Bytes) -> Result<Bytes, CallError> + Send + Sync + 'static,
+    ) {
+        self.shared
+            .state
+            .lock()
+            .answers
+            .insert(function.to_owned(), Some(Arc::new(answer)));
     }
 
     /// From now on this function never answers.
     pub fn hold(&self, function: &str) {
-        self.shared.state.lock().answers.insert(function.to_owned(), None);
+        self.shared
+            .state
+            .lock()
+            .answers
+            .insert(function.to_owned(), None);
     }
 
     /// All calls so far, in their order.
@@ -176,7 +210,9 @@ impl FakeHostHandle {
 
 impl std::fmt::Debug for FakeHostHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FakeHostHandle").field("counts", &self.counts()).finish_non_exhaustive()
+        f.debug_struct("FakeHostHandle")
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
     }
 }
 
@@ -188,5 +224,9 @@ pub(crate) async fn wait_for<T: std::fmt::Debug>(
 ) {
     let mut watching = value.subscribe();
     let waited = tokio::time::timeout(WAIT_MAX, watching.wait_for(condition)).await;
-    assert!(waited.is_ok(), "{what} did not come; instead: {:?}", value.borrow());
+    assert!(
+        waited.is_ok(),
+        "{what} did not come; instead: {:?}",
+        value.borrow()
+    );
 }

@@ -43,7 +43,10 @@ impl Fixture {
     async fn new(make: &impl AsyncFn() -> Arc<dyn Kv>, check: &str) -> Self {
         let kv = make().await;
         let revision = kv.status().await.expect("a status").revision;
-        Self { kv, prefix: format!("conformance/{check}-{revision}/") }
+        Self {
+            kv,
+            prefix: format!("conformance/{check}-{revision}/"),
+        }
     }
 
     fn key(&self, name: &str) -> Bytes {
@@ -59,11 +62,15 @@ impl Fixture {
     }
 
     async fn put(&self, name: &str, value: &str) -> Revision {
-        self.txn(Txn::new().then(Op::put(self.key(name), value.to_owned()))).await.revision
+        self.txn(Txn::new().then(Op::put(self.key(name), value.to_owned())))
+            .await
+            .revision
     }
 
     async fn delete(&self, name: &str) -> Revision {
-        self.txn(Txn::new().then(Op::delete(self.key(name)))).await.revision
+        self.txn(Txn::new().then(Op::delete(self.key(name))))
+            .await
+            .revision
     }
 
     async fn get(&self, name: &str) -> Option<KeyValue> {
@@ -81,16 +88,30 @@ impl Fixture {
     /// The names (without the prefix) and values of a range.
     async fn pairs(&self, request: RangeRequest) -> Vec<(String, String)> {
         let reply = self.kv.range(request).await.expect("a range");
-        reply.entries.iter().map(|entry| (self.name(&entry.key), text(&entry.value))).collect()
+        reply
+            .entries
+            .iter()
+            .map(|entry| (self.name(&entry.key), text(&entry.value)))
+            .collect()
     }
 
     fn name(&self, key: &[u8]) -> String {
-        text(key).strip_prefix(&self.prefix).expect("a key of this check").to_owned()
+        text(key)
+            .strip_prefix(&self.prefix)
+            .expect("a key of this check")
+            .to_owned()
     }
 
     async fn watch(&self, from: Option<Revision>) -> Follower {
-        let watch = self.kv.watch(self.prefix.as_bytes(), from).await.expect("a watch");
-        Follower { watch, fixture: self.clone() }
+        let watch = self
+            .kv
+            .watch(self.prefix.as_bytes(), from)
+            .await
+            .expect("a watch");
+        Follower {
+            watch,
+            fixture: self.clone(),
+        }
     }
 
     async fn revision(&self) -> Revision {
@@ -106,13 +127,18 @@ struct Follower {
 
 impl Follower {
     async fn try_next(&mut self) -> Result<Vec<Event>, WatchError> {
-        tokio::time::timeout(WAIT_MAX, self.watch.next()).await.expect("events did not come in time")
+        tokio::time::timeout(WAIT_MAX, self.watch.next())
+            .await
+            .expect("events did not come in time")
     }
 
     async fn next(&mut self) -> Vec<Event> {
         let events = self.try_next().await.expect("events");
         assert!(!events.is_empty(), "a batch has at least one event");
-        assert!(events.is_sorted_by_key(Event::revision), "events are in the order of revisions");
+        assert!(
+            events.is_sorted_by_key(Event::revision),
+            "events are in the order of revisions"
+        );
         events
     }
 

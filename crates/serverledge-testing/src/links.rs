@@ -57,17 +57,26 @@ impl Links {
     /// # Errors
     /// As [`Self::new`].
     pub fn seeded(names: &[&str], seed: u64) -> anyhow::Result<Self> {
-        ensure!((1..=SITES_MAX).contains(&names.len()), "{} sites are not 1 to {SITES_MAX}", names.len());
+        ensure!(
+            (1..=SITES_MAX).contains(&names.len()),
+            "{} sites are not 1 to {SITES_MAX}",
+            names.len()
+        );
         leftovers::sweep()?;
         let run = RandomState::new().build_hasher().finish();
         let (mut sites, mut devices) = (Sites(Vec::new()), Vec::new());
         for (name, index) in names.iter().zip(1..) {
             let (site, device) = Site::make(name, run, Ipv4Addr::from(NETWORK + index))
-                .with_context(|| format!("make the site {name} (needs root, iproute2, util-linux, /dev/net/tun)"))?;
+                .with_context(|| {
+                    format!("make the site {name} (needs root, iproute2, util-linux, /dev/net/tun)")
+                })?;
             sites.0.push(site);
             devices.push(device);
         }
-        Ok(Self { sites, carrier: Carrier::start(devices, seed)? })
+        Ok(Self {
+            sites,
+            carrier: Carrier::start(devices, seed)?,
+        })
     }
 
     /// The site with this name.
@@ -94,8 +103,13 @@ impl Links {
     /// # Panics
     /// As [`Self::set`].
     pub fn set_one_way(&self, from: &str, to: &str, condition: Condition) {
-        assert!((0.0..=1.0).contains(&condition.loss), "{} is no probability", condition.loss);
-        self.carrier.set(self.index(from), self.index(to), condition);
+        assert!(
+            (0.0..=1.0).contains(&condition.loss),
+            "{} is no probability",
+            condition.loss
+        );
+        self.carrier
+            .set(self.index(from), self.index(to), condition);
     }
 
     /// Cuts all links of a site, in both directions.
@@ -103,7 +117,13 @@ impl Links {
     /// # Panics
     /// If there is no such site.
     pub fn isolate(&self, name: &str) {
-        for other in self.sites.0.iter().map(Site::name).filter(|other| *other != name) {
+        for other in self
+            .sites
+            .0
+            .iter()
+            .map(Site::name)
+            .filter(|other| *other != name)
+        {
             self.set(name, other, Condition::CUT);
         }
     }

@@ -59,8 +59,14 @@ impl SmtpProcess {
     /// # Errors
     /// If there is no `aiosmtpd`, or it does not start.
     pub fn start(settings: &SmtpSettings) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("serverledge-smtp-").tempdir()?;
-        let authority = if settings.starttls { Some(Authority::new("mail test")?) } else { None };
+        let dir = tempfile::Builder::new()
+            .prefix("serverledge-smtp-")
+            .tempdir()?;
+        let authority = if settings.starttls {
+            Some(Authority::new("mail test")?)
+        } else {
+            None
+        };
         // Debian's packages belong to Debian's Python.
         let mut command = Command::new("/usr/bin/python3");
         command.args(["-u", "-c", SERVER]);
@@ -69,17 +75,30 @@ impl SmtpProcess {
             authority.issue("IP:127.0.0.1,DNS:localhost", &cert, &key)?;
             command.arg(cert).arg(key);
         }
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("failed to start python3")?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("failed to start python3")?;
         let (user, password) = settings.user.clone().unwrap_or_default();
         // Not in its arguments: they can be seen by everybody.
         let login = serde_json::json!({"user": user, "password": password});
         writeln!(child.stdin.as_mut().context("stdin is piped")?, "{login}")?;
         let lines = lines_of(child.stdout.take().context("stdout is piped")?);
-        let mut own = Self { child, port: 0, lines, authority, _dir: dir };
-        let line =
-            own.lines.recv_timeout(WAIT_MAX).context("the mail server does not start; is aiosmtpd installed?")?;
-        own.port = line.parse().with_context(|| format!("{line:?} is no port"))?;
+        let mut own = Self {
+            child,
+            port: 0,
+            lines,
+            authority,
+            _dir: dir,
+        };
+        let line = own
+            .lines
+            .recv_timeout(WAIT_MAX)
+            .context("the mail server does not start; is aiosmtpd installed?")?;
+        own.port = line
+            .parse()
+            .with_context(|| format!("{line:?} is no port"))?;
         Ok(own)
     }
 
@@ -137,10 +156,20 @@ fn lines_of(stdout: ChildStdout) -> Receiver<String> {
 
 fn parse(line: &str) -> anyhow::Result<Mail> {
     let value: Value = serde_json::from_str(line)?;
-    let text = |name: &str| value[name].as_str().map(ToOwned::to_owned).with_context(|| format!("no {name}"));
-    let Some(to) = value["to"].as_array() else { bail!("no recipients") };
+    let text = |name: &str| {
+        value[name]
+            .as_str()
+            .map(ToOwned::to_owned)
+            .with_context(|| format!("no {name}"))
+    };
+    let Some(to) = value["to"].as_array() else {
+        bail!("no recipients")
+    };
     Ok(Mail {
-        to: to.iter().filter_map(|one| one.as_str().map(ToOwned::to_owned)).collect(),
+        to: to
+            .iter()
+            .filter_map(|one| one.as_str().map(ToOwned::to_owned))
+            .collect(),
         from: text("from")?,
         subject: text("subject")?,
         text: text("text")?,
@@ -154,8 +183,14 @@ mod tests {
 
     #[test]
     fn what_the_server_says_is_read() {
-        let mail = parse(r#"{"to":["a@b.example"],"from":"x@y.example","subject":"s","text":"t","tls":true}"#).unwrap();
-        assert_eq!((mail.to.len(), mail.subject.as_str(), mail.tls), (1, "s", true));
+        let mail = parse(
+            r#"{"to":["a@b.example"],"from":"x@y.example","subject":"s","text":"t","tls":true}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (mail.to.len(), mail.subject.as_str(), mail.tls),
+            (1, "s", true)
+        );
         assert!(parse("[]").is_err());
     }
 }

@@ -238,11 +238,17 @@ mod tests {
     use super::*;
 
     /// The form on the wire is this one, and reads back.
-    fn check<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: &T, expected: &Expect) {
+    fn check<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(
+        value: &T,
+        expected: &Expect,
+    ) {
         let text = serde_json::to_string(value).unwrap();
         expected.assert_eq(&text);
         assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value);
-        assert!(!format!("{value:?}").contains("hunter2"), "secrets are not shown: {value:?}");
+        assert!(
+            !format!("{value:?}").contains("hunter2"),
+            "secrets are not shown: {value:?}"
+        );
     }
 
     fn secret() -> Secret {
@@ -264,30 +270,70 @@ mod tests {
     fn ways_in_keep_their_members() {
         let email = || "ada@example.org".to_owned();
         check(
-            &SignUp { email: email(), password: secret(), invite: None },
+            &SignUp {
+                email: email(),
+                password: secret(),
+                invite: None,
+            },
             &expect![[r#"{"email":"ada@example.org","password":"hunter2hunter2"}"#]],
         );
         check(
-            &SignUp { email: email(), password: secret(), invite: Some(secret()) },
-            &expect![[r#"{"email":"ada@example.org","password":"hunter2hunter2","invite":"hunter2hunter2"}"#]],
+            &SignUp {
+                email: email(),
+                password: secret(),
+                invite: Some(secret()),
+            },
+            &expect![[
+                r#"{"email":"ada@example.org","password":"hunter2hunter2","invite":"hunter2hunter2"}"#
+            ]],
         );
         check(
-            &SignUpReply { confirmation_sent: false, user: Some("u".to_owned()) },
+            &SignUpReply {
+                confirmation_sent: false,
+                user: Some("u".to_owned()),
+            },
             &expect![[r#"{"confirmation_sent":false,"user":"u"}"#]],
         );
-        check(&SignUpReply { confirmation_sent: true, user: None }, &expect![[r#"{"confirmation_sent":true}"#]]);
         check(
-            &LogIn { email: email(), password: secret() },
+            &SignUpReply {
+                confirmation_sent: true,
+                user: None,
+            },
+            &expect![[r#"{"confirmation_sent":true}"#]],
+        );
+        check(
+            &LogIn {
+                email: email(),
+                password: secret(),
+            },
             &expect![[r#"{"email":"ada@example.org","password":"hunter2hunter2"}"#]],
         );
-        check(&LoggedIn { user: "u".to_owned(), lifetime_s: 60 }, &expect![[r#"{"user":"u","lifetime_s":60}"#]]);
-        check(&RequestReset { email: email() }, &expect![[r#"{"email":"ada@example.org"}"#]]);
         check(
-            &Reset { secret: secret(), password: secret() },
+            &LoggedIn {
+                user: "u".to_owned(),
+                lifetime_s: 60,
+            },
+            &expect![[r#"{"user":"u","lifetime_s":60}"#]],
+        );
+        check(
+            &RequestReset { email: email() },
+            &expect![[r#"{"email":"ada@example.org"}"#]],
+        );
+        check(
+            &Reset {
+                secret: secret(),
+                password: secret(),
+            },
             &expect![[r#"{"secret":"hunter2hunter2","password":"hunter2hunter2"}"#]],
         );
-        check(&Confirm { secret: secret() }, &expect![[r#"{"secret":"hunter2hunter2"}"#]]);
-        check(&Invitation { invite: secret() }, &expect![[r#"{"invite":"hunter2hunter2"}"#]]);
+        check(
+            &Confirm { secret: secret() },
+            &expect![[r#"{"secret":"hunter2hunter2"}"#]],
+        );
+        check(
+            &Invitation { invite: secret() },
+            &expect![[r#"{"invite":"hunter2hunter2"}"#]],
+        );
     }
 
     #[test]
@@ -309,39 +355,75 @@ mod tests {
             ]],
         );
         check(
-            &ChangeEmail { password: secret(), email: "b@example.org".to_owned() },
+            &ChangeEmail {
+                password: secret(),
+                email: "b@example.org".to_owned(),
+            },
             &expect![[r#"{"password":"hunter2hunter2","email":"b@example.org"}"#]],
         );
-        check(&EmailChange { confirmation_sent: true }, &expect![[r#"{"confirmation_sent":true}"#]]);
         check(
-            &ChangePassword { password: secret(), new_password: secret() },
+            &EmailChange {
+                confirmation_sent: true,
+            },
+            &expect![[r#"{"confirmation_sent":true}"#]],
+        );
+        check(
+            &ChangePassword {
+                password: secret(),
+                new_password: secret(),
+            },
             &expect![[r#"{"password":"hunter2hunter2","new_password":"hunter2hunter2"}"#]],
         );
-        check(&DeleteAccount { password: secret() }, &expect![[r#"{"password":"hunter2hunter2"}"#]]);
+        check(
+            &DeleteAccount { password: secret() },
+            &expect![[r#"{"password":"hunter2hunter2"}"#]],
+        );
     }
 
     #[test]
     fn tokens_and_sessions_keep_their_members() {
         check(
-            &TokenRequest { name: "ci".to_owned(), scopes: vec!["deploy".to_owned()], lifetime_s: Some(60) },
+            &TokenRequest {
+                name: "ci".to_owned(),
+                scopes: vec!["deploy".to_owned()],
+                lifetime_s: Some(60),
+            },
             &expect![[r#"{"name":"ci","scopes":["deploy"],"lifetime_s":60}"#]],
         );
         check(
-            &CreatedToken { token: secret(), info: token() },
+            &CreatedToken {
+                token: secret(),
+                info: token(),
+            },
             &expect![[
                 r#"{"token":"hunter2hunter2","info":{"id":"t1","name":"laptop","scopes":["invoke","deploy"],"created_unix_ms":1,"used_unix_ms":2}}"#
             ]],
         );
         check(
-            &Tokens { tokens: vec![TokenEntry { expires_unix_ms: Some(3), used_unix_ms: None, ..token() }] },
+            &Tokens {
+                tokens: vec![TokenEntry {
+                    expires_unix_ms: Some(3),
+                    used_unix_ms: None,
+                    ..token()
+                }],
+            },
             &expect![[
                 r#"{"tokens":[{"id":"t1","name":"laptop","scopes":["invoke","deploy"],"created_unix_ms":1,"expires_unix_ms":3}]}"#
             ]],
         );
-        let session = SessionEntry { id: "s1".to_owned(), created_unix_ms: 1, used_unix_ms: 2, current: true };
+        let session = SessionEntry {
+            id: "s1".to_owned(),
+            created_unix_ms: 1,
+            used_unix_ms: 2,
+            current: true,
+        };
         check(
-            &Sessions { sessions: vec![session] },
-            &expect![[r#"{"sessions":[{"id":"s1","created_unix_ms":1,"used_unix_ms":2,"current":true}]}"#]],
+            &Sessions {
+                sessions: vec![session],
+            },
+            &expect![[
+                r#"{"sessions":[{"id":"s1","created_unix_ms":1,"used_unix_ms":2,"current":true}]}"#
+            ]],
         );
     }
 }

@@ -168,13 +168,21 @@ impl AppSummary {
 impl AppInfo {
     /// Of an application with these functions, and this name of its dependencies file.
     #[must_use]
-    pub fn of(application: &Application, functions: Vec<String>, dependencies: Option<&str>) -> Self {
+    pub fn of(
+        application: &Application,
+        functions: Vec<String>,
+        dependencies: Option<&str>,
+    ) -> Self {
         Self {
             name: application.name.to_string(),
             id: application.id.to_string(),
             up: application.up,
             functions,
-            endpoints: application.endpoints.iter().map(EndpointInfo::from).collect(),
+            endpoints: application
+                .endpoints
+                .iter()
+                .map(EndpointInfo::from)
+                .collect(),
             dependencies: dependencies.map(str::to_owned),
             cors: CorsInfo::from(&application.cors),
             hands_out_nested: application.hands_out_nested,
@@ -193,10 +201,23 @@ mod tests {
         let read = |text: &str| parse::<AppSettings>(text.as_bytes());
         assert_eq!(read("{}").unwrap(), AppSettings::default());
         let settings = read(r#"{"name":"a","cors":"any","hands_out_nested":false}"#).unwrap();
-        assert_eq!((settings.cors, settings.own_origin), (Some(CorsInfo::Word(CorsWord::Any)), None));
+        assert_eq!(
+            (settings.cors, settings.own_origin),
+            (Some(CorsInfo::Word(CorsWord::Any)), None)
+        );
         let origins = read(r#"{"cors":["https://a.example"]}"#).unwrap().cors;
-        assert_eq!(origins, Some(CorsInfo::Origins(vec!["https://a.example".to_owned()])));
-        for bad in [r#"{"cors":"all"}"#, r#"{"cors":{"__proto__":1}}"#, r#"{"Name":"a"}"#, r#"{"up":true}"#, "[]", ""] {
+        assert_eq!(
+            origins,
+            Some(CorsInfo::Origins(vec!["https://a.example".to_owned()]))
+        );
+        for bad in [
+            r#"{"cors":"all"}"#,
+            r#"{"cors":{"__proto__":1}}"#,
+            r#"{"Name":"a"}"#,
+            r#"{"up":true}"#,
+            "[]",
+            "",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
         assert!(parse::<NewApp>(&b"[".repeat(10_000)).is_err());

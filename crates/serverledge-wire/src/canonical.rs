@@ -65,7 +65,11 @@ pub fn canonical(json: &Bytes) -> Canonical {
 /// The form of JSON that has been scanned: numbers and depth are in order.
 fn rewritten(json: &[u8]) -> Result<Vec<u8>, NotCanonical> {
     let Unique(value) = serde_json::from_slice(json).map_err(|error| {
-        if error.to_string().starts_with(DUPLICATE) { NotCanonical::Duplicate } else { NotCanonical::NotJson }
+        if error.to_string().starts_with(DUPLICATE) {
+            NotCanonical::Duplicate
+        } else {
+            NotCanonical::NotJson
+        }
     })?;
     serde_json_canonicalizer::to_vec(&value).map_err(|_| NotCanonical::NotJson)
 }
@@ -107,7 +111,9 @@ impl<'de> Visitor<'de> for UniqueVisitor {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number that is none"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("a number that is none"))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {

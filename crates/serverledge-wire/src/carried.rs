@@ -56,13 +56,19 @@ fn push(text: &mut Vec<u8>, answers: &CarriedAnswers) {
 }
 
 fn tags(answers: &CarriedAnswers) -> serde_json::Value {
-    let of_function = |table: &std::collections::HashMap<Bytes, serverledge_core::CarriedAnswer>| {
-        let tags = table.iter().filter_map(|(params, answer)| {
-            Some((STANDARD.encode(params), serde_json::Value::from(answer.tag.as_deref()?)))
-        });
-        serde_json::Value::Object(tags.collect())
-    };
-    let tags = answers.iter().map(|(name, table)| (name.to_string(), of_function(table)));
+    let of_function =
+        |table: &std::collections::HashMap<Bytes, serverledge_core::CarriedAnswer>| {
+            let tags = table.iter().filter_map(|(params, answer)| {
+                Some((
+                    STANDARD.encode(params),
+                    serde_json::Value::from(answer.tag.as_deref()?),
+                ))
+            });
+            serde_json::Value::Object(tags.collect())
+        };
+    let tags = answers
+        .iter()
+        .map(|(name, table)| (name.to_string(), of_function(table)));
     serde_json::Value::Object(tags.collect())
 }
 
@@ -129,7 +135,9 @@ mod tests {
             r#"{"edgeResults":{"__proto__":{"Mg==":1}}}"#,
             r#"{"cache":{"f":{"e30=":1},"h":{"MQ==":2}}}"#,
         ] {
-            let carried = ThesisRequest::parse(&Bytes::from_static(body.as_bytes())).unwrap().carried;
+            let carried = ThesisRequest::parse(&Bytes::from_static(body.as_bytes()))
+                .unwrap()
+                .carried;
             let text = carried_text(carried.as_ref().unwrap());
             assert!(text.len() <= carried_bytes(carried.as_ref().unwrap()));
             assert_eq!(ThesisRequest::parse(&text.into()).unwrap().carried, carried);

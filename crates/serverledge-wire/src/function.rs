@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serverledge_core::{
-    Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, FunctionSpec, MemoryMib, Network,
-    Parameter, Runtime, Secrets, Signature, limits,
+    Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, FunctionSpec,
+    MemoryMib, Network, Parameter, Runtime, Secrets, Signature, limits,
 };
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -52,7 +52,10 @@ impl SecretValues {
     /// Without any of the values in the error, which is shown and logged.
     fn parse(members: &Members<'_>) -> Result<Self, BodyError> {
         let fault = || serde::de::Error::custom("expected an object of strings");
-        let values = members.get("Secrets").map_err(|_| BodyError::Member { member: "Secrets", fault: fault() })?;
+        let values = members.get("Secrets").map_err(|_| BodyError::Member {
+            member: "Secrets",
+            fault: fault(),
+        })?;
         Ok(Self(values.unwrap_or_default()))
     }
 
@@ -160,7 +163,9 @@ pub enum SpecError {
     #[error("invalid memory limit: {0} MB; 1 to {max} are allowed", max = limits::MEMORY_MAX.get())]
     Memory(i64),
     /// The memory is less than a container can start with.
-    #[error("invalid memory limit: {mib}; {runtime} functions need at least {CONTAINER_MEMORY_MIN}")]
+    #[error(
+        "invalid memory limit: {mib}; {runtime} functions need at least {CONTAINER_MEMORY_MIN}"
+    )]
     ContainerMemory {
         /// What was asked for.
         mib: MemoryMib,
@@ -198,7 +203,11 @@ impl FunctionBody<'_> {
     /// secret's value.
     pub fn to_spec(&self, inferred: Runtime) -> Result<FunctionSpec, SpecError> {
         let name = FunctionName::parse(&self.name)?;
-        let runtime = if self.runtime.is_empty() { inferred } else { self.runtime.parse()? };
+        let runtime = if self.runtime.is_empty() {
+            inferred
+        } else {
+            self.runtime.parse()?
+        };
         Ok(FunctionSpec {
             name,
             runtime,
@@ -208,15 +217,21 @@ impl FunctionBody<'_> {
             network: self.checked_network(runtime)?,
             env: self.checked_env()?,
             secrets: self.checked_secrets()?,
-            flags: Flags { idempotent: self.idempotent, edge: self.edge, archs: self.checked_archs()? },
+            flags: Flags {
+                idempotent: self.idempotent,
+                edge: self.edge,
+                archs: self.checked_archs()?,
+            },
             signature: self.signature.as_ref().map(to_signature),
         })
     }
 
     fn checked_archs(&self) -> Result<Archs, SpecError> {
-        Archs::parse(self.supported_archs.iter().map(String::as_str)).ok_or_else(|| SpecError::Member {
-            member: "SupportedArchs",
-            fault: "amd64 and arm64 are known".to_owned(),
+        Archs::parse(self.supported_archs.iter().map(String::as_str)).ok_or_else(|| {
+            SpecError::Member {
+                member: "SupportedArchs",
+                fault: "amd64 and arm64 are known".to_owned(),
+            }
         })
     }
 
@@ -226,12 +241,19 @@ impl FunctionBody<'_> {
             member: "CPUDemand",
             fault: format!("{} cores; 0 or more are allowed", self.cpu_demand),
         })?;
-        let max_concurrency = u16::try_from(self.max_concurrency.max(1)).map_err(|_| SpecError::Member {
-            member: "MaxConcurrency",
-            fault: format!("{}; at most {} are allowed", self.max_concurrency, u16::MAX),
-        })?;
-        let timeout = self.timeout.map(|seconds| checked_time("Timeout", seconds)).transpose()?;
-        let cpu_time = self.cpu_time.map(|seconds| checked_time("CPUTime", seconds)).transpose()?;
+        let max_concurrency =
+            u16::try_from(self.max_concurrency.max(1)).map_err(|_| SpecError::Member {
+                member: "MaxConcurrency",
+                fault: format!("{}; at most {} are allowed", self.max_concurrency, u16::MAX),
+            })?;
+        let timeout = self
+            .timeout
+            .map(|seconds| checked_time("Timeout", seconds))
+            .transpose()?;
+        let cpu_time = self
+            .cpu_time
+            .map(|seconds| checked_time("CPUTime", seconds))
+            .transpose()?;
         Ok(FunctionLimits {
             memory,
             cpu,
@@ -251,7 +273,10 @@ impl FunctionBody<'_> {
                 .ok_or(SpecError::Memory(mb))?,
         };
         if is_container(runtime) && memory < CONTAINER_MEMORY_MIN {
-            return Err(SpecError::ContainerMemory { mib: memory, runtime });
+            return Err(SpecError::ContainerMemory {
+                mib: memory,
+                runtime,
+            });
         }
         Ok(memory)
     }
@@ -261,41 +286,67 @@ impl FunctionBody<'_> {
         if bad {
             return Err(SpecError::Member {
                 member: "Handler",
-                fault: format!("at most {} bytes without NUL are allowed", limits::HANDLER_BYTES_MAX),
+                fault: format!(
+                    "at most {} bytes without NUL are allowed",
+                    limits::HANDLER_BYTES_MAX
+                ),
             });
         }
         Ok(self.handler.clone().into_owned())
     }
 
     fn checked_image(&self, runtime: Runtime) -> Result<String, SpecError> {
-        let fault = |fault: String| Err(SpecError::Member { member: "CustomImage", fault });
+        let fault = |fault: String| {
+            Err(SpecError::Member {
+                member: "CustomImage",
+                fault,
+            })
+        };
         let image = &*self.custom_image;
         if runtime != Runtime::Custom {
             return match image {
                 "" => Ok(String::new()),
-                _ => fault(format!("only the runtime custom takes an image; this one is {runtime}")),
+                _ => fault(format!(
+                    "only the runtime custom takes an image; this one is {runtime}"
+                )),
             };
         }
         if image.is_empty() {
-            return fault("the runtime custom needs one; name an image that speaks the executor protocol".to_owned());
+            return fault(
+                "the runtime custom needs one; name an image that speaks the executor protocol"
+                    .to_owned(),
+            );
         }
         if image.len() > limits::IMAGE_BYTES_MAX {
-            return fault(format!("at most {} bytes are allowed", limits::IMAGE_BYTES_MAX));
+            return fault(format!(
+                "at most {} bytes are allowed",
+                limits::IMAGE_BYTES_MAX
+            ));
         }
         let is_edge = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());
         let is_inner = |inner: char| inner.is_ascii_alphanumeric() || "._-/:@".contains(inner);
         let edges = is_edge(image.chars().next()) && is_edge(image.chars().next_back());
         if !edges || !image.chars().all(is_inner) || image.contains("//") {
-            return fault(format!("{image:?} names no image; a name looks like registry.example/team/image:tag"));
+            return fault(format!(
+                "{image:?} names no image; a name looks like registry.example/team/image:tag"
+            ));
         }
         Ok(image.to_owned())
     }
 
     fn checked_network(&self, runtime: Runtime) -> Result<Network, SpecError> {
-        let fault = |fault: String| SpecError::Member { member: "Network", fault };
-        let network: Network = self.network.parse().map_err(|unknown| fault(format!("{unknown}")))?;
+        let fault = |fault: String| SpecError::Member {
+            member: "Network",
+            fault,
+        };
+        let network: Network = self
+            .network
+            .parse()
+            .map_err(|unknown| fault(format!("{unknown}")))?;
         if network != Network::None && !is_container(runtime) {
-            return Err(fault(format!("{runtime} functions reach no network; python, nodejs and custom ones can")));
+            return Err(fault(format!(
+                "{runtime} functions reach no network; python, nodejs and custom ones can"
+            )));
         }
         Ok(network)
     }
@@ -311,9 +362,15 @@ impl FunctionBody<'_> {
         check_variables("Secrets", values, &self.env)?;
         if let Some(twice) = values.keys().find(|name| self.env.contains_key(*name)) {
             let fault = format!("{twice:?} is a variable of Env as well");
-            return Err(SpecError::Member { member: "Secrets", fault });
+            return Err(SpecError::Member {
+                member: "Secrets",
+                fault,
+            });
         }
-        Ok(Secrets { values: values.clone(), ..Secrets::default() })
+        Ok(Secrets {
+            values: values.clone(),
+            ..Secrets::default()
+        })
     }
 }
 
@@ -333,13 +390,26 @@ fn check_variables(
         return Ok(());
     }
     if variables.len() + others.len() > limits::ENV_VARIABLES_MAX {
-        return fault(format!("at most {} variables are allowed, Env and Secrets together", limits::ENV_VARIABLES_MAX));
+        return fault(format!(
+            "at most {} variables are allowed, Env and Secrets together",
+            limits::ENV_VARIABLES_MAX
+        ));
     }
-    if variables.iter().chain(others).map(|(k, v)| k.len() + v.len()).sum::<usize>() > limits::ENV_BYTES_MAX {
-        return fault(format!("at most {} bytes are allowed, Env and Secrets together", limits::ENV_BYTES_MAX));
+    if variables
+        .iter()
+        .chain(others)
+        .map(|(k, v)| k.len() + v.len())
+        .sum::<usize>()
+        > limits::ENV_BYTES_MAX
+    {
+        return fault(format!(
+            "at most {} bytes are allowed, Env and Secrets together",
+            limits::ENV_BYTES_MAX
+        ));
     }
-    if let Some(bad) =
-        variables.keys().find(|k| k.is_empty() || k.contains(['=', '\0']) || k.starts_with("SERVERLEDGE_"))
+    if let Some(bad) = variables
+        .keys()
+        .find(|k| k.is_empty() || k.contains(['=', '\0']) || k.starts_with("SERVERLEDGE_"))
     {
         return fault(format!("{bad:?} cannot be a variable's name"));
     }
@@ -350,26 +420,46 @@ fn check_variables(
 }
 
 fn checked_time(member: &'static str, seconds: f64) -> Result<Duration, SpecError> {
-    Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero() && *time <= limits::TIMEOUT_MAX).ok_or_else(
-        || SpecError::Member {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| !time.is_zero() && *time <= limits::TIMEOUT_MAX)
+        .ok_or_else(|| SpecError::Member {
             member,
-            fault: format!("{seconds} seconds; more than 0 and at most {} are allowed", limits::TIMEOUT_MAX.as_secs()),
-        },
-    )
+            fault: format!(
+                "{seconds} seconds; more than 0 and at most {} are allowed",
+                limits::TIMEOUT_MAX.as_secs()
+            ),
+        })
 }
 
 fn to_signature(body: &SignatureBody) -> Signature {
     let list = |list: &[ParameterBody]| {
-        list.iter().map(|p| Parameter { name: p.name.clone(), kind: p.r#type.clone() }).collect()
+        list.iter()
+            .map(|p| Parameter {
+                name: p.name.clone(),
+                kind: p.r#type.clone(),
+            })
+            .collect()
     };
-    Signature { inputs: list(&body.inputs), outputs: list(&body.outputs) }
+    Signature {
+        inputs: list(&body.inputs),
+        outputs: list(&body.outputs),
+    }
 }
 
 fn from_signature(signature: &Signature) -> SignatureBody {
     let list = |list: &[Parameter]| {
-        list.iter().map(|p| ParameterBody { name: p.name.clone(), r#type: p.kind.clone() }).collect()
+        list.iter()
+            .map(|p| ParameterBody {
+                name: p.name.clone(),
+                r#type: p.kind.clone(),
+            })
+            .collect()
     };
-    SignatureBody { inputs: list(&signature.inputs), outputs: list(&signature.outputs) }
+    SignatureBody {
+        inputs: list(&signature.inputs),
+        outputs: list(&signature.outputs),
+    }
 }
 
 /// The reply to `/create` and `/update`.
@@ -478,7 +568,13 @@ impl From<&Function> for FunctionInfo {
             image: version.image.clone(),
             idempotent: function.flags.idempotent,
             edge: function.flags.edge,
-            supported_archs: function.flags.archs.names().into_iter().map(str::to_owned).collect(),
+            supported_archs: function
+                .flags
+                .archs
+                .names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             signature: function.signature.as_ref().map(from_signature),
         }
     }
@@ -491,9 +587,15 @@ mod tests {
     fn check(body: &str, expected: &str) {
         let outcome = FunctionBody::parse(body.as_bytes())
             .map_err(|e| e.to_string())
-            .and_then(|body| body.to_spec(Runtime::Wasm).map_err(|e| format!("{}: {e}", e.code())));
+            .and_then(|body| {
+                body.to_spec(Runtime::Wasm)
+                    .map_err(|e| format!("{}: {e}", e.code()))
+            });
         match outcome {
-            Ok(spec) => assert_eq!(expected, format!("{} {} {}", spec.name, spec.runtime, spec.limits.memory)),
+            Ok(spec) => assert_eq!(
+                expected,
+                format!("{} {} {}", spec.name, spec.runtime, spec.limits.memory)
+            ),
             Err(message) => assert_eq!(expected, message),
         }
     }
@@ -501,7 +603,10 @@ mod tests {
     #[test]
     fn requests_are_checked_in_serverledges_order() {
         check(r#"{"Name":"f"}"#, "f wasm 128 MiB");
-        check(r#"{"name":"f","RUNTIME":"python310","memorymb":600}"#, "f python 600 MiB");
+        check(
+            r#"{"name":"f","RUNTIME":"python310","memorymb":600}"#,
+            "f python 600 MiB",
+        );
         check(
             r#"{"Name":"a/b","Runtime":"x"}"#,
             "invalid_name: invalid name: the name contains '/'; letters, digits, '-', '_' and '.' are allowed",
@@ -510,8 +615,14 @@ mod tests {
             r#"{"Name":"f","Runtime":"python38"}"#,
             "unknown_runtime: unknown runtime \"python38\"; known are wasm, python, nodejs, javascript, custom and their old names",
         );
-        check(r#"{"Name":"f","MemoryMB":0}"#, "invalid_memory: invalid memory limit: 0 MB; 1 to 4096 are allowed");
-        check(r#"{"Name":"f","CPUDemand":-1}"#, "invalid_member: invalid CPUDemand: -1 cores; 0 or more are allowed");
+        check(
+            r#"{"Name":"f","MemoryMB":0}"#,
+            "invalid_memory: invalid memory limit: 0 MB; 1 to 4096 are allowed",
+        );
+        check(
+            r#"{"Name":"f","CPUDemand":-1}"#,
+            "invalid_member: invalid CPUDemand: -1 cores; 0 or more are allowed",
+        );
         check(
             r#"{"Name":"f","Timeout":1e9}"#,
             "invalid_member: invalid Timeout: 1000000000 seconds; more than 0 and at most 900 are allowed",
@@ -520,7 +631,10 @@ mod tests {
             r#"{"Name":"f","Env":{"SERVERLEDGE_X":"1"}}"#,
             "invalid_member: invalid Env: \"SERVERLEDGE_X\" cannot be a variable's name",
         );
-        check(r#"{"Name":5}"#, "member \"Name\": invalid type: integer `5`, expected a string at line 1 column 1");
+        check(
+            r#"{"Name":5}"#,
+            "member \"Name\": invalid type: integer `5`, expected a string at line 1 column 1",
+        );
     }
 
     const CONTAINER: &str = r#""Name":"f","Runtime":"custom","CustomImage":"i""#;
@@ -531,19 +645,37 @@ mod tests {
             r#"{"Name":"f","Runtime":"python","MemoryMB":15}"#,
             "invalid_memory: invalid memory limit: 15 MiB; python functions need at least 16 MiB",
         );
-        check(r#"{"Name":"f","Runtime":"nodejs","MemoryMB":16}"#, "f nodejs 16 MiB");
-        check(r#"{"Name":"f","Runtime":"wasm","MemoryMB":1}"#, "f wasm 1 MiB");
+        check(
+            r#"{"Name":"f","Runtime":"nodejs","MemoryMB":16}"#,
+            "f nodejs 16 MiB",
+        );
+        check(
+            r#"{"Name":"f","Runtime":"wasm","MemoryMB":1}"#,
+            "f wasm 1 MiB",
+        );
     }
 
     #[test]
     fn images_belong_to_custom_functions() {
-        let custom = |image: &str| format!(r#"{{"Name":"f","Runtime":"custom","CustomImage":{image:?}}}"#);
-        for image in ["alpine", "registry.example:5000/team/image_1:v1.0-rc", "a@sha256:00ff", &"a".repeat(255)] {
+        let custom =
+            |image: &str| format!(r#"{{"Name":"f","Runtime":"custom","CustomImage":{image:?}}}"#);
+        for image in [
+            "alpine",
+            "registry.example:5000/team/image_1:v1.0-rc",
+            "a@sha256:00ff",
+            &"a".repeat(255),
+        ] {
             check(&custom(image), "f custom 128 MiB");
         }
         let fault = |fault: &str| format!("invalid_member: invalid CustomImage: {fault}");
-        check(&custom(""), &fault("the runtime custom needs one; name an image that speaks the executor protocol"));
-        check(&custom(&"a".repeat(256)), &fault("at most 255 bytes are allowed"));
+        check(
+            &custom(""),
+            &fault("the runtime custom needs one; name an image that speaks the executor protocol"),
+        );
+        check(
+            &custom(&"a".repeat(256)),
+            &fault("at most 255 bytes are allowed"),
+        );
         for image in ["-v", "a b", "a;b", "a//b", "../a", "a/", "é"] {
             let shape = "names no image; a name looks like registry.example/team/image:tag";
             check(&custom(image), &fault(&format!("{image:?} {shape}")));
@@ -558,13 +690,23 @@ mod tests {
     fn containers_alone_have_a_network() {
         let spec = |network: &str| {
             let body = format!("{{{CONTAINER},\"Network\":{network:?}}}");
-            FunctionBody::parse(body.as_bytes()).unwrap().to_spec(Runtime::Wasm).map_err(|e| e.to_string())
+            FunctionBody::parse(body.as_bytes())
+                .unwrap()
+                .to_spec(Runtime::Wasm)
+                .map_err(|e| e.to_string())
         };
-        for (text, network) in [("", Network::None), ("none", Network::None), ("bridge", Network::Bridge)] {
+        for (text, network) in [
+            ("", Network::None),
+            ("none", Network::None),
+            ("bridge", Network::Bridge),
+        ] {
             let spec = spec(text).unwrap();
             assert_eq!((spec.network, spec.image.as_str()), (network, "i"));
         }
-        assert_eq!(spec("host").unwrap_err(), "invalid Network: unknown network \"host\"; known are none and bridge");
+        assert_eq!(
+            spec("host").unwrap_err(),
+            "invalid Network: unknown network \"host\"; known are none and bridge"
+        );
         check(
             r#"{"Name":"f","Network":"bridge"}"#,
             "invalid_member: invalid Network: wasm functions reach no network; python, nodejs and custom ones can",
@@ -581,25 +723,60 @@ mod tests {
         };
         let text = serde_json::to_string(&body).unwrap();
         assert!(text.contains(r#""Secrets":{"B":"hunter2"}"#), "{text}");
-        assert_eq!(FunctionBody::parse(text.as_bytes()).unwrap(), body, "what a client writes the node reads");
+        assert_eq!(
+            FunctionBody::parse(text.as_bytes()).unwrap(),
+            body,
+            "what a client writes the node reads"
+        );
         let spec = body.to_spec(Runtime::Wasm).unwrap();
-        assert_eq!(spec.secrets, Secrets { nonce: [0; 16], values: body.secrets.0.clone() });
-        assert!(!format!("{body:?} {spec:?}").contains("hunter2"), "{body:?} {spec:?}");
+        assert_eq!(
+            spec.secrets,
+            Secrets {
+                nonce: [0; 16],
+                values: body.secrets.0.clone()
+            }
+        );
+        assert!(
+            !format!("{body:?} {spec:?}").contains("hunter2"),
+            "{body:?} {spec:?}"
+        );
 
         let refused = |secrets: &[(&str, String)]| {
-            let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-            let body = FunctionBody { secrets: SecretValues(secrets.collect()), ..body.clone() };
+            let secrets = secrets
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()));
+            let body = FunctionBody {
+                secrets: SecretValues(secrets.collect()),
+                ..body.clone()
+            };
             body.to_spec(Runtime::Wasm).unwrap_err().to_string()
         };
         let value = || "hunter2".to_owned();
-        assert_eq!(refused(&[("A", value())]), "invalid Secrets: \"A\" is a variable of Env as well");
-        assert_eq!(refused(&[("B=", value())]), "invalid Secrets: \"B=\" cannot be a variable's name");
-        assert_eq!(refused(&[("B", "hunter2\0".to_owned())]), "invalid Secrets: the value of \"B\" contains NUL");
+        assert_eq!(
+            refused(&[("A", value())]),
+            "invalid Secrets: \"A\" is a variable of Env as well"
+        );
+        assert_eq!(
+            refused(&[("B=", value())]),
+            "invalid Secrets: \"B=\" cannot be a variable's name"
+        );
+        assert_eq!(
+            refused(&[("B", "hunter2\0".to_owned())]),
+            "invalid Secrets: the value of \"B\" contains NUL"
+        );
         let together = limits::ENV_BYTES_MAX - 2;
         let large = refused(&[("B", "x".repeat(together))]);
-        assert_eq!(large, "invalid Secrets: at most 32768 bytes are allowed, Env and Secrets together");
-        let names: Vec<String> = (0..limits::ENV_VARIABLES_MAX).map(|n| format!("V{n}")).collect();
+        assert_eq!(
+            large,
+            "invalid Secrets: at most 32768 bytes are allowed, Env and Secrets together"
+        );
+        let names: Vec<String> = (0..limits::ENV_VARIABLES_MAX)
+            .map(|n| format!("V{n}"))
+            .collect();
         let many: Vec<(&str, String)> = names.iter().map(|name| (name.as_str(), value())).collect();
-        assert_eq!(refused(&many), "invalid Secrets: at most 64 variables are allowed, Env and Secrets together");
+        assert_eq!(
+            refused(&many),
+            "invalid Secrets: at most 64 variables are allowed, Env and Secrets together"
+        );
     }
 }

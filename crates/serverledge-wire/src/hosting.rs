@@ -95,8 +95,16 @@ mod tests {
             hands_out_nested: true,
             own_origin: false,
             dependencies: String::new(),
-            endpoints: vec![EndpointInfo { method: "POST".to_owned(), path: "a".to_owned(), function: "f".to_owned() }],
-            functions: vec![ExportedFunction { body, code: "code/f".to_owned(), secrets: vec!["KEY".to_owned()] }],
+            endpoints: vec![EndpointInfo {
+                method: "POST".to_owned(),
+                path: "a".to_owned(),
+                function: "f".to_owned(),
+            }],
+            functions: vec![ExportedFunction {
+                body,
+                code: "code/f".to_owned(),
+                secrets: vec!["KEY".to_owned()],
+            }],
         };
         let text = serde_json::to_string(&export).unwrap();
         expect![[r#"{"schema":1,"name":"shop","cors":"any","hands_out_nested":true,"own_origin":false,"dependencies":"","endpoints":[{"method":"POST","path":"a","function":"f"}],"functions":[{"body":{"Name":"f","Runtime":"wasm"},"code":"code/f","secrets":["KEY"]}]}"#]].assert_eq(&text);

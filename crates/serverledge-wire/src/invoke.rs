@@ -41,7 +41,9 @@ impl<'a> InvocationRequest<'a> {
             can_do_offloading: members.get("CanDoOffloading")?.unwrap_or(true),
             asynchronous: members.get("Async")?.unwrap_or(false),
             return_output: members.get("ReturnOutput")?.unwrap_or(false),
-            callback: members.get::<String>("Callback")?.filter(|url| !url.is_empty()),
+            callback: members
+                .get::<String>("Callback")?
+                .filter(|url| !url.is_empty()),
         })
     }
 }
@@ -162,7 +164,11 @@ mod tests {
     #[test]
     fn offloading_is_allowed_unless_refused() {
         assert!(InvocationRequest::parse(b"").unwrap().can_do_offloading);
-        assert!(!InvocationRequest::parse(br#"{"canDoOffloading":false}"#).unwrap().can_do_offloading);
+        assert!(
+            !InvocationRequest::parse(br#"{"canDoOffloading":false}"#)
+                .unwrap()
+                .can_do_offloading
+        );
     }
 
     #[test]
@@ -202,6 +208,9 @@ mod tests {
         assert_eq!(read.params.unwrap().get(), "{\"a\":[1]}");
         assert_eq!((read.qos_class, read.qos_max_resp_t), (2, 1.5));
         assert!(read.asynchronous && read.return_output && !read.can_do_offloading);
-        assert!(!String::from_utf8(text).unwrap().contains("Callback"), "no callback, no member");
+        assert!(
+            !String::from_utf8(text).unwrap().contains("Callback"),
+            "no callback, no member"
+        );
     }
 }

@@ -78,7 +78,9 @@ const NODE_GLOBALS: [&str; 11] = [
 #[must_use]
 pub fn needs_node(source: &str) -> Option<String> {
     let tokens = tokens(source);
-    imported(&tokens).find_map(why_of_import).or_else(|| used_global(&tokens))
+    imported(&tokens)
+        .find_map(why_of_import)
+        .or_else(|| used_global(&tokens))
 }
 
 /// Whether a module of this name is part of Node.js.
@@ -104,7 +106,9 @@ fn why_of_import(name: &str) -> Option<String> {
 
 fn imported<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = &'a str> {
     (0..tokens.len()).filter_map(|at| {
-        let Token::Word(word) = tokens[at] else { return None };
+        let Token::Word(word) = tokens[at] else {
+            return None;
+        };
         if at > 0 && tokens[at - 1] == Token::Mark('.') {
             return None;
         }
@@ -121,11 +125,17 @@ fn used_global(tokens: &[Token<'_>]) -> Option<String> {
     let declared = |name: &str| {
         tokens.windows(2).any(|pair| {
             let declares = Token::Word(name) == pair[1];
-            declares && matches!(pair[0], Token::Word("const" | "let" | "var" | "function" | "class" | "import"))
+            declares
+                && matches!(
+                    pair[0],
+                    Token::Word("const" | "let" | "var" | "function" | "class" | "import")
+                )
         })
     };
     (0..tokens.len()).find_map(|at| {
-        let Token::Word(word) = tokens[at] else { return None };
+        let Token::Word(word) = tokens[at] else {
+            return None;
+        };
         let is_member = at > 0 && tokens[at - 1] == Token::Mark('.');
         let is_key = tokens.get(at + 1) == Some(&Token::Mark(':'));
         // Only Node.js heeds a language, which is what an argument names.
@@ -136,7 +146,8 @@ fn used_global(tokens: &[Token<'_>]) -> Option<String> {
             return None;
         }
         if word == "process" {
-            let member = (tokens.get(at + 1) == Some(&Token::Mark('.'))).then(|| tokens.get(at + 2));
+            let member =
+                (tokens.get(at + 1) == Some(&Token::Mark('.'))).then(|| tokens.get(at + 2));
             return match member {
                 Some(Some(Token::Word(member))) if *member != "env" && !declared(word) => {
                     Some(format!("uses process.{member} of Node.js"))
@@ -339,19 +350,46 @@ mod tests {
 
     #[test]
     fn what_only_node_has_does() {
-        check("const fs = require('fs')", Some("imports \"fs\" of Node.js"));
-        check("import { readFile } from 'node:fs/promises';", Some("imports \"node:fs/promises\" of Node.js"));
-        check("import 'fs/promises';", Some("imports \"fs/promises\" of Node.js"));
-        check("export * from \"path\"", Some("imports \"path\" of Node.js"));
-        check("const p = await import('os')", Some("imports \"os\" of Node.js"));
-        check("const m = require('marked')", Some("imports \"marked\", which is not in the file"));
-        check("const m = require('./lib.js')", Some("imports \"./lib.js\", which is not in the file"));
+        check(
+            "const fs = require('fs')",
+            Some("imports \"fs\" of Node.js"),
+        );
+        check(
+            "import { readFile } from 'node:fs/promises';",
+            Some("imports \"node:fs/promises\" of Node.js"),
+        );
+        check(
+            "import 'fs/promises';",
+            Some("imports \"fs/promises\" of Node.js"),
+        );
+        check(
+            "export * from \"path\"",
+            Some("imports \"path\" of Node.js"),
+        );
+        check(
+            "const p = await import('os')",
+            Some("imports \"os\" of Node.js"),
+        );
+        check(
+            "const m = require('marked')",
+            Some("imports \"marked\", which is not in the file"),
+        );
+        check(
+            "const m = require('./lib.js')",
+            Some("imports \"./lib.js\", which is not in the file"),
+        );
         check("process.exit(1)", Some("uses process.exit of Node.js"));
         check("return Buffer.from('a')", Some("uses Buffer"));
         check("await fetch(`http://x/${id}`)", Some("uses fetch"));
         check("new Intl.NumberFormat('de')", Some("uses Intl"));
-        check("n.toLocaleString('de-DE')", Some("uses toLocaleString with an argument"));
-        check("const o = { async f() { if (fetch('x')) { return 1 } } }", Some("uses fetch"));
+        check(
+            "n.toLocaleString('de-DE')",
+            Some("uses toLocaleString with an argument"),
+        );
+        check(
+            "const o = { async f() { if (fetch('x')) { return 1 } } }",
+            Some("uses fetch"),
+        );
         check("const t = `${ Buffer.from('a') }`", Some("uses Buffer"));
         check("const r = /[/]'/; global.x = 1", Some("uses global"));
     }

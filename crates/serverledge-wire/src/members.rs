@@ -45,7 +45,11 @@ impl<'a> Members<'a> {
     /// The unparsed value of a member; `None` where it is absent or `null`.
     #[must_use]
     pub fn raw(&self, member: &str) -> Option<&'a RawValue> {
-        let (_, value) = self.0.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(member))?;
+        let (_, value) = self
+            .0
+            .iter()
+            .rev()
+            .find(|(name, _)| name.eq_ignore_ascii_case(member))?;
         (value.get() != "null").then_some(value)
     }
 
@@ -55,7 +59,10 @@ impl<'a> Members<'a> {
     /// [`BodyError::Member`] if the value is of another type.
     pub fn get<T: Deserialize<'a>>(&self, member: &'static str) -> Result<Option<T>, BodyError> {
         self.raw(member)
-            .map(|value| serde_json::from_str(value.get()).map_err(|fault| BodyError::Member { member, fault }))
+            .map(|value| {
+                serde_json::from_str(value.get())
+                    .map_err(|fault| BodyError::Member { member, fault })
+            })
             .transpose()
     }
 }
@@ -115,18 +122,30 @@ mod tests {
 
     #[test]
     fn names_match_as_in_go() {
-        let members = Members::parse(br#" {"params":{"a":1},"ASYNC":true,"Par\u0061ms":[2],"Nothing":null} "#).unwrap();
+        let members = Members::parse(
+            br#" {"params":{"a":1},"ASYNC":true,"Par\u0061ms":[2],"Nothing":null} "#,
+        )
+        .unwrap();
         assert_eq!(members.raw("Params").unwrap().get(), "[2]");
         assert_eq!(members.get::<bool>("Async").unwrap(), Some(true));
         assert_eq!(members.get::<bool>("Nothing").unwrap(), None);
-        assert!(members.get::<i64>("Async").unwrap_err().to_string().contains("Async"));
+        assert!(
+            members
+                .get::<i64>("Async")
+                .unwrap_err()
+                .to_string()
+                .contains("Async")
+        );
     }
 
     #[test]
     fn an_empty_body_is_an_empty_object() {
         assert!(Members::parse(b" \n").unwrap().raw("Params").is_none());
         for bad in ["[]", "1", "{", "{}x", "\u{feff}{}"] {
-            assert!(matches!(Members::parse(bad.as_bytes()), Err(BodyError::Syntax(_))), "{bad}");
+            assert!(
+                matches!(Members::parse(bad.as_bytes()), Err(BodyError::Syntax(_))),
+                "{bad}"
+            );
         }
     }
 }

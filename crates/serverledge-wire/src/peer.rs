@@ -262,7 +262,10 @@ impl ClusterKey {
     /// From the configured text. BLAKE3's key derivation, so that no other use of the text gives the same key.
     #[must_use]
     pub fn derive(text: &str) -> Self {
-        Self(blake3::derive_key("serverledge 2026 peer requests 1", text.as_bytes()))
+        Self(blake3::derive_key(
+            "serverledge 2026 peer requests 1",
+            text.as_bytes(),
+        ))
     }
 
     /// A secret for another purpose, from which this key cannot be found.
@@ -274,7 +277,11 @@ impl ClusterKey {
     /// Proves a request.
     #[must_use]
     pub fn prove(&self, unix_ms: u64, nonce: [u8; 12], what: &Proved<'_>) -> Proof {
-        Proof { unix_ms, nonce, tag: *self.tag(unix_ms, nonce, what).as_bytes() }
+        Proof {
+            unix_ms,
+            nonce,
+            tag: *self.tag(unix_ms, nonce, what).as_bytes(),
+        }
     }
 
     /// Whether the proof is of this request, made with this key. Time and nonce are the caller's to judge. Takes the same
@@ -287,8 +294,15 @@ impl ClusterKey {
     fn tag(&self, unix_ms: u64, nonce: [u8; 12], what: &Proved<'_>) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         hasher.update(&unix_ms.to_le_bytes()).update(&nonce);
-        for part in [what.to.as_bytes(), what.path.as_bytes(), what.call, what.body] {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        for part in [
+            what.to.as_bytes(),
+            what.path.as_bytes(),
+            what.call,
+            what.body,
+        ] {
+            hasher
+                .update(&(part.len() as u64).to_le_bytes())
+                .update(part);
         }
         hasher.finalize()
     }
@@ -312,10 +326,16 @@ impl Proof {
     /// Reads the header's text; `None` if it is none.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= PROOF_BYTES_MAX)?;
+        let text = std::str::from_utf8(text)
+            .ok()
+            .filter(|text| text.len() <= PROOF_BYTES_MAX)?;
         let mut parts = text.splitn(3, '.');
         let unix_ms = parts.next()?.parse().ok()?;
-        Some(Self { unix_ms, nonce: unhex(parts.next()?)?, tag: unhex(parts.next()?)? })
+        Some(Self {
+            unix_ms,
+            nonce: unhex(parts.next()?)?,
+            tag: unhex(parts.next()?)?,
+        })
     }
 }
 
@@ -324,7 +344,10 @@ impl Proof {
 pub fn chain_of(texts: &[String]) -> Option<Option<std::sync::Arc<Link>>> {
     let mut chain = None;
     for text in texts.iter().rev() {
-        chain = Some(std::sync::Arc::new(Link { key: unhex(text)?, up: chain }));
+        chain = Some(std::sync::Arc::new(Link {
+            key: unhex(text)?,
+            up: chain,
+        }));
     }
     Some(chain)
 }
@@ -338,7 +361,10 @@ pub fn chain_text(key: &CallKey) -> String {
 fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |half: u8| char::from(DIGITS.get(usize::from(half)).copied().unwrap_or(b'0'));
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -359,32 +385,74 @@ mod tests {
     #[test]
     fn a_proof_is_of_one_request_to_one_node() {
         let key = ClusterKey::derive("0123456789abcdef0123456789abcdef");
-        let what = Proved { to: "ROME/n1", path: "/peer/invoke/f", call: b"{}", body: b"7" };
+        let what = Proved {
+            to: "ROME/n1",
+            path: "/peer/invoke/f",
+            call: b"{}",
+            body: b"7",
+        };
         let proof = key.prove(1_700_000_000_000, [7; 12], &what);
         // The test vector of docs/peer-protocol.md, from an implementation of its own.
         let tag = "acd64aaa894d8d3ba92e5e4cecbd6faceafdd8a4c5b3ec9269cc5627fbb1726b";
-        assert_eq!(proof.to_text(), format!("1700000000000.070707070707070707070707.{tag}"));
-        assert_eq!(Proof::parse(proof.to_text().as_bytes()).as_ref(), Some(&proof));
+        assert_eq!(
+            proof.to_text(),
+            format!("1700000000000.070707070707070707070707.{tag}")
+        );
+        assert_eq!(
+            Proof::parse(proof.to_text().as_bytes()).as_ref(),
+            Some(&proof)
+        );
         assert!(key.holds(&proof, &what));
         let others = [
-            Proved { to: "ROME/n2", ..what },
-            Proved { path: "/peer/invoke/g", ..what },
-            Proved { call: b"{ }", ..what },
+            Proved {
+                to: "ROME/n2",
+                ..what
+            },
+            Proved {
+                path: "/peer/invoke/g",
+                ..what
+            },
+            Proved {
+                call: b"{ }",
+                ..what
+            },
             Proved { body: b"8", ..what },
             // The same bytes, cut elsewhere.
-            Proved { call: b"{}7", body: b"", ..what },
+            Proved {
+                call: b"{}7",
+                body: b"",
+                ..what
+            },
         ];
         for other in others {
             assert!(!key.holds(&proof, &other), "{other:?}");
         }
-        assert!(!key.holds(&Proof { unix_ms: 1, ..proof.clone() }, &what));
-        assert!(!key.holds(&Proof { nonce: [8; 12], ..proof.clone() }, &what));
+        assert!(!key.holds(
+            &Proof {
+                unix_ms: 1,
+                ..proof.clone()
+            },
+            &what
+        ));
+        assert!(!key.holds(
+            &Proof {
+                nonce: [8; 12],
+                ..proof.clone()
+            },
+            &what
+        ));
         assert!(!ClusterKey::derive("another key of more than 32 characters").holds(&proof, &what));
     }
 
     #[test]
     fn what_is_no_proof_is_refused() {
-        for text in ["", "1", "1.2.3", "x.070707070707070707070707.00", "1.07070707070707070707070é.0"] {
+        for text in [
+            "",
+            "1",
+            "1.2.3",
+            "x.070707070707070707070707.00",
+            "1.07070707070707070707070é.0",
+        ] {
             assert_eq!(Proof::parse(text.as_bytes()), None, "{text}");
         }
         assert_eq!(Proof::parse(&[255; 8]), None);

@@ -58,6 +58,10 @@ mod tests {
         assert_eq!(serde_json::from_str::<PeerInfo>(&text).unwrap(), peer);
         let whole = text.replace("1.5,\"age_ms\":null", "2,\"age_ms\":30");
         let read: PeerInfo = serde_json::from_str(&whole).unwrap();
-        assert_eq!((read.round_trip_ms, read.age_ms), (Some(2.0), Some(30.0)), "whole numbers are numbers");
+        assert_eq!(
+            (read.round_trip_ms, read.age_ms),
+            (Some(2.0), Some(30.0)),
+            "whole numbers are numbers"
+        );
     }
 }

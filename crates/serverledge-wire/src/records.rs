@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serverledge_core::{
-    Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, MemoryMib, Network, Parameter,
-    Runtime, Secrets, Signature, SpaceId, Version,
+    Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, MemoryMib,
+    Network, Parameter, Runtime, Secrets, Signature, SpaceId, Version,
 };
 
 mod account;
@@ -22,9 +22,12 @@ mod claim;
 mod node;
 
 pub use account::{EmailRecord, LinkPurpose, LinkRecord, SessionRecord, TokenRecord, UserRecord};
-pub use application::{AppNameRecord, ApplicationRecord, CorsRecord, DeletionRecord, EndpointRecord};
+pub use application::{
+    AppNameRecord, ApplicationRecord, CorsRecord, DeletionRecord, EndpointRecord,
+};
 pub use claim::{
-    CallbackRecord, CallbackState, ClaimRecord, HISTORY_MAX, HistoryRecord, IdempotencyRecord, OwnerRecord,
+    CallbackRecord, CallbackState, ClaimRecord, HISTORY_MAX, HistoryRecord, IdempotencyRecord,
+    OwnerRecord,
 };
 pub use node::NodeRecord;
 
@@ -299,7 +302,9 @@ pub trait Record: Serialize + DeserializeOwned {
 
     /// The registry value.
     fn to_value(&self) -> Bytes {
-        serde_json::to_vec(self).expect("records have string keys and no failing serializer").into()
+        serde_json::to_vec(self)
+            .expect("records have string keys and no failing serializer")
+            .into()
     }
 
     /// Reads a registry value.
@@ -309,7 +314,10 @@ pub trait Record: Serialize + DeserializeOwned {
     fn from_value(value: &[u8]) -> Result<Self, RecordError> {
         let Schema { schema } = serde_json::from_slice(value).map_err(RecordError::Json)?;
         if schema != u64::from(Self::SCHEMA) {
-            return Err(RecordError::Schema { found: schema, known: Self::SCHEMA });
+            return Err(RecordError::Schema {
+                found: schema,
+                known: Self::SCHEMA,
+            });
         }
         serde_json::from_slice(value).map_err(RecordError::Json)
     }
@@ -343,8 +351,12 @@ impl FunctionRecord {
             handler: version.handler.clone(),
             env: version.env.clone(),
             secrets: SecretsRecord::from_secrets(&version.secrets),
-            network: Some(version.network).filter(|one| *one != Network::None).map(|one| one.name().to_owned()),
-            image: Some(&version.image).filter(|image| !image.is_empty()).cloned(),
+            network: Some(version.network)
+                .filter(|one| *one != Network::None)
+                .map(|one| one.name().to_owned()),
+            image: Some(&version.image)
+                .filter(|image| !image.is_empty())
+                .cloned(),
             memory_mib: limits.memory.get(),
             cpu_milli: limits.cpu.get(),
             timeout_ms: millis(limits.timeout),
@@ -353,8 +365,17 @@ impl FunctionRecord {
             interface: function.interface.name().to_owned(),
             idempotent: function.flags.idempotent,
             edge: function.flags.edge,
-            archs: function.flags.archs.names().into_iter().map(str::to_owned).collect(),
-            signature: function.signature.as_ref().map(SignatureRecord::from_signature),
+            archs: function
+                .flags
+                .archs
+                .names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            signature: function
+                .signature
+                .as_ref()
+                .map(SignatureRecord::from_signature),
             code_bytes: 0,
             deployed_unix_ms: 0,
         }
@@ -364,15 +385,27 @@ impl FunctionRecord {
     ///
     /// # Errors
     /// `Member` names what cannot be.
-    pub fn into_function(self, space: SpaceId, name: FunctionName) -> Result<Function, RecordError> {
+    pub fn into_function(
+        self,
+        space: SpaceId,
+        name: FunctionName,
+    ) -> Result<Function, RecordError> {
         let version = Version {
             digest: digest("version", &self.version)?,
             runtime: member("runtime", &self.runtime, str::parse::<Runtime>)?,
             code: digest("code", &self.code)?,
             handler: self.handler,
             env: self.env,
-            secrets: self.secrets.map(SecretsRecord::into_secrets).transpose()?.unwrap_or_default(),
-            network: member("network", self.network.as_deref().unwrap_or_default(), str::parse::<Network>)?,
+            secrets: self
+                .secrets
+                .map(SecretsRecord::into_secrets)
+                .transpose()?
+                .unwrap_or_default(),
+            network: member(
+                "network",
+                self.network.as_deref().unwrap_or_default(),
+                str::parse::<Network>,
+            )?,
             image: self.image.unwrap_or_default(),
             limits: FunctionLimits {
                 memory: MemoryMib::new(self.memory_mib),
@@ -387,18 +420,28 @@ impl FunctionRecord {
             name,
             version: Arc::new(version),
             interface: member("interface", &self.interface, interface)?,
-            flags: Flags { idempotent: self.idempotent, edge: self.edge, archs: archs(&self.archs)? },
+            flags: Flags {
+                idempotent: self.idempotent,
+                edge: self.edge,
+                archs: archs(&self.archs)?,
+            },
             signature: self.signature.map(SignatureRecord::into_signature),
         })
     }
 }
 
 fn interface(name: &str) -> Result<Interface, ()> {
-    [Interface::Json, Interface::Http].into_iter().find(|known| known.name() == name).ok_or(())
+    [Interface::Json, Interface::Http]
+        .into_iter()
+        .find(|known| known.name() == name)
+        .ok_or(())
 }
 
 fn archs(names: &[String]) -> Result<Archs, RecordError> {
-    let unknown = || RecordError::Member { member: "archs", value: names.join(" ") };
+    let unknown = || RecordError::Member {
+        member: "archs",
+        value: names.join(" "),
+    };
     Archs::parse(names.iter().map(String::as_str)).ok_or_else(unknown)
 }
 
@@ -413,7 +456,10 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_nought(number: &u64) -> bool {
     *number == 0
 }
@@ -430,8 +476,15 @@ pub fn digest(name: &'static str, text: &str) -> Result<Digest, RecordError> {
     member(name, text, str::parse::<Digest>)
 }
 
-fn member<T, E>(name: &'static str, text: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<T, RecordError> {
-    parse(text).map_err(|_| RecordError::Member { member: name, value: text.to_owned() })
+fn member<T, E>(
+    name: &'static str,
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<T, RecordError> {
+    parse(text).map_err(|_| RecordError::Member {
+        member: name,
+        value: text.to_owned(),
+    })
 }
 
 // === impl SecretsRecord ===
@@ -444,13 +497,25 @@ impl std::fmt::Debug for SecretsRecord {
 
 impl SecretsRecord {
     fn from_secrets(secrets: &Secrets) -> Option<Self> {
-        let nonce = || secrets.nonce.iter().map(|byte| format!("{byte:02x}")).collect();
-        (!secrets.values.is_empty()).then(|| Self { nonce: nonce(), values: secrets.values.clone() })
+        let nonce = || {
+            secrets
+                .nonce
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect()
+        };
+        (!secrets.values.is_empty()).then(|| Self {
+            nonce: nonce(),
+            values: secrets.values.clone(),
+        })
     }
 
     fn into_secrets(self) -> Result<Secrets, RecordError> {
         let nonce = member("nonce", &self.nonce, |text| parse_nonce(text).ok_or(()))?;
-        Ok(Secrets { nonce, values: self.values })
+        Ok(Secrets {
+            nonce,
+            values: self.values,
+        })
     }
 }
 
@@ -469,7 +534,10 @@ fn parse_nonce(text: &str) -> Option<[u8; 16]> {
 
 impl SignatureRecord {
     fn from_signature(signature: &Signature) -> Self {
-        let record = |one: &Parameter| ParameterRecord { name: one.name.clone(), kind: one.kind.clone() };
+        let record = |one: &Parameter| ParameterRecord {
+            name: one.name.clone(),
+            kind: one.kind.clone(),
+        };
         Self {
             inputs: signature.inputs.iter().map(record).collect(),
             outputs: signature.outputs.iter().map(record).collect(),
@@ -477,7 +545,10 @@ impl SignatureRecord {
     }
 
     fn into_signature(self) -> Signature {
-        let parameter = |one: ParameterRecord| Parameter { name: one.name, kind: one.kind };
+        let parameter = |one: ParameterRecord| Parameter {
+            name: one.name,
+            kind: one.kind,
+        };
         Signature {
             inputs: self.inputs.into_iter().map(parameter).collect(),
             outputs: self.outputs.into_iter().map(parameter).collect(),
@@ -495,7 +566,13 @@ impl ManifestRecord {
     /// The manifest of a blob whose chunks are still to come.
     #[must_use]
     pub fn begun(bytes: u64, chunks: u32, now_unix_ms: u64) -> Self {
-        Self { schema: Self::SCHEMA, bytes, chunks, complete: false, touched_unix_ms: now_unix_ms }
+        Self {
+            schema: Self::SCHEMA,
+            bytes,
+            chunks,
+            complete: false,
+            touched_unix_ms: now_unix_ms,
+        }
     }
 }
 
@@ -543,7 +620,10 @@ impl InvocationRecord {
     /// is a claim.
     #[must_use]
     pub fn is_owed(&self) -> bool {
-        let pending = self.callback.as_ref().is_some_and(|callback| callback.state == CallbackState::Pending);
+        let pending = self
+            .callback
+            .as_ref()
+            .is_some_and(|callback| callback.state == CallbackState::Pending);
         !self.state.is_terminal() || pending
     }
 
@@ -552,7 +632,11 @@ impl InvocationRecord {
         if self.history.len() >= HISTORY_MAX {
             self.history.remove(0);
         }
-        let entry = HistoryRecord { unix_ms: now_unix_ms, event: event.to_owned(), node: node.to_owned() };
+        let entry = HistoryRecord {
+            unix_ms: now_unix_ms,
+            event: event.to_owned(),
+            node: node.to_owned(),
+        };
         self.history.push(entry);
     }
 }

@@ -61,7 +61,10 @@ mod tests {
 
     use super::*;
 
-    fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(line: &T, expected: &Expect) {
+    fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
+        line: &T,
+        expected: &Expect,
+    ) {
         let text = serde_json::to_string(line).unwrap();
         expected.assert_eq(&text);
         assert_eq!(serde_json::from_str::<T>(&text).unwrap(), *line);
@@ -71,7 +74,10 @@ mod tests {
     fn lines_of_a_deploy() {
         check(&DeployLine::default(), &expect!["{}"]);
         check(
-            &DeployLine { progress: Some("installing dependencies".to_owned()), ..DeployLine::default() },
+            &DeployLine {
+                progress: Some("installing dependencies".to_owned()),
+                ..DeployLine::default()
+            },
             &expect![[r#"{"Progress":"installing dependencies"}"#]],
         );
         let created = Created {
@@ -82,11 +88,22 @@ mod tests {
             remarks: Vec::new(),
         };
         check(
-            &DeployLine { created: Some(created), ..DeployLine::default() },
+            &DeployLine {
+                created: Some(created),
+                ..DeployLine::default()
+            },
             &expect![[r#"{"Created":{"Created":"f","Runtime":"python","Version":"00ff"}}"#]],
         );
-        let problem = Problem { status: 503, code: "docker_unavailable".to_owned(), ..Problem::default() };
-        let line = DeployLine { problem: Some(problem), retry_after: Some(1), ..DeployLine::default() };
+        let problem = Problem {
+            status: 503,
+            code: "docker_unavailable".to_owned(),
+            ..Problem::default()
+        };
+        let line = DeployLine {
+            problem: Some(problem),
+            retry_after: Some(1),
+            ..DeployLine::default()
+        };
         check(
             &line,
             &expect![[
@@ -110,6 +127,12 @@ mod tests {
                 r#"{"Time":"2026-01-02T03:04:05.678Z","Invocation":"01890000-0000-7000-8000-000000000001","Failed":true,"Text":"boom"}"#
             ]],
         );
-        check(&LogLine { skipped: Some(3), ..LogLine::default() }, &expect![[r#"{"Skipped":3}"#]]);
+        check(
+            &LogLine {
+                skipped: Some(3),
+                ..LogLine::default()
+            },
+            &expect![[r#"{"Skipped":3}"#]],
+        );
     }
 }

@@ -115,13 +115,21 @@ impl ThesisRequest {
     /// matches no call.
     pub fn parse(body: &Bytes) -> Result<Self, ThesisError> {
         let Some(first) = body.iter().find(|byte| !byte.is_ascii_whitespace()) else {
-            return Ok(Self { args: EMPTY, carried: None });
+            return Ok(Self {
+                args: EMPTY,
+                carried: None,
+            });
         };
         if *first != b'{' {
             return Err(ThesisError::Shape("it is no object".to_owned()));
         }
-        let read: Body<'_> = serde_json::from_slice(body).map_err(|error| ThesisError::Shape(error.to_string()))?;
-        for (member, value) in [("args", read.args), ("edgeResults", read.edge_results), ("cache", read.cache)] {
+        let read: Body<'_> =
+            serde_json::from_slice(body).map_err(|error| ThesisError::Shape(error.to_string()))?;
+        for (member, value) in [
+            ("args", read.args),
+            ("edgeResults", read.edge_results),
+            ("cache", read.cache),
+        ] {
             if value.is_some_and(|value| is_deep(value.get())) {
                 return Err(ThesisError::TooDeep { member });
             }
@@ -132,7 +140,9 @@ impl ThesisRequest {
         let carried = Carried { edge, cache };
         let nothing = carried.edge.is_empty() && carried.cache.is_empty();
         Ok(Self {
-            args: read.args.map_or(EMPTY, |args| body.slice_ref(args.get().as_bytes())),
+            args: read
+                .args
+                .map_or(EMPTY, |args| body.slice_ref(args.get().as_bytes())),
             carried: (!nothing).then_some(carried),
         })
     }
@@ -146,7 +156,9 @@ fn answers(
     room: &mut usize,
 ) -> Result<CarriedAnswers, ThesisError> {
     let (mut answers, mut tags) = (CarriedAnswers::new(), None);
-    let Some(value) = value else { return Ok(answers) };
+    let Some(value) = value else {
+        return Ok(answers);
+    };
     for (name, of_function) in pairs(member, value)? {
         if name == TAGS && member == "cache" {
             tags = Some(of_function);
@@ -161,7 +173,13 @@ fn answers(
         for (text, result) in pairs(member, of_function)? {
             *room = room.checked_sub(1).ok_or(ThesisError::TooMany)?;
             if let Some(params) = key(member, &text)? {
-                table.insert(params, CarriedAnswer { result: body.slice_ref(result.get().as_bytes()), tag: None });
+                table.insert(
+                    params,
+                    CarriedAnswer {
+                        result: body.slice_ref(result.get().as_bytes()),
+                        tag: None,
+                    },
+                );
             }
         }
     }
@@ -175,7 +193,9 @@ fn answers(
 /// Puts each tag beside its answer; a tag of no answer is passed over.
 fn add_tags(answers: &mut CarriedAnswers, tags: &RawValue) -> Result<(), ThesisError> {
     for (name, of_function) in pairs(TAGS, tags)? {
-        let Some(table) = answers.get_mut(name.as_str()) else { continue };
+        let Some(table) = answers.get_mut(name.as_str()) else {
+            continue;
+        };
         for (text, tag) in pairs(TAGS, of_function)? {
             let tag: String = serde_json::from_str(tag.get())
                 .map_err(|_| ThesisError::Shape("a tag in $tags is no text".to_owned()))?;
@@ -189,11 +209,21 @@ fn add_tags(answers: &mut CarriedAnswers, tags: &RawValue) -> Result<(), ThesisE
 
 /// Canonical arguments from a key's text; `None` if they have no canonical form, and so match no call.
 fn key(member: &'static str, text: &str) -> Result<Option<Bytes>, ThesisError> {
-    let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-    let json = engine.decode(text).map_err(|_| ThesisError::NotBase64 { member, key: beginning(text) })?;
+    let engine = if text.contains(['-', '_']) {
+        &URL_SAFE
+    } else {
+        &STANDARD
+    };
+    let json = engine.decode(text).map_err(|_| ThesisError::NotBase64 {
+        member,
+        key: beginning(text),
+    })?;
     match canonical(&Bytes::from(json)) {
         Canonical::Yes(params) => Ok(Some(params)),
-        Canonical::No(NotCanonical::NotJson) => Err(ThesisError::NotJson { member, key: beginning(text) }),
+        Canonical::No(NotCanonical::NotJson) => Err(ThesisError::NotJson {
+            member,
+            key: beginning(text),
+        }),
         Canonical::No(NotCanonical::TooDeep) => Err(ThesisError::TooDeep { member }),
         Canonical::No(_) => Ok(None),
     }
@@ -226,9 +256,12 @@ fn is_deep(json: &str) -> bool {
 }
 
 /// The members of an object, unparsed, no more than there may be answers.
-fn pairs<'a>(member: &'static str, json: &'a RawValue) -> Result<Vec<(String, &'a RawValue)>, ThesisError> {
-    let Pairs(pairs) =
-        serde_json::from_str(json.get()).map_err(|error| ThesisError::Shape(format!("{member}: {error}")))?;
+fn pairs<'a>(
+    member: &'static str,
+    json: &'a RawValue,
+) -> Result<Vec<(String, &'a RawValue)>, ThesisError> {
+    let Pairs(pairs) = serde_json::from_str(json.get())
+        .map_err(|error| ThesisError::Shape(format!("{member}: {error}")))?;
     pairs.ok_or(ThesisError::TooMany)
 }
 
@@ -264,13 +297,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
 pub fn response(result: &[u8], entries: &[CacheEntry]) -> Vec<u8> {
     let mut tables: BTreeMap<&FunctionName, BTreeMap<&[u8], &CacheEntry>> = BTreeMap::new();
     for entry in entries {
-        tables.entry(&entry.function).or_default().insert(&entry.params, entry);
+        tables
+            .entry(&entry.function)
+            .or_default()
+            .insert(&entry.params, entry);
     }
-    let mut text = Vec::with_capacity(result.len() + 32 + entries.iter().map(room_for).sum::<usize>());
+    let mut text =
+        Vec::with_capacity(result.len() + 32 + entries.iter().map(room_for).sum::<usize>());
     text.extend_from_slice(b"{\"result\":");
     text.extend_from_slice(result);
     text.extend_from_slice(b",\"cache\":{");
-    push_tables(&mut text, &tables, |text, entry| text.extend_from_slice(&entry.result));
+    push_tables(&mut text, &tables, |text, entry| {
+        text.extend_from_slice(&entry.result)
+    });
     if !tables.is_empty() {
         text.extend_from_slice(b",\"");
         text.extend_from_slice(TAGS.as_bytes());
@@ -286,7 +325,11 @@ pub fn response(result: &[u8], entries: &[CacheEntry]) -> Vec<u8> {
 }
 
 fn room_for(entry: &CacheEntry) -> usize {
-    entry.result.len() + 3 * entry.params.len() + 2 * entry.function.as_str().len() + entry.tag.len() + 32
+    entry.result.len()
+        + 3 * entry.params.len()
+        + 2 * entry.function.as_str().len()
+        + entry.tag.len()
+        + 32
 }
 
 /// `"function":{"key":…},…` for each.
@@ -301,7 +344,11 @@ fn push_tables(
         text.extend_from_slice(b"\":{");
         for (nth, (params, entry)) in table.iter().enumerate() {
             text.extend_from_slice(if nth == 0 { b"\"" } else { b",\"" });
-            text.extend_from_slice(base64::engine::general_purpose::STANDARD.encode(params).as_bytes());
+            text.extend_from_slice(
+                base64::engine::general_purpose::STANDARD
+                    .encode(params)
+                    .as_bytes(),
+            );
             text.extend_from_slice(b"\":");
             push(text, entry);
         }

@@ -65,7 +65,9 @@ impl RollbackRequest {
     /// # Errors
     /// [`BodyError`] names what is malformed.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
-        Ok(Self { version: Members::parse(body)?.get("Version")?.unwrap_or_default() })
+        Ok(Self {
+            version: Members::parse(body)?.get("Version")?.unwrap_or_default(),
+        })
     }
 }
 
@@ -76,7 +78,10 @@ impl FlagsRequest {
     /// [`BodyError`] names what is malformed.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
         let members = Members::parse(body)?;
-        Ok(Self { idempotent: members.get("Idempotent")?, edge: members.get("Edge")? })
+        Ok(Self {
+            idempotent: members.get("Idempotent")?,
+            edge: members.get("Edge")?,
+        })
     }
 }
 
@@ -88,14 +93,31 @@ mod tests {
     fn what_a_client_writes_the_node_reads() {
         for flags in [
             FlagsRequest::default(),
-            FlagsRequest { idempotent: Some(true), edge: None },
-            FlagsRequest { idempotent: Some(false), edge: Some(true) },
+            FlagsRequest {
+                idempotent: Some(true),
+                edge: None,
+            },
+            FlagsRequest {
+                idempotent: Some(false),
+                edge: Some(true),
+            },
         ] {
-            assert_eq!(FlagsRequest::parse(&serde_json::to_vec(&flags).unwrap()).unwrap(), flags);
+            assert_eq!(
+                FlagsRequest::parse(&serde_json::to_vec(&flags).unwrap()).unwrap(),
+                flags
+            );
         }
-        let back = RollbackRequest { version: "ab".to_owned() };
-        assert_eq!(RollbackRequest::parse(&serde_json::to_vec(&back).unwrap()).unwrap(), back);
-        assert_eq!(RollbackRequest::parse(br#"{"version":"ab"}"#).unwrap(), back);
+        let back = RollbackRequest {
+            version: "ab".to_owned(),
+        };
+        assert_eq!(
+            RollbackRequest::parse(&serde_json::to_vec(&back).unwrap()).unwrap(),
+            back
+        );
+        assert_eq!(
+            RollbackRequest::parse(br#"{"version":"ab"}"#).unwrap(),
+            back
+        );
         assert!(FlagsRequest::parse(br#"{"Edge":"yes"}"#).is_err());
     }
 }

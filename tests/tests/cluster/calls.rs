@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use crate::e2e::{Node, Setup, node::deployment};
 use crate::guests::{caller_of, constant};
-use crate::support::{CLOUD, Cluster, EDGE, Request, Response, beside, executor_of, guest, joined, wait_for};
+use crate::support::{
+    CLOUD, Cluster, EDGE, Request, Response, beside, executor_of, guest, joined, wait_for,
+};
 
 /// The two nodes that call each other.
 const NODES: [&str; 2] = ["one", "two"];
@@ -22,7 +24,9 @@ fn each_others_cloud(memory_mib: [u64; 2], policy: &str) -> Result<Cluster> {
     let mut cluster = Cluster::on_loopback()?;
     let [one, two] = memory_mib;
     cluster.join(NODES[0], EDGE, 1, |setup| full(setup, one, policy))?;
-    cluster.join(NODES[1], CLOUD, 1, |setup| full(setup, two, policy).with("registry.remote.area", EDGE))?;
+    cluster.join(NODES[1], CLOUD, 1, |setup| {
+        full(setup, two, policy).with("registry.remote.area", EDGE)
+    })?;
     cluster.wait_until_acquainted()?;
     Ok(cluster)
 }
@@ -37,7 +41,9 @@ fn neighbours(memory_mib: u64, policy: &str) -> Result<Cluster> {
 }
 
 fn full(setup: Setup, memory_mib: u64, policy: &str) -> Setup {
-    setup.with("container.pool.memory", memory_mib).with("scheduler.policy", policy)
+    setup
+        .with("container.pool.memory", memory_mib)
+        .with("scheduler.policy", policy)
 }
 
 /// How the calls of a load ended.
@@ -60,13 +66,18 @@ impl Ends {
             match result["error"].as_str() {
                 None if result["run"].is_string() => &self.answered,
                 // A caller that was offloaded itself cannot hand its callee on: one hop for the whole tree.
-                Some("exceeds_node") if response.json()?["OffloadLatency"] != 0.0 => &self.callee_refused,
+                Some("exceeds_node") if response.json()?["OffloadLatency"] != 0.0 => {
+                    &self.callee_refused
+                }
                 // The last is told of a callee too large for its caller's node, when the other one has refused it.
                 Some(DEADLOCK | "no_peer") => &self.callee_refused,
                 _ => bail!("no end of a call: {text}"),
             }
         } else {
-            ensure!((response.status, response.code().as_str()) == (503, DEADLOCK), "no end of a call: {text}");
+            ensure!(
+                (response.status, response.code().as_str()) == (503, DEADLOCK),
+                "no end of a call: {text}"
+            );
             &self.refused
         };
         of.fetch_add(1, Ordering::Relaxed);
@@ -74,7 +85,8 @@ impl Ends {
     }
 
     fn of(&self) -> [usize; 3] {
-        [&self.answered, &self.callee_refused, &self.refused].map(|count| count.load(Ordering::Relaxed))
+        [&self.answered, &self.callee_refused, &self.refused]
+            .map(|count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -101,11 +113,17 @@ fn load_both(cluster: &Cluster) -> Result<[usize; 3]> {
     for name in NODES {
         let metrics = cluster.node(name).get("/metrics")?.text();
         ensure!(!metrics.contains("code=\"internal\""), "{metrics}");
-        let straight = cluster.node(name).ask(&call("plain", &json!({"CanDoOffloading": false})))?;
+        let straight = cluster
+            .node(name)
+            .ask(&call("plain", &json!({"CanDoOffloading": false})))?;
         assert_eq!(executor_of(&straight)?, name);
     }
     let of = ends.of();
-    assert_eq!(of.iter().sum::<usize>(), CLIENTS * NODES.len() * CALLS, "every call ended: {of:?}");
+    assert_eq!(
+        of.iter().sum::<usize>(),
+        CLIENTS * NODES.len() * CALLS,
+        "every call ended: {of:?}"
+    );
     Ok(of)
 }
 
@@ -119,7 +137,11 @@ fn call(function: &str, more: &Value) -> Request {
 
 fn deploy_callers(cluster: &Cluster, inner_mib: u64) -> Result<()> {
     cluster.deploy("plain", &guest::effect(0, None))?;
-    cluster.deploy_with("inner", guest::effect(3, None), &json!({"MemoryMB": inner_mib}))?;
+    cluster.deploy_with(
+        "inner",
+        guest::effect(3, None),
+        &json!({"MemoryMB": inner_mib}),
+    )?;
     cluster.deploy("outer", &caller_of("inner", 3))
 }
 
@@ -132,15 +154,20 @@ fn runs(node: &Node, function: &str) -> Result<usize> {
 fn counted(node: &Node, metric: &str, label: &str) -> Result<usize> {
     let metrics = node.get("/metrics")?.text();
     let of = |line: &str| line.starts_with(metric) && line.contains(label);
-    let values =
-        metrics.lines().filter(|line| of(line)).filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+    let values = metrics
+        .lines()
+        .filter(|line| of(line))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
     Ok(values.sum::<usize>())
 }
 
 /// A caller fills its node, so its callee can only run on the other one, whose callers do the same.
 #[test]
 fn two_full_nodes_that_call_each_other_come_to_an_end() -> Result<()> {
-    for cluster in [neighbours(128, "qosaware")?, each_others_cloud([128, 128], "edgecloud")?] {
+    for cluster in [
+        neighbours(128, "qosaware")?,
+        each_others_cloud([128, 128], "edgecloud")?,
+    ] {
         deploy_callers(&cluster, 128)?;
         load_both(&cluster)?;
         // By itself, each finds the place that the other one has.
@@ -148,7 +175,13 @@ fn two_full_nodes_that_call_each_other_come_to_an_end() -> Result<()> {
             let before = runs(cluster.node(there), "inner")?;
             let response = cluster.node(here).ask(&call("outer", &json!({})))?;
             assert!(response.result()?["run"].is_string(), "{}", response.text());
-            assert_eq!((executor_of(&response)?.as_str(), runs(cluster.node(there), "inner")?), (here, before + 1));
+            assert_eq!(
+                (
+                    executor_of(&response)?.as_str(),
+                    runs(cluster.node(there), "inner")?
+                ),
+                (here, before + 1)
+            );
             cluster.wait_until_free()?;
         }
     }
@@ -162,7 +195,9 @@ fn two_nodes_with_room_for_callees_refuse_nothing() -> Result<()> {
     deploy_callers(&cluster, 128)?;
     let [answered, ..] = load_both(&cluster)?;
     assert!(answered > 0);
-    let staying = cluster.node(NODES[0]).ask(&call("outer", &json!({"CanDoOffloading": false})))?;
+    let staying = cluster
+        .node(NODES[0])
+        .ask(&call("outer", &json!({"CanDoOffloading": false})))?;
     assert!(staying.result()?["run"].is_string(), "{}", staying.text());
     Ok(())
 }
@@ -176,9 +211,22 @@ fn a_callee_that_fits_the_other_node_alone_runs_there_or_is_refused() -> Result<
     let before = runs(cluster.node(large), "inner")?;
     let response = cluster.node(small).ask(&call("outer", &json!({})))?;
     assert!(response.result()?["run"].is_string(), "{}", response.text());
-    assert_eq!((executor_of(&response)?.as_str(), runs(cluster.node(large), "inner")?), (small, before + 1));
-    let beside_its_caller = cluster.node(large).ask(&call("outer", &json!({"CanDoOffloading": false})))?;
-    assert_eq!(beside_its_caller.result()?["error"], DEADLOCK, "{}", beside_its_caller.text());
+    assert_eq!(
+        (
+            executor_of(&response)?.as_str(),
+            runs(cluster.node(large), "inner")?
+        ),
+        (small, before + 1)
+    );
+    let beside_its_caller = cluster
+        .node(large)
+        .ask(&call("outer", &json!({"CanDoOffloading": false})))?;
+    assert_eq!(
+        beside_its_caller.result()?["error"],
+        DEADLOCK,
+        "{}",
+        beside_its_caller.text()
+    );
     cluster.wait_until_free()?;
     load_both(&cluster)?;
     Ok(())
@@ -187,7 +235,9 @@ fn a_callee_that_fits_the_other_node_alone_runs_there_or_is_refused() -> Result<
 /// A node with room for three runs, of which everything beyond goes to a cloud.
 fn small_edge() -> Result<Cluster> {
     let mut cluster = Cluster::on_loopback()?;
-    cluster.join("edge", EDGE, 3, |setup| setup.with("scheduler.policy", "edgecloud"))?;
+    cluster.join("edge", EDGE, 3, |setup| {
+        setup.with("scheduler.policy", "edgecloud")
+    })?;
     cluster.join("cloud", CLOUD, 10, |setup| setup)?;
     cluster.wait_until_acquainted()?;
     Ok(cluster)
@@ -198,14 +248,29 @@ fn small_edge() -> Result<Cluster> {
 fn depth_is_counted_across_nodes() -> Result<()> {
     let cluster = small_edge()?;
     cluster.deploy("deep", &caller_of("deep", 0))?;
-    let of =
-        || -> Result<[usize; 2]> { Ok([runs(cluster.node("edge"), "deep")?, runs(cluster.node("cloud"), "deep")?]) };
+    let of = || -> Result<[usize; 2]> {
+        Ok([
+            runs(cluster.node("edge"), "deep")?,
+            runs(cluster.node("cloud"), "deep")?,
+        ])
+    };
     let before = of()?;
-    let result = cluster.node("edge").ask(&call("deep", &json!({})))?.result()?;
+    let result = cluster
+        .node("edge")
+        .ask(&call("deep", &json!({})))?
+        .result()?;
     assert_eq!(result["error"], "call_too_deep", "{result}");
     let after = of()?;
-    let ran: Vec<usize> = after.iter().zip(before).map(|(after, before)| after - before).collect();
-    assert_eq!(ran, [3, 6], "three fill the edge, the rest are in the cloud");
+    let ran: Vec<usize> = after
+        .iter()
+        .zip(before)
+        .map(|(after, before)| after - before)
+        .collect();
+    assert_eq!(
+        ran,
+        [3, 6],
+        "three fill the edge, the rest are in the cloud"
+    );
     cluster.wait_until_free()
 }
 
@@ -213,22 +278,40 @@ fn depth_is_counted_across_nodes() -> Result<()> {
 #[test]
 fn a_cycle_is_found_across_nodes() -> Result<()> {
     let mut cluster = Cluster::on_loopback()?;
-    cluster.join("edge", EDGE, 1, |setup| setup.with("scheduler.policy", "edgecloud"))?;
+    cluster.join("edge", EDGE, 1, |setup| {
+        setup.with("scheduler.policy", "edgecloud")
+    })?;
     cluster.join("cloud", CLOUD, 4, |setup| setup)?;
     cluster.wait_until_acquainted()?;
     // The calls with which the nodes are seen to be ready are others than the one below.
     cluster.deploy_with("ping", caller_of("pong", 0), &json!({"Idempotent": true}))?;
     cluster.deploy("pong", &caller_of("ping", 0))?;
-    let before = [runs(cluster.node("edge"), "ping")?, runs(cluster.node("cloud"), "ping")?];
+    let before = [
+        runs(cluster.node("edge"), "ping")?,
+        runs(cluster.node("cloud"), "ping")?,
+    ];
     let ponged = runs(cluster.node("cloud"), "pong")?;
-    let result = cluster.node("edge").ask(&call("ping", &json!({})))?.result()?;
+    let result = cluster
+        .node("edge")
+        .ask(&call("ping", &json!({})))?
+        .result()?;
     assert_eq!(result["error"], "call_cycle", "{result}");
-    let after = [runs(cluster.node("edge"), "ping")?, runs(cluster.node("cloud"), "ping")?];
-    assert_eq!(after, [before[0] + 1, before[1]], "it ran once, on the first node");
+    let after = [
+        runs(cluster.node("edge"), "ping")?,
+        runs(cluster.node("cloud"), "ping")?,
+    ];
+    assert_eq!(
+        after,
+        [before[0] + 1, before[1]],
+        "it ran once, on the first node"
+    );
     assert_eq!(runs(cluster.node("cloud"), "pong")?, ponged + 1);
     // What came of a refused call is no result of these parameters.
     let again = cluster.node("edge").ask(&call("ping", &json!({})))?;
-    assert_eq!((again.header("serverledge-cache"), &again.result()?["error"]), (None, &json!("call_cycle")));
+    assert_eq!(
+        (again.header("serverledge-cache"), &again.result()?["error"]),
+        (None, &json!("call_cycle"))
+    );
     cluster.wait_until_free()
 }
 
@@ -236,15 +319,24 @@ fn a_cycle_is_found_across_nodes() -> Result<()> {
 #[test]
 fn the_time_that_is_left_travels() -> Result<()> {
     let mut cluster = Cluster::on_loopback()?;
-    cluster.join("edge", EDGE, 1, |setup| setup.with("scheduler.policy", "edgecloud"))?;
+    cluster.join("edge", EDGE, 1, |setup| {
+        setup.with("scheduler.policy", "edgecloud")
+    })?;
     cluster.join("cloud", CLOUD, 4, |setup| setup)?;
     cluster.wait_until_acquainted()?;
     cluster.deploy_with("endless", guest::endless(), &json!({"Timeout": 25}))?;
     cluster.deploy_with("outer", caller_of("endless", 0), &json!({"Timeout": 0.5}))?;
-    cluster.node("edge").ask(&call("outer", &json!({})))?.assert_problem(500, "function_timeout");
+    cluster
+        .node("edge")
+        .ask(&call("outer", &json!({})))?
+        .assert_problem(500, "function_timeout");
     // Were it given up for its caller's silence, that would be no failure of the function.
     wait_for("the end of the callee's time", || {
-        let ended = counted(cluster.node("cloud"), "serverledge_failures_total", "function_timeout")?;
+        let ended = counted(
+            cluster.node("cloud"),
+            "serverledge_failures_total",
+            "function_timeout",
+        )?;
         Ok((ended == 1).then_some(()))
     })?;
     cluster.wait_until_free()
@@ -255,7 +347,9 @@ fn the_time_that_is_left_travels() -> Result<()> {
 fn the_callers_space_travels() -> Result<()> {
     for (edge, slots) in [("cloudonly", 4), ("edgecloud", 1)] {
         let mut cluster = Cluster::on_loopback()?;
-        cluster.join("edge", EDGE, slots, |setup| setup.with("scheduler.policy", edge))?;
+        cluster.join("edge", EDGE, slots, |setup| {
+            setup.with("scheduler.policy", edge)
+        })?;
         cluster.join("cloud", CLOUD, 4, |setup| setup)?;
         cluster.wait_until_acquainted()?;
         let mut expected = BTreeMap::new();
@@ -264,7 +358,10 @@ fn the_callers_space_travels() -> Result<()> {
             if let Some(app) = app {
                 done(cluster.node("cloud"), "/apps", &json!({ "name": app }))?;
             }
-            for (name, module) in [("inner", constant(number)), ("outer", caller_of("inner", 0))] {
+            for (name, module) in [
+                ("inner", constant(number)),
+                ("outer", caller_of("inner", 0)),
+            ] {
                 done(
                     cluster.node("cloud"),
                     &format!("{front}/create"),
@@ -279,7 +376,10 @@ fn the_callers_space_travels() -> Result<()> {
                 let response = cluster.node("edge").post(&target, &json!({}))?;
                 Ok((response.status == 200 && response.result()? == *expected).then_some(response))
             })?;
-            assert_eq!(executor_of(&response)?, if edge == "cloudonly" { "cloud" } else { "edge" });
+            assert_eq!(
+                executor_of(&response)?,
+                if edge == "cloudonly" { "cloud" } else { "edge" }
+            );
         }
         let at_edge = runs(cluster.node("edge"), "inner")?;
         assert_eq!(at_edge, 0, "all callees ran in the cloud");
@@ -289,6 +389,11 @@ fn the_callers_space_travels() -> Result<()> {
 
 fn done(node: &Node, target: &str, body: &Value) -> Result<()> {
     let response = node.post(target, body)?;
-    ensure!((200..300).contains(&response.status), "{target}: {} {}", response.status, response.text());
+    ensure!(
+        (200..300).contains(&response.status),
+        "{target}: {} {}",
+        response.status,
+        response.text()
+    );
     Ok(())
 }

@@ -41,7 +41,9 @@ fn a_killed_node_loses_nothing_that_was_accepted() -> Result<()> {
             let (workload, all) = (&workload, &all);
             beside(scope, move || workload.run(all, name, CALLS))
         });
-        wait_for("a load that is on its way", || Ok((workload.history.accepted().len() > CALLS).then_some(())))?;
+        wait_for("a load that is on its way", || {
+            Ok((workload.history.accepted().len() > CALLS).then_some(()))
+        })?;
         // More than it can have begun.
         for number in 0..20 {
             workload.submit(&victim, &format!("victim-{number}"), None)?;
@@ -75,7 +77,11 @@ fn a_frozen_node_that_comes_back_changes_no_outcome() -> Result<()> {
     cluster.join("edge2", EDGE, 4, |setup| setup)?;
     cluster.wait_until_acquainted()?;
     cluster.deploy("effect", &guest::effect(2_000, None))?;
-    let (workload, frozen, other) = (Workload::on("effect"), cluster.door("edge1"), cluster.door("edge2"));
+    let (workload, frozen, other) = (
+        Workload::on("effect"),
+        cluster.door("edge1"),
+        cluster.door("edge2"),
+    );
     workload.submit(std::slice::from_ref(&frozen), "slow", Some("slow"))?;
     cluster.node("edge1").wait_for_status("Running", 1)?;
     cluster.freeze("edge1")?;
@@ -90,7 +96,10 @@ fn a_frozen_node_that_comes_back_changes_no_outcome() -> Result<()> {
     workload.check(&cluster, Effects::All)?;
     // And it takes part again.
     cluster.wait_until_acquainted()?;
-    let response = frozen.ask(&Request::json("/invoke/effect", &json!({ "Params": {"name": "after"} })))?;
+    let response = frozen.ask(&Request::json(
+        "/invoke/effect",
+        &json!({ "Params": {"name": "after"} }),
+    ))?;
     response.result()?;
     Ok(())
 }

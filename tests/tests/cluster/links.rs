@@ -12,7 +12,9 @@ use crate::e2e::http::Dial;
 use crate::support::cluster::{ETCD, peers};
 use crate::support::history::{Effects, run_of};
 use crate::support::relay::Relay;
-use crate::support::{CLOUD, Cluster, EDGE, Request, Workload, beside, executor_of, guest, joined, wait_for};
+use crate::support::{
+    CLOUD, Cluster, EDGE, Request, Workload, beside, executor_of, guest, joined, wait_for,
+};
 
 const NOBODY_KNOWS: &str = "nobody knows";
 
@@ -20,7 +22,9 @@ const NOBODY_KNOWS: &str = "nobody knows";
 fn pair(policy: &str) -> Result<Cluster> {
     let mut cluster = Cluster::on_links(&["edge1", "cloud"])?;
     cluster.join("edge1", EDGE, 2, |setup| {
-        setup.with("scheduler.policy", policy).with("offloading.cache.validity", "2s")
+        setup
+            .with("scheduler.policy", policy)
+            .with("offloading.cache.validity", "2s")
     })?;
     cluster.join("cloud", CLOUD, 16, |setup| setup)?;
     cluster.wait_until_acquainted()?;
@@ -47,7 +51,11 @@ fn executor_of_overload(cluster: &Cluster) -> Result<String> {
     }
     let response = node.ask(&call("fast", &json!({"QoSMaxRespT": 5})))?;
     let is_unknown = response.code() == "offload_outcome_unknown";
-    let executor = if is_unknown { NOBODY_KNOWS.to_owned() } else { executor_of(&response)? };
+    let executor = if is_unknown {
+        NOBODY_KNOWS.to_owned()
+    } else {
+        executor_of(&response)?
+    };
     for mut connection in running {
         connection.receive(false)?.result()?;
     }
@@ -71,12 +79,17 @@ fn a_partition_between_edge_and_cloud() -> Result<()> {
     })?;
     cluster.links().set("edge1", ETCD, Condition::CUT);
     for _ in 0..50 {
-        assert_eq!(executor_of(&cluster.node("edge1").ask(&call("fast", &json!({})))?)?, "edge1");
+        assert_eq!(
+            executor_of(&cluster.node("edge1").ask(&call("fast", &json!({})))?)?,
+            "edge1"
+        );
     }
     workload.run(&[cluster.door("cloud")], "alone", 12)?;
     cluster.links().heal();
     cluster.wait_until_acquainted()?;
-    wait_for("an edge that uses the cloud again", || Ok((executor_of_overload(&cluster)? == "cloud").then_some(())))?;
+    wait_for("an edge that uses the cloud again", || {
+        Ok((executor_of_overload(&cluster)? == "cloud").then_some(()))
+    })?;
     workload.run(&cluster.doors(), "after", 12)?;
     workload.check(&cluster, Effects::All)
 }
@@ -94,7 +107,9 @@ fn calls_arrive_over_a_bad_link() -> Result<()> {
     wait_for("an edge that has seen the distance", || {
         let peer = peers(cluster.node("edge1"))?.remove("cloud");
         let round_trip = peer.and_then(|peer| peer["round_trip_ms"].as_f64());
-        Ok(round_trip.is_some_and(|round_trip| round_trip >= 100.0).then_some(()))
+        Ok(round_trip
+            .is_some_and(|round_trip| round_trip >= 100.0)
+            .then_some(()))
     })?;
     let door = cluster.door("edge1");
     let in_time = std::thread::scope(|scope| {
@@ -104,8 +119,10 @@ fn calls_arrive_over_a_bad_link() -> Result<()> {
                     let mut in_time = 0;
                     for _ in 0..CALLS {
                         let begun = Instant::now();
-                        let response = door.ask(&call("fast", &json!({"QoSMaxRespT": DEADLINE.as_secs()})))?;
-                        let succeeded = response.status == 200 && executor_of(&response)? == "cloud";
+                        let response =
+                            door.ask(&call("fast", &json!({"QoSMaxRespT": DEADLINE.as_secs()})))?;
+                        let succeeded =
+                            response.status == 200 && executor_of(&response)? == "cloud";
                         in_time += usize::from(succeeded && begun.elapsed() <= DEADLINE);
                     }
                     Ok(in_time)
@@ -115,7 +132,11 @@ fn calls_arrive_over_a_bad_link() -> Result<()> {
         clients.into_iter().map(joined).sum::<Result<usize>>()
     })?;
     let counts = cluster.links().counts("edge1", "cloud");
-    assert!(in_time * 100 >= CLIENTS * CALLS * 99, "{in_time} of {} in time; {counts:?}", CLIENTS * CALLS);
+    assert!(
+        in_time * 100 >= CLIENTS * CALLS * 99,
+        "{in_time} of {} in time; {counts:?}",
+        CLIENTS * CALLS
+    );
     assert!(counts.lost > 0, "{counts:?}");
     Ok(())
 }
@@ -125,9 +146,13 @@ fn behind_relay() -> Result<(Cluster, Relay)> {
     let relay = Relay::start(TcpListener::bind(("127.0.0.1", 0))?, Dial::default())?;
     let mut cluster = Cluster::on_loopback()?;
     let address = relay.address;
-    cluster.join("cloud", CLOUD, 4, |setup| setup.with("cluster.address", address))?;
+    cluster.join("cloud", CLOUD, 4, |setup| {
+        setup.with("cluster.address", address)
+    })?;
     relay.lead_to(cluster.node("cloud").address);
-    cluster.join("edge1", EDGE, 4, |setup| setup.with("scheduler.policy", "cloudonly"))?;
+    cluster.join("edge1", EDGE, 4, |setup| {
+        setup.with("scheduler.policy", "cloudonly")
+    })?;
     cluster.wait_until_acquainted()?;
     cluster.deploy("witness", &guest::effect(0, None))?;
     cluster.deploy("effect", &guest::effect(1_000, Some("witness")))?;
@@ -139,7 +164,11 @@ fn runs(cluster: &Cluster) -> Result<Vec<String>> {
     let mut runs = Vec::new();
     for line in cluster.log("witness")? {
         let seen: Value = serde_json::from_str(line.strip_prefix("effect ").context("an effect")?)?;
-        runs.extend(run_of(&seen["call"]).filter(|(_, call)| call == "x").map(|(run, _)| run));
+        runs.extend(
+            run_of(&seen["call"])
+                .filter(|(_, call)| call == "x")
+                .map(|(run, _)| run),
+        );
     }
     Ok(runs)
 }
@@ -150,12 +179,16 @@ fn a_lost_reply_makes_no_second_effect() -> Result<()> {
     let (cluster, relay) = behind_relay()?;
     let mut connection = cluster.node("edge1").connect()?;
     connection.send_only(&call("effect", &json!({"QoSMaxRespT": 20})))?;
-    wait_for("the effect", || Ok((runs(&cluster)?.len() == 1).then_some(())))?;
+    wait_for("the effect", || {
+        Ok((runs(&cluster)?.len() == 1).then_some(()))
+    })?;
     relay.lose_replies(true);
     cluster.node("cloud").wait_until_free()?;
     // The reply is on its way, and lost before those to questions that come after it.
     let lost = relay.lost();
-    wait_for("replies that are lost", || Ok((relay.lost() > lost + 1).then_some(())))?;
+    wait_for("replies that are lost", || {
+        Ok((relay.lost() > lost + 1).then_some(()))
+    })?;
     relay.lose_replies(false);
     let response = connection.receive(false)?;
     assert_eq!(executor_of(&response)?, "cloud");
@@ -171,9 +204,13 @@ fn an_outcome_that_stays_unknown_is_said_to_be() -> Result<()> {
     let (cluster, relay) = behind_relay()?;
     let mut connection = cluster.node("edge1").connect()?;
     connection.send_only(&call("effect", &json!({"QoSMaxRespT": 4})))?;
-    wait_for("the effect", || Ok((runs(&cluster)?.len() == 1).then_some(())))?;
+    wait_for("the effect", || {
+        Ok((runs(&cluster)?.len() == 1).then_some(()))
+    })?;
     relay.lose_replies(true);
-    connection.receive(false)?.assert_problem(504, "offload_outcome_unknown");
+    connection
+        .receive(false)?
+        .assert_problem(504, "offload_outcome_unknown");
     cluster.node("cloud").wait_until_free()?;
     assert_eq!(runs(&cluster)?.len(), 1);
     Ok(())

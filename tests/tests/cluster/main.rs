@@ -2,11 +2,17 @@
 //! etcd are killed, frozen, stopped and filled, and what was promised is checked afterwards.
 
 #[path = "../e2e/support/mod.rs"]
-#[expect(dead_code, reason = "shared with the other end-to-end tests, which use all of it")]
+#[expect(
+    dead_code,
+    reason = "shared with the other end-to-end tests, which use all of it"
+)]
 mod e2e;
 
 #[path = "../e2e/guests.rs"]
-#[expect(dead_code, reason = "shared with the other end-to-end tests, which use all of it")]
+#[expect(
+    dead_code,
+    reason = "shared with the other end-to-end tests, which use all of it"
+)]
 mod guests;
 
 mod balancer;

@@ -30,7 +30,9 @@ impl Shop {
     /// Callers take so many milliseconds before they call; the edge has so many slots and this policy.
     fn open_with(milliseconds: u64, slots: u64, policy: &str) -> Result<Self> {
         let mut cluster = Cluster::on_loopback()?;
-        cluster.join("edge", EDGE, slots, |setup| setup.with("scheduler.policy", policy))?;
+        cluster.join("edge", EDGE, slots, |setup| {
+            setup.with("scheduler.policy", policy)
+        })?;
         cluster.join("cloud", CLOUD, 8, |setup| setup)?;
         cluster.wait_until_acquainted()?;
         let shop = Self { cluster };
@@ -43,8 +45,11 @@ impl Shop {
     fn fill(&self, milliseconds: u64) -> Result<()> {
         let cloud = self.cloud();
         done(cloud, "POST", "/apps", &json!({"name": "shop"}))?;
-        let [edge, idempotent, plain] =
-            [json!({"Idempotent": true, "Edge": true}), json!({"Idempotent": true}), json!({})];
+        let [edge, idempotent, plain] = [
+            json!({"Idempotent": true, "Edge": true}),
+            json!({"Idempotent": true}),
+            json!({}),
+        ];
         let functions = [
             ("inner", guest::effect(0, None), &edge),
             ("plain", guest::effect(0, None), &idempotent),
@@ -56,17 +61,26 @@ impl Shop {
             ("loose", caller_of("plain", milliseconds), &plain),
         ];
         for (name, module, more) in &functions {
-            done(cloud, "POST", "/apps/shop/create", &deployment(name, module.as_bytes(), more))?;
+            done(
+                cloud,
+                "POST",
+                "/apps/shop/create",
+                &deployment(name, module.as_bytes(), more),
+            )?;
             let endpoint = json!({"path": format!("/{name}"), "function": name});
             done(cloud, "PUT", "/apps/shop/endpoints", &endpoint)?;
         }
         done(cloud, "POST", "/apps/shop/start", &json!({}))?;
-        for (node, (name, ..)) in
-            [self.edge(), cloud].into_iter().flat_map(|node| functions.iter().map(move |one| (node, one)))
+        for (node, (name, ..)) in [self.edge(), cloud]
+            .into_iter()
+            .flat_map(|node| functions.iter().map(move |one| (node, one)))
         {
             wait_for(&format!("{name} on both nodes"), || {
                 let response = node.post(&format!("/app/shop/{name}"), &args("ready"))?;
-                Ok((response.status == 200 && response.json()?["result"]["run"].is_string()).then_some(()))
+                Ok(
+                    (response.status == 200 && response.json()?["result"]["run"].is_string())
+                        .then_some(()),
+                )
             })?;
         }
         Ok(())
@@ -82,7 +96,12 @@ impl Shop {
 
     /// Calls an endpoint with a request of the thesis's shape.
     fn ask(&self, node: &str, function: &str, body: &Value) -> Result<Told> {
-        Told::of(&self.cluster.node(node).post(&format!("/app/shop/{function}"), body)?)
+        Told::of(
+            &self
+                .cluster
+                .node(node)
+                .post(&format!("/app/shop/{function}"), body)?,
+        )
     }
 }
 
@@ -100,11 +119,19 @@ struct Told {
 
 impl Told {
     fn of(response: &Response) -> Result<Self> {
-        ensure!(response.status == 200, "{}: {}", response.status, response.text());
+        ensure!(
+            response.status == 200,
+            "{}: {}",
+            response.status,
+            response.text()
+        );
         let body = response.json()?;
         let header = |name| response.header(name).map(str::to_owned);
         Ok(Self {
-            run: body["result"]["run"].as_str().with_context(|| format!("no run in {body}"))?.to_owned(),
+            run: body["result"]["run"]
+                .as_str()
+                .with_context(|| format!("no run in {body}"))?
+                .to_owned(),
             source: header("serverledge-cache"),
             ignored: header("serverledge-cache-ignored"),
             cache: body["cache"].clone(),
@@ -118,7 +145,12 @@ impl Told {
 
 fn done(node: &Node, method: &str, target: &str, body: &Value) -> Result<()> {
     let response = node.ask(&Request::new(method, target).body(body.to_string()))?;
-    ensure!((200..300).contains(&response.status), "{target}: {} {}", response.status, response.text());
+    ensure!(
+        (200..300).contains(&response.status),
+        "{target}: {} {}",
+        response.status,
+        response.text()
+    );
     Ok(())
 }
 
@@ -143,18 +175,38 @@ fn edge_results_are_used_on_the_other_node_and_kept_on_neither() -> Result<()> {
     let with_edge = json!({"args": {"name": "a"}, "edgeResults": forged("inner", "a")});
     for _ in 0..2 {
         let shaped = shop.ask("edge", "outer", &with_edge)?;
-        assert_eq!((shaped.run.as_str(), shaped.source()), (FORGED, ""), "the caller ran each time");
+        assert_eq!(
+            (shaped.run.as_str(), shaped.source()),
+            (FORGED, ""),
+            "the caller ran each time"
+        );
         assert_eq!(shaped.ignored, None);
-        assert!(shaped.cache["outer"][key("a")].is_object(), "{}", shaped.cache);
-        assert_eq!(shaped.cache["inner"], Value::Null, "what the client brought is not given to it: {}", shaped.cache);
+        assert!(
+            shaped.cache["outer"][key("a")].is_object(),
+            "{}",
+            shaped.cache
+        );
+        assert_eq!(
+            shaped.cache["inner"],
+            Value::Null,
+            "what the client brought is not given to it: {}",
+            shaped.cache
+        );
     }
     // Neither node has kept anything of it.
     let true_one = shop.ask("edge", "outer", &args("a"))?;
-    assert!(true_one.run != FORGED && true_one.source().is_empty(), "{true_one:?}");
+    assert!(
+        true_one.run != FORGED && true_one.source().is_empty(),
+        "{true_one:?}"
+    );
     // Both have kept this one.
     for node in ["edge", "cloud"] {
         let hit = shop.ask(node, "outer", &args("a"))?;
-        assert_eq!((hit.run.as_str(), hit.source()), (true_one.run.as_str(), "cache"), "{node}");
+        assert_eq!(
+            (hit.run.as_str(), hit.source()),
+            (true_one.run.as_str(), "cache"),
+            "{node}"
+        );
     }
     // Nor has a node that knows better any say: the client's answer is the client's own.
     let again = shop.ask("edge", "again", &with_edge)?;
@@ -172,13 +224,24 @@ fn a_callee_that_was_shaped_on_the_other_node_shapes_its_caller() -> Result<()> 
         let shaped = shop.ask("edge", "top", &with_edge)?;
         assert_eq!((shaped.run.as_str(), shaped.source()), (FORGED, ""));
         for function in ["top", "outer"] {
-            assert_eq!(shaped.cache[function][key("a")]["run"], FORGED, "{}", shaped.cache);
+            assert_eq!(
+                shaped.cache[function][key("a")]["run"],
+                FORGED,
+                "{}",
+                shaped.cache
+            );
         }
     }
     let true_one = shop.ask("edge", "top", &args("a"))?;
-    assert!(true_one.run != FORGED && true_one.source().is_empty(), "{true_one:?}");
+    assert!(
+        true_one.run != FORGED && true_one.source().is_empty(),
+        "{true_one:?}"
+    );
     let untrue = json!({"args": {"name": "b"}, "cache": forged("plain", "b"), "edgeResults": forged("plain", "b")});
-    assert_eq!(shop.ask("edge", "through", &untrue)?.ignored.as_deref(), Some("not-edge=1, untrue=1"));
+    assert_eq!(
+        shop.ask("edge", "through", &untrue)?.ignored.as_deref(),
+        Some("not-edge=1, untrue=1")
+    );
     Ok(())
 }
 
@@ -188,7 +251,10 @@ fn what_is_not_believed_on_the_other_node_is_counted() -> Result<()> {
     let shop = Shop::open()?;
     let carried = json!({"args": {"name": "a"}, "edgeResults": forged("plain", "a")});
     let not_edge = shop.ask("edge", "through", &carried)?;
-    assert!(not_edge.run != FORGED && not_edge.source().is_empty(), "{not_edge:?}");
+    assert!(
+        not_edge.run != FORGED && not_edge.source().is_empty(),
+        "{not_edge:?}"
+    );
     assert_eq!(not_edge.ignored.as_deref(), Some("not-edge=1"));
 
     let untagged = json!({"args": {"name": "b"}, "cache": forged("plain", "b")});
@@ -202,8 +268,16 @@ fn what_is_not_believed_on_the_other_node_is_counted() -> Result<()> {
     assert!(cache["$tags"].is_object(), "{cache}");
     cache["plain"][key("c")]["run"] = json!(FORGED);
     let cache = without(cache, "through");
-    let borrowed = shop.ask("edge", "past", &json!({"args": {"name": "c"}, "cache": cache}))?;
-    assert_eq!((borrowed.run.as_str(), borrowed.source()), (honest.run.as_str(), ""), "kept by the cloud");
+    let borrowed = shop.ask(
+        "edge",
+        "past",
+        &json!({"args": {"name": "c"}, "cache": cache}),
+    )?;
+    assert_eq!(
+        (borrowed.run.as_str(), borrowed.source()),
+        (honest.run.as_str(), ""),
+        "kept by the cloud"
+    );
     assert_eq!(borrowed.ignored.as_deref(), Some("untrue=1"));
     // One on each node: what is looked at here is not carried on and not counted twice.
     let both = json!({"args": {"name": "d"}, "edgeResults": {
@@ -212,8 +286,15 @@ fn what_is_not_believed_on_the_other_node_is_counted() -> Result<()> {
     assert_ne!(twice.run, FORGED);
     assert_eq!(twice.ignored.as_deref(), Some("not-edge=2"));
     // Also where the parameters run as they were sent.
-    let as_sent = format!(r#"{{"args": {{"name":  "e"}}, "edgeResults": {}}}"#, json!({"loose": {key("e"): 1}}));
-    let once = Told::of(&shop.edge().ask(&Request::post("/app/shop/loose", as_sent))?)?;
+    let as_sent = format!(
+        r#"{{"args": {{"name":  "e"}}, "edgeResults": {}}}"#,
+        json!({"loose": {key("e"): 1}})
+    );
+    let once = Told::of(
+        &shop
+            .edge()
+            .ask(&Request::post("/app/shop/loose", as_sent))?,
+    )?;
     assert_eq!(once.ignored.as_deref(), Some("not-edge=1"));
     // No carried answer is in it.
     assert_eq!(shop.ask("edge", "through", &args("d"))?.source(), "cache");
@@ -234,14 +315,20 @@ fn a_hit_at_a_peer_ends_with_its_generation() -> Result<()> {
     let first = shop.ask("cloud", "through", &args("a"))?;
     for source in ["cache", "cache"] {
         let hit = shop.ask("edge", "through", &args("a"))?;
-        assert_eq!((hit.run.as_str(), hit.source()), (first.run.as_str(), source));
+        assert_eq!(
+            (hit.run.as_str(), hit.source()),
+            (first.run.as_str(), source)
+        );
     }
-    let changed = deployment("plain", guest::effect(1, None).as_bytes(), &json!({"Idempotent": true}));
+    let changed = deployment(
+        "plain",
+        guest::effect(1, None).as_bytes(),
+        &json!({"Idempotent": true}),
+    );
     done(shop.cloud(), "POST", "/apps/shop/update", &changed)?;
-    wait_for(
-        "a run of the new callee",
-        || Ok((shop.ask("edge", "through", &args("a"))?.run != first.run).then_some(())),
-    )
+    wait_for("a run of the new callee", || {
+        Ok((shop.ask("edge", "through", &args("a"))?.run != first.run).then_some(()))
+    })
 }
 
 /// The entries made on the other node are handed out here, nested ones as well, with tags that every node believes.
@@ -251,19 +338,50 @@ fn entries_made_on_the_other_node_are_handed_out_and_believed() -> Result<()> {
     let first = shop.ask("edge", "through", &args("a"))?;
     assert_eq!(first.source(), "");
     for function in ["through", "plain"] {
-        assert_eq!(first.cache[function][key("a")]["run"], first.run, "{}", first.cache);
-        assert!(first.cache["$tags"][function][key("a")].is_string(), "{}", first.cache);
+        assert_eq!(
+            first.cache[function][key("a")]["run"],
+            first.run,
+            "{}",
+            first.cache
+        );
+        assert!(
+            first.cache["$tags"][function][key("a")].is_string(),
+            "{}",
+            first.cache
+        );
     }
     for node in ["edge", "cloud"] {
-        let back = shop.ask(node, "through", &json!({"args": {"name": "a"}, "cache": first.cache}))?;
-        assert_eq!((back.run.as_str(), back.source(), back.ignored.as_deref()), (first.run.as_str(), "carried", None));
+        let back = shop.ask(
+            node,
+            "through",
+            &json!({"args": {"name": "a"}, "cache": first.cache}),
+        )?;
+        assert_eq!(
+            (back.run.as_str(), back.source(), back.ignored.as_deref()),
+            (first.run.as_str(), "carried", None)
+        );
     }
     // The nested one alone, under a caller that has not run yet: believed on the node where it runs.
     let inner = shop.ask("edge", "outer", &args("b"))?;
     let cache = without(inner.cache, "outer");
-    let carried = shop.ask("edge", "again", &json!({"args": {"name": "b"}, "cache": cache}))?;
-    assert_eq!((carried.run.as_str(), carried.source(), carried.ignored.as_deref()), (inner.run.as_str(), "", None));
-    assert_eq!(shop.ask("edge", "again", &args("b"))?.source(), "", "a shaped result was kept by neither");
+    let carried = shop.ask(
+        "edge",
+        "again",
+        &json!({"args": {"name": "b"}, "cache": cache}),
+    )?;
+    assert_eq!(
+        (
+            carried.run.as_str(),
+            carried.source(),
+            carried.ignored.as_deref()
+        ),
+        (inner.run.as_str(), "", None)
+    );
+    assert_eq!(
+        shop.ask("edge", "again", &args("b"))?.source(),
+        "",
+        "a shaped result was kept by neither"
+    );
     Ok(())
 }
 
@@ -284,11 +402,19 @@ fn a_shaped_run_is_shared_with_nobody() -> Result<()> {
     let mut late = begin(&json!({"args": {"name": "a"}, "edgeResults": forged("inner", "a")}))?;
     shop.cloud().wait_for_status("Running", 3)?;
     let mut joining = begin(&args("a"))?;
-    let [shaped, plain, late, joining] =
-        [&mut shaped, &mut plain, &mut late, &mut joining].map(|one| Told::of(&one.receive(false)?));
+    let [shaped, plain, late, joining] = [&mut shaped, &mut plain, &mut late, &mut joining]
+        .map(|one| Told::of(&one.receive(false)?));
     let (shaped, plain, late, joining) = (shaped?, plain?, late?, joining?);
     assert_eq!((shaped.run.as_str(), late.run.as_str()), (FORGED, FORGED));
-    assert_eq!((shaped.source(), plain.source(), late.source(), joining.source()), ("", "", "", "joined"));
+    assert_eq!(
+        (
+            shaped.source(),
+            plain.source(),
+            late.source(),
+            joining.source()
+        ),
+        ("", "", "", "joined")
+    );
     assert_ne!(plain.run, FORGED);
     assert_eq!(joining.run, plain.run);
     Ok(())
@@ -297,10 +423,16 @@ fn a_shaped_run_is_shared_with_nobody() -> Result<()> {
 /// An idempotent function on an edge that runs nothing itself, and its cloud.
 fn pair(milliseconds: u64) -> Result<Cluster> {
     let mut cluster = Cluster::on_loopback()?;
-    cluster.join("edge", EDGE, 4, |setup| setup.with("scheduler.policy", "cloudonly"))?;
+    cluster.join("edge", EDGE, 4, |setup| {
+        setup.with("scheduler.policy", "cloudonly")
+    })?;
     cluster.join("cloud", CLOUD, 4, |setup| setup)?;
     cluster.wait_until_acquainted()?;
-    cluster.deploy_with("effect", guest::effect(milliseconds, None), &json!({"Idempotent": true}))?;
+    cluster.deploy_with(
+        "effect",
+        guest::effect(milliseconds, None),
+        &json!({"Idempotent": true}),
+    )?;
     Ok(cluster)
 }
 
@@ -312,13 +444,22 @@ fn call(name: &str) -> Request {
 fn told(response: &Response) -> Result<(String, String)> {
     let result = response.result()?;
     let run = result["run"].as_str().context("a run")?.to_owned();
-    Ok((run, response.header("serverledge-cache").unwrap_or_default().to_owned()))
+    Ok((
+        run,
+        response
+            .header("serverledge-cache")
+            .unwrap_or_default()
+            .to_owned(),
+    ))
 }
 
 /// How often it ran with these parameters. Both nodes keep what a run wrote that one of them has handed to the other.
 fn runs_of(cluster: &Cluster, name: &str) -> Result<usize> {
     let lines: BTreeSet<String> = cluster.log("effect")?.into_iter().collect();
-    Ok(lines.iter().filter(|line| line.contains(&format!("\"{name}\""))).count())
+    Ok(lines
+        .iter()
+        .filter(|line| line.contains(&format!("\"{name}\"")))
+        .count())
 }
 
 #[test]
@@ -329,7 +470,10 @@ fn a_result_from_a_peer_is_kept_and_saves_the_hop() -> Result<()> {
     let (run, source) = told(&first)?;
     assert_eq!(source, "");
     // The peer has kept it too, and says so when it is asked through another.
-    assert_eq!(told(&cluster.node("cloud").ask(&call("a"))?)?, (run.clone(), "cache".to_owned()));
+    assert_eq!(
+        told(&cluster.node("cloud").ask(&call("a"))?)?,
+        (run.clone(), "cache".to_owned())
+    );
     let straight = cluster.node("cloud").ask(&call("b"))?;
     let (over_hop, source) = told(&cluster.node("edge").ask(&call("b"))?)?;
     assert_eq!((&over_hop, source.as_str()), (&told(&straight)?.0, "cache"));
@@ -339,7 +483,10 @@ fn a_result_from_a_peer_is_kept_and_saves_the_hop() -> Result<()> {
     for (name, run) in [("a", &run), ("b", &over_hop)] {
         let hit = cluster.node("edge").ask(&call(name))?;
         assert_eq!(told(&hit)?, (run.clone(), "cache".to_owned()));
-        assert_eq!((executor_of(&hit)?.as_str(), &hit.json()?["OffloadLatency"]), ("edge", &json!(0.0)));
+        assert_eq!(
+            (executor_of(&hit)?.as_str(), &hit.json()?["OffloadLatency"]),
+            ("edge", &json!(0.0))
+        );
     }
     wait_for("a cloud that is known to be gone", || {
         Ok((cluster.node("edge").ask(&call("c"))?.code() == "no_peer").then_some(()))
@@ -376,7 +523,11 @@ fn the_first_caller_of_a_shared_run_on_another_node_may_leave() -> Result<()> {
 #[test]
 fn the_last_caller_that_leaves_ends_the_run_on_another_node() -> Result<()> {
     let cluster = pair(0)?;
-    cluster.deploy_with("endless", guest::endless(), &json!({"Idempotent": true, "Timeout": 900}))?;
+    cluster.deploy_with(
+        "endless",
+        guest::endless(),
+        &json!({"Idempotent": true, "Timeout": 900}),
+    )?;
     let mut lonely = cluster.node("edge").connect()?;
     lonely.send_only(&Request::json("/invoke/endless", &json!({"Params": {}})))?;
     cluster.node("cloud").wait_for_status("Running", 1)?;
@@ -390,11 +541,17 @@ fn two_nodes_that_hand_each_other_the_same_call_do_not_wait_for_each_other() -> 
     let mut cluster = Cluster::on_loopback()?;
     for (name, area, other) in [("one", EDGE, CLOUD), ("two", CLOUD, EDGE)] {
         cluster.join(name, area, 4, |setup| {
-            setup.with("registry.remote.area", other).with("scheduler.policy", "cloudonly")
+            setup
+                .with("registry.remote.area", other)
+                .with("scheduler.policy", "cloudonly")
         })?;
     }
     cluster.wait_until_acquainted()?;
-    cluster.deploy_with("effect", guest::effect(2_000, None), &json!({"Idempotent": true}))?;
+    cluster.deploy_with(
+        "effect",
+        guest::effect(2_000, None),
+        &json!({"Idempotent": true}),
+    )?;
     let pairs = [("one", "two"), ("two", "one")];
     for (here, there) in pairs {
         wait_for(&format!("the function on {there}"), || {

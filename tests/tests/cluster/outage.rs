@@ -31,11 +31,19 @@ fn check_refusals(cluster: &Cluster, code: &str) -> Result<()> {
     let body = deployment("late", guest::effect(0, None).as_bytes(), &json!({}));
     let submission = json!({ "Params": {"name": "late"}, "Async": true });
     for name in ["edge1", "cloud"] {
-        cluster.node(name).post("/create", &body)?.assert_problem(503, code);
-        cluster.node(name).post("/invoke/effect", &submission)?.assert_problem(503, code);
+        cluster
+            .node(name)
+            .post("/create", &body)?
+            .assert_problem(503, code);
+        cluster
+            .node(name)
+            .post("/invoke/effect", &submission)?
+            .assert_problem(503, code);
         // With a key a call is only run where it can be remembered.
         let keyed = Request::json("/invoke/effect", &json!({ "Params": {"name": "late"} }));
-        let refused = cluster.node(name).ask(&keyed.header("idempotency-key", "late"))?;
+        let refused = cluster
+            .node(name)
+            .ask(&keyed.header("idempotency-key", "late"))?;
         refused.assert_problem(503, code);
     }
     Ok(())
@@ -48,7 +56,12 @@ fn check_recovery(cluster: &Cluster, workload: &Workload) -> Result<()> {
         Ok((cluster.node("edge1").post("/create", &body)?.status == 200).then_some(()))
     })?;
     wait_for("the other node to hear of it", || {
-        Ok((cluster.node("cloud").invoke("late", &json!({"name": "x"}))?.status == 200).then_some(()))
+        Ok((cluster
+            .node("cloud")
+            .invoke("late", &json!({"name": "x"}))?
+            .status
+            == 200)
+            .then_some(()))
     })?;
     cluster.wait_until_acquainted()?;
     workload.run(&cluster.doors(), "after", 8)?;
@@ -69,9 +82,15 @@ fn serving_goes_on_while_etcd_is_away() -> Result<()> {
                 let mut served = 0;
                 let mut connection = door.connect()?;
                 while begun.elapsed() < OUTAGE || served < CALLS_MIN {
-                    let request = Request::json("/invoke/effect", &json!({ "Params": {"name": "during"} }));
+                    let request =
+                        Request::json("/invoke/effect", &json!({ "Params": {"name": "during"} }));
                     let response = connection.send(&request)?;
-                    ensure!(response.status == 200, "call {served} of {}: {}", door.node, response.text());
+                    ensure!(
+                        response.status == 200,
+                        "call {served} of {}: {}",
+                        door.node,
+                        response.text()
+                    );
                     served += 1;
                 }
                 Ok(served)
@@ -81,7 +100,10 @@ fn serving_goes_on_while_etcd_is_away() -> Result<()> {
         check_refusals(&cluster, "registry_unavailable")?;
         clients.into_iter().map(joined).collect::<Result<Vec<_>>>()
     })?;
-    assert!(served.iter().all(|served| *served >= CALLS_MIN), "{served:?}");
+    assert!(
+        served.iter().all(|served| *served >= CALLS_MIN),
+        "{served:?}"
+    );
     check_refusals(&cluster, "registry_unavailable")?;
     cluster.etcd(async |etcd| etcd.restart().await);
     check_recovery(&cluster, &workload)
@@ -90,7 +112,10 @@ fn serving_goes_on_while_etcd_is_away() -> Result<()> {
 /// A full etcd refuses even leases.
 #[test]
 fn serving_goes_on_while_etcd_is_full() -> Result<()> {
-    let mut cluster = pair(EtcdSettings { quota_bytes: Some(32 << 20), ..EtcdSettings::default() })?;
+    let mut cluster = pair(EtcdSettings {
+        quota_bytes: Some(32 << 20),
+        ..EtcdSettings::default()
+    })?;
     let workload = Workload::on("effect");
     workload.run(&cluster.doors(), "before", 8)?;
     workload.settle(&cluster)?;
@@ -98,10 +123,17 @@ fn serving_goes_on_while_etcd_is_full() -> Result<()> {
     check_refusals(&cluster, "registry_full")?;
     for name in ["edge1", "cloud"] {
         for _ in 0..CALLS_MIN {
-            cluster.node(name).invoke("effect", &json!({"name": "during"}))?.result()?;
+            cluster
+                .node(name)
+                .invoke("effect", &json!({"name": "during"}))?
+                .result()?;
         }
         // What has an outcome can be read all the while.
-        let id = workload.history.accepted().pop_first().context("something was accepted")?;
+        let id = workload
+            .history
+            .accepted()
+            .pop_first()
+            .context("something was accepted")?;
         workload.read(&cluster.door(name), &id)?;
     }
     cluster.etcd(async |etcd| {

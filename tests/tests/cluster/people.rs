@@ -15,19 +15,32 @@ const MAILS: usize = 21;
 
 /// Two nodes that ask everybody who they are, and a load balancer that believes this machine of whom it speaks for.
 fn pair() -> Result<(Cluster, Node)> {
-    let guarded = |setup: Setup| setup.with("auth.enabled", true).with("accounts.signup", "open");
+    let guarded = |setup: Setup| {
+        setup
+            .with("auth.enabled", true)
+            .with("accounts.signup", "open")
+    };
     let mut cluster = Cluster::on_loopback()?;
     for name in NODES {
         cluster.join(name, EDGE, 4, guarded)?;
     }
-    let balancer = cluster.start_balancer(EDGE, |setup| guarded(setup).with("api.trusted_proxies", "127.0.0.1"))?;
-    wait_for("a node behind the balancer", || Ok((balancer.get("/readyz")?.status == 200).then_some(())))?;
+    let balancer = cluster.start_balancer(EDGE, |setup| {
+        guarded(setup).with("api.trusted_proxies", "127.0.0.1")
+    })?;
+    wait_for("a node behind the balancer", || {
+        Ok((balancer.get("/readyz")?.status == 200).then_some(()))
+    })?;
     Ok((cluster, balancer))
 }
 
 fn done(node: &Node, request: &Request) -> Result<Response> {
     let response = node.ask(request)?;
-    ensure!((200..300).contains(&response.status), "{request:?}: {} {}", response.status, response.text());
+    ensure!(
+        (200..300).contains(&response.status),
+        "{request:?}: {} {}",
+        response.status,
+        response.text()
+    );
     Ok(response)
 }
 
@@ -36,34 +49,56 @@ fn sign_up(balancer: &Node, email: &str) -> Result<String> {
     let who = json!({"email": email, "password": PASSWORD});
     done(balancer, &Request::json("/account/sign-up", &who))?;
     let answer = done(balancer, &Request::json("/account/log-in", &who))?;
-    let cookie = answer.header("set-cookie").context("log-in sets a cookie")?;
+    let cookie = answer
+        .header("set-cookie")
+        .context("log-in sets a cookie")?;
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
 fn with_token(balancer: &Node, cookie: &str) -> Result<String> {
     let body = json!({"name": "test", "scopes": ["invoke", "deploy"]});
-    let made = done(balancer, &Request::json("/account/tokens", &body).header("cookie", cookie))?;
-    Ok(format!("Bearer {}", made.json()?["token"].as_str().context("the token is shown once")?))
+    let made = done(
+        balancer,
+        &Request::json("/account/tokens", &body).header("cookie", cookie),
+    )?;
+    Ok(format!(
+        "Bearer {}",
+        made.json()?["token"]
+            .as_str()
+            .context("the token is shown once")?
+    ))
 }
 
 fn deployment(name: &str) -> Result<Value> {
-    Ok(crate::e2e::node::deployment(name, &example("add")?, &json!({})))
+    Ok(crate::e2e::node::deployment(
+        name,
+        &example("add")?,
+        &json!({}),
+    ))
 }
 
 #[test]
 fn who_logs_in_through_the_balancer_is_known_to_every_node() -> Result<()> {
     let (_cluster, balancer) = pair()?;
     for target in ["/functions", "/account", "/status", "/peers"] {
-        balancer.get(target)?.assert_problem(401, "authentication_required");
+        balancer
+            .get(target)?
+            .assert_problem(401, "authentication_required");
     }
     let cookie = sign_up(&balancer, "ada@example.org")?;
     for _ in 0..ROUNDS {
         // At once: where the session is not known yet, it is waited for.
-        let shown = done(&balancer, &Request::get("/account").header("cookie", &cookie))?;
+        let shown = done(
+            &balancer,
+            &Request::get("/account").header("cookie", &cookie),
+        )?;
         assert_eq!(shown.json()?["email"], "ada@example.org");
     }
     let ada = with_token(&balancer, &cookie)?;
-    done(&balancer, &Request::json("/create", &deployment("mine")?).header("authorization", &ada))?;
+    done(
+        &balancer,
+        &Request::json("/create", &deployment("mine")?).header("authorization", &ada),
+    )?;
     let call = || Request::json("/invoke/mine", &json!({"Params": {"a": 2, "b": 3}}));
     wait_for("the function on the nodes", || {
         let answer = balancer.ask(&call().header("authorization", &ada))?;
@@ -76,17 +111,33 @@ fn who_logs_in_through_the_balancer_is_known_to_every_node() -> Result<()> {
         Ok((answer.code() != "function_not_prepared").then_some(answer))
     })?;
     assert_eq!(sum.json()?, json!({"sum": 5}), "{}", sum.text());
-    balancer.ask(&call())?.assert_problem(401, "authentication_required");
-    balancer.ask(&call().header("authorization", "Bearer slt_nonsense"))?.assert_problem(401, "credential_invalid");
-    balancer.ask(&Request::get("/status").header("authorization", &ada))?.assert_problem(403, "forbidden");
+    balancer
+        .ask(&call())?
+        .assert_problem(401, "authentication_required");
+    balancer
+        .ask(&call().header("authorization", "Bearer slt_nonsense"))?
+        .assert_problem(401, "credential_invalid");
+    balancer
+        .ask(&Request::get("/status").header("authorization", &ada))?
+        .assert_problem(403, "forbidden");
     let bob = sign_up(&balancer, "bob@example.org")?;
-    balancer.ask(&call().header("cookie", &bob))?.assert_problem(404, "function_unknown");
-    let page = call().header("cookie", &cookie).header("sec-fetch-site", "cross-site");
+    balancer
+        .ask(&call().header("cookie", &bob))?
+        .assert_problem(404, "function_unknown");
+    let page = call()
+        .header("cookie", &cookie)
+        .header("sec-fetch-site", "cross-site");
     balancer.ask(&page)?.assert_problem(403, "cross_origin");
-    done(&balancer, &Request::post("/account/log-out", "").header("cookie", &cookie))?;
+    done(
+        &balancer,
+        &Request::post("/account/log-out", "").header("cookie", &cookie),
+    )?;
     wait_for("the end of the session everywhere", || {
-        let answers = (0..ROUNDS).map(|_| balancer.ask(&Request::get("/account").header("cookie", &cookie)));
-        let over = answers.map(|answer| Ok(answer?.status == 401)).collect::<Result<Vec<bool>>>()?;
+        let answers =
+            (0..ROUNDS).map(|_| balancer.ask(&Request::get("/account").header("cookie", &cookie)));
+        let over = answers
+            .map(|answer| Ok(answer?.status == 401))
+            .collect::<Result<Vec<bool>>>()?;
         Ok(over.into_iter().all(|over| over).then_some(()))
     })?;
     balancer.stop()?;
@@ -100,44 +151,80 @@ fn applications_answer_by_path_and_by_host_through_the_balancer() -> Result<()> 
     let as_ada = |request: Request| done(&balancer, &request.header("authorization", &ada));
     as_ada(Request::json("/apps", &json!({"name": "shop"})))?;
     wait_for("the application on both nodes", || {
-        let known = |_| Ok(balancer.ask(&Request::get("/apps/shop").header("authorization", &ada))?.status == 200);
+        let known = |_| {
+            Ok(balancer
+                .ask(&Request::get("/apps/shop").header("authorization", &ada))?
+                .status
+                == 200)
+        };
         let known = (0..ROUNDS).map(known).collect::<Result<Vec<bool>>>()?;
         Ok(known.into_iter().all(|known| known).then_some(()))
     })?;
     as_ada(Request::json("/apps/shop/create", &deployment("add")?))?;
     wait_for("the endpoint, once its node knows the function", || {
         let endpoint = json!({"path": "sum", "function": "add"}).to_string();
-        let bound =
-            balancer.ask(&Request::new("PUT", "/apps/shop/endpoints").body(endpoint).header("authorization", &ada))?;
+        let bound = balancer.ask(
+            &Request::new("PUT", "/apps/shop/endpoints")
+                .body(endpoint)
+                .header("authorization", &ada),
+        )?;
         Ok((bound.status < 300).then_some(()))
     })?;
     as_ada(Request::post("/apps/shop/start", ""))?;
     wait_for("the application to run on both nodes", || {
-        let up = (0..ROUNDS).map(|_| Ok(balancer.get("/app/shop/up")?.status == 200)).collect::<Result<Vec<bool>>>()?;
+        let up = (0..ROUNDS)
+            .map(|_| Ok(balancer.get("/app/shop/up")?.status == 200))
+            .collect::<Result<Vec<bool>>>()?;
         Ok(up.into_iter().all(|up| up).then_some(()))
     })?;
     let sum = |target: &str| Request::json(target, &json!({"args": {"a": 4, "b": 5}}));
     let at_home = |request: Request| request.header("host", "shop.localhost");
     for _ in 0..ROUNDS {
-        assert_eq!(done(&balancer, &sum("/app/shop/sum"))?.json()?["result"], json!({"sum": 9}));
-        assert_eq!(done(&balancer, &at_home(sum("/sum")))?.json()?["result"], json!({"sum": 9}));
+        assert_eq!(
+            done(&balancer, &sum("/app/shop/sum"))?.json()?["result"],
+            json!({"sum": 9})
+        );
+        assert_eq!(
+            done(&balancer, &at_home(sum("/sum")))?.json()?["result"],
+            json!({"sum": 9})
+        );
     }
     // On its own host there is nothing of the node's or the balancer's, and its pages are its own.
     for target in ["/functions", "/status", "/account"] {
-        balancer.ask(&at_home(Request::get(target)))?.assert_problem(404, "endpoint_unknown");
+        balancer
+            .ask(&at_home(Request::get(target)))?
+            .assert_problem(404, "endpoint_unknown");
     }
     let page = |origin: &str| at_home(sum("/sum")).header("origin", origin);
     assert_eq!(done(&balancer, &page("http://shop.localhost"))?.status, 200);
-    balancer.ask(&page("http://evil.example"))?.assert_problem(403, "cross_origin");
-    balancer.ask(&sum("/app/shop/sum").header("host", "evil.example"))?.assert_problem(421, "host_unknown");
+    balancer
+        .ask(&page("http://evil.example"))?
+        .assert_problem(403, "cross_origin");
+    balancer
+        .ask(&sum("/app/shop/sum").header("host", "evil.example"))?
+        .assert_problem(421, "host_unknown");
     let answer = balancer.ask(&sum("/app/nobody/sum"))?;
     answer.assert_problem(404, "application_not_running");
-    assert!(answer.header("content-security-policy").is_some_and(|policy| policy.contains("sandbox")), "{answer:?}");
+    assert!(
+        answer
+            .header("content-security-policy")
+            .is_some_and(|policy| policy.contains("sandbox")),
+        "{answer:?}"
+    );
     // Only the balancer is believed, and only it says who its clients are.
-    let forged = json!({"method": "GET", "target": "/up", "host": "shop.localhost", "application": "shop"}).to_string();
+    let forged =
+        json!({"method": "GET", "target": "/up", "host": "shop.localhost", "application": "shop"})
+            .to_string();
     let forged = Request::get("/up").header("serverledge-peer-passed", &forged);
-    cluster.node(NODES[0]).ask(&forged)?.assert_problem(401, "peer_proof_false");
-    assert_eq!(done(&balancer, &at_home(forged))?.json()?, json!({"status": "up"}), "what a client says is replaced");
+    cluster
+        .node(NODES[0])
+        .ask(&forged)?
+        .assert_problem(401, "peer_proof_false");
+    assert_eq!(
+        done(&balancer, &at_home(forged))?.json()?,
+        json!({"status": "up"}),
+        "what a client says is replaced"
+    );
     balancer.stop()?;
     Ok(())
 }
@@ -147,11 +234,18 @@ fn limits_count_the_balancers_clients_and_not_the_balancer() -> Result<()> {
     let (_cluster, balancer) = pair()?;
     let ask = |number: usize, address: &str| {
         let body = json!({"email": format!("nobody{number}@example.org")});
-        balancer.ask(&Request::json("/account/request-reset", &body).header("x-forwarded-for", address))
+        balancer
+            .ask(&Request::json("/account/request-reset", &body).header("x-forwarded-for", address))
     };
-    let asked = (0..MAILS).map(|number| Ok(ask(number, "198.51.100.1")?.status)).collect::<Result<Vec<u16>>>()?;
+    let asked = (0..MAILS)
+        .map(|number| Ok(ask(number, "198.51.100.1")?.status))
+        .collect::<Result<Vec<u16>>>()?;
     assert_eq!((asked[0], asked[MAILS - 1]), (202, 429), "{asked:?}");
-    assert_eq!(ask(MAILS, "198.51.100.2")?.status, 202, "another client of the same balancer");
+    assert_eq!(
+        ask(MAILS, "198.51.100.2")?.status,
+        202,
+        "another client of the same balancer"
+    );
     balancer.stop()?;
     Ok(())
 }

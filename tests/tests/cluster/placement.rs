@@ -9,7 +9,9 @@ use crate::support::{CLOUD, Cluster, EDGE, Request, executor_of, guest, wait_for
 /// An asking node with room for one call and this policy, a neighbour with room for one, and a cloud with room for four.
 fn trio(policy: &str) -> Result<Cluster> {
     let mut cluster = Cluster::on_loopback()?;
-    cluster.join("edge1", EDGE, 1, |setup| setup.with("scheduler.policy", policy))?;
+    cluster.join("edge1", EDGE, 1, |setup| {
+        setup.with("scheduler.policy", policy)
+    })?;
     cluster.join("edge2", EDGE, 1, |setup| setup)?;
     cluster.join("cloud", CLOUD, 4, |setup| setup)?;
     cluster.wait_until_acquainted()?;
@@ -32,7 +34,13 @@ fn asks(cluster: &Cluster, function: &str, more: &Value) -> Result<String> {
 }
 
 /// Sends a slow call through the first node and waits until it runs where it is expected to, or waits at the first node.
-fn begins(cluster: &Cluster, at: &str, figure: &str, count: i64, more: &Value) -> Result<Connection> {
+fn begins(
+    cluster: &Cluster,
+    at: &str,
+    figure: &str,
+    count: i64,
+    more: &Value,
+) -> Result<Connection> {
     let mut connection = cluster.node("edge1").connect()?;
     connection.send_only(&call("slow", more))?;
     cluster.node(at).wait_for_status(figure, count)?;
@@ -56,7 +64,11 @@ fn overload_goes_to_the_neighbour_and_then_to_the_cloud() -> Result<()> {
     ends(second, "edge2")?;
     ends(third, "cloud")?;
     cluster.wait_until_free()?;
-    assert_eq!(asks(&cluster, "fast", &json!({}))?, "edge1", "what fits at home stays there");
+    assert_eq!(
+        asks(&cluster, "fast", &json!({}))?,
+        "edge1",
+        "what fits at home stays there"
+    );
     Ok(())
 }
 
@@ -68,9 +80,20 @@ fn a_reply_names_who_ran_it() -> Result<()> {
     assert_eq!(executor_of(&response)?, "cloud");
     let envelope = response.json()?;
     assert_eq!(envelope["ExecutionArea"], CLOUD);
-    assert!(envelope["OffloadLatency"].as_f64().is_some_and(|latency| latency > 0.0), "{envelope}");
-    let home = cluster.node("edge2").ask(&call("fast", &json!({})))?.json()?;
-    assert_eq!((&home["ExecutionNode"], &home["ExecutionArea"]), (&json!("edge2"), &json!(EDGE)));
+    assert!(
+        envelope["OffloadLatency"]
+            .as_f64()
+            .is_some_and(|latency| latency > 0.0),
+        "{envelope}"
+    );
+    let home = cluster
+        .node("edge2")
+        .ask(&call("fast", &json!({})))?
+        .json()?;
+    assert_eq!(
+        (&home["ExecutionNode"], &home["ExecutionArea"]),
+        (&json!("edge2"), &json!(EDGE))
+    );
     assert_eq!(home["OffloadLatency"], 0.0);
     Ok(())
 }
@@ -95,7 +118,13 @@ fn edgecloud_prefers_home() -> Result<()> {
     let first = begins(&cluster, "edge1", "Running", 1, &json!({}))?;
     let second = begins(&cluster, "cloud", "Running", 1, &json!({}))?;
     // Who wants no offloading waits at home.
-    let third = begins(&cluster, "edge1", "Queued", 1, &json!({"CanDoOffloading": false}))?;
+    let third = begins(
+        &cluster,
+        "edge1",
+        "Queued",
+        1,
+        &json!({"CanDoOffloading": false}),
+    )?;
     ends(first, "edge1")?;
     ends(second, "cloud")?;
     ends(third, "edge1")?;
@@ -106,16 +135,25 @@ fn edgecloud_prefers_home() -> Result<()> {
 fn edgeonly_uses_a_neighbour() -> Result<()> {
     let mut cluster = trio("edgeonly")?;
     assert_eq!(asks(&cluster, "fast", &json!({}))?, "edge2");
-    assert_eq!(asks(&cluster, "fast", &json!({"CanDoOffloading": false}))?, "edge1");
+    assert_eq!(
+        asks(&cluster, "fast", &json!({"CanDoOffloading": false}))?,
+        "edge1"
+    );
     cluster.stop("edge2")?;
     wait_for("a neighbour that is known to be gone", || {
         let response = cluster.node("edge1").ask(&call("fast", &json!({})))?;
         Ok((response.status == 429 && response.code() == "no_peer").then_some(()))
     })?;
     cluster.stop("edge1")?;
-    cluster.restart("edge1", |setup| setup.with("scheduler.fallback.local", true))?;
+    cluster.restart("edge1", |setup| {
+        setup.with("scheduler.fallback.local", true)
+    })?;
     cluster.wait_until_acquainted()?;
-    assert_eq!(asks(&cluster, "fast", &json!({}))?, "edge1", "there is still no neighbour, and the cloud is none");
+    assert_eq!(
+        asks(&cluster, "fast", &json!({}))?,
+        "edge1",
+        "there is still no neighbour, and the cloud is none"
+    );
     Ok(())
 }
 
@@ -150,7 +188,9 @@ fn a_deadline_is_met_elsewhere() -> Result<()> {
     let cluster = trio("qosaware")?;
     assert_eq!(asks(&cluster, "slow", &json!({}))?, "edge1");
     let first = begins(&cluster, "edge1", "Running", 1, &json!({}))?;
-    let hurried = cluster.node("edge1").ask(&call("fast", &json!({"QoSMaxRespT": 1.5})))?;
+    let hurried = cluster
+        .node("edge1")
+        .ask(&call("fast", &json!({"QoSMaxRespT": 1.5})))?;
     assert_ne!(executor_of(&hurried)?, "edge1");
     ends(first, "edge1")
 }

@@ -22,41 +22,94 @@ fn lab_with_good() -> Result<Lab> {
 fn code_that_does_not_load_is_refused() -> Result<()> {
     let lab = lab_with_good()?;
     for (runtime, code, expected, words) in [
-        ("python", "def handler(params) return 1", "load_failed", "SyntaxError"),
-        ("python", "def other(params): return 1", "handler_missing", "handler"),
+        (
+            "python",
+            "def handler(params) return 1",
+            "load_failed",
+            "SyntaxError",
+        ),
+        (
+            "python",
+            "def other(params): return 1",
+            "handler_missing",
+            "handler",
+        ),
         ("python", "handler = 5", "handler_missing", "handler"),
-        ("python", "print('before')\nraise RuntimeError('the reason')", "load_failed", "the reason"),
-        ("python", "import no_such_module", "load_failed", "no_such_module"),
+        (
+            "python",
+            "print('before')\nraise RuntimeError('the reason')",
+            "load_failed",
+            "the reason",
+        ),
+        (
+            "python",
+            "import no_such_module",
+            "load_failed",
+            "no_such_module",
+        ),
         ("python", "import sys\nsys.exit('left')", "load_failed", ""),
-        ("nodejs", "exports.handler = (params => 1", "load_failed", "SyntaxError"),
+        (
+            "nodejs",
+            "exports.handler = (params => 1",
+            "load_failed",
+            "SyntaxError",
+        ),
         ("nodejs", "exports.other = 5", "handler_missing", "handler"),
-        ("nodejs", "throw new TypeError('the reason')", "load_failed", "the reason"),
+        (
+            "nodejs",
+            "throw new TypeError('the reason')",
+            "load_failed",
+            "the reason",
+        ),
         ("nodejs", "process.exit(3)", "load_failed", ""),
     ] {
         let more = json!({"Handler": "main.handler"});
         let refused = lab.try_source("bad", runtime, code, &more)?;
-        assert_eq!((refused.status, refused.code().as_str()), (422, expected), "{code}: {}", refused.text());
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (422, expected),
+            "{code}: {}",
+            refused.text()
+        );
         assert!(refused.text().contains(words), "{code}: {}", refused.text());
     }
     lab.write("broken.py", "def handler(params) return 1\n")?;
     let ran = lab.cli(&["create", "--src", "broken.py"])?;
-    assert!(ran.assert_code(2).stderr.contains("SyntaxError") && ran.stderr.contains("broken.py"), "{ran:?}");
+    assert!(
+        ran.assert_code(2).stderr.contains("SyntaxError") && ran.stderr.contains("broken.py"),
+        "{ran:?}"
+    );
     assert_eq!(lab.names()?, ["good"]);
     check_unharmed(&lab)?;
     lab.wait_for_containers(1).map(drop)
 }
 
 /// One failing call: status, code, message, stack, the end of what it printed.
-fn check_failure(lab: &Lab, name: &str, params: &Value, code: &str, parts: [&str; 3]) -> Result<()> {
+fn check_failure(
+    lab: &Lab,
+    name: &str,
+    params: &Value,
+    code: &str,
+    parts: [&str; 3],
+) -> Result<()> {
     let failed = lab.invoke(name, params)?;
     failed.assert_problem(500, code);
     let problem = failed.json()?;
     for (member, part) in ["detail", "stack", "output"].iter().zip(parts) {
         let found = problem[*member].as_str().unwrap_or_default();
-        assert!(found.contains(part), "{name}: {member} lacks {part:?}: {problem}");
+        assert!(
+            found.contains(part),
+            "{name}: {member} lacks {part:?}: {problem}"
+        );
     }
     // The function's own frames only.
-    assert!(!problem["stack"].as_str().unwrap_or_default().contains("/serverledge/"), "{problem}");
+    assert!(
+        !problem["stack"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("/serverledge/"),
+        "{problem}"
+    );
     check_unharmed(lab)
 }
 
@@ -110,7 +163,11 @@ fn failing_calls_are_typed_in_python() -> Result<()> {
         ("eat", "function_out_of_memory", ["64", "", ""]),
     ] {
         check_failure(&lab, "bad", &json!({ "kind": kind }), code, parts)?;
-        assert_eq!(lab.call("bad", &json!({"kind": ""}))?, "fine", "after {kind}");
+        assert_eq!(
+            lab.call("bad", &json!({"kind": ""}))?,
+            "fine",
+            "after {kind}"
+        );
     }
     // What failed as a function fails keeps its container; what left something behind does not.
     lab.invoke("bad", &json!({"kind": "raise"}))?;
@@ -119,10 +176,14 @@ fn failing_calls_are_typed_in_python() -> Result<()> {
     assert!(lab.invoke("bad", &json!({"kind": ""}))?.json()?["IsWarmStart"] == false);
     let ran = lab.cli(&["invoke", "bad", "-p", "kind:raise"])?;
     let said = &ran.assert_code(5).stderr;
-    assert!(said.contains("it broke") && said.contains("last words") && said.contains("deeper"), "{ran:?}");
+    assert!(
+        said.contains("it broke") && said.contains("last words") && said.contains("deeper"),
+        "{ran:?}"
+    );
     let gateway = lab.post("/fn/bad", &json!({"kind": "raise"}))?;
     gateway.assert_problem(502, "function_error");
-    lab.post("/fn/bad", &json!({"kind": "sleep"}))?.assert_problem(504, "function_timeout");
+    lab.post("/fn/bad", &json!({"kind": "sleep"}))?
+        .assert_problem(504, "function_timeout");
     lab.wait_for_containers(1).map(drop)
 }
 
@@ -141,7 +202,11 @@ fn failing_calls_are_typed_in_nodejs() -> Result<()> {
         ("sleep", "function_timeout", ["1s", "", words]),
     ] {
         check_failure(&lab, "bad", &json!({ "kind": kind }), code, parts)?;
-        assert_eq!(lab.call("bad", &json!({"kind": ""}))?, "fine", "after {kind}");
+        assert_eq!(
+            lab.call("bad", &json!({"kind": ""}))?,
+            "fine",
+            "after {kind}"
+        );
     }
     // An error of nobody's call may end the process, or not: in neither case is the node harmed.
     lab.invoke("bad", &json!({"kind": "stray"}))?;
@@ -169,8 +234,15 @@ def handler(params):
     let body = json!({"Params": {"lines": 65_536}, "ReturnOutput": true});
     let answer = lab.post("/invoke/loud", &body)?;
     assert_eq!(answer.result()?, "fine");
-    let output = answer.json()?["Output"].as_str().unwrap_or_default().to_owned();
-    assert!(output.ends_with("the end\n") && output.len() <= 16 << 10, "{} bytes", output.len());
+    let output = answer.json()?["Output"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(
+        output.ends_with("the end\n") && output.len() <= 16 << 10,
+        "{} bytes",
+        output.len()
+    );
     assert_eq!(lab.call("loud", &json!({"lines": 0, "raw": true}))?, "fine");
     let grown = lab.resident_kib()?.saturating_sub(before);
     assert!(grown < 64 << 10, "the node has grown by {grown} KiB");

@@ -14,7 +14,9 @@ fn create(name: &str, runtime: &str, handler: &str, tar: &[u8]) -> Request {
         r#"{{"Name":"{name}","Runtime":"{runtime}","MemoryMB":128,"CPUDemand":0.1,"MaxConcurrency":2,"Handler":"{handler}","TarFunctionCode":"{}","CustomImage":"","SupportedArchs":null,"Signature":{{"Inputs":[],"Outputs":[]}}}}"#,
         STANDARD.encode(tar)
     );
-    Request::post("/create", body).header("Content-Type", "application/json").header("User-Agent", "Go-http-client/1.1")
+    Request::post("/create", body)
+        .header("Content-Type", "application/json")
+        .header("User-Agent", "Go-http-client/1.1")
 }
 
 /// The request of `serverledge-cli invoke`; its parameters are strings.
@@ -29,7 +31,8 @@ const HELLO_PY: &str = "def handler_fun(params, context):
     print('adding')
     return int(params['a']) + int(params['b'])
 ";
-const HELLO_JS: &str = "module.exports = (params, context) => Number(params.a) + Number(params.b);\n";
+const HELLO_JS: &str =
+    "module.exports = (params, context) => Number(params.a) + Number(params.b);\n";
 
 fn check_envelope(response: &Response, warm: bool, output: &str) -> Result<()> {
     let envelope = response.json()?;
@@ -38,16 +41,32 @@ fn check_envelope(response: &Response, warm: bool, output: &str) -> Result<()> {
         (200, &json!(true), &json!("5")),
         "{envelope}"
     );
-    assert_eq!((&envelope["IsWarmStart"], &envelope["Output"]), (&json!(warm), &json!(output)));
-    for seconds in ["ResponseTime", "InitTime", "QueueingTime", "OffloadLatency", "Duration"] {
+    assert_eq!(
+        (&envelope["IsWarmStart"], &envelope["Output"]),
+        (&json!(warm), &json!(output))
+    );
+    for seconds in [
+        "ResponseTime",
+        "InitTime",
+        "QueueingTime",
+        "OffloadLatency",
+        "Duration",
+    ] {
         let time = envelope[seconds].as_f64();
-        assert!(time.is_some_and(|time| (0.0..60.0).contains(&time)), "{seconds}: {envelope}");
+        assert!(
+            time.is_some_and(|time| (0.0..60.0).contains(&time)),
+            "{seconds}: {envelope}"
+        );
     }
     let init = envelope["InitTime"].as_f64().unwrap_or_default();
     // Go's client reads a cold start's cost there; no container starts in a millisecond.
     assert!(warm || init > 0.001, "{envelope}");
-    let free = response.header("serverledge-free-mem").and_then(|free| free.parse::<u64>().ok());
-    assert!(free.is_some_and(|free| free > 0) && response.header("serverledge-node-name").is_some());
+    let free = response
+        .header("serverledge-free-mem")
+        .and_then(|free| free.parse::<u64>().ok());
+    assert!(
+        free.is_some_and(|free| free > 0) && response.header("serverledge-node-name").is_some()
+    );
     Ok(())
 }
 
@@ -55,25 +74,67 @@ fn check_envelope(response: &Response, warm: bool, output: &str) -> Result<()> {
 fn recorded_requests_work() -> Result<()> {
     let lab = Lab::start()?;
     for (name, runtime, handler, file, code, output) in [
-        ("py", "python310", "hello.handler_fun", "hello.py", HELLO_PY, "adding\n"),
+        (
+            "py",
+            "python310",
+            "hello.handler_fun",
+            "hello.py",
+            HELLO_PY,
+            "adding\n",
+        ),
         ("js", "nodejs17ng", "hello", "hello.js", HELLO_JS, ""),
-        ("own", "PYTHON314", "hello.handler_fun", "folder/hello.py", HELLO_PY, "adding\n"),
+        (
+            "own",
+            "PYTHON314",
+            "hello.handler_fun",
+            "folder/hello.py",
+            HELLO_PY,
+            "adding\n",
+        ),
     ] {
         let created = lab.ask(&create(name, runtime, handler, &tar_of(&[(file, code)])?))?;
-        assert_eq!((created.status, &created.json()?["Created"]), (200, &json!(name)), "{}", created.text());
+        assert_eq!(
+            (created.status, &created.json()?["Created"]),
+            (200, &json!(name)),
+            "{}",
+            created.text()
+        );
         check_envelope(&lab.ask(&invoke(name, false, false))?, false, "")?;
         check_envelope(&lab.ask(&invoke(name, false, true))?, true, output)?;
         let info = lab.get(&format!("/functions/{name}"))?.json()?;
-        assert_eq!((&info["CPUDemand"], &info["MaxConcurrency"]), (&json!(0.1), &json!(2)), "{info}");
+        assert_eq!(
+            (&info["CPUDemand"], &info["MaxConcurrency"]),
+            (&json!(0.1), &json!(2)),
+            "{info}"
+        );
     }
-    let again = lab.ask(&create("py", "python310", "hello.handler_fun", &tar_of(&[("hello.py", HELLO_PY)])?))?;
+    let again = lab.ask(&create(
+        "py",
+        "python310",
+        "hello.handler_fun",
+        &tar_of(&[("hello.py", HELLO_PY)])?,
+    ))?;
     again.assert_problem(409, "function_exists");
-    lab.ask(&create("f", "python38", "", &tar_of(&[("hello.py", HELLO_PY)])?))?.assert_problem(404, "unknown_runtime");
+    lab.ask(&create(
+        "f",
+        "python38",
+        "",
+        &tar_of(&[("hello.py", HELLO_PY)])?,
+    ))?
+    .assert_problem(404, "unknown_runtime");
     // Base64 of a URL, which Go's node would fetch.
-    let url = create("f", "python310", "hello.handler_fun", b"https://example.com/hello.py");
+    let url = create(
+        "f",
+        "python310",
+        "hello.handler_fun",
+        b"https://example.com/hello.py",
+    );
     lab.ask(&url)?.assert_problem(422, "url_unsupported");
     assert_eq!(lab.get("/function")?.json()?, json!(["js", "own", "py"]));
-    let prewarmed = lab.ask(&Request::post("/prewarm", r#"{"Function":"py","Instances":2,"ForceImagePull":false}"#))?;
+    let prewarmed = lab.ask(&Request::post(
+        "/prewarm",
+        r#"{"Function":"py","Instances":2,"ForceImagePull":false}"#,
+    ))?;
     assert_eq!(prewarmed.json()?, json!({"Prewarmed": 2}));
     let deleted = lab.ask(&Request::post("/delete", r#"{"Name":"py"}"#))?;
     assert_eq!(deleted.text(), r#"{"Deleted":"py"}"#);
@@ -87,7 +148,10 @@ fn asynchronous_calls_are_polled() -> Result<()> {
     lab.python("bad", "def handler(params): raise ValueError('no')\n")?;
     let accepted = lab.ask(&invoke("add", true, true))?;
     assert_eq!(accepted.status, 200);
-    let id = accepted.json()?["ReqId"].as_str().context("an id")?.to_owned();
+    let id = accepted.json()?["ReqId"]
+        .as_str()
+        .context("an id")?
+        .to_owned();
     let poll = |id: &str| {
         wait_for("an outcome", || {
             let answer = lab.get(&format!("/poll/{id}"))?;
@@ -97,7 +161,11 @@ fn asynchronous_calls_are_polled() -> Result<()> {
     let done = poll(&id)?;
     let envelope = done.json()?;
     assert_eq!(
-        (&envelope["Success"], &envelope["Result"], &envelope["Output"]),
+        (
+            &envelope["Success"],
+            &envelope["Result"],
+            &envelope["Output"]
+        ),
         (&json!(true), &json!("5"), &json!("adding\n"))
     );
     let accepted = lab.ask(&invoke("bad", true, false))?.json()?;
@@ -118,20 +186,33 @@ fn bodies_have_many_shapes() -> Result<()> {
         ("{}", json!({})),
         (r#"{"Params":null}"#, json!(null)),
         (r#"{"params":{}}"#, json!({})),
-        (r#"{"PARAMS":{"a":[1,{"b":null}]},"qosclass":1,"other":true}"#, json!({"a": [1, {"b": null}]})),
+        (
+            r#"{"PARAMS":{"a":[1,{"b":null}]},"qosclass":1,"other":true}"#,
+            json!({"a": [1, {"b": null}]}),
+        ),
         (r#"{"Params":[1,2]}"#, json!([1, 2])),
         (r#"{"Params":"text"}"#, json!("text")),
-        ("{\"Params\":{\"\u{e9}\":\"\\ud83d\\ude00\"}}", json!({"é": "😀"})),
+        (
+            "{\"Params\":{\"\u{e9}\":\"\\ud83d\\ude00\"}}",
+            json!({"é": "😀"}),
+        ),
     ];
     for (body, expected) in shapes {
         let answer = lab.ask(&Request::post("/invoke/echo", body))?.result()?;
         // An absent object of parameters may be shown as an empty one.
-        assert!(answer == expected || (expected.is_null() && answer == json!({})), "{body}: {answer}");
+        assert!(
+            answer == expected || (expected.is_null() && answer == json!({})),
+            "{body}: {answer}"
+        );
     }
     for body in ["{", "[]", "{'a':1}"] {
-        lab.ask(&Request::post("/invoke/echo", body))?.assert_problem(400, "malformed_json");
+        lab.ask(&Request::post("/invoke/echo", body))?
+            .assert_problem(400, "malformed_json");
     }
     let large = "x".repeat(1 << 20);
-    assert_eq!(lab.call("echo", &json!({ "large": large }))?["large"], large);
+    assert_eq!(
+        lab.call("echo", &json!({ "large": large }))?["large"],
+        large
+    );
     Ok(())
 }

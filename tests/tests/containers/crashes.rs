@@ -21,16 +21,25 @@ fn a_killed_node_leaves_nothing_to_the_next() -> Result<()> {
     let ended = lab.take()?.kill()?;
     // The engine may still be at what the node asked of it last, so the count can be one off.
     let old = lab.containers()?;
-    assert!(old.len() >= 3, "containers that nobody has removed: {old:?}");
+    assert!(
+        old.len() >= 3,
+        "containers that nobody has removed: {old:?}"
+    );
     lab.restart(ended)?;
     assert_eq!(lab.names()?, ["busy", "warm"]);
     let first = lab.invoke("warm", &json!([2]))?;
-    assert_eq!((first.result()?, &first.json()?["IsWarmStart"]), (json!([2]), &json!(false)));
+    assert_eq!(
+        (first.result()?, &first.json()?["IsWarmStart"]),
+        (json!([2]), &json!(false))
+    );
     wait_for("the end of all old containers", || {
         let now = lab.containers()?;
         Ok(old.iter().all(|id| !now.contains(id)).then_some(()))
     })?;
-    assert!(lab.call_is_warm("warm")?, "the sweep took the old ones only");
+    assert!(
+        lab.call_is_warm("warm")?,
+        "the sweep took the old ones only"
+    );
     lab.wait_until_free()?;
     lab.stop().map(drop)
 }
@@ -56,10 +65,22 @@ fn a_restart_leaves_other_nodes_alone() -> Result<()> {
 /// SIGTERM: the call that runs ends with its result; then no container is there, and no network.
 #[test]
 fn a_node_that_is_told_to_stop_ends_its_calls() -> Result<()> {
-    let mut lab = Lab::with(|setup| setup.with("container.cells", 1).with("container.allow_bridge", true))?;
+    let mut lab = Lab::with(|setup| {
+        setup
+            .with("container.cells", 1)
+            .with("container.allow_bridge", true)
+    })?;
     lab.python("slow", &sleeper(2.0))?;
     lab.python("idle", ECHO)?;
-    deployed(&lab.post("/create", &request("net", "python", ECHO.as_bytes(), &json!({"Network": "bridge"})))?)?;
+    deployed(&lab.post(
+        "/create",
+        &request(
+            "net",
+            "python",
+            ECHO.as_bytes(),
+            &json!({"Network": "bridge"}),
+        ),
+    )?)?;
     for name in ["idle", "net"] {
         assert_eq!(lab.call(name, &json!([1]))?, json!([1]));
     }
@@ -99,9 +120,19 @@ fn callers_that_go_away_free_everything() -> Result<()> {
     lab.wait_for_containers(0)?;
     let mut call = lab.connect()?;
     call.send_only(&Request::post("/invoke/f", ""))?;
-    wait_for("a call that holds memory", || Ok((!crate::support::is_free(&lab.status()?)).then_some(())))?;
-    let ids = wait_for("its container", || Ok(Some(lab.containers()?).filter(|ids| !ids.is_empty())))?;
-    wait_for("its first words", || Ok(lab.engine.docker(&["top", &ids[0]]).ok().filter(|all| all.contains("agent"))))?;
+    wait_for("a call that holds memory", || {
+        Ok((!crate::support::is_free(&lab.status()?)).then_some(()))
+    })?;
+    let ids = wait_for("its container", || {
+        Ok(Some(lab.containers()?).filter(|ids| !ids.is_empty()))
+    })?;
+    wait_for("its first words", || {
+        Ok(lab
+            .engine
+            .docker(&["top", &ids[0]])
+            .ok()
+            .filter(|all| all.contains("agent")))
+    })?;
     drop(call);
     lab.wait_until_free()?;
     // At its start, whatever it has come to: the container is left to others, or removed; nothing runs in it.
@@ -125,19 +156,34 @@ fn containers_that_are_killed_are_replaced() -> Result<()> {
     let idle = lab.wait_for_containers(1)?.pop().context("one container")?;
     lab.engine.docker(&["kill", &idle])?;
     let next = lab.invoke("f", &json!({}))?;
-    assert_eq!((next.result()?, &next.json()?["IsWarmStart"]), (json!("done"), &json!(false)));
+    assert_eq!(
+        (next.result()?, &next.json()?["IsWarmStart"]),
+        (json!("done"), &json!(false))
+    );
 
-    let busy = wait_for("a container in its place", || Ok(lab.containers()?.into_iter().find(|id| *id != idle)))?;
+    let busy = wait_for("a container in its place", || {
+        Ok(lab.containers()?.into_iter().find(|id| *id != idle))
+    })?;
     let mut call = lab.connect()?;
-    call.send_only(&Request::json("/invoke/f", &json!({"Params": {"seconds": 30}})))?;
+    call.send_only(&Request::json(
+        "/invoke/f",
+        &json!({"Params": {"seconds": 30}}),
+    ))?;
     lab.wait_for_status("Running", 1)?;
     lab.engine.docker(&["kill", &busy])?;
     let failed = call.receive(false)?;
     failed.assert_problem(500, "function_exited");
-    assert!(failed.text().contains("137"), "the code of SIGKILL: {}", failed.text());
+    assert!(
+        failed.text().contains("137"),
+        "the code of SIGKILL: {}",
+        failed.text()
+    );
     assert_eq!(lab.call("f", &json!({}))?, "done");
     lab.wait_until_free()?;
     let left = lab.wait_for_containers(1)?;
-    assert!(!left.contains(&idle) && !left.contains(&busy), "what is dead is removed");
+    assert!(
+        !left.contains(&idle) && !left.contains(&busy),
+        "what is dead is removed"
+    );
     lab.stop().map(drop)
 }

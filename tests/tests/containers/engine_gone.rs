@@ -7,8 +7,7 @@ use crate::support::engine::python_image;
 use crate::support::private_engine::PrivateEngine;
 use crate::support::{ECHO, Lab, Request, Response, is_free, request, wait_for};
 
-const SLEEPER: &str =
-    "import time\ndef handler(params):\n    time.sleep(params.get('seconds', 0))\n    return 'done'\n";
+const SLEEPER: &str = "import time\ndef handler(params):\n    time.sleep(params.get('seconds', 0))\n    return 'done'\n";
 
 /// A node on an engine of its own, with a warm container and stem cells.
 fn start() -> Result<(PrivateEngine, Lab)> {
@@ -24,7 +23,10 @@ fn start() -> Result<(PrivateEngine, Lab)> {
 
 /// What is refused now says why, and when to come back.
 fn check_unavailable(lab: &Lab) -> Result<()> {
-    let deploy = lab.post("/create", &request("refused", "python", ECHO.as_bytes(), &json!({})))?;
+    let deploy = lab.post(
+        "/create",
+        &request("refused", "python", ECHO.as_bytes(), &json!({})),
+    )?;
     deploy.assert_problem(503, "docker_unavailable");
     lab.wait_until_free()?;
     assert!(!lab.names()?.contains(&"refused".to_owned()));
@@ -36,14 +38,17 @@ fn check_unavailable(lab: &Lab) -> Result<()> {
 
 /// An answer that is typed: a result, the function's end, or the engine's absence.
 fn is_typed(response: &Response) -> bool {
-    response.status == 200 || ["docker_unavailable", "function_exited"].contains(&response.code().as_str())
+    response.status == 200
+        || ["docker_unavailable", "function_exited"].contains(&response.code().as_str())
 }
 
 /// Without restarting the node.
 fn check_recovered(lab: &Lab) -> Result<()> {
-    for (name, params, expected) in
-        [("warm", json!([2]), json!([2])), ("slow", json!({}), json!("done")), ("cold", json!({}), json!("cold"))]
-    {
+    for (name, params, expected) in [
+        ("warm", json!([2]), json!([2])),
+        ("slow", json!({}), json!("done")),
+        ("cold", json!({}), json!("cold")),
+    ] {
         wait_for(&format!("{name} to work again"), || {
             let answer = lab.invoke(name, &params)?;
             assert!(is_typed(&answer), "{}", answer.text());
@@ -63,7 +68,10 @@ fn an_engine_that_is_stopped_and_killed() -> Result<()> {
     let (mut engine, lab) = start()?;
     // Stopped: it ends its containers, also the one that is busy.
     let mut call = lab.connect()?;
-    call.send_only(&Request::json("/invoke/slow", &json!({"Params": {"seconds": 20}})))?;
+    call.send_only(&Request::json(
+        "/invoke/slow",
+        &json!({"Params": {"seconds": 20}}),
+    ))?;
     lab.wait_for_status("Running", 1)?;
     engine.stop()?;
     let ended = call.receive(false)?;
@@ -71,7 +79,12 @@ fn an_engine_that_is_stopped_and_killed() -> Result<()> {
     lab.wait_until_free()?;
     for name in ["warm", "slow", "cold"] {
         let answer = lab.invoke(name, &json!({}))?;
-        assert_eq!((answer.status, answer.code().as_str()), (503, "docker_unavailable"), "{name}: {}", answer.text());
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (503, "docker_unavailable"),
+            "{name}: {}",
+            answer.text()
+        );
         assert!(answer.header("retry-after").is_some());
     }
     check_unavailable(&lab)?;
@@ -80,7 +93,10 @@ fn an_engine_that_is_stopped_and_killed() -> Result<()> {
 
     // Killed: its containers run on, and so do their calls.
     let mut call = lab.connect()?;
-    call.send_only(&Request::json("/invoke/slow", &json!({"Params": {"seconds": 2}})))?;
+    call.send_only(&Request::json(
+        "/invoke/slow",
+        &json!({"Params": {"seconds": 2}}),
+    ))?;
     lab.wait_for_status("Running", 1)?;
     engine.kill()?;
     assert!(lab.call_is_warm("warm")?, "a warm call needs no engine");
@@ -98,14 +114,19 @@ fn check_killed(lab: &Lab) -> Result<()> {
     let mut calls = Vec::new();
     for seconds in [5; 4] {
         let mut call = lab.connect()?;
-        call.send_only(&Request::json("/invoke/slow", &json!({"Params": {"seconds": seconds}})))?;
+        call.send_only(&Request::json(
+            "/invoke/slow",
+            &json!({"Params": {"seconds": seconds}}),
+        ))?;
         calls.push(call);
     }
     for mut call in calls {
         let answer = call.receive(false)?;
         assert!(is_typed(&answer), "{}", answer.text());
     }
-    wait_for("the running call alone", || Ok((lab.status()?["Running"] == 1).then_some(())))
+    wait_for("the running call alone", || {
+        Ok((lab.status()?["Running"] == 1).then_some(()))
+    })
 }
 
 /// A node may be stopped while its engine is away: it does not wait for it, and the next one cleans up.
@@ -120,9 +141,12 @@ fn a_node_stops_and_starts_without_its_engine() -> Result<()> {
     let ended = lab.take()?.stop()?;
     lab.restart(ended)?;
     assert_eq!(lab.names()?, ["f"]);
-    lab.invoke("f", &json!([2]))?.assert_problem(503, "docker_unavailable");
+    lab.invoke("f", &json!([2]))?
+        .assert_problem(503, "docker_unavailable");
     engine.start()?;
-    wait_for("the function to work", || Ok((lab.invoke("f", &json!([2]))?.status == 200).then_some(())))?;
+    wait_for("the function to work", || {
+        Ok((lab.invoke("f", &json!([2]))?.status == 200).then_some(()))
+    })?;
     let now = lab.wait_for_containers(1)?;
     assert_ne!(now, old, "what the earlier run left is gone");
     lab.stop()?;
@@ -140,11 +164,16 @@ fn an_engine_that_hangs() -> Result<()> {
     lab.wait_for_containers(1)?;
     engine.signal("STOP")?;
     assert!(lab.call_is_warm("warm")?);
-    let deploy = lab.post("/create", &request("refused", "python", ECHO.as_bytes(), &json!({})))?;
+    let deploy = lab.post(
+        "/create",
+        &request("refused", "python", ECHO.as_bytes(), &json!({})),
+    )?;
     deploy.assert_problem(503, "docker_unavailable");
     let mut call = lab.connect()?;
     call.send_only(&Request::json("/invoke/cold", &json!({})))?;
-    wait_for("a call that waits for its container", || Ok((!is_free(&lab.status()?)).then_some(())))?;
+    wait_for("a call that waits for its container", || {
+        Ok((!is_free(&lab.status()?)).then_some(()))
+    })?;
     assert!(lab.call_is_warm("warm")?, "nobody else waits");
     engine.signal("CONT")?;
     assert_eq!(call.receive(false)?.result()?, "cold");

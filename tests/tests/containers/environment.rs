@@ -31,9 +31,16 @@ fn is_in_a_command_line(text: &str) -> bool {
 fn secrets_are_seen_by_the_function_alone() -> Result<()> {
     let secret = secret();
     for cells in [0, 1] {
-        let lab = Lab::with(|setup| setup.with("log.level", "debug").with("container.cells", cells))?;
+        let lab = Lab::with(|setup| {
+            setup
+                .with("log.level", "debug")
+                .with("container.cells", cells)
+        })?;
         lab.write("f.py", READ_ENV)?;
-        lab.write("f.js", "exports.handler = params => params.names.map(name => process.env[name] ?? null);\n")?;
+        lab.write(
+            "f.js",
+            "exports.handler = params => params.names.map(name => process.env[name] ?? null);\n",
+        )?;
         lab.write("key", &format!("{secret}\n"))?;
         for (name, source, runtime) in [("py", "f.py", "python"), ("js", "f.js", "nodejs")] {
             let created = lab.cli(&[
@@ -55,25 +62,43 @@ fn secrets_are_seen_by_the_function_alone() -> Result<()> {
             let params = json!({"names": ["A", "KEY", "NONE"]});
             assert_eq!(lab.call(name, &params)?, json!(["x=y", secret, null]));
             let info = lab.get(&format!("/functions/{name}"))?.text();
-            assert!(info.contains("KEY") && !info.contains(&secret) && !info.contains("x=y"), "{info}");
+            assert!(
+                info.contains("KEY") && !info.contains(&secret) && !info.contains("x=y"),
+                "{info}"
+            );
             assert!(!created.stdout.contains(&secret) && !created.stderr.contains(&secret));
             // What the function itself returns is its own affair; nothing else carries it.
-            lab.invoke(name, &json!({"names": 5}))?.assert_problem(500, "function_error");
+            lab.invoke(name, &json!({"names": 5}))?
+                .assert_problem(500, "function_error");
         }
-        assert!(!lab.engine.inspect(&lab.containers()?)?.contains(&secret), "docker inspect shows it");
+        assert!(
+            !lab.engine.inspect(&lab.containers()?)?.contains(&secret),
+            "docker inspect shows it"
+        );
         assert!(!is_in_a_command_line(&secret));
-        let twice =
-            request("twice", "python", READ_ENV.as_bytes(), &json!({"Env": {"KEY": "1"}, "Secrets": {"KEY": secret}}));
+        let twice = request(
+            "twice",
+            "python",
+            READ_ENV.as_bytes(),
+            &json!({"Env": {"KEY": "1"}, "Secrets": {"KEY": secret}}),
+        );
         let refused = lab.post("/create", &twice)?;
         refused.assert_problem(422, "invalid_member");
         assert!(!refused.text().contains(&secret));
-        let wrong = lab.post("/create", &request("f", "python", b"x", &json!({"Secrets": [secret.clone()]})))?;
+        let wrong = lab.post(
+            "/create",
+            &request("f", "python", b"x", &json!({"Secrets": [secret.clone()]})),
+        )?;
         wrong.assert_problem(400, "malformed_member");
         assert!(!wrong.text().contains(&secret));
         let ended = lab.stop()?;
         // What loading prints is only logged at this level.
         assert!(ended.stderr.contains("loading"), "{}", ended.stderr);
-        assert!(!ended.stderr.contains(&secret), "the node's log shows it:\n{}", ended.stderr);
+        assert!(
+            !ended.stderr.contains(&secret),
+            "the node's log shows it:\n{}",
+            ended.stderr
+        );
     }
     Ok(())
 }
@@ -82,7 +107,14 @@ fn secrets_are_seen_by_the_function_alone() -> Result<()> {
 #[test]
 fn secrets_are_kept_and_replaced() -> Result<()> {
     let mut lab = Lab::start()?;
-    let with = |value: &str| request("f", "python", READ_ENV.as_bytes(), &json!({"Secrets": {"KEY": value}}));
+    let with = |value: &str| {
+        request(
+            "f",
+            "python",
+            READ_ENV.as_bytes(),
+            &json!({"Secrets": {"KEY": value}}),
+        )
+    };
     deployed(&lab.post("/create", &with("one"))?)?;
     let ended = lab.take()?.stop()?;
     lab.restart(ended)?;
@@ -114,11 +146,29 @@ fn the_network_is_there_only_if_asked_for_and_allowed() -> Result<()> {
     let params = json!({"port": listener.local_addr()?.port(), "machine": "127.0.0.1"});
     let closed = Lab::start()?;
     closed.write("f.py", REACH)?;
-    let refused = closed.cli(&["create", "--src", "f.py", "--handler", "f.handler", "--network", "bridge"])?;
+    let refused = closed.cli(&[
+        "create",
+        "--src",
+        "f.py",
+        "--handler",
+        "f.handler",
+        "--network",
+        "bridge",
+    ])?;
     let said = &refused.assert_code(2).stderr;
-    assert!(said.contains("container.allow_bridge"), "it names the key that would allow it: {said}");
-    let body = request("f", "python", REACH.as_bytes(), &json!({"Network": "bridge"}));
-    closed.post("/create", &body)?.assert_problem(422, "network_not_allowed");
+    assert!(
+        said.contains("container.allow_bridge"),
+        "it names the key that would allow it: {said}"
+    );
+    let body = request(
+        "f",
+        "python",
+        REACH.as_bytes(),
+        &json!({"Network": "bridge"}),
+    );
+    closed
+        .post("/create", &body)?
+        .assert_problem(422, "network_not_allowed");
     assert!(closed.names()?.is_empty());
     closed.python("f", REACH)?;
     assert_eq!(closed.call("f", &params)?, json!([false, "not reached"]));

@@ -37,14 +37,34 @@ struct Image {
 
 impl Image {
     fn with_program(lab: &Lab, program: &str) -> Result<Self> {
-        let image = Self { engine: lab.engine.clone(), name: unique("serverledge-e2e-image")? };
+        let image = Self {
+            engine: lab.engine.clone(),
+            name: unique("serverledge-e2e-image")?,
+        };
         lab.write("server.py", program)?;
         let label = format!("serverledge.node={}", lab.id);
-        let container = lab.engine.docker(&["create", "--label", &label, &crate::support::engine::python_image()])?;
+        let container = lab.engine.docker(&[
+            "create",
+            "--label",
+            &label,
+            &crate::support::engine::python_image(),
+        ])?;
         let file = lab.home().join("server.py");
-        lab.engine.docker(&["cp", file.to_str().context("the path is text")?, &format!("{container}:/server.py")])?;
+        lab.engine.docker(&[
+            "cp",
+            file.to_str().context("the path is text")?,
+            &format!("{container}:/server.py"),
+        ])?;
         let start = r#"ENTRYPOINT ["python3", "/server.py"]"#;
-        lab.engine.docker(&["commit", "--change", start, "--change", "CMD []", &container, &image.name])?;
+        lab.engine.docker(&[
+            "commit",
+            "--change",
+            start,
+            "--change",
+            "CMD []",
+            &container,
+            &image.name,
+        ])?;
         lab.engine.docker(&["rm", &container])?;
         Ok(image)
     }
@@ -60,28 +80,57 @@ impl Drop for Image {
 fn images_of_ones_own_run() -> Result<()> {
     let lab = Lab::start()?;
     let image = Image::with_program(&lab, EXECUTOR)?;
-    lab.cli(&["create", "-f", "own", "--custom-image", &image.name, "--env", "A=1", "--timeout", "3"])?.assert_code(0);
+    lab.cli(&[
+        "create",
+        "-f",
+        "own",
+        "--custom-image",
+        &image.name,
+        "--env",
+        "A=1",
+        "--timeout",
+        "3",
+    ])?
+    .assert_code(0);
     for warm in [false, true] {
         let ran = lab.cli(&["invoke", "own", "-p", "x:1", "--return-output"])?;
-        assert_eq!(ran.assert_code(0).result()?, json!({"got": {"x": 1}, "env": "1"}));
-        assert_eq!((&ran.json()?["Output"], &ran.json()?["IsWarmStart"]), (&json!("said this"), &json!(warm)));
+        assert_eq!(
+            ran.assert_code(0).result()?,
+            json!({"got": {"x": 1}, "env": "1"})
+        );
+        assert_eq!(
+            (&ran.json()?["Output"], &ran.json()?["IsWarmStart"]),
+            (&json!("said this"), &json!(warm))
+        );
     }
     let failed = lab.invoke("own", &json!({"fail": true}))?;
     failed.assert_problem(500, "function_error");
     assert!(failed.text().contains("it failed"), "{}", failed.text());
-    lab.invoke("own", &json!({"slow": 30}))?.assert_problem(500, "function_timeout");
-    lab.invoke("own", &json!({"die": true}))?.assert_problem(500, "function_exited");
+    lab.invoke("own", &json!({"slow": 30}))?
+        .assert_problem(500, "function_timeout");
+    lab.invoke("own", &json!({"die": true}))?
+        .assert_problem(500, "function_exited");
     assert_eq!(lab.call("own", &json!({"x": 2}))?["got"]["x"], 2);
 
     // What cannot be is said at deploy.
-    let missing = json!({"Name": "f", "Runtime": "custom", "CustomImage": "serverledge-e2e-no-such-image"});
-    lab.post("/create", &missing)?.assert_problem(503, "image_missing");
+    let missing =
+        json!({"Name": "f", "Runtime": "custom", "CustomImage": "serverledge-e2e-no-such-image"});
+    lab.post("/create", &missing)?
+        .assert_problem(503, "image_missing");
     let hidden = json!({"Name": "f", "Runtime": "custom", "CustomImage": image.name, "Secrets": {"KEY": "v"}});
-    lab.post("/create", &hidden)?.assert_problem(422, "secrets_unsupported");
+    lab.post("/create", &hidden)?
+        .assert_problem(422, "secrets_unsupported");
     let ends = Image::with_program(&lab, "raise SystemExit('wrong program')\n")?;
-    let refused = lab.post("/create", &json!({"Name": "f", "Runtime": "custom", "CustomImage": ends.name}))?;
+    let refused = lab.post(
+        "/create",
+        &json!({"Name": "f", "Runtime": "custom", "CustomImage": ends.name}),
+    )?;
     refused.assert_problem(422, "image_does_not_start");
-    assert!(refused.text().contains("wrong program"), "{}", refused.text());
+    assert!(
+        refused.text().contains("wrong program"),
+        "{}",
+        refused.text()
+    );
     assert_eq!(lab.names()?, ["own"]);
     lab.wait_until_free()?;
     lab.stop().map(drop)
@@ -93,8 +142,7 @@ fn calls_never_reach_another_functions_container() -> Result<()> {
     let lab = Lab::start()?;
     let image = Image::with_program(&lab, EXECUTOR)?;
     let deploy = |name: &str| {
-        let more =
-            json!({"Name": name, "Runtime": "custom", "CustomImage": image.name, "Env": {"A": name}, "Timeout": 5});
+        let more = json!({"Name": name, "Runtime": "custom", "CustomImage": image.name, "Env": {"A": name}, "Timeout": 5});
         deployed(&lab.post("/create", &more)?)
     };
     deploy("first")?;
@@ -121,7 +169,11 @@ fn a_container_that_has_ended_is_noticed_soon() -> Result<()> {
         lab.engine.docker(&["kill", &ids[0]])?;
         let begun = Instant::now();
         assert_eq!(lab.call("f", &json!({ "x": n }))?["got"]["x"], n);
-        assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "it took {:?}",
+            begun.elapsed()
+        );
     }
     lab.wait_until_free()
 }

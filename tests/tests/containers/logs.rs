@@ -22,16 +22,39 @@ fn logs_show_what_was_printed() -> Result<()> {
     lab.python("f", TALKER)?;
     lab.python("quiet", crate::support::ECHO)?;
     lab.call("f", &json!({"word": "one"}))?;
-    lab.invoke("f", &json!({"word": "two", "fail": true}))?.assert_problem(500, "function_error");
+    lab.invoke("f", &json!({"word": "two", "fail": true}))?
+        .assert_problem(500, "function_error");
     let shown = lab.cli(&["logs", "f"])?.assert_code(0).stdout.clone();
     let lines: Vec<&str> = shown.lines().collect();
-    assert!(lines.len() >= 2 && lines[0].ends_with("says one"), "{shown}");
-    assert!(lines.iter().any(|line| line.ends_with("says two")), "of failed calls as well: {shown}");
-    let last = lab.cli(&["logs", "f", "--tail", "1"])?.assert_code(0).stdout.clone();
+    assert!(
+        lines.len() >= 2 && lines[0].ends_with("says one"),
+        "{shown}"
+    );
+    assert!(
+        lines.iter().any(|line| line.ends_with("says two")),
+        "of failed calls as well: {shown}"
+    );
+    let last = lab
+        .cli(&["logs", "f", "--tail", "1"])?
+        .assert_code(0)
+        .stdout
+        .clone();
     assert_eq!(last.lines().count(), 1, "{last}");
-    let structured = lab.cli(&["logs", "f", "--json"])?.assert_code(0).stdout.clone();
-    let entries = structured.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
-    assert!(entries.iter().any(|entry| entry.to_string().contains("says two")), "{structured}");
+    let structured = lab
+        .cli(&["logs", "f", "--json"])?
+        .assert_code(0)
+        .stdout
+        .clone();
+    let entries = structured
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<Vec<Value>, _>>()?;
+    assert!(
+        entries
+            .iter()
+            .any(|entry| entry.to_string().contains("says two")),
+        "{structured}"
+    );
     assert_eq!(lab.cli(&["logs", "quiet"])?.assert_code(0).stdout, "");
     lab.cli(&["logs", "nobody"])?.assert_code(2);
     Ok(())
@@ -43,7 +66,15 @@ fn logs_can_be_followed() -> Result<()> {
     lab.python("f", TALKER)?;
     lab.call("f", &json!({"word": "before"}))?;
     let mut client = Command::new(&programs()?.cli)
-        .args(["logs", "f", "--follow", "-H", &lab.address.ip().to_string(), "-P", &lab.address.port().to_string()])
+        .args([
+            "logs",
+            "f",
+            "--follow",
+            "-H",
+            &lab.address.ip().to_string(),
+            "-P",
+            &lab.address.port().to_string(),
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -55,8 +86,11 @@ fn logs_can_be_followed() -> Result<()> {
             let _ = sender.send(line);
         }
     });
-    let next =
-        |word: &str| wait_for(&format!("the line {word:?}"), || Ok(lines.try_iter().find(|line| line.ends_with(word))));
+    let next = |word: &str| {
+        wait_for(&format!("the line {word:?}"), || {
+            Ok(lines.try_iter().find(|line| line.ends_with(word)))
+        })
+    };
     next("says before")?;
     lab.call("f", &json!({"word": "after"}))?;
     next("says after")?;

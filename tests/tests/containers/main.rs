@@ -2,10 +2,17 @@
 //! with an id of its own, by which everything that it leaves on the engine is found and removed, also after a panic.
 
 #[path = "../e2e/support/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "shared with the other end-to-end tests, which use all of it")]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "shared with the other end-to-end tests, which use all of it"
+)]
 mod e2e;
 #[path = "../e2e/guests.rs"]
-#[expect(dead_code, reason = "shared with the other end-to-end tests, which use all of it")]
+#[expect(
+    dead_code,
+    reason = "shared with the other end-to-end tests, which use all of it"
+)]
 mod guests;
 
 mod bad_functions;

@@ -20,7 +20,11 @@ def handler(params):
 #[test]
 fn one_container_takes_as_many_calls_as_declared() -> Result<()> {
     let lab = Lab::start()?;
-    lab.python_with("f", MEETING, &json!({"MaxConcurrency": 8, "CPUDemand": 0.5}))?;
+    lab.python_with(
+        "f",
+        MEETING,
+        &json!({"MaxConcurrency": 8, "CPUDemand": 0.5}),
+    )?;
     assert_eq!(lab.call("f", &json!({"alone": true}))?, "alone");
     lab.wait_for_containers(1)?;
     std::thread::scope(|scope| {
@@ -46,7 +50,11 @@ fn one_container_takes_as_many_calls_as_declared() -> Result<()> {
 /// Each of 32 clients asks several times; there is room for two at once.
 #[test]
 fn a_crowd_waits_and_is_served() -> Result<()> {
-    let lab = Lab::with(|setup| setup.with("container.pool.memory", 256).with("container.pool.cpus", 2))?;
+    let lab = Lab::with(|setup| {
+        setup
+            .with("container.pool.memory", 256)
+            .with("container.pool.cpus", 2)
+    })?;
     lab.python_with("f", ECHO, &json!({"MemoryMB": 128, "CPUDemand": 0.1}))?;
     let served = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -79,7 +87,11 @@ fn idle_containers_make_room() -> Result<()> {
         lab.python_with(name, ECHO, &json!({"MemoryMB": 128, "Env": {"NAME": name}}))?;
     }
     let prewarmed = lab.post("/prewarm", &json!({"Function": "a", "Instances": 5}))?;
-    assert_eq!(prewarmed.json()?, json!({"Prewarmed": 2}), "as many as there is room for");
+    assert_eq!(
+        prewarmed.json()?,
+        json!({"Prewarmed": 2}),
+        "as many as there is room for"
+    );
     assert_eq!(lab.status()?["FreeMemory"], 0);
     assert!(!lab.call_is_warm("b")?);
     wait_for("one warm container of each", || {
@@ -88,7 +100,11 @@ fn idle_containers_make_room() -> Result<()> {
     lab.wait_for_containers(2)?;
     assert!(lab.call_is_warm("a")? && lab.call_is_warm("b")?);
     // A busy one is not let go: who needs its room waits.
-    lab.python_with("slow", &crate::support::sleeper(1.0), &json!({"MemoryMB": 256}))?;
+    lab.python_with(
+        "slow",
+        &crate::support::sleeper(1.0),
+        &json!({"MemoryMB": 256}),
+    )?;
     let mut call = lab.connect()?;
     call.send_only(&Request::post("/invoke/slow", ""))?;
     lab.wait_for_status("Running", 1)?;
@@ -99,7 +115,11 @@ fn idle_containers_make_room() -> Result<()> {
 
 #[test]
 fn idle_containers_expire() -> Result<()> {
-    let lab = Lab::with(|setup| setup.with("container.expiration", "1s").with("janitor.interval", "1s"))?;
+    let lab = Lab::with(|setup| {
+        setup
+            .with("container.expiration", "1s")
+            .with("janitor.interval", "1s")
+    })?;
     lab.python("f", ECHO)?;
     assert!(!lab.call_is_warm("f")?);
     lab.wait_for_warm("f", 0)?;
@@ -107,22 +127,37 @@ fn idle_containers_expire() -> Result<()> {
     assert!(!lab.call_is_warm("f")?, "it starts again");
     lab.wait_for_containers(0)?;
     let status = lab.status()?;
-    assert!(is_free(&status) && status["FreeMemory"] == status["TotalMemory"], "{status}");
+    assert!(
+        is_free(&status) && status["FreeMemory"] == status["TotalMemory"],
+        "{status}"
+    );
     Ok(())
 }
 
 /// In Go Serverledge the janitor took what had just been prewarmed.
 #[test]
 fn prewarmed_containers_survive_the_janitor() -> Result<()> {
-    let lab = Lab::with(|setup| setup.with("container.expiration", "600s").with("janitor.interval", "1s"))?;
+    let lab = Lab::with(|setup| {
+        setup
+            .with("container.expiration", "600s")
+            .with("janitor.interval", "1s")
+    })?;
     lab.python("f", ECHO)?;
     let prewarmed = lab.post("/prewarm", &json!({"Function": "f", "Instances": 2}))?;
     assert_eq!(prewarmed.json()?, json!({"Prewarmed": 2}));
     let ids = lab.wait_for_containers(2)?;
     let uptime = || anyhow::Ok(lab.status()?["Uptime"].as_f64().unwrap_or_default());
     let begun = uptime()?;
-    wait_for("three rounds of the janitor", || Ok((uptime()? > begun + 3.5).then_some(())))?;
-    assert_eq!((lab.containers()?, &lab.status()?["AvailableWarmContainers"]["f"]), (ids, &json!(2)));
+    wait_for("three rounds of the janitor", || {
+        Ok((uptime()? > begun + 3.5).then_some(()))
+    })?;
+    assert_eq!(
+        (
+            lab.containers()?,
+            &lab.status()?["AvailableWarmContainers"]["f"]
+        ),
+        (ids, &json!(2))
+    );
     assert!(lab.call_is_warm("f")?);
     Ok(())
 }

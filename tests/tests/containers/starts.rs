@@ -8,30 +8,47 @@ use crate::support::{ECHO, Lab, Request, beside, joined, wait_for};
 #[test]
 fn stem_cells_wait_for_functions_and_are_replaced() -> Result<()> {
     let lab = Lab::with(|setup| setup.with("container.cells", 2))?;
-    assert!(lab.containers()?.is_empty(), "none is made for runtimes that nobody uses");
+    assert!(
+        lab.containers()?.is_empty(),
+        "none is made for runtimes that nobody uses"
+    );
     lab.python("f", ECHO)?;
     let cells = || lab.engine.containers_of_kind(&lab.id, "cell");
     wait_for("two stem cells", || Ok((cells()?.len() == 2).then_some(())))?;
     let before = lab.wait_for_containers(2)?;
     let cold = lab.invoke("f", &json!([1]))?;
-    assert_eq!((cold.result()?, &cold.json()?["IsWarmStart"]), (json!([1]), &json!(false)));
+    assert_eq!(
+        (cold.result()?, &cold.json()?["IsWarmStart"]),
+        (json!([1]), &json!(false))
+    );
     // One of them has its function now, and there is a new one behind it.
     let after = lab.wait_for_containers(3)?;
-    assert!(before.iter().all(|cell| after.contains(cell)), "{before:?} {after:?}");
+    assert!(
+        before.iter().all(|cell| after.contains(cell)),
+        "{before:?} {after:?}"
+    );
     assert!(lab.call_is_warm("f")?);
     lab.stop().map(drop)
 }
 
 /// Deploys so many functions, and calls each of them for the first time at the same time.
 fn check_many(cells: u32, count: usize) -> Result<()> {
-    let lab = Lab::with(|setup| setup.with("container.cells", cells).with("scheduler.queue.wait_max", "60s"))?;
+    let lab = Lab::with(|setup| {
+        setup
+            .with("container.cells", cells)
+            .with("scheduler.queue.wait_max", "60s")
+    })?;
     let code = "import os\ndef handler(params): return [os.environ['NAME'], params]\n";
     std::thread::scope(|scope| {
         let deploys = (0..4).map(|part| {
             let lab = &lab;
             beside(scope, move || {
                 (0..count).filter(|n| n % 4 == part).try_for_each(|n| {
-                    lab.python_with(&format!("f{n}"), code, &json!({"MemoryMB": 32, "Env": {"NAME": format!("f{n}")}}))
+                    lab.python_with(
+                        &format!("f{n}"),
+                        code,
+                        &json!({"MemoryMB": 32, "Env": {"NAME": format!("f{n}")}}),
+                    )
                 })
             })
         });
@@ -41,7 +58,10 @@ fn check_many(cells: u32, count: usize) -> Result<()> {
     let mut calls = Vec::new();
     for n in 0..count {
         let mut call = lab.connect()?;
-        call.send_only(&Request::json(&format!("/invoke/f{n}"), &json!({ "Params": n })))?;
+        call.send_only(&Request::json(
+            &format!("/invoke/f{n}"),
+            &json!({ "Params": n }),
+        ))?;
         calls.push(call);
     }
     for (n, mut call) in calls.into_iter().enumerate() {
@@ -49,7 +69,10 @@ fn check_many(cells: u32, count: usize) -> Result<()> {
         assert_eq!(answer.result()?, json!([format!("f{n}"), n]));
         assert_eq!(answer.json()?["IsWarmStart"], false);
     }
-    let warm: Value = (0..count).map(|n| (format!("f{n}"), json!(1))).collect::<serde_json::Map<_, _>>().into();
+    let warm: Value = (0..count)
+        .map(|n| (format!("f{n}"), json!(1)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     assert_eq!(lab.status()?["AvailableWarmContainers"], warm);
     lab.wait_until_free()?;
     lab.stop().map(drop)
@@ -74,7 +97,9 @@ fn a_crowd_at_a_cold_function() -> Result<()> {
         let calls: Vec<_> = (0..10)
             .map(|n| {
                 let lab = &lab;
-                beside(scope, move || lab.call("f", &json!(n)).map(|answer| assert_eq!(answer, n)))
+                beside(scope, move || {
+                    lab.call("f", &json!(n)).map(|answer| assert_eq!(answer, n))
+                })
             })
             .collect();
         calls.into_iter().try_for_each(joined)

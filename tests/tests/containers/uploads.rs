@@ -25,18 +25,62 @@ fn hostile() -> Result<Vec<(&'static str, Vec<u8>, &'static str)>> {
     // A size of 64 GiB in the header, behind which there are a few bytes.
     lying[124..136].copy_from_slice(b"777777777777");
     Ok(vec![
-        ("parent", with("../main.py", Kind::Regular, "")?, "unsafe_path"),
-        ("hidden parent", with("a/../../b.py", Kind::Regular, "")?, "unsafe_path"),
-        ("absolute", with("/etc/cron.d/x", Kind::Regular, "")?, "unsafe_path"),
-        ("backslash", with("..\\x.py", Kind::Regular, "")?, "unsafe_path"),
-        ("line break", with("a\nb.py", Kind::Regular, "")?, "unsafe_path"),
-        ("symbolic link", with("link", Kind::Symlink, "/etc/passwd")?, "unsafe_entry"),
-        ("hard link", with("link", Kind::Link, "/etc/passwd")?, "unsafe_entry"),
-        ("character device", with("null", Kind::Char, "")?, "unsafe_entry"),
-        ("block device", with("sda", Kind::Block, "")?, "unsafe_entry"),
+        (
+            "parent",
+            with("../main.py", Kind::Regular, "")?,
+            "unsafe_path",
+        ),
+        (
+            "hidden parent",
+            with("a/../../b.py", Kind::Regular, "")?,
+            "unsafe_path",
+        ),
+        (
+            "absolute",
+            with("/etc/cron.d/x", Kind::Regular, "")?,
+            "unsafe_path",
+        ),
+        (
+            "backslash",
+            with("..\\x.py", Kind::Regular, "")?,
+            "unsafe_path",
+        ),
+        (
+            "line break",
+            with("a\nb.py", Kind::Regular, "")?,
+            "unsafe_path",
+        ),
+        (
+            "symbolic link",
+            with("link", Kind::Symlink, "/etc/passwd")?,
+            "unsafe_entry",
+        ),
+        (
+            "hard link",
+            with("link", Kind::Link, "/etc/passwd")?,
+            "unsafe_entry",
+        ),
+        (
+            "character device",
+            with("null", Kind::Char, "")?,
+            "unsafe_entry",
+        ),
+        (
+            "block device",
+            with("sda", Kind::Block, "")?,
+            "unsafe_entry",
+        ),
         ("pipe", with("pipe", Kind::Fifo, "")?, "unsafe_entry"),
-        ("file as folder", tar_with(&[good, ("main.py/x", Kind::Regular, "", b"")])?, "unsafe_path"),
-        ("folder alone", tar_with(&[("d/", Kind::Directory, "", b"")])?, "no_code"),
+        (
+            "file as folder",
+            tar_with(&[good, ("main.py/x", Kind::Regular, "", b"")])?,
+            "unsafe_path",
+        ),
+        (
+            "folder alone",
+            tar_with(&[("d/", Kind::Directory, "", b"")])?,
+            "no_code",
+        ),
         ("many files", many.into_inner()?, "too_many_files"),
         ("truncated", short, "malformed_tar"),
         ("lying about its size", lying, "malformed_tar"),
@@ -49,13 +93,19 @@ fn hostile_uploads_are_refused() -> Result<()> {
     let lab = Lab::with(|setup| setup.with("function.code_bytes_max", "6 MiB"))?;
     for (what, tar, code) in hostile()? {
         let refused = lab.post("/create", &request("f", "python", &tar, &json!({})))?;
-        assert_eq!((refused.status, refused.code().as_str()), (422, code), "{what}: {}", refused.text());
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (422, code),
+            "{what}: {}",
+            refused.text()
+        );
         let refused = lab.post("/create", &request("f", "nodejs17", &tar, &json!({})))?;
         assert_eq!(refused.status, 422, "{what}: {}", refused.text());
     }
     let large = "#".repeat(3_300 << 10);
     let two = tar_of(&[("main.py", &large), ("other.py", &large)])?;
-    lab.post("/create", &request("f", "python", &two, &json!({})))?.assert_problem(422, "code_too_large");
+    lab.post("/create", &request("f", "python", &two, &json!({})))?
+        .assert_problem(422, "code_too_large");
     let huge = vec![b'#'; 12 << 20];
     let refused = lab.post("/create", &request("f", "python", &huge, &json!({})))?;
     assert!([413, 422].contains(&refused.status), "{}", refused.text());
@@ -66,8 +116,10 @@ fn hostile_uploads_are_refused() -> Result<()> {
 fn check_nothing_kept(mut lab: Lab) -> Result<()> {
     assert!(lab.names()?.is_empty());
     lab.wait_for_containers(0)?;
-    let found =
-        std::process::Command::new("find").arg(lab.data()).args(["-type", "f", "-path", "*/containers/*"]).output()?;
+    let found = std::process::Command::new("find")
+        .arg(lab.data())
+        .args(["-type", "f", "-path", "*/containers/*"])
+        .output()?;
     assert_eq!(String::from_utf8_lossy(&found.stdout), "", "files are left");
     let ended = lab.take()?.stop()?;
     lab.restart(ended)?;
@@ -89,9 +141,13 @@ fn a_refused_update_changes_nothing() -> Result<()> {
         (b"raise RuntimeError('while loading')\n", "load_failed"),
         (b"import os\nos._exit(3)\n", "load_failed"),
     ] {
-        lab.post("/update", &request("f", "python", code, &json!({})))?.assert_problem(422, expected);
+        lab.post("/update", &request("f", "python", code, &json!({})))?
+            .assert_problem(422, expected);
     }
-    assert!(lab.call_is_warm("f")?, "not even its container was disturbed");
+    assert!(
+        lab.call_is_warm("f")?,
+        "not even its container was disturbed"
+    );
     assert_eq!(lab.call("f", &json!({}))?, "old");
     lab.wait_for_containers(1)?;
     lab.wait_until_free()

@@ -15,7 +15,9 @@ const CALLS: usize = 200;
 fn check(cells: usize) -> Result<()> {
     let proxy = Proxy::before(Engine::shared().socket())?;
     let lab = Lab::with(|setup| {
-        setup.with("container.docker_socket", proxy.socket().display()).with("container.cells", cells)
+        setup
+            .with("container.docker_socket", proxy.socket().display())
+            .with("container.cells", cells)
     })?;
     lab.python("py", ECHO)?;
     lab.nodejs("js", "exports.handler = params => params;\n")?;
@@ -32,16 +34,29 @@ fn check(cells: usize) -> Result<()> {
     let before = proxy.bytes();
     for n in 0..CALLS {
         let name = if n % 2 == 0 { "py" } else { "js" };
-        let answer = connection.send(&Request::json(&format!("/invoke/{name}"), &json!({ "Params": n })))?;
-        assert_eq!((answer.result()?, &answer.json()?["IsWarmStart"]), (json!(n), &json!(true)));
+        let answer = connection.send(&Request::json(
+            &format!("/invoke/{name}"),
+            &json!({ "Params": n }),
+        ))?;
+        assert_eq!(
+            (answer.result()?, &answer.json()?["IsWarmStart"]),
+            (json!(n), &json!(true))
+        );
     }
-    assert_eq!(proxy.bytes() - before, 0, "bytes were sent to the engine during {CALLS} warm calls");
+    assert_eq!(
+        proxy.bytes() - before,
+        0,
+        "bytes were sent to the engine during {CALLS} warm calls"
+    );
     assert_eq!(lab.containers()?, quiet);
     Ok(())
 }
 
 fn sockets_below(folder: &Path) -> Result<usize> {
-    let found = Command::new("find").arg(folder).args(["-name", "agent.sock"]).output()?;
+    let found = Command::new("find")
+        .arg(folder)
+        .args(["-name", "agent.sock"])
+        .output()?;
     Ok(String::from_utf8_lossy(&found.stdout).lines().count())
 }
 

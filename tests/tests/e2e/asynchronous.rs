@@ -8,7 +8,10 @@ use crate::support::{Node, Request, Response, Setup, wait_for};
 
 /// Hands an invocation over; returns its id.
 pub(crate) fn submit(node: &Node, function: &str) -> Result<String> {
-    let accepted = node.post(&format!("/invoke/{function}"), &json!({ "Params": {"a": 1, "b": 2}, "Async": true }))?;
+    let accepted = node.post(
+        &format!("/invoke/{function}"),
+        &json!({ "Params": {"a": 1, "b": 2}, "Async": true }),
+    )?;
     let id = accepted.json()?["ReqId"].as_str().map(str::to_owned);
     id.with_context(|| format!("not accepted: {}", accepted.text()))
 }
@@ -30,10 +33,18 @@ fn a_functions_failure_is_the_outcome() -> Result<()> {
     let node = Node::start()?;
     node.deploy("trap", guests::command("unreachable"))?;
     let outcome = poll(&node, &submit(&node, "trap")?)?.json()?;
-    assert_eq!((&outcome["Success"], &outcome["Result"]), (&json!(false), &json!("")));
+    assert_eq!(
+        (&outcome["Success"], &outcome["Result"]),
+        (&json!(false), &json!(""))
+    );
     assert_eq!(outcome["ErrorCode"], "function_trap");
     assert_eq!(outcome["Output"], "last words\n");
-    assert!(outcome["Error"].as_str().is_some_and(|message| message.contains("unreachable")), "{outcome}");
+    assert!(
+        outcome["Error"]
+            .as_str()
+            .is_some_and(|message| message.contains("unreachable")),
+        "{outcome}"
+    );
     Ok(())
 }
 
@@ -55,10 +66,14 @@ fn the_version_is_pinned_when_it_is_accepted() -> Result<()> {
 
 #[test]
 fn too_many_at_once_are_refused() -> Result<()> {
-    let setup = Setup::new()?.with("async.queued_max", 3).with("async.concurrency_max", 1);
+    let setup = Setup::new()?
+        .with("async.queued_max", 3)
+        .with("async.concurrency_max", 1);
     let node = setup.start()?;
     node.deploy("slow", guests::sleeper(1_000))?;
-    let ids = (0..3).map(|_| submit(&node, "slow")).collect::<Result<Vec<_>>>()?;
+    let ids = (0..3)
+        .map(|_| submit(&node, "slow"))
+        .collect::<Result<Vec<_>>>()?;
     let refused = node.post("/invoke/slow", &json!({ "Async": true }))?;
     refused.assert_problem(429, "async_queue_full");
     assert!(refused.header("retry-after").is_some());
@@ -73,10 +88,14 @@ fn too_many_at_once_are_refused() -> Result<()> {
 /// Overload is no outcome: it is tried again.
 #[test]
 fn overload_only_delays() -> Result<()> {
-    let setup = Setup::new()?.with("container.pool.memory", 128).with("scheduler.queue.capacity", 0);
+    let setup = Setup::new()?
+        .with("container.pool.memory", 128)
+        .with("scheduler.queue.capacity", 0);
     let node = setup.start()?;
     node.deploy("slow", guests::sleeper(300))?;
-    let ids = (0..4).map(|_| submit(&node, "slow")).collect::<Result<Vec<_>>>()?;
+    let ids = (0..4)
+        .map(|_| submit(&node, "slow"))
+        .collect::<Result<Vec<_>>>()?;
     for id in ids {
         assert_eq!(poll(&node, &id)?.result()?, json!({"done": true}));
     }
@@ -103,11 +122,18 @@ fn info(node: &Node, id: &str) -> Result<Value> {
 
 /// Waits until an invocation is in this state.
 fn wait_for_state(node: &Node, id: &str, state: &str) -> Result<Value> {
-    wait_for(&format!("{id} {state}"), || Ok(Some(info(node, id)?).filter(|info| info["state"] == state)))
+    wait_for(&format!("{id} {state}"), || {
+        Ok(Some(info(node, id)?).filter(|info| info["state"] == state))
+    })
 }
 
 fn events(info: &Value) -> Vec<&str> {
-    info["history"].as_array().into_iter().flatten().filter_map(|entry| entry["event"].as_str()).collect()
+    info["history"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry["event"].as_str())
+        .collect()
 }
 
 #[test]
@@ -116,13 +142,23 @@ fn the_own_routes_show_what_happens() -> Result<()> {
     node.deploy("slow", guests::sleeper(300))?;
     let accepted = node.post("/functions/slow/invocations", &json!({}))?;
     assert_eq!(accepted.status, 202);
-    let id = accepted.json()?["id"].as_str().context("there is no id")?.to_owned();
-    assert_eq!(accepted.header("location"), Some(&*format!("/invocations/{id}")));
+    let id = accepted.json()?["id"]
+        .as_str()
+        .context("there is no id")?
+        .to_owned();
+    assert_eq!(
+        accepted.header("location"),
+        Some(&*format!("/invocations/{id}"))
+    );
     wait_for_state(&node, &id, "running")?;
     let ended = wait_for_state(&node, &id, "done")?;
-    assert_eq!((&ended["result"], &ended["attempts"]), (&json!({"done": true}), &json!(1)));
+    assert_eq!(
+        (&ended["result"], &ended["attempts"]),
+        (&json!({"done": true}), &json!(1))
+    );
     assert_eq!(events(&ended), ["accepted", "begun", "done"]);
-    node.get("/invocations/018bcfe5-6800-7000-8000-000000000001")?.assert_problem(404, "invocation_unknown");
+    node.get("/invocations/018bcfe5-6800-7000-8000-000000000001")?
+        .assert_problem(404, "invocation_unknown");
     Ok(())
 }
 
@@ -135,11 +171,18 @@ fn a_cancelled_guest_stops() -> Result<()> {
     wait_for_state(&node, &id, "running")?;
     node.wait_for_status("Running", 1)?;
     let cancelled = node.post(&format!("/invocations/{id}/cancel"), &json!({}))?;
-    assert_eq!((cancelled.status, &cancelled.json()?["state"]), (200, &json!("cancelled")));
+    assert_eq!(
+        (cancelled.status, &cancelled.json()?["state"]),
+        (200, &json!("cancelled"))
+    );
     node.wait_until_free()?;
-    node.post(&format!("/invocations/{id}/cancel"), &json!({}))?.assert_problem(409, "invocation_ended");
+    node.post(&format!("/invocations/{id}/cancel"), &json!({}))?
+        .assert_problem(409, "invocation_ended");
     let outcome = poll(&node, &id)?.json()?;
-    assert_eq!((&outcome["Success"], &outcome["ErrorCode"]), (&json!(false), &json!("cancelled")));
+    assert_eq!(
+        (&outcome["Success"], &outcome["ErrorCode"]),
+        (&json!(false), &json!("cancelled"))
+    );
     let node = node.kill()?.restart()?;
     assert_eq!(info(&node, &id)?["state"], "cancelled");
     Ok(())
@@ -162,11 +205,24 @@ fn a_key_outlives_a_crash() -> Result<()> {
     let answer = keyed(&node, "slow", "k", &json!({ "Params": {"a": 1} }))?;
     assert_eq!(answer.result()?, json!({"done": true}));
     let ended = info(&node, &id)?;
-    assert_eq!((&ended["state"], &ended["attempts"]), (&json!("done"), &json!(2)));
-    assert_eq!(events(&ended), ["accepted", "begun", "taken_over", "begun", "done"]);
-    assert_eq!(keyed(&node, "slow", "k", &json!({ "Params": {"a": 1} }))?.body, answer.body);
-    assert_eq!(keyed(&node, "slow", "k", &asynchronous)?.json()?["ReqId"], id);
-    keyed(&node, "slow", "k", &json!({ "Params": {"a": 2} }))?.assert_problem(422, "idempotency_key_reused");
+    assert_eq!(
+        (&ended["state"], &ended["attempts"]),
+        (&json!("done"), &json!(2))
+    );
+    assert_eq!(
+        events(&ended),
+        ["accepted", "begun", "taken_over", "begun", "done"]
+    );
+    assert_eq!(
+        keyed(&node, "slow", "k", &json!({ "Params": {"a": 1} }))?.body,
+        answer.body
+    );
+    assert_eq!(
+        keyed(&node, "slow", "k", &asynchronous)?.json()?["ReqId"],
+        id
+    );
+    keyed(&node, "slow", "k", &json!({ "Params": {"a": 2} }))?
+        .assert_problem(422, "idempotency_key_reused");
     keyed(&node, "slow", "k k", &json!({}))?.assert_problem(400, "idempotency_key_malformed");
     Ok(())
 }
@@ -179,12 +235,18 @@ fn a_kept_failure_looks_like_a_plain_one() -> Result<()> {
     let told = |response: Response| -> Result<Value> {
         assert_eq!(response.status, 500);
         let mut problem = response.json()?;
-        problem.as_object_mut().context("an object")?.remove("request_id");
+        problem
+            .as_object_mut()
+            .context("an object")?
+            .remove("request_id");
         Ok(problem)
     };
     let plain = told(node.invoke("trap", &json!({}))?)?;
     for _ in 0..2 {
-        assert_eq!(told(keyed(&node, "trap", "k", &json!({ "Params": {} }))?)?, plain);
+        assert_eq!(
+            told(keyed(&node, "trap", "k", &json!({ "Params": {} }))?)?,
+            plain
+        );
     }
     Ok(())
 }
@@ -199,7 +261,10 @@ fn a_duplicate_that_cannot_wait_is_told() -> Result<()> {
     let told = keyed(&node, "slow", "k", &hasty)?;
     told.assert_problem(409, "invocation_not_finished");
     assert!(told.header("retry-after").is_some());
-    assert_eq!(keyed(&node, "slow", "k", &json!({}))?.result()?, json!({"done": true}));
+    assert_eq!(
+        keyed(&node, "slow", "k", &json!({}))?.result()?,
+        json!({"done": true})
+    );
     Ok(())
 }
 
@@ -214,20 +279,34 @@ fn a_dead_letter_is_driven_anew() -> Result<()> {
     }
     let node = node.kill()?.restart()?;
     for id in &ids {
-        assert_eq!(wait_for_state(&node, id, "failed")?["error"]["code"], "attempts_exhausted");
+        assert_eq!(
+            wait_for_state(&node, id, "failed")?["error"]["code"],
+            "attempts_exhausted"
+        );
     }
     let listed = node.get("/dead-letters?limit=1")?.json()?;
-    assert_eq!((&listed["dead_letters"][0]["id"], &listed["next"]), (&json!(ids[0]), &json!(ids[0])));
+    assert_eq!(
+        (&listed["dead_letters"][0]["id"], &listed["next"]),
+        (&json!(ids[0]), &json!(ids[0]))
+    );
     let redrive = || node.post(&format!("/dead-letters/{}/redrive", ids[0]), &json!({}));
     let (first, second) = (redrive()?, redrive()?);
     assert_eq!((first.status, second.status), (202, 202));
     let (first, second) = (first.json()?, second.json()?);
-    assert_eq!((&first["redrive_of"], &second["repeated"]), (&json!(ids[0]), &json!(true)));
+    assert_eq!(
+        (&first["redrive_of"], &second["repeated"]),
+        (&json!(ids[0]), &json!(true))
+    );
     assert_eq!(first["id"], second["id"]);
     let made = first["id"].as_str().context("there is no id")?;
     assert_eq!(wait_for_state(&node, made, "done")?["redrive_of"], ids[0]);
-    node.get(&format!("/dead-letters/{}", ids[0]))?.assert_problem(404, "dead_letter_unknown");
-    assert_eq!(node.ask(&Request::new("DELETE", "/dead-letters"))?.json()?, json!({"purged": 1}));
-    node.get(&format!("/invocations/{}", ids[1]))?.assert_problem(404, "invocation_unknown");
+    node.get(&format!("/dead-letters/{}", ids[0]))?
+        .assert_problem(404, "dead_letter_unknown");
+    assert_eq!(
+        node.ask(&Request::new("DELETE", "/dead-letters"))?.json()?,
+        json!({"purged": 1})
+    );
+    node.get(&format!("/invocations/{}", ids[1]))?
+        .assert_problem(404, "invocation_unknown");
     Ok(())
 }

@@ -28,7 +28,9 @@ fn create(name: &str, runtime: &str, memory: i64, tar: &[u8]) -> Request {
         r#"{{"Name":"{name}","Runtime":"{runtime}","MemoryMB":{memory},"CPUDemand":0,"MaxConcurrency":1,"Handler":"","TarFunctionCode":"{}","CustomImage":"","SupportedArchs":null,"Signature":{{"Inputs":[],"Outputs":[]}}}}"#,
         STANDARD.encode(tar)
     );
-    Request::post("/create", body).header("Content-Type", "application/json").header("User-Agent", "Go-http-client/1.1")
+    Request::post("/create", body)
+        .header("Content-Type", "application/json")
+        .header("User-Agent", "Go-http-client/1.1")
 }
 
 /// The request of `serverledge-cli invoke`.
@@ -41,8 +43,16 @@ fn invoke(name: &str, params: &str, asynchronous: bool) -> Request {
 
 fn node_with_add() -> Result<Node> {
     let node = Node::start()?;
-    let created = node.ask(&create("add", "wasm", 128, &tar_of("add.wasm", &example("add")?)?))?;
-    assert_eq!((created.status, &created.json()?["Created"]), (200, &json!("add")));
+    let created = node.ask(&create(
+        "add",
+        "wasm",
+        128,
+        &tar_of("add.wasm", &example("add")?)?,
+    ))?;
+    assert_eq!(
+        (created.status, &created.json()?["Created"]),
+        (200, &json!("add"))
+    );
     Ok(node)
 }
 
@@ -52,20 +62,43 @@ fn the_life_of_a_function() -> Result<()> {
     for route in ["/function", "/functions"] {
         assert_eq!(node.get(route)?.text(), r#"["add"]"#);
     }
-    let again = node.ask(&create("add", "wasm", 128, &tar_of("add.wasm", &example("add")?)?))?;
+    let again = node.ask(&create(
+        "add",
+        "wasm",
+        128,
+        &tar_of("add.wasm", &example("add")?)?,
+    ))?;
     again.assert_problem(409, "function_exists");
-    let mut update = create("add", "wasm", 64, &tar_of("x/hello.wasm", &example("hello")?)?);
+    let mut update = create(
+        "add",
+        "wasm",
+        64,
+        &tar_of("x/hello.wasm", &example("hello")?)?,
+    );
     update.target = "/update".to_owned();
     assert_eq!(node.ask(&update)?.json()?["Created"], "add");
-    assert_eq!(node.ask(&invoke("add", r#"{"name":"Ada"}"#, false))?.result()?, json!({"message": "Hello, Ada!"}));
+    assert_eq!(
+        node.ask(&invoke("add", r#"{"name":"Ada"}"#, false))?
+            .result()?,
+        json!({"message": "Hello, Ada!"})
+    );
     let info = node.get("/functions/add")?.json()?;
-    assert_eq!((&info["Runtime"], &info["MemoryMB"]), (&json!("wasm"), &json!(64)));
+    assert_eq!(
+        (&info["Runtime"], &info["MemoryMB"]),
+        (&json!("wasm"), &json!(64))
+    );
     let deleted = node.ask(&Request::post("/delete", r#"{"Name":"add"}"#))?;
-    assert_eq!((deleted.status, deleted.text()), (200, r#"{"Deleted":"add"}"#.to_owned()));
+    assert_eq!(
+        (deleted.status, deleted.text()),
+        (200, r#"{"Deleted":"add"}"#.to_owned())
+    );
     assert_eq!(node.get("/function")?.text(), "[]");
-    node.ask(&Request::post("/delete", r#"{"Name":"add"}"#))?.assert_problem(404, "function_unknown");
-    node.ask(&invoke("add", "{}", false))?.assert_problem(404, "function_unknown");
-    node.get("/functions/add")?.assert_problem(404, "function_unknown");
+    node.ask(&Request::post("/delete", r#"{"Name":"add"}"#))?
+        .assert_problem(404, "function_unknown");
+    node.ask(&invoke("add", "{}", false))?
+        .assert_problem(404, "function_unknown");
+    node.get("/functions/add")?
+        .assert_problem(404, "function_unknown");
     Ok(())
 }
 
@@ -76,15 +109,33 @@ fn an_invocations_answer_has_serverledges_members() -> Result<()> {
         let response = node.ask(&invoke("add", r#"{"a":2,"b":3}"#, false))?;
         let envelope = response.json()?;
         assert_eq!(envelope["Result"], r#"{"sum":5}"#, "JSON in a string");
-        assert_eq!((&envelope["Success"], &envelope["IsWarmStart"]), (&json!(true), &json!(warm)));
-        for seconds in ["ResponseTime", "InitTime", "QueueingTime", "OffloadLatency", "Duration"] {
+        assert_eq!(
+            (&envelope["Success"], &envelope["IsWarmStart"]),
+            (&json!(true), &json!(warm))
+        );
+        for seconds in [
+            "ResponseTime",
+            "InitTime",
+            "QueueingTime",
+            "OffloadLatency",
+            "Duration",
+        ] {
             assert!(
-                envelope[seconds].as_f64().is_some_and(|time| (0.0..60.0).contains(&time)),
+                envelope[seconds]
+                    .as_f64()
+                    .is_some_and(|time| (0.0..60.0).contains(&time)),
                 "{seconds}: {envelope}"
             );
         }
-        assert_eq!((&envelope["Output"], &envelope["ExecutionArea"]), (&json!(""), &json!("ROME")));
-        assert!(envelope["ExecutionNode"].as_str().is_some_and(|node| !node.is_empty()));
+        assert_eq!(
+            (&envelope["Output"], &envelope["ExecutionArea"]),
+            (&json!(""), &json!("ROME"))
+        );
+        assert!(
+            envelope["ExecutionNode"]
+                .as_str()
+                .is_some_and(|node| !node.is_empty())
+        );
         check_headers(&response)?;
     }
     Ok(())
@@ -92,7 +143,11 @@ fn an_invocations_answer_has_serverledges_members() -> Result<()> {
 
 /// What Serverledge's load balancer reads.
 fn check_headers(response: &Response) -> Result<()> {
-    let header = |name: &str| response.header(name).with_context(|| format!("{name} is missing: {response:?}"));
+    let header = |name: &str| {
+        response
+            .header(name)
+            .with_context(|| format!("{name} is missing: {response:?}"))
+    };
     assert!(header("serverledge-node-name")?.starts_with("(ROME)"));
     assert!(header("serverledge-free-mem")?.parse::<u64>()? > 0);
     assert!(header("serverledge-free-cpu")?.parse::<f64>()? > 0.0);
@@ -108,13 +163,19 @@ fn check_headers(response: &Response) -> Result<()> {
 #[test]
 fn members_match_in_any_case_and_bodies_may_be_empty() -> Result<()> {
     let node = node_with_add()?;
-    let lower =
-        Request::post("/invoke/add", r#"{"params":{"a":1,"b":2},"qosclass":1,"CANDOOFFLOADING":false,"unknown":[1]}"#);
+    let lower = Request::post(
+        "/invoke/add",
+        r#"{"params":{"a":1,"b":2},"qosclass":1,"CANDOOFFLOADING":false,"unknown":[1]}"#,
+    );
     assert_eq!(node.ask(&lower)?.result()?, json!({"sum": 3}));
     node.deploy_example("hello")?;
     for empty in ["", "{}", r#"{"Params":null}"#, " \r\n"] {
         let response = node.ask(&Request::post("/invoke/hello", empty))?;
-        assert_eq!(response.result()?, json!({"message": "Hello, world!"}), "{empty:?}");
+        assert_eq!(
+            response.result()?,
+            json!({"message": "Hello, world!"}),
+            "{empty:?}"
+        );
     }
     let code = STANDARD.encode(guests::constant(7));
     let lower = Request::post(
@@ -149,13 +210,16 @@ fn asynchronous_invocations_are_polled() -> Result<()> {
     let accepted = accepted.json()?;
     let id = accepted["ReqId"].as_str().context("ReqId is a text")?;
     assert_eq!(accepted.as_object().map(serde_json::Map::len), Some(1));
-    node.get(&format!("/poll/{id}"))?.assert_problem(404, "invocation_not_finished");
+    node.get(&format!("/poll/{id}"))?
+        .assert_problem(404, "invocation_not_finished");
     let done = crate::asynchronous::poll(&node, id)?;
     assert_eq!(done.result()?, json!({"done": true}));
     for unknown in ["01890000-0000-7000-8000-000000000000", "add-12345", "x"] {
-        node.get(&format!("/poll/{unknown}"))?.assert_problem(404, "invocation_unknown");
+        node.get(&format!("/poll/{unknown}"))?
+            .assert_problem(404, "invocation_unknown");
     }
-    node.ask(&invoke("nobody", "{}", true))?.assert_problem(404, "function_unknown");
+    node.ask(&invoke("nobody", "{}", true))?
+        .assert_problem(404, "function_unknown");
     Ok(())
 }
 
@@ -165,39 +229,74 @@ fn prewarming_counts_what_fits() -> Result<()> {
     node.deploy_example("add")?;
     for (asked, answered) in [(1, 1), (2, 2), (50, 2), (0, 0), (-3, 0)] {
         let body = format!(r#"{{"Function":"add","Instances":{asked},"ForceImagePull":false}}"#);
-        assert_eq!(node.ask(&Request::post("/prewarm", body))?.json()?, json!({ "Prewarmed": answered }), "{asked}");
+        assert_eq!(
+            node.ask(&Request::post("/prewarm", body))?.json()?,
+            json!({ "Prewarmed": answered }),
+            "{asked}"
+        );
     }
-    assert_eq!(node.invoke("add", &json!({"a": 1, "b": 1}))?.json()?["IsWarmStart"], true);
-    node.ask(&Request::post("/prewarm", r#"{"Function":"nobody","Instances":1}"#))?
-        .assert_problem(404, "function_unknown");
+    assert_eq!(
+        node.invoke("add", &json!({"a": 1, "b": 1}))?.json()?["IsWarmStart"],
+        true
+    );
+    node.ask(&Request::post(
+        "/prewarm",
+        r#"{"Function":"nobody","Instances":1}"#,
+    ))?
+    .assert_problem(404, "function_unknown");
     Ok(())
 }
 
 #[test]
 fn status_has_serverledges_members() -> Result<()> {
-    let node = Setup::new()?.with("container.pool.memory", 512).with("container.pool.cpus", 2).start()?;
+    let node = Setup::new()?
+        .with("container.pool.memory", 512)
+        .with("container.pool.cpus", 2)
+        .start()?;
     let status = node.status()?;
     assert_eq!(status["AvailableWarmContainers"], json!({}));
-    for (member, value) in [("TotalMemory", 512), ("AvailableMemory", 512), ("FreeMemory", 512)] {
+    for (member, value) in [
+        ("TotalMemory", 512),
+        ("AvailableMemory", 512),
+        ("FreeMemory", 512),
+    ] {
         assert_eq!(status[member], value, "{member}");
     }
-    assert_eq!((&status["TotalCPU"], &status["UsedCPU"]), (&json!(2.0), &json!(0.0)));
+    assert_eq!(
+        (&status["TotalCPU"], &status["UsedCPU"]),
+        (&json!(2.0), &json!(0.0))
+    );
     assert_eq!(status["Coordinates"]["Vec"], json!([0.0, 0.0, 0.0]));
     assert_eq!(status["LoadAvg"].as_array().map(Vec::len), Some(3));
-    assert!(status["LastUpdateTime"].as_i64().is_some_and(|time| time > 1_700_000_000));
+    assert!(
+        status["LastUpdateTime"]
+            .as_i64()
+            .is_some_and(|time| time > 1_700_000_000)
+    );
     Ok(())
 }
 
 /// A running invocation holds what its function declares.
 #[test]
 fn status_tells_what_is_reserved() -> Result<()> {
-    let node = Setup::new()?.with("container.pool.memory", 512).with("container.pool.cpus", 2).start()?;
-    node.deploy_with("slow", guests::sleeper(1500), &json!({"MemoryMB": 100, "CPUDemand": 0.5}))?;
+    let node = Setup::new()?
+        .with("container.pool.memory", 512)
+        .with("container.pool.cpus", 2)
+        .start()?;
+    node.deploy_with(
+        "slow",
+        guests::sleeper(1500),
+        &json!({"MemoryMB": 100, "CPUDemand": 0.5}),
+    )?;
     std::thread::scope(|scope| {
         let call = crate::support::beside(scope, || node.invoke("slow", &json!({})));
         node.wait_for_status("Running", 1)?;
         let status = node.status()?;
-        assert_eq!((&status["AvailableMemory"], &status["UsedCPU"]), (&json!(412), &json!(0.5)), "{status}");
+        assert_eq!(
+            (&status["AvailableMemory"], &status["UsedCPU"]),
+            (&json!(412), &json!(0.5)),
+            "{status}"
+        );
         crate::support::joined(call)?.result()?;
         node.wait_until_free()
     })
@@ -207,15 +306,24 @@ fn status_tells_what_is_reserved() -> Result<()> {
 fn faults_have_serverledges_statuses() -> Result<()> {
     let node = node_with_add()?;
     let tar = tar_of("f.wasm", &example("add")?)?;
-    node.ask(&create("f", "python38", 128, &tar))?.assert_problem(404, "unknown_runtime");
-    node.ask(&create("f", "wasm", 0, &tar))?.assert_problem(422, "invalid_memory");
-    node.ask(&create("f", "wasm", -5, &tar))?.assert_problem(422, "invalid_memory");
+    node.ask(&create("f", "python38", 128, &tar))?
+        .assert_problem(404, "unknown_runtime");
+    node.ask(&create("f", "wasm", 0, &tar))?
+        .assert_problem(422, "invalid_memory");
+    node.ask(&create("f", "wasm", -5, &tar))?
+        .assert_problem(422, "invalid_memory");
     // The function's own failure.
-    node.ask(&invoke("add", r#"{"a":"x"}"#, false))?.assert_problem(500, "function_error");
-    node.ask(&Request::get("/invoke/add"))?.assert_problem(405, "method_not_allowed");
-    node.ask(&Request::get("/create"))?.assert_problem(405, "method_not_allowed");
-    node.ask(&Request::get("/nowhere"))?.assert_problem(404, "route_unknown");
-    let echoed = node.ask(&invoke("add", r#"{"a":1,"b":2}"#, false).header("Serverledge-MAB-Request-ID", "mab-7"))?;
+    node.ask(&invoke("add", r#"{"a":"x"}"#, false))?
+        .assert_problem(500, "function_error");
+    node.ask(&Request::get("/invoke/add"))?
+        .assert_problem(405, "method_not_allowed");
+    node.ask(&Request::get("/create"))?
+        .assert_problem(405, "method_not_allowed");
+    node.ask(&Request::get("/nowhere"))?
+        .assert_problem(404, "route_unknown");
+    let echoed = node.ask(
+        &invoke("add", r#"{"a":1,"b":2}"#, false).header("Serverledge-MAB-Request-ID", "mab-7"),
+    )?;
     assert_eq!(echoed.header("serverledge-mab-request-id"), Some("mab-7"));
     Ok(())
 }
@@ -228,7 +336,11 @@ fn metrics_count() -> Result<()> {
     }
     node.invoke("add", &json!({"a": "x"}))?;
     let response = node.get("/metrics")?;
-    assert!(response.header("content-type").is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4")));
+    assert!(
+        response
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("text/plain; version=0.0.4"))
+    );
     let text = response.text();
     for line in [
         r#"completed_count{area="ROME",function="add"} 5"#,
@@ -240,7 +352,10 @@ fn metrics_count() -> Result<()> {
         "serverledge_running 0",
         "serverledge_functions 1",
     ] {
-        assert!(text.lines().any(|found| found == line), "{line} is missing:\n{text}");
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is missing:\n{text}"
+        );
     }
     let off = Setup::new()?.with("metrics.enabled", false).start()?;
     off.get("/metrics")?.assert_problem(404, "metrics_disabled");

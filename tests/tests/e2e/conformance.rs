@@ -40,14 +40,17 @@ globalThis.call = async (name, params) => JSON.parse(JSON.stringify(await run(na
 const PACKAGES: [&str; 3] = ["marked@18.2.1", "ajv@8.20.0", "esbuild@0.28.2"];
 
 fn text_of(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| format!("{} is text", path.display()))
+    path.to_str()
+        .with_context(|| format!("{} is text", path.display()))
 }
 
 /// What Node.js gives, a line for each line of params.
 fn node_gives(files: &[(&str, &Path)], params: &[String]) -> Result<Vec<String>> {
     use std::io::Write as _;
 
-    let files = files.iter().map(|(name, path)| Ok(format!("{name}={}", text_of(path)?)));
+    let files = files
+        .iter()
+        .map(|(name, path)| Ok(format!("{name}={}", text_of(path)?)));
     let mut node = Command::new("node")
         .args(["-e", RUNNER, "--"])
         .args(files.collect::<Result<Vec<_>>>()?)
@@ -57,11 +60,26 @@ fn node_gives(files: &[(&str, &Path)], params: &[String]) -> Result<Vec<String>>
         .stderr(Stdio::piped())
         .spawn()
         .context("failed to start node")?;
-    node.stdin.take().context("stdin is piped")?.write_all(params.join("\n").as_bytes())?;
+    node.stdin
+        .take()
+        .context("stdin is piped")?
+        .write_all(params.join("\n").as_bytes())?;
     let output = node.wait_with_output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let lines: Vec<_> = String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect();
-    ensure!(lines.len() == params.len(), "{} answers to {} params", lines.len(), params.len());
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let lines: Vec<_> = String::from_utf8(output.stdout)?
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    ensure!(
+        lines.len() == params.len(),
+        "{} answers to {} params",
+        lines.len(),
+        params.len()
+    );
     Ok(lines)
 }
 
@@ -72,7 +90,11 @@ fn compare(node: &Node, files: &[(&str, &Path)], params: &[String]) -> Result<()
     for (params, expected) in params.iter().zip(expected) {
         let request = Request::post(&format!("/fn/{name}"), params.as_bytes());
         let answer = node.ask(&request.header("content-type", "application/json"))?;
-        ensure!(answer.status == 200, "{name} with {params:.500}: {}", answer.text());
+        ensure!(
+            answer.status == 200,
+            "{name} with {params:.500}: {}",
+            answer.text()
+        );
         same(&expected, &answer.text()).with_context(|| format!("{name} with {params:.500}"))?;
         let ran = node.cli_with_input(&["invoke", "-f", name, "-j", "-"], params.as_bytes())?;
         let envelope = ran.assert_code(0).json()?;
@@ -84,13 +106,22 @@ fn compare(node: &Node, files: &[(&str, &Path)], params: &[String]) -> Result<()
 
 /// Byte for byte; where they part is shown.
 fn same(expected: &str, found: &str) -> Result<()> {
-    let parts = expected.bytes().zip(found.bytes()).position(|(a, b)| a != b);
+    let parts = expected
+        .bytes()
+        .zip(found.bytes())
+        .position(|(a, b)| a != b);
     let at = parts.unwrap_or_else(|| expected.len().min(found.len()));
     let around = |text: &str| {
         let bytes = text.as_bytes();
-        String::from_utf8_lossy(&bytes[at.saturating_sub(80)..bytes.len().min(at + 80)]).into_owned()
+        String::from_utf8_lossy(&bytes[at.saturating_sub(80)..bytes.len().min(at + 80)])
+            .into_owned()
     };
-    ensure!(expected == found, "from byte {at} on Node.js gives\n{}\nand this is\n{}", around(expected), around(found));
+    ensure!(
+        expected == found,
+        "from byte {at} on Node.js gives\n{}\nand this is\n{}",
+        around(expected),
+        around(found)
+    );
     Ok(())
 }
 
@@ -105,15 +136,44 @@ fn the_examples_are_as_in_node() -> Result<()> {
     let node = Setup::new()?.with("container.enabled", false).start()?;
     let hello = root().join("examples/hello.js");
     create(&node, "hello", &hello, &["--handler", "hello"])?;
-    let params = [json!({}), json!({"name": "Ada"}), json!({"name": "\u{1f600} ü\n\"\\"}), json!({"name": null})];
-    compare(&node, &[("hello", &hello)], &params.map(|each| each.to_string()))?;
+    let params = [
+        json!({}),
+        json!({"name": "Ada"}),
+        json!({"name": "\u{1f600} ü\n\"\\"}),
+        json!({"name": null}),
+    ];
+    compare(
+        &node,
+        &[("hello", &hello)],
+        &params.map(|each| each.to_string()),
+    )?;
     let sieve = root().join("examples/sieve.js");
-    create(&node, "sieve", &sieve, &["--handler", "sieve", "--memory", "256"])?;
-    let params = [json!({}), json!({"limit": 0}), json!({"limit": "100"}), json!({"limit": 2_000_000})];
-    compare(&node, &[("sieve", &sieve)], &params.map(|each| each.to_string()))?;
+    create(
+        &node,
+        "sieve",
+        &sieve,
+        &["--handler", "sieve", "--memory", "256"],
+    )?;
+    let params = [
+        json!({}),
+        json!({"limit": 0}),
+        json!({"limit": "100"}),
+        json!({"limit": 2_000_000}),
+    ];
+    compare(
+        &node,
+        &[("sieve", &sieve)],
+        &params.map(|each| each.to_string()),
+    )?;
     let refused = node.post("/fn/sieve", &json!({"limit": 0.5}))?;
     refused.assert_problem(502, "function_error");
-    assert!(refused.text().contains("RangeError: limit is 0.5 and may be from 0 to 50000000"), "{}", refused.text());
+    assert!(
+        refused
+            .text()
+            .contains("RangeError: limit is 0.5 and may be from 0 to 50000000"),
+        "{}",
+        refused.text()
+    );
     node.wait_until_free()
 }
 
@@ -128,9 +188,16 @@ fn functions_of_the_thesis_are_as_in_node() -> Result<()> {
     std::fs::write(&outer, source)?;
     create(&node, "inner-function", &inner, &["--idempotent", "--edge"])?;
     create(&node, "outer-function", &outer, &["--idempotent"])?;
-    let params =
-        [json!({"a": 4, "b": 5, "c": 6}), json!({"a": "x", "b": 1, "c": 2}), json!({"a": 0.1, "b": 0.2, "c": 3})];
-    compare(&node, &[("outer-function", &outer), ("inner-function", &inner)], &params.map(|each| each.to_string()))
+    let params = [
+        json!({"a": 4, "b": 5, "c": 6}),
+        json!({"a": "x", "b": 1, "c": 2}),
+        json!({"a": 0.1, "b": 0.2, "c": 3}),
+    ];
+    compare(
+        &node,
+        &[("outer-function", &outer), ("inner-function", &inner)],
+        &params.map(|each| each.to_string()),
+    )
 }
 
 /// Takes a document of a megabyte apart and makes another of it.
@@ -162,7 +229,15 @@ fn document() -> String {
         seed = seed.wrapping_mul(1_103_515_245).wrapping_add(12_345) % (1 << 31);
         (seed >> 8) % below
     };
-    let names = ["Käse & Brot", "Straße", "naïve  façade", "東京タワー", "Ελλάδα", "plain", "emoji \u{1f9c0} cheese"];
+    let names = [
+        "Käse & Brot",
+        "Straße",
+        "naïve  façade",
+        "東京タワー",
+        "Ελλάδα",
+        "plain",
+        "emoji \u{1f9c0} cheese",
+    ];
     let regions = ["north", "süd", "10", "9", "東", "west"];
     let mut text = String::from("{\"currency\":\"\\u20ac\",\"orders\":[");
     for number in 0..6_500 {
@@ -191,7 +266,11 @@ fn a_document_of_a_megabyte_is_as_in_node() -> Result<()> {
     std::fs::write(&script, TRANSFORM)?;
     create(&node, "transform", &script, &[])?;
     let document = document();
-    ensure!((1 << 20..2 << 20).contains(&document.len()), "{} bytes", document.len());
+    ensure!(
+        (1 << 20..2 << 20).contains(&document.len()),
+        "{} bytes",
+        document.len()
+    );
     compare(&node, &[("transform", &script)], &[document])
 }
 
@@ -274,9 +353,14 @@ module.exports = ({ value, schema }) => {
 ";
 
 fn install(folder: &Path) -> Result<()> {
-    std::fs::write(folder.join("package.json"), r#"{"name":"conformance","version":"1.0.0","private":true}"#)?;
+    std::fs::write(
+        folder.join("package.json"),
+        r#"{"name":"conformance","version":"1.0.0","private":true}"#,
+    )?;
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"]).args(PACKAGES).current_dir(folder);
+    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
+        .args(PACKAGES)
+        .current_dir(folder);
     // What `scripts/test.sh` or its caller says; else the machine's own settings.
     for (variable, setting) in [
         ("SERVERLEDGE_TEST_NPM_REGISTRY", "npm_config_registry"),
@@ -288,7 +372,11 @@ fn install(folder: &Path) -> Result<()> {
         }
     }
     let output = npm.output().context("failed to start npm")?;
-    ensure!(output.status.success(), "npm: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "npm: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 
@@ -304,7 +392,10 @@ fn packages_from_npm_are_as_in_node() -> Result<()> {
     std::fs::write(&index, VALIDATION)?;
     for (name, path, file) in [("page", &page, "page.mjs"), ("order", &folder, "index.js")] {
         let said = create(&node, name, path, &["--runtime", "javascript"])?;
-        ensure!(said.contains(&format!("{file} is bundled with what it imports")), "{said}");
+        ensure!(
+            said.contains(&format!("{file} is bundled with what it imports")),
+            "{said}"
+        );
     }
     compare(&node, &[("page", &page)], &pages()?)?;
     compare(&node, &[("order", &index)], &orders())?;
@@ -312,9 +403,18 @@ fn packages_from_npm_are_as_in_node() -> Result<()> {
 }
 
 fn pages() -> Result<Vec<String>> {
-    let mut params =
-        vec![json!({ "text": MARKED_UP }), json!({"text": MARKED_UP, "breaks": true}), json!({"text": ""})];
-    for name in ["docs/cli.md", "docs/applications.md", "docs/errors.md", "README.md", "CHANGELOG.md"] {
+    let mut params = vec![
+        json!({ "text": MARKED_UP }),
+        json!({"text": MARKED_UP, "breaks": true}),
+        json!({"text": ""}),
+    ];
+    for name in [
+        "docs/cli.md",
+        "docs/applications.md",
+        "docs/errors.md",
+        "README.md",
+        "CHANGELOG.md",
+    ] {
         let text = std::fs::read_to_string(root().join(name)).with_context(|| name.to_owned())?;
         params.push(json!({ "text": text }));
     }
@@ -337,6 +437,13 @@ fn orders() -> Vec<String> {
         json!({"type": "string", "format": "unknown"}),
         json!({"$ref": "#/nowhere"}),
     ];
-    let own = schemas.into_iter().map(|schema| json!({"schema": schema, "value": {"a": {"a": {}}}}));
-    values.into_iter().map(|value| json!({ "value": value })).chain(own).map(|params| params.to_string()).collect()
+    let own = schemas
+        .into_iter()
+        .map(|schema| json!({"schema": schema, "value": {"a": {"a": {}}}}));
+    values
+        .into_iter()
+        .map(|value| json!({ "value": value }))
+        .chain(own)
+        .map(|params| params.to_string())
+        .collect()
 }

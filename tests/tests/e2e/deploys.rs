@@ -8,9 +8,21 @@ use crate::support::{Node, Request, Setup, example};
 
 const WASI_ONLY_MEMORY: &str = r#"(memory (export "memory") 1)"#;
 
-fn refused(node: &Node, name: &str, module: impl AsRef<[u8]>, more: &Value, status: u16, code: &str) -> Result<()> {
+fn refused(
+    node: &Node,
+    name: &str,
+    module: impl AsRef<[u8]>,
+    more: &Value,
+    status: u16,
+    code: &str,
+) -> Result<()> {
     let response = node.try_deploy(name, module.as_ref(), more)?;
-    assert_eq!((response.status, response.code().as_str()), (status, code), "{name}: {}", response.text());
+    assert_eq!(
+        (response.status, response.code().as_str()),
+        (status, code),
+        "{name}: {}",
+        response.text()
+    );
     response.assert_problem(status, code);
     Ok(())
 }
@@ -20,24 +32,56 @@ fn bad_modules_are_refused_and_nothing_is_stored() -> Result<()> {
     let node = Node::start()?;
     node.deploy("good", guests::constant(1))?;
     let invalid = |body: &str| refused(&node, "bad", body, &json!({}), 422, "invalid_module");
-    let without = |body: &str| refused(&node, "bad", format!("(module {body})"), &json!({}), 422, "no_interface");
+    let without = |body: &str| {
+        refused(
+            &node,
+            "bad",
+            format!("(module {body})"),
+            &json!({}),
+            422,
+            "no_interface",
+        )
+    };
     let unknown = |import: &str| {
         let module = format!("(module {import} {WASI_ONLY_MEMORY} (func (export \"_start\")))");
         refused(&node, "bad", module, &json!({}), 422, "unknown_import")
     };
-    for garbage in [&b"hello, world"[..], b"\x7fELF\x02\x01\x01", b"\0\0\0\0", b"(module", b"(modul)", b" "] {
+    for garbage in [
+        &b"hello, world"[..],
+        b"\x7fELF\x02\x01\x01",
+        b"\0\0\0\0",
+        b"(module",
+        b"(modul)",
+        b" ",
+    ] {
         refused(&node, "bad", garbage, &json!({}), 422, "not_wasm")?;
     }
     invalid("(module (func (export \"_start\") (result i32) (i64.const 1)))")?;
     invalid("(module (memory i64 1) (func (export \"_start\")))")?;
-    refused(&node, "bad", b"\0asm\x01\0\0\0\xff\xff", &json!({}), 422, "invalid_module")?;
+    refused(
+        &node,
+        "bad",
+        b"\0asm\x01\0\0\0\xff\xff",
+        &json!({}),
+        422,
+        "invalid_module",
+    )?;
     refused(&node, "bad", b"\0asm", &json!({}), 422, "invalid_module")?;
     let add = example("add")?;
-    refused(&node, "bad", &add[..add.len() / 2], &json!({}), 422, "invalid_module")?;
+    refused(
+        &node,
+        "bad",
+        &add[..add.len() / 2],
+        &json!({}),
+        422,
+        "invalid_module",
+    )?;
     without("")?;
     without(WASI_ONLY_MEMORY)?;
     without("(func (export \"_start\"))")?;
-    without(&format!("{WASI_ONLY_MEMORY} (func (export \"_start\") (param i32))"))?;
+    without(&format!(
+        "{WASI_ONLY_MEMORY} (func (export \"_start\") (param i32))"
+    ))?;
     without(&format!(
         "{WASI_ONLY_MEMORY} (func (export \"serverledge_handle\") (param i32 i32) (result i64) (i64.const 0))"
     ))?;
@@ -45,16 +89,23 @@ fn bad_modules_are_refused_and_nothing_is_stored() -> Result<()> {
     unknown("(import \"env\" \"abort\" (func))")?;
     unknown("(import \"wasi_snapshot_preview1\" \"no_such\" (func))")?;
     unknown("(import \"serverledge\" \"call\" (func (param i32)))")?;
-    let borrowed =
-        "(module (import \"env\" \"m\" (memory 1)) (export \"memory\" (memory 0)) (func (export \"_start\")))";
+    let borrowed = "(module (import \"env\" \"m\" (memory 1)) (export \"memory\" (memory 0)) (func (export \"_start\")))";
     refused(&node, "bad", borrowed, &json!({}), 422, "unknown_import")?;
-    refused(&node, "bad", guests::spy(64, 1), &json!({"MemoryMB": 3}), 422, "memory_too_small")?;
+    refused(
+        &node,
+        "bad",
+        guests::spy(64, 1),
+        &json!({"MemoryMB": 3}),
+        422,
+        "memory_too_small",
+    )?;
     check_nothing_stored(node)
 }
 
 fn check_nothing_stored(node: Node) -> Result<()> {
     assert_eq!(node.names()?, ["good"]);
-    node.invoke("bad", &json!({}))?.assert_problem(404, "function_unknown");
+    node.invoke("bad", &json!({}))?
+        .assert_problem(404, "function_unknown");
     let files = machine_code(&node)?;
     let node = node.stop()?.restart()?;
     assert_eq!(node.names()?, ["good"]);
@@ -75,7 +126,8 @@ fn a_refused_update_keeps_what_there_was() -> Result<()> {
     let node = Node::start()?;
     node.deploy("f", guests::constant(1))?;
     let body = crate::support::node::deployment("f", b"(module)", &json!({}));
-    node.post("/update", &body)?.assert_problem(422, "no_interface");
+    node.post("/update", &body)?
+        .assert_problem(422, "no_interface");
     assert_eq!(node.invoke("f", &json!({}))?.result()?, json!({"n": 1}));
     Ok(())
 }
@@ -84,17 +136,32 @@ fn a_refused_update_keeps_what_there_was() -> Result<()> {
 fn names_have_rules() -> Result<()> {
     let node = Node::start()?;
     let long = "x".repeat(129);
-    for name in ["", "a/b", "../x", ".", "$tags", "-f", "é", "a b", "a\0b", "a\nb", &long] {
-        refused(&node, name, guests::constant(1), &json!({}), 422, "invalid_name")?;
+    for name in [
+        "", "a/b", "../x", ".", "$tags", "-f", "é", "a b", "a\0b", "a\nb", &long,
+    ] {
+        refused(
+            &node,
+            name,
+            guests::constant(1),
+            &json!({}),
+            422,
+            "invalid_name",
+        )?;
     }
     for name in ["a", "A.b-c_d", "0", "_", &"x".repeat(128)] {
         node.deploy(name, guests::constant(1))?;
-        assert_eq!(node.get(&format!("/fn/{name}"))?.json()?, json!({"n": 1}), "{name}");
+        assert_eq!(
+            node.get(&format!("/fn/{name}"))?.json()?,
+            json!({"n": 1}),
+            "{name}"
+        );
     }
     // Encoded or not, what is no name is no function.
     for path in ["a%2Fb", "%00", "%", "%zz", "..%2f..%2fstatus", ""] {
-        node.post(&format!("/invoke/{path}"), &json!({}))?.assert_problem(404, "function_unknown");
-        node.get(&format!("/fn/{path}"))?.assert_problem(404, "function_unknown");
+        node.post(&format!("/invoke/{path}"), &json!({}))?
+            .assert_problem(404, "function_unknown");
+        node.get(&format!("/fn/{path}"))?
+            .assert_problem(404, "function_unknown");
     }
     assert_eq!(node.get("/fn/%41.b-c_d")?.json()?, json!({"n": 1}));
     Ok(())
@@ -102,7 +169,10 @@ fn names_have_rules() -> Result<()> {
 
 #[test]
 fn limits_have_ranges() -> Result<()> {
-    let node = Setup::new()?.with("container.pool.memory", 1024).with("function.timeout_max", "60s").start()?;
+    let node = Setup::new()?
+        .with("container.pool.memory", 1024)
+        .with("function.timeout_max", "60s")
+        .start()?;
     for (member, value, code) in [
         ("MemoryMB", json!(4097), "invalid_memory"),
         ("MemoryMB", json!(2048), "exceeds_node"),
@@ -118,12 +188,29 @@ fn limits_have_ranges() -> Result<()> {
         ("Env", json!({"a=b": "1"}), "invalid_member"),
         ("Env", json!({"big": "x".repeat(40_000)}), "invalid_member"),
     ] {
-        refused(&node, "f", guests::constant(1), &json!({ member: value }), 422, code)?;
+        refused(
+            &node,
+            "f",
+            guests::constant(1),
+            &json!({ member: value }),
+            422,
+            code,
+        )?;
     }
-    for (member, value) in
-        [("Name", json!(5)), ("MemoryMB", json!("128")), ("Env", json!([])), ("Timeout", json!("1s"))]
-    {
-        refused(&node, "f", guests::constant(1), &json!({ member: value }), 400, "malformed_member")?;
+    for (member, value) in [
+        ("Name", json!(5)),
+        ("MemoryMB", json!("128")),
+        ("Env", json!([])),
+        ("Timeout", json!("1s")),
+    ] {
+        refused(
+            &node,
+            "f",
+            guests::constant(1),
+            &json!({ member: value }),
+            400,
+            "malformed_member",
+        )?;
     }
     assert!(node.names()?.is_empty());
     Ok(())
@@ -132,11 +219,19 @@ fn limits_have_ranges() -> Result<()> {
 #[test]
 fn code_that_cannot_be_read_is_refused() -> Result<()> {
     let node = Node::start()?;
-    let with = |code: &str| node.post("/create", &json!({"Name": "f", "Runtime": "wasm", "TarFunctionCode": code}));
+    let with = |code: &str| {
+        node.post(
+            "/create",
+            &json!({"Name": "f", "Runtime": "wasm", "TarFunctionCode": code}),
+        )
+    };
     with("")?.assert_problem(422, "no_code");
     with("%%%")?.assert_problem(422, "malformed_base64");
     with("aHR0cHM6Ly9leGFtcGxlLmNvbS9mLndhc20=")?.assert_problem(422, "url_unsupported");
-    let response = node.post("/create", &json!({"Name": "f", "Runtime": "javascript", "TarFunctionCode": "eA=="}))?;
+    let response = node.post(
+        "/create",
+        &json!({"Name": "f", "Runtime": "javascript", "TarFunctionCode": "eA=="}),
+    )?;
     response.assert_problem(422, "function_does_not_load");
     assert!(node.names()?.is_empty());
     Ok(())
@@ -147,16 +242,32 @@ fn malformed_json_is_refused() -> Result<()> {
     let node = Node::start()?;
     node.deploy_example("add")?;
     let deep = format!(r#"{{"Params":{}}}"#, "[".repeat(100_000));
-    for body in ["{", "[]", "1", "\"x\"", "{}x", "{\"Params\":}", "\u{feff}{}", "{'a':1}", &deep] {
+    for body in [
+        "{",
+        "[]",
+        "1",
+        "\"x\"",
+        "{}x",
+        "{\"Params\":}",
+        "\u{feff}{}",
+        "{'a':1}",
+        &deep,
+    ] {
         for route in ["/create", "/update", "/delete", "/invoke/add", "/prewarm"] {
             let response = node.ask(&Request::post(route, body))?;
-            assert_eq!((response.status, response.code().as_str()), (400, "malformed_json"), "{route} {body:.40}");
+            assert_eq!(
+                (response.status, response.code().as_str()),
+                (400, "malformed_json"),
+                "{route} {body:.40}"
+            );
         }
     }
     for body in ["{", "{}x", "{'a':1}", "a=1", "\0"] {
-        node.ask(&Request::post("/fn/add", body))?.assert_problem(400, "malformed_json");
+        node.ask(&Request::post("/fn/add", body))?
+            .assert_problem(400, "malformed_json");
     }
-    node.ask(&Request::post("/invoke/add", r#"{"Async":"yes"}"#))?.assert_problem(400, "malformed_member");
+    node.ask(&Request::post("/invoke/add", r#"{"Async":"yes"}"#))?
+        .assert_problem(400, "malformed_member");
     Ok(())
 }
 
@@ -164,15 +275,28 @@ fn malformed_json_is_refused() -> Result<()> {
 #[test]
 fn modules_that_take_too_much_to_compile_are_refused() -> Result<()> {
     let monster = guests::monster(4, 8_000);
-    for (key, value) in
-        [("wasm.compile_cpu_time", "1s"), ("wasm.compile_time", "1s"), ("wasm.compile_memory", "160 MiB")]
-    {
+    for (key, value) in [
+        ("wasm.compile_cpu_time", "1s"),
+        ("wasm.compile_time", "1s"),
+        ("wasm.compile_memory", "160 MiB"),
+    ] {
         let node = Setup::new()?.with(key, value).start()?;
-        refused(&node, "monster", &monster, &json!({}), 422, "module_too_complex")?;
+        refused(
+            &node,
+            "monster",
+            &monster,
+            &json!({}),
+            422,
+            "module_too_complex",
+        )?;
         assert!(node.names()?.is_empty());
         // The limit is no hindrance to what is small.
         node.deploy_example("add")?;
-        assert_eq!(node.invoke("add", &json!({"a": 1, "b": 2}))?.result()?, json!({"sum": 3}), "{key}");
+        assert_eq!(
+            node.invoke("add", &json!({"a": 1, "b": 2}))?.result()?,
+            json!({"sum": 3}),
+            "{key}"
+        );
         node.stop()?;
     }
     Ok(())

@@ -25,7 +25,9 @@ fn running_calls_end_with_their_results() -> Result<()> {
     node.wait_for_status("Running", 2)?;
     node.terminate()?;
     // New connections and requests on old ones are turned away.
-    wait_for("a closed door", || Ok(TcpStream::connect(node.address).is_err().then_some(())))?;
+    wait_for("a closed door", || {
+        Ok(TcpStream::connect(node.address).is_err().then_some(()))
+    })?;
     assert!(idle.is_closed_by_peer()?);
     assert_eq!(call.receive(false)?.result()?, json!({"done": true}));
     let lines = stream.receive_body(&head)?;
@@ -33,7 +35,11 @@ fn running_calls_end_with_their_results() -> Result<()> {
     assert!(call.is_closed_by_peer()?);
     let ended = node.wait()?;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("stopped") && !ended.stderr.contains("panicked"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("stopped") && !ended.stderr.contains("panicked"),
+        "{}",
+        ended.stderr
+    );
     check_nothing_left(ended.into_setup().home())
 }
 
@@ -102,11 +108,15 @@ fn no_child_survives() -> Result<()> {
     let body = crate::support::node::deployment("monster", module.as_bytes(), &json!({}));
     deploy.send_only(&Request::json("/create", &body))?;
     let pid = node.pid();
-    let child = wait_for("a compiling child", || Ok(children_of(pid)?.first().copied()))?;
+    let child = wait_for("a compiling child", || {
+        Ok(children_of(pid)?.first().copied())
+    })?;
     node.terminate()?;
     let ended = node.wait()?;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
-    wait_for("the end of the child", || Ok((!Path::new(&format!("/proc/{child}/exe")).exists()).then_some(())))?;
+    wait_for("the end of the child", || {
+        Ok((!Path::new(&format!("/proc/{child}/exe")).exists()).then_some(()))
+    })?;
     let setup = ended.into_setup();
     check_nothing_left(setup.home())?;
     assert!(setup.start()?.names()?.is_empty());
@@ -117,7 +127,9 @@ fn no_child_survives() -> Result<()> {
 fn children_of(parent: u32) -> Result<Vec<u32>> {
     let mut children = Vec::new();
     for entry in std::fs::read_dir("/proc")? {
-        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
         // It may have ended meanwhile.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
@@ -131,7 +143,11 @@ fn children_of(parent: u32) -> Result<Vec<u32>> {
 /// Of a node that has ended there is its registry, its name and its cache of machine code, and nothing half-written.
 fn check_nothing_left(home: &Path) -> Result<()> {
     for path in crate::restart::files_below(home)? {
-        let inside = path.strip_prefix(home)?.to_str().context("names are text")?.to_owned();
+        let inside = path
+            .strip_prefix(home)?
+            .to_str()
+            .context("names are text")?
+            .to_owned();
         let kept = [
             "data/registry.redb",
             "data/node-id",
@@ -140,7 +156,8 @@ fn check_nothing_left(home: &Path) -> Result<()> {
             "data/machine-code/key",
         ];
         let known = kept.contains(&inside.as_str())
-            || (inside.starts_with("data/machine-code/") && (inside.ends_with(".cwasm") || inside.ends_with(".json")));
+            || (inside.starts_with("data/machine-code/")
+                && (inside.ends_with(".cwasm") || inside.ends_with(".json")));
         assert!(known, "{inside} was left behind");
     }
     Ok(())
@@ -151,7 +168,9 @@ fn check_nothing_left(home: &Path) -> Result<()> {
 fn accepted_invocations_are_finished_by_the_next_start() -> Result<()> {
     let node = Setup::new()?.with("async.concurrency_max", 1).start()?;
     node.deploy("slow", guests::sleeper(500))?;
-    let ids = (0..4).map(|_| submit(&node, "slow")).collect::<Result<Vec<_>>>()?;
+    let ids = (0..4)
+        .map(|_| submit(&node, "slow"))
+        .collect::<Result<Vec<_>>>()?;
     let node = node.stop()?.restart()?;
     for id in ids {
         assert_eq!(poll(&node, &id)?.result()?, json!({"done": true}));

@@ -35,7 +35,9 @@ fn acknowledged_deployments_survive_kills() -> Result<()> {
                     })
                 })
                 .collect();
-            wait_for("deployments", || Ok((lock(&acknowledged).len() >= wanted).then_some(())))?;
+            wait_for("deployments", || {
+                Ok((lock(&acknowledged).len() >= wanted).then_some(()))
+            })?;
             let ended = node.kill()?;
             writers.into_iter().try_for_each(joined)?;
             anyhow::Ok(ended)
@@ -51,7 +53,9 @@ fn acknowledged_deployments_survive_kills() -> Result<()> {
 }
 
 fn lock(acknowledged: &Acknowledged) -> std::sync::MutexGuard<'_, BTreeMap<String, u64>> {
-    acknowledged.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    acknowledged
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// Creates functions, replaces one of its own now and then, until the node is gone.
@@ -65,14 +69,23 @@ fn deploy_until_killed(
     loop {
         let number = counter.fetch_add(1, Ordering::Relaxed);
         let replacing = number.is_multiple_of(5);
-        let (route, name) =
-            if replacing { ("/update", format!("w{writer}")) } else { ("/create", format!("f{number}")) };
-        let body = crate::support::node::deployment(&name, guests::constant(number).as_bytes(), &json!({}));
+        let (route, name) = if replacing {
+            ("/update", format!("w{writer}"))
+        } else {
+            ("/create", format!("f{number}"))
+        };
+        let body = crate::support::node::deployment(
+            &name,
+            guests::constant(number).as_bytes(),
+            &json!({}),
+        );
         if replacing {
             // Between the request and its answer either value may be there.
             lock(acknowledged).remove(&name);
         }
-        let Ok(response) = connection.send(&Request::json(route, &body)) else { return Ok(()) };
+        let Ok(response) = connection.send(&Request::json(route, &body)) else {
+            return Ok(());
+        };
         ensure!(response.status == 200, "{name}: {}", response.text());
         lock(acknowledged).insert(name, number);
     }
@@ -89,7 +102,10 @@ fn check(node: &Node, acknowledged: &BTreeMap<String, u64>) -> Result<()> {
     }
     let log = node.stderr();
     for name in acknowledged.keys() {
-        ensure!(!log.contains(&format!("prepared anew name={name}\n")), "{name} was compiled again:\n{log}");
+        ensure!(
+            !log.contains(&format!("prepared anew name={name}\n")),
+            "{name} was compiled again:\n{log}"
+        );
     }
     Ok(())
 }
@@ -126,7 +142,11 @@ fn deletions_survive_kills() -> Result<()> {
         node.deploy(&format!("f{n}"), guests::constant(n))?;
     }
     for n in [1, 3] {
-        assert_eq!(node.post("/delete", &json!({ "Name": format!("f{n}") }))?.status, 200);
+        assert_eq!(
+            node.post("/delete", &json!({ "Name": format!("f{n}") }))?
+                .status,
+            200
+        );
     }
     let node = node.kill()?.restart()?;
     assert_eq!(node.names()?, ["f0", "f2", "f4"]);
@@ -142,7 +162,10 @@ fn a_data_folder_has_one_node() -> Result<()> {
     let data = setup.data();
     let node = setup.start()?;
     let second = Setup::new()?.with("data.dir", data.display()).start();
-    let error = second.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    let error = second
+        .err()
+        .map(|error| format!("{error:#}"))
+        .unwrap_or_default();
     assert!(error.contains("failed to use"), "{error}");
     assert_eq!(node.get("/healthz")?.status, 200);
     Ok(())

@@ -16,7 +16,9 @@ fn node() -> Result<Node> {
 /// Whether `found` has every member of `wanted`, at every depth.
 fn contains(found: &Value, wanted: &Value) -> bool {
     match wanted {
-        Value::Object(members) => members.iter().all(|(name, wanted)| contains(&found[name], wanted)),
+        Value::Object(members) => members
+            .iter()
+            .all(|(name, wanted)| contains(&found[name], wanted)),
         wanted => found == wanted,
     }
 }
@@ -28,7 +30,8 @@ fn its_examples() -> Result<()> {
         let (asked, expected) = (&example["request"], &example["response"]);
         let text = |member: &str| asked[member].as_str().context("a text").map(str::to_owned);
         let mut request =
-            Request::new(&text("method")?, &format!("/fn/echo-http{}", text("path")?)).body(text("body")?);
+            Request::new(&text("method")?, &format!("/fn/echo-http{}", text("path")?))
+                .body(text("body")?);
         for (name, value) in asked["headers"].as_object().context("headers")? {
             request = request.header(name, value.as_str().context("a text")?);
         }
@@ -39,7 +42,11 @@ fn its_examples() -> Result<()> {
         }
         match &expected["body"] {
             Value::String(whole) => assert_eq!(response.text(), *whole),
-            some => assert!(contains(&response.json()?, some), "{} lacks {some}", response.text()),
+            some => assert!(
+                contains(&response.json()?, some),
+                "{} lacks {some}",
+                response.text()
+            ),
         }
     }
     Ok(())
@@ -48,17 +55,27 @@ fn its_examples() -> Result<()> {
 #[test]
 fn any_method_and_sub_path() -> Result<()> {
     let node = node()?;
-    for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
-        let request = Request::new(method, "/fn/echo-http/sub/path?x=1&y=a%20b").header("X-Own", "kept");
+    for method in [
+        "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND",
+    ] {
+        let request =
+            Request::new(method, "/fn/echo-http/sub/path?x=1&y=a%20b").header("X-Own", "kept");
         let response = node.ask(&request)?;
         let seen = response.json()?;
-        assert_eq!((response.status, seen["method"].as_str()), (200, Some(method)));
+        assert_eq!(
+            (response.status, seen["method"].as_str()),
+            (200, Some(method))
+        );
         assert_eq!(seen["path"], "/sub/path?x=1&y=a%20b");
         assert_eq!(seen["headers"]["x-own"], "kept");
     }
     let head = node.ask(&Request::new("HEAD", "/fn/echo-http/x"))?;
     assert_eq!((head.status, head.body.len()), (200, 0));
-    for (target, path) in [("/fn/echo-http", "/"), ("/fn/echo-http/", "/"), ("/fn/echo-http?q", "/?q")] {
+    for (target, path) in [
+        ("/fn/echo-http", "/"),
+        ("/fn/echo-http/", "/"),
+        ("/fn/echo-http?q", "/?q"),
+    ] {
         assert_eq!(node.get(target)?.json()?["path"], path, "{target}");
     }
     Ok(())
@@ -101,7 +118,10 @@ fn streams_come_as_they_are_made() -> Result<()> {
     while let Some(chunk) = connection.chunk()? {
         lines.extend_from_slice(&chunk);
     }
-    assert_eq!(String::from_utf8(lines)?, "chunk 1 of 4\nchunk 2 of 4\nchunk 3 of 4\nchunk 4 of 4\n");
+    assert_eq!(
+        String::from_utf8(lines)?,
+        "chunk 1 of 4\nchunk 2 of 4\nchunk 3 of 4\nchunk 4 of 4\n"
+    );
     node.wait_until_free()
 }
 
@@ -109,7 +129,9 @@ fn streams_come_as_they_are_made() -> Result<()> {
 fn a_reader_that_leaves_ends_the_function() -> Result<()> {
     let node = node()?;
     let mut connection = node.connect()?;
-    connection.send_only(&Request::get("/fn/echo-http/stream?chunks=1000&pause_ms=1000"))?;
+    connection.send_only(&Request::get(
+        "/fn/echo-http/stream?chunks=1000&pause_ms=1000",
+    ))?;
     connection.receive_head()?;
     node.wait_for_status("Running", 1)?;
     drop(connection);
@@ -126,7 +148,11 @@ fn responses_are_marked_as_hostile() -> Result<()> {
         node.get("/fn/add?a=1&b=2")?,
         node.get("/fn/add?a=nothing")?,
     ] {
-        assert_eq!(response.header("content-security-policy"), Some("sandbox allow-scripts"), "{response:?}");
+        assert_eq!(
+            response.header("content-security-policy"),
+            Some("sandbox allow-scripts"),
+            "{response:?}"
+        );
         assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
         assert!(response.header("access-control-allow-origin").is_none());
     }
@@ -140,23 +166,33 @@ fn requests_are_cleaned() -> Result<()> {
     // Somebody with a session and a token, whose space has the function as well.
     let person = json!({"email": "ada@example.org", "password": "correct horse battery"});
     let signed_up = node.post("/account/sign-up", &person)?;
-    let cookie = signed_up.header("set-cookie").and_then(|cookie| cookie.split(';').next()).context("a session")?;
+    let cookie = signed_up
+        .header("set-cookie")
+        .and_then(|cookie| cookie.split(';').next())
+        .context("a session")?;
     let request = json!({"name": "test", "scopes": ["invoke", "deploy"]});
-    let made = node.ask(&Request::json("/account/tokens", &request).header("Cookie", cookie))?.json()?;
+    let made = node
+        .ask(&Request::json("/account/tokens", &request).header("Cookie", cookie))?
+        .json()?;
     let token = format!("Bearer {}", made["token"].as_str().context("a token")?);
     let body = deployment("echo-http", &example("echo-http")?, &json!({}));
     let deployed = node.ask(&Request::json("/create", &body).header("Authorization", &token))?;
     assert_eq!(deployed.status, 200, "{}", deployed.text());
     let request = Request::get("/fn/echo-http/")
         .header("Authorization", &token)
-        .header("Cookie", &format!("a=1; {cookie}; __Host-serverledge=t; b=2"))
+        .header(
+            "Cookie",
+            &format!("a=1; {cookie}; __Host-serverledge=t; b=2"),
+        )
         .header("Connection", "keep-alive");
     let seen = node.ask(&request)?.json()?;
     assert_eq!(seen["headers"]["cookie"], "a=1; b=2");
     for gone in ["authorization", "connection"] {
         assert!(seen["headers"][gone].is_null(), "{seen}");
     }
-    let own = node.ask(&Request::get("/fn/echo-http/").header("Authorization", "Bearer other"))?.json()?;
+    let own = node
+        .ask(&Request::get("/fn/echo-http/").header("Authorization", "Bearer other"))?
+        .json()?;
     assert_eq!(own["headers"]["authorization"], "Bearer other");
     Ok(())
 }
@@ -164,8 +200,13 @@ fn requests_are_cleaned() -> Result<()> {
 #[test]
 fn invoke_gives_its_json() -> Result<()> {
     let node = node()?;
-    let result = node.invoke("echo-http", &json!({"name": "Ada"}))?.result()?;
-    assert_eq!((&result["method"], &result["path"]), (&json!("POST"), &json!("/")));
+    let result = node
+        .invoke("echo-http", &json!({"name": "Ada"}))?
+        .result()?;
+    assert_eq!(
+        (&result["method"], &result["path"]),
+        (&json!("POST"), &json!("/"))
+    );
     let body: Value = serde_json::from_str(result["body"].as_str().context("the body is text")?)?;
     assert_eq!(body, json!({"name": "Ada"}));
     let ran = node.cli(&["invoke", "-f", "echo-http", "-p", "name:Ada"])?;

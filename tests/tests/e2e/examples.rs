@@ -47,7 +47,17 @@ fn call_c() -> Result<()> {
 
 #[test]
 fn every_example_is_tried() -> Result<()> {
-    let tried = ["add", "call-c", "call-chain", "echo-http", "hello", "markdown", "sieve", "thumbnail", "word-count"];
+    let tried = [
+        "add",
+        "call-c",
+        "call-chain",
+        "echo-http",
+        "hello",
+        "markdown",
+        "sieve",
+        "thumbnail",
+        "word-count",
+    ];
     let folder = crate::support::programs::root().join("wasm-examples");
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -73,16 +83,35 @@ fn check(name: &str, needed: &[&str]) -> Result<()> {
     }
     for example in requests_of(name)? {
         let (params, expected) = (&example["params"], &example["result"]);
-        assert_eq!(node.invoke(name, params)?.result()?, *expected, "/invoke with {params}");
+        assert_eq!(
+            node.invoke(name, params)?.result()?,
+            *expected,
+            "/invoke with {params}"
+        );
         let target = format!("/fn/{name}");
         let plain = node.post(&target, params)?;
-        assert_eq!((plain.status, plain.json()?), (200, expected.clone()), "/fn with {params}");
+        assert_eq!(
+            (plain.status, plain.json()?),
+            (200, expected.clone()),
+            "/fn with {params}"
+        );
         if let Some(query) = as_query(params) {
             let plain = node.ask(&Request::get(&format!("{target}?{query}")))?;
-            assert_eq!((plain.status, plain.json()?), (200, expected.clone()), "/fn?{query}");
+            assert_eq!(
+                (plain.status, plain.json()?),
+                (200, expected.clone()),
+                "/fn?{query}"
+            );
         }
-        let ran = node.cli_with_input(&["invoke", "-f", name, "-j", "-"], params.to_string().as_bytes())?;
-        assert_eq!(ran.assert_code(0).result()?, *expected, "the client with {params}");
+        let ran = node.cli_with_input(
+            &["invoke", "-f", name, "-j", "-"],
+            params.to_string().as_bytes(),
+        )?;
+        assert_eq!(
+            ran.assert_code(0).result()?,
+            *expected,
+            "the client with {params}"
+        );
     }
     node.stop()?;
     Ok(())
@@ -97,18 +126,34 @@ fn as_query(params: &Value) -> Option<String> {
         Value::Number(_) | Value::Bool(_) => Some(format!("{}={value}", encoded(name))),
         _ => None,
     };
-    Some(params.as_object()?.iter().map(pair).collect::<Option<Vec<_>>>()?.join("&"))
+    Some(
+        params
+            .as_object()?
+            .iter()
+            .map(pair)
+            .collect::<Option<Vec<_>>>()?
+            .join("&"),
+    )
 }
 
 fn encoded(text: &str) -> String {
     text.bytes()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
         .collect()
 }
 
 #[test]
 fn queries_carry_scalars() {
-    assert_eq!(as_query(&json!({"a": 1, "b": "x y"})), Some("a=1&b=x%20y".to_owned()));
+    assert_eq!(
+        as_query(&json!({"a": 1, "b": "x y"})),
+        Some("a=1&b=x%20y".to_owned())
+    );
     assert_eq!(as_query(&json!({"a": [1]})), None);
     assert_eq!(as_query(&json!({"a": "1"})), None);
 }

@@ -7,7 +7,14 @@ use crate::guests;
 use crate::support::{Node, Setup};
 
 /// Deploys, fails once on each way in, and checks what is said. `gateway` is the status of `/fn`.
-fn check(node: &Node, module: &str, more: &Value, gateway: u16, code: &str, words: &str) -> Result<()> {
+fn check(
+    node: &Node,
+    module: &str,
+    more: &Value,
+    gateway: u16,
+    code: &str,
+    words: &str,
+) -> Result<()> {
     let name = format!("f{}", node.names()?.len());
     node.deploy_with(&name, module, more)?;
     let invoked = node.invoke(&name, &json!({}))?;
@@ -17,7 +24,12 @@ fn check(node: &Node, module: &str, more: &Value, gateway: u16, code: &str, word
     for response in [invoked, plain] {
         let problem = response.json()?;
         assert_eq!(problem["output"], "last words\n", "{problem}");
-        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(words)), "{problem}");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains(words)),
+            "{problem}"
+        );
     }
     let ran = node.cli(&["invoke", "-f", &name])?;
     ran.assert_code(5);
@@ -28,9 +40,18 @@ fn check(node: &Node, module: &str, more: &Value, gateway: u16, code: &str, word
 
 #[test]
 fn every_kind_has_its_code() -> Result<()> {
-    let node = Setup::new()?.with("function.output_bytes_max", "100 KiB").start()?;
+    let node = Setup::new()?
+        .with("function.output_bytes_max", "100 KiB")
+        .start()?;
     let none = json!({});
-    check(&node, &guests::command("unreachable"), &none, 502, "function_trap", "unreachable")?;
+    check(
+        &node,
+        &guests::command("unreachable"),
+        &none,
+        502,
+        "function_trap",
+        "unreachable",
+    )?;
     check(
         &node,
         &guests::command("(drop (i32.div_u (i32.const 1) (local.get $i)))"),
@@ -39,9 +60,30 @@ fn every_kind_has_its_code() -> Result<()> {
         "function_trap",
         "zero",
     )?;
-    check(&node, &guests::command("(drop (i32.load (i32.const -1)))"), &none, 502, "function_trap", "out of bounds")?;
-    check(&node, &guests::command("(call $exit (i32.const 3))"), &none, 502, "function_error", "code 3")?;
-    check(&node, &guests::command(""), &none, 502, "function_bad_output", "no output")?;
+    check(
+        &node,
+        &guests::command("(drop (i32.load (i32.const -1)))"),
+        &none,
+        502,
+        "function_trap",
+        "out of bounds",
+    )?;
+    check(
+        &node,
+        &guests::command("(call $exit (i32.const 3))"),
+        &none,
+        502,
+        "function_error",
+        "code 3",
+    )?;
+    check(
+        &node,
+        &guests::command(""),
+        &none,
+        502,
+        "function_bad_output",
+        "no output",
+    )?;
     check(
         &node,
         &guests::command("(call $say (i32.const 1) (i32.const 1024) (i32.const 4))"),
@@ -51,12 +93,36 @@ fn every_kind_has_its_code() -> Result<()> {
         "not one JSON",
     )?;
     let twice = guests::command("(call $done) (call $done)");
-    check(&node, &twice, &none, 502, "function_bad_output", "not one JSON")?;
-    let wide = guests::command("(loop $more (call $say (i32.const 1) (i32.const 0) (i32.const 65536)) (br $more))");
-    check(&node, &wide, &none, 502, "function_output_too_large", "output")?;
-    let hungry =
-        guests::command("(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable");
-    check(&node, &hungry, &json!({"MemoryMB": 16}), 502, "function_out_of_memory", "memory")?;
+    check(
+        &node,
+        &twice,
+        &none,
+        502,
+        "function_bad_output",
+        "not one JSON",
+    )?;
+    let wide = guests::command(
+        "(loop $more (call $say (i32.const 1) (i32.const 0) (i32.const 65536)) (br $more))",
+    );
+    check(
+        &node,
+        &wide,
+        &none,
+        502,
+        "function_output_too_large",
+        "output",
+    )?;
+    let hungry = guests::command(
+        "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) unreachable",
+    );
+    check(
+        &node,
+        &hungry,
+        &json!({"MemoryMB": 16}),
+        502,
+        "function_out_of_memory",
+        "memory",
+    )?;
     node.wait_until_free()
 }
 
@@ -64,11 +130,32 @@ fn every_kind_has_its_code() -> Result<()> {
 fn every_limit_of_time_has_its_code() -> Result<()> {
     let node = Node::start()?;
     let spin = guests::infinite_loop();
-    check(&node, &spin, &json!({"Timeout": 0.3}), 504, "function_timeout", "300ms")?;
-    check(&node, &spin, &json!({"Timeout": 20, "CPUTime": 0.1}), 504, "function_cpu_limit", "100ms")?;
+    check(
+        &node,
+        &spin,
+        &json!({"Timeout": 0.3}),
+        504,
+        "function_timeout",
+        "300ms",
+    )?;
+    check(
+        &node,
+        &spin,
+        &json!({"Timeout": 20, "CPUTime": 0.1}),
+        504,
+        "function_cpu_limit",
+        "100ms",
+    )?;
     // Sleeping costs no processor time, but time.
     let sleepy = guests::sleeper(20_000);
-    check(&node, &sleepy, &json!({"Timeout": 0.3, "CPUTime": 10}), 504, "function_timeout", "300ms")?;
+    check(
+        &node,
+        &sleepy,
+        &json!({"Timeout": 0.3, "CPUTime": 10}),
+        504,
+        "function_timeout",
+        "300ms",
+    )?;
     node.wait_until_free()
 }
 
@@ -79,18 +166,26 @@ fn the_operators_limit_of_processor_time_holds() -> Result<()> {
     for more in [json!({"Timeout": 5}), json!({"Timeout": 5, "CPUTime": 4})] {
         let name = format!("f{}", node.names()?.len());
         node.deploy_with(&name, guests::infinite_loop(), &more)?;
-        node.invoke(&name, &json!({}))?.assert_problem(500, "function_cpu_limit");
+        node.invoke(&name, &json!({}))?
+            .assert_problem(500, "function_cpu_limit");
     }
     Ok(())
 }
 
 #[test]
 fn defaults_of_the_node_are_the_functions_limits() -> Result<()> {
-    let node = Setup::new()?.with("function.timeout", "400ms").with("function.memory", "8 MiB").start()?;
+    let node = Setup::new()?
+        .with("function.timeout", "400ms")
+        .with("function.memory", "8 MiB")
+        .start()?;
     node.deploy("spin", guests::infinite_loop())?;
     let info = node.get("/functions/spin")?.json()?;
-    assert_eq!((&info["Timeout"], &info["MemoryMB"]), (&json!(0.4), &json!(8)));
-    node.invoke("spin", &json!({}))?.assert_problem(500, "function_timeout");
+    assert_eq!(
+        (&info["Timeout"], &info["MemoryMB"]),
+        (&json!(0.4), &json!(8))
+    );
+    node.invoke("spin", &json!({}))?
+        .assert_problem(500, "function_timeout");
     Ok(())
 }
 
@@ -100,7 +195,10 @@ fn a_refused_memory_is_the_functions_affair() -> Result<()> {
     let node = Node::start()?;
     let body = "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (call $done)";
     node.deploy_with("careful", guests::command(body), &json!({"MemoryMB": 16}))?;
-    assert_eq!(node.invoke("careful", &json!({}))?.result()?, json!({"done": true}));
+    assert_eq!(
+        node.invoke("careful", &json!({}))?.result()?,
+        json!({"done": true})
+    );
     Ok(())
 }
 
@@ -115,7 +213,11 @@ fn only_the_end_of_a_long_log_is_kept() -> Result<()> {
     let problem = node.invoke("chatty", &json!({}))?.json()?;
     let output = problem["output"].as_str().context("the log is text")?;
     assert!(output.ends_with("\0last words\n"), "{}", output.len());
-    assert!((60_000..=64 * 1024).contains(&output.len()), "{}", output.len());
+    assert!(
+        (60_000..=64 * 1024).contains(&output.len()),
+        "{}",
+        output.len()
+    );
     Ok(())
 }
 
@@ -126,7 +228,12 @@ fn reactors_report_errors_of_their_own() -> Result<()> {
     let response = node.invoke("add", &json!({"a": "x"}))?;
     response.assert_problem(500, "function_error");
     let detail = response.json()?["detail"].clone();
-    assert!(detail.as_str().is_some_and(|detail| detail.contains("digits")), "{detail}");
+    assert!(
+        detail
+            .as_str()
+            .is_some_and(|detail| detail.contains("digits")),
+        "{detail}"
+    );
     for (answer, code) in [
         ("(i64.const 0x7fffffff)", "function_output_too_large"),
         ("(i64.const 0xffffffff00000010)", "function_trap"),
@@ -160,7 +267,11 @@ fn addresses_outside_of_memory_trap() -> Result<()> {
         node.deploy(name, module)?;
         let response = node.invoke(name, &json!({"some": "parameters of some length"}))?;
         assert_eq!(response.status, 500, "{name}: {}", response.text());
-        assert!(["function_trap", "function_error"].contains(&response.code().as_str()), "{name}: {}", response.text());
+        assert!(
+            ["function_trap", "function_error"].contains(&response.code().as_str()),
+            "{name}: {}",
+            response.text()
+        );
     }
     Ok(())
 }
@@ -171,6 +282,9 @@ fn nothing_is_granted() -> Result<()> {
     let node = Node::start()?;
     let body = "(call $say (i32.const 7) (i32.const 1024) (i32.const 11)) (call $done)";
     node.deploy("curious", guests::command(body))?;
-    assert_eq!(node.invoke("curious", &json!({}))?.result()?, json!({"done": true}));
+    assert_eq!(
+        node.invoke("curious", &json!({}))?.result()?,
+        json!({"done": true})
+    );
     Ok(())
 }

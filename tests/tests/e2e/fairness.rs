@@ -16,11 +16,16 @@ fn others_are_answered_while_a_function_loops() -> Result<()> {
     node.deploy_example("add")?;
     node.deploy_example("hello")?;
     std::thread::scope(|scope| {
-        let loops: Vec<_> = (0..LOOPS).map(|_| beside(scope, || node.invoke("spin", &json!({})))).collect();
+        let loops: Vec<_> = (0..LOOPS)
+            .map(|_| beside(scope, || node.invoke("spin", &json!({}))))
+            .collect();
         node.wait_for_status("Running", i64::try_from(LOOPS)?)?;
         let mut connection = node.connect()?;
         for n in 0..CALLS {
-            let sum = connection.send(&Request::json("/invoke/add", &json!({"Params": {"a": n, "b": 1}})))?;
+            let sum = connection.send(&Request::json(
+                "/invoke/add",
+                &json!({"Params": {"a": n, "b": 1}}),
+            ))?;
             assert_eq!(sum.result()?, json!({"sum": n + 1}));
             let hello = connection.send(&Request::get(&format!("/fn/hello?name=n{n}")))?;
             assert_eq!(hello.json()?, json!({"message": format!("Hello, n{n}!")}));
@@ -37,7 +42,9 @@ fn others_are_answered_while_a_function_loops() -> Result<()> {
 /// As many endless functions as there are places: they end by their limit, and the node is as good as new.
 #[test]
 fn a_node_full_of_loops_recovers() -> Result<()> {
-    let node = crate::support::Setup::new()?.with("wasm.instances_max", 8).start()?;
+    let node = crate::support::Setup::new()?
+        .with("wasm.instances_max", 8)
+        .start()?;
     node.deploy_with("spin", guests::infinite_loop(), &json!({"Timeout": 1}))?;
     node.deploy_example("add")?;
     let mut loops = (0..8).map(|_| node.connect()).collect::<Result<Vec<_>>>()?;
@@ -46,9 +53,14 @@ fn a_node_full_of_loops_recovers() -> Result<()> {
     }
     node.wait_for_status("Running", 8)?;
     // It waits for a place, and gets one.
-    assert_eq!(node.invoke("add", &json!({"a": 1, "b": 2}))?.result()?, json!({"sum": 3}));
+    assert_eq!(
+        node.invoke("add", &json!({"a": 1, "b": 2}))?.result()?,
+        json!({"sum": 3})
+    );
     for connection in &mut loops {
-        connection.receive(false)?.assert_problem(500, "function_timeout");
+        connection
+            .receive(false)?
+            .assert_problem(500, "function_timeout");
     }
     node.wait_until_free()
 }

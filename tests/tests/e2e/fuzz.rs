@@ -73,9 +73,13 @@ impl Random {
 
 #[test]
 fn bad_requests_and_modules_do_no_harm() -> Result<()> {
-    let setup = Setup::new()?.with("function.timeout", "500ms").with("wasm.compile_parallel", 2);
-    let setup =
-        setup.with("wasm.compile_cpu_time", "5s").with("api.header_timeout", "100ms").with("api.body_timeout", "100ms");
+    let setup = Setup::new()?
+        .with("function.timeout", "500ms")
+        .with("wasm.compile_parallel", 2);
+    let setup = setup
+        .with("wasm.compile_cpu_time", "5s")
+        .with("api.header_timeout", "100ms")
+        .with("api.body_timeout", "100ms");
     let node = setup.start()?;
     for name in ["add", "hello", "echo-http"] {
         node.deploy_example(name)?;
@@ -90,13 +94,28 @@ fn bad_requests_and_modules_do_no_harm() -> Result<()> {
     })?;
     // Most are refused, some happen to be right. What is cut off is answered by closing.
     let asked: u64 = statuses.values().sum();
-    ensure!(asked >= CALLERS * REQUESTS_PER_CALLER * 95 / 100, "{asked} were answered: {statuses:?}, {warm_up:?}");
-    ensure!(statuses.contains_key(&200) && statuses.contains_key(&400), "{statuses:?}");
+    ensure!(
+        asked >= CALLERS * REQUESTS_PER_CALLER * 95 / 100,
+        "{asked} were answered: {statuses:?}, {warm_up:?}"
+    );
+    ensure!(
+        statuses.contains_key(&200) && statuses.contains_key(&400),
+        "{statuses:?}"
+    );
     node.wait_until_free()?;
     let after = node.resident_kib()?;
-    ensure!(after < before + GROWTH_KIB_MAX, "memory grew from {before} to {after} KiB");
-    node.post("/update", &crate::support::node::deployment("add", &example("add")?, &json!({})))?;
-    assert_eq!(node.invoke("add", &json!({"a": 2, "b": 3}))?.result()?, json!({"sum": 5}));
+    ensure!(
+        after < before + GROWTH_KIB_MAX,
+        "memory grew from {before} to {after} KiB"
+    );
+    node.post(
+        "/update",
+        &crate::support::node::deployment("add", &example("add")?, &json!({})),
+    )?;
+    assert_eq!(
+        node.invoke("add", &json!({"a": 2, "b": 3}))?.result()?,
+        json!({"sum": 5})
+    );
     let log = node.stop()?.stderr;
     ensure!(!log.contains("internal error"), "{log}");
     Ok(())
@@ -105,8 +124,9 @@ fn bad_requests_and_modules_do_no_harm() -> Result<()> {
 /// Several callers at once; how many answers of each status came.
 fn run_callers(node: &Node, seed: u64, requests: u64) -> Result<BTreeMap<u16, u64>> {
     std::thread::scope(|scope| {
-        let callers: Vec<_> =
-            (0..CALLERS).map(|caller| beside(scope, move || bad_requests(node, seed + caller, requests))).collect();
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|caller| beside(scope, move || bad_requests(node, seed + caller, requests)))
+            .collect();
         let mut all = BTreeMap::new();
         for caller in callers {
             for (status, count) in joined(caller)? {
@@ -123,8 +143,11 @@ fn bad_requests(node: &Node, seed: u64, requests: u64) -> Result<BTreeMap<u16, u
     let mut kept: Option<Connection> = None;
     for number in 0..requests {
         let mut random = Random(seed.wrapping_mul(1_000_003).wrapping_add(number));
-        let response =
-            if random.one_in(12) { garbled(node, &mut random)? } else { ask(node, &mut kept, &request(&mut random))? };
+        let response = if random.one_in(12) {
+            garbled(node, &mut random)?
+        } else {
+            ask(node, &mut kept, &request(&mut random))?
+        };
         if let Some(response) = response {
             check(&response).with_context(|| format!("seed {seed:#x}, request {number}"))?;
             *statuses.entry(response.status).or_insert(0) += 1;
@@ -135,7 +158,8 @@ fn bad_requests(node: &Node, seed: u64, requests: u64) -> Result<BTreeMap<u16, u
 
 /// Bytes that may be no request at all. None may be the answer.
 fn garbled(node: &Node, random: &mut Random) -> Result<Option<Response>> {
-    let mut bytes = b"POST /invoke/add HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}".to_vec();
+    let mut bytes =
+        b"POST /invoke/add HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}".to_vec();
     random.mutate(&mut bytes);
     let mut connection = node.connect()?;
     // For what is cut off the node waits as long as it may.
@@ -152,7 +176,9 @@ fn ask(node: &Node, kept: &mut Option<Connection>, request: &Request) -> Result<
             None => node.connect()?,
         };
         if let Ok(response) = connection.send(request) {
-            let closes = response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+            let closes = response
+                .header("connection")
+                .is_some_and(|value| value.eq_ignore_ascii_case("close"));
             *kept = (!closes).then_some(connection);
             return Ok(Some(response));
         }
@@ -164,8 +190,9 @@ fn ask(node: &Node, kept: &mut Option<Connection>, request: &Request) -> Result<
 }
 
 fn request(random: &mut Random) -> Request {
-    let method =
-        random.pick(&["GET", "POST", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "BREW"]);
+    let method = random.pick(&[
+        "GET", "POST", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "BREW",
+    ]);
     let mut request = Request::new(method, &target(random));
     if matches!(method, "POST" | "PUT" | "PATCH") {
         request.body = body(random);
@@ -190,9 +217,21 @@ fn request(random: &mut Random) -> Request {
             0 => String::new(),
             1 => "x".repeat(random.below(3_000)),
             2 => random
-                .pick(&["application/json", "null", "same-origin", "cross-site", "gzip", "bytes=0-", "é"])
+                .pick(&[
+                    "application/json",
+                    "null",
+                    "same-origin",
+                    "cross-site",
+                    "gzip",
+                    "bytes=0-",
+                    "é",
+                ])
                 .to_owned(),
-            _ => random.bytes(20).iter().map(|byte| char::from(b' ' + byte % 95)).collect(),
+            _ => random
+                .bytes(20)
+                .iter()
+                .map(|byte| char::from(b' ' + byte % 95))
+                .collect(),
         };
         request = request.header(name, &value);
     }
@@ -272,8 +311,13 @@ fn body(random: &mut Random) -> Vec<u8> {
         1 => body = random.bytes(300),
         2 => body = format!("{{\"Params\":{deep}").into_bytes(),
         3 => {
-            body = format!("{{{}}}", (0..random.below(300)).map(|n| format!("\"m{n}\":{n},")).collect::<String>())
-                .into_bytes()
+            body = format!(
+                "{{{}}}",
+                (0..random.below(300))
+                    .map(|n| format!("\"m{n}\":{n},"))
+                    .collect::<String>()
+            )
+            .into_bytes()
         }
         4 => body = "x".repeat(random.below(100_000)).into_bytes(),
         _ => random.mutate(&mut body),
@@ -309,26 +353,44 @@ fn is_of_the_function(response: &Response) -> bool {
 
 /// Modules with some bytes changed. Few are still valid; those are run.
 fn bad_modules(node: &Node) -> Result<()> {
-    let originals =
-        [example("add")?, crate::guests::constant(1).into_bytes(), crate::guests::command("(call $done)").into_bytes()];
+    let originals = [
+        example("add")?,
+        crate::guests::constant(1).into_bytes(),
+        crate::guests::command("(call $done)").into_bytes(),
+    ];
     let mut connection = node.connect()?;
     let mut codes: BTreeMap<String, u64> = BTreeMap::new();
     for number in 0..MODULES {
         let mut random = Random(SEED ^ number.wrapping_mul(0x1357));
         let mut module = originals[random.below(originals.len())].clone();
         random.mutate(&mut module);
-        let body =
-            json!({"Name": "mutant", "TarFunctionCode": STANDARD.encode(&module), "Timeout": 0.2, "MemoryMB": 16});
+        let body = json!({"Name": "mutant", "TarFunctionCode": STANDARD.encode(&module), "Timeout": 0.2, "MemoryMB": 16});
         let deployed = connection.send(&Request::json("/update", &body))?;
         check(&deployed).with_context(|| format!("module {number}"))?;
-        ensure!(matches!(deployed.status, 200 | 422), "module {number}: {} {}", deployed.status, deployed.text());
+        ensure!(
+            matches!(deployed.status, 200 | 422),
+            "module {number}: {} {}",
+            deployed.status,
+            deployed.text()
+        );
         *codes.entry(deployed.code()).or_default() += 1;
         if deployed.status == 200 {
-            let ran = connection.send(&Request::json("/invoke/mutant", &json!({"Params": {"a": 1, "b": 2}})))?;
+            let ran = connection.send(&Request::json(
+                "/invoke/mutant",
+                &json!({"Params": {"a": 1, "b": 2}}),
+            ))?;
             check(&ran).with_context(|| format!("module {number}, run"))?;
-            ensure!(matches!(ran.status, 200 | 500), "module {number}, run: {} {}", ran.status, ran.text());
+            ensure!(
+                matches!(ran.status, 200 | 500),
+                "module {number}, run: {} {}",
+                ran.status,
+                ran.text()
+            );
         }
     }
-    ensure!(codes.contains_key("invalid_module") && codes.contains_key("not_wasm"), "{codes:?}");
+    ensure!(
+        codes.contains_key("invalid_module") && codes.contains_key("not_wasm"),
+        "{codes:?}"
+    );
     Ok(())
 }

@@ -34,7 +34,10 @@ pub(crate) fn infinite_loop() -> String {
 
 /// Sleeps, then answers `{"done":true}`.
 pub(crate) fn sleeper(milliseconds: u64) -> String {
-    command(&format!("(call $sleep (i64.const {})) (call $done)", milliseconds * 1_000_000))
+    command(&format!(
+        "(call $sleep (i64.const {})) (call $done)",
+        milliseconds * 1_000_000
+    ))
 }
 
 /// A reactor whose answer is a constant; each constant is another module.
@@ -103,7 +106,9 @@ pub(crate) fn monster(functions: usize, blocks: usize) -> String {
     let step = "(local.set $a (i64.add (i64.mul (local.get $a) (local.get $b)) (i64.load (i32.wrap_i64 (local.get $b)))))\
                 (if (i64.lt_u (local.get $a) (local.get $b)) (then (local.set $b (i64.xor (local.get $a) (local.get $b)))))";
     let body = step.repeat(blocks);
-    let one = |n: usize| format!("(func $f{n} (param $a i64) (param $b i64) (result i64) {body} (local.get $b))");
+    let one = |n: usize| {
+        format!("(func $f{n} (param $a i64) (param $b i64) (result i64) {body} (local.get $b))")
+    };
     let all: String = (0..functions).map(one).collect();
     format!("(module {COMMAND} {all} (func (export \"_start\") (call $done)))")
 }

@@ -35,9 +35,19 @@ fn alternate(node: &Node, caller: usize) -> Result<()> {
     let mut connection = node.connect()?;
     for call in 0..CALLS {
         // Two of one, two of the other, shifted by caller: each slot sees both, in every order.
-        let function = if (call / 2 + caller).is_multiple_of(2) { "small" } else { "large" };
-        let found = connection.send(&Request::post(&format!("/invoke/{function}"), ""))?.result()?;
-        assert_eq!(found, json!(false), "{function} found a foreign byte in call {call}");
+        let function = if (call / 2 + caller).is_multiple_of(2) {
+            "small"
+        } else {
+            "large"
+        };
+        let found = connection
+            .send(&Request::post(&format!("/invoke/{function}"), ""))?
+            .result()?;
+        assert_eq!(
+            found,
+            json!(false),
+            "{function} found a foreign byte in call {call}"
+        );
     }
     Ok(())
 }
@@ -51,7 +61,11 @@ fn failures_leave_nothing_behind() -> Result<()> {
     let fill = "(memory.fill (i32.const 2048) (i32.const 165) (i32.const 120000)) (drop (memory.grow (i32.const 10)))
         (memory.fill (i32.const 131072) (i32.const 165) (i32.const 655360))";
     node.deploy("trap", guests::command(&format!("{fill} unreachable")))?;
-    node.deploy_with("spin", guests::command(&format!("{fill} (loop $l (br $l))")), &json!({"Timeout": 0.05}))?;
+    node.deploy_with(
+        "spin",
+        guests::command(&format!("{fill} (loop $l (br $l))")),
+        &json!({"Timeout": 0.05}),
+    )?;
     for _ in 0..15 {
         for failing in ["trap", "spin"] {
             assert_eq!(node.invoke(failing, &json!({}))?.status, 500);

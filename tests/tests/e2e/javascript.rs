@@ -45,7 +45,10 @@ fn ten_lines_answer() -> Result<()> {
     let ran = node.cli(&["create", "--src", "hello.js"])?;
     ran.assert_code(0);
     let told = format!("{}{}", ran.stdout, ran.stderr);
-    assert!(told.contains("runtime javascript") && told.contains("it runs in WebAssembly"), "{told}");
+    assert!(
+        told.contains("runtime javascript") && told.contains("it runs in WebAssembly"),
+        "{told}"
+    );
     for _ in 0..3 {
         let answer = node.post("/fn/hello", &json!({"name": "Ada"}))?.json()?;
         assert_eq!(answer, json!({"message": "Hello, Ada!", "calls": 1}));
@@ -61,7 +64,11 @@ fn the_version_follows_from_the_source() -> Result<()> {
     let node = Node::start()?;
     let source = "exports.one = () => 1; exports.two = () => 2;";
     let version = |handler: &str, name: &str| -> Result<Value> {
-        let response = node.try_deploy(name, source.as_bytes(), &merged(json!({ "Handler": handler })))?;
+        let response = node.try_deploy(
+            name,
+            source.as_bytes(),
+            &merged(json!({ "Handler": handler })),
+        )?;
         Ok(response.json()?["Version"].clone())
     };
     let one = version("index.one", "a")?;
@@ -80,14 +87,25 @@ fn the_runtime_follows_from_the_source() -> Result<()> {
     let node = Node::start()?;
     for (file, source, code) in [
         ("plain.js", "module.exports = () => 1", 0),
-        ("fs.js", "const fs = require('fs'); module.exports = () => 1", 2),
+        (
+            "fs.js",
+            "const fs = require('fs'); module.exports = () => 1",
+            2,
+        ),
         ("buffer.mjs", "export default () => Buffer.from('a')", 2),
     ] {
         std::fs::write(node.home().join(file), source)?;
         let ran = node.cli(&["create", "--src", file])?;
         ran.assert_code(code);
-        let words = if code == 0 { "in WebAssembly" } else { "in Node.js, in a container" };
-        assert!(format!("{}{}", ran.stdout, ran.stderr).contains(words), "{ran:?}");
+        let words = if code == 0 {
+            "in WebAssembly"
+        } else {
+            "in Node.js, in a container"
+        };
+        assert!(
+            format!("{}{}", ran.stdout, ran.stderr).contains(words),
+            "{ran:?}"
+        );
     }
     assert_eq!(node.names()?, ["plain"]);
     Ok(())
@@ -99,19 +117,38 @@ fn what_does_not_load_is_refused_with_its_place() -> Result<()> {
     for (source, words) in [
         ("const a = 1;\nfunction f( { return 1 }", "SyntaxError: "),
         ("const a = 1;\nfunction f( { return 1 }", "(index.js:2:"),
-        ("function g() {\n  throw new TypeError('no good');\n}\ng();", "TypeError: no good (index.js:2:"),
+        (
+            "function g() {\n  throw new TypeError('no good');\n}\ng();",
+            "TypeError: no good (index.js:2:",
+        ),
         ("console.log('words'); throw 1", "it wrote: words"),
         ("const a = 1", "exports neither a function"),
-        ("const fs = require('node:fs');\nmodule.exports = () => 1", "runtime nodejs (index.js:1:"),
-        ("import { marked } from 'marked';\nexport default () => 1", "bundle"),
+        (
+            "const fs = require('node:fs');\nmodule.exports = () => 1",
+            "runtime nodejs (index.js:1:",
+        ),
+        (
+            "import { marked } from 'marked';\nexport default () => 1",
+            "bundle",
+        ),
         ("while (true);", "processor time"),
-        ("const a = []; for (;;) a.push(new Array(100000).fill(1));", "out of memory"),
+        (
+            "const a = []; for (;;) a.push(new Array(100000).fill(1));",
+            "out of memory",
+        ),
         ("const f = () => f() + 1; f();", "RangeError"),
-        ("await new Promise(() => {}); export default () => 1", "function_does_not_load"),
+        (
+            "await new Promise(() => {}); export default () => 1",
+            "function_does_not_load",
+        ),
     ] {
         let response = node.try_deploy("f", source.as_bytes(), &merged(json!({})))?;
         response.assert_problem(422, "function_does_not_load");
-        assert!(response.text().contains(words), "{source}: {}", response.text());
+        assert!(
+            response.text().contains(words),
+            "{source}: {}",
+            response.text()
+        );
     }
     assert!(node.names()?.is_empty());
     Ok(())
@@ -122,7 +159,13 @@ fn every_fault_has_its_code() -> Result<()> {
     let node = Node::start()?;
     let big = "module.exports = () => 'x'.repeat(100_000_000)";
     for (source, more, status, code, words) in [
-        ("module.exports = () => { while (true); }", json!({"Timeout": 0.3}), 504, "function_timeout", "300ms"),
+        (
+            "module.exports = () => { while (true); }",
+            json!({"Timeout": 0.3}),
+            504,
+            "function_timeout",
+            "300ms",
+        ),
         (
             "module.exports = () => {\n  const f = () => f() + 1; return f(); }",
             json!({}),
@@ -137,9 +180,27 @@ fn every_fault_has_its_code() -> Result<()> {
             "function_out_of_memory",
             "index.js:2:",
         ),
-        (big, json!({"MemoryMB": 64}), 502, "function_out_of_memory", "out of memory"),
-        (big, json!({"MemoryMB": 1024}), 502, "function_output_too_large", "output"),
-        ("module.exports = () => new Promise(() => {})", json!({}), 502, "function_error", "never settle"),
+        (
+            big,
+            json!({"MemoryMB": 64}),
+            502,
+            "function_out_of_memory",
+            "out of memory",
+        ),
+        (
+            big,
+            json!({"MemoryMB": 1024}),
+            502,
+            "function_output_too_large",
+            "output",
+        ),
+        (
+            "module.exports = () => new Promise(() => {})",
+            json!({}),
+            502,
+            "function_error",
+            "never settle",
+        ),
         (
             "module.exports = async () => {\n throw new RangeError('out of luck') }",
             json!({}),
@@ -147,14 +208,35 @@ fn every_fault_has_its_code() -> Result<()> {
             "function_error",
             "index.js:2:",
         ),
-        ("module.exports = () => { throw 'a word' }", json!({}), 502, "function_error", "a word"),
-        ("module.exports = () => { const a = {}; a.a = a; return a }", json!({}), 502, "function_error", "circular"),
-        ("module.exports = () => 1n", json!({}), 502, "function_error", "BigInt"),
+        (
+            "module.exports = () => { throw 'a word' }",
+            json!({}),
+            502,
+            "function_error",
+            "a word",
+        ),
+        (
+            "module.exports = () => { const a = {}; a.a = a; return a }",
+            json!({}),
+            502,
+            "function_error",
+            "circular",
+        ),
+        (
+            "module.exports = () => 1n",
+            json!({}),
+            502,
+            "function_error",
+            "BigInt",
+        ),
     ] {
         let response = call(&node, source, more)?;
         response.assert_problem(status, code);
         let told = response.text();
-        assert!(told.contains(words) || words == "never settle" && told.contains("never"), "{source}: {told}");
+        assert!(
+            told.contains(words) || words == "never settle" && told.contains("never"),
+            "{source}: {told}"
+        );
     }
     node.wait_until_free()
 }
@@ -199,7 +281,8 @@ fn nothing_survives_a_call() -> Result<()> {
                     for call in 0..100 {
                         let name = if call % 2 == 0 { "leaky" } else { "other" };
                         let n = thread * 1000 + call;
-                        let response = connection.send(&Request::json(&format!("/fn/{name}"), &json!({ "n": n })))?;
+                        let response = connection
+                            .send(&Request::json(&format!("/fn/{name}"), &json!({ "n": n })))?;
                         assert_eq!(response.json()?, json!({ "n": n, "found": [] }));
                     }
                     Ok(())
@@ -223,19 +306,31 @@ fn time_and_randomness_are_of_the_call() -> Result<()> {
         });";
     deploy(&node, "f", source, json!({}))?;
     let mut seen = HashSet::new();
-    let before = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_millis();
+    let before = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)?
+        .as_millis();
     let mut early = HashSet::new();
     for _ in 0..20 {
         let answer = node.post("/fn/f", &json!({}))?.json()?;
         for member in ["random", "id", "bytes"] {
-            assert!(seen.insert(answer[member].to_string()), "{member} came twice: {answer}");
+            assert!(
+                seen.insert(answer[member].to_string()),
+                "{member} came twice: {answer}"
+            );
         }
         early.insert(format!("{} {}", answer["early"], answer["drawn"]));
         let now = u128::from(answer["now"].as_u64().context("a time")?);
         // The engine's clock is coarse.
-        assert!(now + 1000 >= before && now <= before + 600_000, "{answer} at {before}");
+        assert!(
+            now + 1000 >= before && now <= before + 600_000,
+            "{answer} at {before}"
+        );
     }
-    assert_eq!(early.len(), 1, "what was drawn while loading is the same for all");
+    assert_eq!(
+        early.len(),
+        1,
+        "what was drawn while loading is the same for all"
+    );
     Ok(())
 }
 
@@ -255,16 +350,26 @@ fn functions_call_each_other_across_languages() -> Result<()> {
     assert_eq!(answer["sum"], add);
     // And from WebAssembly to JavaScript: call-chain calls whatever is named add.
     node.cli(&["delete", "-f", "add"])?.assert_code(0);
-    deploy(&node, "add", "module.exports = ({ a, b }) => ({ sum: a + b })", json!({}))?;
+    deploy(
+        &node,
+        "add",
+        "module.exports = ({ a, b }) => ({ sum: a + b })",
+        json!({}),
+    )?;
     node.deploy_example("call-chain")?;
-    assert_eq!(node.post("/fn/call-chain", &json!({"a": 20, "b": 1}))?.json()?, json!({"double": 42}));
+    assert_eq!(
+        node.post("/fn/call-chain", &json!({"a": 20, "b": 1}))?
+            .json()?,
+        json!({"double": 42})
+    );
     Ok(())
 }
 
 #[test]
 fn the_environment_is_the_functions_own() -> Result<()> {
     let node = Node::start()?;
-    let source = "module.exports = () => process.env.LEVEL + ' ' + (process.env.PATH === undefined)";
+    let source =
+        "module.exports = () => process.env.LEVEL + ' ' + (process.env.PATH === undefined)";
     let response = call(&node, source, json!({"Env": {"LEVEL": "debug"}}))?;
     assert_eq!(response.json()?, json!("debug true"));
     assert_eq!(result(&node, "module.exports = () => { }")?, Value::Null);

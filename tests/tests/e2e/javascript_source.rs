@@ -12,8 +12,7 @@ use crate::support::{Node, Request, Response, wait_for};
 
 const ONE: &str = "// Größe\nmodule.exports = ({ a }) => ({ one: a });\n";
 const SEVERAL: &str = "exports.double = ({ a }) => 2 * a;\nexports.several = ({ a }) => 3 * a;\n";
-const MODULE: &str =
-    "import { call } from 'serverledge';\nexport default async ({ a }) => (await call('one', { a })).one + 1;";
+const MODULE: &str = "import { call } from 'serverledge';\nexport default async ({ a }) => (await call('one', { a })).one + 1;";
 const EXPRESSION: &str = "async (args) => ({ result: args.a })";
 
 /// Contents by path.
@@ -21,26 +20,56 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 fn post(node: &Node, target: &str, body: &Value) -> Result<Response> {
     let response = node.post(target, body)?;
-    ensure!((200..300).contains(&response.status), "{target}: {}", response.text());
+    ensure!(
+        (200..300).contains(&response.status),
+        "{target}: {}",
+        response.text()
+    );
     Ok(response)
 }
 
 /// An application with a function in each form that sources have.
 fn shop(node: &Node) -> Result<()> {
     node.cli(&["app", "create", "shop"])?.assert_code(0);
-    for (file, text) in [("one.js", ONE), ("several.cjs", SEVERAL), ("module.mjs", MODULE)] {
+    for (file, text) in [
+        ("one.js", ONE),
+        ("several.cjs", SEVERAL),
+        ("module.mjs", MODULE),
+    ] {
         std::fs::write(node.home().join(file), text)?;
     }
     for (name, more) in [
         ("one", &["--src", "one.js", "--edge"][..]),
-        ("double", &["--src", "several.cjs", "--handler", "double", "--edge"]),
-        ("several", &["--src", "several.cjs", "--handler", "several.several", "--edge", "--env", "A=1"]),
-        ("module", &["--src", "module.mjs", "--edge", "--memory", "64"]),
+        (
+            "double",
+            &["--src", "several.cjs", "--handler", "double", "--edge"],
+        ),
+        (
+            "several",
+            &[
+                "--src",
+                "several.cjs",
+                "--handler",
+                "several.several",
+                "--edge",
+                "--env",
+                "A=1",
+            ],
+        ),
+        (
+            "module",
+            &["--src", "module.mjs", "--edge", "--memory", "64"],
+        ),
     ] {
-        node.cli(&[&["--app", "shop", "create", "-f", name], more].concat())?.assert_code(0);
+        node.cli(&[&["--app", "shop", "create", "-f", name], more].concat())?
+            .assert_code(0);
     }
     let more = json!({"Runtime": "javascript", "Edge": true});
-    post(node, "/apps/shop/create", &deployment("bare", EXPRESSION.as_bytes(), &more))?;
+    post(
+        node,
+        "/apps/shop/create",
+        &deployment("bare", EXPRESSION.as_bytes(), &more),
+    )?;
     Ok(())
 }
 
@@ -60,10 +89,14 @@ fn check_answers(node: &Node, app: &str) -> Result<()> {
 
 /// The digests of version and code by function.
 fn digests(node: &Node, app: &str) -> Result<BTreeMap<String, (Value, Value)>> {
-    let names: Vec<String> = serde_json::from_slice(&node.get(&format!("/apps/{app}/functions"))?.body)?;
+    let names: Vec<String> =
+        serde_json::from_slice(&node.get(&format!("/apps/{app}/functions"))?.body)?;
     let of = |name: String| {
         let info = node.get(&format!("/apps/{app}/functions/{name}"))?.json()?;
-        ensure!(info["Version"].is_string() && info["Code"].is_string(), "{info}");
+        ensure!(
+            info["Version"].is_string() && info["Code"].is_string(),
+            "{info}"
+        );
         Ok((name, (info["Version"].clone(), info["Code"].clone())))
     };
     names.into_iter().map(of).collect()
@@ -101,24 +134,44 @@ fn exports_hold_the_source_and_make_the_same_versions() -> Result<()> {
     shop(&node)?;
     check_answers(&node, "shop")?;
     let (tar, files) = export(&node, "shop")?;
-    let text = |name: &str| files.get(name).map(Vec::as_slice).with_context(|| format!("no {name} in the export"));
+    let text = |name: &str| {
+        files
+            .get(name)
+            .map(Vec::as_slice)
+            .with_context(|| format!("no {name} in the export"))
+    };
     assert_eq!(text("code/bare")?, EXPRESSION.as_bytes());
-    for (name, file, source) in
-        [("one", "one.js", ONE), ("double", "several.cjs", SEVERAL), ("module", "module.mjs", MODULE)]
-    {
+    for (name, file, source) in [
+        ("one", "one.js", ONE),
+        ("double", "several.cjs", SEVERAL),
+        ("module", "module.mjs", MODULE),
+    ] {
         let sent = files_of(text(&format!("code/{name}"))?)?;
-        assert_eq!(sent, Files::from([(file.to_owned(), source.as_bytes().to_vec())]), "what the client had packed");
+        assert_eq!(
+            sent,
+            Files::from([(file.to_owned(), source.as_bytes().to_vec())]),
+            "what the client had packed"
+        );
     }
-    ensure!(tar.len() < 64 << 10, "{} bytes: engines are not exported", tar.len());
+    ensure!(
+        tar.len() < 64 << 10,
+        "{} bytes: engines are not exported",
+        tar.len()
+    );
 
     let before = digests(&node, "shop")?;
     assert_eq!(before.len(), 5);
-    node.cli(&["app", "export", "shop", "--file", "shop.tar"])?.assert_code(0);
+    node.cli(&["app", "export", "shop", "--file", "shop.tar"])?
+        .assert_code(0);
     assert_eq!(std::fs::read(node.home().join("shop.tar"))?, tar);
-    node.cli(&["app", "import", "shop.tar", "--name", "copy"])?.assert_code(0);
+    node.cli(&["app", "import", "shop.tar", "--name", "copy"])?
+        .assert_code(0);
     assert_eq!(digests(&node, "copy")?, before);
     check_answers(&node, "copy")?;
-    assert_eq!(export(&node, "copy")?.1.get("code/double"), files.get("code/double"));
+    assert_eq!(
+        export(&node, "copy")?.1.get("code/double"),
+        files.get("code/double")
+    );
     // The same on a node that never saw it.
     let other = Node::start()?;
     std::fs::write(other.home().join("shop.tar"), &tar)?;
@@ -140,8 +193,16 @@ fn the_edge_hands_out_the_text_that_was_sent() -> Result<()> {
         ("module", MODULE, Value::Null),
         ("bare", EXPRESSION, Value::Null),
     ] {
-        assert_eq!((&functions[name]["code"], &functions[name]["handler"]), (&json!(text), &handler), "{name}");
-        assert_eq!(functions[name]["kind"], Value::Null, "it is no module for WebAssembly");
+        assert_eq!(
+            (&functions[name]["code"], &functions[name]["handler"]),
+            (&json!(text), &handler),
+            "{name}"
+        );
+        assert_eq!(
+            functions[name]["kind"],
+            Value::Null,
+            "it is no module for WebAssembly"
+        );
     }
     Ok(())
 }
@@ -154,7 +215,10 @@ fn a_roll_back_brings_the_source_back() -> Result<()> {
     let (first, exported) = (digests(&node, "shop")?, export(&node, "shop")?.1);
     let newer = ONE.replace("one:", "newer:");
     std::fs::write(node.home().join("one.js"), &newer)?;
-    node.cli(&["--app", "shop", "update", "-f", "one", "--src", "one.js", "--edge"])?.assert_code(0);
+    node.cli(&[
+        "--app", "shop", "update", "-f", "one", "--src", "one.js", "--edge",
+    ])?
+    .assert_code(0);
     let call = |node: &Node| post(node, "/apps/shop/fn/one", &json!({"a": 7}))?.json();
     assert_eq!(call(&node)?, json!({"newer": 7}));
     assert_eq!(edge(&node, &["one"])?["one"]["code"], json!(newer));
@@ -164,10 +228,20 @@ fn a_roll_back_brings_the_source_back() -> Result<()> {
     let setup = ended.into_setup();
     std::fs::remove_dir_all(setup.data().join("machine-code"))?;
     let node = setup.start()?;
-    wait_for("the application after the restart", || Ok((node.get("/app/shop/up")?.status == 200).then_some(())))?;
-    let versions = node.cli(&["--app", "shop", "function", "versions", "one"])?.assert_code(0).json()?;
-    assert_eq!(versions["Versions"].as_array().map(Vec::len), Some(2), "{versions}");
-    node.cli(&["--app", "shop", "function", "rollback", "one"])?.assert_code(0);
+    wait_for("the application after the restart", || {
+        Ok((node.get("/app/shop/up")?.status == 200).then_some(()))
+    })?;
+    let versions = node
+        .cli(&["--app", "shop", "function", "versions", "one"])?
+        .assert_code(0)
+        .json()?;
+    assert_eq!(
+        versions["Versions"].as_array().map(Vec::len),
+        Some(2),
+        "{versions}"
+    );
+    node.cli(&["--app", "shop", "function", "rollback", "one"])?
+        .assert_code(0);
     assert_eq!(call(&node)?, json!({"one": 7}));
     assert_eq!(edge(&node, &["one"])?["one"]["code"], json!(ONE));
     assert_eq!(digests(&node, "shop")?, first);
@@ -184,14 +258,27 @@ fn unsaved_source_can_be_tried() -> Result<()> {
                    return { loaded: loaded++, ...(await call('one', { a })) };\n};\n";
     std::fs::write(node.home().join("attempt.js"), unsaved)?;
     std::fs::write(node.home().join("params.json"), "{\"a\": 5}")?;
-    let try_it =
-        ["app", "test", "shop", "--src", "attempt.js", "--handler", "attempt.attempt", "--params-file", "params.json"];
+    let try_it = [
+        "app",
+        "test",
+        "shop",
+        "--src",
+        "attempt.js",
+        "--handler",
+        "attempt.attempt",
+        "--params-file",
+        "params.json",
+    ];
     for _ in 0..2 {
         let tried = node.cli(&try_it)?;
         let told = format!("{}{}", tried.assert_code(0).stdout, tried.stderr);
         ensure!(told.contains("trying 5"), "{told}");
         let said: Value = tried.json()?;
-        assert_eq!(said["answer"]["result"], json!({"loaded": 1, "one": 5}), "{told}");
+        assert_eq!(
+            said["answer"]["result"],
+            json!({"loaded": 1, "one": 5}),
+            "{told}"
+        );
     }
     let body = |source: &str, args: Value| {
         let mut body = deployment(
@@ -204,12 +291,24 @@ fn unsaved_source_can_be_tried() -> Result<()> {
     };
     let failed = node.post("/apps/shop/test", &body(unsaved, json!({"a": -1})))?;
     assert_eq!(failed.status, 500, "{}", failed.text());
-    ensure!(failed.text().contains("attempt.js:4:") && failed.text().contains("trying -1"), "{}", failed.text());
-    let broken = node.post("/apps/shop/test", &body("const a = 1;\nfunction f( { return 1 }", json!({})))?;
+    ensure!(
+        failed.text().contains("attempt.js:4:") && failed.text().contains("trying -1"),
+        "{}",
+        failed.text()
+    );
+    let broken = node.post(
+        "/apps/shop/test",
+        &body("const a = 1;\nfunction f( { return 1 }", json!({})),
+    )?;
     broken.assert_problem(422, "function_does_not_load");
-    ensure!(broken.text().contains("(attempt.js:2:"), "{}", broken.text());
+    ensure!(
+        broken.text().contains("(attempt.js:2:"),
+        "{}",
+        broken.text()
+    );
     // Nothing of it is stored.
     assert_eq!(digests(&node, "shop")?, before);
-    node.ask(&Request::post("/apps/shop/fn/attempt", "{}"))?.assert_problem(404, "function_unknown");
+    node.ask(&Request::post("/apps/shop/fn/attempt", "{}"))?
+        .assert_problem(404, "function_unknown");
     node.wait_until_free()
 }

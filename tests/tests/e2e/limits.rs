@@ -10,13 +10,22 @@ use crate::support::{Connection, Node, Request, Setup};
 
 #[test]
 fn bodies_over_the_limit_are_refused() -> Result<()> {
-    let node =
-        Setup::new()?.with("function.params_bytes_max", "64 KiB").with("function.code_bytes_max", "256 KiB").start()?;
+    let node = Setup::new()?
+        .with("function.params_bytes_max", "64 KiB")
+        .with("function.code_bytes_max", "256 KiB")
+        .start()?;
     node.deploy_example("hello")?;
     node.deploy_example("echo-http")?;
     let large = format!("{{\"Params\":{{\"name\":\"{}\"}}}}", "x".repeat(300_000));
-    for route in ["/invoke/hello", "/fn/hello", "/fn/echo-http", "/delete", "/prewarm"] {
-        node.ask(&Request::post(route, large.clone()))?.assert_problem(413, "body_too_large");
+    for route in [
+        "/invoke/hello",
+        "/fn/hello",
+        "/fn/echo-http",
+        "/delete",
+        "/prewarm",
+    ] {
+        node.ask(&Request::post(route, large.clone()))?
+            .assert_problem(413, "body_too_large");
     }
     let chunk = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
     for route in ["/invoke/hello", "/fn/hello"] {
@@ -25,7 +34,10 @@ fn bodies_over_the_limit_are_refused() -> Result<()> {
     }
     let code = node.try_deploy("large", &vec![0; 400_000], &json!({}))?;
     assert!(
-        matches!((code.status, code.code().as_str()), (413, "body_too_large") | (422, "code_too_large")),
+        matches!(
+            (code.status, code.code().as_str()),
+            (413, "body_too_large") | (422, "code_too_large")
+        ),
         "{}",
         code.text()
     );
@@ -40,10 +52,13 @@ fn six_mebibytes_of_parameters_pass() -> Result<()> {
     let node = Node::start()?;
     node.deploy_example("word-count")?;
     let text = "ab ".repeat((6 << 20) / 3 - 100);
-    let counted = node.invoke("word-count", &json!({ "text": text }))?.result()?;
+    let counted = node
+        .invoke("word-count", &json!({ "text": text }))?
+        .result()?;
     assert_eq!(counted["words"], text.len() / 3);
     let over = "ab ".repeat((6 << 20) / 3 + 30_000);
-    node.invoke("word-count", &json!({ "text": over }))?.assert_problem(413, "body_too_large");
+    node.invoke("word-count", &json!({ "text": over }))?
+        .assert_problem(413, "body_too_large");
     Ok(())
 }
 
@@ -54,7 +69,9 @@ fn a_body_that_does_not_arrive_is_given_up() -> Result<()> {
     for route in ["/invoke/add", "/fn/add", "/create"] {
         let mut connection = node.connect()?;
         connection.send_only(&Request::post(route, "{\"Par").header("Content-Length", "100"))?;
-        connection.receive(false)?.assert_problem(408, "body_too_slow");
+        connection
+            .receive(false)?
+            .assert_problem(408, "body_too_slow");
     }
     node.wait_until_free()
 }
@@ -110,7 +127,8 @@ fn heads_are_bounded() -> Result<()> {
 fn an_answer_does_not_wait_for_the_next_request() -> Result<()> {
     let node = Node::start()?;
     let mut connection = node.connect()?;
-    connection.send_raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /readyz HTTP/1.1\r\nHo")?;
+    connection
+        .send_raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /readyz HTTP/1.1\r\nHo")?;
     assert_eq!(connection.receive(false)?.text(), "ok\n");
     connection.send_raw(b"st: localhost\r\n\r\n")?;
     assert_eq!(connection.receive(false)?.text(), "ready\n");
@@ -134,8 +152,14 @@ fn malformed_requests_are_answered() -> Result<()> {
     ] {
         let mut connection = node.connect()?;
         connection.send_raw(request.as_bytes())?;
-        let response = connection.receive(false).with_context(|| format!("{request:?}"))?;
-        assert!(matches!(response.status, 400 | 501 | 505), "{request:?}: {}", response.status);
+        let response = connection
+            .receive(false)
+            .with_context(|| format!("{request:?}"))?;
+        assert!(
+            matches!(response.status, 400 | 501 | 505),
+            "{request:?}: {}",
+            response.status
+        );
     }
     Ok(())
 }
@@ -144,7 +168,9 @@ fn malformed_requests_are_answered() -> Result<()> {
 #[test]
 fn connections_over_the_limit_wait() -> Result<()> {
     let node = Setup::new()?.with("api.connections_max", 5).start()?;
-    let mut kept = (0..5).map(|_| node.connect()).collect::<Result<Vec<Connection>>>()?;
+    let mut kept = (0..5)
+        .map(|_| node.connect())
+        .collect::<Result<Vec<Connection>>>()?;
     for connection in &mut kept {
         assert_eq!(connection.send(&Request::get("/healthz"))?.status, 200);
     }
@@ -164,7 +190,9 @@ fn requests_over_the_limit_are_refused_at_once() -> Result<()> {
     node.deploy("slow", guests::sleeper(2000))?;
     // A question may take the place of a call that is just arriving; then both are asked again.
     let refused = crate::support::wait_for("a refusal", || {
-        let mut busy = (0..2).map(|_| node.connect()).collect::<Result<Vec<Connection>>>()?;
+        let mut busy = (0..2)
+            .map(|_| node.connect())
+            .collect::<Result<Vec<Connection>>>()?;
         for connection in &mut busy {
             connection.send_only(&Request::post("/invoke/slow", ""))?;
         }
@@ -186,20 +214,33 @@ fn requests_over_the_limit_are_refused_at_once() -> Result<()> {
 /// 20 functions and 400 connections at once with the file descriptors that many systems give a process.
 #[test]
 fn a_thousand_file_descriptors_suffice() -> Result<()> {
-    let node = Setup::new()?.under_shell("ulimit -n 1024; exec \"$0\"").start()?;
+    let node = Setup::new()?
+        .under_shell("ulimit -n 1024; exec \"$0\"")
+        .start()?;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.pid()))?;
-    let files = limits.lines().find(|line| line.starts_with("Max open files")).context("the kernel tells the limit")?;
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .context("the kernel tells the limit")?;
     assert_eq!(files.split_whitespace().nth(4), Some("1024"), "{files}");
     for n in 0..20 {
         node.deploy(&format!("f{n}"), guests::constant(n))?;
     }
-    let mut connections = (0..400).map(|_| node.connect()).collect::<Result<Vec<_>>>()?;
+    let mut connections = (0..400)
+        .map(|_| node.connect())
+        .collect::<Result<Vec<_>>>()?;
     for round in 0..2 {
         for (index, connection) in connections.iter_mut().enumerate() {
-            connection.send_only(&Request::post(&format!("/invoke/f{}", (index + round) % 20), ""))?;
+            connection.send_only(&Request::post(
+                &format!("/invoke/f{}", (index + round) % 20),
+                "",
+            ))?;
         }
         for (index, connection) in connections.iter_mut().enumerate() {
-            assert_eq!(connection.receive(false)?.result()?, json!({"n": (index + round) % 20}));
+            assert_eq!(
+                connection.receive(false)?.result()?,
+                json!({"n": (index + round) % 20})
+            );
         }
     }
     drop(connections);

@@ -23,11 +23,24 @@ fn check_serves_wasm(node: &Node) -> Result<()> {
 #[test]
 fn the_client_says_what_is_missing() -> Result<()> {
     let node = Node::start()?;
-    for (file, content, old_name) in [("hello.py", HELLO_PY, "python310"), ("hello.js", HELLO_JS, "nodejs17ng")] {
+    for (file, content, old_name) in [
+        ("hello.py", HELLO_PY, "python310"),
+        ("hello.js", HELLO_JS, "nodejs17ng"),
+    ] {
         std::fs::write(node.home().join(file), content)?;
         for arguments in [
             vec!["create", "--src", file],
-            vec!["create", "-f", "f", "--src", file, "--runtime", old_name, "--handler", "hello.handler"],
+            vec![
+                "create",
+                "-f",
+                "f",
+                "--src",
+                file,
+                "--runtime",
+                old_name,
+                "--handler",
+                "hello.handler",
+            ],
             vec!["update", "-f", "f", "--src", file],
         ] {
             let ran = node.cli(&arguments)?;
@@ -38,8 +51,14 @@ fn the_client_says_what_is_missing() -> Result<()> {
         }
         let ran = node.cli(&["create", "-f", "f", "--src", file, "--json"])?;
         let said = &ran.assert_code(2).stderr;
-        let problem = said.get(said.find('{').context("a problem")?..).unwrap_or_default();
-        assert_eq!(said.contains("--runtime javascript"), file == "hello.js", "{ran:?}");
+        let problem = said
+            .get(said.find('{').context("a problem")?..)
+            .unwrap_or_default();
+        assert_eq!(
+            said.contains("--runtime javascript"),
+            file == "hello.js",
+            "{ran:?}"
+        );
         let problem: Value = serde_json::from_str(problem).with_context(|| format!("{ran:?}"))?;
         assert_eq!(problem["code"], "docker_unavailable", "{problem}");
     }
@@ -50,13 +69,24 @@ fn the_client_says_what_is_missing() -> Result<()> {
 #[test]
 fn deploys_are_refused_for_now() -> Result<()> {
     let node = Node::start()?;
-    for runtime in ["python", "PYTHON310", "python314", "nodejs", "nodejs17", "NodeJS17ng"] {
-        let refused = node.post("/create", &deployment("f", HELLO_PY.as_bytes(), &json!({ "Runtime": runtime })))?;
+    for runtime in [
+        "python",
+        "PYTHON310",
+        "python314",
+        "nodejs",
+        "nodejs17",
+        "NodeJS17ng",
+    ] {
+        let refused = node.post(
+            "/create",
+            &deployment("f", HELLO_PY.as_bytes(), &json!({ "Runtime": runtime })),
+        )?;
         refused.assert_problem(503, "docker_unavailable");
         assert!(refused.header("retry-after").is_some(), "{runtime}");
     }
     let custom = json!({"Name": "f", "Runtime": "custom", "CustomImage": "own"});
-    node.post("/create", &custom)?.assert_problem(503, "docker_unavailable");
+    node.post("/create", &custom)?
+        .assert_problem(503, "docker_unavailable");
     check_serves_wasm(&node)
 }
 
@@ -66,16 +96,45 @@ fn the_requests_own_faults_come_first() -> Result<()> {
     let node = Node::start()?;
     for (more, status, code) in [
         (json!({"Runtime": "python38"}), 404, "unknown_runtime"),
-        (json!({"Runtime": "python", "MemoryMB": 8}), 422, "invalid_memory"),
-        (json!({"Runtime": "python", "TarFunctionCode": ""}), 422, "no_code"),
-        (json!({"Runtime": "python", "TarFunctionCode": "%"}), 422, "malformed_base64"),
-        (json!({"Runtime": "python", "CustomImage": "own"}), 422, "invalid_member"),
-        (json!({"Runtime": "python", "Network": "host"}), 422, "invalid_member"),
+        (
+            json!({"Runtime": "python", "MemoryMB": 8}),
+            422,
+            "invalid_memory",
+        ),
+        (
+            json!({"Runtime": "python", "TarFunctionCode": ""}),
+            422,
+            "no_code",
+        ),
+        (
+            json!({"Runtime": "python", "TarFunctionCode": "%"}),
+            422,
+            "malformed_base64",
+        ),
+        (
+            json!({"Runtime": "python", "CustomImage": "own"}),
+            422,
+            "invalid_member",
+        ),
+        (
+            json!({"Runtime": "python", "Network": "host"}),
+            422,
+            "invalid_member",
+        ),
         (json!({"Runtime": "custom"}), 422, "invalid_member"),
-        (json!({"Runtime": "python", "Secrets": {"A": "1"}, "Env": {"A": "2"}}), 422, "invalid_member"),
-        (json!({"Runtime": "wasm", "Network": "bridge"}), 422, "invalid_member"),
+        (
+            json!({"Runtime": "python", "Secrets": {"A": "1"}, "Env": {"A": "2"}}),
+            422,
+            "invalid_member",
+        ),
+        (
+            json!({"Runtime": "wasm", "Network": "bridge"}),
+            422,
+            "invalid_member",
+        ),
     ] {
-        node.post("/create", &deployment("f", HELLO_PY.as_bytes(), &more))?.assert_problem(status, code);
+        node.post("/create", &deployment("f", HELLO_PY.as_bytes(), &more))?
+            .assert_problem(status, code);
     }
     check_serves_wasm(&node)
 }
@@ -84,14 +143,31 @@ fn the_requests_own_faults_come_first() -> Result<()> {
 #[test]
 fn containers_can_be_switched_off() -> Result<()> {
     let node = Setup::new()?.with("container.enabled", false).start()?;
-    let refused = node.post("/create", &deployment("f", HELLO_PY.as_bytes(), &json!({"Runtime": "python310"})))?;
+    let refused = node.post(
+        "/create",
+        &deployment("f", HELLO_PY.as_bytes(), &json!({"Runtime": "python310"})),
+    )?;
     refused.assert_problem(422, "runtime_unsupported");
-    assert!(refused.text().contains("container.enabled"), "it says how to switch them on: {}", refused.text());
-    let refused = node.post("/create", &deployment("f", HELLO_JS.as_bytes(), &json!({"Runtime": "nodejs17ng"})))?;
+    assert!(
+        refused.text().contains("container.enabled"),
+        "it says how to switch them on: {}",
+        refused.text()
+    );
+    let refused = node.post(
+        "/create",
+        &deployment("f", HELLO_JS.as_bytes(), &json!({"Runtime": "nodejs17ng"})),
+    )?;
     refused.assert_problem(422, "runtime_unsupported");
-    assert!(refused.text().contains("runtime javascript"), "it says what would do: {}", refused.text());
+    assert!(
+        refused.text().contains("runtime javascript"),
+        "it says what would do: {}",
+        refused.text()
+    );
     std::fs::write(node.home().join("hello.py"), HELLO_PY)?;
     let ran = node.cli(&["create", "--src", "hello.py"])?;
-    assert!(ran.assert_code(2).stderr.contains("container.enabled"), "{ran:?}");
+    assert!(
+        ran.assert_code(2).stderr.contains("container.enabled"),
+        "{ran:?}"
+    );
     check_serves_wasm(&node)
 }

@@ -8,12 +8,17 @@ use crate::support::{Connection, Node, Request, Response, Setup};
 
 /// Room for one invocation and a queue of so many.
 fn narrow(queue: usize) -> Result<Setup> {
-    Ok(Setup::new()?.with("container.pool.memory", 128).with("scheduler.queue.capacity", queue))
+    Ok(Setup::new()?
+        .with("container.pool.memory", 128)
+        .with("scheduler.queue.capacity", queue))
 }
 
 fn check_refusal(response: &Response, code: &str) -> Result<()> {
     response.assert_problem(429, code);
-    let seconds: u64 = response.header("retry-after").context("Retry-After is missing")?.parse()?;
+    let seconds: u64 = response
+        .header("retry-after")
+        .context("Retry-After is missing")?
+        .parse()?;
     assert!((1..=60).contains(&seconds), "{seconds}");
     Ok(())
 }
@@ -37,13 +42,18 @@ fn a_full_queue_refuses() -> Result<()> {
         assert_eq!(connection.receive(false)?.result()?, json!({"done": true}));
     }
     let metrics = node.get("/metrics")?.text();
-    assert!(metrics.contains(r#"serverledge_rejections_total{code="queue_full"} 3"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"serverledge_rejections_total{code="queue_full"} 3"#),
+        "{metrics}"
+    );
     node.wait_until_free()
 }
 
 #[test]
 fn waiting_has_an_end() -> Result<()> {
-    let node = narrow(10)?.with("scheduler.queue.wait_max", "200ms").start()?;
+    let node = narrow(10)?
+        .with("scheduler.queue.wait_max", "200ms")
+        .start()?;
     node.deploy("slow", guests::sleeper(3_000))?;
     let mut running = start(&node, "slow")?;
     check_refusal(&node.invoke("slow", &json!({}))?, "queue_timeout")?;
@@ -100,9 +110,14 @@ fn what_never_fits_is_not_told_to_come_again() -> Result<()> {
 /// A crowd: every request is answered, with its result or with when to come again, and nothing leaks.
 #[test]
 fn a_crowd_is_answered() -> Result<()> {
-    let node = Setup::new()?.with("container.pool.memory", 512).with("scheduler.queue.capacity", 20).start()?;
+    let node = Setup::new()?
+        .with("container.pool.memory", 512)
+        .with("scheduler.queue.capacity", 20)
+        .start()?;
     node.deploy("slow", guests::sleeper(50))?;
-    let mut crowd = (0..200).map(|_| node.connect()).collect::<Result<Vec<_>>>()?;
+    let mut crowd = (0..200)
+        .map(|_| node.connect())
+        .collect::<Result<Vec<_>>>()?;
     for connection in &mut crowd {
         connection.send_only(&Request::post("/invoke/slow", ""))?;
     }

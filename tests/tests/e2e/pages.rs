@@ -22,8 +22,16 @@ fn health() -> Result<()> {
 fn the_description_lists_the_routes() -> Result<()> {
     let node = Node::start()?;
     let document = node.get("/openapi.json")?.json()?;
-    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")), "{}", document["openapi"]);
-    let paths = document["paths"].as_object().context("paths is an object")?;
+    assert!(
+        document["openapi"]
+            .as_str()
+            .is_some_and(|version| version.starts_with("3.1.")),
+        "{}",
+        document["openapi"]
+    );
+    let paths = document["paths"]
+        .as_object()
+        .context("paths is an object")?;
     for (path, method) in [
         ("/create", "post"),
         ("/update", "post"),
@@ -39,7 +47,12 @@ fn the_description_lists_the_routes() -> Result<()> {
         ("/healthz", "get"),
         ("/readyz", "get"),
     ] {
-        assert!(paths.get(path).is_some_and(|path| path.get(method).is_some()), "{method} {path} is not described");
+        assert!(
+            paths
+                .get(path)
+                .is_some_and(|path| path.get(method).is_some()),
+            "{method} {path} is not described"
+        );
     }
     check_references(&document, &document)
 }
@@ -47,15 +60,22 @@ fn the_description_lists_the_routes() -> Result<()> {
 /// Every `$ref` leads somewhere in the document.
 fn check_references(whole: &Value, part: &Value) -> Result<()> {
     if let Some(reference) = part.get("$ref").and_then(Value::as_str) {
-        let pointer = reference.strip_prefix('#').context("a reference stays in the document")?;
-        assert!(whole.pointer(pointer).is_some(), "{reference} leads nowhere");
+        let pointer = reference
+            .strip_prefix('#')
+            .context("a reference stays in the document")?;
+        assert!(
+            whole.pointer(pointer).is_some(),
+            "{reference} leads nowhere"
+        );
     }
     let parts: Vec<&Value> = match part {
         Value::Object(members) => members.values().collect(),
         Value::Array(parts) => parts.iter().collect(),
         _ => Vec::new(),
     };
-    parts.into_iter().try_for_each(|part| check_references(whole, part))
+    parts
+        .into_iter()
+        .try_for_each(|part| check_references(whole, part))
 }
 
 /// The page works without a network: everything that it loads comes from this node.
@@ -77,7 +97,10 @@ fn the_rendered_page_loads_its_own_assets() -> Result<()> {
             assert!(!script.contains("https://"), "{script}");
         }
         if path.ends_with(".css") {
-            assert!(!response.text().contains("url(http"), "{path} loads from another host");
+            assert!(
+                !response.text().contains("url(http"),
+                "{path} loads from another host"
+            );
         }
     }
     Ok(())
@@ -96,9 +119,16 @@ fn follow(node: &Node, target: &str) -> Result<String> {
 /// Values of `src` and `href`.
 fn assets_of(page: &str) -> BTreeSet<String> {
     let after = |attribute: &str| {
-        page.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect::<Vec<_>>()
+        page.split(attribute)
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
-    after("src=\"").into_iter().chain(after("href=\"")).collect()
+    after("src=\"")
+        .into_iter()
+        .chain(after("href=\""))
+        .collect()
 }
 
 #[test]
@@ -110,9 +140,17 @@ fn requests_have_ids() -> Result<()> {
     problem.assert_problem(404, "route_unknown");
     assert_eq!(problem.json()?["request_id"], "mine");
     let mut seen = BTreeSet::new();
-    for given in [String::new(), "a b".to_owned(), "<script>".to_owned(), "x".repeat(200)] {
+    for given in [
+        String::new(),
+        "a b".to_owned(),
+        "<script>".to_owned(),
+        "x".repeat(200),
+    ] {
         let response = node.ask(&Request::get("/status").header("X-Request-Id", &given))?;
-        let id = response.header("x-request-id").context("every response has an id")?.to_owned();
+        let id = response
+            .header("x-request-id")
+            .context("every response has an id")?
+            .to_owned();
         assert_ne!(id, given);
         assert_eq!(id.len(), 36, "{id}");
         assert!(seen.insert(id), "an id came twice");

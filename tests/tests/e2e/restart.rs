@@ -11,7 +11,9 @@ use crate::support::{Node, Request, Response, wait_for};
 /// All files below a folder, sorted.
 pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))? {
+    for entry in
+        std::fs::read_dir(folder).with_context(|| format!("failed to read {}", folder.display()))?
+    {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             files.append(&mut files_below(&entry.path())?);
@@ -25,7 +27,13 @@ pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn machine_code(node: &Node) -> Result<Vec<PathBuf>> {
     let files = files_below(&node.data().join("machine-code"))?;
-    Ok(files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect())
+    Ok(files
+        .into_iter()
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "cwasm")
+        })
+        .collect())
 }
 
 #[test]
@@ -36,11 +44,29 @@ fn functions_are_kept() -> Result<()> {
     }
     let more = json!({"MemoryMB": 32, "Timeout": 3, "Env": {"A": "1"}, "Idempotent": true});
     node.deploy_with("more", guests::constant(4), &more)?;
-    let before = (node.names()?, node.get("/functions/more")?.json()?, node.status()?["Node"].clone());
+    let before = (
+        node.names()?,
+        node.get("/functions/more")?.json()?,
+        node.status()?["Node"].clone(),
+    );
     let node = node.stop()?.restart()?;
-    assert_eq!((node.names()?, node.get("/functions/more")?.json()?, node.status()?["Node"].clone()), before);
-    assert_eq!(node.invoke("call-chain", &json!({"a": 2, "b": 3}))?.result()?, json!({"double": 10}));
-    assert_eq!(node.invoke("hello", &json!({"name": "Ada"}))?.result()?, json!({"message": "Hello, Ada!"}));
+    assert_eq!(
+        (
+            node.names()?,
+            node.get("/functions/more")?.json()?,
+            node.status()?["Node"].clone()
+        ),
+        before
+    );
+    assert_eq!(
+        node.invoke("call-chain", &json!({"a": 2, "b": 3}))?
+            .result()?,
+        json!({"double": 10})
+    );
+    assert_eq!(
+        node.invoke("hello", &json!({"name": "Ada"}))?.result()?,
+        json!({"message": "Hello, Ada!"})
+    );
     assert_eq!(node.get("/fn/echo-http/x")?.json()?["path"], "/x");
     assert_eq!(node.get("/fn/more")?.json()?, json!({"n": 4}));
     assert!(!node.stop()?.stderr.contains("prepared anew"));
@@ -79,7 +105,10 @@ fn check_prepared_again(node: &Node, function: &str, result: &Value) -> Result<u
 
 fn check_not_prepared(response: &Response) -> Result<()> {
     response.assert_problem(503, "function_not_prepared");
-    let seconds: u64 = response.header("retry-after").context("Retry-After is missing")?.parse()?;
+    let seconds: u64 = response
+        .header("retry-after")
+        .context("Retry-After is missing")?
+        .parse()?;
     assert!(seconds >= 1);
     Ok(())
 }
@@ -114,7 +143,10 @@ fn machine_code_that_vanishes_is_made_again() -> Result<()> {
     for path in machine_code(&node)? {
         std::fs::remove_file(path)?;
     }
-    assert!(check_prepared_again(&node, "f", &json!({"n": 6}))? > 0, "the machine code was gone");
+    assert!(
+        check_prepared_again(&node, "f", &json!({"n": 6}))? > 0,
+        "the machine code was gone"
+    );
     let plain = node.ask(&Request::get("/fn/f"))?;
     assert_eq!(plain.json()?, json!({"n": 6}));
     Ok(())
@@ -157,8 +189,11 @@ fn a_forged_label_does_not_help() -> Result<()> {
     let node = node.stop()?.restart()?;
     let files = machine_code(&node)?;
     for path in [files[0].clone(), files[0].with_extension("json")] {
-        let from =
-            if path.extension() == files[1].extension() { files[1].clone() } else { files[1].with_extension("json") };
+        let from = if path.extension() == files[1].extension() {
+            files[1].clone()
+        } else {
+            files[1].with_extension("json")
+        };
         std::fs::write(path, std::fs::read(from)?)?;
     }
     for (name, n) in [("f", 1), ("g", 2)] {

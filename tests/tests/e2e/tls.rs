@@ -26,8 +26,15 @@ impl Secure {
         let (setup, authority) = (Setup::new()?, Authority::new("first")?);
         let (cert_file, key_file) = (setup.home().join("cert.pem"), setup.home().join("key.pem"));
         authority.issue(NAMES, &cert_file, &key_file)?;
-        let setup = setup.with("api.tls.cert_file", cert_file.display()).with("api.tls.key_file", key_file.display());
-        Ok(Self { node: setup.start()?, authority, cert_file, key_file })
+        let setup = setup
+            .with("api.tls.cert_file", cert_file.display())
+            .with("api.tls.key_file", key_file.display());
+        Ok(Self {
+            node: setup.start()?,
+            authority,
+            cert_file,
+            key_file,
+        })
     }
 
     /// Runs the client, which believes this authority.
@@ -38,12 +45,20 @@ impl Secure {
 
     fn client(&self, authorities: Option<Vec<u8>>) -> Result<Client> {
         let endpoint = Endpoint::new("127.0.0.1", self.node.address.port())?.over_tls(true);
-        Ok(Client::new(endpoint, &ClientConfig { authorities, ..ClientConfig::default() })?)
+        Ok(Client::new(
+            endpoint,
+            &ClientConfig {
+                authorities,
+                ..ClientConfig::default()
+            },
+        )?)
     }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
 }
 
 #[test]
@@ -52,13 +67,18 @@ fn the_clients_talk_to_a_node_over_tls() -> Result<()> {
     assert_eq!(secure.node.scheme, "https");
     let (known, module) = (secure.authority.file(), example_path("hello"));
     let module = module.display().to_string();
-    secure.cli(&["create", "-f", "hello", "--src", &module], &known)?.assert_code(0);
+    secure
+        .cli(&["create", "-f", "hello", "--src", &module], &known)?
+        .assert_code(0);
     let ran = secure.cli(&["invoke", "hello", "-p", "name:TLS"], &known)?;
     let through_cli = ran.assert_code(0).result()?;
 
     let name = FunctionName::parse("hello")?;
     let params = serde_json::value::to_raw_value(&json!({ "name": "TLS" }))?;
-    let call = Invocation { params, ..Invocation::default() };
+    let call = Invocation {
+        params,
+        ..Invocation::default()
+    };
     let client = secure.client(Some(secure.authority.pem()?))?;
     let result = runtime()?.block_on(client.invoke(&name, &call))?;
     let through_client: serde_json::Value = serde_json::from_str(&result.result)?;
@@ -73,16 +93,25 @@ fn nobody_talks_to_a_node_that_is_not_believed_or_without_tls() -> Result<()> {
     let ran = secure.cli(&["list"], &other.file())?;
     let words = "is not believed: none of the known certificate authorities has signed it";
     assert!(ran.assert_code(2).stderr.contains(words), "{ran:?}");
-    assert!(ran.stderr.contains("hint: --ca-file names a file with the authority that signed it"), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("hint: --ca-file names a file with the authority that signed it"),
+        "{ran:?}"
+    );
     let ran = secure.cli(&["list", "--host", "127.0.0.2"], &secure.authority.file())?;
     ran.assert_code(2);
     let ran = secure.node.cli(&["list", "--tls"])?;
     assert!(ran.assert_code(2).stderr.contains(words), "{ran:?}");
     let refused = runtime()?.block_on(secure.client(None)?.list());
-    assert!(matches!(refused, Err(ClientError::Untrusted { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ClientError::Untrusted { .. })),
+        "{refused:?}"
+    );
     secure.node.cli(&["list"])?.assert_code(2);
     assert!(secure.node.get("/healthz").is_err(), "plain HTTP is closed");
-    secure.cli(&["list"], &secure.authority.file())?.assert_code(0);
+    secure
+        .cli(&["list"], &secure.authority.file())?
+        .assert_code(0);
     secure.node.stop()?;
     Ok(())
 }
@@ -90,17 +119,24 @@ fn nobody_talks_to_a_node_that_is_not_believed_or_without_tls() -> Result<()> {
 #[test]
 fn a_renewed_certificate_is_shown_without_a_restart() -> Result<()> {
     let (secure, second) = (Secure::start()?, Authority::new("second")?);
-    let succeeds =
-        |authority: &Authority| -> Result<bool> { Ok(secure.cli(&["list"], &authority.file())?.code == Some(0)) };
+    let succeeds = |authority: &Authority| -> Result<bool> {
+        Ok(secure.cli(&["list"], &authority.file())?.code == Some(0))
+    };
     assert!(succeeds(&secure.authority)? && !succeeds(&second)?);
     second.issue(NAMES, &secure.cert_file, &secure.key_file)?;
-    wait_for("the renewed certificate", || Ok(succeeds(&second)?.then_some(())))?;
+    wait_for("the renewed certificate", || {
+        Ok(succeeds(&second)?.then_some(()))
+    })?;
     assert!(!succeeds(&secure.authority)?, "the old certificate is gone");
 
     fs::write(&secure.cert_file, "broken")?;
-    let warning =
-        format!("the old TLS certificate stays in use: failed to find a certificate in {}", secure.cert_file.display());
-    wait_for("the warning", || Ok(secure.node.stderr().contains(&warning).then_some(())))?;
+    let warning = format!(
+        "the old TLS certificate stays in use: failed to find a certificate in {}",
+        secure.cert_file.display()
+    );
+    wait_for("the warning", || {
+        Ok(secure.node.stderr().contains(&warning).then_some(()))
+    })?;
     assert!(succeeds(&second)?);
     secure.node.stop()?;
     Ok(())
@@ -108,9 +144,21 @@ fn a_renewed_certificate_is_shown_without_a_restart() -> Result<()> {
 
 #[test]
 fn a_node_without_its_certificate_does_not_start() -> Result<()> {
-    let setup = Setup::new()?.with("api.tls.cert_file", "no-cert.pem").with("api.tls.key_file", "no-key.pem");
-    let refusal = setup.start().map(|node| node.address).unwrap_err().to_string();
-    assert!(refusal.contains("failed to set up TLS (api.tls.cert_file, api.tls.key_file)"), "{refusal}");
-    assert!(refusal.contains("read no-cert.pem: No such file or directory"), "{refusal}");
+    let setup = Setup::new()?
+        .with("api.tls.cert_file", "no-cert.pem")
+        .with("api.tls.key_file", "no-key.pem");
+    let refusal = setup
+        .start()
+        .map(|node| node.address)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refusal.contains("failed to set up TLS (api.tls.cert_file, api.tls.key_file)"),
+        "{refusal}"
+    );
+    assert!(
+        refusal.contains("read no-cert.pem: No such file or directory"),
+        "{refusal}"
+    );
     Ok(())
 }

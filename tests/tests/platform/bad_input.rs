@@ -16,18 +16,25 @@ const CONSTANT: &str = r#"(module (memory (export "memory") 1) (data (i32.const 
     (func (export "serverledge_handle") (param i32 i32) (result i64) (i64.const 7)))"#;
 
 fn as_ada(stage: &Stage, request: Request) -> Result<Response> {
-    stage.node.ask(&request.header("Authorization", &format!("Bearer {}", stage.ada.token)))
+    stage
+        .node
+        .ask(&request.header("Authorization", &format!("Bearer {}", stage.ada.token)))
 }
 
 /// Status and code on one line; only the status of what is no problem.
 fn outcome(response: &Response) -> String {
-    format!("{} {}", response.status, response.code()).trim_end().to_owned()
+    format!("{} {}", response.status, response.code())
+        .trim_end()
+        .to_owned()
 }
 
 /// The node is as it was before all this.
 fn check_well(stage: Stage) -> Result<()> {
     assert_eq!(stage.node.get("/healthz")?.status, 200);
-    let sum = as_ada(&stage, Request::post("/invoke/add", r#"{"Params": {"a": 1, "b": 2}}"#))?;
+    let sum = as_ada(
+        &stage,
+        Request::post("/invoke/add", r#"{"Params": {"a": 1, "b": 2}}"#),
+    )?;
     ensure!(sum.status == 200, "{}", sum.text());
     stage.node.stop().map(drop)
 }
@@ -55,22 +62,56 @@ fn credentials_that_are_not_good() -> Result<()> {
         ]
     };
     let told = |name: &str, value: &str| -> Result<String> {
-        Ok(outcome(&stage.node.ask(&Request::get("/account").header(name, value))?))
+        Ok(outcome(
+            &stage
+                .node
+                .ask(&Request::get("/account").header(name, value))?,
+        ))
     };
     for bad in cases(&token).iter().chain([&session, &String::new()]) {
-        for bad in [bad.clone(), format!("slt_{}", bad.trim_start_matches("slt_"))] {
-            assert_eq!(told("Authorization", &format!("Bearer {bad}"))?, "401 credential_invalid", "{bad}");
+        for bad in [
+            bad.clone(),
+            format!("slt_{}", bad.trim_start_matches("slt_")),
+        ] {
+            assert_eq!(
+                told("Authorization", &format!("Bearer {bad}"))?,
+                "401 credential_invalid",
+                "{bad}"
+            );
         }
     }
     for bad in cases(&session).iter().chain([&token, &String::new()]) {
-        assert_eq!(told("Cookie", &format!("serverledge_session={bad}"))?, "401 credential_invalid", "{bad}");
+        assert_eq!(
+            told("Cookie", &format!("serverledge_session={bad}"))?,
+            "401 credential_invalid",
+            "{bad}"
+        );
     }
-    let two = format!("serverledge_session={session}; serverledge_session={}", stage.mallory.session);
-    assert_eq!(told("Cookie", &two)?, "401 credential_invalid", "one of two may be somebody else's");
+    let two = format!(
+        "serverledge_session={session}; serverledge_session={}",
+        stage.mallory.session
+    );
+    assert_eq!(
+        told("Cookie", &two)?,
+        "401 credential_invalid",
+        "one of two may be somebody else's"
+    );
     let other_name = format!("__Host-serverledge_session={session}");
-    assert_eq!(told("Cookie", &other_name)?, "401 authentication_required", "another connection's name");
-    assert_eq!(told("Authorization", &format!("Bearer {token}"))?, "200", "the control");
-    assert_eq!(told("Cookie", &format!("serverledge_session={session}"))?, "200", "the control");
+    assert_eq!(
+        told("Cookie", &other_name)?,
+        "401 authentication_required",
+        "another connection's name"
+    );
+    assert_eq!(
+        told("Authorization", &format!("Bearer {token}"))?,
+        "200",
+        "the control"
+    );
+    assert_eq!(
+        told("Cookie", &format!("serverledge_session={session}"))?,
+        "200",
+        "the control"
+    );
     over(&stage)?;
     check_well(stage)
 }
@@ -78,19 +119,40 @@ fn credentials_that_are_not_good() -> Result<()> {
 /// What was good and is over: logged out, revoked, expired.
 fn over(stage: &Stage) -> Result<()> {
     let cookie = format!("serverledge_session={}", stage.mallory.session);
-    let ask = |method: &str, path: &str| stage.node.ask(&Request::new(method, path).header("Cookie", &cookie));
+    let ask = |method: &str, path: &str| {
+        stage
+            .node
+            .ask(&Request::new(method, path).header("Cookie", &cookie))
+    };
     assert_eq!(ask("POST", "/account/log-out")?.status, 204);
-    for (method, path) in [("GET", "/account"), ("POST", "/account/log-out"), ("POST", "/account/log-out-everywhere")] {
+    for (method, path) in [
+        ("GET", "/account"),
+        ("POST", "/account/log-out"),
+        ("POST", "/account/log-out-everywhere"),
+    ] {
         ask(method, path)?.assert_problem(401, "credential_invalid");
     }
     // A token ends after a minute at least: that it does is tested where there is a clock to be set.
     let revoked = json!({"name": "short", "scopes": ["invoke"]});
     let made = as_ada(stage, Request::json("/account/tokens", &revoked))?.json()?;
-    let id = made["info"]["id"].as_str().with_context(|| format!("{made}"))?;
+    let id = made["info"]["id"]
+        .as_str()
+        .with_context(|| format!("{made}"))?;
     let token = format!("Bearer {}", made["token"].as_str().unwrap_or_default());
-    let shown = || stage.node.ask(&Request::get("/functions").header("Authorization", &token));
+    let shown = || {
+        stage
+            .node
+            .ask(&Request::get("/functions").header("Authorization", &token))
+    };
     assert_eq!(shown()?.status, 200, "the control");
-    assert_eq!(as_ada(stage, Request::new("DELETE", &format!("/account/tokens/{id}")))?.status, 204);
+    assert_eq!(
+        as_ada(
+            stage,
+            Request::new("DELETE", &format!("/account/tokens/{id}"))
+        )?
+        .status,
+        204
+    );
     shown()?.assert_problem(401, "credential_invalid");
     Ok(())
 }
@@ -99,14 +161,30 @@ fn over(stage: &Stage) -> Result<()> {
 fn links_that_are_not_good() -> Result<()> {
     let stage = Stage::start(&[])?;
     let nobody = |path: &str, body: &Value| stage.node.post(path, body);
-    assert_eq!(nobody("/account/request-reset", &json!({ "email": ADA }))?.status, 202);
+    assert_eq!(
+        nobody("/account/request-reset", &json!({ "email": ADA }))?.status,
+        202
+    );
     let good = wait_for("the link in the log", || {
         let log = stage.node.stderr();
-        let link = log.split("/account/reset#").nth(1).and_then(|rest| rest.split_whitespace().next());
-        Ok(link.map(|link| link.trim_end_matches(['"', '\\']).split('\\').next().unwrap_or_default().to_owned()))
+        let link = log
+            .split("/account/reset#")
+            .nth(1)
+            .and_then(|rest| rest.split_whitespace().next());
+        Ok(link.map(|link| {
+            link.trim_end_matches(['"', '\\'])
+                .split('\\')
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        }))
     })?;
-    let reset =
-        |secret: &str| nobody("/account/reset", &json!({"secret": secret, "password": "another battery staple"}));
+    let reset = |secret: &str| {
+        nobody(
+            "/account/reset",
+            &json!({"secret": secret, "password": "another battery staple"}),
+        )
+    };
     let bad = [
         String::new(),
         good[1..].to_owned(),
@@ -131,7 +209,10 @@ fn links_that_are_not_good() -> Result<()> {
         }
     }
     nobody("/account/confirm", &json!({ "secret": good }))?.assert_problem(410, "link_invalid");
-    let still = nobody("/account/log-in", &json!({"email": ADA, "password": PASSWORD}))?;
+    let still = nobody(
+        "/account/log-in",
+        &json!({"email": ADA, "password": PASSWORD}),
+    )?;
     assert_eq!(still.status, 200, "nothing was changed");
     assert_eq!(reset(&good)?.status, 204, "the control");
     reset(&good)?.assert_problem(410, "link_invalid");
@@ -142,7 +223,9 @@ fn links_that_are_not_good() -> Result<()> {
 
 /// Ada's application with one idempotent function of the client's own, and one that is not.
 fn shop(stage: &Stage) -> Result<()> {
-    stage.ada.done(&stage.node, "/apps", &json!({"name": "shop"}))?;
+    stage
+        .ada
+        .done(&stage.node, "/apps", &json!({"name": "shop"}))?;
     for (name, edge) in [("f", false), ("edge-f", true)] {
         let mut body = deployment("add")?;
         body["TarFunctionCode"] = Value::from(base64(CONSTANT));
@@ -150,9 +233,15 @@ fn shop(stage: &Stage) -> Result<()> {
         (body["Idempotent"], body["Edge"]) = (Value::from(true), Value::from(edge));
         stage.ada.done(&stage.node, "/apps/shop/create", &body)?;
         let endpoint = json!({"path": format!("call/{name}"), "function": name}).to_string();
-        stage.ada.asked(&stage.node, Request::new("PUT", "/apps/shop/endpoints").body(endpoint))?;
+        stage.ada.asked(
+            &stage.node,
+            Request::new("PUT", "/apps/shop/endpoints").body(endpoint),
+        )?;
     }
-    stage.ada.done(&stage.node, "/apps/shop/start", &json!({})).map(drop)
+    stage
+        .ada
+        .done(&stage.node, "/apps/shop/start", &json!({}))
+        .map(drop)
 }
 
 fn base64(text: &str) -> String {
@@ -175,21 +264,42 @@ fn carried_answers_that_are_not_good() -> Result<()> {
             (of(&base64("not json")), "400 carried_key_not_json"),
             (of(&base64("{} {}")), "400 carried_key_not_json"),
             (of(""), "400 carried_key_not_json"),
-            (json!({ member: {"../f": {&one: 1}} }).to_string(), "400 carried_name_malformed"),
-            (json!({ member: {"": {&one: 1}} }).to_string(), "400 carried_name_malformed"),
-            (json!({ member: {"f": [1]} }).to_string(), "400 malformed_json"),
+            (
+                json!({ member: {"../f": {&one: 1}} }).to_string(),
+                "400 carried_name_malformed",
+            ),
+            (
+                json!({ member: {"": {&one: 1}} }).to_string(),
+                "400 carried_name_malformed",
+            ),
+            (
+                json!({ member: {"f": [1]} }).to_string(),
+                "400 malformed_json",
+            ),
             (json!({ member: [] }).to_string(), "400 malformed_json"),
             (json!({ member: "f" }).to_string(), "400 malformed_json"),
             // Names are compared and nothing else.
-            (json!({ member: {"__proto__": {&one: {"n": 9}}, "constructor": {&one: 1}} }).to_string(), "200"),
-            (json!({ member: {"f": {base64(r#"{"__proto__":{"n":9}}"#): {"n": 9}}} }).to_string(), "200"),
+            (
+                json!({ member: {"__proto__": {&one: {"n": 9}}, "constructor": {&one: 1}} })
+                    .to_string(),
+                "200",
+            ),
+            (
+                json!({ member: {"f": {base64(r#"{"__proto__":{"n":9}}"#): {"n": 9}}} })
+                    .to_string(),
+                "200",
+            ),
             (of(&base64(r#"{"a":1,"a":2}"#)), "200"),
             (of(&one), "200"),
         ] {
             let answer = call(&body)?;
             assert_eq!(outcome(&answer), expected, "{member}: {body}");
             if answer.status == 200 {
-                assert_eq!(answer.json()?["result"], json!({"n": 1}), "it was believed: {body}");
+                assert_eq!(
+                    answer.json()?["result"],
+                    json!({"n": 1}),
+                    "it was believed: {body}"
+                );
             }
         }
     }
@@ -206,15 +316,26 @@ fn carried_answers_that_are_not_good() -> Result<()> {
         let answer = call(&body)?;
         if answer.status == 200 {
             assert_eq!(answer.json()?["result"], json!({"n": 1}), "{body}");
-            assert_eq!(answer.header("serverledge-cache-ignored"), Some("untrue=1"), "{body}");
+            assert_eq!(
+                answer.header("serverledge-cache-ignored"),
+                Some("untrue=1"),
+                "{body}"
+            );
         } else {
             assert_eq!(outcome(&answer), "400 malformed_json", "{body}");
         }
     }
     // The control: a function that is the client's own is believed.
     let own = json!({"edgeResults": {"edge-f": {&one: {"n": 9}}}}).to_string();
-    let answer = stage.node.ask(&Request::post("/app/shop/call/edge-f", own))?;
-    assert_eq!(answer.json()?["result"], json!({"n": 9}), "{}", answer.text());
+    let answer = stage
+        .node
+        .ask(&Request::post("/app/shop/call/edge-f", own))?;
+    assert_eq!(
+        answer.json()?["result"],
+        json!({"n": 9}),
+        "{}",
+        answer.text()
+    );
     check_well(stage)
 }
 
@@ -222,7 +343,14 @@ fn carried_answers_that_are_not_good() -> Result<()> {
 #[test]
 fn names_of_prototypes() -> Result<()> {
     let stage = Stage::start(&[])?;
-    let names = ["__proto__", "constructor", "prototype", "hasOwnProperty", "toString", "__defineGetter__"];
+    let names = [
+        "__proto__",
+        "constructor",
+        "prototype",
+        "hasOwnProperty",
+        "toString",
+        "__defineGetter__",
+    ];
     let mut expected = vec!["add".to_owned(), "echo-http".to_owned()];
     for name in names {
         let mut body = deployment("add")?;
@@ -231,14 +359,24 @@ fn names_of_prototypes() -> Result<()> {
         expected.push(name.to_owned());
         let sum = as_ada(
             &stage,
-            Request::post(&format!("/invoke/{name}"), r#"{"Params": {"a": 1, "b": 2, "__proto__": {"a": 9}}}"#),
+            Request::post(
+                &format!("/invoke/{name}"),
+                r#"{"Params": {"a": 1, "b": 2, "__proto__": {"a": 9}}}"#,
+            ),
         )?;
         assert_eq!(sum.result()?["sum"], 3, "{name}");
         let app = as_ada(&stage, Request::json("/apps", &json!({ "name": name })))?;
         let told = outcome(&app);
         // Labels of the DNS are in lower case and without underscores.
-        assert_eq!(told == "201", ["constructor", "prototype"].contains(&name), "{name}: {told}");
-        assert!(app.status == 201 || (400..500).contains(&app.status) && !app.code().is_empty(), "{name}: {told}");
+        assert_eq!(
+            told == "201",
+            ["constructor", "prototype"].contains(&name),
+            "{name}: {told}"
+        );
+        assert!(
+            app.status == 201 || (400..500).contains(&app.status) && !app.code().is_empty(),
+            "{name}: {told}"
+        );
     }
     expected.sort();
     let listed = as_ada(&stage, Request::get("/functions"))?.json()?;
@@ -248,11 +386,20 @@ fn names_of_prototypes() -> Result<()> {
     // A member of this name is one that nobody knows.
     for (path, body) in [
         ("/apps", r#"{"name":"x","__proto__":{"name":"y"}}"#),
-        ("/account/tokens", r#"{"name":"x","scopes":["invoke"],"__proto__":{"scopes":["admin"]}}"#),
-        ("/account/log-in", r#"{"email":"a@b.example","password":"x","constructor":1}"#),
+        (
+            "/account/tokens",
+            r#"{"name":"x","scopes":["invoke"],"__proto__":{"scopes":["admin"]}}"#,
+        ),
+        (
+            "/account/log-in",
+            r#"{"email":"a@b.example","password":"x","constructor":1}"#,
+        ),
     ] {
         let told = outcome(&as_ada(&stage, Request::post(path, body))?);
-        assert!(["400 malformed_json", "400 malformed_member"].contains(&told.as_str()), "{path}: {told}");
+        assert!(
+            ["400 malformed_json", "400 malformed_member"].contains(&told.as_str()),
+            "{path}: {told}"
+        );
     }
     check_well(stage)
 }
@@ -307,7 +454,17 @@ fn json_that_is_ten_thousand_deep() -> Result<()> {
     let routes = posts.into_iter().map(|path| ("POST", path)).chain(others);
     for (method, path) in routes {
         for deep in [&arrays, &objects, &open] {
-            let members = ["Params", "args", "cache", "edgeResults", "Name", "name", "email", "secret", "endpoints"];
+            let members = [
+                "Params",
+                "args",
+                "cache",
+                "edgeResults",
+                "Name",
+                "name",
+                "email",
+                "secret",
+                "endpoints",
+            ];
             let mut bodies = vec![deep.clone()];
             bodies.extend(members.map(|member| format!("{{\"{member}\":{deep}}}")));
             for body in bodies {
@@ -383,7 +540,12 @@ fn tricks_with_paths() -> Result<()> {
         let by_host = Request::post(&format!("/{trick}"), "{}").header("Host", &host);
         for request in [by_path, by_host] {
             let told = outcome(&stage.node.ask(&request)?);
-            let expected = ["404 endpoint_unknown", "404 application_not_running", "400", "414"];
+            let expected = [
+                "404 endpoint_unknown",
+                "404 application_not_running",
+                "400",
+                "414",
+            ];
             assert!(expected.contains(&told.as_str()), "{request:?}: {told}");
         }
     }
@@ -396,9 +558,15 @@ fn tricks_with_paths() -> Result<()> {
 
 /// None of them can be bound, nor can they lead from an application to another or to the node.
 fn bind(stage: &Stage, tricks: &[&str]) -> Result<()> {
-    for path in tricks.iter().filter(|path| !["CALL/F", "call/F", "__proto__", "constructor"].contains(path)) {
+    for path in tricks
+        .iter()
+        .filter(|path| !["CALL/F", "call/F", "__proto__", "constructor"].contains(path))
+    {
         let endpoint = json!({"path": path, "function": "f"}).to_string();
-        let told = outcome(&as_ada(stage, Request::new("PUT", "/apps/shop/endpoints").body(endpoint))?);
+        let told = outcome(&as_ada(
+            stage,
+            Request::new("PUT", "/apps/shop/endpoints").body(endpoint),
+        )?);
         // The slash that a path may begin with is not part of it.
         if *path != "/call/f" {
             assert!(told.starts_with("4") && told.len() > 4, "{path}: {told}");
@@ -428,7 +596,11 @@ fn bind(stage: &Stage, tricks: &[&str]) -> Result<()> {
         let answer = stage.node.ask(&Request::get(target))?;
         let told = outcome(&answer);
         assert!((400..500).contains(&answer.status), "{target}: {told}");
-        assert!(!answer.text().contains("echo-http"), "{target}: {}", answer.text());
+        assert!(
+            !answer.text().contains("echo-http"),
+            "{target}: {}",
+            answer.text()
+        );
         let asked = outcome(&as_ada(stage, Request::get(target))?);
         assert!(asked.starts_with('4'), "{target}: {asked}");
     }
@@ -445,10 +617,17 @@ fn raw(stage: &Stage) -> Result<()> {
         b"POST app/shop/call/f HTTP/1.1\r\n",
     ] {
         let mut connection = Connection::open(stage.node.address)?;
-        let rest = format!("Host: {}\r\nContent-Length: 2\r\n\r\n{{}}", stage.node.address);
+        let rest = format!(
+            "Host: {}\r\nContent-Length: 2\r\n\r\n{{}}",
+            stage.node.address
+        );
         connection.send_raw(&[line, rest.as_bytes()].concat())?;
         let status = connection.receive(false)?.status;
-        assert!((400..500).contains(&status), "{}: {status}", String::from_utf8_lossy(line));
+        assert!(
+            (400..500).contains(&status),
+            "{}: {status}",
+            String::from_utf8_lossy(line)
+        );
     }
     let far = format!("/app/{EVIL}/{}", "a/".repeat(100_000));
     let status = stage.node.ask(&Request::get(&far))?.status;

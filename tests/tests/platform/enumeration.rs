@@ -24,7 +24,9 @@ fn seen(answer: &Response) -> String {
     headers.sort();
     let body = match answer.json() {
         Ok(mut problem) => {
-            problem.as_object_mut().map(|members| members.remove("request_id"));
+            problem
+                .as_object_mut()
+                .map(|members| members.remove("request_id"));
             problem.to_string()
         }
         Err(_) => answer.text(),
@@ -38,12 +40,36 @@ fn answers_do_not_tell_who_has_an_account() -> Result<()> {
     let ada = lab.sign_up(KNOWN)?;
     let nobody = Person::default();
     let asked: [(&str, Body, u16); 6] = [
-        ("/account/log-in", |email| json!({"email": email, "password": "not the password"}), 403),
-        ("/account/log-in", |email| json!({"email": email, "password": "x".repeat(200)}), 403),
-        ("/account/log-in", |email| json!({"email": email, "password": ""}), 403),
-        ("/account/sign-up", |email| json!({"email": email, "password": PASSWORD}), 202),
-        ("/account/sign-up", |email| json!({"email": email, "password": "short"}), 422),
-        ("/account/request-reset", |email| json!({ "email": email }), 202),
+        (
+            "/account/log-in",
+            |email| json!({"email": email, "password": "not the password"}),
+            403,
+        ),
+        (
+            "/account/log-in",
+            |email| json!({"email": email, "password": "x".repeat(200)}),
+            403,
+        ),
+        (
+            "/account/log-in",
+            |email| json!({"email": email, "password": ""}),
+            403,
+        ),
+        (
+            "/account/sign-up",
+            |email| json!({"email": email, "password": PASSWORD}),
+            202,
+        ),
+        (
+            "/account/sign-up",
+            |email| json!({"email": email, "password": "short"}),
+            422,
+        ),
+        (
+            "/account/request-reset",
+            |email| json!({ "email": email }),
+            202,
+        ),
     ];
     for (path, body, status) in asked {
         let known = lab.post(&nobody, path, &body(KNOWN))?;
@@ -70,7 +96,11 @@ fn limits_do_not_tell_either() -> Result<()> {
     let nobody = Person::default();
     let tries = |email: &str| -> Result<usize> {
         for count in 0..10 {
-            let answer = lab.post(&nobody, "/account/request-reset", &json!({ "email": email }))?;
+            let answer = lab.post(
+                &nobody,
+                "/account/request-reset",
+                &json!({ "email": email }),
+            )?;
             if answer.status != 202 {
                 answer.assert_problem(429, "too_many_tries");
                 return Ok(count);

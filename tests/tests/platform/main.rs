@@ -1,7 +1,10 @@
 //! Accounts and applications, end to end: the real programs, a real mail server, a real browser.
 
 #[path = "../e2e/support/mod.rs"]
-#[expect(dead_code, reason = "shared with the other end-to-end tests, which use all of it")]
+#[expect(
+    dead_code,
+    reason = "shared with the other end-to-end tests, which use all of it"
+)]
 mod e2e;
 
 mod bad_input;

@@ -10,7 +10,8 @@ use crate::support::site::Site;
 
 /// Runs in a page; each gives `refused` or what was got.
 const READ: &str = "fetch('/functions').then(r => r.text(), () => 'refused')";
-const RUN: &str = "fetch('/invoke/add', {method: 'POST', body: '{\"Params\": {\"a\": 1, \"b\": 2}}'})
+const RUN: &str =
+    "fetch('/invoke/add', {method: 'POST', body: '{\"Params\": {\"a\": 1, \"b\": 2}}'})
     .then(r => r.text(), () => 'refused')";
 const WORKER: &str = "navigator.serviceWorker
     ? navigator.serviceWorker.register('/fn/echo-http/worker.js').then(() => 'registered', () => 'refused')
@@ -29,13 +30,20 @@ fn url(node: &Node, path: &str) -> String {
 }
 
 fn text(browser: &mut Browser, page: &Page, script: &str) -> Result<String> {
-    Ok(browser.run(page, script)?.as_str().unwrap_or_default().to_owned())
+    Ok(browser
+        .run(page, script)?
+        .as_str()
+        .unwrap_or_default()
+        .to_owned())
 }
 
 /// Nothing ran and nothing changed.
 fn check_untouched(node: &Node) -> Result<()> {
     assert_eq!(node.names()?, ["add", "echo-http"]);
-    assert!(!node.get("/metrics")?.text().contains("function=\"add\""), "a refused request ran something");
+    assert!(
+        !node.get("/metrics")?.text().contains("function=\"add\""),
+        "a refused request ran something"
+    );
     Ok(())
 }
 
@@ -44,13 +52,23 @@ fn a_page_of_a_function_has_no_origin() -> Result<()> {
     let node = node()?;
     let mut browser = Browser::start(&[])?;
     let page = browser.open(&url(&node, "/fn/echo-http/page"))?;
-    assert_eq!(text(&mut browser, &page, "document.getElementById('who').textContent")?, "a page of origin null");
+    assert_eq!(
+        text(
+            &mut browser,
+            &page,
+            "document.getElementById('who').textContent"
+        )?,
+        "a page of origin null"
+    );
     assert_eq!(text(&mut browser, &page, READ)?, "refused");
     assert_eq!(text(&mut browser, &page, RUN)?, "refused");
     // Without an origin there are no cookies, no storage and no service workers: asking for them throws.
     for script in ["document.cookie", "localStorage.length", WORKER] {
         let got = browser.run(&page, script);
-        assert!(got.as_ref().map_or(true, |value| value == "refused"), "{script}: {got:?}");
+        assert!(
+            got.as_ref().map_or(true, |value| value == "refused"),
+            "{script}: {got:?}"
+        );
     }
     // What it gets with an image or a form is marked by the browser.
     let image = "new Promise(done => { const i = new Image(); i.onload = i.onerror = () => done('sent'); i.src = '/fn/add?a=1&b=2'; })";
@@ -66,7 +84,10 @@ fn a_page_of_the_node_may() -> Result<()> {
     let page = browser.open(&url(&node, "/docs/"))?;
     assert_eq!(text(&mut browser, &page, READ)?, r#"["add","echo-http"]"#);
     assert_ne!(text(&mut browser, &page, RUN)?, "refused");
-    assert!(node.get("/metrics")?.text().contains("function=\"add\""), "what ran is seen");
+    assert!(
+        node.get("/metrics")?.text().contains("function=\"add\""),
+        "what ran is seen"
+    );
     Ok(())
 }
 
@@ -81,7 +102,8 @@ fn a_page_of_another_site_cannot_deploy_run_or_read() -> Result<()> {
         let page = browser.open(&format!("http://{host}:{}/", site.address.port()))?;
         let read = format!("fetch('{own}/functions').then(r => r.text(), () => 'refused')");
         assert_eq!(text(&mut browser, &page, &read)?, "refused", "{host}");
-        let body = json!({"Name": "planted", "Runtime": "wasm", "TarFunctionCode": "AGFzbQ=="}).to_string();
+        let body = json!({"Name": "planted", "Runtime": "wasm", "TarFunctionCode": "AGFzbQ=="})
+            .to_string();
         for (path, body) in [
             ("/create", body.as_str()),
             ("/invoke/add", r#"{"Params":{"a":1,"b":2}}"#),
@@ -110,7 +132,10 @@ fn a_page_of_another_site_cannot_deploy_run_or_read() -> Result<()> {
 fn a_rebound_name_is_not_answered() -> Result<()> {
     let node = node()?;
     let mut browser = Browser::start(&["rebound.example"])?;
-    let page = browser.open(&format!("http://rebound.example:{}/docs/", node.address.port()))?;
+    let page = browser.open(&format!(
+        "http://rebound.example:{}/docs/",
+        node.address.port()
+    ))?;
     let shown = text(&mut browser, &page, "document.body.innerText")?;
     assert!(shown.contains("host_unknown"), "{shown}");
     assert!(text(&mut browser, &page, READ)?.contains("host_unknown"));

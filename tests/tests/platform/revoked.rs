@@ -17,23 +17,51 @@ fn ask(node: &Node, credential: &Credential, request: Request) -> Result<Respons
     node.ask(&request.header(credential.0, &credential.1))
 }
 
-fn whole(node: &Node, credential: &Credential, method: &str, path: &str, body: &Value) -> Result<Response> {
-    let answer = ask(node, credential, Request::new(method, path).body(body.to_string()))?;
-    ensure!((200..300).contains(&answer.status), "{path}: {} {}", answer.status, answer.text());
+fn whole(
+    node: &Node,
+    credential: &Credential,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Result<Response> {
+    let answer = ask(
+        node,
+        credential,
+        Request::new(method, path).body(body.to_string()),
+    )?;
+    ensure!(
+        (200..300).contains(&answer.status),
+        "{path}: {} {}",
+        answer.status,
+        answer.text()
+    );
     Ok(answer)
 }
 
 fn log_in(node: &Node) -> Result<Credential> {
-    let answer = node.post("/account/log-in", &json!({"email": ADA, "password": PASSWORD}))?;
-    let cookie = answer.header("set-cookie").and_then(|cookie| cookie.split(';').next());
+    let answer = node.post(
+        "/account/log-in",
+        &json!({"email": ADA, "password": PASSWORD}),
+    )?;
+    let cookie = answer
+        .header("set-cookie")
+        .and_then(|cookie| cookie.split(';').next());
     Ok(("Cookie", cookie.with_context(|| answer.text())?.to_owned()))
 }
 
 fn token(node: &Node, session: &Credential) -> Result<(String, Credential)> {
     let wanted = json!({"name": "t", "scopes": ["invoke", "admin"]});
     let made = whole(node, session, "POST", "/account/tokens", &wanted)?.json()?;
-    let text = |value: &Value| value.as_str().map(str::to_owned).with_context(|| made.to_string());
-    Ok((text(&made["info"]["id"])?, ("Authorization", format!("Bearer {}", text(&made["token"])?))))
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map(str::to_owned)
+            .with_context(|| made.to_string())
+    };
+    Ok((
+        text(&made["info"]["id"])?,
+        ("Authorization", format!("Bearer {}", text(&made["token"])?)),
+    ))
 }
 
 fn wait_until_known(node: &Node, credential: &Credential) -> Result<()> {
@@ -50,7 +78,8 @@ fn check_over(here: &Node, there: &Node, credential: &Credential) -> Result<()> 
     })?;
     for node in [here, there] {
         for _ in 0..10 {
-            ask(node, credential, Request::get("/account"))?.assert_problem(401, "credential_invalid");
+            ask(node, credential, Request::get("/account"))?
+                .assert_problem(401, "credential_invalid");
         }
     }
     Ok(())
@@ -58,33 +87,65 @@ fn check_over(here: &Node, there: &Node, credential: &Credential) -> Result<()> 
 
 #[test]
 fn what_ends_on_one_node_ends_on_the_other() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let etcd = runtime.block_on(EtcdProcess::start());
     let node = || -> Result<Node> {
         let url = format!("etcd://{}/revoked/", etcd.address());
-        let setup = Setup::new()?.with("registry.url", url).with("cluster.key", KEY);
-        setup.with("auth.enabled", true).with("accounts.signup", "open").start()
+        let setup = Setup::new()?
+            .with("registry.url", url)
+            .with("cluster.key", KEY);
+        setup
+            .with("auth.enabled", true)
+            .with("accounts.signup", "open")
+            .start()
     };
     let (here, there) = (node()?, node()?);
-    let signed_up = here.post("/account/sign-up", &json!({"email": ADA, "password": PASSWORD}))?;
+    let signed_up = here.post(
+        "/account/sign-up",
+        &json!({"email": ADA, "password": PASSWORD}),
+    )?;
     ensure!(signed_up.status == 201, "{}", signed_up.text());
 
     let session = log_in(&here)?;
     let (id, one) = token(&here, &session)?;
     wait_until_known(&there, &one)?;
-    whole(&here, &session, "DELETE", &format!("/account/tokens/{id}"), &json!({}))?;
+    whole(
+        &here,
+        &session,
+        "DELETE",
+        &format!("/account/tokens/{id}"),
+        &json!({}),
+    )?;
     check_over(&here, &there, &one)?;
 
     let (_, kept) = token(&here, &session)?;
     wait_until_known(&there, &kept)?;
     wait_until_known(&there, &session)?;
-    whole(&here, &session, "POST", "/account/log-out-everywhere", &json!({}))?;
+    whole(
+        &here,
+        &session,
+        "POST",
+        "/account/log-out-everywhere",
+        &json!({}),
+    )?;
     check_over(&here, &there, &session)?;
-    assert_eq!(ask(&there, &kept, Request::get("/account"))?.status, 200, "tokens stay");
+    assert_eq!(
+        ask(&there, &kept, Request::get("/account"))?.status,
+        200,
+        "tokens stay"
+    );
 
     let session = log_in(&here)?;
     wait_until_known(&there, &session)?;
-    let gone = whole(&here, &session, "DELETE", "/account", &json!({ "password": PASSWORD }))?;
+    let gone = whole(
+        &here,
+        &session,
+        "DELETE",
+        "/account",
+        &json!({ "password": PASSWORD }),
+    )?;
     ensure!(gone.status < 300);
     check_over(&here, &there, &session)?;
     check_over(&here, &there, &kept)?;

@@ -12,14 +12,25 @@ use crate::support::site::Site;
 use crate::support::stage::{ADA, EVIL, Stage, who};
 
 const ELSEWHERE: &str = "<!doctype html><title>elsewhere</title><body>";
-const PLANTED: &str = r#"{"Name": "planted", "Runtime": "wasm", "TarFunctionCode": "AGFzbQEAAAA="}"#;
+const PLANTED: &str =
+    r#"{"Name": "planted", "Runtime": "wasm", "TarFunctionCode": "AGFzbQEAAAA="}"#;
 
 /// What a page could want to know with somebody's session: each comes to `refused`, or to what was learnt.
 fn reads(base: &str) -> Vec<String> {
-    let mut all: Vec<String> = ["/account", "/account/tokens", "/functions", "/functions/add", "/apps"]
-        .into_iter()
-        .map(|path| format!("fetch('{base}{path}', {{credentials: 'include'}}).then(r => r.text(), () => 'refused')"))
-        .collect();
+    let mut all: Vec<String> = [
+        "/account",
+        "/account/tokens",
+        "/functions",
+        "/functions/add",
+        "/apps",
+    ]
+    .into_iter()
+    .map(|path| {
+        format!(
+            "fetch('{base}{path}', {{credentials: 'include'}}).then(r => r.text(), () => 'refused')"
+        )
+    })
+    .collect();
     all.push(
         "(() => { try { return /serverledge/.test(document.cookie) ? document.cookie : 'refused' } catch { return 'refused' } })()"
             .to_owned(),
@@ -58,8 +69,11 @@ fn writes(base: &str) -> Vec<String> {
     let mut all = Vec::new();
     for (path, body) in bodies {
         let (url, body) = (format!("'{base}{path}'"), json!(body));
-        let options = format!("{{method: 'POST', mode: 'no-cors', credentials: 'include', body: {body}}}");
-        all.push(format!("fetch({url}, {options}).then(() => 'sent', () => 'sent')"));
+        let options =
+            format!("{{method: 'POST', mode: 'no-cors', credentials: 'include', body: {body}}}");
+        all.push(format!(
+            "fetch({url}, {options}).then(() => 'sent', () => 'sent')"
+        ));
         all.push(format!("String(navigator.sendBeacon({url}, {body}))"));
         // Its body has a `=` behind it; some of these routes look at none.
         all.push(format!(
@@ -85,7 +99,11 @@ const WORKER: &str = "(() => { try { return navigator.serviceWorker.register('/f
     .then(() => 'registered', () => 'refused') } catch { return 'refused' } })()";
 
 fn text(browser: &mut Browser, page: &Page, script: &str) -> Result<String> {
-    Ok(browser.run(page, script)?.as_str().unwrap_or_default().to_owned())
+    Ok(browser
+        .run(page, script)?
+        .as_str()
+        .unwrap_or_default()
+        .to_owned())
 }
 
 /// Does everything from this page; Ada's things stay as they were.
@@ -96,7 +114,10 @@ fn attack(stage: &Stage, browser: &mut Browser, page: &Page, base: &str, what: &
     }
     for script in writes(base) {
         let sent = text(browser, page, &script)?;
-        assert!(["sent", "true", "false", "blocked", "refused"].contains(&sent.as_str()), "{what}: {sent} {script}");
+        assert!(
+            ["sent", "true", "false", "blocked", "refused"].contains(&sent.as_str()),
+            "{what}: {sent} {script}"
+        );
         let after = stage.state()?;
         assert_eq!(after, before, "{what}: {script}");
     }
@@ -107,10 +128,17 @@ fn attack(stage: &Stage, browser: &mut Browser, page: &Page, base: &str, what: &
 fn control(stage: &Stage, browser: &mut Browser, page: &Page) -> Result<()> {
     assert_eq!(who(browser, page)?, ADA, "the session was taken away");
     assert_eq!(stage.state()?["ran"], false);
-    assert_eq!(text(browser, page, "fetch('/functions').then(r => r.text())")?, r#"["add","echo-http"]"#);
+    assert_eq!(
+        text(browser, page, "fetch('/functions').then(r => r.text())")?,
+        r#"["add","echo-http"]"#
+    );
     let image = "new Promise(done => { const i = new Image(); i.onload = i.onerror = () => done('sent'); i.src = '/fn/add?a=1&b=2'; })";
     assert_eq!(text(browser, page, image)?, "sent");
-    assert_eq!(stage.state()?["ran"], true, "Ada runs her function with an image");
+    assert_eq!(
+        stage.state()?["ran"],
+        true,
+        "Ada runs her function with an image"
+    );
     let make = "fetch('/apps', {method: 'POST', mode: 'no-cors', body: '{\"name\": \"mine\"}'}).then(r => r.status)";
     assert_eq!(browser.run(page, make)?, 201);
     assert_eq!(stage.state()?["apps"][0]["name"], "mine");
@@ -124,10 +152,20 @@ fn a_functions_page_on_the_nodes_origin_cannot_use_the_session() -> Result<()> {
     let own = stage.log_in(&mut browser, "localhost")?;
     for path in ["/app/evil/page", "/fn/echo-http/page"] {
         let page = browser.open(&stage.url("localhost", path))?;
-        let origin = text(&mut browser, &page, "document.getElementById('who').textContent")?;
+        let origin = text(
+            &mut browser,
+            &page,
+            "document.getElementById('who').textContent",
+        )?;
         assert_eq!(origin, "a page of origin null", "{path}");
         assert_eq!(text(&mut browser, &page, WORKER)?, "refused", "{path}");
-        attack(&stage, &mut browser, &page, &stage.url("localhost", ""), path)?;
+        attack(
+            &stage,
+            &mut browser,
+            &page,
+            &stage.url("localhost", ""),
+            path,
+        )?;
     }
     let workers = "navigator.serviceWorker.getRegistrations().then(all => String(all.length))";
     assert_eq!(text(&mut browser, &own, workers)?, "0");
@@ -141,8 +179,20 @@ fn an_applications_host_cannot_use_the_session() -> Result<()> {
     let mut browser = Browser::start(&[])?;
     let own = stage.log_in(&mut browser, "apps.localhost")?;
     let page = browser.open(&stage.url(&format!("{EVIL}.apps.localhost"), "/page"))?;
-    attack(&stage, &mut browser, &page, &stage.url("apps.localhost", ""), "its host")?;
-    toss(&stage, &mut browser, &page, "serverledge_session", "apps.localhost")?;
+    attack(
+        &stage,
+        &mut browser,
+        &page,
+        &stage.url("apps.localhost", ""),
+        "its host",
+    )?;
+    toss(
+        &stage,
+        &mut browser,
+        &page,
+        "serverledge_session",
+        "apps.localhost",
+    )?;
     control(&stage, &mut browser, &own)
 }
 
@@ -154,22 +204,46 @@ fn an_application_with_an_origin_cannot_toss_a_session() -> Result<()> {
     let own = stage.log_in(&mut browser, "localhost")?;
     let page = browser.open(&stage.url(&format!("{EVIL}.localhost"), "/page"))?;
     check_has_origin(&mut browser, &page)?;
-    attack(&stage, &mut browser, &page, &stage.url("localhost", ""), "its origin")?;
-    toss(&stage, &mut browser, &page, "serverledge_session", "localhost")?;
+    attack(
+        &stage,
+        &mut browser,
+        &page,
+        &stage.url("localhost", ""),
+        "its origin",
+    )?;
+    toss(
+        &stage,
+        &mut browser,
+        &page,
+        "serverledge_session",
+        "localhost",
+    )?;
     control(&stage, &mut browser, &own)
 }
 
 /// Where people reach the node over TLS, the cookie's name keeps neighbours away. `*.localhost` counts as secure.
 #[test]
 fn a_cookie_bound_to_its_host_cannot_be_tossed() -> Result<()> {
-    let stage =
-        Stage::start(&[("platform.domain", "apps.localhost"), ("accounts.base_url", "https://faas.example.org")])?;
+    let stage = Stage::start(&[
+        ("platform.domain", "apps.localhost"),
+        ("accounts.base_url", "https://faas.example.org"),
+    ])?;
     let mut browser = Browser::start(&[])?;
     let own = stage.log_in(&mut browser, "apps.localhost")?;
     let page = browser.open(&stage.url(&format!("{EVIL}.apps.localhost"), "/page"))?;
     check_has_origin(&mut browser, &page)?;
-    attack(&stage, &mut browser, &page, &stage.url("apps.localhost", ""), "its origin")?;
-    for name in ["serverledge_session", "__Host-serverledge_session", "__host-serverledge_session"] {
+    attack(
+        &stage,
+        &mut browser,
+        &page,
+        &stage.url("apps.localhost", ""),
+        "its origin",
+    )?;
+    for name in [
+        "serverledge_session",
+        "__Host-serverledge_session",
+        "__host-serverledge_session",
+    ] {
         toss(&stage, &mut browser, &page, name, "apps.localhost")?;
     }
     control(&stage, &mut browser, &own)
@@ -178,7 +252,10 @@ fn a_cookie_bound_to_its_host_cannot_be_tossed() -> Result<()> {
 fn check_has_origin(browser: &mut Browser, page: &Page) -> Result<()> {
     let origin = text(browser, page, "self.origin")?;
     ensure!(origin.starts_with("http://evil."), "{origin}");
-    assert_eq!(text(browser, page, "document.cookie = 'mine=1'; document.cookie")?, "mine=1");
+    assert_eq!(
+        text(browser, page, "document.cookie = 'mine=1'; document.cookie")?,
+        "mine=1"
+    );
     Ok(())
 }
 
@@ -196,9 +273,16 @@ fn toss(stage: &Stage, browser: &mut Browser, page: &Page, name: &str, domain: &
     let own = browser.open(&stage.url(domain, "/docs/"))?;
     assert_eq!(who(browser, &own)?, ADA, "{name}");
     // Logged out, as if it had never been otherwise.
-    let fresh = browser.run(&own, "fetch('/account/log-out', {method: 'POST'}).then(r => r.status)")?;
+    let fresh = browser.run(
+        &own,
+        "fetch('/account/log-out', {method: 'POST'}).then(r => r.status)",
+    )?;
     assert_eq!(fresh, 204);
-    assert_eq!(who(browser, &own)?, "", "{name}: the browser was given Mallory's session");
+    assert_eq!(
+        who(browser, &own)?,
+        "",
+        "{name}: the browser was given Mallory's session"
+    );
     stage.log_in(browser, domain).map(drop)
 }
 
@@ -211,7 +295,13 @@ fn a_page_of_another_site_cannot_use_the_session() -> Result<()> {
     // Another site, and another port of the same one, to which the browser sends the cookie.
     for host in ["elsewhere.example", "localhost", "evil.localhost"] {
         let page = browser.open(&format!("http://{host}:{}/", site.address.port()))?;
-        attack(&stage, &mut browser, &page, &stage.url("localhost", ""), host)?;
+        attack(
+            &stage,
+            &mut browser,
+            &page,
+            &stage.url("localhost", ""),
+            host,
+        )?;
         follow(&stage, &mut browser, &page)?;
     }
     control(&stage, &mut browser, &own)
@@ -220,7 +310,10 @@ fn a_page_of_another_site_cannot_use_the_session() -> Result<()> {
 /// A link to a function: the browser goes there, and the node does not run it.
 fn follow(stage: &Stage, browser: &mut Browser, page: &Page) -> Result<()> {
     let to = stage.url("localhost", "/fn/add?a=1&b=2");
-    browser.run(page, &format!("setTimeout(() => {{ location.href = '{to}' }}); null"))?;
+    browser.run(
+        page,
+        &format!("setTimeout(() => {{ location.href = '{to}' }}); null"),
+    )?;
     wait_for("the answer to a link", || {
         // While a page goes, it cannot be asked.
         let shown = text(browser, page, "document.body.innerText").unwrap_or_default();
@@ -238,15 +331,24 @@ fn a_rebound_name_has_no_session() -> Result<()> {
     let own = stage.log_in(&mut browser, "localhost")?;
     let before = stage.state()?;
     let page = browser.open(&stage.url("rebound.example", "/docs/"))?;
-    for (path, method) in
-        [("/account", "GET"), ("/functions", "GET"), ("/invoke/add", "POST"), ("/account/log-in", "POST")]
-    {
+    for (path, method) in [
+        ("/account", "GET"),
+        ("/functions", "GET"),
+        ("/invoke/add", "POST"),
+        ("/account/log-in", "POST"),
+    ] {
         let body = if method == "POST" { ", body: '{}'" } else { "" };
         let asked = format!("fetch('{path}', {{method: '{method}'{body}}}).then(r => r.text())");
         let told = text(&mut browser, &page, &asked)?;
         assert!(told.contains("host_unknown"), "{path}: {told}");
     }
-    attack(&stage, &mut browser, &page, &stage.url("localhost", ""), "a rebound name")?;
+    attack(
+        &stage,
+        &mut browser,
+        &page,
+        &stage.url("localhost", ""),
+        "a rebound name",
+    )?;
     assert_eq!(stage.state()?, before);
     control(&stage, &mut browser, &own)
 }
@@ -264,12 +366,23 @@ fn pages_that_act_cannot_be_framed() -> Result<()> {
              f.onload = () => done(f.contentDocument === null ? 'refused' : 'shown'); document.body.append(f); }})"
         )
     };
-    assert_eq!(text(&mut browser, &own, &framed("/healthz"))?, "shown", "the control");
+    assert_eq!(
+        text(&mut browser, &own, &framed("/healthz"))?,
+        "shown",
+        "the control"
+    );
     for path in ["/account/reset", "/account/confirm", "/docs/"] {
-        assert_eq!(text(&mut browser, &own, &framed(path))?, "refused", "{path}");
+        assert_eq!(
+            text(&mut browser, &own, &framed(path))?,
+            "refused",
+            "{path}"
+        );
         let answer = stage.node.get(path)?;
         let policy = answer.header("content-security-policy").unwrap_or_default();
-        assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(
+            policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
         assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{path}");
     }
     Ok(())

@@ -55,22 +55,44 @@ fn story(kept: Kept) -> Result<()> {
 /// Signs up, forgets the password, and gets a token. Requirements 1 to 3.
 fn account(lab: &Lab) -> Result<Person> {
     let nobody = Person::default();
-    lab.get(&nobody, "/functions")?.assert_problem(401, "authentication_required");
+    lab.get(&nobody, "/functions")?
+        .assert_problem(401, "authentication_required");
     let first = lab.sign_up(ADA)?;
     let token = lab.with_token(&first, &["invoke"])?;
     for email in [ADA, "nobody@example.org"] {
-        let answer = lab.done(&nobody, "/account/request-reset", &json!({ "email": email }))?;
-        assert_eq!((answer.status, answer.text().as_str()), (202, ""), "no answer tells who has an account");
+        let answer = lab.done(
+            &nobody,
+            "/account/request-reset",
+            &json!({ "email": email }),
+        )?;
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (202, ""),
+            "no answer tells who has an account"
+        );
     }
     let secret = lab.link(ADA)?;
-    lab.done(&nobody, "/account/reset", &json!({"secret": secret, "password": NEW_PASSWORD}))?;
+    lab.done(
+        &nobody,
+        "/account/reset",
+        &json!({"secret": secret, "password": NEW_PASSWORD}),
+    )?;
     assert_eq!(lab.mail_to(ADA)?.subject, "Your password was changed");
-    let again = lab.post(&nobody, "/account/reset", &json!({"secret": secret, "password": PASSWORD}))?;
+    let again = lab.post(
+        &nobody,
+        "/account/reset",
+        &json!({"secret": secret, "password": PASSWORD}),
+    )?;
     assert_eq!(again.status, 410, "{}", again.text());
     for old in [&first, &token] {
-        lab.get(old, "/account")?.assert_problem(401, "credential_invalid");
+        lab.get(old, "/account")?
+            .assert_problem(401, "credential_invalid");
     }
-    let refused = lab.post(&nobody, "/account/log-in", &json!({"email": ADA, "password": PASSWORD}))?;
+    let refused = lab.post(
+        &nobody,
+        "/account/log-in",
+        &json!({"email": ADA, "password": PASSWORD}),
+    )?;
     refused.assert_problem(403, "wrong_credentials");
     let session = lab.log_in("Ada@Example.org", NEW_PASSWORD)?;
     assert_eq!(lab.get(&session, "/account")?.json()?["email"], ADA);
@@ -83,12 +105,33 @@ fn application(lab: &Lab, ada: &Person) -> Result<()> {
     let idempotent = json!({"Idempotent": true, "MemoryMB": 256});
     let edge = json!({"Idempotent": true, "Edge": true, "MemoryMB": 256});
     lab.deploy(ada, "shop", "inner-function", Source::Node(INNER), &edge)?;
-    lab.deploy(ada, "shop", "outer-function", Source::Node(OUTER), &idempotent)?;
-    lab.deploy(ada, "shop", "add", Source::Wasm(&example("add")?), &json!({}))?;
-    lab.deploy(ada, "shop", "total", Source::Python(TOTAL), &json!({"MemoryMB": 256, "Handler": "function.handler"}))?;
+    lab.deploy(
+        ada,
+        "shop",
+        "outer-function",
+        Source::Node(OUTER),
+        &idempotent,
+    )?;
+    lab.deploy(
+        ada,
+        "shop",
+        "add",
+        Source::Wasm(&example("add")?),
+        &json!({}),
+    )?;
+    lab.deploy(
+        ada,
+        "shop",
+        "total",
+        Source::Python(TOTAL),
+        &json!({"MemoryMB": 256, "Handler": "function.handler"}),
+    )?;
     for function in ["outer-function", "total"] {
         let endpoint = json!({"path": format!("/{function}"), "function": function});
-        let bound = lab.ask(ada, Request::new("PUT", "/apps/shop/endpoints").body(endpoint.to_string()))?;
+        let bound = lab.ask(
+            ada,
+            Request::new("PUT", "/apps/shop/endpoints").body(endpoint.to_string()),
+        )?;
         assert!(bound.status < 300, "{}", bound.text());
     }
     let tested = lab.done(
@@ -100,7 +143,12 @@ fn application(lab: &Lab, ada: &Person) -> Result<()> {
     )?;
     let tested = tested.json()?;
     assert_eq!(tested["answer"]["result"], json!({"result": 3}), "{tested}");
-    assert!(tested["output"].as_str().is_some_and(|output| output.contains("hello")), "{tested}");
+    assert!(
+        tested["output"]
+            .as_str()
+            .is_some_and(|output| output.contains("hello")),
+        "{tested}"
+    );
     let down = lab.get(&Person::default(), "/app/shop/up")?;
     down.assert_problem(404, "application_not_running");
     lab.done(ada, "/apps/shop/start", &json!({}))?;
@@ -110,31 +158,73 @@ fn application(lab: &Lab, ada: &Person) -> Result<()> {
 /// Endpoints, caches and edge results, without an account. Requirements 9 to 12.
 fn visitors(lab: &Lab) -> Result<()> {
     let nobody = Person::default();
-    assert_eq!(lab.get(&nobody, "/app/shop/up")?.json()?, json!({"status": "up"}));
-    let total = lab.done(&nobody, "/app/shop/total", &json!({"args": arguments()}))?.json()?;
+    assert_eq!(
+        lab.get(&nobody, "/app/shop/up")?.json()?,
+        json!({"status": "up"})
+    );
+    let total = lab
+        .done(&nobody, "/app/shop/total", &json!({"args": arguments()}))?
+        .json()?;
     assert_eq!(total["result"], json!({"total": 55}));
     // The inner result is the client's own: it is not in the cache, because it was not run.
     let edge = json!({"inner-function": {INNER_KEY: {"result": 9}}});
-    let answer = lab.done(&nobody, "/app/shop/outer-function", &json!({"args": arguments(), "edgeResults": edge}))?;
+    let answer = lab.done(
+        &nobody,
+        "/app/shop/outer-function",
+        &json!({"args": arguments(), "edgeResults": edge}),
+    )?;
     let mut answer = answer.json()?;
     let carried = answer["cache"].clone();
-    answer["cache"].as_object_mut().map(|cache| cache.remove("$tags"));
-    assert_eq!(answer, json!({"result": {"out": 54}, "cache": {"outer-function": {OUTER_KEY: {"out": 54}}}}));
-    // What is carried back unread is the answer.
-    let again = lab.done(&nobody, "/app/shop/outer-function", &json!({"args": arguments(), "cache": carried}))?;
+    answer["cache"]
+        .as_object_mut()
+        .map(|cache| cache.remove("$tags"));
     assert_eq!(
-        (again.header("serverledge-cache"), again.json()?["result"].clone()),
+        answer,
+        json!({"result": {"out": 54}, "cache": {"outer-function": {OUTER_KEY: {"out": 54}}}})
+    );
+    // What is carried back unread is the answer.
+    let again = lab.done(
+        &nobody,
+        "/app/shop/outer-function",
+        &json!({"args": arguments(), "cache": carried}),
+    )?;
+    assert_eq!(
+        (
+            again.header("serverledge-cache"),
+            again.json()?["result"].clone()
+        ),
         (Some("carried"), json!({"out": 54}))
     );
     // What is forged is none.
     let forged = json!({"outer-function": {OUTER_KEY: {"out": 1}}});
-    let judged = lab.done(&nobody, "/app/shop/outer-function", &json!({"args": arguments(), "cache": forged}))?;
+    let judged = lab.done(
+        &nobody,
+        "/app/shop/outer-function",
+        &json!({"args": arguments(), "cache": forged}),
+    )?;
     assert_eq!(judged.json()?["result"], json!({"out": 54}));
     assert_eq!(judged.header("serverledge-cache-ignored"), Some("untrue=1"));
-    let code = lab.done(&nobody, "/app/shop/edge", &json!({"functions": ["inner-function"]}))?.json()?;
-    assert_eq!(code["functions"]["inner-function"]["idempotent"], true, "{code}");
-    assert!(code["runEdgeFunction"].as_str().is_some_and(|source| source.contains("runEdgeFunction")));
-    let refused = lab.post(&nobody, "/app/shop/edge", &json!({"functions": ["outer-function"]}))?;
+    let code = lab
+        .done(
+            &nobody,
+            "/app/shop/edge",
+            &json!({"functions": ["inner-function"]}),
+        )?
+        .json()?;
+    assert_eq!(
+        code["functions"]["inner-function"]["idempotent"], true,
+        "{code}"
+    );
+    assert!(
+        code["runEdgeFunction"]
+            .as_str()
+            .is_some_and(|source| source.contains("runEdgeFunction"))
+    );
+    let refused = lab.post(
+        &nobody,
+        "/app/shop/edge",
+        &json!({"functions": ["outer-function"]}),
+    )?;
     refused.assert_problem(404, "not_edge");
     Ok(())
 }
@@ -143,11 +233,19 @@ fn visitors(lab: &Lab) -> Result<()> {
 fn strangers(lab: &Lab, ada: &Person) -> Result<()> {
     let bob = lab.sign_up(BOB)?;
     let bob = lab.with_token(&bob, &["invoke", "deploy", "admin"])?;
-    for target in ["/apps/shop", "/apps/shop/functions", "/apps/shop/functions/total", "/apps/shop/export"] {
-        lab.get(&bob, target)?.assert_problem(404, "application_unknown");
+    for target in [
+        "/apps/shop",
+        "/apps/shop/functions",
+        "/apps/shop/functions/total",
+        "/apps/shop/export",
+    ] {
+        lab.get(&bob, target)?
+            .assert_problem(404, "application_unknown");
     }
-    lab.post(&bob, "/apps/shop/stop", &json!({}))?.assert_problem(404, "application_unknown");
-    lab.post(&bob, "/apps", &json!({"name": "shop"}))?.assert_problem(409, "application_exists");
+    lab.post(&bob, "/apps/shop/stop", &json!({}))?
+        .assert_problem(404, "application_unknown");
+    lab.post(&bob, "/apps", &json!({"name": "shop"}))?
+        .assert_problem(409, "application_exists");
     assert_eq!(lab.get(&bob, "/apps")?.json()?, json!([]));
     assert_eq!(lab.get(&bob, "/functions")?.json()?, json!([]));
     lab.get(&bob, "/status")?.assert_problem(403, "forbidden");
@@ -159,12 +257,17 @@ fn strangers(lab: &Lab, ada: &Person) -> Result<()> {
 fn end(lab: &Lab, ada: &Person) -> Result<()> {
     lab.done(ada, "/apps/shop/stop", &json!({}))?;
     let nobody = Person::default();
-    lab.get(&nobody, "/app/shop/up")?.assert_problem(404, "application_not_running");
-    lab.post(&nobody, "/app/shop/total", &json!({}))?.assert_problem(404, "application_not_running");
-    let gone =
-        lab.ask(ada, Request::new("DELETE", "/account").body(json!({ "password": NEW_PASSWORD }).to_string()))?;
+    lab.get(&nobody, "/app/shop/up")?
+        .assert_problem(404, "application_not_running");
+    lab.post(&nobody, "/app/shop/total", &json!({}))?
+        .assert_problem(404, "application_not_running");
+    let gone = lab.ask(
+        ada,
+        Request::new("DELETE", "/account").body(json!({ "password": NEW_PASSWORD }).to_string()),
+    )?;
     assert!(gone.status < 300, "{}", gone.text());
-    lab.get(ada, "/account")?.assert_problem(401, "credential_invalid");
+    lab.get(ada, "/account")?
+        .assert_problem(401, "credential_invalid");
     // The name is free once what the account owned is deleted.
     let bob = lab.log_in(BOB, PASSWORD)?;
     wait_for("the name of a deleted application", || {

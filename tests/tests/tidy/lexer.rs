@@ -9,7 +9,11 @@ pub(crate) fn code_only(source: &str) -> String {
         let end = token_end(bytes, at);
         match end {
             Some(end) => {
-                out.extend(bytes[at..end].iter().map(|byte| if *byte == b'\n' { b'\n' } else { b' ' }));
+                out.extend(
+                    bytes[at..end]
+                        .iter()
+                        .map(|byte| if *byte == b'\n' { b'\n' } else { b' ' }),
+                );
                 at = end;
             }
             None => {
@@ -25,7 +29,12 @@ pub(crate) fn code_only(source: &str) -> String {
 fn token_end(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = &bytes[at..];
     if rest.starts_with(b"//") {
-        return Some(at + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()));
+        return Some(
+            at + rest
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .unwrap_or(rest.len()),
+        );
     }
     if rest.starts_with(b"/*") {
         return Some(at + block_comment(rest));
@@ -66,13 +75,18 @@ fn raw_string(rest: &[u8]) -> Option<usize> {
     if rest.get(start) != Some(&b'r') {
         return None;
     }
-    let hashes = rest[start + 1..].iter().take_while(|byte| **byte == b'#').count();
+    let hashes = rest[start + 1..]
+        .iter()
+        .take_while(|byte| **byte == b'#')
+        .count();
     let open = start + 1 + hashes;
     if rest.get(open) != Some(&b'"') {
         return None;
     }
     let close = [&b"\""[..], &vec![b'#'; hashes]].concat();
-    let inside = rest[open + 1..].windows(close.len()).position(|window| window == close)?;
+    let inside = rest[open + 1..]
+        .windows(close.len())
+        .position(|window| window == close)?;
     Some(open + 1 + inside + close.len())
 }
 
@@ -112,7 +126,10 @@ pub(crate) fn functions(code: &str) -> Vec<Function> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("fn ") {
         let starts = at == 0 || !(bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_');
-        let name: String = code[at + 3..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let name: String = code[at + 3..]
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect();
         if !starts || name.is_empty() {
             continue;
         }
@@ -121,7 +138,10 @@ pub(crate) fn functions(code: &str) -> Vec<Function> {
             found.push(Function {
                 name,
                 line,
-                lines: code[at..end].lines().filter(|line| !line.trim().is_empty()).count(),
+                lines: code[at..end]
+                    .lines()
+                    .filter(|line| !line.trim().is_empty())
+                    .count(),
             });
         }
     }
@@ -154,7 +174,10 @@ fn comments_and_literals_go() {
     for (source, code) in [
         ("a // b\nc", "a     \nc"),
         ("a /* b /* c */ d */ e", "a                   e"),
-        ("x(\"a\\\"}\", 'c', '\\'', 'é')", "x(      ,    ,     ,     )"),
+        (
+            "x(\"a\\\"}\", 'c', '\\'', 'é')",
+            "x(      ,    ,     ,     )",
+        ),
         ("fn f<'a>(x: &'a str)", "fn f<'a>(x: &'a str)"),
         ("r#\"a\"b\"# + br\"x\"", "         +      "),
         ("var\"x\"", "var   "),
@@ -166,6 +189,9 @@ fn comments_and_literals_go() {
 #[test]
 fn functions_are_measured() {
     let code = "trait T { fn a(x: [u8; 3]);\n fn b() {\n {}\n }\n}\nfn c() -> u8 { 1 }\n";
-    let found: Vec<_> = functions(code).into_iter().map(|f| (f.name, f.line, f.lines)).collect();
+    let found: Vec<_> = functions(code)
+        .into_iter()
+        .map(|f| (f.name, f.line, f.lines))
+        .collect();
     assert_eq!(found, [("b".to_owned(), 2, 3), ("c".to_owned(), 6, 1)]);
 }

@@ -14,8 +14,13 @@ fn links(text: &str) -> Vec<String> {
         if line.trim_start().starts_with("```") {
             fenced = !fenced;
         } else if !fenced {
-            let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-            found.extend(targets.map(|target| target.split(' ').next().unwrap_or_default().to_owned()));
+            let targets = line
+                .split("](")
+                .skip(1)
+                .filter_map(|rest| rest.split(')').next());
+            found.extend(
+                targets.map(|target| target.split(' ').next().unwrap_or_default().to_owned()),
+            );
         }
     }
     found
@@ -30,7 +35,9 @@ fn anchors(text: &str) -> Vec<String> {
             fenced = !fenced;
         } else if let Some(heading) = line.strip_prefix('#').filter(|_| !fenced) {
             let kept = heading.trim_start_matches('#').trim().to_lowercase();
-            let slug = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            let slug = kept
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
             found.push(slug.map(|c| if c == ' ' { '-' } else { c }).collect());
         }
     }
@@ -48,7 +55,11 @@ fn links_lead_somewhere() -> Result<()> {
             }
             let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
             let folder = Path::new(&file).parent().unwrap_or(Path::new(""));
-            let target = if path.is_empty() { Path::new(&file).to_owned() } else { folder.join(path) };
+            let target = if path.is_empty() {
+                Path::new(&file).to_owned()
+            } else {
+                folder.join(path)
+            };
             if !root().join(&target).exists() {
                 faults.push(format!("{file}: {link}"));
             } else if !anchor.is_empty()
@@ -69,6 +80,12 @@ fn path_is_document(path: &Path) -> bool {
 
 #[test]
 fn links_and_headings_are_found() {
-    assert_eq!(links("see [a](b.md#c) and [d](e \"t\")\n```\n[x](y)\n```\n"), ["b.md#c", "e"]);
-    assert_eq!(anchors("# A b\n## `wasi:http` component\n"), ["a-b", "wasihttp-component"]);
+    assert_eq!(
+        links("see [a](b.md#c) and [d](e \"t\")\n```\n[x](y)\n```\n"),
+        ["b.md#c", "e"]
+    );
+    assert_eq!(
+        anchors("# A b\n## `wasi:http` component\n"),
+        ["a-b", "wasihttp-component"]
+    );
 }

@@ -20,7 +20,17 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ("serverledge-api", &["core", "wire"]),
     (
         "serverledge-node",
-        &["core", "wire", "scheduler", "executor-wasm", "executor-docker", "registry", "client", "platform", "api"],
+        &[
+            "core",
+            "wire",
+            "scheduler",
+            "executor-wasm",
+            "executor-docker",
+            "registry",
+            "client",
+            "platform",
+            "api",
+        ],
     ),
     ("serverledge-cli", &["client", "wire"]),
     ("serverledge-simulator", &["core", "scheduler"]),
@@ -40,7 +50,14 @@ const FOREIGN: [(&str, &[&str]); 21] = [
     ("etcd-client", &["serverledge-registry"]),
     ("redb", &["serverledge-registry"]),
     ("reqwest", &["serverledge-client"]),
-    ("clap", &["serverledge-node", "serverledge-cli", "serverledge-simulator"]),
+    (
+        "clap",
+        &[
+            "serverledge-node",
+            "serverledge-cli",
+            "serverledge-simulator",
+        ],
+    ),
     ("clap_complete", &["serverledge-cli"]),
     ("prometheus", &["serverledge-node"]),
     ("argon2", &["serverledge-platform"]),
@@ -50,12 +67,25 @@ const FOREIGN: [(&str, &[&str]); 21] = [
     ("quick_cache", &["serverledge-node"]),
     ("serde_json_canonicalizer", &["serverledge-wire"]),
     // Binaries, and what tests stand on.
-    ("anyhow", &["serverledge-node", "serverledge-cli", "serverledge-testing"]),
+    (
+        "anyhow",
+        &["serverledge-node", "serverledge-cli", "serverledge-testing"],
+    ),
 ];
 
 /// What the crates without I/O may use; everything else is a socket, a file, a clock or a format until shown otherwise.
 const PURE: [(&str, &[&str]); 2] = [
-    ("serverledge-core", &["async-trait", "bytes", "http", "http-body", "thiserror", "uuid"]),
+    (
+        "serverledge-core",
+        &[
+            "async-trait",
+            "bytes",
+            "http",
+            "http-body",
+            "thiserror",
+            "uuid",
+        ],
+    ),
     ("serverledge-scheduler", &["serverledge-core"]),
 ];
 
@@ -71,20 +101,30 @@ struct Manifest {
 impl Manifest {
     fn dependencies(&self, kind: &str) -> BTreeMap<&str, &Value> {
         let table = self.table.get(kind).and_then(Value::as_table);
-        table.into_iter().flatten().map(|(name, value)| (name.as_str(), value)).collect()
+        table
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.as_str(), value))
+            .collect()
     }
 
     fn all_dependencies(&self) -> Vec<(&'static str, &str, &Value)> {
         let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
         kinds
             .iter()
-            .flat_map(|kind| self.dependencies(kind).into_iter().map(|(name, value)| (*kind, name, value)))
+            .flat_map(|kind| {
+                self.dependencies(kind)
+                    .into_iter()
+                    .map(|(name, value)| (*kind, name, value))
+            })
             .collect()
     }
 }
 
 fn parse(file: &str) -> Result<Table> {
-    read(file)?.parse::<Table>().with_context(|| format!("{file} does not parse"))
+    read(file)?
+        .parse::<Table>()
+        .with_context(|| format!("{file} does not parse"))
 }
 
 /// The crates, without the package of these tests.
@@ -93,8 +133,15 @@ fn crates() -> Result<Vec<Manifest>> {
     for entry in std::fs::read_dir(root().join("crates"))? {
         let folder = entry?.file_name().to_string_lossy().into_owned();
         let table = parse(&format!("crates/{folder}/Cargo.toml"))?;
-        let name = table["package"]["name"].as_str().context("a package has a name")?.to_owned();
-        crates.push(Manifest { folder, name, table });
+        let name = table["package"]["name"]
+            .as_str()
+            .context("a package has a name")?
+            .to_owned();
+        crates.push(Manifest {
+            folder,
+            name,
+            table,
+        });
     }
     crates.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(crates)
@@ -104,19 +151,34 @@ fn crates() -> Result<Vec<Manifest>> {
 fn members() -> Result<Vec<Manifest>> {
     let mut members = crates()?;
     let table = parse("tests/Cargo.toml")?;
-    members.push(Manifest { folder: "tests".to_owned(), name: "serverledge-tests".to_owned(), table });
+    members.push(Manifest {
+        folder: "tests".to_owned(),
+        name: "serverledge-tests".to_owned(),
+        table,
+    });
     Ok(members)
 }
 
 #[test]
 fn crates_lie_flat_and_are_named_after_their_folders() -> Result<()> {
     let crates = crates()?;
-    let faults: Vec<_> = crates.iter().filter(|one| one.folder != one.name).map(|one| one.folder.clone()).collect();
+    let faults: Vec<_> = crates
+        .iter()
+        .filter(|one| one.folder != one.name)
+        .map(|one| one.folder.clone())
+        .collect();
     none("a crate's folder has the crate's name", &faults);
     let workspace = parse("Cargo.toml")?;
-    assert!(workspace.get("package").is_none(), "the root manifest is virtual");
+    assert!(
+        workspace.get("package").is_none(),
+        "the root manifest is virtual"
+    );
     let members = workspace["workspace"]["members"].clone();
-    assert_eq!(members, Value::from(vec!["crates/*", "tests"]), "crates lie flat in crates/");
+    assert_eq!(
+        members,
+        Value::from(vec!["crates/*", "tests"]),
+        "crates lie flat in crates/"
+    );
     Ok(())
 }
 
@@ -126,11 +188,16 @@ fn directions_are_those_of_the_table() -> Result<()> {
     let mut faults = Vec::new();
     for one in crates()? {
         let Some(allowed) = allowed.get(one.name.as_str()) else {
-            faults.push(format!("{} is not in the table; say there what it may depend on", one.name));
+            faults.push(format!(
+                "{} is not in the table; say there what it may depend on",
+                one.name
+            ));
             continue;
         };
         for (kind, name, _) in one.all_dependencies() {
-            let Some(ours) = name.strip_prefix("serverledge-") else { continue };
+            let Some(ours) = name.strip_prefix("serverledge-") else {
+                continue;
+            };
             let testing = ours == "testing" && kind == "dev-dependencies";
             if !testing && !allowed.contains(&ours) {
                 faults.push(format!("{} may not depend on {name} ({kind})", one.name));
@@ -148,7 +215,11 @@ fn each_foreign_technology_is_known_to_one_crate() -> Result<()> {
     for one in crates()? {
         for (kind, name, _) in one.all_dependencies() {
             let for_tests = kind == "dev-dependencies" && name == "anyhow";
-            if !for_tests && known.get(name).is_some_and(|crates| !crates.contains(&one.name.as_str())) {
+            if !for_tests
+                && known
+                    .get(name)
+                    .is_some_and(|crates| !crates.contains(&one.name.as_str()))
+            {
                 faults.push(format!("{} may not depend on {name} ({kind})", one.name));
             }
         }
@@ -162,12 +233,21 @@ fn what_is_pure_depends_on_nothing_else() -> Result<()> {
     let pure: BTreeMap<_, _> = PURE.into_iter().collect();
     let mut faults = Vec::new();
     for one in crates()? {
-        let Some(allowed) = pure.get(one.name.as_str()) else { continue };
-        for name in one.dependencies("dependencies").into_keys().filter(|name| !allowed.contains(name)) {
+        let Some(allowed) = pure.get(one.name.as_str()) else {
+            continue;
+        };
+        for name in one
+            .dependencies("dependencies")
+            .into_keys()
+            .filter(|name| !allowed.contains(name))
+        {
             faults.push(format!("{} may not depend on {name}", one.name));
         }
     }
-    none("core and scheduler know no socket, file, clock, runtime or format", &faults);
+    none(
+        "core and scheduler know no socket, file, clock, runtime or format",
+        &faults,
+    );
     Ok(())
 }
 
@@ -177,10 +257,14 @@ fn versions_stand_in_the_workspace_only() -> Result<()> {
     for one in members()? {
         for (kind, name, value) in one.all_dependencies() {
             let inherited = value.get("workspace").and_then(Value::as_bool) == Some(true);
-            let own =
-                ["version", "path", "git", "registry", "default-features"].iter().any(|key| value.get(key).is_some());
+            let own = ["version", "path", "git", "registry", "default-features"]
+                .iter()
+                .any(|key| value.get(key).is_some());
             if !inherited || own {
-                faults.push(format!("{}: {name} ({kind}) must say `workspace = true` and no version", one.folder));
+                faults.push(format!(
+                    "{}: {name} ({kind}) must say `workspace = true` and no version",
+                    one.folder
+                ));
             }
         }
     }
@@ -191,10 +275,20 @@ fn versions_stand_in_the_workspace_only() -> Result<()> {
 #[test]
 fn every_version_of_the_workspace_is_used() -> Result<()> {
     let members = members()?;
-    let used: BTreeSet<&str> = members.iter().flat_map(|one| one.all_dependencies()).map(|(_, name, _)| name).collect();
+    let used: BTreeSet<&str> = members
+        .iter()
+        .flat_map(|one| one.all_dependencies())
+        .map(|(_, name, _)| name)
+        .collect();
     let workspace = parse("Cargo.toml")?;
-    let listed = workspace["workspace"]["dependencies"].as_table().context("a table")?;
-    let unused: Vec<_> = listed.keys().filter(|name| !used.contains(name.as_str())).cloned().collect();
+    let listed = workspace["workspace"]["dependencies"]
+        .as_table()
+        .context("a table")?;
+    let unused: Vec<_> = listed
+        .keys()
+        .filter(|name| !used.contains(name.as_str()))
+        .cloned()
+        .collect();
     none("no crate uses these workspace dependencies", &unused);
     Ok(())
 }
@@ -205,20 +299,39 @@ fn crates_inherit_from_the_workspace() -> Result<()> {
     for one in members()? {
         let package = &one.table["package"];
         for key in INHERITED {
-            if package.get(key).and_then(|value| value.get("workspace")).and_then(Value::as_bool) != Some(true) {
+            if package
+                .get(key)
+                .and_then(|value| value.get("workspace"))
+                .and_then(Value::as_bool)
+                != Some(true)
+            {
                 faults.push(format!("{}: {key} must be inherited", one.folder));
             }
         }
-        if package.get("description").and_then(Value::as_str).is_none_or(str::is_empty) {
+        if package
+            .get("description")
+            .and_then(Value::as_str)
+            .is_none_or(str::is_empty)
+        {
             faults.push(format!("{}: there is no description", one.folder));
         }
-        let lints =
-            one.table.get("lints").and_then(|lints| lints.get("workspace")).and_then(Value::as_bool) == Some(true);
+        let lints = one
+            .table
+            .get("lints")
+            .and_then(|lints| lints.get("workspace"))
+            .and_then(Value::as_bool)
+            == Some(true);
         if lints == (one.name == OWN_LINTS) {
-            faults.push(format!("{}: lints must be inherited (except in {OWN_LINTS})", one.folder));
+            faults.push(format!(
+                "{}: lints must be inherited (except in {OWN_LINTS})",
+                one.folder
+            ));
         }
     }
-    none("crates inherit version, edition, licence and lints", &faults);
+    none(
+        "crates inherit version, edition, licence and lints",
+        &faults,
+    );
     Ok(())
 }
 
@@ -227,14 +340,22 @@ fn crates_inherit_from_the_workspace() -> Result<()> {
 fn the_crate_with_its_own_lints_has_all_others() -> Result<()> {
     let workspace = parse("Cargo.toml")?;
     let own = parse(&format!("crates/{OWN_LINTS}/Cargo.toml"))?;
-    let table = |of: &Value, name: &str| of.get(name).and_then(Value::as_table).cloned().context("a table of lints");
+    let table = |of: &Value, name: &str| {
+        of.get(name)
+            .and_then(Value::as_table)
+            .cloned()
+            .context("a table of lints")
+    };
     let mut rust = table(&workspace["workspace"]["lints"], "rust")?;
     rust.insert("unsafe_code".to_owned(), "deny".into());
     assert_eq!(table(&own["lints"], "rust")?, rust);
     let mut clippy = table(&workspace["workspace"]["lints"], "clippy")?;
     clippy.insert("undocumented_unsafe_blocks".to_owned(), "warn".into());
     assert_eq!(table(&own["lints"], "clippy")?, clippy);
-    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    assert_eq!(
+        workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(),
+        Some("forbid")
+    );
     Ok(())
 }
 
@@ -243,7 +364,10 @@ fn the_toolchain_is_pinned() -> Result<()> {
     let toolchain = parse("rust-toolchain.toml")?;
     assert_eq!(toolchain["toolchain"]["channel"].as_str(), Some("1.95.0"));
     let workspace = parse("Cargo.toml")?;
-    assert_eq!(workspace["workspace"]["package"]["rust-version"].as_str(), Some("1.95"));
+    assert_eq!(
+        workspace["workspace"]["package"]["rust-version"].as_str(),
+        Some("1.95")
+    );
     Ok(())
 }
 
@@ -254,9 +378,15 @@ fn the_lock_files_name_one_source() -> Result<()> {
     for file in ["Cargo.lock", "wasm-examples/Cargo.lock"] {
         let lock = parse(file)?;
         for package in lock["package"].as_array().context("a list of packages")? {
-            let Some(source) = package.get("source").and_then(Value::as_str) else { continue };
+            let Some(source) = package.get("source").and_then(Value::as_str) else {
+                continue;
+            };
             assert_eq!(source, index, "{file}: {}", package["name"]);
-            assert!(package.get("checksum").is_some(), "{file}: {} has no checksum", package["name"]);
+            assert!(
+                package.get("checksum").is_some(),
+                "{file}: {} has no checksum",
+                package["name"]
+            );
         }
     }
     Ok(())

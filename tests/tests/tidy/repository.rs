@@ -28,10 +28,25 @@ pub(crate) fn files() -> Result<Vec<String>> {
 }
 
 fn from_git() -> Option<Vec<String>> {
-    let listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let output = Command::new("git").args(listing).current_dir(root()).output().ok()?;
+    let listing = [
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ];
+    let output = Command::new("git")
+        .args(listing)
+        .current_dir(root())
+        .output()
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect())
+    output.status.success().then(|| {
+        text.split('\0')
+            .filter(|file| !file.is_empty())
+            .map(str::to_owned)
+            .collect()
+    })
 }
 
 fn walked(folder: &Path) -> Result<Vec<String>> {
@@ -53,7 +68,10 @@ fn walked(folder: &Path) -> Result<Vec<String>> {
 
 /// Tracked files with this ending.
 pub(crate) fn files_ending(ending: &str) -> Result<Vec<String>> {
-    Ok(files()?.into_iter().filter(|file| file.ends_with(ending)).collect())
+    Ok(files()?
+        .into_iter()
+        .filter(|file| file.ends_with(ending))
+        .collect())
 }
 
 pub(crate) fn read(file: impl AsRef<Path>) -> Result<String> {

@@ -9,8 +9,11 @@ const FILE_LINES_MAX: usize = 800;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Longer functions, each with its reason: file, name, reason.
-const LONG_FUNCTIONS: [(&str, &str, &str); 1] =
-    [("crates/serverledge-executor-wasm/tests/main/recognised.rs", "refused", "a table, one module a line")];
+const LONG_FUNCTIONS: [(&str, &str, &str); 1] = [(
+    "crates/serverledge-executor-wasm/tests/main/recognised.rs",
+    "refused",
+    "a table, one module a line",
+)];
 
 /// Statics that hold something with inner mutability, each with its reason: file, name, reason.
 const STATICS: [(&str, &str, &str); 4] = [
@@ -24,8 +27,16 @@ const STATICS: [(&str, &str, &str); 4] = [
         "TESTS",
         "bounds the tests that use containers at once, which are threads of one process",
     ),
-    ("tests/tests/containers/support/turn.rs", "TURNS", "the same"),
-    ("tests/tests/e2e/support/programs.rs", "PROGRAMS", "written once: the programs are built once for a test process"),
+    (
+        "tests/tests/containers/support/turn.rs",
+        "TURNS",
+        "the same",
+    ),
+    (
+        "tests/tests/e2e/support/programs.rs",
+        "PROGRAMS",
+        "written once: the programs are built once for a test process",
+    ),
 ];
 
 /// Words that stand for a clock, a file, a socket, a runtime or a format.
@@ -43,14 +54,19 @@ const IMPURE: [&str; 10] = [
 ];
 
 fn sources() -> Result<Vec<(String, String)>> {
-    files_ending(".rs")?.into_iter().map(|file| read(&file).map(|text| (file, text))).collect()
+    files_ending(".rs")?
+        .into_iter()
+        .map(|file| read(&file).map(|text| (file, text)))
+        .collect()
 }
 
 #[test]
 fn every_file_opens_with_its_purpose() -> Result<()> {
     let faults: Vec<_> = sources()?
         .into_iter()
-        .filter(|(_, text)| !text.starts_with("//! ") || text.lines().next().is_some_and(|line| line.len() < 12))
+        .filter(|(_, text)| {
+            !text.starts_with("//! ") || text.lines().next().is_some_and(|line| line.len() < 12)
+        })
         .map(|(file, _)| file)
         .collect();
     none("a file opens with `//!` and what it is for", &faults);
@@ -74,9 +90,14 @@ fn functions_are_not_too_long() -> Result<()> {
     let mut faults = Vec::new();
     for (file, text) in sources()? {
         for function in functions(&code_only(&text)) {
-            let allowed = LONG_FUNCTIONS.iter().any(|(known, name, _)| *known == file && *name == function.name);
+            let allowed = LONG_FUNCTIONS
+                .iter()
+                .any(|(known, name, _)| *known == file && *name == function.name);
             if function.lines > FUNCTION_LINES_MAX && !allowed {
-                faults.push(format!("{file}:{}: {} has {} lines", function.line, function.name, function.lines));
+                faults.push(format!(
+                    "{file}:{}: {} has {} lines",
+                    function.line, function.name, function.lines
+                ));
             }
         }
     }
@@ -93,10 +114,27 @@ fn there_are_no_mutable_statics() -> Result<()> {
             faults.push(format!("{file}: thread_local!"));
         }
         for declaration in statics(&code) {
-            let inner = ["Mutex", "RwLock", "Atomic", "Once", "Lazy", "Cell", "ArcSwap", "Semaphore"];
-            let name = declaration.split(':').next().unwrap_or_default().trim().to_owned();
-            let mutable = declaration.starts_with("mut ") || inner.iter().any(|word| declaration.contains(word));
-            let allowed = STATICS.iter().any(|(known, allowed, _)| *known == file && *allowed == name);
+            let inner = [
+                "Mutex",
+                "RwLock",
+                "Atomic",
+                "Once",
+                "Lazy",
+                "Cell",
+                "ArcSwap",
+                "Semaphore",
+            ];
+            let name = declaration
+                .split(':')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned();
+            let mutable = declaration.starts_with("mut ")
+                || inner.iter().any(|word| declaration.contains(word));
+            let allowed = STATICS
+                .iter()
+                .any(|(known, allowed, _)| *known == file && *allowed == name);
             if mutable && !allowed {
                 faults.push(format!("{file}: static {declaration}"));
             }
@@ -108,27 +146,52 @@ fn there_are_no_mutable_statics() -> Result<()> {
 
 /// What follows the keyword in each declaration, up to its value.
 fn statics(code: &str) -> Vec<String> {
-    let begins = |at: usize| code[..at].chars().next_back().is_none_or(|before| before.is_whitespace());
+    let begins = |at: usize| {
+        code[..at]
+            .chars()
+            .next_back()
+            .is_none_or(|before| before.is_whitespace())
+    };
     let declarations = code.match_indices("static ").filter(|(at, _)| begins(*at));
-    let upto_value =
-        |rest: &str| rest.split(['=', ';']).next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    declarations.map(|(at, word)| upto_value(&code[at + word.len()..])).collect()
+    let upto_value = |rest: &str| {
+        rest.split(['=', ';'])
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    declarations
+        .map(|(at, word)| upto_value(&code[at + word.len()..]))
+        .collect()
 }
 
 #[test]
 fn core_and_scheduler_are_pure() -> Result<()> {
     let mut faults = Vec::new();
     for (file, text) in sources()? {
-        let pure =
-            ["crates/serverledge-core/src/", "crates/serverledge-scheduler/src/"].iter().any(|at| file.starts_with(at));
+        let pure = [
+            "crates/serverledge-core/src/",
+            "crates/serverledge-scheduler/src/",
+        ]
+        .iter()
+        .any(|at| file.starts_with(at));
         if !pure || file.ends_with("/tests.rs") {
             continue;
         }
         let code = code_only(&text);
         let own = code.split("#[cfg(test)]").next().unwrap_or_default();
-        faults.extend(IMPURE.iter().filter(|word| own.contains(**word)).map(|word| format!("{file}: {word}")));
+        faults.extend(
+            IMPURE
+                .iter()
+                .filter(|word| own.contains(**word))
+                .map(|word| format!("{file}: {word}")),
+        );
     }
-    none("core and scheduler know no socket, file, clock, runtime or format", &faults);
+    none(
+        "core and scheduler know no socket, file, clock, runtime or format",
+        &faults,
+    );
     Ok(())
 }
 
@@ -137,11 +200,16 @@ fn nothing_is_left_unfinished() -> Result<()> {
     let mut faults = Vec::new();
     for (file, text) in sources()? {
         for (number, line) in code_only(&text).lines().enumerate() {
-            let unfinished = ["todo!", "unimplemented!", "dbg!", "#[ignore]"].iter().find(|word| line.contains(**word));
+            let unfinished = ["todo!", "unimplemented!", "dbg!", "#[ignore]"]
+                .iter()
+                .find(|word| line.contains(**word));
             faults.extend(unfinished.map(|word| format!("{file}:{}: {word}", number + 1)));
         }
     }
-    none("nothing is unfinished, and a test that is ignored says why", &faults);
+    none(
+        "nothing is unfinished, and a test that is ignored says why",
+        &faults,
+    );
     Ok(())
 }
 
@@ -151,7 +219,11 @@ fn ignored_tests_are_measurements() -> Result<()> {
     let mark = ["#[ignore", " = \""].concat();
     let mut faults = Vec::new();
     for (file, text) in sources()? {
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with(&mark)) {
+        for (number, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| line.trim_start().starts_with(&mark))
+        {
             if !line.contains("measure") {
                 faults.push(format!("{file}:{}: {}", number + 1, line.trim()));
             }
@@ -168,7 +240,11 @@ fn guests_are_as_recorded() -> Result<()> {
         .args(["scripts/build-guests.sh", "--check"])
         .current_dir(crate::repository::root())
         .output()?;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 

@@ -4,12 +4,17 @@ use super::*;
 
 fn address(peer: &str, trusted: &[&str], forwarded: &[&str]) -> String {
     let trusted_proxies = trusted.iter().map(|net| net.parse().unwrap()).collect();
-    let access = Access { trusted_proxies, ..Access::open() };
+    let access = Access {
+        trusted_proxies,
+        ..Access::open()
+    };
     let mut headers = HeaderMap::new();
     for value in forwarded {
         headers.append(FORWARDED_FOR, value.parse().unwrap());
     }
-    access.address(Some(peer.parse().unwrap()), &headers).to_string()
+    access
+        .address(Some(peer.parse().unwrap()), &headers)
+        .to_string()
 }
 
 #[test]
@@ -21,20 +26,39 @@ fn only_trusted_proxies_say_who_asks() {
         ("10.0.0.1:5", &["198.51.100.9"], "198.51.100.9"),
         // The client wrote the first; the proxy saw the second.
         ("10.0.0.1:5", &["203.0.113.1, 198.51.100.9"], "198.51.100.9"),
-        ("10.0.0.1:5", &["203.0.113.1", "198.51.100.9, 10.0.0.2"], "198.51.100.9"),
-        ("10.0.0.1:5", &["203.0.113.1, nonsense, 10.0.0.2"], "10.0.0.2"),
+        (
+            "10.0.0.1:5",
+            &["203.0.113.1", "198.51.100.9, 10.0.0.2"],
+            "198.51.100.9",
+        ),
+        (
+            "10.0.0.1:5",
+            &["203.0.113.1, nonsense, 10.0.0.2"],
+            "10.0.0.2",
+        ),
         ("10.0.0.1:5", &["10.0.0.3"], "10.0.0.3"),
         ("[::1]:5", &["2001:db8::7"], "2001:db8::7"),
-        ("[::ffff:10.0.0.1]:5", &["::ffff:198.51.100.9"], "198.51.100.9"),
+        (
+            "[::ffff:10.0.0.1]:5",
+            &["::ffff:198.51.100.9"],
+            "198.51.100.9",
+        ),
     ] {
-        assert_eq!(address(peer, &trusted, forwarded), expected, "{peer} {forwarded:?}");
+        assert_eq!(
+            address(peer, &trusted, forwarded),
+            expected,
+            "{peer} {forwarded:?}"
+        );
     }
     assert_eq!(address("10.0.0.1:5", &[], &["198.51.100.9"]), "10.0.0.1");
 }
 
 #[test]
 fn what_counts_as_a_token() {
-    let read = |value: &[u8], of_a_function| match bearer(&HeaderValue::from_bytes(value).unwrap(), of_a_function) {
+    let read = |value: &[u8], of_a_function| match bearer(
+        &HeaderValue::from_bytes(value).unwrap(),
+        of_a_function,
+    ) {
         Shown::Nothing => "nothing",
         Shown::Session(_) => "session",
         Shown::Token(_) => "token",
@@ -53,7 +77,12 @@ fn what_counts_as_a_token() {
         (b"", "nothing", "nothing"),
     ] {
         let shown = (read(value, false), read(value, true));
-        assert_eq!(shown, (of_the_node, of_a_function), "{}", String::from_utf8_lossy(value));
+        assert_eq!(
+            shown,
+            (of_the_node, of_a_function),
+            "{}",
+            String::from_utf8_lossy(value)
+        );
     }
 }
 
@@ -71,7 +100,11 @@ fn routes_of_applications_need_what_those_of_functions_need() {
         (Method::POST, "/functions/f/flags"),
         (Method::POST, "/functions/f/invocations"),
     ] {
-        assert_eq!(need(&method, &format!("/apps/a{inside}")), need(&method, inside), "{inside}");
+        assert_eq!(
+            need(&method, &format!("/apps/a{inside}")),
+            need(&method, inside),
+            "{inside}"
+        );
     }
     assert_eq!(need(&Method::POST, "/functions/f/rollback"), Need::Deploy);
     assert_eq!(need(&Method::GET, "/apps/a/export"), Need::Deploy);

@@ -5,10 +5,14 @@ use axum::body::Body;
 use axum::extract::State;
 use http::{HeaderMap, Request, Response, StatusCode};
 use serverledge_core::{SignedUp, Via};
-use serverledge_wire::account::{Confirm, LogIn, LoggedIn, RequestReset, Reset, SignUp, SignUpReply};
+use serverledge_wire::account::{
+    Confirm, LogIn, LoggedIn, RequestReset, Reset, SignUp, SignUpReply,
+};
 use serverledge_wire::problem::Problem;
 
-use super::{AppState, Asked, accounts, begin_session, created, finish, forget_session, no_content, read};
+use super::{
+    AppState, Asked, accounts, begin_session, created, finish, forget_session, no_content, read,
+};
 use crate::app::{Admitted, Shared};
 use crate::error::Failed;
 use crate::reply;
@@ -33,19 +37,32 @@ pub(crate) async fn sign_up(
     finish(signed_up(&shared, &asked, request).await, &asked)
 }
 
-async fn signed_up(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn signed_up(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let from = shared.access.address(asked.peer, request.headers());
     let wanted: SignUp = read(shared, request).await?;
     let invite = wanted.invite.as_ref().map(|invite| invite.reveal());
-    match accounts(shared)?.sign_up(&wanted.email, wanted.password.reveal(), invite, from).await? {
+    match accounts(shared)?
+        .sign_up(&wanted.email, wanted.password.reveal(), invite, from)
+        .await?
+    {
         SignedUp::LoggedIn(session) => {
             let user = Some(session.user.to_string());
-            let mut response = created(&SignUpReply { confirmation_sent: false, user });
+            let mut response = created(&SignUpReply {
+                confirmation_sent: false,
+                user,
+            });
             begin_session(shared, &session, &mut response)?;
             Ok(response)
         }
         SignedUp::ConfirmationSent => {
-            let mut response = reply::json(&SignUpReply { confirmation_sent: true, user: None });
+            let mut response = reply::json(&SignUpReply {
+                confirmation_sent: true,
+                user: None,
+            });
             *response.status_mut() = StatusCode::ACCEPTED;
             Ok(response)
         }
@@ -61,16 +78,26 @@ async fn signed_up(shared: &Shared, asked: &Admitted, request: Request<Body>) ->
         (status = 429, description = "too many tries", body = Problem),
     )
 )]
-pub(crate) async fn log_in(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn log_in(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    request: Request<Body>,
+) -> Response<Body> {
     finish(logged_in(&shared, &asked, request).await, &asked)
 }
 
-async fn logged_in(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn logged_in(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let headers: HeaderMap = request.headers().clone();
     let from = shared.access.address(asked.peer, &headers);
     let shown: LogIn = read(shared, request).await?;
     let accounts = accounts(shared)?;
-    let session = accounts.log_in(&shown.email, shown.password.reveal(), from).await?;
+    let session = accounts
+        .log_in(&shown.email, shown.password.reveal(), from)
+        .await?;
     if let Some(before) = shared.access.session_of(&headers) {
         // The new one counts either way; the old one ends by itself.
         if let Err(fault) = accounts.log_out(&before).await {
@@ -78,7 +105,10 @@ async fn logged_in(shared: &Shared, asked: &Admitted, request: Request<Body>) ->
         }
     }
     let lifetime_s = session.lifetime.as_secs();
-    let mut response = reply::json(&LoggedIn { user: session.user.to_string(), lifetime_s });
+    let mut response = reply::json(&LoggedIn {
+        user: session.user.to_string(),
+        lifetime_s,
+    });
     begin_session(shared, &session, &mut response)?;
     Ok(response)
 }
@@ -110,7 +140,10 @@ async fn logged_out(shared: &Shared, asked: &Admitted) -> Result<Response<Body>,
     post, path = "/account/log-out-everywhere", tag = "account",
     responses((status = 204, description = "they are over"), (status = 401, body = Problem), (status = 403, body = Problem))
 )]
-pub(crate) async fn log_out_everywhere(State(shared): AppState, Extension(asked): Asked) -> Response<Body> {
+pub(crate) async fn log_out_everywhere(
+    State(shared): AppState,
+    Extension(asked): Asked,
+) -> Response<Body> {
     finish(out_everywhere(&shared, &asked).await, &asked)
 }
 
@@ -137,7 +170,11 @@ pub(crate) async fn request_reset(
     finish(reset_requested(&shared, &asked, request).await, &asked)
 }
 
-async fn reset_requested(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn reset_requested(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let from = shared.access.address(asked.peer, request.headers());
     let wanted: RequestReset = read(shared, request).await?;
     accounts(shared)?.request_reset(&wanted.email, from).await?;
@@ -156,14 +193,24 @@ async fn reset_requested(shared: &Shared, asked: &Admitted, request: Request<Bod
         (status = 429, description = "too many tries", body = Problem),
     )
 )]
-pub(crate) async fn reset(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn reset(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    request: Request<Body>,
+) -> Response<Body> {
     finish(was_reset(&shared, &asked, request).await, &asked)
 }
 
-async fn was_reset(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn was_reset(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let from = shared.access.address(asked.peer, request.headers());
     let wanted: Reset = read(shared, request).await?;
-    accounts(shared)?.reset(wanted.secret.reveal(), wanted.password.reveal(), from).await?;
+    accounts(shared)?
+        .reset(wanted.secret.reveal(), wanted.password.reveal(), from)
+        .await?;
     let mut response = no_content();
     forget_session(shared, &mut response);
     Ok(response)
@@ -186,9 +233,15 @@ pub(crate) async fn confirm(
     finish(confirmed(&shared, &asked, request).await, &asked)
 }
 
-async fn confirmed(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn confirmed(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let from = shared.access.address(asked.peer, request.headers());
     let wanted: Confirm = read(shared, request).await?;
-    accounts(shared)?.confirm(wanted.secret.reveal(), from).await?;
+    accounts(shared)?
+        .confirm(wanted.secret.reveal(), from)
+        .await?;
     Ok(no_content())
 }

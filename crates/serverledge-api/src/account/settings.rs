@@ -26,12 +26,22 @@ pub(crate) async fn show(State(shared): AppState, Extension(asked): Asked) -> Re
 
 async fn shown(shared: &Shared, asked: &Admitted) -> Result<Response<Body>, Failed> {
     let profile = accounts(shared)?.profile(&asked.caller).await?;
-    let account = asked.caller.account.as_ref().ok_or_else(|| Failed::internal("an account without a caller"))?;
+    let account = asked
+        .caller
+        .account
+        .as_ref()
+        .ok_or_else(|| Failed::internal("an account without a caller"))?;
     let (via, credential) = match &account.via {
         Via::Session(id) => ("session", id),
         Via::Token(id) => ("token", id),
     };
-    let Profile { user, email, role, space, created_unix_ms } = profile;
+    let Profile {
+        user,
+        email,
+        role,
+        space,
+        created_unix_ms,
+    } = profile;
     Ok(reply::json(&AccountInfo {
         user: user.to_string(),
         email,
@@ -40,7 +50,12 @@ async fn shown(shared: &Shared, asked: &Admitted) -> Result<Response<Body>, Fail
         created_unix_ms,
         via: via.to_owned(),
         credential: credential.clone(),
-        scopes: account.scopes.names().into_iter().map(str::to_owned).collect(),
+        scopes: account
+            .scopes
+            .names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
     }))
 }
 
@@ -52,14 +67,24 @@ async fn shown(shared: &Shared, asked: &Admitted) -> Result<Response<Body>, Fail
         (status = 401, body = Problem), (status = 403, description = "wrong password", body = Problem),
     )
 )]
-pub(crate) async fn remove(State(shared): AppState, Extension(asked): Asked, request: Request<Body>) -> Response<Body> {
+pub(crate) async fn remove(
+    State(shared): AppState,
+    Extension(asked): Asked,
+    request: Request<Body>,
+) -> Response<Body> {
     finish(removed(&shared, &asked, request).await, &asked)
 }
 
-async fn removed(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn removed(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let from = shared.access.address(asked.peer, request.headers());
     let wanted: DeleteAccount = read(shared, request).await?;
-    accounts(shared)?.delete(&asked.caller, wanted.password.reveal(), from).await?;
+    accounts(shared)?
+        .delete(&asked.caller, wanted.password.reveal(), from)
+        .await?;
     let mut response = no_content();
     forget_session(shared, &mut response);
     Ok(response)
@@ -82,11 +107,17 @@ pub(crate) async fn change_email(
     finish(email_changed(&shared, &asked, request).await, &asked)
 }
 
-async fn email_changed(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn email_changed(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let from = shared.access.address(asked.peer, request.headers());
     let wanted: ChangeEmail = read(shared, request).await?;
     let (password, email) = (wanted.password.reveal(), &wanted.email);
-    let confirmation_sent = accounts(shared)?.change_email(&asked.caller, password, email, from).await?;
+    let confirmation_sent = accounts(shared)?
+        .change_email(&asked.caller, password, email, from)
+        .await?;
     let mut response = reply::json(&EmailChange { confirmation_sent });
     if confirmation_sent {
         *response.status_mut() = StatusCode::ACCEPTED;
@@ -110,11 +141,17 @@ pub(crate) async fn change_password(
     finish(password_changed(&shared, &asked, request).await, &asked)
 }
 
-async fn password_changed(shared: &Shared, asked: &Admitted, request: Request<Body>) -> Result<Response<Body>, Failed> {
+async fn password_changed(
+    shared: &Shared,
+    asked: &Admitted,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failed> {
     let from = shared.access.address(asked.peer, request.headers());
     let wanted: ChangePassword = read(shared, request).await?;
     let (old, new) = (wanted.password.reveal(), wanted.new_password.reveal());
-    accounts(shared)?.change_password(&asked.caller, old, new, from).await?;
+    accounts(shared)?
+        .change_password(&asked.caller, old, new, from)
+        .await?;
     Ok(no_content())
 }
 
@@ -132,5 +169,7 @@ async fn invited(shared: &Shared, asked: &Admitted) -> Result<Response<Body>, Fa
         return Err(Failed::forbidden("invitations are made by operators"));
     }
     let secret = accounts(shared)?.invite(&asked.caller).await?;
-    Ok(created(&Invitation { invite: Secret(secret) }))
+    Ok(created(&Invitation {
+        invite: Secret(secret),
+    }))
 }

@@ -26,7 +26,10 @@ impl Timer for HeadTimer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Until { deadline, entry: Arc::clone(&self.0) })
+        Box::pin(Until {
+            deadline,
+            entry: Arc::clone(&self.0),
+        })
     }
 
     fn now(&self) -> Instant {
@@ -74,13 +77,21 @@ mod tests {
         tokio::time::advance(9 * SECOND).await;
         drop(first);
         timer.sleep(10 * SECOND).await;
-        assert_eq!(timer.now() - began, 19 * SECOND, "not when the entry fired for the first one");
+        assert_eq!(
+            timer.now() - began,
+            19 * SECOND,
+            "not when the entry fired for the first one"
+        );
         timer.sleep(SECOND).await;
         assert_eq!(timer.now() - began, 20 * SECOND);
         let mut long = timer.sleep(10 * SECOND);
         assert!(futures_util::poll!(&mut long).is_pending());
         timer.sleep(2 * SECOND).await;
-        assert_eq!(timer.now() - began, 22 * SECOND, "an earlier one moves the entry");
+        assert_eq!(
+            timer.now() - began,
+            22 * SECOND,
+            "an earlier one moves the entry"
+        );
         long.await;
         assert_eq!(timer.now() - began, 30 * SECOND);
     }

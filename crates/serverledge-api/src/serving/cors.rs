@@ -3,7 +3,8 @@
 use axum::body::Body;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW,
+    ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use serverledge_core::Cors;
@@ -12,8 +13,9 @@ use crate::error::Failed;
 use crate::guard::Guard;
 
 /// Headers of ours that pages may read.
-const EXPOSED: HeaderValue =
-    HeaderValue::from_static("retry-after, server-timing, serverledge-cache, serverledge-cache-ignored, x-request-id");
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "retry-after, server-timing, serverledge-cache, serverledge-cache-ignored, x-request-id",
+);
 /// How long browsers may remember the answer to a preflight: a changed setting holds within ten minutes.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 /// Longest list of headers that a preflight is answered with.
@@ -32,13 +34,25 @@ impl Judged {
     pub(super) fn of(cors: &Cors, headers: &HeaderMap) -> Self {
         match cors {
             Cors::Closed => Self::default(),
-            Cors::Any => Self { allowed: Some(HeaderValue::from_static("*")), varies: false },
+            Cors::Any => Self {
+                allowed: Some(HeaderValue::from_static("*")),
+                varies: false,
+            },
             Cors::Origins(origins) => {
                 let mut given = headers.get_all(ORIGIN).iter();
-                let origin = given.next().filter(|_| given.next().is_none()).and_then(|origin| origin.to_str().ok());
-                let known = origin.and_then(|origin| origins.iter().find(|one| one.eq_ignore_ascii_case(origin)));
-                let allowed = known.and(origin).and_then(|origin| HeaderValue::from_str(origin).ok());
-                Self { allowed, varies: true }
+                let origin = given
+                    .next()
+                    .filter(|_| given.next().is_none())
+                    .and_then(|origin| origin.to_str().ok());
+                let known = origin
+                    .and_then(|origin| origins.iter().find(|one| one.eq_ignore_ascii_case(origin)));
+                let allowed = known
+                    .and(origin)
+                    .and_then(|origin| HeaderValue::from_str(origin).ok());
+                Self {
+                    allowed,
+                    varies: true,
+                }
             }
         }
     }
@@ -69,15 +83,22 @@ impl Judged {
     pub(super) fn preflight(&self, methods: &str, headers: &HeaderMap) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
-        let Ok(methods) = HeaderValue::from_str(methods) else { return response };
+        let Ok(methods) = HeaderValue::from_str(methods) else {
+            return response;
+        };
         let answer = response.headers_mut();
         if self.allowed.is_some() {
             answer.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
             answer.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-            let asked = headers.get(ACCESS_CONTROL_REQUEST_HEADERS).filter(|asked| asked.len() <= ASKED_BYTES_MAX);
+            let asked = headers
+                .get(ACCESS_CONTROL_REQUEST_HEADERS)
+                .filter(|asked| asked.len() <= ASKED_BYTES_MAX);
             if let Some(asked) = asked {
                 answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
-                answer.append(VARY, HeaderValue::from_static("access-control-request-headers"));
+                answer.append(
+                    VARY,
+                    HeaderValue::from_static("access-control-request-headers"),
+                );
             }
         }
         answer.insert(ALLOW, methods);
@@ -90,7 +111,10 @@ fn is_navigation(request: &Request<Body>) -> bool {
     let navigates = modes.next().is_some_and(|mode| mode == "navigate") && modes.next().is_none();
     navigates
         && matches!(*request.method(), Method::GET | Method::HEAD)
-        && request.headers().get("sec-fetch-dest").is_some_and(|dest| dest == "document")
+        && request
+            .headers()
+            .get("sec-fetch-dest")
+            .is_some_and(|dest| dest == "document")
         && !request.headers().contains_key(ORIGIN)
 }
 
@@ -108,16 +132,39 @@ mod tests {
 
     #[test]
     fn only_listed_origins_are_named() {
-        let some = Cors::Origins(vec!["https://shop.example".to_owned(), "http://a.example:8080".to_owned()]);
-        for good in ["https://shop.example", "https://SHOP.example", "http://a.example:8080"] {
-            assert_eq!(allowed(&some, &[good]), Some(HeaderValue::from_static(good)));
+        let some = Cors::Origins(vec![
+            "https://shop.example".to_owned(),
+            "http://a.example:8080".to_owned(),
+        ]);
+        for good in [
+            "https://shop.example",
+            "https://SHOP.example",
+            "http://a.example:8080",
+        ] {
+            assert_eq!(
+                allowed(&some, &[good]),
+                Some(HeaderValue::from_static(good))
+            );
         }
-        for bad in ["null", "http://shop.example", "https://shop.example.evil", "https://evil.example", "*", ""] {
+        for bad in [
+            "null",
+            "http://shop.example",
+            "https://shop.example.evil",
+            "https://evil.example",
+            "*",
+            "",
+        ] {
             assert_eq!(allowed(&some, &[bad]), None, "{bad}");
         }
         assert_eq!(allowed(&some, &[]), None);
-        assert_eq!(allowed(&some, &["https://shop.example", "https://evil.example"]), None);
+        assert_eq!(
+            allowed(&some, &["https://shop.example", "https://evil.example"]),
+            None
+        );
         assert_eq!(allowed(&Cors::Closed, &["https://shop.example"]), None);
-        assert_eq!(allowed(&Cors::Any, &["null"]), Some(HeaderValue::from_static("*")));
+        assert_eq!(
+            allowed(&Cors::Any, &["null"]),
+            Some(HeaderValue::from_static("*"))
+        );
     }
 }

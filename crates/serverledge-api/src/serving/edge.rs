@@ -36,7 +36,11 @@ struct EdgeAnswer {
     run_edge_function: &'static str,
 }
 
-pub(super) async fn answer(shared: &Shared, application: &Application, body: Body) -> Result<Response<Body>, Failed> {
+pub(super) async fn answer(
+    shared: &Shared,
+    application: &Application,
+    body: Body,
+) -> Result<Response<Body>, Failed> {
     let limits = &shared.limits;
     let bytes = body::read(body, limits.params_body_bytes_max, limits.body_timeout).await?;
     let asked: EdgeRequest = serde_json::from_slice(&bytes).map_err(|fault| {
@@ -44,32 +48,55 @@ pub(super) async fn answer(shared: &Shared, application: &Application, body: Bod
         Failed::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
     })?;
     if asked.functions.len() > FUNCTIONS_MAX {
-        let detail = format!("{} functions are asked for, {FUNCTIONS_MAX} are allowed", asked.functions.len());
-        return Err(Failed::new(StatusCode::BAD_REQUEST, "too_many_functions", detail));
+        let detail = format!(
+            "{} functions are asked for, {FUNCTIONS_MAX} are allowed",
+            asked.functions.len()
+        );
+        return Err(Failed::new(
+            StatusCode::BAD_REQUEST,
+            "too_many_functions",
+            detail,
+        ));
     }
     let (mut functions, mut bytes) = (Map::new(), 0);
     for name in asked.functions {
-        let code = shared.backend.edge_code(application, &name).await?.ok_or_else(not_edge)?;
+        let code = shared
+            .backend
+            .edge_code(application, &name)
+            .await?
+            .ok_or_else(not_edge)?;
         bytes += code.code.len();
         if bytes > CODE_BYTES_MAX {
-            let detail = format!("the functions have more than {CODE_BYTES_MAX} bytes of code; ask for fewer at once");
-            return Err(Failed::new(StatusCode::PAYLOAD_TOO_LARGE, "edge_code_too_large", detail));
+            let detail = format!(
+                "the functions have more than {CODE_BYTES_MAX} bytes of code; ask for fewer at once"
+            );
+            return Err(Failed::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "edge_code_too_large",
+                detail,
+            ));
         }
         functions.insert(name, described(&code)?);
     }
-    Ok(reply::json(&EdgeAnswer { functions, run_edge_function: RUN_EDGE_FUNCTION }))
+    Ok(reply::json(&EdgeAnswer {
+        functions,
+        run_edge_function: RUN_EDGE_FUNCTION,
+    }))
 }
 
 /// One answer for functions that do not exist and for those that stay here, so that names cannot be found out.
 fn not_edge() -> Failed {
-    let detail = "one of the functions does not exist, or is not one that callers may run themselves";
+    let detail =
+        "one of the functions does not exist, or is not one that callers may run themselves";
     Failed::new(StatusCode::NOT_FOUND, "not_edge", detail)
 }
 
 fn described(code: &EdgeCode) -> Result<Value, Failed> {
     let mut members = Map::new();
     let text = match code.kind {
-        EdgeKind::JavaScript => std::str::from_utf8(&code.code).map_err(|_| not_edge())?.to_owned(),
+        EdgeKind::JavaScript => std::str::from_utf8(&code.code)
+            .map_err(|_| not_edge())?
+            .to_owned(),
         EdgeKind::Wasm => STANDARD.encode(&code.code),
     };
     members.insert("code".to_owned(), text.into());

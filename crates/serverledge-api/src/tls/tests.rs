@@ -8,35 +8,63 @@ use tempfile::TempDir;
 use super::*;
 
 fn files(folder: &TempDir) -> TlsFiles {
-    TlsFiles { cert_file: folder.path().join("cert.pem"), key_file: folder.path().join("key.pem") }
+    TlsFiles {
+        cert_file: folder.path().join("cert.pem"),
+        key_file: folder.path().join("key.pem"),
+    }
 }
 
 fn issue(authority: &Authority, files: &TlsFiles) {
-    authority.issue("DNS:localhost", &files.cert_file, &files.key_file).unwrap();
+    authority
+        .issue("DNS:localhost", &files.cert_file, &files.key_file)
+        .unwrap();
 }
 
 /// What is wrong with the files, without the folder's name.
 fn fault(folder: &TempDir, files: &TlsFiles) -> String {
-    chain(&Tls::open(files.clone()).unwrap_err()).replace(&format!("{}/", folder.path().display()), "")
+    chain(&Tls::open(files.clone()).unwrap_err())
+        .replace(&format!("{}/", folder.path().display()), "")
 }
 
 #[test]
 fn faults_name_the_file_and_the_cause() {
-    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new("tests").unwrap());
+    let (folder, authority) = (
+        tempfile::tempdir().unwrap(),
+        Authority::new("tests").unwrap(),
+    );
     let files = files(&folder);
-    assert_eq!(fault(&folder, &files), "read cert.pem: No such file or directory (os error 2)");
+    assert_eq!(
+        fault(&folder, &files),
+        "read cert.pem: No such file or directory (os error 2)"
+    );
     issue(&authority, &files);
-    let (cert, key) = (fs::read(&files.cert_file).unwrap(), fs::read(&files.key_file).unwrap());
+    let (cert, key) = (
+        fs::read(&files.cert_file).unwrap(),
+        fs::read(&files.key_file).unwrap(),
+    );
     assert!(Tls::open(files.clone()).is_ok());
 
     fs::remove_file(&files.key_file).unwrap();
-    assert_eq!(fault(&folder, &files), "read key.pem: No such file or directory (os error 2)");
+    assert_eq!(
+        fault(&folder, &files),
+        "read key.pem: No such file or directory (os error 2)"
+    );
     fs::write(&files.key_file, "").unwrap();
-    assert_eq!(fault(&folder, &files), "find a private key that is not encrypted in key.pem");
-    fs::write(&files.key_file, "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n").unwrap();
+    assert_eq!(
+        fault(&folder, &files),
+        "find a private key that is not encrypted in key.pem"
+    );
+    fs::write(
+        &files.key_file,
+        "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n",
+    )
+    .unwrap();
     assert!(fault(&folder, &files).starts_with("read key.pem as PEM: "));
     fs::write(&files.key_file, vec![b' '; 1024 * 1024 + 1]).unwrap();
-    assert_eq!(fault(&folder, &files), "read key.pem: larger than 1048576 bytes");
+    assert_eq!(
+        fault(&folder, &files),
+        "read key.pem: larger than 1048576 bytes"
+    );
     fs::write(&files.key_file, &key).unwrap();
     fs::write(&files.cert_file, &key).unwrap();
     assert_eq!(fault(&folder, &files), "find a certificate in cert.pem");
@@ -44,12 +72,18 @@ fn faults_name_the_file_and_the_cause() {
     issue(&authority, &files);
     fs::write(&files.cert_file, &cert).unwrap();
     let mixed = fault(&folder, &files);
-    assert!(mixed.starts_with("use the certificate of cert.pem with the key of key.pem: "), "{mixed}");
+    assert!(
+        mixed.starts_with("use the certificate of cert.pem with the key of key.pem: "),
+        "{mixed}"
+    );
 }
 
 #[test]
 fn changed_files_are_used_and_broken_ones_are_not() {
-    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new("tests").unwrap());
+    let (folder, authority) = (
+        tempfile::tempdir().unwrap(),
+        Authority::new("tests").unwrap(),
+    );
     let files = files(&folder);
     issue(&authority, &files);
     let mut tls = Tls::open(files.clone()).unwrap();
@@ -73,6 +107,9 @@ fn changed_files_are_used_and_broken_ones_are_not() {
     assert_eq!(shown(), second);
 
     issue(&authority, &files);
-    assert!(matches!(look(&mut tls), Ok(true)), "what was broken is mended");
+    assert!(
+        matches!(look(&mut tls), Ok(true)),
+        "what was broken is mended"
+    );
     assert_ne!(shown(), second);
 }

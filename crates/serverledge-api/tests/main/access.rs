@@ -83,8 +83,15 @@ const NEEDS: &[(&str, &str, &str)] = &[
 /// Each documented route: method, a URI that it answers, what it needs.
 fn routes() -> Vec<(Method, &'static str, &'static str)> {
     let one = |(method, path, uri): (&'static str, &'static str, &'static str)| {
-        let &(_, _, need) = NEEDS.iter().find(|need| (need.0, need.1) == (method, path)).unwrap();
-        (Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(), uri, need)
+        let &(_, _, need) = NEEDS
+            .iter()
+            .find(|need| (need.0, need.1) == (method, path))
+            .unwrap();
+        (
+            Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(),
+            uri,
+            need,
+        )
     };
     DOCUMENTED.into_iter().map(one).collect()
 }
@@ -98,19 +105,34 @@ fn bearing(request: Request<Body>, token: &str) -> Request<Body> {
 }
 
 async fn session(accounts: &FakeAccounts) -> String {
-    let session = accounts.log_in(EMAIL, PASSWORD, [127, 0, 0, 1].into()).await.unwrap();
+    let session = accounts
+        .log_in(EMAIL, PASSWORD, [127, 0, 0, 1].into())
+        .await
+        .unwrap();
     format!("serverledge_session={}", session.secret)
 }
 
 /// Whether the answer is one of the refusals of this layer.
 fn is_refusal(outcome: &str) -> bool {
-    ["401 authentication_required", "401 credential_invalid", "403 forbidden", "403 cross_origin"].contains(&outcome)
+    [
+        "401 authentication_required",
+        "401 credential_invalid",
+        "403 forbidden",
+        "403 cross_origin",
+    ]
+    .contains(&outcome)
 }
 
 #[test]
 fn each_route_says_what_it_needs() {
-    let documented: BTreeSet<_> = DOCUMENTED.iter().map(|(method, path, _)| (*method, *path)).collect();
-    let listed: BTreeSet<_> = NEEDS.iter().map(|(method, path, _)| (*method, *path)).collect();
+    let documented: BTreeSet<_> = DOCUMENTED
+        .iter()
+        .map(|(method, path, _)| (*method, *path))
+        .collect();
+    let listed: BTreeSet<_> = NEEDS
+        .iter()
+        .map(|(method, path, _)| (*method, *path))
+        .collect();
     assert_eq!(documented, listed);
 }
 
@@ -126,7 +148,11 @@ async fn without_a_credential_only_public_routes_answer() {
                 _ if uri == "/account/invitations" => true,
                 _ => required && !open,
             };
-            assert_eq!(told == "401 authentication_required", refused, "{method} {uri}: {told}");
+            assert_eq!(
+                told == "401 authentication_required",
+                refused,
+                "{method} {uri}: {told}"
+            );
             assert!(refused || !is_refusal(&told), "{method} {uri}: {told}");
         }
         if required {
@@ -135,12 +161,30 @@ async fn without_a_credential_only_public_routes_answer() {
         }
     }
     let (app, _, _) = app_with_accounts(true, false);
-    for uri in ["/", "/docs/", "/openapi.json", "/account/reset", "/account/confirm", "/account/page.js"] {
+    for uri in [
+        "/",
+        "/docs/",
+        "/openapi.json",
+        "/account/reset",
+        "/account/confirm",
+        "/account/page.js",
+    ] {
         assert_eq!(outcome(app.handle(get(uri)).await).await, "200", "{uri}");
     }
     // What there is is not told either.
-    for uri in ["/nowhere", "/functions/nobody", "/%2e%2e/status", "//status", "/status/", "/Status"] {
-        assert_eq!(outcome(app.handle(get(uri)).await).await, "401 authentication_required", "{uri}");
+    for uri in [
+        "/nowhere",
+        "/functions/nobody",
+        "/%2e%2e/status",
+        "//status",
+        "/status/",
+        "/Status",
+    ] {
+        assert_eq!(
+            outcome(app.handle(get(uri)).await).await,
+            "401 authentication_required",
+            "{uri}"
+        );
     }
 }
 
@@ -152,14 +196,25 @@ async fn tokens_are_good_for_their_scopes_and_no_more() {
                 let (app, _, accounts) = app_with_accounts(true, false);
                 accounts.add(EMAIL, PASSWORD, role);
                 let token = accounts.add_token(EMAIL, scoped(scope));
-                let told = outcome(app.handle(bearing(request(&method, uri, "{}"), &token)).await).await;
+                let told = outcome(
+                    app.handle(bearing(request(&method, uri, "{}"), &token))
+                        .await,
+                )
+                .await;
                 let may = match need {
                     "open" | "public" | "known" => true,
                     "operator" => role == Role::Operator && scope == "admin",
                     needed => needed == scope,
                 };
-                assert_eq!(told == "403 forbidden", !may, "{method} {uri} with {scope} of {role:?}: {told}");
-                assert!(!may || !is_refusal(&told), "{method} {uri} with {scope} of {role:?}: {told}");
+                assert_eq!(
+                    told == "403 forbidden",
+                    !may,
+                    "{method} {uri} with {scope} of {role:?}: {told}"
+                );
+                assert!(
+                    !may || !is_refusal(&told),
+                    "{method} {uri} with {scope} of {role:?}: {told}"
+                );
             }
         }
     }
@@ -200,35 +255,78 @@ async fn wrong_credentials_never_act_as_anybody() {
         accounts.add(EMAIL, PASSWORD, Role::Operator);
         let token = accounts.add_token(EMAIL, Scopes::ALL);
         let mut wrong: Vec<(&'static str, HeaderValue)> = vec![
-            ("cookie", HeaderValue::from_static("serverledge_session=nobody")),
+            (
+                "cookie",
+                HeaderValue::from_static("serverledge_session=nobody"),
+            ),
             ("cookie", HeaderValue::from_static("serverledge_session=")),
-            ("cookie", HeaderValue::from_bytes(b"a=1; serverledge_session=\xff").unwrap()),
-            ("cookie", format!("serverledge_session={}", "x".repeat(10 * 1024)).parse().unwrap()),
-            ("cookie", format!("serverledge_session={token}").parse().unwrap()),
+            (
+                "cookie",
+                HeaderValue::from_bytes(b"a=1; serverledge_session=\xff").unwrap(),
+            ),
+            (
+                "cookie",
+                format!("serverledge_session={}", "x".repeat(10 * 1024))
+                    .parse()
+                    .unwrap(),
+            ),
+            (
+                "cookie",
+                format!("serverledge_session={token}").parse().unwrap(),
+            ),
         ];
-        let tokens = [token[..token.len() - 1].to_owned(), format!("{token}0"), "slt_".to_owned(), "x".repeat(10_240)];
-        wrong.extend(tokens.map(|token| ("authorization", format!("Bearer slt_{token}").parse().unwrap())));
-        wrong.push(("authorization", HeaderValue::from_bytes(b"Bearer slt_\xc3\xa9\xff").unwrap()));
+        let tokens = [
+            token[..token.len() - 1].to_owned(),
+            format!("{token}0"),
+            "slt_".to_owned(),
+            "x".repeat(10_240),
+        ];
+        wrong.extend(tokens.map(|token| {
+            (
+                "authorization",
+                format!("Bearer slt_{token}").parse().unwrap(),
+            )
+        }));
+        wrong.push((
+            "authorization",
+            HeaderValue::from_bytes(b"Bearer slt_\xc3\xa9\xff").unwrap(),
+        ));
         for (name, value) in wrong {
-            for (method, uri) in
-                [(Method::POST, "/invoke/json"), (Method::GET, "/fn/http"), (Method::GET, "/functions")]
-            {
+            for (method, uri) in [
+                (Method::POST, "/invoke/json"),
+                (Method::GET, "/fn/http"),
+                (Method::GET, "/functions"),
+            ] {
                 let mut asked = request(&method, uri, "{}");
                 asked.headers_mut().insert(name, value.clone());
                 let response = app.handle(asked).await;
                 let forgets = response.headers().contains_key("set-cookie");
-                assert_eq!(outcome(response).await, "401 credential_invalid", "{uri} {name} {value:?}");
+                assert_eq!(
+                    outcome(response).await,
+                    "401 credential_invalid",
+                    "{uri} {name} {value:?}"
+                );
                 assert_eq!(forgets, name == "cookie", "{uri} {name} {value:?}");
             }
         }
         // Two of which one may be somebody else's.
         let own = session(&accounts).await;
         for headers in [
-            [("cookie", own.as_str()), ("cookie", "serverledge_session=other")],
-            [("authorization", "Bearer slt_x"), ("authorization", "Bearer slt_y")],
+            [
+                ("cookie", own.as_str()),
+                ("cookie", "serverledge_session=other"),
+            ],
+            [
+                ("authorization", "Bearer slt_x"),
+                ("authorization", "Bearer slt_y"),
+            ],
         ] {
             let response = app.handle(with(get("/functions"), &headers)).await;
-            assert_eq!(outcome(response).await, "401 credential_invalid", "{headers:?}");
+            assert_eq!(
+                outcome(response).await,
+                "401 credential_invalid",
+                "{headers:?}"
+            );
         }
         assert_eq!(handle.counts().begun, 0);
     }
@@ -240,9 +338,22 @@ async fn public_routes_look_at_no_credential() {
     let (app, _, accounts) = app_with_accounts(true, false);
     accounts.add(EMAIL, PASSWORD, Role::User);
     let body = format!("{{\"email\":\"{EMAIL}\",\"password\":\"{PASSWORD}\"}}");
-    for header in [("cookie", "serverledge_session=over"), ("authorization", "Bearer slt_over")] {
-        assert_eq!(outcome(app.handle(with(post("/account/log-in", body.clone()), &[header])).await).await, "200");
-        assert_eq!(outcome(app.handle(with(get("/healthz"), &[header])).await).await, "200");
+    for header in [
+        ("cookie", "serverledge_session=over"),
+        ("authorization", "Bearer slt_over"),
+    ] {
+        assert_eq!(
+            outcome(
+                app.handle(with(post("/account/log-in", body.clone()), &[header]))
+                    .await
+            )
+            .await,
+            "200"
+        );
+        assert_eq!(
+            outcome(app.handle(with(get("/healthz"), &[header])).await).await,
+            "200"
+        );
     }
 }
 
@@ -251,7 +362,10 @@ async fn whoever_is_known_acts_on_their_own_space() {
     let (app, handle, accounts) = app_with_accounts(false, false);
     accounts.add(EMAIL, PASSWORD, Role::User);
     accounts.add("bob@example.org", PASSWORD, Role::User);
-    let (ada, bob) = (accounts.add_token(EMAIL, Scopes::ALL), accounts.add_token("bob@example.org", Scopes::ALL));
+    let (ada, bob) = (
+        accounts.add_token(EMAIL, Scopes::ALL),
+        accounts.add_token("bob@example.org", Scopes::ALL),
+    );
     let cookie = session(&accounts).await;
     let mut spaces = Vec::new();
     for asked in [
@@ -275,10 +389,19 @@ async fn a_token_goes_before_a_session() {
     accounts.add(EMAIL, PASSWORD, Role::User);
     let cookie = session(&accounts).await;
     let token = accounts.add_token(EMAIL, scoped("invoke"));
-    let both = with(bearing(post("/create", "{}"), &token), &[("cookie", &cookie)]);
+    let both = with(
+        bearing(post("/create", "{}"), &token),
+        &[("cookie", &cookie)],
+    );
     assert_eq!(outcome(app.handle(both).await).await, "403 forbidden");
-    let wrong = with(bearing(get("/functions"), "slt_wrong"), &[("cookie", &cookie)]);
-    assert_eq!(outcome(app.handle(wrong).await).await, "401 credential_invalid");
+    let wrong = with(
+        bearing(get("/functions"), "slt_wrong"),
+        &[("cookie", &cookie)],
+    );
+    assert_eq!(
+        outcome(app.handle(wrong).await).await,
+        "401 credential_invalid"
+    );
 }
 
 /// A page of another origin has the browser's cookies at most; a program that shows a token may run anywhere.
@@ -292,7 +415,10 @@ async fn pages_of_other_origins_need_a_token() {
         &[("sec-fetch-site", "same-site")],
         &[("origin", "http://evil.example")],
         &[("origin", "null")],
-        &[("sec-fetch-site", "same-origin"), ("origin", "http://app.localhost:1323")],
+        &[
+            ("sec-fetch-site", "same-origin"),
+            ("origin", "http://app.localhost:1323"),
+        ],
     ];
     for (method, uri, need) in routes() {
         for headers in foreign {
@@ -300,23 +426,48 @@ async fn pages_of_other_origins_need_a_token() {
             let asked = || with(request(&method, uri, "{}"), headers);
             for asked in [asked(), with(asked(), &[("cookie", &cookie)])] {
                 let told = outcome(app.handle(asked).await).await;
-                assert_eq!(told == "403 cross_origin", need != "open", "{method} {uri} {headers:?}: {told}");
+                assert_eq!(
+                    told == "403 cross_origin",
+                    need != "open",
+                    "{method} {uri} {headers:?}: {told}"
+                );
             }
             // These show nothing, and a wrong token is refused as such.
             if !matches!(need, "open" | "public") {
                 let wrong = with(asked(), &[("authorization", "Bearer slt_wrong")]);
-                assert_eq!(outcome(app.handle(wrong).await).await, "401 credential_invalid", "{method} {uri}");
+                assert_eq!(
+                    outcome(app.handle(wrong).await).await,
+                    "401 credential_invalid",
+                    "{method} {uri}"
+                );
             }
         }
     }
     for headers in foreign {
-        let asked = with(with(post("/invoke/json", "{}"), headers), &[("authorization", &token)]);
+        let asked = with(
+            with(post("/invoke/json", "{}"), headers),
+            &[("authorization", &token)],
+        );
         assert_eq!(outcome(app.handle(asked).await).await, "200", "{headers:?}");
         // Another service's token is none of ours.
-        let asked = with(with(post("/fn/json", "{}"), headers), &[("authorization", "Bearer other")]);
-        assert_eq!(outcome(app.handle(asked).await).await, "403 cross_origin", "{headers:?}");
+        let asked = with(
+            with(post("/fn/json", "{}"), headers),
+            &[("authorization", "Bearer other")],
+        );
+        assert_eq!(
+            outcome(app.handle(asked).await).await,
+            "403 cross_origin",
+            "{headers:?}"
+        );
     }
     let cookie = session(&accounts).await;
-    let own = [("sec-fetch-site", "same-origin"), ("origin", "http://localhost:1323"), ("cookie", cookie.as_str())];
-    assert_eq!(outcome(app.handle(with(post("/invoke/json", "{}"), &own)).await).await, "200");
+    let own = [
+        ("sec-fetch-site", "same-origin"),
+        ("origin", "http://localhost:1323"),
+        ("cookie", cookie.as_str()),
+    ];
+    assert_eq!(
+        outcome(app.handle(with(post("/invoke/json", "{}"), &own)).await).await,
+        "200"
+    );
 }

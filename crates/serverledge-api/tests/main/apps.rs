@@ -15,12 +15,21 @@ const ID: &str = "01890000-0000-7000-8000-000000000001";
 async fn applications_are_made_shown_changed_and_deleted() {
     let (app, _) = app();
     let made = app.handle(post("/apps", r#"{"name":"shop"}"#)).await;
-    assert_eq!((made.status().as_u16(), made.headers()["location"].to_str().unwrap()), (201, "/apps/shop"));
+    assert_eq!(
+        (
+            made.status().as_u16(),
+            made.headers()["location"].to_str().unwrap()
+        ),
+        (201, "/apps/shop")
+    );
     check(made, expect![[r#"
         201 Created
         content-type: application/json
         {"name":"shop","id":"0123456789abcdef0123456789abcdef","up":false,"functions":["http","json"],"endpoints":[],"cors":"closed","hands_out_nested":true,"own_origin":false,"created_unix_ms":7}"#]]).await;
-    assert_eq!(outcome(app.handle(post("/apps", r#"{"name":"shop"}"#)).await).await, "409 application_exists");
+    assert_eq!(
+        outcome(app.handle(post("/apps", r#"{"name":"shop"}"#)).await).await,
+        "409 application_exists"
+    );
     check(
         app.handle(get("/apps")).await,
         expect![[r#"
@@ -30,14 +39,52 @@ async fn applications_are_made_shown_changed_and_deleted() {
     )
     .await;
     let settings = r#"{"name":"store","cors":["https://a.example"],"hands_out_nested":false,"own_origin":true}"#;
-    let changed = json(app.handle(request(&Method::PATCH, "/apps/shop", settings)).await).await;
-    assert_eq!((&changed["name"], &changed["cors"]), (&json!("store"), &json!(["https://a.example"])));
-    assert_eq!((&changed["hands_out_nested"], &changed["own_origin"]), (&json!(false), &json!(true)));
-    assert_eq!(outcome(app.handle(get("/apps/shop")).await).await, "404 application_unknown");
-    let closed = json(app.handle(request(&Method::PATCH, "/apps/store", r#"{"cors":"closed"}"#)).await).await;
-    assert_eq!((&closed["cors"], &closed["own_origin"]), (&json!("closed"), &json!(true)));
-    assert_eq!(outcome(app.handle(request(&Method::DELETE, "/apps/store", "")).await).await, "204");
-    assert_eq!(outcome(app.handle(request(&Method::DELETE, "/apps/store", "")).await).await, "404 application_unknown");
+    let changed = json(
+        app.handle(request(&Method::PATCH, "/apps/shop", settings))
+            .await,
+    )
+    .await;
+    assert_eq!(
+        (&changed["name"], &changed["cors"]),
+        (&json!("store"), &json!(["https://a.example"]))
+    );
+    assert_eq!(
+        (&changed["hands_out_nested"], &changed["own_origin"]),
+        (&json!(false), &json!(true))
+    );
+    assert_eq!(
+        outcome(app.handle(get("/apps/shop")).await).await,
+        "404 application_unknown"
+    );
+    let closed = json(
+        app.handle(request(
+            &Method::PATCH,
+            "/apps/store",
+            r#"{"cors":"closed"}"#,
+        ))
+        .await,
+    )
+    .await;
+    assert_eq!(
+        (&closed["cors"], &closed["own_origin"]),
+        (&json!("closed"), &json!(true))
+    );
+    assert_eq!(
+        outcome(
+            app.handle(request(&Method::DELETE, "/apps/store", ""))
+                .await
+        )
+        .await,
+        "204"
+    );
+    assert_eq!(
+        outcome(
+            app.handle(request(&Method::DELETE, "/apps/store", ""))
+                .await
+        )
+        .await,
+        "404 application_unknown"
+    );
 }
 
 #[tokio::test]
@@ -50,7 +97,10 @@ async fn malformed_requests_change_nothing() {
         (&*deep, "400 malformed_json"),
         (r#"{"name":7}"#, "400 malformed_json"),
         (r#"{"name":"a","up":true}"#, "400 malformed_json"),
-        (r#"{"name":"a","__proto__":{"name":"b"}}"#, "400 malformed_json"),
+        (
+            r#"{"name":"a","__proto__":{"name":"b"}}"#,
+            "400 malformed_json",
+        ),
         (r#"{"name":""}"#, "422 invalid_app_name"),
         (r#"{"name":"A"}"#, "422 invalid_app_name"),
         (r#"{"name":".."}"#, "422 invalid_app_name"),
@@ -59,10 +109,17 @@ async fn malformed_requests_change_nothing() {
         (r#"{"name":"a.b"}"#, "422 invalid_app_name"),
         (r#"{"name":"import"}"#, "422 invalid_app_name"),
     ] {
-        assert_eq!(outcome(app.handle(post("/apps", body.to_owned())).await).await, expected, "{body}");
+        assert_eq!(
+            outcome(app.handle(post("/apps", body.to_owned())).await).await,
+            expected,
+            "{body}"
+        );
     }
     let large = format!(r#"{{"name":"{}"}}"#, "a".repeat(2000));
-    assert_eq!(outcome(app.handle(post("/apps", large)).await).await, "413 body_too_large");
+    assert_eq!(
+        outcome(app.handle(post("/apps", large)).await).await,
+        "413 body_too_large"
+    );
     assert_eq!(text(app.handle(get("/apps")).await).await, "[]");
     app.handle(post("/apps", r#"{"name":"shop"}"#)).await;
     for (body, expected) in [
@@ -70,20 +127,35 @@ async fn malformed_requests_change_nothing() {
         (r#"{"cors":"all"}"#, "400 malformed_json"),
         (r#"{"cors":["*"]}"#, "422 invalid_origin"),
         (r#"{"cors":["null"]}"#, "422 invalid_origin"),
-        (r#"{"cors":["https://a.example/path"]}"#, "422 invalid_origin"),
+        (
+            r#"{"cors":["https://a.example/path"]}"#,
+            "422 invalid_origin",
+        ),
         (r#"{"id":"x"}"#, "400 malformed_json"),
     ] {
-        let response = app.handle(request(&Method::PATCH, "/apps/shop", body)).await;
+        let response = app
+            .handle(request(&Method::PATCH, "/apps/shop", body))
+            .await;
         assert_eq!(outcome(response).await, expected, "{body}");
     }
-    assert_eq!(json(app.handle(get("/apps/shop")).await).await["cors"], "closed");
+    assert_eq!(
+        json(app.handle(get("/apps/shop")).await).await["cors"],
+        "closed"
+    );
 }
 
 #[tokio::test]
 async fn endpoints_are_bound_and_removed() {
     let (app, _) = app();
     app.handle(post("/apps", r#"{"name":"shop"}"#)).await;
-    let put = async |body: &str| app.handle(request(&Method::PUT, "/apps/shop/endpoints", body.to_owned())).await;
+    let put = async |body: &str| {
+        app.handle(request(
+            &Method::PUT,
+            "/apps/shop/endpoints",
+            body.to_owned(),
+        ))
+        .await
+    };
     check(
         put(r#"{"path":"/order/new","function":"json"}"#).await,
         expect![[r#"
@@ -93,16 +165,43 @@ async fn endpoints_are_bound_and_removed() {
     )
     .await;
     for (body, expected) in [
-        (r#"{"path":"a/../b","function":"json"}"#, "422 invalid_endpoint"),
-        (r#"{"path":"a%2fb","function":"json"}"#, "422 invalid_endpoint"),
-        (r#"{"path":"a%252fb","function":"json"}"#, "422 invalid_endpoint"),
-        (r#"{"path":"a//b","function":"json"}"#, "422 invalid_endpoint"),
+        (
+            r#"{"path":"a/../b","function":"json"}"#,
+            "422 invalid_endpoint",
+        ),
+        (
+            r#"{"path":"a%2fb","function":"json"}"#,
+            "422 invalid_endpoint",
+        ),
+        (
+            r#"{"path":"a%252fb","function":"json"}"#,
+            "422 invalid_endpoint",
+        ),
+        (
+            r#"{"path":"a//b","function":"json"}"#,
+            "422 invalid_endpoint",
+        ),
         (r#"{"path":"up","function":"json"}"#, "422 invalid_endpoint"),
-        (r#"{"path":"a\u0000","function":"json"}"#, "422 invalid_endpoint"),
-        (r#"{"path":"a","function":"json","method":"TRACE"}"#, "422 invalid_endpoint"),
-        (r#"{"path":"a","function":"../json"}"#, "422 invalid_endpoint"),
-        (r#"{"path":"a","function":"__proto__"}"#, "422 function_unknown"),
-        (r#"{"path":"a","function":"constructor"}"#, "422 function_unknown"),
+        (
+            r#"{"path":"a\u0000","function":"json"}"#,
+            "422 invalid_endpoint",
+        ),
+        (
+            r#"{"path":"a","function":"json","method":"TRACE"}"#,
+            "422 invalid_endpoint",
+        ),
+        (
+            r#"{"path":"a","function":"../json"}"#,
+            "422 invalid_endpoint",
+        ),
+        (
+            r#"{"path":"a","function":"__proto__"}"#,
+            "422 function_unknown",
+        ),
+        (
+            r#"{"path":"a","function":"constructor"}"#,
+            "422 function_unknown",
+        ),
         (r#"{"path":"a"}"#, "400 malformed_json"),
     ] {
         assert_eq!(outcome(put(body).await).await, expected, "{body}");
@@ -119,16 +218,26 @@ async fn endpoints_are_bound_and_removed() {
         ("?path=order/new", "404 endpoint_unknown"),
     ] {
         let uri = format!("/apps/shop/endpoints{query}");
-        assert_eq!(outcome(app.handle(request(&Method::DELETE, &uri, "")).await).await, expected, "{query}");
+        assert_eq!(
+            outcome(app.handle(request(&Method::DELETE, &uri, "")).await).await,
+            expected,
+            "{query}"
+        );
     }
-    assert_eq!(text(app.handle(get("/apps/shop/endpoints")).await).await, "[]");
+    assert_eq!(
+        text(app.handle(get("/apps/shop/endpoints")).await).await,
+        "[]"
+    );
 }
 
 #[tokio::test]
 async fn dependencies_are_text() {
     let (app, _) = app();
     app.handle(post("/apps", r#"{"name":"shop"}"#)).await;
-    let put = async |body: Vec<u8>| app.handle(request(&Method::PUT, "/apps/shop/dependencies", body)).await;
+    let put = async |body: Vec<u8>| {
+        app.handle(request(&Method::PUT, "/apps/shop/dependencies", body))
+            .await
+    };
     check(
         put(b"requests==2.32.3\n".to_vec()).await,
         expect![[r#"
@@ -147,29 +256,65 @@ async fn dependencies_are_text() {
     "#]],
     )
     .await;
-    for bad in [&b"-r /etc/passwd"[..], b"{\"dependencies\":[]}", b"\xff", b"a\0b"] {
-        assert_eq!(outcome(put(bad.to_vec()).await).await, "422 invalid_dependencies", "{bad:?}");
+    for bad in [
+        &b"-r /etc/passwd"[..],
+        b"{\"dependencies\":[]}",
+        b"\xff",
+        b"a\0b",
+    ] {
+        assert_eq!(
+            outcome(put(bad.to_vec()).await).await,
+            "422 invalid_dependencies",
+            "{bad:?}"
+        );
     }
-    assert_eq!(outcome(put(vec![b'a'; 64 * 1024 + 1]).await).await, "413 body_too_large");
-    assert_eq!(json(app.handle(get("/apps/shop")).await).await["dependencies"], "requirements.txt");
+    assert_eq!(
+        outcome(put(vec![b'a'; 64 * 1024 + 1]).await).await,
+        "413 body_too_large"
+    );
+    assert_eq!(
+        json(app.handle(get("/apps/shop")).await).await["dependencies"],
+        "requirements.txt"
+    );
     put(b" \n".to_vec()).await;
-    assert_eq!(text(app.handle(get("/apps/shop/dependencies")).await).await, "");
+    assert_eq!(
+        text(app.handle(get("/apps/shop/dependencies")).await).await,
+        ""
+    );
 }
 
 /// Somebody else's application, one that there is not, and a text that names none are answered alike.
 #[tokio::test]
 async fn applications_of_others_are_not_there() {
     let (app, handle) = app();
-    handle.apps().add(application("theirs", Some(UserId::new())));
+    handle
+        .apps()
+        .add(application("theirs", Some(UserId::new())));
     assert_eq!(text(app.handle(get("/apps")).await).await, "[]");
-    assert_eq!(outcome(app.handle(post("/apps", r#"{"name":"theirs"}"#)).await).await, "409 application_exists");
-    for name in ["theirs", "nobodys", "..", "%2e%2e", "a%2fb", "__proto__", "%FF", "theirs%00"] {
+    assert_eq!(
+        outcome(app.handle(post("/apps", r#"{"name":"theirs"}"#)).await).await,
+        "409 application_exists"
+    );
+    for name in [
+        "theirs",
+        "nobodys",
+        "..",
+        "%2e%2e",
+        "a%2fb",
+        "__proto__",
+        "%FF",
+        "theirs%00",
+    ] {
         for (method, path, body) in [
             (Method::GET, "", ""),
             (Method::PATCH, "", "{}"),
             (Method::DELETE, "", ""),
             (Method::GET, "/endpoints", ""),
-            (Method::PUT, "/endpoints", r#"{"path":"a","function":"json"}"#),
+            (
+                Method::PUT,
+                "/endpoints",
+                r#"{"path":"a","function":"json"}"#,
+            ),
             (Method::DELETE, "/endpoints?path=a", ""),
             (Method::GET, "/dependencies", ""),
             (Method::PUT, "/dependencies", ""),
@@ -181,8 +326,14 @@ async fn applications_of_others_are_not_there() {
             (Method::POST, "/fn/json", "{}"),
             (Method::GET, "/dead-letters", ""),
         ] {
-            let response = app.handle(request(&method, &format!("/apps/{name}{path}"), body)).await;
-            assert_eq!(outcome(response).await, "404 application_unknown", "{method} {name} {path}");
+            let response = app
+                .handle(request(&method, &format!("/apps/{name}{path}"), body))
+                .await;
+            assert_eq!(
+                outcome(response).await,
+                "404 application_unknown",
+                "{method} {name} {path}"
+            );
         }
     }
     assert!(handle.calls().is_empty() && handle.deploys().is_empty());
@@ -198,27 +349,62 @@ async fn routes_of_functions_act_on_the_applications_space() {
         (Method::GET, "/apps/shop/functions", "200"),
         (Method::GET, "/apps/shop/functions/json", "200"),
         (Method::GET, "/apps/shop/functions/json/logs?tail=3", "200"),
-        (Method::GET, "/apps/shop/functions/json/logs?tails=3", "400 malformed_query"),
-        (Method::GET, "/apps/shop/functions/..", "404 function_unknown"),
-        (Method::GET, "/apps/shop/functions/%2e%2e%2fjson", "404 function_unknown"),
+        (
+            Method::GET,
+            "/apps/shop/functions/json/logs?tails=3",
+            "400 malformed_query",
+        ),
+        (
+            Method::GET,
+            "/apps/shop/functions/..",
+            "404 function_unknown",
+        ),
+        (
+            Method::GET,
+            "/apps/shop/functions/%2e%2e%2fjson",
+            "404 function_unknown",
+        ),
         (Method::GET, "/apps/shop/dead-letters", "200"),
         (Method::GET, "/apps/shop/status", "404 route_unknown"),
         (Method::GET, "/apps/shop/metrics", "404 route_unknown"),
-        (Method::GET, "/apps/shop/functions/json/nothing", "404 route_unknown"),
+        (
+            Method::GET,
+            "/apps/shop/functions/json/nothing",
+            "404 route_unknown",
+        ),
         (Method::GET, "/apps/shop//functions", "404 route_unknown"),
-        (Method::GET, "/apps/shop/apps/shop/functions", "404 route_unknown"),
+        (
+            Method::GET,
+            "/apps/shop/apps/shop/functions",
+            "404 route_unknown",
+        ),
         (Method::GET, "/apps/shop/%66unctions", "404 route_unknown"),
-        (Method::DELETE, "/apps/shop/functions", "405 method_not_allowed"),
+        (
+            Method::DELETE,
+            "/apps/shop/functions",
+            "405 method_not_allowed",
+        ),
     ] {
-        assert_eq!(outcome(app.handle(request(&method, uri, "{}")).await).await, expected, "{method} {uri}");
+        assert_eq!(
+            outcome(app.handle(request(&method, uri, "{}")).await).await,
+            expected,
+            "{method} {uri}"
+        );
     }
-    for uri in ["/apps/shop/invoke/json", "/apps/shop/fn/json", "/apps/shop/functions/json/invocations"] {
+    for uri in [
+        "/apps/shop/invoke/json",
+        "/apps/shop/fn/json",
+        "/apps/shop/functions/json/invocations",
+    ] {
         app.handle(post(uri, "{}")).await;
         assert_eq!(handle.calls().pop().unwrap().caller.space, space, "{uri}");
     }
     for uri in ["/invoke/json", "/fn/json"] {
         app.handle(post(uri, "{}")).await;
-        assert!(handle.calls().pop().unwrap().caller.space.is_default(), "{uri}");
+        assert!(
+            handle.calls().pop().unwrap().caller.space.is_default(),
+            "{uri}"
+        );
     }
 }
 
@@ -230,8 +416,14 @@ async fn places_keep_the_prefix() {
         let response = app.handle(post(uri, "{}")).await;
         response.headers()["location"].to_str().unwrap().to_owned()
     };
-    assert_eq!(place("/apps/shop/functions/json/invocations").await, format!("/apps/shop/invocations/{ID}"));
-    assert_eq!(place("/functions/json/invocations").await, format!("/invocations/{ID}"));
+    assert_eq!(
+        place("/apps/shop/functions/json/invocations").await,
+        format!("/apps/shop/invocations/{ID}")
+    );
+    assert_eq!(
+        place("/functions/json/invocations").await,
+        format!("/invocations/{ID}")
+    );
 }
 
 #[tokio::test]
@@ -240,11 +432,30 @@ async fn faults_have_codes() {
     app.handle(post("/apps", r#"{"name":"shop"}"#)).await;
     for (fault, expected) in [
         (AppError::Contended, "409 application_contended"),
-        (AppError::Quota { code: "quota_applications", message: "20 of 20".to_owned() }, "403 quota_applications"),
-        (AppError::Registry { code: "registry_full", source: "full".into() }, "503 registry_full"),
+        (
+            AppError::Quota {
+                code: "quota_applications",
+                message: "20 of 20".to_owned(),
+            },
+            "403 quota_applications",
+        ),
+        (
+            AppError::Registry {
+                code: "registry_full",
+                source: "full".into(),
+            },
+            "503 registry_full",
+        ),
     ] {
         handle.apps().fail(fault);
-        assert_eq!(outcome(app.handle(request(&Method::PATCH, "/apps/shop", "{}")).await).await, expected);
+        assert_eq!(
+            outcome(
+                app.handle(request(&Method::PATCH, "/apps/shop", "{}"))
+                    .await
+            )
+            .await,
+            expected
+        );
     }
 }
 
@@ -261,8 +472,15 @@ async fn foreign_pages_are_refused() {
         (Method::POST, "/apps/shop/invoke/json"),
         (Method::POST, "/apps/shop/create"),
     ] {
-        let request = crate::support::with(request(&method, uri, "{}"), &[("sec-fetch-site", "same-site")]);
-        assert_eq!(outcome(app.handle(request).await).await, "403 cross_origin", "{method} {uri}");
+        let request = crate::support::with(
+            request(&method, uri, "{}"),
+            &[("sec-fetch-site", "same-site")],
+        );
+        assert_eq!(
+            outcome(app.handle(request).await).await,
+            "403 cross_origin",
+            "{method} {uri}"
+        );
     }
     assert!(handle.calls().is_empty());
 }

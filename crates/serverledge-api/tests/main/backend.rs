@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serverledge_api::{
-    Backend, Call, ChangeError, Deploy, DeployError, Deployed, Identity, KeptReply, Load, LogEntry, LogFeed, OnceError,
-    PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError, Submitted,
+    Backend, Call, ChangeError, Deploy, DeployError, Deployed, Identity, KeptReply, Load, LogEntry,
+    LogFeed, OnceError, PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError,
+    Submitted,
 };
 use serverledge_core::{
-    Caller, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError, InvocationId, Memo,
-    Network, Payload, Phases, Progress, Reply, Report, Runtime, Secrets, SpaceId, Version,
+    Caller, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError,
+    InvocationId, Memo, Network, Payload, Phases, Progress, Reply, Report, Runtime, Secrets,
+    SpaceId, Version,
 };
 use serverledge_wire::function::FunctionBody;
 use serverledge_wire::invocations::{DeadLetter, DeadLetters, InvocationInfo};
@@ -113,7 +115,10 @@ pub(crate) fn report(result: &'static str, log: &'static str) -> Report {
 
 /// A deployed function.
 pub(crate) fn function(name: &str, interface: Interface) -> Function {
-    let limits = FunctionLimits { cpu_time: Some(Duration::from_millis(500)), ..FunctionLimits::default() };
+    let limits = FunctionLimits {
+        cpu_time: Some(Duration::from_millis(500)),
+        ..FunctionLimits::default()
+    };
     let env = BTreeMap::from([("SECRET".to_owned(), "hidden".to_owned())]);
     let version = Version {
         digest: Digest::new([0xab; 32]),
@@ -121,7 +126,10 @@ pub(crate) fn function(name: &str, interface: Interface) -> Function {
         code: Digest::new([0xcd; 32]),
         handler: "main".to_owned(),
         env,
-        secrets: Secrets { values: BTreeMap::from([("KEY".to_owned(), "hidden".to_owned())]), ..Secrets::default() },
+        secrets: Secrets {
+            values: BTreeMap::from([("KEY".to_owned(), "hidden".to_owned())]),
+            ..Secrets::default()
+        },
         network: Network::None,
         image: String::new(),
         limits,
@@ -131,7 +139,10 @@ pub(crate) fn function(name: &str, interface: Interface) -> Function {
         name: FunctionName::parse(name).unwrap(),
         version: Arc::new(version),
         interface,
-        flags: Flags { idempotent: true, ..Flags::default() },
+        flags: Flags {
+            idempotent: true,
+            ..Flags::default()
+        },
         signature: None,
     }
 }
@@ -142,19 +153,31 @@ impl FakeBackend {
     /// A node with the functions `json` and `http`.
     pub(crate) fn new() -> (Self, Handle) {
         let functions = [("json", Interface::Json), ("http", Interface::Http)];
-        let functions = functions.map(|(name, interface)| (name.to_owned(), Arc::new(function(name, interface))));
+        let functions = functions
+            .map(|(name, interface)| (name.to_owned(), Arc::new(function(name, interface))));
         let shared = Arc::new(Shared {
             hosting: FakeHosting::default(),
-            identity: Identity { node: "n1".to_owned(), area: "ROME".to_owned() },
+            identity: Identity {
+                node: "n1".to_owned(),
+                area: "ROME".to_owned(),
+            },
             apps: FakeApps::default(),
-            state: Mutex::new(State { functions: functions.into(), ..State::default() }),
+            state: Mutex::new(State {
+                functions: functions.into(),
+                ..State::default()
+            }),
             counts: watch::Sender::default(),
             held: watch::Sender::default(),
             deploying: watch::Sender::default(),
             held_deploys: watch::Sender::default(),
             live: Mutex::new(Some(broadcast::Sender::new(LIVE_MAX))),
         });
-        (Self { shared: Arc::clone(&shared) }, Handle { shared })
+        (
+            Self {
+                shared: Arc::clone(&shared),
+            },
+            Handle { shared },
+        )
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -175,7 +198,14 @@ fn echo(call: Payload) -> Report {
         Payload::Json(params) => Reply::Json(params),
         Payload::Http(request) => Reply::Http(Box::new(http::Response::new(request.into_body()))),
     };
-    Report { reply, log: bytes::Bytes::new(), warm: false, phases: PHASES, remote: None, memo: Memo::default() }
+    Report {
+        reply,
+        log: bytes::Bytes::new(),
+        warm: false,
+        phases: PHASES,
+        remote: None,
+        memo: Memo::default(),
+    }
 }
 
 #[async_trait]
@@ -189,7 +219,10 @@ impl Backend for FakeBackend {
     }
 
     fn load(&self) -> Load {
-        Load { free_memory_mib: 1024, free_cpu: 1.5 }
+        Load {
+            free_memory_mib: 1024,
+            free_cpu: 1.5,
+        }
     }
 
     fn function(&self, _caller: &Caller, name: &str) -> Option<Arc<Function>> {
@@ -227,7 +260,10 @@ impl Backend for FakeBackend {
                 let (parts, body) = request.into_parts();
                 let empty: serverledge_core::HttpBody = Box::pin(crate::support::empty());
                 let seen = http::Request::from_parts(parts.clone(), empty);
-                (Payload::Http(Box::new(seen)), Payload::Http(Box::new(http::Request::from_parts(parts, body))))
+                (
+                    Payload::Http(Box::new(seen)),
+                    Payload::Http(Box::new(http::Request::from_parts(parts, body))),
+                )
             }
         };
         state.calls.push(Call {
@@ -247,9 +283,24 @@ impl Backend for FakeBackend {
         scripted.unwrap_or_else(|| Ok(echo(payload)))
     }
 
-    fn check_peer(&self, proof: &Proof, path: &str, call: &[u8], body: &[u8]) -> Result<(), PeerRefused> {
-        let what = Proved { to: "ROME/n1", path, call, body };
-        if cluster_key().holds(proof, &what) { Ok(()) } else { Err(PeerRefused::Proof) }
+    fn check_peer(
+        &self,
+        proof: &Proof,
+        path: &str,
+        call: &[u8],
+        body: &[u8],
+    ) -> Result<(), PeerRefused> {
+        let what = Proved {
+            to: "ROME/n1",
+            path,
+            call,
+            body,
+        };
+        if cluster_key().holds(proof, &what) {
+            Ok(())
+        } else {
+            Err(PeerRefused::Proof)
+        }
     }
 
     async fn peer_invoke(&self, request: PeerRequest) -> Result<Report, PeerInvokeError> {
@@ -261,11 +312,18 @@ impl Backend for FakeBackend {
     }
 
     fn peer_load(&self) -> PeerLoad {
-        PeerLoad { epoch: "first".to_owned(), free_memory_mib: 512, ..PeerLoad::default() }
+        PeerLoad {
+            epoch: "first".to_owned(),
+            free_memory_mib: 512,
+            ..PeerLoad::default()
+        }
     }
 
     fn peer_state(&self) -> PeerState {
-        PeerState { load: self.peer_load(), ..PeerState::default() }
+        PeerState {
+            load: self.peer_load(),
+            ..PeerState::default()
+        }
     }
 
     fn peers(&self) -> Vec<PeerInfo> {
@@ -277,15 +335,26 @@ impl Backend for FakeBackend {
         state.calls.push(call);
         match state.once.pop_front() {
             Some(fault) => Err(fault),
-            None => Ok(KeptReply { body: b"{\"Success\":true}".to_vec(), phases: PHASES }),
+            None => Ok(KeptReply {
+                body: b"{\"Success\":true}".to_vec(),
+                phases: PHASES,
+            }),
         }
     }
 
-    async fn invocation(&self, _caller: &Caller, _id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+    async fn invocation(
+        &self,
+        _caller: &Caller,
+        _id: InvocationId,
+    ) -> Result<Option<InvocationInfo>, PollError> {
         Ok(self.state().info.clone())
     }
 
-    async fn cancel(&self, _caller: &Caller, _id: InvocationId) -> Result<InvocationInfo, ChangeError> {
+    async fn cancel(
+        &self,
+        _caller: &Caller,
+        _id: InvocationId,
+    ) -> Result<InvocationInfo, ChangeError> {
         self.changed()?;
         self.state().info.clone().ok_or(ChangeError::Unknown)
     }
@@ -305,16 +374,26 @@ impl Backend for FakeBackend {
             attempts: info.attempts,
             finished_unix_ms: 7,
         });
-        Ok(DeadLetters { dead_letters: dead_letters.collect(), next: Some(ACCEPTED.to_owned()) })
+        Ok(DeadLetters {
+            dead_letters: dead_letters.collect(),
+            next: Some(ACCEPTED.to_owned()),
+        })
     }
 
-    async fn dead_letter(&self, _caller: &Caller, _id: InvocationId) -> Result<Option<InvocationInfo>, PollError> {
+    async fn dead_letter(
+        &self,
+        _caller: &Caller,
+        _id: InvocationId,
+    ) -> Result<Option<InvocationInfo>, PollError> {
         Ok(self.state().info.clone())
     }
 
     async fn redrive(&self, _caller: &Caller, _id: InvocationId) -> Result<Submitted, ChangeError> {
         self.changed()?;
-        Ok(Submitted { id: InvocationId::parse(ACCEPTED).unwrap(), repeated: self.state().repeated })
+        Ok(Submitted {
+            id: InvocationId::parse(ACCEPTED).unwrap(),
+            repeated: self.state().repeated,
+        })
     }
 
     async fn purge(&self, _caller: &Caller, _id: InvocationId) -> Result<(), ChangeError> {
@@ -330,7 +409,10 @@ impl Backend for FakeBackend {
         state.calls.push(call);
         match state.submit.pop_front() {
             Some(fault) => Err(fault),
-            None => Ok(Submitted { id: InvocationId::parse(ACCEPTED).unwrap(), repeated: state.repeated }),
+            None => Ok(Submitted {
+                id: InvocationId::parse(ACCEPTED).unwrap(),
+                repeated: state.repeated,
+            }),
         }
     }
 
@@ -346,20 +428,36 @@ impl Backend for FakeBackend {
         progress: &dyn Progress,
     ) -> Result<Deployed, DeployError> {
         let mut run = Run::begin(&self.shared.deploying);
-        self.state().steps.iter().for_each(|step| progress.step(step));
-        let _ = self.shared.held_deploys.subscribe().wait_for(|held| !held).await;
+        self.state()
+            .steps
+            .iter()
+            .for_each(|step| progress.step(step));
+        let _ = self
+            .shared
+            .held_deploys
+            .subscribe()
+            .wait_for(|held| !held)
+            .await;
         run.ended = true;
         let mut state = self.state();
-        state.deploys.push((mode, serde_json::to_string(&request).unwrap()));
+        state
+            .deploys
+            .push((mode, serde_json::to_string(&request).unwrap()));
         state.deploy.pop_front().unwrap_or_else(|| {
             let spec = request.to_spec(Runtime::Wasm)?;
             let function = Arc::new(function(spec.name.as_str(), Interface::Json));
-            Ok(Deployed { function, recognised: "reactor".to_owned(), remarks: vec!["a remark".to_owned()] })
+            Ok(Deployed {
+                function,
+                recognised: "reactor".to_owned(),
+                remarks: vec!["a remark".to_owned()],
+            })
         })
     }
 
     async fn versions(&self, caller: &Caller, name: &str) -> Result<FunctionVersions, DeployError> {
-        let current = self.function(caller, name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let current = self
+            .function(caller, name)
+            .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
         let current = VersionInfo {
             version: current.version.digest.to_string(),
             current: true,
@@ -371,29 +469,61 @@ impl Backend for FakeBackend {
             idempotent: current.flags.idempotent,
             edge: current.flags.edge,
         };
-        Ok(FunctionVersions { function: name.to_owned(), versions: vec![current] })
+        Ok(FunctionVersions {
+            function: name.to_owned(),
+            versions: vec![current],
+        })
     }
 
-    async fn roll_back(&self, caller: &Caller, name: &str, version: &str) -> Result<Arc<Function>, DeployError> {
+    async fn roll_back(
+        &self,
+        caller: &Caller,
+        name: &str,
+        version: &str,
+    ) -> Result<Arc<Function>, DeployError> {
         if let Some(fault) = self.state().deploy.pop_front() {
             return fault.map(|deployed| deployed.function);
         }
-        let function = self.function(caller, name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let function = self
+            .function(caller, name)
+            .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
         let name = || function.name.clone();
         match function.version.digest.to_string() {
             digest if version.is_empty() || !digest.starts_with(version) => {
-                Err(DeployError::UnknownVersion { name: name(), version: version.to_owned() })
+                Err(DeployError::UnknownVersion {
+                    name: name(),
+                    version: version.to_owned(),
+                })
             }
             _ => Ok(function),
         }
     }
 
-    async fn set_flags(&self, caller: &Caller, name: &str, flags: FlagsRequest) -> Result<Arc<Function>, DeployError> {
-        let function = self.function(caller, name).ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+    async fn set_flags(
+        &self,
+        caller: &Caller,
+        name: &str,
+        flags: FlagsRequest,
+    ) -> Result<Arc<Function>, DeployError> {
+        let function = self
+            .function(caller, name)
+            .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
         let old = function.flags;
-        let (idempotent, edge) = (flags.idempotent.unwrap_or(old.idempotent), flags.edge.unwrap_or(old.edge));
-        let function = Arc::new(Function { flags: Flags { idempotent, edge, ..old }, ..Function::clone(&function) });
-        self.state().functions.insert(name.to_owned(), Arc::clone(&function));
+        let (idempotent, edge) = (
+            flags.idempotent.unwrap_or(old.idempotent),
+            flags.edge.unwrap_or(old.edge),
+        );
+        let function = Arc::new(Function {
+            flags: Flags {
+                idempotent,
+                edge,
+                ..old
+            },
+            ..Function::clone(&function)
+        });
+        self.state()
+            .functions
+            .insert(name.to_owned(), Arc::clone(&function));
         Ok(function)
     }
 
@@ -401,19 +531,34 @@ impl Backend for FakeBackend {
         let state = self.state();
         state.functions.get(name)?;
         let live = self.shared.live.lock().unwrap();
-        let live = live.as_ref().map_or_else(|| broadcast::Sender::new(1).subscribe(), broadcast::Sender::subscribe);
-        Some(LogFeed { backlog: state.backlog.clone(), live })
+        let live = live.as_ref().map_or_else(
+            || broadcast::Sender::new(1).subscribe(),
+            broadcast::Sender::subscribe,
+        );
+        Some(LogFeed {
+            backlog: state.backlog.clone(),
+            live,
+        })
     }
 
     async fn delete(&self, _caller: &Caller, name: &str) -> Result<(), DeployError> {
         let mut state = self.state();
         match state.delete.pop_front() {
             Some(fault) => Err(fault),
-            None => state.functions.remove(name).map(drop).ok_or_else(|| DeployError::Unknown(name.to_owned())),
+            None => state
+                .functions
+                .remove(name)
+                .map(drop)
+                .ok_or_else(|| DeployError::Unknown(name.to_owned())),
         }
     }
 
-    async fn prewarm(&self, _caller: &Caller, name: &str, instances: i64) -> Result<i64, InvocationError> {
+    async fn prewarm(
+        &self,
+        _caller: &Caller,
+        name: &str,
+        instances: i64,
+    ) -> Result<i64, InvocationError> {
         let mut state = self.state();
         state.prewarms.push((name.to_owned(), instances));
         match state.prewarm.pop_front() {
@@ -423,7 +568,10 @@ impl Backend for FakeBackend {
     }
 
     fn status(&self) -> StatusInformation {
-        StatusInformation { node: self.shared.identity.node.clone(), ..StatusInformation::default() }
+        StatusInformation {
+            node: self.shared.identity.node.clone(),
+            ..StatusInformation::default()
+        }
     }
 
     fn metrics(&self) -> Option<String> {
@@ -444,14 +592,23 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn begin(counts: &'a watch::Sender<Counts>) -> Self {
         counts.send_modify(|counts| counts.begun += 1);
-        Self { counts, ended: false }
+        Self {
+            counts,
+            ended: false,
+        }
     }
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         let ended = self.ended;
-        self.counts.send_modify(|counts| if ended { counts.ended += 1 } else { counts.dropped += 1 });
+        self.counts.send_modify(|counts| {
+            if ended {
+                counts.ended += 1
+            } else {
+                counts.dropped += 1
+            }
+        });
     }
 }
 
@@ -548,10 +705,19 @@ impl Handle {
     }
 
     /// Waits until the deploys are so; panics naming `what` did not come.
-    pub(crate) async fn wait_for_deploys(&self, what: &str, condition: impl FnMut(&Counts) -> bool) {
+    pub(crate) async fn wait_for_deploys(
+        &self,
+        what: &str,
+        condition: impl FnMut(&Counts) -> bool,
+    ) {
         let mut counts = self.shared.deploying.subscribe();
-        let waited = tokio::time::timeout(Duration::from_secs(60), counts.wait_for(condition)).await;
-        assert!(waited.is_ok(), "{what} did not come; instead: {:?}", self.deploying());
+        let waited =
+            tokio::time::timeout(Duration::from_secs(60), counts.wait_for(condition)).await;
+        assert!(
+            waited.is_ok(),
+            "{what} did not come; instead: {:?}",
+            self.deploying()
+        );
     }
 
     /// Deploys so far.
@@ -618,7 +784,12 @@ impl Handle {
     /// Waits until the counts are so; panics naming `what` did not come.
     pub(crate) async fn wait_for(&self, what: &str, condition: impl FnMut(&Counts) -> bool) {
         let mut counts = self.shared.counts.subscribe();
-        let waited = tokio::time::timeout(Duration::from_secs(60), counts.wait_for(condition)).await;
-        assert!(waited.is_ok(), "{what} did not come; instead: {:?}", self.counts());
+        let waited =
+            tokio::time::timeout(Duration::from_secs(60), counts.wait_for(condition)).await;
+        assert!(
+            waited.is_ok(),
+            "{what} did not come; instead: {:?}",
+            self.counts()
+        );
     }
 }

@@ -7,8 +7,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use serverledge_api::{Access, App, Balancer, Call, Destination, Guard, Identity, PassError, Passage, PassageBody};
-use serverledge_core::{BodyError, HttpBody, InvocationError, Memo, Payload, Phases, Remote, Reply, Report};
+use serverledge_api::{
+    Access, App, Balancer, Call, Destination, Guard, Identity, PassError, Passage, PassageBody,
+};
+use serverledge_core::{
+    BodyError, HttpBody, InvocationError, Memo, Payload, Phases, Remote, Reply, Report,
+};
 use serverledge_wire::peer::Cookies;
 use serverledge_wire::peer_info::PeerInfo;
 use serverledge_wire::status::StatusInformation;
@@ -30,9 +34,18 @@ impl Balancer for Fake {
     }
 
     async fn invoke(&self, call: Call) -> Result<Report, InvocationError> {
-        let Payload::Json(params) = call.payload else { panic!("parameters are JSON") };
-        self.seen.lock().unwrap().push(format!("call {} {params:?} {}", call.function, call.may_offload));
-        let remote = Remote { node: "n1".to_owned(), area: "EDGE".to_owned(), latency: std::time::Duration::ZERO };
+        let Payload::Json(params) = call.payload else {
+            panic!("parameters are JSON")
+        };
+        self.seen.lock().unwrap().push(format!(
+            "call {} {params:?} {}",
+            call.function, call.may_offload
+        ));
+        let remote = Remote {
+            node: "n1".to_owned(),
+            area: "EDGE".to_owned(),
+            latency: std::time::Duration::ZERO,
+        };
         let (reply, phases) = (Reply::Json(params), Phases::default());
         Ok(Report {
             reply,
@@ -45,17 +58,38 @@ impl Balancer for Fake {
     }
 
     async fn pass(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {
-        let Passage { head, body, to, client, address, application, cookies } = passage;
-        assert_eq!(cookies, Cookies { unshared: true, bound: false }, "below localhost, without TLS");
+        let Passage {
+            head,
+            body,
+            to,
+            client,
+            address,
+            application,
+            cookies,
+        } = passage;
+        assert_eq!(
+            cookies,
+            Cookies {
+                unshared: true,
+                bound: false
+            },
+            "below localhost, without TLS"
+        );
         assert_eq!((client, address), (None, None), "there is no connection");
-        let mut headers: Vec<String> = head.headers.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        let mut headers: Vec<String> = head
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}={value:?}"))
+            .collect();
         headers.retain(|header| !header.starts_with("x-request-id"));
         let body = match body {
             PassageBody::Stream(body) => body.collect().await.unwrap().to_bytes(),
             PassageBody::Whole(bytes) => [b"whole ", bytes.as_ref()].concat().into(),
         };
         let to = match to {
-            Destination::Any => application.map_or_else(|| "any".to_owned(), |name| format!("any for {name}")),
+            Destination::Any => {
+                application.map_or_else(|| "any".to_owned(), |name| format!("any for {name}"))
+            }
             Destination::Function(space, name) => {
                 assert!(space.is_default());
                 name.to_string()
@@ -64,8 +98,14 @@ impl Balancer for Fake {
         if to == "gone" {
             return Err(PassError::NoNode);
         }
-        self.seen.lock().unwrap().push(format!("{to} {} {} {} {body:?}", head.method, head.uri, headers.join(" ")));
-        let body = Full::new(Bytes::from_static(b"answer")).map_err(|never| -> BodyError { match never {} });
+        self.seen.lock().unwrap().push(format!(
+            "{to} {} {} {} {body:?}",
+            head.method,
+            head.uri,
+            headers.join(" ")
+        ));
+        let body = Full::new(Bytes::from_static(b"answer"))
+            .map_err(|never| -> BodyError { match never {} });
         let response = Response::builder()
             .status(201)
             .header("connection", "close, x-once")
@@ -80,7 +120,10 @@ impl Balancer for Fake {
     }
 
     fn status(&self) -> StatusInformation {
-        StatusInformation { node: self.identity.node.clone(), ..StatusInformation::default() }
+        StatusInformation {
+            node: self.identity.node.clone(),
+            ..StatusInformation::default()
+        }
     }
 
     fn metrics(&self) -> Option<String> {
@@ -94,9 +137,23 @@ impl Balancer for Fake {
 
 fn app() -> (App, Seen) {
     let seen = Seen::default();
-    let identity = Identity { node: "lb".to_owned(), area: "EDGE".to_owned() };
+    let identity = Identity {
+        node: "lb".to_owned(),
+        area: "EDGE".to_owned(),
+    };
     let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
-    (App::balancing(Arc::new(Fake { identity, seen: Arc::clone(&seen) }), guard, Access::open(), LIMITS), seen)
+    (
+        App::balancing(
+            Arc::new(Fake {
+                identity,
+                seen: Arc::clone(&seen),
+            }),
+            guard,
+            Access::open(),
+            LIMITS,
+        ),
+        seen,
+    )
 }
 
 /// Who waits has no place among the requests that are served, so few wait; and nobody who could not turn out to be known.
@@ -105,14 +162,18 @@ async fn few_wait_for_a_credential_to_become_known() {
     let (app, seen) = app();
     let ask = async |credential: &str| {
         let began = tokio::time::Instant::now();
-        let request = with(get("/functions"), &[("authorization", &format!("Bearer {credential}"))]);
+        let request = with(
+            get("/functions"),
+            &[("authorization", &format!("Bearer {credential}"))],
+        );
         let response = app.handle(request).await;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
         !began.elapsed().is_zero()
     };
     assert!(!ask("no token of ours").await);
     assert!(ask("slt_unknown").await);
-    let asked: Vec<bool> = futures_util::future::join_all((0..80).map(|_| ask("slt_unknown"))).await;
+    let asked: Vec<bool> =
+        futures_util::future::join_all((0..80).map(|_| ask("slt_unknown"))).await;
     assert_eq!(asked.iter().filter(|waited| **waited).count(), 64);
     assert!(ask("slt_unknown").await, "the places are free again");
     assert!(seen.lock().unwrap().is_empty());
@@ -126,25 +187,47 @@ async fn ask(request: Request<Body>) -> (Response<Body>, Vec<String>) {
 }
 
 async fn text(response: Response<Body>) -> String {
-    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().into()).unwrap()
+    String::from_utf8(
+        response
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .into(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]
 async fn a_call_is_handed_over_and_its_reply_names_the_node() {
-    let (response, seen) = ask(post("/invoke/f", r#"{"Params":[1],"CanDoOffloading":false}"#)).await;
+    let (response, seen) = ask(post(
+        "/invoke/f",
+        r#"{"Params":[1],"CanDoOffloading":false}"#,
+    ))
+    .await;
     assert_eq!(seen, [r#"call f b"[1]" false"#]);
     let body: serde_json::Value = serde_json::from_str(&text(response).await).unwrap();
-    assert_eq!((&body["ExecutionNode"], &body["Result"]), (&"n1".into(), &"[1]".into()));
+    assert_eq!(
+        (&body["ExecutionNode"], &body["Result"]),
+        (&"n1".into(), &"[1]".into())
+    );
 }
 
 #[tokio::test]
 async fn what_may_be_sent_again_is_passed_on_whole() {
     let (response, seen) = ask(post("/invoke/f", r#"{"Async":true}"#)).await;
     assert_eq!(response.status(), StatusCode::CREATED);
-    assert_eq!(seen, [r#"f POST /invoke/f host="localhost:1323" b"whole {\"Async\":true}""#]);
+    assert_eq!(
+        seen,
+        [r#"f POST /invoke/f host="localhost:1323" b"whole {\"Async\":true}""#]
+    );
     let keyed = with(post("/invoke/f", "{}"), &[("idempotency-key", "k")]);
     let (_, seen) = ask(keyed).await;
-    assert!(seen[0].contains("whole {}") && seen[0].contains("idempotency-key"), "{seen:?}");
+    assert!(
+        seen[0].contains("whole {}") && seen[0].contains("idempotency-key"),
+        "{seen:?}"
+    );
 }
 
 #[tokio::test]
@@ -161,8 +244,15 @@ async fn headers_of_one_connection_and_of_a_page_stay_behind() {
         ],
     );
     let (response, seen) = ask(request).await;
-    assert_eq!(seen, [r#"f POST /fn/f/a?b=c host="localhost:1323" x-own="kept" b"body""#]);
-    let mut names: Vec<_> = response.headers().keys().map(http::HeaderName::as_str).collect();
+    assert_eq!(
+        seen,
+        [r#"f POST /fn/f/a?b=c host="localhost:1323" x-own="kept" b"body""#]
+    );
+    let mut names: Vec<_> = response
+        .headers()
+        .keys()
+        .map(http::HeaderName::as_str)
+        .collect();
     names.sort_unstable();
     assert_eq!(names, ["x-own", "x-request-id"]);
     assert_eq!(text(response).await, "answer");
@@ -171,15 +261,30 @@ async fn headers_of_one_connection_and_of_a_page_stay_behind() {
 /// Who may use an application is its owner's to say, and where it is asked for is not the node's to guess.
 #[tokio::test]
 async fn applications_are_passed_on_with_what_a_browser_says() {
-    let page = [("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")];
+    let page = [
+        ("origin", "http://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+    ];
     let (response, seen) = ask(with(post("/app/shop/logs", "1"), &page)).await;
     assert_eq!(response.status(), StatusCode::CREATED);
     let headers = r#"origin="http://evil.example" sec-fetch-site="cross-site""#;
-    assert_eq!(seen, [format!(r#"any POST /app/shop/logs host="localhost:1323" {headers} b"1""#)]);
+    assert_eq!(
+        seen,
+        [format!(
+            r#"any POST /app/shop/logs host="localhost:1323" {headers} b"1""#
+        )]
+    );
     let mut request = with(post("/status", "1"), &page);
-    request.headers_mut().insert("host", "shop.localhost".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("host", "shop.localhost".parse().unwrap());
     let (_, seen) = ask(request).await;
-    assert_eq!(seen, [format!(r#"any for shop POST /status host="shop.localhost" {headers} b"1""#)]);
+    assert_eq!(
+        seen,
+        [format!(
+            r#"any for shop POST /status host="shop.localhost" {headers} b"1""#
+        )]
+    );
 }
 
 #[tokio::test]
@@ -197,8 +302,19 @@ async fn it_answers_for_itself_and_refuses_what_a_node_refuses() {
         (post("/fn/f", vec![b'x'; 1001]), 413, "body_too_large"),
         (post("/create", vec![b'x'; 2001]), 413, "body_too_large"),
         (get("/fn/gone"), 503, "no_node"),
-        (with(get("/functions"), &[("sec-fetch-site", "cross-site")]), 403, "cross_origin"),
-        (Request::get("/functions").header("host", "evil.example").body(Body::empty()).unwrap(), 421, "host_unknown"),
+        (
+            with(get("/functions"), &[("sec-fetch-site", "cross-site")]),
+            403,
+            "cross_origin",
+        ),
+        (
+            Request::get("/functions")
+                .header("host", "evil.example")
+                .body(Body::empty())
+                .unwrap(),
+            421,
+            "host_unknown",
+        ),
     ] {
         let uri = request.uri().clone();
         let (response, seen) = ask(request).await;
@@ -206,7 +322,10 @@ async fn it_answers_for_itself_and_refuses_what_a_node_refuses() {
         assert_eq!(sandboxed, uri.path().starts_with("/fn/"), "{uri}");
         assert_eq!(response.status().as_u16(), status, "{uri}");
         let text = text(response).await;
-        assert!(text.contains(expected) && seen.is_empty(), "{uri}: {text} {seen:?}");
+        assert!(
+            text.contains(expected) && seen.is_empty(),
+            "{uri}: {text} {seen:?}"
+        );
     }
 }
 
@@ -221,5 +340,8 @@ async fn requests_at_once_are_limited() {
     let refused = app.handle(get("/functions")).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     answers.pop();
-    assert_eq!(app.handle(get("/functions")).await.status(), StatusCode::CREATED);
+    assert_eq!(
+        app.handle(get("/functions")).await.status(),
+        StatusCode::CREATED
+    );
 }

@@ -34,7 +34,10 @@ async fn steps_come_before_the_outcome() {
         {"Progress":"starting"}
         {"Created":{"Created":"f","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Interface":"reactor","Remarks":["a remark"]}}
     "#]].assert_eq(&created);
-    assert_eq!(shown(app.handle(streamed("/update", BODY)).await).await, created);
+    assert_eq!(
+        shown(app.handle(streamed("/update", BODY)).await).await,
+        created
+    );
     assert_eq!(handle.deploys().len(), 2);
 }
 
@@ -44,9 +47,11 @@ async fn steps_come_as_events() {
     handle.deploys_tell(&["one"]);
     let request = with(post("/create", BODY), &[("accept", "text/event-stream")]);
     let told = shown(app.handle(request).await).await;
-    let events =
-        "event: progress\ndata: {\"Progress\":\"one\"}\n\nevent: created\ndata: {\"Created\":{\"Created\":\"f\",";
-    assert!(told.contains("content-type: text/event-stream") && told.contains(events), "{told}");
+    let events = "event: progress\ndata: {\"Progress\":\"one\"}\n\nevent: created\ndata: {\"Created\":{\"Created\":\"f\",";
+    assert!(
+        told.contains("content-type: text/event-stream") && told.contains(events),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -55,10 +60,21 @@ async fn steps_come_while_it_runs() {
     handle.deploys_tell(&["one", "two"]);
     handle.hold_deploys();
     let mut response = app.handle(streamed("/create", BODY)).await;
-    assert_eq!(piece(&mut response).await.unwrap(), "{\"Progress\":\"one\"}\n");
-    assert_eq!(piece(&mut response).await.unwrap(), "{\"Progress\":\"two\"}\n");
+    assert_eq!(
+        piece(&mut response).await.unwrap(),
+        "{\"Progress\":\"one\"}\n"
+    );
+    assert_eq!(
+        piece(&mut response).await.unwrap(),
+        "{\"Progress\":\"two\"}\n"
+    );
     handle.release_deploys();
-    assert!(piece(&mut response).await.unwrap().starts_with("{\"Created\":{"));
+    assert!(
+        piece(&mut response)
+            .await
+            .unwrap()
+            .starts_with("{\"Created\":{")
+    );
     assert_eq!(piece(&mut response).await, None);
 }
 
@@ -73,7 +89,12 @@ async fn silence_is_broken_by_signs_of_life() {
         assert_eq!(began.elapsed().as_secs(), 10);
     }
     handle.release_deploys();
-    assert!(piece(&mut response).await.unwrap().starts_with("{\"Created\":{"));
+    assert!(
+        piece(&mut response)
+            .await
+            .unwrap()
+            .starts_with("{\"Created\":{")
+    );
 }
 
 #[tokio::test]
@@ -83,9 +104,15 @@ async fn a_caller_that_leaves_ends_it() {
     handle.deploys_tell(&["one"]);
     let mut response = app.handle(streamed("/create", BODY)).await;
     assert!(piece(&mut response).await.is_some());
-    assert_eq!((handle.deploying().begun, handle.deploying().dropped), (1, 0));
+    assert_eq!(
+        (handle.deploying().begun, handle.deploying().dropped),
+        (1, 0)
+    );
     drop(response);
-    assert_eq!((handle.deploying().ended, handle.deploying().dropped), (0, 1));
+    assert_eq!(
+        (handle.deploying().ended, handle.deploying().dropped),
+        (0, 1)
+    );
 }
 
 #[tokio::test]
@@ -93,32 +120,59 @@ async fn failures_keep_their_status() {
     let (app, handle) = app();
     let source = std::io::Error::other("no such file").into();
     let what = "Docker does not answer".to_owned();
-    handle.refuse_deploy(PrepareError::Unavailable { code: "docker_unavailable", what, source }.into());
-    let told = shown(app.handle(with(streamed("/create", BODY), &[("x-request-id", "r1")])).await).await;
+    handle.refuse_deploy(
+        PrepareError::Unavailable {
+            code: "docker_unavailable",
+            what,
+            source,
+        }
+        .into(),
+    );
+    let told = shown(
+        app.handle(with(streamed("/create", BODY), &[("x-request-id", "r1")]))
+            .await,
+    )
+    .await;
     expect![[r#"
         200 OK
         content-type: application/x-ndjson
         x-content-type-options: nosniff
         {"Problem":{"type":"about:blank","title":"Service Unavailable","status":503,"code":"docker_unavailable","detail":"Docker does not answer: no such file","request_id":"r1"},"RetryAfter":1}
     "#]].assert_eq(&told);
-    handle.refuse_deploy(DeployError::Code { code: "unsafe_path", message: "../x leads out".to_owned() });
-    let told = shown(app.handle(with(streamed("/update", BODY), &[("x-request-id", "r1")])).await).await;
+    handle.refuse_deploy(DeployError::Code {
+        code: "unsafe_path",
+        message: "../x leads out".to_owned(),
+    });
+    let told = shown(
+        app.handle(with(streamed("/update", BODY), &[("x-request-id", "r1")]))
+            .await,
+    )
+    .await;
     expect![[r#"
         200 OK
         content-type: application/x-ndjson
         x-content-type-options: nosniff
         {"Problem":{"type":"about:blank","title":"Unprocessable Entity","status":422,"code":"unsafe_path","detail":"../x leads out","request_id":"r1"}}
     "#]].assert_eq(&told);
-    let told = shown(app.handle(with(streamed("/create", "[1]"), &[("x-request-id", "r1")])).await).await;
-    assert!(told.contains("\"code\":\"malformed_json\"") && told.starts_with("200 OK"), "{told}");
+    let told = shown(
+        app.handle(with(streamed("/create", "[1]"), &[("x-request-id", "r1")]))
+            .await,
+    )
+    .await;
+    assert!(
+        told.contains("\"code\":\"malformed_json\"") && told.starts_with("200 OK"),
+        "{told}"
+    );
 }
 
 /// What is wrong with the request's transport is known before the answer begins.
 #[tokio::test]
 async fn bodies_that_are_too_large_are_refused_at_once() {
     let (app, _) = app();
-    let large =
-        with(post("/create", " ".repeat(LIMITS.code_body_bytes_max + 1)), &[("accept", "application/x-ndjson")]);
+    let large = with(
+        post("/create", " ".repeat(LIMITS.code_body_bytes_max + 1)),
+        &[("accept", "application/x-ndjson")],
+    );
     assert_eq!(outcome(app.handle(large).await).await, "413 body_too_large");
 }
 
@@ -131,7 +185,10 @@ async fn deploys_under_way_keep_their_places() {
     for _ in 0..LIMITS.concurrency_max {
         under_way.push(app.handle(streamed("/create", BODY)).await);
     }
-    assert_eq!(outcome(app.handle(get("/functions")).await).await, "503 too_many_requests_at_once");
+    assert_eq!(
+        outcome(app.handle(get("/functions")).await).await,
+        "503 too_many_requests_at_once"
+    );
     under_way.pop();
     assert_eq!(outcome(app.handle(get("/functions")).await).await, "200");
     handle.release_deploys();
@@ -145,15 +202,26 @@ async fn deploys_under_way_keep_their_places() {
 #[tokio::test]
 async fn secrets_are_not_echoed() {
     let (app, handle) = app();
-    let secret = |rest: &str| format!("{{\"Name\":\"f\",\"Secrets\":{{\"KEY\":\"hunter2\"{rest}}}}}");
-    let (malformed, twice, many) = (",\"N\":77777", ",\"SERVERLEDGE_X\":\"hunter2\"", ",\"A=B\":\"hunter2\"");
+    let secret =
+        |rest: &str| format!("{{\"Name\":\"f\",\"Secrets\":{{\"KEY\":\"hunter2\"{rest}}}}}");
+    let (malformed, twice, many) = (
+        ",\"N\":77777",
+        ",\"SERVERLEDGE_X\":\"hunter2\"",
+        ",\"A=B\":\"hunter2\"",
+    );
     for body in ["", malformed, twice, many].map(secret) {
         let told = shown(app.handle(post("/create", body.clone())).await).await;
-        assert!(!told.contains("hunter2") && !told.contains("77777"), "{told}");
+        assert!(
+            !told.contains("hunter2") && !told.contains("77777"),
+            "{told}"
+        );
         let asked = serverledge_wire::function::FunctionBody::parse(body.as_bytes());
         assert!(!format!("{asked:?}").contains("hunter2"), "{asked:?}");
     }
-    assert!(handle.deploys()[0].1.contains("hunter2"), "the node gets them");
+    assert!(
+        handle.deploys()[0].1.contains("hunter2"),
+        "the node gets them"
+    );
     let bad = shown(app.handle(post("/create", secret(malformed))).await).await;
     expect![[r#"
         400 Bad Request

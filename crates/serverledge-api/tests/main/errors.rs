@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use expect_test::{Expect, expect};
 use serverledge_api::{DeployError, PollError, SubmitError};
-use serverledge_core::{FailureKind, FunctionFailure, FunctionName, InvocationError, OverloadReason, PrepareError};
+use serverledge_core::{
+    FailureKind, FunctionFailure, FunctionName, InvocationError, OverloadReason, PrepareError,
+};
 
 use crate::support::{app, check, get, post, shown};
 
@@ -33,7 +35,10 @@ fn failed(kind: FailureKind) -> InvocationError {
 }
 
 fn overloaded(reason: OverloadReason, millis: u64) -> InvocationError {
-    InvocationError::Overloaded { reason, retry_after: Duration::from_millis(millis) }
+    InvocationError::Overloaded {
+        reason,
+        retry_after: Duration::from_millis(millis),
+    }
 }
 
 #[tokio::test]
@@ -52,7 +57,10 @@ async fn of_an_unknown_function() {
 
 #[tokio::test]
 async fn of_a_request_that_does_not_fit() {
-    let error = || InvocationError::Request { code: "not_http", message: "the function takes JSON".to_owned() };
+    let error = || InvocationError::Request {
+        code: "not_http",
+        message: "the function takes JSON".to_owned(),
+    };
     invocation(error, expect![[r#"
         400 Bad Request
         content-type: application/problem+json
@@ -177,14 +185,28 @@ async fn of_a_function_that_never_fits() {
 #[tokio::test]
 async fn when_to_try_again_is_never_too_soon() {
     let (app, handle) = app();
-    let reasons =
-        [OverloadReason::QueueFull, OverloadReason::WaitedTooLong, OverloadReason::Deadline, OverloadReason::NoPeer];
+    let reasons = [
+        OverloadReason::QueueFull,
+        OverloadReason::WaitedTooLong,
+        OverloadReason::Deadline,
+        OverloadReason::NoPeer,
+    ];
     for reason in reasons {
-        for (millis, seconds) in [(0, "1"), (200, "1"), (1_000, "1"), (1_001, "2"), (2_900, "3")] {
+        for (millis, seconds) in [
+            (0, "1"),
+            (200, "1"),
+            (1_000, "1"),
+            (1_001, "2"),
+            (2_900, "3"),
+        ] {
             handle.invoke(Err(overloaded(reason, millis)));
             let response = app.handle(post("/invoke/json", "")).await;
             assert_eq!(response.status(), 429, "{reason:?}");
-            assert_eq!(response.headers()["retry-after"], seconds, "{reason:?} after {millis} ms");
+            assert_eq!(
+                response.headers()["retry-after"],
+                seconds,
+                "{reason:?} after {millis} ms"
+            );
         }
     }
 }
@@ -195,12 +217,22 @@ async fn a_call_that_would_deadlock_is_unavailable_for_now() {
     let (app, handle) = app();
     handle.invoke(Err(overloaded(OverloadReason::CallWouldDeadlock, 1_200)));
     let response = app.handle(post("/invoke/json", "")).await;
-    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"2".parse().unwrap()));
+    assert_eq!(
+        (
+            response.status().as_u16(),
+            &response.headers()["retry-after"]
+        ),
+        (503, &"2".parse().unwrap())
+    );
 }
 
 #[tokio::test]
 async fn of_something_unavailable() {
-    let error = || InvocationError::Dependency { what: "the registry", code: "registry_unavailable", source: cause() };
+    let error = || InvocationError::Dependency {
+        what: "the registry",
+        code: "registry_unavailable",
+        source: cause(),
+    };
     invocation(error, expect![[r#"
         503 Service Unavailable
         content-type: application/problem+json
@@ -218,7 +250,9 @@ async fn of_something_unavailable() {
 /// What went wrong inside is for the log, not for the caller.
 #[tokio::test]
 async fn of_our_own() {
-    let error = || InvocationError::Internal { message: "secret path".to_owned() };
+    let error = || InvocationError::Internal {
+        message: "secret path".to_owned(),
+    };
     invocation(error, expect![[r#"
         500 Internal Server Error
         content-type: application/problem+json
@@ -234,7 +268,11 @@ async fn of_our_own() {
 async fn deployment(error: DeployError, expected: Expect) {
     let (app, handle) = app();
     handle.refuse_deploy(error);
-    check(app.handle(post("/create", "{\"Name\":\"f\"}")).await, expected).await;
+    check(
+        app.handle(post("/create", "{\"Name\":\"f\"}")).await,
+        expected,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -263,7 +301,10 @@ async fn of_a_runtime_that_is_not_here() {
 
 #[tokio::test]
 async fn of_code_that_is_refused() {
-    let error = PrepareError::Invalid { code: "not_wasm", message: "the code is neither".to_owned() };
+    let error = PrepareError::Invalid {
+        code: "not_wasm",
+        message: "the code is neither".to_owned(),
+    };
     deployment(error.into(), expect![[r#"
         422 Unprocessable Entity
         content-type: application/problem+json
@@ -280,8 +321,14 @@ async fn of_code_that_is_too_complex() {
 
 #[tokio::test]
 async fn of_a_container_engine_that_is_away() {
-    let what = "Docker does not answer at /var/run/docker.sock; start it, or deploy to another node".to_owned();
-    let error = PrepareError::Unavailable { code: "docker_unavailable", what, source: cause() };
+    let what =
+        "Docker does not answer at /var/run/docker.sock; start it, or deploy to another node"
+            .to_owned();
+    let error = PrepareError::Unavailable {
+        code: "docker_unavailable",
+        what,
+        source: cause(),
+    };
     deployment(error.into(), expect![[r#"
         503 Service Unavailable
         content-type: application/problem+json
@@ -446,7 +493,10 @@ async fn of_deletions() {
         404 Not Found
         content-type: application/problem+json
         {"code":"function_unknown","detail":"function \"\" is unknown; deploy it first","status":404,"title":"Not Found","type":"about:blank"}"#]]).await;
-    handle.refuse_delete(DeployError::Registry { code: "registry_unavailable", source: cause() });
+    handle.refuse_delete(DeployError::Registry {
+        code: "registry_unavailable",
+        source: cause(),
+    });
     check(app.handle(post("/delete", "{\"Name\":\"json\"}")).await, expect![[r#"
         503 Service Unavailable
         content-type: application/problem+json

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use http::Method;
 use serverledge_api::{AppChanges, AppError, Applications};
-use serverledge_core::{AppId, AppName, Application, Caller, Cors, Endpoint, EndpointPath, SpaceId, UserId};
+use serverledge_core::{
+    AppId, AppName, Application, Caller, Cors, Endpoint, EndpointPath, SpaceId, UserId,
+};
 
 /// Knows the functions `json` and `http` of every space.
 #[derive(Default)]
@@ -42,7 +44,12 @@ impl FakeApps {
 
     /// Where an application's functions live.
     pub(crate) fn space(&self, name: &str) -> SpaceId {
-        self.apps().iter().find(|one| one.name.as_str() == name).unwrap().space.clone()
+        self.apps()
+            .iter()
+            .find(|one| one.name.as_str() == name)
+            .unwrap()
+            .space
+            .clone()
     }
 
     /// The next change fails so.
@@ -76,11 +83,18 @@ fn is(one: &Application, caller: &Caller, name: &str) -> bool {
 #[async_trait]
 impl Applications for FakeApps {
     fn list(&self, caller: &Caller) -> Vec<Arc<Application>> {
-        self.apps().iter().filter(|one| one.owner.as_ref() == caller.user()).cloned().collect()
+        self.apps()
+            .iter()
+            .filter(|one| one.owner.as_ref() == caller.user())
+            .cloned()
+            .collect()
     }
 
     fn find(&self, caller: &Caller, name: &str) -> Option<Arc<Application>> {
-        self.apps().iter().find(|one| is(one, caller, name)).cloned()
+        self.apps()
+            .iter()
+            .find(|one| is(one, caller, name))
+            .cloned()
     }
 
     async fn create(&self, caller: &Caller, name: AppName) -> Result<Arc<Application>, AppError> {
@@ -92,15 +106,25 @@ impl Applications for FakeApps {
         Ok(made)
     }
 
-    async fn change(&self, caller: &Caller, name: &str, changes: AppChanges) -> Result<Arc<Application>, AppError> {
-        let taken = changes.name.clone().filter(|new| self.apps().iter().any(|one| one.name == *new));
+    async fn change(
+        &self,
+        caller: &Caller,
+        name: &str,
+        changes: AppChanges,
+    ) -> Result<Arc<Application>, AppError> {
+        let taken = changes
+            .name
+            .clone()
+            .filter(|new| self.apps().iter().any(|one| one.name == *new));
         self.edit(caller, name, |application| {
             if let Some(taken) = taken {
                 return Err(AppError::NameTaken(taken));
             }
             application.name = changes.name.unwrap_or_else(|| application.name.clone());
             application.cors = changes.cors.unwrap_or_else(|| application.cors.clone());
-            application.hands_out_nested = changes.hands_out_nested.unwrap_or(application.hands_out_nested);
+            application.hands_out_nested = changes
+                .hands_out_nested
+                .unwrap_or(application.hands_out_nested);
             application.own_origin = changes.own_origin.unwrap_or(application.own_origin);
             Ok(())
         })
@@ -135,8 +159,12 @@ impl Applications for FakeApps {
         path: &EndpointPath,
     ) -> Result<Arc<Application>, AppError> {
         self.edit(caller, name, |application| {
-            let at = application.endpoints.iter().position(|one| one.method == *method && one.path == *path);
-            let at = at.ok_or_else(|| AppError::NoEndpoint(method.clone(), path.as_str().to_owned()))?;
+            let at = application
+                .endpoints
+                .iter()
+                .position(|one| one.method == *method && one.path == *path);
+            let at =
+                at.ok_or_else(|| AppError::NoEndpoint(method.clone(), path.as_str().to_owned()))?;
             application.endpoints.remove(at);
             Ok(())
         })

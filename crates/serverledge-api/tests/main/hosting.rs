@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::Method;
 use serverledge_api::{AppError, EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};
 use serverledge_core::{
-    AppId, AppName, Application, Caller, Carried, Cors, Endpoint, EndpointPath, FunctionName, Progress, Report, SpaceId,
+    AppId, AppName, Application, Caller, Carried, Cors, Endpoint, EndpointPath, FunctionName,
+    Progress, Report, SpaceId,
 };
 
 use crate::backend::{FakeBackend, report};
@@ -63,7 +64,9 @@ impl FakeHosting {
 
     /// This application runs.
     pub(crate) fn run(&self, application: Application) {
-        self.state().applications.insert(application.name.to_string(), Arc::new(application));
+        self.state()
+            .applications
+            .insert(application.name.to_string(), Arc::new(application));
     }
 
     /// The functions of all applications are not prepared yet.
@@ -74,7 +77,12 @@ impl FakeHosting {
     /// Callers may run this function.
     pub(crate) fn edge(&self, name: &str, kind: EdgeKind, code: &str, handler: &str) {
         let code = Bytes::from(code.to_owned());
-        let code = EdgeCode { kind, code, handler: handler.to_owned(), idempotent: true };
+        let code = EdgeCode {
+            kind,
+            code,
+            handler: handler.to_owned(),
+            idempotent: true,
+        };
         self.state().edge.insert(name.to_owned(), code);
     }
 
@@ -122,7 +130,11 @@ impl Hosting for FakeBackend {
         !self.hosting().state().unprepared
     }
 
-    async fn edge_code(&self, _application: &Application, function: &str) -> Result<Option<EdgeCode>, HostingError> {
+    async fn edge_code(
+        &self,
+        _application: &Application,
+        function: &str,
+    ) -> Result<Option<EdgeCode>, HostingError> {
         self.hosting().asked()?;
         Ok(self.hosting().state().edge.get(function).cloned())
     }
@@ -151,8 +163,13 @@ impl Hosting for FakeBackend {
         progress.step("preparing the function");
         self.hosting().known(name)?;
         let mut state = self.hosting().state();
-        state.tests.push((run.function.name.into_owned(), run.params, run.carried));
-        Ok(state.reports.pop_front().unwrap_or_else(|| report("null", "")))
+        state
+            .tests
+            .push((run.function.name.into_owned(), run.params, run.carried));
+        Ok(state
+            .reports
+            .pop_front()
+            .unwrap_or_else(|| report("null", "")))
     }
 
     async fn export(&self, _caller: &Caller, name: &str) -> Result<Bytes, HostingError> {
@@ -169,7 +186,10 @@ impl Hosting for FakeBackend {
     ) -> Result<Imported, HostingError> {
         progress.step("deploying json");
         self.hosting().asked()?;
-        self.hosting().state().imports.push((name.as_ref().map(ToString::to_string), file));
+        self.hosting()
+            .state()
+            .imports
+            .push((name.as_ref().map(ToString::to_string), file));
         Ok(Imported {
             name: name.unwrap_or_else(|| AppName::parse("shop").unwrap()),
             functions: vec![FunctionName::parse("json").unwrap()],

@@ -23,7 +23,9 @@ fn params(call: &Call) -> String {
 async fn the_reply_is_serverledges() {
     let (app, handle) = app();
     handle.invoke(Ok(report("{\"a\": [1, \"\\\"\"]}", "a log\n")));
-    let response = app.handle(post("/invoke/json", "{\"ReturnOutput\":true}")).await;
+    let response = app
+        .handle(post("/invoke/json", "{\"ReturnOutput\":true}"))
+        .await;
     let headers = response.headers().clone();
     let expected = expect![[
         r#"{"Success":true,"Result":"{\"a\": [1, \"\\\"\"]}","ResponseTime":0.02175,"IsWarmStart":true,"InitTime":0.00175,"QueueingTime":0.0015,"OffloadLatency":0.0,"Duration":0.02,"Output":"a log\n","ExecutionArea":"ROME","ExecutionNode":"n1"}"#
@@ -31,14 +33,24 @@ async fn the_reply_is_serverledges() {
     expected.assert_eq(&text(response).await);
     for (name, value) in [
         ("content-type", "application/json"),
-        ("server-timing", "queue;dur=1.500, start;dur=0.250, exec;dur=20.000, total;dur=21.750"),
+        (
+            "server-timing",
+            "queue;dur=1.500, start;dur=0.250, exec;dur=20.000, total;dur=21.750",
+        ),
         ("serverledge-node-name", "(ROME)n1"),
         ("serverledge-free-mem", "1024"),
         ("serverledge-free-cpu", "1.500"),
     ] {
         assert_eq!(headers[name], value, "{name}");
     }
-    assert!(headers["serverledge-timestamp"].to_str().unwrap().parse::<u64>().unwrap() > 1_700_000_000);
+    assert!(
+        headers["serverledge-timestamp"]
+            .to_str()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            > 1_700_000_000
+    );
     assert!(headers.contains_key("serverledge-node-arch"));
     assert_eq!(PHASES.total, PHASES.queue + PHASES.start + PHASES.execution);
 }
@@ -46,9 +58,18 @@ async fn the_reply_is_serverledges() {
 #[tokio::test]
 async fn the_log_comes_only_if_it_was_asked_for() {
     let (app, handle) = app();
-    for body in ["", "{}", "{\"ReturnOutput\":false}", "{\"ReturnOutput\":null}"] {
+    for body in [
+        "",
+        "{}",
+        "{\"ReturnOutput\":false}",
+        "{\"ReturnOutput\":null}",
+    ] {
         handle.invoke(Ok(report("1", "a log\n")));
-        assert_eq!(json(app.handle(post("/invoke/json", body)).await).await["Output"], "", "{body}");
+        assert_eq!(
+            json(app.handle(post("/invoke/json", body)).await).await["Output"],
+            "",
+            "{body}"
+        );
     }
 }
 
@@ -61,20 +82,36 @@ async fn parameters_go_in_as_they_were_sent() {
         ("{}", "{}"),
         ("{\"Params\":null}", "{}"),
         ("{\"Params\":{}}", "{}"),
-        ("{\"Params\": { \"b\" : 1.0e2, \"a\":\"\\u00e9\" } }", "{ \"b\" : 1.0e2, \"a\":\"\\u00e9\" }"),
+        (
+            "{\"Params\": { \"b\" : 1.0e2, \"a\":\"\\u00e9\" } }",
+            "{ \"b\" : 1.0e2, \"a\":\"\\u00e9\" }",
+        ),
         ("{\"params\":[1]}", "[1]"),
         ("{\"PARAMS\":\"text\"}", "\"text\""),
         ("{\"Params\":1,\"Params\":2}", "2"),
-        ("{\"Params\":1,\"params\":2,\"Unknown\":{\"Params\":3}}", "2"),
-        ("{\"Params\":123456789012345678901234567890}", "123456789012345678901234567890"),
+        (
+            "{\"Params\":1,\"params\":2,\"Unknown\":{\"Params\":3}}",
+            "2",
+        ),
+        (
+            "{\"Params\":123456789012345678901234567890}",
+            "123456789012345678901234567890",
+        ),
         ("{\"Params\":0}", "0"),
         ("{\"Params\":false}", "false"),
     ] {
-        assert_eq!(outcome(app.handle(post("/invoke/json", body)).await).await, "200", "{body}");
+        assert_eq!(
+            outcome(app.handle(post("/invoke/json", body)).await).await,
+            "200",
+            "{body}"
+        );
         assert_eq!(params(&handle.calls()[0]), expected, "{body}");
     }
     let split = pieces(&["{\"Par", "ams\":", "[1,", "2]}", ""]);
-    assert_eq!(outcome(app.handle(post("/invoke/json", split)).await).await, "200");
+    assert_eq!(
+        outcome(app.handle(post("/invoke/json", split)).await).await,
+        "200"
+    );
     assert_eq!(params(&handle.calls()[0]), "[1,2]");
 }
 
@@ -99,13 +136,27 @@ async fn malformed_requests_are_refused() {
         ("{\"ReturnOutput\":\"yes\"}", "400 malformed_member"),
         ("{\"CanDoOffloading\":[]}", "400 malformed_member"),
     ] {
-        assert_eq!(outcome(app.handle(post("/invoke/json", body)).await).await, expected, "{body}");
+        assert_eq!(
+            outcome(app.handle(post("/invoke/json", body)).await).await,
+            expected,
+            "{body}"
+        );
     }
     let deep = format!("{{\"Params\":{}{}}}", "[".repeat(400), "]".repeat(400));
     let told = outcome(app.handle(post("/invoke/json", deep)).await).await;
-    assert!(["200", "400 malformed_json"].contains(&told.as_str()), "{told}");
+    assert!(
+        ["200", "400 malformed_json"].contains(&told.as_str()),
+        "{told}"
+    );
     let many: String = (0..60).map(|n| format!("\"m{n}\":1,")).collect();
-    assert_eq!(outcome(app.handle(post("/invoke/json", format!("{{{many}\"z\":1}}"))).await).await, "200");
+    assert_eq!(
+        outcome(
+            app.handle(post("/invoke/json", format!("{{{many}\"z\":1}}")))
+                .await
+        )
+        .await,
+        "200"
+    );
     handle.calls();
 }
 
@@ -118,14 +169,22 @@ async fn quality_of_service_goes_in() {
         ("{\"qosclass\":-7}", -7, None),
         ("{\"QoSMaxRespT\":0}", 0, None),
         ("{\"QoSMaxRespT\":-1.0}", 0, None),
-        ("{\"QoSMaxRespT\":1.5}", 0, Some(Duration::from_millis(1500))),
+        (
+            "{\"QoSMaxRespT\":1.5}",
+            0,
+            Some(Duration::from_millis(1500)),
+        ),
         ("{\"QoSMaxRespT\":1e300}", 0, None),
     ] {
         let before = Instant::now().into_std();
         app.handle(post("/invoke/json", body)).await;
         let call = &handle.calls()[0];
         assert_eq!(call.qos_class, class, "{body}");
-        assert_eq!(call.deadline.map(|deadline| deadline - call.arrived), patience, "{body}");
+        assert_eq!(
+            call.deadline.map(|deadline| deadline - call.arrived),
+            patience,
+            "{body}"
+        );
         assert!(call.arrived >= before, "{body}");
     }
 }
@@ -150,17 +209,36 @@ async fn names_come_out_of_the_path() {
         ("//invoke/json", "404 route_unknown"),
         ("/Invoke/json", "404 route_unknown"),
     ] {
-        assert_eq!(outcome(app.handle(post(uri, "")).await).await, expected, "{uri}");
+        assert_eq!(
+            outcome(app.handle(post(uri, "")).await).await,
+            expected,
+            "{uri}"
+        );
     }
-    assert!(handle.calls().iter().all(|call| call.function.as_str() == "json"));
+    assert!(
+        handle
+            .calls()
+            .iter()
+            .all(|call| call.function.as_str() == "json")
+    );
     let long = format!("/invoke/{}", "x".repeat(129));
-    assert_eq!(outcome(app.handle(post(&long, "")).await).await, "404 function_unknown");
+    assert_eq!(
+        outcome(app.handle(post(&long, "")).await).await,
+        "404 function_unknown"
+    );
 }
 
 #[tokio::test]
 async fn only_posts_invoke() {
     let (app, handle) = app();
-    for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+    for method in [
+        Method::GET,
+        Method::HEAD,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+    ] {
         let response = app.handle(request(&method, "/invoke/json", "")).await;
         assert_eq!(
             (response.status().as_u16(), &response.headers()["allow"]),
@@ -175,13 +253,24 @@ async fn only_posts_invoke() {
 async fn an_asynchronous_invocation_is_accepted() {
     let (app, handle) = app();
     let asked = "{\"Async\":true,\"Params\":{\"a\":1},\"QoSClass\":1}";
-    let response = app.handle(with(post("/invoke/json", asked), &[("serverledge-mab-request-id", "mab-7")])).await;
+    let response = app
+        .handle(with(
+            post("/invoke/json", asked),
+            &[("serverledge-mab-request-id", "mab-7")],
+        ))
+        .await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["serverledge-node-name"], "(ROME)n1");
     assert_eq!(response.headers()["serverledge-mab-request-id"], "mab-7");
-    assert_eq!(text(response).await, format!("{{\"ReqId\":\"{ACCEPTED}\"}}"));
+    assert_eq!(
+        text(response).await,
+        format!("{{\"ReqId\":\"{ACCEPTED}\"}}")
+    );
     let calls = handle.calls();
-    assert_eq!((params(&calls[0]).as_str(), calls[0].qos_class), ("{\"a\":1}", 1));
+    assert_eq!(
+        (params(&calls[0]).as_str(), calls[0].qos_class),
+        ("{\"a\":1}", 1)
+    );
     assert_eq!(handle.counts().begun, 0, "it was accepted, not run");
 }
 
@@ -190,23 +279,53 @@ async fn polling_tells_where_an_invocation_stands() {
     let (app, handle) = app();
     let uri = format!("/poll/{ACCEPTED}");
     handle.poll(Ok(Polled::Unfinished));
-    assert_eq!(outcome(app.handle(get(&uri)).await).await, "404 invocation_not_finished");
+    assert_eq!(
+        outcome(app.handle(get(&uri)).await).await,
+        "404 invocation_not_finished"
+    );
     handle.poll(Ok(Polled::Done(b"{\"Success\":true}".to_vec())));
     let done = app.handle(get(&uri)).await;
-    assert_eq!((done.status().as_u16(), &done.headers()["content-type"]), (200, &"application/json".parse().unwrap()));
+    assert_eq!(
+        (done.status().as_u16(), &done.headers()["content-type"]),
+        (200, &"application/json".parse().unwrap())
+    );
     assert_eq!(json(done).await, j!({"Success": true}));
-    assert_eq!(outcome(app.handle(get(&uri)).await).await, "404 invocation_unknown");
-    for id in ["x", "%20", "01890000-0000-7000-8000-00000000000", "..", "%2F", "%FF"] {
-        assert_eq!(outcome(app.handle(get(&format!("/poll/{id}"))).await).await, "404 invocation_unknown", "{id}");
+    assert_eq!(
+        outcome(app.handle(get(&uri)).await).await,
+        "404 invocation_unknown"
+    );
+    for id in [
+        "x",
+        "%20",
+        "01890000-0000-7000-8000-00000000000",
+        "..",
+        "%2F",
+        "%FF",
+    ] {
+        assert_eq!(
+            outcome(app.handle(get(&format!("/poll/{id}"))).await).await,
+            "404 invocation_unknown",
+            "{id}"
+        );
     }
-    assert_eq!(outcome(app.handle(get("/poll/")).await).await, "404 route_unknown");
-    assert_eq!(outcome(app.handle(post(&uri, "")).await).await, "405 method_not_allowed");
+    assert_eq!(
+        outcome(app.handle(get("/poll/")).await).await,
+        "404 route_unknown"
+    );
+    assert_eq!(
+        outcome(app.handle(post(&uri, "")).await).await,
+        "405 method_not_allowed"
+    );
 }
 
 /// `InvocationId::parse` promises to take the canonical form and nothing else.
 #[tokio::test]
 async fn an_id_has_one_form() {
-    for id in [ACCEPTED.replace('-', ""), format!("{{{ACCEPTED}}}"), format!("urn:uuid:{ACCEPTED}")] {
+    for id in [
+        ACCEPTED.replace('-', ""),
+        format!("{{{ACCEPTED}}}"),
+        format!("urn:uuid:{ACCEPTED}"),
+    ] {
         assert_eq!(InvocationId::parse(&id), None, "{id}");
     }
 }
@@ -216,8 +335,14 @@ async fn an_http_reply_is_no_result_of_an_invocation() {
     let (app, handle) = app();
     let body: serverledge_core::HttpBody = Box::pin(empty());
     let reply = Reply::Http(Box::new(http::Response::new(body)));
-    handle.invoke(Ok(serverledge_core::Report { reply, ..report("1", "") }));
-    assert_eq!(outcome(app.handle(post("/invoke/http", "")).await).await, "400 not_json");
+    handle.invoke(Ok(serverledge_core::Report {
+        reply,
+        ..report("1", "")
+    }));
+    assert_eq!(
+        outcome(app.handle(post("/invoke/http", "")).await).await,
+        "400 not_json"
+    );
 }
 
 /// Serverledge's load balancer reads these from every reply of the route, errors included.
@@ -228,13 +353,19 @@ async fn every_reply_tells_the_load() {
     let echoed = [("serverledge-mab-request-id", "mab-7")];
     for (what, asked) in [
         ("a result", post("/invoke/json", "")),
-        ("a full queue of asynchronous ones", post("/invoke/json", "{\"Async\":true}")),
+        (
+            "a full queue of asynchronous ones",
+            post("/invoke/json", "{\"Async\":true}"),
+        ),
         ("an accepted one", post("/invoke/json", "{\"Async\":true}")),
     ] {
         let response = app.handle(with(asked, &echoed)).await;
-        for name in
-            ["serverledge-node-name", "serverledge-free-mem", "serverledge-free-cpu", "serverledge-mab-request-id"]
-        {
+        for name in [
+            "serverledge-node-name",
+            "serverledge-free-mem",
+            "serverledge-free-cpu",
+            "serverledge-mab-request-id",
+        ] {
             assert!(response.headers().contains_key(name), "{what} lacks {name}");
         }
     }

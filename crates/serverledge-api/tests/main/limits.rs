@@ -28,7 +28,10 @@ async fn bodies_have_limits() {
         ("/update", "{\"Name\":\"f\"}", code),
     ] {
         let fits = outcome(app.handle(post(uri, padded(text, max))).await).await;
-        assert!(fits == "200" || fits == "404 function_unknown", "{uri}: {fits}");
+        assert!(
+            fits == "200" || fits == "404 function_unknown",
+            "{uri}: {fits}"
+        );
         let told = outcome(app.handle(post(uri, padded(text, max + 1))).await).await;
         assert_eq!(told, "413 body_too_large", "{uri}");
     }
@@ -44,14 +47,20 @@ async fn bodies_have_limits() {
 async fn bodies_without_a_length_are_counted() {
     let (app, handle) = app();
     for uri in ["/invoke/json", "/fn/json", "/create"] {
-        let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"          ")));
+        let endless = futures_util::stream::repeat_with(|| {
+            Ok::<_, std::io::Error>(Bytes::from_static(b"          "))
+        });
         let response = app.handle(post(uri, Body::from_stream(endless))).await;
         assert_eq!(outcome(response).await, "413 body_too_large", "{uri}");
     }
     assert_eq!(handle.counts().begun, 0);
     // An HTTP function sees the error while it reads.
-    let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"          ")));
-    let response = app.handle(post("/fn/http", Body::from_stream(endless))).await;
+    let endless = futures_util::stream::repeat_with(|| {
+        Ok::<_, std::io::Error>(Bytes::from_static(b"          "))
+    });
+    let response = app
+        .handle(post("/fn/http", Body::from_stream(endless)))
+        .await;
     let read = http_body_util::BodyExt::collect(response.into_body()).await;
     assert!(read.is_err(), "an endless body went through");
 }
@@ -60,9 +69,14 @@ async fn bodies_without_a_length_are_counted() {
 async fn bodies_must_arrive_in_time() {
     let (app, handle) = app();
     for uri in ["/invoke/json", "/fn/json", "/create", "/delete", "/prewarm"] {
-        let silent = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let silent =
+            Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         let began = Instant::now();
-        assert_eq!(outcome(app.handle(post(uri, silent)).await).await, "408 body_too_slow", "{uri}");
+        assert_eq!(
+            outcome(app.handle(post(uri, silent)).await).await,
+            "408 body_too_slow",
+            "{uri}"
+        );
         assert_eq!(began.elapsed(), LIMITS.body_timeout, "{uri}");
     }
     // A trickle is no way round.
@@ -81,7 +95,10 @@ async fn bodies_must_arrive_in_time() {
 async fn bodies_that_break_off_are_told() {
     let (app, handle) = app();
     let broken = || {
-        let pieces = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("the client went away"))];
+        let pieces = [
+            Ok(Bytes::from_static(b"{")),
+            Err(std::io::Error::other("the client went away")),
+        ];
         Body::from_stream(futures_util::stream::iter(pieces))
     };
     check(app.handle(post("/invoke/json", broken())).await, expect![[r#"
@@ -89,7 +106,11 @@ async fn bodies_that_break_off_are_told() {
         content-type: application/problem+json
         {"code":"body_broken","detail":"the body broke off: the client went away: the client went away: the client went away","status":400,"title":"Bad Request","type":"about:blank"}"#]]).await;
     for uri in ["/fn/json", "/create"] {
-        assert_eq!(outcome(app.handle(post(uri, broken())).await).await, "400 body_broken", "{uri}");
+        assert_eq!(
+            outcome(app.handle(post(uri, broken())).await).await,
+            "400 body_broken",
+            "{uri}"
+        );
     }
     assert_eq!(handle.counts().begun, 0);
 }
@@ -98,16 +119,27 @@ async fn bodies_that_break_off_are_told() {
 async fn requests_at_once_have_a_limit() {
     let (app, handle) = app();
     handle.hold();
-    let mut held: Vec<_> =
-        (0..LIMITS.concurrency_max).map(|_| Box::pin(app.handle(post("/invoke/json", "")))).collect();
+    let mut held: Vec<_> = (0..LIMITS.concurrency_max)
+        .map(|_| Box::pin(app.handle(post("/invoke/json", ""))))
+        .collect();
     for one in &mut held {
         assert!(one.as_mut().now_or_never().is_none());
     }
-    for asked in [post("/invoke/json", ""), get("/fn/json"), post("/create", "{}"), get("/functions"), get("/status")] {
+    for asked in [
+        post("/invoke/json", ""),
+        get("/fn/json"),
+        post("/create", "{}"),
+        get("/functions"),
+        get("/status"),
+    ] {
         let uri = asked.uri().clone();
         let response = app.handle(asked).await;
         assert_eq!(response.headers()["retry-after"], "1", "{uri}");
-        assert_eq!(outcome(response).await, "503 too_many_requests_at_once", "{uri}");
+        assert_eq!(
+            outcome(response).await,
+            "503 too_many_requests_at_once",
+            "{uri}"
+        );
     }
     check(app.handle(post("/invoke/json", "")).await, expect![[r#"
         503 Service Unavailable
@@ -143,9 +175,17 @@ async fn request_ids_are_echoed_if_well_formed() {
     }
     let too_long = "x".repeat(129);
     for id in ["", "a b", "<script>", "a;b", "\"", "ä", "a,b", &too_long] {
-        let response = app.handle(with(get("/nowhere"), &[("x-request-id", id)])).await;
-        let given = response.headers()["x-request-id"].to_str().unwrap().to_owned();
-        assert!(InvocationId::parse(&given).is_some(), "{id:?} gave {given:?}");
+        let response = app
+            .handle(with(get("/nowhere"), &[("x-request-id", id)]))
+            .await;
+        let given = response.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            InvocationId::parse(&given).is_some(),
+            "{id:?} gave {given:?}"
+        );
         assert_eq!(json(response).await["request_id"], given);
     }
 }
@@ -155,7 +195,10 @@ async fn request_ids_are_echoed_if_well_formed() {
 async fn request_ids_name_the_invocation() {
     let (app, handle) = app();
     let response = app.handle(post("/invoke/json", "")).await;
-    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let id = response.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(handle.calls()[0].id.to_string(), id);
     let other = app.handle(post("/invoke/json", "")).await;
     assert_ne!(other.headers()["x-request-id"], id.as_str());
@@ -165,7 +208,14 @@ async fn request_ids_name_the_invocation() {
 async fn a_head_is_answered_as_a_get_is() {
     let (app, _) = app();
     for uri in ["/functions", "/status", "/healthz", "/metrics"] {
-        assert_eq!(app.handle(request(&Method::HEAD, uri, "")).await.status(), 200, "{uri}");
+        assert_eq!(
+            app.handle(request(&Method::HEAD, uri, "")).await.status(),
+            200,
+            "{uri}"
+        );
     }
-    assert_eq!(text(app.handle(post("/fn/json", pieces(&["1"]))).await).await, "1");
+    assert_eq!(
+        text(app.handle(post("/fn/json", pieces(&["1"]))).await).await,
+        "1"
+    );
 }

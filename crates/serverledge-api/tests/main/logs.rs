@@ -19,7 +19,12 @@ const TIME: u64 = 1_767_323_045_678;
 
 fn entry(nth: u64, text: &'static str) -> LogEntry {
     let invocation = InvocationId::parse(&format!("01890000-0000-7000-8000-{nth:012}")).unwrap();
-    LogEntry { time_unix_ms: TIME + nth, invocation, failed: nth % 2 == 1, text: Bytes::from_static(text.as_bytes()) }
+    LogEntry {
+        time_unix_ms: TIME + nth,
+        invocation,
+        failed: nth % 2 == 1,
+        text: Bytes::from_static(text.as_bytes()),
+    }
 }
 
 async fn piece(response: &mut Response<Body>) -> Option<String> {
@@ -30,7 +35,12 @@ async fn piece(response: &mut Response<Body>) -> Option<String> {
 #[tokio::test]
 async fn the_end_of_a_log_is_shown() {
     let (app, handle) = app();
-    for (nth, text) in [(0, "first\n"), (1, "second\nthird\n\n"), (2, ""), (3, "ö \"")] {
+    for (nth, text) in [
+        (0, "first\n"),
+        (1, "second\nthird\n\n"),
+        (2, ""),
+        (3, "ö \""),
+    ] {
         handle.log(entry(nth, text));
     }
     check(
@@ -70,14 +80,24 @@ async fn the_end_of_a_log_is_shown() {
         {"Time":"2026-01-02T03:04:05.679Z","Invocation":"01890000-0000-7000-8000-000000000001","Failed":true,"Text":""}
         {"Time":"2026-01-02T03:04:05.681Z","Invocation":"01890000-0000-7000-8000-000000000003","Failed":true,"Text":"ö \""}
     "#]]).await;
-    assert_eq!(text(app.handle(get("/functions/json/logs?tail=0")).await).await, "");
+    assert_eq!(
+        text(app.handle(get("/functions/json/logs?tail=0")).await).await,
+        ""
+    );
 }
 
 #[tokio::test]
 async fn bytes_that_are_no_text_do_no_harm() {
     let (app, handle) = app();
-    handle.log(LogEntry { text: Bytes::from_static(b"a\xffb"), ..entry(0, "") });
-    assert!(text(app.handle(get("/functions/json/logs")).await).await.ends_with(" a\u{fffd}b\n"));
+    handle.log(LogEntry {
+        text: Bytes::from_static(b"a\xffb"),
+        ..entry(0, "")
+    });
+    assert!(
+        text(app.handle(get("/functions/json/logs")).await)
+            .await
+            .ends_with(" a\u{fffd}b\n")
+    );
 }
 
 #[tokio::test]
@@ -99,13 +119,24 @@ async fn what_cannot_be_shown_is_a_problem() {
 async fn followers_see_what_comes() {
     let (app, handle) = app();
     handle.log(entry(0, "before\n"));
-    let mut response = app.handle(get("/functions/json/logs?follow=true&tail=1")).await;
+    let mut response = app
+        .handle(get("/functions/json/logs?follow=true&tail=1"))
+        .await;
     assert!(piece(&mut response).await.unwrap().ends_with(" before\n"));
-    assert!(piece(&mut response).now_or_never().is_none(), "nothing has come yet");
+    assert!(
+        piece(&mut response).now_or_never().is_none(),
+        "nothing has come yet"
+    );
     handle.log(entry(1, ""));
     handle.log(entry(2, "after\nit\n"));
     let both = piece(&mut response).await.unwrap();
-    assert_eq!(both.lines().filter(|line| line.contains(" 000000000002 ")).count(), 2, "{both}");
+    assert_eq!(
+        both.lines()
+            .filter(|line| line.contains(" 000000000002 "))
+            .count(),
+        2,
+        "{both}"
+    );
     handle.close_logs();
     assert_eq!(piece(&mut response).await, None);
 }
@@ -113,22 +144,46 @@ async fn followers_see_what_comes() {
 #[tokio::test]
 async fn slow_followers_are_told_what_they_missed() {
     let (app, handle) = app();
-    let follow = || with(get("/functions/json/logs?follow"), &[("accept", "application/x-ndjson")]);
-    let (mut people, mut program) = (app.handle(get("/functions/json/logs?follow")).await, app.handle(follow()).await);
+    let follow = || {
+        with(
+            get("/functions/json/logs?follow"),
+            &[("accept", "application/x-ndjson")],
+        )
+    };
+    let (mut people, mut program) = (
+        app.handle(get("/functions/json/logs?follow")).await,
+        app.handle(follow()).await,
+    );
     for nth in 0..LIVE_MAX as u64 + 3 {
         handle.log(entry(nth, "x\n"));
     }
     let told = piece(&mut people).await.unwrap();
-    assert_eq!(told, "... the logs of 3 invocations were skipped: too many for this reader\n");
-    assert!(piece(&mut people).await.unwrap().contains(" 000000000003 x\n"));
+    assert_eq!(
+        told,
+        "... the logs of 3 invocations were skipped: too many for this reader\n"
+    );
+    assert!(
+        piece(&mut people)
+            .await
+            .unwrap()
+            .contains(" 000000000003 x\n")
+    );
     assert_eq!(piece(&mut program).await.unwrap(), "{\"Skipped\":3}\n");
-    assert!(piece(&mut program).await.unwrap().contains("\"Text\":\"x\""));
+    assert!(
+        piece(&mut program)
+            .await
+            .unwrap()
+            .contains("\"Text\":\"x\"")
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn programs_get_signs_of_life() {
     let (app, _handle) = app();
-    let follow = with(get("/functions/json/logs?follow"), &[("accept", "application/x-ndjson")]);
+    let follow = with(
+        get("/functions/json/logs?follow"),
+        &[("accept", "application/x-ndjson")],
+    );
     let mut program = app.handle(follow).await;
     assert_eq!(piece(&mut program).await.unwrap(), "{}\n");
     let mut people = app.handle(get("/functions/json/logs?follow")).await;
@@ -146,7 +201,15 @@ async fn followers_are_limited() {
     }
     let refused = app.handle(get("/functions/json/logs?follow")).await;
     assert_eq!(outcome(refused).await, "503 too_many_requests_at_once");
-    assert_eq!(outcome(app.handle(get("/functions/json/logs")).await).await, "200");
+    assert_eq!(
+        outcome(app.handle(get("/functions/json/logs")).await).await,
+        "200"
+    );
     followers.pop();
-    assert_eq!(app.handle(get("/functions/json/logs?follow")).await.status(), 200);
+    assert_eq!(
+        app.handle(get("/functions/json/logs?follow"))
+            .await
+            .status(),
+        200
+    );
 }

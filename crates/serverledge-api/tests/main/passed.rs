@@ -33,10 +33,17 @@ fn passed_with(
     };
     let said = serde_json::to_string(&said).unwrap();
     let path = target.split('?').next().unwrap();
-    let what = Proved { to: "ROME/n1", path, call: said.as_bytes(), body: &[] };
+    let what = Proved {
+        to: "ROME/n1",
+        path,
+        call: said.as_bytes(),
+        body: &[],
+    };
     let proof = cluster_key().prove(1, [1; 12], &what).to_text();
     let mut request = request(method, target, "{}");
-    request.headers_mut().insert("host", "10.1.2.3:1323".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("host", "10.1.2.3:1323".parse().unwrap());
     with(request, &[(PROOF, proof.as_str()), (PASSED, said.as_str())])
 }
 
@@ -45,20 +52,56 @@ async fn the_host_that_was_asked_for_is_the_balancers_to_know() {
     let (app, handle) = app();
     handle.hosting().run(application("shop"));
     let get = Method::GET;
-    assert_eq!(outcome(app.handle(passed(&get, "/function?a=%20b", "lb.example", None)).await).await, "200");
-    assert_eq!(outcome(app.handle(passed(&get, "/app/shop/up", "lb.example", None)).await).await, "200");
-    assert_eq!(outcome(app.handle(passed(&get, "/up", "shop.apps.example", Some("shop"))).await).await, "200");
-    let own = app.handle(passed(&get, "/function", "shop.apps.example", Some("shop"))).await;
-    assert_eq!(outcome(own).await, "404 endpoint_unknown", "there are no routes of the node");
-    let other = app.handle(passed(&get, "/up", "shop.localhost", None)).await;
-    assert_eq!(outcome(other).await, "404 route_unknown", "the balancer has not said that it is an application's");
+    assert_eq!(
+        outcome(
+            app.handle(passed(&get, "/function?a=%20b", "lb.example", None))
+                .await
+        )
+        .await,
+        "200"
+    );
+    assert_eq!(
+        outcome(
+            app.handle(passed(&get, "/app/shop/up", "lb.example", None))
+                .await
+        )
+        .await,
+        "200"
+    );
+    assert_eq!(
+        outcome(
+            app.handle(passed(&get, "/up", "shop.apps.example", Some("shop")))
+                .await
+        )
+        .await,
+        "200"
+    );
+    let own = app
+        .handle(passed(&get, "/function", "shop.apps.example", Some("shop")))
+        .await;
+    assert_eq!(
+        outcome(own).await,
+        "404 endpoint_unknown",
+        "there are no routes of the node"
+    );
+    let other = app
+        .handle(passed(&get, "/up", "shop.localhost", None))
+        .await;
+    assert_eq!(
+        outcome(other).await,
+        "404 route_unknown",
+        "the balancer has not said that it is an application's"
+    );
 }
 
 #[tokio::test]
 async fn a_page_is_judged_by_the_host_that_it_knows() {
     let (app, handle) = app();
     handle.hosting().run(application("shop"));
-    for (origin, expected) in [("http://shop.apps.example", "200"), ("http://10.1.2.3:1323", "403 cross_origin")] {
+    for (origin, expected) in [
+        ("http://shop.apps.example", "200"),
+        ("http://10.1.2.3:1323", "403 cross_origin"),
+    ] {
         handle.invoke(Ok(report("1", "")));
         let request = passed(&Method::POST, "/call", "shop.apps.example", Some("shop"));
         let answer = app.handle(with(request, &[("origin", origin)])).await;
@@ -79,12 +122,24 @@ async fn whether_an_origin_is_given_back_is_judged_by_the_balancers_names() {
     ] {
         let (backend, handle) = FakeBackend::new();
         let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
-        let access = Access { secure_cookies, ..Access::open() };
+        let access = Access {
+            secure_cookies,
+            ..Access::open()
+        };
         let app = App::new(Arc::new(backend), guard, access, LIMITS);
-        handle.hosting().run(serverledge_core::Application { own_origin: true, ..application("shop") });
+        handle.hosting().run(serverledge_core::Application {
+            own_origin: true,
+            ..application("shop")
+        });
         handle.invoke(Ok(report("1", "")));
         let cookies = Cookies { unshared, bound };
-        let request = passed_with(&Method::GET, "/up", "shop.apps.example", Some("shop"), cookies);
+        let request = passed_with(
+            &Method::GET,
+            "/up",
+            "shop.apps.example",
+            Some("shop"),
+            cookies,
+        );
         let response = app.handle(request).await;
         let hostile = response.headers().contains_key("content-security-policy");
         assert_eq!(hostile, !trusted, "{cookies:?} {secure_cookies}");
@@ -104,10 +159,18 @@ async fn what_is_not_proved_of_the_request_is_refused() {
     let mut other_method = sent();
     *other_method.method_mut() = Method::POST;
     let mut other_host = sent();
-    let said = other_host.headers()[PASSED].to_str().unwrap().replace("lb.example", "evil.example");
-    other_host.headers_mut().insert(PASSED, said.parse().unwrap());
+    let said = other_host.headers()[PASSED]
+        .to_str()
+        .unwrap()
+        .replace("lb.example", "evil.example");
+    other_host
+        .headers_mut()
+        .insert(PASSED, said.parse().unwrap());
     for request in [unproved, other_target, other_path, other_method, other_host] {
-        assert_eq!(outcome(app.handle(request).await).await, "401 peer_proof_false");
+        assert_eq!(
+            outcome(app.handle(request).await).await,
+            "401 peer_proof_false"
+        );
     }
     let mut unsaid = sent();
     unsaid.headers_mut().remove(PASSED);

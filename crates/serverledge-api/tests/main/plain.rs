@@ -6,7 +6,9 @@ use http_body_util::BodyExt as _;
 use serverledge_core::{HttpBody, Payload, Reply, Report, Role, Scopes};
 
 use crate::backend::{Handle, report};
-use crate::support::{app, app_with_accounts, empty, get, outcome, pieces, post, request, text, with};
+use crate::support::{
+    app, app_with_accounts, empty, get, outcome, pieces, post, request, text, with,
+};
 
 fn params(handle: &Handle) -> String {
     match &handle.calls().pop().unwrap().payload {
@@ -24,9 +26,15 @@ fn seen(handle: &Handle) -> http::Request<HttpBody> {
 
 fn answering(response: Response<&'static str>) -> Report {
     let response = response.map(|body| -> HttpBody {
-        Box::pin(http_body_util::Full::from(body).map_err(|never: std::convert::Infallible| match never {}))
+        Box::pin(
+            http_body_util::Full::from(body)
+                .map_err(|never: std::convert::Infallible| match never {}),
+        )
     });
-    Report { reply: Reply::Http(Box::new(response)), ..report("1", "") }
+    Report {
+        reply: Reply::Http(Box::new(response)),
+        ..report("1", "")
+    }
 }
 
 #[tokio::test]
@@ -35,25 +43,55 @@ async fn parameters_are_the_body_or_the_query() {
     for (method, uri, body, expected) in [
         (Method::GET, "/fn/json", "", "{}"),
         (Method::GET, "/fn/json/", "", "{}"),
-        (Method::GET, "/fn/json?a=1&b=x&b=true", "", r#"{"a":1,"b":["x",true]}"#),
-        (Method::GET, "/fn/json?a=%7B%22%C3%B6%22%3A1%7D&%20=+", "", r#"{" ":" ","a":"{\"ö\":1}"}"#),
+        (
+            Method::GET,
+            "/fn/json?a=1&b=x&b=true",
+            "",
+            r#"{"a":1,"b":["x",true]}"#,
+        ),
+        (
+            Method::GET,
+            "/fn/json?a=%7B%22%C3%B6%22%3A1%7D&%20=+",
+            "",
+            r#"{" ":" ","a":"{\"ö\":1}"}"#,
+        ),
         (Method::HEAD, "/fn/json?a=1", "", r#"{"a":1}"#),
         (Method::POST, "/fn/json?a=1", "", r#"{"a":1}"#),
         (Method::POST, "/fn/json?a=1", " \n", r#"{"a":1}"#),
-        (Method::POST, "/fn/json?a=1", " {\"b\" : 2.0} ", "{\"b\" : 2.0}"),
+        (
+            Method::POST,
+            "/fn/json?a=1",
+            " {\"b\" : 2.0} ",
+            "{\"b\" : 2.0}",
+        ),
         (Method::PUT, "/fn/json", "null", "null"),
         (Method::PATCH, "/fn/json", "\"text\"", "\"text\""),
-        (Method::DELETE, "/fn/json", "12345678901234567890123", "12345678901234567890123"),
+        (
+            Method::DELETE,
+            "/fn/json",
+            "12345678901234567890123",
+            "12345678901234567890123",
+        ),
         (Method::POST, "/fn/j%73on/deeper/path", "[1]", "[1]"),
     ] {
         let response = app.handle(request(&method, uri, body)).await;
         assert_eq!(
-            (response.status().as_u16(), &response.headers()["content-type"]),
+            (
+                response.status().as_u16(),
+                &response.headers()["content-type"]
+            ),
             (200, &"application/json".parse().unwrap())
         );
         assert_eq!(params(&handle), expected, "{method} {uri} {body}");
     }
-    assert_eq!(outcome(app.handle(post("/fn/json", pieces(&["[1", ",2", "]"]))).await).await, "200");
+    assert_eq!(
+        outcome(
+            app.handle(post("/fn/json", pieces(&["[1", ",2", "]"])))
+                .await
+        )
+        .await,
+        "200"
+    );
     assert_eq!(params(&handle), "[1,2]");
 }
 
@@ -73,7 +111,10 @@ async fn numbers_of_a_query_keep_their_value() {
     }
     app.handle(get("/fn/json?n=12345678901234567890123")).await;
     let given = params(&handle);
-    assert!(given.contains("12345678901234567890123"), "an id became another number: {given}");
+    assert!(
+        given.contains("12345678901234567890123"),
+        "an id became another number: {given}"
+    );
 }
 
 #[tokio::test]
@@ -83,7 +124,10 @@ async fn the_result_is_the_body() {
     let response = app.handle(post("/fn/json", "1")).await;
     let headers = response.headers().clone();
     assert_eq!(text(response).await, "{\"a\": 1}");
-    assert_eq!(headers["server-timing"], "queue;dur=1.500, start;dur=0.250, exec;dur=20.000, total;dur=21.750");
+    assert_eq!(
+        headers["server-timing"],
+        "queue;dur=1.500, start;dur=0.250, exec;dur=20.000, total;dur=21.750"
+    );
     assert_eq!(headers["content-security-policy"], "sandbox allow-scripts");
     assert_eq!(headers["x-content-type-options"], "nosniff");
 }
@@ -92,16 +136,37 @@ async fn the_result_is_the_body() {
 async fn what_is_no_json_is_refused() {
     let (app, handle) = app();
     for body in ["{", "1 2", "hello", "{\"a\":1,}", "\u{feff}1", "a=1&b=2"] {
-        assert_eq!(outcome(app.handle(post("/fn/json", body)).await).await, "400 malformed_json", "{body}");
+        assert_eq!(
+            outcome(app.handle(post("/fn/json", body)).await).await,
+            "400 malformed_json",
+            "{body}"
+        );
     }
-    assert_eq!(outcome(app.handle(post("/fn/json", Body::from(&b"\"\xff\""[..]))).await).await, "400 malformed_json");
+    assert_eq!(
+        outcome(
+            app.handle(post("/fn/json", Body::from(&b"\"\xff\""[..])))
+                .await
+        )
+        .await,
+        "400 malformed_json"
+    );
     let response = app.handle(request(&Method::OPTIONS, "/fn/json", "")).await;
-    assert_eq!(response.headers()["allow"], "GET, HEAD, POST, PUT, PATCH, DELETE");
+    assert_eq!(
+        response.headers()["allow"],
+        "GET, HEAD, POST, PUT, PATCH, DELETE"
+    );
     assert_eq!(outcome(response).await, "405 method_not_allowed");
     for uri in ["/fn/nobody", "/fn/", "/fn//json", "/fn/%2e%2e", "/fn/a%2fb"] {
-        assert_eq!(outcome(app.handle(get(uri)).await).await, "404 function_unknown", "{uri}");
+        assert_eq!(
+            outcome(app.handle(get(uri)).await).await,
+            "404 function_unknown",
+            "{uri}"
+        );
     }
-    assert_eq!(outcome(app.handle(get("/fn")).await).await, "404 route_unknown");
+    assert_eq!(
+        outcome(app.handle(get("/fn")).await).await,
+        "404 route_unknown"
+    );
     assert_eq!(handle.counts().begun, 0);
 }
 
@@ -115,12 +180,20 @@ async fn an_http_function_gets_the_request_itself() {
         ("/fn/http/a%2Fb/../c?x=1&x=%20", "/a%2Fb/../c?x=1&x=%20"),
         ("/fn/h%74tp//x", "//x"),
     ] {
-        for method in [Method::GET, Method::POST, Method::OPTIONS, Method::from_bytes(b"PROPFIND").unwrap()] {
+        for method in [
+            Method::GET,
+            Method::POST,
+            Method::OPTIONS,
+            Method::from_bytes(b"PROPFIND").unwrap(),
+        ] {
             let response = app.handle(request(&method, uri, "a body")).await;
             assert_eq!(response.status(), 200, "{method} {uri}");
             assert_eq!(text(response).await, "a body");
             let seen = seen(&handle);
-            assert_eq!((seen.method(), seen.uri().to_string().as_str()), (&method, own));
+            assert_eq!(
+                (seen.method(), seen.uri().to_string().as_str()),
+                (&method, own)
+            );
         }
     }
 }
@@ -130,7 +203,10 @@ async fn an_http_function_gets_the_request_itself() {
 async fn functions_see_no_secrets() {
     let (app, handle, accounts) = app_with_accounts(false, false);
     accounts.add("ada@example.org", "correct horse", Role::User);
-    let token = format!("Bearer {}", accounts.add_token("ada@example.org", Scopes::ALL));
+    let token = format!(
+        "Bearer {}",
+        accounts.add_token("ada@example.org", Scopes::ALL)
+    );
     let sent = with(
         get("/fn/http"),
         &[
@@ -147,9 +223,19 @@ async fn functions_see_no_secrets() {
     );
     app.handle(sent).await;
     let seen = seen(&handle);
-    let names: Vec<&str> = seen.headers().keys().map(http::HeaderName::as_str).collect();
+    let names: Vec<&str> = seen
+        .headers()
+        .keys()
+        .map(http::HeaderName::as_str)
+        .collect();
     assert_eq!(seen.headers()["cookie"], "a=1; b=2");
-    for gone in ["authorization", "proxy-authorization", "connection", "te", "upgrade"] {
+    for gone in [
+        "authorization",
+        "proxy-authorization",
+        "connection",
+        "te",
+        "upgrade",
+    ] {
         assert!(!names.contains(&gone), "{gone} in {names:?}");
     }
     assert!(names.contains(&"x-own"), "{names:?}");
@@ -163,7 +249,8 @@ async fn secrets_are_found_in_any_spelling() {
     let token = accounts.add_token("ada@example.org", Scopes::ALL);
     for scheme in ["bearer ", "BEARER ", "Bearer  "] {
         let token = format!("{scheme}{token}");
-        app.handle(with(get("/fn/http"), &[("authorization", &token)])).await;
+        app.handle(with(get("/fn/http"), &[("authorization", &token)]))
+            .await;
         assert!(
             !seen(&handle).headers().contains_key("authorization"),
             "schemes have no case (RFC 9110 §11.1): {token}"
@@ -171,25 +258,43 @@ async fn secrets_are_found_in_any_spelling() {
     }
     // A second value is not a way round.
     let bearer = format!("Bearer {token}");
-    let two = [("authorization", "Basic YTpi"), ("authorization", bearer.as_str())];
+    let two = [
+        ("authorization", "Basic YTpi"),
+        ("authorization", bearer.as_str()),
+    ];
     app.handle(with(get("/fn/http"), &two)).await;
     let seen = seen(&handle);
     let left: Vec<_> = seen.headers().get_all("authorization").iter().collect();
-    assert!(left.iter().all(|value| !value.to_str().unwrap().contains("slt_")), "{left:?}");
+    assert!(
+        left.iter()
+            .all(|value| !value.to_str().unwrap().contains("slt_")),
+        "{left:?}"
+    );
 }
 
 /// Headers that the `Connection` header names are of this connection too (RFC 9110 §7.6.1).
 #[tokio::test]
 async fn headers_named_by_connection_stay_here() {
     let (app, handle) = app();
-    app.handle(with(get("/fn/http"), &[("connection", "close, x-hop"), ("x-hop", "1")])).await;
+    app.handle(with(
+        get("/fn/http"),
+        &[("connection", "close, x-hop"), ("x-hop", "1")],
+    ))
+    .await;
     assert!(!seen(&handle).headers().contains_key("x-hop"));
 }
 
 #[tokio::test]
 async fn a_token_of_another_service_goes_in() {
     let (app, handle) = app();
-    app.handle(with(get("/fn/http"), &[("authorization", "Bearer other"), ("cookie", "x=serverledge_session")])).await;
+    app.handle(with(
+        get("/fn/http"),
+        &[
+            ("authorization", "Bearer other"),
+            ("cookie", "x=serverledge_session"),
+        ],
+    ))
+    .await;
     let seen = seen(&handle);
     assert_eq!(seen.headers()["authorization"], "Bearer other");
     assert_eq!(seen.headers()["cookie"], "x=serverledge_session");
@@ -224,18 +329,45 @@ async fn what_a_function_returns_cannot_touch_the_node() {
         response = response.header(name, value);
     }
     handle.invoke(Ok(answering(response.body("<script>").unwrap())));
-    let response = app.handle(with(get("/fn/http"), &[("x-request-id", "mine")])).await;
-    let mut names: Vec<&str> = response.headers().keys().map(http::HeaderName::as_str).collect();
+    let response = app
+        .handle(with(get("/fn/http"), &[("x-request-id", "mine")]))
+        .await;
+    let mut names: Vec<&str> = response
+        .headers()
+        .keys()
+        .map(http::HeaderName::as_str)
+        .collect();
     names.sort_unstable();
     assert_eq!(response.status(), 203);
-    let kept =
-        ["content-security-policy", "content-type", "server-timing", "x-content-type-options", "x-own", "x-request-id"];
+    let kept = [
+        "content-security-policy",
+        "content-type",
+        "server-timing",
+        "x-content-type-options",
+        "x-own",
+        "x-request-id",
+    ];
     assert_eq!(names, kept);
-    assert_eq!(response.headers()["content-security-policy"], "sandbox allow-scripts");
-    assert_eq!(response.headers().get_all("content-security-policy").iter().count(), 1);
+    assert_eq!(
+        response.headers()["content-security-policy"],
+        "sandbox allow-scripts"
+    );
+    assert_eq!(
+        response
+            .headers()
+            .get_all("content-security-policy")
+            .iter()
+            .count(),
+        1
+    );
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     assert_eq!(response.headers()["x-request-id"], "mine");
-    assert!(response.headers()["server-timing"].to_str().unwrap().starts_with("queue;dur="));
+    assert!(
+        response.headers()["server-timing"]
+            .to_str()
+            .unwrap()
+            .starts_with("queue;dur=")
+    );
     assert_eq!(text(response).await, "<script>");
 }
 
@@ -252,7 +384,10 @@ async fn failures_are_marked_too() {
     }
     .into()));
     let response = app.handle(get("/fn/json")).await;
-    assert_eq!(response.headers()["content-security-policy"], "sandbox allow-scripts");
+    assert_eq!(
+        response.headers()["content-security-policy"],
+        "sandbox allow-scripts"
+    );
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
 }
 
@@ -260,17 +395,24 @@ async fn failures_are_marked_too() {
 async fn replies_stream() {
     let (app, handle) = app();
     let (sender, body) = tokio::sync::mpsc::channel::<&'static str>(1);
-    let body = http_body_util::StreamBody::new(futures_util::stream::unfold(body, |mut body| async {
-        let piece = body.recv().await?;
-        Some((Ok(http_body::Frame::data(bytes::Bytes::from(piece))), body))
-    }));
+    let body =
+        http_body_util::StreamBody::new(futures_util::stream::unfold(body, |mut body| async {
+            let piece = body.recv().await?;
+            Some((Ok(http_body::Frame::data(bytes::Bytes::from(piece))), body))
+        }));
     let body: HttpBody = Box::pin(body);
     let reply = Reply::Http(Box::new(Response::new(body)));
-    handle.invoke(Ok(Report { reply, ..report("1", "") }));
+    handle.invoke(Ok(Report {
+        reply,
+        ..report("1", "")
+    }));
     let mut body = app.handle(get("/fn/http")).await.into_body();
     for piece in ["one", "two"] {
         sender.send(piece).await.unwrap();
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), piece);
+        assert_eq!(
+            body.frame().await.unwrap().unwrap().into_data().unwrap(),
+            piece
+        );
     }
     drop(body);
     sender.closed().await;

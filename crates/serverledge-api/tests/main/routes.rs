@@ -16,21 +16,57 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 61] = [
     ("post", "/delete", "/delete"),
     ("get", "/functions", "/functions"),
     ("get", "/functions/{name}", "/functions/json"),
-    ("get", "/functions/{name}/versions", "/functions/json/versions"),
-    ("post", "/functions/{name}/rollback", "/functions/json/rollback"),
+    (
+        "get",
+        "/functions/{name}/versions",
+        "/functions/json/versions",
+    ),
+    (
+        "post",
+        "/functions/{name}/rollback",
+        "/functions/json/rollback",
+    ),
     ("post", "/functions/{name}/flags", "/functions/json/flags"),
     ("get", "/functions/{name}/logs", "/functions/json/logs"),
     ("post", "/prewarm", "/prewarm"),
     ("post", "/invoke/{function}", "/invoke/json"),
-    ("get", "/poll/{id}", "/poll/01890000-0000-7000-8000-000000000001"),
-    ("post", "/functions/{name}/invocations", "/functions/json/invocations"),
-    ("get", "/invocations/{id}", "/invocations/01890000-0000-7000-8000-000000000001"),
-    ("post", "/invocations/{id}/cancel", "/invocations/01890000-0000-7000-8000-000000000001/cancel"),
+    (
+        "get",
+        "/poll/{id}",
+        "/poll/01890000-0000-7000-8000-000000000001",
+    ),
+    (
+        "post",
+        "/functions/{name}/invocations",
+        "/functions/json/invocations",
+    ),
+    (
+        "get",
+        "/invocations/{id}",
+        "/invocations/01890000-0000-7000-8000-000000000001",
+    ),
+    (
+        "post",
+        "/invocations/{id}/cancel",
+        "/invocations/01890000-0000-7000-8000-000000000001/cancel",
+    ),
     ("get", "/dead-letters", "/dead-letters"),
     ("delete", "/dead-letters", "/dead-letters"),
-    ("get", "/dead-letters/{id}", "/dead-letters/01890000-0000-7000-8000-000000000001"),
-    ("delete", "/dead-letters/{id}", "/dead-letters/01890000-0000-7000-8000-000000000001"),
-    ("post", "/dead-letters/{id}/redrive", "/dead-letters/01890000-0000-7000-8000-000000000001/redrive"),
+    (
+        "get",
+        "/dead-letters/{id}",
+        "/dead-letters/01890000-0000-7000-8000-000000000001",
+    ),
+    (
+        "delete",
+        "/dead-letters/{id}",
+        "/dead-letters/01890000-0000-7000-8000-000000000001",
+    ),
+    (
+        "post",
+        "/dead-letters/{id}/redrive",
+        "/dead-letters/01890000-0000-7000-8000-000000000001/redrive",
+    ),
     ("post", "/fn/{name}", "/fn/json"),
     ("get", "/app/{app}/up", "/app/shop/up"),
     ("post", "/app/{app}/edge", "/app/shop/edge"),
@@ -58,7 +94,11 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 61] = [
     ("post", "/account/sign-up", "/account/sign-up"),
     ("post", "/account/log-in", "/account/log-in"),
     ("post", "/account/log-out", "/account/log-out"),
-    ("post", "/account/log-out-everywhere", "/account/log-out-everywhere"),
+    (
+        "post",
+        "/account/log-out-everywhere",
+        "/account/log-out-everywhere",
+    ),
     ("post", "/account/request-reset", "/account/request-reset"),
     ("post", "/account/reset", "/account/reset"),
     ("post", "/account/confirm", "/account/confirm"),
@@ -75,25 +115,43 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 61] = [
 ];
 
 /// Served, and no part of the interface: pages for people, the document itself, Serverledge's other name of a route.
-const UNDOCUMENTED: [&str; 7] =
-    ["/", "/docs/", "/openapi.json", "/function", "/account/reset", "/account/confirm", "/account/page.js"];
+const UNDOCUMENTED: [&str; 7] = [
+    "/",
+    "/docs/",
+    "/openapi.json",
+    "/function",
+    "/account/reset",
+    "/account/confirm",
+    "/account/page.js",
+];
 
 #[tokio::test]
 async fn the_document_lists_exactly_the_routes() {
-    let served: BTreeSet<(String, String)> =
-        DOCUMENTED.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let served: BTreeSet<(String, String)> = DOCUMENTED
+        .iter()
+        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
+        .collect();
     let document = serde_json::to_value(document()).unwrap();
     let paths = document["paths"].as_object().unwrap();
     let listed: BTreeSet<(String, String)> = paths
         .iter()
-        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (method.clone(), path.clone())))
+        .flat_map(|(path, methods)| {
+            methods
+                .as_object()
+                .unwrap()
+                .keys()
+                .map(|method| (method.clone(), path.clone()))
+        })
         .collect();
     assert_eq!(listed, served);
     let (app, _) = app();
     for (method, _, uri) in DOCUMENTED {
         let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
         let told = outcome(app.handle(request(&method, uri, "{}")).await).await;
-        assert!(!told.contains("route_unknown") && !told.starts_with("405"), "{method} {uri}: {told}");
+        assert!(
+            !told.contains("route_unknown") && !told.starts_with("405"),
+            "{method} {uri}: {told}"
+        );
     }
     for uri in UNDOCUMENTED {
         assert_eq!(outcome(app.handle(get(uri)).await).await, "200", "{uri}");
@@ -106,7 +164,12 @@ async fn the_document_is_whole() {
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(object) => {
-                found.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                found.extend(
+                    object
+                        .get("$ref")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned),
+                );
                 object.values().for_each(|value| references(value, found));
             }
             Value::Array(list) => list.iter().for_each(|value| references(value, found)),
@@ -115,13 +178,20 @@ async fn the_document_is_whole() {
     }
     let (app, _) = app();
     let document = json(app.handle(get("/openapi.json")).await).await;
-    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    assert!(
+        document["openapi"].as_str().unwrap().starts_with("3.1"),
+        "{}",
+        document["openapi"]
+    );
     let mut found = Vec::new();
     references(&document, &mut found);
     assert!(!found.is_empty());
     for reference in found {
         let pointer = reference.strip_prefix('#').unwrap();
-        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        assert!(
+            document.pointer(pointer).is_some(),
+            "{reference} leads nowhere"
+        );
     }
 }
 
@@ -130,7 +200,10 @@ async fn the_document_is_whole() {
 async fn the_pages_work_offline() {
     let (app, _) = app();
     let page = text(app.handle(get("/docs/")).await).await;
-    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("src=\"//"), "{page}");
+    assert!(
+        !page.contains("http://") && !page.contains("https://") && !page.contains("src=\"//"),
+        "{page}"
+    );
     let loaded = page
         .split(['"', '\''])
         .filter(|part| part.starts_with("./") || part.ends_with(".js") || part.ends_with(".css"));
@@ -191,13 +264,32 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
         (Method::POST, "/", "GET"),
     ] {
         let response = app.handle(request(&method, uri, "")).await;
-        let allow = response.headers().get("allow").map(|value| value.to_str().unwrap().to_owned());
-        assert_eq!(outcome(response).await, "405 method_not_allowed", "{method} {uri}");
+        let allow = response
+            .headers()
+            .get("allow")
+            .map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(
+            outcome(response).await,
+            "405 method_not_allowed",
+            "{method} {uri}"
+        );
         assert_eq!(allow.as_deref(), Some(allowed), "{method} {uri}");
     }
-    for uri in ["/create/", "/functions/", "/functions/a/b", "/healthz/x", "/poll/1/2", "/FUNCTIONS", "/.env", "/fnord"]
-    {
-        assert_eq!(outcome(app.handle(get(uri)).await).await, "404 route_unknown", "{uri}");
+    for uri in [
+        "/create/",
+        "/functions/",
+        "/functions/a/b",
+        "/healthz/x",
+        "/poll/1/2",
+        "/FUNCTIONS",
+        "/.env",
+        "/fnord",
+    ] {
+        assert_eq!(
+            outcome(app.handle(get(uri)).await).await,
+            "404 route_unknown",
+            "{uri}"
+        );
     }
 }
 
@@ -205,8 +297,17 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
 #[tokio::test]
 async fn paths_that_are_no_text_are_problems() {
     let (app, _) = app();
-    for uri in ["/functions/%FF", "/functions/%00", "/functions/%2F", "/functions/nobody"] {
-        assert_eq!(outcome(app.handle(get(uri)).await).await, "404 function_unknown", "{uri}");
+    for uri in [
+        "/functions/%FF",
+        "/functions/%00",
+        "/functions/%2F",
+        "/functions/nobody",
+    ] {
+        assert_eq!(
+            outcome(app.handle(get(uri)).await).await,
+            "404 function_unknown",
+            "{uri}"
+        );
     }
 }
 
@@ -223,7 +324,10 @@ async fn a_deployment_is_answered_in_serverledges_words() {
         content-type: application/json
         {"Created":"f","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Interface":"reactor","Remarks":["a remark"]}"#]]).await;
     let deploys = handle.deploys();
-    assert_eq!((deploys[0].0, deploys[1].0), (Deploy::Create, Deploy::Update));
+    assert_eq!(
+        (deploys[0].0, deploys[1].0),
+        (Deploy::Create, Deploy::Update)
+    );
     expect![[r#"{"Name":"f","Runtime":"","MemoryMB":256,"CPUDemand":0.5,"MaxConcurrency":0,"Handler":"","TarFunctionCode":"AGFzbQ==","CustomImage":"","Idempotent":false,"Edge":false}"#]].assert_eq(&deploys[0].1);
 }
 
@@ -231,14 +335,20 @@ async fn a_deployment_is_answered_in_serverledges_words() {
 async fn functions_are_listed_shown_and_deleted() {
     let (app, _) = app();
     for uri in ["/function", "/functions"] {
-        assert_eq!(text(app.handle(get(uri)).await).await, "[\"http\",\"json\"]");
+        assert_eq!(
+            text(app.handle(get(uri)).await).await,
+            "[\"http\",\"json\"]"
+        );
     }
     check(app.handle(get("/functions/json")).await, expect![[r#"
         200 OK
         content-type: application/json
         {"Name":"json","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","Handler":"main","MemoryMB":128,"CPUDemand":0.0,"MaxConcurrency":1,"Timeout":30.0,"CPUTime":0.5,"Env":["SECRET"],"Secrets":["KEY"],"Network":"none","Idempotent":true,"Edge":false}"#]]).await;
     let shown_function = shown(app.handle(get("/functions/json")).await).await;
-    assert!(!shown_function.contains("hidden"), "values of the environment are not shown");
+    assert!(
+        !shown_function.contains("hidden"),
+        "values of the environment are not shown"
+    );
     check(app.handle(get("/functions/nobody")).await, expect![[r#"
         404 Not Found
         content-type: application/problem+json
@@ -251,7 +361,10 @@ async fn functions_are_listed_shown_and_deleted() {
         {"Deleted":"json"}"#]],
     )
     .await;
-    assert_eq!(text(app.handle(get("/functions")).await).await, "[\"http\"]");
+    assert_eq!(
+        text(app.handle(get("/functions")).await).await,
+        "[\"http\"]"
+    );
 }
 
 #[tokio::test]
@@ -259,7 +372,11 @@ async fn prewarming_says_how_many() {
     let (app, handle) = app();
     for (body, asked, given) in [
         ("{\"Function\":\"json\",\"Instances\":2}", 2, 2),
-        ("{\"function\":\"json\",\"instances\":9,\"ForceImagePull\":true}", 9, 4),
+        (
+            "{\"function\":\"json\",\"instances\":9,\"ForceImagePull\":true}",
+            9,
+            4,
+        ),
         ("{\"Function\":\"json\"}", 1, 1),
     ] {
         let response = app.handle(post("/prewarm", body)).await;
@@ -299,7 +416,11 @@ async fn routes_about_the_node() {
     )
     .await;
     assert_eq!(json(app.handle(get("/status")).await).await["Node"], "n1");
-    assert!(text(app.handle(get("/")).await).await.contains("n1 in area ROME"));
+    assert!(
+        text(app.handle(get("/")).await)
+            .await
+            .contains("n1 in area ROME")
+    );
     handle.be_not_ready();
     check(
         app.handle(get("/readyz")).await,
@@ -310,5 +431,9 @@ async fn routes_about_the_node() {
     "#]],
     )
     .await;
-    assert_eq!(app.handle(get("/healthz")).await.status(), 200, "alive, though not ready");
+    assert_eq!(
+        app.handle(get("/healthz")).await.status(),
+        200,
+        "alive, though not ready"
+    );
 }

@@ -16,7 +16,18 @@ const PATIENCE: Duration = Duration::from_secs(120);
 async fn server(connections_max: usize, header_timeout: Duration) -> (Serving, Handle) {
     let (app, handle) = app();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    (serve(listener, app, ServerLimits { connections_max, header_timeout }).unwrap(), handle)
+    (
+        serve(
+            listener,
+            app,
+            ServerLimits {
+                connections_max,
+                header_timeout,
+            },
+        )
+        .unwrap(),
+        handle,
+    )
 }
 
 /// A connection that is written to and read from by hand.
@@ -33,8 +44,10 @@ impl Client {
 
     async fn ask(&mut self, method: &str, path: &str, body: &str) {
         let length = body.len();
-        self.send(&format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"))
-            .await;
+        self.send(&format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+        .await;
     }
 
     /// One response whose body has a length: head and body.
@@ -42,15 +55,27 @@ impl Client {
         let mut bytes = Vec::new();
         let reading = async {
             while !bytes.ends_with(b"\r\n\r\n") {
-                bytes.push(self.0.read_u8().await.expect("the connection ended inside of a head"));
+                bytes.push(
+                    self.0
+                        .read_u8()
+                        .await
+                        .expect("the connection ended inside of a head"),
+                );
             }
             let head = String::from_utf8(bytes).unwrap().to_ascii_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .unwrap()
+                .parse()
+                .unwrap();
             let mut body = vec![0; length];
             self.0.read_exact(&mut body).await.unwrap();
             (head, String::from_utf8(body).unwrap())
         };
-        tokio::time::timeout(WAIT_MAX, reading).await.expect("a response did not come")
+        tokio::time::timeout(WAIT_MAX, reading)
+            .await
+            .expect("a response did not come")
     }
 
     /// Reads to the end of the connection; an abort is an end too.
@@ -60,9 +85,14 @@ impl Client {
 
     async fn end_after(&mut self, sent: &str) -> String {
         let mut rest = Vec::new();
-        let ended = tokio::time::timeout(WAIT_MAX, self.0.read_to_end(&mut rest)).await.is_ok();
+        let ended = tokio::time::timeout(WAIT_MAX, self.0.read_to_end(&mut rest))
+            .await
+            .is_ok();
         let rest = String::from_utf8_lossy(&rest).into_owned();
-        assert!(ended, "after {sent:?} the connection did not end; it gave {rest:?}");
+        assert!(
+            ended,
+            "after {sent:?} the connection did not end; it gave {rest:?}"
+        );
         rest
     }
 }
@@ -87,7 +117,10 @@ async fn a_connection_carries_many_requests() {
         (client.response().await.1, client.response().await.1),
         ("{\"n\":1}".to_owned(), "{\"n\":2}".to_owned())
     );
-    assert!(serving.drain(WAIT_MAX).await, "an idle connection does not hold up the drain");
+    assert!(
+        serving.drain(WAIT_MAX).await,
+        "an idle connection does not hold up the drain"
+    );
     assert_eq!(client.end().await, "");
 }
 
@@ -107,13 +140,26 @@ async fn what_is_no_http_is_refused_and_the_server_serves_on() {
         // Nothing more comes: what looks like the beginning of something is none.
         client.0.shutdown().await.unwrap();
         let told = client.end_after(garbage).await;
-        assert!(told.is_empty() || told.starts_with("HTTP/1.1 4"), "{garbage:?}: {told}");
+        assert!(
+            told.is_empty() || told.starts_with("HTTP/1.1 4"),
+            "{garbage:?}: {told}"
+        );
     }
     let mut client = Client::connect(&serving).await;
-    client.send(&format!("GET / HTTP/1.1\r\nhost: localhost\r\nx-long: {}\r\n\r\n", "x".repeat(300_000))).await;
+    client
+        .send(&format!(
+            "GET / HTTP/1.1\r\nhost: localhost\r\nx-long: {}\r\n\r\n",
+            "x".repeat(300_000)
+        ))
+        .await;
     assert!(client.end().await.starts_with("HTTP/1.1 431"));
     let mut client = Client::connect(&serving).await;
-    client.send(&format!("GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(200))).await;
+    client
+        .send(&format!(
+            "GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n",
+            "x: y\r\n".repeat(200)
+        ))
+        .await;
     assert!(client.end().await.starts_with("HTTP/1.1 431"));
     let mut client = Client::connect(&serving).await;
     client.ask("GET", "/healthz", "").await;
@@ -127,7 +173,10 @@ async fn a_head_must_arrive_in_time() {
     let mut slow = Client::connect(&serving).await;
     slow.send("GET / HTTP/1.1\r\nhost: local").await;
     let told = slow.end().await;
-    assert!(told.is_empty() || told.starts_with("HTTP/1.1 408"), "{told}");
+    assert!(
+        told.is_empty() || told.starts_with("HTTP/1.1 408"),
+        "{told}"
+    );
     let mut idle = Client::connect(&serving).await;
     assert_eq!(idle.end().await, "");
 }
@@ -141,7 +190,10 @@ async fn more_connections_wait_for_a_place() {
     let mut second = Client::connect(&serving).await;
     second.ask("GET", "/healthz", "").await;
     let waiting = tokio::time::timeout(Duration::from_millis(100), second.response()).await;
-    assert!(waiting.is_err(), "the second connection was served beside the first");
+    assert!(
+        waiting.is_err(),
+        "the second connection was served beside the first"
+    );
     drop(first);
     assert!(second.response().await.0.starts_with("http/1.1 200"));
 }
@@ -153,9 +205,13 @@ async fn an_invocation_ends_with_its_client() {
     handle.hold();
     let mut client = Client::connect(&serving).await;
     client.ask("POST", "/invoke/json", "{}").await;
-    handle.wait_for("the invocation", |counts| counts.begun == 1).await;
+    handle
+        .wait_for("the invocation", |counts| counts.begun == 1)
+        .await;
     drop(client);
-    handle.wait_for("the end of the invocation", |counts| counts.dropped == 1).await;
+    handle
+        .wait_for("the end of the invocation", |counts| counts.dropped == 1)
+        .await;
 }
 
 #[tokio::test]
@@ -165,7 +221,9 @@ async fn a_drain_lets_a_running_request_end() {
     handle.hold();
     let mut client = Client::connect(&serving).await;
     client.ask("POST", "/fn/json", "7").await;
-    handle.wait_for("the invocation", |counts| counts.begun == 1).await;
+    handle
+        .wait_for("the invocation", |counts| counts.begun == 1)
+        .await;
     let draining = tokio::time::timeout(WAIT_MAX, serving.drain(WAIT_MAX));
     let answered = async {
         // New connections are refused once the drain has begun; the running request is not touched.
@@ -180,7 +238,10 @@ async fn a_drain_lets_a_running_request_end() {
         assert_eq!(client.end().await, "");
     };
     let (drained, ()) = tokio::join!(draining, answered);
-    assert!(drained.expect("the drain did not end"), "all requests ended by themselves");
+    assert!(
+        drained.expect("the drain did not end"),
+        "all requests ended by themselves"
+    );
     assert_eq!(handle.counts().ended, 1);
 }
 
@@ -191,11 +252,20 @@ async fn a_drain_cuts_off_what_does_not_end() {
     handle.hold();
     let mut client = Client::connect(&serving).await;
     client.ask("POST", "/fn/json", "7").await;
-    handle.wait_for("the invocation", |counts| counts.begun == 1).await;
+    handle
+        .wait_for("the invocation", |counts| counts.begun == 1)
+        .await;
     assert!(!serving.drain(Duration::from_millis(50)).await);
-    let cut =
-        tokio::time::timeout(Duration::from_secs(5), handle.wait_for("the cut", |counts| counts.dropped == 1)).await;
-    assert!(cut.is_ok(), "the drain gave up, and the request runs on: {:?}", handle.counts());
+    let cut = tokio::time::timeout(
+        Duration::from_secs(5),
+        handle.wait_for("the cut", |counts| counts.dropped == 1),
+    )
+    .await;
+    assert!(
+        cut.is_ok(),
+        "the drain gave up, and the request runs on: {:?}",
+        handle.counts()
+    );
     assert_eq!(client.end().await, "");
 }
 
@@ -204,16 +274,27 @@ async fn a_drain_cuts_off_what_does_not_end() {
 async fn followers_of_logs_do_not_hold_up_the_drain() {
     let (serving, _handle) = server(10, PATIENCE).await;
     let mut client = Client::connect(&serving).await;
-    client.send("GET /functions/json/logs?follow HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    client
+        .send("GET /functions/json/logs?follow HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await;
     let mut head = Vec::new();
     let reading = async {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(client.0.read_u8().await.unwrap());
         }
     };
-    tokio::time::timeout(WAIT_MAX, reading).await.expect("the answer begins before there is a line");
-    assert!(serving.drain(WAIT_MAX).await, "the follower held up the drain");
-    assert_eq!(client.end().await, "0\r\n\r\n", "the answer ends as it should");
+    tokio::time::timeout(WAIT_MAX, reading)
+        .await
+        .expect("the answer begins before there is a line");
+    assert!(
+        serving.drain(WAIT_MAX).await,
+        "the follower held up the drain"
+    );
+    assert_eq!(
+        client.end().await,
+        "0\r\n\r\n",
+        "the answer ends as it should"
+    );
 }
 
 /// The deploy is driven by its answer; a connection that closes ends both.
@@ -225,13 +306,20 @@ async fn a_caller_that_hangs_up_ends_its_deploy() {
     for accept in ["application/x-ndjson", "application/json"] {
         let before = handle.deploying();
         let mut client = Client::connect(&serving).await;
-        let head =
-            format!("POST /create HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\ncontent-length: 12\r\n\r\n");
+        let head = format!(
+            "POST /create HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\ncontent-length: 12\r\n\r\n"
+        );
         client.send(&head).await;
         client.send("{\"Name\":\"f\"}").await;
-        handle.wait_for_deploys("the deploy", |counts| counts.begun == before.begun + 1).await;
+        handle
+            .wait_for_deploys("the deploy", |counts| counts.begun == before.begun + 1)
+            .await;
         drop(client);
-        handle.wait_for_deploys("the deploy's end", |counts| counts.dropped == before.dropped + 1).await;
+        handle
+            .wait_for_deploys("the deploy's end", |counts| {
+                counts.dropped == before.dropped + 1
+            })
+            .await;
     }
     assert!(serving.drain(WAIT_MAX).await);
 }

@@ -34,23 +34,37 @@ const SHOWN: [&str; 7] = [
 ];
 
 /// A body without bytes.
-pub(crate) fn empty() -> impl http_body::Body<Data = Bytes, Error = serverledge_core::BodyError> + Send {
+pub(crate) fn empty()
+-> impl http_body::Body<Data = Bytes, Error = serverledge_core::BodyError> + Send {
     Empty::new().map_err(|never: std::convert::Infallible| match never {})
 }
 
 /// An application that answers to `localhost`, and its node.
 pub(crate) fn app() -> (App, Handle) {
     let (backend, handle) = FakeBackend::new();
-    let guard = Guard::new("127.0.0.1".parse().unwrap(), vec!["edge.example".to_owned()]);
-    (App::new(Arc::new(backend), guard, Access::open(), LIMITS), handle)
+    let guard = Guard::new(
+        "127.0.0.1".parse().unwrap(),
+        vec!["edge.example".to_owned()],
+    );
+    (
+        App::new(Arc::new(backend), guard, Access::open(), LIMITS),
+        handle,
+    )
 }
 
 /// The same with room for large bodies.
 pub(crate) fn roomy_app() -> (App, Handle) {
     let (backend, handle) = FakeBackend::new();
     let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
-    let limits = Limits { code_body_bytes_max: 1 << 20, params_body_bytes_max: 1 << 20, ..LIMITS };
-    (App::new(Arc::new(backend), guard, Access::open(), limits), handle)
+    let limits = Limits {
+        code_body_bytes_max: 1 << 20,
+        params_body_bytes_max: 1 << 20,
+        ..LIMITS
+    };
+    (
+        App::new(Arc::new(backend), guard, Access::open(), limits),
+        handle,
+    )
 }
 
 /// The same with accounts, over TLS or not.
@@ -64,12 +78,21 @@ pub(crate) fn app_with_accounts(required: bool, secure: bool) -> (App, Handle, A
         trusted_proxies: Vec::new(),
     };
     let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
-    (App::new(Arc::new(backend), guard, access, LIMITS), handle, accounts)
+    (
+        App::new(Arc::new(backend), guard, access, LIMITS),
+        handle,
+        accounts,
+    )
 }
 
 /// A request of a client that is no browser.
 pub(crate) fn request(method: &Method, uri: &str, body: impl Into<Body>) -> Request<Body> {
-    Request::builder().method(method).uri(uri).header("host", "localhost:1323").body(body.into()).unwrap()
+    Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("host", "localhost:1323")
+        .body(body.into())
+        .unwrap()
 }
 
 pub(crate) fn get(uri: &str) -> Request<Body> {
@@ -89,12 +112,22 @@ pub(crate) fn with(mut request: Request<Body>, headers: &[(&'static str, &str)])
 
 /// A body that comes in these pieces, so that its length is not known before.
 pub(crate) fn pieces(pieces: &[&'static str]) -> Body {
-    let pieces: Vec<Result<&'static str, std::io::Error>> = pieces.iter().map(|piece| Ok(*piece)).collect();
+    let pieces: Vec<Result<&'static str, std::io::Error>> =
+        pieces.iter().map(|piece| Ok(*piece)).collect();
     Body::from_stream(futures_util::stream::iter(pieces))
 }
 
 pub(crate) async fn text(response: Response<Body>) -> String {
-    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    String::from_utf8(
+        response
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .to_vec(),
+    )
+    .unwrap()
 }
 
 pub(crate) async fn json(response: Response<Body>) -> Value {
@@ -109,13 +142,22 @@ pub(crate) async fn shown(response: Response<Body>) -> String {
     let body = text(response).await;
     let body = match serde_json::from_str::<Value>(&body) {
         Ok(mut body) if body.get("request_id").is_some() => {
-            assert_eq!(body["request_id"], Value::String(id), "the ids in header and body differ");
+            assert_eq!(
+                body["request_id"],
+                Value::String(id),
+                "the ids in header and body differ"
+            );
             body.as_object_mut().unwrap().remove("request_id");
             body.to_string()
         }
         _ => body,
     };
-    let headers = SHOWN.iter().filter_map(|name| Some(format!("{name}: {}\n", headers.get(*name)?.to_str().unwrap())));
+    let headers = SHOWN.iter().filter_map(|name| {
+        Some(format!(
+            "{name}: {}\n",
+            headers.get(*name)?.to_str().unwrap()
+        ))
+    });
     format!("{status}\n{}{body}", headers.collect::<String>())
 }
 
@@ -126,9 +168,15 @@ pub(crate) async fn check(response: Response<Body>, expected: Expect) {
 /// Status and code of a problem on one line; only the status of anything else.
 pub(crate) async fn outcome(response: Response<Body>) -> String {
     let status = response.status().as_u16();
-    let is_problem = response.headers().get("content-type").is_some_and(|value| value == "application/problem+json");
+    let is_problem = response
+        .headers()
+        .get("content-type")
+        .is_some_and(|value| value == "application/problem+json");
     if !is_problem {
         return status.to_string();
     }
-    format!("{status} {}", json(response).await["code"].as_str().unwrap())
+    format!(
+        "{status} {}",
+        json(response).await["code"].as_str().unwrap()
+    )
 }

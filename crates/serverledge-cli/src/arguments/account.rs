@@ -157,12 +157,15 @@ fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
     if text == "never" {
         return Ok(Lifetime::Unlimited);
     }
-    let days = text.strip_suffix('d').map(|days| days.parse::<u32>().ok().filter(|days| *days > 0));
+    let days = text
+        .strip_suffix('d')
+        .map(|days| days.parse::<u32>().ok().filter(|days| *days > 0));
     let span = match days {
         Some(days) => days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
         None => super::parse_span(text).ok(),
     };
-    span.map(Lifetime::Span).ok_or_else(|| "a number with s, m, h or d is needed, or never".to_owned())
+    span.map(Lifetime::Span)
+        .ok_or_else(|| "a number with s, m, h or d is needed, or never".to_owned())
 }
 
 #[cfg(test)]
@@ -171,7 +174,12 @@ mod tests {
 
     #[test]
     fn lifetimes_have_units() {
-        for (text, seconds) in [("30d", Some(2_592_000)), ("12h", Some(43_200)), ("90s", Some(90)), ("never", None)] {
+        for (text, seconds) in [
+            ("30d", Some(2_592_000)),
+            ("12h", Some(43_200)),
+            ("90s", Some(90)),
+            ("never", None),
+        ] {
             assert_eq!(parse_lifetime(text).unwrap().seconds(), seconds, "{text}");
         }
         for text in ["", "d", "0d", "-1d", "1.5d", "soon", "99999999999d"] {

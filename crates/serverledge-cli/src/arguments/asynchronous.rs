@@ -60,7 +60,11 @@ pub(crate) struct DeadLetterListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PurgeArgs {
     /// Id of the invocation
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(
+        value_name = "ID",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
     pub(crate) id: Option<String>,
     /// Remove all dead letters
     #[arg(long)]

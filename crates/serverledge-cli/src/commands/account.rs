@@ -2,14 +2,14 @@
 
 use serverledge_client::{Client, ClientError, Session as LoginSession};
 use serverledge_wire::account::{
-    AccountInfo, ChangeEmail, ChangePassword, CreatedToken, DeleteAccount, LogIn, Secret, SignUp, TokenEntry,
-    TokenRequest,
+    AccountInfo, ChangeEmail, ChangePassword, CreatedToken, DeleteAccount, LogIn, Secret, SignUp,
+    TokenEntry, TokenRequest,
 };
 
 use super::Session;
 use crate::arguments::{
-    AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LoginArgs, LogoutArgs, PasswordArgs, SignUpArgs,
-    WantedArgs,
+    AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LoginArgs, LogoutArgs, PasswordArgs,
+    SignUpArgs, WantedArgs,
 };
 use crate::credentials::Credential;
 use crate::exit::Exit;
@@ -45,16 +45,30 @@ pub(super) async fn login(session: &Session, args: &LoginArgs) -> Result<Exit, F
 async fn sign_up(session: &Session, args: &SignUpArgs) -> Result<Exit, Failure> {
     let login = &args.login;
     let email = passwords::email(login.email.as_deref(), &AtTerminal)?;
-    let password = passwords::new(login.password_file.as_deref(), "--password-file", &AtTerminal)?;
-    let invite = args.invite_file.as_deref().map(|file| passwords::from_file(file, "the invitation"));
-    let wanted = SignUp { email, password, invite: invite.transpose()?.map(Secret) };
+    let password = passwords::new(
+        login.password_file.as_deref(),
+        "--password-file",
+        &AtTerminal,
+    )?;
+    let invite = args
+        .invite_file
+        .as_deref()
+        .map(|file| passwords::from_file(file, "the invitation"));
+    let wanted = SignUp {
+        email,
+        password,
+        invite: invite.transpose()?.map(Secret),
+    };
     let signed_up = progress::during("signing up", session.client.sign_up(&wanted)).await;
     let (reply, begun) = signed_up.map_err(|error| Failure::of_call("sign up", error))?;
     if let Some(begun) = begun {
         return keep_token(session, &begun, wanted.email, &login.wanted).await;
     }
     session.show(&reply, |_| {
-        format!("follow the link in the mail to {}, then log in: serverledge-cli login", text::one_line(&wanted.email))
+        format!(
+            "follow the link in the mail to {}, then log in: serverledge-cli login",
+            text::one_line(&wanted.email)
+        )
     })?;
     Ok(Exit::Ok)
 }
@@ -71,11 +85,19 @@ async fn keep_token(
     let made = progress::during("making a token", client.create_token_in(begun, &wanted)).await;
     // It has done its work, whether or not there is a token now.
     let ended = client.end(begun).await;
-    let CreatedToken { token, info } = made.map_err(|error| Failure::of_call("make a token", error))?;
+    let CreatedToken { token, info } =
+        made.map_err(|error| Failure::of_call("make a token", error))?;
     if let Err(error) = ended {
-        output::warn(&format!("note: {}", Failure::of_call("end the session of the log-in", error).render(false)));
+        output::warn(&format!(
+            "note: {}",
+            Failure::of_call("end the session of the log-in", error).render(false)
+        ));
     }
-    let kept = Credential { token: token.clone(), id: info.id.clone(), email: email.clone() };
+    let kept = Credential {
+        token: token.clone(),
+        id: info.id.clone(),
+        email: email.clone(),
+    };
     let with_token = session.with_token(&token)?;
     let file = session.credentials()?;
     let before = match file.set(client.endpoint(), Some(kept)) {
@@ -107,15 +129,28 @@ async fn keep_token(
 
 /// The request for a token.
 pub(super) fn request(name: String, wanted: &WantedArgs) -> TokenRequest {
-    TokenRequest { name, scopes: wanted.scope.clone(), lifetime_s: wanted.expires.seconds() }
+    TokenRequest {
+        name,
+        scopes: wanted.scope.clone(),
+        lifetime_s: wanted.expires.seconds(),
+    }
 }
 
 /// What this machine is called.
 fn machine() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name: String = name.trim().chars().filter(plain).take(MACHINE_CHARS_MAX).collect();
-    if name.is_empty() { "a machine".to_owned() } else { name }
+    let name: String = name
+        .trim()
+        .chars()
+        .filter(plain)
+        .take(MACHINE_CHARS_MAX)
+        .collect();
+    if name.is_empty() {
+        "a machine".to_owned()
+    } else {
+        name
+    }
 }
 
 /// Revokes the token that `login` made, and forgets it.
@@ -123,8 +158,11 @@ pub(super) async fn logout(session: &Session, args: &LogoutArgs) -> Result<Exit,
     let file = session.credentials()?;
     let endpoint = session.client.endpoint();
     let Some(kept) = file.get(endpoint)? else {
-        return Err(Failure::usage(format!("{} has no token for {endpoint}", file.path().display()))
-            .hint("tokens from elsewhere are revoked with `serverledge-cli token revoke ID`"));
+        return Err(Failure::usage(format!(
+            "{} has no token for {endpoint}",
+            file.path().display()
+        ))
+        .hint("tokens from elsewhere are revoked with `serverledge-cli token revoke ID`"));
     };
     let revoked = match session.with_token(&kept.token) {
         Ok(client) => progress::during("logging out", client.log_out()).await,
@@ -137,13 +175,20 @@ pub(super) async fn logout(session: &Session, args: &LogoutArgs) -> Result<Exit,
     match revoked {
         Ok(()) => {}
         // It is over already.
-        Err(ClientError::Problem { status: 401 | 404, .. }) => {}
+        Err(ClientError::Problem {
+            status: 401 | 404, ..
+        }) => {}
         Err(error) if args.force => {
-            output::warn(&format!("warning: {}", Failure::of_call("revoke the token", error).render(false)));
+            output::warn(&format!(
+                "warning: {}",
+                Failure::of_call("revoke the token", error).render(false)
+            ));
         }
         Err(error) => {
             let failure = Failure::of_call("revoke the token", error);
-            return Err(failure.hint("--force forgets it all the same; it is then good until it ends"));
+            return Err(
+                failure.hint("--force forgets it all the same; it is then good until it ends")
+            );
         }
     }
     file.set(endpoint, None)?;
@@ -167,7 +212,14 @@ fn described(info: &AccountInfo) -> String {
         ("user", text::one_line(&info.user)),
         ("role", text::one_line(&info.role)),
         ("since", text::time(info.created_unix_ms)),
-        ("by", format!("{} {}", text::one_line(&info.via), text::one_line(&info.credential))),
+        (
+            "by",
+            format!(
+                "{} {}",
+                text::one_line(&info.via),
+                text::one_line(&info.credential)
+            ),
+        ),
         ("scopes", text::one_line(&info.scopes.join(", "))),
     ];
     text::table(&rows.map(|(name, value)| vec![name.to_owned(), value]))
@@ -175,8 +227,12 @@ fn described(info: &AccountInfo) -> String {
 
 async fn email(session: &Session, args: &EmailArgs) -> Result<Exit, Failure> {
     let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
-    let wanted = ChangeEmail { password, email: args.address.clone() };
-    let changed = progress::during("changing the address", session.client.change_email(&wanted)).await;
+    let wanted = ChangeEmail {
+        password,
+        email: args.address.clone(),
+    };
+    let changed =
+        progress::during("changing the address", session.client.change_email(&wanted)).await;
     let changed = changed.map_err(|error| Failure::of_call("change the address", error))?;
     session.show(&changed, |changed| match changed.confirmation_sent {
         true => "the address changes once the link in the mail to it was followed".to_owned(),
@@ -187,9 +243,20 @@ async fn email(session: &Session, args: &EmailArgs) -> Result<Exit, Failure> {
 
 async fn password(session: &Session, args: &PasswordArgs) -> Result<Exit, Failure> {
     let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
-    let new_password = passwords::new(args.new_password_file.as_deref(), "--new-password-file", &AtTerminal)?;
-    let wanted = ChangePassword { password, new_password };
-    let changed = progress::during("changing the password", session.client.change_password(&wanted)).await;
+    let new_password = passwords::new(
+        args.new_password_file.as_deref(),
+        "--new-password-file",
+        &AtTerminal,
+    )?;
+    let wanted = ChangePassword {
+        password,
+        new_password,
+    };
+    let changed = progress::during(
+        "changing the password",
+        session.client.change_password(&wanted),
+    )
+    .await;
     changed.map_err(|error| Failure::of_call("change the password", error))?;
     session.say("changed; other sessions have ended")
 }
@@ -204,7 +271,11 @@ async fn forgot(session: &Session, args: &ForgotArgs) -> Result<Exit, Failure> {
 async fn delete(session: &Session, args: &DeleteAccountArgs) -> Result<Exit, Failure> {
     let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
     let shown = DeleteAccount { password };
-    let deleted = progress::during("deleting the account", session.client.delete_account(&shown)).await;
+    let deleted = progress::during(
+        "deleting the account",
+        session.client.delete_account(&shown),
+    )
+    .await;
     deleted.map_err(|error| Failure::of_call("delete the account", error))?;
     // Its token is good for nothing any more, if it was that account's.
     if let Ok(file) = session.credentials() {
@@ -214,9 +285,14 @@ async fn delete(session: &Session, args: &DeleteAccountArgs) -> Result<Exit, Fai
 }
 
 /// Forgets the kept token if the node does not know it any more.
-async fn forget_dead(session: &Session, file: &crate::credentials::CredentialsFile) -> Result<(), Failure> {
+async fn forget_dead(
+    session: &Session,
+    file: &crate::credentials::CredentialsFile,
+) -> Result<(), Failure> {
     let endpoint = session.client.endpoint();
-    let Some(kept) = file.get(endpoint)? else { return Ok(()) };
+    let Some(kept) = file.get(endpoint)? else {
+        return Ok(());
+    };
     let client: Client = session.with_token(&kept.token)?;
     if let Err(ClientError::Problem { status: 401, .. }) = client.account().await {
         file.set(endpoint, None)?;
@@ -227,13 +303,17 @@ async fn forget_dead(session: &Session, file: &crate::credentials::CredentialsFi
 async fn invite(session: &Session) -> Result<Exit, Failure> {
     let invitation = progress::during("making an invitation", session.client.invite()).await;
     let invitation = invitation.map_err(|error| Failure::of_call("make an invitation", error))?;
-    session.show(&invitation, |invitation| text::one_line(invitation.invite.reveal()))?;
+    session.show(&invitation, |invitation| {
+        text::one_line(invitation.invite.reveal())
+    })?;
     Ok(Exit::Ok)
 }
 
 /// When something ends, for people.
 pub(super) fn until(token: &TokenEntry) -> String {
-    token.expires_unix_ms.map_or_else(|| "never".to_owned(), text::time)
+    token
+        .expires_unix_ms
+        .map_or_else(|| "never".to_owned(), text::time)
 }
 
 #[cfg(test)]
@@ -267,6 +347,11 @@ mod tests {
     #[test]
     fn machines_have_plain_names() {
         let name = machine();
-        assert!(!name.is_empty() && name.len() <= MACHINE_CHARS_MAX && !name.chars().any(char::is_control), "{name}");
+        assert!(
+            !name.is_empty()
+                && name.len() <= MACHINE_CHARS_MAX
+                && !name.chars().any(char::is_control),
+            "{name}"
+        );
     }
 }

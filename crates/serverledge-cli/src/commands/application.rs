@@ -4,13 +4,15 @@ use std::io;
 use std::path::Path;
 
 use serverledge_client::{AppName, ClientError};
-use serverledge_wire::application::{AppInfo, AppSettings, AppSummary, CorsInfo, CorsWord, EndpointInfo};
+use serverledge_wire::application::{
+    AppInfo, AppSettings, AppSummary, CorsInfo, CorsWord, EndpointInfo,
+};
 use serverledge_wire::function::FunctionInfo;
 
 use super::{Session, delete, function_name, list, logs};
 use crate::arguments::{
-    AppCommand, DependenciesArgs, EndpointAddArgs, EndpointCommand, EndpointRemoveArgs, FunctionCommand,
-    FunctionShowArgs, RenameArgs, SettingsArgs,
+    AppCommand, DependenciesArgs, EndpointAddArgs, EndpointCommand, EndpointRemoveArgs,
+    FunctionCommand, FunctionShowArgs, RenameArgs, SettingsArgs,
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, root_cause};
@@ -34,24 +36,39 @@ pub(super) async fn run(session: &Session, command: &AppCommand) -> Result<Exit,
 }
 
 /// Runs one of the commands for endpoints.
-pub(super) async fn run_endpoint(session: &Session, command: &EndpointCommand) -> Result<Exit, Failure> {
+pub(super) async fn run_endpoint(
+    session: &Session,
+    command: &EndpointCommand,
+) -> Result<Exit, Failure> {
     let app = session.client.app().cloned();
-    let app = app.ok_or_else(|| Failure::usage("no application is named").hint("name one with --app"))?;
+    let app =
+        app.ok_or_else(|| Failure::usage("no application is named").hint("name one with --app"))?;
     let named = |path: &str, method: &str| {
-        format!("endpoint {} /{} of", method.to_ascii_uppercase(), path.trim_start_matches('/'))
+        format!(
+            "endpoint {} /{} of",
+            method.to_ascii_uppercase(),
+            path.trim_start_matches('/')
+        )
     };
     let (action, call) = match command {
-        EndpointCommand::Add(args) => {
-            (format!("bind the {}", named(&args.path, &args.method)), add(session, &app, args).await)
-        }
-        EndpointCommand::List => ("list the endpoints of".to_owned(), session.client.endpoints(&app).await),
-        EndpointCommand::Remove(args) => {
-            (format!("remove the {}", named(&args.path, &args.method)), remove(session, &app, args).await)
-        }
+        EndpointCommand::Add(args) => (
+            format!("bind the {}", named(&args.path, &args.method)),
+            add(session, &app, args).await,
+        ),
+        EndpointCommand::List => (
+            "list the endpoints of".to_owned(),
+            session.client.endpoints(&app).await,
+        ),
+        EndpointCommand::Remove(args) => (
+            format!("remove the {}", named(&args.path, &args.method)),
+            remove(session, &app, args).await,
+        ),
     };
     let endpoints = call.map_err(|error| failed(&action, &app, error))?;
     if session.for_people && endpoints.is_empty() {
-        output::warn(&format!("{app} has no endpoints; `serverledge-cli --app {app} endpoint add` binds one"));
+        output::warn(&format!(
+            "{app} has no endpoints; `serverledge-cli --app {app} endpoint add` binds one"
+        ));
         return Ok(Exit::Ok);
     }
     session.show(&endpoints, |endpoints| endpoint_table(endpoints))?;
@@ -59,7 +76,10 @@ pub(super) async fn run_endpoint(session: &Session, command: &EndpointCommand) -
 }
 
 /// Runs one of the commands for functions.
-pub(super) async fn run_function(session: &Session, command: &FunctionCommand) -> Result<Exit, Failure> {
+pub(super) async fn run_function(
+    session: &Session,
+    command: &FunctionCommand,
+) -> Result<Exit, Failure> {
     match command {
         FunctionCommand::List => list::list(session).await,
         FunctionCommand::Show(args) => show_function(session, args).await,
@@ -96,7 +116,11 @@ async fn list_apps(session: &Session) -> Result<Exit, Failure> {
 
 async fn show(session: &Session, name: &str) -> Result<Exit, Failure> {
     let name = app_name(name)?;
-    let info = progress::during(&format!("asking about {name}"), session.client.show_app(&name)).await;
+    let info = progress::during(
+        &format!("asking about {name}"),
+        session.client.show_app(&name),
+    )
+    .await;
     let info = info.map_err(|error| failed("show", &name, error))?;
     session.show(&info, describe)?;
     Ok(Exit::Ok)
@@ -104,17 +128,32 @@ async fn show(session: &Session, name: &str) -> Result<Exit, Failure> {
 
 async fn rename(session: &Session, args: &RenameArgs) -> Result<Exit, Failure> {
     let (name, new) = (app_name(&args.name)?, app_name(&args.new)?);
-    let settings = AppSettings { name: Some(new.to_string()), ..AppSettings::default() };
-    let info = session.client.change_app(&name, &settings).await.map_err(|error| failed("rename", &name, error))?;
-    session.show(&info, |info| format!("{name} is {} now", text::one_line(&info.name)))?;
+    let settings = AppSettings {
+        name: Some(new.to_string()),
+        ..AppSettings::default()
+    };
+    let info = session
+        .client
+        .change_app(&name, &settings)
+        .await
+        .map_err(|error| failed("rename", &name, error))?;
+    session.show(&info, |info| {
+        format!("{name} is {} now", text::one_line(&info.name))
+    })?;
     Ok(Exit::Ok)
 }
 
 async fn delete_app(session: &Session, name: &str) -> Result<Exit, Failure> {
     let name = app_name(name)?;
-    let deleted = progress::during(&format!("deleting {name}"), session.client.delete_app(&name)).await;
+    let deleted = progress::during(
+        &format!("deleting {name}"),
+        session.client.delete_app(&name),
+    )
+    .await;
     deleted.map_err(|error| failed("delete", &name, error))?;
-    session.show(&serde_json::json!({ "deleted": name.as_str() }), |_| format!("deleted {name}"))?;
+    session.show(&serde_json::json!({ "deleted": name.as_str() }), |_| {
+        format!("deleted {name}")
+    })?;
     Ok(Exit::Ok)
 }
 
@@ -127,9 +166,15 @@ async fn settings(session: &Session, args: &SettingsArgs) -> Result<Exit, Failur
         own_origin: args.own_origin,
     };
     if settings == AppSettings::default() {
-        return Err(Failure::usage("no setting is named").hint("see `serverledge-cli app settings --help`"));
+        return Err(
+            Failure::usage("no setting is named").hint("see `serverledge-cli app settings --help`")
+        );
     }
-    let info = session.client.change_app(&name, &settings).await.map_err(|error| failed("change", &name, error))?;
+    let info = session
+        .client
+        .change_app(&name, &settings)
+        .await
+        .map_err(|error| failed("change", &name, error))?;
     session.show(&info, describe)?;
     Ok(Exit::Ok)
 }
@@ -156,12 +201,22 @@ async fn dependencies(session: &Session, args: &DependenciesArgs) -> Result<Exit
     let info = progress::during(&format!("changing {name}"), call).await;
     let info = info.map_err(|error| failed("change the dependencies of", &name, error))?;
     session.show(&info, |info| {
-        let file = info.file.as_deref().map_or_else(|| "no dependencies".to_owned(), text::one_line);
+        let file = info
+            .file
+            .as_deref()
+            .map_or_else(|| "no dependencies".to_owned(), text::one_line);
         if info.outdated.is_empty() {
             return format!("{name} has {file}");
         }
-        let functions: Vec<String> = info.outdated.iter().map(|one| text::one_line(one)).collect();
-        format!("{name} has {file}; until its next start these run with other packages: {}", functions.join(", "))
+        let functions: Vec<String> = info
+            .outdated
+            .iter()
+            .map(|one| text::one_line(one))
+            .collect();
+        format!(
+            "{name} has {file}; until its next start these run with other packages: {}",
+            functions.join(", ")
+        )
     })?;
     Ok(Exit::Ok)
 }
@@ -172,14 +227,19 @@ fn read_text(file: &Path) -> Result<String, Failure> {
     } else {
         files::read(file, DEPENDENCIES_BYTES_MAX)
     };
-    let unusable = |cause: &str| Failure::usage(format!("{} cannot be used: {cause}", file.display()));
+    let unusable =
+        |cause: &str| Failure::usage(format!("{} cannot be used: {cause}", file.display()));
     let bytes = read.map_err(|error| unusable(&root_cause(&error)))?;
     String::from_utf8(bytes).map_err(|_| unusable("it is no text in UTF-8"))
 }
 
 // === endpoints ===
 
-async fn add(session: &Session, app: &AppName, args: &EndpointAddArgs) -> Result<Vec<EndpointInfo>, ClientError> {
+async fn add(
+    session: &Session,
+    app: &AppName,
+    args: &EndpointAddArgs,
+) -> Result<Vec<EndpointInfo>, ClientError> {
     let endpoint = EndpointInfo {
         method: args.method.to_ascii_uppercase(),
         path: args.path.clone(),
@@ -188,19 +248,33 @@ async fn add(session: &Session, app: &AppName, args: &EndpointAddArgs) -> Result
     session.client.put_endpoint(app, &endpoint).await
 }
 
-async fn remove(session: &Session, app: &AppName, args: &EndpointRemoveArgs) -> Result<Vec<EndpointInfo>, ClientError> {
-    session.client.remove_endpoint(app, &args.method.to_ascii_uppercase(), &args.path).await
+async fn remove(
+    session: &Session,
+    app: &AppName,
+    args: &EndpointRemoveArgs,
+) -> Result<Vec<EndpointInfo>, ClientError> {
+    session
+        .client
+        .remove_endpoint(app, &args.method.to_ascii_uppercase(), &args.path)
+        .await
 }
 
 // === functions ===
 
 async fn show_function(session: &Session, args: &FunctionShowArgs) -> Result<Exit, Failure> {
     let name = function_name(args.function.name()?)?;
-    let info = progress::during(&format!("asking about {name}"), session.client.function(&name)).await;
+    let info = progress::during(
+        &format!("asking about {name}"),
+        session.client.function(&name),
+    )
+    .await;
     let info = info.map_err(|error| Failure::of_call(&format!("show {name:?}"), error))?;
     let info = info.ok_or_else(|| {
-        Failure::new(Exit::Request, format!("failed to show {name:?}: there is no such function"))
-            .hint("`serverledge-cli list` shows which there are")
+        Failure::new(
+            Exit::Request,
+            format!("failed to show {name:?}: there is no such function"),
+        )
+        .hint("`serverledge-cli list` shows which there are")
     })?;
     session.show(&info, describe_function)?;
     Ok(Exit::Ok)
@@ -209,13 +283,18 @@ async fn show_function(session: &Session, args: &FunctionShowArgs) -> Result<Exi
 // === pieces ===
 
 pub(crate) fn app_name(text: &str) -> Result<AppName, Failure> {
-    AppName::parse(text).map_err(|error| Failure::usage(format!("{text:?} names no application: {error}")))
+    AppName::parse(text)
+        .map_err(|error| Failure::usage(format!("{text:?} names no application: {error}")))
 }
 
 fn failed(action: &str, app: &AppName, error: ClientError) -> Failure {
     let hint = match error.code() {
-        Some("application_unknown") => Some("`serverledge-cli app list` shows which there are".to_owned()),
-        Some("endpoint_unknown") => Some(format!("`serverledge-cli --app {app} endpoint list` shows which there are")),
+        Some("application_unknown") => {
+            Some("`serverledge-cli app list` shows which there are".to_owned())
+        }
+        Some("endpoint_unknown") => Some(format!(
+            "`serverledge-cli --app {app} endpoint list` shows which there are"
+        )),
         _ => None,
     };
     let failure = Failure::of_call(&format!("{action} {app}"), error);
@@ -230,50 +309,100 @@ fn state(up: bool) -> &'static str {
 }
 
 fn app_table(apps: &[AppSummary]) -> String {
-    let head = ["NAME", "STATE", "FUNCTIONS", "ENDPOINTS"].map(str::to_owned).to_vec();
+    let head = ["NAME", "STATE", "FUNCTIONS", "ENDPOINTS"]
+        .map(str::to_owned)
+        .to_vec();
     let row = |app: &AppSummary| {
         let (functions, endpoints) = (app.functions.to_string(), app.endpoints.to_string());
-        vec![text::one_line(&app.name), state(app.up).to_owned(), functions, endpoints]
+        vec![
+            text::one_line(&app.name),
+            state(app.up).to_owned(),
+            functions,
+            endpoints,
+        ]
     };
-    text::table(&std::iter::once(head).chain(apps.iter().map(row)).collect::<Vec<_>>())
+    text::table(
+        &std::iter::once(head)
+            .chain(apps.iter().map(row))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn endpoint_table(endpoints: &[EndpointInfo]) -> String {
     let head = ["METHOD", "PATH", "FUNCTION"].map(str::to_owned).to_vec();
     let row = |one: &EndpointInfo| {
-        vec![text::one_line(&one.method), format!("/{}", text::one_line(&one.path)), text::one_line(&one.function)]
+        vec![
+            text::one_line(&one.method),
+            format!("/{}", text::one_line(&one.path)),
+            text::one_line(&one.function),
+        ]
     };
-    text::table(&std::iter::once(head).chain(endpoints.iter().map(row)).collect::<Vec<_>>())
+    text::table(
+        &std::iter::once(head)
+            .chain(endpoints.iter().map(row))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn describe(info: &AppInfo) -> String {
     let cors = match &info.cors {
         CorsInfo::Word(CorsWord::Closed) => "closed".to_owned(),
         CorsInfo::Word(CorsWord::Any) => "any".to_owned(),
-        CorsInfo::Origins(origins) => origins.iter().map(|one| text::one_line(one)).collect::<Vec<_>>().join(", "),
+        CorsInfo::Origins(origins) => origins
+            .iter()
+            .map(|one| text::one_line(one))
+            .collect::<Vec<_>>()
+            .join(", "),
     };
-    let names: Vec<String> = info.functions.iter().map(|one| text::one_line(one)).collect();
+    let names: Vec<String> = info
+        .functions
+        .iter()
+        .map(|one| text::one_line(one))
+        .collect();
     let facts = [
         ("name", text::one_line(&info.name)),
         ("id", text::one_line(&info.id)),
         ("state", state(info.up).to_owned()),
-        ("functions", if names.is_empty() { "none".to_owned() } else { names.join(", ") }),
-        ("dependencies", info.dependencies.as_deref().map_or_else(|| "none".to_owned(), text::one_line)),
+        (
+            "functions",
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            },
+        ),
+        (
+            "dependencies",
+            info.dependencies
+                .as_deref()
+                .map_or_else(|| "none".to_owned(), text::one_line),
+        ),
         ("cors", cors),
         ("hands out nested", info.hands_out_nested.to_string()),
         ("own origin", info.own_origin.to_string()),
         ("made", text::time(info.created_unix_ms)),
     ];
-    let rows: Vec<Vec<String>> = facts.into_iter().map(|(name, fact)| vec![name.to_owned(), fact]).collect();
+    let rows: Vec<Vec<String>> = facts
+        .into_iter()
+        .map(|(name, fact)| vec![name.to_owned(), fact])
+        .collect();
     if info.endpoints.is_empty() {
         return text::table(&rows);
     }
-    format!("{}\n\n{}", text::table(&rows), endpoint_table(&info.endpoints))
+    format!(
+        "{}\n\n{}",
+        text::table(&rows),
+        endpoint_table(&info.endpoints)
+    )
 }
 
 fn describe_function(info: &FunctionInfo) -> String {
     let flags = [(info.idempotent, "idempotent"), (info.edge, "edge")];
-    let flags: Vec<&str> = flags.into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect();
+    let flags: Vec<&str> = flags
+        .into_iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, name)| name)
+        .collect();
     let facts = [
         ("name", text::one_line(&info.name)),
         ("runtime", text::one_line(&info.runtime)),
@@ -286,7 +415,11 @@ fn describe_function(info: &FunctionInfo) -> String {
         ("secrets", text::one_line(&info.secrets.join(", "))),
     ];
     let told = facts.into_iter().filter(|(_, fact)| !fact.is_empty());
-    text::table(&told.map(|(name, fact)| vec![name.to_owned(), fact]).collect::<Vec<_>>())
+    text::table(
+        &told
+            .map(|(name, fact)| vec![name.to_owned(), fact])
+            .collect::<Vec<_>>(),
+    )
 }
 
 #[cfg(test)]
@@ -327,7 +460,13 @@ mod tests {
             METHOD  PATH        FUNCTION
             POST    /order/new  order"#]]
         .assert_eq(&describe(&info));
-        let summary = AppSummary { name: "shop".to_owned(), id: "0".to_owned(), up: false, endpoints: 1, functions: 2 };
+        let summary = AppSummary {
+            name: "shop".to_owned(),
+            id: "0".to_owned(),
+            up: false,
+            endpoints: 1,
+            functions: 2,
+        };
         expect![[r#"
             NAME  STATE    FUNCTIONS  ENDPOINTS
             shop  stopped  2          1"#]]

@@ -18,14 +18,20 @@ use crate::variables::{self, Source};
 use crate::{output, signature, text};
 
 /// Deploys; with `replace`, over a function of the same name.
-pub(super) async fn create(session: &Session, args: &CreateArgs, replace: bool) -> Result<Exit, Failure> {
+pub(super) async fn create(
+    session: &Session,
+    args: &CreateArgs,
+    replace: bool,
+) -> Result<Exit, Failure> {
     let runtime = runtime(args)?;
     let path = source_path(args)?;
     let name = name(args, path)?;
     let code = code(args, path, runtime)?;
     let remarks = code.remarks.clone();
     let body = body(args, &name, code, &variables::Process)?;
-    remarks.iter().for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
+    remarks
+        .iter()
+        .for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
     let size = text::bytes(body.tar_function_code.len());
     let steps = Steps::new(format!("deploying {name}: {size} to send and prepare"));
     let call = async {
@@ -39,7 +45,10 @@ pub(super) async fn create(session: &Session, args: &CreateArgs, replace: bool) 
     let created = created.map_err(|error| Failure::of_call(&format!("deploy {name:?}"), error))?;
     session.show(&created, |created| rendered(created, replace))?;
     if !session.for_people {
-        created.remarks.iter().for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
+        created
+            .remarks
+            .iter()
+            .for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
     }
     Ok(Exit::Ok)
 }
@@ -47,11 +56,14 @@ pub(super) async fn create(session: &Session, args: &CreateArgs, replace: bool) 
 /// The one source that is named.
 fn source_path(args: &CreateArgs) -> Result<Option<&Path>, Failure> {
     match (&args.src, &args.file, &args.function) {
-        (Some(src), Some(file), None) => Err(Failure::usage(format!("two sources are named: {src:?} and {file:?}"))
-            .hint("a name goes into -f: `serverledge-cli create -f NAME --src FILE`")),
-        (Some(src), Some(file), Some(_)) => {
-            Err(Failure::usage(format!("two sources are named: {src:?} and {file:?}")).hint("name one"))
-        }
+        (Some(src), Some(file), None) => Err(Failure::usage(format!(
+            "two sources are named: {src:?} and {file:?}"
+        ))
+        .hint("a name goes into -f: `serverledge-cli create -f NAME --src FILE`")),
+        (Some(src), Some(file), Some(_)) => Err(Failure::usage(format!(
+            "two sources are named: {src:?} and {file:?}"
+        ))
+        .hint("name one")),
         (src, file, _) => Ok(src.as_deref().or(file.as_deref())),
     }
 }
@@ -59,16 +71,21 @@ fn source_path(args: &CreateArgs) -> Result<Option<&Path>, Failure> {
 /// What `--runtime` says; an image means a custom one.
 fn runtime(args: &CreateArgs) -> Result<Option<Runtime>, Failure> {
     let runtime = match (&args.runtime, &args.custom_image) {
-        (Some(text), _) => Some(text.parse::<Runtime>().map_err(|error| Failure::usage(error.to_string()))?),
+        (Some(text), _) => Some(
+            text.parse::<Runtime>()
+                .map_err(|error| Failure::usage(error.to_string()))?,
+        ),
         (None, Some(_)) => Some(Runtime::Custom),
         (None, None) => None,
     };
     match (runtime, &args.custom_image) {
         (Some(Runtime::Custom), None) => Err(Failure::usage("a custom function needs an image")
-            .hint("name one with --custom-image; docs/container-protocol.md says what it must speak")),
-        (Some(other), Some(_)) if other != Runtime::Custom => {
-            Err(Failure::usage(format!("only custom functions take an image, and this one's runtime is {other}")))
-        }
+            .hint(
+                "name one with --custom-image; docs/container-protocol.md says what it must speak",
+            )),
+        (Some(other), Some(_)) if other != Runtime::Custom => Err(Failure::usage(format!(
+            "only custom functions take an image, and this one's runtime is {other}"
+        ))),
         _ => Ok(runtime),
     }
 }
@@ -77,14 +94,27 @@ fn runtime(args: &CreateArgs) -> Result<Option<Runtime>, Failure> {
 fn code(args: &CreateArgs, path: Option<&Path>, runtime: Option<Runtime>) -> Result<Code, Failure> {
     if runtime == Some(Runtime::Custom) {
         if !args.deps.is_empty() {
-            return Err(Failure::usage("a custom function's packages are in its image: --deps is of no use"));
+            return Err(Failure::usage(
+                "a custom function's packages are in its image: --deps is of no use",
+            ));
         }
-        let remark = path.map(|path| format!("{path:?} is not sent: a custom function's code is in its image"));
-        return Ok(Code { tar: Vec::new(), runtime: Some("custom"), remarks: remark.into_iter().collect() });
+        let remark = path
+            .map(|path| format!("{path:?} is not sent: a custom function's code is in its image"));
+        return Ok(Code {
+            tar: Vec::new(),
+            runtime: Some("custom"),
+            remarks: remark.into_iter().collect(),
+        });
     }
-    let path = path.ok_or_else(|| Failure::usage("no source is named").hint("name a file or a folder with --src"))?;
+    let path = path.ok_or_else(|| {
+        Failure::usage("no source is named").hint("name a file or a folder with --src")
+    })?;
     // What is asked for and only containers have settles it as well.
-    let asks = args.network.as_deref().is_some_and(|network| network != "none") || args.max_concurrency > 1;
+    let asks = args
+        .network
+        .as_deref()
+        .is_some_and(|network| network != "none")
+        || args.max_concurrency > 1;
     let read = source::read(path, runtime, &args.deps)?;
     if runtime.is_none() && asks && read.runtime == Some(Runtime::JavaScript.name()) {
         return Ok(source::read(path, Some(Runtime::NodeJs), &args.deps)?);
@@ -99,10 +129,14 @@ fn name(args: &CreateArgs, path: Option<&Path>) -> Result<FunctionName, Failure>
     }
     let way_out = "name it with --function";
     let suggested = path.and_then(source::suggested_name);
-    let suggested = suggested.ok_or_else(|| Failure::usage("the function has no name").hint(way_out))?;
-    let name = FunctionName::parse(&suggested)
-        .map_err(|error| Failure::usage(format!("the file's name makes no function name: {error}")).hint(way_out))?;
-    output::warn(&format!("note: the function is named {name:?} after its file; --function names it otherwise"));
+    let suggested =
+        suggested.ok_or_else(|| Failure::usage("the function has no name").hint(way_out))?;
+    let name = FunctionName::parse(&suggested).map_err(|error| {
+        Failure::usage(format!("the file's name makes no function name: {error}")).hint(way_out)
+    })?;
+    output::warn(&format!(
+        "note: the function is named {name:?} after its file; --function names it otherwise"
+    ));
     Ok(name)
 }
 
@@ -112,12 +146,15 @@ fn body<'a>(
     code: Code,
     source: &dyn Source,
 ) -> Result<FunctionBody<'a>, Failure> {
-    let signature = signature::parse(&args.input, &args.output)
-        .map_err(|error| Failure::new(Exit::Signature, format!("the signature is wrong: {error}")))?;
+    let signature = signature::parse(&args.input, &args.output).map_err(|error| {
+        Failure::new(Exit::Signature, format!("the signature is wrong: {error}"))
+    })?;
     let env = variables::env(&args.env)?;
     let secrets = variables::secrets(&args.secret, source)?;
     if let Some(twice) = secrets.0.keys().find(|name| env.contains_key(*name)) {
-        return Err(Failure::usage(format!("{twice} is named by --env and by --secret")));
+        return Err(Failure::usage(format!(
+            "{twice} is named by --env and by --secret"
+        )));
     }
     Ok(FunctionBody {
         name: Cow::Borrowed(name.as_str()),
@@ -143,12 +180,15 @@ fn body<'a>(
 fn rendered(created: &Created, replace: bool) -> String {
     let done = if replace { "deployed" } else { "created" };
     let version = created.version.get(..12).unwrap_or(&created.version);
-    let facts: Vec<String> =
-        [("runtime", created.runtime.as_str()), ("interface", &created.interface), ("version", version)]
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(fact, value)| format!("{fact} {value}"))
-            .collect();
+    let facts: Vec<String> = [
+        ("runtime", created.runtime.as_str()),
+        ("interface", &created.interface),
+        ("version", version),
+    ]
+    .iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(fact, value)| format!("{fact} {value}"))
+    .collect();
     let mut shown = format!("{done} {}", created.created);
     if !facts.is_empty() {
         shown.push_str(&format!(" ({})", facts.join(", ")));
@@ -167,7 +207,10 @@ mod tests {
     use crate::arguments::Command;
 
     fn args(line: &str) -> CreateArgs {
-        match crate::parse(line.split_whitespace().map(Into::into)).unwrap().command {
+        match crate::parse(line.split_whitespace().map(Into::into))
+            .unwrap()
+            .command
+        {
             Command::Create(args) => args,
             other => panic!("{other:?}"),
         }
@@ -192,12 +235,20 @@ mod tests {
         let made = runtime(&args).and_then(|runtime| {
             let code = match runtime {
                 Some(Runtime::Custom) => code(&args, args.src.as_deref(), runtime)?,
-                _ => Code { tar: b"tar".to_vec(), runtime: Some("wasm"), remarks: Vec::new() },
+                _ => Code {
+                    tar: b"tar".to_vec(),
+                    runtime: Some("wasm"),
+                    remarks: Vec::new(),
+                },
             };
             let name = name(&args, Some(path))?;
             body(&args, &name, code, &Nothing).map(|body| serde_json::to_string(&body).unwrap())
         });
-        expected.assert_eq(&made.unwrap_or_else(|failure| format!("{:?}: {}", failure.exit(), failure.render(false))));
+        expected.assert_eq(
+            &made.unwrap_or_else(|failure| {
+                format!("{:?}: {}", failure.exit(), failure.render(false))
+            }),
+        );
     }
 
     #[test]
@@ -242,13 +293,20 @@ mod tests {
         );
         check(
             "create --runtime python310 --custom_image i",
-            &expect!["Usage: error: only custom functions take an image, and this one's runtime is python"],
+            &expect![
+                "Usage: error: only custom functions take an image, and this one's runtime is python"
+            ],
         );
         check(
             "create --custom_image i --deps requirements.txt",
-            &expect!["Usage: error: a custom function's packages are in its image: --deps is of no use"],
+            &expect![
+                "Usage: error: a custom function's packages are in its image: --deps is of no use"
+            ],
         );
-        check("create --secret KEY --env KEY=1", &expect!["Usage: error: KEY is named by --env and by --secret"]);
+        check(
+            "create --secret KEY --env KEY=1",
+            &expect!["Usage: error: KEY is named by --env and by --secret"],
+        );
         check(
             "create --secret KEY=hidden",
             &expect![[r#"
@@ -279,17 +337,25 @@ mod tests {
                 r#"Signature: error: the signature is wrong: "Thing" of parameter "a" is not a type; known are Int, Float, Text, Bool, Void, ArrayInt, ArrayFloat, ArrayBool, ArrayText, ArrayArrayInt, ArrayArrayFloat"#
             ]],
         );
-        check("create --env secret", &expect!["Usage: error: an argument of --env is not of the form NAME=VALUE"]);
+        check(
+            "create --env secret",
+            &expect!["Usage: error: an argument of --env is not of the form NAME=VALUE"],
+        );
     }
 
     #[test]
     fn a_name_beside_the_source_is_told_apart() {
-        let told = source_path(&args("create js2 --src hello.js")).unwrap_err().render(false);
+        let told = source_path(&args("create js2 --src hello.js"))
+            .unwrap_err()
+            .render(false);
         expect![[r#"
             error: two sources are named: "hello.js" and "js2"
             hint: a name goes into -f: `serverledge-cli create -f NAME --src FILE`"#]]
         .assert_eq(&told);
-        assert_eq!(source_path(&args("create hello.js")).unwrap(), Some(Path::new("hello.js")));
+        assert_eq!(
+            source_path(&args("create hello.js")).unwrap(),
+            Some(Path::new("hello.js"))
+        );
     }
 
     #[test]
@@ -301,6 +367,9 @@ mod tests {
             interface: String::new(),
             remarks: vec!["large".to_owned()],
         };
-        assert_eq!(rendered(&created, false), "created f (runtime wasm, version 0123456789ab)\nnote: large");
+        assert_eq!(
+            rendered(&created, false),
+            "created f (runtime wasm, version 0123456789ab)\nnote: large"
+        );
     }
 }

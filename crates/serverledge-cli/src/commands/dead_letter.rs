@@ -39,13 +39,20 @@ async fn list(session: &Session, args: &DeadLetterListArgs) -> Result<Exit, Fail
 
 /// As many as are wanted, over as many answers as that takes.
 async fn pages(session: &Session, limit: u32) -> Result<DeadLetters, ClientError> {
-    let mut all = DeadLetters { dead_letters: Vec::new(), next: None };
+    let mut all = DeadLetters {
+        dead_letters: Vec::new(),
+        next: None,
+    };
     loop {
-        let missing = limit.saturating_sub(u32::try_from(all.dead_letters.len()).unwrap_or(u32::MAX));
+        let missing =
+            limit.saturating_sub(u32::try_from(all.dead_letters.len()).unwrap_or(u32::MAX));
         if missing == 0 {
             return Ok(all);
         }
-        let page = session.client.dead_letters(Some(missing.min(PAGE)), all.next.as_deref()).await?;
+        let page = session
+            .client
+            .dead_letters(Some(missing.min(PAGE)), all.next.as_deref())
+            .await?;
         // A page that leads to itself has no next one.
         let next = page.next.filter(|next| all.next.as_ref() != Some(next));
         all.dead_letters.extend(page.dead_letters);
@@ -58,7 +65,9 @@ async fn pages(session: &Session, limit: u32) -> Result<DeadLetters, ClientError
 
 async fn show(session: &Session, IdArgs { id }: &IdArgs) -> Result<Exit, Failure> {
     let call = session.client.dead_letter(id);
-    let info = progress::during(&format!("asking for {id}"), call).await.map_err(|error| failed("show", id, error))?;
+    let info = progress::during(&format!("asking for {id}"), call)
+        .await
+        .map_err(|error| failed("show", id, error))?;
     session.show(&info, invocation::report)?;
     Ok(Exit::Ok)
 }
@@ -69,20 +78,32 @@ async fn redrive(session: &Session, IdArgs { id }: &IdArgs) -> Result<Exit, Fail
     let accepted = accepted.map_err(|error| failed("redrive", id, error))?;
     session.show(&accepted, |accepted| {
         let id = text::one_line(&accepted.id);
-        let words = if accepted.repeated { "was driven anew before, as" } else { "accepted as" };
-        format!("{words} {id}\n{}", output::dim(&format!("result: serverledge-cli invocation wait {id}")))
+        let words = if accepted.repeated {
+            "was driven anew before, as"
+        } else {
+            "accepted as"
+        };
+        format!(
+            "{words} {id}\n{}",
+            output::dim(&format!("result: serverledge-cli invocation wait {id}"))
+        )
     })?;
     Ok(Exit::Ok)
 }
 
 async fn purge(session: &Session, args: &PurgeArgs) -> Result<Exit, Failure> {
     let purged = match &args.id {
-        None if args.all => progress::during("removing all dead letters", session.client.purge_all())
-            .await
-            .map_err(|error| Failure::of_call("remove all dead letters", error))?,
-        None => return Err(Failure::usage("no dead letter is named").hint("name its id, or pass --all")),
+        None if args.all => {
+            progress::during("removing all dead letters", session.client.purge_all())
+                .await
+                .map_err(|error| Failure::of_call("remove all dead letters", error))?
+        }
+        None => {
+            return Err(Failure::usage("no dead letter is named").hint("name its id, or pass --all"));
+        }
         Some(id) => {
-            let removed = progress::during(&format!("removing {id}"), session.client.purge(id)).await;
+            let removed =
+                progress::during(&format!("removing {id}"), session.client.purge(id)).await;
             removed.map_err(|error| failed("remove", id, error))?;
             Purged { purged: 1 }
         }
@@ -99,11 +120,17 @@ fn failed(action: &str, id: &str, error: ClientError) -> Failure {
     let is_none = matches!(&error, ClientError::Problem { status: 404 | 409, problem, .. }
         if !matches!(problem.code.as_str(), "" | "route_unknown"));
     let failure = Failure::of_call(&format!("{action} dead letter {id:?}"), error);
-    if is_none { failure.hint("`serverledge-cli dead-letter list` shows which there are") } else { failure }
+    if is_none {
+        failure.hint("`serverledge-cli dead-letter list` shows which there are")
+    } else {
+        failure
+    }
 }
 
 fn table(letters: &[DeadLetter]) -> String {
-    let head = ["ID", "FUNCTION", "ENDED", "ATTEMPTS", "ERROR"].map(str::to_owned).to_vec();
+    let head = ["ID", "FUNCTION", "ENDED", "ATTEMPTS", "ERROR"]
+        .map(str::to_owned)
+        .to_vec();
     let row = |letter: &DeadLetter| {
         vec![
             text::one_line(&letter.id),
@@ -113,7 +140,11 @@ fn table(letters: &[DeadLetter]) -> String {
             text::one_line(&invocation::why(&letter.error)),
         ]
     };
-    text::table(&std::iter::once(head).chain(letters.iter().map(row)).collect::<Vec<_>>())
+    text::table(
+        &std::iter::once(head)
+            .chain(letters.iter().map(row))
+            .collect::<Vec<_>>(),
+    )
 }
 
 #[cfg(test)]
@@ -128,7 +159,10 @@ mod tests {
         let letter = DeadLetter {
             id: "01890000-0000-7000-8000-00000000000a".to_owned(),
             function: "f".to_owned(),
-            error: InvocationProblem { code: "result_too_large".to_owned(), message: "7 MiB\u{1b}[2J".to_owned() },
+            error: InvocationProblem {
+                code: "result_too_large".to_owned(),
+                message: "7 MiB\u{1b}[2J".to_owned(),
+            },
             attempts: 3,
             finished_unix_ms: 1_772_323_200_000,
         };

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use serverledge_client::{ClientError, is_function_failure};
-use serverledge_wire::invocations::{CallbackInfo, HistoryEntry, InvocationInfo, InvocationProblem};
+use serverledge_wire::invocations::{
+    CallbackInfo, HistoryEntry, InvocationInfo, InvocationProblem,
+};
 use serverledge_wire::records::InvocationState;
 use tokio::time;
 
@@ -26,16 +28,21 @@ pub(super) async fn run(session: &Session, command: &InvocationCommand) -> Resul
 
 async fn show(session: &Session, IdArgs { id }: &IdArgs) -> Result<Exit, Failure> {
     let call = session.client.invocation(id);
-    let info = progress::during(&format!("asking for {id}"), call).await.map_err(|error| failed("show", id, error))?;
+    let info = progress::during(&format!("asking for {id}"), call)
+        .await
+        .map_err(|error| failed("show", id, error))?;
     session.show(&info, report)?;
     Ok(Exit::Ok)
 }
 
 async fn cancel(session: &Session, IdArgs { id }: &IdArgs) -> Result<Exit, Failure> {
     let call = session.client.cancel(id);
-    let info =
-        progress::during(&format!("cancelling {id}"), call).await.map_err(|error| failed("cancel", id, error))?;
-    session.show(&info, |info| format!("{} is {}", text::one_line(&info.id), word(info.state)))?;
+    let info = progress::during(&format!("cancelling {id}"), call)
+        .await
+        .map_err(|error| failed("cancel", id, error))?;
+    session.show(&info, |info| {
+        format!("{} is {}", text::one_line(&info.id), word(info.state))
+    })?;
     Ok(Exit::Ok)
 }
 
@@ -44,12 +51,17 @@ async fn wait(session: &Session, args: &WaitArgs) -> Result<Exit, Failure> {
     let steps = Steps::new(format!("waiting for {id}"));
     let work = async {
         match args.timeout {
-            Some(limit) => time::timeout(limit, until_ended(session, id, &steps)).await.ok(),
+            Some(limit) => time::timeout(limit, until_ended(session, id, &steps))
+                .await
+                .ok(),
             None => Some(until_ended(session, id, &steps).await),
         }
     };
     let Some(answer) = steps.during(work).await else {
-        let failure = Failure::new(Exit::Pending, format!("invocation {id:?} has not ended yet"));
+        let failure = Failure::new(
+            Exit::Pending,
+            format!("invocation {id:?} has not ended yet"),
+        );
         return Err(failure.hint("`--timeout` waits longer; without it there is no limit"));
     };
     let info = answer.map_err(|error| failed("wait for", id, error))?;
@@ -57,11 +69,18 @@ async fn wait(session: &Session, args: &WaitArgs) -> Result<Exit, Failure> {
     outcome(&info)
 }
 
-async fn until_ended(session: &Session, id: &str, steps: &Steps) -> Result<InvocationInfo, ClientError> {
+async fn until_ended(
+    session: &Session,
+    id: &str,
+    steps: &Steps,
+) -> Result<InvocationInfo, ClientError> {
     let mut pause = PAUSE_MIN;
     loop {
         let info = session.client.invocation(id).await?;
-        if !matches!(info.state, InvocationState::Queued | InvocationState::Running) {
+        if !matches!(
+            info.state,
+            InvocationState::Queued | InvocationState::Running
+        ) {
             return Ok(info);
         }
         steps.describe(&match info.attempts {
@@ -82,8 +101,16 @@ fn outcome(info: &InvocationInfo) -> Result<Exit, Failure> {
         _ if is_of_function(info) => "the function failed",
         _ => "the invocation failed",
     };
-    let exit = if is_of_function(info) { Exit::Function } else { Exit::Request };
-    let why = info.error.as_ref().map(|error| format!(": {}", why(error))).unwrap_or_default();
+    let exit = if is_of_function(info) {
+        Exit::Function
+    } else {
+        Exit::Request
+    };
+    let why = info
+        .error
+        .as_ref()
+        .map(|error| format!(": {}", why(error)))
+        .unwrap_or_default();
     Err(Failure::new(exit, format!("{words}{why}")))
 }
 
@@ -97,7 +124,9 @@ fn failed(action: &str, id: &str, error: ClientError) -> Failure {
         Some("invocation_unknown") => {
             Some("what has ended is forgotten after a while; was it another cluster?".to_owned())
         }
-        Some("invocation_ended") => Some(format!("`serverledge-cli invocation show {id}` shows how it ended")),
+        Some("invocation_ended") => Some(format!(
+            "`serverledge-cli invocation show {id}` shows how it ended"
+        )),
         _ => None,
     };
     let failure = Failure::of_call(&format!("{action} invocation {id:?}"), error);
@@ -115,7 +144,10 @@ pub(super) fn report(info: &InvocationInfo) -> String {
     let facts = [
         ("id", info.id.clone()),
         ("function", info.function.clone()),
-        ("version", info.version.get(..12).unwrap_or(&info.version).to_owned()),
+        (
+            "version",
+            info.version.get(..12).unwrap_or(&info.version).to_owned(),
+        ),
         ("state", word(info.state).to_owned()),
         ("error", info.error.as_ref().map(why).unwrap_or_default()),
         ("attempts", info.attempts.to_string()),
@@ -123,9 +155,15 @@ pub(super) fn report(info: &InvocationInfo) -> String {
         ("begun", time(info.started_unix_ms)),
         ("ended", time(info.finished_unix_ms)),
         ("node", info.node.clone().unwrap_or_default()),
-        ("dead letter", if info.dead_letter { "yes" } else { "" }.to_owned()),
+        (
+            "dead letter",
+            if info.dead_letter { "yes" } else { "" }.to_owned(),
+        ),
         ("redrive of", info.redrive_of.clone().unwrap_or_default()),
-        ("callback", info.callback.as_ref().map(callback).unwrap_or_default()),
+        (
+            "callback",
+            info.callback.as_ref().map(callback).unwrap_or_default(),
+        ),
     ];
     let mut shown = text::facts(facts);
     if !info.history.is_empty() {
@@ -140,7 +178,11 @@ pub(super) fn report(info: &InvocationInfo) -> String {
 
 fn history(entries: &[HistoryEntry]) -> String {
     let row = |entry: &HistoryEntry| {
-        vec![format!("  {}", text::time(entry.unix_ms)), text::one_line(&entry.event), text::one_line(&entry.node)]
+        vec![
+            format!("  {}", text::time(entry.unix_ms)),
+            text::one_line(&entry.event),
+            text::one_line(&entry.node),
+        ]
     };
     text::table(&entries.iter().map(row).collect::<Vec<_>>())
 }
@@ -150,8 +192,15 @@ fn callback(callback: &CallbackInfo) -> String {
         1 => "1 attempt".to_owned(),
         attempts => format!("{attempts} attempts"),
     };
-    let why = callback.last_error.as_ref().map(|error| format!(", the last failed: {error}")).unwrap_or_default();
-    format!("{} to {} after {attempts}{why}", callback.state, callback.url)
+    let why = callback
+        .last_error
+        .as_ref()
+        .map(|error| format!(", the last failed: {error}"))
+        .unwrap_or_default();
+    format!(
+        "{} to {} after {attempts}{why}",
+        callback.state, callback.url
+    )
 }
 
 /// What happened, in one line.
@@ -246,7 +295,11 @@ mod tests {
 
     #[test]
     fn ends_lead_to_exit_codes() {
-        check(r#""state":"done","result":null,"history":[]"#, Exit::Ok, &expect![]);
+        check(
+            r#""state":"done","result":null,"history":[]"#,
+            Exit::Ok,
+            &expect![],
+        );
         check(
             r#""state":"failed","error":{"code":"function_trap","message":"unreachable"},"history":[]"#,
             Exit::Function,
@@ -257,7 +310,11 @@ mod tests {
             Exit::Request,
             &expect!["error: the invocation failed: three nodes died (attempts_exhausted)"],
         );
-        check(r#""state":"cancelled","history":[]"#, Exit::Request, &expect!["error: the invocation was cancelled"]);
+        check(
+            r#""state":"cancelled","history":[]"#,
+            Exit::Request,
+            &expect!["error: the invocation was cancelled"],
+        );
         check(
             r#""state":"expired","error":{"code":"expired","message":"too old"},"history":[]"#,
             Exit::Request,

@@ -17,15 +17,22 @@ pub(super) async fn invoke(session: &Session, args: &InvokeArgs) -> Result<Exit,
     let failed = |error| Failure::of_call(&format!("invoke {name:?}"), error);
     if args.is_async() {
         let call = session.client.invoke_async(&name, &call);
-        let accepted = progress::during(&format!("handing over a call of {name}"), call).await.map_err(failed)?;
+        let accepted = progress::during(&format!("handing over a call of {name}"), call)
+            .await
+            .map_err(failed)?;
         session.show(&accepted, |accepted| {
             let id = text::one_line(&accepted.req_id);
-            format!("accepted as {id}\n{}", output::dim(&format!("result: serverledge-cli poll {id} --wait")))
+            format!(
+                "accepted as {id}\n{}",
+                output::dim(&format!("result: serverledge-cli poll {id} --wait"))
+            )
         })?;
         return Ok(Exit::Ok);
     }
     let call = session.client.invoke(&name, &call);
-    let result = progress::during(&format!("waiting for {name}"), call).await.map_err(failed)?;
+    let result = progress::during(&format!("waiting for {name}"), call)
+        .await
+        .map_err(failed)?;
     show_result(session, &result)
 }
 
@@ -35,13 +42,24 @@ pub(super) fn show_result(session: &Session, result: &InvocationResult) -> Resul
     if result.success || !session.for_people {
         session.show(result, |result| {
             let lines = [value(result), output::dim(&summary(result))];
-            lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+            lines
+                .into_iter()
+                .filter(|line| !line.is_empty())
+                .collect::<Vec<_>>()
+                .join("\n")
         })?;
     }
     if session.for_people && !result.output.trim().is_empty() {
-        output::warn(&format!("log:\n{}", text::printable(result.output.trim_end())));
+        output::warn(&format!(
+            "log:\n{}",
+            text::printable(result.output.trim_end())
+        ));
     }
-    if result.success { Ok(Exit::Ok) } else { Err(failed(result)) }
+    if result.success {
+        Ok(Exit::Ok)
+    } else {
+        Err(failed(result))
+    }
 }
 
 /// How an invocation failed. Nodes that give no code tell of functions only.
@@ -90,7 +108,8 @@ fn response_time(seconds: f64) -> Result<Option<Duration>, Failure> {
         return Ok(None);
     }
     let span = Duration::try_from_secs_f64(seconds);
-    span.map(Some).map_err(|_| Failure::usage(format!("{seconds} is no response time in seconds")))
+    span.map(Some)
+        .map_err(|_| Failure::usage(format!("{seconds} is no response time in seconds")))
 }
 
 /// The result as readable JSON, or as the text it is.
@@ -105,7 +124,10 @@ fn summary(result: &InvocationResult) -> String {
     if result.queueing_time > 0.0 {
         parts.push(format!("queued {}", text::seconds(result.queueing_time)));
     }
-    let node = match (result.execution_node.as_ref(), result.execution_area.as_ref()) {
+    let node = match (
+        result.execution_node.as_ref(),
+        result.execution_area.as_ref(),
+    ) {
         ("", _) => String::new(),
         (node, "") => format!("node {node}"),
         (node, area) => format!("node {node} in {area}"),
@@ -142,32 +164,54 @@ mod tests {
     fn results_are_readable_and_tame() {
         assert_eq!(value(&result("{\"a\":1}")), "{\n  \"a\": 1\n}");
         assert_eq!(value(&result("plain\u{1b}[2J")), "plain\\u{1b}[2J");
-        assert_eq!(summary(&result("1")), "12.5 ms, warm, ran 250 µs, node n1\\u{1b} in ROME");
+        assert_eq!(
+            summary(&result("1")),
+            "12.5 ms, warm, ran 250 µs, node n1\\u{1b} in ROME"
+        );
     }
 
     #[test]
     fn failures_say_why() {
         let told = |code: &'static str, error: &'static str| {
-            let failure = failed(&InvocationResult { error_code: code.into(), error: error.into(), ..result("") });
+            let failure = failed(&InvocationResult {
+                error_code: code.into(),
+                error: error.into(),
+                ..result("")
+            });
             (failure.exit(), failure.render(false))
         };
         let is = |exit, words: &str| (exit, words.to_owned());
-        assert_eq!(told("", ""), is(Exit::Function, "error: the function failed"));
+        assert_eq!(
+            told("", ""),
+            is(Exit::Function, "error: the function failed")
+        );
         assert_eq!(
             told("function_error", "no\u{1b}"),
-            is(Exit::Function, "error: the function failed: no\\u{1b} (function_error)")
+            is(
+                Exit::Function,
+                "error: the function failed: no\\u{1b} (function_error)"
+            )
         );
-        assert_eq!(told("cancelled", "it was"), is(Exit::Request, "error: the invocation was cancelled"));
+        assert_eq!(
+            told("cancelled", "it was"),
+            is(Exit::Request, "error: the invocation was cancelled")
+        );
         assert_eq!(
             told("attempts_exhausted", "three died"),
-            is(Exit::Request, "error: the invocation failed: three died (attempts_exhausted)")
+            is(
+                Exit::Request,
+                "error: the invocation failed: three died (attempts_exhausted)"
+            )
         );
     }
 
     #[test]
     fn response_times_are_positive_or_any() {
         assert_eq!(response_time(-1.0).unwrap(), None);
-        assert_eq!(response_time(0.5).unwrap(), Some(Duration::from_millis(500)));
+        assert_eq!(
+            response_time(0.5).unwrap(),
+            Some(Duration::from_millis(500))
+        );
         assert!(response_time(f64::NAN).is_err() && response_time(f64::INFINITY).is_err());
     }
 }

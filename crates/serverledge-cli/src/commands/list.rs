@@ -14,7 +14,9 @@ const DETAILS_MAX: usize = 200;
 /// Runs the command.
 pub(super) async fn list(session: &Session) -> Result<Exit, Failure> {
     let failed = |error| Failure::of_call("list the functions", error);
-    let names = progress::during("listing the functions", session.client.list()).await.map_err(failed)?;
+    let names = progress::during("listing the functions", session.client.list())
+        .await
+        .map_err(failed)?;
     if !session.for_people || names.len() > DETAILS_MAX {
         session.show(&names, |names| text::printable(&names.join("\n")))?;
         return Ok(Exit::Ok);
@@ -25,16 +27,23 @@ pub(super) async fn list(session: &Session) -> Result<Exit, Failure> {
             (None, Some(who)) => format!(" in your own space (you act as {who})"),
             (None, None) => String::new(),
         };
-        output::warn(&format!("no functions are deployed{whose}; `serverledge-cli create --src FILE` deploys one"));
+        output::warn(&format!(
+            "no functions are deployed{whose}; `serverledge-cli create --src FILE` deploys one"
+        ));
         return Ok(Exit::Ok);
     }
-    let rows = progress::during("asking about each function", details(session, names)).await.map_err(failed)?;
+    let rows = progress::during("asking about each function", details(session, names))
+        .await
+        .map_err(failed)?;
     output::result(&table(&rows))?;
     Ok(Exit::Ok)
 }
 
 /// Each function's description, as far as the node gives any; a name deleted meanwhile stays without.
-async fn details(session: &Session, names: Vec<String>) -> Result<Vec<(String, Option<FunctionInfo>)>, ClientError> {
+async fn details(
+    session: &Session,
+    names: Vec<String>,
+) -> Result<Vec<(String, Option<FunctionInfo>)>, ClientError> {
     let mut rows = Vec::with_capacity(names.len());
     for name in names {
         let info = match FunctionName::parse(&name) {
@@ -47,15 +56,25 @@ async fn details(session: &Session, names: Vec<String>) -> Result<Vec<(String, O
 }
 
 fn table(rows: &[(String, Option<FunctionInfo>)]) -> String {
-    let head = ["NAME", "RUNTIME", "MEMORY", "VERSION"].map(str::to_owned).to_vec();
+    let head = ["NAME", "RUNTIME", "MEMORY", "VERSION"]
+        .map(str::to_owned)
+        .to_vec();
     let row = |(name, info): &(String, Option<FunctionInfo>)| {
         let facts = info.as_ref().map_or_else(Vec::new, |info| {
             let version = info.version.get(..12).unwrap_or(&info.version);
-            vec![text::one_line(&info.runtime), format!("{} MiB", info.memory_mb), text::one_line(version)]
+            vec![
+                text::one_line(&info.runtime),
+                format!("{} MiB", info.memory_mb),
+                text::one_line(version),
+            ]
         });
         [vec![text::one_line(name)], facts].concat()
     };
-    text::table(&std::iter::once(head).chain(rows.iter().map(row)).collect::<Vec<_>>())
+    text::table(
+        &std::iter::once(head)
+            .chain(rows.iter().map(row))
+            .collect::<Vec<_>>(),
+    )
 }
 
 #[cfg(test)]
@@ -75,6 +94,9 @@ mod tests {
             NAME   RUNTIME  MEMORY   VERSION
             hello  wasm     128 MiB  0123456789ab
             gone"#]]
-        .assert_eq(&table(&[("hello".to_owned(), Some(info)), ("gone".to_owned(), None)]));
+        .assert_eq(&table(&[
+            ("hello".to_owned(), Some(info)),
+            ("gone".to_owned(), None),
+        ]));
     }
 }

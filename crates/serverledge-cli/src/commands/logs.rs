@@ -19,12 +19,16 @@ pub(super) async fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, Fai
     let action = if args.follow { "follow" } else { "read" };
     let failed = |error| Failure::of_call(&format!("{action} the log of {name:?}"), error);
     let call = session.client.logs(&name, args.tail, args.follow);
-    let mut log = progress::during(&format!("reading the log of {name}"), call).await.map_err(failed)?;
+    let mut log = progress::during(&format!("reading the log of {name}"), call)
+        .await
+        .map_err(failed)?;
     while let Some(line) = log.next().await.map_err(failed)? {
         let reader_stays = match line.skipped {
             _ if session.json => output::line(&serde_json::to_string(&line).unwrap_or_default())?,
             Some(count) => {
-                output::warn(&format!("note: the logs of {count} invocations were skipped: they came too fast"));
+                output::warn(&format!(
+                    "note: the logs of {count} invocations were skipped: they came too fast"
+                ));
                 true
             }
             None => output::line(&rendered(&line))?,
@@ -39,9 +43,17 @@ pub(super) async fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, Fai
 /// Time, end of the invocation's id, text; control characters cannot steer the terminal.
 fn rendered(line: &LogLine) -> String {
     let id = &line.invocation;
-    let end = id.char_indices().rev().nth(ID_CHARS - 1).map_or(0, |(at, _)| at);
+    let end = id
+        .char_indices()
+        .rev()
+        .nth(ID_CHARS - 1)
+        .map_or(0, |(at, _)| at);
     let mut shown = output::dim(&text::one_line(&format!("{} {}", line.time, &id[end..])));
-    let _ = write!(shown, " {}", text::one_line(line.text.as_deref().unwrap_or_default()));
+    let _ = write!(
+        shown,
+        " {}",
+        text::one_line(line.text.as_deref().unwrap_or_default())
+    );
     shown.truncate(shown.trim_end().len());
     shown
 }
@@ -59,7 +71,10 @@ mod tests {
             ..LogLine::default()
         };
         let id = "01890000-0000-7000-8000-00000000000a";
-        assert_eq!(rendered(&line(id, "a\u{1b}[2J")), "2026-01-02T03:04:05.678Z 00000000000a a\\u{1b}[2J");
+        assert_eq!(
+            rendered(&line(id, "a\u{1b}[2J")),
+            "2026-01-02T03:04:05.678Z 00000000000a a\\u{1b}[2J"
+        );
         assert_eq!(rendered(&line("é", "")), "2026-01-02T03:04:05.678Z é");
     }
 }

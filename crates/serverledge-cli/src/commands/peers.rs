@@ -24,15 +24,39 @@ pub(super) async fn peers(session: &Session) -> Result<Exit, Failure> {
 }
 
 fn table(peers: &[PeerInfo]) -> String {
-    let head = ["NODE", "AREA", "KIND", "ADDRESS", "CLOUD", "ROUND TRIP", "AGE", "MEMORY", "CPU", "WAIT", "CALLS"]
-        .map(str::to_owned);
-    text::table(&std::iter::once(head.to_vec()).chain(peers.iter().map(row)).collect::<Vec<_>>())
+    let head = [
+        "NODE",
+        "AREA",
+        "KIND",
+        "ADDRESS",
+        "CLOUD",
+        "ROUND TRIP",
+        "AGE",
+        "MEMORY",
+        "CPU",
+        "WAIT",
+        "CALLS",
+    ]
+    .map(str::to_owned);
+    text::table(
+        &std::iter::once(head.to_vec())
+            .chain(peers.iter().map(row))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn row(peer: &PeerInfo) -> Vec<String> {
-    let span = |millis: Option<f64>| millis.map_or_else(|| UNKNOWN.to_owned(), |millis| text::seconds(millis / 1e3));
+    let span = |millis: Option<f64>| {
+        millis.map_or_else(|| UNKNOWN.to_owned(), |millis| text::seconds(millis / 1e3))
+    };
     // What was never told is no figure.
-    let told = |figure: String| if peer.age_ms.is_some() { figure } else { UNKNOWN.to_owned() };
+    let told = |figure: String| {
+        if peer.age_ms.is_some() {
+            figure
+        } else {
+            UNKNOWN.to_owned()
+        }
+    };
     let calls = match (peer.draining, peer.offloadable) {
         (true, _) => "draining",
         (false, true) => "yes",

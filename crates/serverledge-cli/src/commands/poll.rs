@@ -21,7 +21,9 @@ pub(super) async fn poll(session: &Session, args: &PollArgs) -> Result<Exit, Fai
     let answer = if args.wait {
         let work = async {
             match args.timeout {
-                Some(limit) => time::timeout(limit, until_done(session, id)).await.unwrap_or(Ok(Poll::Pending)),
+                Some(limit) => time::timeout(limit, until_done(session, id))
+                    .await
+                    .unwrap_or(Ok(Poll::Pending)),
                 None => until_done(session, id).await,
             }
         };
@@ -32,7 +34,10 @@ pub(super) async fn poll(session: &Session, args: &PollArgs) -> Result<Exit, Fai
     match answer.map_err(|error| Failure::of_call(&format!("get the result of {id:?}"), error))? {
         Poll::Done(result) => invoke::show_result(session, &result),
         Poll::Pending => {
-            let failure = Failure::new(Exit::Pending, format!("invocation {id:?} has not ended yet"));
+            let failure = Failure::new(
+                Exit::Pending,
+                format!("invocation {id:?} has not ended yet"),
+            );
             Err(failure.hint("`--wait` waits for it"))
         }
         Poll::Unknown => {

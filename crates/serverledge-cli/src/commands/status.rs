@@ -20,15 +20,33 @@ pub(super) async fn status(session: &Session) -> Result<Exit, Failure> {
 
 /// One line for each fact; those that the node does not state are left out.
 fn table(status: &StatusInformation) -> String {
-    let warm = status.available_warm_containers.iter().map(|(function, count)| format!("{function} {count}"));
+    let warm = status
+        .available_warm_containers
+        .iter()
+        .map(|(function, count)| format!("{function} {count}"));
     let facts = [
         ("node", node(status)),
         ("version", status.version.clone()),
         ("up", uptime(status.uptime)),
         ("functions", status.functions.to_string()),
-        ("invocations", format!("{} running, {} queued", status.running, status.queued)),
-        ("memory", format!("{} of {} MiB not reserved", status.available_memory, status.total_memory)),
-        ("cpu", format!("{:.2} of {:.2} cores reserved", status.used_cpu, status.total_cpu)),
+        (
+            "invocations",
+            format!("{} running, {} queued", status.running, status.queued),
+        ),
+        (
+            "memory",
+            format!(
+                "{} of {} MiB not reserved",
+                status.available_memory, status.total_memory
+            ),
+        ),
+        (
+            "cpu",
+            format!(
+                "{:.2} of {:.2} cores reserved",
+                status.used_cpu, status.total_cpu
+            ),
+        ),
         ("load", load(status.load_avg)),
         ("warm", warm.collect::<Vec<_>>().join(", ")),
     ];
@@ -44,7 +62,11 @@ fn node(status: &StatusInformation) -> String {
 }
 
 fn uptime(seconds: f64) -> String {
-    Duration::try_from_secs_f64(seconds).ok().filter(|span| !span.is_zero()).map(text::age).unwrap_or_default()
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .map(text::age)
+        .unwrap_or_default()
 }
 
 fn load(averages: [f64; 3]) -> String {
@@ -86,7 +108,10 @@ mod tests {
             cpu          0.50 of 8.00 cores reserved
             load         0.50 0.25 0.12"#]]
         .assert_eq(&table(&status));
-        let bare = StatusInformation { load_avg: [-1.0; 3], ..StatusInformation::default() };
+        let bare = StatusInformation {
+            load_avg: [-1.0; 3],
+            ..StatusInformation::default()
+        };
         expect![[r#"
             functions    0
             invocations  0 running, 0 queued

@@ -24,7 +24,10 @@ async fn create(session: &Session, args: &TokenCreateArgs) -> Result<Exit, Failu
     let made = made.map_err(|error| Failure::of_call("make a token", error))?;
     session.show(&made, |made| text::one_line(made.token.reveal()))?;
     if session.for_people {
-        output::warn(&format!("note: it is shown this once; it ends: {}", account::until(&made.info)));
+        output::warn(&format!(
+            "note: it is shown this once; it ends: {}",
+            account::until(&made.info)
+        ));
     }
     Ok(Exit::Ok)
 }
@@ -37,17 +40,24 @@ async fn list(session: &Session) -> Result<Exit, Failure> {
 }
 
 async fn revoke(session: &Session, id: &str) -> Result<Exit, Failure> {
-    let revoked = progress::during(&format!("revoking {id}"), session.client.revoke_token(id)).await;
+    let revoked =
+        progress::during(&format!("revoking {id}"), session.client.revoke_token(id)).await;
     revoked.map_err(|error| {
         let unknown = error.is_not_found();
         let failure = Failure::of_call(&format!("revoke token {id:?}"), error);
-        if unknown { failure.hint("`serverledge-cli token list` shows which there are") } else { failure }
+        if unknown {
+            failure.hint("`serverledge-cli token list` shows which there are")
+        } else {
+            failure
+        }
     })?;
     session.say("revoked")
 }
 
 fn table(tokens: &[TokenEntry]) -> String {
-    let head = ["ID", "NAME", "SCOPES", "CREATED", "ENDS", "LAST USED"].map(str::to_owned).to_vec();
+    let head = ["ID", "NAME", "SCOPES", "CREATED", "ENDS", "LAST USED"]
+        .map(str::to_owned)
+        .to_vec();
     let row = |token: &TokenEntry| {
         vec![
             text::one_line(&token.id),
@@ -55,10 +65,16 @@ fn table(tokens: &[TokenEntry]) -> String {
             text::one_line(&token.scopes.join(",")),
             text::time(token.created_unix_ms),
             account::until(token),
-            token.used_unix_ms.map_or_else(|| "-".to_owned(), text::time),
+            token
+                .used_unix_ms
+                .map_or_else(|| "-".to_owned(), text::time),
         ]
     };
-    text::table(&std::iter::once(head).chain(tokens.iter().map(row)).collect::<Vec<_>>())
+    text::table(
+        &std::iter::once(head)
+            .chain(tokens.iter().map(row))
+            .collect::<Vec<_>>(),
+    )
 }
 
 #[cfg(test)]

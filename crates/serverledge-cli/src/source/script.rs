@@ -15,13 +15,18 @@ pub(super) struct Choice {
 
 impl Choice {
     fn node(why: impl std::fmt::Display) -> Self {
-        Self { runtime: Runtime::NodeJs, why: format!("it runs in Node.js, in a container: {why}") }
+        Self {
+            runtime: Runtime::NodeJs,
+            why: format!("it runs in Node.js, in a container: {why}"),
+        }
     }
 }
 
 /// One script that names nothing of Node.js runs on the engine in WebAssembly; everything else needs Node.js.
 pub(super) fn choose(files: &[(&Path, &[u8])], has_lists: bool) -> Choice {
-    let mut scripts = files.iter().filter(|(path, _)| super::runtime_of(path) == Some(Runtime::NodeJs));
+    let mut scripts = files
+        .iter()
+        .filter(|(path, _)| super::runtime_of(path) == Some(Runtime::NodeJs));
     let (Some((path, bytes)), None) = (scripts.next(), scripts.next()) else {
         return Choice::node("it has several scripts");
     };
@@ -46,5 +51,8 @@ pub(super) fn choose(files: &[(&Path, &[u8])], has_lists: bool) -> Choice {
 }
 
 fn is_list(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).and_then(super::List::kind).is_some()
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .and_then(super::List::kind)
+        .is_some()
 }

@@ -35,12 +35,20 @@ fn check(name: &str, bytes: &[u8], exit: Exit, words: &str) {
 
 fn tar(names: &[&str]) -> Vec<u8> {
     let mut files = Files::default();
-    names.iter().for_each(|name| files.put(PathBuf::from(name), b"x".to_vec(), false).unwrap());
+    names.iter().for_each(|name| {
+        files
+            .put(PathBuf::from(name), b"x".to_vec(), false)
+            .unwrap()
+    });
     files.pack().unwrap()
 }
 
 fn paths(code: &Code) -> Vec<String> {
-    archive::paths_in(&code.tar).unwrap().iter().map(|path| path.display().to_string()).collect()
+    archive::paths_in(&code.tar)
+        .unwrap()
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect()
 }
 
 #[test]
@@ -56,11 +64,25 @@ fn single_files_are_packed_under_their_names() {
     ] {
         let (_folder, path) = write(name, bytes);
         let code = read(&path, None, &[]).unwrap();
-        assert_eq!((code.runtime, paths(&code)), (Some(runtime), vec![name.to_owned()]));
-        assert_eq!(code, read(&path, None, &[]).unwrap(), "the same file, the same bytes");
+        assert_eq!(
+            (code.runtime, paths(&code)),
+            (Some(runtime), vec![name.to_owned()])
+        );
+        assert_eq!(
+            code,
+            read(&path, None, &[]).unwrap(),
+            "the same file, the same bytes"
+        );
         let mut archive = tar::Archive::new(code.tar.as_slice());
         let mut content = Vec::new();
-        archive.entries().unwrap().next().unwrap().unwrap().read_to_end(&mut content).unwrap();
+        archive
+            .entries()
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .read_to_end(&mut content)
+            .unwrap();
         assert_eq!(content, bytes);
     }
 }
@@ -75,7 +97,11 @@ fn it_is_said_why_a_script_runs_where() {
     assert!(why(b"import 'node:fs'", None).ends_with("imports \"node:fs\" of Node.js"));
     assert!(why(b"Buffer.from('')", None).ends_with("it uses Buffer"));
     assert!(why(b"\xff", None).ends_with("hello.js is not UTF-8"));
-    assert_eq!(why(b"Buffer.from('')", Some(Runtime::JavaScript)), "", "what is said counts");
+    assert_eq!(
+        why(b"Buffer.from('')", Some(Runtime::JavaScript)),
+        "",
+        "what is said counts"
+    );
 }
 
 #[test]
@@ -85,42 +111,89 @@ fn sources_suggest_names() {
     let inner = folder.path().join("my.function");
     std::fs::create_dir(&inner).unwrap();
     assert_eq!(suggested_name(&inner).as_deref(), Some("my.function"));
-    assert_eq!(suggested_name(&inner.join(".")).as_deref(), Some("my.function"));
+    assert_eq!(
+        suggested_name(&inner.join(".")).as_deref(),
+        Some("my.function")
+    );
 }
 
 #[test]
 fn folders_are_of_the_runtime_of_their_code() {
     let found = |files: &[&str]| {
         let files: Vec<(&str, &[u8])> = files.iter().map(|name| (*name, &b"{}"[..])).collect();
-        read(folder(&files).path(), None, &[]).map(|code| code.runtime.unwrap()).map_err(|error| error.to_string())
+        read(folder(&files).path(), None, &[])
+            .map(|code| code.runtime.unwrap())
+            .map_err(|error| error.to_string())
     };
     assert_eq!(found(&["main.py", "pkg/a.py", "data.csv"]), Ok("python"));
     assert_eq!(found(&["index.js", "package.json"]), Ok("nodejs"));
     assert_eq!(found(&["index.js", "data.csv"]), Ok("javascript"));
     assert_eq!(found(&["index.js", "lib/other.js"]), Ok("nodejs"));
     assert_eq!(found(&["f.wat", "readme.md"]), Ok("wasm"));
-    assert_eq!(found(&["main.py", "static/page.js", "requirements.txt"]), Ok("python"), "the list decides");
-    assert!(found(&["main.py", "index.js"]).unwrap_err().ends_with("of the runtimes python and nodejs"));
-    assert!(found(&["readme.md"]).unwrap_err().contains("holds no code that is known"));
-    assert!(found(&["node_modules/a.js"]).unwrap_err().ends_with("is empty"));
+    assert_eq!(
+        found(&["main.py", "static/page.js", "requirements.txt"]),
+        Ok("python"),
+        "the list decides"
+    );
+    assert!(
+        found(&["main.py", "index.js"])
+            .unwrap_err()
+            .ends_with("of the runtimes python and nodejs")
+    );
+    assert!(
+        found(&["readme.md"])
+            .unwrap_err()
+            .contains("holds no code that is known")
+    );
+    assert!(
+        found(&["node_modules/a.js"])
+            .unwrap_err()
+            .ends_with("is empty")
+    );
     let both = folder(&[("main.py", b"x"), ("index.js", b"x")]);
     let said = read(both.path(), Some(Runtime::NodeJs), &[]).unwrap();
-    assert_eq!((said.runtime, paths(&said).len()), (Some("nodejs"), 2), "what is said counts");
+    assert_eq!(
+        (said.runtime, paths(&said).len()),
+        (Some("nodejs"), 2),
+        "what is said counts"
+    );
     let odd = folder(&[("handler", b"x")]);
-    assert_eq!(read(odd.path(), Some(Runtime::Python), &[]).unwrap().runtime, Some("python"));
+    assert_eq!(
+        read(odd.path(), Some(Runtime::Python), &[])
+            .unwrap()
+            .runtime,
+        Some("python")
+    );
     let with_modules = folder(&[("main.py", b"x"), (".git/config", b"x")]);
-    assert_eq!(read(with_modules.path(), None, &[]).unwrap().remarks, [".git is left out"]);
+    assert_eq!(
+        read(with_modules.path(), None, &[]).unwrap().remarks,
+        [".git is left out"]
+    );
 }
 
 #[test]
 fn archives_pass_unchanged() {
-    for (inside, runtime) in [("f.wasm", "wasm"), ("dir/f.py", "python"), ("./f.js", "javascript")] {
+    for (inside, runtime) in [
+        ("f.wasm", "wasm"),
+        ("dir/f.py", "python"),
+        ("./f.js", "javascript"),
+    ] {
         let (_folder, path) = write("code.tar", &tar(&[inside]));
         let code = read(&path, None, &[]).unwrap();
         assert_eq!((code.tar, code.runtime), (tar(&[inside]), Some(runtime)));
     }
-    check("code.tar", &tar(&["f.txt"]), Exit::Usage, "holds no code that is known");
-    check("code.tar", &[1; 600], Exit::Source, "failed to read the source");
+    check(
+        "code.tar",
+        &tar(&["f.txt"]),
+        Exit::Usage,
+        "holds no code that is known",
+    );
+    check(
+        "code.tar",
+        &[1; 600],
+        Exit::Source,
+        "failed to read the source",
+    );
 }
 
 #[test]
@@ -143,36 +216,78 @@ fn lists_of_packages_go_to_the_root() {
     let own = folder(&[("f.py", b"x"), ("requirements.txt", b"old")]);
     let code = read(own.path(), None, &[list("reqs-prod.txt")]).unwrap();
     assert_eq!(paths(&code), ["f.py", "requirements.txt"]);
-    assert!(code.remarks[0].starts_with("requirements.txt of ") && code.tar.windows(9).any(|w| w == b"six==1.16"));
+    assert!(
+        code.remarks[0].starts_with("requirements.txt of ")
+            && code.tar.windows(9).any(|w| w == b"six==1.16")
+    );
 
     let (_tar, archived) = write("code.tar", &tar(&["f.py"]));
-    assert_eq!(paths(&read(&archived, None, &[list("reqs-prod.txt")]).unwrap()), ["f.py", "requirements.txt"]);
+    assert_eq!(
+        paths(&read(&archived, None, &[list("reqs-prod.txt")]).unwrap()),
+        ["f.py", "requirements.txt"]
+    );
     let (_tar, archived) = write("code.tar", &tar(&["f.py", "./requirements.txt"]));
     let (exit, shown) = failure(read(&archived, None, &[list("reqs-prod.txt")]));
-    assert!(exit == Exit::Usage && shown.contains("holds a requirements.txt already"), "{shown}");
+    assert!(
+        exit == Exit::Usage && shown.contains("holds a requirements.txt already"),
+        "{shown}"
+    );
 
     for (source, deps, exit, words) in [
-        (&node, "reqs-prod.txt", Exit::Usage, "lists packages of the runtime python, and the function's is nodejs"),
-        (&python, "package.json", Exit::Usage, "lists packages of the runtime nodejs, and the function's is python"),
+        (
+            &node,
+            "reqs-prod.txt",
+            Exit::Usage,
+            "lists packages of the runtime python, and the function's is nodejs",
+        ),
+        (
+            &python,
+            "package.json",
+            Exit::Usage,
+            "lists packages of the runtime nodejs, and the function's is python",
+        ),
         (&python, "list.json", Exit::Usage, "is no list of packages"),
         (&python, "list.yaml", Exit::Usage, "is no list of packages"),
-        (&python, "missing.txt", Exit::Source, "failed to read the source"),
+        (
+            &python,
+            "missing.txt",
+            Exit::Source,
+            "failed to read the source",
+        ),
     ] {
         let (found, shown) = failure(read(source, None, &[list(deps)]));
         assert!(found == exit && shown.contains(words), "{deps}: {shown}");
     }
     let (_bare, bare) = write("module", b"\0asm\x01\0\0\0");
-    assert!(failure(read(&bare, None, &[list("reqs-prod.txt")])).1.contains("the function's is wasm"));
+    assert!(
+        failure(read(&bare, None, &[list("reqs-prod.txt")]))
+            .1
+            .contains("the function's is wasm")
+    );
 }
 
 #[test]
 fn other_sources_say_why_not() {
-    check("hello.rs", b"fn main() {}", Exit::Usage, "holds no code that is known");
+    check(
+        "hello.rs",
+        b"fn main() {}",
+        Exit::Usage,
+        "holds no code that is known",
+    );
     check("hello.wasm", b"", Exit::Usage, "is empty");
     let empty = tempfile::tempdir().unwrap();
-    assert!(matches!(read(empty.path(), None, &[]), Err(SourceError::Empty(_))));
-    assert!(matches!(read(Path::new("https://example.org/f.wasm"), None, &[]), Err(SourceError::Url(_))));
-    assert_eq!(failure(read(&empty.path().join("f.wasm"), None, &[])).0, Exit::Source);
+    assert!(matches!(
+        read(empty.path(), None, &[]),
+        Err(SourceError::Empty(_))
+    ));
+    assert!(matches!(
+        read(Path::new("https://example.org/f.wasm"), None, &[]),
+        Err(SourceError::Url(_))
+    ));
+    assert_eq!(
+        failure(read(&empty.path().join("f.wasm"), None, &[])).0,
+        Exit::Source
+    );
 }
 
 #[test]
@@ -181,7 +296,19 @@ fn too_large_sources_are_not_read_whole() {
     let path = folder.path().join("f.wasm");
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(CODE_BYTES_MAX as u64 + 1).unwrap();
-    assert!(matches!(read(&path, None, &[]), Err(SourceError::TooLarge { .. })));
+    assert!(matches!(
+        read(&path, None, &[]),
+        Err(SourceError::TooLarge { .. })
+    ));
     let whole = read(folder.path(), None, &[]);
-    assert!(matches!(whole, Err(SourceError::Pack { fault: PackError::TooLarge, .. })), "{whole:?}");
+    assert!(
+        matches!(
+            whole,
+            Err(SourceError::Pack {
+                fault: PackError::TooLarge,
+                ..
+            })
+        ),
+        "{whole:?}"
+    );
 }

@@ -42,21 +42,31 @@ impl FromStr for CallbackAllow {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
         if text.contains(['/', ':']) || ends_in_a_number(&name) {
-            return text.parse().map(Self::Network).map_err(ParseCallbackAllowError::Network);
+            return text
+                .parse()
+                .map(Self::Network)
+                .map_err(ParseCallbackAllowError::Network);
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let fine = name.len() <= NAME_BYTES_MAX
-            && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.chars().all(plain));
-        if fine { Ok(Self::Host(name)) } else { Err(ParseCallbackAllowError::Host) }
+            && name
+                .split('.')
+                .all(|label| (1..=63).contains(&label.len()) && label.chars().all(plain));
+        if fine {
+            Ok(Self::Host(name))
+        } else {
+            Err(ParseCallbackAllowError::Host)
+        }
     }
 }
 
 /// URLs know no such name: they take it for an address.
 fn ends_in_a_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
-    let digits = last
-        .strip_prefix("0x")
-        .map_or_else(|| last.bytes().all(|b| b.is_ascii_digit()), |hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+    let digits = last.strip_prefix("0x").map_or_else(
+        || last.bytes().all(|b| b.is_ascii_digit()),
+        |hex| hex.bytes().all(|b| b.is_ascii_hexdigit()),
+    );
     !last.is_empty() && digits
 }
 
@@ -84,16 +94,14 @@ impl Policy {
 
     /// Whether this address may be connected to, by whatever name.
     pub(super) fn lets_reach(&self, address: IpAddr) -> bool {
-        let listed =
-            |entry: &CallbackAllow| matches!(entry, CallbackAllow::Network(network) if network.contains(address));
+        let listed = |entry: &CallbackAllow| matches!(entry, CallbackAllow::Network(network) if network.contains(address));
         is_public(address) || self.allow.iter().any(listed)
     }
 
     /// Whether everything behind this name may be connected to.
     pub(super) fn lets_reach_name(&self, name: &str) -> bool {
         let name = name.strip_suffix('.').unwrap_or(name);
-        let listed =
-            |entry: &CallbackAllow| matches!(entry, CallbackAllow::Host(host) if host.eq_ignore_ascii_case(name));
+        let listed = |entry: &CallbackAllow| matches!(entry, CallbackAllow::Host(host) if host.eq_ignore_ascii_case(name));
         self.allow.iter().any(listed)
     }
 }
@@ -114,11 +122,26 @@ mod tests {
             ("hooks", "hooks"),
             ("a_b-c.d", "a_b-c.d"),
         ] {
-            assert_eq!(text.parse::<CallbackAllow>().map(|allow| allow.to_string()), Ok(shown.to_owned()), "{text}");
+            assert_eq!(
+                text.parse::<CallbackAllow>().map(|allow| allow.to_string()),
+                Ok(shown.to_owned()),
+                "{text}"
+            );
         }
-        for text in
-            ["", ".", "a..b", "*.example.org", "a b", "ü", "10.0.0", "10.0.0.1/8", "0x7f", "a/8", "host:80", "300"]
-        {
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "*.example.org",
+            "a b",
+            "ü",
+            "10.0.0",
+            "10.0.0.1/8",
+            "0x7f",
+            "a/8",
+            "host:80",
+            "300",
+        ] {
             assert!(text.parse::<CallbackAllow>().is_err(), "{text}");
         }
         assert!("x".repeat(64).parse::<CallbackAllow>().is_err());
@@ -126,11 +149,21 @@ mod tests {
 
     #[test]
     fn what_is_listed_may_be_reached() {
-        let policy = Policy::new(vec!["10.1.0.0/16".parse().unwrap(), "hooks.example.org".parse().unwrap()]);
-        for (address, expected) in
-            [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("10.2.0.1", false), ("64:ff9b::10.1.2.3", false)]
-        {
-            assert_eq!(policy.lets_reach(address.parse().unwrap()), expected, "{address}");
+        let policy = Policy::new(vec![
+            "10.1.0.0/16".parse().unwrap(),
+            "hooks.example.org".parse().unwrap(),
+        ]);
+        for (address, expected) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("10.2.0.1", false),
+            ("64:ff9b::10.1.2.3", false),
+        ] {
+            assert_eq!(
+                policy.lets_reach(address.parse().unwrap()),
+                expected,
+                "{address}"
+            );
         }
         for (name, expected) in [
             ("hooks.example.org", true),

@@ -21,7 +21,10 @@ pub(super) struct SystemLookup;
 
 impl Lookup for SystemLookup {
     async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+        Ok(tokio::net::lookup_host((name, 0))
+            .await?
+            .map(|address| address.ip())
+            .collect())
     }
 }
 
@@ -33,7 +36,10 @@ pub(super) struct Judging<L> {
 
 impl<L> Judging<L> {
     pub(super) fn new(policy: Arc<Policy>, lookup: L) -> Self {
-        Self { policy, lookup: Arc::new(lookup) }
+        Self {
+            policy,
+            lookup: Arc::new(lookup),
+        }
     }
 }
 
@@ -44,11 +50,17 @@ impl<L: Lookup> Resolve for Judging<L> {
             let name = name.as_str();
             let addresses = lookup.lookup(name).await?;
             // One that is not allowed condemns all: which of them is connected to is not for the name's owner to try.
-            if !policy.lets_reach_name(name) && !addresses.iter().all(|address| policy.lets_reach(*address)) {
+            if !policy.lets_reach_name(name)
+                && !addresses.iter().all(|address| policy.lets_reach(*address))
+            {
                 return Err(CallbackRefused::Name(name.to_owned()).into());
             }
             // Port 0 stands for the URL's.
-            let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
+            let addresses: Addrs = Box::new(
+                addresses
+                    .into_iter()
+                    .map(|address| SocketAddr::new(address, 0)),
+            );
             Ok(addresses)
         })
     }

@@ -25,7 +25,10 @@ impl Script {
             };
             answers.iter().map(answer).collect()
         });
-        Self { client: client(port, None), requests }
+        Self {
+            client: client(port, None),
+            requests,
+        }
     }
 
     fn requests(self) -> Vec<String> {
@@ -34,7 +37,10 @@ impl Script {
 }
 
 fn client(port: u16, timeout: Option<Duration>) -> Client {
-    let config = ClientConfig { timeout, ..ClientConfig::default() };
+    let config = ClientConfig {
+        timeout,
+        ..ClientConfig::default()
+    };
     Client::new(Endpoint::new("127.0.0.1", port).unwrap(), &config).unwrap()
 }
 
@@ -44,7 +50,10 @@ fn read_request(stream: &mut TcpStream) -> String {
     loop {
         let text = String::from_utf8_lossy(&read).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .unwrap_or("0");
             if body.len() >= length.parse::<usize>().unwrap() {
                 return text;
             }
@@ -65,7 +74,14 @@ macro_rules! answer {
         answer!($status, $body, "")
     };
     ($status:literal, $body:expr, $headers:literal) => {
-        concat!("HTTP/1.1 ", $status, "\r\nconnection: close\r\n", $headers, "\r\n", $body)
+        concat!(
+            "HTTP/1.1 ",
+            $status,
+            "\r\nconnection: close\r\n",
+            $headers,
+            "\r\n",
+            $body
+        )
     };
 }
 
@@ -81,13 +97,39 @@ const DONE: &str = answer!(
 #[tokio::test]
 async fn invocations_are_sent_and_read() {
     let script = Script::new(&[DONE, answer!("200 OK", r#"{"ReqId":"f-1"}"#)]);
-    let call = Invocation { max_response_time: Some(Duration::from_millis(1500)), ..Invocation::default() };
+    let call = Invocation {
+        max_response_time: Some(Duration::from_millis(1500)),
+        ..Invocation::default()
+    };
     let result = script.client.invoke(&name("f"), &call).await.unwrap();
-    assert_eq!((result.result.as_ref(), result.output.as_ref(), result.is_warm_start), ("{\"a\":\"é\"}", "log", true));
-    assert_eq!(script.client.invoke_async(&name("f"), &call).await.unwrap().req_id, "f-1");
+    assert_eq!(
+        (
+            result.result.as_ref(),
+            result.output.as_ref(),
+            result.is_warm_start
+        ),
+        ("{\"a\":\"é\"}", "log", true)
+    );
+    assert_eq!(
+        script
+            .client
+            .invoke_async(&name("f"), &call)
+            .await
+            .unwrap()
+            .req_id,
+        "f-1"
+    );
     let requests = script.requests();
-    assert!(requests[0].starts_with("POST /invoke/f HTTP/1.1\r\n"), "{}", requests[0]);
-    assert!(requests[0].contains("\r\nhost: 127.0.0.1:"), "{}", requests[0]);
+    assert!(
+        requests[0].starts_with("POST /invoke/f HTTP/1.1\r\n"),
+        "{}",
+        requests[0]
+    );
+    assert!(
+        requests[0].contains("\r\nhost: 127.0.0.1:"),
+        "{}",
+        requests[0]
+    );
     assert!(requests[0].ends_with(
         r#"{"Params":{},"QoSClass":0,"QoSMaxRespT":1.5,"CanDoOffloading":true,"Async":false,"ReturnOutput":false}"#
     ));
@@ -97,39 +139,70 @@ async fn invocations_are_sent_and_read() {
 #[tokio::test]
 async fn refusals_keep_code_and_delay() {
     let script = Script::new(&[
-        answer!("500 Internal Server Error", r#"{"title":"x","code":"function_trap","detail":"unreachable"}"#),
+        answer!(
+            "500 Internal Server Error",
+            r#"{"title":"x","code":"function_trap","detail":"unreachable"}"#
+        ),
         answer!("429 Too Many Requests", "", "retry-after: 2\r\n"),
         answer!("404 Not Found", "Function unknown"),
-        answer!("429 Too Many Requests", r#"{"code":"exceeds_node","detail":"too large"}"#),
+        answer!(
+            "429 Too Many Requests",
+            r#"{"code":"exceeds_node","detail":"too large"}"#
+        ),
     ]);
     let call = Invocation::default();
     let failed = script.client.invoke(&name("f"), &call).await.unwrap_err();
-    assert!(failed.is_function_failure() && !failed.is_overload(), "{failed:?}");
+    assert!(
+        failed.is_function_failure() && !failed.is_overload(),
+        "{failed:?}"
+    );
     assert_eq!(failed.to_string(), "unreachable");
     let busy = script.client.invoke(&name("f"), &call).await.unwrap_err();
     assert!(busy.is_overload(), "{busy:?}");
-    assert!(matches!(busy, ClientError::Problem { retry_after: Some(delay), .. } if delay.as_secs() == 2));
+    assert!(
+        matches!(busy, ClientError::Problem { retry_after: Some(delay), .. } if delay.as_secs() == 2)
+    );
     let unknown = script.client.delete(&name("f")).await.unwrap_err();
     assert!(unknown.is_not_found());
     assert_eq!(unknown.to_string(), "Function unknown");
-    assert!(!script.client.invoke(&name("f"), &call).await.unwrap_err().is_overload());
+    assert!(
+        !script
+            .client
+            .invoke(&name("f"), &call)
+            .await
+            .unwrap_err()
+            .is_overload()
+    );
     assert!(script.requests()[2].ends_with(r#"{"Name":"f"}"#));
 }
 
 #[tokio::test]
 async fn polls_tell_pending_from_unknown() {
     let script = Script::new(&[
-        answer!("404 Not Found", r#"{"code":"invocation_not_finished","detail":"wait"}"#),
-        answer!("404 Not Found", r#"{"code":"invocation_unknown","detail":"no"}"#),
+        answer!(
+            "404 Not Found",
+            r#"{"code":"invocation_not_finished","detail":"wait"}"#
+        ),
+        answer!(
+            "404 Not Found",
+            r#"{"code":"invocation_unknown","detail":"no"}"#
+        ),
         answer!("404 Not Found", ""),
         DONE,
     ]);
     assert_eq!(script.client.poll("f-1").await.unwrap(), Poll::Pending);
     assert_eq!(script.client.poll("f-1").await.unwrap(), Poll::Unknown);
     assert_eq!(script.client.poll("f-1").await.unwrap(), Poll::Unknown);
-    assert!(matches!(script.client.poll("f-1").await.unwrap(), Poll::Done(_)));
+    assert!(matches!(
+        script.client.poll("f-1").await.unwrap(),
+        Poll::Done(_)
+    ));
     for odd in ["", "..", "a/b", "a b", "a?b"] {
-        assert_eq!(script.client.poll(odd).await.unwrap(), Poll::Unknown, "{odd}");
+        assert_eq!(
+            script.client.poll(odd).await.unwrap(),
+            Poll::Unknown,
+            "{odd}"
+        );
     }
     assert!(script.requests()[0].starts_with("GET /poll/f-1 HTTP/1.1\r\n"));
 }
@@ -141,10 +214,16 @@ async fn foreign_and_endless_answers_are_refused() {
         answer!("200 OK", "x", "content-length: 99999999999\r\n"),
         answer!("302 Found", "", "location: /elsewhere\r\n"),
     ]);
-    assert!(matches!(script.client.list().await, Err(ClientError::Answer { .. })));
+    assert!(matches!(
+        script.client.list().await,
+        Err(ClientError::Answer { .. })
+    ));
     let long = script.client.metrics().await.unwrap_err().to_string();
     assert!(long.ends_with("it is longer than 13631488 bytes"), "{long}");
-    assert!(matches!(script.client.status().await, Err(ClientError::Problem { status: 302, .. })));
+    assert!(matches!(
+        script.client.status().await,
+        Err(ClientError::Problem { status: 302, .. })
+    ));
 }
 
 #[tokio::test]
@@ -152,7 +231,10 @@ async fn transport_failures_are_told_apart() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let slow = client(port, Some(Duration::from_millis(50)));
-    assert!(matches!(slow.healthy().await, Err(ClientError::Timeout { .. })));
+    assert!(matches!(
+        slow.healthy().await,
+        Err(ClientError::Timeout { .. })
+    ));
 
     let closing = std::thread::spawn(move || {
         drop(listener.accept().unwrap());
@@ -160,7 +242,10 @@ async fn transport_failures_are_told_apart() {
         read_request(&mut stream);
     });
     let broken = client(port, None).healthy().await;
-    assert!(matches!(broken, Err(ClientError::Interrupted { .. })), "{broken:?}");
+    assert!(
+        matches!(broken, Err(ClientError::Interrupted { .. })),
+        "{broken:?}"
+    );
     closing.join().unwrap();
 
     let refused = client(port, None).ready().await;
@@ -173,21 +258,39 @@ async fn transport_failures_are_told_apart() {
 #[tokio::test]
 async fn raw_calls_stay_under_their_function() {
     let script = Script::new(&[answer!("418 I'm a teapot", "short and stout")]);
-    let request = http::Request::post("/a/b?c=d").header("x-y", "z").body(Bytes::from_static(b"hi")).unwrap();
+    let request = http::Request::post("/a/b?c=d")
+        .header("x-y", "z")
+        .body(Bytes::from_static(b"hi"))
+        .unwrap();
     let reply = script.client.call(&name("f"), request).await.unwrap();
-    assert_eq!((reply.status().as_u16(), reply.body().as_ref()), (418, b"short and stout".as_slice()));
+    assert_eq!(
+        (reply.status().as_u16(), reply.body().as_ref()),
+        (418, b"short and stout".as_slice())
+    );
     for outside in ["/../create", "/%2e%2e/create", "/a/../../create"] {
         let request = http::Request::get(outside).body(Bytes::new()).unwrap();
         let refused = script.client.call(&name("f"), request).await;
-        assert!(matches!(refused, Err(ClientError::Request { .. })), "{outside}: {refused:?}");
+        assert!(
+            matches!(refused, Err(ClientError::Request { .. })),
+            "{outside}: {refused:?}"
+        );
     }
     let asked = script.requests().remove(0);
-    assert!(asked.starts_with("POST /fn/f/a/b?c=d HTTP/1.1\r\n"), "{asked}");
-    assert!(asked.contains("\r\nx-y: z\r\n") && asked.ends_with("\r\n\r\nhi"), "{asked}");
+    assert!(
+        asked.starts_with("POST /fn/f/a/b?c=d HTTP/1.1\r\n"),
+        "{asked}"
+    );
+    assert!(
+        asked.contains("\r\nx-y: z\r\n") && asked.ends_with("\r\n\r\nhi"),
+        "{asked}"
+    );
 }
 
 fn hello() -> FunctionBody<'static> {
-    FunctionBody { name: "f".into(), ..FunctionBody::default() }
+    FunctionBody {
+        name: "f".into(),
+        ..FunctionBody::default()
+    }
 }
 
 #[tokio::test]
@@ -203,27 +306,63 @@ async fn deploys_tell_their_steps() {
             "{\"Progress\":\"one\"}\n{\"Problem\":{\"status\":503,\"code\":\"docker_unavailable\",\"detail\":\"gone\"},\"RetryAfter\":2}",
             "content-type: application/x-ndjson\r\n"
         ),
-        answer!("200 OK", "{\"Created\":\"f\"}", "content-type: application/json\r\n"),
+        answer!(
+            "200 OK",
+            "{\"Created\":\"f\"}",
+            "content-type: application/json\r\n"
+        ),
         answer!("409 Conflict", ""),
-        answer!("200 OK", "{\"Progress\":\"one\"}\n", "content-type: application/x-ndjson\r\n"),
+        answer!(
+            "200 OK",
+            "{\"Progress\":\"one\"}\n",
+            "content-type: application/x-ndjson\r\n"
+        ),
     ]);
     let mut steps = Vec::new();
-    let created = script.client.create_telling(&hello(), |step| steps.push(step.to_owned())).await.unwrap();
-    assert_eq!((created.created.as_str(), steps), ("f", vec!["one".to_owned(), "two".to_owned()]));
-    let failed = script.client.update_telling(&hello(), |_| {}).await.unwrap_err();
-    assert_eq!((failed.code(), failed.to_string().as_str()), (Some("docker_unavailable"), "gone"));
+    let created = script
+        .client
+        .create_telling(&hello(), |step| steps.push(step.to_owned()))
+        .await
+        .unwrap();
+    assert_eq!(
+        (created.created.as_str(), steps),
+        ("f", vec!["one".to_owned(), "two".to_owned()])
+    );
+    let failed = script
+        .client
+        .update_telling(&hello(), |_| {})
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failed.code(), failed.to_string().as_str()),
+        (Some("docker_unavailable"), "gone")
+    );
     assert!(
         matches!(failed, ClientError::Problem { status: 503, retry_after: Some(delay), .. } if delay.as_secs() == 2)
     );
-    let quiet = script.client.create_telling(&hello(), |step| panic!("{step}")).await.unwrap();
-    assert_eq!(quiet.created, "f", "a node that tells nothing deploys all the same");
+    let quiet = script
+        .client
+        .create_telling(&hello(), |step| panic!("{step}"))
+        .await
+        .unwrap();
+    assert_eq!(
+        quiet.created, "f",
+        "a node that tells nothing deploys all the same"
+    );
     let taken = script.client.create_telling(&hello(), |_| {}).await;
-    assert!(matches!(taken, Err(ClientError::Problem { status: 409, .. })), "{taken:?}");
+    assert!(
+        matches!(taken, Err(ClientError::Problem { status: 409, .. })),
+        "{taken:?}"
+    );
     let open = script.client.create_telling(&hello(), |_| {}).await;
     assert!(matches!(open, Err(ClientError::Answer { .. })), "{open:?}");
     let requests = script.requests();
     assert!(requests[0].starts_with("POST /create ") && requests[1].starts_with("POST /update "));
-    assert!(requests[0].contains("\r\naccept: application/x-ndjson, application/json;q=0.5\r\n"), "{}", requests[0]);
+    assert!(
+        requests[0].contains("\r\naccept: application/x-ndjson, application/json;q=0.5\r\n"),
+        "{}",
+        requests[0]
+    );
 }
 
 #[tokio::test]
@@ -234,18 +373,42 @@ async fn logs_are_read_line_by_line() {
             "{\"Time\":\"t\",\"Invocation\":\"i\",\"Failed\":true,\"Text\":\"a\"}\n{}\n{\"Skipped\":3}",
             "content-type: application/x-ndjson\r\n"
         ),
-        answer!("404 Not Found", r#"{"code":"function_unknown","detail":"no"}"#),
+        answer!(
+            "404 Not Found",
+            r#"{"code":"function_unknown","detail":"no"}"#
+        ),
         answer!("200 OK", "<html>\n"),
     ]);
     let mut log = script.client.logs(&name("f"), Some(5), true).await.unwrap();
     let line = log.next().await.unwrap().unwrap();
-    assert_eq!((line.time.as_str(), line.failed, line.text.as_deref()), ("t", true, Some("a")));
+    assert_eq!(
+        (line.time.as_str(), line.failed, line.text.as_deref()),
+        ("t", true, Some("a"))
+    );
     assert_eq!(log.next().await.unwrap().unwrap().skipped, Some(3));
     assert!(log.next().await.unwrap().is_none());
-    assert!(script.client.logs(&name("f"), None, false).await.unwrap_err().is_not_found());
+    assert!(
+        script
+            .client
+            .logs(&name("f"), None, false)
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
     let mut foreign = script.client.logs(&name("f"), None, false).await.unwrap();
-    assert!(matches!(foreign.next().await, Err(ClientError::Answer { .. })));
+    assert!(matches!(
+        foreign.next().await,
+        Err(ClientError::Answer { .. })
+    ));
     let requests = script.requests();
-    assert!(requests[0].starts_with("GET /functions/f/logs?tail=5&follow=true HTTP/1.1\r\n"), "{}", requests[0]);
-    assert!(requests[1].starts_with("GET /functions/f/logs HTTP/1.1\r\n"), "{}", requests[1]);
+    assert!(
+        requests[0].starts_with("GET /functions/f/logs?tail=5&follow=true HTTP/1.1\r\n"),
+        "{}",
+        requests[0]
+    );
+    assert!(
+        requests[1].starts_with("GET /functions/f/logs HTTP/1.1\r\n"),
+        "{}",
+        requests[1]
+    );
 }

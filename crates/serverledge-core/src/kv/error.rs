@@ -32,7 +32,10 @@ pub enum KvError {
         bytes: usize,
     },
     /// The value is longer than [`VALUE_BYTES_MAX`].
-    #[error("the value of {:?} has {bytes} bytes, {VALUE_BYTES_MAX} are allowed", String::from_utf8_lossy(key))]
+    #[error(
+        "the value of {:?} has {bytes} bytes, {VALUE_BYTES_MAX} are allowed",
+        String::from_utf8_lossy(key)
+    )]
     ValueTooLarge {
         /// Whose value.
         key: Bytes,

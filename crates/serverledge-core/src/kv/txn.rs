@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use super::{KEY_BYTES_MAX, KeyValue, KvError, LeaseId, Revision, TXN_BYTES_MAX, TXN_OPS_MAX, VALUE_BYTES_MAX};
+use super::{
+    KEY_BYTES_MAX, KeyValue, KvError, LeaseId, Revision, TXN_BYTES_MAX, TXN_OPS_MAX,
+    VALUE_BYTES_MAX,
+};
 
 /// A transaction: if all compares hold, `then` runs, else `otherwise`. Built with [`Txn::when`] and its siblings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -129,7 +132,11 @@ impl Txn {
     /// # Errors
     /// `TooManyOps`, `Key`, `ValueTooLarge`, `TxnTooLarge`, `DuplicateKey`.
     pub fn check(&self) -> Result<(), KvError> {
-        let ops = self.compares.len().max(self.then.len()).max(self.otherwise.len());
+        let ops = self
+            .compares
+            .len()
+            .max(self.then.len())
+            .max(self.otherwise.len());
         if ops > TXN_OPS_MAX {
             return Err(KvError::TooManyOps { ops });
         }
@@ -160,12 +167,18 @@ fn check_branch(ops: &[Op]) -> Result<(), KvError> {
     }
     let clash = ops.iter().find_map(|op| match op {
         Op::Delete { key } => puts.get(key.as_ref()).copied(),
-        Op::DeletePrefix { prefix } => {
-            puts.range(prefix.as_ref()..).next().copied().filter(|key| key.starts_with(prefix))
-        }
+        Op::DeletePrefix { prefix } => puts
+            .range(prefix.as_ref()..)
+            .next()
+            .copied()
+            .filter(|key| key.starts_with(prefix)),
         Op::Put { .. } | Op::Get { .. } => None,
     });
-    clash.map_or(Ok(()), |key| Err(KvError::DuplicateKey { key: Bytes::copy_from_slice(key) }))
+    clash.map_or(Ok(()), |key| {
+        Err(KvError::DuplicateKey {
+            key: Bytes::copy_from_slice(key),
+        })
+    })
 }
 
 fn check_key(key: &[u8]) -> Result<usize, KvError> {
@@ -180,7 +193,10 @@ fn check_key(key: &[u8]) -> Result<usize, KvError> {
 impl Compare {
     /// Requires `condition` of `key`'s entry.
     pub fn new(key: impl Into<Bytes>, condition: Condition) -> Self {
-        Self { key: key.into(), condition }
+        Self {
+            key: key.into(),
+            condition,
+        }
     }
 
     /// The key must be there.
@@ -221,8 +237,12 @@ impl Condition {
         match self {
             Self::Exists => entry.is_some(),
             Self::Missing => entry.is_none(),
-            Self::CreateRevision(revision) => entry.map_or(Revision::default(), |e| e.create_revision) == *revision,
-            Self::ModRevision(revision) => entry.map_or(Revision::default(), |e| e.mod_revision) == *revision,
+            Self::CreateRevision(revision) => {
+                entry.map_or(Revision::default(), |e| e.create_revision) == *revision
+            }
+            Self::ModRevision(revision) => {
+                entry.map_or(Revision::default(), |e| e.mod_revision) == *revision
+            }
             Self::Version(version) => entry.map_or(0, |e| e.version) == *version,
             Self::Value(value) => entry.is_some_and(|e| e.value == value),
         }
@@ -234,12 +254,20 @@ impl Condition {
 impl Op {
     /// Puts a key without a lease.
     pub fn put(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
-        Self::Put { key: key.into(), value: value.into(), lease: None }
+        Self::Put {
+            key: key.into(),
+            value: value.into(),
+            lease: None,
+        }
     }
 
     /// Puts a key bound to a lease.
     pub fn put_leased(key: impl Into<Bytes>, value: impl Into<Bytes>, lease: LeaseId) -> Self {
-        Self::Put { key: key.into(), value: value.into(), lease: Some(lease) }
+        Self::Put {
+            key: key.into(),
+            value: value.into(),
+            lease: Some(lease),
+        }
     }
 
     /// Deletes a key.
@@ -249,7 +277,9 @@ impl Op {
 
     /// Deletes all keys with a prefix.
     pub fn delete_prefix(prefix: impl Into<Bytes>) -> Self {
-        Self::DeletePrefix { prefix: prefix.into() }
+        Self::DeletePrefix {
+            prefix: prefix.into(),
+        }
     }
 
     /// Reads a key.
@@ -260,10 +290,15 @@ impl Op {
     fn check(&self) -> Result<usize, KvError> {
         match self {
             Self::Put { key, value, .. } if value.len() > VALUE_BYTES_MAX => {
-                Err(KvError::ValueTooLarge { key: key.clone(), bytes: value.len() })
+                Err(KvError::ValueTooLarge {
+                    key: key.clone(),
+                    bytes: value.len(),
+                })
             }
             Self::Put { key, value, .. } => Ok(check_key(key)? + value.len()),
-            Self::Delete { key } | Self::Get { key } | Self::DeletePrefix { prefix: key } => check_key(key),
+            Self::Delete { key } | Self::Get { key } | Self::DeletePrefix { prefix: key } => {
+                check_key(key)
+            }
         }
     }
 }
@@ -291,7 +326,13 @@ mod tests {
         assert!(twice(&[Op::put("a", "1"), Op::put("a", "2")]));
         assert!(twice(&[Op::put("a", "1"), Op::delete("a")]));
         assert!(twice(&[Op::delete_prefix("a/"), Op::put("a/1", "1")]));
-        assert!(!twice(&[Op::delete("a"), Op::delete("a"), Op::delete_prefix("b"), Op::put("a0", "1"), Op::get("a0")]));
+        assert!(!twice(&[
+            Op::delete("a"),
+            Op::delete("a"),
+            Op::delete_prefix("b"),
+            Op::put("a0", "1"),
+            Op::get("a0")
+        ]));
     }
 
     #[test]
@@ -301,9 +342,19 @@ mod tests {
         assert!(matches!(txn.check(), Err(KvError::TooManyOps { ops: 129 })));
         let large = Txn::new().then(Op::put("k", vec![0; VALUE_BYTES_MAX + 1]));
         assert!(matches!(large.check(), Err(KvError::ValueTooLarge { .. })));
-        let sum = Txn::new().then(Op::put("a", vec![0; VALUE_BYTES_MAX])).then(Op::put("b", vec![0; VALUE_BYTES_MAX]));
+        let sum = Txn::new()
+            .then(Op::put("a", vec![0; VALUE_BYTES_MAX]))
+            .then(Op::put("b", vec![0; VALUE_BYTES_MAX]));
         assert!(matches!(sum.check(), Err(KvError::TxnTooLarge { .. })));
-        assert!(matches!(Txn::new().then(Op::get("")).check(), Err(KvError::Key { bytes: 0 })));
-        assert!(Txn::new().then(Op::put("k", vec![0; VALUE_BYTES_MAX])).check().is_ok());
+        assert!(matches!(
+            Txn::new().then(Op::get("")).check(),
+            Err(KvError::Key { bytes: 0 })
+        ));
+        assert!(
+            Txn::new()
+                .then(Op::put("k", vec![0; VALUE_BYTES_MAX]))
+                .check()
+                .is_ok()
+        );
     }
 }

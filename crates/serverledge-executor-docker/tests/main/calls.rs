@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use serverledge_core::{
-    CallError, FunctionLimits, FunctionName, InvocationId, InvokeError, Outcome, Payload, Reply, Runtime, Sandbox,
-    SandboxCall,
+    CallError, FunctionLimits, FunctionName, InvocationId, InvokeError, Outcome, Payload, Reply,
+    Runtime, Sandbox, SandboxCall,
 };
 use serverledge_core::{Executor as _, Version};
 use serverledge_testing::executor::version;
@@ -65,8 +65,15 @@ exports.handler = async ({ do: what, number, name, args }) => {
 
 async fn started(lab: &Lab, runtime: Runtime, code: &str, concurrency: u16) -> Box<dyn Sandbox> {
     let code = Bytes::copy_from_slice(code.as_bytes());
-    let limits = FunctionLimits { max_concurrency: concurrency, ..FunctionLimits::default() };
-    let version = Arc::new(Version { runtime, handler: "main.handler".to_owned(), ..version(&code, limits) });
+    let limits = FunctionLimits {
+        max_concurrency: concurrency,
+        ..FunctionLimits::default()
+    };
+    let version = Arc::new(Version {
+        runtime,
+        handler: "main.handler".to_owned(),
+        ..version(&code, limits)
+    });
     lab.executor.prepare(&version, code, &()).await.unwrap();
     lab.executor.start(&version).await.unwrap().sandbox
 }
@@ -74,21 +81,39 @@ async fn started(lab: &Lab, runtime: Runtime, code: &str, concurrency: u16) -> B
 /// A host on which `callee` gives back what it is given, in brackets.
 fn host() -> (Arc<FakeHost>, FakeHostHandle) {
     let (host, handle) = FakeHost::new();
-    handle.answer("callee", |params| Ok(Bytes::from([b"[", &params[..], b"]"].concat())));
+    handle.answer("callee", |params| {
+        Ok(Bytes::from([b"[", &params[..], b"]"].concat()))
+    });
     handle.answer("deep", |_| Err(CallError::TooDeep { max: 8 }));
     (host, handle)
 }
 
 async fn run(sandbox: &dyn Sandbox, params: &Value) -> Value {
     let outcome = invoke(sandbox, params, host().0).await.unwrap();
-    let Reply::Json(bytes) = outcome.reply else { panic!("containers answer JSON") };
+    let Reply::Json(bytes) = outcome.reply else {
+        panic!("containers answer JSON")
+    };
     serde_json::from_slice(&bytes).unwrap()
 }
 
-async fn invoke(sandbox: &dyn Sandbox, params: &Value, host: Arc<FakeHost>) -> Result<Outcome, InvokeError> {
+async fn invoke(
+    sandbox: &dyn Sandbox,
+    params: &Value,
+    host: Arc<FakeHost>,
+) -> Result<Outcome, InvokeError> {
     let function = FunctionName::parse("caller").unwrap();
     let payload = Payload::Json(params.to_string().into());
-    sandbox.invoke(SandboxCall { id: InvocationId::new(), function, payload, deadline: None }, host).await
+    sandbox
+        .invoke(
+            SandboxCall {
+                id: InvocationId::new(),
+                function,
+                payload,
+                deadline: None,
+            },
+            host,
+        )
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,10 +121,19 @@ async fn python_functions_call_from_tasks_and_threads() {
     let lab = Lab::new().await;
     let sandbox = started(&lab, Runtime::Python, PYTHON, 1).await;
     let each: Vec<Value> = (0..16).map(|each| json!([each])).collect();
-    assert_eq!(run(sandbox.as_ref(), &json!({"do": "many", "number": 16})).await, json!(each));
-    assert_eq!(run(sandbox.as_ref(), &json!({"do": "thread"})).await, json!([["from a thread"]]));
+    assert_eq!(
+        run(sandbox.as_ref(), &json!({"do": "many", "number": 16})).await,
+        json!(each)
+    );
+    assert_eq!(
+        run(sandbox.as_ref(), &json!({"do": "thread"})).await,
+        json!([["from a thread"]])
+    );
     let error = run(sandbox.as_ref(), &json!({"do": "one", "name": "deep"})).await;
-    assert_eq!(error, json!(["call_too_deep", "calls are nested more than 8 deep"]));
+    assert_eq!(
+        error,
+        json!(["call_too_deep", "calls are nested more than 8 deep"])
+    );
     let error = run(sandbox.as_ref(), &json!({"do": "one", "name": "nobody"})).await;
     assert_eq!(error[0], "function_unknown");
     sandbox.stop().await.unwrap();
@@ -111,10 +145,19 @@ async fn nodejs_functions_call_at_once_and_later() {
     for concurrency in [1, 4] {
         let sandbox = started(&lab, Runtime::NodeJs, NODEJS, concurrency).await;
         let each: Vec<Value> = (0..16).map(|each| json!([each])).collect();
-        assert_eq!(run(sandbox.as_ref(), &json!({"do": "many", "number": 16})).await, json!(each));
-        assert_eq!(run(sandbox.as_ref(), &json!({"do": "later", "args": {"a": 1}})).await, json!([{"a": 1}]));
+        assert_eq!(
+            run(sandbox.as_ref(), &json!({"do": "many", "number": 16})).await,
+            json!(each)
+        );
+        assert_eq!(
+            run(sandbox.as_ref(), &json!({"do": "later", "args": {"a": 1}})).await,
+            json!([{"a": 1}])
+        );
         let error = run(sandbox.as_ref(), &json!({"name": "deep"})).await;
-        assert_eq!(error, json!(["call_too_deep", "calls are nested more than 8 deep", true]));
+        assert_eq!(
+            error,
+            json!(["call_too_deep", "calls are nested more than 8 deep", true])
+        );
         sandbox.stop().await.unwrap();
     }
 }
@@ -123,16 +166,25 @@ async fn nodejs_functions_call_at_once_and_later() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_invocations_call_with_their_own_rights() {
     let lab = Lab::new().await;
-    for (runtime, code, what) in [(Runtime::Python, PYTHON, "thread"), (Runtime::NodeJs, NODEJS, "later")] {
+    for (runtime, code, what) in [
+        (Runtime::Python, PYTHON, "thread"),
+        (Runtime::NodeJs, NODEJS, "later"),
+    ] {
         let sandbox = started(&lab, runtime, code, 4).await;
         let hosts: Vec<_> = (0..4).map(|_| host()).collect();
         let params = json!({"do": what, "args": 1});
-        let runs = hosts.iter().map(|(host, _)| invoke(sandbox.as_ref(), &params, Arc::clone(host)));
+        let runs = hosts
+            .iter()
+            .map(|(host, _)| invoke(sandbox.as_ref(), &params, Arc::clone(host)));
         for outcome in futures_util::future::join_all(runs).await {
             outcome.unwrap();
         }
         for (_, handle) in &hosts {
-            assert_eq!(handle.calls().len(), 1, "{runtime:?}: one invocation, one call");
+            assert_eq!(
+                handle.calls().len(),
+                1,
+                "{runtime:?}: one invocation, one call"
+            );
         }
         sandbox.stop().await.unwrap();
     }
@@ -145,7 +197,10 @@ async fn a_dead_capability_is_refused_and_counted() {
     let sandbox = started(&lab, Runtime::Python, PYTHON, 1).await;
     run(sandbox.as_ref(), &json!({"do": "keep"})).await;
     assert_eq!(lab.executor.refused_calls(), 0);
-    assert_eq!(run(sandbox.as_ref(), &json!({"do": "steal"})).await, json!(["call_refused", "CallError"]));
+    assert_eq!(
+        run(sandbox.as_ref(), &json!({"do": "steal"})).await,
+        json!(["call_refused", "CallError"])
+    );
     assert_eq!(lab.executor.refused_calls(), 1);
     sandbox.stop().await.unwrap();
 }
@@ -159,6 +214,13 @@ async fn calls_end_with_their_invocation() {
     let (host, handle) = host();
     handle.hold("held");
     invoke(sandbox.as_ref(), &json!(null), host).await.unwrap();
-    handle.wait_for("the end of what nobody waited for", |counts| counts.dropped == 1 && counts.gone).await;
-    tokio::time::timeout(Duration::from_secs(20), sandbox.stop()).await.unwrap().unwrap();
+    handle
+        .wait_for("the end of what nobody waited for", |counts| {
+            counts.dropped == 1 && counts.gone
+        })
+        .await;
+    tokio::time::timeout(Duration::from_secs(20), sandbox.stop())
+        .await
+        .unwrap()
+        .unwrap();
 }

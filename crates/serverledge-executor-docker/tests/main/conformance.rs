@@ -1,7 +1,9 @@
 //! The suite of the traits, for Python and Node.js, with stem cells and without.
 
 use serverledge_core::Runtime;
-use serverledge_testing::executor::{self, CALLEE, ENDLESS_LOG, FAILS_LOG, Fixtures, LARGE_BYTES, LOGS_LOG};
+use serverledge_testing::executor::{
+    self, CALLEE, ENDLESS_LOG, FAILS_LOG, Fixtures, LARGE_BYTES, LOGS_LOG,
+};
 
 use crate::support::{Lab, fixtures};
 
@@ -12,7 +14,9 @@ fn python() -> Fixtures {
         "main.handler",
         [
             "def handler(params): return params",
-            &format!("def handler(params):\n    print('{FAILS_LOG}')\n    raise ValueError('it broke')"),
+            &format!(
+                "def handler(params):\n    print('{FAILS_LOG}')\n    raise ValueError('it broke')"
+            ),
             &format!("def handler(params):\n    print('{ENDLESS_LOG}')\n    while True: pass"),
             &format!("def handler(params):\n    print('{LOGS_LOG}')\n    return params"),
             &format!("def handler(params): return 'x' * {letters}"),
@@ -28,9 +32,13 @@ fn nodejs() -> Fixtures {
         "main.handler",
         [
             "exports.handler = params => params;",
-            &format!("exports.handler = params => {{ console.log('{FAILS_LOG}'); throw new TypeError('it broke'); }};"),
+            &format!(
+                "exports.handler = params => {{ console.log('{FAILS_LOG}'); throw new TypeError('it broke'); }};"
+            ),
             &format!("exports.handler = params => {{ console.log('{ENDLESS_LOG}'); for (;;); }};"),
-            &format!("exports.handler = params => {{ console.log('{LOGS_LOG}'); return params; }};"),
+            &format!(
+                "exports.handler = params => {{ console.log('{LOGS_LOG}'); return params; }};"
+            ),
             &format!("exports.handler = params => 'x'.repeat({letters});"),
             &format!("exports.handler = params => call('{CALLEE}', params);"),
         ],

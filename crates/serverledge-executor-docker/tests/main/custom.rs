@@ -7,7 +7,9 @@ use serverledge_core::{FailureKind, Runtime, Version};
 use serverledge_testing::executor;
 
 use crate::escapes::PROBES;
-use crate::support::{Lab, docker, docker_quiet, failure, invoke, json_of, limits, python_image, refusal, unique};
+use crate::support::{
+    Lab, docker, docker_quiet, failure, invoke, json_of, limits, python_image, refusal, unique,
+};
 
 const SERVER: &str = include_str!("custom_server.py");
 
@@ -24,7 +26,10 @@ impl CustomImage {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("probes.py"), PROBES).unwrap();
         std::fs::write(dir.path().join("custom_server.py"), SERVER).unwrap();
-        let file = format!("FROM {}\nCOPY *.py /srv/\nENTRYPOINT {command}\n", python_image());
+        let file = format!(
+            "FROM {}\nCOPY *.py /srv/\nENTRYPOINT {command}\n",
+            python_image()
+        );
         std::fs::write(dir.path().join("Dockerfile"), file).unwrap();
         let image = Self(unique("serverledge-test-custom"));
         let output = Command::new("docker")
@@ -34,24 +39,48 @@ impl CustomImage {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         image
     }
 
     pub(crate) fn version(&self) -> Version {
-        Version { runtime: Runtime::Custom, image: self.0.clone(), ..executor::version(b"", limits()) }
+        Version {
+            runtime: Runtime::Custom,
+            image: self.0.clone(),
+            ..executor::version(b"", limits())
+        }
     }
 }
 
 /// The address of a container in its network.
 pub(crate) fn address(container: &str) -> String {
-    docker(&["inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container])
+    docker(&[
+        "inspect",
+        "-f",
+        "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+        container,
+    ])
 }
 
 /// This machine's address in a container's network.
 pub(crate) fn gateway(container: &str) -> String {
-    let network = docker(&["inspect", "-f", "{{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}", container]);
-    docker(&["network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}}{{end}}", &network])
+    let network = docker(&[
+        "inspect",
+        "-f",
+        "{{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}",
+        container,
+    ]);
+    docker(&[
+        "network",
+        "inspect",
+        "-f",
+        "{{range .IPAM.Config}}{{.Gateway}}{{end}}",
+        &network,
+    ])
 }
 
 impl Drop for CustomImage {
@@ -67,16 +96,27 @@ async fn a_custom_image_serves_and_goes() {
     let version = lab.prepared(image.version(), "").await;
     let sandbox = lab.start(&version).await;
     for _ in 0..3 {
-        let outcome = invoke(sandbox.as_ref(), json!({"probe": "identity"})).await.unwrap();
+        let outcome = invoke(sandbox.as_ref(), json!({"probe": "identity"}))
+            .await
+            .unwrap();
         assert_eq!(json_of(&outcome), json!([]));
         assert_eq!(&outcome.log[..], b"ran\n");
     }
     let failed = failure(invoke(sandbox.as_ref(), json!({"probe": "no such"})).await);
-    assert_eq!((failed.kind, failed.message.as_str()), (FailureKind::Error, "KeyError: 'no such'"));
+    assert_eq!(
+        (failed.kind, failed.message.as_str()),
+        (FailureKind::Error, "KeyError: 'no such'")
+    );
     docker(&["kill", &lab.container()]);
-    assert!(matches!(invoke(sandbox.as_ref(), Value::Null).await, Err(serverledge_core::InvokeError::Gone)));
+    assert!(matches!(
+        invoke(sandbox.as_ref(), Value::Null).await,
+        Err(serverledge_core::InvokeError::Gone)
+    ));
     lab.executor.close().await;
-    assert!(lab.containers().is_empty() && lab.networks().is_empty(), "something is left");
+    assert!(
+        lab.containers().is_empty() && lab.networks().is_empty(),
+        "something is left"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,9 +140,15 @@ async fn images_that_do_not_serve_are_refused_with_their_words() {
         let image = CustomImage::with_command(command);
         let (told, message) = refusal(lab.prepare(&image.version(), "").await);
         assert_eq!(told, code);
-        assert!(message.contains(why) && message.contains(wrote), "{message}");
+        assert!(
+            message.contains(why) && message.contains(wrote),
+            "{message}"
+        );
     }
-    let missing = Version { image: "serverledge-test-nowhere:1".to_owned(), ..CustomImage::build().version() };
+    let missing = Version {
+        image: "serverledge-test-nowhere:1".to_owned(),
+        ..CustomImage::build().version()
+    };
     assert_eq!(refusal(lab.prepare(&missing, "").await).0, "image_missing");
 }
 

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use crate::proxy::CountingProxy;
 use crate::support::{
-    ECHO, Lab, docker_at, failure, invoke, json_of, phase_names, python, python_image, refusal, start_words, wait_until,
+    ECHO, Lab, docker_at, failure, invoke, json_of, phase_names, python, python_image, refusal,
+    start_words, wait_until,
 };
 
 /// A typed error has to come sooner than this, whatever the engine does.
@@ -30,7 +31,13 @@ struct PrivateEngine {
 
 impl PrivateEngine {
     fn new() -> Self {
-        Self { dir: tempfile::Builder::new().prefix("sledge-engine-").tempdir().unwrap(), child: None }
+        Self {
+            dir: tempfile::Builder::new()
+                .prefix("sledge-engine-")
+                .tempdir()
+                .unwrap(),
+            child: None,
+        }
     }
 
     fn socket(&self) -> PathBuf {
@@ -43,15 +50,30 @@ impl PrivateEngine {
 
     fn spawn(&mut self) {
         let at = |name: &str| self.dir.path().join(name).display().to_string();
-        let log = File::options().create(true).append(true).open(at("log")).unwrap();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(at("log"))
+            .unwrap();
         // What one that was killed left would keep the next from starting.
-        for stale in ["pid", "exec/containerd/containerd.pid", "exec/containerd/containerd.sock"] {
+        for stale in [
+            "pid",
+            "exec/containerd/containerd.pid",
+            "exec/containerd/containerd.sock",
+        ] {
             let _ = std::fs::remove_file(at(stale));
         }
         // In a network of its own: without a bridge it would take the machine's `docker0` away.
         let child = Command::new("unshare")
             .args(["--net", "dockerd"])
-            .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
+            .args([
+                "--data-root",
+                &at("data"),
+                "--exec-root",
+                &at("exec"),
+                "--pidfile",
+                &at("pid"),
+            ])
             .args(["-H", &format!("unix://{}", at("docker.sock"))])
             .args(["--bridge=none", "--iptables=false", "--shutdown-timeout=2"])
             .stdin(Stdio::null())
@@ -68,25 +90,51 @@ impl PrivateEngine {
 
     /// Copies the image under test from the shared engine.
     fn load(&self) {
-        let save = Command::new("docker").args(["save", &python_image()]).stdout(Stdio::piped()).spawn();
+        let save = Command::new("docker")
+            .args(["save", &python_image()])
+            .stdout(Stdio::piped())
+            .spawn();
         let mut save = save.unwrap();
         let host = format!("unix://{}", self.socket().display());
-        let load = Command::new("docker").args(["-H", &host, "load", "-q"]).stdin(save.stdout.take().unwrap()).output();
-        assert!(save.wait().unwrap().success() && load.unwrap().status.success(), "the image is copied");
+        let load = Command::new("docker")
+            .args(["-H", &host, "load", "-q"])
+            .stdin(save.stdout.take().unwrap())
+            .output();
+        assert!(
+            save.wait().unwrap().success() && load.unwrap().status.success(),
+            "the image is copied"
+        );
     }
 
     fn signal(&self, signal: &str) {
-        let pid = self.child.as_ref().expect("the engine runs").id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let pid = self
+            .child
+            .as_ref()
+            .expect("the engine runs")
+            .id()
+            .to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Ends it by a signal and waits for its end.
     async fn end(&mut self, signal: &str) {
         self.signal(signal);
         let mut child = self.child.take().unwrap();
-        tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+        tokio::task::spawn_blocking(move || child.wait())
+            .await
+            .unwrap()
+            .unwrap();
         // Its socket stays after a kill; nobody listens.
-        wait_until("the end of the engine", || self.docker(&["version"]).is_err()).await;
+        wait_until("the end of the engine", || {
+            self.docker(&["version"]).is_err()
+        })
+        .await;
     }
 }
 
@@ -111,7 +159,10 @@ impl Drop for PrivateEngine {
         self.signal("-TERM");
         let _ = self.child.take().unwrap().wait();
         // It mounts its folder onto itself.
-        let _ = Command::new("umount").arg("-l").arg(self.dir.path().join("data")).status();
+        let _ = Command::new("umount")
+            .arg("-l")
+            .arg(self.dir.path().join("data"))
+            .status();
     }
 }
 
@@ -129,19 +180,35 @@ impl Stage {
             config.socket = socket;
             config.cells = 1;
         });
-        Self { lab: lab.await, engine }
+        Self {
+            lab: lab.await,
+            engine,
+        }
     }
 
     async fn start_fails_softly(&self, version: &Arc<Version>) {
         let began = Instant::now();
-        assert_eq!(start_words(self.lab.executor.start(version).await), "docker_unavailable");
-        assert_eq!(refusal(self.lab.prepare(version, SLEEPS).await).0, "docker_unavailable");
-        assert!(began.elapsed() < SOON, "the errors took {:?}", began.elapsed());
+        assert_eq!(
+            start_words(self.lab.executor.start(version).await),
+            "docker_unavailable"
+        );
+        assert_eq!(
+            refusal(self.lab.prepare(version, SLEEPS).await).0,
+            "docker_unavailable"
+        );
+        assert!(
+            began.elapsed() < SOON,
+            "the errors took {:?}",
+            began.elapsed()
+        );
     }
 
     async fn works(&self, version: &Arc<Version>) {
         let sandbox = self.lab.start(version).await;
-        assert_eq!(json_of(&invoke(sandbox.as_ref(), json!(0)).await.unwrap()), json!(0));
+        assert_eq!(
+            json_of(&invoke(sandbox.as_ref(), json!(0)).await.unwrap()),
+            json!(0)
+        );
         sandbox.stop().await.unwrap();
         self.lab.wait_for_cells(1).await;
         self.lab.wait_for_containers(1).await;
@@ -152,9 +219,15 @@ impl Stage {
         assert!(invoke(sandbox.as_ref(), json!(0)).await.is_ok());
         self.engine.end("-KILL").await;
         // The container lives, and nobody is asked.
-        assert!(invoke(sandbox.as_ref(), json!(0)).await.is_ok(), "a warm sandbox needs no engine");
+        assert!(
+            invoke(sandbox.as_ref(), json!(0)).await.is_ok(),
+            "a warm sandbox needs no engine"
+        );
         self.start_fails_softly(version).await;
-        assert!(sandbox.stop().await.is_err(), "a stop without an engine says so");
+        assert!(
+            sandbox.stop().await.is_err(),
+            "a stop without an engine says so"
+        );
         drop(sandbox);
         self.engine.start().await;
         self.works(version).await;
@@ -169,7 +242,9 @@ impl Stage {
         match outcome {
             // Killed alone, the engine leaves its containers.
             Ok(outcome) => assert_eq!(json_of(&outcome), json!(4)),
-            Err(InvokeError::Function(failure)) => assert_eq!(failure.kind, FailureKind::Exited, "{failure:?}"),
+            Err(InvokeError::Function(failure)) => {
+                assert_eq!(failure.kind, FailureKind::Exited, "{failure:?}")
+            }
             Err(other) => panic!("{other:?}"),
         }
         assert!(began.elapsed() < SOON, "it took {:?}", began.elapsed());
@@ -183,11 +258,24 @@ impl Stage {
     async fn while_the_engine_hangs(&mut self, version: &Arc<Version>) {
         let before = self.lab.containers();
         let sandbox = self.lab.start(version).await;
-        let pid = self.engine.docker(&["inspect", "-f", "{{.State.Pid}}", &before[0]]).unwrap();
+        let pid = self
+            .engine
+            .docker(&["inspect", "-f", "{{.State.Pid}}", &before[0]])
+            .unwrap();
         let mut running = Box::pin(invoke(sandbox.as_ref(), json!(15)));
-        assert!(tokio::time::timeout(Duration::from_millis(300), running.as_mut()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(300), running.as_mut())
+                .await
+                .is_err()
+        );
         self.engine.signal("-STOP");
-        assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-KILL", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         let began = Instant::now();
         let outcome = tokio::time::timeout(SOON, running).await;
         self.engine.signal("-CONT");
@@ -206,10 +294,16 @@ async fn an_engine_that_comes_and_goes() {
     stage.lab.executor.warm_up(&[version.runtime]);
     let (code, message) = refusal(stage.lab.prepare(&version, SLEEPS).await);
     assert_eq!(code, "docker_unavailable");
-    assert!(message.contains("docker.sock") && message.contains("WebAssembly"), "{message}");
+    assert!(
+        message.contains("docker.sock") && message.contains("WebAssembly"),
+        "{message}"
+    );
 
     stage.engine.start().await;
-    assert_eq!(refusal(stage.lab.prepare(&version, SLEEPS).await).0, "image_missing");
+    assert_eq!(
+        refusal(stage.lab.prepare(&version, SLEEPS).await).0,
+        "image_missing"
+    );
     stage.engine.load();
     let version = stage.lab.prepared(version, SLEEPS).await;
     stage.works(&version).await;
@@ -224,7 +318,11 @@ async fn an_engine_that_comes_and_goes() {
     stage.lab.executor.close().await;
     assert!(began.elapsed() < SOON, "closing took {:?}", began.elapsed());
     drop(held);
-    assert_eq!(stage.engine.docker(&["ps", "-aq"]).unwrap(), "", "nothing is left");
+    assert_eq!(
+        stage.engine.docker(&["ps", "-aq"]).unwrap(),
+        "",
+        "nothing is left"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -248,12 +346,25 @@ async fn the_engine_is_hardly_asked() {
     asked.retain(|path| !path.contains("label"));
     asked.sort();
     // The first is the start; the others make the next cell.
-    assert_eq!(asked, ["containers/*/start", "containers/*/update", "containers/create"]);
+    assert_eq!(
+        asked,
+        [
+            "containers/*/start",
+            "containers/*/update",
+            "containers/create"
+        ]
+    );
     for index in 0..100 {
-        let outcome = invoke(started.sandbox.as_ref(), json!(index)).await.unwrap();
+        let outcome = invoke(started.sandbox.as_ref(), json!(index))
+            .await
+            .unwrap();
         assert_eq!(json_of(&outcome), json!(index));
     }
-    assert_eq!(proxy.taken(), Vec::<String>::new(), "a warm invocation asks nobody");
+    assert_eq!(
+        proxy.taken(),
+        Vec::<String>::new(),
+        "a warm invocation asks nobody"
+    );
     started.sandbox.stop().await.unwrap();
     assert!(invoke(started.sandbox.as_ref(), Value::Null).await.is_err());
 }

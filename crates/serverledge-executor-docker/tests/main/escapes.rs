@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use serverledge_core::{Executor, FailureKind, FunctionLimits, MemoryMib, Runtime, Sandbox, Secrets, Version};
+use serverledge_core::{
+    Executor, FailureKind, FunctionLimits, MemoryMib, Runtime, Sandbox, Secrets, Version,
+};
 
 use crate::custom::{self, CustomImage};
 use crate::support::{
-    ECHO, Lab, docker, failure, invoke, json_of, limits, nodejs, phase_names, python, python_with, timeout, unique,
+    ECHO, Lab, docker, failure, invoke, json_of, limits, nodejs, phase_names, python, python_with,
+    timeout, unique,
 };
 
 /// What runs in all containers; its probes are listed here again, so that none is lost.
@@ -90,7 +93,11 @@ impl Listener {
         let port = stream.local_addr().unwrap().port();
         let datagrams = std::net::UdpSocket::bind(("0.0.0.0", port)).unwrap();
         datagrams.set_nonblocking(true).unwrap();
-        Self { port, _stream: stream, datagrams }
+        Self {
+            port,
+            _stream: stream,
+            datagrams,
+        }
     }
 
     fn heard_nothing(&self) {
@@ -110,7 +117,10 @@ fn machine() -> String {
 async fn hold_on_agents(lab: &Lab, from_cell: bool) {
     let listener = Listener::new();
     // Room for what fills the tmpfs.
-    let roomy = FunctionLimits { memory: MemoryMib::new(400), ..limits() };
+    let roomy = FunctionLimits {
+        memory: MemoryMib::new(400),
+        ..limits()
+    };
     let probing = lab.prepared(python_with(PROBES, roomy), PROBES).await;
     let bystander = lab.python(ECHO).await;
     let other = lab.start(&bystander).await;
@@ -119,16 +129,31 @@ async fn hold_on_agents(lab: &Lab, from_cell: bool) {
         lab.wait_for_cells(lab.config.cells).await;
     }
     let started = lab.executor.start(&probing).await.unwrap();
-    assert_eq!(phase_names(&started.phases)[0], if from_cell { "limits" } else { "create" });
+    assert_eq!(
+        phase_names(&started.phases)[0],
+        if from_cell { "limits" } else { "create" }
+    );
     let params = outside(lab, listener.port, &folder);
     let known = [&EVERYWHERE[..], &AGENT_ONLY, &CUSTOM_ONLY].concat();
-    let listed = json_of(&invoke(started.sandbox.as_ref(), with(&params, "all")).await.unwrap());
-    assert_eq!(listed.as_array().unwrap().len(), known.len(), "every probe is in a list here: {listed}");
+    let listed = json_of(
+        &invoke(started.sandbox.as_ref(), with(&params, "all"))
+            .await
+            .unwrap(),
+    );
+    assert_eq!(
+        listed.as_array().unwrap().len(),
+        known.len(),
+        "every probe is in a list here: {listed}"
+    );
     let probes = [&EVERYWHERE[..], &AGENT_ONLY].concat();
     let won = wins(lab, started.sandbox.as_ref(), &bystander, &probes, &params).await;
     assert!(won.is_empty(), "{won:#?}");
     listener.heard_nothing();
-    assert_eq!(json_of(&invoke(other.as_ref(), json!(1)).await.unwrap()), json!(1), "the other sandbox is as it was");
+    assert_eq!(
+        json_of(&invoke(other.as_ref(), json!(1)).await.unwrap()),
+        json!(1),
+        "the other sandbox is as it was"
+    );
     started.sandbox.stop().await.unwrap();
 }
 
@@ -149,7 +174,15 @@ async fn a_custom_image_holds() {
     let port = listener.port;
     let image = CustomImage::build();
     let probing = lab.prepared(image.version(), "").await;
-    let bystander = lab.prepared(Version { handler: "another".to_owned(), ..image.version() }, "").await;
+    let bystander = lab
+        .prepared(
+            Version {
+                handler: "another".to_owned(),
+                ..image.version()
+            },
+            "",
+        )
+        .await;
     let other = lab.start(&bystander).await;
     let address = custom::address(&lab.container());
     let gateway = custom::gateway(&lab.container());
@@ -173,7 +206,12 @@ async fn a_custom_image_holds() {
     }
     assert!(wins.is_empty(), "{wins:#?}");
     listener.heard_nothing();
-    assert!(invoke(other.as_ref(), with(&params, "identity")).await.is_ok(), "the other sandbox is as it was");
+    assert!(
+        invoke(other.as_ref(), with(&params, "identity"))
+            .await
+            .is_ok(),
+        "the other sandbox is as it was"
+    );
 }
 
 /// The bombs end their sandbox, or not even that, and nothing else.
@@ -185,18 +223,44 @@ async fn bombs_meet_their_limits() {
     let memory = "def handler(p):\n    all = []\n    while True: all.append(bytearray(1 << 20))\n";
     let shared = "def handler(p):\n    file = open('/dev/shm/x', 'wb')\n    while True: file.write(b'x' * (1 << 20))\n";
     let hidden = "import os\ndef handler(p):\n    os.fork() or os.setsid()\n    all = []\n    while True: all.append(os.urandom(1 << 20))\n";
-    let small = FunctionLimits { memory: MemoryMib::new(64), ..timeout(3) };
+    let small = FunctionLimits {
+        memory: MemoryMib::new(64),
+        ..timeout(3)
+    };
     let bombs: [(&str, &str, &[FailureKind]); 4] = [
-        ("fork", forks, &[FailureKind::TimeLimit, FailureKind::Exited, FailureKind::MemoryLimit]),
+        (
+            "fork",
+            forks,
+            &[
+                FailureKind::TimeLimit,
+                FailureKind::Exited,
+                FailureKind::MemoryLimit,
+            ],
+        ),
         ("memory", memory, &[FailureKind::MemoryLimit]),
-        ("shared memory", shared, &[FailureKind::MemoryLimit, FailureKind::Error]),
-        ("hidden memory", hidden, &[FailureKind::MemoryLimit, FailureKind::Exited, FailureKind::TimeLimit]),
+        (
+            "shared memory",
+            shared,
+            &[FailureKind::MemoryLimit, FailureKind::Error],
+        ),
+        (
+            "hidden memory",
+            hidden,
+            &[
+                FailureKind::MemoryLimit,
+                FailureKind::Exited,
+                FailureKind::TimeLimit,
+            ],
+        ),
     ];
     for (name, code, allowed) in bombs {
         let version = lab.prepared(python_with(code, small), code).await;
         let sandbox = lab.start(&version).await;
         let failed = failure(invoke(sandbox.as_ref(), Value::Null).await);
-        assert!(allowed.contains(&failed.kind), "the {name} bomb gave {failed:?}");
+        assert!(
+            allowed.contains(&failed.kind),
+            "the {name} bomb gave {failed:?}"
+        );
         // While what is left of the bomb still burns.
         lab.still_serves(&bystander).await;
         sandbox.stop().await.unwrap();
@@ -217,9 +281,20 @@ async fn the_disk_does_not_grow() {
     assert!(size < 2 << 20, "the container's log has {size} bytes");
     let written = docker(&["inspect", "-s", "-f", "{{.SizeRw}}", &container]);
     assert_eq!(written, "0", "the container's own layer is empty");
-    let sealed = lab.dir().join("sockets").join(lab.files("sockets").remove(0));
-    assert_eq!(std::fs::read_dir(sealed).unwrap().count(), 2, "the folder of the sockets holds the sockets");
-    let cores: Vec<_> = lab.files("").into_iter().filter(|name| name.contains("core")).collect();
+    let sealed = lab
+        .dir()
+        .join("sockets")
+        .join(lab.files("sockets").remove(0));
+    assert_eq!(
+        std::fs::read_dir(sealed).unwrap().count(),
+        2,
+        "the folder of the sockets holds the sockets"
+    );
+    let cores: Vec<_> = lab
+        .files("")
+        .into_iter()
+        .filter(|name| name.contains("core"))
+        .collect();
     assert!(cores.is_empty(), "{cores:?}");
 }
 
@@ -233,18 +308,38 @@ async fn secrets_are_seen_by_the_function_alone() {
     let js = "exports.handler = () => { console.log('ready'); return [process.env.KEY, process.env.VISIBLE]; };";
     let secret = unique("hunter2");
     for (version, code) in [(python(py), py), (nodejs(js), js)] {
-        let secrets = Secrets { nonce: [1; 16], values: [("KEY".to_owned(), secret.clone())].into() };
+        let secrets = Secrets {
+            nonce: [1; 16],
+            values: [("KEY".to_owned(), secret.clone())].into(),
+        };
         let env = [("VISIBLE".to_owned(), "yes".to_owned())].into();
-        let version = lab.prepared(Version { secrets, env, ..version }, code).await;
+        let version = lab
+            .prepared(
+                Version {
+                    secrets,
+                    env,
+                    ..version
+                },
+                code,
+            )
+            .await;
         let sandbox = lab.start(&version).await;
-        assert_eq!(json_of(&invoke(sandbox.as_ref(), Value::Null).await.unwrap()), json!([secret, "yes"]));
+        assert_eq!(
+            json_of(&invoke(sandbox.as_ref(), Value::Null).await.unwrap()),
+            json!([secret, "yes"])
+        );
         for container in lab.containers() {
-            let shown = docker(&["inspect", &container]) + &docker(&["top", &container, "-eo", "pid,args"]);
+            let shown =
+                docker(&["inspect", &container]) + &docker(&["top", &container, "-eo", "pid,args"]);
             let shown = shown + &docker(&["logs", &container]);
             assert!(!shown.contains(&secret), "Docker shows a secret: {shown}");
             for process in docker(&["top", &container, "-eo", "pid"]).lines().skip(1) {
-                let environ = std::fs::read(format!("/proc/{}/environ", process.trim())).unwrap_or_default();
-                assert!(!String::from_utf8_lossy(&environ).contains(&secret), "the environment at the start holds it");
+                let environ =
+                    std::fs::read(format!("/proc/{}/environ", process.trim())).unwrap_or_default();
+                assert!(
+                    !String::from_utf8_lossy(&environ).contains(&secret),
+                    "the environment at the start holds it"
+                );
             }
         }
         sandbox.stop().await.unwrap();
@@ -254,7 +349,10 @@ async fn secrets_are_seen_by_the_function_alone() {
     for folder in ["", "code", "layers", "sockets"] {
         for name in lab.files(folder) {
             let bytes = std::fs::read(lab.dir().join(folder).join(name)).unwrap_or_default();
-            assert!(!String::from_utf8_lossy(&bytes).contains(&secret), "a file of the node holds a secret");
+            assert!(
+                !String::from_utf8_lossy(&bytes).contains(&secret),
+                "a file of the node holds a secret"
+            );
         }
     }
 }
@@ -279,7 +377,13 @@ async fn what_is_left_running_ends_with_the_container() {
 pub(crate) fn processes_with(word: &str) -> usize {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    lines.filter(|line| String::from_utf8_lossy(line).split('\0').any(|argument| argument == word)).count()
+    lines
+        .filter(|line| {
+            String::from_utf8_lossy(line)
+                .split('\0')
+                .any(|argument| argument == word)
+        })
+        .count()
 }
 
 /// The limits of a stem cell are its function's, before its first line runs.
@@ -289,7 +393,11 @@ async fn a_stem_cell_gets_its_functions_limits() {
     let version = lab.prepared(
         python_with(
             ECHO,
-            FunctionLimits { memory: MemoryMib::new(96), cpu: serverledge_core::CpuMilli::new(250), ..limits() },
+            FunctionLimits {
+                memory: MemoryMib::new(96),
+                cpu: serverledge_core::CpuMilli::new(250),
+                ..limits()
+            },
         ),
         ECHO,
     );
@@ -302,7 +410,12 @@ async fn a_stem_cell_gets_its_functions_limits() {
     let bytes = 96 << 20;
     let wanted = format!("{bytes} {bytes} 25000 6250");
     // The processor share is told to the engine beside the first call.
-    let has = |id: &String| crate::support::docker_quiet(&["inspect", "-f", host, id]).is_ok_and(|told| told == wanted);
+    let has = |id: &String| {
+        crate::support::docker_quiet(&["inspect", "-f", host, id]).is_ok_and(|told| told == wanted)
+    };
     crate::support::wait_until("the function's limits", || before.iter().any(has)).await;
-    tokio::time::timeout(Duration::from_secs(10), started.sandbox.stop()).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), started.sandbox.stop())
+        .await
+        .unwrap()
+        .unwrap();
 }

@@ -5,13 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
-use serverledge_core::{Executor, FailureKind, FunctionLimits, InvokeError, MemoryMib, Reuse, Version};
+use serverledge_core::{
+    Executor, FailureKind, FunctionLimits, InvokeError, MemoryMib, Reuse, Version,
+};
 use tokio::time::Instant;
 
 use crate::escapes::processes_with;
 use crate::support::{
-    ECHO, Lab, docker, failure, invoke, json_of, kind, limits, nodejs, nodejs_with, python, python_with, refusal,
-    start_words, timeout, unique, wait_until,
+    ECHO, Lab, docker, failure, invoke, json_of, kind, limits, nodejs, nodejs_with, python,
+    python_with, refusal, start_words, timeout, unique, wait_until,
 };
 
 /// Bytes that this process holds in memory.
@@ -32,7 +34,10 @@ async fn a_container_killed_while_idle_is_gone() {
     assert_eq!(sandbox.reuse(), Reuse::Once);
     sandbox.stop().await.unwrap();
     lab.still_serves(&version).await;
-    assert!(lab.containers().is_empty() && lab.files("sockets").is_empty(), "something is left");
+    assert!(
+        lab.containers().is_empty() && lab.files("sockets").is_empty(),
+        "something is left"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,8 +50,14 @@ async fn a_container_killed_while_it_runs_has_exited() {
         let container = lab.container();
         let mut running = std::pin::pin!(invoke(sandbox.as_ref(), Value::Null));
         // Once the invocation has begun.
-        assert!(tokio::time::timeout(Duration::from_millis(500), running.as_mut()).await.is_err());
-        tokio::task::spawn_blocking(move || docker(&[stop, &container])).await.unwrap();
+        assert!(
+            tokio::time::timeout(Duration::from_millis(500), running.as_mut())
+                .await
+                .is_err()
+        );
+        tokio::task::spawn_blocking(move || docker(&[stop, &container]))
+            .await
+            .unwrap();
         let failed = failure(running.await);
         assert_eq!(failed.kind, FailureKind::Exited, "{failed:?}");
         assert_eq!(sandbox.reuse(), Reuse::Once);
@@ -60,15 +71,60 @@ async fn python_that_ends_badly() {
     let rows: [(&str, FailureKind, &str, Reuse); 11] = [
         ("os._exit(3)", FailureKind::Exited, "code 3", Reuse::Once),
         ("sys.exit(4)", FailureKind::Exited, "code 4", Reuse::Once),
-        ("os.kill(os.getpid(), 11); time.sleep(5)", FailureKind::Exited, "code 139", Reuse::Once),
-        ("os.kill(1, 15); time.sleep(20)", FailureKind::Exited, "code", Reuse::Once),
-        ("os.closerange(0, 1000); time.sleep(5)", FailureKind::Exited, "", Reuse::Once),
-        ("return {1, 2}", FailureKind::BadOutput, "set", Reuse::Pooled),
-        ("return float('nan')", FailureKind::BadOutput, "", Reuse::Pooled),
-        ("return b'bytes'", FailureKind::BadOutput, "bytes", Reuse::Pooled),
-        ("return 'x' * (7 << 20)", FailureKind::OutputLimit, "", Reuse::Pooled),
-        ("raise KeyError('no such key')", FailureKind::Error, "KeyError: 'no such key'", Reuse::Pooled),
-        ("return (lambda f: f(f))(lambda f: f(f))", FailureKind::Error, "RecursionError", Reuse::Pooled),
+        (
+            "os.kill(os.getpid(), 11); time.sleep(5)",
+            FailureKind::Exited,
+            "code 139",
+            Reuse::Once,
+        ),
+        (
+            "os.kill(1, 15); time.sleep(20)",
+            FailureKind::Exited,
+            "code",
+            Reuse::Once,
+        ),
+        (
+            "os.closerange(0, 1000); time.sleep(5)",
+            FailureKind::Exited,
+            "",
+            Reuse::Once,
+        ),
+        (
+            "return {1, 2}",
+            FailureKind::BadOutput,
+            "set",
+            Reuse::Pooled,
+        ),
+        (
+            "return float('nan')",
+            FailureKind::BadOutput,
+            "",
+            Reuse::Pooled,
+        ),
+        (
+            "return b'bytes'",
+            FailureKind::BadOutput,
+            "bytes",
+            Reuse::Pooled,
+        ),
+        (
+            "return 'x' * (7 << 20)",
+            FailureKind::OutputLimit,
+            "",
+            Reuse::Pooled,
+        ),
+        (
+            "raise KeyError('no such key')",
+            FailureKind::Error,
+            "KeyError: 'no such key'",
+            Reuse::Pooled,
+        ),
+        (
+            "return (lambda f: f(f))(lambda f: f(f))",
+            FailureKind::Error,
+            "RecursionError",
+            Reuse::Pooled,
+        ),
     ];
     let lab = Lab::with_cells(2).await;
     let code = |line: &str| format!("import os, sys, time\ndef handler(p):\n    {line}\n");
@@ -80,7 +136,11 @@ async fn python_that_ends_badly() {
         assert_eq!(failed.kind, wanted, "{line}: {failed:?}");
         assert!(failed.message.contains(words), "{line}: {failed:?}");
         assert_eq!(sandbox.reuse(), reuse, "{line}");
-        assert!(began.elapsed() < Duration::from_secs(15), "{line} took {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(15),
+            "{line} took {:?}",
+            began.elapsed()
+        );
         sandbox.stop().await.unwrap();
     }
 }
@@ -90,12 +150,24 @@ async fn nodejs_that_ends_badly() {
     let rows: [(&str, FailureKind, &str); 8] = [
         ("process.exit(3)", FailureKind::Exited, "code 3"),
         ("process.abort()", FailureKind::Exited, "code"),
-        ("process.kill(process.pid, 'SIGKILL')", FailureKind::Exited, "code 137"),
+        (
+            "process.kill(process.pid, 'SIGKILL')",
+            FailureKind::Exited,
+            "code 137",
+        ),
         ("return undefined.x", FailureKind::Error, "TypeError"),
         ("return 10n", FailureKind::BadOutput, ""),
-        ("const a = {}; a.a = a; return a", FailureKind::BadOutput, ""),
+        (
+            "const a = {}; a.a = a; return a",
+            FailureKind::BadOutput,
+            "",
+        ),
         ("return 'x'.repeat(7 << 20)", FailureKind::OutputLimit, ""),
-        ("return Promise.reject(new RangeError('later'))", FailureKind::Error, "RangeError: later"),
+        (
+            "return Promise.reject(new RangeError('later'))",
+            FailureKind::Error,
+            "RangeError: later",
+        ),
     ];
     let lab = Lab::new().await;
     for (line, wanted, words) in rows {
@@ -112,14 +184,34 @@ async fn nodejs_that_ends_badly() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_much_memory_is_told() {
     let lab = Lab::new().await;
-    let small = FunctionLimits { memory: MemoryMib::new(64), ..limits() };
+    let small = FunctionLimits {
+        memory: MemoryMib::new(64),
+        ..limits()
+    };
     let py = "def handler(p):\n    all = []\n    while True: all.append(bytearray(1 << 20))\n";
-    assert_eq!(kind(lab.run(python_with(py, small), py, Value::Null).await), FailureKind::MemoryLimit);
-    let small = FunctionLimits { memory: MemoryMib::new(128), ..limits() };
-    let heap = "exports.handler = () => { const all = []; for (;;) all.push(new Array(1000).fill({})); };";
-    assert_eq!(kind(lab.run(nodejs_with(heap, small), heap, Value::Null).await), FailureKind::MemoryLimit);
-    let buffers = "exports.handler = () => { const all = []; for (;;) all.push(Buffer.alloc(1 << 20, 1)); };";
-    assert_eq!(kind(lab.run(nodejs_with(buffers, small), buffers, Value::Null).await), FailureKind::MemoryLimit);
+    assert_eq!(
+        kind(lab.run(python_with(py, small), py, Value::Null).await),
+        FailureKind::MemoryLimit
+    );
+    let small = FunctionLimits {
+        memory: MemoryMib::new(128),
+        ..limits()
+    };
+    let heap =
+        "exports.handler = () => { const all = []; for (;;) all.push(new Array(1000).fill({})); };";
+    assert_eq!(
+        kind(lab.run(nodejs_with(heap, small), heap, Value::Null).await),
+        FailureKind::MemoryLimit
+    );
+    let buffers =
+        "exports.handler = () => { const all = []; for (;;) all.push(Buffer.alloc(1 << 20, 1)); };";
+    assert_eq!(
+        kind(
+            lab.run(nodejs_with(buffers, small), buffers, Value::Null)
+                .await
+        ),
+        FailureKind::MemoryLimit
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,8 +224,15 @@ async fn an_endless_loop_ends_and_gives_the_processor_back() {
     let version = lab.prepared(python_with(&code, timeout(1)), &code).await;
     let sandbox = lab.start(&version).await;
     let began = Instant::now();
-    assert_eq!(kind(invoke(sandbox.as_ref(), Value::Null).await), FailureKind::TimeLimit);
-    assert!(began.elapsed() < Duration::from_secs(3), "the limit took {:?}", began.elapsed());
+    assert_eq!(
+        kind(invoke(sandbox.as_ref(), Value::Null).await),
+        FailureKind::TimeLimit
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "the limit took {:?}",
+        began.elapsed()
+    );
     assert_eq!(processes_with(&mark), 1, "the function ran");
     // As the pool does with a sandbox that says Once, without waiting for it.
     drop(sandbox);
@@ -150,10 +249,25 @@ async fn a_gigabyte_of_output_costs_little() {
     let sandbox = lab.start(&version).await;
     let (before, began) = (resident(), Instant::now());
     let outcome = invoke(sandbox.as_ref(), Value::Null).await.unwrap();
-    assert!(outcome.log.len() <= lab.config.log_bytes_max, "{} bytes of log", outcome.log.len());
-    assert!(outcome.log.ends_with(b"the end\n"), "the end of the log is kept");
-    assert!(resident() < before + (64 << 20), "memory grew from {before} to {}", resident());
-    assert!(began.elapsed() < Duration::from_secs(40), "it took {:?}", began.elapsed());
+    assert!(
+        outcome.log.len() <= lab.config.log_bytes_max,
+        "{} bytes of log",
+        outcome.log.len()
+    );
+    assert!(
+        outcome.log.ends_with(b"the end\n"),
+        "the end of the log is kept"
+    );
+    assert!(
+        resident() < before + (64 << 20),
+        "memory grew from {before} to {}",
+        resident()
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(40),
+        "it took {:?}",
+        began.elapsed()
+    );
     sandbox.stop().await.unwrap();
 }
 
@@ -165,16 +279,28 @@ async fn code_that_does_not_load_is_refused_with_its_own_words() {
     })
     .await;
     let rows: [(&str, &str, &[&str]); 9] = [
-        ("def handler(p)\n    return 1\n", "load_failed", &["SyntaxError", "main.py", "line 1"]),
+        (
+            "def handler(p)\n    return 1\n",
+            "load_failed",
+            &["SyntaxError", "main.py", "line 1"],
+        ),
         ("x = 1\n", "handler_missing", &["handler"]),
         ("handler = 7\n", "handler_missing", &["handler"]),
-        ("import no_such_module\n", "load_failed", &["ModuleNotFoundError", "no_such_module"]),
+        (
+            "import no_such_module\n",
+            "load_failed",
+            &["ModuleNotFoundError", "no_such_module"],
+        ),
         (
             "print('loading')\ndef f(): raise ValueError('broken')\nf()\n",
             "load_failed",
             &["ValueError: broken", "line 2", "loading"],
         ),
-        ("import time\nwhile True: time.sleep(1)\n", "load_timeout", &[]),
+        (
+            "import time\nwhile True: time.sleep(1)\n",
+            "load_timeout",
+            &[],
+        ),
         ("while True: pass\n", "load_timeout", &[]),
         ("import os\nos._exit(5)\n", "load_failed", &[]),
         ("import sys\nsys.exit('bye')\n", "load_failed", &[]),
@@ -183,29 +309,58 @@ async fn code_that_does_not_load_is_refused_with_its_own_words() {
         let version = python(code);
         let (told, message) = refusal(lab.prepare(&version, code).await);
         assert_eq!(told, wanted, "{code:?}: {message}");
-        assert!(words.iter().all(|word| message.contains(word)), "{code:?}: {message}");
+        assert!(
+            words.iter().all(|word| message.contains(word)),
+            "{code:?}: {message}"
+        );
         assert!(!lab.executor.is_prepared(&version), "{code:?} was kept");
     }
     let js: [(&str, &str, &[&str]); 4] = [
-        ("exports.handler = (", "load_failed", &["SyntaxError", "main.js"]),
+        (
+            "exports.handler = (",
+            "load_failed",
+            &["SyntaxError", "main.js"],
+        ),
         ("exports.other = 1;", "handler_missing", &["handler"]),
-        ("throw new Error('broken');", "load_failed", &["Error: broken", "main.js:1"]),
+        (
+            "throw new Error('broken');",
+            "load_failed",
+            &["Error: broken", "main.js:1"],
+        ),
         ("process.exit(5);", "load_failed", &[]),
     ];
     for (code, wanted, words) in js {
         let (told, message) = refusal(lab.prepare(&nodejs(code), code).await);
         assert_eq!(told, wanted, "{code:?}: {message}");
-        assert!(words.iter().all(|word| message.contains(word)), "{code:?}: {message}");
+        assert!(
+            words.iter().all(|word| message.contains(word)),
+            "{code:?}: {message}"
+        );
     }
-    assert!(lab.files("code").is_empty(), "nothing is kept of what was refused");
+    assert!(
+        lab.files("code").is_empty(),
+        "nothing is kept of what was refused"
+    );
     // Its code loads at deploy and not later, as code does that depends on more than itself.
     let moody = "import time\nif time.time() > float(__import__('os').environ['UNTIL']): raise OSError('too late')\ndef handler(p): pass\n";
-    let until = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap() + Duration::from_secs(600);
+    let until = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        + Duration::from_secs(600);
     let env = |until: f64| [("UNTIL".to_owned(), until.to_string())].into();
-    let good = Version { env: env(until.as_secs_f64()), ..python(moody) };
+    let good = Version {
+        env: env(until.as_secs_f64()),
+        ..python(moody)
+    };
     lab.prepare(&good, moody).await.unwrap();
-    let bad = std::sync::Arc::new(Version { env: env(0.0), ..good });
-    assert_eq!(start_words(lab.executor.start(&bad).await), "Error: OSError: too late");
+    let bad = std::sync::Arc::new(Version {
+        env: env(0.0),
+        ..good
+    });
+    assert_eq!(
+        start_words(lab.executor.start(&bad).await),
+        "Error: OSError: too late"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,7 +391,10 @@ async fn many_starts_at_once() {
         let (lab, version) = (&lab, &version);
         async move {
             let sandbox = lab.start(version).await;
-            assert_eq!(json_of(&invoke(sandbox.as_ref(), json!(index)).await.unwrap()), json!(index));
+            assert_eq!(
+                json_of(&invoke(sandbox.as_ref(), json!(index)).await.unwrap()),
+                json!(index)
+            );
             sandbox.stop().await.unwrap();
         }
     });

@@ -57,21 +57,42 @@ async fn forged_answers_are_not_believed() {
     let rows: [(&str, &[&str]); 18] = [
         ("say(b'garbage\\r\\n\\r\\n')", &["Exited"]),
         ("say(b'\\x00' * 100000)", &["Exited"]),
-        ("say(b'HTTP/1.1 500 No\\r\\ncontent-length: 0\\r\\n\\r\\n')", &["Exited"]),
-        ("say(b'HTTP/1.1 200 OK\\r\\n' + b'a: b\\r\\n' * 100000)", &["Exited"]),
-        ("say(b'HTTP/1.1 200 OK\\r\\ncontent-length: 99999999999999999999999\\r\\n\\r\\n')", &["Exited"]),
-        ("say(b'HTTP/1.1 100 Continue\\r\\n\\r\\n' * 10000)", &["TimeLimit", "Exited"]),
+        (
+            "say(b'HTTP/1.1 500 No\\r\\ncontent-length: 0\\r\\n\\r\\n')",
+            &["Exited"],
+        ),
+        (
+            "say(b'HTTP/1.1 200 OK\\r\\n' + b'a: b\\r\\n' * 100000)",
+            &["Exited"],
+        ),
+        (
+            "say(b'HTTP/1.1 200 OK\\r\\ncontent-length: 99999999999999999999999\\r\\n\\r\\n')",
+            &["Exited"],
+        ),
+        (
+            "say(b'HTTP/1.1 100 Continue\\r\\n\\r\\n' * 10000)",
+            &["TimeLimit", "Exited"],
+        ),
         ("answer(b'')", &["Exited"]),
         ("answer(b'r')", &["Exited"]),
         ("answer(frame(b'r', b'not json'))", &["BadOutput"]),
         ("answer(frame(b'r', b'1') + frame(b'r', b'2'))", &["Exited"]),
-        ("answer(frame(b'r', b'1') + frame(b'l', b'late'))", &["Exited"]),
+        (
+            "answer(frame(b'r', b'1') + frame(b'l', b'late'))",
+            &["Exited"],
+        ),
         ("answer(frame(b'?', b'1'))", &["Exited"]),
         ("answer(b'r\\xff\\xff\\xff\\xff')", &["OutputLimit"]),
         ("answer(frame(b'e', b'[1, 2'))", &["Error"]),
         ("answer(frame(b'e', b'\\xff\\xfe'))", &["Error"]),
-        ("chunked(frame(b'l', b'x' * 60000) for _ in range(10**9))", &["TimeLimit"]),
-        ("chunked(frame(b'l', b'') for _ in range(10**9))", &["TimeLimit"]),
+        (
+            "chunked(frame(b'l', b'x' * 60000) for _ in range(10**9))",
+            &["TimeLimit"],
+        ),
+        (
+            "chunked(frame(b'l', b'') for _ in range(10**9))",
+            &["TimeLimit"],
+        ),
         (
             "chunked([b'r\\x00\\x50\\x00\\x00'] + [b'x' * 60000] * 10**6)",
             &["TimeLimit", "OutputLimit", "BadOutput", "Exited"],
@@ -90,7 +111,11 @@ async fn forged_answers_are_not_believed() {
                 let began = Instant::now();
                 let told = words(invoke(sandbox.as_ref(), json!(line)).await);
                 assert!(allowed.contains(&told.as_str()), "{line}: {told}");
-                assert!(began.elapsed() < Duration::from_secs(10), "{line} took {:?}", began.elapsed());
+                assert!(
+                    began.elapsed() < Duration::from_secs(10),
+                    "{line} took {:?}",
+                    began.elapsed()
+                );
                 sandbox.stop().await.unwrap();
             }
         });
@@ -114,14 +139,21 @@ async fn what_follows_a_forged_answer_ends_in_time() {
     ];
     let lab = Lab::with_cells(2).await;
     let code = format!("{HELPERS}def handler(p):\n    exec(p, globals())\n    return 'own'\n");
-    let limits = FunctionLimits { max_concurrency: 4, ..timeout(2) };
+    let limits = FunctionLimits {
+        max_concurrency: 4,
+        ..timeout(2)
+    };
     let version = lab.prepared(python_with(&code, limits), &code).await;
     for line in rows {
         let sandbox = lab.start(&version).await;
         for round in 0..3 {
             let began = Instant::now();
             let told = words(invoke(sandbox.as_ref(), json!(line)).await);
-            assert!(began.elapsed() < Duration::from_secs(5), "{line}, {round}: {told} after {:?}", began.elapsed());
+            assert!(
+                began.elapsed() < Duration::from_secs(5),
+                "{line}, {round}: {told} after {:?}",
+                began.elapsed()
+            );
         }
         sandbox.stop().await.unwrap();
     }
@@ -156,7 +188,11 @@ def handler(p):
     for round in 0..4 {
         let began = Instant::now();
         let told = words(invoke(sandbox.as_ref(), large.clone()).await);
-        assert!(began.elapsed() < Duration::from_secs(5), "{round}: {told} after {:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{round}: {told} after {:?}",
+            began.elapsed()
+        );
     }
     sandbox.stop().await.unwrap();
 }
@@ -170,7 +206,11 @@ async fn a_long_error_is_bounded() {
     let sandbox = lab.start(&version).await;
     match invoke(sandbox.as_ref(), Value::Null).await {
         Err(InvokeError::Function(failure)) => {
-            assert!(matches!(failure.kind, FailureKind::Error | FailureKind::OutputLimit), "{:?}", failure.kind);
+            assert!(
+                matches!(failure.kind, FailureKind::Error | FailureKind::OutputLimit),
+                "{:?}",
+                failure.kind
+            );
             assert!(failure.message.len() < 8 << 20);
         }
         other => panic!("{other:?}"),

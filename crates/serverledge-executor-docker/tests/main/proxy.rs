@@ -28,7 +28,11 @@ impl CountingProxy {
                 connections.spawn(pass(ours, Arc::clone(&heard)));
             }
         });
-        Self { path, asked, _tasks: tasks }
+        Self {
+            path,
+            asked,
+            _tasks: tasks,
+        }
     }
 
     /// What was asked for since the last time: paths without version and ids.
@@ -38,7 +42,9 @@ impl CountingProxy {
 }
 
 async fn pass(ours: UnixStream, asked: Arc<Mutex<Vec<String>>>) {
-    let Ok(theirs) = UnixStream::connect(SOCKET).await else { return };
+    let Ok(theirs) = UnixStream::connect(SOCKET).await else {
+        return;
+    };
     let (mut from_client, mut to_client) = ours.into_split();
     let (mut from_engine, mut to_engine) = theirs.into_split();
     let back = async {
@@ -71,7 +77,9 @@ fn plain(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
     let path = line.split(' ').rev().nth(1).unwrap_or_default();
     let path = path.split('?').next().unwrap_or_default();
-    let parts = path.split('/').filter(|part| !part.is_empty() && !part.starts_with("v1."));
+    let parts = path
+        .split('/')
+        .filter(|part| !part.is_empty() && !part.starts_with("v1."));
     let parts = parts.map(|part| if part.len() == 64 { "*" } else { part });
     parts.collect::<Vec<_>>().join("/")
 }

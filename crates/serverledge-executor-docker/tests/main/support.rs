@@ -9,8 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use serverledge_core::{
-    CpuMilli, Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, InvocationId, InvokeError,
-    MemoryMib, Outcome, Payload, PrepareError, Reply, Runtime, Sandbox, SandboxCall, StartError, StartPhase, Version,
+    CpuMilli, Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, InvocationId,
+    InvokeError, MemoryMib, Outcome, Payload, PrepareError, Reply, Runtime, Sandbox, SandboxCall,
+    StartError, StartPhase, Version,
 };
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
 use serverledge_testing::executor::{self, Fixtures};
@@ -28,12 +29,14 @@ pub(crate) const SOCKET: &str = "/var/run/docker.sock";
 
 /// The image under test.
 pub(crate) fn python_image() -> String {
-    std::env::var("SERVERLEDGE_TEST_IMAGE_PYTHON").unwrap_or_else(|_| "serverledge-python".to_owned())
+    std::env::var("SERVERLEDGE_TEST_IMAGE_PYTHON")
+        .unwrap_or_else(|_| "serverledge-python".to_owned())
 }
 
 /// The image under test.
 pub(crate) fn nodejs_image() -> String {
-    std::env::var("SERVERLEDGE_TEST_IMAGE_NODEJS").unwrap_or_else(|_| "serverledge-nodejs".to_owned())
+    std::env::var("SERVERLEDGE_TEST_IMAGE_NODEJS")
+        .unwrap_or_else(|_| "serverledge-nodejs".to_owned())
 }
 
 /// An executor with a node id of its own.
@@ -63,7 +66,12 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path());
         change(&mut config);
-        Self { executor: DockerExecutor::open(config.clone()).unwrap(), config, dir, _turn: turn }
+        Self {
+            executor: DockerExecutor::open(config.clone()).unwrap(),
+            config,
+            dir,
+            _turn: turn,
+        }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -80,8 +88,15 @@ impl Lab {
         Arc::new(version)
     }
 
-    pub(crate) async fn prepare(&self, version: &Version, code: impl AsRef<[u8]>) -> Result<(), PrepareError> {
-        self.executor.prepare(version, Bytes::copy_from_slice(code.as_ref()), &()).await.map(drop)
+    pub(crate) async fn prepare(
+        &self,
+        version: &Version,
+        code: impl AsRef<[u8]>,
+    ) -> Result<(), PrepareError> {
+        self.executor
+            .prepare(version, Bytes::copy_from_slice(code.as_ref()), &())
+            .await
+            .map(drop)
     }
 
     /// A prepared Python function under the default limits.
@@ -94,7 +109,12 @@ impl Lab {
     }
 
     /// Prepares, starts, and invokes once.
-    pub(crate) async fn run(&self, version: Version, code: &str, params: Value) -> Result<Outcome, InvokeError> {
+    pub(crate) async fn run(
+        &self,
+        version: Version,
+        code: &str,
+        params: Value,
+    ) -> Result<Outcome, InvokeError> {
         let version = self.prepared(version, code).await;
         let sandbox = self.start(&version).await;
         let outcome = invoke(sandbox.as_ref(), params).await;
@@ -105,17 +125,38 @@ impl Lab {
     /// Another function of this node answers.
     pub(crate) async fn still_serves(&self, version: &Arc<Version>) {
         let sandbox = self.start(version).await;
-        assert_eq!(json_of(&invoke(sandbox.as_ref(), json!("alive")).await.unwrap()), json!("alive"));
+        assert_eq!(
+            json_of(&invoke(sandbox.as_ref(), json!("alive")).await.unwrap()),
+            json!("alive")
+        );
         sandbox.stop().await.unwrap();
     }
 
     /// All containers of this node, as the engine knows them; none where it does not answer.
     pub(crate) fn containers(&self) -> Vec<String> {
-        listed(&self.config.socket, &["ps", "-aq", "--no-trunc", "--filter", &label(&self.config.node_id)])
+        listed(
+            &self.config.socket,
+            &[
+                "ps",
+                "-aq",
+                "--no-trunc",
+                "--filter",
+                &label(&self.config.node_id),
+            ],
+        )
     }
 
     pub(crate) fn networks(&self) -> Vec<String> {
-        listed(&self.config.socket, &["network", "ls", "-q", "--filter", &label(&self.config.node_id)])
+        listed(
+            &self.config.socket,
+            &[
+                "network",
+                "ls",
+                "-q",
+                "--filter",
+                &label(&self.config.node_id),
+            ],
+        )
     }
 
     /// Waits until exactly so many containers of this node exist and run, and so many folders of sockets.
@@ -124,7 +165,10 @@ impl Lab {
         let limit = Instant::now() + WAIT_MAX;
         loop {
             let running = listed(&self.config.socket, &["ps", "-q", "--filter", &filter]).len();
-            if self.containers().len() == count && running == count && self.files("sockets").len() == count {
+            if self.containers().len() == count
+                && running == count
+                && self.files("sockets").len() == count
+            {
                 return;
             }
             assert!(
@@ -140,8 +184,13 @@ impl Lab {
 
     /// What lies in a folder of the executor's.
     pub(crate) fn files(&self, folder: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.dir().join(folder)).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        let entries = std::fs::read_dir(self.dir().join(folder))
+            .into_iter()
+            .flatten()
+            .flatten();
+        entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
     }
 
     /// The only container of this node.
@@ -156,15 +205,23 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         let executor = self.executor.clone();
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(executor.close()));
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(executor.close())
+        });
         remove_all_of(&self.config.socket, &self.config.node_id);
     }
 }
 
 /// Removes what carries a node's label, without its executor.
 fn remove_all_of(socket: &Path, node_id: &str) {
-    for (list, remove) in [(["ps", "-aq"], &["rm", "-f", "-v"][..]), (["network", "ls"], &["network", "rm"])] {
-        let found = listed(socket, &[&list[..], &["-q", "--filter", &label(node_id)]].concat());
+    for (list, remove) in [
+        (["ps", "-aq"], &["rm", "-f", "-v"][..]),
+        (["network", "ls"], &["network", "rm"]),
+    ] {
+        let found = listed(
+            socket,
+            &[&list[..], &["-q", "--filter", &label(node_id)]].concat(),
+        );
         if !found.is_empty() {
             let found: Vec<&str> = found.iter().map(String::as_str).collect();
             let _ = docker_at(socket, &[remove, &found].concat());
@@ -177,7 +234,11 @@ fn label(node_id: &str) -> String {
 }
 
 fn listed(socket: &Path, args: &[&str]) -> Vec<String> {
-    docker_at(socket, args).unwrap_or_default().lines().map(ToOwned::to_owned).collect()
+    docker_at(socket, args)
+        .unwrap_or_default()
+        .lines()
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// The settings of a node in a temporary folder.
@@ -186,7 +247,10 @@ pub(crate) fn config(dir: &Path) -> DockerConfig {
         socket: SOCKET.into(),
         node_id: unique("test"),
         dir: dir.to_owned(),
-        images: Images { python: python_image(), nodejs: nodejs_image() },
+        images: Images {
+            python: python_image(),
+            nodejs: nodejs_image(),
+        },
         cells: 0,
         starts_max: 2,
         start_timeout: Duration::from_secs(20),
@@ -239,11 +303,17 @@ pub(crate) fn nodejs_with(code: &str, limits: FunctionLimits) -> Version {
 }
 
 pub(crate) fn limits() -> FunctionLimits {
-    FunctionLimits { timeout: Duration::from_secs(20), ..FunctionLimits::default() }
+    FunctionLimits {
+        timeout: Duration::from_secs(20),
+        ..FunctionLimits::default()
+    }
 }
 
 pub(crate) fn timeout(seconds: u64) -> FunctionLimits {
-    FunctionLimits { timeout: Duration::from_secs(seconds), ..FunctionLimits::default() }
+    FunctionLimits {
+        timeout: Duration::from_secs(seconds),
+        ..FunctionLimits::default()
+    }
 }
 
 /// Gives its parameters back.
@@ -252,13 +322,22 @@ pub(crate) const ECHO: &str = "def handler(params): return params\n";
 pub(crate) async fn invoke(sandbox: &dyn Sandbox, params: Value) -> Result<Outcome, InvokeError> {
     let function = FunctionName::parse("probe").unwrap();
     let payload = Payload::Json(params.to_string().into());
-    let call = SandboxCall { id: InvocationId::new(), function, payload, deadline: None };
+    let call = SandboxCall {
+        id: InvocationId::new(),
+        function,
+        payload,
+        deadline: None,
+    };
     // Nothing may hang, whatever the function does: the longest limit is far below this.
-    tokio::time::timeout(WAIT_MAX, sandbox.invoke(call, FakeHost::new().0)).await.expect("an invocation hangs")
+    tokio::time::timeout(WAIT_MAX, sandbox.invoke(call, FakeHost::new().0))
+        .await
+        .expect("an invocation hangs")
 }
 
 pub(crate) fn json_of(outcome: &Outcome) -> Value {
-    let Reply::Json(bytes) = &outcome.reply else { panic!("{:?} is no JSON", outcome.reply) };
+    let Reply::Json(bytes) = &outcome.reply else {
+        panic!("{:?} is no JSON", outcome.reply)
+    };
     serde_json::from_slice(bytes).unwrap()
 }
 
@@ -309,29 +388,44 @@ pub(crate) fn docker_quiet(args: &[&str]) -> Result<String, String> {
 /// The same on another engine.
 pub(crate) fn docker_at(socket: &Path, args: &[&str]) -> Result<String, String> {
     let host = format!("unix://{}", socket.display());
-    let output = Command::new("docker").args(["-H", &host]).args(args).stdin(Stdio::null()).output();
+    let output = Command::new("docker")
+        .args(["-H", &host])
+        .args(args)
+        .stdin(Stdio::null())
+        .output();
     let output = output.map_err(|error| error.to_string())?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
 }
 
 /// Waits until a condition holds; a test never sleeps and hopes.
 pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let limit = Instant::now() + WAIT_MAX;
     while !condition() {
-        assert!(Instant::now() < limit, "{what} did not come within {WAIT_MAX:?}");
+        assert!(
+            Instant::now() < limit,
+            "{what} did not come within {WAIT_MAX:?}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 /// What the conformance suite needs; see [`executor::Fixtures`].
 pub(crate) fn pace() -> executor::Pace {
-    executor::Pace { short: Duration::from_millis(700), concurrent: 4 }
+    executor::Pace {
+        short: Duration::from_millis(700),
+        concurrent: 4,
+    }
 }
 
 /// Fixtures of a language by its code.
 pub(crate) fn fixtures(runtime: Runtime, handler: &str, code: [&str; 6]) -> Fixtures {
-    let [echo, fails, endless, logs, large, calls] = code.map(|text| Bytes::copy_from_slice(text.as_bytes()));
+    let [echo, fails, endless, logs, large, calls] =
+        code.map(|text| Bytes::copy_from_slice(text.as_bytes()));
     Fixtures {
         runtime,
         handler: handler.to_owned(),

@@ -29,13 +29,23 @@ async fn a_crash_leaves_nothing_for_long() {
     let bystander = other.start(&version).await.unwrap().sandbox;
 
     // As a crash would: nothing of the first executor is ever dropped or called again.
-    std::mem::forget(std::mem::replace(&mut lab.executor, DockerExecutor::open(lab.config.clone()).unwrap()));
+    std::mem::forget(std::mem::replace(
+        &mut lab.executor,
+        DockerExecutor::open(lab.config.clone()).unwrap(),
+    ));
     lab.executor.warm_up(&[Runtime::Python]);
-    wait_until("the end of what the crash left", || !lab.containers().iter().any(|id| left.contains(id))).await;
+    wait_until("the end of what the crash left", || {
+        !lab.containers().iter().any(|id| left.contains(id))
+    })
+    .await;
     lab.wait_for_cells(1).await;
     assert!(lab.executor.is_prepared(&version), "prepared code survives");
     lab.still_serves(&version).await;
-    assert_eq!(json_of(&invoke(bystander.as_ref(), json!(1)).await.unwrap()), json!(1), "another node's is untouched");
+    assert_eq!(
+        json_of(&invoke(bystander.as_ref(), json!(1)).await.unwrap()),
+        json!(1),
+        "another node's is untouched"
+    );
     bystander.stop().await.unwrap();
     other.close().await;
 }
@@ -46,10 +56,16 @@ async fn a_start_sweeps_first() {
     let mut lab = Lab::new().await;
     let version = lab.python(ECHO).await;
     std::mem::forget(lab.start(&version).await);
-    std::mem::forget(std::mem::replace(&mut lab.executor, DockerExecutor::open(lab.config.clone()).unwrap()));
+    std::mem::forget(std::mem::replace(
+        &mut lab.executor,
+        DockerExecutor::open(lab.config.clone()).unwrap(),
+    ));
     let sandbox = lab.start(&version).await;
     lab.wait_for_containers(1).await;
-    assert_eq!(json_of(&invoke(sandbox.as_ref(), json!(1)).await.unwrap()), json!(1));
+    assert_eq!(
+        json_of(&invoke(sandbox.as_ref(), json!(1)).await.unwrap()),
+        json!(1)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,19 +79,32 @@ async fn closing_leaves_nothing() {
     // One that is under way.
     let executor = lab.executor.clone();
     let underway = version.clone();
-    let (closed, started) =
-        tokio::join!(lab.executor.close(), async move { executor.start(&underway).await.map(|_| ()) });
+    let (closed, started) = tokio::join!(lab.executor.close(), async move {
+        executor.start(&underway).await.map(|_| ())
+    });
     let () = closed;
     drop(started);
     assert_eq!(lab.executor.cells_ready(), 0);
     assert_eq!(lab.containers(), Vec::<String>::new());
     assert_eq!(lab.networks(), Vec::<String>::new());
-    let rules = std::process::Command::new("iptables").args(["-w", "-S", "INPUT"]).output().unwrap();
-    let bridge = format!("slg{}", &blake3::hash(lab.config.node_id.as_bytes()).to_hex()[..8]);
-    assert!(!String::from_utf8_lossy(&rules.stdout).contains(&bridge), "a rule of the firewall is left");
+    let rules = std::process::Command::new("iptables")
+        .args(["-w", "-S", "INPUT"])
+        .output()
+        .unwrap();
+    let bridge = format!(
+        "slg{}",
+        &blake3::hash(lab.config.node_id.as_bytes()).to_hex()[..8]
+    );
+    assert!(
+        !String::from_utf8_lossy(&rules.stdout).contains(&bridge),
+        "a rule of the firewall is left"
+    );
     drop(held);
     assert_eq!(lab.files("sockets"), Vec::<String>::new());
-    assert!(lab.executor.start(&version).await.is_err(), "nothing starts after closing");
+    assert!(
+        lab.executor.start(&version).await.is_err(),
+        "nothing starts after closing"
+    );
     assert_eq!(lab.containers(), Vec::<String>::new());
 }
 
@@ -86,7 +115,11 @@ async fn unused_code_is_swept_after_its_grace() {
     let text = "def handler(p): return 2\n";
     let gone = lab.prepared(python(text), text).await;
     let in_use: HashSet<_> = [kept.code].into();
-    assert_eq!(lab.executor.sweep(&in_use, Duration::from_secs(3600)).await, 0, "it is young");
+    assert_eq!(
+        lab.executor.sweep(&in_use, Duration::from_secs(3600)).await,
+        0,
+        "it is young"
+    );
     assert_eq!(lab.executor.sweep(&in_use, Duration::ZERO).await, 1);
     assert!(!lab.executor.is_prepared(&gone) && lab.executor.is_prepared(&kept));
     assert_eq!(lab.files("code").len(), 1);

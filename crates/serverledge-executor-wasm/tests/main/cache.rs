@@ -20,15 +20,28 @@ async fn restarted() -> (Lab, Arc<Version>) {
 
 async fn not_prepared(lab: &Lab, version: &Arc<Version>) {
     let started = lab.executor.start(version).await;
-    assert!(matches!(&started, Err(StartError::NotPrepared(code)) if *code == version.code), "{started:?}");
+    assert!(
+        matches!(&started, Err(StartError::NotPrepared(code)) if *code == version.code),
+        "{started:?}"
+    );
 }
 
 /// What a node does after `NotPrepared`.
 async fn heals(lab: &Lab, version: &Arc<Version>) {
-    lab.executor.prepare(version, echo().into(), &()).await.unwrap();
+    lab.executor
+        .prepare(version, echo().into(), &())
+        .await
+        .unwrap();
     let started = lab.executor.start(version).await;
-    assert!(started.is_ok(), "prepared again, it still does not start: {:?}", started.err());
-    assert_eq!(json_of(&lab.invoke(version, "[1]").await.unwrap()), json!([1]));
+    assert!(
+        started.is_ok(),
+        "prepared again, it still does not start: {:?}",
+        started.err()
+    );
+    assert_eq!(
+        json_of(&lab.invoke(version, "[1]").await.unwrap()),
+        json!([1])
+    );
 }
 
 #[tokio::test]
@@ -36,9 +49,18 @@ async fn machine_code_survives_a_restart() {
     let (lab, version) = restarted().await;
     assert!(lab.executor.is_prepared(&version));
     let started = lab.executor.start(&version).await.unwrap();
-    assert!(!started.warm && matches!(*started.phases, [("load", time)] if !time.is_zero()), "{started:?}");
-    assert!(lab.executor.start(&version).await.unwrap().warm, "the second start loads nothing");
-    assert_eq!(json_of(&lab.invoke(&version, "[1]").await.unwrap()), json!([1]));
+    assert!(
+        !started.warm && matches!(*started.phases, [("load", time)] if !time.is_zero()),
+        "{started:?}"
+    );
+    assert!(
+        lab.executor.start(&version).await.unwrap().warm,
+        "the second start loads nothing"
+    );
+    assert_eq!(
+        json_of(&lab.invoke(&version, "[1]").await.unwrap()),
+        json!([1])
+    );
 }
 
 #[tokio::test]
@@ -73,7 +95,10 @@ async fn changed_machine_code_is_not_loaded() {
 async fn truncated_machine_code_is_not_loaded() {
     for keep in [0, 100] {
         let (lab, version) = restarted().await;
-        let file = fs::OpenOptions::new().write(true).open(lab.cached(&version, "cwasm")).unwrap();
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(lab.cached(&version, "cwasm"))
+            .unwrap();
         file.set_len(keep).unwrap();
         not_prepared(&lab, &version).await;
         heals(&lab, &version).await;
@@ -96,7 +121,10 @@ async fn missing_files_are_made_again() {
     for extension in ["json", "cwasm"] {
         let (lab, version) = restarted().await;
         fs::remove_file(lab.cached(&version, extension)).unwrap();
-        assert!(!lab.executor.is_prepared(&version), "without its {extension} nothing is prepared");
+        assert!(
+            !lab.executor.is_prepared(&version),
+            "without its {extension} nothing is prepared"
+        );
         not_prepared(&lab, &version).await;
         heals(&lab, &version).await;
     }
@@ -106,7 +134,9 @@ async fn missing_files_are_made_again() {
 async fn changed_labels_are_not_believed() {
     type Change = fn(String) -> String;
     let changes: [(&str, Change); 4] = [
-        ("another interface", |label| label.replace("\"command\"", "\"reactor\"")),
+        ("another interface", |label| {
+            label.replace("\"command\"", "\"reactor\"")
+        }),
         ("less memory", |label| label.replace("262144", "65536")),
         ("no JSON", |_| "}".to_owned()),
         ("nothing", |_| String::new()),
@@ -140,7 +170,9 @@ async fn a_lost_key_is_made_anew_and_a_broken_one_is_told() {
     lab.restart();
     not_prepared(&lab, &version).await;
     fs::write(&key, b"short").unwrap();
-    let told = WasmExecutor::open(lab.config.clone()).unwrap_err().to_string();
+    let told = WasmExecutor::open(lab.config.clone())
+        .unwrap_err()
+        .to_string();
     assert!(told.contains("key"), "{told}");
 }
 
@@ -148,9 +180,15 @@ async fn a_lost_key_is_made_anew_and_a_broken_one_is_told() {
 #[tokio::test]
 async fn machine_code_of_another_module_is_not_loaded() {
     let (mut lab, version) = restarted().await;
-    let other = lab.version(command("", "unreachable"), FunctionLimits::default()).await;
+    let other = lab
+        .version(command("", "unreachable"), FunctionLimits::default())
+        .await;
     for extension in ["cwasm", "json"] {
-        fs::copy(lab.cached(&other, extension), lab.cached(&version, extension)).unwrap();
+        fs::copy(
+            lab.cached(&other, extension),
+            lab.cached(&version, extension),
+        )
+        .unwrap();
     }
     lab.restart();
     not_prepared(&lab, &version).await;
@@ -168,19 +206,31 @@ async fn few_loaded_modules_serve_many() {
     ];
     for bound in bounds {
         let lab = Lab::with(bound);
-        let constant = |text: &str| command(&data(0x100, text), "(call $emit (i32.const 0x100) (i32.const 1))");
+        let constant = |text: &str| {
+            command(
+                &data(0x100, text),
+                "(call $emit (i32.const 0x100) (i32.const 1))",
+            )
+        };
         let one = lab.version(constant("1"), FunctionLimits::default()).await;
         let two = lab.version(constant("2"), FunctionLimits::default()).await;
         for _ in 0..5 {
             assert_eq!(json_of(&lab.invoke(&one, "{}").await.unwrap()), json!(1));
             assert_eq!(json_of(&lab.invoke(&two, "{}").await.unwrap()), json!(2));
         }
-        assert!(!lab.executor.start(&one).await.unwrap().warm, "the bound was passed over");
+        assert!(
+            !lab.executor.start(&one).await.unwrap().warm,
+            "the bound was passed over"
+        );
         // A sandbox keeps its module while others push it out.
         let sandbox = lab.start(&one).await.unwrap();
         lab.invoke(&two, "{}").await.unwrap();
-        let outcome =
-            sandbox.invoke(crate::support::call("{}"), serverledge_testing::fake_host::FakeHost::new().0).await;
+        let outcome = sandbox
+            .invoke(
+                crate::support::call("{}"),
+                serverledge_testing::fake_host::FakeHost::new().0,
+            )
+            .await;
         assert_eq!(json_of(&outcome.unwrap()), json!(1));
     }
 }
@@ -191,7 +241,12 @@ async fn concurrent_first_starts_share_one_load() {
     let (lab, version) = restarted().await;
     let runs = (0..30).map(|n: i32| {
         let (lab, version) = (&lab, &version);
-        async move { assert_eq!(json_of(&lab.invoke(version, &n.to_string()).await.unwrap()), json!(n)) }
+        async move {
+            assert_eq!(
+                json_of(&lab.invoke(version, &n.to_string()).await.unwrap()),
+                json!(n)
+            )
+        }
     });
     futures_util::future::join_all(runs).await;
 }

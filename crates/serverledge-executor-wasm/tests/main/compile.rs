@@ -15,11 +15,19 @@ fn heavy() -> String {
     let locals = 400;
     let mut body = String::new();
     for step in 0..40_000_u32 {
-        let (a, b, c) = (step % locals, step.wrapping_mul(7919) % locals, step.wrapping_mul(104_729) % locals);
+        let (a, b, c) = (
+            step % locals,
+            step.wrapping_mul(7919) % locals,
+            step.wrapping_mul(104_729) % locals,
+        );
         let operation = ["i32.add", "i32.mul", "i32.xor", "i32.sub"][step as usize % 4];
-        body.push_str(&format!("(local.set {a} ({operation} (local.get {b}) (local.get {c})))\n"));
+        body.push_str(&format!(
+            "(local.set {a} ({operation} (local.get {b}) (local.get {c})))\n"
+        ));
         if step % 8 == 0 {
-            body.push_str(&format!("(if (local.get {b}) (then (br_if 1 (local.get {a}))))\n"));
+            body.push_str(&format!(
+                "(if (local.get {b}) (then (br_if 1 (local.get {a}))))\n"
+            ));
         }
     }
     format!(
@@ -34,8 +42,15 @@ async fn too_complex(change: impl FnOnce(&mut WasmConfig)) -> String {
         Err(PrepareError::TooComplex { message }) => message,
         other => panic!("a module beyond the limits gave {other:?}"),
     };
-    assert!(lab.cached_files().is_empty(), "something was stored: {:?}", lab.cached_files());
-    assert!(!lab.executor.is_prepared(&version(heavy().as_bytes(), FunctionLimits::default())));
+    assert!(
+        lab.cached_files().is_empty(),
+        "something was stored: {:?}",
+        lab.cached_files()
+    );
+    assert!(
+        !lab.executor
+            .is_prepared(&version(heavy().as_bytes(), FunctionLimits::default()))
+    );
     told
 }
 
@@ -46,7 +61,10 @@ async fn processor_time_is_limited() {
         config.compile.wall_time = Duration::from_secs(120);
     })
     .await;
-    assert!(told.contains("processor time") && told.contains("1s"), "{told}");
+    assert!(
+        told.contains("processor time") && told.contains("1s"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -69,14 +87,20 @@ async fn others_compile_on() {
         config.compile.parallel = 1;
     });
     let (heavy, light) = tokio::join!(lab.prepare(heavy()), lab.prepare(echo()));
-    assert!(matches!(heavy, Err(PrepareError::TooComplex { .. })), "{heavy:?}");
+    assert!(
+        matches!(heavy, Err(PrepareError::TooComplex { .. })),
+        "{heavy:?}"
+    );
     light.unwrap();
     assert_eq!(json_of(&lab.run(echo(), "1").await.unwrap()), 1);
 }
 
 /// A shell script in the compiler's place. It finds its own argument in `$0`, the limits in `$1` and `$2`.
 fn script(text: &str, argument: impl Into<OsString>) -> Worker {
-    Worker { program: PathBuf::from("/bin/sh"), args: vec!["-c".into(), text.into(), argument.into()] }
+    Worker {
+        program: PathBuf::from("/bin/sh"),
+        args: vec!["-c".into(), text.into(), argument.into()],
+    }
 }
 
 /// Makes the script's process known in a file and stays.
@@ -112,8 +136,14 @@ async fn the_child_ends_at_the_time_limit() {
         config.worker = script(STAY, &file);
         config.compile.wall_time = Duration::from_millis(300);
     });
-    assert!(matches!(lab.prepare(echo()).await, Err(PrepareError::TooComplex { .. })));
-    wait_until("the end of the child", || pid_in(&file).is_none_or(|pid| !runs(pid))).await;
+    assert!(matches!(
+        lab.prepare(echo()).await,
+        Err(PrepareError::TooComplex { .. })
+    ));
+    wait_until("the end of the child", || {
+        pid_in(&file).is_none_or(|pid| !runs(pid))
+    })
+    .await;
 }
 
 /// Whatever a broken child does is an error of ours, and stores nothing.
@@ -131,12 +161,27 @@ async fn a_broken_child_is_an_internal_error() {
     ] {
         let lab = Lab::with(|config| config.worker = script(&text, "sh"));
         let given = lab.prepare(echo()).await;
-        assert!(matches!(given, Err(PrepareError::Internal { .. })), "{text}: {given:?}");
-        assert!(lab.cached_files().is_empty(), "{text}: {:?}", lab.cached_files());
+        assert!(
+            matches!(given, Err(PrepareError::Internal { .. })),
+            "{text}: {given:?}"
+        );
+        assert!(
+            lab.cached_files().is_empty(),
+            "{text}: {:?}",
+            lab.cached_files()
+        );
     }
-    let missing = Worker { program: PathBuf::from("/nonexistent/compiler"), args: Vec::new() };
-    let given = Lab::with(|config| config.worker = missing).prepare(echo()).await;
-    assert!(matches!(given, Err(PrepareError::Internal { .. })), "{given:?}");
+    let missing = Worker {
+        program: PathBuf::from("/nonexistent/compiler"),
+        args: Vec::new(),
+    };
+    let given = Lab::with(|config| config.worker = missing)
+        .prepare(echo())
+        .await;
+    assert!(
+        matches!(given, Err(PrepareError::Internal { .. })),
+        "{given:?}"
+    );
 }
 
 /// The child gets no environment: nothing of the node's own can leak into what it compiles.
@@ -144,12 +189,17 @@ async fn a_broken_child_is_an_internal_error() {
 async fn the_child_sees_no_environment() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("environment");
-    let lab = Lab::with(|config| config.worker = script("cat /proc/self/environ > \"$0\"; exit 2", &file));
+    let lab = Lab::with(|config| {
+        config.worker = script("cat /proc/self/environ > \"$0\"; exit 2", &file)
+    });
     assert!(lab.prepare(echo()).await.is_err());
     let seen = std::fs::read_to_string(&file).unwrap();
     for variable in std::env::vars().map(|(name, _)| format!("{name}=")) {
         // A shell sets these three itself.
         let own = ["PWD=", "SHLVL=", "_="].contains(&variable.as_str());
-        assert!(own || !seen.split('\0').any(|one| one.starts_with(&variable)), "{variable} in {seen:?}");
+        assert!(
+            own || !seen.split('\0').any(|one| one.starts_with(&variable)),
+            "{variable} in {seen:?}"
+        );
     }
 }

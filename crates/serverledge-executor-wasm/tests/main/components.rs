@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
-use serverledge_core::{FailureKind, FunctionLimits, HttpBody, InvokeError, Outcome, Payload, Reply};
+use serverledge_core::{
+    FailureKind, FunctionLimits, HttpBody, InvokeError, Outcome, Payload, Reply,
+};
 use serverledge_testing::fake_host::FakeHost;
 
 use crate::support::{Lab, call, call_with, failure, kind, time_limit};
@@ -122,8 +124,21 @@ const HELPERS: &str = r#"
 
 /// A component whose handler has this body; `$out` is where the answer goes.
 fn component(body: &str) -> String {
-    let names = ["fields", "response", "body", "stream", "finish", "set", "write", "drop-outparam", "drop-stream"];
-    let given: String = names.iter().map(|name| format!("(export \"{name}\" (func ${name}))")).collect();
+    let names = [
+        "fields",
+        "response",
+        "body",
+        "stream",
+        "finish",
+        "set",
+        "write",
+        "drop-outparam",
+        "drop-stream",
+    ];
+    let given: String = names
+        .iter()
+        .map(|name| format!("(export \"{name}\" (func ${name}))"))
+        .collect();
     format!(
         r#"(component {IMPORTS} {LOWERED}
           (core module $guest {HELPERS} (func (export "handle") (param $request i32) (param $out i32) {body}))
@@ -138,15 +153,30 @@ fn component(body: &str) -> String {
 async fn ask(lab: &Lab, body: &str, limits: FunctionLimits) -> Result<Outcome, InvokeError> {
     let version = lab.version(component(body), limits).await;
     let sent: HttpBody = Box::pin(Empty::<Bytes>::new().map_err(|never| match never {}));
-    let request = Request::builder().uri("/").header("host", "localhost").body(sent).unwrap();
+    let request = Request::builder()
+        .uri("/")
+        .header("host", "localhost")
+        .body(sent)
+        .unwrap();
     let sandbox = lab.start(&version).await.unwrap();
-    sandbox.invoke(call_with(Payload::Http(Box::new(request))), FakeHost::new().0).await
+    sandbox
+        .invoke(
+            call_with(Payload::Http(Box::new(request))),
+            FakeHost::new().0,
+        )
+        .await
 }
 
 /// The whole body, or why it broke off.
 async fn read(outcome: Outcome) -> Result<String, String> {
-    let Reply::Http(response) = outcome.reply else { panic!("an HTTP request was answered with JSON") };
-    let whole = response.into_body().collect().await.map_err(|fault| fault.to_string())?;
+    let Reply::Http(response) = outcome.reply else {
+        panic!("an HTTP request was answered with JSON")
+    };
+    let whole = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|fault| fault.to_string())?;
     Ok(String::from_utf8(whole.to_bytes().to_vec()).unwrap())
 }
 
@@ -155,8 +185,14 @@ async fn a_whole_answer_is_whole() {
     let lab = Lab::new();
     for (body, expected) in [
         ("(call $answer (local.get $out)) (call $finish-body)", ""),
-        ("(call $answer (local.get $out)) (call $say) (call $finish-body)", "hello"),
-        ("(call $answer (local.get $out)) (call $say) (call $compute) (call $say) (call $finish-body)", "hellohello"),
+        (
+            "(call $answer (local.get $out)) (call $say) (call $finish-body)",
+            "hello",
+        ),
+        (
+            "(call $answer (local.get $out)) (call $say) (call $compute) (call $say) (call $finish-body)",
+            "hellohello",
+        ),
     ] {
         let outcome = ask(&lab, body, FunctionLimits::default()).await.unwrap();
         assert_eq!(read(outcome).await.as_deref(), Ok(expected), "{body}");
@@ -170,13 +206,29 @@ async fn a_handler_without_an_answer_fails() {
         ("unreachable", FailureKind::Trap),
         ("(call $compute) unreachable", FailureKind::Trap),
         ("", FailureKind::BadOutput),
-        ("(call $drop-outparam (local.get $out))", FailureKind::BadOutput),
-        ("(call $drop-outparam (local.get $out)) unreachable", FailureKind::Trap),
+        (
+            "(call $drop-outparam (local.get $out))",
+            FailureKind::BadOutput,
+        ),
+        (
+            "(call $drop-outparam (local.get $out)) unreachable",
+            FailureKind::Trap,
+        ),
         // The answer is given up long before the guest ends: it is waited for across many turns.
-        ("(call $drop-outparam (local.get $out)) (call $compute)", FailureKind::BadOutput),
-        ("(call $drop-outparam (local.get $out)) (call $compute) unreachable", FailureKind::Trap),
+        (
+            "(call $drop-outparam (local.get $out)) (call $compute)",
+            FailureKind::BadOutput,
+        ),
+        (
+            "(call $drop-outparam (local.get $out)) (call $compute) unreachable",
+            FailureKind::Trap,
+        ),
     ] {
-        assert_eq!(kind(ask(&lab, body, FunctionLimits::default()).await), expected, "{body}");
+        assert_eq!(
+            kind(ask(&lab, body, FunctionLimits::default()).await),
+            expected,
+            "{body}"
+        );
     }
 }
 
@@ -207,13 +259,24 @@ async fn a_broken_answer_never_looks_whole() {
                 }
             }
         }
-        let version = lab.version(component(&body), FunctionLimits::default()).await;
-        let invoked = lab.start(&version).await.unwrap().invoke(call("{}"), FakeHost::new().0).await;
+        let version = lab
+            .version(component(&body), FunctionLimits::default())
+            .await;
+        let invoked = lab
+            .start(&version)
+            .await
+            .unwrap()
+            .invoke(call("{}"), FakeHost::new().0)
+            .await;
         if !matches!(invoked, Err(InvokeError::Function(_))) {
             wrong.push(format!("{rest}, as an invocation: {invoked:?}"));
         }
     }
-    assert!(wrong.is_empty(), "broken replies that look whole:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "broken replies that look whole:\n{}",
+        wrong.join("\n")
+    );
 }
 
 /// The first byte is out and the guest computes for ever: the time limit ends the stream, and a reader that leaves ends
@@ -222,14 +285,21 @@ async fn a_broken_answer_never_looks_whole() {
 async fn an_endless_guest_behind_a_reply_ends() {
     let lab = Lab::with(|config| config.slots = 1);
     let body = "(call $answer (local.get $out)) (call $say) (loop $again (br $again))";
-    let outcome = ask(&lab, body, time_limit(Duration::from_millis(300))).await.unwrap();
+    let outcome = ask(&lab, body, time_limit(Duration::from_millis(300)))
+        .await
+        .unwrap();
     let fault = read(outcome).await.unwrap_err();
     assert!(fault.contains("300ms"), "{fault}");
     // What computes stops at its next tick; until then its slot is taken.
     let outcome = ask_until_free(&lab, body, time_limit(Duration::from_secs(600))).await;
-    let Reply::Http(response) = outcome.reply else { panic!("an HTTP request was answered with JSON") };
+    let Reply::Http(response) = outcome.reply else {
+        panic!("an HTTP request was answered with JSON")
+    };
     let mut stream = response.into_body();
-    assert_eq!(stream.frame().await.unwrap().unwrap().into_data().unwrap(), "hello");
+    assert_eq!(
+        stream.frame().await.unwrap().unwrap().into_data().unwrap(),
+        "hello"
+    );
     drop(stream);
     let next = "(call $answer (local.get $out)) (call $say) (call $finish-body)";
     let outcome = ask_until_free(&lab, next, FunctionLimits::default()).await;
@@ -245,14 +315,19 @@ async fn ask_until_free(lab: &Lab, body: &str, limits: FunctionLimits) -> Outcom
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), asking).await.expect("the slot did not come free")
+    tokio::time::timeout(Duration::from_secs(60), asking)
+        .await
+        .expect("the slot did not come free")
 }
 
 /// Computing behind a reply costs processor time as computing before it does.
 #[tokio::test]
 async fn the_processor_limit_covers_the_streamed_reply() {
     let lab = Lab::new();
-    let limits = FunctionLimits { cpu_time: Some(Duration::from_millis(50)), ..FunctionLimits::default() };
+    let limits = FunctionLimits {
+        cpu_time: Some(Duration::from_millis(50)),
+        ..FunctionLimits::default()
+    };
     let body = "(call $answer (local.get $out)) (call $say) (loop $again (br $again))";
     match ask(&lab, body, limits).await {
         Ok(outcome) => assert!(read(outcome).await.is_err(), "the stream should break off"),

@@ -13,7 +13,13 @@ fn code(text: String) -> Bytes {
 }
 
 fn line(text: &str) -> (String, String) {
-    (data(AT, &format!("{text}\n")), format!("(call $log (i32.const {AT}) (i32.const {}))", text.len() + 1))
+    (
+        data(AT, &format!("{text}\n")),
+        format!(
+            "(call $log (i32.const {AT}) (i32.const {}))",
+            text.len() + 1
+        ),
+    )
 }
 
 fn commands() -> Fixtures {
@@ -28,8 +34,14 @@ fn commands() -> Fixtures {
         handler: String::new(),
         pace: Pace::default(),
         echo: code(command("", echo)),
-        fails: code(command(&fails, &format!("{log_fails} (call $proc_exit (i32.const 1))"))),
-        endless: code(command(&endless, &format!("{log_endless} (loop $again (br $again))"))),
+        fails: code(command(
+            &fails,
+            &format!("{log_fails} (call $proc_exit (i32.const 1))"),
+        )),
+        endless: code(command(
+            &endless,
+            &format!("{log_endless} (loop $again (br $again))"),
+        )),
         logs: code(command(&logs, &format!("{log_logs} {echo}"))),
         large: code(large_command(
             20,

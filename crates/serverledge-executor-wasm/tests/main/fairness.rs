@@ -14,14 +14,23 @@ const SHORT_RUNS: i32 = 200;
 /// `count` endless guests beside the short ones; on the same thread where the runtime has only one.
 async fn short_ones_end_beside(count: usize) {
     let lab = Lab::new();
-    let endless = lab.version(endless(), time_limit(Duration::from_secs(600))).await;
+    let endless = lab
+        .version(endless(), time_limit(Duration::from_secs(600)))
+        .await;
     let echo = lab.version(echo(), FunctionLimits::default()).await;
-    let sandboxes = futures_util::future::try_join_all((0..count).map(|_| lab.start(&endless))).await.unwrap();
+    let sandboxes = futures_util::future::try_join_all((0..count).map(|_| lab.start(&endless)))
+        .await
+        .unwrap();
     let (host, handle) = FakeHost::new();
-    let runs = sandboxes.iter().map(|sandbox| sandbox.invoke(call("{}"), host.clone()));
+    let runs = sandboxes
+        .iter()
+        .map(|sandbox| sandbox.invoke(call("{}"), host.clone()));
     let short_ones = async {
         for n in 0..SHORT_RUNS {
-            assert_eq!(json_of(&lab.invoke(&echo, &n.to_string()).await.unwrap()), json!(n));
+            assert_eq!(
+                json_of(&lab.invoke(&echo, &n.to_string()).await.unwrap()),
+                json!(n)
+            );
         }
     };
     tokio::select! {
@@ -30,7 +39,9 @@ async fn short_ones_end_beside(count: usize) {
         ended = tokio::time::timeout(Duration::from_secs(60), short_ones) => ended.expect("the short ones did not end"),
     }
     drop(host);
-    handle.wait_for("the end of the endless guests", |counts| counts.gone).await;
+    handle
+        .wait_for("the end of the endless guests", |counts| counts.gone)
+        .await;
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 use serverledge_core::{
-    BodyError, FailureKind, FunctionLimits, HttpBody, Interface, InvokeError, Outcome, Payload, Reply,
+    BodyError, FailureKind, FunctionLimits, HttpBody, Interface, InvokeError, Outcome, Payload,
+    Reply,
 };
 use serverledge_testing::fake_host::FakeHost;
 
@@ -18,19 +19,38 @@ use crate::support::{Lab, call_with, failure, json_of, time_limit};
 
 /// The shipped example, read when a test needs it: without it only these tests fail.
 fn echo_http() -> Vec<u8> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wasm-examples/echo-http/echo-http.wasm");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../wasm-examples/echo-http/echo-http.wasm"
+    );
     std::fs::read(path).expect("wasm-examples/echo-http/echo-http.wasm is shipped")
 }
 
 fn request(method: Method, uri: &str, body: &'static str) -> Request<HttpBody> {
-    let body: HttpBody = Box::pin(Full::new(Bytes::from_static(body.as_bytes())).map_err(|never| match never {}));
-    Request::builder().method(method).uri(uri).header("host", "localhost").header("x-own", "1").body(body).unwrap()
+    let body: HttpBody =
+        Box::pin(Full::new(Bytes::from_static(body.as_bytes())).map_err(|never| match never {}));
+    Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("host", "localhost")
+        .header("x-own", "1")
+        .body(body)
+        .unwrap()
 }
 
-async fn send(lab: &Lab, limits: FunctionLimits, request: Request<HttpBody>) -> Result<Outcome, InvokeError> {
+async fn send(
+    lab: &Lab,
+    limits: FunctionLimits,
+    request: Request<HttpBody>,
+) -> Result<Outcome, InvokeError> {
     let version = lab.version(echo_http(), limits).await;
     let sandbox = lab.start(&version).await.unwrap();
-    sandbox.invoke(call_with(Payload::Http(Box::new(request))), FakeHost::new().0).await
+    sandbox
+        .invoke(
+            call_with(Payload::Http(Box::new(request))),
+            FakeHost::new().0,
+        )
+        .await
 }
 
 fn response(outcome: Outcome) -> Response<HttpBody> {
@@ -47,13 +67,21 @@ async fn text(body: HttpBody) -> String {
 #[tokio::test]
 async fn a_component_is_recognised() {
     let prepared = Lab::new().prepare(echo_http()).await.unwrap();
-    assert_eq!((prepared.recognised, prepared.interface), ("wasi:http component", Interface::Http));
+    assert_eq!(
+        (prepared.recognised, prepared.interface),
+        ("wasi:http component", Interface::Http)
+    );
 }
 
 #[tokio::test]
 async fn the_request_goes_in_and_the_response_comes_out() {
     let lab = Lab::new();
-    let outcome = send(&lab, FunctionLimits::default(), request(Method::PUT, "/a/b?status=418&x=1", "hi")).await;
+    let outcome = send(
+        &lab,
+        FunctionLimits::default(),
+        request(Method::PUT, "/a/b?status=418&x=1", "hi"),
+    )
+    .await;
     let response = response(outcome.unwrap());
     assert_eq!(response.status(), 418);
     assert_eq!(response.headers()["content-type"], "application/json");
@@ -70,7 +98,10 @@ async fn parameters_become_a_post() {
     let lab = Lab::new();
     let version = lab.version(echo_http(), FunctionLimits::default()).await;
     let seen = json_of(&lab.invoke(&version, "{\"a\":1}").await.unwrap());
-    assert_eq!((&seen["method"], &seen["path"], &seen["body"]), (&json!("POST"), &json!("/"), &json!("{\"a\":1}")));
+    assert_eq!(
+        (&seen["method"], &seen["path"], &seen["body"]),
+        (&json!("POST"), &json!("/"), &json!("{\"a\":1}"))
+    );
     assert_eq!(seen["headers"]["content-type"], "application/json");
 }
 
@@ -79,11 +110,15 @@ async fn a_reply_streams_while_the_guest_runs() {
     let lab = Lab::new();
     let asked = request(Method::GET, "/stream?chunks=4&pause_ms=100", "");
     let began = tokio::time::Instant::now();
-    let mut body = response(send(&lab, FunctionLimits::default(), asked).await.unwrap()).into_body();
+    let mut body =
+        response(send(&lab, FunctionLimits::default(), asked).await.unwrap()).into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     assert_eq!(first, "chunk 1 of 4\n");
     let at_first = began.elapsed();
-    assert_eq!(text(body).await, "chunk 2 of 4\nchunk 3 of 4\nchunk 4 of 4\n");
+    assert_eq!(
+        text(body).await,
+        "chunk 2 of 4\nchunk 3 of 4\nchunk 4 of 4\n"
+    );
     let at_last = began.elapsed();
     assert!(
         at_last - at_first >= Duration::from_millis(200),
@@ -95,7 +130,9 @@ async fn a_reply_streams_while_the_guest_runs() {
 async fn a_large_reply_is_whole() {
     let lab = Lab::new();
     let asked = request(Method::GET, "/stream?chunks=1000", "");
-    let text = text(response(send(&lab, FunctionLimits::default(), asked).await.unwrap()).into_body()).await;
+    let text =
+        text(response(send(&lab, FunctionLimits::default(), asked).await.unwrap()).into_body())
+            .await;
     assert_eq!(text.lines().count(), 1000);
     assert!(text.ends_with("chunk 1000 of 1000\n"));
 }
@@ -106,7 +143,11 @@ async fn the_time_limit_covers_the_streamed_reply() {
     let asked = request(Method::GET, "/stream?chunks=1000&pause_ms=1000", "");
     let limits = time_limit(Duration::from_millis(300));
     let body = response(send(&lab, limits, asked).await.unwrap()).into_body();
-    let fault = body.collect().await.expect_err("the stream breaks off").to_string();
+    let fault = body
+        .collect()
+        .await
+        .expect_err("the stream breaks off")
+        .to_string();
     assert!(fault.contains("300ms"), "{fault}");
 }
 
@@ -115,13 +156,24 @@ async fn output_beyond_the_limit_breaks_off() {
     let lab = Lab::with(|config| config.output_bytes_max = 1000);
     let asked = request(Method::GET, "/stream?chunks=1000&pause_ms=1", "");
     let body = response(send(&lab, FunctionLimits::default(), asked).await.unwrap()).into_body();
-    let fault = body.collect().await.expect_err("the stream breaks off").to_string();
+    let fault = body
+        .collect()
+        .await
+        .expect_err("the stream breaks off")
+        .to_string();
     assert!(fault.contains("output"), "{fault}");
     // The same, gathered at once instead of streamed, and as the result of an invocation.
     let asked = request(Method::GET, "/stream?chunks=1000", "");
     let response = response(send(&lab, FunctionLimits::default(), asked).await.unwrap());
-    let length = response.into_body().collect().await.map(|whole| whole.to_bytes().len());
-    assert!(length.is_err(), "{length:?} bytes came through a limit of 1000");
+    let length = response
+        .into_body()
+        .collect()
+        .await
+        .map(|whole| whole.to_bytes().len());
+    assert!(
+        length.is_err(),
+        "{length:?} bytes came through a limit of 1000"
+    );
 }
 
 /// One slot: whoever comes next needs that of the reply that was dropped.
@@ -130,12 +182,26 @@ async fn dropping_the_body_stops_the_guest() {
     let lab = Lab::with(|config| config.slots = 1);
     for _ in 0..3 {
         let asked = request(Method::GET, "/stream?chunks=1000&pause_ms=1000", "");
-        let mut body = response(send(&lab, FunctionLimits::default(), asked).await.unwrap()).into_body();
+        let mut body =
+            response(send(&lab, FunctionLimits::default(), asked).await.unwrap()).into_body();
         body.frame().await.unwrap().unwrap();
-        let meanwhile = send(&lab, FunctionLimits::default(), request(Method::GET, "/", "")).await;
-        assert!(matches!(meanwhile, Err(InvokeError::Exhausted)), "{meanwhile:?}");
+        let meanwhile = send(
+            &lab,
+            FunctionLimits::default(),
+            request(Method::GET, "/", ""),
+        )
+        .await;
+        assert!(
+            matches!(meanwhile, Err(InvokeError::Exhausted)),
+            "{meanwhile:?}"
+        );
         drop(body);
-        let after = send(&lab, FunctionLimits::default(), request(Method::GET, "/", "")).await;
+        let after = send(
+            &lab,
+            FunctionLimits::default(),
+            request(Method::GET, "/", ""),
+        )
+        .await;
         assert!(after.is_ok(), "the slot is still held: {after:?}");
     }
 }
@@ -144,7 +210,10 @@ async fn dropping_the_body_stops_the_guest() {
 async fn a_response_that_is_no_success_is_a_failure_of_an_invocation() {
     let lab = Lab::new();
     let asked = request(Method::GET, "/?status=503", "");
-    assert_eq!(response(send(&lab, FunctionLimits::default(), asked).await.unwrap()).status(), 503);
+    assert_eq!(
+        response(send(&lab, FunctionLimits::default(), asked).await.unwrap()).status(),
+        503
+    );
 }
 
 /// A body that comes in pieces, and may break off.
@@ -154,12 +223,18 @@ impl http_body::Body for Pieces {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.0.is_empty() {
             return Poll::Ready(None);
         }
         let next = self.0.remove(0);
-        Poll::Ready(Some(next.map(|text| Frame::data(Bytes::from_static(text.as_bytes()))).map_err(Into::into)))
+        Poll::Ready(Some(
+            next.map(|text| Frame::data(Bytes::from_static(text.as_bytes())))
+                .map_err(Into::into),
+        ))
     }
 }
 
@@ -182,7 +257,15 @@ async fn a_request_that_breaks_off_fails_the_guest_only() {
     let asked = with_body(vec![Ok("one "), Err("the client went away")]);
     let failed = failure(send(&lab, FunctionLimits::default(), asked).await);
     assert_eq!(failed.kind, FailureKind::Trap);
-    assert!(send(&lab, FunctionLimits::default(), request(Method::GET, "/", "")).await.is_ok());
+    assert!(
+        send(
+            &lab,
+            FunctionLimits::default(),
+            request(Method::GET, "/", "")
+        )
+        .await
+        .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -191,7 +274,10 @@ async fn a_request_that_never_ends_meets_the_time_limit() {
     impl http_body::Body for Silent {
         type Data = Bytes;
         type Error = BodyError;
-        fn poll_frame(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
             Poll::Pending
         }
     }

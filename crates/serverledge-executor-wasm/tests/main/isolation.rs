@@ -54,14 +54,22 @@ async fn alternate(lab: Arc<Lab>, versions: [Arc<Version>; 2], offset: usize) {
     for run in 0..RUNS / TASKS {
         let version = &versions[(run + offset) % 2];
         let params = if run % 40 < 2 { "5" } else { "0" };
-        let outcome = lab.start(version).await.unwrap().invoke(call(params), FakeHost::new().0).await.unwrap();
+        let outcome = lab
+            .start(version)
+            .await
+            .unwrap()
+            .invoke(call(params), FakeHost::new().0)
+            .await
+            .unwrap();
         assert_eq!(json_of(&outcome), 0, "run {run} saw foreign words");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_foreign_byte_is_ever_seen() {
-    let lab = Arc::new(Lab::with(|config| config.slots = u32::try_from(TASKS).unwrap()));
+    let lab = Arc::new(Lab::with(|config| {
+        config.slots = u32::try_from(TASKS).unwrap()
+    }));
     let versions = [
         lab.version(snoop(0xa5), FunctionLimits::default()).await,
         lab.version(snoop(0x5a), FunctionLimits::default()).await,

@@ -30,7 +30,11 @@ module.exports = async (params) => {
 
 async fn module(lab: &Lab) -> Vec<u8> {
     let input = json!({ "file": "words.js", "source": SCRIPT, "handler": "" });
-    lab.executor.snapshot(Bytes::from_static(BASE), input.to_string().into(), 64 << 20).await.unwrap().module
+    lab.executor
+        .snapshot(Bytes::from_static(BASE), input.to_string().into(), 64 << 20)
+        .await
+        .unwrap()
+        .module
 }
 
 #[tokio::test]
@@ -45,7 +49,12 @@ async fn the_same_module_gives_the_same_result_elsewhere() {
     std::fs::write(&stub, STUB).unwrap();
     std::fs::write(&file, &module).unwrap();
     let mut node = Command::new("node");
-    let ran = node.arg(&stub).arg(&file).arg(params.to_string()).stderr(Stdio::inherit()).output();
+    let ran = node
+        .arg(&stub)
+        .arg(&file)
+        .arg(params.to_string())
+        .stderr(Stdio::inherit())
+        .output();
     let ran = ran.expect("this test compares with Node.js: install node");
     assert!(ran.status.success());
     let elsewhere: Value = serde_json::from_slice(&ran.stdout).unwrap();
@@ -58,5 +67,8 @@ async fn a_base_of_a_million_bytes_gives_the_same_digest() {
     let lab = Lab::new();
     let first = module(&lab).await;
     assert_eq!(blake3::hash(&module(&lab).await), blake3::hash(&first));
-    assert_eq!(blake3::hash(&module(&Lab::new()).await), blake3::hash(&first));
+    assert_eq!(
+        blake3::hash(&module(&Lab::new()).await),
+        blake3::hash(&first)
+    );
 }

@@ -7,7 +7,9 @@ use serverledge_core::{FailureKind, FunctionLimits, InvokeError, MemoryMib, Sand
 use serverledge_testing::fake_host::FakeHost;
 use tokio::time::Instant;
 
-use crate::support::{Lab, call, command, data, echo, endless, failure, json_of, kind, listing, time_limit, words};
+use crate::support::{
+    Lab, call, command, data, echo, endless, failure, json_of, kind, listing, time_limit, words,
+};
 
 /// Writes so many bytes of a JSON string, in pieces of `piece`.
 fn writes(total: u32, piece: u32) -> String {
@@ -31,11 +33,20 @@ fn writes(total: u32, piece: u32) -> String {
 #[tokio::test]
 async fn output_ends_at_its_limit() {
     let lab = Lab::with(|config| config.output_bytes_max = 1002);
-    assert_eq!(json_of(&lab.run(writes(1002, 100), "{}").await.unwrap()).as_str().unwrap().len(), 1000);
+    assert_eq!(
+        json_of(&lab.run(writes(1002, 100), "{}").await.unwrap())
+            .as_str()
+            .unwrap()
+            .len(),
+        1000
+    );
     let failed = failure(lab.run(writes(1102, 100), "{}").await);
     assert_eq!(failed.kind, FailureKind::OutputLimit);
     assert!(failed.message.contains("1002"), "{}", failed.message);
-    let forever = command("", "(loop $more (call $emit (i32.const 0) (i32.const 6)) (br $more))");
+    let forever = command(
+        "",
+        "(loop $more (call $emit (i32.const 0) (i32.const 6)) (br $more))",
+    );
     assert_eq!(kind(lab.run(forever, "{}").await), FailureKind::OutputLimit);
 }
 
@@ -63,14 +74,25 @@ async fn the_log_keeps_its_end() {
 #[tokio::test]
 async fn an_endless_log_is_bounded() {
     let lab = Lab::with(|config| config.log_bytes_max = 1000);
-    let guest = command("", "(loop $more (call $log (i32.const 0) (i32.const 6)) (br $more))");
-    let version = lab.version(guest, time_limit(Duration::from_millis(200))).await;
+    let guest = command(
+        "",
+        "(loop $more (call $log (i32.const 0) (i32.const 6)) (br $more))",
+    );
+    let version = lab
+        .version(guest, time_limit(Duration::from_millis(200)))
+        .await;
     let failed = failure(lab.invoke(&version, "{}").await);
-    assert_eq!((failed.kind, failed.log.len()), (FailureKind::TimeLimit, 1000));
+    assert_eq!(
+        (failed.kind, failed.log.len()),
+        (FailureKind::TimeLimit, 1000)
+    );
 }
 
 fn memory(mib: u64) -> FunctionLimits {
-    FunctionLimits { memory: MemoryMib::new(mib), ..FunctionLimits::default() }
+    FunctionLimits {
+        memory: MemoryMib::new(mib),
+        ..FunctionLimits::default()
+    }
 }
 
 #[tokio::test]
@@ -88,7 +110,10 @@ async fn memory_grows_to_its_limit_and_no_further() {
     );
     let version = lab.version(&guest, memory(2)).await;
     let refused = u32::MAX;
-    assert_eq!(json_of(&lab.invoke(&version, "{}").await.unwrap()), json!([4, refused, refused, 32, 9, 0]));
+    assert_eq!(
+        json_of(&lab.invoke(&version, "{}").await.unwrap()),
+        json!([4, refused, refused, 32, 9, 0])
+    );
 }
 
 /// A function that goes on after a refusal has not failed; one that then fails has failed for want of memory.
@@ -99,12 +124,23 @@ async fn a_failure_after_a_refusal_is_a_memory_limit() {
     for (end, expected) in [
         ("unreachable", FailureKind::MemoryLimit),
         ("(call $proc_exit (i32.const 1))", FailureKind::MemoryLimit),
-        ("(i32.store (i32.const 0x1000000) (i32.const 1))", FailureKind::MemoryLimit),
+        (
+            "(i32.store (i32.const 0x1000000) (i32.const 1))",
+            FailureKind::MemoryLimit,
+        ),
     ] {
-        let version = lab.version(command("", &format!("{grow} {end}")), memory(2)).await;
+        let version = lab
+            .version(command("", &format!("{grow} {end}")), memory(2))
+            .await;
         assert_eq!(kind(lab.invoke(&version, "{}").await), expected, "{end}");
-        let roomy = lab.version(command("", &format!("{grow} {end}")), memory(100)).await;
-        assert_ne!(lab.invoke(&roomy, "{}").await.map_err(kind_of).err(), Some(expected), "{end}");
+        let roomy = lab
+            .version(command("", &format!("{grow} {end}")), memory(100))
+            .await;
+        assert_ne!(
+            lab.invoke(&roomy, "{}").await.map_err(kind_of).err(),
+            Some(expected),
+            "{end}"
+        );
     }
 }
 
@@ -118,15 +154,24 @@ async fn traps_say_what_happened() {
     for (body, word) in [
         ("unreachable", "unreachable"),
         ("(drop (i32.load (i32.const 0x7fffffff)))", "out of bounds"),
-        ("(drop (i32.load offset=4294967295 (i32.const -1)))", "out of bounds"),
-        ("(drop (i32.div_u (i32.const 1) (local.get $n)))", "divide by zero"),
+        (
+            "(drop (i32.load offset=4294967295 (i32.const -1)))",
+            "out of bounds",
+        ),
+        (
+            "(drop (i32.div_u (i32.const 1) (local.get $n)))",
+            "divide by zero",
+        ),
         ("(drop (i32.trunc_f64_s (f64.const nan)))", "conversion"),
         ("(call $deeper)", "stack"),
         ("(call_indirect (i32.const 99))", "undefined element"),
     ] {
         let items = "(table 1 funcref) (func $deeper (call $deeper))";
         let told = words(lab.run(command(items, body), "{}").await);
-        assert!(told.starts_with("Trap: ") && told.contains(word), "{body}: {told}");
+        assert!(
+            told.starts_with("Trap: ") && told.contains(word),
+            "{body}: {told}"
+        );
     }
 }
 
@@ -136,11 +181,19 @@ async fn a_start_function_is_under_the_same_limits() {
     let trapping = command("(func $first unreachable) (start $first)", "");
     assert_eq!(kind(lab.run(trapping, "{}").await), FailureKind::Trap);
     let endless = command("(func $first (loop $again (br $again))) (start $first)", "");
-    let version = lab.version(endless, time_limit(Duration::from_millis(100))).await;
-    assert_eq!(kind(lab.invoke(&version, "{}").await), FailureKind::TimeLimit);
+    let version = lab
+        .version(endless, time_limit(Duration::from_millis(100)))
+        .await;
+    assert_eq!(
+        kind(lab.invoke(&version, "{}").await),
+        FailureKind::TimeLimit
+    );
     // Host functions called that early find the memory as well.
     let writing = command(
-        &format!("(func $first (call $emit (i32.const 0x100) (i32.const 1))) (start $first) {}", data(0x100, "5")),
+        &format!(
+            "(func $first (call $emit (i32.const 0x100) (i32.const 1))) (start $first) {}",
+            data(0x100, "5")
+        ),
         "",
     );
     assert_eq!(json_of(&lab.run(writing, "{}").await.unwrap()), json!(5));
@@ -156,10 +209,16 @@ async fn the_limit_that_fired_is_named() {
     };
     let by_cpu = lab.version(endless(), limits(40, 60_000)).await;
     let told = words(lab.invoke(&by_cpu, "{}").await);
-    assert!(told.starts_with("CpuLimit: ") && told.contains("40ms"), "{told}");
+    assert!(
+        told.starts_with("CpuLimit: ") && told.contains("40ms"),
+        "{told}"
+    );
     let by_wall = lab.version(endless(), limits(60_000, 200)).await;
     let told = words(lab.invoke(&by_wall, "{}").await);
-    assert!(told.starts_with("TimeLimit: ") && told.contains("200ms"), "{told}");
+    assert!(
+        told.starts_with("TimeLimit: ") && told.contains("200ms"),
+        "{told}"
+    );
     // Sleeping is not computing. The subscription at 0x400 is the monotonic clock in 300 ms.
     let sleeper = listing(
         "",
@@ -168,16 +227,25 @@ async fn the_limit_that_fired_is_named() {
          (call $say (call $poll_oneoff (i32.const 0x400) (i32.const 0x800) (i32.const 1) (i32.const 0xf00)))",
     );
     let sleeping = lab.version(&sleeper, limits(100, 60_000)).await;
-    assert_eq!(json_of(&lab.invoke(&sleeping, "{}").await.unwrap()), json!([0, 0]));
+    assert_eq!(
+        json_of(&lab.invoke(&sleeping, "{}").await.unwrap()),
+        json!([0, 0])
+    );
 }
 
 #[tokio::test]
 async fn a_deadline_in_the_past_runs_nothing_for_long() {
     let lab = Lab::new();
     let version = lab.version(endless(), FunctionLimits::default()).await;
-    let call = SandboxCall { deadline: Some(Instant::now().into_std()), ..call("{}") };
+    let call = SandboxCall {
+        deadline: Some(Instant::now().into_std()),
+        ..call("{}")
+    };
     let sandbox = lab.start(&version).await.unwrap();
-    assert_eq!(kind(sandbox.invoke(call, FakeHost::new().0).await), FailureKind::TimeLimit);
+    assert_eq!(
+        kind(sandbox.invoke(call, FakeHost::new().0).await),
+        FailureKind::TimeLimit
+    );
 }
 
 #[tokio::test]
@@ -209,7 +277,10 @@ async fn exhaustion_is_told_and_passes() {
     let second = lab.start(&calling).await.unwrap();
     {
         let mut held = std::pin::pin!(async {
-            tokio::join!(first.invoke(call("1"), host.clone()), second.invoke(call("1"), host.clone()))
+            tokio::join!(
+                first.invoke(call("1"), host.clone()),
+                second.invoke(call("1"), host.clone())
+            )
         });
         tokio::select! {
             biased;
@@ -219,7 +290,9 @@ async fn exhaustion_is_told_and_passes() {
         let third = lab.invoke(&calling, "1").await;
         assert!(matches!(third, Err(InvokeError::Exhausted)), "{third:?}");
     }
-    handle.wait_for("the end of both", |counts| counts.dropped == 2).await;
+    handle
+        .wait_for("the end of both", |counts| counts.dropped == 2)
+        .await;
     let echo = lab.version(echo(), FunctionLimits::default()).await;
     assert_eq!(json_of(&lab.invoke(&echo, "3").await.unwrap()), json!(3));
 }

@@ -30,8 +30,14 @@ async fn interfaces_are_recognised() {
 async fn a_binary_is_taken_as_its_text_is() {
     let lab = Lab::new();
     let binary = wat::parse_str(echo()).unwrap();
-    assert_eq!(lab.prepare(&binary).await.unwrap().recognised, "WASI command");
-    assert_eq!(crate::support::json_of(&lab.run(&binary, "[1]").await.unwrap()), serde_json::json!([1]));
+    assert_eq!(
+        lab.prepare(&binary).await.unwrap().recognised,
+        "WASI command"
+    );
+    assert_eq!(
+        crate::support::json_of(&lab.run(&binary, "[1]").await.unwrap()),
+        serde_json::json!([1])
+    );
 }
 
 #[tokio::test]
@@ -39,12 +45,17 @@ async fn a_large_initial_memory_is_remarked() {
     let lab = Lab::new();
     let prepared = lab.prepare(large_command(17, "", "")).await.unwrap();
     assert_eq!(prepared.remarks.len(), 1, "{:?}", prepared.remarks);
-    assert!(prepared.remarks[0].contains("1088 KiB"), "{}", prepared.remarks[0]);
+    assert!(
+        prepared.remarks[0].contains("1088 KiB"),
+        "{}",
+        prepared.remarks[0]
+    );
 }
 
 /// Refusals: the module, the code, a word of the message.
 fn refused() -> Vec<(Vec<u8>, &'static str, &'static str)> {
-    let with_memory = |items: &str| format!("(module (memory (export \"memory\") 1) {items})").into_bytes();
+    let with_memory =
+        |items: &str| format!("(module (memory (export \"memory\") 1) {items})").into_bytes();
     let mut cut = wat::parse_str(echo()).unwrap();
     cut.truncate(cut.len() / 2);
     vec![
@@ -135,27 +146,50 @@ async fn everything_else_is_refused_with_a_code() {
     for (guest, expected, word) in refused() {
         let (given, message) = code(lab.prepare(&guest).await);
         if given != expected || !message.contains(word) {
-            wrong.push(format!("{}: {given}: {message}", String::from_utf8_lossy(&guest)));
+            wrong.push(format!(
+                "{}: {given}: {message}",
+                String::from_utf8_lossy(&guest)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(lab.cached_files().is_empty(), "something refused was stored: {:?}", lab.cached_files());
+    assert!(
+        lab.cached_files().is_empty(),
+        "something refused was stored: {:?}",
+        lab.cached_files()
+    );
 }
 
 #[tokio::test]
 async fn memory_beyond_the_limit_is_refused_at_deploy() {
     let lab = Lab::new();
     let large = large_command(33, "", "");
-    let limited = |mib| FunctionLimits { memory: MemoryMib::new(mib), ..FunctionLimits::default() };
+    let limited = |mib| FunctionLimits {
+        memory: MemoryMib::new(mib),
+        ..FunctionLimits::default()
+    };
     let small = version(large.as_bytes(), limited(2));
-    let (given, message) = code(lab.executor.prepare(&small, large.clone().into(), &()).await);
+    let (given, message) = code(
+        lab.executor
+            .prepare(&small, large.clone().into(), &())
+            .await,
+    );
     assert_eq!(given, "memory_too_small");
-    assert!(message.contains("3 MiB") && message.contains("2 MiB"), "{message}");
+    assert!(
+        message.contains("3 MiB") && message.contains("2 MiB"),
+        "{message}"
+    );
     assert!(lab.cached_files().is_empty(), "on error nothing is kept");
     // With the machine code there, the answer stays the same for a version that declares too little.
     let fits = version(large.as_bytes(), limited(3));
-    lab.executor.prepare(&fits, large.clone().into(), &()).await.unwrap();
-    assert_eq!(code(lab.executor.prepare(&small, large.into(), &()).await).0, "memory_too_small");
+    lab.executor
+        .prepare(&fits, large.clone().into(), &())
+        .await
+        .unwrap();
+    assert_eq!(
+        code(lab.executor.prepare(&small, large.into(), &()).await).0,
+        "memory_too_small"
+    );
 }
 
 /// More than the pool could ever hold: refused at deploy, not at the first call.
@@ -163,11 +197,21 @@ async fn memory_beyond_the_limit_is_refused_at_deploy() {
 async fn what_the_pool_cannot_hold_is_refused_at_deploy() {
     let lab = Lab::new();
     for (what, items) in [
-        ("a table of 70,000 elements", "(table 70000 funcref)".to_owned()),
+        (
+            "a table of 70,000 elements",
+            "(table 70000 funcref)".to_owned(),
+        ),
         ("17 tables", "(table 1 funcref)".repeat(17)),
     ] {
-        let version = std::sync::Arc::new(version(command(&items, "").as_bytes(), FunctionLimits::default()));
-        match lab.executor.prepare(&version, command(&items, "").into(), &()).await {
+        let version = std::sync::Arc::new(version(
+            command(&items, "").as_bytes(),
+            FunctionLimits::default(),
+        ));
+        match lab
+            .executor
+            .prepare(&version, command(&items, "").into(), &())
+            .await
+        {
             Err(PrepareError::Invalid { .. }) => {}
             other => {
                 let started = lab.executor.start(&version).await;

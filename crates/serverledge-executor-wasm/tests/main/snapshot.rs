@@ -44,7 +44,9 @@ fn base(more: &str) -> Bytes {
 }
 
 async fn take(lab: &Lab, more: &str) -> Result<Snapshot, SnapshotError> {
-    lab.executor.snapshot(base(more), INPUT.into(), MEMORY).await
+    lab.executor
+        .snapshot(base(more), INPUT.into(), MEMORY)
+        .await
 }
 
 async fn fault(more: &str) -> SnapshotError {
@@ -62,7 +64,10 @@ async fn a_snapshot_is_an_ordinary_module() {
     let snapshot = take(&lab, "(call $say (i32.const 2))").await.unwrap();
     assert_eq!(snapshot.log, INPUT);
     for _ in 0..2 {
-        assert_eq!(json_of(&lab.run(&snapshot.module, "{}").await.unwrap()), json!({"kept": [1, 2]}));
+        assert_eq!(
+            json_of(&lab.run(&snapshot.module, "{}").await.unwrap()),
+            json!({"kept": [1, 2]})
+        );
     }
 }
 
@@ -81,7 +86,11 @@ async fn the_same_input_gives_the_same_module() {
     lab.restart();
     assert_eq!(take(&lab, asks).await.unwrap(), first);
     assert_eq!(take(&Lab::new(), asks).await.unwrap(), first);
-    let other = lab.executor.snapshot(base(asks), "1".into(), MEMORY).await.unwrap();
+    let other = lab
+        .executor
+        .snapshot(base(asks), "1".into(), MEMORY)
+        .await
+        .unwrap();
     assert_ne!(other.module, first.module);
 }
 
@@ -110,11 +119,18 @@ async fn a_base_is_compiled_once() {
     let first = take(&lab, "").await.unwrap();
     let files = lab.cached_files();
     assert_eq!(files.len(), 2, "{files:?}");
-    let machine_code = files.iter().find(|path| path.extension().is_some_and(|end| end == "cwasm")).unwrap();
+    let machine_code = files
+        .iter()
+        .find(|path| path.extension().is_some_and(|end| end == "cwasm"))
+        .unwrap();
     let made = std::fs::metadata(machine_code).unwrap().modified().unwrap();
     lab.restart();
     assert_eq!(take(&lab, "").await.unwrap(), first);
-    assert_eq!(std::fs::metadata(machine_code).unwrap().modified().unwrap(), made, "it was compiled again");
+    assert_eq!(
+        std::fs::metadata(machine_code).unwrap().modified().unwrap(),
+        made,
+        "it was compiled again"
+    );
     std::fs::write(machine_code, b"changed").unwrap();
     assert_eq!(take(&lab, "").await.unwrap(), first);
     assert!(std::fs::metadata(machine_code).unwrap().len() > 1000);
@@ -122,8 +138,14 @@ async fn a_base_is_compiled_once() {
 
 #[tokio::test]
 async fn giving_up_is_told_with_what_was_said() {
-    match fault("(call $say (i32.const 1)) (call $say (i32.const 2)) (call $exit (i32.const 1))").await {
-        SnapshotError::InitFailed { code: 1, stdout, log } => assert_eq!((&*stdout, &*log), (INPUT, INPUT)),
+    match fault("(call $say (i32.const 1)) (call $say (i32.const 2)) (call $exit (i32.const 1))")
+        .await
+    {
+        SnapshotError::InitFailed {
+            code: 1,
+            stdout,
+            log,
+        } => assert_eq!((&*stdout, &*log), (INPUT, INPUT)),
         other => panic!("{other:?}"),
     }
 }
@@ -142,22 +164,34 @@ async fn a_trap_is_told() {
 #[tokio::test]
 async fn an_endless_loop_ends() {
     let ended = fault("(loop $again (br $again))").await;
-    assert!(matches!(ended, SnapshotError::CpuTime { limit } if limit == Duration::from_millis(200)), "{ended:?}");
+    assert!(
+        matches!(ended, SnapshotError::CpuTime { limit } if limit == Duration::from_millis(200)),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_memory_bomb_is_told() {
     let grow = "(loop $again (br_if $again (i32.ge_s (memory.grow (i32.const 16)) (i32.const 0)))) unreachable";
     let ended = fault(grow).await;
-    assert!(matches!(ended, SnapshotError::Memory { limit: MEMORY }), "{ended:?}");
+    assert!(
+        matches!(ended, SnapshotError::Memory { limit: MEMORY }),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_flood_of_output_ends() {
     let ended = fault("(loop $again (call $say (i32.const 1)) (br $again))").await;
-    assert!(matches!(ended, SnapshotError::Output { limit: 1000 }), "{ended:?}");
+    assert!(
+        matches!(ended, SnapshotError::Output { limit: 1000 }),
+        "{ended:?}"
+    );
     let filled = fault("(memory.fill (i32.const 70000) (i32.const 1) (i32.const 40000))").await;
-    assert!(matches!(filled, SnapshotError::TooLarge { limit: 30_000 }), "{filled:?}");
+    assert!(
+        matches!(filled, SnapshotError::TooLarge { limit: 30_000 }),
+        "{filled:?}"
+    );
     let lab = Lab::new();
     let talks = r"(loop $again (call $say (i32.const 2))
         (i32.store (i32.const 4096) (i32.add (i32.load (i32.const 4096)) (i32.const 1)))
@@ -175,15 +209,26 @@ async fn memory_that_was_grown_is_kept() {
     let module = take(&lab, grown).await.unwrap().module;
     let limits = FunctionLimits::default();
     let version = lab.version(&module, limits).await;
-    assert_eq!(json_of(&lab.invoke(&version, "{}").await.unwrap()), json!({"kept": [1, 2]}));
+    assert_eq!(
+        json_of(&lab.invoke(&version, "{}").await.unwrap()),
+        json!({"kept": [1, 2]})
+    );
 }
 
 #[tokio::test]
 async fn what_is_no_base_is_refused() {
     let lab = Lab::new();
     let no_init = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
-    for (base, part) in [(no_init, "wizer-initialize"), ("nothing", "neither"), ("(module", "parse")] {
-        match lab.executor.snapshot(base.into(), INPUT.into(), MEMORY).await {
+    for (base, part) in [
+        (no_init, "wizer-initialize"),
+        ("nothing", "neither"),
+        ("(module", "parse"),
+    ] {
+        match lab
+            .executor
+            .snapshot(base.into(), INPUT.into(), MEMORY)
+            .await
+        {
             Err(SnapshotError::Base(message)) => assert!(message.contains(part), "{message}"),
             other => panic!("{other:?}"),
         }

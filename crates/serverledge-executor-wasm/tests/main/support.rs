@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use serverledge_core::{
-    Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, InvocationId, InvokeError, Outcome, Payload,
-    PrepareError, Prepared, Reply, Sandbox, SandboxCall, StartError, Version,
+    Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, InvocationId,
+    InvokeError, Outcome, Payload, PrepareError, Prepared, Reply, Sandbox, SandboxCall, StartError,
+    Version,
 };
 use serverledge_executor_wasm::{WasmConfig, WasmExecutor, Worker};
 use serverledge_testing::executor;
@@ -37,7 +38,11 @@ impl Lab {
         config.slots = 40;
         config.compile.parallel = 2;
         change(&mut config);
-        Self { executor: WasmExecutor::open(config.clone()).unwrap(), config, _dir: dir }
+        Self {
+            executor: WasmExecutor::open(config.clone()).unwrap(),
+            config,
+            _dir: dir,
+        }
     }
 
     /// The same machine code under a new executor, as after a restart: nothing is loaded.
@@ -47,22 +52,38 @@ impl Lab {
 
     pub(crate) async fn prepare(&self, code: impl AsRef<[u8]>) -> Result<Prepared, PrepareError> {
         let version = executor::version(code.as_ref(), FunctionLimits::default());
-        self.executor.prepare(&version, Bytes::copy_from_slice(code.as_ref()), &()).await
+        self.executor
+            .prepare(&version, Bytes::copy_from_slice(code.as_ref()), &())
+            .await
     }
 
     /// A prepared version with these limits.
-    pub(crate) async fn version(&self, code: impl AsRef<[u8]>, limits: FunctionLimits) -> Arc<Version> {
+    pub(crate) async fn version(
+        &self,
+        code: impl AsRef<[u8]>,
+        limits: FunctionLimits,
+    ) -> Arc<Version> {
         let version = executor::version(code.as_ref(), limits);
-        self.executor.prepare(&version, Bytes::copy_from_slice(code.as_ref()), &()).await.unwrap();
+        self.executor
+            .prepare(&version, Bytes::copy_from_slice(code.as_ref()), &())
+            .await
+            .unwrap();
         Arc::new(version)
     }
 
-    pub(crate) async fn start(&self, version: &Arc<Version>) -> Result<Box<dyn Sandbox>, StartError> {
+    pub(crate) async fn start(
+        &self,
+        version: &Arc<Version>,
+    ) -> Result<Box<dyn Sandbox>, StartError> {
         Ok(self.executor.start(version).await?.sandbox)
     }
 
     /// One invocation of a prepared version.
-    pub(crate) async fn invoke(&self, version: &Arc<Version>, params: &str) -> Result<Outcome, InvokeError> {
+    pub(crate) async fn invoke(
+        &self,
+        version: &Arc<Version>,
+        params: &str,
+    ) -> Result<Outcome, InvokeError> {
         self.invoke_on(version, params, FakeHost::new().0).await
     }
 
@@ -72,11 +93,19 @@ impl Lab {
         params: &str,
         host: Arc<FakeHost>,
     ) -> Result<Outcome, InvokeError> {
-        self.start(version).await.unwrap().invoke(call(params), host).await
+        self.start(version)
+            .await
+            .unwrap()
+            .invoke(call(params), host)
+            .await
     }
 
     /// Prepares and runs once, under the default limits.
-    pub(crate) async fn run(&self, code: impl AsRef<[u8]>, params: &str) -> Result<Outcome, InvokeError> {
+    pub(crate) async fn run(
+        &self,
+        code: impl AsRef<[u8]>,
+        params: &str,
+    ) -> Result<Outcome, InvokeError> {
         let version = self.version(code, FunctionLimits::default()).await;
         self.invoke(&version, params).await
     }
@@ -88,22 +117,36 @@ impl Lab {
 
     /// The files of the machine code cache, keys aside.
     pub(crate) fn cached_files(&self) -> Vec<PathBuf> {
-        let kinds = std::fs::read_dir(&self.config.cache_dir).unwrap().map(|entry| entry.unwrap().path());
+        let kinds = std::fs::read_dir(&self.config.cache_dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
         let kinds = kinds.filter(|path| path.is_dir());
-        kinds.flat_map(|kind| std::fs::read_dir(kind).unwrap().map(|entry| entry.unwrap().path())).collect()
+        kinds
+            .flat_map(|kind| {
+                std::fs::read_dir(kind)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path())
+            })
+            .collect()
     }
 
     /// The one file of a version that ends so.
     pub(crate) fn cached(&self, version: &Version, extension: &str) -> PathBuf {
         let name = format!("{}.{extension}", version.code);
-        let mut found = self.cached_files().into_iter().filter(|path| path.ends_with(&name));
+        let mut found = self
+            .cached_files()
+            .into_iter()
+            .filter(|path| path.ends_with(&name));
         found.next().unwrap()
     }
 }
 
 /// The compiling child of these tests.
 pub(crate) fn compiler() -> Worker {
-    Worker { program: PathBuf::from(env!("CARGO_BIN_EXE_serverledge-wasm-compile")), args: Vec::new() }
+    Worker {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_serverledge-wasm-compile")),
+        args: Vec::new(),
+    }
 }
 
 pub(crate) fn call(params: &str) -> SandboxCall {
@@ -112,16 +155,25 @@ pub(crate) fn call(params: &str) -> SandboxCall {
 
 pub(crate) fn call_with(payload: Payload) -> SandboxCall {
     let function = FunctionName::parse("guest").unwrap();
-    SandboxCall { id: InvocationId::new(), function, payload, deadline: None }
+    SandboxCall {
+        id: InvocationId::new(),
+        function,
+        payload,
+        deadline: None,
+    }
 }
 
 pub(crate) fn json_of(outcome: &Outcome) -> Value {
-    let Reply::Json(bytes) = &outcome.reply else { panic!("{:?} is no JSON", outcome.reply) };
+    let Reply::Json(bytes) = &outcome.reply else {
+        panic!("{:?} is no JSON", outcome.reply)
+    };
     serde_json::from_slice(bytes).unwrap()
 }
 
 fn list_of(outcome: &Outcome) -> Vec<Value> {
-    let Value::Array(mut list) = json_of(outcome) else { panic!("a listing is an array") };
+    let Value::Array(mut list) = json_of(outcome) else {
+        panic!("a listing is an array")
+    };
     list.pop();
     list
 }
@@ -151,12 +203,21 @@ pub(crate) fn code(refused: Result<Prepared, PrepareError>) -> (&'static str, St
 }
 
 pub(crate) fn time_limit(timeout: Duration) -> FunctionLimits {
-    FunctionLimits { timeout, ..FunctionLimits::default() }
+    FunctionLimits {
+        timeout,
+        ..FunctionLimits::default()
+    }
 }
 
 pub(crate) fn with_env(version: &Version, env: &[(&str, &str)]) -> Arc<Version> {
-    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Arc::new(Version { env: env.collect::<BTreeMap<_, _>>(), handler: "main".to_owned(), ..version.clone() })
+    let env = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Arc::new(Version {
+        env: env.collect::<BTreeMap<_, _>>(),
+        handler: "main".to_owned(),
+        ..version.clone()
+    })
 }
 
 /// Looks again and again, and panics naming `what` did not come.
@@ -166,13 +227,18 @@ pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(WAIT_MAX, looking).await.is_ok(), "{what} did not come");
+    assert!(
+        tokio::time::timeout(WAIT_MAX, looking).await.is_ok(),
+        "{what} did not come"
+    );
 }
 
 /// Whether a process runs: neither gone nor waiting to be reaped.
 pub(crate) fn runs(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"))
+        .unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 // === guests ===
@@ -278,7 +344,10 @@ fn imports() -> String {
 }
 
 fn module(pages: u32, items: &str) -> String {
-    format!("(module\n{}(memory (export \"memory\") {pages})\n{HELPERS}{items})", imports())
+    format!(
+        "(module\n{}(memory (export \"memory\") {pages})\n{HELPERS}{items})",
+        imports()
+    )
 }
 
 /// A command with 4 pages of memory, further items, and this as `_start`; `$n` (i32) and `$r` (i64) are its locals.
@@ -288,27 +357,37 @@ pub(crate) fn command(items: &str, body: &str) -> String {
 
 /// The same with so many pages.
 pub(crate) fn large_command(pages: u32, items: &str, body: &str) -> String {
-    module(pages, &format!("{items}\n(func (export \"_start\") (local $n i32) (local $r i64)\n{body})"))
+    module(
+        pages,
+        &format!("{items}\n(func (export \"_start\") (local $n i32) (local $r i64)\n{body})"),
+    )
 }
 
 /// A command whose result is an array of all that its body says (`$say`, `$say64`, `$quote`, `$quotez`) and a 0.
 pub(crate) fn listing(items: &str, body: &str) -> String {
     command(
         items,
-        &format!("(call $emit (i32.const 0) (i32.const 1))\n{body}\n(call $emit (i32.const 4) (i32.const 2))"),
+        &format!(
+            "(call $emit (i32.const 0) (i32.const 1))\n{body}\n(call $emit (i32.const 4) (i32.const 2))"
+        ),
     )
 }
 
 /// A reactor with 4 pages: `$ptr` and `$len` are the parameters, the body gives the i64; `$n` and `$r` are locals.
 pub(crate) fn reactor(items: &str, body: &str) -> String {
-    let alloc = "(func (export \"serverledge_alloc\") (param i32) (result i32) (i32.const 0x10000))";
+    let alloc =
+        "(func (export \"serverledge_alloc\") (param i32) (result i32) (i32.const 0x10000))";
     reactor_with(alloc, items, body)
 }
 
 /// The same with an allocator of its own.
 pub(crate) fn reactor_with(alloc: &str, items: &str, body: &str) -> String {
-    let handle = "(func (export \"serverledge_handle\") (param $ptr i32) (param $len i32) (result i64)";
-    module(4, &format!("{items}\n{alloc}\n{handle} (local $n i32) (local $r i64)\n{body})"))
+    let handle =
+        "(func (export \"serverledge_handle\") (param $ptr i32) (param $len i32) (result i64)";
+    module(
+        4,
+        &format!("{items}\n{alloc}\n{handle} (local $n i32) (local $r i64)\n{body})"),
+    )
 }
 
 /// The i64 that a reactor returns for these bytes.

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use serverledge_core::{FailureKind, FunctionLimits};
 
-use crate::support::{Lab, command, data, failure, json_of, kind, large_command, listing, time_limit, with_env, words};
+use crate::support::{
+    Lab, command, data, failure, json_of, kind, large_command, listing, time_limit, with_env, words,
+};
 
 const SUCCESS: u32 = 0;
 const BADF: u32 = 8;
@@ -17,7 +19,10 @@ const NOTCAPABLE: u32 = 76;
 
 /// Says the errno of each expression; all must be as expected.
 async fn check(cases: &[(&str, u32)]) {
-    let body: String = cases.iter().map(|(call, _)| format!("(call $say ({call}))\n")).collect();
+    let body: String = cases
+        .iter()
+        .map(|(call, _)| format!("(call $say ({call}))\n"))
+        .collect();
     let listed = Lab::new().list(&listing("", &body)).await;
     let wrong: Vec<String> = cases
         .iter()
@@ -25,7 +30,11 @@ async fn check(cases: &[(&str, u32)]) {
         .filter(|((_, expected), given)| **given != json!(expected))
         .map(|((call, expected), given)| format!("{call}: {given}, not {expected}"))
         .collect();
-    assert!(wrong.is_empty() && listed.len() == cases.len(), "{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty() && listed.len() == cases.len(),
+        "{}",
+        wrong.join("\n")
+    );
 }
 
 #[tokio::test]
@@ -38,7 +47,10 @@ async fn the_argument_is_the_functions_name() {
          (call $say (call $args_get (i32.const 0x410) (i32.const 0x500)))
          (call $quotez (i32.load (i32.const 0x410)))",
     );
-    assert_eq!(Lab::new().list(&guest).await, [json!(0), json!(1), json!(6), json!(0), json!("guest")]);
+    assert_eq!(
+        Lab::new().list(&guest).await,
+        [json!(0), json!(1), json!(6), json!(0), json!("guest")]
+    );
 }
 
 #[tokio::test]
@@ -58,16 +70,38 @@ async fn the_environment_is_the_functions_own() {
     let version = lab.version(&guest, FunctionLimits::default()).await;
     let version = with_env(&version, &[("COLOUR", "blue=green"), ("EMPTY", "")]);
     let mut version = serverledge_core::Version::clone(&version);
-    version.secrets.values.insert("KEY".to_owned(), "hidden".to_owned());
+    version
+        .secrets
+        .values
+        .insert("KEY".to_owned(), "hidden".to_owned());
     let version = std::sync::Arc::new(version);
     let listed = json_of(&lab.invoke(&version, "{}").await.unwrap());
     let listed = listed.as_array().unwrap();
     let (sizes, entries) = listed[..listed.len() - 1].split_at(2);
-    let entries: Vec<&str> = entries.iter().map(|entry| entry.as_str().unwrap()).collect();
-    assert_eq!(entries[..4], ["COLOUR=blue=green", "EMPTY=", "KEY=hidden", "SERVERLEDGE_HANDLER=main"]);
-    let id = entries[4].strip_prefix("SERVERLEDGE_INVOCATION_ID=").unwrap();
+    let entries: Vec<&str> = entries
+        .iter()
+        .map(|entry| entry.as_str().unwrap())
+        .collect();
+    assert_eq!(
+        entries[..4],
+        [
+            "COLOUR=blue=green",
+            "EMPTY=",
+            "KEY=hidden",
+            "SERVERLEDGE_HANDLER=main"
+        ]
+    );
+    let id = entries[4]
+        .strip_prefix("SERVERLEDGE_INVOCATION_ID=")
+        .unwrap();
     assert!(serverledge_core::InvocationId::parse(id).is_some(), "{id}");
-    assert_eq!(sizes, [json!(5), json!(entries.iter().map(|entry| entry.len() + 1).sum::<usize>())]);
+    assert_eq!(
+        sizes,
+        [
+            json!(5),
+            json!(entries.iter().map(|entry| entry.len() + 1).sum::<usize>())
+        ]
+    );
 }
 
 #[tokio::test]
@@ -86,32 +120,78 @@ async fn clocks_tell_the_time() {
     let listed = Lab::new().list(&guest).await;
     let after = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let told = Duration::from_nanos(listed[0].as_u64().unwrap());
-    assert!(before <= told && told <= after, "{before:?} {told:?} {after:?}");
+    assert!(
+        before <= told && told <= after,
+        "{before:?} {told:?} {after:?}"
+    );
     assert_eq!(listed[1], json!(1), "the monotonic clock went back");
-    assert!((1..=1_000_000).contains(&listed[2].as_u64().unwrap()), "{}", listed[2]);
+    assert!(
+        (1..=1_000_000).contains(&listed[2].as_u64().unwrap()),
+        "{}",
+        listed[2]
+    );
 }
 
 #[tokio::test]
 async fn errors_of_clocks_and_randomness() {
     check(&[
-        ("call $clock_time_get (i32.const 2) (i64.const 0) (i32.const 0x400)", INVAL),
-        ("call $clock_time_get (i32.const -1) (i64.const 0) (i32.const 0x400)", INVAL),
-        ("call $clock_time_get (i32.const 0) (i64.const 0) (i32.const 0x3fff9)", FAULT),
-        ("call $clock_time_get (i32.const 0) (i64.const 0) (i32.const -4)", FAULT),
+        (
+            "call $clock_time_get (i32.const 2) (i64.const 0) (i32.const 0x400)",
+            INVAL,
+        ),
+        (
+            "call $clock_time_get (i32.const -1) (i64.const 0) (i32.const 0x400)",
+            INVAL,
+        ),
+        (
+            "call $clock_time_get (i32.const 0) (i64.const 0) (i32.const 0x3fff9)",
+            FAULT,
+        ),
+        (
+            "call $clock_time_get (i32.const 0) (i64.const 0) (i32.const -4)",
+            FAULT,
+        ),
         ("call $clock_res_get (i32.const 7) (i32.const 0x400)", INVAL),
-        ("call $clock_res_get (i32.const 0) (i32.const 0x40000)", FAULT),
+        (
+            "call $clock_res_get (i32.const 0) (i32.const 0x40000)",
+            FAULT,
+        ),
         ("call $random_get (i32.const 0x400) (i32.const 0)", SUCCESS),
-        ("call $random_get (i32.const 0x40000) (i32.const 0)", SUCCESS),
-        ("call $random_get (i32.const 0x3ffff) (i32.const 1)", SUCCESS),
+        (
+            "call $random_get (i32.const 0x40000) (i32.const 0)",
+            SUCCESS,
+        ),
+        (
+            "call $random_get (i32.const 0x3ffff) (i32.const 1)",
+            SUCCESS,
+        ),
         ("call $random_get (i32.const 0x3ffff) (i32.const 2)", FAULT),
         ("call $random_get (i32.const -1) (i32.const 2)", FAULT),
-        ("call $args_get (i32.const 0x3fffd) (i32.const 0x400)", FAULT),
-        ("call $args_get (i32.const 0x400) (i32.const 0x3fffb)", FAULT),
+        (
+            "call $args_get (i32.const 0x3fffd) (i32.const 0x400)",
+            FAULT,
+        ),
+        (
+            "call $args_get (i32.const 0x400) (i32.const 0x3fffb)",
+            FAULT,
+        ),
         ("call $args_get (i32.const -1) (i32.const -1)", FAULT),
-        ("call $args_sizes_get (i32.const 0x3fffe) (i32.const 0x400)", FAULT),
-        ("call $args_sizes_get (i32.const 0x400) (i32.const 0x3fffe)", FAULT),
-        ("call $environ_get (i32.const 0x3fffc) (i32.const 0x400)", FAULT),
-        ("call $environ_sizes_get (i32.const 0x400) (i32.const -3)", FAULT),
+        (
+            "call $args_sizes_get (i32.const 0x3fffe) (i32.const 0x400)",
+            FAULT,
+        ),
+        (
+            "call $args_sizes_get (i32.const 0x400) (i32.const 0x3fffe)",
+            FAULT,
+        ),
+        (
+            "call $environ_get (i32.const 0x3fffc) (i32.const 0x400)",
+            FAULT,
+        ),
+        (
+            "call $environ_sizes_get (i32.const 0x400) (i32.const -3)",
+            FAULT,
+        ),
         ("call $sched_yield", SUCCESS),
         ("call $proc_raise (i32.const 9)", NOSYS),
     ])
@@ -151,7 +231,9 @@ async fn reads_are_partial_and_vectored() {
     let lab = Lab::new();
     let version = lab.version(&guest, FunctionLimits::default()).await;
     let outcome = lab.invoke(&version, "1234567890123456789").await.unwrap();
-    let expected = json!([8, "12345678", 8, "90123456", 3, "789.....", 0, "........", 0]);
+    let expected = json!([
+        8, "12345678", 8, "90123456", 3, "789.....", 0, "........", 0
+    ]);
     assert_eq!(json_of(&outcome), expected);
 }
 
@@ -169,7 +251,10 @@ async fn writes_are_vectored() {
          (call $say (call $fd_write (i32.const 1) (i32.const 0x400) (i32.const 0) (i32.const 0x420)))
          (call $say (i32.load (i32.const 0x420)))",
     );
-    assert_eq!(Lab::new().list(&guest).await, [json!("abcdef"), json!(0), json!(9), json!(0), json!(0)]);
+    assert_eq!(
+        Lab::new().list(&guest).await,
+        [json!("abcdef"), json!(0), json!(9), json!(0), json!(0)]
+    );
 }
 
 /// One call copies at most 1 MiB; programs go on with the rest, as with any pipe.
@@ -194,21 +279,51 @@ async fn long_reads_and_writes_are_short() {
     let version = lab.version(&guest, FunctionLimits::default()).await;
     let params = format!("\"{}\"", "p".repeat(0x200000 - 2));
     let outcome = lab.invoke(&version, &params).await.unwrap();
-    assert_eq!(json_of(&outcome), Value::String(params.trim_matches('"').to_owned()));
+    assert_eq!(
+        json_of(&outcome),
+        Value::String(params.trim_matches('"').to_owned())
+    );
 }
 
 #[tokio::test]
 async fn bad_pointers_are_faults() {
     check(&[
-        ("call $fd_write (i32.const 1) (i32.const 0x3fffc) (i32.const 1) (i32.const 0x400)", FAULT),
-        ("call $fd_write (i32.const 1) (i32.const -8) (i32.const 1) (i32.const 0x400)", FAULT),
-        ("call $fd_write (i32.const 1) (i32.const -8) (i32.const 2) (i32.const 0x400)", FAULT),
-        ("call $fd_write (i32.const 1) (i32.const 0x40000) (i32.const 0) (i32.const 0x3fffd)", FAULT),
-        ("call $fd_read (i32.const 0) (i32.const 0x3fffc) (i32.const 1) (i32.const 0x400)", FAULT),
-        ("call $fd_read (i32.const 0) (i32.const 0x400) (i32.const 0) (i32.const -1)", FAULT),
-        ("call $fd_fdstat_get (i32.const 1) (i32.const 0x3ffe9)", FAULT),
-        ("call $fd_fdstat_get (i32.const 1) (i32.const 0x3ffe8)", SUCCESS),
-        ("call $fd_filestat_get (i32.const 0) (i32.const 0x3ffff)", FAULT),
+        (
+            "call $fd_write (i32.const 1) (i32.const 0x3fffc) (i32.const 1) (i32.const 0x400)",
+            FAULT,
+        ),
+        (
+            "call $fd_write (i32.const 1) (i32.const -8) (i32.const 1) (i32.const 0x400)",
+            FAULT,
+        ),
+        (
+            "call $fd_write (i32.const 1) (i32.const -8) (i32.const 2) (i32.const 0x400)",
+            FAULT,
+        ),
+        (
+            "call $fd_write (i32.const 1) (i32.const 0x40000) (i32.const 0) (i32.const 0x3fffd)",
+            FAULT,
+        ),
+        (
+            "call $fd_read (i32.const 0) (i32.const 0x3fffc) (i32.const 1) (i32.const 0x400)",
+            FAULT,
+        ),
+        (
+            "call $fd_read (i32.const 0) (i32.const 0x400) (i32.const 0) (i32.const -1)",
+            FAULT,
+        ),
+        (
+            "call $fd_fdstat_get (i32.const 1) (i32.const 0x3ffe9)",
+            FAULT,
+        ),
+        (
+            "call $fd_fdstat_get (i32.const 1) (i32.const 0x3ffe8)",
+            SUCCESS,
+        ),
+        (
+            "call $fd_filestat_get (i32.const 0) (i32.const 0x3ffff)",
+            FAULT,
+        ),
     ])
     .await;
     // Buffers outside of memory.
@@ -219,7 +334,10 @@ async fn bad_pointers_are_faults() {
          (call $say (call $fd_write (i32.const 2) (i32.const 0x400) (i32.const 1) (i32.const 0x410)))
          (call $say (call $fd_read (i32.const 0) (i32.const 0x400) (i32.const 1) (i32.const 0x410)))";
     let lab = Lab::new();
-    let outcome = lab.run(listing("", body), "\"longer than one byte\"").await.unwrap();
+    let outcome = lab
+        .run(listing("", body), "\"longer than one byte\"")
+        .await
+        .unwrap();
     assert_eq!(json_of(&outcome), json!([FAULT, FAULT, FAULT, FAULT, 0]));
     assert!(outcome.log.is_empty());
 }
@@ -277,13 +395,18 @@ async fn there_are_no_paths() {
         format!(
             "call $path_open (i32.const 3) (i32.const 0) {at} (i32.const 0) (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 0x500)"
         ),
-        format!("call $path_readlink (i32.const 3) {at} (i32.const 0x500) (i32.const 9) (i32.const 0x600)"),
+        format!(
+            "call $path_readlink (i32.const 3) {at} (i32.const 0x500) (i32.const 9) (i32.const 0x600)"
+        ),
         format!("call $path_remove_directory (i32.const 3) {at}"),
         format!("call $path_rename (i32.const 3) {at} (i32.const 3) {at}"),
         format!("call $path_symlink {at} (i32.const 3) {at}"),
         format!("call $path_unlink_file (i32.const 3) {at}"),
     ];
-    let cases: Vec<(&str, u32)> = cases.iter().map(|case| (case.as_str(), NOTCAPABLE)).collect();
+    let cases: Vec<(&str, u32)> = cases
+        .iter()
+        .map(|case| (case.as_str(), NOTCAPABLE))
+        .collect();
     check(&cases).await;
 }
 
@@ -293,7 +416,9 @@ async fn exit_codes_tell_success_from_failure() {
     let exit = |code: i64| {
         command(
             &data(0x100, "7"),
-            &format!("(call $emit (i32.const 0x100) (i32.const 1)) (call $proc_exit (i32.const {code})) unreachable"),
+            &format!(
+                "(call $emit (i32.const 0x100) (i32.const 1)) (call $proc_exit (i32.const {code})) unreachable"
+            ),
         )
     };
     assert_eq!(json_of(&lab.run(exit(0), "{}").await.unwrap()), json!(7));
@@ -315,7 +440,13 @@ async fn the_log_survives_every_end() {
         ("(call $proc_exit (i32.const 2))", FailureKind::Error),
         ("", FailureKind::BadOutput),
     ] {
-        let failed = failure(lab.run(command(&data(0x100, "oops\n"), &format!("{log} {end}")), "{}").await);
+        let failed = failure(
+            lab.run(
+                command(&data(0x100, "oops\n"), &format!("{log} {end}")),
+                "{}",
+            )
+            .await,
+        );
         assert_eq!((failed.kind, &failed.log[..]), (expected, &b"oops\n"[..]));
     }
 }
@@ -325,12 +456,27 @@ async fn output_that_is_not_one_json_value_is_bad() {
     let lab = Lab::new();
     for text in ["", " \n", "{", "1 2", "{}x", "hello", "NaN", "\u{feff}1"] {
         let body = format!("(call $emit (i32.const 0x100) (i32.const {}))", text.len());
-        assert_eq!(kind(lab.run(command(&data(0x100, text), &body), "{}").await), FailureKind::BadOutput, "{text:?}");
+        assert_eq!(
+            kind(lab.run(command(&data(0x100, text), &body), "{}").await),
+            FailureKind::BadOutput,
+            "{text:?}"
+        );
     }
     let body = "(call $emit (i32.const 0x100) (i32.const 5))";
-    assert_eq!(json_of(&lab.run(command(&data(0x100, "\n 12\t"), body), "{}").await.unwrap()), json!(12));
+    assert_eq!(
+        json_of(
+            &lab.run(command(&data(0x100, "\n 12\t"), body), "{}")
+                .await
+                .unwrap()
+        ),
+        json!(12)
+    );
     let not_text = "(i32.store (i32.const 0x200) (i32.const 0x22ff22)) (call $emit (i32.const 0x200) (i32.const 3))";
-    assert_eq!(kind(lab.run(command("", not_text), "{}").await), FailureKind::BadOutput, "not UTF-8");
+    assert_eq!(
+        kind(lab.run(command("", not_text), "{}").await),
+        FailureKind::BadOutput,
+        "not UTF-8"
+    );
 }
 
 /// A subscription at `slot`: user data, clock, time in nanoseconds, flags.
@@ -357,7 +503,10 @@ const EVENT: &str = "(call $say64 (i64.load (i32.const 0x800)))
     (call $say (i32.load8_u (i32.const 0x80a)))";
 
 fn poll(count: u32, subscriptions: &str) -> String {
-    listing("", &format!("{subscriptions} (local.set $n (i32.const {count})) {POLL} {EVENT}"))
+    listing(
+        "",
+        &format!("{subscriptions} (local.set $n (i32.const {count})) {POLL} {EVENT}"),
+    )
 }
 
 #[tokio::test]
@@ -368,7 +517,11 @@ async fn sleeping_takes_its_time() {
     let version = lab.version(&guest, FunctionLimits::default()).await;
     let began = tokio::time::Instant::now();
     let outcome = lab.invoke(&version, "{}").await.unwrap();
-    assert!(began.elapsed() >= pause, "woken after {:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= pause,
+        "woken after {:?}",
+        began.elapsed()
+    );
     assert_eq!(json_of(&outcome), json!([0, 1, 77, 0, 0, 0]));
 }
 
@@ -377,15 +530,27 @@ async fn the_first_of_several_wakes() {
     let lab = Lab::new();
     let far = clock(0x400, 1, 1, "(i64.const 3600000000000)", 0);
     let near = clock(0x430, 2, 0, "(i64.const 1000000)", 0);
-    assert_eq!(lab.list(&poll(2, &format!("{far}{near}"))).await, [json!(0), json!(1), json!(2), json!(0), json!(0)]);
+    assert_eq!(
+        lab.list(&poll(2, &format!("{far}{near}"))).await,
+        [json!(0), json!(1), json!(2), json!(0), json!(0)]
+    );
     // A stream is always ready; so is an absolute time in the past.
     let ready = "(i64.store (i32.const 0x430) (i64.const 3)) (i32.store8 (i32.const 0x438) (i32.const 2)) (i32.store (i32.const 0x440) (i32.const 1))";
-    assert_eq!(lab.list(&poll(2, &format!("{far}{ready}"))).await, [json!(0), json!(1), json!(3), json!(0), json!(2)]);
+    assert_eq!(
+        lab.list(&poll(2, &format!("{far}{ready}"))).await,
+        [json!(0), json!(1), json!(3), json!(0), json!(2)]
+    );
     let past = clock(0x400, 4, 0, "(i64.const 1)", 1);
-    assert_eq!(lab.list(&poll(1, &past)).await, [json!(0), json!(1), json!(4), json!(0), json!(0)]);
+    assert_eq!(
+        lab.list(&poll(1, &past)).await,
+        [json!(0), json!(1), json!(4), json!(0), json!(0)]
+    );
     // What cannot be waited for is told in its event.
     let unknown = clock(0x400, 5, 9, "(i64.const 1)", 0);
-    assert_eq!(lab.list(&poll(1, &unknown)).await, [json!(0), json!(1), json!(5), json!(INVAL), json!(0)]);
+    assert_eq!(
+        lab.list(&poll(1, &unknown)).await,
+        [json!(0), json!(1), json!(5), json!(INVAL), json!(0)]
+    );
 }
 
 #[tokio::test]
@@ -409,7 +574,12 @@ async fn a_sleeper_meets_its_time_limit() {
     let lab = Lab::new();
     for nanos in ["(i64.const 60000000000)", "(i64.const -1)"] {
         let guest = poll(1, &clock(0x400, 1, 1, nanos, 0));
-        let version = lab.version(&guest, time_limit(Duration::from_millis(100))).await;
-        assert_eq!(kind(lab.invoke(&version, "{}").await), FailureKind::TimeLimit);
+        let version = lab
+            .version(&guest, time_limit(Duration::from_millis(100)))
+            .await;
+        assert_eq!(
+            kind(lab.invoke(&version, "{}").await),
+            FailureKind::TimeLimit
+        );
     }
 }

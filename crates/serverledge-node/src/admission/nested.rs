@@ -28,7 +28,10 @@ pub(crate) struct Outstanding {
 
 impl Held {
     pub(super) fn new(lease: Lease, admissions: Admissions) -> Arc<Self> {
-        Arc::new(Self { lease: Mutex::new(Some(lease)), admissions })
+        Arc::new(Self {
+            lease: Mutex::new(Some(lease)),
+            admissions,
+        })
     }
 
     /// Waits until the holder may go on after its calls: at once, unless the CPU that it gave back is in use. Dropping the future
@@ -39,7 +42,9 @@ impl Held {
                 let mut lease = self.lease.lock();
                 let Some(lease) = lease.as_mut() else { return };
                 let mut state = self.admissions.state.lock();
-                let Some(ticket) = state.scheduler.regain(lease) else { return };
+                let Some(ticket) = state.scheduler.regain(lease) else {
+                    return;
+                };
                 state.subscribe(ticket)
             };
             // Its end says as much: look again.
@@ -52,7 +57,10 @@ impl Held {
 
 impl Outstanding {
     pub(super) fn new(caller: &Arc<Held>, ticket: Option<TicketId>) -> Self {
-        Self { caller: Some(Arc::clone(caller)), ticket }
+        Self {
+            caller: Some(Arc::clone(caller)),
+            ticket,
+        }
     }
 
     /// The call is over, and what it held is given back by `then`: its caller is there first.
@@ -61,7 +69,9 @@ impl Outstanding {
     }
 
     fn end(&mut self, then: impl FnOnce(&mut Scheduler, &mut Effects)) {
-        let Some(caller) = self.caller.take() else { return };
+        let Some(caller) = self.caller.take() else {
+            return;
+        };
         let mut lease = caller.lease.lock();
         caller.admissions.change(|scheduler, effects| {
             if let Some(lease) = lease.as_mut() {

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serverledge_api::{AppError, Applications, Backend, Deploy, DeployError, Hosting as _};
 use serverledge_core::kv::{Kv, RangeRequest};
 use serverledge_core::{
-    Account, AppName, Application, Caller, Endpoint, FunctionName, Progress, Role, Scopes, SpaceId, UserId, Via,
+    Account, AppName, Application, Caller, Endpoint, FunctionName, Progress, Role, Scopes, SpaceId,
+    UserId, Via,
 };
 use serverledge_registry::{Embedded, KeptApp, Options};
 use serverledge_testing::fake_executor::{FakeExecutor, FakeExecutorHandle, PREPARE_STEP};
@@ -21,7 +22,11 @@ use crate::executors::Executors;
 use crate::node::{Node, NodeBackend};
 use crate::program::build;
 
-const MACHINE: Machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+const MACHINE: Machine = Machine {
+    memory_bytes: 1 << 30,
+    cores: 2,
+    files_max: 4096,
+};
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// A node that runs nothing beside what it is asked, over this store.
@@ -30,9 +35,16 @@ async fn node(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str) -> NodeBackend {
 }
 
 /// The same, with the handle of its containers.
-async fn observed(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str) -> (NodeBackend, FakeExecutorHandle) {
+async fn observed(
+    kv: &Arc<dyn Kv>,
+    dir: &TempDir,
+    name: &str,
+) -> (NodeBackend, FakeExecutorHandle) {
     let data = dir.path().join(name);
-    let env = [("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()), ("SERVERLEDGE_REGISTRY_NODE_ID", name)];
+    let env = [
+        ("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()),
+        ("SERVERLEDGE_REGISTRY_NODE_ID", name),
+    ];
     let config = load(None, &env, &MACHINE, &[]).unwrap().config;
     let (containers, handle) = FakeExecutor::pooled();
     let executors = Executors {
@@ -70,36 +82,64 @@ async fn lab() -> (Arc<dyn Kv>, TempDir, NodeBackend) {
 
 fn user() -> Caller {
     let (user, via) = (UserId::new(), Via::Token("t".to_owned()));
-    let account = Account { user, role: Role::User, scopes: Scopes::ALL, via };
-    Caller { space: SpaceId::new(), account: Some(Arc::new(account)) }
+    let account = Account {
+        user,
+        role: Role::User,
+        scopes: Scopes::ALL,
+        via,
+    };
+    Caller {
+        space: SpaceId::new(),
+        account: Some(Arc::new(account)),
+    }
 }
 
 fn name(text: &str) -> AppName {
     AppName::parse(text).unwrap()
 }
 
-async fn deploy(node: &NodeBackend, caller: &Caller, function: &str, runtime: &'static str, code: &str) {
+async fn deploy(
+    node: &NodeBackend,
+    caller: &Caller,
+    function: &str,
+    runtime: &'static str,
+    code: &str,
+) {
     let body = FunctionBody {
         name: function.to_owned().into(),
         runtime: runtime.into(),
         tar_function_code: STANDARD.encode(code).into(),
         ..FunctionBody::default()
     };
-    node.deploy(caller, Deploy::Update, body, &()).await.unwrap();
+    node.deploy(caller, Deploy::Update, body, &())
+        .await
+        .unwrap();
 }
 
 async fn keys(kv: &Arc<dyn Kv>, prefix: &'static str) -> usize {
-    kv.range(RangeRequest::prefix(prefix).keys_only()).await.unwrap().entries.len()
+    kv.range(RangeRequest::prefix(prefix).keys_only())
+        .await
+        .unwrap()
+        .entries
+        .len()
 }
 
 /// A function's code as it is stored.
 async fn code(node: &NodeBackend, caller: &Caller, function: &str) -> Vec<u8> {
     let version = Arc::clone(&node.function(caller, function).unwrap().version);
-    node.0.store.blobs().get(&version.code).await.unwrap().unwrap().to_vec()
+    node.0
+        .store
+        .blobs()
+        .get(&version.code)
+        .await
+        .unwrap()
+        .unwrap()
+        .to_vec()
 }
 
 fn holds(code: &[u8], text: &str) -> bool {
-    code.windows(text.len()).any(|window| window == text.as_bytes())
+    code.windows(text.len())
+        .any(|window| window == text.as_bytes())
 }
 
 #[tokio::test]
@@ -113,13 +153,34 @@ async fn another_users_application_is_unknown() {
     let unknown = |error: AppError| matches!(error, AppError::Unknown(name) if name == "shop");
     for caller in [&bob, &Caller::anybody()] {
         assert!(node.find(caller, "shop").is_none());
-        assert!(unknown(node.change(caller, "shop", Default::default()).await.unwrap_err()));
-        assert!(unknown(serverledge_api::Applications::delete(&node, caller, "shop").await.unwrap_err()));
-        assert!(unknown(node.set_dependencies(caller, "shop", "a".to_owned()).await.unwrap_err()));
+        assert!(unknown(
+            node.change(caller, "shop", Default::default())
+                .await
+                .unwrap_err()
+        ));
+        assert!(unknown(
+            serverledge_api::Applications::delete(&node, caller, "shop")
+                .await
+                .unwrap_err()
+        ));
+        assert!(unknown(
+            node.set_dependencies(caller, "shop", "a".to_owned())
+                .await
+                .unwrap_err()
+        ));
         let endpoint = Endpoint::parse("POST", "a", "f").unwrap();
-        assert!(unknown(node.put_endpoint(caller, "shop", endpoint).await.unwrap_err()));
+        assert!(unknown(
+            node.put_endpoint(caller, "shop", endpoint)
+                .await
+                .unwrap_err()
+        ));
     }
-    let names = |caller: &Caller| node.list(caller).iter().map(|one| one.name.to_string()).collect::<Vec<_>>();
+    let names = |caller: &Caller| {
+        node.list(caller)
+            .iter()
+            .map(|one| one.name.to_string())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(
         (names(&ada), names(&bob), names(&Caller::anybody()).len()),
         (vec!["shop".to_owned()], vec!["forum".to_owned()], 0)
@@ -133,23 +194,44 @@ async fn dependencies_join_the_functions_that_they_are_for() {
     let app = node.create(&ada, name("shop")).await.unwrap();
     let inside = ada.on(app.space.clone());
     deploy(&node, &inside, "early", "python", "early source").await;
-    let (changed, outdated) = node.set_dependencies(&ada, "shop", "requests==1\n".to_owned()).await.unwrap();
+    let (changed, outdated) = node
+        .set_dependencies(&ada, "shop", "requests==1\n".to_owned())
+        .await
+        .unwrap();
     assert_eq!(outdated, ["early"]);
     deploy(&node, &inside, "late", "python", "late source").await;
     deploy(&node, &inside, "other", "nodejs", "other source").await;
     deploy(&node, &ada, "outside", "python", "outside source").await;
     assert!(holds(&code(&node, &inside, "late").await, "requests==1"));
     for (caller, function) in [(&inside, "early"), (&inside, "other"), (&ada, "outside")] {
-        assert!(!holds(&code(&node, caller, function).await, "requests==1"), "{function}");
+        assert!(
+            !holds(&code(&node, caller, function).await, "requests==1"),
+            "{function}"
+        );
     }
     // What a start does.
     let early = node.function(&inside, "early").unwrap();
-    let fresh = node.0.refresh_dependencies(&changed, &early, &()).await.unwrap().unwrap();
+    let fresh = node
+        .0
+        .refresh_dependencies(&changed, &early, &())
+        .await
+        .unwrap()
+        .unwrap();
     assert_ne!(fresh.version.digest, early.version.digest);
     let early = code(&node, &inside, "early").await;
     assert!(holds(&early, "requests==1") && holds(&early, "early source"));
-    assert!(node.0.refresh_dependencies(&changed, &fresh, &()).await.unwrap().is_none(), "it has them now");
-    let (_, outdated) = node.set_dependencies(&ada, "shop", String::new()).await.unwrap();
+    assert!(
+        node.0
+            .refresh_dependencies(&changed, &fresh, &())
+            .await
+            .unwrap()
+            .is_none(),
+        "it has them now"
+    );
+    let (_, outdated) = node
+        .set_dependencies(&ada, "shop", String::new())
+        .await
+        .unwrap();
     assert_eq!(outdated, ["early", "late"]);
 }
 
@@ -163,7 +245,10 @@ async fn a_start_takes_no_deploy_back() {
     deploy(&first, &inside, "f", "python", "old source").await;
     deploy(&first, &inside, "gone", "python", "other source").await;
     let stale = node(&kv, &dir, "stale").await;
-    first.set_dependencies(&ada, "shop", "requests==1\n".to_owned()).await.unwrap();
+    first
+        .set_dependencies(&ada, "shop", "requests==1\n".to_owned())
+        .await
+        .unwrap();
     let (starts, containers) = observed(&kv, &dir, "starts").await;
     containers.hold_prepares();
     let (sender, mut begun) = unbounded_channel();
@@ -176,12 +261,19 @@ async fn a_start_takes_no_deploy_back() {
     };
     let (started, ()) = tokio::join!(starts.start(&ada, "shop", &progress), meanwhile);
     started.unwrap();
-    assert_eq!(containers.prepares().len(), 3, "f twice, and what was deleted once");
+    assert_eq!(
+        containers.prepares().len(),
+        3,
+        "f twice, and what was deleted once"
+    );
     for node in [&starts, &first] {
         sync(&node.0).await;
         let code = code(node, &inside, "f").await;
         assert!(holds(&code, "new source") && holds(&code, "requests==1"));
-        assert!(node.function(&inside, "gone").is_none(), "it does not come back");
+        assert!(
+            node.function(&inside, "gone").is_none(),
+            "it does not come back"
+        );
     }
 }
 
@@ -193,8 +285,17 @@ async fn a_deletion_ends_whatever_happens_in_between() {
     let inside = ada.on(app.space.clone());
     deploy(&first, &inside, "f", "wasm", "code").await;
     let stale = node(&kv, &dir, "stale").await;
-    serverledge_api::Applications::delete(&first, &ada, "shop").await.unwrap();
-    assert_eq!((keys(&kv, "apps/").await, keys(&kv, "appnames/").await, keys(&kv, "functions/").await), (0, 0, 0));
+    serverledge_api::Applications::delete(&first, &ada, "shop")
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            keys(&kv, "apps/").await,
+            keys(&kv, "appnames/").await,
+            keys(&kv, "functions/").await
+        ),
+        (0, 0, 0)
+    );
     assert!(first.find(&ada, "shop").is_none() && first.function(&inside, "f").is_none());
 
     // A node that has not heard of it deploys into it.
@@ -207,15 +308,30 @@ async fn a_deletion_ends_whatever_happens_in_between() {
     };
     let late = stale.deploy(&inside, Deploy::Update, body, &()).await;
     assert!(matches!(late, Err(DeployError::SpaceGone)), "{late:?}");
-    assert!(matches!(serverledge_api::Applications::delete(&stale, &ada, "shop").await, Err(AppError::Unknown(_))));
+    assert!(matches!(
+        serverledge_api::Applications::delete(&stale, &ada, "shop").await,
+        Err(AppError::Unknown(_))
+    ));
 
     // The first node ended before it swept; another one does.
     let now = crate::deploy::unix_ms();
     stale.0.sweep_deleted_spaces(now).await.unwrap();
     assert!(stale.0.app_store.deletions().await.unwrap()[0].record.swept);
-    stale.0.sweep_deleted_spaces(now + DAY_MS / 2).await.unwrap();
-    assert_eq!(keys(&kv, "deletions/").await, 1, "the mark outlives every deploy");
-    stale.0.sweep_deleted_spaces(now + 2 * DAY_MS).await.unwrap();
+    stale
+        .0
+        .sweep_deleted_spaces(now + DAY_MS / 2)
+        .await
+        .unwrap();
+    assert_eq!(
+        keys(&kv, "deletions/").await,
+        1,
+        "the mark outlives every deploy"
+    );
+    stale
+        .0
+        .sweep_deleted_spaces(now + 2 * DAY_MS)
+        .await
+        .unwrap();
     assert_eq!(keys(&kv, "deletions/").await, 0);
     sync(&stale.0).await;
     assert!(stale.find(&ada, "shop").is_none());
@@ -225,17 +341,37 @@ async fn a_deletion_ends_whatever_happens_in_between() {
 async fn a_users_belongings_go_and_others_stay() {
     let (kv, _dir, node) = lab().await;
     let (ada, bob) = (user(), user());
-    for (caller, app) in [(&ada, "shop"), (&ada, "forum"), (&bob, "blog"), (&Caller::anybody(), "wiki")] {
+    for (caller, app) in [
+        (&ada, "shop"),
+        (&ada, "forum"),
+        (&bob, "blog"),
+        (&Caller::anybody(), "wiki"),
+    ] {
         let made = node.create(caller, name(app)).await.unwrap();
         deploy(&node, &caller.on(made.space.clone()), "f", "wasm", app).await;
         deploy(&node, caller, "own", "wasm", app).await;
     }
     for _ in 0..2 {
-        node.0.delete_belongings(ada.user().unwrap(), &ada.space).await.unwrap();
+        node.0
+            .delete_belongings(ada.user().unwrap(), &ada.space)
+            .await
+            .unwrap();
     }
-    let left: HashSet<String> = node.0.applications.table.load().by_name.keys().cloned().collect();
+    let left: HashSet<String> = node
+        .0
+        .applications
+        .table
+        .load()
+        .by_name
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(left, HashSet::from(["blog".to_owned(), "wiki".to_owned()]));
-    assert_eq!(keys(&kv, "functions/").await, 4, "of bob and of everybody, in and out of their applications");
+    assert_eq!(
+        keys(&kv, "functions/").await,
+        4,
+        "of bob and of everybody, in and out of their applications"
+    );
     assert!(node.function(&ada, "own").is_none() && node.function(&bob, "own").is_some());
 }
 
@@ -247,21 +383,49 @@ async fn changes_on_two_nodes_add_up() {
     let app = first.create(&ada, name("shop")).await.unwrap();
     deploy(&first, &ada.on(app.space.clone()), "f", "wasm", "code").await;
     let second = node(&kv, &dir, "second").await;
-    first.put_endpoint(&ada, "shop", Endpoint::parse("POST", "a", "f").unwrap()).await.unwrap();
-    let both = second.put_endpoint(&ada, "shop", Endpoint::parse("POST", "b", "f").unwrap()).await.unwrap();
+    first
+        .put_endpoint(&ada, "shop", Endpoint::parse("POST", "a", "f").unwrap())
+        .await
+        .unwrap();
+    let both = second
+        .put_endpoint(&ada, "shop", Endpoint::parse("POST", "b", "f").unwrap())
+        .await
+        .unwrap();
     assert_eq!(both.endpoints.len(), 2);
     let kept: KeptApp = first.0.app_store.get(&app.id).await.unwrap().unwrap();
     assert_eq!(*kept.application, *both);
-    let too_many =
-        (0..=serverledge_core::ENDPOINTS_MAX).map(|i| Endpoint::parse("GET", &format!("p{i}"), "f").unwrap());
-    let full = Application { endpoints: too_many.skip(1).collect(), ..Application::clone(&both) };
+    let too_many = (0..=serverledge_core::ENDPOINTS_MAX)
+        .map(|i| Endpoint::parse("GET", &format!("p{i}"), "f").unwrap());
+    let full = Application {
+        endpoints: too_many.skip(1).collect(),
+        ..Application::clone(&both)
+    };
     first.0.app_store.change(&kept, &full).await.unwrap();
-    let refused = first.put_endpoint(&ada, "shop", Endpoint::parse("POST", "c", "f").unwrap()).await;
-    assert!(matches!(refused, Err(AppError::Invalid { code: "too_many_endpoints", .. })), "{refused:?}");
-    let replaced = first.put_endpoint(&ada, "shop", Endpoint::parse("GET", "p7", "f").unwrap()).await;
-    assert!(replaced.is_ok(), "in place of one that is there: {replaced:?}");
+    let refused = first
+        .put_endpoint(&ada, "shop", Endpoint::parse("POST", "c", "f").unwrap())
+        .await;
+    assert!(
+        matches!(
+            refused,
+            Err(AppError::Invalid {
+                code: "too_many_endpoints",
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    let replaced = first
+        .put_endpoint(&ada, "shop", Endpoint::parse("GET", "p7", "f").unwrap())
+        .await;
+    assert!(
+        replaced.is_ok(),
+        "in place of one that is there: {replaced:?}"
+    );
     let nobody = FunctionName::parse("nobody").unwrap();
-    let endpoint = Endpoint { function: nobody.clone(), ..full.endpoints[0].clone() };
+    let endpoint = Endpoint {
+        function: nobody.clone(),
+        ..full.endpoints[0].clone()
+    };
     let missing = first.put_endpoint(&ada, "shop", endpoint).await;
     assert!(matches!(missing, Err(AppError::NoFunction(function)) if function == nobody));
 }

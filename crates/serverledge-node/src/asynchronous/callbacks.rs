@@ -57,10 +57,19 @@ impl Node {
                 }
                 Err(error) => return tracing::error!(%id, %error, "a callback cannot be sent"),
             };
-            let Some(callback) = held.record.callback.clone().filter(|one| one.state == CallbackState::Pending) else {
+            let Some(callback) = held
+                .record
+                .callback
+                .clone()
+                .filter(|one| one.state == CallbackState::Pending)
+            else {
                 return;
             };
-            match callback.next_unix_ms.map(until).filter(|wait| !wait.is_zero()) {
+            match callback
+                .next_unix_ms
+                .map(until)
+                .filter(|wait| !wait.is_zero())
+            {
                 Some(wait) => {
                     drop(held);
                     tokio::time::sleep(wait).await;
@@ -89,10 +98,19 @@ impl Node {
         // The type has string keys and no failing serializers.
         let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
         let sent = {
-            let Ok(_permit) = self.asynchronous.sends.acquire().await else { return };
-            self.asynchronous.notifier.send(&callback.url, held.id, body).await
+            let Ok(_permit) = self.asynchronous.sends.acquire().await else {
+                return;
+            };
+            self.asynchronous
+                .notifier
+                .send(&callback.url, held.id, body)
+                .await
         };
-        let told = after(callback, sent, self.asynchronous.config.callback.attempts_max);
+        let told = after(
+            callback,
+            sent,
+            self.asynchronous.config.callback.attempts_max,
+        );
         self.metrics.invocations.called_back(told.state);
         if let Err(error) = self.invocations.note_callback(held, told, unix_ms()).await {
             // It may be sent once more: at least once is what is promised.
@@ -103,19 +121,43 @@ impl Node {
 }
 
 /// How far the callback has come after an attempt.
-fn after(was: CallbackRecord, sent: Result<(), NotifyError>, attempts_max: usize) -> CallbackRecord {
+fn after(
+    was: CallbackRecord,
+    sent: Result<(), NotifyError>,
+    attempts_max: usize,
+) -> CallbackRecord {
     let attempts = was.attempts.saturating_add(1);
     let (state, next_unix_ms, last_error) = match sent {
         Ok(()) => (CallbackState::Delivered, None, None),
-        Err(NotifyError { is_final, mut message }) => {
+        Err(NotifyError {
+            is_final,
+            mut message,
+        }) => {
             message.truncate(message.floor_char_boundary(ERROR_BYTES_MAX));
-            let over = is_final || usize::try_from(attempts).is_ok_and(|attempts| attempts >= attempts_max);
-            let pause = PAUSE_MIN.saturating_mul(4_u32.saturating_pow(attempts - 1)).min(PAUSE_MAX);
-            let state = if over { CallbackState::Failed } else { CallbackState::Pending };
-            (state, (!over).then(|| later(unix_ms(), jittered(pause))), Some(message))
+            let over = is_final
+                || usize::try_from(attempts).is_ok_and(|attempts| attempts >= attempts_max);
+            let pause = PAUSE_MIN
+                .saturating_mul(4_u32.saturating_pow(attempts - 1))
+                .min(PAUSE_MAX);
+            let state = if over {
+                CallbackState::Failed
+            } else {
+                CallbackState::Pending
+            };
+            (
+                state,
+                (!over).then(|| later(unix_ms(), jittered(pause))),
+                Some(message),
+            )
         }
     };
-    CallbackRecord { url: was.url, state, attempts, next_unix_ms, last_error }
+    CallbackRecord {
+        url: was.url,
+        state,
+        attempts,
+        next_unix_ms,
+        last_error,
+    }
 }
 
 #[cfg(test)]
@@ -123,7 +165,10 @@ mod tests {
     use super::*;
 
     fn failing(is_final: bool) -> Result<(), NotifyError> {
-        Err(NotifyError { is_final, message: "ä".repeat(ERROR_BYTES_MAX) })
+        Err(NotifyError {
+            is_final,
+            message: "ä".repeat(ERROR_BYTES_MAX),
+        })
     }
 
     #[test]
@@ -131,14 +176,29 @@ mod tests {
         let mut callback = CallbackRecord::new("http://receiver.example/".to_owned());
         for attempt in 1..3 {
             callback = after(callback, failing(false), 3);
-            assert_eq!((callback.state, callback.attempts), (CallbackState::Pending, attempt));
+            assert_eq!(
+                (callback.state, callback.attempts),
+                (CallbackState::Pending, attempt)
+            );
             assert!(callback.next_unix_ms.is_some());
-            assert_eq!(callback.last_error.as_ref().map(String::len), Some(ERROR_BYTES_MAX));
+            assert_eq!(
+                callback.last_error.as_ref().map(String::len),
+                Some(ERROR_BYTES_MAX)
+            );
         }
         let failed = after(callback.clone(), failing(false), 3);
-        assert_eq!((failed.state, failed.next_unix_ms), (CallbackState::Failed, None));
+        assert_eq!(
+            (failed.state, failed.next_unix_ms),
+            (CallbackState::Failed, None)
+        );
         let delivered = after(callback.clone(), Ok(()), 3);
-        assert_eq!((delivered.state, delivered.last_error), (CallbackState::Delivered, None));
-        assert_eq!(after(callback, failing(true), 99).state, CallbackState::Failed);
+        assert_eq!(
+            (delivered.state, delivered.last_error),
+            (CallbackState::Delivered, None)
+        );
+        assert_eq!(
+            after(callback, failing(true), 99).state,
+            CallbackState::Failed
+        );
     }
 }

@@ -69,16 +69,25 @@ impl Node {
         let mut taken = 0;
         for claim in claims {
             let mine = claim.owner == *self.membership.owner();
-            let gone = if mine { None } else { self.gone(&mut owners, &claim.owner).await? };
+            let gone = if mine {
+                None
+            } else {
+                self.gone(&mut owners, &claim.owner).await?
+            };
             if !mine && gone.is_none() {
                 continue;
             }
-            let Some(place) = self.asynchronous.table.enter(claim.id, self.asynchronous.config.queued_max) else {
+            let Some(place) = self
+                .asynchronous
+                .table
+                .enter(claim.id, self.asynchronous.config.queued_max)
+            else {
                 continue;
             };
             taken += 1;
             let node = Arc::clone(self);
-            self.background.spawn(async move { node.grasp(claim, gone, place).await });
+            self.background
+                .spawn(async move { node.grasp(claim, gone, place).await });
         }
         Ok(taken)
     }
@@ -96,9 +105,15 @@ impl Node {
     async fn grasp(self: Arc<Self>, claim: Claim, gone: Option<Gone>, place: Place) {
         let owner = self.membership.owner();
         let held = {
-            let Ok(_permit) = self.asynchronous.grasps.acquire().await else { return };
+            let Ok(_permit) = self.asynchronous.grasps.acquire().await else {
+                return;
+            };
             match &gone {
-                Some(gone) => self.invocations.take_over(&claim, gone, owner, unix_ms()).await,
+                Some(gone) => {
+                    self.invocations
+                        .take_over(&claim, gone, owner, unix_ms())
+                        .await
+                }
                 None => self.invocations.held(claim.id, owner).await,
             }
         };
@@ -110,17 +125,23 @@ impl Node {
                 self.work_on(held, place);
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(id = %claim.id, %error, "failed to take an invocation over; trying later"),
+            Err(error) => {
+                tracing::warn!(id = %claim.id, %error, "failed to take an invocation over; trying later")
+            }
         }
     }
 
     /// Goes on with an invocation whose work was stopped, if there is anything left to do: its callback.
     pub(super) async fn resume(self: &Arc<Self>, id: InvocationId) {
-        let Some(place) = self.asynchronous.table.enter(id, usize::MAX) else { return };
+        let Some(place) = self.asynchronous.table.enter(id, usize::MAX) else {
+            return;
+        };
         match self.invocations.held(id, self.membership.owner()).await {
             Ok(Some(held)) => self.work_on(held, place),
             Ok(None) => {}
-            Err(error) => tracing::warn!(%id, error = %store_fault(error), "failed to go on; trying later"),
+            Err(error) => {
+                tracing::warn!(%id, error = %store_fault(error), "failed to go on; trying later")
+            }
         }
     }
 
@@ -164,7 +185,9 @@ impl Node {
     async fn heed(self: &Arc<Self>, told: Vec<InvocationId>) -> Result<(), KvError> {
         for id in told {
             self.stop_work(id).await;
-            self.invocations.forget_cancel(self.membership.owner(), id).await?;
+            self.invocations
+                .forget_cancel(self.membership.owner(), id)
+                .await?;
         }
         Ok(())
     }

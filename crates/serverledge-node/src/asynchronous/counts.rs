@@ -18,18 +18,30 @@ impl InvocationMetrics {
     /// Only if two metrics had one name.
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
-            accepted: IntCounter::new("serverledge_async_accepted_total", "Asynchronous invocations accepted")?,
+            accepted: IntCounter::new(
+                "serverledge_async_accepted_total",
+                "Asynchronous invocations accepted",
+            )?,
             finished: IntCounterVec::new(
-                Opts::new("serverledge_async_finished_total", "Asynchronous invocations that ended, by state"),
+                Opts::new(
+                    "serverledge_async_finished_total",
+                    "Asynchronous invocations that ended, by state",
+                ),
                 &["state"],
             )?,
             taken_over: IntCounter::new(
                 "serverledge_async_taken_over_total",
                 "Asynchronous invocations taken over from nodes that were gone",
             )?,
-            dead_letters: IntCounter::new("serverledge_dead_letters_total", "Invocations that became dead letters")?,
+            dead_letters: IntCounter::new(
+                "serverledge_dead_letters_total",
+                "Invocations that became dead letters",
+            )?,
             callbacks: IntCounterVec::new(
-                Opts::new("serverledge_callbacks_total", "Attempts of callbacks, by result"),
+                Opts::new(
+                    "serverledge_callbacks_total",
+                    "Attempts of callbacks, by result",
+                ),
                 &["result"],
             )?,
         };
@@ -50,7 +62,9 @@ impl InvocationMetrics {
     }
 
     pub(super) fn finished(&self, record: &InvocationRecord) {
-        self.finished.with_label_values(&[record.state.name()]).inc();
+        self.finished
+            .with_label_values(&[record.state.name()])
+            .inc();
         if record.dead_letter {
             self.dead_letters.inc();
         }

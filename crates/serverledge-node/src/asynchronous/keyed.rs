@@ -30,9 +30,16 @@ impl Node {
         let submitted = self.submit(call).await?;
         let ended = tokio::time::timeout_at(deadline, self.outcome(submitted.id)).await;
         let Ok(Some(invocation)) = ended else {
-            return Err(OnceError::NotFinished { id: submitted.id, retry_after: RETRY_AFTER });
+            return Err(OnceError::NotFinished {
+                id: submitted.id,
+                retry_after: RETRY_AFTER,
+            });
         };
-        let result = self.invocations.result(&invocation).await.map_err(store_fault)?;
+        let result = self
+            .invocations
+            .result(&invocation)
+            .await
+            .map_err(store_fault)?;
         as_a_plain_call(&invocation, result.as_deref())
     }
 
@@ -48,7 +55,9 @@ impl Node {
         loop {
             let here = self.asynchronous.table.listen(id);
             let seen = match self.invocations.get(id).await {
-                Ok(Some(found)) if found.record.state.is_terminal() => return Some(Arc::new(found)),
+                Ok(Some(found)) if found.record.state.is_terminal() => {
+                    return Some(Arc::new(found));
+                }
                 Ok(Some(found)) => found,
                 Ok(None) => return None,
                 Err(_) => {
@@ -85,7 +94,10 @@ impl Node {
 
     /// Whether an outcome was kept long enough; the sweep that removes it comes later.
     fn is_forgotten(&self, invocation: &Invocation) -> bool {
-        self.asynchronous.retention().ends_unix_ms(invocation).is_some_and(|end| end <= unix_ms())
+        self.asynchronous
+            .retention()
+            .ends_unix_ms(invocation)
+            .is_some_and(|end| end <= unix_ms())
     }
 
     /// Those of other spaces are as unknown as those that never were.
@@ -99,8 +111,14 @@ impl Node {
     }
 
     /// Where an accepted invocation stands, as Serverledge's clients read it.
-    pub(crate) async fn poll_invocation(&self, space: &SpaceId, id: InvocationId) -> Result<Polled, PollError> {
-        let Some(invocation) = self.find(space, id).await.map_err(unread)? else { return Ok(Polled::Unknown) };
+    pub(crate) async fn poll_invocation(
+        &self,
+        space: &SpaceId,
+        id: InvocationId,
+    ) -> Result<Polled, PollError> {
+        let Some(invocation) = self.find(space, id).await.map_err(unread)? else {
+            return Ok(Polled::Unknown);
+        };
         if !invocation.record.state.is_terminal() {
             return Ok(Polled::Unfinished);
         }
@@ -120,7 +138,10 @@ impl Node {
         }
     }
 
-    pub(super) async fn info(&self, invocation: &Invocation) -> Result<InvocationInfo, InvocationStoreError> {
+    pub(super) async fn info(
+        &self,
+        invocation: &Invocation,
+    ) -> Result<InvocationInfo, InvocationStoreError> {
         let result = self.invocations.result(invocation).await?;
         Ok(outcome::info(invocation, result.as_deref()))
     }
@@ -136,15 +157,19 @@ impl Node {
         }
         let why = outcome::error("cancelled", "it was cancelled".to_owned());
         let owner = self.membership.owner();
-        let Cancelled { invocation, owner: claimed_by } =
-            match self.invocations.cancel(id, &why, owner, unix_ms()).await {
-                Ok(Some(cancelled)) => cancelled,
-                Ok(None) => return Err(ChangeError::Unknown),
-                Err(InvocationStoreError::Ended { state, .. }) => {
-                    return Err(ChangeError::Ended { state: state.name() });
-                }
-                Err(error) => return Err(store_fault(error).into()),
-            };
+        let Cancelled {
+            invocation,
+            owner: claimed_by,
+        } = match self.invocations.cancel(id, &why, owner, unix_ms()).await {
+            Ok(Some(cancelled)) => cancelled,
+            Ok(None) => return Err(ChangeError::Unknown),
+            Err(InvocationStoreError::Ended { state, .. }) => {
+                return Err(ChangeError::Ended {
+                    state: state.name(),
+                });
+            }
+            Err(error) => return Err(store_fault(error).into()),
+        };
         self.metrics.invocations.finished(&invocation.record);
         if claimed_by.as_ref() == Some(owner) {
             self.stop_work(id).await;

@@ -7,9 +7,13 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use serverledge_api::{Identity, KeptReply, OnceError};
 use serverledge_core::limits::LOG_TAIL_BYTES_MAX;
-use serverledge_core::{FailureKind, FunctionFailure, InvocationError, OverloadReason, Phases, Reply, Report};
+use serverledge_core::{
+    FailureKind, FunctionFailure, InvocationError, OverloadReason, Phases, Reply, Report,
+};
 use serverledge_registry::{FinalOutcome, Finish, Invocation};
-use serverledge_wire::invocations::{CallbackInfo, DeadLetter, HistoryEntry, InvocationInfo, InvocationProblem};
+use serverledge_wire::invocations::{
+    CallbackInfo, DeadLetter, HistoryEntry, InvocationInfo, InvocationProblem,
+};
 use serverledge_wire::invoke::InvocationResponse;
 use serverledge_wire::records::{ErrorRecord, InvocationState, ReportRecord};
 
@@ -25,16 +29,20 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Of a run that gave a result; its log is kept if it is wanted.
 pub(super) fn succeeded(report: Report, return_output: bool, identity: &Identity) -> Finish {
     let phases = report.phases;
-    let latency = report.remote.as_ref().map_or(0.0, |remote| remote.latency.as_secs_f64());
+    let latency = report
+        .remote
+        .as_ref()
+        .map_or(0.0, |remote| remote.latency.as_secs_f64());
     let (area, node) = match report.remote {
         Some(remote) => (remote.area, remote.node),
         None => (identity.area.clone(), identity.node.clone()),
     };
     let outcome = match report.reply {
         Reply::Json(result) => FinalOutcome::Done(result),
-        Reply::Http(_) => {
-            FinalOutcome::GivenUp(error("internal", "the function answered HTTP to JSON parameters".to_owned()))
-        }
+        Reply::Http(_) => FinalOutcome::GivenUp(error(
+            "internal",
+            "the function answered HTTP to JSON parameters".to_owned(),
+        )),
     };
     let record = ReportRecord {
         response_time: phases.total.as_secs_f64(),
@@ -47,16 +55,29 @@ pub(super) fn succeeded(report: Report, return_output: bool, identity: &Identity
         execution_node: node,
     };
     let log = text(&report.log).filter(|_| return_output);
-    Finish { outcome, log, report: Some(record) }
+    Finish {
+        outcome,
+        log,
+        report: Some(record),
+    }
 }
 
 /// Of a run that will not be tried again. A function's own failure is its outcome; everything else is a dead letter.
 pub(super) fn decided_failure(failure: &InvocationError) -> Finish {
     let code = match failure {
         InvocationError::Function(failure) => {
-            let stack = failure.stack.as_deref().map(|stack| shortened(stack, STACK_BYTES_MAX));
-            let error = ErrorRecord { stack, ..error(failure.kind.code(), failure.message.clone()) };
-            return Finish { log: text(&failure.log), ..finish(FinalOutcome::Failed(error)) };
+            let stack = failure
+                .stack
+                .as_deref()
+                .map(|stack| shortened(stack, STACK_BYTES_MAX));
+            let error = ErrorRecord {
+                stack,
+                ..error(failure.kind.code(), failure.message.clone())
+            };
+            return Finish {
+                log: text(&failure.log),
+                ..finish(FinalOutcome::Failed(error))
+            };
         }
         InvocationError::Request { code, .. }
         | InvocationError::Quota { code, .. }
@@ -77,7 +98,10 @@ pub(super) fn given_up(code: &str, message: String) -> Finish {
 /// Of an invocation whose age or deadline has passed.
 pub(super) fn expired(age_max: Duration, by_its_deadline: bool) -> Finish {
     let error = if by_its_deadline {
-        error(OverloadReason::Deadline.code(), "it could not begin before its deadline".to_owned())
+        error(
+            OverloadReason::Deadline.code(),
+            "it could not begin before its deadline".to_owned(),
+        )
     } else {
         error("expired", format!("it did not end within {age_max:?}"))
     };
@@ -85,12 +109,24 @@ pub(super) fn expired(age_max: Duration, by_its_deadline: bool) -> Finish {
 }
 
 pub(super) fn error(code: &str, message: String) -> ErrorRecord {
-    let message = if message.len() > MESSAGE_BYTES_MAX { shortened(&message, MESSAGE_BYTES_MAX) } else { message };
-    ErrorRecord { code: code.to_owned(), message, stack: None }
+    let message = if message.len() > MESSAGE_BYTES_MAX {
+        shortened(&message, MESSAGE_BYTES_MAX)
+    } else {
+        message
+    };
+    ErrorRecord {
+        code: code.to_owned(),
+        message,
+        stack: None,
+    }
 }
 
 fn finish(outcome: FinalOutcome) -> Finish {
-    Finish { outcome, log: None, report: None }
+    Finish {
+        outcome,
+        log: None,
+        report: None,
+    }
 }
 
 fn text(log: &Bytes) -> Option<String> {
@@ -100,7 +136,9 @@ fn text(log: &Bytes) -> Option<String> {
 }
 
 fn shortened(text: &str, bytes_max: usize) -> String {
-    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default().to_owned()
+    text.get(..text.floor_char_boundary(bytes_max))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 // === What is answered ===
@@ -130,29 +168,52 @@ pub(super) fn response(invocation: &Invocation, result: Option<&[u8]>) -> Vec<u8
 }
 
 /// As the same call without an idempotency key would have been answered.
-pub(super) fn as_a_plain_call(invocation: &Invocation, result: Option<&[u8]>) -> Result<KeptReply, OnceError> {
+pub(super) fn as_a_plain_call(
+    invocation: &Invocation,
+    result: Option<&[u8]>,
+) -> Result<KeptReply, OnceError> {
     let record = &invocation.record;
     let Some(error) = &record.error else {
         let phases = phases(record.report.as_ref());
-        return Ok(KeptReply { body: response(invocation, result), phases });
+        return Ok(KeptReply {
+            body: response(invocation, result),
+            phases,
+        });
     };
     let (code, message) = (error.code.as_str(), error.message.clone());
     if let Some(kind) = FailureKind::from_code(code) {
         let log = Bytes::from(record.log.clone().unwrap_or_default());
-        let failure = FunctionFailure { kind, message, stack: error.stack.clone(), log, stale: false };
+        let failure = FunctionFailure {
+            kind,
+            message,
+            stack: error.stack.clone(),
+            log,
+            stale: false,
+        };
         return Err(InvocationError::Function(failure).into());
     }
     for reason in [OverloadReason::Deadline, OverloadReason::NeverFits] {
         if reason.code() == code {
-            return Err(InvocationError::Overloaded { reason, retry_after: RETRY_AFTER }.into());
+            return Err(InvocationError::Overloaded {
+                reason,
+                retry_after: RETRY_AFTER,
+            }
+            .into());
         }
     }
     for known in ["not_http", "not_json"] {
         if known == code {
-            return Err(InvocationError::Request { code: known, message }.into());
+            return Err(InvocationError::Request {
+                code: known,
+                message,
+            }
+            .into());
         }
     }
-    Err(OnceError::Ended { code: code.to_owned(), message })
+    Err(OnceError::Ended {
+        code: code.to_owned(),
+        message,
+    })
 }
 
 fn phases(report: Option<&ReportRecord>) -> Phases {
@@ -208,14 +269,20 @@ pub(super) fn dead_letter(invocation: &Invocation) -> DeadLetter {
     DeadLetter {
         id: invocation.id.to_string(),
         function: record.function.clone(),
-        error: record.error.as_ref().map_or_else(|| problem(&error("internal", String::new())), problem),
+        error: record
+            .error
+            .as_ref()
+            .map_or_else(|| problem(&error("internal", String::new())), problem),
         attempts: record.attempt,
         finished_unix_ms: record.finished_unix_ms.unwrap_or_default(),
     }
 }
 
 fn problem(error: &ErrorRecord) -> InvocationProblem {
-    InvocationProblem { code: error.code.clone(), message: error.message.clone() }
+    InvocationProblem {
+        code: error.code.clone(),
+        message: error.message.clone(),
+    }
 }
 
 #[cfg(test)]

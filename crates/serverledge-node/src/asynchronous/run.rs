@@ -48,7 +48,11 @@ impl Pauses {
 impl Node {
     /// All that is to be done for it.
     pub(super) async fn work(self: &Arc<Self>, held: Held, place: Place) {
-        let held = if held.record.state.is_terminal() { Some(held) } else { self.run_to_its_end(held).await };
+        let held = if held.record.state.is_terminal() {
+            Some(held)
+        } else {
+            self.run_to_its_end(held).await
+        };
         let Some(held) = held else { return };
         place.ended(&held);
         if held.record.is_owed() {
@@ -76,7 +80,9 @@ impl Node {
         let attempts_max = self.asynchronous.config.attempts_max;
         if usize::try_from(held.record.attempt).is_ok_and(|attempt| attempt >= attempts_max) {
             let message = format!("begun {attempts_max} times, and the node died each time");
-            return self.end(held, given_up("attempts_exhausted", message)).await;
+            return self
+                .end(held, given_up("attempts_exhausted", message))
+                .await;
         }
         let begun = self.begin(held).await?;
         match self.run_until_decided(&begun, limit, &mut permit).await {
@@ -87,15 +93,22 @@ impl Node {
 
     /// After this it is not begun any more.
     fn limit(&self, held: &Held) -> Instant {
-        let age_max = u64::try_from(self.asynchronous.config.age_max.as_millis()).unwrap_or(u64::MAX);
+        let age_max =
+            u64::try_from(self.asynchronous.config.age_max.as_millis()).unwrap_or(u64::MAX);
         let oldest = held.record.accepted_unix_ms.saturating_add(age_max);
-        let end = held.record.deadline_unix_ms.map_or(oldest, |deadline| deadline.min(oldest));
+        let end = held
+            .record
+            .deadline_unix_ms
+            .map_or(oldest, |deadline| deadline.min(oldest));
         Instant::now() + until(end)
     }
 
     /// The outcome of what was not decided by then.
     fn too_late(&self, held: &Held) -> Finish {
-        let by_its_deadline = held.record.deadline_unix_ms.is_some_and(|deadline| deadline <= unix_ms());
+        let by_its_deadline = held
+            .record
+            .deadline_unix_ms
+            .is_some_and(|deadline| deadline <= unix_ms());
         expired(self.asynchronous.config.age_max, by_its_deadline)
     }
 
@@ -124,7 +137,11 @@ impl Node {
     /// The invocation as it is now, if it is this node's work still.
     async fn still_held(&self, held: Held, pauses: &mut Pauses) -> Option<Held> {
         loop {
-            match self.invocations.held(held.id, self.membership.owner()).await {
+            match self
+                .invocations
+                .held(held.id, self.membership.owner())
+                .await
+            {
                 Ok(found) => return found,
                 Err(error) if is_passing(&error) => pauses.pause().await,
                 Err(error) => return left(&held, &error),
@@ -152,28 +169,45 @@ impl Node {
             }
             let error = match self.invocations.params(begun).await {
                 Ok(params) => match self.run_pinned(begun, &function, params).await {
-                    Ok(report) => return Ran::Ended(succeeded(report, begun.record.return_output, &self.identity)),
+                    Ok(report) => {
+                        return Ran::Ended(succeeded(
+                            report,
+                            begun.record.return_output,
+                            &self.identity,
+                        ));
+                    }
                     Err(error) => error,
                 },
                 Err(error) if is_passing(&error) => {
                     self.step_aside(&mut pauses, limit, permit).await;
                     continue;
                 }
-                Err(error) => return Ran::Ended(given_up("invocation_unreadable", error.to_string())),
+                Err(error) => {
+                    return Ran::Ended(given_up("invocation_unreadable", error.to_string()));
+                }
             };
             match error {
-                InvocationError::Overloaded { reason: OverloadReason::Draining, .. } => return Ran::Left,
-                InvocationError::Overloaded { reason: OverloadReason::Deadline, .. } => {
+                InvocationError::Overloaded {
+                    reason: OverloadReason::Draining,
+                    ..
+                } => return Ran::Left,
+                InvocationError::Overloaded {
+                    reason: OverloadReason::Deadline,
+                    ..
+                } => {
                     return Ran::Ended(expired(self.asynchronous.config.age_max, true));
                 }
-                InvocationError::Overloaded { reason, .. } if reason != OverloadReason::NeverFits => {}
+                InvocationError::Overloaded { reason, .. }
+                    if reason != OverloadReason::NeverFits => {}
                 InvocationError::Dependency { .. } => {}
                 // Lost with the node that it was offloaded to: that counts like an attempt here.
                 InvocationError::OutcomeUnknown { .. } => {
                     lost += 1;
-                    let begun = usize::try_from(begun.record.attempt.saturating_add(lost)).unwrap_or(usize::MAX);
+                    let begun = usize::try_from(begun.record.attempt.saturating_add(lost))
+                        .unwrap_or(usize::MAX);
                     if begun > self.asynchronous.config.attempts_max {
-                        let message = format!("begun {} times, and the node died each time", begun - 1);
+                        let message =
+                            format!("begun {} times, and the node died each time", begun - 1);
                         return Ran::Ended(given_up("attempts_exhausted", message));
                     }
                 }
@@ -212,8 +246,14 @@ impl Node {
             id: begun.id,
             payload: Payload::Json(params),
             class: QosClass::new(begun.record.qos_class),
-            deadline: begun.record.deadline_unix_ms.map(|deadline| arrived + until(deadline)),
-            context: CallContext { may_offload: !begun.record.local_only, ..CallContext::root(begun.id, None) },
+            deadline: begun
+                .record
+                .deadline_unix_ms
+                .map(|deadline| arrived + until(deadline)),
+            context: CallContext {
+                may_offload: !begun.record.local_only,
+                ..CallContext::root(begun.id, None)
+            },
             arrived,
             caller: None,
             key: None,
@@ -227,7 +267,11 @@ impl Node {
         let give_up = Instant::now() + self.asynchronous.config.age_max;
         let mut pauses = Pauses::new();
         loop {
-            let error = match self.invocations.finish(&held, finish.clone(), unix_ms()).await {
+            let error = match self
+                .invocations
+                .finish(&held, finish.clone(), unix_ms())
+                .await
+            {
                 Ok(ended) => {
                     self.metrics.invocations.finished(&ended.record);
                     return Some(ended);
@@ -238,7 +282,10 @@ impl Node {
                 InvocationStoreError::Superseded { .. } | InvocationStoreError::Ended { .. } => {
                     tracing::debug!(id = %held.id, %error, "an outcome is discarded");
                     // Unless it is this node's own, whose answer was lost.
-                    return self.still_held(held, &mut pauses).await.filter(|now| now.record.state.is_terminal());
+                    return self
+                        .still_held(held, &mut pauses)
+                        .await
+                        .filter(|now| now.record.state.is_terminal());
                 }
                 error if is_passing(&error) && Instant::now() < give_up => {
                     tracing::warn!(id = %held.id, %error, "an outcome is not stored yet; trying again");
@@ -258,9 +305,10 @@ impl Node {
 fn instead(held: &Held, finish: &Finish, error: &InvocationStoreError) -> Option<Finish> {
     match (error, &finish.outcome) {
         (InvocationStoreError::NotJson { .. }, _) => Some(given_up("internal", error.to_string())),
-        (error, FinalOutcome::Done(_)) if !is_passing(error) => {
-            Some(given_up("result_too_large", "the result is larger than can be kept".to_owned()))
-        }
+        (error, FinalOutcome::Done(_)) if !is_passing(error) => Some(given_up(
+            "result_too_large",
+            "the result is larger than can be kept".to_owned(),
+        )),
         _ => left(held, error).and(None),
     }
 }

@@ -42,10 +42,18 @@ impl Table {
             return None;
         }
         self.open.fetch_add(1, Ordering::Relaxed);
-        let work = Work { stop: CancellationToken::new(), ended: watch::Sender::default(), open: true.into() };
+        let work = Work {
+            stop: CancellationToken::new(),
+            ended: watch::Sender::default(),
+            open: true.into(),
+        };
         let work = Arc::new(work);
         places.insert(id, Arc::clone(&work));
-        Some(Place { table: Arc::clone(self), id, work })
+        Some(Place {
+            table: Arc::clone(self),
+            id,
+            work,
+        })
     }
 
     /// How many have no outcome yet.
@@ -59,8 +67,14 @@ impl Table {
     }
 
     /// Hears of the outcome if this node works on it; the channel closes if it stops without one.
-    pub(super) fn listen(&self, id: InvocationId) -> Option<watch::Receiver<Option<Arc<Invocation>>>> {
-        self.places.lock().get(&id).map(|work| work.ended.subscribe())
+    pub(super) fn listen(
+        &self,
+        id: InvocationId,
+    ) -> Option<watch::Receiver<Option<Arc<Invocation>>>> {
+        self.places
+            .lock()
+            .get(&id)
+            .map(|work| work.ended.subscribe())
     }
 
     /// Stops the work if there is some.
@@ -84,7 +98,9 @@ impl Place {
     pub(super) fn ended(&self, invocation: &Invocation) {
         self.close();
         if self.work.ended.receiver_count() > 0 {
-            self.work.ended.send_replace(Some(Arc::new(invocation.clone())));
+            self.work
+                .ended
+                .send_replace(Some(Arc::new(invocation.clone())));
         }
     }
 

@@ -16,32 +16,56 @@ use lab::{Lab, TestNode, call, keyed, once};
 const CALLBACK: &str = "http://receiver.example/hook";
 
 fn events(info: &serverledge_wire::invocations::InvocationInfo) -> Vec<&str> {
-    info.history.iter().map(|entry| entry.event.as_str()).collect()
+    info.history
+        .iter()
+        .map(|entry| entry.event.as_str())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outcome_is_kept_with_its_history() {
     let lab = Lab::new();
     let node = lab.start("n1").await;
-    node.deploy("f", &Behaviour::Log { log: "line".into() }).await;
+    node.deploy("f", &Behaviour::Log { log: "line".into() })
+        .await;
     let id = node.submit(call("f", "[1]")).await;
     let info = node.ended(id).await;
-    assert_eq!((info.state.name(), info.attempts, info.node.as_deref()), ("done", 1, Some("n1")));
+    assert_eq!(
+        (info.state.name(), info.attempts, info.node.as_deref()),
+        ("done", 1, Some("n1"))
+    );
     assert_eq!(info.result.as_ref().map(|json| json.get()), Some("[1]"));
     assert_eq!(events(&info), ["accepted", "begun", "done"]);
-    let Polled::Done(body) = node.backend().poll(&Caller::anybody(), id).await.unwrap() else { panic!("it has ended") };
+    let Polled::Done(body) = node.backend().poll(&Caller::anybody(), id).await.unwrap() else {
+        panic!("it has ended")
+    };
     let body: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!((&body["Success"], &body["Output"]), (&json!(true), &json!("")), "the log was not asked for");
+    assert_eq!(
+        (&body["Success"], &body["Output"]),
+        (&json!(true), &json!("")),
+        "the log was not asked for"
+    );
     let mut asking = call("f", "[2]");
     asking.stored.return_output = true;
     let id = node.submit(asking).await;
     node.ended(id).await;
-    let Polled::Done(body) = node.backend().poll(&Caller::anybody(), id).await.unwrap() else { panic!("it has ended") };
-    assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["Output"], "line\n");
+    let Polled::Done(body) = node.backend().poll(&Caller::anybody(), id).await.unwrap() else {
+        panic!("it has ended")
+    };
+    assert_eq!(
+        serde_json::from_slice::<Value>(&body).unwrap()["Output"],
+        "line\n"
+    );
     node.is_idle().await;
     let metrics = node.backend().metrics().unwrap();
-    assert!(metrics.contains("serverledge_async_accepted_total 2"), "{metrics}");
-    assert!(metrics.contains("serverledge_async_finished_total{state=\"done\"} 2"), "{metrics}");
+    assert!(
+        metrics.contains("serverledge_async_accepted_total 2"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("serverledge_async_finished_total{state=\"done\"} 2"),
+        "{metrics}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,8 +74,14 @@ async fn what_a_dead_node_left_is_taken_over() {
     let (first, second) = (lab.start("n1").await, lab.start("n2").await);
     first.deploy("f", &Behaviour::Echo).await;
     first.fake.hold();
-    let ids = [first.submit(call("f", "1")).await, first.submit(call("f", "2")).await];
-    first.fake.wait_for("two calls", |counts| counts.running == 2).await;
+    let ids = [
+        first.submit(call("f", "1")).await,
+        first.submit(call("f", "2")).await,
+    ];
+    first
+        .fake
+        .wait_for("two calls", |counts| counts.running == 2)
+        .await;
     // As long as its node lives, nobody else touches it.
     assert_eq!(second.node.look_for_work().await.unwrap(), 0);
     first.kill().await;
@@ -59,18 +89,27 @@ async fn what_a_dead_node_left_is_taken_over() {
         let info = second.ended(id).await;
         assert_eq!((info.attempts, info.node.as_deref()), (2, Some("n2")));
         assert_eq!(info.result.as_ref().map(|json| json.get()), Some(result));
-        assert_eq!(events(&info), ["accepted", "begun", "taken_over", "begun", "done"]);
+        assert_eq!(
+            events(&info),
+            ["accepted", "begun", "taken_over", "begun", "done"]
+        );
     }
     second.is_idle().await;
     let metrics = second.backend().metrics().unwrap();
-    assert!(metrics.contains("serverledge_async_taken_over_total 2"), "{metrics}");
+    assert!(
+        metrics.contains("serverledge_async_taken_over_total 2"),
+        "{metrics}"
+    );
 }
 
 /// Of several nodes that see another go, each call is run by one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_who_are_left_share_the_work() {
     let lab = Lab::new();
-    let (dying, others) = (lab.start("n0").await, [lab.start("n1").await, lab.start("n2").await]);
+    let (dying, others) = (
+        lab.start("n0").await,
+        [lab.start("n1").await, lab.start("n2").await],
+    );
     dying.deploy("f", &Behaviour::Echo).await;
     dying.fake.hold();
     let mut ids = Vec::new();
@@ -93,7 +132,9 @@ async fn a_call_that_kills_its_nodes_becomes_a_dead_letter() {
     node.fake.hold();
     let id = node.submit(call("f", "1")).await;
     for life in 1..=3 {
-        node.fake.wait_for("the call", |counts| counts.running == 1).await;
+        node.fake
+            .wait_for("the call", |counts| counts.running == 1)
+            .await;
         let next = lab.start(&format!("n{life}")).await;
         next.fake.hold();
         node.kill().await;
@@ -101,7 +142,10 @@ async fn a_call_that_kills_its_nodes_becomes_a_dead_letter() {
     }
     let info = node.ended(id).await;
     assert_eq!((info.attempts, info.dead_letter), (3, true));
-    assert_eq!(info.error.as_ref().map(|error| error.code.as_str()), Some("attempts_exhausted"));
+    assert_eq!(
+        info.error.as_ref().map(|error| error.code.as_str()),
+        Some("attempts_exhausted")
+    );
     node.is_idle().await;
 }
 
@@ -113,17 +157,33 @@ async fn a_result_outlives_the_registrys_absence() {
     node.deploy("f", &Behaviour::Echo).await;
     node.fake.hold();
     let id = node.submit(call("f", "1")).await;
-    node.fake.wait_for("the call", |counts| counts.running == 1).await;
+    node.fake
+        .wait_for("the call", |counts| counts.running == 1)
+        .await;
     lab.registry.go_away();
     let refused = node.backend().submit(call("f", "2")).await;
-    let away =
-        |error: &InvocationError| matches!(error, InvocationError::Dependency { code: "registry_unavailable", .. });
-    assert!(matches!(&refused, Err(SubmitError::Invocation(error)) if away(error)), "{refused:?}");
+    let away = |error: &InvocationError| {
+        matches!(
+            error,
+            InvocationError::Dependency {
+                code: "registry_unavailable",
+                ..
+            }
+        )
+    };
+    assert!(
+        matches!(&refused, Err(SubmitError::Invocation(error)) if away(error)),
+        "{refused:?}"
+    );
     node.fake.release();
     lab.registry.wait_for_refusals(5).await;
     lab.registry.come_back();
     assert_eq!(node.ended(id).await.attempts, 1);
-    assert_eq!(node.fake.calls().len(), 1, "it ran once, and what was refused did not run");
+    assert_eq!(
+        node.fake.calls().len(),
+        1,
+        "it ran once, and what was refused did not run"
+    );
     node.is_idle().await;
 }
 
@@ -144,7 +204,11 @@ async fn lost_answers_change_nothing() {
             id
         };
         let info = node.ended(id).await;
-        assert_eq!((info.attempts, info.result.as_ref().map(|json| json.get())), (1, Some("1")), "lost {lost}");
+        assert_eq!(
+            (info.attempts, info.result.as_ref().map(|json| json.get())),
+            (1, Some("1")),
+            "lost {lost}"
+        );
         assert_eq!(node.fake.calls().len(), before + 1, "lost {lost}");
     }
     lab.registry.lose_the_answer_of(0);
@@ -160,18 +224,43 @@ async fn lost_answers_change_nothing() {
 async fn cancelling_stops_what_runs_here_and_elsewhere() {
     let lab = Lab::new();
     let (here, elsewhere) = (lab.start("n1").await, lab.start("n2").await);
-    here.deploy("f", &Behaviour::Endless { log: "on and on".into() }).await;
+    here.deploy(
+        "f",
+        &Behaviour::Endless {
+            log: "on and on".into(),
+        },
+    )
+    .await;
     for (round, canceller) in [&here, &elsewhere].into_iter().enumerate() {
         let id = here.submit(call("f", "1")).await;
-        here.fake.wait_for("the call", |counts| counts.running == 1).await;
-        let info = canceller.backend().cancel(&Caller::anybody(), id).await.unwrap();
-        assert_eq!((info.state.name(), info.error.unwrap().code.as_str()), ("cancelled", "cancelled"));
-        here.fake.wait_for("its end", |counts| counts.running == 0 && counts.dropped == round + 1).await;
+        here.fake
+            .wait_for("the call", |counts| counts.running == 1)
+            .await;
+        let info = canceller
+            .backend()
+            .cancel(&Caller::anybody(), id)
+            .await
+            .unwrap();
+        assert_eq!(
+            (info.state.name(), info.error.unwrap().code.as_str()),
+            ("cancelled", "cancelled")
+        );
+        here.fake
+            .wait_for("its end", |counts| {
+                counts.running == 0 && counts.dropped == round + 1
+            })
+            .await;
         let again = canceller.backend().cancel(&Caller::anybody(), id).await;
-        assert!(matches!(again, Err(ChangeError::Ended { state: "cancelled" })), "{again:?}");
+        assert!(
+            matches!(again, Err(ChangeError::Ended { state: "cancelled" })),
+            "{again:?}"
+        );
         assert!(!info.dead_letter);
     }
-    let unknown = here.backend().cancel(&Caller::anybody(), serverledge_core::InvocationId::new()).await;
+    let unknown = here
+        .backend()
+        .cancel(&Caller::anybody(), serverledge_core::InvocationId::new())
+        .await;
     assert!(matches!(unknown, Err(ChangeError::Unknown)));
     here.is_idle().await;
     lab.is_empty("cancels/").await;
@@ -186,14 +275,25 @@ async fn equal_keys_run_once_wherever_they_are_asked() {
     first.fake.hold();
     let mut calls = tokio::task::JoinSet::new();
     calls.spawn(once(&first, keyed("f", "[1]", "k")));
-    first.fake.wait_for("the first", |counts| counts.running == 1).await;
+    first
+        .fake
+        .wait_for("the first", |counts| counts.running == 1)
+        .await;
     for node in [&first, &second, &first, &second] {
         calls.spawn(once(node, keyed("f", "[1]", "k")));
     }
     let other = second.backend().invoke_once(keyed("f", "[2]", "k")).await;
-    assert!(matches!(other, Err(OnceError::Submit(SubmitError::KeyReused { .. }))), "{other:?}");
+    assert!(
+        matches!(other, Err(OnceError::Submit(SubmitError::KeyReused { .. }))),
+        "{other:?}"
+    );
     first.fake.release();
-    let answers: Vec<_> = calls.join_all().await.into_iter().map(Result::unwrap).collect();
+    let answers: Vec<_> = calls
+        .join_all()
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     assert!(answers.iter().all(|answer| answer.body == answers[0].body));
     let body: Value = serde_json::from_slice(&answers[0].body).unwrap();
     assert_eq!(
@@ -201,10 +301,17 @@ async fn equal_keys_run_once_wherever_they_are_asked() {
         (&json!(true), &json!("[1]"), &json!("n1"))
     );
     // Asynchronously as well, and after its end.
-    let later = second.backend().submit(keyed("f", "[1]", "k")).await.unwrap();
+    let later = second
+        .backend()
+        .submit(keyed("f", "[1]", "k"))
+        .await
+        .unwrap();
     assert!(later.repeated);
     assert_eq!(second.ended(later.id).await.attempts, 1);
-    assert_eq!((first.fake.calls().len(), second.fake.calls().len()), (1, 0));
+    assert_eq!(
+        (first.fake.calls().len(), second.fake.calls().len()),
+        (1, 0)
+    );
 }
 
 /// The first caller's node dies: a duplicate elsewhere gets the outcome all the same.
@@ -216,24 +323,43 @@ async fn a_duplicate_outlives_the_firsts_node() {
     second.knows("f").await;
     first.fake.hold();
     let gone = tokio::task::JoinSet::from_iter([once(&first, keyed("f", "1", "k"))]);
-    first.fake.wait_for("the first", |counts| counts.running == 1).await;
+    first
+        .fake
+        .wait_for("the first", |counts| counts.running == 1)
+        .await;
     let mut duplicate = tokio::task::JoinSet::from_iter([once(&second, keyed("f", "1", "k"))]);
     drop(gone);
     first.kill().await;
     let answer = duplicate.join_next().await.unwrap().unwrap().unwrap();
-    assert_eq!(serde_json::from_slice::<Value>(&answer.body).unwrap()["ExecutionNode"], "n2");
+    assert_eq!(
+        serde_json::from_slice::<Value>(&answer.body).unwrap()["ExecutionNode"],
+        "n2"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stored_failure_is_answered_as_a_plain_one() {
     let lab = Lab::new();
     let node = lab.start("n1").await;
-    node.deploy("f", &Behaviour::Fail { log: "last words".into(), message: "broke".into() }).await;
+    node.deploy(
+        "f",
+        &Behaviour::Fail {
+            log: "last words".into(),
+            message: "broke".into(),
+        },
+    )
+    .await;
     let plain = node.backend().invoke(call("f", "1")).await.unwrap_err();
     for _ in 0..2 {
-        let kept = node.backend().invoke_once(keyed("f", "1", "k")).await.unwrap_err();
-        let (InvocationError::Function(plain), OnceError::Invocation(InvocationError::Function(kept))) =
-            (&plain, &kept)
+        let kept = node
+            .backend()
+            .invoke_once(keyed("f", "1", "k"))
+            .await
+            .unwrap_err();
+        let (
+            InvocationError::Function(plain),
+            OnceError::Invocation(InvocationError::Function(kept)),
+        ) = (&plain, &kept)
         else {
             panic!("{plain:?} {kept:?}")
         };
@@ -251,78 +377,185 @@ async fn who_cannot_wait_is_told_and_stops_nothing() {
     let mut hasty = keyed("f", "1", "k");
     hasty.deadline = Some(crate::invoke::now() + std::time::Duration::from_millis(300));
     let told = node.backend().invoke_once(hasty).await;
-    let Err(OnceError::NotFinished { id, .. }) = told else { panic!("{told:?}") };
+    let Err(OnceError::NotFinished { id, .. }) = told else {
+        panic!("{told:?}")
+    };
     node.fake.release();
     node.ended(id).await;
-    assert!(node.backend().invoke_once(keyed("f", "1", "k")).await.is_ok());
+    assert!(
+        node.backend()
+            .invoke_once(keyed("f", "1", "k"))
+            .await
+            .is_ok()
+    );
     assert_eq!(node.fake.calls().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_many_are_refused_but_repetitions_are_not() {
-    let lab = Lab::with(|config| (config.asynchronous.queued_max, config.asynchronous.concurrency_max) = (2, 1));
+    let lab = Lab::with(|config| {
+        (
+            config.asynchronous.queued_max,
+            config.asynchronous.concurrency_max,
+        ) = (2, 1)
+    });
     let node = lab.start("n1").await;
     node.deploy("f", &Behaviour::Echo).await;
     node.fake.hold();
     let first = node.backend().submit(keyed("f", "1", "k")).await.unwrap();
     node.submit(call("f", "2")).await;
     let refused = node.backend().submit(call("f", "3")).await;
-    assert!(matches!(refused, Err(SubmitError::Full { waiting: 2 })), "{refused:?}");
-    assert!(matches!(node.backend().submit(keyed("f", "3", "l")).await, Err(SubmitError::Full { .. })));
+    assert!(
+        matches!(refused, Err(SubmitError::Full { waiting: 2 })),
+        "{refused:?}"
+    );
+    assert!(matches!(
+        node.backend().submit(keyed("f", "3", "l")).await,
+        Err(SubmitError::Full { .. })
+    ));
     let again = node.backend().submit(keyed("f", "1", "k")).await.unwrap();
     assert_eq!((again.id, again.repeated), (first.id, true));
     node.fake.release();
     node.is_idle().await;
-    assert!(!node.backend().submit(keyed("f", "3", "l")).await.unwrap().repeated, "a refusal left no key");
+    assert!(
+        !node
+            .backend()
+            .submit(keyed("f", "3", "l"))
+            .await
+            .unwrap()
+            .repeated,
+        "a refusal left no key"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_grows_too_old_expires() {
-    let lab = Lab::with(|config| config.asynchronous.age_max = std::time::Duration::from_millis(300));
+    let lab =
+        Lab::with(|config| config.asynchronous.age_max = std::time::Duration::from_millis(300));
     let node = lab.start("n1").await;
     node.deploy("f", &Behaviour::Echo).await;
     for _ in 0..100 {
-        node.fake.fail_start(StartError::Unavailable { code: "docker_unavailable", what: "it", source: "x".into() });
+        node.fake.fail_start(StartError::Unavailable {
+            code: "docker_unavailable",
+            what: "it",
+            source: "x".into(),
+        });
     }
     let info = node.ended(node.submit(call("f", "1")).await).await;
-    assert_eq!((info.state.name(), info.error.unwrap().code.as_str(), info.dead_letter), ("expired", "expired", true));
+    assert_eq!(
+        (
+            info.state.name(),
+            info.error.unwrap().code.as_str(),
+            info.dead_letter
+        ),
+        ("expired", "expired", true)
+    );
     let mut late = keyed("f", "2", "k");
     late.deadline = Some(crate::invoke::now());
-    let info = node.ended(node.backend().submit(late).await.unwrap().id).await;
-    assert_eq!((info.state.name(), info.error.unwrap().code.as_str()), ("expired", "deadline_unreachable"));
+    let info = node
+        .ended(node.backend().submit(late).await.unwrap().id)
+        .await;
+    assert_eq!(
+        (info.state.name(), info.error.unwrap().code.as_str()),
+        ("expired", "deadline_unreachable")
+    );
     let told = node.backend().invoke_once(keyed("f", "2", "k")).await;
-    let is_late =
-        |error: &InvocationError| matches!(error, InvocationError::Overloaded { reason: OverloadReason::Deadline, .. });
-    assert!(matches!(&told, Err(OnceError::Invocation(error)) if is_late(error)), "{told:?}");
+    let is_late = |error: &InvocationError| {
+        matches!(
+            error,
+            InvocationError::Overloaded {
+                reason: OverloadReason::Deadline,
+                ..
+            }
+        )
+    };
+    assert!(
+        matches!(&told, Err(OnceError::Invocation(error)) if is_late(error)),
+        "{told:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_tended() {
     let lab = Lab::new();
     let node = lab.start("n1").await;
-    node.deploy("f", &Behaviour::Large { bytes: OUTPUT_BYTES_MAX + 1 }).await;
-    let (first, second) = (node.submit(call("f", "1")).await, node.submit(call("f", "2")).await);
+    node.deploy(
+        "f",
+        &Behaviour::Large {
+            bytes: OUTPUT_BYTES_MAX + 1,
+        },
+    )
+    .await;
+    let (first, second) = (
+        node.submit(call("f", "1")).await,
+        node.submit(call("f", "2")).await,
+    );
     for id in [first, second] {
         let info = node.ended(id).await;
-        assert_eq!((info.state.name(), info.error.unwrap().code.as_str()), ("failed", "result_too_large"));
+        assert_eq!(
+            (info.state.name(), info.error.unwrap().code.as_str()),
+            ("failed", "result_too_large")
+        );
         assert_eq!(info.attempts, 1, "never tried again");
     }
     let backend = node.backend();
-    let listed = backend.dead_letters(&Caller::anybody(), None, 10).await.unwrap();
+    let listed = backend
+        .dead_letters(&Caller::anybody(), None, 10)
+        .await
+        .unwrap();
     assert_eq!(listed.dead_letters.len(), 2);
-    assert!(backend.dead_letter(&Caller::anybody(), first).await.unwrap().unwrap().dead_letter);
+    assert!(
+        backend
+            .dead_letter(&Caller::anybody(), first)
+            .await
+            .unwrap()
+            .unwrap()
+            .dead_letter
+    );
     let made = backend.redrive(&Caller::anybody(), first).await.unwrap();
-    assert!(!made.repeated && backend.redrive(&Caller::anybody(), first).await.unwrap().repeated);
-    assert_eq!(node.ended(made.id).await.redrive_of, Some(first.to_string()));
-    assert_eq!(backend.redrive(&Caller::anybody(), first).await.unwrap().id, made.id);
-    assert!(backend.dead_letter(&Caller::anybody(), first).await.unwrap().is_none(), "it was driven anew");
+    assert!(
+        !made.repeated
+            && backend
+                .redrive(&Caller::anybody(), first)
+                .await
+                .unwrap()
+                .repeated
+    );
+    assert_eq!(
+        node.ended(made.id).await.redrive_of,
+        Some(first.to_string())
+    );
+    assert_eq!(
+        backend.redrive(&Caller::anybody(), first).await.unwrap().id,
+        made.id
+    );
+    assert!(
+        backend
+            .dead_letter(&Caller::anybody(), first)
+            .await
+            .unwrap()
+            .is_none(),
+        "it was driven anew"
+    );
     backend.purge(&Caller::anybody(), second).await.unwrap();
     for gone in [second, first] {
-        assert!(matches!(backend.purge(&Caller::anybody(), gone).await, Err(ChangeError::NotDead)));
+        assert!(matches!(
+            backend.purge(&Caller::anybody(), gone).await,
+            Err(ChangeError::NotDead)
+        ));
     }
-    assert!(matches!(backend.redrive(&Caller::anybody(), second).await, Err(ChangeError::NotDead)));
+    assert!(matches!(
+        backend.redrive(&Caller::anybody(), second).await,
+        Err(ChangeError::NotDead)
+    ));
     assert_eq!(backend.purge_all(&Caller::anybody()).await.unwrap(), 1);
-    assert!(backend.invocation(&Caller::anybody(), made.id).await.unwrap().is_none());
+    assert!(
+        backend
+            .invocation(&Caller::anybody(), made.id)
+            .await
+            .unwrap()
+            .is_none()
+    );
     lab.is_empty("deadletters/").await;
 }
 
@@ -345,19 +578,41 @@ async fn a_callback_tells_the_end_once_it_is_stored() {
     node.deploy("f", &Behaviour::Echo).await;
     let mut refused = call("f", "1");
     refused.stored.callback = Some("ftp://receiver.example/".to_owned());
-    assert!(matches!(node.backend().submit(refused).await, Err(SubmitError::Callback { .. })));
+    assert!(matches!(
+        node.backend().submit(refused).await,
+        Err(SubmitError::Callback { .. })
+    ));
 
-    node.notifier.fail(NotifyError { is_final: false, message: "busy".to_owned() });
+    node.notifier.fail(NotifyError {
+        is_final: false,
+        message: "busy".to_owned(),
+    });
     let id = node.submit(calling_back("[1]")).await;
     notified(&node, id).await;
     let body = notified(&node, id).await;
-    assert_eq!((&body["state"], &body["result"], &body["history"]), (&json!("done"), &json!([1]), &json!([])));
+    assert_eq!(
+        (&body["state"], &body["result"], &body["history"]),
+        (&json!("done"), &json!([1]), &json!([]))
+    );
     let info = node.told(id).await;
     let callback = info.callback.clone().unwrap();
-    assert_eq!((callback.state.as_str(), callback.attempts, callback.last_error), ("delivered", 2, None));
-    assert_eq!(events(&info), ["accepted", "begun", "done", "callback_delivered"]);
+    assert_eq!(
+        (
+            callback.state.as_str(),
+            callback.attempts,
+            callback.last_error
+        ),
+        ("delivered", 2, None)
+    );
+    assert_eq!(
+        events(&info),
+        ["accepted", "begun", "done", "callback_delivered"]
+    );
 
-    node.notifier.fail(NotifyError { is_final: true, message: "gone".to_owned() });
+    node.notifier.fail(NotifyError {
+        is_final: true,
+        message: "gone".to_owned(),
+    });
     let id = node.submit(calling_back("[2]")).await;
     let callback = node.told(id).await.callback.unwrap();
     assert_eq!((callback.state.as_str(), callback.attempts), ("failed", 1));
@@ -380,12 +635,20 @@ async fn a_callback_outlives_its_node_and_follows_a_cancel() {
 
     second.fake.hold();
     let id = second.submit(calling_back("2")).await;
-    second.backend().cancel(&Caller::anybody(), id).await.unwrap();
+    second
+        .backend()
+        .cancel(&Caller::anybody(), id)
+        .await
+        .unwrap();
     assert_eq!(notified(&second, id).await["state"], "cancelled");
     second.is_idle().await;
     let third = lab.start("n3").await;
     let id = second.submit(calling_back("3")).await;
-    third.backend().cancel(&Caller::anybody(), id).await.unwrap();
+    third
+        .backend()
+        .cancel(&Caller::anybody(), id)
+        .await
+        .unwrap();
     assert_eq!(notified(&second, id).await["state"], "cancelled");
     second.is_idle().await;
 }
@@ -398,14 +661,21 @@ async fn a_stopping_node_leaves_what_waits() {
     first.deploy("f", &Behaviour::Echo).await;
     first.fake.hold();
     let runs = first.submit(call("f", "1")).await;
-    first.fake.wait_for("the first", |counts| counts.running == 1).await;
+    first
+        .fake
+        .wait_for("the first", |counts| counts.running == 1)
+        .await;
     let waits = first.submit(call("f", "2")).await;
     let second = lab.start("n2").await;
     first.node.admissions.drain();
     assert!(first.backend().submit(call("f", "3")).await.is_err());
     first.works_on(1).await;
     first.fake.release();
-    assert_eq!(first.ended(runs).await.node.as_deref(), Some("n1"), "what ran has ended here");
+    assert_eq!(
+        first.ended(runs).await.node.as_deref(),
+        Some("n1"),
+        "what ran has ended here"
+    );
     first.is_idle_here().await;
     first.kill().await;
     assert_eq!(second.ended(waits).await.node.as_deref(), Some("n2"));

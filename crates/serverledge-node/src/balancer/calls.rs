@@ -31,15 +31,23 @@ impl LoadBalancer {
         // The nodes and this balancer do not know the same version: one of them has not heard of a deploy yet.
         self.look_up(&space, &name).await?;
         request.entry = self.function(&space, &name).await?;
-        self.try_all(&mut request).await.unwrap_or_else(|in_vain| Err(refusal(&in_vain)))
+        self.try_all(&mut request)
+            .await
+            .unwrap_or_else(|in_vain| Err(refusal(&in_vain)))
     }
 
     /// Tries one node after the other, until one gives an outcome.
-    async fn try_all(&self, request: &mut Request) -> Result<Result<Report, InvocationError>, InVain> {
+    async fn try_all(
+        &self,
+        request: &mut Request,
+    ) -> Result<Result<Report, InvocationError>, InVain> {
         // To the nodes this is no hop: one of them may offload the call still, unless its caller forbids it.
         let hops = request.context.hops();
         let (mut tried, mut in_vain) = (Vec::new(), Vec::new());
-        while let Some(going) = self.router.take(&self.cluster.peers, &request.entry.function, &tried) {
+        while let Some(going) =
+            self.router
+                .take(&self.cluster.peers, &request.entry.function, &tried)
+        {
             if !tried.is_empty() {
                 self.metrics.retried();
             }
@@ -55,7 +63,10 @@ impl LoadBalancer {
             }
             if request.deadline.is_some_and(|deadline| deadline <= now()) {
                 let (reason, retry_after) = (OverloadReason::Deadline, RETRY_AFTER);
-                return Ok(Err(InvocationError::Overloaded { reason, retry_after }));
+                return Ok(Err(InvocationError::Overloaded {
+                    reason,
+                    retry_after,
+                }));
             }
         }
         Err(in_vain)
@@ -71,16 +82,28 @@ fn is_of_another_time(why: &NotTaken) -> bool {
 fn refusal(in_vain: &[NotTaken]) -> InvocationError {
     let refusals = || {
         in_vain.iter().filter_map(|why| match why {
-            NotTaken::Refused { status, code, retry_after } => Some((*status, code.as_str(), *retry_after)),
+            NotTaken::Refused {
+                status,
+                code,
+                retry_after,
+            } => Some((*status, code.as_str(), *retry_after)),
             NotTaken::Unreachable => None,
         })
     };
-    let full = refusals().filter(|(status, ..)| *status == 429).map(|(.., after)| after.unwrap_or(RETRY_AFTER)).min();
+    let full = refusals()
+        .filter(|(status, ..)| *status == 429)
+        .map(|(.., after)| after.unwrap_or(RETRY_AFTER))
+        .min();
     if let Some(retry_after) = full {
-        return InvocationError::Overloaded { reason: OverloadReason::QueueFull, retry_after };
+        return InvocationError::Overloaded {
+            reason: OverloadReason::QueueFull,
+            retry_after,
+        };
     }
     let is = |reason: OverloadReason| refusals().all(|(_, code, _)| code == reason.code());
-    let said: Vec<String> = refusals().map(|(status, code, _)| format!("{status} {code}")).collect();
+    let said: Vec<String> = refusals()
+        .map(|(status, code, _)| format!("{status} {code}"))
+        .collect();
     match said.as_slice() {
         [] => InvocationError::Dependency {
             what: "a node that can run the function",
@@ -103,7 +126,11 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, code: &str, seconds: Option<u64>) -> NotTaken {
-        NotTaken::Refused { status, code: code.to_owned(), retry_after: seconds.map(Duration::from_secs) }
+        NotTaken::Refused {
+            status,
+            code: code.to_owned(),
+            retry_after: seconds.map(Duration::from_secs),
+        }
     }
 
     #[test]
@@ -111,13 +138,37 @@ mod tests {
         for (in_vain, expected) in [
             (vec![], "no_node"),
             (vec![NotTaken::Unreachable], "no_node"),
-            (vec![refused(429, "queue_full", Some(9)), refused(429, "queue_timeout", Some(4))], "queue_full 4"),
-            (vec![refused(503, "draining", None), refused(429, "queue_full", None)], "queue_full 1"),
-            (vec![refused(503, "exceeds_node", None), NotTaken::Unreachable], "exceeds_node 1"),
-            (vec![refused(503, "exceeds_node", None), refused(503, "draining", None)], "nodes_refused"),
+            (
+                vec![
+                    refused(429, "queue_full", Some(9)),
+                    refused(429, "queue_timeout", Some(4)),
+                ],
+                "queue_full 4",
+            ),
+            (
+                vec![
+                    refused(503, "draining", None),
+                    refused(429, "queue_full", None),
+                ],
+                "queue_full 1",
+            ),
+            (
+                vec![refused(503, "exceeds_node", None), NotTaken::Unreachable],
+                "exceeds_node 1",
+            ),
+            (
+                vec![
+                    refused(503, "exceeds_node", None),
+                    refused(503, "draining", None),
+                ],
+                "nodes_refused",
+            ),
         ] {
             let said = match refusal(&in_vain) {
-                InvocationError::Overloaded { reason, retry_after } => {
+                InvocationError::Overloaded {
+                    reason,
+                    retry_after,
+                } => {
                     format!("{} {}", reason.code(), retry_after.as_secs())
                 }
                 InvocationError::Dependency { code, .. } => code.to_owned(),

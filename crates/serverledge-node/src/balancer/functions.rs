@@ -20,16 +20,26 @@ const LOOK_UP_MAX: Duration = Duration::from_secs(2);
 
 impl LoadBalancer {
     /// A function. One that is not known may have been deployed a moment ago: the registry is asked.
-    pub(super) async fn function(&self, space: &SpaceId, name: &FunctionName) -> Result<Arc<Entry>, InvocationError> {
+    pub(super) async fn function(
+        &self,
+        space: &SpaceId,
+        name: &FunctionName,
+    ) -> Result<Arc<Entry>, InvocationError> {
         if let Some(entry) = self.functions.get(space, name.as_str()) {
             return Ok(entry);
         }
         self.look_up(space, name).await?;
-        self.functions.get(space, name.as_str()).ok_or_else(|| InvocationError::Unknown(name.to_string()))
+        self.functions
+            .get(space, name.as_str())
+            .ok_or_else(|| InvocationError::Unknown(name.to_string()))
     }
 
     /// Reads one function from the registry.
-    pub(super) async fn look_up(&self, space: &SpaceId, name: &FunctionName) -> Result<(), InvocationError> {
+    pub(super) async fn look_up(
+        &self,
+        space: &SpaceId,
+        name: &FunctionName,
+    ) -> Result<(), InvocationError> {
         let unavailable = |source| InvocationError::Dependency {
             what: "the registry, which may know the function,",
             code: "registry_unavailable",
@@ -40,8 +50,15 @@ impl LoadBalancer {
             let _place = self.look_ups.acquire().await;
             self.store.get(space, name).await
         };
-        let found = tokio::time::timeout(LOOK_UP_MAX, asking).await.map_err(|late| unavailable(late.into()))?;
-        self.functions.put(found.map_err(|error| unavailable(error.into()))?.iter().map(Known::from));
+        let found = tokio::time::timeout(LOOK_UP_MAX, asking)
+            .await
+            .map_err(|late| unavailable(late.into()))?;
+        self.functions.put(
+            found
+                .map_err(|error| unavailable(error.into()))?
+                .iter()
+                .map(Known::from),
+        );
         Ok(())
     }
 
@@ -55,7 +72,9 @@ impl LoadBalancer {
             tokio::time::sleep(WATCH_PAUSE).await;
             match self.functions.load(&self.store).await {
                 Ok((_, next)) => from = next,
-                Err(error) => tracing::warn!(%error, "failed to read the registry; known functions are served on"),
+                Err(error) => {
+                    tracing::warn!(%error, "failed to read the registry; known functions are served on")
+                }
             }
         }
     }

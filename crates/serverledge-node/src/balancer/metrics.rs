@@ -26,10 +26,14 @@ impl BalancerMetrics {
     /// # Errors
     /// Only if two metrics had one name.
     pub(crate) fn new() -> prometheus::Result<Self> {
-        let requests =
-            Opts::new("serverledge_lb_requests_total", "Calls and requests sent to a node, by what came of it");
-        let in_flight =
-            Opts::new("serverledge_lb_in_flight", "Calls in progress at a node, as the balancer counts them");
+        let requests = Opts::new(
+            "serverledge_lb_requests_total",
+            "Calls and requests sent to a node, by what came of it",
+        );
+        let in_flight = Opts::new(
+            "serverledge_lb_in_flight",
+            "Calls in progress at a node, as the balancer counts them",
+        );
         let retries = "Tries after the first of a call or request, at another node";
         let metrics = Self {
             registry: Registry::new(),
@@ -38,9 +42,15 @@ impl BalancerMetrics {
             in_flight: IntGaugeVec::new(in_flight, &["node"])?,
             nodes: Mutex::default(),
         };
-        metrics.registry.register(Box::new(metrics.requests.clone()))?;
-        metrics.registry.register(Box::new(metrics.retries.clone()))?;
-        metrics.registry.register(Box::new(metrics.in_flight.clone()))?;
+        metrics
+            .registry
+            .register(Box::new(metrics.requests.clone()))?;
+        metrics
+            .registry
+            .register(Box::new(metrics.retries.clone()))?;
+        metrics
+            .registry
+            .register(Box::new(metrics.in_flight.clone()))?;
         Ok(metrics)
     }
 
@@ -81,7 +91,9 @@ impl BalancerMetrics {
             }
         }
         for (name, count) in in_flight {
-            self.in_flight.with_label_values(&[name.as_str()]).set(i64::from(*count));
+            self.in_flight
+                .with_label_values(&[name.as_str()])
+                .set(i64::from(*count));
         }
         let mut text = Vec::new();
         // Writing to memory fails only for families without metrics, which gather() leaves out.
@@ -102,9 +114,15 @@ mod tests {
         metrics.passed("ROME/n2", "not_taken");
         // The first time that they are asked for, one node has gone already.
         let both = metrics.text(&[("ROME/n1".to_owned(), 2), ("ROME/n2".to_owned(), 0)]);
-        assert!(both.contains(r#"serverledge_lb_requests_total{node="ROME/n2",outcome="not_taken"} 1"#), "{both}");
+        assert!(
+            both.contains(r#"serverledge_lb_requests_total{node="ROME/n2",outcome="not_taken"} 1"#),
+            "{both}"
+        );
         assert!(!both.contains("ROME/n0"), "{both}");
-        assert!(both.contains(r#"serverledge_lb_in_flight{node="ROME/n1"} 2"#), "{both}");
+        assert!(
+            both.contains(r#"serverledge_lb_in_flight{node="ROME/n1"} 2"#),
+            "{both}"
+        );
         let one = metrics.text(&[("ROME/n1".to_owned(), 0)]);
         assert!(one.contains("ROME/n1") && !one.contains("ROME/n2"), "{one}");
     }

@@ -48,7 +48,15 @@ enum Tried {
 impl LoadBalancer {
     /// Passes a request to a node, to the next one where that is certain not to do anything twice.
     pub(super) async fn pass_on(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {
-        let Passage { mut head, body, to, client, address, application, cookies } = passage;
+        let Passage {
+            mut head,
+            body,
+            to,
+            client,
+            address,
+            application,
+            cookies,
+        } = passage;
         if !is_forwardable(&head.uri) {
             return Err(PassError::Path);
         }
@@ -60,11 +68,18 @@ impl LoadBalancer {
         };
         let host = asked_for(&head.headers, &head.uri).unwrap_or_default();
         forwarded(&mut head.headers, &host, client, self.scheme, &self.trusted);
-        let sender = Sender { host, application, address, cookies };
+        let sender = Sender {
+            host,
+            application,
+            address,
+            cookies,
+        };
         let mut tried = Vec::new();
         let mut refusal: Option<Response<HttpBody>> = None;
         loop {
-            let Some((contact, going)) = self.next_node(entry.as_deref(), &tried) else { break };
+            let Some((contact, going)) = self.next_node(entry.as_deref(), &tried) else {
+                break;
+            };
             if !tried.is_empty() {
                 self.metrics.retried();
             }
@@ -79,7 +94,9 @@ impl LoadBalancer {
     }
 
     async fn destination(&self, to: Destination) -> Result<Option<Arc<Entry>>, PassError> {
-        let Destination::Function(space, name) = to else { return Ok(None) };
+        let Destination::Function(space, name) = to else {
+            return Ok(None);
+        };
         match self.function(&space, &name).await {
             Ok(entry) => Ok(Some(entry)),
             Err(InvocationError::Unknown(name)) => Err(PassError::Unknown(name)),
@@ -109,12 +126,24 @@ impl LoadBalancer {
         sender: &Sender,
         body: &Sendable,
     ) -> Result<Tried, PassError> {
-        let Some(client) = &self.cluster.client else { return Err(PassError::NoNode) };
+        let Some(client) = &self.cluster.client else {
+            return Err(PassError::NoNode);
+        };
         let name = contact.target.name();
-        match client.forward(&contact.target, request, sender, INVOKE_TIMEOUT).await {
+        match client
+            .forward(&contact.target, request, sender, INVOKE_TIMEOUT)
+            .await
+        {
             Ok(response) => {
                 let tried = body.judge(response).await;
-                self.metrics.passed(name, if matches!(tried, Tried::Answered(_)) { "passed" } else { "not_taken" });
+                self.metrics.passed(
+                    name,
+                    if matches!(tried, Tried::Answered(_)) {
+                        "passed"
+                    } else {
+                        "not_taken"
+                    },
+                );
                 Ok(tried)
             }
             Err(PeerError::NotSent { source }) if body.is_whole() => {
@@ -128,7 +157,10 @@ impl LoadBalancer {
                 if matches!(body, Sendable::Whole { keyed: true, .. }) {
                     return Ok(Tried::Elsewhere(None));
                 }
-                Err(PassError::Lost { node: name.to_owned(), source: error.into() })
+                Err(PassError::Lost {
+                    node: name.to_owned(),
+                    source: error.into(),
+                })
             }
         }
     }
@@ -138,9 +170,9 @@ impl Sendable {
     fn lend(&self) -> Lent {
         match self {
             Self::Once(lent) => lent.clone(),
-            Self::Whole { bytes, .. } => {
-                Lent::new(Box::pin(Full::new(bytes.clone()).map_err(|never| -> BodyError { match never {} })))
-            }
+            Self::Whole { bytes, .. } => Lent::new(Box::pin(
+                Full::new(bytes.clone()).map_err(|never| -> BodyError { match never {} }),
+            )),
         }
     }
 
@@ -153,7 +185,9 @@ impl Sendable {
 
     /// Whether an answer says that nothing was accepted, and another node may be asked.
     async fn judge(&self, response: Response<HttpBody>) -> Tried {
-        let Self::Whole { keyed, .. } = self else { return Tried::Answered(response) };
+        let Self::Whole { keyed, .. } = self else {
+            return Tried::Answered(response);
+        };
         match response.status() {
             StatusCode::TOO_MANY_REQUESTS => Tried::Elsewhere(Some(response)),
             StatusCode::SERVICE_UNAVAILABLE if *keyed => Tried::Elsewhere(Some(response)),
@@ -176,8 +210,11 @@ async fn judge_problem(response: Response<HttpBody>) -> Tried {
         }
     }
     let bytes = Bytes::from(text);
-    let code = serde_json::from_slice::<Problem>(&bytes).map(|problem| problem.code).unwrap_or_default();
-    let body: HttpBody = Box::pin(Full::new(bytes).map_err(|never| -> BodyError { match never {} }));
+    let code = serde_json::from_slice::<Problem>(&bytes)
+        .map(|problem| problem.code)
+        .unwrap_or_default();
+    let body: HttpBody =
+        Box::pin(Full::new(bytes).map_err(|never| -> BodyError { match never {} }));
     let response = Response::from_parts(head, body);
     if code == OverloadReason::Draining.code() || code == "too_many_requests_at_once" {
         Tried::Elsewhere(Some(response))
@@ -187,19 +224,35 @@ async fn judge_problem(response: Response<HttpBody>) -> Tried {
 }
 
 /// Of two refusals the one that lets the caller come back sooner.
-fn sooner(one: Option<Response<HttpBody>>, other: Option<Response<HttpBody>>) -> Option<Response<HttpBody>> {
+fn sooner(
+    one: Option<Response<HttpBody>>,
+    other: Option<Response<HttpBody>>,
+) -> Option<Response<HttpBody>> {
     let seconds = |response: &Response<HttpBody>| -> u64 {
-        let value = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let value = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         value.unwrap_or(u64::MAX)
     };
     match (one, other) {
-        (Some(one), Some(other)) => Some(if seconds(&other) < seconds(&one) { other } else { one }),
+        (Some(one), Some(other)) => Some(if seconds(&other) < seconds(&one) {
+            other
+        } else {
+            one
+        }),
         (one, other) => one.or(other),
     }
 }
 
 /// Tells the node who asked, and for whom. What the client itself says of that is believed of a trusted proxy only.
-fn forwarded(headers: &mut HeaderMap, host: &str, client: Option<SocketAddr>, scheme: &'static str, trusted: &[IpNet]) {
+fn forwarded(
+    headers: &mut HeaderMap,
+    host: &str,
+    client: Option<SocketAddr>,
+    scheme: &'static str,
+    trusted: &[IpNet],
+) {
     let ip: Option<IpAddr> = client.map(|client| client.ip().to_canonical());
     let believed = ip.is_some_and(|ip| trusted.iter().any(|net| net.contains(ip)));
     if !believed {
@@ -208,8 +261,15 @@ fn forwarded(headers: &mut HeaderMap, host: &str, client: Option<SocketAddr>, sc
         }
     }
     if let Some(ip) = ip {
-        let before = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-        let way = before.map(str::to_owned).chain([ip.to_string()]).collect::<Vec<_>>().join(", ");
+        let before = headers
+            .get_all(FORWARDED_FOR)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let way = before
+            .map(str::to_owned)
+            .chain([ip.to_string()])
+            .collect::<Vec<_>>()
+            .join(", ");
         set(headers, FORWARDED_FOR, &way);
     }
     if !host.is_empty() && !headers.contains_key(FORWARDED_HOST) {
@@ -223,7 +283,9 @@ fn forwarded(headers: &mut HeaderMap, host: &str, client: Option<SocketAddr>, sc
 /// The host that a request names.
 fn asked_for(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     let named = uri.authority().map(|authority| authority.as_str());
-    named.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok())).map(str::to_owned)
+    named
+        .or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()))
+        .map(str::to_owned)
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
@@ -239,14 +301,21 @@ struct Counted {
 }
 
 fn counted(body: HttpBody, going: Option<Going>) -> HttpBody {
-    if going.is_some() { Box::pin(Counted { body, going }) } else { body }
+    if going.is_some() {
+        Box::pin(Counted { body, going })
+    } else {
+        body
+    }
 }
 
 impl Body for Counted {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = self.body.as_mut().poll_frame(cx);
         if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
             self.going = None;
@@ -270,14 +339,21 @@ mod tests {
     fn told(list: &[(&'static str, &str)], trusted: &[&str]) -> [String; 3] {
         let mut headers = HeaderMap::new();
         for (name, value) in list {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            );
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let client = Some("192.0.2.7:4711".parse().unwrap());
         let host = asked_for(&headers, &Uri::from_static("/fn/f")).unwrap();
         forwarded(&mut headers, &host, client, "http", &trusted);
-        assert!(trusted.is_empty() != headers.contains_key(FORWARDED), "{headers:?}");
-        [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO].map(|name| headers[name].to_str().unwrap().to_owned())
+        assert!(
+            trusted.is_empty() != headers.contains_key(FORWARDED),
+            "{headers:?}"
+        );
+        [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO]
+            .map(|name| headers[name].to_str().unwrap().to_owned())
     }
 
     #[test]
@@ -290,33 +366,57 @@ mod tests {
             ("forwarded", "for=198.51.100.1"),
         ];
         assert_eq!(told(&claims, &[]), ["192.0.2.7", "edge.example", "http"]);
-        assert_eq!(told(&claims, &["192.0.2.0/24"]), ["198.51.100.1, 192.0.2.7", "shop.example", "https"]);
+        assert_eq!(
+            told(&claims, &["192.0.2.0/24"]),
+            ["198.51.100.1, 192.0.2.7", "shop.example", "https"]
+        );
     }
 
-    fn answer(status: u16, retry_after: Option<&'static str>, body: &'static str) -> Response<HttpBody> {
-        let body: HttpBody = Box::pin(Full::new(Bytes::from(body)).map_err(|never| -> BodyError { match never {} }));
+    fn answer(
+        status: u16,
+        retry_after: Option<&'static str>,
+        body: &'static str,
+    ) -> Response<HttpBody> {
+        let body: HttpBody =
+            Box::pin(Full::new(Bytes::from(body)).map_err(|never| -> BodyError { match never {} }));
         let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         if let Some(seconds) = retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         response
     }
 
     #[tokio::test]
     async fn what_may_be_accepted_already_goes_nowhere_else() {
-        let once =
-            Sendable::Once(Lent::new(Box::pin(Full::default().map_err(|never| -> BodyError { match never {} }))));
-        let whole = |keyed| Sendable::Whole { bytes: Bytes::new(), keyed };
+        let once = Sendable::Once(Lent::new(Box::pin(
+            Full::default().map_err(|never| -> BodyError { match never {} }),
+        )));
+        let whole = |keyed| Sendable::Whole {
+            bytes: Bytes::new(),
+            keyed,
+        };
         for (body, status, problem, elsewhere) in [
             (&once, 429, "", false),
             (&once, 503, r#"{"code":"draining"}"#, false),
             (&whole(false), 200, "", false),
             (&whole(false), 429, "", true),
             (&whole(false), 503, r#"{"code":"draining"}"#, true),
-            (&whole(false), 503, r#"{"code":"registry_unavailable"}"#, false),
+            (
+                &whole(false),
+                503,
+                r#"{"code":"registry_unavailable"}"#,
+                false,
+            ),
             (&whole(false), 500, "", false),
-            (&whole(true), 503, r#"{"code":"registry_unavailable"}"#, true),
+            (
+                &whole(true),
+                503,
+                r#"{"code":"registry_unavailable"}"#,
+                true,
+            ),
             (&whole(true), 409, "", false),
         ] {
             let tried = body.judge(answer(status, None, problem)).await;
@@ -325,7 +425,13 @@ mod tests {
                 Tried::Elsewhere(response) => (true, response),
             };
             assert_eq!(went, elsewhere, "{status} {problem}");
-            let kept = response.unwrap().into_body().collect().await.unwrap().to_bytes();
+            let kept = response
+                .unwrap()
+                .into_body()
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes();
             assert_eq!(kept, problem, "what a node said is not lost");
         }
     }
@@ -334,7 +440,9 @@ mod tests {
     fn of_refusals_the_one_that_ends_first_is_passed_on() {
         let best = [Some("7"), None, Some("3"), Some("5")]
             .into_iter()
-            .fold(None, |best, seconds| sooner(best, Some(answer(429, seconds, ""))));
+            .fold(None, |best, seconds| {
+                sooner(best, Some(answer(429, seconds, "")))
+            });
         assert_eq!(best.unwrap().headers()[RETRY_AFTER], "3");
     }
 }

@@ -49,12 +49,26 @@ pub(crate) struct Going {
 impl Router {
     /// A router of a balancer in this area, with so many points per core of a node, and this factor of bounded loads.
     pub(crate) fn new(area: &str, replicas: u32, factor: f64) -> Self {
-        let state = State { ring: Ring::new(replicas), generation: 0, in_flight: HashMap::new(), turn: 0 };
-        Self { area: area.to_owned(), factor, state: Mutex::new(state) }
+        let state = State {
+            ring: Ring::new(replicas),
+            generation: 0,
+            in_flight: HashMap::new(),
+            turn: 0,
+        };
+        Self {
+            area: area.to_owned(),
+            factor,
+            state: Mutex::new(state),
+        }
     }
 
     /// The node for a call of this function, without those that were tried.
-    pub(crate) fn take(self: &Arc<Self>, peers: &Peers, function: &Function, tried: &[PeerId]) -> Option<Going> {
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        peers: &Peers,
+        function: &Function,
+        tried: &[PeerId],
+    ) -> Option<Going> {
         let mut state = self.state.lock();
         state.follow(peers);
         let mut candidates = Vec::new();
@@ -63,10 +77,19 @@ impl Router {
         // Only now: an area whose nodes have all said no is no area without a node.
         candidates.retain(|one| !tried.contains(&one.id));
         let load = |id: PeerId| state.in_flight.get(&id).copied().unwrap_or(0);
-        let id = choose(&state.ring, position(function), &candidates, &load, self.factor)?;
+        let id = choose(
+            &state.ring,
+            position(function),
+            &candidates,
+            &load,
+            self.factor,
+        )?;
         *state.in_flight.entry(id).or_default() += 1;
         drop(state);
-        Some(Going { router: Arc::clone(self), id })
+        Some(Going {
+            router: Arc::clone(self),
+            id,
+        })
     }
 
     /// Some node that is ready, each in its turn, without those that were tried.
@@ -81,7 +104,9 @@ impl Router {
         ready.retain(|(own, id)| *own == any_own && !tried.contains(id));
         let mut state = self.state.lock();
         state.turn = state.turn.wrapping_add(1);
-        ready.get(state.turn % ready.len().max(1)).map(|(_, id)| *id)
+        ready
+            .get(state.turn % ready.len().max(1))
+            .map(|(_, id)| *id)
     }
 
     /// Whether some node is ready.
@@ -107,10 +132,15 @@ impl State {
         }
         let mut members = Vec::new();
         peers.each(|standing| {
-            let cores = u32::try_from(standing.record.cpu_milli.div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+            let cores = u32::try_from(standing.record.cpu_milli.div_ceil(1000))
+                .unwrap_or(u32::MAX)
+                .max(1);
             members.push((MemberId(standing.id.get()), cores, standing.name.to_owned()));
         });
-        let members: Vec<_> = members.iter().map(|(id, cores, name)| (*id, *cores, name.as_str())).collect();
+        let members: Vec<_> = members
+            .iter()
+            .map(|(id, cores, name)| (*id, *cores, name.as_str()))
+            .collect();
         self.ring.set_members(&members);
         self.generation = generation;
     }
@@ -131,7 +161,11 @@ impl Drop for Going {
 /// Where a function is on the ring: the same in every balancer.
 fn position(function: &Function) -> u64 {
     let (space, name) = (function.space.as_str(), function.name.as_str());
-    hash([space.as_bytes(), &[0], name.as_bytes()].concat().as_slice())
+    hash(
+        [space.as_bytes(), &[0], name.as_bytes()]
+            .concat()
+            .as_slice(),
+    )
 }
 
 /// Whether a node takes calls as far as is known, and if so, whether it is of the own area. Others count in the cloud only.
@@ -147,14 +181,18 @@ fn candidate(standing: &Standing<'_>, function: &Function, area: &str) -> Option
     let load = standing.load?;
     let version = &function.version;
     let runtime = version.runtime.name();
-    let can =
-        standing.record.runtimes.iter().any(|one| one == runtime) && function.flags.archs.allow(&standing.record.arch);
+    let can = standing.record.runtimes.iter().any(|one| one == runtime)
+        && function.flags.archs.allow(&standing.record.arch);
     let limits = &version.limits;
     can.then(|| Candidate {
         id: standing.id,
         own,
-        room: load.free_memory_mib >= limits.memory.get() && load.free_cpu_milli >= limits.cpu.get(),
-        warm: standing.warm.get(function.name.as_str()).is_some_and(|count| *count > 0),
+        room: load.free_memory_mib >= limits.memory.get()
+            && load.free_cpu_milli >= limits.cpu.get(),
+        warm: standing
+            .warm
+            .get(function.name.as_str())
+            .is_some_and(|count| *count > 0),
     })
 }
 
@@ -178,7 +216,9 @@ fn choose(
     let usable = |id| found(id).is_some_and(|one| one.room == room);
     let warm = |id| found(id).is_some_and(|one| one.warm);
     let load = |id: MemberId| load(PeerId::new(id.0));
-    ring.choices(position, &load, factor, &usable, &warm).next().map(|id| PeerId::new(id.0))
+    ring.choices(position, &load, factor, &usable, &warm)
+        .next()
+        .map(|id| PeerId::new(id.0))
 }
 
 #[cfg(test)]

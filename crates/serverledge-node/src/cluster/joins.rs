@@ -9,7 +9,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_api::PeerInvokeError;
 use serverledge_core::{
-    FunctionFailure, InvocationError, InvocationId, Memo, OverloadReason, Phases, Remote, Reply, Report,
+    FunctionFailure, InvocationError, InvocationId, Memo, OverloadReason, Phases, Remote, Reply,
+    Report,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -29,15 +30,29 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     /// A result.
-    Done { result: Bytes, log: Bytes, warm: bool, phases: Phases, remote: Option<Box<Remote>>, memo: Box<Memo> },
+    Done {
+        result: Bytes,
+        log: Bytes,
+        warm: bool,
+        phases: Phases,
+        remote: Option<Box<Remote>>,
+        memo: Box<Memo>,
+    },
     /// The function's failure.
     Function(FunctionFailure),
     /// The request does not fit the function.
     Request { code: &'static str, message: String },
     /// It did not start: no room.
-    Overloaded { reason: OverloadReason, retry_after: Duration },
+    Overloaded {
+        reason: OverloadReason,
+        retry_after: Duration,
+    },
     /// It did not start: something is missing.
-    Dependency { what: &'static str, code: &'static str, message: String },
+    Dependency {
+        what: &'static str,
+        code: &'static str,
+        message: String,
+    },
     /// Our fault.
     Internal(String),
     /// It was stopped, or what came of it is not kept any more.
@@ -88,7 +103,10 @@ impl Joins {
         if let Some(run) = runs.by_id.get(&id) {
             return Found::Run(Arc::clone(run));
         }
-        let run = Arc::new(Run { outcome: watch::Sender::new(None), waiting: watch::Sender::new(0) });
+        let run = Arc::new(Run {
+            outcome: watch::Sender::new(None),
+            waiting: watch::Sender::new(0),
+        });
         runs.by_id.insert(id, Arc::clone(&run));
         Found::New(run)
     }
@@ -127,10 +145,18 @@ impl Joins {
 
 impl Runs {
     fn forget_old(&mut self, now: Instant) {
-        while self.kept.front().is_some_and(|(at, ..)| now.duration_since(*at) >= KEPT_FOR) {
+        while self
+            .kept
+            .front()
+            .is_some_and(|(at, ..)| now.duration_since(*at) >= KEPT_FOR)
+        {
             self.forget_outcome();
         }
-        while self.known.front().is_some_and(|(at, _)| now.duration_since(*at) >= KNOWN_FOR) {
+        while self
+            .known
+            .front()
+            .is_some_and(|(at, _)| now.duration_since(*at) >= KNOWN_FOR)
+        {
             self.forget_run();
         }
     }
@@ -170,7 +196,10 @@ impl Run {
             // The sender lives as long as this run.
             let _ = waiting.wait_for(|waiting| *waiting == 0).await;
             let somebody = waiting.wait_for(|waiting| *waiting > 0);
-            if tokio::time::timeout(ABANDONED_AFTER, somebody).await.is_err() {
+            if tokio::time::timeout(ABANDONED_AFTER, somebody)
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -181,7 +210,11 @@ impl Run {
         self.waiting.send_modify(|waiting| *waiting += 1);
         let waiter = Waiter(&self);
         let mut outcome = self.outcome.subscribe();
-        let ended = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        let ended = outcome
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|outcome| outcome.clone());
         drop(waiter);
         ended.unwrap_or_else(|| Outcome::Internal("the run ended without an outcome".to_owned()))
     }
@@ -196,16 +229,36 @@ impl Drop for Waiter<'_> {
 impl Outcome {
     pub(super) fn of(result: Result<Report, InvocationError>) -> Self {
         match result {
-            Ok(Report { reply: Reply::Json(result), log, warm, phases, remote, memo }) => {
-                Self::Done { result, log, warm, phases, remote, memo: Box::new(memo) }
-            }
+            Ok(Report {
+                reply: Reply::Json(result),
+                log,
+                warm,
+                phases,
+                remote,
+                memo,
+            }) => Self::Done {
+                result,
+                log,
+                warm,
+                phases,
+                remote,
+                memo: Box::new(memo),
+            },
             Ok(_) => Self::Internal("the function answered HTTP to JSON parameters".to_owned()),
             Err(InvocationError::Function(failure)) => Self::Function(failure),
             Err(InvocationError::Request { code, message }) => Self::Request { code, message },
-            Err(InvocationError::Overloaded { reason, retry_after }) => Self::Overloaded { reason, retry_after },
-            Err(InvocationError::Dependency { what, code, source }) => {
-                Self::Dependency { what, code, message: source.to_string() }
-            }
+            Err(InvocationError::Overloaded {
+                reason,
+                retry_after,
+            }) => Self::Overloaded {
+                reason,
+                retry_after,
+            },
+            Err(InvocationError::Dependency { what, code, source }) => Self::Dependency {
+                what,
+                code,
+                message: source.to_string(),
+            },
             Err(other) => Self::Internal(other.to_string()),
         }
     }
@@ -216,9 +269,13 @@ impl Outcome {
 
     fn bytes(&self) -> usize {
         let text = match self {
-            Self::Done { result, log, memo, .. } => result.len() + log.len() + entries_bytes(memo),
+            Self::Done {
+                result, log, memo, ..
+            } => result.len() + log.len() + entries_bytes(memo),
             Self::Function(failure) => failure.message.len() + failure.log.len(),
-            Self::Request { message, .. } | Self::Internal(message) | Self::Dependency { message, .. } => message.len(),
+            Self::Request { message, .. }
+            | Self::Internal(message)
+            | Self::Dependency { message, .. } => message.len(),
             Self::Overloaded { .. } | Self::Forgotten => 0,
         };
         text + size_of::<Run>()
@@ -227,15 +284,41 @@ impl Outcome {
     pub(super) fn into_result(self) -> Result<Report, PeerInvokeError> {
         let error = match self {
             Self::Forgotten => return Err(PeerInvokeError::Forgotten),
-            Self::Done { result, log, warm, phases, remote, memo } => {
-                return Ok(Report { reply: Reply::Json(result), log, warm, phases, remote, memo: *memo });
+            Self::Done {
+                result,
+                log,
+                warm,
+                phases,
+                remote,
+                memo,
+            } => {
+                return Ok(Report {
+                    reply: Reply::Json(result),
+                    log,
+                    warm,
+                    phases,
+                    remote,
+                    memo: *memo,
+                });
             }
             Self::Function(failure) => InvocationError::Function(failure),
             Self::Request { code, message } => InvocationError::Request { code, message },
-            Self::Overloaded { reason, retry_after } => InvocationError::Overloaded { reason, retry_after },
-            Self::Dependency { what, code, message } => {
-                InvocationError::Dependency { what, code, source: message.into() }
-            }
+            Self::Overloaded {
+                reason,
+                retry_after,
+            } => InvocationError::Overloaded {
+                reason,
+                retry_after,
+            },
+            Self::Dependency {
+                what,
+                code,
+                message,
+            } => InvocationError::Dependency {
+                what,
+                code,
+                source: message.into(),
+            },
             Self::Internal(message) => InvocationError::Internal { message },
         };
         Err(error.into())
@@ -243,7 +326,10 @@ impl Outcome {
 }
 
 fn entries_bytes(memo: &Memo) -> usize {
-    memo.entries.iter().map(|entry| entry.params.len() + entry.result.len() + entry.tag.len()).sum()
+    memo.entries
+        .iter()
+        .map(|entry| entry.params.len() + entry.result.len() + entry.tag.len())
+        .sum()
 }
 
 #[cfg(test)]
@@ -253,11 +339,21 @@ mod tests {
     fn done(bytes: usize) -> Outcome {
         let phases = Phases::default();
         let (result, memo) = (Bytes::from(vec![b'1'; bytes]), Box::default());
-        Outcome::Done { result, log: Bytes::new(), warm: true, phases, remote: None, memo }
+        Outcome::Done {
+            result,
+            log: Bytes::new(),
+            warm: true,
+            phases,
+            remote: None,
+            memo,
+        }
     }
 
     fn refusal() -> Outcome {
-        Outcome::Overloaded { reason: OverloadReason::QueueFull, retry_after: Duration::from_secs(1) }
+        Outcome::Overloaded {
+            reason: OverloadReason::QueueFull,
+            retry_after: Duration::from_secs(1),
+        }
     }
 
     fn begin(joins: &Joins, id: InvocationId) -> Arc<Run> {
@@ -271,15 +367,21 @@ mod tests {
     async fn who_asks_again_gets_the_outcome_of_the_first_for_a_while() {
         let (joins, id) = (Joins::default(), InvocationId::new());
         let run = begin(&joins, id);
-        let Found::Run(same) = joins.find(id) else { panic!("it runs") };
+        let Found::Run(same) = joins.find(id) else {
+            panic!("it runs")
+        };
         let second = tokio::time::timeout(Duration::from_secs(1), same.wait());
         assert!(second.await.is_err(), "it has not ended");
         joins.ended(id, &run, done(3), false);
-        let Found::Run(ended) = joins.find(id) else { panic!("it has ended just now") };
+        let Found::Run(ended) = joins.find(id) else {
+            panic!("it has ended just now")
+        };
         assert!(matches!(ended.wait().await, Outcome::Done { result, .. } if result.len() == 3));
         assert!(joins.remembers(Duration::from_secs(59)));
         tokio::time::advance(KEPT_FOR).await;
-        let known = joins.known(id).expect("that there was one is known for longer");
+        let known = joins
+            .known(id)
+            .expect("that there was one is known for longer");
         assert!(matches!(known.wait().await, Outcome::Forgotten));
         assert!(!joins.remembers(KEPT_FOR));
         tokio::time::advance(KNOWN_FOR).await;
@@ -303,8 +405,12 @@ mod tests {
             joins.ended(*id, &begin(&joins, *id), done(KEPT_BYTES_MAX / 4), false);
             tokio::time::advance(Duration::from_secs(1)).await;
         }
-        let [first, last] = [ids[0], ids[4]].map(|id| joins.known(id).expect("all are known").wait());
-        assert!(matches!((first.await, last.await), (Outcome::Forgotten, Outcome::Done { .. })));
+        let [first, last] =
+            [ids[0], ids[4]].map(|id| joins.known(id).expect("all are known").wait());
+        assert!(matches!(
+            (first.await, last.await),
+            (Outcome::Forgotten, Outcome::Done { .. })
+        ));
         assert!(joins.remembers(Duration::from_secs(3)));
     }
 
@@ -315,12 +421,24 @@ mod tests {
         let mut waiting = Box::pin(Arc::clone(&run).wait());
         assert!(futures_util::poll!(&mut waiting).is_pending());
         let mut abandoned = Box::pin(run.abandoned());
-        assert!(tokio::time::timeout(Duration::from_secs(60), &mut abandoned).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(60), &mut abandoned)
+                .await
+                .is_err()
+        );
         drop(waiting);
-        assert!(tokio::time::timeout(ABANDONED_AFTER / 2, &mut abandoned).await.is_err());
+        assert!(
+            tokio::time::timeout(ABANDONED_AFTER / 2, &mut abandoned)
+                .await
+                .is_err()
+        );
         let mut again = Box::pin(Arc::clone(&run).wait());
         assert!(futures_util::poll!(&mut again).is_pending());
-        assert!(tokio::time::timeout(Duration::from_secs(60), &mut abandoned).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(60), &mut abandoned)
+                .await
+                .is_err()
+        );
         drop(again);
         abandoned.await;
     }

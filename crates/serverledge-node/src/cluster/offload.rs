@@ -13,8 +13,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serverledge_client::{PeerAnswer, PeerClient, PeerError};
 use serverledge_core::{
-    CacheEntry, CallContext, FailureKind, FunctionFailure, Ignored, InvocationError, InvocationId, Memo, Payload,
-    Phases, Remote, Reply, Report, Source,
+    CacheEntry, CallContext, FailureKind, FunctionFailure, Ignored, InvocationError, InvocationId,
+    Memo, Payload, Phases, Remote, Reply, Report, Source,
 };
 use serverledge_scheduler::{PeerId, Ran, Sample};
 use serverledge_wire::canonical::{Canonical, canonical};
@@ -68,7 +68,11 @@ pub(crate) enum NotTaken {
     /// It was not there, or has gone.
     Unreachable,
     /// It said no: with this status and code, and when to come back.
-    Refused { status: u16, code: String, retry_after: Option<Duration> },
+    Refused {
+        status: u16,
+        code: String,
+        retry_after: Option<Duration>,
+    },
 }
 
 /// One invocation on its way to one node.
@@ -103,10 +107,16 @@ struct Asking {
 
 impl Node {
     /// Runs an invocation on a peer. Dropping the future leaves it to the peer, which stops it after a while.
-    pub(crate) fn offload(&self, to: PeerId, request: &Request) -> impl Future<Output = Offloaded> + Send {
+    pub(crate) fn offload(
+        &self,
+        to: PeerId,
+        request: &Request,
+    ) -> impl Future<Output = Offloaded> + Send {
         let function = request.entry.key;
         let generation = self.functions.generation(&request.entry.function.space);
-        let sent = self.cluster.hand_over(to, request, request.context.hops() + 1, Some(generation));
+        let sent =
+            self.cluster
+                .hand_over(to, request, request.context.hops() + 1, Some(generation));
         async move {
             let (contact, offloaded) = sent.await;
             if let Some(contact) = contact {
@@ -140,22 +150,35 @@ impl Cluster {
     ) -> impl Future<Output = (Option<Contact>, Offloaded)> + Send {
         let offer = self.offer(to, request, hops, generation);
         async move {
-            let Some(offer) = offer else { return (None, Offloaded::Elsewhere(NotTaken::Unreachable)) };
+            let Some(offer) = offer else {
+                return (None, Offloaded::Elsewhere(NotTaken::Unreachable));
+            };
             let offloaded = offer.run().await;
             (Some(offer.contact), offloaded)
         }
     }
 
     /// `None` if there is no such peer any more.
-    fn offer(&self, to: PeerId, request: &Request, hops: u32, generation: Option<u64>) -> Option<Offer<'_>> {
-        let (Some(client), Payload::Json(params)) = (&self.client, &request.payload) else { return None };
+    fn offer(
+        &self,
+        to: PeerId,
+        request: &Request,
+        hops: u32,
+        generation: Option<u64>,
+    ) -> Option<Offer<'_>> {
+        let (Some(client), Payload::Json(params)) = (&self.client, &request.payload) else {
+            return None;
+        };
         let contact = self.peers.contact(to)?;
         let began = Instant::now();
         Some(Offer {
             peers: &self.peers,
             probe_every: self.probe_every,
             client,
-            call: PeerCall { generation, ..self.peer_call(request, &contact, hops) },
+            call: PeerCall {
+                generation,
+                ..self.peer_call(request, &contact, hops)
+            },
             contact,
             entry: Arc::clone(&request.entry),
             params: body(params, request),
@@ -189,8 +212,12 @@ impl Cluster {
             version: request.entry.function.version.digest.to_string(),
             epoch: contact.epoch.clone(),
             again_ms: None,
-            request_id: travel.map(|travel| travel.request_id.clone()).unwrap_or_default(),
-            trace: travel.map(|travel| travel.trace.clone()).unwrap_or_default(),
+            request_id: travel
+                .map(|travel| travel.request_id.clone())
+                .unwrap_or_default(),
+            trace: travel
+                .map(|travel| travel.trace.clone())
+                .unwrap_or_default(),
             params_bytes: match (&context.carried, &request.payload) {
                 (Some(_), Payload::Json(params)) => Some(params.len()),
                 _ => None,
@@ -205,7 +232,10 @@ impl Cluster {
 impl Offer<'_> {
     async fn run(&self) -> Offloaded {
         let mut asks = FuturesUnordered::new();
-        let mut asking = Asking { again_at: Some(self.began + self.silence(0)), ..Asking::default() };
+        let mut asking = Asking {
+            again_at: Some(self.began + self.silence(0)),
+            ..Asking::default()
+        };
         asks.push(self.ask(false));
         loop {
             let wake = asking.again_at.unwrap_or(self.until).min(self.patience());
@@ -254,7 +284,11 @@ impl Offer<'_> {
     }
 
     fn silence(&self, silences: u32) -> Duration {
-        let usual = self.contact.round_trip.unwrap_or_default().saturating_mul(4);
+        let usual = self
+            .contact
+            .round_trip
+            .unwrap_or_default()
+            .saturating_mul(4);
         usual.max(SILENCE).saturating_mul(1 << silences.min(8))
     }
 
@@ -268,11 +302,27 @@ impl Offer<'_> {
         let function = &self.entry.function.name;
         let left = self.until.saturating_duration_since(Instant::now());
         let asked = Instant::now();
-        (asked, self.client.invoke(&self.contact.target, function, &call, self.params.clone(), left).await)
+        (
+            asked,
+            self.client
+                .invoke(
+                    &self.contact.target,
+                    function,
+                    &call,
+                    self.params.clone(),
+                    left,
+                )
+                .await,
+        )
     }
 
     /// What an answer means; `None`: go on asking. `alone`: no other request is on its way.
-    fn answered(&self, answer: Result<PeerAnswer, PeerError>, alone: bool, asking: &mut Asking) -> Option<Offloaded> {
+    fn answered(
+        &self,
+        answer: Result<PeerAnswer, PeerError>,
+        alone: bool,
+        asking: &mut Asking,
+    ) -> Option<Offloaded> {
         let peers = self.peers;
         let error = match answer {
             Ok(answer) => return Some(self.done(answer)),
@@ -280,7 +330,11 @@ impl Offer<'_> {
         };
         match error {
             PeerError::NotSent { source } => {
-                tracing::debug!(peer = self.contact.target.name(), error = source, "a node cannot be reached");
+                tracing::debug!(
+                    peer = self.contact.target.name(),
+                    error = source,
+                    "a node cannot be reached"
+                );
                 peers.unreachable(self.contact.id);
                 if !asking.lost && alone {
                     return Some(Offloaded::Elsewhere(NotTaken::Unreachable));
@@ -294,28 +348,56 @@ impl Offer<'_> {
                 }
                 self.again(alone, asking)
             }
-            PeerError::Refused { started: false, load, problem, status, retry_after, .. } => {
-                tracing::debug!(peer = self.contact.target.name(), code = problem.code, "a node did not take a call");
+            PeerError::Refused {
+                started: false,
+                load,
+                problem,
+                status,
+                retry_after,
+                ..
+            } => {
+                tracing::debug!(
+                    peer = self.contact.target.name(),
+                    code = problem.code,
+                    "a node did not take a call"
+                );
                 if let Some(load) = load {
                     peers.heard(self.contact.id, load);
                 }
                 // Another request of this one may run yet; its answer is the outcome.
-                let refused = NotTaken::Refused { status, code: problem.code, retry_after };
+                let refused = NotTaken::Refused {
+                    status,
+                    code: problem.code,
+                    retry_after,
+                };
                 alone.then_some(Offloaded::Elsewhere(refused))
             }
             // Asked again, and turned away before its run was looked for.
-            PeerError::Refused { problem, status: 503, .. } if problem.code == BUSY => {
+            PeerError::Refused {
+                problem,
+                status: 503,
+                ..
+            } if problem.code == BUSY => {
                 asking.lost = true;
                 self.again(alone, asking)
             }
-            PeerError::Refused { problem, load, status, stale, .. } => {
+            PeerError::Refused {
+                problem,
+                load,
+                status,
+                stale,
+                ..
+            } => {
                 if let Some(load) = load {
                     peers.heard(self.contact.id, load);
                 }
                 Some(self.refused(status, *problem, stale))
             }
             PeerError::Answer { fault } => Some(Offloaded::Failed(InvocationError::Internal {
-                message: format!("node {} answered what is no answer: {fault}", self.contact.target.name()),
+                message: format!(
+                    "node {} answered what is no answer: {fault}",
+                    self.contact.target.name()
+                ),
             })),
         }
     }
@@ -343,10 +425,19 @@ impl Offer<'_> {
         if problem.code == "invocation_forgotten" {
             return self.unknown();
         }
-        let message = format!("node {} answered {status} {}: {}", self.contact.node, problem.code, problem.detail);
+        let message = format!(
+            "node {} answered {status} {}: {}",
+            self.contact.node, problem.code, problem.detail
+        );
         Offloaded::Failed(match status {
-            _ if problem.code == CALL_CYCLE => InvocationError::Request { code: CALL_CYCLE, message: problem.detail },
-            400..=499 => InvocationError::Request { code: "peer_refused", message },
+            _ if problem.code == CALL_CYCLE => InvocationError::Request {
+                code: CALL_CYCLE,
+                message: problem.detail,
+            },
+            400..=499 => InvocationError::Request {
+                code: "peer_refused",
+                message,
+            },
             _ => InvocationError::Internal { message },
         })
     }
@@ -355,44 +446,86 @@ impl Offer<'_> {
         if self.entry.function.flags.idempotent {
             return Offloaded::Elsewhere(NotTaken::Unreachable);
         }
-        Offloaded::Failed(InvocationError::OutcomeUnknown { node: self.contact.target.name().to_owned() })
+        Offloaded::Failed(InvocationError::OutcomeUnknown {
+            node: self.contact.target.name().to_owned(),
+        })
     }
 
     fn done(&self, answer: PeerAnswer) -> Offloaded {
-        let PeerAnswer { report, result, entries, log, load, took } = answer;
+        let PeerAnswer {
+            report,
+            result,
+            entries,
+            log,
+            load,
+            took,
+        } = answer;
         if let Some(load) = load {
             self.peers.heard(self.contact.id, load);
         }
-        let PeerReport { warm, queue_us, start_us, execution_us, total_us, elsewhere, memo, .. } = report;
-        let [queue, start, execution, there] = [queue_us, start_us, execution_us, total_us].map(Duration::from_micros);
+        let PeerReport {
+            warm,
+            queue_us,
+            start_us,
+            execution_us,
+            total_us,
+            elsewhere,
+            memo,
+            ..
+        } = report;
+        let [queue, start, execution, there] =
+            [queue_us, start_us, execution_us, total_us].map(Duration::from_micros);
         let total = crate::invoke::now().saturating_duration_since(self.arrived);
         let latency = took.saturating_sub(there);
         let remote = match elsewhere {
-            Some(Elsewhere { area, node, latency_us }) => {
-                Remote { node, area, latency: latency + Duration::from_micros(latency_us) }
-            }
-            None => Remote { node: self.contact.node.clone(), area: self.contact.area.clone(), latency },
+            Some(Elsewhere {
+                area,
+                node,
+                latency_us,
+            }) => Remote {
+                node,
+                area,
+                latency: latency + Duration::from_micros(latency_us),
+            },
+            None => Remote {
+                node: self.contact.node.clone(),
+                area: self.contact.area.clone(),
+                latency,
+            },
         };
         let report = Report {
             reply: Reply::Json(result),
             log,
             warm,
-            phases: Phases { queue, start, execution, total },
+            phases: Phases {
+                queue,
+                start,
+                execution,
+                total,
+            },
             remote: Some(Box::new(remote)),
             memo: memo.map_or_else(Memo::default, |memo| of_peer(&memo, entries)),
         };
-        Offloaded::Done { report, overhead: took.saturating_sub(start + execution) }
+        Offloaded::Done {
+            report,
+            overhead: took.saturating_sub(start + execution),
+        }
     }
 }
 
 /// Whether a call may be offloaded for what its client carries.
 pub(crate) fn carries_little(context: &CallContext) -> bool {
-    context.carried.as_ref().is_none_or(|carried| carried_bytes(carried) <= CARRIED_BYTES_MAX)
+    context
+        .carried
+        .as_ref()
+        .is_none_or(|carried| carried_bytes(carried) <= CARRIED_BYTES_MAX)
 }
 
 /// The parameters, and behind them what the client carries, without what was looked at here and not believed.
 fn body(params: &Bytes, request: &Request) -> Bytes {
-    let Some(carried) = &request.context.carried else { return params.clone() };
+    let Some(carried) = &request.context.carried else {
+        return params.clone();
+    };
     // As answers are known by; what has no canonical form was not looked at.
     let known_by = match canonical(params) {
         Canonical::Yes(canonical) => canonical,
@@ -413,11 +546,19 @@ fn of_peer(memo: &PeerMemo, entries: Vec<CacheEntry>) -> Memo {
     let [not_edge, untrue, expired, outdated] = memo.ignored;
     let sources = [Source::Edge, Source::Carried, Source::Cache, Source::Joined];
     Memo {
-        source: sources.into_iter().find(|source| source.name() == memo.source).unwrap_or_default(),
+        source: sources
+            .into_iter()
+            .find(|source| source.name() == memo.source)
+            .unwrap_or_default(),
         entries,
         shaped: memo.shaped,
         called: memo.called,
         stale: memo.stale,
-        ignored: Ignored { not_edge, untrue, expired, outdated },
+        ignored: Ignored {
+            not_edge,
+            untrue,
+            expired,
+            outdated,
+        },
     }
 }

@@ -90,7 +90,9 @@ impl Contact {
 
 impl std::fmt::Debug for Peers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Peers").field("known", &self.table.read().entries.len()).finish_non_exhaustive()
+        f.debug_struct("Peers")
+            .field("known", &self.table.read().entries.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,9 +110,17 @@ impl Peers {
     }
 
     /// Lets a policy see the peers that can run functions of this runtime, without those that were tried.
-    pub(crate) fn with_view<T>(&self, runtime: Runtime, tried: &[PeerId], look: impl FnOnce(PeerView<'_>) -> T) -> T {
+    pub(crate) fn with_view<T>(
+        &self,
+        runtime: Runtime,
+        tried: &[PeerId],
+        look: impl FnOnce(PeerView<'_>) -> T,
+    ) -> T {
         let table = self.table.read();
-        let lacking = Runtime::ALL.iter().position(|one| *one == runtime).and_then(|at| table.lacking.get(at));
+        let lacking = Runtime::ALL
+            .iter()
+            .position(|one| *one == runtime)
+            .and_then(|at| table.lacking.get(at));
         let lacking = lacking.map_or(&[][..], Vec::as_slice);
         let all: Vec<PeerId>;
         let tried = match (tried, lacking) {
@@ -121,14 +131,25 @@ impl Peers {
                 &all
             }
         };
-        look(PeerView { peers: &table.view, tried, age_max: self.age_max })
+        look(PeerView {
+            peers: &table.view,
+            tried,
+            age_max: self.age_max,
+        })
     }
 
     /// Takes over who is registered; what is known of those who stay is kept.
     pub(crate) fn set(&self, others: &[KnownNode]) {
         let mut table = self.table.write();
-        let mut before: HashMap<PeerId, Entry> = table.entries.drain(..).map(|entry| (entry.id, entry)).collect();
-        for known in others.iter().filter(|known| known.record.kind == NodeRecord::NODE) {
+        let mut before: HashMap<PeerId, Entry> = table
+            .entries
+            .drain(..)
+            .map(|entry| (entry.id, entry))
+            .collect();
+        for known in others
+            .iter()
+            .filter(|known| known.record.kind == NodeRecord::NODE)
+        {
             let name = format!("{}/{}", known.area, known.node);
             let target = match PeerTarget::new(&known.record.url, &name) {
                 Ok(target) => target,
@@ -138,9 +159,12 @@ impl Peers {
                 }
             };
             let id = self.id(&name);
-            let old = before.remove(&id).filter(|old| old.known.record.epoch == known.record.epoch);
-            let (load, round_trip, coordinate, warm) =
-                old.map_or_else(Default::default, |old| (old.load, old.round_trip, old.coordinate, old.warm));
+            let old = before
+                .remove(&id)
+                .filter(|old| old.known.record.epoch == known.record.epoch);
+            let (load, round_trip, coordinate, warm) = old.map_or_else(Default::default, |old| {
+                (old.load, old.round_trip, old.coordinate, old.warm)
+            });
             table.entries.push(Entry {
                 id,
                 cloud: !self.remote_area.is_empty() && known.area == self.remote_area,
@@ -167,7 +191,10 @@ impl Peers {
         let table = self.table.read();
         for entry in &table.entries {
             let runs = entry.peer().is_some_and(|peer| peer.runs);
-            let fresh = entry.load.as_ref().filter(|(_, seen)| runs && seen.elapsed() <= self.age_max);
+            let fresh = entry
+                .load
+                .as_ref()
+                .filter(|(_, seen)| runs && seen.elapsed() <= self.age_max);
             see(Standing {
                 id: entry.id,
                 name: entry.target.name(),
@@ -188,7 +215,11 @@ impl Peers {
 
     pub(crate) fn contact(&self, id: PeerId) -> Option<Contact> {
         let table = self.table.read();
-        table.entries.iter().find(|entry| entry.id == id).map(Entry::contact)
+        table
+            .entries
+            .iter()
+            .find(|entry| entry.id == id)
+            .map(Entry::contact)
     }
 
     /// Everybody who may be asked how they are, the nearest first by what is known of where they are.
@@ -201,11 +232,17 @@ impl Peers {
             .filter(|entry| entry.allowed)
             .map(|entry| {
                 let estimated = entry.coordinate.map(|there| here.distance(&there));
-                (entry.round_trip.or(estimated).unwrap_or(Duration::MAX), entry.contact(), entry.cloud)
+                (
+                    entry.round_trip.or(estimated).unwrap_or(Duration::MAX),
+                    entry.contact(),
+                    entry.cloud,
+                )
             })
             .collect();
         all.sort_by_key(|(distance, ..)| *distance);
-        all.into_iter().map(|(_, contact, cloud)| (contact, cloud)).collect()
+        all.into_iter()
+            .map(|(_, contact, cloud)| (contact, cloud))
+            .collect()
     }
 
     /// A peer said how it is, beside an answer to something else.
@@ -218,16 +255,31 @@ impl Peers {
         let there = coordinate(&state.coordinates);
         if let Some(there) = &there {
             // What cannot be is refused there and changes nothing.
-            let _ = self.vivaldi.lock().observe(key_of(contact.target.name()), there, round_trip);
+            let _ = self
+                .vivaldi
+                .lock()
+                .observe(key_of(contact.target.name()), there, round_trip);
         }
         let mut table = self.table.write();
         table.heard(contact.id, state.load, Some(round_trip));
-        if let Some(entry) = table.entries.iter_mut().find(|entry| entry.id == contact.id) {
+        if let Some(entry) = table
+            .entries
+            .iter_mut()
+            .find(|entry| entry.id == contact.id)
+        {
             entry.coordinate = there;
             entry.warm = state.warm;
         }
-        for entry in table.entries.iter_mut().filter(|entry| entry.round_trip.is_none()) {
-            if let Some(seen) = state.sightings.get(entry.target.name()).and_then(coordinate) {
+        for entry in table
+            .entries
+            .iter_mut()
+            .filter(|entry| entry.round_trip.is_none())
+        {
+            if let Some(seen) = state
+                .sightings
+                .get(entry.target.name())
+                .and_then(coordinate)
+            {
                 entry.coordinate = Some(seen);
             }
         }
@@ -246,37 +298,80 @@ impl Peers {
     pub(super) fn heard_within(&self, id: PeerId, time: Duration) -> bool {
         let table = self.table.read();
         let entry = table.entries.iter().find(|entry| entry.id == id);
-        entry.and_then(|entry| entry.load.as_ref()).is_some_and(|(_, seen)| seen.elapsed() <= time)
+        entry
+            .and_then(|entry| entry.load.as_ref())
+            .is_some_and(|(_, seen)| seen.elapsed() <= time)
     }
 
     /// Where this node is.
     pub(crate) fn coordinates(&self) -> Coordinates {
-        let Coordinate { vec, error, adjustment, height } = self.vivaldi.lock().coordinate();
-        Coordinates { vec, error, adjustment, height }
+        let Coordinate {
+            vec,
+            error,
+            adjustment,
+            height,
+        } = self.vivaldi.lock().coordinate();
+        Coordinates {
+            vec,
+            error,
+            adjustment,
+            height,
+        }
     }
 
     /// Where some others are, as measured from here.
     pub(super) fn sightings(&self) -> BTreeMap<String, Coordinates> {
         let table = self.table.read();
-        let measured = table.entries.iter().filter(|entry| entry.round_trip.is_some());
-        let seen = measured.filter_map(|entry| entry.coordinate.map(|one| (entry.target.name().to_owned(), one)));
+        let measured = table
+            .entries
+            .iter()
+            .filter(|entry| entry.round_trip.is_some());
+        let seen = measured.filter_map(|entry| {
+            entry
+                .coordinate
+                .map(|one| (entry.target.name().to_owned(), one))
+        });
         seen.take(SIGHTINGS_MAX)
-            .map(|(name, Coordinate { vec, error, adjustment, height })| {
-                (name, Coordinates { vec, error, adjustment, height })
-            })
+            .map(
+                |(
+                    name,
+                    Coordinate {
+                        vec,
+                        error,
+                        adjustment,
+                        height,
+                    },
+                )| {
+                    (
+                        name,
+                        Coordinates {
+                            vec,
+                            error,
+                            adjustment,
+                            height,
+                        },
+                    )
+                },
+            )
             .collect()
     }
 
     /// All of them, for people and programs that look.
     pub(crate) fn infos(&self) -> Vec<PeerInfo> {
         let table = self.table.read();
-        table.entries.iter().map(|entry| entry.info(self.age_max)).collect()
+        table
+            .entries
+            .iter()
+            .map(|entry| entry.info(self.age_max))
+            .collect()
     }
 }
 
 impl Table {
     fn heard(&mut self, id: PeerId, load: PeerLoad, round_trip: Option<Duration>) {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else { return };
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else {
+            return;
+        };
         if load.epoch != entry.known.record.epoch {
             // Of an earlier or later life than the registry has shown so far.
             return;
@@ -284,7 +379,11 @@ impl Table {
         entry.load = Some((load, Instant::now()));
         if let Some(measured) = round_trip {
             let before = entry.round_trip.unwrap_or(measured);
-            let weight = if measured < before { SHORTER_WEIGHT } else { LONGER_WEIGHT };
+            let weight = if measured < before {
+                SHORTER_WEIGHT
+            } else {
+                LONGER_WEIGHT
+            };
             entry.round_trip = Some(before - before / weight + measured / weight);
         }
         let peer = entry.peer();
@@ -298,8 +397,19 @@ impl Table {
     fn rebuild(&mut self) {
         self.view = self.entries.iter().filter_map(Entry::peer).collect();
         let lacks = |runtime: Runtime| {
-            let without = |entry: &&Entry| !entry.known.record.runtimes.iter().any(|name| name == runtime.name());
-            self.entries.iter().filter(without).map(|entry| entry.id).collect()
+            let without = |entry: &&Entry| {
+                !entry
+                    .known
+                    .record
+                    .runtimes
+                    .iter()
+                    .any(|name| name == runtime.name())
+            };
+            self.entries
+                .iter()
+                .filter(without)
+                .map(|entry| entry.id)
+                .collect()
         };
         self.lacking = Runtime::ALL.map(lacks);
     }
@@ -357,9 +467,20 @@ impl Entry {
 }
 
 fn coordinate(given: &Coordinates) -> Option<Coordinate> {
-    let Coordinates { vec, error, adjustment, height } = *given;
+    let Coordinates {
+        vec,
+        error,
+        adjustment,
+        height,
+    } = *given;
     // All zero: a node that has measured nothing yet.
-    Some(Coordinate { vec, error, adjustment, height }).filter(|one| one.is_valid() && error > 0.0)
+    Some(Coordinate {
+        vec,
+        error,
+        adjustment,
+        height,
+    })
+    .filter(|one| one.is_valid() && error > 0.0)
 }
 
 /// A stable number for a node's name.

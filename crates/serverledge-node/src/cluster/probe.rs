@@ -55,7 +55,10 @@ impl Cluster {
             Whom::Area => choose_all(by_distance, &membership.owner().area),
         };
         // Who is slow delays nobody's answer, only the next round.
-        let mut asked: FuturesUnordered<_> = chosen.iter().map(|contact| self.ask(client, contact)).collect();
+        let mut asked: FuturesUnordered<_> = chosen
+            .iter()
+            .map(|contact| self.ask(client, contact))
+            .collect();
         while asked.next().await.is_some() {}
     }
 
@@ -68,7 +71,12 @@ impl Cluster {
                     self.peers.unreachable(contact.id);
                 }
                 if let PeerError::Refused { problem, .. } = &error {
-                    tracing::warn!(peer = contact.target.name(), code = problem.code, "{}", problem.detail);
+                    tracing::warn!(
+                        peer = contact.target.name(),
+                        code = problem.code,
+                        "{}",
+                        problem.detail
+                    );
                 }
             }
         }
@@ -77,7 +85,9 @@ impl Cluster {
 
 /// Whom a load balancer of this area asks.
 fn choose_all(by_distance: Vec<(Contact, bool)>, area: &str) -> Vec<Contact> {
-    let (mut own, clouds): (Vec<_>, Vec<_>) = by_distance.into_iter().partition(|(contact, _)| contact.area == area);
+    let (mut own, clouds): (Vec<_>, Vec<_>) = by_distance
+        .into_iter()
+        .partition(|(contact, _)| contact.area == area);
     let most = if own.is_empty() { usize::MAX } else { CLOUDS };
     own.extend(clouds.into_iter().filter(|(_, cloud)| *cloud).take(most));
     own.into_iter().map(|(contact, _)| contact).collect()
@@ -86,12 +96,19 @@ fn choose_all(by_distance: Vec<(Contact, bool)>, area: &str) -> Vec<Contact> {
 /// Whom to ask in this round.
 fn choose(by_distance: Vec<(Contact, bool)>, turn: &mut usize) -> Vec<Contact> {
     if by_distance.len() <= ALL_MAX {
-        return by_distance.into_iter().map(|(contact, _)| contact).collect();
+        return by_distance
+            .into_iter()
+            .map(|(contact, _)| contact)
+            .collect();
     }
     let (mut neighbours, mut clouds) = (0, 0);
     let (mut chosen, mut others) = (Vec::new(), Vec::new());
     for (contact, cloud) in by_distance {
-        let (count, most) = if cloud { (&mut clouds, CLOUDS) } else { (&mut neighbours, NEAREST) };
+        let (count, most) = if cloud {
+            (&mut clouds, CLOUDS)
+        } else {
+            (&mut neighbours, NEAREST)
+        };
         if *count < most {
             *count += 1;
             chosen.push(contact);

@@ -34,11 +34,31 @@ struct Seen {
 
 impl Proofs {
     pub(crate) fn new(key: ClusterKey, me: String) -> Self {
-        Self { key, me, peers: Mutex::default(), passed: Mutex::default() }
+        Self {
+            key,
+            me,
+            peers: Mutex::default(),
+            passed: Mutex::default(),
+        }
     }
 
-    pub(crate) fn check(&self, proof: &Proof, path: &str, call: &[u8], body: &[u8]) -> Result<(), PeerRefused> {
-        self.check_at(unix_ms(), proof, &Proved { to: &self.me, path, call, body })
+    pub(crate) fn check(
+        &self,
+        proof: &Proof,
+        path: &str,
+        call: &[u8],
+        body: &[u8],
+    ) -> Result<(), PeerRefused> {
+        self.check_at(
+            unix_ms(),
+            proof,
+            &Proved {
+                to: &self.me,
+                path,
+                call,
+                body,
+            },
+        )
     }
 
     fn check_at(&self, now: u64, proof: &Proof, what: &Proved<'_>) -> Result<(), PeerRefused> {
@@ -47,9 +67,16 @@ impl Proofs {
         }
         let difference = now.abs_diff(proof.unix_ms);
         if difference > CLOCK_DIFFERENCE_MAX_MS {
-            return Err(PeerRefused::Clock { seconds: difference / 1000, max: CLOCK_DIFFERENCE_MAX_MS / 1000 });
+            return Err(PeerRefused::Clock {
+                seconds: difference / 1000,
+                max: CLOCK_DIFFERENCE_MAX_MS / 1000,
+            });
         }
-        let seen = if what.path.starts_with(PREFIX) { &self.peers } else { &self.passed };
+        let seen = if what.path.starts_with(PREFIX) {
+            &self.peers
+        } else {
+            &self.passed
+        };
         seen.lock().take(now, proof.nonce)
     }
 }
@@ -80,17 +107,39 @@ mod tests {
     fn a_proof_counts_once_and_for_a_while() {
         let key = ClusterKey::derive("0123456789abcdef0123456789abcdef");
         let proofs = Proofs::new(key.clone(), "ROME/n1".to_owned());
-        let what = Proved { to: "ROME/n1", path: "/peer/load", call: b"", body: b"" };
+        let what = Proved {
+            to: "ROME/n1",
+            path: "/peer/load",
+            call: b"",
+            body: b"",
+        };
         let proof = |ms, nonce| key.prove(ms, [nonce; 12], &what);
         assert_eq!(proofs.check_at(NOW, &proof(NOW, 1), &what), Ok(()));
-        assert_eq!(proofs.check_at(NOW, &proof(NOW, 1), &what), Err(PeerRefused::Replayed));
+        assert_eq!(
+            proofs.check_at(NOW, &proof(NOW, 1), &what),
+            Err(PeerRefused::Replayed)
+        );
         assert_eq!(proofs.check_at(NOW, &proof(NOW, 2), &what), Ok(()));
-        let other = Proved { to: "ROME/n2", ..what };
-        assert_eq!(proofs.check_at(NOW, &key.prove(NOW, [3; 12], &other), &what), Err(PeerRefused::Proof));
-        for (at, refused) in [(NOW - 30_000, false), (NOW + 30_000, false), (NOW - 31_000, true), (NOW + 31_000, true)]
-        {
+        let other = Proved {
+            to: "ROME/n2",
+            ..what
+        };
+        assert_eq!(
+            proofs.check_at(NOW, &key.prove(NOW, [3; 12], &other), &what),
+            Err(PeerRefused::Proof)
+        );
+        for (at, refused) in [
+            (NOW - 30_000, false),
+            (NOW + 30_000, false),
+            (NOW - 31_000, true),
+            (NOW + 31_000, true),
+        ] {
             let nonce = u8::try_from(at % 251).unwrap();
-            assert_eq!(proofs.check_at(NOW, &proof(at, nonce), &what).is_err(), refused, "{at}");
+            assert_eq!(
+                proofs.check_at(NOW, &proof(at, nonce), &what).is_err(),
+                refused,
+                "{at}"
+            );
         }
     }
 
@@ -98,8 +147,16 @@ mod tests {
     fn what_balancers_pass_on_shuts_out_no_peer() {
         let key = ClusterKey::derive("0123456789abcdef0123456789abcdef");
         let proofs = Proofs::new(key.clone(), "ROME/n1".to_owned());
-        let peers = Proved { to: "ROME/n1", path: "/peer/load", call: b"", body: b"" };
-        let passed = Proved { path: "/function", ..peers };
+        let peers = Proved {
+            to: "ROME/n1",
+            path: "/peer/load",
+            call: b"",
+            body: b"",
+        };
+        let passed = Proved {
+            path: "/function",
+            ..peers
+        };
         let check = |nonce: u32, what: &Proved<'_>| {
             let mut bytes = [0; 12];
             bytes[..4].copy_from_slice(&nonce.to_le_bytes());
@@ -121,7 +178,12 @@ mod tests {
     fn nothing_is_believed_again_after_nonces_are_forgotten() {
         let key = ClusterKey::derive("0123456789abcdef0123456789abcdef");
         let proofs = Proofs::new(key.clone(), "ROME/n1".to_owned());
-        let what = Proved { to: "ROME/n1", path: "/peer/load", call: b"", body: b"" };
+        let what = Proved {
+            to: "ROME/n1",
+            path: "/peer/load",
+            call: b"",
+            body: b"",
+        };
         let old = key.prove(NOW + CLOCK_DIFFERENCE_MAX_MS, [1; 12], &what);
         assert_eq!(proofs.check_at(NOW, &old, &what), Ok(()));
         for (step, later) in (0..40).map(|step| (step, NOW + step * 5_000)) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serverledge_api::{PeerInvokeError, PeerRequest};
 use serverledge_core::{
-    CallContext, Carried, FunctionFailure, InvocationError, InvocationId, Payload, Report, SpaceId, Travel,
+    CallContext, Carried, FunctionFailure, InvocationError, InvocationId, Payload, Report, SpaceId,
+    Travel,
 };
 use serverledge_scheduler::QosClass;
 use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, WARM_MAX, chain_of};
@@ -36,12 +37,17 @@ impl Node {
             load: self.peer_load(),
             coordinates: peers.coordinates(),
             sightings: peers.sightings(),
-            warm: warm.map(|(name, count)| (name, u32::try_from(count).unwrap_or(u32::MAX))).collect(),
+            warm: warm
+                .map(|(name, count)| (name, u32::try_from(count).unwrap_or(u32::MAX)))
+                .collect(),
         }
     }
 
     /// Runs a peer's invocation in a task of its own, or joins the run that there is.
-    pub(crate) async fn peer_invoke(self: &Arc<Self>, request: PeerRequest) -> Result<Report, PeerInvokeError> {
+    pub(crate) async fn peer_invoke(
+        self: &Arc<Self>,
+        request: PeerRequest,
+    ) -> Result<Report, PeerInvokeError> {
         let call = &request.call;
         let malformed = || malformed_call("the head of the call holds what is no id");
         let offer = InvocationId::parse(&call.offer).ok_or_else(malformed)?;
@@ -77,7 +83,11 @@ impl Node {
     fn never_run(&self, offer: InvocationId, refused: &PeerInvokeError) {
         if let Found::New(run) = self.cluster.joins.find(offer) {
             let code = "offer_refused";
-            let outcome = Outcome::Dependency { what: "the offered call", code, message: refused.to_string() };
+            let outcome = Outcome::Dependency {
+                what: "the offered call",
+                code,
+                message: refused.to_string(),
+            };
             self.cluster.joins.ended(offer, &run, outcome, true);
         }
     }
@@ -87,7 +97,13 @@ impl Node {
         let same_life = call.epoch == self.membership.owner().epoch;
         match call.again_ms {
             // It never came here, unless this is another life, or runs of that time were forgotten.
-            Some(again_ms) if !same_life || !self.cluster.joins.remembers(Duration::from_millis(again_ms)) => {
+            Some(again_ms)
+                if !same_life
+                    || !self
+                        .cluster
+                        .joins
+                        .remembers(Duration::from_millis(again_ms)) =>
+            {
                 return Err(PeerInvokeError::Forgotten);
             }
             // What was caught on the way to an earlier life cannot be replayed to this one.
@@ -104,20 +120,33 @@ impl Node {
         id: InvocationId,
         root: InvocationId,
     ) -> Result<Request, PeerInvokeError> {
-        let PeerRequest { function, call, params, arrived } = request;
+        let PeerRequest {
+            function,
+            call,
+            params,
+            arrived,
+        } = request;
         let (params, carried) = parts(params, call.params_bytes)?;
-        let chain =
-            chain_of(&call.chain).ok_or_else(|| malformed_call("the chain of the call holds what is no key"))?;
+        let chain = chain_of(&call.chain)
+            .ok_or_else(|| malformed_call("the chain of the call holds what is no key"))?;
         if call.hops > HOPS_MAX || call.path.contains(&self.cluster.me) {
             return Err(PeerInvokeError::Loop);
         }
-        let space = SpaceId::parse(&call.space).ok_or_else(|| InvocationError::Unknown(function.to_string()))?;
+        let space = SpaceId::parse(&call.space)
+            .ok_or_else(|| InvocationError::Unknown(function.to_string()))?;
         let entry = self.lookup(&space, function.as_str())?;
         if entry.function.version.digest.to_string() != call.version {
             return Err(PeerInvokeError::Version);
         }
-        let deadline = call.deadline_ms.and_then(|ms| now().checked_add(Duration::from_millis(ms)));
-        let travel = Travel { hops: call.hops, path: call.path, request_id: call.request_id, trace: call.trace };
+        let deadline = call
+            .deadline_ms
+            .and_then(|ms| now().checked_add(Duration::from_millis(ms)));
+        let travel = Travel {
+            hops: call.hops,
+            path: call.path,
+            request_id: call.request_id,
+            trace: call.trace,
+        };
         let context = CallContext {
             depth: call.depth,
             may_offload: call.hops < HOPS_MAX && !call.stays,
@@ -155,7 +184,13 @@ impl Node {
         let differs = generation.is_some_and(|theirs| theirs != ours);
         self.background.spawn(async move {
             // Whatever becomes of this task, those who wait hear of it.
-            let mut end = End { node: &node, offer, run: &run, outcome: Outcome::Forgotten, again };
+            let mut end = End {
+                node: &node,
+                offer,
+                run: &run,
+                outcome: Outcome::Forgotten,
+                again,
+            };
             end.outcome = tokio::select! {
                 result = node.run(request) => Outcome::of(in_one_generation(result, differs)),
                 () = run.abandoned() => Outcome::Forgotten,
@@ -166,32 +201,51 @@ impl Node {
 
 /// What may have been put together in two generations is kept by no cache. Whether a function that failed made a call is not
 /// known any more.
-fn in_one_generation(result: Result<Report, InvocationError>, differs: bool) -> Result<Report, InvocationError> {
+fn in_one_generation(
+    result: Result<Report, InvocationError>,
+    differs: bool,
+) -> Result<Report, InvocationError> {
     match result {
         Ok(mut report) => {
             report.memo.stale |= differs && report.memo.called;
             Ok(report)
         }
         Err(InvocationError::Function(failure)) => {
-            Err(InvocationError::Function(FunctionFailure { stale: failure.stale || differs, ..failure }))
+            Err(InvocationError::Function(FunctionFailure {
+                stale: failure.stale || differs,
+                ..failure
+            }))
         }
         other => other,
     }
 }
 
 /// Parameters, and what the client carries behind them.
-fn parts(body: Bytes, params_bytes: Option<usize>) -> Result<(Bytes, Option<Arc<Carried>>), InvocationError> {
-    let Some(at) = params_bytes else { return Ok((body, None)) };
+fn parts(
+    body: Bytes,
+    params_bytes: Option<usize>,
+) -> Result<(Bytes, Option<Arc<Carried>>), InvocationError> {
+    let Some(at) = params_bytes else {
+        return Ok((body, None));
+    };
     if at > body.len() {
         return Err(malformed_call("the body is shorter than its parameters"));
     }
-    let carried = ThesisRequest::parse(&body.slice(at..)).map_err(|fault| malformed_call(&fault.to_string()))?.carried;
+    let carried = ThesisRequest::parse(&body.slice(at..))
+        .map_err(|fault| malformed_call(&fault.to_string()))?
+        .carried;
     // A call that has carried anything stays one that does, here as well.
-    Ok((body.slice(..at), Some(Arc::new(carried.unwrap_or_default()))))
+    Ok((
+        body.slice(..at),
+        Some(Arc::new(carried.unwrap_or_default())),
+    ))
 }
 
 fn malformed_call(what: &str) -> InvocationError {
-    InvocationError::Request { code: "peer_call_malformed", message: what.to_owned() }
+    InvocationError::Request {
+        code: "peer_call_malformed",
+        message: what.to_owned(),
+    }
 }
 
 /// Reports the end of a run when it is dropped.
@@ -206,6 +260,9 @@ struct End<'a> {
 impl Drop for End<'_> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Outcome::Forgotten);
-        self.node.cluster.joins.ended(self.offer, self.run, outcome, self.again);
+        self.node
+            .cluster
+            .joins
+            .ended(self.offer, self.run, outcome, self.again);
     }
 }

@@ -10,10 +10,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::json;
-use serverledge_api::{Access, App, Backend as _, Call, Deploy, Guard, Limits, ServerLimits, Serving, Stored, serve};
+use serverledge_api::{
+    Access, App, Backend as _, Call, Deploy, Guard, Limits, ServerLimits, Serving, Stored, serve,
+};
 use serverledge_core::kv::Kv;
 use serverledge_core::{
-    Caller, FunctionName, InvocationError, InvocationId, MemoryMib, OverloadReason, Payload, Report, SpaceId,
+    Caller, FunctionName, InvocationError, InvocationId, MemoryMib, OverloadReason, Payload,
+    Report, SpaceId,
 };
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
@@ -30,7 +33,11 @@ use crate::executors::Executors;
 use crate::node::{Node, NodeBackend};
 use crate::program::build;
 
-const MACHINE: Machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+const MACHINE: Machine = Machine {
+    memory_bytes: 1 << 30,
+    cores: 2,
+    files_max: 4096,
+};
 /// How long a test waits for what must come.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
@@ -88,7 +95,11 @@ impl Link {
                 }
             }
         });
-        Self { address, mode, lost }
+        Self {
+            address,
+            mode,
+            lost,
+        }
     }
 }
 
@@ -99,7 +110,9 @@ async fn carry(
     lost: Arc<AtomicUsize>,
     losses: usize,
 ) {
-    let Ok(server) = TcpStream::connect(there).await else { return };
+    let Ok(server) = TcpStream::connect(there).await else {
+        return;
+    };
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let up = tokio::io::copy(&mut from_client, &mut to_server);
@@ -123,16 +136,32 @@ async fn carry(
     }
 }
 
-async fn member(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str, change: impl FnOnce(&mut Config)) -> Member {
+async fn member(
+    kv: &Arc<dyn Kv>,
+    dir: &TempDir,
+    name: &str,
+    change: impl FnOnce(&mut Config),
+) -> Member {
     let data = dir.path().join(name);
-    let mut config = load(None, &[("SERVERLEDGE_DATA_DIR", data.to_str().unwrap())], &MACHINE, &[]).unwrap().config;
+    let mut config = load(
+        None,
+        &[("SERVERLEDGE_DATA_DIR", data.to_str().unwrap())],
+        &MACHINE,
+        &[],
+    )
+    .unwrap()
+    .config;
     config.registry.node_id = Some(name.to_owned());
     config.cluster.key = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()));
     config.cluster.nearby_interval = Duration::from_millis(100);
     config.pool.memory = MemoryMib::new(512);
     change(&mut config);
     let (executor, fake) = FakeExecutor::new();
-    let executors = Executors { wasm: Arc::new(executor), snapshots: None, containers: None };
+    let executors = Executors {
+        wasm: Arc::new(executor),
+        snapshots: None,
+        containers: None,
+    };
     let node = Arc::new(build(&config, kv, executors).unwrap());
     let limits = Limits {
         code_body_bytes_max: 1 << 20,
@@ -141,66 +170,128 @@ async fn member(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str, change: impl FnOnce
         concurrency_max: 100,
     };
     let guard = Guard::new(config.api.ip, Vec::new());
-    let app = App::new(Arc::new(NodeBackend(Arc::clone(&node))), guard, Access::open(), limits);
+    let app = App::new(
+        Arc::new(NodeBackend(Arc::clone(&node))),
+        guard,
+        Access::open(),
+        limits,
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let serving = serve(listener, app, ServerLimits { connections_max: 100, header_timeout: WAIT_MAX }).unwrap();
-    Member { node, fake, address: serving.address, _serving: serving }
+    let serving = serve(
+        listener,
+        app,
+        ServerLimits {
+            connections_max: 100,
+            header_timeout: WAIT_MAX,
+        },
+    )
+    .unwrap();
+    Member {
+        node,
+        fake,
+        address: serving.address,
+        _serving: serving,
+    }
 }
 
 impl Pair {
     /// Both know the function, and `here` has heard of `there`.
-    async fn new(losses: usize, policy: PolicyName, behaviour: &Behaviour, more: serde_json::Value) -> Self {
+    async fn new(
+        losses: usize,
+        policy: PolicyName,
+        behaviour: &Behaviour,
+        more: serde_json::Value,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let kv: Arc<dyn Kv> = Arc::new(Embedded::in_memory(&Options::default()).unwrap());
         let there = member(&kv, &dir, "there", |_| {}).await;
         let here = member(&kv, &dir, "here", |config| config.scheduler.policy = policy).await;
         let link = Link::to(there.address, losses).await;
-        there.node.membership.set_url(format!("http://{}", link.address));
-        here.node.membership.set_url(format!("http://{}", here.address));
+        there
+            .node
+            .membership
+            .set_url(format!("http://{}", link.address));
+        here.node
+            .membership
+            .set_url(format!("http://{}", here.address));
         for member in [&there, &here] {
             member.node.membership.register().await.unwrap();
             member.node.membership.load().await.unwrap();
         }
         let mut body = json!({"Name": "f", "Runtime": "wasm", "TarFunctionCode": STANDARD.encode(behaviour.code())});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         let body = body.to_string();
         for member in [&there, &here] {
             let request = FunctionBody::parse(body.as_bytes()).unwrap();
-            member.node.deploy(&SpaceId::default_space(), Deploy::Update, request, &()).await.unwrap();
+            member
+                .node
+                .deploy(&SpaceId::default_space(), Deploy::Update, request, &())
+                .await
+                .unwrap();
         }
         let node = Arc::clone(&here.node);
         here.node.membership.load().await.unwrap();
-        here.node.background.spawn(async move { node.cluster.watch(&node.membership, Whom::Some).await });
-        let pair = Self { here, there, link, _dir: dir };
+        here.node
+            .background
+            .spawn(async move { node.cluster.watch(&node.membership, Whom::Some).await });
+        let pair = Self {
+            here,
+            there,
+            link,
+            _dir: dir,
+        };
         pair.heard().await;
         pair
     }
 
     async fn heard(&self) {
         let heard = async {
-            while !self.here.node.cluster.peers.infos().iter().any(|peer| peer.offloadable) {
+            while !self
+                .here
+                .node
+                .cluster
+                .peers
+                .infos()
+                .iter()
+                .any(|peer| peer.offloadable)
+            {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(WAIT_MAX, heard).await.expect("the other node was not heard of");
+        tokio::time::timeout(WAIT_MAX, heard)
+            .await
+            .expect("the other node was not heard of");
     }
 
     /// Replaces the other node by one that cannot be reached, and of which nothing but good is known.
     async fn introduce_nobody(&self) {
         self.here.node.background.stop().await;
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let free = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let mut known = self.here.node.membership.others().first().unwrap().clone();
         known.node = "nobody".to_owned();
         known.record.url = format!("http://{free}");
         let peers = &self.here.node.cluster.peers;
         peers.set(&[known.clone()]);
         let (contact, _) = peers.by_distance().remove(0);
-        let load =
-            PeerLoad { epoch: known.record.epoch, free_memory_mib: 4096, free_cpu_milli: 4000, ..PeerLoad::default() };
+        let load = PeerLoad {
+            epoch: known.record.epoch,
+            free_memory_mib: 4096,
+            free_cpu_milli: 4000,
+            ..PeerLoad::default()
+        };
         peers.heard(contact.id, load);
     }
 
-    fn call(&self, change: impl FnOnce(&mut Call)) -> impl Future<Output = Result<Report, InvocationError>> {
+    fn call(
+        &self,
+        change: impl FnOnce(&mut Call),
+    ) -> impl Future<Output = Result<Report, InvocationError>> {
         let mut call = Call {
             caller: Caller::anybody(),
             carried: None,
@@ -239,7 +330,10 @@ async fn an_offloaded_call_runs_there_under_its_own_id() {
         let id = InvocationId::new();
         let report = pair.call(|call| call.id = id).await.unwrap();
         let remote = report.remote.expect("it was offloaded");
-        assert_eq!((remote.node.as_str(), remote.area.as_str()), ("there", "ROME"));
+        assert_eq!(
+            (remote.node.as_str(), remote.area.as_str()),
+            ("there", "ROME")
+        );
         assert_eq!(&report.log[..], b"line\n");
         assert_eq!(pair.runs(), (0, 1));
         let call = &pair.there.fake.calls()[0];
@@ -254,9 +348,14 @@ async fn an_offloaded_call_runs_there_under_its_own_id() {
 #[tokio::test]
 async fn a_functions_own_failure_is_not_tried_elsewhere() {
     local(async {
-        let behaviour = Behaviour::Fail { log: "last words".into(), message: "broke".into() };
+        let behaviour = Behaviour::Fail {
+            log: "last words".into(),
+            message: "broke".into(),
+        };
         let pair = Pair::new(0, PolicyName::EdgeOnly, &behaviour, json!({})).await;
-        let Err(InvocationError::Function(failure)) = pair.call(|_| {}).await else { panic!("it fails") };
+        let Err(InvocationError::Function(failure)) = pair.call(|_| {}).await else {
+            panic!("it fails")
+        };
         assert!(failure.message.contains("broke") && failure.log.starts_with(b"last words"));
         assert_eq!(pair.runs(), (0, 1));
     })
@@ -267,9 +366,19 @@ async fn a_functions_own_failure_is_not_tried_elsewhere() {
 async fn a_failure_for_a_refused_call_is_known_as_such_on_the_other_side() {
     local(async {
         // Its call is refused as a cycle, and the nodes know different generations; either is told by the same header.
-        let behaviour = Behaviour::Call { function: "f".to_owned() };
-        let pair = Pair::new(0, PolicyName::EdgeOnly, &behaviour, json!({"Idempotent": true})).await;
-        let Err(InvocationError::Function(failure)) = pair.call(|_| {}).await else { panic!("it fails") };
+        let behaviour = Behaviour::Call {
+            function: "f".to_owned(),
+        };
+        let pair = Pair::new(
+            0,
+            PolicyName::EdgeOnly,
+            &behaviour,
+            json!({"Idempotent": true}),
+        )
+        .await;
+        let Err(InvocationError::Function(failure)) = pair.call(|_| {}).await else {
+            panic!("it fails")
+        };
         assert!(failure.stale);
         assert_eq!(pair.runs(), (0, 1));
     })
@@ -284,7 +393,10 @@ async fn a_lost_answer_is_asked_for_again_and_costs_no_second_run() {
         pair.there.fake.hold();
         let call = pair.call(|_| {});
         let mut call = Box::pin(call);
-        let arrived = pair.there.fake.wait_for("the call", |counts| counts.running == 1);
+        let arrived = pair
+            .there
+            .fake
+            .wait_for("the call", |counts| counts.running == 1);
         tokio::select! {
             biased;
             early = &mut call => panic!("it cannot have ended: {early:?}"),
@@ -309,7 +421,10 @@ async fn what_was_sent_and_cannot_be_asked_for_is_of_unknown_outcome_unless_it_m
             pair.there.fake.hold();
             // Past its deadline nothing is started any more; where it may run twice, it runs here in time.
             let mut call = Box::pin(pair.call(|_| {}));
-            let arrived = pair.there.fake.wait_for("the call", |counts| counts.running == 1);
+            let arrived = pair
+                .there
+                .fake
+                .wait_for("the call", |counts| counts.running == 1);
             tokio::select! {
                 biased;
                 early = &mut call => panic!("it cannot have ended: {early:?}"),
@@ -318,8 +433,16 @@ async fn what_was_sent_and_cannot_be_asked_for_is_of_unknown_outcome_unless_it_m
             pair.link.mode.send_replace(Mode::Shut);
             let outcome = tokio::time::timeout(WAIT_MAX, call).await.unwrap();
             match (idempotent, outcome) {
-                (false, Err(InvocationError::OutcomeUnknown { node })) => assert_eq!(node, "ROME/there"),
-                (true, Err(InvocationError::Overloaded { reason: OverloadReason::NoPeer, .. })) => {}
+                (false, Err(InvocationError::OutcomeUnknown { node })) => {
+                    assert_eq!(node, "ROME/there")
+                }
+                (
+                    true,
+                    Err(InvocationError::Overloaded {
+                        reason: OverloadReason::NoPeer,
+                        ..
+                    }),
+                ) => {}
                 (_, other) => panic!("{other:?}"),
             }
             pair.there.fake.release();
@@ -331,10 +454,19 @@ async fn what_was_sent_and_cannot_be_asked_for_is_of_unknown_outcome_unless_it_m
 #[tokio::test]
 async fn what_cannot_be_sent_runs_here_where_the_policy_lets_it() {
     local(async {
-        let pair = Pair::new(0, PolicyName::QosAware, &Behaviour::Echo, json!({"MemoryMB": 512})).await;
+        let pair = Pair::new(
+            0,
+            PolicyName::QosAware,
+            &Behaviour::Echo,
+            json!({"MemoryMB": 512}),
+        )
+        .await;
         pair.here.fake.hold();
         let mut first = Box::pin(pair.call(|_| {}));
-        let running = pair.here.fake.wait_for("the first", |counts| counts.running == 1);
+        let running = pair
+            .here
+            .fake
+            .wait_for("the first", |counts| counts.running == 1);
         tokio::select! {
             biased;
             early = &mut first => panic!("it cannot have ended: {early:?}"),

@@ -15,12 +15,19 @@ const FILES_RESERVE: u64 = 64;
 
 /// The faults.
 pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault]) -> Vec<Fault> {
-    [exposed(config), tls(config), timeout(config), two_keys(config), mail(config), base_url(config)]
-        .into_iter()
-        .flatten()
-        .filter(|conflict| !conflict.keys.iter().any(|key| is_faulty(faults, key)))
-        .map(|conflict| conflict.into_fault(settings))
-        .collect()
+    [
+        exposed(config),
+        tls(config),
+        timeout(config),
+        two_keys(config),
+        mail(config),
+        base_url(config),
+    ]
+    .into_iter()
+    .flatten()
+    .filter(|conflict| !conflict.keys.iter().any(|key| is_faulty(faults, key)))
+    .map(|conflict| conflict.into_fault(settings))
+    .collect()
 }
 
 /// What does not fit, and with which keys; the first is the one to change.
@@ -33,9 +40,15 @@ impl Conflict {
     fn into_fault(self, settings: &[Setting]) -> Fault {
         let key = self.keys[0];
         let setting = settings.iter().find(|setting| setting.key == key);
-        let (value, origin) =
-            setting.map_or((String::new(), Source::Default), |setting| (setting.value.clone(), setting.origin.clone()));
-        Fault::Conflict { key, value, origin, problem: self.problem }
+        let (value, origin) = setting.map_or((String::new(), Source::Default), |setting| {
+            (setting.value.clone(), setting.origin.clone())
+        });
+        Fault::Conflict {
+            key,
+            value,
+            origin,
+            problem: self.problem,
+        }
     }
 }
 
@@ -45,7 +58,9 @@ fn is_faulty(faults: &[Fault], wanted: &str) -> bool {
 }
 
 fn exposed(config: &Config) -> Option<Conflict> {
-    let exposed = !config.api.ip.to_canonical().is_loopback() && !config.api.allow_insecure && !config.auth.enabled;
+    let exposed = !config.api.ip.to_canonical().is_loopback()
+        && !config.api.allow_insecure
+        && !config.auth.enabled;
     exposed.then(|| Conflict {
         keys: ["api.ip", "api.allow_insecure"],
         problem: String::from(
@@ -57,19 +72,28 @@ fn exposed(config: &Config) -> Option<Conflict> {
 
 fn tls(config: &Config) -> Option<Conflict> {
     let (cert, key) = ("api.tls.cert_file", "api.tls.key_file");
-    let keys = match (config.api.tls_cert_file.is_empty(), config.api.tls_key_file.is_empty()) {
+    let keys = match (
+        config.api.tls_cert_file.is_empty(),
+        config.api.tls_key_file.is_empty(),
+    ) {
         (true, false) => [cert, key],
         (false, true) => [key, cert],
         _ => return None,
     };
-    Some(Conflict { keys, problem: format!("TLS needs both files, and {} is given", keys[1]) })
+    Some(Conflict {
+        keys,
+        problem: format!("TLS needs both files, and {} is given", keys[1]),
+    })
 }
 
 fn timeout(config: &Config) -> Option<Conflict> {
     let most = config.function.timeout_max;
     (config.function.timeout > most).then(|| Conflict {
         keys: ["function.timeout", "function.timeout_max"],
-        problem: format!("longer than function.timeout_max, {}", units::show_duration(most)),
+        problem: format!(
+            "longer than function.timeout_max, {}",
+            units::show_duration(most)
+        ),
     })
 }
 
@@ -89,14 +113,24 @@ fn mail(config: &Config) -> Option<Conflict> {
     let here = ["localhost", "127.0.0.1", "::1"].contains(&smtp.host.as_str());
     let (keys, problem) = match (smtp.user.is_empty(), smtp.password_file.is_empty()) {
         _ if smtp.from.is_empty() => (["smtp.from", "smtp.host"], "mail needs a sender"),
-        (true, false) => (["smtp.user", "smtp.password_file"], "smtp.password_file is given without it"),
-        (false, true) => (["smtp.password_file", "smtp.user"], "smtp.user is given without it"),
-        (false, false) if smtp.tls == SmtpTls::None && !here => {
-            (["smtp.tls", "smtp.user"], "the password of smtp.user would go over the network for everybody to read")
-        }
+        (true, false) => (
+            ["smtp.user", "smtp.password_file"],
+            "smtp.password_file is given without it",
+        ),
+        (false, true) => (
+            ["smtp.password_file", "smtp.user"],
+            "smtp.user is given without it",
+        ),
+        (false, false) if smtp.tls == SmtpTls::None && !here => (
+            ["smtp.tls", "smtp.user"],
+            "the password of smtp.user would go over the network for everybody to read",
+        ),
         _ => return None,
     };
-    Some(Conflict { keys, problem: String::from(problem) })
+    Some(Conflict {
+        keys,
+        problem: String::from(problem),
+    })
 }
 
 fn base_url(config: &Config) -> Option<Conflict> {
@@ -105,16 +139,24 @@ fn base_url(config: &Config) -> Option<Conflict> {
     let plain = !url.contains(['#', '?', ' ']);
     (!fits || !plain).then(|| Conflict {
         keys: ["accounts.base_url", "accounts.base_url"],
-        problem: String::from("expected an address such as https://faas.example.org, without ? and #"),
+        problem: String::from(
+            "expected an address such as https://faas.example.org, without ? and #",
+        ),
     })
 }
 
 /// The warnings.
 pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
-    [policy(config), pool(config), resident(config), files(config, machine), links(config)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        policy(config),
+        pool(config),
+        resident(config),
+        files(config, machine),
+        links(config),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn policy(config: &Config) -> Option<String> {
@@ -126,10 +168,15 @@ fn policy(config: &Config) -> Option<String> {
         PolicyName::CloudOnly | PolicyName::EdgeCloud if config.registry.remote_area.is_empty() => {
             "registry.remote.area"
         }
-        _ if config.registry.url == RegistryUrl::Embedded => "a registry.url that is shared with other nodes",
+        _ if config.registry.url == RegistryUrl::Embedded => {
+            "a registry.url that is shared with other nodes"
+        }
         _ => return None,
     };
-    Some(format!("scheduler.policy = {} finds no other node without {missing}", policy.as_str()))
+    Some(format!(
+        "scheduler.policy = {} finds no other node without {missing}",
+        policy.as_str()
+    ))
 }
 
 fn pool(config: &Config) -> Option<String> {
@@ -140,7 +187,10 @@ fn pool(config: &Config) -> Option<String> {
 }
 
 fn resident(config: &Config) -> Option<String> {
-    let (most, kept) = (config.wasm.instances_max, config.wasm.kept_per_slot(config.pool.memory));
+    let (most, kept) = (
+        config.wasm.instances_max,
+        config.wasm.kept_per_slot(config.pool.memory),
+    );
     (most > computed::instances_kept(config) && kept < config.wasm.keep_resident).then(|| {
         format!(
             "wasm.instances_max = {most} leaves {} of each instance's memory resident, less than wasm.keep_resident: all \

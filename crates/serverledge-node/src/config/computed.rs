@@ -32,7 +32,9 @@ pub(super) fn wasm_instances(config: &mut Config, _: &Facts) {
 /// So many may run where all that wait and run keep what they are configured to; on a small machine a few in any case.
 pub(super) fn instances_kept(config: &Config) -> u32 {
     let twentieth = config.pool.memory.bytes() / 20;
-    let slots = twentieth.checked_div(config.wasm.keep_resident as u64).unwrap_or(SLOTS_MOST);
+    let slots = twentieth
+        .checked_div(config.wasm.keep_resident as u64)
+        .unwrap_or(SLOTS_MOST);
     u32::try_from(slots.clamp(SLOTS_LEAST, SLOTS_MOST)).unwrap_or(u32::MAX)
 }
 
@@ -53,7 +55,9 @@ fn share(offered: u64, wanted: u64) -> usize {
 /// Room for the largest code in base64, or for the largest parameters, and for what stands around them.
 pub(super) fn body_bytes(config: &mut Config, _: &Facts) {
     let code = config.function.code_bytes_max.div_ceil(3).saturating_mul(4);
-    config.api.body_bytes_max = code.max(config.function.params_bytes_max).saturating_add(MIB);
+    config.api.body_bytes_max = code
+        .max(config.function.params_bytes_max)
+        .saturating_add(MIB);
 }
 
 pub(super) fn data_dir(config: &mut Config, facts: &Facts) {
@@ -66,13 +70,19 @@ pub(super) fn docker_socket(config: &mut Config, facts: &Facts) {
 
 /// More would only wait for each other: a start is mostly the engine's and the kernel's work.
 pub(super) fn container_starts(config: &mut Config, facts: &Facts) {
-    config.container.starts_max = usize::try_from(facts.machine.cores).unwrap_or(1).clamp(2, 16);
+    config.container.starts_max = usize::try_from(facts.machine.cores)
+        .unwrap_or(1)
+        .clamp(2, 16);
 }
 
 /// Everybody who reaches loopback is on this machine; beyond, people are asked in.
 pub(super) fn signup(config: &mut Config, _: &Facts) {
     let own_machine = config.api.ip.to_canonical().is_loopback();
-    config.accounts.signup = if own_machine { Signup::Open } else { Signup::Closed };
+    config.accounts.signup = if own_machine {
+        Signup::Open
+    } else {
+        Signup::Closed
+    };
 }
 
 pub(super) fn smtp_port(config: &mut Config, _: &Facts) {

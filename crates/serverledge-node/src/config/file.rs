@@ -28,7 +28,9 @@ pub(super) fn find(directories: &[PathBuf], warnings: &mut Vec<String>) -> Optio
         }
         if let Some((first, others)) = present.split_first() {
             warnings.extend(
-                others.iter().map(|other| format!("{} is ignored beside {}", other.display(), first.display())),
+                others.iter().map(|other| {
+                    format!("{} is ignored beside {}", other.display(), first.display())
+                }),
             );
             return Some(first.clone());
         }
@@ -38,11 +40,22 @@ pub(super) fn find(directories: &[PathBuf], warnings: &mut Vec<String>) -> Optio
 
 /// Names (lower case, dotted) and values, in the file's order.
 pub(super) fn read(path: &Path) -> Result<Vec<(String, Raw)>, Fault> {
-    let unreadable = |message: String| Fault::Unreadable { file: path.to_path_buf(), message };
-    let parse =
-        parser(path).ok_or_else(|| unreadable(String::from("the name must end in .toml, .yaml, .yml or .json")))?;
+    let unreadable = |message: String| Fault::Unreadable {
+        file: path.to_path_buf(),
+        message,
+    };
+    let parse = parser(path).ok_or_else(|| {
+        unreadable(String::from(
+            "the name must end in .toml, .yaml, .yml or .json",
+        ))
+    })?;
     let bytes = bytes_of(path).map_err(|error| unreadable(error.to_string()))?;
-    let malformed = |(line, column, message)| Fault::Malformed { file: path.to_path_buf(), line, column, message };
+    let malformed = |(line, column, message)| Fault::Malformed {
+        file: path.to_path_buf(),
+        line,
+        column,
+        message,
+    };
     let text = text_of(&bytes).map_err(malformed)?;
     match parse(text).map_err(malformed)? {
         Raw::Null => Ok(Vec::new()),
@@ -68,9 +81,14 @@ fn parser(path: &Path) -> Option<Parser> {
 
 fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {FILE_BYTES_MAX} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("larger than {FILE_BYTES_MAX} bytes"),
+        ));
     }
     Ok(bytes)
 }
@@ -93,15 +111,25 @@ fn parse_toml(text: &str) -> Result<Raw, Misfit> {
 
 fn parse_yaml(text: &str) -> Result<Raw, Misfit> {
     serde_yaml_ng::from_str(text).map_err(|error| {
-        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
-        (line, column, without_place(&error.to_string(), line, column))
+        let (line, column) = error
+            .location()
+            .map_or((1, 1), |at| (at.line(), at.column()));
+        (
+            line,
+            column,
+            without_place(&error.to_string(), line, column),
+        )
     })
 }
 
 fn parse_json(text: &str) -> Result<Raw, Misfit> {
     serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        (line, column, without_place(&error.to_string(), line, column))
+        (
+            line,
+            column,
+            without_place(&error.to_string(), line, column),
+        )
     })
 }
 
@@ -109,7 +137,10 @@ fn parse_json(text: &str) -> Result<Raw, Misfit> {
 fn position(text: &str, byte: usize) -> (usize, usize) {
     let before = text.get(..byte).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    (
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    )
 }
 
 /// The readers repeat the place in their messages.
@@ -127,7 +158,11 @@ fn flat(members: Vec<(String, Raw)>) -> Vec<(String, Raw)> {
 fn flatten(group: &str, members: Vec<(String, Raw)>, entries: &mut Vec<(String, Raw)>) {
     for (name, value) in members {
         let name = name.trim().to_lowercase();
-        let name = if group.is_empty() { name } else { format!("{group}.{name}") };
+        let name = if group.is_empty() {
+            name
+        } else {
+            format!("{group}.{name}")
+        };
         match value {
             Raw::Table(members) if !takes_table(&name) => flatten(&name, members, entries),
             value => entries.push((name, value)),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serverledge_core::{MemoryMib, limits};
 
 use super::computed::{
-    body_bytes, connections, container_starts, data_dir, docker_socket, pool_cpus, pool_memory, signup, smtp_port,
-    wasm_instances, wasm_loaded,
+    body_bytes, connections, container_starts, data_dir, docker_socket, pool_cpus, pool_memory,
+    signup, smtp_port, wasm_instances, wasm_loaded,
 };
 use super::kind::{Kind, Shape};
 use super::machine::Machine;
@@ -20,7 +20,12 @@ pub(super) const AUTO: &str = "auto";
 /// What the names of variables begin with.
 pub(super) const PREFIX: &str = "SERVERLEDGE_";
 /// Variables with that beginning which are others': the command line client's.
-const FOREIGN_VARIABLES: [&str; 4] = ["SERVERLEDGE_HOST", "SERVERLEDGE_PORT", "SERVERLEDGE_TLS", "SERVERLEDGE_CA_FILE"];
+const FOREIGN_VARIABLES: [&str; 4] = [
+    "SERVERLEDGE_HOST",
+    "SERVERLEDGE_PORT",
+    "SERVERLEDGE_TLS",
+    "SERVERLEDGE_CA_FILE",
+];
 
 const KIB: usize = 1024;
 pub(super) const MIB: usize = 1024 * KIB;
@@ -69,11 +74,22 @@ pub(super) enum Meaning {
 
 impl Key {
     const fn new(name: &'static str, kind: Kind, doc: &'static str) -> Self {
-        Self { name, was: &[], kind, auto: None, doc }
+        Self {
+            name,
+            was: &[],
+            kind,
+            auto: None,
+            doc,
+        }
     }
 
     /// A key of Serverledge's without effect here. `default` as TOML.
-    const fn inert(name: &'static str, shape: Shape, default: &'static str, doc: &'static str) -> Self {
+    const fn inert(
+        name: &'static str,
+        shape: Shape,
+        default: &'static str,
+        doc: &'static str,
+    ) -> Self {
         Self::new(name, Kind::Inert(shape, default), doc)
     }
 
@@ -110,7 +126,9 @@ fn variable_of(name: &str) -> String {
 
 /// What a (lower-case) name in a file stands for.
 pub(super) fn by_name(name: &str) -> Meaning {
-    meaning(name, str::to_owned, || group_of(name).or_else(|| by_last_part(name)))
+    meaning(name, str::to_owned, || {
+        group_of(name).or_else(|| by_last_part(name))
+    })
 }
 
 /// What a variable that begins with [`PREFIX`] stands for; `None` if it is another program's.
@@ -125,11 +143,17 @@ fn meaning(given: &str, spell: fn(&str) -> String, other: impl Fn() -> Option<St
     if let Some(key) = KEYS.iter().find(|key| spell(key.name) == given) {
         return Meaning::Known(key);
     }
-    if let Some(key) = KEYS.iter().find(|key| key.was.iter().any(|old| spell(old) == given)) {
+    if let Some(key) = KEYS
+        .iter()
+        .find(|key| key.was.iter().any(|old| spell(old) == given))
+    {
         return Meaning::Renamed(key);
     }
-    let hint = other().or_else(|| nearest(given, spell).map(|name| format!("; did you mean {name}?")));
-    Meaning::Unknown { hint: hint.unwrap_or_default() }
+    let hint =
+        other().or_else(|| nearest(given, spell).map(|name| format!("; did you mean {name}?")));
+    Meaning::Unknown {
+        hint: hint.unwrap_or_default(),
+    }
 }
 
 /// The known name with the fewest slips between, if they are few enough to be slips.
@@ -137,18 +161,30 @@ fn nearest(given: &str, spell: fn(&str) -> String) -> Option<String> {
     let slips_max = (given.len() / 4).clamp(1, 4);
     let names = KEYS.iter().map(|key| spell(key.name));
     let distances = names.map(|name| (strsim::osa_distance(&name, given), name));
-    distances.filter(|(distance, _)| *distance <= slips_max).min().map(|(_, name)| name)
+    distances
+        .filter(|(distance, _)| *distance <= slips_max)
+        .min()
+        .map(|(_, name)| name)
 }
 
 /// For a value where a group of keys belongs.
 fn group_of(name: &str) -> Option<String> {
-    let members: Vec<_> = KEYS.iter().filter(|key| is_below(key.name, name)).map(|key| key.name).take(3).collect();
+    let members: Vec<_> = KEYS
+        .iter()
+        .filter(|key| is_below(key.name, name))
+        .map(|key| key.name)
+        .take(3)
+        .collect();
     (!members.is_empty()).then(|| format!("; it is a group ({}, …)", members.join(", ")))
 }
 
 /// For a key given without its group.
 fn by_last_part(name: &str) -> Option<String> {
-    let mut whole = KEYS.iter().filter(|key| key.name.strip_suffix(name).is_some_and(|group| group.ends_with('.')));
+    let mut whole = KEYS.iter().filter(|key| {
+        key.name
+            .strip_suffix(name)
+            .is_some_and(|group| group.ends_with('.'))
+    });
     let only = whole.next().filter(|_| whole.next().is_none())?;
     Some(format!("; did you mean {}?", only.name))
 }
@@ -160,11 +196,16 @@ pub(super) fn is_group(name: &str) -> bool {
 
 /// The name as TOML must write it: in quotes where the key above it is no group but has a value of its own.
 pub(super) fn toml_name(name: &str) -> String {
-    if KEYS.iter().any(|key| is_below(name, key.name)) { quoted(name) } else { String::from(name) }
+    if KEYS.iter().any(|key| is_below(name, key.name)) {
+        quoted(name)
+    } else {
+        String::from(name)
+    }
 }
 
 fn is_below(name: &str, group: &str) -> bool {
-    name.strip_prefix(group).is_some_and(|rest| rest.starts_with('.'))
+    name.strip_prefix(group)
+        .is_some_and(|rest| rest.starts_with('.'))
 }
 
 // === The table ===

@@ -28,9 +28,16 @@ const TEXT_CHARS_MAX: usize = 1024;
 const NONE: &str = "none";
 const MIB: u64 = 1024 * 1024;
 
-const SIGNUPS: [(&str, Signup); 3] = [("open", Signup::Open), ("invite", Signup::Invite), ("closed", Signup::Closed)];
-const SMTP_TLS: [(&str, SmtpTls); 3] =
-    [("starttls", SmtpTls::StartTls), ("tls", SmtpTls::Tls), ("none", SmtpTls::None)];
+const SIGNUPS: [(&str, Signup); 3] = [
+    ("open", Signup::Open),
+    ("invite", Signup::Invite),
+    ("closed", Signup::Closed),
+];
+const SMTP_TLS: [(&str, SmtpTls); 3] = [
+    ("starttls", SmtpTls::StartTls),
+    ("tls", SmtpTls::Tls),
+    ("none", SmtpTls::None),
+];
 
 /// What a key's value is, and where it goes.
 pub(super) enum Kind {
@@ -95,12 +102,20 @@ impl Kind {
         match self {
             Self::Switch(lens) => *lens(config) = raw.as_switch()?,
             Self::Port(lens) => *lens(config) = raw.as_integer()?.try_into().ok()?,
-            Self::Count(range, lens) => *lens(config) = within(range, raw.as_integer()?.try_into().ok()?)?,
-            Self::Slots(range, lens) => *lens(config) = within(range, raw.as_integer()?.try_into().ok()?)?,
-            Self::Bytes(range, lens) => *lens(config) = within(range, units::bytes(raw, 1)?.try_into().ok()?)?,
+            Self::Count(range, lens) => {
+                *lens(config) = within(range, raw.as_integer()?.try_into().ok()?)?
+            }
+            Self::Slots(range, lens) => {
+                *lens(config) = within(range, raw.as_integer()?.try_into().ok()?)?
+            }
+            Self::Bytes(range, lens) => {
+                *lens(config) = within(range, units::bytes(raw, 1)?.try_into().ok()?)?
+            }
             Self::Memory(range, lens) => *lens(config) = within(range, memory(raw)?)?,
             Self::Cores(lens) => *lens(config) = cores(raw)?,
-            Self::Ratio(range, lens) => *lens(config) = raw.as_number().filter(|ratio| range.contains(ratio))?,
+            Self::Ratio(range, lens) => {
+                *lens(config) = raw.as_number().filter(|ratio| range.contains(ratio))?
+            }
             Self::Duration(range, lens) => *lens(config) = within(range, units::duration(raw)?)?,
             Self::DurationOrNone(range, lens) => *lens(config) = duration_or_none(range, raw)?,
             Self::Address(lens) => *lens(config) = raw.as_text()?.parse().ok()?,
@@ -144,9 +159,13 @@ impl Kind {
             Self::Address(lens) => quoted(&lens(config).to_string()),
             Self::Receivers(lens) => show_list(lens(config).iter().map(|one| quoted(one))),
             Self::Hosts(lens) => show_list(lens(config).iter().map(|host| quoted(host))),
-            Self::Networks(lens) => show_list(lens(config).iter().map(|net| quoted(&net.to_string()))),
+            Self::Networks(lens) => {
+                show_list(lens(config).iter().map(|net| quoted(&net.to_string())))
+            }
             Self::Directory(lens) => quoted(&lens(config).to_string_lossy()),
-            Self::Name(lens) | Self::Filter(lens) | Self::Text(lens) | Self::Host(lens) => quoted(lens(config)),
+            Self::Name(lens) | Self::Filter(lens) | Self::Text(lens) | Self::Host(lens) => {
+                quoted(lens(config))
+            }
             Self::NameIfAny(lens) => quoted(lens(config).as_deref().unwrap_or(super::keys::AUTO)),
             Self::Policy(lens) => quoted(lens(config).as_str()),
             Self::Registry(lens) => match lens(config) {
@@ -168,10 +187,16 @@ impl Kind {
     pub(super) fn told(&self, raw: &Raw) -> String {
         let secret = match self {
             Self::Secret(_) => true,
-            Self::Registry(_) | Self::EtcdAddress(_) => raw.as_text().is_some_and(|text| text.contains('@')),
+            Self::Registry(_) | Self::EtcdAddress(_) => {
+                raw.as_text().is_some_and(|text| text.contains('@'))
+            }
             _ => false,
         };
-        if secret { String::from(HIDDEN) } else { raw.to_string() }
+        if secret {
+            String::from(HIDDEN)
+        } else {
+            raw.to_string()
+        }
     }
 
     /// What is allowed, as a phrase that follows "expected".
@@ -188,7 +213,9 @@ impl Kind {
             Self::Duration(range, _) => time(range),
             Self::DurationOrNone(range, _) => format!("\"{NONE}\" or {}", time(range)),
             Self::Address(_) => String::from("an IP address"),
-            Self::Receivers(_) => format!("a list of at most {LIST_MAX} networks, addresses and host names"),
+            Self::Receivers(_) => {
+                format!("a list of at most {LIST_MAX} networks, addresses and host names")
+            }
             Self::Host(_) => String::from("a host name without port"),
             Self::Hosts(_) => format!("a list of at most {LIST_MAX} host names without port"),
             Self::Networks(_) => {
@@ -197,9 +224,13 @@ impl Kind {
                 )
             }
             Self::Directory(_) => String::from("a path"),
-            Self::Text(_) => format!("a text of at most {TEXT_CHARS_MAX} characters without line breaks"),
+            Self::Text(_) => {
+                format!("a text of at most {TEXT_CHARS_MAX} characters without line breaks")
+            }
             Self::Name(_) | Self::NameIfAny(_) => {
-                format!("1 to {NAME_CHARS_MAX} letters, digits, '-', '_' and '.', the first a letter or digit")
+                format!(
+                    "1 to {NAME_CHARS_MAX} letters, digits, '-', '_' and '.', the first a letter or digit"
+                )
             }
             Self::Policy(_) => choice(PolicyName::ALL.map(PolicyName::as_str)),
             Self::Registry(_) => {
@@ -209,7 +240,9 @@ impl Kind {
             }
             Self::EtcdAddress(_) => String::from("host:port"),
             Self::Authority(_) => String::from("host:port"),
-            Self::Secret(_) => format!("a text of {SECRET_CHARS_MIN} to {TEXT_CHARS_MAX} characters"),
+            Self::Secret(_) => {
+                format!("a text of {SECRET_CHARS_MIN} to {TEXT_CHARS_MAX} characters")
+            }
             Self::Filter(_) => String::from(
                 "off, error, warn, info, debug, trace, or directives such as \"info,serverledge_node=debug\"",
             ),
@@ -261,7 +294,9 @@ fn within<T: PartialOrd>(range: &RangeInclusive<T>, value: T) -> Option<T> {
 
 fn memory(raw: &Raw) -> Option<MemoryMib> {
     let bytes = units::bytes(raw, MIB)?;
-    bytes.is_multiple_of(MIB).then(|| MemoryMib::new(bytes / MIB))
+    bytes
+        .is_multiple_of(MIB)
+        .then(|| MemoryMib::new(bytes / MIB))
 }
 
 fn cores(raw: &Raw) -> Option<CpuMilli> {
@@ -269,56 +304,81 @@ fn cores(raw: &Raw) -> Option<CpuMilli> {
 }
 
 fn duration_or_none(range: &RangeInclusive<Duration>, raw: &Raw) -> Option<Option<Duration>> {
-    if raw.as_text().is_some_and(|text| text.eq_ignore_ascii_case(NONE)) {
+    if raw
+        .as_text()
+        .is_some_and(|text| text.eq_ignore_ascii_case(NONE))
+    {
         return Some(None);
     }
     within(range, units::duration(raw)?).map(Some)
 }
 
 fn list<T>(raw: &Raw, element: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
-    let elements = raw.as_list().filter(|elements| elements.len() <= LIST_MAX)?;
+    let elements = raw
+        .as_list()
+        .filter(|elements| elements.len() <= LIST_MAX)?;
     elements.into_iter().map(element).collect()
 }
 
 fn host(text: &str) -> Option<String> {
-    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
     (plain && (1..=HOST_CHARS_MAX).contains(&text.len())).then(|| text.to_ascii_lowercase())
 }
 
 fn directory(raw: &Raw) -> Option<PathBuf> {
-    raw.as_text().filter(|text| !text.is_empty() && !text.contains('\0')).map(PathBuf::from)
+    raw.as_text()
+        .filter(|text| !text.is_empty() && !text.contains('\0'))
+        .map(PathBuf::from)
 }
 
 fn text(raw: &Raw) -> Option<String> {
     let text = raw.as_text()?;
-    (text.len() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control)).then(|| String::from(text))
+    (text.len() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control))
+        .then(|| String::from(text))
 }
 
 fn name(raw: &Raw) -> Option<String> {
     let text = raw.as_text()?;
-    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    let begins = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let begins = text
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric());
     (plain && begins && text.len() <= NAME_CHARS_MAX).then(|| String::from(text))
 }
 
 fn policy(raw: &Raw) -> Option<PolicyName> {
     let text = raw.as_text()?;
-    PolicyName::ALL.into_iter().find(|policy| policy.as_str().eq_ignore_ascii_case(text))
+    PolicyName::ALL
+        .into_iter()
+        .find(|policy| policy.as_str().eq_ignore_ascii_case(text))
 }
 
 fn format(raw: &Raw) -> Option<LogFormat> {
     let text = raw.as_text()?;
-    LogFormat::ALL.into_iter().find(|format| format.as_str().eq_ignore_ascii_case(text))
+    LogFormat::ALL
+        .into_iter()
+        .find(|format| format.as_str().eq_ignore_ascii_case(text))
 }
 
 /// The value of this name, in any case.
 fn named<T: Copy>(names: &[(&str, T)], raw: &Raw) -> Option<T> {
     let text = raw.as_text()?;
-    names.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+    names
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text))
+        .map(|(_, value)| *value)
 }
 
 fn name_of<T: Copy + PartialEq>(names: &[(&'static str, T)], wanted: T) -> &'static str {
-    names.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| *name)
+    names
+        .iter()
+        .find(|(_, value)| *value == wanted)
+        .map_or("", |(name, _)| *name)
 }
 
 fn registry(raw: &Raw) -> Option<RegistryUrl> {
@@ -326,9 +386,12 @@ fn registry(raw: &Raw) -> Option<RegistryUrl> {
     if text.eq_ignore_ascii_case(EMBEDDED) {
         return Some(RegistryUrl::Embedded);
     }
-    let hosts = text.strip_prefix("etcd://").or_else(|| text.strip_prefix("etcds://"))?;
+    let hosts = text
+        .strip_prefix("etcd://")
+        .or_else(|| text.strip_prefix("etcds://"))?;
     let plain = hosts.bytes().all(|b| b.is_ascii_graphic() && b != b'@');
-    (plain && !hosts.is_empty() && text.len() <= TEXT_CHARS_MAX).then(|| RegistryUrl::Etcd(String::from(text)))
+    (plain && !hosts.is_empty() && text.len() <= TEXT_CHARS_MAX)
+        .then(|| RegistryUrl::Etcd(String::from(text)))
 }
 
 /// An empty address asks for nothing.
@@ -342,7 +405,11 @@ fn etcd_address(url: &mut RegistryUrl, raw: &Raw) -> Option<()> {
 
 fn receiver(text: &str) -> Option<String> {
     let network = text.parse::<IpNet>().is_ok();
-    if network { Some(String::from(text)) } else { host(text) }
+    if network {
+        Some(String::from(text))
+    } else {
+        host(text)
+    }
 }
 
 fn authority(raw: &Raw) -> Option<String> {
@@ -351,7 +418,9 @@ fn authority(raw: &Raw) -> Option<String> {
 
 fn host_and_port(text: &str) -> Option<&str> {
     let (name, port) = text.rsplit_once(':')?;
-    let bracketed = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let bracketed = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     let named = match bracketed {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => host(name).is_some(),
@@ -371,9 +440,13 @@ fn secret(raw: &Raw) -> Option<Option<Secret>> {
 /// `EnvFilter` alone would take a misspelt level for the name of a module and silence everything else.
 fn filter(raw: &Raw) -> Option<String> {
     let text = raw.as_text().filter(|text| !text.is_empty())?;
-    let level =
-        |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word.to_ascii_lowercase().as_str());
-    let clear = text.split(',').all(|part| part.contains(['=', '[']) || level(part.trim()));
+    let level = |word: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"]
+            .contains(&word.to_ascii_lowercase().as_str())
+    };
+    let clear = text
+        .split(',')
+        .all(|part| part.contains(['=', '[']) || level(part.trim()));
     (clear && EnvFilter::try_new(text).is_ok()).then(|| String::from(text))
 }
 
@@ -388,11 +461,18 @@ fn whole(least: impl std::fmt::Display, most: impl std::fmt::Display) -> String 
 }
 
 fn size(least: u64, most: u64, unit: &str) -> String {
-    format!("a size from {} to {}; a number is {unit}", units::show_bytes(least), units::show_bytes(most))
+    format!(
+        "a size from {} to {}; a number is {unit}",
+        units::show_bytes(least),
+        units::show_bytes(most)
+    )
 }
 
 fn time(range: &RangeInclusive<Duration>) -> String {
-    let (least, most) = (units::show_duration(*range.start()), units::show_duration(*range.end()));
+    let (least, most) = (
+        units::show_duration(*range.start()),
+        units::show_duration(*range.end()),
+    );
     format!("a duration from {least} to {most}; a number is seconds")
 }
 

@@ -41,7 +41,9 @@ impl Layers {
     /// Adds what a file gives.
     pub(super) fn add_file(&mut self, path: &Path) {
         match file::read(path) {
-            Ok(entries) => entries.into_iter().for_each(|(name, raw)| self.add_entry(path, name, raw)),
+            Ok(entries) => entries
+                .into_iter()
+                .for_each(|(name, raw)| self.add_entry(path, name, raw)),
             Err(fault) => self.faults.push(fault),
         }
     }
@@ -50,53 +52,87 @@ impl Layers {
         let origin = Source::File(path.to_path_buf());
         match keys::by_name(&name) {
             Meaning::Known(key) if self.given.contains_key(key.name) => {
-                self.faults.push(Fault::Twice { key: key.name, origin });
+                self.faults.push(Fault::Twice {
+                    key: key.name,
+                    origin,
+                });
             }
             Meaning::Known(key) => self.add(key, origin, raw),
-            Meaning::Renamed(key) => self.faults.push(Fault::Renamed { key: name, origin, new: key.name }),
+            Meaning::Renamed(key) => self.faults.push(Fault::Renamed {
+                key: name,
+                origin,
+                new: key.name,
+            }),
             // A group whose keys are all commented out.
             Meaning::Unknown { .. } if raw == Raw::Null && keys::is_group(&name) => {}
-            Meaning::Unknown { hint } => self.faults.push(Fault::UnknownKey { key: name, origin, hint }),
+            Meaning::Unknown { hint } => self.faults.push(Fault::UnknownKey {
+                key: name,
+                origin,
+                hint,
+            }),
         }
     }
 
     /// Adds what variables give. Empty ones count as not set.
     pub(super) fn add_variables(&mut self, env: &dyn Environment) {
-        let mut variables: Vec<_> = env.variables().into_iter().filter_map(own_variable).collect();
+        let mut variables: Vec<_> = env
+            .variables()
+            .into_iter()
+            .filter_map(own_variable)
+            .collect();
         variables.sort();
         for (name, value) in variables {
             match keys::by_variable(&name) {
                 None => {}
                 Some(Meaning::Known(key)) => self.add_variable(key, name, &value),
                 Some(Meaning::Renamed(key)) => {
-                    self.warnings.push(format!("{name} is ignored: the variable is called {}", key.variable()));
+                    self.warnings.push(format!(
+                        "{name} is ignored: the variable is called {}",
+                        key.variable()
+                    ));
                 }
-                Some(Meaning::Unknown { hint }) => {
-                    self.warnings.push(format!("{name} is ignored: unknown variable{hint}"))
-                }
+                Some(Meaning::Unknown { hint }) => self
+                    .warnings
+                    .push(format!("{name} is ignored: unknown variable{hint}")),
             }
         }
     }
 
     fn add_variable(&mut self, key: &'static Key, variable: String, value: &OsStr) {
         match value.to_str() {
-            Some(text) => self.add(key, Source::Variable(variable), Raw::Text(String::from(text))),
+            Some(text) => self.add(
+                key,
+                Source::Variable(variable),
+                Raw::Text(String::from(text)),
+            ),
             None => self.faults.push(Fault::NotText { variable }),
         }
     }
 
     fn add(&mut self, key: &'static Key, origin: Source, raw: Raw) {
-        self.given.entry(key.name).or_default().push(Given { origin, raw });
+        self.given
+            .entry(key.name)
+            .or_default()
+            .push(Given { origin, raw });
     }
 
     /// The configuration, and each key's value in it. With faults, both are good for finding further faults only.
     pub(super) fn resolve(&mut self, facts: &Facts) -> (Config, Vec<Setting>) {
         let mut config = Config::base();
-        let origins: Vec<_> = KEYS.iter().map(|key| self.settle(key, &mut config, facts)).collect();
+        let origins: Vec<_> = KEYS
+            .iter()
+            .map(|key| self.settle(key, &mut config, facts))
+            .collect();
         self.warn_of_inert();
-        let settings = KEYS.iter().zip(origins).filter(|(key, origin)| key.has_effect() || *origin != Source::Default);
-        let settings =
-            settings.map(|(key, origin)| Setting { key: key.name, value: self.shown(key, &mut config), origin });
+        let settings = KEYS
+            .iter()
+            .zip(origins)
+            .filter(|(key, origin)| key.has_effect() || *origin != Source::Default);
+        let settings = settings.map(|(key, origin)| Setting {
+            key: key.name,
+            value: self.shown(key, &mut config),
+            origin,
+        });
         let settings = settings.collect();
         (config, settings)
     }
@@ -135,9 +171,15 @@ impl Layers {
 
     fn warn_of_inert(&mut self) {
         let inert = KEYS.iter().filter(|key| !key.has_effect());
-        let given: Vec<_> = inert.filter(|key| self.given.contains_key(key.name)).map(|key| key.name).collect();
+        let given: Vec<_> = inert
+            .filter(|key| self.given.contains_key(key.name))
+            .map(|key| key.name)
+            .collect();
         if !given.is_empty() {
-            self.warnings.push(format!("without effect in this version: {}", given.join(", ")));
+            self.warnings.push(format!(
+                "without effect in this version: {}",
+                given.join(", ")
+            ));
         }
     }
 }
@@ -150,5 +192,6 @@ fn own_variable((name, value): (OsString, OsString)) -> Option<(String, OsString
 
 /// `auto`, or Serverledge's way to say it: an empty text.
 fn is_auto(raw: &Raw) -> bool {
-    raw.as_text().is_some_and(|text| text.is_empty() || text.eq_ignore_ascii_case(AUTO))
+    raw.as_text()
+        .is_some_and(|text| text.is_empty() || text.eq_ignore_ascii_case(AUTO))
 }

@@ -26,23 +26,41 @@ impl Machine {
     /// Asks the system.
     #[must_use]
     pub fn detect() -> Self {
-        let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
-        let files_max = getrlimit(Resource::Nofile).maximum.unwrap_or(FILES_FALLBACK);
-        Self { memory_bytes: memory_bytes(Path::new("/")), cores, files_max }
+        let cores = available_parallelism()
+            .map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
+        let files_max = getrlimit(Resource::Nofile)
+            .maximum
+            .unwrap_or(FILES_FALLBACK);
+        Self {
+            memory_bytes: memory_bytes(Path::new("/")),
+            cores,
+            files_max,
+        }
     }
 }
 
 /// Memory under the file system root given, which is another one in tests.
 fn memory_bytes(root: &Path) -> u64 {
-    let machine = fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| total_of(&text));
+    let machine = fs::read_to_string(root.join("proc/meminfo"))
+        .ok()
+        .and_then(|text| total_of(&text));
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
-    let limits = groups.lines().filter_map(limit_file).filter_map(|file| smallest_limit(root, &file));
-    machine.into_iter().chain(limits).min().unwrap_or(MEMORY_BYTES_FALLBACK)
+    let limits = groups
+        .lines()
+        .filter_map(limit_file)
+        .filter_map(|file| smallest_limit(root, &file));
+    machine
+        .into_iter()
+        .chain(limits)
+        .min()
+        .unwrap_or(MEMORY_BYTES_FALLBACK)
 }
 
 /// `MemTotal` in bytes.
 fn total_of(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -60,12 +78,19 @@ fn limit_file(line: &str) -> Option<LimitFile> {
     let (controllers, group) = (parts.next()?, parts.next()?);
     let (mount, name) = if controllers.is_empty() {
         ("sys/fs/cgroup", "memory.max")
-    } else if controllers.split(',').any(|controller| controller == "memory") {
+    } else if controllers
+        .split(',')
+        .any(|controller| controller == "memory")
+    {
         ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
     } else {
         return None;
     };
-    Some(LimitFile { mount, group: PathBuf::from(group.trim_start_matches('/')), name })
+    Some(LimitFile {
+        mount,
+        group: PathBuf::from(group.trim_start_matches('/')),
+        name,
+    })
 }
 
 /// The smallest limit of the group and of those around it. A group that is not there (another namespace's path) and
@@ -99,8 +124,22 @@ mod tests {
     fn memory_is_the_smallest_limit() {
         check(&[], MEMORY_BYTES_FALLBACK);
         check(&[MEMINFO], 8192 * 1024);
-        check(&[MEMINFO, ("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/memory.max", "max\n")], 8192 * 1024);
-        check(&[MEMINFO, ("proc/self/cgroup", "0::/a/b\n"), ("sys/fs/cgroup/a/b/memory.max", "4096\n")], 4096);
+        check(
+            &[
+                MEMINFO,
+                ("proc/self/cgroup", "0::/\n"),
+                ("sys/fs/cgroup/memory.max", "max\n"),
+            ],
+            8192 * 1024,
+        );
+        check(
+            &[
+                MEMINFO,
+                ("proc/self/cgroup", "0::/a/b\n"),
+                ("sys/fs/cgroup/a/b/memory.max", "4096\n"),
+            ],
+            4096,
+        );
         check(
             &[
                 MEMINFO,
@@ -113,18 +152,30 @@ mod tests {
         check(
             &[
                 MEMINFO,
-                ("proc/self/cgroup", "9:cpu:/c\n7:memory:/docker/x\n0::/unified\n"),
+                (
+                    "proc/self/cgroup",
+                    "9:cpu:/c\n7:memory:/docker/x\n0::/unified\n",
+                ),
                 ("sys/fs/cgroup/memory/memory.limit_in_bytes", "1024\n"),
             ],
             1024,
         );
-        let unlimited = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-        check(&[MEMINFO, ("proc/self/cgroup", "7:memory:/\n"), unlimited], 8192 * 1024);
+        let unlimited = (
+            "sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "9223372036854771712\n",
+        );
+        check(
+            &[MEMINFO, ("proc/self/cgroup", "7:memory:/\n"), unlimited],
+            8192 * 1024,
+        );
     }
 
     #[test]
     fn this_machine_has_something() {
         let machine = Machine::detect();
-        assert!(machine.memory_bytes > 0 && machine.cores > 0 && machine.files_max > 0, "{machine:?}");
+        assert!(
+            machine.memory_bytes > 0 && machine.cores > 0 && machine.files_max > 0,
+            "{machine:?}"
+        );
     }
 }

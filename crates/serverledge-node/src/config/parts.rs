@@ -398,19 +398,37 @@ impl Config {
     pub(super) fn base() -> Self {
         Self {
             api: ApiConfig::base(),
-            data: DataConfig { dir: PathBuf::new() },
-            pool: PoolConfig { memory: MemoryMib::new(0), cpus: CpuMilli::new(0) },
-            queue: QueueConfig { capacity: 1_000, wait_max: Duration::from_secs(10) },
-            scheduler: SchedulerConfig { policy: PolicyName::Default, fallback_local: false },
+            data: DataConfig {
+                dir: PathBuf::new(),
+            },
+            pool: PoolConfig {
+                memory: MemoryMib::new(0),
+                cpus: CpuMilli::new(0),
+            },
+            queue: QueueConfig {
+                capacity: 1_000,
+                wait_max: Duration::from_secs(10),
+            },
+            scheduler: SchedulerConfig {
+                policy: PolicyName::Default,
+                fallback_local: false,
+            },
             function: FunctionConfig::base(),
             wasm: WasmConfig::base(),
             container: ContainerConfig::base(),
             // Some thousand results of the usual size; a tenth of a percent of a small server's memory.
-            cache: CacheConfig { results_bytes: 64 * MIB, results_ttl: Duration::from_secs(600) },
+            cache: CacheConfig {
+                results_bytes: 64 * MIB,
+                results_ttl: Duration::from_secs(600),
+            },
             asynchronous: AsyncConfig::base(),
             registry: RegistryConfig::base(),
             cluster: ClusterConfig::base(),
-            balancer: BalancerConfig { replicas: 128, load_factor: 1.25, refresh_interval: Duration::from_secs(30) },
+            balancer: BalancerConfig {
+                replicas: 128,
+                load_factor: 1.25,
+                refresh_interval: Duration::from_secs(30),
+            },
             quota: QuotaConfig {
                 applications: 20,
                 functions: 200,
@@ -421,9 +439,14 @@ impl Config {
             auth: AuthConfig::base(),
             accounts: AccountsConfig::base(),
             smtp: SmtpConfig::base(),
-            platform: PlatformConfig { domain: "localhost".to_owned() },
+            platform: PlatformConfig {
+                domain: "localhost".to_owned(),
+            },
             metrics: MetricsConfig { enabled: true },
-            log: LogConfig { filter: String::from("info"), format: LogFormat::Text },
+            log: LogConfig {
+                filter: String::from("info"),
+                format: LogFormat::Text,
+            },
             // As long as a function without a time limit of its own may run.
             drain_timeout: limits::TIMEOUT_DEFAULT,
         }
@@ -471,7 +494,9 @@ impl WasmConfig {
     /// Those that nobody ever needed take address space only.
     #[must_use]
     pub fn slots(&self) -> u32 {
-        self.instances_max.saturating_add(self.instances_max.max(CALLERS_LEAST)).saturating_add(SPARE_SLOTS)
+        self.instances_max
+            .saturating_add(self.instances_max.max(CALLERS_LEAST))
+            .saturating_add(SPARE_SLOTS)
     }
 
     /// Bytes of each instance's memory that stay resident: as configured, or less, so that all slots together, once all have
@@ -538,7 +563,11 @@ impl AsyncConfig {
             dead_letter_ttl: Duration::from_secs(7 * 24 * 3600),
             idempotency_ttl: Duration::from_secs(24 * 3600),
             // The pauses between eight attempts come to about half an hour.
-            callback: CallbackConfig { allow: Vec::new(), attempts_max: 8, key_file: String::new() },
+            callback: CallbackConfig {
+                allow: Vec::new(),
+                attempts_max: 8,
+                key_file: String::new(),
+            },
         }
     }
 }
@@ -602,8 +631,14 @@ impl std::fmt::Debug for Secret {
 
 impl PolicyName {
     /// Every policy, in the order in which it is documented.
-    pub const ALL: [Self; 6] =
-        [Self::Default, Self::LocalOnly, Self::CloudOnly, Self::EdgeCloud, Self::EdgeOnly, Self::QosAware];
+    pub const ALL: [Self; 6] = [
+        Self::Default,
+        Self::LocalOnly,
+        Self::CloudOnly,
+        Self::EdgeCloud,
+        Self::EdgeOnly,
+        Self::QosAware,
+    ];
 
     /// The name in the configuration.
     #[must_use]

@@ -59,7 +59,10 @@ impl AuthConfig {
 
 impl AccountsConfig {
     pub(super) const fn base() -> Self {
-        Self { signup: Signup::Closed, base_url: String::new() }
+        Self {
+            signup: Signup::Closed,
+            base_url: String::new(),
+        }
     }
 }
 

@@ -66,7 +66,12 @@ impl Raw {
     pub(super) fn as_list(&self) -> Option<Vec<&str>> {
         match self {
             Self::List(elements) => elements.iter().map(Self::as_text).collect(),
-            Self::Text(text) => Some(text.split(',').map(str::trim).filter(|element| !element.is_empty()).collect()),
+            Self::Text(text) => Some(
+                text.split(',')
+                    .map(str::trim)
+                    .filter(|element| !element.is_empty())
+                    .collect(),
+            ),
             _ => None,
         }
     }
@@ -104,7 +109,10 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-        #[expect(clippy::cast_precision_loss, reason = "beyond the range of every key, only shown")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "beyond the range of every key, only shown"
+        )]
         Ok(i64::try_from(value).map_or(Raw::Float(value as f64), Raw::Integer))
     }
 
@@ -158,7 +166,9 @@ impl Raw {
             Self::Text(text) => quoted(text),
             Self::List(elements) => format!("[{}]", joined(elements.iter().map(Self::to_toml))),
             Self::Table(members) => {
-                let members = members.iter().map(|(key, value)| format!("{} = {}", quoted(key), value.to_toml()));
+                let members = members
+                    .iter()
+                    .map(|(key, value)| format!("{} = {}", quoted(key), value.to_toml()));
                 format!("{{{}}}", joined(members))
             }
         }

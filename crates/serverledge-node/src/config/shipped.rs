@@ -18,12 +18,25 @@ const INERT_HEAD: &str = "
 
 /// The default as TOML.
 pub(super) fn default_of(key: &Key) -> String {
-    if key.auto.is_some() { quoted("auto") } else { key.kind.show(&mut Config::base()) }
+    if key.auto.is_some() {
+        quoted("auto")
+    } else {
+        key.kind.show(&mut Config::base())
+    }
 }
 
 fn shipped_lines(key: &Key) -> String {
-    let auto = key.auto.as_ref().map(|auto| format!(" auto: {}.", auto.said)).unwrap_or_default();
-    format!("# {}{auto}\n#{} = {}\n", key.doc, toml_name(key.name), default_of(key))
+    let auto = key
+        .auto
+        .as_ref()
+        .map(|auto| format!(" auto: {}.", auto.said))
+        .unwrap_or_default();
+    format!(
+        "# {}{auto}\n#{} = {}\n",
+        key.doc,
+        toml_name(key.name),
+        default_of(key)
+    )
 }
 
 /// The file `serverledge-conf.toml` as shipped: every key at its default, commented out, with what it means. Without the
@@ -41,6 +54,8 @@ pub fn shipped_file() -> String {
         text.push_str(&shipped_lines(key));
     }
     text.push_str(INERT_HEAD);
-    KEYS.iter().filter(|key| !key.has_effect()).for_each(|key| text.push_str(&shipped_lines(key)));
+    KEYS.iter()
+        .filter(|key| !key.has_effect())
+        .for_each(|key| text.push_str(&shipped_lines(key)));
     text
 }

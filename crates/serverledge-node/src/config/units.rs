@@ -55,7 +55,9 @@ fn bytes_of_unit(name: &str, default: u64) -> Option<u64> {
 /// Number and unit (lower case) of a text such as `64 MiB`.
 fn split(text: &str) -> (&str, String) {
     let text = text.trim();
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
     (&text[..end], text[end..].trim_start().to_ascii_lowercase())
 }
 
@@ -138,7 +140,11 @@ mod tests {
     fn what_is_shown_is_read_back() {
         for millis in [0, 1, 500, 1_500, 30_000, 900_000, 7_200_000] {
             let shown = show_duration(Duration::from_millis(millis));
-            assert_eq!(duration(&text(&shown)), Some(Duration::from_millis(millis)), "{shown}");
+            assert_eq!(
+                duration(&text(&shown)),
+                Some(Duration::from_millis(millis)),
+                "{shown}"
+            );
         }
         for size in [0, 1, 1023, 64 * KIB, 6 * MIB, 2 * GIB] {
             let shown = show_bytes(size);

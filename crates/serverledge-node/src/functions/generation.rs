@@ -27,7 +27,11 @@ pub(super) struct Generation {
 impl Generation {
     /// Equal for equal states, and for no others.
     pub(super) fn number(self) -> u64 {
-        if self.is_ahead() { LOCAL | self.local } else { self.followed.get() }
+        if self.is_ahead() {
+            LOCAL | self.local
+        } else {
+            self.followed.get()
+        }
     }
 
     /// Whether a change was applied that did not yet come in its order.
@@ -80,10 +84,17 @@ mod tests {
         assert!(ahead > LOCAL);
         generation.follow(Revision::new(5), &mut numbers);
         let later = generation.number();
-        assert!(later > LOCAL && later != ahead, "another state, still ahead");
+        assert!(
+            later > LOCAL && later != ahead,
+            "another state, still ahead"
+        );
         generation.follow(Revision::new(7), &mut numbers);
         assert_eq!(generation.number(), 7);
         generation.skip_to(Revision::new(6), &mut numbers);
-        assert_eq!(generation.number(), 7, "what was followed already is nothing new");
+        assert_eq!(
+            generation.number(),
+            7,
+            "what was followed already is nothing new"
+        );
     }
 }

@@ -45,7 +45,13 @@ impl EdgeCodes {
             return;
         }
         while kept.bytes + bytes > KEPT_BYTES_MAX {
-            let Some(gone) = kept.order.pop_front().and_then(|oldest| kept.found.remove(&oldest)) else { break };
+            let Some(gone) = kept
+                .order
+                .pop_front()
+                .and_then(|oldest| kept.found.remove(&oldest))
+            else {
+                break;
+            };
             kept.bytes -= size(&gone);
         }
         kept.bytes += bytes;
@@ -55,7 +61,10 @@ impl EdgeCodes {
 }
 
 fn size(found: &Found) -> usize {
-    ENTRY_BYTES + found.as_ref().map_or(0, |(code, handler)| code.len() + handler.len())
+    ENTRY_BYTES
+        + found
+            .as_ref()
+            .map_or(0, |(code, handler)| code.len() + handler.len())
 }
 
 impl Node {
@@ -64,7 +73,9 @@ impl Node {
         application: &Application,
         name: &str,
     ) -> Result<Option<EdgeCode>, HostingError> {
-        let Some(entry) = self.functions.get(&application.space, name) else { return Ok(None) };
+        let Some(entry) = self.functions.get(&application.space, name) else {
+            return Ok(None);
+        };
         let function = &entry.function;
         if !function.flags.edge || function.interface != Interface::Json {
             return Ok(None);
@@ -82,7 +93,9 @@ impl Node {
                 let of_script = |script: Script| (script.text, script.handler);
                 let found = match version.runtime {
                     Runtime::JavaScript => {
-                        script_of(&source_of(version.runtime, code), &version.handler).ok().map(of_script)
+                        script_of(&source_of(version.runtime, code), &version.handler)
+                            .ok()
+                            .map(of_script)
                     }
                     Runtime::NodeJs => script(&code, &version.handler).map(of_script),
                     _ => code.starts_with(WASM_MAGIC).then(|| (code, String::new())),
@@ -92,7 +105,12 @@ impl Node {
             }
         };
         let idempotent = function.flags.idempotent;
-        Ok(found.map(|(code, handler)| EdgeCode { kind, code, handler, idempotent }))
+        Ok(found.map(|(code, handler)| EdgeCode {
+            kind,
+            code,
+            handler,
+            idempotent,
+        }))
     }
 }
 
@@ -102,15 +120,24 @@ mod tests {
 
     #[test]
     fn what_was_kept_longest_makes_room() {
-        let (codes, found) = (EdgeCodes::default(), |bytes: usize| Some((vec![0; bytes].into(), String::new())));
+        let (codes, found) = (EdgeCodes::default(), |bytes: usize| {
+            Some((vec![0; bytes].into(), String::new()))
+        });
         let quarter = KEPT_BYTES_MAX / 4;
         (0..9).for_each(|n| codes.keep(Digest::new([n; 32]), found(quarter)));
         let kept = |n: u8| codes.get(&Digest::new([n; 32])).is_some();
         assert_eq!((0..9).filter(|n| kept(*n)).collect::<Vec<_>>(), [6, 7, 8]);
         codes.keep(Digest::new([9; 32]), found(KEPT_BYTES_MAX));
-        assert!(!kept(9) && kept(8), "what is too large takes nobody's place");
+        assert!(
+            !kept(9) && kept(8),
+            "what is too large takes nobody's place"
+        );
         codes.keep(Digest::new([10; 32]), None);
-        assert_eq!(codes.get(&Digest::new([10; 32])), Some(None), "that there is none is known as well");
+        assert_eq!(
+            codes.get(&Digest::new([10; 32])),
+            Some(None),
+            "that there is none is known as well"
+        );
         let kept = codes.0.lock();
         assert_eq!(kept.bytes, kept.found.values().map(size).sum::<usize>());
         assert_eq!(kept.order.len(), kept.found.len());

@@ -9,9 +9,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use serverledge_api::{AppError, Applications as _, Deploy, HostingError, Imported, check_dependencies, parse_cors};
+use serverledge_api::{
+    AppError, Applications as _, Deploy, HostingError, Imported, check_dependencies, parse_cors,
+};
 use serverledge_core::{
-    AppName, Application, Caller, ENDPOINTS_MAX, Endpoint, Function, FunctionName, Progress, Runtime,
+    AppName, Application, Caller, ENDPOINTS_MAX, Endpoint, Function, FunctionName, Progress,
+    Runtime,
 };
 use serverledge_wire::application::{CorsInfo, EndpointInfo};
 use serverledge_wire::function::{FunctionBody, FunctionInfo};
@@ -28,7 +31,10 @@ const FUNCTIONS_MAX: usize = 200;
 const MODE: u32 = 0o644;
 
 impl Node {
-    pub(super) async fn export_application(&self, application: &Application) -> Result<Bytes, HostingError> {
+    pub(super) async fn export_application(
+        &self,
+        application: &Application,
+    ) -> Result<Bytes, HostingError> {
         let mut functions = Vec::new();
         let mut files: Vec<(String, Bytes)> = Vec::new();
         for function in self.functions_of(application) {
@@ -44,7 +50,11 @@ impl Node {
             hands_out_nested: application.hands_out_nested,
             own_origin: application.own_origin,
             dependencies: application.dependencies.clone(),
-            endpoints: application.endpoints.iter().map(EndpointInfo::from).collect(),
+            endpoints: application
+                .endpoints
+                .iter()
+                .map(EndpointInfo::from)
+                .collect(),
             functions,
         };
         let manifest = serde_json::to_vec_pretty(&export).map_err(|error| internal(&error))?;
@@ -54,7 +64,9 @@ impl Node {
 }
 
 fn internal(error: &dyn std::error::Error) -> HostingError {
-    HostingError::Internal { message: format!("failed to write the file of an application: {error}") }
+    HostingError::Internal {
+        message: format!("failed to write the file of an application: {error}"),
+    }
 }
 
 /// What `POST /create` would take, apart from code and secrets.
@@ -80,7 +92,11 @@ fn exported(function: &Function, code: String) -> Result<ExportedFunction, serde
         ..FunctionBody::default()
     };
     let body = RawValue::from_string(serde_json::to_string(&body)?)?;
-    Ok(ExportedFunction { body, code, secrets: version.secrets.values.keys().cloned().collect() })
+    Ok(ExportedFunction {
+        body,
+        code,
+        secrets: version.secrets.values.keys().cloned().collect(),
+    })
 }
 
 fn tar_of(files: &[(String, Bytes)]) -> io::Result<Bytes> {
@@ -111,9 +127,13 @@ struct Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let Some(application) = self.application.take() else { return };
+        let Some(application) = self.application.take() else {
+            return;
+        };
         let node = Arc::clone(&self.node);
-        self.node.background.spawn(async move { node.delete_unfinished(&application).await });
+        self.node
+            .background
+            .spawn(async move { node.delete_unfinished(&application).await });
     }
 }
 
@@ -136,15 +156,24 @@ impl NodeBackend {
         let read = read(file, self.0.limits.code_bytes_max)?;
         let name = name.unwrap_or(read.name);
         let made = self.create(caller, name.clone()).await?;
-        let mut unfinished = Unfinished { node: Arc::clone(&self.0), application: Some(Arc::clone(&made)) };
-        let filled = self.fill(caller, &made, read.settings, &read.functions, progress).await;
+        let mut unfinished = Unfinished {
+            node: Arc::clone(&self.0),
+            application: Some(Arc::clone(&made)),
+        };
+        let filled = self
+            .fill(caller, &made, read.settings, &read.functions, progress)
+            .await;
         if filled.is_ok() {
             unfinished.application = None;
         } else if let Some(made) = unfinished.application.take() {
             // Here, not when it is dropped: whoever hears of the failure finds the name free.
             self.0.delete_unfinished(&made).await;
         }
-        Ok(Imported { name, functions: filled?, remarks: read.remarks })
+        Ok(Imported {
+            name,
+            functions: filled?,
+            remarks: read.remarks,
+        })
     }
 
     async fn fill(
@@ -167,20 +196,31 @@ impl NodeBackend {
             };
             Ok(())
         };
-        self.0.edit_application(caller, made.name.as_str(), change).await?;
+        self.0
+            .edit_application(caller, made.name.as_str(), change)
+            .await?;
         let caller = caller.on(made.space.clone());
         let mut names = Vec::new();
         for (body, code) in functions {
             let body = body_of(body)?;
             let encoded = STANDARD.encode(code);
-            let function = FunctionName::parse(&body.name).map_err(|fault| malformed(fault.to_string()))?;
+            let function =
+                FunctionName::parse(&body.name).map_err(|fault| malformed(fault.to_string()))?;
             progress.step(&format!("deploying {function}"));
             // The code of a custom function is its image's name.
             let is_image = body.runtime.parse() == Ok(Runtime::Custom);
             let tar_function_code = if is_image { "".into() } else { encoded.into() };
-            let body = FunctionBody { tar_function_code, ..body };
-            let deployed = serverledge_api::Backend::deploy(self, &caller, Deploy::Create, body, progress).await;
-            deployed.map_err(|source| HostingError::Function { function: function.clone(), source })?;
+            let body = FunctionBody {
+                tar_function_code,
+                ..body
+            };
+            let deployed =
+                serverledge_api::Backend::deploy(self, &caller, Deploy::Create, body, progress)
+                    .await;
+            deployed.map_err(|source| HostingError::Function {
+                function: function.clone(),
+                source,
+            })?;
             names.push(function);
         }
         Ok(names)
@@ -188,25 +228,42 @@ impl NodeBackend {
 }
 
 fn malformed(message: impl Into<String>) -> HostingError {
-    AppError::Invalid { code: "malformed_export", message: message.into() }.into()
+    AppError::Invalid {
+        code: "malformed_export",
+        message: message.into(),
+    }
+    .into()
 }
 
 fn body_of(body: &RawValue) -> Result<FunctionBody<'_>, HostingError> {
-    FunctionBody::parse(body.get().as_bytes()).map_err(|fault| malformed(format!("a function's body: {fault}")))
+    FunctionBody::parse(body.get().as_bytes())
+        .map_err(|fault| malformed(format!("a function's body: {fault}")))
 }
 
 fn read(file: &[u8], code_bytes_max: usize) -> Result<Read, HostingError> {
     let mut archive = tar::Archive::new(file);
     let mut entries = archive.entries().map_err(|fault| unreadable(&fault))?;
-    let first = entries.next().ok_or_else(|| malformed("the file is empty"))?.map_err(|fault| unreadable(&fault))?;
+    let first = entries
+        .next()
+        .ok_or_else(|| malformed("the file is empty"))?
+        .map_err(|fault| unreadable(&fault))?;
     if first.path_bytes() != MANIFEST.as_bytes() {
-        return Err(malformed(format!("the file is no exported application: it does not begin with {MANIFEST}")));
+        return Err(malformed(format!(
+            "the file is no exported application: it does not begin with {MANIFEST}"
+        )));
     }
     let mut text = Vec::new();
-    first.take(MANIFEST_BYTES_MAX).read_to_end(&mut text).map_err(|fault| unreadable(&fault))?;
-    let export: Export =
-        serde_json::from_slice(&text).map_err(|fault| malformed(format!("{MANIFEST} is malformed: {fault}")))?;
-    let wanted: HashSet<&str> = export.functions.iter().map(|one| one.code.as_str()).collect();
+    first
+        .take(MANIFEST_BYTES_MAX)
+        .read_to_end(&mut text)
+        .map_err(|fault| unreadable(&fault))?;
+    let export: Export = serde_json::from_slice(&text)
+        .map_err(|fault| malformed(format!("{MANIFEST} is malformed: {fault}")))?;
+    let wanted: HashSet<&str> = export
+        .functions
+        .iter()
+        .map(|one| one.code.as_str())
+        .collect();
     let mut codes = BTreeMap::new();
     for entry in entries {
         let mut entry = entry.map_err(|fault| unreadable(&fault))?;
@@ -216,9 +273,15 @@ fn read(file: &[u8], code_bytes_max: usize) -> Result<Read, HostingError> {
         }
         let mut code = Vec::new();
         let room = code_bytes_max as u64 + CODE_OVERHEAD_BYTES;
-        entry.by_ref().take(room + 1).read_to_end(&mut code).map_err(|fault| unreadable(&fault))?;
+        entry
+            .by_ref()
+            .take(room + 1)
+            .read_to_end(&mut code)
+            .map_err(|fault| unreadable(&fault))?;
         if code.len() as u64 > room {
-            return Err(malformed(format!("{path:?} has more than {code_bytes_max} bytes")));
+            return Err(malformed(format!(
+                "{path:?} has more than {code_bytes_max} bytes"
+            )));
         }
         codes.insert(path, Bytes::from(code));
     }
@@ -229,26 +292,38 @@ fn read(file: &[u8], code_bytes_max: usize) -> Result<Read, HostingError> {
 const CODE_OVERHEAD_BYTES: u64 = 1 << 20;
 
 fn unreadable(fault: &io::Error) -> HostingError {
-    malformed(format!("the file is no exported application: it cannot be read as a tar: {fault}"))
+    malformed(format!(
+        "the file is no exported application: it cannot be read as a tar: {fault}"
+    ))
 }
 
 fn checked(export: Export, codes: &BTreeMap<String, Bytes>) -> Result<Read, HostingError> {
     if export.schema != EXPORT_SCHEMA {
-        return Err(malformed(format!("the file has schema {}, this node reads {EXPORT_SCHEMA}", export.schema)));
+        return Err(malformed(format!(
+            "the file has schema {}, this node reads {EXPORT_SCHEMA}",
+            export.schema
+        )));
     }
     let name = AppName::parse(&export.name).map_err(|fault| malformed(fault.to_string()))?;
     if export.functions.len() > FUNCTIONS_MAX || export.endpoints.len() > ENDPOINTS_MAX {
-        return Err(malformed(format!("more than {FUNCTIONS_MAX} functions or {ENDPOINTS_MAX} endpoints")));
+        return Err(malformed(format!(
+            "more than {FUNCTIONS_MAX} functions or {ENDPOINTS_MAX} endpoints"
+        )));
     }
     let (mut functions, mut names, mut remarks) = (Vec::new(), HashSet::new(), Vec::new());
     for one in export.functions {
         let function = body_of(&one.body)?.name.into_owned();
-        let code = codes.get(&one.code).ok_or_else(|| malformed(format!("{:?} is not in the file", one.code)))?;
+        let code = codes
+            .get(&one.code)
+            .ok_or_else(|| malformed(format!("{:?} is not in the file", one.code)))?;
         if !names.insert(function.clone()) {
             return Err(malformed(format!("function {function:?} is named twice")));
         }
         if !one.secrets.is_empty() {
-            remarks.push(format!("secrets of {function} have to be set anew: {}", one.secrets.join(", ")));
+            remarks.push(format!(
+                "secrets of {function} have to be set anew: {}",
+                one.secrets.join(", ")
+            ));
         }
         functions.push((one.body, code.clone()));
     }
@@ -265,17 +340,31 @@ fn checked(export: Export, codes: &BTreeMap<String, Bytes>) -> Result<Read, Host
         own_origin: export.own_origin,
         created_unix_ms: 0,
     };
-    Ok(Read { name, settings, functions, remarks })
+    Ok(Read {
+        name,
+        settings,
+        functions,
+        remarks,
+    })
 }
 
-fn endpoints(given: &[EndpointInfo], functions: &HashSet<String>) -> Result<Vec<Endpoint>, HostingError> {
+fn endpoints(
+    given: &[EndpointInfo],
+    functions: &HashSet<String>,
+) -> Result<Vec<Endpoint>, HostingError> {
     let mut endpoints: Vec<Endpoint> = Vec::with_capacity(given.len());
     for one in given {
         let parsed = Endpoint::parse(&one.method, &one.path, &one.function);
-        let endpoint = parsed.map_err(|fault| malformed(format!("endpoint {:?}: {fault}", one.path)))?;
-        let is_taken = endpoints.iter().any(|other| other.method == endpoint.method && other.path == endpoint.path);
+        let endpoint =
+            parsed.map_err(|fault| malformed(format!("endpoint {:?}: {fault}", one.path)))?;
+        let is_taken = endpoints
+            .iter()
+            .any(|other| other.method == endpoint.method && other.path == endpoint.path);
         if is_taken || !functions.contains(endpoint.function.as_str()) {
-            return Err(malformed(format!("endpoint {:?} is there twice, or its function is not", one.path)));
+            return Err(malformed(format!(
+                "endpoint {:?} is there twice, or its function is not",
+                one.path
+            )));
         }
         endpoints.push(endpoint);
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serverledge_api::{DeployError, HostingError, TestRun};
 use serverledge_core::{
-    Application, CallContext, Caller, Digest, Function, FunctionName, InvocationError, InvocationId, Payload, Progress,
-    Report,
+    Application, CallContext, Caller, Digest, Function, FunctionName, InvocationError,
+    InvocationId, Payload, Progress, Report,
 };
 use serverledge_registry::{self as registry, code_digest};
 use serverledge_scheduler::QosClass;
@@ -40,7 +40,10 @@ pub(crate) struct Testing {
 
 impl Default for Testing {
     fn default() -> Self {
-        Self { places: Semaphore::new(AT_ONCE_MAX), codes: Mutex::default() }
+        Self {
+            places: Semaphore::new(AT_ONCE_MAX),
+            codes: Mutex::default(),
+        }
     }
 }
 
@@ -72,14 +75,19 @@ struct UnderTest {
 impl UnderTest {
     fn new(node: &Arc<Node>, function: Function) -> Self {
         node.testing.begin(function.version.code);
-        Self { node: Arc::clone(node), function: Arc::new(function) }
+        Self {
+            node: Arc::clone(node),
+            function: Arc::new(function),
+        }
     }
 }
 
 impl Drop for UnderTest {
     fn drop(&mut self) {
         let (node, function) = (Arc::clone(&self.node), Arc::clone(&self.function));
-        self.node.background.spawn(async move { node.forget_test(&function).await });
+        self.node
+            .background
+            .spawn(async move { node.forget_test(&function).await });
     }
 }
 
@@ -99,7 +107,9 @@ impl Node {
         let permit = self.permit(&caller.on(application.space.clone()))?;
         match tokio::time::timeout(TIME_MAX, self.test_now(&application, run, progress)).await {
             Ok(outcome) => outcome.map(|report| until_its_end(report, permit)),
-            Err(_) => Err(HostingError::TestTooLong { seconds: TIME_MAX.as_secs() }),
+            Err(_) => Err(HostingError::TestTooLong {
+                seconds: TIME_MAX.as_secs(),
+            }),
         }
     }
 
@@ -110,15 +120,28 @@ impl Node {
         progress: &dyn Progress,
     ) -> Result<Report, HostingError> {
         let id = InvocationId::new();
-        let given = if run.function.name.is_empty() { UNNAMED } else { &*run.function.name };
-        let given = FunctionName::parse(given).map_err(SpecError::from).map_err(DeployError::from)?;
+        let given = if run.function.name.is_empty() {
+            UNNAMED
+        } else {
+            &*run.function.name
+        };
+        let given = FunctionName::parse(given)
+            .map_err(SpecError::from)
+            .map_err(DeployError::from)?;
         let hidden = format!("{HIDDEN}{id}");
-        let body = FunctionBody { name: hidden.into(), ..run.function };
+        let body = FunctionBody {
+            name: hidden.into(),
+            ..run.function
+        };
         let under_test = self.prepare_test(application, &body, progress).await?;
         progress.step("running");
         let entry = self.functions.entry_for(&under_test.function);
-        let context =
-            CallContext { may_offload: false, hands_out: true, carried: run.carried, ..CallContext::root(id, None) };
+        let context = CallContext {
+            may_offload: false,
+            hands_out: true,
+            carried: run.carried,
+            ..CallContext::root(id, None)
+        };
         let payload = Payload::Json(run.params);
         let request = Request {
             entry,
@@ -131,8 +154,16 @@ impl Node {
             caller: None,
             key: None,
         };
-        let mut report = self.run(request).await.map_err(|error| named(error, &under_test.function.name, &given))?;
-        for entry in report.memo.entries.iter_mut().filter(|entry| entry.function == under_test.function.name) {
+        let mut report = self
+            .run(request)
+            .await
+            .map_err(|error| named(error, &under_test.function.name, &given))?;
+        for entry in report
+            .memo
+            .entries
+            .iter_mut()
+            .filter(|entry| entry.function == under_test.function.name)
+        {
             entry.function = given.clone();
         }
         Ok(report)
@@ -145,11 +176,13 @@ impl Node {
         progress: &dyn Progress,
     ) -> Result<UnderTest, DeployError> {
         let (spec, code) = self.check(body)?;
-        let source = self.with_dependencies(&application.space, code.bytes, spec.runtime, &spec.handler)?;
+        let source =
+            self.with_dependencies(&application.space, code.bytes, spec.runtime, &spec.handler)?;
         let bytes = self.make(&spec, source, progress).await?.code;
         let version = Arc::new(registry::version(&spec, code_digest(&bytes)));
         let executor = self.executors.of(version.runtime);
-        let executor = executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
+        let executor =
+            executor.ok_or_else(|| DeployError::Unsupported(version.runtime.to_string()))?;
         let function = Function {
             space: application.space.clone(),
             name: spec.name,
@@ -175,7 +208,12 @@ impl Node {
             self.admissions.retire(pooled.key);
         }
         let is_last = self.testing.end(version.code);
-        let is_deployed = || self.functions.all().iter().any(|one| one.version.code == version.code);
+        let is_deployed = || {
+            self.functions
+                .all()
+                .iter()
+                .any(|one| one.version.code == version.code)
+        };
         if is_last
             && !is_deployed()
             && let Some(executor) = self.executors.of(version.runtime)

@@ -8,13 +8,13 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 use serverledge_api::{
-    AppChanges, AppError, Applications as _, Backend as _, Deploy, DeployError, EdgeKind, Hosting as _, HostingError,
-    TestRun,
+    AppChanges, AppError, Applications as _, Backend as _, Deploy, DeployError, EdgeKind,
+    Hosting as _, HostingError, TestRun,
 };
 use serverledge_core::kv::{Kv, Op, Txn};
 use serverledge_core::{
-    Account, AppName, Application, Caller, Cors, Endpoint, InvocationError, MemoryMib, PrepareError, Reply, Report,
-    Role, Scopes, UserId, Via,
+    Account, AppName, Application, Caller, Cors, Endpoint, InvocationError, MemoryMib,
+    PrepareError, Reply, Report, Role, Scopes, UserId, Via,
 };
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
@@ -27,7 +27,11 @@ use crate::executors::Executors;
 use crate::node::NodeBackend;
 use crate::program::build;
 
-const MACHINE: Machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+const MACHINE: Machine = Machine {
+    memory_bytes: 1 << 30,
+    cores: 2,
+    files_max: 4096,
+};
 
 struct Lab {
     backend: NodeBackend,
@@ -39,14 +43,23 @@ struct Lab {
 
 fn node(config: &Config, registry: &Arc<dyn Kv>) -> (NodeBackend, FakeExecutorHandle) {
     let (containers, fake) = FakeExecutor::pooled();
-    let executors =
-        Executors { wasm: Arc::new(FakeExecutor::new().0), snapshots: None, containers: Some(Arc::new(containers)) };
-    (NodeBackend(Arc::new(build(config, registry, executors).unwrap())), fake)
+    let executors = Executors {
+        wasm: Arc::new(FakeExecutor::new().0),
+        snapshots: None,
+        containers: Some(Arc::new(containers)),
+    };
+    (
+        NodeBackend(Arc::new(build(config, registry, executors).unwrap())),
+        fake,
+    )
 }
 
 fn body(name: &str, runtime: &str, code: &[u8], more: &Value) -> String {
-    let mut body = json!({"Name": name, "Runtime": runtime, "TarFunctionCode": STANDARD.encode(code)});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut body =
+        json!({"Name": name, "Runtime": runtime, "TarFunctionCode": STANDARD.encode(code)});
+    body.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
     body.to_string()
 }
 
@@ -55,9 +68,16 @@ fn anybody() -> Caller {
 }
 
 fn somebody() -> Caller {
-    let account =
-        Account { user: UserId::new(), role: Role::User, scopes: Scopes::ALL, via: Via::Token("t".to_owned()) };
-    Caller { account: Some(Arc::new(account)), ..Caller::anybody() }
+    let account = Account {
+        user: UserId::new(),
+        role: Role::User,
+        scopes: Scopes::ALL,
+        via: Via::Token("t".to_owned()),
+    };
+    Caller {
+        account: Some(Arc::new(account)),
+        ..Caller::anybody()
+    }
 }
 
 impl Lab {
@@ -65,29 +85,69 @@ impl Lab {
     async fn new() -> (Self, Arc<Application>) {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        let mut config = load(None, &[("SERVERLEDGE_DATA_DIR", data.to_str().unwrap())], &MACHINE, &[]).unwrap().config;
+        let mut config = load(
+            None,
+            &[("SERVERLEDGE_DATA_DIR", data.to_str().unwrap())],
+            &MACHINE,
+            &[],
+        )
+        .unwrap()
+        .config;
         config.pool.memory = MemoryMib::new(1024);
         let registry: Arc<dyn Kv> = Arc::new(Embedded::open(&data, &Options::default()).unwrap());
         let (backend, fake) = node(&config, &registry);
-        let shop = backend.create(&anybody(), AppName::parse("shop").unwrap()).await.unwrap();
-        (Self { backend, fake, registry, config, _dir: dir }, shop)
+        let shop = backend
+            .create(&anybody(), AppName::parse("shop").unwrap())
+            .await
+            .unwrap();
+        (
+            Self {
+                backend,
+                fake,
+                registry,
+                config,
+                _dir: dir,
+            },
+            shop,
+        )
     }
 
     async fn deploy(&self, app: &Application, name: &str, behaviour: &Behaviour, more: Value) {
         let body = body(name, "python", &behaviour.code(), &more);
         let request = FunctionBody::parse(body.as_bytes()).unwrap();
-        self.backend.deploy(&anybody().on(app.space.clone()), Deploy::Update, request, &()).await.unwrap();
+        self.backend
+            .deploy(
+                &anybody().on(app.space.clone()),
+                Deploy::Update,
+                request,
+                &(),
+            )
+            .await
+            .unwrap();
     }
 
-    async fn test(&self, name: &str, behaviour: &Behaviour, params: &'static str) -> Result<Report, HostingError> {
+    async fn test(
+        &self,
+        name: &str,
+        behaviour: &Behaviour,
+        params: &'static str,
+    ) -> Result<Report, HostingError> {
         let body = body(name, "python", &behaviour.code(), &json!({}));
         let function = FunctionBody::parse(body.as_bytes()).unwrap();
-        let run = TestRun { function, params: Bytes::from_static(params.as_bytes()), carried: None };
+        let run = TestRun {
+            function,
+            params: Bytes::from_static(params.as_bytes()),
+            carried: None,
+        };
         self.backend.test(&anybody(), "shop", run, &()).await
     }
 
     fn names(&self) -> Vec<String> {
-        self.backend.list(&anybody()).iter().map(|one| one.name.to_string()).collect()
+        self.backend
+            .list(&anybody())
+            .iter()
+            .map(|one| one.name.to_string())
+            .collect()
     }
 }
 
@@ -95,15 +155,25 @@ impl Lab {
 async fn what_was_started_runs_after_a_restart_until_it_is_stopped() {
     let (lab, shop) = Lab::new().await;
     lab.deploy(&shop, "f", &Behaviour::Echo, json!({})).await;
-    assert!(lab.backend.application("shop").is_none(), "it was not started");
+    assert!(
+        lab.backend.application("shop").is_none(),
+        "it was not started"
+    );
     for stranger in [somebody()] {
         let refused = lab.backend.start(&stranger, "shop", &()).await.unwrap_err();
-        assert!(matches!(refused, HostingError::App(AppError::Unknown(_))), "{refused}");
+        assert!(
+            matches!(refused, HostingError::App(AppError::Unknown(_))),
+            "{refused}"
+        );
     }
     lab.backend.start(&anybody(), "shop", &()).await.unwrap();
     let running = lab.backend.application("shop").unwrap();
     assert!(lab.backend.is_prepared(&running));
-    assert_eq!(lab.fake.prepares().len(), 1, "what the deploy prepared is not prepared again");
+    assert_eq!(
+        lab.fake.prepares().len(),
+        1,
+        "what the deploy prepared is not prepared again"
+    );
     // The same registry, a node that has prepared nothing.
     let (again, fake) = node(&lab.config, &lab.registry);
     again.0.load_applications().await.unwrap();
@@ -116,7 +186,10 @@ async fn what_was_started_runs_after_a_restart_until_it_is_stopped() {
     again.stop(&anybody(), "shop").await.unwrap();
     assert!(again.application("shop").is_none());
     lab.backend.0.load_applications().await.unwrap();
-    assert!(lab.backend.application("shop").is_none(), "on the other node neither");
+    assert!(
+        lab.backend.application("shop").is_none(),
+        "on the other node neither"
+    );
 }
 
 #[tokio::test]
@@ -125,9 +198,16 @@ async fn what_has_no_owner_is_not_served_while_logins_are_needed() {
     lab.deploy(&shop, "f", &Behaviour::Echo, json!({})).await;
     lab.backend.start(&anybody(), "shop", &()).await.unwrap();
     let ada = somebody();
-    lab.backend.create(&ada, AppName::parse("forum").unwrap()).await.unwrap();
+    lab.backend
+        .create(&ada, AppName::parse("forum").unwrap())
+        .await
+        .unwrap();
     lab.backend.start(&ada, "forum", &()).await.unwrap();
-    assert_eq!(lab.backend.0.ownerless(), None, "while nobody has to log in, everything is reachable");
+    assert_eq!(
+        lab.backend.0.ownerless(),
+        None,
+        "while nobody has to log in, everything is reachable"
+    );
     let restarted = async |required: bool| {
         let mut config = lab.config.clone();
         config.auth.enabled = required;
@@ -141,7 +221,10 @@ async fn what_has_no_owner_is_not_served_while_logins_are_needed() {
     assert!(again.application("shop").is_none() && again.application("forum").is_some());
     assert_eq!((prepares, again.0.container_runtimes()), (0, vec![]));
     let told = again.0.ownerless().unwrap().to_string();
-    assert_eq!(told, "0 functions and 1 application (with 1 function) made without a login");
+    assert_eq!(
+        told,
+        "0 functions and 1 application (with 1 function) made without a login"
+    );
     // Nothing is lost.
     let (again, prepares) = restarted(false).await;
     assert!(again.application("shop").is_some());
@@ -155,29 +238,72 @@ async fn a_start_that_fails_leaves_the_application_stopped() {
     let (again, fake) = node(&lab.config, &lab.registry);
     again.0.load_applications().await.unwrap();
     again.0.load_functions().await.unwrap();
-    fake.fail_prepare(PrepareError::TooComplex { message: "so it is".to_owned() });
+    fake.fail_prepare(PrepareError::TooComplex {
+        message: "so it is".to_owned(),
+    });
     let failed = again.start(&anybody(), "shop", &()).await.unwrap_err();
-    assert!(matches!(&failed, HostingError::Function { function, .. } if function.as_str() == "f"), "{failed}");
+    assert!(
+        matches!(&failed, HostingError::Function { function, .. } if function.as_str() == "f"),
+        "{failed}"
+    );
     assert!(again.application("shop").is_none());
 }
 
 #[tokio::test]
 async fn a_test_run_calls_saved_functions_and_leaves_nothing_behind() {
     let (lab, shop) = Lab::new().await;
-    lab.deploy(&shop, "inner", &Behaviour::Log { log: "inner ran".to_owned() }, json!({})).await;
-    let outer = Behaviour::Call { function: "inner".to_owned() };
+    lab.deploy(
+        &shop,
+        "inner",
+        &Behaviour::Log {
+            log: "inner ran".to_owned(),
+        },
+        json!({}),
+    )
+    .await;
+    let outer = Behaviour::Call {
+        function: "inner".to_owned(),
+    };
     let report = lab.test("outer", &outer, "[4,5]").await.unwrap();
     assert!(matches!(report.reply, Reply::Json(result) if result == "[4,5]"));
-    assert_eq!(lab.backend.names(&anybody().on(shop.space.clone())), ["inner"]);
-    lab.fake.wait_for("the end of the tested sandbox", |counts| counts.live == 1 && counts.running == 0).await;
-    let failed = lab.test("", &Behaviour::Fail { log: "before".to_owned(), message: "no".to_owned() }, "1").await;
-    let Err(HostingError::Invocation(InvocationError::Function(failure))) = failed else { panic!("{failed:?}") };
+    assert_eq!(
+        lab.backend.names(&anybody().on(shop.space.clone())),
+        ["inner"]
+    );
+    lab.fake
+        .wait_for("the end of the tested sandbox", |counts| {
+            counts.live == 1 && counts.running == 0
+        })
+        .await;
+    let failed = lab
+        .test(
+            "",
+            &Behaviour::Fail {
+                log: "before".to_owned(),
+                message: "no".to_owned(),
+            },
+            "1",
+        )
+        .await;
+    let Err(HostingError::Invocation(InvocationError::Function(failure))) = failed else {
+        panic!("{failed:?}")
+    };
     assert_eq!((&*failure.message, &*failure.log), ("no", &b"before\n"[..]));
-    lab.fake.wait_for("the end of both", |counts| counts.live == 1 && counts.running == 0).await;
+    lab.fake
+        .wait_for("the end of both", |counts| {
+            counts.live == 1 && counts.running == 0
+        })
+        .await;
     lab.fake.refuse_calls(3);
     let metrics = lab.backend.metrics().unwrap();
-    assert!(metrics.contains("serverledge_container_calls_refused 3\n"), "{metrics}");
-    assert!(metrics.contains("inner") && !metrics.contains("_test-"), "{metrics}");
+    assert!(
+        metrics.contains("serverledge_container_calls_refused 3\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("inner") && !metrics.contains("_test-"),
+        "{metrics}"
+    );
     assert_eq!(lab.fake.forgotten().len(), 2, "neither code is kept loaded");
 }
 
@@ -186,7 +312,9 @@ async fn code_that_is_deployed_as_well_stays_loaded() {
     let (lab, shop) = Lab::new().await;
     lab.deploy(&shop, "f", &Behaviour::Echo, json!({})).await;
     lab.test("f", &Behaviour::Echo, "1").await.unwrap();
-    lab.fake.wait_for("the end of the tested sandbox", |counts| counts.live == 0).await;
+    lab.fake
+        .wait_for("the end of the tested sandbox", |counts| counts.live == 0)
+        .await;
     assert!(lab.fake.forgotten().is_empty());
     assert_eq!(lab.backend.names(&anybody().on(shop.space.clone())), ["f"]);
 }
@@ -194,12 +322,18 @@ async fn code_that_is_deployed_as_well_stays_loaded() {
 #[tokio::test]
 async fn a_test_run_ends_with_its_caller() {
     let (lab, _) = Lab::new().await;
-    let endless = Behaviour::Endless { log: "on and on".to_owned() };
+    let endless = Behaviour::Endless {
+        log: "on and on".to_owned(),
+    };
     tokio::select! {
         ended = lab.test("f", &endless, "1") => panic!("{ended:?}"),
         () = lab.fake.wait_for("the run", |counts| counts.running == 1) => {}
     }
-    lab.fake.wait_for("the end of the run and its sandbox", |counts| counts.dropped == 1 && counts.live == 0).await;
+    lab.fake
+        .wait_for("the end of the run and its sandbox", |counts| {
+            counts.dropped == 1 && counts.live == 0
+        })
+        .await;
     // Its place is free again.
     for _ in 0..=AT_ONCE_MAX {
         lab.test("f", &Behaviour::Echo, "1").await.unwrap();
@@ -214,19 +348,46 @@ async fn test_runs_are_bounded() {
     let mut runs = futures_util::future::join_all(runs);
     assert!(futures_util::poll!(&mut runs).is_pending());
     let refused = lab.test("f", &Behaviour::Echo, "1").await.unwrap_err();
-    assert!(matches!(refused, HostingError::TestsBusy { max: AT_ONCE_MAX }), "{refused}");
+    assert!(
+        matches!(refused, HostingError::TestsBusy { max: AT_ONCE_MAX }),
+        "{refused}"
+    );
     lab.fake.release_prepares();
     assert!(runs.await.iter().all(Result::is_ok));
 }
 
 async fn exported(lab: &Lab, shop: &Application) -> Bytes {
-    lab.deploy(shop, "inner", &Behaviour::Echo, json!({"Idempotent": true, "Edge": true, "MemoryMB": 64})).await;
-    let outer = Behaviour::Call { function: "inner".to_owned() };
-    lab.deploy(shop, "outer", &outer, json!({"Env": {"A": "b"}, "Secrets": {"KEY": "hush"}, "Timeout": 2.5})).await;
+    lab.deploy(
+        shop,
+        "inner",
+        &Behaviour::Echo,
+        json!({"Idempotent": true, "Edge": true, "MemoryMB": 64}),
+    )
+    .await;
+    let outer = Behaviour::Call {
+        function: "inner".to_owned(),
+    };
+    lab.deploy(
+        shop,
+        "outer",
+        &outer,
+        json!({"Env": {"A": "b"}, "Secrets": {"KEY": "hush"}, "Timeout": 2.5}),
+    )
+    .await;
     let endpoint = Endpoint::parse("POST", "/run/it", "outer").unwrap();
-    lab.backend.put_endpoint(&anybody(), "shop", endpoint).await.unwrap();
-    let changes = AppChanges { cors: Some(Cors::Any), hands_out_nested: Some(false), ..AppChanges::default() };
-    lab.backend.change(&anybody(), "shop", changes).await.unwrap();
+    lab.backend
+        .put_endpoint(&anybody(), "shop", endpoint)
+        .await
+        .unwrap();
+    let changes = AppChanges {
+        cors: Some(Cors::Any),
+        hands_out_nested: Some(false),
+        ..AppChanges::default()
+    };
+    lab.backend
+        .change(&anybody(), "shop", changes)
+        .await
+        .unwrap();
     lab.backend.export(&anybody(), "shop").await.unwrap()
 }
 
@@ -234,23 +395,51 @@ async fn exported(lab: &Lab, shop: &Application) -> Bytes {
 async fn an_application_comes_back_as_it_left() {
     let (lab, shop) = Lab::new().await;
     let file = exported(&lab, &shop).await;
-    assert!(!file.windows(4).any(|bytes| bytes == b"hush"), "a secret is in the file");
+    assert!(
+        !file.windows(4).any(|bytes| bytes == b"hush"),
+        "a secret is in the file"
+    );
     let copy = AppName::parse("copy").unwrap();
-    let made = lab.backend.import(&somebody(), Some(copy.clone()), file.clone(), &()).await;
+    let made = lab
+        .backend
+        .import(&somebody(), Some(copy.clone()), file.clone(), &())
+        .await;
     assert_eq!(made.unwrap().functions.len(), 2);
     assert_eq!(lab.names(), ["shop"], "it belongs to who imported it");
-    let taken = lab.backend.import(&anybody(), Some(copy), file.clone(), &()).await.unwrap_err();
-    assert!(matches!(taken, HostingError::App(AppError::NameTaken(_))), "{taken}");
-    let made = lab.backend.import(&anybody(), AppName::parse("second").ok(), file.clone(), &()).await.unwrap();
+    let taken = lab
+        .backend
+        .import(&anybody(), Some(copy), file.clone(), &())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(taken, HostingError::App(AppError::NameTaken(_))),
+        "{taken}"
+    );
+    let made = lab
+        .backend
+        .import(&anybody(), AppName::parse("second").ok(), file.clone(), &())
+        .await
+        .unwrap();
     assert_eq!(made.remarks, ["secrets of outer have to be set anew: KEY"]);
     let again = lab.backend.export(&anybody(), "second").await.unwrap();
-    let text = |file: &Bytes| String::from_utf8_lossy(file).replace("second", "shop").replace(' ', "");
+    let text = |file: &Bytes| {
+        String::from_utf8_lossy(file)
+            .replace("second", "shop")
+            .replace(' ', "")
+    };
     let (first, second) = (text(&file), text(&again));
-    let manifest = |text: &str| text[text.find('{').unwrap()..text.find("code/").unwrap()].to_owned();
+    let manifest =
+        |text: &str| text[text.find('{').unwrap()..text.find("code/").unwrap()].to_owned();
     assert_eq!(manifest(&first), manifest(&second));
     let second = lab.backend.find(&anybody(), "second").unwrap();
-    assert_eq!((second.endpoints.len(), second.hands_out_nested, second.up), (1, false, false));
-    let inner = lab.backend.function(&anybody().on(second.space.clone()), "inner").unwrap();
+    assert_eq!(
+        (second.endpoints.len(), second.hands_out_nested, second.up),
+        (1, false, false)
+    );
+    let inner = lab
+        .backend
+        .function(&anybody().on(second.space.clone()), "inner")
+        .unwrap();
     assert!(inner.flags.idempotent && inner.flags.edge);
     assert_eq!(inner.version.limits.memory, MemoryMib::new(64));
 }
@@ -259,13 +448,33 @@ async fn an_application_comes_back_as_it_left() {
 async fn an_import_that_fails_leaves_nothing() {
     let (lab, shop) = Lab::new().await;
     let file = exported(&lab, &shop).await;
-    serverledge_api::Applications::delete(&lab.backend, &anybody(), "shop").await.unwrap();
-    lab.fake.fail_prepare(PrepareError::TooComplex { message: "so it is".to_owned() });
-    let failed = lab.backend.import(&anybody(), None, file.clone(), &()).await.unwrap_err();
-    assert!(matches!(failed, HostingError::Function { source: DeployError::Prepare(_), .. }), "{failed}");
+    serverledge_api::Applications::delete(&lab.backend, &anybody(), "shop")
+        .await
+        .unwrap();
+    lab.fake.fail_prepare(PrepareError::TooComplex {
+        message: "so it is".to_owned(),
+    });
+    let failed = lab
+        .backend
+        .import(&anybody(), None, file.clone(), &())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            failed,
+            HostingError::Function {
+                source: DeployError::Prepare(_),
+                ..
+            }
+        ),
+        "{failed}"
+    );
     assert!(lab.names().is_empty());
     // The name is free, and the file is good.
-    lab.backend.import(&anybody(), None, file, &()).await.unwrap();
+    lab.backend
+        .import(&anybody(), None, file, &())
+        .await
+        .unwrap();
     assert_eq!(lab.names(), ["shop"]);
 }
 
@@ -301,40 +510,99 @@ async fn hostile_files_are_refused_before_anything_is_made() {
         ("no tar", Bytes::from_static(b"hello")),
         ("no manifest", tar(&[("code/f", "echo")])),
         ("no code", tar(&[("application.json", &good)])),
-        ("a path of its own", tar(&[("application.json", &good), ("../../etc/passwd", "x"), ("code/f", "echo")])),
-        ("an absolute path", tar(&[("application.json", &good), ("/etc/passwd", "x")])),
+        (
+            "a path of its own",
+            tar(&[
+                ("application.json", &good),
+                ("../../etc/passwd", "x"),
+                ("code/f", "echo"),
+            ]),
+        ),
+        (
+            "an absolute path",
+            tar(&[("application.json", &good), ("/etc/passwd", "x")]),
+        ),
         ("a deep manifest", tar(&[("application.json", &deep)])),
-        ("another schema", tar(&[("application.json", &manifest(&|m| m["schema"] = 2.into()))])),
-        ("a bad name", tar(&[("application.json", &manifest(&|m| m["name"] = "../x".into())), ("code/f", "echo")])),
-        ("more members", tar(&[("application.json", &manifest(&|m| m["owner"] = "x".into())), ("code/f", "echo")])),
-        ("a bad origin", tar(&[("application.json", &manifest(&|m| m["cors"] = json!(["null"]))), ("code/f", "echo")])),
+        (
+            "another schema",
+            tar(&[("application.json", &manifest(&|m| m["schema"] = 2.into()))]),
+        ),
+        (
+            "a bad name",
+            tar(&[
+                (
+                    "application.json",
+                    &manifest(&|m| m["name"] = "../x".into()),
+                ),
+                ("code/f", "echo"),
+            ]),
+        ),
+        (
+            "more members",
+            tar(&[
+                ("application.json", &manifest(&|m| m["owner"] = "x".into())),
+                ("code/f", "echo"),
+            ]),
+        ),
+        (
+            "a bad origin",
+            tar(&[
+                (
+                    "application.json",
+                    &manifest(&|m| m["cors"] = json!(["null"])),
+                ),
+                ("code/f", "echo"),
+            ]),
+        ),
         (
             "an endpoint out of the application",
             tar(&[
-                ("application.json", &manifest(&|m| m["endpoints"][0]["path"] = "../up".into())),
+                (
+                    "application.json",
+                    &manifest(&|m| m["endpoints"][0]["path"] = "../up".into()),
+                ),
                 ("code/f", "echo"),
             ]),
         ),
         (
             "an endpoint without function",
             tar(&[
-                ("application.json", &manifest(&|m| m["endpoints"][0]["function"] = "g".into())),
+                (
+                    "application.json",
+                    &manifest(&|m| m["endpoints"][0]["function"] = "g".into()),
+                ),
                 ("code/f", "echo"),
             ]),
         ),
         ("the same twice", {
-            let twice = |m: &mut Value| m["functions"] = json!([m["functions"][0], m["functions"][0]]);
+            let twice =
+                |m: &mut Value| m["functions"] = json!([m["functions"][0], m["functions"][0]]);
             tar(&[("application.json", &manifest(&twice)), ("code/f", "echo")])
         }),
     ];
     for (what, file) in files {
-        let refused = lab.backend.import(&anybody(), None, file, &()).await.unwrap_err();
-        assert!(matches!(refused, HostingError::App(AppError::Invalid { .. })), "{what}: {refused}");
+        let refused = lab
+            .backend
+            .import(&anybody(), None, file, &())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(refused, HostingError::App(AppError::Invalid { .. })),
+            "{what}: {refused}"
+        );
         assert_eq!(lab.names(), ["shop"], "{what}");
     }
     assert!(lab.fake.prepares().is_empty());
     let code = String::from_utf8(Behaviour::Echo.code().to_vec()).unwrap();
-    lab.backend.import(&anybody(), None, tar(&[("application.json", &good), ("code/f", &code)]), &()).await.unwrap();
+    lab.backend
+        .import(
+            &anybody(),
+            None,
+            tar(&[("application.json", &good), ("code/f", &code)]),
+            &(),
+        )
+        .await
+        .unwrap();
     let made = lab.backend.find(&anybody(), "new").unwrap();
     assert!(made.endpoint(&Method::POST, "a").is_some());
 }
@@ -344,17 +612,42 @@ async fn code_goes_out_only_where_the_owner_says_so() {
     let (lab, shop) = Lab::new().await;
     let caller = anybody().on(shop.space.clone());
     let behaviour = Behaviour::Echo.code();
-    for (name, runtime, edge) in [("js", "nodejs", true), ("here", "nodejs", false), ("py", "python", true)] {
-        let body = body(name, runtime, &behaviour, &json!({"Edge": edge, "Idempotent": true}));
+    for (name, runtime, edge) in [
+        ("js", "nodejs", true),
+        ("here", "nodejs", false),
+        ("py", "python", true),
+    ] {
+        let body = body(
+            name,
+            runtime,
+            &behaviour,
+            &json!({"Edge": edge, "Idempotent": true}),
+        );
         let request = FunctionBody::parse(body.as_bytes()).unwrap();
-        lab.backend.deploy(&caller, Deploy::Create, request, &()).await.unwrap();
+        lab.backend
+            .deploy(&caller, Deploy::Create, request, &())
+            .await
+            .unwrap();
     }
     let code = lab.backend.edge_code(&shop, "js").await.unwrap().unwrap();
-    assert_eq!((code.kind, &code.code, code.idempotent), (EdgeKind::JavaScript, &behaviour, true));
+    assert_eq!(
+        (code.kind, &code.code, code.idempotent),
+        (EdgeKind::JavaScript, &behaviour, true)
+    );
     // From memory, the next time: the registry's copy is not asked for.
-    lab.registry.txn(Txn::new().then(Op::delete_prefix("blobs/"))).await.unwrap();
-    assert_eq!(lab.backend.edge_code(&shop, "js").await.unwrap(), Some(code));
+    lab.registry
+        .txn(Txn::new().then(Op::delete_prefix("blobs/")))
+        .await
+        .unwrap();
+    assert_eq!(
+        lab.backend.edge_code(&shop, "js").await.unwrap(),
+        Some(code)
+    );
     for name in ["here", "py", "nobody", "../js", ""] {
-        assert_eq!(lab.backend.edge_code(&shop, name).await.unwrap(), None, "{name}");
+        assert_eq!(
+            lab.backend.edge_code(&shop, name).await.unwrap(),
+            None,
+            "{name}"
+        );
     }
 }

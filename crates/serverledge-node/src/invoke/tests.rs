@@ -10,8 +10,8 @@ use serde_json::json;
 use serverledge_api::{Backend as _, Call, Deploy, Stored};
 use serverledge_core::kv::Kv;
 use serverledge_core::{
-    Caller, FailureKind, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError, MemoryMib,
-    OverloadReason, Payload, Reply, SpaceId, StartError,
+    Caller, FailureKind, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError,
+    MemoryMib, OverloadReason, Payload, Reply, SpaceId, StartError,
 };
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
@@ -23,7 +23,11 @@ use crate::executors::Executors;
 use crate::node::{Node, NodeBackend};
 use crate::program::build;
 
-const MACHINE: Machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+const MACHINE: Machine = Machine {
+    memory_bytes: 1 << 30,
+    cores: 2,
+    files_max: 4096,
+};
 /// How long a test waits for what must come.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
@@ -38,7 +42,14 @@ impl Lab {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        let mut config = load(None, &[("SERVERLEDGE_DATA_DIR", data.to_str().unwrap())], &MACHINE, &[]).unwrap().config;
+        let mut config = load(
+            None,
+            &[("SERVERLEDGE_DATA_DIR", data.to_str().unwrap())],
+            &MACHINE,
+            &[],
+        )
+        .unwrap()
+        .config;
         config.pool.memory = MemoryMib::new(512);
         let registry: Arc<dyn Kv> = Arc::new(Embedded::open(&data, &Options::default()).unwrap());
         let (containers, fake) = FakeExecutor::pooled();
@@ -47,15 +58,24 @@ impl Lab {
             snapshots: None,
             containers: Some(Arc::new(containers)),
         };
-        Self { node: Arc::new(build(&config, &registry, executors).unwrap()), fake, _dir: dir }
+        Self {
+            node: Arc::new(build(&config, &registry, executors).unwrap()),
+            fake,
+            _dir: dir,
+        }
     }
 
     async fn deploy(&self, name: &str, behaviour: &Behaviour, more: serde_json::Value) {
         let mut body = json!({"Name": name, "Runtime": "python", "TarFunctionCode": STANDARD.encode(behaviour.code())});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         let body = body.to_string();
         let request = FunctionBody::parse(body.as_bytes()).unwrap();
-        self.node.deploy(&SpaceId::default_space(), Deploy::Update, request, &()).await.unwrap();
+        self.node
+            .deploy(&SpaceId::default_space(), Deploy::Update, request, &())
+            .await
+            .unwrap();
     }
 
     async fn invoke(&self, name: &str) -> Result<bool, InvocationError> {
@@ -80,22 +100,37 @@ impl Lab {
 
     /// Nothing is leased, and as many sandboxes live as are idle.
     async fn settled(&self, idle: usize) {
-        self.fake.wait_for("the end of what is not idle", |counts| counts.live == idle && counts.running == 0).await;
+        self.fake
+            .wait_for("the end of what is not idle", |counts| {
+                counts.live == idle && counts.running == 0
+            })
+            .await;
         let settled = async {
             loop {
                 let snapshot = self.node.admissions.snapshot();
-                if (snapshot.pooled.idle, snapshot.pooled.busy, snapshot.pooled.stopping, snapshot.running)
-                    == (idle, 0, 0, 0)
+                if (
+                    snapshot.pooled.idle,
+                    snapshot.pooled.busy,
+                    snapshot.pooled.stopping,
+                    snapshot.running,
+                ) == (idle, 0, 0, 0)
                 {
                     let held = 128 * u64::try_from(idle).unwrap();
-                    assert_eq!(snapshot.free.memory.get(), 512 - held, "what idle ones hold, and no more, is taken");
+                    assert_eq!(
+                        snapshot.free.memory.get(),
+                        512 - held,
+                        "what idle ones hold, and no more, is taken"
+                    );
                     return;
                 }
                 tokio::task::yield_now().await;
             }
         };
         if tokio::time::timeout(WAIT_MAX, settled).await.is_err() {
-            panic!("{idle} idle sandboxes did not come: {:?}", self.node.admissions.snapshot());
+            panic!(
+                "{idle} idle sandboxes did not come: {:?}",
+                self.node.admissions.snapshot()
+            );
         }
     }
 }
@@ -110,7 +145,10 @@ async fn one_sandbox_serves_call_after_call() {
     }
     assert_eq!(lab.fake.counts().started, 1);
     lab.settled(1).await;
-    assert_eq!(lab.node.status_information().available_warm_containers["f"], 1);
+    assert_eq!(
+        lab.node.status_information().available_warm_containers["f"],
+        1
+    );
     lab.node.admissions.close().await;
     assert_eq!(lab.fake.counts().live, 0, "closing stops what is idle");
 }
@@ -129,12 +167,25 @@ async fn a_spoilt_sandbox_serves_no_more() {
 #[tokio::test]
 async fn a_failure_of_the_function_leaves_its_sandbox_and_its_log() {
     let lab = Lab::new();
-    lab.deploy("f", &Behaviour::Fail { log: "last words".into(), message: "broke".into() }, json!({})).await;
+    lab.deploy(
+        "f",
+        &Behaviour::Fail {
+            log: "last words".into(),
+            message: "broke".into(),
+        },
+        json!({}),
+    )
+    .await;
     for _ in 0..2 {
-        assert!(matches!(lab.invoke("f").await, Err(InvocationError::Function(_))));
+        assert!(matches!(
+            lab.invoke("f").await,
+            Err(InvocationError::Function(_))
+        ));
     }
     assert_eq!(lab.fake.counts().started, 1);
-    let feed = NodeBackend(Arc::clone(&lab.node)).logs(&Caller::anybody(), "f").unwrap();
+    let feed = NodeBackend(Arc::clone(&lab.node))
+        .logs(&Caller::anybody(), "f")
+        .unwrap();
     assert_eq!(feed.backlog.len(), 2);
     assert!(feed.backlog[0].failed && feed.backlog[0].text.starts_with(b"last words"));
 }
@@ -144,7 +195,13 @@ async fn a_failure_of_the_function_leaves_its_sandbox_and_its_log() {
 async fn dead_sandboxes_are_passed_over() {
     let lab = Lab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
-    assert_eq!(lab.node.prewarm(&SpaceId::default_space(), "f", 3).await.unwrap(), 3);
+    assert_eq!(
+        lab.node
+            .prewarm(&SpaceId::default_space(), "f", 3)
+            .await
+            .unwrap(),
+        3
+    );
     lab.settled(3).await;
     lab.fake.kill();
     assert!(!lab.invoke("f").await.unwrap(), "a new one served it");
@@ -159,7 +216,10 @@ async fn a_function_that_never_serves_is_its_owners_fault() {
     (0..2).for_each(|_| lab.fake.fail_invoke(InvokeError::Gone));
     let told = lab.invoke("f").await;
     let exited = |failure: &FunctionFailure| failure.kind == FailureKind::Exited;
-    assert!(matches!(&told, Err(InvocationError::Function(failure)) if exited(failure)), "{told:?}");
+    assert!(
+        matches!(&told, Err(InvocationError::Function(failure)) if exited(failure)),
+        "{told:?}"
+    );
     assert_eq!(lab.fake.counts().started, 2);
     lab.settled(0).await;
 }
@@ -184,7 +244,14 @@ async fn a_start_whose_caller_left_serves_the_next() {
 #[tokio::test]
 async fn a_dropped_call_stops_its_sandbox() {
     let lab = Lab::new();
-    lab.deploy("f", &Behaviour::Endless { log: "on and on".into() }, json!({})).await;
+    lab.deploy(
+        "f",
+        &Behaviour::Endless {
+            log: "on and on".into(),
+        },
+        json!({}),
+    )
+    .await;
     {
         let call = lab.invoke("f");
         tokio::select! {
@@ -199,14 +266,38 @@ async fn a_dropped_call_stops_its_sandbox() {
 async fn failed_starts_are_told_apart_and_leave_nothing() {
     let lab = Lab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
-    let unavailable = || StartError::Unavailable { code: "docker_unavailable", what: "it", source: "x".into() };
+    let unavailable = || StartError::Unavailable {
+        code: "docker_unavailable",
+        what: "it",
+        source: "x".into(),
+    };
     lab.fake.fail_start(unavailable());
     let told = lab.invoke("f").await;
-    assert!(matches!(told, Err(InvocationError::Dependency { code: "docker_unavailable", .. })), "{told:?}");
-    lab.fake.fail_start(StartError::Internal { attempt: "x".into(), source: "y".into() });
-    assert!(matches!(lab.invoke("f").await, Err(InvocationError::Internal { .. })));
+    assert!(
+        matches!(
+            told,
+            Err(InvocationError::Dependency {
+                code: "docker_unavailable",
+                ..
+            })
+        ),
+        "{told:?}"
+    );
+    lab.fake.fail_start(StartError::Internal {
+        attempt: "x".into(),
+        source: "y".into(),
+    });
+    assert!(matches!(
+        lab.invoke("f").await,
+        Err(InvocationError::Internal { .. })
+    ));
     lab.fake.fail_start(unavailable());
-    assert!(lab.node.prewarm(&SpaceId::default_space(), "f", 1).await.is_err());
+    assert!(
+        lab.node
+            .prewarm(&SpaceId::default_space(), "f", 1)
+            .await
+            .is_err()
+    );
     lab.settled(0).await;
     lab.invoke("f").await.unwrap();
 }
@@ -217,11 +308,24 @@ async fn idle_sandboxes_make_room_for_other_functions() {
     for name in ["f", "g"] {
         lab.deploy(name, &Behaviour::Echo, json!({})).await;
     }
-    assert_eq!(lab.node.prewarm(&SpaceId::default_space(), "f", 9).await.unwrap(), 4, "as many as fit");
+    assert_eq!(
+        lab.node
+            .prewarm(&SpaceId::default_space(), "f", 9)
+            .await
+            .unwrap(),
+        4,
+        "as many as fit"
+    );
     lab.invoke("g").await.unwrap();
     lab.settled(4).await;
-    assert_eq!(lab.node.status_information().available_warm_containers["f"], 3);
-    assert_eq!(lab.node.status_information().available_warm_containers["g"], 1);
+    assert_eq!(
+        lab.node.status_information().available_warm_containers["f"],
+        3
+    );
+    assert_eq!(
+        lab.node.status_information().available_warm_containers["g"],
+        1
+    );
     assert_eq!(lab.node.status_information().available_memory, 512);
 }
 
@@ -230,23 +334,37 @@ async fn an_update_and_a_deletion_end_the_old_sandboxes() {
     let lab = Lab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
     lab.invoke("f").await.unwrap();
-    lab.deploy("f", &Behaviour::Echo, json!({"Env": {"A": "1"}})).await;
+    lab.deploy("f", &Behaviour::Echo, json!({"Env": {"A": "1"}}))
+        .await;
     lab.settled(0).await;
-    assert!(!lab.invoke("f").await.unwrap(), "another version, another sandbox");
-    lab.deploy("f", &Behaviour::Echo, json!({"Env": {"A": "1"}})).await;
-    assert!(lab.invoke("f").await.unwrap(), "the same version keeps its sandboxes");
-    lab.node.delete(&SpaceId::default_space(), "f").await.unwrap();
+    assert!(
+        !lab.invoke("f").await.unwrap(),
+        "another version, another sandbox"
+    );
+    lab.deploy("f", &Behaviour::Echo, json!({"Env": {"A": "1"}}))
+        .await;
+    assert!(
+        lab.invoke("f").await.unwrap(),
+        "the same version keeps its sandboxes"
+    );
+    lab.node
+        .delete(&SpaceId::default_space(), "f")
+        .await
+        .unwrap();
     lab.settled(0).await;
 }
 
 #[tokio::test]
 async fn concurrent_calls_share_a_sandbox_where_the_function_says_so() {
     let lab = Lab::new();
-    lab.deploy("f", &Behaviour::Echo, json!({"MaxConcurrency": 8})).await;
+    lab.deploy("f", &Behaviour::Echo, json!({"MaxConcurrency": 8}))
+        .await;
     lab.invoke("f").await.unwrap();
     lab.fake.hold();
     let calls = futures_util::future::join_all((0..8).map(|_| lab.invoke("f")));
-    let held = lab.fake.wait_for("eight calls", |counts| counts.running == 8);
+    let held = lab
+        .fake
+        .wait_for("eight calls", |counts| counts.running == 8);
     let release = async {
         held.await;
         lab.fake.release();
@@ -272,7 +390,9 @@ async fn a_crowd_leaves_nothing_behind() {
             }
             let call = lab.invoke(["f", "g", "h"][n % 3]);
             if n % 5 == 0 {
-                tokio::time::timeout(Duration::from_micros(200), call).await.ok()
+                tokio::time::timeout(Duration::from_micros(200), call)
+                    .await
+                    .ok()
             } else {
                 Some(call.await)
             }
@@ -280,12 +400,25 @@ async fn a_crowd_leaves_nothing_behind() {
     }
     while let Some(ended) = calls.join_next().await {
         match ended.unwrap() {
-            None | Some(Ok(_) | Err(InvocationError::Overloaded { reason: OverloadReason::WaitedTooLong, .. })) => {}
+            None
+            | Some(
+                Ok(_)
+                | Err(InvocationError::Overloaded {
+                    reason: OverloadReason::WaitedTooLong,
+                    ..
+                }),
+            ) => {}
             Some(Err(error)) => panic!("{error}"),
         }
     }
     lab.node.admissions.close().await;
-    lab.fake.wait_for("the end of all sandboxes", |counts| counts.live == 0).await;
+    lab.fake
+        .wait_for("the end of all sandboxes", |counts| counts.live == 0)
+        .await;
     let snapshot = lab.node.admissions.snapshot();
-    assert_eq!((snapshot.running, snapshot.free.memory.get()), (0, 512), "{snapshot:?}");
+    assert_eq!(
+        (snapshot.running, snapshot.free.memory.get()),
+        (0, 512),
+        "{snapshot:?}"
+    );
 }

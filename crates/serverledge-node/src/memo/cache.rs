@@ -82,13 +82,27 @@ impl ResultCache {
             .build();
         let options = options.ok().filter(|_| bytes > 0);
         let entries = options.map(|options| {
-            Cache::with_options(options, Weigh, DefaultHashBuilder::default(), Evictions(Arc::clone(&evicted)))
+            Cache::with_options(
+                options,
+                Weigh,
+                DefaultHashBuilder::default(),
+                Evictions(Arc::clone(&evicted)),
+            )
         });
-        Self { entries, ttl, evicted }
+        Self {
+            entries,
+            ttl,
+            evicted,
+        }
     }
 
     /// A result that holds now, in the generation that is asked for only where it matters.
-    pub(crate) fn get(&self, key: &CallKey, now: Instant, generation: impl FnOnce() -> u64) -> Option<Hit> {
+    pub(crate) fn get(
+        &self,
+        key: &CallKey,
+        now: Instant,
+        generation: impl FnOnce() -> u64,
+    ) -> Option<Hit> {
         let entries = self.entries.as_ref()?;
         let kept = entries.get(key)?;
         if kept.until <= now || kept.generation.is_some_and(|held| held != generation()) {
@@ -96,21 +110,40 @@ impl ResultCache {
             entries.remove_if(key, |there| there.until == kept.until);
             return None;
         }
-        Some(Hit { result: kept.result, called: kept.generation.is_some() })
+        Some(Hit {
+            result: kept.result,
+            called: kept.generation.is_some(),
+        })
     }
 
     /// Keeps a result. A copy: what was given may be a small part of something large.
     pub(crate) fn put(&self, key: CallKey, result: &Bytes, now: Instant, generation: Option<u64>) {
         let Some(entries) = &self.entries else { return };
-        let Some(until) = now.checked_add(self.ttl) else { return };
+        let Some(until) = now.checked_add(self.ttl) else {
+            return;
+        };
         if result.len() <= PART_BYTES / 2 {
-            entries.insert(key, Kept { result: Bytes::copy_from_slice(result), until, generation });
+            entries.insert(
+                key,
+                Kept {
+                    result: Bytes::copy_from_slice(result),
+                    until,
+                    generation,
+                },
+            );
         }
     }
 
     pub(crate) fn figures(&self) -> CacheFigures {
-        let (entries, bytes) = self.entries.as_ref().map_or((0, 0), |entries| (entries.len() as u64, entries.weight()));
-        CacheFigures { entries, bytes, evictions: self.evicted.load(Ordering::Relaxed) }
+        let (entries, bytes) = self
+            .entries
+            .as_ref()
+            .map_or((0, 0), |entries| (entries.len() as u64, entries.weight()));
+        CacheFigures {
+            entries,
+            bytes,
+            evictions: self.evicted.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -130,13 +163,28 @@ mod tests {
         cache.put([1; 32], &Bytes::from_static(b"7"), then, None);
         cache.put([2; 32], &Bytes::from_static(b"8"), then, Some(4));
         assert_eq!(
-            cache.get(&[1; 32], then, || panic!("it does not matter")).unwrap(),
-            Hit { result: "7".into(), called: false }
+            cache
+                .get(&[1; 32], then, || panic!("it does not matter"))
+                .unwrap(),
+            Hit {
+                result: "7".into(),
+                called: false
+            }
         );
-        assert_eq!(cache.get(&[2; 32], then, || 4).unwrap(), Hit { result: "8".into(), called: true });
+        assert_eq!(
+            cache.get(&[2; 32], then, || 4).unwrap(),
+            Hit {
+                result: "8".into(),
+                called: true
+            }
+        );
         assert_eq!(cache.get(&[2; 32], then, || 5), None);
         assert_eq!(cache.get(&[1; 32], then + SECOND, || 0), None);
-        assert_eq!(cache.figures().entries, 0, "what does not hold any more is gone");
+        assert_eq!(
+            cache.figures().entries,
+            0,
+            "what does not hold any more is gone"
+        );
     }
 
     #[test]
@@ -146,16 +194,26 @@ mod tests {
             cache.put([n; 32], &Bytes::from(vec![b'1'; 1_000]), then, None);
         }
         let figures = cache.figures();
-        assert!(figures.bytes <= 100_000 && figures.entries > 20, "{figures:?}");
+        assert!(
+            figures.bytes <= 100_000 && figures.entries > 20,
+            "{figures:?}"
+        );
         assert!(figures.entries + figures.evictions == 256, "{figures:?}");
         cache.put([0; 32], &Bytes::from(vec![b'1'; 200_000]), then, None);
-        assert!(cache.get(&[0; 32], then, || 0).is_none_or(|hit| hit.result.len() == 1_000));
+        assert!(
+            cache
+                .get(&[0; 32], then, || 0)
+                .is_none_or(|hit| hit.result.len() == 1_000)
+        );
     }
 
     #[test]
     fn nothing_is_kept_where_there_is_no_room() {
         let cache = ResultCache::new(0, SECOND);
         cache.put([1; 32], &Bytes::from_static(b"7"), now(), None);
-        assert_eq!((cache.get(&[1; 32], now(), || 0), cache.figures()), (None, CacheFigures::default()));
+        assert_eq!(
+            (cache.get(&[1; 32], now(), || 0), cache.figures()),
+            (None, CacheFigures::default())
+        );
     }
 }

@@ -79,20 +79,40 @@ impl Runs {
         let mut first = false;
         let running = runs.entry(key).or_insert_with(|| {
             first = true;
-            let run =
-                Run { shared: watch::Sender::new(None), error: Mutex::default(), abandoned: CancellationToken::new() };
-            Running { run: Arc::new(run), waiting: 0 }
+            let run = Run {
+                shared: watch::Sender::new(None),
+                error: Mutex::default(),
+                abandoned: CancellationToken::new(),
+            };
+            Running {
+                run: Arc::new(run),
+                waiting: 0,
+            }
         });
         running.waiting += 1;
         let run = Arc::clone(&running.run);
-        let duty = first.then(|| Duty { runs: Arc::clone(self), key, run: Arc::clone(&run) });
-        (Seat { runs: Arc::clone(self), key, run }, duty)
+        let duty = first.then(|| Duty {
+            runs: Arc::clone(self),
+            key,
+            run: Arc::clone(&run),
+        });
+        (
+            Seat {
+                runs: Arc::clone(self),
+                key,
+                run,
+            },
+            duty,
+        )
     }
 
     /// Nobody joins this run any more.
     fn close(&self, key: &RunKey, run: &Arc<Run>) {
         let mut runs = self.0.lock();
-        if runs.get(key).is_some_and(|running| Arc::ptr_eq(&running.run, run)) {
+        if runs
+            .get(key)
+            .is_some_and(|running| Arc::ptr_eq(&running.run, run))
+        {
             runs.remove(key);
         }
     }
@@ -108,7 +128,11 @@ impl Seat {
     pub(super) async fn outcome(&self) -> Shared {
         let mut shared = self.run.shared.subscribe();
         // The sender lives as long as this place.
-        let told = shared.wait_for(Option::is_some).await.ok().and_then(|shared| shared.clone());
+        let told = shared
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|shared| shared.clone());
         told.unwrap_or(Shared::Apart)
     }
 
@@ -121,7 +145,10 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut runs = self.runs.0.lock();
-        let Some(running) = runs.get_mut(&self.key).filter(|running| Arc::ptr_eq(&running.run, &self.run)) else {
+        let Some(running) = runs
+            .get_mut(&self.key)
+            .filter(|running| Arc::ptr_eq(&running.run, &self.run))
+        else {
             return;
         };
         running.waiting -= 1;

@@ -64,7 +64,9 @@ struct Said<'a> {
 impl Tags {
     /// Of a cluster: every node with its key makes and believes the same.
     pub(crate) fn of_cluster(key: &ClusterKey) -> Self {
-        Self { secret: key.secret_for(SECRET_DOMAIN) }
+        Self {
+            secret: key.secret_for(SECRET_DOMAIN),
+        }
     }
 
     /// Of a node by itself: the secret is in a file under the data folder, made at the first start.
@@ -77,7 +79,8 @@ impl Tags {
         match File::open(&path) {
             Ok(mut file) => file.read_exact(&mut secret)?,
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
-                getrandom::fill(&mut secret).map_err(|fault| io::Error::other(fault.to_string()))?;
+                getrandom::fill(&mut secret)
+                    .map_err(|fault| io::Error::other(fault.to_string()))?;
                 write_secret(dir, &path, &secret)?;
             }
             Err(fault) => return Err(fault),
@@ -96,13 +99,18 @@ impl Tags {
             version: &version,
         };
         let code = URL_SAFE_NO_PAD.encode(self.code(&said, what).as_bytes());
-        format!("v1.{}.{}.{}.{version}.{code}", said.period, said.expiry_s, said.generation)
+        format!(
+            "v1.{}.{}.{}.{version}.{code}",
+            said.period, said.expiry_s, said.generation
+        )
     }
 
     /// What to think of an entry with this tag at this time.
     pub(crate) fn judge(&self, tag: &str, what: &Tagged<'_>, unix_ms: u64) -> Judged {
         let now_s = unix_ms / 1000;
-        let Some((said, code)) = parse(tag) else { return Judged::Untrue };
+        let Some((said, code)) = parse(tag) else {
+            return Judged::Untrue;
+        };
         let period = now_s / PERIOD.as_secs();
         // Compared in a time that tells nothing of the code.
         if said.period.abs_diff(period) > 1 || self.code(&said, what) != code {
@@ -120,14 +128,22 @@ impl Tags {
     /// Over all that is said and all that it is said of, each part with its length.
     fn code(&self, said: &Said<'_>, what: &Tagged<'_>) -> blake3::Hash {
         let mut of_period = blake3::Hasher::new_derive_key(KEY_DOMAIN);
-        of_period.update(&self.secret).update(&said.period.to_le_bytes());
+        of_period
+            .update(&self.secret)
+            .update(&said.period.to_le_bytes());
         let mut hasher = blake3::Hasher::new_keyed(of_period.finalize().as_bytes());
         for number in [said.period, said.expiry_s, said.generation] {
             hasher.update(&number.to_le_bytes());
         }
-        let names = [what.space.as_str().as_bytes(), what.function.as_str().as_bytes(), said.version.as_bytes()];
+        let names = [
+            what.space.as_str().as_bytes(),
+            what.function.as_str().as_bytes(),
+            said.version.as_bytes(),
+        ];
         for part in names.into_iter().chain([what.params, what.result]) {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+            hasher
+                .update(&(part.len() as u64).to_le_bytes())
+                .update(part);
         }
         hasher.finalize()
     }
@@ -135,18 +151,30 @@ impl Tags {
 
 /// Half of a version's digest: enough to tell versions apart.
 fn version_text(version: &Digest) -> String {
-    version.as_bytes().iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
-        // Writing to a text does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    version
+        .as_bytes()
+        .iter()
+        .take(16)
+        .fold(String::with_capacity(32), |mut text, byte| {
+            // Writing to a text does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn parse(tag: &str) -> Option<(Said<'_>, blake3::Hash)> {
-    let mut parts = tag.strip_prefix("v1.").filter(|_| tag.len() <= TAG_BYTES_MAX)?.split('.');
+    let mut parts = tag
+        .strip_prefix("v1.")
+        .filter(|_| tag.len() <= TAG_BYTES_MAX)?
+        .split('.');
     let mut number = || parts.next()?.parse().ok();
     let (period, expiry_s, generation) = (number()?, number()?, number()?);
-    let said = Said { period, expiry_s, generation, version: parts.next()? };
+    let said = Said {
+        period,
+        expiry_s,
+        generation,
+        version: parts.next()?,
+    };
     let code = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
     parts.next().is_none().then_some(())?;
     Some((said, blake3::Hash::from_bytes(code.try_into().ok()?)))
@@ -156,7 +184,12 @@ fn parse(tag: &str) -> Option<(Said<'_>, blake3::Hash)> {
 fn write_secret(dir: &Path, path: &Path, secret: &[u8]) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let draft = dir.join(format!("{FILE}.new"));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(secret)?;
     file.sync_all()?;
     std::fs::rename(&draft, path)?;
@@ -185,27 +218,78 @@ mod tests {
     fn a_tag_is_of_one_entry() {
         let tags = Tags::of_cluster(&ClusterKey::derive("0123456789abcdef0123456789abcdef"));
         let (space, other_space) = (SpaceId::default_space(), SpaceId::new());
-        let (f, g) = (FunctionName::parse("f").unwrap(), FunctionName::parse("g").unwrap());
+        let (f, g) = (
+            FunctionName::parse("f").unwrap(),
+            FunctionName::parse("g").unwrap(),
+        );
         let (version, other_version) = (Digest::new([1; 32]), Digest::new([2; 32]));
-        let what =
-            Tagged { space: &space, function: &f, version: &version, generation: 7, params: b"{}", result: b"[1]" };
+        let what = Tagged {
+            space: &space,
+            function: &f,
+            version: &version,
+            generation: 7,
+            params: b"{}",
+            result: b"[1]",
+        };
         let tag = tags.make(&what, NOW);
         assert_eq!(judge(&tags, &tag, &what), Judged::True);
         for (other, judged) in [
-            (Tagged { space: &other_space, ..what }, Judged::Untrue),
-            (Tagged { function: &g, ..what }, Judged::Untrue),
-            (Tagged { params: b"{}[", result: b"1]", ..what }, Judged::Untrue),
-            (Tagged { result: b"[2]", ..what }, Judged::Untrue),
-            (Tagged { version: &other_version, ..what }, Judged::Outdated),
-            (Tagged { generation: 8, ..what }, Judged::Outdated),
+            (
+                Tagged {
+                    space: &other_space,
+                    ..what
+                },
+                Judged::Untrue,
+            ),
+            (
+                Tagged {
+                    function: &g,
+                    ..what
+                },
+                Judged::Untrue,
+            ),
+            (
+                Tagged {
+                    params: b"{}[",
+                    result: b"1]",
+                    ..what
+                },
+                Judged::Untrue,
+            ),
+            (
+                Tagged {
+                    result: b"[2]",
+                    ..what
+                },
+                Judged::Untrue,
+            ),
+            (
+                Tagged {
+                    version: &other_version,
+                    ..what
+                },
+                Judged::Outdated,
+            ),
+            (
+                Tagged {
+                    generation: 8,
+                    ..what
+                },
+                Judged::Outdated,
+            ),
         ] {
             assert_eq!(judge(&tags, &tag, &other), judged);
         }
-        let other_key = Tags::of_cluster(&ClusterKey::derive("another key of more than 32 characters"));
+        let other_key = Tags::of_cluster(&ClusterKey::derive(
+            "another key of more than 32 characters",
+        ));
         assert_eq!(judge(&other_key, &tag, &what), Judged::Untrue);
-        for changed in
-            [tag.replacen("v1", "v2", 1), tag.replacen(".7.", ".8.", 1), format!("{tag}x"), format!("{tag}.")]
-        {
+        for changed in [
+            tag.replacen("v1", "v2", 1),
+            tag.replacen(".7.", ".8.", 1),
+            format!("{tag}x"),
+            format!("{tag}."),
+        ] {
             assert_eq!(judge(&tags, &changed, &what), Judged::Untrue, "{changed}");
         }
         for none in ["", "v1", "v1.1.2.3.4.5", "v1.....", &"v1.".repeat(100)] {
@@ -216,17 +300,43 @@ mod tests {
     #[test]
     fn a_tag_has_its_time_and_outlives_a_change_of_keys() {
         let tags = Tags { secret: [7; 32] };
-        let (space, f, version) = (SpaceId::default_space(), FunctionName::parse("f").unwrap(), Digest::new([1; 32]));
-        let what = Tagged { space: &space, function: &f, version: &version, generation: 0, params: b"1", result: b"2" };
+        let (space, f, version) = (
+            SpaceId::default_space(),
+            FunctionName::parse("f").unwrap(),
+            Digest::new([1; 32]),
+        );
+        let what = Tagged {
+            space: &space,
+            function: &f,
+            version: &version,
+            generation: 0,
+            params: b"1",
+            result: b"2",
+        };
         let period_ms = u64::try_from(PERIOD.as_millis()).unwrap();
         let before_change = NOW / period_ms * period_ms - 1_000;
         let tag = tags.make(&what, before_change);
         let valid_ms = u64::try_from(VALID_FOR.as_millis()).unwrap();
-        assert_eq!(tags.judge(&tag, &what, before_change + 2_000), Judged::True, "in the next period");
-        assert_eq!(tags.judge(&tag, &what, before_change + valid_ms), Judged::Expired);
-        assert_eq!(tags.judge(&tag, &what, before_change + 2 * period_ms), Judged::Untrue, "the key is forgotten");
+        assert_eq!(
+            tags.judge(&tag, &what, before_change + 2_000),
+            Judged::True,
+            "in the next period"
+        );
+        assert_eq!(
+            tags.judge(&tag, &what, before_change + valid_ms),
+            Judged::Expired
+        );
+        assert_eq!(
+            tags.judge(&tag, &what, before_change + 2 * period_ms),
+            Judged::Untrue,
+            "the key is forgotten"
+        );
         let ahead = tags.make(&what, before_change + 2_000);
-        assert_eq!(tags.judge(&ahead, &what, before_change), Judged::True, "by a clock that is behind");
+        assert_eq!(
+            tags.judge(&ahead, &what, before_change),
+            Judged::True,
+            "by a clock that is behind"
+        );
     }
 
     #[test]
@@ -234,7 +344,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let first = Tags::of_node(&data).unwrap();
-        assert_eq!(std::fs::metadata(data.join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(data.join(FILE))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
         assert_eq!(Tags::of_node(&data).unwrap().secret, first.secret);
         std::fs::write(data.join(FILE), b"short").unwrap();
         assert!(Tags::of_node(&data).is_err());

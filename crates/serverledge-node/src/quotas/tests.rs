@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde_json::json;
 use serverledge_api::{
-    Applications as _, Backend as _, Call, Deploy, DeployError, Deployed, Hosting as _, HostingError, Stored, TestRun,
+    Applications as _, Backend as _, Call, Deploy, DeployError, Deployed, Hosting as _,
+    HostingError, Stored, TestRun,
 };
 use serverledge_core::kv::Kv;
 use serverledge_core::{Account, AppName, InvocationId, Memo, Payload, Phases, Role, Scopes, Via};
@@ -24,7 +25,11 @@ use crate::invoke::Request;
 use crate::node::{Node, NodeBackend};
 use crate::program::build;
 
-const MACHINE: Machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+const MACHINE: Machine = Machine {
+    memory_bytes: 1 << 30,
+    cores: 2,
+    files_max: 4096,
+};
 
 /// Spaces and their owners.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +41,11 @@ impl Owners for Owned {
     }
 
     fn spaces(&self, user: &UserId) -> Vec<SpaceId> {
-        self.0.iter().filter(|(_, owner)| *owner == user).map(|(space, _)| space.clone()).collect()
+        self.0
+            .iter()
+            .filter(|(_, owner)| *owner == user)
+            .map(|(space, _)| space.clone())
+            .collect()
     }
 }
 
@@ -56,7 +65,11 @@ pub(crate) struct Tested {
 impl Lab {
     pub(crate) fn new() -> Self {
         let registry = Arc::new(Embedded::in_memory(&Options::default()).unwrap());
-        Self { registry, owned: Owned::default(), dir: tempfile::tempdir().unwrap() }
+        Self {
+            registry,
+            owned: Owned::default(),
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// Two spaces of one user, and one of another.
@@ -75,10 +88,17 @@ impl Lab {
         change(&mut config.quota);
         std::fs::create_dir_all(&data).unwrap();
         let (executor, fake) = FakeExecutor::new();
-        let executors = Executors { wasm: Arc::new(executor), snapshots: None, containers: None };
+        let executors = Executors {
+            wasm: Arc::new(executor),
+            snapshots: None,
+            containers: None,
+        };
         let mut node = build(&config, &self.registry, executors).unwrap();
         node.quotas = Quotas::new(config.quota, Arc::new(self.owned.clone()));
-        Tested { node: Arc::new(node), fake }
+        Tested {
+            node: Arc::new(node),
+            fake,
+        }
     }
 }
 
@@ -103,9 +123,17 @@ impl Tested {
         }
     }
 
-    pub(crate) async fn invoke(&self, caller: &Caller, name: &str) -> Result<Bytes, InvocationError> {
-        let report = NodeBackend(Arc::clone(&self.node)).invoke(call(caller, name)).await?;
-        let Reply::Json(result) = report.reply else { panic!("a JSON function gave HTTP") };
+    pub(crate) async fn invoke(
+        &self,
+        caller: &Caller,
+        name: &str,
+    ) -> Result<Bytes, InvocationError> {
+        let report = NodeBackend(Arc::clone(&self.node))
+            .invoke(call(caller, name))
+            .await?;
+        let Reply::Json(result) = report.reply else {
+            panic!("a JSON function gave HTTP")
+        };
         Ok(result)
     }
 
@@ -118,7 +146,9 @@ impl Tested {
 fn told(outcome: Result<(), InvocationError>) -> (&'static str, Duration) {
     match outcome {
         Ok(()) => ("ran", Duration::ZERO),
-        Err(InvocationError::Quota { code, retry_after, .. }) => (code, retry_after),
+        Err(InvocationError::Quota {
+            code, retry_after, ..
+        }) => (code, retry_after),
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -141,7 +171,10 @@ fn call(caller: &Caller, name: &str) -> Call {
 }
 
 pub(crate) fn on(space: &SpaceId) -> Caller {
-    Caller { space: space.clone(), account: None }
+    Caller {
+        space: space.clone(),
+        account: None,
+    }
 }
 
 pub(crate) fn large(bytes: usize) -> Behaviour {
@@ -158,17 +191,37 @@ async fn functions_are_counted_over_all_spaces_of_their_owner() {
     assert_eq!(node.refused(&second, "f", &echo).await, "deployed");
     let full = "quota_functions: the owner has 2 functions, 2 are allowed; delete one first";
     assert_eq!(node.refused(&second, "g", &echo).await, full);
-    assert_eq!(node.refused(&second, "f", &large(3)).await, "deployed", "a function may be replaced");
-    for free in [&other, &SpaceId::default_space(), &SpaceId::default_space(), &SpaceId::default_space()] {
+    assert_eq!(
+        node.refused(&second, "f", &large(3)).await,
+        "deployed",
+        "a function may be replaced"
+    );
+    for free in [
+        &other,
+        &SpaceId::default_space(),
+        &SpaceId::default_space(),
+        &SpaceId::default_space(),
+    ] {
         assert_eq!(node.refused(free, "g", &echo).await, "deployed");
     }
     node.node.delete(&first, "f").await.unwrap();
-    assert_eq!(node.refused(&second, "g", &echo).await, "deployed", "a deletion makes room");
+    assert_eq!(
+        node.refused(&second, "g", &echo).await,
+        "deployed",
+        "a deletion makes room"
+    );
     let prepared = node.fake.prepares().len();
     assert_eq!(node.refused(&first, "f", &large(99)).await, full);
-    assert_eq!(node.fake.prepares().len(), prepared, "nothing slow is begun for what is refused");
+    assert_eq!(
+        node.fake.prepares().len(),
+        prepared,
+        "nothing slow is begun for what is refused"
+    );
     let text = NodeBackend(Arc::clone(&node.node)).metrics().unwrap();
-    assert!(text.contains("serverledge_quota_refusals_total{code=\"quota_functions\"} 2"), "{text}");
+    assert!(
+        text.contains("serverledge_quota_refusals_total{code=\"quota_functions\"} 2"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -178,7 +231,12 @@ async fn what_others_deploy_meanwhile_counts() {
     let node = lab.node("n", |quota| quota.functions = 1);
     node.fake.hold_prepares();
     let (one, two) = (large(3), large(4));
-    let deploys = async { tokio::join!(node.refused(&space, "f", &one), node.refused(&space, "g", &two)) };
+    let deploys = async {
+        tokio::join!(
+            node.refused(&space, "f", &one),
+            node.refused(&space, "g", &two)
+        )
+    };
     let release = async {
         // Both have been counted once by then.
         while node.fake.prepares().len() < 2 {
@@ -195,12 +253,26 @@ async fn equal_code_is_counted_once() {
     let mut lab = Lab::new();
     let [first, second, _] = lab.spaces();
     let length = |behaviour: &Behaviour| behaviour.code().len();
-    let (short, long) = (large(1000), Behaviour::Log { log: "x".repeat(100) });
-    let node = lab.node("n", |quota| quota.code_bytes = length(&short) + length(&long));
-    for (space, name, behaviour) in
-        [(&first, "f", &short), (&first, "g", &short), (&second, "f", &long), (&second, "g", &long)]
-    {
-        assert_eq!(node.refused(space, name, behaviour).await, "deployed", "{name}");
+    let (short, long) = (
+        large(1000),
+        Behaviour::Log {
+            log: "x".repeat(100),
+        },
+    );
+    let node = lab.node("n", |quota| {
+        quota.code_bytes = length(&short) + length(&long)
+    });
+    for (space, name, behaviour) in [
+        (&first, "f", &short),
+        (&first, "g", &short),
+        (&second, "f", &long),
+        (&second, "g", &long),
+    ] {
+        assert_eq!(
+            node.refused(space, name, behaviour).await,
+            "deployed",
+            "{name}"
+        );
     }
     let (others, most) = (large(2000), length(&short) + length(&long));
     let full = format!(
@@ -208,13 +280,30 @@ async fn equal_code_is_counted_once() {
         most + length(&others)
     );
     assert_eq!(node.refused(&first, "h", &others).await, full);
-    assert_eq!(node.refused(&second, "g", &others).await, full, "the other copy stays");
+    assert_eq!(
+        node.refused(&second, "g", &others).await,
+        full,
+        "the other copy stays"
+    );
     node.node.delete(&second, "f").await.unwrap();
-    assert_eq!(node.refused(&second, "g", &others).await, "deployed", "it takes the place of its predecessor");
+    assert_eq!(
+        node.refused(&second, "g", &others).await,
+        "deployed",
+        "it takes the place of its predecessor"
+    );
     let narrow = lab.node("narrow", |quota| quota.code_bytes = 1);
     narrow.node.load_functions().await.unwrap();
-    assert_eq!(narrow.refused(&first, "f", &others).await, "deployed", "what makes it less is allowed");
-    assert!(narrow.refused(&first, "f", &long).await.starts_with("quota_code_bytes"));
+    assert_eq!(
+        narrow.refused(&first, "f", &others).await,
+        "deployed",
+        "what makes it less is allowed"
+    );
+    assert!(
+        narrow
+            .refused(&first, "f", &long)
+            .await
+            .starts_with("quota_code_bytes")
+    );
 }
 
 #[tokio::test]
@@ -232,9 +321,13 @@ async fn so_many_run_at_once() {
         _ = &mut held => panic!("held calls ended"),
         () = node.fake.wait_for("the calls", |counts| counts.running == 2) => {}
     }
-    assert_eq!(node.outcome(&one, "f").await, ("quota_concurrent", CONCURRENT_RETRY));
+    assert_eq!(
+        node.outcome(&one, "f").await,
+        ("quota_concurrent", CONCURRENT_RETRY)
+    );
     let elsewhere = on(&other);
-    let mut free = Box::pin(async { tokio::join!(node.invoke(&elsewhere, "f"), node.nested(&space)) });
+    let mut free =
+        Box::pin(async { tokio::join!(node.invoke(&elsewhere, "f"), node.nested(&space)) });
     tokio::select! {
         _ = &mut free => panic!("held calls ended"),
         () = node.fake.wait_for("another owner's call and a nested one", |counts| counts.running == 4) => {}
@@ -245,16 +338,30 @@ async fn so_many_run_at_once() {
     outside.unwrap();
     nested.unwrap();
     for _ in 0..3 {
-        assert_eq!(node.outcome(&one, "f").await.0, "ran", "callers that leave give their places back");
+        assert_eq!(
+            node.outcome(&one, "f").await.0,
+            "ran",
+            "callers that leave give their places back"
+        );
     }
-    assert!(node.node.quotas.users.lock().table.values().all(|usage| usage.running == 0));
+    assert!(
+        node.node
+            .quotas
+            .users
+            .lock()
+            .table
+            .values()
+            .all(|usage| usage.running == 0)
+    );
 }
 
 impl Tested {
     /// As a call that a function makes: past the door.
     async fn nested(&self, space: &SpaceId) -> Result<Report, InvocationError> {
         let entry = self.node.lookup(space, "f")?;
-        self.node.run(Request::of(call(&on(space), "f"), entry)).await
+        self.node
+            .run(Request::of(call(&on(space), "f"), entry))
+            .await
     }
 }
 
@@ -262,19 +369,35 @@ impl Tested {
 #[tokio::test(start_paused = true)]
 async fn test_runs_count() {
     let lab = Lab::new();
-    let account =
-        Account { user: UserId::new(), role: Role::User, scopes: Scopes::ALL, via: Via::Token("t".to_owned()) };
-    let ada = Caller { space: SpaceId::new(), account: Some(Arc::new(account)) };
+    let account = Account {
+        user: UserId::new(),
+        role: Role::User,
+        scopes: Scopes::ALL,
+        via: Via::Token("t".to_owned()),
+    };
+    let ada = Caller {
+        space: SpaceId::new(),
+        account: Some(Arc::new(account)),
+    };
     let node = lab.node("n", |quota| (quota.concurrent, quota.per_minute) = (1, 3));
     let backend = NodeBackend(Arc::clone(&node.node));
-    let shop = backend.create(&ada, AppName::parse("shop").unwrap()).await.unwrap();
+    let shop = backend
+        .create(&ada, AppName::parse("shop").unwrap())
+        .await
+        .unwrap();
     let inside = ada.on(shop.space.clone());
-    node.deploy(&shop.space, "f", &Behaviour::Echo).await.unwrap();
+    node.deploy(&shop.space, "f", &Behaviour::Echo)
+        .await
+        .unwrap();
     let test = async || {
         let code = STANDARD.encode(Behaviour::Echo.code());
         let body = json!({"Runtime": "wasm", "TarFunctionCode": code}).to_string();
         let function = FunctionBody::parse(body.as_bytes()).unwrap();
-        let run = TestRun { function, params: Bytes::from_static(b"7"), carried: None };
+        let run = TestRun {
+            function,
+            params: Bytes::from_static(b"7"),
+            carried: None,
+        };
         match backend.test(&ada, "shop", run, &()).await {
             Err(HostingError::Invocation(error)) => told(Err(error)).0,
             outcome => outcome.map(|_| "ran").unwrap(),
@@ -288,12 +411,26 @@ async fn test_runs_count() {
     }
     let prepared = node.fake.prepares().len();
     assert_eq!(test().await, "quota_concurrent");
-    assert_eq!(node.fake.prepares().len(), prepared, "nothing is prepared for what is refused");
-    assert_eq!(node.outcome(&inside, "f").await.0, "quota_concurrent", "they share the quota with calls");
+    assert_eq!(
+        node.fake.prepares().len(),
+        prepared,
+        "nothing is prepared for what is refused"
+    );
+    assert_eq!(
+        node.outcome(&inside, "f").await.0,
+        "quota_concurrent",
+        "they share the quota with calls"
+    );
     node.fake.release();
     assert_eq!(held.await, "ran");
-    assert_eq!((test().await, node.outcome(&inside, "f").await.0), ("ran", "ran"));
-    assert_eq!((test().await, node.outcome(&inside, "f").await.0), ("quota_per_minute", "quota_per_minute"));
+    assert_eq!(
+        (test().await, node.outcome(&inside, "f").await.0),
+        ("ran", "ran")
+    );
+    assert_eq!(
+        (test().await, node.outcome(&inside, "f").await.0),
+        ("quota_per_minute", "quota_per_minute")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -309,13 +446,24 @@ async fn so_many_run_in_a_minute() {
     backend.submit(call(&on(&also), "f")).await.unwrap();
     let (code, retry_after) = node.outcome(&on(&space), "f").await;
     assert_eq!(code, "quota_per_minute");
-    assert!(retry_after > Duration::from_secs(20) && retry_after <= Duration::from_secs(30), "{retry_after:?}");
+    assert!(
+        retry_after > Duration::from_secs(20) && retry_after <= Duration::from_secs(30),
+        "{retry_after:?}"
+    );
     let refused = backend.submit(call(&on(&also), "f")).await.unwrap_err();
     assert!(matches!(
         refused,
-        serverledge_api::SubmitError::Invocation(InvocationError::Quota { code: "quota_per_minute", .. })
+        serverledge_api::SubmitError::Invocation(InvocationError::Quota {
+            code: "quota_per_minute",
+            ..
+        })
     ));
-    for free in [&other, &SpaceId::default_space(), &SpaceId::default_space(), &SpaceId::default_space()] {
+    for free in [
+        &other,
+        &SpaceId::default_space(),
+        &SpaceId::default_space(),
+        &SpaceId::default_space(),
+    ] {
         assert_eq!(node.outcome(&on(free), "f").await.0, "ran");
     }
     tokio::time::advance(retry_after).await;
@@ -339,44 +487,99 @@ impl Owners for Nobody {
 #[tokio::test]
 async fn an_account_pays_where_a_space_has_no_owner() {
     let quotas = Quotas::new(
-        QuotaConfig { applications: 1, functions: 0, code_bytes: 0, concurrent: 1, per_minute: 0 },
+        QuotaConfig {
+            applications: 1,
+            functions: 0,
+            code_bytes: 0,
+            concurrent: 1,
+            per_minute: 0,
+        },
         Arc::new(Nobody),
     );
-    let account =
-        Account { user: UserId::new(), role: Role::User, scopes: Scopes::ALL, via: Via::Token("t".to_owned()) };
-    let caller = Caller { space: SpaceId::new(), account: Some(Arc::new(account)) };
+    let account = Account {
+        user: UserId::new(),
+        role: Role::User,
+        scopes: Scopes::ALL,
+        via: Via::Token("t".to_owned()),
+    };
+    let caller = Caller {
+        space: SpaceId::new(),
+        account: Some(Arc::new(account)),
+    };
     let permit = quotas.admit(&caller).unwrap();
     assert_eq!(told(quotas.admit(&caller).map(drop)).0, "quota_concurrent");
-    assert!(quotas.admit(&caller.on(SpaceId::default_space())).unwrap().is_none(), "the default space is free");
+    assert!(
+        quotas
+            .admit(&caller.on(SpaceId::default_space()))
+            .unwrap()
+            .is_none(),
+        "the default space is free"
+    );
     assert!(quotas.admit(&Caller::anybody()).unwrap().is_none());
     drop(permit);
     assert!(quotas.admit(&caller).unwrap().is_some());
     assert!(quotas.check_applications(0).is_ok());
-    assert_eq!(quotas.check_applications(1).unwrap_err().code, "quota_applications");
+    assert_eq!(
+        quotas.check_applications(1).unwrap_err().code,
+        "quota_applications"
+    );
 }
 
 /// A response that streams counts until its end.
 #[tokio::test]
 async fn a_streamed_body_keeps_its_place() {
-    let quota = QuotaConfig { applications: 0, functions: 0, code_bytes: 0, concurrent: 1, per_minute: 0 };
+    let quota = QuotaConfig {
+        applications: 0,
+        functions: 0,
+        code_bytes: 0,
+        concurrent: 1,
+        per_minute: 0,
+    };
     let (user, space) = (UserId::new(), SpaceId::new());
-    let quotas = Quotas::new(quota, Arc::new(Owned(BTreeMap::from([(space.clone(), user)]))));
+    let quotas = Quotas::new(
+        quota,
+        Arc::new(Owned(BTreeMap::from([(space.clone(), user)]))),
+    );
     let permit = quotas.admit(&on(&space)).unwrap();
-    let body = http_body_util::Full::new(Bytes::from_static(b"body")).map_err(|never| match never {});
+    let body =
+        http_body_util::Full::new(Bytes::from_static(b"body")).map_err(|never| match never {});
     let body: serverledge_core::HttpBody = Box::pin(body);
     let phases = Phases::default();
     let reply = Reply::Http(Box::new(http::Response::new(body)));
-    let report = Report { reply, log: Bytes::new(), warm: true, phases, remote: None, memo: Memo::default() };
-    let Reply::Http(response) = until_its_end(report, permit).reply else { panic!("it was HTTP") };
-    assert_eq!(told(quotas.admit(&on(&space)).map(drop)).0, "quota_concurrent");
-    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "body");
+    let report = Report {
+        reply,
+        log: Bytes::new(),
+        warm: true,
+        phases,
+        remote: None,
+        memo: Memo::default(),
+    };
+    let Reply::Http(response) = until_its_end(report, permit).reply else {
+        panic!("it was HTTP")
+    };
+    assert_eq!(
+        told(quotas.admit(&on(&space)).map(drop)).0,
+        "quota_concurrent"
+    );
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "body"
+    );
     assert!(quotas.admit(&on(&space)).unwrap().is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn users_who_left_are_forgotten() {
-    let quota = QuotaConfig { applications: 0, functions: 0, code_bytes: 0, concurrent: 1, per_minute: 1 };
-    let users: Vec<(SpaceId, UserId)> = (0..=USERS_MIN).map(|_| (SpaceId::new(), UserId::new())).collect();
+    let quota = QuotaConfig {
+        applications: 0,
+        functions: 0,
+        code_bytes: 0,
+        concurrent: 1,
+        per_minute: 1,
+    };
+    let users: Vec<(SpaceId, UserId)> = (0..=USERS_MIN)
+        .map(|_| (SpaceId::new(), UserId::new()))
+        .collect();
     let quotas = Quotas::new(quota, Arc::new(Owned(users.iter().cloned().collect())));
     let kept = quotas.admit(&on(&users[0].0)).unwrap();
     for (space, _) in &users[1..USERS_MIN] {
@@ -384,6 +587,10 @@ async fn users_who_left_are_forgotten() {
     }
     tokio::time::advance(REMEMBERED).await;
     quotas.admit(&on(&users[USERS_MIN].0)).unwrap();
-    assert_eq!(quotas.users.lock().table.len(), 2, "who runs something, and who has just come");
+    assert_eq!(
+        quotas.users.lock().table.len(),
+        2,
+        "who runs something, and who has just come"
+    );
     drop(kept);
 }

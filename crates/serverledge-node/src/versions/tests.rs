@@ -9,12 +9,25 @@ async fn length(node: &Tested, space: &SpaceId) -> usize {
 }
 
 async fn deploy(node: &Tested, space: &SpaceId, bytes: usize) -> String {
-    node.deploy(space, "f", &large(bytes)).await.unwrap().function.version.digest.to_string()
+    node.deploy(space, "f", &large(bytes))
+        .await
+        .unwrap()
+        .function
+        .version
+        .digest
+        .to_string()
 }
 
 async fn digests(node: &Tested, space: &SpaceId) -> Vec<String> {
     let listed = node.node.versions(space, "f").await.unwrap();
-    assert!(listed.versions.iter().enumerate().all(|(n, one)| one.current == (n == 0)), "{listed:?}");
+    assert!(
+        listed
+            .versions
+            .iter()
+            .enumerate()
+            .all(|(n, one)| one.current == (n == 0)),
+        "{listed:?}"
+    );
     listed.versions.into_iter().map(|one| one.version).collect()
 }
 
@@ -36,12 +49,21 @@ async fn a_function_rolls_back_and_forth() {
     let one = deploy(&node, &space, 10).await;
     let two = deploy(&node, &space, 20).await;
     let three = deploy(&node, &space, 30).await;
-    assert_eq!(digests(&node, &space).await, [&three, &two, &one].map(String::as_str));
+    assert_eq!(
+        digests(&node, &space).await,
+        [&three, &two, &one].map(String::as_str)
+    );
     let before = node.node.functions.generation(&space);
     let back = node.node.roll_back(&space, "f", &one[..16]).await.unwrap();
-    assert_eq!((back.version.digest.to_string(), length(&node, &space).await), (one.clone(), 10));
+    assert_eq!(
+        (back.version.digest.to_string(), length(&node, &space).await),
+        (one.clone(), 10)
+    );
     assert_ne!(node.node.functions.generation(&space), before);
-    assert_eq!(digests(&node, &space).await, [&one, &three, &two].map(String::as_str));
+    assert_eq!(
+        digests(&node, &space).await,
+        [&one, &three, &two].map(String::as_str)
+    );
     node.node.roll_back(&space, "f", &three).await.unwrap();
     assert_eq!(length(&node, &space).await, 30);
     for (name, wanted, expected) in [
@@ -50,15 +72,24 @@ async fn a_function_rolls_back_and_forth() {
         ("f", "", "unknown version \"\""),
         ("f", "xyz", "unknown version \"xyz\""),
     ] {
-        assert_eq!(code(node.node.roll_back(&space, name, wanted).await.unwrap_err()), expected);
+        assert_eq!(
+            code(node.node.roll_back(&space, name, wanted).await.unwrap_err()),
+            expected
+        );
     }
     let history = node.node.history(&space, "f").await.unwrap();
     let mut kept = history.kept.clone();
     kept.push(kept[0].clone());
     let twice = History { kept, ..history };
-    assert_eq!(code(find(&twice, &one[..9]).unwrap_err()), format!("ambiguous {:?}", &one[..9]));
+    assert_eq!(
+        code(find(&twice, &one[..9]).unwrap_err()),
+        format!("ambiguous {:?}", &one[..9])
+    );
     node.node.delete(&space, "f").await.unwrap();
-    assert_eq!(code(node.node.versions(&space, "f").await.unwrap_err()), "unknown f");
+    assert_eq!(
+        code(node.node.versions(&space, "f").await.unwrap_err()),
+        "unknown f"
+    );
 }
 
 /// Another node has the machine code of nothing.
@@ -69,10 +100,20 @@ async fn a_node_makes_ready_what_it_has_lost() {
     let one = deploy(&here, &space, 10).await;
     deploy(&here, &space, 20).await;
     there.node.load_functions().await.unwrap();
-    let fault = || PrepareError::Invalid { code: "not_wasm", message: "no".to_owned() };
+    let fault = || PrepareError::Invalid {
+        code: "not_wasm",
+        message: "no".to_owned(),
+    };
     there.fake.fail_prepare(fault());
-    assert_eq!(code(there.node.roll_back(&space, "f", &one).await.unwrap_err()), "not_wasm");
-    assert_ne!(digests(&there, &space).await[0], one, "what cannot run is not bound");
+    assert_eq!(
+        code(there.node.roll_back(&space, "f", &one).await.unwrap_err()),
+        "not_wasm"
+    );
+    assert_ne!(
+        digests(&there, &space).await[0],
+        one,
+        "what cannot run is not bound"
+    );
     there.node.roll_back(&space, "f", &one).await.unwrap();
     assert_eq!(length(&there, &space).await, 10);
     let prepared = here.fake.prepares().len();
@@ -81,7 +122,11 @@ async fn a_node_makes_ready_what_it_has_lost() {
     here.node.roll_back(&space, "f", &one).await.unwrap();
     assert_eq!(here.fake.prepares().len(), prepared, "it was ready");
     there.node.load_functions().await.unwrap();
-    assert_eq!(here.node.functions.generation(&space), there.node.functions.generation(&space), "in one state");
+    assert_eq!(
+        here.node.functions.generation(&space),
+        there.node.functions.generation(&space),
+        "in one state"
+    );
 }
 
 #[tokio::test]
@@ -89,16 +134,36 @@ async fn flags_change_without_new_code() {
     let (lab, space) = (Lab::new(), SpaceId::default_space());
     let node = lab.node("n", |_| {});
     let version = deploy(&node, &space, 10).await;
-    let (before, prepared) = (node.node.functions.generation(&space), node.fake.prepares().len());
-    let flags = FlagsRequest { idempotent: Some(true), edge: None };
+    let (before, prepared) = (
+        node.node.functions.generation(&space),
+        node.fake.prepares().len(),
+    );
+    let flags = FlagsRequest {
+        idempotent: Some(true),
+        edge: None,
+    };
     let changed = node.node.set_flags(&space, "f", flags).await.unwrap();
     assert!(changed.flags.idempotent && !changed.flags.edge);
     assert_eq!(changed.version.digest.to_string(), version);
-    assert!(node.node.functions.get(&space, "f").unwrap().function.flags.idempotent);
+    assert!(
+        node.node
+            .functions
+            .get(&space, "f")
+            .unwrap()
+            .function
+            .flags
+            .idempotent
+    );
     assert_ne!(node.node.functions.generation(&space), before);
-    assert_eq!((node.fake.prepares().len(), digests(&node, &space).await), (prepared, vec![version]));
+    assert_eq!(
+        (node.fake.prepares().len(), digests(&node, &space).await),
+        (prepared, vec![version])
+    );
     assert_eq!(length(&node, &space).await, 10);
-    assert_eq!(code(node.node.set_flags(&space, "g", flags).await.unwrap_err()), "unknown g");
+    assert_eq!(
+        code(node.node.set_flags(&space, "g", flags).await.unwrap_err()),
+        "unknown g"
+    );
 }
 
 #[tokio::test]
@@ -111,7 +176,9 @@ async fn a_call_that_runs_is_not_disturbed() {
     let caller = on(&space);
     let running = node.invoke(&caller, "f");
     let change = async {
-        node.fake.wait_for("the call", |counts| counts.running == 1).await;
+        node.fake
+            .wait_for("the call", |counts| counts.running == 1)
+            .await;
         node.node.roll_back(&space, "f", &one).await.unwrap();
         node.fake.release();
     };

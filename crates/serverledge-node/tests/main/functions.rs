@@ -12,17 +12,42 @@ async fn functions_are_created_replaced_and_deleted() {
     lab.compile(&one).await;
     lab.compile(&two).await;
     let created = node.deploy("/create", "f", &one, json!({})).await.json();
-    assert_eq!((&created["Created"], &created["Interface"]), (&json!("f"), &json!("reactor")));
+    assert_eq!(
+        (&created["Created"], &created["Interface"]),
+        (&json!("f"), &json!("reactor"))
+    );
     assert_eq!(node.invoke("f", "{}").await, json!(1));
-    assert_eq!(node.deploy("/create", "f", &two, json!({})).await.outcome(), "409 function_exists");
-    assert_eq!(node.invoke("f", "{}").await, json!(1), "a refused deployment changes nothing");
+    assert_eq!(
+        node.deploy("/create", "f", &two, json!({})).await.outcome(),
+        "409 function_exists"
+    );
+    assert_eq!(
+        node.invoke("f", "{}").await,
+        json!(1),
+        "a refused deployment changes nothing"
+    );
     let updated = node.deploy("/update", "f", &two, json!({})).await.json();
     assert_ne!(created["Version"], updated["Version"]);
     assert_eq!(node.invoke("f", "{}").await, json!(2));
-    assert_eq!(node.ask("POST", "/delete", "{\"Name\":\"f\"}").await.status, 200);
-    assert_eq!(node.ask("POST", "/fn/f", "").await.outcome(), "404 function_unknown");
-    assert_eq!(node.ask("POST", "/delete", "{\"Name\":\"f\"}").await.outcome(), "404 function_unknown");
-    assert_eq!(node.deploy("/create", "f", &one, json!({})).await.status, 200, "the name is free again");
+    assert_eq!(
+        node.ask("POST", "/delete", "{\"Name\":\"f\"}").await.status,
+        200
+    );
+    assert_eq!(
+        node.ask("POST", "/fn/f", "").await.outcome(),
+        "404 function_unknown"
+    );
+    assert_eq!(
+        node.ask("POST", "/delete", "{\"Name\":\"f\"}")
+            .await
+            .outcome(),
+        "404 function_unknown"
+    );
+    assert_eq!(
+        node.deploy("/create", "f", &one, json!({})).await.status,
+        200,
+        "the name is free again"
+    );
     assert_eq!(node.invoke("f", "{}").await, json!(1));
     node.stop().await;
 }
@@ -37,15 +62,29 @@ async fn what_is_refused_is_not_stored() {
         ("", json!({}), "422 invalid_name"),
         (&"x".repeat(129), json!({}), "422 invalid_name"),
         ("f", json!({"Runtime": "cobol"}), "404 unknown_runtime"),
-        ("f", json!({"Runtime": "python310"}), "503 docker_unavailable"),
+        (
+            "f",
+            json!({"Runtime": "python310"}),
+            "503 docker_unavailable",
+        ),
         ("f", json!({"MemoryMB": 0}), "422 invalid_memory"),
         ("f", json!({"MemoryMB": 4000}), "422 exceeds_node"),
         ("f", json!({"Timeout": 1e6}), "422 invalid_member"),
-        ("f", json!({"Env": {"SERVERLEDGE_X": "1"}}), "422 invalid_member"),
+        (
+            "f",
+            json!({"Env": {"SERVERLEDGE_X": "1"}}),
+            "422 invalid_member",
+        ),
         ("f", json!({"TarFunctionCode": ""}), "422 no_code"),
         ("f", json!({"TarFunctionCode": "%"}), "422 malformed_base64"),
     ] {
-        assert_eq!(node.deploy("/create", name, ECHO, more.clone()).await.outcome(), expected, "{name:?} {more}");
+        assert_eq!(
+            node.deploy("/create", name, ECHO, more.clone())
+                .await
+                .outcome(),
+            expected,
+            "{name:?} {more}"
+        );
     }
     assert_eq!(node.get("/functions").await.json(), json!([]));
     node.stop().await;
@@ -60,7 +99,9 @@ async fn concurrent_creations_have_one_winner() {
     for code in &codes {
         lab.compile(code).await;
     }
-    let answers = codes.iter().map(|code| node.deploy("/create", "f", code, json!({})));
+    let answers = codes
+        .iter()
+        .map(|code| node.deploy("/create", "f", code, json!({})));
     let mut won = Vec::new();
     for (n, answer) in join_all(answers).await.into_iter().enumerate() {
         match answer.outcome().as_str() {
@@ -72,7 +113,11 @@ async fn concurrent_creations_have_one_winner() {
     assert_eq!(node.invoke("f", "{}").await, json!(won[0]));
     node.stop().await;
     let node = lab.start().await;
-    assert_eq!(node.invoke("f", "{}").await, json!(won[0]), "after a restart");
+    assert_eq!(
+        node.invoke("f", "{}").await,
+        json!(won[0]),
+        "after a restart"
+    );
     node.stop().await;
 }
 
@@ -88,7 +133,11 @@ pub(crate) async fn join_all<T>(futures: impl Iterator<Item = impl Future<Output
                 }
             }
         }
-        if all { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if all {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     pending.into_iter().filter_map(|(_, done)| done).collect()

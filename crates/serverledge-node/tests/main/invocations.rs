@@ -31,7 +31,9 @@ async fn functions_call_functions() {
     let chain = calling("echo");
     let round = calling("round");
     // Every caller keeps its memory while it waits: room for the deepest chain.
-    let node = lab.start_with(|config| config.pool.memory = MemoryMib::new(2048)).await;
+    let node = lab
+        .start_with(|config| config.pool.memory = MemoryMib::new(2048))
+        .await;
     for code in [ECHO, &chain, &round] {
         lab.compile(code).await;
     }
@@ -40,8 +42,16 @@ async fn functions_call_functions() {
     node.create("round", &round).await;
     assert_eq!(node.invoke("chain", "{\"a\":1}").await, json!({"a": 1}));
     assert_eq!(node.invoke("round", "{}").await["error"], "call_too_deep");
-    assert_eq!(node.ask("POST", "/delete", "{\"Name\":\"echo\"}").await.status, 200);
-    assert_eq!(node.invoke("chain", "{}").await["error"], "function_unknown");
+    assert_eq!(
+        node.ask("POST", "/delete", "{\"Name\":\"echo\"}")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        node.invoke("chain", "{}").await["error"],
+        "function_unknown"
+    );
     node.stop().await;
 }
 
@@ -72,14 +82,21 @@ async fn one_slot_and_one_cpu_are_enough_for_nested_calls() {
     };
     let node = lab.start_with(one_slot).await;
     lab.compile(ECHO).await;
-    node.deploy("/create", "echo", ECHO, json!({"CPUDemand": 1.0})).await;
+    node.deploy("/create", "echo", ECHO, json!({"CPUDemand": 1.0}))
+        .await;
     for (name, code) in ["one", "two", "three"].into_iter().zip(&codes) {
         lab.compile(code).await;
-        let created = node.deploy("/create", name, code, json!({"CPUDemand": 1.0})).await;
+        let created = node
+            .deploy("/create", name, code, json!({"CPUDemand": 1.0}))
+            .await;
         assert_eq!(created.status, 200, "{}", created.body);
     }
     let (first, second) = tokio::join!(node.invoke("three", "[1]"), node.invoke("three", "[2]"));
-    assert_eq!((first, second), (json!([1]), json!([2])), "two trees of four calls each, on one slot");
+    assert_eq!(
+        (first, second),
+        (json!([1]), json!([2])),
+        "two trees of four calls each, on one slot"
+    );
     node.wait_for_running(0).await;
     node.stop().await;
 }
@@ -96,7 +113,10 @@ async fn an_invocation_makes_so_many_calls_and_no_more() {
     node.create("enough", &enough).await;
     node.create("too-many", &too_many).await;
     assert_eq!(node.invoke("enough", "[3]").await, json!([3]));
-    assert_eq!(node.invoke("too-many", "[3]").await["error"], "call_too_many");
+    assert_eq!(
+        node.invoke("too-many", "[3]").await["error"],
+        "call_too_many"
+    );
     node.stop().await;
 }
 
@@ -111,9 +131,15 @@ async fn asynchronous_invocations_end_with_an_outcome() {
     node.create("echo", ECHO).await;
     node.create("bad", &bad).await;
     let (_, outcome) = node.invoke_later("echo", "{\"n\":1}").await;
-    assert_eq!((&outcome["Success"], &outcome["Result"]), (&json!(true), &json!("{\"n\":1}")));
+    assert_eq!(
+        (&outcome["Success"], &outcome["Result"]),
+        (&json!(true), &json!("{\"n\":1}"))
+    );
     let (_, outcome) = node.invoke_later("bad", "{}").await;
-    assert_eq!((&outcome["Success"], &outcome["ErrorCode"]), (&json!(false), &json!("function_bad_output")));
+    assert_eq!(
+        (&outcome["Success"], &outcome["ErrorCode"]),
+        (&json!(false), &json!("function_bad_output"))
+    );
     let unknown = node.ask("POST", "/invoke/nobody", "{\"Async\":true}").await;
     assert_eq!(unknown.outcome(), "404 function_unknown");
     node.stop().await;
@@ -130,12 +156,18 @@ async fn what_happens_is_counted() {
     }
     let metrics = node.get("/metrics").await;
     assert!(
-        metrics.body.lines().any(|line| line.starts_with("completed_count") && line.ends_with(" 3")),
+        metrics
+            .body
+            .lines()
+            .any(|line| line.starts_with("completed_count") && line.ends_with(" 3")),
         "{}",
         metrics.body
     );
     let status = node.get("/status").await.json();
-    assert_eq!((&status["Running"], &status["Functions"]), (&json!(0), &json!(1)));
+    assert_eq!(
+        (&status["Running"], &status["Functions"]),
+        (&json!(0), &json!(1))
+    );
     node.stop().await;
 }
 
@@ -145,7 +177,12 @@ async fn only_its_own_names_reach_a_node() {
     let node = lab.start().await;
     let mut stream = tokio::net::TcpStream::connect(node.address).await.unwrap();
     let request = "GET /functions HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n";
-    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
-    assert_eq!(crate::support::read(stream).await.outcome(), "421 host_unknown");
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes())
+        .await
+        .unwrap();
+    assert_eq!(
+        crate::support::read(stream).await.outcome(),
+        "421 host_unknown"
+    );
     node.stop().await;
 }

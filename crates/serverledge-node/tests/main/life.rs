@@ -13,11 +13,20 @@ async fn a_started_node_answers_and_a_stopped_one_does_not() {
     let lab = Lab::new();
     let node = lab.start().await;
     assert_ne!(node.address.port(), 0);
-    assert_eq!((node.get("/healthz").await.status, node.get("/readyz").await.status), (200, 200));
+    assert_eq!(
+        (
+            node.get("/healthz").await.status,
+            node.get("/readyz").await.status
+        ),
+        (200, 200)
+    );
     assert_eq!(node.get("/functions").await.json(), json!([]));
     let address = node.address;
     node.stop().await;
-    assert!(TcpStream::connect(address).await.is_err(), "a stopped node still listens");
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "a stopped node still listens"
+    );
 }
 
 #[tokio::test]
@@ -29,7 +38,10 @@ async fn a_restart_keeps_functions_results_and_the_nodes_id() {
     let info = node.get("/functions/echo").await.json();
     let status = node.get("/status").await.json();
     let (id, outcome) = node.invoke_later("echo", "[1]").await;
-    assert_eq!((&outcome["Success"], &outcome["Result"]), (&json!(true), &json!("[1]")));
+    assert_eq!(
+        (&outcome["Success"], &outcome["Result"]),
+        (&json!(true), &json!("[1]"))
+    );
     node.stop().await;
     let node = lab.start().await;
     assert_eq!(node.get("/functions").await.json(), json!(["echo"]));
@@ -45,8 +57,15 @@ async fn a_second_node_on_the_same_data_is_refused() {
     let lab = Lab::new();
     let first = lab.start().await;
     let told = format!("{:#}", start(&lab.config()).await.unwrap_err());
-    assert!(told.contains(lab.data().to_str().unwrap()) && told.contains("in use"), "{told}");
-    assert_eq!(first.get("/readyz").await.status, 200, "the first node is not disturbed");
+    assert!(
+        told.contains(lab.data().to_str().unwrap()) && told.contains("in use"),
+        "{told}"
+    );
+    assert_eq!(
+        first.get("/readyz").await.status,
+        200,
+        "the first node is not disturbed"
+    );
     first.stop().await;
     lab.start().await.stop().await;
 }
@@ -59,7 +78,10 @@ async fn a_port_that_is_taken_is_named() {
     let mut config = lab.config();
     config.api.port = port;
     let told = format!("{:#}", start(&config).await.unwrap_err());
-    assert!(told.contains(&port.to_string()) && told.contains("api.port"), "{told}");
+    assert!(
+        told.contains(&port.to_string()) && told.contains("api.port"),
+        "{told}"
+    );
     // What failed to start holds nothing.
     let node = lab.start().await;
     assert_eq!(node.get("/readyz").await.status, 200);
@@ -78,7 +100,9 @@ async fn a_data_folder_that_cannot_be_made_is_named() {
 #[tokio::test]
 async fn a_stop_cuts_off_what_does_not_end() {
     let lab = Lab::new();
-    let node = lab.start_with(|config| config.drain_timeout = Duration::from_millis(100)).await;
+    let node = lab
+        .start_with(|config| config.drain_timeout = Duration::from_millis(100))
+        .await;
     lab.compile(SLEEPER).await;
     node.create("sleeper", SLEEPER).await;
     let stream = node.begin("/fn/sleeper").await;
@@ -88,7 +112,9 @@ async fn a_stop_cuts_off_what_does_not_end() {
     let mut stream = stream;
     let ended = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest);
     assert!(
-        tokio::time::timeout(Duration::from_secs(5), ended).await.is_ok(),
+        tokio::time::timeout(Duration::from_secs(5), ended)
+            .await
+            .is_ok(),
         "the node stopped, its invocation runs on"
     );
     // The data is free again.
@@ -101,7 +127,9 @@ async fn a_stop_lets_short_work_end() {
     let lab = Lab::new();
     let node = lab.start().await;
     lab.compile(SLEEPER).await;
-    let answer = node.deploy("/create", "sleeper", SLEEPER, json!({"Timeout": 0.5})).await;
+    let answer = node
+        .deploy("/create", "sleeper", SLEEPER, json!({"Timeout": 0.5}))
+        .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let stream = node.begin("/fn/sleeper").await;
     node.wait_for_running(1).await;

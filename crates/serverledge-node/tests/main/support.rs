@@ -20,7 +20,11 @@ use tokio::net::TcpStream;
 
 /// How long a test waits for what must come.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-const MACHINE: Machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+const MACHINE: Machine = Machine {
+    memory_bytes: 1 << 30,
+    cores: 2,
+    files_max: 4096,
+};
 
 /// A folder in which nodes live.
 pub(crate) struct Lab {
@@ -29,7 +33,9 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// The folder of the node's data.
@@ -40,7 +46,10 @@ impl Lab {
     /// Defaults for a small machine, any free port.
     pub(crate) fn config(&self) -> Config {
         let data = self.data();
-        let env = [("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()), ("SERVERLEDGE_API_PORT", "0")];
+        let env = [
+            ("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()),
+            ("SERVERLEDGE_API_PORT", "0"),
+        ];
         let mut config = load(None, &env, &MACHINE, &[]).unwrap().config;
         config.wasm.instances_max = 16;
         // What the machine has must not decide the outcome.
@@ -58,7 +67,10 @@ impl Lab {
         let mut config = self.config();
         change(&mut config);
         let started = start(&config).await.unwrap();
-        Node { address: started.address, started: Some(started) }
+        Node {
+            address: started.address,
+            started: Some(started),
+        }
     }
 
     fn machine_code(&self) -> PathBuf {
@@ -68,7 +80,10 @@ impl Lab {
     /// An executor on the node's cache, with the real program as its compiler.
     fn compiler(&self) -> WasmExecutor {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_serverledge"));
-        let worker = Worker { program, args: vec!["internal-compile".into()] };
+        let worker = Worker {
+            program,
+            args: vec!["internal-compile".into()],
+        };
         let mut config = WasmConfig::new(self.machine_code(), worker, 0, 1);
         config.slots = 1;
         WasmExecutor::open(config).unwrap()
@@ -78,8 +93,14 @@ impl Lab {
     pub(crate) async fn compile(&self, code: &str) {
         let executor = self.compiler();
         let version = version(code.as_bytes(), FunctionLimits::default());
-        let version = Version { code: code_digest(code.as_bytes()), ..version };
-        executor.prepare(&version, Bytes::copy_from_slice(code.as_bytes()), &()).await.unwrap();
+        let version = Version {
+            code: code_digest(code.as_bytes()),
+            ..version
+        };
+        executor
+            .prepare(&version, Bytes::copy_from_slice(code.as_bytes()), &())
+            .await
+            .unwrap();
     }
 }
 
@@ -100,7 +121,9 @@ pub(crate) struct Answer {
 impl Node {
     pub(crate) async fn stop(mut self) {
         let stopping = self.started.take().unwrap().stop();
-        tokio::time::timeout(WAIT_MAX, stopping).await.expect("the node did not stop");
+        tokio::time::timeout(WAIT_MAX, stopping)
+            .await
+            .expect("the node did not stop");
     }
 
     pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
@@ -113,8 +136,12 @@ impl Node {
 
     /// Deploys a module that was compiled before, with further members of the request.
     pub(crate) async fn deploy(&self, route: &str, name: &str, code: &str, more: Value) -> Answer {
-        let mut request = json!({ "Name": name, "Runtime": "wasm", "TarFunctionCode": STANDARD.encode(code) });
-        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut request =
+            json!({ "Name": name, "Runtime": "wasm", "TarFunctionCode": STANDARD.encode(code) });
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         self.ask("POST", route, &request.to_string()).await
     }
 
@@ -132,15 +159,29 @@ impl Node {
 
     /// Accepts an invocation, polls until it has ended, and gives its outcome.
     pub(crate) async fn invoke_later(&self, name: &str, params: &str) -> (String, Value) {
-        let accepted =
-            self.ask("POST", &format!("/invoke/{name}"), &format!("{{\"Async\":true,\"Params\":{params}}}")).await;
+        let accepted = self
+            .ask(
+                "POST",
+                &format!("/invoke/{name}"),
+                &format!("{{\"Async\":true,\"Params\":{params}}}"),
+            )
+            .await;
         let id = accepted.json()["ReqId"].as_str().unwrap().to_owned();
-        let outcome = self.wait_for("the outcome", &format!("/poll/{id}"), |answer| answer.status == 200).await;
+        let outcome = self
+            .wait_for("the outcome", &format!("/poll/{id}"), |answer| {
+                answer.status == 200
+            })
+            .await;
         (id, outcome.json())
     }
 
     /// Asks again and again, and panics naming `what` did not come.
-    pub(crate) async fn wait_for(&self, what: &str, path: &str, condition: impl Fn(&Answer) -> bool) -> Answer {
+    pub(crate) async fn wait_for(
+        &self,
+        what: &str,
+        path: &str,
+        condition: impl Fn(&Answer) -> bool,
+    ) -> Answer {
         let asking = async {
             loop {
                 let answer = self.get(path).await;
@@ -150,12 +191,17 @@ impl Node {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(WAIT_MAX, asking).await.unwrap_or_else(|_| panic!("{what} did not come"))
+        tokio::time::timeout(WAIT_MAX, asking)
+            .await
+            .unwrap_or_else(|_| panic!("{what} did not come"))
     }
 
     /// Waits until so many invocations run.
     pub(crate) async fn wait_for_running(&self, count: i64) {
-        self.wait_for("the running invocations", "/status", |answer| answer.json()["Running"] == count).await;
+        self.wait_for("the running invocations", "/status", |answer| {
+            answer.json()["Running"] == count
+        })
+        .await;
     }
 
     /// Sends a request and leaves the connection open.
@@ -197,11 +243,20 @@ async fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> Answe
 /// Reads one response to the end of its connection.
 pub(crate) async fn read(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
-    tokio::time::timeout(WAIT_MAX, stream.read_to_end(&mut bytes)).await.expect("an answer did not come").unwrap();
+    tokio::time::timeout(WAIT_MAX, stream.read_to_end(&mut bytes))
+        .await
+        .expect("an answer did not come")
+        .unwrap();
     let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no response: {text:?}"));
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no response: {text:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    Answer {
+        status,
+        head: head.to_ascii_lowercase(),
+        body: body.to_owned(),
+    }
 }
 
 // === modules ===

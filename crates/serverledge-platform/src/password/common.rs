@@ -94,13 +94,19 @@ fn worth(password: &str, context: &[&str]) -> usize {
         };
         reach(1, 1);
         let rest = &text[at..];
-        words().filter(|word| begins(rest, word)).for_each(|word| reach(word.len(), PART));
+        words()
+            .filter(|word| begins(rest, word))
+            .for_each(|word| reach(word.len(), PART));
         (ROW_MIN..=row(rest)).for_each(|length| reach(length, PART));
         if is_year(rest) {
             reach(4, PART);
         }
         for unit in 1..=at {
-            let again = rest.iter().zip(&text[at - unit..]).take_while(|(one, before)| one == before).count();
+            let again = rest
+                .iter()
+                .zip(&text[at - unit..])
+                .take_while(|(one, before)| one == before)
+                .count();
             (unit.max(2)..=again).for_each(|length| reach(length, AGAIN));
         }
     }
@@ -114,23 +120,41 @@ fn folded(text: &str) -> Vec<char> {
 
 /// The words themselves, and the parts of them between signs: of `grace.hopper@example.org` each name as well.
 fn words_of(context: &[&str]) -> Vec<Vec<char>> {
-    let parts =
-        |text: &&str| -> Vec<String> { text.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect() };
+    let parts = |text: &&str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric())
+            .map(str::to_owned)
+            .collect()
+    };
     let whole = context.iter().map(|text| folded(text));
     let parts = context.iter().flat_map(parts).map(|part| folded(&part));
-    whole.chain(parts).filter(|word| word.len() >= CONTEXT_MIN).collect()
+    whole
+        .chain(parts)
+        .filter(|word| word.len() >= CONTEXT_MIN)
+        .collect()
 }
 
 /// Whether the text begins with the word, perhaps in signs that stand for its letters.
 fn begins(text: &[char], word: &[char]) -> bool {
     let alike = |sign: char, letter: char| sign == letter || STANDS_FOR.contains(&(sign, letter));
-    text.len() >= word.len() && text.iter().zip(word).all(|(sign, letter)| alike(*sign, *letter))
+    text.len() >= word.len()
+        && text
+            .iter()
+            .zip(word)
+            .all(|(sign, letter)| alike(*sign, *letter))
 }
 
 /// How long the longest row is that the text begins with, in either direction.
 fn row(text: &[char]) -> usize {
     let along = |row: &[char]| {
-        (0..row.len()).map(|from| text.iter().zip(&row[from..]).take_while(|(a, b)| a == b).count()).max().unwrap_or(0)
+        (0..row.len())
+            .map(|from| {
+                text.iter()
+                    .zip(&row[from..])
+                    .take_while(|(a, b)| a == b)
+                    .count()
+            })
+            .max()
+            .unwrap_or(0)
     };
     let of = |row: &&str| {
         let forth: Vec<char> = row.chars().collect();
@@ -185,7 +209,11 @@ mod tests {
             "example123456",
             "serverledge123",
         ] {
-            assert!(is_common(common, &CONTEXT), "{common} is worth {}", worth(common, &CONTEXT));
+            assert!(
+                is_common(common, &CONTEXT),
+                "{common} is worth {}",
+                worth(common, &CONTEXT)
+            );
         }
     }
 
@@ -198,9 +226,16 @@ mod tests {
             ("hunter2hunter2 and a fox", 8),
             ("Summer rains on tin roofs", 12),
         ] {
-            assert!(worth(good, &CONTEXT) >= least, "{good} is worth {}", worth(good, &CONTEXT));
+            assert!(
+                worth(good, &CONTEXT) >= least,
+                "{good} is worth {}",
+                worth(good, &CONTEXT)
+            );
         }
-        assert!(worth("hopperhopper!", &[]) > worth("hopperhopper!", &CONTEXT), "what is known of an account counts");
+        assert!(
+            worth("hopperhopper!", &[]) > worth("hopperhopper!", &CONTEXT),
+            "what is known of an account counts"
+        );
     }
 
     #[test]

@@ -9,9 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serverledge_core::kv::{
-    KeyValue, Kv, KvError, Lease, LeaseId, RangeReply, RangeRequest, Revision, Status, Txn, TxnReply, Watch,
+    KeyValue, Kv, KvError, Lease, LeaseId, RangeReply, RangeRequest, Revision, Status, Txn,
+    TxnReply, Watch,
 };
-use serverledge_core::{Account, AccountError, Accounts, AuthError, Caller, Credential, NewSession, Role, SignedUp};
+use serverledge_core::{
+    Account, AccountError, Accounts, AuthError, Caller, Credential, NewSession, Role, SignedUp,
+};
 use serverledge_registry::Embedded;
 use tokio::sync::Notify;
 
@@ -30,7 +33,8 @@ pub(super) struct FakeClock(AtomicU64);
 
 impl FakeClock {
     pub(super) fn advance(&self, time: Duration) {
-        self.0.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+        self.0
+            .fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }
 
@@ -66,7 +70,9 @@ impl FakeMailer {
                 sent.await;
             }
         };
-        tokio::time::timeout(WAIT_MAX, next).await.expect("no mail came")
+        tokio::time::timeout(WAIT_MAX, next)
+            .await
+            .expect("no mail came")
     }
 
     /// The secret in the link of the next mail.
@@ -118,8 +124,15 @@ impl Faulty {
     }
 
     fn check(&self) -> Result<(), KvError> {
-        let away = || KvError::Unavailable { attempt: "answer", source: "it is away".into() };
-        if self.away.load(Ordering::SeqCst) { Err(away()) } else { Ok(()) }
+        let away = || KvError::Unavailable {
+            attempt: "answer",
+            source: "it is away".into(),
+        };
+        if self.away.load(Ordering::SeqCst) {
+            Err(away())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -140,7 +153,11 @@ impl Kv for Faulty {
         self.inner.txn(txn).await
     }
 
-    async fn watch(&self, prefix: &[u8], from: Option<Revision>) -> Result<Box<dyn Watch>, KvError> {
+    async fn watch(
+        &self,
+        prefix: &[u8],
+        from: Option<Revision>,
+    ) -> Result<Box<dyn Watch>, KvError> {
         self.check()?;
         self.inner.watch(prefix, from).await
     }
@@ -177,11 +194,18 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(delivers: bool) -> Self {
-        let inner: Arc<dyn Kv> = Arc::new(Embedded::in_memory(&serverledge_registry::Options::default()).unwrap());
+        let inner: Arc<dyn Kv> =
+            Arc::new(Embedded::in_memory(&serverledge_registry::Options::default()).unwrap());
         Self {
-            kv: Arc::new(Faulty { inner, away: AtomicBool::new(false) }),
+            kv: Arc::new(Faulty {
+                inner,
+                away: AtomicBool::new(false),
+            }),
             clock: Arc::new(FakeClock(AtomicU64::new(NOW))),
-            mailer: Arc::new(FakeMailer { delivers, ..FakeMailer::default() }),
+            mailer: Arc::new(FakeMailer {
+                delivers,
+                ..FakeMailer::default()
+            }),
             next_address: AtomicU8::new(0),
         }
     }
@@ -195,7 +219,10 @@ impl World {
             session_lifetime: HOUR * 24,
             offline_grace: Duration::from_secs(300),
         };
-        let (kv, mailer) = (Arc::<Faulty>::clone(&self.kv), Arc::<FakeMailer>::clone(&self.mailer));
+        let (kv, mailer) = (
+            Arc::<Faulty>::clone(&self.kv),
+            Arc::<FakeMailer>::clone(&self.mailer),
+        );
         let platform = Platform::new(kv, mailer, Arc::<FakeClock>::clone(&self.clock), options);
         let from = platform.load().await.unwrap();
         platform.start(from);
@@ -211,11 +238,17 @@ impl World {
     /// Ada's account, made by whoever runs the machine and given a password, and a session of hers.
     pub(super) async fn ada(&self, platform: &Platform) -> NewSession {
         let granted = platform.grant(ADA, Role::User, true).await.unwrap();
-        platform.reset(&secret(&granted.link.unwrap()), PASSWORD, self.address()).await.unwrap();
+        platform
+            .reset(&secret(&granted.link.unwrap()), PASSWORD, self.address())
+            .await
+            .unwrap();
         if self.mailer.delivers {
             self.mailer.next().await;
         }
-        platform.log_in(ADA, PASSWORD, self.address()).await.unwrap()
+        platform
+            .log_in(ADA, PASSWORD, self.address())
+            .await
+            .unwrap()
     }
 }
 
@@ -256,5 +289,7 @@ pub(super) async fn wait_for(what: &str, mut ask: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(WAIT_MAX, asking).await.unwrap_or_else(|_| panic!("{what} did not come"));
+    tokio::time::timeout(WAIT_MAX, asking)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not come"));
 }

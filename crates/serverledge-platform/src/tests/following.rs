@@ -11,21 +11,53 @@ use crate::Signup;
 #[tokio::test]
 async fn what_ends_on_one_node_ends_on_the_others() {
     let world = World::new(false);
-    let (here, there) = (world.platform(Signup::Open).await, world.platform(Signup::Open).await);
-    let (one, two) = (world.ada(&here).await, here.log_in(ADA, PASSWORD, world.address()).await.unwrap());
-    wait_for("the sessions", || session(&there, &one).is_ok() && session(&there, &two).is_ok()).await;
+    let (here, there) = (
+        world.platform(Signup::Open).await,
+        world.platform(Signup::Open).await,
+    );
+    let (one, two) = (
+        world.ada(&here).await,
+        here.log_in(ADA, PASSWORD, world.address()).await.unwrap(),
+    );
+    wait_for("the sessions", || {
+        session(&there, &one).is_ok() && session(&there, &two).is_ok()
+    })
+    .await;
     let caller = session(&here, &one).unwrap();
-    let wanted = NewToken { name: "t".to_owned(), scopes: Scopes::ALL, lifetime: None };
+    let wanted = NewToken {
+        name: "t".to_owned(),
+        scopes: Scopes::ALL,
+        lifetime: None,
+    };
     let (made, secret) = here.create_token(&caller, wanted).await.unwrap();
     wait_for("the token", || token(&there, &secret).is_ok()).await;
     here.revoke_token(&caller, &made.id).await.unwrap();
-    wait_for("the revocation", || token(&there, &secret) == Err(AuthError::Invalid)).await;
-    there.log_out(&session(&there, &one).unwrap()).await.unwrap();
-    wait_for("the logout", || session(&here, &one) == Err(AuthError::Invalid)).await;
+    wait_for("the revocation", || {
+        token(&there, &secret) == Err(AuthError::Invalid)
+    })
+    .await;
+    there
+        .log_out(&session(&there, &one).unwrap())
+        .await
+        .unwrap();
+    wait_for("the logout", || {
+        session(&here, &one) == Err(AuthError::Invalid)
+    })
+    .await;
     assert!(session(&here, &two).is_ok());
-    there.log_out_everywhere(&session(&there, &two).unwrap()).await.unwrap();
-    assert_eq!(session(&there, &two), Err(AuthError::Invalid), "at once where it was asked for");
-    wait_for("the logout everywhere", || session(&here, &two) == Err(AuthError::Invalid)).await;
+    there
+        .log_out_everywhere(&session(&there, &two).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        session(&there, &two),
+        Err(AuthError::Invalid),
+        "at once where it was asked for"
+    );
+    wait_for("the logout everywhere", || {
+        session(&here, &two) == Err(AuthError::Invalid)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -36,7 +68,16 @@ async fn known_sessions_are_believed_for_a_while_without_the_registry() {
     world.kv.go_away();
     assert!(session(&platform, &ada).is_ok());
     let login = platform.log_in(ADA, PASSWORD, world.address()).await;
-    assert!(matches!(login, Err(AccountError::Dependency { code: "registry_unavailable", .. })), "{login:?}");
+    assert!(
+        matches!(
+            login,
+            Err(AccountError::Dependency {
+                code: "registry_unavailable",
+                ..
+            })
+        ),
+        "{login:?}"
+    );
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(290)).await;
     assert!(session(&platform, &ada).is_ok());
@@ -66,16 +107,52 @@ async fn what_is_over_is_swept() {
     let platform = world.platform(Signup::Open).await;
     let ada = world.ada(&platform).await;
     let caller = session(&platform, &ada).unwrap();
-    let wanted = NewToken { name: "t".to_owned(), scopes: Scopes::ALL, lifetime: Some(HOUR) };
-    platform.create_token(&caller, wanted.clone()).await.unwrap();
-    platform.create_token(&caller, NewToken { lifetime: None, ..wanted }).await.unwrap();
+    let wanted = NewToken {
+        name: "t".to_owned(),
+        scopes: Scopes::ALL,
+        lifetime: Some(HOUR),
+    };
+    platform
+        .create_token(&caller, wanted.clone())
+        .await
+        .unwrap();
+    platform
+        .create_token(
+            &caller,
+            NewToken {
+                lifetime: None,
+                ..wanted
+            },
+        )
+        .await
+        .unwrap();
     platform.request_reset(ADA, world.address()).await.unwrap();
     world.mailer.next().await;
     let sweep = async || platform.store.sweep(platform.now()).await.unwrap();
     assert_eq!(sweep().await, AccountsSwept::default(), "nothing is over");
     world.clock.advance(HOUR);
-    assert_eq!(sweep().await, AccountsSwept { sessions: 1, tokens: 1, links: 1 });
-    let again = platform.log_in(ADA, PASSWORD, world.address()).await.unwrap();
-    platform.log_out_everywhere(&session(&platform, &again).unwrap()).await.unwrap();
-    assert_eq!(sweep().await, AccountsSwept { sessions: 1, tokens: 0, links: 0 });
+    assert_eq!(
+        sweep().await,
+        AccountsSwept {
+            sessions: 1,
+            tokens: 1,
+            links: 1
+        }
+    );
+    let again = platform
+        .log_in(ADA, PASSWORD, world.address())
+        .await
+        .unwrap();
+    platform
+        .log_out_everywhere(&session(&platform, &again).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        sweep().await,
+        AccountsSwept {
+            sessions: 1,
+            tokens: 0,
+            links: 0
+        }
+    );
 }

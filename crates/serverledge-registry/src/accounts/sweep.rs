@@ -40,10 +40,19 @@ impl AccountStore {
         let mut request = RangeRequest::prefix(keys::SESSIONS);
         while let Some(page) = self.page(&mut request).await? {
             for entry in page {
-                let Some((hash, record)) = parse::<SessionRecord>(&entry, keys::parse_session) else { continue };
+                let Some((hash, record)) = parse::<SessionRecord>(&entry, keys::parse_session)
+                else {
+                    continue;
+                };
                 let over = record.expires_unix_ms.min(record.idle_unix_ms) <= now_unix_ms;
-                if over || self.epochs(&mut epochs, &record.user).await?.is_none_or(|(epoch, _)| record.epoch < epoch) {
-                    let index = UserId::parse(&record.user).map(|user| keys::user_session(&user, &hash));
+                if over
+                    || self
+                        .epochs(&mut epochs, &record.user)
+                        .await?
+                        .is_none_or(|(epoch, _)| record.epoch < epoch)
+                {
+                    let index =
+                        UserId::parse(&record.user).map(|user| keys::user_session(&user, &hash));
                     swept.sessions += self.remove(entry, index).await?;
                 }
             }
@@ -51,10 +60,18 @@ impl AccountStore {
         let mut request = RangeRequest::prefix(keys::TOKENS);
         while let Some(page) = self.page(&mut request).await? {
             for entry in page {
-                let Some((hash, record)) = parse::<TokenRecord>(&entry, keys::parse_token) else { continue };
+                let Some((hash, record)) = parse::<TokenRecord>(&entry, keys::parse_token) else {
+                    continue;
+                };
                 let over = record.expires_unix_ms.is_some_and(|end| end <= now_unix_ms);
-                if over || self.epochs(&mut epochs, &record.user).await?.is_none_or(|(_, epoch)| record.epoch < epoch) {
-                    let index = UserId::parse(&record.user).map(|user| keys::user_token(&user, &hash));
+                if over
+                    || self
+                        .epochs(&mut epochs, &record.user)
+                        .await?
+                        .is_none_or(|(_, epoch)| record.epoch < epoch)
+                {
+                    let index =
+                        UserId::parse(&record.user).map(|user| keys::user_token(&user, &hash));
                     swept.tokens += self.remove(entry, index).await?;
                 }
             }
@@ -77,9 +94,13 @@ impl AccountStore {
     /// # Errors
     /// What the registry says.
     pub async fn delete_user(&self, user: &UserId) -> Result<(), KvError> {
-        self.delete_owned(keys::user_sessions(user), AccountTxn::delete_session, user).await?;
-        self.delete_owned(keys::user_tokens(user), AccountTxn::delete_token, user).await?;
-        self.commit(AccountTxn::new().delete_user(user)).await.map(drop)
+        self.delete_owned(keys::user_sessions(user), AccountTxn::delete_session, user)
+            .await?;
+        self.delete_owned(keys::user_tokens(user), AccountTxn::delete_token, user)
+            .await?;
+        self.commit(AccountTxn::new().delete_user(user))
+            .await
+            .map(drop)
     }
 
     async fn delete_owned(
@@ -89,13 +110,20 @@ impl AccountStore {
         user: &UserId,
     ) -> Result<(), KvError> {
         loop {
-            let request = RangeRequest::prefix(index.clone()).limit(PAIRS_MAX.min(LISTED_MAX)).keys_only();
+            let request = RangeRequest::prefix(index.clone())
+                .limit(PAIRS_MAX.min(LISTED_MAX))
+                .keys_only();
             let listed = self.kv.range(request).await?.entries;
-            let hashes: Vec<Digest> = listed.iter().filter_map(|entry| keys::last_digest(&entry.key)).collect();
+            let hashes: Vec<Digest> = listed
+                .iter()
+                .filter_map(|entry| keys::last_digest(&entry.key))
+                .collect();
             if hashes.is_empty() {
                 return Ok(());
             }
-            let txn = hashes.iter().fold(AccountTxn::new(), |txn, hash| delete(txn, user, hash));
+            let txn = hashes
+                .iter()
+                .fold(AccountTxn::new(), |txn, hash| delete(txn, user, hash));
             self.commit(txn).await?;
         }
     }
@@ -103,13 +131,19 @@ impl AccountStore {
     /// The next page of a span; `None` after the last.
     async fn page(&self, request: &mut RangeRequest) -> Result<Option<Vec<KeyValue>>, KvError> {
         let page = self.kv.range(request.clone()).await?.entries;
-        let Some(last) = page.last() else { return Ok(None) };
+        let Some(last) = page.last() else {
+            return Ok(None);
+        };
         request.span = request.span.after(&last.key);
         Ok(Some(page))
     }
 
     /// Read after the session or token that asks, which is never written before its user.
-    async fn epochs(&self, known: &mut Epochs, user: &str) -> Result<Option<(u64, u64)>, LoadError> {
+    async fn epochs(
+        &self,
+        known: &mut Epochs,
+        user: &str,
+    ) -> Result<Option<(u64, u64)>, LoadError> {
         if let Some(epochs) = known.get(user) {
             return Ok(*epochs);
         }
@@ -126,11 +160,16 @@ impl AccountStore {
     async fn remove(&self, entry: KeyValue, index: Option<Bytes>) -> Result<usize, KvError> {
         let as_seen = Compare::mod_revision(entry.key.clone(), entry.mod_revision);
         let txn = Txn::new().when(as_seen).then(Op::delete(entry.key));
-        let txn = index.into_iter().fold(txn, |txn, key| txn.then(Op::delete(key)));
+        let txn = index
+            .into_iter()
+            .fold(txn, |txn, key| txn.then(Op::delete(key)));
         Ok(usize::from(self.kv.txn(txn).await?.succeeded))
     }
 }
 
-fn parse<R: Record>(entry: &KeyValue, key: impl Fn(&[u8]) -> Option<Digest>) -> Option<(Digest, R)> {
+fn parse<R: Record>(
+    entry: &KeyValue,
+    key: impl Fn(&[u8]) -> Option<Digest>,
+) -> Option<(Digest, R)> {
     Some((key(&entry.key)?, R::from_value(&entry.value).ok()?))
 }

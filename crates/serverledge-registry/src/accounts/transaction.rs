@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use serverledge_core::kv::{Compare, Condition, Op, Revision, Txn};
 use serverledge_core::{Digest, UserId};
-use serverledge_wire::records::{EmailRecord, LinkRecord, Record, SessionRecord, TokenRecord, UserRecord};
+use serverledge_wire::records::{
+    EmailRecord, LinkRecord, Record, SessionRecord, TokenRecord, UserRecord,
+};
 
 use crate::keys;
 
@@ -53,18 +55,21 @@ impl AccountTxn {
     /// Requires the address with this hash to be free, and gives it to the user.
     pub fn take_email(self, email: &Digest, user: &UserId) -> Self {
         let key = keys::email(email);
-        self.when(Compare::missing(key.clone())).then(Op::put(key, whose(user)))
+        self.when(Compare::missing(key.clone()))
+            .then(Op::put(key, whose(user)))
     }
 
     /// Requires the address to be the user's, and frees it.
     pub fn free_email(self, email: &Digest, user: &UserId) -> Self {
         let key = keys::email(email);
-        self.when(Compare::new(key.clone(), Condition::Value(whose(user)))).then(Op::delete(key))
+        self.when(Compare::new(key.clone(), Condition::Value(whose(user))))
+            .then(Op::delete(key))
     }
 
     /// Writes a session of the user's: a new one, or one that goes on.
     pub fn put_session(self, user: &UserId, hash: &Digest, record: &SessionRecord) -> Self {
-        self.then(Op::put(keys::session(hash), record.to_value())).then(Op::put(keys::user_session(user, hash), ""))
+        self.then(Op::put(keys::session(hash), record.to_value()))
+            .then(Op::put(keys::user_session(user, hash), ""))
     }
 
     /// Requires the session to be as it was read.
@@ -74,12 +79,14 @@ impl AccountTxn {
 
     /// Deletes a session.
     pub fn delete_session(self, user: &UserId, hash: &Digest) -> Self {
-        self.then(Op::delete(keys::session(hash))).then(Op::delete(keys::user_session(user, hash)))
+        self.then(Op::delete(keys::session(hash)))
+            .then(Op::delete(keys::user_session(user, hash)))
     }
 
     /// Writes a token of the user's.
     pub fn put_token(self, user: &UserId, hash: &Digest, record: &TokenRecord) -> Self {
-        self.then(Op::put(keys::token(hash), record.to_value())).then(Op::put(keys::user_token(user, hash), ""))
+        self.then(Op::put(keys::token(hash), record.to_value()))
+            .then(Op::put(keys::user_token(user, hash), ""))
     }
 
     /// Requires the token to be as it was read.
@@ -89,7 +96,8 @@ impl AccountTxn {
 
     /// Deletes a token.
     pub fn delete_token(self, user: &UserId, hash: &Digest) -> Self {
-        self.then(Op::delete(keys::token(hash))).then(Op::delete(keys::user_token(user, hash)))
+        self.then(Op::delete(keys::token(hash)))
+            .then(Op::delete(keys::user_token(user, hash)))
     }
 
     /// Writes what a link is good for.
@@ -100,10 +108,15 @@ impl AccountTxn {
     /// Requires the link to be as it was read, and uses it up.
     pub fn use_link(self, hash: &Digest, revision: Revision) -> Self {
         let key = keys::link(hash);
-        self.when(Compare::mod_revision(key.clone(), revision)).then(Op::delete(key))
+        self.when(Compare::mod_revision(key.clone(), revision))
+            .then(Op::delete(key))
     }
 }
 
 fn whose(user: &UserId) -> Bytes {
-    EmailRecord { schema: EmailRecord::SCHEMA, user: user.to_string() }.to_value()
+    EmailRecord {
+        schema: EmailRecord::SCHEMA,
+        user: user.to_string(),
+    }
+    .to_value()
 }

@@ -59,17 +59,25 @@ impl AccountWatch {
 fn change(event: &Event) -> Option<AccountChange> {
     let (key, revision) = (event.key(), event.revision());
     let user = keys::parse_user(key).map(|user| AccountChange::User(user, record(event), revision));
-    let session = || keys::parse_session(key).map(|hash| AccountChange::Session(hash, record(event), revision));
-    let token = || keys::parse_token(key).map(|hash| AccountChange::Token(hash, record(event), revision));
+    let session = || {
+        keys::parse_session(key).map(|hash| AccountChange::Session(hash, record(event), revision))
+    };
+    let token =
+        || keys::parse_token(key).map(|hash| AccountChange::Token(hash, record(event), revision));
     user.or_else(session).or_else(token)
 }
 
 fn record<R: Record>(event: &Event) -> Option<R> {
-    let Event::Put(entry) = event else { return None };
+    let Event::Put(entry) = event else {
+        return None;
+    };
     match decode(entry) {
         Ok(stored) => Some(stored.record),
         Err(unreadable) => {
-            tracing::error!(key = unreadable.key, "a record of an account cannot be read; it is not valid here");
+            tracing::error!(
+                key = unreadable.key,
+                "a record of an account cannot be read; it is not valid here"
+            );
             None
         }
     }

@@ -5,12 +5,14 @@ use std::ops::Bound;
 
 use redb::{ReadableTable, Table, WriteTransaction};
 use serverledge_core::kv::{
-    KeySpan, KeyValue, KvError, LEASE_TTL_MAX, LEASE_TTL_MIN, Lease, LeaseId, Op, OpReply, Revision, Txn, TxnReply,
+    KeySpan, KeyValue, KvError, LEASE_TTL_MAX, LEASE_TTL_MIN, Lease, LeaseId, Op, OpReply,
+    Revision, Txn, TxnReply,
 };
 use std::time::Duration;
 
 use super::tables::{
-    self, BOUND, FACTS, Facts, KEYS, KeyRow, LEASES, LOG, LogRow, VERSIONS, VersionRow, corrupted, row_bytes,
+    self, BOUND, FACTS, Facts, KEYS, KeyRow, LEASES, LOG, LogRow, VERSIONS, VersionRow, corrupted,
+    row_bytes,
 };
 
 /// What a command answers; the outer error of the methods below is the file's and fails the whole batch.
@@ -42,7 +44,11 @@ struct Cursor {
 
 impl<'t> Batch<'t> {
     /// Opens (or, in a new file, creates) the tables.
-    pub(super) fn open(txn: &'t WriteTransaction, facts: Facts, room_bytes: u64) -> Result<Self, redb::Error> {
+    pub(super) fn open(
+        txn: &'t WriteTransaction,
+        facts: Facts,
+        room_bytes: u64,
+    ) -> Result<Self, redb::Error> {
         Ok(Self {
             keys: txn.open_table(KEYS)?,
             versions: txn.open_table(VERSIONS)?,
@@ -77,7 +83,11 @@ impl<'t> Batch<'t> {
             replies.push(self.op(op, &mut cursor)?);
         }
         self.close(&cursor);
-        Ok(Ok(TxnReply { succeeded, replies, revision: Revision::new(self.facts.revision) }))
+        Ok(Ok(TxnReply {
+            succeeded,
+            replies,
+            revision: Revision::new(self.facts.revision),
+        }))
     }
 
     fn holds(&self, txn: &Txn) -> Result<bool, redb::Error> {
@@ -93,7 +103,9 @@ impl<'t> Batch<'t> {
     fn admit(&self, ops: &[Op]) -> Answer<()> {
         let mut bytes = 0;
         for op in ops {
-            let Op::Put { key, value, lease } = op else { continue };
+            let Op::Put { key, value, lease } = op else {
+                continue;
+            };
             bytes += row_bytes(key, value.len());
             if let Some(lease) = lease
                 && self.leases.get(lease.get())?.is_none()
@@ -129,12 +141,17 @@ impl<'t> Batch<'t> {
     fn keys_with(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, redb::Error> {
         let span = KeySpan::prefix(prefix.to_vec());
         let end = span.end().map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = self.keys.range::<&[u8]>((Bound::Included(span.start()), end))?;
+        let rows = self
+            .keys
+            .range::<&[u8]>((Bound::Included(span.start()), end))?;
         rows.map(|row| Ok(row?.0.value().to_vec())).collect()
     }
 
     fn cursor(&self) -> Cursor {
-        Cursor { revision: self.facts.revision + 1, changes: 0 }
+        Cursor {
+            revision: self.facts.revision + 1,
+            changes: 0,
+        }
     }
 
     /// Makes the revision if anything changed in it.
@@ -145,19 +162,37 @@ impl<'t> Batch<'t> {
         }
     }
 
-    fn put(&mut self, key: &[u8], value: &[u8], lease: u64, cursor: &mut Cursor) -> Result<(), redb::Error> {
+    fn put(
+        &mut self,
+        key: &[u8],
+        value: &[u8],
+        lease: u64,
+        cursor: &mut Cursor,
+    ) -> Result<(), redb::Error> {
         let old = self.keys.get(key)?.map(|row| row.value());
         if let Some(old) = old {
             self.supersede(key, old)?;
         }
         let create = old.map_or(cursor.revision, |old| old.0);
         let version = old.map_or(1, |old| old.2 + 1);
-        self.keys.insert(key, (create, cursor.revision, version, lease, value.len() as u64))?;
+        self.keys.insert(
+            key,
+            (create, cursor.revision, version, lease, value.len() as u64),
+        )?;
         if lease != 0 {
             self.bound.insert((lease, key), ())?;
         }
-        let row = VersionRow { create, version, lease, value };
-        row.encode(self.versions.insert_reserve((key, cursor.revision), row.encoded_len())?.as_mut());
+        let row = VersionRow {
+            create,
+            version,
+            lease,
+            value,
+        };
+        row.encode(
+            self.versions
+                .insert_reserve((key, cursor.revision), row.encoded_len())?
+                .as_mut(),
+        );
         let bytes = row_bytes(key, value.len());
         self.facts.bytes += bytes;
         self.room_bytes = self.room_bytes.saturating_sub(bytes);
@@ -165,9 +200,12 @@ impl<'t> Batch<'t> {
     }
 
     fn delete(&mut self, key: &[u8], cursor: &mut Cursor) -> Result<bool, redb::Error> {
-        let Some(old) = self.keys.remove(key)?.map(|row| row.value()) else { return Ok(false) };
+        let Some(old) = self.keys.remove(key)?.map(|row| row.value()) else {
+            return Ok(false);
+        };
         self.supersede(key, old)?;
-        self.versions.insert((key, cursor.revision), [].as_slice())?;
+        self.versions
+            .insert((key, cursor.revision), [].as_slice())?;
         self.facts.bytes += row_bytes(key, 0);
         self.facts.bytes_stale += row_bytes(key, 0);
         self.record(LogRow { key, delete: true }, cursor)?;
@@ -188,13 +226,15 @@ impl<'t> Batch<'t> {
         if lease != 0 {
             self.bound.remove((lease, key))?;
         }
-        let value_bytes = usize::try_from(value_bytes).map_err(|_| corrupted("a value is longer than memory"))?;
+        let value_bytes =
+            usize::try_from(value_bytes).map_err(|_| corrupted("a value is longer than memory"))?;
         self.facts.bytes_stale += row_bytes(key, value_bytes);
         Ok(())
     }
 
     fn record(&mut self, row: LogRow<'_>, cursor: &mut Cursor) -> Result<(), redb::Error> {
-        self.log.insert((cursor.revision, cursor.changes), row.encode().as_slice())?;
+        self.log
+            .insert((cursor.revision, cursor.changes), row.encode().as_slice())?;
         cursor.changes += 1;
         Ok(())
     }
@@ -208,14 +248,20 @@ impl Batch<'_> {
         self.facts.lease += 1;
         self.leases.insert(self.facts.lease, seconds)?;
         self.changed = true;
-        let id = LeaseId::new(self.facts.lease).ok_or_else(|| corrupted("the lease number is zero"))?;
-        Ok(Ok(Lease { id, ttl: Duration::from_secs(seconds) }))
+        let id =
+            LeaseId::new(self.facts.lease).ok_or_else(|| corrupted("the lease number is zero"))?;
+        Ok(Ok(Lease {
+            id,
+            ttl: Duration::from_secs(seconds),
+        }))
     }
 
     /// The lease's time, if it lives.
     pub(super) fn lease_ttl(&self, lease: LeaseId) -> Answer<Duration> {
         let seconds = self.leases.get(lease.get())?.map(|row| row.value());
-        Ok(seconds.map(Duration::from_secs).ok_or(KvError::LeaseUnknown { lease }))
+        Ok(seconds
+            .map(Duration::from_secs)
+            .ok_or(KvError::LeaseUnknown { lease }))
     }
 
     /// Ends the lease and deletes its keys in one revision.
@@ -232,7 +278,9 @@ impl Batch<'_> {
     }
 
     fn bound_to(&self, lease: u64) -> Result<Vec<Vec<u8>>, redb::Error> {
-        let rows = self.bound.range::<(u64, &[u8])>((lease, [].as_slice())..(lease + 1, [].as_slice()))?;
+        let rows = self
+            .bound
+            .range::<(u64, &[u8])>((lease, [].as_slice())..(lease + 1, [].as_slice()))?;
         rows.map(|row| Ok(row?.0.value().1.to_vec())).collect()
     }
 }
@@ -241,12 +289,21 @@ impl Batch<'_> {
 impl Batch<'_> {
     /// Forgets history before `at`; the rows go bit by bit, in [`Self::sweep`].
     pub(super) fn compact(&mut self, at: Revision) -> Result<(), KvError> {
-        let Facts { revision, compacted, .. } = self.facts;
+        let Facts {
+            revision,
+            compacted,
+            ..
+        } = self.facts;
         if at.get() > revision {
-            return Err(KvError::FutureRevision { asked: at, now: Revision::new(revision) });
+            return Err(KvError::FutureRevision {
+                asked: at,
+                now: Revision::new(revision),
+            });
         }
         if at.get() <= compacted {
-            return Err(KvError::Compacted { at: Revision::new(compacted) });
+            return Err(KvError::Compacted {
+                at: Revision::new(compacted),
+            });
         }
         self.facts.compacted = at.get();
         self.changed = true;
@@ -255,7 +312,10 @@ impl Batch<'_> {
 
     /// Is there a log row to sweep?
     pub(super) fn sweepable(&self) -> Result<bool, redb::Error> {
-        Ok(self.log.first()?.is_some_and(|(id, _)| id.value().0 < self.facts.compacted))
+        Ok(self
+            .log
+            .first()?
+            .is_some_and(|(id, _)| id.value().0 < self.facts.compacted))
     }
 
     /// Removes up to `rows_max` log rows that are forgotten, and the states of keys that were only kept for them.
@@ -265,9 +325,13 @@ impl Batch<'_> {
     /// stay in the log, since watches may begin there; they are visited each time, which finds nothing the second time.
     pub(super) fn sweep(&mut self, rows_max: usize) -> Result<(), redb::Error> {
         let compacted = self.facts.compacted;
-        let rows = self.log.range((0, 0)..=(compacted, u32::MAX))?.take(rows_max);
-        let rows: Vec<_> =
-            rows.map(|row| row.map(|(id, change)| (id.value(), change.value().to_vec()))).collect::<Result<_, _>>()?;
+        let rows = self
+            .log
+            .range((0, 0)..=(compacted, u32::MAX))?
+            .take(rows_max);
+        let rows: Vec<_> = rows
+            .map(|row| row.map(|(id, change)| (id.value(), change.value().to_vec())))
+            .collect::<Result<_, _>>()?;
         let mut newest = BTreeSet::new();
         for (id, change) in rows.iter().rev() {
             let change = LogRow::decode(change)?;
@@ -284,13 +348,21 @@ impl Batch<'_> {
     }
 
     fn forget_before(&mut self, change: LogRow<'_>, revision: u64) -> Result<(), redb::Error> {
-        let last = if change.delete { revision } else { revision - 1 };
+        let last = if change.delete {
+            revision
+        } else {
+            revision - 1
+        };
         let dead = self.versions.range((change.key, 0)..=(change.key, last))?;
-        let dead: Vec<_> =
-            dead.map(|row| row.map(|(id, _)| id.value().1)).collect::<Result<_, redb::StorageError>>()?;
+        let dead: Vec<_> = dead
+            .map(|row| row.map(|(id, _)| id.value().1))
+            .collect::<Result<_, redb::StorageError>>()?;
         for revision in dead {
             let bytes = match self.versions.remove((change.key, revision))? {
-                Some(row) => row_bytes(change.key, VersionRow::decode(row.value())?.map_or(0, |row| row.value.len())),
+                Some(row) => row_bytes(
+                    change.key,
+                    VersionRow::decode(row.value())?.map_or(0, |row| row.value.len()),
+                ),
                 None => 0,
             };
             self.facts.bytes = self.facts.bytes.saturating_sub(bytes);

@@ -34,7 +34,10 @@ impl RegistryFile {
     /// The file in `dir`, which is created (0700) if need be.
     pub(super) fn new(dir: &Path, cache_bytes: usize) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        Ok(Self { dir: dir.to_owned(), cache_bytes })
+        Ok(Self {
+            dir: dir.to_owned(),
+            cache_bytes,
+        })
     }
 
     pub(super) fn path(dir: &Path) -> PathBuf {
@@ -43,7 +46,9 @@ impl RegistryFile {
 
     /// Makes a whole store under another name and then gives it its name: a crash leaves a store or none.
     fn create(&self, path: &Path) -> Result<(), redb::Error> {
-        let draft = self.dir.join(format!("registry.redb.{}", std::process::id()));
+        let draft = self
+            .dir
+            .join(format!("registry.redb.{}", std::process::id()));
         let made = self.fill(&draft).and_then(|()| link(&draft, path));
         let removed = fs::remove_file(&draft);
         made?;
@@ -81,7 +86,13 @@ impl Medium for RegistryFile {
 
 /// Opens a file for its owner only.
 fn private(path: &Path, empty: bool) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(empty).truncate(empty).mode(0o600).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(empty)
+        .truncate(empty)
+        .mode(0o600)
+        .open(path)
 }
 
 /// A second name for the draft; if another process was faster, its store is taken.
@@ -109,7 +120,12 @@ pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
     txn.open_table(BOUND)?;
     let (cluster, _) = uuid::Uuid::now_v7().as_u64_pair();
     let (_, random) = uuid::Uuid::now_v7().as_u64_pair();
-    Facts { cluster: cluster ^ random, revision: 1, ..Facts::default() }.write(&mut txn.open_table(FACTS)?)?;
+    Facts {
+        cluster: cluster ^ random,
+        revision: 1,
+        ..Facts::default()
+    }
+    .write(&mut txn.open_table(FACTS)?)?;
     txn.commit()?;
     Ok(())
 }

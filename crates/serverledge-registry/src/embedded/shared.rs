@@ -38,23 +38,41 @@ pub(super) struct Closed;
 // === impl Shared ===
 
 impl Shared {
-    pub(super) fn new(database: Database, medium: Box<dyn Medium>, revision: u64, bytes_max: u64) -> Self {
+    pub(super) fn new(
+        database: Database,
+        medium: Box<dyn Medium>,
+        revision: u64,
+        bytes_max: u64,
+    ) -> Self {
         let revision = watch::Sender::new(revision);
-        Self { database: RwLock::new(Some(database)), medium, revision, bytes_max }
+        Self {
+            database: RwLock::new(Some(database)),
+            medium,
+            revision,
+            bytes_max,
+        }
     }
 
     /// Runs a read on the state of the last commit. Blocks for disk reads, never for the writer's commit.
-    pub(super) fn read<T>(&self, read: impl FnOnce(&Snapshot) -> Result<T, ReadFault>) -> Result<T, KvError> {
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Snapshot) -> Result<T, ReadFault>,
+    ) -> Result<T, KvError> {
         self.try_read(read).map_err(|fault| match fault {
             ReadFault::Refused(error) => error,
             ReadFault::Storage(error) => unavailable("read", Arc::new(error)),
         })
     }
 
-    fn try_read<T>(&self, read: impl FnOnce(&Snapshot) -> Result<T, ReadFault>) -> Result<T, ReadFault> {
+    fn try_read<T>(
+        &self,
+        read: impl FnOnce(&Snapshot) -> Result<T, ReadFault>,
+    ) -> Result<T, ReadFault> {
         let database = self.database();
         let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
-        read(&Snapshot::new(&database.begin_read().map_err(redb::Error::from)?)?)
+        read(&Snapshot::new(
+            &database.begin_read().map_err(redb::Error::from)?,
+        )?)
     }
 
     /// Runs a write and commits it durably if it says that something changed; its numbers are returned.
@@ -63,7 +81,10 @@ impl Shared {
         write: impl FnOnce(&WriteTransaction) -> Result<(Facts, bool), redb::Error>,
     ) -> Result<Facts, redb::Error> {
         let database = self.database();
-        let mut txn = database.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_write()?;
+        let mut txn = database
+            .as_ref()
+            .ok_or(redb::Error::DatabaseClosed)?
+            .begin_write()?;
         prepare(&mut txn)?;
         let (facts, changed) = write(&txn)?;
         if changed {
@@ -76,7 +97,10 @@ impl Shared {
 
     /// Closes the file and opens it anew: after a failed write, the database accepts nothing else.
     pub(super) fn reopen(&self) -> Result<Facts, redb::Error> {
-        let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self
+            .database
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         drop(slot.take());
         let database = self.medium.open()?;
         let facts = Facts::read(&database.begin_read()?.open_table(FACTS)?)?;
@@ -86,7 +110,12 @@ impl Shared {
 
     /// Closes the file, after reads that are under way; wakes watches, which then end.
     pub(super) fn close(&self) {
-        drop(self.database.write().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.database
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         self.revision.send_modify(|_| {});
     }
 
@@ -97,7 +126,9 @@ impl Shared {
     /// Bytes that puts may add, given what the store holds.
     pub(super) fn room_bytes(&self, used: u64) -> u64 {
         let quota = self.bytes_max.saturating_sub(used);
-        self.medium.room_bytes().map_or(quota, |disk| disk.min(quota))
+        self.medium
+            .room_bytes()
+            .map_or(quota, |disk| disk.min(quota))
     }
 
     fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
@@ -118,6 +149,12 @@ pub(super) fn is_full(error: &redb::Error) -> bool {
     matches!(error, redb::Error::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge))
 }
 
-pub(super) fn unavailable(attempt: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> KvError {
-    KvError::Unavailable { attempt, source: Box::new(source) }
+pub(super) fn unavailable(
+    attempt: &'static str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> KvError {
+    KvError::Unavailable {
+        attempt,
+        source: Box::new(source),
+    }
 }

@@ -61,31 +61,47 @@ impl Snapshot {
         };
         let more = entries.len() > limit;
         entries.truncate(limit);
-        Ok(RangeReply { entries, more, revision: Revision::new(self.facts.revision) })
+        Ok(RangeReply {
+            entries,
+            more,
+            revision: Revision::new(self.facts.revision),
+        })
     }
 
     /// The revision to read at if it is not the newest.
     fn checked(&self, at: Option<Revision>) -> Result<Option<u64>, ReadFault> {
-        let Facts { revision, compacted, .. } = self.facts;
+        let Facts {
+            revision,
+            compacted,
+            ..
+        } = self.facts;
         match at {
             None => Ok(None),
             Some(at) if at.get() == revision => Ok(None),
-            Some(at) if at.get() > revision => {
-                Err(ReadFault::Refused(KvError::FutureRevision { asked: at, now: Revision::new(revision) }))
-            }
-            Some(at) if at.get() < compacted => {
-                Err(ReadFault::Refused(KvError::Compacted { at: Revision::new(compacted) }))
-            }
+            Some(at) if at.get() > revision => Err(ReadFault::Refused(KvError::FutureRevision {
+                asked: at,
+                now: Revision::new(revision),
+            })),
+            Some(at) if at.get() < compacted => Err(ReadFault::Refused(KvError::Compacted {
+                at: Revision::new(compacted),
+            })),
             Some(at) => Ok(Some(at.get())),
         }
     }
 
-    fn range_now(&self, span: &KeySpan, count: usize, keys_only: bool) -> Result<Vec<KeyValue>, redb::Error> {
+    fn range_now(
+        &self,
+        span: &KeySpan,
+        count: usize,
+        keys_only: bool,
+    ) -> Result<Vec<KeyValue>, redb::Error> {
         if span.end().is_some_and(|end| end <= span.start()) {
             return Ok(Vec::new());
         }
         let end = span.end().map_or(Bound::Unbounded, Bound::Excluded);
-        let rows = self.keys.range::<&[u8]>((Bound::Included(span.start()), end))?;
+        let rows = self
+            .keys
+            .range::<&[u8]>((Bound::Included(span.start()), end))?;
         rows.take(count)
             .map(|row| {
                 let (key, row) = row?;
@@ -98,12 +114,25 @@ impl Snapshot {
     }
 
     /// Two searches for each key that history knows in the span: old reads are rare.
-    fn range_at(&self, span: &KeySpan, count: usize, keys_only: bool, at: u64) -> Result<Vec<KeyValue>, redb::Error> {
+    fn range_at(
+        &self,
+        span: &KeySpan,
+        count: usize,
+        keys_only: bool,
+        at: u64,
+    ) -> Result<Vec<KeyValue>, redb::Error> {
         let mut entries = Vec::new();
         let mut next = self.key_from(Bound::Included((span.start(), 0)))?;
         while let Some(key) = next.filter(|key| span.contains(key) && entries.len() < count) {
             if let Some(entry) = self.state_at(&key, at)? {
-                entries.push(if keys_only { KeyValue { value: Bytes::new(), ..entry } } else { entry });
+                entries.push(if keys_only {
+                    KeyValue {
+                        value: Bytes::new(),
+                        ..entry
+                    }
+                } else {
+                    entry
+                });
             }
             next = self.key_from(Bound::Excluded((&key, u64::MAX)))?;
         }
@@ -111,30 +140,44 @@ impl Snapshot {
     }
 
     fn key_from(&self, start: Bound<(&[u8], u64)>) -> Result<Option<Vec<u8>>, redb::Error> {
-        let row = self.versions.range::<(&[u8], u64)>((start, Bound::Unbounded))?.next().transpose()?;
+        let row = self
+            .versions
+            .range::<(&[u8], u64)>((start, Bound::Unbounded))?
+            .next()
+            .transpose()?;
         Ok(row.map(|(key, _)| key.value().0.to_vec()))
     }
 
     fn state_at(&self, key: &[u8], at: u64) -> Result<Option<KeyValue>, redb::Error> {
-        let newest = self.versions.range((key, 0)..=(key, at))?.next_back().transpose()?;
+        let newest = self
+            .versions
+            .range((key, 0)..=(key, at))?
+            .next_back()
+            .transpose()?;
         newest.map_or(Ok(None), |(id, row)| tables::entry(key, id.value().1, &row))
     }
 
     /// The changes of keys with this prefix from a revision on: whole revisions only. Fails if they are forgotten.
     pub(super) fn events(&self, prefix: &[u8], from: u64) -> Result<LogPiece, ReadFault> {
         if from < self.facts.compacted {
-            return Err(ReadFault::Refused(KvError::Compacted { at: Revision::new(self.facts.compacted) }));
+            return Err(ReadFault::Refused(KvError::Compacted {
+                at: Revision::new(self.facts.compacted),
+            }));
         }
         Ok(self.events_kept(prefix, from)?)
     }
 
     fn events_kept(&self, prefix: &[u8], from: u64) -> Result<LogPiece, redb::Error> {
-        let mut piece = LogPiece { events: Vec::new(), next: from };
+        let mut piece = LogPiece {
+            events: Vec::new(),
+            next: from,
+        };
         let mut bytes = 0;
         for (count, row) in self.log.range((from, 0)..)?.enumerate() {
             let (id, row) = row?;
             let revision = id.value().0;
-            let full = piece.events.len() >= BATCH_EVENTS || bytes >= BATCH_BYTES || count >= BATCH_ROWS;
+            let full =
+                piece.events.len() >= BATCH_EVENTS || bytes >= BATCH_BYTES || count >= BATCH_ROWS;
             if full && revision >= piece.next {
                 return Ok(piece);
             }
@@ -142,7 +185,11 @@ impl Snapshot {
             let change = LogRow::decode(row.value())?;
             if change.key.starts_with(prefix) {
                 let event = self.event(change, revision)?;
-                bytes += if let Event::Put(entry) = &event { entry.value.len() } else { 0 };
+                bytes += if let Event::Put(entry) = &event {
+                    entry.value.len()
+                } else {
+                    0
+                };
                 piece.events.push(event);
             }
         }
@@ -153,11 +200,19 @@ impl Snapshot {
     fn event(&self, change: LogRow<'_>, revision: u64) -> Result<Event, redb::Error> {
         if change.delete {
             let key = Bytes::copy_from_slice(change.key);
-            return Ok(Event::Delete { key, revision: Revision::new(revision) });
+            return Ok(Event::Delete {
+                key,
+                revision: Revision::new(revision),
+            });
         }
         let missing = || tables::corrupted("a logged change has no value");
-        let row = self.versions.get((change.key, revision))?.ok_or_else(missing)?;
-        Ok(Event::Put(tables::entry(change.key, revision, &row)?.ok_or_else(missing)?))
+        let row = self
+            .versions
+            .get((change.key, revision))?
+            .ok_or_else(missing)?;
+        Ok(Event::Put(
+            tables::entry(change.key, revision, &row)?.ok_or_else(missing)?,
+        ))
     }
 }
 

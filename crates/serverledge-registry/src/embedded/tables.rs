@@ -14,7 +14,8 @@ use serverledge_core::kv::{KeyValue, LeaseId, Revision};
 pub(super) type KeyRow = (u64, u64, u64, u64, u64);
 
 pub(super) const KEYS: TableDefinition<'static, &[u8], KeyRow> = TableDefinition::new("keys");
-pub(super) const VERSIONS: TableDefinition<'static, (&[u8], u64), &[u8]> = TableDefinition::new("versions");
+pub(super) const VERSIONS: TableDefinition<'static, (&[u8], u64), &[u8]> =
+    TableDefinition::new("versions");
 pub(super) const LOG: TableDefinition<'static, (u64, u32), &[u8]> = TableDefinition::new("log");
 pub(super) const LEASES: TableDefinition<'static, u64, u64> = TableDefinition::new("leases");
 pub(super) const BOUND: TableDefinition<'static, (u64, &[u8]), ()> = TableDefinition::new("bound");
@@ -75,7 +76,9 @@ pub(super) fn living(
     versions: &impl ReadableTable<(&'static [u8], u64), &'static [u8]>,
     key: &[u8],
 ) -> Result<Option<KeyValue>, redb::Error> {
-    let Some(row) = keys.get(key)? else { return Ok(None) };
+    let Some(row) = keys.get(key)? else {
+        return Ok(None);
+    };
     with_value(versions, key, row.value()).map(Some)
 }
 
@@ -85,7 +88,9 @@ pub(super) fn with_value(
     key: &[u8],
     row: KeyRow,
 ) -> Result<KeyValue, redb::Error> {
-    let version = versions.get((key, row.1))?.ok_or_else(|| corrupted("a living key has no value"))?;
+    let version = versions
+        .get((key, row.1))?
+        .ok_or_else(|| corrupted("a living key has no value"))?;
     entry(key, row.1, &version)?.ok_or_else(|| corrupted("a living key is deleted"))
 }
 
@@ -107,7 +112,9 @@ pub(super) fn entry(
     revision: u64,
     row: &AccessGuard<'_, &'static [u8]>,
 ) -> Result<Option<KeyValue>, redb::Error> {
-    let Some(row) = VersionRow::decode(row.value())? else { return Ok(None) };
+    let Some(row) = VersionRow::decode(row.value())? else {
+        return Ok(None);
+    };
     Ok(Some(KeyValue {
         key: Bytes::copy_from_slice(key),
         value: Bytes::copy_from_slice(row.value),
@@ -126,7 +133,11 @@ impl Facts {
         let fact = |name| Ok::<_, redb::Error>(table.get(name)?.map_or(0, |row| row.value()));
         match fact("format")? {
             FORMAT => {}
-            other => return Err(corrupted(&format!("the layout is {other}, this program knows {FORMAT}"))),
+            other => {
+                return Err(corrupted(&format!(
+                    "the layout is {other}, this program knows {FORMAT}"
+                )));
+            }
         }
         Ok(Self {
             cluster: fact("cluster")?,
@@ -138,7 +149,10 @@ impl Facts {
         })
     }
 
-    pub(super) fn write(&self, table: &mut redb::Table<'_, &'static str, u64>) -> Result<(), redb::Error> {
+    pub(super) fn write(
+        &self,
+        table: &mut redb::Table<'_, &'static str, u64>,
+    ) -> Result<(), redb::Error> {
         let facts = [
             ("format", FORMAT),
             ("cluster", self.cluster),
@@ -162,13 +176,20 @@ impl<'a> VersionRow<'a> {
         if row.is_empty() {
             return Ok(None);
         }
-        let (header, value) = row.split_at_checked(HEADER_BYTES).ok_or_else(|| corrupted("a version row is cut"))?;
+        let (header, value) = row
+            .split_at_checked(HEADER_BYTES)
+            .ok_or_else(|| corrupted("a version row is cut"))?;
         let number = |i: usize| {
             let mut bytes = [0; 8];
             bytes.copy_from_slice(&header[i * 8..i * 8 + 8]);
             u64::from_le_bytes(bytes)
         };
-        Ok(Some(Self { create: number(0), version: number(1), lease: number(2), value }))
+        Ok(Some(Self {
+            create: number(0),
+            version: number(1),
+            lease: number(2),
+            value,
+        }))
     }
 
     pub(super) fn encoded_len(&self) -> usize {
@@ -177,7 +198,10 @@ impl<'a> VersionRow<'a> {
 
     /// Writes into a buffer of [`Self::encoded_len`] bytes.
     pub(super) fn encode(&self, row: &mut [u8]) {
-        for (i, number) in [self.create, self.version, self.lease].into_iter().enumerate() {
+        for (i, number) in [self.create, self.version, self.lease]
+            .into_iter()
+            .enumerate()
+        {
             row[i * 8..i * 8 + 8].copy_from_slice(&number.to_le_bytes());
         }
         row[HEADER_BYTES..].copy_from_slice(self.value);

@@ -41,7 +41,12 @@ impl StorageBackend for Disk {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let end = offset + data.len() as u64;
-        if end > self.written.load(Ordering::SeqCst).max(self.limit.load(Ordering::SeqCst)) {
+        if end
+            > self
+                .written
+                .load(Ordering::SeqCst)
+                .max(self.limit.load(Ordering::SeqCst))
+        {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.written.fetch_max(end, Ordering::SeqCst);
@@ -67,7 +72,12 @@ impl Medium for Disk {
 fn disk() -> (Disk, Embedded) {
     let disk = Disk::default();
     disk.limit.store(u64::MAX, Ordering::SeqCst);
-    let store = Embedded::on(Box::new(disk.clone()), Path::new("disk"), &Options::default()).unwrap();
+    let store = Embedded::on(
+        Box::new(disk.clone()),
+        Path::new("disk"),
+        &Options::default(),
+    )
+    .unwrap();
     (disk, store)
 }
 
@@ -94,7 +104,10 @@ async fn a_full_disk_refuses_puts_and_serves_reads() {
     disk.limit.store(u64::MAX, Ordering::SeqCst);
     let revision = store.txn(put("k", "2")).await.unwrap().revision;
     let events = watch.next().await.unwrap();
-    assert_eq!(events.iter().map(Event::revision).collect::<Vec<_>>(), [revision]);
+    assert_eq!(
+        events.iter().map(Event::revision).collect::<Vec<_>>(),
+        [revision]
+    );
 }
 
 #[tokio::test]
@@ -102,8 +115,14 @@ async fn after_a_fault_the_store_goes_on() {
     let (disk, store) = disk();
     store.txn(put("k", "1")).await.unwrap();
     disk.broken.store(true, Ordering::SeqCst);
-    assert!(matches!(store.txn(put("k", "2")).await, Err(KvError::Unavailable { .. })));
-    assert!(matches!(store.txn(put("k", "2")).await, Err(KvError::Unavailable { .. })));
+    assert!(matches!(
+        store.txn(put("k", "2")).await,
+        Err(KvError::Unavailable { .. })
+    ));
+    assert!(matches!(
+        store.txn(put("k", "2")).await,
+        Err(KvError::Unavailable { .. })
+    ));
     disk.broken.store(false, Ordering::SeqCst);
     store.txn(put("k", "3")).await.unwrap();
     assert_eq!(store.get(b"k").await.unwrap().unwrap().value, "3");
@@ -111,32 +130,61 @@ async fn after_a_fault_the_store_goes_on() {
 
 #[tokio::test]
 async fn the_quota_holds_and_deleting_makes_room() {
-    let options = Options { bytes_max: 1_000_000, ..Options::default() };
+    let options = Options {
+        bytes_max: 1_000_000,
+        ..Options::default()
+    };
     let store = Embedded::in_memory(&options).unwrap();
     let mut written = 0;
-    while store.txn(put(format!("k/{written:02}"), vec![0; 50_000])).await.is_ok() {
+    while store
+        .txn(put(format!("k/{written:02}"), vec![0; 50_000]))
+        .await
+        .is_ok()
+    {
         written += 1;
     }
     assert_eq!(written, 19);
     let status = store.status().await.unwrap();
-    assert!(status.bytes_used <= 1_000_000 && status.bytes_used > 900_000, "{status:?}");
-    store.txn(Txn::new().then(Op::delete_prefix("k/0"))).await.unwrap();
+    assert!(
+        status.bytes_used <= 1_000_000 && status.bytes_used > 900_000,
+        "{status:?}"
+    );
+    store
+        .txn(Txn::new().then(Op::delete_prefix("k/0")))
+        .await
+        .unwrap();
     // The first turns after the deletion compact and sweep; then there is room.
-    while matches!(store.txn(put("new", vec![0; 50_000])).await, Err(KvError::RegistryFull)) {
+    while matches!(
+        store.txn(put("new", vec![0; 50_000])).await,
+        Err(KvError::RegistryFull)
+    ) {
         tokio::task::yield_now().await;
     }
-    assert_eq!(store.range(RangeRequest::prefix("k/").keys_only()).await.unwrap().entries.len(), 9);
+    assert_eq!(
+        store
+            .range(RangeRequest::prefix("k/").keys_only())
+            .await
+            .unwrap()
+            .entries
+            .len(),
+        9
+    );
 }
 
 #[tokio::test]
 async fn history_is_cut_by_itself() {
-    let options = Options { history_revisions: 10, ..Options::default() };
+    let options = Options {
+        history_revisions: 10,
+        ..Options::default()
+    };
     let store = Embedded::in_memory(&options).unwrap();
     let mut late = store.watch(b"", Some(Revision::new(2))).await.unwrap();
     for i in 0..100 {
         store.txn(put("k", i.to_string())).await.unwrap();
     }
-    assert!(matches!(late.next().await, Err(WatchError::Compacted { at }) if at > Revision::new(80)));
+    assert!(
+        matches!(late.next().await, Err(WatchError::Compacted { at }) if at > Revision::new(80))
+    );
     let now = store.status().await.unwrap().revision;
     let recent = RangeRequest::prefix("k").at(Revision::new(now.get() - 9));
     assert_eq!(store.range(recent).await.unwrap().entries[0].value, "90");
@@ -149,7 +197,10 @@ async fn history_is_cut_by_itself() {
 
 #[tokio::test]
 async fn bytes_of_history_are_bounded() {
-    let options = Options { history_bytes_max: 1_000_000, ..Options::default() };
+    let options = Options {
+        history_bytes_max: 1_000_000,
+        ..Options::default()
+    };
     let store = Embedded::in_memory(&options).unwrap();
     for _ in 0..200 {
         store.txn(put("k", vec![0; 50_000])).await.unwrap();
@@ -163,14 +214,19 @@ async fn leases_get_their_full_time_after_reopening() {
     let options = Options::default();
     let store = Embedded::open(dir.path(), &options).unwrap();
     let lease = store.lease_grant(Duration::from_secs(2)).await.unwrap();
-    let txn = Txn::new().then(Op::put_leased("k", "leased", lease.id)).then(Op::put("other", "x"));
+    let txn = Txn::new()
+        .then(Op::put_leased("k", "leased", lease.id))
+        .then(Op::put("other", "x"));
     store.txn(txn).await.unwrap();
     drop(store);
     let reopened = tokio::time::Instant::now();
     let store = Embedded::open(dir.path(), &options).unwrap();
     assert_eq!(store.lease_keep_alive(lease.id).await.unwrap(), lease.ttl);
     let mut watch = store.watch(b"k", None).await.unwrap();
-    let events = tokio::time::timeout(Duration::from_secs(20), watch.next()).await.unwrap().unwrap();
+    let events = tokio::time::timeout(Duration::from_secs(20), watch.next())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(matches!(events.as_slice(), [Event::Delete { .. }]));
     assert!(reopened.elapsed() >= Duration::from_secs(2));
     let next = store.lease_grant(Duration::from_secs(2)).await.unwrap();
@@ -183,15 +239,24 @@ async fn a_closed_store_says_so() {
     let store = Embedded::open(dir.path(), &Options::default()).unwrap();
     let mut watch = store.watch(b"", None).await.unwrap();
     let error = Embedded::open(dir.path(), &Options::default()).unwrap_err();
-    assert!(matches!(&error, OpenError::InUse { path } if path.ends_with("registry.redb")), "{error}");
+    assert!(
+        matches!(&error, OpenError::InUse { path } if path.ends_with("registry.redb")),
+        "{error}"
+    );
     let (ended, ()) = tokio::join!(watch.next(), async {
         tokio::task::yield_now().await;
         store.close();
     });
     assert!(matches!(ended, Err(WatchError::Unavailable { .. })));
     store.close();
-    assert!(matches!(store.get(b"k").await, Err(KvError::Unavailable { .. })));
-    assert!(matches!(store.txn(put("k", "1")).await, Err(KvError::Unavailable { .. })));
+    assert!(matches!(
+        store.get(b"k").await,
+        Err(KvError::Unavailable { .. })
+    ));
+    assert!(matches!(
+        store.txn(put("k", "1")).await,
+        Err(KvError::Unavailable { .. })
+    ));
     Embedded::open(dir.path(), &Options::default()).unwrap();
 }
 
@@ -203,11 +268,25 @@ async fn the_file_is_private_and_damage_is_named() {
     let dir = dir.path().join("data");
     drop(Embedded::open(&dir, &Options::default()).unwrap());
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(&dir), mode(&RegistryFile::path(&dir))), (0o700, 0o600));
-    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1, "no draft is left");
-    std::fs::write(RegistryFile::path(&dir), "this is no database, but long enough to look at").unwrap();
+    assert_eq!(
+        (mode(&dir), mode(&RegistryFile::path(&dir))),
+        (0o700, 0o600)
+    );
+    assert_eq!(
+        std::fs::read_dir(&dir).unwrap().count(),
+        1,
+        "no draft is left"
+    );
+    std::fs::write(
+        RegistryFile::path(&dir),
+        "this is no database, but long enough to look at",
+    )
+    .unwrap();
     let error = Embedded::open(&dir, &Options::default()).unwrap_err();
-    assert!(matches!(&error, OpenError::File { path, .. } if path.ends_with("registry.redb")), "{error}");
+    assert!(
+        matches!(&error, OpenError::File { path, .. } if path.ends_with("registry.redb")),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -217,7 +296,14 @@ async fn a_dropped_write_does_no_harm() {
         let txn = store.txn(put("k", i.to_string()));
         let _maybe = tokio::time::timeout(Duration::from_micros(i % 7), txn).await;
     }
-    assert_eq!(store.places.available_permits(), QUEUE_MAX, "all places are given back once the queue is empty");
-    let entry = store.txn(Txn::new().when(Compare::exists("k")).then(Op::get("k"))).await.unwrap();
+    assert_eq!(
+        store.places.available_permits(),
+        QUEUE_MAX,
+        "all places are given back once the queue is empty"
+    );
+    let entry = store
+        .txn(Txn::new().when(Compare::exists("k")).then(Op::get("k")))
+        .await
+        .unwrap();
     assert!(entry.succeeded);
 }

@@ -28,7 +28,12 @@ pub(super) struct LogWatch {
 impl LogWatch {
     pub(super) fn new(shared: Arc<Shared>, prefix: Bytes, next: u64) -> Self {
         let newest = shared.revision.subscribe();
-        Self { shared, newest, prefix, next }
+        Self {
+            shared,
+            newest,
+            prefix,
+            next,
+        }
     }
 
     async fn piece(&self, newest: u64) -> Result<LogPiece, KvError> {
@@ -48,7 +53,9 @@ impl Watch for LogWatch {
             let newest = *self.newest.borrow_and_update();
             if newest < self.next {
                 if self.newest.changed().await.is_err() || self.shared.is_closed() {
-                    return Err(WatchError::Unavailable { source: Box::new(Closed) });
+                    return Err(WatchError::Unavailable {
+                        source: Box::new(Closed),
+                    });
                 }
                 continue;
             }
@@ -64,6 +71,8 @@ impl Watch for LogWatch {
 fn ended(error: KvError) -> WatchError {
     match error {
         KvError::Compacted { at } => WatchError::Compacted { at },
-        other => WatchError::Unavailable { source: Box::new(other) },
+        other => WatchError::Unavailable {
+            source: Box::new(other),
+        },
     }
 }

@@ -103,7 +103,10 @@ impl Writer {
             open: true,
             facts,
             history,
-            deadlines: leases.iter().map(|(lease, ttl)| (*lease, now + *ttl)).collect(),
+            deadlines: leases
+                .iter()
+                .map(|(lease, ttl)| (*lease, now + *ttl))
+                .collect(),
             sweeping: true,
             paused_until: None,
         }
@@ -125,7 +128,10 @@ impl Writer {
     fn wait(&mut self) {
         let next = match self.background_at() {
             Some(at) => self.queue.recv_timeout(at.saturating_duration_since(now())),
-            None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => self
+                .queue
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
         };
         match next {
             Ok(queued) => self.backlog.push_back(queued),
@@ -137,10 +143,16 @@ impl Writer {
     /// Takes what is queued, up to a batch.
     fn gather(&mut self) {
         while self.backlog.len() < BATCH_COMMANDS_MAX {
-            let Ok(queued) = self.queue.try_recv() else { break };
+            let Ok(queued) = self.queue.try_recv() else {
+                break;
+            };
             self.backlog.push_back(queued);
         }
-        if let Some(close) = self.backlog.iter().position(|queued| matches!(queued.command, Command::Close)) {
+        if let Some(close) = self
+            .backlog
+            .iter()
+            .position(|queued| matches!(queued.command, Command::Close))
+        {
             self.backlog.truncate(close);
             self.open = false;
         }
@@ -148,7 +160,11 @@ impl Writer {
 
     /// When there is something to do without a command.
     fn background_at(&self) -> Option<Instant> {
-        let due = if self.sweeping { Some(now()) } else { self.deadlines.values().min().copied() };
+        let due = if self.sweeping {
+            Some(now())
+        } else {
+            self.deadlines.values().min().copied()
+        };
         due.map(|due| self.paused_until.map_or(due, |pause| due.max(pause)))
     }
 
@@ -210,7 +226,9 @@ impl Writer {
                 None => self.deadlines.remove(lease),
             };
         }
-        self.shared.revision.send_if_modified(|revision| std::mem::replace(revision, facts.revision) != facts.revision);
+        self.shared.revision.send_if_modified(|revision| {
+            std::mem::replace(revision, facts.revision) != facts.revision
+        });
     }
 
     /// After a failed write: reopens the file, so that reads go on and later writes are tried.
@@ -221,19 +239,34 @@ impl Writer {
         let expected = self.facts;
         match self.shared.reopen() {
             Ok(facts) => self.facts = facts,
-            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "cannot reopen the registry"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot reopen the registry"
+            ),
         }
         let full = is_full(&error);
-        tracing::error!(error = &error as &dyn std::error::Error, full, "cannot write to the registry");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            full,
+            "cannot write to the registry"
+        );
         // If the numbers moved, the commit reached the disk before the failure, and nobody knows what else did.
-        if full && self.facts == expected { Fault::Full } else { Fault::Failed(Arc::new(error)) }
+        if full && self.facts == expected {
+            Fault::Full
+        } else {
+            Fault::Failed(Arc::new(error))
+        }
     }
 }
 
 // === impl Turn ===
 
 impl Turn {
-    fn end_leases(&mut self, batch: &mut Batch<'_>, deadlines: &BTreeMap<LeaseId, Instant>) -> Result<(), redb::Error> {
+    fn end_leases(
+        &mut self,
+        batch: &mut Batch<'_>,
+        deadlines: &BTreeMap<LeaseId, Instant>,
+    ) -> Result<(), redb::Error> {
         let now = now();
         for (lease, _) in deadlines.iter().filter(|(_, deadline)| **deadline <= now) {
             // The answer that the lease is unknown means that a commit before a failure has ended it.
@@ -244,7 +277,12 @@ impl Turn {
     }
 
     /// Forgets old history if there is too much, and removes a piece of what is forgotten.
-    fn forget(&mut self, batch: &mut Batch<'_>, history: History, bytes_max: u64) -> Result<(), redb::Error> {
+    fn forget(
+        &mut self,
+        batch: &mut Batch<'_>,
+        history: History,
+        bytes_max: u64,
+    ) -> Result<(), redb::Error> {
         if !batch.sweepable()? {
             // Else its bytes are still counted, and cutting more would forget too much.
             history.cut(batch, bytes_max);
@@ -256,7 +294,11 @@ impl Turn {
         Ok(())
     }
 
-    fn apply(&mut self, batch: &mut Batch<'_>, Queued { command, place }: Queued) -> Result<(), redb::Error> {
+    fn apply(
+        &mut self,
+        batch: &mut Batch<'_>,
+        Queued { command, place }: Queued,
+    ) -> Result<(), redb::Error> {
         match command {
             Command::Txn(txn, to) => self.hold(to, place, batch.txn(&txn)),
             Command::Compact(at, to) => self.hold(to, place, Ok(batch.compact(at))),
@@ -308,7 +350,13 @@ impl Turn {
 impl History {
     /// Forgets what exceeds the limits, with some slack so that this is rare.
     fn cut(self, batch: &mut Batch<'_>, bytes_max: u64) {
-        let Facts { revision, compacted, bytes, bytes_stale, .. } = batch.facts;
+        let Facts {
+            revision,
+            compacted,
+            bytes,
+            bytes_stale,
+            ..
+        } = batch.facts;
         let nearly_full = bytes > bytes_max / 8 * 7 && bytes_stale > bytes_max / 16;
         let kept = revision - compacted;
         let at = if nearly_full {

@@ -133,19 +133,31 @@ impl Refusal {
                 let message = status.message().to_owned();
                 Self::of_status(endpoint, number, &message, connected, Box::new(status))
             }
-            ClientError::TransportError(error) if refused(&error) => Self::not_sent(endpoint, Box::new(error)),
+            ClientError::TransportError(error) if refused(&error) => {
+                Self::not_sent(endpoint, Box::new(error))
+            }
             ClientError::InvalidArgs(_)
             | ClientError::InvalidUri(_)
             | ClientError::Utf8Error(_)
             | ClientError::InvalidMetadataValue(_)
-            | ClientError::EndpointError(_) => {
-                Self::Fault(EtcdFault::Rejected { endpoint: endpoint.to_owned(), source: Box::new(error) })
-            }
-            other => Self::Fault(EtcdFault::Unanswered { endpoint: endpoint.to_owned(), source: Box::new(other) }),
+            | ClientError::EndpointError(_) => Self::Fault(EtcdFault::Rejected {
+                endpoint: endpoint.to_owned(),
+                source: Box::new(error),
+            }),
+            other => Self::Fault(EtcdFault::Unanswered {
+                endpoint: endpoint.to_owned(),
+                source: Box::new(other),
+            }),
         }
     }
 
-    fn of_status(endpoint: &str, number: i32, message: &str, connected: bool, source: Source) -> Self {
+    fn of_status(
+        endpoint: &str,
+        number: i32,
+        message: &str,
+        connected: bool,
+        source: Source,
+    ) -> Self {
         let endpoint = endpoint.to_owned();
         if message.contains(FULL) {
             Self::Full
@@ -155,7 +167,9 @@ impl Refusal {
             Self::Future
         } else if message.contains("requested lease not found") {
             Self::LeaseUnknown
-        } else if message.contains("request is too large") || message.contains("received message larger than max") {
+        } else if message.contains("request is too large")
+            || message.contains("received message larger than max")
+        {
             Self::RequestTooLarge
         } else if message.contains("too many operations in txn request") {
             Self::TooManyOps
@@ -182,25 +196,42 @@ impl Refusal {
     }
 
     pub(super) fn not_sent(endpoint: &str, source: Source) -> Self {
-        Self::Fault(EtcdFault::NotSent { endpoint: endpoint.to_owned(), source })
+        Self::Fault(EtcdFault::NotSent {
+            endpoint: endpoint.to_owned(),
+            source,
+        })
     }
 
     pub(super) fn deadline(endpoint: &str, after: Duration) -> Self {
-        Self::Fault(EtcdFault::Deadline { endpoint: endpoint.to_owned(), after })
+        Self::Fault(EtcdFault::Deadline {
+            endpoint: endpoint.to_owned(),
+            after,
+        })
     }
 
     /// Says nothing about the request, only about the way to etcd.
     pub(super) const fn is_of_transport(&self) -> bool {
-        let Self::Fault(fault) = self else { return false };
-        matches!(fault, EtcdFault::NotSent { .. } | EtcdFault::Unanswered { .. } | EtcdFault::Deadline { .. })
+        let Self::Fault(fault) = self else {
+            return false;
+        };
+        matches!(
+            fault,
+            EtcdFault::NotSent { .. } | EtcdFault::Unanswered { .. } | EtcdFault::Deadline { .. }
+        )
     }
 
     /// As an error of the registry. `attempt` follows "failed to". Answers that the request cannot have are faults.
     pub(super) fn into_kv(self, attempt: &'static str) -> KvError {
         match self {
             Self::Full => KvError::RegistryFull,
-            Self::Fault(fault) => KvError::Unavailable { attempt, source: Box::new(fault) },
-            other => KvError::Unavailable { attempt, source: Box::new(Unexpected(other)) },
+            Self::Fault(fault) => KvError::Unavailable {
+                attempt,
+                source: Box::new(fault),
+            },
+            other => KvError::Unavailable {
+                attempt,
+                source: Box::new(Unexpected(other)),
+            },
         }
     }
 }
@@ -222,13 +253,18 @@ fn refused(error: &(dyn StdError + 'static)) -> bool {
         if error.downcast_ref::<std::io::Error>().is_some_and(|io| {
             matches!(
                 io.kind(),
-                ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+                ErrorKind::ConnectionRefused
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable
             )
         }) {
             return true;
         }
         // The connector's own words: a name that does not resolve, a connection that takes too long.
-        if ["tcp connect error", "dns error"].iter().any(|words| error.to_string().starts_with(words)) {
+        if ["tcp connect error", "dns error"]
+            .iter()
+            .any(|words| error.to_string().starts_with(words))
+        {
             return true;
         }
         next = error.source();
@@ -246,23 +282,58 @@ mod tests {
 
     #[test]
     fn answers_are_told_from_failures() {
-        assert!(matches!(of(8, "etcdserver: mvcc: database space exceeded", true), Refusal::Full));
-        assert!(matches!(of(11, "etcdserver: mvcc: required revision has been compacted", true), Refusal::Compacted));
-        assert!(matches!(of(11, "etcdserver: mvcc: required revision is a future revision", true), Refusal::Future));
-        assert!(matches!(of(5, "etcdserver: requested lease not found", true), Refusal::LeaseUnknown));
-        assert!(matches!(of(3, "etcdserver: request is too large", true), Refusal::RequestTooLarge));
+        assert!(matches!(
+            of(8, "etcdserver: mvcc: database space exceeded", true),
+            Refusal::Full
+        ));
+        assert!(matches!(
+            of(
+                11,
+                "etcdserver: mvcc: required revision has been compacted",
+                true
+            ),
+            Refusal::Compacted
+        ));
+        assert!(matches!(
+            of(
+                11,
+                "etcdserver: mvcc: required revision is a future revision",
+                true
+            ),
+            Refusal::Future
+        ));
+        assert!(matches!(
+            of(5, "etcdserver: requested lease not found", true),
+            Refusal::LeaseUnknown
+        ));
+        assert!(matches!(
+            of(3, "etcdserver: request is too large", true),
+            Refusal::RequestTooLarge
+        ));
         let reply = "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes";
         assert!(matches!(of(11, reply, true), Refusal::ReplyTooLarge));
-        let denied = of(3, "etcdserver: authentication failed, invalid user ID or password", true);
+        let denied = of(
+            3,
+            "etcdserver: authentication failed, invalid user ID or password",
+            true,
+        );
         assert!(matches!(denied, Refusal::Fault(EtcdFault::Denied { .. })));
-        assert!(matches!(of(3, "etcdserver: duplicate key given", true), Refusal::Fault(EtcdFault::Rejected { .. })));
+        assert!(matches!(
+            of(3, "etcdserver: duplicate key given", true),
+            Refusal::Fault(EtcdFault::Rejected { .. })
+        ));
     }
 
     #[test]
     fn only_what_was_never_sent_certainly_did_not_happen() {
-        let (refused, broken) = (of(14, "tcp connect error", false), of(14, "transport error", true));
+        let (refused, broken) = (
+            of(14, "tcp connect error", false),
+            of(14, "transport error", true),
+        );
         assert!(refused.is_of_transport() && broken.is_of_transport());
-        let may = |refusal: Refusal| EtcdFault::of(&refusal.into_kv("write")).is_some_and(EtcdFault::may_have_happened);
+        let may = |refusal: Refusal| {
+            EtcdFault::of(&refusal.into_kv("write")).is_some_and(EtcdFault::may_have_happened)
+        };
         assert!(!may(refused));
         assert!(may(broken));
         assert!(may(of(14, "etcdserver: request timed out", true)));

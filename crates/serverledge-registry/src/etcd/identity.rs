@@ -13,7 +13,10 @@ use super::translate::sight;
 pub(super) async fn identify(mut kv: KvClient, key: Vec<u8>) -> Result<Sight, Error> {
     let read = kv.get(key.clone(), None).await?.0;
     if let Some(found) = found(&read) {
-        return Ok(Sight { identity: Some(found), ..sight(read.header.as_ref()) });
+        return Ok(Sight {
+            identity: Some(found),
+            ..sight(read.header.as_ref())
+        });
     }
     let fresh = Uuid::now_v7().to_string();
     let txn = Txn::new()
@@ -26,12 +29,18 @@ pub(super) async fn identify(mut kv: KvClient, key: Vec<u8>) -> Result<Sight, Er
         Err(error) => return Err(error),
     };
     // Another node may have been faster.
-    let theirs = written.op_responses().into_iter().find_map(|response| match response {
-        TxnOpResponse::Get(read) => found(&read.0),
-        _ => None,
-    });
+    let theirs = written
+        .op_responses()
+        .into_iter()
+        .find_map(|response| match response {
+            TxnOpResponse::Get(read) => found(&read.0),
+            _ => None,
+        });
     let identity = theirs.unwrap_or_else(|| number_of(fresh.as_bytes()));
-    Ok(Sight { identity: Some(identity), ..sight(written.0.header.as_ref()) })
+    Ok(Sight {
+        identity: Some(identity),
+        ..sight(written.0.header.as_ref())
+    })
 }
 
 fn found(read: &PbRangeResponse) -> Option<u64> {
@@ -41,5 +50,7 @@ fn found(read: &PbRangeResponse) -> Option<u64> {
 /// Any value will do as an identity, so that none is wrong.
 fn number_of(identity: &[u8]) -> u64 {
     let hash = blake3::hash(identity);
-    hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    hash.as_bytes()
+        .first_chunk()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }

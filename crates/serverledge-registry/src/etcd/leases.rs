@@ -44,15 +44,21 @@ impl KeepAlives {
             self.put(stream);
             return Ok(Duration::from_secs(seconds));
         }
-        let opened =
-            link.call(Kind::Repeatable, |mut session| async move { Stream::open(&mut session.lease, id).await });
-        let Some((stream, seconds)) = opened.await? else { return Ok(Duration::ZERO) };
+        let opened = link.call(Kind::Repeatable, |mut session| async move {
+            Stream::open(&mut session.lease, id).await
+        });
+        let Some((stream, seconds)) = opened.await? else {
+            return Ok(Duration::ZERO);
+        };
         self.put(stream);
         Ok(Duration::from_secs(seconds))
     }
 
     fn take(&self) -> Option<Stream> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     fn put(&self, stream: Stream) {
@@ -65,10 +71,15 @@ impl KeepAlives {
 impl Stream {
     /// Opens a stream with a first question, whose answer does not tell the time; the second does. `None`: there is no
     /// such lease.
-    async fn open(client: &mut etcd_client::LeaseClient, id: i64) -> Result<Option<(Self, u64)>, ClientError> {
+    async fn open(
+        client: &mut etcd_client::LeaseClient,
+        id: i64,
+    ) -> Result<Option<(Self, u64)>, ClientError> {
         let (keeper, answers) = match client.keep_alive(id).await {
             Ok(opened) => opened,
-            Err(ClientError::LeaseKeepAliveError(words)) if words == "lease not found" => return Ok(None),
+            Err(ClientError::LeaseKeepAliveError(words)) if words == "lease not found" => {
+                return Ok(None);
+            }
             Err(other) => return Err(other),
         };
         let mut stream = Self { keeper, answers };
@@ -83,7 +94,9 @@ impl Stream {
         let ended = || ClientError::LeaseKeepAliveError("the stream ended".to_owned());
         let answer = self.answers.message().await?.ok_or_else(ended)?;
         if answer.id() != id {
-            return Err(ClientError::LeaseKeepAliveError("an answer for another lease".to_owned()));
+            return Err(ClientError::LeaseKeepAliveError(
+                "an answer for another lease".to_owned(),
+            ));
         }
         Ok(unsigned(answer.ttl()))
     }

@@ -83,10 +83,21 @@ pub(super) struct Backoff {
 // === impl Link ===
 
 impl Link {
-    pub(super) fn new(options: EtcdOptions, memory: Arc<Memory>, identity: Vec<u8>) -> Result<Self, EtcdOptionsError> {
+    pub(super) fn new(
+        options: EtcdOptions,
+        memory: Arc<Memory>,
+        identity: Vec<u8>,
+    ) -> Result<Self, EtcdOptionsError> {
         let endpoints = options.check()?;
         let (current, connecting) = (Mutex::default(), tokio::sync::Mutex::new(()));
-        Ok(Self { endpoints, options, memory, identity, current, connecting })
+        Ok(Self {
+            endpoints,
+            options,
+            memory,
+            identity,
+            current,
+            connecting,
+        })
     }
 
     pub(super) const fn options(&self) -> &EtcdOptions {
@@ -95,7 +106,11 @@ impl Link {
 
     /// Makes a request: on the session in use, else on a new one; within the request timeout in all. After a failure
     /// the other endpoints are tried as far as `kind` allows. A dropped future leaves the outcome of a write open.
-    pub(super) async fn call<T, F>(&self, kind: Kind, request: impl Fn(Session) -> F) -> Result<T, Refusal>
+    pub(super) async fn call<T, F>(
+        &self,
+        kind: Kind,
+        request: impl Fn(Session) -> F,
+    ) -> Result<T, Refusal>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
@@ -122,14 +137,23 @@ impl Link {
         }
     }
 
-    async fn attempt<T, F>(&self, until: Instant, request: impl Fn(Session) -> F) -> Result<T, Refusal>
+    async fn attempt<T, F>(
+        &self,
+        until: Instant,
+        request: impl Fn(Session) -> F,
+    ) -> Result<T, Refusal>
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let begun = Instant::now();
         let session = match timeout_at(until, self.session()).await {
             Ok(session) => session?,
-            Err(elapsed) => return Err(Refusal::not_sent(self.endpoint(self.place()), Box::new(elapsed))),
+            Err(elapsed) => {
+                return Err(Refusal::not_sent(
+                    self.endpoint(self.place()),
+                    Box::new(elapsed),
+                ));
+            }
         };
         let place = session.place;
         let refusal = match timeout_at(until, request(session)).await {
@@ -169,23 +193,31 @@ impl Link {
     /// Connects, logs in, and for requests looks which store this is; nothing else was sent when this fails.
     async fn dial(&self, place: Place, what_for: Use) -> Result<Session, Refusal> {
         let endpoint = self.endpoint(place);
-        let failure = match timeout(self.options.connect_timeout, self.greet(place, what_for)).await {
+        let failure = match timeout(self.options.connect_timeout, self.greet(place, what_for)).await
+        {
             Ok(Ok(session)) => return Ok(session),
             Ok(Err(error)) => Refusal::new(endpoint, error),
             Err(elapsed) => Refusal::not_sent(endpoint, Box::new(elapsed)),
         };
         self.leave(place);
         Err(match failure {
-            Refusal::Fault(fault) if fault.may_have_happened() => Refusal::not_sent(endpoint, Box::new(fault)),
+            Refusal::Fault(fault) if fault.may_have_happened() => {
+                Refusal::not_sent(endpoint, Box::new(fault))
+            }
             other => other,
         })
     }
 
     async fn greet(&self, place: Place, what_for: Use) -> Result<Session, etcd_client::Error> {
-        let client = Client::connect([self.endpoint(place)], Some(self.connect_options(what_for))).await?;
+        let client =
+            Client::connect([self.endpoint(place)], Some(self.connect_options(what_for))).await?;
         let session = Session {
-            kv: client.kv_client().max_decoding_message_size(REPLY_BYTES_MAX),
-            watch: client.watch_client().max_decoding_message_size(EVENTS_BYTES_MAX),
+            kv: client
+                .kv_client()
+                .max_decoding_message_size(REPLY_BYTES_MAX),
+            watch: client
+                .watch_client()
+                .max_decoding_message_size(EVENTS_BYTES_MAX),
             lease: client.lease_client(),
             maintenance: client.maintenance_client(),
             place,
@@ -193,7 +225,10 @@ impl Link {
         // A watch looks after it has begun.
         if what_for == Use::Requests {
             let stamp = self.memory.stamp();
-            self.memory.saw(stamp, identify(session.kv.clone(), self.identity.clone()).await?);
+            self.memory.saw(
+                stamp,
+                identify(session.kv.clone(), self.identity.clone()).await?,
+            );
         }
         Ok(session)
     }
@@ -206,7 +241,9 @@ impl Link {
             .with_keep_alive_while_idle(false)
             .with_require_leader(what_for == Use::Watch);
         if let Some(user) = &self.options.user {
-            options = options.with_user(&user.name, &user.password).with_auto_token_refresh(true);
+            options = options
+                .with_user(&user.name, &user.password)
+                .with_auto_token_refresh(true);
         }
         self.with_tls(options)
     }
@@ -214,9 +251,13 @@ impl Link {
     #[cfg(feature = "etcd-tls")]
     fn with_tls(&self, options: ConnectOptions) -> ConnectOptions {
         use etcd_client::{Certificate, Identity, TlsOptions};
-        let Some(tls) = &self.options.tls else { return options };
+        let Some(tls) = &self.options.tls else {
+            return options;
+        };
         let mut made = match &tls.authorities_pem {
-            Some(authorities) => TlsOptions::new().ca_certificate(Certificate::from_pem(authorities)),
+            Some(authorities) => {
+                TlsOptions::new().ca_certificate(Certificate::from_pem(authorities))
+            }
             None => TlsOptions::new().with_native_roots(),
         };
         if let Some((certificate, key)) = &tls.identity_pem {
@@ -239,7 +280,13 @@ impl Link {
         let mut current = self.current();
         if current.0 == failed {
             let next = (failed.endpoint + 1) % self.endpoints.len();
-            *current = (Place { endpoint: next, generation: failed.generation + 1 }, None);
+            *current = (
+                Place {
+                    endpoint: next,
+                    generation: failed.generation + 1,
+                },
+                None,
+            );
         }
     }
 
@@ -260,7 +307,9 @@ impl Link {
     }
 
     fn endpoint(&self, place: Place) -> &str {
-        self.endpoints.get(place.endpoint).map_or("", String::as_str)
+        self.endpoints
+            .get(place.endpoint)
+            .map_or("", String::as_str)
     }
 
     /// There was no answer for so long, wherever it was to come from.
@@ -274,7 +323,9 @@ impl Link {
 }
 
 fn may_try_again(kind: Kind, refusal: &Refusal) -> bool {
-    let Refusal::Fault(fault) = refusal else { return false };
+    let Refusal::Fault(fault) = refusal else {
+        return false;
+    };
     match kind {
         Kind::Repeatable => refusal.is_of_transport(),
         Kind::Once => refusal.is_of_transport() && !fault.may_have_happened(),
@@ -287,7 +338,9 @@ impl Backoff {
     /// The next wait: doubled up to 5 s, then between half of it and all of it by chance, so that the nodes of a
     /// cluster do not come back at once.
     pub(super) fn next(&mut self) -> Duration {
-        let full = BACKOFF_MIN.saturating_mul(1 << self.failures.min(10)).min(BACKOFF_MAX);
+        let full = BACKOFF_MIN
+            .saturating_mul(1 << self.failures.min(10))
+            .min(BACKOFF_MAX);
         self.failures = self.failures.saturating_add(1);
         // The random bits of a new id.
         let chance = u32::try_from(Uuid::now_v7().as_u128() & 0x3ff).unwrap_or_default();
@@ -312,7 +365,9 @@ mod tests {
     fn waits_grow_to_a_limit() {
         let mut backoff = Backoff::default();
         for _ in 0..50 {
-            let full = BACKOFF_MIN.saturating_mul(1 << backoff.failures.min(10)).min(BACKOFF_MAX);
+            let full = BACKOFF_MIN
+                .saturating_mul(1 << backoff.failures.min(10))
+                .min(BACKOFF_MAX);
             let wait = backoff.next();
             assert!(wait >= full / 2 && wait <= full, "{wait:?} of {full:?}");
         }

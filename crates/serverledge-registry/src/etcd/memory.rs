@@ -48,13 +48,19 @@ pub(super) struct Sight {
 
 impl Memory {
     pub(super) fn new() -> Self {
-        Self { known: Mutex::default(), epochs: watch::Sender::new(0) }
+        Self {
+            known: Mutex::default(),
+            epochs: watch::Sender::new(0),
+        }
     }
 
     /// Call before a request is sent, and give it to [`Self::saw`] with the answer.
     pub(super) fn stamp(&self) -> Stamp {
         let known = self.known();
-        Stamp { epoch: known.epoch, revision: known.revision }
+        Stamp {
+            epoch: known.epoch,
+            revision: known.revision,
+        }
     }
 
     /// Takes in an answer, and returns the epoch that it belongs to.
@@ -64,8 +70,9 @@ impl Memory {
             // Somebody else has noticed a change meanwhile; which side this answer is from cannot be told.
             return stamp.epoch;
         }
-        let differs =
-            |known: Option<u64>, seen: Option<u64>| known.zip(seen).is_some_and(|(known, seen)| known != seen);
+        let differs = |known: Option<u64>, seen: Option<u64>| {
+            known.zip(seen).is_some_and(|(known, seen)| known != seen)
+        };
         let replaced = differs(known.cluster, Some(sight.cluster))
             || differs(known.identity, sight.identity)
             || sight.revision < stamp.revision;
@@ -118,7 +125,11 @@ mod tests {
     use super::*;
 
     fn sight(cluster: u64, revision: u64, identity: Option<u64>) -> Sight {
-        Sight { cluster, revision, identity }
+        Sight {
+            cluster,
+            revision,
+            identity,
+        }
     }
 
     #[test]
@@ -131,7 +142,10 @@ mod tests {
         assert_eq!(see(sight(1, 11, None)), 1, "the revision went back");
         assert_eq!(see(sight(2, 20, Some(7))), 2, "another cluster");
         assert_eq!(see(sight(2, 30, Some(8))), 3, "another identity");
-        assert!(!memory.is_lost(31) && !memory.is_lost(32), "the future is no loss");
+        assert!(
+            !memory.is_lost(31) && !memory.is_lost(32),
+            "the future is no loss"
+        );
         assert_eq!(see(sight(2, 3, Some(8))), 4);
         assert!(memory.is_lost(31) && !memory.is_lost(4) && !memory.is_lost(32));
     }

@@ -146,23 +146,34 @@ impl EtcdOptions {
     /// The endpoints with their schemes, if all options are in order.
     pub(super) fn check(&self) -> Result<Vec<String>, EtcdOptionsError> {
         if self.endpoints.is_empty() || self.endpoints.len() > ENDPOINTS_MAX {
-            return Err(EtcdOptionsError::Endpoints { found: self.endpoints.len() });
+            return Err(EtcdOptionsError::Endpoints {
+                found: self.endpoints.len(),
+            });
         }
         let name = self.prefix.strip_suffix('/').unwrap_or_default();
         if name.is_empty() || name.ends_with('/') || self.prefix.len() > PREFIX_BYTES_MAX {
-            return Err(EtcdOptionsError::Prefix { prefix: self.prefix.clone() });
+            return Err(EtcdOptionsError::Prefix {
+                prefix: self.prefix.clone(),
+            });
         }
         if self.connect_timeout.is_zero() || self.request_timeout.is_zero() {
             return Err(EtcdOptionsError::Timeout);
         }
-        self.endpoints.iter().map(|endpoint| self.endpoint(endpoint)).collect()
+        self.endpoints
+            .iter()
+            .map(|endpoint| self.endpoint(endpoint))
+            .collect()
     }
 
     fn endpoint(&self, given: &str) -> Result<String, EtcdOptionsError> {
-        let wrong = || EtcdOptionsError::Endpoint { endpoint: given.to_owned() };
+        let wrong = || EtcdOptionsError::Endpoint {
+            endpoint: given.to_owned(),
+        };
         let (secure, host) = match (given.strip_prefix(HTTP), given.strip_prefix(HTTPS)) {
             (Some(_), _) if self.tls.is_some() => {
-                return Err(EtcdOptionsError::PlainEndpoint { endpoint: given.to_owned() });
+                return Err(EtcdOptionsError::PlainEndpoint {
+                    endpoint: given.to_owned(),
+                });
             }
             (Some(host), _) => (false, host),
             (_, Some(host)) => (true, host),
@@ -185,7 +196,9 @@ impl EtcdOptions {
 
 impl fmt::Debug for EtcdUser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EtcdUser").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("EtcdUser")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -193,7 +206,9 @@ impl fmt::Debug for EtcdUser {
 
 impl fmt::Debug for EtcdTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EtcdTls").field("server_name", &self.server_name).finish_non_exhaustive()
+        f.debug_struct("EtcdTls")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -209,35 +224,84 @@ mod tests {
             (&["127.0.0.1:2379".to_owned()][..], "serverledge/")
         );
         let many = EtcdOptions::parse("etcds://a:1,b:2/edge/one").unwrap();
-        assert_eq!((many.endpoints.len(), many.prefix.as_str(), many.tls.is_some()), (2, "edge/one/", true));
+        assert_eq!(
+            (
+                many.endpoints.len(),
+                many.prefix.as_str(),
+                many.tls.is_some()
+            ),
+            (2, "edge/one/", true)
+        );
         assert_eq!(EtcdOptions::parse("etcd://a:1/x/").unwrap().prefix, "x/");
-        assert_eq!(EtcdOptions::parse("etcd://u:p@a:1"), Err(EtcdOptionsError::UserInAddress));
+        assert_eq!(
+            EtcdOptions::parse("etcd://u:p@a:1"),
+            Err(EtcdOptionsError::UserInAddress)
+        );
         for wrong in ["redis://a:1", "etcd://", ""] {
-            assert_eq!(EtcdOptions::parse(wrong), Err(EtcdOptionsError::Address), "{wrong}");
+            assert_eq!(
+                EtcdOptions::parse(wrong),
+                Err(EtcdOptionsError::Address),
+                "{wrong}"
+            );
         }
     }
 
     #[test]
     fn options_are_checked() {
         let check = |endpoint: &str| EtcdOptions::new(vec![endpoint.to_owned()]).check();
-        assert_eq!(check("etcd.local:2379"), Ok(vec!["http://etcd.local:2379".to_owned()]));
-        assert_eq!(check("http://[::1]:2379"), Ok(vec!["http://[::1]:2379".to_owned()]));
-        for wrong in ["etcd.local", "etcd.local:0", ":2379", "a b:1", "a:1/x", "http://u@a:1", "a:99999"] {
-            assert!(matches!(check(wrong), Err(EtcdOptionsError::Endpoint { .. })), "{wrong}");
+        assert_eq!(
+            check("etcd.local:2379"),
+            Ok(vec!["http://etcd.local:2379".to_owned()])
+        );
+        assert_eq!(
+            check("http://[::1]:2379"),
+            Ok(vec!["http://[::1]:2379".to_owned()])
+        );
+        for wrong in [
+            "etcd.local",
+            "etcd.local:0",
+            ":2379",
+            "a b:1",
+            "a:1/x",
+            "http://u@a:1",
+            "a:99999",
+        ] {
+            assert!(
+                matches!(check(wrong), Err(EtcdOptionsError::Endpoint { .. })),
+                "{wrong}"
+            );
         }
-        assert_eq!(EtcdOptions::new(Vec::new()).check(), Err(EtcdOptionsError::Endpoints { found: 0 }));
+        assert_eq!(
+            EtcdOptions::new(Vec::new()).check(),
+            Err(EtcdOptionsError::Endpoints { found: 0 })
+        );
         for prefix in ["", "/", "a", "a//"] {
-            let options = EtcdOptions { prefix: prefix.to_owned(), ..EtcdOptions::new(vec!["a:1".to_owned()]) };
-            assert!(matches!(options.check(), Err(EtcdOptionsError::Prefix { .. })), "{prefix}");
+            let options = EtcdOptions {
+                prefix: prefix.to_owned(),
+                ..EtcdOptions::new(vec!["a:1".to_owned()])
+            };
+            assert!(
+                matches!(options.check(), Err(EtcdOptionsError::Prefix { .. })),
+                "{prefix}"
+            );
         }
-        let zero = EtcdOptions { request_timeout: Duration::ZERO, ..EtcdOptions::new(vec!["a:1".to_owned()]) };
+        let zero = EtcdOptions {
+            request_timeout: Duration::ZERO,
+            ..EtcdOptions::new(vec!["a:1".to_owned()])
+        };
         assert_eq!(zero.check(), Err(EtcdOptionsError::Timeout));
     }
 
     #[test]
     fn secrets_are_not_shown() {
-        let user = EtcdUser { name: "node".to_owned(), password: "hidden".to_owned() };
-        let tls = EtcdTls { identity_pem: Some((b"hidden".to_vec(), b"hidden".to_vec())), ..EtcdTls::default() };
+        let user = EtcdUser {
+            name: "node".to_owned(),
+            password: "hidden".to_owned(),
+        };
+        let tls = EtcdTls {
+            identity_pem: Some((b"hidden".to_vec(), b"hidden".to_vec())),
+            ..EtcdTls::default()
+        };
         assert!(!format!("{user:?} {tls:?}").contains("hidden"));
     }
 }

@@ -28,7 +28,9 @@ struct Rest {
 /// Reads one page of core's as one or more of etcd's; each has the request timeout.
 pub(super) async fn range(core: &Core, request: &RangeRequest) -> Result<RangeReply, KvError> {
     let attempt = "read a range of keys";
-    let Some((start, end)) = core.prefix.span(&request.span) else { return empty(core, request).await };
+    let Some((start, end)) = core.prefix.span(&request.span) else {
+        return empty(core, request).await;
+    };
     let mut attempts = 1;
     loop {
         let rest = Rest {
@@ -41,8 +43,14 @@ pub(super) async fn range(core: &Core, request: &RangeRequest) -> Result<RangeRe
         };
         match read(core, rest).await {
             Ok(reply) => return Ok(reply),
-            Err((Refusal::Compacted, _)) if request.at.is_none() && attempts < ATTEMPTS_MAX => attempts += 1,
-            Err((refusal, at)) => return Err(core.of_revision(refusal, at.unwrap_or_default(), attempt).await),
+            Err((Refusal::Compacted, _)) if request.at.is_none() && attempts < ATTEMPTS_MAX => {
+                attempts += 1
+            }
+            Err((refusal, at)) => {
+                return Err(core
+                    .of_revision(refusal, at.unwrap_or_default(), attempt)
+                    .await);
+            }
         }
     }
 }
@@ -51,17 +59,29 @@ pub(super) async fn range(core: &Core, request: &RangeRequest) -> Result<RangeRe
 async fn empty(core: &Core, request: &RangeRequest) -> Result<RangeReply, KvError> {
     let start = core.prefix.key(&[]);
     let end = [&start[..], &[0]].concat();
-    let rest = Rest { start, end, limit: 1, keys_only: true, at: request.at };
+    let rest = Rest {
+        start,
+        end,
+        limit: 1,
+        keys_only: true,
+        at: request.at,
+    };
     match read(core, rest).await {
         Ok(reply) => Ok(reply),
-        Err((refusal, at)) => Err(core.of_revision(refusal, at.unwrap_or_default(), "read a range of keys").await),
+        Err((refusal, at)) => Err(core
+            .of_revision(refusal, at.unwrap_or_default(), "read a range of keys")
+            .await),
     }
 }
 
 /// Fails with the revision that was asked for.
 async fn read(core: &Core, mut rest: Rest) -> Result<RangeReply, (Refusal, Option<Revision>)> {
     let (mut entries, mut bytes, mut newest) = (Vec::new(), 0, None);
-    let mut size = if rest.keys_only { RANGE_LIMIT_MAX } else { PAGE_ENTRIES };
+    let mut size = if rest.keys_only {
+        RANGE_LIMIT_MAX
+    } else {
+        PAGE_ENTRIES
+    };
     loop {
         let page = match page(core, &rest, size.min(rest.limit - entries.len())).await {
             Ok(page) => page,
@@ -77,11 +97,19 @@ async fn read(core: &Core, mut rest: Rest) -> Result<RangeReply, (Refusal, Optio
             rest.start.clone_from(&last.key);
             rest.start.push(0);
         }
-        bytes += page.kvs.iter().map(|entry| entry.key.len() + entry.value.len()).sum::<usize>();
+        bytes += page
+            .kvs
+            .iter()
+            .map(|entry| entry.key.len() + entry.value.len())
+            .sum::<usize>();
         let got_some = !page.kvs.is_empty();
         entries.extend(page.kvs.into_iter().map(|entry| core.prefix.entry(entry)));
         if !page.more || entries.len() >= rest.limit || !got_some {
-            return Ok(RangeReply { entries, more: page.more, revision });
+            return Ok(RangeReply {
+                entries,
+                more: page.more,
+                revision,
+            });
         }
         let each = (bytes / entries.len()).max(1);
         size = (PAGE_BYTES / each).clamp(PAGE_ENTRIES, RANGE_LIMIT_MAX);
@@ -91,7 +119,9 @@ async fn read(core: &Core, mut rest: Rest) -> Result<RangeReply, (Refusal, Optio
 async fn page(core: &Core, rest: &Rest, limit: usize) -> Result<PbRangeResponse, Refusal> {
     let stamp = core.memory.stamp();
     let asked = core.link.call(Kind::Repeatable, |mut session| {
-        let mut options = GetOptions::new().with_range(rest.end.clone()).with_limit(signed(limit as u64));
+        let mut options = GetOptions::new()
+            .with_range(rest.end.clone())
+            .with_limit(signed(limit as u64));
         if let Some(at) = rest.at {
             options = options.with_revision(signed(at.get()));
         }

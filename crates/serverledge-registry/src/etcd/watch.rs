@@ -69,11 +69,25 @@ impl EtcdWatch {
     pub(super) fn new(core: Arc<Core>, prefix: &[u8], next: u64) -> Self {
         let epochs = core.memory.epochs();
         let epoch = *epochs.borrow();
-        let span = core.prefix.span(&KeySpan::prefix(prefix.to_vec())).unwrap_or_default();
+        let span = core
+            .prefix
+            .span(&KeySpan::prefix(prefix.to_vec()))
+            .unwrap_or_default();
         // etcd takes revision 0 for "from now on".
         let next = next.max(1);
         let (stage, backoff) = (Stage::Waiting(Instant::now()), Backoff::default());
-        Self { line: Line { core, span, next, epoch, stage, partial: Vec::new(), backoff }, epochs }
+        Self {
+            line: Line {
+                core,
+                span,
+                next,
+                epoch,
+                stage,
+                partial: Vec::new(),
+                backoff,
+            },
+            epochs,
+        }
     }
 
     /// Sets a new watch after this revision of this epoch.
@@ -106,13 +120,18 @@ impl Watch for EtcdWatch {
 impl fmt::Debug for EtcdWatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefix = String::from_utf8_lossy(&self.line.span.0);
-        f.debug_struct("EtcdWatch").field("prefix", &prefix).field("next", &self.line.next).finish_non_exhaustive()
+        f.debug_struct("EtcdWatch")
+            .field("prefix", &prefix)
+            .field("next", &self.line.next)
+            .finish_non_exhaustive()
     }
 }
 
 /// Everything has to be read anew, as after a compaction: nothing of the old positions holds.
 fn replaced(core: &Core) -> WatchError {
-    WatchError::Compacted { at: core.memory.revision() }
+    WatchError::Compacted {
+        at: core.memory.revision(),
+    }
 }
 
 // === impl Line ===
@@ -123,14 +142,21 @@ impl Line {
         match &mut self.stage {
             Stage::Waiting(until) => {
                 sleep_until(*until).await;
-                self.stage =
-                    Stage::Opening(Box::pin(open(self.core.clone(), self.span.clone(), self.next, self.epoch)));
+                self.stage = Stage::Opening(Box::pin(open(
+                    self.core.clone(),
+                    self.span.clone(),
+                    self.next,
+                    self.epoch,
+                )));
                 Ok(None)
             }
             Stage::Opening(opening) => match opening.await {
                 Ok(open) => {
                     if !self.backoff.is_fresh() {
-                        tracing::info!(endpoint = self.core.link.endpoint_of(&open.session), "watching again");
+                        tracing::info!(
+                            endpoint = self.core.link.endpoint_of(&open.session),
+                            "watching again"
+                        );
                     }
                     self.stage = Stage::Open(Box::new(open));
                     Ok(None)
@@ -158,18 +184,30 @@ impl Line {
             return Ok(self.broken(Some(error)));
         }
         self.backoff.reset();
-        if response.events.is_empty() && self.partial.is_empty() && !response.created && !response.fragment {
+        if response.events.is_empty()
+            && self.partial.is_empty()
+            && !response.created
+            && !response.fragment
+        {
             // A sign that nothing is left up to here: keeps a quiet watch from falling behind compactions.
-            self.next = self.next.max(header_revision(response.header.as_ref()).get() + 1);
+            self.next = self
+                .next
+                .max(header_revision(response.header.as_ref()).get() + 1);
             return Ok(None);
         }
         let (core, next) = (&self.core, self.next);
-        let events = response.events.into_iter().filter_map(|event| core.prefix.event(event));
-        self.partial.extend(events.filter(|event| event.revision().get() >= next));
+        let events = response
+            .events
+            .into_iter()
+            .filter_map(|event| core.prefix.event(event));
+        self.partial
+            .extend(events.filter(|event| event.revision().get() >= next));
         if response.fragment {
             return Ok(None);
         }
-        let Some(last) = self.partial.last() else { return Ok(None) };
+        let Some(last) = self.partial.last() else {
+            return Ok(None);
+        };
         self.next = last.revision().get() + 1;
         Ok(Some(std::mem::take(&mut self.partial)))
     }
@@ -180,7 +218,8 @@ impl Line {
             if open.since.elapsed() >= STEADY {
                 self.backoff.reset();
             }
-            let error = error.unwrap_or_else(|| etcd_client::Error::WatchError("the stream ended".to_owned()));
+            let error = error
+                .unwrap_or_else(|| etcd_client::Error::WatchError("the stream ended".to_owned()));
             let refusal = Refusal::new(self.core.link.endpoint_of(&open.session), error);
             self.core.link.leave_after(&open.session);
             self.try_later(&refusal.into_kv("watch"));
@@ -192,7 +231,10 @@ impl Line {
         let first = self.backoff.is_fresh();
         let wait = self.backoff.next();
         if first {
-            tracing::warn!(error = error as &dyn std::error::Error, "a watch is interrupted; it goes on by itself");
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "a watch is interrupted; it goes on by itself"
+            );
         }
         self.partial.clear();
         self.stage = Stage::Waiting(Instant::now() + wait);
@@ -201,12 +243,19 @@ impl Line {
 
 /// Opens a stream, then makes sure that it leads to the store that the watch began on: in this order, since the store
 /// could be replaced between the two.
-async fn open(core: Arc<Core>, span: (Vec<u8>, Vec<u8>), next: u64, epoch: u64) -> Result<Open, Trouble> {
+async fn open(
+    core: Arc<Core>,
+    span: (Vec<u8>, Vec<u8>),
+    next: u64,
+    epoch: u64,
+) -> Result<Open, Trouble> {
     let failed = |refusal: Refusal| Trouble::from(refusal.into_kv("watch"));
     let limit = core.link.options().request_timeout;
     let session = core.link.session_for_watch().await.map_err(failed)?;
     let late = |_| Refusal::deadline(core.link.endpoint_of(&session), limit);
-    let begun = timeout(limit, begin(session.clone(), span, next)).await.map_err(late);
+    let begun = timeout(limit, begin(session.clone(), span, next))
+        .await
+        .map_err(late);
     let stream = match begun {
         Ok(Ok(Ok(stream))) => stream,
         Ok(Ok(Err(ended))) => return Err(Trouble::Ended(ended)),
@@ -222,12 +271,21 @@ async fn open(core: Arc<Core>, span: (Vec<u8>, Vec<u8>), next: u64, epoch: u64) 
     let look = timeout(limit, core.look_through(&session)).await;
     let look = match look {
         Ok(look) => look.map_err(failed)?,
-        Err(_) => return Err(failed(Refusal::deadline(core.link.endpoint_of(&session), limit))),
+        Err(_) => {
+            return Err(failed(Refusal::deadline(
+                core.link.endpoint_of(&session),
+                limit,
+            )));
+        }
     };
     if look.epoch != epoch || core.memory.is_lost(next) {
         return Err(Trouble::Ended(replaced(&core)));
     }
-    Ok(Open { session, stream, since: Instant::now() })
+    Ok(Open {
+        session,
+        stream,
+        since: Instant::now(),
+    })
 }
 
 /// Asks for the watch and waits until etcd confirms it.
@@ -251,29 +309,47 @@ async fn begin(
     if response.canceled {
         return Err(etcd_client::Error::WatchError(response.cancel_reason));
     }
-    if !response.created { Err(words()) } else { Ok(Ok(stream)) }
+    if !response.created {
+        Err(words())
+    } else {
+        Ok(Ok(stream))
+    }
 }
 
 fn compacted(response: &PbWatchResponse) -> Option<WatchError> {
-    let at = u64::try_from(response.compact_revision).ok().filter(|at| *at > 0)?;
-    Some(WatchError::Compacted { at: Revision::new(at) })
+    let at = u64::try_from(response.compact_revision)
+        .ok()
+        .filter(|at| *at > 0)?;
+    Some(WatchError::Compacted {
+        at: Revision::new(at),
+    })
 }
 
 /// The oldest revision that etcd still has, told by a watch from `asked`, which is forgotten. etcd has no other way.
-pub(super) async fn oldest(session: Session, key: Vec<u8>, asked: u64) -> Result<Revision, etcd_client::Error> {
+pub(super) async fn oldest(
+    session: Session,
+    key: Vec<u8>,
+    asked: u64,
+) -> Result<Revision, etcd_client::Error> {
     let mut end = key.clone();
     end.push(0);
     let mut stream = match begin(session, (key, end), asked.max(1)).await? {
         Ok(stream) => stream,
         Err(WatchError::Compacted { at }) => return Ok(at),
-        Err(_) => return Err(etcd_client::Error::WatchError("the oldest revision is not told".to_owned())),
+        Err(_) => {
+            return Err(etcd_client::Error::WatchError(
+                "the oldest revision is not told".to_owned(),
+            ));
+        }
     };
     while let Some(response) = stream.message().await? {
         if let Some(WatchError::Compacted { at }) = compacted(&response.0) {
             return Ok(at);
         }
     }
-    Err(etcd_client::Error::WatchError("the stream ended".to_owned()))
+    Err(etcd_client::Error::WatchError(
+        "the stream ended".to_owned(),
+    ))
 }
 
 // === impl Trouble ===
@@ -282,7 +358,9 @@ impl From<KvError> for Trouble {
     /// Only what this program does wrong does not get better with time.
     fn from(error: KvError) -> Self {
         match EtcdFault::of(&error) {
-            Some(EtcdFault::Rejected { .. }) => Self::Ended(WatchError::Unavailable { source: Box::new(error) }),
+            Some(EtcdFault::Rejected { .. }) => Self::Ended(WatchError::Unavailable {
+                source: Box::new(error),
+            }),
             _ => Self::Failed(error),
         }
     }

@@ -11,7 +11,10 @@ use serverledge_core::kv::{Compare, KeyValue, KvError, Op, OpReply, RangeRequest
 use serverledge_core::{Digest, FunctionName, SpaceId, Version};
 use serverledge_wire::records::{FunctionRecord, Record};
 
-use super::{ATTEMPTS_MAX, Deployed, FunctionStore, LoadError, PAGE, Unreadable, decode, decode_value, unreadable};
+use super::{
+    ATTEMPTS_MAX, Deployed, FunctionStore, LoadError, PAGE, Unreadable, decode, decode_value,
+    unreadable,
+};
 use crate::blobs::BlobError;
 use crate::{keys, paging};
 
@@ -82,13 +85,24 @@ impl FunctionStore {
     ///
     /// # Errors
     /// `Unreadable` if the function's own record is.
-    pub async fn versions(&self, space: &SpaceId, name: &FunctionName) -> Result<Option<History>, LoadError> {
-        let Some(current) = self.get(space, name).await? else { return Ok(None) };
+    pub async fn versions(
+        &self,
+        space: &SpaceId,
+        name: &FunctionName,
+    ) -> Result<Option<History>, LoadError> {
+        let Some(current) = self.get(space, name).await? else {
+            return Ok(None);
+        };
         let request = RangeRequest::prefix(keys::versions_of(space, name)).limit(PAGE);
         let (entries, _) = paging::read_all(&*self.kv, request).await?;
-        let kept = entries.iter().rev().filter_map(|entry| decode_kept(entry).ok());
+        let kept = entries
+            .iter()
+            .rev()
+            .filter_map(|entry| decode_kept(entry).ok());
         // Between the two reads the name may have been bound anew.
-        let kept = kept.filter(|one| one.function.version.digest != current.function.version.digest).collect();
+        let kept = kept
+            .filter(|one| one.function.version.digest != current.function.version.digest)
+            .collect();
         Ok(Some(History { current, kept }))
     }
 
@@ -97,9 +111,12 @@ impl FunctionStore {
     /// # Errors
     /// `Unreadable` if there is a key that this program does not know: then nothing is known to be unused.
     pub async fn code_of_versions(&self) -> Result<HashSet<Digest>, LoadError> {
-        let (entries, _) = paging::read_all(&*self.kv, RangeRequest::prefix(keys::VERSIONS).keys_only()).await?;
+        let (entries, _) =
+            paging::read_all(&*self.kv, RangeRequest::prefix(keys::VERSIONS).keys_only()).await?;
         let code = |entry: &KeyValue| {
-            keys::parse_version(&entry.key).map(|kept| kept.4).ok_or_else(|| unreadable(&entry.key, None))
+            keys::parse_version(&entry.key)
+                .map(|kept| kept.4)
+                .ok_or_else(|| unreadable(&entry.key, None))
         };
         Ok(entries.iter().map(code).collect::<Result<_, _>>()?)
     }
@@ -122,14 +139,26 @@ impl FunctionStore {
             if current.function.version.digest == *version {
                 return Ok(current);
             }
-            let unknown = || ChangeError::UnknownVersion { name: name.clone(), version: *version };
-            let kept = bound.kept.iter().find(|kept| kept.version == *version).ok_or_else(unknown)?;
+            let unknown = || ChangeError::UnknownVersion {
+                name: name.clone(),
+                version: *version,
+            };
+            let kept = bound
+                .kept
+                .iter()
+                .find(|kept| kept.version == *version)
+                .ok_or_else(unknown)?;
             // Gone only if somebody was faster, which the transaction would find out as well.
-            let Some(entry) = self.kv.get(&kept.key).await? else { continue };
+            let Some(entry) = self.kv.get(&kept.key).await? else {
+                continue;
+            };
             let again = decode_kept(&entry)?;
-            let record =
-                FunctionRecord::from_value(&entry.value).map_err(|source| unreadable(&entry.key, Some(source)))?;
-            let record = FunctionRecord { deployed_unix_ms: now_unix_ms, ..record };
+            let record = FunctionRecord::from_value(&entry.value)
+                .map_err(|source| unreadable(&entry.key, Some(source)))?;
+            let record = FunctionRecord {
+                deployed_unix_ms: now_unix_ms,
+                ..record
+            };
             let code = again.function.version.code;
             let Some(blob) = self.blobs.present(&code).await? else {
                 return Err(ChangeError::CodeGone { digest: code });
@@ -137,7 +166,11 @@ impl FunctionStore {
             let txn = blob.name_in(bound.rebind(&record, &again.function.version), now_unix_ms);
             let reply = self.kv.txn(txn).await?;
             if reply.succeeded {
-                return Ok(Deployed { revision: reply.revision, deployed_unix_ms: now_unix_ms, ..again });
+                return Ok(Deployed {
+                    revision: reply.revision,
+                    deployed_unix_ms: now_unix_ms,
+                    ..again
+                });
             }
         }
         Err(ChangeError::Contended { name: name.clone() })
@@ -157,8 +190,8 @@ impl FunctionStore {
             let bound = self.bound(space, name).await?;
             let mut entry = bound.entry(name)?.clone();
             let current = decode(&entry)?;
-            let record =
-                FunctionRecord::from_value(&entry.value).map_err(|source| unreadable(&entry.key, Some(source)))?;
+            let record = FunctionRecord::from_value(&entry.value)
+                .map_err(|source| unreadable(&entry.key, Some(source)))?;
             let record = FunctionRecord {
                 idempotent: flags.idempotent.unwrap_or(record.idempotent),
                 edge: flags.edge.unwrap_or(record.edge),
@@ -168,7 +201,10 @@ impl FunctionStore {
             if value == entry.value {
                 return Ok(current);
             }
-            let reply = self.kv.txn(bound.rebind(&record, &current.function.version)).await?;
+            let reply = self
+                .kv
+                .txn(bound.rebind(&record, &current.function.version))
+                .await?;
             if reply.succeeded {
                 entry.value = value;
                 entry.mod_revision = reply.revision;
@@ -179,21 +215,34 @@ impl FunctionStore {
     }
 
     /// What a name is bound to, and what is kept of it.
-    pub(super) async fn bound(&self, space: &SpaceId, name: &FunctionName) -> Result<Bound, KvError> {
+    pub(super) async fn bound(
+        &self,
+        space: &SpaceId,
+        name: &FunctionName,
+    ) -> Result<Bound, KvError> {
         // In this order: if something changes between the two reads, then the record as well.
         let entry = self.kv.get(&keys::function(space, name)).await?;
         let request = RangeRequest::prefix(keys::versions_of(space, name)).keys_only();
         let (keys, _) = paging::read_all(&*self.kv, request).await?;
         let kept = keys.into_iter().filter_map(|one| {
             let (.., version, _) = keys::parse_version(&one.key)?;
-            Some(Kept { key: one.key, version })
+            Some(Kept {
+                key: one.key,
+                version,
+            })
         });
-        Ok(Bound { space: space.clone(), name: name.clone(), entry, kept: kept.collect() })
+        Ok(Bound {
+            space: space.clone(),
+            name: name.clone(),
+            entry,
+            kept: kept.collect(),
+        })
     }
 }
 
 fn decode_kept(entry: &KeyValue) -> Result<Deployed, Unreadable> {
-    let (space, name, bound, ..) = keys::parse_version(&entry.key).ok_or_else(|| unreadable(&entry.key, None))?;
+    let (space, name, bound, ..) =
+        keys::parse_version(&entry.key).ok_or_else(|| unreadable(&entry.key, None))?;
     decode_value(entry, space, name, bound)
 }
 
@@ -223,12 +272,17 @@ impl Bound {
     }
 
     fn entry(&self, name: &FunctionName) -> Result<&KeyValue, ChangeError> {
-        self.entry.as_ref().ok_or_else(|| ChangeError::Unknown { name: name.clone() })
+        self.entry
+            .as_ref()
+            .ok_or_else(|| ChangeError::Unknown { name: name.clone() })
     }
 
     /// Of the function's record; zero if there is none.
     pub(super) fn revision(&self) -> Revision {
-        self.entry.as_ref().map(|entry| entry.mod_revision).unwrap_or_default()
+        self.entry
+            .as_ref()
+            .map(|entry| entry.mod_revision)
+            .unwrap_or_default()
     }
 
     /// Whether a transaction that failed and then read the function's record found it as it was here.
@@ -248,8 +302,10 @@ impl Bound {
         if let Some((key, value)) = &leaves {
             txn = txn.then(Op::put(key.clone(), value.clone()));
         }
-        let (again, others): (Vec<&Kept>, Vec<&Kept>) =
-            self.kept.iter().partition(|kept| kept.version == version.digest);
+        let (again, others): (Vec<&Kept>, Vec<&Kept>) = self
+            .kept
+            .iter()
+            .partition(|kept| kept.version == version.digest);
         let surplus = (others.len() + usize::from(leaves.is_some())).saturating_sub(VERSIONS_MAX);
         let gone = again.into_iter().chain(others.into_iter().take(surplus));
         gone.fold(txn, |txn, kept| txn.then(Op::delete(kept.key.clone())))
@@ -260,7 +316,13 @@ impl Bound {
         let entry = self.entry.as_ref()?;
         let function = decode(entry).ok()?.function;
         let version = &function.version;
-        let key = keys::version(&self.space, &self.name, entry.mod_revision, &version.digest, &version.code);
+        let key = keys::version(
+            &self.space,
+            &self.name,
+            entry.mod_revision,
+            &version.digest,
+            &version.code,
+        );
         (version.digest != successor.digest).then(|| (key, entry.value.clone()))
     }
 }

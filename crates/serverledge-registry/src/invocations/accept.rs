@@ -3,10 +3,15 @@
 use bytes::Bytes;
 use serverledge_core::kv::{Compare, KeyValue, Op, OpReply, Revision, Txn};
 use serverledge_core::{Digest, Function, InvocationId};
-use serverledge_wire::records::{CallbackRecord, Carried, IdempotencyRecord, InvocationRecord, Record};
+use serverledge_wire::records::{
+    CallbackRecord, Carried, IdempotencyRecord, InvocationRecord, Record,
+};
 
 use super::claims::claim_put;
-use super::{ATTEMPTS_MAX, Held, Invocation, InvocationStore, InvocationStoreError, name_blob, parse_json, unreadable};
+use super::{
+    ATTEMPTS_MAX, Held, Invocation, InvocationStore, InvocationStoreError, name_blob, parse_json,
+    unreadable,
+};
 use crate::functions::Unreadable;
 use crate::keys;
 use crate::nodes::Owner;
@@ -74,7 +79,16 @@ impl InvocationStore {
         now_unix_ms: u64,
     ) -> Result<Acceptance, InvocationStoreError> {
         let record = record(new, owner, now_unix_ms);
-        self.store(new.id, record, new.params, new.key.as_ref(), Txn::new(), owner, now_unix_ms).await
+        self.store(
+            new.id,
+            record,
+            new.params,
+            new.key.as_ref(),
+            Txn::new(),
+            owner,
+            now_unix_ms,
+        )
+        .await
     }
 
     /// Stores a queued record with its claim, in a transaction that does more besides.
@@ -90,7 +104,8 @@ impl InvocationStore {
         now_unix_ms: u64,
     ) -> Result<Acceptance, InvocationStoreError> {
         let json = parse_json(id, "parameters", params)?;
-        let place = key.map(|key| keys::idempotency(&record.space, &record.function, &key.key.to_string()));
+        let place =
+            key.map(|key| keys::idempotency(&record.space, &record.function, &key.key.to_string()));
         let mut free = place.clone().map(Compare::missing);
         let mut last = InvocationStoreError::Superseded { id };
         for _ in 0..ATTEMPTS_MAX {
@@ -101,14 +116,23 @@ impl InvocationStore {
                 .when(Compare::missing(keys::invocation(id)))
                 .then(Op::put(keys::invocation(id), record.to_value()))
                 .then(claim_put(id, owner, &record));
-            let mut txn = name_blob(txn, blob.as_ref(), id, now_unix_ms).otherwise(Op::get(keys::invocation(id)));
+            let mut txn = name_blob(txn, blob.as_ref(), id, now_unix_ms)
+                .otherwise(Op::get(keys::invocation(id)));
             if let (Some(place), Some(key), Some(free)) = (&place, key, &free) {
                 let value = idempotency_record(id, key, now_unix_ms).to_value();
-                txn = txn.when(free.clone()).then(Op::put(place.clone(), value)).otherwise(Op::get(place.clone()));
+                txn = txn
+                    .when(free.clone())
+                    .then(Op::put(place.clone(), value))
+                    .otherwise(Op::get(place.clone()));
             }
             let reply = self.kv.txn(txn).await?;
             if reply.succeeded {
-                return Ok(Acceptance::Accepted(Box::new(accepted(id, record, owner, reply.revision))));
+                return Ok(Acceptance::Accepted(Box::new(accepted(
+                    id,
+                    record,
+                    owner,
+                    reply.revision,
+                ))));
             }
             let mut found = reply.replies.into_iter().map(OpReply::into_entry);
             if found.next().flatten().is_some() {
@@ -137,7 +161,11 @@ impl InvocationStore {
         key: &IdempotencyKey,
         now_unix_ms: u64,
     ) -> Result<Option<InvocationId>, InvocationStoreError> {
-        let place = keys::idempotency(function.space.as_str(), function.name.as_str(), &key.key.to_string());
+        let place = keys::idempotency(
+            function.space.as_str(),
+            function.name.as_str(),
+            &key.key.to_string(),
+        );
         let entry = self.kv.get(&place).await?;
         match judge(&place, entry.as_ref(), key, now_unix_ms)? {
             Found::Repeated(first) => Ok(Some(first)),
@@ -163,10 +191,23 @@ fn record(new: &NewInvocation<'_>, owner: &Owner, now_unix_ms: u64) -> Invocatio
 }
 
 fn accepted(id: InvocationId, record: InvocationRecord, owner: &Owner, revision: Revision) -> Held {
-    Held::new(Invocation { id, record, revision, created: revision }, owner.clone(), revision)
+    Held::new(
+        Invocation {
+            id,
+            record,
+            revision,
+            created: revision,
+        },
+        owner.clone(),
+        revision,
+    )
 }
 
-fn idempotency_record(id: InvocationId, key: &IdempotencyKey, now_unix_ms: u64) -> IdempotencyRecord {
+fn idempotency_record(
+    id: InvocationId,
+    key: &IdempotencyKey,
+    now_unix_ms: u64,
+) -> IdempotencyRecord {
     IdempotencyRecord {
         schema: IdempotencyRecord::SCHEMA,
         id: id.to_string(),
@@ -183,13 +224,22 @@ fn judge(
     key: &IdempotencyKey,
     now_unix_ms: u64,
 ) -> Result<Found, InvocationStoreError> {
-    let Some(entry) = entry else { return Ok(Found::Free(Compare::missing(place.clone()))) };
-    let record = IdempotencyRecord::from_value(&entry.value).map_err(|source| unreadable(place, source))?;
+    let Some(entry) = entry else {
+        return Ok(Found::Free(Compare::missing(place.clone())));
+    };
+    let record =
+        IdempotencyRecord::from_value(&entry.value).map_err(|source| unreadable(place, source))?;
     if record.expires_unix_ms <= now_unix_ms {
-        return Ok(Found::Free(Compare::mod_revision(place.clone(), entry.mod_revision)));
+        return Ok(Found::Free(Compare::mod_revision(
+            place.clone(),
+            entry.mod_revision,
+        )));
     }
     let key_of = || String::from_utf8_lossy(place).into_owned();
-    let first = InvocationId::parse(&record.id).ok_or_else(|| Unreadable { key: key_of(), source: None })?;
+    let first = InvocationId::parse(&record.id).ok_or_else(|| Unreadable {
+        key: key_of(),
+        source: None,
+    })?;
     if record.payload == key.payload.to_string() {
         Ok(Found::Repeated(first))
     } else {

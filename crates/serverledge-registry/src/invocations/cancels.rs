@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use serverledge_core::InvocationId;
-use serverledge_core::kv::{Compare, Event, KvError, Op, RangeRequest, Revision, Txn, Watch, WatchError};
+use serverledge_core::kv::{
+    Compare, Event, KvError, Op, RangeRequest, Revision, Txn, Watch, WatchError,
+};
 use serverledge_wire::records::{ErrorRecord, InvocationState, Record};
 
 use super::{ATTEMPTS_MAX, Invocation, InvocationStore, InvocationStoreError, check_open};
@@ -38,25 +40,35 @@ impl InvocationStore {
         now_unix_ms: u64,
     ) -> Result<Option<Cancelled>, InvocationStoreError> {
         for _ in 0..ATTEMPTS_MAX {
-            let Some((found, claim)) = self.with_claim(id).await? else { return Ok(None) };
+            let Some((found, claim)) = self.with_claim(id).await? else {
+                return Ok(None);
+            };
             check_open(&found)?;
             let mut record = found.record.clone();
             record.state = InvocationState::Cancelled;
             record.finished_unix_ms = Some(now_unix_ms);
             record.error = Some(why.clone());
             record.note(record.state.name(), &by.node, now_unix_ms);
-            let mut txn = Txn::new().when(found.unchanged()).then(Op::put(keys::invocation(id), record.to_value()));
+            let mut txn = Txn::new()
+                .when(found.unchanged())
+                .then(Op::put(keys::invocation(id), record.to_value()));
             if !record.is_owed() {
                 txn = txn.then(Op::delete(keys::claim(id)));
             }
             if let Some(claim) = claim.as_ref().filter(|claim| claim.owner != *by) {
                 let Owner { area, node, .. } = &claim.owner;
-                txn = txn.then(Op::put(keys::cancel(area, node, id), now_unix_ms.to_string()));
+                txn = txn.then(Op::put(
+                    keys::cancel(area, node, id),
+                    now_unix_ms.to_string(),
+                ));
             }
             let reply = self.kv.txn(txn).await?;
             if reply.succeeded {
                 let invocation = found.changed(record, reply.revision);
-                return Ok(Some(Cancelled { invocation, owner: claim.map(|claim| claim.owner) }));
+                return Ok(Some(Cancelled {
+                    invocation,
+                    owner: claim.map(|claim| claim.owner),
+                }));
             }
         }
         Err(InvocationStoreError::Superseded { id })
@@ -69,16 +81,28 @@ impl InvocationStore {
     pub async fn cancels(&self, owner: &Owner) -> Result<(Vec<InvocationId>, Revision), KvError> {
         let request = RangeRequest::prefix(keys::cancels_of(&owner.area, &owner.node)).keys_only();
         let (entries, revision) = paging::read_all(&*self.kv, request).await?;
-        Ok((entries.iter().filter_map(|entry| keys::last_id(&entry.key)).collect(), revision.next()))
+        Ok((
+            entries
+                .iter()
+                .filter_map(|entry| keys::last_id(&entry.key))
+                .collect(),
+            revision.next(),
+        ))
     }
 
     /// Watches what a node is told to stop.
     ///
     /// # Errors
     /// What the registry says.
-    pub async fn watch_cancels(&self, owner: &Owner, from: Revision) -> Result<CancelWatch, KvError> {
+    pub async fn watch_cancels(
+        &self,
+        owner: &Owner,
+        from: Revision,
+    ) -> Result<CancelWatch, KvError> {
         let prefix = keys::cancels_of(&owner.area, &owner.node);
-        Ok(CancelWatch { watch: self.kv.watch(&prefix, Some(from)).await? })
+        Ok(CancelWatch {
+            watch: self.kv.watch(&prefix, Some(from)).await?,
+        })
     }
 
     /// The node has stopped it, or did not run it.
@@ -91,16 +115,30 @@ impl InvocationStore {
     }
 
     /// Deletes what was told to nodes that did not come back to hear it; says how many.
-    pub(super) async fn sweep_cancels(&self, now_unix_ms: u64, age_max_ms: u64) -> Result<usize, InvocationStoreError> {
+    pub(super) async fn sweep_cancels(
+        &self,
+        now_unix_ms: u64,
+        age_max_ms: u64,
+    ) -> Result<usize, InvocationStoreError> {
         let (entries, _) = paging::read_all(&*self.kv, RangeRequest::prefix(keys::CANCELS)).await?;
-        let told = |value: &Bytes| std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok());
+        let told = |value: &Bytes| {
+            std::str::from_utf8(value)
+                .ok()
+                .and_then(|text| text.parse::<u64>().ok())
+        };
         let mut swept = 0;
         for entry in entries {
-            if told(&entry.value).is_some_and(|told| told.saturating_add(age_max_ms) > now_unix_ms) {
+            if told(&entry.value).is_some_and(|told| told.saturating_add(age_max_ms) > now_unix_ms)
+            {
                 continue;
             }
             let as_seen = Compare::mod_revision(entry.key.clone(), entry.mod_revision);
-            swept += usize::from(self.kv.txn(Txn::new().when(as_seen).then(Op::delete(entry.key))).await?.succeeded);
+            swept += usize::from(
+                self.kv
+                    .txn(Txn::new().when(as_seen).then(Op::delete(entry.key)))
+                    .await?
+                    .succeeded,
+            );
         }
         Ok(swept)
     }

@@ -43,7 +43,11 @@ impl Deref for Held {
 
 impl Held {
     pub(super) const fn new(invocation: Invocation, owner: Owner, claim: Revision) -> Self {
-        Self { invocation, owner, claim }
+        Self {
+            invocation,
+            owner,
+            claim,
+        }
     }
 
     /// The invocation without its claim.
@@ -62,19 +66,28 @@ impl Held {
 
     pub(super) fn changed(&self, record: InvocationRecord, revision: Revision) -> Self {
         let invocation = self.invocation.changed(record, revision);
-        Self { invocation, owner: self.owner.clone(), claim: self.claim }
+        Self {
+            invocation,
+            owner: self.owner.clone(),
+            claim: self.claim,
+        }
     }
 
     /// Whether both compares hold of what was read: the record's entry, then the claim's.
     pub(super) fn still_stands(&self, read: &[Option<KeyValue>]) -> bool {
         let [record, claim] = read else { return false };
-        self.unchanged().condition.holds(record.as_ref()) && self.claimed().condition.holds(claim.as_ref())
+        self.unchanged().condition.holds(record.as_ref())
+            && self.claimed().condition.holds(claim.as_ref())
     }
 }
 
 impl Owner {
     pub(super) fn record(&self) -> OwnerRecord {
-        OwnerRecord { area: self.area.clone(), node: self.node.clone(), epoch: self.epoch.clone() }
+        OwnerRecord {
+            area: self.area.clone(),
+            node: self.node.clone(),
+            epoch: self.epoch.clone(),
+        }
     }
 }
 
@@ -95,9 +108,15 @@ impl InvocationStore {
     ///
     /// # Errors
     /// What the registry says.
-    pub async fn held(&self, id: InvocationId, owner: &Owner) -> Result<Option<Held>, InvocationStoreError> {
+    pub async fn held(
+        &self,
+        id: InvocationId,
+        owner: &Owner,
+    ) -> Result<Option<Held>, InvocationStoreError> {
         Ok(self.with_claim(id).await?.and_then(|(invocation, claim)| {
-            claim.filter(|claim| claim.owner == *owner).map(|claim| Held::new(invocation, claim.owner, claim.revision))
+            claim
+                .filter(|claim| claim.owner == *owner)
+                .map(|claim| Held::new(invocation, claim.owner, claim.revision))
         }))
     }
 
@@ -117,7 +136,14 @@ impl InvocationStore {
         let Some(entry) = self.kv.get(&keys::invocation(id)).await? else {
             // A claim without its record says nothing.
             let missing = Compare::missing(keys::invocation(id));
-            self.kv.txn(Txn::new().when(as_seen).when(missing).then(Op::delete(keys::claim(id)))).await?;
+            self.kv
+                .txn(
+                    Txn::new()
+                        .when(as_seen)
+                        .when(missing)
+                        .then(Op::delete(keys::claim(id))),
+                )
+                .await?;
             return Ok(None);
         };
         let found = decode(&entry)?;
@@ -130,7 +156,9 @@ impl InvocationStore {
             .then(claim_put(id, owner, &record))
             .then(Op::put(keys::invocation(id), record.to_value()));
         let reply = self.kv.txn(txn).await?;
-        let taken = reply.succeeded.then(|| found.changed(record, reply.revision));
+        let taken = reply
+            .succeeded
+            .then(|| found.changed(record, reply.revision));
         Ok(taken.map(|invocation| Held::new(invocation, owner.clone(), reply.revision)))
     }
 
@@ -139,26 +167,50 @@ impl InvocationStore {
         &self,
         id: InvocationId,
     ) -> Result<Option<(Invocation, Option<Claim>)>, InvocationStoreError> {
-        let read = self.kv.txn(Txn::new().then(Op::get(keys::invocation(id))).then(claim_get(id))).await?;
+        let read = self
+            .kv
+            .txn(
+                Txn::new()
+                    .then(Op::get(keys::invocation(id)))
+                    .then(claim_get(id)),
+            )
+            .await?;
         let mut entries = read.replies.into_iter().map(OpReply::into_entry);
-        let Some(record) = entries.next().flatten() else { return Ok(None) };
+        let Some(record) = entries.next().flatten() else {
+            return Ok(None);
+        };
         let claim = entries.next().flatten();
-        Ok(Some((decode(&record)?, claim.as_ref().and_then(decode_claim))))
+        Ok(Some((
+            decode(&record)?,
+            claim.as_ref().and_then(decode_claim),
+        )))
     }
 }
 
 /// The claim of an invocation with this record.
 pub(super) fn claim_put(id: InvocationId, owner: &Owner, record: &InvocationRecord) -> Op {
-    let claim = ClaimRecord { schema: ClaimRecord::SCHEMA, owner: owner.record(), code: record.pinned.code.clone() };
+    let claim = ClaimRecord {
+        schema: ClaimRecord::SCHEMA,
+        owner: owner.record(),
+        code: record.pinned.code.clone(),
+    };
     Op::put(keys::claim(id), claim.to_value())
 }
 
 fn decode_claim(entry: &KeyValue) -> Option<Claim> {
     let claim = || {
-        let (id, record) = (keys::parse_claim(&entry.key)?, ClaimRecord::from_value(&entry.value).ok()?);
+        let (id, record) = (
+            keys::parse_claim(&entry.key)?,
+            ClaimRecord::from_value(&entry.value).ok()?,
+        );
         let OwnerRecord { area, node, epoch } = record.owner;
         let code = records::digest("code", &record.code).ok()?;
-        Some(Claim { id, owner: Owner { area, node, epoch }, code, revision: entry.mod_revision })
+        Some(Claim {
+            id,
+            owner: Owner { area, node, epoch },
+            code,
+            revision: entry.mod_revision,
+        })
     };
     let claim = claim();
     if claim.is_none() {

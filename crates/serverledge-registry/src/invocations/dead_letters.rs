@@ -41,8 +41,15 @@ impl InvocationStore {
         if let Some(after) = after {
             span = span.after(&keys::dead_letter(space.as_str(), after));
         }
-        let page = self.kv.range(RangeRequest::new(span).keys_only().limit(limit)).await?;
-        let ids: Vec<InvocationId> = page.entries.iter().filter_map(|entry| keys::last_id(&entry.key)).collect();
+        let page = self
+            .kv
+            .range(RangeRequest::new(span).keys_only().limit(limit))
+            .await?;
+        let ids: Vec<InvocationId> = page
+            .entries
+            .iter()
+            .filter_map(|entry| keys::last_id(&entry.key))
+            .collect();
         let mut dead_letters = Vec::with_capacity(ids.len());
         for id in &ids {
             dead_letters.extend(self.get(*id).await?);
@@ -63,7 +70,12 @@ impl InvocationStore {
         owner: &Owner,
         now_unix_ms: u64,
     ) -> Result<Redriven, InvocationStoreError> {
-        if let Some(made) = old.record.redriven_as.as_deref().and_then(InvocationId::parse) {
+        if let Some(made) = old
+            .record
+            .redriven_as
+            .as_deref()
+            .and_then(InvocationId::parse)
+        {
             return Ok(Redriven::Already(made));
         }
         let params = self.params(old).await?;
@@ -75,7 +87,10 @@ impl InvocationStore {
             .then(Op::put(keys::invocation(old.id), marked.to_value()))
             .then(Op::delete(keys::dead_letter(&old.record.space, old.id)));
         let record = anew(old, owner, now_unix_ms);
-        match self.store(id, record, &params, None, besides, owner, now_unix_ms).await {
+        match self
+            .store(id, record, &params, None, besides, owner, now_unix_ms)
+            .await
+        {
             Ok(Acceptance::Accepted(held)) => Ok(Redriven::Accepted(held)),
             Ok(Acceptance::Repeated(made)) => Ok(Redriven::Already(made)),
             Err(InvocationStoreError::Superseded { .. }) => self.redriven_meanwhile(old.id).await,
@@ -86,8 +101,10 @@ impl InvocationStore {
     /// Who lost a race of two redrives answers with the winner's.
     async fn redriven_meanwhile(&self, id: InvocationId) -> Result<Redriven, InvocationStoreError> {
         let found = self.get(id).await?;
-        let made = found.and_then(|found| InvocationId::parse(found.record.redriven_as.as_deref()?));
-        made.map(Redriven::Already).ok_or(InvocationStoreError::Superseded { id })
+        let made =
+            found.and_then(|found| InvocationId::parse(found.record.redriven_as.as_deref()?));
+        made.map(Redriven::Already)
+            .ok_or(InvocationStoreError::Superseded { id })
     }
 
     /// Deletes a dead letter as it was read; `false` if it has changed since, or was deleted.
@@ -146,7 +163,10 @@ fn anew(old: &Invocation, owner: &Owner, now_unix_ms: u64) -> InvocationRecord {
         kept_until_unix_ms: None,
         redrive_of: Some(old.id.to_string()),
         redriven_as: None,
-        callback: was.callback.as_ref().map(|callback| CallbackRecord::new(callback.url.clone())),
+        callback: was
+            .callback
+            .as_ref()
+            .map(|callback| CallbackRecord::new(callback.url.clone())),
         history: Vec::new(),
     };
     record.note("accepted", &owner.node, now_unix_ms);

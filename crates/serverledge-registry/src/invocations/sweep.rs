@@ -28,8 +28,16 @@ impl Retention {
     pub fn ends_unix_ms(&self, invocation: &Invocation) -> Option<u64> {
         let record = &invocation.record;
         let finished = record.finished_unix_ms.filter(|_| !record.is_owed())?;
-        let kept = if record.dead_letter { self.dead_letter.max(self.result) } else { self.result };
-        Some(finished.saturating_add(millis(kept)).max(record.kept_until_unix_ms.unwrap_or(0)))
+        let kept = if record.dead_letter {
+            self.dead_letter.max(self.result)
+        } else {
+            self.result
+        };
+        Some(
+            finished
+                .saturating_add(millis(kept))
+                .max(record.kept_until_unix_ms.unwrap_or(0)),
+        )
     }
 }
 
@@ -43,8 +51,16 @@ impl InvocationStore {
     ///
     /// # Errors
     /// What the registry says; what was deleted before stays deleted.
-    pub async fn sweep_expired(&self, now_unix_ms: u64, retention: Retention) -> Result<usize, InvocationStoreError> {
-        let old = keys::invocations_from(now_unix_ms.saturating_sub(millis(retention.result)).saturating_add(1));
+    pub async fn sweep_expired(
+        &self,
+        now_unix_ms: u64,
+        retention: Retention,
+    ) -> Result<usize, InvocationStoreError> {
+        let old = keys::invocations_from(
+            now_unix_ms
+                .saturating_sub(millis(retention.result))
+                .saturating_add(1),
+        );
         let mut request = RangeRequest::new(KeySpan::new(keys::INVOCATIONS, Some(old))).limit(PAGE);
         let mut swept = 0;
         loop {
@@ -52,9 +68,18 @@ impl InvocationStore {
             let mut due = Vec::new();
             for entry in &page.entries {
                 match decode(entry) {
-                    Ok(one) if retention.ends_unix_ms(&one).is_some_and(|end| end <= now_unix_ms) => due.push(one),
+                    Ok(one)
+                        if retention
+                            .ends_unix_ms(&one)
+                            .is_some_and(|end| end <= now_unix_ms) =>
+                    {
+                        due.push(one)
+                    }
                     Ok(_) => {}
-                    Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "an invocation is skipped"),
+                    Err(error) => tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "an invocation is skipped"
+                    ),
                 }
             }
             for batch in due.chunks(BATCH) {
@@ -71,7 +96,9 @@ impl InvocationStore {
 
     /// All in one transaction; if somebody else has changed or swept one, one after the other.
     async fn delete_batch(&self, batch: &[Invocation]) -> Result<usize, InvocationStoreError> {
-        let txn = batch.iter().fold(Txn::new(), |txn, one| delete_key(delete_in(txn, one), one));
+        let txn = batch
+            .iter()
+            .fold(Txn::new(), |txn, one| delete_key(delete_in(txn, one), one));
         if self.kv.txn(txn).await?.succeeded {
             return Ok(batch.len());
         }
@@ -86,7 +113,9 @@ impl InvocationStore {
     pub(super) async fn delete(&self, one: &Invocation) -> Result<bool, InvocationStoreError> {
         // A callback may still be owed: it goes with its record.
         let all = delete_in(Txn::new(), one).then(Op::delete(keys::claim(one.id)));
-        if one.record.idempotency.is_some() && self.kv.txn(delete_key(all.clone(), one)).await?.succeeded {
+        if one.record.idempotency.is_some()
+            && self.kv.txn(delete_key(all.clone(), one)).await?.succeeded
+        {
             return Ok(true);
         }
         Ok(self.kv.txn(all).await?.succeeded)
@@ -95,13 +124,18 @@ impl InvocationStore {
 
 fn delete_in(txn: Txn, one: &Invocation) -> Txn {
     let record = &one.record;
-    let mut txn = txn.when(one.unchanged()).then(Op::delete(keys::invocation(one.id)));
+    let mut txn = txn
+        .when(one.unchanged())
+        .then(Op::delete(keys::invocation(one.id)));
     if record.dead_letter {
         txn = txn
             .then(Op::delete(keys::dead_letter(&record.space, one.id)))
             .then(Op::delete(keys::usage(&record.pinned.code, one.id)));
     }
-    for carried in [Some(&record.params), record.result.as_ref()].into_iter().flatten() {
+    for carried in [Some(&record.params), record.result.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         if let Carried::Blob(digest) = carried {
             txn = txn.then(Op::delete(keys::usage(digest, one.id)));
         }
@@ -111,9 +145,12 @@ fn delete_in(txn: Txn, one: &Invocation) -> Txn {
 
 /// A key is written with its record and not again while it lasts: with another revision it stands for another.
 fn delete_key(txn: Txn, one: &Invocation) -> Txn {
-    let Some(key) = &one.record.idempotency else { return txn };
+    let Some(key) = &one.record.idempotency else {
+        return txn;
+    };
     let place = keys::idempotency(&one.record.space, &one.record.function, key);
-    txn.when(Compare::mod_revision(place.clone(), one.created)).then(Op::delete(place))
+    txn.when(Compare::mod_revision(place.clone(), one.created))
+        .then(Op::delete(place))
 }
 
 fn millis(time: Duration) -> u64 {

@@ -20,12 +20,21 @@ async fn a_store_is_made_before_its_etcd() {
     let kv = impatient(&etcd);
     let mut watch = kv.watch(b"", Some(Revision::new(1))).await.unwrap();
     let error = kv.txn(put("k", "v")).await.unwrap_err();
-    assert!(matches!(fault(&error), EtcdFault::NotSent { .. }), "{error:?}");
+    assert!(
+        matches!(fault(&error), EtcdFault::NotSent { .. }),
+        "{error:?}"
+    );
     assert!(!fault(&error).may_have_happened());
-    assert!(matches!(kv.watch(b"", None).await, Err(KvError::Unavailable { .. })));
+    assert!(matches!(
+        kv.watch(b"", None).await,
+        Err(KvError::Unavailable { .. })
+    ));
     let (events, ()) = tokio::join!(values(&mut watch, 1), async {
         etcd.restart().await;
-        wait_for("a write to go through", async || kv.txn(put("k", "v")).await.is_ok()).await;
+        wait_for("a write to go through", async || {
+            kv.txn(put("k", "v")).await.is_ok()
+        })
+        .await;
     });
     assert_eq!(events, ["v"]);
 }
@@ -60,7 +69,11 @@ async fn watches_survive_restarts() {
     };
     let (seen, written) = tokio::join!(watching, writing);
     assert_eq!(seen, written);
-    assert_eq!(values(&mut idle, 1).await, ["last"], "a watch that has seen nothing goes on as well");
+    assert_eq!(
+        values(&mut idle, 1).await,
+        ["last"],
+        "a watch that has seen nothing goes on as well"
+    );
     assert_eq!(*kv.replacements().borrow(), 0, "the same store came back");
 }
 
@@ -87,7 +100,10 @@ async fn a_watch_is_told_what_was_compacted_while_it_was_away() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(error, WatchError::Compacted { at } if at == newest), "{error:?}");
+    assert!(
+        matches!(error, WatchError::Compacted { at } if at == newest),
+        "{error:?}"
+    );
     let again = write(&other, "k", "again").await;
     let mut watch = kv.watch(b"", Some(newest.next())).await.unwrap();
     let events = next(&mut watch).await.unwrap();
@@ -106,7 +122,10 @@ async fn a_frozen_etcd_times_out() {
     etcd.freeze();
     let begun = Instant::now();
     let written = kv.txn(put("k", "2")).await.unwrap_err();
-    assert!(matches!(fault(&written), EtcdFault::Deadline { .. }), "{written:?}");
+    assert!(
+        matches!(fault(&written), EtcdFault::Deadline { .. }),
+        "{written:?}"
+    );
     assert!(fault(&written).may_have_happened());
     let (read, begun_watch, granted, kept, status) = tokio::join!(
         kv.get(b"k"),
@@ -115,23 +134,45 @@ async fn a_frozen_etcd_times_out() {
         kv.lease_keep_alive(lease.id),
         kv.status(),
     );
-    let errors = [read.err(), begun_watch.err(), granted.err(), kept.err(), status.err()];
+    let errors = [
+        read.err(),
+        begun_watch.err(),
+        granted.err(),
+        kept.err(),
+        status.err(),
+    ];
     for error in errors {
-        assert!(matches!(error, Some(KvError::Unavailable { .. })), "{error:?}");
+        assert!(
+            matches!(error, Some(KvError::Unavailable { .. })),
+            "{error:?}"
+        );
     }
     // Twice one second, and what the machine's load adds.
     assert!(begun.elapsed() < 10 * SHORT, "{:?}", begun.elapsed());
     etcd.thaw();
     wait_for("an answer", async || kv.get(b"k").await.is_ok()).await;
-    wait_for("the lease to be kept again", async || kv.lease_keep_alive(lease.id).await.is_ok()).await;
-    wait_for("a write to go through", async || kv.txn(put("k", "3")).await.is_ok()).await;
+    wait_for("the lease to be kept again", async || {
+        kv.lease_keep_alive(lease.id).await.is_ok()
+    })
+    .await;
+    wait_for("a write to go through", async || {
+        kv.txn(put("k", "3")).await.is_ok()
+    })
+    .await;
     // Whether the second write happened is open; nothing is lost, nothing comes twice.
     let mut seen = Vec::new();
     while seen.last().is_none_or(|value| value != "3") {
         seen.extend(values(&mut watch, 1).await);
     }
-    assert!(seen.iter().all(|value| ["2", "3"].contains(&value.as_str())), "{seen:?}");
-    assert!(seen.iter().filter(|value| *value == "2").count() <= 1, "a write was sent twice: {seen:?}");
+    assert!(
+        seen.iter()
+            .all(|value| ["2", "3"].contains(&value.as_str())),
+        "{seen:?}"
+    );
+    assert!(
+        seen.iter().filter(|value| *value == "2").count() <= 1,
+        "a write was sent twice: {seen:?}"
+    );
     assert!(kv.get(b"k").await.unwrap().unwrap().mod_revision > revision);
 }
 
@@ -141,11 +182,21 @@ async fn reads_turn_from_a_frozen_endpoint() {
     let (frozen, etcd) = (EtcdProcess::start().await, EtcdProcess::start().await);
     let other = store(&etcd);
     write(&other, "k", "1").await;
-    let both = EtcdOptions { endpoints: vec![frozen.address(), etcd.address()], ..options(&etcd) };
-    let kv = Etcd::new(EtcdOptions { connect_timeout: 2 * SHORT, ..both }).unwrap();
+    let both = EtcdOptions {
+        endpoints: vec![frozen.address(), etcd.address()],
+        ..options(&etcd)
+    };
+    let kv = Etcd::new(EtcdOptions {
+        connect_timeout: 2 * SHORT,
+        ..both
+    })
+    .unwrap();
     frozen.freeze();
     assert!(kv.get(b"k").await.unwrap().is_some());
-    assert!(kv.txn(put("k", "2")).await.unwrap().succeeded, "the endpoint that answers is kept");
+    assert!(
+        kv.txn(put("k", "2")).await.unwrap().succeeded,
+        "the endpoint that answers is kept"
+    );
 }
 
 #[tokio::test]
@@ -160,7 +211,10 @@ async fn a_lease_that_ended_meanwhile_is_told_and_granted_anew() {
     // A restart gives leases their full time again: the node need not notice anything.
     etcd.kill();
     etcd.restart().await;
-    wait_for("the lease to be kept", async || kv.lease_keep_alive(lease.id).await.is_ok()).await;
+    wait_for("the lease to be kept", async || {
+        kv.lease_keep_alive(lease.id).await.is_ok()
+    })
+    .await;
 
     // While it is frozen the time goes on.
     etcd.freeze();
@@ -169,27 +223,44 @@ async fn a_lease_that_ended_meanwhile_is_told_and_granted_anew() {
     assert!(matches!(kept, Err(KvError::Unavailable { .. })), "{kept:?}");
     etcd.thaw();
     wait_for("the loss to be told", async || {
-        matches!(kv.lease_keep_alive(lease.id).await, Err(KvError::LeaseUnknown { .. }))
+        matches!(
+            kv.lease_keep_alive(lease.id).await,
+            Err(KvError::LeaseUnknown { .. })
+        )
     })
     .await;
     assert_eq!(kv.get(b"nodes/a").await.unwrap(), None);
     let stale = kv.txn(register(lease.id)).await;
-    assert!(matches!(stale, Err(KvError::LeaseUnknown { lease: l }) if l == lease.id), "{stale:?}");
+    assert!(
+        matches!(stale, Err(KvError::LeaseUnknown { lease: l }) if l == lease.id),
+        "{stale:?}"
+    );
     let lease = kv.lease_grant(LEASE_TTL_MIN).await.unwrap();
     kv.txn(register(lease.id)).await.unwrap();
-    assert_eq!(kv.get(b"nodes/a").await.unwrap().unwrap().lease, Some(lease.id));
+    assert_eq!(
+        kv.get(b"nodes/a").await.unwrap().unwrap().lease,
+        Some(lease.id)
+    );
 }
 
 #[tokio::test]
 async fn the_unknown_one_of_two_leases_is_named() {
     let etcd = EtcdProcess::start().await;
     let kv = store(&etcd);
-    let (lost, good) = (kv.lease_grant(LEASE_TTL_MIN * 100), kv.lease_grant(LEASE_TTL_MIN * 100));
+    let (lost, good) = (
+        kv.lease_grant(LEASE_TTL_MIN * 100),
+        kv.lease_grant(LEASE_TTL_MIN * 100),
+    );
     let (lost, good) = (lost.await.unwrap().id, good.await.unwrap().id);
     kv.lease_revoke(lost).await.unwrap();
     for leases in [[lost, good], [good, lost]] {
-        let txn = Txn::new().then(Op::put_leased("a", "x", leases[0])).then(Op::put_leased("b", "x", leases[1]));
+        let txn = Txn::new()
+            .then(Op::put_leased("a", "x", leases[0]))
+            .then(Op::put_leased("b", "x", leases[1]));
         let refused = kv.txn(txn).await;
-        assert!(matches!(refused, Err(KvError::LeaseUnknown { lease }) if lease == lost), "{refused:?}");
+        assert!(
+            matches!(refused, Err(KvError::LeaseUnknown { lease }) if lease == lost),
+            "{refused:?}"
+        );
     }
 }

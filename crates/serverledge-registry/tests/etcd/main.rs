@@ -28,7 +28,10 @@ const SHORT: Duration = Duration::from_secs(1);
 
 fn options(etcd: &EtcdProcess) -> EtcdOptions {
     // Longer than by default, for slow disks.
-    EtcdOptions { request_timeout: Duration::from_secs(20), ..EtcdOptions::new(vec![etcd.address()]) }
+    EtcdOptions {
+        request_timeout: Duration::from_secs(20),
+        ..EtcdOptions::new(vec![etcd.address()])
+    }
 }
 
 fn store(etcd: &EtcdProcess) -> Etcd {
@@ -41,7 +44,12 @@ fn on(etcd: &EtcdProcess) -> Arc<dyn Kv> {
 
 /// A store that soon gives up.
 fn impatient(etcd: &EtcdProcess) -> Etcd {
-    Etcd::new(EtcdOptions { request_timeout: SHORT, connect_timeout: SHORT, ..options(etcd) }).unwrap()
+    Etcd::new(EtcdOptions {
+        request_timeout: SHORT,
+        connect_timeout: SHORT,
+        ..options(etcd)
+    })
+    .unwrap()
 }
 
 fn put(key: &str, value: &str) -> Txn {
@@ -53,17 +61,25 @@ async fn write(kv: &Etcd, key: &str, value: &str) -> Revision {
 }
 
 async fn next(watch: &mut Box<dyn Watch>) -> Result<Vec<Event>, WatchError> {
-    timeout(WAIT_MAX, watch.next()).await.expect("a watch says nothing")
+    timeout(WAIT_MAX, watch.next())
+        .await
+        .expect("a watch says nothing")
 }
 
 /// The values of so many events, which are puts.
 async fn values(watch: &mut Box<dyn Watch>, count: usize) -> Vec<String> {
     let mut values = Vec::new();
     while values.len() < count {
-        values.extend(next(watch).await.unwrap().into_iter().map(|event| match event {
-            Event::Put(entry) => String::from_utf8(entry.value.to_vec()).unwrap(),
-            Event::Delete { key, .. } => panic!("{key:?} was deleted"),
-        }));
+        values.extend(
+            next(watch)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(|event| match event {
+                    Event::Put(entry) => String::from_utf8(entry.value.to_vec()).unwrap(),
+                    Event::Delete { key, .. } => panic!("{key:?} was deleted"),
+                }),
+        );
     }
     values
 }

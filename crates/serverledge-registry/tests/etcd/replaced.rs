@@ -15,21 +15,35 @@ async fn a_wiped_etcd_forces_everything_to_be_read_anew() {
     let mut watch = kv.watch(b"", None).await.unwrap();
     let newest = write(&kv, "k", "last").await;
     assert_eq!(values(&mut watch, 1).await, ["last"]);
-    let (lease, before) = (kv.lease_grant(LEASE_TTL_MIN * 100).await.unwrap(), kv.status().await.unwrap());
+    let (lease, before) = (
+        kv.lease_grant(LEASE_TTL_MIN * 100).await.unwrap(),
+        kv.status().await.unwrap(),
+    );
     etcd.restart_empty().await;
 
     let error = next(&mut watch).await.unwrap_err();
-    assert!(matches!(error, WatchError::Compacted { at } if at < newest), "{error:?}");
+    assert!(
+        matches!(error, WatchError::Compacted { at } if at < newest),
+        "{error:?}"
+    );
     let after = kv.status().await.unwrap();
     assert_ne!(after.cluster, before.cluster);
     assert!(after.revision < before.revision);
     assert_eq!(*kv.replacements().borrow(), 1);
-    assert!(matches!(kv.lease_keep_alive(lease.id).await, Err(KvError::LeaseUnknown { .. })));
+    assert!(matches!(
+        kv.lease_keep_alive(lease.id).await,
+        Err(KvError::LeaseUnknown { .. })
+    ));
     let old = kv.range(RangeRequest::prefix("").at(newest)).await;
-    assert!(matches!(old, Err(KvError::FutureRevision { .. })), "{old:?}");
+    assert!(
+        matches!(old, Err(KvError::FutureRevision { .. })),
+        "{old:?}"
+    );
 
     // A position from the store before does not wait for ever.
-    let error = next(&mut kv.watch(b"", Some(newest.next())).await.unwrap()).await.unwrap_err();
+    let error = next(&mut kv.watch(b"", Some(newest.next())).await.unwrap())
+        .await
+        .unwrap_err();
     assert!(matches!(error, WatchError::Compacted { .. }), "{error:?}");
     let mut watch = kv.watch(b"", None).await.unwrap();
     write(&kv, "k", "new").await;
@@ -46,8 +60,10 @@ async fn a_wiped_etcd_that_has_caught_up_is_noticed() {
     assert_eq!(values(&mut watch, 1).await, ["old"]);
     etcd.restart_empty().await;
     let other = store(&etcd);
-    wait_for("the new store to catch up", async || write(&other, "k", "new").await > Revision::new(newest.get() + 5))
-        .await;
+    wait_for("the new store to catch up", async || {
+        write(&other, "k", "new").await > Revision::new(newest.get() + 5)
+    })
+    .await;
     let error = next(&mut watch).await.unwrap_err();
     assert!(matches!(error, WatchError::Compacted { .. }), "{error:?}");
     assert_eq!(*kv.replacements().borrow(), 1);

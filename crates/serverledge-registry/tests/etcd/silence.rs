@@ -28,17 +28,28 @@ impl Way {
         tasks.spawn(async move {
             let mut relays = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                let Ok(server) = TcpStream::connect(&target).await else { continue };
-                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+                let Ok(server) = TcpStream::connect(&target).await else {
+                    continue;
+                };
+                let ((from_client, to_client), (from_server, to_server)) =
+                    (client.into_split(), server.into_split());
                 relays.spawn(relay(from_client, to_server, is_cut.clone()));
                 relays.spawn(relay(from_server, to_client, is_cut.clone()));
             }
         });
-        Self { address, cut, _tasks: tasks }
+        Self {
+            address,
+            cut,
+            _tasks: tasks,
+        }
     }
 }
 
-async fn relay(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, mut is_cut: watch::Receiver<bool>) {
+async fn relay(
+    mut from: tcp::OwnedReadHalf,
+    mut to: tcp::OwnedWriteHalf,
+    mut is_cut: watch::Receiver<bool>,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(bytes @ 1..) = from.read(&mut buffer).await {
         let open = is_cut.wait_for(|cut| !cut).await.is_ok();
@@ -53,15 +64,31 @@ async fn a_cut_connection_is_noticed_and_another_way_taken() {
     let etcd = EtcdProcess::start().await;
     let way = Way::to(&etcd).await;
     let endpoints = vec![way.address.to_string(), etcd.address()];
-    let kv = Etcd::new(EtcdOptions { endpoints, request_timeout: 2 * SHORT, ..options(&etcd) }).unwrap();
+    let kv = Etcd::new(EtcdOptions {
+        endpoints,
+        request_timeout: 2 * SHORT,
+        ..options(&etcd)
+    })
+    .unwrap();
     let mut watch = kv.watch(b"", None).await.unwrap();
     write(&kv, "k", "1").await;
     assert_eq!(values(&mut watch, 1).await, ["1"]);
 
     way.cut.send_replace(true);
     let error = kv.txn(put("k", "lost")).await.unwrap_err();
-    assert!(EtcdFault::of(&error).is_some_and(EtcdFault::may_have_happened), "{error:?}");
-    assert_eq!(&kv.get(b"k").await.unwrap().unwrap().value[..], b"1", "the next request goes the other way");
+    assert!(
+        EtcdFault::of(&error).is_some_and(EtcdFault::may_have_happened),
+        "{error:?}"
+    );
+    assert_eq!(
+        &kv.get(b"k").await.unwrap().unwrap().value[..],
+        b"1",
+        "the next request goes the other way"
+    );
     write(&store(&etcd), "k", "2").await;
-    assert_eq!(values(&mut watch, 1).await, ["2"], "the watch finds out by itself");
+    assert_eq!(
+        values(&mut watch, 1).await,
+        ["2"],
+        "the watch finds out by itself"
+    );
 }

@@ -1,6 +1,9 @@
 //! Killed in mid-write, the store keeps everything that it acknowledged, and opens again at once.
 
-#![expect(clippy::print_stdout, reason = "the parent reads what the child prints")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the parent reads what the child prints"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -21,7 +24,9 @@ const WRITERS: usize = 4;
 async fn child() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let store = Arc::new(Embedded::open(Path::new(&dir), &Options::default()).unwrap());
-    let writers: Vec<_> = (0..WRITERS).map(|writer| write_for_ever(store.clone(), writer)).collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| write_for_ever(store.clone(), writer))
+        .collect();
     let mut all = tokio::task::JoinSet::new();
     for writer in writers {
         all.spawn(writer);
@@ -36,7 +41,10 @@ async fn write_for_ever(store: Arc<Embedded>, writer: usize) {
         let counter = format!("count/{writer}");
         let txn = Txn::new()
             .when(Compare::missing(format!("{writer}/{next:06}")))
-            .then(Op::put(format!("{writer}/{next:06}"), vec![b'x'; next % 3000]))
+            .then(Op::put(
+                format!("{writer}/{next:06}"),
+                vec![b'x'; next % 3000],
+            ))
             .then(Op::put(counter, (next + 1).to_string()));
         let reply = store.txn(txn).await.unwrap();
         assert!(reply.succeeded);
@@ -46,8 +54,13 @@ async fn write_for_ever(store: Arc<Embedded>, writer: usize) {
 }
 
 async fn count(store: &Embedded, writer: usize) -> usize {
-    let entry = store.get(format!("count/{writer}").as_bytes()).await.unwrap();
-    entry.map_or(0, |entry| std::str::from_utf8(&entry.value).unwrap().parse().unwrap())
+    let entry = store
+        .get(format!("count/{writer}").as_bytes())
+        .await
+        .unwrap();
+    entry.map_or(0, |entry| {
+        std::str::from_utf8(&entry.value).unwrap().parse().unwrap()
+    })
 }
 
 /// Starts a child, kills it after so many acknowledgements, and returns all that it printed: writer, number, revision.
@@ -63,7 +76,10 @@ fn killed_after(dir: &Path, acknowledgements: usize) -> Vec<[u64; 3]> {
     while let Some(line) = lines.next().transpose().unwrap() {
         let words: Vec<_> = line.split(' ').collect();
         if let ["ack", numbers @ ..] = words.as_slice() {
-            let numbers: Vec<u64> = numbers.iter().map(|number| number.parse().unwrap()).collect();
+            let numbers: Vec<u64> = numbers
+                .iter()
+                .map(|number| number.parse().unwrap())
+                .collect();
             acknowledged.push(numbers.try_into().unwrap());
         }
         if acknowledged.len() == acknowledgements {
@@ -93,7 +109,11 @@ async fn check(store: &Embedded, acknowledged: &[[u64; 3]]) {
     let newest = store.status().await.unwrap().revision;
     for [writer, number, revision] in acknowledged {
         let key = format!("{writer}/{number:06}");
-        let entry = store.get(key.as_bytes()).await.unwrap().unwrap_or_else(|| panic!("{key} is lost"));
+        let entry = store
+            .get(key.as_bytes())
+            .await
+            .unwrap()
+            .unwrap_or_else(|| panic!("{key} is lost"));
         assert_eq!(entry.mod_revision, Revision::new(*revision));
         assert_eq!(entry.value.len() as u64, number % 3000);
         assert!(entry.mod_revision <= newest);
@@ -105,9 +125,16 @@ async fn check(store: &Embedded, acknowledged: &[[u64; 3]]) {
         while page.more {
             let rest = request.span.after(&page.entries.last().unwrap().key);
             keys.append(&mut page.entries);
-            page = store.range(RangeRequest::new(rest).keys_only()).await.unwrap();
+            page = store
+                .range(RangeRequest::new(rest).keys_only())
+                .await
+                .unwrap();
         }
         keys.append(&mut page.entries);
-        assert_eq!(keys.len(), count(store, writer).await, "a transaction was torn");
+        assert_eq!(
+            keys.len(),
+            count(store, writer).await,
+            "a transaction was torn"
+        );
     }
 }

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use serverledge_core::InvocationId;
 use serverledge_core::kv::Kv;
 use serverledge_registry::{
-    Acceptance, FinalOutcome, Held, Invocation, InvocationStore, InvocationStoreError, NewInvocation, NodeStore, Owner,
+    Acceptance, FinalOutcome, Held, Invocation, InvocationStore, InvocationStoreError,
+    NewInvocation, NodeStore, Owner,
 };
 use serverledge_wire::records::CallbackState;
 
@@ -44,7 +45,11 @@ struct World {
 
 fn step() -> impl Strategy<Value = Step> {
     let any = 0..20_usize;
-    let state = prop_oneof![Just(CallbackState::Pending), Just(CallbackState::Delivered), Just(CallbackState::Failed)];
+    let state = prop_oneof![
+        Just(CallbackState::Pending),
+        Just(CallbackState::Delivered),
+        Just(CallbackState::Failed)
+    ];
     prop_oneof![
         4 => any.clone().prop_map(Step::Begin),
         2 => any.clone().prop_map(Step::Done),
@@ -66,13 +71,25 @@ impl World {
         let invocations = InvocationStore::new(kv.clone());
         let (f, params) = (function("f", b"code"), Bytes::from_static(b"{}"));
         let callback = callback.then(|| "http://receiver.example/".to_owned());
-        let new = NewInvocation { callback, ..new(InvocationId::new(), &f, &params) };
-        let Acceptance::Accepted(held) = invocations.accept(&new, &lives[0], NOW).await.unwrap() else {
+        let new = NewInvocation {
+            callback,
+            ..new(InvocationId::new(), &f, &params)
+        };
+        let Acceptance::Accepted(held) = invocations.accept(&new, &lives[0], NOW).await.unwrap()
+        else {
             panic!("a new invocation is not accepted");
         };
         let nodes = NodeStore::new(kv.clone());
         let last = Held::clone(&held).into_invocation();
-        Self { kv, invocations, nodes, lives, id: held.id, handles: vec![*held], last }
+        Self {
+            kv,
+            invocations,
+            nodes,
+            lives,
+            id: held.id,
+            handles: vec![*held],
+            last,
+        }
     }
 
     fn handle(&self, number: usize) -> Held {
@@ -85,16 +102,22 @@ impl World {
             Step::Begin(handle) => self.invocations.begin(&self.handle(handle), now).await,
             Step::Done(handle) => {
                 let done = finish(FinalOutcome::Done(now.to_string().into()));
-                self.invocations.finish(&self.handle(handle), done, now).await
+                self.invocations
+                    .finish(&self.handle(handle), done, now)
+                    .await
             }
             Step::GiveUp(handle) => {
                 let given_up = finish(FinalOutcome::GivenUp(error(&now.to_string())));
-                self.invocations.finish(&self.handle(handle), given_up, now).await
+                self.invocations
+                    .finish(&self.handle(handle), given_up, now)
+                    .await
             }
             Step::Callback(handle, state) => {
                 let held = self.handle(handle);
                 // As the node: only what has ended and is pending is told.
-                let Some(mut callback) = held.record.callback.clone() else { return };
+                let Some(mut callback) = held.record.callback.clone() else {
+                    return;
+                };
                 if !held.record.state.is_terminal() || callback.state != CallbackState::Pending {
                     return;
                 }
@@ -116,9 +139,15 @@ impl World {
     }
 
     async fn cancel(&self, node: usize, now: u64) {
-        match self.invocations.cancel(self.id, &error("cancelled"), &self.lives[node], now).await {
+        match self
+            .invocations
+            .cancel(self.id, &error("cancelled"), &self.lives[node], now)
+            .await
+        {
             Ok(Some(_)) => assert!(!self.last.record.state.is_terminal()),
-            Err(InvocationStoreError::Ended { .. }) => assert!(self.last.record.state.is_terminal()),
+            Err(InvocationStoreError::Ended { .. }) => {
+                assert!(self.last.record.state.is_terminal())
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -130,7 +159,12 @@ impl World {
             let gone = self.nodes.gone(&claim.owner).await.unwrap();
             assert_eq!(gone.is_none(), alive, "{claim:?}");
             if let Some(gone) = gone {
-                self.handles.extend(self.invocations.take_over(&claim, &gone, me, now).await.unwrap());
+                self.handles.extend(
+                    self.invocations
+                        .take_over(&claim, &gone, me, now)
+                        .await
+                        .unwrap(),
+                );
             }
         }
     }
@@ -138,15 +172,32 @@ impl World {
     async fn check(&mut self) {
         let found = self.invocations.get(self.id).await.unwrap().unwrap();
         let claims = self.invocations.claims().await.unwrap();
-        assert_eq!(claims.len(), usize::from(found.record.is_owed()), "{found:?}");
+        assert_eq!(
+            claims.len(),
+            usize::from(found.record.is_owed()),
+            "{found:?}"
+        );
         assert!(found.record.attempt >= self.last.record.attempt);
-        let dead = self.invocations.dead_letters(&found.function().unwrap().space, None, 9).await.unwrap();
-        assert_eq!(dead.dead_letters.len(), usize::from(found.record.dead_letter));
+        let dead = self
+            .invocations
+            .dead_letters(&found.function().unwrap().space, None, 9)
+            .await
+            .unwrap();
+        assert_eq!(
+            dead.dead_letters.len(),
+            usize::from(found.record.dead_letter)
+        );
         if self.last.record.state.is_terminal() {
             let outcome = |one: &Invocation| {
                 let record = &one.record;
                 let result = serde_json::to_string(&record.result).unwrap();
-                (record.state, record.error.clone(), record.finished_unix_ms, record.dead_letter, result)
+                (
+                    record.state,
+                    record.error.clone(),
+                    record.finished_unix_ms,
+                    record.dead_letter,
+                    result,
+                )
             };
             assert_eq!(outcome(&found), outcome(&self.last), "an outcome changed");
         }

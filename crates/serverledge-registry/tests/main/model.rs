@@ -45,7 +45,8 @@ fn compare() -> impl Strategy<Value = Compare> {
     prop_oneof![
         key().prop_map(Compare::exists),
         key().prop_map(Compare::missing),
-        (key(), 0..20_u64).prop_map(|(key, revision)| Compare::mod_revision(key, Revision::new(revision))),
+        (key(), 0..20_u64)
+            .prop_map(|(key, revision)| Compare::mod_revision(key, Revision::new(revision))),
     ]
 }
 
@@ -73,7 +74,10 @@ impl Model {
         let (mut state, mut changed) = (self.newest().clone(), false);
         let revision = Revision::new(self.now() + 1);
         let ops = if succeeded { &txn.then } else { &txn.otherwise };
-        let replies = ops.iter().map(|op| apply(&mut state, &mut changed, op, revision)).collect();
+        let replies = ops
+            .iter()
+            .map(|op| apply(&mut state, &mut changed, op, revision))
+            .collect();
         if changed {
             self.states.push(state);
         }
@@ -84,9 +88,19 @@ impl Model {
     fn changes(&self, from: u64) -> BTreeMap<u64, BTreeMap<Bytes, Option<KeyValue>>> {
         let mut all = BTreeMap::new();
         for revision in from.max(2)..=self.now() {
-            let (old, new) = (&self.states[usize_of(revision) - 2], &self.states[usize_of(revision) - 1]);
-            let keys = old.keys().chain(new.keys()).filter(|key| old.get(*key) != new.get(*key));
-            all.insert(revision, keys.map(|key| (key.clone(), new.get(key).cloned())).collect());
+            let (old, new) = (
+                &self.states[usize_of(revision) - 2],
+                &self.states[usize_of(revision) - 1],
+            );
+            let keys = old
+                .keys()
+                .chain(new.keys())
+                .filter(|key| old.get(*key) != new.get(*key));
+            all.insert(
+                revision,
+                keys.map(|key| (key.clone(), new.get(key).cloned()))
+                    .collect(),
+            );
         }
         all
     }
@@ -126,7 +140,10 @@ fn usize_of(number: u64) -> usize {
 }
 
 async fn run(dir: &Path, steps: Vec<Step>) {
-    let mut model = Model { states: vec![State::new()], compacted: 0 };
+    let mut model = Model {
+        states: vec![State::new()],
+        compacted: 0,
+    };
     let mut store = Embedded::open(dir, &Options::default()).unwrap();
     for step in steps {
         match step {
@@ -153,7 +170,9 @@ async fn compact(store: &Embedded, model: &mut Model, share: u8) {
     let at = model.now() * u64::from(share) / 255;
     match store.compact(Revision::new(at)).await {
         Ok(()) => model.compacted = at,
-        Err(KvError::Compacted { at: oldest }) => assert!(at <= model.compacted && oldest.get() == model.compacted),
+        Err(KvError::Compacted { at: oldest }) => {
+            assert!(at <= model.compacted && oldest.get() == model.compacted)
+        }
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -161,11 +180,16 @@ async fn compact(store: &Embedded, model: &mut Model, share: u8) {
 /// All readable revisions.
 async fn compare_states(store: &Embedded, model: &Model) {
     for revision in 1..=model.now() {
-        let reply = store.range(RangeRequest::prefix("").at(Revision::new(revision))).await;
+        let reply = store
+            .range(RangeRequest::prefix("").at(Revision::new(revision)))
+            .await;
         if revision < model.compacted && revision < model.now() {
             assert!(matches!(reply, Err(KvError::Compacted { at }) if at.get() == model.compacted));
         } else {
-            let expected: Vec<_> = model.states[usize_of(revision) - 1].values().cloned().collect();
+            let expected: Vec<_> = model.states[usize_of(revision) - 1]
+                .values()
+                .cloned()
+                .collect();
             assert_eq!(reply.unwrap().entries, expected, "at revision {revision}");
         }
     }
@@ -177,13 +201,20 @@ async fn compare_watches(store: &Embedded, model: &Model) {
         let mut watch = store.watch(b"", Some(Revision::new(from))).await.unwrap();
         let expected = model.changes(from);
         if from < model.compacted {
-            assert!(matches!(watch.next().await, Err(WatchError::Compacted { .. })));
+            assert!(matches!(
+                watch.next().await,
+                Err(WatchError::Compacted { .. })
+            ));
         } else if !expected.is_empty() {
             let mut seen: BTreeMap<u64, BTreeMap<_, _>> = BTreeMap::new();
             while seen.keys().last() != expected.keys().last() {
                 for event in watch.next().await.unwrap() {
                     let (key, revision) = (event.key().clone(), event.revision().get());
-                    let entry = if let Event::Put(entry) = event { Some(entry) } else { None };
+                    let entry = if let Event::Put(entry) = event {
+                        Some(entry)
+                    } else {
+                        None
+                    };
                     seen.entry(revision).or_default().insert(key, entry);
                 }
             }

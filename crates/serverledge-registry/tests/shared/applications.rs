@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serverledge_core::kv::{Kv, Op, Txn};
 use serverledge_core::{AppId, AppName, Application, Cors, Endpoint, Function, SpaceId, UserId};
-use serverledge_registry::{AppChange, AppStore, AppStoreError, DeployError, FunctionStore, KeptApp};
+use serverledge_registry::{
+    AppChange, AppStore, AppStoreError, DeployError, FunctionStore, KeptApp,
+};
 use tokio::task::JoinSet;
 
 use crate::stores::function;
@@ -38,18 +40,29 @@ async fn seen(apps: &AppStore, id: &AppId) -> KeptApp {
 }
 
 pub(crate) async fn applications_are_made_changed_and_deleted(kv: Arc<dyn Kv>) {
-    let (apps, mut watch) = (AppStore::new(kv.clone()), AppStore::new(kv).watch(None).await.unwrap());
+    let (apps, mut watch) = (
+        AppStore::new(kv.clone()),
+        AppStore::new(kv).watch(None).await.unwrap(),
+    );
     let first = application("first");
     let created = apps.create(&first).await.unwrap();
     let before = seen(&apps, &first.id).await;
     assert_eq!((&*before.application, before.revision), (&first, created));
 
-    let up = Application { up: true, ..first.clone() };
+    let up = Application {
+        up: true,
+        ..first.clone()
+    };
     apps.change(&before, &up).await.unwrap();
     let stale = apps.change(&before, &first).await;
     assert!(matches!(stale, Err(AppStoreError::Changed)), "{stale:?}");
-    let renamed = Application { name: name("second"), ..up.clone() };
-    apps.change(&seen(&apps, &first.id).await, &renamed).await.unwrap();
+    let renamed = Application {
+        name: name("second"),
+        ..up.clone()
+    };
+    apps.change(&seen(&apps, &first.id).await, &renamed)
+        .await
+        .unwrap();
     // The old name is free, the new one is not.
     apps.create(&application("first")).await.unwrap();
     let taken = apps.create(&application("second")).await;
@@ -61,7 +74,9 @@ pub(crate) async fn applications_are_made_changed_and_deleted(kv: Arc<dyn Kv>) {
 
     let stale = apps.delete(&before, NOW).await;
     assert!(matches!(stale, Err(AppStoreError::Changed)), "{stale:?}");
-    apps.delete(&seen(&apps, &first.id).await, NOW).await.unwrap();
+    apps.delete(&seen(&apps, &first.id).await, NOW)
+        .await
+        .unwrap();
     assert!(apps.get(&first.id).await.unwrap().is_none());
     apps.create(&application("second")).await.unwrap();
 
@@ -83,7 +98,9 @@ pub(crate) async fn one_of_many_gets_a_name(kv: Arc<dyn Kv>) {
     }
     let made = creating.join_all().await;
     assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1);
-    let others = made.iter().filter(|made| matches!(made, Err(AppStoreError::NameTaken { .. })));
+    let others = made
+        .iter()
+        .filter(|made| matches!(made, Err(AppStoreError::NameTaken { .. })));
     assert_eq!(others.count(), RACERS - 1);
 
     // The same for those that are called otherwise already.
@@ -92,59 +109,132 @@ pub(crate) async fn one_of_many_gets_a_name(kv: Arc<dyn Kv>) {
     for one in named {
         apps.create(&one).await.unwrap();
         let (apps, kept) = (apps.clone(), seen(&apps, &one.id).await);
-        let new = Application { name: name("better"), ..one };
+        let new = Application {
+            name: name("better"),
+            ..one
+        };
         renaming.spawn(async move { apps.change(&kept, &new).await });
     }
     let changed = renaming.join_all().await;
     assert_eq!(changed.iter().filter(|changed| changed.is_ok()).count(), 1);
     let loaded = apps.load_all().await.unwrap();
-    let called =
-        |called: &str| loaded.applications.iter().filter(|one| one.application.name.as_str() == called).count();
-    assert_eq!((called("wanted"), called("better"), loaded.applications.len()), (1, 1, RACERS + 1));
+    let called = |called: &str| {
+        loaded
+            .applications
+            .iter()
+            .filter(|one| one.application.name.as_str() == called)
+            .count()
+    };
+    assert_eq!(
+        (
+            called("wanted"),
+            called("better"),
+            loaded.applications.len()
+        ),
+        (1, 1, RACERS + 1)
+    );
 }
 
 pub(crate) async fn a_deleted_space_stays_empty(kv: Arc<dyn Kv>) {
     let (apps, functions) = (AppStore::new(kv.clone()), FunctionStore::new(kv.clone()));
     let (app, code) = (application("shop"), Bytes::from_static(b"code"));
     apps.create(&app).await.unwrap();
-    let inside = Function { space: app.space.clone(), ..function("f", &code) };
+    let inside = Function {
+        space: app.space.clone(),
+        ..function("f", &code)
+    };
     let outside = function("f", &code);
     for one in [&inside, &outside] {
         functions.create(one, &code, NOW).await.unwrap();
     }
     apps.delete(&seen(&apps, &app.id).await, NOW).await.unwrap();
-    assert!(functions.get(&inside.space, &inside.name).await.unwrap().is_none());
-    assert!(functions.get(&outside.space, &outside.name).await.unwrap().is_some());
+    assert!(
+        functions
+            .get(&inside.space, &inside.name)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        functions
+            .get(&outside.space, &outside.name)
+            .await
+            .unwrap()
+            .is_some()
+    );
     // A deploy that had begun before.
-    for late in [functions.create(&inside, &code, NOW).await, functions.replace(&inside, &code, NOW).await] {
-        assert!(matches!(late, Err(DeployError::SpaceGone { .. })), "{late:?}");
+    for late in [
+        functions.create(&inside, &code, NOW).await,
+        functions.replace(&inside, &code, NOW).await,
+    ] {
+        assert!(
+            matches!(late, Err(DeployError::SpaceGone { .. })),
+            "{late:?}"
+        );
     }
     functions.replace(&outside, &code, NOW).await.unwrap();
     let taken = functions.create(&outside, &code, NOW).await;
-    assert!(matches!(taken, Err(DeployError::Exists { .. })), "{taken:?}");
+    assert!(
+        matches!(taken, Err(DeployError::Exists { .. })),
+        "{taken:?}"
+    );
 
     let [deletion] = <[_; 1]>::try_from(apps.deletions().await.unwrap()).unwrap();
-    assert_eq!((&deletion.space, deletion.record.deleted_unix_ms, deletion.record.swept), (&app.space, NOW, false));
+    assert_eq!(
+        (
+            &deletion.space,
+            deletion.record.deleted_unix_ms,
+            deletion.record.swept
+        ),
+        (&app.space, NOW, false)
+    );
     apps.finish_deletion(&deletion).await.unwrap();
     assert!(apps.deletions().await.unwrap()[0].record.swept);
     apps.delete_space(&app.space, NOW + 1).await.unwrap();
-    assert_eq!(apps.deletions().await.unwrap()[0].record.deleted_unix_ms, NOW, "a second deletion changes nothing");
+    assert_eq!(
+        apps.deletions().await.unwrap()[0].record.deleted_unix_ms,
+        NOW,
+        "a second deletion changes nothing"
+    );
     apps.forget_deletion(&app.space).await.unwrap();
     assert!(apps.deletions().await.unwrap().is_empty());
-    assert!(functions.get(&outside.space, &outside.name).await.unwrap().is_some());
+    assert!(
+        functions
+            .get(&outside.space, &outside.name)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 pub(crate) async fn other_dependencies_are_a_new_generation(kv: Arc<dyn Kv>) {
     let (apps, functions) = (AppStore::new(kv.clone()), FunctionStore::new(kv));
     let (app, code) = (application("shop"), Bytes::from_static(b"code"));
     apps.create(&app).await.unwrap();
-    let inside = Function { space: app.space.clone(), ..function("f", &code) };
+    let inside = Function {
+        space: app.space.clone(),
+        ..function("f", &code)
+    };
     let deployed = functions.create(&inside, &code, NOW).await.unwrap();
     let generations = async || functions.load_all().await.unwrap().generations;
-    apps.change(&seen(&apps, &app.id).await, &Application { up: true, ..app.clone() }).await.unwrap();
+    apps.change(
+        &seen(&apps, &app.id).await,
+        &Application {
+            up: true,
+            ..app.clone()
+        },
+    )
+    .await
+    .unwrap();
     assert_eq!(generations().await, [(app.space.clone(), deployed)]);
-    let other = Application { dependencies: "a==1".to_owned(), ..app.clone() };
-    let changed = apps.change(&seen(&apps, &app.id).await, &other).await.unwrap();
+    let other = Application {
+        dependencies: "a==1".to_owned(),
+        ..app.clone()
+    };
+    let changed = apps
+        .change(&seen(&apps, &app.id).await, &other)
+        .await
+        .unwrap();
     assert_eq!(generations().await, [(app.space.clone(), changed)]);
     apps.delete(&seen(&apps, &app.id).await, NOW).await.unwrap();
     assert!(generations().await.is_empty());
@@ -155,7 +245,14 @@ pub(crate) async fn unreadable_applications_do_not_hide_the_others(kv: Arc<dyn K
     apps.create(&application("shop")).await.unwrap();
     let newer = Op::put(format!("apps/{}", AppId::new()), r#"{"schema":9}"#);
     let foreign = Op::put("deletions/x", "x");
-    kv.txn(Txn::new().then(newer).then(Op::put("apps/__proto__", "{}")).then(foreign)).await.unwrap();
+    kv.txn(
+        Txn::new()
+            .then(newer)
+            .then(Op::put("apps/__proto__", "{}"))
+            .then(foreign),
+    )
+    .await
+    .unwrap();
     let loaded = apps.load_all().await.unwrap();
     assert_eq!((loaded.applications.len(), loaded.unreadable.len()), (1, 2));
     assert!(apps.deletions().await.unwrap().is_empty());

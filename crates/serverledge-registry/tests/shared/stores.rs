@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use serverledge_core::kv::{Kv, Op, RangeRequest, Txn};
 use serverledge_core::{
-    Flags, Function, FunctionLimits, FunctionName, FunctionSpec, Interface, Network, Runtime, Secrets, SpaceId,
+    Flags, Function, FunctionLimits, FunctionName, FunctionSpec, Interface, Network, Runtime,
+    Secrets, SpaceId,
 };
 use serverledge_registry::{
-    BlobError, BlobStore, CHUNK_BYTES, DeployError, FunctionChange, FunctionStore, NodeChange, NodeStore, Owner, Swept,
-    code_digest, version,
+    BlobError, BlobStore, CHUNK_BYTES, DeployError, FunctionChange, FunctionStore, NodeChange,
+    NodeStore, Owner, Swept, code_digest, version,
 };
 use serverledge_wire::records::{NodeRecord, Record, RecordError};
 
@@ -50,7 +51,10 @@ pub(crate) fn function(name: &str, code: &[u8]) -> Function {
 }
 
 fn noise(bytes: usize) -> Bytes {
-    (0..bytes).map(|i| u8::try_from(i * 31 % 251).unwrap()).collect::<Vec<_>>().into()
+    (0..bytes)
+        .map(|i| u8::try_from(i * 31 % 251).unwrap())
+        .collect::<Vec<_>>()
+        .into()
 }
 
 pub(crate) async fn functions_are_deployed_replaced_and_deleted(kv: Arc<dyn Kv>) {
@@ -67,20 +71,41 @@ pub(crate) async fn functions_are_deployed_replaced_and_deleted(kv: Arc<dyn Kv>)
     assert_eq!((&*found.function, found.revision), (&old, created));
 
     let replaced = functions.replace(&new, &second, NOW).await.unwrap();
-    assert_eq!(*functions.get(&old.space, &old.name).await.unwrap().unwrap().function, new);
-    assert_eq!(functions.blobs().get(&new.version.code).await.unwrap(), Some(second));
+    assert_eq!(
+        *functions
+            .get(&old.space, &old.name)
+            .await
+            .unwrap()
+            .unwrap()
+            .function,
+        new
+    );
+    assert_eq!(
+        functions.blobs().get(&new.version.code).await.unwrap(),
+        Some(second)
+    );
     assert_eq!(functions.list(&old.space).await.unwrap(), [name("f")]);
     assert!(functions.delete(&old.space, &old.name).await.unwrap() > Some(replaced));
     assert_eq!(functions.delete(&old.space, &old.name).await.unwrap(), None);
-    assert!(functions.get(&old.space, &old.name).await.unwrap().is_none());
+    assert!(
+        functions
+            .get(&old.space, &old.name)
+            .await
+            .unwrap()
+            .is_none()
+    );
 
     let mut seen = Vec::new();
     while seen.len() < 3 {
         let changes = watch.next().await.unwrap().into_iter();
         seen.extend(changes.filter(|change| !matches!(change, FunctionChange::Generation { .. })));
     }
-    assert!(matches!(&seen[0], FunctionChange::Deployed(one) if *one.function == old && one.revision == created));
-    assert!(matches!(&seen[1], FunctionChange::Deployed(one) if *one.function == new && one.revision == replaced));
+    assert!(
+        matches!(&seen[0], FunctionChange::Deployed(one) if *one.function == old && one.revision == created)
+    );
+    assert!(
+        matches!(&seen[1], FunctionChange::Deployed(one) if *one.function == new && one.revision == replaced)
+    );
     assert!(matches!(&seen[2], FunctionChange::Deleted { name, .. } if name.as_str() == "f"));
 }
 
@@ -88,15 +113,27 @@ pub(crate) async fn unreadable_records_do_not_hide_the_others(kv: Arc<dyn Kv>) {
     let functions = FunctionStore::new(kv.clone());
     let code = Bytes::from_static(b"code");
     for i in 0..150 {
-        functions.create(&function(&format!("f{i:03}"), &code), &code, NOW).await.unwrap();
+        functions
+            .create(&function(&format!("f{i:03}"), &code), &code, NOW)
+            .await
+            .unwrap();
     }
     let newer = Op::put("functions/default/newer", r#"{"schema":9}"#);
-    kv.txn(Txn::new().then(newer).then(Op::put("functions/a/b/c", "x"))).await.unwrap();
+    kv.txn(Txn::new().then(newer).then(Op::put("functions/a/b/c", "x")))
+        .await
+        .unwrap();
     let loaded = functions.load_all().await.unwrap();
     assert_eq!((loaded.functions.len(), loaded.unreadable.len()), (150, 2));
     assert_eq!(loaded.revision, kv.status().await.unwrap().revision);
-    let newer = loaded.unreadable.iter().find(|one| one.key.ends_with("newer")).unwrap();
-    assert!(matches!(newer.source, Some(RecordError::Schema { found: 9, known: 1 })));
+    let newer = loaded
+        .unreadable
+        .iter()
+        .find(|one| one.key.ends_with("newer"))
+        .unwrap();
+    assert!(matches!(
+        newer.source,
+        Some(RecordError::Schema { found: 9, known: 1 })
+    ));
 }
 
 pub(crate) async fn blobs_are_kept_once_and_swept_late(kv: Arc<dyn Kv>) {
@@ -116,25 +153,48 @@ pub(crate) async fn blobs_are_kept_once_and_swept_late(kv: Arc<dyn Kv>) {
     let kept = code_digest(&noise(1));
     let used = HashSet::from([kept]);
     let survey = blobs.survey().await.unwrap();
-    let soon = blobs.sweep(&survey, &used, NOW + 1000, GRACE).await.unwrap();
+    let soon = blobs
+        .sweep(&survey, &used, NOW + 1000, GRACE)
+        .await
+        .unwrap();
     assert_eq!(soon, Swept::default());
-    let late = blobs.sweep(&survey, &used, NOW + 600_000, GRACE).await.unwrap();
-    assert_eq!(late, Swept { blobs: 4, bytes: (5 * CHUNK_BYTES + 8) as u64 });
+    let late = blobs
+        .sweep(&survey, &used, NOW + 600_000, GRACE)
+        .await
+        .unwrap();
+    assert_eq!(
+        late,
+        Swept {
+            blobs: 4,
+            bytes: (5 * CHUNK_BYTES + 8) as u64
+        }
+    );
     assert_eq!(blobs.get(&kept).await.unwrap(), Some(noise(1)));
-    assert_eq!(blobs.get(&code_digest(&noise(CHUNK_BYTES))).await.unwrap(), None);
+    assert_eq!(
+        blobs.get(&code_digest(&noise(CHUNK_BYTES))).await.unwrap(),
+        None
+    );
 }
 
 pub(crate) async fn damage_is_noticed(kv: Arc<dyn Kv>) {
     let blobs = BlobStore::new(kv.clone());
     let digest = blobs.put(&noise(10), NOW).await.unwrap();
-    kv.txn(Txn::new().then(Op::put(format!("blobs/{digest}/00000"), "other"))).await.unwrap();
-    assert!(matches!(blobs.get(&digest).await, Err(BlobError::Damaged { .. })));
+    kv.txn(Txn::new().then(Op::put(format!("blobs/{digest}/00000"), "other")))
+        .await
+        .unwrap();
+    assert!(matches!(
+        blobs.get(&digest).await,
+        Err(BlobError::Damaged { .. })
+    ));
 }
 
 /// Sweeps between deploys of the same code, without any grace time: no function is ever left without its code.
 pub(crate) async fn deploys_and_sweeps_do_not_cross(kv: Arc<dyn Kv>) {
     let functions = FunctionStore::new(kv);
-    let (deployed, code) = (function("f", &noise(2 * CHUNK_BYTES + 5)), noise(2 * CHUNK_BYTES + 5));
+    let (deployed, code) = (
+        function("f", &noise(2 * CHUNK_BYTES + 5)),
+        noise(2 * CHUNK_BYTES + 5),
+    );
     let (done, swept) = (AtomicBool::new(false), AtomicUsize::new(0));
     let deploys = async {
         for round in 0..DEPLOYS_MAX {
@@ -149,7 +209,10 @@ pub(crate) async fn deploys_and_sweeps_do_not_cross(kv: Arc<dyn Kv>) {
                 Err(DeployError::Code(BlobError::Contended { .. })) => {}
                 Err(other) => panic!("{other:?}"),
             }
-            functions.delete(&deployed.space, &deployed.name).await.unwrap();
+            functions
+                .delete(&deployed.space, &deployed.name)
+                .await
+                .unwrap();
         }
         done.store(true, Ordering::SeqCst);
     };
@@ -161,8 +224,16 @@ async fn sweep_until(functions: &FunctionStore, done: &AtomicBool, swept: &Atomi
     while !done.load(Ordering::SeqCst) {
         let survey = functions.blobs().survey().await.unwrap();
         let loaded = functions.load_all().await.unwrap();
-        let named = loaded.functions.iter().map(|one| one.function.version.code).collect();
-        let one = functions.blobs().sweep(&survey, &named, NOW, Duration::ZERO).await.unwrap();
+        let named = loaded
+            .functions
+            .iter()
+            .map(|one| one.function.version.code)
+            .collect();
+        let one = functions
+            .blobs()
+            .sweep(&survey, &named, NOW, Duration::ZERO)
+            .await
+            .unwrap();
         swept.fetch_add(one.blobs, Ordering::SeqCst);
     }
 }
@@ -185,18 +256,35 @@ pub(crate) fn node_record(epoch: &str) -> NodeRecord {
 
 pub(crate) async fn a_nodes_record_says_which_of_its_lives_runs(kv: Arc<dyn Kv>) {
     let nodes = NodeStore::new(kv.clone());
-    let owner = Owner { area: "ROME".to_owned(), node: "n1".to_owned(), epoch: "first".to_owned() };
+    let owner = Owner {
+        area: "ROME".to_owned(),
+        node: "n1".to_owned(),
+        epoch: "first".to_owned(),
+    };
     let gone = nodes.gone(&owner).await.unwrap().unwrap();
     let lease = kv.lease_grant(Duration::from_secs(60)).await.unwrap().id;
     let start = nodes.load_all().await.unwrap();
     assert!(start.nodes.is_empty());
     let mut watch = nodes.watch(Some(start.revision.next())).await.unwrap();
-    nodes.register("ROME", "n1", &node_record("first"), lease).await.unwrap();
+    nodes
+        .register("ROME", "n1", &node_record("first"), lease)
+        .await
+        .unwrap();
     assert_eq!(nodes.gone(&owner).await.unwrap(), None);
     // What was proof then is none now.
-    let stale = kv.txn(Txn::new().when(gone.compare().clone()).then(Op::put("taken", "over"))).await.unwrap();
+    let stale = kv
+        .txn(
+            Txn::new()
+                .when(gone.compare().clone())
+                .then(Op::put("taken", "over")),
+        )
+        .await
+        .unwrap();
     assert!(!stale.succeeded);
-    nodes.register("ROME", "n1", &node_record("second"), lease).await.unwrap();
+    nodes
+        .register("ROME", "n1", &node_record("second"), lease)
+        .await
+        .unwrap();
     assert!(nodes.gone(&owner).await.unwrap().is_some());
     kv.lease_revoke(lease).await.unwrap();
     let mut seen = Vec::new();

@@ -57,12 +57,21 @@ impl EdgeOnly {
     /// Knows nothing yet; spreads from this seed. With `fallback_local`, what no neighbour can take runs here.
     #[must_use]
     pub fn new(seed: u64, fallback_local: bool) -> Self {
-        Self { chooser: Chooser::new(seed), fallback_local }
+        Self {
+            chooser: Chooser::new(seed),
+            fallback_local,
+        }
     }
 }
 
 impl Policy for CloudOnly {
-    fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement {
+    fn place(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        local: &LocalView,
+        peers: PeerView<'_>,
+    ) -> Placement {
         let cloud = self.0.cloud(now, call, local, &peers);
         cloud.unwrap_or(Placement::Reject(OverloadReason::NoPeer))
     }
@@ -73,12 +82,23 @@ impl Policy for CloudOnly {
 }
 
 impl Policy for EdgeCloud {
-    fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement {
-        let in_time = || call.deadline.is_none_or(|deadline| now + local.wait < deadline);
+    fn place(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        local: &LocalView,
+        peers: PeerView<'_>,
+    ) -> Placement {
+        let in_time = || {
+            call.deadline
+                .is_none_or(|deadline| now + local.wait < deadline)
+        };
         if local.fit == Fit::Now || (local.yields && local.may_wait && in_time()) {
             return Placement::Local;
         }
-        self.0.cloud(now, call, local, &peers).unwrap_or(Placement::Local)
+        self.0
+            .cloud(now, call, local, &peers)
+            .unwrap_or(Placement::Local)
     }
 
     fn learn(&mut self, now: Instant, sample: &Sample) {
@@ -87,7 +107,13 @@ impl Policy for EdgeCloud {
 }
 
 impl Policy for EdgeOnly {
-    fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement {
+    fn place(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        local: &LocalView,
+        peers: PeerView<'_>,
+    ) -> Placement {
         if !call.may_offload {
             return Placement::Local;
         }
@@ -107,11 +133,20 @@ impl Policy for EdgeOnly {
 
 impl Chooser {
     fn new(seed: u64) -> Self {
-        Self { outlook: Outlook::new(seed), prospects: Vec::new() }
+        Self {
+            outlook: Outlook::new(seed),
+            prospects: Vec::new(),
+        }
     }
 
     /// The cloud peer from which the answer should come first, those with room before those with a queue.
-    fn cloud(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: &PeerView<'_>) -> Option<Placement> {
+    fn cloud(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        local: &LocalView,
+        peers: &PeerView<'_>,
+    ) -> Option<Placement> {
         self.look(now, call, local, peers, Tier::Cloud);
         let roomy = self.prospects.iter().any(|one| one.room);
         self.prospects.retain(|one| one.room == roomy);
@@ -142,22 +177,41 @@ impl Chooser {
         let best = self.prospects.iter().map(&key).min_by(f64::total_cmp)?;
         let equal = best * EQUAL_RATIO + EQUAL_SECONDS;
         let by_completion = |one: &Prospect| one.completion.mean;
-        let chosen = self.outlook.one_of_two(&self.prospects, |one| key(one) <= equal, by_completion)?;
+        let chosen =
+            self.outlook
+                .one_of_two(&self.prospects, |one| key(one) <= equal, by_completion)?;
         self.outlook.send(now, call, &chosen, peers);
         chosen.peer.map(Placement::Peer)
     }
 
     /// Collects what the peers of a tier offer. With a deadline, who could not start before it offers nothing.
-    fn look(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: &PeerView<'_>, tier: Tier) {
+    fn look(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        local: &LocalView,
+        peers: &PeerView<'_>,
+        tier: Tier,
+    ) {
         self.prospects.clear();
         if !call.may_offload {
             return;
         }
-        let ask = self.outlook.known(call).ask(now, call, peers, local.wait_max);
-        let left = call.deadline.map_or(f64::INFINITY, |at| at.saturating_duration_since(now).as_secs_f64());
-        for peer in peers.peers.iter().filter(|peer| peer.cloud == (tier == Tier::Cloud)) {
+        let ask = self
+            .outlook
+            .known(call)
+            .ask(now, call, peers, local.wait_max);
+        let left = call.deadline.map_or(f64::INFINITY, |at| {
+            at.saturating_duration_since(now).as_secs_f64()
+        });
+        for peer in peers
+            .peers
+            .iter()
+            .filter(|peer| peer.cloud == (tier == Tier::Cloud))
+        {
             let prospect = self.outlook.prospect(&ask, peer);
-            self.prospects.extend(prospect.filter(|one| one.wait < left));
+            self.prospects
+                .extend(prospect.filter(|one| one.wait < left));
         }
     }
 }

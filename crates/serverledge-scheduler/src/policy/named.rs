@@ -6,7 +6,14 @@ use std::fmt;
 use super::{CloudOnly, EdgeCloud, EdgeOnly, LocalOnly, Policy, QosAware};
 
 /// The names of all policies. The first two mean the same.
-pub const POLICY_NAMES: [&str; 6] = ["default", "localonly", "cloudonly", "edgecloud", "edgeonly", "qosaware"];
+pub const POLICY_NAMES: [&str; 6] = [
+    "default",
+    "localonly",
+    "cloudonly",
+    "edgecloud",
+    "edgeonly",
+    "qosaware",
+];
 
 /// What a policy may be told beside its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +45,12 @@ pub fn policy_named(name: &str, options: PolicyOptions) -> Result<Box<dyn Policy
 
 impl fmt::Display for UnknownPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no policy; there are {}", self.0, POLICY_NAMES.join(", "))
+        write!(
+            f,
+            "{:?} is no policy; there are {}",
+            self.0,
+            POLICY_NAMES.join(", ")
+        )
     }
 }
 
@@ -51,9 +63,17 @@ mod tests {
     #[test]
     fn every_name_has_a_policy_and_no_other() {
         for name in POLICY_NAMES {
-            assert!(policy_named(name, PolicyOptions::default()).is_ok(), "{name}");
+            assert!(
+                policy_named(name, PolicyOptions::default()).is_ok(),
+                "{name}"
+            );
         }
-        let error = policy_named("Default", PolicyOptions::default()).expect_err("names are as they are written");
-        assert!(error.to_string().starts_with("\"Default\" is no policy; there are default, localonly"));
+        let error = policy_named("Default", PolicyOptions::default())
+            .expect_err("names are as they are written");
+        assert!(
+            error
+                .to_string()
+                .starts_with("\"Default\" is no policy; there are default, localonly")
+        );
     }
 }

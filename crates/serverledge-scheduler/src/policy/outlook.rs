@@ -124,7 +124,11 @@ pub(crate) struct Outlook {
 
 impl Outlook {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { functions: Bounded::new(FUNCTIONS_MAX), accounts: Bounded::new(PEERS_MAX), random: Random::new(seed) }
+        Self {
+            functions: Bounded::new(FUNCTIONS_MAX),
+            accounts: Bounded::new(PEERS_MAX),
+            random: Random::new(seed),
+        }
     }
 
     pub(crate) fn learn(&mut self, now: Instant, sample: &Sample) {
@@ -133,13 +137,18 @@ impl Outlook {
             Ran::On(peer) => self.hop(now, peer, sample.overhead),
         };
         if sample.function != FunctionKey::NONE {
-            self.functions.get_or_insert_with(sample.function, Known::default).learn(tier, sample);
+            self.functions
+                .get_or_insert_with(sample.function, Known::default)
+                .learn(tier, sample);
         }
     }
 
     /// What is known of the call's function.
     pub(crate) fn known(&mut self, call: &Arrival) -> Known {
-        self.functions.get_mut(call.function).copied().unwrap_or_default()
+        self.functions
+            .get_mut(call.function)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// How the call would fare on a peer; `None` if it may not be asked, or has neither room nor an end of its queue
@@ -150,34 +159,82 @@ impl Outlook {
         if !ask.view.allows(age, peer) {
             return None;
         }
-        let account = if self.accounts.is_empty() { None } else { self.accounts.get_mut(peer.id) };
+        let account = if self.accounts.is_empty() {
+            None
+        } else {
+            self.accounts.get_mut(peer.id)
+        };
         let (taken, excess) = account.map_or_else(Default::default, |account| {
             account.news(ask.now, peer);
             (account.taken(), account.excess(ask.now))
         });
-        let (tier, work) = if peer.cloud { (Tier::Cloud, ask.cloud) } else { (Tier::Neighbour, ask.neighbour) };
+        let (tier, work) = if peer.cloud {
+            (Tier::Cloud, ask.cloud)
+        } else {
+            (Tier::Neighbour, ask.neighbour)
+        };
         let (room, wait, doubt) = match room(ask.call, peer, taken) {
-            Some(calls) => (true, peer.wait.as_secs_f64(), STALE * age.as_secs_f64() / calls.max(1.0)),
+            Some(calls) => (
+                true,
+                peer.wait.as_secs_f64(),
+                STALE * age.as_secs_f64() / calls.max(1.0),
+            ),
             None => (false, queue(ask.call, peer, taken, work.mean)?, 0.0),
         };
         let round_trip = peer.round_trip.as_secs_f64();
         let hop = round_trip + transfer(ask.call.bytes, peer.bytes_per_second);
         let waited = uncertain_wait(wait).max_mean(excess);
-        let completion = work.after(hop, &[waited, Expected { mean: 0.0, deviation: doubt }]);
+        let completion = work.after(
+            hop,
+            &[
+                waited,
+                Expected {
+                    mean: 0.0,
+                    deviation: doubt,
+                },
+            ],
+        );
         let stay = wait + work.mean;
-        let prospect = Prospect { peer: Some(peer.id), tier, room, wait: wait + hop, completion, round_trip, stay };
+        let prospect = Prospect {
+            peer: Some(peer.id),
+            tier,
+            room,
+            wait: wait + hop,
+            completion,
+            round_trip,
+            stay,
+        };
         (wait <= ask.wait_max).then_some(prospect)
     }
 
     /// The call goes to this peer: its room there is taken until it should have ended, or the peer says otherwise.
-    pub(crate) fn send(&mut self, now: Instant, call: &Arrival, prospect: &Prospect, peers: &PeerView<'_>) {
-        let Some(peer) = peers.peers.iter().find(|peer| Some(peer.id) == prospect.peer) else { return };
-        let account = self.accounts.get_or_insert_with(peer.id, || Account::new(now));
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        prospect: &Prospect,
+        peers: &PeerView<'_>,
+    ) {
+        let Some(peer) = peers
+            .peers
+            .iter()
+            .find(|peer| Some(peer.id) == prospect.peer)
+        else {
+            return;
+        };
+        let account = self
+            .accounts
+            .get_or_insert_with(peer.id, || Account::new(now));
         account.tier = prospect.tier;
         account.round_trip = peer.round_trip;
         let arrives = now + peer.round_trip / 2;
         let ends = arrives + Duration::try_from_secs_f64(prospect.stay).unwrap_or(Duration::ZERO);
-        account.push(Sent { arrives, ends, memory: call.demand.memory.get(), cpu: call.demand.cpu.get() });
+        account.push(Sent {
+            arrives,
+            ends,
+            memory: call.demand.memory.get(),
+            cpu: call.demand.cpu.get(),
+        });
     }
 
     /// One of those that pass the test: of two chosen at random the one that is ahead by `key` (smallest first). So
@@ -190,7 +247,11 @@ impl Outlook {
         key: impl Fn(&Prospect) -> f64,
     ) -> Option<Prospect> {
         let mut drawn: [Option<&Prospect>; 2] = [None, None];
-        for (seen, prospect) in prospects.iter().filter(|prospect| test(prospect)).enumerate() {
+        for (seen, prospect) in prospects
+            .iter()
+            .filter(|prospect| test(prospect))
+            .enumerate()
+        {
             // Two out of a stream, each pair as likely as any other (reservoir sampling).
             match drawn {
                 [None, _] => drawn[0] = Some(prospect),
@@ -206,13 +267,21 @@ impl Outlook {
         if self.random.below(2) == 0 {
             drawn.swap(0, 1);
         }
-        drawn.into_iter().flatten().min_by(|one, other| key(one).total_cmp(&key(other))).copied()
+        drawn
+            .into_iter()
+            .flatten()
+            .min_by(|one, other| key(one).total_cmp(&key(other)))
+            .copied()
     }
 
     /// What a hop took; answers where the peer is.
     fn hop(&mut self, now: Instant, peer: PeerId, overhead: Duration) -> Tier {
-        let Some(account) = self.accounts.get_mut(peer) else { return Tier::Neighbour };
-        account.excess.observe(overhead.saturating_sub(account.round_trip));
+        let Some(account) = self.accounts.get_mut(peer) else {
+            return Tier::Neighbour;
+        };
+        account
+            .excess
+            .observe(overhead.saturating_sub(account.round_trip));
         account.excess_at = now;
         account.tier
     }
@@ -224,7 +293,8 @@ fn room(call: &Arrival, peer: &Peer, taken: Taken) -> Option<f64> {
     let (memory, cpu) = (call.demand.memory.get(), call.demand.cpu.get());
     let free_memory = peer.free_memory.get().saturating_sub(taken.memory);
     let free_cpu = peer.free_cpu.get().saturating_sub(taken.cpu);
-    let calls = || (free_memory as f64 / memory.max(1) as f64).min(free_cpu as f64 / cpu.max(1) as f64);
+    let calls =
+        || (free_memory as f64 / memory.max(1) as f64).min(free_cpu as f64 / cpu.max(1) as f64);
     (memory <= free_memory && cpu <= free_cpu).then(calls)
 }
 
@@ -237,19 +307,38 @@ fn queue(call: &Arrival, peer: &Peer, taken: Taken, work: f64) -> Option<f64> {
         return None;
     }
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let (lanes, calls) = (if lanes == 0 { LANES_PRIOR } else { lanes as f64 }, taken.calls as f64);
-    let beyond = if peer.wait.is_zero() { (calls + 1.0 - lanes).max(1.0) } else { calls };
+    let (lanes, calls) = (
+        if lanes == 0 {
+            LANES_PRIOR
+        } else {
+            lanes as f64
+        },
+        taken.calls as f64,
+    );
+    let beyond = if peer.wait.is_zero() {
+        (calls + 1.0 - lanes).max(1.0)
+    } else {
+        calls
+    };
     Some(peer.wait.as_secs_f64() + work * beyond / lanes)
 }
 
 /// A wait is known roughly: by half of itself.
 const fn uncertain_wait(wait: f64) -> Expected {
-    Expected { mean: wait, deviation: wait / 2.0 }
+    Expected {
+        mean: wait,
+        deviation: wait / 2.0,
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn transfer(bytes: u64, per_second: u64) -> f64 {
-    bytes as f64 / if per_second == 0 { BYTES_PER_SECOND_PRIOR } else { per_second } as f64
+    bytes as f64
+        / if per_second == 0 {
+            BYTES_PER_SECOND_PRIOR
+        } else {
+            per_second
+        } as f64
 }
 
 // === impl Prospect ===
@@ -258,7 +347,9 @@ impl Prospect {
     /// This node.
     pub(crate) fn here(call: &Arrival, known: &Known, local: &super::LocalView) -> Self {
         let wait = local.wait.as_secs_f64();
-        let work = known.start_here(call, local.start).and(known.execution(Tier::Here));
+        let work = known
+            .start_here(call, local.start)
+            .and(known.execution(Tier::Here));
         Self {
             peer: None,
             tier: Tier::Here,
@@ -283,8 +374,17 @@ impl Expected {
 impl Known {
     fn learn(&mut self, tier: Tier, sample: &Sample) {
         self.execution[tier as usize].observe(sample.execution);
-        if sample.cold { &mut self.cold_start } else { &mut self.start }.observe(sample.start);
-        let share = if tier == Tier::Here { &mut self.cold_here } else { &mut self.cold_away };
+        if sample.cold {
+            &mut self.cold_start
+        } else {
+            &mut self.start
+        }
+        .observe(sample.start);
+        let share = if tier == Tier::Here {
+            &mut self.cold_here
+        } else {
+            &mut self.cold_away
+        };
         let cold = f64::from(u8::from(sample.cold));
         *share = Some(share.map_or(cold, |share| share + GAIN_COLD * (cold - share)));
     }
@@ -292,13 +392,20 @@ impl Known {
     /// As it was there; else as it was anywhere, with more doubt; else a guess.
     fn execution(&self, tier: Tier) -> Expected {
         let elsewhere = || self.execution.iter().find_map(|one| one.get());
-        let doubted = |one: Expected| Expected { deviation: one.deviation.max(one.mean / 2.0), ..one };
+        let doubted = |one: Expected| Expected {
+            deviation: one.deviation.max(one.mean / 2.0),
+            ..one
+        };
         let there = self.execution[tier as usize].get();
-        there.or_else(|| elsewhere().map(doubted)).unwrap_or_else(|| Expected::guess(EXECUTION_PRIOR))
+        there
+            .or_else(|| elsewhere().map(doubted))
+            .unwrap_or_else(|| Expected::guess(EXECUTION_PRIOR))
     }
 
     fn cold(&self) -> Expected {
-        self.cold_start.get().unwrap_or_else(|| Expected::guess(COLD_START_PRIOR))
+        self.cold_start
+            .get()
+            .unwrap_or_else(|| Expected::guess(COLD_START_PRIOR))
     }
 
     fn start_here(&self, call: &Arrival, start: super::Start) -> Expected {
@@ -321,17 +428,36 @@ impl Known {
         let start = self.start_away(call);
         let work = |tier| start.and(self.execution(tier));
         let (neighbour, cloud) = (work(Tier::Neighbour), work(Tier::Cloud));
-        Ask { now, call, view, wait_max: wait_max.as_secs_f64(), neighbour, cloud }
+        Ask {
+            now,
+            call,
+            view,
+            wait_max: wait_max.as_secs_f64(),
+            neighbour,
+            cloud,
+        }
     }
 
     fn start_away(&self, call: &Arrival) -> Expected {
-        let prior = if call.pool.is_some() { COLD_SHARE_PRIOR } else { 0.0 };
+        let prior = if call.pool.is_some() {
+            COLD_SHARE_PRIOR
+        } else {
+            0.0
+        };
         self.start(call, self.cold_away.unwrap_or(prior))
     }
 
     fn start(&self, call: &Arrival, chance: f64) -> Expected {
-        let own = if call.pool.is_none() { self.start.get().unwrap_or_default() } else { Expected::default() };
-        if chance > 0.0 { own.and(self.cold().with_chance(chance)) } else { own }
+        let own = if call.pool.is_none() {
+            self.start.get().unwrap_or_default()
+        } else {
+            Expected::default()
+        };
+        if chance > 0.0 {
+            own.and(self.cold().with_chance(chance))
+        } else {
+            own
+        }
     }
 }
 
@@ -377,20 +503,34 @@ impl Account {
     /// Forgets what the peer has counted itself, or what has ended; in the order of sending, so a long call keeps
     /// shorter ones behind it until the peer is heard of.
     fn news(&mut self, now: Instant, peer: &Peer) {
-        while self.sent.front().is_some_and(|sent| sent.is_past(now, peer.seen)) {
+        while self
+            .sent
+            .front()
+            .is_some_and(|sent| sent.is_past(now, peer.seen))
+        {
             self.pop();
         }
     }
 
     fn taken(&self) -> Taken {
-        Taken { memory: self.memory, cpu: self.cpu, calls: self.sent.len() }
+        Taken {
+            memory: self.memory,
+            cpu: self.cpu,
+            calls: self.sent.len(),
+        }
     }
 
     fn excess(&self, now: Instant) -> Expected {
-        let Some(excess) = self.excess.get() else { return Expected::default() };
-        let age = now.saturating_duration_since(self.excess_at).as_secs_f64() / EXCESS_HALF_LIFE.as_secs_f64();
+        let Some(excess) = self.excess.get() else {
+            return Expected::default();
+        };
+        let age = now.saturating_duration_since(self.excess_at).as_secs_f64()
+            / EXCESS_HALF_LIFE.as_secs_f64();
         let share = 1.0 / (1.0 + (age * age) * (age * age));
-        Expected { mean: excess.mean * share, deviation: excess.deviation * share }
+        Expected {
+            mean: excess.mean * share,
+            deviation: excess.deviation * share,
+        }
     }
 }
 

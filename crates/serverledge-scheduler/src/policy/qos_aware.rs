@@ -45,7 +45,10 @@ impl QosAware {
     /// Knows nothing yet; spreads from this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { outlook: Outlook::new(seed), prospects: Vec::new() }
+        Self {
+            outlook: Outlook::new(seed),
+            prospects: Vec::new(),
+        }
     }
 
     /// Collects all places for a call; this node first, if it has one.
@@ -65,11 +68,18 @@ impl QosAware {
     }
 
     fn by_deadline(&mut self, left: f64, rank: Rank) -> Result<Option<Prospect>, OverloadReason> {
-        let margin = if rank == Rank::Low { MARGIN_LOW } else { MARGIN };
+        let margin = if rank == Rank::Low {
+            MARGIN_LOW
+        } else {
+            MARGIN
+        };
         if let Some(chosen) = self.cheapest(|one| slack(one, left, margin) >= 0.0) {
             return Ok(Some(chosen));
         }
-        let likely = self.prospects.iter().max_by(|one, other| odds(one, left).total_cmp(&odds(other, left)));
+        let likely = self
+            .prospects
+            .iter()
+            .max_by(|one, other| odds(one, left).total_cmp(&odds(other, left)));
         match likely {
             Some(likely) if odds(likely, left) < -DOUBT => Err(OverloadReason::Deadline),
             likely => Ok(likely.copied()),
@@ -79,7 +89,9 @@ impl QosAware {
     fn without_deadline(&mut self, rank: Rank) -> Option<Prospect> {
         match rank {
             Rank::Performance => self.earliest(),
-            Rank::Availability => self.cheapest(|one| one.room).or_else(|| self.soonest_to_start()),
+            Rank::Availability => self
+                .cheapest(|one| one.room)
+                .or_else(|| self.soonest_to_start()),
             Rank::Low => {
                 let here = self.here();
                 let short = here.filter(|here| here.wait <= SHORT_WAIT.as_secs_f64());
@@ -89,33 +101,61 @@ impl QosAware {
     }
 
     fn here(&self) -> Option<Prospect> {
-        self.prospects.first().filter(|one| one.peer.is_none()).copied()
+        self.prospects
+            .first()
+            .filter(|one| one.peer.is_none())
+            .copied()
     }
 
     /// Of the cheapest tier that has a place which passes the test, one of two such places.
     fn cheapest(&mut self, test: impl Fn(&Prospect) -> bool) -> Option<Prospect> {
-        let tier = self.prospects.iter().filter(|one| test(one)).map(|one| one.tier).min()?;
-        self.outlook.one_of_two(&self.prospects, |one| one.tier == tier && test(one), |one| one.completion.mean)
+        let tier = self
+            .prospects
+            .iter()
+            .filter(|one| test(one))
+            .map(|one| one.tier)
+            .min()?;
+        self.outlook.one_of_two(
+            &self.prospects,
+            |one| one.tier == tier && test(one),
+            |one| one.completion.mean,
+        )
     }
 
     /// Where the answer should come first; of places about equal, the cheapest.
     fn earliest(&mut self) -> Option<Prospect> {
-        let best = self.prospects.iter().map(|one| one.completion.mean).min_by(f64::total_cmp)?;
+        let best = self
+            .prospects
+            .iter()
+            .map(|one| one.completion.mean)
+            .min_by(f64::total_cmp)?;
         self.cheapest(|one| one.completion.mean <= best * BETTER + GRANULARITY)
     }
 
     /// Where waiting is shortest; of places about equal, the cheapest.
     fn soonest_to_start(&mut self) -> Option<Prospect> {
-        let best = self.prospects.iter().map(|one| one.wait).min_by(f64::total_cmp)?;
+        let best = self
+            .prospects
+            .iter()
+            .map(|one| one.wait)
+            .min_by(f64::total_cmp)?;
         self.cheapest(|one| one.wait <= best * BETTER + GRANULARITY)
     }
 }
 
 impl Policy for QosAware {
-    fn place(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: PeerView<'_>) -> Placement {
+    fn place(
+        &mut self,
+        now: Instant,
+        call: &Arrival,
+        local: &LocalView,
+        peers: PeerView<'_>,
+    ) -> Placement {
         self.look(now, call, local, &peers);
         let rank = call.class.rank();
-        let left = call.deadline.map(|at| at.saturating_duration_since(now).as_secs_f64());
+        let left = call
+            .deadline
+            .map(|at| at.saturating_duration_since(now).as_secs_f64());
         let chosen = match left {
             Some(left) => self.by_deadline(left, rank),
             None => Ok(self.without_deadline(rank)),

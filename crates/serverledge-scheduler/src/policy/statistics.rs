@@ -27,17 +27,26 @@ pub(crate) struct Smoothed(Option<Expected>);
 impl Expected {
     #[cfg(test)]
     pub(crate) const fn exactly(mean: f64) -> Self {
-        Self { mean, deviation: 0.0 }
+        Self {
+            mean,
+            deviation: 0.0,
+        }
     }
 
     /// A guess that may be wrong by as much again.
     pub(crate) fn guess(mean: Duration) -> Self {
-        Self { mean: mean.as_secs_f64(), deviation: mean.as_secs_f64() }
+        Self {
+            mean: mean.as_secs_f64(),
+            deviation: mean.as_secs_f64(),
+        }
     }
 
     /// The sum of two that have nothing to do with each other.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { mean: self.mean + other.mean, deviation: root_of_squares(self.deviation, other.deviation) }
+        Self {
+            mean: self.mean + other.mean,
+            deviation: root_of_squares(self.deviation, other.deviation),
+        }
     }
 
     /// This after `sure` seconds and others, none of which has to do with another.
@@ -45,13 +54,19 @@ impl Expected {
         let [one, other] = others;
         let mean = sure + one.mean + other.mean + self.mean;
         let squares = [one, other, &self].map(|part| part.deviation * part.deviation);
-        Self { mean, deviation: squares.iter().sum::<f64>().sqrt() }
+        Self {
+            mean,
+            deviation: squares.iter().sum::<f64>().sqrt(),
+        }
     }
 
     /// With this probability this, else nothing.
     pub(crate) fn with_chance(self, chance: f64) -> Self {
         let doubt = chance * (1.0 - chance) * 2.0 * self.mean;
-        Self { mean: self.mean * chance, deviation: root_of_squares(self.deviation * chance, doubt) }
+        Self {
+            mean: self.mean * chance,
+            deviation: root_of_squares(self.deviation * chance, doubt),
+        }
     }
 }
 
@@ -68,7 +83,10 @@ impl Smoothed {
     pub(crate) fn observe(&mut self, value: Duration) {
         let value = value.min(DURATION_MAX).as_secs_f64();
         self.0 = Some(match self.0 {
-            None => Expected { mean: value, deviation: value / 2.0 },
+            None => Expected {
+                mean: value,
+                deviation: value / 2.0,
+            },
             Some(Expected { mean, deviation }) => Expected {
                 mean: mean + GAIN_MEAN * (value - mean),
                 deviation: deviation + GAIN_DEVIATION * ((value - mean).abs() - deviation),
@@ -90,24 +108,69 @@ mod tests {
         let mut smoothed = Smoothed::UNKNOWN;
         assert_eq!(smoothed.get(), None);
         smoothed.observe(Duration::from_secs(8));
-        assert_eq!(smoothed.get(), Some(Expected { mean: 8.0, deviation: 4.0 }));
+        assert_eq!(
+            smoothed.get(),
+            Some(Expected {
+                mean: 8.0,
+                deviation: 4.0
+            })
+        );
         smoothed.observe(Duration::from_secs(16));
-        assert_eq!(smoothed.get(), Some(Expected { mean: 9.0, deviation: 5.0 }));
+        assert_eq!(
+            smoothed.get(),
+            Some(Expected {
+                mean: 9.0,
+                deviation: 5.0
+            })
+        );
         (0..200).for_each(|_| smoothed.observe(Duration::from_secs(2)));
         let settled = smoothed.get().expect("it has seen something");
-        assert!((settled.mean - 2.0).abs() < 1e-6 && settled.deviation < 1e-6, "{settled:?}");
+        assert!(
+            (settled.mean - 2.0).abs() < 1e-6 && settled.deviation < 1e-6,
+            "{settled:?}"
+        );
         smoothed.observe(Duration::MAX);
-        assert!(smoothed.get().is_some_and(|one| one.mean < 86_400.0 / 4.0), "an absurd value is bounded");
+        assert!(
+            smoothed.get().is_some_and(|one| one.mean < 86_400.0 / 4.0),
+            "an absurd value is bounded"
+        );
     }
 
     #[test]
     fn sums_and_chances() {
-        let (a, b) = (Expected { mean: 1.0, deviation: 3.0 }, Expected { mean: 2.0, deviation: 4.0 });
-        assert_eq!(a.and(b), Expected { mean: 3.0, deviation: 5.0 });
-        assert_eq!(a.after(1.0, &[b, Expected::exactly(1.0)]), Expected { mean: 5.0, deviation: 5.0 });
+        let (a, b) = (
+            Expected {
+                mean: 1.0,
+                deviation: 3.0,
+            },
+            Expected {
+                mean: 2.0,
+                deviation: 4.0,
+            },
+        );
+        assert_eq!(
+            a.and(b),
+            Expected {
+                mean: 3.0,
+                deviation: 5.0
+            }
+        );
+        assert_eq!(
+            a.after(1.0, &[b, Expected::exactly(1.0)]),
+            Expected {
+                mean: 5.0,
+                deviation: 5.0
+            }
+        );
         assert_eq!(a.with_chance(0.0), Expected::exactly(0.0));
         assert_eq!(a.with_chance(1.0), a);
         // A second with an even chance: half a second away from the mean either way.
-        assert_eq!(Expected::exactly(1.0).with_chance(0.5), Expected { mean: 0.5, deviation: 0.5 });
+        assert_eq!(
+            Expected::exactly(1.0).with_chance(0.5),
+            Expected {
+                mean: 0.5,
+                deviation: 0.5
+            }
+        );
     }
 }

@@ -10,12 +10,18 @@ use super::*;
 const KEYS: u64 = 20_000;
 
 fn members(weights: &[u32]) -> Vec<(MemberId, u32, String)> {
-    (0..).zip(weights).map(|(id, weight)| (MemberId(id), *weight, format!("node-{id}"))).collect()
+    (0..)
+        .zip(weights)
+        .map(|(id, weight)| (MemberId(id), *weight, format!("node-{id}")))
+        .collect()
 }
 
 fn ring_of(members: &[(MemberId, u32, String)]) -> Ring {
     let mut ring = Ring::new(REPLICAS_DEFAULT);
-    let borrowed: Vec<_> = members.iter().map(|(id, weight, key)| (*id, *weight, key.as_str())).collect();
+    let borrowed: Vec<_> = members
+        .iter()
+        .map(|(id, weight, key)| (*id, *weight, key.as_str()))
+        .collect();
     ring.set_members(&borrowed);
     ring
 }
@@ -45,7 +51,11 @@ fn positions_never_change() {
 #[test]
 fn a_member_that_leaves_moves_only_its_own_keys() {
     let before = members(&[1, 2, 1, 3, 1, 1, 1, 1]);
-    let after: Vec<_> = before.iter().filter(|(id, ..)| id.0 != 3).cloned().collect();
+    let after: Vec<_> = before
+        .iter()
+        .filter(|(id, ..)| id.0 != 3)
+        .cloned()
+        .collect();
     let (before, after) = (ring_of(&before), ring_of(&after));
     let pick = |ring: &Ring, n| ring.pick(key(n), &idle, 1.25, &all);
     let (mut moved, mut stayed) = (0, 0);
@@ -67,11 +77,17 @@ fn keys_are_spread_by_weight() {
     for weights in [vec![1; 20], vec![1, 2, 4, 8], vec![3; 3]] {
         let ring = ring_of(&members(&weights));
         let mut counts: BTreeMap<MemberId, u32> = BTreeMap::new();
-        (0..KEYS).filter_map(|n| ring.walk(key(n)).next()).for_each(|id| *counts.entry(id).or_default() += 1);
+        (0..KEYS)
+            .filter_map(|n| ring.walk(key(n)).next())
+            .for_each(|id| *counts.entry(id).or_default() += 1);
         let total: u32 = weights.iter().sum();
         for (id, weight) in (0..).map(MemberId).zip(&weights) {
-            let share = f64::from(counts[&id]) * f64::from(total) / (f64::from(*weight) * KEYS as f64);
-            assert!((0.7..1.3).contains(&share), "{id:?} of {weights:?} has {share:.2} of its share");
+            let share =
+                f64::from(counts[&id]) * f64::from(total) / (f64::from(*weight) * KEYS as f64);
+            assert!(
+                (0.7..1.3).contains(&share),
+                "{id:?} of {weights:?} has {share:.2} of its share"
+            );
         }
     }
 }
@@ -90,18 +106,32 @@ fn the_warm_go_first_within_their_bound() {
     assert_eq!(pick(&full), Some(clockwise[0]));
     let choices: Vec<_> = ring.choices(7, &full, 1.25, &all, &prefer).collect();
     assert_eq!(choices, [clockwise[0], clockwise[1], clockwise[3], warm]);
-    let choices: Vec<_> = ring.choices(7, &idle, 1.25, &|id| id != clockwise[0], &prefer).collect();
+    let choices: Vec<_> = ring
+        .choices(7, &idle, 1.25, &|id| id != clockwise[0], &prefer)
+        .collect();
     assert_eq!(choices, [warm, clockwise[1], clockwise[3]]);
 }
 
 #[test]
 fn odd_members_and_factors_do_no_harm() {
     let mut ring = Ring::new(0);
-    assert!(ring.is_empty() && ring.pick(1, &idle, 1.25, &all).is_none() && ring.walk(1).next().is_none());
-    ring.set_members(&[(MemberId(1), 0, "a"), (MemberId(2), u32::MAX, "b"), (MemberId(2), 1, "c")]);
+    assert!(
+        ring.is_empty()
+            && ring.pick(1, &idle, 1.25, &all).is_none()
+            && ring.walk(1).next().is_none()
+    );
+    ring.set_members(&[
+        (MemberId(1), 0, "a"),
+        (MemberId(2), u32::MAX, "b"),
+        (MemberId(2), 1, "c"),
+    ]);
     assert_eq!((ring.len(), ring.points.len()), (1, WEIGHT_MAX as usize));
     for factor in [f64::NAN, -1.0, 0.0, f64::INFINITY] {
-        assert_eq!(ring.pick(u64::MAX, &|_| u32::MAX - 1, factor, &all), Some(MemberId(2)), "{factor}");
+        assert_eq!(
+            ring.pick(u64::MAX, &|_| u32::MAX - 1, factor, &all),
+            Some(MemberId(2)),
+            "{factor}"
+        );
     }
     assert_eq!(ring.pick(1, &idle, 1.25, &|_| false), None);
 }

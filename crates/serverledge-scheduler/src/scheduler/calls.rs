@@ -100,7 +100,15 @@ impl Scheduler {
         // First those who could start before: what the caller gives back is for its call.
         self.advance(now, effects);
         let ran = self.begin_call(caller, effects);
-        let admission = self.decide(Arrival { nested: true, ..arrival }, Some(caller.id), peers, effects);
+        let admission = self.decide(
+            Arrival {
+                nested: true,
+                ..arrival
+            },
+            Some(caller.id),
+            peers,
+            effects,
+        );
         if matches!(admission, Admission::Reject(_)) {
             self.end_call(caller, None, ran);
         }
@@ -113,7 +121,13 @@ impl Scheduler {
     ///
     /// # Panics
     /// If another scheduler issued the lease.
-    pub fn call_ended(&mut self, now: Instant, caller: &mut Lease, ticket: Option<TicketId>, effects: &mut Effects) {
+    pub fn call_ended(
+        &mut self,
+        now: Instant,
+        caller: &mut Lease,
+        ticket: Option<TicketId>,
+        effects: &mut Effects,
+    ) {
         self.check_issuer(caller.issuer);
         self.end_call(caller, ticket, false);
         self.advance(now, effects);
@@ -123,7 +137,11 @@ impl Scheduler {
     /// [`Effects::decided`] when that has changed. There is nothing to hand in for it.
     pub fn regain(&mut self, caller: &mut Lease) -> Option<TicketId> {
         self.see(caller);
-        if let Hold::Returning(ticket) = caller.hold { Some(ticket) } else { None }
+        if let Hold::Returning(ticket) = caller.hold {
+            Some(ticket)
+        } else {
+            None
+        }
     }
 
     /// A lease that returned and was let runs.
@@ -146,7 +164,12 @@ impl Scheduler {
         }
         lease.hold = Hold::Suspended;
         let (demand, place) = (lease.demand, lease.place);
-        let new = || Caller { demand, place, calls: 0, refused: BTreeSet::new() };
+        let new = || Caller {
+            demand,
+            place,
+            calls: 0,
+            refused: BTreeSet::new(),
+        };
         self.change_caller(lease.id, new, |caller| caller.calls += 1);
         ran
     }
@@ -156,7 +179,9 @@ impl Scheduler {
         if lease.hold != Hold::Suspended {
             return;
         }
-        let Some(mut caller) = self.callers.suspended.remove(&lease.id) else { return };
+        let Some(mut caller) = self.callers.suspended.remove(&lease.id) else {
+            return;
+        };
         let was_stuck = caller.is_stuck();
         caller.calls = caller.calls.saturating_sub(1);
         if let Some(ticket) = ticket {
@@ -171,7 +196,13 @@ impl Scheduler {
         } else {
             let ticket = self.next_ticket();
             self.mark_returning(lease.place, true);
-            self.callers.returning.insert(ticket, Return { demand: lease.demand, place: lease.place });
+            self.callers.returning.insert(
+                ticket,
+                Return {
+                    demand: lease.demand,
+                    place: lease.place,
+                },
+            );
             lease.hold = Hold::Returning(ticket);
         }
     }
@@ -181,7 +212,12 @@ impl Scheduler {
         if let Some(mut caller_of_it) = self.callers.suspended.remove(&caller) {
             let was_stuck = caller_of_it.is_stuck();
             caller_of_it.refused.insert(ticket);
-            self.stick(caller_of_it.demand, caller_of_it.place, was_stuck, caller_of_it.is_stuck());
+            self.stick(
+                caller_of_it.demand,
+                caller_of_it.place,
+                was_stuck,
+                caller_of_it.is_stuck(),
+            );
             self.callers.suspended.insert(caller, caller_of_it);
         }
     }
@@ -206,7 +242,12 @@ impl Scheduler {
     /// Lets those go on whose calls have ended, in the order in which they asked. Who lacks CPU keeps it from all behind.
     pub(super) fn serve_returning(&mut self, effects: &mut Effects) {
         let mut cpu_is_short = false;
-        let asking: Vec<_> = self.callers.returning.iter().map(|(ticket, asks)| (*ticket, *asks)).collect();
+        let asking: Vec<_> = self
+            .callers
+            .returning
+            .iter()
+            .map(|(ticket, asks)| (*ticket, *asks))
+            .collect();
         for (ticket, Return { demand, place }) in asking {
             let (has_place, needs) = self.lacks_to_return(demand, place);
             if !has_place {
@@ -225,14 +266,22 @@ impl Scheduler {
 
     /// What is kept free for those who return.
     pub(super) fn held_for_returning(&self) -> Demand {
-        let needs = self.callers.returning.values().map(|asks| self.lacks_to_return(asks.demand, asks.place).1);
+        let needs = self
+            .callers
+            .returning
+            .values()
+            .map(|asks| self.lacks_to_return(asks.demand, asks.place).1);
         needs.fold(Demand::NONE, Demand::plus)
     }
 
     /// What is kept free from arrivals from outside: for those who return, and for the first nested call that lacks room.
     pub(super) fn held_for_calls(&self) -> Demand {
-        let first = self.queue.first_nested().filter(|(_, want)| self.lacks_room(want));
-        self.held_for_returning().plus(first.map_or(Demand::NONE, |(_, want)| want.demand))
+        let first = self
+            .queue
+            .first_nested()
+            .filter(|(_, want)| self.lacks_room(want));
+        self.held_for_returning()
+            .plus(first.map_or(Demand::NONE, |(_, want)| want.demand))
     }
 
     /// What is kept free from arrivals from outside, claims included.
@@ -259,7 +308,9 @@ impl Scheduler {
     pub(super) fn would_deadlock(&self, want: &Want) -> bool {
         self.ledger.anything_stuck()
             && !self.ledger.can_become_free(want.demand)
-            && want.pool.is_none_or(|pooled| !self.pool.place_may_become_free(pooled.key))
+            && want
+                .pool
+                .is_none_or(|pooled| !self.pool.place_may_become_free(pooled.key))
     }
 
     /// Turns nested calls away that wait for nobody who can run: the latest first, and no more than that takes, since their
@@ -281,11 +332,19 @@ impl Scheduler {
     fn stop_returning(&mut self, ticket: TicketId, effects: &mut Effects) {
         if let Some(asked) = self.callers.returning.remove(&ticket) {
             self.mark_returning(asked.place, false);
-            effects.decided.push(Decided { ticket, verdict: Verdict::Granted });
+            effects.decided.push(Decided {
+                ticket,
+                verdict: Verdict::Granted,
+            });
         }
     }
 
-    fn change_caller(&mut self, id: LeaseId, new: impl FnOnce() -> Caller, change: impl FnOnce(&mut Caller)) {
+    fn change_caller(
+        &mut self,
+        id: LeaseId,
+        new: impl FnOnce() -> Caller,
+        change: impl FnOnce(&mut Caller),
+    ) {
         let mut caller = self.callers.suspended.remove(&id).unwrap_or_else(new);
         let was_stuck = caller.is_stuck();
         change(&mut caller);
@@ -297,7 +356,10 @@ impl Scheduler {
     fn suspend(&mut self, demand: Demand, place: Place) {
         match sandbox_of(place) {
             None => self.ledger.give_back(demand.running()),
-            Some(id) => drop(self.pool.change(&mut self.ledger, id, |sandbox| sandbox.suspended += 1)),
+            Some(id) => drop(
+                self.pool
+                    .change(&mut self.ledger, id, |sandbox| sandbox.suspended += 1),
+            ),
         }
     }
 
@@ -305,14 +367,21 @@ impl Scheduler {
     fn unsuspend(&mut self, demand: Demand, place: Place) {
         match sandbox_of(place) {
             None => self.ledger.take(demand.running()),
-            Some(id) => drop(self.pool.change(&mut self.ledger, id, |sandbox| sandbox.suspended -= 1)),
+            Some(id) => drop(
+                self.pool
+                    .change(&mut self.ledger, id, |sandbox| sandbox.suspended -= 1),
+            ),
         }
     }
 
     fn mark_returning(&mut self, place: Place, returns: bool) {
         if let Some(id) = sandbox_of(place) {
             self.pool.change(&mut self.ledger, id, |sandbox| {
-                sandbox.returning = if returns { sandbox.returning + 1 } else { sandbox.returning - 1 };
+                sandbox.returning = if returns {
+                    sandbox.returning + 1
+                } else {
+                    sandbox.returning - 1
+                };
             });
         }
     }
@@ -322,8 +391,14 @@ impl Scheduler {
         match (was, is, sandbox_of(place)) {
             (false, true, None) => self.ledger.stick(demand.kept()),
             (true, false, None) => self.ledger.unstick(demand.kept()),
-            (false, true, Some(id)) => drop(self.pool.change(&mut self.ledger, id, |sandbox| sandbox.stuck += 1)),
-            (true, false, Some(id)) => drop(self.pool.change(&mut self.ledger, id, |sandbox| sandbox.stuck -= 1)),
+            (false, true, Some(id)) => drop(
+                self.pool
+                    .change(&mut self.ledger, id, |sandbox| sandbox.stuck += 1),
+            ),
+            (true, false, Some(id)) => drop(
+                self.pool
+                    .change(&mut self.ledger, id, |sandbox| sandbox.stuck -= 1),
+            ),
             _ => {}
         }
     }

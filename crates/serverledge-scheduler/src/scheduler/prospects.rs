@@ -11,7 +11,12 @@ use crate::fairness::TURN_EVERY;
 use crate::policy::{Fit, LocalView, Start};
 
 /// What counts as a small call: the memory that a function has if it does not say, and a tenth of a core.
-const SMALL: Demand = Demand { memory: MemoryMib::new(128), cpu: CpuMilli::new(100), slots: 0, containers: 0 };
+const SMALL: Demand = Demand {
+    memory: MemoryMib::new(128),
+    cpu: CpuMilli::new(100),
+    slots: 0,
+    containers: 0,
+};
 
 /// How long a sandbox is thought to take to stop: a container's few tenths of a second.
 const STOP_PRIOR: Duration = Duration::from_millis(300);
@@ -33,7 +38,11 @@ impl Scheduler {
     pub fn load(&self, now: Instant) -> Load {
         let (free, idle) = (self.ledger.free(), self.idle_memory());
         let free_memory = MemoryMib::new(free.memory.get().saturating_add(idle.get()));
-        Load { free_memory, free_cpu: free.cpu, wait: self.wait_estimate(now) }
+        Load {
+            free_memory,
+            free_cpu: free.cpu,
+            wait: self.wait_estimate(now),
+        }
     }
 
     /// How long a new call would wait here, for other nodes to know; zero if nobody waits and a small call (128 MiB
@@ -43,7 +52,8 @@ impl Scheduler {
         if self.queue.is_empty() && self.takes_small() {
             return Duration::ZERO;
         }
-        self.estimate.wait(self.now.max(now), self.ledger.leases(), self.queue.len())
+        self.estimate
+            .wait(self.now.max(now), self.ledger.leases(), self.queue.len())
     }
 
     /// Whether a small call could start, at the cost of idle sandboxes at most.
@@ -52,14 +62,19 @@ impl Scheduler {
         let (free, idle) = (self.ledger.free(), self.pool.idle_kept());
         let place = free.slots > 0 || free.containers > 0 || idle.containers > 0;
         let memory = free.memory.get() + idle.memory.get();
-        place && free.cpu >= SMALL.cpu.min(capacity.cpu) && memory >= SMALL.memory.min(capacity.memory).get()
+        place
+            && free.cpu >= SMALL.cpu.min(capacity.cpu)
+            && memory >= SMALL.memory.min(capacity.memory).get()
     }
 
     /// Whether a new call would start as soon as idle sandboxes have stopped; not if others wait for that already.
     fn yields_to(&self, demand: Demand) -> bool {
         let (free, idle) = (self.ledger.left(), self.pool.idle_kept().amounts());
         let covers = |at: usize, need: u64| free[at].saturating_add(idle[at]) >= need;
-        self.queue.is_empty() && (0..).zip(demand.amounts()).all(|(at, need)| covers(at, need))
+        self.queue.is_empty()
+            && (0..)
+                .zip(demand.amounts())
+                .all(|(at, need)| covers(at, need))
     }
 
     pub(super) fn local_view(&self, arrival: &Arrival, fit: Fit, spot: Option<&Spot>) -> LocalView {
@@ -76,7 +91,9 @@ impl Scheduler {
             wait,
             wait_max: self.config.wait_max,
             yields,
-            may_wait: waits && self.has_place_for(arrival) && !(arrival.nested && self.would_deadlock(&arrival.want())),
+            may_wait: waits
+                && self.has_place_for(arrival)
+                && !(arrival.nested && self.would_deadlock(&arrival.want())),
         }
     }
 
@@ -107,7 +124,8 @@ impl Scheduler {
             .sum();
         let below = waiting.total() - ahead;
         let turns = (ahead / (TURN_EVERY as usize - 1)).min(below);
-        self.estimate.wait(self.now, self.ledger.leases(), ahead + turns)
+        self.estimate
+            .wait(self.now, self.ledger.leases(), ahead + turns)
     }
 
     fn has_place_for(&self, arrival: &Arrival) -> bool {

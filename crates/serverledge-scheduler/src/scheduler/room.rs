@@ -61,15 +61,25 @@ impl Scheduler {
     /// Whether a plan may have anything to stop; cheaper than a plan.
     fn may_lack_memory(&self) -> bool {
         let running = self.ledger.room(Demand::NONE);
-        let others_count = || self.queue.wants().any(|want| running.fits(want.demand.running()));
-        let kept = |head: Option<(TicketId, Want)>| head.map_or(Demand::NONE, |(_, want)| want.demand.kept()).amounts();
+        let others_count = || {
+            self.queue
+                .wants()
+                .any(|want| running.fits(want.demand.running()))
+        };
+        let kept = |head: Option<(TicketId, Want)>| {
+            head.map_or(Demand::NONE, |(_, want)| want.demand.kept())
+                .amounts()
+        };
         let [first, oldest] = self.heads().map(kept);
         others_count() || !covers(self.ledger.left(), plus(first, oldest))
     }
 
     /// Who starts next in the order of service, and at a turn.
     fn heads(&self) -> [Option<(TicketId, Want)>; 2] {
-        let oldest = self.queue.oldest().map(|(ticket, waiter)| (ticket, waiter.arrival.want()));
+        let oldest = self
+            .queue
+            .oldest()
+            .map(|(ticket, waiter)| (ticket, waiter.arrival.want()));
         [self.queue.first(), oldest]
     }
 
@@ -77,8 +87,16 @@ impl Scheduler {
     fn shrink(&mut self, effects: &mut Effects) {
         loop {
             let over = self.ledger.overdrawn();
-            let helps = |kept: Amounts| kept.iter().zip(over).any(|(kept, over)| *kept > 0 && over > 0);
-            let Some(id) = self.pool.idle().find(|(_, idle)| helps(idle.demand.kept().amounts())).map(|(id, _)| id)
+            let helps = |kept: Amounts| {
+                kept.iter()
+                    .zip(over)
+                    .any(|(kept, over)| *kept > 0 && over > 0)
+            };
+            let Some(id) = self
+                .pool
+                .idle()
+                .find(|(_, idle)| helps(idle.demand.kept().amounts()))
+                .map(|(id, _)| id)
             else {
                 return;
             };
@@ -102,7 +120,11 @@ impl Scheduler {
         let mut seen = Vec::new();
         if self.queue.has_nested() {
             self.queue.visit_in_order(|ticket, want| {
-                let cpu = if seen.is_empty() { Cpu::Later } else { Cpu::Now };
+                let cpu = if seen.is_empty() {
+                    Cpu::Later
+                } else {
+                    Cpu::Now
+                };
                 let nested = self.queue.is_nested(ticket);
                 seen.extend(nested.then_some(ticket));
                 nested && plan.promise(want, cpu)
@@ -116,7 +138,10 @@ impl Scheduler {
         let returning = self.held_for_returning().amounts();
         let mut plan = Plan::new(&self.pool, minus(self.ledger.left(), returning));
         let nested = self.promise_nested(&mut plan);
-        let claim = self.fairness.claim().filter(|claim| !nested.contains(&claim.ticket));
+        let claim = self
+            .fairness
+            .claim()
+            .filter(|claim| !nested.contains(&claim.ticket));
         if claim.is_none_or(|claim| plan.promise_start(&claim.want, Cpu::Later)) {
             let mut served = nested;
             served.extend(claim.map(|claim| claim.ticket));
@@ -126,7 +151,9 @@ impl Scheduler {
                     served.push(ticket);
                 }
             }
-            self.queue.visit_in_order(|ticket, want| served.contains(&ticket) || plan.promise(want, Cpu::Now));
+            self.queue.visit_in_order(|ticket, want| {
+                served.contains(&ticket) || plan.promise(want, Cpu::Now)
+            });
         }
         plan.spare();
         plan
@@ -137,9 +164,18 @@ impl Scheduler {
 
 impl<'a> Plan<'a> {
     fn new(pool: &'a Pool, left: Amounts) -> Self {
-        let candidates =
-            pool.idle().map(|(id, idle)| Candidate { id, key: idle.key, kept: idle.demand.kept().amounts() });
-        Self { pool, candidates: candidates.collect(), places: BTreeMap::new(), left, victims: Vec::new() }
+        let candidates = pool.idle().map(|(id, idle)| Candidate {
+            id,
+            key: idle.key,
+            kept: idle.demand.kept().amounts(),
+        });
+        Self {
+            pool,
+            candidates: candidates.collect(),
+            places: BTreeMap::new(),
+            left,
+            victims: Vec::new(),
+        }
     }
 
     /// Promises a call what will do for it; false if there is nothing, and so nothing for others that want the same.
@@ -149,7 +185,9 @@ impl<'a> Plan<'a> {
 
     /// The same for a call that does not wait for a sandbox which is starting.
     fn promise_start(&mut self, want: &Want, cpu: Cpu) -> bool {
-        let Some(pooled) = want.pool else { return self.take(want.demand, cpu) };
+        let Some(pooled) = want.pool else {
+            return self.take(want.demand, cpu);
+        };
         let promised = self.take_idle(want.demand, pooled.key) || self.take(want.demand, cpu);
         if promised {
             *self.places_of(pooled.key) += usize::from(pooled.concurrency.saturating_sub(1));
@@ -159,7 +197,13 @@ impl<'a> Plan<'a> {
 
     /// An idle sandbox of the call's own key. It is spared even if the CPU is short.
     fn take_idle(&mut self, demand: Demand, key: PoolKey) -> bool {
-        let Some(at) = self.candidates.iter().rposition(|candidate| candidate.key == key) else { return false };
+        let Some(at) = self
+            .candidates
+            .iter()
+            .rposition(|candidate| candidate.key == key)
+        else {
+            return false;
+        };
         self.candidates.remove(at);
         self.left = minus(self.left, demand.running().amounts());
         true
@@ -192,7 +236,9 @@ impl<'a> Plan<'a> {
         let mut freed = self.left;
         let mut chosen = 0;
         while !covers(freed, kept) {
-            let Some(candidate) = self.candidates.get(chosen) else { return false };
+            let Some(candidate) = self.candidates.get(chosen) else {
+                return false;
+            };
             freed = plus(freed, candidate.kept);
             chosen += 1;
         }
@@ -217,7 +263,9 @@ impl<'a> Plan<'a> {
 }
 
 fn covers(left: Amounts, needed: Amounts) -> bool {
-    left.iter().zip(needed).all(|(left, needed)| *left >= needed)
+    left.iter()
+        .zip(needed)
+        .all(|(left, needed)| *left >= needed)
 }
 
 fn minus(amounts: Amounts, less: Amounts) -> Amounts {

@@ -21,7 +21,10 @@ const AVAILABILITY: QosClass = QosClass::AVAILABILITY;
 const MADE_UP: QosClass = QosClass::new(99);
 
 /// A moment to count from; tests never look at the clock again.
-#[expect(clippy::disallowed_methods, reason = "an instant cannot be made otherwise, and no runtime is known here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an instant cannot be made otherwise, and no runtime is known here"
+)]
 pub(crate) fn epoch() -> Instant {
     Instant::now()
 }
@@ -39,11 +42,21 @@ struct Node {
 impl Node {
     /// A node with so much memory and enough of everything else.
     fn new(memory: u64, queue_capacity: usize) -> Self {
-        let config = Config { queue_capacity, ..Config::new(capacity(memory)) };
+        let config = Config {
+            queue_capacity,
+            ..Config::new(capacity(memory))
+        };
         let start = epoch();
         let scheduler = Scheduler::new(config, start);
         let (leases, tickets) = (BTreeMap::new(), BTreeMap::new());
-        Self { scheduler, start, now: 0, effects: Effects::default(), leases, tickets }
+        Self {
+            scheduler,
+            start,
+            now: 0,
+            effects: Effects::default(),
+            leases,
+            tickets,
+        }
     }
 
     /// `memory` leases of one MiB, named by no one, so that everything else has to wait.
@@ -58,32 +71,52 @@ impl Node {
     }
 
     fn admit_lease(&mut self, memory: u64) -> Lease {
-        match self.scheduler.admit(self.at(self.now), arrival(memory, LOW, None), PeerView::NONE, &mut self.effects) {
+        match self.scheduler.admit(
+            self.at(self.now),
+            arrival(memory, LOW, None),
+            PeerView::NONE,
+            &mut self.effects,
+        ) {
             Admission::Run(lease) => lease,
             other => panic!("no lease but {other:?}"),
         }
     }
 
     /// "runs", "waits", or the code of the rejection.
-    fn arrive(&mut self, name: &'static str, memory: u64, class: QosClass, deadline: Option<u64>) -> &'static str {
+    fn arrive(
+        &mut self,
+        name: &'static str,
+        memory: u64,
+        class: QosClass,
+        deadline: Option<u64>,
+    ) -> &'static str {
         let arrival = arrival(memory, class, deadline.map(|ms| self.at(ms)));
-        let admission = self.scheduler.admit(self.at(self.now), arrival, PeerView::NONE, &mut self.effects);
+        let admission = self.scheduler.admit(
+            self.at(self.now),
+            arrival,
+            PeerView::NONE,
+            &mut self.effects,
+        );
         self.file(name, admission)
     }
 
     fn resume(&mut self, name: &'static str) -> &'static str {
         let ticket = self.tickets.remove(name).expect("a ticket of that name");
-        let admission = self.scheduler.resume(self.at(self.now), ticket, &mut self.effects);
+        let admission = self
+            .scheduler
+            .resume(self.at(self.now), ticket, &mut self.effects);
         self.file(name, admission)
     }
 
     fn cancel(&mut self, name: &'static str) {
         let ticket = self.tickets.remove(name).expect("a ticket of that name");
-        self.scheduler.cancel(self.at(self.now), ticket, &mut self.effects);
+        self.scheduler
+            .cancel(self.at(self.now), ticket, &mut self.effects);
     }
 
     fn release(&mut self, lease: Lease) {
-        self.scheduler.release(self.at(self.now), lease, End::Clean, &mut self.effects);
+        self.scheduler
+            .release(self.at(self.now), lease, End::Clean, &mut self.effects);
     }
 
     fn end(&mut self, name: &'static str) {
@@ -113,11 +146,17 @@ impl Node {
     /// What was decided since the last look: name and "granted" or the code of the rejection.
     fn news(&mut self) -> Vec<(&'static str, &'static str)> {
         let decided = std::mem::take(&mut self.effects.decided);
-        decided.into_iter().map(|news| (self.name(news.ticket), verdict(news.verdict))).collect()
+        decided
+            .into_iter()
+            .map(|news| (self.name(news.ticket), verdict(news.verdict)))
+            .collect()
     }
 
     fn name(&self, ticket: TicketId) -> &'static str {
-        self.tickets.iter().find(|(_, held)| held.id() == ticket).map_or("?", |(name, _)| name)
+        self.tickets
+            .iter()
+            .find(|(_, held)| held.id() == ticket)
+            .map_or("?", |(name, _)| name)
     }
 }
 
@@ -129,11 +168,21 @@ fn verdict(verdict: Verdict) -> &'static str {
 }
 
 fn capacity(memory: u64) -> Capacity {
-    Capacity { memory: MemoryMib::new(memory), cpu: CpuMilli::new(1_000_000), slots: 1_000, containers: 0 }
+    Capacity {
+        memory: MemoryMib::new(memory),
+        cpu: CpuMilli::new(1_000_000),
+        slots: 1_000,
+        containers: 0,
+    }
 }
 
 fn arrival(memory: u64, class: QosClass, deadline: Option<Instant>) -> Arrival {
-    Arrival { demand: Demand::one(MemoryMib::new(memory), CpuMilli::new(1)), class, deadline, ..Arrival::default() }
+    Arrival {
+        demand: Demand::one(MemoryMib::new(memory), CpuMilli::new(1)),
+        class,
+        deadline,
+        ..Arrival::default()
+    }
 }
 
 #[test]
@@ -159,7 +208,11 @@ fn what_cannot_help_is_said_at_once() {
         (4, Some(101), "runs"),
         (1, None, "queue_full"),
     ] {
-        assert_eq!(node.arrive("a", memory, LOW, deadline), answer, "{memory} MiB by {deadline:?}");
+        assert_eq!(
+            node.arrive("a", memory, LOW, deadline),
+            answer,
+            "{memory} MiB by {deadline:?}"
+        );
     }
 }
 
@@ -177,16 +230,44 @@ fn check_order(arrivals: &[(&'static str, QosClass, Option<u64>)], expected: &[&
 
 #[test]
 fn serves_by_class_deadline_and_arrival() {
-    check_order(&[("a", LOW, None), ("b", AVAILABILITY, None), ("c", PERFORMANCE, None)], &["c", "b", "a"]);
-    check_order(&[("a", LOW, None), ("b", LOW, Some(900)), ("c", LOW, Some(800))], &["c", "b", "a"]);
-    check_order(&[("a", MADE_UP, None), ("b", LOW, None), ("c", MADE_UP, None)], &["a", "b", "c"]);
-    check_order(&[("a", LOW, Some(1)), ("b", PERFORMANCE, None)], &["b", "a"]);
+    check_order(
+        &[
+            ("a", LOW, None),
+            ("b", AVAILABILITY, None),
+            ("c", PERFORMANCE, None),
+        ],
+        &["c", "b", "a"],
+    );
+    check_order(
+        &[
+            ("a", LOW, None),
+            ("b", LOW, Some(900)),
+            ("c", LOW, Some(800)),
+        ],
+        &["c", "b", "a"],
+    );
+    check_order(
+        &[("a", MADE_UP, None), ("b", LOW, None), ("c", MADE_UP, None)],
+        &["a", "b", "c"],
+    );
+    check_order(
+        &[("a", LOW, Some(1)), ("b", PERFORMANCE, None)],
+        &["b", "a"],
+    );
 }
 
 #[test]
 fn every_fourth_start_belongs_to_the_longest_waiting() {
     let high = |name| (name, PERFORMANCE, None);
-    let arrivals = [("low1", LOW, None), ("low2", LOW, None), high("a"), high("b"), high("c"), high("d"), high("e")];
+    let arrivals = [
+        ("low1", LOW, None),
+        ("low2", LOW, None),
+        high("a"),
+        high("b"),
+        high("c"),
+        high("d"),
+        high("e"),
+    ];
     check_order(&arrivals, &["a", "b", "c", "low1", "d", "e", "low2"]);
 }
 
@@ -206,7 +287,10 @@ fn a_small_call_passes_a_big_one_until_that_has_waited_too_long() {
             answer => assert_eq!(answer, "waits"),
         }
     }
-    assert_eq!(node.scheduler.snapshot().held_back, arrival(4, LOW, None).demand);
+    assert_eq!(
+        node.scheduler.snapshot().held_back,
+        arrival(4, LOW, None).demand
+    );
     leases.into_iter().for_each(|lease| node.release(lease));
     assert_eq!(node.news(), [("big", "granted")], "and the small one waits");
     assert_eq!(node.scheduler.snapshot().held_back, Demand::NONE);
@@ -223,14 +307,21 @@ fn claimed() -> (Node, Lease) {
     }
     let last = leases.remove(0);
     leases.into_iter().for_each(|lease| node.release(lease));
-    assert_eq!(node.scheduler.snapshot().held_back.memory, MemoryMib::new(4));
+    assert_eq!(
+        node.scheduler.snapshot().held_back.memory,
+        MemoryMib::new(4)
+    );
     (node, last)
 }
 
 #[test]
 fn a_claim_that_fails_pauses_claims_as_long_as_it_lasted() {
     let (mut node, _last) = claimed();
-    assert_eq!(node.arrive("small", 1, PERFORMANCE, None), "waits", "the claim holds it back");
+    assert_eq!(
+        node.arrive("small", 1, PERFORMANCE, None),
+        "waits",
+        "the claim holds it back"
+    );
     node.now = 3500;
     node.cancel("big");
     assert_eq!(node.news(), [("small", "granted")]);
@@ -244,7 +335,11 @@ fn a_claim_that_fails_pauses_claims_as_long_as_it_lasted() {
                 node.end("other");
             }
         }
-        assert_eq!(node.scheduler.snapshot().held_back.memory, MemoryMib::new(held), "at {ms}");
+        assert_eq!(
+            node.scheduler.snapshot().held_back.memory,
+            MemoryMib::new(held),
+            "at {ms}"
+        );
     };
     claims_at(5999, 0);
     claims_at(6000, 4);
@@ -266,7 +361,11 @@ fn a_pause_outlasts_patience() {
                 node.end("other");
             }
         }
-        assert_eq!(node.scheduler.snapshot().held_back.memory, MemoryMib::new(held), "at {ms}");
+        assert_eq!(
+            node.scheduler.snapshot().held_back.memory,
+            MemoryMib::new(held),
+            "at {ms}"
+        );
     }
 }
 
@@ -285,8 +384,16 @@ fn a_full_queue_yields_young_low_calls_to_higher_classes() {
         let (mut node, _leases) = Node::full(1, 1);
         assert_eq!(node.arrive("old", 1, waiting, None), "waits");
         node.now = waited;
-        let (answer, news) = if displaced { ("waits", vec![("old", "queue_full")]) } else { ("queue_full", vec![]) };
-        assert_eq!(node.arrive("new", 1, newcomer, None), answer, "{waiting:?} for {waited} ms, {newcomer:?}");
+        let (answer, news) = if displaced {
+            ("waits", vec![("old", "queue_full")])
+        } else {
+            ("queue_full", vec![])
+        };
+        assert_eq!(
+            node.arrive("new", 1, newcomer, None),
+            answer,
+            "{waiting:?} for {waited} ms, {newcomer:?}"
+        );
         assert_eq!(node.news(), news);
     }
 }
@@ -313,7 +420,10 @@ fn expires_on_time_with_the_reason() {
         (299, vec![]),
         (300, vec![("urgent", "deadline_unreachable")]),
         (9_999, vec![]),
-        (10_000, vec![("patient", "queue_timeout"), ("late", "queue_timeout")]),
+        (
+            10_000,
+            vec![("patient", "queue_timeout"), ("late", "queue_timeout")],
+        ),
     ] {
         node.now = ms;
         node.expire();
@@ -352,7 +462,11 @@ fn cancelling_is_right_in_every_state() {
     node.release(leases.remove(0));
     assert_eq!(node.news(), [("granted", "granted")]);
     node.cancel("granted");
-    assert_eq!(node.news(), [("next", "granted")], "its lease went on to the next");
+    assert_eq!(
+        node.news(),
+        [("next", "granted")],
+        "its lease went on to the next"
+    );
     node.arrive("rejected", 1, LOW, Some(5));
     node.now = 5;
     node.expire();
@@ -361,14 +475,29 @@ fn cancelling_is_right_in_every_state() {
     node.end("next");
     node.release(leases.remove(0));
     let snapshot = node.scheduler.snapshot();
-    assert_eq!((snapshot.free, snapshot.running, snapshot.unclaimed), (capacity(2), 0, 0));
-    assert_eq!((snapshot.counters.cancelled, snapshot.counters.rejected.deadline), (2, 1));
+    assert_eq!(
+        (snapshot.free, snapshot.running, snapshot.unclaimed),
+        (capacity(2), 0, 0)
+    );
+    assert_eq!(
+        (
+            snapshot.counters.cancelled,
+            snapshot.counters.rejected.deadline
+        ),
+        (2, 1)
+    );
 }
 
 #[test]
 fn turns_go_on_beside_a_claim() {
     let mut node = Node::new(4, 100);
-    node.scheduler = Scheduler::new(Config::new(Capacity { cpu: CpuMilli::new(5), ..capacity(4) }), node.start);
+    node.scheduler = Scheduler::new(
+        Config::new(Capacity {
+            cpu: CpuMilli::new(5),
+            ..capacity(4)
+        }),
+        node.start,
+    );
     let _last = node.admit_lease(1);
     let mut leases: Vec<_> = (0..3).map(|_| node.admit_lease(0)).collect();
     node.arrive("big", 4, LOW, None);
@@ -378,11 +507,19 @@ fn turns_go_on_beside_a_claim() {
         leases.push(node.admit_lease(0));
     }
     // The claim lacks memory, which these do not need; but it keeps its part of the CPU, so they wait.
-    for (name, class) in [("low", LOW), ("a", PERFORMANCE), ("b", PERFORMANCE), ("c", PERFORMANCE)] {
+    for (name, class) in [
+        ("low", LOW),
+        ("a", PERFORMANCE),
+        ("b", PERFORMANCE),
+        ("c", PERFORMANCE),
+    ] {
         assert_eq!(node.arrive(name, 0, class, None), "waits");
     }
     leases.into_iter().for_each(|lease| node.release(lease));
-    assert_eq!(node.news(), [("low", "granted"), ("a", "granted"), ("b", "granted")]);
+    assert_eq!(
+        node.news(),
+        [("low", "granted"), ("a", "granted"), ("b", "granted")]
+    );
 }
 
 #[test]
@@ -415,12 +552,14 @@ fn capacity_may_change() {
     let (mut node, mut leases) = Node::full(4, 100);
     node.arrive("big", 3, LOW, None);
     node.arrive("small", 1, LOW, None);
-    node.scheduler.set_capacity(node.at(0), capacity(2), &mut node.effects);
+    node.scheduler
+        .set_capacity(node.at(0), capacity(2), &mut node.effects);
     assert_eq!(node.news(), [("big", "exceeds_node")]);
     node.release(leases.remove(0));
     node.release(leases.remove(0));
     assert_eq!(node.news(), [], "as much is in use as there is now");
-    node.scheduler.set_capacity(node.at(0), capacity(3), &mut node.effects);
+    node.scheduler
+        .set_capacity(node.at(0), capacity(3), &mut node.effects);
     assert_eq!(node.news(), [("small", "granted")]);
 }
 
@@ -443,16 +582,29 @@ fn any_configuration_works() {
         slots: u32::MAX,
         containers: u32::MAX,
     };
-    let config = Config { wait_max: Duration::MAX, patience: Duration::MAX, ..Config::new(capacity) };
+    let config = Config {
+        wait_max: Duration::MAX,
+        patience: Duration::MAX,
+        ..Config::new(capacity)
+    };
     let mut scheduler = Scheduler::new(config, start);
-    let everything =
-        Demand { memory: capacity.memory, cpu: capacity.cpu, slots: capacity.slots, containers: capacity.containers };
-    let arrival = Arrival { demand: everything, ..Arrival::default() };
+    let everything = Demand {
+        memory: capacity.memory,
+        cpu: capacity.cpu,
+        slots: capacity.slots,
+        containers: capacity.containers,
+    };
+    let arrival = Arrival {
+        demand: everything,
+        ..Arrival::default()
+    };
     let mut effects = Effects::default();
-    let Admission::Run(lease) = scheduler.admit(start, arrival, PeerView::NONE, &mut effects) else {
+    let Admission::Run(lease) = scheduler.admit(start, arrival, PeerView::NONE, &mut effects)
+    else {
         panic!("it fits")
     };
-    let Admission::Wait(ticket) = scheduler.admit(start, arrival, PeerView::NONE, &mut effects) else {
+    let Admission::Wait(ticket) = scheduler.admit(start, arrival, PeerView::NONE, &mut effects)
+    else {
         panic!("it waits")
     };
     assert_eq!(ticket.expires(), start + WAIT_CEILING);
@@ -480,11 +632,17 @@ fn a_policy_chooses_but_the_books_decide() {
         }
     }
     let reject = Placement::Reject(OverloadReason::QueueFull);
-    for (placement, memory, answer) in
-        [(Placement::Local, 1, "runs"), (Placement::Local, 2, "exceeds_node"), (reject, 1, "queue_full")]
-    {
+    for (placement, memory, answer) in [
+        (Placement::Local, 1, "runs"),
+        (Placement::Local, 2, "exceeds_node"),
+        (reject, 1, "queue_full"),
+    ] {
         let mut node = Node::new(1, 0);
-        node.scheduler = Scheduler::with_policy(Config::new(capacity(1)), Box::new(Whatever(placement)), node.start);
+        node.scheduler = Scheduler::with_policy(
+            Config::new(capacity(1)),
+            Box::new(Whatever(placement)),
+            node.start,
+        );
         assert_eq!(node.arrive("a", memory, LOW, None), answer);
     }
 }

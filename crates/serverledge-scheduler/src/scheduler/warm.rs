@@ -35,7 +35,11 @@ impl Scheduler {
     /// Ignored unless it is starting without a lease; a lease says [`End::NeverStarted`].
     pub fn failed(&mut self, now: Instant, id: SandboxId, effects: &mut Effects) {
         self.now = self.now.max(now);
-        if self.pool.get(id).is_some_and(|sandbox| sandbox.phase == Phase::Starting && sandbox.leases == 0) {
+        if self
+            .pool
+            .get(id)
+            .is_some_and(|sandbox| sandbox.phase == Phase::Starting && sandbox.leases == 0)
+        {
             self.pool.remove(&mut self.ledger, id);
         }
         self.advance(now, effects);
@@ -111,16 +115,22 @@ impl Scheduler {
         let Some(pooled) = want.pool else {
             return room.fits(want.demand).then_some(Spot::Once);
         };
-        let warm = self.pool.warm(pooled.key, |sandbox| may_occupy(sandbox, room));
+        let warm = self
+            .pool
+            .warm(pooled.key, |sandbox| may_occupy(sandbox, room));
         let new = || in_line > self.pool.coming(pooled.key) && room.fits(want.demand);
-        warm.map(Spot::Warm).or_else(|| new().then_some(Spot::New(pooled)))
+        warm.map(Spot::Warm)
+            .or_else(|| new().then_some(Spot::New(pooled)))
     }
 
     /// Whether a waiting call could not even start in a new sandbox. Who only waits for one that is starting lacks
     /// nothing.
     pub(super) fn lacks_room(&self, want: &Want) -> bool {
         let coming = want.pool.map_or(0, |pooled| self.pool.coming(pooled.key));
-        coming < self.queue.in_line(want) && self.spot(want, usize::MAX, &self.ledger.room(Demand::NONE)).is_none()
+        coming < self.queue.in_line(want)
+            && self
+                .spot(want, usize::MAX, &self.ledger.room(Demand::NONE))
+                .is_none()
     }
 
     fn can_prewarm(&self, demand: Demand) -> bool {
@@ -137,7 +147,9 @@ impl Scheduler {
                 self.ledger.take(want.demand);
                 Place::Once
             }
-            Spot::New(pooled) => Place::Start(self.pool.start(&mut self.ledger, want.demand, pooled, 1)),
+            Spot::New(pooled) => {
+                Place::Start(self.pool.start(&mut self.ledger, want.demand, pooled, 1))
+            }
             Spot::Warm(id) => {
                 self.pool.change(&mut self.ledger, id, |sandbox| {
                     sandbox.leases += 1;
@@ -165,7 +177,11 @@ impl Scheduler {
 
     /// Gives back what a lease took that nobody came for: its sandbox is as it was before.
     pub(super) fn vacate_unused(&mut self, lease: &Lease, effects: &mut Effects) {
-        let end = if matches!(lease.place, Place::Start(_)) { End::NeverStarted } else { End::Clean };
+        let end = if matches!(lease.place, Place::Start(_)) {
+            End::NeverStarted
+        } else {
+            End::Clean
+        };
         self.vacate(lease, end, effects);
     }
 
@@ -186,14 +202,17 @@ impl Scheduler {
 
     /// Stops a sandbox without leases.
     pub(super) fn stop(&mut self, id: SandboxId, effects: &mut Effects) {
-        self.pool.change(&mut self.ledger, id, |sandbox| sandbox.phase = Phase::Stopping);
+        self.pool.change(&mut self.ledger, id, |sandbox| {
+            sandbox.phase = Phase::Stopping
+        });
         effects.stop.push(id);
     }
 
     fn taint(&mut self, id: SandboxId, effects: &mut Effects) {
         match self.phase(id) {
             Some(Phase::Starting | Phase::Busy) => {
-                self.pool.change(&mut self.ledger, id, |sandbox| sandbox.tainted = true);
+                self.pool
+                    .change(&mut self.ledger, id, |sandbox| sandbox.tainted = true);
             }
             Some(Phase::Idle { .. }) => self.stop(id, effects),
             Some(Phase::Stopping) | None => {}

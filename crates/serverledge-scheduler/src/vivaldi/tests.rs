@@ -15,9 +15,15 @@ impl Plane {
     fn new(count: usize, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut upto = |most: f64| (random.around_zero() + 0.5) * most;
-        let places = (0..count).map(|_| [upto(0.1), upto(0.1), upto(0.01)]).collect();
+        let places = (0..count)
+            .map(|_| [upto(0.1), upto(0.1), upto(0.01)])
+            .collect();
         let nodes = (0..count as u64).map(|n| Vivaldi::new(seed ^ n)).collect();
-        Self { places, nodes, random }
+        Self {
+            places,
+            nodes,
+            random,
+        }
     }
 
     fn truth(&self, one: usize, other: usize) -> f64 {
@@ -33,7 +39,9 @@ impl Plane {
             let stall = if self.random.below(50) == 0 { 0.5 } else { 0.0 };
             let took = Duration::from_secs_f64(self.truth(one, other) * jitter + stall);
             let there = self.nodes[other].coordinate();
-            self.nodes[one].observe(other as u64, &there, took).expect("a good measurement");
+            self.nodes[one]
+                .observe(other as u64, &there, took)
+                .expect("a good measurement");
         }
     }
 
@@ -41,7 +49,10 @@ impl Plane {
         let pairs = (0..self.nodes.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
         let mut errors: Vec<f64> = pairs
             .map(|(one, other)| {
-                let expected = self.nodes[one].coordinate().distance(&self.nodes[other].coordinate()).as_secs_f64();
+                let expected = self.nodes[one]
+                    .coordinate()
+                    .distance(&self.nodes[other].coordinate())
+                    .as_secs_f64();
                 (expected - self.truth(one, other)).abs() / self.truth(one, other)
             })
             .collect();
@@ -58,21 +69,35 @@ fn converges_on_a_plane() {
         let before = plane.median_error();
         (0..200).for_each(|_| plane.round());
         let after = plane.median_error();
-        assert!(before > 0.9 && after < 0.1, "seed {seed}: from {before:.3} to {after:.3}");
+        assert!(
+            before > 0.9 && after < 0.1,
+            "seed {seed}: from {before:.3} to {after:.3}"
+        );
     }
 }
 
 #[test]
 fn one_stall_moves_nothing() {
     let mut node = Vivaldi::new(1);
-    let other = Coordinate { vec: [0.02, 0.0, 0.0], error: 0.2, adjustment: 0.0, height: 0.001 };
+    let other = Coordinate {
+        vec: [0.02, 0.0, 0.0],
+        error: 0.2,
+        adjustment: 0.0,
+        height: 0.001,
+    };
     let (usual, stall) = (Duration::from_millis(30), Duration::from_secs(8));
     (0..100).for_each(|_| node.observe(7, &other, usual).expect("good"));
     let before = node.coordinate().distance(&other);
     node.observe(7, &other, stall).expect("good");
     let after = node.coordinate().distance(&other);
-    assert!(before.abs_diff(after) < Duration::from_millis(1), "{before:?} to {after:?}");
-    assert!(before.abs_diff(usual) < Duration::from_millis(3), "{before:?}");
+    assert!(
+        before.abs_diff(after) < Duration::from_millis(1),
+        "{before:?} to {after:?}"
+    );
+    assert!(
+        before.abs_diff(usual) < Duration::from_millis(3),
+        "{before:?}"
+    );
 }
 
 #[test]
@@ -85,7 +110,8 @@ fn forgotten_peers_begin_again() {
     node.forget(8);
     assert!(node.latencies.is_empty());
     for peer in 0..2 * PEERS_MAX as u64 {
-        node.observe(peer, &Coordinate::ORIGIN, second).expect("good");
+        node.observe(peer, &Coordinate::ORIGIN, second)
+            .expect("good");
     }
     assert!(node.latencies.peek(0).is_none(), "memory is bounded");
 }
@@ -93,24 +119,46 @@ fn forgotten_peers_begin_again() {
 #[test]
 fn nonsense_is_refused_and_changes_nothing() {
     let mut node = Vivaldi::new(1);
-    let good = Coordinate { vec: [0.01; 3], error: 0.5, adjustment: 0.0, height: 0.001 };
-    node.observe(1, &good, Duration::from_millis(20)).expect("good");
+    let good = Coordinate {
+        vec: [0.01; 3],
+        error: 0.5,
+        adjustment: 0.0,
+        height: 0.001,
+    };
+    node.observe(1, &good, Duration::from_millis(20))
+        .expect("good");
     let before = node.coordinate();
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -101.0] {
-        let with_vec = Coordinate { vec: [0.0, bad, 0.0], ..good };
+        let with_vec = Coordinate {
+            vec: [0.0, bad, 0.0],
+            ..good
+        };
         for other in [
             with_vec,
             Coordinate { error: bad, ..good },
-            Coordinate { adjustment: bad, ..good },
-            Coordinate { height: bad, ..good },
+            Coordinate {
+                adjustment: bad,
+                ..good
+            },
+            Coordinate {
+                height: bad,
+                ..good
+            },
         ] {
-            assert_eq!(node.observe(1, &other, Duration::from_millis(20)), Err(ObserveError::Coordinate), "{other:?}");
+            assert_eq!(
+                node.observe(1, &other, Duration::from_millis(20)),
+                Err(ObserveError::Coordinate),
+                "{other:?}"
+            );
             assert_eq!(before.distance(&other), Duration::ZERO);
             assert_eq!(other.distance(&before), Duration::ZERO);
         }
     }
     for round_trip in [Duration::from_secs(11), Duration::MAX] {
-        assert_eq!(node.observe(1, &good, round_trip), Err(ObserveError::RoundTrip));
+        assert_eq!(
+            node.observe(1, &good, round_trip),
+            Err(ObserveError::RoundTrip)
+        );
     }
     assert_eq!(node.coordinate(), before);
     assert_eq!(node.latencies.peek(1).map(|one| one.count), Some(1));
@@ -121,12 +169,32 @@ fn any_number() -> impl Strategy<Value = f64> {
 }
 
 fn any_coordinate() -> impl Strategy<Value = Coordinate> {
-    let near = (-REACH..REACH, -0.1..0.1_f64, 0.0..ERROR_MAX, -REACH..REACH, 0.0..REACH);
-    let near =
-        near.prop_map(|(x, y, error, adjustment, height)| Coordinate { vec: [x, y, 0.0], error, adjustment, height });
-    let wild = (any_number(), any_number(), any_number(), any_number(), any_number());
-    let wild =
-        wild.prop_map(|(x, y, error, adjustment, height)| Coordinate { vec: [x, y, 0.0], error, adjustment, height });
+    let near = (
+        -REACH..REACH,
+        -0.1..0.1_f64,
+        0.0..ERROR_MAX,
+        -REACH..REACH,
+        0.0..REACH,
+    );
+    let near = near.prop_map(|(x, y, error, adjustment, height)| Coordinate {
+        vec: [x, y, 0.0],
+        error,
+        adjustment,
+        height,
+    });
+    let wild = (
+        any_number(),
+        any_number(),
+        any_number(),
+        any_number(),
+        any_number(),
+    );
+    let wild = wild.prop_map(|(x, y, error, adjustment, height)| Coordinate {
+        vec: [x, y, 0.0],
+        error,
+        adjustment,
+        height,
+    });
     prop_oneof![near, wild, Just(Coordinate::ORIGIN)]
 }
 

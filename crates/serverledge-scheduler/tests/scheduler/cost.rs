@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use serverledge_core::{CpuMilli, Digest, MemoryMib};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Demand, Effects, End, FunctionKey, Lease, POLICY_NAMES, Peer, PeerId, PeerView, Place,
-    PolicyOptions, PoolKey, Pooled, QosClass, Ran, Sample, Scheduler, policy_named,
+    Admission, Arrival, Config, Demand, Effects, End, FunctionKey, Lease, POLICY_NAMES, Peer,
+    PeerId, PeerView, Place, PolicyOptions, PoolKey, Pooled, QosClass, Ran, Sample, Scheduler,
+    policy_named,
 };
 
 use crate::epoch;
@@ -22,13 +23,20 @@ const ROUNDS: u32 = 2_000_000;
 fn cost() {
     report("admit + release, nobody waits", uncontended());
     for (keys, concurrency) in [(1, 1), (100, 1), (100, 10)] {
-        let name = format!("warm admit + release, nobody waits, {keys} keys, concurrency {concurrency}");
+        let name =
+            format!("warm admit + release, nobody waits, {keys} keys, concurrency {concurrency}");
         report(&name, warm(keys, concurrency));
     }
     for policy in POLICY_NAMES {
         for peers in [10, 100] {
-            for (what, time) in ["mean", "median", "99th percentile"].iter().zip(decision(policy, peers)) {
-                report(&format!("decision of {policy} on a full node with {peers} peers, {what}"), time);
+            for (what, time) in ["mean", "median", "99th percentile"]
+                .iter()
+                .zip(decision(policy, peers))
+            {
+                report(
+                    &format!("decision of {policy} on a full node with {peers} peers, {what}"),
+                    time,
+                );
             }
         }
     }
@@ -54,14 +62,22 @@ fn time(rounds: u32, mut run: impl FnMut(Instant)) -> Duration {
 }
 
 fn arrival(memory: u64) -> Arrival {
-    Arrival { demand: demand(memory, 100, 1), ..Arrival::default() }
+    Arrival {
+        demand: demand(memory, 100, 1),
+        ..Arrival::default()
+    }
 }
 
 fn uncontended() -> Duration {
     let mut scheduler = Scheduler::new(Config::new(capacity(16_384, 8_000, 1_000)), epoch());
     let mut effects = Effects::default();
     time(ROUNDS, |now| {
-        let admission = scheduler.admit(black_box(now), black_box(arrival(128)), PeerView::NONE, &mut effects);
+        let admission = scheduler.admit(
+            black_box(now),
+            black_box(arrival(128)),
+            PeerView::NONE,
+            &mut effects,
+        );
         if let Admission::Run(lease) = black_box(admission) {
             scheduler.release(now, lease, End::Clean, &mut effects);
         }
@@ -73,8 +89,15 @@ fn warm(keys: u8, concurrency: u16) -> Duration {
     let mut scheduler = Scheduler::new(Config::new(capacity(65_536, 8_000, 0)), epoch());
     let mut effects = Effects::default();
     let call = |key: u8| {
-        let pooled = Pooled { key: PoolKey::new(Digest::new([key; 32])), concurrency };
-        Arrival { demand: Demand::pooled(MemoryMib::new(128), CpuMilli::new(100)), pool: Some(pooled), ..arrival(0) }
+        let pooled = Pooled {
+            key: PoolKey::new(Digest::new([key; 32])),
+            concurrency,
+        };
+        Arrival {
+            demand: Demand::pooled(MemoryMib::new(128), CpuMilli::new(100)),
+            pool: Some(pooled),
+            ..arrival(0)
+        }
     };
     for arrival in (0..keys).map(call) {
         let pooled = arrival.pool.expect("a pooled call");
@@ -85,8 +108,12 @@ fn warm(keys: u8, concurrency: u16) -> Duration {
     let mut next = (0..keys).cycle();
     time(ROUNDS, |now| {
         let arrival = call(next.next().unwrap_or(0));
-        let Admission::Run(lease) = scheduler.admit(black_box(now), black_box(arrival), PeerView::NONE, &mut effects)
-        else {
+        let Admission::Run(lease) = scheduler.admit(
+            black_box(now),
+            black_box(arrival),
+            PeerView::NONE,
+            &mut effects,
+        ) else {
             panic!("an idle one is there")
         };
         assert!(matches!(lease.place(), Place::Reuse(_)));
@@ -100,7 +127,10 @@ fn decision(policy: &str, count: u32) -> [Duration; 3] {
     const CALLS: usize = 200_000;
     let start = epoch();
     let policy = policy_named(policy, PolicyOptions::default()).expect("a policy");
-    let config = Config { queue_capacity: 0, ..Config::new(capacity(128, 100, 1)) };
+    let config = Config {
+        queue_capacity: 0,
+        ..Config::new(capacity(128, 100, 1))
+    };
     let mut scheduler = Scheduler::with_policy(config, policy, start);
     let mut effects = Effects::default();
     let _running = run(scheduler.admit(start, arrival(128), PeerView::NONE, &mut effects));
@@ -113,15 +143,37 @@ fn decision(policy: &str, count: u32) -> [Duration; 3] {
             let deadline = (n % 2 == 0).then(|| now + Duration::from_millis(500));
             let class = QosClass::new((n % 3).try_into().expect("small"));
             let function = FunctionKey::new(1 + n as u64 % 500);
-            let call = Arrival { class, deadline, function, may_offload: true, bytes: 1_000, ..arrival(128) };
-            let view = PeerView { peers: &peers, tried: &[], age_max: Duration::from_secs(10) };
+            let call = Arrival {
+                class,
+                deadline,
+                function,
+                may_offload: true,
+                bytes: 1_000,
+                ..arrival(128)
+            };
+            let view = PeerView {
+                peers: &peers,
+                tried: &[],
+                age_max: Duration::from_secs(10),
+            };
             let before = epoch();
-            let admission = scheduler.admit(black_box(now), black_box(call), black_box(view), &mut effects);
+            let admission = scheduler.admit(
+                black_box(now),
+                black_box(call),
+                black_box(view),
+                &mut effects,
+            );
             let took = before.elapsed();
             if let Admission::Offload(id) = black_box(admission) {
                 let (start, execution) = (Duration::ZERO, Duration::from_millis(20));
-                let sample =
-                    Sample { function, place: Ran::On(id), cold: false, start, execution, overhead: execution };
+                let sample = Sample {
+                    function,
+                    place: Ran::On(id),
+                    cold: false,
+                    start,
+                    execution,
+                    overhead: execution,
+                };
                 scheduler.learn(now, sample);
             }
             took
@@ -152,12 +204,13 @@ fn contended(functions: u64) -> Duration {
     let mut scheduler = Scheduler::new(Config::new(capacity(16_384, 8_000, 1)), start);
     let (mut tickets, mut effects) = (BTreeMap::new(), Effects::default());
     let mut memory = (1..=functions).cycle();
-    let mut wait = |scheduler: &mut Scheduler, tickets: &mut BTreeMap<_, _>, now| match scheduler.admit(
-        now,
-        arrival(memory.next().unwrap_or(1)),
-        PeerView::NONE,
-        &mut Effects::default(),
-    ) {
+    let mut wait = |scheduler: &mut Scheduler, tickets: &mut BTreeMap<_, _>, now| match scheduler
+        .admit(
+            now,
+            arrival(memory.next().unwrap_or(1)),
+            PeerView::NONE,
+            &mut Effects::default(),
+        ) {
         Admission::Wait(ticket) => tickets.insert(ticket.id(), ticket),
         other => panic!("the queue has room and the node none, but {other:?}"),
     };
@@ -166,13 +219,26 @@ fn contended(functions: u64) -> Duration {
         wait(&mut scheduler, &mut tickets, start);
     }
     time(ROUNDS / 20, |now| {
-        scheduler.release(now, running.take().expect("one always runs"), End::Clean, &mut effects);
-        let ticket = effects.decided.pop().and_then(|news| tickets.remove(&news.ticket)).expect("one starts");
+        scheduler.release(
+            now,
+            running.take().expect("one always runs"),
+            End::Clean,
+            &mut effects,
+        );
+        let ticket = effects
+            .decided
+            .pop()
+            .and_then(|news| tickets.remove(&news.ticket))
+            .expect("one starts");
         running = run(scheduler.resume(now, ticket, &mut effects));
         wait(&mut scheduler, &mut tickets, now);
     })
 }
 
 fn run(admission: Admission) -> Option<Lease> {
-    if let Admission::Run(lease) = admission { Some(lease) } else { None }
+    if let Admission::Run(lease) = admission {
+        Some(lease)
+    } else {
+        None
+    }
 }

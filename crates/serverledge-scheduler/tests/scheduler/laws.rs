@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serverledge_scheduler::{
-    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, PeerView, QosClass, Rank, Scheduler,
-    TURN_EVERY, Ticket, TicketId,
+    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, PeerView, QosClass,
+    Rank, Scheduler, TURN_EVERY, Ticket, TicketId,
 };
 
 use crate::epoch;
@@ -20,7 +20,8 @@ fn any_capacity() -> impl Strategy<Value = Capacity> {
 
 /// Some are too big for some nodes; some need nothing of one resource; many are equal.
 fn any_demand() -> impl Strategy<Value = Demand> {
-    let any = (0..8_u64, 0..4_u64, 0..3_u32).prop_map(|(memory, cpu, slots)| demand(memory, cpu, slots));
+    let any =
+        (0..8_u64, 0..4_u64, 0..3_u32).prop_map(|(memory, cpu, slots)| demand(memory, cpu, slots));
     prop_oneof![Just(demand(2, 1, 1)), any]
 }
 
@@ -112,13 +113,27 @@ impl Line {
     fn new(slots: u32) -> Self {
         let now = epoch();
         let scheduler = Scheduler::new(Config::new(capacity(100, 100, slots)), now);
-        Self { scheduler, now, running: Vec::new(), waiting: Vec::new(), starts_since_turn: 0 }
+        Self {
+            scheduler,
+            now,
+            running: Vec::new(),
+            waiting: Vec::new(),
+            starts_since_turn: 0,
+        }
     }
 
     fn arrive(&mut self, class: i64, deadline_ms: Option<u64>) {
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
-        let arrival = Arrival { demand: demand(1, 1, 1), class: QosClass::new(class), deadline, ..Arrival::default() };
-        match self.scheduler.admit(self.now, arrival, PeerView::NONE, &mut Effects::default()) {
+        let arrival = Arrival {
+            demand: demand(1, 1, 1),
+            class: QosClass::new(class),
+            deadline,
+            ..Arrival::default()
+        };
+        match self
+            .scheduler
+            .admit(self.now, arrival, PeerView::NONE, &mut Effects::default())
+        {
             Admission::Run(lease) => self.running.push(lease),
             Admission::Wait(ticket) => self.queue(ticket, &arrival),
             other => panic!("{other:?}"),
@@ -127,29 +142,46 @@ impl Line {
 
     fn queue(&mut self, ticket: Ticket, arrival: &Arrival) {
         let older = u32::try_from(self.waiting.len()).expect("few");
-        let due = arrival.deadline.unwrap_or(self.now + Duration::from_secs(3600));
+        let due = arrival
+            .deadline
+            .unwrap_or(self.now + Duration::from_secs(3600));
         let place = (Reverse(arrival.class.rank()), due, ticket.id());
-        self.waiting.push(InLine { ticket, place, patience: (TURN_EVERY - 1) * (older + 1) });
+        self.waiting.push(InLine {
+            ticket,
+            place,
+            patience: (TURN_EVERY - 1) * (older + 1),
+        });
     }
 
     fn end_one(&mut self) {
-        let Some(lease) = self.running.pop() else { return };
+        let Some(lease) = self.running.pop() else {
+            return;
+        };
         let mut effects = Effects::default();
-        self.scheduler.release(self.now, lease, End::Clean, &mut effects);
+        self.scheduler
+            .release(self.now, lease, End::Clean, &mut effects);
         for Decided { ticket, .. } in effects.decided {
             self.start(ticket);
         }
     }
 
     fn start(&mut self, id: TicketId) {
-        let index = self.waiting.iter().position(|call| call.ticket.id() == id).expect("it waited");
+        let index = self
+            .waiting
+            .iter()
+            .position(|call| call.ticket.id() == id)
+            .expect("it waited");
         let InLine { ticket, place, .. } = self.waiting.remove(index);
         for passed in &mut self.waiting[..index] {
             let left = passed.patience.checked_sub(1);
-            passed.patience = left.unwrap_or_else(|| panic!("{:?} was passed too often", passed.ticket.id()));
+            passed.patience =
+                left.unwrap_or_else(|| panic!("{:?} was passed too often", passed.ticket.id()));
         }
         self.check_turn(index, place);
-        match self.scheduler.resume(self.now, ticket, &mut Effects::default()) {
+        match self
+            .scheduler
+            .resume(self.now, ticket, &mut Effects::default())
+        {
             Admission::Run(lease) => self.running.push(lease),
             other => panic!("granted, but {other:?}"),
         }
@@ -160,7 +192,10 @@ impl Line {
         self.starts_since_turn += 1;
         if self.waiting.iter().any(|passed| passed.place < place) {
             assert_eq!(index, 0, "out of order, but not the oldest");
-            assert!(self.starts_since_turn >= TURN_EVERY, "out of order too often");
+            assert!(
+                self.starts_since_turn >= TURN_EVERY,
+                "out of order too often"
+            );
             self.starts_since_turn = 0;
         }
     }
@@ -177,11 +212,13 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(u64, i64, u64)>]) -> u64 {
     let mut running: Vec<(u64, Lease)> = Vec::new();
     let mut waiting: Vec<(Ticket, u64)> = Vec::new();
     let mut effects = Effects::default();
-    let Admission::Run(first) = scheduler.admit(start, small(1, 1), PeerView::NONE, &mut effects) else {
+    let Admission::Run(first) = scheduler.admit(start, small(1, 1), PeerView::NONE, &mut effects)
+    else {
         panic!("the node is empty")
     };
     running.push((HOLD_MS, first));
-    let Admission::Wait(big) = scheduler.admit(start, small(10, 0), PeerView::NONE, &mut effects) else {
+    let Admission::Wait(big) = scheduler.admit(start, small(10, 0), PeerView::NONE, &mut effects)
+    else {
         panic!("the node is taken")
     };
     for (ms, arrivals) in (0..).map(|step| step * STEP_MS).zip(arrivals) {
@@ -200,7 +237,9 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(u64, i64, u64)>]) -> u64 {
             return ms;
         }
         for Decided { ticket, .. } in std::mem::take(&mut effects.decided) {
-            let Some(index) = waiting.iter().position(|(held, _)| held.id() == ticket) else { continue };
+            let Some(index) = waiting.iter().position(|(held, _)| held.id() == ticket) else {
+                continue;
+            };
             let (held, hold) = waiting.swap_remove(index);
             if let Admission::Run(lease) = scheduler.resume(now, held, &mut Effects::default()) {
                 running.push((ms + hold, lease));
@@ -211,5 +250,9 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(u64, i64, u64)>]) -> u64 {
 }
 
 fn small(memory: u64, class: i64) -> Arrival {
-    Arrival { demand: demand(memory, 1, 1), class: QosClass::new(class), ..Arrival::default() }
+    Arrival {
+        demand: demand(memory, 1, 1),
+        class: QosClass::new(class),
+        ..Arrival::default()
+    }
 }

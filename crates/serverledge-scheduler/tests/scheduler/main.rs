@@ -8,7 +8,10 @@ mod placement;
 use std::time::Instant;
 
 /// A moment to count from.
-#[expect(clippy::disallowed_methods, reason = "an instant cannot be made otherwise, and no runtime is known here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an instant cannot be made otherwise, and no runtime is known here"
+)]
 fn epoch() -> Instant {
     Instant::now()
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use serverledge_core::{CpuMilli, MemoryMib, OverloadReason};
 use serverledge_scheduler::{
-    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, PeerView, QosClass, RETRY_AFTER_MAX,
-    RETRY_AFTER_MIN, Rank, Rejection, Scheduler, Snapshot, Ticket, TicketId, Verdict,
+    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, PeerView, QosClass,
+    RETRY_AFTER_MAX, RETRY_AFTER_MIN, Rank, Rejection, Scheduler, Snapshot, Ticket, TicketId,
+    Verdict,
 };
 
 use crate::epoch;
@@ -16,8 +17,14 @@ use crate::epoch;
 /// One step of a random history. Indices choose among what there is, modulo its number.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    Pass { ms: u64 },
-    Admit { demand: Demand, class: i64, deadline_ms: Option<u64> },
+    Pass {
+        ms: u64,
+    },
+    Admit {
+        demand: Demand,
+        class: i64,
+        deadline_ms: Option<u64>,
+    },
     Release(usize),
     Resume(usize),
     Cancel(usize),
@@ -82,7 +89,11 @@ impl Model {
         self.started.clear();
         match *op {
             Op::Pass { ms } => self.now += Duration::from_millis(ms),
-            Op::Admit { demand, class, deadline_ms } => self.admit(demand, class, deadline_ms),
+            Op::Admit {
+                demand,
+                class,
+                deadline_ms,
+            } => self.admit(demand, class, deadline_ms),
             Op::Release(index) => self.release(index),
             Op::Resume(index) => self.resume(index),
             Op::Cancel(index) => self.cancel(index),
@@ -98,14 +109,21 @@ impl Model {
     /// Everybody goes; then the node must be entirely free.
     pub(crate) fn finish(mut self) {
         while let Some(index) = self.tickets.len().checked_sub(1) {
-            self.step(&if index % 2 == 0 { Op::Cancel(index) } else { Op::Resume(index) });
+            self.step(&if index % 2 == 0 {
+                Op::Cancel(index)
+            } else {
+                Op::Resume(index)
+            });
             self.step(&Op::Pass { ms: 3_000 });
         }
         while !self.leases.is_empty() {
             self.step(&Op::Release(0));
         }
         let end = self.scheduler.snapshot();
-        assert_eq!((end.free, end.running, end.unclaimed, end.waiting.total()), (self.capacity, 0, 0, 0));
+        assert_eq!(
+            (end.free, end.running, end.unclaimed, end.waiting.total()),
+            (self.capacity, 0, 0, 0)
+        );
         assert_eq!(end.held_back, Demand::NONE);
         assert_eq!(self.scheduler.next_expiry(), None);
     }
@@ -115,8 +133,15 @@ impl Model {
     fn admit(&mut self, demand: Demand, class: i64, deadline_ms: Option<u64>) {
         self.arrivals += 1;
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
-        let arrival = Arrival { demand, class: QosClass::new(class), deadline, ..Arrival::default() };
-        let admission = self.scheduler.admit(self.now, arrival, PeerView::NONE, &mut self.effects);
+        let arrival = Arrival {
+            demand,
+            class: QosClass::new(class),
+            deadline,
+            ..Arrival::default()
+        };
+        let admission = self
+            .scheduler
+            .admit(self.now, arrival, PeerView::NONE, &mut self.effects);
         self.learn(Some(arrival));
         match admission {
             Admission::Run(lease) => {
@@ -127,7 +152,14 @@ impl Model {
             }
             Admission::Wait(ticket) => {
                 self.check_runnable(&arrival);
-                self.calls.insert(ticket.id(), Call { arrival, since: self.now, state: State::Waiting });
+                self.calls.insert(
+                    ticket.id(),
+                    Call {
+                        arrival,
+                        since: self.now,
+                        state: State::Waiting,
+                    },
+                );
                 assert_eq!(ticket.expires(), self.expiry(&self.calls[&ticket.id()]).0);
                 self.tickets.push(ticket);
             }
@@ -141,7 +173,8 @@ impl Model {
             return self.expire();
         }
         let lease = self.leases.swap_remove(index % self.leases.len());
-        self.scheduler.release(self.now, lease, End::Clean, &mut self.effects);
+        self.scheduler
+            .release(self.now, lease, End::Clean, &mut self.effects);
         self.learn(None);
     }
 
@@ -190,7 +223,8 @@ impl Model {
 
     fn resize(&mut self, capacity: Capacity) {
         self.capacity = capacity;
-        self.scheduler.set_capacity(self.now, capacity, &mut self.effects);
+        self.scheduler
+            .set_capacity(self.now, capacity, &mut self.effects);
         self.learn(None);
     }
 
@@ -225,15 +259,28 @@ impl Model {
     /// Who starts before another that would have fitted as well is older, or ahead by class, deadline and arrival.
     fn check_order(&self, ticket: TicketId, call: &Call) {
         assert!(!self.draining, "a draining node grants nothing");
-        assert!(call.arrival.deadline.is_none_or(|deadline| deadline > self.now), "not after the deadline");
+        assert!(
+            call.arrival
+                .deadline
+                .is_none_or(|deadline| deadline > self.now),
+            "not after the deadline"
+        );
         for (other, passed) in self.waiting() {
             if other < ticket && within(passed.arrival.demand, call.arrival.demand) {
-                assert!(place(ticket, call) < place(other, passed), "{ticket:?} passed {other:?}");
+                assert!(
+                    place(ticket, call) < place(other, passed),
+                    "{ticket:?} passed {other:?}"
+                );
             }
         }
     }
 
-    fn check_rejected_waiter(&self, call: &Call, reason: OverloadReason, newcomer: Option<Arrival>) {
+    fn check_rejected_waiter(
+        &self,
+        call: &Call,
+        reason: OverloadReason,
+        newcomer: Option<Arrival>,
+    ) {
         let (expires, expires_as) = self.expiry(call);
         match reason {
             OverloadReason::Deadline | OverloadReason::WaitedTooLong => {
@@ -241,15 +288,23 @@ impl Model {
                 assert_eq!(reason, expires_as);
             }
             OverloadReason::Draining => assert!(self.draining),
-            OverloadReason::NeverFits => assert!(!within_capacity(call.arrival.demand, self.capacity)),
+            OverloadReason::NeverFits => {
+                assert!(!within_capacity(call.arrival.demand, self.capacity))
+            }
             OverloadReason::QueueFull => {
                 let newcomer = newcomer.expect("only an arrival displaces");
                 assert_eq!(call.arrival.class.rank(), Rank::Low);
                 assert!(newcomer.class.rank() > Rank::Low);
                 assert!(self.now < call.since + self.config.patience);
-                assert_eq!(self.waiting().count(), self.config.queue_capacity, "only from a full queue");
+                assert_eq!(
+                    self.waiting().count(),
+                    self.config.queue_capacity,
+                    "only from a full queue"
+                );
             }
-            OverloadReason::NoPeer | OverloadReason::CallWouldDeadlock => panic!("it waited here, and nobody calls"),
+            OverloadReason::NoPeer | OverloadReason::CallWouldDeadlock => {
+                panic!("it waited here, and nobody calls")
+            }
         }
     }
 
@@ -257,11 +312,19 @@ impl Model {
         check_retry(rejection);
         match rejection.reason {
             OverloadReason::Draining => assert!(self.draining),
-            OverloadReason::Deadline => assert!(arrival.deadline.is_some_and(|deadline| deadline <= self.now)),
+            OverloadReason::Deadline => assert!(
+                arrival
+                    .deadline
+                    .is_some_and(|deadline| deadline <= self.now)
+            ),
             OverloadReason::NeverFits => assert!(!within_capacity(arrival.demand, self.capacity)),
-            OverloadReason::QueueFull => assert_eq!(self.waiting().count(), self.config.queue_capacity),
+            OverloadReason::QueueFull => {
+                assert_eq!(self.waiting().count(), self.config.queue_capacity)
+            }
             OverloadReason::WaitedTooLong => panic!("it has not waited"),
-            OverloadReason::NoPeer | OverloadReason::CallWouldDeadlock => panic!("it runs here, and nobody calls"),
+            OverloadReason::NoPeer | OverloadReason::CallWouldDeadlock => {
+                panic!("it runs here, and nobody calls")
+            }
         }
     }
 
@@ -293,9 +356,16 @@ impl Model {
             assert_eq!(free, capacity.saturating_sub(used));
         }
         for demand in &self.started {
-            assert!(self.room(*demand, Demand::NONE, Demand::NONE), "{demand:?} was started beyond the node");
+            assert!(
+                self.room(*demand, Demand::NONE, Demand::NONE),
+                "{demand:?} was started beyond the node"
+            );
         }
-        let granted = self.calls.values().filter(|call| call.state == State::Granted).count();
+        let granted = self
+            .calls
+            .values()
+            .filter(|call| call.state == State::Granted)
+            .count();
         assert_eq!(after.unclaimed, granted);
         assert_eq!(after.running as usize, self.leases.len() + granted);
         assert_eq!(after.waiting.total(), self.waiting().count());
@@ -306,7 +376,10 @@ impl Model {
         let counters = after.counters;
         let ended = counters.started_at_once + counters.started_after_wait + counters.cancelled;
         let pending = after.waiting.total() + after.unclaimed;
-        assert_eq!(self.arrivals, ended + counters.rejected.total() + pending as u64);
+        assert_eq!(
+            self.arrivals,
+            ended + counters.rejected.total() + pending as u64
+        );
         let out = counters.started_at_once + counters.started_after_wait - counters.released;
         assert_eq!(out, self.leases.len() as u64);
     }
@@ -314,7 +387,10 @@ impl Model {
     fn check_expiries(&self, after: &Snapshot) {
         let next = self.waiting().map(|(_, call)| self.expiry(call).0).min();
         assert_eq!(self.scheduler.next_expiry(), next);
-        assert!(next.is_none_or(|at| at > self.now), "nobody waits beyond the end");
+        assert!(
+            next.is_none_or(|at| at > self.now),
+            "nobody waits beyond the end"
+        );
         assert!(!after.draining || after.waiting.total() == 0);
     }
 
@@ -322,8 +398,15 @@ impl Model {
     fn check_work(&self, after: &Snapshot) {
         let claimant = self.claimant(after);
         for (ticket, call) in self.waiting() {
-            let held = if claimant == Some(ticket) { Demand::NONE } else { after.held_back };
-            assert!(!self.room(Demand::NONE, call.arrival.demand, held), "{ticket:?} could run");
+            let held = if claimant == Some(ticket) {
+                Demand::NONE
+            } else {
+                after.held_back
+            };
+            assert!(
+                !self.room(Demand::NONE, call.arrival.demand, held),
+                "{ticket:?} could run"
+            );
         }
     }
 
@@ -337,7 +420,10 @@ impl Model {
         assert!(self.now >= call.since + self.config.patience);
         if before.held_back == after.held_back && claimant == Some(oldest) {
             for demand in &self.started {
-                assert!(self.room(*demand, Demand::NONE, after.held_back), "{demand:?} delays the claim");
+                assert!(
+                    self.room(*demand, Demand::NONE, after.held_back),
+                    "{demand:?} delays the claim"
+                );
             }
         }
     }
@@ -350,20 +436,50 @@ impl Model {
         let one = |taken: u64, extra: u64, held: u64, used: u64, capacity: u64| {
             (taken == 0 && extra == 0) || used + extra + held <= capacity
         };
-        one(taken.memory.get(), extra.memory.get(), held.memory.get(), used.0, capacity.memory.get())
-            && one(taken.cpu.get(), extra.cpu.get(), held.cpu.get(), used.1, capacity.cpu.get())
-            && one(taken.slots.into(), extra.slots.into(), held.slots.into(), used.2, capacity.slots.into())
+        one(
+            taken.memory.get(),
+            extra.memory.get(),
+            held.memory.get(),
+            used.0,
+            capacity.memory.get(),
+        ) && one(
+            taken.cpu.get(),
+            extra.cpu.get(),
+            held.cpu.get(),
+            used.1,
+            capacity.cpu.get(),
+        ) && one(
+            taken.slots.into(),
+            extra.slots.into(),
+            held.slots.into(),
+            used.2,
+            capacity.slots.into(),
+        )
     }
 
     fn used(&self) -> (u64, u64, u64) {
-        let granted = self.calls.values().filter(|call| call.state == State::Granted).map(|call| call.arrival.demand);
-        self.leases.iter().map(Lease::demand).chain(granted).fold((0, 0, 0), |(memory, cpu, slots), demand| {
-            (memory + demand.memory.get(), cpu + demand.cpu.get(), slots + u64::from(demand.slots))
-        })
+        let granted = self
+            .calls
+            .values()
+            .filter(|call| call.state == State::Granted)
+            .map(|call| call.arrival.demand);
+        self.leases.iter().map(Lease::demand).chain(granted).fold(
+            (0, 0, 0),
+            |(memory, cpu, slots), demand| {
+                (
+                    memory + demand.memory.get(),
+                    cpu + demand.cpu.get(),
+                    slots + u64::from(demand.slots),
+                )
+            },
+        )
     }
 
     fn waiting(&self) -> impl Iterator<Item = (TicketId, &Call)> {
-        self.calls.iter().filter(|(_, call)| call.state == State::Waiting).map(|(ticket, call)| (*ticket, call))
+        self.calls
+            .iter()
+            .filter(|(_, call)| call.state == State::Waiting)
+            .map(|(ticket, call)| (*ticket, call))
     }
 
     fn claimant(&self, snapshot: &Snapshot) -> Option<TicketId> {
@@ -382,7 +498,9 @@ impl Model {
 
 /// The documented order of service.
 fn place(ticket: TicketId, call: &Call) -> (Reverse<Rank>, bool, Option<Instant>, TicketId) {
-    let Arrival { class, deadline, .. } = call.arrival;
+    let Arrival {
+        class, deadline, ..
+    } = call.arrival;
     (Reverse(class.rank()), deadline.is_none(), deadline, ticket)
 }
 
@@ -391,7 +509,15 @@ fn within(demand: Demand, other: Demand) -> bool {
 }
 
 fn within_capacity(demand: Demand, capacity: Capacity) -> bool {
-    within(demand, Demand { memory: capacity.memory, cpu: capacity.cpu, slots: capacity.slots, containers: 0 })
+    within(
+        demand,
+        Demand {
+            memory: capacity.memory,
+            cpu: capacity.cpu,
+            slots: capacity.slots,
+            containers: 0,
+        },
+    )
 }
 
 fn check_retry(rejection: Rejection) {
@@ -399,9 +525,19 @@ fn check_retry(rejection: Rejection) {
 }
 
 pub(crate) fn demand(memory: u64, cpu: u64, slots: u32) -> Demand {
-    Demand { memory: MemoryMib::new(memory), cpu: CpuMilli::new(cpu), slots, containers: 0 }
+    Demand {
+        memory: MemoryMib::new(memory),
+        cpu: CpuMilli::new(cpu),
+        slots,
+        containers: 0,
+    }
 }
 
 pub(crate) fn capacity(memory: u64, cpu: u64, slots: u32) -> Capacity {
-    Capacity { memory: MemoryMib::new(memory), cpu: CpuMilli::new(cpu), slots, containers: 1_000 }
+    Capacity {
+        memory: MemoryMib::new(memory),
+        cpu: CpuMilli::new(cpu),
+        slots,
+        containers: 1_000,
+    }
 }

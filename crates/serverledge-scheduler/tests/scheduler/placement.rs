@@ -8,8 +8,8 @@ use proptest::option;
 use proptest::prelude::*;
 use serverledge_core::{CpuMilli, MemoryMib, OverloadReason};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Demand, Effects, End, FunctionKey, POLICY_NAMES, Peer, PeerId, PeerView, PolicyOptions,
-    QosClass, Ran, Sample, Scheduler, policy_named,
+    Admission, Arrival, Config, Demand, Effects, End, FunctionKey, POLICY_NAMES, Peer, PeerId,
+    PeerView, PolicyOptions, QosClass, Ran, Sample, Scheduler, policy_named,
 };
 
 use crate::epoch;
@@ -44,16 +44,39 @@ fn ms(ms: u64) -> Duration {
 fn any_peer() -> impl Strategy<Value = Numbers> {
     let room = || prop_oneof![Just(0_u64), 0..8_u64];
     let wait = prop_oneof![2 => Just(0), 1 => 0..15_000_u64];
-    (any::<bool>(), prop::bool::weighted(0.8), 0..200_u64, room(), room(), wait, 0..20_000_u64)
+    (
+        any::<bool>(),
+        prop::bool::weighted(0.8),
+        0..200_u64,
+        room(),
+        room(),
+        wait,
+        0..20_000_u64,
+    )
 }
 
 fn any_call() -> impl Strategy<Value = Call> {
     let size = (0..5_u64, 0..5_u64, 0..1_000_000_u64);
-    let wish = (0..4_i64, prop::bool::weighted(0.8), option::of(0..3_000_u64), vec(0..6_u32, 0..3));
+    let wish = (
+        0..4_i64,
+        prop::bool::weighted(0.8),
+        option::of(0..3_000_u64),
+        vec(0..6_u32, 0..3),
+    );
     let end = (any::<bool>(), prop_oneof![Just(0), 0..500_u64]);
-    (size, wish, end).prop_map(|((memory, cpu, bytes), (class, may_offload, deadline_ms, tried), (ends, pass_ms))| {
-        Call { memory, cpu, class, may_offload, deadline_ms, bytes, tried, ends, pass_ms }
-    })
+    (size, wish, end).prop_map(
+        |((memory, cpu, bytes), (class, may_offload, deadline_ms, tried), (ends, pass_ms))| Call {
+            memory,
+            cpu,
+            class,
+            may_offload,
+            deadline_ms,
+            bytes,
+            tried,
+            ends,
+            pass_ms,
+        },
+    )
 }
 
 fn peer(id: u32, now: Instant, (cloud, runs, round_trip, memory, cpu, wait, age): Numbers) -> Peer {
@@ -71,8 +94,18 @@ fn peer(id: u32, now: Instant, (cloud, runs, round_trip, memory, cpu, wait, age)
 }
 
 fn scheduler(policy: &str, fallback_local: bool, queue_capacity: usize, now: Instant) -> Scheduler {
-    let policy = policy_named(policy, PolicyOptions { fallback_local, seed: 5 }).expect("a policy");
-    let config = Config { queue_capacity, ..Config::new(capacity(4, 4, 3)) };
+    let policy = policy_named(
+        policy,
+        PolicyOptions {
+            fallback_local,
+            seed: 5,
+        },
+    )
+    .expect("a policy");
+    let config = Config {
+        queue_capacity,
+        ..Config::new(capacity(4, 4, 3))
+    };
     Scheduler::with_policy(config, policy, now)
 }
 
@@ -90,15 +123,25 @@ fn check_one(node: &mut Scheduler, now: Instant, call: &Call, peers: &[Peer]) ->
     };
     node.expire(now, &mut Effects::default());
     let before = node.snapshot();
-    let view = PeerView { peers, tried: &tried, age_max: ms(AGE_MAX_MS) };
+    let view = PeerView {
+        peers,
+        tried: &tried,
+        age_max: ms(AGE_MAX_MS),
+    };
     let admission = node.admit(now, arrival, view, &mut Effects::default());
     let after = node.snapshot();
     if let Admission::Offload(id) = &admission {
         assert!(call.may_offload && !tried.contains(id));
-        let peer = peers.iter().find(|peer| peer.id == *id).expect("one of those told of");
+        let peer = peers
+            .iter()
+            .find(|peer| peer.id == *id)
+            .expect("one of those told of");
         assert!(peer.runs && now.saturating_duration_since(peer.seen) <= ms(AGE_MAX_MS));
         let fits = peer.free_memory >= arrival.demand.memory && peer.free_cpu >= arrival.demand.cpu;
-        assert!(fits || !peer.wait.is_zero(), "neither room nor a queue there");
+        assert!(
+            fits || !peer.wait.is_zero(),
+            "neither room nor a queue there"
+        );
         assert!(arrival.deadline.is_none_or(|deadline| deadline > now));
         let mut expected = before;
         expected.counters.offloaded += 1;
@@ -106,7 +149,10 @@ fn check_one(node: &mut Scheduler, now: Instant, call: &Call, peers: &[Peer]) ->
     }
     if let Admission::Reject(rejection) = &admission {
         let dead = arrival.deadline.is_some();
-        assert!(rejection.reason != OverloadReason::Deadline || dead, "no deadline, so none is missed");
+        assert!(
+            rejection.reason != OverloadReason::Deadline || dead,
+            "no deadline, so none is missed"
+        );
     }
     admission
 }
@@ -216,7 +262,14 @@ proptest! {
 }
 
 fn sample(place: Ran, took_ms: u64) -> Sample {
-    Sample { function: FUNCTION, place, cold: false, start: ms(0), execution: ms(took_ms), overhead: ms(took_ms) }
+    Sample {
+        function: FUNCTION,
+        place,
+        cold: false,
+        start: ms(0),
+        execution: ms(took_ms),
+        overhead: ms(took_ms),
+    }
 }
 
 /// Lets the node see many calls of the same time everywhere. It learns where a peer is by sending to it, so each is the
@@ -225,17 +278,43 @@ fn teach(node: &mut Scheduler, start: Instant, execution: u64, peers: &[Peer]) {
     for _ in 0..60 {
         node.learn(start, sample(Ran::Here, execution));
     }
-    let whole = Demand { memory: MemoryMib::new(99), ..Demand::NONE };
+    let whole = Demand {
+        memory: MemoryMib::new(99),
+        ..Demand::NONE
+    };
     for peer in peers {
-        let roomy =
-            [Peer { free_memory: MemoryMib::new(99), free_cpu: CpuMilli::new(99), wait: ms(0), seen: start, ..*peer }];
-        let view = PeerView { peers: &roomy, tried: &[], age_max: ms(AGE_MAX_MS) };
-        let arrival = Arrival { demand: whole, function: FUNCTION, may_offload: true, ..Arrival::default() };
+        let roomy = [Peer {
+            free_memory: MemoryMib::new(99),
+            free_cpu: CpuMilli::new(99),
+            wait: ms(0),
+            seen: start,
+            ..*peer
+        }];
+        let view = PeerView {
+            peers: &roomy,
+            tried: &[],
+            age_max: ms(AGE_MAX_MS),
+        };
+        let arrival = Arrival {
+            demand: whole,
+            function: FUNCTION,
+            may_offload: true,
+            ..Arrival::default()
+        };
         let sent = node.admit(start, arrival, view, &mut Effects::default());
-        assert!(matches!(sent, Admission::Offload(id) if id == peer.id), "{sent:?}");
+        assert!(
+            matches!(sent, Admission::Offload(id) if id == peer.id),
+            "{sent:?}"
+        );
         for _ in 0..60 {
             let overhead = peer.round_trip;
-            node.learn(start, Sample { overhead, ..sample(Ran::On(peer.id), execution) });
+            node.learn(
+                start,
+                Sample {
+                    overhead,
+                    ..sample(Ran::On(peer.id), execution)
+                },
+            );
         }
     }
 }

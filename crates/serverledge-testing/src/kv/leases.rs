@@ -11,8 +11,11 @@ use super::{Fixture, WAIT_MAX, together};
 pub(super) async fn check(make: &impl AsyncFn() -> Arc<dyn Kv>) {
     revoking_deletes(&Fixture::new(make, "revoke").await).await;
     unknown_leases_are_refused(&Fixture::new(make, "unknown").await).await;
-    let (end, keep, rebind) =
-        (Fixture::new(make, "end").await, Fixture::new(make, "keep").await, Fixture::new(make, "rebind").await);
+    let (end, keep, rebind) = (
+        Fixture::new(make, "end").await,
+        Fixture::new(make, "keep").await,
+        Fixture::new(make, "rebind").await,
+    );
     together([
         Box::pin(leases_end(end)) as std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
         Box::pin(kept_leases_live(keep)),
@@ -26,14 +29,25 @@ async fn grant(f: &Fixture) -> Lease {
 }
 
 async fn bind(f: &Fixture, name: &str, lease: LeaseId) {
-    f.txn(Txn::new().then(Op::put_leased(f.key(name), "leased", lease))).await;
+    f.txn(Txn::new().then(Op::put_leased(f.key(name), "leased", lease)))
+        .await;
 }
 
 /// Waits for one batch that deletes exactly these keys, in one revision.
 async fn deleted(f: &Fixture, follower: &mut super::Follower) -> Vec<String> {
     let events = follower.next().await;
-    assert!(events.iter().all(|event| matches!(event, Event::Delete { .. })), "{events:?}");
-    assert!(events.iter().all(|event| event.revision() == events[0].revision()), "one revision: {events:?}");
+    assert!(
+        events
+            .iter()
+            .all(|event| matches!(event, Event::Delete { .. })),
+        "{events:?}"
+    );
+    assert!(
+        events
+            .iter()
+            .all(|event| event.revision() == events[0].revision()),
+        "one revision: {events:?}"
+    );
     let mut names: Vec<_> = events.iter().map(|event| f.name(event.key())).collect();
     names.sort();
     names
@@ -46,13 +60,22 @@ async fn leases_end(f: Fixture) {
     bind(&f, "a", lease.id).await;
     bind(&f, "b", lease.id).await;
     f.put("c", "not leased").await;
-    assert_eq!(f.get("a").await.and_then(|entry| entry.lease), Some(lease.id));
+    assert_eq!(
+        f.get("a").await.and_then(|entry| entry.lease),
+        Some(lease.id)
+    );
     let mut follower = f.watch(None).await;
     assert_eq!(deleted(&f, &mut follower).await, ["a", "b"]);
     assert!(begun.elapsed() >= LEASE_TTL_MIN, "the lease ended early");
-    assert_eq!(f.pairs(f.all()).await, [("c".to_owned(), "not leased".to_owned())]);
+    assert_eq!(
+        f.pairs(f.all()).await,
+        [("c".to_owned(), "not leased".to_owned())]
+    );
     let late = f.kv.lease_keep_alive(lease.id).await;
-    assert!(matches!(late, Err(KvError::LeaseUnknown { .. })), "{late:?}");
+    assert!(
+        matches!(late, Err(KvError::LeaseUnknown { .. })),
+        "{late:?}"
+    );
 }
 
 async fn kept_leases_live(f: Fixture) {
@@ -64,7 +87,12 @@ async fn kept_leases_live(f: Fixture) {
     let mut follower = f.watch(None).await;
     let keeper = async {
         loop {
-            assert_eq!(f.kv.lease_keep_alive(kept.id).await.expect("the lease lives"), kept.ttl);
+            assert_eq!(
+                f.kv.lease_keep_alive(kept.id)
+                    .await
+                    .expect("the lease lives"),
+                kept.ttl
+            );
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     };
@@ -75,11 +103,18 @@ async fn kept_leases_live(f: Fixture) {
     assert_eq!(names, ["left"]);
     assert!(begun.elapsed() >= LEASE_TTL_MIN - Duration::from_millis(300));
     assert_eq!(f.value("kept").await.as_deref(), Some("leased"));
-    assert_eq!(deleted(&f, &mut follower).await, ["kept"], "a lease that is no longer kept alive ends");
+    assert_eq!(
+        deleted(&f, &mut follower).await,
+        ["kept"],
+        "a lease that is no longer kept alive ends"
+    );
 }
 
 async fn keys_change_leases(f: Fixture) {
-    let (first, second) = (grant(&f).await, f.kv.lease_grant(WAIT_MAX * 10).await.expect("a lease"));
+    let (first, second) = (
+        grant(&f).await,
+        f.kv.lease_grant(WAIT_MAX * 10).await.expect("a lease"),
+    );
     for name in ["freed", "moved", "left", "deleted"] {
         bind(&f, name, first.id).await;
     }
@@ -90,7 +125,10 @@ async fn keys_change_leases(f: Fixture) {
     let mut follower = f.watch(Some(recreated.next())).await;
     assert_eq!(deleted(&f, &mut follower).await, ["left"]);
     assert_eq!(f.get("freed").await.expect("the key").lease, None);
-    assert_eq!(f.get("moved").await.expect("the key").lease, Some(second.id));
+    assert_eq!(
+        f.get("moved").await.expect("the key").lease,
+        Some(second.id)
+    );
     f.kv.lease_revoke(second.id).await.expect("a revocation");
     assert_eq!(f.get("moved").await, None);
 }
@@ -106,17 +144,33 @@ async fn revoking_deletes(f: &Fixture) {
     let empty = grant(f).await;
     let before = f.revision().await;
     f.kv.lease_revoke(empty.id).await.expect("a revocation");
-    assert_eq!(f.revision().await, before, "a lease without keys makes no revision");
+    assert_eq!(
+        f.revision().await,
+        before,
+        "a lease without keys makes no revision"
+    );
 }
 
 async fn unknown_leases_are_refused(f: &Fixture) {
     let lease = grant(f).await.id;
     f.kv.lease_revoke(lease).await.expect("a revocation");
-    assert!(matches!(f.kv.lease_revoke(lease).await, Err(KvError::LeaseUnknown { .. })));
-    assert!(matches!(f.kv.lease_keep_alive(lease).await, Err(KvError::LeaseUnknown { .. })));
+    assert!(matches!(
+        f.kv.lease_revoke(lease).await,
+        Err(KvError::LeaseUnknown { .. })
+    ));
+    assert!(matches!(
+        f.kv.lease_keep_alive(lease).await,
+        Err(KvError::LeaseUnknown { .. })
+    ));
     let bind = Txn::new().then(Op::put_leased(f.key("k"), "x", lease));
-    assert!(matches!(f.try_txn(bind).await, Err(KvError::LeaseUnknown { .. })));
-    let raised = f.kv.lease_grant(Duration::from_millis(1)).await.expect("a lease");
+    assert!(matches!(
+        f.try_txn(bind).await,
+        Err(KvError::LeaseUnknown { .. })
+    ));
+    let raised =
+        f.kv.lease_grant(Duration::from_millis(1))
+            .await
+            .expect("a lease");
     assert!(raised.ttl >= LEASE_TTL_MIN);
     f.kv.lease_revoke(raised.id).await.expect("a revocation");
 }

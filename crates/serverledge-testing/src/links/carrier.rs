@@ -59,12 +59,28 @@ struct Packet {
 impl Carrier {
     pub(crate) fn start(devices: Vec<(Ipv4Addr, SyncDevice)>, seed: u64) -> anyhow::Result<Self> {
         let sites = devices.len();
-        let lines = (0_u64..).take(sites * sites).map(|line| Line::new(seed ^ (line << 32))).collect();
-        let traffic = Mutex::new(Traffic { lines, waiting: BinaryHeap::new(), order: 0, ending: false });
+        let lines = (0_u64..)
+            .take(sites * sites)
+            .map(|line| Line::new(seed ^ (line << 32)))
+            .collect();
+        let traffic = Mutex::new(Traffic {
+            lines,
+            waiting: BinaryHeap::new(),
+            order: 0,
+            ending: false,
+        });
         let end = InterruptEvent::new().context("make a pipe")?;
-        let shared = Arc::new(Shared { devices, traffic, changed: Condvar::new(), end });
+        let shared = Arc::new(Shared {
+            devices,
+            traffic,
+            changed: Condvar::new(),
+            end,
+        });
         // Complete before the first thread, so that a failure stops those that run.
-        let mut carrier = Self { shared, threads: Vec::new() };
+        let mut carrier = Self {
+            shared,
+            threads: Vec::new(),
+        };
         for from in 0..sites {
             carrier.spawn(move |shared| shared.read(from))?;
         }
@@ -84,10 +100,15 @@ impl Carrier {
         let shared = Arc::clone(&self.shared);
         let urgent = move || {
             let thread = rustix::thread::gettid();
-            rustix::process::setpriority_process(Some(thread), NICENESS).expect("root may be urgent");
+            rustix::process::setpriority_process(Some(thread), NICENESS)
+                .expect("root may be urgent");
             work(&shared);
         };
-        self.threads.push(std::thread::Builder::new().name("link".to_owned()).spawn(urgent)?);
+        self.threads.push(
+            std::thread::Builder::new()
+                .name("link".to_owned())
+                .spawn(urgent)?,
+        );
         Ok(())
     }
 }
@@ -120,7 +141,11 @@ impl Shared {
             // Waits for a packet, or for the end.
             match device.recv_intr(&mut buffer, &self.end) {
                 Ok(length) => self.send(from, &buffer[..length]),
-                Err(error) if error.kind() == ErrorKind::Interrupted && !self.traffic.lock().ending => continue,
+                Err(error)
+                    if error.kind() == ErrorKind::Interrupted && !self.traffic.lock().ending =>
+                {
+                    continue;
+                }
                 Err(_) => return,
             }
             while let Ok(length @ 1..) = device.recv(&mut buffer) {
@@ -131,13 +156,17 @@ impl Shared {
 
     /// What is no packet of IPv4 for another site is none of ours.
     fn send(&self, from: usize, bytes: &[u8]) {
-        let Some(to) = destination(bytes).and_then(|to| self.devices.iter().position(|(known, _)| *known == to)) else {
+        let Some(to) = destination(bytes)
+            .and_then(|to| self.devices.iter().position(|(known, _)| *known == to))
+        else {
             return;
         };
         let line = self.line(from, to);
         let mut traffic = self.traffic.lock();
         let now = now();
-        let Fate::Due(due) = traffic.lines[line].send(now) else { return };
+        let Fate::Due(due) = traffic.lines[line].send(now) else {
+            return;
+        };
         // Without delay it need not wait for another thread, unless others of the line are before it.
         if due <= now && traffic.lines[line].counts().waiting == 1 {
             self.arrive(&mut traffic, line, to, due, bytes);
@@ -145,8 +174,17 @@ impl Shared {
         }
         let order = traffic.order;
         traffic.order += 1;
-        let earlier = traffic.waiting.peek().is_none_or(|Reverse(first)| due < first.due);
-        traffic.waiting.push(Reverse(Packet { due, order, line, to, bytes: bytes.to_vec() }));
+        let earlier = traffic
+            .waiting
+            .peek()
+            .is_none_or(|Reverse(first)| due < first.due);
+        traffic.waiting.push(Reverse(Packet {
+            due,
+            order,
+            line,
+            to,
+            bytes: bytes.to_vec(),
+        }));
         if earlier {
             self.changed.notify_one();
         }
@@ -162,7 +200,13 @@ impl Shared {
                 }
                 Some(_) => {
                     if let Some(Reverse(packet)) = traffic.waiting.pop() {
-                        self.arrive(&mut traffic, packet.line, packet.to, packet.due, &packet.bytes);
+                        self.arrive(
+                            &mut traffic,
+                            packet.line,
+                            packet.to,
+                            packet.due,
+                            &packet.bytes,
+                        );
                     }
                     MutexGuard::bump(&mut traffic);
                 }
@@ -182,7 +226,9 @@ impl Shared {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let addresses: Vec<_> = self.devices.iter().map(|(address, _)| address).collect();
-        f.debug_struct("Shared").field("sites", &addresses).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("sites", &addresses)
+            .finish_non_exhaustive()
     }
 }
 

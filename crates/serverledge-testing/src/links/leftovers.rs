@@ -35,7 +35,11 @@ pub(crate) fn sweep() -> anyhow::Result<()> {
         if is_left(&name) {
             // Inside is only what that run has started, for nobody else knows the name.
             let pids = run_ip(&["netns", "pids", &name]).unwrap_or_default();
-            for pid in pids.split_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw) {
+            for pid in pids
+                .split_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .filter_map(Pid::from_raw)
+            {
                 let _gone_already = kill_process(pid, Signal::KILL);
             }
             remove(&name);
@@ -54,7 +58,9 @@ fn is_left(name: &str) -> bool {
     let mut parts = name.split('-');
     let ours = parts.next() == Some(PREFIX);
     let (pid, then) = (parts.next().and_then(|pid| pid.parse().ok()), parts.next());
-    let Some((pid, then)) = pid.zip(then) else { return false };
+    let Some((pid, then)) = pid.zip(then) else {
+        return false;
+    };
     ours && begun(pid).is_none_or(|begun| begun != then)
 }
 
@@ -75,9 +81,18 @@ mod tests {
         let mine = namespace(1, "edge").unwrap();
         assert!(!is_left(&mine), "{mine}");
         let begun = begun(std::process::id()).unwrap();
-        assert!(is_left(&mine.replace(&begun, "1")), "another process with my id");
+        assert!(
+            is_left(&mine.replace(&begun, "1")),
+            "another process with my id"
+        );
         assert!(is_left("slnk-4294967295-1-0-edge"));
-        for foreign in ["slnk", "slnk-edge", "slnk-1", "cni-1234", "other-4294967295-1-0-edge"] {
+        for foreign in [
+            "slnk",
+            "slnk-edge",
+            "slnk-1",
+            "cni-1234",
+            "other-4294967295-1-0-edge",
+        ] {
             assert!(!is_left(foreign), "{foreign}");
         }
     }

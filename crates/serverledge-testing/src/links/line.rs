@@ -65,14 +65,25 @@ struct Chance(u64);
 
 impl Condition {
     /// No delay, no loss.
-    pub const PERFECT: Self = Self { delay: Duration::ZERO, jitter: Duration::ZERO, loss: 0.0, cut: false };
+    pub const PERFECT: Self = Self {
+        delay: Duration::ZERO,
+        jitter: Duration::ZERO,
+        loss: 0.0,
+        cut: false,
+    };
     /// Nothing passes.
-    pub const CUT: Self = Self { cut: true, ..Self::PERFECT };
+    pub const CUT: Self = Self {
+        cut: true,
+        ..Self::PERFECT
+    };
 
     /// A link whose round trip takes this long.
     #[must_use]
     pub fn round_trip(time: Duration) -> Self {
-        Self { delay: time / 2, ..Self::PERFECT }
+        Self {
+            delay: time / 2,
+            ..Self::PERFECT
+        }
     }
 
     /// The same condition with this probability of loss.
@@ -92,7 +103,12 @@ impl Default for Condition {
 
 impl Line {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { condition: Condition::PERFECT, chance: Chance(seed), last_due: None, counts: Counts::default() }
+        Self {
+            condition: Condition::PERFECT,
+            chance: Chance(seed),
+            last_due: None,
+            counts: Counts::default(),
+        }
     }
 
     pub(crate) fn set(&mut self, condition: Condition) {
@@ -124,7 +140,9 @@ impl Line {
     fn due(&mut self, now: Instant, shift: f64) -> Instant {
         let Condition { delay, jitter, .. } = self.condition;
         let delay = (delay + jitter.mul_f64(2.0 * shift)).saturating_sub(jitter);
-        let due = self.last_due.map_or(now + delay, |last| last.max(now + delay));
+        let due = self
+            .last_due
+            .map_or(now + delay, |last| last.max(now + delay));
         self.last_due = Some(due);
         due
     }
@@ -140,7 +158,11 @@ impl Line {
 
     /// Whether the site took the packet that has left the line.
     pub(crate) fn arrived(&mut self, taken: bool, due: Instant, now: Instant) {
-        let counter = if taken { &mut self.counts.carried } else { &mut self.counts.overflowed };
+        let counter = if taken {
+            &mut self.counts.carried
+        } else {
+            &mut self.counts.overflowed
+        };
         *counter += 1;
         self.counts.late += u64::from(taken && now.saturating_duration_since(due) > LATE);
     }

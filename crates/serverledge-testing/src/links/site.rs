@@ -45,14 +45,25 @@ struct Place {
 
 impl Site {
     /// On failure nothing is left.
-    pub(crate) fn make(name: &str, run: u64, address: Ipv4Addr) -> anyhow::Result<(Self, (Ipv4Addr, SyncDevice))> {
+    pub(crate) fn make(
+        name: &str,
+        run: u64,
+        address: Ipv4Addr,
+    ) -> anyhow::Result<(Self, (Ipv4Addr, SyncDevice))> {
         ensure!(
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
             "a bad name"
         );
         let namespace = leftovers::namespace(run, name)?;
         run_ip(&["netns", "add", &namespace])?;
-        let site = Self(Arc::new(Place { name: name.to_owned(), namespace, address }));
+        let site = Self(Arc::new(Place {
+            name: name.to_owned(),
+            namespace,
+            address,
+        }));
         let device = site.prepare();
         if device.is_err() {
             site.remove();
@@ -61,11 +72,20 @@ impl Site {
     }
 
     fn prepare(&self) -> anyhow::Result<SyncDevice> {
-        let output = self.command("sh").args(["-c", PREPARE]).stdin(Stdio::null()).output().context("run nsenter")?;
+        let output = self
+            .command("sh")
+            .args(["-c", PREPARE])
+            .stdin(Stdio::null())
+            .output()
+            .context("run nsenter")?;
         ensure_success("prepare the namespace", &output)?;
         let device = self.inside(|| {
-            let device = DeviceBuilder::new().name(DEVICE).tx_queue_len(QUEUE_PACKETS);
-            let device = device.ipv4(self.0.address, NETWORK_BITS, None).build_sync()?;
+            let device = DeviceBuilder::new()
+                .name(DEVICE)
+                .tx_queue_len(QUEUE_PACKETS);
+            let device = device
+                .ipv4(self.0.address, NETWORK_BITS, None)
+                .build_sync()?;
             device.set_nonblocking(true).map(|()| device)
         })?;
         device.context("make a tun device")
@@ -87,7 +107,11 @@ impl Site {
     #[must_use]
     pub fn prefix(&self) -> [String; 3] {
         // Not `ip netns exec`, which also mounts another /sys, without control groups.
-        ["nsenter".to_owned(), format!("--net={}", self.path().display()), "--".to_owned()]
+        [
+            "nsenter".to_owned(),
+            format!("--net={}", self.path().display()),
+            "--".to_owned(),
+        ]
     }
 
     /// A command that runs the program inside. The process that is started becomes the program, so that signals reach it.
@@ -107,14 +131,17 @@ impl Site {
     /// # Panics
     /// If `work` does.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
-        let namespace = File::open(self.path()).with_context(|| format!("find the site {}", self.0.name))?;
+        let namespace =
+            File::open(self.path()).with_context(|| format!("find the site {}", self.0.name))?;
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
                     .context("enter a site")?;
                 Ok(work())
             });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
@@ -123,7 +150,8 @@ impl Site {
     /// # Errors
     /// If there is none after this time, or it is refused.
     pub fn connect(&self, to: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
-        self.inside(|| TcpStream::connect_timeout(&to, patience)).unwrap_or_else(|error| Err(io::Error::other(error)))
+        self.inside(|| TcpStream::connect_timeout(&to, patience))
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
     pub(crate) fn remove(&self) {
@@ -136,7 +164,11 @@ impl Site {
 }
 
 pub(crate) fn run_ip(arguments: &[&str]) -> anyhow::Result<String> {
-    let output = Command::new("ip").args(arguments).stdin(Stdio::null()).output().context("run ip")?;
+    let output = Command::new("ip")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .context("run ip")?;
     ensure_success(&format!("ip {}", arguments.join(" ")), &output)?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -33,13 +33,21 @@ fn settled(links: &Links, from: &str, to: &str, sent: u64) -> Result<Counts> {
         if counts.sent >= sent && counts.waiting == 0 {
             return Ok(counts);
         }
-        ensure!(begun.elapsed() < PATIENCE, "{sent} packets do not come: {counts:?}");
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "{sent} packets do not come: {counts:?}"
+        );
         std::thread::yield_now();
     }
 }
 
 /// Sends so many datagrams in bursts that fit every buffer; how many of them were received.
-fn send_datagrams(links: &Links, from: (&str, &UdpSocket), to: (&str, &UdpSocket), bursts: u64) -> Result<u64> {
+fn send_datagrams(
+    links: &Links,
+    from: (&str, &UdpSocket),
+    to: (&str, &UdpSocket),
+    bursts: u64,
+) -> Result<u64> {
     const BURST: u64 = 50;
     let address = to.1.local_addr()?;
     let before = links.counts(from.0, to.0);
@@ -50,7 +58,8 @@ fn send_datagrams(links: &Links, from: (&str, &UdpSocket), to: (&str, &UdpSocket
         }
         let counts = settled(links, from.0, to.0, before.sent + burst * BURST)?;
         while received < counts.carried - before.carried {
-            to.1.recv(&mut [0; 200]).context("a datagram that was carried")?;
+            to.1.recv(&mut [0; 200])
+                .context("a datagram that was carried")?;
             received += 1;
         }
     }
@@ -78,9 +87,15 @@ fn a_round_trip_takes_twice_the_delay() -> Result<()> {
         close += usize::from(taken < round_trip + round_trip / 4);
     }
     // The machine may be busy now and then.
-    assert!(close > ROUNDS / 2, "{close} of {ROUNDS} round trips were close to {round_trip:?}");
+    assert!(
+        close > ROUNDS / 2,
+        "{close} of {ROUNDS} round trips were close to {round_trip:?}"
+    );
     let counts = links.counts("a", "b");
-    assert_eq!((counts.sent, counts.carried), (ROUNDS as u64, ROUNDS as u64));
+    assert_eq!(
+        (counts.sent, counts.carried),
+        (ROUNDS as u64, ROUNDS as u64)
+    );
     Ok(())
 }
 
@@ -97,7 +112,11 @@ fn connections_are_made_through_the_delay() -> Result<()> {
     server.read_exact(&mut [0])?;
     server.write_all(b"!")?;
     client.read_exact(&mut [0])?;
-    assert!(begun.elapsed() >= Duration::from_millis(120), "two round trips: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(120),
+        "two round trips: {:?}",
+        begun.elapsed()
+    );
     Ok(())
 }
 
@@ -109,7 +128,11 @@ fn as_much_is_lost_as_was_said() -> Result<()> {
     let (client, server) = (udp(links.site("a"))?, udp(links.site("b"))?);
     let received = send_datagrams(&links, ("a", &client), ("b", &server), 100)?;
     let counts = links.counts("a", "b");
-    assert_eq!((counts.sent, counts.carried, counts.lost), (5_000, received, 5_000 - received), "{counts:?}");
+    assert_eq!(
+        (counts.sent, counts.carried, counts.lost),
+        (5_000, received, 5_000 - received),
+        "{counts:?}"
+    );
     let deviation = (5_000.0_f64 * 0.1 * 0.9).sqrt();
     let lost = f64::from(u32::try_from(counts.lost)?);
     assert!((lost - 500.0).abs() < 6.0 * deviation, "{lost}");
@@ -120,7 +143,10 @@ fn as_much_is_lost_as_was_said() -> Result<()> {
 #[test]
 fn a_stream_of_packets_is_carried_in_time() -> Result<()> {
     let links = Links::new(&["a", "b"])?;
-    let condition = Condition { jitter: Duration::from_millis(2), ..Condition::round_trip(Duration::from_millis(20)) };
+    let condition = Condition {
+        jitter: Duration::from_millis(2),
+        ..Condition::round_trip(Duration::from_millis(20))
+    };
     links.set("a", "b", condition);
     let (client, server) = (udp(links.site("a"))?, udp(links.site("b"))?);
     let received = send_datagrams(&links, ("a", &client), ("b", &server), 60)?;
@@ -140,7 +166,11 @@ fn a_cut_lets_nothing_pass() -> Result<()> {
         send_datagrams(&links, (from.0, &from.1), (to.0, &to.1), bursts)
     };
     links.set_one_way("a", "b", Condition::CUT);
-    assert_eq!((send(&a, &b, 4)?, send(&b, &a, 4)?, send(&a, &c, 4)?), (0, 200, 200), "one way only");
+    assert_eq!(
+        (send(&a, &b, 4)?, send(&b, &a, 4)?, send(&a, &c, 4)?),
+        (0, 200, 200),
+        "one way only"
+    );
     links.isolate("c");
     for (from, to) in [(&a, &c), (&c, &a), (&b, &c), (&c, &b)] {
         assert_eq!(send(from, to, 4)?, 0, "{} to {}", from.0, to.0);
@@ -172,10 +202,15 @@ fn a_cut_takes_what_is_on_its_way() -> Result<()> {
 #[test]
 fn tcp_carries_every_byte_through_loss() -> Result<()> {
     let links = Links::new(&["a", "b"])?;
-    let condition = Condition { jitter: Duration::from_millis(1), ..Condition::round_trip(Duration::from_millis(4)) };
+    let condition = Condition {
+        jitter: Duration::from_millis(1),
+        ..Condition::round_trip(Duration::from_millis(4))
+    };
     links.set("a", "b", condition.with_loss(0.1));
     let (listener, address) = listen(links.site("b"))?;
-    let sent: Vec<u8> = (0_u32..1 << 18).flat_map(|word| word.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    let sent: Vec<u8> = (0_u32..1 << 18)
+        .flat_map(|word| word.wrapping_mul(0x9e37_79b9).to_le_bytes())
+        .collect();
     let received = std::thread::scope(|scope| {
         let receiver = scope.spawn(|| {
             let (mut stream, _) = listener.accept()?;
@@ -188,7 +223,12 @@ fn tcp_carries_every_byte_through_loss() -> Result<()> {
         drop(stream);
         anyhow::Ok(receiver.join().expect("the receiver does not panic")?)
     })?;
-    assert!(received == sent, "{} of {} bytes, or other ones", received.len(), sent.len());
+    assert!(
+        received == sent,
+        "{} of {} bytes, or other ones",
+        received.len(),
+        sent.len()
+    );
     let counts = links.counts("a", "b");
     assert!(counts.lost > 20 && counts.overflowed == 0, "{counts:?}");
     Ok(())
@@ -221,11 +261,22 @@ fn tcp_waits_for_the_end_of_a_cut() -> Result<()> {
 #[test]
 fn programs_run_inside() -> Result<()> {
     let links = Links::new(&["a", "b"])?;
-    let output = links.site("a").command("sh").args(["-c", "ip -o -4 address; ls /sys/class/net"]).output()?;
+    let output = links
+        .site("a")
+        .command("sh")
+        .args(["-c", "ip -o -4 address; ls /sys/class/net"])
+        .output()?;
     let text = String::from_utf8(output.stdout)?;
-    assert!(text.contains("inet 10.213.0.1/24") && text.contains("inet 127.0.0.1/8"), "{text}");
+    assert!(
+        text.contains("inet 10.213.0.1/24") && text.contains("inet 127.0.0.1/8"),
+        "{text}"
+    );
     assert_eq!(text.matches("inet").count(), 2, "{text}");
-    let read = links.site("a").command("cat").arg("/proc/sys/net/ipv4/tcp_congestion_control").output()?;
+    let read = links
+        .site("a")
+        .command("cat")
+        .arg("/proc/sys/net/ipv4/tcp_congestion_control")
+        .output()?;
     assert_eq!(read.stdout, b"reno\n");
     // The machine itself has no way in.
     let (_listener, address) = listen(links.site("b"))?;
@@ -237,12 +288,23 @@ fn programs_run_inside() -> Result<()> {
 fn namespaces() -> Result<Vec<String>> {
     let output = Command::new("ip").args(["netns", "list"]).output()?;
     let text = String::from_utf8(output.stdout)?;
-    Ok(text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
+    Ok(text
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect())
 }
 
 #[test]
 fn nothing_is_left() -> Result<()> {
-    let mine = |name: &str| Ok::<_, anyhow::Error>(namespaces()?.iter().filter(|one| one.ends_with(name)).count());
+    let mine = |name: &str| {
+        Ok::<_, anyhow::Error>(
+            namespaces()?
+                .iter()
+                .filter(|one| one.ends_with(name))
+                .count(),
+        )
+    };
     let links = Links::new(&["left_one", "left_two"])?;
     assert_eq!((mine("-left_one")?, mine("-left_two")?), (1, 1));
     drop(links);
@@ -258,12 +320,25 @@ fn leftovers_of_crashed_runs_are_swept() -> Result<()> {
     let mut gone = Command::new("true").spawn()?;
     gone.wait()?;
     let name = format!("slnk-{}-1-0-crashed", gone.id());
-    ensure!(Command::new("ip").args(["netns", "add", &name]).status()?.success());
+    ensure!(
+        Command::new("ip")
+            .args(["netns", "add", &name])
+            .status()?
+            .success()
+    );
     // A program that is still inside.
     let mut inside = Command::new("nsenter");
-    inside.arg(format!("--net=/run/netns/{name}")).args(["sh", "-c", "echo inside; exec sleep 600"]);
+    inside.arg(format!("--net=/run/netns/{name}")).args([
+        "sh",
+        "-c",
+        "echo inside; exec sleep 600",
+    ]);
     let mut inside = inside.stdout(Stdio::piped()).spawn()?;
-    inside.stdout.take().context("stdout is piped")?.read_exact(&mut [0; 7])?;
+    inside
+        .stdout
+        .take()
+        .context("stdout is piped")?
+        .read_exact(&mut [0; 7])?;
     drop(Links::new(&["a"])?);
     assert_eq!(inside.wait()?.signal(), Some(9));
     assert!(!namespaces()?.contains(&name));
@@ -289,7 +364,10 @@ fn measure_lateness() -> Result<()> {
                 let mut sent = [0; 8];
                 let mut late = Vec::new();
                 while late.len() < PACKETS as usize && server.recv(&mut sent).is_ok() {
-                    late.push(Duration::from_nanos(elapsed() - u64::from_le_bytes(sent)).saturating_sub(delay));
+                    late.push(
+                        Duration::from_nanos(elapsed() - u64::from_le_bytes(sent))
+                            .saturating_sub(delay),
+                    );
                 }
                 late
             });
@@ -302,11 +380,17 @@ fn measure_lateness() -> Result<()> {
             anyhow::Ok(receiver.join().expect("the receiver does not panic"))
         })?;
         late.sort_unstable();
-        let [median, most, nearly_all] = [500, 990, 999].map(|share| late[late.len() * share / 1_000]);
-        eprintln!("{rate} packets/s, {delay:?}: later by {median:?} (p50), {most:?} (p99), {nearly_all:?} (p99.9)");
+        let [median, most, nearly_all] =
+            [500, 990, 999].map(|share| late[late.len() * share / 1_000]);
+        eprintln!(
+            "{rate} packets/s, {delay:?}: later by {median:?} (p50), {most:?} (p99), {nearly_all:?} (p99.9)"
+        );
     }
     let counts = links.counts("a", "b");
-    eprintln!("the emulator itself was more than a millisecond late with {} of {}", counts.late, counts.carried);
+    eprintln!(
+        "the emulator itself was more than a millisecond late with {} of {}",
+        counts.late, counts.carried
+    );
     assert_eq!(counts.carried, u64::from(2 * PACKETS), "{counts:?}");
     Ok(())
 }

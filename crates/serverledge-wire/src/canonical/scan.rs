@@ -21,7 +21,12 @@ pub(super) enum Lacks {
 /// What the JSON lacks to be canonical.
 pub(super) fn scan(json: &[u8]) -> Result<Lacks, NotCanonical> {
     let text = std::str::from_utf8(json).map_err(|_| NotCanonical::NotJson)?;
-    let mut scan = Scan { text, at: 0, canonical: true, spaces: 0 };
+    let mut scan = Scan {
+        text,
+        at: 0,
+        canonical: true,
+        spaces: 0,
+    };
     scan.value(0)?;
     scan.space();
     match (scan.at == json.len(), scan.canonical, scan.spaces) {
@@ -74,7 +79,11 @@ impl<'a> Scan<'a> {
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), NotCanonical> {
-        if self.take(byte) { Ok(()) } else { Err(NotCanonical::NotJson) }
+        if self.take(byte) {
+            Ok(())
+        } else {
+            Err(NotCanonical::NotJson)
+        }
     }
 
     /// `depth`: how many arrays and objects it is in. Recursion ends at [`DEPTH_MAX`].
@@ -92,7 +101,9 @@ impl<'a> Scan<'a> {
 
     fn literal(&mut self) -> Result<(), NotCanonical> {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let known = ["null", "true", "false"].into_iter().find(|literal| rest.starts_with(literal));
+        let known = ["null", "true", "false"]
+            .into_iter()
+            .find(|literal| rest.starts_with(literal));
         self.at += known.ok_or(NotCanonical::NotJson)?.len();
         Ok(())
     }
@@ -167,9 +178,12 @@ impl<'a> Scan<'a> {
         match bytes.get(self.at + 1) {
             Some(b'b' | b't' | b'n' | b'f' | b'r' | b'"' | b'\\') => self.at += 2,
             Some(b'u') => {
-                let digits = bytes.get(self.at + 2..self.at + 6).ok_or(NotCanonical::NotJson)?;
+                let digits = bytes
+                    .get(self.at + 2..self.at + 6)
+                    .ok_or(NotCanonical::NotJson)?;
                 let short = matches!(digits, b"0008" | b"0009" | b"000a" | b"000c" | b"000d");
-                if short || !matches!(digits, [b'0', b'0', b'0' | b'1', b'0'..=b'9' | b'a'..=b'f']) {
+                if short || !matches!(digits, [b'0', b'0', b'0' | b'1', b'0'..=b'9' | b'a'..=b'f'])
+                {
                     self.canonical = false;
                 }
                 self.at += 2;
@@ -181,7 +195,11 @@ impl<'a> Scan<'a> {
             None => return Err(NotCanonical::NotJson),
         }
         // An escape may stand before a character of several bytes only in what is no JSON.
-        if self.text.is_char_boundary(self.at) { Ok(()) } else { Err(NotCanonical::NotJson) }
+        if self.text.is_char_boundary(self.at) {
+            Ok(())
+        } else {
+            Err(NotCanonical::NotJson)
+        }
     }
 
     fn number(&mut self) -> Result<(), NotCanonical> {
@@ -198,7 +216,11 @@ impl<'a> Scan<'a> {
         let value: f64 = token.parse().map_err(|_| NotCanonical::NotJson)?;
         #[expect(clippy::cast_precision_loss, reason = "it has 53 bits")]
         let whole_max = INTEGER_MAX as f64;
-        let vanished = value == 0.0 && !digits.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).all(is_zero);
+        let vanished = value == 0.0
+            && !digits
+                .bytes()
+                .take_while(|byte| !matches!(byte, b'e' | b'E'))
+                .all(is_zero);
         if !value.is_finite() || vanished {
             return Err(NotCanonical::Range);
         }
@@ -217,8 +239,16 @@ impl<'a> Scan<'a> {
             _ => {}
         }
         // As long as any that is allowed.
-        let value = if digits.len() <= 16 { digits.parse().unwrap_or(u64::MAX) } else { u64::MAX };
-        if value > INTEGER_MAX { Err(NotCanonical::Integer) } else { Ok(()) }
+        let value = if digits.len() <= 16 {
+            digits.parse().unwrap_or(u64::MAX)
+        } else {
+            u64::MAX
+        };
+        if value > INTEGER_MAX {
+            Err(NotCanonical::Integer)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -228,5 +258,9 @@ fn is_zero(byte: u8) -> bool {
 
 /// The order of names: by UTF-16 code units (RFC 8785 §3.2.3). Equal names do not precede each other.
 fn precedes(one: &str, other: &str) -> bool {
-    if one.is_ascii() && other.is_ascii() { one < other } else { one.encode_utf16().lt(other.encode_utf16()) }
+    if one.is_ascii() && other.is_ascii() {
+        one < other
+    } else {
+        one.encode_utf16().lt(other.encode_utf16())
+    }
 }

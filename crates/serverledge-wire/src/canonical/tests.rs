@@ -9,7 +9,11 @@ fn of(json: &str) -> Canonical {
 }
 
 fn check(json: &str, expected: &str) {
-    assert_eq!(of(json), Canonical::Yes(Bytes::copy_from_slice(expected.as_bytes())), "{json}");
+    assert_eq!(
+        of(json),
+        Canonical::Yes(Bytes::copy_from_slice(expected.as_bytes())),
+        "{json}"
+    );
 }
 
 #[test]
@@ -59,7 +63,10 @@ fn the_numbers_of_the_rfc() {
         (0x4314_3ff3_c1cb_0959, "1424953923781206.2"),
     ] {
         let value = f64::from_bits(bits);
-        assert_eq!(serde_json_canonicalizer::to_string(&value).unwrap(), written);
+        assert_eq!(
+            serde_json_canonicalizer::to_string(&value).unwrap(),
+            written
+        );
     }
 }
 
@@ -95,7 +102,12 @@ fn what_would_change_has_no_canonical_form() {
         ("\"\\é\"", NotJson),
         ("\"\\u00", NotJson),
     ] {
-        assert_eq!(of(json), Canonical::No(why), "{}", json.chars().take(60).collect::<String>());
+        assert_eq!(
+            of(json),
+            Canonical::No(why),
+            "{}",
+            json.chars().take(60).collect::<String>()
+        );
     }
     check("9007199254740991", "9007199254740991");
     check("-9.007199254740991e15", "-9007199254740991");
@@ -105,13 +117,25 @@ fn what_would_change_has_no_canonical_form() {
 
 #[test]
 fn what_is_canonical_is_not_copied() {
-    for json in [r#"{"a":4,"b":[null,-1.5,"\n\u001f\"é"],"c":{}}"#, "\"\"", "0", "{\"é\":1,\"😀\":2,\"\u{fb33}\":3}"]
-    {
+    for json in [
+        r#"{"a":4,"b":[null,-1.5,"\n\u001f\"é"],"c":{}}"#,
+        "\"\"",
+        "0",
+        "{\"é\":1,\"😀\":2,\"\u{fb33}\":3}",
+    ] {
         let given = Bytes::copy_from_slice(json.as_bytes());
-        let Canonical::Yes(canonical) = canonical(&given) else { panic!("{json} is canonical") };
+        let Canonical::Yes(canonical) = canonical(&given) else {
+            panic!("{json} is canonical")
+        };
         assert_eq!(canonical.as_ptr(), given.as_ptr(), "{json}");
     }
-    for (json, written) in [("-0", "0"), ("[ ]", "[]"), (r#""\u000A\/""#, r#""\n/""#), ("1.0", "1"), ("1e2", "100")] {
+    for (json, written) in [
+        ("-0", "0"),
+        ("[ ]", "[]"),
+        (r#""\u000A\/""#, r#""\n/""#),
+        ("1.0", "1"),
+        ("1e2", "100"),
+    ] {
         check(json, written);
     }
 }
@@ -120,21 +144,35 @@ fn what_is_canonical_is_not_copied() {
 fn written() -> impl Strategy<Value = String> {
     let number = prop_oneof![
         any::<i32>().prop_map(|n| n.to_string()),
-        any::<f64>().prop_filter("finite", |n| n.is_finite()).prop_map(|n| format!("{n:e}")),
+        any::<f64>()
+            .prop_filter("finite", |n| n.is_finite())
+            .prop_map(|n| format!("{n:e}")),
         Just("-0.0".to_owned()),
     ];
     let text = any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap());
     let escaped = any::<char>().prop_map(|c| {
-        let units = c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04X}")).collect::<String>();
+        let units = c
+            .encode_utf16(&mut [0; 2])
+            .iter()
+            .map(|unit| format!("\\u{unit:04X}"))
+            .collect::<String>();
         format!("\"{units}\"")
     });
     let name = prop_oneof![text.clone(), escaped.clone()];
-    let leaf = prop_oneof![number, text, escaped, Just("null".to_owned()), Just(" true ".to_owned())];
+    let leaf = prop_oneof![
+        number,
+        text,
+        escaped,
+        Just("null".to_owned()),
+        Just(" true ".to_owned())
+    ];
     leaf.prop_recursive(4, 32, 5, move |inner| {
-        let member = (name.clone(), inner.clone()).prop_map(|(name, value)| format!("{name} :{value}"));
+        let member =
+            (name.clone(), inner.clone()).prop_map(|(name, value)| format!("{name} :{value}"));
         prop_oneof![
             proptest::collection::vec(inner, 0..5).prop_map(|list| format!("[{}]", list.join(","))),
-            proptest::collection::vec(member, 0..5).prop_map(|list| format!("{{{}}}", list.join(" ,\n"))),
+            proptest::collection::vec(member, 0..5)
+                .prop_map(|list| format!("{{{}}}", list.join(" ,\n"))),
         ]
     })
 }

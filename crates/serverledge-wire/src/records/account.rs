@@ -152,10 +152,23 @@ impl Record for LinkRecord {
 
 impl std::fmt::Debug for UserRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { email, role, space, epoch, token_epoch, deleted, .. } = self;
+        let Self {
+            email,
+            role,
+            space,
+            epoch,
+            token_epoch,
+            deleted,
+            ..
+        } = self;
         let mut form = f.debug_struct("UserRecord");
-        form.field("email", email).field("role", role).field("space", space).field("epoch", epoch);
-        form.field("token_epoch", token_epoch).field("deleted", deleted).finish_non_exhaustive()
+        form.field("email", email)
+            .field("role", role)
+            .field("space", space)
+            .field("epoch", epoch);
+        form.field("token_epoch", token_epoch)
+            .field("deleted", deleted)
+            .finish_non_exhaustive()
     }
 }
 

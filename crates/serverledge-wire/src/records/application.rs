@@ -94,7 +94,11 @@ impl ApplicationRecord {
             name: application.name.to_string(),
             owner: application.owner.as_ref().map(ToString::to_string),
             space: application.space.to_string(),
-            endpoints: application.endpoints.iter().map(EndpointRecord::from_endpoint).collect(),
+            endpoints: application
+                .endpoints
+                .iter()
+                .map(EndpointRecord::from_endpoint)
+                .collect(),
             dependencies: application.dependencies.clone(),
             up: application.up,
             cors: CorsRecord::from_cors(&application.cors),
@@ -109,13 +113,19 @@ impl ApplicationRecord {
     /// # Errors
     /// `Member` names what cannot be.
     pub fn into_application(self, id: AppId) -> Result<Application, RecordError> {
-        let owner = self.owner.map(|owner| member("owner", &owner, |text| UserId::parse(text).ok_or(())));
+        let owner = self
+            .owner
+            .map(|owner| member("owner", &owner, |text| UserId::parse(text).ok_or(())));
         Ok(Application {
             id,
             name: member("name", &self.name, AppName::parse)?,
             owner: owner.transpose()?,
             space: member("space", &self.space, |text| SpaceId::parse(text).ok_or(()))?,
-            endpoints: self.endpoints.iter().map(EndpointRecord::to_endpoint).collect::<Result<_, _>>()?,
+            endpoints: self
+                .endpoints
+                .iter()
+                .map(EndpointRecord::to_endpoint)
+                .collect::<Result<_, _>>()?,
             dependencies: self.dependencies,
             up: self.up,
             cors: self.cors.into_cors(),
@@ -138,7 +148,9 @@ impl EndpointRecord {
     }
 
     fn to_endpoint(&self) -> Result<Endpoint, RecordError> {
-        member("endpoint", &self.path, |path| Endpoint::parse(&self.method, path, &self.function))
+        member("endpoint", &self.path, |path| {
+            Endpoint::parse(&self.method, path, &self.function)
+        })
     }
 }
 
@@ -172,7 +184,10 @@ impl AppNameRecord {
     /// The name leads to this application.
     #[must_use]
     pub fn of(app: &AppId) -> Self {
-        Self { schema: Self::SCHEMA, app: app.to_string() }
+        Self {
+            schema: Self::SCHEMA,
+            app: app.to_string(),
+        }
     }
 }
 
@@ -186,6 +201,10 @@ impl DeletionRecord {
     /// Of a space that goes now.
     #[must_use]
     pub const fn begun(now_unix_ms: u64) -> Self {
-        Self { schema: Self::SCHEMA, deleted_unix_ms: now_unix_ms, swept: false }
+        Self {
+            schema: Self::SCHEMA,
+            deleted_unix_ms: now_unix_ms,
+            swept: false,
+        }
     }
 }

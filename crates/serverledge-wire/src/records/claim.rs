@@ -98,7 +98,13 @@ impl CallbackRecord {
     /// A callback that waits for the invocation's end.
     #[must_use]
     pub fn new(url: String) -> Self {
-        Self { url, state: CallbackState::Pending, attempts: 0, next_unix_ms: None, last_error: None }
+        Self {
+            url,
+            state: CallbackState::Pending,
+            attempts: 0,
+            next_unix_ms: None,
+            last_error: None,
+        }
     }
 }
 

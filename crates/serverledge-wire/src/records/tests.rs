@@ -11,7 +11,11 @@ fn check<R: Record>(record: &R, expected: &Expect) {
     let value = record.to_value();
     let pretty: serde_json::Value = serde_json::from_slice(&value).unwrap();
     expected.assert_eq(&serde_json::to_string_pretty(&pretty).unwrap());
-    assert_eq!(R::from_value(&value).unwrap().to_value(), value, "reading and writing changes nothing");
+    assert_eq!(
+        R::from_value(&value).unwrap().to_value(),
+        value,
+        "reading and writing changes nothing"
+    );
 }
 
 fn function() -> Function {
@@ -34,9 +38,15 @@ fn function() -> Function {
             },
         }),
         interface: Interface::Http,
-        flags: Flags { idempotent: true, ..Flags::default() },
+        flags: Flags {
+            idempotent: true,
+            ..Flags::default()
+        },
         signature: Some(Signature {
-            inputs: vec![Parameter { name: "n".to_owned(), kind: "Int".to_owned() }],
+            inputs: vec![Parameter {
+                name: "n".to_owned(),
+                kind: "Int".to_owned(),
+            }],
             outputs: Vec::new(),
         }),
     }
@@ -77,7 +87,12 @@ fn function_record() {
           "version": "0101010101010101010101010101010101010101010101010101010101010101"
         }"#]],
     );
-    assert_eq!(record.into_function(function.space.clone(), function.name.clone()).unwrap(), function);
+    assert_eq!(
+        record
+            .into_function(function.space.clone(), function.name.clone())
+            .unwrap(),
+        function
+    );
 }
 
 #[test]
@@ -102,7 +117,9 @@ fn accepted(params: Carried) -> InvocationRecord {
 #[test]
 fn queued_invocation() {
     let params = r#"{ "n":1e400, "n":[] }"#;
-    let record = accepted(Carried::Inline(Arc::from(RawValue::from_string(params.to_owned()).unwrap())));
+    let record = accepted(Carried::Inline(Arc::from(
+        RawValue::from_string(params.to_owned()).unwrap(),
+    )));
     let value = String::from_utf8(record.to_value().to_vec()).unwrap();
     assert!(value.contains(params), "parameters stay as they were sent");
     let record = accepted(Carried::Blob(Digest::new([3; 32]).to_string()));
@@ -159,9 +176,17 @@ fn finished_invocation() {
         started_unix_ms: Some(1_700_000_000_001),
         finished_unix_ms: Some(1_700_000_000_002),
         result: Some(Carried::Inline(Arc::from(result))),
-        error: Some(ErrorRecord { code: "function_error".to_owned(), message: "boom".to_owned(), stack: None }),
+        error: Some(ErrorRecord {
+            code: "function_error".to_owned(),
+            message: "boom".to_owned(),
+            stack: None,
+        }),
         log: Some("a line\n".to_owned()),
-        report: Some(ReportRecord { response_time: 0.25, is_warm_start: true, ..ReportRecord::default() }),
+        report: Some(ReportRecord {
+            response_time: 0.25,
+            is_warm_start: true,
+            ..ReportRecord::default()
+        }),
         ..accepted(Carried::Blob(Digest::new([3; 32]).to_string()))
     };
     check(
@@ -234,13 +259,21 @@ fn finished_invocation() {
 #[test]
 fn foreign_records_are_refused() {
     let value = |value: &str| FunctionRecord::from_value(value.as_bytes()).unwrap_err();
-    assert!(matches!(value(r#"{"schema":2,"new":true}"#), RecordError::Schema { found: 2, known: 1 }));
-    assert!(matches!(value(r#"{"Name":"from Serverledge in Go"}"#), RecordError::Schema { found: 0, .. }));
+    assert!(matches!(
+        value(r#"{"schema":2,"new":true}"#),
+        RecordError::Schema { found: 2, known: 1 }
+    ));
+    assert!(matches!(
+        value(r#"{"Name":"from Serverledge in Go"}"#),
+        RecordError::Schema { found: 0, .. }
+    ));
     assert!(matches!(value(r#"{"schema":1}"#), RecordError::Json(_)));
     assert!(matches!(value("x"), RecordError::Json(_)));
     let mut record = FunctionRecord::from_function(&function());
     record.runtime = "cobol".to_owned();
-    let error = record.into_function(SpaceId::default_space(), FunctionName::parse("f").unwrap()).unwrap_err();
+    let error = record
+        .into_function(SpaceId::default_space(), FunctionName::parse("f").unwrap())
+        .unwrap_err();
     assert_eq!(error.to_string(), r#"the record's runtime is "cobol""#);
 }
 
@@ -299,14 +332,34 @@ fn function_record_of_a_container() {
     );
     assert!(!format!("{record:?}").contains("hidden"), "{record:?}");
     let (space, name) = (function.space.clone(), function.name.clone());
-    assert_eq!(record.clone().into_function(space.clone(), name.clone()).unwrap(), function);
+    assert_eq!(
+        record
+            .clone()
+            .into_function(space.clone(), name.clone())
+            .unwrap(),
+        function
+    );
     for nonce in ["", "01", &"g".repeat(32), &"+1".repeat(16), &"é".repeat(16)] {
-        let secrets = Some(SecretsRecord { nonce: nonce.to_owned(), values: BTreeMap::new() });
-        let damaged = FunctionRecord { secrets, ..record.clone() };
-        let error = damaged.into_function(space.clone(), name.clone()).unwrap_err();
-        assert_eq!(error.to_string(), format!("the record's nonce is {nonce:?}"));
+        let secrets = Some(SecretsRecord {
+            nonce: nonce.to_owned(),
+            values: BTreeMap::new(),
+        });
+        let damaged = FunctionRecord {
+            secrets,
+            ..record.clone()
+        };
+        let error = damaged
+            .into_function(space.clone(), name.clone())
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("the record's nonce is {nonce:?}")
+        );
     }
-    let unknown = FunctionRecord { network: Some("moon".to_owned()), ..record };
+    let unknown = FunctionRecord {
+        network: Some("moon".to_owned()),
+        ..record
+    };
     assert!(unknown.into_function(space, name).is_err());
 }
 
@@ -340,8 +393,17 @@ fn invocation_with_everything() {
     record.note("accepted", "n1", 1_700_000_000_000);
     let value: serde_json::Value = serde_json::from_slice(&record.to_value()).unwrap();
     let mut members = value.as_object().unwrap().clone();
-    members
-        .retain(|name, _| !["pinned", "params", "schema", "space", "function", "accepted_unix_ms"].contains(&&**name));
+    members.retain(|name, _| {
+        ![
+            "pinned",
+            "params",
+            "schema",
+            "space",
+            "function",
+            "accepted_unix_ms",
+        ]
+        .contains(&&**name)
+    });
     expect![[r#"
         {
           "attempt": 0,
@@ -387,8 +449,15 @@ fn histories_keep_the_latest() {
     for number in 0..20 {
         record.note(&number.to_string(), "n1", number);
     }
-    let events: Vec<&str> = record.history.iter().map(|entry| entry.event.as_str()).collect();
-    assert_eq!((events.len(), events[0], events[HISTORY_MAX - 1]), (HISTORY_MAX, "4", "19"));
+    let events: Vec<&str> = record
+        .history
+        .iter()
+        .map(|entry| entry.event.as_str())
+        .collect();
+    assert_eq!(
+        (events.len(), events[0], events[HISTORY_MAX - 1]),
+        (HISTORY_MAX, "4", "19")
+    );
 }
 
 /// A claim is there as long as something is owed.
@@ -398,19 +467,32 @@ fn what_is_owed() {
     assert!(record.is_owed());
     record.state = InvocationState::Cancelled;
     assert!(!record.is_owed());
-    for (state, owed) in
-        [(CallbackState::Pending, true), (CallbackState::Delivered, false), (CallbackState::Failed, false)]
-    {
-        record.callback = Some(CallbackRecord { state, ..CallbackRecord::new(String::new()) });
+    for (state, owed) in [
+        (CallbackState::Pending, true),
+        (CallbackState::Delivered, false),
+        (CallbackState::Failed, false),
+    ] {
+        record.callback = Some(CallbackRecord {
+            state,
+            ..CallbackRecord::new(String::new())
+        });
         assert_eq!(record.is_owed(), owed, "{state:?}");
     }
 }
 
 #[test]
 fn claims_and_keys() {
-    let owner = OwnerRecord { area: "ROME".to_owned(), node: "n1".to_owned(), epoch: "e".to_owned() };
+    let owner = OwnerRecord {
+        area: "ROME".to_owned(),
+        node: "n1".to_owned(),
+        epoch: "e".to_owned(),
+    };
     check(
-        &ClaimRecord { schema: ClaimRecord::SCHEMA, owner, code: "02".repeat(32) },
+        &ClaimRecord {
+            schema: ClaimRecord::SCHEMA,
+            owner,
+            code: "02".repeat(32),
+        },
         &expect![[r#"
         {
           "code": "0202020202020202020202020202020202020202020202020202020202020202",
@@ -447,9 +529,18 @@ fn claims_and_keys() {
 fn times_do_not_change_by_reading_them() {
     for nanoseconds in (1..3_000_000_000_u64).step_by(1_234_567) {
         let response_time = Duration::from_nanos(nanoseconds).as_secs_f64();
-        let report = Some(ReportRecord { response_time, ..ReportRecord::default() });
-        let record = InvocationRecord { report, ..accepted(Carried::Blob(String::new())) };
+        let report = Some(ReportRecord {
+            response_time,
+            ..ReportRecord::default()
+        });
+        let record = InvocationRecord {
+            report,
+            ..accepted(Carried::Blob(String::new()))
+        };
         let read = InvocationRecord::from_value(&record.to_value()).unwrap();
-        assert_eq!(read.report.unwrap().response_time.to_bits(), response_time.to_bits());
+        assert_eq!(
+            read.report.unwrap().response_time.to_bits(),
+            response_time.to_bits()
+        );
     }
 }

@@ -66,10 +66,20 @@ impl Cluster {
 
     pub(crate) fn with_etcd(settings: EtcdSettings) -> Result<Self> {
         let turn = Turn::take();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let etcd = runtime.block_on(EtcdProcess::start_with(settings));
         let url = format!("etcd://{}/cluster/", etcd.address());
-        Ok(Self { members: BTreeMap::new(), url, relay: None, etcd, links: None, runtime, _turn: turn })
+        Ok(Self {
+            members: BTreeMap::new(),
+            url,
+            relay: None,
+            etcd,
+            links: None,
+            runtime,
+            _turn: turn,
+        })
     }
 
     /// Sites with perfect links for these nodes, which join with [`Self::join`], and one more for etcd.
@@ -115,7 +125,10 @@ impl Cluster {
             .with("registry.url", &self.url)
             .with("registry.area", area)
             .with("registry.node.id", name)
-            .with("registry.remote.area", if area == CLOUD { "" } else { CLOUD })
+            .with(
+                "registry.remote.area",
+                if area == CLOUD { "" } else { CLOUD },
+            )
             .with("registry.nearby.interval", "200ms")
             .with("registry.monitoring.interval", "1s")
             .with("registry.ttl", "3s")
@@ -127,19 +140,33 @@ impl Cluster {
         let balancer = self.start_balancer(area, |setup| setup)?;
         wait_for("a load balancer that knows its nodes", || {
             let known = peers(&balancer)?;
-            Ok((known.values().filter(|peer| peer["offloadable"] == true).count() == nodes).then_some(()))
+            Ok((known
+                .values()
+                .filter(|peer| peer["offloadable"] == true)
+                .count()
+                == nodes)
+                .then_some(()))
         })?;
         Ok(balancer)
     }
 
     /// Starts a load balancer on loopback.
-    pub(crate) fn start_balancer(&self, area: &str, change: impl FnOnce(Setup) -> Setup) -> Result<Node> {
-        change(self.setup("balancer", area)?).under_shell("exec \"$0\" lb").start()
+    pub(crate) fn start_balancer(
+        &self,
+        area: &str,
+        change: impl FnOnce(Setup) -> Setup,
+    ) -> Result<Node> {
+        change(self.setup("balancer", area)?)
+            .under_shell("exec \"$0\" lb")
+            .start()
     }
 
     fn run(&mut self, name: &str, setup: Setup) -> Result<()> {
-        let node = setup.start().with_context(|| format!("failed to start {name}"))?;
-        self.members.insert(name.to_owned(), Member::Running(Box::new(node)));
+        let node = setup
+            .start()
+            .with_context(|| format!("failed to start {name}"))?;
+        self.members
+            .insert(name.to_owned(), Member::Running(Box::new(node)));
         Ok(())
     }
 
@@ -152,15 +179,21 @@ impl Cluster {
     }
 
     fn running(&self) -> impl Iterator<Item = (&str, &Node)> {
-        self.members.iter().filter_map(|(name, member)| match member {
-            Member::Running(node) => Some((name.as_str(), &**node)),
-            Member::Ended(_) => None,
-        })
+        self.members
+            .iter()
+            .filter_map(|(name, member)| match member {
+                Member::Running(node) => Some((name.as_str(), &**node)),
+                Member::Ended(_) => None,
+            })
     }
 
     pub(crate) fn door(&self, name: &str) -> Door {
         let node = self.node(name);
-        Door { node: name.to_owned(), address: node.address, dial: node.dial.clone() }
+        Door {
+            node: name.to_owned(),
+            address: node.address,
+            dial: node.dial.clone(),
+        }
     }
 
     /// Of all nodes that run.
@@ -178,20 +211,28 @@ impl Cluster {
     /// SIGKILL.
     pub(crate) fn kill(&mut self, name: &str) -> Result<()> {
         let ended = self.take(name)?.kill()?;
-        self.members.insert(name.to_owned(), Member::Ended(Box::new(ended)));
+        self.members
+            .insert(name.to_owned(), Member::Ended(Box::new(ended)));
         Ok(())
     }
 
     /// SIGTERM; it must end well.
     pub(crate) fn stop(&mut self, name: &str) -> Result<()> {
         let ended = self.take(name)?.stop()?;
-        self.members.insert(name.to_owned(), Member::Ended(Box::new(ended)));
+        self.members
+            .insert(name.to_owned(), Member::Ended(Box::new(ended)));
         Ok(())
     }
 
     /// The node again, on the same data, with changes.
-    pub(crate) fn restart(&mut self, name: &str, change: impl FnOnce(Setup) -> Setup) -> Result<()> {
-        let Some(Member::Ended(ended)) = self.members.remove(name) else { anyhow::bail!("{name} has not ended") };
+    pub(crate) fn restart(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(Setup) -> Setup,
+    ) -> Result<()> {
+        let Some(Member::Ended(ended)) = self.members.remove(name) else {
+            anyhow::bail!("{name} has not ended")
+        };
         self.run(name, change(ended.into_setup()))
     }
 
@@ -216,8 +257,15 @@ impl Cluster {
         for (name, node) in self.running() {
             wait_for(&format!("{name} to know the others"), || {
                 let peers = peers(node)?;
-                let met = |name: &&&str| peers.get(**name).is_some_and(|peer| peer["round_trip_ms"].is_number());
-                Ok((peers.len() == all.len() - 1 && all.iter().filter(met).count() == peers.len()).then_some(()))
+                let met = |name: &&&str| {
+                    peers
+                        .get(**name)
+                        .is_some_and(|peer| peer["round_trip_ms"].is_number())
+                };
+                Ok(
+                    (peers.len() == all.len() - 1 && all.iter().filter(met).count() == peers.len())
+                        .then_some(()),
+                )
             })?;
         }
         Ok(())
@@ -230,7 +278,12 @@ impl Cluster {
     }
 
     /// The same with further members of the request, and for any function that takes such parameters.
-    pub(crate) fn deploy_with(&self, function: &str, module: impl AsRef<[u8]>, more: &Value) -> Result<()> {
+    pub(crate) fn deploy_with(
+        &self,
+        function: &str,
+        module: impl AsRef<[u8]>,
+        more: &Value,
+    ) -> Result<()> {
         let (_, first) = self.running().next().context("no node runs")?;
         first.deploy_with(function, module, more)?;
         let body = json!({ "Params": {"name": READY}, "CanDoOffloading": false });
@@ -251,12 +304,15 @@ impl Cluster {
 
     /// Waits until nothing runs anywhere, and every node has heard that.
     pub(crate) fn wait_until_free(&self) -> Result<()> {
-        self.running().try_for_each(|(_, node)| node.wait_until_free())?;
+        self.running()
+            .try_for_each(|(_, node)| node.wait_until_free())?;
         for (name, node) in self.running() {
             wait_for(&format!("{name} to hear that the others are free"), || {
                 for (peer, seen) in peers(node)? {
                     // One that has ended is known for a while.
-                    let Some(Member::Running(peer)) = self.members.get(&peer) else { return Ok(None) };
+                    let Some(Member::Running(peer)) = self.members.get(&peer) else {
+                        return Ok(None);
+                    };
                     if seen["free_memory_mib"] != peer.status()?["TotalMemory"] {
                         return Ok(None);
                     }
@@ -273,10 +329,20 @@ impl Cluster {
         for (_, node) in self.running() {
             let request = Request::get(&format!("/functions/{function}/logs?tail=10000"));
             let response = node.ask(&request.header("accept", "application/x-ndjson"))?;
-            ensure!(response.status == 200, "{}: {}", response.status, response.text());
+            ensure!(
+                response.status == 200,
+                "{}: {}",
+                response.status,
+                response.text()
+            );
             for line in response.text().lines() {
                 let line: Value = serde_json::from_str(line)?;
-                lines.push(line["Text"].as_str().context("a line has a text")?.to_owned());
+                lines.push(
+                    line["Text"]
+                        .as_str()
+                        .context("a line has a text")?
+                        .to_owned(),
+                );
             }
         }
         Ok(lines)
@@ -286,9 +352,17 @@ impl Cluster {
 /// What a node says of its peers, by name.
 pub(crate) fn peers(node: &Node) -> Result<BTreeMap<String, Value>> {
     let response = node.get("/peers")?;
-    ensure!(response.status == 200, "{}: {}", response.status, response.text());
+    ensure!(
+        response.status == 200,
+        "{}: {}",
+        response.status,
+        response.text()
+    );
     let peers: Vec<Value> = serde_json::from_slice(&response.body)?;
-    Ok(peers.into_iter().filter_map(|peer| Some((peer["node"].as_str()?.to_owned(), peer))).collect())
+    Ok(peers
+        .into_iter()
+        .filter_map(|peer| Some((peer["node"].as_str()?.to_owned(), peer)))
+        .collect())
 }
 
 /// A node in its site. It is asked from its own site, so that no link stands between it and the test.
@@ -306,7 +380,9 @@ fn within(setup: Setup, links: &Arc<Links>, name: &str) -> Setup {
 
 fn dial_from(links: &Links, name: &str) -> Dial {
     let site = links.site(name).clone();
-    Dial(Some(Arc::new(move |address| site.connect(address, PATIENCE))))
+    Dial(Some(Arc::new(move |address| {
+        site.connect(address, PATIENCE)
+    })))
 }
 
 // === impl Door ===

@@ -83,8 +83,12 @@ mod tests {
 
     fn log(node: &Node, function: &str) -> Result<Vec<Value>> {
         let log = node.get(&format!("/functions/{function}/logs"))?.text();
-        let effects = log.lines().map(|line| line.split_once(" effect ").context("an effect"));
-        effects.map(|effect| Ok(serde_json::from_str(effect?.1)?)).collect()
+        let effects = log
+            .lines()
+            .map(|line| line.split_once(" effect ").context("an effect"));
+        effects
+            .map(|effect| Ok(serde_json::from_str(effect?.1)?))
+            .collect()
     }
 
     #[test]
@@ -92,14 +96,24 @@ mod tests {
         let node = Node::start()?;
         node.deploy("witness", effect(0, None))?;
         node.deploy("effect", effect(10, Some("witness")))?;
-        let results = ["one", "two"].map(|name| node.invoke("effect", &json!({ "name": name }))?.result());
+        let results =
+            ["one", "two"].map(|name| node.invoke("effect", &json!({ "name": name }))?.result());
         let [one, two] = results;
         let (one, two) = (one?, two?);
         assert_eq!(one["call"], json!({"name": "one"}));
-        let (first, second) = (run_of(&one).context("a run")?, run_of(&two).context("a run")?);
-        assert!(first.0 != second.0 && first.0.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first:?}, {second:?}");
+        let (first, second) = (
+            run_of(&one).context("a run")?,
+            run_of(&two).context("a run")?,
+        );
+        assert!(
+            first.0 != second.0 && first.0.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{first:?}, {second:?}"
+        );
         assert_eq!(log(&node, "effect")?, [one.clone(), two.clone()]);
-        let witnessed: Vec<Value> = log(&node, "witness")?.into_iter().map(|seen| seen["call"].clone()).collect();
+        let witnessed: Vec<Value> = log(&node, "witness")?
+            .into_iter()
+            .map(|seen| seen["call"].clone())
+            .collect();
         assert_eq!(witnessed, [one, two]);
         Ok(())
     }

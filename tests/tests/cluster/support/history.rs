@@ -10,9 +10,18 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
     /// A call was accepted under an id. Calls have names of their own; requests with one key are requests of one call.
-    Accepted { call: String, key: Option<String>, id: String },
+    Accepted {
+        call: String,
+        key: Option<String>,
+        id: String,
+    },
     /// What a node said of an id. The question was asked when the history had `begun` events.
-    Read { id: String, node: String, begun: usize, reading: Reading },
+    Read {
+        id: String,
+        node: String,
+        begun: usize,
+        reading: Reading,
+    },
     /// A run of a call did something that can be seen from outside.
     Effect { call: String, run: String },
 }
@@ -38,7 +47,11 @@ pub(crate) enum Violation {
     /// Accepted, and no outcome was ever read.
     NoOutcome { id: String },
     /// An outcome, and later or elsewhere another one.
-    OtherOutcome { id: String, first: Reading, then: Reading },
+    OtherOutcome {
+        id: String,
+        first: Reading,
+        then: Reading,
+    },
     /// An outcome was read, and a question asked after that had no outcome for an answer.
     Forgotten { id: String, node: String },
     /// It ended without a result although nothing was wrong with it.
@@ -110,9 +123,15 @@ pub(crate) fn check(events: &[Event], effects: Effects) -> Vec<Violation> {
             Some(Reading::Done(result)) => match run_of(&result).filter(|(_, of)| *of == call) {
                 None => violations.push(Violation::OtherCall { id, result }),
                 Some((run, _)) => {
-                    let seen = Event::Effect { call, run: run.clone() };
+                    let seen = Event::Effect {
+                        call,
+                        run: run.clone(),
+                    };
                     if effects == Effects::All && !events.contains(&seen) {
-                        violations.push(Violation::NoEffect { id: id.clone(), run: run.clone() });
+                        violations.push(Violation::NoEffect {
+                            id: id.clone(),
+                            run: run.clone(),
+                        });
                     }
                     runs.entry(run).or_default().insert(id);
                 }
@@ -138,11 +157,16 @@ fn calls(events: &[Event]) -> BTreeMap<String, String> {
 }
 
 fn acceptances(events: &[Event]) -> Vec<Violation> {
-    let (mut of_key, mut of_id) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::<_, BTreeSet<_>>::new());
+    let (mut of_key, mut of_id) = (
+        BTreeMap::<_, BTreeSet<_>>::new(),
+        BTreeMap::<_, BTreeSet<_>>::new(),
+    );
     // Whoever gives no key gets an invocation of its own each time.
     let mut keyless = BTreeMap::<_, usize>::new();
     for event in events {
-        let Event::Accepted { call, key, id } = event else { continue };
+        let Event::Accepted { call, key, id } = event else {
+            continue;
+        };
         match key {
             Some(key) => {
                 of_key.entry(key).or_default().insert(id.clone());
@@ -152,17 +176,34 @@ fn acceptances(events: &[Event]) -> Vec<Violation> {
         of_id.entry(id).or_default().insert(call.clone());
     }
     let keys = of_key.into_iter().filter(|(_, ids)| ids.len() > 1);
-    let keys = keys.map(|(key, ids)| Violation::KeyTwice { key: key.clone(), ids });
-    let twice = |id: &String, calls: &BTreeSet<String>| calls.len() > 1 || keyless.get(id).is_some_and(|n| *n > 1);
+    let keys = keys.map(|(key, ids)| Violation::KeyTwice {
+        key: key.clone(),
+        ids,
+    });
+    let twice = |id: &String, calls: &BTreeSet<String>| {
+        calls.len() > 1 || keyless.get(id).is_some_and(|n| *n > 1)
+    };
     let ids = of_id.into_iter().filter(|(id, calls)| twice(id, calls));
-    keys.chain(ids.map(|(id, calls)| Violation::IdTwice { id: id.clone(), calls })).collect()
+    keys.chain(ids.map(|(id, calls)| Violation::IdTwice {
+        id: id.clone(),
+        calls,
+    }))
+    .collect()
 }
 
 /// The first outcome of an id that was read, after adding what contradicts it.
 fn outcome(events: &[Event], id: &str, violations: &mut Vec<Violation>) -> Option<Reading> {
     let mut first: Option<(usize, &Reading)> = None;
     for (at, event) in events.iter().enumerate() {
-        let Event::Read { id: of, node, begun, reading } = event else { continue };
+        let Event::Read {
+            id: of,
+            node,
+            begun,
+            reading,
+        } = event
+        else {
+            continue;
+        };
         if of != id {
             continue;
         }
@@ -171,11 +212,18 @@ fn outcome(events: &[Event], id: &str, violations: &mut Vec<Violation>) -> Optio
             None if ended => first = Some((at, reading)),
             // An answer that was on its way when the outcome was read may be older than it.
             Some((known, _)) if !ended && *begun > known => {
-                violations.push(Violation::Forgotten { id: id.to_owned(), node: node.clone() });
+                violations.push(Violation::Forgotten {
+                    id: id.to_owned(),
+                    node: node.clone(),
+                });
             }
             Some((_, known)) if ended && known != reading => {
                 let (first, then) = (known.clone(), reading.clone());
-                violations.push(Violation::OtherOutcome { id: id.to_owned(), first, then });
+                violations.push(Violation::OtherOutcome {
+                    id: id.to_owned(),
+                    first,
+                    then,
+                });
             }
             _ => {}
         }

@@ -47,7 +47,12 @@ impl Relay {
                 let _ = relay(&of_door, from);
             }
         });
-        Ok(Self { address, dial, shared, door: Some(door) })
+        Ok(Self {
+            address,
+            dial,
+            shared,
+            door: Some(door),
+        })
     }
 
     pub(crate) fn lead_to(&self, target: SocketAddr) {
@@ -80,7 +85,9 @@ impl Drop for Relay {
 }
 
 fn relay(shared: &Arc<Shared>, from: TcpStream) -> Result<()> {
-    let Some(target) = *locked(&shared.target) else { return Ok(()) };
+    let Some(target) = *locked(&shared.target) else {
+        return Ok(());
+    };
     let to = TcpStream::connect(target)?;
     from.set_nodelay(true)?;
     to.set_nodelay(true)?;

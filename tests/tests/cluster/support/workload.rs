@@ -19,7 +19,10 @@ pub(crate) struct Workload {
 
 impl Workload {
     pub(crate) fn on(function: &str) -> Self {
-        Self { function: function.to_owned(), history: History::default() }
+        Self {
+            function: function.to_owned(),
+            history: History::default(),
+        }
     }
 
     /// Submits a call at these nodes in turn until one accepts it. With a key, another node is asked also where it is not
@@ -32,7 +35,9 @@ impl Workload {
             let answer = door.ask(&self.request(call, key));
             match answer {
                 Err(_) => Ok(key.is_none().then_some(())),
-                Ok(response) if response.status == 200 => self.accepted(&response, call, key).map(Some),
+                Ok(response) if response.status == 200 => {
+                    self.accepted(&response, call, key).map(Some)
+                }
                 Ok(response) if matches!(response.status, 409 | 429 | 503) => Ok(None),
                 Ok(response) => bail!("{}: {}: {}", door.node, response.status, response.text()),
             }
@@ -49,7 +54,10 @@ impl Workload {
     }
 
     fn accepted(&self, response: &Response, call: &str, key: Option<&str>) -> Result<()> {
-        let id = response.json()?["ReqId"].as_str().context("an id")?.to_owned();
+        let id = response.json()?["ReqId"]
+            .as_str()
+            .context("an id")?
+            .to_owned();
         let (call, key) = (call.to_owned(), key.map(str::to_owned));
         self.history.push(Event::Accepted { call, key, id });
         Ok(())
@@ -60,7 +68,11 @@ impl Workload {
         for number in 0..calls {
             let call = format!("{name}-{number}");
             let key = (number % 2 == 0).then(|| format!("key-{call}"));
-            let turned = [&doors[number % doors.len()..], &doors[..number % doors.len()]].concat();
+            let turned = [
+                &doors[number % doors.len()..],
+                &doors[..number % doors.len()],
+            ]
+            .concat();
             self.submit(&turned, &call, key.as_deref())?;
             if number % 4 == 0 {
                 self.submit(doors, &call, key.as_deref())?;
@@ -86,7 +98,12 @@ impl Workload {
     }
 
     fn note(&self, door: &Door, id: &str, begun: usize, reading: Reading) {
-        self.history.push(Event::Read { id: id.to_owned(), node: door.node.clone(), begun, reading });
+        self.history.push(Event::Read {
+            id: id.to_owned(),
+            node: door.node.clone(),
+            begun,
+            reading,
+        });
     }
 
     /// Waits until every accepted invocation has an outcome, reads all of them by both routes from every node that runs,
@@ -116,7 +133,11 @@ impl Workload {
     pub(crate) fn check(&self, cluster: &Cluster, effects: Effects) -> Result<()> {
         self.settle(cluster)?;
         let violations = self.history.violations(effects);
-        ensure!(violations.is_empty(), "{} promises are broken: {violations:#?}", violations.len());
+        ensure!(
+            violations.is_empty(),
+            "{} promises are broken: {violations:#?}",
+            violations.len()
+        );
         Ok(())
     }
 }
@@ -126,14 +147,27 @@ pub(crate) fn effects(cluster: &Cluster, function: &str) -> Result<BTreeSet<(Str
     let effect = |line: &String| serde_json::from_str(line.strip_prefix("effect ")?).ok();
     let log = cluster.log(function)?;
     let effects: Vec<Value> = log.iter().filter_map(effect).collect();
-    ensure!(effects.len() == log.len(), "a line of the log is no effect: {log:?}");
-    effects.iter().map(|effect| run_of(effect).map(|(run, call)| (call, run)).context("a run and its call")).collect()
+    ensure!(
+        effects.len() == log.len(),
+        "a line of the log is no effect: {log:?}"
+    );
+    effects
+        .iter()
+        .map(|effect| {
+            run_of(effect)
+                .map(|(run, call)| (call, run))
+                .context("a run and its call")
+        })
+        .collect()
 }
 
 /// Where a synchronous invocation ran, as its reply says.
 pub(crate) fn executor_of(response: &Response) -> Result<String> {
     response.result()?;
-    Ok(response.json()?["ExecutionNode"].as_str().context("the reply names the node")?.to_owned())
+    Ok(response.json()?["ExecutionNode"]
+        .as_str()
+        .context("the reply names the node")?
+        .to_owned())
 }
 
 /// Of `/invocations/{id}`.
@@ -141,7 +175,12 @@ fn state(response: &Response) -> Result<Reading> {
     if response.status == 404 && response.code() == "invocation_unknown" {
         return Ok(Reading::Unknown);
     }
-    ensure!(response.status == 200, "{}: {}", response.status, response.text());
+    ensure!(
+        response.status == 200,
+        "{}: {}",
+        response.status,
+        response.text()
+    );
     let info = response.json()?;
     Ok(match info["state"].as_str().context("a state")? {
         "queued" | "running" => Reading::Pending,
@@ -160,7 +199,11 @@ fn polled(response: &Response) -> Result<Reading> {
     }
     let outcome = response.json()?;
     if outcome["Success"] == true {
-        return Ok(Reading::Done(serde_json::from_str(outcome["Result"].as_str().context("a result")?)?));
+        return Ok(Reading::Done(serde_json::from_str(
+            outcome["Result"].as_str().context("a result")?,
+        )?));
     }
-    Ok(Reading::Failed(outcome["ErrorCode"].as_str().context("a code")?.to_owned()))
+    Ok(Reading::Failed(
+        outcome["ErrorCode"].as_str().context("a code")?.to_owned(),
+    ))
 }

@@ -15,11 +15,16 @@ impl Engine {
     /// The one that the tests share.
     pub(crate) fn shared() -> Self {
         let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-        Self::at(Path::new(host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock")))
+        Self::at(Path::new(
+            host.strip_prefix("unix://")
+                .unwrap_or("/var/run/docker.sock"),
+        ))
     }
 
     pub(crate) fn at(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+        Self {
+            socket: socket.to_owned(),
+        }
     }
 
     pub(crate) fn socket(&self) -> &Path {
@@ -29,15 +34,26 @@ impl Engine {
     /// The client, told which engine is meant.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("docker");
-        command.arg("-H").arg(format!("unix://{}", self.socket.display())).stdin(Stdio::null());
+        command
+            .arg("-H")
+            .arg(format!("unix://{}", self.socket.display()))
+            .stdin(Stdio::null());
         command
     }
 
     /// Runs the client; what it prints.
     pub(crate) fn docker(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.command().args(arguments).output().context("failed to start the docker client")?;
+        let output = self
+            .command()
+            .args(arguments)
+            .output()
+            .context("failed to start the docker client")?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        ensure!(output.status.success(), "docker {arguments:?}: {}", text(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "docker {arguments:?}: {}",
+            text(&output.stderr)
+        );
         Ok(text(&output.stdout))
     }
 
@@ -55,7 +71,15 @@ impl Engine {
     /// The same of one kind: `cell`, `function`, `custom` or `install`.
     pub(crate) fn containers_of_kind(&self, node: &str, kind: &str) -> Result<Vec<String>> {
         let kind = format!("label=serverledge.kind={kind}");
-        self.listed(&["ps", "-aq", "--no-trunc", "--filter", &label(node), "--filter", &kind])
+        self.listed(&[
+            "ps",
+            "-aq",
+            "--no-trunc",
+            "--filter",
+            &label(node),
+            "--filter",
+            &kind,
+        ])
     }
 
     pub(crate) fn networks(&self, node: &str) -> Result<Vec<String>> {
@@ -82,9 +106,23 @@ impl Engine {
     /// A node that was killed could not take its rule of the packet filter back.
     fn reopen_machine(&self, network: &str) {
         let format = r#"{{index .Options "com.docker.network.bridge.name"}}"#;
-        let Ok(bridge) = self.docker(&["network", "inspect", "--format", format, network]) else { return };
-        let rule = ["-i", &bridge, "-m", "conntrack", "--ctstate", "NEW,INVALID", "-j", "DROP"];
-        let _ = Command::new("iptables").args(["-w", "5", "-D", "INPUT"]).args(rule).output();
+        let Ok(bridge) = self.docker(&["network", "inspect", "--format", format, network]) else {
+            return;
+        };
+        let rule = [
+            "-i",
+            &bridge,
+            "-m",
+            "conntrack",
+            "--ctstate",
+            "NEW,INVALID",
+            "-j",
+            "DROP",
+        ];
+        let _ = Command::new("iptables")
+            .args(["-w", "5", "-D", "INPUT"])
+            .args(rule)
+            .output();
     }
 }
 
@@ -94,10 +132,12 @@ fn label(node: &str) -> String {
 
 /// The image under test.
 pub(crate) fn python_image() -> String {
-    std::env::var("SERVERLEDGE_TEST_IMAGE_PYTHON").unwrap_or_else(|_| "serverledge-python".to_owned())
+    std::env::var("SERVERLEDGE_TEST_IMAGE_PYTHON")
+        .unwrap_or_else(|_| "serverledge-python".to_owned())
 }
 
 /// The image under test.
 pub(crate) fn nodejs_image() -> String {
-    std::env::var("SERVERLEDGE_TEST_IMAGE_NODEJS").unwrap_or_else(|_| "serverledge-nodejs".to_owned())
+    std::env::var("SERVERLEDGE_TEST_IMAGE_NODEJS")
+        .unwrap_or_else(|_| "serverledge-nodejs".to_owned())
 }

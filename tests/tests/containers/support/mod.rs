@@ -39,7 +39,9 @@ impl Lab {
     /// The same with more settings.
     pub(crate) fn with(change: impl FnOnce(Setup) -> Setup) -> Result<Self> {
         let turn = Turn::take();
-        let mut lab = Self::on(Engine::shared(), |setup| change(setup.with("container.cells", 0)))?;
+        let mut lab = Self::on(Engine::shared(), |setup| {
+            change(setup.with("container.cells", 0))
+        })?;
         lab._turn = Some(turn);
         Ok(lab)
     }
@@ -55,7 +57,12 @@ impl Lab {
             // What loads slowly on a busy machine is not what these tests are about.
             .with("container.start_timeout", "60s");
         // Before the node starts: whatever comes of it is removed.
-        let mut lab = Self { node: None, engine, id, _turn: None };
+        let mut lab = Self {
+            node: None,
+            engine,
+            id,
+            _turn: None,
+        };
         lab.node = Some(change(setup).start()?);
         Ok(lab)
     }
@@ -80,7 +87,10 @@ impl Lab {
 
     pub(crate) fn check_nothing_left(&self) -> Result<()> {
         let left = (self.containers()?, self.engine.networks(&self.id)?);
-        ensure!(left.0.is_empty() && left.1.is_empty(), "containers and networks are left: {left:?}");
+        ensure!(
+            left.0.is_empty() && left.1.is_empty(),
+            "containers and networks are left: {left:?}"
+        );
         Ok(())
     }
 
@@ -92,18 +102,30 @@ impl Lab {
     /// Waits until there are exactly so many containers: those that deploys have tried the code in are gone.
     pub(crate) fn wait_for_containers(&self, count: usize) -> Result<Vec<String>> {
         let what = format!("{count} containers of the node");
-        wait_for(&what, || Ok(Some(self.containers()?).filter(|ids| ids.len() == count)))
+        wait_for(&what, || {
+            Ok(Some(self.containers()?).filter(|ids| ids.len() == count))
+        })
     }
 
     /// Waits until so many warm containers of a function wait for calls.
     pub(crate) fn wait_for_warm(&self, function: &str, count: i64) -> Result<()> {
         wait_for(&format!("{count} warm containers of {function}"), || {
-            Ok((self.status()?["AvailableWarmContainers"][function].as_i64().unwrap_or(0) == count).then_some(()))
+            Ok((self.status()?["AvailableWarmContainers"][function]
+                .as_i64()
+                .unwrap_or(0)
+                == count)
+                .then_some(()))
         })
     }
 
     /// Deploys a source file; `more` are further members of the request.
-    pub(crate) fn try_source(&self, name: &str, runtime: &str, code: &str, more: &Value) -> Result<Response> {
+    pub(crate) fn try_source(
+        &self,
+        name: &str,
+        runtime: &str,
+        code: &str,
+        more: &Value,
+    ) -> Result<Response> {
         self.post("/create", &request(name, runtime, code.as_bytes(), more))
     }
 
@@ -128,7 +150,9 @@ impl Lab {
     pub(crate) fn call_is_warm(&self, name: &str) -> Result<bool> {
         let response = self.invoke(name, &json!({}))?;
         response.result()?;
-        response.json()?["IsWarmStart"].as_bool().context("IsWarmStart is a truth value")
+        response.json()?["IsWarmStart"]
+            .as_bool()
+            .context("IsWarmStart is a truth value")
     }
 
     /// A file in the home of the node and its client.
@@ -143,7 +167,9 @@ impl Deref for Lab {
     type Target = Node;
 
     fn deref(&self) -> &Node {
-        self.node.as_ref().expect("a test that takes the node does not use it here")
+        self.node
+            .as_ref()
+            .expect("a test that takes the node does not use it here")
     }
 }
 
@@ -157,7 +183,8 @@ impl Drop for Lab {
 
 /// The body of `/create` for code that is a source file or a tar.
 pub(crate) fn request(name: &str, runtime: &str, code: &[u8], more: &Value) -> Value {
-    let mut body = json!({ "Name": name, "Runtime": runtime, "TarFunctionCode": STANDARD.encode(code) });
+    let mut body =
+        json!({ "Name": name, "Runtime": runtime, "TarFunctionCode": STANDARD.encode(code) });
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
         body.extend(more.clone());
     }

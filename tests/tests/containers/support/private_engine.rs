@@ -24,13 +24,23 @@ impl PrivateEngine {
     /// Starts one with these images of the shared engine.
     pub(crate) fn with_images(images: &[&str]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sl-engine-").tempdir()?;
-        let mut engine = Self { folder, daemon: None };
+        let mut engine = Self {
+            folder,
+            daemon: None,
+        };
         engine.start()?;
         let mut save = Engine::shared().command();
-        let mut save = save.arg("save").args(images).stdout(Stdio::piped()).spawn()?;
+        let mut save = save
+            .arg("save")
+            .args(images)
+            .stdout(Stdio::piped())
+            .spawn()?;
         let tar = save.stdout.take().context("stdout is piped")?;
         let load = engine.engine().command().arg("load").stdin(tar).output()?;
-        ensure!(save.wait()?.success() && load.status.success(), "the images {images:?} were not copied: {load:?}");
+        ensure!(
+            save.wait()?.success() && load.status.success(),
+            "the images {images:?} were not copied: {load:?}"
+        );
         Ok(engine)
     }
 
@@ -44,11 +54,16 @@ impl PrivateEngine {
 
     /// Starts it, and waits until it answers. On a machine that is busy its containerd may be too slow for it at first.
     pub(crate) fn start(&mut self) -> Result<()> {
-        (1..START_TRIES).find_map(|_| self.try_start().ok()).map_or_else(|| self.try_start(), Ok)
+        (1..START_TRIES)
+            .find_map(|_| self.try_start().ok())
+            .map_or_else(|| self.try_start(), Ok)
     }
 
     fn try_start(&mut self) -> Result<()> {
-        let log = File::options().create(true).append(true).open(self.path("log"))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))?;
         // A daemon that was killed has left it.
         let _ = std::fs::remove_file(self.path("pid"));
         // In a network namespace of its own: a daemon without a bridge removes `docker0`, which would be the machine's.
@@ -62,7 +77,12 @@ impl PrivateEngine {
             .arg(self.path("exec"))
             .arg("--pidfile")
             .arg(self.path("pid"))
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"])
+            .args([
+                "--bridge=none",
+                "--iptables=false",
+                "--ip6tables=false",
+                "--ip-forward=false",
+            ])
             .args(["--shutdown-timeout=2", "--storage-driver=overlay2"])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -71,9 +91,20 @@ impl PrivateEngine {
             .context("failed to start dockerd")?;
         self.daemon = Some(child);
         wait_for("an engine of the test's own", || {
-            let ended = self.daemon.as_mut().and_then(|daemon| daemon.try_wait().transpose()).transpose()?;
-            ensure!(ended.is_none(), "dockerd does not start here (it needs root):\n{}", self.log());
-            Ok(self.engine().docker(&["version", "--format", "{{.Server.Version}}"]).ok())
+            let ended = self
+                .daemon
+                .as_mut()
+                .and_then(|daemon| daemon.try_wait().transpose())
+                .transpose()?;
+            ensure!(
+                ended.is_none(),
+                "dockerd does not start here (it needs root):\n{}",
+                self.log()
+            );
+            Ok(self
+                .engine()
+                .docker(&["version", "--format", "{{.Server.Version}}"])
+                .ok())
         })?;
         Ok(())
     }
@@ -86,7 +117,9 @@ impl PrivateEngine {
     /// `STOP` lets it hang, `CONT` lets it go on.
     pub(crate) fn signal(&self, name: &str) -> Result<()> {
         let daemon = self.daemon.as_ref().context("the engine runs")?;
-        let status = Command::new("kill").args([&format!("-{name}"), &daemon.id().to_string()]).status()?;
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &daemon.id().to_string()])
+            .status()?;
         ensure!(status.success(), "failed to send SIG{name}");
         Ok(())
     }
@@ -116,25 +149,47 @@ impl Drop for PrivateEngine {
         }
         let folder = self.folder.path();
         // Containers are children of their shims, which name the folder; so does containerd.
-        let ours = processes().into_iter().filter(|pid| command_line(*pid).contains(&*folder.to_string_lossy()));
+        let ours = processes()
+            .into_iter()
+            .filter(|pid| command_line(*pid).contains(&*folder.to_string_lossy()));
         let ours: Vec<u32> = ours.collect();
-        let children = processes().into_iter().filter(|pid| parent(*pid).is_some_and(|parent| ours.contains(&parent)));
-        let all: Vec<String> = ours.iter().copied().chain(children).map(|pid| pid.to_string()).collect();
+        let children = processes()
+            .into_iter()
+            .filter(|pid| parent(*pid).is_some_and(|parent| ours.contains(&parent)));
+        let all: Vec<String> = ours
+            .iter()
+            .copied()
+            .chain(children)
+            .map(|pid| pid.to_string())
+            .collect();
         if !all.is_empty() {
-            let _ = Command::new("kill").arg("-KILL").args(&all).stderr(Stdio::null()).status();
+            let _ = Command::new("kill")
+                .arg("-KILL")
+                .args(&all)
+                .stderr(Stdio::null())
+                .status();
         }
         let _ = wait_for("the end of the engine's processes", || {
-            Ok(all.iter().all(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists()).then_some(()))
+            Ok(all
+                .iter()
+                .all(|pid| !Path::new(&format!("/proc/{pid}/exe")).exists())
+                .then_some(()))
         });
         for mounted in mounts_below(folder) {
-            let _ = Command::new("umount").arg("-l").arg(mounted).stderr(Stdio::null()).status();
+            let _ = Command::new("umount")
+                .arg("-l")
+                .arg(mounted)
+                .stderr(Stdio::null())
+                .status();
         }
     }
 }
 
 fn processes() -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 fn command_line(pid: u32) -> String {
@@ -150,7 +205,10 @@ fn parent(pid: u32) -> Option<u32> {
 /// The deepest first.
 fn mounts_below(folder: &Path) -> Vec<PathBuf> {
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let places = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
+    let places = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        .map(PathBuf::from);
     let mut below: Vec<_> = places.filter(|place| place.starts_with(folder)).collect();
     below.sort();
     below.reverse();

@@ -19,7 +19,10 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn before(engine: &Path) -> Result<Self> {
-        let proxy = Self { folder: tempfile::tempdir()?, bytes: Arc::default() };
+        let proxy = Self {
+            folder: tempfile::tempdir()?,
+            bytes: Arc::default(),
+        };
         let listener = UnixListener::bind(proxy.socket()).context("failed to listen")?;
         let (engine, bytes) = (engine.to_owned(), Arc::clone(&proxy.bytes));
         std::thread::spawn(move || {

@@ -5,7 +5,10 @@ use tar::{Builder, EntryType, Header};
 
 /// Regular files, as Go's `archive/tar` writes them.
 pub(crate) fn tar_of(files: &[(&str, &str)]) -> Result<Vec<u8>> {
-    let entries: Vec<_> = files.iter().map(|(name, text)| (*name, EntryType::Regular, "", text.as_bytes())).collect();
+    let entries: Vec<_> = files
+        .iter()
+        .map(|(name, text)| (*name, EntryType::Regular, "", text.as_bytes()))
+        .collect();
     tar_with(&entries)
 }
 

@@ -16,7 +16,9 @@ impl Turn {
     pub(crate) fn take() -> Self {
         let (left, given_back) = &TURNS;
         let free = left.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = given_back.wait_while(free, |left| *left == 0).unwrap_or_else(PoisonError::into_inner);
+        let mut free = given_back
+            .wait_while(free, |left| *left == 0)
+            .unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
         Self(())
     }

@@ -32,7 +32,9 @@ impl Ran {
     /// The function's result inside a printed envelope.
     pub(crate) fn result(&self) -> Result<Value> {
         let envelope = self.json()?;
-        let result = envelope["Result"].as_str().with_context(|| format!("no result: {self:?}"))?;
+        let result = envelope["Result"]
+            .as_str()
+            .with_context(|| format!("no result: {self:?}"))?;
         Ok(serde_json::from_str(result)?)
     }
 }
@@ -59,9 +61,17 @@ impl Node {
             .spawn()
             .context("failed to start the client")?;
         // A client that reads nothing may have ended already.
-        let _ = child.stdin.take().context("stdin is piped")?.write_all(input);
+        let _ = child
+            .stdin
+            .take()
+            .context("stdin is piped")?
+            .write_all(input);
         let output = child.wait_with_output()?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+        Ok(Ran {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        })
     }
 }

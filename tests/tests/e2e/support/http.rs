@@ -23,7 +23,9 @@ pub(crate) struct Connection {
 
 /// How a connection is made; from where the test runs, unless it says otherwise.
 #[derive(Clone, Default)]
-pub(crate) struct Dial(pub(crate) Option<Arc<dyn Fn(SocketAddr) -> std::io::Result<TcpStream> + Send + Sync>>);
+pub(crate) struct Dial(
+    pub(crate) Option<Arc<dyn Fn(SocketAddr) -> std::io::Result<TcpStream> + Send + Sync>>,
+);
 
 /// What a test asks.
 #[derive(Debug, Clone)]
@@ -51,7 +53,12 @@ pub(crate) struct Response {
 
 impl Request {
     pub(crate) fn new(method: &str, target: &str) -> Self {
-        Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     pub(crate) fn get(target: &str) -> Self {
@@ -77,7 +84,9 @@ impl Request {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+        self.headers
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 
     /// `Host` and `Content-Length` are added where the test gives none.
@@ -111,7 +120,11 @@ impl Dial {
 
 impl std::fmt::Debug for Dial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Dial(from elsewhere)" } else { "Dial" })
+        f.write_str(if self.0.is_some() {
+            "Dial(from elsewhere)"
+        } else {
+            "Dial"
+        })
     }
 }
 
@@ -121,12 +134,18 @@ impl Connection {
     }
 
     pub(crate) fn open_by(dial: &Dial, address: SocketAddr) -> Result<Self> {
-        let stream = dial.0.as_ref().map_or_else(|| TcpStream::connect(address), |dial| dial(address));
+        let stream = dial
+            .0
+            .as_ref()
+            .map_or_else(|| TcpStream::connect(address), |dial| dial(address));
         let stream = stream.with_context(|| format!("failed to connect to {address}"))?;
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         stream.set_write_timeout(Some(SILENCE_MAX))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::new(stream), address })
+        Ok(Self {
+            stream: BufReader::new(stream),
+            address,
+        })
     }
 
     pub(crate) fn send(&mut self, request: &Request) -> Result<Response> {
@@ -144,19 +163,33 @@ impl Connection {
     }
 
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stream.get_mut().write_all(bytes).context("failed to send a request")
+        self.stream
+            .get_mut()
+            .write_all(bytes)
+            .context("failed to send a request")
     }
 
     /// The next response; one to HEAD has no body.
     pub(crate) fn receive(&mut self, bodiless: bool) -> Result<Response> {
         let head = self.receive_head()?;
-        let body = if bodiless { Vec::new() } else { self.receive_body(&head)? };
-        Ok(Response { status: head.status, headers: head.headers, body })
+        let body = if bodiless {
+            Vec::new()
+        } else {
+            self.receive_body(&head)?
+        };
+        Ok(Response {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
     }
 
     pub(crate) fn receive_head(&mut self) -> Result<Head> {
         let status_line = self.line()?;
-        let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let status = status_line
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok());
         let status = status.with_context(|| format!("{status_line:?} is no status line"))?;
         let mut headers = Vec::new();
         loop {
@@ -164,7 +197,9 @@ impl Connection {
             if line.is_empty() {
                 return Ok(Head { status, headers });
             }
-            let (name, value) = line.split_once(':').with_context(|| format!("{line:?} is no header"))?;
+            let (name, value) = line
+                .split_once(':')
+                .with_context(|| format!("{line:?} is no header"))?;
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
     }
@@ -173,7 +208,12 @@ impl Connection {
         if matches!(head.status, 100..=199 | 204 | 304) {
             return Ok(Vec::new());
         }
-        let value = |name: &str| head.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let value = |name: &str| {
+            head.headers
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.as_str())
+        };
         let mut body = Vec::new();
         if value("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
             while let Some(chunk) = self.chunk()? {
@@ -184,9 +224,13 @@ impl Connection {
             let length: usize = length.parse().context("content-length is no number")?;
             ensure!(length <= BODY_BYTES_MAX, "the body has {length} bytes");
             body.resize(length, 0);
-            self.stream.read_exact(&mut body).context("the body broke off")?;
+            self.stream
+                .read_exact(&mut body)
+                .context("the body broke off")?;
         } else {
-            self.stream.read_to_end(&mut body).context("the body broke off")?;
+            self.stream
+                .read_to_end(&mut body)
+                .context("the body broke off")?;
         }
         Ok(body)
     }
@@ -198,7 +242,9 @@ impl Connection {
             .with_context(|| format!("{line:?} is no chunk size"))?;
         ensure!(size <= BODY_BYTES_MAX, "a chunk has {size} bytes");
         let mut chunk = vec![0; size];
-        self.stream.read_exact(&mut chunk).context("a chunk broke off")?;
+        self.stream
+            .read_exact(&mut chunk)
+            .context("a chunk broke off")?;
         ensure!(self.line()?.is_empty(), "a chunk is longer than it says");
         Ok((size > 0).then_some(chunk))
     }
@@ -214,9 +260,15 @@ impl Connection {
 
     fn line(&mut self) -> Result<String> {
         let mut line = Vec::new();
-        (&mut self.stream).take(64 << 10).read_until(b'\n', &mut line).context("failed to read a response")?;
+        (&mut self.stream)
+            .take(64 << 10)
+            .read_until(b'\n', &mut line)
+            .context("failed to read a response")?;
         if !line.ends_with(b"\n") {
-            bail!("the connection ended after {:?}", String::from_utf8_lossy(&line));
+            bail!(
+                "the connection ended after {:?}",
+                String::from_utf8_lossy(&line)
+            );
         }
         Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
     }
@@ -224,7 +276,10 @@ impl Connection {
 
 impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn text(&self) -> String {
@@ -232,7 +287,8 @@ impl Response {
     }
 
     pub(crate) fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.body).with_context(|| format!("not JSON ({}): {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("not JSON ({}): {}", self.status, self.text()))
     }
 
     /// The stable code of a problem; empty if the body is none.
@@ -244,11 +300,24 @@ impl Response {
     /// Checks that this is a problem document (RFC 9457) with this status and code.
     #[track_caller]
     pub(crate) fn assert_problem(&self, status: u16, code: &str) {
-        assert_eq!((self.status, self.code().as_str()), (status, code), "{}", self.text());
-        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            (self.status, self.code().as_str()),
+            (status, code),
+            "{}",
+            self.text()
+        );
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
         let problem = self.json().unwrap_or_default();
         assert_eq!(problem["status"], status);
-        assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{problem}");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|detail| !detail.is_empty()),
+            "{problem}"
+        );
         assert_eq!(problem["request_id"].as_str(), self.header("x-request-id"));
     }
 

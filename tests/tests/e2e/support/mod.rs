@@ -34,7 +34,8 @@ pub(crate) fn example(name: &str) -> Result<Vec<u8>> {
 /// What `examples.json` of a guest lists.
 pub(crate) fn requests_of(name: &str) -> Result<Vec<Value>> {
     let path = example_folder(name).join("examples.json");
-    let text = std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let text =
+        std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
     Ok(serde_json::from_slice(&text)?)
 }
 
@@ -48,5 +49,7 @@ pub(crate) fn beside<'scope, T: Send + 'scope>(
 
 /// The outcome of work that ran beside the test.
 pub(crate) fn joined<T>(handle: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    handle.join().map_err(|_| anyhow!("work beside the test panicked"))?
+    handle
+        .join()
+        .map_err(|_| anyhow!("work beside the test panicked"))?
 }

@@ -52,8 +52,15 @@ pub(crate) struct Ended {
 
 impl Setup {
     pub(crate) fn new() -> Result<Self> {
-        let home = tempfile::Builder::new().prefix("serverledge-e2e-").tempdir()?;
-        let setup = Self { home: Arc::new(home), environment: Vec::new(), shell: None, dial: Dial::default() };
+        let home = tempfile::Builder::new()
+            .prefix("serverledge-e2e-")
+            .tempdir()?;
+        let setup = Self {
+            home: Arc::new(home),
+            environment: Vec::new(),
+            shell: None,
+            dial: Dial::default(),
+        };
         // Whether there is a Docker Engine on the machine makes no difference, unless a test asks for it.
         let nowhere = setup.home().join("no-engine.sock");
         Ok(setup.with("container.docker_socket", nowhere.display()))
@@ -81,9 +88,15 @@ impl Setup {
     }
 
     pub(crate) fn start(self) -> Result<Node> {
-        let mut child = self.command()?.spawn().context("failed to start the node")?;
+        let mut child = self
+            .command()?
+            .spawn()
+            .context("failed to start the node")?;
         let stderr = Arc::new(Mutex::new(Vec::new()));
-        let reader = read_stderr(child.stderr.take().context("stderr is piped")?, Arc::clone(&stderr));
+        let reader = read_stderr(
+            child.stderr.take().context("stderr is piped")?,
+            Arc::clone(&stderr),
+        );
         let stdout = child.stdout.take().context("stdout is piped")?;
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
@@ -92,15 +105,32 @@ impl Setup {
             }
         });
         let placeholder = SocketAddr::from(([127, 0, 0, 1], 0));
-        let Self { home, environment, shell, dial } = self;
+        let Self {
+            home,
+            environment,
+            shell,
+            dial,
+        } = self;
         let scheme = String::new();
-        let mut node =
-            Node { address: placeholder, scheme, child, home, environment, shell, dial, stderr, reader: Some(reader) };
+        let mut node = Node {
+            address: placeholder,
+            scheme,
+            child,
+            home,
+            environment,
+            shell,
+            dial,
+            stderr,
+            reader: Some(reader),
+        };
         let Ok(line) = lines.recv_timeout(PATIENCE) else {
             let _ = node.child.kill();
             let status = node.child.wait()?;
             // Its last words may still be on their way.
-            bail!("the node did not say where it listens:\n{}", node.ended(status).stderr);
+            bail!(
+                "the node did not say where it listens:\n{}",
+                node.ended(status).stderr
+            );
         };
         (node.scheme, node.address) = address(&line)?;
         Ok(node)
@@ -137,9 +167,12 @@ impl Setup {
 
 /// Scheme and address in the line that a node begins with.
 fn address(line: &str) -> Result<(String, SocketAddr)> {
-    let url = line.split_once(" listening on ").and_then(|(_, rest)| rest.split(' ').next());
+    let url = line
+        .split_once(" listening on ")
+        .and_then(|(_, rest)| rest.split(' ').next());
     let parts = url.and_then(|url| url.split_once("://"));
-    let address = parts.and_then(|(scheme, address)| Some((scheme.to_owned(), address.parse().ok()?)));
+    let address =
+        parts.and_then(|(scheme, address)| Some((scheme.to_owned(), address.parse().ok()?)));
     address.with_context(|| format!("{line:?} tells no address"))
 }
 
@@ -189,9 +222,18 @@ impl Node {
         self.post("/create", &deployment(name, module, more))
     }
 
-    pub(crate) fn deploy_with(&self, name: &str, module: impl AsRef<[u8]>, more: &Value) -> Result<()> {
+    pub(crate) fn deploy_with(
+        &self,
+        name: &str,
+        module: impl AsRef<[u8]>,
+        more: &Value,
+    ) -> Result<()> {
         let response = self.try_deploy(name, module.as_ref(), more)?;
-        ensure!(response.status == 200, "{name} was not deployed: {}", response.text());
+        ensure!(
+            response.status == 200,
+            "{name} was not deployed: {}",
+            response.text()
+        );
         Ok(())
     }
 
@@ -214,12 +256,16 @@ impl Node {
 
     /// Waits for a figure of `/status`.
     pub(crate) fn wait_for_status(&self, member: &str, value: i64) -> Result<()> {
-        wait_for(&format!("{member} = {value} in /status"), || Ok((self.status()?[member] == value).then_some(())))
+        wait_for(&format!("{member} = {value} in /status"), || {
+            Ok((self.status()?[member] == value).then_some(()))
+        })
     }
 
     /// Waits until nothing runs, nothing waits, and all memory and cores are free.
     pub(crate) fn wait_until_free(&self) -> Result<()> {
-        wait_for("a node with everything free", || Ok(is_free(&self.status()?).then_some(())))
+        wait_for("a node with everything free", || {
+            Ok(is_free(&self.status()?).then_some(()))
+        })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -229,8 +275,10 @@ impl Node {
     /// Resident memory in KiB.
     pub(crate) fn resident_kib(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the kernel tells the memory")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("the kernel tells the memory")?;
         Ok(line.trim().trim_end_matches("kB").trim().parse()?)
     }
 
@@ -255,7 +303,9 @@ impl Node {
     /// Sends a signal by its name.
     pub(crate) fn signal(&self, name: &str) -> Result<()> {
         let command = "kill -s \"$1\" \"$0\"";
-        let status = Command::new("sh").args(["-c", command, &self.pid().to_string(), name]).status()?;
+        let status = Command::new("sh")
+            .args(["-c", command, &self.pid().to_string(), name])
+            .status()?;
         ensure!(status.success(), "failed to send SIG{name}");
         Ok(())
     }
@@ -271,8 +321,17 @@ impl Node {
     pub(crate) fn stop(self) -> Result<Ended> {
         self.terminate()?;
         let ended = self.wait()?;
-        ensure!(ended.status.success(), "the node ended with {}:\n{}", ended.status, ended.stderr);
-        ensure!(!ended.stderr.contains("panicked"), "the node panicked:\n{}", ended.stderr);
+        ensure!(
+            ended.status.success(),
+            "the node ended with {}:\n{}",
+            ended.status,
+            ended.stderr
+        );
+        ensure!(
+            !ended.stderr.contains("panicked"),
+            "the node panicked:\n{}",
+            ended.stderr
+        );
         Ok(ended)
     }
 
@@ -293,7 +352,11 @@ impl Node {
             shell: self.shell.take(),
             dial: self.dial.clone(),
         };
-        Ended { status, stderr: self.stderr(), setup }
+        Ended {
+            status,
+            stderr: self.stderr(),
+            setup,
+        }
     }
 }
 
@@ -309,7 +372,10 @@ impl Ended {
 }
 
 impl Drop for Node {
-    #[expect(clippy::print_stderr, reason = "the log of the node tells why a test failed")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "the log of the node tells why a test failed"
+    )]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -321,7 +387,8 @@ impl Drop for Node {
 
 /// The body of `/create` for a bare module.
 pub(crate) fn deployment(name: &str, module: &[u8], more: &Value) -> Value {
-    let mut body = json!({ "Name": name, "Runtime": "wasm", "TarFunctionCode": STANDARD.encode(module) });
+    let mut body =
+        json!({ "Name": name, "Runtime": "wasm", "TarFunctionCode": STANDARD.encode(module) });
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
         body.extend(more.clone());
     }

@@ -18,7 +18,9 @@ pub(crate) struct Programs {
 /// A test cannot depend on another package's programs, so they are built here, with the profile of the test itself.
 pub(crate) fn programs() -> Result<&'static Programs> {
     static PROGRAMS: LazyLock<Result<Programs>> = LazyLock::new(build);
-    PROGRAMS.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))
+    PROGRAMS
+        .as_ref()
+        .map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
 /// The repository.
@@ -29,24 +31,54 @@ pub(crate) fn root() -> &'static Path {
 fn build() -> Result<Programs> {
     let test = std::env::current_exe()?;
     // target/<profile>/deps/<test>
-    let folder = test.ancestors().nth(2).context("the test lies in no build folder")?;
-    let profile = folder.file_name().and_then(|name| name.to_str()).context("the build folder has a name")?;
-    let target = folder.parent().context("the build folder lies in target/")?;
+    let folder = test
+        .ancestors()
+        .nth(2)
+        .context("the test lies in no build folder")?;
+    let profile = folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .context("the build folder has a name")?;
+    let target = folder
+        .parent()
+        .context("the build folder lies in target/")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // All packages with the features of the scripts' own build, so that nothing is built twice.
     let features = std::env::var("SERVERLEDGE_TEST_FEATURES").unwrap_or_default();
     // Nodes without etcd form no cluster.
-    let cluster = if cfg!(feature = "cluster-tests") { "serverledge-node/etcd," } else { "" };
+    let cluster = if cfg!(feature = "cluster-tests") {
+        "serverledge-node/etcd,"
+    } else {
+        ""
+    };
     let features = format!("{cluster}{features}");
     let output = Command::new(cargo)
-        .args(["build", "--quiet", "--workspace", "--bins", "--features", &features, "--target-dir"])
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bins",
+            "--features",
+            &features,
+            "--target-dir",
+        ])
         .arg(target)
-        .args(["--profile", if profile == "debug" { "dev" } else { profile }])
+        .args([
+            "--profile",
+            if profile == "debug" { "dev" } else { profile },
+        ])
         .current_dir(root())
         .output()
         .context("failed to start cargo")?;
-    ensure!(output.status.success(), "the programs do not build:\n{}", String::from_utf8_lossy(&output.stderr));
-    Ok(Programs { node: own(&folder.join("serverledge"))?, cli: own(&folder.join("serverledge-cli"))? })
+    ensure!(
+        output.status.success(),
+        "the programs do not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(Programs {
+        node: own(&folder.join("serverledge"))?,
+        cli: own(&folder.join("serverledge-cli"))?,
+    })
 }
 
 /// A second name of the file. Another build may replace the first at any time, and a node starts its own file again to compile.
@@ -54,10 +86,14 @@ fn own(built: &Path) -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-programs");
     std::fs::create_dir_all(&folder)?;
     let name = built.file_name().context("a program has a name")?;
-    let (fresh, kept) = (folder.join(format!("{}.{}", name.display(), std::process::id())), folder.join(name));
+    let (fresh, kept) = (
+        folder.join(format!("{}.{}", name.display(), std::process::id())),
+        folder.join(name),
+    );
     let _ = std::fs::remove_file(&fresh);
     if std::fs::hard_link(built, &fresh).is_err() {
-        std::fs::copy(built, &fresh).with_context(|| format!("failed to copy {}", built.display()))?;
+        std::fs::copy(built, &fresh)
+            .with_context(|| format!("failed to copy {}", built.display()))?;
     }
     std::fs::rename(&fresh, &kept)?;
     // Renaming one name of a file to another of the same file does nothing.

@@ -41,11 +41,17 @@ impl Lab {
     /// A node that asks everybody who they are, and sends mail over TLS as a user of the mail server.
     pub(crate) fn start(kept: Kept) -> Result<Self> {
         let user = Some((MAIL_USER.to_owned(), MAIL_PASSWORD.to_owned()));
-        let mail = SmtpProcess::start(&SmtpSettings { starttls: true, user })?;
+        let mail = SmtpProcess::start(&SmtpSettings {
+            starttls: true,
+            user,
+        })?;
         let setup = Setup::new()?;
         let password = setup.home().join("mail-password");
         std::fs::write(&password, MAIL_PASSWORD)?;
-        let authority = mail.authority().context("the mail server has a certificate")?.file();
+        let authority = mail
+            .authority()
+            .context("the mail server has a certificate")?
+            .file();
         let mut setup = setup
             .with("auth.enabled", true)
             .with("accounts.signup", "open")
@@ -60,22 +66,33 @@ impl Lab {
         let etcd = match kept {
             Kept::Embedded => None,
             Kept::Etcd => {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?;
                 let etcd = runtime.block_on(EtcdProcess::start());
-                setup = setup.with("registry.url", format!("etcd://{}/platform/", etcd.address()));
+                setup = setup.with(
+                    "registry.url",
+                    format!("etcd://{}/platform/", etcd.address()),
+                );
                 Some((etcd, runtime))
             }
         };
         if cfg!(feature = "docker-tests") {
             let socket = std::env::var("DOCKER_HOST").ok();
-            let socket =
-                socket.as_deref().and_then(|host| host.strip_prefix("unix://")).unwrap_or("/var/run/docker.sock");
+            let socket = socket
+                .as_deref()
+                .and_then(|host| host.strip_prefix("unix://"))
+                .unwrap_or("/var/run/docker.sock");
             setup = setup
                 .with("container.docker_socket", socket)
                 .with("container.cells", 0)
                 .with("container.start_timeout", "60s");
         }
-        Ok(Self { node: Some(setup.start()?), mail, _etcd: etcd })
+        Ok(Self {
+            node: Some(setup.start()?),
+            mail,
+            _etcd: etcd,
+        })
     }
 
     pub(crate) fn node(&self) -> Result<&Node> {
@@ -117,50 +134,97 @@ impl Lab {
     /// The same, which must succeed.
     pub(crate) fn done(&self, person: &Person, target: &str, body: &Value) -> Result<Response> {
         let response = self.post(person, target, body)?;
-        ensure!((200..300).contains(&response.status), "{target}: {} {}", response.status, response.text());
+        ensure!(
+            (200..300).contains(&response.status),
+            "{target}: {} {}",
+            response.status,
+            response.text()
+        );
         Ok(response)
     }
 
     /// Signs up, follows the link in the mail, and logs in.
     pub(crate) fn sign_up(&self, email: &str) -> Result<Person> {
         let nobody = Person::default();
-        let answer = self.done(&nobody, "/account/sign-up", &json!({"email": email, "password": PASSWORD}))?;
-        ensure!((answer.status, answer.json()?) == (202, json!({"confirmation_sent": true})), "{}", answer.text());
+        let answer = self.done(
+            &nobody,
+            "/account/sign-up",
+            &json!({"email": email, "password": PASSWORD}),
+        )?;
+        ensure!(
+            (answer.status, answer.json()?) == (202, json!({"confirmation_sent": true})),
+            "{}",
+            answer.text()
+        );
         let secret = self.link(email)?;
         self.done(&nobody, "/account/confirm", &json!({ "secret": secret }))?;
         self.log_in(email, PASSWORD)
     }
 
     pub(crate) fn log_in(&self, email: &str, password: &str) -> Result<Person> {
-        let answer =
-            self.done(&Person::default(), "/account/log-in", &json!({"email": email, "password": password}))?;
-        let cookie = answer.header("set-cookie").context("log-in sets a cookie")?;
+        let answer = self.done(
+            &Person::default(),
+            "/account/log-in",
+            &json!({"email": email, "password": password}),
+        )?;
+        let cookie = answer
+            .header("set-cookie")
+            .context("log-in sets a cookie")?;
         for attribute in ["HttpOnly", "SameSite=Strict", "Path=/", "Secure"] {
-            ensure!(cookie.contains(attribute), "{attribute} is missing in {cookie}");
+            ensure!(
+                cookie.contains(attribute),
+                "{attribute} is missing in {cookie}"
+            );
         }
-        ensure!(cookie.starts_with("__Host-serverledge_session="), "{cookie}");
+        ensure!(
+            cookie.starts_with("__Host-serverledge_session="),
+            "{cookie}"
+        );
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-        Ok(Person { cookie: Some(cookie), token: None })
+        Ok(Person {
+            cookie: Some(cookie),
+            token: None,
+        })
     }
 
     /// The same person with a token in place of the session.
     pub(crate) fn with_token(&self, person: &Person, scopes: &[&str]) -> Result<Person> {
-        let made = self.done(person, "/account/tokens", &json!({"name": "test", "scopes": scopes}))?;
-        let token = made.json()?["token"].as_str().context("the token is shown once")?.to_owned();
-        Ok(Person { cookie: None, token: Some(token) })
+        let made = self.done(
+            person,
+            "/account/tokens",
+            &json!({"name": "test", "scopes": scopes}),
+        )?;
+        let token = made.json()?["token"]
+            .as_str()
+            .context("the token is shown once")?
+            .to_owned();
+        Ok(Person {
+            cookie: None,
+            token: Some(token),
+        })
     }
 
     /// The secret in the next mail to this address.
     pub(crate) fn link(&self, email: &str) -> Result<String> {
         let mail = self.mail_to(email)?;
-        let link = mail.text.split_whitespace().find(|word| word.starts_with("https://faas.example.org/account/"));
+        let link = mail
+            .text
+            .split_whitespace()
+            .find(|word| word.starts_with("https://faas.example.org/account/"));
         let link = link.with_context(|| format!("no link in {mail:?}"))?;
-        Ok(link.split_once('#').with_context(|| format!("no secret in {link}"))?.1.to_owned())
+        Ok(link
+            .split_once('#')
+            .with_context(|| format!("no secret in {link}"))?
+            .1
+            .to_owned())
     }
 
     pub(crate) fn mail_to(&self, email: &str) -> Result<Mail> {
         let mail = self.mail.next()?;
-        ensure!(mail.to == [email] && mail.from == "node@example.org" && mail.tls, "{mail:?}");
+        ensure!(
+            mail.to == [email] && mail.from == "node@example.org" && mail.tls,
+            "{mail:?}"
+        );
         Ok(mail)
     }
 
@@ -178,11 +242,13 @@ impl Lab {
             Source::Node(text) => ("nodejs", text.as_bytes().to_vec()),
             Source::Python(text) => ("python", text.as_bytes().to_vec()),
         };
-        let mut body = json!({"Name": name, "Runtime": runtime, "TarFunctionCode": STANDARD.encode(code)});
+        let mut body =
+            json!({"Name": name, "Runtime": runtime, "TarFunctionCode": STANDARD.encode(code)});
         if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
             body.extend(more.clone());
         }
-        self.done(person, &format!("/apps/{app}/create"), &body).map(drop)
+        self.done(person, &format!("/apps/{app}/create"), &body)
+            .map(drop)
     }
 }
 

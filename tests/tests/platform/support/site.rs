@@ -30,7 +30,10 @@ impl Site {
 }
 
 fn answer(mut stream: TcpStream, page: &str) -> std::io::Result<()> {
-    let head = BufReader::new(stream.try_clone()?).lines().map_while(Result::ok).find(String::is_empty);
+    let head = BufReader::new(stream.try_clone()?)
+        .lines()
+        .map_while(Result::ok)
+        .find(String::is_empty);
     if head.is_some() {
         let length = page.len();
         write!(

@@ -41,16 +41,30 @@ pub(crate) struct Account {
 impl Stage {
     /// `with` are keys of the configuration.
     pub(crate) fn start(with: &[(&str, &str)]) -> Result<Self> {
-        let setup = with.iter().fold(Setup::new()?, |setup, (key, value)| setup.with(key, value));
-        let node = setup.with("auth.enabled", true).with("accounts.signup", "open").start()?;
+        let setup = with
+            .iter()
+            .fold(Setup::new()?, |setup, (key, value)| setup.with(key, value));
+        let node = setup
+            .with("auth.enabled", true)
+            .with("accounts.signup", "open")
+            .start()?;
         let sign_up = |email: &str| Account::sign_up(&node, email);
         let (ada, mallory, operator) = (sign_up(ADA)?, sign_up(MALLORY)?, sign_up(OPERATOR)?);
         let granted = Command::new(&programs()?.node)
             .args(["user", "grant", OPERATOR])
             .env("SERVERLEDGE_DATA_DIR", node.data())
             .output()?;
-        ensure!(granted.status.success(), "{}", String::from_utf8_lossy(&granted.stderr));
-        let stage = Self { node, ada, mallory, operator };
+        ensure!(
+            granted.status.success(),
+            "{}",
+            String::from_utf8_lossy(&granted.stderr)
+        );
+        let stage = Self {
+            node,
+            ada,
+            mallory,
+            operator,
+        };
         stage.furnish()?;
         Ok(stage)
     }
@@ -60,13 +74,23 @@ impl Stage {
         for name in ["add", "echo-http"] {
             self.ada.done(&self.node, "/create", &deployment(name)?)?;
         }
-        self.mallory.done(&self.node, "/apps", &json!({ "name": EVIL }))?;
-        self.mallory.done(&self.node, "/apps/evil/create", &deployment("echo-http")?)?;
+        self.mallory
+            .done(&self.node, "/apps", &json!({ "name": EVIL }))?;
+        self.mallory
+            .done(&self.node, "/apps/evil/create", &deployment("echo-http")?)?;
         let endpoint = json!({"path": "page", "method": "GET", "function": "echo-http"});
-        self.mallory.asked(&self.node, Request::new("PUT", "/apps/evil/endpoints").body(endpoint.to_string()))?;
+        self.mallory.asked(
+            &self.node,
+            Request::new("PUT", "/apps/evil/endpoints").body(endpoint.to_string()),
+        )?;
         let settings = json!({"own_origin": true, "cors": "any"});
-        self.mallory.asked(&self.node, Request::new("PATCH", "/apps/evil").body(settings.to_string()))?;
-        self.mallory.done(&self.node, "/apps/evil/start", &json!({})).map(drop)
+        self.mallory.asked(
+            &self.node,
+            Request::new("PATCH", "/apps/evil").body(settings.to_string()),
+        )?;
+        self.mallory
+            .done(&self.node, "/apps/evil/start", &json!({}))
+            .map(drop)
     }
 
     /// The node under one of its names.
@@ -78,7 +102,10 @@ impl Stage {
     pub(crate) fn log_in(&self, browser: &mut Browser, host: &str) -> Result<Page> {
         let page = browser.open(&self.url(host, "/docs/"))?;
         let body = json!({"email": ADA, "password": PASSWORD}).to_string();
-        let script = format!("fetch('/account/log-in', {{method: 'POST', body: {}}}).then(r => r.status)", json!(body));
+        let script = format!(
+            "fetch('/account/log-in', {{method: 'POST', body: {}}}).then(r => r.status)",
+            json!(body)
+        );
         ensure!(browser.run(&page, &script)? == 200, "Ada is not logged in");
         ensure!(who(browser, &page)? == ADA, "the browser has no session");
         Ok(page)
@@ -87,9 +114,13 @@ impl Stage {
     /// Whether anything of Ada's was changed or run: what she owns, and what ran.
     pub(crate) fn state(&self) -> Result<Value> {
         let get = |path: &str| self.ada.asked(&self.node, Request::get(path))?.json();
-        let count =
-            |path: &str, member: &str| -> Result<usize> { Ok(get(path)?[member].as_array().context("a list")?.len()) };
-        let metrics = self.operator.asked(&self.node, Request::get("/metrics"))?.text();
+        let count = |path: &str, member: &str| -> Result<usize> {
+            Ok(get(path)?[member].as_array().context("a list")?.len())
+        };
+        let metrics = self
+            .operator
+            .asked(&self.node, Request::get("/metrics"))?
+            .text();
         Ok(json!({
             "functions": get("/functions")?, "apps": get("/apps")?, "email": get("/account")?["email"],
             "tokens": count("/account/tokens", "tokens")?, "sessions": count("/account/sessions", "sessions")?,
@@ -105,18 +136,32 @@ impl Account {
         let body = json!({"email": email, "password": PASSWORD});
         let answer = node.post("/account/sign-up", &body)?;
         ensure!(answer.status == 201, "{}", answer.text());
-        let cookie = answer.header("set-cookie").and_then(|cookie| cookie.split(';').next()).context("a cookie")?;
+        let cookie = answer
+            .header("set-cookie")
+            .and_then(|cookie| cookie.split(';').next())
+            .context("a cookie")?;
         let wanted = json!({"name": "test", "scopes": ["invoke", "deploy", "admin"]});
-        let made = node.ask(&Request::json("/account/tokens", &wanted).header("Cookie", cookie))?.json()?;
-        let token = made["token"].as_str().with_context(|| format!("no token: {made}"))?.to_owned();
+        let made = node
+            .ask(&Request::json("/account/tokens", &wanted).header("Cookie", cookie))?
+            .json()?;
+        let token = made["token"]
+            .as_str()
+            .with_context(|| format!("no token: {made}"))?
+            .to_owned();
         let session = cookie.split_once('=').context("a value")?.1.to_owned();
         Ok(Self { session, token })
     }
 
     /// Asks with the token; the answer must be good.
     pub(crate) fn asked(&self, node: &Node, request: Request) -> Result<Response> {
-        let answer = node.ask(&request.header("Authorization", &format!("Bearer {}", self.token)))?;
-        ensure!((200..300).contains(&answer.status), "{}: {}", answer.status, answer.text());
+        let answer =
+            node.ask(&request.header("Authorization", &format!("Bearer {}", self.token)))?;
+        ensure!(
+            (200..300).contains(&answer.status),
+            "{}: {}",
+            answer.status,
+            answer.text()
+        );
         Ok(answer)
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serverledge_core::kv::{
-    KeyValue, Kv, KvError, Lease, LeaseId, Op, RangeReply, RangeRequest, Revision, Status, Txn, TxnReply, Watch,
+    KeyValue, Kv, KvError, Lease, LeaseId, Op, RangeReply, RangeRequest, Revision, Status, Txn,
+    TxnReply, Watch,
 };
 use tokio::sync::watch;
 
@@ -25,7 +26,12 @@ pub(super) struct Faulty {
 impl Faulty {
     pub(super) fn new(inner: Arc<dyn Kv>) -> Self {
         let till_lost = AtomicUsize::new(usize::MAX);
-        Self { inner, away: AtomicBool::new(false), refusals: watch::Sender::default(), till_lost }
+        Self {
+            inner,
+            away: AtomicBool::new(false),
+            refusals: watch::Sender::default(),
+            till_lost,
+        }
     }
 
     pub(super) fn go_away(&self) {
@@ -43,7 +49,8 @@ impl Faulty {
 
     pub(super) async fn wait_for_refusals(&self, count: usize) {
         let mut refusals = self.refusals.subscribe();
-        let waited = tokio::time::timeout(WAIT_MAX, refusals.wait_for(|refusals| *refusals >= count)).await;
+        let waited =
+            tokio::time::timeout(WAIT_MAX, refusals.wait_for(|refusals| *refusals >= count)).await;
         assert!(waited.is_ok(), "{count} refusals did not come");
     }
 
@@ -56,14 +63,23 @@ impl Faulty {
     }
 
     fn loses(&self, txn: &Txn) -> bool {
-        let writes = |op: &Op| matches!(op, Op::Put { key, .. } if key.starts_with(b"invocations/"));
-        let count = |left: usize| (left != usize::MAX).then(|| left.checked_sub(1).unwrap_or(usize::MAX));
-        txn.then.iter().any(writes) && self.till_lost.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count) == Ok(0)
+        let writes =
+            |op: &Op| matches!(op, Op::Put { key, .. } if key.starts_with(b"invocations/"));
+        let count =
+            |left: usize| (left != usize::MAX).then(|| left.checked_sub(1).unwrap_or(usize::MAX));
+        txn.then.iter().any(writes)
+            && self
+                .till_lost
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, count)
+                == Ok(0)
     }
 }
 
 fn away() -> KvError {
-    KvError::Unavailable { attempt: "answer", source: "it is away".into() }
+    KvError::Unavailable {
+        attempt: "answer",
+        source: "it is away".into(),
+    }
 }
 
 #[async_trait]
@@ -85,7 +101,11 @@ impl Kv for Faulty {
         if loses { Err(away()) } else { Ok(reply) }
     }
 
-    async fn watch(&self, prefix: &[u8], from: Option<Revision>) -> Result<Box<dyn Watch>, KvError> {
+    async fn watch(
+        &self,
+        prefix: &[u8],
+        from: Option<Revision>,
+    ) -> Result<Box<dyn Watch>, KvError> {
         self.inner.watch(prefix, from).await
     }
 

@@ -29,7 +29,11 @@ use crate::invoke::now;
 use crate::node::{Node, NodeBackend};
 use crate::program::build;
 
-const MACHINE: Machine = Machine { memory_bytes: 1 << 30, cores: 2, files_max: 4096 };
+const MACHINE: Machine = Machine {
+    memory_bytes: 1 << 30,
+    cores: 2,
+    files_max: 4096,
+};
 /// How long a test waits for what must come.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -74,12 +78,21 @@ pub(super) fn call(function: &str, params: &str) -> Call {
 }
 
 pub(super) fn keyed(function: &str, params: &str, key: &str) -> Call {
-    let stored = Stored { key: IdempotencyKey::parse(key.as_bytes()), ..Stored::default() };
-    Call { stored, ..call(function, params) }
+    let stored = Stored {
+        key: IdempotencyKey::parse(key.as_bytes()),
+        ..Stored::default()
+    };
+    Call {
+        stored,
+        ..call(function, params)
+    }
 }
 
 /// A call that outlives the test's hold of the node.
-pub(super) fn once(node: &TestNode, call: Call) -> impl Future<Output = Result<KeptReply, OnceError>> + Send + 'static {
+pub(super) fn once(
+    node: &TestNode,
+    call: Call,
+) -> impl Future<Output = Result<KeptReply, OnceError>> + Send + 'static {
     let backend = node.backend();
     async move { backend.invoke_once(call).await }
 }
@@ -91,13 +104,20 @@ impl Lab {
 
     pub(super) fn with(change: fn(&mut Config)) -> Self {
         let store = Arc::new(Embedded::in_memory(&Options::default()).unwrap());
-        Self { registry: Arc::new(Faulty::new(store)), dir: tempfile::tempdir().unwrap(), change }
+        Self {
+            registry: Arc::new(Faulty::new(store)),
+            dir: tempfile::tempdir().unwrap(),
+            change,
+        }
     }
 
     /// Starts a node with room for many calls.
     pub(super) async fn start(&self, name: &str) -> TestNode {
         let data = self.dir.path().join(name);
-        let env = [("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()), ("SERVERLEDGE_REGISTRY_NODE_ID", name)];
+        let env = [
+            ("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()),
+            ("SERVERLEDGE_REGISTRY_NODE_ID", name),
+        ];
         let mut config = load(None, &env, &MACHINE, &[]).unwrap().config;
         config.pool.memory = MemoryMib::new(128 * 64);
         (self.change)(&mut config);
@@ -117,13 +137,21 @@ impl Lab {
         let from = node.load_functions().await.unwrap();
         let apps_from = node.load_applications().await.unwrap();
         node.start_background(from, apps_from);
-        TestNode { node, fake, notifier }
+        TestNode {
+            node,
+            fake,
+            notifier,
+        }
     }
 
     /// Waits until no key begins so.
     pub(super) async fn is_empty(&self, prefix: &'static str) {
         let empty = async || {
-            let page = self.registry.range(RangeRequest::prefix(prefix).keys_only()).await.unwrap();
+            let page = self
+                .registry
+                .range(RangeRequest::prefix(prefix).keys_only())
+                .await
+                .unwrap();
             page.entries.is_empty().then_some(())
         };
         wait_for(&format!("the end of {prefix}"), empty).await;
@@ -139,14 +167,22 @@ impl TestNode {
         let body = json!({"Name": name, "Runtime": "python", "TarFunctionCode": STANDARD.encode(behaviour.code())});
         let body = body.to_string();
         self.node
-            .deploy(&SpaceId::default_space(), Deploy::Update, FunctionBody::parse(body.as_bytes()).unwrap(), &())
+            .deploy(
+                &SpaceId::default_space(),
+                Deploy::Update,
+                FunctionBody::parse(body.as_bytes()).unwrap(),
+                &(),
+            )
             .await
             .unwrap();
     }
 
     /// Waits until the node has heard of a function that was deployed elsewhere.
     pub(super) async fn knows(&self, name: &str) {
-        wait_for("the function", async || self.backend().function(&Caller::anybody(), name).map(drop)).await;
+        wait_for("the function", async || {
+            self.backend().function(&Caller::anybody(), name).map(drop)
+        })
+        .await;
     }
 
     pub(super) async fn submit(&self, call: Call) -> InvocationId {
@@ -162,12 +198,26 @@ impl TestNode {
 
     /// Waits until the callback was delivered or given up.
     pub(super) async fn told(&self, id: InvocationId) -> InvocationInfo {
-        self.info(id, |info| info.callback.as_ref().is_some_and(|callback| callback.state != "pending")).await
+        self.info(id, |info| {
+            info.callback
+                .as_ref()
+                .is_some_and(|callback| callback.state != "pending")
+        })
+        .await
     }
 
-    async fn info(&self, id: InvocationId, condition: impl Fn(&InvocationInfo) -> bool) -> InvocationInfo {
-        let asking =
-            async || self.backend().invocation(&Caller::anybody(), id).await.unwrap().filter(|info| condition(info));
+    async fn info(
+        &self,
+        id: InvocationId,
+        condition: impl Fn(&InvocationInfo) -> bool,
+    ) -> InvocationInfo {
+        let asking = async || {
+            self.backend()
+                .invocation(&Caller::anybody(), id)
+                .await
+                .unwrap()
+                .filter(|info| condition(info))
+        };
         wait_for(&format!("the end of {id}"), asking).await
     }
 
@@ -182,12 +232,18 @@ impl TestNode {
 
     /// Waits until the node works on nothing.
     pub(super) async fn is_idle_here(&self) {
-        wait_for("the end of this node's work", async || self.node.asynchronous.table.is_empty().then_some(())).await;
+        wait_for("the end of this node's work", async || {
+            self.node.asynchronous.table.is_empty().then_some(())
+        })
+        .await;
     }
 
     /// Waits until so many of its invocations have no outcome.
     pub(super) async fn works_on(&self, count: usize) {
-        wait_for("what is left", async || (self.node.asynchronous.table.open() == count).then_some(())).await;
+        wait_for("what is left", async || {
+            (self.node.asynchronous.table.open() == count).then_some(())
+        })
+        .await;
     }
 
     /// Ends the node in the middle of everything, and its lease.
@@ -207,7 +263,9 @@ async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(WAIT_MAX, asking).await.unwrap_or_else(|_| panic!("{what} did not come"))
+    tokio::time::timeout(WAIT_MAX, asking)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not come"))
 }
 
 impl Receiver {
@@ -236,7 +294,11 @@ impl Receiver {
 #[async_trait]
 impl Notifier for Receiver {
     fn check(&self, url: &str) -> Result<(), String> {
-        if url.starts_with("http") { Ok(()) } else { Err("another scheme".to_owned()) }
+        if url.starts_with("http") {
+            Ok(())
+        } else {
+            Err("another scheme".to_owned())
+        }
     }
 
     async fn send(&self, url: &str, id: InvocationId, body: Bytes) -> Result<(), NotifyError> {

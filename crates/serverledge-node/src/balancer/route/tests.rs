@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serverledge_core::{
-    Archs, CpuMilli, Digest, Flags, FunctionLimits, FunctionName, Interface, MemoryMib, Network, Runtime, Secrets,
-    SpaceId, Version,
+    Archs, CpuMilli, Digest, Flags, FunctionLimits, FunctionName, Interface, MemoryMib, Network,
+    Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_wire::peer::PeerLoad;
 use serverledge_wire::records::{NodeRecord, Record};
@@ -12,7 +12,11 @@ use serverledge_wire::records::{NodeRecord, Record};
 use super::*;
 
 fn function(name: &str, runtime: Runtime, archs: &[&str]) -> Function {
-    let limits = FunctionLimits { memory: MemoryMib::new(128), cpu: CpuMilli::new(500), ..FunctionLimits::default() };
+    let limits = FunctionLimits {
+        memory: MemoryMib::new(128),
+        cpu: CpuMilli::new(500),
+        ..FunctionLimits::default()
+    };
     Function {
         space: SpaceId::default_space(),
         name: FunctionName::parse(name).unwrap(),
@@ -28,7 +32,10 @@ fn function(name: &str, runtime: Runtime, archs: &[&str]) -> Function {
             limits,
         }),
         interface: Interface::Json,
-        flags: Flags { archs: Archs::parse(archs.iter().copied()).unwrap(), ..Flags::default() },
+        flags: Flags {
+            archs: Archs::parse(archs.iter().copied()).unwrap(),
+            ..Flags::default()
+        },
         signature: None,
     }
 }
@@ -50,28 +57,91 @@ fn record(arch: &str, runtimes: &[&str]) -> NodeRecord {
 }
 
 fn load(free_memory_mib: u64, free_cpu_milli: u64) -> PeerLoad {
-    PeerLoad { epoch: "life".to_owned(), free_memory_mib, free_cpu_milli, ..PeerLoad::default() }
+    PeerLoad {
+        epoch: "life".to_owned(),
+        free_memory_mib,
+        free_cpu_milli,
+        ..PeerLoad::default()
+    }
 }
 
 /// What a call of a Python function for amd64 finds at such a node: own area, room, warm.
-fn found(area: &str, cloud: bool, record: &NodeRecord, load: Option<&PeerLoad>, warm: &[&str]) -> Option<[bool; 3]> {
+fn found(
+    area: &str,
+    cloud: bool,
+    record: &NodeRecord,
+    load: Option<&PeerLoad>,
+    warm: &[&str],
+) -> Option<[bool; 3]> {
     let warm = warm.iter().map(|&name| (name.to_owned(), 1)).collect();
-    let standing = Standing { id: PeerId::new(1), name: "n", area, cloud, record, load, warm: &warm };
-    let found = candidate(&standing, &function("f", Runtime::Python, &["amd64"]), "EDGE")?;
+    let standing = Standing {
+        id: PeerId::new(1),
+        name: "n",
+        area,
+        cloud,
+        record,
+        load,
+        warm: &warm,
+    };
+    let found = candidate(
+        &standing,
+        &function("f", Runtime::Python, &["amd64"]),
+        "EDGE",
+    )?;
     Some([found.own, found.room, found.warm])
 }
 
 #[test]
 fn only_nodes_that_can_run_a_call_are_candidates() {
     let (fits, roomy) = (record("amd64", &["wasm", "python"]), load(128, 500));
-    assert_eq!(found("EDGE", false, &fits, Some(&roomy), &["f"]), Some([true, true, true]));
-    assert_eq!(found("EDGE", false, &fits, Some(&load(127, 500)), &["g"]), Some([true, false, false]));
-    assert_eq!(found("EDGE", false, &fits, Some(&load(128, 499)), &[]), Some([true, false, false]));
-    assert_eq!(found("CLOUD", true, &fits, Some(&roomy), &[]), Some([false, true, false]));
-    assert_eq!(found("OTHER", false, &fits, Some(&roomy), &[]), None, "neither of this area nor of the cloud");
-    assert_eq!(found("EDGE", false, &fits, None, &[]), None, "not heard of lately, or draining");
-    assert_eq!(found("EDGE", false, &record("arm64", &["python"]), Some(&roomy), &[]), None, "another architecture");
-    assert_eq!(found("EDGE", false, &record("amd64", &["wasm"]), Some(&roomy), &[]), None, "no executor for it");
+    assert_eq!(
+        found("EDGE", false, &fits, Some(&roomy), &["f"]),
+        Some([true, true, true])
+    );
+    assert_eq!(
+        found("EDGE", false, &fits, Some(&load(127, 500)), &["g"]),
+        Some([true, false, false])
+    );
+    assert_eq!(
+        found("EDGE", false, &fits, Some(&load(128, 499)), &[]),
+        Some([true, false, false])
+    );
+    assert_eq!(
+        found("CLOUD", true, &fits, Some(&roomy), &[]),
+        Some([false, true, false])
+    );
+    assert_eq!(
+        found("OTHER", false, &fits, Some(&roomy), &[]),
+        None,
+        "neither of this area nor of the cloud"
+    );
+    assert_eq!(
+        found("EDGE", false, &fits, None, &[]),
+        None,
+        "not heard of lately, or draining"
+    );
+    assert_eq!(
+        found(
+            "EDGE",
+            false,
+            &record("arm64", &["python"]),
+            Some(&roomy),
+            &[]
+        ),
+        None,
+        "another architecture"
+    );
+    assert_eq!(
+        found(
+            "EDGE",
+            false,
+            &record("amd64", &["wasm"]),
+            Some(&roomy),
+            &[]
+        ),
+        None,
+        "no executor for it"
+    );
 }
 
 #[test]
@@ -114,8 +184,17 @@ impl Field {
             (MemberId(2), 1, "EDGE/c"),
             (MemberId(3), 1, "EDGE/d"),
         ]);
-        let one = |id| Candidate { id: PeerId::new(id), own: true, room: true, warm: false };
-        Self { ring, candidates: (0..4).map(one).collect(), in_flight: [0; 4] }
+        let one = |id| Candidate {
+            id: PeerId::new(id),
+            own: true,
+            room: true,
+            warm: false,
+        };
+        Self {
+            ring,
+            candidates: (0..4).map(one).collect(),
+            in_flight: [0; 4],
+        }
     }
 
     fn choose(&self, function: &str) -> Option<usize> {
@@ -138,11 +217,21 @@ impl Field {
 #[test]
 fn a_function_has_a_home_and_functions_are_spread() {
     let field = Field::new();
-    let homes: Vec<_> = (0..40).map(|n| field.choose(&format!("f{n}")).unwrap()).collect();
-    assert_eq!(homes, (0..40).map(|n| field.choose(&format!("f{n}")).unwrap()).collect::<Vec<_>>());
+    let homes: Vec<_> = (0..40)
+        .map(|n| field.choose(&format!("f{n}")).unwrap())
+        .collect();
+    assert_eq!(
+        homes,
+        (0..40)
+            .map(|n| field.choose(&format!("f{n}")).unwrap())
+            .collect::<Vec<_>>()
+    );
     for node in 0..4 {
         let share = homes.iter().filter(|home| **home == node).count();
-        assert!((4..=20).contains(&share), "node {node} is home of {share} of 40 functions");
+        assert!(
+            (4..=20).contains(&share),
+            "node {node} is home of {share} of 40 functions"
+        );
     }
 }
 
@@ -153,7 +242,12 @@ fn calls_in_progress_spread_within_their_bound() {
     let chosen = field.pile_up("f", 16);
     assert_eq!(chosen[0], home);
     // 1.25 times the average of four.
-    assert_eq!(field.in_flight.iter().max(), Some(&5), "{:?}", field.in_flight);
+    assert_eq!(
+        field.in_flight.iter().max(),
+        Some(&5),
+        "{:?}",
+        field.in_flight
+    );
     assert_eq!(field.in_flight[home], 5, "the home has the most");
 }
 
@@ -180,10 +274,30 @@ fn room_goes_first_and_a_full_area_queues_at_home() {
 
 #[test]
 fn the_cloud_is_for_areas_without_a_node() {
-    let one = |id, own| Candidate { id: PeerId::new(id), own, room: !own, warm: false };
-    for (nodes, kept) in [(&[true, false, true][..], &[0, 2][..]), (&[false, false], &[0, 1]), (&[], &[])] {
-        let mut candidates: Vec<_> = nodes.iter().zip(0..).map(|(own, id)| one(id, *own)).collect();
+    let one = |id, own| Candidate {
+        id: PeerId::new(id),
+        own,
+        room: !own,
+        warm: false,
+    };
+    for (nodes, kept) in [
+        (&[true, false, true][..], &[0, 2][..]),
+        (&[false, false], &[0, 1]),
+        (&[], &[]),
+    ] {
+        let mut candidates: Vec<_> = nodes
+            .iter()
+            .zip(0..)
+            .map(|(own, id)| one(id, *own))
+            .collect();
         keep_nearest(&mut candidates);
-        assert_eq!(candidates.iter().map(|one| one.id.get()).collect::<Vec<_>>(), kept, "{nodes:?}");
+        assert_eq!(
+            candidates
+                .iter()
+                .map(|one| one.id.get())
+                .collect::<Vec<_>>(),
+            kept,
+            "{nodes:?}"
+        );
     }
 }

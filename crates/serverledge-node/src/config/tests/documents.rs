@@ -15,13 +15,24 @@ const TABLE_BEGIN: &str = "<!-- table of keys: begin -->\n";
 const TABLE_END: &str = "<!-- table of keys: end -->\n";
 
 fn table_row(key: &Key) -> String {
-    let default = key.auto.as_ref().map_or_else(|| format!("`{}`", default_of(key)), |auto| String::from(auto.said));
+    let default = key.auto.as_ref().map_or_else(
+        || format!("`{}`", default_of(key)),
+        |auto| String::from(auto.said),
+    );
     format!("| `{}` | {default} | {} |\n", key.name, key.doc)
 }
 
 fn table() -> String {
-    let rows: String = KEYS.iter().filter(|key| key.has_effect()).map(table_row).collect();
-    let inert: Vec<_> = KEYS.iter().filter(|key| !key.has_effect()).map(|key| format!("`{}`", key.name)).collect();
+    let rows: String = KEYS
+        .iter()
+        .filter(|key| key.has_effect())
+        .map(table_row)
+        .collect();
+    let inert: Vec<_> = KEYS
+        .iter()
+        .filter(|key| !key.has_effect())
+        .map(|key| format!("`{}`", key.name))
+        .collect();
     format!(
         "\n| key | default | meaning |\n|---|---|---|\n{rows}\nAccepted without effect in this version, with one warning \
          that lists those given: {}.\n\n",
@@ -43,7 +54,11 @@ fn hold(path: &str, actual: &str, expected: &str) {
 
 #[test]
 fn the_shipped_file_is_made_from_the_table() {
-    hold(SHIPPED, &fs::read_to_string(SHIPPED).unwrap_or_default(), &shipped_file());
+    hold(
+        SHIPPED,
+        &fs::read_to_string(SHIPPED).unwrap_or_default(),
+        &shipped_file(),
+    );
 }
 
 #[test]
@@ -77,11 +92,26 @@ fn names_of_keys_and_variables_are_unique_and_plain() {
     let names: BTreeSet<_> = KEYS.iter().map(|key| key.name).collect();
     let variables: BTreeSet<_> = KEYS.iter().map(Key::variable).collect();
     assert_eq!((names.len(), variables.len()), (KEYS.len(), KEYS.len()));
-    let plain = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._".contains(&b));
+    let plain = |name: &str| {
+        name.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._".contains(&b))
+    };
     for key in KEYS {
         assert!(plain(key.name), "{}", key.name);
-        assert!(key.doc.ends_with('.') && key.doc.lines().count() == 1, "{}", key.doc);
-        assert!(key.was.iter().all(|old| !names.contains(old)), "{}", key.name);
-        assert!(keys::by_variable(&key.variable()).is_some(), "{} is the client's variable", key.name);
+        assert!(
+            key.doc.ends_with('.') && key.doc.lines().count() == 1,
+            "{}",
+            key.doc
+        );
+        assert!(
+            key.was.iter().all(|old| !names.contains(old)),
+            "{}",
+            key.name
+        );
+        assert!(
+            keys::by_variable(&key.variable()).is_some(),
+            "{} is the client's variable",
+            key.name
+        );
     }
 }

@@ -10,7 +10,9 @@ use serverledge_core::OverloadReason;
 use super::epoch;
 use super::pool_model::{KEYS, demand, pooled};
 use crate::scheduler::{Admission, Effects, End, Hold, Lease, Place, Scheduler, Ticket, TicketId};
-use crate::{Arrival, Capacity, Config, PATIENCE_DEFAULT, PeerView, PooledCounts, QosClass, SandboxId};
+use crate::{
+    Arrival, Capacity, Config, PATIENCE_DEFAULT, PeerView, PooledCounts, QosClass, SandboxId,
+};
 
 /// One step. Indices choose among what there is, modulo its number.
 #[derive(Debug, Clone)]
@@ -60,7 +62,11 @@ struct Model {
 impl Model {
     /// Without patience, everybody who does not fit has a claim at once.
     fn new(capacity: Capacity, patience: Duration) -> Self {
-        let config = Config { queue_capacity: 50, patience, ..Config::new(capacity) };
+        let config = Config {
+            queue_capacity: 50,
+            patience,
+            ..Config::new(capacity)
+        };
         Self {
             scheduler: Scheduler::new(config, epoch()),
             capacity,
@@ -92,20 +98,29 @@ impl Model {
     // === The operations ===
 
     fn arrive(&mut self, want: Want, class: i64) {
-        let arrival = Arrival { class: QosClass::new(class), ..arrival(want) };
-        let admission = self.scheduler.admit(self.now, arrival, PeerView::NONE, &mut self.effects);
+        let arrival = Arrival {
+            class: QosClass::new(class),
+            ..arrival(want)
+        };
+        let admission = self
+            .scheduler
+            .admit(self.now, arrival, PeerView::NONE, &mut self.effects);
         self.enter(None, admission);
     }
 
     /// Made by any call that has a lease: also by one that waits in another call.
     fn call(&mut self, index: usize, want: Want, here: bool) {
         let callers = self.indices(|call| call.lease.is_some());
-        let Some(caller) = pick(&callers, index) else { return };
+        let Some(caller) = pick(&callers, index) else {
+            return;
+        };
         let (now, name) = (self.now, self.calls[caller].name);
         let lease = self.calls[caller].lease.as_mut().expect("it has one");
         if here {
             let wanted = arrival(want);
-            let admission = self.scheduler.admit_nested(now, lease, wanted, PeerView::NONE, &mut self.effects);
+            let admission =
+                self.scheduler
+                    .admit_nested(now, lease, wanted, PeerView::NONE, &mut self.effects);
             self.enter(Some(name), admission);
         } else {
             self.scheduler.begin_call(lease, &mut self.effects);
@@ -120,7 +135,10 @@ impl Model {
             Admission::Wait(ticket) => (None, Some(ticket)),
             Admission::Reject(rejection) => {
                 let deadlock = rejection.reason == OverloadReason::CallWouldDeadlock;
-                assert!(caller.is_some() || !deadlock, "only nested calls can be part of a deadlock");
+                assert!(
+                    caller.is_some() || !deadlock,
+                    "only nested calls can be part of a deadlock"
+                );
                 self.deadlocks_refused += usize::from(deadlock);
                 return;
             }
@@ -130,7 +148,14 @@ impl Model {
         let waited = ticket.as_ref().map(Ticket::id);
         let name = self.names;
         self.names += 1;
-        self.calls.push(Call { name, caller, lease, ticket, waited, elsewhere: 0 });
+        self.calls.push(Call {
+            name,
+            caller,
+            lease,
+            ticket,
+            waited,
+            elsewhere: 0,
+        });
     }
 
     fn begin(&mut self, place: Place) {
@@ -142,28 +167,42 @@ impl Model {
     /// From another node.
     fn answer(&mut self, index: usize) {
         let waiting = self.indices(|call| call.elsewhere > 0);
-        let Some(caller) = pick(&waiting, index) else { return };
+        let Some(caller) = pick(&waiting, index) else {
+            return;
+        };
         self.calls[caller].elsewhere -= 1;
-        let lease = self.calls[caller].lease.as_mut().expect("a caller has a lease");
-        self.scheduler.call_ended(self.now, lease, None, &mut self.effects);
+        let lease = self.calls[caller]
+            .lease
+            .as_mut()
+            .expect("a caller has a lease");
+        self.scheduler
+            .call_ended(self.now, lease, None, &mut self.effects);
     }
 
     /// One that runs, and so has no calls that wait.
     fn end(&mut self, index: usize) {
         let running = self.running();
-        let Some(ending) = pick(&running, index) else { return };
+        let Some(ending) = pick(&running, index) else {
+            return;
+        };
         self.remove(ending, End::Clean);
     }
 
     /// With everything that it has called.
     fn give_up(&mut self, index: usize) {
-        let Some(root) = pick(&self.indices(|_| true), index) else { return };
+        let Some(root) = pick(&self.indices(|_| true), index) else {
+            return;
+        };
         let mut doomed = vec![self.calls[root].name];
         while let Some(name) = doomed.last().copied() {
             match self.calls.iter().find(|call| call.caller == Some(name)) {
                 Some(nested) => doomed.push(nested.name),
                 None => {
-                    let at = self.calls.iter().position(|call| call.name == name).expect("it is there");
+                    let at = self
+                        .calls
+                        .iter()
+                        .position(|call| call.name == name)
+                        .expect("it is there");
                     self.remove(at, End::Tainted);
                     doomed.pop();
                 }
@@ -177,9 +216,14 @@ impl Model {
         if let Some(ticket) = call.ticket {
             self.scheduler.cancel(self.now, ticket, &mut self.effects);
         }
-        if let Some(caller) = self.calls.iter_mut().find(|other| Some(other.name) == call.caller) {
+        if let Some(caller) = self
+            .calls
+            .iter_mut()
+            .find(|other| Some(other.name) == call.caller)
+        {
             let lease = caller.lease.as_mut().expect("a caller has a lease");
-            self.scheduler.call_ended(self.now, lease, call.waited, &mut self.effects);
+            self.scheduler
+                .call_ended(self.now, lease, call.waited, &mut self.effects);
         }
         if let Some(lease) = call.lease {
             let end = match lease.place() {
@@ -189,13 +233,16 @@ impl Model {
             if let (Place::Start(id), End::NeverStarted) = (lease.place(), end) {
                 self.starting.retain(|other| *other != id);
             }
-            self.scheduler.release(self.now, lease, end, &mut self.effects);
+            self.scheduler
+                .release(self.now, lease, end, &mut self.effects);
         }
     }
 
     fn collect(&mut self, index: usize) {
         let waiting = self.indices(|call| call.ticket.is_some());
-        let Some(at) = pick(&waiting, index) else { return };
+        let Some(at) = pick(&waiting, index) else {
+            return;
+        };
         let ticket = self.calls[at].ticket.take().expect("it has one");
         match self.scheduler.resume(self.now, ticket, &mut self.effects) {
             Admission::Run(lease) => {
@@ -204,7 +251,8 @@ impl Model {
             }
             Admission::Wait(ticket) => self.calls[at].ticket = Some(ticket),
             Admission::Reject(rejection) => {
-                self.deadlocks_refused += usize::from(rejection.reason == OverloadReason::CallWouldDeadlock);
+                self.deadlocks_refused +=
+                    usize::from(rejection.reason == OverloadReason::CallWouldDeadlock);
                 self.remove(at, End::Clean);
             }
             Admission::Offload(peer) => panic!("sent to {peer:?}"),
@@ -212,14 +260,18 @@ impl Model {
     }
 
     fn started(&mut self, index: usize) {
-        let Some(id) = pick(&self.starting, index) else { return };
+        let Some(id) = pick(&self.starting, index) else {
+            return;
+        };
         self.starting.retain(|other| *other != id);
         self.scheduler.started(self.now, id, &mut self.effects);
     }
 
     fn gone(&mut self, index: usize) {
         self.stopping.append(&mut self.effects.stop);
-        let Some(id) = pick(&self.stopping, index) else { return };
+        let Some(id) = pick(&self.stopping, index) else {
+            return;
+        };
         self.stopping.retain(|other| *other != id);
         self.scheduler.gone(self.now, id, &mut self.effects);
     }
@@ -227,7 +279,9 @@ impl Model {
     // === The laws ===
 
     fn indices(&self, test: impl Fn(&Call) -> bool) -> Vec<usize> {
-        (0..self.calls.len()).filter(|at| test(&self.calls[*at])).collect()
+        (0..self.calls.len())
+            .filter(|at| test(&self.calls[*at]))
+            .collect()
     }
 
     /// Those whose holders run.
@@ -253,30 +307,64 @@ impl Model {
             || !self.scheduler.outcomes.is_empty()
             || !self.starting.is_empty()
             || !self.stopping.is_empty();
-        assert!(some_move || !self.scheduler.queue.has_nested(), "a nested call waits for nobody who can run");
-        assert!(some_move || !self.scheduler.callers.anybody_returns(), "nobody runs, and one who returns waits");
+        assert!(
+            some_move || !self.scheduler.queue.has_nested(),
+            "a nested call waits for nobody who can run"
+        );
+        assert!(
+            some_move || !self.scheduler.callers.anybody_returns(),
+            "nobody runs, and one who returns waits"
+        );
         let elsewhere = self.calls.iter().any(|call| call.elsewhere > 0);
-        assert!(some_move || elsewhere || snapshot.waiting.total() == 0, "a call waits for nobody who can run");
+        assert!(
+            some_move || elsewhere || snapshot.waiting.total() == 0,
+            "a call waits for nobody who can run"
+        );
     }
 
     /// What runs holds its CPU, what has a lease or a sandbox its memory, and neither is more than there is.
     fn check_books(&mut self, running: &[usize]) {
         let amounts = |demand: crate::Demand| demand.amounts();
-        let once = |call: &Call| call.lease.as_ref().filter(|lease| lease.place() == Place::Once).map(Lease::demand);
+        let once = |call: &Call| {
+            call.lease
+                .as_ref()
+                .filter(|lease| lease.place() == Place::Once)
+                .map(Lease::demand)
+        };
         let unclaimed = self.scheduler.outcomes.len();
         let snapshot = self.scheduler.snapshot();
         if unclaimed == 0 && snapshot.pooled == PooledCounts::default() {
-            let kept: u64 = self.calls.iter().filter_map(once).map(|demand| amounts(demand)[0]).sum();
-            assert_eq!(self.capacity.memory.get() - snapshot.free.memory.get(), kept, "memory is kept by all leases");
+            let kept: u64 = self
+                .calls
+                .iter()
+                .filter_map(once)
+                .map(|demand| amounts(demand)[0])
+                .sum();
+            assert_eq!(
+                self.capacity.memory.get() - snapshot.free.memory.get(),
+                kept,
+                "memory is kept by all leases"
+            );
             for at in [1, 2] {
-                let used: u64 =
-                    running.iter().filter_map(|call| once(&self.calls[*call])).map(|one| amounts(one)[at]).sum();
+                let used: u64 = running
+                    .iter()
+                    .filter_map(|call| once(&self.calls[*call]))
+                    .map(|one| amounts(one)[at])
+                    .sum();
                 let (all, free) = (self.capacity.amounts()[at], snapshot.free.amounts()[at]);
                 assert!(used <= all, "more is taken than there is");
-                assert_eq!(all - free, used, "who does not run holds no CPU and no slot");
+                assert_eq!(
+                    all - free,
+                    used,
+                    "who does not run holds no CPU and no slot"
+                );
             }
         }
-        let leases = self.calls.iter().filter(|call| call.lease.is_some()).count();
+        let leases = self
+            .calls
+            .iter()
+            .filter(|call| call.lease.is_some())
+            .count();
         assert_eq!(snapshot.running as usize, leases + snapshot.unclaimed);
         assert_eq!(snapshot.suspended, leases - running.len());
     }
@@ -296,7 +384,10 @@ impl Model {
             let leaves = self.running();
             for at in leaves.into_iter().rev() {
                 let name = self.calls[at].name;
-                assert!(self.calls.iter().all(|call| call.caller != Some(name)), "a caller runs while it waits");
+                assert!(
+                    self.calls.iter().all(|call| call.caller != Some(name)),
+                    "a caller runs while it waits"
+                );
                 self.remove(at, End::Clean);
             }
             self.check();
@@ -309,7 +400,10 @@ impl Model {
             self.step(&Op::Gone(0));
         }
         let end = self.scheduler.snapshot();
-        assert_eq!((end.free, end.running, end.suspended, end.waiting.total()), (self.capacity, 0, 0, 0));
+        assert_eq!(
+            (end.free, end.running, end.suspended, end.waiting.total()),
+            (self.capacity, 0, 0, 0)
+        );
         assert_eq!(end.pooled, PooledCounts::default());
         assert!(!self.scheduler.ledger.anything_stuck() && !self.scheduler.queue.has_nested());
     }
@@ -319,9 +413,16 @@ fn arrival(want: Want) -> Arrival {
     match want {
         Want::Key(key) => {
             let (demand, pool) = pooled(key);
-            Arrival { demand, pool: Some(pool), ..Arrival::default() }
+            Arrival {
+                demand,
+                pool: Some(pool),
+                ..Arrival::default()
+            }
         }
-        Want::Once(memory, cpu, slots) => Arrival { demand: demand(memory, cpu, slots), ..Arrival::default() },
+        Want::Once(memory, cpu, slots) => Arrival {
+            demand: demand(memory, cpu, slots),
+            ..Arrival::default()
+        },
     }
 }
 
@@ -330,8 +431,13 @@ fn pick<T: Copy>(all: &[T], index: usize) -> Option<T> {
 }
 
 fn any_want(pools: bool) -> BoxedStrategy<Want> {
-    let once = (1..4_u64, 0..3_u64, 0..2_u32).prop_map(|(memory, cpu, slots)| Want::Once(memory, cpu, slots));
-    if pools { prop_oneof![(0..KEYS.len()).prop_map(Want::Key), once].boxed() } else { once.boxed() }
+    let once = (1..4_u64, 0..3_u64, 0..2_u32)
+        .prop_map(|(memory, cpu, slots)| Want::Once(memory, cpu, slots));
+    if pools {
+        prop_oneof![(0..KEYS.len()).prop_map(Want::Key), once].boxed()
+    } else {
+        once.boxed()
+    }
 }
 
 fn any_op(pools: bool) -> impl Strategy<Value = Op> {
@@ -352,7 +458,12 @@ fn any_capacity() -> impl Strategy<Value = Capacity> {
     // Often one CPU slot.
     (2..14_u64, 2..4_u64, 1..4_u32, 0..5_u32).prop_map(|(memory, cpu, slots, containers)| {
         let whole = demand(memory, cpu, slots);
-        Capacity { memory: whole.memory, cpu: whole.cpu, slots, containers }
+        Capacity {
+            memory: whole.memory,
+            cpu: whole.cpu,
+            slots,
+            containers,
+        }
     })
 }
 
@@ -396,5 +507,10 @@ proptest! {
 }
 
 fn is_pooled(op: &Op) -> bool {
-    matches!(op, Op::Arrive(Want::Key(_), _) | Op::Call(_, Want::Key(_)) | Op::CallElsewhere(_, Want::Key(_)))
+    matches!(
+        op,
+        Op::Arrive(Want::Key(_), _)
+            | Op::Call(_, Want::Key(_))
+            | Op::CallElsewhere(_, Want::Key(_))
+    )
 }

@@ -25,15 +25,33 @@ fn pooled_call(key: &str, concurrency: u16) -> Arrival {
     let mut name = [0; 32];
     name[..key.len()].copy_from_slice(key.as_bytes());
     let demand = Demand::pooled(MemoryMib::new(key.len() as u64), CpuMilli::new(1));
-    Arrival { demand, pool: Some(Pooled { key: PoolKey::new(Digest::new(name)), concurrency }), ..Arrival::default() }
+    Arrival {
+        demand,
+        pool: Some(Pooled {
+            key: PoolKey::new(Digest::new(name)),
+            concurrency,
+        }),
+        ..Arrival::default()
+    }
 }
 
 impl Warm {
     fn new(memory: u64, cpu: u64, containers: u32) -> Self {
-        let capacity = Capacity { cpu: CpuMilli::new(cpu), containers, ..capacity(memory) };
+        let capacity = Capacity {
+            cpu: CpuMilli::new(cpu),
+            containers,
+            ..capacity(memory)
+        };
         let (start, effects) = (epoch(), Effects::default());
         let scheduler = Scheduler::new(Config::new(capacity), start);
-        Self { scheduler, start, now: 0, effects, leases: BTreeMap::new(), tickets: BTreeMap::new() }
+        Self {
+            scheduler,
+            start,
+            now: 0,
+            effects,
+            leases: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+        }
     }
 
     fn at(&self) -> Instant {
@@ -41,7 +59,9 @@ impl Warm {
     }
 
     fn admit(&mut self, name: &'static str, arrival: Arrival) -> String {
-        let admission = self.scheduler.admit(self.at(), arrival, PeerView::NONE, &mut self.effects);
+        let admission = self
+            .scheduler
+            .admit(self.at(), arrival, PeerView::NONE, &mut self.effects);
         self.file(name, admission)
     }
 
@@ -66,7 +86,12 @@ impl Warm {
     }
 
     fn id(&self, number: &str) -> SandboxId {
-        let known = self.scheduler.pool.ids(None).into_iter().find(|id| id.to_string() == number);
+        let known = self
+            .scheduler
+            .pool
+            .ids(None)
+            .into_iter()
+            .find(|id| id.to_string() == number);
         known.expect("a sandbox of that number")
     }
 
@@ -79,7 +104,10 @@ impl Warm {
             "call" => {
                 let (name, key) = what.split_once('=').expect("name=key");
                 let (key, concurrency) = key.split_once('*').unwrap_or((key, "1"));
-                return self.admit(name, pooled_call(key, concurrency.parse().expect("a number")));
+                return self.admit(
+                    name,
+                    pooled_call(key, concurrency.parse().expect("a number")),
+                );
             }
             "once" => {
                 let (name, memory) = what.split_once('=').expect("name=memory");
@@ -97,10 +125,14 @@ impl Warm {
             "end" => self.end(what, End::Clean),
             "spoil" => self.end(what, End::Tainted),
             "fail" => self.end(what, End::NeverStarted),
-            "up" => self.scheduler.started(now, self.id(what), &mut self.effects),
+            "up" => self
+                .scheduler
+                .started(now, self.id(what), &mut self.effects),
             "down" => self.scheduler.failed(now, self.id(what), &mut self.effects),
             "gone" => self.scheduler.gone(now, self.id(what), &mut self.effects),
-            "condemn" => self.scheduler.condemn(now, self.id(what), &mut self.effects),
+            "condemn" => self
+                .scheduler
+                .condemn(now, self.id(what), &mut self.effects),
             "retire" => {
                 let key = pooled_call(what, 1).pool.expect("pooled").key;
                 self.scheduler.retire(now, key, &mut self.effects);
@@ -108,8 +140,12 @@ impl Warm {
             "prewarm" => return self.prewarm(what),
             "memory" => {
                 let memory = MemoryMib::new(what.parse().expect("a number"));
-                let capacity = Capacity { memory, ..self.scheduler.snapshot().capacity };
-                self.scheduler.set_capacity(now, capacity, &mut self.effects);
+                let capacity = Capacity {
+                    memory,
+                    ..self.scheduler.snapshot().capacity
+                };
+                self.scheduler
+                    .set_capacity(now, capacity, &mut self.effects);
             }
             "drain" => self.scheduler.drain(now, &mut self.effects),
             "at" => {
@@ -123,22 +159,40 @@ impl Warm {
 
     fn end(&mut self, name: &str, end: End) {
         let lease = self.leases.remove(name).expect("a lease of that name");
-        self.scheduler.release(self.at(), lease, end, &mut self.effects);
+        self.scheduler
+            .release(self.at(), lease, end, &mut self.effects);
     }
 
     fn prewarm(&mut self, what: &str) -> String {
         let (key, count) = what.split_once('=').expect("key=count");
         let Arrival { demand, pool, .. } = pooled_call(key, 1);
         let count = count.parse().expect("a number");
-        let ids = self.scheduler.prewarm(self.at(), demand, pool.expect("pooled"), count, &mut self.effects);
-        ids.iter().map(SandboxId::to_string).collect::<Vec<_>>().join(" ")
+        let ids = self.scheduler.prewarm(
+            self.at(),
+            demand,
+            pool.expect("pooled"),
+            count,
+            &mut self.effects,
+        );
+        ids.iter()
+            .map(SandboxId::to_string)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// What came of a command: the answer, who was granted or turned away, and what is to be stopped.
     fn step(&mut self, command: &'static str) -> String {
         let mut said = self.run(command);
-        for Decided { ticket, verdict: made } in std::mem::take(&mut self.effects.decided) {
-            let name = self.tickets.iter().find(|(_, held)| held.id() == ticket).map_or("?", |(name, _)| name);
+        for Decided {
+            ticket,
+            verdict: made,
+        } in std::mem::take(&mut self.effects.decided)
+        {
+            let name = self
+                .tickets
+                .iter()
+                .find(|(_, held)| held.id() == ticket)
+                .map_or("?", |(name, _)| name);
             write!(said, " {name}:{}", verdict(made)).expect("a string takes all");
         }
         for id in std::mem::take(&mut self.effects.stop) {
@@ -189,7 +243,11 @@ fn books_follow_the_sandbox_and_cpu_follows_its_calls() {
     let mut at = |command, memory, cpu, containers| {
         node.step(command);
         let free = node.scheduler.snapshot().free;
-        assert_eq!((free.memory.get(), free.cpu.get(), free.containers), (memory, cpu, containers), "{command}");
+        assert_eq!(
+            (free.memory.get(), free.cpu.get(), free.containers),
+            (memory, cpu, containers),
+            "{command}"
+        );
     };
     at("call a=kk*3", 8, 9, 9);
     at("up 0", 8, 9, 9);
@@ -251,29 +309,83 @@ fn who_waits_for_one_that_is_starting_starts_its_own_if_that_fails() {
 /// Sandboxes 0 and 1 of two MiB are idle and 2 is busy, and then comes what comes. Returns the evictions.
 #[track_caller]
 fn check_yielding(node: (u64, u64, u32), rest: &[(&'static str, &str)]) -> u64 {
-    let before =
-        [("call a=aa", "start 0"), ("end a", ""), ("call b=bb", "start 1"), ("end b", ""), ("call c=cc", "start 2")];
+    let before = [
+        ("call a=aa", "start 0"),
+        ("end a", ""),
+        ("call b=bb", "start 1"),
+        ("end b", ""),
+        ("call c=cc", "start 2"),
+    ];
     let history: Vec<_> = before.iter().chain(rest).copied().collect();
-    check(node, &history).scheduler.snapshot().counters.evictions
+    check(node, &history)
+        .scheduler
+        .snapshot()
+        .counters
+        .evictions
 }
 
 #[test]
 fn the_longest_idle_ones_yield_when_memory_or_places_are_short() {
     for (node, rest, evictions) in [
-        ((6, 10, 10), &[("call d=dd", "wait stop:0"), ("gone 0", "d:granted"), ("take d", "start 3")][..], 1),
-        ((6, 10, 10), &[("once d=3", "wait stop:0 stop:1"), ("gone 1", ""), ("gone 0", "d:granted")], 2),
+        (
+            (6, 10, 10),
+            &[
+                ("call d=dd", "wait stop:0"),
+                ("gone 0", "d:granted"),
+                ("take d", "start 3"),
+            ][..],
+            1,
+        ),
+        (
+            (6, 10, 10),
+            &[
+                ("once d=3", "wait stop:0 stop:1"),
+                ("gone 1", ""),
+                ("gone 0", "d:granted"),
+            ],
+            2,
+        ),
         // Places alone.
-        ((100, 10, 3), &[("call d=d", "wait stop:0"), ("gone 0", "d:granted")], 1),
+        (
+            (100, 10, 3),
+            &[("call d=d", "wait stop:0"), ("gone 0", "d:granted")],
+            1,
+        ),
         // Nothing if all together are not enough.
-        ((6, 10, 10), &[("once d=5", "wait"), ("end c", "stop:0 stop:1 stop:2")], 3),
+        (
+            (6, 10, 10),
+            &[("once d=5", "wait"), ("end c", "stop:0 stop:1 stop:2")],
+            3,
+        ),
         // What is free counts, and so does what is being stopped.
-        ((7, 10, 10), &[("once d=3", "wait stop:0"), ("once e=2", "wait stop:1"), ("once f=1", "once")], 2),
+        (
+            (7, 10, 10),
+            &[
+                ("once d=3", "wait stop:0"),
+                ("once e=2", "wait stop:1"),
+                ("once f=1", "once"),
+            ],
+            2,
+        ),
         // Nothing for want of CPU alone.
-        ((9, 1, 10), &[("call d=dd", "wait"), ("call e=bb", "wait"), ("end c", "d:granted")], 0),
+        (
+            (9, 1, 10),
+            &[
+                ("call d=dd", "wait"),
+                ("call e=bb", "wait"),
+                ("end c", "d:granted"),
+            ],
+            0,
+        ),
         // Where both are short, only for the next to start, so that it is not always passed.
         (
             (6, 1, 10),
-            &[("call d=dd", "wait stop:0"), ("call e=ee", "wait"), ("gone 0", ""), ("end c", "d:granted stop:1")],
+            &[
+                ("call d=dd", "wait stop:0"),
+                ("call e=ee", "wait"),
+                ("gone 0", ""),
+                ("end c", "d:granted stop:1"),
+            ],
             2,
         ),
     ] {
@@ -339,7 +451,12 @@ fn a_retired_key_starts_anew() {
             ("call e=x", "reuse 2"),
         ],
     );
-    let expected = PooledCounts { starting: 0, idle: 0, busy: 2, stopping: 3 };
+    let expected = PooledCounts {
+        starting: 0,
+        idle: 0,
+        busy: 2,
+        stopping: 3,
+    };
     assert_eq!(node.scheduler.snapshot().pooled, expected);
 }
 
@@ -363,7 +480,14 @@ fn prewarmed_ones_are_ready_and_kept_and_take_only_what_is_spare() {
         ],
     );
     let counters = node.scheduler.snapshot().counters;
-    assert_eq!((counters.warm_reuses, counters.cold_starts, counters.expiries), (1, 0, 1));
+    assert_eq!(
+        (
+            counters.warm_reuses,
+            counters.cold_starts,
+            counters.expiries
+        ),
+        (1, 0, 1)
+    );
 }
 
 #[test]
@@ -425,7 +549,10 @@ fn draining_empties_the_pool() {
 #[test]
 fn what_the_whole_node_cannot_hold_is_said_at_once() {
     let refused = "exceeds_node";
-    check((2, 1, 1), &[("call a=aaa", refused), ("call b=aa", "start 0")]);
+    check(
+        (2, 1, 1),
+        &[("call a=aaa", refused), ("call b=aa", "start 0")],
+    );
     check((2, 1, 0), &[("call a=a", refused)]);
     check((2, 0, 1), &[("call a=a", refused), ("prewarm a=1", "")]);
 }
@@ -443,9 +570,20 @@ fn a_claim_keeps_warm_sandboxes_from_being_taken() {
         assert_eq!(node.step("end c"), "");
     }
     assert_eq!(node.step("end b"), "");
-    assert_eq!(node.scheduler.snapshot().held_back.memory, MemoryMib::new(4));
-    assert_eq!(node.step("call c=aa*9"), "wait", "it would keep sandbox 0 from becoming idle");
-    assert_eq!(node.step("call d=bb"), "wait", "it would keep sandbox 1 from yielding");
+    assert_eq!(
+        node.scheduler.snapshot().held_back.memory,
+        MemoryMib::new(4)
+    );
+    assert_eq!(
+        node.step("call c=aa*9"),
+        "wait",
+        "it would keep sandbox 0 from becoming idle"
+    );
+    assert_eq!(
+        node.step("call d=bb"),
+        "wait",
+        "it would keep sandbox 1 from yielding"
+    );
     assert_eq!(node.step("end a"), "stop:1 stop:0");
     assert_eq!(node.step("gone 0"), "");
     assert_eq!(node.step("gone 1"), "big:granted");

@@ -10,14 +10,19 @@ use super::epoch;
 use super::pool_model::{KEYS, Model, Op, demand, pooled};
 use crate::PeerView;
 use crate::{
-    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Place, QosClass, SandboxId, Scheduler,
-    TURN_EVERY,
+    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Place, QosClass,
+    SandboxId, Scheduler, TURN_EVERY,
 };
 
 fn any_capacity() -> impl Strategy<Value = Capacity> {
     (2..12_u64, 2..8_u64, 1..6_u32, 0..6_u32).prop_map(|(memory, cpu, slots, containers)| {
         let whole = demand(memory, cpu, slots);
-        Capacity { memory: whole.memory, cpu: whole.cpu, slots, containers }
+        Capacity {
+            memory: whole.memory,
+            cpu: whole.cpu,
+            slots,
+            containers,
+        }
     })
 }
 
@@ -103,19 +108,32 @@ const STEP_MS: u64 = 10;
 fn big_call_starts_after_ms(arrivals: &[Vec<(usize, i64, u64)>]) -> u64 {
     let start = epoch();
     let whole = demand(10, 1, 1);
-    let capacity = Capacity { memory: whole.memory, cpu: demand(0, 100, 0).cpu, slots: 1, containers: 100 };
+    let capacity = Capacity {
+        memory: whole.memory,
+        cpu: demand(0, 100, 0).cpu,
+        slots: 1,
+        containers: 100,
+    };
     let mut node = Scheduler::new(Config::new(capacity), start);
     let (mut effects, mut running, mut waiting) = (Effects::default(), Vec::new(), Vec::new());
     let mut stopping: Vec<(u64, SandboxId)> = Vec::new();
     let call = |key: usize, class| {
         let (demand, pool) = pooled(key);
-        Arrival { demand, class: QosClass::new(class), pool: Some(pool), ..Arrival::default() }
+        Arrival {
+            demand,
+            class: QosClass::new(class),
+            pool: Some(pool),
+            ..Arrival::default()
+        }
     };
     let Admission::Run(first) = node.admit(start, call(0, 0), PeerView::NONE, &mut effects) else {
         panic!("the node is empty")
     };
     running.push((HOLD_MS, first));
-    let once = Arrival { demand: whole, ..Arrival::default() };
+    let once = Arrival {
+        demand: whole,
+        ..Arrival::default()
+    };
     let Admission::Wait(big) = node.admit(start, once, PeerView::NONE, &mut effects) else {
         panic!("the node is taken")
     };
@@ -139,7 +157,9 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(usize, i64, u64)>]) -> u64 {
             return ms;
         }
         for Decided { ticket, .. } in std::mem::take(&mut effects.decided) {
-            let Some(index) = waiting.iter().position(|(held, _)| held.id() == ticket) else { continue };
+            let Some(index) = waiting.iter().position(|(held, _)| held.id() == ticket) else {
+                continue;
+            };
             let (held, hold) = waiting.swap_remove(index);
             if let Admission::Run(lease) = node.resume(now, held, &mut effects) {
                 running.push((ms + hold, lease));

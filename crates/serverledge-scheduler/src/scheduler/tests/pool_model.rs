@@ -12,7 +12,9 @@ use crate::PeerView;
 use crate::arrival::{Amounts, Arrival, Demand, PoolKey, Pooled, QosClass};
 use crate::config::{Capacity, Config};
 use crate::pool::SandboxId;
-use crate::scheduler::{Admission, Decided, Effects, End, Lease, Outcome, Place, Scheduler, Ticket, TicketId, Verdict};
+use crate::scheduler::{
+    Admission, Decided, Effects, End, Lease, Outcome, Place, Scheduler, Ticket, TicketId, Verdict,
+};
 use crate::snapshot::{Counters, PooledCounts, Snapshot};
 
 /// Memory, CPU and concurrency of each key.
@@ -21,9 +23,19 @@ pub(super) const KEYS: [(u64, u64, u16); 4] = [(2, 1, 1), (3, 1, 2), (1, 0, 3), 
 /// One step of a random history. Indices choose among what there is, modulo its number.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
-    Pass { ms: u64 },
-    Admit { key: usize, class: i64, deadline_ms: Option<u64> },
-    AdmitOnce { demand: Demand, class: i64, deadline_ms: Option<u64> },
+    Pass {
+        ms: u64,
+    },
+    Admit {
+        key: usize,
+        class: i64,
+        deadline_ms: Option<u64>,
+    },
+    AdmitOnce {
+        demand: Demand,
+        class: i64,
+        deadline_ms: Option<u64>,
+    },
     Release(usize, End),
     Started(usize),
     Failed(usize),
@@ -32,7 +44,10 @@ pub(super) enum Op {
     Cancel(usize),
     Condemn(usize),
     Retire(usize),
-    Prewarm { key: usize, count: usize },
+    Prewarm {
+        key: usize,
+        count: usize,
+    },
     Expire,
     Resize(Capacity),
     Drain,
@@ -142,11 +157,19 @@ impl Model {
     fn perform(&mut self, op: &Op) {
         match *op {
             Op::Pass { ms } => self.now += Duration::from_millis(ms),
-            Op::Admit { key, class, deadline_ms } => {
+            Op::Admit {
+                key,
+                class,
+                deadline_ms,
+            } => {
                 let (demand, pooled) = pooled(key);
                 self.admit(demand, Some(pooled), class, deadline_ms);
             }
-            Op::AdmitOnce { demand, class, deadline_ms } => self.admit(demand, None, class, deadline_ms),
+            Op::AdmitOnce {
+                demand,
+                class,
+                deadline_ms,
+            } => self.admit(demand, None, class, deadline_ms),
             Op::Release(index, end) => self.release(index, end),
             Op::Started(index) => self.started(index),
             Op::Failed(index) => self.failed(index),
@@ -157,7 +180,10 @@ impl Model {
             Op::Retire(key) => self.retire(key),
             Op::Prewarm { key, count } => self.prewarm(key, count),
             Op::Expire => self.expire(),
-            Op::Resize(capacity) => self.scheduler.set_capacity(self.now, capacity, &mut self.effects),
+            Op::Resize(capacity) => {
+                self.scheduler
+                    .set_capacity(self.now, capacity, &mut self.effects)
+            }
             Op::Drain => {
                 self.draining = true;
                 self.scheduler.drain(self.now, &mut self.effects);
@@ -168,7 +194,11 @@ impl Model {
     /// Everybody goes; then the node must be entirely free.
     pub(super) fn finish(mut self) {
         while let Some(index) = self.tickets.len().checked_sub(1) {
-            self.step(&if index % 2 == 0 { Op::Cancel(index) } else { Op::Resume(index) });
+            self.step(&if index % 2 == 0 {
+                Op::Cancel(index)
+            } else {
+                Op::Resume(index)
+            });
             self.step(&Op::Pass { ms: 3_000 });
         }
         while !self.leases.is_empty() {
@@ -183,17 +213,37 @@ impl Model {
             self.step(&Op::Gone(0));
         }
         let end = self.scheduler.snapshot();
-        assert_eq!((end.free, end.running, end.unclaimed, end.waiting.total()), (self.capacity, 0, 0, 0));
-        assert_eq!((end.held_back, end.pooled), (Demand::NONE, PooledCounts::default()));
+        assert_eq!(
+            (end.free, end.running, end.unclaimed, end.waiting.total()),
+            (self.capacity, 0, 0, 0)
+        );
+        assert_eq!(
+            (end.held_back, end.pooled),
+            (Demand::NONE, PooledCounts::default())
+        );
         assert_eq!(self.scheduler.next_expiry(), None);
     }
 
     // === The operations ===
 
-    fn admit(&mut self, demand: Demand, pool: Option<Pooled>, class: i64, deadline_ms: Option<u64>) {
+    fn admit(
+        &mut self,
+        demand: Demand,
+        pool: Option<Pooled>,
+        class: i64,
+        deadline_ms: Option<u64>,
+    ) {
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
-        let arrival = Arrival { demand, class: QosClass::new(class), deadline, pool, ..Arrival::default() };
-        let admission = self.scheduler.admit(self.now, arrival, PeerView::NONE, &mut self.effects);
+        let arrival = Arrival {
+            demand,
+            class: QosClass::new(class),
+            deadline,
+            pool,
+            ..Arrival::default()
+        };
+        let admission = self
+            .scheduler
+            .admit(self.now, arrival, PeerView::NONE, &mut self.effects);
         self.learn_grants();
         match admission {
             Admission::Run(lease) => {
@@ -202,7 +252,12 @@ impl Model {
                 self.hold(lease);
             }
             Admission::Wait(ticket) => {
-                let call = Call { arrival, since: self.now, granted: None, rejected: false };
+                let call = Call {
+                    arrival,
+                    since: self.now,
+                    granted: None,
+                    rejected: false,
+                };
                 self.calls.insert(ticket.id(), call);
                 self.tickets.push(ticket);
             }
@@ -217,7 +272,8 @@ impl Model {
         }
         let lease = self.leases.swap_remove(index % self.leases.len());
         self.vacate(lease.place(), end);
-        self.scheduler.release(self.now, lease, end, &mut self.effects);
+        self.scheduler
+            .release(self.now, lease, end, &mut self.effects);
     }
 
     fn resume(&mut self, index: usize) {
@@ -227,7 +283,11 @@ impl Model {
         let ticket = self.tickets.swap_remove(index % self.tickets.len());
         let id = ticket.id();
         let admission = self.scheduler.resume(self.now, ticket, &mut self.effects);
-        self.taken = if let Admission::Run(lease) = &admission { Some((id, lease.place())) } else { None };
+        self.taken = if let Admission::Run(lease) = &admission {
+            Some((id, lease.place()))
+        } else {
+            None
+        };
         self.learn_grants();
         let call = self.calls[&id];
         match admission {
@@ -252,8 +312,19 @@ impl Model {
             return self.expire();
         }
         let ticket = self.tickets.swap_remove(index % self.tickets.len());
-        if let Some(place) = self.calls.remove(&ticket.id()).and_then(|call| call.granted) {
-            self.vacate(place, if matches!(place, Place::Start(_)) { End::NeverStarted } else { End::Clean });
+        if let Some(place) = self
+            .calls
+            .remove(&ticket.id())
+            .and_then(|call| call.granted)
+        {
+            self.vacate(
+                place,
+                if matches!(place, Place::Start(_)) {
+                    End::NeverStarted
+                } else {
+                    End::Clean
+                },
+            );
         }
         self.scheduler.cancel(self.now, ticket, &mut self.effects);
     }
@@ -263,7 +334,11 @@ impl Model {
         let starting: Vec<_> = self.ids_in(State::Starting).collect();
         let id = pick(&starting, index).or_else(|| self.any_id(index));
         let Some(id) = id else { return self.expire() };
-        if let Some(sandbox) = self.sandboxes.get_mut(&id).filter(|sandbox| sandbox.state == State::Starting) {
+        if let Some(sandbox) = self
+            .sandboxes
+            .get_mut(&id)
+            .filter(|sandbox| sandbox.state == State::Starting)
+        {
             sandbox.state = State::Up;
             self.rest(id);
         }
@@ -271,8 +346,14 @@ impl Model {
     }
 
     fn failed(&mut self, index: usize) {
-        let Some(id) = self.any_id(index) else { return self.expire() };
-        if self.sandboxes.get(&id).is_some_and(|sandbox| sandbox.state == State::Starting && sandbox.leases == 0) {
+        let Some(id) = self.any_id(index) else {
+            return self.expire();
+        };
+        if self
+            .sandboxes
+            .get(&id)
+            .is_some_and(|sandbox| sandbox.state == State::Starting && sandbox.leases == 0)
+        {
             self.sandboxes.remove(&id);
         }
         self.scheduler.failed(self.now, id, &mut self.effects);
@@ -280,7 +361,9 @@ impl Model {
 
     fn gone(&mut self, index: usize) {
         let stopping: Vec<_> = self.ids_in(State::Stopping).collect();
-        let Some(id) = pick(&stopping, index).or_else(|| self.any_id(index)) else { return self.expire() };
+        let Some(id) = pick(&stopping, index).or_else(|| self.any_id(index)) else {
+            return self.expire();
+        };
         if stopping.contains(&id) {
             self.sandboxes.remove(&id);
         }
@@ -288,20 +371,26 @@ impl Model {
     }
 
     fn condemn(&mut self, index: usize) {
-        let Some(id) = self.any_id(index) else { return self.expire() };
+        let Some(id) = self.any_id(index) else {
+            return self.expire();
+        };
         self.sandboxes.get_mut(&id).expect("it is there").barred = true;
         self.scheduler.condemn(self.now, id, &mut self.effects);
     }
 
     fn retire(&mut self, key: usize) {
         let key = pooled(key).1.key;
-        self.sandboxes.values_mut().for_each(|sandbox| sandbox.barred |= sandbox.pooled.key == key);
+        self.sandboxes
+            .values_mut()
+            .for_each(|sandbox| sandbox.barred |= sandbox.pooled.key == key);
         self.scheduler.retire(self.now, key, &mut self.effects);
     }
 
     fn prewarm(&mut self, key: usize, count: usize) {
         let (demand, pooled) = pooled(key);
-        let ids = self.scheduler.prewarm(self.now, demand, pooled, count, &mut self.effects);
+        let ids = self
+            .scheduler
+            .prewarm(self.now, demand, pooled, count, &mut self.effects);
         self.learn_grants();
         assert!(ids.len() <= count);
         assert!(ids.is_empty() || !self.draining);
@@ -317,9 +406,20 @@ impl Model {
     // === What becomes of sandboxes ===
 
     fn create(&mut self, id: SandboxId, pooled: Pooled, demand: Demand, leases: u16) {
-        assert!(self.ids.replace(id).is_none_or(|last| last < id), "ids count up");
+        assert!(
+            self.ids.replace(id).is_none_or(|last| last < id),
+            "ids count up"
+        );
         let (state, now) = (State::Starting, self.now);
-        let sandbox = Sandbox { pooled, demand, state, leases, barred: false, idle_since: now, idle_turn: 0 };
+        let sandbox = Sandbox {
+            pooled,
+            demand,
+            state,
+            leases,
+            barred: false,
+            idle_since: now,
+            idle_turn: 0,
+        };
         self.took = plus(self.took, demand.kept().amounts());
         self.sandboxes.insert(id, sandbox);
     }
@@ -338,16 +438,30 @@ impl Model {
 
     fn reuse(&mut self, id: SandboxId, pooled: Pooled) {
         let chosen = self.sandboxes[&id];
-        assert_eq!((chosen.pooled, chosen.state, chosen.barred), (pooled, State::Up, false), "{id} cannot be used");
+        assert_eq!(
+            (chosen.pooled, chosen.state, chosen.barred),
+            (pooled, State::Up, false),
+            "{id} cannot be used"
+        );
         assert!(chosen.leases < pooled.concurrency, "{id} has no place");
-        for other in self.sandboxes.values().filter(|other| other.pooled == pooled && is_warm(other)) {
+        for other in self
+            .sandboxes
+            .values()
+            .filter(|other| other.pooled == pooled && is_warm(other))
+        {
             if other.leases == 0 && chosen.leases == 0 {
-                assert!(other.idle_turn <= chosen.idle_turn, "the last idle one is used first");
+                assert!(
+                    other.idle_turn <= chosen.idle_turn,
+                    "the last idle one is used first"
+                );
             } else {
                 assert!(other.leases <= chosen.leases, "the fullest is used first");
             }
         }
-        let (kept, running) = (chosen.demand.kept().amounts(), chosen.demand.running().amounts());
+        let (kept, running) = (
+            chosen.demand.kept().amounts(),
+            chosen.demand.running().amounts(),
+        );
         self.prolonged = plus(self.prolonged, kept);
         if chosen.leases == 0 {
             self.took = plus(self.took, running);
@@ -358,7 +472,9 @@ impl Model {
     }
 
     fn vacate(&mut self, place: Place, end: End) {
-        let (Place::Start(id) | Place::Reuse(id)) = place else { return };
+        let (Place::Start(id) | Place::Reuse(id)) = place else {
+            return;
+        };
         let sandbox = self.sandboxes.get_mut(&id).expect("it has a lease");
         sandbox.leases -= 1;
         if sandbox.state == State::Starting && end == End::NeverStarted {
@@ -397,22 +513,40 @@ impl Model {
     fn learn_grants(&mut self) {
         for Decided { ticket, verdict } in std::mem::take(&mut self.effects.decided) {
             let call = self.calls[&ticket];
-            assert!(call.granted.is_none() && !call.rejected, "one outcome for each call");
+            assert!(
+                call.granted.is_none() && !call.rejected,
+                "one outcome for each call"
+            );
             let granted = (verdict == Verdict::Granted).then(|| self.granted_place(ticket));
             if let Some(place) = granted {
                 self.check_order(ticket, &call);
                 self.occupy(place, &call.arrival);
             }
-            self.calls.insert(ticket, Call { granted, rejected: granted.is_none(), ..call });
+            self.calls.insert(
+                ticket,
+                Call {
+                    granted,
+                    rejected: granted.is_none(),
+                    ..call
+                },
+            );
         }
     }
 
     /// Among the calls that want the same, who starts before an older one goes before it in the order of service.
     fn check_order(&self, ticket: TicketId, call: &Call) {
-        assert!(call.arrival.deadline.is_none_or(|deadline| deadline > self.now), "not after the deadline");
+        assert!(
+            call.arrival
+                .deadline
+                .is_none_or(|deadline| deadline > self.now),
+            "not after the deadline"
+        );
         for (_, passed) in self.waiting().filter(|(other, _)| *other < ticket) {
             if passed.arrival.want() == call.arrival.want() {
-                assert!(place(ticket, call) < place(ticket, passed), "{ticket:?} passed {passed:?}");
+                assert!(
+                    place(ticket, call) < place(ticket, passed),
+                    "{ticket:?} passed {passed:?}"
+                );
             }
         }
     }
@@ -429,8 +563,15 @@ impl Model {
 
     fn learn_stop(&mut self, id: SandboxId) {
         assert!(self.stopped.insert(id), "{id} is stopped once");
-        let sandbox = self.sandboxes.get_mut(&id).expect("what is stopped was there");
-        assert_eq!((sandbox.state, sandbox.leases), (State::Up, 0), "{id} is still of use");
+        let sandbox = self
+            .sandboxes
+            .get_mut(&id)
+            .expect("what is stopped was there");
+        assert_eq!(
+            (sandbox.state, sandbox.leases),
+            (State::Up, 0),
+            "{id} is still of use"
+        );
         sandbox.state = State::Stopping;
         if !sandbox.barred && !self.draining {
             if sandbox.idle_since + self.config.idle_max <= self.now {
@@ -460,10 +601,20 @@ impl Model {
         let (used, capacity) = (self.used(), self.capacity.amounts());
         assert_eq!(after.free.amounts(), minus(capacity, used));
         for at in 0..used.len() {
-            assert!(self.took[at] == 0 || used[at] <= capacity[at], "resource {at}: {used:?} of {capacity:?}");
+            assert!(
+                self.took[at] == 0 || used[at] <= capacity[at],
+                "resource {at}: {used:?} of {capacity:?}"
+            );
         }
-        let granted = self.calls.values().filter(|call| call.granted.is_some()).count();
-        assert_eq!((after.unclaimed, after.running as usize), (granted, granted + self.leases.len()));
+        let granted = self
+            .calls
+            .values()
+            .filter(|call| call.granted.is_some())
+            .count();
+        assert_eq!(
+            (after.unclaimed, after.running as usize),
+            (granted, granted + self.leases.len())
+        );
         assert_eq!(after.waiting.total(), self.waiting().count());
         assert!(after.waiting.total() <= self.config.queue_capacity);
     }
@@ -478,30 +629,56 @@ impl Model {
                 (State::Stopping, _) => counts.stopping += 1,
                 (State::Up, 1..) => counts.busy += 1,
                 (State::Up, 0) => {
-                    assert!(!sandbox.barred && !self.draining, "{sandbox:?} must be stopped");
+                    assert!(
+                        !sandbox.barred && !self.draining,
+                        "{sandbox:?} must be stopped"
+                    );
                     counts.idle += 1;
                     idle_memory += sandbox.demand.memory.get();
                     *idle.entry(sandbox.pooled.key).or_insert(0) += 1;
                 }
             }
         }
-        assert_eq!((after.pooled, after.idle_memory.get()), (counts, idle_memory));
-        assert_eq!(self.scheduler.idle_by_key(), idle.into_iter().collect::<Vec<_>>());
+        assert_eq!(
+            (after.pooled, after.idle_memory.get()),
+            (counts, idle_memory)
+        );
+        assert_eq!(
+            self.scheduler.idle_by_key(),
+            idle.into_iter().collect::<Vec<_>>()
+        );
     }
 
     fn check_counters(&self, before: &Counters, after: &Counters) {
-        assert_eq!((after.warm_reuses, after.cold_starts), (self.warm, self.cold));
+        assert_eq!(
+            (after.warm_reuses, after.cold_starts),
+            (self.warm, self.cold)
+        );
         // One that expires may have yielded at the same moment.
         assert_eq!(after.expiries - before.expiries, self.expired);
-        assert_eq!(after.evictions - before.evictions, self.evicted.len() as u64);
+        assert_eq!(
+            after.evictions - before.evictions,
+            self.evicted.len() as u64
+        );
     }
 
     fn check_expiries(&self) {
-        let idle = self.idle().map(|sandbox| sandbox.idle_since + self.config.idle_max).min();
+        let idle = self
+            .idle()
+            .map(|sandbox| sandbox.idle_since + self.config.idle_max)
+            .min();
         assert_eq!(self.scheduler.next_idle_expiry(), idle);
-        assert!(idle.is_none_or(|at| at > self.now), "none is kept beyond its time");
+        assert!(
+            idle.is_none_or(|at| at > self.now),
+            "none is kept beyond its time"
+        );
         let longest = |call: &Call| call.since + self.config.wait_max;
-        let waiting = self.waiting().map(|(_, call)| call.arrival.deadline.unwrap_or(longest(call)).min(longest(call)));
+        let waiting = self.waiting().map(|(_, call)| {
+            call.arrival
+                .deadline
+                .unwrap_or(longest(call))
+                .min(longest(call))
+        });
         assert_eq!(self.scheduler.next_expiry(), waiting.chain(idle).min());
     }
 
@@ -510,7 +687,10 @@ impl Model {
         let claimant = self.claimant(after);
         for (ticket, call) in self.waiting() {
             if claimant.is_none_or(|claimant| claimant == ticket) {
-                assert!(!self.could_start(call, claimant.is_some()), "{ticket:?} could run: {call:?}");
+                assert!(
+                    !self.could_start(call, claimant.is_some()),
+                    "{ticket:?} could run: {call:?}"
+                );
             }
         }
     }
@@ -518,8 +698,14 @@ impl Model {
     fn could_start(&self, call: &Call, claims: bool) -> bool {
         let free = minus(self.capacity.amounts(), self.used());
         let Arrival { demand, pool, .. } = call.arrival;
-        let Some(pooled) = pool else { return fits(free, demand) };
-        let warm = || self.sandboxes.values().filter(|sandbox| sandbox.pooled == pooled && is_warm(sandbox));
+        let Some(pooled) = pool else {
+            return fits(free, demand);
+        };
+        let warm = || {
+            self.sandboxes
+                .values()
+                .filter(|sandbox| sandbox.pooled == pooled && is_warm(sandbox))
+        };
         let joins = warm().any(|sandbox| sandbox.leases > 0);
         let reuses = warm().next().is_some() && fits(free, demand.running());
         joins || reuses || (fits(free, demand) && (claims || !self.banks(pooled)))
@@ -527,15 +713,20 @@ impl Model {
 
     /// Whether the calls of a key that wait have places in sandboxes that are starting.
     fn banks(&self, pooled: Pooled) -> bool {
-        self.coming(pooled) >= self.waiting().filter(|(_, call)| call.arrival.pool == Some(pooled)).count()
+        self.coming(pooled)
+            >= self
+                .waiting()
+                .filter(|(_, call)| call.arrival.pool == Some(pooled))
+                .count()
     }
 
     fn coming(&self, pooled: Pooled) -> usize {
-        let starting = self
-            .sandboxes
-            .values()
-            .filter(|sandbox| sandbox.pooled == pooled && sandbox.state == State::Starting && !sandbox.barred);
-        starting.map(|sandbox| usize::from(pooled.concurrency - sandbox.leases)).sum()
+        let starting = self.sandboxes.values().filter(|sandbox| {
+            sandbox.pooled == pooled && sandbox.state == State::Starting && !sandbox.barred
+        });
+        starting
+            .map(|sandbox| usize::from(pooled.concurrency - sandbox.leases))
+            .sum()
     }
 
     /// Sandboxes yield only to calls that wait (or to a smaller node), and none without need.
@@ -543,14 +734,21 @@ impl Model {
         if self.overdrawn || self.evicted.is_empty() {
             return;
         }
-        let wanted = self.waiting().fold(Amounts::default(), |sum, (_, call)| plus(sum, call.arrival.demand.amounts()));
+        let wanted = self.waiting().fold(Amounts::default(), |sum, (_, call)| {
+            plus(sum, call.arrival.demand.amounts())
+        });
         let left = minus(self.capacity.amounts(), self.staying());
         for evicted in &self.evicted {
             let without = minus(left, evicted.demand.kept().amounts());
-            assert!(without[0] < wanted[0] || without[3] < wanted[3], "{evicted:?} was stopped for nobody");
+            assert!(
+                without[0] < wanted[0] || without[3] < wanted[3],
+                "{evicted:?} was stopped for nobody"
+            );
         }
         // A call that has only just come may have come too late.
-        let first = self.first(claimant).filter(|(_, call)| call.since < self.now);
+        let first = self
+            .first(claimant)
+            .filter(|(_, call)| call.since < self.now);
         if let Some(own) = first.and_then(|(_, call)| call.arrival.pool) {
             let promised = self.evicted.iter().any(|evicted| evicted.pooled == own);
             let another = self.coming(own) > 0 || self.idle().any(|idle| idle.pooled == own);
@@ -562,16 +760,29 @@ impl Model {
     /// sandboxes together are not enough, or one of its own key is idle or coming.
     fn check_room_is_made(&self, after: &Snapshot) {
         let claimant = self.claimant(after);
-        let Some((ticket, call)) = self.first(claimant) else { return };
-        let banks = claimant.is_none() && call.arrival.pool.is_some_and(|pooled| self.coming(pooled) > 0);
-        let own = self.idle().any(|idle| Some(idle.pooled) == call.arrival.pool);
+        let Some((ticket, call)) = self.first(claimant) else {
+            return;
+        };
+        let banks = claimant.is_none()
+            && call
+                .arrival
+                .pool
+                .is_some_and(|pooled| self.coming(pooled) > 0);
+        let own = self
+            .idle()
+            .any(|idle| Some(idle.pooled) == call.arrival.pool);
         if banks || own {
             return;
         }
         let demand = call.arrival.demand;
         let left = minus(self.capacity.amounts(), self.staying());
-        let idle = self.idle().fold(left, |sum, idle| plus(sum, idle.demand.kept().amounts()));
-        assert!(fits(left, demand.kept()) || !fits(idle, demand.kept()), "idle ones must yield to {ticket:?}");
+        let idle = self
+            .idle()
+            .fold(left, |sum, idle| plus(sum, idle.demand.kept().amounts()));
+        assert!(
+            fits(left, demand.kept()) || !fits(idle, demand.kept()),
+            "idle ones must yield to {ticket:?}"
+        );
     }
 
     /// A claim is the longest waiting call's, after its patience; whatever starts beside it leaves what it needs.
@@ -587,7 +798,10 @@ impl Model {
             let needed = plus(self.staying(), held);
             for at in 0..held.len() {
                 let used = self.took[at] > 0 || (self.prolonged[at] > 0 && held[at] > 0);
-                assert!(!used || needed[at] <= self.capacity.amounts()[at], "resource {at}: the claim is delayed");
+                assert!(
+                    !used || needed[at] <= self.capacity.amounts()[at],
+                    "resource {at}: the claim is delayed"
+                );
             }
         }
     }
@@ -595,30 +809,51 @@ impl Model {
     // === What the model knows ===
 
     fn used(&self) -> Amounts {
-        let granted = self.calls.values().filter(|call| call.granted == Some(Place::Once));
-        let once = self.leases.iter().filter(|lease| lease.place() == Place::Once);
-        let calls = once.map(Lease::demand).chain(granted.map(|call| call.arrival.demand));
-        calls.chain(self.sandboxes.values().map(taken)).fold(Amounts::default(), |sum, one| plus(sum, one.amounts()))
+        let granted = self
+            .calls
+            .values()
+            .filter(|call| call.granted == Some(Place::Once));
+        let once = self
+            .leases
+            .iter()
+            .filter(|lease| lease.place() == Place::Once);
+        let calls = once
+            .map(Lease::demand)
+            .chain(granted.map(|call| call.arrival.demand));
+        calls
+            .chain(self.sandboxes.values().map(taken))
+            .fold(Amounts::default(), |sum, one| plus(sum, one.amounts()))
     }
 
     /// What is taken and is not being stopped.
     fn staying(&self) -> Amounts {
-        let stopping = self.sandboxes.values().filter(|sandbox| sandbox.state == State::Stopping);
-        stopping.fold(self.used(), |sum, sandbox| minus(sum, taken(sandbox).amounts()))
+        let stopping = self
+            .sandboxes
+            .values()
+            .filter(|sandbox| sandbox.state == State::Stopping);
+        stopping.fold(self.used(), |sum, sandbox| {
+            minus(sum, taken(sandbox).amounts())
+        })
     }
 
     fn waiting(&self) -> impl Iterator<Item = (TicketId, &Call)> {
-        let waiting = self.calls.iter().filter(|(_, call)| call.granted.is_none() && !call.rejected);
+        let waiting = self
+            .calls
+            .iter()
+            .filter(|(_, call)| call.granted.is_none() && !call.rejected);
         waiting.map(|(ticket, call)| (*ticket, call))
     }
 
     /// Who is served first: the call with the claim, else the first in the order of service.
     fn first(&self, claimant: Option<TicketId>) -> Option<(TicketId, &Call)> {
-        self.waiting().min_by_key(|(ticket, call)| (Some(*ticket) != claimant, place(*ticket, call)))
+        self.waiting()
+            .min_by_key(|(ticket, call)| (Some(*ticket) != claimant, place(*ticket, call)))
     }
 
     fn idle(&self) -> impl Iterator<Item = &Sandbox> {
-        self.sandboxes.values().filter(|sandbox| sandbox.state == State::Up && sandbox.leases == 0)
+        self.sandboxes
+            .values()
+            .filter(|sandbox| sandbox.state == State::Up && sandbox.leases == 0)
     }
 
     fn claimant(&self, snapshot: &Snapshot) -> Option<TicketId> {
@@ -627,7 +862,10 @@ impl Model {
     }
 
     fn ids_in(&self, state: State) -> impl Iterator<Item = SandboxId> {
-        self.sandboxes.iter().filter(move |(_, sandbox)| sandbox.state == state).map(|(id, _)| *id)
+        self.sandboxes
+            .iter()
+            .filter(move |(_, sandbox)| sandbox.state == state)
+            .map(|(id, _)| *id)
     }
 
     fn any_id(&self, index: usize) -> Option<SandboxId> {
@@ -640,13 +878,32 @@ fn is_warm(sandbox: &Sandbox) -> bool {
 }
 
 fn taken(sandbox: &Sandbox) -> Demand {
-    if sandbox.leases > 0 { sandbox.demand } else { sandbox.demand.kept() }
+    if sandbox.leases > 0 {
+        sandbox.demand
+    } else {
+        sandbox.demand.kept()
+    }
 }
 
 /// The documented order of service; of the tickets only those of calls count that are alike otherwise.
-fn place(ticket: TicketId, call: &Call) -> (std::cmp::Reverse<crate::Rank>, bool, Option<Instant>, TicketId) {
-    let Arrival { class, deadline, .. } = call.arrival;
-    (std::cmp::Reverse(class.rank()), deadline.is_none(), deadline, ticket)
+fn place(
+    ticket: TicketId,
+    call: &Call,
+) -> (
+    std::cmp::Reverse<crate::Rank>,
+    bool,
+    Option<Instant>,
+    TicketId,
+) {
+    let Arrival {
+        class, deadline, ..
+    } = call.arrival;
+    (
+        std::cmp::Reverse(class.rank()),
+        deadline.is_none(),
+        deadline,
+        ticket,
+    )
 }
 
 fn pick(ids: &[SandboxId], index: usize) -> Option<SandboxId> {
@@ -657,11 +914,22 @@ pub(super) fn pooled(key: usize) -> (Demand, Pooled) {
     let (memory, cpu, concurrency) = KEYS[key];
     let name = u8::try_from(key).expect("few keys");
     let demand = Demand::pooled(MemoryMib::new(memory), CpuMilli::new(cpu));
-    (demand, Pooled { key: PoolKey::new(Digest::new([name; 32])), concurrency })
+    (
+        demand,
+        Pooled {
+            key: PoolKey::new(Digest::new([name; 32])),
+            concurrency,
+        },
+    )
 }
 
 pub(super) fn demand(memory: u64, cpu: u64, slots: u32) -> Demand {
-    Demand { memory: MemoryMib::new(memory), cpu: CpuMilli::new(cpu), slots, containers: 0 }
+    Demand {
+        memory: MemoryMib::new(memory),
+        cpu: CpuMilli::new(cpu),
+        slots,
+        containers: 0,
+    }
 }
 
 fn fits(free: Amounts, demand: Demand) -> bool {
@@ -669,7 +937,10 @@ fn fits(free: Amounts, demand: Demand) -> bool {
 }
 
 fn covers(amounts: Amounts, needed: Amounts) -> bool {
-    amounts.iter().zip(needed).all(|(amount, needed)| *amount >= needed)
+    amounts
+        .iter()
+        .zip(needed)
+        .all(|(amount, needed)| *amount >= needed)
 }
 
 fn plus(amounts: Amounts, more: Amounts) -> Amounts {

@@ -27,7 +27,10 @@ fn due(line: &mut Line, now: Instant) -> Instant {
 fn a_packet_takes_its_delay() {
     let now = start();
     assert_eq!(due(&mut line(Condition::PERFECT), now), now);
-    assert_eq!(due(&mut line(Condition::round_trip(100 * MS)), now), now + 50 * MS);
+    assert_eq!(
+        due(&mut line(Condition::round_trip(100 * MS)), now),
+        now + 50 * MS
+    );
 }
 
 #[test]
@@ -47,7 +50,14 @@ fn a_cut_takes_what_is_on_its_way() {
     line.set(Condition::CUT);
     assert!(!line.arrive());
     assert_eq!(line.send(start()), Fate::Gone);
-    assert_eq!(line.counts(), Counts { sent: 2, cut: 2, ..Counts::default() });
+    assert_eq!(
+        line.counts(),
+        Counts {
+            sent: 2,
+            cut: 2,
+            ..Counts::default()
+        }
+    );
 }
 
 #[test]
@@ -61,7 +71,10 @@ fn a_flood_overflows() {
     line.arrived(true, now, now);
     due(&mut line, now);
     let counts = line.counts();
-    assert_eq!((counts.overflowed, counts.carried, counts.waiting), (1, 1, WAITING_MAX));
+    assert_eq!(
+        (counts.overflowed, counts.carried, counts.waiting),
+        (1, 1, WAITING_MAX)
+    );
 }
 
 #[test]
@@ -87,9 +100,15 @@ fn loss_is_as_probable_as_it_says() {
                 line.arrive();
             }
         }
-        let (expected, lost) = (f64::from(packets) * loss, u32::try_from(line.counts().lost).unwrap());
+        let (expected, lost) = (
+            f64::from(packets) * loss,
+            u32::try_from(line.counts().lost).unwrap(),
+        );
         let deviation = (expected * (1.0 - loss)).sqrt();
-        assert!((f64::from(lost) - expected).abs() < 6.0 * deviation, "{lost} of {packets} at {loss}");
+        assert!(
+            (f64::from(lost) - expected).abs() < 6.0 * deviation,
+            "{lost} of {packets} at {loss}"
+        );
     }
 }
 

@@ -3,7 +3,9 @@
 use expect_test::expect;
 
 use super::check;
-use crate::records::{EmailRecord, LinkPurpose, LinkRecord, Record, SessionRecord, TokenRecord, UserRecord};
+use crate::records::{
+    EmailRecord, LinkPurpose, LinkRecord, Record, SessionRecord, TokenRecord, UserRecord,
+};
 
 const NOW: u64 = 1_700_000_000_000;
 const USER: &str = "018bcfe568007000800000000000000a";
@@ -39,7 +41,10 @@ fn user_record() {
         }"#]],
     );
     check(
-        &UserRecord { deleted: true, ..user() },
+        &UserRecord {
+            deleted: true,
+            ..user()
+        },
         &expect![[r#"
         {
           "created_unix_ms": 1700000000000,
@@ -53,13 +58,19 @@ fn user_record() {
           "token_epoch": 1
         }"#]],
     );
-    assert!(!format!("{:?}", user()).contains("argon2"), "hashes stay out of logs");
+    assert!(
+        !format!("{:?}", user()).contains("argon2"),
+        "hashes stay out of logs"
+    );
 }
 
 #[test]
 fn email_record() {
     check(
-        &EmailRecord { schema: EmailRecord::SCHEMA, user: USER.to_owned() },
+        &EmailRecord {
+            schema: EmailRecord::SCHEMA,
+            user: USER.to_owned(),
+        },
         &expect![[r#"
         {
           "schema": 1,
@@ -127,10 +138,18 @@ fn token_record() {
 #[test]
 fn link_record() {
     let user = USER.to_owned();
-    let link = |purpose| LinkRecord { schema: LinkRecord::SCHEMA, expires_unix_ms: NOW, purpose };
+    let link = |purpose| LinkRecord {
+        schema: LinkRecord::SCHEMA,
+        expires_unix_ms: NOW,
+        purpose,
+    };
     let (email, password) = ("ada@example.org".to_owned(), "$argon2id$…".to_owned());
     check(
-        &link(LinkPurpose::Reset { user: user.clone(), epoch: 2, email: email.clone() }),
+        &link(LinkPurpose::Reset {
+            user: user.clone(),
+            epoch: 2,
+            email: email.clone(),
+        }),
         &expect![[r#"
         {
           "email": "ada@example.org",
@@ -141,7 +160,11 @@ fn link_record() {
           "user": "018bcfe568007000800000000000000a"
         }"#]],
     );
-    let sign_up = link(LinkPurpose::SignUp { email: email.clone(), password, invitation: Some("ab".to_owned()) });
+    let sign_up = link(LinkPurpose::SignUp {
+        email: email.clone(),
+        password,
+        invitation: Some("ab".to_owned()),
+    });
     check(
         &sign_up,
         &expect![[r#"
@@ -156,7 +179,11 @@ fn link_record() {
     );
     assert!(!format!("{sign_up:?}").contains("argon2"));
     check(
-        &link(LinkPurpose::ChangeEmail { user: user.clone(), epoch: 2, email }),
+        &link(LinkPurpose::ChangeEmail {
+            user: user.clone(),
+            epoch: 2,
+            email,
+        }),
         &expect![[r#"
         {
           "email": "ada@example.org",

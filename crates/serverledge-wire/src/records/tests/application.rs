@@ -52,7 +52,10 @@ fn application_record() {
           "up": true
         }"#]],
     );
-    assert_eq!(record.into_application(application.id.clone()).unwrap(), application);
+    assert_eq!(
+        record.into_application(application.id.clone()).unwrap(),
+        application
+    );
 }
 
 #[test]
@@ -80,7 +83,10 @@ fn smallest_application_record() {
           "up": true
         }"#]],
     );
-    assert_eq!(record.into_application(application.id.clone()).unwrap(), application);
+    assert_eq!(
+        record.into_application(application.id.clone()).unwrap(),
+        application
+    );
 }
 
 #[test]
@@ -89,13 +95,31 @@ fn application_records_with_impossible_members_are_refused() {
     let fault = |change: fn(&mut ApplicationRecord)| {
         let mut record = good.clone();
         change(&mut record);
-        record.into_application(AppId::new()).unwrap_err().to_string()
+        record
+            .into_application(AppId::new())
+            .unwrap_err()
+            .to_string()
     };
-    assert_eq!(fault(|record| record.name = "A".to_owned()), r#"the record's name is "A""#);
-    assert_eq!(fault(|record| record.owner = Some("x".to_owned())), r#"the record's owner is "x""#);
-    assert_eq!(fault(|record| record.space = "..".to_owned()), r#"the record's space is "..""#);
-    assert_eq!(fault(|record| record.endpoints[0].path = "a/..".to_owned()), r#"the record's endpoint is "a/..""#);
-    assert_eq!(fault(|record| record.endpoints[0].method = "X".to_owned()), r#"the record's endpoint is "order/new""#);
+    assert_eq!(
+        fault(|record| record.name = "A".to_owned()),
+        r#"the record's name is "A""#
+    );
+    assert_eq!(
+        fault(|record| record.owner = Some("x".to_owned())),
+        r#"the record's owner is "x""#
+    );
+    assert_eq!(
+        fault(|record| record.space = "..".to_owned()),
+        r#"the record's space is "..""#
+    );
+    assert_eq!(
+        fault(|record| record.endpoints[0].path = "a/..".to_owned()),
+        r#"the record's endpoint is "a/..""#
+    );
+    assert_eq!(
+        fault(|record| record.endpoints[0].method = "X".to_owned()),
+        r#"the record's endpoint is "order/new""#
+    );
 }
 
 #[test]
@@ -116,7 +140,10 @@ fn name_and_deletion_records() {
           "schema": 1
         }"#]],
     );
-    let swept = DeletionRecord { swept: true, ..DeletionRecord::begun(1) };
+    let swept = DeletionRecord {
+        swept: true,
+        ..DeletionRecord::begun(1)
+    };
     check(
         &swept,
         &expect![[r#"

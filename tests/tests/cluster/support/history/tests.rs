@@ -13,11 +13,20 @@ fn result(call: &str, run: u64) -> Value {
 
 fn accepted(call: usize, keyed: bool) -> Event {
     let key = keyed.then(|| format!("key {call}"));
-    Event::Accepted { call: format!("call {call}"), key, id: format!("id {call}") }
+    Event::Accepted {
+        call: format!("call {call}"),
+        key,
+        id: format!("id {call}"),
+    }
 }
 
 fn read(call: usize, node: usize, begun: usize, reading: Reading) -> Event {
-    Event::Read { id: format!("id {call}"), node: NODES[node % 3].to_owned(), begun, reading }
+    Event::Read {
+        id: format!("id {call}"),
+        node: NODES[node % 3].to_owned(),
+        begun,
+        reading,
+    }
 }
 
 fn done(call: usize) -> Reading {
@@ -25,13 +34,22 @@ fn done(call: usize) -> Reading {
 }
 
 fn effect(call: usize, run: usize) -> Event {
-    Event::Effect { call: format!("call {call}"), run: format!("{run:016x}") }
+    Event::Effect {
+        call: format!("call {call}"),
+        run: format!("{run:016x}"),
+    }
 }
 
 /// What a faithful cluster shows: calls accepted, some of them twice by their key, read while pending, run once or more,
 /// read again and again at any node.
 fn faithful() -> impl Strategy<Value = Vec<Event>> {
-    let call = (any::<bool>(), 1_usize..3, 0_usize..3, 1_usize..4, 0_usize..3);
+    let call = (
+        any::<bool>(),
+        1_usize..3,
+        0_usize..3,
+        1_usize..4,
+        0_usize..3,
+    );
     prop::collection::vec(call, 1..8).prop_map(|calls| {
         let mut events = Vec::new();
         for (call, (keyed, times, pending, reads, reruns)) in calls.into_iter().enumerate() {
@@ -67,7 +85,10 @@ fn with_one() -> impl Strategy<Value = (Vec<Event>, usize)> {
 
 fn found(events: &[Event], wanted: impl Fn(&Violation) -> bool) -> Result<(), TestCaseError> {
     let violations = check(events, Effects::All);
-    prop_assert!(violations.iter().any(wanted), "{violations:?} in {events:#?}");
+    prop_assert!(
+        violations.iter().any(wanted),
+        "{violations:?} in {events:#?}"
+    );
     Ok(())
 }
 
