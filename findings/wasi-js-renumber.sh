@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# wasi-js's fd_renumber loses the wrong descriptor.
+#
+# WASI preview 1 (wasi_snapshot_preview1.witx), fd_renumber(fd, to): "Atomically replace a file descriptor by renumbering
+# another file descriptor", after which "to" is what "fd" was and "fd" is free. Expected: reading "to" gives the first file.
+# Seen: success; "to" is gone (error 8, badf), and "fd" stays.
+#
+# npm wasi-js 1.7.3 with its Node bindings; npm wabt 1.0.39 assembles the guest.
+# Exits 0 if it behaves as recorded, 1 if that has changed, 2 if it cannot be tried here.
+set -euo pipefail
+export LC_ALL=C
+
+folder=$(mktemp -d /var/tmp/finding.XXXXXX)
+trap 'rm -rf "$folder"' EXIT
+cannot() { echo "cannot be tried here: $*" >&2; exit 2; }
+for program in node npm; do command -v "$program" >/dev/null || cannot "no $program"; done
+cd "$folder"
+npm install --silent --no-audit --no-fund --ignore-scripts --legacy-peer-deps wasi-js@1.7.3 wabt@1.0.39 >log 2>&1 || cannot "npm does not install: $(tail -n 3 log)"
+echo "Node $(node --version), wasi-js 1.7.3, wabt 1.0.39"
+cat >try.mjs <<'END'
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import wabt from 'wabt';
+import wasijs from 'wasi-js';
+import nodeBindings from 'wasi-js/dist/bindings/node.js';
+const text = `(module
+    (import "wasi_snapshot_preview1" "path_open" (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_renumber" (func $fd_renumber (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "_initialize"))
+    (export "path_open" (func $path_open))
+    (export "fd_renumber" (func $fd_renumber))
+    (export "fd_read" (func $fd_read)))`;
+const guest = new WebAssembly.Module((await wabt()).parseWat('guest.wat', text).toBinary({}).buffer);
+fs.mkdirSync('sandbox');
+const host = new wasijs.default({ preopens: { '/': 'sandbox' }, bindings: { ...nodeBindings.default, fs } });
+const instance = new WebAssembly.Instance(guest, { wasi_snapshot_preview1: host.wasiImport });
+host.setMemory(instance.exports.memory);
+const { memory, ...wasi } = instance.exports;
+const bytes = () => Buffer.from(memory.buffer);
+const put = (at, string) => bytes().write(string, at); // its length
+const buffers = (at, ...list) => list.flat().forEach((word, i) => bytes().writeUInt32LE(word, at + 4 * i));
+fs.writeFileSync('sandbox/a', 'first');
+fs.writeFileSync('sandbox/b', 'second');
+const open = (name, flags = 0, descriptorFlags = 0, lookup = 0) => {
+    assert.equal(wasi.path_open(3, lookup, 4096, put(4096, name), flags, 0xfffffffn, 0xfffffffn, descriptorFlags, 2048), 0);
+    return bytes().readUInt32LE(2048);
+};
+const from = open('a'), to = open('b');
+const renumbered = wasi.fd_renumber(from, to);
+buffers(512, [8192, 16]);
+const results = { renumbered, to: wasi.fd_read(to, 512, 1, 2048), from: wasi.fd_read(from, 512, 1, 2048) };
+console.log(results, bytes().toString('latin1', 8192, 8192 + bytes().readUInt32LE(2048)));
+assert.deepEqual(results, { renumbered: 0, to: 8, from: 0 });
+END
+status=0
+timeout 60 node --no-warnings try.mjs || status=$?
+((status == 0)) || { echo "CHANGED (status $status)" >&2; exit 1; }
+echo "as recorded: the new number is gone and the old one stays"
