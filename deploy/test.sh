@@ -4,7 +4,7 @@
 # own as the first process and with this machine's files under a layer of its own, so that the units run under systemd, with
 # everything that they are denied. Nothing of this machine is changed.
 #
-#   test.sh             with the programs that `cargo build` has made, which must know etcd (scripts/test.sh build does)
+#   test.sh             with the programs that `cargo build` has made
 #   test.sh --bin DIR   with the programs of this folder
 #
 # Needs root, and Debian packages, which are installed where they are missing.
@@ -50,7 +50,7 @@ need nsenter util-linux
 /usr/bin/python3 -c 'import apt' 2>/dev/null || missing+=(python3-apt)
 if ((${#missing[@]} > 0)); then
     install "what deploys and is deployed" "${missing[@]}"
-    # Where there is a service manager, the package has just started an etcd of this machine's own.
+    # On a machine with a service manager, the package has just started an etcd of this machine's own.
     if [[ " ${missing[*]} " == *" etcd-server "* && -d /run/systemd/system ]]; then
         systemctl disable --now etcd.service >/dev/null 2>&1 || true
     fi
@@ -98,7 +98,7 @@ until_seconds() {
 # shellcheck disable=SC2317  # called by its name
 remove_group() { find "$1" -depth -type d -exec rmdir {} + 2>/dev/null; [[ ! -d $1 ]]; }
 
-# Where groups of processes are made; systemd wants one.
+# Finds the folder in which control groups are made; systemd wants one.
 find_groups() {
     groups=$(findmnt --noheadings --types cgroup2 --output TARGET | head -n 1)
     [[ -z $groups ]] || return 0

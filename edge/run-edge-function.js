@@ -14,10 +14,10 @@
   };
   const bytes = (text) => new TextEncoder().encode(text);
   const base64 = (text) => btoa(Array.from(bytes(text), (byte) => String.fromCharCode(byte)).join(''));
-  // What JSON keeps of a value, and nothing that is shared with it.
+  // A copy of a value as JSON keeps it; it shares nothing with the value.
   const plain = (value) => JSON.parse(JSON.stringify(value === undefined ? null : value));
 
-  // A file is an expression (the thesis's form), a CommonJS module or an ES module.
+  // A file is an expression such as `async (args) => …`, a CommonJS module or an ES module.
   const loadScript = async (source, handler) => {
     let loaded;
     if (/^\s*(?:import\b(?!\s*\()|export\b)/m.test(source)) {

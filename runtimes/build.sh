@@ -28,7 +28,7 @@ packages_of() {
     esac
 }
 
-# What npm depends on and never needs here, with what it pulls in three quarters of npm's 360 packages: node-gyp compiles
+# Needless packages of npm's, with all that they pull in three quarters of its 360 packages: node-gyp compiles
 # native add-ons, for which the image has no compiler, and webpack is wanted by a package of which npm uses another part.
 stand_ins_of() {
     case $1 in
@@ -168,7 +168,7 @@ SCRIPT
     dpkg-deb --root-owner-group --build "$tree" "$file" >/dev/null
 }
 
-# What docs/container-protocol.md promises to the node, beside the agent.
+# Adds everything that docs/container-protocol.md promises to the node, beside the agent.
 add_contract() {
     local system=$1
     echo "serverledge:x:$user:$user::/tmp:/usr/sbin/nologin" >>"$system/etc/passwd"
@@ -189,7 +189,7 @@ clean_system() {
 
 add_agent_python() {
     local part
-    for part in agent serverledge serverledge_function; do
+    for part in agent serverledge serverledge_function serverledge_output serverledge_start; do
         install_file 0644 "runtimes/python/$part.py" "$1/serverledge/$part.py"
     done
     in_system "$1" python3 -I -S -c "$(sed -n 's/^RUN python3 -c "\(.*\)" && rm .*$/\1/p' runtimes/python/Dockerfile)"
@@ -197,7 +197,10 @@ add_agent_python() {
 }
 
 add_agent_nodejs() {
-    install_file 0644 runtimes/nodejs/agent.js "$1/serverledge/agent.js"
+    local part
+    for part in runtimes/nodejs/*.js; do
+        install_file 0644 "$part" "$1/serverledge/${part##*/}"
+    done
     install_file 0755 runtimes/nodejs/start.sh "$1/serverledge/start.sh"
     # It looks at /proc, which the unpacked system has only within this mount namespace.
     # shellcheck disable=SC2016  # the variable is the inner shell's

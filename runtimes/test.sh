@@ -14,7 +14,7 @@ has_image() { command -v docker >/dev/null && docker image inspect "serverledge-
 
 run() { (cd runtimes/tests && python3 -B -m unittest --quiet "$@"); }
 
-suites_of() { printf '%s.'"$1"'\n' test_conformance test_languages test_calls; }
+suites_of() { printf '%s.'"$1"'\n' test_conformance test_languages test_calls test_logs; }
 
 where=${1:-}
 case $where in
@@ -44,6 +44,9 @@ for each in "${left_out[@]}"; do
     say "left out: $each"
 done
 ((${#suites[@]})) || fail "nothing is left to test"
+# Both runtimes in one file.
+if command -v node >/dev/null; then suites+=(test_variables.VariablesInProcesses); fi
+if [[ $where != --processes ]] && has_image python && has_image nodejs; then suites+=(test_variables.VariablesInImages); fi
 # The examples are in both languages.
 if command -v node >/dev/null; then suites+=(test_examples); fi
 run "${suites[@]}" || fail "the tests failed"

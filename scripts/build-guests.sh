@@ -3,6 +3,7 @@
 # module, and checks those records.
 #
 #   build-guests.sh                rebuild every module and rewrite its record.json
+#   build-guests.sh --javascript   rebuild the JavaScript guest only
 #   build-guests.sh --check        no compiler needed: sources, recipe and modules still have the recorded digests
 #   build-guests.sh --verify [DIR] --check, then rebuild (into DIR, or a temporary folder) and compare byte for byte
 #                                  where the compilers are the recorded ones
@@ -20,6 +21,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 cd "$root"
 examples=$root/wasm-examples
 recipe=scripts/build-guests.sh
+javascript_recipe=runtimes/javascript/build.sh
+# shellcheck source=runtimes/javascript/build.sh
+source "$javascript_recipe"
 tools=$(realpath -m "${SERVERLEDGE_TOOLS:-$root/.tools}")/rust-wasm
 # Raised when the fallback toolchain's set-up changes, so that an older cache folder is not taken for the new one.
 tools_version=2
@@ -62,12 +66,13 @@ sources() {
 
 javascript_sources() {
     (cd "$root" && find "$1" -path "$1/tests" -prune -o -type f \
-        \( -name '*.c' -o -name '*.h' -o -name '*.awk' -o -path '*/prelude/*.js' -o -path '*/quickjs/Cargo.*' \) -print) | sort
+        \( -name '*.c' -o -name '*.h' -o -name '*.awk' -o -name '*.patch' -o -path '*/prelude/*.js' -o -path '*/quickjs/Cargo.*' \) -print) | sort
 }
 
 # What the record of a guest should say now. A record holds one file a line, so that two of them can be compared by lines.
 record() {
-    local guest=$1 compiler=$2 file separator=
+    local guest=$1 compiler=$2 recipe=$recipe file separator=
+    ! contains "$guest" "${javascript_guests[@]}" || recipe=$javascript_recipe
     printf '{\n  "compiler": "%s",\n  "recipe": {\n    "%s": "%s"\n  },\n  "sources": {' \
         "$compiler" "$recipe" "$(digest "$root/$recipe")"
     while read -r file; do
@@ -318,51 +323,6 @@ build_c() {
     done
 }
 
-# The files of the prelude as a table of C, in the order in which they run.
-prelude_table() {
-    local name
-    echo 'static const struct { const char *name; const char *text; size_t length; } prelude[] = {'
-    for name in globals errors console encoding url clone crypto timers invocation load; do
-        printf '{"serverledge:prelude/%s.js", (const char[]){' "$name"
-        od -An -v -tx1 "prelude/$name.js" | sed 's/ \(..\)/0x\1,/g'
-        printf '0}, %d},\n' "$(stat -c %s "prelude/$name.js")"
-    done
-    echo '};'
-}
-
-# Only cargo knows where it keeps the crate; it compares the checksum.
-quickjs_sources() {
-    local manifest=quickjs/Cargo.toml
-    cargo fetch -q --locked --manifest-path "$manifest"
-    cargo metadata --locked --offline --format-version 1 --manifest-path "$manifest" |
-        grep -oE '"manifest_path":"[^"]*/rquickjs-sys-[^"]*/Cargo.toml"' | sed 's|.*:"\(.*\)/Cargo.toml"|\1/quickjs|;q'
-}
-
-build_javascript() {
-    local out=$1/javascript objects=$work/javascript quickjs name flags
-    say "JavaScript: QuickJS (a minute)"
-    mkdir -p "$out" "$objects"
-    (
-        cd "$root/$(folder javascript)"
-        quickjs=$(quickjs_sources)
-        [[ -f $quickjs/quickjs.c ]] || fail "the sources of QuickJS are not there"
-        prelude_table >"$objects/prelude.h"
-        awk -f stack-frames.awk "$quickjs/quickjs.c" >"$objects/quickjs-framed.c"
-        flags=(--target=wasm32-wasi -std=gnu11 -O2 -DNDEBUG -D_GNU_SOURCE -ffunction-sections "-ffile-prefix-map=$PWD=."
-            "-ffile-prefix-map=$objects=." "-ffile-prefix-map=$quickjs=quickjs" -I. "-I$objects" -isystem "$quickjs")
-        # What the compiler says about sources that are not ours helps nobody.
-        for name in libregexp libunicode dtoa; do clang "${flags[@]}" -w -c "$quickjs/$name.c" -o "$objects/$name.o"; done
-        clang "${flags[@]}" -w -c engine.c -o "$objects/engine.o"
-        for name in main native host memory digest; do
-            clang "${flags[@]}" -Wall -Wextra -Werror -Wno-unused-parameter -c "$name.c" -o "$objects/$name.o"
-        done
-        cd "$objects"
-        clang --target=wasm32-wasi -mexec-model=reactor -nostartfiles -Wl,--no-entry -Wl,-z,stack-size=163840 -Wl,--stack-first \
-            -Wl,--gc-sections -Wl,--strip-all main.o native.o host.o memory.o digest.o engine.o libregexp.o libunicode.o dtoa.o -lm \
-            -o "$out/javascript.wasm"
-    )
-}
-
 build_wat() {
     local out=$1 guest
     shift
@@ -399,10 +359,23 @@ build_all() {
 # === modes ===
 
 rebuild() {
-    local guest folder
     target_dir=$examples/target
     build_all "$work/modules"
-    for guest in "${guests[@]}"; do
+    keep "${guests[@]}"
+}
+
+rebuild_javascript() {
+    target_dir=$examples/target
+    prepare_c
+    build_javascript "$work/modules"
+    refuse_machine_paths "$work/modules/javascript/javascript.wasm"
+    keep "${javascript_guests[@]}"
+}
+
+# Puts what was built where it belongs, with new records.
+keep() {
+    local guest folder
+    for guest; do
         folder=$(folder "$guest")
         install -m 644 "$work/modules/$guest/$guest.wasm" "$root/$folder/$guest.wasm"
         record "$guest" "$(compiler "$guest")" >"$root/$folder/record.json"
@@ -434,7 +407,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 case $mode in
     "") rebuild ;;
+    --javascript) rebuild_javascript ;;
     --check) check ;;
     --verify) verify "${verify_into:-$work/modules}" ;;
-    *) fail "unknown argument $mode (none, --check or --verify [DIR])" ;;
+    *) fail "unknown argument $mode (none, --javascript, --check or --verify [DIR])" ;;
 esac

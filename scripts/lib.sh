@@ -57,24 +57,6 @@ install() {
         fail "apt-get install $* failed"
 }
 
-# Whether etcd's client can be generated, which needs the protocol compiler when it is built.
-etcd_compiles() {
-    [[ -r /usr/include/google/protobuf/descriptor.proto ]] && command -v protoc >/dev/null
-}
-
-# Prints the cargo arguments for a node that can be one of a cluster. Where what that needs is missing and cannot be
-# installed, it prints none, and says on stderr what the node will lack.
-cluster_features() {
-    if ! etcd_compiles && ((EUID == 0)) && command -v apt-get >/dev/null; then
-        (install "what a node with etcd is built with" protobuf-compiler libprotobuf-dev) >&2 || true
-    fi
-    if etcd_compiles; then
-        say "--features serverledge-node/etcd-tls"
-    else
-        say "building without etcd: protoc is missing (on Debian: protobuf-compiler libprotobuf-dev), which only a cluster needs" >&2
-    fi
-}
-
 # cargo in the version that rust-toolchain.toml asks for; call it in the root of the project.
 need_cargo() {
     local home=${CARGO_HOME:-$HOME/.cargo} wanted
@@ -93,9 +75,9 @@ need_cargo() {
 
 # === a Docker Engine ===
 
-# What `need_docker` starts dockerd with, beside its defaults.
+# Options with which `need_docker` starts dockerd, beside its defaults.
 dockerd_options=()
-# How long an engine may take until it answers, and to end: it ends its containers first.
+# Seconds that an engine may take until it answers, and to end: it ends its containers first.
 docker_start_seconds_max=60
 docker_stop_seconds_max=30
 # The engine that `need_docker` started, and where it writes its log; empty if there is none.
@@ -196,3 +178,74 @@ ours_on_docker() {
 
 # Whether the images of the runtimes are on the engine.
 images_are_there() { docker image inspect serverledge-python serverledge-nodejs >/dev/null 2>&1; }
+
+# === Podman ===
+
+# The folder of the service that `start_podman` started: its socket, images and log; empty if there is none.
+podman_folder='' podman_pid=''
+# Seconds that it may take until it answers.
+podman_start_seconds_max=30
+
+podman_socket() { printf '%s/podman.sock' "$podman_folder"; }
+
+# As root: users' own Podmans cannot be tried here. catatonit is the init of its containers.
+install_podman() {
+    local missing=()
+    command -v podman >/dev/null || missing+=(podman)
+    [[ -x /usr/libexec/podman/catatonit || -x $(command -v catatonit) ]] || missing+=(catatonit)
+    [[ -x $(command -v crun) || -x $(command -v runc) ]] || missing+=(crun)
+    [[ -x /usr/lib/podman/netavark || -x /usr/libexec/podman/netavark ]] || missing+=(netavark)
+    [[ -x /usr/lib/podman/aardvark-dns || -x /usr/libexec/podman/aardvark-dns ]] || missing+=(aardvark-dns)
+    command -v iptables >/dev/null || missing+=(iptables)
+    ((${#missing[@]} == 0)) || install "Podman, or a part of it," "${missing[@]}"
+}
+
+# A service with folders of its own, which `stop_podman` ends: it sees none of this machine's images and containers.
+start_podman() {
+    local deadline=$((SECONDS + podman_start_seconds_max)) options=()
+    ((EUID == 0)) || fail "only root may start the Podman that is tested"
+    install_podman
+    # Below /var, since /tmp may be memory and its images are large.
+    podman_folder=$(mktemp -d /var/tmp/podman.XXXXXX)
+    # No systemd is needed, whatever the configuration says; no overlay lies on another.
+    options=(--cgroup-manager=cgroupfs --events-backend=file)
+    [[ $(stat -f -c %T "$podman_folder") != overlayfs ]] || options+=(--storage-driver=vfs)
+    # crun does not start where both versions of cgroups are mounted: in a mount namespace of its own there is one.
+    setsid unshare --mount sh -c '
+        ! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified
+        folder=$1
+        shift
+        # The watcher of containers leaves a file named oom in its working directory.
+        cd "$folder"
+        exec podman --root "$folder/root" --runroot "$folder/run" --tmpdir "$folder/tmp" \
+            --network-config-dir "$folder/networks" "$@" system service --time=0 "unix://$folder/podman.sock"
+    ' sh "$podman_folder" "${options[@]}" >"$podman_folder/log" 2>&1 </dev/null &
+    podman_pid=$!
+    until on_podman version >/dev/null 2>&1; do
+        if ! kill -0 "$podman_pid" 2>/dev/null || ((SECONDS >= deadline)); then
+            tail -n 20 "$podman_folder/log" >&2
+            stop_podman
+            fail "Podman's service does not start here; the end of its log is above"
+        fi
+        sleep 0.2
+    done
+    say "Podman $(on_podman version --format '{{.Server.Version}}')"
+}
+
+# The docker client on the service that was started.
+on_podman() { docker -H "unix://$(podman_socket)" "$@"; }
+
+# Ends the service that `start_podman` started, with its containers and images.
+stop_podman() {
+    [[ -n $podman_folder ]] || return 0
+    local folder=$podman_folder containers
+    containers=$(timeout 10 docker -H "unix://$folder/podman.sock" ps --all --quiet 2>/dev/null || true)
+    # shellcheck disable=SC2086  # words
+    [[ -z $containers ]] || timeout 60 docker -H "unix://$folder/podman.sock" rm --force $containers >/dev/null 2>&1 || true
+    podman_folder=''
+    kill -TERM "$podman_pid" 2>/dev/null || true
+    wait "$podman_pid" 2>/dev/null || true
+    # Its service has mounted its folders onto themselves.
+    awk -v folder="$folder/" 'index($2, folder) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l 2>/dev/null || true
+    rm -rf "$folder"
+}

@@ -38,7 +38,7 @@ port=${SERVERLEDGE_API_PORT:-1323}
 work=$(mktemp -d)
 node_pid=''
 began=$(now_us)
-# How long the node may take until it answers; with thousands of functions it takes a fraction of a second.
+# Seconds that the node may take until it answers; with thousands of functions it takes a fraction of a second.
 start_seconds_max=60
 
 # shellcheck disable=SC2317  # called by the trap
@@ -88,8 +88,7 @@ build() {
     node=$target/release/serverledge cli=$target/release/serverledge-cli
     [[ -x $node ]] || say "The first build takes several minutes (about ten on two cores)."
     begun=$(now_us)
-    # shellcheck disable=SC2046  # two words, or none
-    cargo build --release --locked -p serverledge-node -p serverledge-cli $(cluster_features) || fail "the build failed"
+    cargo build --release --locked -p serverledge-node -p serverledge-cli || fail "the build failed"
     say "built in $(words_of_us $(($(now_us) - begun))): $(relative "$node"), $(relative "$cli")"
 }
 
@@ -147,7 +146,7 @@ member() {
 # Runs the client with this node's address. Its answer goes to $work/out, its complaints to $work/err.
 client() { "$cli" --host "$host" --port "$port" --json "$@" >"$work/out" 2>"$work/err" </dev/null; }
 
-# What is wrong with a failed call, in one line.
+# The fault of a failed call, in one line.
 complaint() { tr -s '\n\t ' ' ' <"$work/err"; }
 
 # deploy NAME FILE ARGUMENT...
@@ -296,6 +295,7 @@ use_containers() {
     local name
     if ! docker_answers; then
         say "No Docker Engine answers here: functions in Python and Node.js, which run in containers, are left out."
+        say "With Podman: DOCKER_HOST=unix:///run/podman/podman.sock (docs/containers.md)."
     elif ! images_are_there; then
         say "The Docker Engine has no images for Python and Node.js. To make them (as root, about two minutes), and then try again:"
         say "    runtimes/build.sh --offline"

@@ -58,7 +58,7 @@ client_url=http://$address peer_url=http://127.0.0.1:$peer_port
 install_etcd() {
     command -v etcd >/dev/null && return
     install "etcd" etcd-server
-    # Where there is a service manager, the package has just started an etcd of its own, on the same port.
+    # On a machine with a service manager, the package has just started an etcd of its own, on the same port.
     if [[ -d /run/systemd/system ]]; then
         systemctl disable --now etcd.service >/dev/null 2>&1 || true
     fi

@@ -12,7 +12,7 @@ usage() { sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p}' "${BASH_SOURCE[0]}"; }
 
 dir=${XDG_STATE_HOME:-${HOME:?is not set, so --dir is needed}/.local/state}/serverledge/etcd
 wipe=''
-# How long etcd may take to end by itself: it gives its leadership away and closes its file.
+# Seconds that etcd may take to end by itself: it gives its leadership away and closes its file.
 stop_seconds_max=30
 
 while (($# > 0)); do

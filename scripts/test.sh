@@ -3,22 +3,22 @@
 # modules against their sources. Stops at the first step that fails, names it, and ends with a table of durations.
 #
 #   test.sh             everything
-#   test.sh STEP...     only these: install fmt images runtimes clippy build test doc deny guests deploy
+#   test.sh STEP...     only these: install fmt images runtimes clippy build test podman doc deny guests deploy
 #
-# SERVERLEDGE_SKIP_DOCKER=1       leave out everything that needs a Docker Engine; the summary says so
+# SERVERLEDGE_SKIP_DOCKER=1       leave out everything that needs a Docker Engine or Podman; the summary says so
 # SERVERLEDGE_SKIP_GUEST_BUILD=1  compare the shipped modules with their records only; do not build them again
 # SERVERLEDGE_TEST_CA_FILE, SERVERLEDGE_TEST_PIP_INDEX, SERVERLEDGE_TEST_NPM_REGISTRY, SERVERLEDGE_TEST_PROXY
 #                                 what tests that install packages tell pip and npm; by default what this machine is set to
 #
-# What tests need is installed where it is missing: on Debian, as root. Everybody else is told what to install. A Docker
-# Engine that answers is used; else one is started, and stopped at the end. Tests of clusters make network namespaces, which
-# only root may; run by anybody else they fail.
+# Missing programs of the tests are installed: on Debian, as root. Others are told what to install. A Docker
+# Engine that answers is used; else one is started, and stopped at the end. Podman is started in folders of its own. Tests of
+# clusters make network namespaces, which only root may, as is true of Podman's; run by anybody else they fail.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-all_steps=(install fmt images runtimes clippy build test doc deny guests deploy)
+all_steps=(install fmt images runtimes clippy build test podman doc deny guests deploy)
 
 # Nodes that tests start must not read a configuration from the caller's environment.
 for variable in "${!SERVERLEDGE_@}"; do
@@ -33,7 +33,7 @@ skips_docker() { [[ ${SERVERLEDGE_SKIP_DOCKER:-} == 1 ]]; }
 
 # The features of tests that need a real service. Every step that compiles has the same ones, and so have the programs that
 # the end-to-end tests start: nothing is compiled twice.
-features=(serverledge-node/etcd-tls serverledge-registry/etcd-tests)
+features=(serverledge-registry/etcd-tests)
 features+=(serverledge-tests/cluster-tests serverledge-tests/platform-tests serverledge-tests/nodejs-tests)
 if ! skips_docker; then
     for manifest in crates/*/Cargo.toml tests/Cargo.toml; do
@@ -68,17 +68,18 @@ step_install() {
     # Links of tests are between network namespaces.
     command -v ip >/dev/null || missing+=(iproute2)
     command -v nsenter >/dev/null || missing+=(util-linux)
-    # etcd-client is generated from its protocol when it is built.
-    etcd_compiles || missing+=(protobuf-compiler libprotobuf-dev)
     ((${#missing[@]} == 0)) || install "what the tests of the cluster's registry need" "${missing[@]}"
     missing=()
     # As Debian's Python finds it.
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
     command -v chromium >/dev/null || missing+=(chromium)
-    ((${#missing[@]} == 0)) || install "a mail server and a browser for the tests of accounts and applications" "${missing[@]}"
+    command -v nginx >/dev/null || missing+=(nginx-light)
+    ((${#missing[@]} == 0)) || install "a mail server, a browser and a proxy for the tests of accounts and applications" "${missing[@]}"
     need_cargo
     say "$(rustc --version), $(cc --version | head -n 1)"
-    skips_docker || need_docker
+    skips_docker && return
+    need_docker
+    install_podman
 }
 
 wasm_compiles() {
@@ -128,8 +129,9 @@ need_containers() {
 
 step_clippy() { cargo clippy --workspace --all-targets --locked "${features[@]}" -- -D warnings; }
 
-# The end-to-end tests start the real programs.
-step_build() { cargo build --workspace --locked "${features[@]}"; }
+# The end-to-end tests start the real programs. With the examples come the features that tests have: without, libraries
+# would be compiled twice.
+step_build() { cargo build --workspace --bins --examples --locked "${features[@]}"; }
 
 step_test() {
     if skips_docker; then
@@ -139,6 +141,31 @@ step_test() {
         use_registries_of_this_machine
     fi
     cargo test --workspace --locked --no-fail-fast "${features[@]}"
+}
+
+# Tests on Docker run on Podman too: the suite of the executor, the attempts to escape, faults of functions, leftovers.
+# The tests that stop an engine own a dockerd, and are left out.
+step_podman() {
+    if skips_docker; then left_out "nothing is tried on Podman"; return; fi
+    local tests
+    need_docker
+    tests=$(container_tests)
+    start_podman
+    DOCKER_HOST=unix://$(podman_socket) runtimes/build.sh --offline
+    (cd crates/serverledge-executor-docker &&
+        SERVERLEDGE_TEST_ENGINE=$(podman_socket) "$tests" \
+            conformance:: escapes:: custom:: sweeps:: faults:: install::what_an_engine_refuses \
+            install::a_function_with_a_network)
+    stop_podman
+}
+
+# The tests of containers as they were built for step test.
+container_tests() {
+    local built
+    built=$(cargo test --workspace --locked --no-run --message-format=json "${features[@]}" |
+        sed -n '/"name":"main"/s/.*serverledge-executor-docker.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+    [[ -x $built ]] || fail "the tests of serverledge-executor-docker are not built"
+    printf '%s\n' "$built"
 }
 
 # Packages are installed in containers, which know nothing of this machine's settings.
@@ -153,7 +180,7 @@ use_registries_of_this_machine() {
 # Exports a variable, unless the caller has set it or there is nothing to say.
 offer() { [[ -z $2 || -n ${!1:-} ]] || export "$1=$2"; }
 
-# What a program of this machine is set to, if the program is here.
+# The setting of a program of this machine, if the program is here.
 setting() { ! command -v "$1" >/dev/null || "$@" 2>/dev/null || true; }
 
 step_doc() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked "${features[@]}"; }
@@ -198,7 +225,7 @@ step_deploy() {
 names=() times=() outcomes=()
 current='' began=0
 
-# What the step that runs does not do, for the summary.
+# The part that the running step leaves out, for the summary.
 without=''
 left_out() {
     without=" (SERVERLEDGE_SKIP_DOCKER=1: $*)"
@@ -216,6 +243,7 @@ finish() {
     local status=$? i
     trap '' INT TERM
     [[ -z $current ]] || record FAILED
+    stop_podman
     stop_docker
     title "summary"
     for i in "${!names[@]}"; do

@@ -10,7 +10,7 @@ mount -t tmpfs machine "$folder"
 mkdir "$folder/upper" "$folder/work" "$folder/root"
 mount -t overlay machine -o "lowerdir=/,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
 cd "$folder/root"
-# What this machine has of the services that are to be set up is not this one's.
+# Files here of the services that are to be set up are the outer machine's, not this one's.
 rm -rf etc/serverledge var/lib/serverledge var/lib/etcd/* etc/systemd/system/serverledge* etc/default/etcd usr/local/bin/serverledge*
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys

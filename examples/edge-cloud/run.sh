@@ -5,8 +5,7 @@
 #
 #   run.sh             build, start, overload, stop
 #   run.sh --keep      the same, but everything keeps running until Ctrl-C, to try things out
-#   run.sh --bin DIR   with the programs serverledge and serverledge-cli of this folder, which must know etcd (cargo's
-#                      feature serverledge-node/etcd-tls), instead of building them
+#   run.sh --bin DIR   with the programs serverledge and serverledge-cli of this folder, instead of building them
 #
 # Needs curl and etcd; as root on Debian they are installed where they are missing.
 set -euo pipefail
@@ -67,9 +66,8 @@ build() {
         title "build"
         cd "$root"
         need_cargo
-        etcd_compiles || install "what a node with etcd is built with" protobuf-compiler libprotobuf-dev
         say "The first build takes several minutes."
-        cargo build --release --locked -p serverledge-node -p serverledge-cli --features serverledge-node/etcd-tls ||
+        cargo build --release --locked -p serverledge-node -p serverledge-cli ||
             fail "the build failed"
         bin=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
         cd "$here"

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "host.h"
+#include "memory.h"
 
 /* Time comes from the host, coarse, and is constant while the snapshot is made. */
 #define clock_gettime host_clock_gettime
@@ -18,6 +19,102 @@
 #include "quickjs-framed.c"
 
 #include "engine.h"
+#include "names.c"
+
+/* === errors === */
+
+static JSValue engine_throw_not(JSContext *context, bool iterated, JSValueConst value, const char *what) {
+    struct name name;
+    if (!engine_name(context, iterated, &name)) engine_show(context, value, &name);
+    return JS_ThrowTypeError(context, "%s is not %s", name.text, what);
+}
+
+/* Null or undefined, where an object is taken apart. */
+static void engine_throw_destructure(JSContext *context, JSValueConst value) {
+    struct name from, is;
+    char property[ATOM_GET_STR_BUF_SIZE];
+    JSAtom atom = engine_next_property(context);
+    engine_show(context, value, &is);
+    if (!engine_name(context, true, &from) || from.text[0] == '(') from = is;
+    /* Within a pattern, what is taken apart has no name of its own. */
+    if (atom != JS_ATOM_NULL && strncmp(from.text, "undefined.", 10) == 0)
+        JS_ThrowTypeError(context, "Cannot read properties of %s (reading '%s')", is.text,
+            JS_AtomGetStr(context, property, sizeof property, atom));
+    else if (atom == JS_ATOM_NULL)
+        JS_ThrowTypeError(context, "Cannot destructure '%s' as it is %s.", from.text, is.text);
+    else
+        JS_ThrowTypeError(context, "Cannot destructure property '%s' of '%s' as it is %s.",
+            JS_AtomGetStr(context, property, sizeof property, atom), from.text, is.text);
+}
+
+static void engine_throw_class(JSContext *context, JSValueConst function) {
+    const char *name = get_func_name(context, function);
+    JS_ThrowTypeError(context, "Class constructor %s cannot be invoked without 'new'", name != NULL ? name : "");
+    JS_FreeCString(context, name);
+}
+
+static void engine_throw_in(JSContext *context, JSValueConst key, JSValueConst value) {
+    struct name sought, within;
+    engine_show(context, key, &sought);
+    engine_show(context, value, &within);
+    for (char *at = sought.text; *at != '\0'; at++) if (*at == '"') *at = '\'';
+    JS_ThrowTypeError(context, "Cannot use 'in' operator to search for %s in %s", sought.text, within.text);
+}
+
+static void engine_throw_extends(JSContext *context, JSValueConst value) {
+    struct name name;
+    engine_show(context, value, &name);
+    JS_ThrowTypeError(context, "Class extends value %s is not a constructor or null", name.text);
+}
+
+/* A stack begins with the error itself, as it calls itself when it is looked at first. */
+static void engine_begin_stack(JSContext *context, JSValueConst error, DynBuf *text) {
+    if (!JS_IsObject(error) || context->rt->in_out_of_memory) return;
+    JSValue pending = JS_GetException(context), head = js_error_toString(context, error, 0, NULL);
+    size_t length;
+    const char *bytes = JS_IsException(head) ? NULL : JS_ToCStringLen(context, &length, head);
+    if (bytes == NULL) {
+        JS_FreeValue(context, JS_GetException(context));
+    } else {
+        dbuf_put(text, (const uint8_t *)bytes, length);
+        dbuf_putc(text, '\n');
+    }
+    JS_FreeCString(context, bytes);
+    JS_FreeValue(context, head);
+    JS_Throw(context, pending);
+}
+
+static const int engine_stack_mark = 0;
+
+/* The property `stack`, which is made when somebody looks. */
+static void engine_define_stack(JSContext *context, JSValueConst error) {
+    JS_DefineAutoInitProperty(context, error, JS_ATOM_stack, JS_AUTOINIT_ID_PROP, (void *)&engine_stack_mark,
+        JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
+}
+
+static JSValue engine_stack(JSContext *context, JSObject *error) {
+    size_t length;
+    const char *frames = JS_IsString(error->u.object_data) ? JS_ToCStringLen(context, &length, error->u.object_data) : NULL;
+    if (frames == NULL) return JS_UNDEFINED;
+    DynBuf text;
+    js_dbuf_init(context, &text);
+    engine_begin_stack(context, JS_MKPTR(JS_TAG_OBJECT, error), &text);
+    dbuf_put(&text, (const uint8_t *)frames, length);
+    JS_FreeCString(context, frames);
+    while (text.size > 0 && text.buf[text.size - 1] == '\n') text.size--;
+    JSValue stack = dbuf_error(&text) ? JS_UNDEFINED : JS_NewStringLen(context, (const char *)text.buf, text.size);
+    dbuf_free(&text);
+    return stack;
+}
+
+/* === weak references === */
+
+void engine_end_job(JSRuntime *runtime) {
+    runtime->job++;
+    while (runtime->kept_count > 0) JS_FreeValueRT(runtime, runtime->kept[--runtime->kept_count]);
+}
+
+/* === what the rest of the guest needs === */
 
 void engine_limit_stack(JSRuntime *runtime, uintptr_t lowest) { runtime->stack_limit = lowest; }
 

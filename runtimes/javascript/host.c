@@ -16,6 +16,8 @@ __attribute__((import_module("serverledge"), import_name("call"))) uint64_t serv
 
 bool host_invoked;
 
+void (*host_deploy_clock_read)(void);
+
 static uint64_t deploy_clock_ns;
 
 void host_set_deploy_clock(uint64_t microseconds) { deploy_clock_ns = microseconds * 1000; }
@@ -30,7 +32,13 @@ static uint64_t coarse_ns(__wasi_clockid_t clock) {
     return now - now % NANOSECONDS_OF_MS;
 }
 
+/* Told before it is answered. */
+static void note_read(void) {
+    if (!host_invoked && host_deploy_clock_read != NULL) host_deploy_clock_read();
+}
+
 int host_clock_gettime(clockid_t clock, struct timespec *time) {
+    note_read();
     uint64_t now = coarse_ns(clock == CLOCK_REALTIME ? __WASI_CLOCKID_REALTIME : __WASI_CLOCKID_MONOTONIC);
     time->tv_sec = (time_t)(now / 1000000000);
     time->tv_nsec = (long)(now % 1000000000);
@@ -39,6 +47,7 @@ int host_clock_gettime(clockid_t clock, struct timespec *time) {
 
 int host_gettimeofday(struct timeval *time, void *zone) {
     (void)zone;
+    note_read();
     uint64_t now = coarse_ns(__WASI_CLOCKID_REALTIME);
     time->tv_sec = (time_t)(now / 1000000000);
     time->tv_usec = (suseconds_t)(now % 1000000000 / 1000);

@@ -14,6 +14,9 @@
    depend on the source only. */
 extern bool host_invoked;
 
+/* Called when the clock is read before there is an invocation; may be NULL. */
+extern void (*host_deploy_clock_read)(void);
+
 /* What QuickJS reads its time from, see engine.c. */
 int host_clock_gettime(clockid_t clock, struct timespec *time);
 int host_gettimeofday(struct timeval *time, void *zone);

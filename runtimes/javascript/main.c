@@ -28,7 +28,7 @@ static JSRuntime *runtime;
 static JSContext *context;
 
 /* What the prelude and the user's script have left for invocations. */
-static JSValue handler, handler_context, describe, describe_result, adopt, run_timer, log_uncaught;
+static JSValue handler, handler_context, describe, describe_result, adopt, run_timer, log_uncaught, never_settles;
 static bool context_first;
 
 /* === rejections that nobody handles === */
@@ -79,7 +79,10 @@ static bool run_jobs(JSValue *thrown) {
     JSContext *of;
     int ran;
     while ((ran = JS_ExecutePendingJob(runtime, &of)) > 0) {}
-    if (ran == 0) return true;
+    if (ran == 0) {
+        engine_end_job(runtime);
+        return true;
+    }
     *thrown = JS_GetException(of);
     return false;
 }
@@ -173,6 +176,12 @@ static JSValue adopted(JSValue result) {
     return JS_Call(context, adopt, JS_UNDEFINED, 1, &result);
 }
 
+static uint64_t never_settled(void) {
+    JSValue message = JS_Call(context, never_settles, JS_UNDEFINED, 0, NULL);
+    const char *text = JS_IsString(message) ? JS_ToCString(context, message) : NULL;
+    return failed(own_error("UnresolvedPromise", text != NULL ? text : ""));
+}
+
 EXPORT("serverledge_alloc") char *serverledge_alloc(size_t length) {
     /* The JSON reader wants a NUL behind the text. */
     return length < SIZE_MAX ? malloc(length + 1) : NULL;
@@ -195,9 +204,7 @@ EXPORT("serverledge_handle") uint64_t serverledge_handle(char *params, size_t le
     switch (settle(&result)) {
     case FULFILLED: return succeeded(result);
     case REJECTED: return failed(result);
-    default:
-        return failed(own_error("UnresolvedPromise",
-            "the handler's promise can never settle: nothing that is under way could do it"));
+    default: return never_settled();
     }
 }
 
@@ -255,11 +262,13 @@ static JSValue run_without_text(const char *text, size_t length, const char *nam
     return JS_IsException(script) ? script : JS_EvalFunction(context, script);
 }
 
-/* Each file of the prelude is a function, which puts what others need into `shared`. */
+/* Each file of the prelude is a function, which puts what others need into `shared`. Its text is needed once. */
 static void run_prelude(JSValue shared) {
     JSValue arguments[2] = {native_functions(context), shared};
+    char *text = prelude_text;
     for (size_t i = 0; i < sizeof prelude / sizeof *prelude; i++) {
-        JSValue file = run_without_text(prelude[i].text, prelude[i].length, prelude[i].name);
+        JSValue file = run_without_text(text, prelude[i].length, prelude[i].name);
+        text += prelude[i].length + 1;
         JSValue done = JS_IsException(file) ? file : JS_Call(context, file, JS_UNDEFINED, 2, arguments);
         if (JS_IsException(done)) {
             JSValue thrown = JS_GetException(context), stack = JS_GetPropertyStr(context, thrown, "stack");
@@ -272,6 +281,7 @@ static void run_prelude(JSValue shared) {
         JS_FreeValue(context, done);
     }
     JS_FreeValue(context, arguments[0]);
+    memory_spare(prelude_text, sizeof prelude_text);
 }
 
 static void start_engine(const char *source, size_t length) {
@@ -292,6 +302,38 @@ static void start_engine(const char *source, size_t length) {
     JS_FreeValue(context, global);
 }
 
+/* What the prelude has of `shared`, for functions without arguments that are called while a file is loaded. */
+static JSValue note_clock, note_random;
+
+static void note(JSValueConst told) {
+    JSValue done = JS_Call(context, told, JS_UNDEFINED, 0, NULL);
+    if (JS_IsException(done)) JS_FreeValue(context, JS_GetException(context));
+    JS_FreeValue(context, done);
+}
+
+static void clock_was_read(void) { note(note_clock); }
+
+static void random_was_read(void) { note(note_random); }
+
+/* From now on it is the user's file that reads them. */
+static void watch_reads(JSValueConst shared) {
+    note_clock = member(shared, "noteClock"), note_random = member(shared, "noteRandom");
+    host_deploy_clock_read = clock_was_read;
+    native_deploy_random_read = random_was_read;
+}
+
+/* One line on stdout, if whoever deploys is to be told something. */
+static void tell_warnings(JSValueConst shared) {
+    host_deploy_clock_read = NULL;
+    native_deploy_random_read = NULL;
+    JSValue told = JS_Call(context, member(shared, "takeWarnings"), JS_UNDEFINED, 0, NULL);
+    size_t length;
+    const char *text = JS_IsString(told) ? JS_ToCStringLen(context, &length, told) : NULL;
+    if (text != NULL) host_write_line(1, text, length);
+    JS_FreeCString(context, text);
+    JS_FreeValue(context, told);
+}
+
 EXPORT("wizer-initialize") void initialize(void) {
     static JSValue shared;
     size_t length;
@@ -304,11 +346,12 @@ EXPORT("wizer-initialize") void initialize(void) {
     JS_SetModuleLoaderFunc(runtime, keep_name, load_module, &shared);
     describe = member(shared, "describe"), describe_result = member(shared, "describeResult");
     adopt = member(shared, "adopt"), run_timer = member(shared, "runTimer");
-    log_uncaught = member(shared, "logUncaught");
+    log_uncaught = member(shared, "logUncaught"), never_settles = member(shared, "neverSettles");
     handler_context = member(shared, "context");
 
     JSValue argument = JS_ParseJSON(context, input, length, "<stdin>"), describe_load = member(shared, "describeLoad");
     free(input);
+    watch_reads(shared);
     JSValue loaded = JS_Call(context, member(shared, "load"), JS_UNDEFINED, 1, &argument);
     if (JS_IsException(loaded)) refuse(describe_load, JS_GetException(context));
     switch (settle(&loaded)) {
@@ -323,6 +366,8 @@ EXPORT("wizer-initialize") void initialize(void) {
     context_first = JS_ToBool(context, member(loaded, "contextFirst"));
     JS_FreeValue(context, JS_Call(context, member(shared, "dropTimers"), JS_UNDEFINED, 0, NULL));
     while (unhandled_count > 0) only_log(unhandled[--unhandled_count].reason);
+    tell_warnings(shared);
+    engine_end_job(runtime);
     JS_RunGC(runtime);
     JS_SetGCThreshold(runtime, COLLECT_AT_BYTES);
     memory_prepare();

@@ -1,52 +1,87 @@
-//! Implements memory.h.
+//! Implements memory.h. The spare part is no block of libc's: every call begins with a copy of all memory, and pays for what
+//! is only kept aside.
 
 #include "memory.h"
 
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define SPARE_BYTES (96 * 1024)
 /* Memory that the snapshot has beyond what is in use: an invocation that needs no more need not ask for it. */
 #define HEADROOM_BYTES (64 * 1024)
+/* What libc aligns to, and the length that stands before a block of the spare part. */
+#define ALIGNMENT 16
 
 bool memory_ran_out;
 
-static void *spare;
+/* Blocks are taken from its beginning, and never given back. */
+static char *spare, *spare_end, *spare_begin;
 
-void memory_prepare(void) {
-    if (spare == NULL) spare = malloc(SPARE_BYTES);
-    free(malloc(HEADROOM_BYTES));
+void memory_spare(void *bytes, size_t length) {
+    uintptr_t begin = ((uintptr_t)bytes + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1);
+    spare_begin = spare = (char *)begin, spare_end = (char *)bytes + length;
 }
 
-static void *checked(void *memory) {
-    if (memory == NULL) {
+void memory_prepare(void) { free(malloc(HEADROOM_BYTES)); }
+
+void *memory_take(size_t size) { return malloc(size); }
+
+void memory_give_back(void *memory) { free(memory); }
+
+static bool is_spare(const void *memory) { return (char *)memory >= spare_begin && (char *)memory < spare_end; }
+
+static size_t spare_size(const void *memory) { return *(size_t *)((char *)memory - ALIGNMENT); }
+
+/* The allocation that fails is told so; those that follow, for the sake of the error, come from the spare part. */
+static void *else_spare(void *memory, size_t size) {
+    if (memory != NULL) return memory;
+    if (!memory_ran_out) {
         memory_ran_out = true;
-        free(spare);
-        spare = NULL;
+        return NULL;
     }
-    return memory;
+    size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (rounded < size || (size_t)(spare_end - spare) < ALIGNMENT + rounded) return NULL;
+    char *taken = spare + ALIGNMENT;
+    *(size_t *)spare = rounded;
+    spare = taken + rounded;
+    return taken;
 }
 
 static void *allocate(void *opaque, size_t size) {
     (void)opaque;
-    return checked(malloc(size));
+    return else_spare(malloc(size), size);
 }
 
 static void *allocate_zeroed(void *opaque, size_t count, size_t size) {
     (void)opaque;
-    return checked(calloc(count, size));
-}
-
-static void *resize(void *opaque, void *memory, size_t size) {
-    (void)opaque;
-    return checked(realloc(memory, size));
+    void *memory = calloc(count, size);
+    if (memory != NULL || (count != 0 && size > SIZE_MAX / count)) return memory;
+    memory = else_spare(NULL, count * size);
+    return memory == NULL ? NULL : memset(memory, 0, count * size);
 }
 
 static void release(void *opaque, void *memory) {
     (void)opaque;
-    free(memory);
+    if (!is_spare(memory)) free(memory);
 }
 
-static size_t usable_size(const void *memory) { return malloc_usable_size((void *)memory); }
+static size_t usable_size(const void *memory) {
+    return is_spare(memory) ? spare_size(memory) : malloc_usable_size((void *)memory);
+}
+
+static void *resize(void *opaque, void *memory, size_t size) {
+    if (memory != NULL && is_spare(memory)) {
+        if (size <= spare_size(memory)) return memory;
+    } else {
+        void *resized = realloc(memory, size);
+        if (resized != NULL || size == 0) return resized;
+    }
+    void *moved = else_spare(NULL, size);
+    if (moved == NULL || memory == NULL) return moved;
+    size_t before = usable_size(memory);
+    memcpy(moved, memory, before < size ? before : size);
+    release(opaque, memory);
+    return moved;
+}
 
 const JSMallocFunctions memory_functions = {allocate_zeroed, allocate, release, resize, usable_size};

@@ -9,10 +9,17 @@
 
 extern const JSMallocFunctions memory_functions;
 
-/* Whether an allocation has failed. The spare part has been given back then, so that the error can be told. */
+/* Whether an allocation has failed. The spare part is in use then, so that the error can be told. */
 extern bool memory_ran_out;
 
-/* Sets the spare part aside, and makes room for what a short invocation needs. */
+/* Gives bytes that nobody needs any more as the spare part. */
+void memory_spare(void *bytes, size_t length);
+
+/* Makes room for what a short invocation needs. */
 void memory_prepare(void);
+
+/* Memory that may be refused: the engine goes on without. */
+void *memory_take(size_t size);
+void memory_give_back(void *memory);
 
 #endif

@@ -43,8 +43,11 @@ NATIVE(native_sleep) {
     return JS_UNDEFINED;
 }
 
+void (*native_deploy_random_read)(void);
+
 JSValue native_math_random(JSContext *context, JSValueConst self, int count, JSValueConst *arguments) {
     static bool seeded;
+    if (!host_invoked && native_deploy_random_read != NULL) native_deploy_random_read();
     if (host_invoked && !seeded) {
         uint64_t seed;
         host_random((uint8_t *)&seed, sizeof seed);
@@ -182,6 +185,17 @@ NATIVE(native_environment) {
     return JS_UNDEFINED;
 }
 
+/* promise(value) is [its state, its result or its reason]. */
+NATIVE(native_promise) {
+    static const char *const states[] = {"pending", "fulfilled", "rejected"};
+    JSPromiseStateEnum state = JS_PromiseState(context, arguments[0]);
+    if (state < JS_PROMISE_PENDING || state > JS_PROMISE_REJECTED) state = JS_PROMISE_PENDING;
+    JSValue pair = JS_NewArray(context);
+    JS_DefinePropertyValueUint32(context, pair, 0, JS_NewString(context, states[state]), JS_PROP_C_W_E);
+    JS_DefinePropertyValueUint32(context, pair, 1, JS_PromiseResult(context, arguments[0]), JS_PROP_C_W_E);
+    return pair;
+}
+
 NATIVE(native_function_name) { return JS_NewString(context, host_function_name()); }
 
 /* call(name, params) is [whether it is an error, reply]: both texts are JSON on the way. */
@@ -266,6 +280,7 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("digest", 2, native_digest),
     JS_CFUNC_DEF("environment", 1, native_environment),
     JS_CFUNC_DEF("functionName", 0, native_function_name),
+    JS_CFUNC_DEF("promise", 1, native_promise),
     JS_CFUNC_DEF("call", 2, native_call),
     JS_CFUNC_DEF("compile", 3, native_compile),
     JS_CFUNC_DEF("check", 2, native_check),

@@ -5,16 +5,17 @@ folders, which are /run/serverledge and /app in a container. Python's own librar
 """
 
 # Only what is built into the interpreter is imported here: the socket has to be there soon.
-import _contextvars
 import _signal
 import _socket
 import _thread
-import io
 import os
 import sys
 import time
 
 PROTOCOL = 1
+
+# Functions get another one.
+leave_now = os._exit
 
 # Bounds against a peer gone wrong; the node has its own, tighter ones.
 HEAD_BYTES_MAX = 64 * 1024
@@ -23,206 +24,9 @@ MESSAGE_CHARS_MAX = 16 * 1024
 STACK_CHARS_MAX = 64 * 1024
 RECEIVE_BYTES = 64 * 1024
 
-# What is printed waits so long at most for more of it, or for the answer.
-PAUSE_SECONDS = 0.01
-# The thread that sees to that rests when it has had nothing to do for so many pauses.
-PAUSES_UNTIL_REST = 100
-
 REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
            411: "Length Required", 413: "Content Too Large", 422: "Unprocessable Content",
            431: "Request Header Fields Too Large"}
-
-# === what functions print ===
-
-
-class Tail:
-    """The end of what one invocation, or loading, prints. Each byte is moved at most twice, however much comes.
-
-    Where there is a channel, what is kept goes there once a pause, ahead of the answer. The thread that has the lock can
-    take it again: a finalizer may print at any time."""
-
-    __slots__ = ("kept", "limit", "cut", "open", "lock", "channel", "begun", "capability")
-
-    def __init__(self, limit, channel=None, capability=""):
-        self.capability = capability
-        self.kept = bytearray()
-        self.limit = limit
-        self.cut = False
-        self.open = True
-        self.lock = _thread.RLock()
-        self.channel = channel
-        self.begun = False
-
-    def add(self, data):
-        """False if it is too late: what a thread prints after the end is no longer this invocation's."""
-        with self.lock:
-            if not self.open:
-                return False
-            if len(data) > self.limit:
-                data = data[len(data) - self.limit:]
-                self.cut = True
-            kept = self.kept
-            kept += data
-            if len(kept) > 2 * self.limit:
-                del kept[:len(kept) - self.limit]
-                self.cut = True
-            channel = self.channel
-            if channel is not None:
-                # print() writes a line in several parts: none goes out before its end, unless that does not come.
-                if data[-1:] == b"\n" and time.monotonic() - channel.sent_at >= PAUSE_SECONDS:
-                    self.send()
-                elif self not in channel.waiting.tails:
-                    channel.waiting.add(self)
-        return True
-
-    def send(self):
-        """Sends what is kept, as a chunk of the answer."""
-        with self.lock:
-            if self.open and self.kept:
-                piece = frame(b"l", self.take())
-                self.channel.send(b"%s%x\r\n%s\r\n" % (b"" if self.begun else BEGIN_CHUNKED, len(piece), piece))
-                self.begun = True
-
-    def take(self):
-        kept, self.kept = self.kept, bytearray()
-        if len(kept) > self.limit:
-            del kept[:len(kept) - self.limit]
-            self.cut = True
-        if self.cut:
-            # At most three bytes of a character can be left of its cut beginning.
-            broken = 0
-            while broken < min(3, len(kept)) and kept[broken] & 0xC0 == 0x80:
-                broken += 1
-            del kept[:broken]
-            self.cut = False
-        return kept
-
-    def close(self):
-        with self.lock:
-            self.open = False
-            return self.take() if self.kept else b""
-
-    def answer(self, kind, output):
-        """What ends the answer, or all of it where nothing was sent ahead."""
-        log = self.close()
-        frames = frame(b"l", log) + frame(kind, output) if log else frame(kind, output)
-        if self.begun:
-            return b"%x\r\n%s\r\n0\r\n\r\n" % (len(frames), frames)
-        return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(frames), frames)
-
-
-BEGIN_CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-
-
-def frame(kind, data):
-    return b"%s%s%s" % (kind, len(data).to_bytes(4, "big"), data)
-
-
-class Waiting:
-    """The invocations whose output waits for the pause to end, and the thread that sends it then. Waking it for each of them
-    would cost more than the invocation does: once awake it looks around each pause, until nothing has come for a while."""
-
-    def __init__(self):
-        self.tails = set()
-        self.awake = False
-        # Nothing that prints may wait here, and a pipe has no lock.
-        self.asleep, self.wake = os.pipe()
-
-    def add(self, tail):
-        self.tails.add(tail)
-        if not self.awake:
-            self.awake = True
-            os.write(self.wake, b"1")
-
-    def watch(self):
-        while True:
-            os.read(self.asleep, 64)
-            pauses = 0
-            while pauses < PAUSES_UNTIL_REST:
-                time.sleep(PAUSE_SECONDS)
-                pauses = 0 if self.tails else pauses + 1
-                self.send()
-            self.awake = False
-            # One may have come in this moment, and have seen that nobody has to be woken.
-            for tail in tuple(self.tails):
-                self.add(tail)
-
-    def send(self):
-        for tail in tuple(self.tails):
-            self.tails.discard(tail)
-            tail.send()
-
-
-# Whose output this thread or task produces.
-current = _contextvars.ContextVar("serverledge_output", default=None)
-
-
-class Output(io.RawIOBase):
-    """Stands where stdout or stderr was: hands what is printed to the invocation it belongs to, else to the container's log."""
-
-    # The only invocation, where there is never more than one: its threads and callbacks carry no context variable.
-    only = None
-
-    def __init__(self, descriptor):
-        self.descriptor = descriptor
-
-    def writable(self):
-        return True
-
-    def fileno(self):
-        return self.descriptor
-
-    def write(self, data):
-        if type(data) is not bytes:
-            data = bytes(data)
-        tail = current.get()
-        if tail is None or not tail.open:
-            tail = Output.only
-        if tail is None or not tail.add(data):
-            write_all(self.descriptor, data)
-        return len(data)
-
-    def close(self):
-        """Does nothing: a function that closes its stdout must not silence the invocations after it."""
-
-
-def write_all(descriptor, data):
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view):]
-
-
-def capture_output():
-    for name, descriptor in (("stdout", 1), ("stderr", 2)):
-        text = io.TextIOWrapper(Output(descriptor), "utf-8", "backslashreplace", write_through=True)
-        text.mode = "w"
-        setattr(sys, name, text)
-
-
-def forget_invocations():
-    """In a process that a function forks: the answer is its parent's to give."""
-    current.set(None)
-    Output.only = None
-
-
-def let_threads_inherit_output(threading):
-    """What a thread prints belongs to the invocation that started it. Python does this by itself from 3.14 on, if asked."""
-    start = threading.Thread.start
-
-    def start_with_output(thread):
-        tail = current.get()
-        if tail is not None:
-            run = thread.run
-
-            def run_with_output():
-                current.set(tail)
-                run()
-
-            thread.run = run_with_output
-        start(thread)
-
-    threading.Thread.start = start_with_output
-
 
 # === errors in words ===
 
@@ -346,9 +150,12 @@ def read_rest(connection, begun, length):
 
 
 class Agent:
-    """One function, or none yet, and the connections through which it is called."""
+    """One function, or none yet, and the connections through which it is called.
 
-    def __init__(self, app_dir, run_dir):
+    The main thread loads the function. Where calls come one at a time it serves them as well, on the connection that they come
+    on: event loops, signal handlers and database connections work as in a program. Each other connection has a thread."""
+
+    def __init__(self, app_dir, run_dir, listener):
         import json
         import threading
         self.call_path = f"{run_dir}/call.sock"
@@ -365,24 +172,62 @@ class Agent:
         self.wants_context = False
         self.alone = True
         self.idle_loops = []
-        self.waiting = Waiting()
+        self.waiting = output.Waiting()
+        self.listener = listener
+        self.path_entries = []
+        # The command that started this process, for another start; and whether it is that one.
+        self.command = sys.argv[:]
+        self.restarted = False
+        # Connections that the main thread is to go on with, each with the request that it is about.
+        self.for_main = []
+        self.main_rests = _thread.allocate_lock()
+        self.main_rests.acquire()
+        # The connection that the main thread serves.
+        self.main_serves = None
+
+    # --- connections and threads ---
+
+    def accept(self):
+        while True:
+            try:
+                descriptor, _ = self.listener._accept()
+            except OSError:
+                # Out of descriptors: some will be closed.
+                time.sleep(0.01)
+                continue
+            try:
+                _thread.start_new_thread(self.serve, (descriptor,))
+            except RuntimeError:
+                os.close(descriptor)
 
     def serve(self, descriptor):
-        """Answers one connection's requests, one after the other, until the other side closes it."""
+        """A new connection, in a thread of its own."""
         connection = _socket.socket(fileno=descriptor)
-        channel = Channel(connection, self.waiting)
-        pending = b""
+        self.serve_requests(connection, Channel(connection, self.waiting), None, b"", False)
+
+    def serve_requests(self, connection, channel, request, pending, in_main):
+        """Answers one connection's requests, one after the other, until the other side closes it or another thread goes on."""
         try:
             while True:
-                request = read_request(connection, pending)
                 if request is None:
-                    return
+                    request = self.next_request(connection, pending) if in_main else read_request(connection, pending)
+                    if request is None:
+                        break
                 method, path, headers, body, pending = request
                 if path == "/invoke" and method == "POST":
+                    if not in_main and self.alone and self.call is not None:
+                        return self.give_to_main(connection, channel, request)
                     connection.sendall(self.invoke(headers, body, channel))
                     channel.sent_at = time.monotonic()
+                    if in_main and "asyncio" in sys.modules:
+                        keep_a_loop()
+                elif path == "/bind" and method == "POST" and not in_main and not self.bind_taken.locked():
+                    return self.give_to_main(connection, channel, request)
                 else:
-                    connection.sendall(self.answer(method, path, body))
+                    connection.sendall(self.answer(method, path, body, connection))
+                    if in_main and not (self.alone and self.call is not None):
+                        _thread.start_new_thread(self.serve_requests, (connection, channel, None, pending, False))
+                        return
                 # Neither must stay in memory until the next request.
                 request = body = None
         except Malformed as error:
@@ -390,8 +235,58 @@ class Agent:
         except OSError:
             # The node has gone, and with it whoever could be told.
             pass
-        finally:
-            connection.close()
+        connection.close()
+
+    def give_to_main(self, connection, channel, request):
+        """The main thread goes on with this connection. One that it waits on is closed: calls come one at a time, and so the
+        node has done with it."""
+        self.for_main.append((connection, channel, request))
+        before = self.main_serves
+        if before is not None:
+            try:
+                before.shutdown(_socket.SHUT_RD)
+            except OSError:
+                pass
+        if self.main_rests.locked():
+            try:
+                self.main_rests.release()
+            except RuntimeError:
+                pass
+
+    def go_on(self, descriptor, body):
+        """In a process that was started again: with the function that it was started again for."""
+        self.restarted = True
+        connection = _socket.socket(fileno=descriptor)
+        self.for_main.append((connection, Channel(connection, self.waiting), ("POST", "/bind", {}, body, b"")))
+
+    def run_main(self):
+        """The main thread, for as long as the process lives: whatever a function's signal handlers raise while it waits."""
+        while True:
+            try:
+                while self.for_main:
+                    connection, channel, request = self.for_main.pop(0)
+                    self.main_serves = connection
+                    self.serve_requests(connection, channel, request, request[4], True)
+                    self.main_serves = None
+                self.main_rests.acquire()
+            except BaseException as error:
+                report_stray(error, self.code_dir)
+                self.main_serves = None
+
+    def next_request(self, connection, pending):
+        """What a signal's handler raises while nothing is called is nobody's failure."""
+        while True:
+            try:
+                return read_request(connection, pending)
+            except Malformed:
+                raise
+            except OSError as error:
+                # An error of the system has a number; one that a handler raises, such as TimeoutError, has none.
+                if error.errno is not None:
+                    raise
+                report_stray(error, self.code_dir)
+            except BaseException as error:
+                report_stray(error, self.code_dir)
 
     def refuse(self, connection, error):
         try:
@@ -399,13 +294,13 @@ class Agent:
         except OSError:
             pass
 
-    def answer(self, method, path, body):
+    def answer(self, method, path, body, connection):
         known = {"/health": "GET", "/bind": "POST", "/invoke": "POST"}.get(path)
         if known is None:
             return self.message(404, f"there is no {path}")
         if known != method:
             return self.message(405, f"{path} takes {known}")
-        return self.bind(body) if path == "/bind" else self.health()
+        return self.bind(body, connection) if path == "/bind" else self.health()
 
     def health(self):
         return self.respond(200, {"protocol": PROTOCOL, "runtime": "python", "version": sys.version.split()[0],
@@ -421,7 +316,7 @@ class Agent:
 
     # --- bind ---
 
-    def bind(self, body):
+    def bind(self, body, connection):
         if self.bind_taken.locked():
             return self.message(409, "this container has its function already")
         try:
@@ -430,30 +325,27 @@ class Agent:
             return self.message(400, f"the body is malformed: {error}")
         if not self.bind_taken.acquire(False):
             return self.message(409, "this container has its function already")
-        tail = Tail(function.log_bytes_max)
-        token = current.set(tail)
-        Output.only = tail
+        tail = output.Tail(function.log_bytes_max)
+        token = output.current.set(tail)
+        output.Output.only = tail
         try:
-            status, value = self.load(function)
+            status, value = self.load(function, body, connection)
         finally:
-            current.reset(token)
-            Output.only = None
+            output.current.reset(token)
+            output.Output.only = None
         value["log"] = tail.close().decode("utf-8", "replace")
         return self.respond(status, value)
 
-    def load(self, function):
+    def load(self, function, body, connection):
         try:
-            function.write(self.code_dir)
-            os.environ.update(function.variables)
-            if "TZ" in function.variables:
-                time.tzset()
-            os.chdir(self.code_dir)
+            self.settle_variables(function, body, connection)
             function.forget_contents()
             self.alone = function.concurrency == 1
-            if not self.alone:
-                let_threads_inherit_output(self.threading)
+            output.let_threads_inherit_output(self.threading)
+            output.Tail.with_times = function.log_times
             self.function = function
             offer_calls(self)
+            sys.path[:0] = self.path_entries
             handler = serverledge_function.load(function.handler, self.code_dir, self.packages_dir)
             call, self.wants_context = serverledge_function.adapt(handler)
             collect_only_what_comes_later()
@@ -461,8 +353,23 @@ class Agent:
             return 200, {}
         except serverledge_function.NoHandler as error:
             return 422, {"code": "handler_missing", "error": "HandlerMissing", "message": str(error), "stack": ""}
+        except serverledge_start.RefusedVariable as error:
+            return 422, {"code": "load_failed", "error": "RefusedVariable", "message": str(error), "stack": ""}
         except BaseException as error:
             return 422, {"code": "load_failed", **describe(error, self.code_dir)}
+
+    def settle_variables(self, function, body, connection):
+        """Files and variables as the function finds them. Those that are read when Python starts need another start, once."""
+        names = serverledge_start.names_for_start(function.variables)
+        if not self.restarted:
+            function.write(self.code_dir)
+            os.chdir(self.code_dir)
+            if names:
+                variables = {name: function.variables[name] for name in names}
+                serverledge_start.start_again(variables, self.command, body, (self.listener.fileno(), connection.fileno()))
+        os.environ.update(function.variables)
+        if "TZ" in function.variables:
+            time.tzset()
 
     # --- invoke ---
 
@@ -474,34 +381,40 @@ class Agent:
             params = self.from_json(str(body, "utf-8"))
         except (ValueError, RecursionError) as error:
             return self.message(400, f"the parameters are not JSON: {error}")
-        tail = Tail(self.function.log_bytes_max, channel, headers.get("serverledge-call", ""))
-        token = current.set(tail)
+        tail = output.Tail(self.function.log_bytes_max, channel, headers.get("serverledge-call", ""),
+                           headers.get("serverledge-invocation", ""))
+        token = output.current.set(tail)
         if self.alone:
-            Output.only = tail
+            output.Output.only = tail
+        output.follow_work()
         try:
             result = call(params, serverledge_function.context_of(headers) if self.wants_context else None)
             if hasattr(type(result), "__await__"):
                 result = self.wait_for(result)
-            kind, output = self.output_of(result)
+            kind, value = self.output_of(result)
         except SystemExit as error:
             self.leave(error)
         except BaseException as error:
-            kind, output = b"e", self.to_ascii_json(describe(error, self.code_dir)).encode()
+            kind, value = b"e", self.to_ascii_json(describe(error, self.code_dir)).encode()
         finally:
-            current.reset(token)
-            Output.only = None
-        return tail.answer(kind, output)
+            output.current.reset(token)
+            output.Output.only = None
+        return tail.answer(kind, value)
 
     def wait_for(self, awaitable):
-        """Runs an async handler's result to its end. A loop is used again, the latest first: where calls come one at a
-        time there is only one, so that what a function keeps between calls stays with the loop it was made on."""
+        """Runs an async handler's result to its end. A loop is used again, the latest first. Where calls come one at a time it
+        is the main thread's: what a function keeps between calls, or made when it was loaded, stays with its loop."""
+        if self.alone:
+            loop = keep_a_loop()
+            if loop is not None:
+                return output.run_to_its_end(loop, awaitable if hasattr(awaitable, "cr_frame") else as_coroutine(awaitable))
         try:
             loop = self.idle_loops.pop()
         except IndexError:
             import asyncio
             loop = asyncio.new_event_loop()
         try:
-            return loop.run_until_complete(awaitable if hasattr(awaitable, "cr_frame") else as_coroutine(awaitable))
+            return output.run_to_its_end(loop, awaitable if hasattr(awaitable, "cr_frame") else as_coroutine(awaitable))
         finally:
             self.idle_loops.append(loop)
 
@@ -511,15 +424,15 @@ class Agent:
         except (TypeError, ValueError, RecursionError) as error:
             return b"b", self.error(type(error).__name__, f"the result cannot be written as JSON: {error}")
         try:
-            output = text.encode()
+            value = text.encode()
         except UnicodeEncodeError:
             # Half of a surrogate pair: JSON can name it, UTF-8 cannot hold it.
-            output = self.to_ascii_json(result).encode()
+            value = self.to_ascii_json(result).encode()
         limit = self.function.output_bytes_max
-        if len(output) > limit:
+        if len(value) > limit:
             return b"t", self.error(
-                "OutputTooLarge", f"the result has {len(output)} bytes and may have {limit}")
-        return b"r", output
+                "OutputTooLarge", f"the result has {len(value)} bytes and may have {limit}")
+        return b"r", value
 
     def error(self, name, message):
         return self.to_ascii_json({"error": name, "message": shorten(message, MESSAGE_CHARS_MAX), "stack": ""}).encode()
@@ -531,7 +444,33 @@ class Agent:
             print(code, file=sys.stderr)
             code = 1
         self.waiting.send()
-        os._exit((code or 0) & 0xFF)
+        leave_now((code or 0) & 0xFF)
+
+
+def keep_a_loop():
+    """The main thread's event loop, a new one if it was closed or taken away, as `asyncio.run` does; None if the function has
+    replaced the policy with one that keeps loops elsewhere."""
+    import asyncio
+    policy = getattr(asyncio.events, "_event_loop_policy", None)
+    if policy is None:
+        policy = getattr(asyncio.events, "_get_event_loop_policy", asyncio.get_event_loop_policy)()
+    local = getattr(policy, "_local", None)
+    if local is None:
+        return None
+    loop = getattr(local, "_loop", None)
+    if loop is None or loop.is_closed():
+        loop = policy.new_event_loop()
+        policy.set_event_loop(loop)
+    return loop
+
+
+def report_stray(error, code_dir):
+    told = describe(error, code_dir)
+    text = told["stack"] or f"{told['error']}: {told['message']}"
+    try:
+        output.write_all(2, f"not caught: {text}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
 
 
 async def as_coroutine(awaitable):
@@ -566,11 +505,13 @@ def listen(run_dir):
 
 def import_parts():
     """What is not needed until a function comes."""
-    global serverledge, serverledge_function
+    global serverledge, serverledge_function, serverledge_start, output
     folder = os.path.dirname(os.path.abspath(__file__))
     sys.path.insert(0, folder)
     import serverledge
     import serverledge_function
+    import serverledge_output as output
+    import serverledge_start
     sys.path.remove(folder)
 
 
@@ -585,9 +526,10 @@ def offer_calls(agent):
 
 def capability():
     """Of the invocation that this thread or task belongs to."""
-    tail = current.get()
+    tail = output.current.get()
     if tail is None or not tail.open:
-        tail = Output.only
+        # A thread that was started for one invocation may work for the next.
+        tail = output.Output.only
     return tail.capability if tail is not None and tail.open else ""
 
 
@@ -606,31 +548,48 @@ def preload(agent):
         import traceback  # noqa: F401
 
 
+def set_aside_path():
+    """The entries of PYTHONPATH, out of the way until the function is loaded: the agent's own imports are not its business."""
+    if sys.flags.ignore_environment:
+        return []
+    entries = [entry for entry in os.environ.get("PYTHONPATH", "").split(":") if entry]
+    named = {*entries, *map(os.path.abspath, entries)}
+    set_aside = [entry for entry in sys.path if entry in named]
+    sys.path[:] = [entry for entry in sys.path if entry not in named]
+    return set_aside
+
+
+def folders():
+    return sys.argv[1:3] if len(sys.argv) > 2 else ("/run/serverledge", "/app")
+
+
 def main():
-    run_dir, app_dir = sys.argv[1:3] if len(sys.argv) > 2 else ("/run/serverledge", "/app")
     # The first process of a container ignores signals that it has no handler for.
-    _signal.signal(_signal.SIGTERM, lambda *_: os._exit(143))
-    listener = listen(run_dir)
+    _signal.signal(_signal.SIGTERM, lambda *_: leave_now(143))
+    path_entries = set_aside_path()
+    taken = None
+    if "--bound" not in sys.argv:
+        listener = listen(folders()[0])
     # The rest of the start happens while the node connects.
     import_parts()
     prepare_as_site_does()
-    capture_output()
-    agent = Agent(app_dir, run_dir)
+    if "--bound" in sys.argv:
+        taken = serverledge_start.take_over()
+        listener = _socket.socket(fileno=taken[0])
+    output.capture_output()
+    output.exit_only_in_time()
+    run_dir, app_dir = folders()
+    agent = Agent(app_dir, run_dir, listener)
+    agent.path_entries = path_entries
     sys.argv[1:] = []
-    os.register_at_fork(after_in_child=forget_invocations)
+    os.register_at_fork(after_in_child=output.forget_invocations)
     _thread.start_new_thread(agent.waiting.watch, ())
-    _thread.start_new_thread(preload, (agent,))
-    while True:
-        try:
-            descriptor, _ = listener._accept()
-        except OSError:
-            # Out of descriptors: some will be closed.
-            time.sleep(0.01)
-            continue
-        try:
-            _thread.start_new_thread(agent.serve, (descriptor,))
-        except RuntimeError:
-            os.close(descriptor)
+    if taken is None:
+        _thread.start_new_thread(preload, (agent,))
+    else:
+        agent.go_on(*taken[1:])
+    _thread.start_new_thread(agent.accept, ())
+    agent.run_main()
 
 
 if __name__ == "__main__":

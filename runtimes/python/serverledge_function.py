@@ -37,6 +37,8 @@ class Function:
         self.concurrency = expect(head, "concurrency", int)
         # Python sizes nothing by it.
         expect(head, "memory_mb", int)
+        # Nodes of before have no such member.
+        self.log_times = head.get("log_times") is True
         self.files = []
         for file in expect(head, "files", list):
             path, size = expect(file, "path", str), expect(file, "bytes", int)

@@ -1,9 +1,11 @@
 """Starts agents and speaks to them, for the tests and for bench.py: as plain processes in a temporary folder, or in the
 images as the node starts them."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -37,6 +39,8 @@ class Response:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
         self.outcome, self.raw_log, self.raw_result, self.pieces = None, b"", body, []
+        # The time at which each piece was written, if frames say so.
+        self.times = []
         # Everything else is JSON and says so.
         if status == 200 and "content-type" not in headers:
             self.read_frames()
@@ -48,6 +52,9 @@ class Response:
             content, rest = rest[5:5 + length], rest[5 + length:]
             if len(content) < length or self.outcome is not None:
                 raise ConnectionError(f"the frames are broken: {self.body[:2000]!r}")
+            if kind == b"L":
+                self.times.append(int.from_bytes(content[:8], "big"))
+                kind, content = b"l", content[8:]
             if kind == b"l":
                 self.raw_log += content
                 self.pieces.append(content)
@@ -155,13 +162,13 @@ def request_bytes(method, path, body=b"", headers=None):
 
 
 def bind_body(files, handler="", env=None, secrets=None, log_bytes_max=65536, output_bytes_max=6291456, concurrency=1,
-              memory_mb=128, executable=()):
+              memory_mb=128, executable=(), log_times=False):
     contents = {path: text if isinstance(text, bytes) else text.encode() for path, text in files.items()}
     head = json.dumps({
         "handler": handler, "env": env or {}, "secrets": secrets or {},
         "files": [{"path": path, "bytes": len(content), "executable": path in executable} for path, content in contents.items()],
         "log_bytes_max": log_bytes_max, "output_bytes_max": output_bytes_max, "concurrency": concurrency,
-        "memory_mb": memory_mb,
+        "memory_mb": memory_mb, **({"log_times": True} if log_times else {}),
     }).encode()
     return struct.pack(">I", len(head)) + head + b"".join(contents.values())
 
@@ -201,8 +208,9 @@ class Agent:
 
     def start(self):
         self.log_file = open(f"{self.folder}/log", "w+b")
+        # A group of its own: an agent starts its interpreter again where a function's variables ask for it.
         self.process = subprocess.Popen(COMMANDS[self.runtime] + [self.run_dir, self.app_dir], stdin=subprocess.DEVNULL,
-                                        stdout=self.log_file, stderr=self.log_file)
+                                        stdout=self.log_file, stderr=self.log_file, start_new_session=True)
 
     def wait_for_socket(self):
         end = time.monotonic() + START_SECONDS
@@ -238,7 +246,8 @@ class Agent:
 
     def stop(self):
         if hasattr(self, "process"):
-            self.process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.log_file.close()
 

@@ -210,7 +210,7 @@ class Calls:
         connection = self.bound("one", lambda name, args: result({"from": name, "args": args}))
         for args in ({"a": 1}, None, [], "ä\u2028", 2.5, {"__proto__": {"x": 1}, "constructor": 2}):
             value = self.came_to(connection, {"name": "inner", "args": args})
-            # What Python says without arguments, `None`, is what both say without arguments.
+            # In Python `None` means no arguments, and both languages send `{}` for no arguments.
             sent = {} if args is None and self.runtime == "python" else args
             self.assertEqual(value, ["result", {"from": "inner", "args": sent}])
         self.assertEqual(self.came_to(connection, {"name": "fünf"}), ["result", {"from": "fünf", "args": {}}])

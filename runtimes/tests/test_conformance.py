@@ -125,7 +125,7 @@ class Conformance:
         answer = connection.bind(files, handler)
         self.assertEqual((answer.status, answer.json["code"]), (422, code), answer)
         self.assertEqual(set(answer.json), {"code", "error", "message", "stack", "log"})
-        # What has failed to load stays so: the container is of no more use.
+        # A function that has failed to load stays so: the container is of no more use.
         self.assertEqual(connection.bind(self.file("echo")).status, 409)
         self.assertEqual(connection.invoke().status, 409)
         self.assertIs(connection.request("GET", "/health").json["bound"], False)
@@ -301,7 +301,7 @@ class Conformance:
             self.assertEqual(answer.log, f"to stdout {text}\nto stderr\nno end of line")
 
     def test_what_is_printed_is_sent_before_the_end(self):
-        connection = self.bound("print_and_stay")
+        connection = self.bound("print_and_stay", concurrency=2)
         connection.send(request_bytes("POST", "/invoke", b"60"))
         seen = connection.read_until(b"no end of line")
         self.assertIn(b"transfer-encoding: chunked", seen)

@@ -2,7 +2,7 @@
 
 import unittest
 
-from support import Agent, AgentInImage, docker_has
+from support import Agent, AgentInImage, docker_has, wait_for
 
 
 class OneRuntime:
@@ -118,12 +118,10 @@ def handler(params):
 """
         connection = self.bound(source, concurrency=2)
         self.assertEqual(connection.invoke().log, "")
-        try:
-            connection.invoke(True)
-        except ConnectionError:
-            pass
-        self.assertEqual(self.an_agent.wait_for_end(), 3)
-        self.assertEqual(self.an_agent.own_log(), "other process\nlate thread\n")
+        # Its exit would end calls of others: it is told to the node, and the process goes on.
+        self.assertEqual(connection.invoke(True).outcome, "result")
+        expected = "other process\nlate thread\nos._exit was called after the answer\n\x1ex\n"
+        wait_for("the end of the thread", lambda: self.an_agent.own_log() == expected)
 
     def test_a_forked_process_does_not_answer(self):
         source = """
@@ -171,6 +169,70 @@ async def handler(params):
 
     def test_asyncio_run_within_a_plain_handler(self):
         self.assert_result(self.bound("import asyncio\nasync def f(): return 3\ndef handler(p): return asyncio.run(f())").invoke(), 3)
+
+    def test_the_main_thread_loads_and_calls(self):
+        source = """
+import asyncio, signal, sqlite3, threading
+loop = asyncio.get_event_loop_policy().get_event_loop()
+database = sqlite3.connect(':memory:')
+signal.signal(signal.SIGUSR1, lambda *_: None)
+async def double(n): return 2 * n
+def handler(params):
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    results = [loop.run_until_complete(double(1)), database.execute('select 3').fetchone()[0]]
+    results.append(asyncio.get_event_loop().run_until_complete(double(2)))
+    if params: results.append(asyncio.run(double(3)))
+    return [*results, threading.current_thread() is threading.main_thread()]
+"""
+        connection = self.bound(source)
+        for params, value in ((False, [2, 3, 4, True]), (True, [2, 3, 4, 6, True]), (False, [2, 3, 4, True])):
+            self.assert_result(connection.invoke(params), value)
+        # On another connection, while the first one is idle; a request that comes meanwhile waits.
+        self.assert_result(self.an_agent.connect().invoke(True), [2, 3, 4, 6, True])
+
+    def test_an_async_handler_runs_on_the_loop_that_was_there_at_load(self):
+        source = """
+import asyncio
+loop = asyncio.get_event_loop_policy().get_event_loop()
+waiting = asyncio.Lock()
+async def handler(params):
+    async with waiting: return loop is asyncio.get_running_loop()
+"""
+        connection = self.bound(source)
+        for _ in range(2):
+            self.assert_result(connection.invoke(), True)
+
+    def test_several_at_once_have_threads_and_load_in_the_main_one(self):
+        source = """
+import signal, threading
+signal.signal(signal.SIGUSR1, lambda *_: None)
+loaded_in_main = threading.current_thread() is threading.main_thread()
+def handler(params): return [loaded_in_main, threading.current_thread() is threading.main_thread()]
+"""
+        connection = self.bound(source, concurrency=2)
+        for each in (connection, self.an_agent.connect(), connection):
+            self.assert_result(each.invoke(), [True, False])
+
+    def test_signals_meet_the_handler_or_nobody(self):
+        source = """
+import os, signal, threading, time
+def late(*_): raise TimeoutError('too late')
+signal.signal(signal.SIGALRM, late)
+def handler(params):
+    if params == 'interrupt': signal.raise_signal(signal.SIGINT)
+    if params == 'alarm': signal.setitimer(signal.ITIMER_REAL, 0.1)
+    if params == 'later': signal.setitimer(signal.ITIMER_REAL, 0.05); return 'set'
+    time.sleep(10 if params else 0)
+    return 'done'
+"""
+        connection = self.bound(source)
+        for params, name in (("interrupt", "KeyboardInterrupt"), ("alarm", "TimeoutError")):
+            answer = connection.invoke(params)
+            self.assertEqual((answer.outcome, answer.json["error"]), ("error", name))
+        # While nothing is called: it is logged, and the next call works.
+        self.assert_result(connection.invoke("later"), "set")
+        wait_for("the alarm in the log", lambda: "TimeoutError: too late" in self.an_agent.own_log())
+        self.assert_result(connection.invoke(), "done")
 
     def test_exceptions_with_causes_and_odd_ones(self):
         source = """

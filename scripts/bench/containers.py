@@ -27,7 +27,7 @@ import urllib.parse
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# How long anything may take that is waited for.
+# The time that anything may take that is waited for.
 PATIENCE_SECONDS = 60
 # A call that has no answer by then counts as refused.
 ANSWER_SECONDS = 30
@@ -209,10 +209,10 @@ class Node(Peer):
         return names
 
     def rest(self):
-        """Until only stem cells are left, and all of them are ready: nothing is being started or removed."""
+        """Until only template containers are left, and all of them are ready: nothing is being started or removed."""
         def at_rest():
             return len(os.listdir(self.sockets)) == self.cells == len(self.listening())
-        wait_until(f"{self.cells} stem cells that are ready, and no other container", at_rest)
+        wait_until(f"{self.cells} template containers that are ready, and no other container", at_rest)
 
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
@@ -458,12 +458,12 @@ def cold_starts(nodes, count, runtime, more, files, deadline):
 
 def measure_cold(report, options, scratch):
     runs = [
-        ("python", "stem cells", options.starts, {"cells": 2}, FREE, None),
-        ("python", "no stem cells", options.starts, {"cells": 0}, FREE, None),
-        ("nodejs", "stem cells", options.starts, {"cells": 2}, FREE, None),
+        ("python", "template containers", options.starts, {"cells": 2}, FREE, None),
+        ("python", "no template containers", options.starts, {"cells": 0}, FREE, None),
+        ("nodejs", "template containers", options.starts, {"cells": 2}, FREE, None),
         ("python", "dependency layer", options.few_starts, {"cells": 2}, FREE, {"requirements.txt": "idna==3.10\n"}),
         ("python", "bridge", options.few_starts, {"cells": 2}, {**FREE, "Network": "bridge"}, None),
-        ("nodejs", "no stem cells", options.starts, {"cells": 0}, FREE, None),
+        ("nodejs", "no template containers", options.starts, {"cells": 0}, FREE, None),
     ]
     for runtime, kind, count, settings, more, files in runs:
         if not report.has_time(f"cold starts, {runtime}, {kind}"):

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Functions in containers: cold starts by phase with and without stem cells, what the node adds to a warm call on the
+# Functions in containers: cold starts by phase with and without template containers, what the node adds to a warm call on the
 # agent's own socket, and calls per second. Starts a node of its own on a free port of loopback, with its data in a temporary
 # folder, and a Docker Engine if none answers. Prints tables and lines `ratio NAME VALUE` and `value NAME VALUE UNIT`.
 #

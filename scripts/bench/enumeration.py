@@ -40,7 +40,7 @@ DEVIATIONS = 3
 REVOKED_SECONDS_MAX = 1.0
 PATIENCE_SECONDS = 30
 PAUSE_SECONDS = 0.001
-# What is refused must stay refused.
+# The number of times that a refusal must be seen: it must stay a refusal.
 REFUSALS = 20
 
 
@@ -188,7 +188,7 @@ def interleaved(accounts, rounds, begin, asker, follow, rng):
         path, body, status = begin(address)
         first[is_known].append(asker.done("POST", path, body, status)[3])
         second[is_known].append(follow(number))
-        # What the node still does for this one is over when the next begins.
+        # The node's remaining work for this one is over when the next begins.
         time.sleep(0.05)
     return first, second
 

@@ -2,6 +2,7 @@
 # Requests per second of this node beside bare axum (and `wasmtime serve`, where it is on PATH), interleaved in one run,
 # and what the node needs to start and to sit idle. Prints a table and lines `ratio NAME VALUE` and `figure NAME VALUE`.
 #   scripts/bench/http.sh [--rounds N] [--seconds N] [--connections N] [--only http|nested|loop|start]
+#                         [--against FOLDER]   another build of `serverledge` in the same run, for `ratio NAME/against VALUE`
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"

@@ -45,10 +45,10 @@ class Server:
         self.process.wait(timeout=60)
 
 
-def node(data_dir, limit_files=None):
+def node(data_dir, limit_files=None, folder=BIN):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SERVERLEDGE_")}
     environment |= {"SERVERLEDGE_API_PORT": "0", "SERVERLEDGE_DATA_DIR": data_dir, "SERVERLEDGE_LOG_LEVEL": "error"}
-    command = [os.path.join(BIN, "serverledge")]
+    command = [os.path.join(folder, "serverledge")]
     if limit_files:
         command = ["sh", "-c", f"ulimit -n {limit_files}; exec {command[0]}"]
     return Server(command, env=environment, cwd=data_dir)
@@ -105,15 +105,19 @@ module.exports = (params, context) => {
 """
 
 
-def measure_http(options, scratch):
-    data = os.path.join(scratch, "http")
+def node_with_functions(data, folder=BIN):
     os.mkdir(data)
-    ours = node(data)
-    servers = [ours]
+    server = node(data, folder=folder)
     for name in ("add", "word-count", "hello", "echo-http"):
-        deploy(ours, name, module(name))
-    deploy(ours, "add-once", module("add"), Idempotent=True)
-    deploy(ours, "script", SCRIPT, Runtime="javascript")
+        deploy(server, name, module(name))
+    deploy(server, "add-once", module("add"), Idempotent=True)
+    deploy(server, "script", SCRIPT, Runtime="javascript")
+    return server
+
+
+def measure_http(options, scratch):
+    ours = node_with_functions(os.path.join(scratch, "http"))
+    servers = [ours]
     add = json.dumps({"Params": {"a": 2, "b": 3}})
     count = json.dumps({"Params": {"text": "to be or not to be"}})
     hello = json.dumps({"Params": {"name": "Ada"}})
@@ -134,11 +138,22 @@ def measure_http(options, scratch):
         serve = wasmtime_serve(peer)
         servers.append(serve)
         targets["wasmtime-serve"] = (serve, "/", "hello")
+    if options.against:
+        other = node_with_functions(os.path.join(scratch, "against"), options.against)
+        servers.append(other)
+        # Each right after its counterpart, so that both meet the same noise.
+        both = {}
+        for name, (server, path, body) in targets.items():
+            both[name] = (server, path, body)
+            if server is ours:
+                both["against " + name] = (other, path, body)
+        targets = both
     results = {name: [] for name in targets}
     for name, (server, path, body) in targets.items():
         wrk(server, path, body, 1, options.connections, scratch)
     for turn in range(options.rounds):
-        for name, (server, path, body) in targets.items():
+        # Now from the front, now from the back: neither of two neighbours is always first.
+        for name, (server, path, body) in list(targets.items())[:: -1 if turn % 2 else 1]:
             results[name].append(wrk(server, path, body, options.seconds, options.connections, scratch))
         print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
     rss = ours.rss_kib()
@@ -158,17 +173,24 @@ def wasmtime_serve(peer):
     return server
 
 
+RATIOS = ("invoke-reactor", "idempotent-hit", "invoke-command-c", "invoke-command-rust", "invoke-javascript", "http")
+
+
 def report_http(results, peer):
     median = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
-    print(f"\n{'target':<22}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'spread':>9}{'of axum':>9}")
+    print(f"\n{'target':<28}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'spread':>9}{'of axum':>9}")
     for name, (rate, p50, p99) in median.items():
         rates = [row[0] for row in results[name]]
         spread = (max(rates) - min(rates)) / rate
-        print(f"{name:<22}{rate:>12.0f}{p50:>9.3f}{p99:>9.3f}{spread:>8.0%}{rate / median['axum'][0]:>9.2f}")
+        print(f"{name:<28}{rate:>12.0f}{p50:>9.3f}{p99:>9.3f}{spread:>8.0%}{rate / median['axum'][0]:>9.2f}")
     print()
-    for name in ("invoke-reactor", "idempotent-hit", "invoke-command-c", "invoke-command-rust", "invoke-javascript", "http"):
+    for name in RATIOS:
         ratios = [row[0] / base[0] for row, base in zip(results[name], results["axum"])]
         print(f"ratio {name}/axum {statistics.median(ratios):.2f}")
+    for name in RATIOS if "against http" in results else ():
+        ratios = [row[0] / base[0] for row, base in zip(results[name], results["against " + name])]
+        low, _, high = statistics.quantiles(ratios, n=4)
+        print(f"ratio {name}/against {statistics.median(ratios):.3f} (middle half {low:.3f} to {high:.3f})")
     if peer:
         ratios = [row[0] / base[0] for row, base in zip(results["http"], results["wasmtime-serve"])]
         print(f"ratio http/wasmtime-serve {statistics.median(ratios):.2f}")
@@ -338,6 +360,7 @@ def main():
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--functions", type=int, default=1000)
     parser.add_argument("--only", choices=("http", "nested", "start", "loop"))
+    parser.add_argument("--against", metavar="FOLDER", help="a folder with another build of serverledge, measured in turn with this one")
     options = parser.parse_args()
     cpu = re.search(r"model name\s*:\s*(.+)", open("/proc/cpuinfo").read())
     print(f"machine: {cpu.group(1) if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}")

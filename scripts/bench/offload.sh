@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a cluster costs and brings: the time that one hop adds to a call, calls per second of two nodes of half a core against
+# Measures a cluster: the time that one hop adds to a call, calls per second of two nodes of half a core against
 # one (offloaded by the nodes themselves, and through the load balancer), and asynchronous calls accepted per second with the
 # embedded registry and with etcd. Starts etcd and nodes of its own on free ports of loopback, with data in a temporary
 # folder. Prints lines `value NAME VALUE UNIT` and `ratio NAME VALUE`.
@@ -20,9 +20,8 @@ prepare() {
     command -v etcdctl >/dev/null || missing+=(etcd-client)
     ((${#missing[@]} == 0)) || install "what measures" "${missing[@]}"
     need_cargo
-    etcd_compiles || install "what a node with etcd is built with" protobuf-compiler libprotobuf-dev
     say "building (release) ..."
-    cargo build --release --locked --quiet -p serverledge-node --features serverledge-node/etcd-tls
+    cargo build --release --locked --quiet -p serverledge-node
 }
 
 case " $* " in

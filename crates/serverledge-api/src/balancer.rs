@@ -1,41 +1,48 @@
 //! The HTTP surface of a load balancer: a few routes of its own, calls that it hands over, and everything else, which it
 //! passes to a node as it came.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_trait::async_trait;
 use axum::body::Body;
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::header::{EXPECT, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
-use serverledge_core::{BodyError, FunctionName, HttpBody, InvocationError, Report, SpaceId};
+use serverledge_core::{BodyError, HttpBody};
 use serverledge_wire::header::{
     FREE_CPU, FREE_MEM, IDEMPOTENCY_KEY, MAB_REQUEST_ID, NODE_NAME, REQUEST_ID,
 };
 use serverledge_wire::invoke::InvocationRequest;
-use serverledge_wire::peer::Cookies;
-use serverledge_wire::peer_info::PeerInfo;
-use serverledge_wire::status::StatusInformation;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::access::{self, Access, need};
-use crate::app::{Admitted, Limits, Place, head};
-use crate::backend::{Call, Identity};
-use crate::body::{self, ReadError};
-use crate::error::{Convention, Failed};
-use crate::guard::{Guard, Named};
-use crate::invoke::{envelope, function_name};
-use crate::system::{METRICS, TEXT};
-use crate::{hostile, invoke, peer, plain, reply, serving};
+use crate::backend::balancer::{Balancer, Destination, ProxyRequest, ProxyRequestBody};
+use crate::errors::Convention;
+use crate::request::access;
+use crate::request::access::Access;
+use crate::request::body;
+use crate::request::body::{Bodies, ReadError};
+use crate::request::call::{call, function_name};
+use crate::request::context::{AdmissionPermit, RequestContext, head};
+use crate::request::origin::{HostOwner, OriginPolicy};
+use crate::request::path::drop_last_slash;
+use crate::request::path_prefix::PathPrefix;
+use crate::request::state::Limits;
+use crate::response::problem::{ApiError, ApiResult};
+use crate::response::{reply, untrusted};
+use crate::routes::invoke::envelope;
+use crate::routes::requirement;
+use crate::routes::system::METRICS;
+use crate::routes::{http_function, invoke, peers, public_app};
 
-/// What a browser says of the page behind a request. It was judged here, except where an application's setting judges it.
+/// Headers with which a browser describes the page behind a request. They were judged here, except where an
+/// application's setting judges them.
 const OF_A_PAGE: [HeaderName; 5] = [
     ORIGIN,
     HeaderName::from_static("sec-fetch-site"),
@@ -44,210 +51,133 @@ const OF_A_PAGE: [HeaderName; 5] = [
     HeaderName::from_static("sec-fetch-user"),
 ];
 
-/// What only a load balancer reads, as in Serverledge.
+/// Headers that only a load balancer reads, as in Serverledge.
 const FOR_BALANCERS: [&str; 4] = [NODE_NAME, FREE_MEM, FREE_CPU, MAB_REQUEST_ID];
 
-/// Which nodes may answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// Any that is ready.
-    Any,
-    /// Those that can run this function, its own first.
-    Function(SpaceId, FunctionName),
-}
-
-/// The body of a request that is passed on.
-pub enum PassageBody {
-    /// As it comes; it can be sent once.
-    Stream(HttpBody),
-    /// An asynchronous invocation, or one with a key: it may be sent again where a node has certainly not accepted it, or
-    /// where its key says that it is the same.
-    Whole(Bytes),
-}
-
-/// A request that is passed to a node. What is of the client's connection only has gone from its headers.
-#[derive(Debug)]
-pub struct Passage {
-    /// Method, target and headers.
-    pub head: Parts,
-    /// The body.
-    pub body: PassageBody,
-    /// Where it may go.
-    pub to: Destination,
-    /// Who sent it, if that is known.
-    pub client: Option<SocketAddr>,
-    /// Where it comes from, if that is known: the client's address, or what a trusted proxy says of it.
-    pub address: Option<IpAddr>,
-    /// The application whose host was asked for; `None`: the balancer's own.
-    pub application: Option<String>,
-    /// How browsers keep cookies for the balancer's names.
-    pub cookies: Cookies,
-}
-
-/// Why a request was not answered by a node.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    /// No such function.
-    #[error("function {0:?} is unknown")]
-    Unknown(String),
-    /// The function is not known here, and the registry cannot be asked for it.
-    #[error("the function is not known here")]
-    Registry(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Its path would be read as another one.
-    #[error("the path has dot segments or characters that cannot be passed on as they are")]
-    Path,
-    /// Nobody is there; nothing was sent.
-    #[error("no node can take the request now")]
-    NoNode,
-    /// It was sent, and no answer came.
-    #[error("node {node} was asked and gave no answer; it may have done what was asked")]
-    Lost {
-        /// Which node.
-        node: String,
-        /// The cause.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-/// A load balancer, as the routes see it.
-#[async_trait]
-pub trait Balancer: Send + Sync + 'static {
-    /// Who it is.
-    fn identity(&self) -> &Identity;
-
-    /// Has a node run a function. Dropping the future leaves the run to the node, which stops it after a while.
-    async fn invoke(&self, call: Call) -> Result<Report, InvocationError>;
-
-    /// Passes a request to a node; the answer's body is a stream. Dropping the future, or that body, ends the request there.
-    async fn pass(&self, passage: Passage) -> Result<Response<HttpBody>, PassError>;
-
-    /// The nodes, as this balancer sees them.
-    fn peers(&self) -> Vec<PeerInfo>;
-
-    /// The figures of the nodes together.
-    fn status(&self) -> StatusInformation;
-
-    /// Metrics in the Prometheus text format; `None` if they are switched off.
-    fn metrics(&self) -> Option<String>;
-
-    /// Whether new requests should be sent here.
-    fn ready(&self) -> bool;
-}
-
 /// The routes over a [`Balancer`].
-pub(crate) struct Front {
+pub(crate) struct BalancerApi {
     balancer: Arc<dyn Balancer>,
     limits: Limits,
-    guard: Guard,
+    bodies: Bodies,
+    origins: OriginPolicy,
     access: Access,
     concurrency: Arc<Semaphore>,
-    settling: Semaphore,
+    replication_grace: Semaphore,
 }
 
 /// A node's answer on its way to the client: it keeps its request's place, and if it has no end of its own it ends when the
 /// server drains.
-struct Passed {
+struct ProxyBody {
     body: HttpBody,
-    _place: Place,
+    _place: AdmissionPermit,
     ends: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
-impl std::fmt::Debug for PassageBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Stream(_) => f.write_str("Stream"),
-            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
-        }
-    }
-}
+// === impl BalancerApi ===
 
-// === impl Front ===
-
-impl Front {
+impl BalancerApi {
     pub(crate) fn new(
         balancer: Arc<dyn Balancer>,
-        guard: Guard,
+        origins: OriginPolicy,
         access: Access,
         limits: Limits,
     ) -> Self {
         let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
+        let bodies = Bodies::new(limits.body_timeout);
         Self {
             balancer,
             limits,
-            guard,
+            bodies,
+            origins,
             access,
             concurrency,
-            settling: access::settling(),
+            replication_grace: access::replication_grace(),
         }
     }
 
     pub(crate) async fn dispatch(
         &self,
-        request: Request<Body>,
-        admitted: &mut Admitted,
+        mut request: Request<Body>,
+        context: &mut RequestContext,
         draining: &CancellationToken,
-    ) -> Result<Response<Body>, Failed> {
+    ) -> ApiResult {
         // What nodes say to each other they say to each other.
-        if request.uri().path().starts_with(peer::PREFIX) {
-            return Err(Failed::not_found());
+        if request.uri().path().starts_with(peers::PREFIX) {
+            return Err(ApiError::not_found());
         }
-        let application = match self.guard.named(request.uri(), request.headers())? {
-            Named::Application(name) => Some(name),
-            Named::Node => None,
+        let application = match self.origins.host_owner(request.uri(), request.headers())? {
+            HostOwner::Application(name) => Some(name),
+            HostOwner::Node => None,
         };
-        if application.is_some() || serving::by_path(request.uri().path()).is_some() {
-            let way = self.way(admitted, draining)?;
+        if application.is_some() || public_app::by_path(request.uri().path()).is_some() {
+            let proxy = self.proxy(context, draining)?;
             return Ok(self
                 .visit(
                     request,
-                    admitted,
-                    Way {
+                    context,
+                    ProxyContext {
                         application,
                         page: true,
-                        ..way
+                        ..proxy
                     },
                 )
                 .await);
         }
-        let (head, need) = (head(&request), need(request.method(), request.uri().path()));
+        drop_last_slash(&mut request);
+        let mut head = head(&request);
+        let needed = requirement(request.method(), request.uri().path());
+        // The node to which it goes does the same with the request itself.
+        if let Some(prefix) = PathPrefix::of(&self.access, context, request.headers()) {
+            prefix.enter(head.headers_mut());
+        }
         let known = self
             .access
-            .admit_soon(&self.guard, &head, need, &admitted.caller, &self.settling)
+            .admit_after_grace(
+                &self.origins,
+                &head,
+                needed,
+                &context.caller,
+                &self.replication_grace,
+            )
             .await?;
         if let Some(caller) = known {
-            admitted.caller = caller;
+            context.caller = caller;
         }
-        if let Some(own) = self.own(&request, admitted) {
+        if let Some(own) = self.own(&request) {
             return own;
         }
-        let way = self.way(admitted, draining)?;
+        let proxy = self.proxy(context, draining)?;
         let path = request.uri().path();
         if path.starts_with("/invoke/") {
-            return self.invoke(request, admitted, way).await;
+            return self.invoke(request, context, proxy).await;
         }
         if path.starts_with("/fn/") {
-            return Ok(self.plain(request, admitted, way).await);
+            return Ok(self.plain(request, context, proxy).await);
         }
         self.pass_stream(
             request,
             Destination::Any,
             self.limits.code_body_bytes_max,
-            admitted,
-            way,
+            context,
+            proxy,
         )
         .await
     }
 
-    fn way(&self, admitted: &Admitted, draining: &CancellationToken) -> Result<Way, Failed> {
+    fn proxy(
+        &self,
+        context: &RequestContext,
+        draining: &CancellationToken,
+    ) -> Result<ProxyContext, ApiError> {
         let place = Arc::clone(&self.concurrency)
             .try_acquire_owned()
-            .map_err(|_| Failed::busy())?;
-        let (place, draining) = (Place(Arc::new(place)), draining.clone());
-        Ok(Way {
+            .map_err(|_| ApiError::busy())?;
+        let place = AdmissionPermit(Arc::new(place));
+        let draining = draining.clone();
+        Ok(ProxyContext {
             place,
             draining,
-            client: admitted.peer,
+            client: context.peer,
             application: None,
             page: false,
         })
@@ -255,37 +185,40 @@ impl Front {
 
     /// A request to an application, which anybody may send: what pages may do is the application's setting, and the node's to
     /// judge. Whatever comes back here is read by a browser as a function's.
-    async fn visit(&self, request: Request<Body>, admitted: &Admitted, way: Way) -> Response<Body> {
+    async fn visit(
+        &self,
+        request: Request<Body>,
+        context: &RequestContext,
+        proxy: ProxyContext,
+    ) -> Response<Body> {
         let max = self.limits.params_body_bytes_max;
         let passed = self
-            .pass_stream(request, Destination::Any, max, admitted, way)
+            .pass_stream(request, Destination::Any, max, context, proxy)
             .await;
-        passed.unwrap_or_else(|failed| hostile_answer(failed, admitted))
+        passed.unwrap_or_else(untrusted_answer)
     }
 
-    /// What it answers itself.
-    fn own(
-        &self,
-        request: &Request<Body>,
-        admitted: &Admitted,
-    ) -> Option<Result<Response<Body>, Failed>> {
+    /// Answers a request for one of the balancer's own routes; `None` for any other.
+    fn own(&self, request: &Request<Body>) -> Option<ApiResult> {
         let answer = match request.uri().path() {
-            "/healthz" => reply::text(StatusCode::OK, TEXT, "ok\n"),
-            "/readyz" if self.balancer.ready() => reply::text(StatusCode::OK, TEXT, "ready\n"),
+            "/healthz" => reply::text(StatusCode::OK, reply::TEXT, "ok\n"),
+            "/readyz" if self.balancer.ready() => {
+                reply::text(StatusCode::OK, reply::TEXT, "ready\n")
+            }
             "/readyz" => {
                 let words = "not ready: starting, draining, or without a node that is\n";
-                reply::text(StatusCode::SERVICE_UNAVAILABLE, TEXT, words)
+                reply::text(StatusCode::SERVICE_UNAVAILABLE, reply::TEXT, words)
             }
             "/status" => reply::json(&self.balancer.status()),
             "/peers" => reply::json(&self.balancer.peers()),
             "/metrics" => match self.balancer.metrics() {
                 Some(metrics) => reply::text(StatusCode::OK, METRICS, metrics),
-                None => Failed::new(
+                None => ApiError::new(
                     StatusCode::NOT_FOUND,
                     "metrics_disabled",
                     "metrics.enabled is false here",
                 )
-                .into_response(admitted.request_id()),
+                .into_response(),
             },
             _ => return None,
         };
@@ -293,54 +226,61 @@ impl Front {
         Some(if reads {
             Ok(answer)
         } else {
-            Err(Failed::method("GET"))
+            Err(ApiError::method("GET"))
         })
     }
 
     async fn invoke(
         &self,
         request: Request<Body>,
-        admitted: &Admitted,
-        way: Way,
-    ) -> Result<Response<Body>, Failed> {
+        context: &RequestContext,
+        proxy: ProxyContext,
+    ) -> ApiResult {
         if request.method() != Method::POST {
-            return Err(Failed::method("POST"));
+            return Err(ApiError::method("POST"));
         }
         let name = function_name(&request.uri().path()["/invoke/".len()..])?;
         let (parts, body) = request.into_parts();
-        let body = body::read(
-            body,
-            self.limits.params_body_bytes_max,
-            self.limits.body_timeout,
-        )
-        .await?;
+        let max = self.limits.params_body_bytes_max;
+        let sent = self.bodies.raw(body, max).await?;
+        let body = self
+            .bodies
+            .text_of(&parts.headers, sent.clone(), max)
+            .await?;
+        let body = body::enveloped(&parts.headers, body, "Params", max).await?;
         let asked = InvocationRequest::parse(&body)?;
         if asked.asynchronous || parts.headers.contains_key(IDEMPOTENCY_KEY) {
-            let body = PassageBody::Whole(body);
-            let to = Destination::Function(admitted.caller.space.clone(), name);
-            return self.pass(parts, body, to, admitted, way).await;
+            // As it came: the node reads it by its headers.
+            let body = ProxyRequestBody::Whole(sent);
+            let to = Destination::Function(context.caller.space.clone(), name);
+            return self.pass(parts, body, to, context, proxy).await;
         }
-        let call = invoke::call(name, &asked, &body, &parts.headers, admitted)?;
+        let call = call(name, &asked, &body, &parts.headers, context)?;
         if call.stored.callback.is_some() {
             return Err(invoke::callback_needs_async());
         }
         match self.balancer.invoke(call).await {
             Ok(report) => envelope(self.balancer.identity(), &report, asked.return_output),
-            Err(error) => Err(Failed::invocation(&error, Convention::Serverledge)),
+            Err(error) => Err(ApiError::invocation(&error, Convention::Serverledge)),
         }
     }
 
     /// Whatever comes back here is read by a browser as a function's.
-    async fn plain(&self, request: Request<Body>, admitted: &Admitted, way: Way) -> Response<Body> {
-        let passed = match function_name(plain::split(request.uri().path()).0) {
+    async fn plain(
+        &self,
+        request: Request<Body>,
+        context: &RequestContext,
+        proxy: ProxyContext,
+    ) -> Response<Body> {
+        let passed = match function_name(http_function::split(request.uri().path()).0) {
             Ok(name) => {
                 let max = self.limits.params_body_bytes_max;
-                let to = Destination::Function(admitted.caller.space.clone(), name);
-                self.pass_stream(request, to, max, admitted, way).await
+                let to = Destination::Function(context.caller.space.clone(), name);
+                self.pass_stream(request, to, max, context, proxy).await
             }
             Err(failed) => Err(failed),
         };
-        passed.unwrap_or_else(|failed| hostile_answer(failed, admitted))
+        passed.unwrap_or_else(untrusted_answer)
     }
 
     async fn pass_stream(
@@ -348,40 +288,40 @@ impl Front {
         request: Request<Body>,
         to: Destination,
         max: usize,
-        admitted: &Admitted,
-        way: Way,
-    ) -> Result<Response<Body>, Failed> {
+        context: &RequestContext,
+        proxy: ProxyContext,
+    ) -> ApiResult {
         let (parts, body) = request.into_parts();
         // A node would refuse it in the middle, where that is easily lost.
         if http_body::Body::size_hint(&body).lower() > max as u64 {
             return Err(ReadError::TooLarge { max }.into());
         }
         let body: HttpBody = Box::pin(body.map_err(|fault| -> BodyError { fault.into() }));
-        self.pass(parts, PassageBody::Stream(body), to, admitted, way)
+        self.pass(parts, ProxyRequestBody::Stream(body), to, context, proxy)
             .await
     }
 
     async fn pass(
         &self,
         mut head: Parts,
-        body: PassageBody,
+        body: ProxyRequestBody,
         to: Destination,
-        admitted: &Admitted,
-        way: Way,
-    ) -> Result<Response<Body>, Failed> {
-        let Way {
+        context: &RequestContext,
+        proxy: ProxyContext,
+    ) -> ApiResult {
+        let ProxyContext {
             place,
             draining,
             client,
             application,
             page,
-        } = way;
+        } = proxy;
         let endless = !page && head.uri.path().ends_with("/logs");
         let address = client.map(|_| self.access.address(client, &head.headers));
-        clean_request(&mut head.headers, admitted, page);
+        clean_request(&mut head.headers, context, page);
         head.extensions.clear();
-        let cookies = self.access.cookies(&self.guard);
-        let passage = Passage {
+        let cookies = self.access.cookies(&self.origins);
+        let passage = ProxyRequest {
             head,
             body,
             to,
@@ -394,7 +334,7 @@ impl Front {
         clean_response(response.headers_mut());
         let ends = endless.then(|| Box::pin(draining.cancelled_owned()));
         Ok(response.map(|body| {
-            Body::new(Passed {
+            Body::new(ProxyBody {
                 body,
                 _place: place,
                 ends,
@@ -403,45 +343,45 @@ impl Front {
     }
 }
 
-/// What a request has on its way beside itself.
-struct Way {
-    place: Place,
+/// The context of a request on its way to a node, beside the request itself.
+struct ProxyContext {
+    place: AdmissionPermit,
     draining: CancellationToken,
     client: Option<SocketAddr>,
     /// The application whose host was asked for.
     application: Option<String>,
-    /// What a browser says of the page behind it is the node's to judge.
+    /// Whether the node judges the headers with which a browser describes the page behind the request.
     page: bool,
 }
 
-fn hostile_answer(failed: Failed, admitted: &Admitted) -> Response<Body> {
-    let mut response = failed.into_response(admitted.request_id());
-    hostile::mark(response.headers_mut());
+fn untrusted_answer(failed: ApiError) -> Response<Body> {
+    let mut response = failed.into_response();
+    untrusted::mark(response.headers_mut());
     response
 }
 
-fn clean_request(headers: &mut HeaderMap, admitted: &Admitted, page: bool) {
-    hostile::strip_hop_by_hop(headers);
+fn clean_request(headers: &mut HeaderMap, context: &RequestContext, page: bool) {
+    untrusted::strip_hop_by_hop(headers);
     headers.remove(EXPECT);
     for name in OF_A_PAGE.iter().filter(|_| !page) {
         headers.remove(name);
     }
     headers.insert(
         HeaderName::from_static(REQUEST_ID),
-        admitted.request_id.clone(),
+        context.request_id.clone(),
     );
 }
 
 fn clean_response(headers: &mut HeaderMap) {
-    hostile::strip_hop_by_hop(headers);
+    untrusted::strip_hop_by_hop(headers);
     for name in FOR_BALANCERS {
         headers.remove(name);
     }
 }
 
-// === impl Passed ===
+// === impl ProxyBody ===
 
-impl http_body::Body for Passed {
+impl http_body::Body for ProxyBody {
     type Data = Bytes;
     type Error = BodyError;
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serverledge_client::CODE_BYTES_MAX;
 
-use crate::files;
+use crate::exit::Exit;
+use crate::{files, text};
 
 /// Folders that hold no code of the function: what a tool has installed, compiled or recorded.
 const LEFT_OUT: [&str; 6] = [
@@ -25,37 +27,44 @@ const DEPTH_MAX: usize = 64;
 /// Length of a tar's blocks.
 const BLOCK_BYTES: u64 = 512;
 
-/// Why something was not packed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PackError {
-    /// Not readable.
-    #[error("failed to read {path:?}: {fault}")]
-    Read {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        fault: io::Error,
-    },
-    /// Beyond the limit of bytes.
-    #[error(
-        "the files are larger than {} together",
-        crate::text::bytes(CODE_BYTES_MAX)
-    )]
-    TooLarge,
-    /// Beyond the limit of files.
-    #[error("there are more than {FILES_MAX} files")]
-    TooMany,
-    /// Beyond the limit of folders within folders.
-    #[error("{0:?} lies more than {DEPTH_MAX} folders deep")]
-    TooDeep(PathBuf),
+/// The reason why something was not packed.
+#[derive(Debug)]
+pub(crate) struct PackError {
+    /// The exit code that it leads to.
+    pub(crate) exit: Exit,
+    /// The fault, in words for people.
+    pub(crate) words: String,
+}
+
+impl PackError {
+    fn limit(words: String) -> Self {
+        Self {
+            exit: Exit::Usage,
+            words,
+        }
+    }
+
+    fn too_large() -> Self {
+        Self::limit(format!(
+            "the files are larger than {} together",
+            text::bytes(CODE_BYTES_MAX)
+        ))
+    }
+
+    fn unread(path: &Path, fault: &io::Error) -> Self {
+        Self {
+            exit: Exit::Source,
+            words: format!("failed to read {path:?}: {fault}"),
+        }
+    }
+
     /// The archive cannot be written, for instance because a name is too long for it.
-    #[error("failed to pack {path:?}: {fault}")]
-    Write {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        fault: io::Error,
-    },
+    fn unwritten(path: &Path, fault: &io::Error) -> Self {
+        Self {
+            exit: Exit::Usage,
+            words: format!("failed to pack {path:?}: {fault}"),
+        }
+    }
 }
 
 /// Files by the path that they get in the archive.
@@ -63,7 +72,7 @@ pub(crate) enum PackError {
 pub(crate) struct Files {
     files: BTreeMap<PathBuf, File>,
     bytes: usize,
-    /// What was left out, for the person who deploys.
+    /// Remarks on what was left out, for the person who deploys.
     pub(crate) remarks: Vec<String>,
 }
 
@@ -76,10 +85,7 @@ struct File {
 impl Files {
     /// One file under its own name.
     pub(crate) fn of_file(path: &Path, bytes: Vec<u8>) -> Result<Self, PackError> {
-        let fault = || PackError::Read {
-            path: path.to_owned(),
-            fault: io::ErrorKind::InvalidFilename.into(),
-        };
+        let fault = || PackError::unread(path, &io::ErrorKind::InvalidFilename.into());
         let mut files = Self::default();
         files.put(
             PathBuf::from(path.file_name().ok_or_else(fault)?),
@@ -105,14 +111,21 @@ impl Files {
     ) -> Result<(), PackError> {
         self.bytes += bytes.len();
         if self.bytes > CODE_BYTES_MAX {
-            return Err(PackError::TooLarge);
+            return Err(PackError::too_large());
         }
         self.files.insert(name, File { bytes, executable });
-        if self.files.len() > FILES_MAX {
-            Err(PackError::TooMany)
-        } else {
-            Ok(())
+        match self.files.len() {
+            0..=FILES_MAX => Ok(()),
+            _ => Err(PackError::limit(format!(
+                "there are more than {FILES_MAX} files"
+            ))),
         }
+    }
+
+    /// Leaves out the files of other paths than these.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(&Path) -> bool) {
+        self.files.retain(|path, _| keeps(path));
+        self.bytes = self.files.values().map(|file| file.bytes.len()).sum();
     }
 
     /// The paths, in their order.
@@ -134,24 +147,19 @@ impl Files {
             self.bytes + 1024 * self.files.len() + 1024,
         ));
         for (path, file) in &self.files {
-            append(&mut archive, path, file).map_err(|fault| PackError::Write {
-                path: path.clone(),
-                fault,
-            })?;
+            append(&mut archive, path, file).map_err(|fault| PackError::unwritten(path, &fault))?;
         }
-        archive.into_inner().map_err(|fault| PackError::Write {
-            path: PathBuf::new(),
-            fault,
-        })
+        archive
+            .into_inner()
+            .map_err(|fault| PackError::unwritten(Path::new(""), &fault))
     }
 
     fn add_folder(&mut self, folder: &Path, inside: &Path, depth: usize) -> Result<(), PackError> {
-        let fault = |fault| PackError::Read {
-            path: folder.to_owned(),
-            fault,
-        };
+        let fault = |fault: io::Error| PackError::unread(folder, &fault);
         if depth > DEPTH_MAX {
-            return Err(PackError::TooDeep(folder.to_owned()));
+            return Err(PackError::limit(format!(
+                "{folder:?} lies more than {DEPTH_MAX} folders deep"
+            )));
         }
         let entries = std::fs::read_dir(folder).map_err(fault)?;
         let mut names = entries
@@ -159,7 +167,8 @@ impl Files {
             .collect::<Result<Vec<_>, _>>();
         names.as_mut().map(|names| names.sort()).ok();
         for name in names.map_err(fault)? {
-            let (path, inside) = (folder.join(&name), inside.join(&name));
+            let path = folder.join(&name);
+            let inside = inside.join(&name);
             let meta = std::fs::symlink_metadata(&path).map_err(fault)?;
             if meta.is_dir() && LEFT_OUT.iter().any(|left_out| name == *left_out) {
                 self.remarks
@@ -184,25 +193,11 @@ impl Files {
     fn add_file(&mut self, path: &Path, inside: PathBuf, meta: &Metadata) -> Result<(), PackError> {
         let left = CODE_BYTES_MAX - self.bytes.min(CODE_BYTES_MAX);
         let bytes = files::read(path, left).map_err(|fault| match fault.kind() {
-            io::ErrorKind::FileTooLarge => PackError::TooLarge,
-            _ => PackError::Read {
-                path: path.to_owned(),
-                fault,
-            },
+            io::ErrorKind::FileTooLarge => PackError::too_large(),
+            _ => PackError::unread(path, &fault),
         })?;
-        self.put(inside, bytes, is_executable(meta))
+        self.put(inside, bytes, meta.permissions().mode() & 0o100 != 0)
     }
-}
-
-#[cfg(unix)]
-fn is_executable(meta: &Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    meta.permissions().mode() & 0o100 != 0
-}
-
-#[cfg(not(unix))]
-fn is_executable(_meta: &Metadata) -> bool {
-    false
 }
 
 fn append(archive: &mut tar::Builder<Vec<u8>>, path: &Path, file: &File) -> io::Result<()> {
@@ -238,21 +233,18 @@ pub(crate) fn files_in(archive: &[u8]) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
 
 /// An archive that somebody else made, with further files at its end.
 pub(crate) fn extended(mut archive: Vec<u8>, more: &Files) -> Result<Vec<u8>, PackError> {
-    let fault = |fault| PackError::Write {
-        path: PathBuf::new(),
-        fault,
-    };
+    let fault = |fault: io::Error| PackError::unwritten(Path::new(""), &fault);
     let end = end_of_entries(&archive).map_err(fault)?;
     archive.truncate(usize::try_from(end).unwrap_or(usize::MAX));
     archive.extend(more.pack()?);
     if archive.len() > CODE_BYTES_MAX {
-        Err(PackError::TooLarge)
+        Err(PackError::too_large())
     } else {
         Ok(archive)
     }
 }
 
-/// Where the last entry ends: behind it are blocks of zeros, at which readers stop.
+/// Finds the end of the last entry: behind it are blocks of zeros, at which readers stop.
 fn end_of_entries(archive: &[u8]) -> io::Result<u64> {
     let mut reader = tar::Archive::new(archive);
     let mut end = 0;
@@ -332,7 +324,6 @@ mod tests {
         );
     }
 
-    #[cfg(unix)]
     #[test]
     fn links_are_left_out_and_programs_stay_programs() {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -371,10 +362,12 @@ mod tests {
         assert_eq!(paths_in(&archive).unwrap(), [deep.join("f.py")]);
         let deeper: PathBuf = (0..=DEPTH_MAX).map(|_| "d").collect();
         std::fs::create_dir_all(folder.path().join(deeper)).unwrap();
-        assert!(matches!(
-            Files::of_folder(folder.path()),
-            Err(PackError::TooDeep(_))
-        ));
+        assert!(
+            Files::of_folder(folder.path())
+                .unwrap_err()
+                .words
+                .ends_with("lies more than 64 folders deep")
+        );
     }
 
     #[test]
@@ -383,16 +376,15 @@ mod tests {
         files
             .put("a".into(), vec![0; CODE_BYTES_MAX], false)
             .unwrap();
-        assert!(matches!(
-            files.put("b".into(), vec![0], false),
-            Err(PackError::TooLarge)
-        ));
+        let more = files.put("b".into(), vec![0], false).unwrap_err();
+        assert!(
+            more.words.starts_with("the files are larger than"),
+            "{more:?}"
+        );
         let mut files = Files::default();
         (0..FILES_MAX).for_each(|n| files.put(n.to_string().into(), Vec::new(), false).unwrap());
-        assert!(matches!(
-            files.put("one more".into(), Vec::new(), false),
-            Err(PackError::TooMany)
-        ));
+        let more = files.put("one more".into(), Vec::new(), false).unwrap_err();
+        assert_eq!(more.words, "there are more than 10000 files");
     }
 
     #[test]

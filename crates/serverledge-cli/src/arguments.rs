@@ -3,39 +3,46 @@
 mod account;
 mod application;
 mod asynchronous;
+mod secret;
+mod update;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use serverledge_client::QosClass;
 
+use crate::commands::RolloutArgs;
+use crate::confirm::ConfirmArgs;
 use crate::exit;
 use crate::failure::Failure;
 
 pub(crate) use account::{
-    AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LoginArgs, LogoutArgs, PasswordArgs,
-    SignUpArgs, TokenCommand, TokenCreateArgs, WantedArgs,
+    AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LinkArgs, LoginArgs, LogoutArgs,
+    PasswordArgs, ResetArgs, SignUpArgs, TokenCommand, TokenCreateArgs, WantedArgs,
 };
 pub(crate) use application::{
-    AppCommand, DependenciesArgs, EndpointAddArgs, EndpointCommand, EndpointRemoveArgs,
-    FunctionCommand, FunctionShowArgs, RenameArgs, SettingsArgs,
+    AppCommand, DeleteAppArgs, DependenciesArgs, EndpointAddArgs, EndpointCommand,
+    EndpointRemoveArgs, FunctionCommand, RenameArgs, SettingsArgs,
 };
 pub(crate) use asynchronous::{
     DeadLetterCommand, DeadLetterListArgs, IdArgs, InvocationCommand, PurgeArgs, WaitArgs,
 };
+pub(crate) use secret::{SecretArgs, SecretCommand};
+pub(crate) use update::UpdateArgs;
 
 const EXAMPLES: &str = "\
 Examples:
   serverledge-cli create --function hello --src hello.wasm
-  serverledge-cli create --function greet --src greet.py --env GREETING=hi --secret API_KEY
+  serverledge-cli create greet.py --env GREETING=hi --secret API_KEY
   serverledge-cli invoke hello --param a:2 --param 'b:[1,2]'
   serverledge-cli invoke hello --params-file params.json --async
   serverledge-cli poll REQUEST_ID --wait
   serverledge-cli invocation wait REQUEST_ID --timeout 30s
   serverledge-cli dead-letter list
   serverledge-cli logs hello --follow
+  serverledge-cli update greet --memory 256 --unset-env GREETING
+  serverledge-cli secret set greet API_KEY
   serverledge-cli app create shop
   serverledge-cli --app shop create -f order --src order.wasm
   serverledge-cli --app shop endpoint add /order --function order
@@ -47,7 +54,7 @@ Examples:
 Long options take one dash or two, a value after a space or '=', '-' or '_' between words.
 Options and command come in any order.
 
-The node is --host and --port, else SERVERLEDGE_HOST and SERVERLEDGE_PORT, else api.port in
+The node is --host and --port, else SERVERLEDGE_URL, else SERVERLEDGE_HOST and SERVERLEDGE_PORT, else api.port in
 serverledge-conf.{toml,yaml,yml,json} of the working directory, $HOME or /etc/serverledge,
 else 127.0.0.1:1323. With --tls, --ca-file, SERVERLEDGE_TLS=true or SERVERLEDGE_CA_FILE it is asked over TLS.
 
@@ -58,9 +65,9 @@ one that `login` made for this node. It leaves the machine over TLS only.
 const CREATE_HELP: &str = "\
 Examples:
   serverledge-cli create -f hello --src hello.wasm
-  serverledge-cli create hello.py --handler hello.handler --memory 64 --timeout 5 --env LEVEL=debug
-  serverledge-cli create -f mail --src mail.py --deps requirements.txt --secret SMTP_PASSWORD
-  serverledge-cli create -f own --runtime custom --custom-image registry.example/team/own:1 --network bridge
+  serverledge-cli create hello.py --memory 64 --timeout 5 --env LEVEL=debug
+  serverledge-cli create mail.py --deps requirements.txt --secret SMTP_PASSWORD
+  serverledge-cli create -f own --custom-image registry.example/team/own:1
   serverledge-cli create -f hello --src hello.wasm --update
 
 The runtime is found out from the code: .wasm and .wat are wasm, .py is python; one .js, .mjs or .cjs file that names \
@@ -76,7 +83,8 @@ The value of --secret NAME is that of the environment variable NAME, else it is 
 const LOGIN_HELP: &str = "\
 Examples:
   serverledge-cli login --email ada@example.org
-  serverledge-cli login --email ci@example.org --password-file - --scope invoke,deploy --expires 12h < password
+  serverledge-cli login --email ci@example.org --password-file - < password
+  serverledge-cli login --scope invoke,deploy --expires 12h
 
 The token is kept in serverledge/credentials.toml below $XDG_CONFIG_HOME or ~/.config, for this node alone; the file must be \
 readable by its owner only.";
@@ -118,6 +126,14 @@ pub(crate) struct GlobalArgs {
         help_heading = "Global options"
     )]
     pub(crate) port: Option<u16>,
+    /// Path before the node's routes, where a proxy has it below one; SERVERLEDGE_URL says all at once: <https://example.org/faas>
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        help_heading = "Global options"
+    )]
+    pub(crate) base_path: Option<String>,
     /// Speak TLS with the node [env: SERVERLEDGE_TLS=true]
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) tls: bool,
@@ -156,20 +172,24 @@ pub(crate) struct GlobalArgs {
     pub(crate) verbose: bool,
 }
 
-/// What to do.
+/// All commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Deploy a function from a file, a folder, a .tar or an image
     #[command(after_help = CREATE_HELP)]
     Create(CreateArgs),
-    /// Deploy a function, replacing one of the same name (create --update)
-    Update(CreateArgs),
+    /// Change what is named of a function, and nothing else: code, limits, variables, secrets, flags
+    #[command(after_help = update::HELP)]
+    Update(UpdateArgs),
+    /// Set, list or remove the secrets of a function
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Run a function and show its result
     #[command(
         after_help = "Examples:\n  serverledge-cli invoke hello -p a:2 -p name:World\n  serverledge-cli invoke \
         hello -p 'list:[1,2,3],deep:{\"k\":\"v\"}'\n  serverledge-cli invoke hello --param-string id:007\n  echo \
         '{\"a\":2}' | serverledge-cli invoke hello -j -\n  serverledge-cli invoke hello --qosclass async\n  \
-        serverledge-cli invoke pay --idempotency-key order-7 --async --callback https://shop.example/paid\n\nA parameter's \
+        serverledge-cli invoke pay --async --callback https://shop.example/paid\n\nA parameter's \
         value that is JSON (number, true, false, null, array, object, quoted string) is sent as such; any other is a string."
     )]
     Invoke(InvokeArgs),
@@ -187,10 +207,12 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     /// List the deployed functions
     List,
-    /// Show what a function's invocations wrote to their logs
+    /// Show what a function wrote to its log
     #[command(
         after_help = "Examples:\n  serverledge-cli logs hello --tail 20\n  serverledge-cli logs hello --follow | grep \
-        error\n\nEach line begins with the time and the last 12 characters of the invocation's id; with --json each is an object."
+        error\n  serverledge-cli logs hello --invocation 3f2a91c04b7d\n\nEach line begins with the time at which it was written \
+        and the last 12 characters of the invocation's id (- for what was written while the code was loaded); with --json each is \
+        an object."
     )]
     Logs(LogsArgs),
     /// Make, list, show, rename, change or delete applications
@@ -220,9 +242,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Account(AccountCommand),
     /// Print a completion script for a shell
-    #[command(after_help = "Examples:\n  serverledge-cli completions bash > \
-        ~/.local/share/bash-completion/completions/serverledge-cli\n  serverledge-cli completions fish > \
-        ~/.config/fish/completions/serverledge-cli.fish")]
+    #[command(
+        after_help = "Examples:\n  serverledge-cli completions bash > serverledge-cli.bash\n  \
+        serverledge-cli completions fish > serverledge-cli.fish\n\nThe shell reads a file named \
+        serverledge-cli in ~/.local/share/bash-completion/completions, fish one in ~/.config/fish/completions."
+    )]
     Completions {
         /// The shell
         shell: Shell,
@@ -253,7 +277,7 @@ impl FunctionArgs {
     }
 }
 
-/// Options of `create` and `update`.
+/// Options of `create`.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
     /// Name of the function [default: the file's name without its extension, or the folder's]
@@ -298,7 +322,7 @@ pub(crate) struct CreateArgs {
     /// terminal; NAME=@FILE reads a file; repeatable
     #[arg(long, value_name = "NAME[=@FILE]")]
     pub(crate) secret: Vec<String>,
-    /// What the function may reach: none, or bridge (containers, where the node allows it) [default: none]
+    /// Network of the function: none, or bridge (containers, where the node allows it) [default: none]
     #[arg(long, value_name = "NETWORK", value_parser = ["none", "bridge"], hide_possible_values = true)]
     pub(crate) network: Option<String>,
     /// A list of packages to install (requirements.txt, package.json, package-lock.json), if it is not in the folder;
@@ -320,9 +344,11 @@ pub(crate) struct CreateArgs {
     /// A declared output; repeatable
     #[arg(long, short = 'o', value_name = "NAME:TYPE", value_delimiter = ',')]
     pub(crate) output: Vec<String>,
-    /// Replace a function of the same name
+    /// Replace all of a function of the same name; `update` changes only what it names
     #[arg(long, short = 'u')]
     pub(crate) update: bool,
+    #[command(flatten)]
+    pub(crate) rollout: RolloutArgs,
 }
 
 /// Options of `invoke`.
@@ -351,7 +377,7 @@ pub(crate) struct InvokeArgs {
     /// Longest acceptable response time; negative means any
     #[arg(long, aliases = ["qosrespt", "qos-respt"], value_name = "SECONDS", default_value_t = -1.0, hide_default_value = true)]
     pub(crate) resptime: f64,
-    /// How long to wait for the result: seconds, or a number with ms, s, m or h
+    /// Longest wait for the result: seconds, or a number with ms, s, m or h
     #[arg(long, value_name = "SECONDS", value_parser = parse_span)]
     pub(crate) timeout: Option<Duration>,
     /// Names this piece of work: calls with the same key and parameters are one invocation; at most 128 visible ASCII
@@ -370,11 +396,11 @@ impl InvokeArgs {
     }
 }
 
-/// What `--class` can say.
+/// A value of `--class`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClassArg {
-    /// A class of service.
-    Class(QosClass),
+    /// A class of service, by its number.
+    Class(i64),
     /// The oldest spelling of `--async`.
     Async,
 }
@@ -382,14 +408,12 @@ pub(crate) enum ClassArg {
 fn parse_class(text: &str) -> Result<ClassArg, String> {
     let class = match text.to_ascii_lowercase().replace('_', "-").as_str() {
         "async" => return Ok(ClassArg::Async),
-        "low" => QosClass::LOW,
-        "performance" | "high-performance" => QosClass::PERFORMANCE,
-        "availability" | "high-availability" => QosClass::AVAILABILITY,
-        number => QosClass(
-            number
-                .parse()
-                .map_err(|_| "low, performance, availability, async or a number are allowed")?,
-        ),
+        "low" => 0,
+        "performance" | "high-performance" => 1,
+        "availability" | "high-availability" => 2,
+        number => number
+            .parse()
+            .map_err(|_| "low, performance, availability, async or a number are allowed")?,
     };
     Ok(ClassArg::Class(class))
 }
@@ -478,7 +502,7 @@ impl PollArgs {
 pub(crate) struct PrewarmArgs {
     #[command(flatten)]
     pub(crate) function: FunctionArgs,
-    /// How many sandboxes
+    /// Number of sandboxes
     #[arg(long, short = 'c', value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) count: u32,
     /// Pull the image again first (containers only)
@@ -491,6 +515,8 @@ pub(crate) struct PrewarmArgs {
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     pub(crate) function: FunctionArgs,
+    #[command(flatten)]
+    pub(crate) confirm: ConfirmArgs,
 }
 
 /// Options of `logs`.
@@ -498,12 +524,15 @@ pub(crate) struct DeleteArgs {
 pub(crate) struct LogsArgs {
     #[command(flatten)]
     pub(crate) function: FunctionArgs,
-    /// Stay, and show what comes
+    /// Stay, and show what comes while it is written
     #[arg(long, short = 'F')]
     pub(crate) follow: bool,
-    /// How many lines of what is kept [default: 100]
+    /// Number of kept lines to show [default: 100]
     #[arg(long, short = 'n', value_name = "LINES")]
     pub(crate) tail: Option<usize>,
+    /// The lines of this invocation alone: its id, or the end of it as lines show it
+    #[arg(long, value_name = "ID")]
+    pub(crate) invocation: Option<String>,
 }
 
 impl Command {
@@ -514,7 +543,12 @@ impl Command {
             Self::Login(_)
                 | Self::Logout(_)
                 | Self::Completions { .. }
-                | Self::Account(AccountCommand::SignUp(_) | AccountCommand::Forgot(_))
+                | Self::Account(
+                    AccountCommand::SignUp(_)
+                        | AccountCommand::Forgot(_)
+                        | AccountCommand::Reset(_)
+                        | AccountCommand::Confirm(_)
+                )
         )
     }
 
@@ -558,7 +592,7 @@ mod tests {
             cli.global.port.unwrap_or(0)
         );
         let command = match &cli.command {
-            Command::Create(args) | Command::Update(args) => format!(
+            Command::Create(args) => format!(
                 "create {:?} {:?} {:?} {:?} {:?} C={} u={}",
                 args.function,
                 args.src,
@@ -567,6 +601,10 @@ mod tests {
                 args.handler,
                 args.max_concurrency,
                 args.update
+            ),
+            Command::Update(args) => format!(
+                "update {:?} {:?} {:?}",
+                args.function, args.file, args.memory
             ),
             Command::Invoke(args) => format!(
                 "invoke {:?} {:?} {:?} a={} o={} {:?} {}",
@@ -614,16 +652,14 @@ mod tests {
         );
         check(
             "invoke -function func -param a:-1 -qosclass performance -qosrespt 2.5",
-            &expect![[
-                r#"-:0 invoke Some("func") ["a:-1"] None a=false o=false Class(QosClass(1)) 2.5"#
-            ]],
+            &expect![[r#"-:0 invoke Some("func") ["a:-1"] None a=false o=false Class(1) 2.5"#]],
         );
         check("status -host h -port 2", &expect!["h:2 Status"]);
         check("-port=2 -host=h -cmd=status", &expect!["h:2 Status"]);
         check(
             "-function func -cmd delete",
             &expect![[
-                r#"-:0 Delete(DeleteArgs { function: FunctionArgs { function: Some("func"), name: None } })"#
+                r#"-:0 Delete(DeleteArgs { function: FunctionArgs { function: Some("func"), name: None }, confirm: ConfirmArgs { yes: false } })"#
             ]],
         );
     }
@@ -636,7 +672,7 @@ mod tests {
         );
         check(
             "invoke -f f -j - -ao -c 2 --resptime -1 -v",
-            &expect![[r#"-:0 invoke Some("f") [] Some("-") a=true o=true Class(QosClass(2)) -1"#]],
+            &expect![[r#"-:0 invoke Some("f") [] Some("-") a=true o=true Class(2) -1"#]],
         );
         check(
             "prewarm -f f -c 3 --force_pull",
@@ -653,7 +689,7 @@ mod tests {
         check(
             "invoke f -p=a:2 -pb:3 --param -x:4 --",
             &expect![[
-                r#"-:0 invoke Some("f") ["a:2", "b:3", "-x:4"] None a=false o=false Class(QosClass(0)) -1"#
+                r#"-:0 invoke Some("f") ["a:2", "b:3", "-x:4"] None a=false o=false Class(0) -1"#
             ]],
         );
         check(
@@ -724,7 +760,9 @@ mod tests {
         );
         check(
             "dead-letter purge -all",
-            &expect!["-:0 DeadLetter(Purge(PurgeArgs { id: None, all: true }))"],
+            &expect![
+                "-:0 DeadLetter(Purge(PurgeArgs { id: None, all: true, confirm: ConfirmArgs { yes: false } }))"
+            ],
         );
         check(
             "dead-letter purge i-1 --all",
@@ -765,7 +803,9 @@ mod tests {
         );
         check(
             "account delete",
-            &expect!["-:0 Account(Delete(DeleteAccountArgs { password_file: None }))"],
+            &expect![
+                "-:0 Account(Delete(DeleteAccountArgs { password_file: None, confirm: ConfirmArgs { yes: false } }))"
+            ],
         );
         check(
             "logout --force",
@@ -796,6 +836,56 @@ mod tests {
             let words = line.split_whitespace().map(std::ffi::OsString::from);
             assert!(crate::parse(words).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn updates_name_what_changes() {
+        check(
+            "update f --memory 256",
+            &expect![[r#"-:0 update None Some("f") Some(Set(256))"#]],
+        );
+        check(
+            "update -u -f f -memory default",
+            &expect![[r#"-:0 update Some("f") None Some(Reset)"#]],
+        );
+        check(
+            "update f --memory lots",
+            &expect![
+                "error: invalid value 'lots' for '--memory <MIB>': a whole number of MiB is needed, or one with MiB or GiB, or default"
+            ],
+        );
+        check(
+            "update f --edge --no-edge",
+            &expect!["error: the argument '--edge' cannot be used with '--no-edge'"],
+        );
+        check(
+            "delete f -y",
+            &expect![[
+                r#"-:0 Delete(DeleteArgs { function: FunctionArgs { function: None, name: Some("f") }, confirm: ConfirmArgs { yes: true } })"#
+            ]],
+        );
+        let named = |line: &str| {
+            let words = line.split_whitespace().map(std::ffi::OsString::from);
+            let Command::Secret(SecretCommand::Set(args)) = crate::parse(words).unwrap().command
+            else {
+                panic!("{line}")
+            };
+            args.parts()
+                .map(|(function, secrets)| format!("{function} {secrets:?}"))
+                .map_err(|fault| fault.render(false))
+        };
+        for line in [
+            "secret set f A B=@x",
+            "secret set -f f A B=@x",
+            "set A B=@x -cmd secret -function f",
+        ] {
+            assert_eq!(named(line), Ok(r#"f ["A", "B=@x"]"#.to_owned()), "{line}");
+        }
+        assert!(
+            named("secret set f")
+                .unwrap_err()
+                .contains("no secret is named")
+        );
     }
 
     #[test]

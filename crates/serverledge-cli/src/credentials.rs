@@ -17,17 +17,17 @@ use crate::files;
 
 /// A file with tokens for thousands of nodes is smaller.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
-/// What nobody but the owner may have.
+/// Permissions that nobody but the owner may have.
 const OTHERS: u32 = 0o077;
 
-/// What is kept for one node.
+/// The token that is kept for one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Credential {
     /// The token.
     pub(crate) token: Secret,
     /// Its id, by which it is revoked; not a secret.
     pub(crate) id: String,
-    /// Whose it is.
+    /// The e-mail address of its owner.
     pub(crate) email: String,
 }
 
@@ -49,12 +49,12 @@ impl CredentialsFile {
         Self(folder.join("serverledge").join("credentials.toml"))
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    /// What is kept for a node.
+    /// Reads the credential that is kept for a node.
     pub(crate) fn get(&self, endpoint: &Endpoint) -> Result<Option<Credential>, Failure> {
         Ok(self.read()?.servers.remove(&endpoint.to_string()))
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// How the program ends. 1 to 4 are Serverledge's own, 5 to 7 are ours.
+/// The exit code of the program. 1 to 4 are Serverledge's own, 5 to 7 are ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// It worked.

@@ -1,7 +1,7 @@
-//! What the program says when it fails: the thing, the cause, the way out.
+//! Error messages of the program: the thing, the cause, the way out.
 
 use std::error::Error;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ impl Failure {
         self
     }
 
-    /// What a function that is unknown may have to do with: the application that was named, or who asks.
+    /// Adds a hint to the failure of an unknown function: the application, or the caller whose space was searched.
     pub(crate) fn unknown_to(self, app: Option<&str>, who: Option<&str>) -> Self {
         let is_unknown =
             |problem: &Problem| problem.status == 404 && problem.code == "function_unknown";
@@ -62,6 +62,15 @@ impl Failure {
         }
     }
 
+    /// Adds the way out of refusals with one of these codes.
+    pub(crate) fn hint_for(self, codes: &[&str], hint: impl Into<String>) -> Self {
+        let is_one = self
+            .problem
+            .as_deref()
+            .is_some_and(|problem| codes.contains(&problem.code.as_str()));
+        if is_one { self.hint(hint) } else { self }
+    }
+
     /// Adds a longer text under a title, unless it is empty.
     pub(crate) fn section(mut self, title: &'static str, text: &str) -> Self {
         if !text.trim().is_empty() {
@@ -75,7 +84,7 @@ impl Failure {
         self.exit
     }
 
-    /// What goes to stderr; with `json`, a node's problem document as it is.
+    /// Renders the text for stderr; with `json`, a node's problem document as it is.
     pub(crate) fn render(&self, json: bool) -> String {
         if let Some(problem) = self.problem.as_deref().filter(|_| json) {
             return json::tabbed(problem);
@@ -153,6 +162,9 @@ impl Failure {
     }
 
     fn of_transport(action: &str, error: &ClientError) -> Self {
+        if let Some(failure) = other_protocol(action, error) {
+            return failure;
+        }
         let (cause, hint) = match error {
             ClientError::Unreachable { url, source } => (
                 format!(
@@ -198,7 +210,43 @@ impl Failure {
     }
 }
 
-/// What the node says, on one line, and what follows it: the last lines of a tool, for instance.
+/// The failures of a call to the node; `action` follows "failed to".
+pub(crate) fn failed_to(action: impl Display) -> impl FnOnce(ClientError) -> Failure {
+    move |error| Failure::of_call(&action.to_string(), error)
+}
+
+/// A node with TLS that is asked without, or the other way round: hyper cannot read a TLS record as an answer, and rustls
+/// cannot read an answer as a record.
+fn other_protocol(action: &str, error: &ClientError) -> Option<Failure> {
+    let (ClientError::Unreachable { url, source } | ClientError::Interrupted { url, source }) =
+        error
+    else {
+        return None;
+    };
+    let cause = root_cause(source.as_ref());
+    let (words, hint) = if url.starts_with("http://") && cause.contains("invalid HTTP version") {
+        (
+            "does not answer in plain HTTP",
+            "--tls asks over TLS, and --ca-file names the authority of its certificate",
+        )
+    } else if url.starts_with("https://") && cause.contains("InvalidContentType") {
+        (
+            "does not answer in TLS",
+            "leave out --tls; SERVERLEDGE_URL may begin with https as well",
+        )
+    } else {
+        return None;
+    };
+    Some(
+        Failure::new(
+            Exit::Request,
+            format!("failed to {action}: {url} {words}: {cause}"),
+        )
+        .hint(hint),
+    )
+}
+
+/// The node's message on one line, and the text that follows it: the last lines of a tool, for instance.
 fn problem_words(status: u16, problem: &Problem) -> (String, &str) {
     let words = if problem.detail.is_empty() {
         &problem.title
@@ -213,7 +261,7 @@ fn problem_texts(problem: &Problem) -> [&str; 3] {
     [&problem.detail, &problem.stack, &problem.output]
 }
 
-/// What helps a function that lacks a package, by the words of Node.js and Python.
+/// The hint for a function that lacks a package, by the words of Node.js and Python.
 fn missing_package(texts: &[&str; 3]) -> Option<String> {
     let after = |mark: &str| {
         texts
@@ -236,6 +284,14 @@ fn missing_package(texts: &[&str; 3]) -> Option<String> {
         "if {name} is a package: name it in a {list}, in the function's folder or with --deps, and deploy again"
     ))
 }
+
+/// Codes of things that are missing and come without anybody's doing.
+const COMES_BY_ITSELF: [&str; 4] = [
+    "function_not_prepared",
+    "function_contended",
+    "no_node",
+    "credentials_unchecked",
+];
 
 fn problem_hint(
     status: u16,
@@ -261,6 +317,9 @@ fn problem_hint(
             delay.as_secs()
         )),
         _ if is_overload => Some("the node is busy: try again later".to_owned()),
+        (503, Some(delay)) if COMES_BY_ITSELF.contains(&problem.code.as_str()) => {
+            Some(format!("try again in {} s", delay.as_secs()))
+        }
         _ if is_missing_route(status, problem) => {
             Some("this node has no such operation: is it an older one?".to_owned())
         }
@@ -353,6 +412,25 @@ mod tests {
             &expect![[r#"
                 error: failed to invoke "f": 6000 a minute (429)
                 hint: your quota is used up, the node is not: try again in 2 s"#]],
+        );
+        check(
+            problem(503, "image_missing", "image a is missing: make it", Some(1)),
+            Exit::Request,
+            &expect![[r#"error: failed to invoke "f": image a is missing: make it (503)"#]],
+        );
+        check(
+            problem(503, "function_not_prepared", "not yet", Some(1)),
+            Exit::Request,
+            &expect![[r#"
+                error: failed to invoke "f": not yet (503)
+                hint: try again in 1 s"#]],
+        );
+        check(
+            problem(503, "draining", "stopping", Some(1)),
+            Exit::Overload,
+            &expect![[r#"
+                error: failed to invoke "f": stopping (503)
+                hint: the node is busy: try again in 1 s"#]],
         );
         check(
             problem(503, "exceeds_node", "too large", None),
@@ -570,6 +648,31 @@ mod tests {
             &expect![[r#"
                 error: failed to invoke "f": the node is unreachable at http://127.0.0.1:1323: connection refused
                 hint: start one with `serverledge`, or name another with --host and --port"#]],
+        );
+    }
+
+    #[test]
+    fn the_other_protocol_is_named_with_the_option() {
+        let broke = |url: &str, cause: &str| ClientError::Interrupted {
+            url: url.to_owned(),
+            source: cause.into(),
+        };
+        check(
+            broke("http://127.0.0.1:1323", "invalid HTTP version parsed"),
+            Exit::Request,
+            &expect![[r#"
+                error: failed to invoke "f": http://127.0.0.1:1323 does not answer in plain HTTP: invalid HTTP version parsed
+                hint: --tls asks over TLS, and --ca-file names the authority of its certificate"#]],
+        );
+        check(
+            broke(
+                "https://127.0.0.1:1323",
+                "received corrupt message of type InvalidContentType",
+            ),
+            Exit::Request,
+            &expect![[r#"
+                error: failed to invoke "f": https://127.0.0.1:1323 does not answer in TLS: received corrupt message of type InvalidContentType
+                hint: leave out --tls; SERVERLEDGE_URL may begin with https as well"#]],
         );
     }
 

@@ -12,6 +12,24 @@ pub(crate) fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read_from(File::open(path)?, limit)
 }
 
+/// The same of stdin, where the path is `-`.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn read_or_stdin(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    if path.as_os_str() == "-" {
+        read_from(io::stdin().lock(), limit)
+    } else {
+        read(path, limit)
+    }
+}
+
+/// A text without the line end that editors put at its end.
+pub(crate) fn without_line_end(text: &str) -> &str {
+    text.strip_suffix('\n')
+        .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))
+}
+
 /// The same of anything that can be read.
 ///
 /// # Errors

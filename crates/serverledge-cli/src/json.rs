@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 /// A value as JSON indented with tabs, as Serverledge's client prints it.
-pub(crate) fn tabbed(value: &impl Serialize) -> String {
+pub(crate) fn tabbed<T: Serialize + ?Sized>(value: &T) -> String {
     let text = serde_json::to_string(value)
         .expect("the API's types have string keys and no failing parts");
     indent(&text, "\t")

@@ -1,14 +1,15 @@
 //! `serverledge-cli`: the command line client of a Serverledge node.
 
-mod app_running;
 mod archive;
 mod arguments;
+mod changes;
 mod commands;
+mod confirm;
 mod credentials;
 mod exit;
 mod failure;
 mod files;
-mod function_versions;
+mod help;
 mod json;
 mod normalise;
 mod output;
@@ -28,19 +29,25 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::arguments::{Cli, Command};
-use crate::commands::Session;
+use crate::commands::session::Session;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::normalise::{Grammar, normalise};
 
 fn main() -> ExitCode {
-    let cli = match parse(std::env::args_os().skip(1)) {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let cli = match parse(arguments.iter().cloned()) {
         Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            return output::result(&help::of(&arguments))
+                .map_or(Exit::Usage, |()| Exit::Ok)
+                .into();
+        }
         Err(error) => return answer_clap(&error).into(),
     };
     let json = cli.global.json;
     match run(cli) {
-        Ok(exit) => exit.into(),
+        Ok(()) => Exit::Ok.into(),
         Err(failure) => {
             output::warn(&failure.render(json));
             failure.exit().into()
@@ -84,25 +91,25 @@ fn parameter_hint(word: &str) -> Option<String> {
     })
 }
 
-fn run(cli: Cli) -> Result<Exit, Failure> {
+fn run(cli: Cli) -> Result<(), Failure> {
     if let Command::Completions { shell } = cli.command {
         return commands::completions(shell);
     }
-    let surroundings = settings::Surroundings::real();
-    let settings = settings::resolve(&cli.global, &surroundings)?;
+    let env = settings::Env::real();
+    let settings = settings::resolve(&cli.global, &env)?;
     settings
         .warnings
         .iter()
         .for_each(|warning| output::warn(&format!("warning: {warning}")));
     if cli.global.verbose {
-        output::warn(&format!("note: {settings}"));
+        output::note(&settings.to_string());
     }
     let token = match cli.command.shows_token() {
-        true => settings::token(&cli.global, &surroundings, &settings.endpoint)?,
+        true => settings::token(&cli.global, &env, &settings.endpoint)?,
         false => None,
     };
     if let Some((_, from)) = token.as_ref().filter(|_| cli.global.verbose) {
-        output::warn(&format!("note: with the token of {from}"));
+        output::note(&format!("with the token of {from}"));
     }
     let token = token.map(|(token, _)| token);
     let session = Session::new(

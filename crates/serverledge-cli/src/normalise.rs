@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 
-/// Which options exist and which of them take a value; read off clap's own definition.
+/// The options that exist, and whether each takes a value; read off clap's own definition.
 #[derive(Debug)]
 pub(crate) struct Grammar {
     /// By name with hyphens: clap's spelling, and whether a value follows.
@@ -89,7 +89,7 @@ impl Grammar {
 
 /// One argument by its form.
 #[derive(Debug)]
-enum Form<'a> {
+enum ArgumentForm<'a> {
     /// A known long option in clap's spelling.
     Long {
         name: &'a str,
@@ -106,40 +106,48 @@ enum Form<'a> {
 
 /// Rewrites arguments (without the program's name). What is not understood passes unchanged.
 pub(crate) fn normalise(mut arguments: Vec<OsString>, grammar: &Grammar) -> Vec<OsString> {
-    let command =
-        take_cmd_option(&mut arguments).or_else(|| take_command_word(&mut arguments, grammar));
+    let all = &grammar.shorts[""];
+    let ambiguous = &grammar.ambiguous;
+    let command = take_cmd_option(&mut arguments).or_else(|| {
+        take_word(&mut arguments, grammar, all, ambiguous, |word| {
+            grammar.is_command(word)
+        })
+    });
     let shorts = command
         .as_ref()
-        .and_then(|command| grammar.shorts.get(command.to_str()?));
-    let shorts = shorts.unwrap_or_else(|| &grammar.shorts[""]);
+        .and_then(|command| grammar.shorts.get(command.to_str()?))
+        .unwrap_or(all);
     let nested = grammar.nested(command.as_ref());
-    let nested = nested.and_then(|names| take_nested_word(&mut arguments, grammar, shorts, names));
+    let nested = nested.and_then(|names| {
+        let is_name = |word: &OsString| word.to_str().is_some_and(|word| names.contains(word));
+        take_word(&mut arguments, grammar, shorts, &HashSet::new(), is_name)
+    });
     let mut out: Vec<OsString> = command.into_iter().chain(nested).collect();
     let mut rest = arguments.into_iter().peekable();
     while let Some(argument) = rest.next() {
         let mut value = || rest.next_if(|next| is_value(next, grammar, shorts));
         match form(&argument, grammar, shorts) {
-            Form::Long {
+            ArgumentForm::Long {
                 name,
                 takes_value: true,
                 inline: None,
             } => out.push(joined(&format!("--{name}"), value())),
-            Form::Long {
+            ArgumentForm::Long {
                 name,
                 takes_value: true,
                 inline,
             } => out.push(joined(&format!("--{name}"), inline.map(OsString::from))),
-            Form::Long {
+            ArgumentForm::Long {
                 name,
                 takes_value: false,
                 inline,
             } => out.extend(switch(name, inline)),
-            Form::Short { takes_next: true } => {
+            ArgumentForm::Short { takes_next: true } => {
                 let value = value();
                 out.push(joined(&argument.to_string_lossy(), value));
             }
-            Form::Short { takes_next: false } | Form::Other => out.push(argument),
-            Form::End => {
+            ArgumentForm::Short { takes_next: false } | ArgumentForm::Other => out.push(argument),
+            ArgumentForm::End => {
                 out.push(argument);
                 out.extend(rest);
                 return out;
@@ -185,135 +193,98 @@ fn cmd_option(argument: &str) -> Option<Option<&str>> {
     }
 }
 
-/// Takes the first operand out if it is a command's name.
-fn take_command_word(arguments: &mut Vec<OsString>, grammar: &Grammar) -> Option<OsString> {
-    let shorts = &grammar.shorts[""];
-    let mut at = 0;
-    while at < arguments.len() {
-        let followed_by_command = arguments
-            .get(at + 1)
-            .is_some_and(|next| grammar.is_command(next));
-        let takes_next = match form(&arguments[at], grammar, shorts) {
-            Form::Long {
-                takes_value,
-                inline,
-                ..
-            } => takes_value && inline.is_none(),
-            Form::Short { takes_next } => {
-                takes_next || !followed_by_command && ends_ambiguous(&arguments[at], grammar)
-            }
-            Form::End => return None,
-            Form::Other => {
-                return grammar
-                    .is_command(&arguments[at])
-                    .then(|| arguments.remove(at));
-            }
-        };
-        let takes_next =
-            takes_next && !(followed_by_command && ends_ambiguous(&arguments[at], grammar));
-        let has_value = takes_next
-            && arguments
-                .get(at + 1)
-                .is_some_and(|next| is_value(next, grammar, shorts));
-        at += if has_value { 2 } else { 1 };
-    }
-    None
-}
-
-/// Takes the first operand out if it is one of these commands, which stand below another.
-fn take_nested_word(
+/// Takes the first operand out if it is one of these words. An `ambiguous` short option takes any value but such a
+/// word.
+fn take_word(
     arguments: &mut Vec<OsString>,
     grammar: &Grammar,
     shorts: &HashMap<char, bool>,
-    names: &HashSet<String>,
+    ambiguous: &HashSet<char>,
+    is_wanted: impl Fn(&OsString) -> bool,
 ) -> Option<OsString> {
     let mut at = 0;
     while at < arguments.len() {
+        let next = arguments.get(at + 1);
         let takes_next = match form(&arguments[at], grammar, shorts) {
-            Form::Long {
+            ArgumentForm::Long {
                 takes_value,
                 inline,
                 ..
             } => takes_value && inline.is_none(),
-            Form::Short { takes_next } => takes_next,
-            Form::End => return None,
-            Form::Other => {
-                let is_name = arguments[at]
-                    .to_str()
-                    .is_some_and(|word| names.contains(word));
-                return is_name.then(|| arguments.remove(at));
-            }
+            ArgumentForm::Short { takes_next } => match ends_in(&arguments[at], ambiguous) {
+                true => !next.is_some_and(&is_wanted),
+                false => takes_next,
+            },
+            ArgumentForm::End => return None,
+            ArgumentForm::Other => return is_wanted(&arguments[at]).then(|| arguments.remove(at)),
         };
-        let has_value = takes_next
-            && arguments
-                .get(at + 1)
-                .is_some_and(|next| is_value(next, grammar, shorts));
+        let has_value = takes_next && next.is_some_and(|next| is_value(next, grammar, shorts));
         at += if has_value { 2 } else { 1 };
     }
     None
 }
 
-fn ends_ambiguous(argument: &OsString, grammar: &Grammar) -> bool {
-    let last = argument
+/// Whether the last of the short options in an argument is one of these.
+fn ends_in(argument: &OsString, shorts: &HashSet<char>) -> bool {
+    argument
         .to_str()
-        .filter(|text| !text.starts_with("--"))
-        .and_then(|text| text.chars().next_back());
-    last.is_some_and(|last| grammar.ambiguous.contains(&last))
+        .and_then(|text| text.chars().next_back())
+        .is_some_and(|last| shorts.contains(&last))
 }
 
 /// Whether an argument can be the value of the option before it: everything but a known option.
 fn is_value(argument: &OsString, grammar: &Grammar, shorts: &HashMap<char, bool>) -> bool {
-    matches!(form(argument, grammar, shorts), Form::Other)
+    matches!(form(argument, grammar, shorts), ArgumentForm::Other)
 }
 
 fn form<'a>(
     argument: &'a OsString,
     grammar: &'a Grammar,
     shorts: &HashMap<char, bool>,
-) -> Form<'a> {
+) -> ArgumentForm<'a> {
     let Some(text) = argument.to_str() else {
-        return Form::Other;
+        return ArgumentForm::Other;
     };
     if text == "--" {
-        return Form::End;
+        return ArgumentForm::End;
     }
     let Some(body) = text.strip_prefix("--").or_else(|| text.strip_prefix('-')) else {
-        return Form::Other;
+        return ArgumentForm::Other;
     };
     let (name, inline) = body
         .split_once('=')
         .map_or((body, None), |(name, value)| (name, Some(value)));
     if let Some((name, takes_value)) = grammar.longs.get(&name.replace('_', "-")) {
-        return Form::Long {
+        return ArgumentForm::Long {
             name,
             takes_value: *takes_value,
             inline,
         };
     }
     if text.starts_with("--") {
-        Form::Other
+        ArgumentForm::Other
     } else {
         cluster(body, shorts)
     }
 }
 
 /// `-ao`, `-pa:2`: known short options up to the first that takes a value, whose value is the rest.
-fn cluster(body: &str, shorts: &HashMap<char, bool>) -> Form<'static> {
+fn cluster(body: &str, shorts: &HashMap<char, bool>) -> ArgumentForm<'static> {
     for (at, short) in body.char_indices() {
         match shorts.get(&short) {
             Some(true) => {
-                return Form::Short {
+                return ArgumentForm::Short {
                     takes_next: at + short.len_utf8() == body.len(),
                 };
             }
             Some(false) => {}
-            None => return Form::Other,
+            None => return ArgumentForm::Other,
         }
     }
     if body.is_empty() {
-        Form::Other
+        ArgumentForm::Other
     } else {
-        Form::Short { takes_next: false }
+        ArgumentForm::Short { takes_next: false }
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::text;
 
 /// Writes a result and a line feed to stdout. A reader that has gone (`| head`) is no failure.
 ///
@@ -32,6 +33,17 @@ pub(crate) fn line(text: &str) -> Result<bool, Failure> {
 /// Writes a remark to stderr. Nobody can be told if that fails.
 pub(crate) fn warn(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// The same for a remark of the node, or on what is sent to it.
+pub(crate) fn note(remark: &str) {
+    warn(&format!("note: {}", text::one_line(remark)));
+}
+
+/// Writes a question to stderr, behind which the answer is typed.
+pub(crate) fn ask(question: &str) {
+    let mut out = io::stderr().lock();
+    let _ = write!(out, "{question}").and_then(|()| out.flush());
 }
 
 /// Whether results are read by a person.

@@ -9,54 +9,15 @@ use serverledge_client::PARAMS_BYTES_MAX;
 use crate::failure::{Failure, root_cause};
 use crate::{files, text};
 
-/// Why parameters cannot be sent.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ParamsError {
-    /// A parameter without a colon.
-    #[error("parameter {0:?} is not of the form name:value")]
-    NoColon(String),
-    /// A name with nothing in it, or with white space.
-    #[error("parameter {0:?} has no proper name before the colon")]
-    Name(String),
-    /// The file holds more than nodes take.
-    #[error("the parameters in {0} are larger than {limit}, which is the most that a call takes", limit = text::bytes(PARAMS_BYTES_MAX))]
-    FileTooLarge(String),
-    /// The file cannot be read.
-    #[error("failed to read the parameters from {from}: {cause}", cause = root_cause(fault))]
-    Read {
-        /// The file, or stdin.
-        from: String,
-        /// The cause.
-        fault: std::io::Error,
-    },
-    /// The file holds something else.
-    #[error("the parameters in {from} are not JSON: {fault}")]
-    Json {
-        /// The file, or stdin.
-        from: String,
-        /// The cause.
-        fault: serde_json::Error,
-    },
-    /// Too much for one invocation.
-    #[error("the parameters have {size}; a call takes {limit} at most",
-        size = text::bytes(*.0), limit = text::bytes(PARAMS_BYTES_MAX))]
-    TooLarge(usize),
+/// The failure of what is no parameter.
+fn malformed(argument: &str, fault: &str) -> Failure {
+    Failure::usage(format!("parameter {argument:?} {fault}"))
+        .hint("`--param-string name:value` sends any text; `--params-file` any JSON")
 }
 
-impl From<ParamsError> for Failure {
-    fn from(error: ParamsError) -> Self {
-        let hint = match error {
-            ParamsError::NoColon(_) | ParamsError::Name(_) => {
-                "`--param-string name:value` sends any text; `--params-file` any JSON"
-            }
-            ParamsError::FileTooLarge(_) | ParamsError::TooLarge(_) => {
-                "let the function fetch what is larger, or make several calls of it"
-            }
-            ParamsError::Read { .. } => "--params-file names a file with JSON; - is stdin",
-            ParamsError::Json { .. } => "a file of parameters holds JSON: {\"name\": \"Ada\"}",
-        };
-        Self::usage(error.to_string()).hint(hint)
-    }
+/// The failure of more than nodes take.
+fn too_large(words: String) -> Failure {
+    Failure::usage(words).hint("let the function fetch what is larger, or make several calls of it")
 }
 
 /// Makes one JSON object of `-p` arguments (each may hold several, separated by commas) and `--param-string` arguments
@@ -64,7 +25,7 @@ impl From<ParamsError> for Failure {
 pub(crate) fn from_arguments(
     lists: &[String],
     strings: &[String],
-) -> Result<Box<RawValue>, ParamsError> {
+) -> Result<Box<RawValue>, Failure> {
     let mut members = Members::default();
     for list in lists {
         members.add_list(list)?;
@@ -77,35 +38,37 @@ pub(crate) fn from_arguments(
 }
 
 /// Reads any JSON from a file; `-` is stdin.
-pub(crate) fn from_file(path: &Path) -> Result<Box<RawValue>, ParamsError> {
-    let (from, read) = if path.as_os_str() == "-" {
-        let stdin = std::io::stdin();
-        if stdin.is_terminal() {
-            crate::output::warn("reading parameters as JSON from stdin; end with Ctrl-D");
-        }
-        (
-            "stdin".to_owned(),
-            files::read_from(stdin.lock(), PARAMS_BYTES_MAX),
-        )
+pub(crate) fn from_file(path: &Path) -> Result<Box<RawValue>, Failure> {
+    let is_stdin = path.as_os_str() == "-";
+    if is_stdin && std::io::stdin().is_terminal() {
+        crate::output::warn("reading parameters as JSON from stdin; end with Ctrl-D");
+    }
+    let from = if is_stdin {
+        "stdin".to_owned()
     } else {
-        (
-            path.display().to_string(),
-            files::read(path, PARAMS_BYTES_MAX),
-        )
+        path.display().to_string()
     };
-    let bytes = read.map_err(|fault| match fault.kind() {
-        ErrorKind::FileTooLarge => ParamsError::FileTooLarge(from.clone()),
-        _ => ParamsError::Read {
-            from: from.clone(),
-            fault,
-        },
+    let bytes = files::read_or_stdin(path, PARAMS_BYTES_MAX).map_err(|fault| match fault.kind() {
+        ErrorKind::FileTooLarge => {
+            let limit = text::bytes(PARAMS_BYTES_MAX);
+            too_large(format!("the parameters in {from} are larger than {limit}, which is the most that a call takes"))
+        }
+        _ => Failure::usage(format!("failed to read the parameters from {from}: {}", root_cause(&fault)))
+            .hint("--params-file names a file with JSON; - is stdin"),
     })?;
-    serde_json::from_slice(&bytes).map_err(|fault| ParamsError::Json { from, fault })
+    serde_json::from_slice(&bytes).map_err(|fault| {
+        Failure::usage(format!("the parameters in {from} are not JSON: {fault}"))
+            .hint("a file of parameters holds JSON: {\"name\": \"Ada\"}")
+    })
 }
 
-fn checked(object: String) -> Result<Box<RawValue>, ParamsError> {
+fn checked(object: String) -> Result<Box<RawValue>, Failure> {
     if object.len() > PARAMS_BYTES_MAX {
-        return Err(ParamsError::TooLarge(object.len()));
+        let size = text::bytes(object.len());
+        let limit = text::bytes(PARAMS_BYTES_MAX);
+        return Err(too_large(format!(
+            "the parameters have {size}; a call takes {limit} at most"
+        )));
     }
     Ok(RawValue::from_string(object).expect("names and values were written as JSON"))
 }
@@ -122,7 +85,7 @@ impl Members {
         }
     }
 
-    fn add_list(&mut self, mut rest: &str) -> Result<(), ParamsError> {
+    fn add_list(&mut self, mut rest: &str) -> Result<(), Failure> {
         loop {
             let (name, value_on) = split_name(rest)?;
             let (json, after) = take_value(value_on);
@@ -143,12 +106,12 @@ impl Members {
     }
 }
 
-fn split_name(argument: &str) -> Result<(&str, &str), ParamsError> {
+fn split_name(argument: &str) -> Result<(&str, &str), Failure> {
     let (name, value) = argument
         .split_once(':')
-        .ok_or_else(|| ParamsError::NoColon(argument.to_owned()))?;
+        .ok_or_else(|| malformed(argument, "is not of the form name:value"))?;
     if name.is_empty() || name.contains(char::is_whitespace) {
-        return Err(ParamsError::Name(argument.to_owned()));
+        return Err(malformed(argument, "has no proper name before the colon"));
     }
     Ok((name, value))
 }
@@ -191,7 +154,9 @@ mod tests {
         let own = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         match from_arguments(&own(lists), &own(strings)) {
             Ok(params) => expected.assert_eq(params.get()),
-            Err(error) => expected.assert_eq(&error.to_string()),
+            Err(failure) => {
+                expected.assert_eq(failure.render(false).lines().next().unwrap_or_default())
+            }
         }
     }
 
@@ -256,27 +221,27 @@ mod tests {
         check(
             &["a"],
             &[],
-            &expect![[r#"parameter "a" is not of the form name:value"#]],
+            &expect![[r#"error: parameter "a" is not of the form name:value"#]],
         );
         check(
             &["a:x,b"],
             &[],
-            &expect![[r#"parameter "b" is not of the form name:value"#]],
+            &expect![[r#"error: parameter "b" is not of the form name:value"#]],
         );
         check(
             &["a:1,"],
             &[],
-            &expect![[r#"parameter "" is not of the form name:value"#]],
+            &expect![[r#"error: parameter "" is not of the form name:value"#]],
         );
         check(
             &[":1"],
             &[],
-            &expect![[r#"parameter ":1" has no proper name before the colon"#]],
+            &expect![[r#"error: parameter ":1" has no proper name before the colon"#]],
         );
         check(
             &["t:hello, my friend:x"],
             &[],
-            &expect![[r#"parameter " my friend:x" has no proper name before the colon"#]],
+            &expect![[r#"error: parameter " my friend:x" has no proper name before the colon"#]],
         );
     }
 
@@ -289,17 +254,18 @@ mod tests {
         assert!(
             from_file(file.path())
                 .unwrap_err()
-                .to_string()
+                .render(false)
                 .contains("are not JSON")
         );
-        let missing =
-            Failure::from(from_file(Path::new("no/such/file")).unwrap_err()).render(false);
+        let missing = from_file(Path::new("no/such/file"))
+            .unwrap_err()
+            .render(false);
         expect![[r#"
             error: failed to read the parameters from no/such/file: there is no such file
             hint: --params-file names a file with JSON; - is stdin"#]]
         .assert_eq(&missing);
         file.as_file().set_len(PARAMS_BYTES_MAX as u64 + 1).unwrap();
-        let large = from_file(file.path()).unwrap_err().to_string();
+        let large = from_file(file.path()).unwrap_err().render(false);
         assert!(large.contains("are larger than 6.0 MiB"), "{large}");
     }
 }

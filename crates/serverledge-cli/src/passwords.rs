@@ -14,7 +14,7 @@ const SECRET_BYTES_MAX: usize = 4096;
 
 /// Somebody who can be asked.
 pub(crate) trait Person {
-    /// What they type, shown as they type it; `None` if nobody is there.
+    /// Asks for a line and shows it as it is typed; `None` if nobody is there.
     fn ask(&self, question: &str) -> Option<io::Result<String>>;
 
     /// The same without showing it.
@@ -83,21 +83,34 @@ pub(crate) fn new(
     Ok(typed)
 }
 
+/// A link that was sent to a person.
+pub(crate) fn link(file: Option<&Path>, person: &dyn Person) -> Result<Secret, Failure> {
+    secret(file, "link", "the link", "--link-file", person)
+}
+
 fn password(
     file: Option<&Path>,
-    name: &str,
+    question: &str,
+    option: &'static str,
+    person: &dyn Person,
+) -> Result<Secret, Failure> {
+    secret(file, question, "the password", option, person)
+}
+
+fn secret(
+    file: Option<&Path>,
+    question: &str,
+    what: &str,
     option: &'static str,
     person: &dyn Person,
 ) -> Result<Secret, Failure> {
     if let Some(file) = file {
-        return from_file(file, "the password").map(Secret);
+        return from_file(file, what).map(Secret);
     }
-    match person.ask_secretly(name) {
-        Some(typed) => typed
-            .map(Secret)
-            .map_err(|fault| unread("the password", &fault)),
+    match person.ask_secretly(question) {
+        Some(typed) => typed.map(Secret).map_err(|fault| unread(what, &fault)),
         None => Err(
-            Failure::usage("there is no terminal to ask for the password at").hint(format!(
+            Failure::usage(format!("there is no terminal to ask for {what} at")).hint(format!(
                 "{option} FILE reads it from a file, {option} - from stdin"
             )),
         ),
@@ -106,19 +119,13 @@ fn password(
 
 /// The text of a file, or of stdin for `-`, without the line end at its end.
 pub(crate) fn from_file(file: &Path, what: &str) -> Result<String, Failure> {
-    let bytes = match file.to_str() {
-        Some("-") => files::read_from(io::stdin().lock(), SECRET_BYTES_MAX),
-        _ => files::read(file, SECRET_BYTES_MAX),
-    };
+    let bytes = files::read_or_stdin(file, SECRET_BYTES_MAX);
     let bytes =
         bytes.map_err(|fault| unread(&format!("{what} from {}", file.display()), &fault))?;
     let text = String::from_utf8(bytes);
     let text =
         text.map_err(|_| Failure::usage(format!("{what} in {} is no text", file.display())))?;
-    let text = text
-        .strip_suffix('\n')
-        .map(|text| text.strip_suffix('\r').unwrap_or(text))
-        .unwrap_or(&text);
+    let text = files::without_line_end(&text);
     if text.is_empty() {
         return Err(Failure::usage(format!(
             "{what} in {} is empty",
@@ -139,15 +146,15 @@ mod tests {
     use super::*;
 
     /// Types these lines, one for each question.
-    struct Script(RefCell<Vec<&'static str>>);
+    struct ScriptedPerson(RefCell<Vec<&'static str>>);
 
-    impl Script {
+    impl ScriptedPerson {
         fn new(lines: &[&'static str]) -> Self {
             Self(RefCell::new(lines.iter().rev().copied().collect()))
         }
     }
 
-    impl Person for Script {
+    impl Person for ScriptedPerson {
         fn ask(&self, _question: &str) -> Option<io::Result<String>> {
             self.0.borrow_mut().pop().map(|line| Ok(line.to_owned()))
         }
@@ -159,8 +166,9 @@ mod tests {
 
     #[test]
     fn new_passwords_are_typed_twice() {
-        let read =
-            |lines| new(None, "--password-file", &Script::new(lines)).map(|password| password.0);
+        let read = |lines| {
+            new(None, "--password-file", &ScriptedPerson::new(lines)).map(|password| password.0)
+        };
         assert_eq!(read(&["hunter2", "hunter2"]).unwrap(), "hunter2");
         let shown = read(&["hunter2", "hunter3"]).unwrap_err().render(false);
         assert!(
@@ -181,19 +189,23 @@ mod tests {
         ] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(
-                known(Some(&path), &Script::new(&["typed"])).unwrap().0,
+                known(Some(&path), &ScriptedPerson::new(&["typed"]))
+                    .unwrap()
+                    .0,
                 expected
             );
         }
         for text in ["", "\n"] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(
-                known(Some(&path), &Script::new(&[])).unwrap_err().exit(),
+                known(Some(&path), &ScriptedPerson::new(&[]))
+                    .unwrap_err()
+                    .exit(),
                 Exit::Usage
             );
         }
         assert_eq!(
-            known(Some(Path::new("/no/such/file")), &Script::new(&[]))
+            known(Some(Path::new("/no/such/file")), &ScriptedPerson::new(&[]))
                 .unwrap_err()
                 .exit(),
             Exit::Source
@@ -202,16 +214,18 @@ mod tests {
 
     #[test]
     fn without_a_terminal_the_way_out_is_told() {
-        let shown = known(None, &Script::new(&[])).unwrap_err().render(false);
+        let shown = known(None, &ScriptedPerson::new(&[]))
+            .unwrap_err()
+            .render(false);
         assert!(shown.contains("--password-file -"), "{shown}");
         assert!(
-            email(None, &Script::new(&[]))
+            email(None, &ScriptedPerson::new(&[]))
                 .unwrap_err()
                 .render(false)
                 .contains("--email")
         );
         assert_eq!(
-            email(None, &Script::new(&[" a@b.example "])).unwrap(),
+            email(None, &ScriptedPerson::new(&[" a@b.example "])).unwrap(),
             "a@b.example"
         );
     }

@@ -1,6 +1,7 @@
-//! Which node to talk to: options, then environment, then the node's configuration file, then the defaults.
+//! The node to talk to: options, then environment, then the node's configuration file, then the defaults.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -19,9 +20,11 @@ const EXTENSIONS: [&str; 4] = ["toml", "yaml", "yml", "json"];
 /// Configuration files are far smaller; anything larger is something else.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
 
-/// What resolution looks at besides the command line.
+/// The inputs of resolution besides the command line.
 #[derive(Debug, Default)]
-pub(crate) struct Surroundings {
+pub(crate) struct Env {
+    /// `SERVERLEDGE_URL`.
+    pub(crate) url: Option<String>,
     /// `SERVERLEDGE_HOST`.
     pub(crate) host: Option<String>,
     /// `SERVERLEDGE_PORT`.
@@ -40,7 +43,7 @@ pub(crate) struct Surroundings {
     pub(crate) folders: Vec<PathBuf>,
 }
 
-impl Surroundings {
+impl Env {
     /// The process's own.
     pub(crate) fn real() -> Self {
         let variable = |name| {
@@ -63,6 +66,7 @@ impl Surroundings {
             Some(PathBuf::from("/etc/serverledge")),
         ];
         Self {
+            url: variable("SERVERLEDGE_URL"),
             host: variable("SERVERLEDGE_HOST"),
             port: variable("SERVERLEDGE_PORT"),
             tls: variable("SERVERLEDGE_TLS"),
@@ -78,7 +82,7 @@ impl Surroundings {
 /// The node, and where its address came from.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// Where the node listens.
+    /// The address of the node.
     pub(crate) endpoint: Endpoint,
     /// The file with authorities to believe beside the machine's; only with TLS.
     pub(crate) ca_file: Option<PathBuf>,
@@ -86,7 +90,7 @@ pub(crate) struct Settings {
     pub(crate) secrets_in_clear: bool,
     /// The file with the tokens that `login` made.
     pub(crate) credentials: Option<CredentialsFile>,
-    /// What is to be said before the work begins.
+    /// Warnings to show before the work begins.
     pub(crate) warnings: Vec<String>,
     host_from: &'static str,
     port_from: String,
@@ -106,32 +110,26 @@ impl fmt::Display for Settings {
 ///
 /// # Errors
 /// A usage failure if the host or the port is none.
-pub(crate) fn resolve(
-    global: &GlobalArgs,
-    surroundings: &Surroundings,
-) -> Result<Settings, Failure> {
-    let (host, host_from) = match (&global.host, &surroundings.host) {
-        (Some(host), _) => (host.as_str(), "--host"),
-        (None, Some(host)) => (host.as_str(), "SERVERLEDGE_HOST"),
-        (None, None) => (HOST_DEFAULT, "the default"),
-    };
+pub(crate) fn resolve(global: &GlobalArgs, env: &Env) -> Result<Settings, Failure> {
     let mut warnings = Vec::new();
-    let (port, port_from) = match (global.port, &surroundings.port) {
-        (Some(port), _) => (port, "--port".to_owned()),
-        (None, Some(text)) => (port_variable(text)?, "SERVERLEDGE_PORT".to_owned()),
-        (None, None) => configured_port(&surroundings.folders, &mut warnings),
+    let (endpoint, host_from, port_from) = match named_by_url(global, env)? {
+        Some(endpoint) => (endpoint, "SERVERLEDGE_URL", "SERVERLEDGE_URL".to_owned()),
+        None => named_by_parts(global, env, &mut warnings)?,
     };
-    let endpoint = Endpoint::new(host, port).map_err(|error| {
-        Failure::usage(error.to_string()).hint(format!("see {host_from} and {port_from}"))
-    })?;
-    let endpoint = endpoint.over_tls(over_tls(global, surroundings)?);
+    let endpoint = match &global.base_path {
+        Some(path) => endpoint
+            .below(path)
+            .map_err(|error| Failure::usage(error.to_string()).hint("see --base-path"))?,
+        None => endpoint,
+    };
     let ca_file = global
         .ca_file
         .as_ref()
-        .or(surroundings.ca_file.as_ref())
+        .or(env.ca_file.as_ref())
         .filter(|_| endpoint.is_tls())
         .cloned();
-    let (secrets_in_clear, credentials) = (global.insecure_token, surroundings.credentials.clone());
+    let secrets_in_clear = global.insecure_token;
+    let credentials = env.credentials.clone();
     Ok(Settings {
         endpoint,
         ca_file,
@@ -143,13 +141,68 @@ pub(crate) fn resolve(
     })
 }
 
+/// The node of `SERVERLEDGE_URL`, unless an option names another.
+fn named_by_url(global: &GlobalArgs, env: &Env) -> Result<Option<Endpoint>, Failure> {
+    let Some(url) = env
+        .url
+        .as_ref()
+        .filter(|_| global.host.is_none() && global.port.is_none())
+    else {
+        return Ok(None);
+    };
+    let endpoint = Endpoint::of_url(url)
+        .map_err(|error| Failure::usage(error.to_string()).hint("see SERVERLEDGE_URL"))?;
+    let tls = endpoint.is_tls() || global.tls || global.ca_file.is_some();
+    Ok(Some(endpoint.over_tls(tls)))
+}
+
+/// The node by its host and port, and where each came from.
+fn named_by_parts(
+    global: &GlobalArgs,
+    env: &Env,
+    warnings: &mut Vec<String>,
+) -> Result<(Endpoint, &'static str, String), Failure> {
+    let (host, host_from) = match (&global.host, &env.host) {
+        (Some(host), _) => (host.as_str(), "--host"),
+        (None, Some(host)) => (host.as_str(), "SERVERLEDGE_HOST"),
+        (None, None) => (HOST_DEFAULT, "the default"),
+    };
+    let host = reachable(host);
+    let (port, port_from) = match (global.port, &env.port) {
+        (Some(port), _) => (port, "--port".to_owned()),
+        (None, Some(text)) => (port_variable(text)?, "SERVERLEDGE_PORT".to_owned()),
+        (None, None) => configured_port(&env.folders, warnings),
+    };
+    let endpoint = Endpoint::new(host, port).map_err(|error| {
+        Failure::usage(error.to_string()).hint(format!("see {host_from} and {port_from}"))
+    })?;
+    Ok((
+        endpoint.over_tls(over_tls(global, env)?),
+        host_from,
+        port_from,
+    ))
+}
+
+/// An address that means "every address" where a node listens, as the one at which this machine asks it.
+fn reachable(host: &str) -> &str {
+    match host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>()
+    {
+        Ok(IpAddr::V4(ip)) if ip.is_unspecified() => "127.0.0.1",
+        Ok(IpAddr::V6(ip)) if ip.is_unspecified() => "::1",
+        _ => host,
+    }
+}
+
 /// The token that says who asks, and where it came from.
 ///
 /// # Errors
 /// A failure if what is given or kept is none, or cannot be read.
 pub(crate) fn token(
     global: &GlobalArgs,
-    surroundings: &Surroundings,
+    env: &Env,
     endpoint: &Endpoint,
 ) -> Result<Option<(Token, String)>, Failure> {
     let of_file = |file: &Path| -> Result<_, Failure> {
@@ -162,14 +215,14 @@ pub(crate) fn token(
     if let Some(file) = &global.token_file {
         return of_file(file);
     }
-    if let Some(token) = &surroundings.token {
+    if let Some(token) = &env.token {
         let from = "SERVERLEDGE_TOKEN".to_owned();
         return Ok(Some((given(token.reveal(), &from)?, from)));
     }
-    if let Some(file) = &surroundings.token_file {
+    if let Some(file) = &env.token_file {
         return of_file(file);
     }
-    let Some(file) = &surroundings.credentials else {
+    let Some(file) = &env.credentials else {
         return Ok(None);
     };
     Ok(file
@@ -177,19 +230,19 @@ pub(crate) fn token(
         .map(|token| (token, file.path().display().to_string())))
 }
 
-/// What is wrong with it is told, and not what it is.
+/// Checks a token. The failure says what is wrong with it, and does not show it.
 fn given(text: &str, from: &str) -> Result<Token, Failure> {
     Token::parse(text.trim())
         .map_err(|error| Failure::usage(format!("the token of {from} is none: {error}")))
 }
 
 /// The first that says something decides. Who names an authority means TLS.
-fn over_tls(global: &GlobalArgs, surroundings: &Surroundings) -> Result<bool, Failure> {
+fn over_tls(global: &GlobalArgs, env: &Env) -> Result<bool, Failure> {
     if global.tls || global.ca_file.is_some() {
         return Ok(true);
     }
-    let Some(text) = &surroundings.tls else {
-        return Ok(surroundings.ca_file.is_some());
+    let Some(text) = &env.tls else {
+        return Ok(env.ca_file.is_some());
     };
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "1" => Ok(true),
@@ -296,15 +349,15 @@ mod tests {
 
     use super::*;
 
-    fn check(global: &GlobalArgs, surroundings: &Surroundings, expected: &Expect) {
-        let shown = match resolve(global, surroundings) {
+    fn check(global: &GlobalArgs, env: &Env, expected: &Expect) {
+        let shown = match resolve(global, env) {
             Ok(settings) => std::iter::once(settings.to_string())
                 .chain(settings.warnings)
                 .collect::<Vec<_>>()
                 .join("\n"),
             Err(failure) => failure.render(false),
         };
-        let folder = surroundings
+        let folder = env
             .folders
             .first()
             .map(|folder| format!("{}/", folder.display()))
@@ -318,26 +371,26 @@ mod tests {
 
     #[test]
     fn options_win_over_environment_over_default() {
-        let mut surroundings = Surroundings::default();
+        let mut env = Env::default();
         check(
             &GlobalArgs::default(),
-            &surroundings,
+            &env,
             &expect!["asking http://127.0.0.1:1323 (host from the default, port from the default)"],
         );
-        surroundings.host = Some("edge".to_owned());
-        surroundings.port = Some("x".to_owned());
+        env.host = Some("edge".to_owned());
+        env.port = Some("x".to_owned());
         let global = GlobalArgs {
             port: Some(5),
             ..GlobalArgs::default()
         };
         check(
             &global,
-            &surroundings,
+            &env,
             &expect!["asking http://edge:5 (host from SERVERLEDGE_HOST, port from --port)"],
         );
         check(
             &GlobalArgs::default(),
-            &surroundings,
+            &env,
             &expect![[r#"
             error: SERVERLEDGE_PORT is "x", which is no port
             hint: set it to a number from 1 to 65535, unset it, or pass --port"#]],
@@ -349,10 +402,75 @@ mod tests {
         };
         check(
             &global,
-            &surroundings,
+            &env,
             &expect![[r#"
             error: "http://a" is not a host alone: give a name or an address, and the port apart
             hint: see --host and --port"#]],
+        );
+    }
+
+    /// People give the client the address that a node is configured to listen on.
+    #[test]
+    fn the_address_of_all_addresses_is_this_machine() {
+        for (given, asked) in [
+            ("0.0.0.0", "127.0.0.1"),
+            ("::", "::1"),
+            ("[::]", "::1"),
+            ("10.0.0.0", "10.0.0.0"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(reachable(given), asked);
+            let global = GlobalArgs {
+                host: Some(given.to_owned()),
+                ..GlobalArgs::default()
+            };
+            assert!(resolve(&global, &Env::default()).is_ok(), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_url_names_the_node_unless_an_option_does() {
+        let url = |url: &str| Env {
+            url: Some(url.to_owned()),
+            host: Some("b".to_owned()),
+            ..Env::default()
+        };
+        let none = GlobalArgs::default();
+        check(
+            &none,
+            &url("https://a.example/faas"),
+            &expect![
+                "asking https://a.example:443/faas (host from SERVERLEDGE_URL, port from SERVERLEDGE_URL)"
+            ],
+        );
+        let below = GlobalArgs {
+            base_path: Some("/x".to_owned()),
+            tls: true,
+            ..GlobalArgs::default()
+        };
+        check(
+            &below,
+            &url("http://a.example/faas"),
+            &expect![
+                "asking https://a.example:80/x (host from SERVERLEDGE_URL, port from SERVERLEDGE_URL)"
+            ],
+        );
+        let other = GlobalArgs {
+            host: Some("c".to_owned()),
+            base_path: Some("x".to_owned()),
+            ..GlobalArgs::default()
+        };
+        check(
+            &other,
+            &url("https://a.example/faas"),
+            &expect!["asking http://c:1323/x (host from --host, port from the default)"],
+        );
+        check(
+            &none,
+            &url("a.example"),
+            &expect![[r#"
+                error: "a.example" is no URL of a node: one looks like https://example.org/faas, without user, ? and #
+                hint: see SERVERLEDGE_URL"#]],
         );
     }
 
@@ -367,16 +485,14 @@ mod tests {
                 ca_file: option_file.map(PathBuf::from),
                 ..GlobalArgs::default()
             };
-            let (tls, ca_file) = (
-                variable.map(str::to_owned),
-                variable_file.map(PathBuf::from),
-            );
+            let tls = variable.map(str::to_owned);
+            let ca_file = variable_file.map(PathBuf::from);
             let settings = resolve(
                 &global,
-                &Surroundings {
+                &Env {
                     tls,
                     ca_file,
-                    ..Surroundings::default()
+                    ..Env::default()
                 },
             )
             .unwrap();
@@ -402,13 +518,13 @@ mod tests {
         assert_eq!(tls(false, None, Some("True"), None), expected(true, ""));
         assert_eq!(tls(false, None, Some("0"), Some("v")), expected(false, ""));
         assert_eq!(tls(false, None, None, Some("v")), expected(true, "v"));
-        let surroundings = Surroundings {
+        let env = Env {
             tls: Some("maybe".to_owned()),
-            ..Surroundings::default()
+            ..Env::default()
         };
         check(
             &GlobalArgs::default(),
-            &surroundings,
+            &env,
             &expect![[r#"
             error: SERVERLEDGE_TLS is "maybe", which is no truth value
             hint: set it to true or false, unset it, or pass --tls"#]],
@@ -432,40 +548,33 @@ mod tests {
             email: String::new(),
         };
         credentials.set(&endpoint, Some(kept)).unwrap();
-        let mut surroundings = Surroundings {
+        let mut env = Env {
             credentials: Some(credentials),
-            ..Surroundings::default()
+            ..Env::default()
         };
-        let shown = |global: &GlobalArgs, surroundings: &Surroundings| {
-            let read =
-                token(global, surroundings, &endpoint).map_err(|failure| failure.render(false))?;
+        let shown = |global: &GlobalArgs, env: &Env| {
+            let read = token(global, env, &endpoint).map_err(|failure| failure.render(false))?;
             Ok::<_, String>(read.map(|(token, _)| token.reveal().to_owned()))
         };
         let none = GlobalArgs::default();
         let other = Endpoint::new("127.0.0.1", 2).unwrap();
         assert_eq!(
-            token(&none, &surroundings, &other).unwrap(),
+            token(&none, &env, &other).unwrap(),
             None,
             "it is sent to its own node only"
         );
-        assert_eq!(shown(&none, &surroundings).unwrap().unwrap(), "slt_kept");
-        surroundings.token_file = Some(write("variable", "slt_in_file\n"));
-        assert_eq!(shown(&none, &surroundings).unwrap().unwrap(), "slt_in_file");
-        surroundings.token = Some(Secret("slt_variable".to_owned()));
-        assert_eq!(
-            shown(&none, &surroundings).unwrap().unwrap(),
-            "slt_variable"
-        );
+        assert_eq!(shown(&none, &env).unwrap().unwrap(), "slt_kept");
+        env.token_file = Some(write("variable", "slt_in_file\n"));
+        assert_eq!(shown(&none, &env).unwrap().unwrap(), "slt_in_file");
+        env.token = Some(Secret("slt_variable".to_owned()));
+        assert_eq!(shown(&none, &env).unwrap().unwrap(), "slt_variable");
         let global = GlobalArgs {
             token_file: Some(write("option", "slt_option")),
             ..GlobalArgs::default()
         };
-        assert_eq!(
-            shown(&global, &surroundings).unwrap().unwrap(),
-            "slt_option"
-        );
-        surroundings.token = Some(Secret("hunter2".to_owned()));
-        let refused = shown(&none, &surroundings).unwrap_err();
+        assert_eq!(shown(&global, &env).unwrap().unwrap(), "slt_option");
+        env.token = Some(Secret("hunter2".to_owned()));
+        let refused = shown(&none, &env).unwrap_err();
         assert!(
             refused.contains("SERVERLEDGE_TOKEN is none") && !refused.contains("hunter2"),
             "{refused}"
@@ -475,11 +584,11 @@ mod tests {
     fn check_file(name: &str, text: &str, expected: &Expect) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), text).unwrap();
-        let surroundings = Surroundings {
+        let env = Env {
             folders: vec![folder.path().to_owned()],
-            ..Surroundings::default()
+            ..Env::default()
         };
-        check(&GlobalArgs::default(), &surroundings, expected);
+        check(&GlobalArgs::default(), &env, expected);
     }
 
     #[test]
@@ -499,11 +608,11 @@ mod tests {
         ] {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join(name), text).unwrap();
-            let surroundings = Surroundings {
+            let env = Env {
                 folders: vec![folder.path().to_owned()],
-                ..Surroundings::default()
+                ..Env::default()
             };
-            let settings = resolve(&GlobalArgs::default(), &surroundings).unwrap();
+            let settings = resolve(&GlobalArgs::default(), &env).unwrap();
             assert!(
                 settings.warnings.is_empty(),
                 "{text}: {:?}",

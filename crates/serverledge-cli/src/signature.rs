@@ -2,6 +2,9 @@
 
 use serverledge_wire::function::{ParameterBody, SignatureBody};
 
+use crate::exit::Exit;
+use crate::failure::Failure;
+
 /// Serverledge's types.
 const TYPES: [&str; 11] = [
     "Int",
@@ -17,27 +20,11 @@ const TYPES: [&str; 11] = [
     "ArrayArrayFloat",
 ];
 
-/// Why an argument declares no parameter.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SignatureError {
-    /// Not `name:type`.
-    #[error("{0:?} is not of the form name:type")]
-    Form(String),
-    /// No type of that name.
-    #[error("{kind:?} of parameter {name:?} is not a type; known are {}", TYPES.join(", "))]
-    Type {
-        /// The parameter.
-        name: String,
-        /// What was given as its type.
-        kind: String,
-    },
-}
-
 /// Reads both lists; none if nothing is declared.
 pub(crate) fn parse(
     inputs: &[String],
     outputs: &[String],
-) -> Result<Option<SignatureBody>, SignatureError> {
+) -> Result<Option<SignatureBody>, Failure> {
     if inputs.is_empty() && outputs.is_empty() {
         return Ok(None);
     }
@@ -53,16 +40,20 @@ pub(crate) fn parse(
     }))
 }
 
-fn parameter(argument: &str) -> Result<ParameterBody, SignatureError> {
-    let form = || SignatureError::Form(argument.to_owned());
+fn parameter(argument: &str) -> Result<ParameterBody, Failure> {
+    let wrong =
+        |fault: String| Failure::new(Exit::Signature, format!("the signature is wrong: {fault}"));
+    let form = || wrong(format!("{argument:?} is not of the form name:type"));
     let (name, kind) = argument.split_once(':').ok_or_else(form)?;
     if name.is_empty() || kind.is_empty() {
         return Err(form());
     }
     let known = TYPES.iter().find(|known| known.eq_ignore_ascii_case(kind));
-    let unknown = || SignatureError::Type {
-        name: name.to_owned(),
-        kind: kind.to_owned(),
+    let types = TYPES.join(", ");
+    let unknown = || {
+        wrong(format!(
+            "{kind:?} of parameter {name:?} is not a type; known are {types}"
+        ))
     };
     Ok(ParameterBody {
         name: name.to_owned(),
@@ -76,7 +67,7 @@ mod tests {
 
     #[test]
     fn parameters_are_name_and_type() {
-        assert_eq!(parse(&[], &[]), Ok(None));
+        assert!(parse(&[], &[]).unwrap().is_none());
         let read = parse(&["a:int".to_owned()], &["r:ArrayText".to_owned()])
             .unwrap()
             .unwrap();

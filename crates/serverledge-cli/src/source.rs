@@ -1,6 +1,7 @@
 //! A function's code on this machine: recognised by its kind, checked, packed into a tar as Serverledge sends it.
 
 mod bundle;
+mod esbuild;
 mod script;
 
 use std::io;
@@ -27,144 +28,29 @@ pub(crate) struct Code {
     pub(crate) tar: Vec<u8>,
     /// The runtime, where the kind of source settles it; else the node finds out.
     pub(crate) runtime: Option<&'static str>,
-    /// What is to be said about it.
+    /// Remarks on the code, for people.
     pub(crate) remarks: Vec<String>,
 }
 
-/// Why a source cannot be deployed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SourceError {
-    /// A URL.
-    #[error("{0:?} is a URL, and nodes fetch no code from elsewhere")]
-    Url(String),
-    /// Missing, or not readable.
-    #[error("failed to read the source {path:?}: {fault}")]
-    Read {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        fault: io::Error,
-    },
-    /// Not packed.
-    #[error("failed to pack the source {path:?}: {fault}")]
-    Pack {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        fault: PackError,
-    },
-    /// Beyond the limit.
-    #[error("the source {path:?} is larger than {}", text::bytes(CODE_BYTES_MAX))]
-    TooLarge {
-        /// Where.
-        path: PathBuf,
-    },
-    /// Nothing in it.
-    #[error("the source {0:?} is empty")]
-    Empty(PathBuf),
-    /// Not a kind of source that is known.
-    #[error("{0:?} holds no code that is known: no .wasm, .wat, .py, .js, .mjs or .cjs file")]
-    Unknown(PathBuf),
-    /// Code in several languages.
-    #[error("{path:?} holds code of the runtimes {first} and {second}")]
-    Ambiguous {
-        /// Where.
-        path: PathBuf,
-        /// One that was recognised.
-        first: &'static str,
-        /// Another one.
-        second: &'static str,
-    },
-    /// No list of packages.
-    #[error(
-        "{0:?} is no list of packages: a requirements .txt, package.json or package-lock.json is"
-    )]
-    NoList(PathBuf),
-    /// A list of packages for another runtime.
-    #[error("{path:?} lists packages of the runtime {of}, and the function's is {runtime}")]
-    OtherRuntime {
-        /// The list.
-        path: PathBuf,
-        /// What it is for.
-        of: &'static str,
-        /// What the function is.
-        runtime: &'static str,
-    },
-    /// Nothing was found that bundles.
-    #[error("{path:?} imports {import:?}, and there is no esbuild to bundle it with")]
-    NoBundler {
-        /// The script.
-        path: PathBuf,
-        /// What it imports.
-        import: String,
-    },
-    /// It was not bundled.
-    #[error("esbuild failed to bundle {path:?}")]
-    Bundle {
-        /// The script.
-        path: PathBuf,
-        /// What esbuild printed.
-        told: String,
-        /// A module of Node.js that it did not find.
-        node_module: Option<String>,
-        /// A package that it did not find.
-        package: Option<String>,
-    },
-    /// The archive has such a list already.
-    #[error("the archive {path:?} holds a {name} already")]
-    Twice {
-        /// The archive.
-        path: PathBuf,
-        /// The list.
-        name: &'static str,
-    },
+fn unreadable(path: &Path, fault: &io::Error) -> Failure {
+    Failure::new(
+        Exit::Source,
+        format!("failed to read the source {path:?}: {fault}"),
+    )
 }
 
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Self {
-        let exit = match error {
-            SourceError::Read { .. }
-            | SourceError::Pack {
-                fault: PackError::Read { .. },
-                ..
-            }
-            | SourceError::NoBundler { .. }
-            | SourceError::Bundle { .. } => Exit::Source,
-            _ => Exit::Usage,
-        };
-        let failure = Self::new(exit, error.to_string());
-        match error {
-            SourceError::Url(_) => failure.hint("download the file, check it, and pass its path"),
-            SourceError::Unknown(_) => {
-                failure.hint("name its runtime with --runtime, or compile it to WebAssembly first")
-            }
-            SourceError::NoBundler { .. } => failure
-                .hint("`npm install --save-dev esbuild` beside the script, or --runtime nodejs"),
-            SourceError::Bundle {
-                path,
-                told,
-                node_module,
-                package,
-            } => {
-                let failure = failure.section("esbuild", &told);
-                let folder = path.parent().unwrap_or(Path::new(".")).display();
-                match (node_module, package) {
-                    (Some(name), _) => failure.hint(format!(
-                        "{name:?} is an API of Node.js, which the runtime javascript does not have: --runtime nodejs"
-                    )),
-                    (None, Some(package)) => failure.hint(format!("`npm install {package}` in {folder} installs it")),
-                    (None, None) => failure,
-                }
-            }
-            SourceError::Ambiguous { .. } => {
-                failure.hint("name the one that is meant with --runtime")
-            }
-            SourceError::Twice { .. } => {
-                failure.hint("leave --deps away, or pass the folder instead of the archive")
-            }
-            _ => failure,
-        }
+/// The failure to pack a source.
+fn unpacked(path: &Path) -> impl Fn(PackError) -> Failure {
+    move |fault| {
+        Failure::new(
+            fault.exit,
+            format!("failed to pack the source {path:?}: {}", fault.words),
+        )
     }
+}
+
+fn empty(path: &Path) -> Failure {
+    Failure::usage(format!("the source {path:?} is empty"))
 }
 
 /// Reads a source and packs it, with these lists of packages at its root. `runtime` is what the caller said it is.
@@ -172,41 +58,42 @@ pub(crate) fn read(
     path: &Path,
     runtime: Option<Runtime>,
     deps: &[PathBuf],
-) -> Result<Code, SourceError> {
+) -> Result<Code, Failure> {
     if let Some(url) = path.to_str().filter(|text| text.contains("://")) {
-        return Err(SourceError::Url(url.to_owned()));
+        return Err(Failure::usage(format!(
+            "{url:?} is a URL, and nodes fetch no code from elsewhere"
+        ))
+        .hint("download the file, check it, and pass its path"));
     }
-    let unreadable = |fault| SourceError::Read {
-        path: path.to_owned(),
-        fault,
-    };
-    let unpacked = |fault| SourceError::Pack {
-        path: path.to_owned(),
-        fault,
-    };
     let lists = deps
         .iter()
         .map(|path| List::read(path))
         .collect::<Result<Vec<_>, _>>()?;
-    if runtime == Some(Runtime::JavaScript)
-        && let Some(code) = bundle::read(path)?
+    if let Some(bundle::Bundled {
+        files,
+        runtime,
+        remarks,
+    }) = bundle::read(path, runtime, !lists.is_empty())?
     {
-        check_lists(code.runtime, &lists)?;
-        return Ok(code);
+        let runtime = check_lists(Some(runtime.name()), &lists)?;
+        return packed(path, files, runtime, lists, remarks);
     }
-    let mut files = if std::fs::metadata(path).map_err(unreadable)?.is_dir() {
-        Files::of_folder(path).map_err(unpacked)?
+    let mut files = if std::fs::metadata(path)
+        .map_err(|fault| unreadable(path, &fault))?
+        .is_dir()
+    {
+        Files::of_folder(path).map_err(unpacked(path))?
     } else {
         let bytes = whole_file(path)?;
         if has_extension(path, &["tar"]) {
             return of_archive(path, bytes, runtime, &lists);
         }
         let is_wasm = bytes.starts_with(b"\0asm");
-        let files = Files::of_file(path, bytes).map_err(unpacked)?;
+        let files = Files::of_file(path, bytes).map_err(unpacked(path))?;
         if is_wasm && !has_extension(path, &["wasm"]) {
             let runtime = check_lists(Some(runtime.unwrap_or(Runtime::Wasm).name()), &lists)?;
             return Ok(Code {
-                tar: files.pack().map_err(unpacked)?,
+                tar: files.pack().map_err(unpacked(path))?,
                 runtime,
                 remarks: Vec::new(),
             });
@@ -216,6 +103,17 @@ pub(crate) fn read(
     let found = check_lists(found_out(path, files.paths(), runtime)?, &lists)?;
     let mut remarks = std::mem::take(&mut files.remarks);
     let runtime = settled(found, runtime, &files.all(), &lists, &mut remarks);
+    packed(path, files, runtime, lists, remarks)
+}
+
+/// Files with the lists of packages at their root.
+fn packed(
+    path: &Path,
+    mut files: Files,
+    runtime: Option<&'static str>,
+    lists: Vec<List>,
+    mut remarks: Vec<String>,
+) -> Result<Code, Failure> {
     for list in lists {
         if files.paths().any(|path| path == Path::new(list.name)) {
             remarks.push(format!(
@@ -225,13 +123,45 @@ pub(crate) fn read(
         }
         files
             .put(PathBuf::from(list.name), list.bytes, false)
-            .map_err(unpacked)?;
+            .map_err(unpacked(path))?;
     }
     Ok(Code {
-        tar: files.pack().map_err(unpacked)?,
+        tar: files.pack().map_err(unpacked(path))?,
         runtime,
         remarks,
     })
+}
+
+/// Whether a source is in a language of another runtime than this one's. What cannot be told is of the runtime that is there.
+pub(crate) fn is_of_another(path: &Path, runtime: Runtime) -> bool {
+    let script = |runtime| {
+        if runtime == Runtime::JavaScript {
+            Runtime::NodeJs
+        } else {
+            runtime
+        }
+    };
+    languages(path).is_some_and(|found| !found.is_empty() && !found.contains(&script(runtime)))
+}
+
+/// The runtimes whose code a source holds; `None` if it cannot be read, which is told when it is sent.
+fn languages(path: &Path) -> Option<Vec<Runtime>> {
+    if path.is_dir() {
+        let files = Files::of_folder(path).ok()?;
+        return Some(kinds(files.paths().filter_map(runtime_of)));
+    }
+    if has_extension(path, &["tar"]) {
+        let paths = archive::paths_in(&whole_file(path).ok()?).ok()?;
+        return Some(kinds(paths.iter().filter_map(|path| runtime_of(path))));
+    }
+    let is_module = || whole_file(path).is_ok_and(|bytes| bytes.starts_with(b"\0asm"));
+    let found = runtime_of(path).or_else(|| is_module().then_some(Runtime::Wasm));
+    Some(found.into_iter().collect())
+}
+
+/// Whether a path is named like a source.
+pub(crate) fn is_source(path: &Path) -> bool {
+    runtime_of(path).is_some() || has_extension(path, &["tar"])
 }
 
 /// The name that a source suggests: its file's without the extension, or its folder's.
@@ -246,18 +176,16 @@ pub(crate) fn suggested_name(path: &Path) -> Option<String> {
     name?.to_str().map(str::to_owned)
 }
 
-fn whole_file(path: &Path) -> Result<Vec<u8>, SourceError> {
+fn whole_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = files::read(path, CODE_BYTES_MAX).map_err(|fault| match fault.kind() {
-        io::ErrorKind::FileTooLarge => SourceError::TooLarge {
-            path: path.to_owned(),
-        },
-        _ => SourceError::Read {
-            path: path.to_owned(),
-            fault,
-        },
+        io::ErrorKind::FileTooLarge => Failure::usage(format!(
+            "the source {path:?} is larger than {}",
+            text::bytes(CODE_BYTES_MAX)
+        )),
+        _ => unreadable(path, &fault),
     })?;
     if bytes.is_empty() {
-        Err(SourceError::Empty(path.to_owned()))
+        Err(empty(path))
     } else {
         Ok(bytes)
     }
@@ -269,17 +197,11 @@ fn of_archive(
     tar: Vec<u8>,
     runtime: Option<Runtime>,
     lists: &[List],
-) -> Result<Code, SourceError> {
-    let paths = archive::paths_in(&tar).map_err(|fault| SourceError::Read {
-        path: path.to_owned(),
-        fault,
-    })?;
+) -> Result<Code, Failure> {
+    let paths = archive::paths_in(&tar).map_err(|fault| unreadable(path, &fault))?;
     let found = found_out(path, paths.iter().map(PathBuf::as_path), runtime)?;
     let found = check_lists(found, lists)?;
-    let inside = archive::files_in(&tar).map_err(|fault| SourceError::Read {
-        path: path.to_owned(),
-        fault,
-    })?;
+    let inside = archive::files_in(&tar).map_err(|fault| unreadable(path, &fault))?;
     let inside: Vec<_> = inside
         .iter()
         .map(|(path, bytes)| (path.as_path(), bytes.as_slice()))
@@ -293,32 +215,29 @@ fn of_archive(
             remarks,
         });
     }
-    let unpacked = |fault| SourceError::Pack {
-        path: path.to_owned(),
-        fault,
-    };
     let mut more = Files::default();
     for list in lists {
         if paths
             .iter()
             .any(|inside| inside.strip_prefix(".").unwrap_or(inside) == Path::new(list.name))
         {
-            return Err(SourceError::Twice {
-                path: path.to_owned(),
-                name: list.name,
-            });
+            return Err(Failure::usage(format!(
+                "the archive {path:?} holds a {} already",
+                list.name
+            ))
+            .hint("leave --deps away, or pass the folder instead of the archive"));
         }
         more.put(PathBuf::from(list.name), list.bytes.clone(), false)
-            .map_err(unpacked)?;
+            .map_err(unpacked(path))?;
     }
     Ok(Code {
-        tar: archive::extended(tar, &more).map_err(unpacked)?,
+        tar: archive::extended(tar, &more).map_err(unpacked(path))?,
         runtime,
         remarks,
     })
 }
 
-/// Which of the two runtimes for JavaScript it is, where nobody said so.
+/// Chooses between the two runtimes for JavaScript, where nobody named one.
 fn settled(
     found: Option<&'static str>,
     said: Option<Runtime>,
@@ -339,10 +258,10 @@ fn found_out<'a>(
     path: &Path,
     inside: impl Iterator<Item = &'a Path>,
     said: Option<Runtime>,
-) -> Result<Option<&'static str>, SourceError> {
+) -> Result<Option<&'static str>, Failure> {
     let inside: Vec<&Path> = inside.collect();
     if inside.is_empty() {
-        return Err(SourceError::Empty(path.to_owned()));
+        return Err(empty(path));
     }
     if let Some(runtime) = said {
         return Ok(Some(runtime.name()));
@@ -354,14 +273,19 @@ fn found_out<'a>(
             .filter_map(|path| List::kind(path.file_name()?.to_str()?)),
     );
     match (of_code.as_slice(), of_lists.as_slice()) {
-        ([], _) => Err(SourceError::Unknown(path.to_owned())),
+        ([], _) => {
+            let known = "no .wasm, .wat, .py, .js, .mjs, .cjs or .ts file";
+            Err(
+                Failure::usage(format!("{path:?} holds no code that is known: {known}"))
+                    .hint("name its runtime with --runtime, or compile it to WebAssembly first"),
+            )
+        }
         ([one], _) => Ok(Some(one.name())),
         (several, [one]) if several.contains(one) => Ok(Some(one.name())),
-        ([first, second, ..], _) => Err(SourceError::Ambiguous {
-            path: path.to_owned(),
-            first: first.name(),
-            second: second.name(),
-        }),
+        ([first, second, ..], _) => Err(Failure::usage(format!(
+            "{path:?} holds code of the runtimes {first} and {second}"
+        ))
+        .hint("name the one that is meant with --runtime")),
     }
 }
 
@@ -402,20 +326,24 @@ struct List {
 }
 
 impl List {
-    fn read(path: &Path) -> Result<Self, SourceError> {
+    fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = whole_file(path)?;
+        let no_list = || {
+            let lists = "a requirements .txt, package.json or package-lock.json is";
+            Failure::usage(format!("{path:?} is no list of packages: {lists}"))
+        };
         let name = if has_extension(path, &["txt", "in"]) {
             REQUIREMENTS
         } else if has_extension(path, &["json"]) {
             let members: serde_json::Map<String, serde_json::Value> =
-                serde_json::from_slice(&bytes).map_err(|_| SourceError::NoList(path.to_owned()))?;
+                serde_json::from_slice(&bytes).map_err(|_| no_list())?;
             if members.contains_key("lockfileVersion") {
                 PACKAGE_LOCK
             } else {
                 PACKAGE
             }
         } else {
-            return Err(SourceError::NoList(path.to_owned()));
+            return Err(no_list());
         };
         Ok(Self {
             path: path.to_owned(),
@@ -438,15 +366,15 @@ impl List {
 fn check_lists(
     runtime: Option<&'static str>,
     lists: &[List],
-) -> Result<Option<&'static str>, SourceError> {
+) -> Result<Option<&'static str>, Failure> {
     for list in lists {
         let of = List::kind(list.name).map_or("", Runtime::name);
         if let Some(runtime) = runtime.filter(|runtime| *runtime != of) {
-            return Err(SourceError::OtherRuntime {
-                path: list.path.clone(),
-                of,
-                runtime,
-            });
+            let path = &list.path;
+            let its = format!("the function's is {runtime}");
+            return Err(Failure::usage(format!(
+                "{path:?} lists packages of the runtime {of}, and {its}"
+            )));
         }
     }
     Ok(runtime)

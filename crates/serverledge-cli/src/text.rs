@@ -39,10 +39,12 @@ pub(crate) fn seconds(seconds: f64) -> String {
     }
 }
 
-/// How long something has been up: the two largest units.
+/// Renders the time that something has been up: the two largest units.
 pub(crate) fn age(span: Duration) -> String {
     let total = span.as_secs();
-    let (days, hours, minutes) = (total / 86_400, total / 3_600 % 24, total / 60 % 60);
+    let days = total / 86_400;
+    let hours = total / 3_600 % 24;
+    let minutes = total / 60 % 60;
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{total} s"),
         (0, 0, m) => format!("{m} min {} s", total % 60),
@@ -62,14 +64,32 @@ pub(crate) fn bytes(count: usize) -> String {
     }
 }
 
-/// One line for each fact; those without a value are left out.
+/// The begin of a version's digest: enough to tell it from others.
+pub(crate) fn version(digest: &str) -> String {
+    one_line(digest.get(..12).unwrap_or(digest))
+}
+
+/// One line for each fact.
 pub(crate) fn facts(facts: impl IntoIterator<Item = (&'static str, String)>) -> String {
     let row = |(fact, value): (&str, String)| vec![fact.to_owned(), one_line(&value)];
+    table(&facts.into_iter().map(row).collect::<Vec<_>>())
+}
+
+/// The same; those without a value are left out.
+pub(crate) fn known_facts(all: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    facts(all.into_iter().filter(|(_, value)| !value.is_empty()))
+}
+
+/// A table with a head.
+pub(crate) fn listing<const N: usize>(
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
+    let head = head.map(str::to_owned);
     table(
-        &facts
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(row)
+        &std::iter::once(head)
+            .chain(rows)
+            .map(Vec::from)
             .collect::<Vec<_>>(),
     )
 }

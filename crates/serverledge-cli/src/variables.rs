@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::Path;
 
 use serverledge_wire::function::SecretValues;
@@ -10,34 +10,33 @@ use serverledge_wire::function::SecretValues;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
+use crate::passwords::{AtTerminal, Person as _};
 
 /// Longest secret: all of a function's variables together may not be longer.
 const SECRET_BYTES_MAX: usize = 32 * 1024;
 
-/// Where values of secrets come from.
-pub(crate) trait Source {
+/// The file that is stdin.
+const STDIN: &str = "-";
+
+/// The source of the values of secrets.
+pub(crate) trait SecretSource {
     /// The value of an environment variable.
     fn variable(&self, name: &str) -> Option<OsString>;
 
-    /// What the person at the terminal types, without showing it; `None` if there is no terminal.
+    /// Asks the person at the terminal, without showing the answer; `None` if there is no terminal.
     fn ask(&self, name: &str) -> Option<io::Result<String>>;
 }
 
 /// This process's environment and terminal.
 pub(crate) struct Process;
 
-impl Source for Process {
+impl SecretSource for Process {
     fn variable(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
     }
 
     fn ask(&self, name: &str) -> Option<io::Result<String>> {
-        if !io::stdin().is_terminal() {
-            return None;
-        }
-        let terminal = console::Term::stderr();
-        let asked = terminal.write_str(&format!("value of the secret {name} (not shown): "));
-        Some(asked.and_then(|()| terminal.read_secure_line()))
+        AtTerminal.ask_secretly(&format!("value of the secret {name}"))
     }
 }
 
@@ -54,10 +53,33 @@ pub(crate) fn env(arguments: &[String]) -> Result<BTreeMap<String, String>, Fail
 }
 
 /// The arguments of `--secret`, with their values.
-pub(crate) fn secrets(arguments: &[String], source: &dyn Source) -> Result<SecretValues, Failure> {
+pub(crate) fn secrets(
+    arguments: &[String],
+    source: &dyn SecretSource,
+) -> Result<SecretValues, Failure> {
+    values(arguments, |name| from_env_or_terminal(name, source))
+}
+
+/// The same, where a single secret may come on stdin as well if there is no terminal.
+pub(crate) fn secrets_or_stdin(
+    arguments: &[String],
+    source: &dyn SecretSource,
+) -> Result<SecretValues, Failure> {
+    let is_alone = arguments.len() == 1;
+    values(arguments, |name| match present(name, source)? {
+        Some(value) => Ok(value),
+        None if is_alone => from_file(name, Path::new(STDIN)),
+        None => Err(no_value(name)),
+    })
+}
+
+fn values(
+    arguments: &[String],
+    of_name: impl Fn(&str) -> Result<String, Failure>,
+) -> Result<SecretValues, Failure> {
     let secret = |argument: &String| {
         let (name, value) = match argument.split_once('=') {
-            None => (argument.as_str(), from_surroundings(argument, source)?),
+            None => (argument.as_str(), of_name(argument)?),
             Some((name, rest)) => match rest.strip_prefix('@') {
                 Some(path) => (name, from_file(name, Path::new(path))?),
                 None => return Err(on_the_command_line(name)),
@@ -84,30 +106,36 @@ fn on_the_command_line(name: &str) -> Failure {
     ))
 }
 
-fn from_surroundings(name: &str, source: &dyn Source) -> Result<String, Failure> {
+fn from_env_or_terminal(name: &str, source: &dyn SecretSource) -> Result<String, Failure> {
+    present(name, source)?.ok_or_else(|| no_value(name))
+}
+
+/// The value of the environment variable, else what the person types; `None` if there is neither.
+fn present(name: &str, source: &dyn SecretSource) -> Result<Option<String>, Failure> {
     if let Some(value) = source.variable(name) {
         let not_text = |_| {
             Failure::usage(format!(
                 "the value of the environment variable {name} is no text"
             ))
         };
-        return value.into_string().map_err(not_text);
+        return value.into_string().map(Some).map_err(not_text);
     }
-    match source.ask(name) {
-        Some(typed) => typed.map_err(|fault| {
-            Failure::new(
-                Exit::Source,
-                format!("failed to read the secret {name} from the terminal: {fault}"),
-            )
-        }),
-        None => Err(Failure::usage(format!(
-            "the secret {name} has no value: there is no environment variable {name}"
-        ))
-        .hint(format!("export {name}, or pass `--secret {name}=@FILE`"))),
-    }
+    source.ask(name).transpose().map_err(|fault| {
+        Failure::new(
+            Exit::Source,
+            format!("failed to read the secret {name} from the terminal: {fault}"),
+        )
+    })
 }
 
-/// The file's text without the line end that editors put at its end.
+fn no_value(name: &str) -> Failure {
+    Failure::usage(format!(
+        "the secret {name} has no value: there is no environment variable {name}"
+    ))
+    .hint(format!("export {name}, or pass `--secret {name}=@FILE`"))
+}
+
+/// The file's text, or that on stdin, without the line end that editors put at its end. Nothing on stdin is nobody's secret.
 fn from_file(name: &str, path: &Path) -> Result<String, Failure> {
     let unreadable = |fault| {
         Failure::new(
@@ -115,17 +143,19 @@ fn from_file(name: &str, path: &Path) -> Result<String, Failure> {
             format!("failed to read the secret {name} from {path:?}: {fault}"),
         )
     };
-    let bytes = files::read(path, SECRET_BYTES_MAX).map_err(unreadable)?;
-    let text = String::from_utf8(bytes);
-    let mut text =
-        text.map_err(|_| Failure::usage(format!("the secret {name} in {path:?} is no text")))?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
+    let bytes = files::read_or_stdin(path, SECRET_BYTES_MAX).map_err(unreadable)?;
+    if path == Path::new(STDIN) && bytes.is_empty() {
+        return Err(Failure::usage(format!(
+            "the secret {name} has no value: nothing came on stdin"
+        ))
+        .hint(format!(
+            "type it at a terminal, export {name}, or pass `{name}=@FILE`"
+        )));
     }
-    Ok(text)
+    let text = String::from_utf8(bytes);
+    let text =
+        text.map_err(|_| Failure::usage(format!("the secret {name} in {path:?} is no text")))?;
+    Ok(files::without_line_end(&text).to_owned())
 }
 
 #[cfg(test)]
@@ -133,9 +163,9 @@ mod tests {
     use super::*;
 
     /// An environment with one variable, and what is typed.
-    struct Script(Option<&'static str>);
+    struct ScriptedSource(Option<&'static str>);
 
-    impl Source for Script {
+    impl SecretSource for ScriptedSource {
         fn variable(&self, name: &str) -> Option<OsString> {
             (name == "SET").then(|| "from the environment".into())
         }
@@ -146,7 +176,7 @@ mod tests {
     }
 
     fn secret(argument: &str, typed: Option<&'static str>) -> Result<String, (Exit, String)> {
-        let read = secrets(&[argument.to_owned()], &Script(typed));
+        let read = secrets(&[argument.to_owned()], &ScriptedSource(typed));
         let one = read.map(|values| values.0.into_values().next().unwrap());
         one.map_err(|failure| (failure.exit(), failure.render(false)))
     }

@@ -4,16 +4,14 @@ use std::fmt;
 
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method};
-use reqwest::Url;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serverledge_wire::account::{
     AccountInfo, ChangeEmail, ChangePassword, Confirm, CreatedToken, DeleteAccount, EmailChange,
-    Invitation, LogIn, LoggedIn, RequestReset, Reset, Sessions, SignUp, SignUpReply, TokenRequest,
-    Tokens,
+    Invitation, LogIn, LoggedIn, RequestReset, Reset, ResetRequested, SignUp, SignUpReply,
+    TokenRequest, Tokens,
 };
 
-use crate::client::{CONTROL_TIMEOUT, Client, is_request_id, read_json};
+use crate::call::Call;
+use crate::client::{Client, segment};
 use crate::error::ClientError;
 
 /// Longest token: ours are a fraction of it.
@@ -116,11 +114,12 @@ impl Client {
         &self,
         wanted: &SignUp,
     ) -> Result<(SignUpReply, Option<Session>), ClientError> {
-        let (url, answer) = self.ask(Method::POST, &["sign-up"], Some(wanted)).await?;
-        Ok((
-            read_json(&url, answer.body())?,
-            Session::begun(answer.headers()),
-        ))
+        let mut answer = self
+            .secret_call(Method::POST, &["sign-up"])?
+            .json(wanted)
+            .send()
+            .await?;
+        Ok((answer.json().await?, Session::begun(answer.headers())))
     }
 
     /// Begins a session. A program makes itself a token with it ([`Client::create_token_in`]) and ends it. Dropping the
@@ -130,13 +129,15 @@ impl Client {
     /// [`ClientError::Problem`]: `wrong_credentials` (403), `too_many_tries` (429). [`ClientError::InClear`] if the password
     /// would be sent so. Else see [`ClientError`].
     pub async fn log_in(&self, shown: &LogIn) -> Result<(LoggedIn, Session), ClientError> {
-        let (url, answer) = self.ask(Method::POST, &["log-in"], Some(shown)).await?;
-        let session = Session::begun(answer.headers());
-        let fault = || ClientError::Answer {
-            url: url.to_string(),
-            fault: "it begins no session".to_owned(),
-        };
-        Ok((read_json(&url, answer.body())?, session.ok_or_else(fault)?))
+        let mut answer = self
+            .secret_call(Method::POST, &["log-in"])?
+            .json(shown)
+            .send()
+            .await?;
+        let reply = answer.json().await?;
+        let session = Session::begun(answer.headers())
+            .ok_or_else(|| answer.misread(&"it begins no session"))?;
+        Ok((reply, session))
     }
 
     /// Revokes the token that this client sends. Dropping the future: it may be revoked or not.
@@ -144,9 +145,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn log_out(&self) -> Result<(), ClientError> {
-        self.ask::<()>(Method::POST, &["log-out"], None)
-            .await
-            .map(drop)
+        self.secret_call(Method::POST, &["log-out"])?.done().await
     }
 
     /// Ends a session. Dropping the future: it may be over or not.
@@ -154,12 +153,10 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn end(&self, session: &Session) -> Result<(), ClientError> {
-        let url = self.account_url(&["log-out"]);
-        let request = self
-            .http
-            .post(url.clone())
-            .header(COOKIE, session.0.clone());
-        self.send(request, CONTROL_TIMEOUT, &url).await.map(drop)
+        self.secret_call(Method::POST, &["log-out"])?
+            .header(COOKIE, session.0.clone())
+            .done()
+            .await
     }
 
     /// Asks for a link for a new password. Whether the address has an account is not told. Dropping the future: it may be
@@ -167,13 +164,14 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn request_reset(&self, email: &str) -> Result<(), ClientError> {
+    pub async fn request_reset(&self, email: &str) -> Result<ResetRequested, ClientError> {
         let wanted = RequestReset {
             email: email.to_owned(),
         };
-        self.ask(Method::POST, &["request-reset"], Some(&wanted))
+        self.secret_call(Method::POST, &["request-reset"])?
+            .json(&wanted)
+            .read()
             .await
-            .map(drop)
     }
 
     /// Sets a new password with what such a link carries. Dropping the future: it may be set or not.
@@ -181,9 +179,10 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `link_invalid` (410). Else see [`ClientError`].
     pub async fn reset(&self, wanted: &Reset) -> Result<(), ClientError> {
-        self.ask(Method::POST, &["reset"], Some(wanted))
+        self.secret_call(Method::POST, &["reset"])?
+            .json(wanted)
+            .done()
             .await
-            .map(drop)
     }
 
     /// Confirms an address with what the link in a mail carries. Dropping the future: it may be confirmed or not.
@@ -191,20 +190,21 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `link_invalid` (410). Else see [`ClientError`].
     pub async fn confirm(&self, wanted: &Confirm) -> Result<(), ClientError> {
-        self.ask(Method::POST, &["confirm"], Some(wanted))
+        self.secret_call(Method::POST, &["confirm"])?
+            .json(wanted)
+            .done()
             .await
-            .map(drop)
     }
 
     // === settings ===
 
-    /// Who this client's token stands for. Dropping the future has no effect on the node.
+    /// The account that this client's token stands for. Dropping the future has no effect on the node.
     ///
     /// # Errors
     /// [`ClientError::Problem`] with status 401 without a token, or with one that is not valid (any more); else see
     /// [`ClientError`].
     pub async fn account(&self) -> Result<AccountInfo, ClientError> {
-        self.get(&["account"]).await
+        self.get(&["account"]).read().await
     }
 
     /// Changes the address. Dropping the future: it may be changed or not.
@@ -212,7 +212,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `wrong_credentials` (403), `email_taken` (409). Else see [`ClientError`].
     pub async fn change_email(&self, wanted: &ChangeEmail) -> Result<EmailChange, ClientError> {
-        self.ask_account(Method::POST, &["email"], Some(wanted))
+        self.secret_call(Method::POST, &["email"])?
+            .json(wanted)
+            .read()
             .await
     }
 
@@ -221,9 +223,10 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `wrong_credentials` (403). Else see [`ClientError`].
     pub async fn change_password(&self, wanted: &ChangePassword) -> Result<(), ClientError> {
-        self.ask(Method::POST, &["password"], Some(wanted))
+        self.secret_call(Method::POST, &["password"])?
+            .json(wanted)
+            .done()
             .await
-            .map(drop)
     }
 
     /// Deletes the account with everything that it owns. Dropping the future: it may be deleted or not.
@@ -231,7 +234,10 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `wrong_credentials` (403). Else see [`ClientError`].
     pub async fn delete_account(&self, wanted: &DeleteAccount) -> Result<(), ClientError> {
-        self.ask(Method::DELETE, &[], Some(wanted)).await.map(drop)
+        self.secret_call(Method::DELETE, &[])?
+            .json(wanted)
+            .done()
+            .await
     }
 
     /// Makes an invitation, as operators may. Dropping the future may lose it; it ends by itself.
@@ -239,7 +245,8 @@ impl Client {
     /// # Errors
     /// [`ClientError::Problem`]: `forbidden` (403). Else see [`ClientError`].
     pub async fn invite(&self) -> Result<Invitation, ClientError> {
-        self.ask_account::<(), _>(Method::POST, &["invitations"], None)
+        self.secret_call(Method::POST, &["invitations"])?
+            .read()
             .await
     }
 
@@ -250,7 +257,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn tokens(&self) -> Result<Tokens, ClientError> {
-        self.get(&["account", "tokens"]).await
+        self.get(&["account", "tokens"]).read().await
     }
 
     /// Makes a token. Dropping the future may leave one that nobody has; [`Client::tokens`] shows it.
@@ -259,7 +266,9 @@ impl Client {
     /// [`ClientError::Problem`]: `forbidden` (403) if it were good for more than this client's own. Else see
     /// [`ClientError`].
     pub async fn create_token(&self, wanted: &TokenRequest) -> Result<CreatedToken, ClientError> {
-        self.ask_account(Method::POST, &["tokens"], Some(wanted))
+        self.secret_call(Method::POST, &["tokens"])?
+            .json(wanted)
+            .read()
             .await
     }
 
@@ -272,14 +281,10 @@ impl Client {
         session: &Session,
         wanted: &TokenRequest,
     ) -> Result<CreatedToken, ClientError> {
-        let url = self.account_url(&["tokens"]);
-        let request = self
-            .http
-            .post(url.clone())
-            .header(COOKIE, session.0.clone())
-            .json(wanted);
-        let answer = self.send(request, CONTROL_TIMEOUT, &url).await?;
-        read_json(&url, answer.body())
+        let call = self
+            .secret_call(Method::POST, &["tokens"])?
+            .header(COOKIE, session.0.clone());
+        call.json(wanted).read().await
     }
 
     /// Revokes a token. Dropping the future: it may be revoked or not.
@@ -288,69 +293,19 @@ impl Client {
     /// [`ClientError::Problem`] with status 404 if there is none of that id; [`ClientError::Request`] if it cannot be an id.
     /// Else see [`ClientError`].
     pub async fn revoke_token(&self, id: &str) -> Result<(), ClientError> {
-        self.ask::<()>(Method::DELETE, &["tokens", checked(id)?], None)
-            .await
-            .map(drop)
+        self.secret_call(
+            Method::DELETE,
+            &["tokens", segment(id, "id of a token or session")?],
+        )?
+        .done()
+        .await
     }
 
-    /// The account's browser sessions. Dropping the future has no effect on the node.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn sessions(&self) -> Result<Sessions, ClientError> {
-        self.get(&["account", "sessions"]).await
-    }
-
-    /// Ends a browser session. Dropping the future: it may be over or not.
-    ///
-    /// # Errors
-    /// As for [`Client::revoke_token`].
-    pub async fn end_session(&self, id: &str) -> Result<(), ClientError> {
-        self.ask::<()>(Method::DELETE, &["sessions", checked(id)?], None)
-            .await
-            .map(drop)
-    }
-
-    fn account_url(&self, path: &[&str]) -> Url {
-        self.url(&[&["account"], path].concat())
-    }
-
-    async fn ask_account<B: Serialize, T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &[&str],
-        body: Option<&B>,
-    ) -> Result<T, ClientError> {
-        let (url, answer) = self.ask(method, path, body).await?;
-        read_json(&url, answer.body())
-    }
-
-    /// Sends a request below `/account`. What it says is a secret in most cases, so that it goes nowhere in clear.
-    async fn ask<B: Serialize>(
-        &self,
-        method: Method,
-        path: &[&str],
-        body: Option<&B>,
-    ) -> Result<(Url, http::Response<bytes::Bytes>), ClientError> {
+    /// A request below `/account`. It says a secret in most cases, so that it goes nowhere in clear.
+    fn secret_call(&self, method: Method, path: &[&str]) -> Result<Call<'_>, ClientError> {
         self.keeps_secrets()?;
-        let url = self.account_url(path);
-        let request = self.http.request(method, url.clone());
-        let request = if let Some(body) = body {
-            request.json(body)
-        } else {
-            request
-        };
-        let answer = self.send(request, CONTROL_TIMEOUT, &url).await?;
-        Ok((url, answer))
+        Ok(self.call(method, &[&["account"], path].concat()))
     }
-}
-
-/// An id that is one path segment and nothing else.
-fn checked(id: &str) -> Result<&str, ClientError> {
-    let fault = || ClientError::Request {
-        fault: format!("{id:?} is no id of a token or session"),
-    };
-    is_request_id(id).then_some(id).ok_or_else(fault)
 }
 
 #[cfg(test)]

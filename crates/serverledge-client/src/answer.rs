@@ -12,7 +12,7 @@ use crate::error::ClientError;
 /// Most characters of a text answer that become an error's detail.
 const DETAIL_CHARS_MAX: usize = 2_000;
 
-/// Why a body could not be read.
+/// The reason why a body could not be read.
 pub(crate) enum ReadFault {
     /// It is longer than allowed.
     TooLong,
@@ -49,7 +49,7 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> C
 }
 
 /// `Retry-After` in seconds; its other form, a date, is passed over.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers
         .get(header::RETRY_AFTER)?
         .to_str()

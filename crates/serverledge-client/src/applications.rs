@@ -1,17 +1,15 @@
 //! Applications: managed by name; and a client that acts on one's functions.
 
-use http::header::CONTENT_TYPE;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use http::Method;
 use serverledge_core::AppName;
 use serverledge_wire::application::{
     AppInfo, AppSettings, AppSummary, DependenciesInfo, EndpointInfo, NewApp,
 };
 
-use crate::client::{CONTROL_TIMEOUT, Client, not_understood, read_json};
+use crate::client::Client;
 use crate::error::ClientError;
 
-/// What the routes of functions begin with, which an application has as well.
+/// First segments of the routes of functions, which an application has as well.
 const OF_FUNCTIONS: [&str; 11] = [
     "create",
     "update",
@@ -40,7 +38,7 @@ impl Client {
         self.app.as_ref()
     }
 
-    /// What comes before a path.
+    /// The segments before a path: those of the application if it is a route of functions, else none.
     pub(crate) fn prefix(&self, path: &[&str]) -> Vec<&str> {
         match (&self.app, path.first()) {
             (Some(app), Some(first)) if OF_FUNCTIONS.contains(first) => vec!["apps", app.as_str()],
@@ -53,7 +51,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn apps(&self) -> Result<Vec<AppSummary>, ClientError> {
-        self.get(&["apps"]).await
+        self.get(&["apps"]).read().await
     }
 
     /// Makes an application. Dropping the future: it may be made or not.
@@ -62,14 +60,12 @@ impl Client {
     /// [`ClientError::Problem`] with code `application_exists` (409) if the name is taken, by whomever; else see
     /// [`ClientError`].
     pub async fn create_app(&self, name: &AppName) -> Result<AppInfo, ClientError> {
-        self.ask_json(
-            http::Method::POST,
-            &["apps"],
-            &NewApp {
+        self.post(&["apps"])
+            .json(&NewApp {
                 name: name.to_string(),
-            },
-        )
-        .await
+            })
+            .read()
+            .await
     }
 
     /// One application.
@@ -78,7 +74,7 @@ impl Client {
     /// [`ClientError::Problem`] with code `application_unknown` (404) if the caller has none of that name; else see
     /// [`ClientError`].
     pub async fn show_app(&self, name: &AppName) -> Result<AppInfo, ClientError> {
-        self.get(&["apps", name.as_str()]).await
+        self.get(&["apps", name.as_str()]).read().await
     }
 
     /// Renames an application or changes its settings, all or none of it. Dropping the future: it may be changed or not.
@@ -90,7 +86,9 @@ impl Client {
         name: &AppName,
         settings: &AppSettings,
     ) -> Result<AppInfo, ClientError> {
-        self.ask_json(http::Method::PATCH, &["apps", name.as_str()], settings)
+        self.call(Method::PATCH, &["apps", name.as_str()])
+            .json(settings)
+            .read()
             .await
     }
 
@@ -99,10 +97,9 @@ impl Client {
     /// # Errors
     /// As for [`Client::show_app`].
     pub async fn delete_app(&self, name: &AppName) -> Result<(), ClientError> {
-        let url = self.url(&["apps", name.as_str()]);
-        self.send(self.http.delete(url.clone()), CONTROL_TIMEOUT, &url)
+        self.call(Method::DELETE, &["apps", name.as_str()])
+            .done()
             .await
-            .map(drop)
     }
 
     /// An application's endpoints.
@@ -110,7 +107,7 @@ impl Client {
     /// # Errors
     /// As for [`Client::show_app`].
     pub async fn endpoints(&self, name: &AppName) -> Result<Vec<EndpointInfo>, ClientError> {
-        self.get(&["apps", name.as_str(), "endpoints"]).await
+        self.get(&["apps", name.as_str(), "endpoints"]).read().await
     }
 
     /// Binds a method and a path to a function, in place of what was bound to them; gives back all endpoints. Dropping the
@@ -123,12 +120,10 @@ impl Client {
         name: &AppName,
         endpoint: &EndpointInfo,
     ) -> Result<Vec<EndpointInfo>, ClientError> {
-        self.ask_json(
-            http::Method::PUT,
-            &["apps", name.as_str(), "endpoints"],
-            endpoint,
-        )
-        .await
+        self.call(Method::PUT, &["apps", name.as_str(), "endpoints"])
+            .json(endpoint)
+            .read()
+            .await
     }
 
     /// Removes an endpoint; gives back those that are left. Dropping the future: it may be removed or not.
@@ -141,14 +136,11 @@ impl Client {
         method: &str,
         path: &str,
     ) -> Result<Vec<EndpointInfo>, ClientError> {
-        let mut url = self.url(&["apps", name.as_str(), "endpoints"]);
-        url.query_pairs_mut()
-            .append_pair("method", method)
-            .append_pair("path", path);
-        let answer = self
-            .send(self.http.delete(url.clone()), CONTROL_TIMEOUT, &url)
-            .await?;
-        read_json(&url, answer.body())
+        let call = self.call(Method::DELETE, &["apps", name.as_str(), "endpoints"]);
+        call.query("method", Some(method))
+            .query("path", Some(path))
+            .read()
+            .await
     }
 
     /// An application's dependencies file; empty if there is none.
@@ -156,42 +148,29 @@ impl Client {
     /// # Errors
     /// As for [`Client::show_app`].
     pub async fn dependencies(&self, name: &AppName) -> Result<String, ClientError> {
-        let url = self.url(&["apps", name.as_str(), "dependencies"]);
-        let answer = self
-            .send(self.http.get(url.clone()), CONTROL_TIMEOUT, &url)
+        let mut answer = self
+            .get(&["apps", name.as_str(), "dependencies"])
+            .send()
             .await?;
-        String::from_utf8(answer.into_body().into()).map_err(|error| not_understood(&url, &error))
+        let text = answer.body().await?;
+        String::from_utf8(text.into()).map_err(|error| answer.misread(&error))
     }
 
-    /// Replaces an application's dependencies file; an empty text removes it. Dropping the future: it may be replaced or not.
+    /// Replaces one of an application's dependencies files, the one of this name; without a name the text says which it is, and an
+    /// empty one removes both. Dropping the future: it may be replaced or not.
     ///
     /// # Errors
     /// As for [`Client::show_app`]; `invalid_dependencies` (422).
     pub async fn set_dependencies(
         &self,
         name: &AppName,
+        file: Option<&str>,
         text: String,
     ) -> Result<DependenciesInfo, ClientError> {
-        let url = self.url(&["apps", name.as_str(), "dependencies"]);
-        let request = self
-            .http
-            .put(url.clone())
-            .header(CONTENT_TYPE, "text/plain; charset=utf-8")
-            .body(text);
-        let answer = self.send(request, CONTROL_TIMEOUT, &url).await?;
-        read_json(&url, answer.body())
-    }
-
-    async fn ask_json<T: DeserializeOwned>(
-        &self,
-        method: http::Method,
-        path: &[&str],
-        body: &impl Serialize,
-    ) -> Result<T, ClientError> {
-        let url = self.url(path);
-        let request = self.http.request(method, url.clone()).json(body);
-        let answer = self.send(request, CONTROL_TIMEOUT, &url).await?;
-        read_json(&url, answer.body())
+        let call = self
+            .call(Method::PUT, &["apps", name.as_str(), "dependencies"])
+            .query("file", file);
+        call.body("text/plain; charset=utf-8", text).read().await
     }
 }
 

@@ -10,16 +10,15 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hmac::{Hmac, Mac as _};
 use http::header::CONTENT_TYPE;
 use reqwest::Url;
-use serverledge_core::InvocationId;
+use serverledge_core::{InvocationId, causes, unix_ms};
 use sha2::Sha256;
 
 pub use allow::{CallbackAllow, ParseCallbackAllowError};
@@ -40,7 +39,7 @@ pub const SIGNATURE_HEADER: &str = "serverledge-signature";
 /// The header with the invocation's id.
 pub const INVOCATION_HEADER: &str = "serverledge-invocation";
 
-/// How callbacks are sent.
+/// Settings of callbacks.
 #[derive(Clone)]
 pub struct CallbackConfig {
     /// Networks and names that callbacks may reach beside public addresses.
@@ -62,7 +61,7 @@ pub struct CallbackSender {
     timeout: Duration,
 }
 
-/// Why a URL gets no callback, now and later.
+/// The reason why a URL gets no callback, now and later.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackRefused {
@@ -90,7 +89,7 @@ pub enum CallbackRefused {
     Name(String),
 }
 
-/// Why an attempt was none or failed.
+/// The reason why an attempt was not made or failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallbackError {
@@ -170,20 +169,13 @@ impl CallbackSender {
             source: error.to_string().into(),
         })?;
         let policy = Arc::new(Policy::new(config.allow));
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::settings(config.authorities.as_deref())?)
+        let builder = tls::http(tls::settings(config.authorities.as_deref())?)
             .dns_resolver(Arc::new(Judging::new(Arc::clone(&policy), lookup)))
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
             .referer(false)
             // A connection that is kept would spare later attempts the judgement.
             .pool_max_idle_per_host(0)
-            .user_agent(concat!("serverledge-callback/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| ClientError::Setup {
-                source: error.into(),
-            })?;
+            .user_agent(concat!("serverledge-callback/", env!("CARGO_PKG_VERSION")));
+        let http = tls::build(builder)?;
         Ok(Self {
             http,
             policy,
@@ -215,9 +207,7 @@ impl CallbackSender {
         body: Bytes,
     ) -> Result<u16, CallbackError> {
         let url = self.checked(url)?;
-        let seconds = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.as_secs());
+        let seconds = unix_ms() / 1000;
         let request = self
             .http
             .post(url)
@@ -242,9 +232,10 @@ impl CallbackSender {
             .clone()
             .chain_update(format!("{seconds}.{id}."))
             .chain_update(body);
-        let digest = mac.finalize().into_bytes();
-        let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("t={seconds},v1={digits}")
+        format!(
+            "t={seconds},v1={}",
+            hex::encode(mac.finalize().into_bytes())
+        )
     }
 
     fn checked(&self, text: &str) -> Result<Url, CallbackRefused> {
@@ -296,16 +287,9 @@ impl CallbackSender {
     }
 }
 
-/// What the resolver refused, if that is what the error comes from.
+/// The refusal of the resolver, if that is where the error comes from.
 fn refusal_below(error: &reqwest::Error) -> Option<CallbackRefused> {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(this) = cause {
-        if let Some(refused) = this.downcast_ref::<CallbackRefused>() {
-            return Some(refused.clone());
-        }
-        cause = this.source();
-    }
-    None
+    causes(error).find_map(|cause| cause.downcast_ref::<CallbackRefused>().cloned())
 }
 
 /// Reads some of the body. The status has come, and it alone counts.

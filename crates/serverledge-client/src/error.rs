@@ -1,4 +1,4 @@
-//! How talking to a node can fail.
+//! Failures of calls to a node.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serverledge_wire::problem::Problem;
 /// The cause below a [`ClientError`]; its own sources lead down to the operating system's words.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
-/// Why a call to a node gave no result.
+/// The reason why a call to a node gave no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
@@ -44,7 +44,7 @@ pub enum ClientError {
     Untrusted {
         /// The node's URL.
         url: String,
-        /// What is wrong with the certificate.
+        /// The fault of the certificate.
         fault: String,
     },
     /// The connection broke after the request had been sent: it may have taken effect.
@@ -68,9 +68,9 @@ pub enum ClientError {
     Problem {
         /// The HTTP status.
         status: u16,
-        /// What the node says; for an answer that is no problem document, its text is the detail and the code is empty.
+        /// The node's problem document; for an answer that is none, its text is the detail and the code is empty.
         problem: Box<Problem>,
-        /// When another try makes sense, where the node says so.
+        /// The pause before another try makes sense, where the node names one.
         retry_after: Option<Duration>,
     },
     /// The answer is not what the API promises: another program or version listens there.
@@ -78,7 +78,7 @@ pub enum ClientError {
     Answer {
         /// The request's URL.
         url: String,
-        /// What is wrong with it.
+        /// The fault of the answer.
         fault: String,
     },
 }
@@ -97,6 +97,16 @@ fn words(status: u16, problem: &Problem) -> String {
     }
 }
 
+/// Codes of 503s for want of room; all others name something that is missing or away.
+const OVERLOAD_CODES: [&str; 6] = [
+    "",
+    "draining",
+    "too_many_requests_at_once",
+    "call_would_deadlock",
+    "application_starting",
+    "nodes_refused",
+];
+
 impl ClientError {
     /// The node's stable code, where it gave one.
     #[must_use]
@@ -113,11 +123,23 @@ impl ClientError {
         self.code().is_some_and(is_function_failure)
     }
 
-    /// Whether the node turned the request away for now: 429 or 503, unless waiting cannot help or something else is away.
+    /// Whether the node had no room and turned the request away for now: every 429 but for what never fits, and the 503s that say so. A Go Serverledge
+    /// says nothing beside the status.
     #[must_use]
     pub fn is_overload(&self) -> bool {
-        matches!(self, Self::Problem { status: 429 | 503, problem, .. } if problem.code != OverloadReason::NeverFits.code())
-            && !self.is_dependency()
+        match self {
+            Self::Problem {
+                status: 429,
+                problem,
+                ..
+            } => problem.code != OverloadReason::NeverFits.code(),
+            Self::Problem {
+                status: 503,
+                problem,
+                ..
+            } => OVERLOAD_CODES.contains(&problem.code.as_str()),
+            _ => false,
+        }
     }
 
     /// Whether something that the node depends on does not answer (`docker_unavailable`, `registry_unavailable`, …).

@@ -13,37 +13,39 @@ mod account;
 mod answer;
 mod applications;
 mod asynchronous;
+mod call;
 mod callback;
 mod client;
 mod endpoint;
 mod error;
 mod invocation;
-mod lent;
 mod lines;
 mod peer;
+mod replayable_body;
 mod running;
 mod streaming;
 mod tls;
 mod versions;
 
 pub use account::{ParseTokenError, Session, Token};
+pub use call::{
+    ANSWER_BYTES_MAX, CONTROL_TIMEOUT, DEPLOY_STREAM_TIMEOUT, DEPLOY_TIMEOUT, SILENCE_TIMEOUT,
+};
 pub use callback::{
     CALLBACK_REPLY_BYTES_MAX, CALLBACK_TIMEOUT, CALLBACK_URL_BYTES_MAX, CallbackAllow,
     CallbackConfig, CallbackError, CallbackRefused, CallbackSender, INVOCATION_HEADER,
     ParseCallbackAllowError, SIGNATURE_HEADER,
 };
-pub use client::{
-    ANSWER_BYTES_MAX, CONNECT_TIMEOUT, CONTROL_TIMEOUT, Client, ClientConfig, DEPLOY_TIMEOUT,
-    INVOKE_TIMEOUT,
-};
+pub use client::{CONNECT_TIMEOUT, Client, ClientConfig, INVOKE_TIMEOUT};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Cause, ClientError, is_function_failure};
-pub use invocation::{Invocation, InvocationResult, Poll, QosClass, is_idempotency_key};
-pub use lent::Lent;
+pub use invocation::{InvocationResult, Poll};
 pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget, Sender, is_forwardable};
+pub use replayable_body::ReplayableBody;
 pub use running::ExportStream;
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
 pub use serverledge_core::{
     AppName, AppNameError, FunctionName, InvocationId, NameError, ParseRuntimeError, Runtime,
 };
-pub use streaming::{DEPLOY_STREAM_TIMEOUT, LogStream, SILENCE_TIMEOUT};
+pub use serverledge_wire::invoke::InvocationBody;
+pub use streaming::{LogStream, WantedLog};

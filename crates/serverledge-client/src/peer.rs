@@ -1,28 +1,32 @@
-//! What a node asks of another one: to run an invocation, and how it is. Every request is proved with the cluster's key.
+//! Requests of a node to another one: to run an invocation, and for its state. Every request is proved with the
+//! cluster's key.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HOST, RETRY_AFTER};
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use reqwest::Url;
 use serde::de::DeserializeOwned;
-use serverledge_core::{BodyError, CacheEntry, FunctionName, HttpBody};
-use serverledge_wire::carried::entries_of;
+use serverledge_core::{BodyError, CacheEntry, FunctionName, HttpBody, unix_ms};
+use serverledge_wire::client_cache::entries_of;
 use serverledge_wire::peer::{
     CALL, ClusterKey, Cookies, INVOKE_PATH, LOAD, LOAD_PATH, PASSED, PROOF, Passed, PeerCall,
-    PeerLoad, PeerReport, PeerState, Proved, REPORT, STALE, STARTED,
+    PeerLoad, PeerReport, PeerState, Proved, REPORT, STALE, STARTED, VERSION_PATH,
 };
 use serverledge_wire::problem::Problem;
+use serverledge_wire::rollout::{VersionQuestion, VersionStand};
 
 use tokio::time::Instant;
 
-use crate::answer::{ReadFault, read_body, read_problem};
-use crate::client::{ANSWER_BYTES_MAX, ClientConfig, IDLE_TIMEOUT};
+use crate::answer::{ReadFault, read_body, read_problem, retry_after};
+use crate::call::ANSWER_BYTES_MAX;
+use crate::client::{ClientConfig, IDLE_TIMEOUT};
+use crate::endpoint::is_loopback;
 use crate::error::{Cause, ClientError};
-use crate::lent::Lent;
+use crate::replayable_body::ReplayableBody;
 use crate::tls;
 
 /// A node to ask.
@@ -42,21 +46,21 @@ pub struct PeerClient {
 /// The outcome of an invocation that ran on a peer and gave a result.
 #[derive(Debug, Clone)]
 pub struct PeerAnswer {
-    /// How it went there.
+    /// The report of the run there.
     pub report: PeerReport,
     /// The result: JSON.
     pub result: Bytes,
-    /// What may be carried back.
+    /// Cache entries that the client may send back.
     pub entries: Vec<CacheEntry>,
     /// The end of the function's log.
     pub log: Bytes,
-    /// How the peer is.
+    /// The peer's load.
     pub load: Option<PeerLoad>,
     /// From sending the request to the end of the answer.
     pub took: Duration,
 }
 
-/// Why a peer gave no result.
+/// The reason why a peer gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// No connection came about: nothing was sent.
@@ -71,15 +75,15 @@ pub enum PeerError {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What it says.
+        /// The peer's problem document.
         problem: Box<Problem>,
         /// The function may have started there.
         started: bool,
         /// It is a function's failure that may be another next time.
         stale: bool,
-        /// When another try makes sense, if it says so.
+        /// The pause before another try makes sense, if the peer names one.
         retry_after: Option<Duration>,
-        /// How the peer is.
+        /// The peer's load.
         load: Option<PeerLoad>,
     },
     /// The request was sent, and no whole answer came.
@@ -92,7 +96,7 @@ pub enum PeerError {
     /// The answer is not what nodes say to each other; the function may have run.
     #[error("failed to understand the node's answer: {fault}")]
     Answer {
-        /// What is wrong with it.
+        /// The fault of the answer.
         fault: String,
     },
 }
@@ -108,7 +112,7 @@ pub fn is_forwardable(uri: &Uri) -> bool {
     url.path() == uri.path()
 }
 
-/// Who sent a request that is passed on, and what they asked for.
+/// The sender of a forwarded request, and the host that they asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
     /// The host that they named.
@@ -117,7 +121,7 @@ pub struct Sender {
     pub application: Option<String>,
     /// Their address, if that is known.
     pub address: Option<IpAddr>,
-    /// How browsers keep cookies for the balancer's names.
+    /// The protection of the balancer's session cookie against pages on the hosts of applications.
     pub cookies: Cookies,
 }
 
@@ -164,12 +168,7 @@ impl PeerTarget {
     /// Whether it is on this very machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        let host = self.base.host_str().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        bare == "localhost"
-            || bare
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|ip| ip.to_canonical().is_loopback())
+        self.base.host_str().is_some_and(is_loopback)
     }
 }
 
@@ -181,19 +180,14 @@ impl PeerClient {
     /// # Errors
     /// [`ClientError::Setup`] if the system refuses what an HTTP client needs, or the authorities that were given are none.
     pub fn new(key: ClusterKey, config: &ClientConfig) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::settings(config.authorities.as_deref())?)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
+        let builder = tls::http(tls::settings(config.authorities.as_deref())?)
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .user_agent(concat!("serverledge/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| ClientError::Setup {
-                source: error.into(),
-            })?;
-        Ok(Self { http, key })
+            .user_agent(concat!("serverledge/", env!("CARGO_PKG_VERSION")));
+        Ok(Self {
+            http: tls::build(builder)?,
+            key,
+        })
     }
 
     /// Asks a peer to run an invocation, or to join the run that it has under this id. Dropping the future leaves the run
@@ -212,11 +206,8 @@ impl PeerClient {
         let path = format!("{INVOKE_PATH}{function}");
         let head = serde_json::to_string(call).map_err(|error| unusable(&error))?;
         let sent = Instant::now();
-        let (status, headers, body) = self.post(target, &path, head, params, timeout).await?;
+        let (headers, body) = self.post(target, &path, head, params, timeout).await?;
         let load = header(&headers, LOAD);
-        if status != StatusCode::OK {
-            return Err(refused(status, &headers, &body, load));
-        }
         let report: PeerReport =
             header(&headers, REPORT).ok_or_else(|| unusable(&"it has no report"))?;
         let entries_bytes = report.memo.as_ref().map_or(0, |memo| memo.entries_bytes);
@@ -226,11 +217,9 @@ impl PeerClient {
         else {
             return Err(unusable(&"its log and entries are longer than its body"));
         };
-        let (result, entries, log) = (
-            body.slice(..at),
-            entries_of(&body.slice(at..log_at)),
-            body.slice(log_at..),
-        );
+        let result = body.slice(..at);
+        let entries = entries_of(&body.slice(at..log_at));
+        let log = body.slice(log_at..);
         Ok(PeerAnswer {
             report,
             result,
@@ -251,17 +240,37 @@ impl PeerClient {
         timeout: Duration,
     ) -> Result<(PeerState, Duration), PeerError> {
         let sent = Instant::now();
-        let (status, headers, body) = self
+        let (_, body) = self
             .post(target, LOAD_PATH, String::new(), Bytes::new(), timeout)
             .await?;
         let took = sent.elapsed();
-        if status != StatusCode::OK {
-            return Err(refused(status, &headers, &body, None));
-        }
         Ok((
             serde_json::from_slice(&body).map_err(|error| unusable(&error))?,
             took,
         ))
+    }
+
+    /// Asks a peer how a version of a function stands there. Dropping the future has no effect there.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub async fn version_stand(
+        &self,
+        target: &PeerTarget,
+        question: &VersionQuestion,
+        timeout: Duration,
+    ) -> Result<VersionStand, PeerError> {
+        let question = serde_json::to_vec(question).map_err(|error| unusable(&error))?;
+        let (_, body) = self
+            .post(
+                target,
+                VERSION_PATH,
+                String::new(),
+                question.into(),
+                timeout,
+            )
+            .await?;
+        serde_json::from_slice(&body).map_err(|error| unusable(&error))
     }
 
     /// Hands a client's request on as it is: method, path, query, headers and body, to the node's own address. Both bodies
@@ -269,12 +278,12 @@ impl PeerClient {
     /// likes. Dropping the future, or the answer's body, ends the request there.
     ///
     /// # Errors
-    /// [`PeerError::NotSent`] if no connection came about: the body is whole then, see [`Lent`]. [`PeerError::Lost`] if the
+    /// [`PeerError::NotSent`] if no connection came about: the body is whole then, see [`ReplayableBody`]. [`PeerError::Lost`] if the
     /// answer did not begin.
     pub async fn forward(
         &self,
         target: &PeerTarget,
-        request: Request<Lent>,
+        request: Request<ReplayableBody>,
         sender: &Sender,
         patience: Duration,
     ) -> Result<Response<HttpBody>, PeerError> {
@@ -346,7 +355,7 @@ impl PeerClient {
         head: String,
         body: Bytes,
         timeout: Duration,
-    ) -> Result<(StatusCode, HeaderMap, Bytes), PeerError> {
+    ) -> Result<(HeaderMap, Bytes), PeerError> {
         let mut url = target.base.clone();
         url.set_path(path);
         let what = Proved {
@@ -378,34 +387,25 @@ impl PeerClient {
                         unusable(&format!("it is longer than {ANSWER_BYTES_MAX} bytes"))
                     }
                 })?;
-        Ok((
-            response.status(),
-            std::mem::take(response.headers_mut()),
-            body,
-        ))
+        match response.status() {
+            StatusCode::OK => Ok((std::mem::take(response.headers_mut()), body)),
+            status => Err(refused(status, response.headers(), &body)),
+        }
     }
 }
 
-fn refused(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-    load: Option<PeerLoad>,
-) -> PeerError {
+fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> PeerError {
     let started = headers.get(STARTED).is_none_or(|value| value != "no");
     let stale = headers.get(STALE).is_some_and(|value| value == "yes");
-    let seconds = headers
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    let retry_after = seconds.map(Duration::from_secs);
     let problem = Box::new(read_problem(status, body));
+    let retry_after = retry_after(headers);
     PeerError::Refused {
         status: status.as_u16(),
         problem,
         started,
         stale,
         retry_after,
-        load,
+        load: header(headers, LOAD),
     }
 }
 
@@ -429,13 +429,6 @@ fn unusable(fault: &dyn std::fmt::Display) -> PeerError {
     PeerError::Answer {
         fault: fault.to_string(),
     }
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn nonce() -> Result<[u8; 12], Cause> {

@@ -11,7 +11,7 @@ use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use crate::error::ClientError;
 
-/// Why TLS could not be set up.
+/// The reason why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
 enum TlsFault {
     #[error("the certificate authorities are no PEM")]
@@ -22,6 +22,23 @@ enum TlsFault {
     Authority(#[source] rustls::Error),
     #[error("the TLS library cannot be set up")]
     Library(#[source] rustls::Error),
+}
+
+/// The builder of an HTTP client that uses no proxy, follows no redirect and sends nothing twice on its own.
+pub(crate) fn http(tls: ClientConfig) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .no_proxy();
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+}
+
+/// The client of a builder.
+pub(crate) fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, ClientError> {
+    builder.build().map_err(|error| ClientError::Setup {
+        source: error.into(),
+    })
 }
 
 /// Settings with which the peer must show a certificate of the machine's authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR`
@@ -71,7 +88,7 @@ fn setup(fault: TlsFault) -> ClientError {
     }
 }
 
-/// What is wrong with the peer's certificate, if that is what the error comes from.
+/// The fault of the peer's certificate, if that is where the error comes from.
 pub(crate) fn certificate_fault(error: &(dyn Error + 'static)) -> Option<String> {
     let mut cause = Some(error);
     while let Some(this) = cause {
@@ -92,17 +109,17 @@ pub(crate) fn certificate_fault(error: &(dyn Error + 'static)) -> Option<String>
 
 fn words(fault: &CertificateError) -> String {
     match fault {
-        CertificateError::UnknownIssuer => {
-            "none of the known certificate authorities has signed it".to_owned()
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "it has expired".to_owned()
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it is not valid yet".to_owned()
-        }
+        CertificateError::UnknownIssuer => "none of the known certificate authorities has signed it".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is for other names or addresses".to_owned()
+        }
+        // What `openssl req -x509` makes unless it is told otherwise.
+        other if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is the certificate of an authority (CA:TRUE), which no server may show; make it with \
+             basicConstraints=critical,CA:FALSE"
+                .to_owned()
         }
         other => other.to_string(),
     }

@@ -2,9 +2,11 @@
 
 use serverledge_core::FunctionName;
 use serverledge_wire::function::FunctionInfo;
+use serverledge_wire::rollout::FunctionNodes;
 use serverledge_wire::versions::{FlagsRequest, FunctionVersions, RollbackRequest};
 
-use crate::client::{CONTROL_TIMEOUT, Client, DEPLOY_TIMEOUT, read_json};
+use crate::call::DEPLOY_TIMEOUT;
+use crate::client::Client;
 use crate::error::ClientError;
 
 impl Client {
@@ -16,6 +18,22 @@ impl Client {
     /// [`ClientError`].
     pub async fn versions(&self, function: &FunctionName) -> Result<FunctionVersions, ClientError> {
         self.get(&["functions", function.as_str(), "versions"])
+            .read()
+            .await
+    }
+
+    /// The nodes on which a function's newest version is prepared, and those on which it is not. Dropping the future has no
+    /// effect on the node.
+    ///
+    /// # Errors
+    /// [`ClientError::Problem`] with code `function_unknown` (404) if there is no such function; else see
+    /// [`ClientError`].
+    pub async fn function_nodes(
+        &self,
+        function: &FunctionName,
+    ) -> Result<FunctionNodes, ClientError> {
+        self.get(&["functions", function.as_str(), "nodes"])
+            .read()
             .await
     }
 
@@ -30,18 +48,14 @@ impl Client {
         function: &FunctionName,
         version: &str,
     ) -> Result<FunctionInfo, ClientError> {
-        let url = self.url(&["functions", function.as_str(), "rollback"]);
         let body = RollbackRequest {
             version: version.to_owned(),
         };
-        let answer = self
-            .send(
-                self.http.post(url.clone()).json(&body),
-                DEPLOY_TIMEOUT,
-                &url,
-            )
-            .await?;
-        read_json(&url, answer.body())
+        self.post(&["functions", function.as_str(), "rollback"])
+            .json(&body)
+            .within(DEPLOY_TIMEOUT)
+            .read()
+            .await
     }
 
     /// Changes a function's flags, and gives the function as it is then. Dropping the future: it may have happened or not.
@@ -54,14 +68,9 @@ impl Client {
         function: &FunctionName,
         flags: FlagsRequest,
     ) -> Result<FunctionInfo, ClientError> {
-        let url = self.url(&["functions", function.as_str(), "flags"]);
-        let answer = self
-            .send(
-                self.http.post(url.clone()).json(&flags),
-                CONTROL_TIMEOUT,
-                &url,
-            )
-            .await?;
-        read_json(&url, answer.body())
+        self.post(&["functions", function.as_str(), "flags"])
+            .json(&flags)
+            .read()
+            .await
     }
 }

@@ -1,4 +1,4 @@
-//! Who asks: accounts, what they may do, and the trait behind which accounts are kept (design §10).
+//! The caller of a request: accounts, their rights, and the trait that stores accounts implement.
 
 // Addresses alone: `core` has no sockets.
 use core::net::IpAddr;
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::id::{SpaceId, UserId};
 
-/// What a user may do beside looking after what is theirs.
+/// The rights of a user beyond their own account and functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Role {
     /// Nothing.
@@ -39,7 +39,7 @@ impl Role {
     }
 }
 
-/// What a credential is good for; never more than its owner's role allows. A session has all of them.
+/// The operations that a credential permits; never more than its owner's role allows. A session permits all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Scopes {
     /// Run functions, read results and logs.
@@ -48,15 +48,20 @@ pub struct Scopes {
     pub deploy: bool,
     /// Look after the account (tokens, settings) and, for operators, the node.
     pub admin: bool,
+    /// Read the node's metrics, for operators, and nothing else: for a collector. `admin` includes it.
+    pub metrics: bool,
 }
 
 impl Scopes {
-    /// Everything.
+    /// Everything: `admin` includes the metrics.
     pub const ALL: Self = Self {
         invoke: true,
         deploy: true,
         admin: true,
+        metrics: false,
     };
+    /// Names of all scopes, for messages.
+    pub const NAMES: &'static str = "invoke, deploy, admin, metrics";
 
     /// From their names; `None` if one is unknown.
     #[must_use]
@@ -67,6 +72,7 @@ impl Scopes {
                 "invoke" => scopes.invoke = true,
                 "deploy" => scopes.deploy = true,
                 "admin" => scopes.admin = true,
+                "metrics" => scopes.metrics = true,
                 _ => return None,
             }
         }
@@ -80,15 +86,25 @@ impl Scopes {
             (self.invoke, "invoke"),
             (self.deploy, "deploy"),
             (self.admin, "admin"),
+            (self.metrics, "metrics"),
         ];
         all.into_iter()
             .filter(|(on, _)| *on)
             .map(|(_, name)| name)
             .collect()
     }
+
+    /// Whether they are good for nothing that `other` is not good for.
+    #[must_use]
+    pub const fn within(self, other: Self) -> bool {
+        (!self.invoke || other.invoke)
+            && (!self.deploy || other.deploy)
+            && (!self.admin || other.admin)
+            && (!self.metrics || other.metrics || other.admin)
+    }
 }
 
-/// What a request shows to say who it is from.
+/// A credential that a request presents to identify its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
     /// The value of a session cookie.
@@ -97,7 +113,7 @@ pub enum Credential<'a> {
     Token(&'a str),
 }
 
-/// How an account was recognised. The ids are not secrets.
+/// The credential that identified an account. The ids are not secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Via {
     /// A browser session of this id.
@@ -109,17 +125,17 @@ pub enum Via {
 /// The account behind a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// Who.
+    /// The id of the user.
     pub user: UserId,
     /// Their role.
     pub role: Role,
-    /// What the credential is good for.
+    /// The scopes of the credential.
     pub scopes: Scopes,
-    /// Which credential.
+    /// The credential that identified the account.
     pub via: Via,
 }
 
-/// Who asks, and on whose functions. Cloning is cheap enough for each request.
+/// The caller of a request, and the space whose functions it acts on. Cloning is cheap enough for each request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The space that routes act on: the account's own, an application's, or, while authentication is off, everybody's.
@@ -131,7 +147,7 @@ pub struct Caller {
 impl Caller {
     /// Anybody, while authentication is off: everything on the default space, and the node's own routes.
     #[must_use]
-    pub fn anybody() -> Self {
+    pub fn anonymous() -> Self {
         Self {
             space: SpaceId::default_space(),
             account: None,
@@ -161,6 +177,14 @@ impl Caller {
             .is_none_or(|account| account.role == Role::Operator && account.scopes.admin)
     }
 
+    /// Whether they may read the node's metrics.
+    #[must_use]
+    pub fn reads_metrics(&self) -> bool {
+        self.account.as_ref().is_none_or(|account| {
+            account.role == Role::Operator && (account.scopes.admin || account.scopes.metrics)
+        })
+    }
+
     /// Whether their credential is good for what `scope` picks.
     #[must_use]
     pub fn may(&self, scope: impl Fn(Scopes) -> bool) -> bool {
@@ -170,7 +194,7 @@ impl Caller {
     }
 }
 
-/// Why a credential is not taken.
+/// The reason why a credential is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// Malformed, unknown, revoked or expired: which of them is not told.
@@ -181,7 +205,7 @@ pub enum AuthError {
     Stale,
 }
 
-/// Why an account operation did not happen; nothing was changed.
+/// The reason why an account operation failed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
     /// The input breaks a rule.
@@ -189,7 +213,7 @@ pub enum AccountError {
     Invalid {
         /// A stable code.
         code: &'static str,
-        /// What is wrong, and the way out.
+        /// The fault, and how to correct it.
         message: String,
     },
     /// E-mail and password do not fit: which of them is not told.
@@ -213,13 +237,13 @@ pub enum AccountError {
     /// Too many tries.
     #[error("too many tries; wait before the next one")]
     TooMany {
-        /// How long.
+        /// Time until another try is allowed.
         retry_after: Duration,
     },
     /// Something this node depends on does not answer.
     #[error("{what} is unavailable")]
     Dependency {
-        /// What does not answer.
+        /// The dependency that does not answer.
         what: &'static str,
         /// A stable code.
         code: &'static str,
@@ -230,12 +254,12 @@ pub enum AccountError {
     /// Our fault.
     #[error("internal error: {message}")]
     Internal {
-        /// What was attempted; for the log, not for the caller.
+        /// The operation that failed; for the log, not for the caller.
         message: String,
     },
 }
 
-/// What sign-up came to.
+/// The result of a sign-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignedUp {
     /// The account is there and logged in.
@@ -249,9 +273,9 @@ pub enum SignedUp {
 pub struct NewSession {
     /// The cookie's value.
     pub secret: String,
-    /// How long it lives at most.
+    /// Longest lifetime of the session.
     pub lifetime: Duration,
-    /// Whose it is.
+    /// The user that the session belongs to.
     pub user: UserId,
 }
 
@@ -266,7 +290,7 @@ impl fmt::Debug for NewSession {
 /// An account as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Who.
+    /// The id of the user.
     pub user: UserId,
     /// Their address.
     pub email: String,
@@ -274,7 +298,7 @@ pub struct Profile {
     pub role: Role,
     /// Their own space.
     pub space: SpaceId,
-    /// When the account was made, in Unix milliseconds.
+    /// Creation time of the account, in Unix milliseconds.
     pub created_unix_ms: u64,
 }
 
@@ -283,26 +307,26 @@ pub struct Profile {
 pub struct TokenInfo {
     /// Its id; not a secret.
     pub id: String,
-    /// What the owner calls it.
+    /// The name that the owner gave it.
     pub name: String,
-    /// What it is good for.
+    /// The scopes of the token.
     pub scopes: Scopes,
-    /// When it was made, in Unix milliseconds.
+    /// Creation time, in Unix milliseconds.
     pub created_unix_ms: u64,
-    /// When it ends; `None`: when it is revoked.
+    /// Expiry time, in Unix milliseconds; `None`: it is valid until it is revoked.
     pub expires_unix_ms: Option<u64>,
-    /// When it was last used, give or take some minutes.
+    /// Time of the last use, in Unix milliseconds, to within some minutes.
     pub used_unix_ms: Option<u64>,
 }
 
-/// What a new token shall be.
+/// The properties of a token to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewToken {
-    /// What the owner calls it.
+    /// The name that the owner gives it.
     pub name: String,
-    /// What it is good for.
+    /// The scopes that it shall have.
     pub scopes: Scopes,
-    /// How long it lives; `None`: until it is revoked.
+    /// Its lifetime; `None`: it is valid until it is revoked.
     pub lifetime: Option<Duration>,
 }
 
@@ -311,9 +335,9 @@ pub struct NewToken {
 pub struct SessionInfo {
     /// Its id; not a secret.
     pub id: String,
-    /// When it began, in Unix milliseconds.
+    /// Start time of the session, in Unix milliseconds.
     pub created_unix_ms: u64,
-    /// When it was last used, give or take some minutes.
+    /// Time of the last use, in Unix milliseconds, to within some minutes.
     pub used_unix_ms: u64,
 }
 
@@ -321,7 +345,7 @@ pub struct SessionInfo {
 /// `from` is the address of whoever asks, for rate limits. Dropping a future leaves the operation done or not done.
 #[async_trait]
 pub trait Accounts: Send + Sync {
-    /// Who shows this credential. Looks in memory only.
+    /// Returns the caller that this credential belongs to. Looks in memory only.
     ///
     /// # Errors
     /// [`AuthError`]; [`Caller::space`] is the account's own space.
@@ -336,7 +360,7 @@ pub trait Accounts: Send + Sync {
         from: IpAddr,
     ) -> Result<SignedUp, AccountError>;
 
-    /// What the link in a mail stands for happens: an address is confirmed, at sign-up or after a change.
+    /// Performs the action of a link in a mail: confirms an address, at sign-up or after a change.
     async fn confirm(&self, secret: &str, from: IpAddr) -> Result<(), AccountError>;
 
     /// Begins a session; its id is new.
@@ -352,6 +376,9 @@ pub trait Accounts: Send + Sync {
 
     /// Ends all sessions of the caller's account.
     async fn log_out_everywhere(&self, caller: &Caller) -> Result<(), AccountError>;
+
+    /// Whether mails go out; else their links are written to the node's log.
+    fn delivers_mail(&self) -> bool;
 
     /// Sends a link for a new password, if the address has an account; which is not told.
     async fn request_reset(&self, email: &str, from: IpAddr) -> Result<(), AccountError>;
@@ -429,7 +456,7 @@ mod tests {
                 account: Some(Arc::new(account)),
             }
         };
-        assert!(Caller::anybody().operates());
+        assert!(Caller::anonymous().operates());
         assert!(caller(Role::Operator, Scopes::ALL).operates());
         assert!(!caller(Role::User, Scopes::ALL).operates());
         assert!(
@@ -448,5 +475,27 @@ mod tests {
     fn scopes_have_names() {
         assert_eq!(Scopes::parse(Scopes::ALL.names()), Some(Scopes::ALL));
         assert_eq!(Scopes::parse(["root"]), None);
+        assert_eq!(
+            Scopes::parse(Scopes::NAMES.split(", "))
+                .unwrap()
+                .names()
+                .join(", "),
+            Scopes::NAMES
+        );
+    }
+
+    #[test]
+    fn scopes_contain_each_other() {
+        let of = |names: &str| Scopes::parse(names.split(',')).unwrap();
+        for (inner, outer, fits) in [
+            ("invoke", "invoke,deploy", true),
+            ("deploy", "invoke", false),
+            ("metrics", "admin", true),
+            ("admin", "metrics", false),
+            ("metrics", "metrics", true),
+            ("metrics", "invoke,deploy", false),
+        ] {
+            assert_eq!(of(inner).within(of(outer)), fits, "{inner} in {outer}");
+        }
     }
 }

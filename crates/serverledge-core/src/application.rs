@@ -1,12 +1,12 @@
 //! Applications: a user's named group of functions, and the URLs bound to them.
 
-use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
 
+use crate::dependencies::Dependencies;
 use crate::id::{AppId, SpaceId, UserId};
-use crate::name::{FunctionName, NameError};
+use crate::name::{FunctionName, NameError, shared_text};
 
 /// Longest application name: one DNS label (RFC 1035 §2.3.4).
 pub const APP_NAME_BYTES_MAX: usize = 63;
@@ -51,19 +51,9 @@ impl AppName {
             Err(AppNameError)
         }
     }
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl fmt::Display for AppName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+shared_text!(AppName);
 
 /// The path of an endpoint, without the leading `/`: plain segments only, so that no encoding has two readings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -107,26 +97,22 @@ impl EndpointPath {
         }
         Ok(Self(Arc::from(path)))
     }
-
-    /// The path without the leading `/`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
+
+shared_text!(EndpointPath);
 
 /// A URL of an application, bound to one of its functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its method; the thesis's are all `POST`.
+    /// Its HTTP method; `POST` where a declaration names none.
     pub method: Method,
     /// Its path.
     pub path: EndpointPath,
-    /// What it runs.
+    /// The function that it calls.
     pub function: FunctionName,
 }
 
-/// Why there can be no such endpoint.
+/// The reason why an endpoint is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Another method than the usual ones.
@@ -146,7 +132,8 @@ impl Endpoint {
     /// # Errors
     /// [`EndpointError`] names the part that cannot be.
     pub fn parse(method: &str, path: &str, function: &str) -> Result<Self, EndpointError> {
-        let (path, method) = (EndpointPath::parse(path)?, Self::parse_method(method)?);
+        let path = EndpointPath::parse(path)?;
+        let method = Self::parse_method(method)?;
         Ok(Self {
             method,
             path,
@@ -171,7 +158,7 @@ impl Endpoint {
     }
 }
 
-/// Which pages of other origins may use an application's endpoints. Never with credentials.
+/// The origins whose pages may use an application's endpoints. Never with credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Cors {
     /// None.
@@ -190,23 +177,24 @@ pub struct Application {
     pub id: AppId,
     /// Its name, which may.
     pub name: AppName,
-    /// Whose it is; `None`: everybody's, made while authentication was off by somebody who did not log in.
+    /// The owner; `None`: it belongs to everybody, because somebody who was not logged in made it while authentication
+    /// was off.
     pub owner: Option<UserId>,
-    /// Where its functions live.
+    /// The space that holds its functions.
     pub space: SpaceId,
     /// Its URLs.
     pub endpoints: Vec<Endpoint>,
-    /// The dependencies file of its functions (`package.json` or `requirements.txt`); empty: none.
-    pub dependencies: String,
+    /// The packages that its functions need installed.
+    pub dependencies: Dependencies,
     /// It is to run: its endpoints answer.
     pub up: bool,
-    /// Who may ask from other pages.
+    /// The origins whose pages may call it.
     pub cors: Cors,
     /// Cache entries of nested calls are handed out; they reveal the arguments of those calls.
     pub hands_out_nested: bool,
     /// On a host name of its own its responses keep their origin, cookies and CORS headers.
     pub own_origin: bool,
-    /// When it was made, in Unix milliseconds.
+    /// Creation time, in Unix milliseconds.
     pub created_unix_ms: u64,
 }
 

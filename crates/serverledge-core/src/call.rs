@@ -1,4 +1,4 @@
-//! What a running function may ask of its node, and the context that travels through nested calls.
+//! The calls that a running function may make through its node, and the context that nested calls inherit.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,33 +6,55 @@ use std::time::Instant;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::cache::ClientCache;
 use crate::error::InvocationError;
+use crate::executor::Payload;
 use crate::id::InvocationId;
-use crate::memo::Carried;
+use crate::log::FunctionLog;
 use crate::name::FunctionName;
 
-/// What travels from a call to the calls that it makes.
+/// One invocation, from the request that asks for it to the sandbox that runs it.
+#[derive(Debug)]
+pub struct Call {
+    /// Its id.
+    pub id: InvocationId,
+    /// The function's name.
+    pub function: FunctionName,
+    /// The input.
+    pub payload: Payload,
+    /// Serverledge's QoS class.
+    pub qos_class: i64,
+    /// The time at which its request arrived.
+    pub arrived: Instant,
+    /// The time after which it is not started any more.
+    pub deadline: Option<Instant>,
+    /// The part that the calls that it makes inherit.
+    pub context: CallContext,
+}
+
+/// The context of a call, which the calls that it makes inherit.
 #[derive(Debug, Clone)]
 pub struct CallContext {
     /// The id of the invocation at the root of the call tree.
     pub root: InvocationId,
     /// 0 for a call from outside, one more for each nested call.
     pub depth: u32,
-    /// When the answer must be there, if the caller said so. Nested calls inherit it.
+    /// The time by which the caller needs the result, if it said so. Nested calls inherit it.
     pub deadline: Option<Instant>,
     /// Whether other nodes may run it. Nested calls inherit it.
     pub may_offload: bool,
-    /// Where it has been and what its first request said; `None` for a call from outside that said nothing.
-    pub travel: Option<Arc<Travel>>,
-    /// What its client carries; nested calls look there as well.
-    pub carried: Option<Arc<Carried>>,
+    /// The path of the call so far, and the data of its first request; `None` for a call from outside that brought
+    /// none.
+    pub propagated: Option<Arc<PropagatedContext>>,
+    /// The results that its client carries; nested calls are looked up there as well.
+    pub client_cache: Option<Arc<ClientCache>>,
     /// Whether the answer is to bring entries that its client may carry back. Nested calls inherit it.
-    pub hands_out: bool,
+    pub returns_cache: bool,
     /// The idempotent calls that this one is made in, the innermost first.
     pub chain: Option<Arc<Link>>,
 }
 
-/// What an idempotent call is known by: a digest of space, function, version and canonical parameters.
+/// The key of an idempotent call: a digest of space, function, version and canonical parameters.
 pub type CallKey = [u8; 32];
 
 /// One of the idempotent calls that a call is made in.
@@ -44,10 +66,10 @@ pub struct Link {
     pub up: Option<Arc<Link>>,
 }
 
-/// What travels with a call tree from node to node.
+/// The data that is sent with a call tree from node to node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Travel {
-    /// How often a call on the way here was offloaded.
+pub struct PropagatedContext {
+    /// Number of times that this call, or one above it, was offloaded.
     pub hops: u32,
     /// The nodes (`area/node`) that sent it on, the last one last.
     pub path: Vec<String>,
@@ -55,6 +77,43 @@ pub struct Travel {
     pub request_id: String,
     /// The caller's trace context (W3C `traceparent`); empty: there is none.
     pub trace: String,
+}
+
+impl Call {
+    /// A call from outside, of the lowest class and without a deadline.
+    #[must_use]
+    pub fn new(
+        id: InvocationId,
+        function: FunctionName,
+        payload: Payload,
+        arrived: Instant,
+    ) -> Self {
+        Self {
+            id,
+            function,
+            payload,
+            qos_class: 0,
+            arrived,
+            deadline: None,
+            context: CallContext::root(id, None),
+        }
+    }
+
+    /// The same call, with JSON parameters, for another sandbox or node.
+    #[must_use]
+    pub fn again(&self, params: Bytes) -> Self {
+        Self {
+            qos_class: self.qos_class,
+            deadline: self.deadline,
+            context: self.context.clone(),
+            ..Self::new(
+                self.id,
+                self.function.clone(),
+                Payload::Json(params),
+                self.arrived,
+            )
+        }
+    }
 }
 
 impl CallContext {
@@ -66,17 +125,19 @@ impl CallContext {
             depth: 0,
             deadline,
             may_offload: true,
-            travel: None,
-            carried: None,
-            hands_out: false,
+            propagated: None,
+            client_cache: None,
+            returns_cache: false,
             chain: None,
         }
     }
 
-    /// How often a call on the way here was offloaded.
+    /// Number of times that this call, or one above it, was offloaded.
     #[must_use]
     pub fn hops(&self) -> u32 {
-        self.travel.as_ref().map_or(0, |travel| travel.hops)
+        self.propagated
+            .as_ref()
+            .map_or(0, |propagated| propagated.hops)
     }
 
     /// The keys of the idempotent calls that this one is made in, the innermost first.
@@ -86,42 +147,30 @@ impl CallContext {
     }
 }
 
-/// Why a nested call gave no result.
+/// The reason why a nested call gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The calls are nested deeper than [`crate::limits::CALL_DEPTH_MAX`].
-    #[error("calls are nested more than {max} deep")]
-    TooDeep {
-        /// The limit.
-        max: u32,
-    },
+    #[error("calls are nested more than {0} deep")]
+    TooDeep(u32),
     /// The invocation has as many calls outstanding as it may.
-    #[error("an invocation may have {max} calls outstanding at once")]
-    TooManyAtOnce {
-        /// [`crate::limits::CALLS_AT_ONCE_MAX`].
-        max: usize,
-    },
+    #[error("an invocation may have {0} calls outstanding at once")]
+    TooManyAtOnce(usize),
     /// The invocation has made as many calls as it may.
-    #[error("an invocation may make {max} calls")]
-    TooMany {
-        /// [`crate::limits::CALLS_MAX`].
-        max: usize,
-    },
+    #[error("an invocation may make {0} calls")]
+    TooMany(usize),
     /// The parameters are longer than an invocation's may be.
-    #[error("parameters may have {max} bytes")]
-    TooLarge {
-        /// The limit.
-        max: usize,
-    },
+    #[error("parameters may have {0} bytes")]
+    TooLarge(usize),
     /// The parameters are no JSON.
     #[error("the parameters are not JSON")]
     NotJson,
     /// The name cannot be a function's.
     #[error("failed to call {name:?}")]
     Name {
-        /// What the function asked for.
+        /// The name that the function asked for.
         name: String,
-        /// Why it is no name.
+        /// The rule that the name breaks.
         #[source]
         source: crate::name::NameError,
     },
@@ -154,7 +203,7 @@ impl CallError {
         }
     }
 
-    /// What the calling function may know of it: of our own faults, that there was one.
+    /// The message for the calling function. An internal error is stated without its details.
     #[must_use]
     pub fn message(&self) -> String {
         match self {
@@ -175,4 +224,10 @@ pub trait HostCalls: Send + Sync {
 
     /// The caller as a name, for messages.
     fn caller(&self) -> &FunctionName;
+
+    /// The keeper of what the function writes; `None` where nobody keeps it. Sandboxes hand it each line while the function
+    /// runs, also after the answer.
+    fn log(&self) -> Option<Arc<dyn FunctionLog>> {
+        None
+    }
 }

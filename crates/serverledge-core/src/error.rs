@@ -1,11 +1,11 @@
-//! How an invocation can fail. Faults are told apart by whose they are: the user's function, the request, overload,
-//! a dependency, or ours.
+//! Errors of an invocation, told apart by their cause: the user's function, the request, overload, a dependency, or
+//! this program.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// What the function itself did wrong, or which of its limits ended it.
+/// The kind of a function's failure: a fault of its own, or a limit that ended it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// The function said so: an exit code other than zero, or an error object.
@@ -65,7 +65,7 @@ impl FailureKind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct FunctionFailure {
-    /// What happened.
+    /// The kind of the failure.
     pub kind: FailureKind,
     /// One line for people.
     pub message: String,
@@ -78,7 +78,7 @@ pub struct FunctionFailure {
     pub stale: bool,
 }
 
-/// Why the scheduler turned an invocation away.
+/// The reason why the scheduler refused an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OverloadReason {
     /// No resources are free and the queue is full.
@@ -127,7 +127,7 @@ impl OverloadReason {
     }
 }
 
-/// Why an invocation gave no result.
+/// The reason why an invocation gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
     /// No such function in the caller's space.
@@ -138,7 +138,7 @@ pub enum InvocationError {
     Request {
         /// A stable code.
         code: &'static str,
-        /// What is wrong, and the way out.
+        /// The fault, and how to correct it.
         message: String,
     },
     /// The function failed.
@@ -147,9 +147,9 @@ pub enum InvocationError {
     /// The node is overloaded.
     #[error("{}", reason.text())]
     Overloaded {
-        /// Which limit was met.
+        /// The limit that was reached.
         reason: OverloadReason,
-        /// When another try makes sense.
+        /// Time after which a retry makes sense.
         retry_after: Duration,
     },
     /// Whoever pays for the invocation has as many as they may have.
@@ -157,15 +157,15 @@ pub enum InvocationError {
     Quota {
         /// A stable code.
         code: &'static str,
-        /// Which quota, with its figures.
+        /// The quota that is used up, with its figures.
         message: String,
-        /// When another try makes sense.
+        /// Time after which a retry makes sense.
         retry_after: Duration,
     },
     /// Something this node depends on does not answer.
     #[error("{what} is unavailable")]
     Dependency {
-        /// What does not answer.
+        /// The dependency that does not answer.
         what: &'static str,
         /// A stable code.
         code: &'static str,
@@ -178,13 +178,13 @@ pub enum InvocationError {
         "node {node} was asked to run the function and gave no answer; it may have run, or run still"
     )]
     OutcomeUnknown {
-        /// Which node.
+        /// The node that the invocation was offloaded to.
         node: String,
     },
     /// Our fault.
     #[error("internal error: {message}")]
     Internal {
-        /// What was attempted; for the log, not for the caller.
+        /// The operation that failed; for the log, not for the caller.
         message: String,
     },
 }

@@ -3,24 +3,22 @@
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::call::HostCalls;
+use crate::call::{Call, HostCalls};
 use crate::error::FunctionFailure;
 use crate::function::Interface;
-use crate::id::InvocationId;
-use crate::name::FunctionName;
 use crate::version::{Digest, Version};
 
-/// What can go wrong while a body streams.
+/// An error while a body streams.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 /// A streamed body. Dropping it ends the lease of the invocation that it belongs to.
 pub type HttpBody = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>;
 
-/// What goes into a function.
+/// The input of a function.
 pub enum Payload {
     /// Parameters: one JSON value, already checked to be JSON.
     Json(Bytes),
@@ -28,7 +26,7 @@ pub enum Payload {
     Http(Box<http::Request<HttpBody>>),
 }
 
-/// What comes out of a function.
+/// The output of a function.
 pub enum Reply {
     /// One JSON value, checked to be JSON.
     Json(Bytes),
@@ -54,26 +52,43 @@ impl std::fmt::Debug for Reply {
     }
 }
 
-/// One invocation as a sandbox sees it.
-#[derive(Debug)]
-pub struct SandboxCall {
-    /// Its id.
-    pub id: InvocationId,
-    /// The function's name, for `argv[0]` and messages.
-    pub function: FunctionName,
-    /// What goes in.
-    pub payload: Payload,
-    /// When the caller stops waiting, if that is before the function's own time limit.
-    pub deadline: Option<Instant>,
-}
-
-/// What a sandbox gives back for an invocation that succeeded.
+/// The outcome of an invocation that succeeded in a sandbox.
 #[derive(Debug)]
 pub struct Outcome {
     /// The result.
     pub reply: Reply,
-    /// The end of the function's log; empty for a streamed reply, whose function may still be writing.
+    /// The end of the function's log, for the caller; empty where the function runs on. All of it goes to
+    /// [`HostCalls::log`] as it is written.
     pub log: Bytes,
+    /// The rest of a run whose reply has begun; `None`: the function has ended.
+    pub rest: Option<Rest>,
+}
+
+/// The rest of a run that goes on beside or after its reply, to be polled to its end by whoever holds the invocation's
+/// lease. Dropping it stops the function, and a reply that was not whole breaks off.
+pub struct Rest(pub Pin<Box<dyn Future<Output = Ending> + Send>>);
+
+impl std::fmt::Debug for Rest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rest")
+    }
+}
+
+/// The end of a run whose reply had begun before.
+#[derive(Debug)]
+pub enum Ending {
+    /// The reply was whole, and the function ended well.
+    Completed {
+        /// The end of its log.
+        log: Bytes,
+    },
+    /// It failed: before its reply was whole, which then broke off, or after.
+    Failed(InvokeError),
+    /// The client left before the reply was whole, and the function was stopped.
+    Abandoned {
+        /// The end of its log.
+        log: Bytes,
+    },
 }
 
 /// Whether a sandbox may serve again.
@@ -85,18 +100,18 @@ pub enum Reuse {
     Pooled,
 }
 
-/// What `prepare` learnt about a version.
+/// The properties of a version that `prepare` found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
-    /// How the function is spoken to.
+    /// The interface of the function.
     pub interface: Interface,
-    /// What was recognised, in words for people (`WASI command`, `reactor`, …).
+    /// The recognised form of the code, in words for people (`WASI command`, `reactor`, …).
     pub recognised: &'static str,
     /// Remarks for the person who deploys, such as a large shadow stack.
     pub remarks: Vec<String>,
 }
 
-/// Why a version cannot be prepared.
+/// The reason why a version cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The code is not what its runtime takes; nothing was stored.
@@ -104,13 +119,13 @@ pub enum PrepareError {
     Invalid {
         /// A stable code, such as `not_wasm` or `unknown_import`.
         code: &'static str,
-        /// What is wrong, and the way out.
+        /// The fault, and how to correct it.
         message: String,
     },
     /// Preparing took more memory, processor time or time than is allowed; nothing was stored.
     #[error("the module is too complex: {message}")]
     TooComplex {
-        /// Which limit was met.
+        /// The limit that was reached.
         message: String,
     },
     /// Something that the executor depends on (a container engine, a package index) does not answer or does not do its part.
@@ -118,7 +133,7 @@ pub enum PrepareError {
     Unavailable {
         /// A stable code, such as `docker_unavailable`.
         code: &'static str,
-        /// What does not answer, and the way out.
+        /// The dependency that does not answer, and how to correct it.
         what: String,
         /// The cause.
         #[source]
@@ -127,7 +142,7 @@ pub enum PrepareError {
     /// Our fault or the machine's.
     #[error("failed to {attempt}")]
     Internal {
-        /// What was attempted, on what.
+        /// The operation that failed, and its object.
         attempt: String,
         /// The cause.
         #[source]
@@ -135,7 +150,7 @@ pub enum PrepareError {
     },
 }
 
-/// Why no sandbox could be started.
+/// The reason why a sandbox did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The version was never prepared on this node; `prepare` it and try again.
@@ -152,7 +167,7 @@ pub enum StartError {
     Unavailable {
         /// A stable code, such as `docker_unavailable`.
         code: &'static str,
-        /// What does not answer.
+        /// The dependency that does not answer.
         what: &'static str,
         /// The cause.
         #[source]
@@ -161,7 +176,7 @@ pub enum StartError {
     /// Our fault or the machine's.
     #[error("failed to {attempt}")]
     Internal {
-        /// What was attempted, on what.
+        /// The operation that failed, and its object.
         attempt: String,
         /// The cause.
         #[source]
@@ -169,12 +184,12 @@ pub enum StartError {
     },
 }
 
-/// Why a sandbox could not be stopped.
+/// The reason why a sandbox could not be stopped.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to stop the sandbox: {0}")]
 pub struct StopError(pub String);
 
-/// Why an invocation in a sandbox gave no outcome.
+/// The reason why an invocation in a sandbox gave no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
     /// The function failed or met one of its limits.
@@ -185,7 +200,7 @@ pub enum InvokeError {
     Request {
         /// A stable code.
         code: &'static str,
-        /// What is wrong, and the way out.
+        /// The fault, and how to correct it.
         message: String,
     },
     /// No room for the instance; nothing ran.
@@ -197,7 +212,7 @@ pub enum InvokeError {
     /// Our fault.
     #[error("failed to {attempt}")]
     Internal {
-        /// What was attempted, on what.
+        /// The operation that failed, and its object.
         attempt: String,
         /// The cause.
         #[source]
@@ -211,7 +226,8 @@ pub struct Started {
     pub sandbox: Box<dyn Sandbox>,
     /// Whether everything was in place already (a warm start, in Serverledge's words).
     pub warm: bool,
-    /// What took time, in order; empty for a warm start. The names are the executor's own and few.
+    /// The parts of the start that took time, in order; empty for a warm start. The names are the executor's own and
+    /// few.
     pub phases: Vec<StartPhase>,
 }
 
@@ -264,8 +280,9 @@ pub trait Executor: Send + Sync {
     /// pieces. The grace is for deploys that have prepared and not stored yet.
     async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize;
 
-    /// How many calls came from sandboxes without the right of a running invocation, since the start: each is a function that
-    /// goes on after its end, or tries another one's rights. None where sandboxes cannot ask without one.
+    /// Number of calls, since the start, that came from sandboxes without the right of a running invocation. Each is a
+    /// function that goes on after its end, or tries the right of another one. Zero where sandboxes cannot call without
+    /// one.
     fn refused_calls(&self) -> u64 {
         0
     }
@@ -276,11 +293,7 @@ pub trait Executor: Send + Sync {
 pub trait Sandbox: Send + Sync {
     /// One invocation. If the future is dropped the invocation is stopped and the sandbox is never reused. With a
     /// streamed reply the function may go on running until the reply's body ends or is dropped; its time limit covers that.
-    async fn invoke(
-        &self,
-        call: SandboxCall,
-        host: Arc<dyn HostCalls>,
-    ) -> Result<Outcome, InvokeError>;
+    async fn invoke(&self, call: Call, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError>;
 
     /// Whether it may serve again. Asked after each invocation: a pooled sandbox in which something was left running, or
     /// whose process has ended, says [`Reuse::Once`] from then on.

@@ -9,7 +9,7 @@ use crate::name::FunctionName;
 use crate::quantity::{CpuMilli, MemoryMib};
 use crate::version::{Network, Runtime, Secrets, Version};
 
-/// What one invocation of a function may use. A lease reserves memory and CPU as declared here.
+/// The resources that one invocation of a function may use. A lease reserves memory and CPU as declared here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FunctionLimits {
     /// Most linear memory or container memory.
@@ -36,14 +36,14 @@ impl Default for FunctionLimits {
     }
 }
 
-/// What the owner says about a function beside its version.
+/// The owner's declarations about a function, beside its version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Flags {
     /// Equal parameters give an equal result: results may be cached and calls repeated elsewhere.
     pub idempotent: bool,
     /// The code may be downloaded and run by the caller, and results carried by clients are believed.
     pub edge: bool,
-    /// Where it can run.
+    /// The architectures that it can run on.
     pub archs: Archs,
 }
 
@@ -99,13 +99,13 @@ pub struct Parameter {
 /// Declared inputs and outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Signature {
-    /// What the function takes.
+    /// The parameters of the function.
     pub inputs: Vec<Parameter>,
-    /// What it returns.
+    /// The values that it returns.
     pub outputs: Vec<Parameter>,
 }
 
-/// How a function is spoken to; found out when its code is prepared, and stored with it.
+/// The interface of a function; recognised when its code is prepared, and stored with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Interface {
     /// JSON parameters in, a JSON result out.
@@ -129,13 +129,13 @@ impl Interface {
 /// A deployed function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
-    /// Who owns it.
+    /// The space that owns it.
     pub space: SpaceId,
     /// Its name there.
     pub name: FunctionName,
     /// The version that the name is bound to now.
     pub version: Arc<Version>,
-    /// How that version is spoken to.
+    /// The interface of that version.
     pub interface: Interface,
     /// Flags.
     pub flags: Flags,
@@ -148,7 +148,7 @@ pub struct Function {
 pub struct FunctionSpec {
     /// The name to bind.
     pub name: FunctionName,
-    /// What runs it.
+    /// The runtime of its code.
     pub runtime: Runtime,
     /// The entry point; may be empty.
     pub handler: String,
@@ -156,11 +156,11 @@ pub struct FunctionSpec {
     pub env: std::collections::BTreeMap<String, String>,
     /// More of them, which are not shown. The nonce is the node's to fill.
     pub secrets: Secrets,
-    /// What it may reach.
+    /// The network that it may reach.
     pub network: Network,
     /// The image of a `custom` function; empty otherwise.
     pub image: String,
-    /// What one invocation may use.
+    /// The resources that one invocation may use.
     pub limits: FunctionLimits,
     /// Flags.
     pub flags: Flags,

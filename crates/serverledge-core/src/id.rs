@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::name::shared_text;
+
 /// The id of an invocation: a UUID version 7 (RFC 9562), so that ids sort by time and cannot be guessed (74 random bits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InvocationId(uuid::Uuid);
@@ -61,12 +63,6 @@ macro_rules! opaque_id {
             pub fn parse(text: &str) -> Option<Self> {
                 ($(text == $word ||)? is_opaque(text)).then(|| Self(Arc::from(text)))
             }
-
-            /// The id as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
         }
 
         impl Default for $name {
@@ -75,11 +71,7 @@ macro_rules! opaque_id {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
+        shared_text!($name);
     };
 }
 
@@ -94,7 +86,7 @@ opaque_id! {
 }
 
 opaque_id! {
-    /// The immutable, opaque id of a space that owns functions (design §7): of a user's or an application's. Cloning is cheap.
+    /// The immutable, opaque id of a space that owns functions: a user's or an application's. Cloning is cheap.
     SpaceId or "default"
 }
 

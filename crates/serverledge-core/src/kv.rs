@@ -44,7 +44,7 @@ pub struct LeaseId(u64);
 pub struct Lease {
     /// Its id.
     pub id: LeaseId,
-    /// How long it lives without being kept alive; may be longer than what was asked for.
+    /// Its lifetime unless it is kept alive; may be longer than requested.
     pub ttl: Duration,
 }
 
@@ -72,10 +72,10 @@ pub struct KeySpan {
     end: Option<Bytes>,
 }
 
-/// What to read in one page.
+/// A request for one page of entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RangeRequest {
-    /// Which keys.
+    /// The keys to read.
     pub span: KeySpan,
     /// Most entries in the answer; 0 and what exceeds [`RANGE_LIMIT_MAX`] mean [`RANGE_LIMIT_MAX`].
     pub limit: usize,
@@ -103,7 +103,7 @@ pub enum Event {
     Put(KeyValue),
     /// The key was deleted, by a transaction or because its lease ended.
     Delete {
-        /// Which key.
+        /// The deleted key.
         key: Bytes,
         /// The deletion's revision.
         revision: Revision,

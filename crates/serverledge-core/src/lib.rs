@@ -1,19 +1,23 @@
 //! The vocabulary of a Serverledge node: names, quantities, functions, invocations, errors, and the traits
-//! between the parts. No I/O, no clock, no serde: everything here can be reasoned about alone.
+//! between the parts. No I/O, no serde, no clock but [`unix_ms`]: everything here can be reasoned about alone.
 
 mod account;
 mod application;
+mod cache;
 mod call;
+mod causes;
+mod dependencies;
 mod error;
 mod executor;
 mod function;
 mod id;
 pub mod kv;
 pub mod limits;
-mod memo;
+mod log;
 mod name;
 mod network;
 mod quantity;
+mod random;
 mod report;
 mod version;
 
@@ -26,20 +30,26 @@ pub use application::{
     DEPENDENCIES_BYTES_MAX, ENDPOINT_PATH_BYTES_MAX, ENDPOINTS_MAX, Endpoint, EndpointError,
     EndpointPath, EndpointPathError,
 };
-pub use call::{CallContext, CallError, CallKey, HostCalls, Link, Travel};
+pub use cache::{
+    CacheEntry, CacheMetadata, ClientCache, ClientResult, ClientResults, Ignored, Source,
+};
+pub use call::{Call, CallContext, CallError, CallKey, HostCalls, Link, PropagatedContext};
+pub use causes::{causes, error_chain};
+pub use dependencies::{Dependencies, DependenciesFile};
 pub use error::{FailureKind, FunctionFailure, InvocationError, OverloadReason};
 pub use executor::{
-    BodyError, Executor, HttpBody, InvokeError, Outcome, Payload, PrepareError, Prepared, Progress,
-    Reply, Reuse, Sandbox, SandboxCall, StartError, StartPhase, Started, StopError,
+    BodyError, Ending, Executor, HttpBody, InvokeError, Outcome, Payload, PrepareError, Prepared,
+    Progress, Reply, Rest, Reuse, Sandbox, StartError, StartPhase, Started, StopError,
 };
 pub use function::{
     Archs, Flags, Function, FunctionLimits, FunctionSpec, Interface, Parameter, Signature,
 };
 pub use id::{AppId, InvocationId, SpaceId, UserId};
-pub use memo::{CacheEntry, Carried, CarriedAnswer, CarriedAnswers, Ignored, Memo, Source};
+pub use log::{FunctionLog, LogLines};
 pub use name::{FunctionName, NameError};
 pub use network::{IpNet, ParseIpNetError};
-pub use quantity::{CpuMilli, MemoryMib};
+pub use quantity::{CpuMilli, MemoryMib, unix_ms, whole_millis};
+pub use random::SplitMix64;
 pub use report::{Phases, Remote, Report};
 pub use version::{
     Digest, Network, ParseDigestError, ParseNetworkError, ParseRuntimeError, Runtime, Secrets,

@@ -13,13 +13,13 @@ pub const HANDLER_BYTES_MAX: usize = 256;
 pub const ENV_VARIABLES_MAX: usize = 64;
 /// Bytes of all environment names and values of one function together.
 pub const ENV_BYTES_MAX: usize = 32 * 1024;
-/// Code of one version before base64, after unpacking (design §9).
+/// Longest code of one version before base64, after unpacking; the default of `function.code_bytes_max`.
 pub const CODE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Parameters of one invocation (design §9).
+/// Longest parameters of one invocation; the default of `function.params_bytes_max`.
 pub const PARAMS_BYTES_MAX: usize = 6 * 1024 * 1024;
-/// Output of one invocation (design §9).
+/// Longest output of one invocation; the default of `function.output_bytes_max`.
 pub const OUTPUT_BYTES_MAX: usize = 6 * 1024 * 1024;
-/// Log kept of one invocation: its last bytes (design §9).
+/// Longest log kept of one invocation: its last bytes; the default of `function.log_tail_bytes_max`.
 pub const LOG_TAIL_BYTES_MAX: usize = 64 * 1024;
 /// Depth of nested calls: deep enough for real compositions, shallow enough that a cycle of calls ends soon.
 pub const CALL_DEPTH_MAX: u32 = 8;
@@ -32,7 +32,7 @@ pub const CALLS_MAX: usize = 1_000;
 pub const MEMORY_DEFAULT: MemoryMib = MemoryMib::new(128);
 /// Most memory a function may declare: a wasm32 memory ends there.
 pub const MEMORY_MAX: MemoryMib = MemoryMib::new(4096);
-/// Time of a function that declares none (design §9).
+/// Time limit of a function that declares none; the default of `function.timeout`.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Most time a function may declare: longer work belongs in several invocations.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(900);

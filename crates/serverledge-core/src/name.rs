@@ -5,6 +5,27 @@ use std::sync::Arc;
 
 use crate::limits::NAME_BYTES_MAX;
 
+/// Shows a type that is checked text in an `Arc<str>` as that text.
+macro_rules! shared_text {
+    ($name:ident) => {
+        impl $name {
+            /// The same as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+pub(crate) use shared_text;
+
 /// The name of a function inside its space.
 ///
 /// 1 to [`NAME_BYTES_MAX`] bytes of ASCII letters, digits, `-`, `_` and `.`; the first is a letter, a digit or `_`.
@@ -13,18 +34,15 @@ use crate::limits::NAME_BYTES_MAX;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FunctionName(Arc<str>);
 
-/// Why a string is not a function name.
+/// The reason why a string is not a function name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The name has no characters.
     #[error("the name is empty")]
     Empty,
     /// The name is longer than [`NAME_BYTES_MAX`] bytes.
-    #[error("the name has {bytes} bytes, {NAME_BYTES_MAX} are allowed")]
-    TooLong {
-        /// Length in bytes of what was given.
-        bytes: usize,
-    },
+    #[error("the name has {0} bytes, {NAME_BYTES_MAX} are allowed")]
+    TooLong(usize),
     /// A character outside the allowed set.
     #[error("the name contains {0:?}; letters, digits, '-', '_' and '.' are allowed")]
     Character(char),
@@ -40,7 +58,7 @@ impl FunctionName {
     /// [`NameError`] says which rule the name breaks.
     pub fn parse(name: &str) -> Result<Self, NameError> {
         if name.len() > NAME_BYTES_MAX {
-            return Err(NameError::TooLong { bytes: name.len() });
+            return Err(NameError::TooLong(name.len()));
         }
         let first = name.chars().next().ok_or(NameError::Empty)?;
         if let Some(bad) = name
@@ -54,19 +72,9 @@ impl FunctionName {
         }
         Ok(Self(Arc::from(name)))
     }
-
-    /// The name as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl fmt::Display for FunctionName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+shared_text!(FunctionName);
 
 impl fmt::Debug for FunctionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,9 +121,7 @@ mod tests {
         let long = "x".repeat(NAME_BYTES_MAX + 1);
         assert_eq!(
             FunctionName::parse(&long),
-            Err(NameError::TooLong {
-                bytes: NAME_BYTES_MAX + 1
-            })
+            Err(NameError::TooLong(NAME_BYTES_MAX + 1))
         );
     }
 }

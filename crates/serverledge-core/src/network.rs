@@ -7,12 +7,9 @@ use std::str::FromStr;
 
 /// A network: an address and the length of its prefix; no bit beyond the prefix is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct IpNet {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct IpNet(ipnet::IpNet);
 
-/// Why a text is not a network.
+/// The reason why a text is not a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseIpNetError {
     /// The part before `/` is no address.
@@ -30,53 +27,7 @@ impl IpNet {
     /// Whether the address lies in the network. An IPv4 address mapped into IPv6 counts as the IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(ip)) => {
-                differing(net.to_bits() ^ ip.to_bits(), self.prefix) == 0
-            }
-            (IpAddr::V6(net), IpAddr::V6(ip)) => {
-                differing_wide(net.to_bits() ^ ip.to_bits(), self.prefix) == 0
-            }
-            _ => false,
-        }
-    }
-
-    fn new(address: IpAddr, prefix: u8) -> Result<Self, ParseIpNetError> {
-        let host_bits = match address {
-            IpAddr::V4(ip) => ip
-                .to_bits()
-                .checked_shl(u32::from(prefix))
-                .is_some_and(|bits| bits != 0),
-            IpAddr::V6(ip) => ip
-                .to_bits()
-                .checked_shl(u32::from(prefix))
-                .is_some_and(|bits| bits != 0),
-        };
-        if prefix > width(address) {
-            return Err(ParseIpNetError::Prefix);
-        }
-        if host_bits {
-            Err(ParseIpNetError::HostBits)
-        } else {
-            Ok(Self { address, prefix })
-        }
-    }
-}
-
-/// The bits inside the prefix.
-fn differing(bits: u32, prefix: u8) -> u32 {
-    bits.checked_shr(32 - u32::from(prefix)).unwrap_or(0)
-}
-
-/// The same for IPv6.
-fn differing_wide(bits: u128, prefix: u8) -> u128 {
-    bits.checked_shr(128 - u32::from(prefix)).unwrap_or(0)
-}
-
-const fn width(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
+        self.0.contains(&address.to_canonical())
     }
 }
 
@@ -89,20 +40,26 @@ impl FromStr for IpNet {
             .split_once('/')
             .map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| ParseIpNetError::Address)?;
-        let prefix = match prefix {
-            None => width(address),
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
-                digits.parse().map_err(|_| ParseIpNetError::Prefix)?
-            }
-            Some(_) => return Err(ParseIpNetError::Prefix),
+        let Some(digits) = prefix else {
+            return Ok(Self(address.into()));
         };
-        Self::new(address, prefix)
+        let digits =
+            Some(digits).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
+        let prefix = digits
+            .and_then(|digits| digits.parse().ok())
+            .ok_or(ParseIpNetError::Prefix)?;
+        let network = ipnet::IpNet::new(address, prefix).map_err(|_| ParseIpNetError::Prefix)?;
+        if network.trunc() == network {
+            Ok(Self(network))
+        } else {
+            Err(ParseIpNetError::HostBits)
+        }
     }
 }
 
 impl fmt::Display for IpNet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
+        self.0.fmt(f)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Quantities with their units in the type.
 
 use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Memory in mebibytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -75,6 +76,18 @@ impl fmt::Display for CpuMilli {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} cores", self.cores())
     }
+}
+
+/// A time in whole milliseconds.
+#[must_use]
+pub fn whole_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The time of day, in Unix milliseconds: the one place where the machine's clock is read.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    whole_millis(UNIX_EPOCH.elapsed().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! What happened to an invocation that succeeded.
+//! The report of an invocation that succeeded.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::cache::CacheMetadata;
 use crate::executor::Reply;
-use crate::memo::Memo;
 
-/// How long each phase took. Together they are the time from arrival to the reply (for a streamed one: to its start).
+/// The duration of each phase. Together they are the time from arrival to the reply (for a streamed one: to its start).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Phases {
     /// Waiting for resources.
@@ -29,12 +29,12 @@ pub struct Report {
     pub log: Bytes,
     /// Whether nothing had to be loaded.
     pub warm: bool,
-    /// How long it took.
+    /// The durations of its phases.
     pub phases: Phases,
-    /// Which other node ran it; `None`: this one.
+    /// The other node that ran it; `None`: this one.
     pub remote: Option<Box<Remote>>,
-    /// What it brings with it for caches.
-    pub memo: Memo,
+    /// Its cache data.
+    pub memo: CacheMetadata,
 }
 
 /// The node that an invocation was offloaded to.
@@ -44,6 +44,6 @@ pub struct Remote {
     pub node: String,
     /// Its area.
     pub area: String,
-    /// What going there and back added to the time on that node.
+    /// Time that the way there and back added to the time on that node.
     pub latency: Duration,
 }

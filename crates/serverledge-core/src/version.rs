@@ -44,23 +44,13 @@ impl std::str::FromStr for Digest {
     type Err = ParseDigestError;
 
     fn from_str(text: &str) -> Result<Self, ParseDigestError> {
-        let digits = text.as_bytes();
         let mut bytes = [0; 32];
-        if digits.len() != 64 {
-            return Err(ParseDigestError);
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| ParseDigestError)?;
-            if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-                return Err(ParseDigestError);
-            }
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| ParseDigestError)?;
-        }
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| ParseDigestError)?;
         Ok(Self(bytes))
     }
 }
 
-/// What runs a function's code. Each runtime declares its executor; none is ever found by trying.
+/// The environment that runs a function's code. Each runtime declares its executor; none is ever found by trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Runtime {
     /// A WebAssembly module or component.
@@ -127,13 +117,13 @@ impl fmt::Display for Runtime {
     }
 }
 
-/// What a function may reach beyond its own sandbox.
+/// The network that a function may reach beyond its own sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Network {
     /// Nothing.
     #[default]
     None,
-    /// What the machine reaches; containers only, and only where the node allows it.
+    /// The network of the machine; containers only, and only where the node allows it.
     Bridge,
 }
 
@@ -186,7 +176,7 @@ impl fmt::Debug for Secrets {
 pub struct Version {
     /// BLAKE3 over all the other fields (computed by `serverledge-registry`, which knows the canonical form).
     pub digest: Digest,
-    /// What runs it.
+    /// The runtime of its code.
     pub runtime: Runtime,
     /// Digest of the code's bytes as they are stored.
     pub code: Digest,
@@ -196,11 +186,11 @@ pub struct Version {
     pub env: BTreeMap<String, String>,
     /// More of them, which are not shown.
     pub secrets: Secrets,
-    /// What it may reach.
+    /// The network that it may reach.
     pub network: Network,
     /// The image of a `custom` function; empty otherwise.
     pub image: String,
-    /// What one invocation may use.
+    /// The resources that one invocation may use.
     pub limits: FunctionLimits,
 }
 

@@ -1,45 +1,74 @@
 //! The node's side of the agent protocol: binding, and the connections of one container.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use parking_lot::Mutex;
 use serverledge_core::{FailureKind, FunctionFailure, Version};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::calls::CallServer;
 use crate::container::Container;
 use crate::exchange::{Exchange, ExchangeError};
-use crate::launch::{Endpoint, connect};
 use crate::prepared::PreparedCode;
-use crate::protocol::{Bound, bind_body, bind_of};
+use crate::protocol::{BindReply, bind_body, failure};
 
 /// Largest answer to a bind: an error with its stack and log.
 const BIND_ANSWER_MAX: usize = 4 << 20;
 
-/// How long a connection to a custom image may have been idle to be used again: servers close theirs after seconds.
-const FOREIGN_IDLE_MAX: std::time::Duration = std::time::Duration::from_secs(1);
+/// The time for which a connection to a custom image may have been idle to be used again: servers close theirs after
+/// seconds.
+const FOREIGN_IDLE_MAX: Duration = Duration::from_secs(1);
+
+/// Longest wait for one connection over TCP, within one machine.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+
+/// A container's address, and by what it is known to be still that container's: the engine gives the address of one that
+/// has ended to the next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AgentEndpoint {
+    pub(crate) address: SocketAddr,
+    /// The first process inside, as this machine counts, and when it began, in ticks since the machine's start.
+    pub(crate) process: (i64, u64),
+}
+
+impl AgentEndpoint {
+    /// Asks the kernel, not the engine.
+    fn is_still_there(&self) -> bool {
+        began(self.process.0) == Some(self.process.1)
+    }
+}
+
+/// The start time of a process: field 22 of its `stat`, counted behind the name, which may hold anything (proc(5)).
+pub(crate) fn began(pid: i64) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
+}
 
 /// The connections of one container that are not in use; the last one used is the next.
-#[derive(Default)]
 pub(crate) struct Connections {
     idle: Mutex<Vec<(Exchange, Instant)>>,
-    endpoint: Option<Endpoint>,
+    endpoint: Option<AgentEndpoint>,
     /// The way back, for the calls of its function.
-    calls: Option<CallServer>,
+    pub(crate) calls: Option<CallServer>,
 }
 
 impl Connections {
-    pub(crate) fn new(endpoint: Option<Endpoint>, calls: Option<CallServer>) -> Self {
+    pub(crate) fn new(endpoint: Option<AgentEndpoint>, calls: Option<CallServer>) -> Self {
         Self {
             idle: Mutex::default(),
             endpoint,
             calls,
         }
-    }
-
-    pub(crate) const fn calls(&self) -> Option<&CallServer> {
-        self.calls.as_ref()
     }
 
     /// One that is open; `None` if the container does not listen any more.
@@ -68,7 +97,30 @@ impl Connections {
     }
 }
 
-/// Why a container did not take its function.
+/// A new connection to a container that listens.
+async fn connect(container: &Container, endpoint: Option<AgentEndpoint>) -> Option<Exchange> {
+    match endpoint {
+        None => Exchange::new(container.hub.sockets.connect(&container.name).await.ok()?)
+            .await
+            .ok(),
+        Some(endpoint) => {
+            // An address at which nobody is any more may not answer at all.
+            let stream = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(endpoint.address))
+                .await
+                .ok()?
+                .ok()?;
+            // Only now: whoever answered was this container only if it still runs.
+            if !endpoint.is_still_there() {
+                return None;
+            }
+            // Requests are one write; nothing gains from waiting for more.
+            let _ = stream.set_nodelay(true);
+            Exchange::new(stream).await.ok()
+        }
+    }
+}
+
+/// The reason why a container did not take its function.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BindError {
     /// The function's own fault: its code, in the agent's words.
@@ -76,7 +128,6 @@ pub(crate) enum BindError {
     Function {
         /// `load_failed` or `handler_missing`.
         code: &'static str,
-        /// What it said.
         failure: FunctionFailure,
     },
     /// The container ended, or broke the protocol.
@@ -84,7 +135,7 @@ pub(crate) enum BindError {
     Lost(#[source] Option<ExchangeError>),
     /// Loading the code took longer than a start may.
     #[error("loading the code took too long")]
-    Late,
+    Late(Duration),
 }
 
 /// Gives a container its function.
@@ -95,29 +146,16 @@ pub(crate) async fn bind(
     code: &PreparedCode,
 ) -> Result<Bytes, BindError> {
     let config = &container.hub.config;
-    let bind = bind_of(
-        version,
-        &code.files,
-        config.log_bytes_max,
-        config.output_bytes_max,
-    );
-    let body = bind_body(&bind, &code.contents).map_err(|_| BindError::Lost(None))?;
+    let body = bind_body(version, code, config).map_err(|_| BindError::Lost(None))?;
     let request = post("/bind", Full::new(body)).ok_or(BindError::Lost(None))?;
-    let mut answer = Vec::new();
-    let collect = |piece: Bytes| {
-        if answer.len() + piece.len() > BIND_ANSWER_MAX {
-            return Err(ExchangeError::TooLarge(BIND_ANSWER_MAX));
-        }
-        answer.extend_from_slice(&piece);
-        Ok(())
-    };
-    let limit = Instant::now() + config.start_timeout;
-    let parts = match tokio::time::timeout_at(limit, exchange.send(request, collect)).await {
-        Ok(Ok(parts)) => parts,
-        Ok(Err(error)) => return Err(BindError::Lost(Some(error))),
-        Err(_) => return Err(BindError::Late),
-    };
-    let bound: Bound = serde_json::from_slice(&answer).unwrap_or_default();
+    let answered = tokio::time::timeout(
+        config.start_timeout,
+        exchange.collect(request, BIND_ANSWER_MAX),
+    )
+    .await;
+    let answered = answered.map_err(|_| BindError::Late(config.start_timeout))?;
+    let (parts, answer) = answered.map_err(|error| BindError::Lost(Some(error)))?;
+    let bound: BindReply = serde_json::from_slice(&answer).unwrap_or_default();
     match parts.status.as_u16() {
         200 => Ok(bound.log.into()),
         422 => Err(refused(bound)),
@@ -125,7 +163,7 @@ pub(crate) async fn bind(
     }
 }
 
-fn refused(bound: Bound) -> BindError {
+fn refused(bound: BindReply) -> BindError {
     let code = if bound.code == "handler_missing" {
         "handler_missing"
     } else {
@@ -139,13 +177,7 @@ fn refused(bound: Bound) -> BindError {
     let stack = (!bound.stack.is_empty()).then_some(bound.stack);
     BindError::Function {
         code,
-        failure: FunctionFailure {
-            kind: FailureKind::Error,
-            message,
-            stack,
-            log: bound.log.into(),
-            stale: false,
-        },
+        failure: failure(FailureKind::Error, message, stack, bound.log.into()),
     }
 }
 

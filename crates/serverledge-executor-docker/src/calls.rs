@@ -25,9 +25,9 @@ const CAPABILITY_BYTES: usize = 64;
 /// Connections of one container that are answered at once; others wait to be accepted. Sixteen calls of each of several
 /// invocations fit; what a hostile function opens costs it its own.
 const CONNECTIONS_MAX: usize = 64;
-/// How long a call may take to arrive, and an answer to be taken: both are within one machine.
+/// The time that a call may take to arrive, and an answer to be read by the caller: both are within one machine.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(10);
-/// How much of a call that is refused is read all the same, so that the refusal arrives.
+/// The number of bytes of a refused call that are read all the same, so that the refusal arrives.
 const DISCARD_BYTES_MAX: u64 = 64 << 20;
 /// Pause after a connection that could not be accepted: the machine is out of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -40,11 +40,11 @@ pub(crate) struct CallServer {
 
 /// The invocations that may call, by capability.
 #[derive(Default)]
-struct Active(Mutex<HashMap<String, Invocation>>);
+struct Active(Mutex<HashMap<String, ActiveInvocation>>);
 
 /// An invocation, as its calls see it.
 #[derive(Clone)]
-struct Invocation {
+struct ActiveInvocation {
     host: Arc<dyn HostCalls>,
     ended: CancellationToken,
     /// Bounds the parameters that are held for it.
@@ -53,27 +53,13 @@ struct Invocation {
 
 /// The right of a running invocation to call; dropped, its calls are.
 pub(crate) struct Capability {
-    text: String,
+    pub(crate) text: String,
     active: Arc<Active>,
     _ended: DropGuard,
 }
 
-/// A call as it came.
-struct Called {
-    name: String,
-    params: Bytes,
-}
-
-/// Why a call was not made.
-enum Refused {
-    /// Its capability is no running invocation's.
-    Capability,
-    /// It breaks a limit.
-    Limit(CallError),
-}
-
-/// What a call is answered with.
-struct Answer {
+/// The answer to a call.
+struct CallReply {
     kind: u8,
     bytes: Bytes,
 }
@@ -83,7 +69,8 @@ struct Answer {
 impl CallServer {
     /// Takes calls on this socket, in tasks of the hub.
     pub(crate) fn start(hub: &Arc<Hub>, listener: UnixListener) -> Self {
-        let (active, stop) = (Arc::<Active>::default(), CancellationToken::new());
+        let active = Arc::<Active>::default();
+        let stop = CancellationToken::new();
         let accepting = accept(
             listener,
             Arc::clone(&active),
@@ -107,12 +94,12 @@ impl CallServer {
     pub(crate) fn admit(&self, host: Arc<dyn HostCalls>) -> Result<Capability, getrandom::Error> {
         let mut random = [0; CAPABILITY_BYTES / 2];
         getrandom::fill(&mut random)?;
-        let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = hex::encode(random);
         let ended = CancellationToken::new();
         let arriving = Arc::new(Semaphore::new(CALLS_AT_ONCE_MAX));
         self.active.0.lock().insert(
             text.clone(),
-            Invocation {
+            ActiveInvocation {
                 host,
                 ended: ended.clone(),
                 arriving,
@@ -128,21 +115,15 @@ impl CallServer {
 
 // === impl Capability ===
 
-impl Capability {
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-}
-
 impl Drop for Capability {
     fn drop(&mut self) {
         self.active.0.lock().remove(&self.text);
     }
 }
 
-// === impl Answer ===
+// === impl CallReply ===
 
-impl Answer {
+impl CallReply {
     fn error(kind: u8, code: &str, message: &str) -> Self {
         let object = serde_json::json!({ "error": code, "message": message });
         Self {
@@ -155,15 +136,6 @@ impl Answer {
         match outcome {
             Ok(bytes) => Self { kind: b'r', bytes },
             Err(error) => Self::error(b'e', error.code(), &error.message()),
-        }
-    }
-
-    fn refusal(refused: &Refused) -> Self {
-        match refused {
-            Refused::Capability => {
-                Self::error(b'x', "call_refused", "the invocation that called has ended")
-            }
-            Refused::Limit(error) => Self::error(b'e', error.code(), &error.message()),
         }
     }
 }
@@ -189,7 +161,9 @@ async fn accept(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (active, refused, stop) = (Arc::clone(&active), Arc::clone(&refused), stop.clone());
+        let active = Arc::clone(&active);
+        let refused = Arc::clone(&refused);
+        let stop = stop.clone();
         drop(tasks.spawn(async move {
             let _place = place;
             // Who breaks the protocol, or goes away, gets no answer.
@@ -207,27 +181,25 @@ async fn serve(stream: &mut UnixStream, active: &Active, refused: &AtomicU64) ->
     let Some(invocation) = invocation else {
         refused.fetch_add(1, Ordering::Relaxed);
         tracing::debug!("a call without a running invocation's capability was refused");
-        return refuse(stream, name_length + params_length, &Refused::Capability).await;
+        let refusal =
+            CallReply::error(b'x', "call_refused", "the invocation that called has ended");
+        return refuse(stream, name_length + params_length, &refusal).await;
     };
     let ended = invocation.ended.clone();
     let answered = async {
         let Ok(_place) = invocation.arriving.try_acquire() else {
-            let limit = CallError::TooManyAtOnce {
-                max: CALLS_AT_ONCE_MAX,
-            };
-            return refuse(stream, name_length + params_length, &Refused::Limit(limit)).await;
+            let refusal = CallReply::of(Err(CallError::TooManyAtOnce(CALLS_AT_ONCE_MAX)));
+            return refuse(stream, name_length + params_length, &refusal).await;
         };
         if name_length > NAME_BYTES_MAX as u64 || params_length > PARAMS_BYTES_MAX as u64 {
-            let limit = CallError::TooLarge {
-                max: PARAMS_BYTES_MAX,
-            };
-            return refuse(stream, name_length + params_length, &Refused::Limit(limit)).await;
+            let refusal = CallReply::of(Err(CallError::TooLarge(PARAMS_BYTES_MAX)));
+            return refuse(stream, name_length + params_length, &refusal).await;
         }
-        let called = in_time(body(stream, name_length, params_length)).await?;
-        let answer = if serde_json::from_slice::<IgnoredAny>(&called.params).is_err() {
-            Answer::of(Err(CallError::NotJson))
+        let (name, params) = in_time(body(stream, name_length, params_length)).await?;
+        let answer = if serde_json::from_slice::<IgnoredAny>(&params).is_err() {
+            CallReply::of(Err(CallError::NotJson))
         } else {
-            Answer::of(call_while_open(stream, &*invocation.host, called).await?)
+            CallReply::of(call_while_open(stream, &*invocation.host, &name, params).await?)
         };
         in_time(write(stream, &answer)).await
     };
@@ -242,21 +214,22 @@ async fn serve(stream: &mut UnixStream, active: &Active, refused: &AtomicU64) ->
 async fn call_while_open(
     stream: &mut UnixStream,
     host: &dyn HostCalls,
-    called: Called,
+    name: &str,
+    params: Bytes,
 ) -> io::Result<Result<Bytes, CallError>> {
     let mut more = [0];
     tokio::select! {
-        outcome = host.call(&called.name, called.params) => Ok(outcome),
+        outcome = host.call(name, params) => Ok(outcome),
         // Nothing may follow a call.
         read = stream.read(&mut more) => Err(read.err().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())),
     }
 }
 
-/// How long name and parameters are, and whose call it is.
+/// Reads the head of a call: the lengths of its name and parameters, and the invocation that its capability belongs to.
 async fn head(
     stream: &mut UnixStream,
     active: &Active,
-) -> io::Result<(u64, u64, Option<Invocation>)> {
+) -> io::Result<(u64, u64, Option<ActiveInvocation>)> {
     let mut capability = [0; CAPABILITY_BYTES];
     stream.read_exact(&mut capability).await?;
     let name_length = stream.read_u16().await?;
@@ -267,9 +240,14 @@ async fn head(
     Ok((name_length.into(), params_length.into(), invocation))
 }
 
-async fn body(stream: &mut UnixStream, name_length: u64, params_length: u64) -> io::Result<Called> {
+async fn body(
+    stream: &mut UnixStream,
+    name_length: u64,
+    params_length: u64,
+) -> io::Result<(String, Bytes)> {
     let size = |length: u64| usize::try_from(length).map_err(|_| io::ErrorKind::InvalidData);
-    let (mut name, mut params) = (vec![0; size(name_length)?], Vec::new());
+    let mut name = vec![0; size(name_length)?];
+    let mut params = Vec::new();
     stream.read_exact(&mut name).await?;
     // Grows as it comes: a length alone takes no memory.
     stream.take(params_length).read_to_end(&mut params).await?;
@@ -277,23 +255,19 @@ async fn body(stream: &mut UnixStream, name_length: u64, params_length: u64) -> 
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     // What is no text is no function's name.
-    Ok(Called {
-        name: String::from_utf8_lossy(&name).into_owned(),
-        params: params.into(),
-    })
+    Ok((String::from_utf8_lossy(&name).into_owned(), params.into()))
 }
 
-async fn refuse(stream: &mut UnixStream, left: u64, refused: &Refused) -> io::Result<()> {
-    let answer = Answer::refusal(refused);
+async fn refuse(stream: &mut UnixStream, left: u64, refusal: &CallReply) -> io::Result<()> {
     in_time(async {
         let mut rest = (&mut *stream).take(left.min(DISCARD_BYTES_MAX));
         tokio::io::copy(&mut rest, &mut tokio::io::sink()).await?;
-        write(stream, &answer).await
+        write(stream, refusal).await
     })
     .await
 }
 
-async fn write(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
+async fn write(stream: &mut UnixStream, answer: &CallReply) -> io::Result<()> {
     let length = u32::try_from(answer.bytes.len()).map_err(|_| io::ErrorKind::InvalidData)?;
     let mut head = [answer.kind, 0, 0, 0, 0];
     head[1..].copy_from_slice(&length.to_be_bytes());

@@ -1,4 +1,4 @@
-//! What the executor is told.
+//! The executor's configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,15 +12,17 @@ pub struct DockerConfig {
     pub socket: PathBuf,
     /// The node's id: everything created carries it as a label, and whatever carries it belongs to this node.
     pub node_id: String,
-    /// Where sockets, unpacked code and installed dependencies are kept; made with owner-only rights.
+    /// The folder for sockets, unpacked code and installed dependencies; made with owner-only rights.
     pub dir: PathBuf,
     /// Images of the runtimes.
     pub images: Images,
     /// Started containers without code that are kept ready, per runtime in use.
     pub cells: usize,
+    /// The number to which they rise per runtime while starts come in quick succession.
+    pub cells_max: usize,
     /// Containers that are started at once.
     pub starts_max: usize,
-    /// How long a container may take from its start to its first answer.
+    /// The time that a container may take from its start to its first answer.
     pub start_timeout: Duration,
     /// Processor share of a container whose function declares none.
     pub cpus_max: CpuMilli,
@@ -30,13 +32,13 @@ pub struct DockerConfig {
     pub pids_max: u32,
     /// Largest result.
     pub output_bytes_max: usize,
-    /// How much of the end of a log is kept.
+    /// The number of bytes that are kept of the end of a log.
     pub log_bytes_max: usize,
     /// Largest code of one version, unpacked.
     pub code_bytes_max: usize,
     /// Whether functions may ask for a network.
     pub allow_bridge: bool,
-    /// How dependencies are installed.
+    /// The settings for installing dependencies.
     pub install: InstallConfig,
 }
 
@@ -49,10 +51,10 @@ pub struct Images {
     pub nodejs: String,
 }
 
-/// How dependencies are installed: once, at deploy, in a container of its own.
+/// The settings for installing dependencies, which happens once, at deploy, in a container of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InstallConfig {
-    /// How long it may take.
+    /// The time that it may take.
     pub timeout: Duration,
     /// Memory of the container that installs.
     pub memory: MemoryMib,

@@ -1,23 +1,33 @@
-//! What all containers share, and the guard of one: whatever happens to its owner, the container is removed.
+//! State that all containers share, and the guard of one: whatever happens to its owner, the container is removed.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bollard::models::ContainerCreateBody;
+use serverledge_core::error_chain;
+
 use tokio::sync::{OnceCell, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::DockerConfig;
 use crate::engine::{Engine, EngineError};
+use crate::kind::EngineKind;
+use crate::memory_kills::MemoryKills;
+use crate::network::{Attachment, attach};
+use crate::profile::{PodmanFiles, Recipe};
+use crate::seccomp;
 use crate::socket::SocketDirs;
 
 /// Pause before a removal that the engine did not do is tried again; it doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_millis(500);
 /// Longest pause between tries.
 const RETRY_MAX: Duration = Duration::from_secs(30);
-/// How many containers of an earlier run are removed at once.
+/// The names that a container knows without asking.
+const HOSTS: &str = "127.0.0.1 localhost function\n::1 localhost\n";
+/// The number of containers of an earlier run that are removed at once.
 const SWEEP_PARALLEL: usize = 4;
 
 /// Shared by everything of one executor.
@@ -32,8 +42,12 @@ pub(crate) struct Hub {
     pub(crate) stop: CancellationToken,
     /// One network is made at a time: looking and making are two steps.
     pub(crate) networks: tokio::sync::Mutex<()>,
+    /// The number in the name of the next interface that is one container's alone.
+    pub(crate) interfaces: AtomicU16,
     /// Calls that came without a running invocation's capability.
     pub(crate) refused_calls: Arc<AtomicU64>,
+    /// Made once Podman has been reached.
+    podman_files: OnceLock<PodmanFiles>,
     removals: mpsc::UnboundedSender<Removal>,
     swept: OnceCell<()>,
 }
@@ -43,6 +57,8 @@ pub(crate) struct Hub {
 pub(crate) struct Removal {
     id: String,
     name: String,
+    /// Its network, if that is its own.
+    network: Option<String>,
 }
 
 /// A created container, removed when dropped.
@@ -52,6 +68,10 @@ pub(crate) struct Container {
     /// Of the container, less its prefix, and of its socket's folder.
     pub(crate) name: String,
     pub(crate) hub: Arc<Hub>,
+    /// The network that it is in.
+    pub(crate) network: Attachment,
+    /// Known of one whose engine does not tell, once it listens.
+    pub(crate) memory_kills: OnceLock<MemoryKills>,
     removed: AtomicBool,
 }
 
@@ -66,7 +86,9 @@ impl Hub {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             networks: tokio::sync::Mutex::default(),
+            interfaces: AtomicU16::default(),
             refused_calls: Arc::default(),
+            podman_files: OnceLock::new(),
             removals,
             swept: OnceCell::new(),
         });
@@ -79,10 +101,21 @@ impl Hub {
         if self.stop.is_cancelled() {
             return Err(EngineError::Closed);
         }
-        self.swept
-            .get_or_try_init(|| self.sweep_containers())
-            .await
-            .map(drop)
+        self.swept.get_or_try_init(|| self.sweep()).await.map(drop)
+    }
+
+    async fn sweep(&self) -> Result<(), EngineError> {
+        self.sweep_containers().await?;
+        let kind = self.engine.kind().await?;
+        if !kind.shares_networks() {
+            crate::network::remove_networks(self).await;
+        }
+        if kind.is_podman {
+            let _ = self
+                .podman_files
+                .set(make_podman_files(&self.config.dir, &kind));
+        }
+        Ok(())
     }
 
     /// Removes every container that carries this node's label.
@@ -107,6 +140,7 @@ impl Hub {
                     let _ = self.removals.send(Removal {
                         id,
                         name: String::new(),
+                        network: None,
                     });
                 }
             }
@@ -115,39 +149,77 @@ impl Hub {
     }
 }
 
+fn make_podman_files(dir: &Path, kind: &EngineKind) -> PodmanFiles {
+    let hosts = dir.join("hosts");
+    if let Err(error) = std::fs::write(&hosts, HOSTS) {
+        tracing::warn!(path = %hosts.display(), %error, "failed to write the names that containers know");
+    }
+    let profile = dir.join("seccomp.json");
+    let made = kind
+        .lax_seccomp()
+        .map(|engines| seccomp::write(engines, &profile));
+    if let Some(Err(error)) = &made {
+        let error = error_chain(error);
+        tracing::warn!(%error, "containers run with the engine's own seccomp profile, which allows more than Docker's");
+    }
+    PodmanFiles {
+        hosts,
+        seccomp: made.is_some_and(|made| made.is_ok()).then_some(profile),
+    }
+}
+
 /// A name that no other container has.
 pub(crate) fn new_name() -> Result<String, getrandom::Error> {
     let mut random = [0; 8];
     getrandom::fill(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(random))
 }
 
 impl Container {
-    /// Asks the engine for one. An engine that goes away in the middle may have made it all the same: then it is removed,
-    /// by its name, once the engine is back.
+    /// Asks the engine for one, and for its network. An engine that goes away in the middle may have made it all the same: then
+    /// it is removed, by its name, once the engine is back.
     pub(crate) async fn create(
         hub: &Arc<Hub>,
         name: String,
-        body: ContainerCreateBody,
+        recipe: &Recipe,
     ) -> Result<Self, EngineError> {
-        let full = format!("serverledge-{name}");
-        hub.engine.connect().await?;
-        match hub.engine.create(&full, body).await {
-            Ok(id) => Ok(Self::new(hub, id, name)),
-            Err(error @ EngineError::Unavailable { .. }) => {
-                drop(Self::new(hub, full, name));
-                Err(error)
-            }
-            Err(error) => Err(error),
+        let kind = hub.engine.kind().await?;
+        if let Some(why) = kind.lacks_for(recipe.reach) {
+            return Err(EngineError::Unfit {
+                engine: kind.to_string(),
+                why,
+            });
         }
-    }
-
-    fn new(hub: &Arc<Hub>, id: String, name: String) -> Self {
-        Self {
-            id,
+        let network = attach(hub, &kind, recipe.reach, &name).await?;
+        let files = hub.podman_files.get().cloned().unwrap_or_default();
+        let body = recipe.body(&kind, &network.name, &files);
+        // Removes what there may be if it is dropped.
+        let mut container = Self {
+            id: format!("serverledge-{name}"),
             name,
             hub: Arc::clone(hub),
+            network,
+            memory_kills: OnceLock::new(),
             removed: AtomicBool::new(false),
+        };
+        match hub.engine.create(&container.id, body).await {
+            Ok(id) => container.id = id,
+            Err(error) => {
+                let may_be_there =
+                    container.network.own || matches!(error, EngineError::Unavailable { .. });
+                container.removed.store(!may_be_there, Ordering::Release);
+                return Err(error);
+            }
+        }
+        Ok(container)
+    }
+
+    fn removal(&self) -> Removal {
+        let network = self.network.own.then(|| self.network.name.clone());
+        Removal {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            network,
         }
     }
 
@@ -156,7 +228,7 @@ impl Container {
         if self.removed.load(Ordering::Acquire) {
             return Ok(());
         }
-        self.hub.engine.remove(&self.id).await?;
+        remove_once(&self.hub, &self.removal()).await?;
         self.removed.store(true, Ordering::Release);
         self.hub.sockets.remove(&self.name);
         Ok(())
@@ -167,10 +239,7 @@ impl Drop for Container {
     fn drop(&mut self) {
         if !self.removed.load(Ordering::Acquire) {
             // The receiver lives as long as the hub.
-            let _ = self.hub.removals.send(Removal {
-                id: self.id.clone(),
-                name: self.name.clone(),
-            });
+            let _ = self.hub.removals.send(self.removal());
         }
     }
 }
@@ -196,9 +265,17 @@ async fn reap(hub: Arc<Hub>, mut queue: mpsc::UnboundedReceiver<Removal>) {
     }
 }
 
+async fn remove_once(hub: &Hub, removal: &Removal) -> Result<(), EngineError> {
+    hub.engine.remove(&removal.id).await?;
+    match &removal.network {
+        Some(network) => hub.engine.remove_network(network).await,
+        None => Ok(()),
+    }
+}
+
 async fn remove_until_gone(hub: Arc<Hub>, removal: Removal) {
     let mut pause = RETRY_MIN;
-    while let Err(error) = hub.engine.remove(&removal.id).await {
+    while let Err(error) = remove_once(&hub, &removal).await {
         tracing::warn!(container = removal.name, %error, "failed to remove a container; trying again");
         tokio::select! {
             () = hub.stop.cancelled() => return,

@@ -1,25 +1,33 @@
-//! The Docker Engine: one place for its calls, with errors that say whose fault they are. Connects when first asked, so that
-//! a node starts without it and finds it when it comes.
+//! The container engine, Docker or Podman: one place for its calls, with errors that say whose fault they are. Connects when first
+//! asked, so that a node starts without it and finds it when it comes.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerUpdateBody, NetworkCreateRequest,
-};
+use bollard::models::{ContainerCreateBody, NetworkCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptionsBuilder, InspectContainerOptions,
-    InspectNetworkOptions, KillContainerOptions, ListContainersOptionsBuilder,
+    CreateContainerOptions, CreateImageOptionsBuilder, InspectNetworkOptions, KillContainerOptions,
     ListNetworksOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     StartContainerOptions,
 };
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
 use serverledge_core::Progress;
+
+use crate::kind::{EngineKind, Updates};
+use crate::libpod::{self, Info};
+use crate::profile::Share;
+use crate::requests::{EngineRefusal, EngineRequest, encoded};
 
 /// Longest wait for one answer of the engine; pulling an image answers in pieces.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,6 +35,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence of an image's registry while the engine fetches from it.
 const PULL_PAUSE: Duration = Duration::from_secs(60);
+/// Pauses before a failed container is asked again for output, if it seems to have none.
+const LAST_OUTPUT_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 /// Longest time for reading the few lines of a log that are asked for.
 const STREAM_PAUSE: Duration = Duration::from_secs(5);
 /// The label that everything of a node carries; its value is the node's id.
@@ -36,10 +46,24 @@ pub(crate) const NODE_LABEL: &str = "serverledge.node";
 #[derive(Debug)]
 pub(crate) struct Engine {
     socket: PathBuf,
-    docker: Mutex<Option<Docker>>,
+    reached: Mutex<Option<Reached>>,
 }
 
-/// What counts of an image.
+/// An engine that has answered.
+#[derive(Debug, Clone)]
+struct Reached {
+    docker: Docker,
+    kind: Arc<EngineKind>,
+}
+
+/// One of the two streams that a container writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutputStream {
+    Out,
+    Err,
+}
+
+/// The part of an image's description that is used here.
 #[derive(Debug)]
 pub(crate) struct Image {
     pub(crate) id: String,
@@ -47,76 +71,150 @@ pub(crate) struct Image {
     pub(crate) volumes: Vec<String>,
 }
 
-/// Why the engine did not do as asked.
+/// A container in a list.
+#[derive(Debug, Deserialize)]
+struct Listed {
+    #[serde(rename = "Id")]
+    id: String,
+}
+
+/// The part of a container's description that is used here. Not its state in words: Podman has some that Docker has
+/// not.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct Inspected {
+    pub(crate) state: ProcessState,
+    network_settings: NetworkSettings,
+}
+
+/// The state of a container's first process.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct ProcessState {
+    pub(crate) running: bool,
+    #[serde(rename = "OOMKilled")]
+    pub(crate) oom_killed: bool,
+    /// As this machine counts; 0 if there is none.
+    pub(crate) pid: i64,
+    pub(crate) exit_code: i64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct NetworkSettings {
+    networks: Option<HashMap<String, NetworkEndpoint>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct NetworkEndpoint {
+    #[serde(rename = "IPAddress")]
+    address: Option<String>,
+}
+
+impl Inspected {
+    /// Its address in a network.
+    pub(crate) fn address(&self, network: &str) -> Option<IpAddr> {
+        self.network_settings
+            .networks
+            .as_ref()?
+            .get(network)?
+            .address
+            .as_ref()?
+            .parse()
+            .ok()
+    }
+}
+
+/// The reason why the engine did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
     /// It does not answer.
-    #[error("the Docker Engine does not answer at {socket}")]
+    #[error("no container engine answers at {socket}")]
     Unavailable {
-        /// Where it was looked for.
         socket: PathBuf,
-        /// The cause.
-        #[source]
-        source: Box<Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No such container, image or network.
-    #[error("the Docker Engine does not find it: {0}")]
+    #[error("the container engine does not find it: {0}")]
     Missing(String),
     /// This executor is closed: nothing is created any more.
     #[error("the executor is closed")]
     Closed,
-    /// It refused.
-    #[error("the Docker Engine refused ({status}): {message}")]
+    /// It cannot give what every container must have, or what this one asks for.
+    #[error("{engine} cannot run it: {why}")]
+    Unfit { engine: String, why: &'static str },
+    #[error("{engine} refused ({status}): {message}{}", remedy(message))]
     Refused {
-        /// Its HTTP status.
+        engine: String,
         status: u16,
-        /// Its words.
         message: String,
     },
+}
+
+/// A way out of what engines refuse for want of a part of their own.
+fn remedy(message: &str) -> &'static str {
+    if message.contains("container-init binary not found") {
+        "; install its init program (on Debian: apt-get install catatonit)"
+    } else {
+        ""
+    }
 }
 
 impl Engine {
     pub(crate) fn new(socket: PathBuf) -> Self {
         Self {
             socket,
-            docker: Mutex::new(None),
+            reached: Mutex::new(None),
         }
-    }
-
-    pub(crate) fn socket(&self) -> &Path {
-        &self.socket
     }
 
     /// Whether it answers now.
     pub(crate) async fn ping(&self) -> Result<(), EngineError> {
         let docker = self.docker().await?;
-        match tokio::time::timeout(CONNECT_TIMEOUT, docker.ping()).await {
-            Ok(answer) => self.check(answer).map(drop),
-            Err(_) => self.check(Err(Error::RequestTimeoutError)),
-        }
+        self.soon(docker.ping()).await.map(drop)
     }
 
-    /// Fails without having asked for anything if the engine was not there when it was last needed and is not now.
-    pub(crate) async fn connect(&self) -> Result<(), EngineError> {
-        self.docker().await.map(drop)
+    /// The kind of the engine, which is asked if that is not known yet: fails if it was not there when it was last needed and is
+    /// not now.
+    pub(crate) async fn kind(&self) -> Result<Arc<EngineKind>, EngineError> {
+        self.reach().await.map(|reached| reached.kind)
     }
 
     async fn docker(&self) -> Result<Docker, EngineError> {
-        if let Some(docker) = self.docker.lock().clone() {
-            return Ok(docker);
+        self.reach().await.map(|reached| reached.docker)
+    }
+
+    async fn reach(&self) -> Result<Reached, EngineError> {
+        if let Some(reached) = self.reached.lock().clone() {
+            return Ok(reached);
         }
         let path = self.socket.to_string_lossy();
         let connected =
             Docker::connect_with_unix(&path, CALL_TIMEOUT.as_secs(), bollard::API_DEFAULT_VERSION);
         let docker = self.check(connected)?;
         // The engine may be older than this library.
-        let negotiated =
-            match tokio::time::timeout(CONNECT_TIMEOUT, docker.negotiate_version()).await {
-                Ok(negotiated) => self.check(negotiated)?,
-                Err(_) => return self.check(Err(Error::RequestTimeoutError)),
-            };
-        *self.docker.lock() = Some(negotiated.clone());
-        Ok(negotiated)
+        let docker = self.soon(docker.negotiate_version()).await?;
+        let told = self.soon(docker.version()).await?;
+        let mut kind = EngineKind::of(told);
+        if kind.is_podman {
+            kind.host = self.ask::<Info>(libpod::info()).await?.host;
+        }
+        let reached = Reached {
+            docker,
+            kind: Arc::new(kind),
+        };
+        *self.reached.lock() = Some(reached.clone());
+        Ok(reached)
+    }
+
+    /// An answer of the first contact.
+    async fn soon<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, EngineError> {
+        let answer = tokio::time::timeout(CONNECT_TIMEOUT, answer).await;
+        self.check(answer.unwrap_or(Err(Error::RequestTimeoutError)))
     }
 
     fn check<T>(&self, answer: Result<T, Error>) -> Result<T, EngineError> {
@@ -128,20 +226,51 @@ impl Engine {
             Error::DockerResponseServerError {
                 status_code: status,
                 message,
-            } => EngineError::Refused { status, message },
-            Error::DockerStreamError { error: message } => EngineError::Refused {
-                status: 500,
-                message,
-            },
-            other => {
-                // A restarted engine may have another version.
-                *self.docker.lock() = None;
-                EngineError::Unavailable {
-                    socket: self.socket.clone(),
-                    source: Box::new(other),
-                }
-            }
+            } => self.refused(status, message),
+            Error::DockerStreamError { error: message } => self.refused(500, message),
+            other => self.away(Box::new(other)),
         })
+    }
+
+    fn refused(&self, status: u16, message: String) -> EngineError {
+        let engine = self
+            .reached
+            .lock()
+            .as_ref()
+            .map(|reached| reached.kind.to_string());
+        EngineError::Refused {
+            engine: engine.unwrap_or_else(|| "the container engine".to_owned()),
+            status,
+            message,
+        }
+    }
+
+    fn away(&self, source: Box<dyn std::error::Error + Send + Sync>) -> EngineError {
+        // A restarted engine may have another version.
+        *self.reached.lock() = None;
+        EngineError::Unavailable {
+            socket: self.socket.clone(),
+            source,
+        }
+    }
+
+    /// A request whose answer is read here.
+    async fn ask<T: DeserializeOwned>(&self, call: EngineRequest) -> Result<T, EngineError> {
+        let told = self.send(call).await?;
+        serde_json::from_slice(&told).map_err(|error| self.away(error.into()))
+    }
+
+    /// The same, with the body of the answer as it is.
+    async fn send(&self, call: EngineRequest) -> Result<Vec<u8>, EngineError> {
+        match call.send(&self.socket).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(EngineRefusal {
+                status: 404,
+                message,
+            })) => Err(EngineError::Missing(message)),
+            Ok(Err(EngineRefusal { status, message })) => Err(self.refused(status, message)),
+            Err(error) => Err(self.away(error.into())),
+        }
     }
 
     /// Creates a container; its id.
@@ -168,22 +297,20 @@ impl Engine {
         )
     }
 
-    pub(crate) async fn update(
-        &self,
-        id: &str,
-        body: ContainerUpdateBody,
-    ) -> Result<(), EngineError> {
-        let docker = self.docker().await?;
-        self.check(docker.update_container(id, body).await)
+    /// Gives a running container other limits, where the engine can: see [`EngineKind::updates`].
+    pub(crate) async fn update(&self, id: &str, share: Share) -> Result<(), EngineError> {
+        let Reached { docker, kind } = self.reach().await?;
+        match kind.updates() {
+            Updates::Docker => self.check(docker.update_container(id, share.update()).await),
+            Updates::Podman => self.send(libpod::update(id, share)).await.map(drop),
+            Updates::Never => Ok(()),
+        }
     }
 
-    pub(crate) async fn inspect(&self, id: &str) -> Result<ContainerInspectResponse, EngineError> {
-        let docker = self.docker().await?;
-        self.check(
-            docker
-                .inspect_container(id, None::<InspectContainerOptions>)
-                .await,
-        )
+    pub(crate) async fn inspect(&self, id: &str) -> Result<Inspected, EngineError> {
+        self.reach().await?;
+        self.ask(EngineRequest::get(format!("/containers/{id}/json")))
+            .await
     }
 
     /// Kills and removes a container; one that is not there is as good as removed.
@@ -207,25 +334,33 @@ impl Engine {
 
     /// Ids of all containers with this node's label.
     pub(crate) async fn containers_of(&self, node_id: &str) -> Result<Vec<String>, EngineError> {
-        let filters = HashMap::from([("label", vec![format!("{NODE_LABEL}={node_id}")])]);
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters)
-            .build();
-        let docker = self.docker().await?;
-        let found = self.check(docker.list_containers(Some(options)).await)?;
-        Ok(found
-            .into_iter()
-            .filter_map(|container| container.id)
-            .collect())
+        self.reach().await?;
+        let filters = encoded(&json!({ "label": [format!("{NODE_LABEL}={node_id}")] }).to_string());
+        let found: Vec<Listed> = self
+            .ask(EngineRequest::get(format!(
+                "/containers/json?all=true&filters={filters}"
+            )))
+            .await?;
+        Ok(found.into_iter().map(|container| container.id).collect())
     }
 
     /// The end of what a container's processes wrote past the agent.
     pub(crate) async fn logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
-        match tokio::time::timeout(STREAM_PAUSE, self.read_logs(id, lines)).await {
-            Ok(logs) => logs,
-            Err(_) => self.check(Err(Error::RequestTimeoutError)),
+        let logs = tokio::time::timeout(STREAM_PAUSE, self.read_logs(id, lines)).await;
+        logs.unwrap_or_else(|_| self.check(Err(Error::RequestTimeoutError)))
+    }
+
+    /// The same of a container that has failed; empty if the engine has none, or does not say it. Podman now and then answers
+    /// with nothing at first, though something was written.
+    pub(crate) async fn last_output(&self, id: &str, lines: u32) -> String {
+        for pause in LAST_OUTPUT_PAUSES {
+            match self.logs(id, lines).await {
+                Ok(text) if text.is_empty() => tokio::time::sleep(pause).await,
+                Ok(text) => return text,
+                Err(_) => return String::new(),
+            }
         }
+        self.logs(id, lines).await.unwrap_or_default()
     }
 
     async fn read_logs(&self, id: &str, lines: u32) -> Result<String, EngineError> {
@@ -241,6 +376,37 @@ impl Engine {
             text.extend_from_slice(&LogOutput::into_bytes(self.check(piece)?));
         }
         Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// All that a container's processes write past the agent, each piece with the engine's time before it, from this time on in
+    /// Unix milliseconds, until the container ends.
+    pub(crate) async fn follow_logs(
+        &self,
+        id: &str,
+        since_ms: u64,
+    ) -> Result<
+        impl futures_util::Stream<Item = Result<(OutputStream, Bytes), EngineError>>,
+        EngineError,
+    > {
+        let since = i32::try_from(since_ms / 1000).unwrap_or(i32::MAX);
+        let options = LogsOptionsBuilder::default()
+            .stdout(true)
+            .stderr(true)
+            .timestamps(true)
+            .follow(true)
+            .since(since)
+            .build();
+        let docker = self.docker().await?;
+        Ok(docker.logs(id, Some(options)).map(|piece| {
+            self.check(piece).map(|piece| {
+                let stream = if matches!(piece, LogOutput::StdErr { .. }) {
+                    OutputStream::Err
+                } else {
+                    OutputStream::Out
+                };
+                (stream, piece.into_bytes())
+            })
+        }))
     }
 
     /// An image that is on the machine; `None` if it is not.
@@ -326,11 +492,59 @@ impl Engine {
         }
     }
 
+    /// Creates a network by Podman's own API: the Docker-compatible one leaves out what it does not know.
+    pub(crate) async fn create_own_network(
+        &self,
+        name: &str,
+        interface: &str,
+        internal: bool,
+        node_id: &str,
+    ) -> Result<(), EngineError> {
+        self.send(libpod::create_network(name, interface, internal, node_id))
+            .await
+            .map(drop)
+    }
+
     pub(crate) async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
         let docker = self.docker().await?;
         match self.check(docker.remove_network(name).await) {
             Err(EngineError::Missing(_)) => Ok(()),
             other => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Podman says `stopped` between a container's end and its own notice of it.
+    #[test]
+    fn a_container_in_any_state_is_read() {
+        let told = r#"{"Id":"c","State":{"Status":"stopped","Running":false,"OOMKilled":true,"Pid":0,"ExitCode":7},
+            "NetworkSettings":{"Networks":{"n":{"IPAddress":"10.89.0.2","Gateway":"<nil>"},"m":{"IPAddress":""}}}}"#;
+        let found: Inspected = serde_json::from_str(told).unwrap();
+        assert_eq!(
+            (
+                found.state.running,
+                found.state.exit_code,
+                found.state.oom_killed
+            ),
+            (false, 7, true)
+        );
+        assert_eq!(found.address("n"), Some([10, 89, 0, 2].into()));
+        assert_eq!((found.address("m"), found.address("x")), (None, None));
+    }
+
+    #[test]
+    fn a_refusal_names_the_engine_and_the_way_out() {
+        let message = "container-init binary not found".to_owned();
+        let refused = EngineError::Refused {
+            engine: "Podman 4.3.1".to_owned(),
+            status: 500,
+            message,
+        };
+        let told = "Podman 4.3.1 refused (500): container-init binary not found; install its init program (on Debian: apt-get install catatonit)";
+        assert_eq!(refused.to_string(), told);
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct Exchange {
     ended: bool,
 }
 
-/// Why an exchange gave no answer.
+/// The reason why an exchange gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExchangeError {
     /// The connection was closed before anything of the request was written.
@@ -34,7 +34,6 @@ pub(crate) enum ExchangeError {
     /// The other side closed the connection, or broke the protocol, before its answer was whole.
     #[error("the connection ended before the answer")]
     Broken(#[source] Option<hyper::Error>),
-    /// The answer is larger than allowed.
     #[error("the answer has more than {0} bytes")]
     TooLarge(usize),
 }
@@ -92,6 +91,24 @@ impl Exchange {
                 piece(data)?;
             }
         }
+    }
+
+    /// Sends a request; the answer's head and its body, which may have so many bytes.
+    pub(crate) async fn collect(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        bytes_max: usize,
+    ) -> Result<(http::response::Parts, Vec<u8>), ExchangeError> {
+        let mut answer = Vec::new();
+        let collect = |piece: Bytes| {
+            if answer.len() + piece.len() > bytes_max {
+                return Err(ExchangeError::TooLarge(bytes_max));
+            }
+            answer.extend_from_slice(&piece);
+            Ok(())
+        };
+        let parts = self.send(request, collect).await?;
+        Ok((parts, answer))
     }
 
     /// Whether the other side has not closed it, as far as can be known without asking: an end that has arrived is seen.

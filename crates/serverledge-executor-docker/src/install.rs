@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serverledge_core::{CpuMilli, MemoryMib, Network, PrepareError, Progress, Runtime};
+use serverledge_core::{CpuMilli, MemoryMib, PrepareError, Progress, Runtime};
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::bundle::Bundle;
 use crate::container::{Container, Hub, new_name};
-use crate::engine::EngineError;
+use crate::executor::{internal, prepare_error};
+use crate::network::Reach;
 use crate::prepared::PreparedStore;
-use crate::profile::{Recipe, Share};
+use crate::profile::{Recipe, Share, USER_ID};
+use crate::template_containers::agent_recipe;
+use crate::wanted::InstallList;
 
-/// Separates this use of BLAKE3 from all others; also the version of the layers' form.
-const LAYER_DOMAIN: &str = "serverledge 2026 dependency layer 1";
-/// How often an installation is looked at.
+/// The interval at which an installation is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Every so many looks its size is measured and its output shown.
 const LOOKS_PER_MEASURE: u32 = 5;
@@ -32,122 +32,63 @@ const DEPTH_MAX: usize = 64;
 const DISK_FREE_MIN: u64 = 512 << 20;
 /// Processes of an installation: npm starts many.
 const PIDS_MAX: u32 = 512;
-/// Where the folder lies in the container.
+/// The place of the folder in the container.
 const OUT: &str = "/out";
-/// Where the certificate authorities lie in the container.
+/// The place of the certificate authorities in the container.
 const CA: &str = "/run/ca.pem";
 
-/// What is to be installed, and by what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    runtime: Runtime,
-    /// Name and contents, in the order that counts.
-    files: Vec<(&'static str, Vec<u8>)>,
+/// The script that runs when npm has installed packages of the upload's own folders.
+const SETTLE_LINKS: &str = include_str!("settle_links.js");
+
+fn tool(runtime: Runtime) -> &'static str {
+    if runtime == Runtime::Python {
+        "pip"
+    } else {
+        "npm"
+    }
 }
 
-impl Wanted {
-    /// What an upload asks for; `None` if nothing.
-    pub(crate) fn of(bundle: &Bundle, runtime: Runtime) -> Option<Self> {
-        let names: &[&'static str] = match runtime {
-            Runtime::Python => &["requirements.txt"],
-            Runtime::NodeJs => &["package.json", "package-lock.json"],
-            _ => return None,
-        };
-        let file = |name: &&'static str| {
-            bundle
-                .at_root(name)
-                .map(|contents| (*name, contents.to_vec()))
-        };
-        let files: Vec<(&'static str, Vec<u8>)> = names.iter().filter_map(file).collect();
-        let first = files.first().filter(|(name, _)| *name == names[0])?;
-        let asks = match runtime {
-            Runtime::Python => String::from_utf8_lossy(&first.1)
-                .lines()
-                .any(is_requirement),
-            _ => has_dependencies(&first.1),
-        };
-        asks.then_some(Self { runtime, files })
+/// The folder of the lists and of what they name, in which the tool runs as it would in the upload. npm installs into the same.
+fn working_folder(runtime: Runtime) -> String {
+    if runtime == Runtime::Python {
+        format!("{OUT}/source")
+    } else {
+        OUT.to_owned()
     }
+}
 
-    /// The name of the layer: equal requests for the same image are installed once.
-    pub(crate) fn layer(&self, image_id: &str) -> String {
-        let mut hasher = blake3::Hasher::new_derive_key(LAYER_DOMAIN);
-        for part in [self.runtime.name().as_bytes(), image_id.as_bytes()] {
-            hasher
-                .update(&(part.len() as u64).to_le_bytes())
-                .update(part);
+fn command(wanted: &InstallList, hub: &Hub) -> Vec<String> {
+    let install = &hub.config.install;
+    let mut words = if wanted.runtime == Runtime::Python {
+        words(
+            "python3 -m pip install --no-input --disable-pip-version-check --no-cache-dir --progress-bar off --no-color --root-user-action ignore --target /out/python -r requirements.txt",
+        )
+    } else {
+        let how = if wanted.has_lock() { "ci" } else { "install" };
+        words(&format!(
+            "npm {how} --omit=dev --no-audit --no-fund --no-update-notifier --loglevel=http --prefix /out"
+        ))
+    };
+    match (wanted.runtime, &install.pip_index, &install.npm_registry) {
+        (Runtime::Python, Some(index), _) => {
+            words.extend(["--index-url".to_owned(), index.clone()])
         }
-        for (name, contents) in &self.files {
-            hasher
-                .update(&(name.len() as u64).to_le_bytes())
-                .update(name.as_bytes());
-            hasher
-                .update(&(contents.len() as u64).to_le_bytes())
-                .update(contents);
-        }
-        hasher.finalize().to_hex().to_string()
+        (Runtime::NodeJs, _, Some(registry)) => words.push(format!("--registry={registry}")),
+        _ => {}
     }
-
-    fn tool(&self) -> &'static str {
-        if self.runtime == Runtime::Python {
-            "pip"
-        } else {
-            "npm"
-        }
+    if wanted.runtime == Runtime::NodeJs && wanted.has_local {
+        let both = r#""$@" && exec node -e "$SERVERLEDGE_SETTLE_LINKS""#;
+        let shell = ["sh", "-c", both, "sh"].map(str::to_owned);
+        words.splice(0..0, shell);
     }
-
-    fn command(&self, hub: &Hub) -> Vec<String> {
-        let install = &hub.config.install;
-        let mut words: Vec<String> = if self.runtime == Runtime::Python {
-            words(
-                "python3 -m pip install --no-input --disable-pip-version-check --no-cache-dir --progress-bar off --no-color --root-user-action ignore --target /out/python -r /out/requirements.txt",
-            )
-        } else {
-            let how = if self.files.len() > 1 {
-                "ci"
-            } else {
-                "install"
-            };
-            words(&format!(
-                "npm {how} --omit=dev --no-audit --no-fund --no-update-notifier --loglevel=http --prefix /out"
-            ))
-        };
-        match (self.runtime, &install.pip_index, &install.npm_registry) {
-            (Runtime::Python, Some(index), _) => {
-                words.extend(["--index-url".to_owned(), index.clone()])
-            }
-            (Runtime::NodeJs, _, Some(registry)) => words.push(format!("--registry={registry}")),
-            _ => {}
-        }
-        words
-    }
+    words
 }
 
 fn words(text: &str) -> Vec<String> {
     text.split(' ').map(ToOwned::to_owned).collect()
 }
 
-fn is_requirement(line: &str) -> bool {
-    let line = line.trim();
-    !line.is_empty() && !line.starts_with('#')
-}
-
-fn has_dependencies(package_json: &[u8]) -> bool {
-    // A malformed file is npm's to complain about.
-    let Ok(package) = serde_json::from_slice::<serde_json::Value>(package_json) else {
-        return true;
-    };
-    ["dependencies", "optionalDependencies"]
-        .iter()
-        .any(|member| {
-            package
-                .get(member)
-                .and_then(|all| all.as_object())
-                .is_some_and(|all| !all.is_empty())
-        })
-}
-
-/// Where a layer's folders are mounted in a function's container.
+/// The mounts of a layer's folders in a function's container.
 pub(crate) fn mounts(layer: &Path, runtime: Runtime) -> Vec<(String, String, bool)> {
     let source = inner_folder(layer, runtime).to_string_lossy().into_owned();
     vec![(source, format!("/app/{}", inner_name(runtime)), true)]
@@ -166,7 +107,7 @@ fn inner_name(runtime: Runtime) -> &'static str {
 pub(crate) async fn install(
     hub: &Arc<Hub>,
     store: &PreparedStore,
-    wanted: &Wanted,
+    wanted: &InstallList,
     image: &str,
     image_id: &str,
     progress: &dyn Progress,
@@ -177,10 +118,13 @@ pub(crate) async fn install(
         progress.step("dependencies are installed already");
         return Ok(name);
     }
-    progress.step(&format!("installing dependencies with {}", wanted.tool()));
+    progress.step(&format!(
+        "installing dependencies with {}",
+        tool(wanted.runtime)
+    ));
     let begun = Instant::now();
     let folder = out_folder(hub, store.layers(), wanted)
-        .map_err(|error| machine("make a folder for dependencies", error))?;
+        .map_err(|error| internal("make a folder for dependencies", error))?;
     let outcome = install_in(hub, wanted, image, &folder.path, &layer, progress).await;
     folder.remove().await;
     let bytes = outcome?;
@@ -195,7 +139,7 @@ pub(crate) async fn install(
 /// Installs into a folder that becomes the layer; its size in bytes.
 async fn install_in(
     hub: &Arc<Hub>,
-    wanted: &Wanted,
+    wanted: &InstallList,
     image: &str,
     folder: &Path,
     layer: &Path,
@@ -208,7 +152,7 @@ async fn install_in(
         Ok(()) => Ok(bytes),
         // Somebody else installed the same meanwhile.
         Err(_) if layer.is_dir() => Ok(bytes),
-        Err(error) => Err(machine("keep the installed dependencies", error)),
+        Err(error) => Err(internal("keep the installed dependencies", error)),
     }
 }
 
@@ -217,7 +161,8 @@ fn inner_folder(layer: &Path, runtime: Runtime) -> PathBuf {
     layer.join(inner_name(runtime))
 }
 
-/// What a package's scripts put in the folder's place would be mounted instead: a link, whatever of this machine it names.
+/// Refuses a layer in which a package's scripts replaced the folder: a link would be mounted instead, whatever of this
+/// machine it names.
 fn check_inner(inner: &Path) -> Result<(), PrepareError> {
     match std::fs::symlink_metadata(inner) {
         Ok(meta) if meta.is_dir() => Ok(()),
@@ -265,7 +210,7 @@ async fn remove_tree(path: &Path) {
     }
 }
 
-fn out_folder(hub: &Arc<Hub>, layers: &Path, wanted: &Wanted) -> std::io::Result<OutFolder> {
+fn out_folder(hub: &Arc<Hub>, layers: &Path, wanted: &InstallList) -> std::io::Result<OutFolder> {
     let path = tempfile::Builder::new()
         .prefix("installing-")
         .tempdir_in(layers)?
@@ -274,24 +219,57 @@ fn out_folder(hub: &Arc<Hub>, layers: &Path, wanted: &Wanted) -> std::io::Result
         path,
         hub: Arc::clone(hub),
     };
-    for (name, contents) in &wanted.files {
-        std::fs::write(folder.path.join(name), contents)?;
-    }
+    write_files(&folder.path, wanted)?;
     // An application without packages has a folder all the same, so that it can be mounted.
     let inner = inner_folder(&folder.path, wanted.runtime);
     std::fs::create_dir(&inner)?;
     for path in [&folder.path, &inner] {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
+        open_to_all(path, 0o777)?;
     }
     Ok(folder)
 }
 
-fn recipe(hub: &Hub, wanted: &Wanted, image: &str, network: String, out: &Path) -> Recipe {
+/// Packages are built where they lie: what is written here is the container's to write.
+fn write_files(out: &Path, wanted: &InstallList) -> std::io::Result<()> {
+    let working = working_folder(wanted.runtime);
+    let root = out.join(
+        working
+            .strip_prefix(OUT)
+            .unwrap_or_default()
+            .trim_start_matches('/'),
+    );
+    for file in &wanted.files {
+        let path = root.join(&file.path);
+        for folder in path.ancestors().skip(1).take_while(|folder| *folder != out) {
+            std::fs::create_dir_all(folder)?;
+            open_to_all(folder, 0o777)?;
+        }
+        std::fs::write(&path, &file.contents)?;
+        open_to_all(&path, if file.executable { 0o777 } else { 0o666 })?;
+    }
+    Ok(())
+}
+
+/// The folder above is the node's alone. Tools set modes themselves, which only an owner may: the container's user is made the
+/// owner, where it is not the node's own.
+fn open_to_all(path: &Path, mode: u32) -> std::io::Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(path, Some(USER_ID), Some(USER_ID))?;
+    }
+    Ok(())
+}
+
+fn recipe(hub: &Hub, wanted: &InstallList, image: &str, out: &Path) -> Recipe {
     let install = &hub.config.install;
+    let cpu = CpuMilli::new(hub.config.cpus_max.get().max(1000));
     let mut env = vec![
         "HOME=/tmp".to_owned(),
         "npm_config_cache=/tmp/npm".to_owned(),
     ];
+    if wanted.runtime == Runtime::NodeJs && wanted.has_local {
+        env.push(format!("SERVERLEDGE_SETTLE_LINKS={SETTLE_LINKS}"));
+    }
     let mut mounts = vec![(out.to_string_lossy().into_owned(), OUT.to_owned(), false)];
     if let Some(ca) = &install.ca_file {
         mounts.push((ca.to_string_lossy().into_owned(), CA.to_owned(), true));
@@ -311,62 +289,54 @@ fn recipe(hub: &Hub, wanted: &Wanted, image: &str, network: String, out: &Path) 
         }
     }
     // A node that is not root must be able to remove what was installed.
-    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    let uid = rustix::process::geteuid();
+    let gid = rustix::process::getegid();
     let user = (!uid.is_root()).then(|| format!("{}:{}", uid.as_raw(), gid.as_raw()));
     Recipe {
-        image: image.to_owned(),
-        node_id: hub.config.node_id.clone(),
-        kind: "install",
-        limits: Share {
-            memory: install.memory,
-            cpu: CpuMilli::new(hub.config.cpus_max.get().max(1000)),
-        },
         // Counts as memory: caches and unpacked sources.
         tmp: MemoryMib::new(install.memory.get() / 2),
         pids_max: PIDS_MAX,
-        network,
-        dns: Vec::new(),
+        reach: Reach::World,
         mounts,
         agent: false,
         env,
-        command: Some(wanted.command(hub)),
+        command: Some(command(wanted, hub)),
+        folder: Some(working_folder(wanted.runtime)),
         user,
+        ..agent_recipe(
+            hub,
+            "install",
+            image,
+            Share {
+                memory: install.memory,
+                cpu,
+            },
+        )
     }
 }
 
 async fn run(
     hub: &Arc<Hub>,
-    wanted: &Wanted,
+    wanted: &InstallList,
     image: &str,
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<(), PrepareError> {
-    hub.ensure_swept()
-        .await
-        .map_err(|error| unavailable(hub, error))?;
-    let network = crate::network::ensure(hub, Network::Bridge)
-        .await
-        .map_err(|error| unavailable(hub, error))?;
-    let name =
-        new_name().map_err(|error| machine("draw a random name", std::io::Error::other(error)))?;
-    let body = recipe(hub, wanted, image, network, out).body();
+    hub.ensure_swept().await.map_err(prepare_error)?;
+    let name = new_name().map_err(|error| internal("draw a random name", error))?;
+    let recipe = recipe(hub, wanted, image, out);
     // In a task of its own: the engine may create it although nobody waits any more.
-    let (owner, created) = (Arc::clone(hub), tokio::sync::oneshot::channel());
-    let (sender, receiver) = created;
-    drop(hub.tasks.spawn(async move {
-        let _ = sender.send(Container::create(&owner, name, body).await);
-    }));
-    let created = receiver.await.map_err(|_| {
-        machine(
-            "create a container",
-            std::io::Error::other("the node stops"),
-        )
-    })?;
-    let container = created.map_err(|error| unavailable(hub, error))?;
+    let owner = Arc::clone(hub);
+    let created = hub
+        .tasks
+        .spawn(async move { Container::create(&owner, name, &recipe).await })
+        .await;
+    let created = created.map_err(|_| internal("create a container", "the node stops"))?;
+    let container = created.map_err(prepare_error)?;
     hub.engine
         .start(&container.id)
         .await
-        .map_err(|error| unavailable(hub, error))?;
+        .map_err(prepare_error)?;
     let outcome = watch(hub, &container, wanted, out, progress).await;
     if let Err(error) = container.remove().await {
         tracing::warn!(%error, "failed to remove a container that installed dependencies");
@@ -378,7 +348,7 @@ async fn run(
 async fn watch(
     hub: &Hub,
     container: &Container,
-    wanted: &Wanted,
+    wanted: &InstallList,
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<(), PrepareError> {
@@ -391,44 +361,34 @@ async fn watch(
             .engine
             .inspect(&container.id)
             .await
-            .map_err(|error| unavailable(hub, error))?
-            .state
-            .unwrap_or_default();
-        if state.running != Some(true) {
-            if state.exit_code == Some(0) {
+            .map_err(prepare_error)?
+            .state;
+        if !state.running {
+            if state.exit_code == 0 {
                 return check_size(install.layer_max, out).await;
             }
-            let log = hub
-                .engine
-                .logs(&container.id, LOG_LINES)
-                .await
-                .unwrap_or_default();
-            let code = state.exit_code.unwrap_or(-1);
-            let why = if state.oom_killed == Some(true) {
+            let log = hub.engine.last_output(&container.id, LOG_LINES).await;
+            let why = if state.oom_killed {
                 format!("it used more than {}", install.memory)
             } else {
-                format!("it ended with code {code}")
+                format!("it ended with code {}", state.exit_code)
             };
             return fault(
                 "install_failed",
                 format!(
                     "{} did not install the dependencies: {why}\n{}",
-                    wanted.tool(),
+                    tool(wanted.runtime),
                     log.trim_end()
                 ),
             );
         }
         if Instant::now() >= limit {
-            let log = hub
-                .engine
-                .logs(&container.id, LOG_LINES)
-                .await
-                .unwrap_or_default();
+            let log = hub.engine.last_output(&container.id, LOG_LINES).await;
             return fault(
                 "install_timeout",
                 format!(
                     "{} did not end within {:?}\n{}",
-                    wanted.tool(),
+                    tool(wanted.runtime),
                     install.timeout,
                     log.trim_end()
                 ),
@@ -517,76 +477,6 @@ fn open_folder(folder: &Path) -> std::io::Result<std::fs::ReadDir> {
     }
 }
 
-fn unavailable(hub: &Hub, error: EngineError) -> PrepareError {
-    crate::executor::prepare_error(hub, error.into())
-}
-
-fn machine(attempt: &str, error: std::io::Error) -> PrepareError {
-    PrepareError::Internal {
-        attempt: attempt.to_owned(),
-        source: Box::new(error),
-    }
-}
-
 fn fault<T>(code: &'static str, message: String) -> Result<T, PrepareError> {
     Err(PrepareError::Invalid { code, message })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bundle::FileEntry;
-
-    fn bundle(files: &[(&str, &str)]) -> Bundle {
-        let entry = |(path, text): &(&str, &str)| FileEntry {
-            path: (*path).to_owned(),
-            bytes: text.len() as u64,
-            executable: false,
-        };
-        Bundle {
-            files: files.iter().map(entry).collect(),
-            contents: files.iter().flat_map(|(_, text)| text.bytes()).collect(),
-        }
-    }
-
-    #[test]
-    fn only_real_requests_are_installed() {
-        let wants = |files: &[(&str, &str)], runtime| Wanted::of(&bundle(files), runtime).is_some();
-        assert!(wants(
-            &[("requirements.txt", "# none\nsix==1.16.0\n")],
-            Runtime::Python
-        ));
-        assert!(!wants(
-            &[("requirements.txt", "# none\n\n")],
-            Runtime::Python
-        ));
-        assert!(!wants(&[("requirements.txt", "six")], Runtime::NodeJs));
-        assert!(wants(
-            &[
-                ("f/package.json", r#"{"dependencies":{"a":"1"}}"#),
-                ("f/x.js", "")
-            ],
-            Runtime::NodeJs
-        ));
-        assert!(!wants(
-            &[("package.json", r#"{"main":"x.js","dependencies":{}}"#)],
-            Runtime::NodeJs
-        ));
-        assert!(!wants(&[("package-lock.json", "{}")], Runtime::NodeJs));
-    }
-
-    #[test]
-    fn a_layer_is_named_by_all_that_counts() {
-        let of = |files: &[(&str, &str)]| Wanted::of(&bundle(files), Runtime::Python).unwrap();
-        let (one, two) = (
-            of(&[("requirements.txt", "six")]),
-            of(&[("requirements.txt", "six==1")]),
-        );
-        assert_eq!(
-            one.layer("i"),
-            of(&[("a.py", "x"), ("requirements.txt", "six")]).layer("i")
-        );
-        assert_ne!(one.layer("i"), two.layer("i"));
-        assert_ne!(one.layer("i"), one.layer("j"));
-    }
 }

@@ -1,4 +1,4 @@
-//! What preparing left on disk: the checked files of a version's code, and which layer of dependencies they need.
+//! Prepared code on disk: the checked files of a version's code, and which layer of dependencies they need.
 
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
@@ -13,19 +13,14 @@ use serverledge_core::{Digest, Version};
 use crate::bundle::FileEntry;
 
 /// Code that is ready to be bound.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PreparedCode {
     pub(crate) files: Vec<FileEntry>,
-    /// The contents of all files, one after the other.
+    /// The contents of all files, one after the other; behind the head that is the rest.
+    #[serde(skip)]
     pub(crate) contents: Bytes,
     /// The layer's folder within the layers' folder.
     pub(crate) layer: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Head {
-    files: Vec<FileEntry>,
-    layer: Option<String>,
 }
 
 /// The folders `code` and `layers`.
@@ -75,13 +70,9 @@ impl PreparedStore {
 
     /// `None` if it is not there, or its layer is not, or it cannot be read: then it is prepared anew.
     pub(crate) fn load(&self, version: &Version) -> Option<PreparedCode> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(self.path(version))
-            .ok()?
-            .read_to_end(&mut bytes)
-            .ok()?;
+        let bytes = std::fs::read(self.path(version)).ok()?;
         let length = u32::from_be_bytes(*bytes.first_chunk::<4>()?) as usize;
-        let head: Head = serde_json::from_slice(bytes.get(4..4 + length)?).ok()?;
+        let head: PreparedCode = serde_json::from_slice(bytes.get(4..4 + length)?).ok()?;
         if head
             .layer
             .as_ref()
@@ -89,21 +80,15 @@ impl PreparedStore {
         {
             return None;
         }
-        let contents = Bytes::from(bytes).slice(4 + length..);
         Some(PreparedCode {
-            files: head.files,
-            contents,
-            layer: head.layer,
+            contents: Bytes::from(bytes).slice(4 + length..),
+            ..head
         })
     }
 
     /// Writes it whole or not at all.
     pub(crate) fn store(&self, version: &Version, prepared: &PreparedCode) -> std::io::Result<()> {
-        let head = Head {
-            files: prepared.files.clone(),
-            layer: prepared.layer.clone(),
-        };
-        let head = serde_json::to_vec(&head)?;
+        let head = serde_json::to_vec(prepared)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.code)?;
         file.write_all(
             &u32::try_from(head.len())
@@ -176,5 +161,5 @@ fn layer_of(path: &Path) -> Option<String> {
     file.read_exact(&mut length).ok()?;
     let mut head = vec![0; u32::from_be_bytes(length) as usize];
     file.read_exact(&mut head).ok()?;
-    serde_json::from_slice::<Head>(&head).ok()?.layer
+    serde_json::from_slice::<PreparedCode>(&head).ok()?.layer
 }

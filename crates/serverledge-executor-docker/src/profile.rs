@@ -1,6 +1,8 @@
-//! The hardening profile: what every container gets unless its function asked for more and was allowed it (design §6).
+//! The hardening profile: the restrictions of every container, unless its function asked for more and was allowed it.
+//! The reasons are in `docs/decisions/0009-containers.md`.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use bollard::models::{
     ContainerCreateBody, ContainerUpdateBody, HostConfig, HostConfigLogConfig, Mount, MountType,
@@ -9,24 +11,29 @@ use bollard::models::{
 use serverledge_core::{CpuMilli, MemoryMib};
 
 use crate::engine::NODE_LABEL;
+use crate::kind::EngineKind;
+use crate::network::Reach;
 
 /// The user inside: no account of the machine, so that not even a file left open to "others" is its own.
 pub(crate) const USER: &str = "65532:65532";
-/// Where the container finds its socket's folder.
+/// The same as a number.
+pub(crate) const USER_ID: u32 = 65532;
+/// The path at which the container finds its socket's folder.
 pub(crate) const SOCKET_DIR: &str = "/run/serverledge";
 /// Descriptors of one process: enough for any handler, few enough that the machine's table survives all containers.
 const NOFILE: i64 = 1024;
-/// What a container's processes may write past the agent is kept up to here.
+/// The size up to which the engine keeps the output that a container's processes write past the agent.
 const LOG_SIZE: &str = "256k";
 /// Short, so that a throttled function's pauses are short, but not shorter: the kernel hands a quota out in pieces, and of a
 /// tenth of a core 10 ms periods give 28 % fewer calls than these (measured with a no-op: 1,390 and 1,720 a second).
 const CPU_PERIOD_US_MIN: u64 = 25_000;
 /// Docker's longest period is a second; a hundredth of a core is the smallest share that is told apart.
 const CPU_PERIOD_US_MAX: u64 = 100_000;
-/// Written files of a version live in memory too: this much beside `/tmp`.
-const CODE_TMPFS: &str = "rw,nosuid,nodev,size=128m,mode=0755,uid=65532,gid=65532";
+/// Written files of a version live in memory too: this much beside `/tmp`. Uploads may hold programs and native libraries; the
+/// folder is the function's own to write, so that forbidding it to run what lies there would keep nobody from anything.
+const CODE_TMPFS: &str = "rw,exec,nosuid,nodev,size=128m,mode=0755,uid=65532,gid=65532";
 
-/// What a container is for.
+/// The description of one container: its purpose, its image, and the limits and network that it gets.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Recipe {
     pub(crate) image: String,
@@ -36,8 +43,7 @@ pub(crate) struct Recipe {
     pub(crate) limits: Share,
     pub(crate) tmp: MemoryMib,
     pub(crate) pids_max: u32,
-    /// A network's name, or `none`.
-    pub(crate) network: String,
+    pub(crate) reach: Reach,
     /// Name servers, where Docker's own must not be asked.
     pub(crate) dns: Vec<String>,
     /// Folder of the machine, place in the container, read-only.
@@ -47,10 +53,21 @@ pub(crate) struct Recipe {
     /// Set for containers that install; functions get theirs over the socket.
     pub(crate) env: Vec<String>,
     pub(crate) command: Option<Vec<String>>,
+    /// The folder in which the command runs, if not the image's.
+    pub(crate) folder: Option<String>,
     pub(crate) user: Option<String>,
 }
 
-/// What a container may use.
+/// Files of the node's that containers on Podman are made with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PodmanFiles {
+    /// For `/etc/hosts`: else they would have the machine's own.
+    pub(crate) hosts: PathBuf,
+    /// A stricter seccomp profile than Podman's, if one could be made.
+    pub(crate) seccomp: Option<PathBuf>,
+}
+
+/// The resources that a container may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share {
     pub(crate) memory: MemoryMib,
@@ -58,12 +75,12 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    fn memory_bytes(self) -> i64 {
+    pub(crate) fn memory_bytes(self) -> i64 {
         i64::try_from(self.memory.bytes()).unwrap_or(i64::MAX)
     }
 
     /// Period and quota in microseconds; the quota is at least the kernel's least, 1 ms.
-    fn cpu_us(self) -> (i64, i64) {
+    pub(crate) fn cpu_us(self) -> (i64, i64) {
         let milli = self.cpu.get().max(1);
         let period = (1_000_000 / milli).clamp(CPU_PERIOD_US_MIN, CPU_PERIOD_US_MAX);
         let quota = (period * milli / 1000).max(1000);
@@ -73,7 +90,7 @@ impl Share {
         )
     }
 
-    /// What a running container is told when its function is known.
+    /// The update of a running container's limits, sent when its function is known.
     pub(crate) fn update(self) -> ContainerUpdateBody {
         let (period, quota) = self.cpu_us();
         ContainerUpdateBody {
@@ -87,8 +104,13 @@ impl Share {
 }
 
 impl Recipe {
-    /// The container that Docker is asked for.
-    pub(crate) fn body(&self) -> ContainerCreateBody {
+    /// The container that an engine of this kind is asked for, in a network.
+    pub(crate) fn body(
+        &self,
+        kind: &EngineKind,
+        network: &str,
+        files: &PodmanFiles,
+    ) -> ContainerCreateBody {
         let labels = HashMap::from([
             (NODE_LABEL.to_owned(), self.node_id.clone()),
             ("serverledge.kind".to_owned(), self.kind.to_owned()),
@@ -99,17 +121,22 @@ impl Recipe {
             env: Some(self.env.clone()),
             cmd: self.command.clone().map(|command| command[1..].to_vec()),
             entrypoint: self.command.clone().map(|command| command[..1].to_vec()),
+            working_dir: self.folder.clone(),
             labels: Some(labels),
             // One name for all: a container learns nothing from its own.
             hostname: Some("function".to_owned()),
             attach_stdin: Some(false),
             open_stdin: Some(false),
-            host_config: Some(self.host_config()),
+            host_config: Some(if kind.is_podman {
+                self.podman_config(kind, network, files)
+            } else {
+                self.host_config(network)
+            }),
             ..ContainerCreateBody::default()
         }
     }
 
-    fn host_config(&self) -> HostConfig {
+    fn host_config(&self, network: &str) -> HostConfig {
         let (period, quota) = self.limits.cpu_us();
         let memory = self.limits.memory_bytes();
         HostConfig {
@@ -132,7 +159,7 @@ impl Recipe {
                     ("max-file".to_owned(), "1".to_owned()),
                 ])),
             }),
-            network_mode: Some(self.network.clone()),
+            network_mode: Some(network.to_owned()),
             dns: (!self.dns.is_empty()).then(|| self.dns.clone()),
             restart_policy: Some(RestartPolicy {
                 name: Some(RestartPolicyNameEnum::NO),
@@ -155,14 +182,76 @@ impl Recipe {
         }
     }
 
+    /// The same profile in Podman's words.
+    fn podman_config(&self, kind: &EngineKind, network: &str, files: &PodmanFiles) -> HostConfig {
+        let mut config = self.host_config(network);
+        let tmpfs = self
+            .tmpfs()
+            .into_iter()
+            .map(|(place, options)| (place, in_podmans_words(&options)));
+        // Podman makes these two writable, without a limit, wherever the root is read-only.
+        let closed = ["/run", "/var/tmp"]
+            .map(|place| (place.to_owned(), "ro,nosuid,nodev,noexec".to_owned()));
+        config.tmpfs = Some(tmpfs.chain(closed).collect());
+        let processes = processes_max().map(|max| ulimit("nproc", max));
+        config.ulimits.get_or_insert_default().extend(processes);
+        config.mounts.get_or_insert_default().push(mount(
+            &files.hosts.to_string_lossy(),
+            "/etc/hosts",
+            true,
+        ));
+        let security = config.security_opt.get_or_insert_default();
+        security.extend(
+            files
+                .seccomp
+                .as_ref()
+                .map(|profile| format!("seccomp={}", profile.display())),
+        );
+        if kind.opens_cgroups() {
+            security.push("mask=/sys/fs/cgroup".to_owned());
+        }
+        if self.reach != Reach::Nothing {
+            // Every interface would have a link-local address, by which the machine is reached past IPv4's rules.
+            let off = ["all", "default"]
+                .map(|of| (format!("net.ipv6.conf.{of}.disable_ipv6"), "1".to_owned()));
+            config.sysctls = Some(off.into());
+        }
+        config
+    }
+
     fn tmpfs(&self) -> HashMap<String, String> {
-        let tmp = format!("rw,nosuid,nodev,size={}m,mode=1777", self.tmp.get());
+        // `exec`, which the engine leaves out unless it is asked for: packages are built here, and programs unpack themselves.
+        let tmp = format!("rw,exec,nosuid,nodev,size={}m,mode=1777", self.tmp.get());
         let mut all = HashMap::from([("/tmp".to_owned(), tmp)]);
         if self.agent {
             all.insert("/app/code".to_owned(), CODE_TMPFS.to_owned());
         }
         all
     }
+}
+
+/// Podman has no `uid` and `gid` for a tmpfs: `U` gives it to the container's user. It copies the image's files into one unless
+/// told not to, and allows programs where Docker does not.
+fn in_podmans_words(options: &str) -> String {
+    let same = options
+        .split(',')
+        .filter(|option| !option.starts_with("uid=") && !option.starts_with("gid="));
+    let mut words: Vec<&str> = same.collect();
+    if !words.contains(&"exec") {
+        words.push("noexec");
+    }
+    words.extend(["notmpcopyup", "U"]);
+    words.join(",")
+}
+
+/// Processes of the containers' user on the whole machine: as many as this process may have. Podman asks for a million unless
+/// it is told, which it may not grant where it runs in a container itself. `None`: no limit.
+fn processes_max() -> Option<i64> {
+    let own = rustix::process::getrlimit(rustix::process::Resource::Nproc).maximum?;
+    let numbers = std::fs::read_to_string("/proc/sys/kernel/pid_max")
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    i64::try_from(own.min(numbers.unwrap_or(u64::MAX))).ok()
 }
 
 fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
@@ -213,7 +302,76 @@ mod tests {
 
     #[test]
     fn the_profile_is_strict() {
-        let recipe = Recipe {
+        for kind in [EngineKind::docker(), EngineKind::podman("4.3.1")] {
+            let body = recipe().body(&kind, "none", &PodmanFiles::default());
+            let host = body.host_config.unwrap();
+            assert_eq!(body.user.as_deref(), Some(USER));
+            assert_eq!(host.memory, host.memory_swap);
+            assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+            assert_eq!(host.readonly_rootfs, Some(true));
+            assert_eq!(host.network_mode.as_deref(), Some("none"));
+            assert_eq!(
+                host.security_opt,
+                Some(vec!["no-new-privileges".to_owned()])
+            );
+            assert_eq!(host.pids_limit, Some(32));
+            assert!(host.cap_add.is_none() && host.binds.is_none() && host.devices.is_none());
+            let tmpfs = host.tmpfs.unwrap();
+            for place in ["/tmp", "/app/code"] {
+                let has = |wanted: &&str| tmpfs[place].split(',').any(|option| option == *wanted);
+                assert!(
+                    ["rw", "exec", "nosuid", "nodev"].iter().all(has),
+                    "{place}: {}",
+                    tmpfs[place]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn podman_is_asked_in_its_own_words() {
+        let mut recipe = recipe();
+        let files = PodmanFiles {
+            hosts: "/h".into(),
+            seccomp: Some("/s".into()),
+        };
+        let config = |recipe: &Recipe| {
+            recipe
+                .body(&EngineKind::podman("4.3.1"), "n", &files)
+                .host_config
+                .unwrap()
+        };
+        let told = config(&recipe);
+        let tmpfs = told.tmpfs.unwrap();
+        assert_eq!(
+            tmpfs["/tmp"],
+            "rw,exec,nosuid,nodev,size=16m,mode=1777,notmpcopyup,U"
+        );
+        assert!(
+            tmpfs["/app/code"].ends_with(",notmpcopyup,U") && !tmpfs["/app/code"].contains("uid=")
+        );
+        assert!(tmpfs["/run"].starts_with("ro,") && tmpfs["/var/tmp"].starts_with("ro,"));
+        assert_eq!(in_podmans_words("rw,uid=1"), "rw,noexec,notmpcopyup,U");
+        assert!(
+            told.mounts
+                .unwrap()
+                .iter()
+                .any(|mount| mount.target.as_deref() == Some("/etc/hosts"))
+        );
+        assert_eq!(
+            told.security_opt.unwrap(),
+            ["no-new-privileges", "seccomp=/s"]
+        );
+        assert_eq!(told.sysctls, None);
+        recipe.reach = Reach::World;
+        assert_eq!(
+            config(&recipe).sysctls.unwrap()["net.ipv6.conf.all.disable_ipv6"],
+            "1"
+        );
+    }
+
+    fn recipe() -> Recipe {
+        Recipe {
             image: "i".to_owned(),
             node_id: "n".to_owned(),
             kind: "cell",
@@ -223,26 +381,14 @@ mod tests {
             },
             tmp: MemoryMib::new(16),
             pids_max: 32,
-            network: "none".to_owned(),
+            reach: Reach::Nothing,
             dns: vec![],
             mounts: vec![],
             agent: true,
             env: vec![],
             command: None,
+            folder: None,
             user: None,
-        };
-        let body = recipe.body();
-        let host = body.host_config.unwrap();
-        assert_eq!(body.user.as_deref(), Some(USER));
-        assert_eq!(host.memory, host.memory_swap);
-        assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
-        assert_eq!(host.readonly_rootfs, Some(true));
-        assert_eq!(host.network_mode.as_deref(), Some("none"));
-        assert_eq!(
-            host.security_opt,
-            Some(vec!["no-new-privileges".to_owned()])
-        );
-        assert_eq!(host.pids_limit, Some(32));
-        assert!(host.cap_add.is_none() && host.binds.is_none() && host.devices.is_none());
+        }
     }
 }

@@ -5,28 +5,32 @@ use std::collections::BTreeMap;
 use bytes::{Buf as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serverledge_core::{FailureKind, Version};
+use serverledge_core::{FailureKind, FunctionFailure, LogLines, Version, unix_ms};
 
 use crate::bundle::FileEntry;
+use crate::config::DockerConfig;
 use crate::exchange::ExchangeError;
+use crate::prepared::PreparedCode;
 
 /// The JSON part of `POST /bind`.
 #[derive(Serialize)]
-pub(crate) struct Bind<'a> {
-    pub(crate) handler: &'a str,
-    pub(crate) env: &'a BTreeMap<String, String>,
-    pub(crate) secrets: &'a BTreeMap<String, String>,
-    pub(crate) files: &'a [FileEntry],
-    pub(crate) log_bytes_max: usize,
-    pub(crate) output_bytes_max: usize,
-    pub(crate) concurrency: u16,
-    pub(crate) memory_mb: u64,
+struct Bind<'a> {
+    handler: &'a str,
+    env: &'a BTreeMap<String, String>,
+    secrets: &'a BTreeMap<String, String>,
+    files: &'a [FileEntry],
+    log_bytes_max: usize,
+    output_bytes_max: usize,
+    concurrency: u16,
+    memory_mb: u64,
+    /// The node reads frames that say when their text was written.
+    log_times: bool,
 }
 
 /// The answer to `POST /bind`; on success only the log is set.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Bound {
+pub(crate) struct BindReply {
     pub(crate) code: String,
     pub(crate) error: String,
     pub(crate) message: String,
@@ -34,7 +38,7 @@ pub(crate) struct Bound {
     pub(crate) log: String,
 }
 
-/// What a handler raised.
+/// The error that a handler raised.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Raised {
@@ -54,34 +58,45 @@ impl Raised {
 }
 
 /// The body of `POST /bind`.
-pub(crate) fn bind_body(bind: &Bind<'_>, contents: &[u8]) -> serde_json::Result<Bytes> {
-    let json = serde_json::to_vec(bind)?;
-    let mut body = BytesMut::with_capacity(4 + json.len() + contents.len());
-    body.extend_from_slice(&u32::try_from(json.len()).unwrap_or(u32::MAX).to_be_bytes());
-    body.extend_from_slice(&json);
-    body.extend_from_slice(contents);
-    Ok(body.freeze())
-}
-
-pub(crate) fn bind_of<'a>(
-    version: &'a Version,
-    files: &'a [FileEntry],
-    log: usize,
-    output: usize,
-) -> Bind<'a> {
-    Bind {
+pub(crate) fn bind_body(
+    version: &Version,
+    code: &PreparedCode,
+    config: &DockerConfig,
+) -> serde_json::Result<Bytes> {
+    let json = serde_json::to_vec(&Bind {
         handler: &version.handler,
         env: &version.env,
         secrets: &version.secrets.values,
-        files,
-        log_bytes_max: log,
-        output_bytes_max: output,
+        files: &code.files,
+        log_bytes_max: config.log_bytes_max,
+        output_bytes_max: config.output_bytes_max,
         concurrency: version.limits.max_concurrency,
         memory_mb: version.limits.memory.get(),
+        log_times: true,
+    })?;
+    let mut body = BytesMut::with_capacity(4 + json.len() + code.contents.len());
+    body.extend_from_slice(&u32::try_from(json.len()).unwrap_or(u32::MAX).to_be_bytes());
+    body.extend_from_slice(&json);
+    body.extend_from_slice(&code.contents);
+    Ok(body.freeze())
+}
+
+pub(crate) fn failure(
+    kind: FailureKind,
+    message: String,
+    stack: Option<String>,
+    log: Bytes,
+) -> FunctionFailure {
+    FunctionFailure {
+        kind,
+        message,
+        stack,
+        log,
+        stale: false,
     }
 }
 
-/// How an invocation ended, as the agent says.
+/// The end of an invocation, as the agent reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Result,
@@ -93,17 +108,20 @@ pub(crate) enum Ending {
 pub(crate) struct Frames {
     buffer: BytesMut,
     log: LogTail,
+    lines: LogLines,
     last: Option<(Ending, Bytes)>,
     frame_bytes_max: usize,
 }
 
 impl Frames {
-    pub(crate) fn new(log_bytes_max: usize, output_bytes_max: usize) -> Self {
+    /// Lines go to the function's log as they come.
+    pub(crate) fn new(log_bytes_max: usize, output_bytes_max: usize, lines: LogLines) -> Self {
         // An error's message and stack may come where a result would.
         let frame_bytes_max = output_bytes_max.max(1 << 20).max(log_bytes_max);
         Self {
             buffer: BytesMut::new(),
             log: LogTail::new(log_bytes_max),
+            lines,
             last: None,
             frame_bytes_max,
         }
@@ -138,7 +156,15 @@ impl Frames {
         }
         let ending = match kind {
             b'l' => {
-                self.log.push(&bytes);
+                self.write(unix_ms(), &bytes);
+                return Ok(());
+            }
+            b'L' => {
+                let (time, text) = bytes
+                    .split_first_chunk()
+                    .ok_or(ExchangeError::Broken(None))?;
+                // The function shares its process with the agent: no line comes from the future.
+                self.write(u64::from_be_bytes(*time).min(unix_ms()), text);
                 return Ok(());
             }
             b'r' => Ending::Result,
@@ -151,12 +177,17 @@ impl Frames {
         Ok(())
     }
 
+    fn write(&mut self, time: u64, text: &[u8]) {
+        self.log.push(text);
+        self.lines.push(time, text);
+    }
+
     /// The end of the log so far.
     pub(crate) fn log(&mut self) -> Bytes {
         self.log.take()
     }
 
-    /// How it ended, if the last frame came.
+    /// Takes the invocation's end, if the last frame came.
     pub(crate) fn ending(&mut self) -> Option<(Ending, Bytes)> {
         self.last.take()
     }
@@ -228,13 +259,17 @@ mod tests {
     #[test]
     fn frames_are_read_however_they_are_cut() {
         let mut stream = Vec::new();
-        for (kind, text) in [(b'l', "one "), (b'l', "two"), (b'r', "{\"a\":1}")] {
+        for (kind, text) in [
+            (b'l', "one "),
+            (b'L', "\0\0\0\0\0\0\0\x07two"),
+            (b'r', "{\"a\":1}"),
+        ] {
             stream.push(kind);
             stream.extend_from_slice(&u32::try_from(text.len()).unwrap().to_be_bytes());
             stream.extend_from_slice(text.as_bytes());
         }
         for step in 1..=stream.len() {
-            let mut frames = Frames::new(100, 100);
+            let mut frames = Frames::new(100, 100, LogLines::new(None, None));
             stream
                 .chunks(step)
                 .for_each(|piece| frames.push(piece).unwrap());
@@ -252,10 +287,16 @@ mod tests {
             &b"x\0\0\0\0"[..],
             b"r\xff\xff\xff\xff",
             b"r\0\0\0\0r\0\0\0\0",
+            b"L\0\0\0\x03abc",
         ] {
-            assert!(Frames::new(10, 10).push(bad).is_err(), "{bad:?}");
+            assert!(
+                Frames::new(10, 10, LogLines::new(None, None))
+                    .push(bad)
+                    .is_err(),
+                "{bad:?}"
+            );
         }
-        let mut unfinished = Frames::new(10, 10);
+        let mut unfinished = Frames::new(10, 10, LogLines::new(None, None));
         unfinished.push(b"r\0\0\0\x05ab").unwrap();
         assert!(unfinished.ending().is_none());
     }

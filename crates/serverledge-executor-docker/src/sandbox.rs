@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,29 +11,36 @@ use http_body_util::Full;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serverledge_core::{
-    FailureKind, FunctionFailure, FunctionName, HostCalls, InvocationId, InvokeError, Outcome,
-    Payload, Reply, Reuse, Sandbox, SandboxCall, StopError, Version,
+    Call, CallContext, FailureKind, FunctionLog, FunctionName, HostCalls, InvocationId,
+    InvokeError, LogLines, Outcome, Payload, Reply, Reuse, Sandbox, StopError, Version, unix_ms,
+    whole_millis,
 };
 use tokio::time::Instant;
 
 use crate::agent::{Connections, post};
-use crate::calls::Capability;
 use crate::container::Container;
+use crate::container_log::ContainerLog;
 use crate::exchange::{Exchange, ExchangeError};
-use crate::protocol::{Ending, ExecutorReply, ExecutorRequest, Frames, LogTail, Raised};
+use crate::launch::ListeningContainer;
+use crate::memory_kills::MemoryKills;
+use crate::protocol::{self, Ending, ExecutorReply, ExecutorRequest, Frames, LogTail, Raised};
 
-/// How long the engine may take to notice that a container has ended, before its end is reported without a reason.
-const AUTOPSY_LIMIT: Duration = Duration::from_secs(2);
+/// The time that the engine may take to notice that a container has ended, before its end is reported without a reason.
+const DIAGNOSIS_LIMIT: Duration = Duration::from_secs(2);
 /// Pause between looks.
 const AUTOPSY_PAUSE: Duration = Duration::from_millis(20);
 /// Lines of a dead container's own log that are searched for a reason.
 const AUTOPSY_LINES: u32 = 50;
+
+/// The cause of a request that cannot be made.
+const BROKEN: &str = "the container broke the protocol";
 
 /// See the module.
 pub(crate) struct ContainerSandbox {
     container: Container,
     connections: Connections,
     version: Arc<Version>,
+    log: Arc<ContainerLog>,
     /// False once something may have been left running in it, or its process has ended.
     usable: Arc<AtomicBool>,
 }
@@ -60,15 +67,16 @@ impl Drop for InFlight<'_> {
 }
 
 impl ContainerSandbox {
-    pub(crate) fn new(
-        container: Container,
-        connections: Connections,
-        version: Arc<Version>,
-    ) -> Self {
+    pub(crate) fn new(listening: ListeningContainer, version: Arc<Version>) -> Self {
+        let ListeningContainer {
+            container,
+            connections,
+        } = listening;
         Self {
             container,
             connections,
             version,
+            log: Arc::default(),
             usable: Arc::new(AtomicBool::new(true)),
         }
     }
@@ -78,16 +86,13 @@ impl ContainerSandbox {
         Arc::clone(&self.usable)
     }
 
-    /// When the invocation is over, whatever the function does; and the same for the function's eyes, in Unix milliseconds.
+    /// The time at which the invocation is over, whatever the function does; and the same for the function to read, in
+    /// Unix milliseconds.
     fn limit(&self, deadline: Option<std::time::Instant>) -> (Instant, u64) {
         let own = Instant::now() + self.version.limits.timeout;
         let limit = deadline.map_or(own, |deadline| own.min(Instant::from_std(deadline)));
         let left = limit.saturating_duration_since(Instant::now());
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            + left;
-        (limit, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+        (limit, unix_ms().saturating_add(whole_millis(left)))
     }
 
     fn timed_out(&self, log: Bytes) -> InvokeError {
@@ -98,31 +103,37 @@ impl ContainerSandbox {
         failure(FailureKind::TimeLimit, message, log)
     }
 
-    /// Why the connection ended in the middle: asks the engine what became of the container.
-    async fn autopsy(&self, log: Bytes) -> InvokeError {
+    /// Asks the engine what became of the container, to explain why the connection ended in the middle.
+    async fn diagnose_exit(&self, log: Bytes) -> InvokeError {
         let engine = &self.container.hub.engine;
-        let limit = Instant::now() + AUTOPSY_LIMIT;
+        // At once: the count goes with the container.
+        if self
+            .container
+            .memory_kills
+            .get()
+            .is_some_and(MemoryKills::any)
+        {
+            return self.post_mortem(true, -1, "", log);
+        }
+        let limit = Instant::now() + DIAGNOSIS_LIMIT;
         // An engine that hangs is waited for no longer than one that looks and sees nothing.
         while let Ok(found) =
             tokio::time::timeout_at(limit, engine.inspect(&self.container.id)).await
         {
-            match found {
-                Ok(found) => {
-                    let state = found.state.unwrap_or_default();
-                    if state.running != Some(true) {
-                        let own = engine.logs(&self.container.id, AUTOPSY_LINES);
-                        let own = tokio::time::timeout_at(limit, own)
-                            .await
-                            .unwrap_or(Ok(String::new()));
-                        let own = own.unwrap_or_default();
-                        return self.post_mortem(
-                            state.oom_killed == Some(true),
-                            state.exit_code.unwrap_or(-1),
-                            &own,
-                            log,
-                        );
-                    }
+            match found.map(|found| found.state) {
+                Ok(state) if !state.running => {
+                    let own = engine.logs(&self.container.id, AUTOPSY_LINES);
+                    let own = tokio::time::timeout_at(limit, own)
+                        .await
+                        .unwrap_or(Ok(String::new()));
+                    return self.post_mortem(
+                        state.oom_killed,
+                        state.exit_code,
+                        &own.unwrap_or_default(),
+                        log,
+                    );
                 }
+                Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, "failed to find out how a container ended");
                     break;
@@ -167,18 +178,21 @@ impl ContainerSandbox {
         let config = &self.container.hub.config;
         let (limit, deadline) = self.limit(call.deadline);
         // Held until the invocation has ended, however it does.
+        let log = LogLines::new(host.log(), Some(call.id));
         let capability = self
             .connections
-            .calls()
+            .calls
+            .as_ref()
             .map(|calls| calls.admit(host))
             .transpose();
-        let capability =
-            capability.map_err(|error| internal("draw a capability", Some(Box::new(error))))?;
-        let text = capability.as_ref().map_or("", Capability::text);
+        let capability = capability.map_err(|error| internal("draw a capability", error))?;
+        let text = capability
+            .as_ref()
+            .map_or("", |capability| capability.text.as_str());
         let request = self
             .agent_request(call, params, deadline, text)
-            .ok_or_else(|| internal("make a request", None))?;
-        let mut frames = Frames::new(config.log_bytes_max, config.output_bytes_max);
+            .ok_or_else(|| internal("make a request", BROKEN))?;
+        let mut frames = Frames::new(config.log_bytes_max, config.output_bytes_max, log);
         let mut exchange = self.connect(limit).await?;
         let sent =
             tokio::time::timeout_at(limit, exchange.send(request, |piece| frames.push(&piece)))
@@ -234,42 +248,40 @@ impl ContainerSandbox {
 
     async fn invoke_executor(
         &self,
-        deadline: Option<std::time::Instant>,
+        call: &Called,
         params: &Bytes,
+        log: Option<Arc<dyn FunctionLog>>,
     ) -> Result<Outcome, InvokeError> {
         let config = &self.container.hub.config;
-        let (limit, _) = self.limit(deadline);
+        let (limit, _) = self.limit(call.deadline);
         let params: &RawValue = serde_json::from_slice(params)
-            .map_err(|error| internal("read the parameters", Some(Box::new(error))))?;
+            .map_err(|error| internal("read the parameters", error))?;
         let body = serde_json::to_vec(&ExecutorRequest {
             params,
             return_output: true,
         })
-        .map_err(|error| internal("write the request", Some(Box::new(error))))?;
+        .map_err(|error| internal("write the request", error))?;
         let mut request = post("/invoke", Full::new(body.into()))
-            .ok_or_else(|| internal("make a request", None))?;
+            .ok_or_else(|| internal("make a request", BROKEN))?;
         request.headers_mut().insert(
             http::header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
         // Results are JSON within JSON: quotes and backslashes double.
         let bytes_max = 2 * config.output_bytes_max + 2 * config.log_bytes_max + 4096;
-        let mut answer = Vec::new();
-        let collect = |piece: Bytes| {
-            if answer.len() + piece.len() > bytes_max {
-                return Err(ExchangeError::TooLarge(config.output_bytes_max));
-            }
-            answer.extend_from_slice(&piece);
-            Ok(())
-        };
         let mut exchange = self.connect(limit).await?;
-        let sent = tokio::time::timeout_at(limit, exchange.send(request, collect)).await;
-        match sent {
+        match tokio::time::timeout_at(limit, exchange.collect(request, bytes_max)).await {
             Err(_) => Err(self.timed_out(Bytes::new())),
+            Ok(Err(ExchangeError::TooLarge(_))) => {
+                Err(too_large(config.output_bytes_max, Bytes::new()))
+            }
             Ok(Err(error)) => self.broke(error, Bytes::new()).await,
-            Ok(Ok(parts)) => {
+            Ok(Ok((parts, answer))) => {
                 self.connections.put_back(exchange);
-                executor_ended(parts.status, &answer, config.log_bytes_max)
+                let outcome = executor_ended(parts.status, &answer, config.log_bytes_max);
+                // What it gives back at the end says of no line when it was written.
+                LogLines::new(log, Some(call.id)).push(unix_ms(), log_of(&outcome));
+                outcome
             }
         }
     }
@@ -285,12 +297,8 @@ impl ContainerSandbox {
     async fn broke(&self, error: ExchangeError, log: Bytes) -> Result<Outcome, InvokeError> {
         match error {
             ExchangeError::Closed => Err(InvokeError::Gone),
-            ExchangeError::TooLarge(max) => Err(failure(
-                FailureKind::OutputLimit,
-                format!("the function's output has more than {max} bytes"),
-                log,
-            )),
-            ExchangeError::Broken(_) => Err(self.autopsy(log).await),
+            ExchangeError::TooLarge(max) => Err(too_large(max, log)),
+            ExchangeError::Broken(_) => Err(self.diagnose_exit(log).await),
         }
     }
 }
@@ -311,16 +319,13 @@ fn leaves_clean(outcome: &Result<Outcome, InvokeError>) -> bool {
 
 #[async_trait]
 impl Sandbox for ContainerSandbox {
-    async fn invoke(
-        &self,
-        call: SandboxCall,
-        host: Arc<dyn HostCalls>,
-    ) -> Result<Outcome, InvokeError> {
-        let SandboxCall {
+    async fn invoke(&self, call: Call, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+        let Call {
             id,
             function,
             payload,
-            deadline,
+            context: CallContext { deadline, .. },
+            ..
         } = call;
         let Payload::Json(params) = payload else {
             return Err(InvokeError::Request {
@@ -331,6 +336,13 @@ impl Sandbox for ContainerSandbox {
         if !self.usable.load(Ordering::Acquire) {
             return Err(InvokeError::Gone);
         }
+        self.log.follow(
+            &self.container.hub,
+            &self.container.id,
+            || host.log(),
+            &self.usable,
+        );
+        let _logged = self.log.begin(id);
         let mut flight = InFlight {
             usable: &self.usable,
             ended: false,
@@ -347,7 +359,16 @@ impl Sandbox for ContainerSandbox {
             )
             .await
         } else {
-            self.invoke_executor(deadline, &params).await
+            self.invoke_executor(
+                &Called {
+                    id,
+                    function,
+                    deadline,
+                },
+                &params,
+                host.log(),
+            )
+            .await
         };
         flight.ended = leaves_clean(&outcome);
         outcome
@@ -376,6 +397,7 @@ fn ended(ending: Ending, bytes: Bytes, log: Bytes) -> Result<Outcome, InvokeErro
         Ending::Result if serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() => Ok(Outcome {
             reply: Reply::Json(bytes),
             log,
+            rest: None,
         }),
         Ending::Result => Err(failure(
             FailureKind::BadOutput,
@@ -386,14 +408,16 @@ fn ended(ending: Ending, bytes: Bytes, log: Bytes) -> Result<Outcome, InvokeErro
             let raised: Raised = serde_json::from_slice(&bytes).unwrap_or_default();
             let message = raised.line();
             let stack = (!raised.stack.is_empty()).then_some(raised.stack);
-            Err(InvokeError::Function(FunctionFailure {
-                kind,
-                message,
-                stack,
-                log,
-                stale: false,
-            }))
+            Err(protocol::failure(kind, message, stack, log).into())
         }
+    }
+}
+
+fn log_of(outcome: &Result<Outcome, InvokeError>) -> &[u8] {
+    match outcome {
+        Ok(outcome) => &outcome.log,
+        Err(InvokeError::Function(failure)) => &failure.log,
+        Err(_) => &[],
     }
 }
 
@@ -431,17 +455,20 @@ fn executor_ended(
     Ok(Outcome {
         reply: Reply::Json(json),
         log,
+        rest: None,
     })
 }
 
 fn failure(kind: FailureKind, message: String, log: Bytes) -> InvokeError {
-    InvokeError::Function(FunctionFailure {
-        kind,
-        message,
-        stack: None,
+    protocol::failure(kind, message, None, log).into()
+}
+
+fn too_large(max: usize, log: Bytes) -> InvokeError {
+    failure(
+        FailureKind::OutputLimit,
+        format!("the function's output has more than {max} bytes"),
         log,
-        stale: false,
-    })
+    )
 }
 
 /// The agent lives in the function's process: when it breaks its own protocol, the function has had a hand in it.
@@ -451,11 +478,11 @@ fn forged(message: String, log: Bytes) -> InvokeError {
 
 fn internal(
     attempt: &str,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> InvokeError {
     InvokeError::Internal {
         attempt: attempt.to_owned(),
-        source: source.unwrap_or_else(|| "the container broke the protocol".into()),
+        source: source.into(),
     }
 }
 
@@ -469,6 +496,7 @@ mod tests {
             Ok(Outcome {
                 reply: Reply::Json(json),
                 log,
+                ..
             }) => {
                 format!(
                     "{} {}",

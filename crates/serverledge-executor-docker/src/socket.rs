@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixStream};
 
 const SOCKET: &str = "agent.sock";
-/// Where the node listens for the function's calls.
+/// The name of the socket on which the node listens for the function's calls.
 const CALL_SOCKET: &str = "call.sock";
 
 /// The parent folder, and a descriptor of it: socket addresses have at most 108 bytes, so that they are reached through

@@ -15,9 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use serverledge_core::{
-    Executor, FunctionLimits, FunctionName, InvocationId, Payload, SandboxCall, Version,
-};
+use serverledge_core::{Executor, FunctionLimits, Payload, Version};
 use serverledge_executor_wasm::{WasmConfig, WasmExecutor, Worker};
 use serverledge_testing::executor;
 use serverledge_testing::fake_host::FakeHost;
@@ -103,14 +101,8 @@ fn measure(
         let mut times = Vec::with_capacity(CALLS);
         for call in 0..WARM_UP + CALLS {
             let payload = Payload::Json(Bytes::copy_from_slice(params));
-            let function = FunctionName::parse("measured")?;
+            let call_of = executor::call_of("measured", payload);
             let began = Instant::now();
-            let call_of = SandboxCall {
-                id: InvocationId::new(),
-                function,
-                payload,
-                deadline: None,
-            };
             executor
                 .start(version)
                 .await?

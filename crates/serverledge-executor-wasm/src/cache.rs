@@ -2,9 +2,9 @@
 //! written atomically, and verified with a keyed digest before it is loaded. It can be made again, so it is never synced.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,40 +12,26 @@ use serde::{Deserialize, Serialize};
 use serverledge_core::Digest;
 
 use crate::protocol::Compiled;
+use crate::split::ChangedGlobal;
 
-/// Why machine code cannot be had from the disk.
+/// The reason why machine code cannot be had from the disk.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CacheError {
-    /// There is none: it was never made on this node, or for another wasmtime, or was swept.
-    #[error("no machine code for {0} is cached")]
+    /// There is none: it was never made on this node, or for another wasmtime, or was swept. Or it is not what was written.
+    #[error("no machine code for {0} is cached, or it was changed or is incomplete")]
     Missing(Digest),
-    /// It is not what was written.
-    #[error("the machine code for {code} in {path} was changed or is incomplete")]
-    Changed {
-        /// The code's digest.
-        code: Digest,
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file system failed.
     #[error("failed to {attempt} {path}")]
     Io {
-        /// What was attempted.
         attempt: &'static str,
-        /// On what.
         path: PathBuf,
-        /// The cause.
         source: io::Error,
     },
     /// Verified, but wasmtime does not take it.
     #[error("failed to load the machine code for {code}: {source:#}")]
     Load {
-        /// The code's digest.
         code: Digest,
-        /// The cause.
         source: wasmtime::Error,
     },
-    /// The loading thread went away.
     #[error("the load of {0} was lost")]
     Lost(Digest),
 }
@@ -57,27 +43,86 @@ pub(crate) struct DiskCache {
     key: [u8; 32],
 }
 
-/// What stands beside the machine code.
+/// The facts about machine code.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheEntry {
+    pub(crate) compiled: Compiled,
+    /// Of data: the engine that it belongs to.
+    pub(crate) needs: Option<EngineUse>,
+}
+
+/// The engine that data belongs to, and the state of it that is the data's.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineUse {
+    pub(crate) engine: Digest,
+    pub(crate) globals: Vec<ChangedGlobal>,
+}
+
+/// The label that is stored beside the machine code.
 #[derive(Debug, Serialize, Deserialize)]
 struct Label {
     compiled: Compiled,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    needs: Option<LabelledEngine>,
     /// Keyed BLAKE3 over the label's other fields and the machine code, in hexadecimal.
     seal: String,
+}
+
+/// [`EngineUse`], as a label has it.
+#[derive(Debug, Serialize, Deserialize)]
+struct LabelledEngine {
+    engine: String,
+    globals: Vec<ChangedGlobal>,
+}
+
+impl Label {
+    fn new(entry: &CacheEntry, seal: String) -> Self {
+        let needs = entry.needs.as_ref();
+        let needs = needs.map(|needs| LabelledEngine {
+            engine: needs.engine.to_string(),
+            globals: needs.globals.clone(),
+        });
+        Self {
+            compiled: entry.compiled.clone(),
+            needs,
+            seal,
+        }
+    }
+
+    /// `None` if it names an engine by what is no digest.
+    fn entry(self) -> Option<CacheEntry> {
+        let needs = match self.needs {
+            Some(needs) => Some(EngineUse {
+                engine: needs.engine.parse().ok()?,
+                globals: needs.globals,
+            }),
+            None => None,
+        };
+        Some(CacheEntry {
+            compiled: self.compiled,
+            needs,
+        })
+    }
+}
+
+impl From<Compiled> for CacheEntry {
+    fn from(compiled: Compiled) -> Self {
+        Self {
+            compiled,
+            needs: None,
+        }
+    }
 }
 
 impl DiskCache {
     /// Opens the cache below `dir` for one kind of machine code, and makes its key if there is none.
     pub(crate) fn open_dir(dir: &Path, compatibility: &str) -> Result<Self, CacheError> {
         let dir_of_kind = dir.join(compatibility);
-        fs::DirBuilder::new()
+        let created = fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&dir_of_kind)
-            .map_err(|source| CacheError::Io {
-                attempt: "create",
-                path: dir_of_kind.clone(),
-                source,
-            })?;
+            .create(&dir_of_kind);
+        created.map_err(io("create", &dir_of_kind))?;
         let key = key(&dir.join("key"))?;
         Ok(Self {
             dir: dir_of_kind,
@@ -92,43 +137,47 @@ impl DiskCache {
         )
     }
 
-    /// What is known about a module, if its machine code is here; the seal is not checked.
-    pub(crate) fn label(&self, code: &Digest) -> Option<Compiled> {
+    /// The facts about a module, if its machine code is here; the seal is not checked.
+    pub(crate) fn label(&self, code: &Digest) -> Option<CacheEntry> {
         let (machine, label) = self.paths(code);
         let label: Label = serde_json::from_slice(&fs::read(label).ok()?).ok()?;
-        machine.exists().then_some(label.compiled)
+        label.entry().filter(|_| machine.exists())
+    }
+
+    /// Whether machine code is here, with the engine that it may need; the seals are not checked.
+    pub(crate) fn is_complete(&self, code: &Digest) -> bool {
+        self.label(code).is_some_and(|entry| {
+            entry
+                .needs
+                .is_none_or(|needs| self.label(&needs.engine).is_some())
+        })
     }
 
     /// Opens and verifies; the file's contents are those that were sealed.
-    pub(crate) fn open(&self, code: &Digest) -> Result<(File, Compiled), CacheError> {
+    pub(crate) fn open(&self, code: &Digest) -> Result<(File, CacheEntry), CacheError> {
         let (machine, label_path) = self.paths(code);
-        let io = |attempt, path: &Path| {
-            let path = path.to_owned();
+        let failed = |attempt, path| {
+            let io = io(attempt, path);
             move |source: io::Error| match source.kind() {
                 io::ErrorKind::NotFound => CacheError::Missing(*code),
-                _ => CacheError::Io {
-                    attempt,
-                    path,
-                    source,
-                },
+                _ => io(source),
             }
         };
-        let changed = || CacheError::Changed {
-            code: *code,
-            path: machine.clone(),
-        };
-        let label = fs::read(&label_path).map_err(io("read", &label_path))?;
-        let label: Label = serde_json::from_slice(&label).map_err(|_| changed())?;
-        let file = File::open(&machine).map_err(io("open", &machine))?;
+        let label = fs::read(&label_path).map_err(failed("read", &label_path))?;
+        let label: Label =
+            serde_json::from_slice(&label).map_err(|_| CacheError::Missing(*code))?;
+        let file = File::open(&machine).map_err(failed("open", &machine))?;
+        let claimed =
+            blake3::Hash::from_hex(&label.seal).map_err(|_| CacheError::Missing(*code))?;
+        let entry = label.entry().ok_or(CacheError::Missing(*code))?;
         let seal = self
-            .seal(code, &label.compiled, &file)
-            .map_err(io("read", &machine))?;
-        let claimed = blake3::Hash::from_hex(&label.seal).map_err(|_| changed())?;
+            .seal(code, &entry, &file)
+            .map_err(failed("read", &machine))?;
         // `blake3::Hash` compares in constant time.
-        if seal == claimed {
-            Ok((file, label.compiled))
+        if claimed == seal {
+            Ok((file, entry))
         } else {
-            Err(changed())
+            Err(CacheError::Missing(*code))
         }
     }
 
@@ -137,11 +186,7 @@ impl DiskCache {
         let (mut file, _) = self.open(code)?;
         let mut bytes = Vec::new();
         let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
-        read.map_err(|source| CacheError::Io {
-            attempt: "read",
-            path: self.paths(code).0,
-            source,
-        })?;
+        read.map_err(io("read", &self.paths(code).0))?;
         Ok(bytes)
     }
 
@@ -149,33 +194,27 @@ impl DiskCache {
     pub(crate) fn store(
         &self,
         code: &Digest,
-        compiled: &Compiled,
+        entry: &CacheEntry,
         machine_code: &[u8],
     ) -> Result<(), CacheError> {
         let (machine, label_path) = self.paths(code);
-        let io = |attempt, path: &Path| {
-            let path = path.to_owned();
-            move |source| CacheError::Io {
-                attempt,
-                path,
-                source,
-            }
-        };
         write_whole(&machine, machine_code).map_err(io("write", &machine))?;
-        let file = File::open(&machine).map_err(io("open", &machine))?;
         let seal = self
-            .seal(code, compiled, &file)
-            .map_err(io("read", &machine))?;
-        let label = Label {
-            compiled: compiled.clone(),
-            seal: seal.to_hex().to_string(),
-        };
+            .seal(code, entry, machine_code)
+            .map_err(io("seal", &machine))?;
+        let label = Label::new(entry, seal.to_hex().to_string());
         let label = serde_json::to_vec(&label).map_err(|e| io("write", &label_path)(e.into()))?;
         write_whole(&label_path, &label).map_err(io("write", &label_path))
     }
 
-    /// Removes what no function names any more; returns how many were removed.
-    pub(crate) fn sweep(&self, used: &HashSet<Digest>, grace: Duration) -> usize {
+    /// Removes what no function names, except engines that data in use needs; returns how many were removed.
+    pub(crate) fn sweep(&self, mut used: HashSet<Digest>, grace: Duration) -> usize {
+        let engines: Vec<Digest> = used
+            .iter()
+            .filter_map(|code| self.label(code)?.needs)
+            .map(|needs| needs.engine)
+            .collect();
+        used.extend(engines);
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let unused = entries.filter(|entry| {
             let path = entry.path();
@@ -197,26 +236,35 @@ impl DiskCache {
     fn seal(
         &self,
         code: &Digest,
-        compiled: &Compiled,
-        mut file: &File,
+        entry: &CacheEntry,
+        machine_code: impl Read,
     ) -> io::Result<blake3::Hash> {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(b"serverledge machine code 1\0");
+        hasher.update(if entry.needs.is_some() {
+            DATA_SEAL
+        } else {
+            SEAL
+        });
         hasher.update(code.as_bytes());
-        let label = serde_json::to_vec(compiled)?;
-        hasher
-            .update(&(label.len() as u64).to_le_bytes())
-            .update(&label);
-        let mut buffer = vec![0; 128 * 1024];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hasher.finalize()),
-                read => hasher.update(&buffer[..read]),
-            };
+        let mut parts = vec![serde_json::to_vec(&entry.compiled)?];
+        if let Some(needs) = &entry.needs {
+            parts.extend([
+                needs.engine.as_bytes().to_vec(),
+                serde_json::to_vec(&needs.globals)?,
+            ]);
         }
+        for part in parts {
+            hasher
+                .update(&(part.len() as u64).to_le_bytes())
+                .update(&part);
+        }
+        Ok(hasher.update_reader(machine_code)?.finalize())
     }
 }
 
+/// The beginnings of what is sealed: machine code that is whole, and data, whose seal covers the engine's digest.
+const SEAL: &[u8] = b"serverledge machine code 1\0";
+const DATA_SEAL: &[u8] = b"serverledge machine code of data 1\0";
 /// Temporary files younger than this may still be written to.
 const TEMPORARY_LIFE: Duration = Duration::from_secs(3600);
 
@@ -231,40 +279,34 @@ fn is_younger(entry: &fs::DirEntry, age_min: Duration) -> bool {
 
 /// Writes beside the target and renames.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut unique = [0; 8];
-    getrandom::fill(&mut unique).map_err(io::Error::other)?;
-    let temporary = path.with_extension(format!("{:016x}.tmp", u64::from_le_bytes(unique)));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(bytes))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+    let mut file = tempfile::Builder::new()
+        .suffix(".tmp")
+        .tempfile_in(path.parent().unwrap_or(path))?;
+    file.write_all(bytes)?;
+    file.persist(path).map(drop).map_err(|failed| failed.error)
+}
+
+fn io(attempt: &'static str, path: &Path) -> impl Fn(io::Error) -> CacheError + use<> {
+    let path = path.to_owned();
+    move |source| CacheError::Io {
+        attempt,
+        path: path.clone(),
+        source,
     }
-    written
 }
 
 fn key(path: &Path) -> Result<[u8; 32], CacheError> {
-    let io = |attempt| {
-        move |source| CacheError::Io {
-            attempt,
-            path: path.to_owned(),
-            source,
-        }
-    };
     match fs::read(path) {
         Ok(key) => key
             .try_into()
-            .map_err(|_| io("use the key in")(io::Error::from(io::ErrorKind::InvalidData))),
+            .map_err(|_| io("use the key in", path)(io::Error::from(io::ErrorKind::InvalidData))),
         Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
             let mut key = [0; 32];
-            getrandom::fill(&mut key).map_err(|e| io("make the key in")(io::Error::other(e)))?;
-            write_whole(path, &key).map_err(io("write"))?;
+            getrandom::fill(&mut key)
+                .map_err(|e| io("make the key in", path)(io::Error::other(e)))?;
+            write_whole(path, &key).map_err(io("write", path))?;
             Ok(key)
         }
-        Err(other) => Err(io("read")(other)),
+        Err(other) => Err(io("read", path)(other)),
     }
 }

@@ -4,16 +4,17 @@ use bytes::Bytes;
 use wasmtime::{InstancePre, ModuleExport, Result, Store};
 
 use crate::core_guest::CoreGuest;
+use crate::reactor::function;
 
 /// A command, ready to be instantiated.
 #[derive(Clone)]
-pub(crate) struct Command {
+pub(crate) struct CommandModule {
     pre: InstancePre<CoreGuest>,
     memory: ModuleExport,
     start: ModuleExport,
 }
 
-impl Command {
+impl CommandModule {
     /// `None` if an export is missing, which the inspection at deploy rules out.
     pub(crate) fn new(pre: InstancePre<CoreGuest>) -> Option<Self> {
         let memory = pre.module().get_export_index("memory")?;
@@ -27,12 +28,7 @@ impl Command {
         store.data_mut().memory = instance
             .get_module_export(&mut *store, &self.memory)
             .and_then(wasmtime::Extern::into_memory);
-        let start = instance
-            .get_module_export(&mut *store, &self.start)
-            .and_then(wasmtime::Extern::into_func)
-            .ok_or_else(|| wasmtime::Error::msg("the module lost its export _start"))?;
-        match start
-            .typed::<(), ()>(&*store)?
+        match function::<(), ()>(store, instance, &self.start)?
             .call_async(&mut *store, ())
             .await
         {

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How to start the child process that compiles.
+use bytes::Bytes;
+
+/// The command that starts the child process that compiles.
 #[derive(Debug, Clone)]
 pub struct Worker {
     /// The program; usually the node's own binary.
@@ -13,21 +15,22 @@ pub struct Worker {
     pub args: Vec<OsString>,
 }
 
-/// What one compilation may use. Cranelift can be neither cancelled nor limited from inside, and a valid module of
-/// 218 KB was measured to take 54 s and 2.4 GB.
+/// Limits of one compilation. Cranelift can be neither cancelled nor limited from inside, and a valid module of 218 KB
+/// was measured to take 54 s and 2.4 GB.
 #[derive(Debug, Clone, Copy)]
 pub struct CompileLimits {
     /// Address space in bytes (`RLIMIT_AS` of the child).
     pub memory_bytes: u64,
     /// Processor time (`RLIMIT_CPU` of the child, rounded up to seconds).
     pub cpu_time: Duration,
-    /// Wall-clock time, after which the child is killed.
+    /// Wall-clock time, after which a child that stalls is killed: far above the processor time, so that a busy machine
+    /// decides nothing.
     pub wall_time: Duration,
-    /// Compilations at once; more wait.
+    /// Compilations of any size at once, and one more for a small module; more wait.
     pub parallel: usize,
 }
 
-/// What the initialisation before a snapshot may use; memory is the function's own.
+/// Limits of the initialisation before a snapshot; memory is the function's own.
 #[derive(Debug, Clone, Copy)]
 pub struct InitLimits {
     /// Processor time, exact to some hundredths of a second.
@@ -41,10 +44,12 @@ pub struct InitLimits {
 /// Settings of the wasm executor.
 #[derive(Debug, Clone)]
 pub struct WasmConfig {
-    /// Where machine code is kept; made with mode 0700.
+    /// The folder for machine code; made with mode 0700.
     pub cache_dir: PathBuf,
     /// The compiling child.
     pub worker: Worker,
+    /// Bases, in the binary form, whose snapshots share one engine; those of others are whole modules.
+    pub bases: Vec<Bytes>,
     /// Limits of one compilation.
     pub compile: CompileLimits,
     /// Limits of one initialisation; those of a compilation hold for the child that it happens in.
@@ -52,7 +57,7 @@ pub struct WasmConfig {
     /// Instances at once.
     pub slots: u32,
     /// Bytes of each slot's memory that stay resident between instances: resetting them by `memset` is several times
-    /// cheaper than giving them back (design §6 has the measurements).
+    /// cheaper than giving them back.
     pub keep_resident_bytes: usize,
     /// Bytes of machine code kept loaded.
     pub loaded_bytes_max: u64,
@@ -77,6 +82,7 @@ impl WasmConfig {
         Self {
             cache_dir,
             worker,
+            bases: Vec::new(),
             compile: CompileLimits::default(),
             init: InitLimits::default(),
             slots: u32::try_from(warm).unwrap_or(1000),
@@ -96,7 +102,7 @@ impl Default for CompileLimits {
         Self {
             memory_bytes: 2 << 30,
             cpu_time: Duration::from_secs(60),
-            wall_time: Duration::from_secs(90),
+            wall_time: Duration::from_secs(1200),
             parallel: 1,
         }
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serverledge_core::{FunctionName, HostCalls, InvocationId, Version};
+use serverledge_core::{FunctionName, HostCalls, InvocationId, SplitMix64, Version};
 use wasmtime::Memory;
 
 use crate::log_tail::LogTail;
 use crate::meter::{Meter, Metered};
 
-/// Where the clock of a [`World::Still`] stands: 2020-01-01T00:00:00Z in nanoseconds of the Unix epoch.
+/// The time at which the clock of a [`World::Still`] begins: 2020-01-01T00:00:00Z in nanoseconds of the Unix epoch.
 const STILL_NANOSECONDS: u64 = 1_577_836_800_000_000_000;
 
 /// One run of a core module, as the host functions see it.
@@ -26,7 +26,7 @@ pub(crate) struct CoreGuest {
     pub(crate) kept_reply: Option<Reply>,
 }
 
-/// What a guest is told when it asks about anything beyond its own memory.
+/// The world that a guest sees when it asks about anything beyond its own memory.
 pub(crate) enum World {
     /// An invocation: the machine's clock and generator, the version's environment, a node that calls functions.
     Invocation {
@@ -37,14 +37,17 @@ pub(crate) enum World {
     },
     /// The initialisation before a snapshot, which must come to the same every time: no name, no environment, nobody to
     /// call, a clock that only the guest's own sleeping moves, and one sequence of numbers for randomness.
-    Still { nanoseconds: u64, random: u64 },
+    Still {
+        nanoseconds: u64,
+        random: SplitMix64,
+    },
 }
 
 impl World {
     pub(crate) const fn still() -> Self {
         Self::Still {
             nanoseconds: STILL_NANOSECONDS,
-            random: 0,
+            random: SplitMix64::new(0),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use fnv::FnvHasher;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result,
 };
@@ -27,7 +28,7 @@ const INITIALISING_GROWTH_BYTES: u64 = 16 << 20;
 /// interpreter's frames then take tens of kilobytes each, and real packages exhaust any stack.)
 const INITIALISING_STACK_BYTES: usize = 4 << 20;
 
-/// What shapes machine code.
+/// The settings that shape machine code.
 fn base() -> Config {
     let mut config = Config::new();
     config
@@ -81,7 +82,7 @@ pub(crate) fn running(settings: &WasmConfig) -> Result<Engine> {
         .linear_memory_keep_resident(settings.keep_resident_bytes)
         .table_keep_resident(512 << 10)
         .async_stack_keep_resident(128 << 10)
-        // Unsafe in wasmtime 48 and 49: it leaves swapped or compacted pages to the next guest (design §6).
+        // Unsafe in wasmtime 48 and 49: it leaves swapped or compacted pages to the next guest.
         .pagemap_scan(Enabled::No);
     let mut config = base();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
@@ -90,23 +91,8 @@ pub(crate) fn running(settings: &WasmConfig) -> Result<Engine> {
 
 /// Names everything that machine code depends on: wasmtime's version, its settings, the processor's features.
 pub(crate) fn compatibility(engine: &Engine) -> String {
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    // Stable across processes, unlike std's default hasher's promise. It names a directory; nothing trusts it.
+    let mut hasher = FnvHasher::default();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("{:016x}", hasher.finish())
-}
-
-/// FNV-1a with 64 bits (Fowler, Noll, Vo; draft-eastlake-fnv): stable across processes, unlike std's default hasher's
-/// promise. It names a directory; nothing trusts it.
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
 }

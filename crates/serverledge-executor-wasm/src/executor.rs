@@ -7,21 +7,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::{
-    Digest, Executor, PrepareError, Prepared, Progress, StartError, Started, Version,
+    Digest, Executor, PrepareError, Prepared, Progress, StartError, Started, Version, error_chain,
 };
 use tokio::time::Instant;
 use wasmtime::Engine;
 
-use crate::cache::{CacheError, DiskCache};
+use crate::cache::{CacheEntry, CacheError, DiskCache};
 use crate::config::WasmConfig;
 use crate::engine;
+use crate::engines::{Divided, Engines};
 use crate::lane::HeavyLane;
-use crate::loaded::{Bounds, LoadedModules, Loader};
+use crate::loaded::{LoadedModules, Loader};
 use crate::protocol::{Compiled, Job};
 use crate::sandbox::WasmSandbox;
-use crate::snapshot::{Snapshot, SnapshotError, Snapshots};
+use crate::snapshot::{ModuleSnapshot, SnapshotError, Snapshots};
 use crate::ticker::Ticker;
-use crate::worker::Compiler;
+use crate::worker::{Compiler, internal};
 
 /// Initial memory above which the person who deploys is told: all of it is reset for every call.
 const REMARK_MEMORY_BYTES: u64 = 1 << 20;
@@ -29,24 +30,25 @@ const REMARK_MEMORY_BYTES: u64 = 1 << 20;
 /// Runs WebAssembly. Clones share everything.
 #[derive(Clone)]
 pub struct WasmExecutor {
-    shared: Arc<Shared>,
+    shared: Arc<ExecutorParts>,
 }
 
-/// What all sandboxes share.
-pub(crate) struct Shared {
+/// State that all sandboxes share.
+pub(crate) struct ExecutorParts {
     pub(crate) config: WasmConfig,
     pub(crate) engine: Engine,
     pub(crate) ticker: Ticker,
     pub(crate) lane: HeavyLane,
     compiler: Compiler,
     snapshots: Snapshots,
+    engines: Engines,
     modules: LoadedModules,
 }
 
-/// Why the executor cannot start.
+/// The reason why the executor cannot start.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {attempt}: {cause}")]
-pub struct OpenError {
+pub struct WasmOpenError {
     attempt: &'static str,
     cause: String,
 }
@@ -55,36 +57,35 @@ impl WasmExecutor {
     /// Opens the cache, reserves the pool's address space and starts the epoch clock and the low-priority threads.
     ///
     /// # Errors
-    /// [`OpenError`] if the cache directory cannot be used, or the machine refuses the address space or the threads.
-    pub fn open(config: WasmConfig) -> Result<Self, OpenError> {
+    /// [`WasmOpenError`] if the cache directory cannot be used, or the machine refuses the address space or the threads.
+    pub fn open(config: WasmConfig) -> Result<Self, WasmOpenError> {
         let engine = engine::running(&config)
             .map_err(|e| open_error("create the engine", format!("{e:#}")))?;
         let disk = DiskCache::open_dir(&config.cache_dir, &engine::compatibility(&engine))
-            .map_err(|e| open_error("open the cache of compiled modules", describe(&e)))?;
+            .map_err(|e| open_error("open the cache of compiled modules", error_chain(&e)))?;
         let ticker = Ticker::start(&engine)
             .map_err(|e| open_error("start the epoch clock", e.to_string()))?;
         let lane = HeavyLane::start(config.heavy_threads)
             .map_err(|e| open_error("start threads", e.to_string()))?;
         let loader = Loader::new(engine.clone(), disk)
             .map_err(|e| open_error("link the host functions", format!("{e:#}")))?;
-        let bounds = Bounds {
-            bytes: config.loaded_bytes_max,
-            modules: config.loaded_max,
-        };
         let compiler = Compiler::new(config.worker.clone(), config.compile);
-        let modules = LoadedModules::new(loader, bounds);
+        let modules = LoadedModules::new(loader, config.loaded_bytes_max, config.loaded_max);
         let snapshots = Snapshots::open(&config.cache_dir, config.init, config.log_bytes_max)
-            .map_err(|e| open_error("open the cache of compiled bases", describe(&e)))?;
+            .map_err(|e| open_error("open the cache of compiled bases", error_chain(&e)))?;
+        let engines = Engines::new(&config.bases);
+        let parts = ExecutorParts {
+            config,
+            engine,
+            ticker,
+            lane,
+            compiler,
+            snapshots,
+            engines,
+            modules,
+        };
         Ok(Self {
-            shared: Arc::new(Shared {
-                config,
-                engine,
-                ticker,
-                lane,
-                compiler,
-                snapshots,
-                modules,
-            }),
+            shared: Arc::new(parts),
         })
     }
 
@@ -102,11 +103,65 @@ impl WasmExecutor {
         base: Bytes,
         input: Bytes,
         memory_bytes_max: u64,
-    ) -> Result<Snapshot, SnapshotError> {
+    ) -> Result<ModuleSnapshot, SnapshotError> {
         self.shared
             .snapshots
             .take(&self.shared.compiler, base, input, memory_bytes_max)
             .await
+    }
+
+    /// Compiles a base and the engine that its snapshots share, unless that was done before, so that the first snapshot
+    /// need not wait. Dropping the future ends the child.
+    ///
+    /// # Errors
+    /// [`SnapshotError::Base`] if it is none, `Child` if a limit is met.
+    pub async fn prepare_base(&self, base: Bytes) -> Result<(), SnapshotError> {
+        let ExecutorParts {
+            compiler,
+            snapshots,
+            engines,
+            modules,
+            ..
+        } = &*self.shared;
+        snapshots.machine_code(compiler, &base).await?;
+        Ok(engines.prepare(compiler, &modules.loader, &base).await?)
+    }
+
+    /// Takes the code apart if it is a snapshot that can share an engine, and sees to that engine.
+    async fn divided(&self, code: &Bytes, progress: &dyn Progress) -> Option<Divided> {
+        let shared = Arc::clone(&self.shared);
+        let module = code.clone();
+        let divided = tokio::task::spawn_blocking(move || shared.engines.divide(&module))
+            .await
+            .ok()??;
+        let ExecutorParts {
+            compiler,
+            engines,
+            modules,
+            ..
+        } = &*self.shared;
+        engines
+            .is_made(compiler, &modules.loader, &divided, progress)
+            .await
+            .then_some(divided)
+    }
+
+    /// Compiles a snapshot's data, or the whole module.
+    async fn compile(
+        &self,
+        code: Bytes,
+        progress: &dyn Progress,
+    ) -> Result<(CacheEntry, Vec<u8>), PrepareError> {
+        let compiler = &self.shared.compiler;
+        let Some(divided) = self.divided(&code, progress).await else {
+            let (compiled, machine_code) = compiler.compile(Job::Compile, code, progress).await?;
+            return Ok((compiled.into(), machine_code));
+        };
+        let needs = Some(divided.needs());
+        let (compiled, machine_code) = compiler
+            .compile(Job::Data, divided.data.wasm.into(), progress)
+            .await?;
+        Ok((CacheEntry { compiled, needs }, machine_code))
     }
 }
 
@@ -126,23 +181,16 @@ impl Executor for WasmExecutor {
         code: Bytes,
         progress: &dyn Progress,
     ) -> Result<Prepared, PrepareError> {
-        let disk = Arc::clone(self.shared.modules.loader());
-        if let Some(compiled) = verified(&disk, version.code).await {
+        let loader = &self.shared.modules.loader;
+        // A damaged file is made again.
+        if let Some(compiled) = loader.verified(version.code).await {
             return prepared(version, &compiled);
         }
-        progress.step("compiling the module");
-        let (compiled, machine_code) = self.shared.compiler.compile(Job::Compile, code).await?;
-        let prepared = prepared(version, &compiled)?;
-        let digest = version.code;
-        let stored = tokio::task::spawn_blocking(move || {
-            disk.disk().store(&digest, &compiled, &machine_code)
-        })
-        .await;
-        match stored {
-            Ok(Ok(())) => Ok(prepared),
-            Ok(Err(source)) => Err(internal(source)),
-            Err(lost) => Err(internal(lost)),
-        }
+        let (entry, machine_code) = self.compile(code, progress).await?;
+        let prepared = prepared(version, &entry.compiled)?;
+        let stored = loader.store(version.code, entry, machine_code).await;
+        stored.map_err(|source| internal("keep the machine code", source))?;
+        Ok(prepared)
     }
 
     async fn start(&self, version: &Arc<Version>) -> Result<Started, StartError> {
@@ -173,12 +221,7 @@ impl Executor for WasmExecutor {
 
     /// Whether the machine code is on disk; after an upgrade of the node it is not.
     fn is_prepared(&self, version: &Version) -> bool {
-        self.shared
-            .modules
-            .loader()
-            .disk()
-            .label(&version.code)
-            .is_some()
+        self.shared.modules.loader.is_complete(&version.code)
     }
 
     async fn forget(&self, version: &Version) {
@@ -186,23 +229,13 @@ impl Executor for WasmExecutor {
     }
 
     async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize {
-        let (loader, used) = (
-            Arc::clone(self.shared.modules.loader()),
-            code_in_use.clone(),
-        );
-        tokio::task::spawn_blocking(move || loader.disk().sweep(&used, grace))
-            .await
-            .unwrap_or(0)
+        let used = code_in_use
+            .iter()
+            .copied()
+            .chain(self.shared.engines.digests())
+            .collect();
+        self.shared.modules.loader.sweep(used, grace).await
     }
-}
-
-/// What is on disk already, if it is whole: a damaged file is made again.
-async fn verified(loader: &Arc<Loader>, code: Digest) -> Option<Compiled> {
-    let loader = Arc::clone(loader);
-    let opened = tokio::task::spawn_blocking(move || loader.disk().open(&code))
-        .await
-        .ok()?;
-    opened.ok().map(|(_, compiled)| compiled)
 }
 
 fn prepared(version: &Version, compiled: &Compiled) -> Result<Prepared, PrepareError> {
@@ -234,9 +267,7 @@ fn prepared(version: &Version, compiled: &Compiled) -> Result<Prepared, PrepareE
 fn start_error(error: CacheError) -> StartError {
     match error {
         // Changed machine code is as good as none: it is made again from the module.
-        CacheError::Missing(code) | CacheError::Changed { code, .. } => {
-            StartError::NotPrepared(code)
-        }
+        CacheError::Missing(code) => StartError::NotPrepared(code),
         other => StartError::Internal {
             attempt: "load the module".to_owned(),
             source: Box::new(other),
@@ -244,21 +275,6 @@ fn start_error(error: CacheError) -> StartError {
     }
 }
 
-fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> PrepareError {
-    PrepareError::Internal {
-        attempt: "keep the machine code".to_owned(),
-        source: source.into(),
-    }
-}
-
-fn open_error(attempt: &'static str, cause: String) -> OpenError {
-    OpenError { attempt, cause }
-}
-
-fn describe(error: &CacheError) -> String {
-    use std::error::Error;
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
+fn open_error(attempt: &'static str, cause: String) -> WasmOpenError {
+    WasmOpenError { attempt, cause }
 }

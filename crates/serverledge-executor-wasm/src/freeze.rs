@@ -15,35 +15,30 @@ use crate::compile;
 use crate::core_guest::{CoreGuest, World};
 use crate::log_tail::LogTail;
 use crate::meter::{Meter, Metered as _, Stop};
-use crate::protocol::{Compiled, InitFault, Order, Refusal, RefusalCode, SnapshotVerdict};
-use crate::{engine, linker};
+use crate::protocol::{Compiled, InitFault, ModuleRefusal, Order, RefusalCode, SnapshotVerdict};
+use crate::{engine, linker, protocol, surface};
 
 /// The export that initialises a base: no parameters, no results.
-const INITIALIZE: &str = "wizer-initialize";
-/// How often the processor time of an initialisation is looked at.
+pub(crate) const INITIALIZE: &str = "wizer-initialize";
+/// The interval at which the processor time of an initialisation is checked.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Compiles a base so that its state can be read when it has been initialised.
-pub(crate) fn instrument(base: &[u8]) -> Result<(Compiled, Vec<u8>), Refusal> {
+pub(crate) fn instrument(base: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
     let engine = engine::initialising().map_err(|e| compile::invalid(&e))?;
     let base = compile::binary(base)?;
+    surface::check(&base)?;
     let (_, instrumented) = Wizer::new()
         .instrument(&base)
         .map_err(|e| compile::invalid(&e))?;
     let module = Module::new(&engine, &instrumented).map_err(|e| compile::invalid(&e))?;
     check(&module)?;
-    let (inspected, machine_code) = compile::finish(&engine, &module)?;
-    Ok((compile::compiled(&inspected, &machine_code), machine_code))
+    compile::finish(&engine, &module)
 }
 
 /// Does what the order says; the error is for an order that is none.
 pub(crate) fn snapshot(input: &[u8]) -> std::io::Result<(SnapshotVerdict, Vec<u8>)> {
-    let end = input
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let order: Order = serde_json::from_slice(&input[..end])?;
-    let rest = &input[end + 1..];
+    let (order, rest): (Order, _) = protocol::line(input)?;
     let (base, rest) = rest
         .split_at_checked(order.base_bytes)
         .ok_or(std::io::ErrorKind::UnexpectedEof)?;
@@ -110,11 +105,11 @@ fn freeze(
         Ok(instance)
     });
     *stdout = std::mem::take(&mut store.data_mut().stdout);
-    let refused = store.data_mut().meter().memory_refused();
+    let refused = store.data_mut().meter().memory_refused;
     let instance = initialised.map_err(|e| fault(&e, refused))?;
     let module = run_now(wizer.snapshot(
         &context,
-        &mut State {
+        &mut InitialisedInstance {
             store: &mut store,
             instance,
         },
@@ -182,12 +177,12 @@ fn fault(error: &wasmtime::Error, memory_refused: bool) -> InitFault {
 }
 
 /// An initialised instance, as its snapshot is taken.
-struct State<'a> {
+struct InitialisedInstance<'a> {
     store: &'a mut Store<CoreGuest>,
     instance: Instance,
 }
 
-impl InstanceState for State<'_> {
+impl InstanceState for InitialisedInstance<'_> {
     #[expect(
         clippy::unreachable,
         reason = "the trait's contract: the name is one that `instrument` exported"
@@ -223,14 +218,14 @@ impl InstanceState for State<'_> {
     }
 }
 
-/// What a base must have beyond what any guest must.
-fn check(module: &Module) -> Result<(), Refusal> {
+/// Checks that a base has what it must have beyond any guest's duties.
+fn check(module: &Module) -> Result<(), ModuleRefusal> {
     let is_there = matches!(module.get_export(INITIALIZE), Some(wasmtime::ExternType::Func(function))
         if function.params().len() == 0 && function.results().len() == 0);
     if is_there {
         return Ok(());
     }
-    Err(compile::refusal(
+    Err(ModuleRefusal::new(
         RefusalCode::NoInterface,
         format!("the base exports no function {INITIALIZE} without parameters and results"),
     ))

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use serverledge_core::Version;
 use tokio::io::AsyncWrite;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiHttpCtx,
+    DEFAULT_FORBIDDEN_HEADERS, Error, FieldMap, ForbiddenHeaderFilter, RequestOptions, WasiHttpCtx,
     WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
@@ -25,6 +27,8 @@ pub(crate) struct HttpGuest {
     http: WasiHttpCtx,
     table: ResourceTable,
     hooks: NothingGranted,
+    /// Whether the request is `HEAD`.
+    is_head: bool,
 }
 
 impl HttpGuest {
@@ -34,6 +38,7 @@ impl HttpGuest {
         function: &str,
         id: &str,
         log: &LogTail,
+        is_head: bool,
     ) -> Self {
         let mut wasi = WasiCtx::builder();
         wasi.allow_tcp(false)
@@ -46,13 +51,32 @@ impl HttpGuest {
         }
         wasi.env("SERVERLEDGE_HANDLER", &version.handler)
             .env("SERVERLEDGE_INVOCATION_ID", id);
+        let http = WasiHttpCtx::new();
+        let table = ResourceTable::new();
+        let hooks = NothingGranted;
         Self {
             meter,
             wasi: wasi.build(),
-            http: WasiHttpCtx::new(),
-            table: ResourceTable::new(),
-            hooks: NothingGranted,
+            http,
+            table,
+            hooks,
+            is_head,
         }
+    }
+
+    /// Ends a body of the guest's. In the answer to `HEAD` none is sent, so that it need not be as long as its head says
+    /// (RFC 9110 §9.3.2).
+    pub(crate) fn finish_body(
+        &mut self,
+        body: Resource<HostOutgoingBody>,
+        trailers: Option<Resource<FieldMap>>,
+    ) -> wasmtime::Result<Result<(), ErrorCode>> {
+        let body = self.table.delete(body)?;
+        let trailers = trailers
+            .map(|trailers| self.table.delete(trailers))
+            .transpose()?;
+        let finished = body.finish(trailers);
+        Ok(if self.is_head { Ok(()) } else { finished })
     }
 }
 

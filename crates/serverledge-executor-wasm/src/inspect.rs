@@ -1,40 +1,23 @@
 //! Recognises the guest interface of a module by what it exports, and says what is missing where there is none.
 
 use wasmtime::component::Component;
-use wasmtime::{Engine, ExternType, FuncType, Module, ResourcesRequired, ValType};
+use wasmtime::{ExternType, FuncType, Module, ResourcesRequired, ValType};
 
 use crate::engine::{MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
-use crate::protocol::{GuestKind, Refusal, RefusalCode};
-
-/// What a module promises.
-#[derive(Debug)]
-pub(crate) struct Inspected {
-    pub(crate) kind: GuestKind,
-    pub(crate) memory_bytes_min: u64,
-}
+use crate::protocol::{GuestKind, ModuleRefusal, RefusalCode};
 
 const PAGE_BYTES: u64 = 65_536;
-/// The export that a `wasi:http` component must have, without its version.
-const HANDLER: &str = "wasi:http/incoming-handler";
 
-pub(crate) fn module(module: &Module) -> Result<Inspected, Refusal> {
-    check_imports(module)?;
+/// The interface of a module, and the memory that it begins with, in bytes.
+pub(crate) fn module(module: &Module) -> Result<(GuestKind, u64), ModuleRefusal> {
     let kind = module_kind(module)?;
     if !matches!(module.get_export("memory"), Some(ExternType::Memory(_))) {
         return Err(none("the module exports no memory named \"memory\""));
     }
-    let needs = module.resources_required();
-    check_size(&needs)?;
-    Ok(Inspected {
-        kind,
-        memory_bytes_min: needs
-            .max_initial_memory_size
-            .unwrap_or(0)
-            .saturating_mul(PAGE_BYTES),
-    })
+    Ok((kind, memory_bytes_min(&module.resources_required())?))
 }
 
-fn module_kind(module: &Module) -> Result<GuestKind, Refusal> {
+fn module_kind(module: &Module) -> Result<GuestKind, ModuleRefusal> {
     use ValType::{I32, I64};
     let has = |name: &str| module.get_export(name).is_some();
     if has("serverledge_handle") || has("serverledge_alloc") {
@@ -60,7 +43,7 @@ fn signature(
     name: &str,
     params: &[ValType],
     results: &[ValType],
-) -> Result<(), Refusal> {
+) -> Result<(), ModuleRefusal> {
     let Some(ExternType::Func(found)) = module.get_export(name) else {
         return Err(none(&format!("the module exports no function {name}")));
     };
@@ -77,53 +60,16 @@ fn signature(
     )))
 }
 
-/// Names the first import that no host here offers; its type is checked by the linker.
-fn check_imports(module: &Module) -> Result<(), Refusal> {
-    for import in module.imports() {
-        let known = match import.module() {
-            "wasi_snapshot_preview1" => matches!(import.ty(), ExternType::Func(_)),
-            "serverledge" => import.name() == "call",
-            _ => false,
-        };
-        if !known {
-            return Err(Refusal {
-                code: RefusalCode::UnknownImport,
-                message: format!(
-                    "the module imports {}::{}; only functions of wasi_snapshot_preview1 and serverledge::call are offered",
-                    import.module(),
-                    import.name()
-                ),
-            });
-        }
-    }
-    Ok(())
+/// The memory that a component begins with, in bytes.
+pub(crate) fn component(component: &Component) -> Result<u64, ModuleRefusal> {
+    let needs = component.resources_required();
+    memory_bytes_min(
+        &needs.ok_or_else(|| none("the component imports core modules or components"))?,
+    )
 }
 
-pub(crate) fn component(engine: &Engine, component: &Component) -> Result<Inspected, Refusal> {
-    let exports_handler = component
-        .component_type()
-        .exports(engine)
-        .any(|(name, _)| name.split('@').next() == Some(HANDLER));
-    if !exports_handler {
-        return Err(none(
-            "the component does not export wasi:http/incoming-handler",
-        ));
-    }
-    let needs = component
-        .resources_required()
-        .ok_or_else(|| none("the component imports core modules or components"))?;
-    check_size(&needs)?;
-    Ok(Inspected {
-        kind: GuestKind::Http,
-        memory_bytes_min: needs
-            .max_initial_memory_size
-            .unwrap_or(0)
-            .saturating_mul(PAGE_BYTES),
-    })
-}
-
-/// What the pool has no room for must not be found out by the first call.
-fn check_size(needs: &ResourcesRequired) -> Result<(), Refusal> {
+/// Refuses a module that the pool has no room for, so that the first call does not find it out.
+pub(crate) fn memory_bytes_min(needs: &ResourcesRequired) -> Result<u64, ModuleRefusal> {
     let elements = needs.max_initial_table_size.unwrap_or(0);
     let fault = if needs.num_memories > MEMORIES_MAX {
         format!(
@@ -138,17 +84,17 @@ fn check_size(needs: &ResourcesRequired) -> Result<(), Refusal> {
     } else if elements > TABLE_ELEMENTS_MAX as u64 {
         format!("it has a table of {elements} elements, {TABLE_ELEMENTS_MAX} are allowed")
     } else {
-        return Ok(());
+        return Ok(needs
+            .max_initial_memory_size
+            .unwrap_or(0)
+            .saturating_mul(PAGE_BYTES));
     };
-    Err(Refusal {
-        code: RefusalCode::InvalidModule,
-        message: format!("the module is too large for a sandbox: {fault}"),
-    })
+    Err(ModuleRefusal::new(
+        RefusalCode::InvalidModule,
+        format!("the module is too large for a sandbox: {fault}"),
+    ))
 }
 
-fn none(message: &str) -> Refusal {
-    Refusal {
-        code: RefusalCode::NoInterface,
-        message: message.to_owned(),
-    }
+fn none(message: &str) -> ModuleRefusal {
+    ModuleRefusal::new(RefusalCode::NoInterface, message)
 }

@@ -1,5 +1,5 @@
-//! Where guests run. A light guest runs inside the task of its request: no hop between threads. One that runs on is
-//! moved to threads of low priority, where the kernel preempts it as soon as a light one is ready.
+//! The threads on which guests run. A light guest runs inside the task of its request: no hop between threads. One that
+//! runs on is moved to threads of low priority, where the kernel preempts it as soon as a light one is ready.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use rustix::process::setpriority_process;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Niceness of the threads for heavy guests: enough that the scheduler's wake-up preemption favours every other thread
 /// of the node, not so much that other programs on the machine starve them.
@@ -47,7 +47,8 @@ impl HeavyLane {
             .handle()
             .clone();
         Laned {
-            place: Place::Light(guest),
+            light: Some(guest),
+            moved: None,
             heavy,
             lane,
         }
@@ -69,15 +70,11 @@ fn lower_priority() {
 
 /// A guest, wherever it runs.
 pub(crate) struct Laned<T> {
-    place: Place<T>,
+    /// `None` once it was moved.
+    light: Option<GuestFuture<T>>,
+    moved: Option<AbortOnDropHandle<T>>,
     heavy: Arc<AtomicBool>,
     lane: Handle,
-}
-
-enum Place<T> {
-    Light(GuestFuture<T>),
-    Heavy(JoinHandle<T>),
-    Moving,
 }
 
 /// The guest's task panicked: our bug, never the guest's.
@@ -89,41 +86,30 @@ impl<T: Send + 'static> Future for Laned<T> {
     type Output = Result<T, Lost>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Place::Light(guest) = &mut self.place {
+        let this = &mut *self;
+        if let Some(guest) = &mut this.light {
             match guest.as_mut().poll(cx) {
                 Poll::Ready(result) => return Poll::Ready(Ok(result)),
-                Poll::Pending if !self.heavy.load(Ordering::Relaxed) => return Poll::Pending,
-                Poll::Pending => self.move_over(),
+                Poll::Pending if !this.heavy.load(Ordering::Relaxed) => return Poll::Pending,
+                Poll::Pending => {}
             }
         }
-        match &mut self.place {
-            Place::Heavy(task) => Pin::new(task).poll(cx).map_err(|_| Lost),
-            Place::Light(_) | Place::Moving => Poll::Ready(Err(Lost)),
+        if let Some(guest) = this.light.take() {
+            this.moved = Some(AbortOnDropHandle::new(this.lane.spawn(guest)));
+        }
+        match &mut this.moved {
+            Some(task) => Pin::new(task).poll(cx).map_err(|_| Lost),
+            None => Poll::Ready(Err(Lost)),
         }
     }
 }
 
-impl<T: Send + 'static> Laned<T> {
+impl<T> Laned<T> {
     /// Stops the guest and waits until its instance is gone: at most a few ticks.
-    pub(crate) async fn stop(mut self) {
-        if let Place::Heavy(task) = &mut self.place {
+    pub(crate) async fn stop(self) {
+        if let Some(task) = self.moved {
             task.abort();
             let _ = task.await;
-        }
-    }
-
-    /// The handle is kept, awaited, and aborted on drop.
-    fn move_over(&mut self) {
-        if let Place::Light(guest) = std::mem::replace(&mut self.place, Place::Moving) {
-            self.place = Place::Heavy(self.lane.spawn(guest));
-        }
-    }
-}
-
-impl<T> Drop for Laned<T> {
-    fn drop(&mut self) {
-        if let Place::Heavy(task) = &self.place {
-            task.abort();
         }
     }
 }

@@ -1,8 +1,11 @@
-//! What guests may import: one linker per kind of guest, the same in the compiling child and in the node.
+//! The functions that guests may import: one linker per kind of guest, the same in the compiling child and in the node.
 
 use bytes::Bytes;
 use serverledge_core::limits::{NAME_BYTES_MAX, PARAMS_BYTES_MAX};
-use wasmtime::{Caller, Engine, Linker, Result, component};
+use wasmtime::component::Resource;
+use wasmtime::{Caller, Engine, Linker, Result, StoreContextMut, component};
+use wasmtime_wasi_http::FieldMap;
+use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 
 use crate::core_guest::{CoreGuest, Reply};
 use crate::http_guest::HttpGuest;
@@ -12,10 +15,12 @@ use crate::wasi;
 /// Marks the reply of `serverledge::call` as an error object.
 const ERROR_BIT: i64 = i64::MIN;
 
-/// For core modules: WASI preview 1 and `serverledge::call`.
+/// For core modules: WASI preview 1, `serverledge::call`, and a notice that some toolchains send.
 pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
+    // Emscripten's notice that memory has grown: a JavaScript host would renew its views of it.
+    linker.func_wrap("env", "emscripten_notify_memory_growth", |_memory: i32| {})?;
     linker.func_wrap_async(
         "serverledge",
         "call",
@@ -36,11 +41,23 @@ pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
     Ok(linker)
 }
 
+/// The interface of requests and responses, in the version that wasmtime-wasi-http offers.
+const HTTP_TYPES: &str = "wasi:http/types@0.2.12";
+
 /// For `wasi:http` components: the interfaces of WASI 0.2, with nothing granted.
 pub(crate) fn http(engine: &Engine) -> Result<component::Linker<HttpGuest>> {
     let mut linker = component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    linker.instance(HTTP_TYPES)?.func_wrap(
+        "[static]outgoing-body.finish",
+        |mut guest: StoreContextMut<'_, HttpGuest>,
+         (body, trailers): (Resource<HostOutgoingBody>, Option<Resource<FieldMap>>)| {
+            Ok((guest.data_mut().finish_body(body, trailers)?,))
+        },
+    )?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 

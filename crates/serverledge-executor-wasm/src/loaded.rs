@@ -1,9 +1,9 @@
 //! Modules in memory, ready to be instantiated: an LRU bounded by bytes and by open files, filled from the disk cache,
-//! each module loaded once however many ask for it.
+//! each module loaded once however many ask for it, and each engine once however many snapshots share it.
 
-use std::collections::HashMap;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -13,32 +13,35 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, Linker, Module, component};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use crate::cache::{CacheError, DiskCache};
-use crate::command::Command;
+use crate::cache::{CacheEntry, CacheError, DiskCache, EngineUse};
+use crate::command::CommandModule;
 use crate::core_guest::CoreGuest;
 use crate::http_guest::HttpGuest;
 use crate::linker;
-use crate::protocol::GuestKind;
+use crate::protocol::{Compiled, GuestKind};
 use crate::reactor::Reactor;
+use crate::split_module::{SharedEngine, SplitModule};
 
 /// A module that can be instantiated.
-pub(crate) struct Loaded {
+pub(crate) struct LoadedModule {
     pub(crate) program: Program,
+    /// Bytes of its own.
     bytes: u64,
+    /// The engine that it shares with others, by its digest.
+    engine: Option<(Digest, Arc<SharedEngine>)>,
 }
 
 /// By guest interface.
 pub(crate) enum Program {
-    Command(Command),
-    Reactor(Reactor),
+    Core(CoreProgram),
     Http(ProxyPre<HttpGuest>),
 }
 
-/// Bounds of the modules kept.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    pub(crate) bytes: u64,
-    pub(crate) modules: usize,
+/// A core module, by guest interface.
+#[derive(Clone)]
+pub(crate) enum CoreProgram {
+    Command(CommandModule),
+    Reactor(Reactor),
 }
 
 /// Loads from disk.
@@ -47,58 +50,160 @@ pub(crate) struct Loader {
     core: Linker<CoreGuest>,
     http: component::Linker<HttpGuest>,
     disk: DiskCache,
+    /// The engines that loaded modules hold.
+    engines: Mutex<HashMap<Digest, Weak<SharedEngine>>>,
 }
 
 /// See the module.
 pub(crate) struct LoadedModules {
-    loader: Arc<Loader>,
-    bounds: Bounds,
-    state: Mutex<State>,
+    pub(crate) loader: Arc<Loader>,
+    bytes_max: u64,
+    modules_max: usize,
+    state: Mutex<LoadedState>,
 }
 
-struct State {
-    kept: LruCache<Digest, Arc<Loaded>>,
+struct LoadedState {
+    kept: LruCache<Digest, Arc<LoadedModule>>,
+    /// The number of kept modules that share each engine.
+    engines: HashMap<Digest, usize>,
     bytes: u64,
     /// Loads under way: whoever asks meanwhile waits for the same one.
-    loading: HashMap<Digest, Arc<OnceCell<Arc<Loaded>>>>,
+    loading: HashMap<Digest, Arc<OnceCell<Arc<LoadedModule>>>>,
 }
 
 impl Loader {
     pub(crate) fn new(engine: Engine, disk: DiskCache) -> wasmtime::Result<Self> {
+        let core = linker::core(&engine)?;
+        let http = linker::http(&engine)?;
         Ok(Self {
-            core: linker::core(&engine)?,
-            http: linker::http(&engine)?,
+            core,
+            http,
             engine,
             disk,
+            engines: Mutex::default(),
         })
     }
 
-    pub(crate) fn disk(&self) -> &DiskCache {
-        &self.disk
+    /// Reads, verifies, maps. Blocks for about a millisecond per MB of machine code, and never compiles.
+    pub(crate) fn load(&self, code: &Digest) -> Result<Arc<LoadedModule>, CacheError> {
+        let (file, CacheEntry { compiled, needs }) = self.disk.open(code)?;
+        let bytes = compiled.code_bytes;
+        let failed = |source| CacheError::Load {
+            code: *code,
+            source,
+        };
+        let Some(needs) = needs else {
+            let program = self.program(compiled.kind, file).map_err(failed)?;
+            return Ok(Arc::new(LoadedModule {
+                program,
+                bytes,
+                engine: None,
+            }));
+        };
+        let engine = self.engine(&needs.engine).map_err(|error| match error {
+            // Preparing the version makes its engine as well.
+            CacheError::Missing(_) => CacheError::Missing(*code),
+            other => other,
+        })?;
+        let program = self
+            .split_program(Arc::clone(&engine), file, &needs)
+            .map_err(failed)?;
+        Ok(Arc::new(LoadedModule {
+            program,
+            bytes,
+            engine: Some((needs.engine, engine)),
+        }))
     }
 
-    /// Reads, verifies, maps. Blocks for about a millisecond per MB of machine code, and never compiles.
-    pub(crate) fn load(&self, code: &Digest) -> Result<Arc<Loaded>, CacheError> {
-        let (file, compiled) = self.disk.open(code)?;
-        let bytes = compiled.code_bytes;
-        let program = self
-            .program(compiled.kind, file)
-            .map_err(|source| CacheError::Load {
-                code: *code,
-                source,
-            })?;
-        Ok(Arc::new(Loaded { program, bytes }))
+    /// The engine that is loaded, or loads it: others wait meanwhile.
+    fn engine(&self, digest: &Digest) -> Result<Arc<SharedEngine>, CacheError> {
+        let mut engines = self.engines.lock();
+        if let Some(loaded) = engines.get(digest).and_then(Weak::upgrade) {
+            return Ok(loaded);
+        }
+        let (file, entry) = self.disk.open(digest)?;
+        let module = self.module(file).map_err(|source| CacheError::Load {
+            code: *digest,
+            source,
+        })?;
+        let loaded = Arc::new(SharedEngine {
+            module,
+            bytes: entry.compiled.code_bytes,
+        });
+        engines.retain(|_, engine| engine.strong_count() > 0);
+        engines.insert(*digest, Arc::downgrade(&loaded));
+        Ok(loaded)
+    }
+
+    fn split_program(
+        &self,
+        engine: Arc<SharedEngine>,
+        file: std::fs::File,
+        needs: &EngineUse,
+    ) -> wasmtime::Result<Program> {
+        let data = self.core.instantiate_pre(&self.module(file)?)?;
+        let reactor = SplitModule::new(engine, data, &needs.globals).and_then(Reactor::split);
+        let lost = || wasmtime::Error::msg("data and engine do not belong together");
+        Ok(Program::Core(CoreProgram::Reactor(
+            reactor.ok_or_else(lost)?,
+        )))
+    }
+
+    /// The facts about machine code that is on disk already, if it and the engine that it needs are whole.
+    pub(crate) async fn verified(self: &Arc<Self>, code: Digest) -> Option<Compiled> {
+        let verify = move |disk: &DiskCache| {
+            let (_, entry) = disk.open(&code).ok()?;
+            match entry.needs {
+                Some(needs) => disk.open(&needs.engine).is_ok().then_some(entry.compiled),
+                None => Some(entry.compiled),
+            }
+        };
+        self.on_disk(verify).await.ok().flatten()
+    }
+
+    /// Keeps machine code.
+    pub(crate) async fn store(
+        self: &Arc<Self>,
+        code: Digest,
+        entry: CacheEntry,
+        machine_code: Vec<u8>,
+    ) -> Result<(), CacheError> {
+        self.on_disk(move |disk| disk.store(&code, &entry, &machine_code))
+            .await
+            .map_err(|_| CacheError::Lost(code))?
+    }
+
+    /// Removes what is not used; returns how many files were removed.
+    pub(crate) async fn sweep(self: &Arc<Self>, used: HashSet<Digest>, grace: Duration) -> usize {
+        self.on_disk(move |disk| disk.sweep(used, grace))
+            .await
+            .unwrap_or(0)
+    }
+
+    /// Whether machine code and the engine that it needs are there.
+    pub(crate) fn is_complete(&self, code: &Digest) -> bool {
+        self.disk.is_complete(code)
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&DiskCache) -> T + Send + 'static,
+    ) -> Result<T, tokio::task::JoinError> {
+        let loader = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&loader.disk)).await
     }
 
     fn program(&self, kind: GuestKind, file: std::fs::File) -> wasmtime::Result<Program> {
         let lost = || wasmtime::Error::msg("the module lost an export");
         Ok(match kind {
-            GuestKind::Command => Program::Command(
-                Command::new(self.core.instantiate_pre(&self.module(file)?)?).ok_or_else(lost)?,
-            ),
-            GuestKind::Reactor => Program::Reactor(
-                Reactor::new(self.core.instantiate_pre(&self.module(file)?)?).ok_or_else(lost)?,
-            ),
+            GuestKind::Command => {
+                let command = CommandModule::new(self.core.instantiate_pre(&self.module(file)?)?);
+                Program::Core(CoreProgram::Command(command.ok_or_else(lost)?))
+            }
+            GuestKind::Reactor => {
+                let reactor = Reactor::new(self.core.instantiate_pre(&self.module(file)?)?);
+                Program::Core(CoreProgram::Reactor(reactor.ok_or_else(lost)?))
+            }
             GuestKind::Http => Program::Http(ProxyPre::new(
                 self.http.instantiate_pre(&self.component(file)?)?,
             )?),
@@ -130,30 +235,23 @@ impl Loader {
 }
 
 impl LoadedModules {
-    pub(crate) fn new(loader: Loader, bounds: Bounds) -> Self {
-        let state = State {
-            kept: LruCache::unbounded(),
-            bytes: 0,
-            loading: HashMap::new(),
-        };
+    pub(crate) fn new(loader: Loader, bytes_max: u64, modules_max: usize) -> Self {
+        let state = LoadedState::default();
         Self {
             loader: Arc::new(loader),
-            bounds,
+            bytes_max,
+            modules_max,
             state: Mutex::new(state),
         }
     }
 
-    pub(crate) fn loader(&self) -> &Arc<Loader> {
-        &self.loader
-    }
-
     /// A module that is loaded already.
-    pub(crate) fn get(&self, code: &Digest) -> Option<Arc<Loaded>> {
+    pub(crate) fn get(&self, code: &Digest) -> Option<Arc<LoadedModule>> {
         self.state.lock().kept.get(code).cloned()
     }
 
     /// Loads a module, or waits for a load that is under way. Dropping the future leaves a load that others wait for.
-    pub(crate) async fn load(&self, code: Digest) -> Result<Arc<Loaded>, CacheError> {
+    pub(crate) async fn load(&self, code: Digest) -> Result<Arc<LoadedModule>, CacheError> {
         let cell = Arc::clone(self.state.lock().loading.entry(code).or_default());
         let loader = Arc::clone(&self.loader);
         let loaded = cell
@@ -167,7 +265,7 @@ impl LoadedModules {
         let mut state = self.state.lock();
         state.loading.remove(&code);
         if let Ok(loaded) = &loaded {
-            state.keep(code, loaded, self.bounds);
+            state.keep(code, loaded, self.bytes_max, self.modules_max);
         }
         loaded
     }
@@ -175,24 +273,72 @@ impl LoadedModules {
     pub(crate) fn forget(&self, code: &Digest) {
         let mut state = self.state.lock();
         if let Some(gone) = state.kept.pop(code) {
-            state.bytes = state.bytes.saturating_sub(gone.bytes);
+            state.release(&gone);
         }
     }
 }
 
-impl State {
-    fn keep(&mut self, code: Digest, loaded: &Arc<Loaded>, bounds: Bounds) {
-        self.bytes += loaded.bytes;
-        if let Some(old) = self.kept.put(code, Arc::clone(loaded)) {
-            self.bytes = self.bytes.saturating_sub(old.bytes);
+impl Default for LoadedState {
+    fn default() -> Self {
+        Self {
+            kept: LruCache::unbounded(),
+            engines: HashMap::new(),
+            bytes: 0,
+            loading: HashMap::new(),
         }
-        let modules = NonZeroUsize::new(bounds.modules).map_or(1, NonZeroUsize::get);
+    }
+}
+
+impl LoadedState {
+    fn keep(
+        &mut self,
+        code: Digest,
+        loaded: &Arc<LoadedModule>,
+        bytes_max: u64,
+        modules_max: usize,
+    ) {
+        self.charge(loaded);
+        if let Some(old) = self.kept.put(code, Arc::clone(loaded)) {
+            self.release(&old);
+        }
         // The newest stays, however large: it is about to be used.
-        while self.kept.len() > 1 && (self.kept.len() > modules || self.bytes > bounds.bytes) {
+        while self.kept.len() > 1 && (self.files() > modules_max || self.bytes > bytes_max) {
             let Some((_, gone)) = self.kept.pop_lru() else {
                 return;
             };
-            self.bytes = self.bytes.saturating_sub(gone.bytes);
+            self.release(&gone);
+        }
+    }
+
+    /// Open files: one of each module and each engine.
+    fn files(&self) -> usize {
+        self.kept.len() + self.engines.len()
+    }
+
+    /// Counts what a module brings along: its engine, if it is the first one that shares it.
+    fn charge(&mut self, loaded: &LoadedModule) {
+        self.bytes += loaded.bytes;
+        if let Some((digest, engine)) = &loaded.engine {
+            let users = self.engines.entry(*digest).or_default();
+            if *users == 0 {
+                self.bytes += engine.bytes;
+            }
+            *users += 1;
+        }
+    }
+
+    fn release(&mut self, gone: &LoadedModule) {
+        self.bytes = self.bytes.saturating_sub(gone.bytes);
+        let Some((digest, engine)) = &gone.engine else {
+            return;
+        };
+        let Some(users) = self.engines.get_mut(digest) else {
+            return;
+        };
+        *users -= 1;
+        if *users == 0 {
+            self.engines.remove(digest);
+            self.bytes = self.bytes.saturating_sub(engine.bytes);
         }
     }
 }

@@ -1,22 +1,41 @@
-//! The end of what a guest writes to its log, bounded, shared between the guest and whoever waits for it: a guest that
-//! is stopped takes nothing of its log along.
+//! The log of a guest, shared between the guest and whoever waits for it: a guest that is stopped takes nothing of its log along. Lines go to the function's log as they end; the end of it all is kept for the caller, bounded.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use serverledge_core::{FunctionLog, InvocationId, LogLines, unix_ms};
 
-/// The last bytes of a log. Clones share them.
+/// The last bytes of a log. Clones share them; the last one to go ends the last line.
 #[derive(Debug, Clone)]
 pub(crate) struct LogTail {
-    kept: Arc<Mutex<Vec<u8>>>,
+    written: Arc<Mutex<WrittenTail>>,
     max: usize,
 }
 
+#[derive(Debug)]
+struct WrittenTail {
+    kept: Vec<u8>,
+    lines: LogLines,
+}
+
 impl LogTail {
+    /// A log that nobody follows.
     pub(crate) fn new(max: usize) -> Self {
+        Self::with(max, LogLines::new(None, None))
+    }
+
+    /// The log of an invocation, whose lines go to the function's.
+    pub(crate) fn of(max: usize, log: Option<Arc<dyn FunctionLog>>, call: InvocationId) -> Self {
+        Self::with(max, LogLines::new(log, Some(call)))
+    }
+
+    fn with(max: usize, lines: LogLines) -> Self {
         Self {
-            kept: Arc::default(),
+            written: Arc::new(Mutex::new(WrittenTail {
+                kept: Vec::new(),
+                lines,
+            })),
             max,
         }
     }
@@ -24,7 +43,11 @@ impl LogTail {
     /// Appends; the oldest bytes go when there are more than twice the limit, so that a byte is moved at most once.
     pub(crate) fn push(&self, bytes: &[u8]) {
         let bytes = &bytes[bytes.len().saturating_sub(self.max)..];
-        let mut kept = self.kept.lock();
+        let mut written = self.written.lock();
+        if written.lines.is_kept() {
+            written.lines.push(unix_ms(), bytes);
+        }
+        let kept = &mut written.kept;
         if kept.len() + bytes.len() > 2 * self.max {
             let surplus = (kept.len() + bytes.len() - self.max).min(kept.len());
             kept.drain(..surplus);
@@ -34,7 +57,7 @@ impl LogTail {
 
     /// Takes what was kept.
     pub(crate) fn take(&self) -> Bytes {
-        let mut kept = std::mem::take(&mut *self.kept.lock());
+        let mut kept = std::mem::take(&mut self.written.lock().kept);
         let surplus = kept.len().saturating_sub(self.max);
         kept.drain(..surplus);
         Bytes::from(kept)

@@ -1,5 +1,5 @@
-//! What one invocation may use, and how it is told that it used it up: memory by the store's limiter, processor time
-//! by the callback of the epoch clock.
+//! The limits of one invocation, and the way it learns that it used them up: memory by the store's limiter, processor
+//! time by the callback of the epoch clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,22 +13,18 @@ use crate::ticker::TICK;
 /// Slices after which a guest counts as heavy and leaves the request's task for the low-priority threads.
 const LIGHT_SLICES_MAX: u32 = 2;
 
-/// Why the host ended a guest.
+/// The reason why the host ended a guest.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Stop {
     /// The guest called `proc_exit`.
     #[error("exit with code {0}")]
     Exit(u32),
-    /// It used up its processor time.
     #[error("it used more than {0:?} of processor time")]
     CpuTime(Duration),
-    /// It wrote too much.
     #[error("it wrote more than {0} bytes of output")]
     Output(usize),
-    /// Its allocator has no room for the parameters.
     #[error("serverledge_alloc found no room for {0} bytes of parameters")]
     NoRoom(u32),
-    /// It handed the host a pointer outside its memory.
     #[error("it passed a pointer outside its memory to {0}")]
     Pointer(&'static str),
 }
@@ -37,7 +33,8 @@ pub(crate) enum Stop {
 #[derive(Debug)]
 pub(crate) struct Meter {
     memory_bytes_max: usize,
-    memory_refused: bool,
+    /// Whether the guest was ever refused memory.
+    pub(crate) memory_refused: bool,
     cpu_time_max: Option<Duration>,
     cpu_time: Duration,
     slices: u32,
@@ -65,14 +62,9 @@ impl Meter {
         }
     }
 
-    /// Whether the guest was ever refused memory.
-    pub(crate) fn memory_refused(&self) -> bool {
-        self.memory_refused
-    }
-
     /// Charges the slice that just ended: one tick, the most it can have been. A guest pays less than a tick too much
     /// for each time it waited for the host, and what the machine took from its thread within a tick.
-    fn charge(&mut self) -> Result<(), Stop> {
+    pub(crate) fn charge(&mut self) -> Result<(), Stop> {
         self.cpu_time += TICK;
         self.slices += 1;
         if self.slices > LIGHT_SLICES_MAX {

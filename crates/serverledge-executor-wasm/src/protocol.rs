@@ -1,8 +1,8 @@
-//! What the node and its compiling child say to each other: one line of JSON, then bytes.
+//! The protocol between the node and its compiling child: one line of JSON, then bytes.
 
 use serde::{Deserialize, Serialize};
 
-/// Which of the guest interfaces (`docs/guest-abi.md`) a module has.
+/// The guest interface (`docs/guest-abi.md`) that a module has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum GuestKind {
@@ -31,7 +31,7 @@ impl GuestKind {
     }
 }
 
-/// What was learnt about a module that compiled.
+/// The facts learnt about a module that compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Compiled {
     pub(crate) kind: GuestKind,
@@ -41,11 +41,20 @@ pub(crate) struct Compiled {
     pub(crate) code_bytes: u64,
 }
 
-/// Why a module is refused.
+/// The reason why a module is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Refusal {
+pub(crate) struct ModuleRefusal {
     pub(crate) code: RefusalCode,
     pub(crate) message: String,
+}
+
+impl ModuleRefusal {
+    pub(crate) fn new(code: RefusalCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
 }
 
 /// The stable codes of refusals.
@@ -77,14 +86,20 @@ impl RefusalCode {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
     Compiled(Compiled),
-    Refused(Refusal),
+    Refused(ModuleRefusal),
 }
 
-/// What the child is asked to do: the argument behind its limits.
+/// The job of the child: the argument behind its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Job {
+    /// Say whether the module on stdin could be compiled and run, without doing so. Answer: a [`Verdict`] line.
+    Inspect,
     /// Compile the module on stdin for the node. Answer: a [`Verdict`] line, machine code.
     Compile,
+    /// Compile the engine on stdin, which snapshots of one base share. Answer: the same.
+    Engine,
+    /// Compile the data on stdin, a snapshot's own part. Answer: the same.
+    Data,
     /// Compile the base on stdin for being initialised. Answer: the same.
     Instrument,
     /// Initialise a base and take a snapshot of it. Stdin: an [`Order`] line, base, machine code, input. Answer: a
@@ -93,20 +108,32 @@ pub(crate) enum Job {
 }
 
 impl Job {
-    const ALL: [Self; 3] = [Self::Compile, Self::Instrument, Self::Snapshot];
+    const ALL: [Self; 6] = [
+        Self::Inspect,
+        Self::Compile,
+        Self::Engine,
+        Self::Data,
+        Self::Instrument,
+        Self::Snapshot,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Inspect => "inspect",
             Self::Compile => "compile",
+            Self::Engine => "engine",
+            Self::Data => "data",
             Self::Instrument => "instrument",
             Self::Snapshot => "snapshot",
         }
     }
 
-    /// What takes time or memory, for people.
+    /// The name of the activity that takes time or memory, for people.
     pub(crate) const fn doing(self) -> &'static str {
         match self {
-            Self::Compile => "compiling",
+            Self::Inspect => "looking at the module",
+            Self::Compile | Self::Data => "compiling",
+            Self::Engine => "compiling the engine",
             Self::Instrument => "compiling the base",
             Self::Snapshot => "taking the snapshot",
         }
@@ -115,6 +142,18 @@ impl Job {
     pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|job| job.name() == name)
     }
+}
+
+/// The line that every message begins with, and what follows.
+pub(crate) fn line<T: serde::de::DeserializeOwned>(
+    message: &[u8],
+) -> serde_json::Result<(T, &[u8])> {
+    let end = message.iter().position(|byte| *byte == b'\n');
+    let end = end.ok_or_else(|| serde::de::Error::custom("no verdict"))?;
+    Ok((
+        serde_json::from_slice(&message[..end])?,
+        &message[end + 1..],
+    ))
 }
 
 /// A snapshot that is wanted: how long the parts that follow are, and what the initialisation may use.
@@ -139,7 +178,7 @@ pub(crate) struct SnapshotVerdict {
     pub(crate) log: String,
 }
 
-/// Why an initialisation came to no end that could be kept.
+/// The reason why an initialisation came to no end that could be kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum InitFault {

@@ -1,14 +1,17 @@
 //! Runs a reactor: parameters and result as JSON in guest memory.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use wasmtime::{
-    Extern, Instance, InstancePre, Memory, ModuleExport, Result, Store, TypedFunc, WasmParams,
-    WasmResults,
+    Extern, Instance, InstancePre, Memory, Module, ModuleExport, Result, Store, TypedFunc,
+    WasmParams, WasmResults,
 };
 
 use crate::core_guest::CoreGuest;
 use crate::meter::Stop;
+use crate::split_module::SplitModule;
 
 /// Marks the result as an error object (bit 31 of the length).
 const ERROR_BIT: u32 = 1 << 31;
@@ -16,14 +19,21 @@ const ERROR_BIT: u32 = 1 << 31;
 /// A reactor, ready to be instantiated.
 #[derive(Clone)]
 pub(crate) struct Reactor {
-    pre: InstancePre<CoreGuest>,
+    code: ReactorCode,
     memory: ModuleExport,
     initialize: Option<ModuleExport>,
     alloc: ModuleExport,
     handle: ModuleExport,
 }
 
-/// What a reactor gave back.
+/// The code that an instance is made of.
+#[derive(Clone)]
+enum ReactorCode {
+    Whole(InstancePre<CoreGuest>),
+    Split(Arc<SplitModule>),
+}
+
+/// The answer of a reactor.
 pub(crate) enum Handled {
     /// The result.
     Value(Bytes),
@@ -55,15 +65,24 @@ impl ErrorObject {
 impl Reactor {
     /// `None` if an export is missing, which the inspection at deploy rules out.
     pub(crate) fn new(pre: InstancePre<CoreGuest>) -> Option<Self> {
-        let export = |name| pre.module().get_export_index(name);
-        let (memory, alloc, handle) = (
-            export("memory")?,
-            export("serverledge_alloc")?,
-            export("serverledge_handle")?,
-        );
+        let module = pre.module().clone();
+        Self::of(ReactorCode::Whole(pre), &module)
+    }
+
+    /// `None` as well.
+    pub(crate) fn split(split: SplitModule) -> Option<Self> {
+        let module = split.engine().clone();
+        Self::of(ReactorCode::Split(Arc::new(split)), &module)
+    }
+
+    fn of(code: ReactorCode, module: &Module) -> Option<Self> {
+        let export = |name| module.get_export_index(name);
+        let memory = export("memory")?;
+        let alloc = export("serverledge_alloc")?;
+        let handle = export("serverledge_handle")?;
         let initialize = export("_initialize");
         Some(Self {
-            pre,
+            code,
             memory,
             initialize,
             alloc,
@@ -73,7 +92,10 @@ impl Reactor {
 
     /// One call; the parameters wait in the store's `stdin`.
     pub(crate) async fn run(&self, store: &mut Store<CoreGuest>) -> Result<Handled> {
-        let instance = self.pre.instantiate_async(&mut *store).await?;
+        let instance = match &self.code {
+            ReactorCode::Whole(pre) => pre.instantiate_async(&mut *store).await?,
+            ReactorCode::Split(split) => split.instantiate(store).await?,
+        };
         let memory = instance
             .get_module_export(&mut *store, &self.memory)
             .and_then(Extern::into_memory)
@@ -102,7 +124,8 @@ impl Reactor {
     }
 }
 
-fn function<P: WasmParams, R: WasmResults>(
+/// An export, which the inspection at deploy has found.
+pub(crate) fn function<P: WasmParams, R: WasmResults>(
     store: &mut Store<CoreGuest>,
     instance: Instance,
     export: &ModuleExport,
@@ -115,11 +138,9 @@ fn function<P: WasmParams, R: WasmResults>(
 }
 
 fn collect(store: &Store<CoreGuest>, memory: Memory, packed: u64) -> Result<Handled> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the two halves are taken apart"
-    )]
-    let (at, tagged) = ((packed >> 32) as usize, packed as u32);
+    let at = (packed >> 32) as usize;
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is taken")]
+    let tagged = packed as u32;
     let length = (tagged & !ERROR_BIT) as usize;
     let max = store.data().stdout_max;
     if length > max {

@@ -5,59 +5,49 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Response;
+use http::header::CONTENT_LENGTH;
 use http_body_util::{BodyExt, Full};
 use serverledge_core::{
-    FailureKind, FunctionFailure, HostCalls, HttpBody, InvokeError, Outcome, Payload, Reply, Reuse,
-    Sandbox, SandboxCall, StopError, Version,
+    Call, FailureKind, FunctionFailure, FunctionLog, HostCalls, HttpBody, InvokeError, Outcome,
+    Payload, Reply, Reuse, Sandbox, StopError, Version,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wasmtime::Store;
 
-use crate::command::Command;
 use crate::core_guest::{CoreGuest, World};
-use crate::executor::Shared;
-use crate::failure::{bad_output, classify, failure, internal_from, json, timed_out};
-use crate::http::{self as http_run, First, Gathered, GuestBody, GuestEnd};
+use crate::exchange::{BodyLength, Exchange, Gathered};
+use crate::executor::ExecutorParts;
+use crate::failure::{
+    bad_output, classify, component_failure, failure, internal_from, json, timed_out,
+};
+use crate::http::{self as http_run, First, GuestEnd};
 use crate::http_guest::HttpGuest;
-use crate::loaded::{Loaded, Program};
+use crate::loaded::{CoreProgram, LoadedModule, Program};
 use crate::log_tail::LogTail;
 use crate::meter::{self, Meter, Metered as _};
-use crate::reactor::{Handled, Reactor};
+use crate::reactor::Handled;
 
 /// See the module.
 pub(crate) struct WasmSandbox {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) loaded: Arc<Loaded>,
+    pub(crate) shared: Arc<ExecutorParts>,
+    pub(crate) loaded: Arc<LoadedModule>,
     pub(crate) version: Arc<Version>,
 }
 
-/// What a core module's run ends with.
+/// The end of a core module's run.
 type CoreEnd = (wasmtime::Result<Handled>, bool);
 
 #[async_trait]
 impl Sandbox for WasmSandbox {
-    async fn invoke(
-        &self,
-        call: SandboxCall,
-        host: Arc<dyn HostCalls>,
-    ) -> Result<Outcome, InvokeError> {
+    async fn invoke(&self, call: Call, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
         let limit = self.limit(&call);
         match &self.loaded.program {
-            Program::Command(command) => {
-                let command = command.clone();
-                self.run_core(call, host, limit, |store| run_command(command, store))
-                    .await
-            }
-            Program::Reactor(reactor) => {
-                let reactor = reactor.clone();
-                self.run_core(call, host, limit, |store| run_reactor(reactor, store))
-                    .await
-            }
+            Program::Core(program) => self.run_core(program.clone(), call, host, limit).await,
             // Boxed: several times as large as a call with JSON, which would be moved about with it.
-            Program::Http(_) => Box::pin(self.run_http(call, limit)).await,
+            Program::Http(_) => Box::pin(self.run_http(call, host.log(), limit)).await,
         }
     }
 
@@ -71,19 +61,15 @@ impl Sandbox for WasmSandbox {
     }
 }
 
-async fn run_command(command: Command, mut store: Store<CoreGuest>) -> CoreEnd {
-    let result = command.run(&mut store).await.map(Handled::Value);
-    let refused = store.data_mut().meter().memory_refused();
-    (result, refused)
+async fn run_core(program: CoreProgram, mut store: Store<CoreGuest>) -> CoreEnd {
+    let result = match program {
+        CoreProgram::Command(command) => command.run(&mut store).await.map(Handled::Value),
+        CoreProgram::Reactor(reactor) => reactor.run(&mut store).await,
+    };
+    (result, store.data_mut().meter().memory_refused)
 }
 
-async fn run_reactor(reactor: Reactor, mut store: Store<CoreGuest>) -> CoreEnd {
-    let result = reactor.run(&mut store).await;
-    let refused = store.data_mut().meter().memory_refused();
-    (result, refused)
-}
-
-/// When an invocation must end, and the length that is told if it does not.
+/// The time at which an invocation must end, and the length that is reported if it does not.
 #[derive(Clone, Copy)]
 struct Limit {
     at: Instant,
@@ -91,10 +77,11 @@ struct Limit {
 }
 
 impl WasmSandbox {
-    fn limit(&self, call: &SandboxCall) -> Limit {
-        let (now, timeout) = (Instant::now(), self.version.limits.timeout);
+    fn limit(&self, call: &Call) -> Limit {
+        let now = Instant::now();
+        let timeout = self.version.limits.timeout;
         let at = now + timeout;
-        match call.deadline.map(Instant::from_std) {
+        match call.context.deadline.map(Instant::from_std) {
             Some(deadline) if deadline < at => Limit {
                 at: deadline,
                 length: deadline.saturating_duration_since(now),
@@ -116,16 +103,13 @@ impl WasmSandbox {
         Meter::new(limits.memory.bytes(), cpu_time, Arc::clone(heavy))
     }
 
-    async fn run_core<F>(
+    async fn run_core(
         &self,
-        call: SandboxCall,
+        program: CoreProgram,
+        call: Call,
         host: Arc<dyn HostCalls>,
         limit: Limit,
-        run: impl FnOnce(Store<CoreGuest>) -> F,
-    ) -> Result<Outcome, InvokeError>
-    where
-        F: Future<Output = CoreEnd> + Send + 'static,
-    {
+    ) -> Result<Outcome, InvokeError> {
         let Payload::Json(params) = call.payload else {
             return Err(InvokeError::Request {
                 code: "not_http",
@@ -133,7 +117,7 @@ impl WasmSandbox {
             });
         };
         let heavy = Arc::new(AtomicBool::new(false));
-        let log = LogTail::new(self.shared.config.log_bytes_max);
+        let log = LogTail::of(self.shared.config.log_bytes_max, host.log(), call.id);
         let guest = CoreGuest {
             meter: self.meter(&heavy),
             log: log.clone(),
@@ -152,7 +136,10 @@ impl WasmSandbox {
         let mut store = Store::new(&self.shared.engine, guest);
         meter::arm(&mut store);
         let _running = self.shared.ticker.running();
-        let mut guest = self.shared.lane.run(Box::pin(run(store)), heavy);
+        let mut guest = self
+            .shared
+            .lane
+            .run(Box::pin(run_core(program, store)), heavy);
         match tokio::time::timeout_at(limit.at, &mut guest).await {
             Ok(Ok((Ok(handled), refused))) => outcome(handled, refused, log.take()),
             Ok(Ok((Err(error), refused))) => Err(classify(&error, refused, log.take())),
@@ -164,7 +151,12 @@ impl WasmSandbox {
         }
     }
 
-    async fn run_http(&self, call: SandboxCall, limit: Limit) -> Result<Outcome, InvokeError> {
+    async fn run_http(
+        &self,
+        call: Call,
+        log: Option<Arc<dyn FunctionLog>>,
+        limit: Limit,
+    ) -> Result<Outcome, InvokeError> {
         let Program::Http(pre) = &self.loaded.program else {
             return Err(internal_from("run a component", "the program is not one"));
         };
@@ -172,8 +164,10 @@ impl WasmSandbox {
             Payload::Http(request) => (*request, false),
             Payload::Json(params) => (http_run::json_request(params), true),
         };
+        let (request, lender) = http_run::lent(request, as_json);
+        let is_head = request.method() == http::Method::HEAD;
         let heavy = Arc::new(AtomicBool::new(false));
-        let log = LogTail::new(self.shared.config.log_bytes_max);
+        let log = LogTail::of(self.shared.config.log_bytes_max, log, call.id);
         let mut id = [0; 36];
         let guest = HttpGuest::new(
             self.meter(&heavy),
@@ -181,6 +175,7 @@ impl WasmSandbox {
             call.function.as_str(),
             call.id.encode(&mut id),
             &log,
+            is_head,
         );
         let mut store = Store::new(&self.shared.engine, guest);
         meter::arm(&mut store);
@@ -205,45 +200,79 @@ impl WasmSandbox {
                 return Err(timed_out(limit.length, log.take()));
             }
         };
-        let (parts, body) = response.into_parts();
-        let body = GuestBody {
+        let (mut parts, body) = response.into_parts();
+        let length =
+            BodyLength::of(&mut parts, is_head).map_err(|fault| bad_output(fault, log.take()))?;
+        let exchange = Exchange {
             guest: end.is_none().then_some(guest),
             end,
-            body,
+            body: Some(body),
+            length,
             limit: Box::pin(tokio::time::sleep_until(limit.at)),
             timeout: limit.length,
-            bytes_left: self.shared.config.output_bytes_max,
+            bytes_max: self.shared.config.output_bytes_max,
             running: Some(running),
-            broken: false,
-        };
-        let body: HttpBody = match body.gather().await {
-            Gathered::Whole(whole) => Box::pin(Full::new(whole).map_err(|never| match never {})),
-            Gathered::Streaming(stream) => Box::pin(stream),
-            Gathered::Failed(end) => return Err(ended_without_answer(end, &log)),
-            Gathered::Unfinished => {
-                let message = "the function ended without finishing the body of its response";
-                return Err(bad_output(message, log.take()));
-            }
+            log: log.clone(),
+            lender,
         };
         if as_json {
-            return json_outcome(&parts, body, self.shared.config.output_bytes_max, &log).await;
+            return json_outcome(&parts, exchange.collect().await?, &log);
         }
-        Ok(Outcome {
-            reply: Reply::Http(Box::new(Response::from_parts(parts, body))),
-            log: log.take(),
-        })
+        http_outcome(parts, exchange, &log).await
+    }
+}
+
+/// The response, and the guest's rest if it runs on: its log comes with its end.
+async fn http_outcome(
+    mut parts: http::response::Parts,
+    exchange: Exchange,
+    log: &LogTail,
+) -> Result<Outcome, InvokeError> {
+    let (body, rest) = match exchange.gather().await {
+        Gathered::Whole { body, unsent, rest } => {
+            tell_length(&mut parts, unsent, rest.is_some());
+            (whole(body), rest.map(Exchange::run_on))
+        }
+        Gathered::Streaming(head, exchange) => {
+            let (body, rest) = exchange.stream(head);
+            (body, Some(rest))
+        }
+        Gathered::Failed(fault) => return Err(fault),
+    };
+    let log = if rest.is_some() {
+        Bytes::new()
+    } else {
+        log.take()
+    };
+    Ok(Outcome {
+        reply: Reply::Http(Box::new(Response::from_parts(parts, body))),
+        log,
+        rest,
+    })
+}
+
+fn whole(body: Bytes) -> HttpBody {
+    Box::pin(Full::new(body).map_err(|never| match never {}))
+}
+
+/// `HEAD` is told the length that `GET` would have, where it is known.
+fn tell_length(parts: &mut http::response::Parts, unsent: Option<u64>, runs_on: bool) {
+    if let Some(bytes) = unsent
+        && !runs_on
+        && parts.status.is_success()
+        && parts.status != http::StatusCode::NO_CONTENT
+        && bytes > 0
+    {
+        parts
+            .headers
+            .entry(CONTENT_LENGTH)
+            .or_insert_with(|| bytes.into());
     }
 }
 
 fn outcome(handled: Handled, memory_refused: bool, log: Bytes) -> Result<Outcome, InvokeError> {
     match handled {
-        Handled::Value(output) => match json(output) {
-            Ok(value) => Ok(Outcome {
-                reply: Reply::Json(value),
-                log,
-            }),
-            Err(message) => Err(bad_output(message, log)),
-        },
+        Handled::Value(output) => json_value(output, log),
         Handled::Failed(object) => {
             let (kind, message) = if memory_refused {
                 let words = format!(
@@ -265,37 +294,26 @@ fn outcome(handled: Handled, memory_refused: bool, log: Bytes) -> Result<Outcome
     }
 }
 
-fn ended_without_answer(end: http_run::End, log: &LogTail) -> InvokeError {
+fn ended_without_answer(end: http_run::GuestEnding, log: &LogTail) -> InvokeError {
     match end {
-        Ok(GuestEnd { result: Ok(()), .. }) => bad_output(
-            "the function returned without setting a response",
-            log.take(),
-        ),
+        Ok(GuestEnd { result: Ok(()), .. }) => {
+            bad_output("the function ended without setting a response", log.take())
+        }
         Ok(GuestEnd {
-            result: Err(error),
+            result: Err(fault),
             memory_refused,
             ..
-        }) => classify(&error, memory_refused, log.take()),
+        }) => component_failure(&fault, memory_refused, log.take()),
         Err(lost) => internal_from("run the instance", lost),
     }
 }
 
 /// A response as the result of a JSON invocation: a 2xx one with a JSON body.
-async fn json_outcome(
+fn json_outcome(
     parts: &http::response::Parts,
-    body: HttpBody,
-    bytes_max: usize,
+    body: Bytes,
     log: &LogTail,
 ) -> Result<Outcome, InvokeError> {
-    let body = match collect(body, bytes_max).await {
-        Ok(body) => body,
-        Err(fault) => {
-            return Err(bad_output(
-                format!("the function's response broke off: {fault}"),
-                log.take(),
-            ));
-        }
-    };
     if !parts.status.is_success() {
         let text = String::from_utf8_lossy(&body[..body.len().min(1024)]).into_owned();
         return Err(failure(
@@ -304,25 +322,16 @@ async fn json_outcome(
             log.take(),
         ));
     }
-    match json(body) {
-        Ok(value) => Ok(Outcome {
-            reply: Reply::Json(value),
-            log: log.take(),
-        }),
-        Err(message) => Err(bad_output(message, log.take())),
-    }
+    json_value(body, log.take())
 }
 
-async fn collect(mut body: HttpBody, bytes_max: usize) -> Result<Bytes, String> {
-    let mut collected = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|fault| fault.to_string())?.into_data() else {
-            continue;
-        };
-        if collected.len() + data.len() > bytes_max {
-            return Err(format!("it is larger than {bytes_max} bytes"));
-        }
-        collected.extend_from_slice(&data);
+fn json_value(output: Bytes, log: Bytes) -> Result<Outcome, InvokeError> {
+    match json(output) {
+        Ok(value) => Ok(Outcome {
+            reply: Reply::Json(value),
+            log,
+            rest: None,
+        }),
+        Err(message) => Err(bad_output(message, log)),
     }
-    Ok(collected.freeze())
 }

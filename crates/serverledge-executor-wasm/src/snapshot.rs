@@ -5,24 +5,26 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serverledge_core::{Digest, PrepareError};
+use serverledge_core::{Digest, PrepareError, whole_millis};
 
 use crate::cache::{CacheError, DiskCache};
 use crate::config::InitLimits;
 use crate::engine;
-use crate::protocol::{InitFault, Job, Order, SnapshotVerdict};
+use crate::protocol::{self, InitFault, Job, Order, SnapshotVerdict};
 use crate::worker::{self, Compiler};
 
 /// A base that was initialised.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct ModuleSnapshot {
     /// An ordinary module, the same for the same base and input.
     pub module: Vec<u8>,
-    /// What was written to stderr meanwhile.
+    /// Text written to stdout meanwhile.
+    pub output: String,
+    /// Text written to stderr meanwhile.
     pub log: String,
 }
 
-/// Why there is no snapshot.
+/// The reason why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The initialisation gave up (`proc_exit`).
@@ -30,7 +32,7 @@ pub enum SnapshotError {
     InitFailed {
         /// The code.
         code: u32,
-        /// What it wrote to stdout.
+        /// The text that it wrote to stdout.
         stdout: String,
         /// The end of what it wrote to stderr.
         log: String,
@@ -43,30 +45,18 @@ pub enum SnapshotError {
         /// The end of what it wrote to stderr.
         log: String,
     },
-    /// It ran too long.
-    #[error("the initialisation took more than {limit:?} of processor time")]
-    CpuTime {
-        /// The limit.
-        limit: Duration,
-    },
-    /// It was refused memory and did not go on.
-    #[error("the initialisation needs more than {} MiB of memory", limit >> 20)]
-    Memory {
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// It wrote too much to stdout.
-    #[error("the initialisation wrote more than {limit} bytes of output")]
-    Output {
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// The module is longer than one may be: the initialisation filled that much memory.
-    #[error("the snapshot has more than {limit} bytes")]
-    TooLarge {
-        /// The limit in bytes.
-        limit: usize,
-    },
+    /// It ran too long; the limit.
+    #[error("the initialisation took more than {0:?} of processor time")]
+    CpuTime(Duration),
+    /// It was refused memory and did not go on; the limit in bytes.
+    #[error("the initialisation needs more than {} MiB of memory", .0 >> 20)]
+    Memory(u64),
+    /// It wrote too much to stdout; the limit in bytes.
+    #[error("the initialisation wrote more than {0} bytes of output")]
+    Output(usize),
+    /// The module is longer than one may be: the initialisation filled that much memory. The limit in bytes.
+    #[error("the snapshot has more than {0} bytes")]
+    TooLarge(usize),
     /// The base is not one: not valid, or without `wizer-initialize`.
     #[error("the base cannot be initialised: {0}")]
     Base(String),
@@ -112,13 +102,13 @@ impl Snapshots {
         base: Bytes,
         input: Bytes,
         memory_bytes_max: u64,
-    ) -> Result<Snapshot, SnapshotError> {
+    ) -> Result<ModuleSnapshot, SnapshotError> {
         let machine_code = self.machine_code(compiler, &base).await?;
         let order = Order {
             base_bytes: base.len(),
             machine_code_bytes: machine_code.len(),
             memory_bytes_max,
-            cpu_time_ms: u64::try_from(self.limits.cpu_time.as_millis()).unwrap_or(u64::MAX),
+            cpu_time_ms: whole_millis(self.limits.cpu_time),
             output_bytes_max: self.limits.output_bytes_max,
             module_bytes_max: self.limits.module_bytes_max,
             log_bytes_max: self.log_bytes_max,
@@ -129,7 +119,9 @@ impl Snapshots {
         let answer = compiler
             .run(Job::Snapshot, vec![head.into(), base, machine_code, input])
             .await?;
-        let (verdict, module): (SnapshotVerdict, _) = worker::line(&answer)?;
+        let line =
+            protocol::line(&answer).map_err(|e| worker::internal("understand the compiler", e));
+        let (verdict, module): (SnapshotVerdict, _) = line?;
         if let Some(fault) = verdict.fault {
             return Err(self.error(fault, verdict.stdout, verdict.log, memory_bytes_max));
         }
@@ -138,8 +130,9 @@ impl Snapshots {
                 worker::internal("understand the compiler", "the snapshot is incomplete").into(),
             );
         }
-        Ok(Snapshot {
+        Ok(ModuleSnapshot {
             module: module.to_vec(),
+            output: verdict.stdout,
             log: verdict.log,
         })
     }
@@ -154,24 +147,16 @@ impl Snapshots {
         match fault {
             InitFault::Exit(code) => SnapshotError::InitFailed { code, stdout, log },
             InitFault::Trap(message) => SnapshotError::Trapped { message, log },
-            InitFault::CpuTime => SnapshotError::CpuTime {
-                limit: self.limits.cpu_time,
-            },
-            InitFault::Memory => SnapshotError::Memory {
-                limit: memory_bytes_max,
-            },
-            InitFault::Output => SnapshotError::Output {
-                limit: self.limits.output_bytes_max,
-            },
-            InitFault::TooLarge => SnapshotError::TooLarge {
-                limit: self.limits.module_bytes_max,
-            },
+            InitFault::CpuTime => SnapshotError::CpuTime(self.limits.cpu_time),
+            InitFault::Memory => SnapshotError::Memory(memory_bytes_max),
+            InitFault::Output => SnapshotError::Output(self.limits.output_bytes_max),
+            InitFault::TooLarge => SnapshotError::TooLarge(self.limits.module_bytes_max),
             InitFault::Base(message) => SnapshotError::Base(message),
         }
     }
 
     /// The compiled base, verified; compiled now if it is not there or was changed.
-    async fn machine_code(
+    pub(crate) async fn machine_code(
         &self,
         compiler: &Compiler,
         base: &Bytes,
@@ -181,12 +166,15 @@ impl Snapshots {
         if let Ok(machine_code) = self.bases.read(&digest) {
             return Ok(machine_code.into());
         }
-        let (compiled, machine_code) = match compiler.compile(Job::Instrument, base.clone()).await {
+        let (compiled, machine_code) = match compiler
+            .compile(Job::Instrument, base.clone(), &())
+            .await
+        {
             Ok(done) => done,
             Err(PrepareError::Invalid { message, .. }) => return Err(SnapshotError::Base(message)),
             Err(other) => return Err(other.into()),
         };
-        let stored = self.bases.store(&digest, &compiled, &machine_code);
+        let stored = self.bases.store(&digest, &compiled.into(), &machine_code);
         stored.map_err(|e| worker::internal("keep the machine code of a base", e))?;
         Ok(machine_code.into())
     }

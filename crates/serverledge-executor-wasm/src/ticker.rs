@@ -16,12 +16,12 @@ const IDLE_TICKS_MAX: u32 = 500;
 /// The clock; it stops when dropped.
 #[derive(Debug)]
 pub(crate) struct Ticker {
-    state: Arc<State>,
+    state: Arc<ClockState>,
     thread: Thread,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ClockState {
     running: AtomicUsize,
     asleep: AtomicBool,
     stopped: AtomicBool,
@@ -29,12 +29,13 @@ struct State {
 
 /// Keeps the clock going while a guest runs.
 #[derive(Debug)]
-pub(crate) struct Running(Arc<State>);
+pub(crate) struct RunningGuest(Arc<ClockState>);
 
 impl Ticker {
     pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
-        let state = Arc::new(State::default());
-        let (engine, seen) = (engine.clone(), Arc::clone(&state));
+        let state = Arc::new(ClockState::default());
+        let engine = engine.clone();
+        let seen = Arc::clone(&state);
         let join = std::thread::Builder::new()
             .name("wasm-ticker".to_owned())
             .spawn(move || tick(&engine, &seen))?;
@@ -45,17 +46,17 @@ impl Ticker {
     }
 
     /// Call before a guest runs; drop the guard after.
-    pub(crate) fn running(&self) -> Running {
+    pub(crate) fn running(&self) -> RunningGuest {
         // Sequentially consistent, as is the thread's side: either it sees the guest, or we see it asleep.
         self.state.running.fetch_add(1, Ordering::SeqCst);
         if self.state.asleep.load(Ordering::SeqCst) {
             self.thread.unpark();
         }
-        Running(Arc::clone(&self.state))
+        RunningGuest(Arc::clone(&self.state))
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningGuest {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
@@ -68,7 +69,7 @@ impl Drop for Ticker {
     }
 }
 
-fn tick(engine: &Engine, state: &State) {
+fn tick(engine: &Engine, state: &ClockState) {
     let mut idle = 0;
     while !state.stopped.load(Ordering::SeqCst) {
         std::thread::park_timeout(TICK);
@@ -85,7 +86,7 @@ fn tick(engine: &Engine, state: &State) {
     }
 }
 
-fn sleep(state: &State) {
+fn sleep(state: &ClockState) {
     state.asleep.store(true, Ordering::SeqCst);
     while state.running.load(Ordering::SeqCst) == 0 && !state.stopped.load(Ordering::SeqCst) {
         std::thread::park();

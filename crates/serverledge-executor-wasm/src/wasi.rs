@@ -23,8 +23,8 @@ const NOSYS: i32 = 52;
 const SPIPE: i32 = 70;
 const NOTCAPABLE: i32 = 76;
 
-/// Most bytes that one call reads, writes or draws: the host must not be kept busy between two ticks. Programs see a
-/// short read or write, as from any pipe.
+/// Most bytes that one call reads or writes, and that one draws at a time: the host must not be kept busy between two
+/// ticks. Programs see a short read or write, as from any pipe.
 const CALL_BYTES_MAX: usize = 1 << 20;
 /// Most buffers of one vectored call that are looked at.
 const IOVS_MAX: u32 = 1024;
@@ -101,19 +101,17 @@ fn add_process(linker: &mut Linker<CoreGuest>) -> Result<()> {
             None => INVAL,
         },
     )?;
-    linker.func_wrap(
+    linker.func_wrap_async(
         MODULE,
         "random_get",
-        |mut guest: Guest<'_>, at: u32, length: u32| outcome(random(&mut guest, at, length)),
+        |mut guest: Guest<'_>, (at, length): (u32, u32)| {
+            Box::new(async move { random(&mut guest, at, length).await.map(outcome) })
+        },
     )?;
-    linker.func_wrap(
-        MODULE,
-        "proc_exit",
-        |_guest: Guest<'_>, code: u32| -> Result<()> { Err(Stop::Exit(code).into()) },
-    )?;
-    linker.func_wrap(MODULE, "proc_raise", |_guest: Guest<'_>, _signal: u32| {
-        NOSYS
+    linker.func_wrap(MODULE, "proc_exit", |code: u32| -> Result<()> {
+        Err(Stop::Exit(code).into())
     })?;
+    linker.func_wrap(MODULE, "proc_raise", |_signal: u32| NOSYS)?;
     linker.func_wrap_async(MODULE, "sched_yield", |_guest: Guest<'_>, (): ()| {
         Box::new(async {
             tokio::task::yield_now().await;
@@ -162,7 +160,11 @@ fn add_streams(linker: &mut Linker<CoreGuest>) -> Result<()> {
     Ok(())
 }
 
-/// The descriptors that exist are pipes: they have a type and no position.
+/// The file type of a pipe, for which preview 1 has no name. A character device without a position is a terminal to every
+/// libc: programs would prompt, and colour what they print.
+const UNKNOWN_TYPE: u8 = 0;
+
+/// The descriptors that exist are pipes: they have no position.
 fn add_descriptors(linker: &mut Linker<CoreGuest>) -> Result<()> {
     linker.func_wrap(
         MODULE,
@@ -172,7 +174,7 @@ fn add_descriptors(linker: &mut Linker<CoreGuest>) -> Result<()> {
                 return BADF;
             }
             let mut stat = [0; 24];
-            stat[0] = 2; // character device: libc then buffers lines and asks for no position
+            stat[0] = UNKNOWN_TYPE;
             let rights: u64 = if fd == 0 { 1 << 1 } else { 1 << 6 }; // fd_read, fd_write
             stat[8..16].copy_from_slice(&rights.to_le_bytes());
             outcome(put(&mut guest, at, &stat))
@@ -186,153 +188,115 @@ fn add_descriptors(linker: &mut Linker<CoreGuest>) -> Result<()> {
                 return BADF;
             }
             let mut stat = [0; 64];
-            stat[16] = 2;
+            stat[16] = UNKNOWN_TYPE;
             outcome(put(&mut guest, at, &stat))
         },
     )?;
-    linker.func_wrap(MODULE, "fd_close", |_: Guest<'_>, fd: u32| {
-        standard(fd, SUCCESS)
-    })?;
-    linker.func_wrap(MODULE, "fd_sync", |_: Guest<'_>, fd: u32| {
-        standard(fd, SUCCESS)
-    })?;
-    linker.func_wrap(MODULE, "fd_datasync", |_: Guest<'_>, fd: u32| {
-        standard(fd, SUCCESS)
-    })?;
-    linker.func_wrap(
-        MODULE,
-        "fd_seek",
-        |_: Guest<'_>, fd: u32, _: i64, _: u32, _: u32| standard(fd, SPIPE),
-    )?;
-    linker.func_wrap(MODULE, "fd_tell", |_: Guest<'_>, fd: u32, _: u32| {
+    linker.func_wrap(MODULE, "fd_close", |fd: u32| standard(fd, SUCCESS))?;
+    linker.func_wrap(MODULE, "fd_sync", |fd: u32| standard(fd, SUCCESS))?;
+    linker.func_wrap(MODULE, "fd_datasync", |fd: u32| standard(fd, SUCCESS))?;
+    linker.func_wrap(MODULE, "fd_seek", |fd: u32, _: i64, _: u32, _: u32| {
         standard(fd, SPIPE)
     })?;
-    linker.func_wrap(
-        MODULE,
-        "fd_fdstat_set_flags",
-        |_: Guest<'_>, fd: u32, _: u32| standard(fd, SUCCESS),
-    )?;
-    linker.func_wrap(
-        MODULE,
-        "fd_fdstat_set_rights",
-        |_: Guest<'_>, fd: u32, _: u64, _: u64| standard(fd, SUCCESS),
-    )?;
-    linker.func_wrap(
-        MODULE,
-        "fd_advise",
-        |_: Guest<'_>, fd: u32, _: u64, _: u64, _: u32| standard(fd, SPIPE),
-    )?;
-    linker.func_wrap(
-        MODULE,
-        "fd_allocate",
-        |_: Guest<'_>, fd: u32, _: u64, _: u64| standard(fd, INVAL),
-    )?;
-    linker.func_wrap(
-        MODULE,
-        "fd_filestat_set_size",
-        |_: Guest<'_>, fd: u32, _: u64| standard(fd, INVAL),
-    )?;
+    linker.func_wrap(MODULE, "fd_tell", |fd: u32, _: u32| standard(fd, SPIPE))?;
+    linker.func_wrap(MODULE, "fd_fdstat_set_flags", |fd: u32, _: u32| {
+        standard(fd, SUCCESS)
+    })?;
+    linker.func_wrap(MODULE, "fd_fdstat_set_rights", |fd: u32, _: u64, _: u64| {
+        standard(fd, SUCCESS)
+    })?;
+    linker.func_wrap(MODULE, "fd_advise", |fd: u32, _: u64, _: u64, _: u32| {
+        standard(fd, SPIPE)
+    })?;
+    linker.func_wrap(MODULE, "fd_allocate", |fd: u32, _: u64, _: u64| {
+        standard(fd, INVAL)
+    })?;
+    linker.func_wrap(MODULE, "fd_filestat_set_size", |fd: u32, _: u64| {
+        standard(fd, INVAL)
+    })?;
     linker.func_wrap(
         MODULE,
         "fd_filestat_set_times",
-        |_: Guest<'_>, fd: u32, _: u64, _: u64, _: u32| standard(fd, INVAL),
+        |fd: u32, _: u64, _: u64, _: u32| standard(fd, INVAL),
     )?;
     linker.func_wrap(
         MODULE,
         "fd_pread",
-        |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE),
+        |fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE),
     )?;
     linker.func_wrap(
         MODULE,
         "fd_pwrite",
-        |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE),
+        |fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, SPIPE),
     )?;
     linker.func_wrap(
         MODULE,
         "fd_readdir",
-        |_: Guest<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, INVAL),
+        |fd: u32, _: u32, _: u32, _: u64, _: u32| standard(fd, INVAL),
     )?;
-    linker.func_wrap(MODULE, "fd_renumber", |_: Guest<'_>, _: u32, _: u32| BADF)?;
-    linker.func_wrap(MODULE, "fd_prestat_get", |_: Guest<'_>, _: u32, _: u32| {
-        BADF
-    })?;
-    linker.func_wrap(
-        MODULE,
-        "fd_prestat_dir_name",
-        |_: Guest<'_>, _: u32, _: u32, _: u32| BADF,
-    )?;
+    linker.func_wrap(MODULE, "fd_renumber", |_: u32, _: u32| BADF)?;
+    linker.func_wrap(MODULE, "fd_prestat_get", |_: u32, _: u32| BADF)?;
+    linker.func_wrap(MODULE, "fd_prestat_dir_name", |_: u32, _: u32, _: u32| BADF)?;
     Ok(())
 }
 
 fn add_refused(linker: &mut Linker<CoreGuest>) -> Result<()> {
-    linker.func_wrap(
-        MODULE,
-        "path_create_directory",
-        |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE,
-    )?;
+    linker.func_wrap(MODULE, "path_create_directory", |_: u32, _: u32, _: u32| {
+        NOTCAPABLE
+    })?;
     linker.func_wrap(
         MODULE,
         "path_filestat_get",
-        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
+        |_: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
     )?;
     linker.func_wrap(
         MODULE,
         "path_filestat_set_times",
-        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u64, _: u64, _: u32| NOTCAPABLE,
+        |_: u32, _: u32, _: u32, _: u32, _: u64, _: u64, _: u32| NOTCAPABLE,
     )?;
     linker.func_wrap(
         MODULE,
         "path_link",
-        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
+        |_: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
     )?;
     linker.func_wrap(
         MODULE,
         "path_open",
-        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u64, _: u64, _: u32, _: u32| {
-            NOTCAPABLE
-        },
+        |_: u32, _: u32, _: u32, _: u32, _: u32, _: u64, _: u64, _: u32, _: u32| NOTCAPABLE,
     )?;
     linker.func_wrap(
         MODULE,
         "path_readlink",
-        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
+        |_: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
     )?;
-    linker.func_wrap(
-        MODULE,
-        "path_remove_directory",
-        |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE,
-    )?;
+    linker.func_wrap(MODULE, "path_remove_directory", |_: u32, _: u32, _: u32| {
+        NOTCAPABLE
+    })?;
     linker.func_wrap(
         MODULE,
         "path_rename",
-        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
+        |_: u32, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
     )?;
     linker.func_wrap(
         MODULE,
         "path_symlink",
-        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
+        |_: u32, _: u32, _: u32, _: u32, _: u32| NOTCAPABLE,
     )?;
-    linker.func_wrap(
-        MODULE,
-        "path_unlink_file",
-        |_: Guest<'_>, _: u32, _: u32, _: u32| NOTCAPABLE,
-    )?;
-    linker.func_wrap(
-        MODULE,
-        "sock_accept",
-        |_: Guest<'_>, _: u32, _: u32, _: u32| BADF,
-    )?;
+    linker.func_wrap(MODULE, "path_unlink_file", |_: u32, _: u32, _: u32| {
+        NOTCAPABLE
+    })?;
+    linker.func_wrap(MODULE, "sock_accept", |_: u32, _: u32, _: u32| BADF)?;
     linker.func_wrap(
         MODULE,
         "sock_recv",
-        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| BADF,
+        |_: u32, _: u32, _: u32, _: u32, _: u32, _: u32| BADF,
     )?;
     linker.func_wrap(
         MODULE,
         "sock_send",
-        |_: Guest<'_>, _: u32, _: u32, _: u32, _: u32, _: u32| BADF,
+        |_: u32, _: u32, _: u32, _: u32, _: u32| BADF,
     )?;
-    linker.func_wrap(MODULE, "sock_shutdown", |_: Guest<'_>, _: u32, _: u32| BADF)?;
+    linker.func_wrap(MODULE, "sock_shutdown", |_: u32, _: u32| BADF)?;
     Ok(())
 }
 
@@ -397,7 +361,8 @@ fn put_strings(
     strings: &[String],
 ) -> Result<(), i32> {
     let (memory, _) = memory(guest)?;
-    let (mut entry, mut at) = (list, buffer);
+    let mut entry = list;
+    let mut at = buffer;
     for string in strings {
         range(memory, entry, 4)?.copy_from_slice(&at.to_le_bytes());
         let slot = range(memory, at, string.len() + 1)?;
@@ -487,28 +452,38 @@ fn nanoseconds(world: &World, clock: ClockId) -> u64 {
         .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-fn random(guest: &mut Guest<'_>, at: u32, length: u32) -> Result<(), i32> {
-    let length = length as usize;
-    if length > CALL_BYTES_MAX {
-        return Err(INVAL);
+/// The outer error ends the guest: a long request is drawn in pieces, each of which costs it a slice of processor time.
+async fn random(guest: &mut Guest<'_>, at: u32, length: u32) -> Result<Result<(), i32>> {
+    if let Err(errno) =
+        memory(guest).and_then(|(memory, _)| range(memory, at, length as usize).map(|_| ()))
+    {
+        return Ok(Err(errno));
     }
+    let mut done = 0;
+    while done < length as usize {
+        if done > 0 {
+            guest.data_mut().meter.charge()?;
+            tokio::task::yield_now().await;
+        }
+        let piece = CALL_BYTES_MAX.min(length as usize - done);
+        if let Err(errno) = draw(guest, at.saturating_add(to_u32(done)), piece) {
+            return Ok(Err(errno));
+        }
+        done += piece;
+    }
+    Ok(Ok(()))
+}
+
+fn draw(guest: &mut Guest<'_>, at: u32, length: usize) -> Result<(), i32> {
     let (memory, state) = memory(guest)?;
     let target = range(memory, at, length)?;
     if let World::Still { random, .. } = &mut state.world {
         target.chunks_mut(8).for_each(|chunk| {
-            chunk.copy_from_slice(&split_mix(random).to_le_bytes()[..chunk.len()])
+            chunk.copy_from_slice(&random.next_u64().to_le_bytes()[..chunk.len()])
         });
         return Ok(());
     }
     getrandom::fill(target).map_err(|_| IO)
-}
-
-/// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators): numbers that look random and are not.
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 // === polling ===

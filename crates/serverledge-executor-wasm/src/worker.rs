@@ -2,75 +2,117 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use serverledge_core::PrepareError;
+use serverledge_core::{PrepareError, Progress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::config::{CompileLimits, Worker};
-use crate::protocol::{Compiled, Job, RefusalCode, Verdict};
+use crate::protocol::{Compiled, Job, RefusalCode, Verdict, line};
+use crate::queue::{Ahead, Queue};
 
 /// Machine code is a few times larger than its module; beyond this it is not worth keeping.
 const ANSWER_BYTES_MAX: u64 = 1 << 30;
-/// What is kept of the child's stderr, for the log.
+/// The number of bytes of the child's stderr that are kept for the log.
 const COMPLAINT_BYTES_MAX: u64 = 4096;
 /// `SIGXCPU`: the processor time limit was met (Linux, all architectures but MIPS and PA-RISC).
 const SIGXCPU: i32 = 24;
 /// `SIGKILL`: the hard limit of processor time, or the machine ran out of memory.
 const SIGKILL: i32 = 9;
 
+/// Modules that are looked at at once while they wait to be compiled: it takes a fraction of a second each.
+const INSPECTIONS_MAX: usize = 2;
+/// Threads of one compilation: more gain little, and each reserves address space of the child's limit.
+const THREADS_MAX: usize = 4;
+
 /// Starts compiling children, a bounded number at once.
 #[derive(Debug)]
 pub(crate) struct Compiler {
     worker: Worker,
     limits: CompileLimits,
-    permits: Semaphore,
+    queue: Arc<Queue>,
+    inspections: Semaphore,
 }
 
 impl Compiler {
     pub(crate) fn new(worker: Worker, limits: CompileLimits) -> Self {
+        let queue = Queue::new(limits.parallel);
+        let inspections = Semaphore::new(INSPECTIONS_MAX);
         Self {
             worker,
             limits,
-            permits: Semaphore::new(limits.parallel.max(1)),
+            queue,
+            inspections,
         }
     }
 
-    /// Compiles; machine code comes with what was learnt. Dropping the future kills the child.
+    /// Compiles; machine code comes with what was learnt. A module that can never run is refused before its turn comes.
+    /// Dropping the future kills the child.
     pub(crate) async fn compile(
         &self,
         job: Job,
         code: Bytes,
+        progress: &dyn Progress,
     ) -> Result<(Compiled, Vec<u8>), PrepareError> {
-        understand(&self.run(job, vec![code]).await?)
+        let turn = self.queue.join(code.len());
+        if turn.ahead().is_some() && job == Job::Compile {
+            self.inspect(code.clone()).await?;
+        }
+        turn.wait(|ahead| progress.step(&waiting(ahead))).await;
+        progress.step(&format!("compiling the module ({})", size(code.len())));
+        understand(&self.converse(job, vec![code]).await?)
+    }
+
+    async fn inspect(&self, code: Bytes) -> Result<(), PrepareError> {
+        let _permit = self
+            .inspections
+            .acquire()
+            .await
+            .map_err(|e| internal("wait for a look at the module", e))?;
+        understand(&self.converse(Job::Inspect, vec![code]).await?).map(|_| ())
     }
 
     /// Has the child do its job with these bytes on its stdin, and returns its stdout. Dropping the future kills it.
     pub(crate) async fn run(&self, job: Job, input: Vec<Bytes>) -> Result<Vec<u8>, PrepareError> {
-        let _permit = self
-            .permits
-            .acquire()
-            .await
-            .map_err(|e| internal("wait for a compilation to end", e))?;
+        let turn = self
+            .queue
+            .join(input.iter().map(Bytes::len).max().unwrap_or(0));
+        turn.wait(|_| {}).await;
+        self.converse(job, input).await
+    }
+
+    async fn converse(&self, job: Job, input: Vec<Bytes>) -> Result<Vec<u8>, PrepareError> {
         let mut child = self
             .spawn(job)
             .map_err(|e| internal("start the compiler", e))?;
         let Ok(done) = timeout(self.limits.wall_time, converse(&mut child, input)).await else {
             let _ = child.kill().await;
-            return Err(too_complex(format!(
-                "{} took longer than {:?}",
-                job.doing(),
-                self.limits.wall_time
-            )));
+            return Err(self.stalled(job));
         };
         let (status, answer, complaint) = done.map_err(|e| internal("talk to the compiler", e))?;
         if status.success() {
             Ok(answer)
         } else {
             Err(self.died(job, status, &complaint))
+        }
+    }
+
+    /// Not the module's fault: its processor time was not used up.
+    fn stalled(&self, job: Job) -> PrepareError {
+        let doing = job.doing();
+        let limits = &self.limits;
+        PrepareError::Unavailable {
+            code: "compiler_stalled",
+            what: format!(
+                "the machine is too busy: {doing} came to no end in {:?}, and had not used its {:?} of processor time; try \
+                 again when less is going on",
+                limits.wall_time, limits.cpu_time
+            ),
+            source: "the compiler was stopped".into(),
         }
     }
 
@@ -81,6 +123,7 @@ impl Compiler {
             .arg(self.limits.cpu_time.as_secs().max(1).to_string())
             .arg(job.name())
             .env_clear()
+            .env("RAYON_NUM_THREADS", threads().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -110,6 +153,41 @@ impl Compiler {
     }
 }
 
+fn threads() -> usize {
+    std::thread::available_parallelism()
+        .map_or(1, std::num::NonZero::get)
+        .min(THREADS_MAX)
+}
+
+/// The message to a compilation that waits.
+fn waiting(ahead: &Ahead) -> String {
+    let running: Vec<String> = ahead.running.iter().map(|bytes| size(*bytes)).collect();
+    let running = match running.as_slice() {
+        [one] => format!("the compilation of another module ({one})"),
+        several => format!(
+            "the compilations of {} other modules ({})",
+            several.len(),
+            several.join(", ")
+        ),
+    };
+    match ahead.before {
+        0 => format!("waiting for {running}"),
+        before => format!("waiting for {running}, and for {before} more before this one"),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "modules have a few million bytes"
+    )]
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{} kB", bytes / 1000),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
+}
+
 /// Feeds the child and reads both outputs at the same time, so that no pipe fills up; then waits for the end.
 async fn converse(
     child: &mut Child,
@@ -119,7 +197,8 @@ async fn converse(
     let mut stdin = child.stdin.take().ok_or_else(missing)?;
     let stdout = child.stdout.take().ok_or_else(missing)?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
-    let (mut answer, mut complaint) = (Vec::new(), Vec::new());
+    let mut answer = Vec::new();
+    let mut complaint = Vec::new();
     let feed = async move {
         for part in input {
             // A child that dies early closes the pipe; its status says why.
@@ -128,10 +207,8 @@ async fn converse(
             }
         }
     };
-    let (mut stdout, mut stderr) = (
-        stdout.take(ANSWER_BYTES_MAX),
-        stderr.take(COMPLAINT_BYTES_MAX),
-    );
+    let mut stdout = stdout.take(ANSWER_BYTES_MAX);
+    let mut stderr = stderr.take(COMPLAINT_BYTES_MAX);
     let ((), read, heard) = tokio::join!(
         feed,
         stdout.read_to_end(&mut answer),
@@ -143,7 +220,8 @@ async fn converse(
 }
 
 fn understand(answer: &[u8]) -> Result<(Compiled, Vec<u8>), PrepareError> {
-    let (verdict, machine_code) = line(answer)?;
+    let (verdict, machine_code) =
+        line(answer).map_err(|e| internal("understand the compiler", e))?;
     match verdict {
         Verdict::Refused(refusal) if refusal.code == RefusalCode::TooComplex => {
             Err(too_complex(refusal.message))
@@ -160,19 +238,6 @@ fn understand(answer: &[u8]) -> Result<(Compiled, Vec<u8>), PrepareError> {
             "the machine code is incomplete",
         )),
     }
-}
-
-/// The line that every answer begins with, and what follows.
-pub(crate) fn line<T: serde::de::DeserializeOwned>(
-    answer: &[u8],
-) -> Result<(T, &[u8]), PrepareError> {
-    let end = answer
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .ok_or_else(|| internal("understand the compiler", "no verdict"))?;
-    let verdict = serde_json::from_slice(&answer[..end])
-        .map_err(|e| internal("understand the compiler", e))?;
-    Ok((verdict, &answer[end + 1..]))
 }
 
 fn too_complex(message: String) -> PrepareError {

@@ -1,5 +1,6 @@
-//! The scheduler behind its lock, for tasks: a lease is a guard, waiting is a future, dropping either gives back what it held.
-//! The pooled sandboxes lie beside it; what it decides about them is done outside the lock.
+//! The scheduler behind its lock, for tasks: a lease is a guard, waiting is a future, and dropping either returns its
+//! resources. The pooled sandboxes are kept beside it; the scheduler's decisions about them are carried out outside the
+//! lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,89 +10,100 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use serverledge_core::{InvocationError, OverloadReason, Reuse, Runtime, Sandbox};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Decided, Demand, Effects, End, Load, PeerId, PeerView, Place,
-    Policy, PoolKey, Pooled, Rejection, Sample, SandboxId, Scheduler, Snapshot, Ticket, TicketId,
+    Admission, Arrival, Config, Decided, Demand, Effects, Load, PeerId, PeerView, Policy, PoolKey,
+    Pooled, Rejection, Sample, SandboxCondition, SandboxId, SandboxUse, Scheduler,
+    SchedulerSnapshot, Ticket, TicketId,
 };
-
-use crate::cluster::Peers;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::now;
+
 mod nested;
 
-pub(crate) use nested::{Held, Outstanding};
+pub(crate) use nested::{HeldLease, Outstanding};
 
-/// When to ask again after a node that stops: another node, or this one after its restart.
+/// `Retry-After` of a node that stops: the caller tries another node, or this one after its restart.
 const DRAINING_RETRY: Duration = Duration::from_secs(1);
 
-/// See the module. Cloning shares, and costs one count: every lease has a clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Admissions(Arc<Shared>);
+/// Shortest time between two looks for idle sandboxes.
+const EXPIRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// What clones share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    /// The policy may send calls to peers, and learns from what calls take.
+/// The admissions of a node; see the module. Cloning shares them, and costs one reference count: every lease has a
+/// clone.
+#[derive(Clone)]
+pub(crate) struct Admissions(Arc<AdmissionsInner>);
+
+/// State that all clones share.
+pub(crate) struct AdmissionsInner {
+    state: Mutex<SchedulerState>,
+    /// Whether the policy may send calls to peers, and learns from the durations of calls.
     offloads: bool,
     draining: CancellationToken,
-    /// The same, for every call to ask without a lock.
+    /// Whether the node drains: the same as `draining`, for every call to read without a lock.
     drains: AtomicBool,
-    /// Sandboxes that are being stopped; never cut off.
+    /// The sandboxes that are being stopped; their stop is never cut off.
     stops: TaskTracker,
 }
 
-/// Where a call comes from.
-#[derive(Debug, Clone, Copy)]
+/// The origin of a call.
+#[derive(Clone, Copy)]
 pub(crate) enum Origin<'a> {
-    /// A request, or an accepted asynchronous invocation: does not wait in a node that stops.
+    /// A request, or an accepted asynchronous invocation. It does not wait in a node that stops.
     Outside,
-    /// A function that runs, here if its lease is known: it is let finish, and so are its calls.
-    Nested(Option<&'a Arc<Held>>),
+    /// A running function, on this node if its lease is known. A node that stops lets it finish, and its calls too.
+    Nested(Option<&'a Arc<HeldLease>>),
 }
 
-struct State {
+struct SchedulerState {
     scheduler: Scheduler,
-    /// Whom to wake when a ticket is decided.
+    /// The tasks to wake when a ticket is decided.
     waiters: HashMap<TicketId, Vec<oneshot::Sender<()>>>,
-    /// The pooled sandboxes that are up.
+    /// The pooled sandboxes that have started.
     sandboxes: HashMap<SandboxId, Arc<dyn Sandbox>>,
 }
 
-/// Who else may run a call.
-pub(crate) struct Others<'a> {
-    pub(crate) peers: &'a Peers,
+/// The peers, as policies see them.
+pub(crate) trait PeerViews {
+    /// Shows a policy the peers that can run functions of this runtime, except those that were tried.
+    fn with_view<T>(
+        &self,
+        runtime: Runtime,
+        tried: &[PeerId],
+        look: impl FnOnce(PeerView<'_>) -> T,
+    ) -> T;
+}
+
+/// The peers that may run a call instead of this node.
+pub(crate) struct Others<'a, P> {
+    pub(crate) peers: &'a P,
     pub(crate) runtime: Runtime,
-    /// Those that did not take it.
+    /// The peers that did not take the call.
     pub(crate) tried: &'a [PeerId],
 }
 
-/// Where a call runs.
-#[derive(Debug)]
+/// The place that runs a call.
 pub(crate) enum Granted {
-    /// Here.
+    /// This node.
     Here(LeaseGuard),
-    /// On that peer; the caller here, if there is one, waits until the other is dropped.
+    /// That peer. The caller on this node, if there is one, waits until the second field is dropped.
     On(PeerId, Option<Outstanding>),
 }
 
-/// The right of one call to run, given back when dropped. For a pooled sandbox it says how the call left it; a call that is
-/// dropped in the middle has spoilt it.
-#[derive(Debug)]
+/// The right of one call to run, returned when dropped. For a pooled sandbox it records the state in which the call
+/// left it; a call that is dropped in the middle has tainted it.
 pub(crate) struct LeaseGuard {
-    held: Arc<Held>,
-    place: Place,
-    end: End,
-    sandbox: Option<Running>,
-    /// Whoever waits for this call.
+    held: Arc<HeldLease>,
+    place: SandboxUse,
+    end: SandboxCondition,
+    /// The pooled sandbox, if it has started.
+    sandbox: Option<Arc<dyn Sandbox>>,
+    /// The running call that waits for this one.
     outstanding: Option<Outstanding>,
     admissions: Admissions,
 }
-
-/// A sandbox that is up, as guards hold it.
-struct Running(Arc<dyn Sandbox>);
 
 /// A place in the queue, given up when dropped.
 struct Waiting {
@@ -99,44 +111,31 @@ struct Waiting {
     admissions: Admissions,
 }
 
-impl std::fmt::Debug for Running {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Running")
-    }
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("scheduler", &self.scheduler)
-            .finish_non_exhaustive()
-    }
-}
-
 impl std::ops::Deref for Admissions {
-    type Target = Shared;
+    type Target = AdmissionsInner;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &AdmissionsInner {
         &self.0
     }
 }
 
 impl Admissions {
-    /// With a policy that may offload, or with one that runs everything here.
+    /// Builds the admissions of a node, with a policy that may offload, or with one that runs everything here.
     pub(crate) fn new(config: Config, policy: Option<Box<dyn Policy>>) -> Self {
         let offloads = policy.is_some();
         let scheduler = match policy {
             Some(policy) => Scheduler::with_policy(config, policy, now()),
             None => Scheduler::new(config, now()),
         };
-        let state = State {
+        let state = SchedulerState {
             scheduler,
             waiters: HashMap::new(),
             sandboxes: HashMap::new(),
         };
-        let (draining, stops) = (CancellationToken::new(), TaskTracker::new());
+        let draining = CancellationToken::new();
+        let stops = TaskTracker::new();
         let drains = AtomicBool::new(false);
-        Self(Arc::new(Shared {
+        Self(Arc::new(AdmissionsInner {
             state: Mutex::new(state),
             offloads,
             draining,
@@ -145,13 +144,13 @@ impl Admissions {
         }))
     }
 
-    /// Waits for resources as long as the scheduler allows, or says which of the peers is to run the call. Dropping the
-    /// future gives the place up.
-    pub(crate) async fn acquire(
+    /// Waits for resources as long as the scheduler allows, or names the peer that is to run the call. Dropping the
+    /// future gives up the place in the queue.
+    pub(crate) async fn acquire<P: PeerViews>(
         &self,
         arrival: Arrival,
         origin: Origin<'_>,
-        others: Option<&Others<'_>>,
+        others: Option<&Others<'_, P>>,
     ) -> Result<Granted, InvocationError> {
         let caller = if let Origin::Nested(caller) = origin {
             caller
@@ -173,11 +172,11 @@ impl Admissions {
             _ => self.admit(arrival, caller, PeerView::NONE),
         };
         let lease = match asked {
-            Asked::Run(guard) => Ok(guard),
-            Asked::Reject(rejection) => Err(overloaded(rejection)),
-            Asked::Offload(peer) => return Ok(Granted::On(peer, outstanding)),
+            Decision::Run(guard) => Ok(guard),
+            Decision::Reject(rejection) => Err(overloaded(rejection)),
+            Decision::Offload(peer) => return Ok(Granted::On(peer, outstanding)),
             // Boxed: who waits has time, and who does not should not carry what waiting needs.
-            Asked::Wait(ticket) => Box::pin(self.wait_as(origin, ticket, signal)).await,
+            Decision::Wait(ticket) => Box::pin(self.wait_as(origin, ticket, signal)).await,
         };
         lease.map(|mut lease| {
             lease.outstanding = outstanding;
@@ -185,47 +184,50 @@ impl Admissions {
         })
     }
 
-    /// What a call took, for policies that learn from it.
+    /// Reports the duration of a call to policies that learn from it.
     pub(crate) fn learn(&self, sample: Sample) {
         if self.offloads {
             self.state.lock().scheduler.learn(now(), sample);
         }
     }
 
-    /// What peers are told of this node.
+    /// This node's load, as it is reported to peers.
     pub(crate) fn load(&self) -> Load {
         self.state.lock().scheduler.load(now())
     }
 
-    fn admit(&self, arrival: Arrival, caller: Option<&Arc<Held>>, peers: PeerView<'_>) -> Admitted {
-        let mut effects = Effects::default();
+    fn admit(
+        &self,
+        arrival: Arrival,
+        caller: Option<&Arc<HeldLease>>,
+        peers: PeerView<'_>,
+    ) -> Admitted {
         // A caller that has ended meanwhile has nothing to give back.
         let mut lease = caller.map(|caller| (caller, caller.lease.lock()));
         let mut caller = lease
             .as_mut()
             .and_then(|(caller, lease)| Some((*caller, lease.as_mut()?)));
-        let mut state = self.state.lock();
-        let admission = match &mut caller {
-            Some((_, lease)) => {
-                state
-                    .scheduler
-                    .admit_nested(now(), lease, arrival, peers, &mut effects)
-            }
-            None => state.scheduler.admit(now(), arrival, peers, &mut effects),
-        };
-        let ticket = if let Admission::Wait(ticket) = &admission {
-            Some(ticket.id())
-        } else {
-            None
-        };
-        let waits = !matches!(admission, Admission::Reject(_));
-        let outstanding = caller
-            .filter(|_| waits)
-            .map(|(caller, _)| Outstanding::new(caller, ticket));
-        let signal = ticket.map(|ticket| state.subscribe(ticket));
-        let asked = self.asked(&state, admission);
-        self.apply(state, effects);
-        (asked, signal, outstanding)
+        self.change(|state, effects| {
+            let admission = match &mut caller {
+                Some((_, lease)) => {
+                    state
+                        .scheduler
+                        .admit_nested(now(), lease, arrival, peers, effects)
+                }
+                None => state.scheduler.admit(now(), arrival, peers, effects),
+            };
+            let ticket = if let Admission::Wait(ticket) = &admission {
+                Some(ticket.id())
+            } else {
+                None
+            };
+            let waits = !matches!(admission, Admission::Reject(_));
+            let outstanding = caller
+                .filter(|_| waits)
+                .map(|(caller, _)| Outstanding::new(caller, ticket));
+            let signal = ticket.map(|ticket| state.subscribe(ticket));
+            (self.asked(state, admission), signal, outstanding)
+        })
     }
 
     async fn wait_as(
@@ -248,7 +250,7 @@ impl Admissions {
         ticket: Ticket,
         signal: Option<oneshot::Receiver<()>>,
     ) -> Result<LeaseGuard, InvocationError> {
-        let expires = Instant::from_std(ticket.expires());
+        let mut review = Instant::from_std(ticket.review());
         let mut waiting = Waiting {
             ticket: Some(ticket),
             admissions: self.clone(),
@@ -256,7 +258,7 @@ impl Admissions {
         let mut signal = signal;
         loop {
             if let Some(signal) = signal.take() {
-                let _ = tokio::time::timeout_at(expires, signal).await;
+                let _ = tokio::time::timeout_at(review, signal).await;
             }
             let Some(ticket) = waiting.ticket.take() else {
                 return Err(InvocationError::Internal {
@@ -264,10 +266,11 @@ impl Admissions {
                 });
             };
             match self.resume(ticket) {
-                (Asked::Run(guard), _) => return Ok(guard),
-                (Asked::Reject(rejection), _) => return Err(overloaded(rejection)),
-                (Asked::Offload(peer), _) => return Err(misplaced(peer)),
-                (Asked::Wait(ticket), again) => {
+                (Decision::Run(guard), _) => return Ok(guard),
+                (Decision::Reject(rejection), _) => return Err(overloaded(rejection)),
+                (Decision::Offload(peer), _) => return Err(misplaced(peer)),
+                (Decision::Wait(ticket), again) => {
+                    review = Instant::from_std(ticket.review());
                     waiting.ticket = Some(ticket);
                     signal = again;
                 }
@@ -275,42 +278,33 @@ impl Admissions {
         }
     }
 
-    fn resume(&self, ticket: Ticket) -> (Asked, Option<oneshot::Receiver<()>>) {
-        let mut effects = Effects::default();
-        let mut state = self.state.lock();
-        let id = ticket.id();
-        let admission = state.scheduler.resume(now(), ticket, &mut effects);
-        state.waiters.remove(&id);
-        let signal = if matches!(admission, Admission::Wait(_)) {
-            Some(state.subscribe(id))
-        } else {
-            None
-        };
-        let asked = self.asked(&state, admission);
-        self.apply(state, effects);
-        (asked, signal)
+    fn resume(&self, ticket: Ticket) -> (Decision, Option<oneshot::Receiver<()>>) {
+        self.change(|state, effects| {
+            let id = ticket.id();
+            let admission = state.scheduler.resume(now(), ticket, effects);
+            state.waiters.remove(&id);
+            let signal = matches!(admission, Admission::Wait(_)).then(|| state.subscribe(id));
+            (self.asked(state, admission), signal)
+        })
     }
 
-    /// A lease becomes a guard, with the sandbox that it is for.
-    fn asked(&self, state: &State, admission: Admission) -> Asked {
+    /// Turns a lease into a guard, with the sandbox that it is for.
+    fn asked(&self, state: &SchedulerState, admission: Admission) -> Decision {
         match admission {
-            Admission::Reject(rejection) => Asked::Reject(rejection),
-            Admission::Wait(ticket) => Asked::Wait(ticket),
-            Admission::Offload(peer) => Asked::Offload(peer),
+            Admission::Reject(rejection) => Decision::Reject(rejection),
+            Admission::Wait(ticket) => Decision::Wait(ticket),
+            Admission::Offload(peer) => Decision::Offload(peer),
             Admission::Run(lease) => {
                 let (end, sandbox) = match lease.place() {
-                    Place::Once => (End::Clean, None),
-                    Place::Start(_) => (End::NeverStarted, None),
-                    Place::Reuse(id) => (
-                        End::Clean,
-                        state
-                            .sandboxes
-                            .get(&id)
-                            .map(|sandbox| Running(Arc::clone(sandbox))),
-                    ),
+                    SandboxUse::Once => (SandboxCondition::Clean, None),
+                    SandboxUse::Start(_) => (SandboxCondition::NeverStarted, None),
+                    SandboxUse::Reuse(id) => {
+                        (SandboxCondition::Clean, state.sandboxes.get(&id).cloned())
+                    }
                 };
-                let (place, held) = (lease.place(), Held::new(lease, self.clone()));
-                Asked::Run(LeaseGuard {
+                let place = lease.place();
+                let held = HeldLease::new(lease, self.clone());
+                Decision::Run(LeaseGuard {
                     held,
                     place,
                     end,
@@ -322,8 +316,9 @@ impl Admissions {
         }
     }
 
-    /// What the scheduler wants done: wakes whom it names, and stops sandboxes in tasks of their own, outside the lock.
-    fn apply(&self, mut state: MutexGuard<'_, State>, effects: Effects) {
+    /// Carries out the scheduler's effects: wakes the tasks that it names, and stops sandboxes in tasks of their own,
+    /// outside the lock.
+    fn apply(&self, mut state: MutexGuard<'_, SchedulerState>, effects: Effects) {
         state.wake(&effects.decided);
         if effects.stop.is_empty() {
             return;
@@ -341,75 +336,87 @@ impl Admissions {
                 if let Some(Err(error)) = stop(sandbox).await {
                     tracing::warn!(%id, %error, "a sandbox could not be stopped yet");
                 }
-                admissions.change(|scheduler, effects| scheduler.gone(now(), id, effects));
+                admissions.change(|state, effects| state.scheduler.gone(now(), id, effects));
             }));
         }
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Scheduler, &mut Effects) -> T) -> T {
+    /// Makes a change, and carries out its effects.
+    fn change<T>(&self, change: impl FnOnce(&mut SchedulerState, &mut Effects) -> T) -> T {
         let mut effects = Effects::default();
         let mut state = self.state.lock();
-        let outcome = change(&mut state.scheduler, &mut effects);
+        let outcome = change(&mut state, &mut effects);
         self.apply(state, effects);
         outcome
     }
 
-    /// A sandbox is up: other calls may use it.
+    /// Reports a started sandbox: from now on other calls may use it.
     fn up(&self, id: SandboxId, sandbox: &Arc<dyn Sandbox>) {
-        let mut effects = Effects::default();
-        let mut state = self.state.lock();
-        state.sandboxes.insert(id, Arc::clone(sandbox));
-        state.scheduler.started(now(), id, &mut effects);
-        self.apply(state, effects);
+        self.change(|state, effects| {
+            state.sandboxes.insert(id, Arc::clone(sandbox));
+            state.scheduler.started(now(), id, effects);
+        });
     }
 
     /// Reserves room for up to `count` new sandboxes that no call waits for. Each must be reported with
     /// [`Admissions::prewarmed`] or [`Admissions::not_prewarmed`].
     pub(crate) fn prewarm(&self, demand: Demand, pooled: Pooled, count: usize) -> Vec<SandboxId> {
-        self.change(|scheduler, effects| scheduler.prewarm(now(), demand, pooled, count, effects))
+        self.change(|state, effects| {
+            state
+                .scheduler
+                .prewarm(now(), demand, pooled, count, effects)
+        })
     }
 
     pub(crate) fn prewarmed(&self, id: SandboxId, sandbox: Box<dyn Sandbox>) {
         self.up(id, &Arc::from(sandbox));
     }
 
+    /// Whether a call of this pool has a sandbox to wait for.
+    pub(crate) fn may_serve(&self, key: PoolKey) -> bool {
+        self.state.lock().scheduler.may_serve(key)
+    }
+
     pub(crate) fn not_prewarmed(&self, id: SandboxId) {
-        self.change(|scheduler, effects| scheduler.failed(now(), id, effects));
+        self.change(|state, effects| state.scheduler.failed(now(), id, effects));
     }
 
-    /// The sandboxes of a function that was deleted or replaced serve no more.
+    /// Retires the sandboxes of a function that was deleted or replaced: they serve no further calls.
     pub(crate) fn retire(&self, key: PoolKey) {
-        self.change(|scheduler, effects| scheduler.retire(now(), key, effects));
+        self.change(|state, effects| state.scheduler.retire(now(), key, effects));
     }
 
-    /// Lets go of idle sandboxes whose time has come.
-    pub(crate) fn expire_idle(&self) {
-        self.change(|scheduler, effects| scheduler.expire(now(), effects));
+    /// Stops idle sandboxes when they expire. Runs for ever.
+    pub(crate) async fn expire_idle_forever(&self, interval: Duration) {
+        loop {
+            let latest = Instant::now() + interval;
+            let expiry = self
+                .state
+                .lock()
+                .scheduler
+                .next_idle_expiry()
+                .map(Instant::from_std);
+            let next = expiry.map_or(latest, |expiry| expiry.min(latest));
+            // Not at once again where many expire one after the other.
+            tokio::time::sleep_until(next.max(Instant::now() + EXPIRY_PAUSE)).await;
+            self.change(|state, effects| state.scheduler.expire(now(), effects));
+        }
     }
 
-    /// When the next idle sandbox expires.
-    pub(crate) fn next_idle_expiry(&self) -> Option<Instant> {
-        self.state
-            .lock()
-            .scheduler
-            .next_idle_expiry()
-            .map(Instant::from_std)
-    }
-
-    /// Idle sandboxes by function version.
+    /// Number of idle sandboxes by function version.
     pub(crate) fn idle_by_key(&self) -> Vec<(PoolKey, usize)> {
         self.state.lock().scheduler.idle_by_key()
     }
 
-    /// From now on nothing from outside is let in, and what waits is turned away; what runs goes on.
+    /// Refuses new requests and those that wait from now on; running calls, and the calls that they make, go on.
     pub(crate) fn drain(&self) {
         self.drains.store(true, Ordering::Release);
         self.draining.cancel();
     }
 
-    /// Nothing runs any more: stops the pooled sandboxes and waits for that.
+    /// Stops the pooled sandboxes and waits until they have stopped. Called when no call runs any more.
     pub(crate) async fn close(&self) {
-        self.change(|scheduler, effects| scheduler.drain(now(), effects));
+        self.change(|state, effects| state.scheduler.drain(now(), effects));
         self.stops.close();
         self.stops.wait().await;
     }
@@ -418,16 +425,16 @@ impl Admissions {
         self.drains.load(Ordering::Acquire)
     }
 
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> SchedulerSnapshot {
         self.state.lock().scheduler.snapshot()
     }
 }
 
-/// What became of an arrival: the answer, what to wait for, and the caller that waits.
-type Admitted = (Asked, Option<oneshot::Receiver<()>>, Option<Outstanding>);
+/// The outcome of an arrival: the scheduler's decision, the signal to wait for, and the caller that waits.
+type Admitted = (Decision, Option<oneshot::Receiver<()>>, Option<Outstanding>);
 
-/// The scheduler's answer, with a lease in its guard.
-enum Asked {
+/// The scheduler's decision, with a lease in its guard.
+enum Decision {
     Run(LeaseGuard),
     Wait(Ticket),
     Offload(PeerId),
@@ -440,7 +447,7 @@ async fn stop(
     Some(sandbox?.stop().await)
 }
 
-impl State {
+impl SchedulerState {
     fn subscribe(&mut self, id: TicketId) -> oneshot::Receiver<()> {
         let (sender, receiver) = oneshot::channel();
         self.waiters.entry(id).or_default().push(sender);
@@ -458,42 +465,68 @@ impl State {
 }
 
 impl LeaseGuard {
-    /// Whether the call needs a sandbox that goes to the pool, and starts it.
-    pub(crate) fn starts_pooled(&self) -> bool {
-        matches!(self.place, Place::Start(_))
+    /// The sandbox that the call has to start, and that goes to the pool afterwards.
+    pub(crate) const fn starts_pooled(&self) -> Option<SandboxId> {
+        if let SandboxUse::Start(id) = self.place {
+            Some(id)
+        } else {
+            None
+        }
     }
 
-    /// The pooled sandbox that the call runs in, if it is up.
+    /// The pooled sandbox that the call runs in, if it has started.
     pub(crate) fn sandbox(&self) -> Option<Arc<dyn Sandbox>> {
-        self.sandbox.as_ref().map(|running| Arc::clone(&running.0))
+        self.sandbox.clone()
     }
 
-    /// For the calls that its holder makes.
-    pub(crate) fn held(&self) -> Arc<Held> {
+    /// The lease, for the calls that its holder makes.
+    pub(crate) fn held(&self) -> Arc<HeldLease> {
         Arc::clone(&self.held)
     }
 
-    /// The sandbox that the call was to start is up. A guard dropped from here on leaves it to others.
-    pub(crate) fn started(&mut self, sandbox: Box<dyn Sandbox>) {
-        let sandbox: Arc<dyn Sandbox> = Arc::from(sandbox);
-        if let Place::Start(id) = self.place {
-            self.admissions.up(id, &sandbox);
-            self.end = End::Clean;
+    /// The start of the call's sandbox is another's task from now on. A guard that is dropped leaves it to others.
+    pub(crate) const fn start_begun(&mut self) {
+        self.end = SandboxCondition::StillStarting;
+    }
+
+    /// The sandbox that the call goes on in, if there is one by now: the one that it was to start, or another that was
+    /// free before (then the answer is true). Else the signal that will tell of another.
+    pub(crate) fn settle(&mut self) -> Result<bool, oneshot::Receiver<()>> {
+        let mut lease = self.held.lease.lock();
+        let mut state = self.admissions.state.lock();
+        let state = &mut *state;
+        let moved = lease
+            .as_mut()
+            .is_some_and(|lease| state.scheduler.moved(lease));
+        let (place, ticket) = lease.as_ref().map_or((self.place, None), |lease| {
+            (lease.place(), Some(lease.ticket()))
+        });
+        self.place = place;
+        if let SandboxUse::Start(id) | SandboxUse::Reuse(id) = place {
+            self.sandbox = state.sandboxes.get(&id).cloned();
         }
-        self.sandbox = Some(Running(sandbox));
+        if moved || self.sandbox.is_some() {
+            self.end = SandboxCondition::Clean;
+            ticket
+                .iter()
+                .for_each(|ticket| drop(state.waiters.remove(ticket)));
+            return Ok(moved);
+        }
+        // Without a ticket nobody sends: that is a signal too.
+        Err(ticket.map_or_else(|| oneshot::channel().1, |ticket| state.subscribe(ticket)))
     }
 
-    /// The call enters its sandbox: dropped before [`LeaseGuard::leaves`], it has spoilt it.
+    /// Marks that the call enters its sandbox. A guard dropped before [`LeaseGuard::leaves`] has tainted it.
     pub(crate) fn enters(&mut self) {
-        self.end = End::Tainted;
+        self.end = SandboxCondition::Tainted;
     }
 
-    /// The call has left its sandbox, which says whether it can be used again.
+    /// Marks that the call has left its sandbox, and whether that can be used again.
     pub(crate) fn leaves(&mut self, reuse: Reuse) {
         self.end = if reuse == Reuse::Pooled {
-            End::Clean
+            SandboxCondition::Clean
         } else {
-            End::Tainted
+            SandboxCondition::Tainted
         };
     }
 }
@@ -504,12 +537,18 @@ impl Drop for LeaseGuard {
             return;
         };
         let end = self.end;
+        let ticket = lease.ticket();
+        if end == SandboxCondition::StillStarting {
+            self.admissions.state.lock().waiters.remove(&ticket);
+        }
         let release = |scheduler: &mut Scheduler, effects: &mut Effects| {
             scheduler.release(now(), lease, end, effects)
         };
         match self.outstanding.take() {
             Some(outstanding) => outstanding.end_with(release),
-            None => self.admissions.change(release),
+            None => self
+                .admissions
+                .change(|state, effects| release(&mut state.scheduler, effects)),
         }
     }
 }
@@ -517,16 +556,15 @@ impl Drop for LeaseGuard {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            let mut effects = Effects::default();
-            let mut state = self.admissions.state.lock();
-            state.waiters.remove(&ticket.id());
-            state.scheduler.cancel(now(), ticket, &mut effects);
-            self.admissions.apply(state, effects);
+            self.admissions.change(|state, effects| {
+                state.waiters.remove(&ticket.id());
+                state.scheduler.cancel(now(), ticket, effects);
+            });
         }
     }
 }
 
-/// The rejection of a node that stops.
+/// The rejection of a node that drains.
 pub(crate) fn draining() -> InvocationError {
     InvocationError::Overloaded {
         reason: OverloadReason::Draining,
@@ -534,17 +572,10 @@ pub(crate) fn draining() -> InvocationError {
     }
 }
 
-fn now() -> std::time::Instant {
-    Instant::now().into_std()
-}
-
-/// The policy in use runs everything here, and was told of no other node.
+/// The fault of a policy that names a peer although it runs everything here, and knows no other node.
 fn misplaced(peer: PeerId) -> InvocationError {
     InvocationError::Internal {
-        message: format!(
-            "a call was sent to peer {}, of which nobody told",
-            peer.get()
-        ),
+        message: format!("a call was sent to peer {}, of which nobody told", peer.0),
     }
 }
 
@@ -561,6 +592,21 @@ mod tests {
     use serverledge_scheduler::{Capacity, Demand};
 
     use super::*;
+
+    struct NoPeers;
+
+    impl PeerViews for NoPeers {
+        fn with_view<T>(
+            &self,
+            _: Runtime,
+            _: &[PeerId],
+            look: impl FnOnce(PeerView<'_>) -> T,
+        ) -> T {
+            look(PeerView::NONE)
+        }
+    }
+
+    const NOBODY: Option<&Others<'static, NoPeers>> = None;
 
     fn one_slot() -> Admissions {
         let capacity = Capacity {
@@ -583,10 +629,10 @@ mod tests {
     async fn a_released_lease_wakes_the_next() {
         let admissions = one_slot();
         let lease = admissions
-            .acquire(arrival(), Origin::Outside, None)
+            .acquire(arrival(), Origin::Outside, NOBODY)
             .await
             .unwrap();
-        let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside, None));
+        let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside, NOBODY));
         assert!(futures_now(&mut second).await.is_none());
         drop(lease);
         drop(second.await.unwrap());
@@ -597,16 +643,16 @@ mod tests {
     async fn whoever_leaves_gives_the_place_up() {
         let admissions = one_slot();
         let lease = admissions
-            .acquire(arrival(), Origin::Outside, None)
+            .acquire(arrival(), Origin::Outside, NOBODY)
             .await
             .unwrap();
-        let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside, None));
+        let mut second = Box::pin(admissions.acquire(arrival(), Origin::Outside, NOBODY));
         assert!(futures_now(&mut second).await.is_none());
         assert_eq!(admissions.snapshot().waiting.total(), 1);
         drop(second);
         assert_eq!(admissions.snapshot().waiting.total(), 0);
         // Granted, but gone before it looked.
-        let mut third = Box::pin(admissions.acquire(arrival(), Origin::Outside, None));
+        let mut third = Box::pin(admissions.acquire(arrival(), Origin::Outside, NOBODY));
         assert!(futures_now(&mut third).await.is_none());
         drop(lease);
         drop(third);
@@ -619,12 +665,12 @@ mod tests {
     async fn waiting_ends() {
         let admissions = one_slot();
         let _lease = admissions
-            .acquire(arrival(), Origin::Outside, None)
+            .acquire(arrival(), Origin::Outside, NOBODY)
             .await
             .unwrap();
         let began = Instant::now();
         let Err(InvocationError::Overloaded { reason, .. }) =
-            admissions.acquire(arrival(), Origin::Outside, None).await
+            admissions.acquire(arrival(), Origin::Outside, NOBODY).await
         else {
             panic!("there is no room")
         };

@@ -1,136 +1,77 @@
-//! The applications this node knows: an in-memory snapshot that requests read without a lock and without the registry.
+//! Applications: functions under one name, with public addresses.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use serverledge_core::kv::{KvError, Revision};
-use serverledge_core::{AppId, Application, SpaceId, UserId};
-use serverledge_registry::{AppChange, AppWatch, KeptApp};
-use tokio::time::Instant;
+use serverledge_registry::{AppChange, AppStore, ChangeWatch, Follower, FunctionStore};
+use tokio::sync::Notify;
 
-use crate::node::Node;
-use crate::recover::{RESYNC_EVERY, WATCH_PAUSE};
+use self::edge::EdgeCodes;
+use self::reach::Reach;
+use self::snapshot::Applications;
+use self::test_run::TestRuns;
+use crate::background::Background;
+use crate::functions::deploy::Deployer;
+use crate::functions::quotas::Quotas;
+use crate::functions::resources::FunctionResources;
+use crate::invoke::Invoker;
+use crate::program::foundation::Foundation;
 
-mod deletion;
 mod dependencies;
+mod edge;
+mod export;
 mod manage;
 #[cfg(test)]
 mod node_tests;
+mod packages;
+pub(crate) mod reach;
+mod running;
+pub(crate) mod snapshot;
+mod test_run;
 
-/// All applications, under what they are looked up by.
-#[derive(Debug, Default, Clone)]
-struct Table {
-    by_id: HashMap<AppId, KeptApp>,
-    by_name: HashMap<String, Arc<Application>>,
-    by_space: HashMap<SpaceId, Arc<Application>>,
+/// The service for applications: managing them, and their public addresses.
+pub(crate) struct Apps {
+    applications: Arc<Applications>,
+    app_store: AppStore,
+    reach: Arc<Reach>,
+    invoker: Arc<Invoker>,
+    deployer: Arc<Deployer>,
+    store: FunctionStore,
+    quotas: Arc<Quotas>,
+    shared: FunctionResources,
+    test_runs: TestRuns,
+    edge_codes: EdgeCodes,
+    /// Notified when a space was deleted.
+    sweep_soon: Arc<Notify>,
+    background: Background,
 }
 
-/// See the module.
-#[derive(Debug, Default)]
-pub(crate) struct Applications {
-    table: ArcSwap<Table>,
-    /// One change at a time; remembers deletions since the last full listing. Ids are never used again.
-    deleted: Mutex<HashMap<AppId, Revision>>,
-}
-
-impl Applications {
-    /// The application of this name.
-    pub(crate) fn by_name(&self, name: &str) -> Option<Arc<Application>> {
-        self.table.load().by_name.get(name).cloned()
-    }
-
-    /// The applications of this owner (`None`: everybody's), by name.
-    pub(crate) fn of(&self, owner: Option<&UserId>) -> Vec<Arc<Application>> {
-        let table = self.table.load();
-        let mut found: Vec<_> = table
-            .by_name
-            .values()
-            .filter(|one| one.owner.as_ref() == owner)
-            .cloned()
-            .collect();
-        found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        found
-    }
-
-    /// The application whose functions live in this space.
-    pub(crate) fn by_space(&self, space: &SpaceId) -> Option<Arc<Application>> {
-        self.table.load().by_space.get(space).cloned()
-    }
-
-    /// Takes over records, where they are newer than what is known.
-    pub(crate) fn put(&self, records: impl IntoIterator<Item = KeptApp>) {
-        let deleted = self.deleted.lock();
-        let mut table = Table::clone(&self.table.load());
-        for record in records {
-            let known = table
-                .by_id
-                .get(&record.application.id)
-                .map(|kept| kept.revision);
-            if known.is_none_or(|known| known < record.revision)
-                && !deleted.contains_key(&record.application.id)
-            {
-                table.put(record);
-            }
-        }
-        self.table.store(Arc::new(table));
-    }
-
-    /// Forgets an application that was deleted at this revision.
-    pub(crate) fn remove(&self, id: &AppId, revision: Revision) {
-        let mut deleted = self.deleted.lock();
-        deleted.insert(id.clone(), revision);
-        let mut table = Table::clone(&self.table.load());
-        table.take(id);
-        self.table.store(Arc::new(table));
-    }
-
-    /// Makes the table equal to what the registry holds at a revision, keeping what was changed since.
-    pub(crate) fn resync(&self, records: Vec<KeptApp>, at: Revision) {
-        let held: HashSet<&AppId> = records.iter().map(|kept| &kept.application.id).collect();
-        let table = self.table.load_full();
-        let gone = table
-            .by_id
-            .iter()
-            .filter(|(id, kept)| kept.revision <= at && !held.contains(id));
-        gone.for_each(|(id, _)| self.remove(id, at));
-        self.put(records);
-        // A deletion older than a full listing can no longer be undone by an older record.
-        self.deleted.lock().retain(|_, revision| *revision > at);
-    }
-}
-
-impl Table {
-    fn put(&mut self, kept: KeptApp) {
-        self.take(&kept.application.id);
-        let application = &kept.application;
-        self.by_space
-            .insert(application.space.clone(), Arc::clone(application));
-        self.by_name
-            .insert(application.name.to_string(), Arc::clone(application));
-        self.by_id.insert(application.id.clone(), kept);
-    }
-
-    /// A name may be another application's by now, if changes of two are seen in the order of their keys.
-    fn take(&mut self, id: &AppId) {
-        let Some(KeptApp { application, .. }) = self.by_id.remove(id) else {
-            return;
-        };
-        self.by_space.remove(&application.space);
-        if self
-            .by_name
-            .get(application.name.as_str())
-            .is_some_and(|one| one.id == *id)
-        {
-            self.by_name.remove(application.name.as_str());
+impl Apps {
+    pub(crate) fn new(base: Foundation, invoker: Arc<Invoker>, deployer: Arc<Deployer>) -> Self {
+        Self {
+            applications: Arc::clone(base.reach.applications()),
+            app_store: base.app_store,
+            reach: base.reach,
+            invoker,
+            deployer,
+            store: base.store,
+            quotas: base.quotas,
+            shared: base.resources,
+            test_runs: TestRuns::default(),
+            edge_codes: EdgeCodes::default(),
+            sweep_soon: base.sweep_soon,
+            background: base.background,
         }
     }
 }
 
-impl Node {
-    /// Reads all applications; returns the revision from which to watch.
-    pub(crate) async fn load_applications(&self) -> Result<Revision, KvError> {
+impl Follower for Apps {
+    type Change = AppChange;
+
+    const PART: &'static str = "the applications";
+    const MEANWHILE: &'static str = "known ones are served on";
+
+    async fn load(&self) -> Result<Revision, KvError> {
         let loaded = self.app_store.load_all().await?;
         for unreadable in &loaded.unreadable {
             tracing::error!(
@@ -143,114 +84,19 @@ impl Node {
         Ok(loaded.revision.next())
     }
 
-    /// Keeps the snapshot current; never returns.
-    pub(crate) async fn follow_applications(&self, mut from: Revision) {
-        loop {
-            match self.app_store.watch(Some(from)).await {
-                Ok(watch) => self.apply_application_changes(watch).await,
-                Err(error) => tracing::warn!(%error, "failed to watch the applications"),
-            }
-            tokio::time::sleep(WATCH_PAUSE).await;
-            match self.load_applications().await {
-                Ok(next) => from = next,
-                Err(error) => {
-                    tracing::warn!(%error, "failed to read the applications; known ones are served on")
+    async fn watch(&self, from: Revision) -> Result<ChangeWatch<AppChange>, KvError> {
+        self.app_store.watch(Some(from)).await
+    }
+
+    async fn apply(&self, changes: Vec<AppChange>) {
+        for change in changes {
+            match change {
+                AppChange::Kept(kept) => self.applications.put([kept]),
+                AppChange::Deleted { id, revision } => self.applications.remove(&id, revision),
+                AppChange::Unreadable(unreadable) => {
+                    tracing::warn!(key = unreadable.key, "an unreadable record")
                 }
             }
         }
-    }
-
-    /// Until the watch breaks, or a resync is due.
-    async fn apply_application_changes(&self, mut watch: AppWatch) {
-        let due = Instant::now() + RESYNC_EVERY;
-        while let Ok(changes) = tokio::time::timeout_at(due, watch.next()).await {
-            match changes {
-                Ok(changes) => changes
-                    .into_iter()
-                    .for_each(|change| self.apply_application(change)),
-                Err(error) => return tracing::warn!(%error, "the watch of the applications ended"),
-            }
-        }
-    }
-
-    fn apply_application(&self, change: AppChange) {
-        match change {
-            AppChange::Kept(kept) => self.applications.put([kept]),
-            AppChange::Deleted { id, revision } => self.applications.remove(&id, revision),
-            AppChange::Unreadable(unreadable) => {
-                tracing::warn!(key = unreadable.key, "an unreadable record")
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serverledge_core::{AppName, Cors};
-
-    use super::*;
-
-    fn kept(id: &AppId, name: &str, revision: u64) -> KeptApp {
-        let application = Application {
-            id: id.clone(),
-            name: AppName::parse(name).unwrap(),
-            owner: None,
-            space: SpaceId::parse(id.as_str()).unwrap(),
-            endpoints: Vec::new(),
-            dependencies: String::new(),
-            up: false,
-            cors: Cors::Closed,
-            hands_out_nested: true,
-            own_origin: false,
-            created_unix_ms: 0,
-        };
-        KeptApp {
-            application: Arc::new(application),
-            revision: Revision::new(revision),
-        }
-    }
-
-    #[test]
-    fn older_records_never_win() {
-        let (applications, id) = (Applications::default(), AppId::new());
-        applications.put([kept(&id, "new", 5)]);
-        applications.put([kept(&id, "old", 4)]);
-        assert!(applications.by_name("old").is_none());
-        assert_eq!(
-            applications.by_name("new").map(|one| one.id.clone()),
-            Some(id.clone())
-        );
-        applications.remove(&id, Revision::new(6));
-        applications.put([kept(&id, "new", 5)]);
-        assert!(applications.by_name("new").is_none() && applications.of(None).is_empty());
-    }
-
-    #[test]
-    fn a_name_moves_between_applications() {
-        let (applications, a, b) = (Applications::default(), AppId::new(), AppId::new());
-        applications.put([kept(&a, "x", 1), kept(&b, "y", 2)]);
-        // `a` gives up its name and `b` takes it; `b` is heard of first.
-        applications.put([kept(&b, "x", 4)]);
-        applications.put([kept(&a, "z", 3)]);
-        let id = |name: &str| applications.by_name(name).map(|one| one.id.clone());
-        assert_eq!((id("x"), id("y"), id("z")), (Some(b), None, Some(a)));
-        assert_eq!(applications.of(None).len(), 2);
-        assert_eq!(applications.of(Some(&UserId::new())).len(), 0);
-    }
-
-    #[test]
-    fn a_resync_drops_what_is_gone_and_keeps_what_is_newer() {
-        let (applications, a, b) = (Applications::default(), AppId::new(), AppId::new());
-        applications.put([kept(&a, "a", 3), kept(&b, "b", 9)]);
-        applications.resync(vec![], Revision::new(5));
-        assert!(applications.by_name("a").is_none());
-        let space = SpaceId::parse(b.as_str()).unwrap();
-        assert_eq!(
-            applications
-                .by_space(&space)
-                .map(|one| one.name.to_string()),
-            Some("b".to_owned())
-        );
-        assert_eq!(applications.of(None).len(), 1);
     }
 }

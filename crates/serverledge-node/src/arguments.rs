@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use serde::{Deserialize, Serialize};
 
 /// A Function-as-a-Service node for the edge-cloud continuum.
 #[derive(Debug, Parser)]
@@ -12,28 +13,28 @@ use clap::{Parser, Subcommand};
     after_help = "Without a configuration the node listens on 127.0.0.1:1323 and keeps its files in the user's data folder.\n\
                   Configuration: serverledge-conf.{toml,yaml,json} in the working directory, $HOME or /etc/serverledge,\n\
                   or the file named here; SERVERLEDGE_API_PORT=8080 and the like override single keys.\n\n\
-                  Examples:\n  serverledge\n  serverledge lb my-lb.toml\n  serverledge user grant ada@example.org --create\n  serverledge --check-config my.toml\n  SERVERLEDGE_API_PORT=0 SERVERLEDGE_DATA_DIR=/tmp/sl serverledge"
+                  Examples:\n  serverledge\n  serverledge lb my-lb.toml\n  serverledge user grant ada@example.org --create\n  serverledge user adopt ada@example.org\n  serverledge prepare my.toml\n  serverledge --check-config my.toml\n  SERVERLEDGE_API_PORT=0 SERVERLEDGE_DATA_DIR=/tmp/sl serverledge"
 )]
 pub struct Arguments {
-    /// Configuration file (TOML, YAML or JSON); then no other is looked for.
+    /// Configuration file (TOML, YAML or JSON), in place of one in the usual directories.
     pub config: Option<PathBuf>,
 
     /// Print the configuration in force, with the origin of each value, and exit.
     #[arg(long, global = true)]
     pub check_config: bool,
 
-    /// What else the program can be told to do.
+    /// Another command than running a node.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<NodeCommand>,
 }
 
-/// What else the program can do.
+/// The other commands of the program.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run a load balancer: it hands calls and requests to the nodes that share its registry.
+pub enum NodeCommand {
+    /// Run a load balancer: it forwards calls and requests to the nodes that share its registry.
     #[command(name = "lb")]
     Balance {
-        /// Configuration file (TOML, YAML or JSON); then no other is looked for.
+        /// Configuration file (TOML, YAML or JSON), in place of one in the usual directories.
         config: Option<PathBuf>,
 
         /// The same, by name.
@@ -46,9 +47,20 @@ pub enum Command {
         #[arg(long = "config", value_name = "FILE", global = true)]
         config: Option<PathBuf>,
 
-        /// What to do.
+        /// The command on accounts.
         #[command(subcommand)]
         command: UserCommand,
+    },
+    /// Compile the deployed functions for this program, so that a node of it starts with everything prepared: before an
+    /// upgrade, while the node of the earlier program still runs. Run it as the node's user.
+    Prepare {
+        /// Configuration file of the node.
+        #[arg(value_name = "FILE")]
+        config: Option<PathBuf>,
+
+        /// The same, by name.
+        #[arg(long = "config", value_name = "FILE", conflicts_with = "config")]
+        named: Option<PathBuf>,
     },
     /// Compile a module from stdin within limits; the node starts this itself.
     #[command(name = "internal-compile", hide = true)]
@@ -58,8 +70,9 @@ pub enum Command {
     },
 }
 
-/// What can be done to accounts on the machine.
-#[derive(Debug, Subcommand)]
+/// The commands on accounts of this machine, also as they are sent to its node.
+#[derive(Debug, Serialize, Deserialize, Subcommand)]
+#[serde(tag = "command", rename_all = "snake_case")]
 pub enum UserCommand {
     /// Give an account a role.
     Grant {
@@ -79,20 +92,27 @@ pub enum UserCommand {
         /// Its e-mail address.
         email: String,
     },
+    /// Give an account the functions and applications that nobody owns: those made while authentication was off.
+    Adopt {
+        /// The e-mail address of the new owner.
+        email: String,
+    },
     /// List the accounts: id, role, address.
     List,
 }
 
 impl Arguments {
-    /// The configuration file that was named.
+    /// The configuration file named on the command line.
     #[must_use]
     pub fn config_file(&self) -> Option<&Path> {
         match &self.command {
-            Some(Command::Balance { config, named }) => config
+            Some(
+                NodeCommand::Balance { config, named } | NodeCommand::Prepare { config, named },
+            ) => config
                 .as_deref()
                 .or(named.as_deref())
                 .or(self.config.as_deref()),
-            Some(Command::User { config, .. }) => config.as_deref().or(self.config.as_deref()),
+            Some(NodeCommand::User { config, .. }) => config.as_deref().or(self.config.as_deref()),
             _ => self.config.as_deref(),
         }
     }
@@ -100,7 +120,7 @@ impl Arguments {
     /// Whether the program is to run a load balancer, not a node.
     #[must_use]
     pub const fn balances(&self) -> bool {
-        matches!(self.command, Some(Command::Balance { .. }))
+        matches!(self.command, Some(NodeCommand::Balance { .. }))
     }
 }
 
@@ -123,6 +143,12 @@ mod tests {
             ),
             ("serverledge ./lb", false, Some("./lb")),
             ("serverledge user list", false, None),
+            ("serverledge prepare my.toml", false, Some("my.toml")),
+            (
+                "serverledge prepare --config my.toml",
+                false,
+                Some("my.toml"),
+            ),
             (
                 "serverledge user grant a@b.org --create --config my.toml",
                 false,

@@ -1,122 +1,146 @@
 //! Asynchronous invocations: stored before they are accepted, run in the background by the node that has claimed them,
-//! taken over when that node is gone. A call with an idempotency key is one of them, whose caller waits.
+//! and taken over when that node is gone. A call with an idempotency key is such an invocation whose caller waits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serverledge_api::{Call, Stored, SubmitError, Submitted};
+use serverledge_api::{ClientCall, Identity, InvocationOptions, SubmitError, Submitted};
 use serverledge_core::kv::KvError;
-use serverledge_core::{Digest, InvocationError, InvocationId, Payload};
+use serverledge_core::{Call, Digest, InvocationError, InvocationId, Payload, whole_millis};
 use serverledge_registry::{
-    Acceptance, BlobError, IdempotencyKey, InvocationStoreError, NewInvocation, Retention,
-    code_digest,
+    Acceptance, BlobError, IdempotencyKey, InvocationStore, InvocationStoreError, NewInvocation,
+    Retention, code_digest,
 };
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::admission::draining;
-use crate::config::AsyncConfig;
-use crate::deploy::unix_ms;
-use crate::functions::Entry;
-use crate::invoke::now;
-use crate::node::Node;
+use crate::admission::{Admissions, draining};
+use crate::background::Background;
+use crate::clock::{later, now, unix_ms};
+use crate::cluster::membership::Membership;
+use crate::config::{AsyncConfig, Config};
+use crate::functions::preparing::unheard::FunctionFinder;
+use crate::functions::resources::FunctionResources;
+use crate::functions::{FunctionEntry, Functions};
+use crate::invoke::Invoker;
+use crate::metrics::Metrics;
+use crate::program::foundation::Foundation;
 
 mod callbacks;
 mod claims;
-mod counts;
 mod dead_letters;
-mod keyed;
+pub(crate) mod notifier;
 mod outcome;
+pub(crate) mod read;
 mod run;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use callbacks::{Notifier, NotifyError};
-pub(crate) use counts::InvocationMetrics;
-use table::{Place, Table};
+use table::{WorkPlace, WorkTable};
 
-/// Callbacks that are sent at once.
+/// Most callbacks that are sent at once.
 const SENDS_MAX: usize = 64;
-/// Take-overs at once; the registry commits them together.
-const GRASPS_MAX: usize = 32;
+/// Most take-overs at once; the registry commits them together.
+const TAKE_OVERS_MAX: usize = 32;
 
-/// Bounds of what is under way, and who is told of ends.
-pub(crate) struct Asynchronous {
-    pub(crate) config: AsyncConfig,
-    pub(crate) notifier: Arc<dyn Notifier>,
+/// The service that accepts asynchronous invocations and works on them.
+pub(crate) struct AsyncWorker {
+    config: AsyncConfig,
+    notifier: Arc<dyn Notifier>,
+    invoker: Arc<Invoker>,
+    functions: Arc<Functions>,
+    finder: FunctionFinder,
+    admissions: Admissions,
+    invocations: InvocationStore,
+    membership: Arc<Membership>,
+    metrics: Arc<Metrics>,
+    identity: Identity,
+    background: Background,
     /// Longest wait of a call in the scheduler's queue.
     wait_max: Duration,
     permits: Semaphore,
     sends: Semaphore,
-    grasps: Semaphore,
-    table: Arc<Table>,
+    take_overs: Semaphore,
+    table: Arc<WorkTable>,
 }
 
-/// A request that is to be accepted.
-struct Wanted {
+/// A request that is yet to be accepted.
+struct Submission {
     id: InvocationId,
-    entry: Arc<Entry>,
+    entry: Arc<FunctionEntry>,
     params: Bytes,
     qos_class: i64,
     deadline: Option<std::time::Instant>,
     may_offload: bool,
-    stored: Stored,
+    stored: InvocationOptions,
     key: Option<IdempotencyKey>,
 }
 
-impl Asynchronous {
+/// The lifetimes of stored outcomes.
+pub(crate) const fn retention(config: &AsyncConfig) -> Retention {
+    Retention {
+        result: config.result_ttl,
+        dead_letter: config.dead_letter_ttl,
+    }
+}
+
+impl AsyncWorker {
     pub(crate) fn new(
-        config: AsyncConfig,
-        wait_max: Duration,
+        base: Foundation,
+        config: &Config,
+        invoker: Arc<Invoker>,
         notifier: Arc<dyn Notifier>,
     ) -> Self {
-        let permits = Semaphore::new(config.concurrency_max);
-        let (sends, grasps) = (Semaphore::new(SENDS_MAX), Semaphore::new(GRASPS_MAX));
+        let FunctionResources {
+            functions,
+            admissions,
+            metrics,
+            ..
+        } = base.resources;
         Self {
-            config,
+            permits: Semaphore::new(config.asynchronous.concurrency_max),
+            config: config.asynchronous.clone(),
             notifier,
-            wait_max,
-            permits,
-            sends,
-            grasps,
+            invoker,
+            functions,
+            finder: base.finder,
+            admissions,
+            invocations: base.invocations,
+            membership: base.membership,
+            metrics,
+            identity: base.identity,
+            background: base.background,
+            wait_max: config.queue.wait_max,
+            sends: Semaphore::new(SENDS_MAX),
+            take_overs: Semaphore::new(TAKE_OVERS_MAX),
             table: Arc::default(),
         }
     }
 
-    /// How long outcomes are kept.
-    pub(crate) fn retention(&self) -> Retention {
-        Retention {
-            result: self.config.result_ttl,
-            dead_letter: self.config.dead_letter_ttl,
-        }
-    }
-}
-
-impl Node {
-    /// Accepts an invocation: stored when this returns. If the future is dropped it may still be accepted, and then runs.
-    pub(crate) async fn submit(self: &Arc<Self>, call: Call) -> Result<Submitted, SubmitError> {
+    /// Accepts an invocation: it is stored when this returns. If the future is dropped it may still be accepted, and
+    /// then runs.
+    async fn enqueue(self: &Arc<Self>, call: ClientCall) -> Result<Submitted, SubmitError> {
         let wanted = self.wanted(call)?;
-        let Some(place) = self
-            .asynchronous
-            .table
-            .enter(wanted.id, self.asynchronous.config.queued_max)
-        else {
+        let Some(place) = self.table.enter(wanted.id, self.config.queued_max) else {
             return self.repeated_although_full(&wanted).await;
         };
-        let node = Arc::clone(self);
+        let worker = Arc::clone(self);
         let (sender, answer) = oneshot::channel();
         // Apart from the request: a caller that goes away must leave neither a taken place nor a stored invocation that
         // nobody runs.
         self.background.spawn(async move {
-            let _ = sender.send(node.accept(wanted, place).await);
+            let _ = sender.send(worker.accept(wanted, place).await);
         });
         answer.await.unwrap_or_else(|_| Err(draining().into()))
     }
 
-    fn wanted(&self, call: Call) -> Result<Wanted, SubmitError> {
-        let entry = self.lookup(&call.caller.space, call.function.as_str())?;
-        let Payload::Json(params) = call.payload else {
+    fn wanted(&self, call: ClientCall) -> Result<Submission, SubmitError> {
+        let entry = self
+            .functions
+            .resolve(&call.caller.space, call.call.function.as_str())?;
+        let Payload::Json(params) = call.call.payload else {
             return Err(InvocationError::Request {
                 code: "not_json",
                 message: "an asynchronous invocation takes JSON parameters".to_owned(),
@@ -124,27 +148,30 @@ impl Node {
             .into());
         };
         if let Some(url) = &call.stored.callback {
-            self.asynchronous
-                .notifier
+            self.notifier
                 .check(url)
                 .map_err(|why| SubmitError::Callback { why })?;
         }
-        let ttl =
-            u64::try_from(self.asynchronous.config.idempotency_ttl.as_millis()).unwrap_or(u64::MAX);
+        let ttl = whole_millis(self.config.idempotency_ttl);
         let key = call.stored.key.as_ref().map(|key| IdempotencyKey {
             key: code_digest(key.as_str().as_bytes()),
             payload: payload_digest(&params, call.stored.return_output),
             expires_unix_ms: unix_ms().saturating_add(ttl),
         });
-        let Call {
-            id,
-            qos_class,
-            deadline,
-            may_offload,
+        let ClientCall {
+            call:
+                Call {
+                    id,
+                    qos_class,
+                    deadline,
+                    context,
+                    ..
+                },
             stored,
             ..
         } = call;
-        Ok(Wanted {
+        let may_offload = context.may_offload;
+        Ok(Submission {
             id,
             entry,
             params,
@@ -158,8 +185,8 @@ impl Node {
 
     async fn accept(
         self: &Arc<Self>,
-        wanted: Wanted,
-        place: Place,
+        wanted: Submission,
+        place: WorkPlace,
     ) -> Result<Submitted, SubmitError> {
         let now_unix_ms = unix_ms();
         let left = wanted
@@ -198,8 +225,8 @@ impl Node {
         }
     }
 
-    /// What was accepted before needs no place.
-    async fn repeated_although_full(&self, wanted: &Wanted) -> Result<Submitted, SubmitError> {
+    /// The first invocation with the same idempotency key, which needs no place in a full queue; else the refusal.
+    async fn repeated_although_full(&self, wanted: &Submission) -> Result<Submitted, SubmitError> {
         if let Some(key) = &wanted.key {
             let first = self
                 .invocations
@@ -211,39 +238,12 @@ impl Node {
             }
         }
         Err(SubmitError::Full {
-            waiting: self.asynchronous.table.open(),
+            waiting: self.table.open(),
         })
     }
-}
 
-/// Of the parameters as they were sent, and of what else shapes the answer.
-fn payload_digest(params: &[u8], return_output: bool) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[u8::from(return_output)]);
-    hasher.update(params);
-    Digest::new(*hasher.finalize().as_bytes())
-}
-
-/// A moment, given how long it is till then.
-fn later(now_unix_ms: u64, left: Duration) -> u64 {
-    now_unix_ms.saturating_add(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// How long it is till a moment.
-fn until(unix_milliseconds: u64) -> Duration {
-    Duration::from_millis(unix_milliseconds.saturating_sub(unix_ms()))
-}
-
-/// Between half and the whole of a pause, so that those who wait for the same thing do not come back together.
-pub(crate) fn jittered(pause: Duration) -> Duration {
-    let mut byte = [0];
-    let share = getrandom::fill(&mut byte).map_or(128, |()| u32::from(byte[0]));
-    pause / 2 + pause / 512 * share
-}
-
-impl Asynchronous {
-    /// Waits until nothing that was begun runs any more, at most until then; says whether that is so. For a node that drains:
-    /// what is not begun is left.
+    /// Waits until no begun invocation runs any more, at most until then; returns whether that is so. For a node that
+    /// drains: invocations that have not begun are left.
     pub(crate) async fn ended_by(&self, until: tokio::time::Instant) -> bool {
         let all = u32::try_from(self.config.concurrency_max).unwrap_or(u32::MAX);
         tokio::time::timeout_at(until, self.permits.acquire_many(all))
@@ -252,7 +252,15 @@ impl Asynchronous {
     }
 }
 
-/// Whether the registry may do later what it did not do now.
+/// The digest of the parameters as they were sent, and of the options that change the response.
+fn payload_digest(params: &[u8], return_output: bool) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[u8::from(return_output)]);
+    hasher.update(params);
+    Digest::new(*hasher.finalize().as_bytes())
+}
+
+/// Whether the registry may accept later what it refused now.
 fn is_passing(error: &InvocationStoreError) -> bool {
     let kv = |error: &KvError| {
         matches!(
@@ -271,7 +279,7 @@ fn is_passing(error: &InvocationStoreError) -> bool {
 
 fn submit_fault(error: InvocationStoreError) -> SubmitError {
     match error {
-        InvocationStoreError::KeyReused { first } => SubmitError::KeyReused { first },
+        InvocationStoreError::KeyReused(first) => SubmitError::KeyReused { first },
         other => store_fault(other).into(),
     }
 }

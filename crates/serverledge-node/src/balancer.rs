@@ -1,5 +1,5 @@
-//! The load balancer, `serverledge lb`: it runs no function itself, follows functions and nodes in the registry, and hands
-//! calls and requests to the nodes of its area. `docs/load-balancer.md` describes the whole.
+//! The load balancer, `serverledge lb`. It runs no function itself: it follows functions and nodes in the registry, and
+//! forwards calls and requests to the nodes of its area. `docs/load-balancer.md` describes the whole.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use http::Response;
 use serverledge_api::{
-    App, Balancer, Call, Identity, PassError, Passage, ServerLimits, Serving, serve, serve_tls,
+    App, Balancer, ClientCall, Identity, ProxyError, ProxyRequest, ServerLimits, Serving, serve,
+    serve_tls,
 };
-use serverledge_core::kv::Kv;
-use serverledge_core::{CpuMilli, HttpBody, InvocationError, InvocationId, IpNet, Report};
+use serverledge_core::kv::{Kv, Revision};
+use serverledge_core::{CpuMilli, HttpBody, InvocationError, IpNet, Report};
 use serverledge_platform::Platform;
-use serverledge_registry::FunctionStore;
-use serverledge_wire::header::ARCH;
+use serverledge_registry::{Follower, FunctionStore, follow};
 use serverledge_wire::peer_info::PeerInfo;
-use serverledge_wire::records::{NodeRecord, Record};
+use serverledge_wire::records::NodeRecord;
 use serverledge_wire::status::StatusInformation;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -33,29 +33,29 @@ mod route;
 use metrics::BalancerMetrics;
 use route::Router;
 
-use crate::accounts;
-use crate::applications::Applications;
-use crate::cluster::{Cluster, Whom};
+use crate::accounts::owners::AccountsAndApplications;
+use crate::applications::snapshot::Applications;
+use crate::background::Background;
+use crate::clock::unix_ms;
+use crate::cluster::membership::{Membership, node_record};
+use crate::cluster::{Cluster, ProbeScope};
 use crate::config::{Config, MetricsConfig, RegistryUrl};
-use crate::deploy::unix_ms;
 use crate::functions::Functions;
-use crate::membership::Membership;
-use crate::node::Background;
-use crate::program::{
-    access, guard, open_tls, own_id, own_url, request_limits, unreachable_registry,
-};
-use crate::quotas::{AccountsAndApplications, Quotas};
+use crate::functions::quotas::Quotas;
 use crate::registry::Registry;
-use crate::status::{load_average, unix_seconds};
+use crate::setup::{
+    access, guard, open_accounts, open_tls, own_id, own_url, request_limits, unreachable_registry,
+};
+use crate::status::load_average;
 
-/// Functions that are looked for in the registry at once, because they are called and not known.
+/// Most look-ups in the registry at once, for functions that are called and not known.
 const LOOK_UPS_MAX: usize = 8;
 
-/// A load balancer that serves.
+/// A running load balancer.
 pub(crate) struct LoadBalancing {
-    /// Where it listens.
+    /// The address that it listens on.
     pub(crate) address: SocketAddr,
-    /// How it is spoken to: `http` or `https`.
+    /// The scheme of its URL: `http` or `https`.
     pub(crate) scheme: &'static str,
     balancer: Arc<LoadBalancer>,
     registry: Registry,
@@ -63,7 +63,7 @@ pub(crate) struct LoadBalancing {
     drain_timeout: Duration,
 }
 
-/// The parts of a load balancer.
+/// The state of a load balancer.
 pub(crate) struct LoadBalancer {
     identity: Identity,
     accounts: Arc<Platform>,
@@ -89,7 +89,7 @@ impl LoadBalancing {
     /// Starts a load balancer: when this returns, it answers requests.
     ///
     /// # Errors
-    /// What kept it from starting.
+    /// A setting is missing, a file cannot be read, the address is in use, or the registry cannot be opened.
     pub(crate) async fn start(config: &Config) -> Result<Self> {
         check(config)?;
         let tls = open_tls(config)?;
@@ -105,13 +105,12 @@ impl LoadBalancing {
             .register()
             .await
             .with_context(|| unreachable_registry(config))?;
-        membership
+        let nodes_from = membership
             .load()
             .await
             .context("failed to read the nodes")?;
-        let (_, from) = balancer
-            .functions
-            .load(&balancer.store)
+        let functions_from = balancer
+            .load()
             .await
             .context("failed to read the deployed functions")?;
         let accounts_from = balancer
@@ -123,12 +122,12 @@ impl LoadBalancing {
         // So that the first call finds nodes that are known to live.
         balancer
             .cluster
-            .ask_round(membership, Whom::Area, &mut 0)
+            .ask_round(membership, ProbeScope::Area, &mut 0)
             .await;
         let guard = guard(config, tls.is_some());
         let access = access(config, &balancer.accounts, tls.is_some());
         let app = App::balancing(
-            Arc::new(Front(Arc::clone(&balancer))),
+            Arc::<LoadBalancer>::clone(&balancer),
             guard,
             access,
             request_limits(config),
@@ -144,11 +143,12 @@ impl LoadBalancing {
             None => serve(listener, app, limits),
         };
         let serving = serving.context("failed to serve")?;
-        balancer.start_background(from);
+        balancer.start_background(functions_from, nodes_from);
         balancer.accounts.start(accounts_from);
         let nodes = membership.others().len();
         tracing::info!(functions = balancer.functions.len(), nodes, address = %serving.address, "ready");
-        let (address, drain_timeout) = (serving.address, config.drain_timeout);
+        let address = serving.address;
+        let drain_timeout = config.drain.timeout;
         Ok(Self {
             address,
             scheme,
@@ -163,7 +163,7 @@ impl LoadBalancing {
         &self.balancer.identity
     }
 
-    /// Stops: says so, accepts nothing new, and lets what is in progress end for as long as configured.
+    /// Stops: announces it, accepts nothing new, and lets requests in progress end for as long as configured.
     pub(crate) async fn stop(self) {
         let balancer = &self.balancer;
         balancer.ready.store(false, Ordering::Release);
@@ -182,7 +182,7 @@ impl LoadBalancing {
     }
 }
 
-/// What a load balancer cannot do without.
+/// Checks for the settings that a load balancer needs.
 fn check(config: &Config) -> Result<()> {
     let shared = config.registry.url != RegistryUrl::Embedded;
     ensure!(
@@ -203,25 +203,14 @@ impl LoadBalancer {
     fn new(config: &Config, kv: &Arc<dyn Kv>) -> Result<Self> {
         let id = own_id(config)?;
         let area = &config.registry.area;
-        let (balancing, registry) = (&config.balancer, &config.registry);
-        let accounts = Arc::new(accounts::open(config, kv)?);
+        let balancing = &config.balancer;
+        let registry = &config.registry;
+        let accounts = Arc::new(open_accounts(config, kv)?);
         let owners = AccountsAndApplications {
             accounts: Arc::clone(&accounts),
             applications: Arc::new(Applications::default()),
         };
-        let record = NodeRecord {
-            schema: NodeRecord::SCHEMA,
-            epoch: InvocationId::new().to_string(),
-            kind: NodeRecord::BALANCER.to_owned(),
-            url: String::new(),
-            arch: ARCH.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            memory_mib: 0,
-            cpu_milli: 0,
-            runtimes: Vec::new(),
-            draining: false,
-            started_unix_ms: unix_ms(),
-        };
+        let record = node_record(NodeRecord::BALANCER);
         Ok(Self {
             identity: Identity {
                 node: id.clone(),
@@ -256,26 +245,26 @@ impl LoadBalancer {
         })
     }
 
-    fn start_background(self: &Arc<Self>, from: serverledge_core::kv::Revision) {
+    fn start_background(self: &Arc<Self>, functions_from: Revision, nodes_from: Revision) {
         let balancer = Arc::clone(self);
         self.background
-            .spawn(async move { balancer.follow_functions(from).await });
+            .spawn(async move { follow(&*balancer, functions_from).await });
         let balancer = Arc::clone(self);
         self.background
             .spawn(async move { balancer.membership.keep_registered().await });
         let balancer = Arc::clone(self);
         self.background
-            .spawn(async move { balancer.membership.follow().await });
+            .spawn(async move { follow(&balancer.membership, nodes_from).await });
         let balancer = Arc::clone(self);
         self.background.spawn(async move {
             balancer
                 .cluster
-                .watch(&balancer.membership, Whom::Area)
+                .watch(&balancer.membership, ProbeScope::Area)
                 .await
         });
     }
 
-    /// The calls in progress at each node, by `area/node`.
+    /// The number of calls in progress at each node, by `area/node`.
     fn in_flight(&self) -> Vec<(String, u32)> {
         let mut nodes = Vec::new();
         self.cluster
@@ -286,13 +275,34 @@ impl LoadBalancer {
             .map(|(name, id)| (name, self.router.in_flight(id)))
             .collect()
     }
+}
 
-    /// Sums over the nodes of its area that are known to live; those that a node tells its own clients only are zero.
+#[async_trait]
+impl Balancer for LoadBalancer {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    async fn invoke(&self, call: ClientCall) -> Result<Report, InvocationError> {
+        // The node takes it for one that was counted where it came in.
+        let _permit = self.quotas.admit(&call.caller)?;
+        self.hand_over(call).await
+    }
+
+    async fn pass(&self, passage: ProxyRequest) -> Result<Response<HttpBody>, ProxyError> {
+        self.pass_on(passage).await
+    }
+
+    fn peers(&self) -> Vec<PeerInfo> {
+        self.cluster.peers.infos()
+    }
+
+    /// The sums over the live nodes of its area; figures that a node reports to its own clients only are zero.
     fn status(&self) -> StatusInformation {
         let mut status = StatusInformation {
             coordinates: self.cluster.peers.coordinates(),
             load_avg: load_average(),
-            last_update_time: unix_seconds(),
+            last_update_time: i64::try_from(unix_ms() / 1000).unwrap_or(i64::MAX),
             running: self
                 .in_flight()
                 .iter()
@@ -337,43 +347,14 @@ impl LoadBalancer {
         status.used_cpu = CpuMilli::new(used_milli).cores();
         status
     }
-}
-
-/// The load balancer as the routes see it.
-struct Front(Arc<LoadBalancer>);
-
-#[async_trait]
-impl Balancer for Front {
-    fn identity(&self) -> &Identity {
-        &self.0.identity
-    }
-
-    async fn invoke(&self, call: Call) -> Result<Report, InvocationError> {
-        // The node takes it for one that was counted where it came in.
-        let _permit = self.0.quotas.admit(&call.caller)?;
-        self.0.hand_over(call).await
-    }
-
-    async fn pass(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {
-        self.0.pass_on(passage).await
-    }
-
-    fn peers(&self) -> Vec<PeerInfo> {
-        self.0.cluster.peers.infos()
-    }
-
-    fn status(&self) -> StatusInformation {
-        self.0.status()
-    }
 
     fn metrics(&self) -> Option<String> {
-        self.0
-            .metrics_config
+        self.metrics_config
             .enabled
-            .then(|| self.0.metrics.text(&self.0.in_flight()))
+            .then(|| self.metrics.text(&self.in_flight()))
     }
 
     fn ready(&self) -> bool {
-        self.0.ready.load(Ordering::Acquire) && self.0.router.has_node(&self.0.cluster.peers)
+        self.ready.load(Ordering::Acquire) && self.router.has_node(&self.cluster.peers)
     }
 }

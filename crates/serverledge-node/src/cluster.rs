@@ -1,7 +1,6 @@
-//! The other nodes: how they are, what is offloaded to them, and what they send here. `docs/cluster.md` and
-//! `docs/peer-protocol.md` describe the whole.
+//! The other nodes: their state, the calls that are offloaded to them, and the calls that they offload here.
+//! `docs/cluster.md` and `docs/peer-protocol.md` describe the whole.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,18 +10,24 @@ use serverledge_wire::peer::ClusterKey;
 use crate::config::Config;
 
 mod joins;
+mod lacking;
+pub(crate) mod membership;
 mod offload;
 mod peers;
 mod probe;
 mod proofs;
-mod serve;
+mod rollout;
+pub(crate) mod serve;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use joins::Joins;
-pub(crate) use offload::{HOPS_MAX, NotTaken, Offloaded, carries_little};
-pub(crate) use peers::{Contact, Peers, Standing};
-pub(crate) use probe::Whom;
+pub(crate) use lacking::Lacking;
+pub(crate) use offload::{
+    HOPS_MAX, OffloadRefusal, Offloaded, Versions, carries_little, lacks_version,
+};
+pub(crate) use peers::{Contact, PeerSnapshot, Peers};
+pub(crate) use probe::ProbeScope;
 pub(crate) use proofs::Proofs;
 
 /// Longest wait for a connection to a peer: one lost packet is sent again within it.
@@ -30,27 +35,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Shortest key that is taken from a file.
 const KEY_CHARS_MIN: usize = 32;
 
-/// What a node has of its cluster.
+/// The node's part in its cluster.
 pub(crate) struct Cluster {
-    /// What nodes of this cluster know each other by.
+    /// The key with which nodes of this cluster authenticate each other.
     pub(crate) key: Option<ClusterKey>,
     /// This node as `area/node`.
     pub(crate) me: String,
-    /// How peers are asked; `None` without a key.
+    /// The client for requests to peers; `None` without a key.
     pub(crate) client: Option<PeerClient>,
-    /// How what peers ask is checked.
+    /// The verifier of peers' requests; `None` without a key.
     pub(crate) proofs: Option<Proofs>,
     pub(crate) peers: Peers,
     pub(crate) joins: Joins,
+    pub(crate) lacking: Lacking,
     pub(crate) probe_every: Duration,
-}
-
-impl std::fmt::Debug for Cluster {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster")
-            .field("peers", &self.peers)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Cluster {
@@ -73,6 +71,7 @@ impl Cluster {
             proofs: key.map(|key| Proofs::new(key, me.to_owned())),
             peers: Peers::new(config, me),
             joins: Joins::default(),
+            lacking: Lacking::default(),
             probe_every: config.cluster.nearby_interval,
         })
     }
@@ -96,14 +95,13 @@ fn key(config: &Config) -> Result<Option<ClusterKey>> {
     if cluster.key_file.is_empty() {
         return Ok(None);
     }
-    let path = Path::new(&cluster.key_file);
+    let path = &cluster.key_file;
     let text = std::fs::read_to_string(path)
-        .with_context(|| format!("failed to read cluster.key_file = {}", path.display()))?;
+        .with_context(|| format!("failed to read cluster.key_file = {path}"))?;
     let text = text.trim();
     ensure!(
         text.len() >= KEY_CHARS_MIN,
-        "cluster.key_file = {} holds fewer than {KEY_CHARS_MIN} characters",
-        path.display()
+        "cluster.key_file = {path} holds fewer than {KEY_CHARS_MIN} characters"
     );
     Ok(Some(ClusterKey::derive(text)))
 }

@@ -1,12 +1,12 @@
-//! What the node is told, and by whom: defaults, one file, the environment, in this order of rising precedence.
+//! The configuration of the node: defaults, one file, the environment, in this order of rising precedence.
 //!
 //! The only module that knows configuration files, their keys and the environment. [`load`] reads all of them once, at
-//! start, and gives a [`Config`] in which every value has been checked; what is wrong is reported together. Names,
-//! kinds, defaults and meanings stand in one table (`keys`), from which `serverledge-conf.toml` and the table in
-//! `docs/configuration.md` are made.
+//! start, and returns a [`Config`] in which every value has been checked; all faults are reported together. Names,
+//! kinds, defaults and descriptions are in one table (`parts`), from which `serverledge-conf.toml` and the table in
+//! `docs/configuration.md` are generated.
 
 mod checks;
-mod computed;
+mod derived;
 mod environment;
 mod faults;
 mod file;
@@ -15,7 +15,6 @@ mod kind;
 mod layers;
 mod machine;
 mod parts;
-mod people;
 mod raw;
 mod shipped;
 #[cfg(test)]
@@ -25,26 +24,26 @@ mod units;
 use std::path::{Path, PathBuf};
 
 pub use environment::{Environment, ProcessEnvironment, search_directories};
-pub use faults::{ConfigFaults, Fault, Source};
+pub use faults::{ConfigFaults, Fault, SettingSource};
 pub use layers::Setting;
 pub use machine::Machine;
 pub use parts::{
-    ApiConfig, AsyncConfig, BalancerConfig, ClusterConfig, Config, ContainerConfig, DataConfig,
-    FunctionConfig, LogConfig, LogFormat, MetricsConfig, PlatformConfig, PolicyName, PoolConfig,
-    QueueConfig, QuotaConfig, RegistryConfig, RegistryUrl, SchedulerConfig, Secret, WasmConfig,
+    AccountsConfig, ApiConfig, AsyncConfig, AuthConfig, BalancerConfig, ClusterConfig, Config,
+    ContainerConfig, DataConfig, DrainConfig, FunctionConfig, LogConfig, LogFormat, MetricsConfig,
+    PlatformConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig, RegistryConfig, RegistryUrl,
+    SchedulerConfig, Secret, SmtpConfig, WasmConfig,
 };
-pub use people::{AccountsConfig, AuthConfig, SmtpConfig};
 pub use shipped::shipped_file;
 
-use keys::Facts;
+use kind::Facts;
 use layers::Layers;
 
-/// A configuration, and what there is to say about it.
+/// A configuration, with its warnings and origins.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// The checked configuration.
     pub config: Config,
-    /// What the log should say once it is there; whole lower-case fragments.
+    /// Warnings for the log, once it is started; whole lower-case fragments.
     pub warnings: Vec<String>,
     /// The file that was read.
     pub source: Option<PathBuf>,
@@ -62,7 +61,7 @@ pub fn load(
     env: &dyn Environment,
     machine: &Machine,
     directories: &[PathBuf],
-) -> Result<Loaded, ConfigFaults> {
+) -> Result<LoadedConfig, ConfigFaults> {
     let mut layers = Layers::default();
     let source = named
         .map(Path::to_path_buf)
@@ -87,7 +86,7 @@ pub fn load(
         return Err(ConfigFaults(faults));
     }
     warnings.extend(checks::warnings(&config, machine));
-    Ok(Loaded {
+    Ok(LoadedConfig {
         config,
         warnings,
         source,
@@ -95,9 +94,9 @@ pub fn load(
     })
 }
 
-// === impl Loaded ===
+// === impl LoadedConfig ===
 
-impl Loaded {
+impl LoadedConfig {
     /// The settings as lines `key = value  # origin`: a TOML file that gives this configuration again.
     #[must_use]
     pub fn render(&self) -> String {

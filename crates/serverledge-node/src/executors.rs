@@ -1,21 +1,22 @@
-//! The executors of this node, by the runtimes that declare them.
+//! The executors of this node, by runtime.
 
 use std::sync::Arc;
 
-use serverledge_core::{Executor, Runtime};
+use serverledge_core::{Executor, Runtime, Version};
 use serverledge_executor_wasm::WasmExecutor;
 
-/// See the module.
+/// The executors; see the module.
 #[derive(Clone)]
 pub(crate) struct Executors {
     pub(crate) wasm: Arc<dyn Executor>,
-    /// What takes snapshots of scripts; `None`: nothing of that runtime can be deployed here.
+    /// The executor that takes snapshots of scripts; `None`: no function of the runtime `javascript` can be deployed
+    /// here.
     pub(crate) snapshots: Option<WasmExecutor>,
     pub(crate) containers: Option<Arc<dyn Executor>>,
 }
 
 impl Executors {
-    /// The one that a runtime declares; `None` if this node does not have it.
+    /// The executor of a runtime; `None` if this node does not have it.
     pub(crate) fn of(&self, runtime: Runtime) -> Option<&Arc<dyn Executor>> {
         match runtime {
             Runtime::Wasm | Runtime::JavaScript => Some(&self.wasm),
@@ -23,7 +24,7 @@ impl Executors {
         }
     }
 
-    /// The runtimes that there is an executor for.
+    /// The runtimes with an executor on this node.
     pub(crate) fn runtimes(&self) -> Vec<Runtime> {
         Runtime::ALL
             .into_iter()
@@ -31,7 +32,14 @@ impl Executors {
             .collect()
     }
 
-    /// All of them.
+    /// Whether a version is prepared. One whose runtime has no executor counts as prepared: nothing can be prepared for
+    /// it.
+    pub(crate) fn is_prepared(&self, version: &Version) -> bool {
+        self.of(version.runtime)
+            .is_none_or(|executor| executor.is_prepared(version))
+    }
+
+    /// All executors.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<dyn Executor>> {
         std::iter::once(&self.wasm).chain(&self.containers)
     }

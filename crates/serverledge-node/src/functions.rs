@@ -1,164 +1,56 @@
 //! The functions this node knows: an in-memory snapshot that requests read without a lock and without the registry.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use serverledge_core::kv::{KvError, Revision};
-use serverledge_core::{Digest, Function, FunctionName, SpaceId};
+use serverledge_core::{Digest, Function, FunctionName, InvocationError, SpaceId, Version};
 use serverledge_registry::{Deployed, FunctionChange, FunctionStore, Loaded};
-use serverledge_scheduler::{Arrival, Demand, FunctionKey, PoolKey, Pooled};
 
-use crate::executors::is_pooled;
-use crate::metrics::{FunctionMetrics, Metrics};
-
+pub(crate) use self::entry::{FunctionEntry, label, pooled};
 use self::generation::{Generation, LocalNumbers};
 
+pub(crate) mod deploy;
+mod entry;
+pub(crate) mod errors;
+pub(crate) mod follow;
 mod generation;
+pub(crate) mod javascript;
+pub(crate) mod logs;
+pub(crate) mod patch;
+pub(crate) mod preparing;
+pub(crate) mod quotas;
+pub(crate) mod resources;
+pub(crate) mod scripts;
+pub(crate) mod source;
+pub(crate) mod spaces;
+pub(crate) mod versions;
+pub(crate) mod warm;
 
-/// Separates this use of BLAKE3 from all others.
-const POOL_DOMAIN: &str = "serverledge 2026 sandbox pool 1";
+/// Whether a version is prepared on this node.
+type IsPrepared = Box<dyn Fn(&Version) -> bool + Send + Sync>;
 
-/// A function and what the node keeps beside it.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) function: Arc<Function>,
-    /// The registry's revision of the record; older ones never replace it.
-    revision: Revision,
-    metrics: OnceLock<FunctionMetrics>,
-    /// Which pooled sandboxes it can run in; `None` if each call has its own.
-    pub(crate) pooled: Option<Pooled>,
-    /// What is learnt of how long it takes belongs to its version.
-    pub(crate) key: FunctionKey,
-    /// Length of the code; 0 where the record does not say it.
-    pub(crate) code_bytes: u64,
-}
-
-impl Entry {
-    fn new(
-        Known {
-            function,
-            revision,
-            code_bytes,
-        }: Known,
-    ) -> Self {
-        let pooled = pooled(&function);
-        let digest = function.version.digest;
-        let key = digest
-            .as_bytes()
-            .first_chunk()
-            .map_or(FunctionKey::NONE, |bytes| {
-                FunctionKey::new(u64::from_le_bytes(*bytes))
-            });
-        Self {
-            function,
-            revision,
-            metrics: OnceLock::new(),
-            pooled,
-            key,
-            code_bytes,
-        }
-    }
-
-    /// What a call of it asks the scheduler for.
-    pub(crate) fn arrival(&self) -> Arrival {
-        let limits = &self.function.version.limits;
-        let demand = if self.pooled.is_some() {
-            Demand::pooled_of(limits)
-        } else {
-            Demand::of(limits)
-        };
-        Arrival {
-            demand,
-            pool: self.pooled,
-            function: self.key,
-            ..Arrival::default()
-        }
-    }
-
-    /// The function's metrics, made at its first invocation.
-    pub(crate) fn metrics(&self, metrics: &Metrics) -> &FunctionMetrics {
-        self.metrics
-            .get_or_init(|| metrics.of_function(&label(&self.function)))
-    }
-}
-
-/// What a function is called where those of all spaces stand together: its name alone in the default space.
-pub(crate) fn label(function: &Function) -> String {
-    if function.space.is_default() {
-        function.name.to_string()
-    } else {
-        format!("{}/{}", function.space, function.name)
-    }
-}
-
-/// The pooled sandboxes of a function: of this version, and of this owner's function alone, whoever else has equal code.
-pub(crate) fn pooled(function: &Function) -> Option<Pooled> {
-    if !is_pooled(function.version.runtime) {
-        return None;
-    }
-    let mut hasher = blake3::Hasher::new_derive_key(POOL_DOMAIN);
-    for part in [function.space.as_str(), function.name.as_str()] {
-        hasher
-            .update(&(part.len() as u64).to_le_bytes())
-            .update(part.as_bytes());
-    }
-    hasher.update(function.version.digest.as_bytes());
-    let key = PoolKey::new(Digest::new(*hasher.finalize().as_bytes()));
-    Some(Pooled {
-        key,
-        concurrency: function.version.limits.max_concurrency,
-    })
-}
-
-/// What is known of a function's record.
-#[derive(Debug, Clone)]
-pub(crate) struct Known {
-    pub(crate) function: Arc<Function>,
-    pub(crate) revision: Revision,
-    pub(crate) code_bytes: u64,
-}
-
-impl From<&Deployed> for Known {
-    fn from(deployed: &Deployed) -> Self {
-        let function = Arc::clone(&deployed.function);
-        Self {
-            function,
-            revision: deployed.revision,
-            code_bytes: deployed.code_bytes,
-        }
-    }
-}
-
-impl From<(Function, Revision)> for Known {
-    fn from((function, revision): (Function, Revision)) -> Self {
-        Self {
-            function: Arc::new(function),
-            revision,
-            code_bytes: 0,
-        }
-    }
-}
-
-/// What changes took away.
+/// The functions that changes have removed.
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
     pub(crate) deleted: Vec<Arc<Function>>,
+    /// Versions that no call runs any more.
     pub(crate) replaced: Vec<Arc<Function>>,
 }
 
-/// The functions of one space, all of one state.
+/// The functions of one space, in one consistent state.
 #[derive(Debug, Clone, Default)]
 struct Space {
-    functions: HashMap<FunctionName, Arc<Entry>>,
+    functions: HashMap<FunctionName, Arc<FunctionEntry>>,
     generation: Generation,
 }
 
-/// A change copies the list of spaces and one space's functions, not all of them.
-type Table = HashMap<SpaceId, Arc<Space>>;
+/// The table of spaces. A change copies the list of spaces and one space's functions, not all of them.
+type SpaceTable = HashMap<SpaceId, Arc<Space>>;
 
-/// What is remembered beside the table; locked for a change.
+/// State beside the table; locked for a change.
 #[derive(Debug, Default)]
 struct Changes {
     /// Deletions, so that an older record does not bring a function back.
@@ -166,20 +58,60 @@ struct Changes {
     numbers: LocalNumbers,
 }
 
-/// See the module.
-#[derive(Debug, Default)]
+/// The functions; see the module.
 pub(crate) struct Functions {
-    table: ArcSwap<Table>,
+    table: ArcSwap<SpaceTable>,
     changes: Mutex<Changes>,
+    is_prepared: IsPrepared,
+}
+
+impl std::fmt::Debug for Functions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Functions")
+            .field("table", &self.table)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The functions of a program that runs and prepares nothing.
+impl Default for Functions {
+    fn default() -> Self {
+        Self::new(|_| true)
+    }
 }
 
 impl Functions {
-    pub(crate) fn get(&self, space: &SpaceId, name: &str) -> Option<Arc<Entry>> {
+    /// An empty table, on a node where these versions are prepared.
+    pub(crate) fn new(is_prepared: impl Fn(&Version) -> bool + Send + Sync + 'static) -> Self {
+        Self {
+            table: ArcSwap::default(),
+            changes: Mutex::default(),
+            is_prepared: Box::new(is_prepared),
+        }
+    }
+
+    /// The version that calls of a function run now, for a call: see [`FunctionEntry::served`].
+    pub(crate) fn served(&self, space: &SpaceId, name: &str) -> Option<Arc<FunctionEntry>> {
+        self.get(space, name).map(FunctionEntry::served)
+    }
+
+    /// The version that a call of a function runs now.
+    pub(crate) fn resolve(
+        &self,
+        space: &SpaceId,
+        name: &str,
+    ) -> Result<Arc<FunctionEntry>, InvocationError> {
+        self.served(space, name)
+            .ok_or_else(|| InvocationError::Unknown(name.to_owned()))
+    }
+
+    /// The newest version of a function, prepared or not.
+    pub(crate) fn get(&self, space: &SpaceId, name: &str) -> Option<Arc<FunctionEntry>> {
         self.table.load().get(space)?.functions.get(name).cloned()
     }
 
-    /// Names the state of a space's functions: equal on all nodes that have this state, and never the same again after a
-    /// change; 0 if there never was one. Read before the functions that it shall stand for.
+    /// The generation of a space's functions: equal on all nodes that have this state, and never the same again after a
+    /// change; 0 if the space never had a function. It must be read before the functions that it is to stand for.
     pub(crate) fn generation(&self, space: &SpaceId) -> u64 {
         self.table
             .load()
@@ -187,7 +119,7 @@ impl Functions {
             .map_or(0, |space| space.generation.number())
     }
 
-    /// Of all spaces.
+    /// Number of functions in all spaces.
     pub(crate) fn len(&self) -> usize {
         self.table
             .load()
@@ -207,8 +139,8 @@ impl Functions {
         names
     }
 
-    /// Those of a space.
-    pub(crate) fn of(&self, space: &SpaceId) -> Vec<Arc<Entry>> {
+    /// The functions of a space.
+    pub(crate) fn of(&self, space: &SpaceId) -> Vec<Arc<FunctionEntry>> {
         self.table
             .load()
             .get(space)
@@ -216,8 +148,8 @@ impl Functions {
             .unwrap_or_default()
     }
 
-    /// Of all spaces.
-    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
+    /// The entries of all spaces.
+    pub(crate) fn entries(&self) -> Vec<Arc<FunctionEntry>> {
         self.table
             .load()
             .values()
@@ -225,7 +157,7 @@ impl Functions {
             .collect()
     }
 
-    /// Of all spaces.
+    /// The functions of all spaces.
     pub(crate) fn all(&self) -> Vec<Arc<Function>> {
         self.entries()
             .iter()
@@ -233,17 +165,14 @@ impl Functions {
             .collect()
     }
 
-    /// Takes over records, where they are newer than what is known, perhaps ahead of older changes. Returns the functions that
-    /// were replaced.
-    pub(crate) fn put<R: Into<Known>>(
-        &self,
-        records: impl IntoIterator<Item = R>,
-    ) -> Vec<Arc<Function>> {
+    /// Takes over the records that are newer than the known ones, perhaps ahead of older changes. Returns the functions
+    /// that were replaced.
+    pub(crate) fn put(&self, records: impl IntoIterator<Item = Deployed>) -> Vec<Arc<Function>> {
         self.change(|table, changes, gone| {
-            for record in records {
-                let known = record.into();
-                let (space, revision) = (known.function.space.clone(), known.revision);
-                put_in(table, changes, known, gone);
+            for deployed in records {
+                let space = deployed.function.space.clone();
+                let revision = deployed.revision;
+                self.put_in(table, changes, deployed, gone);
                 Arc::make_mut(table.entry(space).or_default())
                     .generation
                     .skip_to(revision, &mut changes.numbers);
@@ -253,27 +182,74 @@ impl Functions {
     }
 
     /// Forgets a function that was deleted at this revision, perhaps ahead of older changes.
-    pub(crate) fn remove(
-        &self,
-        space: &SpaceId,
-        name: &FunctionName,
-        revision: Revision,
-    ) -> Option<Arc<Function>> {
-        let gone = self.change(|table, changes, gone| {
+    pub(crate) fn remove(&self, space: &SpaceId, name: &FunctionName, revision: Revision) -> Gone {
+        self.change(|table, changes, gone| {
             remove_in(table, changes, (space, name, revision), gone);
             let space = Arc::make_mut(table.entry(space.clone()).or_default());
             space.generation.skip_to(revision, &mut changes.numbers);
-        });
-        gone.deleted.into_iter().next()
+        })
     }
 
-    /// Applies what the registry's watch brought, all at once: nobody sees a part of a transaction.
+    /// Reports a prepared version: calls run it, wherever it is the newest that they can. Returns the versions that
+    /// they run no more.
+    pub(crate) fn prepared(&self, prepared: &Arc<FunctionEntry>) -> Vec<Arc<Function>> {
+        self.change(|table, changes, gone| {
+            gone.replaced
+                .extend(prepared.set_ready().map(|ran| Arc::clone(&ran.function)));
+            for space in table.values_mut() {
+                let mut changed = false;
+                for entry in space.functions.values() {
+                    changed |= take_over(entry, prepared, gone);
+                }
+                if changed {
+                    Arc::make_mut(space).generation.turn(&mut changes.numbers);
+                }
+            }
+        })
+        .replaced
+    }
+
+    /// Whether calls of a function need not wait for its preparation.
+    pub(crate) fn can_run(&self, function: &Function) -> bool {
+        let entry = self.get(&function.space, function.name.as_str());
+        entry.is_none_or(|entry| entry.runs_as().is_ready())
+    }
+
+    /// Whether the version of an entry is the newest of its function.
+    pub(crate) fn is_current(&self, entry: &FunctionEntry) -> bool {
+        let current = self.get(&entry.function.space, entry.function.name.as_str());
+        current.is_some_and(|current| current.digest() == entry.digest())
+    }
+
+    /// Whether there is such a function.
+    pub(crate) fn has(&self, function: &Function) -> bool {
+        self.get(&function.space, function.name.as_str()).is_some()
+    }
+
+    /// The newest versions that are not prepared here.
+    pub(crate) fn unprepared(&self) -> Vec<Arc<FunctionEntry>> {
+        self.entries()
+            .into_iter()
+            .filter(|entry| !entry.is_ready())
+            .collect()
+    }
+
+    /// The code of the versions that calls run until newer ones are prepared.
+    pub(crate) fn earlier_code(&self) -> Vec<Digest> {
+        let earlier = self
+            .unprepared()
+            .into_iter()
+            .filter_map(|entry| entry.earlier());
+        earlier.map(|entry| entry.function.version.code).collect()
+    }
+
+    /// Applies changes from the registry's watch, all at once: nobody sees a part of a transaction.
     pub(crate) fn follow(&self, followed: &[FunctionChange]) -> Gone {
         self.change(|table, changes, gone| {
             for change in followed {
                 let (space, revision) = match change {
                     FunctionChange::Deployed(deployed) => {
-                        put_in(table, changes, deployed.into(), gone);
+                        self.put_in(table, changes, deployed.clone(), gone);
                         (&deployed.function.space, deployed.revision)
                     }
                     FunctionChange::Deleted {
@@ -296,30 +272,51 @@ impl Functions {
         })
     }
 
-    /// One change at a time; seen whole or not at all.
-    fn change(&self, change: impl FnOnce(&mut Table, &mut Changes, &mut Gone)) -> Gone {
+    /// Makes one change, alone, which readers see whole or not at all.
+    fn change(&self, change: impl FnOnce(&mut SpaceTable, &mut Changes, &mut Gone)) -> Gone {
         let mut changes = self.changes.lock();
-        let mut table = Table::clone(&self.table.load());
+        let mut table = SpaceTable::clone(&self.table.load());
         let mut gone = Gone::default();
         change(&mut table, &mut changes, &mut gone);
+        for space in table.values_mut() {
+            let behind = space
+                .functions
+                .values()
+                .any(|entry| !entry.is_ready() && entry.earlier().is_some());
+            if space.generation.is_behind() != behind {
+                Arc::make_mut(space)
+                    .generation
+                    .set_behind(behind, &mut changes.numbers);
+            }
+        }
         self.table.store(Arc::new(table));
         gone
     }
 
-    /// The entry of a pinned version: the current one where it is that version, else one of its own.
-    pub(crate) fn entry_for(&self, function: &Arc<Function>) -> Arc<Entry> {
-        let current = self
-            .get(&function.space, function.name.as_str())
-            .filter(|entry| entry.function.version == function.version);
-        let own = || Known {
+    /// The entry of a pinned version: the current one or the earlier one if it has that version, else one of its own.
+    pub(crate) fn entry_for(&self, function: &Arc<Function>) -> Arc<FunctionEntry> {
+        let is_it = |entry: &Arc<FunctionEntry>| entry.function.version == function.version;
+        let current = self.get(&function.space, function.name.as_str());
+        let earlier = current.as_ref().and_then(|entry| entry.earlier());
+        let known = [current, earlier].into_iter().flatten().find(is_it);
+        let revision = Revision::default();
+        let created = Revision::default();
+        let own = || Deployed {
             function: Arc::clone(function),
-            revision: Revision::default(),
+            revision,
+            created,
             code_bytes: 0,
+            deployed_unix_ms: 0,
         };
-        current.unwrap_or_else(|| Arc::new(Entry::new(own())))
+        known.unwrap_or_else(|| {
+            Arc::new(FunctionEntry::new(
+                own(),
+                (self.is_prepared)(&function.version),
+            ))
+        })
     }
 
-    /// Reads all functions; returns what that took away, and the revision from which to watch.
+    /// Reads all functions; returns the removed ones, and the revision to watch from.
     pub(crate) async fn load(&self, store: &FunctionStore) -> Result<(Gone, Revision), KvError> {
         let loaded = store.load_all().await?;
         for unreadable in &loaded.unreadable {
@@ -331,8 +328,8 @@ impl Functions {
         Ok((self.resync(&loaded), loaded.revision.next()))
     }
 
-    /// Makes the table equal to what the registry holds at a revision, keeping what was changed since. Returns what was
-    /// deleted, and what was replaced.
+    /// Makes the table equal to the registry's state at a revision, keeping later changes. Returns the deleted and the
+    /// replaced functions.
     pub(crate) fn resync(&self, loaded: &Loaded) -> Gone {
         let at = loaded.revision;
         let held: HashSet<(&SpaceId, &FunctionName)> = loaded
@@ -341,7 +338,7 @@ impl Functions {
             .map(|one| (&one.function.space, &one.function.name))
             .collect();
         self.change(|table, changes, gone| {
-            let known: Vec<Arc<Entry>> = table
+            let known: Vec<Arc<FunctionEntry>> = table
                 .values()
                 .flat_map(|space| space.functions.values().cloned())
                 .collect();
@@ -351,7 +348,7 @@ impl Functions {
                 }
             }
             for deployed in &loaded.functions {
-                put_in(table, changes, deployed.into(), gone);
+                self.put_in(table, changes, deployed.clone(), gone);
             }
             // Functions of older programs have no generation beside them.
             let records = loaded
@@ -376,30 +373,70 @@ impl Functions {
             changes.deleted.retain(|_, revision| *revision > at);
         })
     }
+
+    fn put_in(
+        &self,
+        table: &mut SpaceTable,
+        changes: &mut Changes,
+        known: Deployed,
+        gone: &mut Gone,
+    ) {
+        let key = (known.function.space.clone(), known.function.name.clone());
+        let present = table
+            .get(&key.0)
+            .and_then(|space| space.functions.get(&key.1));
+        let newest = present
+            .map(|entry| entry.revision)
+            .max(changes.deleted.get(&key).copied());
+        let ready = (self.is_prepared)(&known.function.version);
+        if newest.is_some_and(|newest| newest >= known.revision) {
+            // What this node has just deployed runs until what another one deployed after it is prepared.
+            if let Some(present) =
+                present.filter(|present| ready && present.revision > known.revision)
+            {
+                let unused = present.offer(Arc::new(FunctionEntry::new(known, ready)));
+                gone.replaced
+                    .extend(unused.map(|entry| Arc::clone(&entry.function)));
+            }
+            return;
+        }
+        changes.deleted.remove(&key);
+        let entry = Arc::new(FunctionEntry::new(known, ready));
+        let unused = present.map(|old| entry.follow(old)).unwrap_or_default();
+        gone.replaced
+            .extend(unused.iter().map(|old| Arc::clone(&old.function)));
+        let (space, name) = key;
+        Arc::make_mut(table.entry(space).or_default())
+            .functions
+            .insert(name, entry);
+    }
 }
 
-fn put_in(table: &mut Table, changes: &mut Changes, known: Known, gone: &mut Gone) {
-    let key = (known.function.space.clone(), known.function.name.clone());
-    let present = table
-        .get(&key.0)
-        .and_then(|space| space.functions.get(&key.1));
-    let newest = present
-        .map(|entry| entry.revision)
-        .max(changes.deleted.get(&key).copied());
-    if newest.is_some_and(|newest| newest >= known.revision) {
-        return;
+/// Lets an entry run a prepared version, if it is its own, or a newer one than it runs; returns whether it does.
+fn take_over(entry: &Arc<FunctionEntry>, prepared: &Arc<FunctionEntry>, gone: &mut Gone) -> bool {
+    if entry.digest() == prepared.digest() {
+        let ran = entry.set_ready();
+        gone.replaced
+            .extend(ran.map(|ran| Arc::clone(&ran.function)));
+        return true;
     }
-    changes.deleted.remove(&key);
-    let (space, name) = key;
-    let space = Arc::make_mut(table.entry(space).or_default());
-    if let Some(old) = space.functions.insert(name, Arc::new(Entry::new(known))) {
-        gone.replaced.push(Arc::clone(&old.function));
+    let one = &entry.function;
+    let other = &prepared.function;
+    if entry.is_ready() || (&one.space, &one.name) != (&other.space, &other.name) {
+        return false;
     }
+    let unused = entry.offer(Arc::clone(prepared));
+    let taken = unused
+        .as_ref()
+        .is_none_or(|unused| !Arc::ptr_eq(unused, prepared));
+    gone.replaced
+        .extend(unused.map(|unused| Arc::clone(&unused.function)));
+    taken
 }
 
-/// What was deployed after the revision stays.
+/// Removes a function from the table, unless it was deployed after the revision.
 fn remove_in(
-    table: &mut Table,
+    table: &mut SpaceTable,
     changes: &mut Changes,
     (space, name, revision): (&SpaceId, &FunctionName, Revision),
     gone: &mut Gone,
@@ -421,6 +458,8 @@ fn remove_in(
         changes
             .deleted
             .insert((space.clone(), name.clone()), revision);
+        gone.replaced
+            .extend(old.earlier().map(|earlier| Arc::clone(&earlier.function)));
         gone.deleted.push(Arc::clone(&old.function));
     }
 }
@@ -430,6 +469,7 @@ pub(crate) mod tests {
     use serverledge_core::{
         Digest, Flags, FunctionLimits, Interface, Network, Runtime, Secrets, SpaceId, Version,
     };
+    use serverledge_registry::Deployed;
 
     use super::*;
 
@@ -454,6 +494,11 @@ pub(crate) mod tests {
         }
     }
 
+    /// A function of this name, in the version with this digest.
+    pub(crate) fn versioned(name: &str, digest: u8) -> Function {
+        function(name, digest)
+    }
+
     /// Any function of this name.
     pub(crate) fn named(name: &str) -> Function {
         function(name, 1)
@@ -468,30 +513,36 @@ pub(crate) mod tests {
     #[test]
     fn older_records_never_win() {
         let functions = Functions::default();
-        functions.put([(function("f", 2), Revision::new(5))]);
-        functions.put([(function("f", 1), Revision::new(4))]);
+        functions.put([deployed(function("f", 2), Revision::new(5))]);
+        functions.put([deployed(function("f", 1), Revision::new(4))]);
         assert_eq!(digest(&functions), Some(Digest::new([2; 32])));
         let name = FunctionName::parse("f").unwrap();
         assert!(
             functions
                 .remove(&SpaceId::default_space(), &name, Revision::new(4))
-                .is_none()
+                .deleted
+                .is_empty()
         );
-        assert!(
+        assert_eq!(
             functions
                 .remove(&SpaceId::default_space(), &name, Revision::new(6))
-                .is_some()
+                .deleted
+                .len(),
+            1
         );
-        functions.put([(function("f", 2), Revision::new(5))]);
+        functions.put([deployed(function("f", 2), Revision::new(5))]);
         assert_eq!(digest(&functions), None);
-        functions.put([(function("f", 3), Revision::new(7))]);
+        functions.put([deployed(function("f", 3), Revision::new(7))]);
         assert_eq!(digest(&functions), Some(Digest::new([3; 32])));
     }
 
-    fn deployed(function: Function, revision: Revision) -> Deployed {
+    pub(crate) fn deployed(function: Function, revision: Revision) -> Deployed {
+        let function = Arc::new(function);
+        let created = Revision::default();
         Deployed {
-            function: Arc::new(function),
+            function,
             revision,
+            created,
             code_bytes: 0,
             deployed_unix_ms: 0,
         }
@@ -512,7 +563,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_change_and_its_generation_are_seen_together() {
-        let (functions, space) = (Functions::default(), SpaceId::default_space());
+        let functions = Functions::default();
+        let space = SpaceId::default_space();
         let followed = |number: u8, revision: u64| {
             let revision = Revision::new(revision);
             let deployed = FunctionChange::Deployed(deployed(function("f", number), revision));
@@ -527,7 +579,7 @@ pub(crate) mod tests {
         assert_eq!(functions.generation(&space), 0);
         followed(1, 3);
         assert_eq!(functions.generation(&space), 3);
-        functions.put([(function("g", 1), Revision::new(9))]);
+        functions.put([deployed(function("g", 1), Revision::new(9))]);
         let ahead = functions.generation(&space);
         assert!(ahead > 9, "the node cannot know what lies between");
         followed(2, 8);
@@ -574,8 +626,8 @@ pub(crate) mod tests {
     fn a_resync_drops_what_is_gone_and_keeps_what_is_newer() {
         let functions = Functions::default();
         functions.put([
-            (function("f", 1), Revision::new(3)),
-            (function("g", 1), Revision::new(9)),
+            deployed(function("f", 1), Revision::new(3)),
+            deployed(function("g", 1), Revision::new(9)),
         ]);
         let resynced = functions.resync(&loaded([], 5));
         assert_eq!(functions.names(&SpaceId::default_space()), ["g"]);
@@ -586,18 +638,16 @@ pub(crate) mod tests {
 
     #[test]
     fn spaces_have_names_of_their_own() {
-        let (functions, name, other) = (
-            Functions::default(),
-            FunctionName::parse("f").unwrap(),
-            SpaceId::new(),
-        );
+        let functions = Functions::default();
+        let name = FunctionName::parse("f").unwrap();
+        let other = SpaceId::new();
         let elsewhere = Function {
             space: other.clone(),
             ..function("f", 2)
         };
         functions.put([
-            (function("f", 1), Revision::new(3)),
-            (elsewhere, Revision::new(4)),
+            deployed(function("f", 1), Revision::new(3)),
+            deployed(elsewhere, Revision::new(4)),
         ]);
         assert_eq!(functions.len(), 2);
         assert_ne!(
@@ -606,11 +656,173 @@ pub(crate) mod tests {
                 .get(&SpaceId::default_space(), "f")
                 .map(|entry| entry.key)
         );
-        assert!(functions.remove(&other, &name, Revision::new(5)).is_some());
+        assert_eq!(
+            functions
+                .remove(&other, &name, Revision::new(5))
+                .deleted
+                .len(),
+            1
+        );
         assert_eq!(
             (functions.names(&other).len(), digest(&functions)),
             (0, Some(Digest::new([1; 32])))
         );
         assert!(functions.get(&SpaceId::new(), "f").is_none());
+    }
+
+    /// The functions of a node where only these versions are prepared, and the set to prepare more.
+    fn preparing(prepared: &[u8]) -> (Functions, Arc<Mutex<HashSet<u8>>>) {
+        let known: Arc<Mutex<HashSet<u8>>> =
+            Arc::new(Mutex::new(prepared.iter().copied().collect()));
+        let asked = Arc::clone(&known);
+        (
+            Functions::new(move |version| asked.lock().contains(&version.digest.as_bytes()[0])),
+            known,
+        )
+    }
+
+    fn follow(functions: &Functions, number: u8, revision: u64, created: u64) -> Gone {
+        let revision = Revision::new(revision);
+        let created = Revision::new(created);
+        let deployed = Deployed {
+            created,
+            ..deployed(function("f", number), revision)
+        };
+        let generation = FunctionChange::Generation {
+            space: SpaceId::default_space(),
+            revision,
+        };
+        functions.follow(&[FunctionChange::Deployed(deployed), generation])
+    }
+
+    /// The newest version, and the one that calls run; 0: they wait.
+    fn stand(functions: &Functions) -> (u8, u8) {
+        let newest = functions
+            .get(&SpaceId::default_space(), "f")
+            .expect("the function is there");
+        let served = Arc::clone(&newest).served();
+        let served_number = if served.is_ready() {
+            served.digest().as_bytes()[0]
+        } else {
+            0
+        };
+        (newest.digest().as_bytes()[0], served_number)
+    }
+
+    fn prepare(functions: &Functions, number: u8) -> Vec<u8> {
+        let entry = Arc::new(FunctionEntry::new(
+            deployed(function("f", number), Revision::new(u64::from(number))),
+            false,
+        ));
+        numbers(&functions.prepared(&entry))
+    }
+
+    fn numbers(functions: &[Arc<Function>]) -> Vec<u8> {
+        functions
+            .iter()
+            .map(|function| function.version.digest.as_bytes()[0])
+            .collect()
+    }
+
+    #[test]
+    fn a_function_goes_on_until_its_new_version_is_prepared() {
+        let (functions, _) = preparing(&[1]);
+        let space = SpaceId::default_space();
+        assert!(follow(&functions, 1, 1, 1).replaced.is_empty());
+        assert_eq!(
+            (stand(&functions), functions.generation(&space)),
+            ((1, 1), 1)
+        );
+        assert!(
+            follow(&functions, 2, 2, 1).replaced.is_empty(),
+            "it runs still"
+        );
+        let behind = functions.generation(&space);
+        assert!(
+            stand(&functions) == (2, 1) && behind > 2,
+            "no other node has this state"
+        );
+        assert!(follow(&functions, 3, 3, 1).replaced.is_empty());
+        assert_eq!(stand(&functions), (3, 1));
+        assert_eq!(functions.earlier_code(), [Digest::new([1; 32])]);
+        assert_eq!(
+            prepare(&functions, 2),
+            [1],
+            "the second is newer than the first"
+        );
+        assert_eq!(stand(&functions), (3, 2));
+        assert!(
+            functions.generation(&space) > behind.min(1 << 62)
+                && functions.generation(&space) != behind
+        );
+        assert_eq!(prepare(&functions, 3), [2]);
+        assert_eq!(
+            (stand(&functions), functions.generation(&space)),
+            ((3, 3), 3)
+        );
+        assert!(functions.unprepared().is_empty());
+    }
+
+    #[test]
+    fn what_a_node_has_acknowledged_runs_until_what_came_after_it_is_prepared() {
+        let (functions, known) = preparing(&[1]);
+        follow(&functions, 1, 1, 1);
+        // Another node's deploy came while this node prepared the version that it then acknowledges.
+        follow(&functions, 4, 4, 1);
+        known.lock().insert(3);
+        assert_eq!(
+            numbers(&functions.put([deployed(function("f", 3), Revision::new(3))])),
+            [1]
+        );
+        assert_eq!(stand(&functions), (4, 3));
+        known.lock().insert(2);
+        assert_eq!(
+            numbers(&functions.put([deployed(function("f", 2), Revision::new(2))])),
+            [2],
+            "older than what runs"
+        );
+        assert_eq!(stand(&functions), (4, 3));
+    }
+
+    #[test]
+    fn a_deleted_function_does_not_go_on_as_another_of_its_name() {
+        let (functions, _) = preparing(&[1]);
+        follow(&functions, 1, 1, 1);
+        // The deletion itself was lost: only the record says since when there is one.
+        let gone = follow(&functions, 2, 5, 5);
+        assert_eq!(
+            (numbers(&gone.replaced), stand(&functions)),
+            (vec![1], (2, 0))
+        );
+        let name = FunctionName::parse("f").unwrap();
+        follow(&functions, 1, 6, 5);
+        follow(&functions, 2, 7, 5);
+        let gone = functions.remove(&SpaceId::default_space(), &name, Revision::new(8));
+        assert_eq!(
+            (numbers(&gone.deleted), numbers(&gone.replaced)),
+            (vec![2], vec![1])
+        );
+        assert!(functions.get(&SpaceId::default_space(), "f").is_none());
+    }
+
+    #[test]
+    fn peers_get_what_is_prepared_alone() {
+        let (functions, _) = preparing(&[1]);
+        follow(&functions, 1, 1, 1);
+        follow(&functions, 2, 2, 1);
+        let newest = functions.get(&SpaceId::default_space(), "f").unwrap();
+        let number = |wanted: u8| {
+            let found = newest.prepared_as(|digest| digest.as_bytes()[0] == wanted);
+            found.map(|entry| entry.digest().as_bytes()[0])
+        };
+        assert_eq!((number(1), number(2), number(3)), (Some(1), None, None));
+        prepare(&functions, 2);
+        assert_eq!((number(1), number(2)), (None, Some(2)));
+        newest.lost();
+        assert_eq!(
+            (stand(&functions), number(2)),
+            ((2, 0), None),
+            "damaged machine code is made anew"
+        );
     }
 }

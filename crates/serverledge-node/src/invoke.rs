@@ -1,67 +1,128 @@
-//! The invoke path: snapshot, admission, sandbox, report. No registry call, no task, no channel on the way.
+//! The invoke path: snapshot, admission, sandbox, report. For a function that is known it makes no registry call. A call
+//! that nobody shares, in a sandbox of its own, needs no task and no channel.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
+use async_trait::async_trait;
 use bytes::Bytes;
-use serverledge_api::{Call, LogEntry};
+use serverledge_api::{ClientCall, Invocations};
 use serverledge_core::{
-    CallContext, CallKey, FailureKind, Function, FunctionFailure, FunctionName, InvocationError,
-    InvocationId, InvokeError, Link, Memo, Outcome, OverloadReason, Payload, Phases, Reply, Report,
-    Runtime, Sandbox, SandboxCall, SpaceId, StartError, Started,
+    CacheMetadata, Call, Caller, Ending, FailureKind, Function, FunctionFailure, FunctionLog,
+    InvocationError, InvocationId, InvokeError, Link, Outcome, OverloadReason, Payload, Phases,
+    Reply, Report, Runtime, Sandbox, SpaceId, StartError, Started, error_chain,
 };
-use serverledge_scheduler::{Arrival, QosClass, Ran, Sample};
-use tokio::sync::oneshot;
+use serverledge_scheduler::{Arrival, PeerId, QosClass, Ran, Sample, SandboxId};
 
-use crate::admission::{Granted, Held, LeaseGuard, Origin, Others, draining};
-use crate::cluster::{HOPS_MAX, Offloaded, carries_little};
-use crate::deploy::unix_ms;
-use crate::functions::Entry;
-use crate::host::NodeHost;
-use crate::leased::LeasedBody;
-use crate::node::Node;
+use self::guarded_body::GuardedBody;
+use self::guarded_body::until_its_end;
+use self::host::{CallTarget, InvocationHost};
+use self::request::{ResolvedCall, is_not_prepared, not_prepared};
+use self::result_cache::{EntryMacs, ResultCache};
+use self::unprepared::Elsewhere;
+use crate::admission::{Admissions, Granted, HeldLease, LeaseGuard, Origin, Others, draining};
+use crate::background::Background;
+use crate::clock::{now, unix_ms};
+use crate::cluster::{Cluster, HOPS_MAX, Offloaded, carries_little, lacks_version};
+use crate::config::Config;
+use crate::executors::Executors;
+use crate::functions::errors::shortened;
+use crate::functions::logs::{FunctionLogs, KeptLog};
+use crate::functions::preparing::jobs::Jobs;
+use crate::functions::preparing::unheard::FunctionFinder;
+use crate::functions::quotas::{Permit, Quotas};
+use crate::functions::resources::FunctionResources;
+use crate::functions::{FunctionEntry, Functions, label};
+use crate::metrics::{CacheFigures, Metrics};
+use crate::program::foundation::Foundation;
 
+pub(crate) mod guarded_body;
+mod host;
+mod offload;
+mod prewarm;
+pub(crate) mod request;
+pub(crate) mod result_cache;
 #[cfg(test)]
 mod tests;
+mod unprepared;
 
-/// When to try again after the executor ran out of instances: they end within milliseconds.
+/// `Retry-After` of an executor without free instances: they end within milliseconds.
 const EXHAUSTED_RETRY: Duration = Duration::from_secs(1);
 
-/// Sandboxes that are found dead before a call gives up: as many as a node may have, since an engine that is restarted
-/// ends all of them.
+/// Most dead sandboxes that a call meets before it gives up: as many as a node may have, since a restarted engine ends
+/// all of them.
 const SANDBOXES_TRIED_MAX: u32 = 256;
 
 /// Sandboxes started for a call and found dead at once, after the first: such a function would be started for ever.
 const FRESH_TRIED_MAX: u32 = 1;
 
-/// How much later than its caller a callee ends that is not dropped with it, on another node for instance: at the same moment, it
-/// would be chance whether the caller meets its own limit or reads of its callee's.
+/// Most times that a preparation may be lost during one call: once, because it was damaged or swept.
+const LOST_MAX: u32 = 2;
+
+/// The error code of a call whose runtime has no executor on this node.
+const NO_EXECUTOR: &str = "runtime_unavailable";
+
+/// Bytes of an exception's message, and of its trace, that its function's log gets.
+const TRACE_BYTES_MAX: usize = 16 * 1024;
+
+/// Time by which a callee outlives its caller, if it is not dropped with it, on another node for instance. If both
+/// ended at the same moment, chance would decide whether the caller meets its own limit or gets its callee's error.
 const CALLEE_GRACE: Duration = Duration::from_secs(1);
 
-/// Why one try gave no result.
-enum Tried {
-    /// The sandbox was dead before; another may do. Whether it had served before.
+/// The service that runs calls.
+pub(crate) struct Invoker {
+    functions: Arc<Functions>,
+    finder: FunctionFinder,
+    admissions: Admissions,
+    executors: Executors,
+    logs: Arc<FunctionLogs>,
+    cluster: Arc<Cluster>,
+    result_cache: ResultCache,
+    quotas: Arc<Quotas>,
+    metrics: Arc<Metrics>,
+    jobs: Arc<Jobs>,
+    background: Background,
+}
+
+/// The reason why an attempt gave no result.
+enum AttemptFailure {
+    /// The sandbox was dead before; another may do. `warm`: whether it had served before.
     Gone { warm: bool },
-    /// That is the outcome.
+    /// The version is not prepared here: the call as it was, and the error that it would get.
+    Unprepared(Box<ResolvedCall>, InvocationError),
+    /// Its sandbox could not be started, while the function has others: the call as it was, and the error.
+    NotStarted(Box<ResolvedCall>, InvocationError),
+    /// The failure is the outcome.
     Failed(InvocationError),
 }
 
-impl Tried {
+impl AttemptFailure {
     fn into_error(self) -> InvocationError {
         match self {
             Self::Gone { .. } => dead_sandboxes(),
-            Self::Failed(error) => error,
+            Self::Unprepared(_, error) | Self::NotStarted(_, error) | Self::Failed(error) => error,
         }
     }
 }
 
-/// A sandbox that a call runs in.
-enum InUse {
+/// The sandbox of a call that may run.
+struct FoundSandbox {
+    lease: LeaseGuard,
+    sandbox: CallSandbox,
+    /// Whether it was up before the call.
+    warm: bool,
+    /// Whether it is another one than the call began to start.
+    moved: bool,
+}
+
+/// The sandbox that a call runs in.
+enum CallSandbox {
     Once(Box<dyn Sandbox>),
     Pooled(Arc<dyn Sandbox>),
 }
 
-impl InUse {
+impl CallSandbox {
     fn get(&self) -> &dyn Sandbox {
         match self {
             Self::Once(sandbox) => sandbox.as_ref(),
@@ -70,74 +131,152 @@ impl InUse {
     }
 }
 
-/// One invocation, wherever it came from.
-pub(crate) struct Request {
-    pub(crate) entry: Arc<Entry>,
-    pub(crate) id: InvocationId,
-    pub(crate) payload: Payload,
-    pub(crate) class: QosClass,
-    /// After this it is not started any more.
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) context: CallContext,
-    pub(crate) arrived: Instant,
-    /// The lease of the call that makes this one, if that runs here.
-    pub(crate) caller: Option<Arc<Held>>,
-    /// What its result is kept under, if it may be kept: joins the chain of the calls that it makes.
-    pub(crate) key: Option<CallKey>,
+/// The attempts at a call so far.
+struct Attempts {
+    /// The time at which it first asked for resources.
+    asked: Instant,
+    /// The peers that did not take it.
+    peers: Vec<PeerId>,
+    /// Whether some peer lacks its version, now or any more.
+    other_version: bool,
+    /// Whether it is to run here, whatever the policy says.
+    here: bool,
+    dead: u32,
+    /// Number of those that were started for this call.
+    fresh: u32,
+    lost: u32,
+    /// The error of a start that failed, while the function had other sandboxes to wait for.
+    not_started: Option<InvocationError>,
 }
 
-impl Request {
-    /// A call from outside.
-    pub(crate) fn of(call: Call, entry: Arc<Entry>) -> Self {
-        Self {
-            entry,
-            id: call.id,
-            payload: call.payload,
-            class: QosClass::new(call.qos_class),
-            deadline: call.deadline,
-            context: CallContext {
-                may_offload: call.may_offload,
-                travel: call.travel,
-                carried: call.carried,
-                hands_out: call.hands_out,
-                ..CallContext::root(call.id, None)
-            },
-            arrived: call.arrived,
-            caller: None,
-            key: None,
+#[async_trait]
+impl Invocations for Invoker {
+    async fn call(self: Arc<Self>, call: ClientCall) -> Result<Report, InvocationError> {
+        self.check_open()?;
+        let ClientCall { caller, call, .. } = call;
+        let permit = self.permit(&caller)?;
+        let entry = match self
+            .functions
+            .resolve(&caller.space, call.function.as_str())
+        {
+            Ok(entry) => entry,
+            Err(unknown) => Box::pin(self.finder.find(&caller.space, call.function.as_str()))
+                .await
+                .ok_or(unknown)?,
+        };
+        Ok(until_its_end(
+            self.invoke(ResolvedCall::new(entry, call)).await?,
+            permit,
+        ))
+    }
+
+    /// Pooled sandboxes are started up to the number asked for, as far as there is room. Wasm instances are made for
+    /// each call and never kept, so a loaded module is ready for as many as the node can run at once.
+    async fn prewarm(
+        self: Arc<Self>,
+        space: &SpaceId,
+        name: &str,
+        instances: i64,
+    ) -> Result<i64, InvocationError> {
+        let entry = self.functions.resolve(space, name)?;
+        if let Some(pooled) = entry.pooled {
+            return self
+                .prewarm_pooled(&entry, pooled, usize::try_from(instances).unwrap_or(0))
+                .await;
+        }
+        self.start_sandbox(&entry.function).await?;
+        let capacity = self.admissions.snapshot().capacity;
+        let fit = capacity.memory.get() / entry.function.version.limits.memory.get().max(1);
+        let most = i64::try_from(fit.min(u64::from(capacity.slots))).unwrap_or(i64::MAX);
+        Ok(instances.clamp(0, most))
+    }
+}
+
+impl Invoker {
+    pub(crate) fn new(base: Foundation, config: &Config) -> Result<Self> {
+        let FunctionResources {
+            functions,
+            admissions,
+            executors,
+            logs,
+            metrics,
+        } = base.resources;
+        let macs = match &base.cluster.key {
+            Some(key) => EntryMacs::of_cluster(key),
+            None => EntryMacs::of_node(&config.data.dir)
+                .context("failed to read or make the key of result tags")?,
+        };
+        Ok(Self {
+            result_cache: ResultCache::new(
+                config.cache.results_bytes,
+                config.cache.results_ttl,
+                macs,
+                &metrics,
+            ),
+            functions,
+            finder: base.finder,
+            admissions,
+            executors,
+            logs,
+            cluster: base.cluster,
+            quotas: base.quotas,
+            metrics,
+            jobs: base.jobs,
+            background: base.background,
+        })
+    }
+
+    /// Refuses new requests on a node that stops; running functions may still call others.
+    pub(crate) fn check_open(&self) -> Result<(), InvocationError> {
+        if self.admissions.is_draining() {
+            Err(draining())
+        } else {
+            Ok(())
         }
     }
 
-    /// The same once more, for another sandbox.
-    pub(crate) fn again(&self, params: Bytes) -> Self {
-        Self {
-            entry: Arc::clone(&self.entry),
-            id: self.id,
-            payload: Payload::Json(params),
-            class: self.class,
-            deadline: self.deadline,
-            context: self.context.clone(),
-            arrived: self.arrived,
-            caller: self.caller.clone(),
-            key: self.key,
+    /// Counts an invocation from outside that waits for its outcome.
+    pub(crate) fn permit(&self, caller: &Caller) -> Result<Option<Permit>, InvocationError> {
+        self.quotas
+            .admit(caller)
+            .inspect_err(|error| self.count_refusal(error))
+    }
+
+    /// Counts an invocation from outside that runs later.
+    pub(crate) fn spend(&self, caller: &Caller) -> Result<(), InvocationError> {
+        self.quotas
+            .spend(caller)
+            .inspect_err(|error| self.count_refusal(error))
+    }
+
+    fn count_refusal(&self, error: &InvocationError) {
+        if let InvocationError::Quota { code, .. } = error {
+            self.metrics.quota_refused(code);
         }
     }
-}
 
-impl Node {
-    /// Runs an invocation, whatever is known of its like, and counts its outcome. Dropping the future stops it and gives its
-    /// resources back.
-    pub(crate) async fn run_counted(
+    /// The size of the result cache.
+    pub(crate) fn cache_figures(&self) -> CacheFigures {
+        self.result_cache.figures()
+    }
+
+    /// Runs an invocation, without a look at the result cache, and counts its outcome. Dropping the future stops it and
+    /// returns its resources.
+    pub(crate) async fn execute(
         self: &Arc<Self>,
-        request: Request,
+        request: ResolvedCall,
     ) -> Result<Report, InvocationError> {
         let entry = Arc::clone(&request.entry);
-        let id = request.id;
-        let outcome = self.admit_and_run(request).await;
-        self.keep_log(&entry, id, &outcome);
+        let id = request.call.id;
+        let mut changed = false;
+        let mut outcome = self.place_and_execute(request, &mut changed).await;
+        if changed && let Ok(report) = &mut outcome {
+            // It is of another version than the one that it would be kept under.
+            report.memo.uncacheable = true;
+        }
         match &outcome {
-            // Who ran it counts it.
-            Ok(report) if report.remote.is_some() => {}
+            // Who ran it counts it, and a function that answers with HTTP is counted at its end.
+            Ok(report) if report.remote.is_some() || matches!(report.reply, Reply::Http(_)) => {}
             Ok(report) => {
                 let bytes = if let Reply::Json(result) = &report.reply {
                     Some(result.len())
@@ -148,145 +287,208 @@ impl Node {
                     .metrics(&self.metrics)
                     .completed(&report.phases, report.warm, bytes);
             }
-            Err(error) => self.metrics.failed(error),
+            Err(error) => self.count_failure(&entry, id, error),
         }
         outcome
     }
 
-    /// What a function wrote is kept for its owner, however it ended. A streamed reply's log is not known yet.
-    fn keep_log(&self, entry: &Entry, id: InvocationId, outcome: &Result<Report, InvocationError>) {
-        let (text, failed) = match outcome {
-            Ok(report) => (&report.log, false),
-            Err(InvocationError::Function(failure)) => (&failure.log, true),
-            Err(_) => return,
+    /// The log of a function; a log that nobody reads if the function is not deployed any more, or under test.
+    pub(crate) fn log_of<'a>(&self, entry: &'a FunctionEntry) -> &'a Arc<KeptLog> {
+        entry.log(|function| {
+            if self.functions.has(function) {
+                self.logs.of(function)
+            } else {
+                KeptLog::unread()
+            }
+        })
+    }
+
+    fn count_failure(&self, entry: &FunctionEntry, id: InvocationId, error: &InvocationError) {
+        if let InvocationError::Function(failure) = error {
+            // Whoever called sees it in the response; whoever owns the function looks here.
+            let trace = trace(failure).unwrap_or_default();
+            self.keep_log(entry, id, trace.as_bytes());
+            if !trace.is_empty() || !failure.log.is_empty() {
+                self.log_of(entry).mark_failed(id);
+            }
+        }
+        // Series of functions that are gone would stay for ever.
+        let label = if self.functions.has(&entry.function) {
+            label(&entry.function)
+        } else {
+            String::new()
         };
-        // A call may end after its function was deleted, and the log with it.
-        let function = &entry.function;
-        if !text.is_empty()
-            && self
-                .functions
-                .get(&function.space, function.name.as_str())
-                .is_some()
-        {
-            let entry_of_log = LogEntry {
-                time_unix_ms: unix_ms(),
-                invocation: id,
-                failed,
-                text: text.clone(),
-            };
-            self.logs.push(function, entry_of_log);
+        self.metrics.failed(&label, error);
+    }
+
+    /// Adds text to the function's log that was not written while it ran here: the log of another node's run, or of a
+    /// failed start.
+    pub(crate) fn keep_log(&self, entry: &FunctionEntry, id: InvocationId, text: &[u8]) {
+        if !text.is_empty() {
+            self.log_of(entry).write(Some(id), unix_ms(), text);
         }
     }
 
-    /// A call that a running function makes, to a function of its own space: it inherits the class and the deadline of its
-    /// caller, whose lease is suspended while it waits or runs.
-    pub(crate) fn invoke_nested(
-        self: &Arc<Self>,
-        space: &SpaceId,
-        name: &FunctionName,
-        payload: Payload,
-        context: CallContext,
-        class: QosClass,
-        caller: Arc<Held>,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Report, InvocationError>> + Send + 'static>>
-    {
-        let Some(entry) = self.functions.get(space, name.as_str()) else {
-            let name = name.to_string();
-            return Box::pin(async move { Err(InvocationError::Unknown(name)) });
-        };
-        let (id, arrived) = (InvocationId::new(), now());
-        let request = Request {
-            entry,
-            id,
-            payload,
-            class,
-            deadline: context.deadline,
-            context,
-            arrived,
-            caller: Some(caller),
-            key: None,
-        };
-        let node = Arc::clone(self);
-        // Boxed, since an invocation can contain another.
-        Box::pin(async move { node.run(request).await })
+    pub(crate) fn with_log(
+        &self,
+        request: &ResolvedCall,
+        error: InvocationError,
+    ) -> InvocationError {
+        if let InvocationError::Function(failure) = &error {
+            self.keep_log(&request.entry, request.call.id, &failure.log);
+        }
+        error
     }
 
-    /// Until it has run somewhere: a sandbox that was dead before the call, or a peer that did not take it, sends it on.
-    async fn admit_and_run(
+    /// Attempts until the call has run somewhere: a sandbox that was dead before the call, a version that is not prepared
+    /// here, or a refusing peer leads to the next attempt. `changed`: the function has another version by then.
+    async fn place_and_execute(
         self: &Arc<Self>,
-        mut request: Request,
+        mut request: ResolvedCall,
+        changed: &mut bool,
     ) -> Result<Report, InvocationError> {
-        let asked = now();
-        let mut tried = Vec::new();
-        let (mut dead_ones, mut fresh_ones) = (0, 0);
+        let mut attempts = Attempts::new(now());
         loop {
-            let (arrival, origin, runtime) = self.arrival(&request);
-            let others = Others {
-                peers: &self.cluster.peers,
-                runtime,
-                tried: &tried,
-            };
-            let lease = match self
-                .admissions
-                .acquire(arrival, origin, Some(&others))
-                .await?
+            if !request.entry.is_ready()
+                && let Elsewhere::Ran(report) =
+                    Box::pin(self.run_where_prepared(&mut request, changed)).await?
             {
-                Granted::Here(lease) => lease,
-                // Whoever waits for it does so until here.
-                // Boxed, as whatever is rare: the future of a call is moved about, and should be no larger than running it here.
-                Granted::On(peer, _waits) => match Box::pin(self.offload(peer, &request)).await {
-                    Offloaded::Done { report, .. } => return Ok(report),
-                    Offloaded::Failed(error) => return Err(error),
-                    Offloaded::Elsewhere(_) => {
-                        tried.push(peer);
-                        continue;
-                    }
-                },
+                return Ok(report);
+            }
+            let placement = self.place(&mut request, &mut attempts).await;
+            let lease = match placement.map_err(|error| attempts.cause(error))? {
+                Placement::Here(lease) => lease,
+                Placement::Ran(report) => return Ok(report),
+                Placement::Again => continue,
             };
             // Only a pooled sandbox can be dead before its call.
-            let again = match (&request.payload, request.entry.pooled) {
+            let again = match (&request.call.payload, request.entry.pooled) {
                 (Payload::Json(params), Some(_)) => Some(request.again(params.clone())),
                 _ => None,
             };
-            let warm = match (self.run_here(request, lease, asked).await, again) {
+            request = match (
+                self.execute_local(request, lease, attempts.asked).await,
+                again,
+            ) {
                 (Ok(report), _) => return Ok(report),
-                (Err(Tried::Gone { warm }), Some(again)) => {
-                    request = again;
-                    warm
+                (Err(AttemptFailure::Gone { warm }), Some(again)) => {
+                    attempts.found_dead(warm)?;
+                    again
+                }
+                (Err(AttemptFailure::NotStarted(request, error)), _)
+                    if attempts.not_started.is_none() =>
+                {
+                    attempts.not_started = Some(error);
+                    *request
+                }
+                (Err(AttemptFailure::Unprepared(request, error)), _) => {
+                    match Box::pin(self.without_preparation(request, error, &mut attempts)).await? {
+                        Ok(report) => return Ok(report),
+                        Err(request) => *request,
+                    }
                 }
                 (Err(failed), _) => return Err(failed.into_error()),
             };
-            dead_ones += 1;
-            fresh_ones += u32::from(!warm);
-            if fresh_ones > FRESH_TRIED_MAX {
-                return Err(ended_before_its_call());
+        }
+    }
+
+    /// Asks the scheduler where a call runs, and runs it there if that is another node.
+    async fn place(
+        self: &Arc<Self>,
+        request: &mut ResolvedCall,
+        attempts: &mut Attempts,
+    ) -> Result<Placement, InvocationError> {
+        let (mut arrival, origin, runtime) = self.arrival(request);
+        arrival.placed |= attempts.here;
+        attempts.other_version |= self
+            .cluster
+            .lacking
+            .add_to(&mut attempts.peers, request.entry.digest());
+        let others = Others {
+            peers: &self.cluster.peers,
+            runtime,
+            tried: &attempts.peers,
+        };
+        let peer = match self
+            .admissions
+            .acquire(arrival, origin, Some(&others))
+            .await
+        {
+            Ok(Granted::Here(lease)) => return Ok(Placement::Here(lease)),
+            Ok(Granted::On(peer, waits)) => (peer, waits),
+            // The others are to run it and cannot yet: better here than not at all.
+            Err(InvocationError::Overloaded {
+                reason: OverloadReason::NoPeer,
+                ..
+            }) if !attempts.here && attempts.other_version => {
+                attempts.here = true;
+                return Ok(Placement::Again);
             }
-            if dead_ones >= SANDBOXES_TRIED_MAX {
-                return Err(dead_sandboxes());
+            Err(error) => return Err(error),
+        };
+        // Whoever waits for it does so until here.
+        let (peer, _waits) = peer;
+        // Boxed, as whatever is rare: the future of a call is moved about, and should be no larger than running it here.
+        match Box::pin(self.offload(peer, request)).await {
+            Offloaded::Done { report, .. } => {
+                self.keep_log(&request.entry, request.call.id, &report.log);
+                Ok(Placement::Ran(report))
+            }
+            Offloaded::Failed(error) => Err(self.with_log(request, error)),
+            Offloaded::Elsewhere(why) => {
+                attempts.peers.push(peer);
+                attempts.other_version |= lacks_version(&why);
+                Ok(Placement::Again)
             }
         }
     }
 
-    /// What the scheduler is told of a call.
-    fn arrival<'a>(&self, request: &'a Request) -> (Arrival, Origin<'a>, Runtime) {
-        let context = &request.context;
+    /// Goes on with a call that was to run here and cannot: another node may have what it needs, or it is prepared
+    /// again.
+    async fn without_preparation(
+        self: &Arc<Self>,
+        mut request: Box<ResolvedCall>,
+        error: InvocationError,
+        attempts: &mut Attempts,
+    ) -> Result<Result<Report, Box<ResolvedCall>>, InvocationError> {
+        attempts.lost += 1;
+        if !is_not_prepared(&error) {
+            return self.forward(&mut request).await?.map(Ok).ok_or(error);
+        }
+        if attempts.lost > LOST_MAX {
+            return Err(error);
+        }
+        request.entry.lost();
+        Ok(Err(request))
+    }
+
+    /// Whether a call may go to another node.
+    pub(crate) fn may_offload(&self, request: &ResolvedCall) -> bool {
+        let context = &request.call.context;
+        matches!(request.call.payload, Payload::Json(_))
+            && carries_little(context)
+            && context.may_offload
+            && context.hops() < HOPS_MAX
+            && self.cluster.client.is_some()
+    }
+
+    /// The request of a call to the scheduler.
+    fn arrival<'a>(&self, request: &'a ResolvedCall) -> (Arrival, Origin<'a>, Runtime) {
+        let context = &request.call.context;
         let origin = if context.depth == 0 {
             Origin::Outside
         } else {
             Origin::Nested(request.caller.as_ref())
         };
-        let (json, bytes) = match &request.payload {
-            Payload::Json(params) => (true, params.len()),
-            Payload::Http(_) => (false, 0),
+        let bytes = if let Payload::Json(params) = &request.call.payload {
+            params.len()
+        } else {
+            0
         };
-        let may_offload = json
-            && carries_little(context)
-            && context.may_offload
-            && context.hops() < HOPS_MAX
-            && self.cluster.client.is_some();
+        let may_offload = self.may_offload(request);
         let arrival = Arrival {
-            class: request.class,
-            deadline: request.deadline,
+            class: QosClass(request.call.qos_class),
+            deadline: request.call.deadline,
             may_offload,
             bytes: bytes as u64,
             placed: context.hops() > 0,
@@ -296,46 +498,71 @@ impl Node {
         (arrival, origin, request.entry.function.version.runtime)
     }
 
-    async fn run_here(
+    async fn execute_local(
         self: &Arc<Self>,
-        request: Request,
+        request: ResolvedCall,
         lease: LeaseGuard,
         asked: Instant,
-    ) -> Result<Report, Tried> {
-        let admitted = now();
-        let (mut lease, sandbox, warm) = self
-            .sandbox_for(lease, &request.entry)
-            .await
-            .map_err(Tried::Failed)?;
+    ) -> Result<Report, AttemptFailure> {
+        let begun = now();
+        let FoundSandbox {
+            mut lease,
+            sandbox,
+            warm,
+            moved,
+        } = match self.sandbox_for(lease, &request.entry).await {
+            Ok(found) => found,
+            Err(error) if is_elsewhere(&error) => {
+                return Err(AttemptFailure::Unprepared(Box::new(request), error));
+            }
+            Err(error) if self.may_wait_for_another(&request.entry) => {
+                let error = self.with_log(&request, error);
+                return Err(AttemptFailure::NotStarted(Box::new(request), error));
+            }
+            Err(error) => return Err(AttemptFailure::Failed(self.with_log(&request, error))),
+        };
         let running = now();
-        let (arrived, function) = (request.arrived, request.entry.key);
+        // Whoever took another sandbox than it started has waited in line.
+        let admitted = if moved { running } else { begun };
+        let arrived = request.call.arrived;
+        let entry = Arc::clone(&request.entry);
+        let id = request.call.id;
         lease.enters();
-        let (outcome, memo) = self.invoke_in(sandbox.get(), request, lease.held()).await;
+        let (outcome, memo) = self
+            .run_in_sandbox(sandbox.get(), request, lease.held())
+            .await;
         lease.leaves(sandbox.get().reuse());
         let outcome = outcome.map_err(|error| match error {
-            InvokeError::Gone => Tried::Gone { warm },
-            other => Tried::Failed(invocation_error(other, &memo)),
+            InvokeError::Gone => AttemptFailure::Gone { warm },
+            other => AttemptFailure::Failed(invocation_error(other, &memo)),
         })?;
-        let ended = now();
-        let phases = Phases {
-            queue: admitted.saturating_duration_since(asked),
-            start: running.saturating_duration_since(admitted),
-            execution: ended.saturating_duration_since(running),
-            total: ended.saturating_duration_since(arrived),
+        let times = Times {
+            arrived,
+            asked,
+            admitted,
+            running,
         };
-        self.admissions.learn(Sample {
-            function,
-            place: Ran::Here,
-            cold: !warm,
-            start: phases.start,
-            execution: phases.execution,
-            overhead: Duration::ZERO,
-        });
-        let reply = match outcome.reply {
-            Reply::Http(response) => Reply::Http(Box::new(response.map(
-                |body| -> serverledge_core::HttpBody { Box::pin(LeasedBody::new(body, lease)) },
-            ))),
-            json @ Reply::Json(_) => {
+        let phases = times.until(now());
+        let reply = match (outcome.reply, outcome.rest) {
+            (Reply::Http(response), None) => {
+                self.counted(&entry, &phases, warm, None);
+                Reply::Http(Box::new(response.map(
+                    |body| -> serverledge_core::HttpBody {
+                        Box::pin(GuardedBody::new(body, lease))
+                    },
+                )))
+            }
+            (reply, Some(rest)) => {
+                let invoker = Arc::clone(self);
+                self.background.spawn(async move {
+                    let ending = rest.0.await;
+                    invoker.ended(&entry, id, ending, &times.until(now()), warm);
+                    drop(lease);
+                });
+                reply
+            }
+            (json @ Reply::Json(_), None) => {
+                self.learn(&entry, &phases, warm);
                 drop(lease);
                 json
             }
@@ -350,44 +577,122 @@ impl Node {
         })
     }
 
-    /// A sandbox for a call that may run: the one that its lease is for, or a new one. The last is whether it was warm.
+    /// Records the end of a run that went on beside or after its reply: only now is it known.
+    fn ended(
+        &self,
+        entry: &FunctionEntry,
+        id: InvocationId,
+        ending: Ending,
+        phases: &Phases,
+        warm: bool,
+    ) {
+        match ending {
+            Ending::Completed { .. } => self.counted(entry, phases, warm, None),
+            Ending::Failed(error) => {
+                let error = invocation_error(error, &CacheMetadata::default());
+                // No reply tells the reason any more; an exception's trace does.
+                if !matches!(&error, InvocationError::Function(failure) if trace(failure).is_some())
+                {
+                    self.keep_log(entry, id, format!("{error}\n").as_bytes());
+                    self.log_of(entry).mark_failed(id);
+                }
+                self.count_failure(entry, id, &error);
+            }
+            Ending::Abandoned { .. } => entry.metrics(&self.metrics).abandoned(),
+        }
+    }
+
+    fn counted(
+        &self,
+        entry: &FunctionEntry,
+        phases: &Phases,
+        warm: bool,
+        output_bytes: Option<usize>,
+    ) {
+        self.learn(entry, phases, warm);
+        entry
+            .metrics(&self.metrics)
+            .completed(phases, warm, output_bytes);
+    }
+
+    fn learn(&self, entry: &FunctionEntry, phases: &Phases, warm: bool) {
+        self.admissions.learn(Sample {
+            function: entry.key,
+            place: Ran::Here,
+            cold: !warm,
+            start: phases.start,
+            execution: phases.execution,
+            overhead: Duration::ZERO,
+        });
+    }
+
+    /// The sandbox for a call that may run: the one of its lease, or a new one.
     async fn sandbox_for(
         self: &Arc<Self>,
         lease: LeaseGuard,
-        entry: &Arc<Entry>,
-    ) -> Result<(LeaseGuard, InUse, bool), InvocationError> {
+        entry: &Arc<FunctionEntry>,
+    ) -> Result<FoundSandbox, InvocationError> {
         if let Some(sandbox) = lease.sandbox() {
-            return Ok((lease, InUse::Pooled(sandbox), true));
+            return Ok(FoundSandbox {
+                lease,
+                sandbox: CallSandbox::Pooled(sandbox),
+                warm: true,
+                moved: false,
+            });
         }
-        if lease.starts_pooled() {
-            let (lease, sandbox) = Box::pin(self.start_pooled(lease, entry)).await?;
-            return Ok((lease, InUse::Pooled(sandbox), false));
+        if let Some(id) = lease.starts_pooled() {
+            return Box::pin(self.start_pooled(lease, id, entry)).await;
         }
         let started = self.start_sandbox(&entry.function).await?;
-        Ok((lease, InUse::Once(started.sandbox), started.warm))
+        let sandbox = CallSandbox::Once(started.sandbox);
+        Ok(FoundSandbox {
+            lease,
+            sandbox,
+            warm: started.warm,
+            moved: false,
+        })
     }
 
-    /// In a task of its own: a caller that goes away leaves the sandbox to others.
+    /// Whether a call whose sandbox could not be started has another one to wait for.
+    fn may_wait_for_another(&self, entry: &FunctionEntry) -> bool {
+        entry
+            .pooled
+            .is_some_and(|pooled| self.admissions.may_serve(pooled.key))
+    }
+
+    /// Starts a pooled sandbox in a task of its own, and waits for it or for another that is free before. If the caller
+    /// takes another or goes away, others can use it.
     async fn start_pooled(
         self: &Arc<Self>,
         mut lease: LeaseGuard,
-        entry: &Arc<Entry>,
-    ) -> Result<(LeaseGuard, Arc<dyn Sandbox>), InvocationError> {
-        let (node, function) = (Arc::clone(self), Arc::clone(&entry.function));
-        let (sender, receiver) = oneshot::channel();
-        self.background.spawn(async move {
-            let started = node.start_sandbox(&function).await.map(|started| {
-                lease.started(started.sandbox);
-                lease
-            });
-            let _ = sender.send(started);
-        });
-        let lease = receiver.await.unwrap_or_else(|_| Err(draining()))?;
-        let sandbox = lease.sandbox().ok_or_else(dead_sandboxes)?;
-        Ok((lease, sandbox))
+        id: SandboxId,
+        entry: &Arc<FunctionEntry>,
+    ) -> Result<FoundSandbox, InvocationError> {
+        let mut started = self.start_for_pool(entry, id);
+        lease.start_begun();
+        let mut over = None;
+        loop {
+            match (lease.settle(), over.take()) {
+                (Ok(moved), _) => {
+                    let sandbox = CallSandbox::Pooled(lease.sandbox().ok_or_else(dead_sandboxes)?);
+                    return Ok(FoundSandbox {
+                        lease,
+                        sandbox,
+                        warm: moved,
+                        moved,
+                    });
+                }
+                (Err(_), Some(Ok(()))) => return Err(dead_sandboxes()),
+                (Err(_), Some(Err(error))) => return Err(error),
+                (Err(other), None) => tokio::select! {
+                    Ok(()) = other => {}
+                    outcome = &mut started => over = Some(outcome.unwrap_or_else(|_| Err(draining()))),
+                },
+            }
+        }
     }
 
-    /// A cold start, or what an executor does in its place.
+    /// Starts a sandbox: a cold start, or the executor's substitute for it.
     pub(crate) async fn start_sandbox(
         self: &Arc<Self>,
         function: &Arc<Function>,
@@ -402,56 +707,47 @@ impl Node {
                 self.metrics.started(version.runtime, &started.phases);
                 Ok(started)
             }
-            Err(error) => Err(self.start_failed(function, error)),
+            Err(error) => Err(Self::start_failed(error)),
         }
     }
 
-    /// The outcome, and what the calls that it made have brought (for a streamed reply: until that began).
-    async fn invoke_in(
+    /// Runs the call in its sandbox. Returns the outcome, and the cache metadata of the calls that it made (for a
+    /// streamed reply: until it began).
+    async fn run_in_sandbox(
         self: &Arc<Self>,
         sandbox: &dyn Sandbox,
-        request: Request,
-        held: Arc<Held>,
-    ) -> (Result<Outcome, InvokeError>, Memo) {
-        let function = &request.entry.function;
-        let deadline = request.context.deadline;
+        request: ResolvedCall,
+        held: Arc<HeldLease>,
+    ) -> (Result<Outcome, InvokeError>, CacheMetadata) {
+        let ResolvedCall {
+            entry, call, key, ..
+        } = request;
         // Whatever it calls ends with it.
-        let own = now().checked_add(function.version.limits.timeout + CALLEE_GRACE);
-        let mut context = CallContext {
-            deadline: deadline.into_iter().chain(own).min(),
-            ..request.context
-        };
-        if let Some(key) = request.key {
+        let own = now().checked_add(entry.function.version.limits.timeout + CALLEE_GRACE);
+        let mut context = call.context.clone();
+        context.deadline = context.deadline.into_iter().chain(own).min();
+        if let Some(key) = key {
             context.chain = Some(Arc::new(Link {
                 key,
                 up: context.chain.take(),
             }));
         }
-        let host = Arc::new(NodeHost::new(self, context, request.class, function, held));
-        let call = SandboxCall {
-            id: request.id,
-            function: function.name.clone(),
-            payload: request.payload,
-            deadline,
-        };
-        let outcome = sandbox.invoke(call, Arc::<NodeHost>::clone(&host)).await;
-        (outcome, host.brought())
+        let host = Arc::new(InvocationHost::new(
+            Arc::<Self>::clone(self),
+            context,
+            call.qos_class,
+            entry,
+            held,
+        ));
+        let outcome = sandbox
+            .invoke(call, Arc::<InvocationHost>::clone(&host))
+            .await;
+        (outcome, host.take_metadata())
     }
 
-    pub(crate) fn start_failed(
-        self: &Arc<Self>,
-        function: &Arc<Function>,
-        error: StartError,
-    ) -> InvocationError {
+    fn start_failed(error: StartError) -> InvocationError {
         match error {
-            StartError::NotPrepared(_) => {
-                self.prepare_in_background(Arc::clone(function));
-                InvocationError::Dependency {
-                    what: "what the function needs, which is being prepared from its stored code,",
-                    code: "function_not_prepared",
-                    source: Box::new(error),
-                }
-            }
+            StartError::NotPrepared(_) => not_prepared(error.to_string()),
             StartError::Exhausted => exhausted(),
             StartError::Function(failure) => InvocationError::Function(failure),
             StartError::Unavailable { code, what, source } => {
@@ -462,15 +758,131 @@ impl Node {
     }
 }
 
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
+impl CallTarget for Invoker {
+    /// Runs a call that a running function makes, to a function of its own space. It inherits the class and the
+    /// deadline of its caller, whose lease is suspended while it waits or runs.
+    fn call_nested(
+        self: Arc<Self>,
+        space: &SpaceId,
+        call: Call,
+        caller: Arc<HeldLease>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Report, InvocationError>> + Send + 'static>>
+    {
+        let Some(entry) = self.functions.served(space, call.function.as_str()) else {
+            let name = call.function.to_string();
+            return Box::pin(async move { Err(InvocationError::Unknown(name)) });
+        };
+        let request = ResolvedCall {
+            caller: Some(caller),
+            ..ResolvedCall::new(entry, call)
+        };
+        // Boxed, since an invocation can contain another.
+        Box::pin(async move { self.invoke(request).await })
+    }
+
+    fn log_of(&self, entry: &FunctionEntry) -> Arc<KeptLog> {
+        Arc::clone(Self::log_of(self, entry))
+    }
 }
 
-/// With what the calls that it made have brought: a function may fail only because they did.
-fn invocation_error(error: InvokeError, memo: &Memo) -> InvocationError {
+/// The times of an invocation's stages.
+#[derive(Clone, Copy)]
+struct Times {
+    arrived: Instant,
+    asked: Instant,
+    admitted: Instant,
+    running: Instant,
+}
+
+impl Times {
+    fn until(&self, ended: Instant) -> Phases {
+        Phases {
+            queue: self.admitted.saturating_duration_since(self.asked),
+            start: self.running.saturating_duration_since(self.admitted),
+            execution: ended.saturating_duration_since(self.running),
+            total: ended.saturating_duration_since(self.arrived),
+        }
+    }
+}
+
+/// The placement of a call.
+enum Placement {
+    Here(LeaseGuard),
+    /// The call has run elsewhere.
+    Ran(Report),
+    /// The call has not run yet.
+    Again,
+}
+
+impl Attempts {
+    fn new(asked: Instant) -> Self {
+        Self {
+            asked,
+            peers: Vec::new(),
+            other_version: false,
+            here: false,
+            dead: 0,
+            fresh: 0,
+            lost: 0,
+            not_started: None,
+        }
+    }
+
+    /// The error of a call that got no place: it is there because a start failed, if one did.
+    fn cause(&mut self, refused: InvocationError) -> InvocationError {
+        match refused {
+            InvocationError::Overloaded { .. } => self.not_started.take().unwrap_or(refused),
+            _ => refused,
+        }
+    }
+
+    /// Notes that a sandbox was dead before the call.
+    fn found_dead(&mut self, warm: bool) -> Result<(), InvocationError> {
+        self.dead += 1;
+        self.fresh += u32::from(!warm);
+        if self.fresh > FRESH_TRIED_MAX {
+            return Err(ended_before_its_call());
+        }
+        if self.dead >= SANDBOXES_TRIED_MAX {
+            return Err(dead_sandboxes());
+        }
+        Ok(())
+    }
+}
+
+/// The lines of an exception: its stack trace, which in most languages has its message. `None` if the function gave none.
+fn trace(failure: &FunctionFailure) -> Option<String> {
+    let stack = failure
+        .stack
+        .as_deref()
+        .map(str::trim_end)
+        .filter(|stack| !stack.is_empty())?;
+    let message = shortened(&failure.message, TRACE_BYTES_MAX);
+    let stack = shortened(stack, TRACE_BYTES_MAX);
+    Some(if stack.contains(message) {
+        format!("{stack}\n")
+    } else {
+        format!("{message}\n{stack}\n")
+    })
+}
+
+/// Whether another node may have what this one lacks.
+fn is_elsewhere(error: &InvocationError) -> bool {
+    is_not_prepared(error)
+        || matches!(
+            error,
+            InvocationError::Dependency {
+                code: NO_EXECUTOR,
+                ..
+            }
+        )
+}
+
+/// The error of a run, with the cache metadata of its calls: a function may fail only because they did.
+fn invocation_error(error: InvokeError, memo: &CacheMetadata) -> InvocationError {
     match error {
         InvokeError::Function(failure) => InvocationError::Function(FunctionFailure {
-            stale: failure.stale || memo.stale,
+            stale: failure.stale || memo.uncacheable,
             ..failure
         }),
         InvokeError::Request { code, message } => InvocationError::Request { code, message },
@@ -479,7 +891,7 @@ fn invocation_error(error: InvokeError, memo: &Memo) -> InvocationError {
     }
 }
 
-/// One that was started for this very call and did not wait for it is the function's own doing.
+/// The failure of a sandbox that was started for this very call and ended before it: the function's own fault.
 fn ended_before_its_call() -> InvocationError {
     InvocationError::Function(FunctionFailure {
         kind: FailureKind::Exited,
@@ -501,7 +913,7 @@ fn no_executor(runtime: Runtime) -> InvocationError {
     let source = format!("this node has no executor for runtime {runtime}").into();
     InvocationError::Dependency {
         what: "the executor of the function's runtime",
-        code: "runtime_unavailable",
+        code: NO_EXECUTOR,
         source,
     }
 }
@@ -513,12 +925,8 @@ fn exhausted() -> InvocationError {
     }
 }
 
-fn internal(error: &dyn std::error::Error) -> InvocationError {
-    let mut message = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        message = format!("{message}: {cause}");
-        next = cause.source();
+fn internal(error: &(dyn std::error::Error + 'static)) -> InvocationError {
+    InvocationError::Internal {
+        message: error_chain(error),
     }
-    InvocationError::Internal { message }
 }

@@ -1,41 +1,30 @@
-//! The node: configuration, wiring, the invoke path, background work, drain. The program `serverledge` is a thin
-//! `main` over [`run`].
+//! The node: configuration, wiring, the invoke path, background work, drain. The program `serverledge` is a thin `main`
+//! over [`run`].
 
 mod accounts;
-mod admin;
 mod admission;
 mod applications;
 mod arguments;
 mod asynchronous;
+mod background;
 mod balancer;
+mod clock;
 mod cluster;
-mod code;
 pub mod config;
-mod deploy;
 mod executors;
-mod function_logs;
 mod functions;
-mod host;
-mod hosting;
 mod invoke;
-mod javascript;
-mod leased;
-mod logging;
-mod membership;
-mod memo;
 mod metrics;
-mod node;
-mod notifier;
-mod ownerless;
 mod program;
-mod quotas;
-mod recover;
 mod registry;
-mod scripts;
+mod setup;
+mod socket;
 mod status;
-mod versions;
+mod sweep;
 
-pub use admin::user_command;
-pub use arguments::{Arguments, Command, UserCommand};
-pub use logging::start_logging;
-pub use program::{Started, check_config, load_config, run, start};
+pub use accounts::admin::user_command;
+pub use arguments::{Arguments, NodeCommand, UserCommand};
+pub use functions::preparing::command::prepare_command;
+pub use program::logging::start_logging;
+pub use program::node::{Started, start};
+pub use program::{check_config, load_config, run};

@@ -1,15 +1,16 @@
-//! The program `serverledge`: reads its arguments and hands over.
+//! The program `serverledge`: parses its arguments and calls the library.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use serverledge_node::{
-    Arguments, Command, check_config, load_config, run, start_logging, user_command,
+    Arguments, NodeCommand, check_config, load_config, prepare_command, run, start_logging,
+    user_command,
 };
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Command::Compile { limits }) = &arguments.command {
+    if let Some(NodeCommand::Compile { limits }) = &arguments.command {
         return serverledge_executor_wasm::compile_worker(limits);
     }
     let loaded = match load_config(&arguments) {
@@ -20,8 +21,14 @@ fn main() -> ExitCode {
         return check_config(&loaded);
     }
     start_logging(&loaded.config.log);
-    if let Some(Command::User { command, .. }) = &arguments.command {
+    if let Some(NodeCommand::User { command, .. }) = &arguments.command {
         return match user_command(&loaded.config, command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&format!("{error:#}")),
+        };
+    }
+    if let Some(NodeCommand::Prepare { .. }) = &arguments.command {
+        return match prepare_command(&loaded.config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&format!("{error:#}")),
         };

@@ -1,15 +1,21 @@
-//! Metrics: Serverledge's by their names, and our own. What only a snapshot can tell is read when metrics are asked for.
+//! Metrics: Serverledge's by their names, and our own. Figures that need a snapshot are read when metrics are
+//! requested.
 
+use std::collections::{BTreeSet, HashMap};
+
+use parking_lot::Mutex;
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder, exponential_buckets,
 };
 use serverledge_core::{FunctionFailure, InvocationError, Phases, Runtime, StartPhase};
-use serverledge_scheduler::Snapshot;
+use serverledge_scheduler::SchedulerSnapshot;
 
-use crate::asynchronous::InvocationMetrics;
-use crate::cluster::Offloaded;
-use crate::memo::CacheFigures;
+use crate::metrics::asynchronous::InvocationMetrics;
+
+pub(crate) mod asynchronous;
 
 /// All metrics of a node.
 #[derive(Debug)]
@@ -22,6 +28,9 @@ pub(crate) struct Metrics {
     init: HistogramVec,
     output: HistogramVec,
     failures: IntCounterVec,
+    /// The codes with which each function has failed: the series that exist.
+    failure_codes: Mutex<HashMap<String, BTreeSet<&'static str>>>,
+    abandoned: IntCounterVec,
     rejections: IntCounterVec,
     offloads: IntCounterVec,
     quota_refusals: IntCounterVec,
@@ -33,54 +42,58 @@ pub(crate) struct Metrics {
     waiting: IntGauge,
     free_memory: IntGauge,
     functions: IntGauge,
-    /// Of the result cache.
+    /// Metrics of the result cache.
     pub(crate) cache: CacheMetrics,
-    /// Of asynchronous invocations.
+    /// Metrics of asynchronous invocations.
     pub(crate) invocations: InvocationMetrics,
 }
 
 /// Metrics of the result cache.
 #[derive(Debug)]
 pub(crate) struct CacheMetrics {
-    /// Answers for which nothing ran, by the look-up that gave them.
+    /// Results without a run, by the look-up that gave them.
     pub(crate) answers: IntCounterVec,
-    /// Carried answers that were not believed, by reason.
+    /// Entries of clients' caches that were not believed, by reason.
     pub(crate) ignored: IntCounterVec,
     entries: IntGauge,
     bytes: IntGauge,
     evictions: IntGauge,
 }
 
+/// The present size of the cache, and the number of its evictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct CacheFigures {
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+    pub(crate) evictions: u64,
+}
+
 impl CacheMetrics {
     fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let metrics = Self {
+        let counters =
+            |name: &str, help: &str, label: &str| counters(registry, name, help, &[label]);
+        let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(name, help));
+        Ok(Self {
             answers: counters(
                 "serverledge_cache_answers_total",
                 "Answers for which nothing ran, by source",
-                &["source"],
+                "source",
             )?,
             ignored: counters(
                 "serverledge_cache_ignored_total",
                 "Answers carried by clients that were not believed, by reason",
-                &["reason"],
+                "reason",
             )?,
-            entries: IntGauge::new("serverledge_cache_entries", "Results that are kept")?,
-            bytes: IntGauge::new(
+            entries: gauge("serverledge_cache_entries", "Results that are kept")?,
+            bytes: gauge(
                 "serverledge_cache_bytes",
                 "Memory of the results that are kept",
             )?,
-            evictions: IntGauge::new(
+            evictions: gauge(
                 "serverledge_cache_evictions",
                 "Results that made room for others",
             )?,
-        };
-        for counters in [&metrics.answers, &metrics.ignored] {
-            registry.register(Box::new(counters.clone()))?;
-        }
-        for gauge in [&metrics.entries, &metrics.bytes, &metrics.evictions] {
-            registry.register(Box::new(gauge.clone()))?;
-        }
-        Ok(metrics)
+        })
     }
 
     fn set(&self, figures: CacheFigures) {
@@ -103,6 +116,7 @@ pub(crate) struct FunctionMetrics {
     execution: Histogram,
     init: Histogram,
     output: Histogram,
+    abandoned: IntCounter,
 }
 
 impl Metrics {
@@ -113,10 +127,19 @@ impl Metrics {
         let times = || exponential_buckets(1e-4, 10_f64.sqrt(), 13);
         let sizes = || exponential_buckets(64.0, 8.0, 7);
         let registry = Registry::new();
-        let metrics = Self {
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| counters(&registry, name, help, labels);
+        let gauge = |name: &str, help: &str| registered(&registry, IntGauge::new(name, help));
+        let histograms = |name: &str, help: &str, labels: &[&str], buckets: Vec<f64>| {
+            registered(
+                &registry,
+                HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), labels),
+            )
+        };
+        let durations = |name: &str, help: &str| histograms(name, help, &["function"], times()?);
+        Ok(Self {
             invocations: InvocationMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
-            registry,
             area: area.to_owned(),
             completed: counters(
                 "completed_count",
@@ -128,17 +151,27 @@ impl Metrics {
                 "Invocations whose code had to be loaded",
                 &["area", "function"],
             )?,
-            execution: histograms("execution_time", "Execution in seconds", times()?)?,
-            init: histograms(
+            execution: durations("execution_time", "Execution in seconds")?,
+            init: durations(
                 "init_time",
                 "Start of the sandbox in seconds, cold starts only",
-                times()?,
             )?,
-            output: histograms("output_size", "Size of results in bytes", sizes()?)?,
+            output: histograms(
+                "output_size",
+                "Size of results in bytes",
+                &["function"],
+                sizes()?,
+            )?,
             failures: counters(
                 "serverledge_failures_total",
-                "Invocations that failed, by code",
-                &["code"],
+                "Invocations that failed, by code and function",
+                &["code", "function"],
+            )?,
+            failure_codes: Mutex::default(),
+            abandoned: counters(
+                "serverledge_abandoned_total",
+                "Invocations that were stopped because whoever waited for them had left",
+                &["function"],
             )?,
             rejections: counters(
                 "serverledge_rejections_total",
@@ -155,65 +188,36 @@ impl Metrics {
                 "What quotas refused, by code",
                 &["code"],
             )?,
-            start_phases: HistogramVec::new(
-                HistogramOpts::new("serverledge_start_phase_seconds", "Parts of cold starts")
-                    .buckets(times()?),
+            start_phases: histograms(
+                "serverledge_start_phase_seconds",
+                "Parts of cold starts",
                 &["runtime", "phase"],
+                times()?,
             )?,
-            containers: IntGaugeVec::new(
-                Opts::new(
-                    "serverledge_containers",
-                    "Containers with a function in them",
+            containers: registered(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "serverledge_containers",
+                        "Containers with a function in them",
+                    ),
+                    &["state"],
                 ),
-                &["state"],
             )?,
-            evictions: IntGauge::new(
+            evictions: gauge(
                 "serverledge_container_evictions",
                 "Idle containers that made room for others",
             )?,
-            refused_calls: IntGauge::new(
+            refused_calls: gauge(
                 "serverledge_container_calls_refused",
                 "Calls from containers without the right of a running invocation",
             )?,
-            running: IntGauge::new("serverledge_running", "Invocations running now")?,
-            waiting: IntGauge::new("serverledge_waiting", "Invocations waiting now")?,
-            free_memory: IntGauge::new(
-                "serverledge_free_memory_mib",
-                "Memory not reserved, in MiB",
-            )?,
-            functions: IntGauge::new("serverledge_functions", "Deployed functions")?,
-        };
-        metrics.register()?;
-        Ok(metrics)
-    }
-
-    fn register(&self) -> prometheus::Result<()> {
-        let own = [
-            &self.failures,
-            &self.rejections,
-            &self.offloads,
-            &self.quota_refusals,
-        ];
-        for counters in [&self.completed, &self.cold_starts].into_iter().chain(own) {
-            self.registry.register(Box::new(counters.clone()))?;
-        }
-        for histograms in [&self.execution, &self.init, &self.output] {
-            self.registry.register(Box::new(histograms.clone()))?;
-        }
-        self.registry
-            .register(Box::new(self.start_phases.clone()))?;
-        self.registry.register(Box::new(self.containers.clone()))?;
-        for gauge in [
-            &self.evictions,
-            &self.refused_calls,
-            &self.running,
-            &self.waiting,
-            &self.free_memory,
-            &self.functions,
-        ] {
-            self.registry.register(Box::new(gauge.clone()))?;
-        }
-        Ok(())
+            running: gauge("serverledge_running", "Invocations running now")?,
+            waiting: gauge("serverledge_waiting", "Invocations waiting now")?,
+            free_memory: gauge("serverledge_free_memory_mib", "Memory not reserved, in MiB")?,
+            functions: gauge("serverledge_functions", "Deployed functions")?,
+            registry: registry.clone(),
+        })
     }
 
     pub(crate) fn of_function(&self, function: &str) -> FunctionMetrics {
@@ -227,10 +231,11 @@ impl Metrics {
             execution: self.execution.with_label_values(&[function]),
             init: self.init.with_label_values(&[function]),
             output: self.output.with_label_values(&[function]),
+            abandoned: self.abandoned.with_label_values(&[function]),
         }
     }
 
-    /// A deleted function's series end with it, so that their number stays bounded by the functions there are.
+    /// Removes a deleted function's series, so that their number stays bounded by the number of functions.
     pub(crate) fn forget(&self, function: &str) {
         let _ = self
             .completed
@@ -241,50 +246,52 @@ impl Metrics {
         for histograms in [&self.execution, &self.init, &self.output] {
             let _ = histograms.remove_label_values(&[function]);
         }
-    }
-
-    pub(crate) fn failed(&self, error: &InvocationError) {
-        match error {
-            InvocationError::Overloaded { reason, .. } => {
-                self.rejections.with_label_values(&[reason.code()]).inc()
-            }
-            InvocationError::Function(FunctionFailure { kind, .. }) => {
-                self.failures.with_label_values(&[kind.code()]).inc()
-            }
-            InvocationError::Dependency { code, .. } => {
-                self.failures.with_label_values(&[code]).inc()
-            }
-            InvocationError::OutcomeUnknown { .. } => self
-                .failures
-                .with_label_values(&["offload_outcome_unknown"])
-                .inc(),
-            InvocationError::Internal { .. } => {
-                self.failures.with_label_values(&["internal"]).inc()
-            }
-            // Counted where it was refused.
-            InvocationError::Unknown(_)
-            | InvocationError::Request { .. }
-            | InvocationError::Quota { .. } => {}
+        let _ = self.abandoned.remove_label_values(&[function]);
+        for code in self
+            .failure_codes
+            .lock()
+            .remove(function)
+            .unwrap_or_default()
+        {
+            let _ = self.failures.remove_label_values(&[code, function]);
         }
     }
 
-    /// A quota refused something.
+    /// Counts a failed invocation of a function, known here by its label.
+    pub(crate) fn failed(&self, function: &str, error: &InvocationError) {
+        let code = match error {
+            InvocationError::Overloaded { reason, .. } => {
+                self.rejections.with_label_values(&[reason.code()]).inc();
+                return;
+            }
+            InvocationError::Function(FunctionFailure { kind, .. }) => kind.code(),
+            InvocationError::Dependency { code, .. } => code,
+            InvocationError::OutcomeUnknown { .. } => "offload_outcome_unknown",
+            InvocationError::Internal { .. } => "internal",
+            // Counted where it was refused.
+            InvocationError::Unknown(_)
+            | InvocationError::Request { .. }
+            | InvocationError::Quota { .. } => return,
+        };
+        self.failure_codes
+            .lock()
+            .entry(function.to_owned())
+            .or_default()
+            .insert(code);
+        self.failures.with_label_values(&[code, function]).inc();
+    }
+
+    /// Counts a refusal by a quota.
     pub(crate) fn quota_refused(&self, code: &str) {
         self.quota_refusals.with_label_values(&[code]).inc();
     }
 
-    /// An invocation was handed to a peer.
-    pub(crate) fn offloaded(&self, area: &str, offloaded: &Offloaded) {
-        let outcome = match offloaded {
-            Offloaded::Done { .. } => "done",
-            Offloaded::Failed(InvocationError::OutcomeUnknown { .. }) => "unknown",
-            Offloaded::Failed(_) => "failed",
-            Offloaded::Elsewhere(_) => "not_taken",
-        };
+    /// Counts an invocation that was offloaded to a peer of this area, by its outcome.
+    pub(crate) fn offloaded(&self, area: &str, outcome: &str) {
         self.offloads.with_label_values(&[area, outcome]).inc();
     }
 
-    /// A sandbox was started.
+    /// Counts a started sandbox.
     pub(crate) fn started(&self, runtime: Runtime, phases: &[StartPhase]) {
         for (phase, took) in phases {
             self.start_phases
@@ -293,7 +300,7 @@ impl Metrics {
         }
     }
 
-    fn count_containers(&self, snapshot: &Snapshot) {
+    fn count_containers(&self, snapshot: &SchedulerSnapshot) {
         let counts = snapshot.pooled;
         let states = [
             ("starting", counts.starting),
@@ -310,13 +317,14 @@ impl Metrics {
             .set(i64::try_from(snapshot.counters.evictions).unwrap_or(i64::MAX));
     }
 
-    /// The text format.
+    /// The text format; `rename` gives the shown form of a function's label, where that differs.
     pub(crate) fn text(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &SchedulerSnapshot,
         functions: usize,
         cache: CacheFigures,
         refused_calls: u64,
+        rename: impl Fn(&str) -> Option<String>,
     ) -> String {
         self.cache.set(cache);
         self.refused_calls
@@ -330,13 +338,22 @@ impl Metrics {
             .set(i64::try_from(functions).unwrap_or(i64::MAX));
         self.count_containers(snapshot);
         let mut text = Vec::new();
+        let mut families = self.registry.gather();
+        families
+            .iter_mut()
+            .for_each(|family| name_functions(family, &rename));
         // Writing to memory fails only for families without metrics, which gather() leaves out.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        let _ = TextEncoder::new().encode(&families, &mut text);
         String::from_utf8(text).unwrap_or_default()
     }
 }
 
 impl FunctionMetrics {
+    /// Counts an invocation whose caller has left before its end.
+    pub(crate) fn abandoned(&self) {
+        self.abandoned.inc();
+    }
+
     pub(crate) fn completed(&self, phases: &Phases, warm: bool, output_bytes: Option<usize>) {
         self.completed.inc();
         self.execution.observe(phases.execution.as_secs_f64());
@@ -351,13 +368,34 @@ impl FunctionMetrics {
     }
 }
 
-fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
-    IntCounterVec::new(Opts::new(name, help), labels)
+/// Replaces the labels of functions, which contain their space: people know a function by its application's name.
+fn name_functions(family: &mut MetricFamily, rename: &impl Fn(&str) -> Option<String>) {
+    let labels = family
+        .mut_metric()
+        .iter_mut()
+        .flat_map(|metric| metric.mut_label().iter_mut());
+    for label in labels.filter(|label| label.name() == "function") {
+        if let Some(shown) = rename(label.value()) {
+            label.set_value(shown);
+        }
+    }
 }
 
-fn histograms(name: &str, help: &str, buckets: Vec<f64>) -> prometheus::Result<HistogramVec> {
-    HistogramVec::new(
-        HistogramOpts::new(name, help).buckets(buckets),
-        &["function"],
-    )
+/// A collector that the registry knows from now on.
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: prometheus::Result<C>,
+) -> prometheus::Result<C> {
+    let collector = collector?;
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
 }

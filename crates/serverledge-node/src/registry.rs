@@ -1,4 +1,4 @@
-//! The registry that the node was told to use: its own, or a cluster's.
+//! The configured registry: the node's own, or a cluster's.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,9 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
 use serverledge_core::kv::Kv;
-use serverledge_registry::{Embedded, Options};
+use serverledge_registry::{Embedded, Etcd, EtcdOptions, EtcdTls, EtcdUser, Options};
 
 use crate::config::{Config, RegistryUrl};
+use crate::setup::{read_given, read_password};
 
 /// An open registry.
 pub(crate) struct Registry {
@@ -20,7 +21,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// Opens the registry. etcd itself is not asked yet.
+    /// Opens the registry. No request goes to etcd yet.
     pub(crate) fn open(config: &Config) -> Result<Self> {
         let dir = &config.data.dir;
         match &config.registry.url {
@@ -37,6 +38,18 @@ impl Registry {
                     _lock: Some(lock),
                 })
             }
+        }
+    }
+
+    /// Opens the registry for reading, where another process may run a node on a shared one.
+    pub(crate) fn open_beside(config: &Config) -> Result<Self> {
+        match &config.registry.url {
+            RegistryUrl::Embedded => Self::open(config),
+            RegistryUrl::Etcd(url) => Ok(Self {
+                kv: etcd(config, url)?,
+                embedded: None,
+                _lock: None,
+            }),
         }
     }
 
@@ -57,7 +70,7 @@ impl Registry {
         self.embedded.is_none()
     }
 
-    /// Writes what is queued and closes.
+    /// Writes the queued changes and closes.
     pub(crate) async fn close(self) {
         if let Some(embedded) = self.embedded {
             let _ = tokio::task::spawn_blocking(move || embedded.close()).await;
@@ -78,29 +91,23 @@ fn lock(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-#[cfg(feature = "etcd")]
 fn etcd(config: &Config, url: &str) -> Result<Arc<dyn Kv>> {
-    use serverledge_registry::{Etcd, EtcdOptions, EtcdTls, EtcdUser};
     let registry = &config.registry;
-    let read = |path: &str| std::fs::read(path).with_context(|| format!("failed to read {path}"));
     let mut options = EtcdOptions::parse(url).with_context(|| format!("registry.url = {url}"))?;
     if !registry.user.is_empty() {
         if registry.password_file.is_empty() {
             bail!("registry.user is given without registry.password_file");
         }
-        let password = String::from_utf8(read(&registry.password_file)?)
-            .with_context(|| format!("{} is no text", registry.password_file))?;
-        let password = password.trim_end_matches(['\r', '\n']).to_owned();
+        let password = read_password(&registry.password_file)?;
         options.user = Some(EtcdUser {
             name: registry.user.clone(),
             password,
         });
     }
     if let Some(tls) = &mut options.tls {
-        let given = |path: &String| (!path.is_empty()).then(|| read(path)).transpose();
-        let identity = given(&registry.cert_file)?.zip(given(&registry.key_file)?);
+        let identity = read_given(&registry.cert_file)?.zip(read_given(&registry.key_file)?);
         *tls = EtcdTls {
-            authorities_pem: given(&registry.ca_file)?,
+            authorities_pem: read_given(&registry.ca_file)?,
             identity_pem: identity,
             server_name: None,
         };
@@ -108,12 +115,4 @@ fn etcd(config: &Config, url: &str) -> Result<Arc<dyn Kv>> {
     Ok(Arc::new(
         Etcd::new(options).with_context(|| format!("registry.url = {url}"))?,
     ))
-}
-
-#[cfg(not(feature = "etcd"))]
-fn etcd(_config: &Config, url: &str) -> Result<Arc<dyn Kv>> {
-    bail!(
-        "registry.url = {url}: this program was built without etcd; build it with `--features etcd,etcd-tls` (protoc is \
-         needed for that), or use registry.url = embedded"
-    )
 }

@@ -1,31 +1,91 @@
-//! What the node says of itself on `/status`.
+//! The state of the node as clients see it: `/status`, `/metrics`, and its free room.
 
-use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use serverledge_scheduler::PoolKey;
+use serverledge_api::{Identity, Load, NodeStatus};
 use serverledge_wire::status::StatusInformation;
+use tokio::time::Instant;
 
-use crate::functions::label;
-use crate::node::Node;
+use crate::clock::unix_ms;
+use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::functions::follow::Catalogue;
+use crate::functions::resources::FunctionResources;
+use crate::functions::spaces::Spaces;
+use crate::functions::warm::{shown_label, warm_containers};
+use crate::invoke::Invoker;
+use crate::program::foundation::Foundation;
 
-impl Node {
-    pub(crate) fn status_information(&self) -> StatusInformation {
-        let snapshot = self.admissions.snapshot();
+/// The source of these figures.
+pub(crate) struct StatusReporter {
+    identity: Identity,
+    started: Instant,
+    resources: FunctionResources,
+    cluster: Arc<Cluster>,
+    spaces: Arc<dyn Spaces>,
+    invoker: Arc<Invoker>,
+    catalogue: Arc<Catalogue>,
+    has_metrics: bool,
+}
+
+impl StatusReporter {
+    pub(crate) fn new(
+        base: Foundation,
+        config: &Config,
+        invoker: Arc<Invoker>,
+        catalogue: Arc<Catalogue>,
+    ) -> Self {
+        Self {
+            identity: base.identity,
+            started: Instant::now(),
+            resources: base.resources,
+            cluster: base.cluster,
+            spaces: base.reach,
+            invoker,
+            catalogue,
+            has_metrics: config.metrics.enabled,
+        }
+    }
+}
+
+impl NodeStatus for StatusReporter {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Idle sandboxes make room where it is needed.
+    fn load(&self) -> Load {
+        let snapshot = self.resources.admissions.snapshot();
+        let memory = snapshot.free.memory.get() + snapshot.idle_memory.get();
+        Load {
+            free_memory_mib: memory,
+            free_cpu: snapshot.free.cpu.cores(),
+        }
+    }
+
+    fn status(&self) -> StatusInformation {
+        let FunctionResources {
+            functions,
+            admissions,
+            ..
+        } = &self.resources;
+        let snapshot = admissions.snapshot();
         let total = signed(snapshot.capacity.memory.get());
         let free = signed(snapshot.free.memory.get());
         StatusInformation {
             total_memory: total,
-            available_warm_containers: self.warm_containers(),
+            available_warm_containers: warm_containers(functions, admissions, &*self.spaces),
             available_memory: free + signed(snapshot.idle_memory.get()),
             free_memory: free,
             total_cpu: snapshot.capacity.cpu.cores(),
             used_cpu: snapshot.capacity.cpu.cores() - snapshot.free.cpu.cores(),
             coordinates: self.cluster.peers.coordinates(),
             load_avg: load_average(),
-            last_update_time: unix_seconds(),
+            last_update_time: i64::try_from(unix_ms() / 1000).unwrap_or(i64::MAX),
             running: i64::from(snapshot.running),
             queued: i64::try_from(snapshot.waiting.total()).unwrap_or(i64::MAX),
-            functions: i64::try_from(self.functions.len()).unwrap_or(i64::MAX),
+            functions: i64::try_from(functions.len()).unwrap_or(i64::MAX),
+            preparing: self.catalogue.unprepared(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.identity.node.clone(),
             area: self.identity.area.clone(),
@@ -33,19 +93,28 @@ impl Node {
         }
     }
 
-    /// Idle containers by function; those of versions that no name is bound to are about to go.
-    pub(crate) fn warm_containers(&self) -> BTreeMap<String, i64> {
-        let idle: HashMap<PoolKey, usize> = self.admissions.idle_by_key().into_iter().collect();
-        let mut warm = BTreeMap::new();
-        for entry in self.functions.entries() {
-            if let Some(count) = entry.pooled.and_then(|pooled| idle.get(&pooled.key)) {
-                warm.insert(
-                    label(&entry.function),
-                    i64::try_from(*count).unwrap_or(i64::MAX),
-                );
-            }
-        }
-        warm
+    fn metrics(&self) -> Option<String> {
+        self.has_metrics.then(|| {
+            let FunctionResources {
+                functions,
+                admissions,
+                executors,
+                metrics,
+                ..
+            } = &self.resources;
+            let refused = executors
+                .all()
+                .map(|executor| executor.refused_calls())
+                .sum();
+            let rename = |label: &str| shown_label(&*self.spaces, label);
+            metrics.text(
+                &admissions.snapshot(),
+                functions.len(),
+                self.invoker.cache_figures(),
+                refused,
+                rename,
+            )
+        })
     }
 }
 
@@ -53,15 +122,7 @@ fn signed(mib: u64) -> i64 {
     i64::try_from(mib).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn unix_seconds() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since
-        .ok()
-        .and_then(|since| i64::try_from(since.as_secs()).ok())
-        .unwrap_or(0)
-}
-
-/// From `/proc/loadavg`; -1 where there is none.
+/// The load averages of `/proc/loadavg`; -1 if there are none.
 pub(crate) fn load_average() -> [f64; 3] {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let mut fields = text

@@ -1,6 +1,6 @@
-//! What whoever runs the machine does to accounts, by a command there: no caller is checked.
+//! Operations on accounts for whoever runs the machine, by a command there: no caller is checked.
 
-use serverledge_core::{AccountError, Role, UserId};
+use serverledge_core::{AccountError, Role, SpaceId, UserId};
 use serverledge_registry::{AccountTxn, Stored};
 use serverledge_wire::records::UserRecord;
 
@@ -11,10 +11,10 @@ use crate::links::HANDED_LIFETIME;
 use crate::platform::Platform;
 use crate::sign_up::Fresh;
 
-/// What granting a role came to.
+/// The result of granting a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
-    /// Who has it.
+    /// The user who has it.
     pub user: UserId,
     /// The link with which they choose a password within a day, if the account was made.
     pub link: Option<String>,
@@ -23,13 +23,13 @@ pub struct Granted {
 /// An account as whoever runs the machine sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserInfo {
-    /// Who.
+    /// The user.
     pub user: UserId,
     /// Their address.
     pub email: String,
     /// Their role, by name.
     pub role: String,
-    /// When the account was made, in Unix milliseconds.
+    /// The time at which the account was made, in Unix milliseconds.
     pub created_unix_ms: u64,
     /// Its deletion has begun.
     pub deleted: bool,
@@ -78,7 +78,10 @@ impl Platform {
                 role: role.name().to_owned(),
                 ..stored.record
             };
-            if self.put(&user, stored.revision, record).await? {
+            if self
+                .change_user(&user, stored.revision, record, AccountTxn::new())
+                .await?
+            {
                 return Ok(Granted { user, link: None });
             }
         }
@@ -95,18 +98,40 @@ impl Platform {
             let found = self.store.user_by_email(&email).await.map_err(registry)?;
             let (user, Stored { record, revision }) =
                 found.ok_or(AccountError::Unknown("an account with this address"))?;
-            let (epoch, token_epoch) = (record.epoch + 1, record.token_epoch + 1);
+            let epoch = record.epoch + 1;
+            let token_epoch = record.token_epoch + 1;
             let record = UserRecord {
                 role: Role::User.name().to_owned(),
                 epoch,
                 token_epoch,
                 ..record
             };
-            if self.put(&user, revision, record).await? {
+            if self
+                .change_user(&user, revision, record, AccountTxn::new())
+                .await?
+            {
                 return Ok(user);
             }
         }
         Err(contended("the account"))
+    }
+
+    /// Finds the user who has an address, and their own space.
+    ///
+    /// # Errors
+    /// `Unknown` if there is no such account, and the registry's.
+    pub async fn find(&self, email: &str) -> Result<(UserId, SpaceId), AccountError> {
+        let unknown = || AccountError::Unknown("an account with this address");
+        let found = self
+            .store
+            .user_by_email(&Email::parse(email)?.hash())
+            .await
+            .map_err(registry)?;
+        let (user, stored) = found
+            .filter(|(_, stored)| !stored.record.deleted)
+            .ok_or_else(unknown)?;
+        let space = SpaceId::parse(&stored.record.space).ok_or_else(unknown)?;
+        Ok((user, space))
     }
 
     /// All accounts, the oldest first.
@@ -134,21 +159,5 @@ impl Platform {
         let mut users: Vec<UserInfo> = loaded.users.into_iter().map(info).collect();
         users.sort_by(|a, b| (a.created_unix_ms, &a.email).cmp(&(b.created_unix_ms, &b.email)));
         Ok(users)
-    }
-
-    async fn put(
-        &self,
-        user: &UserId,
-        revision: serverledge_core::kv::Revision,
-        record: UserRecord,
-    ) -> Result<bool, AccountError> {
-        let txn = AccountTxn::new()
-            .when_user(user, revision)
-            .put_user(user, &record);
-        let Some(at) = self.store.commit(txn).await.map_err(registry)? else {
-            return Ok(false);
-        };
-        self.wrote_user(user, record, at);
-        Ok(true)
     }
 }

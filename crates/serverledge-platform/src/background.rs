@@ -22,7 +22,7 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(10),
     Duration::from_secs(60),
 ];
-/// What a stopping node gives to jobs that have been accepted.
+/// Time that a stopping node leaves to jobs that have been accepted.
 const FINISH_MAX: Duration = Duration::from_secs(5);
 
 /// Jobs, bounded. Cloning is cheap.
@@ -58,7 +58,8 @@ impl Jobs {
         let admitted = Arc::clone(&self.admitted)
             .try_acquire_owned()
             .map_err(|_| busy())?;
-        let (running, stop) = (Arc::clone(&self.running), self.stop.clone());
+        let running = Arc::clone(&self.running);
+        let stop = self.stop.clone();
         drop(self.tasks.spawn(async move {
             let _admitted = admitted;
             let work = async {

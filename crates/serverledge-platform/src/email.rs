@@ -41,12 +41,12 @@ impl Email {
         &self.text
     }
 
-    /// What comes before the `@`.
+    /// The part before the `@`.
     pub(crate) fn local_part(&self) -> &str {
         self.text.rsplit_once('@').map_or("", |(local, _)| local)
     }
 
-    /// What its key is called: the same for all spellings in upper and lower case.
+    /// The digest that names its key: the same for all spellings in upper and lower case.
     pub(crate) fn hash(&self) -> Digest {
         hash_of(&self.text)
     }

@@ -1,4 +1,4 @@
-//! What the registry's faults mean to who asks.
+//! The meaning of the registry's faults for callers.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serverledge_core::AccountError;
 use serverledge_core::kv::KvError;
 use serverledge_registry::LoadError;
 
-/// When to come back if too much is going on at once.
+/// The pause before another try, if too much is going on at once.
 const BUSY_PAUSE: Duration = Duration::from_secs(2);
 
 /// A fault of the registry's.

@@ -1,5 +1,5 @@
-//! Accounts: who people are, how they show it, and what is mailed to them. Users, sessions, API tokens and links lie in the
-//! registry; what is checked on each request is a snapshot in memory that follows it (design §10, `docs/accounts.md`).
+//! Accounts: who people are, how they show it, and what is mailed to them. Users, sessions, API tokens and links lie in
+//! the registry; each request is checked against a snapshot in memory that follows it (`docs/accounts.md`).
 
 mod accounts;
 mod admin;
@@ -27,7 +27,7 @@ mod tokens;
 
 pub use admin::{Granted, UserInfo};
 pub use clock::{Clock, SystemClock};
-pub use deletion::Deleted;
 pub use mail::{LogMailer, Mail, MailError, Mailer};
 pub use platform::{Options, Platform, Signup};
 pub use smtp::{SmtpLogin, SmtpMailer, SmtpOptions, SmtpTls};
+pub use snapshot::Deleted;

@@ -9,13 +9,13 @@ use async_trait::async_trait;
 pub struct Mail {
     /// The address; checked.
     pub to: String,
-    /// What it is about; one line.
+    /// The subject; one line.
     pub subject: &'static str,
     /// Plain text, lines ended by `\n`.
     pub text: String,
 }
 
-/// Why a mail was not sent.
+/// The reason why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum MailError {
     /// It never will be: the address or the mail is refused.
@@ -39,7 +39,8 @@ pub trait Mailer: Send + Sync + fmt::Debug {
     async fn send(&self, mail: &Mail) -> Result<(), MailError>;
 }
 
-/// Where there is no mail server: writes mails to the log, from which whoever runs the node hands links on.
+/// The mailer of a node without a mail server: writes mails to the log, from which whoever runs the node hands links
+/// on.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogMailer;
 

@@ -1,4 +1,4 @@
-//! What is written in mails. Links carry their secret behind `#`, which browsers neither send to servers nor tell the next
+//! The texts of mails. Links carry their secret behind `#`, which browsers neither send to servers nor tell the next
 //! page; the base comes from the configuration, never from a request.
 
 use crate::mail::Mail;

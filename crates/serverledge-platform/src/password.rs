@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use serverledge_core::AccountError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::email::Email;
 use crate::errors::{busy, invalid};
@@ -58,12 +58,6 @@ pub(crate) struct Hasher {
     admitted: Arc<Semaphore>,
 }
 
-/// Held while a hash is waited for and made, also if nobody waits for it any more.
-struct Turn {
-    _running: OwnedSemaphorePermit,
-    _admitted: OwnedSemaphorePermit,
-}
-
 impl Default for Hasher {
     fn default() -> Self {
         Self {
@@ -104,10 +98,8 @@ impl Hasher {
         if password.chars().count() > CHARS_MAX {
             return Ok(false);
         }
-        let (password, hash) = (
-            password.to_owned(),
-            hash.filter(|hash| !hash.is_empty()).map(str::to_owned),
-        );
+        let password = password.to_owned();
+        let hash = hash.filter(|hash| !hash.is_empty()).map(str::to_owned);
         self.run(move || {
             let known = hash.is_some();
             let hash = hash.unwrap_or_else(|| DUMMY.to_owned());
@@ -129,12 +121,9 @@ impl Hasher {
             .acquire_owned()
             .await
             .map_err(|_| busy())?;
-        let turn = Turn {
-            _running: running,
-            _admitted: admitted,
-        };
         let working = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            // Held until the hash is made, also if nobody waits for it any more.
+            let _turn = (running, admitted);
             work()
         });
         working.await.map_err(|error| AccountError::Internal {
@@ -186,10 +175,8 @@ mod tests {
     #[tokio::test]
     async fn a_hash_fits_its_password_alone() {
         let hasher = Hasher::default();
-        let (one, two) = (
-            hasher.hash("correct horse").await.unwrap(),
-            hasher.hash("correct horse").await.unwrap(),
-        );
+        let one = hasher.hash("correct horse").await.unwrap();
+        let two = hasher.hash("correct horse").await.unwrap();
         assert!(one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{one}");
         assert_ne!(one, two, "each has a salt of its own");
         assert!(hasher.verify("correct horse", Some(&one)).await.unwrap());
@@ -202,7 +189,7 @@ mod tests {
         }
     }
 
-    /// What is checked for accounts that are not there must cost what the others do.
+    /// A check for an account that is not there must cost as much as any other.
     #[test]
     fn the_dummy_is_hashed_like_all_others() {
         let verified = argon2().unwrap().verify_password(b"correct horse", DUMMY);

@@ -4,24 +4,21 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serverledge_core::kv::{Kv, Revision};
-use serverledge_core::{
-    Account, AccountError, AuthError, Caller, Credential, Scopes, SpaceId, UserId,
-};
-use serverledge_registry::{AccountChange, AccountStore, Stored};
+use serverledge_core::{Account, AccountError, Caller, Scopes, SpaceId, UserId, whole_millis};
+use serverledge_registry::{AccountChange, AccountStore, AccountTxn, Stored};
 use serverledge_wire::records::{SessionRecord, TokenRecord, UserRecord};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::Jobs;
-use crate::clock::{Clock, millis};
+use crate::clock::Clock;
 use crate::mail::Mailer;
 use crate::messages::Links;
 use crate::password::Hasher;
 use crate::rates::Rates;
-use crate::secret::Kind;
-use crate::snapshot::Snapshot;
+use crate::snapshot::AccountsSnapshot;
 
-/// Who may sign up.
+/// The rule for signing up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signup {
     /// Everybody.
@@ -32,18 +29,18 @@ pub enum Signup {
     Closed,
 }
 
-/// What the platform is told.
+/// Settings of the platform.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Who may sign up.
+    /// The rule for signing up.
     pub signup: Signup,
-    /// What links in mails begin with; `None`: what [`Platform::set_default_url`] is told.
+    /// The beginning of links in mails; `None`: the URL that [`Platform::set_default_url`] sets.
     pub base_url: Option<String>,
-    /// How long a session lives without being used; at least ten minutes, for uses are written every five.
+    /// Time that a session lives without being used; at least ten minutes, for uses are written every five.
     pub session_idle: Duration,
-    /// How long a session lives at most.
+    /// Longest life of a session.
     pub session_lifetime: Duration,
-    /// How long known sessions and tokens are believed while the registry is away.
+    /// Time for which known sessions and tokens are believed while the registry is away.
     pub offline_grace: Duration,
 }
 
@@ -56,18 +53,18 @@ pub struct Platform {
     pub(crate) mailer: Arc<dyn Mailer>,
     pub(crate) hasher: Hasher,
     pub(crate) rates: Arc<Rates>,
-    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) snapshot: Arc<AccountsSnapshot>,
     pub(crate) jobs: Jobs,
     pub(crate) loops: tokio_util::task::TaskTracker,
     pub(crate) stop: CancellationToken,
-    /// Where the node listens.
+    /// The URL that the node listens on.
     pub(crate) own_url: Arc<OnceLock<String>>,
     /// Told when the deletion of an account begins.
     pub(crate) deletions: Arc<Notify>,
 }
 
 impl Platform {
-    /// A platform over this registry. It knows nobody before [`Self::load`].
+    /// A platform over this registry. It knows nobody before [`serverledge_registry::Follower::load`].
     #[must_use]
     pub fn new(
         kv: Arc<dyn Kv>,
@@ -75,7 +72,8 @@ impl Platform {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Self {
-        let snapshot = Snapshot::new(options.offline_grace, millis(options.session_idle));
+        let snapshot =
+            AccountsSnapshot::new(options.offline_grace, whole_millis(options.session_idle));
         Self {
             store: AccountStore::new(kv),
             options: Arc::new(options),
@@ -92,18 +90,19 @@ impl Platform {
         }
     }
 
-    /// What links begin with if nothing was configured: where the node listens. Once; never from a request.
+    /// Sets the beginning of links if nothing was configured: the URL that the node listens on. Once; never from a
+    /// request.
     pub fn set_default_url(&self, url: String) {
         let _ = self.own_url.set(url);
     }
 
-    /// Whether mail reaches people. If not, links go to the log.
+    /// Whether an operator has an account. From memory.
     #[must_use]
-    pub fn delivers_mail(&self) -> bool {
-        self.mailer.delivers()
+    pub fn has_operator(&self) -> bool {
+        self.snapshot.has_operator()
     }
 
-    /// Whose own space this is; `None` if it is nobody's own. From memory.
+    /// The user whose own space this is; `None` if it is nobody's own. From memory.
     #[must_use]
     pub fn owner_of(&self, space: &SpaceId) -> Option<UserId> {
         self.snapshot.owner(space)
@@ -113,12 +112,6 @@ impl Platform {
     #[must_use]
     pub fn space_of(&self, user: &UserId) -> Option<SpaceId> {
         self.snapshot.space(user)
-    }
-
-    /// Who may sign up.
-    #[must_use]
-    pub fn signup(&self) -> Signup {
-        self.options.signup
     }
 
     /// Ends background work: mails that are being sent have some seconds, everything else ends at once. What is asked
@@ -145,23 +138,29 @@ impl Platform {
         }
     }
 
-    pub(crate) fn recognise(&self, credential: Credential<'_>) -> Result<Caller, AuthError> {
-        let hash = |kind: Kind, text: &str| kind.hash(text).ok_or(AuthError::Invalid);
-        let (account, space) = match credential {
-            Credential::Session(secret) => self
-                .snapshot
-                .session(&hash(Kind::Session, secret)?, self.now())?,
-            Credential::Token(secret) => self
-                .snapshot
-                .token(&hash(Kind::Token, secret)?, self.now())?,
+    /// Writes a user's record in place of the one that was seen, together with other changes; false if anybody else has
+    /// changed it, or them, since.
+    pub(crate) async fn change_user(
+        &self,
+        user: &UserId,
+        seen: Revision,
+        record: UserRecord,
+        others: AccountTxn,
+    ) -> Result<bool, AccountError> {
+        let txn = others.when_user(user, seen).put_user(user, &record);
+        let Some(at) = self
+            .store
+            .commit(txn)
+            .await
+            .map_err(crate::errors::registry)?
+        else {
+            return Ok(false);
         };
-        Ok(Caller {
-            space,
-            account: Some(Arc::new(account)),
-        })
+        self.wrote_user(user, record, at);
+        Ok(true)
     }
 
-    /// What this node has just written is checked against from now on.
+    /// Applies a record that this node has just written; requests are checked against it from now on.
     pub(crate) fn wrote_user(&self, user: &UserId, record: UserRecord, at: Revision) {
         self.snapshot
             .apply([AccountChange::User(user.clone(), Some(record), at)]);

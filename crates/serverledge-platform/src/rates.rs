@@ -1,4 +1,4 @@
-//! How often somebody may try: limits by address and by account, in memory, for each node on its own.
+//! Limits of the rate of attempts, by address and by account, in memory, for each node on its own.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -12,7 +12,7 @@ use serverledge_core::{AccountError, Digest};
 const KEYS_MAX: usize = 50_000;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Whom a limit counts. Version 6 addresses count by network, for everybody has a whole one.
+/// The subject that a limit counts. Version 6 addresses count by network, for everybody has a whole one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     V4([u8; 4]),

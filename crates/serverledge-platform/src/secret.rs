@@ -6,18 +6,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serverledge_core::{AccountError, Digest};
 
-/// What API tokens begin with, so that scanners for leaked secrets recognise them.
+/// Prefix of API tokens, so that scanners for leaked secrets recognise them.
 const TOKEN_PREFIX: &str = "slt_";
 
-/// What a secret is for. One is never good for another.
+/// The purpose of a secret. One is never good for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SecretKind {
     Session,
     Token,
     Link,
 }
 
-impl Kind {
+impl SecretKind {
     /// Separates the uses of BLAKE3.
     const fn domain(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn secrets_are_found_by_their_hash() {
-        for kind in [Kind::Session, Kind::Token, Kind::Link] {
+        for kind in [SecretKind::Session, SecretKind::Token, SecretKind::Link] {
             let (secret, hash) = kind.make().unwrap();
             assert_eq!(kind.hash(&secret), Some(hash));
             assert_ne!(kind.make().unwrap().1, hash);
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn what_has_not_the_form_of_a_secret_is_none() {
-        let (secret, _) = Kind::Token.make().unwrap();
+        let (secret, _) = SecretKind::Token.make().unwrap();
         let short = &secret[..secret.len() - 1];
         for text in [
             "",
@@ -85,15 +85,15 @@ mod tests {
             &secret[4..],
             &secret.to_uppercase(),
         ] {
-            assert_eq!(Kind::Token.hash(text), None, "{text}");
+            assert_eq!(SecretKind::Token.hash(text), None, "{text}");
         }
-        assert_eq!(Kind::Session.hash(&secret), None);
-        assert_eq!(Kind::Session.hash(&"\u{e9}".repeat(43)), None);
+        assert_eq!(SecretKind::Session.hash(&secret), None);
+        assert_eq!(SecretKind::Session.hash(&"\u{e9}".repeat(43)), None);
     }
 
     #[test]
     fn one_kind_is_not_good_for_another() {
-        let (secret, hash) = Kind::Session.make().unwrap();
-        assert_ne!(Kind::Link.hash(&secret), Some(hash));
+        let (secret, hash) = SecretKind::Session.make().unwrap();
+        assert_ne!(SecretKind::Link.hash(&secret), Some(hash));
     }
 }

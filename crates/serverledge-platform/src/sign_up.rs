@@ -1,18 +1,15 @@
 //! Signing up: an account at once, or, where mail reaches people, when the address has been confirmed.
 
-use std::net::IpAddr;
-
 use serverledge_core::kv::Revision;
-use serverledge_core::{AccountError, Digest, Role, SignedUp, SpaceId, UserId};
+use serverledge_core::{AccountError, Digest, Role, SpaceId, UserId};
 use serverledge_registry::{AccountTxn, Stored};
 use serverledge_wire::records::{LinkPurpose, LinkRecord, Record, UserRecord};
 
 use crate::deletion::ATTEMPTS_MAX;
 use crate::email::{Email, hash_of};
 use crate::errors::{contended, registry};
-use crate::links::{CONFIRM_LIFETIME, Found};
+use crate::links::{CONFIRM_LIFETIME, ValidLink};
 use crate::messages;
-use crate::password;
 use crate::platform::{Platform, Signup};
 
 /// An account to be.
@@ -28,46 +25,11 @@ pub(crate) struct Fresh {
 pub(crate) type UsedUp = Vec<(Digest, Revision)>;
 
 impl Platform {
-    pub(crate) async fn begin_sign_up(
-        &self,
-        email: &str,
-        password: &str,
-        invite: Option<&str>,
-        from: IpAddr,
-    ) -> Result<SignedUp, AccountError> {
-        self.rates.sign_up(from)?;
-        let invitation = self.invitation(invite).await?;
-        let email = Email::parse(email)?;
-        password::check(password, &email)?;
-        if self.mailer.delivers() {
-            self.rates.mail(from, &email.hash())?;
-        }
-        let password = self.hasher.hash(password).await?;
-        if self.mailer.delivers() {
-            // Whether the address is taken is looked up where nobody can measure it.
-            let platform = self.clone();
-            let invitation = invitation.map(|found| found.hash.to_string());
-            let job = async move { platform.mail_sign_up(&email, password, invitation).await };
-            self.jobs.begin("mail a link to confirm an address", job)?;
-            return Ok(SignedUp::ConfirmationSent);
-        }
-        let fresh = Fresh {
-            email: email.as_str().to_owned(),
-            password,
-            role: Role::User,
-        };
-        let used_up = invitation
-            .into_iter()
-            .map(|found| (found.hash, found.revision))
-            .collect();
-        let (user, stored) = self.create(fresh, used_up).await?;
-        self.begin_session(&user, stored)
-            .await
-            .map(SignedUp::LoggedIn)
-    }
-
     /// The invitation, where one is needed.
-    async fn invitation(&self, secret: Option<&str>) -> Result<Option<Found>, AccountError> {
+    pub(crate) async fn invitation(
+        &self,
+        secret: Option<&str>,
+    ) -> Result<Option<ValidLink>, AccountError> {
         match (self.options.signup, secret) {
             (Signup::Open, _) => Ok(None),
             (Signup::Closed, _) => Err(AccountError::SignUp(
@@ -87,7 +49,7 @@ impl Platform {
         }
     }
 
-    async fn mail_sign_up(
+    pub(crate) async fn mail_sign_up(
         &self,
         email: &Email,
         password: String,
@@ -118,7 +80,7 @@ impl Platform {
     /// Makes the account for which a link was followed.
     pub(crate) async fn finish_sign_up(
         &self,
-        found: Found,
+        found: ValidLink,
         (email, password): (String, String),
         invitation: Option<&str>,
     ) -> Result<(), AccountError> {
@@ -157,7 +119,8 @@ impl Platform {
         fresh: Fresh,
         used_up: UsedUp,
     ) -> Result<(UserId, Stored<UserRecord>), AccountError> {
-        let (user, email) = (UserId::new(), hash_of(&fresh.email));
+        let user = UserId::new();
+        let email = hash_of(&fresh.email);
         let record = UserRecord {
             schema: UserRecord::SCHEMA,
             email: fresh.email,

@@ -15,7 +15,7 @@ use crate::mail::{Mail, MailError, Mailer};
 const TIMEOUT: Duration = Duration::from_secs(30);
 const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
-/// How the way to the mail server is kept private.
+/// The protection of the connection to the mail server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmtpTls {
     /// TLS is begun on a plain connection, or nothing is sent.
@@ -26,7 +26,7 @@ pub enum SmtpTls {
     None,
 }
 
-/// Who the mail server knows this node as. `Debug` leaves the password out.
+/// The credential of this node at the mail server. `Debug` leaves the password out.
 #[derive(Clone)]
 pub struct SmtpLogin {
     /// The name.
@@ -35,18 +35,18 @@ pub struct SmtpLogin {
     pub password: String,
 }
 
-/// Which mail server, and how to speak to it.
+/// The mail server, and the way to speak to it.
 #[derive(Debug, Clone)]
 pub struct SmtpOptions {
     /// Its name, which its certificate must have.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// How the way is kept private.
+    /// The protection of the connection.
     pub tls: SmtpTls,
     /// Certificate authorities beside the machine's, PEM.
     pub authorities_pem: Option<Vec<u8>>,
-    /// Who asks; `None`: nobody in particular.
+    /// The credential of the node; `None`: it logs in as nobody in particular.
     pub login: Option<SmtpLogin>,
     /// The sender: an address, or `Name <address>`.
     pub from: String,

@@ -1,4 +1,4 @@
-//! What is checked on each request: users, sessions and tokens in memory, as the registry had them last.
+//! The state that each request is checked against: users, sessions and tokens in memory, as the registry had them last.
 //!
 //! Each entry has the revision of its record, and older ones never replace newer ones, whoever brings them: a watch, a full
 //! listing, or this node, which puts here at once what it has written.
@@ -15,14 +15,25 @@ use serverledge_registry::{AccountChange, LoadedAccounts, credential_id};
 use serverledge_wire::records::{SessionRecord, TokenRecord, UserRecord};
 use tokio::time::Instant;
 
-/// What is known by key, and when what is not was deleted.
+use crate::tokens::scopes;
+
+/// An account whose deletion has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// The user whose account it was.
+    pub user: UserId,
+    /// Their own space. Applications of theirs have spaces of their own.
+    pub space: SpaceId,
+}
+
+/// The known records by key, and the revision at which each missing one was deleted.
 #[derive(Debug)]
-struct Table<K, V> {
+struct RecordTable<K, V> {
     known: HashMap<K, (V, Revision)>,
     gone: HashMap<K, Revision>,
 }
 
-impl<K, V> Default for Table<K, V> {
+impl<K, V> Default for RecordTable<K, V> {
     fn default() -> Self {
         Self {
             known: HashMap::new(),
@@ -42,21 +53,22 @@ struct User {
 
 /// A session or token.
 #[derive(Debug)]
-struct Held<R> {
+struct CredentialEntry<R> {
     user: UserId,
     record: R,
-    /// When it was last used here, in Unix milliseconds; 0: not yet.
+    /// The time of its last use here, in Unix milliseconds; 0: not used yet.
     used: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Tables {
-    users: Table<UserId, User>,
-    sessions: Table<Digest, Held<SessionRecord>>,
-    tokens: Table<Digest, Held<TokenRecord>>,
-    /// Whose own space it is. Spaces are never used again, so that only a resync takes anything away.
+    users: RecordTable<UserId, User>,
+    sessions: RecordTable<Digest, CredentialEntry<SessionRecord>>,
+    tokens: RecordTable<Digest, CredentialEntry<TokenRecord>>,
+    /// The owners of the spaces that are somebody's own. Spaces are never used again, so that only a resync takes
+    /// anything away.
     spaces: HashMap<SpaceId, UserId>,
-    /// When the registry was last known to have said everything.
+    /// The time at which the registry was last known to have said everything.
     contact: Option<Instant>,
     /// The newest revision at that time.
     seen: Revision,
@@ -64,7 +76,7 @@ struct Tables {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
+pub(crate) struct AccountsSnapshot {
     /// Held shortly and never over an await.
     tables: RwLock<Tables>,
     offline_grace: Duration,
@@ -81,10 +93,10 @@ pub(crate) struct Touch<R> {
     pub(crate) used_unix_ms: u64,
 }
 
-/// Who a valid credential belongs to.
+/// The account that a valid credential belongs to, and its space.
 type Recognised = (Account, SpaceId);
 
-impl Snapshot {
+impl AccountsSnapshot {
     pub(crate) fn new(offline_grace: Duration, session_idle_ms: u64) -> Self {
         Self {
             tables: RwLock::default(),
@@ -93,7 +105,7 @@ impl Snapshot {
         }
     }
 
-    /// Whose session this is. Counts as a use of it.
+    /// Finds the account that a session belongs to. Counts as a use of the session.
     pub(crate) fn session(&self, hash: &Digest, now_unix_ms: u64) -> Result<Recognised, AuthError> {
         let tables = self.tables.read();
         self.check_contact(&tables)?;
@@ -122,7 +134,7 @@ impl Snapshot {
         ))
     }
 
-    /// Whose token this is. Counts as a use of it.
+    /// Finds the account that a token belongs to. Counts as a use of the token.
     pub(crate) fn token(&self, hash: &Digest, now_unix_ms: u64) -> Result<Recognised, AuthError> {
         let tables = self.tables.read();
         self.check_contact(&tables)?;
@@ -133,21 +145,26 @@ impl Snapshot {
         if record.epoch < user.token_epoch || over {
             return Err(AuthError::Invalid);
         }
-        // A scope that this program does not know grants nothing.
-        let known = |name: &&str| Scopes::parse([*name]).is_some();
-        let scopes = Scopes::parse(record.scopes.iter().map(String::as_str).filter(known))
-            .unwrap_or_default();
         held.used.fetch_max(now_unix_ms, Ordering::Relaxed);
         let via = Via::Token(credential_id(hash));
         Ok((
             Account {
                 user: held.user.clone(),
                 role: user.role,
-                scopes,
+                scopes: scopes(record),
                 via,
             },
             user.space.clone(),
         ))
+    }
+
+    pub(crate) fn has_operator(&self) -> bool {
+        let tables = self.tables.read();
+        tables
+            .users
+            .known
+            .values()
+            .any(|(user, _)| user.role == Role::Operator && !user.deleted)
     }
 
     fn check_contact(&self, tables: &Tables) -> Result<(), AuthError> {
@@ -251,7 +268,7 @@ impl Snapshot {
             .touched(|record| record.used_unix_ms.map_or(0, |used| used + every_ms))
     }
 
-    /// Whose own space this is.
+    /// The user whose own space this is.
     pub(crate) fn owner(&self, space: &SpaceId) -> Option<UserId> {
         self.tables.read().spaces.get(space).cloned()
     }
@@ -266,7 +283,7 @@ impl Snapshot {
     }
 
     /// Users whose deletion has begun, and their spaces.
-    pub(crate) fn deleted_users(&self) -> Vec<(UserId, SpaceId)> {
+    pub(crate) fn deleted_users(&self) -> Vec<Deleted> {
         let tables = self.tables.read();
         let deleted = tables
             .users
@@ -274,7 +291,10 @@ impl Snapshot {
             .iter()
             .filter(|(_, (user, _))| user.deleted);
         deleted
-            .map(|(id, (user, _))| (id.clone(), user.space.clone()))
+            .map(|(id, (user, _))| Deleted {
+                user: id.clone(),
+                space: user.space.clone(),
+            })
             .collect()
     }
 }
@@ -287,7 +307,8 @@ fn parse_user(record: &UserRecord) -> Option<User> {
         deleted,
         ..
     } = *record;
-    let (role, space) = (Role::parse(&record.role)?, SpaceId::parse(&record.space)?);
+    let role = Role::parse(&record.role)?;
+    let space = SpaceId::parse(&record.space)?;
     Some(User {
         role,
         space,
@@ -297,15 +318,15 @@ fn parse_user(record: &UserRecord) -> Option<User> {
     })
 }
 
-fn hold<R>(record: R, user: impl Fn(&R) -> &str) -> Option<Held<R>> {
-    Some(Held {
+fn hold<R>(record: R, user: impl Fn(&R) -> &str) -> Option<CredentialEntry<R>> {
+    Some(CredentialEntry {
         user: UserId::parse(user(&record))?,
         record,
         used: AtomicU64::new(0),
     })
 }
 
-fn keep_used<R>(old: &Held<R>, new: &Held<R>) {
+fn keep_used<R>(old: &CredentialEntry<R>, new: &CredentialEntry<R>) {
     new.used
         .fetch_max(old.used.load(Ordering::Relaxed), Ordering::Relaxed);
 }
@@ -321,9 +342,9 @@ impl Tables {
     }
 }
 
-// === impl Table ===
+// === impl RecordTable ===
 
-impl<K: Hash + Eq + Clone, V> Table<K, V> {
+impl<K: Hash + Eq + Clone, V> RecordTable<K, V> {
     fn get(&self, key: &K) -> Option<&V> {
         self.known.get(key).map(|(value, _)| value)
     }
@@ -370,9 +391,9 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
     }
 }
 
-impl<R: Clone> Table<Digest, Held<R>> {
+impl<R: Clone> RecordTable<Digest, CredentialEntry<R>> {
     fn touched(&self, due_unix_ms: impl Fn(&R) -> u64) -> Vec<Touch<R>> {
-        let touch = |(hash, (held, revision)): (&Digest, &(Held<R>, Revision))| {
+        let touch = |(hash, (held, revision)): (&Digest, &(CredentialEntry<R>, Revision))| {
             let used_unix_ms = held.used.load(Ordering::Relaxed);
             (used_unix_ms > due_unix_ms(&held.record)).then(|| Touch {
                 user: held.user.clone(),

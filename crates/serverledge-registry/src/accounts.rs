@@ -12,7 +12,7 @@ use serverledge_wire::records::{
     EmailRecord, LinkRecord, Record, SessionRecord, TokenRecord, UserRecord,
 };
 
-use crate::functions::{LoadError, Unreadable};
+use crate::functions::{LoadError, Unreadable, sort_out};
 use crate::{keys, paging};
 
 mod sweep;
@@ -21,7 +21,7 @@ mod watch;
 
 pub use sweep::AccountsSwept;
 pub use transaction::AccountTxn;
-pub use watch::{AccountChange, AccountWatch};
+pub use watch::AccountChange;
 
 /// Digits of a session's or token's public id: 128 bits of its hash, which tell nothing of the secret.
 const ID_DIGITS: usize = 32;
@@ -76,7 +76,7 @@ impl AccountStore {
     /// Whether the registry answers, and its newest revision.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn revision(&self) -> Result<Revision, KvError> {
         self.kv.status().await.map(|status| status.revision)
     }
@@ -84,7 +84,7 @@ impl AccountStore {
     /// A user.
     ///
     /// # Errors
-    /// What the registry says; `Unreadable` if the value is no record that this program knows. So with all reads here.
+    /// The registry's errors; `Unreadable` if the value is no record that this program knows. So with all reads here.
     pub async fn user(&self, user: &UserId) -> Result<Option<Stored<UserRecord>>, LoadError> {
         self.read(&keys::user(user)).await
     }
@@ -111,7 +111,7 @@ impl AccountStore {
         self.read(&keys::session(hash)).await
     }
 
-    /// What the link with the secret of this hash is good for.
+    /// The record of the link whose secret has this hash.
     ///
     /// # Errors
     /// As [`Self::user`].
@@ -144,7 +144,7 @@ impl AccountStore {
     /// The hash of a user's session with this public id. Another user's are not found.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn find_session(&self, user: &UserId, id: &str) -> Result<Option<Digest>, KvError> {
         self.find(keys::user_sessions(user), id).await
     }
@@ -152,7 +152,7 @@ impl AccountStore {
     /// The hash of a user's token with this public id. Another user's are not found.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn find_token(&self, user: &UserId, id: &str) -> Result<Option<Digest>, KvError> {
         self.find(keys::user_tokens(user), id).await
     }
@@ -160,7 +160,7 @@ impl AccountStore {
     /// All users, sessions and tokens, as of one revision.
     ///
     /// # Errors
-    /// What the registry says; `Compacted` if its history is cut faster than it is read: ask again.
+    /// The registry's errors; `Compacted` if its history is cut faster than it is read: ask again.
     pub async fn load_all(&self) -> Result<LoadedAccounts, KvError> {
         let (users, revision) =
             paging::read_all(&*self.kv, RangeRequest::prefix(keys::USERS)).await?;
@@ -180,7 +180,7 @@ impl AccountStore {
     /// Does all of a change or nothing; `None` if what it requires does not hold.
     ///
     /// # Errors
-    /// What the registry says; after `Unavailable` it may be done or not.
+    /// The registry's errors; after `Unavailable` it may be done or not.
     pub async fn commit(&self, txn: AccountTxn) -> Result<Option<Revision>, KvError> {
         let reply = self.kv.txn(txn.into_txn()).await?;
         Ok(reply.succeeded.then_some(reply.revision))
@@ -248,13 +248,12 @@ impl AccountStore {
 }
 
 fn decode<R: Record>(entry: &KeyValue) -> Result<Stored<R>, Unreadable> {
-    match R::from_value(&entry.value) {
-        Ok(record) => Ok(Stored {
-            record,
-            revision: entry.mod_revision,
-        }),
-        Err(source) => Err(unreadable(&entry.key, Some(source))),
-    }
+    let record =
+        R::from_value(&entry.value).map_err(|source| unreadable(&entry.key, Some(source)))?;
+    Ok(Stored {
+        record,
+        revision: entry.mod_revision,
+    })
 }
 
 fn unreadable(key: &[u8], source: Option<serverledge_wire::records::RecordError>) -> Unreadable {
@@ -271,13 +270,10 @@ fn decode_all<K, R: Record>(
     parse: impl Fn(&[u8]) -> Option<K>,
     faults: &mut Vec<Unreadable>,
 ) -> Vec<(K, Stored<R>)> {
-    let mut decoded = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let key = parse(&entry.key).ok_or_else(|| unreadable(&entry.key, None));
-        match key.and_then(|key| Ok((key, decode(entry)?))) {
-            Ok(one) => decoded.push(one),
-            Err(fault) => faults.push(fault),
-        }
-    }
+    let (decoded, unreadable) = sort_out(entries.iter().map(|entry| {
+        let key = parse(&entry.key).ok_or_else(|| unreadable(&entry.key, None))?;
+        Ok((key, decode(entry)?))
+    }));
+    faults.extend(unreadable);
     decoded
 }

@@ -8,32 +8,27 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serverledge_core::kv::{
-    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, TxnReply,
-    Watch, WatchError,
+    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn,
 };
 use serverledge_core::{AppId, AppName, Application, SpaceId};
-use serverledge_wire::records::{
-    AppNameRecord, ApplicationRecord, DeletionRecord, Record, RecordError,
-};
+use serverledge_wire::records::{AppNameRecord, ApplicationRecord, DeletionRecord, Record};
 
-use crate::functions::{FunctionStore, LoadError, Unreadable};
+use crate::follow::ChangeWatch;
+use crate::functions::{FunctionStore, LoadError, Unreadable, read, sort_out};
 use crate::{keys, paging};
 
 /// Records read at once: one with many endpoints has 100 KiB.
 const PAGE: usize = 32;
 
-/// Why an application was not changed.
+/// The reason why an application was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AppStoreError {
     /// The registry failed; if it is unavailable, the change may have happened all the same.
     #[error(transparent)]
     Kv(#[from] KvError),
     /// Another application has the name.
-    #[error("an application named {name} exists")]
-    NameTaken {
-        /// The name.
-        name: AppName,
-    },
+    #[error("an application named {0} exists")]
+    NameTaken(AppName),
     /// Somebody changed or deleted it since it was read: read it again.
     #[error("the application was changed meanwhile")]
     Changed,
@@ -78,9 +73,9 @@ pub enum AppChange {
 /// The mark of a deleted space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
-    /// Which space.
+    /// The deleted space.
     pub space: SpaceId,
-    /// What the mark says.
+    /// The record of the mark.
     pub record: DeletionRecord,
 }
 
@@ -88,12 +83,6 @@ pub struct Deletion {
 #[derive(Debug, Clone)]
 pub struct AppStore {
     kv: Arc<dyn Kv>,
-}
-
-/// A running watch over all applications. Dropping it ends it.
-#[derive(Debug)]
-pub struct AppWatch {
-    watch: Box<dyn Watch>,
 }
 
 // === impl AppStore ===
@@ -110,10 +99,8 @@ impl AppStore {
     /// # Errors
     /// `NameTaken`, or what the registry says.
     pub async fn create(&self, application: &Application) -> Result<Revision, AppStoreError> {
-        let (key, name) = (
-            keys::app(&application.id),
-            keys::app_name(&application.name),
-        );
+        let key = keys::app(&application.id);
+        let name = keys::app_name(&application.name);
         let txn = Txn::new()
             .when(Compare::missing(name.clone()))
             .when(Compare::missing(key.clone()))
@@ -124,9 +111,7 @@ impl AppStore {
             return Ok(reply.revision);
         }
         // Ids are random: it is the name.
-        Err(AppStoreError::NameTaken {
-            name: application.name.clone(),
-        })
+        Err(AppStoreError::NameTaken(application.name.clone()))
     }
 
     /// Replaces what was read by what it shall be; a new name in the same transaction. Id and space stay. Other dependencies
@@ -139,7 +124,8 @@ impl AppStore {
         seen: &KeptApp,
         new: &Application,
     ) -> Result<Revision, AppStoreError> {
-        let (old, key) = (&*seen.application, keys::app(&seen.application.id));
+        let old = &*seen.application;
+        let key = keys::app(&seen.application.id);
         let mut txn = Txn::new()
             .when(Compare::mod_revision(key.clone(), seen.revision))
             .then(put(key.clone(), new))
@@ -158,10 +144,10 @@ impl AppStore {
         if reply.succeeded {
             return Ok(reply.revision);
         }
-        match first_entry(reply) {
-            Some(entry) if entry.mod_revision == seen.revision => Err(AppStoreError::NameTaken {
-                name: new.name.clone(),
-            }),
+        match reply.replies.first() {
+            Some(OpReply::Got(Some(entry))) if entry.mod_revision == seen.revision => {
+                Err(AppStoreError::NameTaken(new.name.clone()))
+            }
             _ => Err(AppStoreError::Changed),
         }
     }
@@ -195,7 +181,7 @@ impl AppStore {
     /// Done twice, it is done once.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn delete_space(
         &self,
         space: &SpaceId,
@@ -221,38 +207,31 @@ impl AppStore {
     /// All applications, as of one revision.
     ///
     /// # Errors
-    /// What the registry says. Records that cannot be read are no error here: see [`LoadedApps::unreadable`].
+    /// The registry's errors. Records that cannot be read are no error here: see [`LoadedApps::unreadable`].
     pub async fn load_all(&self) -> Result<LoadedApps, KvError> {
         let (entries, revision) =
             paging::read_all(&*self.kv, RangeRequest::prefix(keys::APPS).limit(PAGE)).await?;
-        let mut loaded = LoadedApps {
-            applications: Vec::with_capacity(entries.len()),
-            unreadable: Vec::new(),
+        let (applications, unreadable) = sort_out(entries.iter().map(decode));
+        Ok(LoadedApps {
+            applications,
+            unreadable,
             revision,
-        };
-        for entry in &entries {
-            match decode(entry) {
-                Ok(kept) => loaded.applications.push(kept),
-                Err(unreadable) => loaded.unreadable.push(unreadable),
-            }
-        }
-        Ok(loaded)
+        })
     }
 
     /// Watches all applications; `from` as in [`Kv::watch`]: after [`Self::load_all`], the revision after its own.
     ///
     /// # Errors
-    /// What the registry says.
-    pub async fn watch(&self, from: Option<Revision>) -> Result<AppWatch, KvError> {
-        Ok(AppWatch {
-            watch: self.kv.watch(keys::APPS.as_bytes(), from).await?,
-        })
+    /// The registry's errors.
+    pub async fn watch(&self, from: Option<Revision>) -> Result<ChangeWatch<AppChange>, KvError> {
+        let watch = self.kv.watch(keys::APPS.as_bytes(), from).await?;
+        Ok(ChangeWatch::new(vec![watch], |event| Some(change(event))))
     }
 
     /// The marks of deleted spaces. What is no mark is left out.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn deletions(&self) -> Result<Vec<Deletion>, KvError> {
         let (entries, _) =
             paging::read_all(&*self.kv, RangeRequest::prefix(keys::DELETIONS)).await?;
@@ -269,7 +248,7 @@ impl AppStore {
     /// Nothing is left of a deleted space; its mark says so from now on. The last keys that are found by its name go here.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn finish_deletion(&self, deletion: &Deletion) -> Result<(), KvError> {
         let key = keys::deletion(&deletion.space);
         let swept = DeletionRecord {
@@ -289,7 +268,7 @@ impl AppStore {
     /// Forgets a deleted space altogether.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn forget_deletion(&self, space: &SpaceId) -> Result<(), KvError> {
         self.kv
             .txn(Txn::new().then(Op::delete(keys::deletion(space))))
@@ -314,22 +293,10 @@ fn put(key: Bytes, application: &Application) -> Op {
     )
 }
 
-fn first_entry(reply: TxnReply) -> Option<KeyValue> {
-    reply
-        .replies
-        .into_iter()
-        .next()
-        .and_then(OpReply::into_entry)
-}
-
 fn decode(entry: &KeyValue) -> Result<KeptApp, Unreadable> {
-    let unreadable = |source: Option<RecordError>| Unreadable {
-        key: text(&entry.key),
-        source,
-    };
+    let unreadable = |source| Unreadable::new(&entry.key, source);
     let id = keys::parse_app(&entry.key).ok_or_else(|| unreadable(None))?;
-    let record =
-        ApplicationRecord::from_value(&entry.value).map_err(|source| unreadable(Some(source)))?;
+    let record: ApplicationRecord = read(entry)?;
     let application = record
         .into_application(id)
         .map_err(|source| unreadable(Some(source)))?;
@@ -337,22 +304,6 @@ fn decode(entry: &KeyValue) -> Result<KeptApp, Unreadable> {
         application: Arc::new(application),
         revision: entry.mod_revision,
     })
-}
-
-fn text(key: &[u8]) -> String {
-    String::from_utf8_lossy(key).into_owned()
-}
-
-// === impl AppWatch ===
-
-impl AppWatch {
-    /// Waits for changes, in order, at least one. Dropping the future loses nothing. After an error the watch is over.
-    ///
-    /// # Errors
-    /// `Compacted`: load everything anew.
-    pub async fn next(&mut self) -> Result<Vec<AppChange>, WatchError> {
-        Ok(self.watch.next().await?.iter().map(change).collect())
-    }
 }
 
 fn change(event: &Event) -> AppChange {
@@ -363,10 +314,7 @@ fn change(event: &Event) -> AppChange {
                 id,
                 revision: *revision,
             },
-            None => AppChange::Unreadable(Unreadable {
-                key: text(key),
-                source: None,
-            }),
+            None => AppChange::Unreadable(Unreadable::new(key, None)),
         },
     }
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serverledge_core::Digest;
 use serverledge_core::kv::{
     Compare, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn,
 };
 use serverledge_core::limits::CODE_BYTES_MAX;
+use serverledge_core::{Digest, whole_millis};
 use serverledge_wire::records::{ManifestRecord, Record, RecordError};
 
 use crate::version::code_digest;
@@ -27,42 +27,33 @@ pub const CHUNK_BYTES: usize = 500 * 1024;
 const CHUNKS_PER_TXN: usize = 2;
 /// Chunks read at once.
 const CHUNKS_PER_READ: usize = 4;
-/// How often an upload begins anew because the sweeper was faster; twice in a row means a wrong grace time.
+/// Most attempts at an upload that loses to the sweeper; two losses in a row mean a wrong grace time.
 const ATTEMPTS_MAX: usize = 3;
 
-/// Why a blob was not stored, read or swept.
+/// The reason why a blob was not stored, read or swept.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     /// The registry failed.
     #[error(transparent)]
     Kv(#[from] KvError),
     /// Longer than [`CODE_BYTES_MAX`].
-    #[error("the blob has {bytes} bytes, {CODE_BYTES_MAX} are allowed")]
-    TooLarge {
-        /// Its length.
-        bytes: usize,
-    },
+    #[error("the blob has {0} bytes, {CODE_BYTES_MAX} are allowed")]
+    TooLarge(usize),
     /// The manifest cannot be read.
     #[error("failed to read the manifest of blob {digest}")]
     Manifest {
-        /// Which blob.
+        /// The digest of the blob.
         digest: Digest,
         /// The cause.
         #[source]
         source: RecordError,
     },
     /// The chunks are not what the digest says.
-    #[error("blob {digest} is damaged")]
-    Damaged {
-        /// Which blob.
-        digest: Digest,
-    },
+    #[error("blob {0} is damaged")]
+    Damaged(Digest),
     /// The blob was swept again and again while it was written.
-    #[error("blob {digest} was swept while it was written")]
-    Contended {
-        /// Which blob.
-        digest: Digest,
-    },
+    #[error("blob {0} was swept while it was written")]
+    Contended(Digest),
 }
 
 /// The blobs that there were when a sweep began.
@@ -72,7 +63,7 @@ pub struct Survey {
     blobs: Vec<(Digest, Revision)>,
 }
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
     /// Blobs deleted.
@@ -91,7 +82,7 @@ pub struct BlobStore {
 #[derive(Debug, Clone)]
 pub(crate) struct Uploaded {
     digest: Digest,
-    /// When the manifest was created: another value means that the blob was swept meanwhile.
+    /// The revision that created the manifest: another value means that the blob was swept meanwhile.
     created: Revision,
     manifest: ManifestRecord,
 }
@@ -123,7 +114,7 @@ impl BlobStore {
                 return Ok(digest);
             }
         }
-        Err(BlobError::Contended { digest })
+        Err(BlobError::Contended(digest))
     }
 
     /// Reads a blob and checks its digest. `None` if there is none, or if it is not complete.
@@ -162,14 +153,14 @@ impl BlobStore {
         if code_digest(&blob) == *digest {
             Ok(Some(blob))
         } else {
-            Err(BlobError::Damaged { digest: *digest })
+            Err(BlobError::Damaged(*digest))
         }
     }
 
     /// The first step of a sweep: which blobs there are. Read afterwards what is named, then call [`Self::sweep`].
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn survey(&self) -> Result<Survey, KvError> {
         let (entries, _) =
             paging::read_all(&*self.kv, RangeRequest::prefix(keys::BLOBS).keys_only()).await?;
@@ -194,7 +185,7 @@ impl BlobStore {
         now_unix_ms: u64,
         grace: Duration,
     ) -> Result<Swept, BlobError> {
-        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let grace_ms = whole_millis(grace);
         let touched_max = now_unix_ms.saturating_sub(grace_ms);
         let mut swept = Swept::default();
         for (digest, seen) in survey
@@ -242,7 +233,7 @@ impl BlobStore {
         now_unix_ms: u64,
     ) -> Result<Uploaded, BlobError> {
         if blob.len() > CODE_BYTES_MAX {
-            return Err(BlobError::TooLarge { bytes: blob.len() });
+            return Err(BlobError::TooLarge(blob.len()));
         }
         let digest = code_digest(blob);
         for _ in 0..ATTEMPTS_MAX {
@@ -251,7 +242,7 @@ impl BlobStore {
                 return Ok(uploaded);
             }
         }
-        Err(BlobError::Contended { digest })
+        Err(BlobError::Contended(digest))
     }
 
     /// A blob that is there, to be named once more; `None` if it is not there, or not complete.
@@ -277,8 +268,8 @@ impl BlobStore {
         now_unix_ms: u64,
     ) -> Result<Uploaded, BlobError> {
         let key = keys::blob(&digest);
-        let chunks = u32::try_from(bytes.div_ceil(CHUNK_BYTES))
-            .map_err(|_| BlobError::TooLarge { bytes })?;
+        let chunks =
+            u32::try_from(bytes.div_ceil(CHUNK_BYTES)).map_err(|_| BlobError::TooLarge(bytes))?;
         let begun = ManifestRecord::begun(bytes as u64, chunks, now_unix_ms);
         let txn = Txn::new()
             .when(Compare::missing(key.clone()))
@@ -359,8 +350,6 @@ impl Uploaded {
     }
 
     pub(crate) const fn contended(&self) -> BlobError {
-        BlobError::Contended {
-            digest: self.digest,
-        }
+        BlobError::Contended(self.digest)
     }
 }

@@ -19,27 +19,27 @@ use serverledge_core::kv::{
 use tokio::sync::{Semaphore, oneshot};
 
 mod batch;
-mod medium;
 mod shared;
 mod snapshot;
+mod storage;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod watch;
 mod writer;
 
-use medium::{Memory, RegistryFile};
-use shared::{Closed, Medium, Shared, unavailable};
+use shared::{Closed, SharedStore, Storage, unavailable};
+use storage::{Memory, RegistryFile};
 use tables::{FACTS, Facts, LEASES};
 use watch::LogWatch;
-use writer::{Command, History, Queued, ReplyTo, Writer};
+use writer::{Queued, ReplyTo, Writer, WriterCommand};
 
 /// Most writes that wait for the writer; more wait in their callers.
 const QUEUE_MAX: usize = 1024;
 /// Entries up to which a range with values is read on the caller's thread: well below a millisecond if they are small.
 const INLINE_ENTRIES: usize = 16;
 
-/// How an embedded store is opened.
+/// The options of an embedded store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Memory for cached pages of the file. Small, since a node reads its functions once and then follows a watch.
@@ -52,7 +52,7 @@ pub struct Options {
     pub history_bytes_max: u64,
 }
 
-/// Why a store could not be opened.
+/// The reason why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory is not there and cannot be made.
@@ -65,11 +65,8 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// Another process, or another store in this one, has the file open.
-    #[error("the registry {} is in use by another process", path.display())]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("the registry {} is in use by another process", .0.display())]
+    InUse(PathBuf),
     /// The file cannot be opened, or is no store of ours.
     #[error("failed to open the registry {}", path.display())]
     File {
@@ -81,17 +78,13 @@ pub enum OpenError {
     },
     /// The system gave no thread.
     #[error("failed to start the registry's writer")]
-    Thread {
-        /// The cause.
-        #[source]
-        source: std::io::Error,
-    },
+    Thread(#[source] std::io::Error),
 }
 
 /// An open embedded store. Dropping it closes it, see [`Embedded::close`].
 #[derive(Debug)]
 pub struct Embedded {
-    shared: Arc<Shared>,
+    shared: Arc<SharedStore>,
     queue: Sender<Queued>,
     places: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -134,25 +127,21 @@ impl Embedded {
         Self::on(Box::new(Memory::default()), Path::new("memory"), options)
     }
 
-    fn on(medium: Box<dyn Medium>, path: &Path, options: &Options) -> Result<Self, OpenError> {
-        let database = medium.open().map_err(|error| open_error(path, error))?;
+    fn on(storage: Box<dyn Storage>, path: &Path, options: &Options) -> Result<Self, OpenError> {
+        let database = storage.open().map_err(|error| open_error(path, error))?;
         let (facts, leases) = remembered(&database).map_err(|error| open_error(path, error))?;
-        let shared = Arc::new(Shared::new(
+        let shared = Arc::new(SharedStore::new(
             database,
-            medium,
+            storage,
             facts.revision,
             options.bytes_max,
         ));
         let (queue, commands) = mpsc::channel();
-        let history = History {
-            revisions: options.history_revisions,
-            bytes_max: options.history_bytes_max,
-        };
-        let writer = Writer::new(shared.clone(), commands, facts, &leases, history);
+        let writer = Writer::new(shared.clone(), commands, facts, &leases, options.clone());
         let thread = std::thread::Builder::new()
             .name("registry".to_owned())
             .spawn(move || writer.run());
-        let writer = Mutex::new(Some(thread.map_err(|source| OpenError::Thread { source })?));
+        let writer = Mutex::new(Some(thread.map_err(OpenError::Thread)?));
         Ok(Self {
             shared,
             queue,
@@ -172,7 +161,7 @@ impl Embedded {
         if let Some(thread) = thread {
             // If the writer is gone already, there is nothing to tell it.
             let _sent = self.queue.send(Queued {
-                command: Command::Close,
+                command: WriterCommand::Close,
                 place: None,
             });
             if thread.join().is_err() {
@@ -183,7 +172,10 @@ impl Embedded {
     }
 
     /// Queues a command and waits for its answer. A dropped future may leave the command in the queue.
-    async fn ask<T>(&self, command: impl FnOnce(ReplyTo<T>) -> Command) -> Result<T, KvError> {
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(ReplyTo<T>) -> WriterCommand,
+    ) -> Result<T, KvError> {
         let place = self
             .places
             .clone()
@@ -224,7 +216,7 @@ impl Kv for Embedded {
 
     async fn txn(&self, txn: Txn) -> Result<TxnReply, KvError> {
         txn.check()?;
-        self.ask(|reply| Command::Txn(txn, reply)).await
+        self.ask(|reply| WriterCommand::Txn(txn, reply)).await
     }
 
     async fn watch(
@@ -246,19 +238,20 @@ impl Kv for Embedded {
     }
 
     async fn compact(&self, at: Revision) -> Result<(), KvError> {
-        self.ask(|reply| Command::Compact(at, reply)).await
+        self.ask(|reply| WriterCommand::Compact(at, reply)).await
     }
 
     async fn lease_grant(&self, ttl: Duration) -> Result<Lease, KvError> {
-        self.ask(|reply| Command::Grant(ttl, reply)).await
+        self.ask(|reply| WriterCommand::Grant(ttl, reply)).await
     }
 
     async fn lease_keep_alive(&self, lease: LeaseId) -> Result<Duration, KvError> {
-        self.ask(|reply| Command::KeepAlive(lease, reply)).await
+        self.ask(|reply| WriterCommand::KeepAlive(lease, reply))
+            .await
     }
 
     async fn lease_revoke(&self, lease: LeaseId) -> Result<(), KvError> {
-        self.ask(|reply| Command::Revoke(lease, reply)).await
+        self.ask(|reply| WriterCommand::Revoke(lease, reply)).await
     }
 
     async fn status(&self) -> Result<Status, KvError> {
@@ -272,7 +265,7 @@ impl Kv for Embedded {
     }
 }
 
-/// What the writer goes on from: the numbers and the leases.
+/// Reads the state that the writer continues from: the numbers and the leases.
 fn remembered(database: &Database) -> Result<(Facts, Vec<(LeaseId, Duration)>), redb::Error> {
     let txn = database.begin_read()?;
     let facts = Facts::read(&txn.open_table(FACTS)?)?;
@@ -289,7 +282,7 @@ fn remembered(database: &Database) -> Result<(Facts, Vec<(LeaseId, Duration)>), 
 fn open_error(path: &Path, error: redb::Error) -> OpenError {
     let path = path.to_owned();
     match error {
-        redb::Error::DatabaseAlreadyOpen => OpenError::InUse { path },
+        redb::Error::DatabaseAlreadyOpen => OpenError::InUse(path),
         source => OpenError::File {
             path,
             source: Box::new(source),

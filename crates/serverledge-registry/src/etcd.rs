@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etcd_client::proto::PbResponseHeader;
 use serverledge_core::kv::{
     KeyValue, Kv, KvError, LEASE_TTL_MAX, LEASE_TTL_MIN, Lease, LeaseId, Op, RangeReply,
     RangeRequest, Revision, Status, Txn, TxnReply, Watch,
@@ -19,10 +18,12 @@ use tokio::sync::watch as signal;
 use tokio::time::timeout;
 
 mod fault;
+mod grpc;
 mod identity;
 mod leases;
 mod link;
 mod memory;
+mod messages;
 mod options;
 mod pages;
 mod translate;
@@ -31,22 +32,24 @@ mod watch;
 pub use fault::EtcdFault;
 pub use options::{EtcdOptions, EtcdOptionsError, EtcdTls, EtcdUser, PREFIX_DEFAULT};
 
-use fault::Refusal;
+use fault::EtcdRefusal;
+use grpc::CallError;
 use identity::identify;
 use leases::KeepAlives;
-use link::{Kind, Link, Session};
+use link::{EtcdLink, EtcdSession, RetrySafety};
 use memory::{Memory, Sight, Stamp};
+use messages::{RangeRequest as EtcdRange, ResponseHeader};
 use translate::{Prefix, lease_id, sight, signed, unsigned};
 use watch::EtcdWatch;
 
 /// etcd's alarm for an exceeded quota, in its status.
 const ALARM_FULL: &str = "NOSPACE";
-/// How long etcd may take to end a watch from a forgotten revision, which it does within 100 ms.
+/// Longest time that etcd may take to end a watch from a forgotten revision, which it does within 100 ms.
 const OLDEST_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// A connection to etcd, or to a cluster of it. Made without one: etcd may be started later.
 ///
-/// What a caller learns from a write that fails: `RegistryFull` and all typed errors say that nothing changed. So does
+/// The error of a write tells its outcome: `RegistryFull` and all typed errors say that nothing changed. So does
 /// `Unavailable` if [`EtcdFault::may_have_happened`] denies it. Otherwise the write may have been applied, or still be
 /// applied shortly after. It is never sent a second time by itself: look at what it would have changed, or write with a
 /// compare that fails the second time. Reads are asked again as long as their time allows.
@@ -55,7 +58,7 @@ pub struct Etcd {
     keep_alives: KeepAlives,
 }
 
-/// How full an etcd is.
+/// The space that an etcd uses, and its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EtcdUsage {
     /// Bytes of its file: what the quota counts. Only defragmentation makes it smaller.
@@ -68,14 +71,14 @@ pub struct EtcdUsage {
     pub full: bool,
 }
 
-/// What requests and watches share.
+/// The state that requests and watches share.
 struct Core {
-    link: Link,
+    link: EtcdLink,
     memory: Arc<Memory>,
     prefix: Prefix,
 }
 
-/// What a look at the store's identity told.
+/// The result of reading the store's identity.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     epoch: u64,
@@ -92,7 +95,7 @@ impl Etcd {
     pub fn new(options: EtcdOptions) -> Result<Self, EtcdOptionsError> {
         let prefix = Prefix::new(&options.prefix);
         let memory = Arc::new(Memory::new());
-        let link = Link::new(options, memory.clone(), prefix.identity())?;
+        let link = EtcdLink::new(options, memory.clone(), prefix.identity())?;
         let core = Arc::new(Core {
             link,
             memory,
@@ -104,7 +107,7 @@ impl Etcd {
         })
     }
 
-    /// How full etcd is: of the member that is asked. A dropped future has no effect.
+    /// Returns the space that etcd uses, as the member that is asked reports it. A dropped future has no effect.
     ///
     /// # Errors
     /// `Unavailable`.
@@ -137,14 +140,16 @@ impl Kv for Etcd {
     async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>, KvError> {
         let (core, key) = (&self.core, self.core.prefix.key(key));
         let stamp = core.memory.stamp();
-        let asked = core.link.call(Kind::Repeatable, |mut session| {
-            let key = key.clone();
-            async move { session.kv.get(key, None).await }
+        let asked = core.link.call(RetrySafety::Repeatable, |session| {
+            let request = EtcdRange {
+                key: key.clone(),
+                ..EtcdRange::default()
+            };
+            async move { session.etcd.range(request).await }
         });
         let reply = asked
             .await
-            .map_err(|refusal| refusal.into_kv("read a key"))?
-            .0;
+            .map_err(|refusal| refusal.into_kv("read a key"))?;
         core.saw(stamp, reply.header.as_ref());
         Ok(reply
             .kvs
@@ -162,30 +167,28 @@ impl Kv for Etcd {
         let core = &self.core;
         let stamp = core.memory.stamp();
         let kind = if reads_only(&txn) {
-            Kind::Repeatable
+            RetrySafety::Repeatable
         } else {
-            Kind::Once
+            RetrySafety::Once
         };
-        let asked = core.link.call(kind, |mut session| {
+        let asked = core.link.call(kind, |session| {
             let request = core.prefix.txn(&txn);
-            async move { session.kv.txn(request).await }
+            async move { session.etcd.txn(request).await }
         });
         match asked.await {
             Ok(reply) => {
-                core.saw(stamp, reply.0.header.as_ref());
-                Ok(core.prefix.txn_reply(&txn, reply.0))
+                core.saw(stamp, reply.header.as_ref());
+                Ok(core.prefix.txn_reply(&txn, reply))
             }
-            Err(Refusal::LeaseUnknown) => Err(core.unknown_lease(&txn).await),
-            Err(Refusal::RequestTooLarge) => Err(KvError::TxnTooLarge {
-                bytes: bytes_of(&txn),
-            }),
-            Err(Refusal::TooManyOps) => {
+            Err(EtcdRefusal::LeaseUnknown) => Err(core.unknown_lease(&txn).await),
+            Err(EtcdRefusal::RequestTooLarge) => Err(KvError::TxnTooLarge(bytes_of(&txn))),
+            Err(EtcdRefusal::TooManyOps) => {
                 let ops = txn
                     .compares
                     .len()
                     .max(txn.then.len())
                     .max(txn.otherwise.len());
-                Err(KvError::TooManyOps { ops })
+                Err(KvError::TooManyOps(ops))
             }
             Err(other) => Err(other.into_kv("run a transaction")),
         }
@@ -214,19 +217,21 @@ impl Kv for Etcd {
     /// Concerns all of etcd, not only the keys under the prefix. Nodes need not call it: etcd compacts by itself if it is
     /// told to (`--auto-compaction-retention`).
     async fn compact(&self, at: Revision) -> Result<(), KvError> {
-        let asked = self.core.link.call(Kind::Once, |mut session| async move {
-            session.kv.compact(signed(at.get()), None).await
-        });
+        let asked = self
+            .core
+            .link
+            .call(RetrySafety::Once, |session| async move {
+                session.etcd.compact(signed(at.get())).await
+            });
         match asked.await {
             Ok(_) => Ok(()),
             // Whatever is older than `at` is forgotten, perhaps more.
-            Err(Refusal::Compacted) => Err(KvError::Compacted {
-                at: self
-                    .core
+            Err(EtcdRefusal::Compacted) => Err(KvError::Compacted(
+                self.core
                     .oldest(at.get().saturating_sub(1))
                     .await
                     .unwrap_or(at),
-            }),
+            )),
             Err(refusal) => Err(self
                 .core
                 .of_revision(refusal, at, "compact the registry")
@@ -237,51 +242,53 @@ impl Kv for Etcd {
     async fn lease_grant(&self, ttl: Duration) -> Result<Lease, KvError> {
         let ttl = ttl.clamp(LEASE_TTL_MIN, LEASE_TTL_MAX);
         let seconds = signed(ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0));
-        let asked = self.core.link.call(Kind::Once, |mut session| async move {
-            session.lease.grant(seconds, None).await
-        });
+        let asked = self
+            .core
+            .link
+            .call(RetrySafety::Once, |session| async move {
+                session.etcd.lease_grant(seconds).await
+            });
         let granted = asked
             .await
             .map_err(|refusal| refusal.into_kv("grant a lease"))?;
-        let nameless = || {
-            Refusal::new(
-                "",
-                etcd_client::Error::Internal("a lease without an id".to_owned()),
-            )
-        };
-        let id = lease_id(granted.id()).ok_or_else(|| nameless().into_kv("grant a lease"))?;
+        let nameless =
+            || EtcdRefusal::new("", CallError::Stream("a lease without an id".to_owned()));
+        let id = lease_id(granted.id).ok_or_else(|| nameless().into_kv("grant a lease"))?;
         Ok(Lease {
             id,
-            ttl: Duration::from_secs(unsigned(granted.ttl())),
+            ttl: Duration::from_secs(unsigned(granted.ttl)),
         })
     }
 
     async fn lease_keep_alive(&self, lease: LeaseId) -> Result<Duration, KvError> {
         match self.keep_alives.renew(&self.core.link, lease).await {
-            Ok(Duration::ZERO) | Err(Refusal::LeaseUnknown) => Err(KvError::LeaseUnknown { lease }),
+            Ok(Duration::ZERO) | Err(EtcdRefusal::LeaseUnknown) => {
+                Err(KvError::LeaseUnknown(lease))
+            }
             Ok(ttl) => Ok(ttl),
             Err(other) => Err(other.into_kv("keep a lease alive")),
         }
     }
 
     async fn lease_revoke(&self, lease: LeaseId) -> Result<(), KvError> {
-        let asked = self.core.link.call(Kind::Once, |mut session| async move {
-            session.lease.revoke(signed(lease.get())).await
-        });
+        let asked = self
+            .core
+            .link
+            .call(RetrySafety::Once, |session| async move {
+                session.etcd.lease_revoke(signed(lease.get())).await
+            });
         match asked.await {
             Ok(_) => Ok(()),
-            Err(Refusal::LeaseUnknown) => Err(KvError::LeaseUnknown { lease }),
+            Err(EtcdRefusal::LeaseUnknown) => Err(KvError::LeaseUnknown(lease)),
             Err(other) => Err(other.into_kv("revoke a lease")),
         }
     }
 
     async fn status(&self) -> Result<Status, KvError> {
         let (look, usage) = tokio::join!(self.core.look(), self.core.usage());
-        let unavailable = |refusal: Refusal| refusal.into_kv("read the registry's status");
-        let (sight, usage) = (
-            look.map_err(unavailable)?.sight,
-            usage.map_err(unavailable)?,
-        );
+        let unavailable = |refusal: EtcdRefusal| refusal.into_kv("read the registry's status");
+        let sight = look.map_err(unavailable)?.sight;
+        let usage = usage.map_err(unavailable)?;
         Ok(Status {
             cluster: sight.cluster ^ sight.identity.unwrap_or_default().rotate_left(1),
             revision: Revision::new(sight.revision),
@@ -314,17 +321,17 @@ fn bytes_of(txn: &Txn) -> usize {
 // === impl Core ===
 
 impl Core {
-    fn saw(&self, stamp: Stamp, header: Option<&PbResponseHeader>) -> u64 {
+    fn saw(&self, stamp: Stamp, header: Option<&ResponseHeader>) -> u64 {
         self.memory.saw(stamp, sight(header))
     }
 
     /// Looks which store this is, and how new; a store that has no identity gets one.
-    async fn look(&self) -> Result<Look, Refusal> {
+    async fn look(&self) -> Result<Look, EtcdRefusal> {
         let stamp = self.memory.stamp();
         let sight = self
             .link
-            .call(Kind::Repeatable, |session| {
-                identify(session.kv, self.prefix.identity())
+            .call(RetrySafety::Repeatable, |session| {
+                identify(session.etcd, self.prefix.identity())
             })
             .await?;
         Ok(Look {
@@ -334,47 +341,46 @@ impl Core {
     }
 
     /// The same over one connection: to know where that one leads.
-    async fn look_through(&self, session: &Session) -> Result<Look, Refusal> {
+    async fn look_through(&self, session: &EtcdSession) -> Result<Look, EtcdRefusal> {
         let stamp = self.memory.stamp();
-        let sight = identify(session.kv.clone(), self.prefix.identity())
+        let sight = identify(session.etcd.clone(), self.prefix.identity())
             .await
-            .map_err(|error| Refusal::new(self.link.endpoint_of(session), error))?;
+            .map_err(|error| EtcdRefusal::new(self.link.endpoint_of(session), error))?;
         Ok(Look {
             epoch: self.memory.saw(stamp, sight),
             sight,
         })
     }
 
-    async fn usage(&self) -> Result<EtcdUsage, Refusal> {
-        let asked = self.link.call(Kind::Repeatable, |mut session| async move {
-            session.maintenance.status().await
-        });
+    async fn usage(&self) -> Result<EtcdUsage, EtcdRefusal> {
+        let asked = self
+            .link
+            .call(RetrySafety::Repeatable, |session| async move {
+                session.etcd.status().await
+            });
         let status = asked.await?;
-        let quota = Some(unsigned(status.db_size_quota())).filter(|quota| *quota > 0);
+        let quota = Some(unsigned(status.db_size_quota)).filter(|quota| *quota > 0);
         Ok(EtcdUsage {
-            bytes_used: unsigned(status.db_size()),
-            bytes_in_use: unsigned(status.raft_used_db_size()),
+            bytes_used: unsigned(status.db_size),
+            bytes_in_use: unsigned(status.db_size_in_use),
             bytes_max: quota.or(self.link.options().quota_bytes),
-            full: status
-                .errors()
-                .iter()
-                .any(|error| error.contains(ALARM_FULL)),
+            full: status.errors.iter().any(|error| error.contains(ALARM_FULL)),
         })
     }
 
-    /// What a refused revision means, with the numbers that etcd leaves out.
+    /// Returns the error for a refused revision, with the numbers that etcd leaves out.
     async fn of_revision(
         &self,
-        refusal: Refusal,
+        refusal: EtcdRefusal,
         asked: Revision,
         attempt: &'static str,
     ) -> KvError {
         match refusal {
             // If it cannot be learnt: the first that could be, and reading there tells more.
-            Refusal::Compacted => KvError::Compacted {
-                at: self.oldest(asked.get()).await.unwrap_or(asked.next()),
-            },
-            Refusal::Future => match self.look().await {
+            EtcdRefusal::Compacted => {
+                KvError::Compacted(self.oldest(asked.get()).await.unwrap_or(asked.next()))
+            }
+            EtcdRefusal::Future => match self.look().await {
                 Ok(look) => KvError::FutureRevision {
                     asked,
                     now: Revision::new(look.sight.revision),
@@ -388,13 +394,13 @@ impl Core {
     /// The oldest revision that etcd still has, if `forgotten` is older and etcd tells it soon.
     async fn oldest(&self, forgotten: u64) -> Option<Revision> {
         let key = self.prefix.identity();
-        let asked = self.link.call(Kind::Repeatable, |session| {
+        let asked = self.link.call(RetrySafety::Repeatable, |session| {
             watch::oldest(session, key.clone(), forgotten)
         });
         timeout(OLDEST_WAIT_MAX, asked).await.ok()?.ok()
     }
 
-    /// Which lease of a transaction is the unknown one; etcd does not say.
+    /// Finds the lease of a transaction that is unknown; etcd does not name it.
     async fn unknown_lease(&self, txn: &Txn) -> KvError {
         let mut leases: Vec<_> = txn
             .then
@@ -405,16 +411,18 @@ impl Core {
         leases.dedup();
         for lease in leases.iter().take(leases.len().saturating_sub(1)) {
             let id = signed(lease.get());
-            let asked = self.link.call(Kind::Repeatable, |mut session| async move {
-                session.lease.time_to_live(id, None).await
-            });
-            if asked.await.is_ok_and(|answer| answer.ttl() < 0) {
-                return KvError::LeaseUnknown { lease: *lease };
+            let asked = self
+                .link
+                .call(RetrySafety::Repeatable, |session| async move {
+                    session.etcd.lease_time_to_live(id).await
+                });
+            if asked.await.is_ok_and(|answer| answer.ttl < 0) {
+                return KvError::LeaseUnknown(*lease);
             }
         }
         match leases.last() {
-            Some(lease) => KvError::LeaseUnknown { lease: *lease },
-            None => Refusal::LeaseUnknown.into_kv("run a transaction"),
+            Some(lease) => KvError::LeaseUnknown(*lease),
+            None => EtcdRefusal::LeaseUnknown.into_kv("run a transaction"),
         }
     }
 }

@@ -9,28 +9,30 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serverledge_core::kv::{
-    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn, Watch,
-    WatchError,
+    Compare, Event, KeyValue, Kv, KvError, Op, OpReply, RangeRequest, Revision, Txn,
 };
 use serverledge_core::{Digest, Function, FunctionName, SpaceId};
 use serverledge_wire::records::{FunctionRecord, Record, RecordError};
 
 use crate::blobs::{BlobError, BlobStore};
+use crate::follow::ChangeWatch;
 use crate::version::code_digest;
 use crate::{keys, paging};
 
+mod moves;
 mod versions;
 
+pub use moves::MoveError;
 pub use versions::{ChangeError, FlagsChange, History, VERSIONS_MAX};
 
 /// Records read at once: some are as long as their environment, up to 200 KiB.
 const PAGE: usize = 64;
-/// How often a deploy is tried if the sweeper takes the code away meanwhile.
+/// Most attempts at a deploy if the sweeper takes the code away meanwhile.
 const SWEPT_MAX: usize = 3;
-/// How often a change is tried if others change the same function meanwhile; each time one of them has succeeded.
+/// Most attempts at a change if others change the same function meanwhile; each time one of them has succeeded.
 const ATTEMPTS_MAX: usize = 64;
 
-/// Why a function was not deployed.
+/// The reason why a function was not deployed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     /// The registry failed; if it is unavailable, the function may be deployed all the same.
@@ -40,40 +42,28 @@ pub enum DeployError {
     #[error(transparent)]
     Code(#[from] BlobError),
     /// A function of this name exists.
-    #[error("function {name} exists")]
-    Exists {
-        /// Its name.
-        name: FunctionName,
-    },
+    #[error("function {0} exists")]
+    Exists(FunctionName),
     /// Others changed the function again and again meanwhile.
-    #[error("function {name} is being changed by too many at once")]
-    Contended {
-        /// Its name.
-        name: FunctionName,
-    },
+    #[error("function {0} is being changed by too many at once")]
+    Contended(FunctionName),
     /// It is not (any more) as it was when it was read.
-    #[error("function {name} was changed or deleted meanwhile")]
-    Changed {
-        /// Its name.
-        name: FunctionName,
-    },
+    #[error("function {0} was changed or deleted meanwhile")]
+    Changed(FunctionName),
     /// The code is not that of the version.
     #[error("the code's digest is {found}, the version says {expected}")]
     Digest {
         /// The digest of the code.
         found: Digest,
-        /// What the version says.
+        /// The digest that the version names.
         expected: Digest,
     },
     /// The space was deleted.
-    #[error("the space of function {name} is gone")]
-    SpaceGone {
-        /// Its name.
-        name: FunctionName,
-    },
+    #[error("the space of function {0} is gone")]
+    SpaceGone(FunctionName),
 }
 
-/// Why a record was not read.
+/// The reason why a record was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The registry failed.
@@ -95,6 +85,24 @@ pub struct Unreadable {
     pub source: Option<RecordError>,
 }
 
+impl Unreadable {
+    pub(crate) fn new(key: &[u8], source: Option<RecordError>) -> Self {
+        Self {
+            key: String::from_utf8_lossy(key).into_owned(),
+            source,
+        }
+    }
+}
+
+/// A deploy that took place.
+#[derive(Debug, Clone)]
+pub struct Replaced {
+    /// The revision of the deploy.
+    pub revision: Revision,
+    /// The function that the name was bound to until then; `None` also where its record cannot be read.
+    pub before: Option<Arc<Function>>,
+}
+
 /// A function and when it was last changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployed {
@@ -102,9 +110,12 @@ pub struct Deployed {
     pub function: Arc<Function>,
     /// The revision of its last change: a deploy, a roll-back, other flags.
     pub revision: Revision,
+    /// The revision since which the name was bound without a break: what it was bound to before that was deleted. The least
+    /// revision where that is not known, and of kept versions.
+    pub created: Revision,
     /// Length of its code in bytes; 0 if that was not noted.
     pub code_bytes: u64,
-    /// When the name was bound to this version, in Unix milliseconds; 0 if that was not noted.
+    /// Time at which the name was bound to this version, in Unix milliseconds; 0 if that was not noted.
     pub deployed_unix_ms: u64,
 }
 
@@ -138,7 +149,7 @@ pub enum FunctionChange {
     /// A space has a new generation. Comes with each change of its functions, and alone where something else changed on
     /// which results depend.
     Generation {
-        /// Which space.
+        /// The space.
         space: SpaceId,
         /// Its generation.
         revision: Revision,
@@ -154,19 +165,13 @@ pub struct FunctionStore {
     blobs: BlobStore,
 }
 
-/// What a deploy expects to find under the name.
+/// The state of the name that a deploy expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     Nothing,
     Anything,
     /// A record that was last changed at this revision.
     At(Revision),
-}
-
-/// A running watch over all functions. Dropping it ends it.
-#[derive(Debug)]
-pub struct FunctionWatch {
-    watch: Box<dyn Watch>,
 }
 
 // === impl FunctionStore ===
@@ -179,7 +184,7 @@ impl FunctionStore {
         Self { kv, blobs }
     }
 
-    /// Where the code lies.
+    /// The blobs that hold the code.
     #[must_use]
     pub fn blobs(&self) -> &BlobStore {
         &self.blobs
@@ -197,12 +202,14 @@ impl FunctionStore {
         code: &Bytes,
         now_unix_ms: u64,
     ) -> Result<Revision, DeployError> {
-        self.deploy(Expected::Nothing, function, code, now_unix_ms)
-            .await
+        Ok(self
+            .deploy(Expected::Nothing, function, code, now_unix_ms)
+            .await?
+            .revision)
     }
 
-    /// Deploys a function whether or not the name is taken; returns the revision. Another version that the name was bound to
-    /// is kept, of all that are kept the newest [`VERSIONS_MAX`]. Otherwise like [`Self::create`].
+    /// Deploys a function whether or not the name is taken. Another version that the name was bound to is kept, of all that
+    /// are kept the newest [`VERSIONS_MAX`]. Otherwise like [`Self::create`].
     ///
     /// # Errors
     /// `Digest` if the code is not the version's, `SpaceGone` if the space was deleted, `Contended` if too many
@@ -212,7 +219,7 @@ impl FunctionStore {
         function: &Function,
         code: &Bytes,
         now_unix_ms: u64,
-    ) -> Result<Revision, DeployError> {
+    ) -> Result<Replaced, DeployError> {
         self.deploy(Expected::Anything, function, code, now_unix_ms)
             .await
     }
@@ -230,8 +237,10 @@ impl FunctionStore {
         code: &Bytes,
         now_unix_ms: u64,
     ) -> Result<Revision, DeployError> {
-        self.deploy(Expected::At(read), function, code, now_unix_ms)
-            .await
+        Ok(self
+            .deploy(Expected::At(read), function, code, now_unix_ms)
+            .await?
+            .revision)
     }
 
     async fn deploy(
@@ -240,8 +249,9 @@ impl FunctionStore {
         function: &Function,
         code: &Bytes,
         now_unix_ms: u64,
-    ) -> Result<Revision, DeployError> {
-        let (found, said) = (code_digest(code), function.version.code);
+    ) -> Result<Replaced, DeployError> {
+        let found = code_digest(code);
+        let said = function.version.code;
         if found != said {
             return Err(DeployError::Digest {
                 found,
@@ -257,15 +267,11 @@ impl FunctionStore {
         for _ in 0..ATTEMPTS_MAX {
             let bound = self.bound(&function.space, &function.name).await?;
             match expected {
-                Expected::Nothing if bound.is_bound() => {
-                    return Err(DeployError::Exists {
-                        name: function.name.clone(),
-                    });
+                Expected::Nothing if bound.entry.is_some() => {
+                    return Err(DeployError::Exists(function.name.clone()));
                 }
                 Expected::At(read) if bound.revision() != read => {
-                    return Err(DeployError::Changed {
-                        name: function.name.clone(),
-                    });
+                    return Err(DeployError::Changed(function.name.clone()));
                 }
                 _ => {}
             }
@@ -278,28 +284,27 @@ impl FunctionStore {
                 .txn(txn.otherwise(Op::get(bound.key())).otherwise(Op::get(gone)))
                 .await?;
             if reply.succeeded {
-                return Ok(reply.revision);
+                return Ok(Replaced {
+                    revision: reply.revision,
+                    before: bound.function(),
+                });
             }
             if matches!(reply.replies.as_slice(), [.., OpReply::Got(Some(_))]) {
-                return Err(DeployError::SpaceGone {
-                    name: function.name.clone(),
-                });
+                return Err(DeployError::SpaceGone(function.name.clone()));
             }
             swept += usize::from(bound.holds(reply.replies));
             if swept >= SWEPT_MAX {
-                return Err(BlobError::Contended { digest: said }.into());
+                return Err(BlobError::Contended(said).into());
             }
         }
-        Err(DeployError::Contended {
-            name: function.name.clone(),
-        })
+        Err(DeployError::Contended(function.name.clone()))
     }
 
     /// Deletes a function and the versions that were kept of it; returns the deletion's revision, `None` if there was no
     /// such function. Its code is swept later.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn delete(
         &self,
         space: &SpaceId,
@@ -343,7 +348,7 @@ impl FunctionStore {
     /// The names of a space's functions, in their order. Reads no record.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn list(&self, space: &SpaceId) -> Result<Vec<FunctionName>, KvError> {
         let request = RangeRequest::prefix(keys::functions_of(space)).keys_only();
         let (entries, _) = paging::read_all(&*self.kv, request).await?;
@@ -357,7 +362,7 @@ impl FunctionStore {
     /// All functions of all spaces, as of one revision.
     ///
     /// # Errors
-    /// What the registry says. Records that cannot be read are no error here: see [`Loaded::unreadable`].
+    /// The registry's errors. Records that cannot be read are no error here: see [`Loaded::unreadable`].
     pub async fn load_all(&self) -> Result<Loaded, KvError> {
         let request = RangeRequest::prefix(keys::FUNCTIONS).limit(PAGE);
         let (entries, revision) = paging::read_all(&*self.kv, request).await?;
@@ -368,39 +373,39 @@ impl FunctionStore {
         let generations = generations
             .iter()
             .filter_map(|one| Some((keys::parse_generation(&one.key)?, one.mod_revision)));
-        let mut loaded = Loaded {
-            functions: Vec::with_capacity(entries.len()),
-            unreadable: Vec::new(),
+        let (functions, unreadable) = sort_out(entries.iter().map(decode));
+        Ok(Loaded {
+            functions,
+            unreadable,
             generations: generations.collect(),
             revision,
-        };
-        for entry in &entries {
-            match decode(entry) {
-                Ok(deployed) => loaded.functions.push(deployed),
-                Err(unreadable) => loaded.unreadable.push(unreadable),
-            }
-        }
-        Ok(loaded)
+        })
     }
 
     /// Watches all functions and generations; `from` as in [`Kv::watch`]: after [`Self::load_all`], the revision after its own.
     ///
     /// # Errors
-    /// What the registry says.
-    pub async fn watch(&self, from: Option<Revision>) -> Result<FunctionWatch, KvError> {
-        Ok(FunctionWatch {
-            watch: self
-                .kv
-                .watch(keys::FUNCTIONS_AND_GENERATIONS.as_bytes(), from)
-                .await?,
-        })
+    /// The registry's errors.
+    pub async fn watch(
+        &self,
+        from: Option<Revision>,
+    ) -> Result<ChangeWatch<FunctionChange>, KvError> {
+        let watch = self
+            .kv
+            .watch(keys::FUNCTIONS_AND_GENERATIONS.as_bytes(), from)
+            .await?;
+        Ok(ChangeWatch::new(vec![watch], change))
     }
 }
 
 fn decode(entry: &KeyValue) -> Result<Deployed, Unreadable> {
     let (space, name) =
-        keys::parse_function(&entry.key).ok_or_else(|| unreadable(&entry.key, None))?;
-    decode_value(entry, space, name, entry.mod_revision)
+        keys::parse_function(&entry.key).ok_or_else(|| Unreadable::new(&entry.key, None))?;
+    let deployed = decode_value(entry, space, name, entry.mod_revision)?;
+    Ok(Deployed {
+        created: entry.create_revision,
+        ..deployed
+    })
 }
 
 /// The function in the value of an entry that says when it was bound.
@@ -410,41 +415,41 @@ fn decode_value(
     name: FunctionName,
     revision: Revision,
 ) -> Result<Deployed, Unreadable> {
-    let because = |source| unreadable(&entry.key, Some(source));
-    let record = FunctionRecord::from_value(&entry.value).map_err(because)?;
-    let (code_bytes, deployed_unix_ms) = (record.code_bytes, record.deployed_unix_ms);
-    let function = Arc::new(record.into_function(space, name).map_err(because)?);
+    let record: FunctionRecord = read(entry)?;
+    let code_bytes = record.code_bytes;
+    let deployed_unix_ms = record.deployed_unix_ms;
+    let function = Arc::new(
+        record
+            .into_function(space, name)
+            .map_err(|source| Unreadable::new(&entry.key, Some(source)))?,
+    );
     Ok(Deployed {
         function,
         revision,
+        created: Revision::default(),
         code_bytes,
         deployed_unix_ms,
     })
 }
 
-fn unreadable(key: &[u8], source: Option<RecordError>) -> Unreadable {
-    Unreadable {
-        key: String::from_utf8_lossy(key).into_owned(),
-        source,
-    }
+/// The record in the value of an entry.
+pub(crate) fn read<R: Record>(entry: &KeyValue) -> Result<R, Unreadable> {
+    R::from_value(&entry.value).map_err(|source| Unreadable::new(&entry.key, Some(source)))
 }
 
-// === impl FunctionWatch ===
-
-impl FunctionWatch {
-    /// Waits for changes, in order, at least one: those of one transaction come together. Dropping the future loses nothing.
-    /// After an error the watch is over.
-    ///
-    /// # Errors
-    /// `Compacted`: load everything anew.
-    pub async fn next(&mut self) -> Result<Vec<FunctionChange>, WatchError> {
-        loop {
-            let changes: Vec<_> = self.watch.next().await?.iter().filter_map(change).collect();
-            if !changes.is_empty() {
-                return Ok(changes);
-            }
+/// Tells what could be read from what could not.
+pub(crate) fn sort_out<T>(
+    read: impl Iterator<Item = Result<T, Unreadable>>,
+) -> (Vec<T>, Vec<Unreadable>) {
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    for one in read {
+        match one {
+            Ok(one) => good.push(one),
+            Err(unreadable) => bad.push(unreadable),
         }
     }
+    (good, bad)
 }
 
 /// `None` if it is nothing to anybody: the generation of a space that has ended.
@@ -457,7 +462,7 @@ fn change(event: &Event) -> Option<FunctionChange> {
                     space,
                     revision: entry.mod_revision,
                 },
-                None => FunctionChange::Unreadable(unreadable(&entry.key, None)),
+                None => FunctionChange::Unreadable(Unreadable::new(&entry.key, None)),
             }
         }
         Event::Put(entry) => match decode(entry) {
@@ -471,7 +476,7 @@ fn change(event: &Event) -> Option<FunctionChange> {
                 name,
                 revision: *revision,
             },
-            None => FunctionChange::Unreadable(unreadable(key, None)),
+            None => FunctionChange::Unreadable(Unreadable::new(key, None)),
         },
     })
 }

@@ -16,12 +16,12 @@ use serverledge_core::kv::{
 use serverledge_core::limits::OUTPUT_BYTES_MAX;
 use serverledge_core::{Digest, Function, FunctionName, InvocationId, SpaceId};
 use serverledge_wire::records::{
-    self, CallbackRecord, CallbackState, Carried, ErrorRecord, InvocationRecord, InvocationState,
-    Record, RecordError, ReportRecord,
+    self, CallbackRecord, CallbackState, ErrorRecord, InvocationRecord, InvocationState, Record,
+    ReportRecord, StoredJson,
 };
 
 use crate::blobs::{BlobError, BlobStore, Uploaded};
-use crate::functions::Unreadable;
+use crate::functions::{Unreadable, read};
 use crate::{keys, paging};
 
 mod accept;
@@ -31,7 +31,7 @@ mod dead_letters;
 mod sweep;
 
 pub use accept::{Acceptance, IdempotencyKey, NewInvocation};
-pub use cancels::{CancelWatch, Cancelled};
+pub use cancels::Cancelled;
 pub use claims::{Claim, Held};
 pub use dead_letters::{DeadLetterPage, Redriven};
 pub use sweep::Retention;
@@ -43,10 +43,10 @@ pub const INLINE_BYTES_MAX: usize = 128 * 1024;
 const PAGE: usize = 32;
 /// Keys read at once, and records whose values are small.
 const KEYS_PAGE: usize = 500;
-/// How often a write is tried if the sweeper takes its blob away meanwhile.
+/// Most attempts at a write if the sweeper takes its blob away meanwhile.
 const ATTEMPTS_MAX: usize = 3;
 
-/// Why an invocation was not accepted, changed or read.
+/// The reason why an invocation was not accepted, changed or read.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationStoreError {
     /// The registry failed; if it is unavailable, a change may have been made all the same.
@@ -61,7 +61,7 @@ pub enum InvocationStoreError {
     /// Parameters or result are not JSON.
     #[error("the {what} of invocation {id} are not JSON")]
     NotJson {
-        /// Which invocation.
+        /// The invocation's id.
         id: InvocationId,
         /// `parameters` or `results`.
         what: &'static str,
@@ -72,43 +72,34 @@ pub enum InvocationStoreError {
     /// The result is longer than [`OUTPUT_BYTES_MAX`]; finish as given up instead.
     #[error("the result of invocation {id} has {bytes} bytes, {OUTPUT_BYTES_MAX} are allowed")]
     ResultTooLarge {
-        /// Which invocation.
+        /// The invocation's id.
         id: InvocationId,
         /// Its length.
         bytes: usize,
     },
     /// The id is taken.
-    #[error("invocation {id} exists")]
-    Exists {
-        /// Which invocation.
-        id: InvocationId,
-    },
+    #[error("invocation {0} exists")]
+    Exists(InvocationId),
     /// The idempotency key stands for another payload.
-    #[error("the idempotency key stands for another payload, that of invocation {first}")]
-    KeyReused {
-        /// The invocation that it stands for.
-        first: InvocationId,
-    },
+    #[error("the idempotency key stands for another payload, that of invocation {0}")]
+    KeyReused(InvocationId),
     /// Somebody else has changed the invocation, or claimed it, since it was read: discard what was to be written.
-    #[error("invocation {id} was changed by somebody else")]
-    Superseded {
-        /// Which invocation.
-        id: InvocationId,
-    },
+    #[error("invocation {0} was changed by somebody else")]
+    Superseded(InvocationId),
     /// The invocation has ended; its outcome never changes.
     #[error("invocation {id} is already {}", state.name())]
     Ended {
-        /// Which invocation.
+        /// The invocation's id.
         id: InvocationId,
-        /// How.
+        /// The state in which it ended.
         state: InvocationState,
     },
     /// Something that the record names is not there any more.
     #[error("blob {digest} of invocation {id} is missing")]
     BlobMissing {
-        /// Which invocation.
+        /// The invocation's id.
         id: InvocationId,
-        /// What is missing.
+        /// The digest of the missing blob.
         digest: Digest,
     },
 }
@@ -122,18 +113,18 @@ pub struct Invocation {
     pub record: InvocationRecord,
     /// The record's revision: what a change compares.
     pub revision: Revision,
-    /// When the record was created.
+    /// The revision that created the record.
     created: Revision,
 }
 
-/// How an invocation ends.
+/// The end of an invocation.
 #[derive(Debug, Clone)]
 pub struct Finish {
     /// With or without a result.
     pub outcome: FinalOutcome,
     /// The end of the function's log, if it was asked for.
     pub log: Option<String>,
-    /// How the run went, if it ran to its end.
+    /// The report of the run, if it ran to its end.
     pub report: Option<ReportRecord>,
 }
 
@@ -144,7 +135,7 @@ pub enum FinalOutcome {
     Done(Bytes),
     /// The function's own failure.
     Failed(ErrorRecord),
-    /// Why it could not run; the function is not to blame, and it becomes a dead letter.
+    /// The reason why it could not run; the function is not to blame, and it becomes a dead letter.
     GivenUp(ErrorRecord),
     /// Its greatest age or its deadline passed; a dead letter as well.
     Expired(ErrorRecord),
@@ -171,10 +162,7 @@ impl Invocation {
     /// # Errors
     /// `Unreadable` if the record names what this program does not know.
     pub fn function(&self) -> Result<Function, Unreadable> {
-        let unreadable = |source| Unreadable {
-            key: format!("{}{}", keys::INVOCATIONS, self.id),
-            source,
-        };
+        let unreadable = |source| Unreadable::new(&keys::invocation(&self.id), source);
         let space = SpaceId::parse(&self.record.space).ok_or_else(|| unreadable(None))?;
         let name = FunctionName::parse(&self.record.function).map_err(|_| unreadable(None))?;
         self.record
@@ -191,7 +179,7 @@ impl Invocation {
     }
 
     fn unchanged(&self) -> Compare {
-        Compare::mod_revision(keys::invocation(self.id), self.revision)
+        Compare::mod_revision(keys::invocation(&self.id), self.revision)
     }
 
     /// The same with another record.
@@ -275,7 +263,7 @@ impl InvocationStore {
         let json = parse_json(id, "results", result)?;
         record.state = InvocationState::Done;
         record.note(record.state.name(), &held.owner.node, now_unix_ms);
-        let mut last = InvocationStoreError::Superseded { id };
+        let mut last = InvocationStoreError::Superseded(id);
         for _ in 0..ATTEMPTS_MAX {
             let (carried, blob) = self.upload(&json, now_unix_ms).await?;
             let record = InvocationRecord {
@@ -286,8 +274,8 @@ impl InvocationStore {
             let reply = self
                 .kv
                 .txn(
-                    txn.otherwise(Op::get(keys::invocation(id)))
-                        .otherwise(claim_get(id)),
+                    txn.otherwise(Op::get(keys::invocation(&id)))
+                        .otherwise(Op::get(keys::claim(&id))),
                 )
                 .await?;
             if reply.succeeded {
@@ -328,20 +316,20 @@ impl InvocationStore {
     /// One invocation, `None` if there is none (any more).
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn get(&self, id: InvocationId) -> Result<Option<Invocation>, InvocationStoreError> {
-        let entry = self.kv.get(&keys::invocation(id)).await?;
+        let entry = self.kv.get(&keys::invocation(&id)).await?;
         Ok(entry.map(|entry| decode(&entry)).transpose()?)
     }
 
     /// Watches one invocation, from the change after `seen` on.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn watch(&self, seen: &Invocation) -> Result<InvocationWatch, KvError> {
         let watch = self
             .kv
-            .watch(&keys::invocation(seen.id), Some(seen.revision.next()))
+            .watch(&keys::invocation(&seen.id), Some(seen.revision.next()))
             .await?;
         Ok(InvocationWatch { watch })
     }
@@ -349,7 +337,7 @@ impl InvocationStore {
     /// The parameters, as JSON.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn params(&self, invocation: &Invocation) -> Result<Bytes, InvocationStoreError> {
         self.carried(invocation.id, &invocation.record.params).await
     }
@@ -357,7 +345,7 @@ impl InvocationStore {
     /// The result, as JSON; `None` unless it is done.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn result(
         &self,
         invocation: &Invocation,
@@ -372,7 +360,7 @@ impl InvocationStore {
     /// driven anew. Reads keys, and the small values of claims; no records.
     ///
     /// # Errors
-    /// What the registry says; then nothing may be swept.
+    /// The registry's errors; then nothing may be swept.
     pub async fn blobs_in_use(&self) -> Result<HashSet<Digest>, InvocationStoreError> {
         let request = RangeRequest::prefix(keys::USES).keys_only();
         let (uses, _) = paging::read_all(&*self.kv, request).await?;
@@ -387,14 +375,14 @@ impl InvocationStore {
     async fn carried(
         &self,
         id: InvocationId,
-        json: &Carried,
+        json: &StoredJson,
     ) -> Result<Bytes, InvocationStoreError> {
         let digest = match json {
-            Carried::Inline(json) => return Ok(Bytes::copy_from_slice(json.get().as_bytes())),
-            Carried::Blob(digest) => digest,
+            StoredJson::Inline(json) => return Ok(Bytes::copy_from_slice(json.get().as_bytes())),
+            StoredJson::Blob(digest) => digest,
         };
-        let digest = records::digest("blob", digest)
-            .map_err(|source| unreadable(&keys::invocation(id), source))?;
+        let unreadable = |source| Unreadable::new(&keys::invocation(&id), Some(source));
+        let digest = records::digest("blob", digest).map_err(unreadable)?;
         self.blobs
             .get(&digest)
             .await?
@@ -409,7 +397,7 @@ impl InvocationStore {
     ) -> Result<Held, InvocationStoreError> {
         let reply = self.kv.txn(change_txn(held, &record)).await?;
         if !reply.succeeded {
-            return Err(InvocationStoreError::Superseded { id: held.id });
+            return Err(InvocationStoreError::Superseded(held.id));
         }
         Ok(held.changed(record, reply.revision))
     }
@@ -419,13 +407,16 @@ impl InvocationStore {
         &self,
         json: &Arc<RawValue>,
         now_unix_ms: u64,
-    ) -> Result<(Carried, Option<Uploaded>), InvocationStoreError> {
+    ) -> Result<(StoredJson, Option<Uploaded>), InvocationStoreError> {
         if json.get().len() <= INLINE_BYTES_MAX {
-            return Ok((Carried::Inline(json.clone()), None));
+            return Ok((StoredJson::Inline(json.clone()), None));
         }
         let blob = Bytes::copy_from_slice(json.get().as_bytes());
         let uploaded = self.blobs.upload(&blob, now_unix_ms).await?;
-        Ok((Carried::Blob(uploaded.digest().to_string()), Some(uploaded)))
+        Ok((
+            StoredJson::Blob(uploaded.digest().to_string()),
+            Some(uploaded),
+        ))
     }
 }
 
@@ -453,11 +444,11 @@ impl InvocationWatch {
 /// entry for a dead letter, whose code stays in use.
 fn change_txn(held: &Held, record: &InvocationRecord) -> Txn {
     let txn = Txn::new().when(held.unchanged()).when(held.claimed());
-    let txn = txn.then(Op::put(keys::invocation(held.id), record.to_value()));
-    let txn = if record.is_owed() {
+    let txn = txn.then(Op::put(keys::invocation(&held.id), record.to_value()));
+    let txn = if record.has_pending_work() {
         txn
     } else {
-        txn.then(Op::delete(keys::claim(held.id)))
+        txn.then(Op::delete(keys::claim(&held.id)))
     };
     if record.dead_letter && !held.record.dead_letter {
         bury(txn, record, held.id)
@@ -482,10 +473,6 @@ fn name_blob(txn: Txn, blob: Option<&Uploaded>, id: InvocationId, now_unix_ms: u
     }
 }
 
-fn claim_get(id: InvocationId) -> Op {
-    Op::get(keys::claim(id))
-}
-
 fn check_open(seen: &Invocation) -> Result<(), InvocationStoreError> {
     let state = seen.record.state;
     if state.is_terminal() {
@@ -505,24 +492,11 @@ fn parse_json(
     Ok(json.into())
 }
 
-fn unreadable(key: &[u8], source: RecordError) -> Unreadable {
-    Unreadable {
-        key: String::from_utf8_lossy(key).into_owned(),
-        source: Some(source),
-    }
-}
-
 fn decode(entry: &KeyValue) -> Result<Invocation, Unreadable> {
-    let key = || String::from_utf8_lossy(&entry.key).into_owned();
-    let id = keys::parse_invocation(&entry.key).ok_or_else(|| Unreadable {
-        key: key(),
-        source: None,
-    })?;
-    let record = InvocationRecord::from_value(&entry.value)
-        .map_err(|source| unreadable(&entry.key, source))?;
+    let id = keys::parse_invocation(&entry.key).ok_or_else(|| Unreadable::new(&entry.key, None))?;
     Ok(Invocation {
         id,
-        record,
+        record: read(entry)?,
         revision: entry.mod_revision,
         created: entry.create_revision,
     })

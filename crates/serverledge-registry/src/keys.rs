@@ -1,33 +1,65 @@
-//! The names of the registry's keys (design §7), built and taken apart in one place.
+//! The names of the registry's keys, built and taken apart in one place.
 
 use bytes::Bytes;
 use serverledge_core::kv::Revision;
 use serverledge_core::{AppId, AppName, Digest, FunctionName, InvocationId, SpaceId, UserId};
 
 pub(crate) const FUNCTIONS: &str = "functions/";
-/// Beside the functions, so that one watch sees both in the order of their changes.
-pub(crate) const GENERATIONS: &str = "functions-generation/";
 /// The prefix of both.
 pub(crate) const FUNCTIONS_AND_GENERATIONS: &str = "functions";
 pub(crate) const VERSIONS: &str = "versions/";
-pub(crate) const BLOBS: &str = "blobs/";
-pub(crate) const INVOCATIONS: &str = "invocations/";
 pub(crate) const NODES: &str = "nodes/";
-pub(crate) const CLAIMS: &str = "claims/";
 pub(crate) const CANCELS: &str = "cancels/";
 const DEAD_LETTERS: &str = "deadletters/";
 const IDEMPOTENCY: &str = "idempotency/";
 pub(crate) const USES: &str = "uses/";
-pub(crate) const USERS: &str = "users/";
 const EMAILS: &str = "emails/";
-pub(crate) const SESSIONS: &str = "sessions/";
-pub(crate) const TOKENS: &str = "tokens/";
 pub(crate) const LINKS: &str = "resets/";
 const USER_SESSIONS: &str = "usersessions/";
 const USER_TOKENS: &str = "usertokens/";
-pub(crate) const APPS: &str = "apps/";
 const APP_NAMES: &str = "appnames/";
-pub(crate) const DELETIONS: &str = "deletions/";
+
+/// The keys of one kind of record: their prefix, the key of a name, and the name in a key.
+macro_rules! keys_by_name {
+    ($($(#[$doc:meta])* $prefix:ident = $text:literal: $key:ident, $parse:ident => $name:ty, $from:expr;)*) => {$(
+        $(#[$doc])*
+        pub(crate) const $prefix: &str = $text;
+
+        $(#[$doc])*
+        pub(crate) fn $key(name: &$name) -> Bytes {
+            format!(concat!($text, "{}"), name).into()
+        }
+
+        pub(crate) fn $parse(key: &[u8]) -> Option<$name> {
+            let name = std::str::from_utf8(key).ok()?.strip_prefix($text)?;
+            $from(name)
+        }
+    )*};
+}
+
+keys_by_name! {
+    /// Generations of spaces, each the revision of its key, whose value is empty. Beside the functions, so that one watch
+    /// sees both in the order of their changes.
+    GENERATIONS = "functions-generation/": generation, parse_generation => SpaceId, SpaceId::parse;
+    /// Manifests of blobs. Their chunks' keys, with one more part, name no blob.
+    BLOBS = "blobs/": blob, parse_blob => Digest, digest;
+    INVOCATIONS = "invocations/": invocation, parse_invocation => InvocationId, InvocationId::parse;
+    /// Claims, which name the owner of an invocation's work.
+    CLAIMS = "claims/": claim, parse_claim => InvocationId, InvocationId::parse;
+    USERS = "users/": user, parse_user => UserId, UserId::parse;
+    /// Sessions, by the hash of their secret.
+    SESSIONS = "sessions/": session, parse_session => Digest, digest;
+    /// Tokens, by the hash of their secret.
+    TOKENS = "tokens/": token, parse_token => Digest, digest;
+    /// Records of applications.
+    APPS = "apps/": app, parse_app => AppId, AppId::parse;
+    /// Marks of deleted spaces.
+    DELETIONS = "deletions/": deletion, parse_deletion => SpaceId, SpaceId::parse;
+}
+
+fn digest(text: &str) -> Option<Digest> {
+    text.parse().ok()
+}
 
 pub(crate) fn function(space: &SpaceId, name: &FunctionName) -> Bytes {
     format!("{FUNCTIONS}{space}/{name}").into()
@@ -44,15 +76,6 @@ pub(crate) fn parse_function(key: &[u8]) -> Option<(SpaceId, FunctionName)> {
         .strip_prefix(FUNCTIONS)?
         .split_once('/')?;
     Some((SpaceId::parse(space)?, FunctionName::parse(name).ok()?))
-}
-
-/// The key whose revision is a space's generation. Its value is empty.
-pub(crate) fn generation(space: &SpaceId) -> Bytes {
-    format!("{GENERATIONS}{space}").into()
-}
-
-pub(crate) fn parse_generation(key: &[u8]) -> Option<SpaceId> {
-    SpaceId::parse(std::str::from_utf8(key).ok()?.strip_prefix(GENERATIONS)?)
 }
 
 /// The prefix of the versions that are kept of a function.
@@ -84,25 +107,19 @@ pub(crate) fn parse_version(
         .ok()?
         .strip_prefix(VERSIONS)?
         .split('/');
-    let (space, name) = (
-        SpaceId::parse(parts.next()?)?,
-        FunctionName::parse(parts.next()?).ok()?,
-    );
+    let space = SpaceId::parse(parts.next()?)?;
+    let name = FunctionName::parse(parts.next()?).ok()?;
     let bound = parts
         .next()
         .filter(|digits| digits.len() == 20)?
         .parse()
         .ok()?;
-    let (version, code) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let version = parts.next()?.parse().ok()?;
+    let code = parts.next()?.parse().ok()?;
     parts
         .next()
         .is_none()
         .then_some((space, name, Revision::new(bound), version, code))
-}
-
-/// The key of a blob's manifest.
-pub(crate) fn blob(digest: &Digest) -> Bytes {
-    format!("{BLOBS}{digest}").into()
 }
 
 /// The prefix of a blob's chunks.
@@ -115,23 +132,6 @@ pub(crate) fn chunk(digest: &Digest, number: usize) -> Bytes {
     format!("{BLOBS}{digest}/{number:05}").into()
 }
 
-/// The digest in a manifest's key; `None` for a chunk's.
-pub(crate) fn parse_blob(key: &[u8]) -> Option<Digest> {
-    std::str::from_utf8(key)
-        .ok()?
-        .strip_prefix(BLOBS)?
-        .parse()
-        .ok()
-}
-
-pub(crate) fn invocation(id: InvocationId) -> Bytes {
-    format!("{INVOCATIONS}{id}").into()
-}
-
-pub(crate) fn parse_invocation(key: &[u8]) -> Option<InvocationId> {
-    InvocationId::parse(std::str::from_utf8(key).ok()?.strip_prefix(INVOCATIONS)?)
-}
-
 /// A prefix of the keys of invocations that were accepted at this time (Unix milliseconds) or later: before it lie
 /// exactly the older ones, since ids begin with their time (RFC 9562, version 7).
 pub(crate) fn invocations_from(unix_ms: u64) -> Bytes {
@@ -142,15 +142,6 @@ pub(crate) fn invocations_from(unix_ms: u64) -> Bytes {
         unix_ms & 0xffff
     )
     .into()
-}
-
-/// Whose work an invocation is.
-pub(crate) fn claim(id: InvocationId) -> Bytes {
-    format!("{CLAIMS}{id}").into()
-}
-
-pub(crate) fn parse_claim(key: &[u8]) -> Option<InvocationId> {
-    InvocationId::parse(std::str::from_utf8(key).ok()?.strip_prefix(CLAIMS)?)
 }
 
 /// The prefix of what a node shall stop running.
@@ -175,7 +166,7 @@ pub(crate) fn dead_letter(space: &str, id: InvocationId) -> Bytes {
     format!("{DEAD_LETTERS}{space}/{id}").into()
 }
 
-/// What a caller's idempotency key (its digest) stands for.
+/// The key of the invocation that a caller's idempotency key (its digest) stands for.
 pub(crate) fn idempotency(space: &str, function: &str, key: &str) -> Bytes {
     format!("{IDEMPOTENCY}{space}/{function}/{key}").into()
 }
@@ -210,44 +201,13 @@ pub(crate) fn parse_node(key: &[u8]) -> Option<(&str, &str)> {
     (!area.is_empty() && !node.is_empty() && !node.contains('/')).then_some((area, node))
 }
 
-pub(crate) fn user(user: &UserId) -> Bytes {
-    format!("{USERS}{user}").into()
-}
-
-pub(crate) fn parse_user(key: &[u8]) -> Option<UserId> {
-    UserId::parse(std::str::from_utf8(key).ok()?.strip_prefix(USERS)?)
-}
-
-/// Whose an address is: by its hash, since it may be longer than a key and is nobody's business.
+/// The key of the account that has an address. It holds the hash, since an address may be longer than a key and is
+/// nobody's business.
 pub(crate) fn email(hash: &Digest) -> Bytes {
     format!("{EMAILS}{hash}").into()
 }
 
-pub(crate) fn session(hash: &Digest) -> Bytes {
-    format!("{SESSIONS}{hash}").into()
-}
-
-pub(crate) fn parse_session(key: &[u8]) -> Option<Digest> {
-    std::str::from_utf8(key)
-        .ok()?
-        .strip_prefix(SESSIONS)?
-        .parse()
-        .ok()
-}
-
-pub(crate) fn token(hash: &Digest) -> Bytes {
-    format!("{TOKENS}{hash}").into()
-}
-
-pub(crate) fn parse_token(key: &[u8]) -> Option<Digest> {
-    std::str::from_utf8(key)
-        .ok()?
-        .strip_prefix(TOKENS)?
-        .parse()
-        .ok()
-}
-
-/// What the secret in a link stands for.
+/// The key of a link's record, by the hash of the link's secret.
 pub(crate) fn link(hash: &Digest) -> Bytes {
     format!("{LINKS}{hash}").into()
 }
@@ -278,27 +238,9 @@ pub(crate) fn last_digest(key: &[u8]) -> Option<Digest> {
         .ok()
 }
 
-/// The key of an application's record.
-pub(crate) fn app(id: &AppId) -> Bytes {
-    format!("{APPS}{id}").into()
-}
-
-pub(crate) fn parse_app(key: &[u8]) -> Option<AppId> {
-    AppId::parse(std::str::from_utf8(key).ok()?.strip_prefix(APPS)?)
-}
-
-/// Which application has a name.
+/// The key of the application that has a name.
 pub(crate) fn app_name(name: &AppName) -> Bytes {
     format!("{APP_NAMES}{name}").into()
-}
-
-/// The mark of a deleted space.
-pub(crate) fn deletion(space: &SpaceId) -> Bytes {
-    format!("{DELETIONS}{space}").into()
-}
-
-pub(crate) fn parse_deletion(key: &[u8]) -> Option<SpaceId> {
-    SpaceId::parse(std::str::from_utf8(key).ok()?.strip_prefix(DELETIONS)?)
 }
 
 /// The prefixes of the keys that belong to a space alone and are found by it: whoever adds one adds it here, so that it
@@ -313,13 +255,12 @@ mod tests {
 
     #[test]
     fn keys_are_taken_apart_as_they_were_built() {
-        let (space, name) = (
-            SpaceId::default_space(),
-            FunctionName::parse("a.b").unwrap(),
-        );
+        let space = SpaceId::default_space();
+        let name = FunctionName::parse("a.b").unwrap();
         assert_eq!(function(&space, &name), "functions/default/a.b");
         assert_eq!(parse_generation(&generation(&space)), Some(space.clone()));
-        let (bound, code) = (Revision::new(7), Digest::new([8; 32]));
+        let bound = Revision::new(7);
+        let code = Digest::new([8; 32]);
         let kept = version(&space, &name, bound, &Digest::new([7; 32]), &code);
         assert!(kept.starts_with(b"versions/default/a.b/00000000000000000007/0707"));
         assert_eq!(
@@ -342,10 +283,10 @@ mod tests {
         assert_eq!(parse_blob(&blob(&digest)), Some(digest));
         assert_eq!(parse_blob(&chunk(&digest, 3)), None);
         let id = InvocationId::new();
-        assert_eq!(parse_invocation(&invocation(id)), Some(id));
+        assert_eq!(parse_invocation(&invocation(&id)), Some(id));
         assert_eq!(parse_node(&node("ROME", "n-1")), Some(("ROME", "n-1")));
         assert_eq!(parse_node(b"nodes/ROME/a/b"), None);
-        assert_eq!(parse_claim(&claim(id)), Some(id));
+        assert_eq!(parse_claim(&claim(&id)), Some(id));
         assert_eq!(last_id(&cancel("ROME", "n-1", id)), Some(id));
         assert_eq!(last_id(&dead_letter("default", id)), Some(id));
         assert_eq!(parse_usage(&usage(&digest.to_string(), id)), Some(digest));
@@ -355,7 +296,8 @@ mod tests {
         assert_eq!(parse_token(&token(&digest)), Some(digest));
         assert_eq!(last_digest(&user_session(&user_id, &digest)), Some(digest));
         assert_eq!(last_digest(&user_token(&user_id, &digest)), Some(digest));
-        let (app_id, space) = (AppId::new(), SpaceId::new());
+        let app_id = AppId::new();
+        let space = SpaceId::new();
         assert_eq!(parse_app(&app(&app_id)), Some(app_id));
         assert_eq!(parse_app(b"apps/a/b"), None);
         assert_eq!(parse_deletion(&deletion(&space)), Some(space));
@@ -367,13 +309,13 @@ mod tests {
         let id = InvocationId::parse("018bcfe5-6800-7fff-bfff-ffffffffffff").unwrap();
         let time = 0x018b_cfe5_6800;
         assert!(
-            invocations_from(time) < invocation(id),
+            invocations_from(time) < invocation(&id),
             "accepted then: not before it"
         );
         assert!(
-            invocation(id) < invocations_from(time + 1),
+            invocation(&id) < invocations_from(time + 1),
             "accepted before the next millisecond"
         );
-        assert!(invocations_from(u64::MAX) > invocation(id));
+        assert!(invocations_from(u64::MAX) > invocation(&id));
     }
 }

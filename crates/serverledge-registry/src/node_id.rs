@@ -1,11 +1,11 @@
 //! The node's own id: made once, kept in the data directory.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-/// Why there is no node id.
+use crate::private_file::create_private;
+
+/// The reason why there is no node id.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeIdError {
     /// The file cannot be read or made.
@@ -22,7 +22,7 @@ pub enum NodeIdError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What it holds.
+        /// The contents of the file.
         text: String,
     },
 }
@@ -38,33 +38,11 @@ pub fn node_id(dir: &Path) -> Result<String, NodeIdError> {
         path: path.clone(),
         source,
     };
-    if !path.try_exists().map_err(io)? {
-        create(dir, &path).map_err(io)?;
-    }
+    create_private(&path, format!("{}\n", uuid::Uuid::now_v7()).as_bytes()).map_err(io)?;
     let text = fs::read_to_string(&path).map_err(io)?;
     match uuid::Uuid::try_parse(text.trim_end()) {
         Ok(id) => Ok(id.to_string()),
         Err(_) => Err(NodeIdError::Malformed { path, text }),
-    }
-}
-
-/// Writes a whole file under another name and then gives it its name, unless somebody else was faster.
-fn create(dir: &Path, path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let id = uuid::Uuid::now_v7();
-    let draft = dir.join(format!("node-id.{id}"));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
-    let made = writeln!(file, "{id}")
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::hard_link(&draft, path));
-    fs::remove_file(&draft)?;
-    match made {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => File::open(dir)?.sync_all(),
     }
 }
 

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use serverledge_core::kv::{
-    Compare, Event, KeyValue, Kv, KvError, LeaseId, Op, RangeRequest, Revision, Txn, Watch,
-    WatchError,
+    Compare, Event, KeyValue, Kv, KvError, LeaseId, Op, RangeRequest, Revision, Txn,
 };
 use serverledge_wire::records::{NodeRecord, Record};
 
+use crate::follow::ChangeWatch;
 use crate::{keys, paging};
 
 /// Records read at once.
@@ -21,7 +21,7 @@ pub struct Owner {
     pub area: String,
     /// Its id.
     pub node: String,
-    /// Which of its lives.
+    /// Its epoch: tells the lives of a node apart.
     pub epoch: String,
 }
 
@@ -64,29 +64,14 @@ pub enum NodeChange {
 /// The proof that an owner is gone, to be checked once more in the transaction that takes its work over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gone {
-    compare: Compare,
+    /// Holds as long as the owner has not come back.
+    pub compare: Compare,
 }
 
 /// The nodes in the registry. Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct NodeStore {
     kv: Arc<dyn Kv>,
-}
-
-/// A running watch over all nodes. Dropping it ends it.
-#[derive(Debug)]
-pub struct NodeWatch {
-    watch: Box<dyn Watch>,
-}
-
-// === impl Gone ===
-
-impl Gone {
-    /// Holds as long as the owner has not come back.
-    #[must_use]
-    pub const fn compare(&self) -> &Compare {
-        &self.compare
-    }
 }
 
 // === impl NodeStore ===
@@ -120,7 +105,7 @@ impl NodeStore {
     /// One node, `None` if it is not running (or its record cannot be read).
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn get(&self, area: &str, node: &str) -> Result<Option<KnownNode>, KvError> {
         Ok(self
             .kv
@@ -133,7 +118,7 @@ impl NodeStore {
     /// All running nodes.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn load_all(&self) -> Result<Nodes, KvError> {
         let request = RangeRequest::prefix(keys::NODES).limit(PAGE);
         let (entries, revision) = paging::read_all(&*self.kv, request).await?;
@@ -146,18 +131,17 @@ impl NodeStore {
     /// Watches all nodes; `from` as in [`Kv::watch`]: after [`Self::load_all`], the revision after its own.
     ///
     /// # Errors
-    /// What the registry says.
-    pub async fn watch(&self, from: Option<Revision>) -> Result<NodeWatch, KvError> {
-        Ok(NodeWatch {
-            watch: self.kv.watch(keys::NODES.as_bytes(), from).await?,
-        })
+    /// The registry's errors.
+    pub async fn watch(&self, from: Option<Revision>) -> Result<ChangeWatch<NodeChange>, KvError> {
+        let watch = self.kv.watch(keys::NODES.as_bytes(), from).await?;
+        Ok(ChangeWatch::new(vec![watch], change))
     }
 
     /// Whether an owner is gone: its node is not registered, or has begun another life. `None` if it lives, or if its
     /// record cannot be read (then nothing is known).
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn gone(&self, owner: &Owner) -> Result<Option<Gone>, KvError> {
         let key = keys::node(&owner.area, &owner.node);
         let Some(entry) = self.kv.get(&key).await? else {
@@ -185,18 +169,6 @@ fn decode(entry: &KeyValue) -> Option<KnownNode> {
         record,
         revision: entry.mod_revision,
     })
-}
-
-// === impl NodeWatch ===
-
-impl NodeWatch {
-    /// Waits for changes, in order, at least one event. Dropping the future loses nothing. After an error the watch is over.
-    ///
-    /// # Errors
-    /// `Compacted`: load everything anew.
-    pub async fn next(&mut self) -> Result<Vec<NodeChange>, WatchError> {
-        Ok(self.watch.next().await?.iter().filter_map(change).collect())
-    }
 }
 
 fn change(event: &Event) -> Option<NodeChange> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serverledge_core::{Digest, FunctionSpec, Network, Version};
+use serverledge_core::{Digest, FunctionSpec, Network, Version, whole_millis};
 
 /// Separates this use of BLAKE3 from all others; a change of the canonical form needs a new one.
 const VERSION_DOMAIN: &str = "serverledge 2026 function version 1";
@@ -88,7 +88,7 @@ impl Canonical {
     }
 
     fn time(&mut self, time: Duration) {
-        self.number(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        self.number(whole_millis(time));
     }
 }
 

@@ -1,10 +1,11 @@
-//! What the scheduler is told about a call: what it needs, how much it matters, and until when it is of use.
+//! Types that describe a call to the scheduler: its demand, its importance, and until when it is of use.
 
 use std::time::Instant;
 
 use serverledge_core::{CpuMilli, Digest, FunctionLimits, MemoryMib};
 
-/// What one call takes from the node: a once-only call for as long as it runs, a pooled one as [`Pooled`] says.
+/// The resources that one call takes from the node: a once-only call for as long as it runs, a pooled one as [`Pooled`]
+/// says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Demand {
     /// Memory.
@@ -20,30 +21,30 @@ pub struct Demand {
 /// Names the set of interchangeable sandboxes: one function version of one owner. Calls with equal keys have equal
 /// demands and concurrencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolKey(Digest);
+pub struct PoolKey(pub Digest);
 
 /// That a call runs in a pooled sandbox, which outlives it. The sandbox holds the demand's memory and containers from
 /// the grant of the lease that starts it until it is gone; the CPU (and slots) only while calls run in it, once
 /// however many they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pooled {
-    /// Which sandboxes will do.
+    /// The key that a sandbox must have to serve the call.
     pub key: PoolKey,
-    /// How many calls may run in one sandbox at once; zero counts as one.
+    /// The number of calls that may run in one sandbox at once; zero counts as one.
     pub concurrency: u16,
 }
 
 /// Names a function to whoever learns from its calls: a hash that the node computes, the same for all versions that are
 /// to share what was learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct FunctionKey(u64);
+pub struct FunctionKey(pub u64);
 
 /// A quality-of-service class by Serverledge's number. Every number is accepted; an unknown one counts as
 /// [`QosClass::LOW`], so that nobody gains by making numbers up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct QosClass(i64);
+pub struct QosClass(pub i64);
 
-/// What a class is worth; the later variant is served first. Performance asks for a short time and goes first;
+/// The importance of a class; the later variant is served first. Performance asks for a short time and goes first;
 /// availability asks to be served at all: it is never displaced from the queue, and displaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rank {
@@ -58,15 +59,15 @@ pub enum Rank {
 /// A call that asks to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Arrival {
-    /// What it takes.
+    /// The resources that it takes.
     pub demand: Demand,
-    /// How much it matters.
+    /// Its class of service.
     pub class: QosClass,
-    /// When its caller stops waiting for the answer; it is not started at or after this.
+    /// The time at which its caller stops waiting for the answer; it is not started at or after this.
     pub deadline: Option<Instant>,
     /// The pool that it runs in; `None` for a sandbox of its own, used once (wasm).
     pub pool: Option<Pooled>,
-    /// What the node learns about it is kept under this.
+    /// The key under which the node keeps its statistics of the function.
     pub function: FunctionKey,
     /// Whether it may run on another node.
     pub may_offload: bool,
@@ -79,7 +80,7 @@ pub struct Arrival {
     pub nested: bool,
 }
 
-/// What decides whether a call can start: calls that want the same can start, or not, together.
+/// The part of a call that decides whether it can start: calls with the same want can start, or not, together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Want {
     pub(crate) demand: Demand,
@@ -134,7 +135,7 @@ impl Demand {
         Self::pooled(limits.memory, limits.cpu)
     }
 
-    /// What a pooled sandbox holds as long as it exists.
+    /// The part that a pooled sandbox holds as long as it exists.
     pub(crate) const fn kept(self) -> Self {
         Self {
             cpu: CpuMilli::new(0),
@@ -143,7 +144,7 @@ impl Demand {
         }
     }
 
-    /// What a pooled sandbox holds while calls run in it.
+    /// The part that a pooled sandbox holds while calls run in it.
     pub(crate) const fn running(self) -> Self {
         Self {
             memory: MemoryMib::new(0),
@@ -178,34 +179,6 @@ impl Demand {
 impl FunctionKey {
     /// No function in particular: nothing is learnt for it.
     pub const NONE: Self = Self(0);
-
-    /// The key with this hash.
-    #[must_use]
-    pub const fn new(hash: u64) -> Self {
-        Self(hash)
-    }
-
-    /// Its hash.
-    #[must_use]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-// === impl PoolKey ===
-
-impl PoolKey {
-    /// The key with this digest.
-    #[must_use]
-    pub const fn new(digest: Digest) -> Self {
-        Self(digest)
-    }
-
-    /// Its digest.
-    #[must_use]
-    pub const fn digest(self) -> Digest {
-        self.0
-    }
 }
 
 // === impl Arrival ===
@@ -229,19 +202,7 @@ impl QosClass {
     /// Serverledge's `HIGH_AVAILABILITY`.
     pub const AVAILABILITY: Self = Self(2);
 
-    /// The class with this number.
-    #[must_use]
-    pub const fn new(id: i64) -> Self {
-        Self(id)
-    }
-
-    /// Its number.
-    #[must_use]
-    pub const fn id(self) -> i64 {
-        self.0
-    }
-
-    /// What it is worth.
+    /// The importance of this class.
     #[must_use]
     pub const fn rank(self) -> Rank {
         match self {

@@ -1,4 +1,4 @@
-//! When another try makes sense: what the recent past says about how fast the queue moves.
+//! Estimates of the queue's speed from the recent past: how long a call would wait, and when another try makes sense.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ pub const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 /// No client is told to come back later: the past says little about more than a minute ahead.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// What a call is thought to hold its lease for until one has ended: some tenths of a second, as web functions do.
+/// The expected hold time of a lease until one has ended: some tenths of a second, as web functions do.
 const HOLD_PRIOR: Duration = Duration::from_millis(200);
 
 /// One new hold time weighs an eighth: some tens of calls make the average, as in TCP's round-trip estimate.
@@ -41,8 +41,8 @@ impl Estimate {
         self.progress = now;
     }
 
-    /// How long the queue needs until one more waiter would start, if `leases` calls go on ending at the recent rate;
-    /// where nothing has ended for longer than the rate promises, that time counts instead.
+    /// The time that the queue needs until one more waiter would start, if `leases` calls go on ending at the recent
+    /// rate; where nothing has ended for longer than the rate promises, that time counts instead.
     pub(crate) fn retry_after(&self, now: Instant, leases: u32, waiting: usize) -> Duration {
         if leases == 0 {
             return RETRY_AFTER_MIN;
@@ -52,7 +52,7 @@ impl Estimate {
             .clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX)
     }
 
-    /// How long a call would wait that cannot start now and has `ahead` waiting calls before it: at most
+    /// The expected wait of a call that cannot start now and has `ahead` waiting calls before it: at most
     /// [`RETRY_AFTER_MAX`].
     pub(crate) fn wait(&self, now: Instant, leases: u32, ahead: usize) -> Duration {
         let hold = self.hold_nanos.map_or(HOLD_PRIOR, Duration::from_nanos);
@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn follows_hold_times_backlog_and_stalls() {
-        let (start, second) = (epoch(), Duration::from_secs(1));
+        let start = epoch();
+        let second = Duration::from_secs(1);
         let mut estimate = Estimate::new(start);
         assert_eq!(
             estimate.retry_after(start, 0, 500),
@@ -114,7 +115,8 @@ mod tests {
 
     #[test]
     fn a_wait_may_be_shorter_than_any_advice() {
-        let (start, ms) = (epoch(), Duration::from_millis);
+        let start = epoch();
+        let ms = Duration::from_millis;
         let mut estimate = Estimate::new(start);
         assert_eq!(
             estimate.wait(start, 4, 1),

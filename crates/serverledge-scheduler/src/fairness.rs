@@ -1,4 +1,4 @@
-//! What keeps the order of service from starving anybody: turns for the longest waiting, and claims for the big.
+//! Rules that keep the order of service from starving any call: turns for the longest waiting, and claims for the big.
 //!
 //! - **Turns.** Of [`TURN_EVERY`] successive starts while calls wait, one goes to the longest waiting call that fits,
 //!   whatever its class and deadline. So a call that fits, with *p* older ones before it, starts within
@@ -26,7 +26,7 @@ pub(crate) struct Claim {
     since: Instant,
 }
 
-/// Whose turn it is, and who has a claim.
+/// The state of the turns, and the claim of a big call if there is one.
 #[derive(Debug)]
 pub(crate) struct Fairness {
     patience: Duration,
@@ -49,7 +49,7 @@ impl Fairness {
         self.claim
     }
 
-    /// What must stay free for the claim.
+    /// The demand that must stay free for the claim.
     pub(crate) fn held(&self) -> Demand {
         self.claim.map_or(Demand::NONE, |claim| claim.want.demand)
     }

@@ -5,21 +5,23 @@ use serverledge_core::{CpuMilli, MemoryMib};
 use crate::arrival::{Amounts, Demand};
 use crate::config::Capacity;
 
-/// What the node has, and what running calls and pooled sandboxes took.
+/// The node's resources, and the parts that running calls and pooled sandboxes took.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    capacity: Capacity,
+    /// Everything taken stays taken, even where that is more than there is now.
+    pub(crate) capacity: Capacity,
     used: Amounts,
     /// The part of `used` that sandboxes hold which are being stopped: it will be free without anybody's doing.
     leaving: Amounts,
     /// The part of `used` that only the calls of suspended leases can make free.
     stuck: Amounts,
-    leases: u32,
+    /// The number of leases out.
+    pub(crate) leases: u32,
 }
 
-/// What can be taken beside what is kept for somebody else.
+/// The resources that can be taken beside those kept for another call.
 ///
-/// Where the latter does not fit itself, nothing of what it lacks can be taken, but calls that need none of that can
+/// If the kept demand itself does not fit, nothing of what it lacks can be taken. Calls that need none of that can
 /// start: they do not delay it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
@@ -41,28 +43,7 @@ impl Ledger {
         }
     }
 
-    pub(crate) const fn capacity(&self) -> Capacity {
-        self.capacity
-    }
-
-    /// What was taken stays taken, even where it is more than there is now.
-    pub(crate) const fn set_capacity(&mut self, capacity: Capacity) {
-        self.capacity = capacity;
-    }
-
-    pub(crate) const fn leases(&self) -> u32 {
-        self.leases
-    }
-
-    pub(crate) const fn lease_out(&mut self) {
-        self.leases += 1;
-    }
-
-    pub(crate) const fn lease_back(&mut self) {
-        self.leases -= 1;
-    }
-
-    /// What nobody has taken; zero where the capacity shrank below what is in use.
+    /// The resources that are not taken; zero where the capacity shrank below what is in use.
     pub(crate) fn free(&self) -> Capacity {
         let [memory, cpu, slots, containers] = self.room(Demand::NONE).free;
         let count = |free| u32::try_from(free).unwrap_or(u32::MAX);
@@ -74,7 +55,7 @@ impl Ledger {
         }
     }
 
-    /// What will be free when all that is being stopped is gone.
+    /// The amounts that will be free when all sandboxes being stopped are gone.
     #[inline]
     pub(crate) fn left(&self) -> Amounts {
         let capacity = self.capacity.amounts();
@@ -88,11 +69,12 @@ impl Ledger {
         std::array::from_fn(|at| self.staying(at).saturating_sub(capacity[at]))
     }
 
-    /// What can be taken now without touching `held`, which is kept for somebody else and may come out of what is
-    /// being stopped.
+    /// The resources that can be taken now without touching `held`, which is kept for another call and may come out of
+    /// what is being stopped.
     #[inline]
     pub(crate) fn room(&self, held: Demand) -> Room {
-        let (left, held) = (self.left(), held.amounts());
+        let left = self.left();
+        let held = held.amounts();
         let capacity = self.capacity.amounts();
         let beside = |at: usize| left[at].saturating_sub(held[at]);
         Room {
@@ -123,7 +105,7 @@ impl Ledger {
         subtract(&mut self.used, need);
     }
 
-    /// What is taken will be given back soon.
+    /// Marks `kept`, which is taken, as about to be given back.
     pub(crate) fn leave(&mut self, kept: Demand) {
         add(&mut self.leaving, kept);
     }
@@ -134,7 +116,8 @@ impl Ledger {
         subtract(&mut self.used, kept);
     }
 
-    /// What a suspended lease keeps, or a sandbox with one, becomes free by its calls alone.
+    /// Marks `kept` as stuck: a suspended lease keeps it, or a sandbox with one, and only the calls of that lease make
+    /// it free.
     pub(crate) fn stick(&mut self, kept: Demand) {
         add(&mut self.stuck, kept);
     }
@@ -263,12 +246,12 @@ mod tests {
             containers: 0,
         });
         ledger.take(demand((8, 1, 1)));
-        ledger.set_capacity(Capacity {
+        ledger.capacity = Capacity {
             memory: MemoryMib::new(4),
             cpu: CpuMilli::new(4),
             slots: 4,
             containers: 0,
-        });
+        };
         assert_eq!(
             ledger.free(),
             Capacity {

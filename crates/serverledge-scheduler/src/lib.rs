@@ -2,7 +2,7 @@
 //! memory, CPU and sandboxes, and which pooled sandboxes are kept for later calls. No I/O, no clock, no threads; the
 //! caller holds it behind one short lock, passes the time in, and starts and stops sandboxes outside the lock. The
 //! rules and their reasons are in `docs/decisions/0003-scheduler.md`, `docs/decisions/0007-warm-pool.md` and
-//! `docs/decisions/0011-offloading-policies.md`. Beside it: a consistent-hash ring ([`ring`]) and network coordinates
+//! `docs/decisions/0011-offloading-policies.md`, `docs/decisions/0025-waiting-or-starting.md`. Beside it: a consistent-hash ring ([`ring`]) and network coordinates
 //! ([`vivaldi`]).
 
 mod arrival;
@@ -14,8 +14,8 @@ mod ledger;
 mod peers;
 mod policy;
 mod pool;
+mod pool_times;
 mod queue;
-mod random;
 pub mod ring;
 mod scheduler;
 mod snapshot;
@@ -30,14 +30,13 @@ pub use estimate::{RETRY_AFTER_MAX, RETRY_AFTER_MIN};
 pub use fairness::TURN_EVERY;
 pub use peers::{Peer, PeerId, PeerView};
 pub use policy::{
-    BYTES_PER_SECOND_PRIOR, COLD_SHARE_PRIOR, COLD_START_PRIOR, CloudOnly, EXECUTION_PRIOR,
-    EdgeCloud, EdgeOnly, FUNCTIONS_MAX, Fit, LocalOnly, LocalView, PEERS_MAX, POLICY_NAMES,
-    Placement, Policy, PolicyOptions, QosAware, Ran, SHORT_WAIT, Sample, Start, UnknownPolicy,
-    policy_named,
+    BYTES_PER_SECOND_PRIOR, COLD_SHARE_PRIOR, COLD_START_PRIOR, EXECUTION_PRIOR, FUNCTIONS_MAX,
+    Fit, LocalOnly, LocalView, PEERS_MAX, POLICY_NAMES, Placement, Policy, PolicyOptions, Ran,
+    SHORT_WAIT, Sample, Start, UnknownPolicy, policy_named,
 };
 pub use pool::SandboxId;
 pub use scheduler::{
-    Admission, Decided, Effects, End, Lease, Load, Place, Rejection, Scheduler, Ticket, TicketId,
-    Verdict,
+    Admission, Decided, Effects, Lease, Load, Rejection, SandboxCondition, SandboxUse, Scheduler,
+    Ticket, TicketId, Verdict,
 };
-pub use snapshot::{Counters, PooledCounts, RejectionCounts, Snapshot, WaitingByClass};
+pub use snapshot::{Counters, PooledCounts, RejectionCounts, SchedulerSnapshot, WaitingByClass};

@@ -6,12 +6,12 @@ use serverledge_core::{CpuMilli, MemoryMib};
 
 /// Names another node. The node gives the numbers; each means the same node as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerId(u32);
+pub struct PeerId(pub u32);
 
 /// Another node as last heard of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// Which.
+    /// The peer's id.
     pub id: PeerId,
     /// Whether it is in the area that this node uses as its cloud; else it is a neighbour.
     pub cloud: bool,
@@ -19,44 +19,28 @@ pub struct Peer {
     pub runs: bool,
     /// To there and back, without anything being done there.
     pub round_trip: Duration,
-    /// How fast parameters travel there; zero if that is not known, which counts as
+    /// The speed at which parameters travel there; zero if that is not known, which counts as
     /// [`crate::BYTES_PER_SECOND_PRIOR`].
     pub bytes_per_second: u64,
     /// Memory that a new call may take there, idle sandboxes counted as free.
     pub free_memory: MemoryMib,
     /// Processor share that a new call may take there.
     pub free_cpu: CpuMilli,
-    /// How long a new call would wait there, by its own estimate ([`crate::Scheduler::wait_estimate`]).
+    /// The expected wait of a new call there, by the peer's own estimate ([`crate::Scheduler::wait_estimate`]).
     pub wait: Duration,
-    /// When all this was true, by this node's clock.
+    /// The time, by this node's clock, at which all this was true.
     pub seen: Instant,
 }
 
-/// What may be considered for one call.
+/// The peers that may be considered for one call.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerView<'a> {
     /// All that are known.
     pub peers: &'a [Peer],
     /// Those that were asked in vain for this call; none of them is chosen again.
     pub tried: &'a [PeerId],
-    /// What is older is not used.
+    /// The age beyond which news of a peer is not used.
     pub age_max: Duration,
-}
-
-// === impl PeerId ===
-
-impl PeerId {
-    /// The peer with this number.
-    #[must_use]
-    pub const fn new(id: u32) -> Self {
-        Self(id)
-    }
-
-    /// Its number.
-    #[must_use]
-    pub const fn get(self) -> u32 {
-        self.0
-    }
 }
 
 // === impl PeerView ===

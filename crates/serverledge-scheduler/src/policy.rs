@@ -1,4 +1,4 @@
-//! Where a call runs: the choice that differs between nodes. The books are not a policy's business.
+//! Policies: they choose the node on which a call runs, which differs between nodes. They do not keep the books.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -12,18 +12,17 @@ mod edge;
 mod named;
 mod outlook;
 mod qos_aware;
-mod statistics;
+pub(crate) mod statistics;
 
 #[cfg(test)]
 mod tests;
 
-pub use edge::{CloudOnly, EdgeCloud, EdgeOnly};
 pub use named::{POLICY_NAMES, PolicyOptions, UnknownPolicy, policy_named};
 pub use outlook::{
     BYTES_PER_SECOND_PRIOR, COLD_SHARE_PRIOR, COLD_START_PRIOR, EXECUTION_PRIOR, FUNCTIONS_MAX,
     PEERS_MAX,
 };
-pub use qos_aware::{QosAware, SHORT_WAIT};
+pub use qos_aware::SHORT_WAIT;
 
 /// Whether this node has room for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,9 +53,10 @@ pub struct LocalView {
     pub fit: Fit,
     /// In what it would start.
     pub start: Start,
-    /// How long it would wait, as far as the recent past tells; zero if it can start at once.
+    /// The expected wait, as far as the recent past tells; zero if it can start at once, unless it would rather wait for
+    /// a sandbox that others use than start one.
     pub wait: Duration,
-    /// How long it may wait.
+    /// The longest time that it may wait.
     pub wait_max: Duration,
     /// Whether it would start as soon as idle sandboxes have made way for it.
     pub yields: bool,
@@ -64,7 +64,7 @@ pub struct LocalView {
     pub may_wait: bool,
 }
 
-/// Where a call goes. Matches name every variant.
+/// A policy's decision on one call. Matches name every variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
     /// Here: at once where it fits, else after waiting. What can never fit is turned away all the same.
@@ -96,7 +96,7 @@ pub trait Policy: Debug + Send {
     fn learn(&mut self, _now: Instant, _sample: &Sample) {}
 }
 
-/// Where a call ran.
+/// The place in which a call ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ran {
     /// On this node.
@@ -105,18 +105,18 @@ pub enum Ran {
     On(PeerId),
 }
 
-/// What a call took that gave a result.
+/// The times that a call took that gave a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
     /// Of which function.
     pub function: FunctionKey,
-    /// Where.
+    /// The place in which it ran.
     pub place: Ran,
     /// Whether a pooled sandbox was started for it.
     pub cold: bool,
-    /// How long its sandbox took to start, or to be made; zero in a warm one.
+    /// The time that its sandbox took to start, or to be made; zero in a warm one.
     pub start: Duration,
-    /// How long it ran.
+    /// The time for which it ran.
     pub execution: Duration,
     /// On a peer: the time beside start and execution, that is network, queue and handling. Means nothing here.
     pub overhead: Duration,

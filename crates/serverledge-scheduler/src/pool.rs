@@ -11,20 +11,21 @@ use serverledge_core::MemoryMib;
 
 use crate::arrival::{Demand, PoolKey, Pooled};
 use crate::ledger::Ledger;
+use crate::pool_times::Places;
 use crate::snapshot::PooledCounts;
 
-/// How many leases a sandbox with several places may have for each of them, those that wait in calls included: as many again
-/// as run, so that callers do not pile up in it without bound.
+/// The number of leases that a sandbox with several places may have for each place, those waiting in calls included: as
+/// many again as run, so that callers do not pile up in it without bound.
 const CALLERS_PER_PLACE: u16 = 2;
 
 /// The name of a pooled sandbox. Unique in a scheduler; later ones are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SandboxId(u64);
 
-/// Where a sandbox is in its life.
+/// The phases of a sandbox's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Not yet up. It has the lease of the call that starts it, or none if it is prewarmed.
+    /// Not yet up. It has the lease of the call that starts it, or none if it is prewarmed or that call has another.
     Starting,
     /// Up, with leases.
     Busy,
@@ -36,23 +37,25 @@ pub(crate) enum Phase {
 
 /// A pooled sandbox.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sandbox {
+pub(crate) struct PooledSandbox {
     pub(crate) key: PoolKey,
     pub(crate) demand: Demand,
     pub(crate) phase: Phase,
     pub(crate) leases: u16,
-    /// How many of them are suspended, those that return included.
+    /// The number of them that are suspended, those that return included.
     pub(crate) suspended: u16,
-    /// How many of those return.
+    /// The number of those that return.
     pub(crate) returning: u16,
-    /// How many of those keep what the sandbox holds from becoming free.
+    /// The number of those that keep what the sandbox holds from becoming free.
     pub(crate) stuck: u16,
     /// Takes no new lease.
     pub(crate) tainted: bool,
-    /// How many leases it can have at once.
+    /// The number of leases that it can have at once.
     places: u16,
     /// Counts the times that any sandbox became idle.
     idle_turn: u64,
+    /// The time at which its start began; once it is up, the time at which it came up.
+    pub(crate) since: Instant,
 }
 
 /// The sandboxes of one key that are not being stopped; never without any.
@@ -64,18 +67,19 @@ struct Shelf {
     open: BTreeSet<(u16, SandboxId)>,
     /// Free places in those that are starting.
     coming: usize,
-    /// How many sandboxes, in whatever phase; as long as there is one, the shelf keeps its buffers.
+    places: Places,
+    /// The number of sandboxes, in whatever phase; as long as there is one, the shelf keeps its buffers.
     members: usize,
 }
 
 /// All pooled sandboxes.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    sandboxes: BTreeMap<SandboxId, Sandbox>,
+    sandboxes: BTreeMap<SandboxId, PooledSandbox>,
     shelves: BTreeMap<PoolKey, Shelf>,
     /// The idle ones by `idle_turn`: the longest idle is first and expires first.
     idle: BTreeMap<u64, (Instant, SandboxId)>,
-    /// What those hold.
+    /// The memory that those hold.
     idle_memory: u64,
     ids: u64,
     idle_turns: u64,
@@ -89,9 +93,9 @@ impl fmt::Display for SandboxId {
     }
 }
 
-// === impl Sandbox ===
+// === impl PooledSandbox ===
 
-impl Sandbox {
+impl PooledSandbox {
     /// Leases whose holders run in it.
     pub(crate) const fn active(&self) -> u16 {
         self.leases - self.suspended
@@ -102,8 +106,8 @@ impl Sandbox {
         self.places == 1 || self.active() < self.places
     }
 
-    /// How many more leases it can have. A suspended lease leaves its place to another one, except where there is only one;
-    /// with those that wait, twice as many as run.
+    /// The number of leases that it can have in addition. A suspended lease leaves its place to another one, except
+    /// where there is only one; with those that wait, twice as many as run.
     fn free_places(&self) -> u16 {
         if self.places == 1 {
             return 1_u16.saturating_sub(self.leases);
@@ -129,6 +133,23 @@ impl Sandbox {
             self.free_places().into()
         } else {
             0
+        }
+    }
+
+    /// Its part of the places of its pool.
+    fn part(&self) -> Places {
+        match self.phase {
+            _ if self.tainted => Places::default(),
+            Phase::Starting => Places {
+                running: 0,
+                starting: self.places.into(),
+                starters: self.leases.into(),
+            },
+            Phase::Busy => Places {
+                running: self.active().into(),
+                ..Places::default()
+            },
+            Phase::Idle { .. } | Phase::Stopping => Places::default(),
         }
     }
 
@@ -167,8 +188,9 @@ impl Sandbox {
 // === impl Shelf ===
 
 impl Shelf {
-    fn put(&mut self, id: SandboxId, sandbox: &Sandbox) {
+    fn put(&mut self, id: SandboxId, sandbox: &PooledSandbox) {
         self.coming += sandbox.coming();
+        self.places.add(sandbox.part());
         self.members += usize::from(sandbox.phase != Phase::Stopping);
         if sandbox.is_open() {
             self.open.insert((sandbox.free_places(), id));
@@ -178,8 +200,9 @@ impl Shelf {
         }
     }
 
-    fn take(&mut self, id: SandboxId, sandbox: &Sandbox) {
+    fn take(&mut self, id: SandboxId, sandbox: &PooledSandbox) {
         self.coming -= sandbox.coming();
+        self.places.subtract(sandbox.part());
         self.members -= usize::from(sandbox.phase != Phase::Stopping);
         if sandbox.is_open() {
             self.open.remove(&(sandbox.free_places(), id));
@@ -205,6 +228,7 @@ impl Pool {
     /// A new sandbox, to be started by the holder of its one lease, or by whoever prewarms it.
     pub(crate) fn start(
         &mut self,
+        now: Instant,
         ledger: &mut Ledger,
         demand: Demand,
         pooled: Pooled,
@@ -212,7 +236,7 @@ impl Pool {
     ) -> SandboxId {
         let id = SandboxId(self.ids);
         self.ids += 1;
-        let sandbox = Sandbox {
+        let sandbox = PooledSandbox {
             key: pooled.key,
             demand,
             phase: Phase::Starting,
@@ -223,6 +247,7 @@ impl Pool {
             tainted: false,
             places: pooled.concurrency.max(1),
             idle_turn: 0,
+            since: now,
         };
         sandbox.enter(ledger);
         self.shelves
@@ -233,7 +258,7 @@ impl Pool {
         id
     }
 
-    pub(crate) fn get(&self, id: SandboxId) -> Option<&Sandbox> {
+    pub(crate) fn get(&self, id: SandboxId) -> Option<&PooledSandbox> {
         self.sandboxes.get(&id)
     }
 
@@ -242,8 +267,8 @@ impl Pool {
         &mut self,
         ledger: &mut Ledger,
         id: SandboxId,
-        how: impl FnOnce(&mut Sandbox),
-    ) -> Option<Sandbox> {
+        how: impl FnOnce(&mut PooledSandbox),
+    ) -> Option<PooledSandbox> {
         let sandbox = self.sandboxes.get_mut(&id)?;
         let before = *sandbox;
         how(sandbox);
@@ -266,12 +291,12 @@ impl Pool {
         }
     }
 
-    fn reindex(&mut self, id: SandboxId, before: &Sandbox, after: Option<&Sandbox>) {
+    fn reindex(&mut self, id: SandboxId, before: &PooledSandbox, after: Option<&PooledSandbox>) {
         if matches!(before.phase, Phase::Idle { .. }) {
             self.idle.remove(&before.idle_turn);
             self.idle_memory -= before.demand.memory.get();
         }
-        if let Some(Sandbox {
+        if let Some(PooledSandbox {
             phase: Phase::Idle { expires },
             idle_turn,
             demand,
@@ -294,7 +319,11 @@ impl Pool {
     /// A sandbox of this key that is up and passes the test. Of those with calls and a free place the fullest, so that
     /// the others empty and give their CPU back; else the one that became idle last: its caches are warmest, and the
     /// others may expire.
-    pub(crate) fn warm(&self, key: PoolKey, test: impl Fn(&Sandbox) -> bool) -> Option<SandboxId> {
+    pub(crate) fn warm(
+        &self,
+        key: PoolKey,
+        test: impl Fn(&PooledSandbox) -> bool,
+    ) -> Option<SandboxId> {
         let shelf = self.shelves.get(&key)?;
         let passes = |id: &SandboxId| self.sandboxes.get(id).is_some_and(&test);
         // As a rule the first: only one in which nobody runs may lack what another has.
@@ -314,13 +343,20 @@ impl Pool {
             .any(|sandbox| sandbox.key == key && sandbox.place_may_become_free())
     }
 
-    /// How many calls of this key have a place in sandboxes that are starting.
+    /// The number of calls of this key that have a place in sandboxes that are starting.
     pub(crate) fn coming(&self, key: PoolKey) -> usize {
         self.shelves.get(&key).map_or(0, |shelf| shelf.coming)
     }
 
+    /// The places of the sandboxes of this key.
+    pub(crate) fn places(&self, key: PoolKey) -> Places {
+        self.shelves
+            .get(&key)
+            .map_or_else(Places::default, |shelf| shelf.places)
+    }
+
     /// Idle sandboxes, the longest idle first.
-    pub(crate) fn idle(&self) -> impl Iterator<Item = (SandboxId, &Sandbox)> {
+    pub(crate) fn idle(&self) -> impl Iterator<Item = (SandboxId, &PooledSandbox)> {
         self.idle
             .values()
             .filter_map(|(_, id)| self.sandboxes.get(id).map(|sandbox| (*id, sandbox)))
@@ -330,7 +366,7 @@ impl Pool {
         !self.idle.is_empty()
     }
 
-    /// What the idle ones hold.
+    /// The resources that the idle ones hold.
     pub(crate) fn idle_kept(&self) -> Demand {
         let containers = u32::try_from(self.idle.len()).unwrap_or(u32::MAX);
         Demand {
@@ -340,7 +376,7 @@ impl Pool {
         }
     }
 
-    /// When the first idle sandbox expires.
+    /// The time at which the first idle sandbox expires, and that sandbox.
     pub(crate) fn next_expiry(&self) -> Option<(Instant, SandboxId)> {
         self.idle.first_key_value().map(|(_, next)| *next)
     }

@@ -17,17 +17,17 @@ use crate::snapshot::WaitingByClass;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiter {
     pub(crate) arrival: Arrival,
-    /// Whose call it is, if a lease's here.
+    /// The lease of the call that made this one, if it is a lease of this node.
     pub(crate) caller: Option<LeaseId>,
     pub(crate) since: Instant,
     pub(crate) expires: Instant,
-    /// Why it is turned away when it expires.
+    /// The reason with which it is turned away when it expires.
     pub(crate) expires_as: OverloadReason,
 }
 
 /// The order of service, smallest first: nested calls, then class, then earliest deadline (none counts as the latest), then arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+pub(crate) struct QueuePlace {
     outside: bool,
     rank: Reverse<Rank>,
     due: Due,
@@ -44,8 +44,9 @@ enum Due {
 #[derive(Debug)]
 struct Lane {
     want: Want,
-    by_place: BTreeSet<Place>,
+    by_place: BTreeSet<QueuePlace>,
     by_arrival: BTreeSet<TicketId>,
+    by_class: WaitingByClass,
 }
 
 /// All waiting calls.
@@ -55,7 +56,7 @@ pub(crate) struct Queue {
     waiters: BTreeMap<TicketId, Waiter>,
     expiries: BTreeSet<(Instant, TicketId)>,
     lanes: Vec<Lane>,
-    by_class: WaitingByClass,
+    pub(crate) by_class: WaitingByClass,
     nested: usize,
 }
 
@@ -70,15 +71,11 @@ impl Queue {
         self.waiters.len()
     }
 
-    pub(crate) const fn by_class(&self) -> WaitingByClass {
-        self.by_class
-    }
-
     pub(crate) fn push(&mut self, ticket: TicketId, waiter: Waiter) {
         self.waiters.insert(ticket, waiter);
         self.expiries.insert((waiter.expires, ticket));
         self.lane(waiter.arrival.want())
-            .push(Place::new(ticket, &waiter));
+            .push(QueuePlace::new(ticket, &waiter.arrival));
         *self.by_class.of(waiter.arrival.class.rank()) += 1;
         self.nested += usize::from(waiter.arrival.nested);
     }
@@ -87,11 +84,15 @@ impl Queue {
         let waiter = self.waiters.remove(&ticket)?;
         self.expiries.remove(&(waiter.expires, ticket));
         self.lane(waiter.arrival.want())
-            .remove(Place::new(ticket, &waiter));
+            .remove(QueuePlace::new(ticket, &waiter.arrival));
         self.lanes.retain(|lane| !lane.by_place.is_empty());
         *self.by_class.of(waiter.arrival.class.rank()) -= 1;
         self.nested -= usize::from(waiter.arrival.nested);
         Some(waiter)
+    }
+
+    pub(crate) fn get(&self, ticket: TicketId) -> Option<&Waiter> {
+        self.waiters.get(&ticket)
     }
 
     /// The one that waits longest.
@@ -176,7 +177,7 @@ impl Queue {
             .max()
     }
 
-    /// How many wait that want this.
+    /// The number of waiting calls with this want.
     pub(crate) fn in_line(&self, want: &Want) -> usize {
         self.lanes
             .iter()
@@ -184,15 +185,31 @@ impl Queue {
             .map_or(0, |lane| lane.by_place.len())
     }
 
-    /// What the waiting calls want, each want once.
+    /// The place of the first waiting call with this want.
+    pub(crate) fn first_place(&self, want: &Want) -> Option<QueuePlace> {
+        self.lanes
+            .iter()
+            .find(|lane| lane.want == *want)?
+            .by_place
+            .first()
+            .copied()
+    }
+
+    /// The wants of the waiting calls, each want once.
     pub(crate) fn wants(&self) -> impl Iterator<Item = &Want> {
         self.lanes.iter().map(|lane| &lane.want)
+    }
+
+    /// The wants of the waiting calls, each with the calls that want it.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&Want, WaitingByClass)> {
+        self.lanes.iter().map(|lane| (&lane.want, lane.by_class))
     }
 
     /// Visits the waiting calls in the order of service. After a call for which `visit` answers false, no other that
     /// wants the same is visited.
     pub(crate) fn visit_in_order(&self, mut visit: impl FnMut(TicketId, &Want) -> bool) {
-        let mut heads: BTreeMap<&Place, (&Want, btree_set::Iter<'_, Place>)> = BTreeMap::new();
+        let mut heads: BTreeMap<&QueuePlace, (&Want, btree_set::Iter<'_, QueuePlace>)> =
+            BTreeMap::new();
         for lane in &self.lanes {
             let mut places = lane.by_place.iter();
             heads.extend(places.next().map(|place| (place, (&lane.want, places))));
@@ -226,7 +243,7 @@ impl Queue {
         self.waiters.get(&ticket).map(|waiter| (ticket, waiter))
     }
 
-    /// When the first one expires.
+    /// The time at which the first one expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.expiries.first().map(|(at, _)| *at)
     }
@@ -256,6 +273,7 @@ impl Queue {
                     want,
                     by_place: BTreeSet::new(),
                     by_arrival: BTreeSet::new(),
+                    by_class: WaitingByClass::default(),
                 });
                 self.lanes.len() - 1
             });
@@ -270,32 +288,39 @@ impl Lane {
         spot(&self.want, self.by_place.len())
     }
 
-    fn push(&mut self, place: Place) {
+    fn push(&mut self, place: QueuePlace) {
         self.by_arrival.insert(place.ticket);
+        *self.by_class.of(place.rank.0) += 1;
         self.by_place.insert(place);
     }
 
-    fn remove(&mut self, place: Place) {
-        self.by_arrival.remove(&place.ticket);
-        self.by_place.remove(&place);
+    fn remove(&mut self, place: QueuePlace) {
+        if self.by_place.remove(&place) {
+            self.by_arrival.remove(&place.ticket);
+            *self.by_class.of(place.rank.0) -= 1;
+        }
     }
 }
 
-// === impl Place ===
+// === impl QueuePlace ===
 
-impl Place {
-    fn new(ticket: TicketId, waiter: &Waiter) -> Self {
+impl QueuePlace {
+    pub(crate) fn new(ticket: TicketId, arrival: &Arrival) -> Self {
         let Arrival {
             class,
             deadline,
             nested,
             ..
-        } = waiter.arrival;
+        } = *arrival;
         Self {
             outside: !nested,
             rank: Reverse(class.rank()),
             due: deadline.map_or(Due::Never, Due::At),
             ticket,
         }
+    }
+
+    pub(crate) const fn ticket(self) -> TicketId {
+        self.ticket
     }
 }

@@ -5,10 +5,8 @@
 //! mixer, since FNV alone spreads short keys badly. A member of weight *w* has *w* × `replicas` points, each the hash of
 //! the member's key, a zero byte and the point's number (32 bits, little endian).
 
-use crate::random::mix;
+use serverledge_core::SplitMix64;
 
-/// The share of a member above the average that is usual: with a quarter, keys rarely move and nobody is far above.
-pub const FACTOR_DEFAULT: f64 = 1.25;
 /// Points per unit of weight that are usual. Without bounded loads the fullest of twenty equal members then has less
 /// than 1.3 times the average of the keys.
 pub const REPLICAS_DEFAULT: u32 = 160;
@@ -37,20 +35,10 @@ struct Member {
     weight: u32,
 }
 
-/// The members in the order in which a key's calls should try them; each once.
-#[derive(Debug)]
-pub struct Walk<'a> {
-    ring: &'a Ring,
-    /// The next point, and how many are left.
-    at: usize,
-    left: usize,
-    met: Vec<bool>,
-}
-
 /// The position of a key.
 #[must_use]
 pub fn hash(key: &[u8]) -> u64 {
-    mix(fnv(FNV_OFFSET, key))
+    SplitMix64::mix(fnv(FNV_OFFSET, key))
 }
 
 fn fnv(state: u64, bytes: &[u8]) -> u64 {
@@ -86,7 +74,7 @@ impl Ring {
             let index = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
             let prefix = fnv(fnv(FNV_OFFSET, key.as_bytes()), &[0]);
             let points = (0..self.replicas.saturating_mul(weight))
-                .map(|n| mix(fnv(prefix, &n.to_le_bytes())));
+                .map(|n| SplitMix64::mix(fnv(prefix, &n.to_le_bytes())));
             self.points.extend(points.map(|position| (position, index)));
             self.members.push(Member { id: *id, weight });
         }
@@ -96,7 +84,7 @@ impl Ring {
         });
     }
 
-    /// How many members there are.
+    /// The number of members.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.members.len()
@@ -108,63 +96,27 @@ impl Ring {
         self.members.is_empty()
     }
 
-    /// All members, clockwise from a position, whether usable or not.
-    #[must_use]
-    pub fn walk(&self, hash: u64) -> Walk<'_> {
-        let at = self
-            .points
-            .partition_point(|(position, _)| *position < hash);
-        Walk {
-            ring: self,
-            at,
-            left: self.points.len(),
-            met: vec![false; self.members.len()],
-        }
+    /// All members, clockwise from a position, whether usable or not; each once.
+    pub fn walk(&self, hash: u64) -> impl Iterator<Item = MemberId> {
+        self.clockwise(hash).map(|member| member.id)
     }
 
-    /// The first usable member clockwise that is within its bound: with one more call it has at most `factor` times its
-    /// share of all calls at usable members, rounded up. `None` only if no member is usable. `load` says how many calls
-    /// are at a member now; a factor below one, or no number, counts as one.
-    #[must_use]
-    pub fn pick(
-        &self,
-        hash: u64,
-        load: &dyn Fn(MemberId) -> u32,
-        factor: f64,
-        usable: &dyn Fn(MemberId) -> bool,
-    ) -> Option<MemberId> {
-        self.pick_preferring(hash, load, factor, usable, &|_| false)
+    fn clockwise(&self, hash: u64) -> impl Iterator<Item = Member> {
+        let (before, after) = self.points.split_at(
+            self.points
+                .partition_point(|(position, _)| *position < hash),
+        );
+        let mut met = vec![false; self.members.len()];
+        let indices = after.iter().chain(before).map(|(_, index)| *index as usize);
+        indices
+            .filter(move |index| !std::mem::replace(&mut met[*index], true))
+            .map(|index| self.members[index])
     }
 
-    /// The same, but those that `prefer` names (because the function is warm there) go first, if within their bound.
-    #[must_use]
-    pub fn pick_preferring(
-        &self,
-        hash: u64,
-        load: &dyn Fn(MemberId) -> u32,
-        factor: f64,
-        usable: &dyn Fn(MemberId) -> bool,
-        prefer: &dyn Fn(MemberId) -> bool,
-    ) -> Option<MemberId> {
-        let bounds = self.bounds(load, factor, usable);
-        let mut within = None;
-        for (index, id) in self
-            .walk(hash)
-            .indices()
-            .map(|index| (index, self.members[index].id))
-        {
-            if usable(id) && load(id) < bounds.of(self.members[index].weight) {
-                if prefer(id) {
-                    return Some(id);
-                }
-                within = within.or(Some(id));
-            }
-        }
-        within
-    }
-
-    /// All usable members in the order in which a call should try them: the preferred within their bounds, the others
-    /// within theirs, then those beyond; in each group clockwise. The loads are read now.
+    /// All usable members in the order in which a call should try them: those that `prefer` names (because the function is
+    /// warm there) within their bounds, the others within theirs, then those beyond; in each group clockwise. Within its
+    /// bound a member has, with one more call, at most `factor` times its share of all calls at usable members, rounded up.
+    /// `load` says how many calls are at a member, and is asked now; a factor below one, or no number, counts as one.
     pub fn choices(
         &self,
         hash: u64,
@@ -175,7 +127,7 @@ impl Ring {
     ) -> impl Iterator<Item = MemberId> + use<> {
         let bounds = self.bounds(load, factor, usable);
         let mut choices: Vec<(u8, MemberId)> = Vec::with_capacity(self.members.len());
-        for Member { id, weight } in self.walk(hash).indices().map(|index| self.members[index]) {
+        for Member { id, weight } in self.clockwise(hash) {
             if usable(id) {
                 let group = if load(id) >= bounds.of(weight) {
                     2
@@ -187,23 +139,6 @@ impl Ring {
         }
         choices.sort_by_key(|(group, _)| *group);
         choices.into_iter().map(|(_, id)| id)
-    }
-
-    /// How many calls a usable member may have at once, if there is one call more than now; `None` if it is not a usable
-    /// member.
-    #[must_use]
-    pub fn bound(
-        &self,
-        member: MemberId,
-        load: &dyn Fn(MemberId) -> u32,
-        factor: f64,
-        usable: &dyn Fn(MemberId) -> bool,
-    ) -> Option<u32> {
-        let found = self
-            .members
-            .iter()
-            .find(|one| one.id == member && usable(member))?;
-        Some(self.bounds(load, factor, usable).of(found.weight))
     }
 
     fn bounds(
@@ -228,7 +163,7 @@ impl Ring {
     }
 }
 
-/// What each unit of weight may carry.
+/// The load that each unit of weight may carry.
 struct Bounds {
     per_weight: f64,
 }
@@ -241,34 +176,6 @@ impl Bounds {
     )]
     fn of(&self, weight: u32) -> u32 {
         (self.per_weight * f64::from(weight)).ceil() as u32
-    }
-}
-
-// === impl Walk ===
-
-impl<'a> Walk<'a> {
-    fn indices(mut self) -> impl Iterator<Item = usize> + use<'a> {
-        std::iter::from_fn(move || self.next_index())
-    }
-
-    fn next_index(&mut self) -> Option<usize> {
-        while self.left > 0 {
-            let (_, index) = self.ring.points[self.at % self.ring.points.len()];
-            self.at = (self.at + 1) % self.ring.points.len();
-            self.left -= 1;
-            if !std::mem::replace(&mut self.met[index as usize], true) {
-                return Some(index as usize);
-            }
-        }
-        None
-    }
-}
-
-impl Iterator for Walk<'_> {
-    type Item = MemberId;
-
-    fn next(&mut self) -> Option<MemberId> {
-        self.next_index().map(|index| self.ring.members[index].id)
     }
 }
 

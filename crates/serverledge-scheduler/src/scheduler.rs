@@ -1,8 +1,8 @@
 //! The state machine: calls arrive, run, wait and leave; every operation takes the time and answers at once.
 //!
-//! Who holds what: a running call holds a [`Lease`], a waiting one a [`Ticket`]. Both are plain values that cannot be
-//! copied and are used up by handing them in, so nothing is given back twice, and what a lease took is what it gives
-//! back, whatever has become of the function meanwhile.
+//! Two values stand for a call: a running call holds a [`Lease`], a waiting one a [`Ticket`]. Both are plain values
+//! that cannot be copied and are used up when they are handed in, so nothing is given back twice. A lease gives back
+//! what it took, whatever has become of the function meanwhile.
 //!
 //! A ticket that is granted keeps its lease *here* until its holder comes for it with [`Scheduler::resume`]. Whoever
 //! wakes the holder learns the [`TicketId`] only, with which nothing can be taken or lost. So a caller that goes away
@@ -21,14 +21,15 @@ use crate::arrival::{Arrival, Demand, Rank, Want};
 use crate::config::{Capacity, Config, IDLE_CEILING, WAIT_CEILING};
 use crate::estimate::{Estimate, RETRY_AFTER_MAX, RETRY_AFTER_MIN};
 use crate::fairness::Fairness;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Room};
 use crate::peers::{PeerId, PeerView};
 use crate::policy::{Fit, LocalOnly, Placement, Policy, Sample};
 use crate::pool::{Pool, SandboxId};
-use crate::queue::{Queue, Waiter};
-use crate::snapshot::{Counters, Snapshot};
+use crate::queue::{Queue, QueuePlace, Waiter};
+use crate::snapshot::{Counters, SchedulerSnapshot};
 
 mod calls;
+mod line;
 mod prospects;
 mod room;
 mod warm;
@@ -40,6 +41,7 @@ pub(crate) use calls::LeaseId;
 pub use prospects::Load;
 
 use calls::{Callers, Hold};
+use line::Lines;
 use warm::Spot;
 
 /// The answer to a call that asks to run.
@@ -56,13 +58,13 @@ pub enum Admission {
     Reject(Rejection),
 }
 
-/// Why a call does not run, and when to try again.
+/// The reason why a call does not run, and the time after which to try again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {
-    /// Which limit was met.
+    /// The limit that was met.
     pub reason: OverloadReason,
-    /// When another try makes sense, as far as the recent past tells: between [`crate::RETRY_AFTER_MIN`] and
-    /// [`crate::RETRY_AFTER_MAX`].
+    /// The time after which another try makes sense, as far as the recent past tells: between
+    /// [`crate::RETRY_AFTER_MIN`] and [`crate::RETRY_AFTER_MAX`].
     pub retry_after: Duration,
 }
 
@@ -72,35 +74,42 @@ pub struct Rejection {
 #[must_use = "a lease that is not released holds its resources for ever"]
 pub struct Lease {
     demand: Demand,
-    place: Place,
+    place: SandboxUse,
     granted: Instant,
     issuer: usize,
     id: LeaseId,
+    ticket: TicketId,
     hold: Hold,
 }
 
-/// Where a call runs.
+/// The place in which a call runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum SandboxUse {
     /// In a sandbox of its own, used once.
     Once,
     /// In a pooled sandbox that the holder starts. Report [`Scheduler::started`] when it is up, which lets other calls
-    /// join; a release as [`End::Clean`] says so too. If it cannot be started, release as [`End::NeverStarted`].
+    /// join; a release as [`SandboxCondition::Clean`] says so too. If it cannot be started, report
+    /// [`Scheduler::failed`], or release as [`SandboxCondition::NeverStarted`]. Until it is up the lease may be given
+    /// another sandbox that is: see [`Verdict::Moved`].
     Start(SandboxId),
     /// In this pooled sandbox, which is up.
     Reuse(SandboxId),
 }
 
-/// How a call left its sandbox. Means nothing for [`Place::Once`].
+/// The state in which a call left its sandbox. It means nothing for [`SandboxUse::Once`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum End {
+pub enum SandboxCondition {
     /// It can serve other calls.
     Clean,
     /// It must not: it crashed, was killed, or cannot be trusted. It is stopped when its last lease is back.
     Tainted,
-    /// The holder of [`Place::Start`] could not start it, and nothing of it exists: what it held is free at once. Of a
-    /// sandbox that is up this says as much as [`End::Tainted`].
+    /// The holder of [`SandboxUse::Start`] could not start it, and nothing of it exists: what it held is free at once. Of a
+    /// sandbox that is up this says as much as [`SandboxCondition::Tainted`].
     NeverStarted,
+    /// The holder of [`SandboxUse::Start`] does not wait for it any more, and the start goes on: [`Scheduler::started`]
+    /// or [`Scheduler::failed`] will tell its end. Of a sandbox that is up this says as much as
+    /// [`SandboxCondition::Clean`].
+    StillStarting,
 }
 
 /// A place in the queue. Hand it to [`Scheduler::resume`] when it is decided or has expired, or to
@@ -110,6 +119,7 @@ pub enum End {
 pub struct Ticket {
     id: TicketId,
     expires: Instant,
+    review: Instant,
     issuer: usize,
 }
 
@@ -121,28 +131,31 @@ pub struct TicketId(u64);
 /// have gone or come already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decided {
-    /// Whose.
+    /// The ticket of the call.
     pub ticket: TicketId,
-    /// Which way.
+    /// The decision.
     pub verdict: Verdict,
 }
 
-/// Which way a waiting call was decided.
+/// The decision on a waiting call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// A lease is ready.
     Granted,
     /// It does not run.
     Rejected(OverloadReason),
+    /// It has a lease, or was granted one, for a sandbox that it starts, and was given another one, which is up:
+    /// [`Scheduler::moved`] changes a lease that it has. The ticket is [`Lease::ticket`].
+    Moved,
 }
 
-/// What the caller must do after an operation, outside its lock. Operations append to it.
+/// The work that the caller must do after an operation, outside its lock. Operations append to it.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// Whom to wake.
+    /// Waiting calls that were decided, whose holders are to be woken.
     pub decided: Vec<Decided>,
-    /// Which sandboxes to stop. Each is named once, when it has no leases and will have none; report
-    /// [`Scheduler::gone`] when it really is, for until then its memory and its place stay taken.
+    /// Sandboxes to stop. Each is named once, when it has no leases and will have none. Report [`Scheduler::gone`] when
+    /// it is really gone: until then its memory and its place stay taken.
     pub stop: Vec<SandboxId>,
 }
 
@@ -163,7 +176,7 @@ pub struct Scheduler {
     queue: Queue,
     fairness: Fairness,
     /// Tickets whose holders have not come since they were decided.
-    outcomes: BTreeMap<TicketId, Outcome>,
+    outcomes: BTreeMap<TicketId, TicketOutcome>,
     unclaimed: usize,
     estimate: Estimate,
     counters: Counters,
@@ -172,12 +185,13 @@ pub struct Scheduler {
     tickets: u64,
     leases: u64,
     callers: Callers,
+    lines: Lines,
     /// Its address tells this scheduler's leases and tickets from another's.
     identity: Box<u8>,
 }
 
 #[derive(Debug)]
-enum Outcome {
+enum TicketOutcome {
     Granted(Lease),
     Rejected(Rejection),
 }
@@ -185,16 +199,22 @@ enum Outcome {
 // === impl Lease ===
 
 impl Lease {
-    /// What its call asked for. A once-only call took just this; for a pooled one see [`crate::Pooled`].
+    /// The demand of its call. A once-only call took just this; for a pooled one see [`crate::Pooled`].
     #[must_use]
     pub const fn demand(&self) -> Demand {
         self.demand
     }
 
-    /// Where it runs.
+    /// The place in which the call runs.
     #[must_use]
-    pub const fn place(&self) -> Place {
+    pub const fn place(&self) -> SandboxUse {
         self.place
+    }
+
+    /// The name by which [`Verdict::Moved`] tells of it.
+    #[must_use]
+    pub const fn ticket(&self) -> TicketId {
+        self.ticket
     }
 }
 
@@ -207,10 +227,17 @@ impl Ticket {
         self.id
     }
 
-    /// When waiting ends; resume it then, if it was not decided before.
+    /// The time at which waiting ends; resume it then, if it was not decided before.
     #[must_use]
     pub const fn expires(&self) -> Instant {
         self.expires
+    }
+
+    /// The time at which it should be resumed if it was not decided before: not later than it expires. A call that
+    /// waits for a sandbox of its pool may have waited for as long as a start would have taken.
+    #[must_use]
+    pub const fn review(&self) -> Instant {
+        self.review
     }
 }
 
@@ -246,6 +273,7 @@ impl Scheduler {
             tickets: 0,
             leases: 0,
             callers: Callers::default(),
+            lines: Lines::new(),
             identity: Box::new(0),
         }
     }
@@ -301,11 +329,17 @@ impl Scheduler {
                 Admission::Reject(self.reject(OverloadReason::NoPeer))
             }
             (_, Fit::Never, _) => Admission::Reject(self.reject(OverloadReason::NeverFits)),
+            // Whoever is first in line gets the sandbox that is started.
+            (_, _, Some(spot @ Spot::New(_)))
+                if self.queue.first_place(&arrival.want()).is_some() =>
+            {
+                self.wait(arrival, caller, Some(spot), effects)
+            }
             (_, _, Some(spot)) => Admission::Run(self.start_at_once(&arrival, spot, effects)),
             (_, _, None) if arrival.nested && self.would_deadlock(&arrival.want()) => {
                 Admission::Reject(self.reject(OverloadReason::CallWouldDeadlock))
             }
-            (_, _, None) => self.wait(arrival, caller, effects),
+            (_, _, None) => self.wait(arrival, caller, None, effects),
         }
     }
 
@@ -320,10 +354,30 @@ impl Scheduler {
     ///
     /// # Panics
     /// If another scheduler issued the lease.
-    pub fn release(&mut self, now: Instant, mut lease: Lease, end: End, effects: &mut Effects) {
+    pub fn release(
+        &mut self,
+        now: Instant,
+        mut lease: Lease,
+        end: SandboxCondition,
+        effects: &mut Effects,
+    ) {
         self.check_issuer(lease.issuer);
         self.now = self.now.max(now);
+        // Whoever does not know of another sandbox has not used it, and tells of the one that it was to start.
+        let known = lease.place;
+        let unused = self.moved(&mut lease);
+        if let (true, SandboxUse::Start(id), SandboxCondition::NeverStarted) = (unused, known, end)
+        {
+            self.not_started(id);
+        }
+        let end = if unused { SandboxCondition::Clean } else { end };
         self.end_suspension(&mut lease, effects);
+        if let (SandboxUse::Start(id), SandboxCondition::NeverStarted) = (lease.place, end) {
+            self.not_started(id);
+        }
+        if !unused {
+            self.learn_hold(&lease, end);
+        }
         self.vacate(&lease, end, effects);
         self.estimate
             .released(self.now, self.now.saturating_duration_since(lease.granted));
@@ -336,13 +390,21 @@ impl Scheduler {
     ///
     /// # Panics
     /// If another scheduler issued the ticket.
-    pub fn resume(&mut self, now: Instant, ticket: Ticket, effects: &mut Effects) -> Admission {
+    pub fn resume(&mut self, now: Instant, mut ticket: Ticket, effects: &mut Effects) -> Admission {
         self.check_issuer(ticket.issuer);
         self.advance(now, effects);
         match self.outcomes.remove(&ticket.id) {
-            None => Admission::Wait(ticket),
-            Some(Outcome::Rejected(rejection)) => Admission::Reject(rejection),
-            Some(Outcome::Granted(lease)) => {
+            None => {
+                let want = self
+                    .queue
+                    .get(ticket.id)
+                    .map(|waiter| waiter.arrival.want());
+                ticket.review =
+                    want.map_or(ticket.expires, |want| self.review(&want, ticket.expires));
+                Admission::Wait(ticket)
+            }
+            Some(TicketOutcome::Rejected(rejection)) => Admission::Reject(rejection),
+            Some(TicketOutcome::Granted(lease)) => {
                 self.unclaimed -= 1;
                 self.counters.started_after_wait += 1;
                 self.counters.placed(lease.place);
@@ -361,8 +423,8 @@ impl Scheduler {
         self.check_issuer(ticket.issuer);
         self.now = self.now.max(now);
         match self.outcomes.remove(&ticket.id) {
-            Some(Outcome::Rejected(_)) => {}
-            Some(Outcome::Granted(lease)) => {
+            Some(TicketOutcome::Rejected(_)) => {}
+            Some(TicketOutcome::Granted(lease)) => {
                 self.vacate_unused(&lease, effects);
                 self.unclaimed -= 1;
                 self.counters.cancelled += 1;
@@ -381,7 +443,7 @@ impl Scheduler {
         self.advance(now, effects);
     }
 
-    /// When [`Scheduler::expire`] will next have something to do.
+    /// The time at which [`Scheduler::expire`] will next have something to do.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
         self.queue
@@ -393,7 +455,7 @@ impl Scheduler {
 
     /// From now on every new call is turned away, and all waiting ones are. What runs or is granted goes on. Idle
     /// sandboxes are stopped now, the others when their last lease is back. The node is empty when
-    /// [`Snapshot::running`] and [`crate::PooledCounts::total`] are zero. Idempotent; there is no way back.
+    /// [`SchedulerSnapshot::running`] and [`crate::PooledCounts::total`] are zero. Idempotent; there is no way back.
     pub fn drain(&mut self, now: Instant, effects: &mut Effects) {
         self.now = self.now.max(now);
         self.draining = true;
@@ -407,7 +469,7 @@ impl Scheduler {
     /// no longer hold are turned away, and idle sandboxes that it has no room for are stopped.
     pub fn set_capacity(&mut self, now: Instant, capacity: Capacity, effects: &mut Effects) {
         self.now = self.now.max(now);
-        self.ledger.set_capacity(capacity);
+        self.ledger.capacity = capacity;
         for ticket in self.queue.select(|demand| !self.ledger.could_fit(demand)) {
             self.turn_away(ticket, OverloadReason::NeverFits, effects);
         }
@@ -416,15 +478,15 @@ impl Scheduler {
 
     /// The state in numbers.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            capacity: self.ledger.capacity(),
+    pub fn snapshot(&self) -> SchedulerSnapshot {
+        SchedulerSnapshot {
+            capacity: self.ledger.capacity,
             free: self.ledger.free(),
             held_back: self.fairness.held(),
-            running: self.ledger.leases(),
+            running: self.ledger.leases,
             suspended: self.callers.len(),
             unclaimed: self.unclaimed,
-            waiting: self.queue.by_class(),
+            waiting: self.queue.by_class,
             draining: self.draining,
             pooled: self.pool.counts(),
             idle_memory: self.idle_memory(),
@@ -439,8 +501,11 @@ impl Scheduler {
         if self.callers.anybody_returns() {
             self.serve_returning(effects);
         }
-        if !self.queue.is_empty() {
+        while self.move_starters(effects) || !self.queue.is_empty() {
             self.serve(effects);
+            if !self.a_starter_can_move() {
+                break;
+            }
         }
         if self.pool.has_idle() {
             self.expire_idle(effects);
@@ -459,9 +524,9 @@ impl Scheduler {
         self.refuse_deadlocked(effects);
     }
 
-    /// Who starts next, and where: the first nested call that fits; else the call with the claim, as soon as it fits; else, at
-    /// a turn, the longest waiting; else the first in the order of service. The latter two only if they fit beside the
-    /// claim, and all but nested calls beside the first nested one.
+    /// The next call to start, and its place: the first nested call that fits; else the call with the claim, as soon as
+    /// it fits; else, at a turn, the longest waiting; else the first in the order of service. The latter two only if
+    /// they fit beside the claim, and all but nested calls beside the first nested one.
     fn next_to_start(&mut self) -> Option<(TicketId, Spot)> {
         if self.queue.has_nested() {
             let room = self.ledger.room(self.held_for_returning());
@@ -513,8 +578,14 @@ impl Scheduler {
             } else if !waiter.arrival.nested {
                 self.fairness.started()
             }
-            let lease = self.lease(waiter.arrival.want(), spot);
-            self.outcomes.insert(ticket, Outcome::Granted(lease));
+            let want = waiter.arrival.want();
+            if let (Spot::Warm(_), Some(pooled)) = (spot, want.pool) {
+                let waited = self.now.saturating_duration_since(waiter.since);
+                self.lines
+                    .learn(pooled.key, self.now, |times| times.waited(waited));
+            }
+            let lease = self.lease(&waiter.arrival, spot, ticket);
+            self.outcomes.insert(ticket, TicketOutcome::Granted(lease));
             self.unclaimed += 1;
             effects.decided.push(Decided {
                 ticket,
@@ -530,18 +601,26 @@ impl Scheduler {
         if !self.ledger.could_fit(want.demand) {
             return (Fit::Never, None);
         }
-        let in_line = if self.queue.is_empty() {
+        let spot = self.spot(want, self.line_with(want), &self.room_for(arrival));
+        let fits = spot.is_some() || self.rather_waits(arrival).is_some();
+        (if fits { Fit::Now } else { Fit::Later }, spot)
+    }
+
+    /// The number of calls that want this, one more included.
+    fn line_with(&self, want: &Want) -> usize {
+        if self.queue.is_empty() {
             1
         } else {
             self.queue.in_line(want) + 1
-        };
-        let held = if arrival.nested {
+        }
+    }
+
+    fn room_for(&self, arrival: &Arrival) -> Room {
+        self.ledger.room(if arrival.nested {
             self.held_for_returning()
         } else {
             self.held()
-        };
-        let spot = self.spot(want, in_line, &self.ledger.room(held));
-        (if spot.is_some() { Fit::Now } else { Fit::Later }, spot)
+        })
     }
 
     fn start_at_once(&mut self, arrival: &Arrival, spot: Spot, effects: &mut Effects) -> Lease {
@@ -550,7 +629,8 @@ impl Scheduler {
             self.fairness.started();
         }
         self.counters.started_at_once += 1;
-        let lease = self.lease(arrival.want(), spot);
+        let ticket = self.next_ticket();
+        let lease = self.lease(arrival, spot, ticket);
         self.counters.placed(lease.place);
         if passes {
             // It may have taken what others counted on.
@@ -559,42 +639,71 @@ impl Scheduler {
         lease
     }
 
-    fn lease(&mut self, want: Want, spot: Spot) -> Lease {
-        if self.ledger.leases() == 0 {
+    fn lease(&mut self, arrival: &Arrival, spot: Spot, ticket: TicketId) -> Lease {
+        let want = arrival.want();
+        if self.ledger.leases == 0 {
             self.estimate.busy_again(self.now);
         }
-        self.ledger.lease_out();
+        self.ledger.leases += 1;
         let place = self.occupy(want, spot);
         let id = LeaseId(self.leases);
         self.leases += 1;
+        if let SandboxUse::Start(sandbox) = place {
+            self.lines
+                .begin_start(QueuePlace::new(ticket, arrival), id, want, sandbox);
+        }
         Lease {
             demand: want.demand,
             place,
             granted: self.now,
             issuer: self.issuer(),
             id,
+            ticket,
             hold: Hold::Running,
         }
     }
 
+    /// It gets in line; `start`: because of it, the first in line has this sandbox to start. If there is no place in
+    /// the queue, it starts that itself.
     fn wait(
         &mut self,
         arrival: Arrival,
         caller: Option<LeaseId>,
+        start: Option<Spot>,
         effects: &mut Effects,
     ) -> Admission {
-        if self.queue.len() >= self.config.queue_capacity && !self.displace_for(&arrival, effects) {
+        let full = self.queue.len() >= self.config.queue_capacity;
+        if full && let Some(spot) = start.or_else(|| self.rather_waits(&arrival)) {
+            return Admission::Run(self.start_at_once(&arrival, spot, effects));
+        }
+        if full && !self.displace_for(&arrival, effects) {
             return Admission::Reject(self.reject(OverloadReason::QueueFull));
         }
         let id = self.next_ticket();
         let waiter = self.waiter(arrival, caller);
         self.queue.push(id, waiter);
+        if start.is_some() {
+            self.serve(effects);
+        }
         self.make_room(effects);
-        Admission::Wait(Ticket {
+        match self.granted_at_once(id, effects) {
+            Some(lease) => {
+                self.counters.started_at_once += 1;
+                self.counters.placed(lease.place);
+                Admission::Run(lease)
+            }
+            None => Admission::Wait(self.ticket(id, &waiter)),
+        }
+    }
+
+    fn ticket(&self, id: TicketId, waiter: &Waiter) -> Ticket {
+        let review = self.review(&waiter.arrival.want(), waiter.expires);
+        Ticket {
             id,
             expires: waiter.expires,
+            review,
             issuer: self.issuer(),
-        })
+        }
     }
 
     fn waiter(&self, arrival: Arrival, caller: Option<LeaseId>) -> Waiter {
@@ -621,7 +730,7 @@ impl Scheduler {
         true
     }
 
-    /// Who would have to yield to this call in a full queue.
+    /// The waiting call that would have to yield to this call in a full queue.
     fn displaceable(&self, arrival: &Arrival) -> Option<TicketId> {
         let (ticket, last) = self.queue.last()?;
         let low = last.arrival.class.rank() == Rank::Low && arrival.class.rank() > Rank::Low;
@@ -638,7 +747,8 @@ impl Scheduler {
             self.call_refused(caller, ticket);
         }
         let rejection = self.reject(reason);
-        self.outcomes.insert(ticket, Outcome::Rejected(rejection));
+        self.outcomes
+            .insert(ticket, TicketOutcome::Rejected(rejection));
         effects.decided.push(Decided {
             ticket,
             verdict: Verdict::Rejected(reason),
@@ -663,7 +773,7 @@ impl Scheduler {
             | OverloadReason::Deadline
             | OverloadReason::CallWouldDeadlock => {
                 self.estimate
-                    .retry_after(self.now, self.ledger.leases(), self.queue.len())
+                    .retry_after(self.now, self.ledger.leases, self.queue.len())
             }
         };
         Rejection {

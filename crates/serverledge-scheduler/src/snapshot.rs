@@ -1,21 +1,21 @@
-//! What can be seen from outside: a copy of the state in numbers.
+//! The state as it is visible from outside: a copy in numbers.
 
 use serverledge_core::{MemoryMib, OverloadReason};
 
 use crate::arrival::{Demand, Rank};
 use crate::config::Capacity;
 use crate::pool::Phase;
-use crate::scheduler::Place;
+use crate::scheduler::SandboxUse;
 
 /// The scheduler at one moment. Every arrival is in exactly one place:
 /// `started_at_once + started_after_wait + offloaded + cancelled + rejected.total() + waiting.total() + unclaimed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Snapshot {
-    /// What there is.
+pub struct SchedulerSnapshot {
+    /// The resources of the node.
     pub capacity: Capacity,
-    /// What nobody has: neither a lease nor a pooled sandbox, idle ones and those being stopped included.
+    /// The resources that nobody has: neither a lease nor a pooled sandbox, idle ones and those being stopped included.
     pub free: Capacity,
-    /// What is held back for a big call that waited too long; nothing as a rule.
+    /// The demand that is held back for a big call that waited too long; nothing as a rule.
     pub held_back: Demand,
     /// Leases out, those granted and not yet taken included.
     pub running: u32,
@@ -23,15 +23,15 @@ pub struct Snapshot {
     pub suspended: usize,
     /// Granted tickets whose waiter has not come for the lease.
     pub unclaimed: usize,
-    /// Who waits.
+    /// The number of waiting calls, by class.
     pub waiting: WaitingByClass,
     /// Whether new calls are refused.
     pub draining: bool,
     /// Pooled sandboxes.
     pub pooled: PooledCounts,
-    /// What idle ones hold.
+    /// The memory that idle ones hold.
     pub idle_memory: MemoryMib,
-    /// What happened so far.
+    /// Counters of all events so far.
     pub counters: Counters,
 }
 
@@ -112,6 +112,12 @@ impl WaitingByClass {
         self.low + self.availability + self.performance
     }
 
+    pub(crate) const fn add(&mut self, part: Self) {
+        self.low += part.low;
+        self.availability += part.availability;
+        self.performance += part.performance;
+    }
+
     pub(crate) const fn of(&mut self, rank: Rank) -> &mut usize {
         match rank {
             Rank::Low => &mut self.low,
@@ -125,11 +131,11 @@ impl WaitingByClass {
 
 impl Counters {
     /// A caller was told to run a call there.
-    pub(crate) const fn placed(&mut self, place: Place) {
+    pub(crate) const fn placed(&mut self, place: SandboxUse) {
         match place {
-            Place::Once => {}
-            Place::Start(_) => self.cold_starts += 1,
-            Place::Reuse(_) => self.warm_reuses += 1,
+            SandboxUse::Once => {}
+            SandboxUse::Start(_) => self.cold_starts += 1,
+            SandboxUse::Reuse(_) => self.warm_reuses += 1,
         }
     }
 }

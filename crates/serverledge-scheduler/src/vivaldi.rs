@@ -8,23 +8,23 @@
 //! Lengths are seconds. What comes from outside is checked before anything changes: a coordinate or a round trip that
 //! makes no sense is an error and leaves the state as it was.
 
-use std::fmt;
 use std::time::Duration;
 
-use crate::bounded::Bounded;
-use crate::random::Random;
+use crate::bounded::bounded;
+use lru::LruCache;
+use serverledge_core::SplitMix64;
 
 /// A longer round trip is no measurement: ten seconds, as in Serf.
 pub const ROUND_TRIP_MAX: Duration = Duration::from_secs(10);
 /// The error of a node that knows nothing.
 pub const ERROR_MAX: f64 = 1.5;
-/// How many peers' last measurements are kept; the ones unused for longest are forgotten.
+/// The number of peers whose last measurements are kept; the ones unused for longest are forgotten.
 pub const PEERS_MAX: usize = 4096;
 
-/// How fast the error and the place follow a measurement.
+/// The gains of the error (`CE`) and of the place (`CC`): the share of a measurement by which each follows it.
 const CE: f64 = 0.25;
 const CC: f64 = 0.25;
-/// How many differences the adjustment is the mean of.
+/// The number of differences that the adjustment is the mean of.
 const WINDOW: usize = 20;
 /// The median of so many measurements of a peer is believed.
 const FILTER: usize = 3;
@@ -37,25 +37,27 @@ const ZERO: f64 = 1e-6;
 /// A coordinate further out than this in any component makes no sense: round trips end at [`ROUND_TRIP_MAX`].
 const REACH: f64 = 100.0;
 
-/// Where a node is.
+/// The position of a node.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Coordinate {
     /// The place in the core, in seconds.
     pub vec: [f64; 3],
-    /// How sure the node is of it: zero is certain, [`ERROR_MAX`] knows nothing.
+    /// The node's uncertainty about it: zero is certain, [`ERROR_MAX`] knows nothing.
     pub error: f64,
-    /// What distances were found to differ from measurements by, in seconds.
+    /// The mean by which distances were found to differ from measurements, in seconds.
     pub adjustment: f64,
     /// The way to the core, in seconds.
     pub height: f64,
 }
 
-/// Why an observation was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The reason why an observation was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {
     /// The other's coordinate has a component that is no number, or out of range.
+    #[error("the coordinate has a component that is no number or out of range")]
     Coordinate,
     /// The round trip is longer than [`ROUND_TRIP_MAX`].
+    #[error("the round trip is longer than {} s", ROUND_TRIP_MAX.as_secs())]
     RoundTrip,
 }
 
@@ -67,8 +69,8 @@ pub struct Vivaldi {
     differences: [f64; WINDOW],
     next: usize,
     /// The last measurements of each peer, oldest first.
-    latencies: Bounded<u64, Latencies>,
-    random: Random,
+    latencies: LruCache<u64, Latencies>,
+    random: SplitMix64,
 }
 
 /// The last measurements of a peer, in seconds, the newest last.
@@ -80,23 +82,6 @@ struct Latencies {
 
 type Vector = [f64; 3];
 
-impl fmt::Display for ObserveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Coordinate => {
-                f.write_str("the coordinate has a component that is no number or out of range")
-            }
-            Self::RoundTrip => write!(
-                f,
-                "the round trip is longer than {} s",
-                ROUND_TRIP_MAX.as_secs()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ObserveError {}
-
 // === impl Coordinate ===
 
 impl Default for Coordinate {
@@ -106,7 +91,7 @@ impl Default for Coordinate {
 }
 
 impl Coordinate {
-    /// Where a node is that knows nothing.
+    /// The position of a node that knows nothing.
     pub const ORIGIN: Self = Self {
         vec: [0.0; 3],
         error: ERROR_MAX,
@@ -144,7 +129,7 @@ impl Coordinate {
     }
 
     /// Moved by so many seconds away from the other, or towards it if negative.
-    fn pushed(&self, seconds: f64, other: &Self, random: &mut Random) -> Self {
+    fn pushed(&self, seconds: f64, other: &Self, random: &mut SplitMix64) -> Self {
         let (unit, distance) = direction(self.vec, other.vec, random);
         let height = if distance > ZERO {
             ((self.height + other.height) * seconds / distance + self.height).max(HEIGHT_MIN)
@@ -170,12 +155,12 @@ impl Vivaldi {
             coordinate: Coordinate::ORIGIN,
             differences: [0.0; WINDOW],
             next: 0,
-            latencies: Bounded::new(PEERS_MAX),
-            random: Random::new(seed),
+            latencies: bounded(PEERS_MAX),
+            random: SplitMix64::new(seed),
         }
     }
 
-    /// Where this node is; always valid.
+    /// The position of this node; always valid.
     #[must_use]
     pub const fn coordinate(&self) -> Coordinate {
         self.coordinate
@@ -199,7 +184,7 @@ impl Vivaldi {
         }
         let seconds = self
             .latencies
-            .get_or_insert_with(peer, Latencies::default)
+            .get_or_insert_mut(peer, Latencies::default)
             .observe(round_trip.as_secs_f64());
         self.follow(other, seconds.max(ZERO));
         self.adjust(other, seconds);
@@ -214,7 +199,7 @@ impl Vivaldi {
 
     /// The peer is gone: its measurements are forgotten.
     pub fn forget(&mut self, peer: u64) {
-        self.latencies.remove(peer);
+        self.latencies.pop(&peer);
     }
 
     fn follow(&mut self, other: &Coordinate, seconds: f64) {
@@ -271,13 +256,13 @@ fn length(vector: Vector) -> f64 {
 }
 
 /// From the other to the one: a vector of length one, and how far that is. Anywhere, if they are at the same place.
-fn direction(one: Vector, other: Vector, random: &mut Random) -> (Vector, f64) {
+fn direction(one: Vector, other: Vector, random: &mut SplitMix64) -> (Vector, f64) {
     let between = difference(one, other);
     let distance = length(between);
     if distance > ZERO {
         return (between.map(|one| one / distance), distance);
     }
-    let anywhere: Vector = std::array::from_fn(|_| random.around_zero());
+    let anywhere: Vector = std::array::from_fn(|_| random.unit() - 0.5);
     let long = length(anywhere);
     (
         if long > ZERO {

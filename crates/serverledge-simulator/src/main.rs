@@ -1,6 +1,7 @@
 //! `serverledge-simulator`: the real schedulers and policies on many nodes under virtual time, policies compared on the
 //! same calls. How to read what it prints is in `docs/simulation.md`.
 
+mod burst;
 mod plot;
 mod random;
 mod report;
@@ -22,13 +23,13 @@ use crate::scenario::{Scenario, World};
 #[derive(Debug, Parser)]
 #[command(name = "serverledge-simulator", version)]
 struct Arguments {
-    /// How many nodes; one in 25 is a cloud node.
+    /// Number of nodes; one in 25 is a cloud node.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=20_000))]
     nodes: u32,
-    /// How long calls arrive, in seconds of virtual time; also the length of a day.
+    /// Time for which calls arrive, in seconds of virtual time; also the length of a day.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: u32,
-    /// What all random choices follow from.
+    /// Seed of all random choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The share of the edge's processors that calls need on average, bursts not counted.
@@ -38,6 +39,9 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(POLICY_NAMES),
         default_values = &POLICY_NAMES[1..])]
     policies: Vec<String>,
+    /// Shows instead how calls fare that find the sandboxes of their function busy.
+    #[arg(long)]
+    burst: bool,
     /// Draws the results into this file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -64,6 +68,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
+    if arguments.burst {
+        return print(&burst::table());
+    }
     let Arguments {
         nodes,
         seconds,
@@ -82,9 +89,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         reports.push(simulation::run(&world, policy).map_err(|error| error.to_string())?);
     }
     let text = report::table(&world, &reports);
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| format!("failed to print: {error}"))?;
+    print(&text)?;
     if let Some(file) = &arguments.svg {
         let reports: Vec<_> = reports.into_iter().map(|(report, _)| report).collect();
         let picture = plot::svg(&reports);
@@ -92,6 +97,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             .map_err(|error| format!("failed to write {}: {error}", file.display()))?;
     }
     Ok(())
+}
+
+fn print(text: &str) -> Result<(), String> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| format!("failed to print: {error}"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::report::{Outcome, PIECES, Report};
+use crate::report::{AnswerTier, PIECES, Report};
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 110.0;
@@ -58,8 +58,8 @@ fn draw_outcomes(out: &mut String, reports: &[Report], top: f64) {
     for (row, report) in reports.iter().enumerate() {
         let y = top + ROW * row as f64;
         text(out, LEFT - 8.0, y + 16.0, "end", &report.policy);
-        let places =
-            [Outcome::Here, Outcome::Neighbour, Outcome::Cloud].map(|place| report.count(place));
+        let places = [AnswerTier::Here, AnswerTier::Neighbour, AnswerTier::Cloud]
+            .map(|place| report.count(place));
         let counts = places.into_iter().chain([report.too_late, report.overload]);
         let mut x = LEFT;
         for (count, (_, colour)) in counts.zip(OUTCOMES) {
@@ -103,10 +103,8 @@ fn draw_times(out: &mut String, reports: &[Report], top: f64) {
     for (row, report) in reports.iter().enumerate() {
         let y = top + ROW * (row as f64 + 0.5);
         text(out, LEFT - 8.0, y + 4.0, "end", &report.policy);
-        let (half, most) = (
-            along_time(report.response_ms(50)),
-            along_time(report.response_ms(95)),
-        );
+        let half = along_time(report.response_ms(50));
+        let most = along_time(report.response_ms(95));
         line(out, [(half, y), (most, y)], "#0072B2", 3.0);
         circle(out, half, y, "#ffffff");
         circle(out, most, y, "#0072B2");

@@ -1,28 +1,21 @@
 //! Random numbers that a seed repeats, and the distributions that the scenario is made of.
 
-/// SplitMix64.
+use serverledge_core::SplitMix64;
+
+/// The generator with the distributions.
 #[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
     /// A stream of its own for each pair.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
-        let mut random = Self(seed);
-        let mixed = random.bits() ^ stream.wrapping_mul(0xd134_2543_de82_ef95);
-        Self(mixed)
-    }
-
-    pub(crate) fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let bits = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
+        let mixed = SplitMix64::new(seed).next_u64() ^ stream.wrapping_mul(0xd134_2543_de82_ef95);
+        Self(SplitMix64::new(mixed))
     }
 
     /// From zero up to, but not including, one.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are kept")]
     pub(crate) fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.unit()
     }
 
     pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
@@ -31,7 +24,7 @@ impl Random {
 
     /// One of so many; zero if there are none.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from((u128::from(self.bits()) * bound as u128) >> 64).unwrap_or(0)
+        self.0.below(bound)
     }
 
     /// A time between events that happen `rate` times a second.
@@ -88,7 +81,7 @@ mod tests {
         ] {
             assert!((found - expected).abs() < 0.02, "{found} for {expected}");
         }
-        assert_ne!(Random::new(1, 2).bits(), Random::new(1, 3).bits());
-        assert_eq!(Random::new(1, 2).bits(), Random::new(1, 2).bits());
+        assert_ne!(Random::new(1, 2).unit(), Random::new(1, 3).unit());
+        assert_eq!(Random::new(1, 2).unit(), Random::new(1, 2).unit());
     }
 }

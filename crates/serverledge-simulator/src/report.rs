@@ -1,4 +1,4 @@
-//! What came of the calls, and the table of it.
+//! The outcomes of the calls, and the table of them.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use serverledge_core::OverloadReason;
 use crate::scenario::{KINDS, World};
 use crate::timing::Decisions;
 
-/// What a core-second costs: at the edge one, whose machines are there anyway; in the cloud three, for it is rented by
-/// use, and the way there is paid too.
+/// The cost of a core-second: at the edge one, since its machines are there anyway; in the cloud three, for it is
+/// rented by use, and the way there is paid too.
 pub(crate) const COST_EDGE: f64 = 1.0;
 pub(crate) const COST_CLOUD: f64 = 3.0;
 
 /// A run is shown in so many pieces of time.
 pub(crate) const PIECES: usize = 60;
 
-/// Where a call was answered.
+/// The tier in which a call was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum AnswerTier {
     Here,
     Neighbour,
     Cloud,
@@ -40,7 +40,7 @@ pub(crate) struct Report {
     /// Turned away because no place is expected to be in time, or the deadline passed; and for all other reasons.
     pub(crate) too_late: u64,
     pub(crate) overload: u64,
-    /// Answered calls by [`Outcome`].
+    /// Answered calls by [`AnswerTier`].
     answered: [u64; 3],
     pub(crate) edge_core_seconds: f64,
     pub(crate) cloud_core_seconds: f64,
@@ -79,7 +79,7 @@ impl Report {
         &mut self,
         world: &World,
         call: u32,
-        outcome: Outcome,
+        outcome: AnswerTier,
         now: Duration,
         held: Duration,
     ) {
@@ -94,7 +94,7 @@ impl Report {
         self.responses
             .push(u32::try_from(response.as_micros()).unwrap_or(u32::MAX));
         let work = held.as_secs_f64() * KINDS[usize::from(call.kind)].demand.cpu.cores();
-        let seconds = if outcome == Outcome::Cloud {
+        let seconds = if outcome == AnswerTier::Cloud {
             &mut self.cloud_core_seconds
         } else {
             &mut self.edge_core_seconds
@@ -102,7 +102,7 @@ impl Report {
         *seconds += work;
     }
 
-    pub(crate) fn rejected(&mut self, _world: &World, _call: u32, reason: OverloadReason) {
+    pub(crate) fn rejected(&mut self, reason: OverloadReason) {
         let count = if reason == OverloadReason::Deadline {
             &mut self.too_late
         } else {
@@ -120,7 +120,7 @@ impl Report {
         self.in_time + self.late + self.too_late + self.overload
     }
 
-    pub(crate) const fn count(&self, outcome: Outcome) -> u64 {
+    pub(crate) const fn count(&self, outcome: AnswerTier) -> u64 {
         self.answered[outcome as usize]
     }
 
@@ -194,8 +194,8 @@ pub(crate) fn table(world: &World, reports: &[(Report, Decisions)]) -> String {
             percent(report.late),
             percent(report.too_late),
             percent(report.overload),
-            percent(report.count(Outcome::Neighbour)),
-            percent(report.count(Outcome::Cloud)),
+            percent(report.count(AnswerTier::Neighbour)),
+            percent(report.count(AnswerTier::Cloud)),
             report.response_ms(50),
             report.response_ms(95),
             report.edge_core_seconds,
@@ -206,7 +206,8 @@ pub(crate) fn table(world: &World, reports: &[(Report, Decisions)]) -> String {
     text.push_str("\n| policy | decisions | mean | p99 |\n|---|--:|--:|--:|\n");
     for (report, decisions) in reports {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
-        let (mean, high) = (micros(decisions.mean()), micros(decisions.high()));
+        let mean = micros(decisions.mean());
+        let high = micros(decisions.high());
         let _ = writeln!(
             text,
             "| `{}` | {} | {mean:.2} µs | {high:.2} µs |",

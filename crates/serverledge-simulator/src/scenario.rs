@@ -1,4 +1,4 @@
-//! What is simulated: nodes on a plane, the links between them, functions, and who calls them when. All of it follows
+//! The simulated world: nodes on a plane, the links between them, functions, and who calls them when. All of it follows
 //! from the scenario's numbers and seed, and is the same for every policy.
 
 use std::time::Duration;
@@ -21,7 +21,7 @@ const ROUND_TRIP_PER_KM: f64 = 0.000_015;
 const ROUND_TRIP_ACCESS: f64 = 0.001;
 /// Parameters travel at a hundred megabits a second.
 const BYTES_PER_SECOND: u64 = 12_500_000;
-/// How many neighbours an edge node keeps an eye on, and how many cloud nodes.
+/// The number of neighbours that an edge node watches, and the number of cloud nodes.
 const NEIGHBOURS: usize = 8;
 const CLOUD_NODES: usize = 4;
 /// Versions of each kind of function.
@@ -34,9 +34,9 @@ const BURST_FACTOR: f64 = 5.0;
 const BURST_SHARE: f64 = 0.25;
 /// By how much the day raises and lowers the rate. A day is as long as the run; each area has its own noon.
 const DAY_SWING: f64 = 0.6;
-/// How much busier some nodes are than others.
+/// The spread of load: how much busier some nodes are than others.
 const NODE_SIGMA: f64 = 0.4;
-/// How much executions of one function differ.
+/// The spread of the executions of one function.
 const EXECUTION_SIGMA: f64 = 0.3;
 
 /// The numbers that a run starts from.
@@ -54,17 +54,17 @@ pub(crate) struct Scenario {
 pub(crate) struct Site {
     pub(crate) cloud: bool,
     pub(crate) capacity: Capacity,
-    /// How fast functions run here; an edge node has one.
+    /// The speed at which functions run here; an edge node has one.
     pub(crate) speed: f64,
-    /// Whom it keeps an eye on.
-    pub(crate) links: Vec<Link>,
+    /// Links to the nodes that it watches.
+    pub(crate) links: Vec<NodeLink>,
     area: u32,
     place: (f64, f64),
 }
 
 /// From a node to another that it knows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Link {
+pub(crate) struct NodeLink {
     pub(crate) to: u32,
     pub(crate) round_trip: Duration,
     pub(crate) bytes_per_second: u64,
@@ -72,12 +72,12 @@ pub(crate) struct Link {
 
 /// A kind of function, and how it is called.
 #[derive(Debug)]
-pub(crate) struct Kind {
+pub(crate) struct FunctionKind {
     pub(crate) demand: Demand,
     /// In pooled sandboxes (containers), or one for each call (wasm).
     pub(crate) pooled: bool,
     pub(crate) execution: f64,
-    /// How long a sandbox takes to start.
+    /// The time that a sandbox takes to start.
     pub(crate) start: f64,
     pub(crate) bytes: u64,
     share: f64,
@@ -87,7 +87,7 @@ pub(crate) struct Kind {
 
 /// One call.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Call {
+pub(crate) struct SimulatedCall {
     pub(crate) at: Duration,
     pub(crate) node: u32,
     pub(crate) kind: u8,
@@ -95,7 +95,7 @@ pub(crate) struct Call {
     pub(crate) class: QosClass,
     /// From its arrival on.
     pub(crate) deadline: Option<Duration>,
-    /// How long it runs on an edge node.
+    /// The time for which it runs on an edge node.
     pub(crate) execution: Duration,
 }
 
@@ -104,12 +104,12 @@ pub(crate) struct Call {
 pub(crate) struct World {
     pub(crate) scenario: Scenario,
     pub(crate) sites: Vec<Site>,
-    pub(crate) calls: Vec<Call>,
+    pub(crate) calls: Vec<SimulatedCall>,
 }
 
 /// The kinds: short ones in wasm, medium and long ones in containers.
-pub(crate) const KINDS: [Kind; 3] = [
-    Kind {
+pub(crate) const KINDS: [FunctionKind; 3] = [
+    FunctionKind {
         demand: Demand::one(MemoryMib::new(64), CpuMilli::new(1_000)),
         pooled: false,
         execution: 0.020,
@@ -122,7 +122,7 @@ pub(crate) const KINDS: [Kind; 3] = [
             (QosClass::LOW, None, 0.4),
         ],
     },
-    Kind {
+    FunctionKind {
         demand: Demand::pooled(MemoryMib::new(256), CpuMilli::new(500)),
         pooled: true,
         execution: 0.2,
@@ -136,7 +136,7 @@ pub(crate) const KINDS: [Kind; 3] = [
             (QosClass::LOW, None, 0.2),
         ],
     },
-    Kind {
+    FunctionKind {
         demand: Demand::pooled(MemoryMib::new(512), CpuMilli::new(1_000)),
         pooled: true,
         execution: 2.0,
@@ -151,13 +151,13 @@ pub(crate) const KINDS: [Kind; 3] = [
     },
 ];
 
-impl Kind {
+impl FunctionKind {
     /// The pool of one of its functions.
     pub(crate) fn pool(&self, function: u16) -> Option<Pooled> {
         let mut digest = [0; 32];
         digest[..2].copy_from_slice(&function.to_le_bytes());
         self.pooled.then_some(Pooled {
-            key: PoolKey::new(Digest::new(digest)),
+            key: PoolKey(Digest::new(digest)),
             concurrency: 1,
         })
     }
@@ -205,7 +205,8 @@ fn edge_site(area: u32, centre: (f64, f64), random: &mut Random) -> Site {
     let cores = [2, 4, 4, 8][random.below(4)];
     let mut around = || random.between(-AREA_RADIUS, AREA_RADIUS);
     let place = (centre.0 + around(), centre.1 + around());
-    let (memory, cpu) = (MemoryMib::new(cores * 1_024), CpuMilli::new(cores * 1_000));
+    let memory = MemoryMib::new(cores * 1_024);
+    let cpu = CpuMilli::new(cores * 1_000);
     let capacity = Capacity {
         memory,
         cpu,
@@ -223,7 +224,8 @@ fn edge_site(area: u32, centre: (f64, f64), random: &mut Random) -> Site {
 }
 
 fn cloud_site(area: u32) -> Site {
-    let (memory, cpu) = (MemoryMib::new(256 * 1_024), CpuMilli::new(64_000));
+    let memory = MemoryMib::new(256 * 1_024);
+    let cpu = CpuMilli::new(64_000);
     let capacity = Capacity {
         memory,
         cpu,
@@ -271,11 +273,11 @@ fn link(sites: &mut [Site]) {
     }
 }
 
-fn links(sites: &[Site], one: usize, ring: &Ring) -> Vec<Link> {
+fn links(sites: &[Site], one: usize, ring: &Ring) -> Vec<NodeLink> {
     let me = &sites[one];
     let to = |n: u32| {
         let round_trip = round_trip(me, &sites[n as usize]);
-        Link {
+        NodeLink {
             to: n,
             round_trip,
             bytes_per_second: BYTES_PER_SECOND,
@@ -284,7 +286,7 @@ fn links(sites: &[Site], one: usize, ring: &Ring) -> Vec<Link> {
     let near = (0..)
         .zip(sites)
         .filter(|(n, site)| *n as usize != one && !site.cloud && site.area == me.area);
-    let mut near: Vec<Link> = near.map(|(n, _)| to(n)).collect();
+    let mut near: Vec<NodeLink> = near.map(|(n, _)| to(n)).collect();
     near.sort_by_key(|link| (link.round_trip, link.to));
     near.truncate(NEIGHBOURS);
     near.extend(
@@ -296,7 +298,7 @@ fn links(sites: &[Site], one: usize, ring: &Ring) -> Vec<Link> {
 }
 
 /// All calls in the order of their arrival.
-fn calls(scenario: Scenario, sites: &[Site]) -> Vec<Call> {
+fn calls(scenario: Scenario, sites: &[Site]) -> Vec<SimulatedCall> {
     let end = f64::from(scenario.seconds);
     let areas = sites
         .iter()
@@ -337,7 +339,7 @@ fn calls_of(
     node: u32,
     site: &Site,
     bursts: &[(f64, f64)],
-    calls: &mut Vec<Call>,
+    calls: &mut Vec<SimulatedCall>,
 ) {
     let mut random = Random::new(scenario.seed, 2_000_000 + u64::from(node));
     let work: f64 = KINDS.iter().map(|kind| kind.share * kind.work()).sum();
@@ -361,13 +363,13 @@ fn calls_of(
     }
 }
 
-fn call(at: f64, node: u32, random: &mut Random) -> Call {
+fn call(at: f64, node: u32, random: &mut Random) -> SimulatedCall {
     let kind = random.weighted(&KINDS.each_ref().map(|kind| kind.share));
     let chosen = &KINDS[kind];
     let shares: Vec<f64> = chosen.wishes.iter().map(|(_, _, share)| *share).collect();
     let (class, deadline, _) = chosen.wishes[random.weighted(&shares)];
     let function = kind * FUNCTIONS_PER_KIND + random.below(FUNCTIONS_PER_KIND);
-    Call {
+    SimulatedCall {
         at: Duration::from_secs_f64(at),
         node,
         kind: u8::try_from(kind).unwrap_or(0),
@@ -391,7 +393,8 @@ mod tests {
 
     #[test]
     fn a_world_follows_from_its_numbers() {
-        let (one, two) = (World::new(SMALL), World::new(SMALL));
+        let one = World::new(SMALL);
+        let two = World::new(SMALL);
         assert_eq!(format!("{one:?}"), format!("{two:?}"));
         let other = World::new(Scenario { seed: 5, ..SMALL });
         assert_ne!(format!("{one:?}"), format!("{other:?}"));
@@ -402,7 +405,7 @@ mod tests {
         let world = World::new(SMALL);
         assert_eq!(world.sites.iter().filter(|site| site.cloud).count(), 4);
         for site in world.sites.iter().filter(|site| !site.cloud) {
-            let (near, far): (Vec<&Link>, Vec<&Link>) = site
+            let (near, far): (Vec<&NodeLink>, Vec<&NodeLink>) = site
                 .links
                 .iter()
                 .partition(|link| !world.sites[link.to as usize].cloud);

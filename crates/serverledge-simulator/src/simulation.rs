@@ -9,29 +9,28 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::{Duration, Instant};
 
-use serverledge_core::OverloadReason;
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Effects, End, FunctionKey, Lease, Load, Peer, PeerId, PeerView,
-    Place, PolicyOptions, Ran, Rejection, Sample, SandboxId, Scheduler, Ticket, TicketId,
-    UnknownPolicy, policy_named,
+    Admission, Arrival, Config, Effects, FunctionKey, Lease, Load, Peer, PeerId, PeerView,
+    PolicyOptions, Ran, Rejection, Sample, SandboxCondition, SandboxId, SandboxUse, Scheduler,
+    Ticket, TicketId, UnknownPolicy, Verdict, policy_named,
 };
 
-use crate::report::{Outcome, Report};
-use crate::scenario::{KINDS, Kind, Link, World};
+use crate::report::{AnswerTier, Report};
+use crate::scenario::{FunctionKind, KINDS, NodeLink, World};
 use crate::timing::Decisions;
 
-/// How often a node asks the peers that it knows.
+/// The interval at which a node asks the peers that it knows.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// Older news is not used.
 const AGE_MAX: Duration = Duration::from_secs(10);
 /// A call that so many peers refused stays.
 const TRIES: usize = 2;
-/// How long a container takes to stop.
+/// The time that a container takes to stop.
 const STOP: Duration = Duration::from_millis(100);
 
 /// Something that happens later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+enum SimulationEvent {
     /// An offloaded call arrives at its peer.
     Land(u32),
     /// A peer's refusal arrives at the call's node.
@@ -44,18 +43,21 @@ enum Event {
     Started(u32, SandboxId),
     /// A sandbox of a node is gone.
     Gone(u32, SandboxId),
-    /// A ticket of a node expires.
-    Expire(u32),
+    /// A ticket of a node is looked at again, or expires.
+    Review(u32, TicketId),
     /// A node asks its peers.
     Probe(u32),
 }
 
-struct Node {
+struct SimulatedNode {
     scheduler: Scheduler,
     /// As the node sees them, and news that is on its way to it.
     peers: Vec<Peer>,
     news: Vec<Option<(Duration, Peer)>>,
     waiting: HashMap<TicketId, (Ticket, u32)>,
+    /// Calls that start a sandbox, by what the scheduler calls them and by the sandbox.
+    starters: HashMap<TicketId, (u32, SandboxId)>,
+    starting: HashMap<SandboxId, u32>,
 }
 
 /// A call under way.
@@ -68,7 +70,7 @@ struct Flight {
     cold: bool,
     start: Duration,
     execution: Duration,
-    /// What the peer said about itself with its reply.
+    /// The peer's news about itself, which came with its reply.
     news: Option<Peer>,
 }
 
@@ -76,9 +78,9 @@ struct Simulation<'a> {
     world: &'a World,
     epoch: Instant,
     now: Duration,
-    nodes: Vec<Node>,
+    nodes: Vec<SimulatedNode>,
     flights: HashMap<u32, Flight>,
-    events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
+    events: BinaryHeap<Reverse<(Duration, u64, SimulationEvent)>>,
     sequence: u64,
     report: Report,
     decisions: Decisions,
@@ -109,11 +111,13 @@ impl<'a> Simulation<'a> {
             let policy = policy_named(name, options)?;
             let scheduler = Scheduler::with_policy(Config::new(site.capacity), policy, epoch);
             let news = site.links.iter().map(|_| None).collect();
-            nodes.push(Node {
+            nodes.push(SimulatedNode {
                 scheduler,
                 peers: Vec::new(),
                 news,
                 waiting: HashMap::new(),
+                starters: HashMap::new(),
+                starting: HashMap::new(),
             });
         }
         let report = Report::new(policy, world);
@@ -158,12 +162,12 @@ impl<'a> Simulation<'a> {
             self.nodes[n as usize].peers = links.iter().map(|link| self.state_of(link)).collect();
             if !links.is_empty() {
                 let share = f64::from(n) / self.nodes.len() as f64;
-                self.later(PROBE_INTERVAL.mul_f64(share), Event::Probe(n));
+                self.later(PROBE_INTERVAL.mul_f64(share), SimulationEvent::Probe(n));
             }
         }
     }
 
-    fn later(&mut self, delay: Duration, event: Event) {
+    fn later(&mut self, delay: Duration, event: SimulationEvent) {
         self.events
             .push(Reverse((self.now + delay, self.sequence, event)));
         self.sequence += 1;
@@ -173,24 +177,27 @@ impl<'a> Simulation<'a> {
         self.epoch + self.now
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: SimulationEvent) {
         match event {
-            Event::Land(call) => self.land(call),
-            Event::Refused(call) => self.refused(call),
-            Event::End(call) => self.end(call),
-            Event::Answer(call) => self.answer(call),
-            Event::Started(node, sandbox) => {
+            SimulationEvent::Land(call) => self.land(call),
+            SimulationEvent::Refused(call) => self.refused(call),
+            SimulationEvent::End(call) => self.end(call),
+            SimulationEvent::Answer(call) => self.answer(call),
+            SimulationEvent::Started(node, sandbox) => {
                 self.change(node, |scheduler, now, effects| {
                     scheduler.started(now, sandbox, effects)
                 });
+                if let Some(call) = self.nodes[node as usize].starting.remove(&sandbox) {
+                    self.execute(call);
+                }
             }
-            Event::Gone(node, sandbox) => {
+            SimulationEvent::Gone(node, sandbox) => {
                 self.change(node, |scheduler, now, effects| {
                     scheduler.gone(now, sandbox, effects)
                 });
             }
-            Event::Expire(node) => self.change(node, Scheduler::expire),
-            Event::Probe(node) => self.probe(node),
+            SimulationEvent::Review(node, ticket) => self.review(node, ticket),
+            SimulationEvent::Probe(node) => self.probe(node),
         }
     }
 
@@ -215,7 +222,8 @@ impl<'a> Simulation<'a> {
     /// Asks the call's own node where it is to run.
     fn place(&mut self, call: u32) {
         let at = self.world.calls[call as usize].node;
-        let (clock, now) = (self.clock(), self.now);
+        let clock = self.clock();
+        let now = self.now;
         let Some(flight) = self.flights.get_mut(&call) else {
             return;
         };
@@ -258,8 +266,8 @@ impl<'a> Simulation<'a> {
             Admission::Reject(rejection) => self.turned_away(call, rejection),
             Admission::Offload(peer) => self.send(call, peer),
             Admission::Wait(ticket) => {
-                let left = ticket.expires().saturating_duration_since(self.clock());
-                self.later(left, Event::Expire(at));
+                let left = ticket.review().saturating_duration_since(self.clock());
+                self.later(left, SimulationEvent::Review(at, ticket.id()));
                 self.nodes[at as usize]
                     .waiting
                     .insert(ticket.id(), (ticket, call));
@@ -271,17 +279,17 @@ impl<'a> Simulation<'a> {
         let Some(flight) = self.flights.get_mut(&call) else {
             return;
         };
-        flight.at = peer.get();
+        flight.at = peer.0;
         flight.sent = self.now;
         let (kind, home) = self.kind_and_home(call);
         let link = self.world.sites[home as usize]
             .links
             .iter()
-            .find(|link| link.to == peer.get());
+            .find(|link| link.to == peer.0);
         let speed = link.map_or(1, |link| link.bytes_per_second);
         let transfer = Duration::from_secs_f64(kind.bytes as f64 / speed as f64);
-        let way = self.world.round_trip(home, peer.get()) / 2;
-        self.later(way + transfer, Event::Land(call));
+        let way = self.world.round_trip(home, peer.0) / 2;
+        self.later(way + transfer, SimulationEvent::Land(call));
     }
 
     fn start(&mut self, call: u32, lease: Lease) {
@@ -290,21 +298,72 @@ impl<'a> Simulation<'a> {
             return;
         };
         let starts = match lease.place() {
-            Place::Start(_) | Place::Once => Duration::from_secs_f64(kind.start),
-            Place::Reuse(_) => Duration::ZERO,
+            SandboxUse::Start(_) | SandboxUse::Once => Duration::from_secs_f64(kind.start),
+            SandboxUse::Reuse(_) => Duration::ZERO,
         };
         let speed = self.world.sites[flight.at as usize].speed;
         flight.execution = self.world.calls[call as usize].execution.div_f64(speed);
         flight.start = starts;
-        flight.cold = matches!(lease.place(), Place::Start(_));
-        let (at, took) = (flight.at, starts + flight.execution);
-        if let Place::Start(sandbox) = lease.place() {
-            self.later(starts, Event::Started(at, sandbox));
+        flight.cold = matches!(lease.place(), SandboxUse::Start(_));
+        let at = flight.at;
+        let took = starts + flight.execution;
+        let place = lease.place();
+        let ticket = lease.ticket();
+        flight.lease = Some(lease);
+        if let SandboxUse::Start(sandbox) = place {
+            let node = &mut self.nodes[at as usize];
+            node.starters.insert(ticket, (call, sandbox));
+            node.starting.insert(sandbox, call);
+            self.later(starts, SimulationEvent::Started(at, sandbox));
+        } else {
+            self.later(took, SimulationEvent::End(call));
         }
-        if let Some(flight) = self.flights.get_mut(&call) {
-            flight.lease = Some(lease);
+    }
+
+    /// A call has the sandbox that it began to start, or another one.
+    fn execute(&mut self, call: u32) {
+        let Some(flight) = self.flights.get(&call) else {
+            return;
+        };
+        let at = flight.at;
+        let execution = flight.execution;
+        if let Some(lease) = &flight.lease {
+            self.nodes[at as usize].starters.remove(&lease.ticket());
         }
-        self.later(took, Event::End(call));
+        self.later(execution, SimulationEvent::End(call));
+    }
+
+    /// A call that starts a sandbox was given another: what it started is the pool's.
+    fn moved(&mut self, at: u32, ticket: TicketId) {
+        let node = &mut self.nodes[at as usize];
+        let Some((call, sandbox)) = node.starters.get(&ticket).copied() else {
+            return;
+        };
+        node.starting.remove(&sandbox);
+        let Some(flight) = self.flights.get_mut(&call) else {
+            return;
+        };
+        let moved = flight
+            .lease
+            .as_mut()
+            .is_some_and(|lease| node.scheduler.moved(lease));
+        debug_assert!(moved, "the scheduler said so");
+        (flight.cold, flight.start) = (false, Duration::ZERO);
+        self.execute(call);
+    }
+
+    /// A waiting call may start a sandbox by now, or has waited for too long.
+    fn review(&mut self, at: u32, ticket: TicketId) {
+        let Some((ticket, call)) = self.nodes[at as usize].waiting.remove(&ticket) else {
+            return;
+        };
+        let clock = self.clock();
+        let mut effects = Effects::default();
+        let admission = self.nodes[at as usize]
+            .scheduler
+            .resume(clock, ticket, &mut effects);
+        self.admitted(call, at, admission);
+        self.apply(at, effects);
     }
 
     fn end(&mut self, call: u32) {
@@ -317,16 +376,16 @@ impl<'a> Simulation<'a> {
             return;
         };
         self.change(at, |scheduler, now, effects| {
-            scheduler.release(now, lease, End::Clean, effects)
+            scheduler.release(now, lease, SandboxCondition::Clean, effects)
         });
         if at == home {
             return self.done(call, Ran::Here, Duration::ZERO);
         }
-        self.reply(call, home, at, Event::Answer(call));
+        self.reply(call, home, at, SimulationEvent::Answer(call));
     }
 
     /// A peer answers or refuses, and says how it is.
-    fn reply(&mut self, call: u32, home: u32, at: u32, event: Event) {
+    fn reply(&mut self, call: u32, home: u32, at: u32, event: SimulationEvent) {
         let link = self.world.sites[home as usize]
             .links
             .iter()
@@ -348,7 +407,7 @@ impl<'a> Simulation<'a> {
         if let Some(news) = flight.news {
             self.nodes[home as usize].learn_of(news);
         }
-        self.done(call, Ran::On(PeerId::new(flight.at)), overhead);
+        self.done(call, Ran::On(PeerId(flight.at)), overhead);
     }
 
     fn done(&mut self, call: u32, place: Ran, overhead: Duration) {
@@ -375,11 +434,11 @@ impl<'a> Simulation<'a> {
         let clock = self.clock();
         self.nodes[home as usize].scheduler.learn(clock, sample);
         let tier = if self.world.sites[at as usize].cloud {
-            Outcome::Cloud
+            AnswerTier::Cloud
         } else {
-            Outcome::Neighbour
+            AnswerTier::Neighbour
         };
-        let outcome = if at == home { Outcome::Here } else { tier };
+        let outcome = if at == home { AnswerTier::Here } else { tier };
         self.report
             .answered(self.world, call, outcome, self.now, start + execution);
     }
@@ -390,9 +449,10 @@ impl<'a> Simulation<'a> {
             return;
         };
         if at == home {
-            self.rejected(call, rejection.reason);
+            self.flights.remove(&call);
+            self.report.rejected(rejection.reason);
         } else {
-            self.reply(call, home, at, Event::Refused(call));
+            self.reply(call, home, at, SimulationEvent::Refused(call));
         }
     }
 
@@ -401,19 +461,14 @@ impl<'a> Simulation<'a> {
         let Some(flight) = self.flights.get_mut(&call) else {
             return;
         };
-        flight.tried.push(PeerId::new(flight.at));
+        flight.tried.push(PeerId(flight.at));
         if let Some(news) = flight.news.take() {
             self.nodes[home as usize].learn_of(news);
         }
         self.place(call);
     }
 
-    fn rejected(&mut self, call: u32, reason: OverloadReason) {
-        self.flights.remove(&call);
-        self.report.rejected(self.world, call, reason);
-    }
-
-    fn kind_and_home(&self, call: u32) -> (&'static Kind, u32) {
+    fn kind_and_home(&self, call: u32) -> (&'static FunctionKind, u32) {
         let call = &self.world.calls[call as usize];
         (&KINDS[usize::from(call.kind)], call.node)
     }
@@ -436,10 +491,14 @@ impl<'a> Simulation<'a> {
         while !effects.decided.is_empty() || !effects.stop.is_empty() {
             let Effects { decided, stop } = std::mem::take(&mut effects);
             stop.into_iter()
-                .for_each(|sandbox| self.later(STOP, Event::Gone(at, sandbox)));
+                .for_each(|sandbox| self.later(STOP, SimulationEvent::Gone(at, sandbox)));
             let clock = self.clock();
             for one in decided {
                 let node = &mut self.nodes[at as usize];
+                if one.verdict == Verdict::Moved {
+                    self.moved(at, one.ticket);
+                    continue;
+                }
                 let Some((ticket, call)) = node.waiting.remove(&one.ticket) else {
                     continue;
                 };
@@ -449,8 +508,8 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// What a peer says of itself now, to the node at the other end of the link.
-    fn state_of(&self, link: &Link) -> Peer {
+    /// The state that a peer reports of itself now, to the node at the other end of the link.
+    fn state_of(&self, link: &NodeLink) -> Peer {
         let node = &self.nodes[link.to as usize];
         let Load {
             free_memory,
@@ -458,7 +517,7 @@ impl<'a> Simulation<'a> {
             wait,
         } = node.scheduler.load(self.clock());
         Peer {
-            id: PeerId::new(link.to),
+            id: PeerId(link.to),
             cloud: self.world.sites[link.to as usize].cloud,
             runs: true,
             round_trip: link.round_trip,
@@ -477,11 +536,11 @@ impl<'a> Simulation<'a> {
             let arrives = self.now + link.round_trip;
             self.nodes[n as usize].news[index] = Some((arrives, state));
         }
-        self.later(PROBE_INTERVAL, Event::Probe(n));
+        self.later(PROBE_INTERVAL, SimulationEvent::Probe(n));
     }
 }
 
-impl Node {
+impl SimulatedNode {
     /// Takes in the news that has arrived.
     fn hear(&mut self, now: Duration) {
         for index in 0..self.news.len() {
@@ -520,7 +579,7 @@ fn arrival(world: &World, epoch: Instant, call: u32, may_offload: bool) -> Arriv
 
 /// Zero would mean none.
 fn key(function: u16) -> FunctionKey {
-    FunctionKey::new(u64::from(function) + 1)
+    FunctionKey(u64::from(function) + 1)
 }
 
 #[cfg(test)]
@@ -580,7 +639,7 @@ mod tests {
         let world = World::new(SMALL);
         let went = |policy| {
             let (report, _) = run(&world, policy).expect("a policy");
-            [Outcome::Here, Outcome::Neighbour, Outcome::Cloud]
+            [AnswerTier::Here, AnswerTier::Neighbour, AnswerTier::Cloud]
                 .map(|outcome| report.count(outcome) > 0)
         };
         assert_eq!(went("localonly"), [true, false, false]);

@@ -1,4 +1,4 @@
-//! How long decisions take: the only thing here that is measured, not computed.
+//! The time that decisions take: the only thing here that is measured, not computed.
 
 use std::time::{Duration, Instant};
 

@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use serverledge_core::{
     Account, AccountError, Accounts, AuthError, Caller, Credential, NewSession, NewToken, Profile,
-    Role, Scopes, SessionInfo, SignedUp, SpaceId, TokenInfo, UserId, Via,
+    Role, Scopes, SessionInfo, SignedUp, SpaceId, TokenInfo, UserId, Via, whole_millis,
 };
 
-/// How long a session lives.
+/// The lifetime of a session.
 pub const LIFETIME: Duration = Duration::from_secs(3600);
-/// When everything happens, in Unix milliseconds.
+/// The time at which everything happens, in Unix milliseconds.
 pub const NOW_UNIX_MS: u64 = 1_772_323_200_000;
 /// Shortest password.
 const PASSWORD_CHARS_MIN: usize = 12;
@@ -22,15 +22,15 @@ const PASSWORD_CHARS_MIN: usize = 12;
 /// Accounts that live as long as it does. Nothing expires and nothing is hashed.
 #[derive(Debug, Default)]
 pub struct FakeAccounts {
-    state: Mutex<State>,
+    state: Mutex<AccountsState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct AccountsState {
     users: BTreeMap<String, User>,
     sessions: BTreeMap<String, Grant>,
     tokens: BTreeMap<String, Grant>,
-    links: BTreeMap<String, Link>,
+    links: BTreeMap<String, MailedLink>,
     mails: Vec<(String, String)>,
     asked_from: Vec<IpAddr>,
     refusals: VecDeque<AccountError>,
@@ -59,7 +59,7 @@ struct Grant {
 }
 
 #[derive(Debug, Clone)]
-enum Link {
+enum MailedLink {
     SignUp { email: String, password: String },
     Reset { user: String },
     Email { user: String, email: String },
@@ -125,7 +125,7 @@ impl FakeAccounts {
     fn begin(
         &self,
         from: Option<IpAddr>,
-    ) -> Result<parking_lot::MutexGuard<'_, State>, AccountError> {
+    ) -> Result<parking_lot::MutexGuard<'_, AccountsState>, AccountError> {
         let mut state = self.state.lock();
         state.asked_from.extend(from);
         state.refusals.pop_front().map_or(Ok(()), Err)?;
@@ -133,14 +133,15 @@ impl FakeAccounts {
     }
 }
 
-impl State {
+impl AccountsState {
     fn next(&mut self) -> u64 {
         self.made += 1;
         self.made
     }
 
     fn add(&mut self, email: &str, password: &str, role: Role) -> UserId {
-        let (id, space) = (UserId::new(), SpaceId::new());
+        let id = UserId::new();
+        let space = SpaceId::new();
         let user = User {
             id: id.clone(),
             email: email.to_owned(),
@@ -177,7 +178,8 @@ impl State {
     fn session(&mut self, user: &UserId) -> NewSession {
         let number = self.next();
         let secret = format!("session-secret-{number:032}");
-        let (id, name) = (format!("s{number}"), String::new());
+        let id = format!("s{number}");
+        let name = String::new();
         let grant = Grant {
             id,
             user: user.to_string(),
@@ -196,10 +198,10 @@ impl State {
     fn token(&mut self, user: String, wanted: NewToken) -> (TokenInfo, String) {
         let number = self.next();
         let secret = format!("slt_{number:043}");
-        let span = |lifetime: Duration| u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+
         let expires_unix_ms = wanted
             .lifetime
-            .map(|lifetime| NOW_UNIX_MS.saturating_add(span(lifetime)));
+            .map(|lifetime| NOW_UNIX_MS.saturating_add(whole_millis(lifetime)));
         let grant = Grant {
             id: format!("t{number}"),
             user,
@@ -212,7 +214,7 @@ impl State {
         (info, secret)
     }
 
-    fn mail(&mut self, to: &str, link: Link) {
+    fn mail(&mut self, to: &str, link: MailedLink) {
         let secret = format!("link-secret-{:032}", self.next());
         self.links.insert(secret.clone(), link);
         self.mails.push((to.to_owned(), secret));
@@ -299,13 +301,15 @@ impl Accounts for FakeAccounts {
     ) -> Result<SignedUp, AccountError> {
         let mut state = self.begin(Some(from))?;
         fits(password)?;
-        if invite.is_some_and(|invite| !matches!(state.links.remove(invite), Some(Link::Invite))) {
+        if invite
+            .is_some_and(|invite| !matches!(state.links.remove(invite), Some(MailedLink::Invite)))
+        {
             return Err(AccountError::Link);
         }
         if state.by_mail {
             state.mail(
                 email,
-                Link::SignUp {
+                MailedLink::SignUp {
                     email: email.to_owned(),
                     password: password.to_owned(),
                 },
@@ -322,11 +326,11 @@ impl Accounts for FakeAccounts {
     async fn confirm(&self, secret: &str, from: IpAddr) -> Result<(), AccountError> {
         let mut state = self.begin(Some(from))?;
         match state.links.remove(secret) {
-            Some(Link::SignUp { email, password }) => {
+            Some(MailedLink::SignUp { email, password }) => {
                 state.add(&email, &password, Role::User);
                 Ok(())
             }
-            Some(Link::Email { user, email }) => {
+            Some(MailedLink::Email { user, email }) => {
                 state.users.get_mut(&user).ok_or(AccountError::Link)?.email = email;
                 Ok(())
             }
@@ -362,10 +366,14 @@ impl Accounts for FakeAccounts {
         Ok(())
     }
 
+    fn delivers_mail(&self) -> bool {
+        true
+    }
+
     async fn request_reset(&self, email: &str, from: IpAddr) -> Result<(), AccountError> {
         let mut state = self.begin(Some(from))?;
         if let Some(user) = state.by_email(email).map(|user| user.id.to_string()) {
-            state.mail(email, Link::Reset { user });
+            state.mail(email, MailedLink::Reset { user });
         }
         Ok(())
     }
@@ -373,7 +381,7 @@ impl Accounts for FakeAccounts {
     async fn reset(&self, secret: &str, password: &str, from: IpAddr) -> Result<(), AccountError> {
         let mut state = self.begin(Some(from))?;
         fits(password)?;
-        let Some(Link::Reset { user }) = state.links.remove(secret) else {
+        let Some(MailedLink::Reset { user }) = state.links.remove(secret) else {
             return Err(AccountError::Link);
         };
         state.end(&user, None);
@@ -418,7 +426,7 @@ impl Accounts for FakeAccounts {
         if state.by_mail {
             state.mail(
                 email,
-                Link::Email {
+                MailedLink::Email {
                     user,
                     email: email.to_owned(),
                 },
@@ -519,7 +527,7 @@ impl Accounts for FakeAccounts {
             return Err(AccountError::Forbidden("invitations are made by operators"));
         }
         let secret = format!("invite-secret-{:032}", state.next());
-        state.links.insert(secret.clone(), Link::Invite);
+        state.links.insert(secret.clone(), MailedLink::Invite);
         Ok(secret)
     }
 }

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long an answer may take; generous, since tests share their machine.
+/// The time that an answer may take; generous, since tests share their machine.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A running browser. All its pages share cookies.
@@ -47,7 +47,8 @@ impl Browser {
         let dir = tempfile::Builder::new()
             .prefix("serverledge-browser-")
             .tempdir()?;
-        let (commands, messages) = (dir.path().join("commands"), dir.path().join("messages"));
+        let commands = dir.path().join("commands");
+        let messages = dir.path().join("messages");
         ensure!(
             Command::new("mkfifo")
                 .args([&commands, &messages])

@@ -58,10 +58,8 @@ impl Authority {
     /// If `openssl` refuses, or a file cannot be written.
     pub fn issue(&self, names: &str, cert_file: &Path, key_file: &Path) -> anyhow::Result<()> {
         let (request, extensions) = (self.path("node.csr"), self.path("node.ext"));
-        let (cert, key) = (
-            cert_file.with_extension("new-cert"),
-            key_file.with_extension("new-key"),
-        );
+        let cert = cert_file.with_extension("new-cert");
+        let key = key_file.with_extension("new-key");
         let mut command = openssl(&["req", "-new", "-subj", "/CN=node"]);
         run(command
             .args(NEW_KEY)
@@ -94,7 +92,8 @@ impl Authority {
     }
 }
 
-const NEW_KEY: [&str; 5] = [
+/// Arguments for a new key of a usual kind.
+pub(crate) const NEW_KEY: [&str; 5] = [
     "-newkey",
     "ec",
     "-pkeyopt",
@@ -102,13 +101,13 @@ const NEW_KEY: [&str; 5] = [
     "-nodes",
 ];
 
-fn openssl(arguments: &[&str]) -> Command {
+pub(crate) fn openssl(arguments: &[&str]) -> Command {
     let mut command = Command::new("openssl");
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let output = command
         .output()
         .context("run openssl (on Debian: the package openssl)")?;

@@ -9,6 +9,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -16,9 +18,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-/// How long etcd may take to start, stop or answer; generous, since tests share their machine.
+use crate::certificates::{NEW_KEY, openssl, run};
+
+/// The time that etcd may take to start, stop or answer; generous, since tests share their machine.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// How often it is looked whether it has.
+/// The interval between checks whether it has.
 const POLL: Duration = Duration::from_millis(50);
 /// Ports are taken from here: below those that the kernel gives to clients, of which one that calls a stopped etcd
 /// again and again would sooner or later get etcd's own, and call itself.
@@ -29,7 +33,7 @@ const ATTEMPTS_MAX: usize = 5;
 /// Bytes of a value that fills: zeros, which base64 writes as `AAAA` for three of them.
 const FILLING_BYTES: usize = 1_000_000 / 3 * 3;
 
-/// How an etcd is started.
+/// Settings with which an etcd is started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EtcdSettings {
     /// Bytes after which it is full; etcd's default if `None`.
@@ -275,7 +279,7 @@ impl EtcdProcess {
     /// If it does not answer, or is on already.
     pub async fn enable_users(&self, name: &str, password: &str, prefix: &str) {
         let role = json!({ "name": name, "perm": {
-            "permType": "READWRITE", "key": base64(prefix.as_bytes()), "range_end": base64(&end_of(prefix)),
+            "permType": "READWRITE", "key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end_of(prefix)),
         }});
         let steps = [
             (
@@ -300,7 +304,29 @@ impl EtcdProcess {
         }
     }
 
-    /// How many keys there are, of everybody.
+    /// Voids the tokens of a user's logins, with the connections left open: the password is set anew to what it is.
+    ///
+    /// # Panics
+    /// If it does not answer, or if users are not enabled.
+    pub async fn void_logins(&self, name: &str, password: &str) {
+        let login = self
+            .ask(
+                "auth/authenticate",
+                &json!({ "name": "root", "password": "root" }),
+            )
+            .await;
+        let login = login.expect("a login of root");
+        let token = login["token"].as_str().expect("a token");
+        let body = json!({ "name": name, "password": password }).to_string();
+        let header = format!("Authorization: {token}\r\n");
+        let answer = self
+            .http_with("POST", "/v3/auth/user/changepw", &header, &body)
+            .await
+            .expect("a new password");
+        assert!(!answer.contains("\"error\""), "{answer}");
+    }
+
+    /// The number of keys in the store, of everybody.
     ///
     /// # Panics
     /// If it does not answer.
@@ -334,7 +360,8 @@ impl EtcdProcess {
     }
 
     async fn try_start(&mut self) -> anyhow::Result<()> {
-        let (client, peer) = (url(self.client_port), url(self.peer_port));
+        let client = url(self.client_port);
+        let peer = url(self.peer_port);
         let log = File::options()
             .create(true)
             .append(true)
@@ -439,11 +466,22 @@ impl EtcdProcess {
     }
 
     async fn http(&self, method: &str, path: &str, body: &str) -> anyhow::Result<String> {
+        self.http_with(method, path, "", body).await
+    }
+
+    /// Headers end with their line ends.
+    async fn http_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> anyhow::Result<String> {
         let exchange = async {
             let mut stream = TcpStream::connect(self.address()).await?;
             let length = body.len();
             let head = format!(
-                "{method} {path} HTTP/1.0\r\nHost: etcd\r\nContent-Length: {length}\r\n\r\n"
+                "{method} {path} HTTP/1.0\r\nHost: etcd\r\n{headers}Content-Length: {length}\r\n\r\n"
             );
             stream.write_all(head.as_bytes()).await?;
             stream.write_all(body.as_bytes()).await?;
@@ -485,36 +523,12 @@ impl Drop for EtcdProcess {
 
 /// Makes a key, and a certificate for 127.0.0.1. etcd's own (`--auto-tls`) are on a curve that ring does not know.
 fn certify(certificate: &Path, key: &Path) -> anyhow::Result<()> {
-    let mut command = Command::new("openssl");
-    command.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    ]);
-    command.args([
-        "-subj",
-        "/CN=etcd",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-    ]);
+    let mut command = openssl(&["req", "-x509", "-days", "2", "-subj", "/CN=etcd"]);
+    command
+        .args(NEW_KEY)
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"]);
     command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    command.arg("-out").arg(certificate).arg("-keyout").arg(key);
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .context("run openssl")?;
-    ensure!(
-        output.status.success(),
-        "openssl: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
+    run(command.arg("-out").arg(certificate).arg("-keyout").arg(key))
 }
 
 fn url(port: u16) -> String {
@@ -539,22 +553,6 @@ fn end_of(prefix: &str) -> Vec<u8> {
     let mut end = prefix.as_bytes().to_vec();
     *end.last_mut().expect("a prefix") += 1;
     end
-}
-
-/// What etcd's JSON wants of bytes.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0_u32, |bits, i| {
-            bits << 8 | u32::from(group.get(i).copied().unwrap_or(0))
-        });
-        for i in 0..4 {
-            let digit = char::from(DIGITS[(bits >> (18 - 6 * i)) as usize & 63]);
-            text.push(if i <= group.len() { digit } else { '=' });
-        }
-    }
-    text
 }
 
 /// Waits until the condition holds.

@@ -1,5 +1,5 @@
-//! What every [`Executor`] and its [`Sandbox`]es must do. Called from the tests of each implementation with a handful of
-//! functions in that executor's own language. A failing check panics.
+//! The conformance suite of [`Executor`] and its [`Sandbox`]es: the duties of every implementation. Called from the
+//! tests of each implementation with a handful of functions in that executor's own language. A failing check panics.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use serverledge_core::{
-    Digest, Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, HttpBody,
-    InvocationId, InvokeError, Network, Outcome, Payload, Reply, Reuse, Runtime, Sandbox,
-    SandboxCall, Secrets, StartError, Version,
+    Call, Digest, Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, HttpBody,
+    InvocationId, InvokeError, Network, Outcome, Payload, Reply, Reuse, Runtime, Sandbox, Secrets,
+    StartError, Version, unix_ms,
 };
 use tokio::time::Instant;
 
@@ -51,11 +51,11 @@ pub struct Fixtures {
     pub large: Bytes,
     /// Calls [`CALLEE`] with its parameters and gives its result back; `None` where functions cannot call functions.
     pub calls: Option<Bytes>,
-    /// How fast the executor is.
+    /// The pace of the executor.
     pub pace: Pace,
 }
 
-/// What the checks may ask of an executor's speed. The default suits one that starts in microseconds.
+/// The speed that the checks may ask of an executor. The default suits one that starts in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// A time limit that is certainly met by a function that never ends, and soon; long enough for one that has just been
@@ -108,6 +108,7 @@ pub async fn conforms(executor: &dyn Executor, fixtures: &Fixtures) {
         suite.functions_call_functions(calls).await;
         suite.a_dropped_invocation_drops_its_calls(calls).await;
     }
+    suite.lines_are_written_while_the_function_runs().await;
     suite.a_dropped_invocation_stops().await;
     suite.stop_is_idempotent().await;
     suite.forgetting_disturbs_nobody().await;
@@ -302,11 +303,8 @@ impl Suite<'_> {
         let (host, _) = FakeHost::new();
         let sandbox = self.start(&endless).await;
         let began = Instant::now();
-        let deadline = (began + self.fixtures.pace.short).into_std();
-        let call = SandboxCall {
-            deadline: Some(deadline),
-            ..call(Payload::Json("1".into()))
-        };
+        let mut call = call(Payload::Json("1".into()));
+        call.context.deadline = Some((began + self.fixtures.pace.short).into_std());
         let failure = function_failure(sandbox.invoke(call, host).await);
         sandbox.stop().await.expect("a used sandbox is stopped");
         assert_eq!(failure.kind, FailureKind::TimeLimit);
@@ -357,6 +355,31 @@ impl Suite<'_> {
     }
 
     /// The host is given away with the call: when it is gone, nothing of the invocation is left.
+    /// With the time and the invocation; and they stay when whoever waited has left.
+    async fn lines_are_written_while_the_function_runs(&self) {
+        let endless = self
+            .version(&self.fixtures.endless, FunctionLimits::default())
+            .await;
+        let (host, handle) = FakeHost::new();
+        let sandbox = self.start(&endless).await;
+        let call = call(Payload::Json("1".into()));
+        let before = unix_ms();
+        let id = call.id;
+        let line = {
+            let invocation = std::pin::pin!(sandbox.invoke(call, host));
+            tokio::select! {
+                outcome = invocation => panic!("an endless function ended: {outcome:?}"),
+                line = handle.wait_for_line(ENDLESS_LOG) => line,
+            }
+        };
+        assert_eq!(line.call, Some(id), "a line knows its invocation");
+        assert!(
+            (before..=unix_ms()).contains(&line.unix_ms),
+            "a line has the time at which it was written"
+        );
+        sandbox.stop().await.expect("a used sandbox is stopped");
+    }
+
     async fn a_dropped_invocation_stops(&self) {
         let endless = self
             .version(&self.fixtures.endless, FunctionLimits::default())
@@ -704,14 +727,23 @@ impl Suite<'_> {
     }
 }
 
-fn call(payload: Payload) -> SandboxCall {
-    let function = FunctionName::parse("fixture").expect("a valid name");
-    SandboxCall {
-        id: InvocationId::new(),
+/// A call from outside to a function of this name.
+///
+/// # Panics
+/// The name is not valid.
+#[must_use]
+pub fn call_of(function: &str, payload: Payload) -> Call {
+    let function = FunctionName::parse(function).expect("a valid name");
+    Call::new(
+        InvocationId::new(),
         function,
         payload,
-        deadline: None,
-    }
+        Instant::now().into_std(),
+    )
+}
+
+fn call(payload: Payload) -> Call {
+    call_of("fixture", payload)
 }
 
 fn json_of(outcome: &Outcome) -> Value {

@@ -12,19 +12,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_core::{
-    Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls, Interface,
+    Call, Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls, Interface,
     InvocationId, InvokeError, Outcome, Payload, PrepareError, Prepared, Progress, Reply, Reuse,
-    Sandbox, SandboxCall, StartError, Started, StopError, Version,
+    Sandbox, StartError, Started, StopError, Version, unix_ms,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::fake_host::wait_for;
 
-/// What every `prepare` of the fake tells its listener.
+/// The step that every `prepare` of the fake reports to its listener.
 pub const PREPARE_STEP: &str = "preparing nothing";
 
-/// What a fake function does. Its code is its text form.
+/// The behaviour of a fake function. Its code is its text form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behaviour {
     /// Gives its parameters back.
@@ -48,17 +48,17 @@ pub enum Behaviour {
     },
     /// Gives a JSON string of so many bytes, quotes included.
     Large {
-        /// How many.
+        /// The number of bytes.
         bytes: usize,
     },
     /// Calls this function with its parameters, and gives its result back.
     Call {
-        /// Which function.
+        /// The name of the function.
         function: String,
     },
     /// The same, but a failed call gives its code.
     Attempt {
-        /// Which function.
+        /// The name of the function.
         function: String,
     },
     /// Takes HTTP; answers 200 with the request's body.
@@ -68,16 +68,16 @@ pub enum Behaviour {
 /// The executor. Its [`FakeExecutorHandle`] scripts and observes it. Clones share everything.
 #[derive(Clone)]
 pub struct FakeExecutor {
-    shared: Arc<Shared>,
+    shared: Arc<ExecutorShared>,
 }
 
 /// Scripts and observes a [`FakeExecutor`]. Clones share everything.
 #[derive(Clone)]
 pub struct FakeExecutorHandle {
-    shared: Arc<Shared>,
+    shared: Arc<ExecutorShared>,
 }
 
-/// What happened so far.
+/// Counts of all events so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ExecutorCounts {
     /// Sandboxes that were started.
@@ -112,8 +112,8 @@ pub struct RecordedCall {
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct ExecutorShared {
+    state: Mutex<ExecutorState>,
     counts: watch::Sender<ExecutorCounts>,
     held: watch::Sender<bool>,
     held_starts: watch::Sender<bool>,
@@ -123,9 +123,9 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct ExecutorState {
     prepared: HashMap<Digest, Behaviour>,
-    /// When that was last asked for.
+    /// The time at which that was last asked for.
     prepared_at: HashMap<Digest, Instant>,
     loaded: HashSet<Digest>,
     prepares: Vec<Digest>,
@@ -138,6 +138,9 @@ struct State {
     invoke_faults: VecDeque<InvokeError>,
     /// Invocations to come that leave their sandbox unfit.
     spoiled: usize,
+    /// The time that a start takes, and that a run takes.
+    start_time: Duration,
+    run_time: Duration,
     /// Sandboxes with a number below this are dead.
     killed_below: usize,
     sandboxes: usize,
@@ -145,7 +148,7 @@ struct State {
 
 /// A started fake.
 struct FakeSandbox {
-    shared: Arc<Shared>,
+    shared: Arc<ExecutorShared>,
     version: Arc<Version>,
     behaviour: Behaviour,
     number: usize,
@@ -153,13 +156,20 @@ struct FakeSandbox {
     health: Mutex<Health>,
 }
 
-/// How a sandbox is.
+/// The state of a sandbox.
 #[derive(Default)]
 struct Health {
     stopped: bool,
     /// It must not serve again.
     spent: bool,
     running: usize,
+}
+
+/// Passes so much time, none at all if it is zero.
+async fn take(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
 }
 
 // === impl Behaviour ===
@@ -244,7 +254,7 @@ impl FakeExecutor {
     /// An executor on which nothing is prepared, and its handle. Its sandboxes serve once.
     #[must_use]
     pub fn new() -> (Self, FakeExecutorHandle) {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<ExecutorShared>::default();
         (
             Self {
                 shared: Arc::clone(&shared),
@@ -309,6 +319,8 @@ impl Executor for FakeExecutor {
         {
             let _starting = Starting::begin(&self.shared.counts);
             released(&self.shared.held_starts).await;
+            let time = self.shared.state.lock().start_time;
+            take(time).await;
         }
         let pooled = self.shared.pooled.load(Ordering::Relaxed);
         let mut state = self.shared.state.lock();
@@ -328,7 +340,8 @@ impl Executor for FakeExecutor {
             counts.started += 1;
             counts.live += 1;
         });
-        let (shared, version) = (Arc::clone(&self.shared), Arc::clone(version));
+        let shared = Arc::clone(&self.shared);
+        let version = Arc::clone(version);
         let reuse = if pooled { Reuse::Pooled } else { Reuse::Once };
         let sandbox = Box::new(FakeSandbox {
             shared,
@@ -366,7 +379,7 @@ impl Executor for FakeExecutor {
 
     async fn sweep(&self, code_in_use: &HashSet<Digest>, grace: Duration) -> usize {
         let mut state = self.shared.state.lock();
-        let State {
+        let ExecutorState {
             prepared,
             prepared_at,
             loaded,
@@ -388,12 +401,8 @@ impl Executor for FakeExecutor {
 
 #[async_trait]
 impl Sandbox for FakeSandbox {
-    async fn invoke(
-        &self,
-        call: SandboxCall,
-        host: Arc<dyn HostCalls>,
-    ) -> Result<Outcome, InvokeError> {
-        let mut running = Running::begin(self);
+    async fn invoke(&self, call: Call, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+        let mut running = RunGuard::begin(self);
         let outcome = self.run(call, host).await;
         running.ended = true;
         outcome
@@ -422,11 +431,7 @@ impl Sandbox for FakeSandbox {
 }
 
 impl FakeSandbox {
-    async fn run(
-        &self,
-        call: SandboxCall,
-        host: Arc<dyn HostCalls>,
-    ) -> Result<Outcome, InvokeError> {
+    async fn run(&self, call: Call, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
         if self.is_dead() {
             return Err(InvokeError::Gone);
         }
@@ -436,6 +441,7 @@ impl FakeSandbox {
         }
         let limit = Instant::now() + self.version.limits.timeout;
         let limit = call
+            .context
             .deadline
             .map_or(limit, |deadline| limit.min(deadline.into()));
         let run = async {
@@ -443,7 +449,10 @@ impl FakeSandbox {
                 // Others may begin in the same sandbox meanwhile.
                 tokio::task::yield_now().await;
             }
+            self.write_log(&call, host.as_ref());
             released(&self.shared.held).await;
+            let time = self.shared.state.lock().run_time;
+            take(time).await;
             self.behave(call.payload, host.as_ref()).await
         };
         let outcome = tokio::time::timeout_at(limit, run).await;
@@ -456,6 +465,13 @@ impl FakeSandbox {
                 FailureKind::TimeLimit,
                 "the function ran longer than its limit",
             )),
+        }
+    }
+
+    fn write_log(&self, call: &Call, host: &dyn HostCalls) {
+        let text = self.behaviour.log();
+        if let Some(log) = host.log().filter(|_| !text.is_empty()) {
+            log.write(Some(call.id), unix_ms(), &text);
         }
     }
 
@@ -472,7 +488,7 @@ impl FakeSandbox {
         is_spoiled
     }
 
-    fn record(&self, call: &SandboxCall) -> Option<InvokeError> {
+    fn record(&self, call: &Call) -> Option<InvokeError> {
         let params = if let Payload::Json(params) = &call.payload {
             params.clone()
         } else {
@@ -497,7 +513,11 @@ impl FakeSandbox {
         let params = match payload {
             Payload::Http(request) if self.behaviour == Behaviour::Http => {
                 let reply = Reply::Http(Box::new(http::Response::new(request.into_body())));
-                return Ok(Outcome { reply, log });
+                return Ok(Outcome {
+                    reply,
+                    log,
+                    rest: None,
+                });
             }
             Payload::Http(_) => return Err(not_http()),
             Payload::Json(params) => params,
@@ -523,6 +543,7 @@ impl FakeSandbox {
         Ok(Outcome {
             reply: Reply::Json(result),
             log,
+            rest: None,
         })
     }
 
@@ -568,12 +589,12 @@ impl Drop for Starting<'_> {
 }
 
 /// Counts an invocation while it runs, and how it ends.
-struct Running<'a> {
+struct RunGuard<'a> {
     sandbox: &'a FakeSandbox,
     ended: bool,
 }
 
-impl<'a> Running<'a> {
+impl<'a> RunGuard<'a> {
     fn begin(sandbox: &'a FakeSandbox) -> Self {
         let mut health = sandbox.health.lock();
         health.running += 1;
@@ -589,7 +610,7 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunGuard<'_> {
     fn drop(&mut self) {
         let ended = self.ended;
         let mut health = self.sandbox.health.lock();
@@ -653,6 +674,12 @@ impl FakeExecutorHandle {
         self.shared.held.send_replace(false);
     }
 
+    /// Lets each start and each run from now on take so much time; of use with a paused clock.
+    pub fn take_time(&self, start: Duration, run: Duration) {
+        let mut state = self.shared.state.lock();
+        (state.start_time, state.run_time) = (start, run);
+    }
+
     /// From now on starts wait before they do anything, until [`release_starts`](Self::release_starts).
     pub fn hold_starts(&self) {
         self.shared.held_starts.send_replace(true);
@@ -663,7 +690,7 @@ impl FakeExecutorHandle {
         self.shared.held_starts.send_replace(false);
     }
 
-    /// What [`Executor::refused_calls`] says.
+    /// Sets the count that [`Executor::refused_calls`] returns.
     pub fn refuse_calls(&self, count: u64) {
         self.shared.refused_calls.store(count, Ordering::Relaxed);
     }
@@ -783,13 +810,8 @@ mod tests {
         ))
     }
 
-    fn call() -> SandboxCall {
-        SandboxCall {
-            id: InvocationId::new(),
-            function: FunctionName::parse("f").unwrap(),
-            payload: Payload::Json(Bytes::from_static(b"1")),
-            deadline: None,
-        }
+    fn call() -> Call {
+        executor::call_of("f", Payload::Json(Bytes::from_static(b"1")))
     }
 
     #[tokio::test(start_paused = true)]
@@ -852,7 +874,8 @@ mod tests {
             .unwrap();
         let start = || async { fake.start(&version(1)).await.unwrap().sandbox };
         let invoke = async |sandbox: &dyn Sandbox| sandbox.invoke(call(), FakeHost::new().0).await;
-        let (killed, spoiled) = (start().await, start().await);
+        let killed = start().await;
+        let spoiled = start().await;
         handle.spoil();
         invoke(spoiled.as_ref()).await.unwrap();
         assert_eq!(

@@ -9,25 +9,27 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serverledge_core::{CallError, FunctionName, HostCalls, InvocationError};
+use serverledge_core::{
+    CallError, FunctionLog, FunctionName, HostCalls, InvocationError, InvocationId,
+};
 use tokio::sync::watch;
 
-/// How long a test waits for what must come: far longer than anything takes, so that a slow machine passes.
+/// The longest time that a test waits for an event: far longer than anything takes, so that a slow machine passes.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The host. Its [`FakeHostHandle`] scripts and observes it.
 pub struct FakeHost {
-    shared: Arc<Shared>,
+    shared: Arc<HostShared>,
     caller: FunctionName,
 }
 
 /// Scripts and observes a [`FakeHost`]. Clones share everything.
 #[derive(Clone)]
 pub struct FakeHostHandle {
-    shared: Arc<Shared>,
+    shared: Arc<HostShared>,
 }
 
-/// How many calls there were.
+/// Counts of the calls so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HostCounts {
     /// Calls that began.
@@ -43,25 +45,37 @@ pub struct HostCounts {
 /// One call of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostCall {
-    /// What was called.
+    /// The function that was called.
     pub function: String,
     /// With what.
     pub params: Bytes,
 }
 
-type Answer = Arc<dyn Fn(Bytes) -> Result<Bytes, CallError> + Send + Sync>;
+/// Lines that a function wrote to its log at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenLines {
+    /// The invocation, if it is known.
+    pub call: Option<InvocationId>,
+    /// The time at which they were written, in Unix milliseconds.
+    pub unix_ms: u64,
+    /// The lines.
+    pub text: String,
+}
+
+type FakeAnswer = Arc<dyn Fn(Bytes) -> Result<Bytes, CallError> + Send + Sync>;
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct HostShared {
+    state: Mutex<HostState>,
     counts: watch::Sender<HostCounts>,
+    written: watch::Sender<Vec<WrittenLines>>,
 }
 
 #[derive(Default)]
-struct State {
+struct HostState {
     calls: Vec<HostCall>,
     /// `None` for a function that never answers.
-    answers: HashMap<String, Option<Answer>>,
+    answers: HashMap<String, Option<FakeAnswer>>,
 }
 
 // === impl FakeHost ===
@@ -73,7 +87,7 @@ impl FakeHost {
     /// Never: `caller` is a name.
     #[must_use]
     pub fn new() -> (Arc<Self>, FakeHostHandle) {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<HostShared>::default();
         let caller = FunctionName::parse("caller").expect("a valid name");
         (
             Arc::new(Self {
@@ -84,7 +98,7 @@ impl FakeHost {
         )
     }
 
-    fn begin(&self, function: &str, params: &Bytes) -> Option<Answer> {
+    fn begin(&self, function: &str, params: &Bytes) -> Option<FakeAnswer> {
         let mut state = self.shared.state.lock();
         state.calls.push(HostCall {
             function: function.to_owned(),
@@ -124,6 +138,23 @@ impl HostCalls for FakeHost {
 
     fn caller(&self) -> &FunctionName {
         &self.caller
+    }
+
+    fn log(&self) -> Option<Arc<dyn FunctionLog>> {
+        Some(Arc::<HostShared>::clone(&self.shared))
+    }
+}
+
+impl FunctionLog for HostShared {
+    fn write(&self, call: Option<InvocationId>, unix_ms: u64, text: &[u8]) {
+        let text = String::from_utf8_lossy(text).into_owned();
+        self.written.send_modify(|written| {
+            written.push(WrittenLines {
+                call,
+                unix_ms,
+                text,
+            })
+        });
     }
 }
 
@@ -197,6 +228,28 @@ impl FakeHostHandle {
     #[must_use]
     pub fn counts(&self) -> HostCounts {
         *self.shared.counts.borrow()
+    }
+
+    /// The lines of its invocations so far, in the order in which they came.
+    #[must_use]
+    pub fn written(&self) -> Vec<WrittenLines> {
+        self.shared.written.borrow().clone()
+    }
+
+    /// Waits until a line with this text was written.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn wait_for_line(&self, text: &str) -> WrittenLines {
+        let is_it = |lines: &WrittenLines| lines.text.contains(text);
+        wait_for(&self.shared.written, text, |written| {
+            written.iter().any(is_it)
+        })
+        .await;
+        self.written()
+            .into_iter()
+            .find(is_it)
+            .expect("it was there a moment ago")
     }
 
     /// Waits until the counts are so.

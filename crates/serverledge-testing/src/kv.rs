@@ -1,5 +1,6 @@
-//! What every [`Kv`] must do. Called from the tests of each implementation with a way to make a store; the store may
-//! be shared and full of other things, since each check works under a prefix of its own.
+//! The conformance suite of [`Kv`]: the duties of every implementation. Called from the tests of each implementation
+//! with a way to make a store; the store may be shared and full of other things, since each check works under a prefix
+//! of its own.
 //!
 //! Checks run one after the other, because compaction concerns the whole store; those of leases, which wait for
 //! seconds, run together. A failing check panics.
@@ -18,7 +19,7 @@ mod ranges;
 mod transactions;
 mod watches;
 
-/// How long a check waits for what must come: far longer than any lease here, so that a slow machine passes.
+/// The longest time that a check waits for an event: far longer than any lease here, so that a slow machine passes.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Runs all checks; `make` gives the store of each.
@@ -152,7 +153,8 @@ impl Follower {
     }
 
     fn show(&self, event: &Event) -> String {
-        let (name, revision) = (self.fixture.name(event.key()), event.revision());
+        let name = self.fixture.name(event.key());
+        let revision = event.revision();
         match event {
             Event::Put(entry) => format!("{name}={}@{revision}", text(&entry.value)),
             Event::Delete { .. } => format!("-{name}@{revision}"),

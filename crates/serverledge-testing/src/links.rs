@@ -25,7 +25,8 @@ const SITES_MAX: usize = 200;
 const NETWORK: u32 = 0x0ad5_0000;
 /// Its bits.
 const NETWORK_BITS: u8 = 24;
-/// Where the loss begins if a test does not say: the same packets in the same order meet the same fate in every run.
+/// The seed of the losses if a test does not set one: the same packets in the same order meet the same fate in every
+/// run.
 const SEED: u64 = 0x5e17_ed6e;
 
 /// Sites, and the links between all of them. Dropping it stops the links and removes the namespaces; programs that a test
@@ -64,7 +65,8 @@ impl Links {
         );
         leftovers::sweep()?;
         let run = RandomState::new().build_hasher().finish();
-        let (mut sites, mut devices) = (Sites(Vec::new()), Vec::new());
+        let mut sites = Sites(Vec::new());
+        let mut devices = Vec::new();
         for (name, index) in names.iter().zip(1..) {
             let (site, device) = Site::make(name, run, Ipv4Addr::from(NETWORK + index))
                 .with_context(|| {
@@ -88,8 +90,8 @@ impl Links {
         &self.sites.0[self.index(name)]
     }
 
-    /// What happens from now on between two sites, in both directions. When this returns, no packet passes any more that
-    /// the condition cuts off, also none that was on its way.
+    /// Sets the condition between two sites from now on, in both directions. When this returns, no packet passes any
+    /// more that the condition cuts off, also none that was on its way.
     ///
     /// # Panics
     /// If there is no such site, or the loss is no probability.
@@ -137,7 +139,7 @@ impl Links {
         }
     }
 
-    /// What has happened so far in one direction.
+    /// The counts of all packets so far in one direction.
     ///
     /// # Panics
     /// If there is no such site.

@@ -12,12 +12,12 @@ use tempfile::TempDir;
 
 use crate::certificates::Authority;
 
-/// How long the server may take to start, and a message to come; generous, since tests share their machine.
+/// The time that the server may take to start, and a message to come; generous, since tests share their machine.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Says its port, then each message as a line of JSON.
 const SERVER: &str = include_str!("smtp_server.py");
 
-/// How a mail server is started.
+/// Settings with which a mail server is started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SmtpSettings {
     /// Asks for STARTTLS before anything else, with a certificate for `localhost` and 127.0.0.1.
@@ -71,7 +71,8 @@ impl SmtpProcess {
         let mut command = Command::new("/usr/bin/python3");
         command.args(["-u", "-c", SERVER]);
         if let Some(authority) = &authority {
-            let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+            let cert = dir.path().join("cert.pem");
+            let key = dir.path().join("key.pem");
             authority.issue("IP:127.0.0.1,DNS:localhost", &cert, &key)?;
             command.arg(cert).arg(key);
         }
@@ -108,7 +109,7 @@ impl SmtpProcess {
         self.port
     }
 
-    /// Who signed its certificate.
+    /// The authority that signed its certificate.
     #[must_use]
     pub fn authority(&self) -> Option<&Authority> {
         self.authority.as_ref()

@@ -69,7 +69,7 @@ pub struct LogIn {
 pub struct LoggedIn {
     /// The user's id.
     pub user: String,
-    /// How long the session lives at most.
+    /// Longest lifetime of the session, in seconds.
     pub lifetime_s: u64,
 }
 
@@ -81,11 +81,18 @@ pub struct RequestReset {
     pub email: String,
 }
 
+/// The reply to it, the same whether or not the address has an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResetRequested {
+    /// `mail`, or `log` on a node that sends none: the link is then a line of its log.
+    pub delivery: String,
+}
+
 /// The body of `POST /account/reset`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
-    /// What stands behind `#` in the link.
+    /// The part of the link after `#`.
     pub secret: Secret,
     /// The new password.
     pub password: Secret,
@@ -95,7 +102,7 @@ pub struct Reset {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Confirm {
-    /// What stands behind `#` in the link.
+    /// The part of the link after `#`.
     pub secret: Secret,
 }
 
@@ -110,13 +117,13 @@ pub struct AccountInfo {
     pub role: String,
     /// The user's own space.
     pub space: String,
-    /// When the account was made.
+    /// Creation time of the account, in Unix milliseconds.
     pub created_unix_ms: u64,
     /// `session` or `token`: what this request showed.
     pub via: String,
     /// The id of that session or token; not a secret.
     pub credential: String,
-    /// What it is good for.
+    /// The scopes of the credential.
     pub scopes: Vec<String>,
 }
 
@@ -159,11 +166,11 @@ pub struct DeleteAccount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
-    /// What the owner calls it.
+    /// The name that the owner gives it.
     pub name: String,
-    /// What it shall be good for: `invoke`, `deploy`, `admin`.
+    /// The scopes that it shall have: `invoke`, `deploy`, `admin`, `metrics`.
     pub scopes: Vec<String>,
-    /// How long it lives; absent: until it is revoked.
+    /// Its lifetime in seconds; absent: it is valid until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime_s: Option<u64>,
 }
@@ -173,16 +180,16 @@ pub struct TokenRequest {
 pub struct TokenEntry {
     /// Its id; not a secret.
     pub id: String,
-    /// What the owner calls it.
+    /// The name that the owner gave it.
     pub name: String,
-    /// What it is good for.
+    /// The scopes of the token.
     pub scopes: Vec<String>,
-    /// When it was made.
+    /// Creation time, in Unix milliseconds.
     pub created_unix_ms: u64,
-    /// When it ends; absent: when it is revoked.
+    /// Expiry time, in Unix milliseconds; absent: it is valid until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_unix_ms: Option<u64>,
-    /// When it was last used, give or take some minutes.
+    /// Time of the last use, in Unix milliseconds, to within some minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_unix_ms: Option<u64>,
 }
@@ -192,7 +199,7 @@ pub struct TokenEntry {
 pub struct CreatedToken {
     /// The token itself, shown this once.
     pub token: Secret,
-    /// What it is.
+    /// The properties of the token.
     pub info: TokenEntry,
 }
 
@@ -208,9 +215,9 @@ pub struct Tokens {
 pub struct SessionEntry {
     /// Its id; not a secret.
     pub id: String,
-    /// When it began.
+    /// Start time of the session, in Unix milliseconds.
     pub created_unix_ms: u64,
-    /// When it was last used, give or take some minutes.
+    /// Time of the last use, in Unix milliseconds, to within some minutes.
     pub used_unix_ms: u64,
     /// It is the one that asks.
     pub current: bool,

@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serverledge_core::{Application, Cors, Endpoint};
+use serverledge_core::{Application, Cors, DependenciesFile, Endpoint};
 use utoipa::ToSchema;
 
 /// Asks for a new application.
@@ -20,7 +20,7 @@ pub struct AppSettings {
     /// Another name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Which pages of other origins may use its endpoints.
+    /// The origins whose pages may use its endpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<CorsInfo>,
     /// Whether cache entries of nested calls are handed out, which reveal the arguments of those calls.
@@ -31,7 +31,7 @@ pub struct AppSettings {
     pub own_origin: Option<bool>,
 }
 
-/// Which pages of other origins may use an application: `"closed"`, `"any"`, or a list of origins.
+/// The origins whose pages may use an application: `"closed"`, `"any"`, or a list of origins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum CorsInfo {
@@ -73,9 +73,9 @@ pub struct AppSummary {
     pub id: String,
     /// It is to run: its endpoints answer.
     pub up: bool,
-    /// How many endpoints it has.
+    /// Number of its endpoints.
     pub endpoints: usize,
-    /// How many functions it has.
+    /// Number of its functions.
     pub functions: usize,
 }
 
@@ -92,23 +92,23 @@ pub struct AppInfo {
     pub functions: Vec<String>,
     /// Its endpoints, sorted by path.
     pub endpoints: Vec<EndpointInfo>,
-    /// The name of its dependencies file; absent: there is none.
+    /// The name of its dependencies file, or of both with a comma between them; absent: there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dependencies: Option<String>,
-    /// Which pages of other origins may use its endpoints.
+    /// The origins whose pages may use its endpoints.
     pub cors: CorsInfo,
     /// Cache entries of nested calls are handed out.
     pub hands_out_nested: bool,
     /// On a host name of its own its responses keep their origin.
     pub own_origin: bool,
-    /// When it was made, in Unix milliseconds.
+    /// Creation time, in Unix milliseconds.
     pub created_unix_ms: u64,
 }
 
-/// What became of a new dependencies file.
+/// The result of replacing a dependencies file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DependenciesInfo {
-    /// `package.json` or `requirements.txt`; absent: there is none.
+    /// The file that was replaced: `package.json` or `requirements.txt`; absent: it was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// Functions that still run with other packages: until the application's next start, or until they are deployed anew.
@@ -122,7 +122,7 @@ fn post() -> String {
 /// Reads one of these types out of a body.
 ///
 /// # Errors
-/// What serde says of it.
+/// serde's error.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
     // serde reads a struct from an array as well.
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
@@ -166,13 +166,14 @@ impl AppSummary {
 }
 
 impl AppInfo {
-    /// Of an application with these functions, and this name of its dependencies file.
+    /// Of an application with these functions.
     #[must_use]
-    pub fn of(
-        application: &Application,
-        functions: Vec<String>,
-        dependencies: Option<&str>,
-    ) -> Self {
+    pub fn of(application: &Application, functions: Vec<String>) -> Self {
+        let files: Vec<&str> = application
+            .dependencies
+            .files()
+            .map(DependenciesFile::name)
+            .collect();
         Self {
             name: application.name.to_string(),
             id: application.id.to_string(),
@@ -183,7 +184,7 @@ impl AppInfo {
                 .iter()
                 .map(EndpointInfo::from)
                 .collect(),
-            dependencies: dependencies.map(str::to_owned),
+            dependencies: (!files.is_empty()).then(|| files.join(", ")),
             cors: CorsInfo::from(&application.cors),
             hands_out_nested: application.hands_out_nested,
             own_origin: application.own_origin,

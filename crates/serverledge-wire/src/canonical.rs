@@ -1,6 +1,6 @@
 //! Canonical JSON (RFC 8785): equal values have equal bytes, so that bytes can be a key.
 //!
-//! What canonicalisation would change in value has no canonical form here: integers that not every reader of JSON keeps
+//! Values that canonicalisation would change have no canonical form here: integers that not every reader of JSON keeps
 //! (beyond ±(2^53 − 1)), numbers that overflow or vanish, members of the same name, and text that is no Unicode.
 
 use std::fmt;
@@ -27,7 +27,7 @@ pub enum Canonical {
     No(NotCanonical),
 }
 
-/// Why a JSON value has no canonical form.
+/// The reason why a JSON value has no canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotCanonical {
     /// A whole number beyond ±(2^53 − 1).
@@ -76,7 +76,8 @@ fn rewritten(json: &[u8]) -> Result<Vec<u8>, NotCanonical> {
 
 const DUPLICATE: &str = "two members of one name";
 
-/// A value none of whose objects has two members of one name.
+/// A value none of whose objects has two members of one name. [`Value`] itself takes the last of them, and takes a member
+/// by which serde_json means raw JSON for that JSON.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {

@@ -17,6 +17,9 @@ use crate::members::{BodyError, Members};
 /// than about 12.
 pub const CONTAINER_MEMORY_MIN: MemoryMib = MemoryMib::new(16);
 
+/// Hexadecimal digits of an entity tag: half of a digest tells states apart for good.
+const TAG_DIGITS: usize = 32;
+
 /// One declared input or output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
@@ -31,9 +34,9 @@ pub struct ParameterBody {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct SignatureBody {
-    /// What the function takes.
+    /// The parameters of the function.
     pub inputs: Vec<ParameterBody>,
-    /// What it returns.
+    /// The values that it returns.
     pub outputs: Vec<ParameterBody>,
 }
 
@@ -108,7 +111,8 @@ pub struct FunctionBody<'a> {
     #[serde(skip_serializing_if = "SecretValues::is_empty")]
     #[schema(value_type = BTreeMap<String, String>)]
     pub secrets: SecretValues,
-    /// What the function may reach: `none` (or empty), or `bridge`, for containers where the node allows it.
+    /// The network that the function may reach: `none` (or empty), or `bridge`, for containers where the node allows
+    /// it.
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(value_type = String)]
     pub network: Cow<'a, str>,
@@ -121,13 +125,43 @@ pub struct FunctionBody<'a> {
     pub supported_archs: Vec<String>,
 }
 
+/// The members of a function. Serverledge's client sends all of its own to `/delete` as well.
+pub(crate) const FUNCTION_MEMBERS: [&str; 17] = [
+    "Name",
+    "Runtime",
+    "MemoryMB",
+    "CPUDemand",
+    "MaxConcurrency",
+    "Handler",
+    "TarFunctionCode",
+    "CustomImage",
+    "Signature",
+    "Timeout",
+    "CPUTime",
+    "Env",
+    "Secrets",
+    "Network",
+    "Idempotent",
+    "Edge",
+    "SupportedArchs",
+];
+
 impl<'a> FunctionBody<'a> {
     /// Reads a body.
     ///
     /// # Errors
     /// [`BodyError`] names what is malformed.
     pub fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
+        Self::parse_beside(body, &[])
+    }
+
+    /// Reads a body in which these other members may stand beside the function's.
+    ///
+    /// # Errors
+    /// [`BodyError`] names what is malformed.
+    pub fn parse_beside(body: &'a [u8], others: &[&str]) -> Result<Self, BodyError> {
         let members = Members::parse(body)?;
+        members.only(&[&FUNCTION_MEMBERS[..], others].concat(), "")?;
         Ok(Self {
             name: members.get("Name")?.unwrap_or_default(),
             runtime: members.get("Runtime")?.unwrap_or_default(),
@@ -150,7 +184,39 @@ impl<'a> FunctionBody<'a> {
     }
 }
 
-/// Why a request cannot become a function.
+/// A deployed function as the request that would make it, without its code.
+impl From<&Function> for FunctionBody<'_> {
+    fn from(function: &Function) -> Self {
+        let (version, limits) = (&function.version, &function.version.limits);
+        Self {
+            name: Cow::Owned(function.name.to_string()),
+            runtime: Cow::Borrowed(version.runtime.name()),
+            memory_mb: Some(i64::try_from(limits.memory.get()).unwrap_or(i64::MAX)),
+            cpu_demand: limits.cpu.cores(),
+            max_concurrency: limits.max_concurrency.into(),
+            handler: Cow::Owned(version.handler.clone()),
+            tar_function_code: Cow::Borrowed(""),
+            custom_image: Cow::Owned(version.image.clone()),
+            signature: function.signature.as_ref().map(from_signature),
+            timeout: Some(limits.timeout.as_secs_f64()),
+            cpu_time: limits.cpu_time.map(|time| time.as_secs_f64()),
+            env: version.env.clone(),
+            secrets: SecretValues(version.secrets.values.clone()),
+            network: Cow::Borrowed(version.network.name()),
+            idempotent: function.flags.idempotent,
+            edge: function.flags.edge,
+            supported_archs: function
+                .flags
+                .archs
+                .names()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+}
+
+/// The reason why a request describes no valid function.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// The name breaks a rule.
@@ -167,7 +233,7 @@ pub enum SpecError {
         "invalid memory limit: {mib}; {runtime} functions need at least {CONTAINER_MEMORY_MIN}"
     )]
     ContainerMemory {
-        /// What was asked for.
+        /// The requested memory.
         mib: MemoryMib,
         /// The runtime.
         runtime: Runtime,
@@ -177,12 +243,20 @@ pub enum SpecError {
     Member {
         /// The member's name.
         member: &'static str,
-        /// What is allowed.
+        /// The values that are allowed.
         fault: String,
     },
 }
 
 impl SpecError {
+    /// The fault of another member.
+    pub fn member(member: &'static str, fault: impl Into<String>) -> Self {
+        Self::Member {
+            member,
+            fault: fault.into(),
+        }
+    }
+
     /// The stable code of this fault in the API.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -227,25 +301,22 @@ impl FunctionBody<'_> {
     }
 
     fn checked_archs(&self) -> Result<Archs, SpecError> {
-        Archs::parse(self.supported_archs.iter().map(String::as_str)).ok_or_else(|| {
-            SpecError::Member {
-                member: "SupportedArchs",
-                fault: "amd64 and arm64 are known".to_owned(),
-            }
-        })
+        let archs = Archs::parse(self.supported_archs.iter().map(String::as_str));
+        archs.ok_or_else(|| SpecError::member("SupportedArchs", "amd64 and arm64 are known"))
     }
 
     fn limits(&self, runtime: Runtime) -> Result<FunctionLimits, SpecError> {
         let memory = self.checked_memory(runtime)?;
-        let cpu = CpuMilli::from_cores(self.cpu_demand).ok_or_else(|| SpecError::Member {
-            member: "CPUDemand",
-            fault: format!("{} cores; 0 or more are allowed", self.cpu_demand),
+        let cpu = CpuMilli::from_cores(self.cpu_demand).ok_or_else(|| {
+            SpecError::member(
+                "CPUDemand",
+                format!("{} cores; 0 or more are allowed", self.cpu_demand),
+            )
         })?;
-        let max_concurrency =
-            u16::try_from(self.max_concurrency.max(1)).map_err(|_| SpecError::Member {
-                member: "MaxConcurrency",
-                fault: format!("{}; at most {} are allowed", self.max_concurrency, u16::MAX),
-            })?;
+        let max_concurrency = u16::try_from(self.max_concurrency.max(1)).map_err(|_| {
+            let fault = format!("{}; at most {} are allowed", self.max_concurrency, u16::MAX);
+            SpecError::member("MaxConcurrency", fault)
+        })?;
         let timeout = self
             .timeout
             .map(|seconds| checked_time("Timeout", seconds))
@@ -282,26 +353,18 @@ impl FunctionBody<'_> {
     }
 
     fn checked_handler(&self) -> Result<String, SpecError> {
-        let bad = self.handler.len() > limits::HANDLER_BYTES_MAX || self.handler.contains('\0');
-        if bad {
-            return Err(SpecError::Member {
-                member: "Handler",
-                fault: format!(
-                    "at most {} bytes without NUL are allowed",
-                    limits::HANDLER_BYTES_MAX
-                ),
-            });
+        if self.handler.len() > limits::HANDLER_BYTES_MAX || self.handler.contains('\0') {
+            let fault = format!(
+                "at most {} bytes without NUL are allowed",
+                limits::HANDLER_BYTES_MAX
+            );
+            return Err(SpecError::member("Handler", fault));
         }
         Ok(self.handler.clone().into_owned())
     }
 
     fn checked_image(&self, runtime: Runtime) -> Result<String, SpecError> {
-        let fault = |fault: String| {
-            Err(SpecError::Member {
-                member: "CustomImage",
-                fault,
-            })
-        };
+        let fault = |fault: String| Err(SpecError::member("CustomImage", fault));
         let image = &*self.custom_image;
         if runtime != Runtime::Custom {
             return match image {
@@ -335,10 +398,7 @@ impl FunctionBody<'_> {
     }
 
     fn checked_network(&self, runtime: Runtime) -> Result<Network, SpecError> {
-        let fault = |fault: String| SpecError::Member {
-            member: "Network",
-            fault,
-        };
+        let fault = |fault: String| SpecError::member("Network", fault);
         let network: Network = self
             .network
             .parse()
@@ -361,11 +421,10 @@ impl FunctionBody<'_> {
         let values = &self.secrets.0;
         check_variables("Secrets", values, &self.env)?;
         if let Some(twice) = values.keys().find(|name| self.env.contains_key(*name)) {
-            let fault = format!("{twice:?} is a variable of Env as well");
-            return Err(SpecError::Member {
-                member: "Secrets",
-                fault,
-            });
+            return Err(SpecError::member(
+                "Secrets",
+                format!("{twice:?} is a variable of Env as well"),
+            ));
         }
         Ok(Secrets {
             values: values.clone(),
@@ -385,7 +444,7 @@ fn check_variables(
     variables: &BTreeMap<String, String>,
     others: &BTreeMap<String, String>,
 ) -> Result<(), SpecError> {
-    let fault = |fault: String| Err(SpecError::Member { member, fault });
+    let fault = |fault: String| Err(SpecError::member(member, fault));
     if variables.is_empty() {
         return Ok(());
     }
@@ -420,19 +479,18 @@ fn check_variables(
 }
 
 fn checked_time(member: &'static str, seconds: f64) -> Result<Duration, SpecError> {
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|time| !time.is_zero() && *time <= limits::TIMEOUT_MAX)
-        .ok_or_else(|| SpecError::Member {
-            member,
-            fault: format!(
-                "{seconds} seconds; more than 0 and at most {} are allowed",
-                limits::TIMEOUT_MAX.as_secs()
-            ),
+    let time = Duration::try_from_secs_f64(seconds).ok();
+    time.filter(|time| !time.is_zero() && *time <= limits::TIMEOUT_MAX)
+        .ok_or_else(|| {
+            let max = limits::TIMEOUT_MAX.as_secs();
+            SpecError::member(
+                member,
+                format!("{seconds} seconds; more than 0 and at most {max} are allowed"),
+            )
         })
 }
 
-fn to_signature(body: &SignatureBody) -> Signature {
+pub(crate) fn to_signature(body: &SignatureBody) -> Signature {
     let list = |list: &[ParameterBody]| {
         list.iter()
             .map(|p| Parameter {
@@ -447,7 +505,7 @@ fn to_signature(body: &SignatureBody) -> Signature {
     }
 }
 
-fn from_signature(signature: &Signature) -> SignatureBody {
+pub(crate) fn from_signature(signature: &Signature) -> SignatureBody {
     let list = |list: &[Parameter]| {
         list.iter()
             .map(|p| ParameterBody {
@@ -477,6 +535,9 @@ pub struct Created {
     /// The guest interface that was recognised.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub interface: String,
+    /// A function of this name was there, and all of it was replaced: what the request did not name has its default.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
     /// Remarks for the person who deploys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
@@ -495,10 +556,12 @@ pub struct Deleted {
 /// # Errors
 /// [`BodyError`] names what is malformed.
 pub fn parse_name(body: &[u8]) -> Result<String, BodyError> {
-    Ok(Members::parse(body)?.get("Name")?.unwrap_or_default())
+    let members = Members::parse(body)?;
+    members.only(&FUNCTION_MEMBERS, "")?;
+    Ok(members.get("Name")?.unwrap_or_default())
 }
 
-/// What `GET /functions/{name}` answers: everything but the code.
+/// The response to `GET /functions/{name}`: everything but the code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct FunctionInfo {
@@ -530,7 +593,7 @@ pub struct FunctionInfo {
     /// Names of its secrets; values are not shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
-    /// What it may reach: `none` or `bridge`.
+    /// The network that it may reach: `none` or `bridge`.
     #[serde(default)]
     pub network: String,
     /// The image of a `custom` function.
@@ -546,6 +609,18 @@ pub struct FunctionInfo {
     /// Declared inputs and outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<SignatureBody>,
+}
+
+impl FunctionInfo {
+    /// The entity tag of this description (RFC 9110 §8.8.3): equal as long as nothing changes that it depends on, values of
+    /// variables and secrets included, since they are in the version's digest.
+    #[must_use]
+    pub fn etag(&self) -> String {
+        // Strings, numbers and lists: nothing here can fail.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        let digest = blake3::hash(&text).to_hex();
+        format!("\"{}\"", &digest[..TAG_DIGITS])
+    }
 }
 
 impl From<&Function> for FunctionInfo {

@@ -21,12 +21,12 @@ pub struct RunningApplication {
 /// The reply to `POST /apps/{app}/test`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct TestAnswer {
-    /// What an endpoint would answer: `result` and `cache`.
+    /// The response that an endpoint would give: `result` and `cache`.
     #[schema(value_type = Object)]
     pub answer: Box<RawValue>,
     /// The end of what the function wrote to its log.
     pub output: String,
-    /// How long it ran.
+    /// Duration of the run, in milliseconds.
     pub milliseconds: f64,
 }
 
@@ -37,12 +37,12 @@ pub struct ImportedApplication {
     pub name: String,
     /// Its functions.
     pub functions: Vec<String>,
-    /// What the file could not bring.
+    /// Remarks on what the file could not bring.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
 
-/// What `application.json` says in the tar of an exported application. Code lies beside it.
+/// The contents of `application.json` in the tar of an exported application. Code lies beside it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Export {
@@ -50,14 +50,17 @@ pub struct Export {
     pub schema: u32,
     /// The application's name.
     pub name: String,
-    /// Which pages of other origins may use its endpoints.
+    /// The origins whose pages may use its endpoints.
     pub cors: CorsInfo,
     /// Cache entries of nested calls are handed out.
     pub hands_out_nested: bool,
     /// On a host name of its own its responses keep their origin.
     pub own_origin: bool,
-    /// The dependencies file of its functions; empty: none.
+    /// The dependencies file of its functions, whichever of the two there is; empty: none.
     pub dependencies: String,
+    /// The `requirements.txt` of one that has a `package.json` as well.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub requirements: String,
     /// Its endpoints.
     pub endpoints: Vec<EndpointInfo>,
     /// Its functions.
@@ -95,6 +98,7 @@ mod tests {
             hands_out_nested: true,
             own_origin: false,
             dependencies: String::new(),
+            requirements: String::new(),
             endpoints: vec![EndpointInfo {
                 method: "POST".to_owned(),
                 path: "a".to_owned(),

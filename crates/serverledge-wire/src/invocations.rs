@@ -29,24 +29,24 @@ pub struct InvocationInfo {
     pub function: String,
     /// The digest of the version that runs.
     pub version: String,
-    /// Where it stands.
+    /// Its state.
     #[schema(value_type = String)]
     pub state: InvocationState,
-    /// How often it was begun.
+    /// Number of times that it was begun.
     pub attempts: u32,
-    /// When it was accepted.
+    /// Time of its acceptance.
     pub accepted_unix_ms: u64,
-    /// When it was last begun.
+    /// Time of its latest start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_unix_ms: Option<u64>,
-    /// When it ended.
+    /// Time of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_unix_ms: Option<u64>,
     /// The result, in state `done`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub result: Option<Box<RawValue>>,
-    /// Why there is none, in the other terminal states.
+    /// The reason why there is no result, in the other terminal states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<InvocationProblem>,
     /// The node that runs it or ran it last.
@@ -58,14 +58,14 @@ pub struct InvocationInfo {
     /// The dead letter that it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redrive_of: Option<String>,
-    /// How the caller's URL is told of the end, if it asked for that.
+    /// The callback that reports the end to the caller's URL, if the caller asked for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<CallbackInfo>,
-    /// What happened to it, oldest first; the latest few.
+    /// Its events, oldest first; the latest few.
     pub history: Vec<HistoryEntry>,
 }
 
-/// Why an invocation gave no result.
+/// The reason why an invocation gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InvocationProblem {
     /// A stable code.
@@ -74,10 +74,10 @@ pub struct InvocationProblem {
     pub message: String,
 }
 
-/// How far a callback has come.
+/// The progress of a callback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CallbackInfo {
-    /// Where it goes.
+    /// The URL that it is sent to.
     pub url: String,
     /// `pending`, `delivered` or `failed` (no further attempt will be made).
     pub state: String,
@@ -91,12 +91,12 @@ pub struct CallbackInfo {
 /// One thing that happened to an invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryEntry {
-    /// When, in Unix milliseconds by the clock of the node that wrote it.
+    /// Time of the event, in Unix milliseconds by the clock of the node that wrote it.
     pub unix_ms: u64,
     /// `accepted`, `begun`, `taken_over`, `done`, `failed`, `cancelled`, `expired`, `redriven`, `callback_delivered`,
     /// `callback_failed`.
     pub event: String,
-    /// Which node wrote it.
+    /// The node that wrote it.
     pub node: String,
 }
 
@@ -105,7 +105,7 @@ pub struct HistoryEntry {
 pub struct DeadLetters {
     /// The invocations, without results and history.
     pub dead_letters: Vec<DeadLetter>,
-    /// What to ask the next page with (`?after=`); absent on the last page.
+    /// The position of the next page, for `?after=`; absent on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -117,17 +117,17 @@ pub struct DeadLetter {
     pub id: String,
     /// Its function.
     pub function: String,
-    /// Why it ended.
+    /// The reason why it ended.
     pub error: InvocationProblem,
-    /// How often it was begun.
+    /// Number of times that it was begun.
     pub attempts: u32,
-    /// When it ended, in Unix milliseconds.
+    /// Time of its end, in Unix milliseconds.
     pub finished_unix_ms: u64,
 }
 
 /// The reply to `DELETE /dead-letters`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Purged {
-    /// How many were removed.
+    /// Number of dead letters that were removed.
     pub purged: u64,
 }

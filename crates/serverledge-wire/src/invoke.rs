@@ -27,6 +27,17 @@ pub struct InvocationRequest<'a> {
     pub callback: Option<String>,
 }
 
+/// The members of an invocation's body, the usual ones first.
+const INVOCATION_MEMBERS: [&str; 7] = [
+    "Params",
+    "CanDoOffloading",
+    "QoSClass",
+    "QoSMaxRespT",
+    "Async",
+    "ReturnOutput",
+    "Callback",
+];
+
 impl<'a> InvocationRequest<'a> {
     /// Reads a body; an empty one asks for nothing in particular.
     ///
@@ -34,6 +45,14 @@ impl<'a> InvocationRequest<'a> {
     /// [`BodyError`] names what is malformed.
     pub fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
         let members = Members::parse(body)?;
+        if let Some(params) = members.single("Params") {
+            return Ok(Self {
+                params: Some(params),
+                can_do_offloading: true,
+                ..Self::default()
+            });
+        }
+        members.only(&INVOCATION_MEMBERS, "parameters are members of Params; ")?;
         Ok(Self {
             params: members.raw("Params"),
             qos_class: members.get("QoSClass")?.unwrap_or(0),
@@ -104,7 +123,7 @@ pub struct InvocationResponse<'a> {
     /// Name of the node that ran it.
     #[schema(value_type = String)]
     pub execution_node: Cow<'a, str>,
-    /// Why there is no result; in the answers of `/poll` only, and not in Serverledge.
+    /// The reason why there is no result; in the responses of `/poll` only, and not in Serverledge.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     #[schema(value_type = String)]
     pub error: Cow<'a, str>,
@@ -128,7 +147,7 @@ pub struct Accepted {
 pub struct PrewarmRequest {
     /// The function to make ready.
     pub function: String,
-    /// How many sandboxes.
+    /// Number of sandboxes.
     pub instances: i64,
     /// Pull the image again first (containers only).
     pub force_image_pull: bool,
@@ -141,6 +160,7 @@ impl PrewarmRequest {
     /// [`BodyError`] names what is malformed.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
         let members = Members::parse(body)?;
+        members.only(&["Function", "Instances", "ForceImagePull"], "")?;
         Ok(Self {
             function: members.get("Function")?.unwrap_or_default(),
             instances: members.get("Instances")?.unwrap_or(1),
@@ -153,7 +173,7 @@ impl PrewarmRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct Prewarmed {
-    /// How many sandboxes can start at once without loading anything; may be fewer than asked for.
+    /// Number of sandboxes that can start at once without loading anything; may be fewer than requested.
     pub prewarmed: i64,
 }
 
@@ -169,6 +189,32 @@ mod tests {
                 .unwrap()
                 .can_do_offloading
         );
+    }
+
+    #[test]
+    fn the_usual_body_is_read_as_any_other() {
+        let shown =
+            |body: &str| format!("{:?}", InvocationRequest::parse(body.as_bytes()).unwrap());
+        for params in ["{\"a\":1}", "[1, 2]", "0", "\"\"", "null"] {
+            let usual = shown(&format!("{{\"Params\":{params}}}"));
+            assert_eq!(usual, shown(&format!("{{ \"params\" : {params} }}")));
+            assert_eq!(
+                usual,
+                shown(&format!("{{\"Params\":{params},\"Async\":null}}"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_parameter_beside_params_is_not_dropped() {
+        let told = InvocationRequest::parse(br#"{"n":5}"#)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            told.contains("\"n\"; parameters are members of Params; known are Params, "),
+            "{told}"
+        );
+        assert!(PrewarmRequest::parse(br#"{"Function":"f","Count":2}"#).is_err());
     }
 
     #[test]

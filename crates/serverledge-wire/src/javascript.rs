@@ -1,10 +1,17 @@
-//! Which runtime a JavaScript file is for, where nobody says so: the rule that node and client share. It looks at the words
-//! of the file, without comments and strings, and not at what they would do.
+//! The choice of a JavaScript file's runtime where nobody names one: the rule that node and client share. It looks at
+//! the words of the file, without comments and strings, and not at what they would do.
+
+mod notes;
+mod tokens;
+
+pub use self::notes::notes;
+
+use self::tokens::{Token, tokens};
 
 /// The files that are JavaScript.
-pub const ENDINGS: [&str; 3] = [".js", ".mjs", ".cjs"];
+pub const ENDINGS: [&str; 3] = [".js", ".cjs", ".mjs"];
 
-/// How the reason ends that bundling does away with.
+/// The end of the one reason that bundling removes.
 pub const NOT_IN_THE_FILE: &str = "which is not in the file";
 
 /// The module that the runtime itself offers, everywhere.
@@ -57,30 +64,98 @@ const NODE_MODULES: [&str; 42] = [
 ];
 
 /// Names that Node.js has everywhere and the runtime `javascript` has not.
-const NODE_GLOBALS: [&str; 11] = [
+const NODE_GLOBALS: [&str; 26] = [
     "AbortController",
+    "AbortSignal",
+    "Atomics",
+    "Blob",
+    "BroadcastChannel",
     "Buffer",
+    "CompressionStream",
+    "DecompressionStream",
     "EventSource",
+    "EventTarget",
     "FormData",
+    "Headers",
     "Intl",
+    "MessageChannel",
+    "ReadableStream",
+    "Request",
+    "Response",
+    "SharedArrayBuffer",
+    "TransformStream",
+    "WebAssembly",
     "WebSocket",
+    "Worker",
+    "WritableStream",
     "XMLHttpRequest",
     "fetch",
-    "global",
-    "SharedArrayBuffer",
-    "Worker",
+    "navigator",
 ];
 
-/// Why a file needs Node.js, in words that follow "it"; `None`: the runtime `javascript` has all that it names.
+/// Methods that heed a language in Node.js, whose default has one, too.
+const LOCALE_METHODS: [&str; 4] = [
+    "localeCompare",
+    "toLocaleDateString",
+    "toLocaleString",
+    "toLocaleTimeString",
+];
+/// Methods that do so where a language is named.
+const LOCALE_CASES: [&str; 2] = ["toLocaleLowerCase", "toLocaleUpperCase"];
+/// Names of the global object, of which everything global is a member.
+const GLOBAL_OBJECTS: [&str; 3] = ["global", "globalThis", "self"];
+
+/// A name in a file that means something else than in Node.js, or nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use<'a> {
+    /// A global that is not there.
+    Global(&'a str),
+    /// A member of `process` other than `env`.
+    Process(&'a str),
+    /// A method that depends on a language.
+    Locale(&'a str),
+    /// The clock.
+    Clock(&'a str),
+}
+
+impl Use<'_> {
+    /// In words that follow "it"; `None`: no reason to have Node.js.
+    fn need(self) -> Option<String> {
+        match self {
+            Use::Global(name) => Some(format!("uses {name}")),
+            Use::Process(member) => Some(format!("uses process.{member} of Node.js")),
+            Use::Locale(name) => Some(format!(
+                "uses {name}, which depends on languages: --runtime javascript has none"
+            )),
+            Use::Clock(_) => None,
+        }
+    }
+}
+
+/// The reason why a file needs Node.js, in words that follow "it"; `None`: the runtime `javascript` has all that it
+/// names.
 ///
-/// It needs Node.js if it requires or imports anything but `serverledge`, or uses a member of `process` other than
-/// `env`, or one of a few other names of Node.js that it does not declare itself.
+/// It needs Node.js if it requires or imports anything but `serverledge`, uses a member of `process` other than
+/// `env`, one of a few other names of Node.js that it does not declare itself, or a method that depends on a language.
+/// A file can do without a name that it asks for with `typeof`.
 #[must_use]
 pub fn needs_node(source: &str) -> Option<String> {
     let tokens = tokens(source);
     imported(&tokens)
         .find_map(why_of_import)
-        .or_else(|| used_global(&tokens))
+        .or_else(|| used_of_node(&tokens))
+}
+
+/// As [`needs_node`], of all that a file names itself, whatever it imports.
+#[must_use]
+pub fn uses_node(source: &str) -> Option<String> {
+    used_of_node(&tokens(source))
+}
+
+fn used_of_node(tokens: &[Token<'_>]) -> Option<String> {
+    uses(tokens)
+        .filter(|(_, used)| !is_asked_for(tokens, *used))
+        .find_map(|(_, used)| used.need())
 }
 
 /// Whether a module of this name is part of Node.js.
@@ -121,41 +196,103 @@ fn imported<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = &'a str> {
     })
 }
 
-fn used_global(tokens: &[Token<'_>]) -> Option<String> {
-    let declared = |name: &str| {
-        tokens.windows(2).any(|pair| {
-            let declares = Token::Word(name) == pair[1];
-            declares
-                && matches!(
-                    pair[0],
-                    Token::Word("const" | "let" | "var" | "function" | "class" | "import")
-                )
-        })
-    };
-    (0..tokens.len()).find_map(|at| {
-        let Token::Word(word) = tokens[at] else {
-            return None;
+/// Everything that is used, with the token where.
+fn uses<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = (usize, Use<'a>)> {
+    (0..tokens.len()).filter_map(|at| match tokens[at] {
+        Token::Word(word) => used_at(tokens, at, word).map(|used| (at, used)),
+        _ => None,
+    })
+}
+
+fn used_at<'a>(tokens: &'a [Token<'a>], at: usize, word: &'a str) -> Option<Use<'a>> {
+    if is_member(tokens, at) {
+        let is_global = at > 1
+            && matches!(tokens[at - 2], Token::Word(object) if GLOBAL_OBJECTS.contains(&object));
+        return match word {
+            _ if LOCALE_METHODS.contains(&word) => Some(Use::Locale(word)),
+            _ if LOCALE_CASES.contains(&word) && has_argument(tokens, at) => {
+                Some(Use::Locale(word))
+            }
+            _ if is_global && NODE_GLOBALS.contains(&word) => Some(Use::Global(word)),
+            _ => None,
         };
-        let is_member = at > 0 && tokens[at - 1] == Token::Mark('.');
-        let is_key = tokens.get(at + 1) == Some(&Token::Mark(':'));
-        // Only Node.js heeds a language, which is what an argument names.
-        if is_member && word == "toLocaleString" && has_argument(tokens, at) {
-            return Some("uses toLocaleString with an argument".to_owned());
+    }
+    if tokens.get(at + 1) == Some(&Token::Mark(':'))
+        || is_method(tokens, at)
+        || declares(tokens, word)
+    {
+        return None;
+    }
+    match word {
+        "process" => process_member(tokens, at),
+        "Date" | "performance" => reads_clock(tokens, at, word).then_some(Use::Clock(word)),
+        _ => NODE_GLOBALS.contains(&word).then_some(Use::Global(word)),
+    }
+}
+
+fn is_member(tokens: &[Token<'_>], at: usize) -> bool {
+    // Three dots are no member's.
+    at > 0 && tokens[at - 1] == Token::Mark('.') && !(at > 1 && tokens[at - 2] == Token::Mark('.'))
+}
+
+fn process_member<'a>(tokens: &'a [Token<'a>], at: usize) -> Option<Use<'a>> {
+    let dots = tokens[at + 1..]
+        .iter()
+        .take_while(|token| matches!(token, Token::Mark('.' | '?')))
+        .count();
+    match tokens.get(at + 1 + dots) {
+        Some(Token::Word(member)) if dots > 0 && *member != "env" => Some(Use::Process(member)),
+        _ => None,
+    }
+}
+
+/// `Date.now`, `Date()`, `new Date` and `new Date()`, but not with arguments; `performance.now`.
+fn reads_clock(tokens: &[Token<'_>], at: usize, word: &str) -> bool {
+    let member = (tokens.get(at + 1) == Some(&Token::Mark('.')))
+        .then(|| tokens.get(at + 2))
+        .flatten();
+    match (member, word) {
+        (Some(Token::Word("now" | "timeOrigin")), _) => true,
+        (Some(_), _) | (None, "performance") => false,
+        (None, _) => {
+            let is_made = at > 0 && tokens[at - 1] == Token::Word("new");
+            let is_called = tokens.get(at + 1) == Some(&Token::Mark('('));
+            !has_argument(tokens, at) && (is_called || is_made)
         }
-        if is_member || is_key || is_method(tokens, at) {
-            return None;
-        }
-        if word == "process" {
-            let member =
-                (tokens.get(at + 1) == Some(&Token::Mark('.'))).then(|| tokens.get(at + 2));
-            return match member {
-                Some(Some(Token::Word(member))) if *member != "env" && !declared(word) => {
-                    Some(format!("uses process.{member} of Node.js"))
-                }
-                _ => None,
+    }
+}
+
+/// Whether a file finds out by itself if there is such a thing.
+fn is_asked_for(tokens: &[Token<'_>], used: Use<'_>) -> bool {
+    let name = match used {
+        Use::Global(name) => name,
+        Use::Process(_) => "process",
+        Use::Locale(_) | Use::Clock(_) => return false,
+    };
+    tokens
+        .windows(2)
+        .any(|pair| pair == [Token::Word("typeof"), Token::Word(name)])
+        || tokens.windows(4).any(|four| {
+            let [
+                Token::Word("typeof"),
+                Token::Word(object),
+                Token::Mark('.'),
+                Token::Word(member),
+            ] = four
+            else {
+                return false;
             };
-        }
-        (NODE_GLOBALS.contains(&word) && !declared(word)).then(|| format!("uses {word}"))
+            GLOBAL_OBJECTS.contains(object) && *member == name
+        })
+}
+
+fn declares(tokens: &[Token<'_>], name: &str) -> bool {
+    tokens.windows(2).any(|pair| {
+        pair[1] == Token::Word(name)
+            && matches!(
+                pair[0],
+                Token::Word("const" | "let" | "var" | "function" | "class" | "import")
+            )
     })
 }
 
@@ -183,139 +320,6 @@ fn is_method(tokens: &[Token<'_>], at: usize) -> bool {
     false
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Token<'a> {
-    /// A name, a keyword or a number.
-    Word(&'a str),
-    /// The contents of a string in quotes.
-    Text(&'a str),
-    /// Any other character, and `'/'` for a whole regular expression.
-    Mark(char),
-}
-
-/// Splits a source. Comments are left out; of a template, only what is written between `${` and `}` remains.
-fn tokens(source: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    // The depth of braces at which each template goes on.
-    let (mut templates, mut depth) = (Vec::new(), 0_usize);
-    let mut rest = source;
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
-            '/' if begins_regex(tokens.last()) => {
-                tokens.push(Token::Mark('/'));
-                regex_length(rest)
-            }
-            '\'' | '"' => {
-                let length = quoted_length(rest, first);
-                tokens.push(Token::Text(rest[..length].trim_matches(first)));
-                length
-            }
-            '}' if templates.last() == Some(&depth) => {
-                templates.pop();
-                template_length(rest, &mut templates, depth)
-            }
-            '`' => template_length(rest, &mut templates, depth),
-            _ if is_word(first) => {
-                let length = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-                tokens.push(Token::Word(&rest[..length]));
-                length
-            }
-            _ => {
-                match first {
-                    '{' => depth += 1,
-                    '}' => depth = depth.saturating_sub(1),
-                    _ => {}
-                }
-                if !first.is_whitespace() {
-                    tokens.push(Token::Mark(first));
-                }
-                first.len_utf8()
-            }
-        };
-        rest = &rest[length.max(1)..];
-    }
-    tokens
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '$' | '#')
-}
-
-/// A slash divides behind a value, and begins a regular expression elsewhere.
-fn begins_regex(before: Option<&Token<'_>>) -> bool {
-    match before {
-        None => true,
-        Some(Token::Word(word)) => matches!(
-            *word,
-            "return"
-                | "typeof"
-                | "case"
-                | "in"
-                | "of"
-                | "delete"
-                | "void"
-                | "throw"
-                | "new"
-                | "else"
-                | "do"
-                | "await"
-                | "yield"
-        ),
-        Some(Token::Text(_)) => false,
-        Some(Token::Mark(mark)) => !matches!(mark, ')' | ']' | '}' | '/'),
-    }
-}
-
-fn regex_length(rest: &str) -> usize {
-    let (mut escaped, mut in_class) = (false, false);
-    for (at, c) in rest.char_indices().skip(1) {
-        match c {
-            '\n' => return at,
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '[' => in_class = true,
-            ']' => in_class = false,
-            '/' if !in_class => return at + 1,
-            _ => {}
-        }
-    }
-    rest.len()
-}
-
-fn quoted_length(rest: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in rest.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '\n' => return at,
-            _ if c == quote => return at + 1,
-            _ => {}
-        }
-    }
-    rest.len()
-}
-
-/// From a backtick, or the brace that ends a substitution, to the end or to the next substitution.
-fn template_length(rest: &str, templates: &mut Vec<usize>, depth: usize) -> usize {
-    let mut escaped = false;
-    for (at, c) in rest.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '`' => return at + 1,
-            '$' if rest[at + 1..].starts_with('{') => {
-                templates.push(depth);
-                return at + 2;
-            }
-            _ => {}
-        }
-    }
-    rest.len()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -339,10 +343,14 @@ mod tests {
             "const x = a / b / c, y = /require('fs')/.test(x)",
             "const t = `${ { a: `${1}` }.a } Buffer`; console.log(t)",
             "typeof process === 'object' && process",
-            "setImmediate(() => {}); module.exports = () => 1",
+            "setImmediate(() => {}); module.exports = () => Date.now()",
             "export default { async fetch(req) { return f(req) } }",
             "class A { fetch({ a }, b = (1)) { return 1 } }",
-            "(1).toLocaleString(); o.Intl",
+            "o.Intl; global.x = 1; typeof global",
+            "typeof Buffer !== 'undefined' ? Buffer.from(a) : btoa(a)",
+            "typeof process !== 'undefined' && process.versions?.node",
+            "if (typeof globalThis.fetch === 'function') globalThis.fetch('x')",
+            "'I'.toLocaleLowerCase()",
         ] {
             check(source, None);
         }
@@ -382,23 +390,39 @@ mod tests {
         check("return Buffer.from('a')", Some("uses Buffer"));
         check("await fetch(`http://x/${id}`)", Some("uses fetch"));
         check("new Intl.NumberFormat('de')", Some("uses Intl"));
+        check("globalThis.Intl", Some("uses Intl"));
         check(
             "n.toLocaleString('de-DE')",
-            Some("uses toLocaleString with an argument"),
+            Some("uses toLocaleString, which depends on languages: --runtime javascript has none"),
         );
+        check(
+            "n.toLocaleString()",
+            Some("uses toLocaleString, which depends on languages: --runtime javascript has none"),
+        );
+        check(
+            "a.sort((a, b) => a.localeCompare(b))",
+            Some("uses localeCompare, which depends on languages: --runtime javascript has none"),
+        );
+        check(
+            "'i'.toLocaleUpperCase('tr')",
+            Some(
+                "uses toLocaleUpperCase, which depends on languages: --runtime javascript has none",
+            ),
+        );
+        check("process?.exit(1)", Some("uses process.exit of Node.js"));
         check(
             "const o = { async f() { if (fetch('x')) { return 1 } } }",
             Some("uses fetch"),
         );
         check("const t = `${ Buffer.from('a') }`", Some("uses Buffer"));
-        check("const r = /[/]'/; global.x = 1", Some("uses global"));
+        check("const r = /[/]'/; navigator.x = 1", Some("uses navigator"));
     }
 
     proptest! {
         #[test]
         fn any_text_is_looked_at(source in "\\PC{0,60}", tail in "[`'\"/\\\\${}a(.\n*]{0,30}") {
             let source = source + &tail;
-            let _ = needs_node(&source);
+            let _ = (needs_node(&source), notes("f.js", &source));
         }
     }
 }

@@ -1,20 +1,24 @@
-//! What nodes say to each other: the head of an offloaded invocation, its report, how a node is, and the code that
+//! The messages between nodes: the head of an offloaded invocation, its report, the load of a node, and the code that
 //! proves that a request comes from a node with the cluster's key. `docs/peer-protocol.md` describes the whole.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use hex::FromHex as _;
 use serde::{Deserialize, Serialize};
 use serverledge_core::{CallKey, Link};
 
 use crate::status::Coordinates;
 
-/// What the routes of nodes among themselves begin with.
+/// The prefix of the routes that nodes use among themselves.
 pub const PREFIX: &str = "/peer/";
 /// The route of offloaded invocations; the function's name follows.
 pub const INVOKE_PATH: &str = "/peer/invoke/";
 /// The route that says how a node is.
 pub const LOAD_PATH: &str = "/peer/load";
+/// The route that says how a version of a function stands on a node: a [`crate::rollout::VersionQuestion`] is asked, a
+/// [`crate::rollout::VersionStand`] answered.
+pub const VERSION_PATH: &str = "/peer/version";
 /// Header: [`PeerCall`] as JSON.
 pub const CALL: &str = "serverledge-peer-call";
 /// Header: [`Passed`] as JSON, of a request to any route but those of peers.
@@ -49,10 +53,10 @@ pub struct PeerCall {
     pub id: String,
     /// The id at the root of its call tree.
     pub root: String,
-    /// How deep it is nested.
+    /// Its depth in the call tree.
     #[serde(default)]
     pub depth: u32,
-    /// How often this call or one above it was offloaded, this time included.
+    /// Number of times that this call, or one above it, was offloaded, this time included.
     pub hops: u32,
     /// The nodes that it has passed, the sender last.
     pub path: Vec<String>,
@@ -67,6 +71,12 @@ pub struct PeerCall {
     pub class: i64,
     /// The digest of the function's version.
     pub version: String,
+    /// Another version that will do as well: the newest, where the sender goes on with an earlier one. Empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub or_version: String,
+    /// Any version will do that calls run at the receiver, which prepares it first where it has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_version: bool,
     /// The receiver's life, as the sender knows it.
     pub epoch: String,
     /// Milliseconds since it was first sent there, if this is not the first time.
@@ -78,12 +88,16 @@ pub struct PeerCall {
     /// The caller's trace context (W3C `traceparent`).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trace: String,
-    /// Length of the parameters, if what the client carries follows them in the body (see [`crate::thesis`]).
+    /// Length of the parameters, if what the client carries follows them in the body (see [`crate::endpoint_body`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params_bytes: Option<usize>,
     /// The answer is to bring entries that the client may carry back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub hands_out: bool,
+    #[serde(
+        rename = "hands_out",
+        default,
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub returns_cache: bool,
     /// The generation of the function's space, as the sender knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
@@ -103,7 +117,8 @@ fn is_default_space(space: &str) -> bool {
     space == DEFAULT_SPACE
 }
 
-/// What a load balancer says of a request that it passes on. The proof beside it is over this and the path.
+/// The facts that a load balancer states about a request that it forwards. The proof beside it covers this and the
+/// path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passed {
     /// The request's method.
@@ -118,13 +133,13 @@ pub struct Passed {
     /// The sender's address, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
-    /// How browsers keep cookies for the balancer's names.
-    #[serde(default, skip_serializing_if = "Cookies::is_default")]
+    /// The rules by which browsers keep cookies for the balancer's names.
+    #[serde(default, skip_serializing_if = "crate::members::is_default")]
     pub cookies: Cookies,
 }
 
-/// What keeps pages on the hosts of applications from giving a browser cookies for the server beside them; what is not said is
-/// not so.
+/// The measures that keep pages on the hosts of applications from giving a browser cookies for the server beside them.
+/// A measure that is absent is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cookies {
@@ -136,13 +151,7 @@ pub struct Cookies {
     pub bound: bool,
 }
 
-impl Cookies {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// How an offloaded run went. Times are microseconds.
+/// The report of an offloaded run. Times are microseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PeerReport {
@@ -161,16 +170,16 @@ pub struct PeerReport {
     /// The node that ran it, if the receiver has handed it on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<Elsewhere>,
-    /// What its caches say; absent: nothing in particular.
+    /// The cache data of the result; absent: nothing in particular.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memo: Option<PeerMemo>,
 }
 
-/// What the result brings with it for caches. Its entries stand in the body between result and log.
+/// The cache data of a result. Its entries stand in the body between result and log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PeerMemo {
-    /// Which look-up answered: `run`, `cache`, `joined`, `carried`, `edge`.
+    /// The look-up that answered: `run`, `cache`, `joined`, `carried`, `edge`.
     pub source: String,
     /// Some answer came from what the client carries.
     pub shaped: bool,
@@ -178,13 +187,13 @@ pub struct PeerMemo {
     pub called: bool,
     /// A part of it ran in another generation than it began in, or a call that it made was refused.
     pub stale: bool,
-    /// Carried answers that were not believed: not of an edge function, untrue, expired, outdated.
+    /// Results of a client that were not believed: not of an edge function, untrue, expired, outdated.
     pub ignored: [u32; 4],
     /// Bytes of the entries in the body.
     pub entries_bytes: usize,
 }
 
-/// Where a run was that its receiver handed on.
+/// The node of a run that its receiver offloaded again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Elsewhere {
@@ -192,21 +201,21 @@ pub struct Elsewhere {
     pub area: String,
     /// The node.
     pub node: String,
-    /// What going there and back added, in microseconds.
+    /// Time that the way there and back added, in microseconds.
     pub latency_us: u64,
 }
 
-/// How a node is; goes with every answer to a peer.
+/// The load of a node; sent with every response to a peer.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PeerLoad {
-    /// Which of the node's lives says so.
+    /// The epoch (one life) of the node that states this.
     pub epoch: String,
     /// Memory that a new call may take, in MiB.
     pub free_memory_mib: u64,
     /// Processor share that a new call may take, in thousandths of a core.
     pub free_cpu_milli: u64,
-    /// How long a new call would wait, in microseconds.
+    /// Time that a new call would wait, in microseconds.
     pub wait_us: u64,
     /// It takes nothing new.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -217,11 +226,11 @@ pub struct PeerLoad {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PeerState {
-    /// How it is.
+    /// The load of the node.
     pub load: PeerLoad,
-    /// Where it is.
+    /// The network coordinates of the node.
     pub coordinates: Coordinates,
-    /// Where some others are, by `area/node`, at most [`SIGHTINGS_MAX`].
+    /// The coordinates of some other nodes, by `area/node`, at most [`SIGHTINGS_MAX`].
     pub sightings: BTreeMap<String, Coordinates>,
     /// Idle containers by function, at most [`WARM_MAX`] functions.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -236,14 +245,14 @@ pub struct ClusterKey([u8; 32]);
 /// hash over everything that the receiver acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
-    /// When it was made, in Unix milliseconds by the sender's clock.
+    /// Creation time, in Unix milliseconds by the sender's clock.
     pub unix_ms: u64,
     /// Never the same twice.
     pub nonce: [u8; 12],
     tag: [u8; 32],
 }
 
-/// What a proof covers.
+/// The data that a proof covers.
 #[derive(Debug, Clone, Copy)]
 pub struct Proved<'a> {
     /// The receiver as `area/node`: what is meant for one node proves nothing to another.
@@ -320,7 +329,12 @@ impl Proof {
     /// As the header's text: time, nonce and tag.
     #[must_use]
     pub fn to_text(&self) -> String {
-        format!("{}.{}.{}", self.unix_ms, hex(&self.nonce), hex(&self.tag))
+        format!(
+            "{}.{}.{}",
+            self.unix_ms,
+            hex::encode(self.nonce),
+            hex::encode(self.tag)
+        )
     }
 
     /// Reads the header's text; `None` if it is none.
@@ -331,10 +345,12 @@ impl Proof {
             .filter(|text| text.len() <= PROOF_BYTES_MAX)?;
         let mut parts = text.splitn(3, '.');
         let unix_ms = parts.next()?.parse().ok()?;
+        let nonce = <[u8; 12]>::from_hex(parts.next()?).ok()?;
+        let tag = <[u8; 32]>::from_hex(parts.next()?).ok()?;
         Some(Self {
             unix_ms,
-            nonce: unhex(parts.next()?)?,
-            tag: unhex(parts.next()?)?,
+            nonce,
+            tag,
         })
     }
 }
@@ -345,7 +361,7 @@ pub fn chain_of(texts: &[String]) -> Option<Option<std::sync::Arc<Link>>> {
     let mut chain = None;
     for text in texts.iter().rev() {
         chain = Some(std::sync::Arc::new(Link {
-            key: unhex(text)?,
+            key: CallKey::from_hex(text).ok()?,
             up: chain,
         }));
     }
@@ -355,27 +371,7 @@ pub fn chain_of(texts: &[String]) -> Option<Option<std::sync::Arc<Link>>> {
 /// One key of a chain as the head of a call holds it.
 #[must_use]
 pub fn chain_text(key: &CallKey) -> String {
-    hex(key)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| char::from(DIGITS.get(usize::from(half)).copied().unwrap_or(b'0'));
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
-}
-
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+    hex::encode(key)
 }
 
 #[cfg(test)]
@@ -444,6 +440,15 @@ mod tests {
         assert!(!ClusterKey::derive("another key of more than 32 characters").holds(&proof, &what));
     }
 
+    /// Nodes of two builds talk to each other: members keep their names, whatever their fields are called.
+    #[test]
+    fn members_of_a_call_keep_their_names() {
+        let text = r#"{"offer":"o","id":"i","root":"r","hops":1,"path":[],"version":"v","epoch":"e","hands_out":true}"#;
+        let call: PeerCall = serde_json::from_str(text).unwrap();
+        assert!(call.returns_cache);
+        assert_eq!(serde_json::to_value(&call).unwrap()["hands_out"], true);
+    }
+
     #[test]
     fn what_is_no_proof_is_refused() {
         for text in [
@@ -472,12 +477,14 @@ mod tests {
             deadline_ms: Some(1500),
             class: 1,
             version: "d".into(),
+            or_version: String::new(),
+            any_version: false,
             epoch: "e".into(),
             again_ms: None,
             request_id: String::new(),
             trace: String::new(),
             params_bytes: None,
-            hands_out: false,
+            returns_cache: false,
             generation: None,
             chain: Vec::new(),
         };

@@ -10,21 +10,22 @@ pub struct PeerInfo {
     pub node: String,
     /// Its area.
     pub area: String,
-    /// What it is: `node`, or a word for what else registers itself.
+    /// The kind of the peer: `node`, or a word for other programs that register themselves.
     pub kind: String,
-    /// Where it takes calls.
+    /// The address at which it takes calls.
     pub address: String,
     /// It is in the area that counts as the cloud here.
     pub cloud: bool,
     /// Time to it and back, in milliseconds; `null` if it was never measured.
     pub round_trip_ms: Option<f64>,
-    /// How long ago it told its load, in milliseconds; `null` if it never did, and what follows says nothing then.
+    /// Age of its last report of its load, in milliseconds; `null` if there was none, and then the members that follow
+    /// say nothing.
     pub age_ms: Option<f64>,
     /// Memory not reserved by running invocations, in MiB.
     pub free_memory_mib: u64,
     /// Cores not reserved.
     pub free_cpu: f64,
-    /// How long a call would wait there for room, in milliseconds.
+    /// Time that a call would wait there for room, in milliseconds.
     pub wait_ms: f64,
     /// It takes no further work.
     pub draining: bool,

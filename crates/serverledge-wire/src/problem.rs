@@ -20,6 +20,9 @@ pub struct Problem {
     pub code: String,
     /// One sentence for people: the thing, the cause, the way out.
     pub detail: String,
+    /// The function that was called, where one was.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub function: String,
     /// The request's id, to be found in the node's log.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub request_id: String,

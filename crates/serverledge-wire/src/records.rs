@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hex::FromHex as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serverledge_core::{
     Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, MemoryMib,
-    Network, Parameter, Runtime, Secrets, Signature, SpaceId, Version,
+    Network, Parameter, Runtime, Secrets, Signature, SpaceId, Version, whole_millis,
 };
+
+use crate::invocations::HistoryEntry;
 
 mod account;
 mod application;
@@ -26,8 +29,7 @@ pub use application::{
     AppNameRecord, ApplicationRecord, CorsRecord, DeletionRecord, EndpointRecord,
 };
 pub use claim::{
-    CallbackRecord, CallbackState, ClaimRecord, HISTORY_MAX, HistoryRecord, IdempotencyRecord,
-    OwnerRecord,
+    CallbackRecord, CallbackState, ClaimRecord, HISTORY_MAX, IdempotencyRecord, OwnerRecord,
 };
 pub use node::NodeRecord;
 
@@ -49,7 +51,7 @@ pub struct FunctionRecord {
     /// More of them, which are not shown; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<SecretsRecord>,
-    /// What it may reach: absent for nothing, else `bridge`.
+    /// The network that it may reach: absent for none, else `bridge`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
     /// The image of a `custom` function.
@@ -66,7 +68,7 @@ pub struct FunctionRecord {
     pub cpu_time_ms: Option<u64>,
     /// Concurrent calls in one sandbox.
     pub max_concurrency: u16,
-    /// How it is spoken to: `json` or `http`.
+    /// Its interface: `json` or `http`.
     pub interface: String,
     /// Results may be cached.
     pub idempotent: bool,
@@ -79,17 +81,17 @@ pub struct FunctionRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<SignatureRecord>,
     /// Length of the code in bytes; absent where nobody noted it.
-    #[serde(default, skip_serializing_if = "is_nought")]
+    #[serde(default, skip_serializing_if = "crate::members::is_default")]
     pub code_bytes: u64,
-    /// When the name was bound to the version, in Unix milliseconds; absent where nobody noted it.
-    #[serde(default, skip_serializing_if = "is_nought")]
+    /// Time at which the name was bound to the version, in Unix milliseconds; absent where nobody noted it.
+    #[serde(default, skip_serializing_if = "crate::members::is_default")]
     pub deployed_unix_ms: u64,
 }
 
 /// Environment variables whose values are not shown; its `Debug` form names them only.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretsRecord {
-    /// What makes the version's digest unpredictable: 32 hexadecimal digits.
+    /// The random value that makes the version's digest unpredictable: 32 hexadecimal digits.
     pub nonce: String,
     /// The variables.
     pub values: BTreeMap<String, String>,
@@ -98,9 +100,9 @@ pub struct SecretsRecord {
 /// Declared inputs and outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignatureRecord {
-    /// What the function takes.
+    /// The parameters of the function.
     pub inputs: Vec<ParameterRecord>,
-    /// What it returns.
+    /// The values that it returns.
     pub outputs: Vec<ParameterRecord>,
 }
 
@@ -125,7 +127,8 @@ pub struct ManifestRecord {
     pub chunks: u32,
     /// All chunks are there. False while they are being written.
     pub complete: bool,
-    /// When somebody last wrote or named the blob, in Unix milliseconds; unreferenced blobs live for a while from then.
+    /// Time at which the blob was last written or named, in Unix milliseconds; unreferenced blobs live for a while from
+    /// then.
     pub touched_unix_ms: u64,
 }
 
@@ -141,35 +144,35 @@ pub struct InvocationRecord {
     /// The function as it was then: the version that will run is pinned, whatever is deployed meanwhile.
     pub pinned: FunctionRecord,
     /// The parameters.
-    pub params: Carried,
-    /// Where it stands.
+    pub params: StoredJson,
+    /// Its state.
     pub state: InvocationState,
-    /// How often it was begun.
+    /// Number of times that it was begun.
     pub attempt: u32,
-    /// When it was accepted, in Unix milliseconds.
+    /// Time of its acceptance, in Unix milliseconds.
     pub accepted_unix_ms: u64,
-    /// When it was last begun.
+    /// Time of its latest start, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_unix_ms: Option<u64>,
-    /// When it reached a terminal state.
+    /// Time at which it reached a terminal state, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_unix_ms: Option<u64>,
     /// The result, in state `done`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<Carried>,
-    /// Why there is none, in the other terminal states.
+    pub result: Option<StoredJson>,
+    /// The reason why there is no result, in the other terminal states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorRecord>,
     /// The end of the function's log, if it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
-    /// How the run went, if it ran to its end.
+    /// The report of the run, if it ran to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportRecord>,
     /// Serverledge's QoS class.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::members::is_default")]
     pub qos_class: i64,
-    /// When its outcome is of no use any more, in Unix milliseconds.
+    /// Time from which its outcome is of no use any more, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_unix_ms: Option<u64>,
     /// Only the node that has claimed it may run it.
@@ -193,28 +196,28 @@ pub struct InvocationRecord {
     /// The dead letter that it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redrive_of: Option<String>,
-    /// What was made from this dead letter.
+    /// The invocation that was made from this dead letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redriven_as: Option<String>,
-    /// Who is told of the end.
+    /// The callback that reports the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback: Option<CallbackRecord>,
-    /// What happened to it, oldest first; at most [`HISTORY_MAX`] entries.
+    /// Its events, oldest first; at most [`HISTORY_MAX`] entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<HistoryRecord>,
+    pub history: Vec<HistoryEntry>,
 }
 
 /// JSON that is either in the record or, if it is large, in a blob.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Carried {
+pub enum StoredJson {
     /// The JSON itself, byte for byte.
     Inline(Arc<RawValue>),
     /// The digest of the blob that holds it.
     Blob(String),
 }
 
-/// Where an invocation stands.
+/// The state of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InvocationState {
@@ -232,7 +235,7 @@ pub enum InvocationState {
     Expired,
 }
 
-/// Why an invocation gave no result.
+/// The reason why an invocation gave no result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorRecord {
     /// A stable code.
@@ -244,34 +247,29 @@ pub struct ErrorRecord {
     pub stack: Option<String>,
 }
 
-/// How a run went; Serverledge's execution report. Times are seconds, as in its API.
+/// The report of a run; Serverledge's execution report. Times are seconds, as in its API.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReportRecord {
     /// From arrival to completion.
-    #[serde(deserialize_with = "exact")]
     pub response_time: f64,
     /// The sandbox had the code loaded already.
     pub is_warm_start: bool,
     /// From arrival to the start of the execution.
-    #[serde(deserialize_with = "exact")]
     pub init_time: f64,
     /// Time in the queue.
-    #[serde(deserialize_with = "exact")]
     pub queueing_time: f64,
-    /// What offloading added.
-    #[serde(deserialize_with = "exact")]
+    /// Time that offloading added.
     pub offload_latency: f64,
     /// The execution itself.
-    #[serde(deserialize_with = "exact")]
     pub duration: f64,
-    /// Where it ran.
+    /// The area of the node that ran it.
     pub execution_area: String,
-    /// Which node ran it.
+    /// The node that ran it.
     pub execution_node: String,
 }
 
-/// Why a registry value is no record.
+/// The reason why a registry value is no record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// It is not the JSON of this kind of record.
@@ -280,15 +278,15 @@ pub enum RecordError {
     /// A newer (or no) Serverledge wrote it.
     #[error("the record has schema {found}, this program knows {known}")]
     Schema {
-        /// What it says.
+        /// The schema of the record.
         found: u64,
-        /// What is known.
+        /// The schema that this program knows.
         known: u32,
     },
     /// A member has a value that cannot be.
     #[error("the record's {member} is {value:?}")]
     Member {
-        /// Which member.
+        /// The name of the member.
         member: &'static str,
         /// Its value.
         value: String,
@@ -298,7 +296,7 @@ pub enum RecordError {
 /// A kind of record.
 pub trait Record: Serialize + DeserializeOwned {
     /// The only schema that this program reads and writes.
-    const SCHEMA: u32;
+    const SCHEMA: u32 = 1;
 
     /// The registry value.
     fn to_value(&self) -> Bytes {
@@ -323,7 +321,7 @@ pub trait Record: Serialize + DeserializeOwned {
     }
 }
 
-/// What is read first of any record.
+/// The member of any record that is read first.
 #[derive(Deserialize)]
 struct Schema {
     #[serde(default)]
@@ -332,9 +330,7 @@ struct Schema {
 
 // === impl FunctionRecord ===
 
-impl Record for FunctionRecord {
-    const SCHEMA: u32 = 1;
-}
+impl Record for FunctionRecord {}
 
 impl FunctionRecord {
     /// The record of a function. Its times are kept in whole milliseconds. How long the code is and when it was deployed
@@ -359,8 +355,8 @@ impl FunctionRecord {
                 .cloned(),
             memory_mib: limits.memory.get(),
             cpu_milli: limits.cpu.get(),
-            timeout_ms: millis(limits.timeout),
-            cpu_time_ms: limits.cpu_time.map(millis),
+            timeout_ms: whole_millis(limits.timeout),
+            cpu_time_ms: limits.cpu_time.map(whole_millis),
             max_concurrency: limits.max_concurrency,
             interface: function.interface.name().to_owned(),
             idempotent: function.flags.idempotent,
@@ -445,29 +441,6 @@ fn archs(names: &[String]) -> Result<Archs, RecordError> {
     Archs::parse(names.iter().map(String::as_str)).ok_or_else(unknown)
 }
 
-/// A number as it was written. serde_json's own reading may be off by the last bit, and an outcome that is read and written
-/// again must not change.
-fn exact<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let text = Box::<RawValue>::deserialize(deserializer)?;
-    text.get().parse().map_err(serde::de::Error::custom)
-}
-
-fn is_zero(number: &i64) -> bool {
-    *number == 0
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_nought(number: &u64) -> bool {
-    *number == 0
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Parses a digest in a record.
 ///
 /// # Errors
@@ -497,13 +470,7 @@ impl std::fmt::Debug for SecretsRecord {
 
 impl SecretsRecord {
     fn from_secrets(secrets: &Secrets) -> Option<Self> {
-        let nonce = || {
-            secrets
-                .nonce
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect()
-        };
+        let nonce = || hex::encode(secrets.nonce);
         (!secrets.values.is_empty()).then(|| Self {
             nonce: nonce(),
             values: secrets.values.clone(),
@@ -511,23 +478,12 @@ impl SecretsRecord {
     }
 
     fn into_secrets(self) -> Result<Secrets, RecordError> {
-        let nonce = member("nonce", &self.nonce, |text| parse_nonce(text).ok_or(()))?;
+        let nonce = member("nonce", &self.nonce, |text| <[u8; 16]>::from_hex(text))?;
         Ok(Secrets {
             nonce,
             values: self.values,
         })
     }
-}
-
-fn parse_nonce(text: &str) -> Option<[u8; 16]> {
-    let mut nonce = [0; 16];
-    if text.len() != 32 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (at, byte) in nonce.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(nonce)
 }
 
 // === impl SignatureRecord ===
@@ -558,9 +514,7 @@ impl SignatureRecord {
 
 // === impl ManifestRecord ===
 
-impl Record for ManifestRecord {
-    const SCHEMA: u32 = 1;
-}
+impl Record for ManifestRecord {}
 
 impl ManifestRecord {
     /// The manifest of a blob whose chunks are still to come.
@@ -578,19 +532,37 @@ impl ManifestRecord {
 
 // === impl InvocationRecord ===
 
-impl Record for InvocationRecord {
-    const SCHEMA: u32 = 1;
-}
+impl Record for InvocationRecord {}
 
 impl InvocationRecord {
     /// The record of an invocation that was accepted just now.
     #[must_use]
-    pub fn accepted(function: &Function, params: Carried, now_unix_ms: u64) -> Self {
+    pub fn accepted(function: &Function, params: StoredJson, now_unix_ms: u64) -> Self {
+        let space = function.space.to_string();
+        let name = function.name.to_string();
+        Self::queued(
+            space,
+            name,
+            FunctionRecord::from_function(function),
+            params,
+            now_unix_ms,
+        )
+    }
+
+    /// A record of an accepted invocation of what is pinned; nothing has happened to it yet.
+    #[must_use]
+    pub const fn queued(
+        space: String,
+        function: String,
+        pinned: FunctionRecord,
+        params: StoredJson,
+        now_unix_ms: u64,
+    ) -> Self {
         Self {
             schema: Self::SCHEMA,
-            space: function.space.as_str().to_owned(),
-            function: function.name.as_str().to_owned(),
-            pinned: FunctionRecord::from_function(function),
+            space,
+            function,
+            pinned,
             params,
             state: InvocationState::Queued,
             attempt: 0,
@@ -619,7 +591,7 @@ impl InvocationRecord {
     /// Something has still to be done for it: it has no outcome, or its callback is pending. As long as that is so there
     /// is a claim.
     #[must_use]
-    pub fn is_owed(&self) -> bool {
+    pub fn has_pending_work(&self) -> bool {
         let pending = self
             .callback
             .as_ref()
@@ -632,7 +604,7 @@ impl InvocationRecord {
         if self.history.len() >= HISTORY_MAX {
             self.history.remove(0);
         }
-        let entry = HistoryRecord {
+        let entry = HistoryEntry {
             unix_ms: now_unix_ms,
             event: event.to_owned(),
             node: node.to_owned(),

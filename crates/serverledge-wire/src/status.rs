@@ -19,7 +19,7 @@ pub struct Coordinates {
     pub height: f64,
 }
 
-/// What a node says of itself.
+/// The status of a node, as it reports it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct StatusInformation {
@@ -49,6 +49,9 @@ pub struct StatusInformation {
     pub queued: i64,
     /// Deployed functions (not in Serverledge).
     pub functions: i64,
+    /// Functions that are not prepared on this node, at most 100 of them (not in Serverledge).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub preparing: Vec<Unprepared>,
     /// The node's version (not in Serverledge).
     pub version: String,
     /// The node's name (not in Serverledge).
@@ -57,4 +60,22 @@ pub struct StatusInformation {
     pub area: String,
     /// Seconds since start (not in Serverledge).
     pub uptime: f64,
+}
+
+/// A function whose newest version is not prepared on a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Unprepared {
+    /// Its name; behind the space where that is an application's.
+    pub function: String,
+    /// The version.
+    pub version: String,
+    /// `preparing` or `failed`.
+    pub state: String,
+    /// The version that calls run meanwhile; absent if there is none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub runs: String,
+    /// The reason of the failure, in state `failed`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub detail: String,
 }

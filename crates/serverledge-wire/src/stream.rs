@@ -5,13 +5,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::function::Created;
+use crate::patch::Updated;
 use crate::problem::Problem;
 
 /// The media type of these answers; asked for with `Accept`.
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// A line of the answer to `/create` and `/update`. The last line has `Created` or `Problem`; no other line has.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+/// A line of the answer to `/create`, `/update` and `PATCH /functions/{name}`. The last line has `Created`, `Updated` or
+/// `Problem`; no other line has.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DeployLine {
     /// A step has begun, or a tool has printed a line.
@@ -20,6 +22,9 @@ pub struct DeployLine {
     /// The function is deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Created>,
+    /// It is changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated: Option<Updated>,
     /// It is not, and nothing has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -32,26 +37,21 @@ pub struct DeployLine {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct LogLine {
-    /// When the invocation that wrote it ended, as RFC 3339 in UTC with milliseconds.
+    /// Time at which it was written, as RFC 3339 in UTC with milliseconds.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub time: String,
-    /// The invocation's id.
+    /// The id of the invocation that wrote it; absent for what was written while code was loaded, and where nobody can tell.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub invocation: String,
-    /// The invocation failed, and the function is to blame.
-    #[serde(skip_serializing_if = "is_false")]
+    /// The invocation has failed, and the function is to blame; not known yet of a line that is shown while its invocation runs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub failed: bool,
     /// The line, without its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Instead of all else: the reader was so slow that the logs of so many invocations were passed over.
+    /// Instead of all else: the reader was so slow that so many pieces of the log were passed over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped: Option<u64>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
-fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 #[cfg(test)]
@@ -85,6 +85,7 @@ mod tests {
             runtime: "python".to_owned(),
             version: "00ff".to_owned(),
             interface: String::new(),
+            replaced: false,
             remarks: Vec::new(),
         };
         check(

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::members::{BodyError, Members};
 
-/// What `GET /functions/{name}/versions` answers.
+/// The response to `GET /functions/{name}/versions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct FunctionVersions {
@@ -23,11 +23,11 @@ pub struct VersionInfo {
     pub version: String,
     /// The name is bound to it now.
     pub current: bool,
-    /// When the name was last bound to it, in Unix milliseconds; 0 if that was not noted.
+    /// Time at which the name was last bound to it, in Unix milliseconds; 0 if that was not noted.
     pub deployed_unix_ms: u64,
     /// Its runtime.
     pub runtime: String,
-    /// How it is spoken to: `json` or `http`.
+    /// Its interface: `json` or `http`.
     pub interface: String,
     /// Digest of its code.
     pub code: String,
@@ -65,8 +65,10 @@ impl RollbackRequest {
     /// # Errors
     /// [`BodyError`] names what is malformed.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
+        let members = Members::parse(body)?;
+        members.only(&["Version"], "")?;
         Ok(Self {
-            version: Members::parse(body)?.get("Version")?.unwrap_or_default(),
+            version: members.get("Version")?.unwrap_or_default(),
         })
     }
 }
@@ -78,6 +80,7 @@ impl FlagsRequest {
     /// [`BodyError`] names what is malformed.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
         let members = Members::parse(body)?;
+        members.only(&["Idempotent", "Edge"], "")?;
         Ok(Self {
             idempotent: members.get("Idempotent")?,
             edge: members.get("Edge")?,

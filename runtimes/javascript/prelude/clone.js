@@ -5,13 +5,8 @@
   const ERRORS = { Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 
   function refuse(value) {
-    const shown =
-      typeof value === 'function'
-        ? `the function ${value.name || '(anonymous)'}`
-        : typeof value === 'symbol'
-          ? String(value)
-          : `a ${value.constructor?.name}`;
-    throw new DOMException(`${shown} could not be cloned`, 'DataCloneError');
+    const shown = typeof value === 'object' ? `#<${value.constructor?.name}>` : String(value);
+    throw new DOMException(`${shown} could not be cloned.`, 'DataCloneError');
   }
 
   function cloneError(value) {

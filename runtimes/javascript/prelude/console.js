@@ -8,6 +8,9 @@
   const LINE_CHARS = 80;
   const ROW_CHARS = 76;
   const SINGLE_LINE_LEVELS = 3;
+  const URL_PARTS = (
+    'href origin protocol username password host hostname port pathname search searchParams hash'
+  ).split(' ');
   // An object with more parts than this, counted over all depths, is not worth showing in full.
   const PARTS_MAX = 20_000;
 
@@ -80,10 +83,9 @@
 
   function showError(value) {
     const name = String(value.name ?? 'Error');
-    const head = shared.headOf(name, String(value.message ?? ''));
-    const stack = typeof value.stack === 'string' ? shared.ownFrames(value.stack) : '';
-    if (stack === '') return `[${head}]`;
-    return /^\s+at /.test(stack) ? `${head}\n${stack}` : stack;
+    const message = String(value.message ?? '');
+    const stack = shared.stackOf(value, name, message);
+    return /^\s+at /m.test(stack) ? stack : `[${stack || shared.headOf(name, message)}]`;
   }
 
   // === objects ===
@@ -163,7 +165,9 @@
       if (ArrayBuffer.isView(value) && !(value instanceof DataView))
         return this.listForm(value, `${className(value)}(${value.length}) `);
       if (value instanceof ArrayBuffer) return this.bufferForm(value);
-      if (value instanceof Promise) return { braces: ['Promise {', '}'], items: () => ['<unknown>'] };
+      if (value instanceof Promise) return this.promiseForm(value);
+      if (value instanceof URL) return this.urlForm(value);
+      if (value instanceof URLSearchParams) return this.searchForm(value);
       if (value instanceof WeakMap || value instanceof WeakSet)
         return { braces: [`${className(value)} {`, '}'], items: () => ['<items unknown>'] };
       for (const kind of [String, Number, Boolean, Symbol, BigInt]) {
@@ -174,6 +178,27 @@
       return { braces, empty: `${braces[0]}}` };
     }
 
+    promiseForm(value) {
+      const [state, result] = native.promise(value);
+      const items = (depth) => {
+        if (state === 'pending') return ['<pending>'];
+        const shown = this.show(result, depth);
+        return [state === 'rejected' ? `<rejected> ${shown}` : shown];
+      };
+      return { braces: [`${prefix(value, 'Promise')}{`, '}'], items };
+    }
+
+    urlForm(value) {
+      const items = (depth) => URL_PARTS.map((part) => `${part}: ${this.show(value[part], depth)}`);
+      return { braces: [`${className(value)} {`, '}'], items };
+    }
+
+    searchForm(value) {
+      const pair = ([name, text]) => `${quote(name)} => ${quote(text)}`;
+      const braces = [`${className(value)} {`, '}'];
+      return { braces, empty: value.size === 0 ? `${braces[0]}}` : undefined, items: () => limited([...value].map(pair)) };
+    }
+
     atomForm(atom) {
       return { atom, braces: [`${atom} {`, '}'] };
     }
@@ -182,8 +207,10 @@
       const hides = ['name', 'message', 'stack'];
       const text = showError(value).replaceAll('\n', `\n${' '.repeat(this.indentation)}`);
       const form = { ...this.atomForm(text), hides };
-      if (Object.hasOwn(value, 'cause')) {
-        form.items = (depth) => [`[cause]: ${this.show(value.cause, depth)}`];
+      const more = ['cause', 'errors'].filter((key) => Object.hasOwn(value, key));
+      if (more.length > 0) {
+        hides.push(...more);
+        form.items = (depth) => more.map((key) => `[${key}]: ${this.show(value[key], depth)}`);
         form.atom = undefined;
       }
       return form;
@@ -284,6 +311,8 @@
   function inspect(value, depthMax) {
     return new Inspector(depthMax).show(value);
   }
+
+  shared.inspect = inspect;
 
   // === printf-like formats ===
 

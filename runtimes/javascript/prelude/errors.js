@@ -6,6 +6,8 @@
   const NAME_CHARS_MAX = 256;
   const MESSAGE_CHARS_MAX = 8 * 1024;
   const STACK_CHARS_MAX = 24 * 1024;
+  // Causes of causes that are shown.
+  const CAUSES_DEPTH_MAX = 5;
   const { stringify } = JSON;
   const { InternalError } = globalThis;
 
@@ -24,23 +26,40 @@
     return short.toWellFormed();
   }
 
-  // Without the prelude's frames, and without those of engine functions that the prelude called.
-  function ownFrames(stack) {
-    const lines = stack.split('\n').filter((line) => line.trim() !== '');
+  // A stack as the words it begins with and the frames behind them: without the prelude's, and without those of engine
+  // functions that the prelude called. Whoever sets a stack need not give it any.
+  function stackParts(stack) {
+    const at = stack.search(/^\s+at /m);
+    if (at < 0) return { head: stack, frames: '' };
+    const lines = stack.slice(at).split('\n');
     const ours = (line) => line !== undefined && line.includes('serverledge:');
-    return lines.filter((line, at) => !ours(line) && !(line.endsWith('(native)') && ours(lines[at + 1]))).join('\n');
+    const frames = lines.filter((line, n) => !ours(line) && !(line.endsWith('(native)') && ours(lines[n + 1])));
+    return { head: stack.slice(0, at).trimEnd(), frames: frames.join('\n').trimEnd() };
   }
 
   function headOf(name, message) {
     return message === '' ? name : `${name}: ${message}`;
   }
 
-  // As in Node.js, a stack begins with the error itself. QuickJS gives the frames only.
+  // The stack is as old as the error: a name given to it afterwards is put in, as Node.js does.
   function stackOf(error, name, message) {
     const stack = error.stack;
     if (typeof stack !== 'string' || stack === '') return '';
-    const frames = ownFrames(stack);
-    return /^\s+at /.test(frames) || frames === '' ? `${headOf(name, message)}\n${frames}`.trimEnd() : frames;
+    const { head, frames } = stackParts(stack);
+    const named = head.includes(name) ? head : headOf(name, message);
+    return frames === '' ? named : `${named}\n${frames}`;
+  }
+
+  // What an error is a consequence of is told with it.
+  function hasMore(error) {
+    return Object.hasOwn(error, 'cause') || Array.isArray(error.errors);
+  }
+
+  // What the engine lacks is said to be lacking here, not anywhere.
+  function explained(thrown, message) {
+    const missing = /^([A-Za-z]+) is not defined$/.exec(message)?.[1];
+    if (!shared.isLacking(missing) || !(thrown instanceof ReferenceError)) return message;
+    return `${message}: the runtime javascript does not have it, the runtime nodejs has`;
   }
 
   // An exception as its type, its message and its stack. Anything can be thrown, and what is thrown can refuse to be
@@ -56,10 +75,11 @@
       }
       const name = shorten(String(thrown.name ?? thrown.constructor?.name ?? 'object'), NAME_CHARS_MAX);
       const message = String(thrown.message ?? stringify(thrown));
+      const stack = hasMore(thrown) ? shared.inspect(thrown, CAUSES_DEPTH_MAX) : stackOf(thrown, name, message);
       return {
         error: name,
-        message: shorten(message, MESSAGE_CHARS_MAX),
-        stack: shorten(stackOf(thrown, name, message), STACK_CHARS_MAX),
+        message: shorten(explained(thrown, message), MESSAGE_CHARS_MAX),
+        stack: shorten(stack, STACK_CHARS_MAX),
       };
     } catch (failure) {
       // Without memory nothing can be said; C then tries again with more of it.
@@ -79,7 +99,7 @@
   }
 
   shared.isInternal = isInternal;
-  shared.ownFrames = ownFrames;
+  shared.stackOf = stackOf;
   shared.headOf = headOf;
   shared.describe = (thrown) => stringify(explain(thrown));
   shared.describeResult = (thrown) => {

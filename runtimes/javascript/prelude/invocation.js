@@ -8,8 +8,10 @@
 
   // === environment ===
 
-  // Read when it is first asked for, in an invocation: at deploy there is none, and none may come into the snapshot.
+  // Read when it is first asked for, in an invocation. At deploy there are the function's plain variables, which are part
+  // of the version; secrets are not, and may not come into the snapshot.
   const variables = {};
+  let secrets = new Set();
   let known = false;
   function environment() {
     if (!known && native.invoked()) {
@@ -19,10 +21,23 @@
     return variables;
   }
 
+  shared.setVariables = (plain, secret) => {
+    Object.assign(variables, plain);
+    secrets = new Set(secret);
+  };
+
+  function warnOfSecret(name) {
+    if (native.invoked() || !secrets.has(name)) return;
+    shared.warn(
+      `the secret ${name} is read while the file is loaded, when no secret is there: it is undefined. Read it in the handler`,
+    );
+  }
+
   const lazily = {};
   for (const trap of ['get', 'has', 'ownKeys', 'getOwnPropertyDescriptor']) {
     lazily[trap] = (target, ...rest) => {
       environment();
+      if (trap !== 'ownKeys') warnOfSecret(rest[0]);
       return Reflect[trap](target, ...rest);
     };
   }
@@ -45,7 +60,10 @@
   let origin;
   function sinceOrigin() {
     const now = native.elapsed();
-    if (!native.invoked()) return now;
+    if (!native.invoked()) {
+      shared.noteClock();
+      return now;
+    }
     origin ??= { elapsed: now, wall: native.now() };
     return now - origin.elapsed;
   }

@@ -229,8 +229,9 @@
     return first !== null && CONTEXT_NAMES.has(first[1]);
   }
 
-  shared.load = async ({ file, source, handler }) => {
+  shared.load = async ({ file, source, handler, env, secrets }) => {
     shared.file = file || 'index.js';
+    shared.setVariables(env ?? {}, secrets ?? []);
     shared.source = String(source ?? '').replace(/^#!/, '//');
     const found = findHandler(await evaluate(shared.source, shared.file), String(handler ?? ''), shared.file);
     // A call that requires something is told where by its stack.

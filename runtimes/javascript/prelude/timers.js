@@ -16,18 +16,23 @@
       this.repeats = repeats;
       this.values = values;
       this.due = 0;
+      this.waitedFor = true;
+      // Of those that the top level starts, for the case that they are left over.
+      this.place = native.invoked() ? undefined : shared.placeInFile();
     }
 
     ref() {
+      this.waitedFor = true;
       return this;
     }
 
     unref() {
+      this.waitedFor = false;
       return this;
     }
 
     hasRef() {
-      return true;
+      return this.waitedFor;
     }
 
     refresh() {
@@ -79,8 +84,21 @@
     timer.callback(...timer.values);
     return true;
   };
+  let dropped;
   shared.dropTimers = () => {
+    for (const timer of waiting.filter((each) => each.waitedFor)) {
+      dropped ??= timer.place;
+      shared.warn(
+        'a timer that is started while the file is loaded has not ended then. It does not run in calls, and what waits ' +
+          'for it there waits for ever: await it at the top level, or start it in the handler',
+        timer.place,
+      );
+    }
     waiting = [];
+  };
+  shared.neverSettles = () => {
+    const why = "the handler's promise can never settle: nothing that is under way could do it";
+    return dropped === undefined ? why : `${why}; the timer that the top level started at ${dropped} does not run in calls`;
   };
 
   shared.define({

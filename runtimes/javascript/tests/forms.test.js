@@ -1,4 +1,4 @@
-// Where the handler is, and what kind of source a script is.
+// The place of the handler, and the kind of source that a script is.
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -83,13 +83,13 @@ check(
 );
 check('a script by its name', 'module.exports = () => typeof require;', {}, 'function', { file: 'index.cjs' });
 check(
-  'the thesis form',
+  'the bare function form',
   'async (args) => { const r = await call("inner", { a: args.a }); return { out: r.result * args.c }; };',
   { a: 4, c: 6 },
   { out: 54 },
   { call: (name, params) => ({ result: params.a + 5 }) },
 );
-check('the thesis form without a semicolon, with comments', '// outer\nasync (args) => args.a // yes', { a: 1 }, 1);
+check('the bare function form without a semicolon, with comments', '// outer\nasync (args) => args.a // yes', { a: 1 }, 1);
 check('a semicolon, and comments with semicolons behind it', 'args => args.a; // a; b;\n/* c; */\n// ', { a: 1 }, 1);
 check(
   'a long banner, and a semicolon in the middle',

@@ -1,4 +1,4 @@
-// What scripts are given, compared with what Node.js gives.
+// The globals of scripts, compared with those of Node.js.
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -130,6 +130,61 @@ same('digests', async () => {
     for (const length of lengths) out.push(hex(await crypto.subtle.digest(name, new Uint8Array(length).fill(97))));
   }
   out.push(await crypto.subtle.digest('MD5', new Uint8Array(1)).catch((error) => error.name));
+  return out;
+});
+
+same('HMAC', async () => {
+  const hex = (buffer) => [...new Uint8Array(buffer)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const { subtle } = crypto;
+  const out = [];
+  // RFC 4231, and keys around the length that they are padded to.
+  for (const hash of ['SHA-1', 'SHA-256', 'SHA-384', 'SHA-512']) {
+    for (const length of [1, 20, 63, 64, 65, 127, 128, 129, 131]) {
+      const algorithm = { name: 'HMAC', hash };
+      const key = await subtle.importKey('raw', new Uint8Array(length).fill(0xaa), algorithm, true, ['verify', 'sign']);
+      const data = new TextEncoder().encode('what do ya want for nothing?');
+      const signature = await subtle.sign('HMAC', key, data);
+      const wrong = new Uint8Array(signature.slice(0));
+      wrong[wrong.length - 1] ^= 1;
+      out.push(
+        hex(signature),
+        await subtle.verify(algorithm, key, signature, data),
+        await subtle.verify('hmac', key, wrong, data),
+        await subtle.verify('HMAC', key, signature.slice(1), data),
+        await subtle.exportKey('jwk', key),
+        [key.type, key.extractable, key.algorithm, key.usages, String(key), key instanceof CryptoKey],
+      );
+    }
+  }
+  const jwk = { kty: 'oct', k: '-_8', alg: 'HS256' };
+  const own = await subtle.importKey('jwk', jwk, { name: 'HMAC', hash: { name: 'SHA-256' } }, true, ['sign']);
+  out.push(hex(await subtle.exportKey('raw', own)), own.usages);
+  const made = await subtle.generateKey({ name: 'HMAC', hash: 'SHA-384' }, true, ['sign']);
+  out.push(made.algorithm, (await subtle.exportKey('raw', made)).byteLength);
+  return out;
+});
+
+same('keys that are refused', async () => {
+  const { subtle } = crypto;
+  const hmac = { name: 'HMAC', hash: 'SHA-256' };
+  const bytes = new Uint8Array([1, 2]);
+  const hidden = await subtle.importKey('raw', bytes, hmac, false, ['sign']);
+  const out = [];
+  for (const refused of [
+    () => subtle.importKey('raw', bytes, hmac, true, []),
+    () => subtle.importKey('raw', bytes, hmac, true, ['encrypt']),
+    () => subtle.importKey('raw', new Uint8Array(0), hmac, true, ['sign']),
+    () => subtle.importKey('jwk', { kty: 'oct', k: 'AA', alg: 'HS512' }, hmac, true, ['sign']),
+    () => subtle.importKey('jwk', { kty: 'RSA', k: 'AA' }, hmac, true, ['sign']),
+    () => subtle.importKey('raw', bytes, { name: 'HMAC', hash: 'MD5' }, true, ['sign']),
+    // Node.js 20 gives the error another name than the standard does.
+    () => subtle.exportKey('raw', hidden).catch((error) => Promise.reject({ name: error.name.slice(0, 13) })),
+    () => subtle.verify('HMAC', hidden, bytes, bytes),
+    () => subtle.sign('HMAC', {}, bytes),
+    () => new CryptoKey(),
+  ]) {
+    out.push(await (async () => refused())().then(String, (error) => error.name));
+  }
   return out;
 });
 
@@ -425,7 +480,7 @@ test('URLs are those of Node.js', () => {
   const guest = new Guest(
     `${parts}\nmodule.exports = (list) => list.map(([text, base]) => parts(text, base ?? undefined));`,
   );
-  // Which Node.js 20 takes for a URL, against the standard.
+  // Inputs that Node.js 20 takes for a URL, against the standard.
   const wrong = ([text, base]) => text === 'x?y#z' && base === 'mailto:a@b';
   const list = [
     ...urls.map((text) => [text]),

@@ -53,12 +53,15 @@ function limited(pages) {
 
 // The deploy of one script. `error` is what it said if it failed; else calls can be made.
 class Guest {
-  constructor(source, { file = 'index.js', handler = '', env = {}, name = 'tested', call, memoryPages } = {}) {
+  constructor(
+    source,
+    { file = 'index.js', handler = '', env = {}, deployEnv = {}, secrets = [], name = 'tested', call, memoryPages } = {},
+  ) {
     this.compiled = memoryPages === undefined ? whole : limited(memoryPages);
     this.env = env;
     this.name = name;
     this.answer = call ?? (() => ({ error: 'function_unknown', message: 'there is none' }));
-    this.stdin = Buffer.from(JSON.stringify({ file, source, handler }));
+    this.stdin = Buffer.from(JSON.stringify({ file, source, handler, env: deployEnv, secrets }));
     this.instance = new WebAssembly.Instance(this.compiled, this.imports());
     this.out = '';
     this.log = '';
@@ -72,6 +75,7 @@ class Guest {
       this.exit = exit.code;
       this.error = JSON.parse(this.out);
     }
+    this.warnings = this.error || this.out === '' ? [] : JSON.parse(this.out).warnings;
     this.deployLog = this.log;
     this.log = '';
     this.snapshot = this.error ? undefined : Buffer.from(this.memory());
@@ -112,7 +116,7 @@ class Guest {
     return this.instance.exports;
   }
 
-  // How many pages of 4 KiB the last call has changed.
+  // The number of pages of 4 KiB that the last call has changed.
   pagesChanged() {
     const now = Buffer.from(this.memory());
     let changed = 0;

@@ -44,7 +44,7 @@ fn begin(balancer: &Node, function: &str, count: i64) -> Result<Vec<Connection>>
     begun.collect()
 }
 
-/// How many of these calls ran where.
+/// The number of these calls that ran on each node.
 fn ends(calls: Vec<Connection>) -> Result<BTreeMap<String, usize>> {
     let mut ran = BTreeMap::new();
     for mut call in calls {
@@ -88,7 +88,8 @@ fn a_killed_node_loses_no_idempotent_call() -> Result<()> {
         &json!({ "Idempotent": true }),
     )?;
     let home = wait_for("a first call", || Ok(asks(&balancer, "effect").ok()))?;
-    let (over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let over = AtomicBool::new(false);
+    let calls = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let clients = [(); 6].map(|()| {
             beside(scope, || {
@@ -263,7 +264,8 @@ fn a_drained_balancer_ends_what_it_has_begun() -> Result<()> {
     let (cluster, balancer) = trio(4, |setup| setup)?;
     cluster.deploy("slow", &guest::effect(2_000, None))?;
     let running = begin(&balancer, "slow", 2)?;
-    let (address, dial) = (balancer.address, balancer.dial.clone());
+    let address = balancer.address;
+    let dial = balancer.dial.clone();
     balancer.terminate()?;
     wait_for("a balancer that accepts nothing", || {
         Ok(dial

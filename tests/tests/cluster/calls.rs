@@ -46,7 +46,7 @@ fn full(setup: Setup, memory_mib: u64, policy: &str) -> Setup {
         .with("scheduler.policy", policy)
 }
 
-/// How the calls of a load ended.
+/// The ends of a load's calls.
 #[derive(Debug, Default)]
 struct Ends {
     /// With the callee's answer.
@@ -96,7 +96,8 @@ fn load_both(cluster: &Cluster) -> Result<[usize; 3]> {
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS * NODES.len())
             .map(|number| {
-                let (door, ends) = (cluster.door(NODES[number % NODES.len()]), &ends);
+                let door = cluster.door(NODES[number % NODES.len()]);
+                let ends = &ends;
                 beside(scope, move || {
                     let mut connection = door.connect()?;
                     for _ in 0..CALLS {
@@ -145,7 +146,7 @@ fn deploy_callers(cluster: &Cluster, inner_mib: u64) -> Result<()> {
     cluster.deploy("outer", &caller_of("inner", 3))
 }
 
-/// How often a function has run on a node.
+/// The number of times that a function has run on a node.
 fn runs(node: &Node, function: &str) -> Result<usize> {
     counted(node, "completed_count", &format!("function=\"{function}\""))
 }

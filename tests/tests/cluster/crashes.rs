@@ -35,10 +35,12 @@ fn a_killed_node_loses_nothing_that_was_accepted() -> Result<()> {
     let mut cluster = trio()?;
     cluster.deploy("effect", &guest::effect(200, None))?;
     let workload = Workload::on("effect");
-    let (all, victim) = (cluster.doors(), [cluster.door("edge1")]);
+    let all = cluster.doors();
+    let victim = [cluster.door("edge1")];
     std::thread::scope(|scope| {
         let clients = ["one", "two", "three"].map(|name| {
-            let (workload, all) = (&workload, &all);
+            let workload = &workload;
+            let all = &all;
             beside(scope, move || workload.run(all, name, CALLS))
         });
         wait_for("a load that is on its way", || {
@@ -63,7 +65,8 @@ fn a_killed_node_loses_nothing_that_was_accepted() -> Result<()> {
 fn a_stopped_node_loses_nothing_that_was_accepted() -> Result<()> {
     let mut cluster = trio()?;
     cluster.deploy("effect", &guest::effect(200, None))?;
-    let (workload, door) = (Workload::on("effect"), [cluster.door("edge1")]);
+    let workload = Workload::on("effect");
+    let door = [cluster.door("edge1")];
     workload.run(&door, "early", CALLS)?;
     cluster.stop("edge1")?;
     workload.check(&cluster, Effects::Some)
@@ -77,11 +80,9 @@ fn a_frozen_node_that_comes_back_changes_no_outcome() -> Result<()> {
     cluster.join("edge2", EDGE, 4, |setup| setup)?;
     cluster.wait_until_acquainted()?;
     cluster.deploy("effect", &guest::effect(2_000, None))?;
-    let (workload, frozen, other) = (
-        Workload::on("effect"),
-        cluster.door("edge1"),
-        cluster.door("edge2"),
-    );
+    let workload = Workload::on("effect");
+    let frozen = cluster.door("edge1");
+    let other = cluster.door("edge2");
     workload.submit(std::slice::from_ref(&frozen), "slow", Some("slow"))?;
     cluster.node("edge1").wait_for_status("Running", 1)?;
     cluster.freeze("edge1")?;

@@ -198,7 +198,7 @@ fn a_lost_reply_makes_no_second_effect() -> Result<()> {
     Ok(())
 }
 
-/// Where the peer is never heard of again, the caller learns that the outcome is not known, and nothing is run twice.
+/// If the peer is never heard of again, the caller learns that the outcome is not known, and nothing is run twice.
 #[test]
 fn an_outcome_that_stays_unknown_is_said_to_be() -> Result<()> {
     let (cluster, relay) = behind_relay()?;

@@ -24,3 +24,5 @@ mod outage;
 mod people;
 mod placement;
 mod support;
+mod units;
+mod updates;

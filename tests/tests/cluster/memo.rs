@@ -94,7 +94,7 @@ impl Shop {
         self.cluster.node("cloud")
     }
 
-    /// Calls an endpoint with a request of the thesis's shape.
+    /// Calls an endpoint with a request in the form that carries a cache.
     fn ask(&self, node: &str, function: &str, body: &Value) -> Result<Told> {
         Told::of(
             &self
@@ -105,7 +105,7 @@ impl Shop {
     }
 }
 
-/// What an endpoint answered.
+/// The answer of an endpoint.
 #[derive(Debug)]
 struct Told {
     /// The number of the run that gave it.
@@ -168,7 +168,7 @@ fn forged(function: &str, name: &str) -> Value {
     json!({function: {key(name): {"run": FORGED, "call": {"name": name}}}})
 }
 
-/// What a client carries is used where the call runs, and shapes its own answer alone.
+/// The cache that a client brings is used where the call runs, and affects its own answer alone.
 #[test]
 fn edge_results_are_used_on_the_other_node_and_kept_on_neither() -> Result<()> {
     let shop = Shop::open()?;
@@ -245,7 +245,7 @@ fn a_callee_that_was_shaped_on_the_other_node_shapes_its_caller() -> Result<()> 
     Ok(())
 }
 
-/// What is not believed there is counted in the answer here.
+/// Cache entries that the other node does not believe are counted in the answer here.
 #[test]
 fn what_is_not_believed_on_the_other_node_is_counted() -> Result<()> {
     let shop = Shop::open()?;
@@ -404,7 +404,10 @@ fn a_shaped_run_is_shared_with_nobody() -> Result<()> {
     let mut joining = begin(&args("a"))?;
     let [shaped, plain, late, joining] = [&mut shaped, &mut plain, &mut late, &mut joining]
         .map(|one| Told::of(&one.receive(false)?));
-    let (shaped, plain, late, joining) = (shaped?, plain?, late?, joining?);
+    let shaped = shaped?;
+    let plain = plain?;
+    let late = late?;
+    let joining = joining?;
     assert_eq!((shaped.run.as_str(), late.run.as_str()), (FORGED, FORGED));
     assert_eq!(
         (
@@ -453,7 +456,8 @@ fn told(response: &Response) -> Result<(String, String)> {
     ))
 }
 
-/// How often it ran with these parameters. Both nodes keep what a run wrote that one of them has handed to the other.
+/// The number of times that it ran with these parameters. Both nodes keep what a run wrote that one of them has handed
+/// to the other.
 fn runs_of(cluster: &Cluster, name: &str) -> Result<usize> {
     let lines: BTreeSet<String> = cluster.log("effect")?.into_iter().collect();
     Ok(lines

@@ -1,4 +1,4 @@
-//! Where calls run: each policy does what its name says, and a caller who wants no offloading gets none.
+//! The placement of calls: each policy does what its name says, and a caller who wants no offloading gets none.
 
 use anyhow::Result;
 use serde_json::{Value, json};

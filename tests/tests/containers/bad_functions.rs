@@ -17,7 +17,7 @@ fn lab_with_good() -> Result<Lab> {
     Ok(lab)
 }
 
-/// What can be known at deploy is said there, in the language's words.
+/// Faults that can be known at deploy are reported there, in the language's words.
 #[test]
 fn code_that_does_not_load_is_refused() -> Result<()> {
     let lab = lab_with_good()?;
@@ -215,7 +215,7 @@ fn failing_calls_are_typed_in_nodejs() -> Result<()> {
     Ok(())
 }
 
-/// What is printed is bounded in the node and on the disk, and its end is what is kept.
+/// Printed output is bounded in the node and on the disk, and its end is kept.
 #[test]
 fn a_flood_of_output_is_cut() -> Result<()> {
     let lab = Lab::with(|setup| setup.with("function.log_tail_bytes_max", "16 KiB"))?;

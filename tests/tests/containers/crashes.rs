@@ -16,7 +16,7 @@ fn a_killed_node_leaves_nothing_to_the_next() -> Result<()> {
     call.send_only(&Request::post("/invoke/busy", ""))?;
     lab.wait_for_warm("warm", 1)?;
     lab.wait_for_status("Running", 1)?;
-    // Two stem cells behind the two functions; what the deploys tried the code in is gone.
+    // Two template containers behind the two functions; what the deploys tried the code in is gone.
     lab.wait_for_containers(4)?;
     let ended = lab.take()?.kill()?;
     // The engine may still be at what the node asked of it last, so the count can be one off.

@@ -9,7 +9,7 @@ use crate::support::{ECHO, Lab, Request, Response, is_free, request, wait_for};
 
 const SLEEPER: &str = "import time\ndef handler(params):\n    time.sleep(params.get('seconds', 0))\n    return 'done'\n";
 
-/// A node on an engine of its own, with a warm container and stem cells.
+/// A node on an engine of its own, with a warm container and template containers.
 fn start() -> Result<(PrivateEngine, Lab)> {
     let engine = PrivateEngine::with_images(&[&python_image()])?;
     let lab = Lab::on(engine.engine(), |setup| setup.with("container.cells", 1))?;
@@ -21,7 +21,7 @@ fn start() -> Result<(PrivateEngine, Lab)> {
     Ok((engine, lab))
 }
 
-/// What is refused now says why, and when to come back.
+/// A refusal for lack of the engine says why, and when to come back.
 fn check_unavailable(lab: &Lab) -> Result<()> {
     let deploy = lab.post(
         "/create",
@@ -109,7 +109,7 @@ fn an_engine_that_is_stopped_and_killed() -> Result<()> {
     engine.stop()
 }
 
-/// What needs a new container fails in a typed way, however many ask, and holds nothing.
+/// Calls that need a new container fail in a typed way, however many they are, and hold nothing.
 fn check_killed(lab: &Lab) -> Result<()> {
     let mut calls = Vec::new();
     for seconds in [5; 4] {

@@ -1,4 +1,5 @@
-//! What a function finds around it: variables, secrets that nobody else sees, a network only if it may, an image of its own.
+//! The environment of a function: variables, secrets that nobody else sees, a network only if it may, an image of its
+//! own.
 
 use std::net::TcpListener;
 
@@ -26,7 +27,7 @@ fn is_in_a_command_line(text: &str) -> bool {
     })
 }
 
-/// With stem cells and without: the code comes by different ways into its container.
+/// With template containers and without: the code comes by different ways into its container.
 #[test]
 fn secrets_are_seen_by_the_function_alone() -> Result<()> {
     let secret = secret();

@@ -115,8 +115,20 @@ fn images_of_ones_own_run() -> Result<()> {
     // What cannot be is said at deploy.
     let missing =
         json!({"Name": "f", "Runtime": "custom", "CustomImage": "serverledge-e2e-no-such-image"});
-    lab.post("/create", &missing)?
-        .assert_problem(503, "image_missing");
+    // Where its registry can be asked it is the request's fault, else the registry's.
+    let refused = lab.post("/create", &missing)?;
+    refused.assert_problem(
+        if refused.status == 503 { 503 } else { 422 },
+        "image_missing",
+    );
+    assert!(
+        refused.text().contains("serverledge-e2e-no-such-image"),
+        "{}",
+        refused.text()
+    );
+    let malformed = json!({"Name": "f", "Runtime": "custom", "CustomImage": "Upper/Case"});
+    lab.post("/create", &malformed)?
+        .assert_problem(422, "invalid_image");
     let hidden = json!({"Name": "f", "Runtime": "custom", "CustomImage": image.name, "Secrets": {"KEY": "v"}});
     lab.post("/create", &hidden)?
         .assert_problem(422, "secrets_unsupported");
@@ -156,7 +168,8 @@ fn calls_never_reach_another_functions_container() -> Result<()> {
     lab.wait_until_free()
 }
 
-/// What listened at its address is gone, and nobody answers there: that is found out in less time than a call may take.
+/// The listener at a container's address has gone, and nobody answers there: that is found out in less time than a call
+/// may take.
 #[test]
 fn a_container_that_has_ended_is_noticed_soon() -> Result<()> {
     let lab = Lab::start()?;

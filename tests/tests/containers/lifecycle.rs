@@ -53,7 +53,7 @@ fn check_language(lab: &Lab, name: &str, source: &str, runtime: &str) -> Result<
     Ok(())
 }
 
-/// What `status` says of warm containers, and of the memory that they hold.
+/// Checks the warm containers that `status` lists, and the memory that they hold.
 fn check_status(lab: &Lab, warm: &Value, held: i64) -> Result<()> {
     let status = lab.cli(&["status"])?.assert_code(0).json()?;
     assert_eq!(&status["AvailableWarmContainers"], warm, "{status}");
@@ -128,7 +128,8 @@ fn the_oldest_forms_work() -> Result<()> {
         "examples/hello.py",
         "def handler(context, params): return int(params['a']) + int(params['b'])\n",
     )?;
-    let (host, port) = (lab.address.ip().to_string(), lab.address.port().to_string());
+    let host = lab.address.ip().to_string();
+    let port = lab.address.port().to_string();
     let create = [
         "-host",
         &host,
@@ -194,14 +195,10 @@ fn the_oldest_forms_work() -> Result<()> {
 #[test]
 fn every_form_of_source_works() -> Result<()> {
     let lab = Lab::start()?;
-    let (main_py, part_py) = (
-        "from part import answer\ndef handler(params): return answer()\n",
-        "def answer(): return 'py'\n",
-    );
-    let (main_js, part_js) = (
-        "module.exports = () => require('./part.js')();\n",
-        "module.exports = () => 'js';\n",
-    );
+    let main_py = "from part import answer\ndef handler(params): return answer()\n";
+    let part_py = "def answer(): return 'py'\n";
+    let main_js = "module.exports = () => require('./part.js')();\n";
+    let part_js = "module.exports = () => 'js';\n";
     for (file, content) in [
         ("pyfolder/main.py", main_py),
         ("pyfolder/part.py", part_py),

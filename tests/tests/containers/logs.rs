@@ -1,4 +1,5 @@
-//! `logs`: what invocations printed, also those that failed; and as it comes.
+//! `logs`: what functions printed and when, as it comes: of calls that failed, that were given up, that had been answered; and of
+//! their child processes.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::e2e::programs::programs;
-use crate::support::{Lab, wait_for};
+use crate::support::{Lab, Request, deployed, wait_for};
 
 const TALKER: &str = "def handler(params):
     print('says', params['word'])
@@ -100,5 +101,192 @@ fn logs_can_be_followed() -> Result<()> {
     lab.cli(&["delete", "f"])?.assert_code(0);
     let status = wait_for("the end of the client", || Ok(client.try_wait()?))?;
     assert!(status.success());
+    Ok(())
+}
+
+/// Prints, waits so many seconds, and prints again.
+const SLOW: &str = "import time
+def handler(params):
+    print('begun')
+    time.sleep(params['seconds'])
+    print('ended')
+    return 'done'
+";
+
+/// The lines of a function's log as objects.
+fn lines(lab: &Lab, function: &str) -> Result<Vec<Value>> {
+    let shown = lab
+        .cli(&["logs", function, "--json"])?
+        .assert_code(0)
+        .stdout
+        .clone();
+    Ok(shown
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?)
+}
+
+/// The line with this text, once it is there.
+fn line(lab: &Lab, function: &str, text: &str) -> Result<Value> {
+    wait_for(&format!("the line {text:?}"), || {
+        Ok(lines(lab, function)?
+            .into_iter()
+            .find(|line| line["Text"].as_str().is_some_and(|it| it.contains(text))))
+    })
+}
+
+/// Seconds of the hour at which it was written.
+fn seconds(line: &Value) -> Result<f64> {
+    let time = line["Time"].as_str().context("a line has a time")?;
+    Ok(time[14..16].parse::<f64>()? * 60.0 + time[17..23].parse::<f64>()?)
+}
+
+#[test]
+fn lines_come_while_the_call_runs_and_have_their_times() -> Result<()> {
+    let lab = Lab::start()?;
+    lab.python("f", SLOW)?;
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| lab.call("f", &json!({"seconds": 2})));
+        line(&lab, "f", "begun")?;
+        assert!(!call.is_finished(), "the line came with the answer");
+        assert_eq!(call.join().expect("the call does not panic")?, "done");
+        anyhow::Ok(())
+    })?;
+    let begun = line(&lab, "f", "begun")?;
+    let ended = line(&lab, "f", "ended")?;
+    let apart = (seconds(&ended)? - seconds(&begun)?).rem_euclid(3600.0);
+    assert!((1.9..30.0).contains(&apart), "{apart} s lie between them");
+    let id = begun["Invocation"]
+        .as_str()
+        .context("a line has its invocation")?;
+    let shown = lab
+        .cli(&["logs", "f", "--invocation", &id[24..]])?
+        .assert_code(0)
+        .stdout
+        .clone();
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert_eq!(
+        lab.cli(&["logs", "f", "--invocation", "ffffffffffff"])?
+            .assert_code(0)
+            .stdout,
+        ""
+    );
+    Ok(())
+}
+
+#[test]
+fn a_call_whose_client_leaves_is_counted_and_has_its_log() -> Result<()> {
+    let lab = Lab::start()?;
+    lab.python("f", SLOW)?;
+    let mut client = lab.connect()?;
+    client.send_only(&Request::json(
+        "/invoke/f",
+        &json!({"Params": {"seconds": 30}}),
+    ))?;
+    line(&lab, "f", "begun")?;
+    drop(client);
+    let counted = r#"serverledge_abandoned_total{function="f"} 1"#;
+    wait_for("the count of the abandoned call", || {
+        Ok(lab.get("/metrics")?.text().contains(counted).then_some(()))
+    })?;
+    line(&lab, "f", "begun")?;
+    Ok(())
+}
+
+/// Prints in every way that goes past the language's own streams.
+const PARENTS: [(&str, &str); 2] = [
+    (
+        "python",
+        "import os, subprocess
+print('at load')
+def handler(params):
+    subprocess.run(['/bin/sh', '-c', 'echo from a child; echo and its errors >&2'])
+    os.system('echo from a shell')
+    os.write(2, b'past the agent\\n')
+",
+    ),
+    (
+        "nodejs",
+        "const { spawnSync } = require('child_process');
+console.log('at load');
+exports.handler = () => {
+  spawnSync('/bin/sh', ['-c', 'echo from a child; echo and its errors >&2; echo from a shell'], { stdio: 'inherit' });
+  require('fs').writeSync(2, 'past the agent\\n');
+};
+",
+    ),
+];
+
+#[test]
+fn what_children_and_loading_print_is_there() -> Result<()> {
+    let lab = Lab::start()?;
+    for (runtime, code) in PARENTS {
+        deployed(&lab.try_source(runtime, runtime, code, &json!({}))?)?;
+        lab.call(runtime, &json!({}))?;
+        for text in [
+            "from a child",
+            "and its errors",
+            "from a shell",
+            "past the agent",
+        ] {
+            assert_eq!(
+                line(&lab, runtime, text)?["Invocation"]
+                    .as_str()
+                    .map(str::len),
+                Some(36),
+                "{runtime}: {text}"
+            );
+        }
+        line(&lab, runtime, "at load")?;
+    }
+    Ok(())
+}
+
+/// The first call leaves a promise behind that fails after its answer.
+const LATE: &str = "const { setTimeout: pause } = require('timers/promises');
+async function report(who) {
+  await pause(150);
+  console.log('late line of', who);
+  throw new Error(`late failure of ${who}`);
+}
+module.exports = async ({ who, forget, wait = 0 }) => {
+  console.log('called by', who);
+  if (forget) report(who);
+  await pause(wait);
+  return `done: ${who}`;
+};
+";
+
+#[test]
+fn a_late_failure_is_nobodys_answer() -> Result<()> {
+    let lab = Lab::start()?;
+    for (function, at_once) in [("one", 1), ("several", 4)] {
+        deployed(&lab.try_source(
+            function,
+            "nodejs",
+            LATE,
+            &json!({"MaxConcurrency": at_once}),
+        )?)?;
+        assert_eq!(
+            lab.call(function, &json!({"who": "Ada", "forget": true}))?,
+            "done: Ada"
+        );
+        assert_eq!(
+            lab.call(function, &json!({"who": "Bob", "wait": 600}))?,
+            "done: Bob"
+        );
+        let own = line(&lab, function, "called by Ada")?;
+        for text in ["late line of Ada", "late failure of Ada"] {
+            assert_eq!(
+                line(&lab, function, text)?["Invocation"],
+                own["Invocation"],
+                "{function}: {text}"
+            );
+        }
+        // The container is spent.
+        wait_for("a call in another container", || {
+            Ok((!lab.call_is_warm(function)?).then_some(()))
+        })?;
+    }
     Ok(())
 }

@@ -26,6 +26,7 @@ mod logs;
 mod nested;
 mod packages;
 mod pool;
+mod programs;
 mod starts;
 mod support;
 mod uploads;

@@ -30,7 +30,7 @@ fn one_container_takes_as_many_calls_as_declared() -> Result<()> {
     std::thread::scope(|scope| {
         let call = |n: u32| {
             let body = json!({"Params": {"n": n}, "ReturnOutput": true});
-            let (lab, body) = (&lab, body);
+            let lab = &lab;
             beside(scope, move || {
                 let answer = lab.post("/invoke/f", &body)?;
                 assert_eq!(answer.result()?, n);
@@ -59,7 +59,8 @@ fn a_crowd_waits_and_is_served() -> Result<()> {
     let served = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let client = |n: usize| {
-            let (lab, served) = (&lab, &served);
+            let lab = &lab;
+            let served = &served;
             beside(scope, move || {
                 let mut connection = lab.connect()?;
                 for turn in 0..10 {

@@ -1,4 +1,4 @@
-//! Cold starts: with stem cells and without, one and many at once.
+//! Cold starts: with template containers and without, one and many at once.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{ECHO, Lab, Request, beside, joined, wait_for};
 
 #[test]
-fn stem_cells_wait_for_functions_and_are_replaced() -> Result<()> {
+fn template_containers_wait_for_functions_and_are_replaced() -> Result<()> {
     let lab = Lab::with(|setup| setup.with("container.cells", 2))?;
     assert!(
         lab.containers()?.is_empty(),
@@ -14,7 +14,9 @@ fn stem_cells_wait_for_functions_and_are_replaced() -> Result<()> {
     );
     lab.python("f", ECHO)?;
     let cells = || lab.engine.containers_of_kind(&lab.id, "cell");
-    wait_for("two stem cells", || Ok((cells()?.len() == 2).then_some(())))?;
+    wait_for("two template containers", || {
+        Ok((cells()?.len() == 2).then_some(()))
+    })?;
     let before = lab.wait_for_containers(2)?;
     let cold = lab.invoke("f", &json!([1]))?;
     assert_eq!(
@@ -79,12 +81,12 @@ fn check_many(cells: u32, count: usize) -> Result<()> {
 }
 
 #[test]
-fn twenty_functions_start_at_once_from_stem_cells() -> Result<()> {
+fn twenty_functions_start_at_once_from_template_containers() -> Result<()> {
     check_many(2, 20)
 }
 
 #[test]
-fn functions_start_at_once_without_stem_cells() -> Result<()> {
+fn functions_start_at_once_without_template_containers() -> Result<()> {
     check_many(0, 6)
 }
 

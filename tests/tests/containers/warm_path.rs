@@ -25,7 +25,7 @@ fn check(cells: usize) -> Result<()> {
         assert_eq!(lab.call(name, &json!({}))?, json!({}));
     }
     assert!(proxy.bytes() > 0, "the proxy is in between");
-    // What the deploys tried the code in is gone, stem cells are there, and the engine has been told all of that.
+    // What the deploys tried the code in is gone, template containers are there, and the engine has been told all of that.
     let quiet = lab.wait_for_containers(2 + 2 * cells)?;
     // One that does not listen yet is looked at now and then.
     let sockets = || Ok((sockets_below(&lab.data())? == quiet.len()).then_some(()));
@@ -66,6 +66,6 @@ fn warm_calls_do_not_ask_the_engine() -> Result<()> {
 }
 
 #[test]
-fn nor_do_they_beside_stem_cells() -> Result<()> {
+fn nor_do_they_beside_template_containers() -> Result<()> {
     check(1)
 }

@@ -48,7 +48,7 @@ fn a_functions_failure_is_the_outcome() -> Result<()> {
     Ok(())
 }
 
-/// What was accepted runs as it was then, whatever happens to its name.
+/// An accepted call runs the version of that time, whatever happens to its name.
 #[test]
 fn the_version_is_pinned_when_it_is_accepted() -> Result<()> {
     let node = Setup::new()?.with("async.concurrency_max", 1).start()?;
@@ -162,7 +162,7 @@ fn the_own_routes_show_what_happens() -> Result<()> {
     Ok(())
 }
 
-/// What would run for ever is stopped, gives its resources back, and stays cancelled.
+/// A guest that would run for ever is stopped, gives its resources back, and stays cancelled.
 #[test]
 fn a_cancelled_guest_stops() -> Result<()> {
     let node = Node::start()?;
@@ -290,9 +290,11 @@ fn a_dead_letter_is_driven_anew() -> Result<()> {
         (&json!(ids[0]), &json!(ids[0]))
     );
     let redrive = || node.post(&format!("/dead-letters/{}/redrive", ids[0]), &json!({}));
-    let (first, second) = (redrive()?, redrive()?);
+    let first = redrive()?;
+    let second = redrive()?;
     assert_eq!((first.status, second.status), (202, 202));
-    let (first, second) = (first.json()?, second.json()?);
+    let first = first.json()?;
+    let second = second.json()?;
     assert_eq!(
         (&first["redrive_of"], &second["repeated"]),
         (&json!(ids[0]), &json!(true))

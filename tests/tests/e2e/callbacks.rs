@@ -28,7 +28,8 @@ struct Receiver {
 impl Receiver {
     fn start(status: u16) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let (address, status) = (listener.local_addr()?, Arc::new(AtomicU16::new(status)));
+        let address = listener.local_addr()?;
+        let status = Arc::new(AtomicU16::new(status));
         let (sender, told) = mpsc::channel();
         let answer = Arc::clone(&status);
         // Ends with the process.
@@ -228,7 +229,7 @@ fn a_pending_callback_survives_a_kill() -> Result<()> {
     Ok(())
 }
 
-/// What the receiver refuses for good is not tried again.
+/// A callback that the receiver refuses for good is not tried again.
 #[test]
 fn a_refusal_is_final() -> Result<()> {
     let receiver = Receiver::start(410)?;

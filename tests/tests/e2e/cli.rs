@@ -17,10 +17,8 @@ fn path_of(name: &str) -> Result<String> {
 #[test]
 fn the_oldest_forms_work() -> Result<()> {
     let node = Node::start()?;
-    let (host, port) = (
-        node.address.ip().to_string(),
-        node.address.port().to_string(),
-    );
+    let host = node.address.ip().to_string();
+    let port = node.address.port().to_string();
     let source = path_of("add")?;
     let create = [
         "-host",

@@ -1,4 +1,4 @@
-//! What Go Serverledge's own client sends, byte for byte, and what it reads of the answers.
+//! The requests of Go Serverledge's own client, byte for byte, and the parts of the answers that it reads.
 
 use std::io::Write;
 
@@ -141,7 +141,7 @@ fn an_invocations_answer_has_serverledges_members() -> Result<()> {
     Ok(())
 }
 
-/// What Serverledge's load balancer reads.
+/// Checks the headers that Serverledge's load balancer reads.
 fn check_headers(response: &Response) -> Result<()> {
     let header = |name: &str| {
         response
@@ -165,9 +165,11 @@ fn members_match_in_any_case_and_bodies_may_be_empty() -> Result<()> {
     let node = node_with_add()?;
     let lower = Request::post(
         "/invoke/add",
-        r#"{"params":{"a":1,"b":2},"qosclass":1,"CANDOOFFLOADING":false,"unknown":[1]}"#,
+        r#"{"params":{"a":1,"b":2},"qosclass":1,"CANDOOFFLOADING":false}"#,
     );
     assert_eq!(node.ask(&lower)?.result()?, json!({"sum": 3}));
+    let unknown = Request::post("/invoke/add", r#"{"Params":{"a":1,"b":2},"unknown":[1]}"#);
+    node.ask(&unknown)?.assert_problem(400, "unknown_member");
     node.deploy_example("hello")?;
     for empty in ["", "{}", r#"{"Params":null}"#, " \r\n"] {
         let response = node.ask(&Request::post("/invoke/hello", empty))?;
@@ -348,7 +350,7 @@ fn metrics_count() -> Result<()> {
         r#"execution_time_count{function="add"} 5"#,
         r#"init_time_count{function="add"} 1"#,
         r#"output_size_count{function="add"} 5"#,
-        r#"serverledge_failures_total{code="function_error"} 1"#,
+        r#"serverledge_failures_total{code="function_error",function="add"} 1"#,
         "serverledge_running 0",
         "serverledge_functions 1",
     ] {

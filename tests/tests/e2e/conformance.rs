@@ -44,7 +44,7 @@ fn text_of(path: &Path) -> Result<&str> {
         .with_context(|| format!("{} is text", path.display()))
 }
 
-/// What Node.js gives, a line for each line of params.
+/// The results of Node.js, a line for each line of params.
 fn node_gives(files: &[(&str, &Path)], params: &[String]) -> Result<Vec<String>> {
     use std::io::Write as _;
 
@@ -177,9 +177,9 @@ fn the_examples_are_as_in_node() -> Result<()> {
     node.wait_until_free()
 }
 
-/// The worked example of the thesis, in its form: a file is an expression, and calls the other one.
+/// The worked example of nested functions: each file is an expression, and one calls the other.
 #[test]
-fn functions_of_the_thesis_are_as_in_node() -> Result<()> {
+fn bare_functions_are_as_in_node() -> Result<()> {
     let node = Node::start()?;
     let inner = node.home().join("inner.js");
     std::fs::write(&inner, "async (args) => ({ result: args.a + args.b })")?;
@@ -244,8 +244,11 @@ fn document() -> String {
         let comma = if number == 0 { "" } else { "," };
         let name = names[drawn(7)];
         let region = regions[drawn(6)];
-        let (price, quantity, id) = (drawn(1_000_000), drawn(50), drawn(1 << 30));
-        let (day, hour) = (1 + drawn(28), drawn(24));
+        let price = drawn(1_000_000);
+        let quantity = drawn(50);
+        let id = drawn(1 << 30);
+        let day = 1 + drawn(28);
+        let hour = drawn(24);
         let _ = write!(
             text,
             "{comma}{{\"id\":\"{id}\",\"name\":\"{name} {}\",\"region\":\"{region}\",\"price\":{}.{:03},\"quantity\":{quantity},\
@@ -308,7 +311,7 @@ export default ({ text, breaks }) => ({
 });
 ";
 
-/// What Markdown has, beside what the documentation of the house uses.
+/// Markdown's features beyond those that the documentation of this project uses.
 const MARKED_UP: &str = "Title ü\n=====\n\n1. one\n   * *nested* **bold _both_** ~~gone~~\n2) two\n- [x] done\n- [ ] not\n\n> quote\n>> deeper\nlazy\n\n\
     | a | b |\n|:--|--:|\n| `x|y` | \\| |\n\n```js\nconst a = '<b>' && \"&amp;\";\n```\n\n    indented & <code>\n\n<div>*raw*</div>\n\n\
     [link](/url \"title\") ![image](a.png) <https://example.org/?a=b&c> www.example.org me@example.org [ref] [^1]\n\n\
@@ -387,7 +390,8 @@ fn packages_from_npm_are_as_in_node() -> Result<()> {
     let folder = node.home().join("packages");
     std::fs::create_dir(&folder)?;
     install(&folder)?;
-    let (page, index) = (folder.join("page.mjs"), folder.join("index.js"));
+    let page = folder.join("page.mjs");
+    let index = folder.join("index.js");
     std::fs::write(&page, MARKDOWN)?;
     std::fs::write(&index, VALIDATION)?;
     for (name, path, file) in [("page", &page, "page.mjs"), ("order", &folder, "index.js")] {
@@ -399,7 +403,56 @@ fn packages_from_npm_are_as_in_node() -> Result<()> {
     }
     compare(&node, &[("page", &page)], &pages()?)?;
     compare(&node, &[("order", &index)], &orders())?;
+    let said = create(&node, "unasked", &page, &[])?;
+    ensure!(
+        said.contains("page.mjs is bundled") && said.contains("it runs in WebAssembly"),
+        "{said}"
+    );
+    compare(&node, &[("unasked", &page)], &pages()?[..2])?;
+    typescript_is_taken(&node, &folder)?;
     node.wait_until_free()
+}
+
+/// Types, enums, decorators and classes of the same name in two files, which keep it.
+fn typescript_is_taken(node: &Node, folder: &Path) -> Result<()> {
+    let class = "export class Failure extends Error { constructor(m: string) { super(m); this.name = this.constructor.name } }";
+    std::fs::write(folder.join("one.ts"), class)?;
+    std::fs::write(folder.join("two.ts"), class)?;
+    let source = "import { Failure } from './one';
+        import { Failure as Other } from './two';
+        enum Level { Low = 1, High }
+        const twice = (value: Function, _: unknown) => function (this: unknown, a: number) { return 2 * value.call(this, a) };
+        class Shape<T> { static made = 0; static make() { return [Shape.name, Shape.made] } @twice area(a: number) { return a } }
+        export default (params: { a: number }): unknown =>
+          [new Failure('x').name, new Other('y').name, Level[2], Shape.make(), new Shape<string>().area(params.a)];";
+    for (name, file) in [("typed", "typed.ts"), ("module", "module.mts")] {
+        let path = folder.join(file);
+        std::fs::write(&path, source)?;
+        let said = create(node, name, &path, &[])?;
+        ensure!(
+            said.contains(&format!("{file} is bundled with what it imports")),
+            "{said}"
+        );
+        let answer = node
+            .post(&format!("/fn/{name}"), &json!({"a": 21}))?
+            .json()?;
+        assert_eq!(
+            answer,
+            json!(["Failure", "Failure", "High", ["Shape", 0], 42])
+        );
+    }
+    let plain = folder.join("plain.tsx");
+    std::fs::write(
+        &plain,
+        "export default ({ a }: { a: number }): number => a satisfies number;",
+    )?;
+    let said = create(node, "plain", &plain, &[])?;
+    ensure!(
+        said.contains("plain.tsx is sent without its types"),
+        "{said}"
+    );
+    assert_eq!(node.post("/fn/plain", &json!({"a": 2}))?.json()?, json!(2));
+    Ok(())
 }
 
 fn pages() -> Result<Vec<String>> {

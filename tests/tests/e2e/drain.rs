@@ -58,7 +58,7 @@ fn nested_calls_of_running_calls_are_served() -> Result<()> {
     Ok(())
 }
 
-/// What waits has not begun: it is refused at once, with the reason.
+/// A waiting call has not begun: it is refused at once, with the reason.
 #[test]
 fn waiting_calls_are_refused() -> Result<()> {
     let node = Setup::new()?.with("container.pool.memory", 128).start()?;
@@ -140,7 +140,7 @@ fn children_of(parent: u32) -> Result<Vec<u32>> {
     Ok(children)
 }
 
-/// Of a node that has ended there is its registry, its name and its cache of machine code, and nothing half-written.
+/// Of a node that has ended there is its registry, its name and its cache of machine code, when functions were called, and nothing half-written.
 fn check_nothing_left(home: &Path) -> Result<()> {
     for path in crate::restart::files_below(home)? {
         let inside = path
@@ -154,6 +154,7 @@ fn check_nothing_left(home: &Path) -> Result<()> {
             "data/callback.key",
             "data/result-tags.key",
             "data/machine-code/key",
+            "data/called.json",
         ];
         let known = kept.contains(&inside.as_str())
             || (inside.starts_with("data/machine-code/")

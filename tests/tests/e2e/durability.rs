@@ -14,7 +14,7 @@ use crate::support::{Connection, Node, Request, Setup, beside, joined, wait_for}
 const ROUNDS: u64 = 8;
 const WRITERS: usize = 2;
 
-/// What the node has acknowledged: name and constant of each function.
+/// The changes that the node has acknowledged: name and constant of each function.
 type Acknowledged = Mutex<BTreeMap<String, u64>>;
 
 #[test]
@@ -30,7 +30,8 @@ fn acknowledged_deployments_survive_kills() -> Result<()> {
             let writers: Vec<_> = (0..WRITERS)
                 .map(|writer| {
                     beside(scope, {
-                        let (acknowledged, counter) = (&acknowledged, &counter);
+                        let acknowledged = &acknowledged;
+                        let counter = &counter;
                         move || deploy_until_killed(address, writer, counter, acknowledged)
                     })
                 })

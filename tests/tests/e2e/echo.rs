@@ -27,7 +27,8 @@ fn contains(found: &Value, wanted: &Value) -> bool {
 fn its_examples() -> Result<()> {
     let node = node()?;
     for example in requests_of("echo-http")? {
-        let (asked, expected) = (&example["request"], &example["response"]);
+        let asked = &example["request"];
+        let expected = &example["response"];
         let text = |member: &str| asked[member].as_str().context("a text").map(str::to_owned);
         let mut request =
             Request::new(&text("method")?, &format!("/fn/echo-http{}", text("path")?))

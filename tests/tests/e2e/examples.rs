@@ -82,7 +82,8 @@ fn check(name: &str, needed: &[&str]) -> Result<()> {
         assert_eq!(created.json()?["Created"], name);
     }
     for example in requests_of(name)? {
-        let (params, expected) = (&example["params"], &example["result"]);
+        let params = &example["params"];
+        let expected = &example["result"];
         assert_eq!(
             node.invoke(name, params)?.result()?,
             *expected,

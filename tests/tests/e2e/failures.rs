@@ -276,7 +276,7 @@ fn addresses_outside_of_memory_trap() -> Result<()> {
     Ok(())
 }
 
-/// What a guest writes to the two streams that it was not given goes nowhere.
+/// A guest's output to the two streams that it was not given goes nowhere.
 #[test]
 fn nothing_is_granted() -> Result<()> {
     let node = Node::start()?;

@@ -1,5 +1,5 @@
-//! Ten thousand bad requests and modules at one node: it answers each, breaks at none, and is as good as new afterwards.
-//! What is generated depends on a seed alone, which a failure names.
+//! Ten thousand bad requests and modules at one node: it answers each, breaks at none, and is as good as new
+//! afterwards. All of them are generated from a seed alone, which a failure names.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const SEED: u64 = 0x5eed_0f5e_7e71_ed9e;
 const CALLERS: u64 = 4;
 const REQUESTS_PER_CALLER: u64 = 2_500;
 const MODULES: u64 = 320;
-/// How much more memory than before a node may hold afterwards: its pool keeps pages, its allocator arenas.
+/// The memory that a node may hold afterwards beyond what it held before: its pool keeps pages, its allocator arenas.
 const GROWTH_KIB_MAX: u64 = 160 * 1024;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).

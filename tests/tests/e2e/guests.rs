@@ -1,7 +1,7 @@
 //! Guests written for single tests, in WebAssembly text.
 
-/// What every command below stands on. Addresses: 0 an i/o vector, 8 its count of bytes, 16 to 127 for the body.
-/// `$say fd ptr len` writes, `$exit code` ends.
+/// The base of every command below. Addresses: 0 an i/o vector, 8 its count of bytes, 16 to 127 for the body. `$say fd
+/// ptr len` writes, `$exit code` ends.
 const COMMAND: &str = r#"
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
@@ -52,10 +52,32 @@ pub(crate) fn constant(number: u64) -> String {
     )
 }
 
+/// The same, in a module that takes about a second to compile.
+pub(crate) fn large_constant(number: u64) -> String {
+    let idle: String = (0..LARGE).map(idle_function).collect();
+    constant(number).replacen("(module", &format!("(module {idle}"), 1)
+}
+
+/// Functions of a module that takes a while to compile.
+const LARGE: u32 = 60;
+
+/// A function that nobody calls, and of which there are no two alike.
+fn idle_function(n: u32) -> String {
+    let step = |k: u32| {
+        format!(
+            "(local.set 0 (i32.add (i32.mul (local.get 0) (i32.const {})) (local.get 1)))",
+            n * 64 + k
+        )
+    };
+    let steps: String = (0..64).map(step).collect();
+    format!("(func (param i32 i32) (result i32) {steps} (local.get 0))")
+}
+
 /// A reactor that answers with what the function `callee` answered to the same parameters, error objects included.
 /// Waits for `milliseconds` first.
 pub(crate) fn caller_of(callee: &str, milliseconds: u64) -> String {
-    let (length, nanoseconds) = (callee.len(), milliseconds * 1_000_000);
+    let length = callee.len();
+    let nanoseconds = milliseconds * 1_000_000;
     format!(
         r#"(module
           (import "serverledge" "call" (func $call (param i32 i32 i32 i32 i32 i32) (result i64)))

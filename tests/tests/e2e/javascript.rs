@@ -93,6 +93,16 @@ fn the_runtime_follows_from_the_source() -> Result<()> {
             2,
         ),
         ("buffer.mjs", "export default () => Buffer.from('a')", 2),
+        (
+            "sorted.js",
+            "module.exports = (p) => p.sort((a, b) => a.localeCompare(b))",
+            2,
+        ),
+        (
+            "root.js",
+            "const root = typeof globalThis !== 'undefined' ? globalThis : global; module.exports = () => typeof root",
+            0,
+        ),
     ] {
         std::fs::write(node.home().join(file), source)?;
         let ran = node.cli(&["create", "--src", file])?;
@@ -107,7 +117,7 @@ fn the_runtime_follows_from_the_source() -> Result<()> {
             "{ran:?}"
         );
     }
-    assert_eq!(node.names()?, ["plain"]);
+    assert_eq!(node.names()?, ["plain", "root"]);
     Ok(())
 }
 
@@ -374,4 +384,104 @@ fn the_environment_is_the_functions_own() -> Result<()> {
     assert_eq!(response.json()?, json!("debug true"));
     assert_eq!(result(&node, "module.exports = () => { }")?, Value::Null);
     Ok(())
+}
+
+/// Plain variables are part of the version, and there while the file is loaded; secrets are neither.
+#[test]
+fn variables_are_there_while_a_file_is_loaded() -> Result<()> {
+    let node = Node::start()?;
+    let source = "const early = [process.env.LEVEL ?? null, process.env.KEY ?? null];
+        module.exports = () => [...early, process.env.LEVEL ?? null, process.env.KEY ?? null];";
+    let mut versions = HashSet::new();
+    for level in ["debug", "info"] {
+        let more = merged(json!({"Env": {"LEVEL": level}, "Secrets": {"KEY": "hidden"}}));
+        let response = node.try_deploy(level, source.as_bytes(), &more)?;
+        let created = response.json()?;
+        let remarks = created["Remarks"].to_string();
+        assert!(
+            remarks.contains("index.js:1:43: the secret KEY is read while the file is loaded"),
+            "{remarks}"
+        );
+        versions.insert(created["Version"].to_string());
+        let answer = node.post(&format!("/fn/{level}"), &json!({}))?.json()?;
+        assert_eq!(answer, json!([level, null, level, "hidden"]));
+    }
+    assert_eq!(versions.len(), 2);
+    Ok(())
+}
+
+/// Whatever is otherwise than in Node.js is said when the file is deployed, with its line.
+#[test]
+fn a_deploy_says_what_a_file_will_get() -> Result<()> {
+    let node = Node::start()?;
+    for (source, words) in [
+        (
+            "const early = Date.now();\nmodule.exports = () => early",
+            "index.js:1:20: the clock is read while",
+        ),
+        (
+            "module.exports = () => 1;\nexports.at = () => Date.now()",
+            "index.js:2: the clock is the machine's",
+        ),
+        (
+            "const early = Math.random();\nmodule.exports = () => early",
+            "index.js:1:20: a random value is drawn",
+        ),
+        (
+            "const late = new Promise((d) => setTimeout(d, 9));\nmodule.exports = () => late",
+            "index.js:1:44: a timer",
+        ),
+        (
+            "module.exports = async () => {\n  await fetch('x') }",
+            "index.js:2: fetch is not there",
+        ),
+        (
+            "module.exports = (p) => p.sort((a, b) => a.localeCompare(b))",
+            "index.js:1: localeCompare compares by code",
+        ),
+        (
+            "module.exports = () => (1).toLocaleString('de')",
+            "index.js:1: toLocaleString heeds no language",
+        ),
+        (
+            "module.exports = () => new Intl.Collator()",
+            "index.js:1: Intl is not there",
+        ),
+    ] {
+        let response = node.try_deploy("f", source.as_bytes(), &merged(json!({})))?;
+        let remarks = response.json()?["Remarks"].to_string();
+        assert!(remarks.contains(words), "{source}: {remarks}");
+        node.cli(&["delete", "-f", "f"])?.assert_code(0);
+    }
+    let quiet = node.try_deploy(
+        "f",
+        b"module.exports = () => new Date(0)",
+        &merged(json!({})),
+    )?;
+    assert_eq!(quiet.json()?.get("Remarks"), None, "{}", quiet.text());
+    Ok(())
+}
+
+#[test]
+fn recursion_goes_thousands_deep_and_causes_are_told() -> Result<()> {
+    let node = Node::start()?;
+    let source =
+        "const f = (n) => n < 2 ? 1 : n * f(n - 1); module.exports = () => String(f(5000));";
+    assert_eq!(result(&node, source)?, json!("Infinity"));
+    let endless = "const f = () => f() + 1; module.exports = () => { try { f() } catch (e) { return e.name } }";
+    assert_eq!(result(&node, endless)?, json!("RangeError"));
+    let source = "module.exports = () => {
+        try { null.total } catch (cause) { throw new Error('cannot price', { cause }) } }";
+    let told = call(&node, source, json!({}))?.text();
+    assert!(
+        told.contains("[cause]: TypeError: Cannot read properties of null (reading 'total')"),
+        "{told}"
+    );
+    let source = "module.exports = () => Promise.any([Promise.reject(new Error('a is down'))])";
+    let told = call(&node, source, json!({}))?.text();
+    assert!(
+        told.contains("All promises were rejected") && told.contains("Error: a is down"),
+        "{told}"
+    );
+    node.wait_until_free()
 }

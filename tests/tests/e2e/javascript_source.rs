@@ -1,5 +1,5 @@
-//! What was sent for a function of the runtime `javascript` comes back: in exports, at `/edge`, after a roll back. And what is not
-//! saved can be tried.
+//! The source that was sent for a function of the runtime `javascript` comes back: in exports, at `/edge`, after a roll
+//! back. And a source that is not saved can be tried.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -114,14 +114,15 @@ fn files_of(tar: &[u8]) -> Result<Files> {
     let mut files = Files::new();
     for entry in tar::Archive::new(tar).entries()? {
         let mut entry = entry?;
-        let (path, mut bytes) = (entry.path()?.display().to_string(), Vec::new());
+        let path = entry.path()?.display().to_string();
+        let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;
         files.insert(path, bytes);
     }
     Ok(files)
 }
 
-/// What visitors are handed.
+/// The functions as visitors get them.
 fn edge(node: &Node, names: &[&str]) -> Result<Value> {
     let answer = post(node, "/app/shop/edge", &json!({ "functions": names }))?.json()?;
     ensure!(answer["runEdgeFunction"].is_string(), "{answer}");
@@ -212,7 +213,8 @@ fn a_roll_back_brings_the_source_back() -> Result<()> {
     let node = Node::start()?;
     shop(&node)?;
     node.cli(&["app", "start", "shop"])?.assert_code(0);
-    let (first, exported) = (digests(&node, "shop")?, export(&node, "shop")?.1);
+    let first = digests(&node, "shop")?;
+    let exported = export(&node, "shop")?.1;
     let newer = ONE.replace("one:", "newer:");
     std::fs::write(node.home().join("one.js"), &newer)?;
     node.cli(&[

@@ -138,7 +138,7 @@ fn an_answer_does_not_wait_for_the_next_request() -> Result<()> {
     Ok(())
 }
 
-/// What is no request is answered before the connection is closed.
+/// Bytes that are no request are answered before the connection is closed.
 #[test]
 fn malformed_requests_are_answered() -> Result<()> {
     let node = Node::start()?;

@@ -1,6 +1,7 @@
 //! End to end: the real programs, started on port 0 with a data folder of their own, asked over real sockets, stopped
 //! by signals. No test waits by sleeping, and none knows of another.
 
+mod adoption;
 mod asynchronous;
 mod callbacks;
 mod cli;
@@ -8,8 +9,10 @@ mod compat;
 #[cfg(feature = "nodejs-tests")]
 mod conformance;
 mod deploys;
+mod documents;
 mod drain;
 mod durability;
+mod early;
 mod echo;
 mod examples;
 mod failures;
@@ -28,3 +31,4 @@ mod pages;
 mod restart;
 mod support;
 mod tls;
+mod updates;

@@ -19,7 +19,7 @@ fn check_serves_wasm(node: &Node) -> Result<()> {
     node.wait_until_free()
 }
 
-/// What the person at the command line is told: what is missing, where it was looked for, what to do.
+/// The client tells its user which program is missing, where it was looked for, and what to do.
 #[test]
 fn the_client_says_what_is_missing() -> Result<()> {
     let node = Node::start()?;
@@ -45,7 +45,11 @@ fn the_client_says_what_is_missing() -> Result<()> {
         ] {
             let ran = node.cli(&arguments)?;
             let said = &ran.assert_code(2).stderr;
-            for part in ["Docker Engine", "no-engine.sock", "WebAssembly"] {
+            for part in [
+                "container engine (Docker, Podman)",
+                "no-engine.sock",
+                "WebAssembly",
+            ] {
                 assert!(said.contains(part), "{part} is missing: {ran:?}");
             }
         }

@@ -121,7 +121,8 @@ fn a_crowd_is_answered() -> Result<()> {
     for connection in &mut crowd {
         connection.send_only(&Request::post("/invoke/slow", ""))?;
     }
-    let (mut done, mut refused) = (0, 0);
+    let mut done = 0;
+    let mut refused = 0;
     for connection in &mut crowd {
         let response = connection.receive(false)?;
         if response.status == 200 {

@@ -1,4 +1,4 @@
-//! What the node says of itself: health, the API's description, the rendered page, request ids.
+//! The node's pages about itself: health, the API's description, the rendered page, request ids.
 
 use std::collections::BTreeSet;
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::json;
-use serverledge_client::{Client, ClientConfig, ClientError, Endpoint, FunctionName, Invocation};
+use serverledge_client::{
+    Client, ClientConfig, ClientError, Endpoint, FunctionName, InvocationBody,
+};
 use serverledge_testing::certificates::Authority;
 
 use crate::support::cli::Ran;
@@ -23,8 +25,10 @@ struct Secure {
 
 impl Secure {
     fn start() -> Result<Self> {
-        let (setup, authority) = (Setup::new()?, Authority::new("first")?);
-        let (cert_file, key_file) = (setup.home().join("cert.pem"), setup.home().join("key.pem"));
+        let setup = Setup::new()?;
+        let authority = Authority::new("first")?;
+        let cert_file = setup.home().join("cert.pem");
+        let key_file = setup.home().join("key.pem");
         authority.issue(NAMES, &cert_file, &key_file)?;
         let setup = setup
             .with("api.tls.cert_file", cert_file.display())
@@ -65,7 +69,8 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 fn the_clients_talk_to_a_node_over_tls() -> Result<()> {
     let secure = Secure::start()?;
     assert_eq!(secure.node.scheme, "https");
-    let (known, module) = (secure.authority.file(), example_path("hello"));
+    let known = secure.authority.file();
+    let module = example_path("hello");
     let module = module.display().to_string();
     secure
         .cli(&["create", "-f", "hello", "--src", &module], &known)?
@@ -75,12 +80,17 @@ fn the_clients_talk_to_a_node_over_tls() -> Result<()> {
 
     let name = FunctionName::parse("hello")?;
     let params = serde_json::value::to_raw_value(&json!({ "name": "TLS" }))?;
-    let call = Invocation {
+    let call = InvocationBody {
         params,
-        ..Invocation::default()
+        qos_class: 0,
+        qos_max_resp_t: -1.0,
+        can_do_offloading: true,
+        r#async: false,
+        return_output: false,
+        callback: None,
     };
     let client = secure.client(Some(secure.authority.pem()?))?;
-    let result = runtime()?.block_on(client.invoke(&name, &call))?;
+    let result = runtime()?.block_on(client.invoke(&name, call, None))?;
     let through_client: serde_json::Value = serde_json::from_str(&result.result)?;
     assert_eq!(through_client, through_cli);
     assert!(secure.node.stop()?.stderr.contains("stopped"));
@@ -118,7 +128,8 @@ fn nobody_talks_to_a_node_that_is_not_believed_or_without_tls() -> Result<()> {
 
 #[test]
 fn a_renewed_certificate_is_shown_without_a_restart() -> Result<()> {
-    let (secure, second) = (Secure::start()?, Authority::new("second")?);
+    let secure = Secure::start()?;
+    let second = Authority::new("second")?;
     let succeeds = |authority: &Authority| -> Result<bool> {
         Ok(secure.cli(&["list"], &authority.file())?.code == Some(0))
     };

@@ -10,6 +10,7 @@ mod e2e;
 mod bad_input;
 mod enumeration;
 mod pages;
+mod proxy;
 mod revoked;
 mod sessions;
 #[cfg(feature = "docker-tests")]

@@ -1,4 +1,5 @@
-//! What ends on one node ends on the others. How fast is measured: `scripts/bench/enumeration.py`.
+//! A session or token that ends on one node ends on the others. The time that this takes is measured by
+//! `scripts/bench/enumeration.py`.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -101,7 +102,8 @@ fn what_ends_on_one_node_ends_on_the_other() -> Result<()> {
             .with("accounts.signup", "open")
             .start()
     };
-    let (here, there) = (node()?, node()?);
+    let here = node()?;
+    let there = node()?;
     let signed_up = here.post(
         "/account/sign-up",
         &json!({"email": ADA, "password": PASSWORD}),

@@ -15,7 +15,7 @@ const ELSEWHERE: &str = "<!doctype html><title>elsewhere</title><body>";
 const PLANTED: &str =
     r#"{"Name": "planted", "Runtime": "wasm", "TarFunctionCode": "AGFzbQEAAAA="}"#;
 
-/// What a page could want to know with somebody's session: each comes to `refused`, or to what was learnt.
+/// Reads that a page could want to do with somebody's session: each comes to `refused`, or to what was learnt.
 fn reads(base: &str) -> Vec<String> {
     let mut all: Vec<String> = [
         "/account",
@@ -50,7 +50,7 @@ fn reads(base: &str) -> Vec<String> {
     all
 }
 
-/// What a page could want to do with it. None learns what came of it.
+/// Writes that a page could want to do with it. It learns the outcome of none.
 fn writes(base: &str) -> Vec<String> {
     let tokens = r#"{"name": "mallory", "scopes": ["admin"]}"#;
     let password = json!({"old": PASSWORD, "new": "of Mallory's choice"}).to_string();
@@ -68,7 +68,8 @@ fn writes(base: &str) -> Vec<String> {
     ];
     let mut all = Vec::new();
     for (path, body) in bodies {
-        let (url, body) = (format!("'{base}{path}'"), json!(body));
+        let url = format!("'{base}{path}'");
+        let body = json!(body);
         let options =
             format!("{{method: 'POST', mode: 'no-cors', credentials: 'include', body: {body}}}");
         all.push(format!(
@@ -221,7 +222,7 @@ fn an_application_with_an_origin_cannot_toss_a_session() -> Result<()> {
     control(&stage, &mut browser, &own)
 }
 
-/// Where people reach the node over TLS, the cookie's name keeps neighbours away. `*.localhost` counts as secure.
+/// The cookie's name keeps neighbours away if people reach the node over TLS. `*.localhost` counts as secure.
 #[test]
 fn a_cookie_bound_to_its_host_cannot_be_tossed() -> Result<()> {
     let stage = Stage::start(&[

@@ -51,7 +51,8 @@ fn token_end(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 fn block_comment(rest: &[u8]) -> usize {
-    let (mut depth, mut at) = (0_usize, 0);
+    let mut depth = 0_usize;
+    let mut at = 0;
     while at < rest.len() {
         if rest[at..].starts_with(b"/*") {
             depth += 1;
@@ -150,7 +151,8 @@ pub(crate) fn functions(code: &str) -> Vec<Function> {
 
 /// The end of the body that follows; none for a declaration.
 fn body_end(bytes: &[u8], from: usize) -> Option<usize> {
-    let (mut around, mut depth) = (0_i32, 0_i32);
+    let mut around = 0_i32;
+    let mut depth = 0_i32;
     for (at, byte) in bytes.iter().enumerate().skip(from) {
         match byte {
             b'(' | b'[' if depth == 0 => around += 1,

@@ -5,14 +5,14 @@ use anyhow::Result;
 use crate::lexer::{code_only, functions};
 use crate::repository::{files_ending, none, read};
 
-const FILE_LINES_MAX: usize = 800;
-const FUNCTION_LINES_MAX: usize = 70;
+const FILE_LINES_MAX: usize = 1000;
+const FUNCTION_LINES_MAX: usize = 100;
 
 /// Longer functions, each with its reason: file, name, reason.
 const LONG_FUNCTIONS: [(&str, &str, &str); 1] = [(
-    "crates/serverledge-executor-wasm/tests/main/recognised.rs",
-    "refused",
-    "a table, one module a line",
+    "crates/serverledge-api/tests/main/errors.rs",
+    "of_requests_to_deploy",
+    "a table, one answer a paragraph",
 )];
 
 /// Statics that hold something with inner mutability, each with its reason: file, name, reason.
@@ -81,7 +81,7 @@ fn files_are_not_too_long() -> Result<()> {
         .filter(|(_, lines)| *lines > FILE_LINES_MAX)
         .map(|(file, lines)| format!("{file}: {lines}"))
         .collect();
-    none("a file has at most 800 lines", &faults);
+    none("a file has at most 1000 lines", &faults);
     Ok(())
 }
 
@@ -101,7 +101,7 @@ fn functions_are_not_too_long() -> Result<()> {
             }
         }
     }
-    none("a function has at most 70 lines", &faults);
+    none("a function has at most 100 lines", &faults);
     Ok(())
 }
 
@@ -144,7 +144,7 @@ fn there_are_no_mutable_statics() -> Result<()> {
     Ok(())
 }
 
-/// What follows the keyword in each declaration, up to its value.
+/// The text that follows the keyword in each declaration, up to its value.
 fn statics(code: &str) -> Vec<String> {
     let begins = |at: usize| {
         code[..at]

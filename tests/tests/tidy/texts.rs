@@ -1,4 +1,5 @@
-//! What must stand in no file: paths of somebody's machine, hosts of package registries. And the documents' numbering.
+//! Texts that must stand in no file: paths of somebody's machine, hosts of package registries. And the documents'
+//! numbering.
 
 use anyhow::{Context, Result};
 

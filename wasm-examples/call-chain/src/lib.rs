@@ -56,27 +56,53 @@ fn region(bytes: Vec<u8>) -> u64 {
 
 fn doubled_sum(params: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
     let reply = call_function("add", params)?;
-    let Sum { sum } = serde_json::from_slice(&reply).map_err(|error| failure("BadReply", &error.to_string()))?;
-    let double = sum.checked_mul(2).ok_or_else(|| failure("Overflow", "the sum is too large to double"))?;
+    let Sum { sum } =
+        serde_json::from_slice(&reply).map_err(|error| failure("BadReply", &error.to_string()))?;
+    let double = sum
+        .checked_mul(2)
+        .ok_or_else(|| failure("Overflow", "the sum is too large to double"))?;
     Ok(json!({ "double": double }).to_string().into_bytes())
 }
 
 fn failure(error: &str, message: &str) -> Vec<u8> {
-    json!({ "error": error, "message": message, "stack": "" }).to_string().into_bytes()
+    json!({ "error": error, "message": message, "stack": "" })
+        .to_string()
+        .into_bytes()
 }
 
 /// Calls `name` on the node this runs on; both the reply and the error are the callee's JSON.
 fn call_function(name: &str, params: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
     let mut reply = vec![0; FIRST_ROOM];
     // SAFETY: each pointer goes with the length of its own slice, and the host keeps none of them.
-    let mut returned =
-        unsafe { call(name.as_ptr(), name.len(), params.as_ptr(), params.len(), reply.as_mut_ptr(), reply.len()) };
+    let mut returned = unsafe {
+        call(
+            name.as_ptr(),
+            name.len(),
+            params.as_ptr(),
+            params.len(),
+            reply.as_mut_ptr(),
+            reply.len(),
+        )
+    };
     let length = returned as u32 as usize;
     if length > reply.len() {
         reply.resize(length, 0);
         // SAFETY: as above; a name of length 0 asks for the reply that the host has kept.
-        returned = unsafe { call(name.as_ptr(), 0, params.as_ptr(), 0, reply.as_mut_ptr(), reply.len()) };
+        returned = unsafe {
+            call(
+                name.as_ptr(),
+                0,
+                params.as_ptr(),
+                0,
+                reply.as_mut_ptr(),
+                reply.len(),
+            )
+        };
     }
     reply.truncate(length);
-    if returned & CALL_ERROR == 0 { Ok(reply) } else { Err(reply) }
+    if returned & CALL_ERROR == 0 {
+        Ok(reply)
+    } else {
+        Err(reply)
+    }
 }

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::http::types::{
-    ErrorCode, Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
+    ErrorCode, Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingResponse,
+    ResponseOutparam,
 };
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
-/// What a stream reads and writes at once; `wasi:io` allows no more in one blocking write.
+/// The number of bytes that a stream reads and writes at once; `wasi:io` allows no more in one blocking write.
 const BLOCK: usize = 4096;
 /// `/stream` answers in this many chunks, unless `?chunks=` says otherwise.
 const CHUNKS: u64 = 3;
@@ -41,14 +42,20 @@ impl wasip2::exports::http::incoming_handler::Guest for Echo {
 fn answer(request: IncomingRequest, out: ResponseOutparam) -> Result<(), StreamError> {
     let target = request.path_with_query().unwrap_or_else(|| "/".into());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let status = number(query, "status").and_then(|status| u16::try_from(status).ok()).unwrap_or(200);
+    let status = number(query, "status")
+        .and_then(|status| u16::try_from(status).ok())
+        .unwrap_or(200);
     if path == "/stream" {
         let chunks = number(query, "chunks").unwrap_or(CHUNKS).min(CHUNKS_MAX);
         let pause_ms = number(query, "pause_ms").unwrap_or(0).min(PAUSE_MS_MAX);
-        return respond(out, status, "text/plain; charset=utf-8", |body| stream(body, chunks, pause_ms));
+        return respond(out, status, "text/plain; charset=utf-8", |body| {
+            stream(body, chunks, pause_ms)
+        });
     }
     if path == "/page" {
-        return respond(out, status, "text/html; charset=utf-8", |body| body.blocking_write_and_flush(PAGE));
+        return respond(out, status, "text/html; charset=utf-8", |body| {
+            body.blocking_write_and_flush(PAGE)
+        });
     }
     let seen = json!({
         "method": method_name(&request.method()),
@@ -57,7 +64,10 @@ fn answer(request: IncomingRequest, out: ResponseOutparam) -> Result<(), StreamE
         "body": String::from_utf8_lossy(&read_body(&request)?),
     });
     respond(out, status, "application/json", |body| {
-        seen.to_string().as_bytes().chunks(BLOCK).try_for_each(|block| body.blocking_write_and_flush(block))
+        seen.to_string()
+            .as_bytes()
+            .chunks(BLOCK)
+            .try_for_each(|block| body.blocking_write_and_flush(block))
     })
 }
 
@@ -69,7 +79,10 @@ fn respond(
     write: impl FnOnce(&OutputStream) -> Result<(), StreamError>,
 ) -> Result<(), StreamError> {
     let Ok(headers) = Fields::from_list(&[("content-type".into(), content_type.into())]) else {
-        ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some("headers refused".into()))));
+        ResponseOutparam::set(
+            out,
+            Err(ErrorCode::InternalError(Some("headers refused".into()))),
+        );
         return Ok(());
     };
     let response = OutgoingResponse::new(headers);
@@ -131,8 +144,11 @@ fn headers(entries: &[(String, Vec<u8>)]) -> BTreeMap<String, String> {
 
 /// The number behind `name=` in a query.
 fn number(query: &str, name: &str) -> Option<u64> {
-    let value =
-        |pair: &str| pair.split_once('=').filter(|(key, _)| *key == name).and_then(|(_, value)| value.parse().ok());
+    let value = |pair: &str| {
+        pair.split_once('=')
+            .filter(|(key, _)| *key == name)
+            .and_then(|(_, value)| value.parse().ok())
+    };
     query.split('&').find_map(value)
 }
 

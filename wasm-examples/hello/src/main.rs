@@ -30,12 +30,18 @@ fn main() -> ExitCode {
         }
     };
     eprintln!("greeting {name}");
-    let greeting = Greeting { message: format!("Hello, {name}!") };
-    println!("{}", serde_json::to_string(&greeting).expect("a string is always JSON"));
+    let greeting = Greeting {
+        message: format!("Hello, {name}!"),
+    };
+    println!(
+        "{}",
+        serde_json::to_string(&greeting).expect("a string is always JSON")
+    );
     ExitCode::SUCCESS
 }
 
 fn params() -> Result<Params, String> {
-    let input = read_to_string(stdin()).map_err(|error| format!("failed to read the params: {error}"))?;
+    let input =
+        read_to_string(stdin()).map_err(|error| format!("failed to read the params: {error}"))?;
     serde_json::from_str(&input).map_err(|error| format!("params: {error}"))
 }

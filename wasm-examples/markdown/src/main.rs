@@ -24,20 +24,30 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let answer = Answer { html: render(&markdown) };
-    println!("{}", serde_json::to_string(&answer).expect("a string is always JSON"));
+    let answer = Answer {
+        html: render(&markdown),
+    };
+    println!(
+        "{}",
+        serde_json::to_string(&answer).expect("a string is always JSON")
+    );
     ExitCode::SUCCESS
 }
 
 fn params() -> Result<Params, String> {
-    let input = read_to_string(stdin()).map_err(|error| format!("failed to read the params: {error}"))?;
+    let input =
+        read_to_string(stdin()).map_err(|error| format!("failed to read the params: {error}"))?;
     serde_json::from_str(&input).map_err(|error| format!("params: {error}"))
 }
 
 fn render(markdown: &str) -> String {
-    let extensions = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
+    let extensions =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut out = String::with_capacity(markdown.len() * 3 / 2);
-    html::push_html(&mut out, Parser::new_ext(markdown, extensions).map(harmless));
+    html::push_html(
+        &mut out,
+        Parser::new_ext(markdown, extensions).map(harmless),
+    );
     out
 }
 
@@ -45,12 +55,28 @@ fn render(markdown: &str) -> String {
 fn harmless(event: Event<'_>) -> Event<'_> {
     match event {
         Event::Html(raw) | Event::InlineHtml(raw) => Event::Text(raw),
-        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
-            Event::Start(Tag::Link { link_type, dest_url: harmless_url(dest_url), title, id })
-        }
-        Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
-            Event::Start(Tag::Image { link_type, dest_url: harmless_url(dest_url), title, id })
-        }
+        Event::Start(Tag::Link {
+            link_type,
+            dest_url,
+            title,
+            id,
+        }) => Event::Start(Tag::Link {
+            link_type,
+            dest_url: harmless_url(dest_url),
+            title,
+            id,
+        }),
+        Event::Start(Tag::Image {
+            link_type,
+            dest_url,
+            title,
+            id,
+        }) => Event::Start(Tag::Image {
+            link_type,
+            dest_url: harmless_url(dest_url),
+            title,
+            id,
+        }),
         other => other,
     }
 }
@@ -61,7 +87,9 @@ fn harmless_url(url: CowStr<'_>) -> CowStr<'_> {
     let before_path = url.split(['/', '?', '#']).next().unwrap_or_default();
     let known = match before_path.split_once(':') {
         None => true,
-        Some((scheme, _)) => ["http", "https", "mailto"].iter().any(|known| scheme.eq_ignore_ascii_case(known)),
+        Some((scheme, _)) => ["http", "https", "mailto"]
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known)),
     };
     if known { url } else { CowStr::Borrowed("") }
 }

@@ -35,7 +35,8 @@ fn main() -> ExitCode {
 }
 
 fn answer() -> Result<String, String> {
-    let input = read_to_string(stdin()).map_err(|error| format!("failed to read the params: {error}"))?;
+    let input =
+        read_to_string(stdin()).map_err(|error| format!("failed to read the params: {error}"))?;
     let Params { n } = serde_json::from_str(&input).map_err(|error| format!("params: {error}"))?;
     let n = usize::try_from(n)
         .ok()
@@ -47,7 +48,12 @@ fn answer() -> Result<String, String> {
 fn primes_up_to(n: usize) -> Answer {
     let composite = sieve(n);
     let primes = || (2..=n).filter(|&number| !composite[number]);
-    Answer { n, count: primes().count(), largest: primes().next_back(), primes: primes().take(LISTED_MAX).collect() }
+    Answer {
+        n,
+        count: primes().count(),
+        largest: primes().next_back(),
+        primes: primes().take(LISTED_MAX).collect(),
+    }
 }
 
 /// For each number from 0 to `n`, whether a smaller prime divides it.

@@ -46,7 +46,8 @@ fn main() -> ExitCode {
 }
 
 fn answer() -> Result<String, String> {
-    let input = read_to_string(stdin()).map_err(|error| format!("failed to read the params: {error}"))?;
+    let input =
+        read_to_string(stdin()).map_err(|error| format!("failed to read the params: {error}"))?;
     let params = serde_json::from_str(&input).map_err(|error| format!("params: {error}"))?;
     serde_json::to_string(&thumbnail(&params)?).map_err(|error| error.to_string())
 }
@@ -56,24 +57,35 @@ fn thumbnail(params: &Params) -> Result<Answer, String> {
     if !sides.contains(&params.width) || !sides.contains(&params.height) {
         return Err(format!("width and height must be between 1 and {SIDE_MAX}"));
     }
-    let bytes = STANDARD.decode(&params.image).map_err(|error| format!("image is not base64: {error}"))?;
+    let bytes = STANDARD
+        .decode(&params.image)
+        .map_err(|error| format!("image is not base64: {error}"))?;
     let (format, name) = match image::guess_format(&bytes) {
         Ok(ImageFormat::Png) => (ImageFormat::Png, "png"),
         Ok(ImageFormat::Jpeg) => (ImageFormat::Jpeg, "jpeg"),
         _ => return Err("image is neither PNG nor JPEG".into()),
     };
-    let original = decode(&bytes, format).map_err(|error| format!("failed to decode image: {error}"))?;
+    let original =
+        decode(&bytes, format).map_err(|error| format!("failed to decode image: {error}"))?;
     // A box larger than the picture must not blow it up.
-    let small = original.thumbnail(params.width.min(original.width()), params.height.min(original.height()));
+    let small = original.thumbnail(
+        params.width.min(original.width()),
+        params.height.min(original.height()),
+    );
 
     let mut encoded = Cursor::new(Vec::new());
-    small.write_to(&mut encoded, format).map_err(|error| format!("failed to encode the thumbnail: {error}"))?;
+    small
+        .write_to(&mut encoded, format)
+        .map_err(|error| format!("failed to encode the thumbnail: {error}"))?;
     Ok(Answer {
         image: STANDARD.encode(encoded.into_inner()),
         format: name,
         width: small.width(),
         height: small.height(),
-        original: Size { width: original.width(), height: original.height() },
+        original: Size {
+            width: original.width(),
+            height: original.height(),
+        },
     })
 }
 

@@ -5,19 +5,27 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 
 /// One connection's timer.
 #[derive(Debug, Default)]
-pub(super) struct HeadTimer(Arc<Mutex<Option<Pin<Box<tokio::time::Sleep>>>>>);
+pub(super) struct HeadTimer(Arc<Mutex<Option<TimerEntry>>>);
+
+/// A connection's entry in the runtime's timers.
+#[derive(Debug)]
+struct TimerEntry {
+    sleep: Pin<Box<tokio::time::Sleep>>,
+    /// The task that it wakes.
+    wakes: Option<Waker>,
+}
 
 /// Until a moment, by the connection's entry, which fires no later.
 struct Until {
     deadline: Instant,
-    entry: Arc<Mutex<Option<Pin<Box<tokio::time::Sleep>>>>>,
+    entry: Arc<Mutex<Option<TimerEntry>>>,
 }
 
 impl Timer for HeadTimer {
@@ -46,16 +54,32 @@ impl Future for Until {
         let deadline = tokio::time::Instant::from_std(self.deadline);
         // Nothing panics while it is held.
         let mut entry = self.entry.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = entry.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if entry.deadline() > deadline {
-            entry.as_mut().reset(deadline);
+        let TimerEntry { sleep, wakes } = entry.get_or_insert_with(|| TimerEntry {
+            sleep: Box::pin(tokio::time::sleep_until(deadline)),
+            wakes: None,
+        });
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
         }
-        while entry.as_mut().poll(cx).is_ready() {
-            if entry.deadline() >= deadline {
+        // The usual case, and several times cheaper than to poll.
+        if !sleep.is_elapsed()
+            && wakes
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            return Poll::Pending;
+        }
+        // Unconstrained: a task that has used up its turn would be told to wait before the timer knows of it.
+        while Pin::new(&mut tokio::task::unconstrained(sleep.as_mut()))
+            .poll(cx)
+            .is_ready()
+        {
+            if sleep.deadline() >= deadline {
                 return Poll::Ready(());
             }
-            entry.as_mut().reset(deadline);
+            sleep.as_mut().reset(deadline);
         }
+        *wakes = Some(cx.waker().clone());
         Poll::Pending
     }
 }

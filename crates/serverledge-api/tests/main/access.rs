@@ -1,4 +1,4 @@
-//! Who may do what: credentials, scopes and roles on every route, and pages of other origins that have a credential.
+//! Authorisation: credentials, scopes and roles on every route, and pages of other origins that have a credential.
 
 use std::collections::BTreeSet;
 
@@ -15,14 +15,16 @@ use crate::support::{app_with_accounts, check, get, outcome, post, request, with
 const EMAIL: &str = "ada@example.org";
 const PASSWORD: &str = "correct horse battery";
 
-/// What each documented route needs, in the words of the tests; the table of the routes is not consulted.
+/// The requirement of each documented route, in the words of the tests; the table of the routes is not consulted.
 const NEEDS: &[(&str, &str, &str)] = &[
     ("post", "/create", "deploy"),
     ("post", "/update", "deploy"),
     ("post", "/delete", "deploy"),
     ("get", "/functions", "invoke"),
     ("get", "/functions/{name}", "invoke"),
+    ("patch", "/functions/{name}", "deploy"),
     ("get", "/functions/{name}/versions", "invoke"),
+    ("get", "/functions/{name}/nodes", "invoke"),
     ("post", "/functions/{name}/rollback", "deploy"),
     ("post", "/functions/{name}/flags", "deploy"),
     ("get", "/functions/{name}/logs", "invoke"),
@@ -40,7 +42,7 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("post", "/fn/{name}", "invoke"),
     ("get", "/peers", "operator"),
     ("get", "/status", "operator"),
-    ("get", "/metrics", "operator"),
+    ("get", "/metrics", "metrics"),
     ("get", "/healthz", "open"),
     ("get", "/readyz", "open"),
     ("get", "/apps", "invoke"),
@@ -191,7 +193,7 @@ async fn without_a_credential_only_public_routes_answer() {
 #[tokio::test]
 async fn tokens_are_good_for_their_scopes_and_no_more() {
     for role in [Role::User, Role::Operator] {
-        for scope in ["invoke", "deploy", "admin"] {
+        for scope in ["invoke", "deploy", "admin", "metrics"] {
             for (method, uri, need) in routes() {
                 let (app, _, accounts) = app_with_accounts(true, false);
                 accounts.add(EMAIL, PASSWORD, role);
@@ -204,6 +206,7 @@ async fn tokens_are_good_for_their_scopes_and_no_more() {
                 let may = match need {
                     "open" | "public" | "known" => true,
                     "operator" => role == Role::Operator && scope == "admin",
+                    "metrics" => role == Role::Operator && matches!(scope, "admin" | "metrics"),
                     needed => needed == scope,
                 };
                 assert_eq!(
@@ -362,10 +365,8 @@ async fn whoever_is_known_acts_on_their_own_space() {
     let (app, handle, accounts) = app_with_accounts(false, false);
     accounts.add(EMAIL, PASSWORD, Role::User);
     accounts.add("bob@example.org", PASSWORD, Role::User);
-    let (ada, bob) = (
-        accounts.add_token(EMAIL, Scopes::ALL),
-        accounts.add_token("bob@example.org", Scopes::ALL),
-    );
+    let ada = accounts.add_token(EMAIL, Scopes::ALL);
+    let bob = accounts.add_token("bob@example.org", Scopes::ALL);
     let cookie = session(&accounts).await;
     let mut spaces = Vec::new();
     for asked in [

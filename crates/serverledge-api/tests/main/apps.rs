@@ -276,6 +276,47 @@ async fn dependencies_are_text() {
         json(app.handle(get("/apps/shop")).await).await["dependencies"],
         "requirements.txt"
     );
+    // Both, side by side.
+    assert_eq!(
+        json(put(br#"{"dependencies":{"ms":"2"}}"#.to_vec()).await).await["file"],
+        "package.json"
+    );
+    assert_eq!(
+        json(app.handle(get("/apps/shop")).await).await["dependencies"],
+        "package.json, requirements.txt"
+    );
+    let whole = text(app.handle(get("/apps/shop/dependencies")).await).await;
+    assert_eq!(
+        whole,
+        "# package.json\n{\"dependencies\":{\"ms\":\"2\"}}\n\n# requirements.txt\nrequests==2.32.3\n"
+    );
+    let one = text(
+        app.handle(get("/apps/shop/dependencies?file=requirements.txt"))
+            .await,
+    )
+    .await;
+    assert_eq!(one, "requests==2.32.3\n");
+    let remove = "/apps/shop/dependencies?file=requirements.txt";
+    assert_eq!(
+        outcome(app.handle(request(&Method::PUT, remove, "{}")).await).await,
+        "422 invalid_dependencies"
+    );
+    app.handle(request(&Method::PUT, remove, "")).await;
+    assert_eq!(
+        json(app.handle(get("/apps/shop")).await).await["dependencies"],
+        "package.json"
+    );
+    for (query, expected) in [
+        ("file=Pipfile", "422 invalid_dependencies"),
+        ("x=1", "400 malformed_query"),
+    ] {
+        let uri = format!("/apps/shop/dependencies?{query}");
+        assert_eq!(outcome(app.handle(get(&uri)).await).await, expected);
+        assert_eq!(
+            outcome(app.handle(request(&Method::PUT, &uri, "six")).await).await,
+            expected
+        );
+    }
     put(b" \n".to_vec()).await;
     assert_eq!(
         text(app.handle(get("/apps/shop/dependencies")).await).await,

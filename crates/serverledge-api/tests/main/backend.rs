@@ -6,25 +6,28 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serverledge_api::{
-    Backend, Call, ChangeError, Deploy, DeployError, Deployed, Identity, KeptReply, Load, LogEntry,
-    LogFeed, OnceError, PeerInvokeError, PeerRefused, PeerRequest, PollError, Polled, SubmitError,
-    Submitted,
+    AsyncInvocations, Backend, ChangeError, ClientCall, DeadLetterQueue, Deploy, DeployError,
+    Deployed, Deployments, ExpectedState, FunctionCatalogue, Identity, Invocations, KeptReply,
+    Load, LogEntry, LogFeed, NodeStatus, OnceError, Patched, PeerGateway, PeerInvokeError,
+    PeerRefused, PeerRequest, PollError, Polled, Readiness, SubmitError, Submitted, VersionHistory,
 };
 use serverledge_core::{
-    Caller, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, InvocationError,
-    InvocationId, Memo, Network, Payload, Phases, Progress, Reply, Report, Runtime, Secrets,
-    SpaceId, Version,
+    CacheMetadata, Call, Digest, Flags, Function, FunctionLimits, FunctionName, Interface,
+    InvocationError, InvocationId, Network, Payload, Phases, Progress, Reply, Report, Runtime,
+    Secrets, SpaceId, Version,
 };
 use serverledge_wire::function::FunctionBody;
 use serverledge_wire::invocations::{DeadLetter, DeadLetters, InvocationInfo};
+use serverledge_wire::patch::FunctionPatch;
 use serverledge_wire::peer::{ClusterKey, PeerLoad, PeerState, Proof, Proved};
 use serverledge_wire::peer_info::PeerInfo;
+use serverledge_wire::rollout::{self, FunctionNodes, NodeVersion, VersionQuestion, VersionStand};
 use serverledge_wire::status::StatusInformation;
 use serverledge_wire::versions::{FlagsRequest, FunctionVersions, VersionInfo};
 use tokio::sync::{broadcast, watch};
 
 use crate::fake_apps::FakeApps;
-use crate::hosting::FakeHosting;
+use crate::running_apps::FakeHosting;
 
 /// The node. Without a script it echoes JSON parameters and HTTP bodies, and accepts everything.
 pub(crate) struct FakeBackend {
@@ -48,20 +51,20 @@ pub(crate) struct Counts {
 struct Shared {
     hosting: FakeHosting,
     identity: Identity,
-    apps: FakeApps,
+    apps: Arc<FakeApps>,
     state: Mutex<State>,
     counts: watch::Sender<Counts>,
     held: watch::Sender<bool>,
     /// Deploys that run, and that were dropped before they ended.
     deploying: watch::Sender<Counts>,
     held_deploys: watch::Sender<bool>,
-    live: Mutex<Option<broadcast::Sender<Arc<LogEntry>>>>,
+    live: Mutex<Option<broadcast::Sender<LogEntry>>>,
 }
 
 #[derive(Default)]
 struct State {
     functions: BTreeMap<String, Arc<Function>>,
-    calls: Vec<Call>,
+    calls: Vec<ClientCall>,
     deploys: Vec<(Deploy, String)>,
     prewarms: Vec<(String, i64)>,
     invoke: VecDeque<Result<Report, InvocationError>>,
@@ -78,15 +81,16 @@ struct State {
     delete: VecDeque<DeployError>,
     prewarm: VecDeque<InvocationError>,
     steps: Vec<String>,
-    backlog: Vec<Arc<LogEntry>>,
+    backlog: Vec<LogEntry>,
     metrics_off: bool,
     not_ready: bool,
+    preparing: bool,
 }
 
 /// Log entries that a reader may be behind.
 pub(crate) const LIVE_MAX: usize = 4;
 
-/// What peers prove their requests with.
+/// The key with which peers prove their requests.
 pub(crate) fn cluster_key() -> ClusterKey {
     ClusterKey::derive("0123456789abcdef0123456789abcdef")
 }
@@ -109,7 +113,7 @@ pub(crate) fn report(result: &'static str, log: &'static str) -> Report {
         warm: true,
         phases: PHASES,
         remote: None,
-        memo: Memo::default(),
+        memo: CacheMetadata::default(),
     }
 }
 
@@ -151,7 +155,7 @@ pub(crate) fn function(name: &str, interface: Interface) -> Function {
 
 impl FakeBackend {
     /// A node with the functions `json` and `http`.
-    pub(crate) fn new() -> (Self, Handle) {
+    pub(crate) fn node() -> (Backend, Handle) {
         let functions = [("json", Interface::Json), ("http", Interface::Http)];
         let functions = functions
             .map(|(name, interface)| (name.to_owned(), Arc::new(function(name, interface))));
@@ -161,7 +165,7 @@ impl FakeBackend {
                 node: "n1".to_owned(),
                 area: "ROME".to_owned(),
             },
-            apps: FakeApps::default(),
+            apps: Arc::default(),
             state: Mutex::new(State {
                 functions: functions.into(),
                 ..State::default()
@@ -172,12 +176,22 @@ impl FakeBackend {
             held_deploys: watch::Sender::default(),
             live: Mutex::new(Some(broadcast::Sender::new(LIVE_MAX))),
         });
-        (
-            Self {
-                shared: Arc::clone(&shared),
-            },
-            Handle { shared },
-        )
+        let fake = Arc::new(Self {
+            shared: Arc::clone(&shared),
+        });
+        let backend = Backend {
+            functions: fake.clone(),
+            deployments: fake.clone(),
+            versions: fake.clone(),
+            invocations: fake.clone(),
+            async_invocations: fake.clone(),
+            dead_letters: fake.clone(),
+            applications: shared.apps.clone(),
+            running_apps: fake.clone(),
+            peers: fake.clone(),
+            status: fake,
+        };
+        (backend, Handle { shared })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -204,57 +218,249 @@ fn echo(call: Payload) -> Report {
         warm: false,
         phases: PHASES,
         remote: None,
-        memo: Memo::default(),
+        memo: CacheMetadata::default(),
     }
 }
 
 #[async_trait]
-impl Backend for FakeBackend {
-    fn identity(&self) -> &Identity {
-        &self.shared.identity
-    }
-
-    fn applications(&self) -> &dyn serverledge_api::Applications {
-        &self.shared.apps
-    }
-
-    fn load(&self) -> Load {
-        Load {
-            free_memory_mib: 1024,
-            free_cpu: 1.5,
-        }
-    }
-
-    fn function(&self, _caller: &Caller, name: &str) -> Option<Arc<Function>> {
+impl FunctionCatalogue for FakeBackend {
+    fn function(&self, _space: &SpaceId, name: &str) -> Option<Arc<Function>> {
         self.state().functions.get(name).cloned()
     }
 
-    fn names(&self, _caller: &Caller) -> Vec<String> {
+    fn names(&self, _space: &SpaceId) -> Vec<String> {
         self.state().functions.keys().cloned().collect()
     }
 
-    async fn invoke(&self, call: Call) -> Result<Report, InvocationError> {
+    fn logs(&self, _space: &SpaceId, name: &str) -> Option<LogFeed> {
+        let state = self.state();
+        state.functions.get(name)?;
+        let live = self.shared.live.lock().unwrap();
+        let live = live.as_ref().map_or_else(
+            || broadcast::Sender::new(1).subscribe(),
+            broadcast::Sender::subscribe,
+        );
+        Some(LogFeed {
+            backlog: state.backlog.clone(),
+            live,
+        })
+    }
+
+    fn version_stand(&self, question: &VersionQuestion) -> VersionStand {
+        VersionStand {
+            state: rollout::UNHEARD.to_owned(),
+            runs: question.version.clone(),
+            detail: String::new(),
+        }
+    }
+
+    fn readiness(&self) -> Readiness {
+        let state = self.state();
+        match (state.not_ready, state.preparing) {
+            (true, _) => Readiness::Away,
+            (false, true) => Readiness::Preparing {
+                prepared: 3,
+                failed: 1,
+                of: 10,
+            },
+            (false, false) => Readiness::Ready,
+        }
+    }
+}
+
+#[async_trait]
+impl Deployments for FakeBackend {
+    async fn deploy(
+        &self,
+        _space: &SpaceId,
+        mode: Deploy,
+        request: FunctionBody<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Deployed, DeployError> {
+        let mut run = Run::begin(&self.shared.deploying);
+        self.state()
+            .steps
+            .iter()
+            .for_each(|step| progress.step(step));
+        let _ = self
+            .shared
+            .held_deploys
+            .subscribe()
+            .wait_for(|held| !held)
+            .await;
+        run.ended = true;
+        let mut state = self.state();
+        state
+            .deploys
+            .push((mode, serde_json::to_string(&request).unwrap()));
+        state.deploy.pop_front().unwrap_or_else(|| {
+            let spec = request.to_spec(Runtime::Wasm)?;
+            let function = Arc::new(function(spec.name.as_str(), Interface::Json));
+            let replaced = state
+                .functions
+                .get(spec.name.as_str())
+                .filter(|_| mode == Deploy::Update)
+                .cloned();
+            let (recognised, remarks) = ("reactor".to_owned(), vec!["a remark".to_owned()]);
+            Ok(Deployed {
+                function,
+                recognised,
+                replaced,
+                remarks,
+            })
+        })
+    }
+
+    async fn patch(
+        &self,
+        space: &SpaceId,
+        name: &str,
+        request: &FunctionPatch<'_>,
+        expected: Option<&ExpectedState>,
+        progress: &dyn Progress,
+    ) -> Result<Patched, DeployError> {
+        self.state()
+            .steps
+            .iter()
+            .for_each(|step| progress.step(step));
+        if let Some(Err(fault)) = self.state().deploy.pop_front() {
+            return Err(fault);
+        }
+        let before = self
+            .function(space, name)
+            .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        if expected.is_some_and(|expected| !expected.matches(&before)) {
+            return Err(DeployError::NotAsExpected(before.name.clone()));
+        }
+        let spec = request.over(&before).to_spec(Runtime::Wasm)?;
+        let limits = spec.limits;
+        let env = spec.env;
+        let secrets = spec.secrets;
+        let version = Arc::new(Version {
+            limits,
+            env,
+            secrets,
+            ..Version::clone(&before.version)
+        });
+        let function = Arc::new(Function {
+            version,
+            flags: spec.flags,
+            ..Function::clone(&before)
+        });
+        self.state()
+            .functions
+            .insert(name.to_owned(), Arc::clone(&function));
+        Ok(Patched {
+            before,
+            function,
+            remade: true,
+            recognised: "reactor".to_owned(),
+            remarks: Vec::new(),
+        })
+    }
+
+    async fn delete(&self, _space: &SpaceId, name: &str) -> Result<(), DeployError> {
+        let mut state = self.state();
+        match state.delete.pop_front() {
+            Some(fault) => Err(fault),
+            None => state
+                .functions
+                .remove(name)
+                .map(drop)
+                .ok_or_else(|| DeployError::Unknown(name.to_owned())),
+        }
+    }
+}
+
+#[async_trait]
+impl VersionHistory for FakeBackend {
+    async fn versions(&self, space: &SpaceId, name: &str) -> Result<FunctionVersions, DeployError> {
+        let current = self
+            .function(space, name)
+            .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let current = VersionInfo {
+            version: current.version.digest.to_string(),
+            current: true,
+            deployed_unix_ms: 7,
+            runtime: current.version.runtime.to_string(),
+            interface: current.interface.name().to_owned(),
+            code: current.version.code.to_string(),
+            code_bytes: 9,
+            idempotent: current.flags.idempotent,
+            edge: current.flags.edge,
+        };
+        Ok(FunctionVersions {
+            function: name.to_owned(),
+            versions: vec![current],
+        })
+    }
+
+    async fn roll_back(
+        &self,
+        space: &SpaceId,
+        name: &str,
+        version: &str,
+    ) -> Result<Arc<Function>, DeployError> {
+        if let Some(fault) = self.state().deploy.pop_front() {
+            return fault.map(|deployed| deployed.function);
+        }
+        let function = self
+            .function(space, name)
+            .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let name = || function.name.clone();
+        match function.version.digest.to_string() {
+            digest if version.is_empty() || !digest.starts_with(version) => {
+                Err(DeployError::UnknownVersion {
+                    name: name(),
+                    version: version.to_owned(),
+                })
+            }
+            _ => Ok(function),
+        }
+    }
+
+    async fn set_flags(
+        &self,
+        space: &SpaceId,
+        name: &str,
+        flags: FlagsRequest,
+    ) -> Result<Arc<Function>, DeployError> {
+        let function = self
+            .function(space, name)
+            .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
+        let old = function.flags;
+        let idempotent = flags.idempotent.unwrap_or(old.idempotent);
+        let edge = flags.edge.unwrap_or(old.edge);
+        let function = Arc::new(Function {
+            flags: Flags {
+                idempotent,
+                edge,
+                ..old
+            },
+            ..Function::clone(&function)
+        });
+        self.state()
+            .functions
+            .insert(name.to_owned(), Arc::clone(&function));
+        Ok(function)
+    }
+}
+
+#[async_trait]
+impl Invocations for FakeBackend {
+    async fn call(self: Arc<Self>, call: ClientCall) -> Result<Report, InvocationError> {
         let mut run = Run::begin(&self.shared.counts);
         let mut held = self.shared.held.subscribe();
         let _ = held.wait_for(|held| !held).await;
         run.ended = true;
         let mut state = self.state();
         let scripted = state.invoke.pop_front();
-        let Call {
+        let ClientCall {
             caller,
-            function,
-            id,
-            payload,
-            qos_class,
-            deadline,
-            arrived,
-            may_offload,
-            travel,
-            carried,
-            hands_out,
+            call,
             stored,
         } = call;
-        let (seen, payload) = match payload {
+        let (seen, payload) = match call.payload {
             Payload::Json(params) => (Payload::Json(params.clone()), Payload::Json(params)),
             Payload::Http(request) => {
                 let (parts, body) = request.into_parts();
@@ -266,23 +472,134 @@ impl Backend for FakeBackend {
                 )
             }
         };
-        state.calls.push(Call {
-            caller: caller.clone(),
-            carried: carried.clone(),
-            hands_out,
-            function,
-            id,
-            payload: seen,
-            qos_class,
-            deadline,
-            arrived,
-            may_offload,
-            travel,
+        state.calls.push(ClientCall {
+            caller,
+            call: Call {
+                payload: seen,
+                ..call
+            },
             stored,
         });
         scripted.unwrap_or_else(|| Ok(echo(payload)))
     }
 
+    async fn prewarm(
+        self: Arc<Self>,
+        _space: &SpaceId,
+        name: &str,
+        instances: i64,
+    ) -> Result<i64, InvocationError> {
+        let mut state = self.state();
+        state.prewarms.push((name.to_owned(), instances));
+        match state.prewarm.pop_front() {
+            Some(fault) => Err(fault),
+            None => Ok(instances.min(4)),
+        }
+    }
+}
+
+#[async_trait]
+impl AsyncInvocations for FakeBackend {
+    async fn submit(self: Arc<Self>, call: ClientCall) -> Result<Submitted, SubmitError> {
+        let mut state = self.state();
+        state.calls.push(call);
+        match state.submit.pop_front() {
+            Some(fault) => Err(fault),
+            None => Ok(Submitted {
+                id: InvocationId::parse(ACCEPTED).unwrap(),
+                repeated: state.repeated,
+            }),
+        }
+    }
+
+    async fn invoke_once(self: Arc<Self>, call: ClientCall) -> Result<KeptReply, OnceError> {
+        let mut state = self.state();
+        state.calls.push(call);
+        match state.once.pop_front() {
+            Some(fault) => Err(fault),
+            None => Ok(KeptReply {
+                body: b"{\"Success\":true}".to_vec(),
+                phases: PHASES,
+            }),
+        }
+    }
+
+    async fn poll(&self, _space: &SpaceId, _id: InvocationId) -> Result<Polled, PollError> {
+        self.state().poll.pop_front().unwrap_or(Ok(Polled::Unknown))
+    }
+
+    async fn invocation(
+        &self,
+        _space: &SpaceId,
+        _id: InvocationId,
+    ) -> Result<Option<InvocationInfo>, PollError> {
+        Ok(self.state().info.clone())
+    }
+
+    async fn cancel(
+        self: Arc<Self>,
+        _space: &SpaceId,
+        _id: InvocationId,
+    ) -> Result<InvocationInfo, ChangeError> {
+        self.changed()?;
+        self.state().info.clone().ok_or(ChangeError::Unknown)
+    }
+}
+
+#[async_trait]
+impl DeadLetterQueue for FakeBackend {
+    async fn dead_letters(
+        &self,
+        _space: &SpaceId,
+        after: Option<InvocationId>,
+        limit: usize,
+    ) -> Result<DeadLetters, PollError> {
+        let mut state = self.state();
+        state.pages.push((after, limit));
+        let dead_letters = state.info.iter().map(|info| DeadLetter {
+            id: info.id.clone(),
+            function: info.function.clone(),
+            error: info.error.clone().unwrap(),
+            attempts: info.attempts,
+            finished_unix_ms: 7,
+        });
+        Ok(DeadLetters {
+            dead_letters: dead_letters.collect(),
+            next: Some(ACCEPTED.to_owned()),
+        })
+    }
+
+    async fn dead_letter(
+        &self,
+        _space: &SpaceId,
+        _id: InvocationId,
+    ) -> Result<Option<InvocationInfo>, PollError> {
+        Ok(self.state().info.clone())
+    }
+
+    async fn redrive(
+        self: Arc<Self>,
+        _space: &SpaceId,
+        _id: InvocationId,
+    ) -> Result<Submitted, ChangeError> {
+        self.changed()?;
+        Ok(Submitted {
+            id: InvocationId::parse(ACCEPTED).unwrap(),
+            repeated: self.state().repeated,
+        })
+    }
+
+    async fn purge(&self, _space: &SpaceId, _id: InvocationId) -> Result<(), ChangeError> {
+        self.changed()
+    }
+
+    async fn purge_all(&self, _space: &SpaceId) -> Result<u64, PollError> {
+        Ok(3)
+    }
+}
+
+#[async_trait]
+impl PeerGateway for FakeBackend {
     fn check_peer(
         &self,
         proof: &Proof,
@@ -303,7 +620,7 @@ impl Backend for FakeBackend {
         }
     }
 
-    async fn peer_invoke(&self, request: PeerRequest) -> Result<Report, PeerInvokeError> {
+    async fn peer_invoke(self: Arc<Self>, request: PeerRequest) -> Result<Report, PeerInvokeError> {
         let mut state = self.state();
         let scripted = state.peer_invoke.pop_front();
         let params = request.params.clone();
@@ -330,240 +647,33 @@ impl Backend for FakeBackend {
         Vec::new()
     }
 
-    async fn invoke_once(&self, call: Call) -> Result<KeptReply, OnceError> {
-        let mut state = self.state();
-        state.calls.push(call);
-        match state.once.pop_front() {
-            Some(fault) => Err(fault),
-            None => Ok(KeptReply {
-                body: b"{\"Success\":true}".to_vec(),
-                phases: PHASES,
-            }),
-        }
-    }
-
-    async fn invocation(
-        &self,
-        _caller: &Caller,
-        _id: InvocationId,
-    ) -> Result<Option<InvocationInfo>, PollError> {
-        Ok(self.state().info.clone())
-    }
-
-    async fn cancel(
-        &self,
-        _caller: &Caller,
-        _id: InvocationId,
-    ) -> Result<InvocationInfo, ChangeError> {
-        self.changed()?;
-        self.state().info.clone().ok_or(ChangeError::Unknown)
-    }
-
-    async fn dead_letters(
-        &self,
-        _caller: &Caller,
-        after: Option<InvocationId>,
-        limit: usize,
-    ) -> Result<DeadLetters, PollError> {
-        let mut state = self.state();
-        state.pages.push((after, limit));
-        let dead_letters = state.info.iter().map(|info| DeadLetter {
-            id: info.id.clone(),
-            function: info.function.clone(),
-            error: info.error.clone().unwrap(),
-            attempts: info.attempts,
-            finished_unix_ms: 7,
-        });
-        Ok(DeadLetters {
-            dead_letters: dead_letters.collect(),
-            next: Some(ACCEPTED.to_owned()),
-        })
-    }
-
-    async fn dead_letter(
-        &self,
-        _caller: &Caller,
-        _id: InvocationId,
-    ) -> Result<Option<InvocationInfo>, PollError> {
-        Ok(self.state().info.clone())
-    }
-
-    async fn redrive(&self, _caller: &Caller, _id: InvocationId) -> Result<Submitted, ChangeError> {
-        self.changed()?;
-        Ok(Submitted {
-            id: InvocationId::parse(ACCEPTED).unwrap(),
-            repeated: self.state().repeated,
-        })
-    }
-
-    async fn purge(&self, _caller: &Caller, _id: InvocationId) -> Result<(), ChangeError> {
-        self.changed()
-    }
-
-    async fn purge_all(&self, _caller: &Caller) -> Result<u64, PollError> {
-        Ok(3)
-    }
-
-    async fn submit(&self, call: Call) -> Result<Submitted, SubmitError> {
-        let mut state = self.state();
-        state.calls.push(call);
-        match state.submit.pop_front() {
-            Some(fault) => Err(fault),
-            None => Ok(Submitted {
-                id: InvocationId::parse(ACCEPTED).unwrap(),
-                repeated: state.repeated,
-            }),
-        }
-    }
-
-    async fn poll(&self, _caller: &Caller, _id: InvocationId) -> Result<Polled, PollError> {
-        self.state().poll.pop_front().unwrap_or(Ok(Polled::Unknown))
-    }
-
-    async fn deploy(
-        &self,
-        _caller: &Caller,
-        mode: Deploy,
-        request: FunctionBody<'_>,
-        progress: &dyn Progress,
-    ) -> Result<Deployed, DeployError> {
-        let mut run = Run::begin(&self.shared.deploying);
-        self.state()
-            .steps
-            .iter()
-            .for_each(|step| progress.step(step));
-        let _ = self
-            .shared
-            .held_deploys
-            .subscribe()
-            .wait_for(|held| !held)
-            .await;
-        run.ended = true;
-        let mut state = self.state();
-        state
-            .deploys
-            .push((mode, serde_json::to_string(&request).unwrap()));
-        state.deploy.pop_front().unwrap_or_else(|| {
-            let spec = request.to_spec(Runtime::Wasm)?;
-            let function = Arc::new(function(spec.name.as_str(), Interface::Json));
-            Ok(Deployed {
-                function,
-                recognised: "reactor".to_owned(),
-                remarks: vec!["a remark".to_owned()],
-            })
-        })
-    }
-
-    async fn versions(&self, caller: &Caller, name: &str) -> Result<FunctionVersions, DeployError> {
-        let current = self
-            .function(caller, name)
-            .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
-        let current = VersionInfo {
-            version: current.version.digest.to_string(),
-            current: true,
-            deployed_unix_ms: 7,
-            runtime: current.version.runtime.to_string(),
-            interface: current.interface.name().to_owned(),
-            code: current.version.code.to_string(),
-            code_bytes: 9,
-            idempotent: current.flags.idempotent,
-            edge: current.flags.edge,
+    async fn nodes(&self, space: &SpaceId, name: &str) -> Option<FunctionNodes> {
+        let function = self.function(space, name)?;
+        let node = NodeVersion {
+            node: "n1".to_owned(),
+            area: "ROME".to_owned(),
+            state: rollout::READY.to_owned(),
+            runs: function.version.digest.to_string(),
+            detail: String::new(),
         };
-        Ok(FunctionVersions {
+        let version = function.version.digest.to_string();
+        Some(FunctionNodes {
             function: name.to_owned(),
-            versions: vec![current],
+            version,
+            nodes: vec![node],
         })
     }
+}
 
-    async fn roll_back(
-        &self,
-        caller: &Caller,
-        name: &str,
-        version: &str,
-    ) -> Result<Arc<Function>, DeployError> {
-        if let Some(fault) = self.state().deploy.pop_front() {
-            return fault.map(|deployed| deployed.function);
-        }
-        let function = self
-            .function(caller, name)
-            .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
-        let name = || function.name.clone();
-        match function.version.digest.to_string() {
-            digest if version.is_empty() || !digest.starts_with(version) => {
-                Err(DeployError::UnknownVersion {
-                    name: name(),
-                    version: version.to_owned(),
-                })
-            }
-            _ => Ok(function),
-        }
+impl NodeStatus for FakeBackend {
+    fn identity(&self) -> &Identity {
+        &self.shared.identity
     }
 
-    async fn set_flags(
-        &self,
-        caller: &Caller,
-        name: &str,
-        flags: FlagsRequest,
-    ) -> Result<Arc<Function>, DeployError> {
-        let function = self
-            .function(caller, name)
-            .ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
-        let old = function.flags;
-        let (idempotent, edge) = (
-            flags.idempotent.unwrap_or(old.idempotent),
-            flags.edge.unwrap_or(old.edge),
-        );
-        let function = Arc::new(Function {
-            flags: Flags {
-                idempotent,
-                edge,
-                ..old
-            },
-            ..Function::clone(&function)
-        });
-        self.state()
-            .functions
-            .insert(name.to_owned(), Arc::clone(&function));
-        Ok(function)
-    }
-
-    fn logs(&self, _caller: &Caller, name: &str) -> Option<LogFeed> {
-        let state = self.state();
-        state.functions.get(name)?;
-        let live = self.shared.live.lock().unwrap();
-        let live = live.as_ref().map_or_else(
-            || broadcast::Sender::new(1).subscribe(),
-            broadcast::Sender::subscribe,
-        );
-        Some(LogFeed {
-            backlog: state.backlog.clone(),
-            live,
-        })
-    }
-
-    async fn delete(&self, _caller: &Caller, name: &str) -> Result<(), DeployError> {
-        let mut state = self.state();
-        match state.delete.pop_front() {
-            Some(fault) => Err(fault),
-            None => state
-                .functions
-                .remove(name)
-                .map(drop)
-                .ok_or_else(|| DeployError::Unknown(name.to_owned())),
-        }
-    }
-
-    async fn prewarm(
-        &self,
-        _caller: &Caller,
-        name: &str,
-        instances: i64,
-    ) -> Result<i64, InvocationError> {
-        let mut state = self.state();
-        state.prewarms.push((name.to_owned(), instances));
-        match state.prewarm.pop_front() {
-            Some(fault) => Err(fault),
-            None => Ok(instances.min(4)),
+    fn load(&self) -> Load {
+        Load {
+            free_memory_mib: 1024,
+            free_cpu: 1.5,
         }
     }
 
@@ -576,10 +686,6 @@ impl Backend for FakeBackend {
 
     fn metrics(&self) -> Option<String> {
         (!self.state().metrics_off).then(|| "up 1\n".to_owned())
-    }
-
-    fn ready(&self) -> bool {
-        !self.state().not_ready
     }
 }
 
@@ -634,7 +740,7 @@ impl Handle {
         self.state().peer_invoke.push_back(outcome);
     }
 
-    /// What peers asked for, oldest first.
+    /// Takes the calls of peers so far, oldest first.
     pub(crate) fn peer_calls(&self) -> Vec<PeerRequest> {
         std::mem::take(&mut self.state().peer_calls)
     }
@@ -659,7 +765,7 @@ impl Handle {
         self.state().info = Some(info);
     }
 
-    /// What is submitted from now on was submitted before.
+    /// Every submission from now on repeats an earlier one.
     pub(crate) fn repeat(&self) {
         self.state().repeated = true;
     }
@@ -689,7 +795,7 @@ impl Handle {
         self.state().prewarm.push_back(fault);
     }
 
-    /// What deploys tell while they run.
+    /// Sets the steps that deploys report while they run.
     pub(crate) fn deploys_tell(&self, steps: &[&str]) {
         self.state().steps = steps.iter().map(|step| (*step).to_owned()).collect();
     }
@@ -727,8 +833,7 @@ impl Handle {
 
     /// Adds to what is kept of every function's log, and sends it to those who follow.
     pub(crate) fn log(&self, entry: LogEntry) {
-        let entry = Arc::new(entry);
-        self.state().backlog.push(Arc::clone(&entry));
+        self.state().backlog.push(entry.clone());
         if let Some(live) = &*self.shared.live.lock().unwrap() {
             let _ = live.send(entry);
         }
@@ -743,6 +848,10 @@ impl Handle {
         self.state().metrics_off = true;
     }
 
+    pub(crate) fn be_preparing(&self) {
+        self.state().preparing = true;
+    }
+
     pub(crate) fn be_not_ready(&self) {
         self.state().not_ready = true;
     }
@@ -752,7 +861,7 @@ impl Handle {
         self.shared.held.send_replace(true);
     }
 
-    /// What it does with applications.
+    /// The fake of the running applications.
     pub(crate) fn hosting(&self) -> &FakeHosting {
         &self.shared.hosting
     }
@@ -763,7 +872,7 @@ impl Handle {
     }
 
     /// Takes the invocations asked for so far.
-    pub(crate) fn calls(&self) -> Vec<Call> {
+    pub(crate) fn calls(&self) -> Vec<ClientCall> {
         std::mem::take(&mut self.state().calls)
     }
 

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serverledge_api::{
-    Access, App, Balancer, Call, Destination, Guard, Identity, PassError, Passage, PassageBody,
+    Access, App, Balancer, ClientCall, Destination, Identity, OriginPolicy, ProxyError,
+    ProxyRequest, ProxyRequestBody,
 };
 use serverledge_core::{
-    BodyError, HttpBody, InvocationError, Memo, Payload, Phases, Remote, Reply, Report,
+    BodyError, CacheMetadata, HttpBody, InvocationError, Payload, Phases, Remote, Reply, Report,
 };
 use serverledge_wire::peer::Cookies;
 use serverledge_wire::peer_info::PeerInfo;
@@ -19,8 +20,8 @@ use serverledge_wire::status::StatusInformation;
 
 use crate::support::{LIMITS, get, post, with};
 
-/// What came to the balancer, one line each.
-type Seen = Arc<Mutex<Vec<String>>>;
+/// The requests that came to the balancer, one line each.
+pub(crate) type Seen = Arc<Mutex<Vec<String>>>;
 
 struct Fake {
     identity: Identity,
@@ -33,32 +34,33 @@ impl Balancer for Fake {
         &self.identity
     }
 
-    async fn invoke(&self, call: Call) -> Result<Report, InvocationError> {
-        let Payload::Json(params) = call.payload else {
+    async fn invoke(&self, call: ClientCall) -> Result<Report, InvocationError> {
+        let Payload::Json(params) = call.call.payload else {
             panic!("parameters are JSON")
         };
         self.seen.lock().unwrap().push(format!(
             "call {} {params:?} {}",
-            call.function, call.may_offload
+            call.call.function, call.call.context.may_offload
         ));
         let remote = Remote {
             node: "n1".to_owned(),
             area: "EDGE".to_owned(),
             latency: std::time::Duration::ZERO,
         };
-        let (reply, phases) = (Reply::Json(params), Phases::default());
+        let reply = Reply::Json(params);
+        let phases = Phases::default();
         Ok(Report {
             reply,
             log: Bytes::new(),
             warm: true,
             phases,
             remote: Some(Box::new(remote)),
-            memo: Memo::default(),
+            memo: CacheMetadata::default(),
         })
     }
 
-    async fn pass(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {
-        let Passage {
+    async fn pass(&self, passage: ProxyRequest) -> Result<Response<HttpBody>, ProxyError> {
+        let ProxyRequest {
             head,
             body,
             to,
@@ -75,7 +77,11 @@ impl Balancer for Fake {
             },
             "below localhost, without TLS"
         );
-        assert_eq!((client, address), (None, None), "there is no connection");
+        assert_eq!(
+            client.map(|client| client.ip()),
+            address,
+            "no proxy is trusted"
+        );
         let mut headers: Vec<String> = head
             .headers
             .iter()
@@ -83,8 +89,8 @@ impl Balancer for Fake {
             .collect();
         headers.retain(|header| !header.starts_with("x-request-id"));
         let body = match body {
-            PassageBody::Stream(body) => body.collect().await.unwrap().to_bytes(),
-            PassageBody::Whole(bytes) => [b"whole ", bytes.as_ref()].concat().into(),
+            ProxyRequestBody::Stream(body) => body.collect().await.unwrap().to_bytes(),
+            ProxyRequestBody::Whole(bytes) => [b"whole ", bytes.as_ref()].concat().into(),
         };
         let to = match to {
             Destination::Any => {
@@ -96,7 +102,7 @@ impl Balancer for Fake {
             }
         };
         if to == "gone" {
-            return Err(PassError::NoNode);
+            return Err(ProxyError::NoNode);
         }
         self.seen.lock().unwrap().push(format!(
             "{to} {} {} {} {body:?}",
@@ -135,13 +141,13 @@ impl Balancer for Fake {
     }
 }
 
-fn app() -> (App, Seen) {
+pub(crate) fn app() -> (App, Seen) {
     let seen = Seen::default();
     let identity = Identity {
         node: "lb".to_owned(),
         area: "EDGE".to_owned(),
     };
-    let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
+    let guard = OriginPolicy::new("127.0.0.1".parse().unwrap(), Vec::new());
     (
         App::balancing(
             Arc::new(Fake {
@@ -156,7 +162,8 @@ fn app() -> (App, Seen) {
     )
 }
 
-/// Who waits has no place among the requests that are served, so few wait; and nobody who could not turn out to be known.
+/// A request that waits has no place among those that are served. So only few may wait, and only with a credential that
+/// could still become known.
 #[tokio::test(start_paused = true)]
 async fn few_wait_for_a_credential_to_become_known() {
     let (app, seen) = app();
@@ -258,7 +265,8 @@ async fn headers_of_one_connection_and_of_a_page_stay_behind() {
     assert_eq!(text(response).await, "answer");
 }
 
-/// Who may use an application is its owner's to say, and where it is asked for is not the node's to guess.
+/// The node decides by the application's setting which pages may use it, so the browser's headers go on with the
+/// request. The balancer names the application too, so that the node need not guess it.
 #[tokio::test]
 async fn applications_are_passed_on_with_what_a_browser_says() {
     let page = [

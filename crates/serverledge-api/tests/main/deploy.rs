@@ -165,7 +165,7 @@ async fn failures_keep_their_status() {
     );
 }
 
-/// What is wrong with the request's transport is known before the answer begins.
+/// Faults of the request's transport are known before the answer begins.
 #[tokio::test]
 async fn bodies_that_are_too_large_are_refused_at_once() {
     let (app, _) = app();
@@ -204,11 +204,9 @@ async fn secrets_are_not_echoed() {
     let (app, handle) = app();
     let secret =
         |rest: &str| format!("{{\"Name\":\"f\",\"Secrets\":{{\"KEY\":\"hunter2\"{rest}}}}}");
-    let (malformed, twice, many) = (
-        ",\"N\":77777",
-        ",\"SERVERLEDGE_X\":\"hunter2\"",
-        ",\"A=B\":\"hunter2\"",
-    );
+    let malformed = ",\"N\":77777";
+    let twice = ",\"SERVERLEDGE_X\":\"hunter2\"";
+    let many = ",\"A=B\":\"hunter2\"";
     for body in ["", malformed, twice, many].map(secret) {
         let told = shown(app.handle(post("/create", body.clone())).await).await;
         assert!(

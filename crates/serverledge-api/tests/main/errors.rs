@@ -47,12 +47,12 @@ async fn of_an_unknown_function() {
         404 Not Found
         content-type: application/problem+json
         serverledge-node-name: (ROME)n1
-        {"code":"function_unknown","detail":"function \"json\" is unknown; deploy it first","status":404,"title":"Not Found","type":"about:blank"}"#]], expect![[r#"
-        404 Not Found
-        content-type: application/problem+json
-        content-security-policy: sandbox allow-scripts
-        x-content-type-options: nosniff
-        {"code":"function_unknown","detail":"function \"json\" is unknown; deploy it first","status":404,"title":"Not Found","type":"about:blank"}"#]]).await;
+        {"code":"function_unknown","detail":"function \"json\" is unknown; deploy it first","function":"json","status":404,"title":"Not Found","type":"about:blank"}"#]], expect![[r#"
+            404 Not Found
+            content-type: application/problem+json
+            content-security-policy: sandbox allow-scripts
+            x-content-type-options: nosniff
+            {"code":"function_unknown","detail":"function \"json\" is unknown; deploy it first","function":"json","status":404,"title":"Not Found","type":"about:blank"}"#]]).await;
 }
 
 #[tokio::test]
@@ -65,12 +65,12 @@ async fn of_a_request_that_does_not_fit() {
         400 Bad Request
         content-type: application/problem+json
         serverledge-node-name: (ROME)n1
-        {"code":"not_http","detail":"the function takes JSON","status":400,"title":"Bad Request","type":"about:blank"}"#]], expect![[r#"
-        400 Bad Request
-        content-type: application/problem+json
-        content-security-policy: sandbox allow-scripts
-        x-content-type-options: nosniff
-        {"code":"not_http","detail":"the function takes JSON","status":400,"title":"Bad Request","type":"about:blank"}"#]]).await;
+        {"code":"not_http","detail":"the function takes JSON","function":"json","status":400,"title":"Bad Request","type":"about:blank"}"#]], expect![[r#"
+            400 Bad Request
+            content-type: application/problem+json
+            content-security-policy: sandbox allow-scripts
+            x-content-type-options: nosniff
+            {"code":"not_http","detail":"the function takes JSON","function":"json","status":400,"title":"Bad Request","type":"about:blank"}"#]]).await;
 }
 
 #[tokio::test]
@@ -79,12 +79,12 @@ async fn of_a_function_that_failed() {
         500 Internal Server Error
         content-type: application/problem+json
         serverledge-node-name: (ROME)n1
-        {"code":"function_error","detail":"it broke","output":"line\n�","stack":"at f","status":500,"title":"Internal Server Error","type":"about:blank"}"#]], expect![[r#"
-        502 Bad Gateway
-        content-type: application/problem+json
-        content-security-policy: sandbox allow-scripts
-        x-content-type-options: nosniff
-        {"code":"function_error","detail":"it broke","output":"line\n�","stack":"at f","status":502,"title":"Bad Gateway","type":"about:blank"}"#]]).await;
+        {"code":"function_error","detail":"it broke","function":"json","output":"line\n�","stack":"at f","status":500,"title":"Internal Server Error","type":"about:blank"}"#]], expect![[r#"
+            502 Bad Gateway
+            content-type: application/problem+json
+            content-security-policy: sandbox allow-scripts
+            x-content-type-options: nosniff
+            {"code":"function_error","detail":"it broke","function":"json","output":"line\n�","stack":"at f","status":502,"title":"Bad Gateway","type":"about:blank"}"#]]).await;
 }
 
 #[tokio::test]
@@ -93,12 +93,12 @@ async fn of_a_function_at_its_time_limit() {
         500 Internal Server Error
         content-type: application/problem+json
         serverledge-node-name: (ROME)n1
-        {"code":"function_timeout","detail":"it broke","output":"line\n�","stack":"at f","status":500,"title":"Internal Server Error","type":"about:blank"}"#]], expect![[r#"
-        504 Gateway Timeout
-        content-type: application/problem+json
-        content-security-policy: sandbox allow-scripts
-        x-content-type-options: nosniff
-        {"code":"function_timeout","detail":"it broke","output":"line\n�","stack":"at f","status":504,"title":"Gateway Timeout","type":"about:blank"}"#]]).await;
+        {"code":"function_timeout","detail":"it broke","function":"json","output":"line\n�","stack":"at f","status":500,"title":"Internal Server Error","type":"about:blank"}"#]], expect![[r#"
+            504 Gateway Timeout
+            content-type: application/problem+json
+            content-security-policy: sandbox allow-scripts
+            x-content-type-options: nosniff
+            {"code":"function_timeout","detail":"it broke","function":"json","output":"line\n�","stack":"at f","status":504,"title":"Gateway Timeout","type":"about:blank"}"#]]).await;
 }
 
 /// The other kinds differ in their code, and in the status on `/fn`.
@@ -142,13 +142,13 @@ async fn of_a_full_queue() {
         content-type: application/problem+json
         retry-after: 3
         serverledge-node-name: (ROME)n1
-        {"code":"queue_full","detail":"no resources are free and the queue is full","status":429,"title":"Too Many Requests","type":"about:blank"}"#]], expect![[r#"
-        429 Too Many Requests
-        content-type: application/problem+json
-        retry-after: 3
-        content-security-policy: sandbox allow-scripts
-        x-content-type-options: nosniff
-        {"code":"queue_full","detail":"no resources are free and the queue is full","status":429,"title":"Too Many Requests","type":"about:blank"}"#]]).await;
+        {"code":"queue_full","detail":"no resources are free and the queue is full","function":"json","status":429,"title":"Too Many Requests","type":"about:blank"}"#]], expect![[r#"
+            429 Too Many Requests
+            content-type: application/problem+json
+            retry-after: 3
+            content-security-policy: sandbox allow-scripts
+            x-content-type-options: nosniff
+            {"code":"queue_full","detail":"no resources are free and the queue is full","function":"json","status":429,"title":"Too Many Requests","type":"about:blank"}"#]]).await;
 }
 
 #[tokio::test]
@@ -158,13 +158,13 @@ async fn of_a_node_that_drains() {
         content-type: application/problem+json
         retry-after: 5
         serverledge-node-name: (ROME)n1
-        {"code":"draining","detail":"the node is shutting down","status":503,"title":"Service Unavailable","type":"about:blank"}"#]], expect![[r#"
-        503 Service Unavailable
-        content-type: application/problem+json
-        retry-after: 5
-        content-security-policy: sandbox allow-scripts
-        x-content-type-options: nosniff
-        {"code":"draining","detail":"the node is shutting down","status":503,"title":"Service Unavailable","type":"about:blank"}"#]]).await;
+        {"code":"draining","detail":"the node is shutting down","function":"json","status":503,"title":"Service Unavailable","type":"about:blank"}"#]], expect![[r#"
+            503 Service Unavailable
+            content-type: application/problem+json
+            retry-after: 5
+            content-security-policy: sandbox allow-scripts
+            x-content-type-options: nosniff
+            {"code":"draining","detail":"the node is shutting down","function":"json","status":503,"title":"Service Unavailable","type":"about:blank"}"#]]).await;
 }
 
 #[tokio::test]
@@ -173,15 +173,15 @@ async fn of_a_function_that_never_fits() {
         503 Service Unavailable
         content-type: application/problem+json
         serverledge-node-name: (ROME)n1
-        {"code":"exceeds_node","detail":"the function declares more memory or CPU than this node has","status":503,"title":"Service Unavailable","type":"about:blank"}"#]], expect![[r#"
-        503 Service Unavailable
-        content-type: application/problem+json
-        content-security-policy: sandbox allow-scripts
-        x-content-type-options: nosniff
-        {"code":"exceeds_node","detail":"the function declares more memory or CPU than this node has","status":503,"title":"Service Unavailable","type":"about:blank"}"#]]).await;
+        {"code":"exceeds_node","detail":"the function declares more memory or CPU than this node has","function":"json","status":503,"title":"Service Unavailable","type":"about:blank"}"#]], expect![[r#"
+            503 Service Unavailable
+            content-type: application/problem+json
+            content-security-policy: sandbox allow-scripts
+            x-content-type-options: nosniff
+            {"code":"exceeds_node","detail":"the function declares more memory or CPU than this node has","function":"json","status":503,"title":"Service Unavailable","type":"about:blank"}"#]]).await;
 }
 
-/// When to come back is whole seconds: never before the time that was meant.
+/// The pause before another try is given in whole seconds: never shorter than the one that was meant.
 #[tokio::test]
 async fn when_to_try_again_is_never_too_soon() {
     let (app, handle) = app();
@@ -238,16 +238,16 @@ async fn of_something_unavailable() {
         content-type: application/problem+json
         retry-after: 1
         serverledge-node-name: (ROME)n1
-        {"code":"registry_unavailable","detail":"the registry is unavailable: the disk is on fire","status":503,"title":"Service Unavailable","type":"about:blank"}"#]], expect![[r#"
-        503 Service Unavailable
-        content-type: application/problem+json
-        retry-after: 1
-        content-security-policy: sandbox allow-scripts
-        x-content-type-options: nosniff
-        {"code":"registry_unavailable","detail":"the registry is unavailable: the disk is on fire","status":503,"title":"Service Unavailable","type":"about:blank"}"#]]).await;
+        {"code":"registry_unavailable","detail":"the registry is unavailable: the disk is on fire","function":"json","status":503,"title":"Service Unavailable","type":"about:blank"}"#]], expect![[r#"
+            503 Service Unavailable
+            content-type: application/problem+json
+            retry-after: 1
+            content-security-policy: sandbox allow-scripts
+            x-content-type-options: nosniff
+            {"code":"registry_unavailable","detail":"the registry is unavailable: the disk is on fire","function":"json","status":503,"title":"Service Unavailable","type":"about:blank"}"#]]).await;
 }
 
-/// What went wrong inside is for the log, not for the caller.
+/// The internal cause is for the log, not for the caller.
 #[tokio::test]
 async fn of_our_own() {
     let error = || InvocationError::Internal {
@@ -257,12 +257,12 @@ async fn of_our_own() {
         500 Internal Server Error
         content-type: application/problem+json
         serverledge-node-name: (ROME)n1
-        {"code":"internal","detail":"the node failed, not the function; its log has the cause under this request id","status":500,"title":"Internal Server Error","type":"about:blank"}"#]], expect![[r#"
-        500 Internal Server Error
-        content-type: application/problem+json
-        content-security-policy: sandbox allow-scripts
-        x-content-type-options: nosniff
-        {"code":"internal","detail":"the node failed, not the function; its log has the cause under this request id","status":500,"title":"Internal Server Error","type":"about:blank"}"#]]).await;
+        {"code":"internal","detail":"the node failed, not the function; its log has the cause under this request id","function":"json","status":500,"title":"Internal Server Error","type":"about:blank"}"#]], expect![[r#"
+            500 Internal Server Error
+            content-type: application/problem+json
+            content-security-policy: sandbox allow-scripts
+            x-content-type-options: nosniff
+            {"code":"internal","detail":"the node failed, not the function; its log has the cause under this request id","function":"json","status":500,"title":"Internal Server Error","type":"about:blank"}"#]]).await;
 }
 
 async fn deployment(error: DeployError, expected: Expect) {
@@ -334,6 +334,22 @@ async fn of_a_container_engine_that_is_away() {
         content-type: application/problem+json
         retry-after: 1
         {"code":"docker_unavailable","detail":"Docker does not answer at /var/run/docker.sock; start it, or deploy to another node: the disk is on fire","status":503,"title":"Service Unavailable","type":"about:blank"}"#]]).await;
+}
+
+/// Asking again mends nothing: no other time is named.
+#[tokio::test]
+async fn of_a_container_engine_that_refuses() {
+    let what = "the container engine does not run a container".to_owned();
+    let source = "Podman 4.3.1 refused (500): container-init binary not found".into();
+    let error = PrepareError::Unavailable {
+        code: "engine_refused",
+        what,
+        source,
+    };
+    deployment(error.into(), expect![[r#"
+        502 Bad Gateway
+        content-type: application/problem+json
+        {"code":"engine_refused","detail":"the container engine does not run a container: Podman 4.3.1 refused (500): container-init binary not found","status":502,"title":"Bad Gateway","type":"about:blank"}"#]]).await;
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub(crate) fn application(name: &str, owner: Option<UserId>) -> Application {
         owner,
         space: SpaceId::new(),
         endpoints: Vec::new(),
-        dependencies: String::new(),
+        dependencies: serverledge_core::Dependencies::default(),
         up: false,
         cors: Cors::Closed,
         hands_out_nested: true,
@@ -42,7 +42,7 @@ impl FakeApps {
         self.apps().push(Arc::new(application));
     }
 
-    /// Where an application's functions live.
+    /// The space that an application's functions live in.
     pub(crate) fn space(&self, name: &str) -> SpaceId {
         self.apps()
             .iter()
@@ -174,10 +174,14 @@ impl Applications for FakeApps {
         &self,
         caller: &Caller,
         name: &str,
+        file: Option<serverledge_core::DependenciesFile>,
         text: String,
     ) -> Result<(Arc<Application>, Vec<String>), AppError> {
         let changed = self.edit(caller, name, |application| {
-            application.dependencies = text;
+            match file {
+                Some(file) => application.dependencies.set(file, text),
+                None => application.dependencies = serverledge_core::Dependencies::default(),
+            }
             Ok(())
         })?;
         Ok((changed, vec!["json".to_owned()]))

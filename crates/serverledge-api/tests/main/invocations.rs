@@ -62,7 +62,10 @@ async fn submitting_answers_where_to_ask() {
     );
     assert_eq!(text(response).await, format!("{{\"id\":\"{ACCEPTED}\"}}"));
     let call = handle.calls().remove(0);
-    assert_eq!((call.qos_class, call.may_offload), (2, false));
+    assert_eq!(
+        (call.call.qos_class, call.call.context.may_offload),
+        (2, false)
+    );
     assert_eq!(call.stored.key.unwrap().as_str(), "k");
     assert_eq!(
         call.stored.callback.as_deref(),
@@ -108,10 +111,8 @@ async fn submitting_answers_where_to_ask() {
 #[tokio::test]
 async fn an_invocation_is_shown_and_cancelled() {
     let (app, handle) = app();
-    let (place, cancel) = (
-        format!("/invocations/{ACCEPTED}"),
-        format!("/invocations/{ACCEPTED}/cancel"),
-    );
+    let place = format!("/invocations/{ACCEPTED}");
+    let cancel = format!("/invocations/{ACCEPTED}/cancel");
     for uri in [&place, "/invocations/1", "/invocations/%FF"] {
         assert_eq!(
             outcome(app.handle(get(uri)).await).await,
@@ -139,10 +140,8 @@ async fn an_invocation_is_shown_and_cancelled() {
 #[tokio::test]
 async fn dead_letters_are_tended() {
     let (app, handle) = app();
-    let (one, redrive) = (
-        format!("/dead-letters/{ACCEPTED}"),
-        format!("/dead-letters/{ACCEPTED}/redrive"),
-    );
+    let one = format!("/dead-letters/{ACCEPTED}");
+    let redrive = format!("/dead-letters/{ACCEPTED}/redrive");
     assert_eq!(
         outcome(app.handle(get(&one)).await).await,
         "404 dead_letter_unknown"
@@ -299,7 +298,7 @@ async fn a_kept_outcome_is_answered_as_a_plain_one() {
         content-type: application/problem+json
         retry-after: 1
         serverledge-node-name: (ROME)n1
-        {"code":"invocation_not_finished","detail":"invocation 01890000-0000-7000-8000-000000000001, which this idempotency key stands for, has not ended yet","status":409,"title":"Conflict","type":"about:blank"}"#]]).await;
+        {"code":"invocation_not_finished","detail":"invocation 01890000-0000-7000-8000-000000000001, which this idempotency key stands for, has not ended yet","function":"json","status":409,"title":"Conflict","type":"about:blank"}"#]]).await;
 }
 
 #[tokio::test]

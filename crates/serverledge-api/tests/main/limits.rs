@@ -15,7 +15,8 @@ use crate::support::{LIMITS, app, check, get, json, outcome, pieces, post, reque
 #[tokio::test]
 async fn bodies_have_limits() {
     let (app, handle) = app();
-    let (params, code) = (LIMITS.params_body_bytes_max, LIMITS.code_body_bytes_max);
+    let params = LIMITS.params_body_bytes_max;
+    let code = LIMITS.code_body_bytes_max;
     // Padded with white space to the length.
     let padded = |text: &str, length: usize| format!("{text}{}", " ".repeat(length - text.len()));
     for (uri, text, max) in [
@@ -190,7 +191,7 @@ async fn request_ids_are_echoed_if_well_formed() {
     }
 }
 
-/// Where the caller sent none, the request id is that of the invocation.
+/// The id of the invocation is the request id if the caller sent none.
 #[tokio::test]
 async fn request_ids_name_the_invocation() {
     let (app, handle) = app();
@@ -199,7 +200,7 @@ async fn request_ids_name_the_invocation() {
         .to_str()
         .unwrap()
         .to_owned();
-    assert_eq!(handle.calls()[0].id.to_string(), id);
+    assert_eq!(handle.calls()[0].call.id.to_string(), id);
     let other = app.handle(post("/invoke/json", "")).await;
     assert_ne!(other.headers()["x-request-id"], id.as_str());
 }

@@ -19,6 +19,7 @@ const TIME: u64 = 1_767_323_045_678;
 
 fn entry(nth: u64, text: &'static str) -> LogEntry {
     let invocation = InvocationId::parse(&format!("01890000-0000-7000-8000-{nth:012}")).unwrap();
+    let invocation = Some(invocation);
     LogEntry {
         time_unix_ms: TIME + nth,
         invocation,
@@ -87,6 +88,51 @@ async fn the_end_of_a_log_is_shown() {
 }
 
 #[tokio::test]
+async fn lines_of_one_invocation_can_be_asked_for() {
+    let (app, handle) = app();
+    for (nth, text) in [(1, "one\n"), (21, "two\n"), (1, "one again\n")] {
+        handle.log(entry(nth, text));
+    }
+    handle.log(LogEntry {
+        invocation: None,
+        ..entry(4, "while it was loaded\n")
+    });
+    let shown = async |query: &str| {
+        text(
+            app.handle(get(&format!("/functions/json/logs?{query}")))
+                .await,
+        )
+        .await
+    };
+    let whole = "01890000-0000-7000-8000-000000000001";
+    assert_eq!(
+        shown(&format!("invocation={whole}"))
+            .await
+            .matches(" one")
+            .count(),
+        2
+    );
+    assert!(
+        shown("invocation=0021&tail=5")
+            .await
+            .ends_with(" 000000000021 two\n")
+    );
+    assert_eq!(shown("invocation=9999").await, "");
+    assert!(shown("tail=1").await.ends_with("Z - while it was loaded\n"));
+    let mut followed = app
+        .handle(get("/functions/json/logs?follow&tail=0&invocation=0021"))
+        .await;
+    handle.log(entry(1, "not this one\n"));
+    handle.log(entry(21, "this one\n"));
+    assert!(
+        piece(&mut followed)
+            .await
+            .unwrap()
+            .ends_with(" 000000000021 this one\n")
+    );
+}
+
+#[tokio::test]
 async fn bytes_that_are_no_text_do_no_harm() {
     let (app, handle) = app();
     handle.log(LogEntry {
@@ -109,6 +155,7 @@ async fn what_cannot_be_shown_is_a_problem() {
         ("/functions/json/logs?tail=x", "400 malformed_query"),
         ("/functions/json/logs?follow=x", "400 malformed_query"),
         ("/functions/json/logs?since=1", "400 malformed_query"),
+        ("/functions/json/logs?invocation=me", "400 malformed_query"),
         ("/functions/json/logs/1", "404 route_unknown"),
     ] {
         assert_eq!(outcome(app.handle(get(uri)).await).await, expected, "{uri}");
@@ -150,17 +197,15 @@ async fn slow_followers_are_told_what_they_missed() {
             &[("accept", "application/x-ndjson")],
         )
     };
-    let (mut people, mut program) = (
-        app.handle(get("/functions/json/logs?follow")).await,
-        app.handle(follow()).await,
-    );
+    let mut people = app.handle(get("/functions/json/logs?follow")).await;
+    let mut program = app.handle(follow()).await;
     for nth in 0..LIVE_MAX as u64 + 3 {
         handle.log(entry(nth, "x\n"));
     }
     let told = piece(&mut people).await.unwrap();
     assert_eq!(
         told,
-        "... the logs of 3 invocations were skipped: too many for this reader\n"
+        "... 3 pieces of the log were skipped: too many for this reader\n"
     );
     assert!(
         piece(&mut people)

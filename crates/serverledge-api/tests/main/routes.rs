@@ -1,26 +1,31 @@
-//! Which routes there are, what they answer, and that the OpenAPI document says so.
+//! The list of all routes and their answers, and a check that the OpenAPI document agrees.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use expect_test::expect;
 use http::Method;
 use serde_json::Value;
 use serverledge_api::{Deploy, document};
+use serverledge_core::{Role, Scopes};
 
-use crate::support::{app, check, get, json, outcome, post, request, shown, text};
+use crate::support::{
+    app, app_with_accounts, check, get, json, outcome, post, request, shown, text, with,
+};
 
 /// Every documented route, with a request that it answers.
-pub(crate) const DOCUMENTED: [(&str, &str, &str); 61] = [
+pub(crate) const DOCUMENTED: [(&str, &str, &str); 63] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
     ("get", "/functions", "/functions"),
     ("get", "/functions/{name}", "/functions/json"),
+    ("patch", "/functions/{name}", "/functions/json"),
     (
         "get",
         "/functions/{name}/versions",
         "/functions/json/versions",
     ),
+    ("get", "/functions/{name}/nodes", "/functions/json/nodes"),
     (
         "post",
         "/functions/{name}/rollback",
@@ -158,6 +163,67 @@ async fn the_document_lists_exactly_the_routes() {
     }
 }
 
+/// Whatever the method, a route that is there says which it answers: those of the document, and those of its pages.
+#[tokio::test]
+async fn unknown_methods_are_told_the_known_ones() {
+    let (app, _, accounts) = app_with_accounts(true, false);
+    accounts.add("ada@example.org", "correct horse battery", Role::Operator);
+    let bearer = format!(
+        "Bearer {}",
+        accounts.add_token("ada@example.org", Scopes::ALL)
+    );
+    let unknown = Method::from_bytes(b"BREW").unwrap();
+    let mut by_uri: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (method, path, uri) in DOCUMENTED {
+        // Functions and applications answer for themselves.
+        if !path.starts_with("/fn/") && !path.starts_with("/app/") {
+            by_uri.entry(uri).or_default().insert(method.to_uppercase());
+        }
+    }
+    for uri in UNDOCUMENTED.into_iter().filter(|uri| *uri != "/docs/") {
+        by_uri.entry(uri).or_default().insert("GET".to_owned());
+    }
+    // It may be the name of an application.
+    by_uri
+        .entry("/apps/import")
+        .or_default()
+        .extend(["GET", "PATCH", "DELETE"].map(str::to_owned));
+    assert!(by_uri.len() > 50, "{}", by_uri.len());
+    for (uri, methods) in by_uri {
+        let response = app
+            .handle(with(
+                request(&unknown, uri, ""),
+                &[("authorization", &bearer)],
+            ))
+            .await;
+        let allow = response
+            .headers()
+            .get("allow")
+            .map(|value| value.to_str().unwrap().to_owned())
+            .unwrap_or_default();
+        assert_eq!(outcome(response).await, "405 method_not_allowed", "{uri}");
+        assert_eq!(
+            allow
+                .split(", ")
+                .map(str::to_owned)
+                .collect::<BTreeSet<_>>(),
+            methods,
+            "{uri}: {allow}"
+        );
+    }
+}
+
+/// An application may be called like a route beside it.
+#[tokio::test]
+async fn an_application_may_be_called_import() {
+    let (app, _) = app();
+    let told = text(app.handle(get("/apps/import")).await).await;
+    assert!(
+        told.contains("application_unknown") && told.contains(r#"\"import\""#),
+        "{told}"
+    );
+}
+
 /// Every reference in the document leads somewhere.
 #[tokio::test]
 async fn the_document_is_whole() {
@@ -240,9 +306,10 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
         (Method::GET, "/prewarm", "POST"),
         (Method::POST, "/function", "GET"),
         (Method::POST, "/functions", "GET"),
-        (Method::DELETE, "/functions/json", "GET"),
+        (Method::DELETE, "/functions/json", "GET, PATCH"),
         (Method::POST, "/functions/json/logs", "GET"),
         (Method::POST, "/functions/json/versions", "GET"),
+        (Method::POST, "/functions/json/nodes", "GET"),
         (Method::GET, "/functions/json/rollback", "POST"),
         (Method::GET, "/functions/json/flags", "POST"),
         (Method::POST, "/poll/1", "GET"),
@@ -276,8 +343,8 @@ async fn unknown_routes_and_wrong_methods_are_problems() {
         assert_eq!(allow.as_deref(), Some(allowed), "{method} {uri}");
     }
     for uri in [
-        "/create/",
-        "/functions/",
+        "/create//",
+        "/functions//",
         "/functions/a/b",
         "/healthz/x",
         "/poll/1/2",
@@ -314,7 +381,7 @@ async fn paths_that_are_no_text_are_problems() {
 #[tokio::test]
 async fn a_deployment_is_answered_in_serverledges_words() {
     let (app, handle) = app();
-    let body = "{\"name\":\"f\",\"MemoryMB\":256,\"CPUDemand\":0.5,\"TarFunctionCode\":\"AGFzbQ==\",\"Signature\":null,\"Unknown\":1}";
+    let body = "{\"name\":\"f\",\"MemoryMB\":256,\"CPUDemand\":0.5,\"TarFunctionCode\":\"AGFzbQ==\",\"Signature\":null}";
     check(app.handle(post("/create", body)).await, expect![[r#"
         200 OK
         content-type: application/json
@@ -421,6 +488,16 @@ async fn routes_about_the_node() {
             .await
             .contains("n1 in area ROME")
     );
+    handle.be_preparing();
+    check(
+        app.handle(get("/readyz")).await,
+        expect![[r#"
+        503 Service Unavailable
+        content-type: application/problem+json
+        retry-after: 1
+        {"code":"preparing","detail":"3 of 10 functions that were called lately are prepared, 1 could not be","status":503,"title":"Service Unavailable","type":"about:blank"}"#]],
+    )
+    .await;
     handle.be_not_ready();
     check(
         app.handle(get("/readyz")).await,

@@ -9,11 +9,11 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::backend::Handle;
 use crate::support::app;
 
-const WAIT_MAX: Duration = Duration::from_secs(60);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Longer than any test takes: nothing may be idle for so long by accident.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-async fn server(connections_max: usize, header_timeout: Duration) -> (Serving, Handle) {
+pub(crate) async fn server(connections_max: usize, header_timeout: Duration) -> (Serving, Handle) {
     let (app, handle) = app();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     (
@@ -31,18 +31,18 @@ async fn server(connections_max: usize, header_timeout: Duration) -> (Serving, H
 }
 
 /// A connection that is written to and read from by hand.
-struct Client(TcpStream);
+pub(crate) struct Client(pub(crate) TcpStream);
 
 impl Client {
-    async fn connect(serving: &Serving) -> Self {
+    pub(crate) async fn connect(serving: &Serving) -> Self {
         Self(TcpStream::connect(serving.address).await.unwrap())
     }
 
-    async fn send(&mut self, text: &str) {
+    pub(crate) async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    async fn ask(&mut self, method: &str, path: &str, body: &str) {
+    pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &str) {
         let length = body.len();
         self.send(&format!(
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"
@@ -51,7 +51,7 @@ impl Client {
     }
 
     /// One response whose body has a length: head and body.
-    async fn response(&mut self) -> (String, String) {
+    pub(crate) async fn response(&mut self) -> (String, String) {
         let mut bytes = Vec::new();
         let reading = async {
             while !bytes.ends_with(b"\r\n\r\n") {
@@ -79,11 +79,11 @@ impl Client {
     }
 
     /// Reads to the end of the connection; an abort is an end too.
-    async fn end(&mut self) -> String {
+    pub(crate) async fn end(&mut self) -> String {
         self.end_after("what was sent").await
     }
 
-    async fn end_after(&mut self, sent: &str) -> String {
+    pub(crate) async fn end_after(&mut self, sent: &str) -> String {
         let mut rest = Vec::new();
         let ended = tokio::time::timeout(WAIT_MAX, self.0.read_to_end(&mut rest))
             .await
@@ -133,7 +133,7 @@ async fn what_is_no_http_is_refused_and_the_server_serves_on() {
         "GET / HTTP/9.9\r\n\r\n",
         "GET /fn/json HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n",
         "GET /fn/json HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n",
     ] {
         let mut client = Client::connect(&serving).await;
         client.send(garbage).await;
@@ -245,7 +245,7 @@ async fn a_drain_lets_a_running_request_end() {
     assert_eq!(handle.counts().ended, 1);
 }
 
-/// What does not end in time is cut off, and the drain says so.
+/// Requests that do not end in time are cut off, and the drain says so.
 #[tokio::test]
 async fn a_drain_cuts_off_what_does_not_end() {
     let (serving, handle) = server(10, PATIENCE).await;

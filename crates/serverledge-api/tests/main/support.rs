@@ -9,7 +9,7 @@ use expect_test::Expect;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Empty};
 use serde_json::Value;
-use serverledge_api::{Access, App, Guard, Limits};
+use serverledge_api::{Access, App, Limits, OriginPolicy};
 use serverledge_core::Accounts;
 use serverledge_testing::accounts::FakeAccounts;
 
@@ -41,35 +41,36 @@ pub(crate) fn empty()
 
 /// An application that answers to `localhost`, and its node.
 pub(crate) fn app() -> (App, Handle) {
-    let (backend, handle) = FakeBackend::new();
-    let guard = Guard::new(
+    let (backend, handle) = FakeBackend::node();
+    let guard = OriginPolicy::new(
         "127.0.0.1".parse().unwrap(),
         vec!["edge.example".to_owned()],
     );
-    (
-        App::new(Arc::new(backend), guard, Access::open(), LIMITS),
-        handle,
-    )
+    (App::new(backend, guard, Access::open(), LIMITS), handle)
+}
+
+/// The same over TLS.
+pub(crate) fn app_over_tls() -> (App, Handle) {
+    let (backend, handle) = FakeBackend::node();
+    let guard = OriginPolicy::new("127.0.0.1".parse().unwrap(), Vec::new()).over_tls(true);
+    (App::new(backend, guard, Access::open(), LIMITS), handle)
 }
 
 /// The same with room for large bodies.
 pub(crate) fn roomy_app() -> (App, Handle) {
-    let (backend, handle) = FakeBackend::new();
-    let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
+    let (backend, handle) = FakeBackend::node();
+    let guard = OriginPolicy::new("127.0.0.1".parse().unwrap(), Vec::new());
     let limits = Limits {
         code_body_bytes_max: 1 << 20,
         params_body_bytes_max: 1 << 20,
         ..LIMITS
     };
-    (
-        App::new(Arc::new(backend), guard, Access::open(), limits),
-        handle,
-    )
+    (App::new(backend, guard, Access::open(), limits), handle)
 }
 
 /// The same with accounts, over TLS or not.
 pub(crate) fn app_with_accounts(required: bool, secure: bool) -> (App, Handle, Arc<FakeAccounts>) {
-    let (backend, handle) = FakeBackend::new();
+    let (backend, handle) = FakeBackend::node();
     let accounts = FakeAccounts::new();
     let access = Access {
         accounts: Some(Arc::clone(&accounts) as Arc<dyn Accounts>),
@@ -77,12 +78,8 @@ pub(crate) fn app_with_accounts(required: bool, secure: bool) -> (App, Handle, A
         secure_cookies: secure,
         trusted_proxies: Vec::new(),
     };
-    let guard = Guard::new("127.0.0.1".parse().unwrap(), Vec::new());
-    (
-        App::new(Arc::new(backend), guard, access, LIMITS),
-        handle,
-        accounts,
-    )
+    let guard = OriginPolicy::new("127.0.0.1".parse().unwrap(), Vec::new());
+    (App::new(backend, guard, access, LIMITS), handle, accounts)
 }
 
 /// A request of a client that is no browser.

@@ -25,6 +25,19 @@ async fn versions_are_listed() {
 }
 
 #[tokio::test]
+async fn the_nodes_that_have_a_version_are_listed() {
+    let (app, _) = app();
+    check(app.handle(get("/functions/json/nodes")).await, expect![[r#"
+        200 OK
+        content-type: application/json
+        {"Function":"json","Version":"abababababababababababababababababababababababababababababababab","Nodes":[{"Node":"n1","Area":"ROME","State":"ready","Runs":"abababababababababababababababababababababababababababababababab"}]}"#]]).await;
+    assert_eq!(
+        outcome(app.handle(get("/functions/nobody/nodes")).await).await,
+        "404 function_unknown"
+    );
+}
+
+#[tokio::test]
 async fn a_roll_back_answers_with_the_function() {
     let (app, handle) = app();
     let back = app
@@ -127,5 +140,5 @@ async fn quotas_refuse_with_their_figures() {
         content-type: application/problem+json
         retry-after: 2
         serverledge-node-name: (ROME)n1
-        {"code":"quota_per_minute","detail":"6000 invocations a minute are allowed","status":429,"title":"Too Many Requests","type":"about:blank"}"#]]).await;
+        {"code":"quota_per_minute","detail":"6000 invocations a minute are allowed","function":"json","status":429,"title":"Too Many Requests","type":"about:blank"}"#]]).await;
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-/// How long a token of `login` lives unless the command line says otherwise.
+use crate::confirm::ConfirmArgs;
+
+/// Lifetime of a token that `login` makes, unless the command line says otherwise.
 const LOGIN_LIFETIME: &str = "90d";
 
-/// What to do with the account.
+/// Commands on the account.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountCommand {
     /// Make an account, and log in
@@ -19,13 +21,17 @@ pub(crate) enum AccountCommand {
     Password(PasswordArgs),
     /// Ask for a link for a new password
     Forgot(ForgotArgs),
+    /// Choose a new password with the link that was sent
+    Reset(ResetArgs),
+    /// Confirm an address with the link that was sent to it
+    Confirm(LinkArgs),
     /// Delete the account with everything that it owns
     Delete(DeleteAccountArgs),
     /// Make an invitation, as operators may
     Invite,
 }
 
-/// What to do with API tokens.
+/// Commands on API tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
     /// Make a token; it is shown this once
@@ -49,13 +55,13 @@ pub(crate) struct LoginArgs {
     pub(crate) wanted: WantedArgs,
 }
 
-/// What a token shall be good for.
+/// The scopes and the lifetime that a token shall have.
 #[derive(Debug, Args)]
 pub(crate) struct WantedArgs {
-    /// What the token is good for: invoke, deploy, admin; separated by commas
-    #[arg(long, value_name = "SCOPES", value_delimiter = ',', default_value = "invoke,deploy,admin", value_parser = ["invoke", "deploy", "admin"], hide_possible_values = true)]
+    /// Scopes of the token: invoke, deploy, admin, or metrics (an operator's /metrics alone); separated by commas
+    #[arg(long, value_name = "SCOPES", value_delimiter = ',', default_value = "invoke,deploy,admin", value_parser = ["invoke", "deploy", "admin", "metrics"], hide_possible_values = true)]
     pub(crate) scope: Vec<String>,
-    /// How long it lives: a number with s, m, h or d, or never
+    /// Lifetime of the token: a number with s, m, h or d, or never
     #[arg(long, value_name = "SPAN", value_parser = parse_lifetime, default_value = LOGIN_LIFETIME)]
     pub(crate) expires: Lifetime,
 }
@@ -108,18 +114,38 @@ pub(crate) struct ForgotArgs {
     pub(crate) email: Option<String>,
 }
 
+/// Options of `account reset`.
+#[derive(Debug, Args)]
+pub(crate) struct ResetArgs {
+    #[command(flatten)]
+    pub(crate) link: LinkArgs,
+    /// File with the new password [default: asked for at the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_password_file: Option<PathBuf>,
+}
+
+/// A link, which is as good as a password until it is used.
+#[derive(Debug, Args)]
+pub(crate) struct LinkArgs {
+    /// File with the link; - is stdin [default: asked for at the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) link_file: Option<PathBuf>,
+}
+
 /// Options of `account delete`.
 #[derive(Debug, Args)]
 pub(crate) struct DeleteAccountArgs {
     /// File with the password; - is stdin [default: asked for at the terminal]
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) confirm: ConfirmArgs,
 }
 
 /// Options of `token create`.
 #[derive(Debug, Args)]
 pub(crate) struct TokenCreateArgs {
-    /// What to call it
+    /// Name of the token, for people
     #[arg(value_name = "NAME")]
     pub(crate) label: String,
     #[command(flatten)]
@@ -134,7 +160,7 @@ pub(crate) struct TokenRevokeArgs {
     pub(crate) id: String,
 }
 
-/// How long a token lives.
+/// The lifetime of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lifetime {
     /// So long.

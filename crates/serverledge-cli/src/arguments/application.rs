@@ -5,52 +5,53 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{DeleteArgs, FunctionArgs, LogsArgs};
-use crate::app_running::AppRunningCommand;
-use crate::function_versions::FunctionVersionsCommand;
+use crate::commands::app_running::AppRunningCommand;
+use crate::commands::function_versions::FunctionVersionsCommand;
+use crate::confirm::ConfirmArgs;
 
-/// What to do with applications.
+/// Commands on applications.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
-    /// Make one
+    /// Make an application
     Create(AppArgs),
-    /// List yours
+    /// List your applications
     List,
-    /// Show one, with its functions, endpoints and settings
+    /// Show an application, with its functions, endpoints and settings
     Show(AppArgs),
-    /// Give one another name
+    /// Give an application another name
     Rename(RenameArgs),
-    /// Delete one, with its endpoints and functions
-    Delete(AppArgs),
-    /// Change settings; what is not named stays
+    /// Delete an application, with its endpoints and functions
+    Delete(DeleteAppArgs),
+    /// Change settings of an application; what is not named stays
     Settings(SettingsArgs),
-    /// Show the packages that its functions get, or replace the file that names them
+    /// Show the packages that an application's functions get, or replace one of the two files that name them
     Dependencies(DependenciesArgs),
     /// As it runs, and as one file.
     #[command(flatten)]
     Running(AppRunningCommand),
 }
 
-/// What to do with the endpoints of the application that --app names.
+/// Commands on the endpoints of the application that --app names.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EndpointCommand {
     /// Bind a path to a function, in place of what was bound to it
     Add(EndpointAddArgs),
-    /// List them
+    /// List the endpoints
     List,
-    /// Remove one
+    /// Remove an endpoint
     Remove(EndpointRemoveArgs),
 }
 
-/// What to do with functions: those of the application that --app names, else your own.
+/// Commands on functions: those of the application that --app names, else your own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum FunctionCommand {
-    /// List them (list)
+    /// List the functions (list)
     List,
-    /// Show all that is known of one but its code
-    Show(FunctionShowArgs),
-    /// Delete one (delete)
+    /// Show all that is known of a function but its code
+    Show(FunctionArgs),
+    /// Delete a function (delete)
     Delete(DeleteArgs),
-    /// Show what its invocations wrote (logs)
+    /// Show what a function's invocations wrote (logs)
     Logs(LogsArgs),
     /// With its versions and flags.
     #[command(flatten)]
@@ -63,6 +64,15 @@ pub(crate) struct AppArgs {
     /// Name of the application
     #[arg(value_name = "APP")]
     pub(crate) name: String,
+}
+
+/// Options of `app delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteAppArgs {
+    #[command(flatten)]
+    pub(crate) app: AppArgs,
+    #[command(flatten)]
+    pub(crate) confirm: ConfirmArgs,
 }
 
 /// Options of `app rename`.
@@ -82,7 +92,7 @@ pub(crate) struct SettingsArgs {
     /// Name of the application
     #[arg(value_name = "APP")]
     pub(crate) name: String,
-    /// Which pages of other origins may use its endpoints: closed, any, or origins separated by commas
+    /// Pages of other origins that may use its endpoints: closed, any, or origins separated by commas
     #[arg(long, value_name = "WHO", value_delimiter = ',')]
     pub(crate) cors: Vec<String>,
     /// Whether results of nested calls are handed out for the caller's cache, which reveals their arguments
@@ -99,7 +109,7 @@ pub(crate) struct DependenciesArgs {
     /// Name of the application
     #[arg(value_name = "APP")]
     pub(crate) name: String,
-    /// Replace it by this package.json or requirements.txt; - is stdin, an empty one removes it
+    /// Replace one of the two by this package.json or requirements.txt; - is stdin, an empty one removes it
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 }
@@ -127,11 +137,4 @@ pub(crate) struct EndpointRemoveArgs {
     /// Its method
     #[arg(long, value_name = "METHOD", default_value = "POST")]
     pub(crate) method: String,
-}
-
-/// Options of `function show`.
-#[derive(Debug, Args)]
-pub(crate) struct FunctionShowArgs {
-    #[command(flatten)]
-    pub(crate) function: FunctionArgs,
 }

@@ -5,28 +5,29 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::parse_span;
+use crate::confirm::ConfirmArgs;
 
-/// What to do with an asynchronous invocation.
+/// Commands on an asynchronous invocation.
 #[derive(Debug, Subcommand)]
 pub(crate) enum InvocationCommand {
-    /// Show its state, its history and its result
+    /// Show an invocation's state, its history and its result
     Show(IdArgs),
-    /// End it, and stop it if it runs
+    /// End an invocation, and stop it if it runs
     Cancel(IdArgs),
-    /// Wait until it has ended, then show it
+    /// Wait until an invocation has ended, then show it
     Wait(WaitArgs),
 }
 
-/// What to do with dead letters.
+/// Commands on dead letters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetterCommand {
-    /// List them, oldest first
+    /// List the dead letters, oldest first
     List(DeadLetterListArgs),
-    /// Show all that is known of one
+    /// Show all that is known of a dead letter
     Show(IdArgs),
-    /// Make a new invocation of one; asked again, it names the one made before
+    /// Make a new invocation of a dead letter; asked again, it names the one made before
     Redrive(IdArgs),
-    /// Remove one for good, or all
+    /// Remove a dead letter for good, or all
     Purge(PurgeArgs),
 }
 
@@ -43,7 +44,7 @@ pub(crate) struct IdArgs {
 pub(crate) struct WaitArgs {
     #[command(flatten)]
     pub(crate) invocation: IdArgs,
-    /// How long to wait: seconds, or a number with ms, s, m or h [default: until it has ended]
+    /// Longest wait: seconds, or a number with ms, s, m or h [default: until it has ended]
     #[arg(long, value_name = "SECONDS", value_parser = parse_span)]
     pub(crate) timeout: Option<Duration>,
 }
@@ -51,7 +52,7 @@ pub(crate) struct WaitArgs {
 /// Options of `dead-letter list`.
 #[derive(Debug, Args)]
 pub(crate) struct DeadLetterListArgs {
-    /// How many at most
+    /// Largest number to list
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
 }
@@ -69,4 +70,6 @@ pub(crate) struct PurgeArgs {
     /// Remove all dead letters
     #[arg(long)]
     pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) confirm: ConfirmArgs,
 }

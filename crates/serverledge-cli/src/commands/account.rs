@@ -2,18 +2,17 @@
 
 use serverledge_client::{Client, ClientError, Session as LoginSession};
 use serverledge_wire::account::{
-    AccountInfo, ChangeEmail, ChangePassword, CreatedToken, DeleteAccount, LogIn, Secret, SignUp,
-    TokenEntry, TokenRequest,
+    AccountInfo, ChangeEmail, ChangePassword, Confirm, CreatedToken, DeleteAccount, EmailChange,
+    LogIn, Reset, ResetRequested, Secret, SignUp, TokenEntry, TokenRequest,
 };
 
-use super::Session;
+use super::session::Session;
 use crate::arguments::{
-    AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LoginArgs, LogoutArgs, PasswordArgs,
-    SignUpArgs, WantedArgs,
+    AccountCommand, DeleteAccountArgs, EmailArgs, ForgotArgs, LinkArgs, LoginArgs, LogoutArgs,
+    PasswordArgs, ResetArgs, SignUpArgs, WantedArgs,
 };
 use crate::credentials::Credential;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, failed_to};
 use crate::passwords::{self, AtTerminal};
 use crate::{output, progress, text};
 
@@ -21,28 +20,30 @@ use crate::{output, progress, text};
 const MACHINE_CHARS_MAX: usize = 40;
 
 /// Runs one of the commands of `account`.
-pub(super) async fn run(session: &Session, command: &AccountCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, command: &AccountCommand) -> Result<(), Failure> {
     match command {
         AccountCommand::SignUp(args) => sign_up(session, args).await,
         AccountCommand::Email(args) => email(session, args).await,
         AccountCommand::Password(args) => password(session, args).await,
         AccountCommand::Forgot(args) => forgot(session, args).await,
+        AccountCommand::Reset(args) => reset(session, args).await,
+        AccountCommand::Confirm(args) => confirm(session, args).await,
         AccountCommand::Delete(args) => delete(session, args).await,
         AccountCommand::Invite => invite(session).await,
     }
 }
 
 /// Makes an API token for this machine with a password, and keeps it.
-pub(super) async fn login(session: &Session, args: &LoginArgs) -> Result<Exit, Failure> {
+pub(super) async fn login(session: &Session, args: &LoginArgs) -> Result<(), Failure> {
     let email = passwords::email(args.email.as_deref(), &AtTerminal)?;
     let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
     let shown = LogIn { email, password };
     let logged_in = progress::during("logging in", session.client.log_in(&shown)).await;
-    let (_, begun) = logged_in.map_err(|error| Failure::of_call("log in", error))?;
+    let (_, begun) = logged_in.map_err(failed_to("log in"))?;
     keep_token(session, &begun, shown.email, &args.wanted).await
 }
 
-async fn sign_up(session: &Session, args: &SignUpArgs) -> Result<Exit, Failure> {
+async fn sign_up(session: &Session, args: &SignUpArgs) -> Result<(), Failure> {
     let login = &args.login;
     let email = passwords::email(login.email.as_deref(), &AtTerminal)?;
     let password = passwords::new(
@@ -60,7 +61,7 @@ async fn sign_up(session: &Session, args: &SignUpArgs) -> Result<Exit, Failure> 
         invite: invite.transpose()?.map(Secret),
     };
     let signed_up = progress::during("signing up", session.client.sign_up(&wanted)).await;
-    let (reply, begun) = signed_up.map_err(|error| Failure::of_call("sign up", error))?;
+    let (reply, begun) = signed_up.map_err(failed_to("sign up"))?;
     if let Some(begun) = begun {
         return keep_token(session, &begun, wanted.email, &login.wanted).await;
     }
@@ -69,8 +70,7 @@ async fn sign_up(session: &Session, args: &SignUpArgs) -> Result<Exit, Failure> 
             "follow the link in the mail to {}, then log in: serverledge-cli login",
             text::one_line(&wanted.email)
         )
-    })?;
-    Ok(Exit::Ok)
+    })
 }
 
 /// Makes a token in a session, ends the session, and keeps the token in place of the one before.
@@ -79,18 +79,17 @@ async fn keep_token(
     begun: &LoginSession,
     email: String,
     wanted: &WantedArgs,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let client = &session.client;
     let wanted = request(format!("serverledge-cli on {}", machine()), wanted);
     let made = progress::during("making a token", client.create_token_in(begun, &wanted)).await;
     // It has done its work, whether or not there is a token now.
     let ended = client.end(begun).await;
-    let CreatedToken { token, info } =
-        made.map_err(|error| Failure::of_call("make a token", error))?;
+    let CreatedToken { token, info } = made.map_err(failed_to("make a token"))?;
     if let Err(error) = ended {
         output::warn(&format!(
             "note: {}",
-            Failure::of_call("end the session of the log-in", error).render(false)
+            failed_to("end the session of the log-in")(error).render(false)
         ));
     }
     let kept = Credential {
@@ -123,8 +122,7 @@ async fn keep_token(
             file.path().display(),
             text::one_line(&email)
         )
-    })?;
-    Ok(Exit::Ok)
+    })
 }
 
 /// The request for a token.
@@ -136,7 +134,7 @@ pub(super) fn request(name: String, wanted: &WantedArgs) -> TokenRequest {
     }
 }
 
-/// What this machine is called.
+/// The name of this machine.
 fn machine() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -154,7 +152,7 @@ fn machine() -> String {
 }
 
 /// Revokes the token that `login` made, and forgets it.
-pub(super) async fn logout(session: &Session, args: &LogoutArgs) -> Result<Exit, Failure> {
+pub(super) async fn logout(session: &Session, args: &LogoutArgs) -> Result<(), Failure> {
     let file = session.credentials()?;
     let endpoint = session.client.endpoint();
     let Some(kept) = file.get(endpoint)? else {
@@ -173,9 +171,9 @@ pub(super) async fn logout(session: &Session, args: &LogoutArgs) -> Result<Exit,
         Err(failure) => return Err(failure),
     };
     match revoked {
-        Ok(()) => {}
-        // It is over already.
-        Err(ClientError::Problem {
+        // Or it is over already.
+        Ok(())
+        | Err(ClientError::Problem {
             status: 401 | 404, ..
         }) => {}
         Err(error) if args.force => {
@@ -192,56 +190,47 @@ pub(super) async fn logout(session: &Session, args: &LogoutArgs) -> Result<Exit,
         }
     }
     file.set(endpoint, None)?;
-    if session.for_people {
-        output::result(&format!("logged out at {endpoint}"))?;
-    }
-    Ok(Exit::Ok)
+    session.say(&format!("logged out at {endpoint}"))
 }
 
 /// Shows whose token is sent.
-pub(super) async fn whoami(session: &Session) -> Result<Exit, Failure> {
-    let info = progress::during("asking who that is", session.client.account()).await;
-    let info = info.map_err(|error| Failure::of_call("ask who that is", error))?;
-    session.show(&info, described)?;
-    Ok(Exit::Ok)
+pub(super) async fn whoami(session: &Session) -> Result<(), Failure> {
+    let call = session.client.account();
+    let failed = failed_to("ask who that is");
+    session
+        .answer("asking who that is", call, failed, described)
+        .await
 }
 
 fn described(info: &AccountInfo) -> String {
-    let rows = [
-        ("e-mail", text::one_line(&info.email)),
-        ("user", text::one_line(&info.user)),
-        ("role", text::one_line(&info.role)),
+    text::facts([
+        ("e-mail", info.email.clone()),
+        ("user", info.user.clone()),
+        ("role", info.role.clone()),
         ("since", text::time(info.created_unix_ms)),
-        (
-            "by",
-            format!(
-                "{} {}",
-                text::one_line(&info.via),
-                text::one_line(&info.credential)
-            ),
-        ),
-        ("scopes", text::one_line(&info.scopes.join(", "))),
-    ];
-    text::table(&rows.map(|(name, value)| vec![name.to_owned(), value]))
+        ("by", format!("{} {}", info.via, info.credential)),
+        ("scopes", info.scopes.join(", ")),
+    ])
 }
 
-async fn email(session: &Session, args: &EmailArgs) -> Result<Exit, Failure> {
+async fn email(session: &Session, args: &EmailArgs) -> Result<(), Failure> {
     let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
     let wanted = ChangeEmail {
         password,
         email: args.address.clone(),
     };
-    let changed =
-        progress::during("changing the address", session.client.change_email(&wanted)).await;
-    let changed = changed.map_err(|error| Failure::of_call("change the address", error))?;
-    session.show(&changed, |changed| match changed.confirmation_sent {
+    let call = session.client.change_email(&wanted);
+    let failed = failed_to("change the address");
+    let told = |changed: &EmailChange| match changed.confirmation_sent {
         true => "the address changes once the link in the mail to it was followed".to_owned(),
         false => "changed".to_owned(),
-    })?;
-    Ok(Exit::Ok)
+    };
+    session
+        .answer("changing the address", call, failed, told)
+        .await
 }
 
-async fn password(session: &Session, args: &PasswordArgs) -> Result<Exit, Failure> {
+async fn password(session: &Session, args: &PasswordArgs) -> Result<(), Failure> {
     let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
     let new_password = passwords::new(
         args.new_password_file.as_deref(),
@@ -257,18 +246,67 @@ async fn password(session: &Session, args: &PasswordArgs) -> Result<Exit, Failur
         session.client.change_password(&wanted),
     )
     .await;
-    changed.map_err(|error| Failure::of_call("change the password", error))?;
+    changed.map_err(failed_to("change the password"))?;
     session.say("changed; other sessions have ended")
 }
 
-async fn forgot(session: &Session, args: &ForgotArgs) -> Result<Exit, Failure> {
+async fn forgot(session: &Session, args: &ForgotArgs) -> Result<(), Failure> {
     let email = passwords::email(args.email.as_deref(), &AtTerminal)?;
-    let asked = progress::during("asking for a link", session.client.request_reset(&email)).await;
-    asked.map_err(|error| Failure::of_call("ask for a link", error))?;
-    session.say("if the address has an account, a link for a new password goes there")
+    let call = session.client.request_reset(&email);
+    let failed = failed_to("ask for a link");
+    let told = |asked: &ResetRequested| {
+        match asked.delivery.as_str() {
+        "log" => {
+            "this node sends no mail: if the address has an account, the link is in the node's log, and whoever runs \
+                  the node hands it on; then: serverledge-cli account reset"
+                .to_owned()
+        }
+        _ => "if the address has an account, a link for a new password goes there".to_owned(),
+    }
+    };
+    session
+        .answer("asking for a link", call, failed, told)
+        .await
 }
 
-async fn delete(session: &Session, args: &DeleteAccountArgs) -> Result<Exit, Failure> {
+async fn reset(session: &Session, args: &ResetArgs) -> Result<(), Failure> {
+    let secret = secret_of(&args.link)?;
+    let password = passwords::new(
+        args.new_password_file.as_deref(),
+        "--new-password-file",
+        &AtTerminal,
+    )?;
+    let done = progress::during(
+        "setting the password",
+        session.client.reset(&Reset { secret, password }),
+    )
+    .await;
+    done.map_err(failed_to("set the password"))?;
+    session.say("the password is set, sessions have ended and tokens are revoked; log in: serverledge-cli login")
+}
+
+async fn confirm(session: &Session, link: &LinkArgs) -> Result<(), Failure> {
+    let secret = secret_of(link)?;
+    let done = progress::during("confirming", session.client.confirm(&Confirm { secret })).await;
+    done.map_err(failed_to("confirm the address"))?;
+    session.say("the address is confirmed; log in: serverledge-cli login")
+}
+
+/// The secret of a link: what follows its `#`. The secret alone will do.
+fn secret_of(link: &LinkArgs) -> Result<Secret, Failure> {
+    let link = passwords::link(link.link_file.as_deref(), &AtTerminal)?;
+    let link = link.reveal().trim();
+    let secret = link.rsplit_once('#').map_or(link, |(_, secret)| secret);
+    if secret.is_empty() || secret.contains(['/', ' ']) {
+        return Err(Failure::usage("the link has no secret behind a #")
+            .hint("give the whole link, as it was sent"));
+    }
+    Ok(Secret(secret.to_owned()))
+}
+
+async fn delete(session: &Session, args: &DeleteAccountArgs) -> Result<(), Failure> {
+    args.confirm
+        .ask("delete the account with all its functions, applications and tokens?")?;
     let password = passwords::known(args.password_file.as_deref(), &AtTerminal)?;
     let shown = DeleteAccount { password };
     let deleted = progress::during(
@@ -276,7 +314,7 @@ async fn delete(session: &Session, args: &DeleteAccountArgs) -> Result<Exit, Fai
         session.client.delete_account(&shown),
     )
     .await;
-    deleted.map_err(|error| Failure::of_call("delete the account", error))?;
+    deleted.map_err(failed_to("delete the account"))?;
     // Its token is good for nothing any more, if it was that account's.
     if let Ok(file) = session.credentials() {
         forget_dead(session, file).await?;
@@ -300,16 +338,17 @@ async fn forget_dead(
     Ok(())
 }
 
-async fn invite(session: &Session) -> Result<Exit, Failure> {
-    let invitation = progress::during("making an invitation", session.client.invite()).await;
-    let invitation = invitation.map_err(|error| Failure::of_call("make an invitation", error))?;
-    session.show(&invitation, |invitation| {
-        text::one_line(invitation.invite.reveal())
-    })?;
-    Ok(Exit::Ok)
+async fn invite(session: &Session) -> Result<(), Failure> {
+    let call = session.client.invite();
+    let failed = failed_to("make an invitation");
+    session
+        .answer("making an invitation", call, failed, |made| {
+            text::one_line(made.invite.reveal())
+        })
+        .await
 }
 
-/// When something ends, for people.
+/// The end of a token's lifetime, in words for people.
 pub(super) fn until(token: &TokenEntry) -> String {
     token
         .expires_unix_ms

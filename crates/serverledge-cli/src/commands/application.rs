@@ -1,34 +1,42 @@
 //! `app`, `endpoint` and `function`: applications, their URLs, their functions.
 
-use std::io;
 use std::path::Path;
 
 use serverledge_client::{AppName, ClientError};
 use serverledge_wire::application::{
-    AppInfo, AppSettings, AppSummary, CorsInfo, CorsWord, EndpointInfo,
+    AppInfo, AppSettings, AppSummary, CorsInfo, CorsWord, DependenciesInfo, EndpointInfo,
 };
 use serverledge_wire::function::FunctionInfo;
 
-use super::{Session, delete, function_name, list, logs};
+use super::session::{Session, app_name, function_name};
+use super::{app_running, delete, function_versions, list, logs};
 use crate::arguments::{
-    AppCommand, DependenciesArgs, EndpointAddArgs, EndpointCommand, EndpointRemoveArgs,
-    FunctionCommand, FunctionShowArgs, RenameArgs, SettingsArgs,
+    AppCommand, DeleteAppArgs, DependenciesArgs, EndpointAddArgs, EndpointCommand,
+    EndpointRemoveArgs, FunctionArgs, FunctionCommand, RenameArgs, SettingsArgs,
 };
 use crate::exit::Exit;
-use crate::failure::{Failure, root_cause};
-use crate::{app_running, files, function_versions, output, progress, text};
+use crate::failure::{Failure, failed_to, root_cause};
+use crate::{files, output, progress, text};
 
+/// Lists of packages that other tools read, and locks.
+const OTHER_LISTS: [&str; 5] = [
+    "Pipfile",
+    "Gemfile",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "composer.json",
+];
 /// No node takes a longer dependencies file.
 const DEPENDENCIES_BYTES_MAX: usize = 64 * 1024;
 
 /// Runs one of the commands for applications.
-pub(super) async fn run(session: &Session, command: &AppCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, command: &AppCommand) -> Result<(), Failure> {
     match command {
         AppCommand::Create(args) => create(session, &args.name).await,
         AppCommand::List => list_apps(session).await,
         AppCommand::Show(args) => show(session, &args.name).await,
         AppCommand::Rename(args) => rename(session, args).await,
-        AppCommand::Delete(args) => delete_app(session, &args.name).await,
+        AppCommand::Delete(args) => delete_app(session, args).await,
         AppCommand::Settings(args) => settings(session, args).await,
         AppCommand::Dependencies(args) => dependencies(session, args).await,
         AppCommand::Running(command) => app_running::run(session, command).await,
@@ -39,7 +47,7 @@ pub(super) async fn run(session: &Session, command: &AppCommand) -> Result<Exit,
 pub(super) async fn run_endpoint(
     session: &Session,
     command: &EndpointCommand,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let app = session.client.app().cloned();
     let app =
         app.ok_or_else(|| Failure::usage("no application is named").hint("name one with --app"))?;
@@ -64,22 +72,16 @@ pub(super) async fn run_endpoint(
             remove(session, &app, args).await,
         ),
     };
-    let endpoints = call.map_err(|error| failed(&action, &app, error))?;
-    if session.for_people && endpoints.is_empty() {
-        output::warn(&format!(
-            "{app} has no endpoints; `serverledge-cli --app {app} endpoint add` binds one"
-        ));
-        return Ok(Exit::Ok);
-    }
-    session.show(&endpoints, |endpoints| endpoint_table(endpoints))?;
-    Ok(Exit::Ok)
+    let none =
+        format!("{app} has no endpoints; `serverledge-cli --app {app} endpoint add` binds one");
+    session.show_list(&call.map_err(failed(&action, &app))?, &none, endpoint_table)
 }
 
 /// Runs one of the commands for functions.
 pub(super) async fn run_function(
     session: &Session,
     command: &FunctionCommand,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     match command {
         FunctionCommand::List => list::list(session).await,
         FunctionCommand::Show(args) => show_function(session, args).await,
@@ -91,43 +93,49 @@ pub(super) async fn run_function(
 
 // === applications ===
 
-async fn create(session: &Session, name: &str) -> Result<Exit, Failure> {
+async fn create(session: &Session, name: &str) -> Result<(), Failure> {
     let name = app_name(name)?;
-    let made = progress::during(&format!("making {name}"), session.client.create_app(&name)).await;
-    let made = made.map_err(|error| failed("make", &name, error))?;
-    session.show(&made, |made| {
+    let told = |made: &AppInfo| {
         let name = text::one_line(&made.name);
         let next = format!("next: serverledge-cli --app {name} create --src FILE");
         format!("made {name}\n{}", output::dim(&next))
-    })?;
-    Ok(Exit::Ok)
+    };
+    session
+        .answer(
+            &format!("making {name}"),
+            session.client.create_app(&name),
+            failed("make", &name),
+            told,
+        )
+        .await
 }
 
-async fn list_apps(session: &Session) -> Result<Exit, Failure> {
+async fn list_apps(session: &Session) -> Result<(), Failure> {
     let apps = progress::during("listing the applications", session.client.apps()).await;
-    let apps = apps.map_err(|error| Failure::of_call("list the applications", error))?;
-    if session.for_people && apps.is_empty() {
-        output::warn("there are no applications; `serverledge-cli app create NAME` makes one");
-        return Ok(Exit::Ok);
-    }
-    session.show(&apps, |apps| app_table(apps))?;
-    Ok(Exit::Ok)
-}
-
-async fn show(session: &Session, name: &str) -> Result<Exit, Failure> {
-    let name = app_name(name)?;
-    let info = progress::during(
-        &format!("asking about {name}"),
-        session.client.show_app(&name),
+    let none = "there are no applications; `serverledge-cli app create NAME` makes one";
+    session.show_list(
+        &apps.map_err(failed_to("list the applications"))?,
+        none,
+        app_table,
     )
-    .await;
-    let info = info.map_err(|error| failed("show", &name, error))?;
-    session.show(&info, describe)?;
-    Ok(Exit::Ok)
 }
 
-async fn rename(session: &Session, args: &RenameArgs) -> Result<Exit, Failure> {
-    let (name, new) = (app_name(&args.name)?, app_name(&args.new)?);
+async fn show(session: &Session, name: &str) -> Result<(), Failure> {
+    let name = app_name(name)?;
+    let call = session.client.show_app(&name);
+    session
+        .answer(
+            &format!("asking about {name}"),
+            call,
+            failed("show", &name),
+            describe,
+        )
+        .await
+}
+
+async fn rename(session: &Session, args: &RenameArgs) -> Result<(), Failure> {
+    let name = app_name(&args.name)?;
+    let new = app_name(&args.new)?;
     let settings = AppSettings {
         name: Some(new.to_string()),
         ..AppSettings::default()
@@ -136,28 +144,29 @@ async fn rename(session: &Session, args: &RenameArgs) -> Result<Exit, Failure> {
         .client
         .change_app(&name, &settings)
         .await
-        .map_err(|error| failed("rename", &name, error))?;
+        .map_err(failed("rename", &name))?;
     session.show(&info, |info| {
         format!("{name} is {} now", text::one_line(&info.name))
-    })?;
-    Ok(Exit::Ok)
+    })
 }
 
-async fn delete_app(session: &Session, name: &str) -> Result<Exit, Failure> {
-    let name = app_name(name)?;
+async fn delete_app(session: &Session, args: &DeleteAppArgs) -> Result<(), Failure> {
+    let name = app_name(&args.app.name)?;
+    args.confirm.ask(&format!(
+        "delete the application {name} with its endpoints and functions?"
+    ))?;
     let deleted = progress::during(
         &format!("deleting {name}"),
         session.client.delete_app(&name),
     )
     .await;
-    deleted.map_err(|error| failed("delete", &name, error))?;
+    deleted.map_err(failed("delete", &name))?;
     session.show(&serde_json::json!({ "deleted": name.as_str() }), |_| {
         format!("deleted {name}")
-    })?;
-    Ok(Exit::Ok)
+    })
 }
 
-async fn settings(session: &Session, args: &SettingsArgs) -> Result<Exit, Failure> {
+async fn settings(session: &Session, args: &SettingsArgs) -> Result<(), Failure> {
     let name = app_name(&args.name)?;
     let settings = AppSettings {
         name: None,
@@ -174,9 +183,8 @@ async fn settings(session: &Session, args: &SettingsArgs) -> Result<Exit, Failur
         .client
         .change_app(&name, &settings)
         .await
-        .map_err(|error| failed("change", &name, error))?;
-    session.show(&info, describe)?;
-    Ok(Exit::Ok)
+        .map_err(failed("change", &name))?;
+    session.show(&info, describe)
 }
 
 fn cors(words: &[String]) -> Option<CorsInfo> {
@@ -188,19 +196,19 @@ fn cors(words: &[String]) -> Option<CorsInfo> {
     }
 }
 
-async fn dependencies(session: &Session, args: &DependenciesArgs) -> Result<Exit, Failure> {
+async fn dependencies(session: &Session, args: &DependenciesArgs) -> Result<(), Failure> {
     let name = app_name(&args.name)?;
     let Some(file) = &args.file else {
-        let shown = session.client.dependencies(&name).await;
-        let shown = shown.map_err(|error| failed("show the dependencies of", &name, error))?;
-        session.show(&shown, |shown| text::printable(shown.trim_end()))?;
-        return Ok(Exit::Ok);
+        let shown = session
+            .client
+            .dependencies(&name)
+            .await
+            .map_err(failed("show the dependencies of", &name))?;
+        return session.show(&shown, |shown| text::printable(shown.trim_end()));
     };
     let text = read_text(file)?;
-    let call = session.client.set_dependencies(&name, text);
-    let info = progress::during(&format!("changing {name}"), call).await;
-    let info = info.map_err(|error| failed("change the dependencies of", &name, error))?;
-    session.show(&info, |info| {
+    let call = session.client.set_dependencies(&name, kind_of(file)?, text);
+    let told = |info: &DependenciesInfo| {
         let file = info
             .file
             .as_deref()
@@ -217,19 +225,38 @@ async fn dependencies(session: &Session, args: &DependenciesArgs) -> Result<Exit
             "{name} has {file}; until its next start these run with other packages: {}",
             functions.join(", ")
         )
-    })?;
-    Ok(Exit::Ok)
+    };
+    session
+        .answer(
+            &format!("changing {name}"),
+            call,
+            failed("change the dependencies of", &name),
+            told,
+        )
+        .await
+}
+
+/// The name under which the node knows a dependencies file; `None` where the text says it.
+fn kind_of(file: &Path) -> Result<Option<&'static str>, Failure> {
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    match file.extension().and_then(|extension| extension.to_str()) {
+        _ if name == "package.json" => Ok(Some("package.json")),
+        Some("txt" | "in") => Ok(Some("requirements.txt")),
+        Some("json") if !OTHER_LISTS.contains(&name) => Ok(Some("package.json")),
+        None if !OTHER_LISTS.contains(&name) => Ok(None),
+        _ => Err(Failure::usage(format!("{name:?} is neither a package.json nor a requirements.txt"))
+            .hint("an application has one of each: for its Node.js functions and for its Python functions")),
+    }
 }
 
 fn read_text(file: &Path) -> Result<String, Failure> {
-    let read = if file == Path::new("-") {
-        files::read_from(io::stdin().lock(), DEPENDENCIES_BYTES_MAX)
-    } else {
-        files::read(file, DEPENDENCIES_BYTES_MAX)
-    };
     let unusable =
         |cause: &str| Failure::usage(format!("{} cannot be used: {cause}", file.display()));
-    let bytes = read.map_err(|error| unusable(&root_cause(&error)))?;
+    let bytes = files::read_or_stdin(file, DEPENDENCIES_BYTES_MAX)
+        .map_err(|error| unusable(&root_cause(&error)))?;
     String::from_utf8(bytes).map_err(|_| unusable("it is no text in UTF-8"))
 }
 
@@ -261,14 +288,14 @@ async fn remove(
 
 // === functions ===
 
-async fn show_function(session: &Session, args: &FunctionShowArgs) -> Result<Exit, Failure> {
-    let name = function_name(args.function.name()?)?;
+async fn show_function(session: &Session, args: &FunctionArgs) -> Result<(), Failure> {
+    let name = function_name(args.name()?)?;
     let info = progress::during(
         &format!("asking about {name}"),
         session.client.function(&name),
     )
     .await;
-    let info = info.map_err(|error| Failure::of_call(&format!("show {name:?}"), error))?;
+    let info = info.map_err(failed_to(format!("show {name:?}")))?;
     let info = info.ok_or_else(|| {
         Failure::new(
             Exit::Request,
@@ -276,31 +303,20 @@ async fn show_function(session: &Session, args: &FunctionShowArgs) -> Result<Exi
         )
         .hint("`serverledge-cli list` shows which there are")
     })?;
-    session.show(&info, describe_function)?;
-    Ok(Exit::Ok)
+    session.show(&info, describe_function)
 }
 
 // === pieces ===
 
-pub(crate) fn app_name(text: &str) -> Result<AppName, Failure> {
-    AppName::parse(text)
-        .map_err(|error| Failure::usage(format!("{text:?} names no application: {error}")))
-}
-
-fn failed(action: &str, app: &AppName, error: ClientError) -> Failure {
-    let hint = match error.code() {
-        Some("application_unknown") => {
-            Some("`serverledge-cli app list` shows which there are".to_owned())
-        }
-        Some("endpoint_unknown") => Some(format!(
-            "`serverledge-cli --app {app} endpoint list` shows which there are"
-        )),
-        _ => None,
-    };
-    let failure = Failure::of_call(&format!("{action} {app}"), error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
+fn failed(action: &str, app: &AppName) -> impl FnOnce(ClientError) -> Failure {
+    move |error| {
+        let listed = format!("`serverledge-cli --app {app} endpoint list` shows which there are");
+        Failure::of_call(&format!("{action} {app}"), error)
+            .hint_for(
+                &["application_unknown"],
+                "`serverledge-cli app list` shows which there are",
+            )
+            .hint_for(&["endpoint_unknown"], listed)
     }
 }
 
@@ -309,91 +325,64 @@ fn state(up: bool) -> &'static str {
 }
 
 fn app_table(apps: &[AppSummary]) -> String {
-    let head = ["NAME", "STATE", "FUNCTIONS", "ENDPOINTS"]
-        .map(str::to_owned)
-        .to_vec();
     let row = |app: &AppSummary| {
-        let (functions, endpoints) = (app.functions.to_string(), app.endpoints.to_string());
-        vec![
+        let functions = app.functions.to_string();
+        let endpoints = app.endpoints.to_string();
+        [
             text::one_line(&app.name),
             state(app.up).to_owned(),
             functions,
             endpoints,
         ]
     };
-    text::table(
-        &std::iter::once(head)
-            .chain(apps.iter().map(row))
-            .collect::<Vec<_>>(),
+    text::listing(
+        ["NAME", "STATE", "FUNCTIONS", "ENDPOINTS"],
+        apps.iter().map(row),
     )
 }
 
 fn endpoint_table(endpoints: &[EndpointInfo]) -> String {
-    let head = ["METHOD", "PATH", "FUNCTION"].map(str::to_owned).to_vec();
     let row = |one: &EndpointInfo| {
-        vec![
+        [
             text::one_line(&one.method),
             format!("/{}", text::one_line(&one.path)),
             text::one_line(&one.function),
         ]
     };
-    text::table(
-        &std::iter::once(head)
-            .chain(endpoints.iter().map(row))
-            .collect::<Vec<_>>(),
-    )
+    text::listing(["METHOD", "PATH", "FUNCTION"], endpoints.iter().map(row))
 }
 
 fn describe(info: &AppInfo) -> String {
     let cors = match &info.cors {
         CorsInfo::Word(CorsWord::Closed) => "closed".to_owned(),
         CorsInfo::Word(CorsWord::Any) => "any".to_owned(),
-        CorsInfo::Origins(origins) => origins
-            .iter()
-            .map(|one| text::one_line(one))
-            .collect::<Vec<_>>()
-            .join(", "),
+        CorsInfo::Origins(origins) => origins.join(", "),
     };
-    let names: Vec<String> = info
-        .functions
-        .iter()
-        .map(|one| text::one_line(one))
-        .collect();
+    let functions = if info.functions.is_empty() {
+        "none".to_owned()
+    } else {
+        info.functions.join(", ")
+    };
     let facts = [
-        ("name", text::one_line(&info.name)),
-        ("id", text::one_line(&info.id)),
+        ("name", info.name.clone()),
+        ("id", info.id.clone()),
         ("state", state(info.up).to_owned()),
-        (
-            "functions",
-            if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            },
-        ),
+        ("functions", functions),
         (
             "dependencies",
-            info.dependencies
-                .as_deref()
-                .map_or_else(|| "none".to_owned(), text::one_line),
+            info.dependencies.as_deref().unwrap_or("none").to_owned(),
         ),
         ("cors", cors),
         ("hands out nested", info.hands_out_nested.to_string()),
         ("own origin", info.own_origin.to_string()),
         ("made", text::time(info.created_unix_ms)),
     ];
-    let rows: Vec<Vec<String>> = facts
-        .into_iter()
-        .map(|(name, fact)| vec![name.to_owned(), fact])
-        .collect();
+    let facts = text::facts(facts);
     if info.endpoints.is_empty() {
-        return text::table(&rows);
+        facts
+    } else {
+        format!("{facts}\n\n{}", endpoint_table(&info.endpoints))
     }
-    format!(
-        "{}\n\n{}",
-        text::table(&rows),
-        endpoint_table(&info.endpoints)
-    )
 }
 
 fn describe_function(info: &FunctionInfo) -> String {
@@ -404,22 +393,17 @@ fn describe_function(info: &FunctionInfo) -> String {
         .map(|(_, name)| name)
         .collect();
     let facts = [
-        ("name", text::one_line(&info.name)),
-        ("runtime", text::one_line(&info.runtime)),
-        ("version", text::one_line(&info.version)),
-        ("handler", text::one_line(&info.handler)),
+        ("name", info.name.clone()),
+        ("runtime", info.runtime.clone()),
+        ("version", info.version.clone()),
+        ("handler", info.handler.clone()),
         ("memory", format!("{} MiB", info.memory_mb)),
         ("time limit", text::seconds(info.timeout)),
         ("flags", flags.join(", ")),
-        ("env", text::one_line(&info.env.join(", "))),
-        ("secrets", text::one_line(&info.secrets.join(", "))),
+        ("env", info.env.join(", ")),
+        ("secrets", info.secrets.join(", ")),
     ];
-    let told = facts.into_iter().filter(|(_, fact)| !fact.is_empty());
-    text::table(
-        &told
-            .map(|(name, fact)| vec![name.to_owned(), fact])
-            .collect::<Vec<_>>(),
-    )
+    text::known_facts(facts)
 }
 
 #[cfg(test)]

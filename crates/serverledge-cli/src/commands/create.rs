@@ -1,20 +1,20 @@
-//! `create` and `update`: deploy a function from a file, a folder or an image.
+//! `create`: deploys a function from a file, a folder or an image.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serverledge_client::{FunctionName, Runtime};
+use serverledge_client::{FunctionName, ParseRuntimeError, Runtime};
 use serverledge_wire::function::{Created, FunctionBody};
 
-use super::{Session, function_name};
+use super::rollout::await_nodes;
+use super::session::{Session, function_name};
 use crate::arguments::CreateArgs;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, failed_to};
 use crate::progress::Steps;
 use crate::source::{self, Code};
-use crate::variables::{self, Source};
+use crate::variables::{self, SecretSource};
 use crate::{output, signature, text};
 
 /// Deploys; with `replace`, over a function of the same name.
@@ -22,35 +22,33 @@ pub(super) async fn create(
     session: &Session,
     args: &CreateArgs,
     replace: bool,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let runtime = runtime(args)?;
     let path = source_path(args)?;
-    let name = name(args, path)?;
+    let name = name(args.function.as_deref(), path)?;
     let code = code(args, path, runtime)?;
     let remarks = code.remarks.clone();
     let body = body(args, &name, code, &variables::Process)?;
-    remarks
-        .iter()
-        .for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
+    remarks.iter().for_each(|remark| output::note(remark));
     let size = text::bytes(body.tar_function_code.len());
     let steps = Steps::new(format!("deploying {name}: {size} to send and prepare"));
     let call = async {
         let tell = |step: &str| steps.step(step);
         match replace {
-            true => session.client.update_telling(&body, tell).await,
-            false => session.client.create_telling(&body, tell).await,
+            true => session.client.update(&body, tell).await,
+            false => session.client.create(&body, tell).await,
         }
     };
     let created = steps.during(call).await;
-    let created = created.map_err(|error| Failure::of_call(&format!("deploy {name:?}"), error))?;
+    let created = created.map_err(failed_to(format!("deploy {name:?}")))?;
     session.show(&created, |created| rendered(created, replace))?;
     if !session.for_people {
         created
             .remarks
             .iter()
-            .for_each(|remark| output::warn(&format!("note: {}", text::one_line(remark))));
+            .for_each(|remark| output::note(remark));
     }
-    Ok(Exit::Ok)
+    await_nodes(session, &name, args.rollout).await
 }
 
 /// The one source that is named.
@@ -68,16 +66,9 @@ fn source_path(args: &CreateArgs) -> Result<Option<&Path>, Failure> {
     }
 }
 
-/// What `--runtime` says; an image means a custom one.
+/// Reads the runtime from `--runtime`; an image means a custom one.
 fn runtime(args: &CreateArgs) -> Result<Option<Runtime>, Failure> {
-    let runtime = match (&args.runtime, &args.custom_image) {
-        (Some(text), _) => Some(
-            text.parse::<Runtime>()
-                .map_err(|error| Failure::usage(error.to_string()))?,
-        ),
-        (None, Some(_)) => Some(Runtime::Custom),
-        (None, None) => None,
-    };
+    let runtime = named_runtime(args.runtime.as_deref(), args.custom_image.as_deref())?;
     match (runtime, &args.custom_image) {
         (Some(Runtime::Custom), None) => Err(Failure::usage("a custom function needs an image")
             .hint(
@@ -90,7 +81,20 @@ fn runtime(args: &CreateArgs) -> Result<Option<Runtime>, Failure> {
     }
 }
 
-/// What is to be sent. The code of a custom function is in its image.
+/// The runtime that is named; an image names the custom one.
+pub(super) fn named_runtime(
+    name: Option<&str>,
+    image: Option<&str>,
+) -> Result<Option<Runtime>, Failure> {
+    let Some(name) = name else {
+        return Ok(image.map(|_| Runtime::Custom));
+    };
+    name.parse()
+        .map(Some)
+        .map_err(|error: ParseRuntimeError| Failure::usage(error.to_string()))
+}
+
+/// Reads the code to send. The code of a custom function is in its image.
 fn code(args: &CreateArgs, path: Option<&Path>, runtime: Option<Runtime>) -> Result<Code, Failure> {
     if runtime == Some(Runtime::Custom) {
         if !args.deps.is_empty() {
@@ -117,14 +121,14 @@ fn code(args: &CreateArgs, path: Option<&Path>, runtime: Option<Runtime>) -> Res
         || args.max_concurrency > 1;
     let read = source::read(path, runtime, &args.deps)?;
     if runtime.is_none() && asks && read.runtime == Some(Runtime::JavaScript.name()) {
-        return Ok(source::read(path, Some(Runtime::NodeJs), &args.deps)?);
+        return source::read(path, Some(Runtime::NodeJs), &args.deps);
     }
     Ok(read)
 }
 
 /// The name that was given, else the file's or the folder's.
-fn name(args: &CreateArgs, path: Option<&Path>) -> Result<FunctionName, Failure> {
-    if let Some(name) = &args.function {
+pub(super) fn name(given: Option<&str>, path: Option<&Path>) -> Result<FunctionName, Failure> {
+    if let Some(name) = given {
         return function_name(name);
     }
     let way_out = "name it with --function";
@@ -134,8 +138,8 @@ fn name(args: &CreateArgs, path: Option<&Path>) -> Result<FunctionName, Failure>
     let name = FunctionName::parse(&suggested).map_err(|error| {
         Failure::usage(format!("the file's name makes no function name: {error}")).hint(way_out)
     })?;
-    output::warn(&format!(
-        "note: the function is named {name:?} after its file; --function names it otherwise"
+    output::note(&format!(
+        "the function is named {name:?} after its file; --function names it otherwise"
     ));
     Ok(name)
 }
@@ -144,11 +148,9 @@ fn body<'a>(
     args: &'a CreateArgs,
     name: &'a FunctionName,
     code: Code,
-    source: &dyn Source,
+    source: &dyn SecretSource,
 ) -> Result<FunctionBody<'a>, Failure> {
-    let signature = signature::parse(&args.input, &args.output).map_err(|error| {
-        Failure::new(Exit::Signature, format!("the signature is wrong: {error}"))
-    })?;
+    let signature = signature::parse(&args.input, &args.output)?;
     let env = variables::env(&args.env)?;
     let secrets = variables::secrets(&args.secret, source)?;
     if let Some(twice) = secrets.0.keys().find(|name| env.contains_key(*name)) {
@@ -179,11 +181,11 @@ fn body<'a>(
 
 fn rendered(created: &Created, replace: bool) -> String {
     let done = if replace { "deployed" } else { "created" };
-    let version = created.version.get(..12).unwrap_or(&created.version);
+    let version = text::version(&created.version);
     let facts: Vec<String> = [
         ("runtime", created.runtime.as_str()),
         ("interface", &created.interface),
-        ("version", version),
+        ("version", &version),
     ]
     .iter()
     .filter(|(_, value)| !value.is_empty())
@@ -219,7 +221,7 @@ mod tests {
     /// No environment, no terminal.
     struct Nothing;
 
-    impl Source for Nothing {
+    impl SecretSource for Nothing {
         fn variable(&self, name: &str) -> Option<std::ffi::OsString> {
             (name == "KEY").then(|| "hidden".into())
         }
@@ -241,7 +243,7 @@ mod tests {
                     remarks: Vec::new(),
                 },
             };
-            let name = name(&args, Some(path))?;
+            let name = name(args.function.as_deref(), Some(path))?;
             body(&args, &name, code, &Nothing).map(|body| serde_json::to_string(&body).unwrap())
         });
         expected.assert_eq(
@@ -365,6 +367,7 @@ mod tests {
             runtime: "wasm".to_owned(),
             version: "0123456789abcdef".to_owned(),
             interface: String::new(),
+            replaced: false,
             remarks: vec!["large".to_owned()],
         };
         assert_eq!(

@@ -1,19 +1,19 @@
 //! `dead-letter`: asynchronous invocations that failed through no fault of the function.
 
 use serverledge_client::ClientError;
-use serverledge_wire::invocations::{DeadLetter, DeadLetters, Purged};
+use serverledge_wire::invocations::{AcceptedInvocation, DeadLetter, DeadLetters, Purged};
 
-use super::{Session, invocation};
+use super::invocation;
+use super::session::Session;
 use crate::arguments::{DeadLetterCommand, DeadLetterListArgs, IdArgs, PurgeArgs};
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, failed_to};
 use crate::{output, progress, text};
 
 /// Dead letters in one answer: enough for most, and every node gives so many.
 const PAGE: u32 = 100;
 
 /// Runs one of the commands.
-pub(super) async fn run(session: &Session, command: &DeadLetterCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, command: &DeadLetterCommand) -> Result<(), Failure> {
     match command {
         DeadLetterCommand::List(args) => list(session, args).await,
         DeadLetterCommand::Show(args) => show(session, args).await,
@@ -22,19 +22,18 @@ pub(super) async fn run(session: &Session, command: &DeadLetterCommand) -> Resul
     }
 }
 
-async fn list(session: &Session, args: &DeadLetterListArgs) -> Result<Exit, Failure> {
-    let letters = progress::during("listing the dead letters", pages(session, args.limit))
-        .await
-        .map_err(|error| Failure::of_call("list the dead letters", error))?;
+async fn list(session: &Session, args: &DeadLetterListArgs) -> Result<(), Failure> {
+    let letters = progress::during("listing the dead letters", pages(session, args.limit)).await;
+    let letters = letters.map_err(failed_to("list the dead letters"))?;
     if session.for_people && letters.dead_letters.is_empty() {
         output::warn("there are no dead letters");
-        return Ok(Exit::Ok);
+        return Ok(());
     }
     session.show(&letters, |letters| table(&letters.dead_letters))?;
     if session.for_people && letters.next.is_some() {
-        output::warn("note: there are more; --limit shows them");
+        output::note("there are more; --limit shows them");
     }
-    Ok(Exit::Ok)
+    Ok(())
 }
 
 /// As many as are wanted, over as many answers as that takes.
@@ -63,20 +62,21 @@ async fn pages(session: &Session, limit: u32) -> Result<DeadLetters, ClientError
     }
 }
 
-async fn show(session: &Session, IdArgs { id }: &IdArgs) -> Result<Exit, Failure> {
+async fn show(session: &Session, IdArgs { id }: &IdArgs) -> Result<(), Failure> {
     let call = session.client.dead_letter(id);
-    let info = progress::during(&format!("asking for {id}"), call)
+    session
+        .answer(
+            &format!("asking for {id}"),
+            call,
+            failed("show", id),
+            invocation::report,
+        )
         .await
-        .map_err(|error| failed("show", id, error))?;
-    session.show(&info, invocation::report)?;
-    Ok(Exit::Ok)
 }
 
-async fn redrive(session: &Session, IdArgs { id }: &IdArgs) -> Result<Exit, Failure> {
+async fn redrive(session: &Session, IdArgs { id }: &IdArgs) -> Result<(), Failure> {
     let call = session.client.redrive(id);
-    let accepted = progress::during(&format!("driving {id} anew"), call).await;
-    let accepted = accepted.map_err(|error| failed("redrive", id, error))?;
-    session.show(&accepted, |accepted| {
+    let told = |accepted: &AcceptedInvocation| {
         let id = text::one_line(&accepted.id);
         let words = if accepted.repeated {
             "was driven anew before, as"
@@ -87,52 +87,62 @@ async fn redrive(session: &Session, IdArgs { id }: &IdArgs) -> Result<Exit, Fail
             "{words} {id}\n{}",
             output::dim(&format!("result: serverledge-cli invocation wait {id}"))
         )
-    })?;
-    Ok(Exit::Ok)
+    };
+    session
+        .answer(
+            &format!("driving {id} anew"),
+            call,
+            failed("redrive", id),
+            told,
+        )
+        .await
 }
 
-async fn purge(session: &Session, args: &PurgeArgs) -> Result<Exit, Failure> {
+async fn purge(session: &Session, args: &PurgeArgs) -> Result<(), Failure> {
+    if args.all {
+        args.confirm.ask("remove all dead letters for good?")?;
+    }
     let purged = match &args.id {
         None if args.all => {
             progress::during("removing all dead letters", session.client.purge_all())
                 .await
-                .map_err(|error| Failure::of_call("remove all dead letters", error))?
+                .map_err(failed_to("remove all dead letters"))?
         }
         None => {
-            return Err(Failure::usage("no dead letter is named").hint("name its id, or pass --all"));
+            return Err(
+                Failure::usage("no dead letter is named").hint("name its id, or pass --all")
+            );
         }
         Some(id) => {
             let removed =
                 progress::during(&format!("removing {id}"), session.client.purge(id)).await;
-            removed.map_err(|error| failed("remove", id, error))?;
+            removed.map_err(failed("remove", id))?;
             Purged { purged: 1 }
         }
     };
     session.show(&purged, |purged| match purged.purged {
         1 => "removed 1 dead letter".to_owned(),
         count => format!("removed {count} dead letters"),
-    })?;
-    Ok(Exit::Ok)
+    })
 }
 
-fn failed(action: &str, id: &str, error: ClientError) -> Failure {
-    // Without a code, or with the router's, it is the route that is not there.
-    let is_none = matches!(&error, ClientError::Problem { status: 404 | 409, problem, .. }
-        if !matches!(problem.code.as_str(), "" | "route_unknown"));
-    let failure = Failure::of_call(&format!("{action} dead letter {id:?}"), error);
-    if is_none {
-        failure.hint("`serverledge-cli dead-letter list` shows which there are")
-    } else {
-        failure
+fn failed(action: &str, id: &str) -> impl FnOnce(ClientError) -> Failure {
+    move |error| {
+        // Without a code, or with the router's, it is the route that is not there.
+        let is_none = matches!(&error, ClientError::Problem { status: 404 | 409, problem, .. }
+            if !matches!(problem.code.as_str(), "" | "route_unknown"));
+        let failure = Failure::of_call(&format!("{action} dead letter {id:?}"), error);
+        if is_none {
+            failure.hint("`serverledge-cli dead-letter list` shows which there are")
+        } else {
+            failure
+        }
     }
 }
 
 fn table(letters: &[DeadLetter]) -> String {
-    let head = ["ID", "FUNCTION", "ENDED", "ATTEMPTS", "ERROR"]
-        .map(str::to_owned)
-        .to_vec();
     let row = |letter: &DeadLetter| {
-        vec![
+        [
             text::one_line(&letter.id),
             text::one_line(&letter.function),
             text::time(letter.finished_unix_ms),
@@ -140,10 +150,9 @@ fn table(letters: &[DeadLetter]) -> String {
             text::one_line(&invocation::why(&letter.error)),
         ]
     };
-    text::table(
-        &std::iter::once(head)
-            .chain(letters.iter().map(row))
-            .collect::<Vec<_>>(),
+    text::listing(
+        ["ID", "FUNCTION", "ENDED", "ATTEMPTS", "ERROR"],
+        letters.iter().map(row),
     )
 }
 

@@ -9,16 +9,16 @@ use serverledge_wire::invocations::{
 use serverledge_wire::records::InvocationState;
 use tokio::time;
 
-use super::Session;
-use super::poll::{PAUSE_MAX, PAUSE_MIN};
+use super::poll::{PAUSE_MAX, PAUSE_MIN, within};
+use super::session::Session;
 use crate::arguments::{IdArgs, InvocationCommand, WaitArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::progress::{self, Steps};
+use crate::progress::Steps;
 use crate::{json, text};
 
 /// Runs one of the commands.
-pub(super) async fn run(session: &Session, command: &InvocationCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, command: &InvocationCommand) -> Result<(), Failure> {
     match command {
         InvocationCommand::Show(args) => show(session, args).await,
         InvocationCommand::Cancel(args) => cancel(session, args).await,
@@ -26,45 +26,44 @@ pub(super) async fn run(session: &Session, command: &InvocationCommand) -> Resul
     }
 }
 
-async fn show(session: &Session, IdArgs { id }: &IdArgs) -> Result<Exit, Failure> {
-    let call = session.client.invocation(id);
-    let info = progress::during(&format!("asking for {id}"), call)
+async fn show(session: &Session, IdArgs { id }: &IdArgs) -> Result<(), Failure> {
+    session
+        .answer(
+            &format!("asking for {id}"),
+            session.client.invocation(id),
+            failed("show", id),
+            report,
+        )
         .await
-        .map_err(|error| failed("show", id, error))?;
-    session.show(&info, report)?;
-    Ok(Exit::Ok)
 }
 
-async fn cancel(session: &Session, IdArgs { id }: &IdArgs) -> Result<Exit, Failure> {
-    let call = session.client.cancel(id);
-    let info = progress::during(&format!("cancelling {id}"), call)
+async fn cancel(session: &Session, IdArgs { id }: &IdArgs) -> Result<(), Failure> {
+    let told =
+        |info: &InvocationInfo| format!("{} is {}", text::one_line(&info.id), word(info.state));
+    session
+        .answer(
+            &format!("cancelling {id}"),
+            session.client.cancel(id),
+            failed("cancel", id),
+            told,
+        )
         .await
-        .map_err(|error| failed("cancel", id, error))?;
-    session.show(&info, |info| {
-        format!("{} is {}", text::one_line(&info.id), word(info.state))
-    })?;
-    Ok(Exit::Ok)
 }
 
-async fn wait(session: &Session, args: &WaitArgs) -> Result<Exit, Failure> {
+async fn wait(session: &Session, args: &WaitArgs) -> Result<(), Failure> {
     let id = &args.invocation.id;
     let steps = Steps::new(format!("waiting for {id}"));
-    let work = async {
-        match args.timeout {
-            Some(limit) => time::timeout(limit, until_ended(session, id, &steps))
-                .await
-                .ok(),
-            None => Some(until_ended(session, id, &steps).await),
-        }
-    };
-    let Some(answer) = steps.during(work).await else {
+    let Some(answer) = steps
+        .during(within(args.timeout, until_ended(session, id, &steps)))
+        .await
+    else {
         let failure = Failure::new(
             Exit::Pending,
             format!("invocation {id:?} has not ended yet"),
         );
         return Err(failure.hint("`--timeout` waits longer; without it there is no limit"));
     };
-    let info = answer.map_err(|error| failed("wait for", id, error))?;
+    let info = answer.map_err(failed("wait for", id))?;
     session.show(&info, report)?;
     outcome(&info)
 }
@@ -92,10 +91,10 @@ async fn until_ended(
     }
 }
 
-/// What an end leads to: everything but a result is a failure.
-fn outcome(info: &InvocationInfo) -> Result<Exit, Failure> {
+/// The exit code for the state in which an invocation ended: everything but a result is a failure.
+fn outcome(info: &InvocationInfo) -> Result<(), Failure> {
     let words = match info.state {
-        InvocationState::Done => return Ok(Exit::Ok),
+        InvocationState::Done => return Ok(()),
         InvocationState::Cancelled => "the invocation was cancelled",
         InvocationState::Expired => "the invocation expired",
         _ if is_of_function(info) => "the function failed",
@@ -119,20 +118,17 @@ fn is_of_function(info: &InvocationInfo) -> bool {
     info.state == InvocationState::Failed && is_function_failure(code)
 }
 
-fn failed(action: &str, id: &str, error: ClientError) -> Failure {
-    let hint = match error.code() {
-        Some("invocation_unknown") => {
-            Some("what has ended is forgotten after a while; was it another cluster?".to_owned())
-        }
-        Some("invocation_ended") => Some(format!(
-            "`serverledge-cli invocation show {id}` shows how it ended"
-        )),
-        _ => None,
-    };
-    let failure = Failure::of_call(&format!("{action} invocation {id:?}"), error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
+fn failed(action: &str, id: &str) -> impl FnOnce(ClientError) -> Failure {
+    move |error| {
+        Failure::of_call(&format!("{action} invocation {id:?}"), error)
+            .hint_for(
+                &["invocation_unknown"],
+                "what has ended is forgotten after a while; was it another cluster?",
+            )
+            .hint_for(
+                &["invocation_ended"],
+                format!("`serverledge-cli invocation show {id}` shows how it ended"),
+            )
     }
 }
 
@@ -144,10 +140,7 @@ pub(super) fn report(info: &InvocationInfo) -> String {
     let facts = [
         ("id", info.id.clone()),
         ("function", info.function.clone()),
-        (
-            "version",
-            info.version.get(..12).unwrap_or(&info.version).to_owned(),
-        ),
+        ("version", text::version(&info.version)),
         ("state", word(info.state).to_owned()),
         ("error", info.error.as_ref().map(why).unwrap_or_default()),
         ("attempts", info.attempts.to_string()),
@@ -165,7 +158,7 @@ pub(super) fn report(info: &InvocationInfo) -> String {
             info.callback.as_ref().map(callback).unwrap_or_default(),
         ),
     ];
-    let mut shown = text::facts(facts);
+    let mut shown = text::known_facts(facts);
     if !info.history.is_empty() {
         let _ = write!(shown, "\nhistory:\n{}", history(&info.history));
     }
@@ -203,7 +196,7 @@ fn callback(callback: &CallbackInfo) -> String {
     )
 }
 
-/// What happened, in one line.
+/// The error and its code, in one line.
 pub(super) fn why(error: &InvocationProblem) -> String {
     format!("{} ({})", error.message, error.code)
 }
@@ -281,8 +274,8 @@ mod tests {
 
     fn check(members: &str, exit: Exit, expected: &Expect) {
         let shown = match outcome(&info(members)) {
-            Ok(found) => {
-                assert_eq!(found, exit);
+            Ok(()) => {
+                assert_eq!(exit, Exit::Ok);
                 String::new()
             }
             Err(failure) => {

@@ -2,34 +2,40 @@
 
 use std::time::Duration;
 
-use serverledge_client::{Invocation, InvocationResult, QosClass, is_function_failure};
+use serverledge_client::{InvocationBody, InvocationResult, is_function_failure};
+use serverledge_wire::invoke::Accepted;
 
-use super::{Session, function_name};
+use super::session::{Session, function_name};
 use crate::arguments::{ClassArg, InvokeArgs};
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, failed_to};
 use crate::{json, output, params, progress, text};
 
 /// Runs the command.
-pub(super) async fn invoke(session: &Session, args: &InvokeArgs) -> Result<Exit, Failure> {
+pub(super) async fn invoke(session: &Session, args: &InvokeArgs) -> Result<(), Failure> {
     let name = function_name(args.function.name()?)?;
     let call = invocation(args)?;
-    let failed = |error| Failure::of_call(&format!("invoke {name:?}"), error);
+    let key = args.idempotency_key.as_deref();
+    let failed = failed_to(format!("invoke {name:?}"));
     if args.is_async() {
-        let call = session.client.invoke_async(&name, &call);
-        let accepted = progress::during(&format!("handing over a call of {name}"), call)
-            .await
-            .map_err(failed)?;
-        session.show(&accepted, |accepted| {
+        let call = session.client.invoke_async(&name, call, key);
+        let told = |accepted: &Accepted| {
             let id = text::one_line(&accepted.req_id);
             format!(
                 "accepted as {id}\n{}",
                 output::dim(&format!("result: serverledge-cli poll {id} --wait"))
             )
-        })?;
-        return Ok(Exit::Ok);
+        };
+        return session
+            .answer(
+                &format!("handing over a call of {name}"),
+                call,
+                failed,
+                told,
+            )
+            .await;
     }
-    let call = session.client.invoke(&name, &call);
+    let call = session.client.invoke(&name, call, key);
     let result = progress::during(&format!("waiting for {name}"), call)
         .await
         .map_err(failed)?;
@@ -38,7 +44,7 @@ pub(super) async fn invoke(session: &Session, args: &InvokeArgs) -> Result<Exit,
 
 /// Shows a finished invocation; one that failed leads to its own exit code. Of such a one people are told why, and no times:
 /// there may be none.
-pub(super) fn show_result(session: &Session, result: &InvocationResult) -> Result<Exit, Failure> {
+pub(super) fn show_result(session: &Session, result: &InvocationResult) -> Result<(), Failure> {
     if result.success || !session.for_people {
         session.show(result, |result| {
             let lines = [value(result), output::dim(&summary(result))];
@@ -56,15 +62,16 @@ pub(super) fn show_result(session: &Session, result: &InvocationResult) -> Resul
         ));
     }
     if result.success {
-        Ok(Exit::Ok)
+        Ok(())
     } else {
         Err(failed(result))
     }
 }
 
-/// How an invocation failed. Nodes that give no code tell of functions only.
+/// The failure of an invocation. Nodes that give no code report failures of functions only.
 fn failed(result: &InvocationResult) -> Failure {
-    let (code, error) = (result.error_code.as_ref(), result.error.as_ref());
+    let code = result.error_code.as_ref();
+    let error = result.error.as_ref();
     let (exit, words) = match code {
         "cancelled" => return Failure::new(Exit::Request, "the invocation was cancelled"),
         "" => (Exit::Function, "the function failed"),
@@ -80,7 +87,7 @@ fn failed(result: &InvocationResult) -> Failure {
     Failure::new(exit, format!("{words}{why}"))
 }
 
-fn invocation(args: &InvokeArgs) -> Result<Invocation, Failure> {
+fn invocation(args: &InvokeArgs) -> Result<InvocationBody, Failure> {
     if args.callback.is_some() && !args.is_async() {
         return Err(Failure::usage("--callback is for calls that do not wait").hint("add --async"));
     }
@@ -88,27 +95,27 @@ fn invocation(args: &InvokeArgs) -> Result<Invocation, Failure> {
         Some(file) => params::from_file(file),
         None => params::from_arguments(&args.param, &args.param_string),
     };
-    Ok(Invocation {
+    Ok(InvocationBody {
         params: params?,
-        class: match args.class {
+        qos_class: match args.class {
             ClassArg::Class(class) => class,
-            ClassArg::Async => QosClass::LOW,
+            ClassArg::Async => 0,
         },
-        max_response_time: response_time(args.resptime)?,
-        may_offload: true,
+        qos_max_resp_t: response_time(args.resptime)?,
+        can_do_offloading: true,
+        r#async: args.is_async(),
         return_output: args.return_output,
-        idempotency_key: args.idempotency_key.clone(),
         callback: args.callback.clone(),
     })
 }
 
 /// Serverledge's -1 means any time; so does 0.
-fn response_time(seconds: f64) -> Result<Option<Duration>, Failure> {
+fn response_time(seconds: f64) -> Result<f64, Failure> {
     if seconds <= 0.0 {
-        return Ok(None);
+        return Ok(-1.0);
     }
     let span = Duration::try_from_secs_f64(seconds);
-    span.map(Some)
+    span.map(|span| span.as_secs_f64())
         .map_err(|_| Failure::usage(format!("{seconds} is no response time in seconds")))
 }
 
@@ -207,11 +214,8 @@ mod tests {
 
     #[test]
     fn response_times_are_positive_or_any() {
-        assert_eq!(response_time(-1.0).unwrap(), None);
-        assert_eq!(
-            response_time(0.5).unwrap(),
-            Some(Duration::from_millis(500))
-        );
+        assert!((response_time(-3.0).unwrap() + 1.0).abs() < f64::EPSILON);
+        assert!((response_time(0.5).unwrap() - 0.5).abs() < f64::EPSILON);
         assert!(response_time(f64::NAN).is_err() && response_time(f64::INFINITY).is_err());
     }
 }

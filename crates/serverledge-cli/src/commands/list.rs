@@ -3,8 +3,7 @@
 use serverledge_client::{ClientError, FunctionName};
 use serverledge_wire::function::FunctionInfo;
 
-use super::Session;
-use crate::exit::Exit;
+use super::session::Session;
 use crate::failure::Failure;
 use crate::{output, progress, text};
 
@@ -12,14 +11,13 @@ use crate::{output, progress, text};
 const DETAILS_MAX: usize = 200;
 
 /// Runs the command.
-pub(super) async fn list(session: &Session) -> Result<Exit, Failure> {
+pub(super) async fn list(session: &Session) -> Result<(), Failure> {
     let failed = |error| Failure::of_call("list the functions", error);
     let names = progress::during("listing the functions", session.client.list())
         .await
         .map_err(failed)?;
     if !session.for_people || names.len() > DETAILS_MAX {
-        session.show(&names, |names| text::printable(&names.join("\n")))?;
-        return Ok(Exit::Ok);
+        return session.show(&names, |names| text::printable(&names.join("\n")));
     }
     if names.is_empty() {
         let whose = match (session.client.app(), session.who()) {
@@ -30,13 +28,12 @@ pub(super) async fn list(session: &Session) -> Result<Exit, Failure> {
         output::warn(&format!(
             "no functions are deployed{whose}; `serverledge-cli create --src FILE` deploys one"
         ));
-        return Ok(Exit::Ok);
+        return Ok(());
     }
     let rows = progress::during("asking about each function", details(session, names))
         .await
         .map_err(failed)?;
-    output::result(&table(&rows))?;
-    Ok(Exit::Ok)
+    output::result(&table(&rows))
 }
 
 /// Each function's description, as far as the node gives any; a name deleted meanwhile stays without.
@@ -56,24 +53,20 @@ async fn details(
 }
 
 fn table(rows: &[(String, Option<FunctionInfo>)]) -> String {
-    let head = ["NAME", "RUNTIME", "MEMORY", "VERSION"]
-        .map(str::to_owned)
-        .to_vec();
     let row = |(name, info): &(String, Option<FunctionInfo>)| {
-        let facts = info.as_ref().map_or_else(Vec::new, |info| {
-            let version = info.version.get(..12).unwrap_or(&info.version);
-            vec![
+        let facts = info.as_ref().map_or_else(Default::default, |info| {
+            [
                 text::one_line(&info.runtime),
                 format!("{} MiB", info.memory_mb),
-                text::one_line(version),
+                text::version(&info.version),
             ]
         });
-        [vec![text::one_line(name)], facts].concat()
+        let [runtime, memory, version] = facts;
+        [text::one_line(name), runtime, memory, version]
     };
-    text::table(
-        &std::iter::once(head)
-            .chain(rows.iter().map(row))
-            .collect::<Vec<_>>(),
+    text::listing(
+        ["NAME", "RUNTIME", "MEMORY", "VERSION"],
+        rows.iter().map(row),
     )
 }
 

@@ -1,24 +1,31 @@
-//! `logs`: what a function's invocations wrote.
+//! `logs`: what a function wrote.
 
 use std::fmt::Write as _;
 
+use serverledge_client::WantedLog;
 use serverledge_wire::stream::LogLine;
 
-use super::{Session, function_name};
+use super::session::{Session, function_name};
 use crate::arguments::LogsArgs;
-use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{output, progress, text};
 
 /// Characters of an invocation's id that are shown.
 const ID_CHARS: usize = 12;
+/// In the place of an id where none is known.
+const NO_ID: &str = "-";
 
 /// Runs the command: line by line, as they come, until the end or until the reader has gone.
-pub(super) async fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, Failure> {
+pub(super) async fn logs(session: &Session, args: &LogsArgs) -> Result<(), Failure> {
     let name = function_name(args.function.name()?)?;
     let action = if args.follow { "follow" } else { "read" };
     let failed = |error| Failure::of_call(&format!("{action} the log of {name:?}"), error);
-    let call = session.client.logs(&name, args.tail, args.follow);
+    let wanted = WantedLog {
+        tail: args.tail,
+        follow: args.follow,
+        invocation: args.invocation.as_deref(),
+    };
+    let call = session.client.logs(&name, &wanted);
     let mut log = progress::during(&format!("reading the log of {name}"), call)
         .await
         .map_err(failed)?;
@@ -26,8 +33,8 @@ pub(super) async fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, Fai
         let reader_stays = match line.skipped {
             _ if session.json => output::line(&serde_json::to_string(&line).unwrap_or_default())?,
             Some(count) => {
-                output::warn(&format!(
-                    "note: the logs of {count} invocations were skipped: they came too fast"
+                output::note(&format!(
+                    "{count} pieces of the log were skipped: they came too fast"
                 ));
                 true
             }
@@ -37,7 +44,7 @@ pub(super) async fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, Fai
             break;
         }
     }
-    Ok(Exit::Ok)
+    Ok(())
 }
 
 /// Time, end of the invocation's id, text; control characters cannot steer the terminal.
@@ -48,7 +55,8 @@ fn rendered(line: &LogLine) -> String {
         .rev()
         .nth(ID_CHARS - 1)
         .map_or(0, |(at, _)| at);
-    let mut shown = output::dim(&text::one_line(&format!("{} {}", line.time, &id[end..])));
+    let shown_id = if id.is_empty() { NO_ID } else { &id[end..] };
+    let mut shown = output::dim(&text::one_line(&format!("{} {shown_id}", line.time)));
     let _ = write!(
         shown,
         " {}",
@@ -74,6 +82,10 @@ mod tests {
         assert_eq!(
             rendered(&line(id, "a\u{1b}[2J")),
             "2026-01-02T03:04:05.678Z 00000000000a a\\u{1b}[2J"
+        );
+        assert_eq!(
+            rendered(&line("", "loading")),
+            "2026-01-02T03:04:05.678Z - loading"
         );
         assert_eq!(rendered(&line("é", "")), "2026-01-02T03:04:05.678Z é");
     }

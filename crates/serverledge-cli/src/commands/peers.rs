@@ -2,25 +2,21 @@
 
 use serverledge_wire::peer_info::PeerInfo;
 
-use super::Session;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::{output, progress, text};
+use super::session::Session;
+use crate::failure::{Failure, failed_to};
+use crate::{progress, text};
 
 /// Stands where the node knows no figure.
 const UNKNOWN: &str = "-";
 
 /// Runs the command.
-pub(super) async fn peers(session: &Session) -> Result<Exit, Failure> {
-    let peers = progress::during("asking for the peers", session.client.peers())
-        .await
-        .map_err(|error| Failure::of_call("get the peers", error))?;
-    if session.for_people && peers.is_empty() {
-        output::warn("the node knows no other");
-        return Ok(Exit::Ok);
-    }
-    session.show(&peers, |peers| table(peers))?;
-    Ok(Exit::Ok)
+pub(super) async fn peers(session: &Session) -> Result<(), Failure> {
+    let peers = progress::during("asking for the peers", session.client.peers()).await;
+    session.show_list(
+        &peers.map_err(failed_to("get the peers"))?,
+        "the node knows no other",
+        table,
+    )
 }
 
 fn table(peers: &[PeerInfo]) -> String {
@@ -36,16 +32,11 @@ fn table(peers: &[PeerInfo]) -> String {
         "CPU",
         "WAIT",
         "CALLS",
-    ]
-    .map(str::to_owned);
-    text::table(
-        &std::iter::once(head.to_vec())
-            .chain(peers.iter().map(row))
-            .collect::<Vec<_>>(),
-    )
+    ];
+    text::listing(head, peers.iter().map(row))
 }
 
-fn row(peer: &PeerInfo) -> Vec<String> {
+fn row(peer: &PeerInfo) -> [String; 11] {
     let span = |millis: Option<f64>| {
         millis.map_or_else(|| UNKNOWN.to_owned(), |millis| text::seconds(millis / 1e3))
     };
@@ -62,7 +53,7 @@ fn row(peer: &PeerInfo) -> Vec<String> {
         (false, true) => "yes",
         (false, false) => "no",
     };
-    vec![
+    [
         text::one_line(&peer.node),
         text::one_line(&peer.area),
         text::one_line(&peer.kind),

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serverledge_client::{ClientError, Poll};
 use tokio::time;
 
-use super::{Session, invoke};
+use super::invoke;
+use super::session::Session;
 use crate::arguments::PollArgs;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, failed_to};
 use crate::progress;
 
 /// Waits between two questions: short at first, since most functions are, then longer, to spare the node.
@@ -16,22 +17,17 @@ pub(super) const PAUSE_MIN: Duration = Duration::from_millis(50);
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Runs the command.
-pub(super) async fn poll(session: &Session, args: &PollArgs) -> Result<Exit, Failure> {
+pub(super) async fn poll(session: &Session, args: &PollArgs) -> Result<(), Failure> {
     let id = args.id()?;
     let answer = if args.wait {
-        let work = async {
-            match args.timeout {
-                Some(limit) => time::timeout(limit, until_done(session, id))
-                    .await
-                    .unwrap_or(Ok(Poll::Pending)),
-                None => until_done(session, id).await,
-            }
-        };
-        progress::during(&format!("waiting for {id}"), work).await
+        let work = within(args.timeout, until_done(session, id));
+        progress::during(&format!("waiting for {id}"), work)
+            .await
+            .unwrap_or(Ok(Poll::Pending))
     } else {
         progress::during(&format!("asking for {id}"), session.client.poll(id)).await
     };
-    match answer.map_err(|error| Failure::of_call(&format!("get the result of {id:?}"), error))? {
+    match answer.map_err(failed_to(format!("get the result of {id:?}")))? {
         Poll::Done(result) => invoke::show_result(session, &result),
         Poll::Pending => {
             let failure = Failure::new(
@@ -45,6 +41,14 @@ pub(super) async fn poll(session: &Session, args: &PollArgs) -> Result<Exit, Fai
             let failure = Failure::new(Exit::Request, format!("{node} knows no invocation {id:?}"));
             Err(failure.hint("results expire after a while; was it another node?"))
         }
+    }
+}
+
+/// Does the work; `None` if it takes longer than this.
+pub(super) async fn within<T>(limit: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+    match limit {
+        Some(limit) => time::timeout(limit, work).await.ok(),
+        None => Some(work.await),
     }
 }
 

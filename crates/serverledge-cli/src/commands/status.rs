@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use serverledge_wire::status::StatusInformation;
 
-use super::Session;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::{progress, text};
+use super::session::Session;
+use crate::failure::{Failure, failed_to};
+use crate::text;
 
 /// Runs the command.
-pub(super) async fn status(session: &Session) -> Result<Exit, Failure> {
-    let status = progress::during("asking for the status", session.client.status())
+pub(super) async fn status(session: &Session) -> Result<(), Failure> {
+    session
+        .answer(
+            "asking for the status",
+            session.client.status(),
+            failed_to("get the status"),
+            table,
+        )
         .await
-        .map_err(|error| Failure::of_call("get the status", error))?;
-    session.show(&status, table)?;
-    Ok(Exit::Ok)
 }
 
 /// One line for each fact; those that the node does not state are left out.
@@ -50,7 +52,7 @@ fn table(status: &StatusInformation) -> String {
         ("load", load(status.load_avg)),
         ("warm", warm.collect::<Vec<_>>().join(", ")),
     ];
-    text::facts(facts)
+    text::known_facts(facts)
 }
 
 fn node(status: &StatusInformation) -> String {

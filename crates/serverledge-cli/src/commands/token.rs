@@ -2,14 +2,14 @@
 
 use serverledge_wire::account::TokenEntry;
 
-use super::{Session, account};
+use super::account;
+use super::session::Session;
 use crate::arguments::{TokenCommand, TokenCreateArgs};
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, failed_to};
 use crate::{output, progress, text};
 
 /// Runs one of the commands.
-pub(super) async fn run(session: &Session, command: &TokenCommand) -> Result<Exit, Failure> {
+pub(super) async fn run(session: &Session, command: &TokenCommand) -> Result<(), Failure> {
     match command {
         TokenCommand::Create(args) => create(session, args).await,
         TokenCommand::List => list(session).await,
@@ -18,28 +18,31 @@ pub(super) async fn run(session: &Session, command: &TokenCommand) -> Result<Exi
 }
 
 /// The token goes to stdout, alone on a terminal, so that it can be put where it belongs.
-async fn create(session: &Session, args: &TokenCreateArgs) -> Result<Exit, Failure> {
+async fn create(session: &Session, args: &TokenCreateArgs) -> Result<(), Failure> {
     let wanted = account::request(args.label.clone(), &args.wanted);
     let made = progress::during("making a token", session.client.create_token(&wanted)).await;
-    let made = made.map_err(|error| Failure::of_call("make a token", error))?;
+    let made = made.map_err(failed_to("make a token"))?;
     session.show(&made, |made| text::one_line(made.token.reveal()))?;
     if session.for_people {
-        output::warn(&format!(
-            "note: it is shown this once; it ends: {}",
+        output::note(&format!(
+            "it is shown this once; it ends: {}",
             account::until(&made.info)
         ));
     }
-    Ok(Exit::Ok)
+    Ok(())
 }
 
-async fn list(session: &Session) -> Result<Exit, Failure> {
-    let tokens = progress::during("listing the tokens", session.client.tokens()).await;
-    let tokens = tokens.map_err(|error| Failure::of_call("list the tokens", error))?;
-    session.show(&tokens, |tokens| table(&tokens.tokens))?;
-    Ok(Exit::Ok)
+async fn list(session: &Session) -> Result<(), Failure> {
+    let call = session.client.tokens();
+    let failed = failed_to("list the tokens");
+    session
+        .answer("listing the tokens", call, failed, |tokens| {
+            table(&tokens.tokens)
+        })
+        .await
 }
 
-async fn revoke(session: &Session, id: &str) -> Result<Exit, Failure> {
+async fn revoke(session: &Session, id: &str) -> Result<(), Failure> {
     let revoked =
         progress::during(&format!("revoking {id}"), session.client.revoke_token(id)).await;
     revoked.map_err(|error| {
@@ -55,11 +58,8 @@ async fn revoke(session: &Session, id: &str) -> Result<Exit, Failure> {
 }
 
 fn table(tokens: &[TokenEntry]) -> String {
-    let head = ["ID", "NAME", "SCOPES", "CREATED", "ENDS", "LAST USED"]
-        .map(str::to_owned)
-        .to_vec();
     let row = |token: &TokenEntry| {
-        vec![
+        [
             text::one_line(&token.id),
             text::one_line(&token.name),
             text::one_line(&token.scopes.join(",")),
@@ -70,10 +70,9 @@ fn table(tokens: &[TokenEntry]) -> String {
                 .map_or_else(|| "-".to_owned(), text::time),
         ]
     };
-    text::table(
-        &std::iter::once(head)
-            .chain(tokens.iter().map(row))
-            .collect::<Vec<_>>(),
+    text::listing(
+        ["ID", "NAME", "SCOPES", "CREATED", "ENDS", "LAST USED"],
+        tokens.iter().map(row),
     )
 }
 

@@ -5,11 +5,16 @@ use std::path::Path;
 use serverledge_client::Runtime;
 use serverledge_wire::javascript::{NOT_IN_THE_FILE, needs_node};
 
+/// The remark on a script for Node.js, before the reason.
+pub(super) const IN_NODE: &str = "it runs in Node.js, in a container";
+/// The remark on a script for the engine in WebAssembly.
+pub(super) const IN_WASM: &str = "it runs in WebAssembly, with the runtime javascript; --runtime nodejs gives it Node.js in a container";
+
 /// The runtime for scripts whose owner named none.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     pub(super) runtime: Runtime,
-    /// Why, in words for people.
+    /// The reason, in words for people.
     pub(super) why: String,
 }
 
@@ -17,7 +22,7 @@ impl Choice {
     fn node(why: impl std::fmt::Display) -> Self {
         Self {
             runtime: Runtime::NodeJs,
-            why: format!("it runs in Node.js, in a container: {why}"),
+            why: format!("{IN_NODE}: {why}"),
         }
     }
 }
@@ -38,14 +43,12 @@ pub(super) fn choose(files: &[(&Path, &[u8])], has_lists: bool) -> Choice {
     };
     match needs_node(text) {
         Some(why) if why.ends_with(NOT_IN_THE_FILE) => {
-            Choice::node(format!("it {why}; with --runtime javascript it is bundled with esbuild"))
+            Choice::node(format!("it {why}; installed beside it, it is bundled"))
         }
         Some(why) => Choice::node(format!("it {why}")),
         None => Choice {
             runtime: Runtime::JavaScript,
-            why:
-                "it runs in WebAssembly, with the runtime javascript; --runtime nodejs gives it Node.js in a container"
-                    .to_owned(),
+            why: IN_WASM.to_owned(),
         },
     }
 }

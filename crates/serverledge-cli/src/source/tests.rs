@@ -21,8 +21,8 @@ fn write(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-fn failure(read: Result<Code, SourceError>) -> (Exit, String) {
-    let failure = Failure::from(read.unwrap_err());
+fn failure(read: Result<Code, Failure>) -> (Exit, String) {
+    let failure = read.unwrap_err();
     (failure.exit(), failure.render(false))
 }
 
@@ -123,7 +123,7 @@ fn folders_are_of_the_runtime_of_their_code() {
         let files: Vec<(&str, &[u8])> = files.iter().map(|name| (*name, &b"{}"[..])).collect();
         read(folder(&files).path(), None, &[])
             .map(|code| code.runtime.unwrap())
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.render(false))
     };
     assert_eq!(found(&["main.py", "pkg/a.py", "data.csv"]), Ok("python"));
     assert_eq!(found(&["index.js", "package.json"]), Ok("nodejs"));
@@ -138,7 +138,7 @@ fn folders_are_of_the_runtime_of_their_code() {
     assert!(
         found(&["main.py", "index.js"])
             .unwrap_err()
-            .ends_with("of the runtimes python and nodejs")
+            .contains("of the runtimes python and nodejs\n")
     );
     assert!(
         found(&["readme.md"])
@@ -276,14 +276,16 @@ fn other_sources_say_why_not() {
     );
     check("hello.wasm", b"", Exit::Usage, "is empty");
     let empty = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        read(empty.path(), None, &[]),
-        Err(SourceError::Empty(_))
-    ));
-    assert!(matches!(
-        read(Path::new("https://example.org/f.wasm"), None, &[]),
-        Err(SourceError::Url(_))
-    ));
+    assert!(
+        failure(read(empty.path(), None, &[]))
+            .1
+            .ends_with("is empty")
+    );
+    assert!(
+        failure(read(Path::new("https://example.org/f.wasm"), None, &[]))
+            .1
+            .contains("is a URL")
+    );
     assert_eq!(
         failure(read(&empty.path().join("f.wasm"), None, &[])).0,
         Exit::Source
@@ -296,19 +298,14 @@ fn too_large_sources_are_not_read_whole() {
     let path = folder.path().join("f.wasm");
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(CODE_BYTES_MAX as u64 + 1).unwrap();
-    assert!(matches!(
-        read(&path, None, &[]),
-        Err(SourceError::TooLarge { .. })
-    ));
-    let whole = read(folder.path(), None, &[]);
     assert!(
-        matches!(
-            whole,
-            Err(SourceError::Pack {
-                fault: PackError::TooLarge,
-                ..
-            })
-        ),
-        "{whole:?}"
+        failure(read(&path, None, &[]))
+            .1
+            .ends_with("is larger than 64.0 MiB")
+    );
+    let (exit, shown) = failure(read(folder.path(), None, &[]));
+    assert!(
+        exit == Exit::Usage && shown.contains("the files are larger than 64.0 MiB together"),
+        "{shown}"
     );
 }

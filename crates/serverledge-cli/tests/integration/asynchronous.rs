@@ -42,7 +42,8 @@ fn info(state: &str, members: &str) -> String {
 
 #[test]
 fn invocations_are_shown_and_cancelled() {
-    let (route, ok) = (format!("GET /invocations/{ID} "), "200 OK");
+    let route = format!("GET /invocations/{ID} ");
+    let ok = "200 OK";
     let failed = info(
         "failed",
         r#""error":{"code":"function_trap","message":"m"},"#,
@@ -115,7 +116,8 @@ fn invocations_are_shown_and_cancelled() {
 
 #[test]
 fn waiting_asks_until_the_end() {
-    let (queued, running) = (info("queued", ""), info("running", ""));
+    let queued = info("queued", "");
+    let running = info("running", "");
     let done = info("done", r#""result":{"a":1},"#);
     let answers = [
         ("200 OK", queued.as_str()),
@@ -253,7 +255,8 @@ fn dead_letters_are_listed_page_by_page() {
 
 #[test]
 fn dead_letters_are_shown_driven_anew_and_purged() {
-    let (ok, route) = ("200 OK", format!("GET /dead-letters/{ID} "));
+    let ok = "200 OK";
+    let route = format!("GET /dead-letters/{ID} ");
     let dead = info("failed", r#""dead_letter":true,"#);
     check(
         &["dead-letter", "show", ID],

@@ -3,6 +3,7 @@
 mod accounts;
 mod applications;
 mod asynchronous;
+mod updates;
 mod versions;
 
 use std::io::{Read, Write};
@@ -13,6 +14,7 @@ use std::process::{Command, Output, Stdio};
 fn program(folder: &tempfile::TempDir) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serverledge-cli"));
     let own = [
+        "SERVERLEDGE_URL",
         "SERVERLEDGE_HOST",
         "SERVERLEDGE_PORT",
         "SERVERLEDGE_TLS",
@@ -340,10 +342,8 @@ fn deploys_tell_their_steps_and_send_secrets_from_the_environment() {
     )
     .replace('\u{1}', "\\u0001");
     let (request, output) = ask_in(&folder, &[("API_KEY", "hunter2")], &arguments, &answer);
-    let (shown, told) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(request.starts_with("POST /create "), "{request}");
     for sent in [
@@ -424,20 +424,26 @@ fn logs_are_lines_of_text_or_of_json() {
     let (request, output) = ask_in(
         &folder,
         &[],
-        &["logs", "f", "--follow", "--tail", "5"],
+        &[
+            "logs",
+            "f",
+            "--follow",
+            "--tail",
+            "5",
+            "--invocation",
+            "00ff",
+        ],
         &answer,
     );
     assert!(
-        request.starts_with("GET /functions/f/logs?tail=5&follow=true "),
+        request.starts_with("GET /functions/f/logs?tail=5&follow=true&invocation=00ff "),
         "{request}"
     );
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
         "2026-01-02T03:04:05.678Z 00000000000a boom\n"
     );
-    assert!(
-        String::from_utf8_lossy(&output.stderr).contains("the logs of 3 invocations were skipped")
-    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains("3 pieces of the log were skipped"));
     assert_eq!(output.status.code(), Some(0));
     let (_, output) = ask_in(&folder, &[], &["logs", "-f", "f", "--json"], &answer);
     assert_eq!(

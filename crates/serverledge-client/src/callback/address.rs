@@ -1,4 +1,4 @@
-//! Which addresses are public: reachable from everywhere, and nobody's own network (IANA's registries of special-purpose
+//! Public addresses: reachable from everywhere, and in nobody's own network (IANA's registries of special-purpose
 //! addresses, RFC 6890 and its updates).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

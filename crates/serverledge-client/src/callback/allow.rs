@@ -1,4 +1,4 @@
-//! What callbacks may reach beside the public internet, and the judgement made of it.
+//! The networks and names that callbacks may reach beside the public internet, and the check of a receiver.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ pub enum CallbackAllow {
     Host(String),
 }
 
-/// Why a text names nothing that could be allowed.
+/// The reason why a text names nothing that could be allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseCallbackAllowError {
@@ -79,7 +79,7 @@ impl fmt::Display for CallbackAllow {
     }
 }
 
-/// Who may be reached.
+/// The rule for the receivers that may be reached.
 #[derive(Debug)]
 pub(super) struct Policy {
     allow: Vec<CallbackAllow>,

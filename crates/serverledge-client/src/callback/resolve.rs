@@ -45,7 +45,8 @@ impl<L> Judging<L> {
 
 impl<L: Lookup> Resolve for Judging<L> {
     fn resolve(&self, name: Name) -> Resolving {
-        let (policy, lookup) = (Arc::clone(&self.policy), Arc::clone(&self.lookup));
+        let policy = Arc::clone(&self.policy);
+        let lookup = Arc::clone(&self.lookup);
         Box::pin(async move {
             let name = name.as_str();
             let addresses = lookup.lookup(name).await?;

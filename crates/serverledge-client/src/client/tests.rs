@@ -4,7 +4,11 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
+use serde_json::value::RawValue;
+use serverledge_wire::function::FunctionBody;
+
 use super::*;
+use crate::WantedLog;
 
 /// A listener that gives each connection one scripted answer and hands back what it was asked.
 struct Script {
@@ -64,6 +68,19 @@ fn read_request(stream: &mut TcpStream) -> String {
     }
 }
 
+/// A call without parameters and wishes.
+fn call() -> InvocationBody {
+    InvocationBody {
+        params: RawValue::from_string("{}".to_owned()).unwrap(),
+        qos_class: 0,
+        qos_max_resp_t: -1.0,
+        can_do_offloading: true,
+        r#async: false,
+        return_output: false,
+        callback: None,
+    }
+}
+
 fn name(name: &str) -> FunctionName {
     FunctionName::parse(name).unwrap()
 }
@@ -97,11 +114,15 @@ const DONE: &str = answer!(
 #[tokio::test]
 async fn invocations_are_sent_and_read() {
     let script = Script::new(&[DONE, answer!("200 OK", r#"{"ReqId":"f-1"}"#)]);
-    let call = Invocation {
-        max_response_time: Some(Duration::from_millis(1500)),
-        ..Invocation::default()
+    let timely = || InvocationBody {
+        qos_max_resp_t: 1.5,
+        ..call()
     };
-    let result = script.client.invoke(&name("f"), &call).await.unwrap();
+    let result = script
+        .client
+        .invoke(&name("f"), timely(), None)
+        .await
+        .unwrap();
     assert_eq!(
         (
             result.result.as_ref(),
@@ -113,7 +134,7 @@ async fn invocations_are_sent_and_read() {
     assert_eq!(
         script
             .client
-            .invoke_async(&name("f"), &call)
+            .invoke_async(&name("f"), timely(), None)
             .await
             .unwrap()
             .req_id,
@@ -150,14 +171,21 @@ async fn refusals_keep_code_and_delay() {
             r#"{"code":"exceeds_node","detail":"too large"}"#
         ),
     ]);
-    let call = Invocation::default();
-    let failed = script.client.invoke(&name("f"), &call).await.unwrap_err();
+    let failed = script
+        .client
+        .invoke(&name("f"), call(), None)
+        .await
+        .unwrap_err();
     assert!(
         failed.is_function_failure() && !failed.is_overload(),
         "{failed:?}"
     );
     assert_eq!(failed.to_string(), "unreachable");
-    let busy = script.client.invoke(&name("f"), &call).await.unwrap_err();
+    let busy = script
+        .client
+        .invoke(&name("f"), call(), None)
+        .await
+        .unwrap_err();
     assert!(busy.is_overload(), "{busy:?}");
     assert!(
         matches!(busy, ClientError::Problem { retry_after: Some(delay), .. } if delay.as_secs() == 2)
@@ -168,7 +196,7 @@ async fn refusals_keep_code_and_delay() {
     assert!(
         !script
             .client
-            .invoke(&name("f"), &call)
+            .invoke(&name("f"), call(), None)
             .await
             .unwrap_err()
             .is_overload()
@@ -218,7 +246,7 @@ async fn foreign_and_endless_answers_are_refused() {
         script.client.list().await,
         Err(ClientError::Answer { .. })
     ));
-    let long = script.client.metrics().await.unwrap_err().to_string();
+    let long = script.client.list().await.unwrap_err().to_string();
     assert!(long.ends_with("it is longer than 13631488 bytes"), "{long}");
     assert!(matches!(
         script.client.status().await,
@@ -232,7 +260,7 @@ async fn transport_failures_are_told_apart() {
     let port = listener.local_addr().unwrap().port();
     let slow = client(port, Some(Duration::from_millis(50)));
     assert!(matches!(
-        slow.healthy().await,
+        slow.list().await,
         Err(ClientError::Timeout { .. })
     ));
 
@@ -241,48 +269,17 @@ async fn transport_failures_are_told_apart() {
         let (mut stream, _) = listener.accept().unwrap();
         read_request(&mut stream);
     });
-    let broken = client(port, None).healthy().await;
+    let broken = client(port, None).list().await;
     assert!(
         matches!(broken, Err(ClientError::Interrupted { .. })),
         "{broken:?}"
     );
     closing.join().unwrap();
 
-    let refused = client(port, None).ready().await;
+    let refused = client(port, None).list().await;
     assert!(
         matches!(&refused, Err(ClientError::Unreachable { url, .. }) if *url == format!("http://127.0.0.1:{port}")),
         "{refused:?}"
-    );
-}
-
-#[tokio::test]
-async fn raw_calls_stay_under_their_function() {
-    let script = Script::new(&[answer!("418 I'm a teapot", "short and stout")]);
-    let request = http::Request::post("/a/b?c=d")
-        .header("x-y", "z")
-        .body(Bytes::from_static(b"hi"))
-        .unwrap();
-    let reply = script.client.call(&name("f"), request).await.unwrap();
-    assert_eq!(
-        (reply.status().as_u16(), reply.body().as_ref()),
-        (418, b"short and stout".as_slice())
-    );
-    for outside in ["/../create", "/%2e%2e/create", "/a/../../create"] {
-        let request = http::Request::get(outside).body(Bytes::new()).unwrap();
-        let refused = script.client.call(&name("f"), request).await;
-        assert!(
-            matches!(refused, Err(ClientError::Request { .. })),
-            "{outside}: {refused:?}"
-        );
-    }
-    let asked = script.requests().remove(0);
-    assert!(
-        asked.starts_with("POST /fn/f/a/b?c=d HTTP/1.1\r\n"),
-        "{asked}"
-    );
-    assert!(
-        asked.contains("\r\nx-y: z\r\n") && asked.ends_with("\r\n\r\nhi"),
-        "{asked}"
     );
 }
 
@@ -321,18 +318,14 @@ async fn deploys_tell_their_steps() {
     let mut steps = Vec::new();
     let created = script
         .client
-        .create_telling(&hello(), |step| steps.push(step.to_owned()))
+        .create(&hello(), |step| steps.push(step.to_owned()))
         .await
         .unwrap();
     assert_eq!(
         (created.created.as_str(), steps),
         ("f", vec!["one".to_owned(), "two".to_owned()])
     );
-    let failed = script
-        .client
-        .update_telling(&hello(), |_| {})
-        .await
-        .unwrap_err();
+    let failed = script.client.update(&hello(), |_| {}).await.unwrap_err();
     assert_eq!(
         (failed.code(), failed.to_string().as_str()),
         (Some("docker_unavailable"), "gone")
@@ -342,19 +335,19 @@ async fn deploys_tell_their_steps() {
     );
     let quiet = script
         .client
-        .create_telling(&hello(), |step| panic!("{step}"))
+        .create(&hello(), |step| panic!("{step}"))
         .await
         .unwrap();
     assert_eq!(
         quiet.created, "f",
         "a node that tells nothing deploys all the same"
     );
-    let taken = script.client.create_telling(&hello(), |_| {}).await;
+    let taken = script.client.create(&hello(), |_| {}).await;
     assert!(
         matches!(taken, Err(ClientError::Problem { status: 409, .. })),
         "{taken:?}"
     );
-    let open = script.client.create_telling(&hello(), |_| {}).await;
+    let open = script.client.create(&hello(), |_| {}).await;
     assert!(matches!(open, Err(ClientError::Answer { .. })), "{open:?}");
     let requests = script.requests();
     assert!(requests[0].starts_with("POST /create ") && requests[1].starts_with("POST /update "));
@@ -379,7 +372,12 @@ async fn logs_are_read_line_by_line() {
         ),
         answer!("200 OK", "<html>\n"),
     ]);
-    let mut log = script.client.logs(&name("f"), Some(5), true).await.unwrap();
+    let wanted = WantedLog {
+        tail: Some(5),
+        follow: true,
+        invocation: Some("00ff"),
+    };
+    let mut log = script.client.logs(&name("f"), &wanted).await.unwrap();
     let line = log.next().await.unwrap().unwrap();
     assert_eq!(
         (line.time.as_str(), line.failed, line.text.as_deref()),
@@ -390,19 +388,24 @@ async fn logs_are_read_line_by_line() {
     assert!(
         script
             .client
-            .logs(&name("f"), None, false)
+            .logs(&name("f"), &WantedLog::default())
             .await
             .unwrap_err()
             .is_not_found()
     );
-    let mut foreign = script.client.logs(&name("f"), None, false).await.unwrap();
+    let mut foreign = script
+        .client
+        .logs(&name("f"), &WantedLog::default())
+        .await
+        .unwrap();
     assert!(matches!(
         foreign.next().await,
         Err(ClientError::Answer { .. })
     ));
     let requests = script.requests();
     assert!(
-        requests[0].starts_with("GET /functions/f/logs?tail=5&follow=true HTTP/1.1\r\n"),
+        requests[0]
+            .starts_with("GET /functions/f/logs?tail=5&follow=true&invocation=00ff HTTP/1.1\r\n"),
         "{}",
         requests[0]
     );

@@ -41,7 +41,7 @@ pub(crate) fn accept(listener: &TcpListener, server: Arc<ServerConfig>) -> io::R
     Ok(stream)
 }
 
-/// What a thread came to. The runtime goes on meanwhile: it is the client that has to close connections.
+/// The result of a thread. The runtime goes on meanwhile: it is the client that has to close connections.
 pub(crate) async fn outcome<T: Send + 'static>(thread: JoinHandle<T>) -> T {
     tokio::task::spawn_blocking(move || thread.join().unwrap())
         .await
@@ -180,5 +180,11 @@ fn faults_of_certificates_are_said_in_words() {
     assert_eq!(
         certificate_fault(&io::Error::other(rustls::Error::DecryptError)),
         None
+    );
+    let authority = rustls::OtherError(std::sync::Arc::new(io::Error::other("CaUsedAsEndEntity")));
+    let told = words(&CertificateError::Other(authority));
+    assert!(
+        told.contains("certificate of an authority") && told.contains("CA:FALSE"),
+        "{told}"
     );
 }

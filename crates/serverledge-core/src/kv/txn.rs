@@ -12,7 +12,7 @@ use super::{
 /// A transaction: if all compares hold, `then` runs, else `otherwise`. Built with [`Txn::when`] and its siblings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Txn {
-    /// What must hold for `then`; with none, `then` runs.
+    /// The conditions for `then`; with none, `then` runs.
     pub compares: Vec<Compare>,
     /// Runs if all compares hold.
     pub then: Vec<Op>,
@@ -23,13 +23,13 @@ pub struct Txn {
 /// One compare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compare {
-    /// Whose entry is looked at.
+    /// The key of the entry that is checked.
     pub key: Bytes,
-    /// What must hold.
+    /// The condition that the entry must meet.
     pub condition: Condition,
 }
 
-/// What must hold of an entry.
+/// A condition on an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// The key is there.
@@ -40,8 +40,6 @@ pub enum Condition {
     CreateRevision(Revision),
     /// It was last changed at this revision; 0 means that it is not there.
     ModRevision(Revision),
-    /// It has this version; 0 means that it is not there.
-    Version(u64),
     /// It is there and has this value.
     Value(Bytes),
 }
@@ -75,7 +73,7 @@ pub enum Op {
     },
 }
 
-/// What one operation answers.
+/// The reply to one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpReply {
     /// The put is done; the key's `mod_revision` is the transaction's revision.
@@ -86,7 +84,7 @@ pub enum OpReply {
     Got(Option<KeyValue>),
 }
 
-/// What a transaction answers.
+/// The reply to a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TxnReply {
     /// All compares held and `then` ran; else `otherwise` ran.
@@ -138,7 +136,7 @@ impl Txn {
             .max(self.then.len())
             .max(self.otherwise.len());
         if ops > TXN_OPS_MAX {
-            return Err(KvError::TooManyOps { ops });
+            return Err(KvError::TooManyOps(ops));
         }
         let mut bytes = 0;
         for compare in &self.compares {
@@ -148,7 +146,7 @@ impl Txn {
             bytes += op.check()?;
         }
         if bytes > TXN_BYTES_MAX {
-            return Err(KvError::TxnTooLarge { bytes });
+            return Err(KvError::TxnTooLarge(bytes));
         }
         check_branch(&self.then)?;
         check_branch(&self.otherwise)
@@ -162,7 +160,7 @@ fn check_branch(ops: &[Op]) -> Result<(), KvError> {
         if let Op::Put { key, .. } = op
             && !puts.insert(key)
         {
-            return Err(KvError::DuplicateKey { key: key.clone() });
+            return Err(KvError::DuplicateKey(key.clone()));
         }
     }
     let clash = ops.iter().find_map(|op| match op {
@@ -175,16 +173,14 @@ fn check_branch(ops: &[Op]) -> Result<(), KvError> {
         Op::Put { .. } | Op::Get { .. } => None,
     });
     clash.map_or(Ok(()), |key| {
-        Err(KvError::DuplicateKey {
-            key: Bytes::copy_from_slice(key),
-        })
+        Err(KvError::DuplicateKey(Bytes::copy_from_slice(key)))
     })
 }
 
 fn check_key(key: &[u8]) -> Result<usize, KvError> {
     match key.len() {
         bytes @ 1..=KEY_BYTES_MAX => Ok(bytes),
-        bytes => Err(KvError::Key { bytes }),
+        bytes => Err(KvError::Key(bytes)),
     }
 }
 
@@ -243,7 +239,6 @@ impl Condition {
             Self::ModRevision(revision) => {
                 entry.map_or(Revision::default(), |e| e.mod_revision) == *revision
             }
-            Self::Version(version) => entry.map_or(0, |e| e.version) == *version,
             Self::Value(value) => entry.is_some_and(|e| e.value == value),
         }
     }
@@ -339,7 +334,7 @@ mod tests {
     fn limits_are_checked() {
         let mut txn = Txn::new();
         txn.then = (0..=TXN_OPS_MAX).map(|i| Op::get(i.to_string())).collect();
-        assert!(matches!(txn.check(), Err(KvError::TooManyOps { ops: 129 })));
+        assert!(matches!(txn.check(), Err(KvError::TooManyOps(129))));
         let large = Txn::new().then(Op::put("k", vec![0; VALUE_BYTES_MAX + 1]));
         assert!(matches!(large.check(), Err(KvError::ValueTooLarge { .. })));
         let sum = Txn::new()
@@ -348,7 +343,7 @@ mod tests {
         assert!(matches!(sum.check(), Err(KvError::TxnTooLarge { .. })));
         assert!(matches!(
             Txn::new().then(Op::get("")).check(),
-            Err(KvError::Key { bytes: 0 })
+            Err(KvError::Key(0))
         ));
         assert!(
             Txn::new()

@@ -7,11 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use serverledge_core::{
-    CallError, FunctionLimits, FunctionName, InvocationId, InvokeError, Outcome, Payload, Reply,
-    Runtime, Sandbox, SandboxCall,
+    CallError, FunctionLimits, InvokeError, Outcome, Payload, Reply, Runtime, Sandbox,
 };
 use serverledge_core::{Executor as _, Version};
-use serverledge_testing::executor::version;
+use serverledge_testing::executor::{call_of, version};
 use serverledge_testing::fake_host::{FakeHost, FakeHostHandle};
 
 use crate::support::Lab;
@@ -84,7 +83,7 @@ fn host() -> (Arc<FakeHost>, FakeHostHandle) {
     handle.answer("callee", |params| {
         Ok(Bytes::from([b"[", &params[..], b"]"].concat()))
     });
-    handle.answer("deep", |_| Err(CallError::TooDeep { max: 8 }));
+    handle.answer("deep", |_| Err(CallError::TooDeep(8)));
     (host, handle)
 }
 
@@ -101,16 +100,9 @@ async fn invoke(
     params: &Value,
     host: Arc<FakeHost>,
 ) -> Result<Outcome, InvokeError> {
-    let function = FunctionName::parse("caller").unwrap();
-    let payload = Payload::Json(params.to_string().into());
     sandbox
         .invoke(
-            SandboxCall {
-                id: InvocationId::new(),
-                function,
-                payload,
-                deadline: None,
-            },
+            call_of("caller", Payload::Json(params.to_string().into())),
             host,
         )
         .await
@@ -205,7 +197,7 @@ async fn a_dead_capability_is_refused_and_counted() {
     sandbox.stop().await.unwrap();
 }
 
-/// What a function starts and does not wait for ends with it.
+/// Calls that a function starts and does not wait for end with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_end_with_their_invocation() {
     let lab = Lab::new().await;

@@ -1,4 +1,4 @@
-//! The suite of the traits, for Python and Node.js, with stem cells and without.
+//! The suite of the traits, for Python and Node.js, with template containers and without.
 
 use serverledge_core::Runtime;
 use serverledge_testing::executor::{
@@ -52,13 +52,13 @@ async fn python_conforms() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn python_in_stem_cells_conforms() {
+async fn python_in_template_containers_conforms() {
     let lab = Lab::with_cells(2).await;
     executor::conforms(&lab.executor, &python()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodejs_in_stem_cells_conforms() {
+async fn nodejs_in_template_containers_conforms() {
     let lab = Lab::with(|config| config.cells = 2).await;
     lab.executor.warm_up(&[Runtime::NodeJs]);
     lab.wait_for_cells(2).await;

@@ -8,7 +8,8 @@ use serverledge_testing::executor;
 
 use crate::escapes::PROBES;
 use crate::support::{
-    Lab, docker, docker_quiet, failure, invoke, json_of, limits, python_image, refusal, unique,
+    Lab, docker, docker_quiet, engine_socket, failure, invoke, json_of, limits, python_image,
+    refusal, unique,
 };
 
 const SERVER: &str = include_str!("custom_server.py");
@@ -33,6 +34,8 @@ impl CustomImage {
         std::fs::write(dir.path().join("Dockerfile"), file).unwrap();
         let image = Self(unique("serverledge-test-custom"));
         let output = Command::new("docker")
+            .arg("-H")
+            .arg(format!("unix://{}", engine_socket().display()))
             .args(["build", "-q", "-t", &image.0, "."])
             .env("DOCKER_BUILDKIT", "0")
             .current_dir(dir.path())
@@ -107,7 +110,7 @@ async fn a_custom_image_serves_and_goes() {
         (failed.kind, failed.message.as_str()),
         (FailureKind::Error, "KeyError: 'no such'")
     );
-    docker(&["kill", &lab.container()]);
+    docker(&["kill", &lab.container().await]);
     assert!(matches!(
         invoke(sandbox.as_ref(), Value::Null).await,
         Err(serverledge_core::InvokeError::Gone)
@@ -121,7 +124,7 @@ async fn a_custom_image_serves_and_goes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn images_that_do_not_serve_are_refused_with_their_words() {
-    let lab = Lab::with(|config| config.start_timeout = std::time::Duration::from_secs(3)).await;
+    let lab = Lab::with(|config| config.start_timeout = std::time::Duration::from_secs(10)).await;
     let cases = [
         (
             r#"["python3", "-c", "print('no licence'); raise SystemExit(7)"]"#,

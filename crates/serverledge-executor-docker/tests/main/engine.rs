@@ -354,6 +354,15 @@ async fn the_engine_is_hardly_asked() {
             "containers/create"
         ]
     );
+    // With its first call the container's log is followed, over one request that stays open.
+    invoke(started.sandbox.as_ref(), json!(0)).await.unwrap();
+    let mut asked = Vec::new();
+    wait_until("a request for the log", || {
+        asked.extend(proxy.taken());
+        !asked.is_empty()
+    })
+    .await;
+    assert_eq!(asked, ["containers/*/logs"]);
     for index in 0..100 {
         let outcome = invoke(started.sandbox.as_ref(), json!(index))
             .await

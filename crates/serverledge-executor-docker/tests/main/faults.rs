@@ -1,4 +1,4 @@
-//! What functions do wrong, and what is done to their containers: typed errors, nothing hangs, nothing is left.
+//! Functions that misbehave, and the effect on their containers: typed errors, nothing hangs, nothing is left.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn a_container_killed_while_idle_is_gone() {
     let version = lab.python(ECHO).await;
     let sandbox = lab.start(&version).await;
     invoke(sandbox.as_ref(), json!(1)).await.unwrap();
-    docker(&["kill", &lab.container()]);
+    docker(&["kill", &lab.container().await]);
     let outcome = invoke(sandbox.as_ref(), json!(2)).await;
     assert!(matches!(outcome, Err(InvokeError::Gone)), "{outcome:?}");
     assert_eq!(sandbox.reuse(), Reuse::Once);
@@ -47,7 +47,7 @@ async fn a_container_killed_while_it_runs_has_exited() {
     let version = lab.python(code).await;
     for stop in ["kill", "stop"] {
         let sandbox = lab.start(&version).await;
-        let container = lab.container();
+        let container = lab.container().await;
         let mut running = std::pin::pin!(invoke(sandbox.as_ref(), Value::Null));
         // Once the invocation has begun.
         assert!(
@@ -247,7 +247,8 @@ async fn a_gigabyte_of_output_costs_little() {
     let code = "def handler(p):\n    line = 'x' * 1023\n    for _ in range(1 << 20): print(line)\n    print('the end')\n    return 1\n";
     let version = lab.prepared(python_with(code, timeout(50)), code).await;
     let sandbox = lab.start(&version).await;
-    let (before, began) = (resident(), Instant::now());
+    let before = resident();
+    let began = Instant::now();
     let outcome = invoke(sandbox.as_ref(), Value::Null).await.unwrap();
     assert!(
         outcome.log.len() <= lab.config.log_bytes_max,
@@ -388,7 +389,8 @@ async fn many_starts_at_once() {
     let lab = Lab::with_cells(2).await;
     let version = lab.python(ECHO).await;
     let starts = (0..16).map(|index| {
-        let (lab, version) = (&lab, &version);
+        let lab = &lab;
+        let version = &version;
         async move {
             let sandbox = lab.start(version).await;
             assert_eq!(
@@ -408,6 +410,8 @@ async fn a_stem_cell_that_died_is_not_given_out() {
     let lab = Lab::with_cells(2).await;
     let version = lab.python(ECHO).await;
     lab.wait_for_cells(2).await;
+    // The one that the deploy tried the code in is gone.
+    lab.wait_for_containers(2).await;
     for cell in lab.containers() {
         docker(&["kill", &cell]);
     }

@@ -40,7 +40,7 @@ def chunked(pieces):
     for piece in pieces: say(b'%x\r\n' % len(piece) + piece + b'\r\n')
 "#;
 
-/// What the node makes of it: the failure's kind or the reply, in few words.
+/// The node's verdict on it: the failure's kind or the reply, in few words.
 fn words(outcome: Result<serverledge_core::Outcome, InvokeError>) -> String {
     match outcome {
         Ok(outcome) => json_of(&outcome).to_string(),
@@ -105,7 +105,8 @@ async fn forged_answers_are_not_believed() {
     // Most of them take the whole limit: several at once.
     for some in rows.chunks(6) {
         let forged = some.iter().map(|(line, allowed)| {
-            let (lab, version) = (&lab, &version);
+            let lab = &lab;
+            let version = &version;
             async move {
                 let sandbox = lab.start(version).await;
                 let began = Instant::now();

@@ -35,14 +35,18 @@ pub(crate) fn tar(files: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// The version of a tar, of the runtime of `like`.
-fn of(like: fn(&str) -> Version, code: &[u8]) -> Version {
+pub(crate) fn of(like: fn(&str) -> Version, code: &[u8]) -> Version {
     Version {
         code: serverledge_core::Digest::new(*blake3::hash(code).as_bytes()),
         ..like("")
     }
 }
 
-async fn prepare(lab: &Lab, version: &Version, code: &[u8]) -> (Result<(), PrepareError>, String) {
+pub(crate) async fn prepare(
+    lab: &Lab,
+    version: &Version,
+    code: &[u8],
+) -> (Result<(), PrepareError>, String) {
     let steps = Steps::default();
     let outcome = lab
         .executor
@@ -216,7 +220,7 @@ async fn installations_have_limits() {
     );
 }
 
-/// What a package's own build script may do: it runs in the builder.
+/// A package's own build script has few rights: it runs in the builder.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_installation_holds() {
     let lab = Lab::new().await;
@@ -303,7 +307,8 @@ async fn a_function_with_a_network_reaches_out_and_no_other_container() {
         json!(true),
         "containers of this machine have no way out: DNS and NAT are needed"
     );
-    let listens = "import socket, threading\nlistener = socket.create_server(('0.0.0.0', 7000))\ndef handler(p): return socket.gethostbyname(socket.gethostname())\n";
+    // Its own address: that from which it would ask a name server.
+    let listens = "import socket\nlistener = socket.create_server(('0.0.0.0', 7000))\ndef handler(p):\n    with socket.socket(type=socket.SOCK_DGRAM) as out:\n        out.connect(('1.1.1.1', 53))\n        return out.getsockname()[0]\n";
     let other = Version {
         network: serverledge_core::Network::Bridge,
         ..python(listens)
@@ -324,4 +329,37 @@ async fn a_function_with_a_network_reaches_out_and_no_other_container() {
     let strict = strict.await;
     let (code, _) = refusal(strict.prepare(&version, text).await);
     assert_eq!(code, "network_not_allowed");
+}
+
+/// A file that is to be seen in the container and cannot be there: the engine says so, and is quoted. (A missing one Podman makes.)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_engine_refuses_is_told_as_the_engines() {
+    let lab = Lab::with(|config| config.install.ca_file = Some("/etc/passwd/ca.pem".into())).await;
+    let code = tar(&[
+        ("main.py", "def handler(p): pass\n"),
+        ("requirements.txt", "six==1.16.0\n"),
+    ]);
+    let (outcome, _) = prepare(&lab, &of(python, &code), &code).await;
+    let Err(PrepareError::Unavailable {
+        code: "engine_refused",
+        source,
+        ..
+    }) = outcome
+    else {
+        panic!("{outcome:?}")
+    };
+    let words = source.to_string();
+    assert!(
+        words.starts_with("Docker Engine ") || words.starts_with("Podman "),
+        "{words}"
+    );
+    assert!(
+        words.contains(" refused (") && words.contains("/etc/passwd/ca.pem"),
+        "{words}"
+    );
+    lab.wait_for_containers(0).await;
+    assert!(
+        lab.networks().len() <= 1,
+        "a container's own network goes with it"
+    );
 }

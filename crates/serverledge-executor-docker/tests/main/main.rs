@@ -10,6 +10,8 @@ mod escapes;
 mod faults;
 mod hostile;
 mod install;
+mod local_packages;
+mod programs;
 mod proxy;
 mod support;
 mod sweeps;

@@ -49,6 +49,24 @@ def syscall(name, *args):
     return won(name, lambda: libc.syscall(CALLS[name][ARM], *args))
 
 
+def in_child(attempt):
+    """What an attempt gives in a child with one thread: 0, or -1."""
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if attempt() == 0 else 1)
+    return -1 if os.waitpid(child, 0)[1] else 0
+
+
+def cloned(flags):
+    """A child in namespaces of its own: its number, or -1."""
+    child = libc.syscall((56, 220)[ARM], flags | signal.SIGCHLD, 0, 0, 0, 0)
+    if child == 0:
+        os._exit(0)
+    if child > 0:
+        os.waitpid(child, 0)
+    return child
+
+
 def status():
     with open("/proc/self/status") as file:
         return {line.split(":")[0]: line.split(":")[1].split() for line in file if ":" in line}
@@ -59,7 +77,7 @@ def write_to_the_root(_):
     folders = ["/", "/serverledge", "/usr", "/usr/bin", "/etc", "/app", "/bin", "/lib", "/var/tmp", "/run", "/run/lock",
                "/home", "/root", "/opt", "/dev", "/sys/fs/cgroup", "/app/python", "/app/node_modules"]
     files = ["/etc/passwd", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/etc/ld.so.preload", "/sbin/docker-init",
-             "/serverledge/agent.py", "/serverledge/agent.pyc"]
+             "/run/podman-init", "/serverledge/agent.py", "/serverledge/agent.pyc"]
     return sum((write(f"{folder}/escape") for folder in folders), []) + sum((write(path) for path in files), [])
 
 
@@ -101,6 +119,9 @@ def mounts_and_namespaces(_):
     wins += won("chroot", lambda: os.chroot("/tmp"))
     for name, flag in CLONE_NEW.items():
         wins += won(f"unshare {name}", lambda flag=flag: libc.unshare(flag))
+        # Of one thread: a user namespace is refused to processes of several.
+        wins += won(f"unshare {name} in a child", lambda flag=flag: in_child(lambda: libc.unshare(flag)))
+        wins += won(f"clone {name}", lambda flag=flag: cloned(flag))
     for name in ["mnt", "net", "pid"]:
         def enter(name=name):
             with open(f"/proc/1/ns/{name}") as file:
@@ -184,7 +205,9 @@ def process_one(_):
     with open("/proc/1/environ", "rb") as file:
         names = [part.split(b"=")[0].decode() for part in file.read().split(b"\0") if part]
     wins += [f"variable {name}" for name in names
-             if name not in ("PATH", "LANG", "HOME", "HOSTNAME", "PYTHONPATH", "NODE_PATH", "NODE_VERSION", "VISIBLE")]
+             if name not in ("PATH", "LANG", "HOME", "HOSTNAME", "PYTHONPATH", "NODE_PATH", "NODE_VERSION", "VISIBLE",
+                             # Podman's own.
+                             "TERM", "container")]
     wins += won("root of 1", lambda: -1 if os.listdir("/proc/1/root") == os.listdir("/") else "another root")
     # Only processes of this container are seen.
     ours = [pid for pid in os.listdir("/proc") if pid.isdigit()]
@@ -203,7 +226,8 @@ def process_one(_):
 @probe
 def the_engine(_):
     wins = []
-    for path in ["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/var/lib/docker"]:
+    for path in ["/var/run/docker.sock", "/run/docker.sock", "/run/containerd/containerd.sock", "/var/lib/docker",
+                 "/run/podman/podman.sock", "/run/libpod", "/var/lib/containers"]:
         if os.path.exists(path):
             wins.append(path)
     return wins
@@ -284,7 +308,7 @@ def internal_network(params):
 @probe
 def names(_):
     return sum((won(f"look up {name}", lambda name=name: socket.getaddrinfo(name, 80)[0][4]) for name in
-                ["example.org", "host.docker.internal"]), [])
+                ["example.org", "host.docker.internal", "host.containers.internal"]), [])
 
 
 @probe

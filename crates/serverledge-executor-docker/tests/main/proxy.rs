@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-use crate::support::SOCKET;
+use crate::support::engine_socket;
 
 /// See the module. Ends when dropped.
 pub(crate) struct CountingProxy {
@@ -20,7 +20,8 @@ pub(crate) struct CountingProxy {
 impl CountingProxy {
     pub(crate) fn start(path: PathBuf) -> Self {
         let listener = UnixListener::bind(&path).unwrap();
-        let (asked, mut tasks) = (Arc::new(Mutex::default()), JoinSet::new());
+        let asked = Arc::new(Mutex::default());
+        let mut tasks = JoinSet::new();
         let heard = Arc::clone(&asked);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -35,14 +36,14 @@ impl CountingProxy {
         }
     }
 
-    /// What was asked for since the last time: paths without version and ids.
+    /// The requests since the last time: paths without version and ids.
     pub(crate) fn taken(&self) -> Vec<String> {
         std::mem::take(&mut self.asked.lock())
     }
 }
 
 async fn pass(ours: UnixStream, asked: Arc<Mutex<Vec<String>>>) {
-    let Ok(theirs) = UnixStream::connect(SOCKET).await else {
+    let Ok(theirs) = UnixStream::connect(engine_socket()).await else {
         return;
     };
     let (mut from_client, mut to_client) = ours.into_split();

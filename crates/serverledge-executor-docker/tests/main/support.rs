@@ -1,7 +1,7 @@
 //! An executor with a node id and a folder of its own, and what is needed to look at its containers from outside. Whatever
 //! becomes of a test, nothing of it is left.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use serverledge_core::{
-    CpuMilli, Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, InvocationId,
-    InvokeError, MemoryMib, Outcome, Payload, PrepareError, Reply, Runtime, Sandbox, SandboxCall,
-    StartError, StartPhase, Version,
+    CpuMilli, Executor, FailureKind, FunctionFailure, FunctionLimits, InvocationId, InvokeError,
+    MemoryMib, Outcome, Payload, PrepareError, Reply, Runtime, Sandbox, StartError, StartPhase,
+    Version,
 };
 use serverledge_executor_docker::{DockerConfig, DockerExecutor, Images, InstallConfig};
 use serverledge_testing::executor::{self, Fixtures};
@@ -20,12 +20,17 @@ use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-/// How long a test waits for what must come: far longer than anything takes, so that a slow machine passes.
+/// The longest time that a test waits for an event: far longer than anything takes, so that a slow machine passes.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Tests that use containers at the same time: a starting container takes a core.
 static TESTS: Semaphore = Semaphore::const_new(2);
-/// The engine that the tests share.
-pub(crate) const SOCKET: &str = "/var/run/docker.sock";
+
+/// The socket of the engine that the tests share.
+pub(crate) fn engine_socket() -> PathBuf {
+    std::env::var_os("SERVERLEDGE_TEST_ENGINE")
+        .unwrap_or_else(|| "/var/run/docker.sock".into())
+        .into()
+}
 
 /// The image under test.
 pub(crate) fn python_image() -> String {
@@ -48,12 +53,12 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// Without stem cells: every start is a plain one.
+    /// Without template containers: every start is a plain one.
     pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    /// With stem cells of Python, which are ready.
+    /// With template containers of Python, which are ready.
     pub(crate) async fn with_cells(cells: usize) -> Self {
         let lab = Self::with(|config| config.cells = cells).await;
         lab.executor.warm_up(&[Runtime::Python]);
@@ -79,7 +84,10 @@ impl Lab {
     }
 
     pub(crate) async fn wait_for_cells(&self, cells: usize) {
-        wait_until("the stem cells", || self.executor.cells_ready() >= cells).await;
+        wait_until("the template containers", || {
+            self.executor.cells_ready() >= cells
+        })
+        .await;
     }
 
     /// A prepared version.
@@ -182,7 +190,7 @@ impl Lab {
         }
     }
 
-    /// What lies in a folder of the executor's.
+    /// The names of the files in a folder of the executor's.
     pub(crate) fn files(&self, folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.dir().join(folder))
             .into_iter()
@@ -193,11 +201,10 @@ impl Lab {
             .collect()
     }
 
-    /// The only container of this node.
-    pub(crate) fn container(&self) -> String {
-        let mut all = self.containers();
-        assert_eq!(all.len(), 1, "one container is expected");
-        all.remove(0)
+    /// The only container of this node, once what was tried at deploy is gone.
+    pub(crate) async fn container(&self) -> String {
+        wait_until("one container", || self.containers().len() == 1).await;
+        self.containers().remove(0)
     }
 }
 
@@ -244,7 +251,7 @@ fn listed(socket: &Path, args: &[&str]) -> Vec<String> {
 /// The settings of a node in a temporary folder.
 pub(crate) fn config(dir: &Path) -> DockerConfig {
     DockerConfig {
-        socket: SOCKET.into(),
+        socket: engine_socket(),
         node_id: unique("test"),
         dir: dir.to_owned(),
         images: Images {
@@ -252,6 +259,7 @@ pub(crate) fn config(dir: &Path) -> DockerConfig {
             nodejs: nodejs_image(),
         },
         cells: 0,
+        cells_max: 0,
         starts_max: 2,
         start_timeout: Duration::from_secs(20),
         cpus_max: CpuMilli::new(2000),
@@ -320,14 +328,7 @@ pub(crate) fn timeout(seconds: u64) -> FunctionLimits {
 pub(crate) const ECHO: &str = "def handler(params): return params\n";
 
 pub(crate) async fn invoke(sandbox: &dyn Sandbox, params: Value) -> Result<Outcome, InvokeError> {
-    let function = FunctionName::parse("probe").unwrap();
-    let payload = Payload::Json(params.to_string().into());
-    let call = SandboxCall {
-        id: InvocationId::new(),
-        function,
-        payload,
-        deadline: None,
-    };
+    let call = executor::call_of("probe", Payload::Json(params.to_string().into()));
     // Nothing may hang, whatever the function does: the longest limit is far below this.
     tokio::time::timeout(WAIT_MAX, sandbox.invoke(call, FakeHost::new().0))
         .await
@@ -361,7 +362,7 @@ pub(crate) fn refusal(outcome: Result<(), PrepareError>) -> (&'static str, Strin
     }
 }
 
-/// The start, which must come from a stem cell or not.
+/// The start, which must come from a template container or not.
 pub(crate) fn phase_names(phases: &[StartPhase]) -> Vec<&'static str> {
     phases.iter().map(|(name, _)| *name).collect()
 }
@@ -382,7 +383,7 @@ pub(crate) fn docker(args: &[&str]) -> String {
 }
 
 pub(crate) fn docker_quiet(args: &[&str]) -> Result<String, String> {
-    docker_at(Path::new(SOCKET), args)
+    docker_at(&engine_socket(), args)
 }
 
 /// The same on another engine.
@@ -402,6 +403,47 @@ pub(crate) fn docker_at(socket: &Path, args: &[&str]) -> Result<String, String> 
     }
 }
 
+/// Numbers of the processes of a container, as this machine counts.
+pub(crate) fn processes_of(container: &str) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let inside = |pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/cgroup"))
+            .is_ok_and(|group| group.contains(container))
+    };
+    numbers.filter(inside).collect()
+}
+
+/// Memory in bytes, and period and quota of the processor in microseconds, as the kernel holds them for a container.
+pub(crate) fn limits_in_force(container: &str) -> Result<[String; 3], String> {
+    let pid = docker_quiet(&["inspect", "-f", "{{.State.Pid}}", container])?;
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))
+        .map_err(|error| error.to_string())?;
+    let read = |place: String| std::fs::read_to_string(place).map_err(|error| error.to_string());
+    let of = |controller: &str| {
+        let mut all = groups
+            .lines()
+            .filter_map(|line| line.split_once(':')?.1.split_once(':'));
+        all.find(|(names, _)| names.split(',').any(|name| name == controller))
+            .map(|(_, path)| path)
+    };
+    let [memory, cpu] = ["memory", "cpu"].map(of);
+    if let (Some(memory), Some(cpu)) = (memory, cpu) {
+        let cpu = |name: &str| read(format!("/sys/fs/cgroup/cpu{cpu}/cpu.cfs_{name}_us"));
+        let memory = read(format!(
+            "/sys/fs/cgroup/memory{memory}/memory.limit_in_bytes"
+        ))?;
+        return Ok([memory, cpu("period")?, cpu("quota")?].map(|text| text.trim().to_owned()));
+    }
+    let path = of("").unwrap_or_default();
+    let memory = read(format!("/sys/fs/cgroup{path}/memory.max"))?
+        .trim()
+        .to_owned();
+    let cpu = read(format!("/sys/fs/cgroup{path}/cpu.max"))?;
+    let (quota, period) = cpu.trim().split_once(' ').ok_or("no quota")?;
+    Ok([memory, period.to_owned(), quota.to_owned()])
+}
+
 /// Waits until a condition holds; a test never sleeps and hopes.
 pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let limit = Instant::now() + WAIT_MAX;
@@ -414,7 +456,7 @@ pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) 
     }
 }
 
-/// What the conformance suite needs; see [`executor::Fixtures`].
+/// The pace that the conformance suite needs; see [`executor::Fixtures`].
 pub(crate) fn pace() -> executor::Pace {
     executor::Pace {
         short: Duration::from_millis(700),

@@ -26,7 +26,7 @@ async fn not_prepared(lab: &Lab, version: &Arc<Version>) {
     );
 }
 
-/// What a node does after `NotPrepared`.
+/// Does what a node does after `NotPrepared`.
 async fn heals(lab: &Lab, version: &Arc<Version>) {
     lab.executor
         .prepare(version, echo().into(), &())
@@ -240,7 +240,8 @@ async fn few_loaded_modules_serve_many() {
 async fn concurrent_first_starts_share_one_load() {
     let (lab, version) = restarted().await;
     let runs = (0..30).map(|n: i32| {
-        let (lab, version) = (&lab, &version);
+        let lab = &lab;
+        let version = &version;
         async move {
             assert_eq!(
                 json_of(&lab.invoke(version, &n.to_string()).await.unwrap()),

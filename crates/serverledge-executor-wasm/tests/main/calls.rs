@@ -199,7 +199,9 @@ async fn addresses_outside_of_memory_trap() {
             .join(" ");
         command(&items(), &format!("(drop (call $call {words}))"))
     };
-    let (good_name, good_params, good_out) = ((0x100, 6), (0x110, 2), (0x1000, 4096));
+    let good_name = (0x100, 6);
+    let good_params = (0x110, 2);
+    let good_out = (0x1000, 4096);
     for guest in [
         with((0x3fffb, 6), good_params, good_out),
         with((-1, 1), good_params, good_out),

@@ -4,16 +4,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request};
 use http_body_util::{BodyExt as _, Empty};
-use serverledge_core::{
-    FailureKind, FunctionLimits, HttpBody, InvokeError, Outcome, Payload, Reply,
-};
+use serverledge_core::{FailureKind, FunctionLimits, HttpBody, InvokeError, Outcome, Payload};
 use serverledge_testing::fake_host::FakeHost;
 
-use crate::support::{Lab, call, call_with, failure, kind, time_limit};
+use crate::support::{Lab, call, call_with, failure, kind, settled, time_limit};
 
-/// What the component imports, as `wasi:http` 0.2 has it; the functions that it uses, and all types of those.
+/// The imports of the component, as `wasi:http` 0.2 has them; the functions that it uses, and all types of those.
 const IMPORTS: &str = r#"
   (import "wasi:io/error@0.2.0" (instance $io-error (export "error" (type (sub resource)))))
   (alias export $io-error "error" (type $error))
@@ -26,6 +24,11 @@ const IMPORTS: &str = r#"
     (export "[method]output-stream.blocking-write-and-flush"
       (func (param "self" (borrow $output)) (param "contents" (list u8)) (result (result (error $stream-error)))))))
   (alias export $streams "output-stream" (type $output-stream))
+  (import "wasi:cli/exit@0.2.0" (instance $exits (export "exit" (func (param "status" (result))))))
+  (import "wasi:cli/stderr@0.2.0" (instance $stderr
+    (alias outer 1 $output-stream (type $os))
+    (export "output-stream" (type $output (eq $os)))
+    (export "get-stderr" (func (result (own $output))))))
   (import "wasi:http/types@0.2.0" (instance $types
     (alias outer 1 $output-stream (type $os))
     (export "output-stream" (type $output (eq $os)))
@@ -57,7 +60,13 @@ const IMPORTS: &str = r#"
       (case "HTTP-response-timeout") (case "HTTP-upgrade-failed") (case "HTTP-protocol-error") (case "loop-detected")
       (case "configuration-error") (case "internal-error" (option string))))
     (export "error-code" (type $code (eq $code-def)))
+    (type $header-error-def (variant (case "invalid-syntax") (case "forbidden") (case "immutable")))
+    (export "header-error" (type $header-error (eq $header-error-def)))
     (export "[constructor]fields" (func (result (own $fields))))
+    (export "[method]fields.append" (func (param "self" (borrow $fields)) (param "name" string)
+      (param "value" (list u8)) (result (result (error $header-error)))))
+    (export "[method]outgoing-response.set-status-code"
+      (func (param "self" (borrow $response)) (param "status-code" u16) (result (result))))
     (export "[constructor]outgoing-response" (func (param "headers" (own $fields)) (result (own $response))))
     (export "[method]outgoing-response.body" (func (param "self" (borrow $response)) (result (result (own $body)))))
     (export "[method]outgoing-body.write" (func (param "self" (borrow $body)) (result (result (own $output)))))
@@ -74,6 +83,8 @@ const LOWERED: &str = r#"
   (core module $store-module
     (memory (export "memory") 1)
     (data (i32.const 0x100) "hello")
+    (data (i32.const 0x200) "content-lengthx-large")
+    (data (i32.const 0x300) "setting DB_URL is missing\n")
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0x8000)))
   (core instance $store (instantiate $store-module))
   (alias core export $store "memory" (core memory $memory))
@@ -85,12 +96,17 @@ const LOWERED: &str = r#"
   (core func $finish (canon lower (func $types "[static]outgoing-body.finish") (memory $memory) (realloc $realloc)))
   (core func $set (canon lower (func $types "[static]response-outparam.set") (memory $memory)))
   (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $memory)))
+  (core func $append (canon lower (func $types "[method]fields.append") (memory $memory)))
+  (core func $status (canon lower (func $types "[method]outgoing-response.set-status-code")))
+  (core func $exit (canon lower (func $exits "exit")))
+  (core func $get-stderr (canon lower (func $stderr "get-stderr")))
   (core func $drop-outparam (canon resource.drop $outparam))
   (core func $drop-stream (canon resource.drop $output-stream))
 "#;
 
 /// The guest's helpers: `$answer` sets a response and opens its body, `$say` writes "hello", `$finish-body` ends the
-/// body as it should be, `$compute` is busy for many ticks.
+/// body as it should be, `$compute` is busy for many ticks. `$length` adds a Content-Length of one digit to the response to
+/// come, `$large` a header of 4,000 bytes, `$many-headers` 40 of them, `$answer-with` has a status. `$log` writes a line to stderr.
 const HELPERS: &str = r#"
   (import "" "memory" (memory 1))
   (import "" "fields" (func $fields (result i32)))
@@ -102,10 +118,33 @@ const HELPERS: &str = r#"
   (import "" "write" (func $write (param i32 i32 i32 i32)))
   (import "" "drop-outparam" (func $drop-outparam (param i32)))
   (import "" "drop-stream" (func $drop-stream (param i32)))
+  (import "" "append" (func $append (param i32 i32 i32 i32 i32 i32)))
+  (import "" "status" (func $status (param i32 i32) (result i32)))
+  (import "" "exit" (func $exit (param i32)))
+  (import "" "get-stderr" (func $get-stderr (result i32)))
   (global $b (mut i32) (i32.const 0))
   (global $s (mut i32) (i32.const 0))
-  (func $answer (param $out i32) (local $r i32)
-    (local.set $r (call $response (call $fields)))
+  (global $f (mut i32) (i32.const 0))
+  (func $headers (if (i32.eqz (global.get $f)) (then (global.set $f (call $fields)))))
+  (func $length (param $digit i32)
+    (call $headers)
+    (i32.store8 (i32.const 32) (i32.add (local.get $digit) (i32.const 48)))
+    (call $append (global.get $f) (i32.const 0x200) (i32.const 14) (i32.const 32) (i32.const 1) (i32.const 16)))
+  (func $large
+    (call $headers)
+    (memory.fill (i32.const 0x4000) (i32.const 97) (i32.const 4000))
+    (call $append (global.get $f) (i32.const 0x20e) (i32.const 7) (i32.const 0x4000) (i32.const 4000) (i32.const 16)))
+  (func $many-headers (local $n i32)
+    (loop $again
+      (call $large)
+      (local.set $n (i32.add (local.get $n) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $n) (i32.const 40)))))
+  (func $log (call $write (call $get-stderr) (i32.const 0x300) (i32.const 26) (i32.const 16)))
+  (func $answer (param $out i32) (call $answer-with (local.get $out) (i32.const 200)))
+  (func $answer-with (param $out i32) (param $code i32) (local $r i32)
+    (call $headers)
+    (local.set $r (call $response (global.get $f)))
+    (drop (call $status (local.get $r) (local.get $code)))
     (call $body (local.get $r) (i32.const 0))
     (global.set $b (i32.load (i32.const 4)))
     (call $stream (global.get $b) (i32.const 0))
@@ -123,20 +162,10 @@ const HELPERS: &str = r#"
 "#;
 
 /// A component whose handler has this body; `$out` is where the answer goes.
-fn component(body: &str) -> String {
-    let names = [
-        "fields",
-        "response",
-        "body",
-        "stream",
-        "finish",
-        "set",
-        "write",
-        "drop-outparam",
-        "drop-stream",
-    ];
+pub(crate) fn component(body: &str) -> String {
+    let names = "fields response body stream finish set write drop-outparam drop-stream append status exit get-stderr";
+    let names = names.split(' ');
     let given: String = names
-        .iter()
         .map(|name| format!("(export \"{name}\" (func ${name}))"))
         .collect();
     format!(
@@ -150,10 +179,24 @@ fn component(body: &str) -> String {
     )
 }
 
-async fn ask(lab: &Lab, body: &str, limits: FunctionLimits) -> Result<Outcome, InvokeError> {
+pub(crate) async fn ask(
+    lab: &Lab,
+    body: &str,
+    limits: FunctionLimits,
+) -> Result<Outcome, InvokeError> {
+    ask_as(Method::GET, lab, body, limits).await
+}
+
+pub(crate) async fn ask_as(
+    method: Method,
+    lab: &Lab,
+    body: &str,
+    limits: FunctionLimits,
+) -> Result<Outcome, InvokeError> {
     let version = lab.version(component(body), limits).await;
     let sent: HttpBody = Box::pin(Empty::<Bytes>::new().map_err(|never| match never {}));
     let request = Request::builder()
+        .method(method)
         .uri("/")
         .header("host", "localhost")
         .body(sent)
@@ -169,9 +212,7 @@ async fn ask(lab: &Lab, body: &str, limits: FunctionLimits) -> Result<Outcome, I
 
 /// The whole body, or why it broke off.
 async fn read(outcome: Outcome) -> Result<String, String> {
-    let Reply::Http(response) = outcome.reply else {
-        panic!("an HTTP request was answered with JSON")
-    };
+    let (response, _) = settled(outcome);
     let whole = response
         .into_body()
         .collect()
@@ -292,10 +333,7 @@ async fn an_endless_guest_behind_a_reply_ends() {
     assert!(fault.contains("300ms"), "{fault}");
     // What computes stops at its next tick; until then its slot is taken.
     let outcome = ask_until_free(&lab, body, time_limit(Duration::from_secs(600))).await;
-    let Reply::Http(response) = outcome.reply else {
-        panic!("an HTTP request was answered with JSON")
-    };
-    let mut stream = response.into_body();
+    let mut stream = settled(outcome).0.into_body();
     assert_eq!(
         stream.frame().await.unwrap().unwrap().into_data().unwrap(),
         "hello"

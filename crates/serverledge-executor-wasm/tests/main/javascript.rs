@@ -45,7 +45,8 @@ async fn the_same_module_gives_the_same_result_elsewhere() {
     let version = lab.version(&module, FunctionLimits::default()).await;
     let here = json_of(&lab.invoke(&version, &params.to_string()).await.unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let (stub, file) = (dir.path().join("stub.mjs"), dir.path().join("module.wasm"));
+    let stub = dir.path().join("stub.mjs");
+    let file = dir.path().join("module.wasm");
     std::fs::write(&stub, STUB).unwrap();
     std::fs::write(&file, &module).unwrap();
     let mut node = Command::new("node");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use serverledge_core::{FailureKind, FunctionLimits, InvokeError, MemoryMib, SandboxCall};
+use serverledge_core::{FailureKind, FunctionLimits, InvokeError, MemoryMib};
 use serverledge_testing::fake_host::FakeHost;
 use tokio::time::Instant;
 
@@ -237,10 +237,8 @@ async fn the_limit_that_fired_is_named() {
 async fn a_deadline_in_the_past_runs_nothing_for_long() {
     let lab = Lab::new();
     let version = lab.version(endless(), FunctionLimits::default()).await;
-    let call = SandboxCall {
-        deadline: Some(Instant::now().into_std()),
-        ..call("{}")
-    };
+    let mut call = call("{}");
+    call.context.deadline = Some(Instant::now().into_std());
     let sandbox = lab.start(&version).await.unwrap();
     assert_eq!(
         kind(sandbox.invoke(call, FakeHost::new().0).await),

@@ -1,4 +1,4 @@
-//! What is recognised at deploy, and what is refused with which code.
+//! Modules that are recognised at deploy, and those that are refused, each with its code.
 
 use serverledge_core::{Executor as _, FunctionLimits, Interface, MemoryMib, PrepareError};
 use serverledge_testing::executor::version;
@@ -233,5 +233,201 @@ async fn a_component_must_be_able_to_handle() {
             let started = lab.executor.start(&version).await;
             panic!("{text} was prepared: {prepared:?}; its start gives {started:?}");
         }
+    }
+}
+
+/// The way in which a guest of [`FOREIGN`] is put together from its text.
+#[derive(Clone, Copy)]
+enum Made {
+    /// A reactor with this item.
+    Reactor,
+    /// A command that imports a function: module and name, with a blank between.
+    Importing,
+    /// A component that exports an instance of this name.
+    Exporting,
+    /// As it is.
+    Plain,
+}
+
+impl Made {
+    fn text(self, of: &str) -> String {
+        match self {
+            Self::Reactor => format!(
+                r#"(module (memory (export "memory") 1)
+                   (func (export "serverledge_alloc") (param i32) (result i32) (i32.const 1024))
+                   (func (export "serverledge_handle") (param i32 i32) (result i64) (i64.const 11)) {of})"#
+            ),
+            Self::Importing => {
+                let (module, name) = of.split_once(' ').unwrap();
+                format!(
+                    r#"(module (import "{module}" "{name}" (func)) (memory (export "memory") 1) (func (export "_start")))"#
+                )
+            }
+            Self::Exporting => format!(r#"(component (instance (export "{of}")))"#),
+            Self::Plain => of.to_owned(),
+        }
+    }
+}
+
+/// Modules of real toolchains that no host here serves; the code and words of the refusal.
+const FOREIGN: [(Made, &str, &str, [&str; 2]); 20] = [
+    (
+        Made::Reactor,
+        "(table 1 externref)",
+        "invalid_module",
+        ["externref", "wasm-bindgen"],
+    ),
+    (
+        Made::Reactor,
+        "(type $s (struct (field i32))) (func (result (ref $s)) (struct.new $s (i32.const 1)))",
+        "invalid_module",
+        ["garbage collection", "Kotlin"],
+    ),
+    (
+        Made::Reactor,
+        "(tag $e (param i32)) (func (block $l (result i32) (try_table (catch $e $l) (throw $e (i32.const 1))) (i32.const 0)) (drop))",
+        "invalid_module",
+        ["exceptions (try_table", "without exceptions"],
+    ),
+    (
+        Made::Plain,
+        // A tag, and a function with the instructions try, throw, catch_all of before 2025: the text form has them no more.
+        r#"(module binary "\00asm\01\00\00\00" "\01\04\01\60\00\00" "\03\02\01\00" "\0d\03\01\00\00"
+           "\0a\0a\01\08\00\06\40\08\00\19\0b\0b")"#,
+        "invalid_module",
+        ["old form", "-fwasm-exceptions"],
+    ),
+    (
+        Made::Reactor,
+        "(memory $m i64 1)",
+        "invalid_module",
+        ["64 bits", "wasm32"],
+    ),
+    (
+        Made::Reactor,
+        "(memory 1)",
+        "invalid_module",
+        ["several memories", "wasm-merge"],
+    ),
+    (
+        Made::Reactor,
+        "(memory $s 1 1 shared)",
+        "invalid_module",
+        ["threads", "wasm32-wasip1"],
+    ),
+    (
+        Made::Importing,
+        "wbg __wbg_now",
+        "unknown_import",
+        ["wbg::__wbg_now", "wasm-bindgen"],
+    ),
+    (
+        Made::Importing,
+        "./greet_bg.js f",
+        "unknown_import",
+        ["wasm-bindgen", "wasm32-wasip1"],
+    ),
+    (
+        Made::Importing,
+        "wasi thread-spawn",
+        "unknown_import",
+        ["threads", "wasm32-wasip1"],
+    ),
+    (
+        Made::Importing,
+        "env invoke_ii",
+        "unknown_import",
+        ["C++ exceptions", "-sSTANDALONE_WASM"],
+    ),
+    (
+        Made::Importing,
+        "env abort",
+        "unknown_import",
+        ["AssemblyScript", "wasi-shim"],
+    ),
+    (
+        Made::Importing,
+        "env area",
+        "unknown_import",
+        ["env::area", "linker"],
+    ),
+    (
+        Made::Importing,
+        "gojs runtime.wasmExit",
+        "unknown_import",
+        ["GOOS=js", "GOOS=wasip1"],
+    ),
+    (
+        Made::Importing,
+        "wasi_unstable fd_write",
+        "unknown_import",
+        ["2019", "preview 1"],
+    ),
+    (
+        Made::Importing,
+        "wasi:http/types@0.2.0 f",
+        "unknown_import",
+        ["core of a component", "wasm-tools"],
+    ),
+    (
+        Made::Exporting,
+        "wasi:cli/run@0.2.6",
+        "no_interface",
+        ["wasi:cli/run", "wasm32-wasip1"],
+    ),
+    (
+        Made::Exporting,
+        "wasi:http/handler@0.3.0",
+        "no_interface",
+        ["WASI 0.3", "0.2"],
+    ),
+    (
+        Made::Exporting,
+        "acme:shop/orders",
+        "no_interface",
+        ["acme:shop/orders", "wasi:http/incoming-handler"],
+    ),
+    (
+        Made::Plain,
+        r#"(component (import "fermyon:spin/llm@2.0.0" (instance)) (import "wasi:cli/stdin@0.2.3" (instance))
+           (instance (export "wasi:http/incoming-handler@0.2.0")))"#,
+        "unknown_import",
+        ["fermyon:spin/llm@2.0.0", "Spin"],
+    ),
+];
+
+/// One sentence names what is missing, for which toolchain that is typical, and the way out.
+#[tokio::test]
+async fn a_refusal_names_the_toolchain_and_the_way_out() {
+    let lab = Lab::new();
+    let mut wrong = Vec::new();
+    for (made, of, expected, words) in FOREIGN {
+        let guest = made.text(of);
+        let (given, message) = code(lab.prepare(&guest).await);
+        if given != expected
+            || words.iter().any(|word| !message.contains(word))
+            || message.contains("not valid")
+        {
+            wrong.push(format!("{guest}: {given}: {message}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(lab.cached_files().is_empty());
+}
+
+/// Features that the looks before compiling take for offered are those that the engine offers.
+#[tokio::test]
+async fn newer_instructions_that_are_offered_are_taken() {
+    let lab = Lab::new();
+    for items in [
+        "(func $f (param i32) (result i32) (return_call $f (local.get 0)))",
+        "(func (param v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 0)))",
+        "(func (param (ref func)))",
+        "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
+        "(func (param i32 i32 i32) (memory.fill (local.get 0) (local.get 1) (local.get 2)))",
+    ] {
+        lab.prepare(crate::support::command(items, ""))
+            .await
+            .unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use serverledge_core::FunctionLimits;
-use serverledge_executor_wasm::{Snapshot, SnapshotError};
+use serverledge_executor_wasm::{ModuleSnapshot, SnapshotError};
 
 use crate::support::{Lab, json_of};
 
@@ -43,7 +43,7 @@ fn base(more: &str) -> Bytes {
     .into()
 }
 
-async fn take(lab: &Lab, more: &str) -> Result<Snapshot, SnapshotError> {
+async fn take(lab: &Lab, more: &str) -> Result<ModuleSnapshot, SnapshotError> {
     lab.executor
         .snapshot(base(more), INPUT.into(), MEMORY)
         .await
@@ -165,7 +165,7 @@ async fn a_trap_is_told() {
 async fn an_endless_loop_ends() {
     let ended = fault("(loop $again (br $again))").await;
     assert!(
-        matches!(ended, SnapshotError::CpuTime { limit } if limit == Duration::from_millis(200)),
+        matches!(ended, SnapshotError::CpuTime(limit) if limit == Duration::from_millis(200)),
         "{ended:?}"
     );
 }
@@ -174,22 +174,16 @@ async fn an_endless_loop_ends() {
 async fn a_memory_bomb_is_told() {
     let grow = "(loop $again (br_if $again (i32.ge_s (memory.grow (i32.const 16)) (i32.const 0)))) unreachable";
     let ended = fault(grow).await;
-    assert!(
-        matches!(ended, SnapshotError::Memory { limit: MEMORY }),
-        "{ended:?}"
-    );
+    assert!(matches!(ended, SnapshotError::Memory(MEMORY)), "{ended:?}");
 }
 
 #[tokio::test]
 async fn a_flood_of_output_ends() {
     let ended = fault("(loop $again (call $say (i32.const 1)) (br $again))").await;
-    assert!(
-        matches!(ended, SnapshotError::Output { limit: 1000 }),
-        "{ended:?}"
-    );
+    assert!(matches!(ended, SnapshotError::Output(1000)), "{ended:?}");
     let filled = fault("(memory.fill (i32.const 70000) (i32.const 1) (i32.const 40000))").await;
     assert!(
-        matches!(filled, SnapshotError::TooLarge { limit: 30_000 }),
+        matches!(filled, SnapshotError::TooLarge(30_000)),
         "{filled:?}"
     );
     let lab = Lab::new();
@@ -200,7 +194,7 @@ async fn a_flood_of_output_ends() {
     assert_eq!(kept.len(), lab.config.log_bytes_max);
 }
 
-/// What a snapshot begins with is its function's to pay for.
+/// Memory that a snapshot begins with is its function's to pay for.
 #[tokio::test]
 async fn memory_that_was_grown_is_kept() {
     let lab = Lab::new();

@@ -8,16 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use serverledge_core::{
-    Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, InvocationId,
-    InvokeError, Outcome, Payload, PrepareError, Prepared, Reply, Sandbox, SandboxCall, StartError,
-    Version,
+    Call, Ending, Executor, FailureKind, FunctionFailure, FunctionLimits, InvokeError, Outcome,
+    Payload, PrepareError, Prepared, Reply, Sandbox, StartError, Version,
 };
 use serverledge_executor_wasm::{WasmConfig, WasmExecutor, Worker};
 use serverledge_testing::executor;
 use serverledge_testing::fake_host::FakeHost;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
-/// How long a test waits for what must come.
+/// The longest time that a test waits for an event.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// An executor and the folder of its machine code.
@@ -110,7 +110,7 @@ impl Lab {
         self.invoke(&version, params).await
     }
 
-    /// What [`listing`] lists.
+    /// The entries that [`listing`] lists.
     pub(crate) async fn list(&self, code: &str) -> Vec<Value> {
         list_of(&self.run(code, "{}").await.unwrap())
     }
@@ -149,18 +149,12 @@ pub(crate) fn compiler() -> Worker {
     }
 }
 
-pub(crate) fn call(params: &str) -> SandboxCall {
+pub(crate) fn call(params: &str) -> Call {
     call_with(Payload::Json(Bytes::copy_from_slice(params.as_bytes())))
 }
 
-pub(crate) fn call_with(payload: Payload) -> SandboxCall {
-    let function = FunctionName::parse("guest").unwrap();
-    SandboxCall {
-        id: InvocationId::new(),
-        function,
-        payload,
-        deadline: None,
-    }
+pub(crate) fn call_with(payload: Payload) -> Call {
+    executor::call_of("guest", payload)
 }
 
 pub(crate) fn json_of(outcome: &Outcome) -> Value {
@@ -168,6 +162,28 @@ pub(crate) fn json_of(outcome: &Outcome) -> Value {
         panic!("{:?} is no JSON", outcome.reply)
     };
     serde_json::from_slice(bytes).unwrap()
+}
+
+/// A response, and the end of its function, which runs on in a task as the node has it.
+#[expect(clippy::disallowed_methods, reason = "the task ends with the test")]
+pub(crate) fn settled(
+    outcome: Outcome,
+) -> (
+    http::Response<serverledge_core::HttpBody>,
+    JoinHandle<Ending>,
+) {
+    let Reply::Http(response) = outcome.reply else {
+        panic!("an HTTP request was answered with JSON")
+    };
+    let rest = outcome.rest;
+    let log = outcome.log;
+    let ending = async move {
+        match rest {
+            Some(rest) => rest.0.await,
+            None => Ending::Completed { log },
+        }
+    };
+    (*response, tokio::spawn(ending))
 }
 
 fn list_of(outcome: &Outcome) -> Vec<Value> {

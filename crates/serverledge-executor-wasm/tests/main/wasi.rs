@@ -208,7 +208,8 @@ async fn randomness_differs() {
          (call $say64 (i64.load (i32.const 0x410)))",
     );
     let lab = Lab::new();
-    let (first, second) = (lab.list(&guest).await, lab.list(&guest).await);
+    let first = lab.list(&guest).await;
+    let second = lab.list(&guest).await;
     assert_ne!(first[..2], second[..2]);
     assert_ne!(first[0], first[1]);
     assert_eq!(first[2], json!(0), "more than was asked for was written");
@@ -582,4 +583,140 @@ async fn a_sleeper_meets_its_time_limit() {
             FailureKind::TimeLimit
         );
     }
+}
+
+/// `isatty` of wasi-libc: a character device whose descriptor cannot seek. A program that believes to be on a terminal prompts
+/// and colours its output.
+#[tokio::test]
+async fn the_streams_are_no_terminals() {
+    let body: String = (0..3)
+        .map(|fd| {
+            format!(
+                "(call $say (call $fd_fdstat_get (i32.const {fd}) (i32.const 0x400))) (call $say (i32.load8_u (i32.const 0x400)))
+                 (call $say (call $fd_filestat_get (i32.const {fd}) (i32.const 0x400))) (call $say (i32.load8_u (i32.const 0x410)))"
+            )
+        })
+        .collect();
+    assert_eq!(
+        Lab::new().list(&listing("", &body)).await,
+        vec![json!(0); 12]
+    );
+}
+
+/// A key of 2 MiB and more: programs take a refusal for a broken machine.
+#[tokio::test]
+async fn randomness_has_any_length() {
+    let guest = large_command(
+        64,
+        "",
+        "(call $emit (i32.const 0) (i32.const 1))
+         (call $say (call $random_get (i32.const 0x10001) (i32.const 0x300001)))
+         (call $say (i64.eqz (i64.load (i32.const 0x30fff8))))
+         (call $say (i32.load8_u (i32.const 0x310003)))
+         (call $say (call $random_get (i32.const 0x10000) (i32.const 0x3fffff)))
+         (call $emit (i32.const 4) (i32.const 2))",
+    );
+    // The last bytes asked for are written, none behind them; a range that ends outside of memory is refused whole.
+    assert_eq!(
+        json_of(&Lab::new().run(&guest, "{}").await.unwrap()),
+        json!([0, 0, 0, FAULT, 0])
+    );
+}
+
+/// Emscripten tells its host that memory has grown; there is nothing to do about it.
+#[tokio::test]
+async fn a_notice_about_grown_memory_is_taken() {
+    let guest = r#"(module (import "env" "emscripten_notify_memory_growth" (func $grown (param i32)))
+        (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "\08\00\00\00\01\00\00\007")
+        (func (export "_start") (drop (memory.grow (i32.const 1))) (call $grown (i32.const 0))
+          (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))))"#;
+    assert_eq!(
+        json_of(&Lab::new().run(guest, "{}").await.unwrap()),
+        json!(7)
+    );
+}
+
+/// A program's words when it gives up are the message: the reason, wherever its runtime prints it.
+#[tokio::test]
+async fn a_failure_is_explained_by_what_the_program_said() {
+    let lab = Lab::new();
+    for (log, end, expected) in [
+        (
+            "panic: assignment to entry in nil map\n\ngoroutine 1 [running]:\nmain.main()\n\t/tmp/main.go:6 +0x2\n",
+            "(call $proc_exit (i32.const 2))",
+            "Error: the function exited with code 2: panic: assignment to entry in nil map",
+        ),
+        (
+            "thread 'main' (1) panicked at src/main.rs:3:21:\nno such order\nnote: run with `RUST_BACKTRACE=1`\n",
+            "unreachable",
+            "Trap: the function trapped: wasm trap: wasm `unreachable` instruction executed: panicked at src/main.rs:3:21: no such order",
+        ),
+        (
+            "only a line of its log\n",
+            "unreachable",
+            "Trap: the function trapped: wasm trap: wasm `unreachable` instruction executed",
+        ),
+    ] {
+        let body = format!(
+            "(call $log (i32.const 0x2000) (i32.const {})) {end}",
+            log.len()
+        );
+        assert_eq!(
+            words(lab.run(command(&data(0x2000, log), &body), "{}").await),
+            expected
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_exhausted_stack_says_so() {
+    let lab = Lab::new();
+    let deep = command(
+        "(func $deep (param i64) (result i64) (i64.add (call $deep (local.get 0)) (local.get 0)))",
+        "(drop (call $deep (i64.const 1)))",
+    );
+    let told = words(lab.run(deep, "{}").await);
+    assert!(
+        told.contains("call stack exhausted") && told.contains("nest deeper"),
+        "{told}"
+    );
+    // A stack in linear memory grows downwards, past address 0.
+    let told = words(
+        lab.run(
+            command("", "(i32.store (i32.const -16) (i32.const 1))"),
+            "{}",
+        )
+        .await,
+    );
+    assert!(
+        told.contains("at address 0xfffffff0 of a memory of 0x40000 bytes")
+            && told.contains("stack-size"),
+        "{told}"
+    );
+    let told = words(
+        lab.run(
+            command("", "(i32.store (i32.const 0x50000) (i32.const 1))"),
+            "{}",
+        )
+        .await,
+    );
+    assert!(
+        told.contains("at address 0x50000 of") && !told.contains("stack"),
+        "{told}"
+    );
+}
+
+/// A line of chatter beside the result: the message says where, and shows it.
+#[tokio::test]
+async fn chatter_beside_the_result_is_shown() {
+    let guest = command(
+        &data(0x2000, "starting up\n{\"ok\":1}\n"),
+        "(call $emit (i32.const 0x2000) (i32.const 21))",
+    );
+    let told = words(Lab::new().run(guest, "{}").await);
+    assert!(
+        told.contains(r#"at byte 0 of 21: "starting up\n{\"ok\":1}\n""#) && told.contains("stderr"),
+        "{told}"
+    );
 }

@@ -1,32 +1,31 @@
-//! The calls that running calls make, as admission sees them: a caller's lease is suspended while it waits, and comes first
-//! when its calls have ended. Locks are taken in one order: a caller's lease, then the scheduler.
+//! The calls that running calls make, as admission sees them. A caller's lease is suspended while the caller waits, and
+//! has priority when its calls have ended. Locks are taken in one order: a caller's lease, then the scheduler.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serverledge_scheduler::{Effects, Lease, Scheduler, TicketId};
 
-use super::{Admissions, now};
+use super::Admissions;
+use crate::clock::now;
 
-/// A lease, where the calls that its holder makes find it; empty once it was given back.
-#[derive(Debug)]
-pub(crate) struct Held {
+/// A lease that the calls of its holder can reach; empty once it was returned.
+pub(crate) struct HeldLease {
     pub(super) lease: Mutex<Option<Lease>>,
     admissions: Admissions,
 }
 
-/// A call that a running call waits for: dropped, it is over.
-#[derive(Debug)]
+/// A call that a running call waits for. Dropping it ends it.
 pub(crate) struct Outstanding {
-    /// Who waits; `None` once it was told.
-    caller: Option<Arc<Held>>,
-    /// What the call waited with itself, if it did.
+    /// The caller that waits; `None` once it was notified.
+    caller: Option<Arc<HeldLease>>,
+    /// The ticket of the call while it waits in the queue itself, if it does.
     ticket: Option<TicketId>,
 }
 
-// === impl Held ===
+// === impl HeldLease ===
 
-impl Held {
+impl HeldLease {
     pub(super) fn new(lease: Lease, admissions: Admissions) -> Arc<Self> {
         Arc::new(Self {
             lease: Mutex::new(Some(lease)),
@@ -34,8 +33,8 @@ impl Held {
         })
     }
 
-    /// Waits until the holder may go on after its calls: at once, unless the CPU that it gave back is in use. Dropping the future
-    /// changes nothing: the lease comes back all the same.
+    /// Waits until the holder may go on after its calls: at once, unless the CPU that it had released is in use.
+    /// Dropping the future changes nothing: the lease comes back all the same.
     pub(crate) async fn regained(&self) {
         loop {
             let signal = {
@@ -56,14 +55,14 @@ impl Held {
 // === impl Outstanding ===
 
 impl Outstanding {
-    pub(super) fn new(caller: &Arc<Held>, ticket: Option<TicketId>) -> Self {
+    pub(super) fn new(caller: &Arc<HeldLease>, ticket: Option<TicketId>) -> Self {
         Self {
             caller: Some(Arc::clone(caller)),
             ticket,
         }
     }
 
-    /// The call is over, and what it held is given back by `then`: its caller is there first.
+    /// Ends the call, and returns its resources with `then`: its caller is served first.
     pub(super) fn end_with(mut self, then: impl FnOnce(&mut Scheduler, &mut Effects)) {
         self.end(then);
     }
@@ -73,11 +72,13 @@ impl Outstanding {
             return;
         };
         let mut lease = caller.lease.lock();
-        caller.admissions.change(|scheduler, effects| {
+        caller.admissions.change(|state, effects| {
             if let Some(lease) = lease.as_mut() {
-                scheduler.call_ended(now(), lease, self.ticket, effects);
+                state
+                    .scheduler
+                    .call_ended(now(), lease, self.ticket, effects);
             }
-            then(scheduler, effects);
+            then(&mut state.scheduler, effects);
         });
     }
 }

@@ -1,32 +1,34 @@
-//! Managing applications, as the routes ask for it. Each change is read from the registry, made, and compared back into it,
-//! so that none is lost, whichever node makes it.
+//! Management of applications, for the routes. Each change is read from the registry, made, and written back with a
+//! comparison, so that none is lost, whichever node makes it.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::Method;
-use serverledge_api::{AppChanges, AppError, Applications, QuotaExceeded, dependencies_runtime};
+use serverledge_api::{AppChanges, AppError, Applications, QuotaExceeded};
 use serverledge_core::kv::{KvError, Revision};
 use serverledge_core::{
-    AppId, AppName, Application, Caller, Cors, ENDPOINTS_MAX, Endpoint, EndpointPath, FunctionName,
-    SpaceId, UserId,
+    AppId, AppName, Application, Caller, Cors, Dependencies, DependenciesFile, ENDPOINTS_MAX,
+    Endpoint, EndpointPath, FunctionName, SpaceId, UserId,
 };
 use serverledge_registry::{AppStoreError, KeptApp, LoadError};
 
-use crate::deploy::unix_ms;
-use crate::node::{Node, NodeBackend};
+use crate::applications::Apps;
+use crate::clock::unix_ms;
 
-/// How often a change is tried while others change the same application.
+/// Most attempts at a change while others change the same application.
 const ATTEMPTS_MAX: usize = 16;
 
 #[async_trait]
-impl Applications for NodeBackend {
+impl Applications for Apps {
     fn list(&self, caller: &Caller) -> Vec<Arc<Application>> {
-        self.0.applications.of(caller.user())
+        self.applications.of(caller.user())
     }
 
     fn find(&self, caller: &Caller, name: &str) -> Option<Arc<Application>> {
-        self.0.own_application(caller, name)
+        self.applications
+            .by_name(name)
+            .filter(|one| one.owner.as_ref() == caller.user())
     }
 
     async fn create(&self, caller: &Caller, name: AppName) -> Result<Arc<Application>, AppError> {
@@ -36,7 +38,7 @@ impl Applications for NodeBackend {
             owner: caller.user().cloned(),
             space: SpaceId::new(),
             endpoints: Vec::new(),
-            dependencies: String::new(),
+            dependencies: Dependencies::default(),
             up: false,
             cors: Cors::Closed,
             hands_out_nested: true,
@@ -44,21 +46,20 @@ impl Applications for NodeBackend {
             created_unix_ms: unix_ms(),
         };
         if let Some(user) = caller.user() {
-            let present = self.0.applications.of(Some(user)).len();
+            let present = self.applications.of(Some(user)).len();
             let refused = |quota: QuotaExceeded| AppError::Quota {
                 code: quota.code,
                 message: quota.message,
             };
-            self.0.quotas.check_applications(present).map_err(refused)?;
+            self.quotas.check_applications(present).map_err(refused)?;
         }
         let revision = self
-            .0
             .app_store
             .create(&application)
             .await
             .map_err(store_error)?;
         let application = Arc::new(application);
-        self.0.applications.put([KeptApp {
+        self.applications.put([KeptApp {
             application: Arc::clone(&application),
             revision,
         }]);
@@ -84,16 +85,12 @@ impl Applications for NodeBackend {
             application.own_origin = own_origin.unwrap_or(application.own_origin);
             Ok(())
         };
-        self.0.edit_application(caller, name, change).await
+        self.edit_application(caller, name, change).await
     }
 
     async fn delete(&self, caller: &Caller, name: &str) -> Result<(), AppError> {
-        let found = self.0.own_application(caller, name);
-        let id = found
-            .ok_or_else(|| AppError::Unknown(name.to_owned()))?
-            .id
-            .clone();
-        if self.0.delete_application(&id).await? {
+        let id = self.own(caller, name)?.id.clone();
+        if self.delete_application(&id).await? {
             Ok(())
         } else {
             Err(AppError::Unknown(name.to_owned()))
@@ -106,18 +103,13 @@ impl Applications for NodeBackend {
         name: &str,
         endpoint: Endpoint,
     ) -> Result<Arc<Application>, AppError> {
-        let found = self.0.own_application(caller, name);
-        let found = found.ok_or_else(|| AppError::Unknown(name.to_owned()))?;
-        if !self
-            .0
-            .has_function(&found.space, &endpoint.function)
-            .await?
-        {
+        let found = self.own(caller, name)?;
+        if !self.has_function(&found.space, &endpoint.function).await? {
             return Err(AppError::NoFunction(endpoint.function));
         }
         let change =
             |application: &mut Application| bind(&mut application.endpoints, endpoint.clone());
-        self.0.edit_application(caller, name, change).await
+        self.edit_application(caller, name, change).await
     }
 
     async fn remove_endpoint(
@@ -140,26 +132,30 @@ impl Applications for NodeBackend {
             }
             Ok(())
         };
-        self.0.edit_application(caller, name, change).await
+        self.edit_application(caller, name, change).await
     }
 
     async fn set_dependencies(
         &self,
         caller: &Caller,
         name: &str,
+        file: Option<DependenciesFile>,
         text: String,
     ) -> Result<(Arc<Application>, Vec<String>), AppError> {
         let change = |application: &mut Application| {
-            application.dependencies.clone_from(&text);
+            match file {
+                Some(file) => application.dependencies.set(file, text.clone()),
+                None => application.dependencies = Dependencies::default(),
+            }
             Ok(())
         };
-        let changed = self.0.edit_application(caller, name, change).await?;
-        let outdated = self.0.with_other_dependencies(&changed).await;
+        let changed = self.edit_application(caller, name, change).await?;
+        let outdated = self.with_other_dependencies(&changed).await;
         Ok((changed, outdated))
     }
 }
 
-/// In the place of what had its method and path.
+/// Binds an endpoint in place of the one with the same method and path.
 fn bind(endpoints: &mut Vec<Endpoint>, endpoint: Endpoint) -> Result<(), AppError> {
     endpoints.retain(|one| one.method != endpoint.method || one.path != endpoint.path);
     if endpoints.len() >= ENDPOINTS_MAX {
@@ -175,34 +171,25 @@ fn bind(endpoints: &mut Vec<Endpoint>, endpoint: Endpoint) -> Result<(), AppErro
     Ok(())
 }
 
-impl Node {
-    /// The caller's application of this name; another's is none.
-    pub(crate) fn own_application(&self, caller: &Caller, name: &str) -> Option<Arc<Application>> {
-        self.applications
-            .by_name(name)
-            .filter(|one| one.owner.as_ref() == caller.user())
+impl Apps {
+    /// The caller's application of this name; another owner's is unknown.
+    pub(super) fn own(&self, caller: &Caller, name: &str) -> Result<Arc<Application>, AppError> {
+        self.find(caller, name)
+            .ok_or_else(|| AppError::Unknown(name.to_owned()))
     }
 
-    /// Changes an application of the caller's. `change` may run several times; what it leaves as it is is not written.
+    /// Changes one of the caller's applications. `change` may run several times; an unchanged application is not
+    /// written.
     pub(crate) async fn edit_application(
         &self,
         caller: &Caller,
         name: &str,
         change: impl Fn(&mut Application) -> Result<(), AppError> + Send + Sync,
     ) -> Result<Arc<Application>, AppError> {
-        let unknown = || AppError::Unknown(name.to_owned());
-        let id = self
-            .own_application(caller, name)
-            .ok_or_else(unknown)?
-            .id
-            .clone();
+        let id = self.own(caller, name)?.id.clone();
         for _ in 0..ATTEMPTS_MAX {
-            let seen = self
-                .app_store
-                .get(&id)
-                .await
-                .map_err(load_error)?
-                .ok_or_else(unknown)?;
+            let seen = self.app_store.get(&id).await.map_err(load_error)?;
+            let seen = seen.ok_or_else(|| AppError::Unknown(name.to_owned()))?;
             let mut new = Application::clone(&seen.application);
             change(&mut new)?;
             if new == *seen.application {
@@ -224,8 +211,8 @@ impl Node {
         Err(AppError::Contended)
     }
 
-    /// Deletes an application, whosoever it is, with all functions of its space; says whether there was one. What lies under
-    /// other keys is swept soon, by this node or another.
+    /// Deletes an application of any owner, with all functions of its space; returns whether there was one. Data
+    /// under other keys is swept soon, by this node or another.
     pub(crate) async fn delete_application(&self, id: &AppId) -> Result<bool, AppError> {
         for _ in 0..ATTEMPTS_MAX {
             let Some(seen) = self.app_store.get(id).await.map_err(load_error)? else {
@@ -244,11 +231,11 @@ impl Node {
         Err(AppError::Contended)
     }
 
-    /// Deletes everything that a user owns: their applications, and the functions of their own space. Whoever calls has made
-    /// sure that the user makes nothing new. Done twice, or after a crash in the middle, it is done once.
+    /// Deletes everything that a user owns: their applications, and the functions of their own space. The caller makes
+    /// sure that the user creates nothing new. The deletion can be repeated, also after a crash in the middle.
     ///
     /// # Errors
-    /// What kept it from being done; call it again.
+    /// A deletion failed in the registry; the call can be repeated.
     pub(crate) async fn delete_belongings(
         &self,
         user: &UserId,
@@ -272,22 +259,22 @@ impl Node {
         Ok(())
     }
 
-    /// The functions of a deleted space are unknown here at once, elsewhere through the watch.
+    /// Forgets the functions of a deleted space on this node at once; other nodes learn of it through the watch.
     async fn forget_space(&self, space: &SpaceId, revision: Revision) {
-        for name in self.functions.names(space) {
+        for name in self.shared.functions.names(space) {
             let Ok(name) = FunctionName::parse(&name) else {
                 continue;
             };
-            if let Some(gone) = self.functions.remove(space, &name, revision) {
-                self.forget_deleted(&gone).await;
-            }
+            let gone = self.shared.functions.remove(space, &name, revision);
+            self.shared.clean_up_removed(gone).await;
         }
         self.sweep_soon.notify_one();
     }
 
-    /// Here or in the registry, where another node may just have deployed it.
+    /// Whether the space has such a function, on this node or in the registry, where another node may just have
+    /// deployed it.
     async fn has_function(&self, space: &SpaceId, name: &FunctionName) -> Result<bool, AppError> {
-        if self.functions.get(space, name.as_str()).is_some() {
+        if self.shared.functions.get(space, name.as_str()).is_some() {
             return Ok(true);
         }
         Ok(self
@@ -298,11 +285,11 @@ impl Node {
             .is_some())
     }
 
-    /// The names of an application's functions that run with other packages than it asks for now.
+    /// The names of an application's functions that run with other packages than it now asks for.
     async fn with_other_dependencies(&self, application: &Application) -> Vec<String> {
         let mut outdated = Vec::new();
-        for name in self.functions.names(&application.space) {
-            let Some(entry) = self.functions.get(&application.space, &name) else {
+        for name in self.shared.functions.names(&application.space) {
+            let Some(entry) = self.shared.functions.get(&application.space, &name) else {
                 continue;
             };
             // What cannot be read is asked about again by the next start.
@@ -318,18 +305,9 @@ impl Node {
     }
 }
 
-/// Whether an application's dependencies are for functions of this runtime, or were.
-pub(super) fn text_for(application: &Application, runtime: serverledge_core::Runtime) -> &str {
-    if dependencies_runtime(&application.dependencies) == Some(runtime) {
-        &application.dependencies
-    } else {
-        ""
-    }
-}
-
 fn store_error(error: AppStoreError) -> AppError {
     match error {
-        AppStoreError::NameTaken { name } => AppError::NameTaken(name),
+        AppStoreError::NameTaken(name) => AppError::NameTaken(name),
         AppStoreError::Changed => AppError::Contended,
         AppStoreError::Kv(error) => kv_error(error),
     }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serverledge_api::{AppError, Applications, Backend, Deploy, DeployError, Hosting as _};
+use serverledge_api::{
+    AppError, Applications, Deploy, DeployError, Deployments as _, FunctionCatalogue as _,
+    Hosting as _,
+};
 use serverledge_core::kv::{Kv, RangeRequest};
 use serverledge_core::{
-    Account, AppName, Application, Caller, Endpoint, FunctionName, Progress, Role, Scopes, SpaceId,
-    UserId, Via,
+    Account, AppName, Application, Caller, DependenciesFile, Endpoint, FunctionName, Progress,
+    Role, Scopes, SpaceId, UserId, Via,
 };
-use serverledge_registry::{Embedded, KeptApp, Options};
+use serverledge_registry::{Embedded, Follower, KeptApp, Options};
 use serverledge_testing::fake_executor::{FakeExecutor, FakeExecutorHandle, PREPARE_STEP};
 use serverledge_wire::function::FunctionBody;
 use tempfile::TempDir;
@@ -19,8 +22,10 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::config::{Machine, load};
 use crate::executors::Executors;
-use crate::node::{Node, NodeBackend};
-use crate::program::build;
+use crate::program::node::{NodeServices, build};
+
+/// The file that most of these tests change.
+const PYTHON: Option<DependenciesFile> = Some(DependenciesFile::Requirements);
 
 const MACHINE: Machine = Machine {
     memory_bytes: 1 << 30,
@@ -29,17 +34,17 @@ const MACHINE: Machine = Machine {
 };
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
-/// A node that runs nothing beside what it is asked, over this store.
-async fn node(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str) -> NodeBackend {
+/// A node over this store that runs calls only, without background work.
+async fn node(kv: &Arc<dyn Kv>, dir: &TempDir, name: &str) -> NodeServices {
     observed(kv, dir, name).await.0
 }
 
-/// The same, with the handle of its containers.
+/// The same node, with the handle of its fake containers.
 async fn observed(
     kv: &Arc<dyn Kv>,
     dir: &TempDir,
     name: &str,
-) -> (NodeBackend, FakeExecutorHandle) {
+) -> (NodeServices, FakeExecutorHandle) {
     let data = dir.path().join(name);
     let env = [
         ("SERVERLEDGE_DATA_DIR", data.to_str().unwrap()),
@@ -52,12 +57,12 @@ async fn observed(
         snapshots: None,
         containers: Some(Arc::new(containers.taking_anything())),
     };
-    let node = Arc::new(build(&config, kv, executors).unwrap());
+    let node = build(&config, kv, executors).unwrap();
     sync(&node).await;
-    (NodeBackend(node), handle)
+    (node, handle)
 }
 
-/// Says when the executor has begun to prepare.
+/// Reports when the executor has begun to prepare.
 struct Preparing(UnboundedSender<()>);
 
 impl Progress for Preparing {
@@ -68,12 +73,12 @@ impl Progress for Preparing {
     }
 }
 
-async fn sync(node: &Node) {
-    node.load_functions().await.unwrap();
-    node.load_applications().await.unwrap();
+async fn sync(node: &NodeServices) {
+    node.catalogue.load_functions().await.unwrap();
+    node.apps.load().await.unwrap();
 }
 
-async fn lab() -> (Arc<dyn Kv>, TempDir, NodeBackend) {
+async fn lab() -> (Arc<dyn Kv>, TempDir, NodeServices) {
     let kv: Arc<dyn Kv> = Arc::new(Embedded::in_memory(&Options::default()).unwrap());
     let dir = tempfile::tempdir().unwrap();
     let first = node(&kv, &dir, "first").await;
@@ -81,7 +86,8 @@ async fn lab() -> (Arc<dyn Kv>, TempDir, NodeBackend) {
 }
 
 fn user() -> Caller {
-    let (user, via) = (UserId::new(), Via::Token("t".to_owned()));
+    let user = UserId::new();
+    let via = Via::Token("t".to_owned());
     let account = Account {
         user,
         role: Role::User,
@@ -99,7 +105,7 @@ fn name(text: &str) -> AppName {
 }
 
 async fn deploy(
-    node: &NodeBackend,
+    node: &NodeServices,
     caller: &Caller,
     function: &str,
     runtime: &'static str,
@@ -111,7 +117,8 @@ async fn deploy(
         tar_function_code: STANDARD.encode(code).into(),
         ..FunctionBody::default()
     };
-    node.deploy(caller, Deploy::Update, body, &())
+    node.deployer
+        .deploy(&caller.space, Deploy::Update, body, &())
         .await
         .unwrap();
 }
@@ -125,9 +132,15 @@ async fn keys(kv: &Arc<dyn Kv>, prefix: &'static str) -> usize {
 }
 
 /// A function's code as it is stored.
-async fn code(node: &NodeBackend, caller: &Caller, function: &str) -> Vec<u8> {
-    let version = Arc::clone(&node.function(caller, function).unwrap().version);
-    node.0
+async fn code(node: &NodeServices, caller: &Caller, function: &str) -> Vec<u8> {
+    let version = Arc::clone(
+        &node
+            .catalogue
+            .function(&caller.space, function)
+            .unwrap()
+            .version,
+    );
+    node.apps
         .store
         .blobs()
         .get(&version.code)
@@ -145,44 +158,49 @@ fn holds(code: &[u8], text: &str) -> bool {
 #[tokio::test]
 async fn another_users_application_is_unknown() {
     let (_, _dir, node) = lab().await;
-    let (ada, bob) = (user(), user());
-    node.create(&ada, name("shop")).await.unwrap();
-    let taken = node.create(&bob, name("shop")).await;
+    let ada = user();
+    let bob = user();
+    node.apps.create(&ada, name("shop")).await.unwrap();
+    let taken = node.apps.create(&bob, name("shop")).await;
     assert!(matches!(taken, Err(AppError::NameTaken(_))), "{taken:?}");
-    node.create(&bob, name("forum")).await.unwrap();
+    node.apps.create(&bob, name("forum")).await.unwrap();
     let unknown = |error: AppError| matches!(error, AppError::Unknown(name) if name == "shop");
-    for caller in [&bob, &Caller::anybody()] {
-        assert!(node.find(caller, "shop").is_none());
+    for caller in [&bob, &Caller::anonymous()] {
+        assert!(node.apps.find(caller, "shop").is_none());
         assert!(unknown(
-            node.change(caller, "shop", Default::default())
+            node.apps
+                .change(caller, "shop", Default::default())
                 .await
                 .unwrap_err()
         ));
         assert!(unknown(
-            serverledge_api::Applications::delete(&node, caller, "shop")
+            serverledge_api::Applications::delete(&*node.apps, caller, "shop")
                 .await
                 .unwrap_err()
         ));
         assert!(unknown(
-            node.set_dependencies(caller, "shop", "a".to_owned())
+            node.apps
+                .set_dependencies(caller, "shop", PYTHON, "a".to_owned())
                 .await
                 .unwrap_err()
         ));
         let endpoint = Endpoint::parse("POST", "a", "f").unwrap();
         assert!(unknown(
-            node.put_endpoint(caller, "shop", endpoint)
+            node.apps
+                .put_endpoint(caller, "shop", endpoint)
                 .await
                 .unwrap_err()
         ));
     }
     let names = |caller: &Caller| {
-        node.list(caller)
+        node.apps
+            .list(caller)
             .iter()
             .map(|one| one.name.to_string())
             .collect::<Vec<_>>()
     };
     assert_eq!(
-        (names(&ada), names(&bob), names(&Caller::anybody()).len()),
+        (names(&ada), names(&bob), names(&Caller::anonymous()).len()),
         (vec!["shop".to_owned()], vec!["forum".to_owned()], 0)
     );
 }
@@ -191,11 +209,12 @@ async fn another_users_application_is_unknown() {
 async fn dependencies_join_the_functions_that_they_are_for() {
     let (_, _dir, node) = lab().await;
     let ada = user();
-    let app = node.create(&ada, name("shop")).await.unwrap();
+    let app = node.apps.create(&ada, name("shop")).await.unwrap();
     let inside = ada.on(app.space.clone());
     deploy(&node, &inside, "early", "python", "early source").await;
     let (changed, outdated) = node
-        .set_dependencies(&ada, "shop", "requests==1\n".to_owned())
+        .apps
+        .set_dependencies(&ada, "shop", PYTHON, "requests==1\n".to_owned())
         .await
         .unwrap();
     assert_eq!(outdated, ["early"]);
@@ -210,9 +229,9 @@ async fn dependencies_join_the_functions_that_they_are_for() {
         );
     }
     // What a start does.
-    let early = node.function(&inside, "early").unwrap();
+    let early = node.catalogue.function(&inside.space, "early").unwrap();
     let fresh = node
-        .0
+        .apps
         .refresh_dependencies(&changed, &early, &())
         .await
         .unwrap()
@@ -221,32 +240,45 @@ async fn dependencies_join_the_functions_that_they_are_for() {
     let early = code(&node, &inside, "early").await;
     assert!(holds(&early, "requests==1") && holds(&early, "early source"));
     assert!(
-        node.0
+        node.apps
             .refresh_dependencies(&changed, &fresh, &())
             .await
             .unwrap()
             .is_none(),
         "it has them now"
     );
+    // The file for the other runtime, beside it.
+    let package = r#"{"dependencies":{"ms":"1"}}"#.to_owned();
     let (_, outdated) = node
-        .set_dependencies(&ada, "shop", String::new())
+        .apps
+        .set_dependencies(&ada, "shop", Some(DependenciesFile::Package), package)
         .await
         .unwrap();
-    assert_eq!(outdated, ["early", "late"]);
+    assert_eq!(outdated, ["other"]);
+    deploy(&node, &inside, "both", "nodejs", "its source").await;
+    let both = code(&node, &inside, "both").await;
+    assert!(holds(&both, r#""ms""#) && !holds(&both, "requests==1"));
+    let (_, outdated) = node
+        .apps
+        .set_dependencies(&ada, "shop", None, String::new())
+        .await
+        .unwrap();
+    assert_eq!(outdated, ["both", "early", "late"]);
 }
 
-/// While one node installs packages, another one, which has not heard of them, deploys: nothing of that is lost.
+/// While one node installs packages, another one, which does not know of them yet, deploys: neither change is lost.
 #[tokio::test]
 async fn a_start_takes_no_deploy_back() {
     let (kv, dir, first) = lab().await;
     let ada = user();
-    let app = first.create(&ada, name("shop")).await.unwrap();
+    let app = first.apps.create(&ada, name("shop")).await.unwrap();
     let inside = ada.on(app.space.clone());
     deploy(&first, &inside, "f", "python", "old source").await;
     deploy(&first, &inside, "gone", "python", "other source").await;
     let stale = node(&kv, &dir, "stale").await;
     first
-        .set_dependencies(&ada, "shop", "requests==1\n".to_owned())
+        .apps
+        .set_dependencies(&ada, "shop", PYTHON, "requests==1\n".to_owned())
         .await
         .unwrap();
     let (starts, containers) = observed(&kv, &dir, "starts").await;
@@ -256,10 +288,10 @@ async fn a_start_takes_no_deploy_back() {
     let meanwhile = async {
         begun.recv().await.unwrap();
         deploy(&stale, &inside, "f", "python", "new source").await;
-        Backend::delete(&stale, &inside, "gone").await.unwrap();
+        stale.deployer.delete(&inside.space, "gone").await.unwrap();
         containers.release_prepares();
     };
-    let (started, ()) = tokio::join!(starts.start(&ada, "shop", &progress), meanwhile);
+    let (started, ()) = tokio::join!(starts.apps.start(&ada, "shop", &progress), meanwhile);
     started.unwrap();
     assert_eq!(
         containers.prepares().len(),
@@ -267,11 +299,11 @@ async fn a_start_takes_no_deploy_back() {
         "f twice, and what was deleted once"
     );
     for node in [&starts, &first] {
-        sync(&node.0).await;
+        sync(node).await;
         let code = code(node, &inside, "f").await;
         assert!(holds(&code, "new source") && holds(&code, "requests==1"));
         assert!(
-            node.function(&inside, "gone").is_none(),
+            node.catalogue.function(&inside.space, "gone").is_none(),
             "it does not come back"
         );
     }
@@ -281,11 +313,11 @@ async fn a_start_takes_no_deploy_back() {
 async fn a_deletion_ends_whatever_happens_in_between() {
     let (kv, dir, first) = lab().await;
     let ada = user();
-    let app = first.create(&ada, name("shop")).await.unwrap();
+    let app = first.apps.create(&ada, name("shop")).await.unwrap();
     let inside = ada.on(app.space.clone());
     deploy(&first, &inside, "f", "wasm", "code").await;
     let stale = node(&kv, &dir, "stale").await;
-    serverledge_api::Applications::delete(&first, &ada, "shop")
+    serverledge_api::Applications::delete(&*first.apps, &ada, "shop")
         .await
         .unwrap();
     assert_eq!(
@@ -296,29 +328,39 @@ async fn a_deletion_ends_whatever_happens_in_between() {
         ),
         (0, 0, 0)
     );
-    assert!(first.find(&ada, "shop").is_none() && first.function(&inside, "f").is_none());
+    assert!(
+        first.apps.find(&ada, "shop").is_none()
+            && first.catalogue.function(&inside.space, "f").is_none()
+    );
 
     // A node that has not heard of it deploys into it.
-    assert!(stale.find(&ada, "shop").is_some());
+    assert!(stale.apps.find(&ada, "shop").is_some());
     let body = FunctionBody {
         name: "f".into(),
         runtime: "wasm".into(),
         tar_function_code: STANDARD.encode("code").into(),
         ..FunctionBody::default()
     };
-    let late = stale.deploy(&inside, Deploy::Update, body, &()).await;
+    let late = stale
+        .deployer
+        .deploy(&inside.space, Deploy::Update, body, &())
+        .await;
     assert!(matches!(late, Err(DeployError::SpaceGone)), "{late:?}");
     assert!(matches!(
-        serverledge_api::Applications::delete(&stale, &ada, "shop").await,
+        serverledge_api::Applications::delete(&*stale.apps, &ada, "shop").await,
         Err(AppError::Unknown(_))
     ));
 
     // The first node ended before it swept; another one does.
-    let now = crate::deploy::unix_ms();
-    stale.0.sweep_deleted_spaces(now).await.unwrap();
-    assert!(stale.0.app_store.deletions().await.unwrap()[0].record.swept);
+    let now = crate::clock::unix_ms();
+    stale.sweeper.sweep_deleted_spaces(now).await.unwrap();
+    assert!(
+        stale.apps.app_store.deletions().await.unwrap()[0]
+            .record
+            .swept
+    );
     stale
-        .0
+        .sweeper
         .sweep_deleted_spaces(now + DAY_MS / 2)
         .await
         .unwrap();
@@ -328,37 +370,38 @@ async fn a_deletion_ends_whatever_happens_in_between() {
         "the mark outlives every deploy"
     );
     stale
-        .0
+        .sweeper
         .sweep_deleted_spaces(now + 2 * DAY_MS)
         .await
         .unwrap();
     assert_eq!(keys(&kv, "deletions/").await, 0);
-    sync(&stale.0).await;
-    assert!(stale.find(&ada, "shop").is_none());
+    sync(&stale).await;
+    assert!(stale.apps.find(&ada, "shop").is_none());
 }
 
 #[tokio::test]
 async fn a_users_belongings_go_and_others_stay() {
     let (kv, _dir, node) = lab().await;
-    let (ada, bob) = (user(), user());
+    let ada = user();
+    let bob = user();
     for (caller, app) in [
         (&ada, "shop"),
         (&ada, "forum"),
         (&bob, "blog"),
-        (&Caller::anybody(), "wiki"),
+        (&Caller::anonymous(), "wiki"),
     ] {
-        let made = node.create(caller, name(app)).await.unwrap();
+        let made = node.apps.create(caller, name(app)).await.unwrap();
         deploy(&node, &caller.on(made.space.clone()), "f", "wasm", app).await;
         deploy(&node, caller, "own", "wasm", app).await;
     }
     for _ in 0..2 {
-        node.0
+        node.apps
             .delete_belongings(ada.user().unwrap(), &ada.space)
             .await
             .unwrap();
     }
     let left: HashSet<String> = node
-        .0
+        .apps
         .applications
         .table
         .load()
@@ -372,27 +415,32 @@ async fn a_users_belongings_go_and_others_stay() {
         4,
         "of bob and of everybody, in and out of their applications"
     );
-    assert!(node.function(&ada, "own").is_none() && node.function(&bob, "own").is_some());
+    assert!(
+        node.catalogue.function(&ada.space, "own").is_none()
+            && node.catalogue.function(&bob.space, "own").is_some()
+    );
 }
 
-/// Two nodes change the same application; what one of them knew before is not written back.
+/// Two nodes change the same application; neither writes back what it knew before.
 #[tokio::test]
 async fn changes_on_two_nodes_add_up() {
     let (kv, dir, first) = lab().await;
     let ada = user();
-    let app = first.create(&ada, name("shop")).await.unwrap();
+    let app = first.apps.create(&ada, name("shop")).await.unwrap();
     deploy(&first, &ada.on(app.space.clone()), "f", "wasm", "code").await;
     let second = node(&kv, &dir, "second").await;
     first
+        .apps
         .put_endpoint(&ada, "shop", Endpoint::parse("POST", "a", "f").unwrap())
         .await
         .unwrap();
     let both = second
+        .apps
         .put_endpoint(&ada, "shop", Endpoint::parse("POST", "b", "f").unwrap())
         .await
         .unwrap();
     assert_eq!(both.endpoints.len(), 2);
-    let kept: KeptApp = first.0.app_store.get(&app.id).await.unwrap().unwrap();
+    let kept: KeptApp = first.apps.app_store.get(&app.id).await.unwrap().unwrap();
     assert_eq!(*kept.application, *both);
     let too_many = (0..=serverledge_core::ENDPOINTS_MAX)
         .map(|i| Endpoint::parse("GET", &format!("p{i}"), "f").unwrap());
@@ -400,8 +448,9 @@ async fn changes_on_two_nodes_add_up() {
         endpoints: too_many.skip(1).collect(),
         ..Application::clone(&both)
     };
-    first.0.app_store.change(&kept, &full).await.unwrap();
+    first.apps.app_store.change(&kept, &full).await.unwrap();
     let refused = first
+        .apps
         .put_endpoint(&ada, "shop", Endpoint::parse("POST", "c", "f").unwrap())
         .await;
     assert!(
@@ -415,6 +464,7 @@ async fn changes_on_two_nodes_add_up() {
         "{refused:?}"
     );
     let replaced = first
+        .apps
         .put_endpoint(&ada, "shop", Endpoint::parse("GET", "p7", "f").unwrap())
         .await;
     assert!(
@@ -426,6 +476,6 @@ async fn changes_on_two_nodes_add_up() {
         function: nobody.clone(),
         ..full.endpoints[0].clone()
     };
-    let missing = first.put_endpoint(&ada, "shop", endpoint).await;
+    let missing = first.apps.put_endpoint(&ada, "shop", endpoint).await;
     assert!(matches!(missing, Err(AppError::NoFunction(function)) if function == nobody));
 }

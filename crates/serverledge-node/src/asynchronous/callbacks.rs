@@ -1,5 +1,6 @@
-//! Callbacks: a URL is told of an invocation's end, by the node that has claimed it, once the end is stored. At least once:
-//! the claim stays until the callback is delivered or given up, so that a node that takes over goes on with it.
+//! Callbacks: requests to a caller's URL that report an invocation's end, sent by the node that has claimed it, once
+//! the outcome is stored. They are sent at least once: the claim stays until the callback is delivered or given up, so
+//! that a node that takes over goes on with it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +13,9 @@ use serverledge_registry::Held;
 use serverledge_wire::records::{CallbackRecord, CallbackState};
 
 use super::outcome::info;
-use super::{is_passing, jittered, later, until};
-use crate::deploy::unix_ms;
-use crate::node::Node;
+use super::{AsyncWorker, is_passing};
+use crate::clock::unix_ms;
+use crate::clock::{jittered, later, until};
 
 /// Pause after the first attempt; each further one is four times as long, up to [`PAUSE_MAX`], with jitter.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -22,30 +23,30 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(600);
 /// Pause after the registry failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
-/// Longest failure that is stored.
+/// Longest error text of a failed attempt that is stored.
 const ERROR_BYTES_MAX: usize = 512;
 
-/// Sends callbacks.
+/// The sender of callbacks.
 #[async_trait]
 pub(crate) trait Notifier: Send + Sync + fmt::Debug {
-    /// Whether callbacks may go to this URL, as far as it shows. Asked before the invocation is accepted.
+    /// Whether callbacks may go to this URL, as far as the URL shows. Called before the invocation is accepted.
     fn check(&self, url: &str) -> Result<(), String>;
 
-    /// One attempt. Dropping the future ends it; the receiver may have heard it all the same.
+    /// Makes one attempt. Dropping the future ends it; the receiver may have got the request all the same.
     async fn send(&self, url: &str, id: InvocationId, body: Bytes) -> Result<(), NotifyError>;
 }
 
-/// Why an attempt failed.
+/// A failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotifyError {
-    /// Another attempt would fail as well.
+    /// Whether another attempt would fail as well.
     pub(crate) is_final: bool,
-    /// What happened, without anything that its reader may not know.
+    /// The cause, without anything that its reader may not know.
     pub(crate) message: String,
 }
 
-impl Node {
-    /// Tells the URL, however long it takes, while the claim stands. Between attempts only the id is held in memory.
+impl AsyncWorker {
+    /// Sends the callback, retrying for as long as the claim stands. Between attempts only the id is held in memory.
     pub(super) async fn call_back(self: &Arc<Self>, id: InvocationId) {
         loop {
             let held = match self.invocations.held(id, self.membership.owner()).await {
@@ -98,19 +99,12 @@ impl Node {
         // The type has string keys and no failing serializers.
         let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
         let sent = {
-            let Ok(_permit) = self.asynchronous.sends.acquire().await else {
+            let Ok(_permit) = self.sends.acquire().await else {
                 return;
             };
-            self.asynchronous
-                .notifier
-                .send(&callback.url, held.id, body)
-                .await
+            self.notifier.send(&callback.url, held.id, body).await
         };
-        let told = after(
-            callback,
-            sent,
-            self.asynchronous.config.callback.attempts_max,
-        );
+        let told = after(callback, sent, self.config.callback_attempts_max);
         self.metrics.invocations.called_back(told.state);
         if let Err(error) = self.invocations.note_callback(held, told, unix_ms()).await {
             // It may be sent once more: at least once is what is promised.
@@ -120,7 +114,7 @@ impl Node {
     }
 }
 
-/// How far the callback has come after an attempt.
+/// The callback's record after an attempt.
 fn after(
     was: CallbackRecord,
     sent: Result<(), NotifyError>,

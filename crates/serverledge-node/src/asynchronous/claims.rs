@@ -1,5 +1,5 @@
-//! Work that nobody does: what a node left behind that is gone, and what this node has claimed without knowing (its
-//! acceptance was stored, but the answer got lost).
+//! Take-over of abandoned invocations: those of a node that is gone, and those that this node has claimed without
+//! knowing (the acceptance was stored, but the response got lost).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use serverledge_core::InvocationId;
 use serverledge_core::kv::{KvError, Revision};
 use serverledge_registry::{Claim, Gone, Held, InvocationStoreError, Owner};
 
-use super::table::Place;
-use super::{jittered, store_fault};
-use crate::deploy::unix_ms;
-use crate::node::Node;
+use super::table::WorkPlace;
+use super::{AsyncWorker, store_fault};
+use crate::clock::jittered;
+use crate::clock::unix_ms;
 
 /// Longest time between two looks for open work; with jitter it is a quarter shorter on average.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
-/// Longest wait after a node's departure: not all others shall grasp for its work at once.
-const GRASP_PAUSE: Duration = Duration::from_millis(500);
+/// Longest wait after a node's departure, so that not all others try to take its work over at once.
+const TAKE_OVER_PAUSE: Duration = Duration::from_millis(500);
 /// Pause after the registry failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is known of the owners of claims, during one look.
-type Owners = HashMap<Owner, Option<Gone>>;
+/// The owners of claims, with those that are gone, as known during one look.
+type GoneOwners = HashMap<Owner, Option<Gone>>;
 
-impl Node {
-    /// Goes on with what an earlier life of this node, the only one of its registry, had accepted and not ended. Before
-    /// the first request: what this life accepts is then never mistaken for it.
+impl AsyncWorker {
+    /// Goes on with invocations that an earlier process of this node, the only one of its registry, had accepted and
+    /// not ended. Called before the first request, so that new invocations are never mistaken for old ones.
     pub(crate) async fn recover_async(self: &Arc<Self>) {
         match self.look_for_work().await {
             Ok(0) => {}
@@ -47,7 +47,7 @@ impl Node {
             }
             let departed = async {
                 self.membership.departed().notified().await;
-                tokio::time::sleep(jittered(GRASP_PAUSE)).await;
+                tokio::time::sleep(jittered(TAKE_OVER_PAUSE)).await;
             };
             tokio::select! {
                 () = departed => {}
@@ -56,7 +56,7 @@ impl Node {
         }
     }
 
-    /// One look; says how many are being taken over.
+    /// Looks once; returns the number of invocations that are being taken over.
     pub(super) async fn look_for_work(self: &Arc<Self>) -> Result<usize, InvocationStoreError> {
         let mut claims = self.invocations.claims().await?;
         if claims.is_empty() {
@@ -65,7 +65,7 @@ impl Node {
         // Nodes that look at the same time begin at different places.
         let start = random() % claims.len();
         claims.rotate_left(start);
-        let mut owners = Owners::new();
+        let mut owners = GoneOwners::new();
         let mut taken = 0;
         for claim in claims {
             let mine = claim.owner == *self.membership.owner();
@@ -77,22 +77,18 @@ impl Node {
             if !mine && gone.is_none() {
                 continue;
             }
-            let Some(place) = self
-                .asynchronous
-                .table
-                .enter(claim.id, self.asynchronous.config.queued_max)
-            else {
+            let Some(place) = self.table.enter(claim.id, self.config.queued_max) else {
                 continue;
             };
             taken += 1;
-            let node = Arc::clone(self);
+            let worker = Arc::clone(self);
             self.background
-                .spawn(async move { node.grasp(claim, gone, place).await });
+                .spawn(async move { worker.take_over(claim, gone, place).await });
         }
         Ok(taken)
     }
 
-    async fn gone(&self, known: &mut Owners, owner: &Owner) -> Result<Option<Gone>, KvError> {
+    async fn gone(&self, known: &mut GoneOwners, owner: &Owner) -> Result<Option<Gone>, KvError> {
         if let Some(gone) = known.get(owner) {
             return Ok(gone.clone());
         }
@@ -101,11 +97,11 @@ impl Node {
         Ok(gone)
     }
 
-    /// Makes the work this node's, and does it. Whoever is slower leaves it.
-    async fn grasp(self: Arc<Self>, claim: Claim, gone: Option<Gone>, place: Place) {
+    /// Takes an invocation over, and works on it. A slower node leaves it.
+    async fn take_over(self: Arc<Self>, claim: Claim, gone: Option<Gone>, place: WorkPlace) {
         let owner = self.membership.owner();
         let held = {
-            let Ok(_permit) = self.asynchronous.grasps.acquire().await else {
+            let Ok(_permit) = self.take_overs.acquire().await else {
                 return;
             };
             match &gone {
@@ -131,9 +127,9 @@ impl Node {
         }
     }
 
-    /// Goes on with an invocation whose work was stopped, if there is anything left to do: its callback.
+    /// Goes on with an invocation whose work was stopped, if its callback is still to be sent.
     pub(super) async fn resume(self: &Arc<Self>, id: InvocationId) {
-        let Some(place) = self.asynchronous.table.enter(id, usize::MAX) else {
+        let Some(place) = self.table.enter(id, usize::MAX) else {
             return;
         };
         match self.invocations.held(id, self.membership.owner()).await {
@@ -145,44 +141,46 @@ impl Node {
         }
     }
 
-    /// Begins, or goes on, as a task of its own. A stop ends the work, but not the callback that is then due.
-    pub(super) fn work_on(self: &Arc<Self>, held: Held, place: Place) {
-        let node = Arc::clone(self);
+    /// Begins the work, or goes on with it, in a task of its own. A stop ends the work, but not the callback that is
+    /// then due.
+    pub(super) fn work_on(self: &Arc<Self>, held: Held, place: WorkPlace) {
+        let worker = Arc::clone(self);
         self.background.spawn(async move {
-            let (id, stop) = (place.id(), place.stop());
+            let id = place.id();
+            let stop = place.stop();
             let stopped = tokio::select! {
                 () = stop.cancelled() => true,
-                () = node.work(held, place) => false,
+                () = worker.work(held, place) => false,
             };
             if stopped {
-                node.resume(id).await;
+                worker.resume(id).await;
             }
         });
     }
 
-    /// Stops what other nodes were asked to cancel. Runs for ever.
-    pub(crate) async fn heed_cancels_forever(self: Arc<Self>) {
+    /// Stops the invocations that other nodes were asked to cancel. Runs for ever.
+    pub(crate) async fn watch_cancellations_forever(self: Arc<Self>) {
         loop {
-            if let Err(error) = self.heed_cancels().await {
+            if let Err(error) = self.watch_cancellations().await {
                 tracing::warn!(%error, "failed to hear what is to be cancelled");
             }
             tokio::time::sleep(jittered(RETRY_PAUSE)).await;
         }
     }
 
-    /// Until the watch ends.
-    async fn heed_cancels(self: &Arc<Self>) -> Result<(), KvError> {
+    /// Watches cancellations until the watch ends.
+    async fn watch_cancellations(self: &Arc<Self>) -> Result<(), KvError> {
         let owner = self.membership.owner();
         let (told, from): (_, Revision) = self.invocations.cancels(owner).await?;
-        self.heed(told).await?;
+        self.apply_cancellations(told).await?;
         let mut watch = self.invocations.watch_cancels(owner, from).await?;
         while let Ok(told) = watch.next().await {
-            self.heed(told).await?;
+            self.apply_cancellations(told).await?;
         }
         Ok(())
     }
 
-    async fn heed(self: &Arc<Self>, told: Vec<InvocationId>) -> Result<(), KvError> {
+    async fn apply_cancellations(self: &Arc<Self>, told: Vec<InvocationId>) -> Result<(), KvError> {
         for id in told {
             self.stop_work(id).await;
             self.invocations
@@ -192,9 +190,9 @@ impl Node {
         Ok(())
     }
 
-    /// Stops what this node does for an invocation, and sees to what is left.
+    /// Stops this node's work on an invocation, and completes what is left to do.
     pub(super) async fn stop_work(self: &Arc<Self>, id: InvocationId) {
-        if !self.asynchronous.table.stop(id) {
+        if !self.table.stop(id) {
             self.resume(id).await;
         }
     }

@@ -1,20 +1,21 @@
-//! Dead letters as the routes see them.
+//! Dead letters, for the routes.
 
 use std::sync::Arc;
 
-use serverledge_api::{ChangeError, PollError, Submitted};
+use async_trait::async_trait;
+use serverledge_api::{ChangeError, DeadLetterQueue, PollError, Submitted};
 use serverledge_core::{InvocationError, InvocationId, OverloadReason, SpaceId};
 use serverledge_registry::{Invocation, InvocationStoreError, Redriven};
 use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
 
-use super::keyed::unread;
 use super::outcome::dead_letter;
-use super::store_fault;
-use crate::deploy::unix_ms;
-use crate::node::Node;
+use super::read::unread;
+use super::{AsyncWorker, store_fault};
+use crate::clock::unix_ms;
 
-impl Node {
-    pub(crate) async fn list_dead_letters(
+#[async_trait]
+impl DeadLetterQueue for AsyncWorker {
+    async fn dead_letters(
         &self,
         space: &SpaceId,
         after: Option<InvocationId>,
@@ -32,7 +33,7 @@ impl Node {
         })
     }
 
-    pub(crate) async fn show_dead_letter(
+    async fn dead_letter(
         &self,
         space: &SpaceId,
         id: InvocationId,
@@ -43,32 +44,20 @@ impl Node {
         }
     }
 
-    /// One that was driven anew is no dead letter any more.
-    async fn find_dead(
-        &self,
-        space: &SpaceId,
-        id: InvocationId,
-    ) -> Result<Option<Invocation>, InvocationStoreError> {
-        let found = self.find(space, id).await?;
-        Ok(found.filter(|one| one.record.dead_letter && one.record.redriven_as.is_none()))
-    }
-
-    /// Makes a new invocation from a dead letter, and works on it. Done twice, it gives the same.
-    pub(crate) async fn redrive_dead_letter(
-        self: &Arc<Self>,
+    async fn redrive(
+        self: Arc<Self>,
         space: &SpaceId,
         id: InvocationId,
     ) -> Result<Submitted, ChangeError> {
-        self.check_open()?;
+        self.invoker.check_open()?;
         let found = self.find(space, id).await.map_err(store_fault)?;
         let dead = found
             .filter(|one| one.record.dead_letter)
             .ok_or(ChangeError::NotDead)?;
         let made = InvocationId::new();
         let place = self
-            .asynchronous
             .table
-            .enter(made, self.asynchronous.config.queued_max)
+            .enter(made, self.config.queued_max)
             .ok_or_else(full)?;
         match self
             .invocations
@@ -89,11 +78,7 @@ impl Node {
         }
     }
 
-    pub(crate) async fn purge_dead_letter(
-        &self,
-        space: &SpaceId,
-        id: InvocationId,
-    ) -> Result<(), ChangeError> {
+    async fn purge(&self, space: &SpaceId, id: InvocationId) -> Result<(), ChangeError> {
         let dead = self
             .find_dead(space, id)
             .await
@@ -107,8 +92,20 @@ impl Node {
         }
     }
 
-    pub(crate) async fn purge_dead_letters(&self, space: &SpaceId) -> Result<u64, PollError> {
+    async fn purge_all(&self, space: &SpaceId) -> Result<u64, PollError> {
         self.invocations.purge_all(space).await.map_err(unread)
+    }
+}
+
+impl AsyncWorker {
+    /// Finds a dead letter. One that was redriven is no dead letter any more.
+    async fn find_dead(
+        &self,
+        space: &SpaceId,
+        id: InvocationId,
+    ) -> Result<Option<Invocation>, InvocationStoreError> {
+        let found = self.find(space, id).await?;
+        Ok(found.filter(|one| one.record.dead_letter && one.record.redriven_as.is_none()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a run's outcome to what is stored, and from what is stored to answers.
+//! Conversions between a run's outcome, its stored form, and responses.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use serverledge_core::{
     FailureKind, FunctionFailure, InvocationError, OverloadReason, Phases, Reply, Report,
 };
 use serverledge_registry::{FinalOutcome, Finish, Invocation};
-use serverledge_wire::invocations::{
-    CallbackInfo, DeadLetter, HistoryEntry, InvocationInfo, InvocationProblem,
-};
+use serverledge_wire::invocations::{CallbackInfo, DeadLetter, InvocationInfo, InvocationProblem};
 use serverledge_wire::invoke::InvocationResponse;
 use serverledge_wire::records::{ErrorRecord, InvocationState, ReportRecord};
+
+use crate::functions::errors::shortened;
 
 /// Longest message that is stored; with the stack below, a failure's record stays within a value's limit.
 const MESSAGE_BYTES_MAX: usize = 8 * 1024;
 /// Longest stack trace that is stored.
 const STACK_BYTES_MAX: usize = 16 * 1024;
-/// When to ask again after an outcome that a plain call would have been told to ask again after.
+/// `Retry-After` of an outcome for which a plain call would have got one.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 // === What is stored ===
 
-/// Of a run that gave a result; its log is kept if it is wanted.
+/// The end of a run that gave a result; its log is kept if the caller asked for it.
 pub(super) fn succeeded(report: Report, return_output: bool, identity: &Identity) -> Finish {
     let phases = report.phases;
     let latency = report
@@ -62,14 +62,14 @@ pub(super) fn succeeded(report: Report, return_output: bool, identity: &Identity
     }
 }
 
-/// Of a run that will not be tried again. A function's own failure is its outcome; everything else is a dead letter.
+/// The end of a run that is not tried again. A function's own failure is its outcome; everything else is a dead letter.
 pub(super) fn decided_failure(failure: &InvocationError) -> Finish {
     let code = match failure {
         InvocationError::Function(failure) => {
             let stack = failure
                 .stack
                 .as_deref()
-                .map(|stack| shortened(stack, STACK_BYTES_MAX));
+                .map(|stack| shortened(stack, STACK_BYTES_MAX).to_owned());
             let error = ErrorRecord {
                 stack,
                 ..error(failure.kind.code(), failure.message.clone())
@@ -90,12 +90,12 @@ pub(super) fn decided_failure(failure: &InvocationError) -> Finish {
     given_up(code, failure.to_string())
 }
 
-/// Of an invocation that nobody will run.
+/// The end of an invocation that no node will run.
 pub(super) fn given_up(code: &str, message: String) -> Finish {
     finish(FinalOutcome::GivenUp(error(code, message)))
 }
 
-/// Of an invocation whose age or deadline has passed.
+/// The end of an invocation whose age or deadline has passed.
 pub(super) fn expired(age_max: Duration, by_its_deadline: bool) -> Finish {
     let error = if by_its_deadline {
         error(
@@ -110,7 +110,7 @@ pub(super) fn expired(age_max: Duration, by_its_deadline: bool) -> Finish {
 
 pub(super) fn error(code: &str, message: String) -> ErrorRecord {
     let message = if message.len() > MESSAGE_BYTES_MAX {
-        shortened(&message, MESSAGE_BYTES_MAX)
+        shortened(&message, MESSAGE_BYTES_MAX).to_owned()
     } else {
         message
     };
@@ -135,15 +135,9 @@ fn text(log: &Bytes) -> Option<String> {
     (!end.is_empty()).then(|| String::from_utf8_lossy(&end).into_owned())
 }
 
-fn shortened(text: &str, bytes_max: usize) -> String {
-    text.get(..text.floor_char_boundary(bytes_max))
-        .unwrap_or_default()
-        .to_owned()
-}
-
 // === What is answered ===
 
-/// As Serverledge's clients read it.
+/// The outcome in the form that Serverledge's clients read.
 pub(super) fn response(invocation: &Invocation, result: Option<&[u8]>) -> Vec<u8> {
     let record = &invocation.record;
     let report = record.report.clone().unwrap_or_default();
@@ -167,7 +161,7 @@ pub(super) fn response(invocation: &Invocation, result: Option<&[u8]>) -> Vec<u8
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-/// As the same call without an idempotency key would have been answered.
+/// The outcome as the response of the same call without an idempotency key.
 pub(super) fn as_a_plain_call(
     invocation: &Invocation,
     result: Option<&[u8]>,
@@ -180,7 +174,8 @@ pub(super) fn as_a_plain_call(
             phases,
         });
     };
-    let (code, message) = (error.code.as_str(), error.message.clone());
+    let code = error.code.as_str();
+    let message = error.message.clone();
     if let Some(kind) = FailureKind::from_code(code) {
         let log = Bytes::from(record.log.clone().unwrap_or_default());
         let failure = FunctionFailure {
@@ -229,7 +224,7 @@ fn phases(report: Option<&ReportRecord>) -> Phases {
     })
 }
 
-/// Everything, for the node's own routes.
+/// The whole invocation, for the node's own routes.
 pub(super) fn info(invocation: &Invocation, result: Option<&[u8]>) -> InvocationInfo {
     let record = &invocation.record;
     let result = result.and_then(|json| String::from_utf8(json.to_vec()).ok());
@@ -238,11 +233,6 @@ pub(super) fn info(invocation: &Invocation, result: Option<&[u8]>) -> Invocation
         state: callback.state.name().to_owned(),
         attempts: callback.attempts,
         last_error: callback.last_error.clone(),
-    });
-    let history = record.history.iter().map(|entry| HistoryEntry {
-        unix_ms: entry.unix_ms,
-        event: entry.event.clone(),
-        node: entry.node.clone(),
     });
     InvocationInfo {
         id: invocation.id.to_string(),
@@ -259,11 +249,11 @@ pub(super) fn info(invocation: &Invocation, result: Option<&[u8]>) -> Invocation
         dead_letter: record.dead_letter,
         redrive_of: record.redrive_of.clone(),
         callback,
-        history: history.collect(),
+        history: record.history.clone(),
     }
 }
 
-/// A line of a list.
+/// The entry of a dead letter in a list.
 pub(super) fn dead_letter(invocation: &Invocation) -> DeadLetter {
     let record = &invocation.record;
     DeadLetter {

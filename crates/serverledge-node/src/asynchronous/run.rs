@@ -1,36 +1,38 @@
-//! Working on a claimed invocation: begin, run, end, and tell. What the registry does not take now is kept and tried again
-//! while the claim stands.
+//! The work on a claimed invocation: begin, run, end, and callback. A write that the registry does not accept now is
+//! kept and retried while the claim stands.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serverledge_core::{CallContext, Function, InvocationError, OverloadReason, Payload, Report};
+use serverledge_core::{
+    Call, Function, InvocationError, OverloadReason, Payload, Report, whole_millis,
+};
 use serverledge_registry::{FinalOutcome, Finish, Held, InvocationStoreError};
-use serverledge_scheduler::QosClass;
 use serverledge_wire::records::InvocationState;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use super::outcome::{decided_failure, expired, given_up, succeeded};
-use super::table::Place;
-use super::{is_passing, jittered, until};
-use crate::deploy::unix_ms;
-use crate::invoke::{Request, now};
-use crate::node::Node;
+use super::table::WorkPlace;
+use super::{AsyncWorker, is_passing};
+use crate::clock::now;
+use crate::clock::unix_ms;
+use crate::clock::{jittered, until};
+use crate::invoke::request::ResolvedCall;
 
 /// First pause after overload or a fault; it doubles up to [`PAUSE_MAX`], with jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// Pauses that grow.
+/// Pauses that double each time.
 struct Pauses(Duration);
 
-/// How a run came out.
+/// The result of a run.
 enum Ran {
     Ended(Finish),
-    /// This node stops: the work is left to the next one, or to this one's next life.
+    /// This node stops: the work is left to another node, or to this node's next process.
     Left,
 }
 
@@ -45,9 +47,9 @@ impl Pauses {
     }
 }
 
-impl Node {
-    /// All that is to be done for it.
-    pub(super) async fn work(self: &Arc<Self>, held: Held, place: Place) {
+impl AsyncWorker {
+    /// Does everything that is to be done for an invocation.
+    pub(super) async fn work(self: &Arc<Self>, held: Held, place: WorkPlace) {
         let held = if held.record.state.is_terminal() {
             Some(held)
         } else {
@@ -55,17 +57,17 @@ impl Node {
         };
         let Some(held) = held else { return };
         place.ended(&held);
-        if held.record.is_owed() {
+        if held.record.has_pending_work() {
             let id = held.id;
             drop(held);
             self.call_back(id).await;
         }
     }
 
-    /// `None` if it is somebody else's now, or was left.
+    /// Runs the invocation; `None` if another node has it now, or if it was left.
     async fn run_to_its_end(self: &Arc<Self>, held: Held) -> Option<Held> {
         let limit = self.limit(&held);
-        let waited = tokio::time::timeout_at(limit, self.asynchronous.permits.acquire()).await;
+        let waited = tokio::time::timeout_at(limit, self.permits.acquire()).await;
         // Kept until the outcome is stored, which bounds the outcomes that wait for the registry.
         let mut permit = match waited {
             Ok(permit) => Some(permit.ok()?),
@@ -77,7 +79,7 @@ impl Node {
         if self.admissions.is_draining() {
             return None;
         }
-        let attempts_max = self.asynchronous.config.attempts_max;
+        let attempts_max = self.config.attempts_max;
         if usize::try_from(held.record.attempt).is_ok_and(|attempt| attempt >= attempts_max) {
             let message = format!("begun {attempts_max} times, and the node died each time");
             return self
@@ -91,10 +93,9 @@ impl Node {
         }
     }
 
-    /// After this it is not begun any more.
+    /// The moment after which the invocation is not begun any more.
     fn limit(&self, held: &Held) -> Instant {
-        let age_max =
-            u64::try_from(self.asynchronous.config.age_max.as_millis()).unwrap_or(u64::MAX);
+        let age_max = whole_millis(self.config.age_max);
         let oldest = held.record.accepted_unix_ms.saturating_add(age_max);
         let end = held
             .record
@@ -103,16 +104,16 @@ impl Node {
         Instant::now() + until(end)
     }
 
-    /// The outcome of what was not decided by then.
+    /// The outcome of an invocation that was not decided within its limit.
     fn too_late(&self, held: &Held) -> Finish {
         let by_its_deadline = held
             .record
             .deadline_unix_ms
             .is_some_and(|deadline| deadline <= unix_ms());
-        expired(self.asynchronous.config.age_max, by_its_deadline)
+        expired(self.config.age_max, by_its_deadline)
     }
 
-    /// Stores that an attempt begins. A write whose answer was lost may have been made: then the record says so.
+    /// Stores that an attempt begins. A write whose response was lost may have been made: then the record says so.
     async fn begin(&self, mut held: Held) -> Option<Held> {
         let before = held.record.attempt;
         let mut pauses = Pauses::new();
@@ -134,7 +135,7 @@ impl Node {
         }
     }
 
-    /// The invocation as it is now, if it is this node's work still.
+    /// The invocation as it is now, if this node still holds it.
     async fn still_held(&self, held: Held, pauses: &mut Pauses) -> Option<Held> {
         loop {
             match self
@@ -149,8 +150,8 @@ impl Node {
         }
     }
 
-    /// Overload and faults of dependencies are tried again until the invocation is too old; a function's own failure
-    /// is its outcome.
+    /// Runs the invocation until its outcome is decided. Overload and faults of dependencies are retried until the
+    /// invocation is too old; a function's own failure is its outcome.
     async fn run_until_decided<'a>(
         self: &'a Arc<Self>,
         begun: &Held,
@@ -195,7 +196,7 @@ impl Node {
                     reason: OverloadReason::Deadline,
                     ..
                 } => {
-                    return Ran::Ended(expired(self.asynchronous.config.age_max, true));
+                    return Ran::Ended(expired(self.config.age_max, true));
                 }
                 InvocationError::Overloaded { reason, .. }
                     if reason != OverloadReason::NeverFits => {}
@@ -205,7 +206,7 @@ impl Node {
                     lost += 1;
                     let begun = usize::try_from(begun.record.attempt.saturating_add(lost))
                         .unwrap_or(usize::MAX);
-                    if begun > self.asynchronous.config.attempts_max {
+                    if begun > self.config.attempts_max {
                         let message =
                             format!("begun {} times, and the node died each time", begun - 1);
                         return Ran::Ended(given_up("attempts_exhausted", message));
@@ -220,7 +221,7 @@ impl Node {
         }
     }
 
-    /// Pauses, and lets others run meanwhile.
+    /// Pauses, and gives the permit to others meanwhile.
     async fn step_aside<'a>(
         self: &'a Arc<Self>,
         pauses: &mut Pauses,
@@ -229,7 +230,7 @@ impl Node {
     ) {
         *permit = None;
         pauses.pause().await;
-        let again = tokio::time::timeout_at(limit, self.asynchronous.permits.acquire()).await;
+        let again = tokio::time::timeout_at(limit, self.permits.acquire()).await;
         *permit = again.ok().and_then(Result::ok);
     }
 
@@ -240,31 +241,29 @@ impl Node {
         params: Bytes,
     ) -> Result<Report, InvocationError> {
         let entry = self.functions.entry_for(function);
-        let arrived = now();
-        let request = Request {
-            entry,
-            id: begun.id,
-            payload: Payload::Json(params),
-            class: QosClass::new(begun.record.qos_class),
-            deadline: begun
-                .record
-                .deadline_unix_ms
-                .map(|deadline| arrived + until(deadline)),
-            context: CallContext {
-                may_offload: !begun.record.local_only,
-                ..CallContext::root(begun.id, None)
-            },
-            arrived,
-            caller: None,
-            key: None,
+        let mut call = Call::new(
+            begun.id,
+            function.name.clone(),
+            Payload::Json(params),
+            now(),
+        );
+        call.qos_class = begun.record.qos_class;
+        call.deadline = begun
+            .record
+            .deadline_unix_ms
+            .map(|deadline| call.arrived + until(deadline));
+        call.context.may_offload = !begun.record.local_only;
+        let request = ResolvedCall {
+            pinned: true,
+            ..ResolvedCall::new(entry, call)
         };
-        self.run(request).await
+        self.invoker.invoke(request).await
     }
 
-    /// Stores the outcome: tried again while the registry fails and the claim stands, for as long as an invocation may grow
-    /// old. `None` if it is somebody else's.
+    /// Stores the outcome, and retries while the registry fails and the claim stands, up to the largest age of an
+    /// invocation. `None` if another node has it.
     async fn end(&self, mut held: Held, mut finish: Finish) -> Option<Held> {
-        let give_up = Instant::now() + self.asynchronous.config.age_max;
+        let give_up = Instant::now() + self.config.age_max;
         let mut pauses = Pauses::new();
         loop {
             let error = match self
@@ -301,7 +300,7 @@ impl Node {
     }
 }
 
-/// What is stored of a result that cannot be; nothing of anything else.
+/// The outcome that is stored in place of a result that cannot be stored; `None` if nothing is to be stored.
 fn instead(held: &Held, finish: &Finish, error: &InvocationStoreError) -> Option<Finish> {
     match (error, &finish.outcome) {
         (InvocationStoreError::NotJson { .. }, _) => Some(given_up("internal", error.to_string())),

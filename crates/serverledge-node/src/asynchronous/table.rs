@@ -1,4 +1,4 @@
-//! What this node is working on: one place for each invocation that it has claimed, kept by the task that works on it.
+//! The invocations that this node works on: one place for each that it has claimed, held by the task that works on it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use serverledge_registry::Invocation;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// See the module.
+/// The table of places; see the module.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct WorkTable {
     places: Mutex<HashMap<InvocationId, Arc<Work>>>,
-    /// Those without an outcome; what only waits for its callback takes no place from others.
+    /// Number of invocations without an outcome. Those that only wait for their callback take no place from others.
     open: AtomicUsize,
 }
 
-/// One invocation that is worked on.
+/// The work on one invocation.
 #[derive(Debug)]
 struct Work {
     stop: CancellationToken,
@@ -26,17 +26,17 @@ struct Work {
     open: AtomicBool,
 }
 
-/// The right to work on an invocation, and nobody else of this node meanwhile. Dropping it ends that.
+/// The right to work on an invocation, exclusive on this node. Dropping it ends that.
 #[derive(Debug)]
-pub(super) struct Place {
-    table: Arc<Table>,
+pub(super) struct WorkPlace {
+    table: Arc<WorkTable>,
     id: InvocationId,
     work: Arc<Work>,
 }
 
-impl Table {
-    /// A place, unless somebody of this node has it, or `open_max` are taken.
-    pub(super) fn enter(self: &Arc<Self>, id: InvocationId, open_max: usize) -> Option<Place> {
+impl WorkTable {
+    /// Takes a place, unless a task of this node has it, or `open_max` are taken.
+    pub(super) fn enter(self: &Arc<Self>, id: InvocationId, open_max: usize) -> Option<WorkPlace> {
         let mut places = self.places.lock();
         if self.open.load(Ordering::Relaxed) >= open_max || places.contains_key(&id) {
             return None;
@@ -49,14 +49,14 @@ impl Table {
         };
         let work = Arc::new(work);
         places.insert(id, Arc::clone(&work));
-        Some(Place {
+        Some(WorkPlace {
             table: Arc::clone(self),
             id,
             work,
         })
     }
 
-    /// How many have no outcome yet.
+    /// Number of invocations without an outcome.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -66,7 +66,7 @@ impl Table {
         self.places.lock().is_empty()
     }
 
-    /// Hears of the outcome if this node works on it; the channel closes if it stops without one.
+    /// Subscribes to the outcome if this node works on it; the channel closes if the work stops without one.
     pub(super) fn listen(
         &self,
         id: InvocationId,
@@ -77,24 +77,24 @@ impl Table {
             .map(|work| work.ended.subscribe())
     }
 
-    /// Stops the work if there is some.
+    /// Stops the work on an invocation, if there is any.
     pub(super) fn stop(&self, id: InvocationId) -> bool {
         let work = self.places.lock().get(&id).cloned();
         work.inspect(|work| work.stop.cancel()).is_some()
     }
 }
 
-impl Place {
+impl WorkPlace {
     pub(super) const fn id(&self) -> InvocationId {
         self.id
     }
 
-    /// Resolves when somebody wants the work stopped.
+    /// The token that is cancelled when the work is to stop.
     pub(super) fn stop(&self) -> CancellationToken {
         self.work.stop.clone()
     }
 
-    /// Tells those who wait.
+    /// Notifies the tasks that wait for the outcome.
     pub(super) fn ended(&self, invocation: &Invocation) {
         self.close();
         if self.work.ended.receiver_count() > 0 {
@@ -104,7 +104,7 @@ impl Place {
         }
     }
 
-    /// It does not count among the open ones any more.
+    /// Removes the invocation from the number of open ones.
     fn close(&self) {
         if self.work.open.swap(false, Ordering::Relaxed) {
             self.table.open.fetch_sub(1, Ordering::Relaxed);
@@ -112,7 +112,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for WorkPlace {
     fn drop(&mut self) {
         self.close();
         self.table.places.lock().remove(&self.id);

@@ -1,7 +1,13 @@
-//! Whole nodes over one store, on fake executors: what is accepted ends once, whoever dies and whatever the registry does.
+//! Whole nodes over one store, on fake executors: an accepted invocation ends once, whichever node dies and whatever
+//! the registry does.
+
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use serverledge_api::{Backend as _, ChangeError, OnceError, Polled, SubmitError};
+use serverledge_api::{
+    AsyncInvocations as _, ChangeError, DeadLetterQueue as _, Invocations as _, NodeStatus as _,
+    OnceError, Polled, SubmitError,
+};
 use serverledge_core::limits::OUTPUT_BYTES_MAX;
 use serverledge_core::{Caller, FailureKind, InvocationError, OverloadReason, StartError};
 use serverledge_testing::fake_executor::Behaviour;
@@ -11,7 +17,7 @@ use super::NotifyError;
 mod faulty;
 mod lab;
 
-use lab::{Lab, TestNode, call, keyed, once};
+use lab::{AsyncLab, TestNode, call, once, read};
 
 const CALLBACK: &str = "http://receiver.example/hook";
 
@@ -24,7 +30,7 @@ fn events(info: &serverledge_wire::invocations::InvocationInfo) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outcome_is_kept_with_its_history() {
-    let lab = Lab::new();
+    let lab = AsyncLab::new();
     let node = lab.start("n1").await;
     node.deploy("f", &Behaviour::Log { log: "line".into() })
         .await;
@@ -36,7 +42,13 @@ async fn an_outcome_is_kept_with_its_history() {
     );
     assert_eq!(info.result.as_ref().map(|json| json.get()), Some("[1]"));
     assert_eq!(events(&info), ["accepted", "begun", "done"]);
-    let Polled::Done(body) = node.backend().poll(&Caller::anybody(), id).await.unwrap() else {
+    let Polled::Done(body) = node
+        .backend()
+        .async_worker
+        .poll(&Caller::anonymous().space, id)
+        .await
+        .unwrap()
+    else {
         panic!("it has ended")
     };
     let body: Value = serde_json::from_slice(&body).unwrap();
@@ -49,7 +61,13 @@ async fn an_outcome_is_kept_with_its_history() {
     asking.stored.return_output = true;
     let id = node.submit(asking).await;
     node.ended(id).await;
-    let Polled::Done(body) = node.backend().poll(&Caller::anybody(), id).await.unwrap() else {
+    let Polled::Done(body) = node
+        .backend()
+        .async_worker
+        .poll(&Caller::anonymous().space, id)
+        .await
+        .unwrap()
+    else {
         panic!("it has ended")
     };
     assert_eq!(
@@ -57,7 +75,7 @@ async fn an_outcome_is_kept_with_its_history() {
         "line\n"
     );
     node.is_idle().await;
-    let metrics = node.backend().metrics().unwrap();
+    let metrics = node.backend().status.metrics().unwrap();
     assert!(
         metrics.contains("serverledge_async_accepted_total 2"),
         "{metrics}"
@@ -70,8 +88,9 @@ async fn an_outcome_is_kept_with_its_history() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_dead_node_left_is_taken_over() {
-    let lab = Lab::new();
-    let (first, second) = (lab.start("n1").await, lab.start("n2").await);
+    let lab = AsyncLab::new();
+    let first = lab.start("n1").await;
+    let second = lab.start("n2").await;
     first.deploy("f", &Behaviour::Echo).await;
     first.fake.hold();
     let ids = [
@@ -83,7 +102,7 @@ async fn what_a_dead_node_left_is_taken_over() {
         .wait_for("two calls", |counts| counts.running == 2)
         .await;
     // As long as its node lives, nobody else touches it.
-    assert_eq!(second.node.look_for_work().await.unwrap(), 0);
+    assert_eq!(second.node.async_worker.look_for_work().await.unwrap(), 0);
     first.kill().await;
     for (id, result) in ids.into_iter().zip(["1", "2"]) {
         let info = second.ended(id).await;
@@ -95,21 +114,19 @@ async fn what_a_dead_node_left_is_taken_over() {
         );
     }
     second.is_idle().await;
-    let metrics = second.backend().metrics().unwrap();
+    let metrics = second.backend().status.metrics().unwrap();
     assert!(
         metrics.contains("serverledge_async_taken_over_total 2"),
         "{metrics}"
     );
 }
 
-/// Of several nodes that see another go, each call is run by one.
+/// Several nodes see another one go: each of its calls is run by one of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn those_who_are_left_share_the_work() {
-    let lab = Lab::new();
-    let (dying, others) = (
-        lab.start("n0").await,
-        [lab.start("n1").await, lab.start("n2").await],
-    );
+    let lab = AsyncLab::new();
+    let dying = lab.start("n0").await;
+    let others = [lab.start("n1").await, lab.start("n2").await];
     dying.deploy("f", &Behaviour::Echo).await;
     dying.fake.hold();
     let mut ids = Vec::new();
@@ -126,7 +143,7 @@ async fn those_who_are_left_share_the_work() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_kills_its_nodes_becomes_a_dead_letter() {
-    let lab = Lab::new();
+    let lab = AsyncLab::new();
     let mut node = lab.start("n0").await;
     node.deploy("f", &Behaviour::Echo).await;
     node.fake.hold();
@@ -152,7 +169,7 @@ async fn a_call_that_kills_its_nodes_becomes_a_dead_letter() {
 /// Neither overload nor a registry that is away loses a result.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_result_outlives_the_registrys_absence() {
-    let lab = Lab::new();
+    let lab = AsyncLab::new();
     let node = lab.start("n1").await;
     node.deploy("f", &Behaviour::Echo).await;
     node.fake.hold();
@@ -161,7 +178,7 @@ async fn a_result_outlives_the_registrys_absence() {
         .wait_for("the call", |counts| counts.running == 1)
         .await;
     lab.registry.go_away();
-    let refused = node.backend().submit(call("f", "2")).await;
+    let refused = node.backend().async_worker.submit(call("f", "2")).await;
     let away = |error: &InvocationError| {
         matches!(
             error,
@@ -187,10 +204,10 @@ async fn a_result_outlives_the_registrys_absence() {
     node.is_idle().await;
 }
 
-/// A write that was made although its answer got lost is neither made twice nor taken for another's.
+/// A write that was made although its response got lost is neither repeated nor taken for another node's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_answers_change_nothing() {
-    let lab = Lab::new();
+    let lab = AsyncLab::new();
     let node = lab.start("n1").await;
     node.deploy("f", &Behaviour::Echo).await;
     // Of begin and finish; the acceptance is left to the look for open work.
@@ -213,17 +230,22 @@ async fn lost_answers_change_nothing() {
     }
     lab.registry.lose_the_answer_of(0);
     let wanted = call("f", "1");
-    let id = wanted.id;
-    node.backend().submit(wanted).await.unwrap_err();
-    node.node.look_for_work().await.unwrap();
+    let id = wanted.call.id;
+    node.backend()
+        .async_worker
+        .submit(wanted)
+        .await
+        .unwrap_err();
+    node.node.async_worker.look_for_work().await.unwrap();
     assert_eq!(node.ended(id).await.attempts, 1);
     node.is_idle().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cancelling_stops_what_runs_here_and_elsewhere() {
-    let lab = Lab::new();
-    let (here, elsewhere) = (lab.start("n1").await, lab.start("n2").await);
+    let lab = AsyncLab::new();
+    let here = lab.start("n1").await;
+    let elsewhere = lab.start("n2").await;
     here.deploy(
         "f",
         &Behaviour::Endless {
@@ -238,7 +260,8 @@ async fn cancelling_stops_what_runs_here_and_elsewhere() {
             .await;
         let info = canceller
             .backend()
-            .cancel(&Caller::anybody(), id)
+            .async_worker
+            .cancel(&Caller::anonymous().space, id)
             .await
             .unwrap();
         assert_eq!(
@@ -250,7 +273,11 @@ async fn cancelling_stops_what_runs_here_and_elsewhere() {
                 counts.running == 0 && counts.dropped == round + 1
             })
             .await;
-        let again = canceller.backend().cancel(&Caller::anybody(), id).await;
+        let again = canceller
+            .backend()
+            .async_worker
+            .cancel(&Caller::anonymous().space, id)
+            .await;
         assert!(
             matches!(again, Err(ChangeError::Ended { state: "cancelled" })),
             "{again:?}"
@@ -259,7 +286,11 @@ async fn cancelling_stops_what_runs_here_and_elsewhere() {
     }
     let unknown = here
         .backend()
-        .cancel(&Caller::anybody(), serverledge_core::InvocationId::new())
+        .async_worker
+        .cancel(
+            &Caller::anonymous().space,
+            serverledge_core::InvocationId::new(),
+        )
         .await;
     assert!(matches!(unknown, Err(ChangeError::Unknown)));
     here.is_idle().await;
@@ -268,21 +299,26 @@ async fn cancelling_stops_what_runs_here_and_elsewhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn equal_keys_run_once_wherever_they_are_asked() {
-    let lab = Lab::new();
-    let (first, second) = (lab.start("n1").await, lab.start("n2").await);
+    let lab = AsyncLab::new();
+    let first = lab.start("n1").await;
+    let second = lab.start("n2").await;
     first.deploy("f", &Behaviour::Echo).await;
     second.knows("f").await;
     first.fake.hold();
     let mut calls = tokio::task::JoinSet::new();
-    calls.spawn(once(&first, keyed("f", "[1]", "k")));
+    calls.spawn(once(&first, read("f", "[1]", "k")));
     first
         .fake
         .wait_for("the first", |counts| counts.running == 1)
         .await;
     for node in [&first, &second, &first, &second] {
-        calls.spawn(once(node, keyed("f", "[1]", "k")));
+        calls.spawn(once(node, read("f", "[1]", "k")));
     }
-    let other = second.backend().invoke_once(keyed("f", "[2]", "k")).await;
+    let other = second
+        .backend()
+        .async_worker
+        .invoke_once(read("f", "[2]", "k"))
+        .await;
     assert!(
         matches!(other, Err(OnceError::Submit(SubmitError::KeyReused { .. }))),
         "{other:?}"
@@ -303,7 +339,8 @@ async fn equal_keys_run_once_wherever_they_are_asked() {
     // Asynchronously as well, and after its end.
     let later = second
         .backend()
-        .submit(keyed("f", "[1]", "k"))
+        .async_worker
+        .submit(read("f", "[1]", "k"))
         .await
         .unwrap();
     assert!(later.repeated);
@@ -317,17 +354,18 @@ async fn equal_keys_run_once_wherever_they_are_asked() {
 /// The first caller's node dies: a duplicate elsewhere gets the outcome all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_duplicate_outlives_the_firsts_node() {
-    let lab = Lab::new();
-    let (first, second) = (lab.start("n1").await, lab.start("n2").await);
+    let lab = AsyncLab::new();
+    let first = lab.start("n1").await;
+    let second = lab.start("n2").await;
     first.deploy("f", &Behaviour::Echo).await;
     second.knows("f").await;
     first.fake.hold();
-    let gone = tokio::task::JoinSet::from_iter([once(&first, keyed("f", "1", "k"))]);
+    let gone = tokio::task::JoinSet::from_iter([once(&first, read("f", "1", "k"))]);
     first
         .fake
         .wait_for("the first", |counts| counts.running == 1)
         .await;
-    let mut duplicate = tokio::task::JoinSet::from_iter([once(&second, keyed("f", "1", "k"))]);
+    let mut duplicate = tokio::task::JoinSet::from_iter([once(&second, read("f", "1", "k"))]);
     drop(gone);
     first.kill().await;
     let answer = duplicate.join_next().await.unwrap().unwrap().unwrap();
@@ -339,7 +377,7 @@ async fn a_duplicate_outlives_the_firsts_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stored_failure_is_answered_as_a_plain_one() {
-    let lab = Lab::new();
+    let lab = AsyncLab::new();
     let node = lab.start("n1").await;
     node.deploy(
         "f",
@@ -349,11 +387,17 @@ async fn a_stored_failure_is_answered_as_a_plain_one() {
         },
     )
     .await;
-    let plain = node.backend().invoke(call("f", "1")).await.unwrap_err();
+    let plain = node
+        .backend()
+        .invoker
+        .call(call("f", "1"))
+        .await
+        .unwrap_err();
     for _ in 0..2 {
         let kept = node
             .backend()
-            .invoke_once(keyed("f", "1", "k"))
+            .async_worker
+            .invoke_once(read("f", "1", "k"))
             .await
             .unwrap_err();
         let (
@@ -370,13 +414,13 @@ async fn a_stored_failure_is_answered_as_a_plain_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_cannot_wait_is_told_and_stops_nothing() {
-    let lab = Lab::new();
+    let lab = AsyncLab::new();
     let node = lab.start("n1").await;
     node.deploy("f", &Behaviour::Echo).await;
     node.fake.hold();
-    let mut hasty = keyed("f", "1", "k");
-    hasty.deadline = Some(crate::invoke::now() + std::time::Duration::from_millis(300));
-    let told = node.backend().invoke_once(hasty).await;
+    let mut hasty = read("f", "1", "k");
+    hasty.call.deadline = Some(crate::clock::now() + std::time::Duration::from_millis(300));
+    let told = node.backend().async_worker.invoke_once(hasty).await;
     let Err(OnceError::NotFinished { id, .. }) = told else {
         panic!("{told:?}")
     };
@@ -384,7 +428,8 @@ async fn who_cannot_wait_is_told_and_stops_nothing() {
     node.ended(id).await;
     assert!(
         node.backend()
-            .invoke_once(keyed("f", "1", "k"))
+            .async_worker
+            .invoke_once(read("f", "1", "k"))
             .await
             .is_ok()
     );
@@ -393,7 +438,7 @@ async fn who_cannot_wait_is_told_and_stops_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_many_are_refused_but_repetitions_are_not() {
-    let lab = Lab::with(|config| {
+    let lab = AsyncLab::with(|config| {
         (
             config.asynchronous.queued_max,
             config.asynchronous.concurrency_max,
@@ -402,25 +447,39 @@ async fn too_many_are_refused_but_repetitions_are_not() {
     let node = lab.start("n1").await;
     node.deploy("f", &Behaviour::Echo).await;
     node.fake.hold();
-    let first = node.backend().submit(keyed("f", "1", "k")).await.unwrap();
+    let first = node
+        .backend()
+        .async_worker
+        .submit(read("f", "1", "k"))
+        .await
+        .unwrap();
     node.submit(call("f", "2")).await;
-    let refused = node.backend().submit(call("f", "3")).await;
+    let refused = node.backend().async_worker.submit(call("f", "3")).await;
     assert!(
         matches!(refused, Err(SubmitError::Full { waiting: 2 })),
         "{refused:?}"
     );
     assert!(matches!(
-        node.backend().submit(keyed("f", "3", "l")).await,
+        node.backend()
+            .async_worker
+            .submit(read("f", "3", "l"))
+            .await,
         Err(SubmitError::Full { .. })
     ));
-    let again = node.backend().submit(keyed("f", "1", "k")).await.unwrap();
+    let again = node
+        .backend()
+        .async_worker
+        .submit(read("f", "1", "k"))
+        .await
+        .unwrap();
     assert_eq!((again.id, again.repeated), (first.id, true));
     node.fake.release();
     node.is_idle().await;
     assert!(
         !node
             .backend()
-            .submit(keyed("f", "3", "l"))
+            .async_worker
+            .submit(read("f", "3", "l"))
             .await
             .unwrap()
             .repeated,
@@ -430,8 +489,9 @@ async fn too_many_are_refused_but_repetitions_are_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_grows_too_old_expires() {
-    let lab =
-        Lab::with(|config| config.asynchronous.age_max = std::time::Duration::from_millis(300));
+    let lab = AsyncLab::with(|config| {
+        config.asynchronous.age_max = std::time::Duration::from_millis(300)
+    });
     let node = lab.start("n1").await;
     node.deploy("f", &Behaviour::Echo).await;
     for _ in 0..100 {
@@ -450,16 +510,20 @@ async fn what_grows_too_old_expires() {
         ),
         ("expired", "expired", true)
     );
-    let mut late = keyed("f", "2", "k");
-    late.deadline = Some(crate::invoke::now());
+    let mut late = read("f", "2", "k");
+    late.call.deadline = Some(crate::clock::now());
     let info = node
-        .ended(node.backend().submit(late).await.unwrap().id)
+        .ended(node.backend().async_worker.submit(late).await.unwrap().id)
         .await;
     assert_eq!(
         (info.state.name(), info.error.unwrap().code.as_str()),
         ("expired", "deadline_unreachable")
     );
-    let told = node.backend().invoke_once(keyed("f", "2", "k")).await;
+    let told = node
+        .backend()
+        .async_worker
+        .invoke_once(read("f", "2", "k"))
+        .await;
     let is_late = |error: &InvocationError| {
         matches!(
             error,
@@ -477,7 +541,7 @@ async fn what_grows_too_old_expires() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_tended() {
-    let lab = Lab::new();
+    let lab = AsyncLab::new();
     let node = lab.start("n1").await;
     node.deploy(
         "f",
@@ -486,10 +550,8 @@ async fn dead_letters_are_tended() {
         },
     )
     .await;
-    let (first, second) = (
-        node.submit(call("f", "1")).await,
-        node.submit(call("f", "2")).await,
-    );
+    let first = node.submit(call("f", "1")).await;
+    let second = node.submit(call("f", "2")).await;
     for id in [first, second] {
         let info = node.ended(id).await;
         assert_eq!(
@@ -498,25 +560,23 @@ async fn dead_letters_are_tended() {
         );
         assert_eq!(info.attempts, 1, "never tried again");
     }
-    let backend = node.backend();
-    let listed = backend
-        .dead_letters(&Caller::anybody(), None, 10)
-        .await
-        .unwrap();
+    let space = &Caller::anonymous().space;
+    let worker = &node.backend().async_worker;
+    let listed = worker.dead_letters(space, None, 10).await.unwrap();
     assert_eq!(listed.dead_letters.len(), 2);
     assert!(
-        backend
-            .dead_letter(&Caller::anybody(), first)
+        worker
+            .dead_letter(space, first)
             .await
             .unwrap()
             .unwrap()
             .dead_letter
     );
-    let made = backend.redrive(&Caller::anybody(), first).await.unwrap();
+    let made = Arc::clone(worker).redrive(space, first).await.unwrap();
     assert!(
         !made.repeated
-            && backend
-                .redrive(&Caller::anybody(), first)
+            && Arc::clone(worker)
+                .redrive(space, first)
                 .await
                 .unwrap()
                 .repeated
@@ -526,40 +586,30 @@ async fn dead_letters_are_tended() {
         Some(first.to_string())
     );
     assert_eq!(
-        backend.redrive(&Caller::anybody(), first).await.unwrap().id,
+        Arc::clone(worker).redrive(space, first).await.unwrap().id,
         made.id
     );
     assert!(
-        backend
-            .dead_letter(&Caller::anybody(), first)
-            .await
-            .unwrap()
-            .is_none(),
+        worker.dead_letter(space, first).await.unwrap().is_none(),
         "it was driven anew"
     );
-    backend.purge(&Caller::anybody(), second).await.unwrap();
+    worker.purge(space, second).await.unwrap();
     for gone in [second, first] {
         assert!(matches!(
-            backend.purge(&Caller::anybody(), gone).await,
+            worker.purge(space, gone).await,
             Err(ChangeError::NotDead)
         ));
     }
     assert!(matches!(
-        backend.redrive(&Caller::anybody(), second).await,
+        Arc::clone(worker).redrive(space, second).await,
         Err(ChangeError::NotDead)
     ));
-    assert_eq!(backend.purge_all(&Caller::anybody()).await.unwrap(), 1);
-    assert!(
-        backend
-            .invocation(&Caller::anybody(), made.id)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert_eq!(worker.purge_all(space).await.unwrap(), 1);
+    assert!(worker.invocation(space, made.id).await.unwrap().is_none());
     lab.is_empty("deadletters/").await;
 }
 
-fn calling_back(params: &str) -> serverledge_api::Call {
+fn calling_back(params: &str) -> serverledge_api::ClientCall {
     let mut call = call("f", params);
     call.stored.callback = Some(CALLBACK.to_owned());
     call
@@ -573,13 +623,13 @@ async fn notified(node: &TestNode, id: serverledge_core::InvocationId) -> Value 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_tells_the_end_once_it_is_stored() {
-    let lab = Lab::new();
+    let lab = AsyncLab::new();
     let node = lab.start("n1").await;
     node.deploy("f", &Behaviour::Echo).await;
     let mut refused = call("f", "1");
     refused.stored.callback = Some("ftp://receiver.example/".to_owned());
     assert!(matches!(
-        node.backend().submit(refused).await,
+        node.backend().async_worker.submit(refused).await,
         Err(SubmitError::Callback { .. })
     ));
 
@@ -622,8 +672,9 @@ async fn a_callback_tells_the_end_once_it_is_stored() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_outlives_its_node_and_follows_a_cancel() {
-    let lab = Lab::new();
-    let (first, second) = (lab.start("n1").await, lab.start("n2").await);
+    let lab = AsyncLab::new();
+    let first = lab.start("n1").await;
+    let second = lab.start("n2").await;
     first.deploy("f", &Behaviour::Echo).await;
     first.notifier.hold();
     let id = first.submit(calling_back("1")).await;
@@ -637,7 +688,8 @@ async fn a_callback_outlives_its_node_and_follows_a_cancel() {
     let id = second.submit(calling_back("2")).await;
     second
         .backend()
-        .cancel(&Caller::anybody(), id)
+        .async_worker
+        .cancel(&Caller::anonymous().space, id)
         .await
         .unwrap();
     assert_eq!(notified(&second, id).await["state"], "cancelled");
@@ -646,17 +698,18 @@ async fn a_callback_outlives_its_node_and_follows_a_cancel() {
     let id = second.submit(calling_back("3")).await;
     third
         .backend()
-        .cancel(&Caller::anybody(), id)
+        .async_worker
+        .cancel(&Caller::anonymous().space, id)
         .await
         .unwrap();
     assert_eq!(notified(&second, id).await["state"], "cancelled");
     second.is_idle().await;
 }
 
-/// A node that stops ends what runs and leaves what waits to others.
+/// A node that stops ends running invocations and leaves waiting ones to others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopping_node_leaves_what_waits() {
-    let lab = Lab::with(|config| config.pool.memory = serverledge_core::MemoryMib::new(128));
+    let lab = AsyncLab::with(|config| config.pool.memory = serverledge_core::MemoryMib::new(128));
     let first = lab.start("n1").await;
     first.deploy("f", &Behaviour::Echo).await;
     first.fake.hold();
@@ -667,8 +720,15 @@ async fn a_stopping_node_leaves_what_waits() {
         .await;
     let waits = first.submit(call("f", "2")).await;
     let second = lab.start("n2").await;
-    first.node.admissions.drain();
-    assert!(first.backend().submit(call("f", "3")).await.is_err());
+    first.node.base.resources.admissions.drain();
+    assert!(
+        first
+            .backend()
+            .async_worker
+            .submit(call("f", "3"))
+            .await
+            .is_err()
+    );
     first.works_on(1).await;
     first.fake.release();
     assert_eq!(

@@ -1,93 +1,99 @@
-//! Calls with JSON parameters: handed over as offloaded ones are, with the same rules for trying again.
+//! Calls with JSON parameters: forwarded like offloaded ones, with the same rules for retries.
 
 use std::time::Duration;
 
-use serverledge_api::Call;
+use serverledge_api::ClientCall;
 use serverledge_core::{InvocationError, OverloadReason, Report};
 
 use super::LoadBalancer;
-use crate::cluster::{NotTaken, Offloaded};
-use crate::invoke::{Request, now};
+use crate::clock::now;
+use crate::cluster::{OffloadRefusal, Offloaded, Versions, lacks_version};
+use crate::invoke::request::ResolvedCall;
 
-/// When to come back, where no node says so.
+/// Default `Retry-After`, for nodes that give none.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why no node gave an outcome.
-type InVain = Vec<NotTaken>;
-
 impl LoadBalancer {
-    /// Has a node run a function.
-    pub(super) async fn hand_over(&self, call: Call) -> Result<Report, InvocationError> {
-        let (space, name) = (call.caller.space.clone(), call.function.clone());
-        let entry = self.function(&space, &name).await?;
-        let mut request = Request::of(call, entry);
-        let in_vain = match self.try_all(&mut request).await {
+    /// Runs a function on one of the nodes.
+    pub(super) async fn hand_over(&self, call: ClientCall) -> Result<Report, InvocationError> {
+        let space = call.caller.space;
+        let name = call.call.function.clone();
+        let mut request = ResolvedCall::new(self.function(&space, &name).await?, call.call);
+        let refusals = match self.try_all(&mut request, &Versions::Own).await {
             Ok(outcome) => return outcome,
-            Err(in_vain) => in_vain,
+            Err(refusals) => refusals,
         };
-        if !in_vain.iter().any(is_of_another_time) {
-            return Err(refusal(&in_vain));
+        if !refusals.iter().any(lacks_version) {
+            return Err(refusal(&refusals));
         }
-        // The nodes and this balancer do not know the same version: one of them has not heard of a deploy yet.
+        // The nodes and this balancer do not have the same version: one of them has not heard of a deploy yet, or no node that
+        // has prepared it takes the call. Then what they have will do.
         self.look_up(&space, &name).await?;
         request.entry = self.function(&space, &name).await?;
-        self.try_all(&mut request)
+        self.try_all(&mut request, &Versions::Any)
             .await
-            .unwrap_or_else(|in_vain| Err(refusal(&in_vain)))
+            .unwrap_or_else(|refusals| Err(refusal(&refusals)))
     }
 
     /// Tries one node after the other, until one gives an outcome.
     async fn try_all(
         &self,
-        request: &mut Request,
-    ) -> Result<Result<Report, InvocationError>, InVain> {
+        request: &mut ResolvedCall,
+        versions: &Versions,
+    ) -> Result<Result<Report, InvocationError>, Vec<OffloadRefusal>> {
         // To the nodes this is no hop: one of them may offload the call still, unless its caller forbids it.
-        let hops = request.context.hops();
-        let (mut tried, mut in_vain) = (Vec::new(), Vec::new());
-        while let Some(going) =
+        let hops = request.call.context.hops();
+        let mut tried = Vec::new();
+        let mut refusals = Vec::new();
+        while let Some(in_flight) =
             self.router
                 .take(&self.cluster.peers, &request.entry.function, &tried)
         {
             if !tried.is_empty() {
                 self.metrics.retried();
             }
-            tried.push(going.id);
-            let (contact, offloaded) = self.cluster.hand_over(going.id, request, hops, None).await;
+            tried.push(in_flight.id);
+            let (contact, offloaded) = self
+                .cluster
+                .hand_over(in_flight.id, request, (hops, versions.clone()), None)
+                .await;
             if let Some(contact) = contact {
-                self.metrics.handed_over(contact.target.name(), &offloaded);
+                self.metrics
+                    .passed(contact.target.name(), offloaded.outcome());
             }
             match offloaded {
                 Offloaded::Done { report, .. } => return Ok(Ok(report)),
                 Offloaded::Failed(error) => return Ok(Err(error)),
-                Offloaded::Elsewhere(why) => in_vain.push(why),
+                Offloaded::Elsewhere(why) => refusals.push(why),
             }
-            if request.deadline.is_some_and(|deadline| deadline <= now()) {
-                let (reason, retry_after) = (OverloadReason::Deadline, RETRY_AFTER);
+            if request
+                .call
+                .deadline
+                .is_some_and(|deadline| deadline <= now())
+            {
+                let reason = OverloadReason::Deadline;
+                let retry_after = RETRY_AFTER;
                 return Ok(Err(InvocationError::Overloaded {
                     reason,
                     retry_after,
                 }));
             }
         }
-        Err(in_vain)
+        Err(refusals)
     }
 }
 
-fn is_of_another_time(why: &NotTaken) -> bool {
-    matches!(why, NotTaken::Refused { code, .. } if matches!(code.as_str(), "function_version_differs" | "function_unknown"))
-}
-
-/// What the caller is told when no node took the call: to come back as soon as the first of those that were full has room;
-/// else what the nodes said.
-fn refusal(in_vain: &[NotTaken]) -> InvocationError {
+/// The error of a call that no node took. If nodes were full, the caller is to retry as soon as the first of them has
+/// room; else the error repeats the nodes' answers.
+fn refusal(refusals: &[OffloadRefusal]) -> InvocationError {
     let refusals = || {
-        in_vain.iter().filter_map(|why| match why {
-            NotTaken::Refused {
+        refusals.iter().filter_map(|why| match why {
+            OffloadRefusal::Refused {
                 status,
                 code,
                 retry_after,
             } => Some((*status, code.as_str(), *retry_after)),
-            NotTaken::Unreachable => None,
+            OffloadRefusal::Unreachable => None,
         })
     };
     let full = refusals()
@@ -125,8 +131,8 @@ fn refusal(in_vain: &[NotTaken]) -> InvocationError {
 mod tests {
     use super::*;
 
-    fn refused(status: u16, code: &str, seconds: Option<u64>) -> NotTaken {
-        NotTaken::Refused {
+    fn refused(status: u16, code: &str, seconds: Option<u64>) -> OffloadRefusal {
+        OffloadRefusal::Refused {
             status,
             code: code.to_owned(),
             retry_after: seconds.map(Duration::from_secs),
@@ -135,9 +141,9 @@ mod tests {
 
     #[test]
     fn the_caller_learns_what_the_nodes_said() {
-        for (in_vain, expected) in [
+        for (refusals, expected) in [
             (vec![], "no_node"),
-            (vec![NotTaken::Unreachable], "no_node"),
+            (vec![OffloadRefusal::Unreachable], "no_node"),
             (
                 vec![
                     refused(429, "queue_full", Some(9)),
@@ -153,7 +159,10 @@ mod tests {
                 "queue_full 1",
             ),
             (
-                vec![refused(503, "exceeds_node", None), NotTaken::Unreachable],
+                vec![
+                    refused(503, "exceeds_node", None),
+                    OffloadRefusal::Unreachable,
+                ],
                 "exceeds_node 1",
             ),
             (
@@ -164,7 +173,7 @@ mod tests {
                 "nodes_refused",
             ),
         ] {
-            let said = match refusal(&in_vain) {
+            let said = match refusal(&refusals) {
                 InvocationError::Overloaded {
                     reason,
                     retry_after,
@@ -174,7 +183,7 @@ mod tests {
                 InvocationError::Dependency { code, .. } => code.to_owned(),
                 other => panic!("{other}"),
             };
-            assert_eq!(said, expected, "{in_vain:?}");
+            assert_eq!(said, expected, "{refusals:?}");
         }
     }
 }

@@ -4,14 +4,11 @@ use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
-use serverledge_core::InvocationError;
 
-use crate::cluster::Offloaded;
-
-/// What can come of a request at one node.
+/// The possible outcomes of a request at one node.
 const OUTCOMES: [&str; 5] = ["done", "failed", "unknown", "not_taken", "passed"];
 
-/// See the module.
+/// The metrics; see the module.
 #[derive(Debug)]
 pub(crate) struct BalancerMetrics {
     registry: Registry,
@@ -54,18 +51,7 @@ impl BalancerMetrics {
         Ok(metrics)
     }
 
-    /// A call was handed to a node (`area/node`).
-    pub(crate) fn handed_over(&self, node: &str, offloaded: &Offloaded) {
-        let outcome = match offloaded {
-            Offloaded::Done { .. } => "done",
-            Offloaded::Failed(InvocationError::OutcomeUnknown { .. }) => "unknown",
-            Offloaded::Failed(_) => "failed",
-            Offloaded::Elsewhere(_) => "not_taken",
-        };
-        self.passed(node, outcome);
-    }
-
-    /// A request was passed to a node, with one of the outcomes.
+    /// Counts a request that was forwarded to a node (`area/node`), with one of the outcomes.
     pub(crate) fn passed(&self, node: &str, outcome: &'static str) {
         self.requests.with_label_values(&[node, outcome]).inc();
         let mut nodes = self.nodes.lock();
@@ -74,13 +60,13 @@ impl BalancerMetrics {
         }
     }
 
-    /// A request goes to another node.
+    /// Counts a request that is retried at another node.
     pub(crate) fn retried(&self) {
         self.retries.inc();
     }
 
-    /// The text format, with how many calls are in progress where. The series of nodes that are not named end, so that their
-    /// number stays bounded by the nodes there are.
+    /// The text format, with the number of calls in progress at each node. The series of nodes that are not named end,
+    /// so that their number stays bounded by the number of nodes.
     pub(crate) fn text(&self, in_flight: &[(String, u32)]) -> String {
         let names: BTreeSet<String> = in_flight.iter().map(|(name, _)| name.clone()).collect();
         let before = std::mem::replace(&mut *self.nodes.lock(), names.clone());

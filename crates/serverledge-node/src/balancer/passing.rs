@@ -1,54 +1,55 @@
-//! Requests that are passed on as they came: everything but calls with JSON parameters.
+//! Requests that are forwarded as they came: everything but calls with JSON parameters.
 
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, FORWARDED, HOST, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
-use serverledge_api::{Destination, PassError, Passage, PassageBody};
-use serverledge_client::{INVOKE_TIMEOUT, Lent, PeerError, Sender, is_forwardable};
-use serverledge_core::{BodyError, HttpBody, InvocationError, OverloadReason};
+use serverledge_api::{Destination, ProxyError, ProxyRequest, ProxyRequestBody};
+use serverledge_client::{INVOKE_TIMEOUT, PeerError, ReplayableBody, Sender, is_forwardable};
+use serverledge_core::{BodyError, HttpBody, InvocationError, IpNet, OverloadReason};
 use serverledge_wire::header::IDEMPOTENCY_KEY;
 use serverledge_wire::problem::Problem;
 
 use super::LoadBalancer;
-use super::route::Going;
+use super::route::InFlight;
 use crate::cluster::Contact;
-use crate::functions::Entry;
-use serverledge_core::IpNet;
+use crate::functions::FunctionEntry;
+use crate::invoke::guarded_body::GuardedBody;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// A problem of ours is far smaller; what is longer is cut, and is none.
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+/// Longest problem that is read. A node's problem is far smaller; a longer body is cut, and is none.
 const PROBLEM_BYTES_MAX: usize = 64 * 1024;
 
-/// The body of a request, for one try after the other.
+/// The body of a request, for one attempt after the other.
 enum Sendable {
-    Once(Lent),
-    /// With a key, what was lost may be sent again.
+    Once(ReplayableBody),
+    /// A whole body in memory. With an idempotency key, a lost request may be sent again.
     Whole {
         bytes: Bytes,
         keyed: bool,
     },
 }
 
-/// What one try came to.
+/// The result of one attempt.
 enum Tried {
     Answered(Response<HttpBody>),
-    /// It may go to another node; what this one said, if it did.
+    /// The request may go to another node; with this node's response, if there was one.
     Elsewhere(Option<Response<HttpBody>>),
 }
 
 impl LoadBalancer {
-    /// Passes a request to a node, to the next one where that is certain not to do anything twice.
-    pub(super) async fn pass_on(&self, passage: Passage) -> Result<Response<HttpBody>, PassError> {
-        let Passage {
+    /// Forwards a request to a node, and to the next one where that certainly does nothing twice.
+    pub(super) async fn pass_on(
+        &self,
+        passage: ProxyRequest,
+    ) -> Result<Response<HttpBody>, ProxyError> {
+        let ProxyRequest {
             mut head,
             body,
             to,
@@ -58,13 +59,13 @@ impl LoadBalancer {
             cookies,
         } = passage;
         if !is_forwardable(&head.uri) {
-            return Err(PassError::Path);
+            return Err(ProxyError::Path);
         }
         let entry = self.destination(to).await?;
         let keyed = head.headers.contains_key(IDEMPOTENCY_KEY);
         let body = match body {
-            PassageBody::Stream(body) => Sendable::Once(Lent::new(body)),
-            PassageBody::Whole(bytes) => Sendable::Whole { bytes, keyed },
+            ProxyRequestBody::Stream(body) => Sendable::Once(ReplayableBody::new(body)),
+            ProxyRequestBody::Whole(bytes) => Sendable::Whole { bytes, keyed },
         };
         let host = asked_for(&head.headers, &head.uri).unwrap_or_default();
         forwarded(&mut head.headers, &host, client, self.scheme, &self.trusted);
@@ -77,7 +78,7 @@ impl LoadBalancer {
         let mut tried = Vec::new();
         let mut refusal: Option<Response<HttpBody>> = None;
         loop {
-            let Some((contact, going)) = self.next_node(entry.as_deref(), &tried) else {
+            let Some((contact, in_flight)) = self.next_node(entry.as_deref(), &tried) else {
                 break;
             };
             if !tried.is_empty() {
@@ -86,34 +87,36 @@ impl LoadBalancer {
             tried.push(contact.id());
             let request = Request::from_parts(head.clone(), body.lend());
             match self.pass_to(&contact, request, &sender, &body).await? {
-                Tried::Answered(response) => return Ok(response.map(|body| counted(body, going))),
+                Tried::Answered(response) => {
+                    return Ok(response.map(|body| counted(body, in_flight)));
+                }
                 Tried::Elsewhere(said) => refusal = sooner(refusal, said),
             }
         }
-        refusal.ok_or(PassError::NoNode)
+        refusal.ok_or(ProxyError::NoNode)
     }
 
-    async fn destination(&self, to: Destination) -> Result<Option<Arc<Entry>>, PassError> {
+    async fn destination(&self, to: Destination) -> Result<Option<Arc<FunctionEntry>>, ProxyError> {
         let Destination::Function(space, name) = to else {
             return Ok(None);
         };
         match self.function(&space, &name).await {
             Ok(entry) => Ok(Some(entry)),
-            Err(InvocationError::Unknown(name)) => Err(PassError::Unknown(name)),
-            Err(error) => Err(PassError::Registry(error.into())),
+            Err(InvocationError::Unknown(name)) => Err(ProxyError::Unknown(name)),
+            Err(error) => Err(ProxyError::Registry(error.into())),
         }
     }
 
     fn next_node(
         &self,
-        entry: Option<&Entry>,
+        entry: Option<&FunctionEntry>,
         tried: &[serverledge_scheduler::PeerId],
-    ) -> Option<(Contact, Option<Going>)> {
+    ) -> Option<(Contact, Option<InFlight>)> {
         let peers = &self.cluster.peers;
         match entry {
             Some(entry) => {
-                let going = self.router.take(peers, &entry.function, tried)?;
-                Some((peers.contact(going.id)?, Some(going)))
+                let in_flight = self.router.take(peers, &entry.function, tried)?;
+                Some((peers.contact(in_flight.id)?, Some(in_flight)))
             }
             None => Some((peers.contact(self.router.next(peers, tried)?)?, None)),
         }
@@ -122,12 +125,12 @@ impl LoadBalancer {
     async fn pass_to(
         &self,
         contact: &Contact,
-        request: Request<Lent>,
+        request: Request<ReplayableBody>,
         sender: &Sender,
         body: &Sendable,
-    ) -> Result<Tried, PassError> {
+    ) -> Result<Tried, ProxyError> {
         let Some(client) = &self.cluster.client else {
-            return Err(PassError::NoNode);
+            return Err(ProxyError::NoNode);
         };
         let name = contact.target.name();
         match client
@@ -157,7 +160,7 @@ impl LoadBalancer {
                 if matches!(body, Sendable::Whole { keyed: true, .. }) {
                     return Ok(Tried::Elsewhere(None));
                 }
-                Err(PassError::Lost {
+                Err(ProxyError::Lost {
                     node: name.to_owned(),
                     source: error.into(),
                 })
@@ -167,12 +170,10 @@ impl LoadBalancer {
 }
 
 impl Sendable {
-    fn lend(&self) -> Lent {
+    fn lend(&self) -> ReplayableBody {
         match self {
             Self::Once(lent) => lent.clone(),
-            Self::Whole { bytes, .. } => Lent::new(Box::pin(
-                Full::new(bytes.clone()).map_err(|never| -> BodyError { match never {} }),
-            )),
+            Self::Whole { bytes, .. } => ReplayableBody::new(full(bytes.clone())),
         }
     }
 
@@ -183,7 +184,7 @@ impl Sendable {
         }
     }
 
-    /// Whether an answer says that nothing was accepted, and another node may be asked.
+    /// Decides whether a response says that nothing was accepted, so that another node may be asked.
     async fn judge(&self, response: Response<HttpBody>) -> Tried {
         let Self::Whole { keyed, .. } = self else {
             return Tried::Answered(response);
@@ -197,7 +198,20 @@ impl Sendable {
     }
 }
 
-/// A node that cannot reach the registry cannot tell what it holds; one that stops, or is full, has not asked it.
+/// The body of a response, whose call counts as in progress until the body ends or is dropped.
+fn counted(body: HttpBody, in_flight: Option<InFlight>) -> HttpBody {
+    match in_flight {
+        Some(in_flight) => Box::pin(GuardedBody::new(body, in_flight)),
+        None => body,
+    }
+}
+
+fn full(bytes: Bytes) -> HttpBody {
+    Box::pin(Full::new(bytes).map_err(|never| -> BodyError { match never {} }))
+}
+
+/// Decides on a problem. A node that cannot reach the registry cannot tell whether the invocation exists; one that
+/// stops, or is full, has not asked it.
 async fn judge_problem(response: Response<HttpBody>) -> Tried {
     let (mut head, mut body) = response.into_parts();
     // What is read is what is sent.
@@ -213,9 +227,7 @@ async fn judge_problem(response: Response<HttpBody>) -> Tried {
     let code = serde_json::from_slice::<Problem>(&bytes)
         .map(|problem| problem.code)
         .unwrap_or_default();
-    let body: HttpBody =
-        Box::pin(Full::new(bytes).map_err(|never| -> BodyError { match never {} }));
-    let response = Response::from_parts(head, body);
+    let response = Response::from_parts(head, full(bytes));
     if code == OverloadReason::Draining.code() || code == "too_many_requests_at_once" {
         Tried::Elsewhere(Some(response))
     } else {
@@ -223,7 +235,7 @@ async fn judge_problem(response: Response<HttpBody>) -> Tried {
     }
 }
 
-/// Of two refusals the one that lets the caller come back sooner.
+/// The one of two refusals that lets the caller come back sooner.
 fn sooner(
     one: Option<Response<HttpBody>>,
     other: Option<Response<HttpBody>>,
@@ -245,7 +257,8 @@ fn sooner(
     }
 }
 
-/// Tells the node who asked, and for whom. What the client itself says of that is believed of a trusted proxy only.
+/// Sets the forwarded headers, which tell the node the client and the host. Such headers of the client itself are
+/// believed only from a trusted proxy.
 fn forwarded(
     headers: &mut HeaderMap,
     host: &str,
@@ -256,7 +269,13 @@ fn forwarded(
     let ip: Option<IpAddr> = client.map(|client| client.ip().to_canonical());
     let believed = ip.is_some_and(|ip| trusted.iter().any(|net| net.contains(ip)));
     if !believed {
-        for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, FORWARDED] {
+        for name in [
+            FORWARDED_FOR,
+            FORWARDED_HOST,
+            FORWARDED_PROTO,
+            FORWARDED_PREFIX,
+            FORWARDED,
+        ] {
             headers.remove(name);
         }
     }
@@ -294,44 +313,6 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// An answer whose call counts as in progress until its body ends or is dropped.
-struct Counted {
-    body: HttpBody,
-    going: Option<Going>,
-}
-
-fn counted(body: HttpBody, going: Option<Going>) -> HttpBody {
-    if going.is_some() {
-        Box::pin(Counted { body, going })
-    } else {
-        body
-    }
-}
-
-impl Body for Counted {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = self.body.as_mut().poll_frame(cx);
-        if matches!(polled, Poll::Ready(None | Some(Err(_)))) {
-            self.going = None;
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,6 +333,10 @@ mod tests {
             trusted.is_empty() != headers.contains_key(FORWARDED),
             "{headers:?}"
         );
+        assert!(
+            trusted.is_empty() != headers.contains_key(FORWARDED_PREFIX),
+            "{headers:?}"
+        );
         [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO]
             .map(|name| headers[name].to_str().unwrap().to_owned())
     }
@@ -364,6 +349,7 @@ mod tests {
             ("x-forwarded-host", "shop.example"),
             ("x-forwarded-proto", "https"),
             ("forwarded", "for=198.51.100.1"),
+            ("x-forwarded-prefix", "/faas"),
         ];
         assert_eq!(told(&claims, &[]), ["192.0.2.7", "edge.example", "http"]);
         assert_eq!(
@@ -377,9 +363,7 @@ mod tests {
         retry_after: Option<&'static str>,
         body: &'static str,
     ) -> Response<HttpBody> {
-        let body: HttpBody =
-            Box::pin(Full::new(Bytes::from(body)).map_err(|never| -> BodyError { match never {} }));
-        let mut response = Response::new(body);
+        let mut response = Response::new(full(Bytes::from(body)));
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         if let Some(seconds) = retry_after {
             response
@@ -391,9 +375,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_may_be_accepted_already_goes_nowhere_else() {
-        let once = Sendable::Once(Lent::new(Box::pin(
-            Full::default().map_err(|never| -> BodyError { match never {} }),
-        )));
+        let once = Sendable::Once(ReplayableBody::new(full(Bytes::new())));
         let whole = |keyed| Sendable::Whole {
             bytes: Bytes::new(),
             keyed,

@@ -1,4 +1,4 @@
-//! Where a call goes: decisions over what is known of the nodes, and the counts of what is in progress at each.
+//! Routing of calls: decisions from the known state of the nodes, and the counts of calls in progress at each.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,48 +8,49 @@ use serverledge_core::Function;
 use serverledge_scheduler::PeerId;
 use serverledge_scheduler::ring::{MemberId, Ring, hash};
 
-use crate::cluster::{Peers, Standing};
+use crate::cluster::{PeerSnapshot, Peers};
 
 /// A node that a call may go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) id: PeerId,
-    /// It is in the balancer's own area.
+    /// Whether it is in the balancer's own area.
     pub(crate) own: bool,
-    /// It had room for the call when it was last heard of.
+    /// Whether it had room for the call in its last report.
     pub(crate) room: bool,
-    /// An idle container waits there.
+    /// Whether it has an idle container for the function.
     pub(crate) warm: bool,
 }
 
-/// See the module.
+/// The router; see the module.
 #[derive(Debug)]
 pub(crate) struct Router {
     area: String,
     factor: f64,
-    state: Mutex<State>,
+    state: Mutex<RouterState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct RouterState {
     ring: Ring,
-    /// Of which nodes the ring is.
+    /// The generation of the peers that the ring was built from.
     generation: u64,
     in_flight: HashMap<PeerId, u32>,
     turn: usize,
 }
 
-/// A call on its way to a node, or in progress there: counted until it is dropped.
+/// A call on its way to a node, or in progress there; counted until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Going {
+pub(crate) struct InFlight {
     router: Arc<Router>,
     pub(crate) id: PeerId,
 }
 
 impl Router {
-    /// A router of a balancer in this area, with so many points per core of a node, and this factor of bounded loads.
+    /// A router of a balancer in this area, with this number of points per core of a node, and this factor of bounded
+    /// loads.
     pub(crate) fn new(area: &str, replicas: u32, factor: f64) -> Self {
-        let state = State {
+        let state = RouterState {
             ring: Ring::new(replicas),
             generation: 0,
             in_flight: HashMap::new(),
@@ -62,13 +63,13 @@ impl Router {
         }
     }
 
-    /// The node for a call of this function, without those that were tried.
+    /// The node for a call of this function, except those that were tried.
     pub(crate) fn take(
         self: &Arc<Self>,
         peers: &Peers,
         function: &Function,
         tried: &[PeerId],
-    ) -> Option<Going> {
+    ) -> Option<InFlight> {
         let mut state = self.state.lock();
         state.follow(peers);
         let mut candidates = Vec::new();
@@ -86,13 +87,13 @@ impl Router {
         )?;
         *state.in_flight.entry(id).or_default() += 1;
         drop(state);
-        Some(Going {
+        Some(InFlight {
             router: Arc::clone(self),
             id,
         })
     }
 
-    /// Some node that is ready, each in its turn, without those that were tried.
+    /// A ready node, each in its turn, except those that were tried.
     pub(crate) fn next(&self, peers: &Peers, tried: &[PeerId]) -> Option<PeerId> {
         let mut ready: Vec<(bool, PeerId)> = Vec::new();
         peers.each(|standing| {
@@ -122,8 +123,8 @@ impl Router {
     }
 }
 
-impl State {
-    /// Makes the ring that of the nodes there are. A node has a point for each replica and core, so that a larger one has
+impl RouterState {
+    /// Builds the ring of the current nodes. A node has a point for each replica and core, so that a larger one has
     /// more functions and a higher bound.
     fn follow(&mut self, peers: &Peers) {
         let generation = peers.generation();
@@ -135,7 +136,7 @@ impl State {
             let cores = u32::try_from(standing.record.cpu_milli.div_ceil(1000))
                 .unwrap_or(u32::MAX)
                 .max(1);
-            members.push((MemberId(standing.id.get()), cores, standing.name.to_owned()));
+            members.push((MemberId(standing.id.0), cores, standing.name.to_owned()));
         });
         let members: Vec<_> = members
             .iter()
@@ -146,7 +147,7 @@ impl State {
     }
 }
 
-impl Drop for Going {
+impl Drop for InFlight {
     fn drop(&mut self) {
         let mut state = self.router.state.lock();
         if let Some(count) = state.in_flight.get_mut(&self.id) {
@@ -158,9 +159,10 @@ impl Drop for Going {
     }
 }
 
-/// Where a function is on the ring: the same in every balancer.
+/// The position of a function on the ring: the same in every balancer.
 fn position(function: &Function) -> u64 {
-    let (space, name) = (function.space.as_str(), function.name.as_str());
+    let space = function.space.as_str();
+    let name = function.name.as_str();
     hash(
         [space.as_bytes(), &[0], name.as_bytes()]
             .concat()
@@ -168,15 +170,16 @@ fn position(function: &Function) -> u64 {
     )
 }
 
-/// Whether a node takes calls as far as is known, and if so, whether it is of the own area. Others count in the cloud only.
-fn serves(standing: &Standing<'_>, area: &str) -> Option<bool> {
+/// Whether a node takes calls as far as is known, and if so, whether it is of the own area. Nodes of other areas count
+/// in the cloud only.
+fn serves(standing: &PeerSnapshot<'_>, area: &str) -> Option<bool> {
     standing.load?;
     let own = standing.area == area;
     (own || standing.cloud).then_some(own)
 }
 
-/// What a node is for a call of this function; `None` if it cannot run it, or not now.
-fn candidate(standing: &Standing<'_>, function: &Function, area: &str) -> Option<Candidate> {
+/// The node as a candidate for a call of this function; `None` if it cannot run it, or not now.
+fn candidate(standing: &PeerSnapshot<'_>, function: &Function, area: &str) -> Option<Candidate> {
     let own = serves(standing, area)?;
     let load = standing.load?;
     let version = &function.version;
@@ -202,8 +205,9 @@ fn keep_nearest(candidates: &mut Vec<Candidate>) {
     candidates.retain(|one| one.own == own);
 }
 
-/// The node of a call: one with room if there is one, else any, whose queue it waits in. Of those, within their bounds, the
-/// first clockwise that is warm, else the first; if none is within its bound, the first.
+/// Chooses the node of a call among those with room, or if there is none, among all, where it waits in a queue. Of
+/// those within their bounds it takes the first warm one clockwise, else the first; if none is within its bound, the
+/// first.
 fn choose(
     ring: &Ring,
     position: u64,
@@ -212,13 +216,13 @@ fn choose(
     factor: f64,
 ) -> Option<PeerId> {
     let room = candidates.iter().any(|one| one.room);
-    let found = |id: MemberId| candidates.iter().find(|one| one.id.get() == id.0);
+    let found = |id: MemberId| candidates.iter().find(|one| one.id.0 == id.0);
     let usable = |id| found(id).is_some_and(|one| one.room == room);
     let warm = |id| found(id).is_some_and(|one| one.warm);
-    let load = |id: MemberId| load(PeerId::new(id.0));
+    let load = |id: MemberId| load(PeerId(id.0));
     ring.choices(position, &load, factor, &usable, &warm)
         .next()
-        .map(|id| PeerId::new(id.0))
+        .map(|id| PeerId(id.0))
 }
 
 #[cfg(test)]

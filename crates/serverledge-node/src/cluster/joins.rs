@@ -1,5 +1,5 @@
-//! The runs that peers asked for, by id: who asks again joins the run, or reads its outcome for a while. So a lost answer
-//! costs no second run.
+//! The runs that peers asked for, by id. A peer that asks again joins the run, or reads its outcome for a while, so
+//! that a lost response costs no second run.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,26 +9,26 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_api::PeerInvokeError;
 use serverledge_core::{
-    FunctionFailure, InvocationError, InvocationId, Memo, OverloadReason, Phases, Remote, Reply,
-    Report,
+    CacheMetadata, FunctionFailure, InvocationError, InvocationId, OverloadReason, Phases, Remote,
+    Reply, Report,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long an outcome is kept: longer than a peer goes on asking.
+/// Lifetime of an outcome: longer than a peer goes on asking.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(60);
-/// How long is known that there was one: longer than a request can be on its way, as the clocks of its proof say.
+/// Time for which a run's id is remembered: longer than a request can be on its way, by the clocks of its proof.
 const KNOWN_FOR: Duration = Duration::from_secs(180);
-/// Bytes of outcomes that are kept; older ones go first.
+/// Most bytes of kept outcomes; the oldest are dropped first.
 const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Runs that are known.
+/// Most runs that are remembered.
 const KNOWN_MAX: usize = 300_000;
-/// How long a run goes on for which nobody waits.
+/// Time for which a run goes on when nobody waits for it.
 const ABANDONED_AFTER: Duration = Duration::from_secs(5);
 
-/// The outcome of a run, which several may read.
+/// The outcome of a run, which several requests may read.
 #[derive(Debug, Clone)]
-pub(crate) enum Outcome {
+pub(crate) enum PeerOutcome {
     /// A result.
     Done {
         result: Bytes,
@@ -36,83 +36,83 @@ pub(crate) enum Outcome {
         warm: bool,
         phases: Phases,
         remote: Option<Box<Remote>>,
-        memo: Box<Memo>,
+        memo: Box<CacheMetadata>,
     },
     /// The function's failure.
     Function(FunctionFailure),
     /// The request does not fit the function.
     Request { code: &'static str, message: String },
-    /// It did not start: no room.
+    /// The call did not start: no room.
     Overloaded {
         reason: OverloadReason,
         retry_after: Duration,
     },
-    /// It did not start: something is missing.
+    /// The call did not start: something is missing.
     Dependency {
         what: &'static str,
         code: &'static str,
         message: String,
     },
-    /// Our fault.
+    /// A fault of this node.
     Internal(String),
-    /// It was stopped, or what came of it is not kept any more.
+    /// The run was stopped, or its outcome is not kept any more.
     Forgotten,
 }
 
-/// See the module.
+/// The runs of peers; see the module.
 #[derive(Debug, Default)]
 pub(crate) struct Joins {
-    runs: Mutex<Runs>,
+    runs: Mutex<PeerRuns>,
 }
 
 #[derive(Debug, Default)]
-struct Runs {
-    by_id: HashMap<InvocationId, Arc<Run>>,
-    /// Those whose outcome is kept, the oldest first.
+struct PeerRuns {
+    by_id: HashMap<InvocationId, Arc<PeerRun>>,
+    /// The runs whose outcome is kept, the oldest first.
     kept: VecDeque<(Instant, InvocationId, usize)>,
-    /// Those that ended, the oldest first.
+    /// The runs that have ended, the oldest first.
     known: VecDeque<(Instant, InvocationId)>,
     bytes: usize,
-    /// When runs were last forgotten before their time, if ever.
+    /// The last time that runs were forgotten before their time, if ever.
     cut_short: Option<Instant>,
 }
 
 /// One run.
 #[derive(Debug)]
-pub(super) struct Run {
-    outcome: watch::Sender<Option<Outcome>>,
+pub(super) struct PeerRun {
+    outcome: watch::Sender<Option<PeerOutcome>>,
     waiting: watch::Sender<usize>,
 }
 
-/// Somebody who waits for a run.
-struct Waiter<'a>(&'a Run);
+/// A request that waits for a run.
+struct RunWaiter<'a>(&'a PeerRun);
 
-/// What there is under an id.
-pub(super) enum Found {
-    /// It runs, or has ended.
-    Run(Arc<Run>),
-    /// Nothing: the caller has to run it and to report its end.
-    New(Arc<Run>),
+/// The entry of an id.
+pub(super) enum JoinLookup {
+    /// A run, in progress or ended.
+    Run(Arc<PeerRun>),
+    /// A new entry: the caller has to run the call and to report its end.
+    New(Arc<PeerRun>),
 }
 
 impl Joins {
     /// The run with this id, or a new one.
-    pub(super) fn find(&self, id: InvocationId) -> Found {
+    pub(super) fn find(&self, id: InvocationId) -> JoinLookup {
         let mut runs = self.runs.lock();
         runs.forget_old(Instant::now());
         if let Some(run) = runs.by_id.get(&id) {
-            return Found::Run(Arc::clone(run));
+            return JoinLookup::Run(Arc::clone(run));
         }
-        let run = Arc::new(Run {
+        let run = Arc::new(PeerRun {
             outcome: watch::Sender::new(None),
             waiting: watch::Sender::new(0),
         });
         runs.by_id.insert(id, Arc::clone(&run));
-        Found::New(run)
+        JoinLookup::New(run)
     }
 
     /// The run with this id, if there is one.
-    pub(super) fn known(&self, id: InvocationId) -> Option<Arc<Run>> {
+    pub(super) fn known(&self, id: InvocationId) -> Option<Arc<PeerRun>> {
         let mut runs = self.runs.lock();
         runs.forget_old(Instant::now());
         runs.by_id.get(&id).cloned()
@@ -124,8 +124,8 @@ impl Joins {
         since < KEPT_FOR && cut_short.is_none_or(|at| at.elapsed() > since)
     }
 
-    /// A run has ended. `again`: its first request may come yet, and must not run then.
-    pub(super) fn ended(&self, id: InvocationId, run: &Run, outcome: Outcome, again: bool) {
+    /// Stores the end of a run. `again`: its first request may come yet, and must not run then.
+    pub(super) fn ended(&self, id: InvocationId, run: &PeerRun, outcome: PeerOutcome, again: bool) {
         let bytes = outcome.bytes();
         // What never started is not kept; those who wait learn it all the same.
         let keep = outcome.started() || again;
@@ -143,7 +143,7 @@ impl Joins {
     }
 }
 
-impl Runs {
+impl PeerRuns {
     fn forget_old(&mut self, now: Instant) {
         while self
             .kept
@@ -171,12 +171,12 @@ impl Runs {
         }
     }
 
-    /// What came of the oldest is not told any more, but that there was something is.
+    /// Drops the oldest outcome. The run stays known.
     fn forget_outcome(&mut self) {
         if let Some((_, id, bytes)) = self.kept.pop_front() {
             self.bytes -= bytes;
             if let Some(run) = self.by_id.get(&id) {
-                run.outcome.send_replace(Some(Outcome::Forgotten));
+                run.outcome.send_replace(Some(PeerOutcome::Forgotten));
             }
         }
     }
@@ -188,7 +188,7 @@ impl Runs {
     }
 }
 
-impl Run {
+impl PeerRun {
     /// Returns when nobody has waited for the run for a while.
     pub(super) async fn abandoned(&self) {
         let mut waiting = self.waiting.subscribe();
@@ -206,9 +206,9 @@ impl Run {
     }
 
     /// Waits for the outcome. Dropping the future gives up waiting.
-    pub(super) async fn wait(self: Arc<Self>) -> Outcome {
+    pub(super) async fn wait(self: Arc<Self>) -> PeerOutcome {
         self.waiting.send_modify(|waiting| *waiting += 1);
-        let waiter = Waiter(&self);
+        let waiter = RunWaiter(&self);
         let mut outcome = self.outcome.subscribe();
         let ended = outcome
             .wait_for(Option::is_some)
@@ -216,17 +216,18 @@ impl Run {
             .ok()
             .and_then(|outcome| outcome.clone());
         drop(waiter);
-        ended.unwrap_or_else(|| Outcome::Internal("the run ended without an outcome".to_owned()))
+        ended
+            .unwrap_or_else(|| PeerOutcome::Internal("the run ended without an outcome".to_owned()))
     }
 }
 
-impl Drop for Waiter<'_> {
+impl Drop for RunWaiter<'_> {
     fn drop(&mut self) {
         self.0.waiting.send_modify(|waiting| *waiting -= 1);
     }
 }
 
-impl Outcome {
+impl PeerOutcome {
     pub(super) fn of(result: Result<Report, InvocationError>) -> Self {
         match result {
             Ok(Report {
@@ -278,7 +279,7 @@ impl Outcome {
             | Self::Dependency { message, .. } => message.len(),
             Self::Overloaded { .. } | Self::Forgotten => 0,
         };
-        text + size_of::<Run>()
+        text + size_of::<PeerRun>()
     }
 
     pub(super) fn into_result(self) -> Result<Report, PeerInvokeError> {
@@ -325,7 +326,7 @@ impl Outcome {
     }
 }
 
-fn entries_bytes(memo: &Memo) -> usize {
+fn entries_bytes(memo: &CacheMetadata) -> usize {
     memo.entries
         .iter()
         .map(|entry| entry.params.len() + entry.result.len() + entry.tag.len())
@@ -336,10 +337,11 @@ fn entries_bytes(memo: &Memo) -> usize {
 mod tests {
     use super::*;
 
-    fn done(bytes: usize) -> Outcome {
+    fn done(bytes: usize) -> PeerOutcome {
         let phases = Phases::default();
-        let (result, memo) = (Bytes::from(vec![b'1'; bytes]), Box::default());
-        Outcome::Done {
+        let result = Bytes::from(vec![b'1'; bytes]);
+        let memo = Box::default();
+        PeerOutcome::Done {
             result,
             log: Bytes::new(),
             warm: true,
@@ -349,40 +351,43 @@ mod tests {
         }
     }
 
-    fn refusal() -> Outcome {
-        Outcome::Overloaded {
+    fn refusal() -> PeerOutcome {
+        PeerOutcome::Overloaded {
             reason: OverloadReason::QueueFull,
             retry_after: Duration::from_secs(1),
         }
     }
 
-    fn begin(joins: &Joins, id: InvocationId) -> Arc<Run> {
+    fn begin(joins: &Joins, id: InvocationId) -> Arc<PeerRun> {
         match joins.find(id) {
-            Found::New(run) => run,
-            Found::Run(_) => panic!("the id is new"),
+            JoinLookup::New(run) => run,
+            JoinLookup::Run(_) => panic!("the id is new"),
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_again_gets_the_outcome_of_the_first_for_a_while() {
-        let (joins, id) = (Joins::default(), InvocationId::new());
+        let joins = Joins::default();
+        let id = InvocationId::new();
         let run = begin(&joins, id);
-        let Found::Run(same) = joins.find(id) else {
+        let JoinLookup::Run(same) = joins.find(id) else {
             panic!("it runs")
         };
         let second = tokio::time::timeout(Duration::from_secs(1), same.wait());
         assert!(second.await.is_err(), "it has not ended");
         joins.ended(id, &run, done(3), false);
-        let Found::Run(ended) = joins.find(id) else {
+        let JoinLookup::Run(ended) = joins.find(id) else {
             panic!("it has ended just now")
         };
-        assert!(matches!(ended.wait().await, Outcome::Done { result, .. } if result.len() == 3));
+        assert!(
+            matches!(ended.wait().await, PeerOutcome::Done { result, .. } if result.len() == 3)
+        );
         assert!(joins.remembers(Duration::from_secs(59)));
         tokio::time::advance(KEPT_FOR).await;
         let known = joins
             .known(id)
             .expect("that there was one is known for longer");
-        assert!(matches!(known.wait().await, Outcome::Forgotten));
+        assert!(matches!(known.wait().await, PeerOutcome::Forgotten));
         assert!(!joins.remembers(KEPT_FOR));
         tokio::time::advance(KNOWN_FOR).await;
         assert!(joins.known(id).is_none());
@@ -390,11 +395,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_never_started_may_be_asked_anew_unless_its_first_request_may_come_yet() {
-        let (joins, first, second) = (Joins::default(), InvocationId::new(), InvocationId::new());
+        let joins = Joins::default();
+        let first = InvocationId::new();
+        let second = InvocationId::new();
         joins.ended(first, &begin(&joins, first), refusal(), false);
         assert!(joins.known(first).is_none());
         joins.ended(second, &begin(&joins, second), refusal(), true);
-        assert!(matches!(joins.find(second), Found::Run(_)));
+        assert!(matches!(joins.find(second), JoinLookup::Run(_)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -409,14 +416,15 @@ mod tests {
             [ids[0], ids[4]].map(|id| joins.known(id).expect("all are known").wait());
         assert!(matches!(
             (first.await, last.await),
-            (Outcome::Forgotten, Outcome::Done { .. })
+            (PeerOutcome::Forgotten, PeerOutcome::Done { .. })
         ));
         assert!(joins.remembers(Duration::from_secs(3)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_run_is_abandoned_when_nobody_has_waited_for_a_while() {
-        let (joins, id) = (Joins::default(), InvocationId::new());
+        let joins = Joins::default();
+        let id = InvocationId::new();
         let run = begin(&joins, id);
         let mut waiting = Box::pin(Arc::clone(&run).wait());
         assert!(futures_util::poll!(&mut waiting).is_pending());

@@ -1,9 +1,9 @@
 //! Runs an invocation on another node.
 //!
-//! What certainly did not start there may be tried elsewhere. Once the request was sent, the same node is asked again, on
-//! another connection, and joins the request to the run that it has: after a lost connection at once, after a silence
-//! that is longer than usual as well, which repairs lost packets faster than TCP does. Only an idempotent function is
-//! handed to another node after that; of any other the outcome is unknown.
+//! A call that certainly did not start on the peer may be tried elsewhere. Once the request was sent, the same node is
+//! asked again, on another connection, and joins the request to the run that it has. It is asked again at once after a
+//! lost connection, and also after an unusually long silence, which repairs lost packets faster than TCP does. After
+//! that only an idempotent function is forwarded to another node; of any other the outcome is unknown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,61 +13,59 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serverledge_client::{PeerAnswer, PeerClient, PeerError};
 use serverledge_core::{
-    CacheEntry, CallContext, FailureKind, FunctionFailure, Ignored, InvocationError, InvocationId,
-    Memo, Payload, Phases, Remote, Reply, Report, Source,
+    CacheEntry, CacheMetadata, CallContext, FailureKind, FunctionFailure, Ignored, InvocationError,
+    InvocationId, Payload, Phases, Remote, Reply, Report, Source, whole_millis,
 };
-use serverledge_scheduler::{PeerId, Ran, Sample};
+use serverledge_scheduler::PeerId;
 use serverledge_wire::canonical::{Canonical, canonical};
-use serverledge_wire::carried::{carried_bytes, carried_text};
+use serverledge_wire::client_cache::{carried_bytes, carried_text};
 use serverledge_wire::peer::{Elsewhere, PeerCall, PeerMemo, PeerReport, chain_text};
 use serverledge_wire::problem::Problem;
 use tokio::time::Instant;
 
 use super::Cluster;
 use super::peers::{Contact, Peers};
-use crate::functions::Entry;
-use crate::invoke::Request;
-use crate::memo::CALL_CYCLE;
-use crate::node::Node;
+use crate::functions::FunctionEntry;
+use crate::invoke::request::{CALL_CYCLE, NOT_PREPARED, ResolvedCall};
 
-/// How often a call may be offloaded on its way: one hop for the whole call tree.
+/// Most times that a call may be offloaded on its way: one hop for the whole call tree.
 pub(crate) const HOPS_MAX: u32 = 1;
-/// Longest wait of an invocation on the other node, and on the way, beside its run.
+/// Longest wait of an invocation on the other node, and on the network, beside its run.
 const BESIDE_RUN_MAX: Duration = Duration::from_secs(30);
 /// Silence after which the same node is asked again; it doubles each time. Beyond TCP's usual retransmission (RFC 6298:
 /// at least 200 ms in Linux), and beyond most runs.
 const SILENCE: Duration = Duration::from_secs(1);
-/// Requests that are on their way for one invocation at once.
+/// Most requests in flight for one invocation at once.
 const ASKS_MAX: usize = 3;
-/// Pause before a node is asked again whose connection was lost.
+/// Pause before a node whose connection was lost is asked again.
 const AGAIN_PAUSE: Duration = Duration::from_millis(100);
-/// How long a node that has a request is tried while every try fails at once.
+/// Time for which a node that has a request is retried while every attempt fails at once.
 const FAILING_MAX: Duration = Duration::from_secs(3);
-/// Most bytes of what a client carries that go with an offloaded call: they fit beside the largest parameters in what a
-/// node takes as a body. A call that carries more runs here.
+/// Most bytes of a client's cache that go with an offloaded call: they fit beside the largest parameters in what a node
+/// takes as a body. A call with a larger cache runs here.
 const CARRIED_BYTES_MAX: usize = 48 * 1024;
-/// What a node answers that serves as many requests as it may.
+/// The error code of a node that already serves its maximum of requests.
 const BUSY: &str = "too_many_requests_at_once";
-/// Rounds of asking within which a node that lives must have been heard of.
+/// Rounds of probes within which a live node must have been heard of.
 const ROUNDS_HEARD: u32 = 3;
 
-/// What came of it.
+/// The result of an offloaded call.
 #[derive(Debug)]
 pub(crate) enum Offloaded {
-    /// A result, and how long it took beside start and execution.
+    /// A result, and the time that it took beside start and execution.
     Done { report: Report, overhead: Duration },
-    /// An outcome that is the caller's.
+    /// A failure that is the caller's outcome.
     Failed(InvocationError),
-    /// It did not start there, or may start twice: another node may be asked, or this one.
-    Elsewhere(NotTaken),
+    /// It did not start there, or may start twice: it may go to another node, or run on this one.
+    Elsewhere(OffloadRefusal),
 }
 
-/// Why a node did not take a call.
+/// The reason why a node did not take a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotTaken {
-    /// It was not there, or has gone.
+pub(crate) enum OffloadRefusal {
+    /// The node cannot be reached.
     Unreachable,
-    /// It said no: with this status and code, and when to come back.
+    /// The node refused the call, with this status, code and `Retry-After`.
     Refused {
         status: u16,
         code: String,
@@ -75,166 +73,173 @@ pub(crate) enum NotTaken {
     },
 }
 
+/// Whether a node did not take a call because it lacks its version: not yet, or not any more.
+pub(crate) fn lacks_version(why: &OffloadRefusal) -> bool {
+    let codes = [NOT_PREPARED, "function_version_differs", "function_unknown"];
+    matches!(why, OffloadRefusal::Refused { code, .. } if codes.contains(&code.as_str()))
+}
+
+/// The versions of its function that a peer may run a call in.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Versions {
+    /// The version of the request.
+    #[default]
+    Own,
+    /// The version of the request, or this one, which is the newest.
+    Or(String),
+    /// The version that calls run there.
+    Any,
+}
+
 /// One invocation on its way to one node.
-struct Offer<'a> {
+struct OffloadAttempt<'a> {
     peers: &'a Peers,
     probe_every: Duration,
     client: &'a PeerClient,
     contact: Contact,
-    entry: Arc<Entry>,
+    entry: Arc<FunctionEntry>,
     params: Bytes,
     call: PeerCall,
-    /// When the request arrived at this node.
+    /// The time at which the request arrived at this node.
     arrived: std::time::Instant,
-    /// When its caller's patience ends.
+    /// The deadline of its caller.
     deadline: Option<Instant>,
     began: Instant,
-    /// When no answer is waited for any more.
+    /// The time after which no response is waited for.
     until: Instant,
 }
 
-/// What is known of the asking so far.
+/// The state of the requests so far.
 #[derive(Default)]
-struct Asking {
-    /// A request was sent whose answer was lost.
+struct AskState {
+    /// Whether a request was sent whose response was lost.
     lost: bool,
-    /// Since when every try has failed.
+    /// The time since which every attempt has failed.
     failing_since: Option<Instant>,
-    /// When it is asked again.
+    /// The time of the next request.
     again_at: Option<Instant>,
     silences: u32,
 }
 
-impl Node {
-    /// Runs an invocation on a peer. Dropping the future leaves it to the peer, which stops it after a while.
-    pub(crate) fn offload(
-        &self,
-        to: PeerId,
-        request: &Request,
-    ) -> impl Future<Output = Offloaded> + Send {
-        let function = request.entry.key;
-        let generation = self.functions.generation(&request.entry.function.space);
-        let sent =
-            self.cluster
-                .hand_over(to, request, request.context.hops() + 1, Some(generation));
-        async move {
-            let (contact, offloaded) = sent.await;
-            if let Some(contact) = contact {
-                self.metrics.offloaded(&contact.area, &offloaded);
-            }
-            if let Offloaded::Done { report, overhead } = &offloaded {
-                self.admissions.learn(Sample {
-                    function,
-                    place: Ran::On(to),
-                    cold: !report.warm,
-                    start: report.phases.start,
-                    execution: report.phases.execution,
-                    overhead: *overhead,
-                });
-            }
-            offloaded
+impl Offloaded {
+    /// The outcome, as metrics name it.
+    pub(crate) const fn outcome(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Failed(InvocationError::OutcomeUnknown { .. }) => "unknown",
+            Self::Failed(_) => "failed",
+            Self::Elsewhere(_) => "not_taken",
         }
     }
 }
 
 impl Cluster {
-    /// Hands an invocation to a peer, which is told this number of hops; gives the peer as well, if there is such a one.
-    /// `generation`: that of the function's space here, where caches are to know it. Dropping the future leaves it to the
-    /// peer, which stops it after a while.
+    /// Forwards an invocation to a peer, with a number of hops, and the versions that it may run in. Returns the peer
+    /// as well, if there is such a one. `generation`: that of the function's space here, where caches are to know it.
+    /// If the future is dropped, the peer goes on, and stops the run after a while.
     pub(crate) fn hand_over(
         &self,
         to: PeerId,
-        request: &Request,
-        hops: u32,
+        request: &ResolvedCall,
+        how: (u32, Versions),
         generation: Option<u64>,
     ) -> impl Future<Output = (Option<Contact>, Offloaded)> + Send {
-        let offer = self.offer(to, request, hops, generation);
+        let attempt = self.attempt(to, request, how, generation);
         async move {
-            let Some(offer) = offer else {
-                return (None, Offloaded::Elsewhere(NotTaken::Unreachable));
+            let Some(attempt) = attempt else {
+                return (None, Offloaded::Elsewhere(OffloadRefusal::Unreachable));
             };
-            let offloaded = offer.run().await;
-            (Some(offer.contact), offloaded)
+            let offloaded = attempt.run().await;
+            (Some(attempt.contact), offloaded)
         }
     }
 
-    /// `None` if there is no such peer any more.
-    fn offer(
+    /// The invocation, addressed to a peer; `None` if there is no such peer any more.
+    fn attempt(
         &self,
         to: PeerId,
-        request: &Request,
-        hops: u32,
+        request: &ResolvedCall,
+        (hops, versions): (u32, Versions),
         generation: Option<u64>,
-    ) -> Option<Offer<'_>> {
-        let (Some(client), Payload::Json(params)) = (&self.client, &request.payload) else {
+    ) -> Option<OffloadAttempt<'_>> {
+        let (Some(client), Payload::Json(params)) = (&self.client, &request.call.payload) else {
             return None;
         };
         let contact = self.peers.contact(to)?;
         let began = Instant::now();
-        Some(Offer {
+        Some(OffloadAttempt {
             peers: &self.peers,
             probe_every: self.probe_every,
             client,
             call: PeerCall {
                 generation,
+                any_version: matches!(versions, Versions::Any),
+                or_version: if let Versions::Or(newest) = versions {
+                    newest
+                } else {
+                    String::new()
+                },
                 ..self.peer_call(request, &contact, hops)
             },
             contact,
             entry: Arc::clone(&request.entry),
             params: body(params, request),
-            arrived: request.arrived,
-            deadline: request.deadline.map(Instant::from_std),
+            arrived: request.call.arrived,
+            deadline: request.call.deadline.map(Instant::from_std),
             began,
             until: began + request.entry.function.version.limits.timeout + BESIDE_RUN_MAX,
         })
     }
 
-    fn peer_call(&self, request: &Request, contact: &Contact, hops: u32) -> PeerCall {
-        let context = &request.context;
-        let travel = context.travel.as_deref();
-        let mut path = travel.map(|travel| travel.path.clone()).unwrap_or_default();
+    fn peer_call(&self, request: &ResolvedCall, contact: &Contact, hops: u32) -> PeerCall {
+        let context = &request.call.context;
+        let propagated = context.propagated.as_deref();
+        let mut path = propagated
+            .map(|propagated| propagated.path.clone())
+            .unwrap_or_default();
         path.push(self.me.clone());
         let left = |deadline: std::time::Instant| {
-            let left = deadline.saturating_duration_since(crate::invoke::now());
-            u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+            whole_millis(deadline.saturating_duration_since(crate::clock::now()))
         };
         PeerCall {
             space: request.entry.function.space.to_string(),
             offer: InvocationId::new().to_string(),
-            id: request.id.to_string(),
+            id: request.call.id.to_string(),
             root: context.root.to_string(),
             depth: context.depth,
             hops,
             stays: !context.may_offload,
             path,
-            deadline_ms: request.deadline.map(left),
-            class: request.class.id(),
+            deadline_ms: request.call.deadline.map(left),
+            class: request.call.qos_class,
             version: request.entry.function.version.digest.to_string(),
+            or_version: String::new(),
+            any_version: false,
             epoch: contact.epoch.clone(),
             again_ms: None,
-            request_id: travel
-                .map(|travel| travel.request_id.clone())
+            request_id: propagated
+                .map(|propagated| propagated.request_id.clone())
                 .unwrap_or_default(),
-            trace: travel
-                .map(|travel| travel.trace.clone())
+            trace: propagated
+                .map(|propagated| propagated.trace.clone())
                 .unwrap_or_default(),
-            params_bytes: match (&context.carried, &request.payload) {
+            params_bytes: match (&context.client_cache, &request.call.payload) {
                 (Some(_), Payload::Json(params)) => Some(params.len()),
                 _ => None,
             },
-            hands_out: context.hands_out,
+            returns_cache: context.returns_cache,
             generation: None,
             chain: context.chain().map(chain_text).collect(),
         }
     }
 }
 
-impl Offer<'_> {
+impl OffloadAttempt<'_> {
     async fn run(&self) -> Offloaded {
         let mut asks = FuturesUnordered::new();
-        let mut asking = Asking {
+        let mut asking = AskState {
             again_at: Some(self.began + self.silence(0)),
-            ..Asking::default()
+            ..AskState::default()
         };
         asks.push(self.ask(false));
         loop {
@@ -266,7 +271,7 @@ impl Offer<'_> {
         }
     }
 
-    /// When the caller's own patience has to be looked at.
+    /// The time at which the caller's deadline has to be checked.
     fn patience(&self) -> Instant {
         match self.deadline {
             Some(deadline) if deadline > Instant::now() => deadline.min(self.until),
@@ -292,11 +297,10 @@ impl Offer<'_> {
         usual.max(SILENCE).saturating_mul(1 << silences.min(8))
     }
 
-    /// Asks once; says when it did, too.
+    /// Sends the request once; returns the time as well.
     async fn ask(&self, again: bool) -> (Instant, Result<PeerAnswer, PeerError>) {
         let mut call = self.call.clone();
-        let elapsed = self.began.elapsed();
-        let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let ms = whole_millis(self.began.elapsed());
         call.again_ms = again.then_some(ms);
         call.deadline_ms = call.deadline_ms.map(|left| left.saturating_sub(ms));
         let function = &self.entry.function.name;
@@ -316,12 +320,12 @@ impl Offer<'_> {
         )
     }
 
-    /// What an answer means; `None`: go on asking. `alone`: no other request is on its way.
+    /// Interprets a response; `None`: go on asking. `alone`: no other request is in flight.
     fn answered(
         &self,
         answer: Result<PeerAnswer, PeerError>,
         alone: bool,
-        asking: &mut Asking,
+        asking: &mut AskState,
     ) -> Option<Offloaded> {
         let peers = self.peers;
         let error = match answer {
@@ -337,14 +341,14 @@ impl Offer<'_> {
                 );
                 peers.unreachable(self.contact.id);
                 if !asking.lost && alone {
-                    return Some(Offloaded::Elsewhere(NotTaken::Unreachable));
+                    return Some(Offloaded::Elsewhere(OffloadRefusal::Unreachable));
                 }
                 self.again(alone, asking)
             }
             PeerError::Lost { .. } => {
                 asking.lost = true;
                 if self.entry.function.flags.idempotent && alone {
-                    return Some(Offloaded::Elsewhere(NotTaken::Unreachable));
+                    return Some(Offloaded::Elsewhere(OffloadRefusal::Unreachable));
                 }
                 self.again(alone, asking)
             }
@@ -365,7 +369,7 @@ impl Offer<'_> {
                     peers.heard(self.contact.id, load);
                 }
                 // Another request of this one may run yet; its answer is the outcome.
-                let refused = NotTaken::Refused {
+                let refused = OffloadRefusal::Refused {
                     status,
                     code: problem.code,
                     retry_after,
@@ -402,8 +406,8 @@ impl Offer<'_> {
         }
     }
 
-    /// After a pause, unless every try has failed for too long.
-    fn again(&self, alone: bool, asking: &mut Asking) -> Option<Offloaded> {
+    /// Schedules the next request after a pause, unless every attempt has failed for too long.
+    fn again(&self, alone: bool, asking: &mut AskState) -> Option<Offloaded> {
         let since = *asking.failing_since.get_or_insert_with(Instant::now);
         if alone && since.elapsed() >= FAILING_MAX {
             return Some(self.unknown());
@@ -444,7 +448,7 @@ impl Offer<'_> {
 
     fn unknown(&self) -> Offloaded {
         if self.entry.function.flags.idempotent {
-            return Offloaded::Elsewhere(NotTaken::Unreachable);
+            return Offloaded::Elsewhere(OffloadRefusal::Unreachable);
         }
         Offloaded::Failed(InvocationError::OutcomeUnknown {
             node: self.contact.target.name().to_owned(),
@@ -475,7 +479,7 @@ impl Offer<'_> {
         } = report;
         let [queue, start, execution, there] =
             [queue_us, start_us, execution_us, total_us].map(Duration::from_micros);
-        let total = crate::invoke::now().saturating_duration_since(self.arrived);
+        let total = crate::clock::now().saturating_duration_since(self.arrived);
         let latency = took.saturating_sub(there);
         let remote = match elsewhere {
             Some(Elsewhere {
@@ -504,7 +508,7 @@ impl Offer<'_> {
                 total,
             },
             remote: Some(Box::new(remote)),
-            memo: memo.map_or_else(Memo::default, |memo| of_peer(&memo, entries)),
+            memo: memo.map_or_else(CacheMetadata::default, |memo| of_peer(&memo, entries)),
         };
         Offloaded::Done {
             report,
@@ -513,17 +517,17 @@ impl Offer<'_> {
     }
 }
 
-/// Whether a call may be offloaded for what its client carries.
+/// Whether the client's cache is small enough for a call to be offloaded.
 pub(crate) fn carries_little(context: &CallContext) -> bool {
     context
-        .carried
+        .client_cache
         .as_ref()
-        .is_none_or(|carried| carried_bytes(carried) <= CARRIED_BYTES_MAX)
+        .is_none_or(|client_cache| carried_bytes(client_cache) <= CARRIED_BYTES_MAX)
 }
 
-/// The parameters, and behind them what the client carries, without what was looked at here and not believed.
-fn body(params: &Bytes, request: &Request) -> Bytes {
-    let Some(carried) = &request.context.carried else {
+/// The parameters, followed by the client's cache, without the entries that were checked here and not believed.
+fn body(params: &Bytes, request: &ResolvedCall) -> Bytes {
+    let Some(client_cache) = &request.call.context.client_cache else {
         return params.clone();
     };
     // As answers are known by; what has no canonical form was not looked at.
@@ -531,32 +535,37 @@ fn body(params: &Bytes, request: &Request) -> Bytes {
         Canonical::Yes(canonical) => canonical,
         _ => params.clone(),
     };
-    let mut carried = serverledge_core::Carried::clone(carried);
-    for answers in [&mut carried.edge, &mut carried.cache] {
+    let mut client_cache = serverledge_core::ClientCache::clone(client_cache);
+    for answers in [&mut client_cache.edge, &mut client_cache.cache] {
         if let Some(table) = answers.get_mut(&request.entry.function.name) {
             table.remove(&known_by);
         }
     }
     let mut body = BytesMut::from(&params[..]);
-    body.extend_from_slice(&carried_text(&carried));
+    body.extend_from_slice(&carried_text(&client_cache));
     body.freeze()
 }
 
-fn of_peer(memo: &PeerMemo, entries: Vec<CacheEntry>) -> Memo {
-    let [not_edge, untrue, expired, outdated] = memo.ignored;
-    let sources = [Source::Edge, Source::Carried, Source::Cache, Source::Joined];
-    Memo {
+fn of_peer(memo: &PeerMemo, entries: Vec<CacheEntry>) -> CacheMetadata {
+    let [not_edge, forged, expired, outdated] = memo.ignored;
+    let sources = [
+        Source::Edge,
+        Source::ClientCache,
+        Source::Cache,
+        Source::Joined,
+    ];
+    CacheMetadata {
         source: sources
             .into_iter()
             .find(|source| source.name() == memo.source)
             .unwrap_or_default(),
         entries,
-        shaped: memo.shaped,
+        client_influenced: memo.shaped,
         called: memo.called,
-        stale: memo.stale,
+        uncacheable: memo.stale,
         ignored: Ignored {
             not_edge,
-            untrue,
+            forged,
             expired,
             outdated,
         },

@@ -1,4 +1,4 @@
-//! The other nodes as this one knows them: who is registered, and how each was when it was last heard of.
+//! The other nodes as this one knows them: those that are registered, each with its last reported state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,40 +16,41 @@ use serverledge_wire::records::NodeRecord;
 use serverledge_wire::status::Coordinates;
 use tokio::time::Instant;
 
+use crate::admission::PeerViews;
 use crate::config::Config;
 
-/// A longer round-trip time weighs an eighth, as in TCP (RFC 6298); a shorter one half, since what makes one longer (a new
-/// connection, a busy moment) says less about the way.
+/// Weights of a new round-trip time: an eighth for a longer one, as in TCP (RFC 6298), and half for a shorter one. The
+/// causes of a longer one (a new connection, a busy moment) say less about the network.
 const LONGER_WEIGHT: u32 = 8;
 const SHORTER_WEIGHT: u32 = 2;
 
-/// See the module.
+/// The peers; see the module.
 pub(crate) struct Peers {
     remote_area: String,
     allow_plain: bool,
     age_max: Duration,
-    /// Numbers of nodes, given once.
+    /// Numbers of nodes; each is assigned once.
     ids: Mutex<HashMap<String, PeerId>>,
-    table: RwLock<Table>,
+    table: RwLock<PeerTable>,
     vivaldi: Mutex<Vivaldi>,
     generation: AtomicU64,
 }
 
 #[derive(Default)]
-struct Table {
-    entries: Vec<Entry>,
-    /// Those of the entries that were heard of, as policies see them.
+struct PeerTable {
+    entries: Vec<PeerEntry>,
+    /// The entries with a known state, as policies see them.
     view: Vec<Peer>,
-    /// By runtime, in the order of [`Runtime::ALL`]: who has no executor for it.
+    /// By runtime, in the order of [`Runtime::ALL`]: the peers without an executor for it.
     lacking: [Vec<PeerId>; Runtime::ALL.len()],
 }
 
-struct Entry {
+struct PeerEntry {
     id: PeerId,
     known: KnownNode,
     target: PeerTarget,
     cloud: bool,
-    /// It may be spoken to as it is reached.
+    /// Whether requests may be sent to its URL.
     allowed: bool,
     load: Option<(PeerLoad, Instant)>,
     round_trip: Option<Duration>,
@@ -58,25 +59,25 @@ struct Entry {
 }
 
 /// A node as a load balancer sees it.
-pub(crate) struct Standing<'a> {
+pub(crate) struct PeerSnapshot<'a> {
     pub(crate) id: PeerId,
     /// As `area/node`.
     pub(crate) name: &'a str,
     pub(crate) area: &'a str,
     pub(crate) cloud: bool,
     pub(crate) record: &'a NodeRecord,
-    /// How it is, if it was heard of lately and takes calls.
+    /// Its load, if its last report is recent and it takes calls.
     pub(crate) load: Option<&'a PeerLoad>,
-    /// Its idle containers by function, when it was last asked.
+    /// Its idle containers by function, from the last probe.
     pub(crate) warm: &'a BTreeMap<String, u32>,
 }
 
-/// Whom to ask.
+/// The address of a peer, for a request.
 #[derive(Clone)]
 pub(crate) struct Contact {
     pub(super) id: PeerId,
     pub(crate) target: PeerTarget,
-    pub(super) area: String,
+    pub(crate) area: String,
     pub(super) node: String,
     pub(super) epoch: String,
     pub(super) round_trip: Option<Duration>,
@@ -85,14 +86,6 @@ pub(crate) struct Contact {
 impl Contact {
     pub(crate) const fn id(&self) -> PeerId {
         self.id
-    }
-}
-
-impl std::fmt::Debug for Peers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Peers")
-            .field("known", &self.table.read().entries.len())
-            .finish_non_exhaustive()
     }
 }
 
@@ -109,39 +102,28 @@ impl Peers {
         }
     }
 
-    /// Lets a policy see the peers that can run functions of this runtime, without those that were tried.
-    pub(crate) fn with_view<T>(
-        &self,
-        runtime: Runtime,
-        tried: &[PeerId],
-        look: impl FnOnce(PeerView<'_>) -> T,
-    ) -> T {
-        let table = self.table.read();
-        let lacking = Runtime::ALL
-            .iter()
-            .position(|one| *one == runtime)
-            .and_then(|at| table.lacking.get(at));
-        let lacking = lacking.map_or(&[][..], Vec::as_slice);
-        let all: Vec<PeerId>;
-        let tried = match (tried, lacking) {
-            (tried, []) => tried,
-            ([], lacking) => lacking,
-            (tried, lacking) => {
-                all = [tried, lacking].concat();
-                &all
-            }
-        };
-        look(PeerView {
-            peers: &table.view,
-            tried,
-            age_max: self.age_max,
+    /// The peers that take calls of this runtime as far as is known, the nearest first.
+    pub(crate) fn takers(&self, runtime: Runtime) -> Vec<PeerId> {
+        self.with_view(runtime, &[], |view| {
+            let now = Instant::now().into_std();
+            let fresh = |peer: &&Peer| now.saturating_duration_since(peer.seen) <= view.age_max;
+            let able = view
+                .peers
+                .iter()
+                .filter(|peer| peer.runs && !view.tried.contains(&peer.id));
+            let mut takers: Vec<_> = able
+                .filter(fresh)
+                .map(|peer| (peer.round_trip, peer.id))
+                .collect();
+            takers.sort_by_key(|(distance, _)| *distance);
+            takers.into_iter().map(|(_, id)| id).collect()
         })
     }
 
-    /// Takes over who is registered; what is known of those who stay is kept.
+    /// Takes over the registered nodes; the known state of those that stay is kept.
     pub(crate) fn set(&self, others: &[KnownNode]) {
         let mut table = self.table.write();
-        let mut before: HashMap<PeerId, Entry> = table
+        let mut before: HashMap<PeerId, PeerEntry> = table
             .entries
             .drain(..)
             .map(|entry| (entry.id, entry))
@@ -165,7 +147,7 @@ impl Peers {
             let (load, round_trip, coordinate, warm) = old.map_or_else(Default::default, |old| {
                 (old.load, old.round_trip, old.coordinate, old.warm)
             });
-            table.entries.push(Entry {
+            table.entries.push(PeerEntry {
                 id,
                 cloud: !self.remote_area.is_empty() && known.area == self.remote_area,
                 allowed: target.is_secure() || target.is_loopback() || self.allow_plain,
@@ -181,13 +163,13 @@ impl Peers {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Another number each time when who is registered may have changed.
+    /// The generation of the nodes: another number whenever they may have changed.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Shows every node, as it is now.
-    pub(crate) fn each(&self, mut see: impl FnMut(Standing<'_>)) {
+    /// Visits every node in its current state.
+    pub(crate) fn each(&self, mut see: impl FnMut(PeerSnapshot<'_>)) {
         let table = self.table.read();
         for entry in &table.entries {
             let runs = entry.peer().is_some_and(|peer| peer.runs);
@@ -195,7 +177,7 @@ impl Peers {
                 .load
                 .as_ref()
                 .filter(|(_, seen)| runs && seen.elapsed() <= self.age_max);
-            see(Standing {
+            see(PeerSnapshot {
                 id: entry.id,
                 name: entry.target.name(),
                 area: &entry.known.area,
@@ -209,7 +191,7 @@ impl Peers {
 
     fn id(&self, name: &str) -> PeerId {
         let mut ids = self.ids.lock();
-        let next = PeerId::new(u32::try_from(ids.len()).unwrap_or(u32::MAX));
+        let next = PeerId(u32::try_from(ids.len()).unwrap_or(u32::MAX));
         *ids.entry(name.to_owned()).or_insert(next)
     }
 
@@ -219,10 +201,22 @@ impl Peers {
             .entries
             .iter()
             .find(|entry| entry.id == id)
-            .map(Entry::contact)
+            .map(PeerEntry::contact)
     }
 
-    /// Everybody who may be asked how they are, the nearest first by what is known of where they are.
+    /// The address of a node, if requests may be sent to it.
+    pub(crate) fn contact_of(&self, area: &str, node: &str) -> Option<Contact> {
+        let table = self.table.read();
+        let is_it = |entry: &&PeerEntry| entry.known.area == area && entry.known.node == node;
+        table
+            .entries
+            .iter()
+            .find(is_it)
+            .filter(|entry| entry.allowed)
+            .map(PeerEntry::contact)
+    }
+
+    /// All peers that may be probed, the nearest first by their known coordinates.
     pub(super) fn by_distance(&self) -> Vec<(Contact, bool)> {
         let here = self.vivaldi.lock().coordinate();
         let table = self.table.read();
@@ -245,12 +239,12 @@ impl Peers {
             .collect()
     }
 
-    /// A peer said how it is, beside an answer to something else.
+    /// Stores a load that a peer reported with another response.
     pub(super) fn heard(&self, id: PeerId, load: PeerLoad) {
         self.table.write().heard(id, load, None);
     }
 
-    /// A peer was asked how it is.
+    /// Stores the response to a probe.
     pub(super) fn measured(&self, contact: &Contact, state: PeerState, round_trip: Duration) {
         let there = coordinate(&state.coordinates);
         if let Some(there) = &there {
@@ -285,7 +279,7 @@ impl Peers {
         }
     }
 
-    /// A peer cannot be reached: it is not considered until it is heard of again.
+    /// Marks a peer as unreachable: it is not considered until it is heard of again.
     pub(crate) fn unreachable(&self, id: PeerId) {
         let mut table = self.table.write();
         if let Some(entry) = table.entries.iter_mut().find(|entry| entry.id == id) {
@@ -303,23 +297,12 @@ impl Peers {
             .is_some_and(|(_, seen)| seen.elapsed() <= time)
     }
 
-    /// Where this node is.
+    /// The network coordinates of this node.
     pub(crate) fn coordinates(&self) -> Coordinates {
-        let Coordinate {
-            vec,
-            error,
-            adjustment,
-            height,
-        } = self.vivaldi.lock().coordinate();
-        Coordinates {
-            vec,
-            error,
-            adjustment,
-            height,
-        }
+        reported(self.vivaldi.lock().coordinate())
     }
 
-    /// Where some others are, as measured from here.
+    /// The network coordinates of some other nodes, as measured from here.
     pub(super) fn sightings(&self) -> BTreeMap<String, Coordinates> {
         let table = self.table.read();
         let measured = table
@@ -327,36 +310,12 @@ impl Peers {
             .iter()
             .filter(|entry| entry.round_trip.is_some());
         let seen = measured.filter_map(|entry| {
-            entry
-                .coordinate
-                .map(|one| (entry.target.name().to_owned(), one))
+            Some((entry.target.name().to_owned(), reported(entry.coordinate?)))
         });
-        seen.take(SIGHTINGS_MAX)
-            .map(
-                |(
-                    name,
-                    Coordinate {
-                        vec,
-                        error,
-                        adjustment,
-                        height,
-                    },
-                )| {
-                    (
-                        name,
-                        Coordinates {
-                            vec,
-                            error,
-                            adjustment,
-                            height,
-                        },
-                    )
-                },
-            )
-            .collect()
+        seen.take(SIGHTINGS_MAX).collect()
     }
 
-    /// All of them, for people and programs that look.
+    /// All peers, for the route that lists them.
     pub(crate) fn infos(&self) -> Vec<PeerInfo> {
         let table = self.table.read();
         table
@@ -367,7 +326,37 @@ impl Peers {
     }
 }
 
-impl Table {
+impl PeerViews for Peers {
+    fn with_view<T>(
+        &self,
+        runtime: Runtime,
+        tried: &[PeerId],
+        look: impl FnOnce(PeerView<'_>) -> T,
+    ) -> T {
+        let table = self.table.read();
+        let lacking = Runtime::ALL
+            .iter()
+            .position(|one| *one == runtime)
+            .and_then(|at| table.lacking.get(at));
+        let lacking = lacking.map_or(&[][..], Vec::as_slice);
+        let all: Vec<PeerId>;
+        let tried = match (tried, lacking) {
+            (tried, []) => tried,
+            ([], lacking) => lacking,
+            (tried, lacking) => {
+                all = [tried, lacking].concat();
+                &all
+            }
+        };
+        look(PeerView {
+            peers: &table.view,
+            tried,
+            age_max: self.age_max,
+        })
+    }
+}
+
+impl PeerTable {
     fn heard(&mut self, id: PeerId, load: PeerLoad, round_trip: Option<Duration>) {
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else {
             return;
@@ -395,9 +384,9 @@ impl Table {
     }
 
     fn rebuild(&mut self) {
-        self.view = self.entries.iter().filter_map(Entry::peer).collect();
+        self.view = self.entries.iter().filter_map(PeerEntry::peer).collect();
         let lacks = |runtime: Runtime| {
-            let without = |entry: &&Entry| {
+            let without = |entry: &&PeerEntry| {
                 !entry
                     .known
                     .record
@@ -415,8 +404,8 @@ impl Table {
     }
 }
 
-impl Entry {
-    /// As policies see it; `None` until it was heard of.
+impl PeerEntry {
+    /// The peer as policies see it; `None` until it was heard of.
     fn peer(&self) -> Option<Peer> {
         let (load, seen) = self.load.as_ref()?;
         Some(Peer {
@@ -463,6 +452,21 @@ impl Entry {
             draining: load.draining || self.known.record.draining,
             offloadable: runs && age.is_some_and(|age| age <= age_max),
         }
+    }
+}
+
+const fn reported(coordinate: Coordinate) -> Coordinates {
+    let Coordinate {
+        vec,
+        error,
+        adjustment,
+        height,
+    } = coordinate;
+    Coordinates {
+        vec,
+        error,
+        adjustment,
+        height,
     }
 }
 

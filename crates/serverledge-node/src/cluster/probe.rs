@@ -1,5 +1,5 @@
-//! Asks the other nodes how they are: all of them in a small cluster, in a large one the nearest, those of the cloud, and a
-//! few others in turn, so that N nodes do not ask N² times.
+//! Probes the other nodes for their state: all of them in a small cluster; in a large one the nearest, those of the
+//! cloud, and a few others in turn, so that N nodes do not send N² probes.
 
 use std::time::Duration;
 
@@ -10,35 +10,36 @@ use tokio::time::Instant;
 
 use super::Cluster;
 use super::peers::Contact;
-use crate::membership::Membership;
+use crate::cluster::membership::Membership;
 
-/// So many nodes are asked all together.
+/// Up to this number of nodes, all are probed.
 const ALL_MAX: usize = 16;
-/// Of more, the nearest of the neighbours and of the cloud's nodes.
+/// Beyond it, the number of nearest neighbours, and of the cloud's nodes.
 const NEAREST: usize = 8;
 const CLOUDS: usize = 4;
-/// And so many of the others, in turn.
+/// The number of other nodes, in turn.
 const OTHERS: usize = 2;
-/// Longest wait for an answer.
+/// Longest wait for a response.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Whose load is asked for.
+/// The scope of the probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Whom {
-    /// Those that may be offloaded to.
+pub(crate) enum ProbeScope {
+    /// The nodes that may be offloaded to.
     Some,
-    /// All of the own area, to which calls are handed on, and the nearest of the cloud; all of those, if there is nobody else.
+    /// All of the own area, to which calls are forwarded, and the nearest of the cloud; all of those, if the own area
+    /// has none.
     Area,
 }
 
 impl Cluster {
-    /// Knows who is there and how they are. Runs for ever.
-    pub(crate) async fn watch(&self, membership: &Membership, whom: Whom) {
+    /// Follows the nodes and their state. Runs for ever.
+    pub(crate) async fn watch(&self, membership: &Membership, scope: ProbeScope) {
         let mut turn = 0;
         self.peers.set(&membership.others());
         loop {
             let round = Instant::now() + self.probe_every;
-            self.ask_round(membership, whom, &mut turn).await;
+            self.ask_round(membership, scope, &mut turn).await;
             tokio::select! {
                 () = tokio::time::sleep_until(round) => {}
                 () = membership.changed().notified() => self.peers.set(&membership.others()),
@@ -46,13 +47,18 @@ impl Cluster {
         }
     }
 
-    /// Asks once. `turn` is whose turn it is of those that are asked now and then.
-    pub(crate) async fn ask_round(&self, membership: &Membership, whom: Whom, turn: &mut usize) {
+    /// Probes once. `turn` is the position in the list of nodes that are probed in turn.
+    pub(crate) async fn ask_round(
+        &self,
+        membership: &Membership,
+        scope: ProbeScope,
+        turn: &mut usize,
+    ) {
         let Some(client) = &self.client else { return };
         let by_distance = self.peers.by_distance();
-        let chosen = match whom {
-            Whom::Some => choose(by_distance, turn),
-            Whom::Area => choose_all(by_distance, &membership.owner().area),
+        let chosen = match scope {
+            ProbeScope::Some => choose(by_distance, turn),
+            ProbeScope::Area => choose_all(by_distance, &membership.owner().area),
         };
         // Who is slow delays nobody's answer, only the next round.
         let mut asked: FuturesUnordered<_> = chosen
@@ -83,7 +89,7 @@ impl Cluster {
     }
 }
 
-/// Whom a load balancer of this area asks.
+/// The nodes that a load balancer of this area probes.
 fn choose_all(by_distance: Vec<(Contact, bool)>, area: &str) -> Vec<Contact> {
     let (mut own, clouds): (Vec<_>, Vec<_>) = by_distance
         .into_iter()
@@ -93,7 +99,7 @@ fn choose_all(by_distance: Vec<(Contact, bool)>, area: &str) -> Vec<Contact> {
     own.into_iter().map(|(contact, _)| contact).collect()
 }
 
-/// Whom to ask in this round.
+/// The nodes to probe in this round.
 fn choose(by_distance: Vec<(Contact, bool)>, turn: &mut usize) -> Vec<Contact> {
     if by_distance.len() <= ALL_MAX {
         return by_distance
@@ -101,8 +107,10 @@ fn choose(by_distance: Vec<(Contact, bool)>, turn: &mut usize) -> Vec<Contact> {
             .map(|(contact, _)| contact)
             .collect();
     }
-    let (mut neighbours, mut clouds) = (0, 0);
-    let (mut chosen, mut others) = (Vec::new(), Vec::new());
+    let mut neighbours = 0;
+    let mut clouds = 0;
+    let mut chosen = Vec::new();
+    let mut others = Vec::new();
     for (contact, cloud) in by_distance {
         let (count, most) = if cloud {
             (&mut clouds, CLOUDS)

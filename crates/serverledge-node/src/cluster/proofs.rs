@@ -1,4 +1,4 @@
-//! Whether a request comes from a node of this cluster: its proof is of this request, of now, and new.
+//! Verification of requests from nodes of this cluster: a proof must be of this request, recent, and new.
 
 use std::collections::HashSet;
 
@@ -6,25 +6,26 @@ use parking_lot::Mutex;
 use serverledge_api::PeerRefused;
 use serverledge_wire::peer::{ClusterKey, PREFIX, Proof, Proved};
 
-use crate::deploy::unix_ms;
+use crate::clock::unix_ms;
 
-/// How far the clocks of two nodes may differ, with the time a request is on its way.
+/// Largest difference between the clocks of two nodes, including the time that a request is on its way.
 const CLOCK_DIFFERENCE_MAX_MS: u64 = 30_000;
-/// Nonces that a set remembers in one generation: more requests than two nodes exchange in its time, in 40 MB at most.
+/// Most nonces that a set remembers in one generation: more requests than two nodes exchange in its time, in 40 MB at
+/// most.
 const NONCES_MAX: usize = 1_000_000;
 
-/// See the module.
+/// The verifier; see the module.
 pub(crate) struct Proofs {
     key: ClusterKey,
     me: String,
     peers: Mutex<Seen>,
-    /// Of requests that balancers pass on, which the cluster's clients make: however many there are, peers are heard. The path
-    /// says which set a nonce is of, and is proved with it.
+    /// The nonces of requests that balancers forward for the cluster's clients. They have a set of their own, so that
+    /// peers are heard however many there are. The path says which set a nonce is of, and is covered by the proof.
     passed: Mutex<Seen>,
 }
 
-/// Nonces of the time in which their proofs are believed: a proof is of at most the difference ago, or ahead, so one that
-/// was seen twice that time ago is not believed any more.
+/// Nonces of the time in which their proofs are accepted. A proof is at most the clock difference old, or ahead, so one
+/// that was seen twice that time ago is not accepted any more.
 #[derive(Default)]
 struct Seen {
     current: HashSet<[u8; 12]>,

@@ -1,25 +1,70 @@
-//! What peers ask of this node: to run an invocation of theirs, and how it is.
+//! Requests of peers to this node: invocations, and probes of its state.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use serverledge_api::{PeerInvokeError, PeerRequest};
+use serverledge_api::{Identity, PeerGateway, PeerInvokeError, PeerRefused, PeerRequest};
 use serverledge_core::{
-    CallContext, Carried, FunctionFailure, InvocationError, InvocationId, Payload, Report, SpaceId,
-    Travel,
+    Call, CallContext, ClientCache, Digest, FunctionFailure, FunctionName, InvocationError,
+    InvocationId, Payload, PropagatedContext, Report, SpaceId,
 };
-use serverledge_scheduler::QosClass;
-use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, WARM_MAX, chain_of};
-use serverledge_wire::thesis::ThesisRequest;
+use serverledge_wire::endpoint_body::EndpointBody;
+use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, Proof, WARM_MAX, chain_of};
+use serverledge_wire::peer_info::PeerInfo;
+use serverledge_wire::rollout::{FunctionNodes, VersionQuestion};
 
-use super::joins::{Found, Outcome, Run};
+use super::joins::{JoinLookup, PeerOutcome, PeerRun};
 use super::offload::HOPS_MAX;
-use crate::invoke::{Request, now};
-use crate::node::Node;
+use crate::admission::Admissions;
+use crate::background::Background;
+use crate::clock::now;
+use crate::cluster::Cluster;
+use crate::cluster::membership::Membership;
+use crate::functions::follow::Catalogue;
+use crate::functions::preparing::jobs::Jobs;
+use crate::functions::spaces::Spaces;
+use crate::functions::warm::warm_containers;
+use crate::functions::{FunctionEntry, Functions};
+use crate::invoke::Invoker;
+use crate::invoke::request::{ResolvedCall, not_prepared};
+use crate::program::foundation::Foundation;
 
-impl Node {
-    pub(crate) fn peer_load(&self) -> PeerLoad {
+/// The service for requests of peers.
+pub(crate) struct PeerServer {
+    pub(super) identity: Identity,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) membership: Arc<Membership>,
+    pub(super) catalogue: Arc<Catalogue>,
+    invoker: Arc<Invoker>,
+    functions: Arc<Functions>,
+    admissions: Admissions,
+    spaces: Arc<dyn Spaces>,
+    jobs: Arc<Jobs>,
+    background: Background,
+}
+
+#[async_trait]
+impl PeerGateway for PeerServer {
+    fn check_peer(
+        &self,
+        proof: &Proof,
+        path: &str,
+        call: &[u8],
+        body: &[u8],
+    ) -> Result<(), PeerRefused> {
+        match &self.cluster.proofs {
+            Some(proofs) => proofs.check(proof, path, call, body),
+            None => Err(PeerRefused::NoKey),
+        }
+    }
+
+    fn peers(&self) -> Vec<PeerInfo> {
+        self.cluster.peers.infos()
+    }
+
+    fn peer_load(&self) -> PeerLoad {
         let load = self.admissions.load();
         PeerLoad {
             epoch: self.membership.owner().epoch.clone(),
@@ -30,9 +75,11 @@ impl Node {
         }
     }
 
-    pub(crate) fn peer_state(&self) -> PeerState {
+    fn peer_state(&self) -> PeerState {
         let peers = &self.cluster.peers;
-        let warm = self.warm_containers().into_iter().take(WARM_MAX);
+        let warm = warm_containers(&self.functions, &self.admissions, &*self.spaces)
+            .into_iter()
+            .take(WARM_MAX);
         PeerState {
             load: self.peer_load(),
             coordinates: peers.coordinates(),
@@ -43,11 +90,7 @@ impl Node {
         }
     }
 
-    /// Runs a peer's invocation in a task of its own, or joins the run that there is.
-    pub(crate) async fn peer_invoke(
-        self: &Arc<Self>,
-        request: PeerRequest,
-    ) -> Result<Report, PeerInvokeError> {
+    async fn peer_invoke(self: Arc<Self>, request: PeerRequest) -> Result<Report, PeerInvokeError> {
         let call = &request.call;
         let malformed = || malformed_call("the head of the call holds what is no id");
         let offer = InvocationId::parse(&call.offer).ok_or_else(malformed)?;
@@ -57,7 +100,9 @@ impl Node {
         if let Some(run) = joins.known(offer) {
             return run.wait().await.into_result();
         }
-        let (again, generation) = (call.again_ms.is_some(), call.generation);
+        let again = call.again_ms.is_some();
+        let generation = call.generation;
+        let version = call.version.clone();
         self.check_new(call)?;
         let request = match self.peer_request(request, id, root) {
             Ok(request) => request,
@@ -70,20 +115,58 @@ impl Node {
         };
         let run = match joins.find(offer) {
             // Another request of the same offer was faster.
-            Found::Run(run) => run,
-            Found::New(run) => {
-                self.start_for_peer(offer, again, Arc::clone(&run), (request, generation));
+            JoinLookup::Run(run) => run,
+            JoinLookup::New(run) => {
+                let other = request.entry.digest().to_string() != version;
+                self.start_for_peer(
+                    (offer, again),
+                    Arc::clone(&run),
+                    request,
+                    (generation, other),
+                );
                 run
             }
         };
         run.wait().await.into_result()
     }
 
-    /// The first request of an offer that was refused may come yet: it must not run then.
+    async fn nodes(&self, space: &SpaceId, name: &str) -> Option<FunctionNodes> {
+        let (version, stand) = self.catalogue.newest(space, name)?;
+        let question = VersionQuestion {
+            space: space.to_string(),
+            function: name.to_owned(),
+            version: version.clone(),
+        };
+        let nodes = self.stands(stand, &question).await;
+        Some(FunctionNodes {
+            function: name.to_owned(),
+            version,
+            nodes,
+        })
+    }
+}
+
+impl PeerServer {
+    pub(crate) fn new(base: Foundation, invoker: Arc<Invoker>, catalogue: Arc<Catalogue>) -> Self {
+        Self {
+            identity: base.identity,
+            cluster: base.cluster,
+            membership: base.membership,
+            catalogue,
+            invoker,
+            functions: base.resources.functions,
+            admissions: base.resources.admissions,
+            spaces: base.reach,
+            jobs: base.jobs,
+            background: base.background,
+        }
+    }
+
+    /// Stores the refusal of an offer: its first request may come yet, and must not run then.
     fn never_run(&self, offer: InvocationId, refused: &PeerInvokeError) {
-        if let Found::New(run) = self.cluster.joins.find(offer) {
+        if let JoinLookup::New(run) = self.cluster.joins.find(offer) {
             let code = "offer_refused";
-            let outcome = Outcome::Dependency {
+            let outcome = PeerOutcome::Dependency {
                 what: "the offered call",
                 code,
                 message: refused.to_string(),
@@ -92,7 +175,7 @@ impl Node {
         }
     }
 
-    /// Whether an offer that is not known here may begin.
+    /// Whether an unknown offer may begin here.
     fn check_new(&self, call: &PeerCall) -> Result<(), PeerInvokeError> {
         let same_life = call.epoch == self.membership.owner().epoch;
         match call.again_ms {
@@ -111,7 +194,7 @@ impl Node {
             _ => {}
         }
         // A node that stops takes no new work.
-        Ok(self.check_open()?)
+        Ok(self.invoker.check_open()?)
     }
 
     fn peer_request(
@@ -119,14 +202,14 @@ impl Node {
         request: PeerRequest,
         id: InvocationId,
         root: InvocationId,
-    ) -> Result<Request, PeerInvokeError> {
+    ) -> Result<ResolvedCall, PeerInvokeError> {
         let PeerRequest {
             function,
             call,
             params,
             arrived,
         } = request;
-        let (params, carried) = parts(params, call.params_bytes)?;
+        let (params, client_cache) = parts(params, call.params_bytes)?;
         let chain = chain_of(&call.chain)
             .ok_or_else(|| malformed_call("the chain of the call holds what is no key"))?;
         if call.hops > HOPS_MAX || call.path.contains(&self.cluster.me) {
@@ -134,14 +217,11 @@ impl Node {
         }
         let space = SpaceId::parse(&call.space)
             .ok_or_else(|| InvocationError::Unknown(function.to_string()))?;
-        let entry = self.lookup(&space, function.as_str())?;
-        if entry.function.version.digest.to_string() != call.version {
-            return Err(PeerInvokeError::Version);
-        }
+        let entry = self.entry_for_peer(&space, &function, &call)?;
         let deadline = call
             .deadline_ms
             .and_then(|ms| now().checked_add(Duration::from_millis(ms)));
-        let travel = Travel {
+        let propagated = PropagatedContext {
             hops: call.hops,
             path: call.path,
             request_id: call.request_id,
@@ -150,69 +230,96 @@ impl Node {
         let context = CallContext {
             depth: call.depth,
             may_offload: call.hops < HOPS_MAX && !call.stays,
-            travel: Some(Arc::new(travel)),
-            carried,
-            hands_out: call.hands_out,
+            propagated: Some(Arc::new(propagated)),
+            client_cache,
+            returns_cache: call.returns_cache,
             chain,
             // A nested call's answer is of use until then only.
             ..CallContext::root(root, deadline.filter(|_| call.depth > 0))
         };
-        let class = QosClass::new(call.class);
-        Ok(Request {
-            entry,
-            id,
-            payload: Payload::Json(params),
-            class,
+        let qos_class = call.class;
+        let pinned = !call.any_version;
+        let call = Call {
+            qos_class,
             deadline,
             context,
-            arrived,
-            caller: None,
-            key: None,
+            ..Call::new(id, function, Payload::Json(params), arrived)
+        };
+        Ok(ResolvedCall {
+            pinned,
+            ..ResolvedCall::new(entry, call)
         })
     }
 
-    /// With the generation of the function's space on the node that asks.
+    /// The version that a peer's call runs in: one that the peer allows, and that is prepared here.
+    fn entry_for_peer(
+        &self,
+        space: &SpaceId,
+        function: &FunctionName,
+        call: &PeerCall,
+    ) -> Result<Arc<FunctionEntry>, PeerInvokeError> {
+        let unknown = || InvocationError::Unknown(function.to_string());
+        let newest = self
+            .functions
+            .get(space, function.as_str())
+            .ok_or_else(unknown)?;
+        if call.any_version {
+            return Ok(newest.served());
+        }
+        let named = |digest: &Digest| {
+            let digest = digest.to_string();
+            digest == call.version || digest == call.or_version
+        };
+        if let Some(entry) = newest.prepared_as(named) {
+            return Ok(entry);
+        }
+        if !named(newest.digest()) {
+            return Err(PeerInvokeError::Version);
+        }
+        // It comes before others now.
+        self.jobs.want(&newest, true);
+        Err(not_prepared("it is still being prepared".to_owned()).into())
+    }
+
+    /// Starts a run for a peer. `generation`: that of the function's space on the peer. `other_version`: it runs in
+    /// another version than the one under which the peer keeps its result.
     fn start_for_peer(
         self: &Arc<Self>,
-        offer: InvocationId,
-        again: bool,
-        run: Arc<Run>,
-        (request, generation): (Request, Option<u64>),
+        (offer, again): (InvocationId, bool),
+        run: Arc<PeerRun>,
+        request: ResolvedCall,
+        (generation, other_version): (Option<u64>, bool),
     ) {
-        let node = Arc::clone(self);
+        let server = Arc::clone(self);
         let ours = self.functions.generation(&request.entry.function.space);
         let differs = generation.is_some_and(|theirs| theirs != ours);
         self.background.spawn(async move {
             // Whatever becomes of this task, those who wait hear of it.
-            let mut end = End {
-                node: &node,
-                offer,
-                run: &run,
-                outcome: Outcome::Forgotten,
-                again,
-            };
+            let mut end = RunEnd { cluster: &server.cluster, offer, run: &run, outcome: PeerOutcome::Forgotten, again };
             end.outcome = tokio::select! {
-                result = node.run(request) => Outcome::of(in_one_generation(result, differs)),
-                () = run.abandoned() => Outcome::Forgotten,
+                result = server.invoker.invoke(request) => PeerOutcome::of(in_one_generation(result, differs, other_version)),
+                () = run.abandoned() => PeerOutcome::Forgotten,
             };
         });
     }
 }
 
-/// What may have been put together in two generations is kept by no cache. Whether a function that failed made a call is not
-/// known any more.
+/// Marks a result that no cache may keep: one that may combine two generations, or comes from another version than the
+/// caller named. Whether a failed function made a call is not known any more.
 fn in_one_generation(
     result: Result<Report, InvocationError>,
     differs: bool,
+    other_version: bool,
 ) -> Result<Report, InvocationError> {
     match result {
         Ok(mut report) => {
-            report.memo.stale |= differs && report.memo.called;
+            report.memo.uncacheable |= other_version || (differs && report.memo.called);
             Ok(report)
         }
         Err(InvocationError::Function(failure)) => {
+            let stale = failure.stale || differs || other_version;
             Err(InvocationError::Function(FunctionFailure {
-                stale: failure.stale || differs,
+                stale,
                 ..failure
             }))
         }
@@ -220,24 +327,24 @@ fn in_one_generation(
     }
 }
 
-/// Parameters, and what the client carries behind them.
+/// Splits a body into the parameters and the client's cache behind them.
 fn parts(
     body: Bytes,
     params_bytes: Option<usize>,
-) -> Result<(Bytes, Option<Arc<Carried>>), InvocationError> {
+) -> Result<(Bytes, Option<Arc<ClientCache>>), InvocationError> {
     let Some(at) = params_bytes else {
         return Ok((body, None));
     };
     if at > body.len() {
         return Err(malformed_call("the body is shorter than its parameters"));
     }
-    let carried = ThesisRequest::parse(&body.slice(at..))
+    let client_cache = EndpointBody::parse(&body.slice(at..))
         .map_err(|fault| malformed_call(&fault.to_string()))?
-        .carried;
+        .client_cache;
     // A call that has carried anything stays one that does, here as well.
     Ok((
         body.slice(..at),
-        Some(Arc::new(carried.unwrap_or_default())),
+        Some(Arc::new(client_cache.unwrap_or_default())),
     ))
 }
 
@@ -249,19 +356,18 @@ fn malformed_call(what: &str) -> InvocationError {
 }
 
 /// Reports the end of a run when it is dropped.
-struct End<'a> {
-    node: &'a Node,
+struct RunEnd<'a> {
+    cluster: &'a Cluster,
     offer: InvocationId,
-    run: &'a Run,
-    outcome: Outcome,
+    run: &'a PeerRun,
+    outcome: PeerOutcome,
     again: bool,
 }
 
-impl Drop for End<'_> {
+impl Drop for RunEnd<'_> {
     fn drop(&mut self) {
-        let outcome = std::mem::replace(&mut self.outcome, Outcome::Forgotten);
-        self.node
-            .cluster
+        let outcome = std::mem::replace(&mut self.outcome, PeerOutcome::Forgotten);
+        self.cluster
             .joins
             .ended(self.offer, self.run, outcome, self.again);
     }

@@ -1,5 +1,5 @@
-//! Two nodes over one registry, spoken to over real sockets through a link that can be cut: what is offloaded, what is
-//! asked again, and that nothing runs twice.
+//! Two nodes over one registry, connected by real sockets through a link that can be cut: which calls are offloaded,
+//! which requests are repeated, and that nothing runs twice.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,17 +8,16 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde_json::json;
 use serverledge_api::{
-    Access, App, Backend as _, Call, Deploy, Guard, Limits, ServerLimits, Serving, Stored, serve,
+    Access, App, Deploy, Deployments as _, Invocations as _, Limits, OriginPolicy, ServerLimits,
+    Serving, serve,
 };
 use serverledge_core::kv::Kv;
 use serverledge_core::{
-    Caller, FunctionName, InvocationError, InvocationId, MemoryMib, OverloadReason, Payload,
-    Report, SpaceId,
+    Call, InvocationError, InvocationId, MemoryMib, OverloadReason, Report, SpaceId,
 };
-use serverledge_registry::{Embedded, Options};
+use serverledge_registry::{Embedded, Follower, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
 use serverledge_wire::function::FunctionBody;
 use serverledge_wire::peer::PeerLoad;
@@ -27,23 +26,24 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::cluster::Whom;
+use crate::cluster::ProbeScope;
 use crate::config::{Config, Machine, PolicyName, Secret, load};
 use crate::executors::Executors;
-use crate::node::{Node, NodeBackend};
-use crate::program::build;
+use crate::invoke::request::call_of;
+use crate::program::node::NodeServices;
+use crate::program::node::build;
 
 const MACHINE: Machine = Machine {
     memory_bytes: 1 << 30,
     cores: 2,
     files_max: 4096,
 };
-/// How long a test waits for what must come.
+/// Longest wait of a test for an expected event.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// A node that serves, and its executor.
+/// A serving node, and its executor.
 struct Member {
-    node: Arc<Node>,
+    node: Arc<NodeServices>,
     fake: FakeExecutorHandle,
     address: SocketAddr,
     _serving: Serving,
@@ -53,36 +53,37 @@ struct Member {
 struct Pair {
     here: Member,
     there: Member,
-    link: Link,
+    link: TestLink,
     _dir: TempDir,
 }
 
-/// What happens to connections.
+/// The behaviour of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// They carry everything.
+    /// Connections forward everything.
     Open,
-    /// The request goes through; the connection breaks before the answer, so many times.
+    /// The request goes through; the connection breaks before the response, this many times.
     LosesAnswers,
-    /// Those there are break, and nobody listens any more.
+    /// Existing connections break, and nobody listens any more.
     Shut,
 }
 
-/// A way to a node that can be cut.
-struct Link {
+/// A link to a node that can be cut.
+struct TestLink {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
     lost: Arc<AtomicUsize>,
 }
 
-impl Link {
-    /// Loses at most `losses` answers while it does.
+impl TestLink {
+    /// A link that loses at most `losses` responses in that mode.
     async fn to(there: SocketAddr, losses: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mode = watch::Sender::new(Mode::Open);
         let lost = Arc::new(AtomicUsize::new(0));
-        let (modes, count) = (mode.subscribe(), Arc::clone(&lost));
+        let modes = mode.subscribe();
+        let count = Arc::clone(&lost);
         tokio::task::spawn_local(async move {
             let mut shut = modes.clone();
             loop {
@@ -151,7 +152,7 @@ async fn member(
     )
     .unwrap()
     .config;
-    config.registry.node_id = Some(name.to_owned());
+    config.cluster.node_id = Some(name.to_owned());
     config.cluster.key = Some(Secret::new("0123456789abcdef0123456789abcdef".to_owned()));
     config.cluster.nearby_interval = Duration::from_millis(100);
     config.pool.memory = MemoryMib::new(512);
@@ -169,13 +170,8 @@ async fn member(
         body_timeout: WAIT_MAX,
         concurrency_max: 100,
     };
-    let guard = Guard::new(config.api.ip, Vec::new());
-    let app = App::new(
-        Arc::new(NodeBackend(Arc::clone(&node))),
-        guard,
-        Access::open(),
-        limits,
-    );
+    let guard = OriginPolicy::new(config.api.ip, Vec::new());
+    let app = App::new(node.backend(), guard, Access::open(), limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let serving = serve(
         listener,
@@ -195,7 +191,7 @@ async fn member(
 }
 
 impl Pair {
-    /// Both know the function, and `here` has heard of `there`.
+    /// Two nodes that know the function; `here` has heard of `there`.
     async fn new(
         losses: usize,
         policy: PolicyName,
@@ -206,17 +202,19 @@ impl Pair {
         let kv: Arc<dyn Kv> = Arc::new(Embedded::in_memory(&Options::default()).unwrap());
         let there = member(&kv, &dir, "there", |_| {}).await;
         let here = member(&kv, &dir, "here", |config| config.scheduler.policy = policy).await;
-        let link = Link::to(there.address, losses).await;
+        let link = TestLink::to(there.address, losses).await;
         there
             .node
+            .base
             .membership
             .set_url(format!("http://{}", link.address));
         here.node
+            .base
             .membership
             .set_url(format!("http://{}", here.address));
         for member in [&there, &here] {
-            member.node.membership.register().await.unwrap();
-            member.node.membership.load().await.unwrap();
+            member.node.base.membership.register().await.unwrap();
+            member.node.base.membership.load().await.unwrap();
         }
         let mut body = json!({"Name": "f", "Runtime": "wasm", "TarFunctionCode": STANDARD.encode(behaviour.code())});
         body.as_object_mut()
@@ -227,15 +225,19 @@ impl Pair {
             let request = FunctionBody::parse(body.as_bytes()).unwrap();
             member
                 .node
+                .deployer
                 .deploy(&SpaceId::default_space(), Deploy::Update, request, &())
                 .await
                 .unwrap();
         }
         let node = Arc::clone(&here.node);
-        here.node.membership.load().await.unwrap();
-        here.node
-            .background
-            .spawn(async move { node.cluster.watch(&node.membership, Whom::Some).await });
+        here.node.base.membership.load().await.unwrap();
+        here.node.base.background.spawn(async move {
+            node.base
+                .cluster
+                .watch(&node.base.membership, ProbeScope::Some)
+                .await
+        });
         let pair = Self {
             here,
             there,
@@ -251,6 +253,7 @@ impl Pair {
             while !self
                 .here
                 .node
+                .base
                 .cluster
                 .peers
                 .infos()
@@ -265,18 +268,26 @@ impl Pair {
             .expect("the other node was not heard of");
     }
 
-    /// Replaces the other node by one that cannot be reached, and of which nothing but good is known.
+    /// Replaces the other node by one that cannot be reached, and whose known state is good.
     async fn introduce_nobody(&self) {
-        self.here.node.background.stop().await;
+        self.here.node.base.background.stop().await;
         let free = TcpListener::bind("127.0.0.1:0")
             .await
             .unwrap()
             .local_addr()
             .unwrap();
-        let mut known = self.here.node.membership.others().first().unwrap().clone();
+        let mut known = self
+            .here
+            .node
+            .base
+            .membership
+            .others()
+            .first()
+            .unwrap()
+            .clone();
         known.node = "nobody".to_owned();
         known.record.url = format!("http://{free}");
-        let peers = &self.here.node.cluster.peers;
+        let peers = &self.here.node.base.cluster.peers;
         peers.set(&[known.clone()]);
         let (contact, _) = peers.by_distance().remove(0);
         let load = PeerLoad {
@@ -292,32 +303,19 @@ impl Pair {
         &self,
         change: impl FnOnce(&mut Call),
     ) -> impl Future<Output = Result<Report, InvocationError>> {
-        let mut call = Call {
-            caller: Caller::anybody(),
-            carried: None,
-            hands_out: false,
-            function: FunctionName::parse("f").unwrap(),
-            id: InvocationId::new(),
-            payload: Payload::Json(Bytes::from_static(b"7")),
-            qos_class: 0,
-            deadline: None,
-            arrived: crate::invoke::now(),
-            may_offload: true,
-            travel: None,
-            stored: Stored::default(),
-        };
-        change(&mut call);
-        let backend = NodeBackend(Arc::clone(&self.here.node));
-        async move { backend.invoke(call).await }
+        let mut call = call_of("f", "7");
+        change(&mut call.call);
+        let backend = self.here.node.clone();
+        async move { Arc::clone(&backend.invoker).call(call).await }
     }
 
-    /// Runs here and there, in all.
+    /// Number of runs here and there.
     fn runs(&self) -> (usize, usize) {
         (self.here.fake.calls().len(), self.there.fake.calls().len())
     }
 }
 
-/// Tasks that may borrow what is not for other threads.
+/// Runs a test whose tasks are not `Send`.
 async fn local<T>(test: impl Future<Output = T>) -> T {
     tokio::task::LocalSet::new().run_until(test).await
 }
@@ -339,7 +337,10 @@ async fn an_offloaded_call_runs_there_under_its_own_id() {
         let call = &pair.there.fake.calls()[0];
         assert_eq!((call.id, &call.params[..]), (id, &b"7"[..]));
         // One hop for the whole tree, and only if the caller allows it.
-        let report = pair.call(|call| call.may_offload = false).await.unwrap();
+        let report = pair
+            .call(|call| call.context.may_offload = false)
+            .await
+            .unwrap();
         assert_eq!((report.remote, pair.runs()), (None, (1, 1)));
     })
     .await;
@@ -479,7 +480,17 @@ async fn what_cannot_be_sent_runs_here_where_the_policy_lets_it() {
         pair.introduce_nobody().await;
         let mut third = Box::pin(pair.call(|call| call.qos_class = 1));
         let waits = async {
-            while pair.here.node.admissions.snapshot().waiting.total() == 0 {
+            while pair
+                .here
+                .node
+                .base
+                .resources
+                .admissions
+                .snapshot()
+                .waiting
+                .total()
+                == 0
+            {
                 tokio::task::yield_now().await;
             }
         };

@@ -1,10 +1,10 @@
-//! Values that are fine alone and do not fit together: faults where the node would be wrong, warnings where it would
-//! be worse than it could be.
+//! Checks of values that are valid alone and do not fit together: faults where the node would be wrong, warnings where
+//! it would be worse than it could be.
 
 use serverledge_platform::SmtpTls;
 
-use super::computed;
-use super::faults::{Fault, Source};
+use super::derived;
+use super::faults::{Fault, SettingSource};
 use super::layers::Setting;
 use super::machine::Machine;
 use super::parts::{Config, PolicyName, RegistryUrl};
@@ -13,7 +13,7 @@ use super::units;
 /// Descriptors for everything that is neither a connection nor a loaded module: registry, log, listeners, pipes.
 const FILES_RESERVE: u64 = 64;
 
-/// The faults.
+/// The conflicts, as faults.
 pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault]) -> Vec<Fault> {
     [
         exposed(config),
@@ -30,7 +30,7 @@ pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault])
     .collect()
 }
 
-/// What does not fit, and with which keys; the first is the one to change.
+/// A conflict between values, with its keys; the first is the one to change.
 struct Conflict {
     keys: [&'static str; 2],
     problem: String,
@@ -40,7 +40,7 @@ impl Conflict {
     fn into_fault(self, settings: &[Setting]) -> Fault {
         let key = self.keys[0];
         let setting = settings.iter().find(|setting| setting.key == key);
-        let (value, origin) = setting.map_or((String::new(), Source::Default), |setting| {
+        let (value, origin) = setting.map_or((String::new(), SettingSource::Default), |setting| {
             (setting.value.clone(), setting.origin.clone())
         });
         Fault::Conflict {
@@ -52,7 +52,7 @@ impl Conflict {
     }
 }
 
-/// A key whose value was refused holds a default, with which nothing needs to fit.
+/// Whether the value of a key was refused. The key then holds its default, which need not fit anything.
 fn is_faulty(faults: &[Fault], wanted: &str) -> bool {
     faults.iter().any(|fault| matches!(fault, Fault::Value { key, .. } | Fault::Twice { key, .. } if *key == wanted))
 }
@@ -71,7 +71,8 @@ fn exposed(config: &Config) -> Option<Conflict> {
 }
 
 fn tls(config: &Config) -> Option<Conflict> {
-    let (cert, key) = ("api.tls.cert_file", "api.tls.key_file");
+    let cert = "api.tls.cert_file";
+    let key = "api.tls.key_file";
     let keys = match (
         config.api.tls_cert_file.is_empty(),
         config.api.tls_key_file.is_empty(),
@@ -180,18 +181,17 @@ fn policy(config: &Config) -> Option<String> {
 }
 
 fn pool(config: &Config) -> Option<String> {
-    let (function, pool) = (config.function.memory, config.pool.memory);
+    let function = config.function.memory;
+    let pool = config.pool.memory;
     (function > pool).then(|| {
         format!("a function that declares no memory ({function}) does not fit into container.pool.memory ({pool})")
     })
 }
 
 fn resident(config: &Config) -> Option<String> {
-    let (most, kept) = (
-        config.wasm.instances_max,
-        config.wasm.kept_per_slot(config.pool.memory),
-    );
-    (most > computed::instances_kept(config) && kept < config.wasm.keep_resident).then(|| {
+    let most = config.wasm.instances_max;
+    let kept = config.wasm.kept_per_slot(config.pool.memory);
+    (most > derived::instances_kept(config) && kept < config.wasm.keep_resident).then(|| {
         format!(
             "wasm.instances_max = {most} leaves {} of each instance's memory resident, less than wasm.keep_resident: all \
              together keep a tenth of container.pool.memory ({})",

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where variables come from.
+/// A source of environment variables.
 pub trait Environment {
     /// All variables, in any order. Called a few times at start, never later.
     fn variables(&self) -> Vec<(OsString, OsString)>;
@@ -35,7 +35,7 @@ fn variable(env: &dyn Environment, wanted: &str) -> Option<OsString> {
         .map(|(_, value)| value)
 }
 
-/// Where an unnamed configuration file is looked for, in this order: the working directory, `$HOME`,
+/// The directories searched for an unnamed configuration file, in this order: the working directory, `$HOME`,
 /// `/etc/serverledge`.
 #[must_use]
 pub fn search_directories(env: &dyn Environment) -> Vec<PathBuf> {

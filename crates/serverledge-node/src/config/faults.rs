@@ -1,12 +1,12 @@
-//! What can be wrong with a configuration, and how it is said: all at once, each with key, value and place.
+//! The faults of a configuration, and their messages: all reported together, each with key, value and place.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// Nowhere: the default holds.
+pub enum SettingSource {
+    /// The default: the value is not set.
     Default,
     /// A file.
     File(PathBuf),
@@ -14,7 +14,7 @@ pub enum Source {
     Variable(String),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -24,19 +24,19 @@ impl fmt::Display for Source {
     }
 }
 
-/// One thing that is wrong.
+/// One fault of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The file cannot be read, or its name says no format.
+    /// The file cannot be read, or its extension names no known format.
     #[error("{}: {message}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The reason.
         message: String,
     },
-    /// The file is not what its format demands.
+    /// The file is not valid in its format.
     #[error("{}:{line}:{column}: {message}", file.display())]
     Malformed {
         /// The file.
@@ -45,7 +45,7 @@ pub enum Fault {
         line: usize,
         /// Column, from 1.
         column: usize,
-        /// What the format's reader says.
+        /// The message of the format's parser.
         message: String,
     },
     /// No key has this name.
@@ -53,18 +53,18 @@ pub enum Fault {
     UnknownKey {
         /// The name as given, in lower case.
         key: String,
-        /// Where it stands.
-        origin: Source,
-        /// Empty, or a proposal.
+        /// The origin of the key.
+        origin: SettingSource,
+        /// A suggestion, or an empty text.
         hint: String,
     },
-    /// The key has another name.
+    /// The key was renamed.
     #[error("{key} ({origin}): the key is called {new}")]
     Renamed {
         /// The name as given, in lower case.
         key: String,
-        /// Where it stands.
-        origin: Source,
+        /// The origin of the key.
+        origin: SettingSource,
         /// The right name.
         new: &'static str,
     },
@@ -75,9 +75,9 @@ pub enum Fault {
         key: &'static str,
         /// The value as given.
         value: String,
-        /// Where it stands.
-        origin: Source,
-        /// What is allowed.
+        /// The origin of the value.
+        origin: SettingSource,
+        /// The allowed values.
         allowed: String,
     },
     /// A file gives a key twice (nested and dotted, or in another case).
@@ -86,7 +86,7 @@ pub enum Fault {
         /// The key.
         key: &'static str,
         /// The file.
-        origin: Source,
+        origin: SettingSource,
     },
     /// A variable holds something that is not text.
     #[error("{variable}: the value is not valid UTF-8")]
@@ -94,16 +94,16 @@ pub enum Fault {
         /// The variable.
         variable: String,
     },
-    /// Values that are fine alone do not fit together.
+    /// Values that are valid alone do not fit together.
     #[error("{key} = {value} ({origin}): {problem}")]
     Conflict {
         /// The key to change.
         key: &'static str,
         /// Its value.
         value: String,
-        /// Where it stands.
-        origin: Source,
-        /// With what it does not fit.
+        /// The origin of the value.
+        origin: SettingSource,
+        /// The conflict, in words.
         problem: String,
     },
 }

@@ -1,21 +1,21 @@
-//! Finding the configuration file, and reading it whatever its format into names and raw values.
+//! Finds the configuration file, and reads it, in any format, into names and raw values.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::faults::Fault;
-use super::keys::{self, Meaning};
-use super::raw::Raw;
+use super::keys::{self, KeyLookup};
+use super::raw::RawValue;
 
 /// Name of the file without extension.
 const STEM: &str = "serverledge-conf";
 /// Extensions, in the order in which they are looked for.
 const EXTENSIONS: [&str; 4] = ["toml", "yaml", "yml", "json"];
-/// The shipped file has a few kilobytes; who names a larger one has named something else.
+/// Largest file that is read. The shipped file has a few kilobytes; a larger one is no configuration file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// The first file there is. Warns of another one beside it, and of folders that cannot be searched.
+/// Finds the first file. Warns of another one beside it, and of folders that cannot be searched.
 pub(super) fn find(directories: &[PathBuf], warnings: &mut Vec<String>) -> Option<PathBuf> {
     for directory in directories {
         let mut present = Vec::new();
@@ -38,8 +38,8 @@ pub(super) fn find(directories: &[PathBuf], warnings: &mut Vec<String>) -> Optio
     None
 }
 
-/// Names (lower case, dotted) and values, in the file's order.
-pub(super) fn read(path: &Path) -> Result<Vec<(String, Raw)>, Fault> {
+/// Reads names (lower case, dotted) and values, in the file's order.
+pub(super) fn read(path: &Path) -> Result<Vec<(String, RawValue)>, Fault> {
     let unreadable = |message: String| Fault::Unreadable {
         file: path.to_path_buf(),
         message,
@@ -58,17 +58,21 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, Raw)>, Fault> {
     };
     let text = text_of(&bytes).map_err(malformed)?;
     match parse(text).map_err(malformed)? {
-        Raw::Null => Ok(Vec::new()),
-        Raw::Table(members) => Ok(flat(members)),
+        RawValue::Null => Ok(Vec::new()),
+        RawValue::Table(members) => {
+            let mut entries = Vec::new();
+            flatten("", members, &mut entries);
+            Ok(entries)
+        }
         _ => Err(malformed((1, 1, String::from("expected keys with values")))),
     }
 }
 
-/// Line, column and message of what is wrong.
+/// Line, column and message of a syntax error.
 type Misfit = (usize, usize, String);
 
-/// Reads a text of one format.
-type Parser = fn(&str) -> Result<Raw, Misfit>;
+/// A parser of one format.
+type Parser = fn(&str) -> Result<RawValue, Misfit>;
 
 fn parser(path: &Path) -> Option<Parser> {
     match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
@@ -102,14 +106,14 @@ fn text_of(bytes: &[u8]) -> Result<&str, Misfit> {
     })
 }
 
-fn parse_toml(text: &str) -> Result<Raw, Misfit> {
+fn parse_toml(text: &str) -> Result<RawValue, Misfit> {
     toml::from_str(text).map_err(|error| {
         let (line, column) = position(text, error.span().map_or(0, |span| span.start));
         (line, column, error.message().replace('\n', ", "))
     })
 }
 
-fn parse_yaml(text: &str) -> Result<Raw, Misfit> {
+fn parse_yaml(text: &str) -> Result<RawValue, Misfit> {
     serde_yaml_ng::from_str(text).map_err(|error| {
         let (line, column) = error
             .location()
@@ -122,9 +126,10 @@ fn parse_yaml(text: &str) -> Result<Raw, Misfit> {
     })
 }
 
-fn parse_json(text: &str) -> Result<Raw, Misfit> {
+fn parse_json(text: &str) -> Result<RawValue, Misfit> {
     serde_json::from_str(text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
+        let line = error.line();
+        let column = error.column();
         (
             line,
             column,
@@ -143,19 +148,13 @@ fn position(text: &str, byte: usize) -> (usize, usize) {
     )
 }
 
-/// The readers repeat the place in their messages.
+/// Removes the place from a message: the parsers repeat it there.
 fn without_place(message: &str, line: usize, column: usize) -> String {
     message.replace(&format!(" at line {line} column {column}"), "")
 }
 
-/// Nested tables to dotted names. A table that is a key's value stays one.
-fn flat(members: Vec<(String, Raw)>) -> Vec<(String, Raw)> {
-    let mut entries = Vec::new();
-    flatten("", members, &mut entries);
-    entries
-}
-
-fn flatten(group: &str, members: Vec<(String, Raw)>, entries: &mut Vec<(String, Raw)>) {
+/// Flattens nested tables into dotted names. A table that is a key's value stays one.
+fn flatten(group: &str, members: Vec<(String, RawValue)>, entries: &mut Vec<(String, RawValue)>) {
     for (name, value) in members {
         let name = name.trim().to_lowercase();
         let name = if group.is_empty() {
@@ -164,12 +163,12 @@ fn flatten(group: &str, members: Vec<(String, Raw)>, entries: &mut Vec<(String, 
             format!("{group}.{name}")
         };
         match value {
-            Raw::Table(members) if !takes_table(&name) => flatten(&name, members, entries),
+            RawValue::Table(members) if !takes_table(&name) => flatten(&name, members, entries),
             value => entries.push((name, value)),
         }
     }
 }
 
 fn takes_table(name: &str) -> bool {
-    matches!(keys::by_name(name), Meaning::Known(key) if key.is_table())
+    matches!(keys::by_name(name), KeyLookup::Known(key) if key.is_table())
 }

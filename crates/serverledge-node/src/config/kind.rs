@@ -1,4 +1,4 @@
-//! The kinds of values: for each, what is allowed, how it is read into its place, and how it is shown.
+//! Keys, and the kinds of their values: for each, the allowed values, parsing, and display.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -9,25 +9,29 @@ use serverledge_core::{CpuMilli, IpNet, MemoryMib};
 use serverledge_platform::{Signup, SmtpTls};
 use tracing_subscriber::EnvFilter;
 
+use super::machine::Machine;
 use super::parts::{Config, LogFormat, PolicyName, RegistryUrl, Secret};
-use super::raw::{Raw, quoted};
+use super::raw::{RawValue, quoted};
 use super::units;
 
-/// The place of a value in the configuration: one function both to write and to show it.
-pub(super) type Lens<T> = fn(&mut Config) -> &mut T;
+/// An accessor of a value in the configuration: one function both to write and to show it.
+pub(super) type Accessor<T> = fn(&mut Config) -> &mut T;
 
-/// A registry key segment and a header value; short enough for both.
+/// The word that requests the derived default.
+pub(super) const AUTO: &str = "auto";
+/// Longest name: it is a registry key segment and a header value, and short enough for both.
 const NAME_CHARS_MAX: usize = 64;
-/// A DNS name.
+/// Longest DNS name.
 const HOST_CHARS_MAX: usize = 253;
-/// Elements of a list: far more proxies or names than one node has.
+/// Most elements of a list: far more proxies or names than one node has.
 const LIST_MAX: usize = 64;
-/// A path or an address.
+/// Longest path or address.
 const TEXT_CHARS_MAX: usize = 1024;
 /// The word for an absent limit.
 const NONE: &str = "none";
 const MIB: u64 = 1024 * 1024;
 
+const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 const SIGNUPS: [(&str, Signup); 3] = [
     ("open", Signup::Open),
     ("invite", Signup::Invite),
@@ -39,47 +43,76 @@ const SMTP_TLS: [(&str, SmtpTls); 3] = [
     ("none", SmtpTls::None),
 ];
 
-/// What a key's value is, and where it goes.
-pub(super) enum Kind {
-    Switch(Lens<bool>),
-    Port(Lens<u16>),
-    Count(RangeInclusive<usize>, Lens<usize>),
-    Slots(RangeInclusive<u32>, Lens<u32>),
-    Bytes(RangeInclusive<usize>, Lens<usize>),
-    Memory(RangeInclusive<MemoryMib>, Lens<MemoryMib>),
-    Cores(Lens<CpuMilli>),
+/// A key.
+pub(super) struct Key {
+    /// Name, in lower case.
+    pub(super) name: &'static str,
+    /// Former or wrong names, which are refused with this one as the answer.
+    pub(super) was: &'static [&'static str],
+    /// The kind of its value, and its place in the configuration.
+    pub(super) kind: ValueKind,
+    /// The derived default, if it has one. It may then be requested as `"auto"`.
+    pub(super) auto: Option<Auto>,
+    /// The description, on one line.
+    pub(super) doc: &'static str,
+}
+
+/// A derived default.
+pub(super) struct Auto {
+    /// The rule, in words.
+    pub(super) said: &'static str,
+    /// Writes it. Keys above in the table have their final values by then.
+    pub(super) fill: fn(&mut Config, &Facts),
+}
+
+/// The facts that derived defaults depend on beside the configuration.
+pub(super) struct Facts {
+    pub(super) machine: Machine,
+    pub(super) data_dir: PathBuf,
+    pub(super) docker_socket: PathBuf,
+}
+
+/// The kind of a key's value, and its place in the configuration.
+pub(super) enum ValueKind {
+    Switch(Accessor<bool>),
+    Port(Accessor<u16>),
+    Count(RangeInclusive<usize>, Accessor<usize>),
+    Slots(RangeInclusive<u32>, Accessor<u32>),
+    Bytes(RangeInclusive<usize>, Accessor<usize>),
+    Memory(RangeInclusive<MemoryMib>, Accessor<MemoryMib>),
+    Cores(Accessor<CpuMilli>),
     /// A number that may have decimals.
-    Ratio(RangeInclusive<f64>, Lens<f64>),
-    Duration(RangeInclusive<Duration>, Lens<Duration>),
-    DurationOrNone(RangeInclusive<Duration>, Lens<Option<Duration>>),
-    Address(Lens<IpAddr>),
-    Hosts(Lens<Vec<String>>),
-    Host(Lens<String>),
-    Networks(Lens<Vec<IpNet>>),
+    Ratio(RangeInclusive<f64>, Accessor<f64>),
+    Duration(RangeInclusive<Duration>, Accessor<Duration>),
+    DurationOrNone(RangeInclusive<Duration>, Accessor<Option<Duration>>),
+    Address(Accessor<IpAddr>),
+    Hosts(Accessor<Vec<String>>),
+    Host(Accessor<String>),
+    Networks(Accessor<Vec<IpNet>>),
     /// Networks, addresses and host names.
-    Receivers(Lens<Vec<String>>),
-    Directory(Lens<PathBuf>),
+    Receivers(Accessor<Vec<String>>),
+    Directory(Accessor<PathBuf>),
     /// A path, address or image; may be empty where that means none.
-    Text(Lens<String>),
-    Name(Lens<String>),
-    NameIfAny(Lens<Option<String>>),
-    Policy(Lens<PolicyName>),
-    Registry(Lens<RegistryUrl>),
-    /// etcd's address in Serverledge's form; the same place as the registry.
-    EtcdAddress(Lens<RegistryUrl>),
+    Text(Accessor<String>),
+    Name(Accessor<String>),
+    NameIfAny(Accessor<Option<String>>),
+    Policy(Accessor<PolicyName>),
+    Registry(Accessor<RegistryUrl>),
+    /// etcd's address in Serverledge's form; it sets the same value as the registry's URL.
+    EtcdAddress(Accessor<RegistryUrl>),
     /// Host and port.
-    Authority(Lens<Option<String>>),
-    /// Never shown.
-    Secret(Lens<Option<Secret>>),
-    Filter(Lens<String>),
-    Format(Lens<LogFormat>),
-    Signup(Lens<Signup>),
-    SmtpTls(Lens<SmtpTls>),
-    /// A key of Serverledge's that does nothing in this version: its shape is checked, its default (as TOML) shown.
+    Authority(Accessor<Option<String>>),
+    /// A secret; never shown.
+    Secret(Accessor<Option<Secret>>),
+    Filter(Accessor<String>),
+    Format(Accessor<LogFormat>),
+    Signup(Accessor<Signup>),
+    SmtpTls(Accessor<SmtpTls>),
+    /// A key of Serverledge's that has no effect in this version: its shape is checked, its default (as TOML) shown.
     Inert(Shape, &'static str),
 }
 
-/// What an inert key's value looks like.
+/// The shape of an inert key's value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
     Switch,
@@ -90,101 +123,161 @@ pub(super) enum Shape {
     Table,
 }
 
-// === impl Kind ===
+// === impl Key ===
 
-impl Kind {
-    /// Reads the value into its place; if that fails, says what is allowed and changes nothing.
-    pub(super) fn set(&self, config: &mut Config, raw: &Raw) -> Result<(), String> {
+impl Key {
+    pub(super) const fn new(name: &'static str, kind: ValueKind, doc: &'static str) -> Self {
+        Self {
+            name,
+            was: &[],
+            kind,
+            auto: None,
+            doc,
+        }
+    }
+
+    /// A key of Serverledge's that has no effect here. `default` is TOML.
+    pub(super) const fn inert(
+        name: &'static str,
+        shape: Shape,
+        default: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self::new(name, ValueKind::Inert(shape, default), doc)
+    }
+
+    pub(super) const fn auto(mut self, said: &'static str, fill: fn(&mut Config, &Facts)) -> Self {
+        self.auto = Some(Auto { said, fill });
+        self
+    }
+
+    pub(super) const fn was(mut self, names: &'static [&'static str]) -> Self {
+        self.was = names;
+        self
+    }
+
+    /// The description, where it is not that of the field.
+    pub(super) const fn doc(mut self, doc: &'static str) -> Self {
+        self.doc = doc;
+        self
+    }
+
+    pub(super) const fn has_effect(&self) -> bool {
+        !matches!(self.kind, ValueKind::Inert(..))
+    }
+
+    /// Whether the key's value is a table, so that the names below it are not keys.
+    pub(super) const fn is_table(&self) -> bool {
+        matches!(self.kind, ValueKind::Inert(Shape::Table, _))
+    }
+}
+
+// === impl ValueKind ===
+
+impl ValueKind {
+    /// Parses the value into its place; on error returns the allowed values and changes nothing.
+    pub(super) fn set(&self, config: &mut Config, raw: &RawValue) -> Result<(), String> {
         self.try_set(config, raw).ok_or_else(|| self.allowed())
     }
 
-    fn try_set(&self, config: &mut Config, raw: &Raw) -> Option<()> {
+    fn try_set(&self, config: &mut Config, raw: &RawValue) -> Option<()> {
         match self {
-            Self::Switch(lens) => *lens(config) = raw.as_switch()?,
-            Self::Port(lens) => *lens(config) = raw.as_integer()?.try_into().ok()?,
-            Self::Count(range, lens) => {
-                *lens(config) = within(range, raw.as_integer()?.try_into().ok()?)?
+            Self::Switch(accessor) => *accessor(config) = raw.as_switch()?,
+            Self::Port(accessor) => *accessor(config) = raw.as_integer()?.try_into().ok()?,
+            Self::Count(range, accessor) => {
+                *accessor(config) = within(range, raw.as_integer()?.try_into().ok()?)?
             }
-            Self::Slots(range, lens) => {
-                *lens(config) = within(range, raw.as_integer()?.try_into().ok()?)?
+            Self::Slots(range, accessor) => {
+                *accessor(config) = within(range, raw.as_integer()?.try_into().ok()?)?
             }
-            Self::Bytes(range, lens) => {
-                *lens(config) = within(range, units::bytes(raw, 1)?.try_into().ok()?)?
+            Self::Bytes(range, accessor) => {
+                *accessor(config) = within(range, units::bytes(raw, 1)?.try_into().ok()?)?
             }
-            Self::Memory(range, lens) => *lens(config) = within(range, memory(raw)?)?,
-            Self::Cores(lens) => *lens(config) = cores(raw)?,
-            Self::Ratio(range, lens) => {
-                *lens(config) = raw.as_number().filter(|ratio| range.contains(ratio))?
+            Self::Memory(range, accessor) => *accessor(config) = within(range, memory(raw)?)?,
+            Self::Cores(accessor) => *accessor(config) = cores(raw)?,
+            Self::Ratio(range, accessor) => {
+                *accessor(config) = raw.as_number().filter(|ratio| range.contains(ratio))?
             }
-            Self::Duration(range, lens) => *lens(config) = within(range, units::duration(raw)?)?,
-            Self::DurationOrNone(range, lens) => *lens(config) = duration_or_none(range, raw)?,
-            Self::Address(lens) => *lens(config) = raw.as_text()?.parse().ok()?,
-            Self::Hosts(lens) => *lens(config) = list(raw, host)?,
-            Self::Host(lens) => *lens(config) = host(raw.as_text()?)?,
-            Self::Networks(lens) => *lens(config) = list(raw, |text| text.parse().ok())?,
-            Self::Receivers(lens) => *lens(config) = list(raw, receiver)?,
-            Self::Directory(lens) => *lens(config) = directory(raw)?,
-            Self::Text(lens) => *lens(config) = text(raw)?,
-            Self::Name(lens) => *lens(config) = name(raw)?,
-            Self::NameIfAny(lens) => *lens(config) = Some(name(raw)?),
-            Self::Policy(lens) => *lens(config) = policy(raw)?,
-            Self::Registry(lens) => *lens(config) = registry(raw)?,
-            Self::EtcdAddress(lens) => return etcd_address(lens(config), raw),
-            Self::Authority(lens) => *lens(config) = Some(authority(raw)?),
-            Self::Secret(lens) => *lens(config) = secret(raw)?,
-            Self::Filter(lens) => *lens(config) = filter(raw)?,
-            Self::Format(lens) => *lens(config) = format(raw)?,
-            Self::Signup(lens) => *lens(config) = named(&SIGNUPS, raw)?,
-            Self::SmtpTls(lens) => *lens(config) = named(&SMTP_TLS, raw)?,
+            Self::Duration(range, accessor) => {
+                *accessor(config) = within(range, units::duration(raw)?)?
+            }
+            Self::DurationOrNone(range, accessor) => {
+                *accessor(config) = duration_or_none(range, raw)?
+            }
+            Self::Address(accessor) => *accessor(config) = raw.as_text()?.parse().ok()?,
+            Self::Hosts(accessor) => *accessor(config) = list(raw, host)?,
+            Self::Host(accessor) => *accessor(config) = host(raw.as_text()?)?,
+            Self::Networks(accessor) => *accessor(config) = list(raw, |text| text.parse().ok())?,
+            Self::Receivers(accessor) => *accessor(config) = list(raw, receiver)?,
+            Self::Directory(accessor) => *accessor(config) = directory(raw)?,
+            Self::Text(accessor) => *accessor(config) = text(raw)?,
+            Self::Name(accessor) => *accessor(config) = name(raw)?,
+            Self::NameIfAny(accessor) => *accessor(config) = Some(name(raw)?),
+            Self::Policy(accessor) => *accessor(config) = named(&PolicyName::NAMES, raw)?,
+            Self::Registry(accessor) => *accessor(config) = registry(raw)?,
+            Self::EtcdAddress(accessor) => return etcd_address(accessor(config), raw),
+            Self::Authority(accessor) => *accessor(config) = Some(authority(raw)?),
+            Self::Secret(accessor) => *accessor(config) = secret(raw)?,
+            Self::Filter(accessor) => *accessor(config) = filter(raw)?,
+            Self::Format(accessor) => *accessor(config) = named(&FORMATS, raw)?,
+            Self::Signup(accessor) => *accessor(config) = named(&SIGNUPS, raw)?,
+            Self::SmtpTls(accessor) => *accessor(config) = named(&SMTP_TLS, raw)?,
             Self::Inert(shape, _) => return shape.fits(raw).then_some(()),
         }
         Some(())
     }
 
-    /// The value in its place, as TOML. Takes the configuration mutably because lenses do; changes nothing.
+    /// The value in its place, as TOML. Takes the configuration mutably because accessors do; changes nothing.
     pub(super) fn show(&self, config: &mut Config) -> String {
         match self {
-            Self::Switch(lens) => lens(config).to_string(),
-            Self::Port(lens) => lens(config).to_string(),
-            Self::Count(_, lens) => lens(config).to_string(),
-            Self::Slots(_, lens) => lens(config).to_string(),
-            Self::Bytes(_, lens) => quoted(&units::show_bytes(*lens(config) as u64)),
-            Self::Memory(_, lens) => quoted(&units::show_bytes(lens(config).bytes())),
-            Self::Cores(lens) => lens(config).cores().to_string(),
-            Self::Ratio(_, lens) => format!("{:?}", lens(config)),
-            Self::Duration(_, lens) => quoted(&units::show_duration(*lens(config))),
-            Self::DurationOrNone(_, lens) => {
-                quoted(&lens(config).map_or_else(|| String::from(NONE), units::show_duration))
+            Self::Switch(accessor) => accessor(config).to_string(),
+            Self::Port(accessor) => accessor(config).to_string(),
+            Self::Count(_, accessor) => accessor(config).to_string(),
+            Self::Slots(_, accessor) => accessor(config).to_string(),
+            Self::Bytes(_, accessor) => quoted(&units::show_bytes(*accessor(config) as u64)),
+            Self::Memory(_, accessor) => quoted(&units::show_bytes(accessor(config).bytes())),
+            Self::Cores(accessor) => accessor(config).cores().to_string(),
+            Self::Ratio(_, accessor) => format!("{:?}", accessor(config)),
+            Self::Duration(_, accessor) => quoted(&units::show_duration(*accessor(config))),
+            Self::DurationOrNone(_, accessor) => {
+                quoted(&accessor(config).map_or_else(|| String::from(NONE), units::show_duration))
             }
-            Self::Address(lens) => quoted(&lens(config).to_string()),
-            Self::Receivers(lens) => show_list(lens(config).iter().map(|one| quoted(one))),
-            Self::Hosts(lens) => show_list(lens(config).iter().map(|host| quoted(host))),
-            Self::Networks(lens) => {
-                show_list(lens(config).iter().map(|net| quoted(&net.to_string())))
+            Self::Address(accessor) => quoted(&accessor(config).to_string()),
+            Self::Hosts(accessor) | Self::Receivers(accessor) => {
+                show_list(accessor(config).iter().map(|one| quoted(one)))
             }
-            Self::Directory(lens) => quoted(&lens(config).to_string_lossy()),
-            Self::Name(lens) | Self::Filter(lens) | Self::Text(lens) | Self::Host(lens) => {
-                quoted(lens(config))
+            Self::Networks(accessor) => {
+                show_list(accessor(config).iter().map(|net| quoted(&net.to_string())))
             }
-            Self::NameIfAny(lens) => quoted(lens(config).as_deref().unwrap_or(super::keys::AUTO)),
-            Self::Policy(lens) => quoted(lens(config).as_str()),
-            Self::Registry(lens) => match lens(config) {
+            Self::Directory(accessor) => quoted(&accessor(config).to_string_lossy()),
+            Self::Name(accessor)
+            | Self::Filter(accessor)
+            | Self::Text(accessor)
+            | Self::Host(accessor) => quoted(accessor(config)),
+            Self::NameIfAny(accessor) | Self::Authority(accessor) => {
+                quoted(accessor(config).as_deref().unwrap_or(AUTO))
+            }
+            Self::Policy(accessor) => quoted(accessor(config).as_str()),
+            Self::Registry(accessor) => match accessor(config) {
                 RegistryUrl::Embedded => quoted(EMBEDDED),
                 RegistryUrl::Etcd(url) => quoted(url),
             },
             // What it says is shown as the registry's address.
             Self::EtcdAddress(_) => quoted(""),
-            Self::Authority(lens) => quoted(lens(config).as_deref().unwrap_or(super::keys::AUTO)),
-            Self::Secret(lens) => quoted(if lens(config).is_some() { HIDDEN } else { "" }),
-            Self::Format(lens) => quoted(lens(config).as_str()),
-            Self::Signup(lens) => quoted(name_of(&SIGNUPS, *lens(config))),
-            Self::SmtpTls(lens) => quoted(name_of(&SMTP_TLS, *lens(config))),
+            Self::Secret(accessor) => quoted(if accessor(config).is_some() {
+                HIDDEN
+            } else {
+                ""
+            }),
+            Self::Format(accessor) => quoted(name_of(&FORMATS, *accessor(config))),
+            Self::Signup(accessor) => quoted(name_of(&SIGNUPS, *accessor(config))),
+            Self::SmtpTls(accessor) => quoted(name_of(&SMTP_TLS, *accessor(config))),
             Self::Inert(_, default) => String::from(*default),
         }
     }
 
-    /// A refused value as messages show it: without what might be a secret.
-    pub(super) fn told(&self, raw: &Raw) -> String {
+    /// A refused value as messages show it: without anything that might be a secret.
+    pub(super) fn told(&self, raw: &RawValue) -> String {
         let secret = match self {
             Self::Secret(_) => true,
             Self::Registry(_) | Self::EtcdAddress(_) => {
@@ -199,7 +292,7 @@ impl Kind {
         }
     }
 
-    /// What is allowed, as a phrase that follows "expected".
+    /// The allowed values, as a phrase that follows "expected".
     pub(super) fn allowed(&self) -> String {
         match self {
             Self::Switch(_) => String::from("true or false"),
@@ -232,23 +325,22 @@ impl Kind {
                     "1 to {NAME_CHARS_MAX} letters, digits, '-', '_' and '.', the first a letter or digit"
                 )
             }
-            Self::Policy(_) => choice(PolicyName::ALL.map(PolicyName::as_str)),
+            Self::Policy(_) => choice(&PolicyName::NAMES),
             Self::Registry(_) => {
                 format!(
                     "\"{EMBEDDED}\", \"etcd://host:port[,host:port…][/prefix/]\" or \"etcds://…\", without a user in it"
                 )
             }
-            Self::EtcdAddress(_) => String::from("host:port"),
-            Self::Authority(_) => String::from("host:port"),
+            Self::EtcdAddress(_) | Self::Authority(_) => String::from("host:port"),
             Self::Secret(_) => {
                 format!("a text of {SECRET_CHARS_MIN} to {TEXT_CHARS_MAX} characters")
             }
             Self::Filter(_) => String::from(
                 "off, error, warn, info, debug, trace, or directives such as \"info,serverledge_node=debug\"",
             ),
-            Self::Format(_) => choice(LogFormat::ALL.map(LogFormat::as_str)),
-            Self::Signup(_) => choice(SIGNUPS.map(|(name, _)| name)),
-            Self::SmtpTls(_) => choice(SMTP_TLS.map(|(name, _)| name)),
+            Self::Format(_) => choice(&FORMATS),
+            Self::Signup(_) => choice(&SIGNUPS),
+            Self::SmtpTls(_) => choice(&SMTP_TLS),
             Self::Inert(shape, _) => String::from(shape.allowed()),
         }
     }
@@ -257,14 +349,14 @@ impl Kind {
 // === impl Shape ===
 
 impl Shape {
-    fn fits(self, raw: &Raw) -> bool {
+    fn fits(self, raw: &RawValue) -> bool {
         match self {
             Self::Switch => raw.as_switch().is_some(),
             Self::Whole => raw.as_integer().is_some(),
             Self::Number => raw.as_number().is_some(),
             Self::Duration => units::duration(raw).is_some(),
             Self::Text => raw.as_text().is_some(),
-            Self::Table => matches!(raw, Raw::Table(_)),
+            Self::Table => matches!(raw, RawValue::Table(_)),
         }
     }
 
@@ -283,27 +375,27 @@ impl Shape {
 // === Reading ===
 
 const EMBEDDED: &str = "embedded";
-/// What is shown of a secret.
+/// The text shown in place of a secret.
 const HIDDEN: &str = "(hidden)";
-/// Below this, a key can be guessed.
+/// Shortest secret: a shorter one can be guessed.
 const SECRET_CHARS_MIN: usize = 32;
 
 fn within<T: PartialOrd>(range: &RangeInclusive<T>, value: T) -> Option<T> {
     range.contains(&value).then_some(value)
 }
 
-fn memory(raw: &Raw) -> Option<MemoryMib> {
+fn memory(raw: &RawValue) -> Option<MemoryMib> {
     let bytes = units::bytes(raw, MIB)?;
     bytes
         .is_multiple_of(MIB)
         .then(|| MemoryMib::new(bytes / MIB))
 }
 
-fn cores(raw: &Raw) -> Option<CpuMilli> {
+fn cores(raw: &RawValue) -> Option<CpuMilli> {
     CpuMilli::from_cores(raw.as_number()?).filter(|cpus| cpus.get() > 0)
 }
 
-fn duration_or_none(range: &RangeInclusive<Duration>, raw: &Raw) -> Option<Option<Duration>> {
+fn duration_or_none(range: &RangeInclusive<Duration>, raw: &RawValue) -> Option<Option<Duration>> {
     if raw
         .as_text()
         .is_some_and(|text| text.eq_ignore_ascii_case(NONE))
@@ -313,7 +405,7 @@ fn duration_or_none(range: &RangeInclusive<Duration>, raw: &Raw) -> Option<Optio
     within(range, units::duration(raw)?).map(Some)
 }
 
-fn list<T>(raw: &Raw, element: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+fn list<T>(raw: &RawValue, element: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
     let elements = raw
         .as_list()
         .filter(|elements| elements.len() <= LIST_MAX)?;
@@ -327,19 +419,19 @@ fn host(text: &str) -> Option<String> {
     (plain && (1..=HOST_CHARS_MAX).contains(&text.len())).then(|| text.to_ascii_lowercase())
 }
 
-fn directory(raw: &Raw) -> Option<PathBuf> {
+fn directory(raw: &RawValue) -> Option<PathBuf> {
     raw.as_text()
         .filter(|text| !text.is_empty() && !text.contains('\0'))
         .map(PathBuf::from)
 }
 
-fn text(raw: &Raw) -> Option<String> {
+fn text(raw: &RawValue) -> Option<String> {
     let text = raw.as_text()?;
     (text.len() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control))
         .then(|| String::from(text))
 }
 
-fn name(raw: &Raw) -> Option<String> {
+fn name(raw: &RawValue) -> Option<String> {
     let text = raw.as_text()?;
     let plain = text
         .bytes()
@@ -351,22 +443,8 @@ fn name(raw: &Raw) -> Option<String> {
     (plain && begins && text.len() <= NAME_CHARS_MAX).then(|| String::from(text))
 }
 
-fn policy(raw: &Raw) -> Option<PolicyName> {
-    let text = raw.as_text()?;
-    PolicyName::ALL
-        .into_iter()
-        .find(|policy| policy.as_str().eq_ignore_ascii_case(text))
-}
-
-fn format(raw: &Raw) -> Option<LogFormat> {
-    let text = raw.as_text()?;
-    LogFormat::ALL
-        .into_iter()
-        .find(|format| format.as_str().eq_ignore_ascii_case(text))
-}
-
 /// The value of this name, in any case.
-fn named<T: Copy>(names: &[(&str, T)], raw: &Raw) -> Option<T> {
+fn named<T: Copy>(names: &[(&str, T)], raw: &RawValue) -> Option<T> {
     let text = raw.as_text()?;
     names
         .iter()
@@ -374,14 +452,14 @@ fn named<T: Copy>(names: &[(&str, T)], raw: &Raw) -> Option<T> {
         .map(|(_, value)| *value)
 }
 
-fn name_of<T: Copy + PartialEq>(names: &[(&'static str, T)], wanted: T) -> &'static str {
+pub(super) fn name_of<T: Copy + PartialEq>(names: &[(&'static str, T)], wanted: T) -> &'static str {
     names
         .iter()
         .find(|(_, value)| *value == wanted)
         .map_or("", |(name, _)| *name)
 }
 
-fn registry(raw: &Raw) -> Option<RegistryUrl> {
+fn registry(raw: &RawValue) -> Option<RegistryUrl> {
     let text = raw.as_text()?;
     if text.eq_ignore_ascii_case(EMBEDDED) {
         return Some(RegistryUrl::Embedded);
@@ -394,8 +472,8 @@ fn registry(raw: &Raw) -> Option<RegistryUrl> {
         .then(|| RegistryUrl::Etcd(String::from(text)))
 }
 
-/// An empty address asks for nothing.
-fn etcd_address(url: &mut RegistryUrl, raw: &Raw) -> Option<()> {
+/// Sets the registry's URL from etcd's address; an empty address changes nothing.
+fn etcd_address(url: &mut RegistryUrl, raw: &RawValue) -> Option<()> {
     let address = raw.as_text()?;
     if !address.is_empty() {
         *url = RegistryUrl::Etcd(format!("etcd://{}", host_and_port(address)?));
@@ -412,7 +490,7 @@ fn receiver(text: &str) -> Option<String> {
     }
 }
 
-fn authority(raw: &Raw) -> Option<String> {
+fn authority(raw: &RawValue) -> Option<String> {
     host_and_port(raw.as_text()?).map(String::from)
 }
 
@@ -428,7 +506,7 @@ fn host_and_port(text: &str) -> Option<&str> {
     (named && port.parse::<u16>().is_ok_and(|port| port > 0)).then_some(text)
 }
 
-fn secret(raw: &Raw) -> Option<Option<Secret>> {
+fn secret(raw: &RawValue) -> Option<Option<Secret>> {
     let text = raw.as_text()?;
     if text.is_empty() {
         return Some(None);
@@ -437,8 +515,9 @@ fn secret(raw: &Raw) -> Option<Option<Secret>> {
     fits.then(|| Some(Secret::new(String::from(text))))
 }
 
-/// `EnvFilter` alone would take a misspelt level for the name of a module and silence everything else.
-fn filter(raw: &Raw) -> Option<String> {
+/// Checks a log filter. `EnvFilter` alone would take a misspelt level for the name of a module and silence everything
+/// else.
+fn filter(raw: &RawValue) -> Option<String> {
     let text = raw.as_text().filter(|text| !text.is_empty())?;
     let level = |word: &str| {
         ["off", "error", "warn", "info", "debug", "trace"]
@@ -469,13 +548,14 @@ fn size(least: u64, most: u64, unit: &str) -> String {
 }
 
 fn time(range: &RangeInclusive<Duration>) -> String {
-    let (least, most) = (
-        units::show_duration(*range.start()),
-        units::show_duration(*range.end()),
-    );
+    let least = units::show_duration(*range.start());
+    let most = units::show_duration(*range.end());
     format!("a duration from {least} to {most}; a number is seconds")
 }
 
-fn choice<const N: usize>(names: [&str; N]) -> String {
-    format!("one of {}", names.join(", "))
+fn choice<T, const N: usize>(names: &[(&str, T); N]) -> String {
+    format!(
+        "one of {}",
+        names.each_ref().map(|(name, _)| *name).join(", ")
+    )
 }

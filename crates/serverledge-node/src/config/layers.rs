@@ -1,28 +1,30 @@
-//! What the file and the environment give, laid over the defaults: the later layer wins, every given value is checked.
+//! The values of the file and of the environment, on top of the defaults: the later layer wins, and every given value
+//! is checked.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::environment::Environment;
-use super::faults::{Fault, Source};
+use super::faults::{Fault, SettingSource};
 use super::file;
-use super::keys::{self, AUTO, Facts, KEYS, Key, Meaning};
+use super::keys::{self, INERT, KeyLookup};
+use super::kind::{AUTO, Facts, Key};
 use super::parts::Config;
-use super::raw::Raw;
+use super::raw::RawValue;
 
-/// A key's value as it holds, and whence it comes.
+/// A key's effective value, and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// The key.
     pub key: &'static str,
     /// The value, as TOML.
     pub value: String,
-    /// Where it was given.
-    pub origin: Source,
+    /// The origin of the value.
+    pub origin: SettingSource,
 }
 
-/// What the layers above the defaults give.
+/// The values that the layers above the defaults give.
 #[derive(Default)]
 pub(super) struct Layers {
     given: BTreeMap<&'static str, Vec<Given>>,
@@ -31,14 +33,14 @@ pub(super) struct Layers {
 }
 
 struct Given {
-    origin: Source,
-    raw: Raw,
+    origin: SettingSource,
+    raw: RawValue,
 }
 
 // === impl Layers ===
 
 impl Layers {
-    /// Adds what a file gives.
+    /// Adds the values of a file.
     pub(super) fn add_file(&mut self, path: &Path) {
         match file::read(path) {
             Ok(entries) => entries
@@ -48,24 +50,24 @@ impl Layers {
         }
     }
 
-    fn add_entry(&mut self, path: &Path, name: String, raw: Raw) {
-        let origin = Source::File(path.to_path_buf());
+    fn add_entry(&mut self, path: &Path, name: String, raw: RawValue) {
+        let origin = SettingSource::File(path.to_path_buf());
         match keys::by_name(&name) {
-            Meaning::Known(key) if self.given.contains_key(key.name) => {
+            KeyLookup::Known(key) if self.given.contains_key(key.name) => {
                 self.faults.push(Fault::Twice {
                     key: key.name,
                     origin,
                 });
             }
-            Meaning::Known(key) => self.add(key, origin, raw),
-            Meaning::Renamed(key) => self.faults.push(Fault::Renamed {
+            KeyLookup::Known(key) => self.add(key, origin, raw),
+            KeyLookup::Renamed(key) => self.faults.push(Fault::Renamed {
                 key: name,
                 origin,
                 new: key.name,
             }),
             // A group whose keys are all commented out.
-            Meaning::Unknown { .. } if raw == Raw::Null && keys::is_group(&name) => {}
-            Meaning::Unknown { hint } => self.faults.push(Fault::UnknownKey {
+            KeyLookup::Unknown { .. } if raw == RawValue::Null && keys::is_group(&name) => {}
+            KeyLookup::Unknown { hint } => self.faults.push(Fault::UnknownKey {
                 key: name,
                 origin,
                 hint,
@@ -73,7 +75,7 @@ impl Layers {
         }
     }
 
-    /// Adds what variables give. Empty ones count as not set.
+    /// Adds the values of variables. Empty ones count as not set.
     pub(super) fn add_variables(&mut self, env: &dyn Environment) {
         let mut variables: Vec<_> = env
             .variables()
@@ -84,14 +86,14 @@ impl Layers {
         for (name, value) in variables {
             match keys::by_variable(&name) {
                 None => {}
-                Some(Meaning::Known(key)) => self.add_variable(key, name, &value),
-                Some(Meaning::Renamed(key)) => {
+                Some(KeyLookup::Known(key)) => self.add_variable(key, name, &value),
+                Some(KeyLookup::Renamed(key)) => {
                     self.warnings.push(format!(
                         "{name} is ignored: the variable is called {}",
                         key.variable()
                     ));
                 }
-                Some(Meaning::Unknown { hint }) => self
+                Some(KeyLookup::Unknown { hint }) => self
                     .warnings
                     .push(format!("{name} is ignored: unknown variable{hint}")),
             }
@@ -102,32 +104,30 @@ impl Layers {
         match value.to_str() {
             Some(text) => self.add(
                 key,
-                Source::Variable(variable),
-                Raw::Text(String::from(text)),
+                SettingSource::Variable(variable),
+                RawValue::Text(String::from(text)),
             ),
             None => self.faults.push(Fault::NotText { variable }),
         }
     }
 
-    fn add(&mut self, key: &'static Key, origin: Source, raw: Raw) {
+    fn add(&mut self, key: &'static Key, origin: SettingSource, raw: RawValue) {
         self.given
             .entry(key.name)
             .or_default()
             .push(Given { origin, raw });
     }
 
-    /// The configuration, and each key's value in it. With faults, both are good for finding further faults only.
+    /// The configuration, and each key's value in it. With faults, both serve only to find further faults.
     pub(super) fn resolve(&mut self, facts: &Facts) -> (Config, Vec<Setting>) {
         let mut config = Config::base();
-        let origins: Vec<_> = KEYS
-            .iter()
+        let origins: Vec<_> = keys::all()
             .map(|key| self.settle(key, &mut config, facts))
             .collect();
         self.warn_of_inert();
-        let settings = KEYS
-            .iter()
+        let settings = keys::all()
             .zip(origins)
-            .filter(|(key, origin)| key.has_effect() || *origin != Source::Default);
+            .filter(|(key, origin)| key.has_effect() || *origin != SettingSource::Default);
         let settings = settings.map(|(key, origin)| Setting {
             key: key.name,
             value: self.shown(key, &mut config),
@@ -137,12 +137,12 @@ impl Layers {
         (config, settings)
     }
 
-    /// Gives one key its final value; says whence.
-    fn settle(&mut self, key: &'static Key, config: &mut Config, facts: &Facts) -> Source {
-        let mut origin = Source::Default;
+    /// Gives one key its final value; returns its origin.
+    fn settle(&mut self, key: &'static Key, config: &mut Config, facts: &Facts) -> SettingSource {
+        let mut origin = SettingSource::Default;
         for given in self.given.get(key.name).into_iter().flatten() {
             if key.auto.is_some() && is_auto(&given.raw) {
-                origin = Source::Default;
+                origin = SettingSource::Default;
                 continue;
             }
             match key.kind.set(config, &given.raw) {
@@ -155,7 +155,7 @@ impl Layers {
                 }),
             }
         }
-        if let (Source::Default, Some(auto)) = (&origin, &key.auto) {
+        if let (SettingSource::Default, Some(auto)) = (&origin, &key.auto) {
             (auto.fill)(config, facts);
         }
         origin
@@ -170,8 +170,8 @@ impl Layers {
     }
 
     fn warn_of_inert(&mut self) {
-        let inert = KEYS.iter().filter(|key| !key.has_effect());
-        let given: Vec<_> = inert
+        let given: Vec<_> = INERT
+            .iter()
             .filter(|key| self.given.contains_key(key.name))
             .map(|key| key.name)
             .collect();
@@ -184,14 +184,14 @@ impl Layers {
     }
 }
 
-/// A variable that begins with our prefix and holds something.
+/// A variable that begins with the prefix and is not empty.
 fn own_variable((name, value): (OsString, OsString)) -> Option<(String, OsString)> {
     let name = name.into_string().ok()?;
     (name.starts_with(keys::PREFIX) && !value.is_empty()).then_some((name, value))
 }
 
-/// `auto`, or Serverledge's way to say it: an empty text.
-fn is_auto(raw: &Raw) -> bool {
+/// Whether the value is `auto`, or Serverledge's form of it: an empty text.
+fn is_auto(raw: &RawValue) -> bool {
     raw.as_text()
         .is_some_and(|text| text.is_empty() || text.eq_ignore_ascii_case(AUTO))
 }

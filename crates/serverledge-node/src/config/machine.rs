@@ -1,4 +1,4 @@
-//! What the machine offers: memory, cores, file descriptors, each within the limits set to this process.
+//! The resources of the machine: memory, cores, file descriptors, each within the limits of this process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::thread::available_parallelism;
 
 use rustix::process::{Resource, getrlimit};
 
-/// Assumed where the system does not say how much memory it has.
+/// Memory assumed where the system does not report it.
 const MEMORY_BYTES_FALLBACK: u64 = 1024 * 1024 * 1024;
-/// Assumed where the system sets no limit to descriptors: Linux's own ceiling.
+/// Descriptors assumed where the system sets no limit: Linux's own ceiling.
 const FILES_FALLBACK: u64 = 1024 * 1024;
 
 /// Facts from which defaults are derived. A plain value: tests write one down.
@@ -23,7 +23,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Asks the system.
+    /// Reads the resources from the system.
     #[must_use]
     pub fn detect() -> Self {
         let cores = available_parallelism()
@@ -39,7 +39,7 @@ impl Machine {
     }
 }
 
-/// Memory under the file system root given, which is another one in tests.
+/// Memory, read below this file system root, which is another one in tests.
 fn memory_bytes(root: &Path) -> u64 {
     let machine = fs::read_to_string(root.join("proc/meminfo"))
         .ok()
@@ -65,7 +65,7 @@ fn total_of(meminfo: &str) -> Option<u64> {
     kibibytes.checked_mul(1024)
 }
 
-/// Where the hierarchy of one line of `/proc/self/cgroup` keeps its memory limit.
+/// The memory limit of the control group in one line of `/proc/self/cgroup`.
 struct LimitFile {
     mount: &'static str,
     group: PathBuf,
@@ -75,7 +75,8 @@ struct LimitFile {
 /// Version 2 (`0::/group`) or the memory controller of version 1 (`7:memory:/group`).
 fn limit_file(line: &str) -> Option<LimitFile> {
     let mut parts = line.splitn(3, ':').skip(1);
-    let (controllers, group) = (parts.next()?, parts.next()?);
+    let controllers = parts.next()?;
+    let group = parts.next()?;
     let (mount, name) = if controllers.is_empty() {
         ("sys/fs/cgroup", "memory.max")
     } else if controllers
@@ -93,8 +94,8 @@ fn limit_file(line: &str) -> Option<LimitFile> {
     })
 }
 
-/// The smallest limit of the group and of those around it. A group that is not there (another namespace's path) and
-/// `max` limit nothing.
+/// The smallest limit of the group and of its parents. A missing group (the path of another namespace) and `max` limit
+/// nothing.
 fn smallest_limit(root: &Path, file: &LimitFile) -> Option<u64> {
     let mount = root.join(file.mount);
     file.group

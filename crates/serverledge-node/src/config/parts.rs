@@ -1,306 +1,583 @@
-//! What the parts of a node are told: plain, checked values. No file, variable or key name is known here.
+//! The configuration of the parts of a node, as one table: each row is a value with its type, default, kind and key.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serverledge_core::{CpuMilli, IpNet, MemoryMib, limits};
+use serverledge_platform::{Signup, SmtpTls};
 
-use super::people::{AccountsConfig, AuthConfig, SmtpConfig};
+use super::derived::{
+    body_bytes, connections, container_starts, data_dir, docker_socket, pool_cpus, pool_memory,
+    signup, smtp_port, wasm_instances, wasm_loaded,
+};
+use super::kind::{Key, ValueKind, name_of};
 
 const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
+pub(super) const MIB: usize = 1024 * KIB;
+/// Largest pool, far beyond any machine of today: 16 TiB.
+pub(super) const POOL_MAX: MemoryMib = MemoryMib::new(16 * 1024 * 1024);
+/// Most instances, connections or requests: beyond anything that one process can serve.
+const COUNT_MAX: usize = 1_000_000;
+const MOMENT: Duration = Duration::from_millis(1);
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
 
-/// Instances of callers that wait, at least.
+/// Least number of instances for callers that wait.
 const CALLERS_LEAST: u32 = 64;
-/// A guest whose caller went away holds its slot until its next tick, when its lease is free already.
+/// Slots beside those of running guests: a guest whose caller went away holds its slot until its next tick, when its
+/// lease is free already.
 const SPARE_SLOTS: u32 = 8;
-/// What guests' memory grows by.
+/// The page size of WebAssembly, by which guests' memory grows.
 const WASM_PAGE: usize = 64 * 1024;
 
-/// Everything a node can be told, checked: every value is in its range, and the values fit together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Config {
-    /// The HTTP server.
-    pub api: ApiConfig,
-    /// Where the node keeps its files.
-    pub data: DataConfig,
-    /// What all sandboxes may use together.
-    pub pool: PoolConfig,
-    /// Invocations that wait for a sandbox.
-    pub queue: QueueConfig,
-    /// Where invocations run.
-    pub scheduler: SchedulerConfig,
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Declares the structures of the configuration, their defaults and their keys. A row is
+///
+/// ```text
+/// /// Description of the field and of the key, in one or more lines.
+/// field: Type = default;
+///     "name.of.the.key" => Kind(range).auto(…).was(…);
+/// ```
+///
+/// with the name of a [`ValueKind`], and methods of [`Key`]. `also` adds a key that sets the same field.
+macro_rules! configuration {
+    ($(
+        $(#[doc = $about:literal])+
+        $part:ident: $structure:ident {$(
+            $(#[doc = $doc:literal])+
+            $field:ident: $type:ty = $default:expr;
+                $(also $other:literal => $other_kind:ident, $other_doc:literal;)?
+                $key:literal => $kind:ident$(($range:expr))? $(.$method:ident($($argument:expr),+))*;
+        )+}
+    )+) => {
+        /// The whole configuration of a node, checked: every value is in its range, and the values fit together.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Config {$(
+            $(#[doc = $about])+
+            pub $part: $structure,
+        )+}
+
+        impl Config {
+            /// The defaults that depend on nothing. Those that depend on the machine or on other values are
+            /// placeholders here, until the table of keys fills them in.
+            pub(super) fn base() -> Self {
+                Self {$($part: $structure {$($field: $default),+}),+}
+            }
+        }
+
+        $(
+            $(#[doc = $about])+
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct $structure {$(
+                $(#[doc = $doc])+
+                pub $field: $type,
+            )+}
+        )+
+
+        /// Every key with an effect. Where they are derived from others, keys stand below them.
+        pub(super) static KEYS: &[Key] = &[$($(
+            $(Key::new($other, ValueKind::$other_kind(|config| &mut config.$part.$field), $other_doc),)?
+            Key::new(
+                $key,
+                ValueKind::$kind($($range,)? |config| &mut config.$part.$field),
+                concat!($($doc),+).trim_ascii_start(),
+            )$(.$method($($argument),+))*,
+        )+)+];
+    };
+}
+
+configuration! {
+    /// The node's files.
+    data: DataConfig {
+        /// Folder of the node: registry, code, compiled code, secrets.
+        // Created with owner-only rights if it is missing. May be relative to the working directory.
+        dir: PathBuf = PathBuf::new();
+            "data.dir" => Directory
+                .auto("$XDG_DATA_HOME/serverledge, else $HOME/.local/share/serverledge, else ./serverledge-data", data_dir)
+                .was(&["data_dir"]);
+    }
+
     /// Defaults and limits of functions.
-    pub function: FunctionConfig,
+    function: FunctionConfig {
+        /// Memory of a function that declares none.
+        memory: MemoryMib = limits::MEMORY_DEFAULT;
+            "function.memory" => Memory(MemoryMib::new(1)..=limits::MEMORY_MAX);
+        /// Time limit of a function that declares none.
+        // At most `timeout_max`.
+        timeout: Duration = limits::TIMEOUT_DEFAULT;
+            "function.timeout" => Duration(MOMENT..=seconds(DAY));
+        /// Largest time limit that a function may declare.
+        timeout_max: Duration = limits::TIMEOUT_MAX;
+            "function.timeout_max" => Duration(MOMENT..=seconds(DAY));
+        /// Largest parameters of one invocation.
+        params_bytes_max: usize = limits::PARAMS_BYTES_MAX;
+            "function.params_bytes_max" => Bytes(KIB..=64 * MIB);
+        /// Largest result of one invocation.
+        output_bytes_max: usize = limits::OUTPUT_BYTES_MAX;
+            "function.output_bytes_max" => Bytes(KIB..=64 * MIB);
+        /// Largest code of one version, before base64.
+        code_bytes_max: usize = limits::CODE_BYTES_MAX;
+            "function.code_bytes_max" => Bytes(KIB..=512 * MIB);
+        /// Bytes kept of the end of an invocation's log.
+        log_tail_bytes_max: usize = limits::LOG_TAIL_BYTES_MAX;
+            "function.log_tail_bytes_max" => Bytes(0..=MIB);
+    }
+
+    /// The HTTP server.
+    api: ApiConfig {
+        /// Address to listen on; beyond loopback see api.allow_insecure.
+        ip: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            "api.ip" => Address
+                .was(&["api.host", "api.address"]);
+        /// Port to listen on; 0 lets the system choose one.
+        port: u16 = 1323;
+            "api.port" => Port;
+        /// Further names under which clients address the node, without port.
+        // In lower case.
+        hosts: Vec<String> = Vec::new();
+            "api.hosts" => Hosts;
+        /// Addresses or networks whose forwarded headers are believed.
+        trusted_proxies: Vec<IpNet> = Vec::new();
+            "api.trusted_proxies" => Networks;
+        /// File with the certificate of this node and those that lead to its authority (PEM); empty: plain HTTP.
+        // If it is empty, the key's file is empty too.
+        tls_cert_file: String = String::new();
+            "api.tls.cert_file" => Text;
+        /// File with the private key of that certificate (PEM, not encrypted).
+        tls_key_file: String = String::new();
+            "api.tls.key_file" => Text;
+        /// Allows listening beyond loopback without authentication: whoever reaches the port can run code.
+        allow_insecure: bool = false;
+            "api.allow_insecure" => Switch;
+        /// Largest body of any request.
+        body_bytes_max: usize = 0;
+            "api.body_bytes_max" => Bytes(KIB..=1024 * MIB)
+                .auto("room for function.code_bytes_max in base64", body_bytes);
+        /// Time for the head of a request to arrive, and for the next request on an open connection.
+        // hyper has one clock for both.
+        header_timeout: Duration = seconds(30);
+            "api.header_timeout" => Duration(MOMENT..=seconds(HOUR));
+        /// Time within which the body of a request must have arrived.
+        // The largest code at 12 Mbit/s.
+        body_timeout: Duration = seconds(60);
+            "api.body_timeout" => Duration(MOMENT..=seconds(HOUR));
+        /// Most open connections.
+        connections_max: usize = 0;
+            "api.connections_max" => Count(1..=COUNT_MAX)
+                .auto("4096, or half of the file descriptors", connections);
+        /// Most requests in progress at once, waiting ones included.
+        // Twice the queue: it fills before this does, and answers better.
+        concurrency_max: usize = 2_048;
+            "api.concurrency_max" => Count(1..=COUNT_MAX);
+    }
+
+    /// The resources of all sandboxes together.
+    pool: PoolConfig {
+        /// Memory of all sandboxes together, WebAssembly included.
+        memory: MemoryMib = MemoryMib::new(0);
+            "container.pool.memory" => Memory(MemoryMib::new(1)..=POOL_MAX)
+                .auto("75 % of the memory of the machine or control group", pool_memory)
+                .was(&["pool.memory"]);
+        /// Cores of all sandboxes together.
+        cpus: CpuMilli = CpuMilli::new(0);
+            "container.pool.cpus" => Cores
+                .auto("all cores", pool_cpus)
+                .was(&["pool.cpus"]);
+    }
+
+    /// The container executor. Empty texts mean none.
+    container: ContainerConfig {
+        /// Whether functions may run in containers; without a container engine they are refused all the same.
+        enabled: bool = true;
+            "container.enabled" => Switch;
+        /// Unix socket of the Docker Engine, or of Podman.
+        socket: PathBuf = PathBuf::new();
+            "container.docker_socket" => Directory
+                .auto("$DOCKER_HOST, if it names a Unix socket, else /var/run/docker.sock", docker_socket);
+        /// Image of the python runtime; one with a '/' in its name is fetched if it is missing.
+        image_python: String = String::from("serverledge-python");
+            "container.image.python" => Text;
+        /// Image of the nodejs runtime.
+        image_nodejs: String = String::from("serverledge-nodejs");
+            "container.image.nodejs" => Text;
+        /// Most containers with a function in them, idle ones included.
+        // Each costs the kernel a few megabytes beside its function's memory.
+        max: u32 = 200;
+            "container.max" => Slots(1..=10_000);
+        /// Started containers without code kept ready per runtime in use; 0: every cold start makes its own.
+        cells: usize = 2;
+            "container.cells" => Count(0..=64);
+        /// Time for which a container stays idle before it is removed.
+        expiration: Duration = seconds(600);
+            "container.expiration" => Duration(seconds(1)..=seconds(30 * DAY));
+        /// Longest time between two looks for idle containers.
+        janitor_interval: Duration = seconds(30);
+            "janitor.interval" => Duration(seconds(1)..=seconds(HOUR));
+        /// Containers that are started at once.
+        starts_max: usize = 0;
+            "container.starts_max" => Count(1..=256)
+                .auto("the number of cores, from 2 to 16", container_starts);
+        /// Longest time for a container to listen, and for a function's code to load.
+        start_timeout: Duration = seconds(10);
+            "container.start_timeout" => Duration(seconds(1)..=seconds(600));
+        /// Size of /tmp in a container; what lies there counts as the function's memory.
+        tmp: MemoryMib = MemoryMib::new(64);
+            "container.tmp" => Memory(MemoryMib::new(1)..=MemoryMib::new(4096));
+        /// Most processes and threads in one container.
+        pids_max: u32 = 128;
+            "container.pids_max" => Slots(8..=32_768);
+        /// Whether functions may ask for a network with which they reach what this machine reaches.
+        allow_bridge: bool = false;
+            "container.allow_bridge" => Switch;
+        /// Longest time for installing a function's dependencies.
+        install_timeout: Duration = seconds(300);
+            "container.install.timeout" => Duration(seconds(1)..=seconds(HOUR));
+        /// Memory of an installation, its temporary files included.
+        install_memory: MemoryMib = MemoryMib::new(1024);
+            "container.install.memory" => Memory(MemoryMib::new(64)..=POOL_MAX);
+        /// Largest size of a function's installed dependencies.
+        install_size_max: MemoryMib = MemoryMib::new(1024);
+            "container.install.size_max" => Memory(MemoryMib::new(1)..=POOL_MAX);
+        /// Address of npm's registry; empty: npm's default.
+        npm_registry: String = String::new();
+            "container.install.npm_registry" => Text;
+        /// Address of pip's index; empty: pip's default.
+        pip_index: String = String::new();
+            "container.install.pip_index" => Text;
+        /// File with the certificate authorities that npm and pip believe; empty: the image's own.
+        ca_file: String = String::new();
+            "container.install.ca_file" => Text;
+        /// HTTP proxy of npm and pip; empty: none.
+        proxy: String = String::new();
+            "container.install.proxy" => Text;
+    }
+
+    /// Scheduling of invocations.
+    scheduler: SchedulerConfig {
+        /// The policy that decides where invocations run; all but default and localonly send some to other nodes.
+        policy: PolicyName = PolicyName::Default;
+            "scheduler.policy" => Policy;
+        /// Whether edgeonly runs an invocation here where no neighbour takes it.
+        fallback_local: bool = false;
+            "scheduler.fallback.local" => Switch;
+    }
+
+    /// Invocations that wait for a sandbox.
+    queue: QueueConfig {
+        /// Most invocations that wait for a sandbox; 0: none waits.
+        capacity: usize = 1_000;
+            "scheduler.queue.capacity" => Count(0..=COUNT_MAX)
+                .was(&["queue.capacity"]);
+        /// Longest time an invocation waits for a sandbox.
+        wait_max: Duration = seconds(10);
+            "scheduler.queue.wait_max" => Duration(MOMENT..=seconds(HOUR))
+                .was(&["queue.wait_max"]);
+    }
+
     /// The WebAssembly executor.
-    pub wasm: WasmConfig,
-    /// The container executor.
-    pub container: ContainerConfig,
-    /// Results that are kept.
-    pub cache: CacheConfig,
+    wasm: WasmConfig {
+        /// Bytes of an instance's memory that stay resident for the next; less where all together would exceed a tenth
+        /// of container.pool.memory.
+        // Above the megabyte of shadow stack that Rust's linker gives a guest by default (measured: 21 µs, not 106
+        // µs).
+        keep_resident: usize = 2 * MIB;
+            "wasm.keep_resident" => Bytes(0..=64 * MIB);
+        /// Most WebAssembly instances that run at once; as many more, at least 64, may wait in calls.
+        instances_max: u32 = 0;
+            "wasm.instances_max" => Slots(1..=100_000)
+                .auto("a twentieth of container.pool.memory over wasm.keep_resident, from 4 to 1000", wasm_instances);
+        /// Memory of one compilation; over it the module is too complex.
+        compile_memory: MemoryMib = MemoryMib::new(2048);
+            "wasm.compile_memory" => Memory(MemoryMib::new(64)..=POOL_MAX);
+        /// Wall-clock time after which a compilation has stalled; processor time decides before.
+        compile_time: Duration = seconds(1200);
+            "wasm.compile_time" => Duration(seconds(1)..=seconds(HOUR));
+        /// Processor time of one compilation, all its threads together; over it the module is too complex.
+        compile_cpu_time: Duration = seconds(60);
+            "wasm.compile_cpu_time" => Duration(seconds(1)..=seconds(HOUR));
+        /// Compilations at once; one more is for modules of at most 2 MiB, which do not wait for larger ones.
+        compile_parallel: usize = 1;
+            "wasm.compile_parallel" => Count(1..=64);
+        /// Whether a node that starts compiles the engine of the runtime javascript, beside other work; else the first
+        /// deploy of a script does.
+        engine_at_start: bool = true;
+            "wasm.engine_at_start" => Switch;
+        /// Machine code kept loaded.
+        loaded_bytes_max: usize = 256 * MIB;
+            "wasm.loaded_bytes_max" => Bytes(MIB..=64 * 1024 * MIB);
+        /// Modules kept loaded; each holds a file descriptor.
+        loaded_max: usize = 0;
+            "wasm.loaded_max" => Count(1..=COUNT_MAX)
+                .auto("256, or a quarter of the file descriptors", wasm_loaded);
+        /// Processor time of one invocation; none: only its time limit counts.
+        cpu_time_max: Option<Duration> = None;
+            "wasm.cpu_time_max" => DurationOrNone(MOMENT..=seconds(DAY));
+    }
+
+    /// The cache of results of idempotent functions.
+    cache: CacheConfig {
+        /// Most bytes of results of idempotent functions that are kept; 0 keeps none.
+        // Some thousand results of the usual size; a tenth of a percent of a small server's memory.
+        results_bytes: usize = 64 * MIB;
+            "cache.results.bytes" => Bytes(0..=1024 * 1024 * MIB);
+        /// Time for which the result of an idempotent function is cached.
+        results_ttl: Duration = seconds(600);
+            "cache.results.ttl" => Duration(seconds(1)..=seconds(30 * DAY));
+    }
+
     /// Asynchronous invocations.
-    pub asynchronous: AsyncConfig,
+    asynchronous: AsyncConfig {
+        /// Time for which the outcome of an asynchronous invocation can be read.
+        result_ttl: Duration = seconds(30 * MINUTE);
+            "async.result_ttl" => Duration(seconds(1)..=seconds(30 * DAY));
+        /// Age at which an asynchronous invocation without outcome expires.
+        age_max: Duration = seconds(HOUR);
+            "async.age_max" => Duration(seconds(1)..=seconds(30 * DAY));
+        /// Most asynchronous invocations that run at once.
+        concurrency_max: usize = 64;
+            "async.concurrency_max" => Count(1..=COUNT_MAX);
+        /// Most accepted asynchronous invocations without outcome.
+        queued_max: usize = 10_000;
+            "async.queued_max" => Count(1..=COUNT_MAX);
+        /// Most attempts at an asynchronous invocation: one that kills its node must not be repeated for ever.
+        attempts_max: usize = 3;
+            "async.attempts_max" => Count(1..=100);
+        /// Time for which an asynchronous invocation that was given up (a dead letter) can be read and retried.
+        dead_letter_ttl: Duration = seconds(7 * DAY);
+            "async.dead_letter_ttl" => Duration(seconds(1)..=seconds(365 * DAY));
+        /// Time for which an Idempotency-Key stands for its first request, whose outcome is kept as long.
+        idempotency_ttl: Duration = seconds(DAY);
+            "async.idempotency_ttl" => Duration(seconds(1)..=seconds(30 * DAY));
+        /// Networks and host names that callbacks may reach although they are not public.
+        callback_allow: Vec<String> = Vec::new();
+            "async.callback.allow" => Receivers;
+        /// Most attempts at a callback.
+        // The pauses between eight attempts come to about half an hour.
+        callback_attempts_max: usize = 8;
+            "async.callback.attempts_max" => Count(1..=100);
+        /// File with the key that signs callbacks; empty: made once, kept in data.dir.
+        callback_key_file: String = String::new();
+            "async.callback.key_file" => Text;
+    }
+
     /// The registry and this node's place in it.
-    pub registry: RegistryConfig,
+    registry: RegistryConfig {
+        /// Area of the node.
+        area: String = String::from("ROME");
+            "registry.area" => Name;
+        /// Area that counts as the cloud; empty: there is none.
+        remote_area: String = String::new();
+            "registry.remote.area" => Text;
+        /// The kind of registry: embedded (the node's own, in data.dir), or a cluster's etcd.
+        url: RegistryUrl = RegistryUrl::Embedded;
+            also "etcd.address" => EtcdAddress,
+                "etcd's host and port, as in Serverledge; short for registry.url, which goes first.";
+            "registry.url" => Registry;
+        /// User name for etcd; empty: no authentication.
+        user: String = String::new();
+            "registry.user" => Text;
+        /// File with that user's password.
+        password_file: String = String::new();
+            "registry.password_file" => Text;
+        /// File with the certificate authorities for etcds://; empty: the system's.
+        ca_file: String = String::new();
+            "registry.ca_file" => Text;
+        /// File with this node's certificate for etcd; empty: none.
+        cert_file: String = String::new();
+            "registry.cert_file" => Text;
+        /// File with that certificate's key.
+        key_file: String = String::new();
+            "registry.key_file" => Text;
+        /// Time by which the record of a node outlives the node; then its work is taken over.
+        // Three lost keep-alives: long enough for a restart of etcd's leader, short enough for work to be taken over soon.
+        ttl: Duration = seconds(15);
+            "registry.ttl" => Duration(seconds(2)..=seconds(HOUR));
+        /// Longest time between two listings of the nodes.
+        monitoring_interval: Duration = seconds(30);
+            "registry.monitoring.interval" => Duration(seconds(1)..=seconds(HOUR));
+    }
+
     /// The other nodes.
-    pub cluster: ClusterConfig,
-    /// The load balancer.
-    pub balancer: BalancerConfig,
-    /// What one user may have and run.
-    pub quota: QuotaConfig,
-    /// Who is let in.
-    pub auth: AuthConfig,
+    cluster: ClusterConfig {
+        /// Interval at which the load of neighbours is probed.
+        nearby_interval: Duration = seconds(2);
+            "registry.nearby.interval" => Duration(Duration::from_millis(100)..=seconds(HOUR));
+        /// Age at which what a peer said of its load is no longer used.
+        load_age_max: Duration = seconds(10);
+            "offloading.cache.validity" => Duration(Duration::from_millis(100)..=seconds(HOUR));
+        /// Secret by which the nodes of a cluster authenticate each other; without it nothing is offloaded.
+        // `None`: no peer is asked and none is answered.
+        key: Option<Secret> = None;
+            "cluster.key" => Secret;
+        /// File with cluster.key, instead.
+        key_file: String = String::new();
+            "cluster.key_file" => Text;
+        /// Host and port under which peers reach this node.
+        address: Option<String> = None;
+            "cluster.address" => Authority
+                .auto("where it listens", |c, _| c.cluster.address = None);
+        /// Allows peers beyond loopback without TLS: whoever is on the way can read what is sent.
+        allow_plain: bool = false;
+            "cluster.allow_plain" => Switch;
+        /// File with the certificate authorities of the peers; empty: the system's.
+        ca_file: String = String::new();
+            "cluster.ca_file" => Text;
+        /// Id of the node.
+        node_id: Option<String> = None;
+            "registry.node.id" => NameIfAny
+                .auto("made once, kept in data.dir", |c, _| c.cluster.node_id = None)
+                .was(&["registry.node_id"]);
+    }
+
+    /// The load balancer, `serverledge lb`.
+    balancer: BalancerConfig {
+        /// Load balancer: points on its ring for each core of a node.
+        replicas: u32 = 128;
+            "lb.replicas" => Slots(1..=10_000);
+        /// Load balancer: how many times the average of calls in progress a node may have before the next one is taken.
+        load_factor: f64 = 1.25;
+            "lb.load_factor" => Ratio(1.0..=100.0);
+        /// Load balancer: longest time between two listings of the nodes.
+        refresh_interval: Duration = seconds(30);
+            "lb.refresh_interval" => Duration(seconds(1)..=seconds(HOUR));
+    }
+
+    /// The quotas of each user; 0: unlimited.
+    quota: QuotaConfig {
+        /// Most applications of one user; 0: as many as they like.
+        applications: usize = 20;
+            "quota.applications" => Count(0..=COUNT_MAX);
+        /// Most functions of one user, those of their applications included; 0: as many as they like.
+        functions: usize = 200;
+            "quota.functions" => Count(0..=COUNT_MAX);
+        /// Most code of one user's functions together, equal code counted once; 0: as much as they like.
+        code_bytes: usize = 1024 * MIB;
+            "quota.code_bytes" => Bytes(0..=1024 * 1024 * MIB);
+        /// Most invocations of one user's functions at once, on each node; 0: as many as they like.
+        concurrent: usize = 100;
+            "quota.concurrent" => Count(0..=COUNT_MAX);
+        /// Most invocations of one user's functions a minute, on each node; 0: as many as they like.
+        per_minute: u32 = 6000;
+            "quota.per_minute" => Slots(0..=60_000_000);
+    }
+
+    /// Authentication.
+    auth: AuthConfig {
+        /// Whether requests need a session or an API token.
+        enabled: bool = false;
+            "auth.enabled" => Switch;
+        /// Time for which known sessions and tokens stay valid while the registry is unreachable.
+        // Long enough to restart etcd, short enough that a stolen token is not good for the day.
+        offline_grace: Duration = seconds(15 * MINUTE);
+            "auth.offline_grace" => Duration(Duration::ZERO..=seconds(DAY));
+        /// Time after which an unused session ends.
+        session_idle: Duration = seconds(DAY);
+            "auth.session.idle" => Duration(seconds(10 * MINUTE)..=seconds(30 * DAY));
+        /// Longest life of a session.
+        session_lifetime: Duration = seconds(30 * DAY);
+            "auth.session.lifetime" => Duration(seconds(10 * MINUTE)..=seconds(365 * DAY));
+    }
+
     /// Accounts.
-    pub accounts: AccountsConfig,
+    accounts: AccountsConfig {
+        /// Sign-up: open (everybody), invite (with an invitation) or closed.
+        signup: Signup = Signup::Closed;
+            "accounts.signup" => Signup
+                .auto("open on loopback, else closed", signup);
+        /// Beginning of links in mails: the node's address as people reach it; empty: where it listens.
+        base_url: String = String::new();
+            "accounts.base_url" => Text;
+    }
+
     /// The mail server.
-    pub smtp: SmtpConfig,
-    /// Where applications are found.
-    pub platform: PlatformConfig,
+    smtp: SmtpConfig {
+        /// Mail server; empty: there is none, and links are written to the log.
+        host: String = String::new();
+            "smtp.host" => Text;
+        /// Encryption of the connection to it: starttls, tls or none.
+        tls: SmtpTls = SmtpTls::StartTls;
+            "smtp.tls" => SmtpTls;
+        /// Its port.
+        port: u16 = 0;
+            "smtp.port" => Port
+                .auto("587 for starttls, 465 for tls, 25 for none", smtp_port);
+        /// User name for the mail server; empty: no authentication.
+        // If it is not empty, there is a password file as well.
+        user: String = String::new();
+            "smtp.user" => Text;
+        /// File with that user's password.
+        password_file: String = String::new();
+            "smtp.password_file" => Text;
+        /// Sender of mails.
+        // Not empty if there is a host.
+        from: String = String::new();
+            "smtp.from" => Text
+                .doc("Sender of mails: an address, or Name <address>.");
+        /// File with the certificate authorities of the mail server, beside the system's.
+        ca_file: String = String::new();
+            "smtp.ca_file" => Text;
+    }
+
+    /// The addresses of running applications.
+    platform: PlatformConfig {
+        /// Domain whose direct subdomains are running applications; it is a name of the node as well.
+        domain: String = String::from("localhost");
+            "platform.domain" => Host;
+    }
+
     /// Metrics.
-    pub metrics: MetricsConfig,
+    metrics: MetricsConfig {
+        /// Whether GET /metrics answers.
+        enabled: bool = true;
+            "metrics.enabled" => Switch;
+    }
+
     /// The node's own log.
-    pub log: LogConfig,
-    /// How long a stopping node waits for the invocations it has begun.
-    pub drain_timeout: Duration,
-}
+    log: LogConfig {
+        /// Log level, or directives by module.
+        // `EnvFilter` accepts it.
+        filter: String = String::from("info");
+            "log.level" => Filter
+                .was(&["log.filter"]);
+        /// Format of the lines.
+        format: LogFormat = LogFormat::Text;
+            "log.format" => Format
+                .doc("text (lines for people) or json (one object a line).");
+    }
 
-/// The HTTP server.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ApiConfig {
-    /// Address to listen on.
-    pub ip: IpAddr,
-    /// Port to listen on; 0 lets the system choose one.
-    pub port: u16,
-    /// Further names under which clients may address the node (lower case, without port).
-    pub hosts: Vec<String>,
-    /// Certificate chain for TLS, PEM; empty: plain HTTP, and then the key's file is empty too.
-    pub tls_cert_file: String,
-    /// Its private key, PEM.
-    pub tls_key_file: String,
-    /// Peers whose forwarded headers are believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Listening beyond loopback without authentication is wanted. If false, `ip` is a loopback address.
-    pub allow_insecure: bool,
-    /// Largest request body of any route.
-    pub body_bytes_max: usize,
-    /// Time for the head of a request to arrive, and for the next request on an open connection: hyper has one clock for both.
-    pub header_timeout: Duration,
-    /// Time within which the body of a request must have arrived.
-    pub body_timeout: Duration,
-    /// Most open connections.
-    pub connections_max: usize,
-    /// Most requests in progress at once.
-    pub concurrency_max: usize,
-}
-
-/// Where the node keeps its files.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DataConfig {
-    /// The folder; made with owner-only rights where it is missing. May be relative to the working directory.
-    pub dir: PathBuf,
-}
-
-/// What all sandboxes may use together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PoolConfig {
-    /// Memory.
-    pub memory: MemoryMib,
-    /// Processor share.
-    pub cpus: CpuMilli,
-}
-
-/// Invocations that wait for a sandbox.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QueueConfig {
-    /// Most that wait; 0 means that none does.
-    pub capacity: usize,
-    /// Longest time one waits.
-    pub wait_max: Duration,
-}
-
-/// Where invocations run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SchedulerConfig {
-    /// The policy.
-    pub policy: PolicyName,
-    /// Whether `edgeonly` runs an invocation here where no neighbour takes it.
-    pub fallback_local: bool,
-}
-
-/// Results of idempotent functions that are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheConfig {
-    /// Most bytes; 0 keeps none.
-    pub results_bytes: usize,
-    /// How long one is kept.
-    pub results_ttl: Duration,
+    /// The end of a node.
+    drain: DrainConfig {
+        /// Time for which a stopping node waits for the invocations it has begun.
+        // As long as a function without a time limit of its own may run.
+        timeout: Duration = limits::TIMEOUT_DEFAULT;
+            "drain.timeout" => Duration(Duration::ZERO..=seconds(HOUR))
+                .was(&["drain_timeout"]);
+    }
 }
 
 /// Name of a scheduling policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyName {
-    /// Here, or in the queue.
+    /// Runs invocations here, or lets them wait in the queue.
     Default,
-    /// The same, by the name that says so.
+    /// The same as `Default`, under a name that says so.
     LocalOnly,
-    /// In the cloud only.
+    /// Runs invocations in the cloud only.
     CloudOnly,
-    /// Here if there is room, else in the cloud.
+    /// Runs invocations here if there is room, else in the cloud.
     EdgeCloud,
-    /// On a neighbouring node.
+    /// Runs invocations on a neighbouring node.
     EdgeOnly,
-    /// Where its deadline is most likely met at the least cost.
+    /// Runs an invocation where it most likely meets its deadline at the least cost.
     QosAware,
 }
 
-/// Defaults and limits of functions.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FunctionConfig {
-    /// Memory of a function that declares none.
-    pub memory: MemoryMib,
-    /// Time limit of a function that declares none; at most `timeout_max`.
-    pub timeout: Duration,
-    /// Largest time limit a function may declare.
-    pub timeout_max: Duration,
-    /// Largest parameters of one invocation.
-    pub params_bytes_max: usize,
-    /// Largest result of one invocation.
-    pub output_bytes_max: usize,
-    /// Largest code of one version, before base64.
-    pub code_bytes_max: usize,
-    /// How much of the end of a function's log is kept.
-    pub log_tail_bytes_max: usize,
-}
-
-/// The WebAssembly executor.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WasmConfig {
-    /// Slots of the instance pool: most instances at once.
-    pub instances_max: u32,
-    /// Memory of one compiling child process.
-    pub compile_memory: MemoryMib,
-    /// Wall-clock time of one compilation.
-    pub compile_time: Duration,
-    /// Processor time of one compilation.
-    pub compile_cpu_time: Duration,
-    /// Compilations at once.
-    pub compile_parallel: usize,
-    /// Machine code kept loaded.
-    pub loaded_bytes_max: usize,
-    /// Modules kept loaded; each holds a file descriptor.
-    pub loaded_max: usize,
-    /// Bytes of a slot's memory that stay resident between instances.
-    pub keep_resident: usize,
-    /// Processor time of one invocation; `None`: only the function's time limit counts.
-    pub cpu_time_max: Option<Duration>,
-}
-
-/// The container executor. Empty texts mean none.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ContainerConfig {
-    /// Whether there is one.
-    pub enabled: bool,
-    /// The Docker Engine's socket.
-    pub socket: PathBuf,
-    /// Image of the `python` runtime.
-    pub image_python: String,
-    /// Image of the `nodejs` runtime.
-    pub image_nodejs: String,
-    /// Most containers with a function in them.
-    pub max: u32,
-    /// Stem cells per runtime in use.
-    pub cells: usize,
-    /// Idle lifetime.
-    pub expiration: Duration,
-    /// Longest time between two looks for expired ones.
-    pub janitor_interval: Duration,
-    /// Starts at once.
-    pub starts_max: usize,
-    /// Time for one to listen, and for code to load.
-    pub start_timeout: Duration,
-    /// Size of `/tmp`.
-    pub tmp: MemoryMib,
-    /// Processes and threads in one.
-    pub pids_max: u32,
-    /// Whether functions may ask for a network.
-    pub allow_bridge: bool,
-    /// Time of one installation of dependencies.
-    pub install_timeout: Duration,
-    /// Memory of one installation.
-    pub install_memory: MemoryMib,
-    /// Largest size of what is installed.
-    pub install_size_max: MemoryMib,
-    /// npm's registry.
-    pub npm_registry: String,
-    /// pip's index.
-    pub pip_index: String,
-    /// Certificate authorities for both.
-    pub ca_file: String,
-    /// Proxy for both.
-    pub proxy: String,
-}
-
-/// Asynchronous invocations.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AsyncConfig {
-    /// How long an outcome can be read.
-    pub result_ttl: Duration,
-    /// Age at which an invocation without outcome expires.
-    pub age_max: Duration,
-    /// Most that this node runs at once.
-    pub concurrency_max: usize,
-    /// Most accepted ones without outcome.
-    pub queued_max: usize,
-    /// How often one is begun.
-    pub attempts_max: usize,
-    /// How long a dead letter can be read.
-    pub dead_letter_ttl: Duration,
-    /// How long an idempotency key stands for its first request.
-    pub idempotency_ttl: Duration,
-    /// Telling a caller's URL of the end.
-    pub callback: CallbackConfig,
-}
-
-/// Callbacks.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CallbackConfig {
-    /// Networks and host names that may be reached although they are not public.
-    pub allow: Vec<String>,
-    /// Most attempts.
-    pub attempts_max: usize,
-    /// File with the key of the signature; empty: made once, kept in the data folder.
-    pub key_file: String,
-}
-
-/// The registry and this node's place in it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RegistryConfig {
-    /// Area of the node.
-    pub area: String,
-    /// Which registry.
-    pub url: RegistryUrl,
-    /// Id of the node; `None`: made once and kept in the data folder.
-    pub node_id: Option<String>,
-    /// Who asks etcd; empty: nobody in particular.
-    pub user: String,
-    /// File with that user's password.
-    pub password_file: String,
-    /// File with the certificate authorities that etcd's certificate is checked with; empty: the system's.
-    pub ca_file: String,
-    /// File with this node's certificate for etcd; empty: none.
-    pub cert_file: String,
-    /// File with that certificate's key.
-    pub key_file: String,
-    /// How long the node's record outlives the node.
-    pub ttl: Duration,
-    /// The area that counts as the cloud; empty: none.
-    pub remote_area: String,
-    /// Longest time between two listings of the nodes.
-    pub monitoring_interval: Duration,
-}
-
-/// Which registry the node uses.
+/// The registry that the node uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RegistryUrl {
     /// The node's own, in the data folder.
@@ -309,79 +586,11 @@ pub enum RegistryUrl {
     Etcd(String),
 }
 
-/// The other nodes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ClusterConfig {
-    /// What peers know each other by; `None`: no peer is asked and none is answered.
-    pub key: Option<Secret>,
-    /// File with the key, instead.
-    pub key_file: String,
-    /// Host and port under which peers reach this node; `None`: where it listens.
-    pub address: Option<String>,
-    /// Peers may be spoken to without TLS beyond loopback.
-    pub allow_plain: bool,
-    /// File with the certificate authorities that peers' certificates are checked with; empty: the system's.
-    pub ca_file: String,
-    /// How often neighbours are asked how they are.
-    pub nearby_interval: Duration,
-    /// Age at which what a peer said of its load is no longer used.
-    pub load_age_max: Duration,
-}
-
-/// The load balancer, `serverledge lb`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct BalancerConfig {
-    /// Points on the ring for each core of a node.
-    pub replicas: u32,
-    /// By how much a node may be busier than the average.
-    pub load_factor: f64,
-    /// Longest time between two listings of the nodes.
-    pub refresh_interval: Duration,
-}
-
-/// A text that is not shown.
+/// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// What one user may have and run; 0: as much as they like.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QuotaConfig {
-    /// Applications.
-    pub applications: usize,
-    /// Functions, in all of their spaces together.
-    pub functions: usize,
-    /// Bytes of their functions' code, equal code counted once.
-    pub code_bytes: usize,
-    /// Invocations at once on one node.
-    pub concurrent: usize,
-    /// Invocations a minute on one node.
-    pub per_minute: u32,
-}
-
-/// Where applications are found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PlatformConfig {
-    /// Applications that run answer to the names directly below this one.
-    pub domain: String,
-}
-
-/// Metrics.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MetricsConfig {
-    /// Whether `GET /metrics` answers.
-    pub enabled: bool,
-}
-
-/// The node's own log.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LogConfig {
-    /// A level, or directives such as `info,serverledge_node=debug`; `EnvFilter` accepts it.
-    pub filter: String,
-    /// How lines are written.
-    pub format: LogFormat,
-}
-
-/// How the node writes its log.
+/// Format of the node's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// Lines for people.
@@ -390,108 +599,12 @@ pub enum LogFormat {
     Json,
 }
 
-// === impl Config ===
-
-impl Config {
-    /// The defaults that depend on nothing. Those which depend on the machine or on other values hold a
-    /// placeholder here, until the table of keys fills them in.
-    pub(super) fn base() -> Self {
-        Self {
-            api: ApiConfig::base(),
-            data: DataConfig {
-                dir: PathBuf::new(),
-            },
-            pool: PoolConfig {
-                memory: MemoryMib::new(0),
-                cpus: CpuMilli::new(0),
-            },
-            queue: QueueConfig {
-                capacity: 1_000,
-                wait_max: Duration::from_secs(10),
-            },
-            scheduler: SchedulerConfig {
-                policy: PolicyName::Default,
-                fallback_local: false,
-            },
-            function: FunctionConfig::base(),
-            wasm: WasmConfig::base(),
-            container: ContainerConfig::base(),
-            // Some thousand results of the usual size; a tenth of a percent of a small server's memory.
-            cache: CacheConfig {
-                results_bytes: 64 * MIB,
-                results_ttl: Duration::from_secs(600),
-            },
-            asynchronous: AsyncConfig::base(),
-            registry: RegistryConfig::base(),
-            cluster: ClusterConfig::base(),
-            balancer: BalancerConfig {
-                replicas: 128,
-                load_factor: 1.25,
-                refresh_interval: Duration::from_secs(30),
-            },
-            quota: QuotaConfig {
-                applications: 20,
-                functions: 200,
-                code_bytes: 1024 * MIB,
-                concurrent: 100,
-                per_minute: 6000,
-            },
-            auth: AuthConfig::base(),
-            accounts: AccountsConfig::base(),
-            smtp: SmtpConfig::base(),
-            platform: PlatformConfig {
-                domain: "localhost".to_owned(),
-            },
-            metrics: MetricsConfig { enabled: true },
-            log: LogConfig {
-                filter: String::from("info"),
-                format: LogFormat::Text,
-            },
-            // As long as a function without a time limit of its own may run.
-            drain_timeout: limits::TIMEOUT_DEFAULT,
-        }
-    }
-}
-
-impl ApiConfig {
-    fn base() -> Self {
-        Self {
-            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 1323,
-            hosts: Vec::new(),
-            tls_cert_file: String::new(),
-            tls_key_file: String::new(),
-            trusted_proxies: Vec::new(),
-            allow_insecure: false,
-            body_bytes_max: 0,
-            header_timeout: Duration::from_secs(30),
-            // The largest code at 12 Mbit/s.
-            body_timeout: Duration::from_secs(60),
-            connections_max: 0,
-            // Twice the queue: it fills before this does, and answers better.
-            concurrency_max: 2_048,
-        }
-    }
-}
-
-impl FunctionConfig {
-    fn base() -> Self {
-        Self {
-            memory: limits::MEMORY_DEFAULT,
-            timeout: limits::TIMEOUT_DEFAULT,
-            timeout_max: limits::TIMEOUT_MAX,
-            params_bytes_max: limits::PARAMS_BYTES_MAX,
-            output_bytes_max: limits::OUTPUT_BYTES_MAX,
-            code_bytes_max: limits::CODE_BYTES_MAX,
-            log_tail_bytes_max: limits::LOG_TAIL_BYTES_MAX,
-        }
-    }
-}
+// === impl WasmConfig ===
 
 impl WasmConfig {
-    /// Instances that there is room for: those that run and those that wait in calls. Guests that wait give their slots of the
-    /// scheduler back and keep their instances: as many as run, and on a small node enough for some trees of calls of full depth.
-    /// Those that nobody ever needed take address space only.
+    /// Number of instances that there is room for: those that run and those that wait in calls. Waiting guests return
+    /// their slots of the scheduler and keep their instances: as many as run, and on a small node enough for some call
+    /// trees of full depth. Instances that nobody ever needed take address space only.
     #[must_use]
     pub fn slots(&self) -> u32 {
         self.instances_max
@@ -499,122 +612,26 @@ impl WasmConfig {
             .saturating_add(SPARE_SLOTS)
     }
 
-    /// Bytes of each instance's memory that stay resident: as configured, or less, so that all slots together, once all have
-    /// been used, keep no more than a tenth of the pool.
+    /// Bytes of each instance's memory that stay resident: as configured, or less, so that all slots together, once all
+    /// have been used, keep no more than a tenth of the pool.
     #[must_use]
     pub fn kept_per_slot(&self, pool: MemoryMib) -> usize {
         let share = pool.bytes() / 10 / u64::from(self.slots());
         let share = usize::try_from(share).unwrap_or(usize::MAX) / WASM_PAGE * WASM_PAGE;
         self.keep_resident.min(share)
     }
-
-    fn base() -> Self {
-        Self {
-            instances_max: 0,
-            compile_memory: MemoryMib::new(2048),
-            compile_time: Duration::from_secs(60),
-            compile_cpu_time: Duration::from_secs(60),
-            compile_parallel: 1,
-            loaded_bytes_max: 256 * MIB,
-            loaded_max: 0,
-            // Above the megabyte of shadow stack that Rust's linker gives a guest by default (design: 21 µs, not 106 µs).
-            keep_resident: 2 * MIB,
-            cpu_time_max: None,
-        }
-    }
-}
-
-impl ContainerConfig {
-    fn base() -> Self {
-        Self {
-            enabled: true,
-            socket: PathBuf::new(),
-            image_python: String::from("serverledge-python"),
-            image_nodejs: String::from("serverledge-nodejs"),
-            // Each costs the kernel a few megabytes beside its function's memory.
-            max: 200,
-            cells: 2,
-            expiration: Duration::from_secs(600),
-            janitor_interval: Duration::from_secs(30),
-            starts_max: 0,
-            start_timeout: Duration::from_secs(10),
-            tmp: MemoryMib::new(64),
-            pids_max: 128,
-            allow_bridge: false,
-            install_timeout: Duration::from_secs(300),
-            install_memory: MemoryMib::new(1024),
-            install_size_max: MemoryMib::new(1024),
-            npm_registry: String::new(),
-            pip_index: String::new(),
-            ca_file: String::new(),
-            proxy: String::new(),
-        }
-    }
-}
-
-impl AsyncConfig {
-    fn base() -> Self {
-        Self {
-            result_ttl: Duration::from_secs(30 * 60),
-            age_max: Duration::from_secs(60 * 60),
-            concurrency_max: 64,
-            queued_max: 10_000,
-            attempts_max: 3,
-            dead_letter_ttl: Duration::from_secs(7 * 24 * 3600),
-            idempotency_ttl: Duration::from_secs(24 * 3600),
-            // The pauses between eight attempts come to about half an hour.
-            callback: CallbackConfig {
-                allow: Vec::new(),
-                attempts_max: 8,
-                key_file: String::new(),
-            },
-        }
-    }
-}
-
-impl RegistryConfig {
-    fn base() -> Self {
-        Self {
-            area: String::from("ROME"),
-            url: RegistryUrl::Embedded,
-            node_id: None,
-            user: String::new(),
-            password_file: String::new(),
-            ca_file: String::new(),
-            cert_file: String::new(),
-            key_file: String::new(),
-            // Three lost keep-alives: long enough for a restart of etcd's leader, short enough for work to be taken over soon.
-            ttl: Duration::from_secs(15),
-            remote_area: String::new(),
-            monitoring_interval: Duration::from_secs(30),
-        }
-    }
-}
-
-impl ClusterConfig {
-    const fn base() -> Self {
-        Self {
-            key: None,
-            key_file: String::new(),
-            address: None,
-            allow_plain: false,
-            ca_file: String::new(),
-            nearby_interval: Duration::from_secs(2),
-            load_age_max: Duration::from_secs(10),
-        }
-    }
 }
 
 // === impl Secret ===
 
 impl Secret {
-    /// Hides a text.
+    /// Wraps a text so that it is not shown.
     #[must_use]
     pub const fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text. Not for logs, errors or arguments of programs.
+    /// The text. It must not go to logs, errors or program arguments.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -630,48 +647,25 @@ impl std::fmt::Debug for Secret {
 // === impl PolicyName ===
 
 impl PolicyName {
-    /// Every policy, in the order in which it is documented.
-    pub const ALL: [Self; 6] = [
-        Self::Default,
-        Self::LocalOnly,
-        Self::CloudOnly,
-        Self::EdgeCloud,
-        Self::EdgeOnly,
-        Self::QosAware,
+    /// Every policy by its name in the configuration, in the order in which it is documented.
+    pub(super) const NAMES: [(&str, Self); 6] = [
+        ("default", Self::Default),
+        ("localonly", Self::LocalOnly),
+        ("cloudonly", Self::CloudOnly),
+        ("edgecloud", Self::EdgeCloud),
+        ("edgeonly", Self::EdgeOnly),
+        ("qosaware", Self::QosAware),
     ];
 
     /// The name in the configuration.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Default => "default",
-            Self::LocalOnly => "localonly",
-            Self::CloudOnly => "cloudonly",
-            Self::EdgeCloud => "edgecloud",
-            Self::EdgeOnly => "edgeonly",
-            Self::QosAware => "qosaware",
-        }
+    pub fn as_str(self) -> &'static str {
+        name_of(&Self::NAMES, self)
     }
 
     /// Whether it ever sends an invocation to another node.
     #[must_use]
     pub const fn offloads(self) -> bool {
         !matches!(self, Self::Default | Self::LocalOnly)
-    }
-}
-
-// === impl LogFormat ===
-
-impl LogFormat {
-    /// Every format.
-    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
-
-    /// The name in the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
     }
 }

@@ -1,19 +1,19 @@
-//! A value as a file or a variable gives it, before anything is known about its key. One type for all formats, so
-//! that TOML, YAML and JSON cannot differ in what they mean. Tables keep repeated keys, which serde_json would drop.
+//! A value as a file or a variable gives it, before its key is known. One type for all formats, so that TOML, YAML and
+//! JSON cannot differ in meaning. Tables keep repeated keys, which serde_json would drop.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Values shown in messages end here.
+/// Longest value that messages show; the rest is cut.
 const SHOWN_CHARS_MAX: usize = 80;
-/// toml hands a date over as a table with one such member.
+/// The member of the table as which toml returns a date.
 const TOML_DATE_MEMBER: &str = "$__toml_private_datetime";
 
 /// A value of any format.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Raw {
+pub(super) enum RawValue {
     Null,
     Switch(bool),
     Integer(i64),
@@ -23,8 +23,8 @@ pub(super) enum Raw {
     Table(Vec<(String, Self)>),
 }
 
-impl Raw {
-    /// True or false; as text too, which is all that a variable can hold.
+impl RawValue {
+    /// True or false; also as text, the only form that a variable can hold.
     pub(super) fn as_switch(&self) -> Option<bool> {
         match self {
             Self::Switch(value) => Some(*value),
@@ -54,7 +54,7 @@ impl Raw {
         number.filter(|number| number.is_finite())
     }
 
-    /// Text without the blanks around it. A number is no text: whoever means one writes quotes.
+    /// Text without the blanks around it. A number is no text: a text of digits needs quotes.
     pub(super) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text.trim()),
@@ -77,75 +77,75 @@ impl Raw {
     }
 }
 
-impl<'de> Deserialize<'de> for Raw {
+impl<'de> Deserialize<'de> for RawValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
+        deserializer.deserialize_any(RawValueVisitor)
     }
 }
 
-struct RawVisitor;
+struct RawValueVisitor;
 
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
+impl<'de> Visitor<'de> for RawValueVisitor {
+    type Value = RawValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a plain value")
     }
 
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
+    fn visit_unit<E>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
+    fn visit_none<E>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::Switch(value))
+    fn visit_bool<E>(self, value: bool) -> Result<RawValue, E> {
+        Ok(RawValue::Switch(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw::Integer(value))
+    fn visit_i64<E>(self, value: i64) -> Result<RawValue, E> {
+        Ok(RawValue::Integer(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+    fn visit_u64<E>(self, value: u64) -> Result<RawValue, E> {
         #[expect(
             clippy::cast_precision_loss,
             reason = "beyond the range of every key, only shown"
         )]
-        Ok(i64::try_from(value).map_or(Raw::Float(value as f64), Raw::Integer))
+        Ok(i64::try_from(value).map_or(RawValue::Float(value as f64), RawValue::Integer))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
-        Ok(Raw::Float(value))
+    fn visit_f64<E>(self, value: f64) -> Result<RawValue, E> {
+        Ok(RawValue::Float(value))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(String::from(value)))
+    fn visit_str<E>(self, value: &str) -> Result<RawValue, E> {
+        Ok(RawValue::Text(String::from(value)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawValue, A::Error> {
         let mut elements = Vec::new();
         while let Some(element) = seq.next_element()? {
             elements.push(element);
         }
-        Ok(Raw::List(elements))
+        Ok(RawValue::List(elements))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawValue, A::Error> {
         let mut members = Vec::new();
-        while let Some((key, value)) = map.next_entry::<String, Raw>()? {
+        while let Some((key, value)) = map.next_entry::<String, RawValue>()? {
             if key == TOML_DATE_MEMBER {
                 return Ok(value);
             }
             members.push((key, value));
         }
-        Ok(Raw::Table(members))
+        Ok(RawValue::Table(members))
     }
 }
 
-/// As TOML would write it, cut to what fits into a message.
-impl fmt::Display for Raw {
+/// Shown as TOML, cut to the length that fits into a message.
+impl fmt::Display for RawValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let full = self.to_toml();
         match full.char_indices().nth(SHOWN_CHARS_MAX) {
@@ -155,8 +155,8 @@ impl fmt::Display for Raw {
     }
 }
 
-impl Raw {
-    /// As TOML writes it (which has no null: the word stands for it).
+impl RawValue {
+    /// The value as TOML (which has no null: the word stands for it).
     pub(super) fn to_toml(&self) -> String {
         match self {
             Self::Null => String::from("null"),

@@ -1,7 +1,8 @@
-//! The text of the shipped `serverledge-conf.toml`, made from the table of keys.
+//! The text of the shipped `serverledge-conf.toml`, generated from the table of keys.
 
-use super::keys::{KEYS, Key, toml_name};
-use super::parts::Config;
+use super::keys::{INERT, toml_name};
+use super::kind::Key;
+use super::parts::{Config, KEYS};
 use super::raw::quoted;
 
 const HEAD: &str = "\
@@ -39,13 +40,13 @@ fn shipped_lines(key: &Key) -> String {
     )
 }
 
-/// The file `serverledge-conf.toml` as shipped: every key at its default, commented out, with what it means. Without the
-/// `#` before them the lines are TOML that gives the defaults.
+/// The file `serverledge-conf.toml` as shipped: every key at its default, commented out, with its description. Without
+/// the `#` before them the lines are TOML that gives the defaults.
 #[must_use]
 pub fn shipped_file() -> String {
     let mut text = String::from(HEAD);
     let mut group = "";
-    for key in KEYS.iter().filter(|key| key.has_effect()) {
+    for key in KEYS {
         let own = key.name.split('.').next().unwrap_or_default();
         if own != group {
             text.push('\n');
@@ -54,8 +55,8 @@ pub fn shipped_file() -> String {
         text.push_str(&shipped_lines(key));
     }
     text.push_str(INERT_HEAD);
-    KEYS.iter()
-        .filter(|key| !key.has_effect())
+    INERT
+        .iter()
         .for_each(|key| text.push_str(&shipped_lines(key)));
     text
 }

@@ -1,5 +1,5 @@
-//! The configuration as a whole: files in, configuration or messages out. `documents` holds the shipped file and the
-//! documentation to the table of keys.
+//! Tests of the whole configuration: files in, configuration or messages out. `documents` compares the shipped file and
+//! the documentation with the table of keys.
 
 mod documents;
 
@@ -30,16 +30,20 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 /// Loads the one file given, found by search.
-fn load_file(name: &str, content: &str, env: &dyn Environment) -> Result<Loaded, ConfigFaults> {
+fn load_file(
+    name: &str,
+    content: &str,
+    env: &dyn Environment,
+) -> Result<LoadedConfig, ConfigFaults> {
     let folder = folder(&[(name, content)]);
     load(None, env, &MACHINE, &[folder.path().to_path_buf()])
 }
 
-fn load_toml(content: &str) -> Loaded {
+fn load_toml(content: &str) -> LoadedConfig {
     load_file("serverledge-conf.toml", content, &NO_VARIABLES).unwrap()
 }
 
-fn defaults() -> Loaded {
+fn defaults() -> LoadedConfig {
     load(None, &NO_VARIABLES, &MACHINE, &[]).unwrap()
 }
 
@@ -59,7 +63,7 @@ fn messages(extension: &str, content: &str, env: &dyn Environment) -> Vec<String
 
 #[test]
 fn defaults_follow_the_machine() {
-    let Loaded {
+    let LoadedConfig {
         config,
         warnings,
         source,
@@ -86,7 +90,7 @@ fn defaults_follow_the_machine() {
         cores: 1,
         files_max: 256,
     };
-    let Loaded {
+    let LoadedConfig {
         config, warnings, ..
     } = load(None, &NO_VARIABLES, &small, &[]).unwrap();
     assert_eq!(
@@ -121,7 +125,7 @@ fn computed_defaults_follow_what_is_given() {
     );
 }
 
-/// Whatever is configured, and however many callers wait.
+/// At most a tenth of the pool stays resident, whatever is configured, and however many callers wait.
 #[test]
 fn instances_together_keep_a_tenth_of_the_pool_at_most() {
     for pool in [1, 192, 1024, 6144, 100_000] {
@@ -244,7 +248,7 @@ fn every_kind_of_value_is_read() {
             format: LogFormat::Json
         }
     );
-    assert_eq!(config.registry.node_id.as_deref(), Some("edge-1"));
+    assert_eq!(config.cluster.node_id.as_deref(), Some("edge-1"));
     assert_eq!(config.queue.capacity, 0);
     assert_eq!(config.wasm.cpu_time_max, Some(Duration::from_secs(2)));
     assert_eq!(config.wasm.compile_memory, MemoryMib::new(512));
@@ -269,9 +273,10 @@ fn variables_win_over_the_file_and_the_file_over_defaults() {
         ("SERVERLEDGE_PORT", "x"),
         ("SERVERLEDGE_TLS", "x"),
         ("SERVERLEDGE_CA_FILE", "x"),
+        ("SERVERLEDGE_URL", "x"),
         ("UNRELATED", "x"),
     ];
-    let Loaded {
+    let LoadedConfig {
         config,
         warnings,
         settings,
@@ -298,10 +303,10 @@ fn variables_win_over_the_file_and_the_file_over_defaults() {
     };
     assert_eq!(
         origin("api.port"),
-        Source::Variable(String::from("SERVERLEDGE_API_PORT"))
+        SettingSource::Variable(String::from("SERVERLEDGE_API_PORT"))
     );
-    assert_eq!(origin("container.pool.memory"), Source::Default);
-    assert!(matches!(origin("registry.area"), Source::File(_)));
+    assert_eq!(origin("container.pool.memory"), SettingSource::Default);
+    assert!(matches!(origin("registry.area"), SettingSource::File(_)));
 }
 
 #[test]
@@ -408,7 +413,7 @@ fn malformed_files_are_refused_with_their_place() {
     }
 }
 
-/// A file, and the one message for it; `@` stands for the place.
+/// Faulty files, each with its one message; `@` stands for the place.
 const FAULTS: &[(&str, &str)] = &[
     (
         "api.prot = 1",

@@ -1,17 +1,17 @@
-//! Durations and sizes with their units, read and written.
+//! Durations and sizes with their units: parsing and display.
 
 use std::time::Duration;
 
-use super::raw::Raw;
+use super::raw::RawValue;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 
 /// A number of seconds, or a text such as `30s`, `500ms`, `1.5 h`. Never negative.
-pub(super) fn duration(raw: &Raw) -> Option<Duration> {
+pub(super) fn duration(raw: &RawValue) -> Option<Duration> {
     let seconds = match raw {
-        Raw::Text(text) => {
+        RawValue::Text(text) => {
             let (number, unit) = split(text);
             // Division keeps 100 ms exact, multiplication by 0.001 would not.
             let number: f64 = number.parse().ok()?;
@@ -30,9 +30,9 @@ pub(super) fn duration(raw: &Raw) -> Option<Duration> {
 }
 
 /// A number of `unit` bytes, or a text such as `64 MiB`. `MB` is read as `MiB`, as Serverledge does.
-pub(super) fn bytes(raw: &Raw, unit: u64) -> Option<u64> {
+pub(super) fn bytes(raw: &RawValue, unit: u64) -> Option<u64> {
     let (number, unit) = match raw {
-        Raw::Text(text) => {
+        RawValue::Text(text) => {
             let (number, name) = split(text);
             (number.parse().ok()?, bytes_of_unit(&name, unit)?)
         }
@@ -61,7 +61,7 @@ fn split(text: &str) -> (&str, String) {
     (&text[..end], text[end..].trim_start().to_ascii_lowercase())
 }
 
-/// In the largest unit that divides it; [`duration`] reads it back.
+/// The duration in the largest unit that divides it; [`duration`] reads it back.
 pub(super) fn show_duration(duration: Duration) -> String {
     match duration.as_secs() {
         _ if duration.subsec_nanos() != 0 => format!("{}ms", duration.as_secs_f64() * 1000.0),
@@ -72,7 +72,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
     }
 }
 
-/// In the largest unit that divides it; [`bytes`] reads it back.
+/// The size in the largest unit that divides it; [`bytes`] reads it back.
 pub(super) fn show_bytes(bytes: u64) -> String {
     match bytes {
         0 => String::from("0 B"),
@@ -87,29 +87,29 @@ pub(super) fn show_bytes(bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    fn text(text: &str) -> Raw {
-        Raw::Text(String::from(text))
+    fn text(text: &str) -> RawValue {
+        RawValue::Text(String::from(text))
     }
 
     #[test]
     fn durations_are_read() {
         for (raw, millis) in [
-            (Raw::Integer(30), Some(30_000)),
-            (Raw::Float(0.25), Some(250)),
+            (RawValue::Integer(30), Some(30_000)),
+            (RawValue::Float(0.25), Some(250)),
             (text("30"), Some(30_000)),
             (text(" 30 s "), Some(30_000)),
             (text("100ms"), Some(100)),
             (text("1.5M"), Some(90_000)),
             (text("2h"), Some(7_200_000)),
             (text("1d"), Some(86_400_000)),
-            (Raw::Integer(-1), None),
-            (Raw::Float(f64::NAN), None),
+            (RawValue::Integer(-1), None),
+            (RawValue::Float(f64::NAN), None),
             (text("-1s"), None),
             (text("s"), None),
             (text("1 week"), None),
             (text("1.2.3s"), None),
             (text("inf"), None),
-            (Raw::Switch(true), None),
+            (RawValue::Switch(true), None),
         ] {
             assert_eq!(duration(&raw), millis.map(Duration::from_millis), "{raw}");
         }
@@ -118,19 +118,19 @@ mod tests {
     #[test]
     fn sizes_are_read_in_the_unit_of_their_key() {
         for (raw, unit, expected) in [
-            (Raw::Integer(128), MIB, Some(128 * MIB)),
-            (Raw::Integer(128), 1, Some(128)),
+            (RawValue::Integer(128), MIB, Some(128 * MIB)),
+            (RawValue::Integer(128), 1, Some(128)),
             (text("128"), MIB, Some(128 * MIB)),
             (text("64 KiB"), MIB, Some(64 * KIB)),
             (text("600MB"), 1, Some(600 * MIB)),
             (text("2 gib"), 1, Some(2 * GIB)),
             (text("7b"), MIB, Some(7)),
-            (Raw::Integer(-1), 1, None),
-            (Raw::Integer(i64::MAX), MIB, None),
+            (RawValue::Integer(-1), 1, None),
+            (RawValue::Integer(i64::MAX), MIB, None),
             (text("1.5 GiB"), 1, None),
             (text("MiB"), 1, None),
             (text("1 TB or so"), 1, None),
-            (Raw::Float(1.0), 1, None),
+            (RawValue::Float(1.0), 1, None),
         ] {
             assert_eq!(bytes(&raw, unit), expected, "{raw}");
         }

@@ -1,4 +1,5 @@
-//! The invoke path with pooled sandboxes, on a fake executor: what is used again, what is not, and that nothing is lost.
+//! The invoke path with pooled sandboxes, on a fake executor: which are used again, which are not, and that none is
+//! lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::json;
-use serverledge_api::{Backend as _, Call, Deploy, Stored};
+use serverledge_api::{
+    Deploy, Deployments as _, FunctionCatalogue as _, Invocations as _, NodeStatus as _,
+};
 use serverledge_core::kv::Kv;
 use serverledge_core::{
-    Caller, FailureKind, FunctionFailure, FunctionName, InvocationError, InvocationId, InvokeError,
-    MemoryMib, OverloadReason, Payload, Reply, SpaceId, StartError,
+    Caller, FailureKind, FunctionFailure, InvocationError, InvokeError, MemoryMib, OverloadReason,
+    Reply, SpaceId, StartError,
 };
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
@@ -20,24 +23,27 @@ use tempfile::TempDir;
 
 use crate::config::{Machine, load};
 use crate::executors::Executors;
-use crate::node::{Node, NodeBackend};
-use crate::program::build;
+use crate::invoke::request::call_of;
+use crate::program::node::NodeServices;
+use crate::program::node::build;
+
+mod burst;
 
 const MACHINE: Machine = Machine {
     memory_bytes: 1 << 30,
     cores: 2,
     files_max: 4096,
 };
-/// How long a test waits for what must come.
+/// Longest wait of a test for an expected event.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
-struct Lab {
-    node: Arc<Node>,
+struct InvokeLab {
+    node: Arc<NodeServices>,
     fake: FakeExecutorHandle,
     _dir: TempDir,
 }
 
-impl Lab {
+impl InvokeLab {
     /// A node with room for four functions of 128 MiB.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -73,32 +79,21 @@ impl Lab {
         let body = body.to_string();
         let request = FunctionBody::parse(body.as_bytes()).unwrap();
         self.node
+            .deployer
             .deploy(&SpaceId::default_space(), Deploy::Update, request, &())
             .await
             .unwrap();
     }
 
     async fn invoke(&self, name: &str) -> Result<bool, InvocationError> {
-        let call = Call {
-            caller: Caller::anybody(),
-            carried: None,
-            hands_out: false,
-            function: FunctionName::parse(name).unwrap(),
-            id: InvocationId::new(),
-            payload: Payload::Json(Bytes::from_static(b"7")),
-            qos_class: 0,
-            deadline: None,
-            arrived: super::now(),
-            may_offload: true,
-            travel: None,
-            stored: Stored::default(),
-        };
-        let report = NodeBackend(Arc::clone(&self.node)).invoke(call).await?;
+        let report = Arc::clone(&self.node.invoker)
+            .call(call_of(name, "7"))
+            .await?;
         assert!(matches!(report.reply, Reply::Json(_)));
         Ok(report.warm)
     }
 
-    /// Nothing is leased, and as many sandboxes live as are idle.
+    /// Waits until nothing is leased, and the idle sandboxes are all that live.
     async fn settled(&self, idle: usize) {
         self.fake
             .wait_for("the end of what is not idle", |counts| {
@@ -107,7 +102,7 @@ impl Lab {
             .await;
         let settled = async {
             loop {
-                let snapshot = self.node.admissions.snapshot();
+                let snapshot = self.node.base.resources.admissions.snapshot();
                 if (
                     snapshot.pooled.idle,
                     snapshot.pooled.busy,
@@ -129,7 +124,7 @@ impl Lab {
         if tokio::time::timeout(WAIT_MAX, settled).await.is_err() {
             panic!(
                 "{idle} idle sandboxes did not come: {:?}",
-                self.node.admissions.snapshot()
+                self.node.base.resources.admissions.snapshot()
             );
         }
     }
@@ -137,7 +132,7 @@ impl Lab {
 
 #[tokio::test]
 async fn one_sandbox_serves_call_after_call() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
     assert!(!lab.invoke("f").await.unwrap(), "the first start is cold");
     for _ in 0..10 {
@@ -145,17 +140,14 @@ async fn one_sandbox_serves_call_after_call() {
     }
     assert_eq!(lab.fake.counts().started, 1);
     lab.settled(1).await;
-    assert_eq!(
-        lab.node.status_information().available_warm_containers["f"],
-        1
-    );
-    lab.node.admissions.close().await;
+    assert_eq!(lab.node.status.status().available_warm_containers["f"], 1);
+    lab.node.base.resources.admissions.close().await;
     assert_eq!(lab.fake.counts().live, 0, "closing stops what is idle");
 }
 
 #[tokio::test]
 async fn a_spoilt_sandbox_serves_no_more() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
     lab.fake.spoil();
     lab.invoke("f").await.unwrap();
@@ -166,7 +158,7 @@ async fn a_spoilt_sandbox_serves_no_more() {
 
 #[tokio::test]
 async fn a_failure_of_the_function_leaves_its_sandbox_and_its_log() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     lab.deploy(
         "f",
         &Behaviour::Fail {
@@ -183,20 +175,79 @@ async fn a_failure_of_the_function_leaves_its_sandbox_and_its_log() {
         ));
     }
     assert_eq!(lab.fake.counts().started, 1);
-    let feed = NodeBackend(Arc::clone(&lab.node))
-        .logs(&Caller::anybody(), "f")
+    let feed = lab
+        .node
+        .catalogue
+        .logs(&Caller::anonymous().space, "f")
         .unwrap();
     assert_eq!(feed.backlog.len(), 2);
     assert!(feed.backlog[0].failed && feed.backlog[0].text.starts_with(b"last words"));
 }
 
-/// As when the engine is restarted: all are dead at once, and a call tries until it finds a live one.
+/// Whoever owns the function need not have seen the response.
+#[tokio::test]
+async fn an_exception_is_in_the_log_with_its_trace() {
+    let lab = InvokeLab::new();
+    lab.deploy("f", &Behaviour::Echo, json!({})).await;
+    let raised = |message: &str, stack: &str| {
+        let message = message.to_owned();
+        let stack = Some(stack.to_owned());
+        InvokeError::Function(FunctionFailure {
+            kind: FailureKind::Error,
+            message,
+            stack,
+            log: Bytes::new(),
+            stale: false,
+        })
+    };
+    lab.fake.fail_invoke(raised(
+        "KeyError: 'x'",
+        "Traceback:\n  line 1\nKeyError: 'x'\n",
+    ));
+    assert!(lab.invoke("f").await.is_err());
+    lab.fake.fail_invoke(raised("broke", "at f (index.js:1:2)"));
+    assert!(lab.invoke("f").await.is_err());
+    for (message, stack) in [("said nothing", ""), ("said nothing", " \n")] {
+        lab.fake.fail_invoke(raised(message, stack));
+        assert!(lab.invoke("f").await.is_err());
+    }
+    let feed = lab
+        .node
+        .catalogue
+        .logs(&Caller::anonymous().space, "f")
+        .unwrap();
+    let texts: Vec<_> = feed
+        .backlog
+        .iter()
+        .map(|entry| (&entry.text[..], entry.failed))
+        .collect();
+    let expected: [&[u8]; 2] = [
+        b"Traceback:\n  line 1\nKeyError: 'x'\n",
+        b"broke\nat f (index.js:1:2)\n",
+    ];
+    assert_eq!(texts, expected.map(|text| (text, true)));
+    lab.fake.fail_invoke(raised("long", &"é".repeat(1 << 20)));
+    assert!(lab.invoke("f").await.is_err());
+    let feed = lab
+        .node
+        .catalogue
+        .logs(&Caller::anonymous().space, "f")
+        .unwrap();
+    assert!(
+        feed.backlog[2].text.len() < 20_000,
+        "a trace is no place for megabytes"
+    );
+}
+
+/// After a restart of the engine all sandboxes are dead at once: a call tries until it finds a live one.
 #[tokio::test]
 async fn dead_sandboxes_are_passed_over() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
     assert_eq!(
         lab.node
+            .invoker
+            .clone()
             .prewarm(&SpaceId::default_space(), "f", 3)
             .await
             .unwrap(),
@@ -208,10 +259,10 @@ async fn dead_sandboxes_are_passed_over() {
     lab.settled(1).await;
 }
 
-/// One that ends as soon as it is up would else be started for ever, by one call.
+/// One call does not start a function for ever that ends as soon as it has started.
 #[tokio::test]
 async fn a_function_that_never_serves_is_its_owners_fault() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
     (0..2).for_each(|_| lab.fake.fail_invoke(InvokeError::Gone));
     let told = lab.invoke("f").await;
@@ -226,7 +277,7 @@ async fn a_function_that_never_serves_is_its_owners_fault() {
 
 #[tokio::test]
 async fn a_start_whose_caller_left_serves_the_next() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
     lab.fake.hold_starts();
     {
@@ -243,7 +294,7 @@ async fn a_start_whose_caller_left_serves_the_next() {
 
 #[tokio::test]
 async fn a_dropped_call_stops_its_sandbox() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     lab.deploy(
         "f",
         &Behaviour::Endless {
@@ -264,7 +315,7 @@ async fn a_dropped_call_stops_its_sandbox() {
 
 #[tokio::test]
 async fn failed_starts_are_told_apart_and_leave_nothing() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
     let unavailable = || StartError::Unavailable {
         code: "docker_unavailable",
@@ -294,6 +345,8 @@ async fn failed_starts_are_told_apart_and_leave_nothing() {
     lab.fake.fail_start(unavailable());
     assert!(
         lab.node
+            .invoker
+            .clone()
             .prewarm(&SpaceId::default_space(), "f", 1)
             .await
             .is_err()
@@ -304,12 +357,14 @@ async fn failed_starts_are_told_apart_and_leave_nothing() {
 
 #[tokio::test]
 async fn idle_sandboxes_make_room_for_other_functions() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     for name in ["f", "g"] {
         lab.deploy(name, &Behaviour::Echo, json!({})).await;
     }
     assert_eq!(
         lab.node
+            .invoker
+            .clone()
             .prewarm(&SpaceId::default_space(), "f", 9)
             .await
             .unwrap(),
@@ -318,20 +373,14 @@ async fn idle_sandboxes_make_room_for_other_functions() {
     );
     lab.invoke("g").await.unwrap();
     lab.settled(4).await;
-    assert_eq!(
-        lab.node.status_information().available_warm_containers["f"],
-        3
-    );
-    assert_eq!(
-        lab.node.status_information().available_warm_containers["g"],
-        1
-    );
-    assert_eq!(lab.node.status_information().available_memory, 512);
+    assert_eq!(lab.node.status.status().available_warm_containers["f"], 3);
+    assert_eq!(lab.node.status.status().available_warm_containers["g"], 1);
+    assert_eq!(lab.node.status.status().available_memory, 512);
 }
 
 #[tokio::test]
 async fn an_update_and_a_deletion_end_the_old_sandboxes() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     lab.deploy("f", &Behaviour::Echo, json!({})).await;
     lab.invoke("f").await.unwrap();
     lab.deploy("f", &Behaviour::Echo, json!({"Env": {"A": "1"}}))
@@ -348,6 +397,7 @@ async fn an_update_and_a_deletion_end_the_old_sandboxes() {
         "the same version keeps its sandboxes"
     );
     lab.node
+        .deployer
         .delete(&SpaceId::default_space(), "f")
         .await
         .unwrap();
@@ -356,7 +406,7 @@ async fn an_update_and_a_deletion_end_the_old_sandboxes() {
 
 #[tokio::test]
 async fn concurrent_calls_share_a_sandbox_where_the_function_says_so() {
-    let lab = Lab::new();
+    let lab = InvokeLab::new();
     lab.deploy("f", &Behaviour::Echo, json!({"MaxConcurrency": 8}))
         .await;
     lab.invoke("f").await.unwrap();
@@ -377,7 +427,7 @@ async fn concurrent_calls_share_a_sandbox_where_the_function_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_leaves_nothing_behind() {
-    let lab = Arc::new(Lab::new());
+    let lab = Arc::new(InvokeLab::new());
     for name in ["f", "g", "h"] {
         lab.deploy(name, &Behaviour::Echo, json!({})).await;
     }
@@ -411,11 +461,11 @@ async fn a_crowd_leaves_nothing_behind() {
             Some(Err(error)) => panic!("{error}"),
         }
     }
-    lab.node.admissions.close().await;
+    lab.node.base.resources.admissions.close().await;
     lab.fake
         .wait_for("the end of all sandboxes", |counts| counts.live == 0)
         .await;
-    let snapshot = lab.node.admissions.snapshot();
+    let snapshot = lab.node.base.resources.admissions.snapshot();
     assert_eq!(
         (snapshot.running, snapshot.free.memory.get()),
         (0, 512),

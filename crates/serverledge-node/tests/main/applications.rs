@@ -8,7 +8,8 @@ use crate::support::{ECHO, Lab, constant};
 #[tokio::test]
 async fn functions_of_an_application_are_its_own() {
     let lab = Lab::new();
-    let (one, two) = (constant("1"), constant("2"));
+    let one = constant("1");
+    let two = constant("2");
     let node = lab.start().await;
     lab.compile(&one).await;
     lab.compile(&two).await;
@@ -135,7 +136,7 @@ async fn what_was_kept_outlives_a_restart() {
     node.stop().await;
 }
 
-/// Its name is free at once, and whoever takes it gets nothing of what was there.
+/// Its name is free at once, and a new owner of the name gets nothing of the old application.
 #[tokio::test]
 async fn a_deleted_application_leaves_nothing() {
     let lab = Lab::new();
@@ -180,7 +181,7 @@ async fn a_deleted_application_leaves_nothing() {
     node.stop().await;
 }
 
-/// Changes of different endpoints at once: none is lost.
+/// Concurrent changes of different endpoints: none is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_changes_are_all_made() {
     let lab = Lab::new();

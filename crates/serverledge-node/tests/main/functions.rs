@@ -7,7 +7,8 @@ use crate::support::{ECHO, Lab, constant};
 #[tokio::test]
 async fn functions_are_created_replaced_and_deleted() {
     let lab = Lab::new();
-    let (one, two) = (constant("1"), constant("2"));
+    let one = constant("1");
+    let two = constant("2");
     let node = lab.start().await;
     lab.compile(&one).await;
     lab.compile(&two).await;
@@ -90,7 +91,7 @@ async fn what_is_refused_is_not_stored() {
     node.stop().await;
 }
 
-/// Many clients deploy the same name at once: one wins each time, and what is stored is what is served.
+/// Many clients deploy the same name at once: one wins each time, and the stored function is the one that is served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_creations_have_one_winner() {
     let lab = Lab::new();

@@ -1,4 +1,4 @@
-//! Invocations on a whole node: resources, nested calls, asynchronous ones, and what is counted.
+//! Invocations on a whole node: resources, nested calls, asynchronous ones, and metrics.
 
 use serde_json::json;
 use serverledge_core::{CpuMilli, MemoryMib};
@@ -55,7 +55,7 @@ async fn functions_call_functions() {
     node.stop().await;
 }
 
-/// A caller keeps its memory while it waits; a callee that finds none but that is refused, and nothing hangs.
+/// A caller keeps its memory while it waits; a callee that finds no more is refused, and nothing hangs.
 #[tokio::test]
 async fn a_call_without_room_is_an_error_object() {
     let lab = Lab::new();
@@ -70,7 +70,7 @@ async fn a_call_without_room_is_an_error_object() {
     node.stop().await;
 }
 
-/// A caller gives its CPU and its slot to its callee.
+/// A caller lends its CPU and its slot to its callee.
 #[tokio::test]
 async fn one_slot_and_one_cpu_are_enough_for_nested_calls() {
     let lab = Lab::new();
@@ -105,7 +105,8 @@ async fn one_slot_and_one_cpu_are_enough_for_nested_calls() {
 async fn an_invocation_makes_so_many_calls_and_no_more() {
     let lab = Lab::new();
     let node = lab.start().await;
-    let (enough, too_many) = (calling_often("echo", 1_000), calling_often("echo", 1_001));
+    let enough = calling_often("echo", 1_000);
+    let too_many = calling_often("echo", 1_001);
     for code in [ECHO, &enough, &too_many] {
         lab.compile(code).await;
     }

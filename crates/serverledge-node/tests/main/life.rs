@@ -1,4 +1,4 @@
-//! Starting, stopping, and what keeps a node from starting.
+//! Starting, stopping, and the faults that keep a node from starting.
 
 use std::time::Duration;
 
@@ -96,12 +96,12 @@ async fn a_data_folder_that_cannot_be_made_is_named() {
     assert!(told.contains(lab.data().to_str().unwrap()), "{told}");
 }
 
-/// An invocation that does not end does not keep the node from stopping, and its client is told or cut off.
+/// An endless invocation does not keep the node from stopping; its client gets an error or is cut off.
 #[tokio::test]
 async fn a_stop_cuts_off_what_does_not_end() {
     let lab = Lab::new();
     let node = lab
-        .start_with(|config| config.drain_timeout = Duration::from_millis(100))
+        .start_with(|config| config.drain.timeout = Duration::from_millis(100))
         .await;
     lab.compile(SLEEPER).await;
     node.create("sleeper", SLEEPER).await;
@@ -121,7 +121,7 @@ async fn a_stop_cuts_off_what_does_not_end() {
     lab.start().await.stop().await;
 }
 
-/// A node that stops lets what runs end, and runs nothing new.
+/// A node that stops lets running invocations end, and runs nothing new.
 #[tokio::test]
 async fn a_stop_lets_short_work_end() {
     let lab = Lab::new();

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// How long a test waits for what must come.
+/// Longest wait of a test for an expected event.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 const MACHINE: Machine = Machine {
     memory_bytes: 1 << 30,
@@ -26,7 +26,7 @@ const MACHINE: Machine = Machine {
     files_max: 4096,
 };
 
-/// A folder in which nodes live.
+/// A folder for nodes.
 pub(crate) struct Lab {
     dir: TempDir,
 }
@@ -43,7 +43,7 @@ impl Lab {
         self.dir.path().join("data")
     }
 
-    /// Defaults for a small machine, any free port.
+    /// The defaults for a small machine, with any free port.
     pub(crate) fn config(&self) -> Config {
         let data = self.data();
         let env = [
@@ -54,7 +54,7 @@ impl Lab {
         config.wasm.instances_max = 16;
         // What the machine has must not decide the outcome.
         config.container.socket = self.dir.path().join("no-engine.sock");
-        config.drain_timeout = Duration::from_secs(30);
+        config.drain.timeout = Duration::from_secs(30);
         config
     }
 
@@ -104,7 +104,7 @@ impl Lab {
     }
 }
 
-/// A node that runs, and a client of it.
+/// A running node, and a client of it.
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     started: Option<Started>,
@@ -157,7 +157,7 @@ impl Node {
         answer.json()
     }
 
-    /// Accepts an invocation, polls until it has ended, and gives its outcome.
+    /// Submits an invocation, polls until it has ended, and returns its outcome.
     pub(crate) async fn invoke_later(&self, name: &str, params: &str) -> (String, Value) {
         let accepted = self
             .ask(
@@ -175,7 +175,7 @@ impl Node {
         (id, outcome.json())
     }
 
-    /// Asks again and again, and panics naming `what` did not come.
+    /// Polls until the condition holds, and panics naming `what` if it did not.
     pub(crate) async fn wait_for(
         &self,
         what: &str,
@@ -196,7 +196,7 @@ impl Node {
             .unwrap_or_else(|_| panic!("{what} did not come"))
     }
 
-    /// Waits until so many invocations run.
+    /// Waits until this many invocations run.
     pub(crate) async fn wait_for_running(&self, count: i64) {
         self.wait_for("the running invocations", "/status", |answer| {
             answer.json()["Running"] == count
@@ -261,13 +261,13 @@ pub(crate) async fn read(mut stream: TcpStream) -> Answer {
 
 // === modules ===
 
-/// A reactor that gives its parameters back.
+/// A reactor that returns its parameters.
 pub(crate) const ECHO: &str = r#"(module (memory (export "memory") 2)
   (func (export "serverledge_alloc") (param i32) (result i32) (i32.const 1024))
   (func (export "serverledge_handle") (param $at i32) (param $length i32) (result i64)
     (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.extend_i32_u (local.get $length)))))"#;
 
-/// A reactor that gives this constant.
+/// A reactor that returns this constant.
 pub(crate) fn constant(json: &str) -> String {
     let text: String = json.bytes().map(|byte| format!("\\{byte:02x}")).collect();
     format!(
@@ -289,7 +289,7 @@ pub(crate) const SLEEPER: &str = r#"(module
     (drop (call $poll (i32.const 0) (i32.const 256) (i32.const 1) (i32.const 512)))
     (i64.const 0)))"#;
 
-/// A reactor that calls the function of this name with its own parameters, and gives the reply back, error or not.
+/// A reactor that calls the function of this name with its own parameters, and returns the reply, error or not.
 pub(crate) fn calling(name: &str) -> String {
     format!(
         r#"(module
@@ -304,7 +304,7 @@ pub(crate) fn calling(name: &str) -> String {
     )
 }
 
-/// The same, with so many calls one after the other; gives the last reply back.
+/// The same, with this number of calls one after the other; returns the last reply.
 pub(crate) fn calling_often(name: &str, times: u32) -> String {
     format!(
         r#"(module

@@ -5,7 +5,7 @@
 //! NIST SP 800-63B asks to compare with lists of leaked passwords, dictionary words, repetitions and the context. Lists hardly have
 //! passwords of twelve characters that are not put together so.
 
-/// What a password must be worth, in characters that cannot be foreseen.
+/// Least worth of a password, in characters that cannot be foreseen.
 const WORTH_MIN: usize = 7;
 /// A word of a list, a row, a year: as hard to guess as so many such characters.
 const PART: usize = 2;
@@ -143,7 +143,7 @@ fn begins(text: &[char], word: &[char]) -> bool {
             .all(|(sign, letter)| alike(*sign, *letter))
 }
 
-/// How long the longest row is that the text begins with, in either direction.
+/// The length of the longest row that the text begins with, in either direction.
 fn row(text: &[char]) -> usize {
     let along = |row: &[char]| {
         (0..row.len())

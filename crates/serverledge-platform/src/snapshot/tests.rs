@@ -57,11 +57,9 @@ fn at<R>(record: R, revision: u64) -> Stored<R> {
 
 #[tokio::test]
 async fn a_deleted_session_does_not_come_back() {
-    let (snapshot, id, hash) = (
-        Snapshot::new(Duration::from_secs(60), 1_000),
-        UserId::new(),
-        Digest::new([1; 32]),
-    );
+    let snapshot = AccountsSnapshot::new(Duration::from_secs(60), 1_000);
+    let id = UserId::new();
+    let hash = Digest::new([1; 32]);
     let put = |at| AccountChange::Session(hash, Some(session(&id, 0)), Revision::new(at));
     let users = || vec![(id.clone(), at(user(0), 1))];
     snapshot.resync(
@@ -98,11 +96,9 @@ async fn a_deleted_session_does_not_come_back() {
 
 #[tokio::test]
 async fn a_registry_that_went_back_counts_from_the_start() {
-    let (snapshot, id, hash) = (
-        Snapshot::new(Duration::from_secs(60), 1_000),
-        UserId::new(),
-        Digest::new([1; 32]),
-    );
+    let snapshot = AccountsSnapshot::new(Duration::from_secs(60), 1_000);
+    let id = UserId::new();
+    let hash = Digest::new([1; 32]);
     let sessions = vec![(hash, at(session(&id, 0), 9))];
     snapshot.resync(
         listing(vec![(id.clone(), at(user(0), 9))], sessions, 9),
@@ -130,11 +126,9 @@ async fn a_registry_that_went_back_counts_from_the_start() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_not_valid() {
-    let (snapshot, id, hash) = (
-        Snapshot::new(Duration::from_secs(60), 1_000),
-        UserId::new(),
-        Digest::new([1; 32]),
-    );
+    let snapshot = AccountsSnapshot::new(Duration::from_secs(60), 1_000);
+    let id = UserId::new();
+    let hash = Digest::new([1; 32]);
     let sessions = vec![(hash, at(session(&id, 0), 2))];
     snapshot.resync(
         listing(vec![(id.clone(), at(user(0), 1))], sessions, 2),

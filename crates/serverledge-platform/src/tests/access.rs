@@ -19,6 +19,7 @@ const INVOKE: Scopes = Scopes {
     invoke: true,
     deploy: false,
     admin: false,
+    metrics: false,
 };
 
 #[tokio::test]

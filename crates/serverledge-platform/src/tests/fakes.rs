@@ -1,4 +1,5 @@
-//! What the platform stands on in tests: a clock that is set, a mail server that keeps mails, a store that can be away.
+//! Fakes that the platform stands on in tests: a clock that is set, a mail server that keeps mails, a store that can be
+//! away.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,12 +16,12 @@ use serverledge_core::kv::{
 use serverledge_core::{
     Account, AccountError, Accounts, AuthError, Caller, Credential, NewSession, Role, SignedUp,
 };
-use serverledge_registry::Embedded;
+use serverledge_registry::{Embedded, Follower};
 use tokio::sync::Notify;
 
 use crate::{Clock, Mail, MailError, Mailer, Options, Platform, Signup};
 
-/// How long something may take that must come: tests share their machine.
+/// Longest wait for something that must come: tests share their machine.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 pub(super) const NOW: u64 = 1_700_000_000_000;
 pub(super) const ADA: &str = "Ada@example.org";
@@ -85,7 +86,7 @@ impl FakeMailer {
     }
 }
 
-/// What stands behind the `#` of a link.
+/// The text behind the `#` of a link.
 pub(super) fn secret(text: &str) -> String {
     let (_, rest) = text.split_once('#').expect("a link with a secret");
     rest.split_whitespace().next().unwrap().to_owned()
@@ -219,10 +220,8 @@ impl World {
             session_lifetime: HOUR * 24,
             offline_grace: Duration::from_secs(300),
         };
-        let (kv, mailer) = (
-            Arc::<Faulty>::clone(&self.kv),
-            Arc::<FakeMailer>::clone(&self.mailer),
-        );
+        let kv = Arc::<Faulty>::clone(&self.kv);
+        let mailer = Arc::<FakeMailer>::clone(&self.mailer);
         let platform = Platform::new(kv, mailer, Arc::<FakeClock>::clone(&self.clock), options);
         let from = platform.load().await.unwrap();
         platform.start(from);
@@ -254,7 +253,7 @@ impl World {
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
-/// Whose session this is.
+/// The caller that a session belongs to.
 pub(super) fn session(platform: &Platform, session: &NewSession) -> Result<Caller, AuthError> {
     platform.authenticate(Credential::Session(&session.secret))
 }

@@ -11,14 +11,10 @@ use crate::Signup;
 #[tokio::test]
 async fn what_ends_on_one_node_ends_on_the_others() {
     let world = World::new(false);
-    let (here, there) = (
-        world.platform(Signup::Open).await,
-        world.platform(Signup::Open).await,
-    );
-    let (one, two) = (
-        world.ada(&here).await,
-        here.log_in(ADA, PASSWORD, world.address()).await.unwrap(),
-    );
+    let here = world.platform(Signup::Open).await;
+    let there = world.platform(Signup::Open).await;
+    let one = world.ada(&here).await;
+    let two = here.log_in(ADA, PASSWORD, world.address()).await.unwrap();
     wait_for("the sessions", || {
         session(&there, &one).is_ok() && session(&there, &two).is_ok()
     })

@@ -124,7 +124,8 @@ async fn a_reset_ends_sessions_and_tokens() {
         .unwrap();
     let mail = world.mailer.next().await;
     assert_eq!(mail.to, ADA, "to the address that is kept");
-    let (first, second) = (secret(&mail.text), world.mailer.next_secret().await);
+    let first = secret(&mail.text);
+    let second = world.mailer.next_secret().await;
     assert!(
         matches!(
             platform.confirm(&first, world.address()).await,
@@ -167,11 +168,9 @@ async fn of_many_who_follow_one_link_one_sets_the_password() {
     let secret = world.mailer.next_secret().await;
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..12 {
-        let (platform, from, secret) = (
-            platforms[number % 2].clone(),
-            world.address(),
-            secret.clone(),
-        );
+        let platform = platforms[number % 2].clone();
+        let from = world.address();
+        let secret = secret.clone();
         tasks.spawn(async move {
             platform
                 .reset(&secret, &format!("horse number {number}"), from)
@@ -249,7 +248,8 @@ async fn an_unknown_address_gets_the_same_answer_and_no_mail() {
     assert!(world.mailer.is_empty(), "nobody else was mailed");
 }
 
-/// What the node still does after its answer delays whoever asks next: it must not be more for one than for the other.
+/// Work that the node does after its answer delays whoever asks next: it must not be more for a known address than for
+/// an unknown one.
 #[tokio::test]
 async fn known_and_unknown_addresses_have_as_much_written() {
     let world = World::new(true);

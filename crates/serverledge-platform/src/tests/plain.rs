@@ -126,7 +126,8 @@ async fn of_many_who_want_one_address_one_gets_it() {
     ];
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..16 {
-        let (platform, from) = (platforms[number % 2].clone(), world.address());
+        let platform = platforms[number % 2].clone();
+        let from = world.address();
         let email = if number % 3 == 0 {
             ADA.to_uppercase()
         } else {
@@ -206,13 +207,11 @@ async fn sign_up_may_be_closed_or_need_an_invitation() {
 async fn a_changed_password_ends_the_other_sessions() {
     let world = World::new(false);
     let platform = world.platform(Signup::Open).await;
-    let (mine, other) = (
-        world.ada(&platform).await,
-        platform
-            .log_in(ADA, PASSWORD, world.address())
-            .await
-            .unwrap(),
-    );
+    let mine = world.ada(&platform).await;
+    let other = platform
+        .log_in(ADA, PASSWORD, world.address())
+        .await
+        .unwrap();
     let caller = session(&platform, &mine).unwrap();
     let wrong = platform
         .change_password(&caller, OTHER, "a third horse battery", world.address())
@@ -293,7 +292,7 @@ async fn an_address_changes_at_once_where_there_is_no_mail() {
 async fn without_an_account_nothing_is_answered() {
     let world = World::new(false);
     let platform = world.platform(Signup::Open).await;
-    let nobody = Caller::anybody();
+    let nobody = Caller::anonymous();
     assert!(matches!(
         platform.profile(&nobody).await,
         Err(AccountError::Forbidden(_))

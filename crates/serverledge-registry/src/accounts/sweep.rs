@@ -11,7 +11,7 @@ use super::{AccountStore, AccountTxn, LISTED_MAX};
 use crate::functions::LoadError;
 use crate::keys;
 
-/// What a sweep removed.
+/// The numbers of records that a sweep removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AccountsSwept {
     /// Sessions.
@@ -33,7 +33,7 @@ impl AccountStore {
     /// node changes meanwhile is left alone. Records that cannot be read stay.
     ///
     /// # Errors
-    /// What the registry says; some may have been removed.
+    /// The registry's errors; some may have been removed.
     pub async fn sweep(&self, now_unix_ms: u64) -> Result<AccountsSwept, LoadError> {
         let mut epochs = Epochs::new();
         let mut swept = AccountsSwept::default();
@@ -92,7 +92,7 @@ impl AccountStore {
     /// called again after it failed.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn delete_user(&self, user: &UserId) -> Result<(), KvError> {
         self.delete_owned(keys::user_sessions(user), AccountTxn::delete_session, user)
             .await?;

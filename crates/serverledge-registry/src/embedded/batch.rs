@@ -15,8 +15,8 @@ use super::tables::{
     row_bytes,
 };
 
-/// What a command answers; the outer error of the methods below is the file's and fails the whole batch.
-pub(super) type Answer<T> = Result<Result<T, KvError>, redb::Error>;
+/// The reply to a command. The outer error of the methods below is the file's and fails the whole batch.
+pub(super) type BatchReply<T> = Result<Result<T, KvError>, redb::Error>;
 
 /// The open tables of one write transaction.
 pub(super) struct Batch<'t> {
@@ -71,7 +71,7 @@ impl<'t> Batch<'t> {
     }
 
     /// Checks and applies a transaction.
-    pub(super) fn txn(&mut self, txn: &Txn) -> Answer<TxnReply> {
+    pub(super) fn txn(&mut self, txn: &Txn) -> BatchReply<TxnReply> {
         let succeeded = self.holds(txn)?;
         let ops = if succeeded { &txn.then } else { &txn.otherwise };
         if let Err(refused) = self.admit(ops)? {
@@ -100,7 +100,7 @@ impl<'t> Batch<'t> {
     }
 
     /// Everything that could refuse the branch, before it changes anything.
-    fn admit(&self, ops: &[Op]) -> Answer<()> {
+    fn admit(&self, ops: &[Op]) -> BatchReply<()> {
         let mut bytes = 0;
         for op in ops {
             let Op::Put { key, value, lease } = op else {
@@ -110,7 +110,7 @@ impl<'t> Batch<'t> {
             if let Some(lease) = lease
                 && self.leases.get(lease.get())?.is_none()
             {
-                return Ok(Err(KvError::LeaseUnknown { lease: *lease }));
+                return Ok(Err(KvError::LeaseUnknown(*lease)));
             }
         }
         if bytes > self.room_bytes {
@@ -242,7 +242,7 @@ impl<'t> Batch<'t> {
 
 // Leases.
 impl Batch<'_> {
-    pub(super) fn grant(&mut self, ttl: Duration) -> Answer<Lease> {
+    pub(super) fn grant(&mut self, ttl: Duration) -> BatchReply<Lease> {
         let ttl = ttl.clamp(LEASE_TTL_MIN, LEASE_TTL_MAX);
         let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
         self.facts.lease += 1;
@@ -257,17 +257,17 @@ impl Batch<'_> {
     }
 
     /// The lease's time, if it lives.
-    pub(super) fn lease_ttl(&self, lease: LeaseId) -> Answer<Duration> {
+    pub(super) fn lease_ttl(&self, lease: LeaseId) -> BatchReply<Duration> {
         let seconds = self.leases.get(lease.get())?.map(|row| row.value());
         Ok(seconds
             .map(Duration::from_secs)
-            .ok_or(KvError::LeaseUnknown { lease }))
+            .ok_or(KvError::LeaseUnknown(lease)))
     }
 
     /// Ends the lease and deletes its keys in one revision.
-    pub(super) fn revoke(&mut self, lease: LeaseId) -> Answer<()> {
+    pub(super) fn revoke(&mut self, lease: LeaseId) -> BatchReply<()> {
         if self.leases.remove(lease.get())?.is_none() {
-            return Ok(Err(KvError::LeaseUnknown { lease }));
+            return Ok(Err(KvError::LeaseUnknown(lease)));
         }
         self.changed = true;
         let keys = self.bound_to(lease.get())?;
@@ -301,9 +301,7 @@ impl Batch<'_> {
             });
         }
         if at.get() <= compacted {
-            return Err(KvError::Compacted {
-                at: Revision::new(compacted),
-            });
+            return Err(KvError::Compacted(Revision::new(compacted)));
         }
         self.facts.compacted = at.get();
         self.changed = true;

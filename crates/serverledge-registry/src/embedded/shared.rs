@@ -1,4 +1,4 @@
-//! What readers, watches and the writer of one embedded store share: the open file and the newest revision.
+//! The state that readers, watches and the writer of one embedded store share: the open file and the newest revision.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -7,11 +7,11 @@ use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
 use serverledge_core::kv::KvError;
 use tokio::sync::watch;
 
-use super::snapshot::{ReadFault, Snapshot};
+use super::snapshot::{ReadFault, StoreView};
 use super::tables::{FACTS, Facts};
 
-/// Where the data lies: opens it, again if need be, and knows what room is left.
-pub(super) trait Medium: Send + Sync + fmt::Debug {
+/// The storage of the data: opens it, again if need be, and knows the room that is left.
+pub(super) trait Storage: Send + Sync + fmt::Debug {
     /// Opens or creates the database.
     fn open(&self) -> Result<Database, redb::Error>;
 
@@ -21,9 +21,9 @@ pub(super) trait Medium: Send + Sync + fmt::Debug {
 
 /// Shared by all parts of one store. The database is gone after a close, or while its disk fails.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SharedStore {
     database: RwLock<Option<Database>>,
-    medium: Box<dyn Medium>,
+    storage: Box<dyn Storage>,
     /// The newest revision; watches wait for it to grow. Closed together with the store.
     pub(super) revision: watch::Sender<u64>,
     /// The most bytes the store may keep.
@@ -35,19 +35,19 @@ pub(super) struct Shared {
 #[error("the store is closed, or its disk fails")]
 pub(super) struct Closed;
 
-// === impl Shared ===
+// === impl SharedStore ===
 
-impl Shared {
+impl SharedStore {
     pub(super) fn new(
         database: Database,
-        medium: Box<dyn Medium>,
+        storage: Box<dyn Storage>,
         revision: u64,
         bytes_max: u64,
     ) -> Self {
         let revision = watch::Sender::new(revision);
         Self {
             database: RwLock::new(Some(database)),
-            medium,
+            storage,
             revision,
             bytes_max,
         }
@@ -56,7 +56,7 @@ impl Shared {
     /// Runs a read on the state of the last commit. Blocks for disk reads, never for the writer's commit.
     pub(super) fn read<T>(
         &self,
-        read: impl FnOnce(&Snapshot) -> Result<T, ReadFault>,
+        read: impl FnOnce(&StoreView) -> Result<T, ReadFault>,
     ) -> Result<T, KvError> {
         self.try_read(read).map_err(|fault| match fault {
             ReadFault::Refused(error) => error,
@@ -66,11 +66,11 @@ impl Shared {
 
     fn try_read<T>(
         &self,
-        read: impl FnOnce(&Snapshot) -> Result<T, ReadFault>,
+        read: impl FnOnce(&StoreView) -> Result<T, ReadFault>,
     ) -> Result<T, ReadFault> {
         let database = self.database();
         let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
-        read(&Snapshot::new(
+        read(&StoreView::new(
             &database.begin_read().map_err(redb::Error::from)?,
         )?)
     }
@@ -102,7 +102,7 @@ impl Shared {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         drop(slot.take());
-        let database = self.medium.open()?;
+        let database = self.storage.open()?;
         let facts = Facts::read(&database.begin_read()?.open_table(FACTS)?)?;
         *slot = Some(database);
         Ok(facts)
@@ -126,7 +126,7 @@ impl Shared {
     /// Bytes that puts may add, given what the store holds.
     pub(super) fn room_bytes(&self, used: u64) -> u64 {
         let quota = self.bytes_max.saturating_sub(used);
-        self.medium
+        self.storage
             .room_bytes()
             .map_or(quota, |disk| disk.min(quota))
     }

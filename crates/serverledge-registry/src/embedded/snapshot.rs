@@ -16,7 +16,7 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 const BATCH_ROWS: usize = 10_000;
 
 /// One consistent view. Holding it keeps pages from being reused: short-lived.
-pub(super) struct Snapshot {
+pub(super) struct StoreView {
     keys: ReadOnlyTable<&'static [u8], KeyRow>,
     versions: ReadOnlyTable<(&'static [u8], u64), &'static [u8]>,
     log: ReadOnlyTable<(u64, u32), &'static [u8]>,
@@ -24,7 +24,7 @@ pub(super) struct Snapshot {
     pub(super) facts: Facts,
 }
 
-/// Why a read gave nothing: its own fault, or the file's.
+/// The reason why a read failed: its own fault, or the file's.
 pub(super) enum ReadFault {
     Refused(KvError),
     Storage(redb::Error),
@@ -37,9 +37,9 @@ pub(super) struct LogPiece {
     pub(super) next: u64,
 }
 
-// === impl Snapshot ===
+// === impl StoreView ===
 
-impl Snapshot {
+impl StoreView {
     pub(super) fn new(txn: &ReadTransaction) -> Result<Self, redb::Error> {
         Ok(Self {
             keys: txn.open_table(KEYS)?,
@@ -82,9 +82,9 @@ impl Snapshot {
                 asked: at,
                 now: Revision::new(revision),
             })),
-            Some(at) if at.get() < compacted => Err(ReadFault::Refused(KvError::Compacted {
-                at: Revision::new(compacted),
-            })),
+            Some(at) if at.get() < compacted => Err(ReadFault::Refused(KvError::Compacted(
+                Revision::new(compacted),
+            ))),
             Some(at) => Ok(Some(at.get())),
         }
     }
@@ -160,9 +160,9 @@ impl Snapshot {
     /// The changes of keys with this prefix from a revision on: whole revisions only. Fails if they are forgotten.
     pub(super) fn events(&self, prefix: &[u8], from: u64) -> Result<LogPiece, ReadFault> {
         if from < self.facts.compacted {
-            return Err(ReadFault::Refused(KvError::Compacted {
-                at: Revision::new(self.facts.compacted),
-            }));
+            return Err(ReadFault::Refused(KvError::Compacted(Revision::new(
+                self.facts.compacted,
+            ))));
         }
         Ok(self.events_kept(prefix, from)?)
     }

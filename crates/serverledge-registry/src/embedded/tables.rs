@@ -1,4 +1,4 @@
-//! What the store's file holds: its tables, how rows are encoded, and the reads that readers and the writer share.
+//! The contents of the store's file: its tables, the encoding of rows, and the reads that readers and the writer share.
 //!
 //! - `keys`: the living keys, without values, so that listing names touches no value.
 //! - `versions`: every state of every key that history still needs, by key and revision. An empty row is a deletion.
@@ -23,7 +23,7 @@ pub(super) const FACTS: TableDefinition<'static, &str, u64> = TableDefinition::n
 
 /// The layout that this code reads and writes.
 pub(super) const FORMAT: u64 = 1;
-/// What a row costs beside key and value: an estimate, so that the store's limit holds for small rows, too.
+/// Bytes that a row needs beside key and value: an estimate, so that the store's limit holds for small rows, too.
 pub(super) const ROW_OVERHEAD_BYTES: u64 = 96;
 
 const HEADER_BYTES: usize = 24;
@@ -65,7 +65,7 @@ pub(super) fn corrupted(what: &str) -> redb::Error {
     redb::Error::Corrupted(what.to_owned())
 }
 
-/// What a row of `versions` counts against the store's limit.
+/// Bytes of a row of `versions` that count against the store's limit.
 pub(super) fn row_bytes(key: &[u8], value_bytes: usize) -> u64 {
     (key.len() + value_bytes) as u64 + ROW_OVERHEAD_BYTES
 }

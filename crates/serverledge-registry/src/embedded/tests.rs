@@ -1,4 +1,4 @@
-//! What only a look from inside can provoke: disks that are full or fail, quotas, history that is cut by itself.
+//! Tests that need access to the inside: disks that are full or fail, quotas, history that is cut by itself.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -54,12 +54,12 @@ impl StorageBackend for Disk {
     }
 }
 
-impl Medium for Disk {
+impl Storage for Disk {
     fn open(&self) -> Result<Database, redb::Error> {
         let fresh = self.len()? == 0;
-        let database = medium::builder(64 * 1024).create_with_backend(self.clone())?;
+        let database = storage::builder(64 * 1024).create_with_backend(self.clone())?;
         if fresh {
-            medium::initialize(&database)?;
+            storage::initialize(&database)?;
         }
         Ok(database)
     }
@@ -182,9 +182,7 @@ async fn history_is_cut_by_itself() {
     for i in 0..100 {
         store.txn(put("k", i.to_string())).await.unwrap();
     }
-    assert!(
-        matches!(late.next().await, Err(WatchError::Compacted { at }) if at > Revision::new(80))
-    );
+    assert!(matches!(late.next().await, Err(WatchError::Compacted(at)) if at > Revision::new(80)));
     let now = store.status().await.unwrap().revision;
     let recent = RangeRequest::prefix("k").at(Revision::new(now.get() - 9));
     assert_eq!(store.range(recent).await.unwrap().entries[0].value, "90");
@@ -240,7 +238,7 @@ async fn a_closed_store_says_so() {
     let mut watch = store.watch(b"", None).await.unwrap();
     let error = Embedded::open(dir.path(), &Options::default()).unwrap_err();
     assert!(
-        matches!(&error, OpenError::InUse { path } if path.ends_with("registry.redb")),
+        matches!(&error, OpenError::InUse(path) if path.ends_with("registry.redb")),
         "{error}"
     );
     let (ended, ()) = tokio::join!(watch.next(), async {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serverledge_core::kv::{Event, KvError, Watch, WatchError};
 use tokio::sync::watch;
 
-use super::shared::{Closed, Shared};
+use super::shared::{Closed, SharedStore};
 use super::snapshot::LogPiece;
 
 /// Revisions to catch up above which the log is read off the async threads.
@@ -16,7 +16,7 @@ const INLINE_REVISIONS: u64 = 16;
 /// A watch of one prefix.
 #[derive(Debug)]
 pub(super) struct LogWatch {
-    shared: Arc<Shared>,
+    shared: Arc<SharedStore>,
     newest: watch::Receiver<u64>,
     prefix: Bytes,
     /// The next revision to look at.
@@ -26,7 +26,7 @@ pub(super) struct LogWatch {
 // === impl LogWatch ===
 
 impl LogWatch {
-    pub(super) fn new(shared: Arc<Shared>, prefix: Bytes, next: u64) -> Self {
+    pub(super) fn new(shared: Arc<SharedStore>, prefix: Bytes, next: u64) -> Self {
         let newest = shared.revision.subscribe();
         Self {
             shared,
@@ -37,7 +37,8 @@ impl LogWatch {
     }
 
     async fn piece(&self, newest: u64) -> Result<LogPiece, KvError> {
-        let (prefix, next) = (self.prefix.clone(), self.next);
+        let prefix = self.prefix.clone();
+        let next = self.next;
         if newest - next < INLINE_REVISIONS {
             return self.shared.read(|snapshot| snapshot.events(&prefix, next));
         }
@@ -53,9 +54,7 @@ impl Watch for LogWatch {
             let newest = *self.newest.borrow_and_update();
             if newest < self.next {
                 if self.newest.changed().await.is_err() || self.shared.is_closed() {
-                    return Err(WatchError::Unavailable {
-                        source: Box::new(Closed),
-                    });
+                    return Err(WatchError::Unavailable(Box::new(Closed)));
                 }
                 continue;
             }
@@ -70,9 +69,7 @@ impl Watch for LogWatch {
 
 fn ended(error: KvError) -> WatchError {
     match error {
-        KvError::Compacted { at } => WatchError::Compacted { at },
-        other => WatchError::Unavailable {
-            source: Box::new(other),
-        },
+        KvError::Compacted(at) => WatchError::Compacted(at),
+        other => WatchError::Unavailable(Box::new(other)),
     }
 }

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use serverledge_core::kv::{KvError, Lease, LeaseId, Revision, Txn, TxnReply};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::batch::{Answer, Batch};
-use super::shared::{Shared, is_full, unavailable};
+use super::Options;
+use super::batch::{Batch, BatchReply};
+use super::shared::{SharedStore, is_full, unavailable};
 use super::tables::Facts;
 
 /// Most commands in one commit: beyond it the sync's share of each is negligible, and the first would wait longer.
@@ -20,11 +21,11 @@ const SWEEP_ROWS: usize = 512;
 /// After the file failed, time without background work: a full disk must not spin.
 const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where an answer goes. A dropped receiver does not stop the command.
+/// The receiver of a command's reply. Dropping it does not stop the command.
 pub(super) type ReplyTo<T> = oneshot::Sender<Result<T, KvError>>;
 
-/// What the writer is asked for.
-pub(super) enum Command {
+/// A command to the writer.
+pub(super) enum WriterCommand {
     Txn(Txn, ReplyTo<TxnReply>),
     Compact(Revision, ReplyTo<()>),
     Grant(Duration, ReplyTo<Lease>),
@@ -36,29 +37,20 @@ pub(super) enum Command {
 
 /// A command with its place in the queue, which is given back with the answer.
 pub(super) struct Queued {
-    pub(super) command: Command,
+    pub(super) command: WriterCommand,
     pub(super) place: Option<OwnedSemaphorePermit>,
-}
-
-/// When history is forgotten without being asked.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct History {
-    /// Revisions that are always kept, unless the store is nearly full.
-    pub(super) revisions: u64,
-    /// Bytes that only history needs, above which the older half of it is forgotten.
-    pub(super) bytes_max: u64,
 }
 
 /// The writer's state.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<SharedStore>,
     queue: Receiver<Queued>,
     /// Taken from the queue, not yet applied.
     backlog: VecDeque<Queued>,
     open: bool,
     facts: Facts,
-    history: History,
-    /// When each lease ends.
+    options: Options,
+    /// The time at which each lease ends.
     deadlines: BTreeMap<LeaseId, Instant>,
     /// There is history to sweep.
     sweeping: bool,
@@ -69,16 +61,16 @@ pub(super) struct Writer {
 /// An answer that waits for the commit; the argument is the commit's fault.
 type Pending = Box<dyn FnOnce(Option<KvError>) + Send>;
 
-/// What a commit will make visible.
+/// The changes that a commit will make visible.
 #[derive(Default)]
-struct Turn {
+struct CommitEffects {
     pending: Vec<Pending>,
     /// New deadlines of leases; `None`: the lease ended.
     deadlines: Vec<(LeaseId, Option<Instant>)>,
     sweeping: bool,
 }
 
-/// Why a commit failed.
+/// The reason why a commit failed.
 enum Fault {
     Full,
     Failed(Arc<redb::Error>),
@@ -89,11 +81,11 @@ enum Fault {
 impl Writer {
     /// Takes over an open store; each lease gets its full time.
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<SharedStore>,
         queue: Receiver<Queued>,
         facts: Facts,
         leases: &[(LeaseId, Duration)],
-        history: History,
+        options: Options,
     ) -> Self {
         let now = now();
         Self {
@@ -102,7 +94,7 @@ impl Writer {
             backlog: VecDeque::new(),
             open: true,
             facts,
-            history,
+            options,
             deadlines: leases
                 .iter()
                 .map(|(lease, ttl)| (*lease, now + *ttl))
@@ -151,14 +143,14 @@ impl Writer {
         if let Some(close) = self
             .backlog
             .iter()
-            .position(|queued| matches!(queued.command, Command::Close))
+            .position(|queued| matches!(queued.command, WriterCommand::Close))
         {
             self.backlog.truncate(close);
             self.open = false;
         }
     }
 
-    /// When there is something to do without a command.
+    /// The time of the next work that needs no command.
     fn background_at(&self) -> Option<Instant> {
         let due = if self.sweeping {
             Some(now())
@@ -169,7 +161,7 @@ impl Writer {
     }
 
     fn turn(&mut self) {
-        let mut turn = Turn::default();
+        let mut turn = CommitEffects::default();
         let committed = self.commit(&mut turn);
         let fault = match committed {
             Ok(facts) => {
@@ -191,7 +183,7 @@ impl Writer {
     }
 
     /// Applies the backlog and commits; returns the store's numbers. On an error, what was not applied stays queued.
-    fn commit(&mut self, turn: &mut Turn) -> Result<Facts, redb::Error> {
+    fn commit(&mut self, turn: &mut CommitEffects) -> Result<Facts, redb::Error> {
         if self.shared.is_closed() {
             // Reopening failed after a fault; perhaps the disk is well again.
             self.facts = self.shared.reopen()?;
@@ -207,14 +199,14 @@ impl Writer {
                 turn.apply(&mut batch, queued)?;
             }
             if background {
-                turn.forget(&mut batch, self.history, self.shared.bytes_max)?;
+                turn.forget(&mut batch, &self.options)?;
             }
             batch.finish()
         })
     }
 
     /// Makes a commit visible.
-    fn publish(&mut self, facts: Facts, turn: &Turn) {
+    fn publish(&mut self, facts: Facts, turn: &CommitEffects) {
         self.facts = facts;
         if self.paused_until.is_none_or(|pause| pause <= now()) {
             self.sweeping = turn.sweeping;
@@ -259,9 +251,9 @@ impl Writer {
     }
 }
 
-// === impl Turn ===
+// === impl CommitEffects ===
 
-impl Turn {
+impl CommitEffects {
     fn end_leases(
         &mut self,
         batch: &mut Batch<'_>,
@@ -277,15 +269,10 @@ impl Turn {
     }
 
     /// Forgets old history if there is too much, and removes a piece of what is forgotten.
-    fn forget(
-        &mut self,
-        batch: &mut Batch<'_>,
-        history: History,
-        bytes_max: u64,
-    ) -> Result<(), redb::Error> {
+    fn forget(&mut self, batch: &mut Batch<'_>, options: &Options) -> Result<(), redb::Error> {
         if !batch.sweepable()? {
             // Else its bytes are still counted, and cutting more would forget too much.
-            history.cut(batch, bytes_max);
+            cut(batch, options);
         }
         if batch.sweepable()? {
             batch.sweep(SWEEP_ROWS)?;
@@ -300,27 +287,27 @@ impl Turn {
         Queued { command, place }: Queued,
     ) -> Result<(), redb::Error> {
         match command {
-            Command::Txn(txn, to) => self.hold(to, place, batch.txn(&txn)),
-            Command::Compact(at, to) => self.hold(to, place, Ok(batch.compact(at))),
-            Command::Grant(ttl, to) => {
+            WriterCommand::Txn(txn, to) => self.hold(to, place, batch.txn(&txn)),
+            WriterCommand::Compact(at, to) => self.hold(to, place, Ok(batch.compact(at))),
+            WriterCommand::Grant(ttl, to) => {
                 let granted = batch.grant(ttl);
                 if let Ok(Ok(lease)) = &granted {
                     self.deadlines.push((lease.id, Some(now() + lease.ttl)));
                 }
                 self.hold(to, place, granted)
             }
-            Command::KeepAlive(lease, to) => {
+            WriterCommand::KeepAlive(lease, to) => {
                 let ttl = batch.lease_ttl(lease);
                 if let Ok(Ok(ttl)) = &ttl {
                     self.deadlines.push((lease, Some(now() + *ttl)));
                 }
                 self.hold(to, place, ttl)
             }
-            Command::Revoke(lease, to) => {
+            WriterCommand::Revoke(lease, to) => {
                 self.deadlines.push((lease, None));
                 self.hold(to, place, batch.revoke(lease))
             }
-            Command::Close => Ok(()),
+            WriterCommand::Close => Ok(()),
         }
     }
 
@@ -329,7 +316,7 @@ impl Turn {
         &mut self,
         to: ReplyTo<T>,
         place: Option<OwnedSemaphorePermit>,
-        answer: Answer<T>,
+        answer: BatchReply<T>,
     ) -> Result<(), redb::Error> {
         let (result, error) = match answer {
             Ok(result) => (result, Ok(())),
@@ -345,32 +332,34 @@ impl Turn {
     }
 }
 
-// === impl History ===
-
-impl History {
-    /// Forgets what exceeds the limits, with some slack so that this is rare.
-    fn cut(self, batch: &mut Batch<'_>, bytes_max: u64) {
-        let Facts {
-            revision,
-            compacted,
-            bytes,
-            bytes_stale,
-            ..
-        } = batch.facts;
-        let nearly_full = bytes > bytes_max / 8 * 7 && bytes_stale > bytes_max / 16;
-        let kept = revision - compacted;
-        let at = if nearly_full {
-            revision
-        } else if bytes_stale > self.bytes_max {
-            compacted + kept.div_ceil(2)
-        } else if kept > self.revisions + self.revisions / 8 {
-            revision - self.revisions
-        } else {
-            return;
-        };
-        // Refused if it is forgotten already, which is as good.
-        let _cut = batch.compact(Revision::new(at));
-    }
+/// Forgets what history exceeds the limits, with some slack so that this is rare.
+fn cut(batch: &mut Batch<'_>, options: &Options) {
+    let Facts {
+        revision,
+        compacted,
+        bytes,
+        bytes_stale,
+        ..
+    } = batch.facts;
+    let Options {
+        bytes_max,
+        history_revisions,
+        history_bytes_max,
+        ..
+    } = *options;
+    let nearly_full = bytes > bytes_max / 8 * 7 && bytes_stale > bytes_max / 16;
+    let kept = revision - compacted;
+    let at = if nearly_full {
+        revision
+    } else if bytes_stale > history_bytes_max {
+        compacted + kept.div_ceil(2)
+    } else if kept > history_revisions + history_revisions / 8 {
+        revision - history_revisions
+    } else {
+        return;
+    };
+    // Refused if it is forgotten already, which is as good.
+    let _cut = batch.compact(Revision::new(at));
 }
 
 // === impl Fault ===

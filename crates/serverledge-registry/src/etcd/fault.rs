@@ -1,16 +1,19 @@
-//! What etcd's failures mean: which are answers, which leave the outcome open.
+//! The meaning of etcd's failures: some are replies, others leave the outcome open.
 
 use std::error::Error as StdError;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use etcd_client::Error as ClientError;
+use serverledge_core::causes;
+
 use serverledge_core::kv::KvError;
 
-type Source = Box<dyn StdError + Send + Sync>;
+use super::grpc::CallError;
 
-/// Why etcd did not do what it was asked: the source of [`KvError::Unavailable`], for those who want to know whether a
-/// write may have happened. Nothing that may have happened is tried again by itself.
+type BoxedSource = Box<dyn StdError + Send + Sync>;
+
+/// The reason why etcd did not do an operation: the source of [`KvError::Unavailable`], for those who want to know
+/// whether a write may have happened. Nothing that may have happened is retried by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum EtcdFault {
     /// There was no connection; nothing was sent, nothing happened.
@@ -20,14 +23,14 @@ pub enum EtcdFault {
         endpoint: String,
         /// The cause.
         #[source]
-        source: Source,
+        source: BoxedSource,
     },
     /// No answer in time. A write may have happened, and may still happen shortly after.
     #[error("etcd at {endpoint} gave no answer within {after:?}")]
     Deadline {
         /// The endpoint that was asked last.
         endpoint: String,
-        /// How long was waited.
+        /// Time that was waited.
         after: Duration,
     },
     /// The connection broke before the answer, or etcd could not say. A write may have happened.
@@ -37,31 +40,31 @@ pub enum EtcdFault {
         endpoint: String,
         /// The cause.
         #[source]
-        source: Source,
+        source: BoxedSource,
     },
     /// User, password or permission are wrong. Nothing happened.
     #[error("etcd at {endpoint} denied access")]
     Denied {
         /// The endpoint.
         endpoint: String,
-        /// What etcd said.
+        /// The error that etcd gave.
         #[source]
-        source: Source,
+        source: BoxedSource,
     },
     /// etcd found the request wrong, which is a fault of this program or of etcd's configuration. Nothing happened.
     #[error("etcd at {endpoint} rejected the request")]
     Rejected {
         /// The endpoint.
         endpoint: String,
-        /// What etcd said.
+        /// The error that etcd gave.
         #[source]
-        source: Source,
+        source: BoxedSource,
     },
 }
 
-/// What a failed request says.
+/// The meaning of a failed request.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum EtcdRefusal {
     /// The quota is exceeded.
     Full,
     /// The asked revision is forgotten.
@@ -91,7 +94,7 @@ mod code {
     pub(super) const UNAUTHENTICATED: i32 = 16;
 }
 
-/// What etcd says when its quota is exceeded.
+/// The message of etcd when its quota is exceeded.
 const FULL: &str = "mvcc: database space exceeded";
 /// Beginnings of etcd's messages about users and permissions, which come with various codes.
 const DENIALS: [&str; 6] = [
@@ -122,31 +125,40 @@ impl EtcdFault {
     }
 }
 
-// === impl Refusal ===
+// === impl EtcdRefusal ===
 
-impl Refusal {
-    /// What an error of the client means.
-    pub(super) fn new(endpoint: &str, error: ClientError) -> Self {
+impl EtcdRefusal {
+    /// The meaning of a call's error.
+    pub(super) fn new(endpoint: &str, error: CallError) -> Self {
         match error {
-            ClientError::GRpcStatus(status) => {
-                let (number, connected) = (i32::from(status.code()), !refused(&status));
+            CallError::Status(status) => {
+                let number = i32::from(status.code());
+                let connected = !refused(&status);
                 let message = status.message().to_owned();
-                Self::of_status(endpoint, number, &message, connected, Box::new(status))
+                let said = if message.is_empty() {
+                    status.code().to_string()
+                } else {
+                    message.clone()
+                };
+                Self::of_status(
+                    endpoint,
+                    number,
+                    &message,
+                    connected,
+                    Said::of(said, &*status),
+                )
             }
-            ClientError::TransportError(error) if refused(&error) => {
-                Self::not_sent(endpoint, Box::new(error))
+            // Nothing but the handshake was sent.
+            CallError::Connect(error) => {
+                Self::not_sent(endpoint, Said::of(error.to_string(), &error))
             }
-            ClientError::InvalidArgs(_)
-            | ClientError::InvalidUri(_)
-            | ClientError::Utf8Error(_)
-            | ClientError::InvalidMetadataValue(_)
-            | ClientError::EndpointError(_) => Self::Fault(EtcdFault::Rejected {
+            CallError::Unusable { .. } => Self::Fault(EtcdFault::Rejected {
                 endpoint: endpoint.to_owned(),
                 source: Box::new(error),
             }),
-            other => Self::Fault(EtcdFault::Unanswered {
+            CallError::Stream(_) => Self::Fault(EtcdFault::Unanswered {
                 endpoint: endpoint.to_owned(),
-                source: Box::new(other),
+                source: Box::new(error),
             }),
         }
     }
@@ -156,7 +168,7 @@ impl Refusal {
         number: i32,
         message: &str,
         connected: bool,
-        source: Source,
+        source: BoxedSource,
     ) -> Self {
         let endpoint = endpoint.to_owned();
         if message.contains(FULL) {
@@ -195,7 +207,7 @@ impl Refusal {
         }
     }
 
-    pub(super) fn not_sent(endpoint: &str, source: Source) -> Self {
+    pub(super) fn not_sent(endpoint: &str, source: BoxedSource) -> Self {
         Self::Fault(EtcdFault::NotSent {
             endpoint: endpoint.to_owned(),
             source,
@@ -207,6 +219,19 @@ impl Refusal {
             endpoint: endpoint.to_owned(),
             after,
         })
+    }
+
+    const fn words(&self) -> &'static str {
+        match self {
+            Self::Full => "its space is used up",
+            Self::Compacted => "the revision is forgotten",
+            Self::Future => "the revision is not yet",
+            Self::LeaseUnknown => "there is no such lease",
+            Self::RequestTooLarge => "the request is too large",
+            Self::TooManyOps => "the transaction has too many operations",
+            Self::ReplyTooLarge => "the answer is too large",
+            Self::Fault(_) => "a fault",
+        }
     }
 
     /// Says nothing about the request, only about the way to etcd.
@@ -237,54 +262,61 @@ impl Refusal {
 }
 
 /// Does the error say that etcd's quota is exceeded?
-pub(super) fn is_full(error: &ClientError) -> bool {
-    matches!(error, ClientError::GRpcStatus(status) if status.message().contains(FULL))
+pub(super) fn is_full(error: &CallError) -> bool {
+    matches!(error, CallError::Status(status) if status.message().contains(FULL))
 }
 
 /// An answer to another request than the one that was made.
 #[derive(Debug, thiserror::Error)]
-#[error("etcd gave an answer that does not belong to the request: {0:?}")]
-struct Unexpected(Refusal);
+#[error("etcd gave an answer that does not belong to the request: {}", .0.words())]
+struct Unexpected(EtcdRefusal);
+
+/// The client's error and its innermost cause in words: the client's own text shows causes as Rust writes its data.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Said(String);
+
+impl Said {
+    fn of(said: String, error: &(dyn StdError + 'static)) -> BoxedSource {
+        let cause = causes(error)
+            .skip(1)
+            .last()
+            .map(ToString::to_string)
+            .filter(|cause| !said.contains(cause.as_str()));
+        Box::new(Self(match cause {
+            Some(cause) => format!("{said}: {cause}"),
+            None => said,
+        }))
+    }
+}
 
 /// Is the cause that no connection came about? Everything else may have reached etcd.
 fn refused(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.downcast_ref::<std::io::Error>().is_some_and(|io| {
-            matches!(
-                io.kind(),
-                ErrorKind::ConnectionRefused
-                    | ErrorKind::HostUnreachable
-                    | ErrorKind::NetworkUnreachable
-            )
-        }) {
-            return true;
-        }
-        // The connector's own words: a name that does not resolve, a connection that takes too long.
-        if ["tcp connect error", "dns error"]
-            .iter()
-            .any(|words| error.to_string().starts_with(words))
-        {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    let kinds = [
+        ErrorKind::ConnectionRefused,
+        ErrorKind::HostUnreachable,
+        ErrorKind::NetworkUnreachable,
+    ];
+    causes(error).any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| kinds.contains(&io.kind()))
+            // The connector's own words: a name that does not resolve, a connection that takes too long.
+            || ["tcp connect error", "dns error"].iter().any(|words| cause.to_string().starts_with(words))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(number: i32, message: &str, connected: bool) -> Refusal {
-        Refusal::of_status("e", number, message, connected, message.into())
+    fn of(number: i32, message: &str, connected: bool) -> EtcdRefusal {
+        EtcdRefusal::of_status("e", number, message, connected, message.into())
     }
 
     #[test]
     fn answers_are_told_from_failures() {
         assert!(matches!(
             of(8, "etcdserver: mvcc: database space exceeded", true),
-            Refusal::Full
+            EtcdRefusal::Full
         ));
         assert!(matches!(
             of(
@@ -292,7 +324,7 @@ mod tests {
                 "etcdserver: mvcc: required revision has been compacted",
                 true
             ),
-            Refusal::Compacted
+            EtcdRefusal::Compacted
         ));
         assert!(matches!(
             of(
@@ -300,28 +332,47 @@ mod tests {
                 "etcdserver: mvcc: required revision is a future revision",
                 true
             ),
-            Refusal::Future
+            EtcdRefusal::Future
         ));
         assert!(matches!(
             of(5, "etcdserver: requested lease not found", true),
-            Refusal::LeaseUnknown
+            EtcdRefusal::LeaseUnknown
         ));
         assert!(matches!(
             of(3, "etcdserver: request is too large", true),
-            Refusal::RequestTooLarge
+            EtcdRefusal::RequestTooLarge
         ));
         let reply = "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes";
-        assert!(matches!(of(11, reply, true), Refusal::ReplyTooLarge));
+        assert!(matches!(of(11, reply, true), EtcdRefusal::ReplyTooLarge));
         let denied = of(
             3,
             "etcdserver: authentication failed, invalid user ID or password",
             true,
         );
-        assert!(matches!(denied, Refusal::Fault(EtcdFault::Denied { .. })));
+        assert!(matches!(
+            denied,
+            EtcdRefusal::Fault(EtcdFault::Denied { .. })
+        ));
         assert!(matches!(
             of(3, "etcdserver: duplicate key given", true),
-            Refusal::Fault(EtcdFault::Rejected { .. })
+            EtcdRefusal::Fault(EtcdFault::Rejected { .. })
         ));
+    }
+
+    #[test]
+    fn causes_are_told_in_words() {
+        let io = std::io::Error::from(ErrorKind::ConnectionRefused);
+        let outer = std::io::Error::other(io);
+        assert_eq!(
+            Said::of("tcp connect error".to_owned(), &outer).to_string(),
+            "tcp connect error"
+        );
+        #[derive(Debug, thiserror::Error)]
+        #[error("transport error")]
+        struct Transport(#[source] std::io::Error);
+        let transport = Transport(ErrorKind::ConnectionRefused.into());
+        let said = Said::of(transport.to_string(), &transport).to_string();
+        assert_eq!(said, "transport error: connection refused");
     }
 
     #[test]
@@ -331,13 +382,13 @@ mod tests {
             of(14, "transport error", true),
         );
         assert!(refused.is_of_transport() && broken.is_of_transport());
-        let may = |refusal: Refusal| {
+        let may = |refusal: EtcdRefusal| {
             EtcdFault::of(&refusal.into_kv("write")).is_some_and(EtcdFault::may_have_happened)
         };
         assert!(!may(refused));
         assert!(may(broken));
         assert!(may(of(14, "etcdserver: request timed out", true)));
-        assert!(may(Refusal::deadline("e", Duration::from_secs(1))));
+        assert!(may(EtcdRefusal::deadline("e", Duration::from_secs(1))));
         assert!(!may(of(7, "etcdserver: permission denied", true)));
     }
 }

@@ -4,12 +4,12 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, KvClient, LeaseClient, MaintenanceClient, WatchClient};
 use serverledge_core::kv::{KEY_BYTES_MAX, TXN_OPS_MAX, VALUE_BYTES_MAX};
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
-use super::fault::Refusal;
+use super::fault::EtcdRefusal;
+use super::grpc::{CallError, Connection, ConnectionOptions};
 use super::identity::identify;
 use super::memory::Memory;
 use super::options::{EtcdOptions, EtcdOptionsError};
@@ -18,10 +18,10 @@ use super::options::{EtcdOptions, EtcdOptionsError};
 const REPLY_BYTES_MAX: usize = TXN_OPS_MAX * (VALUE_BYTES_MAX + 2 * KEY_BYTES_MAX);
 /// Largest piece of a watch's answer: etcd cuts them at its request limit (1.5 MiB by default), and that may be raised.
 const EVENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// When a connection in use that says nothing is asked for a sign of life. etcd ends connections that ask more often
+/// Time after which a silent connection in use is asked for a sign of life. etcd ends connections that ask more often
 /// than every 5 s.
 const PING_INTERVAL: Duration = Duration::from_secs(6);
-/// How long that sign may take before the connection counts as dead.
+/// Time that the sign of life may take before the connection counts as dead.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
 /// First and longest wait between two attempts in a row, before jitter.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -29,14 +29,14 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
 /// May a request be made again when its outcome is open?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RetrySafety {
     /// Doing it twice does no harm.
     Repeatable,
     /// Only again if it certainly was not sent.
     Once,
 }
 
-/// What a connection is for.
+/// The use of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     /// Requests wait for an election that is under way.
@@ -45,31 +45,28 @@ enum Use {
     Watch,
 }
 
-/// Clients over one connection. Cloning is cheap; the connection ends with the last clone.
+/// A connection, and which endpoint it leads to. Cloning is cheap.
 #[derive(Clone)]
-pub(super) struct Session {
-    pub(super) kv: KvClient,
-    pub(super) watch: WatchClient,
-    pub(super) lease: LeaseClient,
-    pub(super) maintenance: MaintenanceClient,
-    place: Place,
+pub(super) struct EtcdSession {
+    pub(super) etcd: Connection,
+    place: ConnectAttempt,
 }
 
-/// Which endpoint, and the how manieth attempt at any.
+/// An attempt to connect: its endpoint, and its number, counted over all endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Place {
+struct ConnectAttempt {
     endpoint: usize,
     generation: u64,
 }
 
 /// The endpoints, and the session in use.
-pub(super) struct Link {
+pub(super) struct EtcdLink {
     endpoints: Vec<String>,
     options: EtcdOptions,
     memory: Arc<Memory>,
     /// The key that tells stores apart.
     identity: Vec<u8>,
-    current: Mutex<(Place, Option<Session>)>,
+    current: Mutex<(ConnectAttempt, Option<EtcdSession>)>,
     /// Held while connecting: a burst of requests logs in once.
     connecting: tokio::sync::Mutex<()>,
 }
@@ -80,16 +77,17 @@ pub(super) struct Backoff {
     failures: u32,
 }
 
-// === impl Link ===
+// === impl EtcdLink ===
 
-impl Link {
+impl EtcdLink {
     pub(super) fn new(
         options: EtcdOptions,
         memory: Arc<Memory>,
         identity: Vec<u8>,
     ) -> Result<Self, EtcdOptionsError> {
         let endpoints = options.check()?;
-        let (current, connecting) = (Mutex::default(), tokio::sync::Mutex::new(()));
+        let current = Mutex::default();
+        let connecting = tokio::sync::Mutex::new(());
         Ok(Self {
             endpoints,
             options,
@@ -108,20 +106,20 @@ impl Link {
     /// the other endpoints are tried as far as `kind` allows. A dropped future leaves the outcome of a write open.
     pub(super) async fn call<T, F>(
         &self,
-        kind: Kind,
-        request: impl Fn(Session) -> F,
-    ) -> Result<T, Refusal>
+        kind: RetrySafety,
+        request: impl Fn(EtcdSession) -> F,
+    ) -> Result<T, EtcdRefusal>
     where
-        F: Future<Output = Result<T, etcd_client::Error>>,
+        F: Future<Output = Result<T, CallError>>,
     {
         let deadline = Instant::now() + self.options.request_timeout;
         // One more for reads: the session in use may have broken unnoticed, with one endpoint as well.
-        let attempts = self.endpoints.len() + usize::from(kind == Kind::Repeatable);
+        let attempts = self.endpoints.len() + usize::from(kind == RetrySafety::Repeatable);
         let mut attempt = 1;
         loop {
             // A silent endpoint must not use up the time in which another would answer.
             let until = match kind {
-                Kind::Repeatable if attempt < attempts && self.endpoints.len() > 1 => {
+                RetrySafety::Repeatable if attempt < attempts && self.endpoints.len() > 1 => {
                     Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2
                 }
                 _ => deadline,
@@ -140,16 +138,16 @@ impl Link {
     async fn attempt<T, F>(
         &self,
         until: Instant,
-        request: impl Fn(Session) -> F,
-    ) -> Result<T, Refusal>
+        request: impl Fn(EtcdSession) -> F,
+    ) -> Result<T, EtcdRefusal>
     where
-        F: Future<Output = Result<T, etcd_client::Error>>,
+        F: Future<Output = Result<T, CallError>>,
     {
         let begun = Instant::now();
         let session = match timeout_at(until, self.session()).await {
             Ok(session) => session?,
             Err(elapsed) => {
-                return Err(Refusal::not_sent(
+                return Err(EtcdRefusal::not_sent(
                     self.endpoint(self.place()),
                     Box::new(elapsed),
                 ));
@@ -158,8 +156,8 @@ impl Link {
         let place = session.place;
         let refusal = match timeout_at(until, request(session)).await {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Refusal::new(self.endpoint(place), error),
-            Err(_) => Refusal::deadline(self.endpoint(place), begun.elapsed()),
+            Ok(Err(error)) => EtcdRefusal::new(self.endpoint(place), error),
+            Err(_) => EtcdRefusal::deadline(self.endpoint(place), begun.elapsed()),
         };
         if refusal.is_of_transport() {
             self.leave(place);
@@ -167,7 +165,7 @@ impl Link {
         Err(refusal)
     }
 
-    async fn session(&self) -> Result<Session, Refusal> {
+    async fn session(&self) -> Result<EtcdSession, EtcdRefusal> {
         if let Some(session) = self.current().1.clone() {
             return Ok(session);
         }
@@ -186,102 +184,61 @@ impl Link {
 
     /// A connection for one watch: a watcher that reads slowly must not stop requests, or other watches, which would
     /// share its flow control.
-    pub(super) async fn session_for_watch(&self) -> Result<Session, Refusal> {
+    pub(super) async fn session_for_watch(&self) -> Result<EtcdSession, EtcdRefusal> {
         self.dial(self.place(), Use::Watch).await
     }
 
     /// Connects, logs in, and for requests looks which store this is; nothing else was sent when this fails.
-    async fn dial(&self, place: Place, what_for: Use) -> Result<Session, Refusal> {
+    async fn dial(&self, place: ConnectAttempt, what_for: Use) -> Result<EtcdSession, EtcdRefusal> {
         let endpoint = self.endpoint(place);
         let failure = match timeout(self.options.connect_timeout, self.greet(place, what_for)).await
         {
             Ok(Ok(session)) => return Ok(session),
-            Ok(Err(error)) => Refusal::new(endpoint, error),
-            Err(elapsed) => Refusal::not_sent(endpoint, Box::new(elapsed)),
+            Ok(Err(error)) => EtcdRefusal::new(endpoint, error),
+            Err(elapsed) => EtcdRefusal::not_sent(endpoint, Box::new(elapsed)),
         };
         self.leave(place);
         Err(match failure {
-            Refusal::Fault(fault) if fault.may_have_happened() => {
-                Refusal::not_sent(endpoint, Box::new(fault))
+            EtcdRefusal::Fault(fault) if fault.may_have_happened() => {
+                EtcdRefusal::not_sent(endpoint, Box::new(fault))
             }
             other => other,
         })
     }
 
-    async fn greet(&self, place: Place, what_for: Use) -> Result<Session, etcd_client::Error> {
-        let client =
-            Client::connect([self.endpoint(place)], Some(self.connect_options(what_for))).await?;
-        let session = Session {
-            kv: client
-                .kv_client()
-                .max_decoding_message_size(REPLY_BYTES_MAX),
-            watch: client
-                .watch_client()
-                .max_decoding_message_size(EVENTS_BYTES_MAX),
-            lease: client.lease_client(),
-            maintenance: client.maintenance_client(),
-            place,
-        };
+    async fn greet(&self, place: ConnectAttempt, what_for: Use) -> Result<EtcdSession, CallError> {
+        let etcd = Connection::open(self.connection_options(place, what_for)).await?;
         // A watch looks after it has begun.
         if what_for == Use::Requests {
             let stamp = self.memory.stamp();
-            self.memory.saw(
-                stamp,
-                identify(session.kv.clone(), self.identity.clone()).await?,
-            );
+            self.memory
+                .saw(stamp, identify(etcd.clone(), self.identity.clone()).await?);
         }
-        Ok(session)
+        Ok(EtcdSession { etcd, place })
     }
 
-    fn connect_options(&self, what_for: Use) -> ConnectOptions {
-        let mut options = ConnectOptions::new()
-            .with_connect_timeout(self.options.connect_timeout)
-            .with_keep_alive(PING_INTERVAL, PING_TIMEOUT)
-            // etcd takes pings without an open request or stream for an attack.
-            .with_keep_alive_while_idle(false)
-            .with_require_leader(what_for == Use::Watch);
-        if let Some(user) = &self.options.user {
-            options = options
-                .with_user(&user.name, &user.password)
-                .with_auto_token_refresh(true);
+    fn connection_options(&self, place: ConnectAttempt, what_for: Use) -> ConnectionOptions<'_> {
+        ConnectionOptions {
+            endpoint: self.endpoint(place),
+            connect_timeout: self.options.connect_timeout,
+            ping: (PING_INTERVAL, PING_TIMEOUT),
+            user: self.options.user.as_ref(),
+            tls: self.options.tls.as_ref(),
+            require_leader: what_for == Use::Watch,
+            reply_bytes_max: match what_for {
+                Use::Requests => REPLY_BYTES_MAX,
+                Use::Watch => EVENTS_BYTES_MAX,
+            },
         }
-        self.with_tls(options)
-    }
-
-    #[cfg(feature = "etcd-tls")]
-    fn with_tls(&self, options: ConnectOptions) -> ConnectOptions {
-        use etcd_client::{Certificate, Identity, TlsOptions};
-        let Some(tls) = &self.options.tls else {
-            return options;
-        };
-        let mut made = match &tls.authorities_pem {
-            Some(authorities) => {
-                TlsOptions::new().ca_certificate(Certificate::from_pem(authorities))
-            }
-            None => TlsOptions::new().with_native_roots(),
-        };
-        if let Some((certificate, key)) = &tls.identity_pem {
-            made = made.identity(Identity::from_pem(certificate, key));
-        }
-        if let Some(name) = &tls.server_name {
-            made = made.domain_name(name);
-        }
-        options.with_tls(made)
-    }
-
-    #[cfg(not(feature = "etcd-tls"))]
-    #[expect(clippy::unused_self, reason = "the other build of it needs it")]
-    const fn with_tls(&self, options: ConnectOptions) -> ConnectOptions {
-        options
     }
 
     /// The session failed: the next request uses the next endpoint, with one endpoint a new connection.
-    fn leave(&self, failed: Place) {
+    fn leave(&self, failed: ConnectAttempt) {
         let mut current = self.current();
         if current.0 == failed {
             let next = (failed.endpoint + 1) % self.endpoints.len();
             *current = (
-                Place {
+                ConnectAttempt {
                     endpoint: next,
                     generation: failed.generation + 1,
                 },
@@ -291,44 +248,44 @@ impl Link {
     }
 
     /// A watch's connection failed: if the requests' is at the same endpoint, that one is left, too.
-    pub(super) fn leave_after(&self, session: &Session) {
+    pub(super) fn leave_after(&self, session: &EtcdSession) {
         let place = self.place();
         if place.endpoint == session.place.endpoint {
             self.leave(place);
         }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> ConnectAttempt {
         self.current().0
     }
 
-    fn current(&self) -> MutexGuard<'_, (Place, Option<Session>)> {
+    fn current(&self) -> MutexGuard<'_, (ConnectAttempt, Option<EtcdSession>)> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn endpoint(&self, place: Place) -> &str {
+    fn endpoint(&self, place: ConnectAttempt) -> &str {
         self.endpoints
             .get(place.endpoint)
             .map_or("", String::as_str)
     }
 
     /// There was no answer for so long, wherever it was to come from.
-    pub(super) fn deadline(&self, after: Duration) -> Refusal {
-        Refusal::deadline(self.endpoint(self.place()), after)
+    pub(super) fn deadline(&self, after: Duration) -> EtcdRefusal {
+        EtcdRefusal::deadline(self.endpoint(self.place()), after)
     }
 
-    pub(super) fn endpoint_of(&self, session: &Session) -> &str {
+    pub(super) fn endpoint_of(&self, session: &EtcdSession) -> &str {
         self.endpoint(session.place)
     }
 }
 
-fn may_try_again(kind: Kind, refusal: &Refusal) -> bool {
-    let Refusal::Fault(fault) = refusal else {
+fn may_try_again(kind: RetrySafety, refusal: &EtcdRefusal) -> bool {
+    let EtcdRefusal::Fault(fault) = refusal else {
         return false;
     };
     match kind {
-        Kind::Repeatable => refusal.is_of_transport(),
-        Kind::Once => refusal.is_of_transport() && !fault.may_have_happened(),
+        RetrySafety::Repeatable => refusal.is_of_transport(),
+        RetrySafety::Once => refusal.is_of_transport() && !fault.may_have_happened(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was learnt about the store behind the endpoints, so that another store in its place is noticed.
+//! The facts known about the store behind the endpoints, so that another store in its place is noticed.
 //!
 //! A store is another one if its cluster's id or its identity (a key that the first node writes) changed, or if its
 //! newest revision went back. The cluster's id alone does not do: an etcd with the same addresses and fresh data has the
@@ -9,9 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serverledge_core::kv::Revision;
 use tokio::sync::watch;
 
-/// What is known. `epoch` counts the stores that were seen.
+/// The known facts. `epoch` counts the stores that were seen.
 #[derive(Debug, Clone, Copy, Default)]
-struct Known {
+struct KnownFacts {
     epoch: u64,
     cluster: Option<u64>,
     identity: Option<u64>,
@@ -21,21 +21,21 @@ struct Known {
     revision_before: u64,
 }
 
-/// What is known, shared by requests and watches.
+/// The known facts, shared by requests and watches.
 #[derive(Debug)]
 pub(super) struct Memory {
-    known: Mutex<Known>,
+    known: Mutex<KnownFacts>,
     epochs: watch::Sender<u64>,
 }
 
-/// What was known when a request was sent: its answer may not be older.
+/// The facts that were known when a request was sent: its answer may not be older.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stamp {
     epoch: u64,
     revision: u64,
 }
 
-/// What a linearizable answer says of its store.
+/// The facts that a linearizable answer states about its store.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sight {
     pub(super) cluster: u64,
@@ -77,7 +77,7 @@ impl Memory {
             || differs(known.identity, sight.identity)
             || sight.revision < stamp.revision;
         if replaced {
-            *known = Known {
+            *known = KnownFacts {
                 epoch: known.epoch + 1,
                 cluster: Some(sight.cluster),
                 identity: sight.identity,
@@ -115,7 +115,7 @@ impl Memory {
         self.epochs.subscribe()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownFacts> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,11 @@
-//! What a connection to etcd needs to know, and what can be wrong with it.
+//! The options of a connection to etcd, and their faults.
 
 use std::fmt;
 use std::time::Duration;
 
 use serverledge_core::kv::KEY_BYTES_MAX;
 
-/// Where all keys lie unless it is said otherwise; Serverledge's (Go) own keys do not begin with it.
+/// The default prefix of all keys; Serverledge's (Go) own keys do not begin with it.
 pub const PREFIX_DEFAULT: &str = "serverledge/";
 /// etcd's default quota. Versions before 3.6 do not tell theirs.
 const QUOTA_DEFAULT: u64 = 2 * 1024 * 1024 * 1024;
@@ -16,23 +16,23 @@ const ENDPOINTS_MAX: usize = 16;
 const HTTP: &str = "http://";
 const HTTPS: &str = "https://";
 
-/// How etcd is reached.
+/// The options of a connection to etcd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EtcdOptions {
     /// Members of one cluster: `http://host:port`, `https://host:port`, or `host:port` (TLS if [`Self::tls`] is set).
     /// One is used at a time; the next one after a failure.
     pub endpoints: Vec<String>,
-    /// Who asks, if etcd's authentication is on.
+    /// The user of the connection, if etcd's authentication is on.
     pub user: Option<EtcdUser>,
-    /// TLS; needs the cargo feature `etcd-tls`.
+    /// TLS, through rustls.
     pub tls: Option<EtcdTls>,
-    /// What all keys begin with; ends with `/`. Several clusters with different prefixes share one etcd. The key of
-    /// this name without the last `/` tells stores apart: a role needs read and write for both, which is the prefix
+    /// The prefix of all keys; ends with `/`. Several clusters with different prefixes share one etcd. The key of this
+    /// name without the last `/` tells stores apart. So a role needs read and write for both, which is the prefix
     /// `serverledge`.
     pub prefix: String,
-    /// How long a connection, with its login, may take.
+    /// Time limit of a connection, with its login.
     pub connect_timeout: Duration,
-    /// How long a request may take, with connecting and trying again.
+    /// Time limit of a request, with connecting and retries.
     pub request_timeout: Duration,
     /// etcd's `--quota-backend-bytes`, for [`super::EtcdUsage`]; what etcd itself says (from 3.6 on) goes first.
     pub quota_bytes: Option<u64>,
@@ -47,7 +47,7 @@ pub struct EtcdUser {
     pub password: String,
 }
 
-/// How etcd proves itself, and this client to etcd. `Debug` shows no key.
+/// The TLS options by which etcd proves itself, and this client to etcd. `Debug` shows no key.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct EtcdTls {
     /// Certificate authorities in PEM; `None`: those of the system.
@@ -58,21 +58,15 @@ pub struct EtcdTls {
     pub server_name: Option<String>,
 }
 
-/// What is wrong with [`EtcdOptions`].
+/// A fault of [`EtcdOptions`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EtcdOptionsError {
     /// None, or more than any cluster has.
-    #[error("{found} endpoints are given, 1 to {ENDPOINTS_MAX} are allowed")]
-    Endpoints {
-        /// How many there are.
-        found: usize,
-    },
+    #[error("{0} endpoints are given, 1 to {ENDPOINTS_MAX} are allowed")]
+    Endpoints(usize),
     /// Not a host and a port, with or without `http://` or `https://`.
-    #[error("the endpoint {endpoint:?} is not host:port, http://host:port or https://host:port")]
-    Endpoint {
-        /// Which.
-        endpoint: String,
-    },
+    #[error("the endpoint {0:?} is not host:port, http://host:port or https://host:port")]
+    Endpoint(String),
     /// An address that is no address of etcd.
     #[error("the address is not etcd://host:port[,host:port…][/prefix/], etcds://… or host:port")]
     Address,
@@ -80,23 +74,14 @@ pub enum EtcdOptionsError {
     #[error("the address holds a user; user and password are given apart from it")]
     UserInAddress,
     /// The prefix is no prefix.
-    #[error("the prefix {prefix:?} must end with one / and have 2 to {PREFIX_BYTES_MAX} bytes")]
-    Prefix {
-        /// What was given.
-        prefix: String,
-    },
+    #[error("the prefix {0:?} must end with one / and have 2 to {PREFIX_BYTES_MAX} bytes")]
+    Prefix(String),
     /// A time of zero would refuse every request.
     #[error("a timeout is zero")]
     Timeout,
-    /// TLS is asked for in a program that was built without it.
-    #[error("TLS to etcd needs a program that is built with the feature etcd-tls")]
-    TlsMissing,
     /// Some endpoints are plain although TLS is configured.
-    #[error("the endpoint {endpoint:?} is plain HTTP although TLS is configured")]
-    PlainEndpoint {
-        /// Which.
-        endpoint: String,
-    },
+    #[error("the endpoint {0:?} is plain HTTP although TLS is configured")]
+    PlainEndpoint(String),
 }
 
 // === impl EtcdOptions ===
@@ -146,15 +131,11 @@ impl EtcdOptions {
     /// The endpoints with their schemes, if all options are in order.
     pub(super) fn check(&self) -> Result<Vec<String>, EtcdOptionsError> {
         if self.endpoints.is_empty() || self.endpoints.len() > ENDPOINTS_MAX {
-            return Err(EtcdOptionsError::Endpoints {
-                found: self.endpoints.len(),
-            });
+            return Err(EtcdOptionsError::Endpoints(self.endpoints.len()));
         }
         let name = self.prefix.strip_suffix('/').unwrap_or_default();
         if name.is_empty() || name.ends_with('/') || self.prefix.len() > PREFIX_BYTES_MAX {
-            return Err(EtcdOptionsError::Prefix {
-                prefix: self.prefix.clone(),
-            });
+            return Err(EtcdOptionsError::Prefix(self.prefix.clone()));
         }
         if self.connect_timeout.is_zero() || self.request_timeout.is_zero() {
             return Err(EtcdOptionsError::Timeout);
@@ -166,22 +147,15 @@ impl EtcdOptions {
     }
 
     fn endpoint(&self, given: &str) -> Result<String, EtcdOptionsError> {
-        let wrong = || EtcdOptionsError::Endpoint {
-            endpoint: given.to_owned(),
-        };
+        let wrong = || EtcdOptionsError::Endpoint(given.to_owned());
         let (secure, host) = match (given.strip_prefix(HTTP), given.strip_prefix(HTTPS)) {
             (Some(_), _) if self.tls.is_some() => {
-                return Err(EtcdOptionsError::PlainEndpoint {
-                    endpoint: given.to_owned(),
-                });
+                return Err(EtcdOptionsError::PlainEndpoint(given.to_owned()));
             }
             (Some(host), _) => (false, host),
             (_, Some(host)) => (true, host),
             (None, None) => (self.tls.is_some(), given),
         };
-        if secure && !cfg!(feature = "etcd-tls") {
-            return Err(EtcdOptionsError::TlsMissing);
-        }
         let (name, port) = host.rsplit_once(':').ok_or_else(wrong)?;
         let port: u16 = port.parse().map_err(|_| wrong())?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
@@ -273,7 +247,7 @@ mod tests {
         }
         assert_eq!(
             EtcdOptions::new(Vec::new()).check(),
-            Err(EtcdOptionsError::Endpoints { found: 0 })
+            Err(EtcdOptionsError::Endpoints(0))
         );
         for prefix in ["", "/", "a", "a//"] {
             let options = EtcdOptions {

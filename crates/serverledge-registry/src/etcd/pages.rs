@@ -1,22 +1,21 @@
 //! Ranges: read in pages that etcd and this client can carry, put together as of one revision.
 
-use etcd_client::GetOptions;
-use etcd_client::proto::PbRangeResponse;
 use serverledge_core::kv::{KvError, RANGE_LIMIT_MAX, RangeReply, RangeRequest, Revision};
 
 use super::Core;
-use super::fault::Refusal;
-use super::link::Kind;
+use super::fault::EtcdRefusal;
+use super::link::RetrySafety;
+use super::messages::{RangeRequest as EtcdRange, RangeResponse};
 use super::translate::{header_revision, signed};
 
 /// Entries in a page before it is known how long they are; the largest ones make 32 MiB.
 const PAGE_ENTRIES: usize = 32;
 /// Bytes that later pages aim at.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// How often a range begins anew because its revision was forgotten between two pages.
+/// Most attempts at a range whose revision is forgotten between two pages.
 const ATTEMPTS_MAX: usize = 3;
 
-/// What of a range is still to be read.
+/// The part of a range that is still to be read.
 struct Rest {
     start: Vec<u8>,
     end: Vec<u8>,
@@ -43,7 +42,7 @@ pub(super) async fn range(core: &Core, request: &RangeRequest) -> Result<RangeRe
         };
         match read(core, rest).await {
             Ok(reply) => return Ok(reply),
-            Err((Refusal::Compacted, _)) if request.at.is_none() && attempts < ATTEMPTS_MAX => {
+            Err((EtcdRefusal::Compacted, _)) if request.at.is_none() && attempts < ATTEMPTS_MAX => {
                 attempts += 1
             }
             Err((refusal, at)) => {
@@ -75,8 +74,10 @@ async fn empty(core: &Core, request: &RangeRequest) -> Result<RangeReply, KvErro
 }
 
 /// Fails with the revision that was asked for.
-async fn read(core: &Core, mut rest: Rest) -> Result<RangeReply, (Refusal, Option<Revision>)> {
-    let (mut entries, mut bytes, mut newest) = (Vec::new(), 0, None);
+async fn read(core: &Core, mut rest: Rest) -> Result<RangeReply, (EtcdRefusal, Option<Revision>)> {
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    let mut newest = None;
     let mut size = if rest.keys_only {
         RANGE_LIMIT_MAX
     } else {
@@ -85,7 +86,7 @@ async fn read(core: &Core, mut rest: Rest) -> Result<RangeReply, (Refusal, Optio
     loop {
         let page = match page(core, &rest, size.min(rest.limit - entries.len())).await {
             Ok(page) => page,
-            Err(Refusal::ReplyTooLarge) if size > PAGE_ENTRIES => {
+            Err(EtcdRefusal::ReplyTooLarge) if size > PAGE_ENTRIES => {
                 size = PAGE_ENTRIES;
                 continue;
             }
@@ -94,7 +95,7 @@ async fn read(core: &Core, mut rest: Rest) -> Result<RangeReply, (Refusal, Optio
         let revision = *newest.get_or_insert(header_revision(page.header.as_ref()));
         rest.at.get_or_insert(revision);
         if let Some(last) = page.kvs.last() {
-            rest.start.clone_from(&last.key);
+            rest.start = last.key.to_vec();
             rest.start.push(0);
         }
         bytes += page
@@ -116,22 +117,19 @@ async fn read(core: &Core, mut rest: Rest) -> Result<RangeReply, (Refusal, Optio
     }
 }
 
-async fn page(core: &Core, rest: &Rest, limit: usize) -> Result<PbRangeResponse, Refusal> {
+async fn page(core: &Core, rest: &Rest, limit: usize) -> Result<RangeResponse, EtcdRefusal> {
     let stamp = core.memory.stamp();
-    let asked = core.link.call(Kind::Repeatable, |mut session| {
-        let mut options = GetOptions::new()
-            .with_range(rest.end.clone())
-            .with_limit(signed(limit as u64));
-        if let Some(at) = rest.at {
-            options = options.with_revision(signed(at.get()));
-        }
-        if rest.keys_only {
-            options = options.with_keys_only();
-        }
-        let start = rest.start.clone();
-        async move { session.kv.get(start, Some(options)).await }
+    let asked = core.link.call(RetrySafety::Repeatable, |session| {
+        let request = EtcdRange {
+            key: rest.start.clone(),
+            range_end: rest.end.clone(),
+            limit: signed(limit as u64),
+            revision: rest.at.map_or(0, |at| signed(at.get())),
+            keys_only: rest.keys_only,
+        };
+        async move { session.etcd.range(request).await }
     });
-    let reply = asked.await?.0;
+    let reply = asked.await?;
     core.saw(stamp, reply.header.as_ref());
     Ok(reply)
 }

@@ -1,15 +1,16 @@
 //! Between core's words and etcd's: keys get and lose the prefix, numbers change their signs' types.
 
 use bytes::Bytes;
-use etcd_client::proto::{PbEvent, PbKeyValue, PbResponseHeader, PbTxnOpResponse, PbTxnResponse};
-use etcd_client::{
-    Compare as EtcdCompare, CompareOp, DeleteOptions, GetOptions, PutOptions, Txn as EtcdTxn, TxnOp,
-};
 use serverledge_core::kv::{
     Compare, Condition, Event, KeySpan, KeyValue, LeaseId, Op, OpReply, Revision, Txn, TxnReply,
 };
 
 use super::memory::Sight;
+use super::messages::{
+    Compare as EtcdCompare, CompareOperand, CompareResult, CompareTarget, DeleteRangeRequest,
+    Event as EtcdEvent, EventType, KeyValue as EtcdKeyValue, PutRequest, RangeRequest, Request,
+    RequestOp, Response, ResponseHeader, TxnRequest, TxnResponse,
+};
 
 /// The prefix of all keys, and what follows from it.
 #[derive(Debug, Clone)]
@@ -52,8 +53,7 @@ impl Prefix {
         Some((self.key(span.start()), end))
     }
 
-    fn strip(&self, key: Vec<u8>) -> Bytes {
-        let mut key = Bytes::from(key);
+    fn strip(&self, mut key: Bytes) -> Bytes {
         if key.starts_with(&self.bytes) {
             key.split_off(self.bytes.len())
         } else {
@@ -61,10 +61,10 @@ impl Prefix {
         }
     }
 
-    pub(super) fn entry(&self, entry: PbKeyValue) -> KeyValue {
+    pub(super) fn entry(&self, entry: EtcdKeyValue) -> KeyValue {
         KeyValue {
             key: self.strip(entry.key),
-            value: entry.value.into(),
+            value: entry.value,
             create_revision: revision(entry.create_revision),
             mod_revision: revision(entry.mod_revision),
             version: unsigned(entry.version),
@@ -73,11 +73,9 @@ impl Prefix {
     }
 
     /// `None` for an event without a key, which etcd does not send.
-    pub(super) fn event(&self, event: PbEvent) -> Option<Event> {
-        /// The number of deletions in etcd's protocol.
-        const DELETE: i32 = 1;
+    pub(super) fn event(&self, event: EtcdEvent) -> Option<Event> {
         let entry = event.kv?;
-        if event.r#type == DELETE {
+        if event.kind == EventType::Delete as i32 {
             return Some(Event::Delete {
                 revision: revision(entry.mod_revision),
                 key: self.strip(entry.key),
@@ -87,61 +85,63 @@ impl Prefix {
     }
 
     /// A transaction without operations gets one read, since etcd would answer it from a member that lags behind.
-    pub(super) fn txn(&self, txn: &Txn) -> EtcdTxn {
-        let compares: Vec<_> = txn
+    pub(super) fn txn(&self, txn: &Txn) -> TxnRequest {
+        let compare = txn
             .compares
             .iter()
             .map(|compare| self.compare(compare))
             .collect();
         let ops = |ops: &[Op]| ops.iter().map(|op| self.op(op)).collect::<Vec<_>>();
-        let (mut then, otherwise) = (ops(&txn.then), ops(&txn.otherwise));
-        if then.is_empty() && otherwise.is_empty() {
-            then.push(TxnOp::get(
-                self.identity(),
-                Some(GetOptions::new().with_keys_only()),
-            ));
+        let mut success = ops(&txn.then);
+        let failure = ops(&txn.otherwise);
+        if success.is_empty() && failure.is_empty() {
+            success.push(read(self.identity()));
         }
-        // etcd-client does not allow empty lists to be set twice, but each of them once.
-        EtcdTxn::new()
-            .when(compares)
-            .and_then(then)
-            .or_else(otherwise)
+        TxnRequest {
+            compare,
+            success,
+            failure,
+        }
     }
 
     fn compare(&self, compare: &Compare) -> EtcdCompare {
         let key = self.key(&compare.key);
         match &compare.condition {
-            Condition::Exists => EtcdCompare::create_revision(key, CompareOp::Greater, 0),
-            Condition::Missing => EtcdCompare::create_revision(key, CompareOp::Equal, 0),
-            Condition::CreateRevision(at) => {
-                EtcdCompare::create_revision(key, CompareOp::Equal, signed(at.get()))
-            }
-            Condition::ModRevision(at) => {
-                EtcdCompare::mod_revision(key, CompareOp::Equal, signed(at.get()))
-            }
-            Condition::Version(version) => {
-                EtcdCompare::version(key, CompareOp::Equal, signed(*version))
-            }
-            Condition::Value(value) => EtcdCompare::value(key, CompareOp::Equal, value.clone()),
+            Condition::Exists => created(key, CompareResult::Greater, 0),
+            Condition::Missing => missing(key),
+            Condition::CreateRevision(at) => created(key, CompareResult::Equal, signed(at.get())),
+            Condition::ModRevision(at) => equal(
+                key,
+                CompareTarget::Mod,
+                CompareOperand::ModRevision(signed(at.get())),
+            ),
+            Condition::Value(value) => equal(
+                key,
+                CompareTarget::Value,
+                CompareOperand::Value(value.clone()),
+            ),
         }
     }
 
-    fn op(&self, op: &Op) -> TxnOp {
+    fn op(&self, op: &Op) -> RequestOp {
         match op {
-            Op::Put { key, value, lease } => {
-                let options = lease.map(|lease| PutOptions::new().with_lease(signed(lease.get())));
-                TxnOp::put(self.key(key), value.clone(), options)
-            }
-            Op::Delete { key } => TxnOp::delete(self.key(key), None),
+            Op::Put { key, value, lease } => put(self.key(key), value.clone(), *lease),
+            Op::Delete { key } => delete(self.key(key), Vec::new()),
             Op::DeletePrefix { prefix } => {
-                TxnOp::delete(self.key(prefix), Some(DeleteOptions::new().with_prefix()))
+                let key = self.key(prefix);
+                // Longer than the store's own prefix, whose end there is.
+                let end = KeySpan::prefix(key.clone())
+                    .end()
+                    .map(<[u8]>::to_vec)
+                    .unwrap_or_default();
+                delete(key, end)
             }
-            Op::Get { key } => TxnOp::get(self.key(key), None),
+            Op::Get { key } => read(self.key(key)),
         }
     }
 
     /// The answer to a transaction; a read that [`Self::txn`] added is left out.
-    pub(super) fn txn_reply(&self, txn: &Txn, reply: PbTxnResponse) -> TxnReply {
+    pub(super) fn txn_reply(&self, txn: &Txn, reply: TxnResponse) -> TxnReply {
         let asked = if reply.succeeded {
             txn.then.len()
         } else {
@@ -152,15 +152,11 @@ impl Prefix {
             .into_iter()
             .take(asked)
             .map(|one| match one.response {
-                Some(PbTxnOpResponse::ResponseDeleteRange(deleted)) => {
-                    OpReply::Deleted(unsigned(deleted.deleted))
-                }
-                Some(PbTxnOpResponse::ResponseRange(range)) => {
+                Some(Response::DeleteRange(deleted)) => OpReply::Deleted(unsigned(deleted.deleted)),
+                Some(Response::Range(range)) => {
                     OpReply::Got(range.kvs.into_iter().next().map(|entry| self.entry(entry)))
                 }
-                Some(PbTxnOpResponse::ResponsePut(_) | PbTxnOpResponse::ResponseTxn(_)) | None => {
-                    OpReply::Put
-                }
+                None => OpReply::Put,
             });
         let replies = replies.collect();
         TxnReply {
@@ -171,8 +167,55 @@ impl Prefix {
     }
 }
 
-/// What an answer says of the store.
-pub(super) fn sight(header: Option<&PbResponseHeader>) -> Sight {
+/// A read of one key.
+pub(super) fn read(key: Vec<u8>) -> RequestOp {
+    RequestOp {
+        request: Some(Request::Range(RangeRequest {
+            key,
+            ..RangeRequest::default()
+        })),
+    }
+}
+
+/// A write of one key.
+pub(super) fn put(key: Vec<u8>, value: Bytes, lease: Option<LeaseId>) -> RequestOp {
+    let lease = lease.map_or(0, |lease| signed(lease.get()));
+    RequestOp {
+        request: Some(Request::Put(PutRequest { key, value, lease })),
+    }
+}
+
+/// The deletion of one key, or up to an end that is not empty.
+fn delete(key: Vec<u8>, range_end: Vec<u8>) -> RequestOp {
+    RequestOp {
+        request: Some(Request::DeleteRange(DeleteRangeRequest { key, range_end })),
+    }
+}
+
+/// The condition that there is no such key.
+pub(super) fn missing(key: Vec<u8>) -> EtcdCompare {
+    created(key, CompareResult::Equal, 0)
+}
+
+fn created(key: Vec<u8>, result: CompareResult, at: i64) -> EtcdCompare {
+    let operand = CompareOperand::CreateRevision(at);
+    EtcdCompare {
+        result: result as i32,
+        ..equal(key, CompareTarget::Create, operand)
+    }
+}
+
+fn equal(key: Vec<u8>, target: CompareTarget, operand: CompareOperand) -> EtcdCompare {
+    EtcdCompare {
+        result: CompareResult::Equal as i32,
+        target: target as i32,
+        key,
+        operand: Some(operand),
+    }
+}
+
+/// The store that an answer came from.
+pub(super) fn sight(header: Option<&ResponseHeader>) -> Sight {
     Sight {
         cluster: header.map_or(0, |header| header.cluster_id),
         revision: header_revision(header).get(),
@@ -180,7 +223,7 @@ pub(super) fn sight(header: Option<&PbResponseHeader>) -> Sight {
     }
 }
 
-pub(super) fn header_revision(header: Option<&PbResponseHeader>) -> Revision {
+pub(super) fn header_revision(header: Option<&ResponseHeader>) -> Revision {
     revision(header.map_or(0, |header| header.revision))
 }
 
@@ -211,7 +254,7 @@ mod tests {
         let prefix = Prefix::new("a/");
         assert_eq!(prefix.identity(), b"a");
         assert_eq!(prefix.key(b"k"), b"a/k");
-        assert_eq!(prefix.strip(b"a/k".to_vec()), "k");
+        assert_eq!(prefix.strip(Bytes::from_static(b"a/k")), "k");
         assert_eq!(
             prefix.span(&KeySpan::prefix("")),
             Some((b"a/".to_vec(), b"a0".to_vec()))

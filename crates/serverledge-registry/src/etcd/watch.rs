@@ -6,30 +6,30 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use etcd_client::proto::PbWatchResponse;
-use etcd_client::{WatchOptions, WatchStream};
 use serverledge_core::kv::{Event, KeySpan, KvError, Revision, Watch, WatchError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Core;
-use super::fault::{EtcdFault, Refusal};
-use super::link::{Backoff, Session};
+use super::fault::{EtcdFault, EtcdRefusal};
+use super::grpc::{CallError, WatchStream};
+use super::link::{Backoff, EtcdSession};
+use super::messages::{WatchCreateRequest, WatchResponse};
 use super::translate::{header_revision, signed};
 
-/// How long a stream must last until its failure is the first one again.
+/// Time that a stream must last until its failure counts as the first one again.
 const STEADY: std::time::Duration = std::time::Duration::from_secs(10);
 
 type Opening = Pin<Box<dyn Future<Output = Result<Open, Trouble>> + Send>>;
 
 /// A watch of one prefix.
 pub(super) struct EtcdWatch {
-    line: Line,
+    line: WatchState,
     epochs: watch::Receiver<u64>,
 }
 
 /// All of a watch but the signal that the store was replaced.
-struct Line {
+struct WatchState {
     core: Arc<Core>,
     span: (Vec<u8>, Vec<u8>),
     /// The first revision that was not yet returned whole.
@@ -50,12 +50,12 @@ enum Stage {
 
 /// An open stream.
 struct Open {
-    session: Session,
+    session: EtcdSession,
     stream: WatchStream,
     since: Instant,
 }
 
-/// Why a stream could not be opened.
+/// The reason why a stream could not be opened.
 enum Trouble {
     /// The watch is over.
     Ended(WatchError),
@@ -75,9 +75,10 @@ impl EtcdWatch {
             .unwrap_or_default();
         // etcd takes revision 0 for "from now on".
         let next = next.max(1);
-        let (stage, backoff) = (Stage::Waiting(Instant::now()), Backoff::default());
+        let stage = Stage::Waiting(Instant::now());
+        let backoff = Backoff::default();
         Self {
-            line: Line {
+            line: WatchState {
                 core,
                 span,
                 next,
@@ -129,14 +130,12 @@ impl fmt::Debug for EtcdWatch {
 
 /// Everything has to be read anew, as after a compaction: nothing of the old positions holds.
 fn replaced(core: &Core) -> WatchError {
-    WatchError::Compacted {
-        at: core.memory.revision(),
-    }
+    WatchError::Compacted(core.memory.revision())
 }
 
-// === impl Line ===
+// === impl WatchState ===
 
-impl Line {
+impl WatchState {
     /// One step ahead; events if it brought some. Changes nothing before its last await.
     async fn step(&mut self) -> Result<Option<Vec<Event>>, WatchError> {
         match &mut self.stage {
@@ -168,19 +167,19 @@ impl Line {
                 }
             },
             Stage::Open(open) => match open.stream.message().await {
-                Ok(Some(response)) => self.take(response.0),
+                Ok(Some(response)) => self.take(response),
                 Ok(None) => Ok(self.broken(None)),
-                Err(error) => Ok(self.broken(Some(error))),
+                Err(status) => Ok(self.broken(Some(status.into()))),
             },
         }
     }
 
-    fn take(&mut self, response: PbWatchResponse) -> Result<Option<Vec<Event>>, WatchError> {
+    fn take(&mut self, response: WatchResponse) -> Result<Option<Vec<Event>>, WatchError> {
         if let Some(error) = compacted(&response) {
             return Err(error);
         }
         if response.canceled {
-            let error = etcd_client::Error::WatchError(response.cancel_reason);
+            let error = CallError::Stream(response.cancel_reason);
             return Ok(self.broken(Some(error)));
         }
         self.backoff.reset();
@@ -195,7 +194,8 @@ impl Line {
                 .max(header_revision(response.header.as_ref()).get() + 1);
             return Ok(None);
         }
-        let (core, next) = (&self.core, self.next);
+        let core = &self.core;
+        let next = self.next;
         let events = response
             .events
             .into_iter()
@@ -213,14 +213,13 @@ impl Line {
     }
 
     /// The stream ended; what came of an unfinished answer comes again.
-    fn broken(&mut self, error: Option<etcd_client::Error>) -> Option<Vec<Event>> {
+    fn broken(&mut self, error: Option<CallError>) -> Option<Vec<Event>> {
         if let Stage::Open(open) = &self.stage {
             if open.since.elapsed() >= STEADY {
                 self.backoff.reset();
             }
-            let error = error
-                .unwrap_or_else(|| etcd_client::Error::WatchError("the stream ended".to_owned()));
-            let refusal = Refusal::new(self.core.link.endpoint_of(&open.session), error);
+            let error = error.unwrap_or_else(CallError::ended);
+            let refusal = EtcdRefusal::new(self.core.link.endpoint_of(&open.session), error);
             self.core.link.leave_after(&open.session);
             self.try_later(&refusal.into_kv("watch"));
         }
@@ -249,10 +248,10 @@ async fn open(
     next: u64,
     epoch: u64,
 ) -> Result<Open, Trouble> {
-    let failed = |refusal: Refusal| Trouble::from(refusal.into_kv("watch"));
+    let failed = |refusal: EtcdRefusal| Trouble::from(refusal.into_kv("watch"));
     let limit = core.link.options().request_timeout;
     let session = core.link.session_for_watch().await.map_err(failed)?;
-    let late = |_| Refusal::deadline(core.link.endpoint_of(&session), limit);
+    let late = |_| EtcdRefusal::deadline(core.link.endpoint_of(&session), limit);
     let begun = timeout(limit, begin(session.clone(), span, next))
         .await
         .map_err(late);
@@ -261,7 +260,10 @@ async fn open(
         Ok(Ok(Err(ended))) => return Err(Trouble::Ended(ended)),
         Ok(Err(error)) => {
             core.link.leave_after(&session);
-            return Err(failed(Refusal::new(core.link.endpoint_of(&session), error)));
+            return Err(failed(EtcdRefusal::new(
+                core.link.endpoint_of(&session),
+                error,
+            )));
         }
         Err(refusal) => {
             core.link.leave_after(&session);
@@ -272,7 +274,7 @@ async fn open(
     let look = match look {
         Ok(look) => look.map_err(failed)?,
         Err(_) => {
-            return Err(failed(Refusal::deadline(
+            return Err(failed(EtcdRefusal::deadline(
                 core.link.endpoint_of(&session),
                 limit,
             )));
@@ -290,24 +292,26 @@ async fn open(
 
 /// Asks for the watch and waits until etcd confirms it.
 async fn begin(
-    mut session: Session,
+    session: EtcdSession,
     (start, end): (Vec<u8>, Vec<u8>),
     next: u64,
-) -> Result<Result<WatchStream, WatchError>, etcd_client::Error> {
-    let options = WatchOptions::new()
-        .with_range(end)
-        .with_start_revision(signed(next))
-        .with_progress_notify()
+) -> Result<Result<WatchStream, WatchError>, CallError> {
+    let request = WatchCreateRequest {
+        key: start,
+        range_end: end,
+        start_revision: signed(next),
+        progress_notify: true,
         // Without it etcd sends up to a thousand revisions in one answer, however long.
-        .with_fragment();
-    let mut stream = session.watch.watch(start, Some(options)).await?;
-    let words = || etcd_client::Error::WatchError("the watch was not confirmed".to_owned());
-    let response = stream.message().await?.ok_or_else(words)?.0;
+        fragment: true,
+    };
+    let mut stream = session.etcd.watch(request).await?;
+    let words = || CallError::Stream("the watch was not confirmed".to_owned());
+    let response = stream.message().await?.ok_or_else(words)?;
     if let Some(error) = compacted(&response) {
         return Ok(Err(error));
     }
     if response.canceled {
-        return Err(etcd_client::Error::WatchError(response.cancel_reason));
+        return Err(CallError::Stream(response.cancel_reason));
     }
     if !response.created {
         Err(words())
@@ -316,40 +320,36 @@ async fn begin(
     }
 }
 
-fn compacted(response: &PbWatchResponse) -> Option<WatchError> {
+fn compacted(response: &WatchResponse) -> Option<WatchError> {
     let at = u64::try_from(response.compact_revision)
         .ok()
         .filter(|at| *at > 0)?;
-    Some(WatchError::Compacted {
-        at: Revision::new(at),
-    })
+    Some(WatchError::Compacted(Revision::new(at)))
 }
 
 /// The oldest revision that etcd still has, told by a watch from `asked`, which is forgotten. etcd has no other way.
 pub(super) async fn oldest(
-    session: Session,
+    session: EtcdSession,
     key: Vec<u8>,
     asked: u64,
-) -> Result<Revision, etcd_client::Error> {
+) -> Result<Revision, CallError> {
     let mut end = key.clone();
     end.push(0);
     let mut stream = match begin(session, (key, end), asked.max(1)).await? {
         Ok(stream) => stream,
-        Err(WatchError::Compacted { at }) => return Ok(at),
+        Err(WatchError::Compacted(at)) => return Ok(at),
         Err(_) => {
-            return Err(etcd_client::Error::WatchError(
+            return Err(CallError::Stream(
                 "the oldest revision is not told".to_owned(),
             ));
         }
     };
     while let Some(response) = stream.message().await? {
-        if let Some(WatchError::Compacted { at }) = compacted(&response.0) {
+        if let Some(WatchError::Compacted(at)) = compacted(&response) {
             return Ok(at);
         }
     }
-    Err(etcd_client::Error::WatchError(
-        "the stream ended".to_owned(),
-    ))
+    Err(CallError::ended())
 }
 
 // === impl Trouble ===
@@ -358,9 +358,9 @@ impl From<KvError> for Trouble {
     /// Only what this program does wrong does not get better with time.
     fn from(error: KvError) -> Self {
         match EtcdFault::of(&error) {
-            Some(EtcdFault::Rejected { .. }) => Self::Ended(WatchError::Unavailable {
-                source: Box::new(error),
-            }),
+            Some(EtcdFault::Rejected { .. }) => {
+                Self::Ended(WatchError::Unavailable(Box::new(error)))
+            }
             _ => Self::Failed(error),
         }
     }

@@ -5,15 +5,16 @@
 //! else writes its versions: what was read with the record is what the transaction finds.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serverledge_core::kv::{Compare, KeyValue, KvError, Op, OpReply, RangeRequest, Revision, Txn};
-use serverledge_core::{Digest, FunctionName, SpaceId, Version};
+use serverledge_core::{Digest, Function, FunctionName, SpaceId, Version};
 use serverledge_wire::records::{FunctionRecord, Record};
 
 use super::{
-    ATTEMPTS_MAX, Deployed, FunctionStore, LoadError, PAGE, Unreadable, decode, decode_value,
-    unreadable,
+    ATTEMPTS_MAX, DeployError, Deployed, FunctionStore, LoadError, PAGE, Unreadable, decode,
+    decode_value, read,
 };
 use crate::blobs::BlobError;
 use crate::{keys, paging};
@@ -25,9 +26,10 @@ pub const VERSIONS_MAX: usize = 10;
 /// A function's versions.
 #[derive(Debug, Clone)]
 pub struct History {
-    /// What the name is bound to.
+    /// The version that the name is bound to.
     pub current: Deployed,
-    /// What it was bound to before, the newest first; [`Deployed::revision`] is the last change as long as it was.
+    /// The versions that it was bound to before, the newest first; [`Deployed::revision`] is the last change while it
+    /// was bound.
     pub kept: Vec<Deployed>,
 }
 
@@ -40,7 +42,7 @@ pub struct FlagsChange {
     pub edge: Option<bool>,
 }
 
-/// Why a function was not bound to another version, or its flags not changed; nothing was changed.
+/// The reason why a function was not bound to another version, or its flags not changed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// The registry failed; if it is unavailable, the change may have happened all the same.
@@ -53,17 +55,11 @@ pub enum ChangeError {
     #[error(transparent)]
     Code(#[from] BlobError),
     /// The version's code is not in the registry.
-    #[error("the code {digest} of this version is not in the registry")]
-    CodeGone {
-        /// Which code.
-        digest: Digest,
-    },
+    #[error("the code {0} of this version is not in the registry")]
+    CodeGone(Digest),
     /// No such function.
-    #[error("function {name} is unknown")]
-    Unknown {
-        /// Its name.
-        name: FunctionName,
-    },
+    #[error("function {0} is unknown")]
+    Unknown(FunctionName),
     /// The version is not kept (any more).
     #[error("function {name} has no version {version}")]
     UnknownVersion {
@@ -73,11 +69,8 @@ pub enum ChangeError {
         version: Digest,
     },
     /// Others changed the function again and again meanwhile.
-    #[error("function {name} is being changed by too many at once")]
-    Contended {
-        /// Its name.
-        name: FunctionName,
-    },
+    #[error("function {0} is being changed by too many at once")]
+    Contended(FunctionName),
 }
 
 impl FunctionStore {
@@ -116,7 +109,7 @@ impl FunctionStore {
         let code = |entry: &KeyValue| {
             keys::parse_version(&entry.key)
                 .map(|kept| kept.4)
-                .ok_or_else(|| unreadable(&entry.key, None))
+                .ok_or_else(|| Unreadable::new(&entry.key, None))
         };
         Ok(entries.iter().map(code).collect::<Result<_, _>>()?)
     }
@@ -153,27 +146,26 @@ impl FunctionStore {
                 continue;
             };
             let again = decode_kept(&entry)?;
-            let record = FunctionRecord::from_value(&entry.value)
-                .map_err(|source| unreadable(&entry.key, Some(source)))?;
             let record = FunctionRecord {
                 deployed_unix_ms: now_unix_ms,
-                ..record
+                ..read(&entry)?
             };
             let code = again.function.version.code;
             let Some(blob) = self.blobs.present(&code).await? else {
-                return Err(ChangeError::CodeGone { digest: code });
+                return Err(ChangeError::CodeGone(code));
             };
             let txn = blob.name_in(bound.rebind(&record, &again.function.version), now_unix_ms);
             let reply = self.kv.txn(txn).await?;
             if reply.succeeded {
                 return Ok(Deployed {
                     revision: reply.revision,
+                    created: current.created,
                     deployed_unix_ms: now_unix_ms,
                     ..again
                 });
             }
         }
-        Err(ChangeError::Contended { name: name.clone() })
+        Err(ChangeError::Contended(name.clone()))
     }
 
     /// Changes a function's flags; its version stays. Returns the function as it is now.
@@ -190,8 +182,7 @@ impl FunctionStore {
             let bound = self.bound(space, name).await?;
             let mut entry = bound.entry(name)?.clone();
             let current = decode(&entry)?;
-            let record = FunctionRecord::from_value(&entry.value)
-                .map_err(|source| unreadable(&entry.key, Some(source)))?;
+            let record: FunctionRecord = read(&entry)?;
             let record = FunctionRecord {
                 idempotent: flags.idempotent.unwrap_or(record.idempotent),
                 edge: flags.edge.unwrap_or(record.edge),
@@ -211,27 +202,59 @@ impl FunctionStore {
                 return Ok(decode(&entry)?);
             }
         }
-        Err(ChangeError::Contended { name: name.clone() })
+        Err(ChangeError::Contended(name.clone()))
     }
 
-    /// What a name is bound to, and what is kept of it.
+    /// Changes what is said of a function beside its version, which must be that of what was read. Returns the revision.
+    ///
+    /// # Errors
+    /// `Changed` if it was deployed anew, changed or deleted since it was read: read it again.
+    pub async fn describe_read(
+        &self,
+        read: &Deployed,
+        function: &Function,
+    ) -> Result<Revision, DeployError> {
+        let space = &read.function.space;
+        let name = &read.function.name;
+        let bound = self.bound(space, name).await?;
+        let changed = || DeployError::Changed(name.clone());
+        if bound.revision() != read.revision || read.function.version != function.version {
+            return Err(changed());
+        }
+        let record = FunctionRecord {
+            code_bytes: read.code_bytes,
+            deployed_unix_ms: read.deployed_unix_ms,
+            ..FunctionRecord::from_function(function)
+        };
+        let reply = self
+            .kv
+            .txn(bound.rebind(&record, &function.version))
+            .await?;
+        if reply.succeeded {
+            Ok(reply.revision)
+        } else {
+            Err(changed())
+        }
+    }
+
+    /// Reads the version that a name is bound to, and the versions that are kept of it.
     pub(super) async fn bound(
         &self,
         space: &SpaceId,
         name: &FunctionName,
-    ) -> Result<Bound, KvError> {
+    ) -> Result<BoundFunction, KvError> {
         // In this order: if something changes between the two reads, then the record as well.
         let entry = self.kv.get(&keys::function(space, name)).await?;
         let request = RangeRequest::prefix(keys::versions_of(space, name)).keys_only();
         let (keys, _) = paging::read_all(&*self.kv, request).await?;
         let kept = keys.into_iter().filter_map(|one| {
             let (.., version, _) = keys::parse_version(&one.key)?;
-            Some(Kept {
+            Some(KeptVersion {
                 key: one.key,
                 version,
             })
         });
-        Ok(Bound {
+        Ok(BoundFunction {
             space: space.clone(),
             name: name.clone(),
             entry,
@@ -242,39 +265,40 @@ impl FunctionStore {
 
 fn decode_kept(entry: &KeyValue) -> Result<Deployed, Unreadable> {
     let (space, name, bound, ..) =
-        keys::parse_version(&entry.key).ok_or_else(|| unreadable(&entry.key, None))?;
+        keys::parse_version(&entry.key).ok_or_else(|| Unreadable::new(&entry.key, None))?;
     decode_value(entry, space, name, bound)
 }
 
 /// See [`FunctionStore::bound`].
-pub(super) struct Bound {
+pub(super) struct BoundFunction {
     space: SpaceId,
     name: FunctionName,
     /// The function's record, if there is one.
-    entry: Option<KeyValue>,
+    pub(super) entry: Option<KeyValue>,
     /// The oldest first.
-    kept: Vec<Kept>,
+    pub(super) kept: Vec<KeptVersion>,
 }
 
-struct Kept {
-    key: Bytes,
+pub(super) struct KeptVersion {
+    pub(super) key: Bytes,
     version: Digest,
 }
 
-impl Bound {
-    pub(super) fn is_bound(&self) -> bool {
-        self.entry.is_some()
-    }
-
+impl BoundFunction {
     /// The function's key.
     pub(super) fn key(&self) -> Bytes {
         keys::function(&self.space, &self.name)
     }
 
+    /// The function; `None` also if its record cannot be read.
+    pub(super) fn function(&self) -> Option<Arc<Function>> {
+        Some(decode(self.entry.as_ref()?).ok()?.function)
+    }
+
     fn entry(&self, name: &FunctionName) -> Result<&KeyValue, ChangeError> {
         self.entry
             .as_ref()
-            .ok_or_else(|| ChangeError::Unknown { name: name.clone() })
+            .ok_or_else(|| ChangeError::Unknown(name.clone()))
     }
 
     /// Of the function's record; zero if there is none.
@@ -302,7 +326,7 @@ impl Bound {
         if let Some((key, value)) = &leaves {
             txn = txn.then(Op::put(key.clone(), value.clone()));
         }
-        let (again, others): (Vec<&Kept>, Vec<&Kept>) = self
+        let (again, others): (Vec<&KeptVersion>, Vec<&KeptVersion>) = self
             .kept
             .iter()
             .partition(|kept| kept.version == version.digest);

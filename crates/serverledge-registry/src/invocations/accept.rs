@@ -1,18 +1,17 @@
 //! Accepting an invocation: record, claim and idempotency key in one transaction.
 
 use bytes::Bytes;
-use serverledge_core::kv::{Compare, KeyValue, Op, OpReply, Revision, Txn};
+use serverledge_core::kv::{Compare, KeyValue, Op, OpReply, Txn};
 use serverledge_core::{Digest, Function, InvocationId};
 use serverledge_wire::records::{
-    CallbackRecord, Carried, IdempotencyRecord, InvocationRecord, Record,
+    CallbackRecord, IdempotencyRecord, InvocationRecord, Record, StoredJson,
 };
 
 use super::claims::claim_put;
 use super::{
     ATTEMPTS_MAX, Held, Invocation, InvocationStore, InvocationStoreError, name_blob, parse_json,
-    unreadable,
 };
-use crate::functions::Unreadable;
+use crate::functions::{Unreadable, read};
 use crate::keys;
 use crate::nodes::Owner;
 
@@ -21,13 +20,13 @@ use crate::nodes::Owner;
 pub struct NewInvocation<'a> {
     /// Its id.
     pub id: InvocationId,
-    /// What runs; its version is pinned.
+    /// The function to run; its version is pinned.
     pub function: &'a Function,
     /// The parameters: JSON.
     pub params: &'a Bytes,
     /// Serverledge's QoS class.
     pub qos_class: i64,
-    /// When its outcome is of no use any more, in Unix milliseconds.
+    /// Time from which its outcome is of no use any more, in Unix milliseconds.
     pub deadline_unix_ms: Option<u64>,
     /// Other nodes may run it.
     pub may_offload: bool,
@@ -39,18 +38,18 @@ pub struct NewInvocation<'a> {
     pub key: Option<IdempotencyKey>,
 }
 
-/// What makes two requests one.
+/// The idempotency key that makes two requests one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
     /// Digest of what the caller sent.
     pub key: Digest,
     /// Digest of the parameters and of what else affects the outcome.
     pub payload: Digest,
-    /// When the key is free again, in Unix milliseconds.
+    /// Time from which the key is free again, in Unix milliseconds.
     pub expires_unix_ms: u64,
 }
 
-/// What became of a request.
+/// The result of a request to accept an invocation.
 #[derive(Debug, Clone)]
 pub enum Acceptance {
     /// It is stored, and the acceptor's work.
@@ -59,8 +58,8 @@ pub enum Acceptance {
     Repeated(InvocationId),
 }
 
-/// What an idempotency key is found to stand for.
-enum Found {
+/// The state of an idempotency key in the registry.
+enum KeyState {
     /// Nothing, or nothing any more; what must hold in the transaction that takes it.
     Free(Compare),
     Repeated(InvocationId),
@@ -107,17 +106,17 @@ impl InvocationStore {
         let place =
             key.map(|key| keys::idempotency(&record.space, &record.function, &key.key.to_string()));
         let mut free = place.clone().map(Compare::missing);
-        let mut last = InvocationStoreError::Superseded { id };
+        let mut last = InvocationStoreError::Superseded(id);
         for _ in 0..ATTEMPTS_MAX {
             let (carried, blob) = self.upload(&json, now_unix_ms).await?;
             record.params = carried;
             let txn = besides
                 .clone()
-                .when(Compare::missing(keys::invocation(id)))
-                .then(Op::put(keys::invocation(id), record.to_value()))
+                .when(Compare::missing(keys::invocation(&id)))
+                .then(Op::put(keys::invocation(&id), record.to_value()))
                 .then(claim_put(id, owner, &record));
             let mut txn = name_blob(txn, blob.as_ref(), id, now_unix_ms)
-                .otherwise(Op::get(keys::invocation(id)));
+                .otherwise(Op::get(keys::invocation(&id)));
             if let (Some(place), Some(key), Some(free)) = (&place, key, &free) {
                 let value = idempotency_record(id, key, now_unix_ms).to_value();
                 txn = txn
@@ -127,23 +126,29 @@ impl InvocationStore {
             }
             let reply = self.kv.txn(txn).await?;
             if reply.succeeded {
-                return Ok(Acceptance::Accepted(Box::new(accepted(
-                    id,
-                    record,
-                    owner,
-                    reply.revision,
-                ))));
+                let (revision, created) = (reply.revision, reply.revision);
+                let held = Held::new(
+                    Invocation {
+                        id,
+                        record,
+                        revision,
+                        created,
+                    },
+                    owner.clone(),
+                    revision,
+                );
+                return Ok(Acceptance::Accepted(Box::new(held)));
             }
             let mut found = reply.replies.into_iter().map(OpReply::into_entry);
             if found.next().flatten().is_some() {
-                return Err(InvocationStoreError::Exists { id });
+                return Err(InvocationStoreError::Exists(id));
             }
             // The key is taken, or was; or the sweeper took the blob between its upload and this.
             last = blob.map_or(last, |blob| blob.contended().into());
             if let (Some(place), Some(key)) = (&place, key) {
                 match judge(place, found.next().flatten().as_ref(), key, now_unix_ms)? {
-                    Found::Repeated(first) => return Ok(Acceptance::Repeated(first)),
-                    Found::Free(compare) => free = Some(compare),
+                    KeyState::Repeated(first) => return Ok(Acceptance::Repeated(first)),
+                    KeyState::Free(compare) => free = Some(compare),
                 }
             }
         }
@@ -168,14 +173,14 @@ impl InvocationStore {
         );
         let entry = self.kv.get(&place).await?;
         match judge(&place, entry.as_ref(), key, now_unix_ms)? {
-            Found::Repeated(first) => Ok(Some(first)),
-            Found::Free(_) => Ok(None),
+            KeyState::Repeated(first) => Ok(Some(first)),
+            KeyState::Free(_) => Ok(None),
         }
     }
 }
 
 fn record(new: &NewInvocation<'_>, owner: &Owner, now_unix_ms: u64) -> InvocationRecord {
-    let params = Carried::Blob(String::new());
+    let params = StoredJson::Blob(String::new());
     let mut record = InvocationRecord {
         qos_class: new.qos_class,
         deadline_unix_ms: new.deadline_unix_ms,
@@ -188,19 +193,6 @@ fn record(new: &NewInvocation<'_>, owner: &Owner, now_unix_ms: u64) -> Invocatio
     };
     record.note("accepted", &owner.node, now_unix_ms);
     record
-}
-
-fn accepted(id: InvocationId, record: InvocationRecord, owner: &Owner, revision: Revision) -> Held {
-    Held::new(
-        Invocation {
-            id,
-            record,
-            revision,
-            created: revision,
-        },
-        owner.clone(),
-        revision,
-    )
 }
 
 fn idempotency_record(
@@ -223,26 +215,21 @@ fn judge(
     entry: Option<&KeyValue>,
     key: &IdempotencyKey,
     now_unix_ms: u64,
-) -> Result<Found, InvocationStoreError> {
+) -> Result<KeyState, InvocationStoreError> {
     let Some(entry) = entry else {
-        return Ok(Found::Free(Compare::missing(place.clone())));
+        return Ok(KeyState::Free(Compare::missing(place.clone())));
     };
-    let record =
-        IdempotencyRecord::from_value(&entry.value).map_err(|source| unreadable(place, source))?;
+    let record: IdempotencyRecord = read(entry)?;
     if record.expires_unix_ms <= now_unix_ms {
-        return Ok(Found::Free(Compare::mod_revision(
+        return Ok(KeyState::Free(Compare::mod_revision(
             place.clone(),
             entry.mod_revision,
         )));
     }
-    let key_of = || String::from_utf8_lossy(place).into_owned();
-    let first = InvocationId::parse(&record.id).ok_or_else(|| Unreadable {
-        key: key_of(),
-        source: None,
-    })?;
+    let first = InvocationId::parse(&record.id).ok_or_else(|| Unreadable::new(place, None))?;
     if record.payload == key.payload.to_string() {
-        Ok(Found::Repeated(first))
+        Ok(KeyState::Repeated(first))
     } else {
-        Err(InvocationStoreError::KeyReused { first })
+        Err(InvocationStoreError::KeyReused(first))
     }
 }

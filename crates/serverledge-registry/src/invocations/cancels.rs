@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 use serverledge_core::InvocationId;
-use serverledge_core::kv::{
-    Compare, Event, KvError, Op, RangeRequest, Revision, Txn, Watch, WatchError,
-};
+use serverledge_core::kv::{Compare, Event, KvError, Op, RangeRequest, Revision, Txn};
 use serverledge_wire::records::{ErrorRecord, InvocationState, Record};
 
 use super::{ATTEMPTS_MAX, Invocation, InvocationStore, InvocationStoreError, check_open};
+use crate::follow::ChangeWatch;
 use crate::nodes::Owner;
 use crate::{keys, paging};
 
@@ -16,14 +15,8 @@ use crate::{keys, paging};
 pub struct Cancelled {
     /// It, as it is now.
     pub invocation: Invocation,
-    /// Whose work it was; to stop it, and to send its callback if it has one.
+    /// The owner of the work; to stop it, and to send its callback if it has one.
     pub owner: Option<Owner>,
-}
-
-/// A running watch over what a node shall stop. Dropping it ends it.
-#[derive(Debug)]
-pub struct CancelWatch {
-    watch: Box<dyn Watch>,
 }
 
 impl InvocationStore {
@@ -51,9 +44,9 @@ impl InvocationStore {
             record.note(record.state.name(), &by.node, now_unix_ms);
             let mut txn = Txn::new()
                 .when(found.unchanged())
-                .then(Op::put(keys::invocation(id), record.to_value()));
-            if !record.is_owed() {
-                txn = txn.then(Op::delete(keys::claim(id)));
+                .then(Op::put(keys::invocation(&id), record.to_value()));
+            if !record.has_pending_work() {
+                txn = txn.then(Op::delete(keys::claim(&id)));
             }
             if let Some(claim) = claim.as_ref().filter(|claim| claim.owner != *by) {
                 let Owner { area, node, .. } = &claim.owner;
@@ -71,13 +64,13 @@ impl InvocationStore {
                 }));
             }
         }
-        Err(InvocationStoreError::Superseded { id })
+        Err(InvocationStoreError::Superseded(id))
     }
 
-    /// What a node has been told to stop, and the revision to watch from.
+    /// The invocations that a node has been told to stop, and the revision to watch from.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn cancels(&self, owner: &Owner) -> Result<(Vec<InvocationId>, Revision), KvError> {
         let request = RangeRequest::prefix(keys::cancels_of(&owner.area, &owner.node)).keys_only();
         let (entries, revision) = paging::read_all(&*self.kv, request).await?;
@@ -93,22 +86,27 @@ impl InvocationStore {
     /// Watches what a node is told to stop.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn watch_cancels(
         &self,
         owner: &Owner,
         from: Revision,
-    ) -> Result<CancelWatch, KvError> {
+    ) -> Result<ChangeWatch<InvocationId>, KvError> {
         let prefix = keys::cancels_of(&owner.area, &owner.node);
-        Ok(CancelWatch {
-            watch: self.kv.watch(&prefix, Some(from)).await?,
-        })
+        let told = |event: &Event| match event {
+            Event::Put(entry) => keys::last_id(&entry.key),
+            Event::Delete { .. } => None,
+        };
+        Ok(ChangeWatch::new(
+            vec![self.kv.watch(&prefix, Some(from)).await?],
+            told,
+        ))
     }
 
     /// The node has stopped it, or did not run it.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn forget_cancel(&self, owner: &Owner, id: InvocationId) -> Result<(), KvError> {
         let delete = Op::delete(keys::cancel(&owner.area, &owner.node, id));
         self.kv.txn(Txn::new().then(delete)).await.map(drop)
@@ -141,21 +139,5 @@ impl InvocationStore {
             );
         }
         Ok(swept)
-    }
-}
-
-// === impl CancelWatch ===
-
-impl CancelWatch {
-    /// Waits for what is to be stopped. Dropping the future loses nothing.
-    ///
-    /// # Errors
-    /// After an error the watch is over: read [`InvocationStore::cancels`] anew.
-    pub async fn next(&mut self) -> Result<Vec<InvocationId>, WatchError> {
-        let told = |event: &Event| match event {
-            Event::Put(entry) => keys::last_id(&entry.key),
-            Event::Delete { .. } => None,
-        };
-        Ok(self.watch.next().await?.iter().filter_map(told).collect())
     }
 }

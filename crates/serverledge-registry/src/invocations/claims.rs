@@ -6,16 +6,16 @@ use serverledge_core::kv::{Compare, KeyValue, Op, OpReply, RangeRequest, Revisio
 use serverledge_core::{Digest, InvocationId};
 use serverledge_wire::records::{self, ClaimRecord, InvocationRecord, OwnerRecord, Record};
 
-use super::{Invocation, InvocationStore, InvocationStoreError, KEYS_PAGE, claim_get, decode};
+use super::{Invocation, InvocationStore, InvocationStoreError, KEYS_PAGE, decode};
 use crate::nodes::{Gone, Owner};
 use crate::{keys, paging};
 
 /// An invocation's claim as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Which invocation.
+    /// The invocation's id.
     pub id: InvocationId,
-    /// Whose work it is.
+    /// The owner of the work.
     pub owner: Owner,
     /// The code that has to run.
     pub code: Digest,
@@ -50,18 +50,8 @@ impl Held {
         }
     }
 
-    /// The invocation without its claim.
-    #[must_use]
-    pub fn into_invocation(self) -> Invocation {
-        self.invocation
-    }
-
-    pub(super) fn unchanged(&self) -> Compare {
-        self.invocation.unchanged()
-    }
-
     pub(super) fn claimed(&self) -> Compare {
-        Compare::mod_revision(keys::claim(self.id), self.claim)
+        Compare::mod_revision(keys::claim(&self.id), self.claim)
     }
 
     pub(super) fn changed(&self, record: InvocationRecord, revision: Revision) -> Self {
@@ -97,7 +87,7 @@ impl InvocationStore {
     /// All claims: the work that is open. Unreadable ones are logged and left alone.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn claims(&self) -> Result<Vec<Claim>, InvocationStoreError> {
         let request = RangeRequest::prefix(keys::CLAIMS).limit(KEYS_PAGE);
         let (entries, _) = paging::read_all(&*self.kv, request).await?;
@@ -107,7 +97,7 @@ impl InvocationStore {
     /// An invocation with its claim, if it is this owner's.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn held(
         &self,
         id: InvocationId,
@@ -123,7 +113,7 @@ impl InvocationStore {
     /// Takes work over from an owner that is gone. `None` if somebody else was faster, or the owner is back.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn take_over(
         &self,
         claim: &Claim,
@@ -132,16 +122,16 @@ impl InvocationStore {
         now_unix_ms: u64,
     ) -> Result<Option<Held>, InvocationStoreError> {
         let id = claim.id;
-        let as_seen = Compare::mod_revision(keys::claim(id), claim.revision);
-        let Some(entry) = self.kv.get(&keys::invocation(id)).await? else {
+        let as_seen = Compare::mod_revision(keys::claim(&id), claim.revision);
+        let Some(entry) = self.kv.get(&keys::invocation(&id)).await? else {
             // A claim without its record says nothing.
-            let missing = Compare::missing(keys::invocation(id));
+            let missing = Compare::missing(keys::invocation(&id));
             self.kv
                 .txn(
                     Txn::new()
                         .when(as_seen)
                         .when(missing)
-                        .then(Op::delete(keys::claim(id))),
+                        .then(Op::delete(keys::claim(&id))),
                 )
                 .await?;
             return Ok(None);
@@ -151,10 +141,10 @@ impl InvocationStore {
         record.note("taken_over", &owner.node, now_unix_ms);
         let txn = Txn::new()
             .when(as_seen)
-            .when(gone.compare().clone())
+            .when(gone.compare.clone())
             .when(found.unchanged())
             .then(claim_put(id, owner, &record))
-            .then(Op::put(keys::invocation(id), record.to_value()));
+            .then(Op::put(keys::invocation(&id), record.to_value()));
         let reply = self.kv.txn(txn).await?;
         let taken = reply
             .succeeded
@@ -167,14 +157,10 @@ impl InvocationStore {
         &self,
         id: InvocationId,
     ) -> Result<Option<(Invocation, Option<Claim>)>, InvocationStoreError> {
-        let read = self
-            .kv
-            .txn(
-                Txn::new()
-                    .then(Op::get(keys::invocation(id)))
-                    .then(claim_get(id)),
-            )
-            .await?;
+        let read = Txn::new()
+            .then(Op::get(keys::invocation(&id)))
+            .then(Op::get(keys::claim(&id)));
+        let read = self.kv.txn(read).await?;
         let mut entries = read.replies.into_iter().map(OpReply::into_entry);
         let Some(record) = entries.next().flatten() else {
             return Ok(None);
@@ -194,15 +180,13 @@ pub(super) fn claim_put(id: InvocationId, owner: &Owner, record: &InvocationReco
         owner: owner.record(),
         code: record.pinned.code.clone(),
     };
-    Op::put(keys::claim(id), claim.to_value())
+    Op::put(keys::claim(&id), claim.to_value())
 }
 
 fn decode_claim(entry: &KeyValue) -> Option<Claim> {
     let claim = || {
-        let (id, record) = (
-            keys::parse_claim(&entry.key)?,
-            ClaimRecord::from_value(&entry.value).ok()?,
-        );
+        let id = keys::parse_claim(&entry.key)?;
+        let record = ClaimRecord::from_value(&entry.value).ok()?;
         let OwnerRecord { area, node, epoch } = record.owner;
         let code = records::digest("code", &record.code).ok()?;
         Some(Claim {

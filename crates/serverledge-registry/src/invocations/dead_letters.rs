@@ -2,7 +2,7 @@
 
 use serverledge_core::kv::{KeySpan, Op, RangeRequest, Txn};
 use serverledge_core::{InvocationId, SpaceId};
-use serverledge_wire::records::{CallbackRecord, InvocationRecord, InvocationState, Record};
+use serverledge_wire::records::{CallbackRecord, InvocationRecord, Record};
 
 use super::{Acceptance, Held, Invocation, InvocationStore, InvocationStoreError, KEYS_PAGE};
 use crate::keys;
@@ -13,11 +13,11 @@ use crate::nodes::Owner;
 pub struct DeadLetterPage {
     /// The oldest first, by when they were accepted.
     pub dead_letters: Vec<Invocation>,
-    /// What the next page comes after; `None` on the last one.
+    /// The position after which the next page begins; `None` on the last one.
     pub next: Option<InvocationId>,
 }
 
-/// What became of a dead letter that was to be driven anew.
+/// The result of driving a dead letter anew.
 #[derive(Debug, Clone)]
 pub enum Redriven {
     /// A new invocation was made from it.
@@ -30,7 +30,7 @@ impl InvocationStore {
     /// The space's dead letters that were not driven anew.
     ///
     /// # Errors
-    /// What the registry says.
+    /// The registry's errors.
     pub async fn dead_letters(
         &self,
         space: &SpaceId,
@@ -84,7 +84,7 @@ impl InvocationStore {
         marked.note("redriven", &owner.node, now_unix_ms);
         let besides = Txn::new()
             .when(old.unchanged())
-            .then(Op::put(keys::invocation(old.id), marked.to_value()))
+            .then(Op::put(keys::invocation(&old.id), marked.to_value()))
             .then(Op::delete(keys::dead_letter(&old.record.space, old.id)));
         let record = anew(old, owner, now_unix_ms);
         match self
@@ -98,33 +98,26 @@ impl InvocationStore {
         }
     }
 
-    /// Who lost a race of two redrives answers with the winner's.
+    /// Returns the invocation of the redrive that won a race against this one.
     async fn redriven_meanwhile(&self, id: InvocationId) -> Result<Redriven, InvocationStoreError> {
         let found = self.get(id).await?;
         let made =
             found.and_then(|found| InvocationId::parse(found.record.redriven_as.as_deref()?));
         made.map(Redriven::Already)
-            .ok_or(InvocationStoreError::Superseded { id })
-    }
-
-    /// Deletes a dead letter as it was read; `false` if it has changed since, or was deleted.
-    ///
-    /// # Errors
-    /// What the registry says.
-    pub async fn purge(&self, dead: &Invocation) -> Result<bool, InvocationStoreError> {
-        self.delete(dead).await
+            .ok_or(InvocationStoreError::Superseded(id))
     }
 
     /// Deletes all dead letters of the space that were not driven anew, one after the other; says how many.
     ///
     /// # Errors
-    /// What the registry says; what was deleted before stays deleted.
+    /// The registry's errors; what was deleted before stays deleted.
     pub async fn purge_all(&self, space: &SpaceId) -> Result<u64, InvocationStoreError> {
-        let (mut purged, mut after) = (0, None);
+        let mut purged = 0;
+        let mut after = None;
         loop {
             let page = self.dead_letters(space, after, KEYS_PAGE).await?;
             for dead in &page.dead_letters {
-                purged += u64::from(self.delete(dead).await?);
+                purged += u64::from(self.purge(dead).await?);
             }
             match page.next {
                 Some(next) => after = Some(next),
@@ -137,37 +130,16 @@ impl InvocationStore {
 /// A queued record with what a dead letter was accepted with. Its deadline is over, and its idempotency key stands for the
 /// dead letter: neither is carried over.
 fn anew(old: &Invocation, owner: &Owner, now_unix_ms: u64) -> InvocationRecord {
-    let was = &old.record;
+    let was = old.record.clone();
     let mut record = InvocationRecord {
-        schema: InvocationRecord::SCHEMA,
-        space: was.space.clone(),
-        function: was.function.clone(),
-        pinned: was.pinned.clone(),
-        params: was.params.clone(),
-        state: InvocationState::Queued,
-        attempt: 0,
-        accepted_unix_ms: now_unix_ms,
-        started_unix_ms: None,
-        finished_unix_ms: None,
-        result: None,
-        error: None,
-        log: None,
-        report: None,
         qos_class: was.qos_class,
-        deadline_unix_ms: None,
         local_only: was.local_only,
         return_output: was.return_output,
-        node: None,
-        dead_letter: false,
-        idempotency: None,
-        kept_until_unix_ms: None,
         redrive_of: Some(old.id.to_string()),
-        redriven_as: None,
         callback: was
             .callback
-            .as_ref()
-            .map(|callback| CallbackRecord::new(callback.url.clone())),
-        history: Vec::new(),
+            .map(|callback| CallbackRecord::new(callback.url)),
+        ..InvocationRecord::queued(was.space, was.function, was.pinned, was.params, now_unix_ms)
     };
     record.note("accepted", &owner.node, now_unix_ms);
     record

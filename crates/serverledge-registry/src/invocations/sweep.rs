@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serverledge_core::whole_millis;
+
 use serverledge_core::kv::{Compare, KeySpan, Op, RangeRequest, Txn};
-use serverledge_wire::records::Carried;
+use serverledge_wire::records::StoredJson;
 
 use super::{Invocation, InvocationStore, InvocationStoreError, PAGE, decode};
 use crate::keys;
@@ -13,7 +15,7 @@ const BATCH: usize = 20;
 /// A node that does not hear within this time that it shall stop something has long lost it to another.
 const CANCEL_AGE_MAX_MS: u64 = 3600 * 1000;
 
-/// How long outcomes are kept.
+/// Times for which outcomes are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// After the end.
@@ -23,11 +25,13 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// When an invocation may go; `None` while it has work left.
+    /// The time from which an invocation may be deleted, in Unix milliseconds; `None` while it has work left.
     #[must_use]
     pub fn ends_unix_ms(&self, invocation: &Invocation) -> Option<u64> {
         let record = &invocation.record;
-        let finished = record.finished_unix_ms.filter(|_| !record.is_owed())?;
+        let finished = record
+            .finished_unix_ms
+            .filter(|_| !record.has_pending_work())?;
         let kept = if record.dead_letter {
             self.dead_letter.max(self.result)
         } else {
@@ -35,7 +39,7 @@ impl Retention {
         };
         Some(
             finished
-                .saturating_add(millis(kept))
+                .saturating_add(whole_millis(kept))
                 .max(record.kept_until_unix_ms.unwrap_or(0)),
         )
     }
@@ -50,7 +54,7 @@ impl InvocationStore {
     /// with the time of acceptance, and nothing ends before it was accepted.
     ///
     /// # Errors
-    /// What the registry says; what was deleted before stays deleted.
+    /// The registry's errors; what was deleted before stays deleted.
     pub async fn sweep_expired(
         &self,
         now_unix_ms: u64,
@@ -58,7 +62,7 @@ impl InvocationStore {
     ) -> Result<usize, InvocationStoreError> {
         let old = keys::invocations_from(
             now_unix_ms
-                .saturating_sub(millis(retention.result))
+                .saturating_sub(whole_millis(retention.result))
                 .saturating_add(1),
         );
         let mut request = RangeRequest::new(KeySpan::new(keys::INVOCATIONS, Some(old))).limit(PAGE);
@@ -104,15 +108,19 @@ impl InvocationStore {
         }
         let mut deleted = 0;
         for one in batch {
-            deleted += usize::from(self.delete(one).await?);
+            deleted += usize::from(self.purge(one).await?);
         }
         Ok(deleted)
     }
 
-    /// Deletes one as it was read, with its idempotency key if that still stands for it.
-    pub(super) async fn delete(&self, one: &Invocation) -> Result<bool, InvocationStoreError> {
+    /// Deletes an invocation as it was read, with its idempotency key if that still stands for it; `false` if it has changed
+    /// since, or was deleted.
+    ///
+    /// # Errors
+    /// The registry's errors.
+    pub async fn purge(&self, one: &Invocation) -> Result<bool, InvocationStoreError> {
         // A callback may still be owed: it goes with its record.
-        let all = delete_in(Txn::new(), one).then(Op::delete(keys::claim(one.id)));
+        let all = delete_in(Txn::new(), one).then(Op::delete(keys::claim(&one.id)));
         if one.record.idempotency.is_some()
             && self.kv.txn(delete_key(all.clone(), one)).await?.succeeded
         {
@@ -126,7 +134,7 @@ fn delete_in(txn: Txn, one: &Invocation) -> Txn {
     let record = &one.record;
     let mut txn = txn
         .when(one.unchanged())
-        .then(Op::delete(keys::invocation(one.id)));
+        .then(Op::delete(keys::invocation(&one.id)));
     if record.dead_letter {
         txn = txn
             .then(Op::delete(keys::dead_letter(&record.space, one.id)))
@@ -136,7 +144,7 @@ fn delete_in(txn: Txn, one: &Invocation) -> Txn {
         .into_iter()
         .flatten()
     {
-        if let Carried::Blob(digest) = carried {
+        if let StoredJson::Blob(digest) = carried {
             txn = txn.then(Op::delete(keys::usage(digest, one.id)));
         }
     }
@@ -151,8 +159,4 @@ fn delete_key(txn: Txn, one: &Invocation) -> Txn {
     let place = keys::idempotency(&one.record.space, &one.record.function, key);
     txn.when(Compare::mod_revision(place.clone(), one.created))
         .then(Op::delete(place))
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -25,7 +25,8 @@ async fn prefixes_keep_clusters_apart() {
         })
         .unwrap()
     };
-    let (one, two) = (of("one/"), of("two/"));
+    let one = of("one/");
+    let two = of("two/");
     let mut watch = two.watch(b"", None).await.unwrap();
     write(&one, "k", "1").await;
     assert_eq!(two.get(b"k").await.unwrap(), None);
@@ -40,7 +41,8 @@ async fn prefixes_keep_clusters_apart() {
         .await
         .unwrap();
     assert!(two.get(b"k").await.unwrap().is_some());
-    let (one, two) = (one.status().await.unwrap(), two.status().await.unwrap());
+    let one = one.status().await.unwrap();
+    let two = two.status().await.unwrap();
     assert_ne!(one.cluster, two.cluster, "each has an identity of its own");
 }
 
@@ -84,7 +86,8 @@ async fn large_values_come_in_pieces() {
 
 #[tokio::test]
 async fn another_endpoint_takes_over() {
-    let (etcd, mut gone) = (EtcdProcess::start().await, EtcdProcess::start().await);
+    let etcd = EtcdProcess::start().await;
+    let mut gone = EtcdProcess::start().await;
     gone.stop().await;
     let kv = Etcd::new(EtcdOptions {
         endpoints: vec![gone.address(), etcd.address()],
@@ -142,6 +145,29 @@ async fn a_user_that_etcd_does_not_know_is_denied() {
     );
 }
 
+/// On the same connection: etcd forgets tokens after some minutes.
+#[tokio::test]
+async fn a_login_that_etcd_forgot_is_renewed() {
+    let etcd = EtcdProcess::start().await;
+    etcd.enable_users("node", "secret", "serverledge").await;
+    let user = EtcdUser {
+        name: "node".to_owned(),
+        password: "secret".to_owned(),
+    };
+    let kv = Etcd::new(EtcdOptions {
+        user: Some(user),
+        ..options(&etcd)
+    })
+    .unwrap();
+    let lease = kv.lease_grant(LEASE_TTL_MIN).await.unwrap();
+    for value in ["1", "2", "3"] {
+        etcd.void_logins("node", "secret").await;
+        write(&kv, "k", value).await;
+        kv.lease_keep_alive(lease.id).await.unwrap();
+        assert_eq!(kv.get(b"k").await.unwrap().unwrap().value, value);
+    }
+}
+
 /// Watches and kept leases write nothing.
 #[tokio::test]
 async fn idling_writes_nothing() {
@@ -188,7 +214,6 @@ async fn usage_is_told() {
 }
 
 /// With the certificate that etcd signed for itself; a client that does not know it sends nothing.
-#[cfg(feature = "etcd-tls")]
 #[tokio::test]
 async fn tls_is_spoken() {
     use serverledge_registry::EtcdTls;

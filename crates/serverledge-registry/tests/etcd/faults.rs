@@ -101,7 +101,7 @@ async fn a_watch_is_told_what_was_compacted_while_it_was_away() {
         }
     };
     assert!(
-        matches!(error, WatchError::Compacted { at } if at == newest),
+        matches!(error, WatchError::Compacted(at) if at == newest),
         "{error:?}"
     );
     let again = write(&other, "k", "again").await;
@@ -179,7 +179,8 @@ async fn a_frozen_etcd_times_out() {
 /// A frozen member of several does not use up the time of a read.
 #[tokio::test]
 async fn reads_turn_from_a_frozen_endpoint() {
-    let (frozen, etcd) = (EtcdProcess::start().await, EtcdProcess::start().await);
+    let frozen = EtcdProcess::start().await;
+    let etcd = EtcdProcess::start().await;
     let other = store(&etcd);
     write(&other, "k", "1").await;
     let both = EtcdOptions {
@@ -232,7 +233,7 @@ async fn a_lease_that_ended_meanwhile_is_told_and_granted_anew() {
     assert_eq!(kv.get(b"nodes/a").await.unwrap(), None);
     let stale = kv.txn(register(lease.id)).await;
     assert!(
-        matches!(stale, Err(KvError::LeaseUnknown { lease: l }) if l == lease.id),
+        matches!(stale, Err(KvError::LeaseUnknown(l)) if l == lease.id),
         "{stale:?}"
     );
     let lease = kv.lease_grant(LEASE_TTL_MIN).await.unwrap();
@@ -247,11 +248,10 @@ async fn a_lease_that_ended_meanwhile_is_told_and_granted_anew() {
 async fn the_unknown_one_of_two_leases_is_named() {
     let etcd = EtcdProcess::start().await;
     let kv = store(&etcd);
-    let (lost, good) = (
-        kv.lease_grant(LEASE_TTL_MIN * 100),
-        kv.lease_grant(LEASE_TTL_MIN * 100),
-    );
-    let (lost, good) = (lost.await.unwrap().id, good.await.unwrap().id);
+    let lost = kv.lease_grant(LEASE_TTL_MIN * 100);
+    let good = kv.lease_grant(LEASE_TTL_MIN * 100);
+    let lost = lost.await.unwrap().id;
+    let good = good.await.unwrap().id;
     kv.lease_revoke(lost).await.unwrap();
     for leases in [[lost, good], [good, lost]] {
         let txn = Txn::new()
@@ -259,7 +259,7 @@ async fn the_unknown_one_of_two_leases_is_named() {
             .then(Op::put_leased("b", "x", leases[1]));
         let refused = kv.txn(txn).await;
         assert!(
-            matches!(refused, Err(KvError::LeaseUnknown { lease }) if lease == lost),
+            matches!(refused, Err(KvError::LeaseUnknown(lease)) if lease == lost),
             "{refused:?}"
         );
     }

@@ -21,9 +21,9 @@ mod silence;
 mod stores;
 mod versions;
 
-/// How long something may take that must come: tests share their machine.
+/// Longest wait for an event that must come: tests share their machine.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-/// What a request may take where it must not answer.
+/// Time limit of a request that must not be answered.
 const SHORT: Duration = Duration::from_secs(1);
 
 fn options(etcd: &EtcdProcess) -> EtcdOptions {

@@ -15,15 +15,13 @@ async fn a_wiped_etcd_forces_everything_to_be_read_anew() {
     let mut watch = kv.watch(b"", None).await.unwrap();
     let newest = write(&kv, "k", "last").await;
     assert_eq!(values(&mut watch, 1).await, ["last"]);
-    let (lease, before) = (
-        kv.lease_grant(LEASE_TTL_MIN * 100).await.unwrap(),
-        kv.status().await.unwrap(),
-    );
+    let lease = kv.lease_grant(LEASE_TTL_MIN * 100).await.unwrap();
+    let before = kv.status().await.unwrap();
     etcd.restart_empty().await;
 
     let error = next(&mut watch).await.unwrap_err();
     assert!(
-        matches!(error, WatchError::Compacted { at } if at < newest),
+        matches!(error, WatchError::Compacted(at) if at < newest),
         "{error:?}"
     );
     let after = kv.status().await.unwrap();

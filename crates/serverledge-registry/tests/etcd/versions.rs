@@ -9,6 +9,12 @@ use crate::stores::checks;
 mod laws;
 
 #[tokio::test]
+async fn a_function_changes_its_space() {
+    let etcd = EtcdProcess::start().await;
+    laws::a_function_changes_its_space(on(&etcd)).await;
+}
+
+#[tokio::test]
 async fn every_change_raises_the_generation() {
     let etcd = EtcdProcess::start().await;
     laws::every_change_raises_the_generation(on(&etcd)).await;

@@ -55,11 +55,9 @@ async fn accepting() {
         for _ in 0..clients {
             let invocations = invocations.clone();
             tasks.spawn(async move {
-                let (f, params, me) = (
-                    function("f", b"code"),
-                    Bytes::from_static(b"{\"n\":1}"),
-                    owner("n1", "a"),
-                );
+                let f = function("f", b"code");
+                let params = Bytes::from_static(b"{\"n\":1}");
+                let me = owner("n1", "a");
                 for _ in 0..each {
                     let accepted = invocations
                         .accept(&new(InvocationId::new(), &f, &params), &me, NOW)

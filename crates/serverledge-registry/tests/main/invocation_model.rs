@@ -19,7 +19,7 @@ use crate::stores::{function, store};
 
 const NODES: [&str; 3] = ["n0", "n1", "n2"];
 
-/// What a node does; handles are numbered in the order in which they came about, and may be as old as can be.
+/// A step of a node. Handles are numbered in the order in which they came about, and may be as old as can be.
 #[derive(Debug, Clone)]
 enum Step {
     Begin(usize),
@@ -69,7 +69,8 @@ impl World {
             start(&kv, life).await;
         }
         let invocations = InvocationStore::new(kv.clone());
-        let (f, params) = (function("f", b"code"), Bytes::from_static(b"{}"));
+        let f = function("f", b"code");
+        let params = Bytes::from_static(b"{}");
         let callback = callback.then(|| "http://receiver.example/".to_owned());
         let new = NewInvocation {
             callback,
@@ -80,7 +81,7 @@ impl World {
             panic!("a new invocation is not accepted");
         };
         let nodes = NodeStore::new(kv.clone());
-        let last = Held::clone(&held).into_invocation();
+        let last = Invocation::clone(&held);
         Self {
             kv,
             invocations,
@@ -174,7 +175,7 @@ impl World {
         let claims = self.invocations.claims().await.unwrap();
         assert_eq!(
             claims.len(),
-            usize::from(found.record.is_owed()),
+            usize::from(found.record.has_pending_work()),
             "{found:?}"
         );
         assert!(found.record.attempt >= self.last.record.attempt);

@@ -21,7 +21,7 @@ enum Step {
     Reopen,
 }
 
-/// What the store should hold.
+/// The contents that the store should have.
 struct Model {
     /// The state after each revision; the first is that of an empty store, revision 1.
     states: Vec<State>,
@@ -71,7 +71,8 @@ impl Model {
     fn txn(&mut self, txn: &Txn) -> (bool, Vec<OpReply>) {
         let holds = |compare: &Compare| compare.condition.holds(self.newest().get(&compare.key));
         let succeeded = txn.compares.iter().all(holds);
-        let (mut state, mut changed) = (self.newest().clone(), false);
+        let mut state = self.newest().clone();
+        let mut changed = false;
         let revision = Revision::new(self.now() + 1);
         let ops = if succeeded { &txn.then } else { &txn.otherwise };
         let replies = ops
@@ -84,14 +85,12 @@ impl Model {
         (succeeded, replies)
     }
 
-    /// What a watch from a revision on reports, by revision, as unordered pairs of key and new value.
+    /// The changes that a watch from a revision on reports, by revision, as unordered pairs of key and new value.
     fn changes(&self, from: u64) -> BTreeMap<u64, BTreeMap<Bytes, Option<KeyValue>>> {
         let mut all = BTreeMap::new();
         for revision in from.max(2)..=self.now() {
-            let (old, new) = (
-                &self.states[usize_of(revision) - 2],
-                &self.states[usize_of(revision) - 1],
-            );
+            let old = &self.states[usize_of(revision) - 2];
+            let new = &self.states[usize_of(revision) - 1];
             let keys = old
                 .keys()
                 .chain(new.keys())
@@ -170,7 +169,7 @@ async fn compact(store: &Embedded, model: &mut Model, share: u8) {
     let at = model.now() * u64::from(share) / 255;
     match store.compact(Revision::new(at)).await {
         Ok(()) => model.compacted = at,
-        Err(KvError::Compacted { at: oldest }) => {
+        Err(KvError::Compacted(oldest)) => {
             assert!(at <= model.compacted && oldest.get() == model.compacted)
         }
         Err(other) => panic!("{other:?}"),
@@ -184,7 +183,7 @@ async fn compare_states(store: &Embedded, model: &Model) {
             .range(RangeRequest::prefix("").at(Revision::new(revision)))
             .await;
         if revision < model.compacted && revision < model.now() {
-            assert!(matches!(reply, Err(KvError::Compacted { at }) if at.get() == model.compacted));
+            assert!(matches!(reply, Err(KvError::Compacted(at)) if at.get() == model.compacted));
         } else {
             let expected: Vec<_> = model.states[usize_of(revision) - 1]
                 .values()
@@ -209,7 +208,8 @@ async fn compare_watches(store: &Embedded, model: &Model) {
             let mut seen: BTreeMap<u64, BTreeMap<_, _>> = BTreeMap::new();
             while seen.keys().last() != expected.keys().last() {
                 for event in watch.next().await.unwrap() {
-                    let (key, revision) = (event.key().clone(), event.revision().get());
+                    let key = event.key().clone();
+                    let revision = event.revision().get();
                     let entry = if let Event::Put(entry) = event {
                         Some(entry)
                     } else {

@@ -6,6 +6,11 @@ use crate::stores::{checks, store};
 mod laws;
 
 #[tokio::test]
+async fn a_function_changes_its_space() {
+    laws::a_function_changes_its_space(store()).await;
+}
+
+#[tokio::test]
 async fn every_change_raises_the_generation() {
     laws::every_change_raises_the_generation(store()).await;
 }

@@ -1,4 +1,4 @@
-//! What the store of accounts must do over any store. Each check wants one of its own.
+//! Checks of the store of accounts, over any store. Each check wants one of its own.
 
 use std::sync::Arc;
 
@@ -79,7 +79,8 @@ pub(crate) async fn one_of_many_takes_an_address(kv: Arc<dyn Kv>) {
     let store = AccountStore::new(kv);
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..16 {
-        let (store, id) = (store.clone(), UserId::new());
+        let store = store.clone();
+        let id = UserId::new();
         let txn = AccountTxn::new()
             .when_user_missing(&id)
             .put_user(&id, &user())
@@ -139,7 +140,8 @@ pub(crate) async fn one_of_many_uses_a_link(kv: Arc<dyn Kv>) {
 
 pub(crate) async fn what_is_a_users_is_found_by_its_id(kv: Arc<dyn Kv>) {
     let store = AccountStore::new(kv);
-    let (ada, bob) = (made(&store).await, UserId::new());
+    let ada = made(&store).await;
+    let bob = UserId::new();
     for number in 1..=3 {
         let txn = AccountTxn::new().put_session(&ada, &hash(number), &session(&ada, 1, NOW + 1));
         let txn = txn.put_token(&ada, &hash(number), &token(&ada, 1, None));
@@ -194,7 +196,8 @@ pub(crate) async fn lists_have_an_end(kv: Arc<dyn Kv>) {
 
 pub(crate) async fn what_is_over_is_swept(kv: Arc<dyn Kv>) {
     let store = AccountStore::new(kv);
-    let (ada, nobody) = (made(&store).await, UserId::new());
+    let ada = made(&store).await;
+    let nobody = UserId::new();
     let sessions = [
         (&ada, 1, NOW + 1),
         (&ada, 1, NOW),

@@ -1,4 +1,4 @@
-//! What the store of applications must do over any store. Each check wants one of its own.
+//! Checks of the store of applications, over any store. Each check wants one of its own.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ fn application(called: &str) -> Application {
         owner: Some(UserId::new()),
         space: SpaceId::new(),
         endpoints: vec![Endpoint::parse("POST", "a/b", "f").unwrap()],
-        dependencies: String::new(),
+        dependencies: serverledge_core::Dependencies::default(),
         up: false,
         cors: Cors::Closed,
         hands_out_nested: true,
@@ -40,10 +40,8 @@ async fn seen(apps: &AppStore, id: &AppId) -> KeptApp {
 }
 
 pub(crate) async fn applications_are_made_changed_and_deleted(kv: Arc<dyn Kv>) {
-    let (apps, mut watch) = (
-        AppStore::new(kv.clone()),
-        AppStore::new(kv).watch(None).await.unwrap(),
-    );
+    let apps = AppStore::new(kv.clone());
+    let mut watch = AppStore::new(kv).watch(None).await.unwrap();
     let first = application("first");
     let created = apps.create(&first).await.unwrap();
     let before = seen(&apps, &first.id).await;
@@ -66,9 +64,9 @@ pub(crate) async fn applications_are_made_changed_and_deleted(kv: Arc<dyn Kv>) {
     // The old name is free, the new one is not.
     apps.create(&application("first")).await.unwrap();
     let taken = apps.create(&application("second")).await;
-    assert!(matches!(taken, Err(AppStoreError::NameTaken { name }) if name.as_str() == "second"));
+    assert!(matches!(taken, Err(AppStoreError::NameTaken(name)) if name.as_str() == "second"));
     let back = apps.change(&seen(&apps, &first.id).await, &up).await;
-    assert!(matches!(back, Err(AppStoreError::NameTaken { name }) if name.as_str() == "first"));
+    assert!(matches!(back, Err(AppStoreError::NameTaken(name)) if name.as_str() == "first"));
     let loaded = apps.load_all().await.unwrap();
     assert_eq!((loaded.applications.len(), loaded.unreadable.len()), (2, 0));
 
@@ -136,8 +134,10 @@ pub(crate) async fn one_of_many_gets_a_name(kv: Arc<dyn Kv>) {
 }
 
 pub(crate) async fn a_deleted_space_stays_empty(kv: Arc<dyn Kv>) {
-    let (apps, functions) = (AppStore::new(kv.clone()), FunctionStore::new(kv.clone()));
-    let (app, code) = (application("shop"), Bytes::from_static(b"code"));
+    let apps = AppStore::new(kv.clone());
+    let functions = FunctionStore::new(kv.clone());
+    let app = application("shop");
+    let code = Bytes::from_static(b"code");
     apps.create(&app).await.unwrap();
     let inside = Function {
         space: app.space.clone(),
@@ -163,16 +163,25 @@ pub(crate) async fn a_deleted_space_stays_empty(kv: Arc<dyn Kv>) {
             .is_some()
     );
     // A deploy that had begun before.
-    for late in [
-        functions.create(&inside, &code, NOW).await,
-        functions.replace(&inside, &code, NOW).await,
-    ] {
+    let replaced = functions
+        .replace(&inside, &code, NOW)
+        .await
+        .map(|replaced| replaced.revision);
+    for late in [functions.create(&inside, &code, NOW).await, replaced] {
         assert!(
             matches!(late, Err(DeployError::SpaceGone { .. })),
             "{late:?}"
         );
     }
-    functions.replace(&outside, &code, NOW).await.unwrap();
+    assert_eq!(
+        functions
+            .replace(&outside, &code, NOW)
+            .await
+            .unwrap()
+            .before
+            .as_deref(),
+        Some(&outside)
+    );
     let taken = functions.create(&outside, &code, NOW).await;
     assert!(
         matches!(taken, Err(DeployError::Exists { .. })),
@@ -208,8 +217,10 @@ pub(crate) async fn a_deleted_space_stays_empty(kv: Arc<dyn Kv>) {
 }
 
 pub(crate) async fn other_dependencies_are_a_new_generation(kv: Arc<dyn Kv>) {
-    let (apps, functions) = (AppStore::new(kv.clone()), FunctionStore::new(kv));
-    let (app, code) = (application("shop"), Bytes::from_static(b"code"));
+    let apps = AppStore::new(kv.clone());
+    let functions = FunctionStore::new(kv);
+    let app = application("shop");
+    let code = Bytes::from_static(b"code");
     apps.create(&app).await.unwrap();
     let inside = Function {
         space: app.space.clone(),
@@ -228,7 +239,7 @@ pub(crate) async fn other_dependencies_are_a_new_generation(kv: Arc<dyn Kv>) {
     .unwrap();
     assert_eq!(generations().await, [(app.space.clone(), deployed)]);
     let other = Application {
-        dependencies: "a==1".to_owned(),
+        dependencies: serverledge_core::Dependencies::of_text("a==1".to_owned()),
         ..app.clone()
     };
     let changed = apps

@@ -1,4 +1,4 @@
-//! What the store of invocations must do over any store, races included. Each check wants one of its own.
+//! Checks of the store of invocations, over any store, races included. Each check wants one of its own.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serverledge_registry::{
     Acceptance, BlobStore, FinalOutcome, Finish, Held, IdempotencyKey, InvocationStore,
     InvocationStoreError, NewInvocation, NodeStore, Owner, Redriven, Retention, code_digest,
 };
-use serverledge_wire::records::{CallbackState, Carried, ErrorRecord, InvocationState};
+use serverledge_wire::records::{CallbackState, ErrorRecord, InvocationState, StoredJson};
 
 use crate::stores::{function, node_record};
 
@@ -45,7 +45,8 @@ pub(crate) async fn start(kv: &Arc<dyn Kv>, owner: &Owner) {
 
 /// An id that was made then.
 fn id_at(unix_ms: u64, number: u16) -> InvocationId {
-    let (high, low) = (unix_ms >> 16, unix_ms & 0xffff);
+    let high = unix_ms >> 16;
+    let low = unix_ms & 0xffff;
     InvocationId::parse(&format!(
         "{high:08x}-{low:04x}-7000-8000-00000000{number:04x}"
     ))
@@ -78,10 +79,8 @@ fn held(acceptance: Acceptance) -> Held {
 }
 
 async fn accepted(invocations: &InvocationStore, params: &str, owner: &Owner) -> Held {
-    let (function, params) = (
-        function("f", b"code"),
-        Bytes::copy_from_slice(params.as_bytes()),
-    );
+    let function = function("f", b"code");
+    let params = Bytes::copy_from_slice(params.as_bytes());
     held(
         invocations
             .accept(&new(InvocationId::new(), &function, &params), owner, NOW)
@@ -91,7 +90,8 @@ async fn accepted(invocations: &InvocationStore, params: &str, owner: &Owner) ->
 }
 
 async fn with_callback(invocations: &InvocationStore, owner: &Owner) -> Held {
-    let (function, params) = (function("f", b"code"), Bytes::from_static(b"{}"));
+    let function = function("f", b"code");
+    let params = Bytes::from_static(b"{}");
     let callback = Some("http://receiver.example/".to_owned());
     let new = NewInvocation {
         callback,
@@ -140,7 +140,8 @@ pub(crate) async fn an_invocation_ends_once(kv: Arc<dyn Kv>) {
     let me = owner("n1", "a");
     let queued = accepted(&invocations, r#"{"n": 1}"#, &me).await;
     assert_eq!(queued.function().unwrap(), function("f", b"code"));
-    let (taken, params) = (function("f", b"code"), Bytes::from_static(b"{}"));
+    let taken = function("f", b"code");
+    let params = Bytes::from_static(b"{}");
     let again = invocations
         .accept(&new(queued.id, &taken, &params), &me, NOW)
         .await;
@@ -202,7 +203,7 @@ pub(crate) async fn large_parameters_and_results_go_into_blobs(kv: Arc<dyn Kv>) 
     let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
     let params = text(6 * 1024 * 1024);
     let queued = accepted(&invocations, &params, &me).await;
-    assert!(matches!(queued.record.params, Carried::Blob(_)));
+    assert!(matches!(queued.record.params, StoredJson::Blob(_)));
     assert_eq!(invocations.params(&queued).await.unwrap(), params);
     let result = Bytes::from(text(5 * 1024 * 1024));
     let outcome = Finish {
@@ -252,7 +253,8 @@ pub(crate) async fn large_parameters_and_results_go_into_blobs(kv: Arc<dyn Kv>) 
 
 /// Nobody takes what a living node has claimed; of several that take what is left, one gets it.
 pub(crate) async fn of_many_takers_one_wins(kv: Arc<dyn Kv>) {
-    let (invocations, nodes) = (InvocationStore::new(kv.clone()), NodeStore::new(kv.clone()));
+    let invocations = InvocationStore::new(kv.clone());
+    let nodes = NodeStore::new(kv.clone());
     let dead = owner("n1", "a");
     start(&kv, &dead).await;
     let begun = invocations
@@ -265,7 +267,9 @@ pub(crate) async fn of_many_takers_one_wins(kv: Arc<dyn Kv>) {
     let claim = invocations.claims().await.unwrap().remove(0);
     let mut takers = tokio::task::JoinSet::new();
     for number in 0..8 {
-        let (invocations, claim, gone) = (invocations.clone(), claim.clone(), gone.clone());
+        let invocations = invocations.clone();
+        let claim = claim.clone();
+        let gone = gone.clone();
         takers.spawn(async move {
             let me = owner(&format!("taker{number}"), "a");
             invocations
@@ -302,7 +306,8 @@ pub(crate) async fn of_many_takers_one_wins(kv: Arc<dyn Kv>) {
 
 /// A proof that a node is gone is void when the node is back with the same life.
 pub(crate) async fn a_node_that_comes_back_keeps_its_work(kv: Arc<dyn Kv>) {
-    let (invocations, nodes) = (InvocationStore::new(kv.clone()), NodeStore::new(kv.clone()));
+    let invocations = InvocationStore::new(kv.clone());
+    let nodes = NodeStore::new(kv.clone());
     let me = owner("n1", "a");
     let queued = accepted(&invocations, "{}", &me).await;
     let gone = nodes.gone(&me).await.unwrap().unwrap();
@@ -319,8 +324,10 @@ pub(crate) async fn a_node_that_comes_back_keeps_its_work(kv: Arc<dyn Kv>) {
 }
 
 pub(crate) async fn finishing_races_with_a_take_over(kv: Arc<dyn Kv>) {
-    let (invocations, nodes) = (InvocationStore::new(kv.clone()), NodeStore::new(kv.clone()));
-    let (dead, other) = (owner("n1", "a"), owner("n2", "a"));
+    let invocations = InvocationStore::new(kv.clone());
+    let nodes = NodeStore::new(kv.clone());
+    let dead = owner("n1", "a");
+    let other = owner("n2", "a");
     let gone = nodes.gone(&dead).await.unwrap().unwrap();
     for _ in 0..ROUNDS {
         let begun = invocations
@@ -350,7 +357,8 @@ pub(crate) async fn finishing_races_with_a_take_over(kv: Arc<dyn Kv>) {
 
 pub(crate) async fn cancelling_races_with_finishing(kv: Arc<dyn Kv>) {
     let invocations = InvocationStore::new(kv.clone());
-    let (runner, canceller) = (owner("n1", "a"), owner("n2", "a"));
+    let runner = owner("n1", "a");
+    let canceller = owner("n2", "a");
     for _ in 0..ROUNDS {
         let begun = invocations
             .begin(&accepted(&invocations, "{}", &runner).await, NOW)
@@ -386,11 +394,10 @@ pub(crate) async fn cancelling_races_with_finishing(kv: Arc<dyn Kv>) {
 
 pub(crate) async fn a_node_hears_what_it_shall_stop(kv: Arc<dyn Kv>) {
     let invocations = InvocationStore::new(kv.clone());
-    let (me, other) = (owner("n1", "a"), owner("n2", "a"));
-    let (first, second) = (
-        accepted(&invocations, "1", &me).await,
-        accepted(&invocations, "2", &me).await,
-    );
+    let me = owner("n1", "a");
+    let other = owner("n2", "a");
+    let first = accepted(&invocations, "1", &me).await;
+    let second = accepted(&invocations, "2", &me).await;
     invocations
         .cancel(first.id, &error("cancelled"), &other, NOW)
         .await
@@ -441,11 +448,9 @@ fn key(key: &str, payload: &str, expires_unix_ms: u64) -> Option<IdempotencyKey>
 
 pub(crate) async fn a_key_stands_for_its_first_request(kv: Arc<dyn Kv>) {
     let invocations = InvocationStore::new(kv.clone());
-    let (me, f, g) = (
-        owner("n1", "a"),
-        function("f", b"code"),
-        function("g", b"code"),
-    );
+    let me = owner("n1", "a");
+    let f = function("f", b"code");
+    let g = function("g", b"code");
     let params = Bytes::from_static(b"{}");
     let accept = async |function: &Function, key: Option<IdempotencyKey>, now: u64| {
         let new = NewInvocation {
@@ -458,7 +463,7 @@ pub(crate) async fn a_key_stands_for_its_first_request(kv: Arc<dyn Kv>) {
     let again = accept(&f, key("k", "p", NOW + 99), NOW + 9).await.unwrap();
     assert!(matches!(again, Acceptance::Repeated(id) if id == first.id));
     let other = accept(&f, key("k", "q", NOW + 99), NOW + 9).await;
-    assert!(matches!(other, Err(InvocationStoreError::KeyReused { first: id }) if id == first.id));
+    assert!(matches!(other, Err(InvocationStoreError::KeyReused(id)) if id == first.id));
     assert_eq!(
         invocations
             .repeated(&f, &key("k", "p", 0).unwrap(), NOW)
@@ -491,7 +496,8 @@ pub(crate) async fn of_many_equal_requests_one_is_accepted(kv: Arc<dyn Kv>) {
     for number in 0..16 {
         let invocations = invocations.clone();
         requests.spawn(async move {
-            let (function, params) = (function("f", b"code"), Bytes::from(vec![b'1'; 200_000]));
+            let function = function("f", b"code");
+            let params = Bytes::from(vec![b'1'; 200_000]);
             let new = NewInvocation {
                 key: key("k", "p", NOW + 10),
                 ..new(InvocationId::new(), &function, &params)
@@ -530,7 +536,8 @@ pub(crate) async fn of_many_equal_requests_one_is_accepted(kv: Arc<dyn Kv>) {
 
 pub(crate) async fn dead_letters_are_listed_driven_anew_and_purged(kv: Arc<dyn Kv>) {
     let invocations = InvocationStore::new(kv.clone());
-    let (me, space) = (owner("n1", "a"), SpaceId::default_space());
+    let me = owner("n1", "a");
+    let space = SpaceId::default_space();
     let mut ids = Vec::new();
     for number in 0..5 {
         let queued = accepted(&invocations, &format!("{{\"n\":{number}}}"), &me).await;
@@ -599,11 +606,13 @@ pub(crate) async fn dead_letters_are_listed_driven_anew_and_purged(kv: Arc<dyn K
 
 /// A claim stays until the callback is delivered, also over a cancel and a take-over.
 pub(crate) async fn a_pending_callback_keeps_its_claim(kv: Arc<dyn Kv>) {
-    let (invocations, nodes) = (InvocationStore::new(kv.clone()), NodeStore::new(kv.clone()));
-    let (me, other) = (owner("n1", "a"), owner("n2", "a"));
+    let invocations = InvocationStore::new(kv.clone());
+    let nodes = NodeStore::new(kv.clone());
+    let me = owner("n1", "a");
+    let other = owner("n2", "a");
     let queued = with_callback(&invocations, &me).await;
     let ended = invocations.finish(&queued, done("1"), NOW).await.unwrap();
-    assert!(ended.record.is_owed());
+    assert!(ended.record.has_pending_work());
     let gone = nodes.gone(&me).await.unwrap().unwrap();
     let claim = invocations.claims().await.unwrap().remove(0);
     let taken = invocations
@@ -644,7 +653,7 @@ pub(crate) async fn a_pending_callback_keeps_its_claim(kv: Arc<dyn Kv>) {
         .await
         .unwrap()
         .unwrap();
-    assert!(cancelled.invocation.record.is_owed());
+    assert!(cancelled.invocation.record.has_pending_work());
     let held = invocations.held(queued.id, &me).await.unwrap().unwrap();
     let mut callback = held.record.callback.clone().unwrap();
     callback.state = CallbackState::Failed;
@@ -653,7 +662,7 @@ pub(crate) async fn a_pending_callback_keeps_its_claim(kv: Arc<dyn Kv>) {
         .await
         .unwrap();
     assert_eq!(
-        (over.record.state, over.record.is_owed()),
+        (over.record.state, over.record.has_pending_work()),
         (InvocationState::Cancelled, false)
     );
     assert!(keys(&kv, "claims/").await.is_empty());
@@ -661,11 +670,9 @@ pub(crate) async fn a_pending_callback_keeps_its_claim(kv: Arc<dyn Kv>) {
 
 pub(crate) async fn what_was_kept_long_enough_goes(kv: Arc<dyn Kv>) {
     let invocations = InvocationStore::new(kv.clone());
-    let (me, f, params) = (
-        owner("n1", "a"),
-        function("f", b"code"),
-        Bytes::from(vec![b'1'; 200_000]),
-    );
+    let me = owner("n1", "a");
+    let f = function("f", b"code");
+    let params = Bytes::from(vec![b'1'; 200_000]);
     let accept = async |number: u16, key: Option<IdempotencyKey>| {
         let new = NewInvocation {
             key,
@@ -674,7 +681,8 @@ pub(crate) async fn what_was_kept_long_enough_goes(kv: Arc<dyn Kv>) {
         held(invocations.accept(&new, &me, NOW).await.unwrap())
     };
     let keyed = accept(0, key("k", "p", NOW + 3 * HOUR)).await;
-    let (open, dead) = (accept(1, None).await, accept(2, None).await);
+    let open = accept(1, None).await;
+    let dead = accept(2, None).await;
     for number in 3..50 {
         invocations
             .finish(&accept(number, None).await, done("1"), NOW + HOUR)

@@ -1,4 +1,4 @@
-//! What the typed stores must do over any store. Each check wants one of its own.
+//! Checks of the typed stores, over any store. Each check wants one of its own.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -60,17 +60,20 @@ fn noise(bytes: usize) -> Bytes {
 pub(crate) async fn functions_are_deployed_replaced_and_deleted(kv: Arc<dyn Kv>) {
     let functions = FunctionStore::new(kv);
     let mut watch = functions.watch(None).await.unwrap();
-    let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
-    let (old, new) = (function("f", &first), function("f", &second));
+    let first = Bytes::from_static(b"first");
+    let second = Bytes::from_static(b"second");
+    let old = function("f", &first);
+    let new = function("f", &second);
     let created = functions.create(&old, &first, NOW).await.unwrap();
     let taken = functions.create(&new, &second, NOW).await;
-    assert!(matches!(taken, Err(DeployError::Exists { name }) if name.as_str() == "f"));
+    assert!(matches!(taken, Err(DeployError::Exists(name)) if name.as_str() == "f"));
     let wrong = functions.replace(&new, &first, NOW).await;
     assert!(matches!(wrong, Err(DeployError::Digest { .. })));
     let found = functions.get(&old.space, &old.name).await.unwrap().unwrap();
     assert_eq!((&*found.function, found.revision), (&old, created));
 
     let replaced = functions.replace(&new, &second, NOW).await.unwrap();
+    assert_eq!(replaced.before.as_deref(), Some(&old));
     assert_eq!(
         *functions
             .get(&old.space, &old.name)
@@ -85,7 +88,7 @@ pub(crate) async fn functions_are_deployed_replaced_and_deleted(kv: Arc<dyn Kv>)
         Some(second)
     );
     assert_eq!(functions.list(&old.space).await.unwrap(), [name("f")]);
-    assert!(functions.delete(&old.space, &old.name).await.unwrap() > Some(replaced));
+    assert!(functions.delete(&old.space, &old.name).await.unwrap() > Some(replaced.revision));
     assert_eq!(functions.delete(&old.space, &old.name).await.unwrap(), None);
     assert!(
         functions
@@ -104,7 +107,7 @@ pub(crate) async fn functions_are_deployed_replaced_and_deleted(kv: Arc<dyn Kv>)
         matches!(&seen[0], FunctionChange::Deployed(one) if *one.function == old && one.revision == created)
     );
     assert!(
-        matches!(&seen[1], FunctionChange::Deployed(one) if *one.function == new && one.revision == replaced)
+        matches!(&seen[1], FunctionChange::Deployed(one) if *one.function == new && one.revision == replaced.revision)
     );
     assert!(matches!(&seen[2], FunctionChange::Deleted { name, .. } if name.as_str() == "f"));
 }
@@ -191,11 +194,10 @@ pub(crate) async fn damage_is_noticed(kv: Arc<dyn Kv>) {
 /// Sweeps between deploys of the same code, without any grace time: no function is ever left without its code.
 pub(crate) async fn deploys_and_sweeps_do_not_cross(kv: Arc<dyn Kv>) {
     let functions = FunctionStore::new(kv);
-    let (deployed, code) = (
-        function("f", &noise(2 * CHUNK_BYTES + 5)),
-        noise(2 * CHUNK_BYTES + 5),
-    );
-    let (done, swept) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let deployed = function("f", &noise(2 * CHUNK_BYTES + 5));
+    let code = noise(2 * CHUNK_BYTES + 5);
+    let done = AtomicBool::new(false);
+    let swept = AtomicUsize::new(0);
     let deploys = async {
         for round in 0..DEPLOYS_MAX {
             if round >= DEPLOYS_MIN && swept.load(Ordering::SeqCst) > 0 {
@@ -275,7 +277,7 @@ pub(crate) async fn a_nodes_record_says_which_of_its_lives_runs(kv: Arc<dyn Kv>)
     let stale = kv
         .txn(
             Txn::new()
-                .when(gone.compare().clone())
+                .when(gone.compare.clone())
                 .then(Op::put("taken", "over")),
         )
         .await

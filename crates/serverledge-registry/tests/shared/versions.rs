@@ -1,4 +1,4 @@
-//! What generations and kept versions must do over any store. Each check wants one of its own.
+//! Checks of generations and kept versions, over any store. Each check wants one of its own.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serverledge_core::kv::{Kv, RangeRequest, Revision, Txn};
 use serverledge_core::{Digest, Flags, Function, FunctionName, SpaceId};
 use serverledge_registry::{
-    ChangeError, DeployError, FlagsChange, FunctionChange, FunctionStore, FunctionWatch,
+    ChangeError, ChangeWatch, DeployError, FlagsChange, FunctionChange, FunctionStore, MoveError,
     VERSIONS_MAX,
 };
 
@@ -34,6 +34,7 @@ async fn deploy(store: &FunctionStore, function: &Function, n: usize) -> Revisio
         .replace(function, &code(n), NOW + n as u64)
         .await
         .unwrap()
+        .revision
 }
 
 async fn generation(store: &FunctionStore, space: &SpaceId) -> Option<Revision> {
@@ -59,10 +60,61 @@ fn digest(name: &str, n: usize) -> Digest {
     version(name, n).version.digest
 }
 
+/// With everything that belongs to it; where its name is taken, nothing happens.
+pub(crate) async fn a_function_changes_its_space(kv: Arc<dyn Kv>) {
+    let store = FunctionStore::new(kv);
+    let first = version("f", 1);
+    let second = version("f", 2);
+    let from = &first.space;
+    let to = SpaceId::new();
+    let name = &first.name;
+    deploy(&store, &first, 1).await;
+    deploy(&store, &second, 2).await;
+    let flags = FlagsChange {
+        idempotent: Some(true),
+        edge: None,
+    };
+    store.set_flags(from, name, flags).await.unwrap();
+    let before = generation(&store, from).await;
+    store.move_to(from, name, &to).await.unwrap();
+    assert!(store.get(from, name).await.unwrap().is_none());
+    assert!(generation(&store, from).await > before && generation(&store, &to).await > before);
+    let moved = store.versions(&to, name).await.unwrap().unwrap();
+    assert_eq!(moved.current.function.version.digest, second.version.digest);
+    assert!(moved.current.function.flags.idempotent);
+    assert_eq!(
+        kept(
+            &store,
+            &Function {
+                space: to.clone(),
+                ..first.clone()
+            }
+        )
+        .await,
+        [first.version.digest]
+    );
+    store
+        .roll_back(&to, name, &first.version.digest, NOW)
+        .await
+        .unwrap();
+    assert!(matches!(
+        store.move_to(from, name, &to).await,
+        Err(MoveError::Gone { .. })
+    ));
+    deploy(&store, &first, 1).await;
+    assert!(matches!(
+        store.move_to(from, name, &to).await,
+        Err(MoveError::Exists { .. })
+    ));
+    assert!(store.get(from, name).await.unwrap().is_some());
+}
+
 pub(crate) async fn every_change_raises_the_generation(kv: Arc<dyn Kv>) {
     let store = FunctionStore::new(kv.clone());
-    let (first, second) = (version("f", 1), version("f", 2));
-    let (space, name) = (&first.space, &first.name);
+    let first = version("f", 1);
+    let second = version("f", 2);
+    let space = &first.space;
+    let name = &first.name;
     let elsewhere = Function {
         space: SpaceId::new(),
         ..version("f", 1)
@@ -140,9 +192,10 @@ pub(crate) async fn every_change_raises_the_generation(kv: Arc<dyn Kv>) {
     assert_eq!(generation(&store, space).await, None);
 }
 
-/// Who has seen a change has seen its generation.
-async fn together(watch: &mut FunctionWatch, changes: &[Revision], raised: Revision) {
-    let (mut functions, mut generations) = (Vec::new(), Vec::new());
+/// Checks that a change and its generation are seen together, in this order.
+async fn together(watch: &mut ChangeWatch<FunctionChange>, changes: &[Revision], raised: Revision) {
+    let mut functions = Vec::new();
+    let mut generations = Vec::new();
     while generations.last() != Some(&raised) {
         for change in watch.next().await.unwrap() {
             match change {
@@ -232,7 +285,8 @@ pub(crate) async fn a_function_goes_back_and_forth(kv: Arc<dyn Kv>) {
     };
     let [one, two, three] = [1, 2, 3].map(|n| version("f", n));
     let one = Function { flags, ..one };
-    let (space, name) = (&one.space, &one.name);
+    let space = &one.space;
+    let name = &one.name;
     let back = async |n: usize| {
         store
             .roll_back(space, name, &digest("f", n), NOW + 99)
@@ -392,7 +446,8 @@ pub(crate) async fn roll_backs_and_sweeps_do_not_cross(kv: Arc<dyn Kv>) {
     let f = version("f", 0);
     deploy(&store, &f, 0).await;
     deploy(&store, &version("f", 1), 1).await;
-    let (done, sweeps) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let done = AtomicBool::new(false);
+    let sweeps = AtomicUsize::new(0);
     let roll_backs = async {
         for round in 0..ROUNDS_MAX {
             if round >= ROUNDS_MIN && sweeps.load(Ordering::SeqCst) > 2 {

@@ -13,75 +13,29 @@ use crate::peers::PeerView;
 const EQUAL_RATIO: f64 = 1.25;
 const EQUAL_SECONDS: f64 = 0.001;
 
-/// Everything runs in the cloud or nowhere (Serverledge's `cloudonly`).
-#[derive(Debug)]
-pub struct CloudOnly(Chooser);
-
-/// Here if it can start now, or as soon as idle sandboxes have made way, else in the cloud; if that has nothing to offer, it waits here (Serverledge's `edgecloud`,
-/// which drops it).
-#[derive(Debug)]
-pub struct EdgeCloud(Chooser);
-
-/// On the nearest neighbour that has room; calls that may not be offloaded run here (Serverledge's `edgeonly`).
-#[derive(Debug)]
-pub struct EdgeOnly {
-    chooser: Chooser,
-    fallback_local: bool,
+/// Serverledge's rules of where calls run.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TierRule {
+    /// Everything runs in the cloud or nowhere (`cloudonly`).
+    CloudOnly,
+    /// Here if it can start now, or as soon as idle sandboxes have made way, else in the cloud; if that has nothing to
+    /// offer, it waits here (`edgecloud`; Serverledge drops it).
+    EdgeCloud,
+    /// On the nearest neighbour that has room; calls that may not be offloaded run here (`edgeonly`). With
+    /// `fallback_local`, what no neighbour can take runs here.
+    EdgeOnly { fallback_local: bool },
 }
 
-/// Finds the best peer of one tier.
+/// The policy of a rule: finds the best peer of one tier.
 #[derive(Debug)]
-struct Chooser {
+pub(super) struct TierPolicy {
+    rule: TierRule,
     outlook: Outlook,
     /// Kept, so that no decision allocates.
     prospects: Vec<Prospect>,
 }
 
-impl CloudOnly {
-    /// Knows nothing yet; spreads from this seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self(Chooser::new(seed))
-    }
-}
-
-impl EdgeCloud {
-    /// Knows nothing yet; spreads from this seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self(Chooser::new(seed))
-    }
-}
-
-impl EdgeOnly {
-    /// Knows nothing yet; spreads from this seed. With `fallback_local`, what no neighbour can take runs here.
-    #[must_use]
-    pub fn new(seed: u64, fallback_local: bool) -> Self {
-        Self {
-            chooser: Chooser::new(seed),
-            fallback_local,
-        }
-    }
-}
-
-impl Policy for CloudOnly {
-    fn place(
-        &mut self,
-        now: Instant,
-        call: &Arrival,
-        local: &LocalView,
-        peers: PeerView<'_>,
-    ) -> Placement {
-        let cloud = self.0.cloud(now, call, local, &peers);
-        cloud.unwrap_or(Placement::Reject(OverloadReason::NoPeer))
-    }
-
-    fn learn(&mut self, now: Instant, sample: &Sample) {
-        self.0.outlook.learn(now, sample);
-    }
-}
-
-impl Policy for EdgeCloud {
+impl Policy for TierPolicy {
     fn place(
         &mut self,
         now: Instant,
@@ -93,47 +47,40 @@ impl Policy for EdgeCloud {
             call.deadline
                 .is_none_or(|deadline| now + local.wait < deadline)
         };
-        if local.fit == Fit::Now || (local.yields && local.may_wait && in_time()) {
-            return Placement::Local;
-        }
-        self.0
-            .cloud(now, call, local, &peers)
-            .unwrap_or(Placement::Local)
-    }
-
-    fn learn(&mut self, now: Instant, sample: &Sample) {
-        self.0.outlook.learn(now, sample);
-    }
-}
-
-impl Policy for EdgeOnly {
-    fn place(
-        &mut self,
-        now: Instant,
-        call: &Arrival,
-        local: &LocalView,
-        peers: PeerView<'_>,
-    ) -> Placement {
-        if !call.may_offload {
-            return Placement::Local;
-        }
-        match self.chooser.neighbour(now, call, local, &peers) {
-            Some(placement) => placement,
-            None if self.fallback_local => Placement::Local,
-            None => Placement::Reject(OverloadReason::NoPeer),
+        match self.rule {
+            TierRule::EdgeCloud
+                if local.fit == Fit::Now || (local.yields && local.may_wait && in_time()) =>
+            {
+                Placement::Local
+            }
+            TierRule::EdgeCloud => self
+                .cloud(now, call, local, &peers)
+                .unwrap_or(Placement::Local),
+            TierRule::CloudOnly => self
+                .cloud(now, call, local, &peers)
+                .unwrap_or(Placement::Reject(OverloadReason::NoPeer)),
+            TierRule::EdgeOnly { .. } if !call.may_offload => Placement::Local,
+            TierRule::EdgeOnly { fallback_local } => match self.neighbour(now, call, local, &peers)
+            {
+                Some(placement) => placement,
+                None if fallback_local => Placement::Local,
+                None => Placement::Reject(OverloadReason::NoPeer),
+            },
         }
     }
 
     fn learn(&mut self, now: Instant, sample: &Sample) {
-        self.chooser.outlook.learn(now, sample);
+        self.outlook.learn(now, sample);
     }
 }
 
-// === impl Chooser ===
+// === impl TierPolicy ===
 
-impl Chooser {
-    fn new(seed: u64) -> Self {
+impl TierPolicy {
+    /// Knows nothing yet; spreads from this seed.
+    pub(super) fn new(rule: TierRule, seed: u64) -> Self {
         Self {
+            rule,
             outlook: Outlook::new(seed),
             prospects: Vec::new(),
         }

@@ -1,9 +1,8 @@
 //! Policies by the names that a configuration has for them.
 
-use std::error::Error;
-use std::fmt;
-
-use super::{CloudOnly, EdgeCloud, EdgeOnly, LocalOnly, Policy, QosAware};
+use super::edge::{TierPolicy, TierRule};
+use super::qos_aware::QosAware;
+use super::{LocalOnly, Policy};
 
 /// The names of all policies. The first two mean the same.
 pub const POLICY_NAMES: [&str; 6] = [
@@ -15,17 +14,18 @@ pub const POLICY_NAMES: [&str; 6] = [
     "qosaware",
 ];
 
-/// What a policy may be told beside its name.
+/// Options of a policy beside its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PolicyOptions {
     /// `edgeonly`: a call that no neighbour can take runs here instead of being turned away.
     pub fallback_local: bool,
-    /// What the spreading over equal peers starts from; nodes should have different ones.
+    /// The seed of the spreading over equal peers; nodes should have different ones.
     pub seed: u64,
 }
 
 /// There is no policy of this name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no policy; there are {names}", names = POLICY_NAMES.join(", "))]
 pub struct UnknownPolicy(String);
 
 /// The policy of this name, knowing nothing yet.
@@ -33,28 +33,19 @@ pub struct UnknownPolicy(String);
 /// # Errors
 /// If it is none of [`POLICY_NAMES`].
 pub fn policy_named(name: &str, options: PolicyOptions) -> Result<Box<dyn Policy>, UnknownPolicy> {
+    let PolicyOptions {
+        fallback_local,
+        seed,
+    } = options;
     Ok(match name {
         "default" | "localonly" => Box::new(LocalOnly),
-        "cloudonly" => Box::new(CloudOnly::new(options.seed)),
-        "edgecloud" => Box::new(EdgeCloud::new(options.seed)),
-        "edgeonly" => Box::new(EdgeOnly::new(options.seed, options.fallback_local)),
-        "qosaware" => Box::new(QosAware::new(options.seed)),
+        "cloudonly" => Box::new(TierPolicy::new(TierRule::CloudOnly, seed)),
+        "edgecloud" => Box::new(TierPolicy::new(TierRule::EdgeCloud, seed)),
+        "edgeonly" => Box::new(TierPolicy::new(TierRule::EdgeOnly { fallback_local }, seed)),
+        "qosaware" => Box::new(QosAware::new(seed)),
         _ => return Err(UnknownPolicy(name.to_owned())),
     })
 }
-
-impl fmt::Display for UnknownPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is no policy; there are {}",
-            self.0,
-            POLICY_NAMES.join(", ")
-        )
-    }
-}
-
-impl Error for UnknownPolicy {}
 
 #[cfg(test)]
 mod tests {

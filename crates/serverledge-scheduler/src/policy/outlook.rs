@@ -1,5 +1,5 @@
-//! What a policy that offloads knows: what calls of a function took where, what it sent to whom since it last heard of
-//! them, and from both, how a call would fare on each peer.
+//! The knowledge of a policy that offloads: what calls of a function took and where, and what it sent to each peer
+//! since it last heard of it. From both follows how a call would fare on each peer.
 //!
 //! **In flight.** Between two pieces of news about a peer this node may send it many calls. Each is deducted from the
 //! room that the peer said it has, from when it is sent until the news is of a time when it had arrived, or until it
@@ -8,41 +8,44 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use lru::LruCache;
+use serverledge_core::SplitMix64;
+
 use super::statistics::{Expected, Smoothed};
 use super::{Ran, Sample};
 use crate::arrival::{Arrival, FunctionKey};
-use crate::bounded::Bounded;
+use crate::bounded::bounded;
 use crate::peers::{Peer, PeerId, PeerView};
-use crate::random::Random;
 
-/// How many functions are remembered; the ones unused for longest are forgotten. At about 200 bytes each, a megabyte.
+/// The number of functions that are remembered; the ones unused for longest are forgotten. At about 200 bytes each, a
+/// megabyte.
 pub const FUNCTIONS_MAX: usize = 4096;
-/// How many peers are remembered, likewise.
+/// The number of peers that are remembered, likewise.
 pub const PEERS_MAX: usize = 4096;
-/// How long an unknown function is thought to run, give or take as much again: half of the functions of a large
+/// The time that an unknown function is thought to run, give or take as much again: half of the functions of a large
 /// provider take less than a second, most of these some tenths (Shahrad et al.: Serverless in the Wild, ATC 2020).
 pub const EXECUTION_PRIOR: Duration = Duration::from_millis(200);
-/// How long a pooled sandbox of an unknown function is thought to take to start: a container's half a second.
+/// The time that a pooled sandbox of an unknown function is thought to take to start: a container's half a second.
 pub const COLD_START_PRIOR: Duration = Duration::from_millis(500);
 /// The chance that a pooled call which goes to a peer for the first time finds no warm sandbox there.
 pub const COLD_SHARE_PRIOR: f64 = 0.5;
-/// How fast parameters are thought to travel where nothing is known: ten megabytes a second.
+/// The speed at which parameters are thought to travel where nothing is known: ten megabytes a second.
 pub const BYTES_PER_SECOND_PRIOR: u64 = 10_000_000;
 
 /// Room for one call is in doubt by a quarter of the news' age, room for many by as much less: it was there then, and
 /// others send calls too.
 const STALE: f64 = 0.25;
-/// How many calls to one peer are counted one by one; older ones are taken to have ended.
+/// The number of calls to one peer that are counted one by one; older ones are taken to have ended.
 const SENT_MAX: usize = 256;
 /// Of how many calls at a time a peer without room is thought to make progress, if nothing says so.
 const LANES_PRIOR: f64 = 4.0;
 /// One new answer weighs an eighth in the share of cold starts.
 const GAIN_COLD: f64 = 1.0 / 8.0;
-/// What a hop was found to take beyond its round trip counts half after this time, and after some times as long next to
-/// nothing: it was the load of that time.
+/// The half-life of an excess, which is the time that a hop took beyond its round trip: it was the load of that time.
+/// After some half-lives it counts next to nothing.
 const EXCESS_HALF_LIFE: Duration = Duration::from_secs(10);
 
-/// Where a call may run, the cheapest first.
+/// The tiers in which a call may run, the cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tier {
     Here,
@@ -67,9 +70,9 @@ pub(crate) struct Prospect {
     stay: f64,
 }
 
-/// What calls of one function took.
+/// The times that calls of one function took.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Known {
+pub(crate) struct FunctionTimes {
     execution: [Smoothed; 3],
     /// Starts of sandboxes for a call of their own, or of warm ones: next to nothing.
     start: Smoothed,
@@ -78,7 +81,7 @@ pub(crate) struct Known {
     cold_away: Option<f64>,
 }
 
-/// What is asked of every peer for one call.
+/// The question that is put to every peer for one call.
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
     now: Instant,
@@ -86,12 +89,12 @@ pub(crate) struct Ask<'a> {
     view: &'a PeerView<'a>,
     /// The longest wait, in seconds.
     wait_max: f64,
-    /// What the call is expected to take, start and execution, in the two tiers.
+    /// The time that the call is expected to take, start and execution, in the two tiers.
     neighbour: Expected,
     cloud: Expected,
 }
 
-/// What is known of a peer beside what it says.
+/// The policy's own record of a peer, beside the peer's news.
 #[derive(Debug)]
 struct Account {
     tier: Tier,
@@ -99,7 +102,7 @@ struct Account {
     sent: VecDeque<Sent>,
     memory: u64,
     cpu: u64,
-    /// What hops took beyond the round trip, and when that was last seen.
+    /// The time that hops took beyond the round trip, and when that was last seen.
     excess: Smoothed,
     excess_at: Instant,
 }
@@ -115,19 +118,21 @@ struct Sent {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Outlook {
-    functions: Bounded<FunctionKey, Known>,
-    accounts: Bounded<PeerId, Account>,
-    random: Random,
+    functions: LruCache<FunctionKey, FunctionTimes>,
+    accounts: LruCache<PeerId, Account>,
+    random: SplitMix64,
 }
 
 // === impl Outlook ===
 
 impl Outlook {
     pub(crate) fn new(seed: u64) -> Self {
+        let functions = bounded(FUNCTIONS_MAX);
+        let accounts = bounded(PEERS_MAX);
         Self {
-            functions: Bounded::new(FUNCTIONS_MAX),
-            accounts: Bounded::new(PEERS_MAX),
-            random: Random::new(seed),
+            functions,
+            accounts,
+            random: SplitMix64::new(seed),
         }
     }
 
@@ -138,20 +143,20 @@ impl Outlook {
         };
         if sample.function != FunctionKey::NONE {
             self.functions
-                .get_or_insert_with(sample.function, Known::default)
+                .get_or_insert_mut(sample.function, FunctionTimes::default)
                 .learn(tier, sample);
         }
     }
 
-    /// What is known of the call's function.
-    pub(crate) fn known(&mut self, call: &Arrival) -> Known {
+    /// The statistics of the call's function.
+    pub(crate) fn known(&mut self, call: &Arrival) -> FunctionTimes {
         self.functions
-            .get_mut(call.function)
+            .get(&call.function)
             .copied()
             .unwrap_or_default()
     }
 
-    /// How the call would fare on a peer; `None` if it may not be asked, or has neither room nor an end of its queue
+    /// The prospect of the call on a peer; `None` if it may not be asked, or has neither room nor an end of its queue
     /// within the longest wait. A peer that has too little room for this call and yet says that nobody waits promises
     /// nothing.
     pub(crate) fn prospect(&mut self, ask: &Ask<'_>, peer: &Peer) -> Option<Prospect> {
@@ -159,11 +164,7 @@ impl Outlook {
         if !ask.view.allows(age, peer) {
             return None;
         }
-        let account = if self.accounts.is_empty() {
-            None
-        } else {
-            self.accounts.get_mut(peer.id)
-        };
+        let account = self.accounts.get_mut(&peer.id);
         let (taken, excess) = account.map_or_else(Default::default, |account| {
             account.news(ask.now, peer);
             (account.taken(), account.excess(ask.now))
@@ -224,7 +225,7 @@ impl Outlook {
         };
         let account = self
             .accounts
-            .get_or_insert_with(peer.id, || Account::new(now));
+            .get_or_insert_mut(peer.id, || Account::new(now));
         account.tier = prospect.tier;
         account.round_trip = peer.round_trip;
         let arrives = now + peer.round_trip / 2;
@@ -274,9 +275,9 @@ impl Outlook {
             .copied()
     }
 
-    /// What a hop took; answers where the peer is.
+    /// Records the overhead of a hop; returns the tier of the peer.
     fn hop(&mut self, now: Instant, peer: PeerId, overhead: Duration) -> Tier {
-        let Some(account) = self.accounts.get_mut(peer) else {
+        let Some(account) = self.accounts.get_mut(&peer) else {
             return Tier::Neighbour;
         };
         account
@@ -287,10 +288,11 @@ impl Outlook {
     }
 }
 
-/// How many such calls would start at once on a peer, if one would.
+/// The number of such calls that would start at once on a peer, if one would.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn room(call: &Arrival, peer: &Peer, taken: Taken) -> Option<f64> {
-    let (memory, cpu) = (call.demand.memory.get(), call.demand.cpu.get());
+    let memory = call.demand.memory.get();
+    let cpu = call.demand.cpu.get();
     let free_memory = peer.free_memory.get().saturating_sub(taken.memory);
     let free_cpu = peer.free_cpu.get().saturating_sub(taken.cpu);
     let calls =
@@ -300,21 +302,21 @@ fn room(call: &Arrival, peer: &Peer, taken: Taken) -> Option<f64> {
 
 /// The seconds that a call would wait on a peer without room; `None` if the peer promises nothing.
 fn queue(call: &Arrival, peer: &Peer, taken: Taken, work: f64) -> Option<f64> {
-    let (memory, cpu) = (call.demand.memory.get(), call.demand.cpu.get());
-    let (free_memory, free_cpu) = (peer.free_memory.get(), peer.free_cpu.get());
+    let memory = call.demand.memory.get();
+    let cpu = call.demand.cpu.get();
+    let free_memory = peer.free_memory.get();
+    let free_cpu = peer.free_cpu.get();
     let lanes = (free_memory / memory.max(1)).min(free_cpu / cpu.max(1));
     if lanes == 0 && peer.wait.is_zero() {
         return None;
     }
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let (lanes, calls) = (
-        if lanes == 0 {
-            LANES_PRIOR
-        } else {
-            lanes as f64
-        },
-        taken.calls as f64,
-    );
+    let lanes = if lanes == 0 {
+        LANES_PRIOR
+    } else {
+        lanes as f64
+    };
+    let calls = taken.calls as f64;
     let beyond = if peer.wait.is_zero() {
         (calls + 1.0 - lanes).max(1.0)
     } else {
@@ -345,7 +347,7 @@ fn transfer(bytes: u64, per_second: u64) -> f64 {
 
 impl Prospect {
     /// This node.
-    pub(crate) fn here(call: &Arrival, known: &Known, local: &super::LocalView) -> Self {
+    pub(crate) fn here(call: &Arrival, known: &FunctionTimes, local: &super::LocalView) -> Self {
         let wait = local.wait.as_secs_f64();
         let work = known
             .start_here(call, local.start)
@@ -369,9 +371,9 @@ impl Expected {
     }
 }
 
-// === impl Known ===
+// === impl FunctionTimes ===
 
-impl Known {
+impl FunctionTimes {
     fn learn(&mut self, tier: Tier, sample: &Sample) {
         self.execution[tier as usize].observe(sample.execution);
         if sample.cold {
@@ -417,7 +419,7 @@ impl Known {
         self.start(call, chance)
     }
 
-    /// What to ask of peers; the same for all of a tier, so it is computed once for each call.
+    /// The question to put to peers; the same for all of a tier, so it is computed once for each call.
     pub(crate) fn ask<'a>(
         &self,
         now: Instant,
@@ -427,7 +429,8 @@ impl Known {
     ) -> Ask<'a> {
         let start = self.start_away(call);
         let work = |tier| start.and(self.execution(tier));
-        let (neighbour, cloud) = (work(Tier::Neighbour), work(Tier::Cloud));
+        let neighbour = work(Tier::Neighbour);
+        let cloud = work(Tier::Cloud);
         Ask {
             now,
             call,
@@ -463,7 +466,7 @@ impl Known {
 
 // === impl Account ===
 
-/// What calls on their way take.
+/// The resources that calls on their way take.
 #[derive(Debug, Clone, Copy, Default)]
 struct Taken {
     memory: u64,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serverledge_core::OverloadReason;
 
-use super::outlook::{Known, Outlook, Prospect, Tier};
+use super::outlook::{FunctionTimes, Outlook, Prospect, Tier};
 use super::{Fit, LocalView, Placement, Policy, Sample};
 use crate::arrival::{Arrival, Rank};
 use crate::peers::PeerView;
@@ -35,7 +35,7 @@ const BETTER: f64 = 1.1;
 
 /// See the module's text, which is the rule.
 #[derive(Debug)]
-pub struct QosAware {
+pub(super) struct QosAware {
     outlook: Outlook,
     /// Kept, so that no decision allocates.
     prospects: Vec<Prospect>,
@@ -43,8 +43,7 @@ pub struct QosAware {
 
 impl QosAware {
     /// Knows nothing yet; spreads from this seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             outlook: Outlook::new(seed),
             prospects: Vec::new(),
@@ -54,7 +53,7 @@ impl QosAware {
     /// Collects all places for a call; this node first, if it has one.
     fn look(&mut self, now: Instant, call: &Arrival, local: &LocalView, peers: &PeerView<'_>) {
         self.prospects.clear();
-        let known: Known = self.outlook.known(call);
+        let known: FunctionTimes = self.outlook.known(call);
         let waits = local.may_wait && local.wait <= local.wait_max;
         if local.fit == Fit::Now || (local.fit == Fit::Later && waits) {
             self.prospects.push(Prospect::here(call, &known, local));
@@ -88,10 +87,11 @@ impl QosAware {
 
     fn without_deadline(&mut self, rank: Rank) -> Option<Prospect> {
         match rank {
-            Rank::Performance => self.earliest(),
+            // Where the answer should come first; where waiting is shortest.
+            Rank::Performance => self.least(|one| one.completion.mean),
             Rank::Availability => self
                 .cheapest(|one| one.room)
-                .or_else(|| self.soonest_to_start()),
+                .or_else(|| self.least(|one| one.wait)),
             Rank::Low => {
                 let here = self.here();
                 let short = here.filter(|here| here.wait <= SHORT_WAIT.as_secs_f64());
@@ -122,24 +122,10 @@ impl QosAware {
         )
     }
 
-    /// Where the answer should come first; of places about equal, the cheapest.
-    fn earliest(&mut self) -> Option<Prospect> {
-        let best = self
-            .prospects
-            .iter()
-            .map(|one| one.completion.mean)
-            .min_by(f64::total_cmp)?;
-        self.cheapest(|one| one.completion.mean <= best * BETTER + GRANULARITY)
-    }
-
-    /// Where waiting is shortest; of places about equal, the cheapest.
-    fn soonest_to_start(&mut self) -> Option<Prospect> {
-        let best = self
-            .prospects
-            .iter()
-            .map(|one| one.wait)
-            .min_by(f64::total_cmp)?;
-        self.cheapest(|one| one.wait <= best * BETTER + GRANULARITY)
+    /// The place where a time is shortest; of places about equal, the cheapest.
+    fn least(&mut self, time: impl Fn(&Prospect) -> f64) -> Option<Prospect> {
+        let best = self.prospects.iter().map(&time).min_by(f64::total_cmp)?;
+        self.cheapest(|one| time(one) <= best * BETTER + GRANULARITY)
     }
 }
 
@@ -181,7 +167,7 @@ fn slack(one: &Prospect, left: f64, margin: f64) -> f64 {
     left - one.completion.mean - (margin * one.completion.deviation).max(GRANULARITY)
 }
 
-/// How likely a place is to be in time: the deviations between the expected answer and the deadline.
+/// The odds that a place is in time: the deviations between the expected answer and the deadline.
 fn odds(one: &Prospect, left: f64) -> f64 {
     (left - one.completion.mean) / one.completion.deviation.max(GRANULARITY)
 }

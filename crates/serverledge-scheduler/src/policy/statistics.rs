@@ -10,7 +10,7 @@ const GAIN_DEVIATION: f64 = 1.0 / 4.0;
 /// A longer duration counts as this: a fault in a clock must not spoil a mean for ever.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is expected, in seconds.
+/// An expected time, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(crate) struct Expected {
     pub(crate) mean: f64,
@@ -138,16 +138,14 @@ mod tests {
 
     #[test]
     fn sums_and_chances() {
-        let (a, b) = (
-            Expected {
-                mean: 1.0,
-                deviation: 3.0,
-            },
-            Expected {
-                mean: 2.0,
-                deviation: 4.0,
-            },
-        );
+        let a = Expected {
+            mean: 1.0,
+            deviation: 3.0,
+        };
+        let b = Expected {
+            mean: 2.0,
+            deviation: 4.0,
+        };
         assert_eq!(
             a.and(b),
             Expected {

@@ -10,7 +10,7 @@ use crate::scheduler::tests::epoch;
 const LOW: QosClass = QosClass::LOW;
 const PERFORMANCE: QosClass = QosClass::PERFORMANCE;
 const AVAILABILITY: QosClass = QosClass::AVAILABILITY;
-const FUNCTION: FunctionKey = FunctionKey::new(7);
+const FUNCTION: FunctionKey = FunctionKey(7);
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -80,7 +80,7 @@ impl World {
 
     /// Adds a peer with room; the next number names it.
     fn peer(mut self, cloud: bool, round_trip: u64) -> Self {
-        let id = PeerId::new(u32::try_from(self.peers.len()).expect("few"));
+        let id = PeerId(u32::try_from(self.peers.len()).expect("few"));
         self.peers.push(Peer {
             id,
             cloud,
@@ -129,7 +129,7 @@ impl World {
     fn place(&self, policy: &mut dyn Policy, call: &Arrival) -> String {
         match policy.place(self.start, call, &self.local, self.view()) {
             Placement::Local => "here".to_owned(),
-            Placement::Peer(peer) => format!("peer {}", peer.get()),
+            Placement::Peer(peer) => format!("peer {}", peer.0),
             Placement::Reject(reason) => reason.code().to_owned(),
         }
     }
@@ -234,7 +234,7 @@ fn cloudonly_goes_to_the_cloud_or_nowhere() {
         ],
     );
     let mut world = World::new().cloud(20).cloud(30);
-    world.tried.push(PeerId::new(0));
+    world.tried.push(PeerId(0));
     assert_eq!(world.place(&mut *named("cloudonly"), &call(LOW)), "peer 1");
     world.peers[1].runs = false;
     assert_eq!(world.place(&mut *named("cloudonly"), &call(LOW)), "no_peer");
@@ -292,10 +292,17 @@ fn edgeonly_goes_to_the_nearest_neighbour_with_room() {
         World::new().near(1).place(&mut *named("edgeonly"), &stays),
         "here"
     );
-    let mut falls_back = EdgeOnly::new(1, true);
-    assert_eq!(World::new().place(&mut falls_back, &call(LOW)), "here");
+    let mut falls_back = policy_named(
+        "edgeonly",
+        PolicyOptions {
+            fallback_local: true,
+            seed: 1,
+        },
+    )
+    .expect("a policy");
+    assert_eq!(World::new().place(&mut *falls_back, &call(LOW)), "here");
     assert_eq!(
-        World::new().near(1).place(&mut falls_back, &call(LOW)),
+        World::new().near(1).place(&mut *falls_back, &call(LOW)),
         "peer 0"
     );
 }
@@ -531,7 +538,7 @@ fn what_hops_took_is_remembered_for_a_while() {
     let mut policy = taught("qosaware", &world, 100);
     assert_eq!(world.place(&mut *policy, &call(PERFORMANCE)), "peer 0");
     for _ in 0..20 {
-        let place = Ran::On(PeerId::new(0));
+        let place = Ran::On(PeerId(0));
         let sample = Sample {
             function: FUNCTION,
             place,

@@ -1,4 +1,4 @@
-//! What a ring promises.
+//! Promises of the ring.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +34,17 @@ fn idle(_: MemberId) -> u32 {
     0
 }
 
+/// The first choice where nothing is preferred.
+fn pick(
+    ring: &Ring,
+    hash: u64,
+    load: &dyn Fn(MemberId) -> u32,
+    factor: f64,
+    usable: &dyn Fn(MemberId) -> bool,
+) -> Option<MemberId> {
+    ring.choices(hash, load, factor, usable, &|_| false).next()
+}
+
 fn key(n: u64) -> u64 {
     hash(format!("function-{n}").as_bytes())
 }
@@ -56,11 +67,14 @@ fn a_member_that_leaves_moves_only_its_own_keys() {
         .filter(|(id, ..)| id.0 != 3)
         .cloned()
         .collect();
-    let (before, after) = (ring_of(&before), ring_of(&after));
-    let pick = |ring: &Ring, n| ring.pick(key(n), &idle, 1.25, &all);
-    let (mut moved, mut stayed) = (0, 0);
+    let before = ring_of(&before);
+    let after = ring_of(&after);
+    let first = |ring: &Ring, n| pick(ring, key(n), &idle, 1.25, &all);
+    let mut moved = 0;
+    let mut stayed = 0;
     for n in 0..KEYS {
-        let (was, is) = (pick(&before, n), pick(&after, n));
+        let was = first(&before, n);
+        let is = first(&after, n);
         if was == Some(MemberId(3)) {
             moved += 1;
             assert_eq!(is, before.walk(key(n)).nth(1), "to the next one clockwise");
@@ -98,12 +112,12 @@ fn the_warm_go_first_within_their_bound() {
     let clockwise: Vec<_> = ring.walk(7).collect();
     let warm = clockwise[2];
     let prefer = |id: MemberId| id == warm;
-    let pick = |load: &dyn Fn(MemberId) -> u32| ring.pick_preferring(7, load, 1.25, &all, &prefer);
-    assert_eq!(pick(&idle), Some(warm));
+    let first = |load: &dyn Fn(MemberId) -> u32| ring.choices(7, load, 1.25, &all, &prefer).next();
+    assert_eq!(first(&idle), Some(warm));
     // Eight calls at the warm one and one more: the bound is 1.25 × 9 / 4, rounded up to 3.
     let full = |id: MemberId| if id == warm { 8 } else { 0 };
-    assert_eq!(ring.bound(warm, &full, 1.25, &all), Some(3));
-    assert_eq!(pick(&full), Some(clockwise[0]));
+    assert_eq!(ring.bounds(&full, 1.25, &all).of(1), 3);
+    assert_eq!(first(&full), Some(clockwise[0]));
     let choices: Vec<_> = ring.choices(7, &full, 1.25, &all, &prefer).collect();
     assert_eq!(choices, [clockwise[0], clockwise[1], clockwise[3], warm]);
     let choices: Vec<_> = ring
@@ -117,7 +131,7 @@ fn odd_members_and_factors_do_no_harm() {
     let mut ring = Ring::new(0);
     assert!(
         ring.is_empty()
-            && ring.pick(1, &idle, 1.25, &all).is_none()
+            && pick(&ring, 1, &idle, 1.25, &all).is_none()
             && ring.walk(1).next().is_none()
     );
     ring.set_members(&[
@@ -128,12 +142,12 @@ fn odd_members_and_factors_do_no_harm() {
     assert_eq!((ring.len(), ring.points.len()), (1, WEIGHT_MAX as usize));
     for factor in [f64::NAN, -1.0, 0.0, f64::INFINITY] {
         assert_eq!(
-            ring.pick(u64::MAX, &|_| u32::MAX - 1, factor, &all),
+            pick(&ring, u64::MAX, &|_| u32::MAX - 1, factor, &all),
             Some(MemberId(2)),
             "{factor}"
         );
     }
-    assert_eq!(ring.pick(1, &idle, 1.25, &|_| false), None);
+    assert_eq!(pick(&ring, 1, &idle, 1.25, &|_| false), None);
 }
 
 proptest! {
@@ -150,7 +164,7 @@ proptest! {
         let usable = |id: MemberId| unusable >> id.0 & 1 == 0;
         for (hash, end) in calls {
             let load = |id: MemberId| loads[&id];
-            let Some(id) = ring.pick(hash, &load, factor, &usable) else {
+            let Some(id) = pick(&ring, hash, &load, factor, &usable) else {
                 prop_assert!(loads.keys().all(|id| !usable(*id)));
                 continue;
             };

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use serverledge_core::OverloadReason;
 
-use super::{Admission, Decided, Effects, Lease, Place, Scheduler, TicketId, Verdict};
+use super::{Admission, Decided, Effects, Lease, SandboxUse, Scheduler, TicketId, Verdict};
 use crate::arrival::{Arrival, Demand, Want};
 use crate::peers::PeerView;
 use crate::pool::SandboxId;
@@ -20,7 +20,7 @@ use crate::pool::SandboxId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LeaseId(pub(super) u64);
 
-/// What the holder of a lease is doing, as its lease knows it.
+/// The state of a lease's holder, as its lease knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hold {
     /// It runs.
@@ -35,7 +35,7 @@ pub(super) enum Hold {
 #[derive(Debug)]
 struct Caller {
     demand: Demand,
-    place: Place,
+    place: SandboxUse,
     /// Its outstanding calls.
     calls: u32,
     /// Those of them that were turned away, of which it will learn.
@@ -46,7 +46,7 @@ struct Caller {
 #[derive(Debug, Clone, Copy)]
 struct Return {
     demand: Demand,
-    place: Place,
+    place: SandboxUse,
 }
 
 /// All leases that do not run.
@@ -145,7 +145,8 @@ impl Scheduler {
     }
 
     /// A lease that returned and was let runs.
-    pub(super) fn see(&self, lease: &mut Lease) {
+    pub(super) fn see(&mut self, lease: &mut Lease) {
+        self.moved(lease);
         if let Hold::Returning(ticket) = lease.hold
             && !self.callers.returning.contains_key(&ticket)
         {
@@ -156,6 +157,10 @@ impl Scheduler {
     /// Counts a call; whether its caller ran until now.
     pub(super) fn begin_call(&mut self, lease: &mut Lease, effects: &mut Effects) -> bool {
         self.see(lease);
+        if let Some(id) = sandbox_of(lease.place) {
+            // Whoever calls is where it stays.
+            self.lines.end_start(id);
+        }
         let ran = lease.hold == Hold::Running;
         match lease.hold {
             Hold::Running => self.suspend(lease.demand, lease.place),
@@ -163,14 +168,16 @@ impl Scheduler {
             Hold::Suspended => {}
         }
         lease.hold = Hold::Suspended;
-        let (demand, place) = (lease.demand, lease.place);
+        let demand = lease.demand;
+        let place = lease.place;
         let new = || Caller {
             demand,
             place,
             calls: 0,
             refused: BTreeSet::new(),
         };
-        self.change_caller(lease.id, new, |caller| caller.calls += 1);
+        let caller = self.callers.suspended.remove(&lease.id).unwrap_or_else(new);
+        self.change_caller(lease.id, caller, |caller| caller.calls += 1);
         ran
     }
 
@@ -209,16 +216,10 @@ impl Scheduler {
 
     /// A call of this lease was turned away, of which its holder does not know yet.
     pub(super) fn call_refused(&mut self, caller: LeaseId, ticket: TicketId) {
-        if let Some(mut caller_of_it) = self.callers.suspended.remove(&caller) {
-            let was_stuck = caller_of_it.is_stuck();
-            caller_of_it.refused.insert(ticket);
-            self.stick(
-                caller_of_it.demand,
-                caller_of_it.place,
-                was_stuck,
-                caller_of_it.is_stuck(),
-            );
-            self.callers.suspended.insert(caller, caller_of_it);
+        if let Some(suspended) = self.callers.suspended.remove(&caller) {
+            self.change_caller(caller, suspended, |caller| {
+                caller.refused.insert(ticket);
+            });
         }
     }
 
@@ -264,7 +265,7 @@ impl Scheduler {
         }
     }
 
-    /// What is kept free for those who return.
+    /// The demand that is kept free for those who return.
     pub(super) fn held_for_returning(&self) -> Demand {
         let needs = self
             .callers
@@ -274,7 +275,8 @@ impl Scheduler {
         needs.fold(Demand::NONE, Demand::plus)
     }
 
-    /// What is kept free from arrivals from outside: for those who return, and for the first nested call that lacks room.
+    /// The demand that is kept free from arrivals from outside: for those who return, and for the first nested call
+    /// that lacks room.
     pub(super) fn held_for_calls(&self) -> Demand {
         let first = self
             .queue
@@ -284,7 +286,7 @@ impl Scheduler {
             .plus(first.map_or(Demand::NONE, |(_, want)| want.demand))
     }
 
-    /// What is kept free from arrivals from outside, claims included.
+    /// The demand that is kept free from arrivals from outside, claims included.
     pub(super) fn held(&self) -> Demand {
         let claimed = self.fairness.held();
         if self.callers.anybody_returns() || self.queue.has_nested() {
@@ -295,7 +297,7 @@ impl Scheduler {
     }
 
     /// Whether there is a place for it in its sandbox, and what it needs beside.
-    fn lacks_to_return(&self, demand: Demand, place: Place) -> (bool, Demand) {
+    fn lacks_to_return(&self, demand: Demand, place: SandboxUse) -> (bool, Demand) {
         let sandbox = sandbox_of(place).and_then(|id| self.pool.get(id));
         match sandbox {
             Some(sandbox) if !sandbox.has_place_to_return() => (false, Demand::NONE),
@@ -339,13 +341,7 @@ impl Scheduler {
         }
     }
 
-    fn change_caller(
-        &mut self,
-        id: LeaseId,
-        new: impl FnOnce() -> Caller,
-        change: impl FnOnce(&mut Caller),
-    ) {
-        let mut caller = self.callers.suspended.remove(&id).unwrap_or_else(new);
+    fn change_caller(&mut self, id: LeaseId, mut caller: Caller, change: impl FnOnce(&mut Caller)) {
         let was_stuck = caller.is_stuck();
         change(&mut caller);
         self.stick(caller.demand, caller.place, was_stuck, caller.is_stuck());
@@ -353,7 +349,7 @@ impl Scheduler {
     }
 
     /// Gives back what only running calls have.
-    fn suspend(&mut self, demand: Demand, place: Place) {
+    fn suspend(&mut self, demand: Demand, place: SandboxUse) {
         match sandbox_of(place) {
             None => self.ledger.give_back(demand.running()),
             Some(id) => drop(
@@ -364,17 +360,18 @@ impl Scheduler {
     }
 
     /// Takes it again.
-    fn unsuspend(&mut self, demand: Demand, place: Place) {
+    fn unsuspend(&mut self, demand: Demand, place: SandboxUse) {
         match sandbox_of(place) {
             None => self.ledger.take(demand.running()),
-            Some(id) => drop(
+            Some(id) => {
+                self.count_progress(id);
                 self.pool
-                    .change(&mut self.ledger, id, |sandbox| sandbox.suspended -= 1),
-            ),
+                    .change(&mut self.ledger, id, |sandbox| sandbox.suspended -= 1);
+            }
         }
     }
 
-    fn mark_returning(&mut self, place: Place, returns: bool) {
+    fn mark_returning(&mut self, place: SandboxUse, returns: bool) {
         if let Some(id) = sandbox_of(place) {
             self.pool.change(&mut self.ledger, id, |sandbox| {
                 sandbox.returning = if returns {
@@ -387,7 +384,7 @@ impl Scheduler {
     }
 
     /// Notes whether what a suspended lease keeps can become free otherwise than by its calls.
-    fn stick(&mut self, demand: Demand, place: Place, was: bool, is: bool) {
+    fn stick(&mut self, demand: Demand, place: SandboxUse, was: bool, is: bool) {
         match (was, is, sandbox_of(place)) {
             (false, true, None) => self.ledger.stick(demand.kept()),
             (true, false, None) => self.ledger.unstick(demand.kept()),
@@ -404,9 +401,9 @@ impl Scheduler {
     }
 }
 
-fn sandbox_of(place: Place) -> Option<SandboxId> {
+fn sandbox_of(place: SandboxUse) -> Option<SandboxId> {
     match place {
-        Place::Once => None,
-        Place::Start(id) | Place::Reuse(id) => Some(id),
+        SandboxUse::Once => None,
+        SandboxUse::Start(id) | SandboxUse::Reuse(id) => Some(id),
     }
 }

@@ -1,4 +1,4 @@
-//! What a policy is told about this node, and what this node tells others about itself.
+//! A policy's view of this node, and the load that this node reports to others.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,12 @@ use serverledge_core::{CpuMilli, MemoryMib};
 
 use super::Scheduler;
 use super::warm::Spot;
-use crate::arrival::{Arrival, Demand, Rank, Want};
+use crate::arrival::{Arrival, Demand, Pooled, Rank, Want};
 use crate::fairness::TURN_EVERY;
 use crate::policy::{Fit, LocalView, Start};
+use crate::snapshot::WaitingByClass;
 
-/// What counts as a small call: the memory that a function has if it does not say, and a tenth of a core.
+/// The demand of a small call: the memory that a function has if it does not say, and a tenth of a core.
 const SMALL: Demand = Demand {
     memory: MemoryMib::new(128),
     cpu: CpuMilli::new(100),
@@ -18,25 +19,26 @@ const SMALL: Demand = Demand {
     containers: 0,
 };
 
-/// How long a sandbox is thought to take to stop: a container's few tenths of a second.
+/// The time that a sandbox is thought to take to stop: a container's few tenths of a second.
 const STOP_PRIOR: Duration = Duration::from_millis(300);
 
-/// What a node tells its peers about itself.
+/// The load that a node reports to its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
     /// Memory that a new call may take, idle sandboxes counted as free.
     pub free_memory: MemoryMib,
     /// Processor share that a new call may take.
     pub free_cpu: CpuMilli,
-    /// How long a new call would wait; see [`Scheduler::wait_estimate`].
+    /// The expected wait of a new call; see [`Scheduler::wait_estimate`].
     pub wait: Duration,
 }
 
 impl Scheduler {
-    /// What to tell peers; cheap enough to go with every reply.
+    /// The load to report to peers; cheap enough to go with every reply.
     #[must_use]
     pub fn load(&self, now: Instant) -> Load {
-        let (free, idle) = (self.ledger.free(), self.idle_memory());
+        let free = self.ledger.free();
+        let idle = self.idle_memory();
         let free_memory = MemoryMib::new(free.memory.get().saturating_add(idle.get()));
         Load {
             free_memory,
@@ -45,21 +47,38 @@ impl Scheduler {
         }
     }
 
-    /// How long a new call would wait here, for other nodes to know; zero if nobody waits and a small call (128 MiB
+    /// The expected wait of a new call here, for other nodes to know; zero if nobody waits for room and a small call (128 MiB
     /// and a tenth of a core, or the whole of a smaller node) could start now. At most [`crate::RETRY_AFTER_MAX`].
     #[must_use]
     pub fn wait_estimate(&self, now: Instant) -> Duration {
-        if self.queue.is_empty() && self.takes_small() {
+        let waiting = self.waiting_for_room().total();
+        if waiting == 0 && self.takes_small() {
             return Duration::ZERO;
         }
         self.estimate
-            .wait(self.now.max(now), self.ledger.leases(), self.queue.len())
+            .wait(self.now.max(now), self.ledger.leases, waiting)
+    }
+
+    /// The waiting calls without those that have room and rather wait in line: these take nothing from a new call.
+    fn waiting_for_room(&self) -> WaitingByClass {
+        let mut waiting = WaitingByClass::default();
+        if !self.queue.is_empty() {
+            let room = self.ledger.room(Demand::NONE);
+            for (want, calls) in self.queue.lines() {
+                let pays = |pooled: Pooled| self.start_pays(pooled.key, calls.total());
+                if want.pool.is_none_or(pays) || !room.fits(want.demand) {
+                    waiting.add(calls);
+                }
+            }
+        }
+        waiting
     }
 
     /// Whether a small call could start, at the cost of idle sandboxes at most.
     fn takes_small(&self) -> bool {
-        let capacity = self.ledger.capacity();
-        let (free, idle) = (self.ledger.free(), self.pool.idle_kept());
+        let capacity = self.ledger.capacity;
+        let free = self.ledger.free();
+        let idle = self.pool.idle_kept();
         let place = free.slots > 0 || free.containers > 0 || idle.containers > 0;
         let memory = free.memory.get() + idle.memory.get();
         place
@@ -69,9 +88,10 @@ impl Scheduler {
 
     /// Whether a new call would start as soon as idle sandboxes have stopped; not if others wait for that already.
     fn yields_to(&self, demand: Demand) -> bool {
-        let (free, idle) = (self.ledger.left(), self.pool.idle_kept().amounts());
+        let free = self.ledger.left();
+        let idle = self.pool.idle_kept().amounts();
         let covers = |at: usize, need: u64| free[at].saturating_add(idle[at]) >= need;
-        self.queue.is_empty()
+        self.waiting_for_room().total() == 0
             && (0..)
                 .zip(demand.amounts())
                 .all(|(at, need)| covers(at, need))
@@ -83,6 +103,7 @@ impl Scheduler {
         let wait = match fit {
             Fit::Later if yields => self.wait_here(arrival.class.rank()).min(STOP_PRIOR),
             Fit::Later => self.wait_here(arrival.class.rank()),
+            Fit::Now if spot.is_none() => self.wait_in_line(&arrival.want()),
             Fit::Now | Fit::Never => Duration::ZERO,
         };
         LocalView {
@@ -95,6 +116,14 @@ impl Scheduler {
                 && self.has_place_for(arrival)
                 && !(arrival.nested && self.would_deadlock(&arrival.want())),
         }
+    }
+
+    /// The expected wait of a call that waits for a sandbox in use.
+    fn wait_in_line(&self, want: &Want) -> Duration {
+        let line = want
+            .pool
+            .and_then(|pooled| self.line_wait(pooled.key, self.queue.in_line(want) + 1));
+        line.unwrap_or(Duration::ZERO)
     }
 
     fn start_of(&self, want: &Want, spot: Option<&Spot>) -> Start {
@@ -113,10 +142,10 @@ impl Scheduler {
         }
     }
 
-    /// How long a call of this rank would wait: until those of its rank and above have started, and those below whose
+    /// The expected wait of a call of this rank: until those of its rank and above have started, and those below whose
     /// turns come in between.
     fn wait_here(&self, rank: Rank) -> Duration {
-        let mut waiting = self.queue.by_class();
+        let mut waiting = self.waiting_for_room();
         let ahead: usize = [Rank::Low, Rank::Availability, Rank::Performance]
             .into_iter()
             .filter(|one| *one >= rank)
@@ -125,7 +154,7 @@ impl Scheduler {
         let below = waiting.total() - ahead;
         let turns = (ahead / (TURN_EVERY as usize - 1)).min(below);
         self.estimate
-            .wait(self.now, self.ledger.leases(), ahead + turns)
+            .wait(self.now, self.ledger.leases, ahead + turns)
     }
 
     fn has_place_for(&self, arrival: &Arrival) -> bool {

@@ -1,8 +1,9 @@
-//! Which idle sandboxes yield to calls that wait for memory or for a pooled sandbox's place.
+//! The choice of the idle sandboxes that yield to calls that wait for memory or for a pooled sandbox's place.
 //!
 //! In the order of service (who has a claim goes first), each waiting call is promised what will do for it: a place in
 //! a sandbox of its own key that is starting, an idle one of its own key, or its demand out of what is free or being
-//! stopped. If memory or a place is short, and the idle sandboxes that nobody was promised are enough, the longest idle
+//! stopped. The latter is promised to no more calls of a key than those whose starts pay: the others wait for
+//! sandboxes in use. If memory or a place is short, and the idle sandboxes that nobody was promised are enough, the longest idle
 //! of them are stopped.
 //!
 //! Calls that lack CPU as well are promised nothing, so that a long queue does not stop in vain what it could not use
@@ -13,7 +14,8 @@ use std::collections::BTreeMap;
 
 use super::{Effects, Scheduler, TicketId};
 use crate::arrival::{Amounts, Demand, PoolKey, Want};
-use crate::pool::{Pool, SandboxId};
+use crate::pool::SandboxId;
+use crate::pool_times::Places;
 
 /// An idle sandbox, and what its end would free.
 #[derive(Debug, Clone, Copy)]
@@ -30,14 +32,24 @@ enum Cpu {
     Later,
 }
 
-/// What has been promised so far.
+/// The line of a key, and what was promised to it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Line {
+    /// The number of its calls that want the same, where that is greatest.
+    calls: usize,
+    /// Free places in starting or promised sandboxes.
+    places: usize,
+    /// Promised starts, and the places that these bring.
+    more: Places,
+}
+
+/// The promises made so far.
 struct Plan<'a> {
-    pool: &'a Pool,
+    node: &'a Scheduler,
     /// Idle and not promised, the longest idle first.
     candidates: Vec<Candidate>,
-    /// Places in starting or promised sandboxes, for the keys seen.
-    places: BTreeMap<PoolKey, usize>,
-    /// What is free or being stopped.
+    lines: BTreeMap<PoolKey, Line>,
+    /// The amounts that are free or being stopped.
     left: Amounts,
     victims: Vec<Candidate>,
 }
@@ -74,7 +86,7 @@ impl Scheduler {
         others_count() || !covers(self.ledger.left(), plus(first, oldest))
     }
 
-    /// Who starts next in the order of service, and at a turn.
+    /// The calls that start next, in the order of service and at a turn.
     fn heads(&self) -> [Option<(TicketId, Want)>; 2] {
         let oldest = self
             .queue
@@ -133,10 +145,10 @@ impl Scheduler {
         seen
     }
 
-    /// What the waiting calls can be promised.
+    /// The promises that can be made to the waiting calls.
     fn plan(&self) -> Plan<'_> {
         let returning = self.held_for_returning().amounts();
-        let mut plan = Plan::new(&self.pool, minus(self.ledger.left(), returning));
+        let mut plan = Plan::new(self, minus(self.ledger.left(), returning));
         let nested = self.promise_nested(&mut plan);
         let claim = self
             .fairness
@@ -163,34 +175,73 @@ impl Scheduler {
 // === impl Plan ===
 
 impl<'a> Plan<'a> {
-    fn new(pool: &'a Pool, left: Amounts) -> Self {
-        let candidates = pool.idle().map(|(id, idle)| Candidate {
+    fn new(node: &'a Scheduler, left: Amounts) -> Self {
+        let candidates = node.pool.idle().map(|(id, idle)| Candidate {
             id,
             key: idle.key,
             kept: idle.demand.kept().amounts(),
         });
+        let mut lines = BTreeMap::new();
+        for (want, calls) in node.queue.lines() {
+            if let Some(pooled) = want.pool {
+                let line = lines.entry(pooled.key).or_insert_with(|| Line {
+                    places: node.coming(pooled.key),
+                    ..Line::default()
+                });
+                line.calls = line.calls.max(calls.total());
+            }
+        }
         Self {
-            pool,
+            node,
             candidates: candidates.collect(),
-            places: BTreeMap::new(),
+            lines,
             left,
             victims: Vec::new(),
         }
     }
 
-    /// Promises a call what will do for it; false if there is nothing, and so nothing for others that want the same.
+    /// Promises a call what will do for it; false if there is nothing, or if it waits for a sandbox in use: nothing is
+    /// to be promised to others that want the same then.
     fn promise(&mut self, want: &Want, cpu: Cpu) -> bool {
-        want.pool.is_some_and(|pooled| self.take_place(pooled.key)) || self.promise_start(want, cpu)
+        let Some(key) = want.pool.map(|pooled| pooled.key) else {
+            return self.promise_start(want, cpu);
+        };
+        if self.take_place(key) {
+            return true;
+        }
+        if self.start_pays(key) {
+            self.promise_start(want, cpu)
+        } else {
+            self.take_idle(want.demand, key)
+        }
     }
 
-    /// The same for a call that does not wait for a sandbox which is starting.
+    /// Whether another start for the line makes sense beside those promised.
+    fn start_pays(&self, key: PoolKey) -> bool {
+        self.lines.get(&key).is_none_or(|line| {
+            let in_line = line.calls.saturating_sub(line.more.starters);
+            self.node.start_pays_beside(key, in_line, line.more)
+        })
+    }
+
+    /// The same for a call that does not wait for a sandbox which is starting or in use.
     fn promise_start(&mut self, want: &Want, cpu: Cpu) -> bool {
         let Some(pooled) = want.pool else {
             return self.take(want.demand, cpu);
         };
-        let promised = self.take_idle(want.demand, pooled.key) || self.take(want.demand, cpu);
+        let idle = self.take_idle(want.demand, pooled.key);
+        let promised = idle || self.take(want.demand, cpu);
         if promised {
-            *self.places_of(pooled.key) += usize::from(pooled.concurrency.saturating_sub(1));
+            let places = usize::from(pooled.concurrency.max(1));
+            let line = self.lines.entry(pooled.key).or_default();
+            line.places += places - 1;
+            if !idle {
+                line.more.add(Places {
+                    starting: places,
+                    starters: 1,
+                    ..Places::default()
+                });
+            }
         }
         promised
     }
@@ -210,15 +261,11 @@ impl<'a> Plan<'a> {
     }
 
     fn take_place(&mut self, key: PoolKey) -> bool {
-        let places = self.places_of(key);
-        let free = *places > 0;
-        *places -= usize::from(free);
-        free
-    }
-
-    fn places_of(&mut self, key: PoolKey) -> &mut usize {
-        let pool = self.pool;
-        self.places.entry(key).or_insert_with(|| pool.coming(key))
+        let Some(line) = self.lines.get_mut(&key).filter(|line| line.places > 0) else {
+            return false;
+        };
+        line.places -= 1;
+        true
     }
 
     /// The demand out of what is left, after evictions if they help.

@@ -18,7 +18,7 @@ use crate::policy::LocalView;
 const LOW: QosClass = QosClass::LOW;
 const PERFORMANCE: QosClass = QosClass::PERFORMANCE;
 const AVAILABILITY: QosClass = QosClass::AVAILABILITY;
-const MADE_UP: QosClass = QosClass::new(99);
+const MADE_UP: QosClass = QosClass(99);
 
 /// A moment to count from; tests never look at the clock again.
 #[expect(
@@ -48,7 +48,8 @@ impl Node {
         };
         let start = epoch();
         let scheduler = Scheduler::new(config, start);
-        let (leases, tickets) = (BTreeMap::new(), BTreeMap::new());
+        let leases = BTreeMap::new();
+        let tickets = BTreeMap::new();
         Self {
             scheduler,
             start,
@@ -115,8 +116,12 @@ impl Node {
     }
 
     fn release(&mut self, lease: Lease) {
-        self.scheduler
-            .release(self.at(self.now), lease, End::Clean, &mut self.effects);
+        self.scheduler.release(
+            self.at(self.now),
+            lease,
+            SandboxCondition::Clean,
+            &mut self.effects,
+        );
     }
 
     fn end(&mut self, name: &'static str) {
@@ -143,7 +148,7 @@ impl Node {
         }
     }
 
-    /// What was decided since the last look: name and "granted" or the code of the rejection.
+    /// The decisions since the last look: name and "granted" or the code of the rejection.
     fn news(&mut self) -> Vec<(&'static str, &'static str)> {
         let decided = std::mem::take(&mut self.effects.decided);
         decided
@@ -164,6 +169,7 @@ fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Granted => "granted",
         Verdict::Rejected(reason) => reason.code(),
+        Verdict::Moved => "moved",
     }
 }
 
@@ -608,7 +614,7 @@ fn any_configuration_works() {
         panic!("it waits")
     };
     assert_eq!(ticket.expires(), start + WAIT_CEILING);
-    scheduler.release(start, lease, End::Clean, &mut effects);
+    scheduler.release(start, lease, SandboxCondition::Clean, &mut effects);
     scheduler.cancel(start, ticket, &mut effects);
     assert_eq!(scheduler.snapshot().free, capacity);
 }
@@ -616,7 +622,8 @@ fn any_configuration_works() {
 #[test]
 #[should_panic(expected = "go back to the scheduler that issued them")]
 fn a_foreign_lease_is_refused() {
-    let (mut one, mut other) = (Node::new(1, 0), Node::new(1, 0));
+    let mut one = Node::new(1, 0);
+    let mut other = Node::new(1, 0);
     let _own = one.admit_lease(1);
     let foreign = other.admit_lease(1);
     one.release(foreign);

@@ -1,15 +1,16 @@
-//! What becomes of pooled sandboxes: who runs in them, and when they are kept or stopped.
+//! The life of pooled sandboxes: which calls run in them, and when they are kept or stopped.
 
 use std::time::Instant;
 
 use serverledge_core::MemoryMib;
 
-use super::{Effects, End, Lease, Place, Scheduler};
+use super::{Effects, Lease, SandboxCondition, SandboxUse, Scheduler};
 use crate::arrival::{Demand, PoolKey, Pooled, Want};
 use crate::ledger::Room;
-use crate::pool::{Phase, Sandbox, SandboxId};
+use crate::pool::{Phase, PooledSandbox, SandboxId};
+use crate::pool_times::PoolTimes;
 
-/// Where a call could start.
+/// The place in which a call could start.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Spot {
     /// In a sandbox of its own.
@@ -21,7 +22,7 @@ pub(super) enum Spot {
 }
 
 impl Scheduler {
-    /// The sandbox that the holder of a [`Place::Start`] lease or of [`Scheduler::prewarm`] starts is up: calls can run
+    /// The sandbox that the holder of a [`SandboxUse::Start`] lease or of [`Scheduler::prewarm`] starts is up: calls can run
     /// in it. Ignored unless it is starting.
     pub fn started(&mut self, now: Instant, id: SandboxId, effects: &mut Effects) {
         self.now = self.now.max(now);
@@ -31,18 +32,33 @@ impl Scheduler {
         self.advance(now, effects);
     }
 
-    /// A sandbox of [`Scheduler::prewarm`] could not be started, and nothing of it exists: what it held is free.
-    /// Ignored unless it is starting without a lease; a lease says [`End::NeverStarted`].
+    /// A sandbox could not be started, and nothing of it exists: what it held is free, though the lease of a call that
+    /// was to start it is still to be released. Ignored unless it is starting.
     pub fn failed(&mut self, now: Instant, id: SandboxId, effects: &mut Effects) {
         self.now = self.now.max(now);
-        if self
+        self.not_started(id);
+        self.advance(now, effects);
+    }
+
+    /// A sandbox that is starting will not be up. Where others are in use, their times hold all the same.
+    pub(super) fn not_started(&mut self, id: SandboxId) {
+        if let Some(sandbox) = self
             .pool
             .get(id)
-            .is_some_and(|sandbox| sandbox.phase == Phase::Starting && sandbox.leases == 0)
+            .filter(|sandbox| sandbox.phase == Phase::Starting)
         {
-            self.pool.remove(&mut self.ledger, id);
+            if self.pool.places(sandbox.key).running == 0 {
+                self.lines
+                    .learn(sandbox.key, self.now, PoolTimes::start_failed);
+            }
+            self.forget(id);
         }
-        self.advance(now, effects);
+    }
+
+    /// A sandbox that is starting does not exist.
+    pub(super) fn forget(&mut self, id: SandboxId) {
+        self.lines.end_start(id);
+        self.pool.remove(&mut self.ledger, id);
     }
 
     /// A sandbox named in [`Effects::stop`] exists no more: what it held is free. Ignored for any other.
@@ -87,18 +103,22 @@ impl Scheduler {
         self.advance(now, effects);
         let mut ids = Vec::new();
         while ids.len() < count && self.can_prewarm(demand) {
-            ids.push(self.pool.start(&mut self.ledger, demand, pooled, 0));
+            self.count_first_start(pooled.key);
+            ids.push(
+                self.pool
+                    .start(self.now, &mut self.ledger, demand, pooled, 0),
+            );
         }
         ids
     }
 
-    /// When [`Scheduler::expire`] will next have an idle sandbox to stop.
+    /// The time at which [`Scheduler::expire`] will next have an idle sandbox to stop.
     #[must_use]
     pub fn next_idle_expiry(&self) -> Option<Instant> {
         self.pool.next_expiry().map(|(at, _)| at)
     }
 
-    /// How many sandboxes are idle, for each key that has any.
+    /// The number of idle sandboxes, for each key that has any.
     #[must_use]
     pub fn idle_by_key(&self) -> Vec<(PoolKey, usize)> {
         self.pool.idle_by_key()
@@ -108,9 +128,9 @@ impl Scheduler {
         self.pool.idle_kept().memory
     }
 
-    /// Where a call could start now, if there is this room and it is one of `in_line` that want the same: in a sandbox
-    /// with calls, in an idle one, or in a new one. No new one is started for calls that have a place in those that are
-    /// starting, since these will be up sooner.
+    /// The place in which a call could start now, if there is this room and it is one of `in_line` that want the same:
+    /// in a sandbox with calls, in an idle one, or in a new one. No new one is started for calls that have a place in
+    /// those that are starting, since these will be up sooner, nor where the line is quicker.
     pub(super) fn spot(&self, want: &Want, in_line: usize, room: &Room) -> Option<Spot> {
         let Some(pooled) = want.pool else {
             return room.fits(want.demand).then_some(Spot::Once);
@@ -118,7 +138,8 @@ impl Scheduler {
         let warm = self
             .pool
             .warm(pooled.key, |sandbox| may_occupy(sandbox, room));
-        let new = || in_line > self.pool.coming(pooled.key) && room.fits(want.demand);
+        let pays = || in_line > self.coming(pooled.key) && self.start_pays(pooled.key, in_line);
+        let new = || room.fits(want.demand) && pays();
         warm.map(Spot::Warm)
             .or_else(|| new().then_some(Spot::New(pooled)))
     }
@@ -126,7 +147,7 @@ impl Scheduler {
     /// Whether a waiting call could not even start in a new sandbox. Who only waits for one that is starting lacks
     /// nothing.
     pub(super) fn lacks_room(&self, want: &Want) -> bool {
-        let coming = want.pool.map_or(0, |pooled| self.pool.coming(pooled.key));
+        let coming = want.pool.map_or(0, |pooled| self.coming(pooled.key));
         coming < self.queue.in_line(want)
             && self
                 .spot(want, usize::MAX, &self.ledger.room(Demand::NONE))
@@ -141,46 +162,108 @@ impl Scheduler {
     }
 
     /// Takes what a lease on this spot needs.
-    pub(super) fn occupy(&mut self, want: Want, spot: Spot) -> Place {
+    pub(super) fn occupy(&mut self, want: Want, spot: Spot) -> SandboxUse {
         match spot {
             Spot::Once => {
                 self.ledger.take(want.demand);
-                Place::Once
+                SandboxUse::Once
             }
             Spot::New(pooled) => {
-                Place::Start(self.pool.start(&mut self.ledger, want.demand, pooled, 1))
+                self.count_first_start(pooled.key);
+                self.lines
+                    .learn(pooled.key, self.now, PoolTimes::start_begun);
+                SandboxUse::Start(self.pool.start(
+                    self.now,
+                    &mut self.ledger,
+                    want.demand,
+                    pooled,
+                    1,
+                ))
             }
             Spot::Warm(id) => {
+                self.count_progress(id);
                 self.pool.change(&mut self.ledger, id, |sandbox| {
                     sandbox.leases += 1;
                     sandbox.phase = Phase::Busy;
                 });
-                Place::Reuse(id)
+                SandboxUse::Reuse(id)
             }
         }
     }
 
     /// Gives back what a lease took.
-    pub(super) fn vacate(&mut self, lease: &Lease, end: End, effects: &mut Effects) {
-        self.ledger.lease_back();
-        let (Place::Start(id) | Place::Reuse(id)) = lease.place else {
+    pub(super) fn vacate(&mut self, lease: &Lease, end: SandboxCondition, effects: &mut Effects) {
+        self.ledger.leases -= 1;
+        let (SandboxUse::Start(id) | SandboxUse::Reuse(id)) = lease.place else {
             return self.ledger.give_back(lease.demand);
         };
-        if end == End::NeverStarted && self.phase(id) == Some(Phase::Starting) {
-            return self.pool.remove(&mut self.ledger, id);
+        let starting = self.phase(id) == Some(Phase::Starting);
+        match end {
+            SandboxCondition::NeverStarted if starting => self.forget(id),
+            SandboxCondition::StillStarting if starting => {
+                self.lines.end_start(id);
+                self.pool
+                    .change(&mut self.ledger, id, |sandbox| sandbox.leases -= 1);
+            }
+            _ => self.settle(id, effects, |sandbox| {
+                sandbox.leases -= 1;
+                sandbox.tainted |= matches!(
+                    end,
+                    SandboxCondition::Tainted | SandboxCondition::NeverStarted
+                );
+            }),
         }
-        self.settle(id, effects, |sandbox| {
-            sandbox.leases -= 1;
-            sandbox.tainted |= end != End::Clean;
+    }
+
+    /// Learns from a call that ends for how long it held its place.
+    pub(super) fn learn_hold(&mut self, lease: &Lease, end: SandboxCondition) {
+        let (SandboxUse::Start(id) | SandboxUse::Reuse(id)) = lease.place else {
+            return;
+        };
+        let Some(sandbox) = self
+            .pool
+            .get(id)
+            .filter(|sandbox| sandbox.phase == Phase::Busy)
+        else {
+            return;
+        };
+        let first = matches!(lease.place, SandboxUse::Start(_));
+        let held = self
+            .now
+            .saturating_duration_since(lease.granted.max(sandbox.since));
+        let now = self.now;
+        self.lines.learn(sandbox.key, now, |times| {
+            times.progressed(now);
+            if end == SandboxCondition::Clean {
+                times.held(held, first);
+            }
         });
+    }
+
+    /// A start begins: if it is the only one, and no place is in use, those who wait for places begin to count now.
+    fn count_first_start(&mut self, key: PoolKey) {
+        let (now, places) = (self.now, self.pool.places(key));
+        if places.running + places.starting == 0 {
+            self.lines.learn(key, now, |times| times.progressed(now));
+        }
+    }
+
+    /// A place is taken: if it is the only one in use, those who wait for places begin to count now.
+    pub(super) fn count_progress(&mut self, id: SandboxId) {
+        let (now, Some(key)) = (self.now, self.pool.get(id).map(|sandbox| sandbox.key)) else {
+            return;
+        };
+        if self.pool.places(key).running == 0 {
+            self.lines.learn(key, now, |times| times.progressed(now));
+        }
     }
 
     /// Gives back what a lease took that nobody came for: its sandbox is as it was before.
     pub(super) fn vacate_unused(&mut self, lease: &Lease, effects: &mut Effects) {
-        let end = if matches!(lease.place, Place::Start(_)) {
-            End::NeverStarted
+        let end = if matches!(lease.place, SandboxUse::Start(_)) {
+            SandboxCondition::NeverStarted
         } else {
-            End::Clean
+            SandboxCondition::Clean
         };
         self.vacate(lease, end, effects);
     }
@@ -220,11 +303,20 @@ impl Scheduler {
     }
 
     /// A sandbox is up and has changed: it is busy, or to be kept, or to be stopped.
-    fn settle(&mut self, id: SandboxId, effects: &mut Effects, how: impl FnOnce(&mut Sandbox)) {
-        let expires = self.now + self.config.idle_max;
+    fn settle(
+        &mut self,
+        id: SandboxId,
+        effects: &mut Effects,
+        how: impl FnOnce(&mut PooledSandbox),
+    ) {
+        let (now, expires) = (self.now, self.now + self.config.idle_max);
         let draining = self.draining;
+        self.learn_start(id);
         let after = self.pool.change(&mut self.ledger, id, |sandbox| {
             how(sandbox);
+            if sandbox.phase == Phase::Starting {
+                sandbox.since = now;
+            }
             sandbox.phase = match sandbox.leases {
                 0 if sandbox.tainted || draining => Phase::Stopping,
                 0 => Phase::Idle { expires },
@@ -236,13 +328,29 @@ impl Scheduler {
         }
     }
 
+    /// A sandbox is up, which may have been starting until now.
+    fn learn_start(&mut self, id: SandboxId) {
+        self.lines.end_start(id);
+        let now = self.now;
+        if let Some(sandbox) = self
+            .pool
+            .get(id)
+            .filter(|sandbox| sandbox.phase == Phase::Starting)
+        {
+            self.lines.learn(sandbox.key, now, |times| {
+                times.started(now.saturating_duration_since(sandbox.since));
+                times.progressed(now);
+            });
+        }
+    }
+
     fn phase(&self, id: SandboxId) -> Option<Phase> {
         self.pool.get(id).map(|sandbox| sandbox.phase)
     }
 }
 
 /// Whether a call may run in a sandbox that is up: what the sandbox has is kept for longer, what it lacks must be free.
-fn may_occupy(sandbox: &Sandbox, room: &Room) -> bool {
+fn may_occupy(sandbox: &PooledSandbox, room: &Room) -> bool {
     let demand = sandbox.demand;
     if sandbox.active() > 0 {
         room.may_stay(demand)

@@ -1,6 +1,7 @@
-//! What coordinates promise.
+//! Promises of the coordinates.
 
 use proptest::prelude::*;
+use serverledge_core::SplitMix64;
 
 use super::*;
 
@@ -8,13 +9,13 @@ use super::*;
 struct Plane {
     places: Vec<[f64; 3]>,
     nodes: Vec<Vivaldi>,
-    random: Random,
+    random: SplitMix64,
 }
 
 impl Plane {
     fn new(count: usize, seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        let mut upto = |most: f64| (random.around_zero() + 0.5) * most;
+        let mut random = SplitMix64::new(seed);
+        let mut upto = |most: f64| random.unit() * most;
         let places = (0..count)
             .map(|_| [upto(0.1), upto(0.1), upto(0.01)])
             .collect();
@@ -35,7 +36,7 @@ impl Plane {
     fn round(&mut self) {
         for one in 0..self.nodes.len() {
             let other = (one + 1 + self.random.below(self.nodes.len() - 1)) % self.nodes.len();
-            let jitter = 1.0 + 0.1 * (self.random.around_zero() + 0.5);
+            let jitter = 1.0 + 0.1 * self.random.unit();
             let stall = if self.random.below(50) == 0 { 0.5 } else { 0.0 };
             let took = Duration::from_secs_f64(self.truth(one, other) * jitter + stall);
             let there = self.nodes[other].coordinate();
@@ -85,7 +86,8 @@ fn one_stall_moves_nothing() {
         adjustment: 0.0,
         height: 0.001,
     };
-    let (usual, stall) = (Duration::from_millis(30), Duration::from_secs(8));
+    let usual = Duration::from_millis(30);
+    let stall = Duration::from_secs(8);
     (0..100).for_each(|_| node.observe(7, &other, usual).expect("good"));
     let before = node.coordinate().distance(&other);
     node.observe(7, &other, stall).expect("good");
@@ -105,7 +107,7 @@ fn forgotten_peers_begin_again() {
     let mut node = Vivaldi::new(1);
     let second = Duration::from_secs(1);
     (0..3).for_each(|_| node.observe(7, &Coordinate::ORIGIN, second).expect("good"));
-    assert_eq!(node.latencies.peek(7).map(|one| one.count), Some(3));
+    assert_eq!(node.latencies.peek(&7).map(|one| one.count), Some(3));
     node.forget(7);
     node.forget(8);
     assert!(node.latencies.is_empty());
@@ -113,7 +115,7 @@ fn forgotten_peers_begin_again() {
         node.observe(peer, &Coordinate::ORIGIN, second)
             .expect("good");
     }
-    assert!(node.latencies.peek(0).is_none(), "memory is bounded");
+    assert!(node.latencies.peek(&0).is_none(), "memory is bounded");
 }
 
 #[test]
@@ -161,7 +163,7 @@ fn nonsense_is_refused_and_changes_nothing() {
         );
     }
     assert_eq!(node.coordinate(), before);
-    assert_eq!(node.latencies.peek(1).map(|one| one.count), Some(1));
+    assert_eq!(node.latencies.peek(&1).map(|one| one.count), Some(1));
 }
 
 fn any_number() -> impl Strategy<Value = f64> {

@@ -1,4 +1,4 @@
-//! What operations cost. Measured, not asserted: a loaded machine is no failure.
+//! The cost of operations. It is measured, not asserted: a loaded machine is no failure.
 //!
 //! `cargo test --release -p serverledge-scheduler --test scheduler -- --ignored --nocapture cost`
 
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serverledge_core::{CpuMilli, Digest, MemoryMib};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Demand, Effects, End, FunctionKey, Lease, POLICY_NAMES, Peer,
-    PeerId, PeerView, Place, PolicyOptions, PoolKey, Pooled, QosClass, Ran, Sample, Scheduler,
-    policy_named,
+    Admission, Arrival, Config, Demand, Effects, FunctionKey, Lease, POLICY_NAMES, Peer, PeerId,
+    PeerView, PolicyOptions, PoolKey, Pooled, QosClass, Ran, Sample, SandboxCondition, SandboxUse,
+    Scheduler, policy_named,
 };
 
 use crate::epoch;
@@ -79,7 +79,7 @@ fn uncontended() -> Duration {
             &mut effects,
         );
         if let Admission::Run(lease) = black_box(admission) {
-            scheduler.release(now, lease, End::Clean, &mut effects);
+            scheduler.release(now, lease, SandboxCondition::Clean, &mut effects);
         }
     })
 }
@@ -90,7 +90,7 @@ fn warm(keys: u8, concurrency: u16) -> Duration {
     let mut effects = Effects::default();
     let call = |key: u8| {
         let pooled = Pooled {
-            key: PoolKey::new(Digest::new([key; 32])),
+            key: PoolKey(Digest::new([key; 32])),
             concurrency,
         };
         Arrival {
@@ -116,8 +116,8 @@ fn warm(keys: u8, concurrency: u16) -> Duration {
         ) else {
             panic!("an idle one is there")
         };
-        assert!(matches!(lease.place(), Place::Reuse(_)));
-        scheduler.release(now, black_box(lease), End::Clean, &mut effects);
+        assert!(matches!(lease.place(), SandboxUse::Reuse(_)));
+        scheduler.release(now, black_box(lease), SandboxCondition::Clean, &mut effects);
     })
 }
 
@@ -141,8 +141,8 @@ fn decision(policy: &str, count: u32) -> [Duration; 3] {
             let heard = n % peers.len();
             peers[heard].seen = now;
             let deadline = (n % 2 == 0).then(|| now + Duration::from_millis(500));
-            let class = QosClass::new((n % 3).try_into().expect("small"));
-            let function = FunctionKey::new(1 + n as u64 % 500);
+            let class = QosClass((n % 3).try_into().expect("small"));
+            let function = FunctionKey(1 + n as u64 % 500);
             let call = Arrival {
                 class,
                 deadline,
@@ -165,7 +165,8 @@ fn decision(policy: &str, count: u32) -> [Duration; 3] {
             );
             let took = before.elapsed();
             if let Admission::Offload(id) = black_box(admission) {
-                let (start, execution) = (Duration::ZERO, Duration::from_millis(20));
+                let start = Duration::ZERO;
+                let execution = Duration::from_millis(20);
                 let sample = Sample {
                     function,
                     place: Ran::On(id),
@@ -186,7 +187,7 @@ fn decision(policy: &str, count: u32) -> [Duration; 3] {
 
 fn peer(n: u32, now: Instant) -> Peer {
     Peer {
-        id: PeerId::new(n),
+        id: PeerId(n),
         cloud: n.is_multiple_of(2),
         runs: true,
         round_trip: Duration::from_millis(20),
@@ -202,7 +203,8 @@ fn peer(n: u32, now: Instant) -> Peer {
 fn contended(functions: u64) -> Duration {
     let start = epoch();
     let mut scheduler = Scheduler::new(Config::new(capacity(16_384, 8_000, 1)), start);
-    let (mut tickets, mut effects) = (BTreeMap::new(), Effects::default());
+    let mut tickets = BTreeMap::new();
+    let mut effects = Effects::default();
     let mut memory = (1..=functions).cycle();
     let mut wait = |scheduler: &mut Scheduler, tickets: &mut BTreeMap<_, _>, now| match scheduler
         .admit(
@@ -222,7 +224,7 @@ fn contended(functions: u64) -> Duration {
         scheduler.release(
             now,
             running.take().expect("one always runs"),
-            End::Clean,
+            SandboxCondition::Clean,
             &mut effects,
         );
         let ticket = effects

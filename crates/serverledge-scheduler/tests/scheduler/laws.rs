@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serverledge_scheduler::{
-    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, PeerView, QosClass,
-    Rank, Scheduler, TURN_EVERY, Ticket, TicketId,
+    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, Lease, PeerView, QosClass,
+    Rank, SandboxCondition, Scheduler, TURN_EVERY, Ticket, TicketId,
 };
 
 use crate::epoch;
@@ -96,7 +96,7 @@ struct Line {
     scheduler: Scheduler,
     now: Instant,
     running: Vec<Lease>,
-    /// Who waits, in the order of arrival.
+    /// The waiting calls, in the order of arrival.
     waiting: Vec<InLine>,
     starts_since_turn: u32,
 }
@@ -105,7 +105,7 @@ struct InLine {
     ticket: Ticket,
     /// The documented order of service, smallest first.
     place: (Reverse<Rank>, Instant, TicketId),
-    /// How many younger ones may still pass it.
+    /// The number of younger ones that may still pass it.
     patience: u32,
 }
 
@@ -126,7 +126,7 @@ impl Line {
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
         let arrival = Arrival {
             demand: demand(1, 1, 1),
-            class: QosClass::new(class),
+            class: QosClass(class),
             deadline,
             ..Arrival::default()
         };
@@ -159,7 +159,7 @@ impl Line {
         };
         let mut effects = Effects::default();
         self.scheduler
-            .release(self.now, lease, End::Clean, &mut effects);
+            .release(self.now, lease, SandboxCondition::Clean, &mut effects);
         for Decided { ticket, .. } in effects.decided {
             self.start(ticket);
         }
@@ -187,7 +187,7 @@ impl Line {
         }
     }
 
-    /// Who starts out of order is the oldest, and that only once in [`TURN_EVERY`] starts.
+    /// Checks that a call started out of order is the oldest, and that this happens only once in [`TURN_EVERY`] starts.
     fn check_turn(&mut self, index: usize, place: (Reverse<Rank>, Instant, TicketId)) {
         self.starts_since_turn += 1;
         if self.waiting.iter().any(|passed| passed.place < place) {
@@ -224,7 +224,7 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(u64, i64, u64)>]) -> u64 {
     for (ms, arrivals) in (0..).map(|step| step * STEP_MS).zip(arrivals) {
         let now = start + Duration::from_millis(ms);
         for (_, lease) in running.extract_if(.., |(end, _)| *end <= ms) {
-            scheduler.release(now, lease, End::Clean, &mut effects);
+            scheduler.release(now, lease, SandboxCondition::Clean, &mut effects);
         }
         for (memory, class, hold) in arrivals {
             match scheduler.admit(now, small(*memory, *class), PeerView::NONE, &mut effects) {
@@ -252,7 +252,7 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(u64, i64, u64)>]) -> u64 {
 fn small(memory: u64, class: i64) -> Arrival {
     Arrival {
         demand: demand(memory, 1, 1),
-        class: QosClass::new(class),
+        class: QosClass(class),
         ..Arrival::default()
     }
 }

@@ -1,4 +1,4 @@
-//! What holds for every sequence of operations (`laws`, `placement`), and what one operation costs (`cost`).
+//! Laws that hold for every sequence of operations (`laws`, `placement`), and the cost of one operation (`cost`).
 
 mod cost;
 mod laws;

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serverledge_core::{CpuMilli, MemoryMib, OverloadReason};
 use serverledge_scheduler::{
-    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Lease, PeerView, QosClass,
-    RETRY_AFTER_MAX, RETRY_AFTER_MIN, Rank, Rejection, Scheduler, Snapshot, Ticket, TicketId,
-    Verdict,
+    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, Lease, PeerView, QosClass,
+    RETRY_AFTER_MAX, RETRY_AFTER_MIN, Rank, Rejection, SandboxCondition, Scheduler,
+    SchedulerSnapshot, Ticket, TicketId, Verdict,
 };
 
 use crate::epoch;
@@ -135,7 +135,7 @@ impl Model {
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
         let arrival = Arrival {
             demand,
-            class: QosClass::new(class),
+            class: QosClass(class),
             deadline,
             ..Arrival::default()
         };
@@ -174,7 +174,7 @@ impl Model {
         }
         let lease = self.leases.swap_remove(index % self.leases.len());
         self.scheduler
-            .release(self.now, lease, End::Clean, &mut self.effects);
+            .release(self.now, lease, SandboxCondition::Clean, &mut self.effects);
         self.learn(None);
     }
 
@@ -251,12 +251,14 @@ impl Model {
                     self.check_rejected_waiter(&call, reason, newcomer);
                     State::Rejected(reason)
                 }
+                Verdict::Moved => panic!("no call of this model starts a pooled sandbox"),
             };
             self.calls.insert(ticket, Call { state, ..call });
         }
     }
 
-    /// Who starts before another that would have fitted as well is older, or ahead by class, deadline and arrival.
+    /// Checks that a call that starts before another which would have fitted as well is older, or ahead by class,
+    /// deadline and arrival.
     fn check_order(&self, ticket: TicketId, call: &Call) {
         assert!(!self.draining, "a draining node grants nothing");
         assert!(
@@ -336,7 +338,7 @@ impl Model {
 
     // === The laws after each operation ===
 
-    fn check(&self, before: &Snapshot, claimant: Option<TicketId>) {
+    fn check(&self, before: &SchedulerSnapshot, claimant: Option<TicketId>) {
         let after = self.scheduler.snapshot();
         self.check_books(&after);
         self.check_outcomes(&after);
@@ -345,8 +347,8 @@ impl Model {
         self.check_claim(before, &after, claimant);
     }
 
-    /// What is taken is what live leases took, and no start takes more than there is.
-    fn check_books(&self, after: &Snapshot) {
+    /// Checks that the amounts taken are those of live leases, and that no start takes more than there is.
+    fn check_books(&self, after: &SchedulerSnapshot) {
         let used = self.used();
         for (used, free, capacity) in [
             (used.0, after.free.memory.get(), self.capacity.memory.get()),
@@ -372,7 +374,7 @@ impl Model {
         assert!(after.waiting.total() <= self.config.queue_capacity);
     }
 
-    fn check_outcomes(&self, after: &Snapshot) {
+    fn check_outcomes(&self, after: &SchedulerSnapshot) {
         let counters = after.counters;
         let ended = counters.started_at_once + counters.started_after_wait + counters.cancelled;
         let pending = after.waiting.total() + after.unclaimed;
@@ -384,7 +386,7 @@ impl Model {
         assert_eq!(out, self.leases.len() as u64);
     }
 
-    fn check_expiries(&self, after: &Snapshot) {
+    fn check_expiries(&self, after: &SchedulerSnapshot) {
         let next = self.waiting().map(|(_, call)| self.expiry(call).0).min();
         assert_eq!(self.scheduler.next_expiry(), next);
         assert!(
@@ -395,7 +397,7 @@ impl Model {
     }
 
     /// Nobody waits who could run, unless a claim needs the room; the claim itself waits only for want of room.
-    fn check_work(&self, after: &Snapshot) {
+    fn check_work(&self, after: &SchedulerSnapshot) {
         let claimant = self.claimant(after);
         for (ticket, call) in self.waiting() {
             let held = if claimant == Some(ticket) {
@@ -411,7 +413,12 @@ impl Model {
     }
 
     /// A claim is the longest waiting call's, after its patience; whatever starts beside it leaves what it needs.
-    fn check_claim(&self, before: &Snapshot, after: &Snapshot, claimant: Option<TicketId>) {
+    fn check_claim(
+        &self,
+        before: &SchedulerSnapshot,
+        after: &SchedulerSnapshot,
+        claimant: Option<TicketId>,
+    ) {
         if after.held_back == Demand::NONE {
             return;
         }
@@ -432,7 +439,8 @@ impl Model {
 
     /// Whether everything in use, `extra` and `held` fit together, in those resources that `taken` or `extra` need.
     fn room(&self, taken: Demand, extra: Demand, held: Demand) -> bool {
-        let (used, capacity) = (self.used(), self.capacity);
+        let used = self.used();
+        let capacity = self.capacity;
         let one = |taken: u64, extra: u64, held: u64, used: u64, capacity: u64| {
             (taken == 0 && extra == 0) || used + extra + held <= capacity
         };
@@ -482,7 +490,7 @@ impl Model {
             .map(|(ticket, call)| (*ticket, call))
     }
 
-    fn claimant(&self, snapshot: &Snapshot) -> Option<TicketId> {
+    fn claimant(&self, snapshot: &SchedulerSnapshot) -> Option<TicketId> {
         let oldest = self.waiting().next().map(|(ticket, _)| ticket);
         oldest.filter(|_| snapshot.held_back != Demand::NONE)
     }

@@ -1,5 +1,5 @@
-//! What holds for every policy, over random nodes, peers and calls; and that `qosaware` meets the deadlines that can be
-//! met, against an oracle that knows what everything takes.
+//! Laws that hold for every policy, over random nodes, peers and calls; and that `qosaware` meets the deadlines that
+//! can be met, against an oracle that knows what everything takes.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use proptest::option;
 use proptest::prelude::*;
 use serverledge_core::{CpuMilli, MemoryMib, OverloadReason};
 use serverledge_scheduler::{
-    Admission, Arrival, Config, Demand, Effects, End, FunctionKey, POLICY_NAMES, Peer, PeerId,
-    PeerView, PolicyOptions, QosClass, Ran, Sample, Scheduler, policy_named,
+    Admission, Arrival, Config, Demand, Effects, FunctionKey, POLICY_NAMES, Peer, PeerId, PeerView,
+    PolicyOptions, QosClass, Ran, Sample, SandboxCondition, Scheduler, policy_named,
 };
 
 use crate::epoch;
 use crate::model::{capacity, demand};
 
-const FUNCTION: FunctionKey = FunctionKey::new(1);
+const FUNCTION: FunctionKey = FunctionKey(1);
 const AGE_MAX_MS: u64 = 10_000;
 /// Long enough after the start for what was sent then to have ended; and instants before it must exist.
 const START_MS: u64 = 60_000;
@@ -32,7 +32,7 @@ struct Call {
     deadline_ms: Option<u64>,
     bytes: u64,
     tried: Vec<u32>,
-    /// What becomes of it: nothing yet, or it ends, so long after.
+    /// Whether it ends, `pass_ms` later; else nothing becomes of it yet.
     ends: bool,
     pass_ms: u64,
 }
@@ -81,7 +81,7 @@ fn any_call() -> impl Strategy<Value = Call> {
 
 fn peer(id: u32, now: Instant, (cloud, runs, round_trip, memory, cpu, wait, age): Numbers) -> Peer {
     Peer {
-        id: PeerId::new(id),
+        id: PeerId(id),
         cloud,
         runs,
         round_trip: ms(round_trip),
@@ -111,10 +111,10 @@ fn scheduler(policy: &str, fallback_local: bool, queue_capacity: usize, now: Ins
 
 /// One call at one node: nothing that a policy may not do is done, and an offload leaves the books as they were.
 fn check_one(node: &mut Scheduler, now: Instant, call: &Call, peers: &[Peer]) -> Admission {
-    let tried: Vec<_> = call.tried.iter().copied().map(PeerId::new).collect();
+    let tried: Vec<_> = call.tried.iter().copied().map(PeerId).collect();
     let arrival = Arrival {
         demand: demand(call.memory, call.cpu, 1),
-        class: QosClass::new(call.class),
+        class: QosClass(call.class),
         deadline: call.deadline_ms.map(|left| now + ms(left)),
         function: FUNCTION,
         may_offload: call.may_offload,
@@ -169,17 +169,17 @@ proptest! {
     ) {
         let mut now = epoch() + ms(START_MS);
         let mut node = scheduler(policy, fallback_local, queue_capacity, now);
-        let (mut leases, mut tickets, mut arrivals) = (Vec::new(), Vec::new(), 0);
-        for (call, peers) in calls {
+        let mut leases = Vec::new();
+        let mut tickets = Vec::new();
+        for (arrivals, (call, peers)) in (1..).zip(calls) {
             now += ms(call.pass_ms);
             let peers: Vec<_> = (0..).zip(peers).map(|(id, numbers)| peer(id, now, numbers)).collect();
-            arrivals += 1;
             match check_one(&mut node, now, &call, &peers) {
                 Admission::Run(lease) => leases.push(lease),
                 Admission::Wait(ticket) => tickets.push(ticket),
                 Admission::Offload(id) => {
                     prop_assert!(!["default", "localonly"].contains(&policy));
-                    let cloud = peers[id.get() as usize].cloud;
+                    let cloud = peers[id.0 as usize].cloud;
                     prop_assert!(policy == "qosaware" || cloud == (policy != "edgeonly"));
                     node.learn(now, sample(Ran::On(id), call.pass_ms));
                 }
@@ -189,10 +189,11 @@ proptest! {
                 }
             }
             if call.ends && let Some(lease) = leases.pop() {
-                node.release(now, lease, End::Clean, &mut Effects::default());
+                node.release(now, lease, SandboxCondition::Clean, &mut Effects::default());
                 node.learn(now, sample(Ran::Here, call.pass_ms));
             }
-            let (after, counters) = (node.snapshot(), node.snapshot().counters);
+            let after = node.snapshot();
+            let counters = node.snapshot().counters;
             let placed = counters.started_at_once + counters.started_after_wait + counters.offloaded + counters.cancelled;
             let pending = (after.waiting.total() + after.unclaimed) as u64;
             prop_assert_eq!(arrivals, placed + counters.rejected.total() + pending, "one outcome for each arrival");
@@ -205,12 +206,12 @@ proptest! {
             other => prop_assert!(false, "a draining node said {:?}", other),
         }
         tickets.into_iter().for_each(|ticket| node.cancel(now, ticket, &mut Effects::default()));
-        leases.into_iter().for_each(|lease| node.release(now, lease, End::Clean, &mut Effects::default()));
+        leases.into_iter().for_each(|lease| node.release(now, lease, SandboxCondition::Clean, &mut Effects::default()));
         prop_assert_eq!(node.snapshot().free, capacity(4, 4, 3));
     }
 
-    /// What everything takes is known: a call of a fixed time, peers with exact waits. If the deadline can be met
-    /// somewhere, the call goes to a place where it is met; if nowhere and by a margin, it is turned away.
+    /// All times are known here: a call of a fixed time, peers with exact waits. If the deadline can be met somewhere,
+    /// the call goes to a place where it is met; if nowhere and by a margin, it is turned away.
     #[test]
     fn qosaware_meets_what_can_be_met(
         execution in 5..400_u64,
@@ -235,7 +236,7 @@ proptest! {
         let best = peers.iter().map(takes).chain(here).min();
         let arrival = Arrival {
             demand: demand(1, 1, 1),
-            class: QosClass::new(class),
+            class: QosClass(class),
             deadline: Some(now + ms(left)),
             function: FUNCTION,
             may_offload: true,
@@ -247,7 +248,7 @@ proptest! {
         match node.admit(now, arrival, view, &mut Effects::default()) {
             Admission::Run(_) => prop_assert!(!full && (!possible || ms(execution) <= ms(left) + slop)),
             Admission::Offload(id) => {
-                let peer = peers[id.get() as usize];
+                let peer = peers[id.0 as usize];
                 prop_assert!(!possible || takes(&peer) <= ms(left) + slop, "in time is possible, but not there");
                 let late_here = here.is_none_or(|here| here + slop > ms(left));
                 prop_assert!(late_here || !possible || class > 0 || takes(&peer) <= ms(left), "here is cheaper");

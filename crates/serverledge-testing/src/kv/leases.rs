@@ -11,11 +11,9 @@ use super::{Fixture, WAIT_MAX, together};
 pub(super) async fn check(make: &impl AsyncFn() -> Arc<dyn Kv>) {
     revoking_deletes(&Fixture::new(make, "revoke").await).await;
     unknown_leases_are_refused(&Fixture::new(make, "unknown").await).await;
-    let (end, keep, rebind) = (
-        Fixture::new(make, "end").await,
-        Fixture::new(make, "keep").await,
-        Fixture::new(make, "rebind").await,
-    );
+    let end = Fixture::new(make, "end").await;
+    let keep = Fixture::new(make, "keep").await;
+    let rebind = Fixture::new(make, "rebind").await;
     together([
         Box::pin(leases_end(end)) as std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
         Box::pin(kept_leases_live(keep)),
@@ -79,7 +77,8 @@ async fn leases_end(f: Fixture) {
 }
 
 async fn kept_leases_live(f: Fixture) {
-    let (kept, left) = (grant(&f).await, grant(&f).await);
+    let kept = grant(&f).await;
+    let left = grant(&f).await;
     bind(&f, "kept", kept.id).await;
     let begun = Instant::now();
     // The other lease tells the time: its key goes once while this one is kept alive for longer than its time.
@@ -111,10 +110,8 @@ async fn kept_leases_live(f: Fixture) {
 }
 
 async fn keys_change_leases(f: Fixture) {
-    let (first, second) = (
-        grant(&f).await,
-        f.kv.lease_grant(WAIT_MAX * 10).await.expect("a lease"),
-    );
+    let first = grant(&f).await;
+    let second = f.kv.lease_grant(WAIT_MAX * 10).await.expect("a lease");
     for name in ["freed", "moved", "left", "deleted"] {
         bind(&f, name, first.id).await;
     }

@@ -53,7 +53,8 @@ async fn pages_join(f: &Fixture) {
         f.put(&format!("{i}"), "x").await;
     }
     let at = f.revision().await;
-    let (mut request, mut pages) = (f.all().limit(3).at(at), Vec::new());
+    let mut request = f.all().limit(3).at(at);
+    let mut pages = Vec::new();
     loop {
         let page = f.kv.range(request.clone()).await.expect("a page");
         let last = page

@@ -82,7 +82,8 @@ async fn revisions_come_whole(f: &Fixture) {
             .then(Op::delete(f.key("old")));
         f.txn(txn).await;
     }
-    let (mut follower, mut seen) = (f.watch(Some(start.next())).await, 0);
+    let mut follower = f.watch(Some(start.next())).await;
+    let mut seen = 0;
     while seen < 2 * REVISIONS + 1 {
         let events = follower.next().await;
         let last = events.last().expect("not empty").revision();
@@ -163,8 +164,7 @@ async fn compaction_is_told(f: &Fixture) {
     let mut behind = f.watch(Some(first)).await;
     f.kv.compact(at).await.expect("a compaction");
 
-    let compacted =
-        |error: &KvError| matches!(error, KvError::Compacted { at: oldest } if *oldest == at);
+    let compacted = |error: &KvError| matches!(error, KvError::Compacted(oldest) if *oldest == at);
     assert!(
         f.kv.range(f.all().at(second))
             .await
@@ -184,7 +184,7 @@ async fn compaction_is_told(f: &Fixture) {
 
     let late = f.watch(Some(second)).await.try_next().await;
     assert!(
-        matches!(late, Err(WatchError::Compacted { at: oldest }) if oldest == at),
+        matches!(late, Err(WatchError::Compacted(oldest)) if oldest == at),
         "{late:?}"
     );
     // A watch that began in time may have been served before the compaction.

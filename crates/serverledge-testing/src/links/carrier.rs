@@ -12,7 +12,7 @@ use anyhow::Context;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tun_rs::{InterruptEvent, SyncDevice};
 
-use super::line::{Condition, Counts, Fate, Line};
+use super::line::{Condition, Counts, Fate, LinkDirection};
 
 /// Larger than any packet of a device with the usual size of 1,500 bytes.
 const PACKET_BYTES_MAX: usize = 2048;
@@ -22,11 +22,11 @@ const NICENESS: i32 = -15;
 /// The running emulator; stopped when dropped.
 #[derive(Debug)]
 pub(crate) struct Carrier {
-    shared: Arc<Shared>,
+    shared: Arc<CarrierShared>,
     threads: Vec<JoinHandle<()>>,
 }
 
-struct Shared {
+struct CarrierShared {
     /// One for each site: reading gives what leaves it, writing is what reaches it.
     devices: Vec<(Ipv4Addr, SyncDevice)>,
     traffic: Mutex<Traffic>,
@@ -38,7 +38,7 @@ struct Shared {
 /// Everything under the one lock, which is also held while a packet is handed over: whoever has it knows that nothing moves.
 struct Traffic {
     /// From the first site to each, from the second to each, and so on.
-    lines: Vec<Line>,
+    lines: Vec<LinkDirection>,
     waiting: BinaryHeap<Reverse<Packet>>,
     order: u64,
     ending: bool,
@@ -61,7 +61,7 @@ impl Carrier {
         let sites = devices.len();
         let lines = (0_u64..)
             .take(sites * sites)
-            .map(|line| Line::new(seed ^ (line << 32)))
+            .map(|line| LinkDirection::new(seed ^ (line << 32)))
             .collect();
         let traffic = Mutex::new(Traffic {
             lines,
@@ -70,7 +70,7 @@ impl Carrier {
             ending: false,
         });
         let end = InterruptEvent::new().context("make a pipe")?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(CarrierShared {
             devices,
             traffic,
             changed: Condvar::new(),
@@ -96,7 +96,7 @@ impl Carrier {
         self.shared.traffic.lock().lines[self.shared.line(from, to)].counts()
     }
 
-    fn spawn(&mut self, work: impl FnOnce(&Shared) + Send + 'static) -> anyhow::Result<()> {
+    fn spawn(&mut self, work: impl FnOnce(&CarrierShared) + Send + 'static) -> anyhow::Result<()> {
         let shared = Arc::clone(&self.shared);
         let urgent = move || {
             let thread = rustix::thread::gettid();
@@ -127,9 +127,9 @@ impl Drop for Carrier {
     }
 }
 
-// === impl Shared ===
+// === impl CarrierShared ===
 
-impl Shared {
+impl CarrierShared {
     fn line(&self, from: usize, to: usize) -> usize {
         from * self.devices.len() + to
     }
@@ -154,7 +154,7 @@ impl Shared {
         }
     }
 
-    /// What is no packet of IPv4 for another site is none of ours.
+    /// Sends a packet of IPv4 for another site; anything else is dropped.
     fn send(&self, from: usize, bytes: &[u8]) {
         let Some(to) = destination(bytes)
             .and_then(|to| self.devices.iter().position(|(known, _)| *known == to))
@@ -223,7 +223,7 @@ impl Shared {
     }
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for CarrierShared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let addresses: Vec<_> = self.devices.iter().map(|(address, _)| address).collect();
         f.debug_struct("Shared")
@@ -236,7 +236,7 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// Where a packet of IPv4 wants to go (RFC 791 §3.1).
+/// The destination of a packet of IPv4 (RFC 791 §3.1).
 fn destination(bytes: &[u8]) -> Option<Ipv4Addr> {
     let header = bytes.first_chunk::<20>()?;
     (header[0] >> 4 == 4).then(|| Ipv4Addr::new(header[16], header[17], header[18], header[19]))

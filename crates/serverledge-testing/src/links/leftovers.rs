@@ -1,5 +1,5 @@
-//! What a crashed run leaves: namespaces named after the process that made them, and programs inside. The next run removes
-//! those whose process is gone.
+//! Leftovers of a crashed run: namespaces named after the process that made them, and programs inside. The next run
+//! removes those whose process is gone.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::site::run_ip;
 /// Names of our namespaces begin with this.
 const PREFIX: &str = "slnk";
 
-/// Where `ip` keeps namespaces.
+/// The folder in which `ip` keeps namespaces.
 pub(crate) fn folder() -> &'static Path {
     Path::new("/run/netns")
 }
@@ -57,14 +57,15 @@ pub(crate) fn remove(name: &str) {
 fn is_left(name: &str) -> bool {
     let mut parts = name.split('-');
     let ours = parts.next() == Some(PREFIX);
-    let (pid, then) = (parts.next().and_then(|pid| pid.parse().ok()), parts.next());
+    let pid = parts.next().and_then(|pid| pid.parse().ok());
+    let then = parts.next();
     let Some((pid, then)) = pid.zip(then) else {
         return false;
     };
     ours && begun(pid).is_none_or(|begun| begun != then)
 }
 
-/// When a process began, in ticks since the machine did (proc(5), field 22 of `stat`); `None` if there is none.
+/// The start time of a process, in ticks since the machine did (proc(5), field 22 of `stat`); `None` if there is none.
 fn begun(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is in parentheses and may contain anything.

@@ -2,17 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use serverledge_core::SplitMix64;
+
 /// Packets on their way in one direction, against a flood; netem's own default is a thousand.
 const WAITING_MAX: u64 = 10_000;
 /// Later than this is late: what the emulator is meant to stay within.
 const LATE: Duration = Duration::from_millis(1);
 
-/// What one direction of a link does to packets.
+/// The effect of one direction of a link on packets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Condition {
-    /// How long a packet is on its way: half of the round trip.
+    /// The time for which a packet is on its way: half of the round trip.
     pub delay: Duration,
-    /// How much the delay differs, evenly, to either side. Packets do not overtake each other.
+    /// The amount by which the delay differs, evenly, to either side. Packets do not overtake each other.
     pub jitter: Duration,
     /// The probability that a packet is lost, from 0 to 1; each is judged for itself.
     pub loss: f64,
@@ -20,7 +22,7 @@ pub struct Condition {
     pub cut: bool,
 }
 
-/// What has happened in one direction. `sent` = `carried` + `lost` + `cut` + `overflowed` + `waiting`.
+/// Counts of the packets of one direction. `sent` = `carried` + `lost` + `cut` + `overflowed` + `waiting`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Packets that a site has sent.
@@ -39,27 +41,23 @@ pub struct Counts {
     pub late: u64,
 }
 
-/// What becomes of a packet.
+/// The fate of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It arrives at this time; [`Line::arrive`] is called then.
+    /// It arrives at this time; [`LinkDirection::arrive`] is called then.
     Due(Instant),
     Gone,
 }
 
 /// One direction.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct LinkDirection {
     condition: Condition,
-    chance: Chance,
-    /// When the last packet so far arrives.
+    chance: SplitMix64,
+    /// The time at which the last packet so far arrives.
     last_due: Option<Instant>,
     counts: Counts,
 }
-
-/// Numbers by chance: splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-#[derive(Debug)]
-struct Chance(u64);
 
 // === impl Condition ===
 
@@ -99,13 +97,13 @@ impl Default for Condition {
     }
 }
 
-// === impl Line ===
+// === impl LinkDirection ===
 
-impl Line {
+impl LinkDirection {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             condition: Condition::PERFECT,
-            chance: Chance(seed),
+            chance: SplitMix64::new(seed),
             last_due: None,
             counts: Counts::default(),
         }
@@ -123,7 +121,8 @@ impl Line {
     /// n-th packet depends on nothing else.
     pub(crate) fn send(&mut self, now: Instant) -> Fate {
         self.counts.sent += 1;
-        let (luck, shift) = (self.chance.next(), self.chance.next());
+        let luck = self.chance.unit();
+        let shift = self.chance.unit();
         let counter = match &self.condition {
             Condition { cut: true, .. } => &mut self.counts.cut,
             Condition { loss, .. } if luck < *loss => &mut self.counts.lost,
@@ -165,19 +164,6 @@ impl Line {
         };
         *counter += 1;
         self.counts.late += u64::from(taken && now.saturating_duration_since(due) > LATE);
-    }
-}
-
-impl Chance {
-    /// From 0 up to, and never, 1.
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-        // 32 bits of it are exact in a float.
-        f64::from((bits >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
     }
 }
 

@@ -32,10 +32,10 @@ echo 1 > /proc/sys/net/ipv4/tcp_no_metrics_save
 
 /// A place with an address of its own. A clone is the same place; it is gone when its [`super::Links`] are.
 #[derive(Debug, Clone)]
-pub struct Site(Arc<Place>);
+pub struct Site(Arc<SiteNamespace>);
 
 #[derive(Debug)]
-struct Place {
+struct SiteNamespace {
     name: String,
     namespace: String,
     address: Ipv4Addr,
@@ -59,7 +59,7 @@ impl Site {
         );
         let namespace = leftovers::namespace(run, name)?;
         run_ip(&["netns", "add", &namespace])?;
-        let site = Self(Arc::new(Place {
+        let site = Self(Arc::new(SiteNamespace {
             name: name.to_owned(),
             namespace,
             address,

@@ -72,7 +72,8 @@ fn a_round_trip_takes_twice_the_delay() -> Result<()> {
     let links = Links::new(&["a", "b"])?;
     let round_trip = Duration::from_millis(40);
     links.set("a", "b", Condition::round_trip(round_trip));
-    let (client, server) = (udp(links.site("a"))?, udp(links.site("b"))?);
+    let client = udp(links.site("a"))?;
+    let server = udp(links.site("b"))?;
     client.connect(server.local_addr()?)?;
     server.connect(client.local_addr()?)?;
     let mut close = 0;
@@ -120,12 +121,14 @@ fn connections_are_made_through_the_delay() -> Result<()> {
     Ok(())
 }
 
-/// What the emulator says is lost is lost, nothing else is, and it is as much as chance allows: six standard deviations.
+/// The packets that the emulator calls lost are lost, no others are, and they are as many as chance allows: six
+/// standard deviations.
 #[test]
 fn as_much_is_lost_as_was_said() -> Result<()> {
     let links = Links::new(&["a", "b"])?;
     links.set("a", "b", Condition::PERFECT.with_loss(0.1));
-    let (client, server) = (udp(links.site("a"))?, udp(links.site("b"))?);
+    let client = udp(links.site("a"))?;
+    let server = udp(links.site("b"))?;
     let received = send_datagrams(&links, ("a", &client), ("b", &server), 100)?;
     let counts = links.counts("a", "b");
     assert_eq!(
@@ -148,7 +151,8 @@ fn a_stream_of_packets_is_carried_in_time() -> Result<()> {
         ..Condition::round_trip(Duration::from_millis(20))
     };
     links.set("a", "b", condition);
-    let (client, server) = (udp(links.site("a"))?, udp(links.site("b"))?);
+    let client = udp(links.site("a"))?;
+    let server = udp(links.site("b"))?;
     let received = send_datagrams(&links, ("a", &client), ("b", &server), 60)?;
     let counts = links.counts("a", "b");
     assert_eq!((counts.carried, received), (3_000, 3_000), "{counts:?}");
@@ -161,7 +165,9 @@ fn a_cut_lets_nothing_pass() -> Result<()> {
     let links = Links::new(&["a", "b", "c"])?;
     let sockets = ["a", "b", "c"].map(|name| udp(links.site(name)).map(|socket| (name, socket)));
     let [a, b, c] = sockets;
-    let (a, b, c) = (a?, b?, c?);
+    let a = a?;
+    let b = b?;
+    let c = c?;
     let send = |from: &(&str, UdpSocket), to: &(&str, UdpSocket), bursts| {
         send_datagrams(&links, (from.0, &from.1), (to.0, &to.1), bursts)
     };
@@ -183,12 +189,13 @@ fn a_cut_lets_nothing_pass() -> Result<()> {
     Ok(())
 }
 
-/// What is on its way when the cut comes does not arrive either.
+/// A packet that is on its way when the cut comes does not arrive either.
 #[test]
 fn a_cut_takes_what_is_on_its_way() -> Result<()> {
     let links = Links::new(&["a", "b"])?;
     links.set("a", "b", Condition::round_trip(Duration::from_secs(1)));
-    let (client, server) = (udp(links.site("a"))?, udp(links.site("b"))?);
+    let client = udp(links.site("a"))?;
+    let server = udp(links.site("b"))?;
     client.send_to(b"lost", server.local_addr()?)?;
     while links.counts("a", "b").waiting == 0 {
         std::thread::yield_now();
@@ -345,7 +352,7 @@ fn leftovers_of_crashed_runs_are_swept() -> Result<()> {
     Ok(())
 }
 
-/// How much later than they should packets arrive, at 2,000 and 4,000 a second? Each carries when it was sent.
+/// Measures by how much packets are late, at 2,000 and 4,000 a second. Each carries the time at which it was sent.
 #[test]
 #[ignore = "a measurement; run it alone: cargo test -p serverledge-testing --features cluster-tests -- --ignored --nocapture"]
 #[expect(clippy::print_stderr, reason = "a measurement is for reading")]
@@ -354,7 +361,8 @@ fn measure_lateness() -> Result<()> {
     let links = Links::new(&["a", "b"])?;
     let delay = Duration::from_millis(25);
     links.set("a", "b", Condition::round_trip(2 * delay));
-    let (client, server) = (udp(links.site("a"))?, udp(links.site("b"))?);
+    let client = udp(links.site("a"))?;
+    let server = udp(links.site("b"))?;
     client.connect(server.local_addr()?)?;
     for rate in [2_000, 4_000] {
         let epoch = Instant::now();

@@ -7,7 +7,7 @@ const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// From here on canonical numbers are written with an exponent (RFC 8785 §3.2.2.3, ECMAScript's rule).
 const EXPONENT_FROM: f64 = 1e21;
 
-/// What JSON lacks to be canonical.
+/// The difference between a JSON text and its canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lacks {
     /// Nothing.
@@ -18,7 +18,7 @@ pub(super) enum Lacks {
     More,
 }
 
-/// What the JSON lacks to be canonical.
+/// Finds the difference between a JSON text and its canonical form.
 pub(super) fn scan(json: &[u8]) -> Result<Lacks, NotCanonical> {
     let text = std::str::from_utf8(json).map_err(|_| NotCanonical::NotJson)?;
     let mut scan = Scan {
@@ -151,7 +151,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// What stands between the quotes, and whether there are escapes in it.
+    /// Returns the text between the quotes, and whether there are escapes in it.
     fn string(&mut self) -> Result<(&'a str, bool), NotCanonical> {
         let bytes = self.text.as_bytes();
         self.at += 1;

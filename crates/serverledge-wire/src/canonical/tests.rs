@@ -109,6 +109,13 @@ fn what_would_change_has_no_canonical_form() {
             json.chars().take(60).collect::<String>()
         );
     }
+    // A name by which the JSON library means something else.
+    let (escaped, plain) = (
+        r#"{"\u0024serde_json::private::RawValue":"{\"a\":1}"}"#,
+        r#"{"$serde_json::private::RawValue":"{\"a\":1}"}"#,
+    );
+    check(escaped, plain);
+    check(plain, plain);
     check("9007199254740991", "9007199254740991");
     check("-9.007199254740991e15", "-9007199254740991");
     check("0e-999", "0");

@@ -17,7 +17,7 @@ pub struct UserRecord {
     pub role: String,
     /// The user's own space.
     pub space: String,
-    /// When the account was made, in Unix milliseconds.
+    /// Creation time of the account, in Unix milliseconds.
     pub created_unix_ms: u64,
     /// Sessions and links of an earlier epoch are void.
     pub epoch: u64,
@@ -42,17 +42,17 @@ pub struct EmailRecord {
 pub struct SessionRecord {
     /// [`Record::SCHEMA`].
     pub schema: u32,
-    /// Whose it is.
+    /// The user that the session belongs to.
     pub user: String,
     /// The user's epoch when it began.
     pub epoch: u64,
-    /// When it began, in Unix milliseconds.
+    /// Start time of the session, in Unix milliseconds.
     pub created_unix_ms: u64,
-    /// When it was last used, give or take some minutes.
+    /// Time of the last use, in Unix milliseconds, to within some minutes.
     pub used_unix_ms: u64,
-    /// When it ends if it is not used any more.
+    /// Time of its end, in Unix milliseconds, if it is not used any more.
     pub idle_unix_ms: u64,
-    /// When it ends in any case.
+    /// Time of its end in any case, in Unix milliseconds.
     pub expires_unix_ms: u64,
 }
 
@@ -61,20 +61,20 @@ pub struct SessionRecord {
 pub struct TokenRecord {
     /// [`Record::SCHEMA`].
     pub schema: u32,
-    /// Whose it is.
+    /// The user that the token belongs to.
     pub user: String,
     /// The user's token epoch when it was made.
     pub epoch: u64,
-    /// What its owner calls it.
+    /// The name that its owner gave it.
     pub name: String,
     /// Names of its scopes.
     pub scopes: Vec<String>,
-    /// When it was made, in Unix milliseconds.
+    /// Creation time, in Unix milliseconds.
     pub created_unix_ms: u64,
-    /// When it ends; absent: when it is revoked.
+    /// Expiry time, in Unix milliseconds; absent: it is valid until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_unix_ms: Option<u64>,
-    /// When it was last used, give or take some minutes.
+    /// Time of the last use, in Unix milliseconds, to within some minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used_unix_ms: Option<u64>,
 }
@@ -84,20 +84,20 @@ pub struct TokenRecord {
 pub struct LinkRecord {
     /// [`Record::SCHEMA`].
     pub schema: u32,
-    /// When it is good for nothing any more, in Unix milliseconds.
+    /// Expiry time, in Unix milliseconds.
     pub expires_unix_ms: u64,
-    /// What for.
+    /// The purpose of the link.
     #[serde(flatten)]
     pub purpose: LinkPurpose,
 }
 
-/// What a link is good for. `Debug` leaves the password's hash out.
+/// The purpose of a link. `Debug` leaves the password's hash out.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LinkPurpose {
     /// A new password.
     Reset {
-        /// Whose.
+        /// The user whose password is set.
         user: String,
         /// The user's epoch when the link was made: what ends sessions voids it.
         epoch: u64,
@@ -116,7 +116,7 @@ pub enum LinkPurpose {
     },
     /// Another address of an account, once it is confirmed.
     ChangeEmail {
-        /// Whose.
+        /// The user whose address changes.
         user: String,
         /// The user's epoch when the link was made.
         epoch: u64,
@@ -125,30 +125,16 @@ pub enum LinkPurpose {
     },
     /// Signing up where that needs an invitation.
     Invitation {
-        /// Who invites.
+        /// The user who invites.
         by: String,
     },
 }
 
-impl Record for UserRecord {
-    const SCHEMA: u32 = 1;
-}
-
-impl Record for EmailRecord {
-    const SCHEMA: u32 = 1;
-}
-
-impl Record for SessionRecord {
-    const SCHEMA: u32 = 1;
-}
-
-impl Record for TokenRecord {
-    const SCHEMA: u32 = 1;
-}
-
-impl Record for LinkRecord {
-    const SCHEMA: u32 = 1;
-}
+impl Record for UserRecord {}
+impl Record for EmailRecord {}
+impl Record for SessionRecord {}
+impl Record for TokenRecord {}
+impl Record for LinkRecord {}
 
 impl std::fmt::Debug for UserRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,7 +1,9 @@
 //! Records of applications: what one is, which one a name means, and which spaces are gone.
 
 use serde::{Deserialize, Serialize};
-use serverledge_core::{AppId, AppName, Application, Cors, Endpoint, SpaceId, UserId};
+use serverledge_core::{
+    AppId, AppName, Application, Cors, Dependencies, Endpoint, SpaceId, UserId,
+};
 
 use super::{Record, RecordError, member};
 
@@ -12,25 +14,28 @@ pub struct ApplicationRecord {
     pub schema: u32,
     /// Its name, which `appnames/<name>` leads here.
     pub name: String,
-    /// Whose it is; absent: everybody's.
+    /// The owner; absent: it belongs to everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Where its functions live.
+    /// The space that holds its functions.
     pub space: String,
     /// Its URLs.
     pub endpoints: Vec<EndpointRecord>,
-    /// The dependencies file of its functions; absent: none.
+    /// The dependencies file of its functions, whichever of the two there is; absent: none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub dependencies: String,
+    /// The `requirements.txt` of one that has a `package.json` as well.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub requirements: String,
     /// It is to run.
     pub up: bool,
-    /// Which pages of other origins may use it.
+    /// The origins whose pages may use it.
     pub cors: CorsRecord,
     /// Cache entries of nested calls are handed out.
     pub hands_out_nested: bool,
     /// On a host name of its own its responses keep their origin.
     pub own_origin: bool,
-    /// When it was made, in Unix milliseconds.
+    /// Creation time, in Unix milliseconds.
     pub created_unix_ms: u64,
 }
 
@@ -41,11 +46,11 @@ pub struct EndpointRecord {
     pub method: String,
     /// Its path, without the leading `/`.
     pub path: String,
-    /// What it runs.
+    /// The function that it calls.
     pub function: String,
 }
 
-/// Which pages of other origins may use an application.
+/// The origins whose pages may use an application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CorsRecord {
@@ -72,7 +77,7 @@ pub struct AppNameRecord {
 pub struct DeletionRecord {
     /// [`Record::SCHEMA`].
     pub schema: u32,
-    /// When it was deleted, in Unix milliseconds.
+    /// Time of the deletion, in Unix milliseconds.
     pub deleted_unix_ms: u64,
     /// Nothing is left of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -81,14 +86,13 @@ pub struct DeletionRecord {
 
 // === impl ApplicationRecord ===
 
-impl Record for ApplicationRecord {
-    const SCHEMA: u32 = 1;
-}
+impl Record for ApplicationRecord {}
 
 impl ApplicationRecord {
     /// The record of an application.
     #[must_use]
     pub fn from_application(application: &Application) -> Self {
+        let (dependencies, requirements) = application.dependencies.to_stored();
         Self {
             schema: Self::SCHEMA,
             name: application.name.to_string(),
@@ -99,7 +103,8 @@ impl ApplicationRecord {
                 .iter()
                 .map(EndpointRecord::from_endpoint)
                 .collect(),
-            dependencies: application.dependencies.clone(),
+            dependencies,
+            requirements,
             up: application.up,
             cors: CorsRecord::from_cors(&application.cors),
             hands_out_nested: application.hands_out_nested,
@@ -126,7 +131,7 @@ impl ApplicationRecord {
                 .iter()
                 .map(EndpointRecord::to_endpoint)
                 .collect::<Result<_, _>>()?,
-            dependencies: self.dependencies,
+            dependencies: Dependencies::from_stored(self.dependencies, self.requirements),
             up: self.up,
             cors: self.cors.into_cors(),
             hands_out_nested: self.hands_out_nested,
@@ -176,9 +181,7 @@ impl CorsRecord {
 
 // === impl AppNameRecord ===
 
-impl Record for AppNameRecord {
-    const SCHEMA: u32 = 1;
-}
+impl Record for AppNameRecord {}
 
 impl AppNameRecord {
     /// The name leads to this application.
@@ -193,9 +196,7 @@ impl AppNameRecord {
 
 // === impl DeletionRecord ===
 
-impl Record for DeletionRecord {
-    const SCHEMA: u32 = 1;
-}
+impl Record for DeletionRecord {}
 
 impl DeletionRecord {
     /// Of a space that goes now.

@@ -13,7 +13,7 @@ pub const HISTORY_MAX: usize = 16;
 pub struct ClaimRecord {
     /// [`Record::SCHEMA`].
     pub schema: u32,
-    /// Whose work it is.
+    /// The owner of the work.
     pub owner: OwnerRecord,
     /// Digest of the code that has to run: in use as long as the claim is there.
     pub code: String,
@@ -26,7 +26,7 @@ pub struct OwnerRecord {
     pub area: String,
     /// Its id.
     pub node: String,
-    /// Which of its lives.
+    /// Its epoch: tells the lives of a node apart.
     pub epoch: String,
 }
 
@@ -39,23 +39,23 @@ pub struct IdempotencyRecord {
     pub id: String,
     /// Digest of the parameters and of what else affects the outcome.
     pub payload: String,
-    /// When it was first used, in Unix milliseconds.
+    /// Time of its first use, in Unix milliseconds.
     pub created_unix_ms: u64,
-    /// When it is free again.
+    /// Time from which it is free again, in Unix milliseconds.
     pub expires_unix_ms: u64,
 }
 
-/// Who is told of an invocation's end, and how far that has come.
+/// The callback that reports an invocation's end, and its progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallbackRecord {
-    /// Where it goes.
+    /// The URL that it is sent to.
     pub url: String,
     /// Whether another attempt will be made.
     pub state: CallbackState,
     /// Attempts so far.
     #[serde(default)]
     pub attempts: u32,
-    /// When the next one is due, in Unix milliseconds.
+    /// Due time of the next attempt, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_unix_ms: Option<u64>,
     /// The last attempt's failure.
@@ -63,7 +63,7 @@ pub struct CallbackRecord {
     pub last_error: Option<String>,
 }
 
-/// How far a callback has come.
+/// The progress of a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallbackState {
@@ -75,24 +75,8 @@ pub enum CallbackState {
     Failed,
 }
 
-/// One thing that happened to an invocation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HistoryRecord {
-    /// When, in Unix milliseconds by the clock of the node that wrote it.
-    pub unix_ms: u64,
-    /// What: the words of [`crate::invocations::HistoryEntry::event`].
-    pub event: String,
-    /// Which node wrote it.
-    pub node: String,
-}
-
-impl Record for ClaimRecord {
-    const SCHEMA: u32 = 1;
-}
-
-impl Record for IdempotencyRecord {
-    const SCHEMA: u32 = 1;
-}
+impl Record for ClaimRecord {}
+impl Record for IdempotencyRecord {}
 
 impl CallbackRecord {
     /// A callback that waits for the invocation's end.

@@ -14,7 +14,7 @@ pub struct NodeRecord {
     pub epoch: String,
     /// `node`, or `lb` for a load balancer.
     pub kind: String,
-    /// Where peers reach it: `http://host:port` or `https://host:port`.
+    /// The URL at which peers reach it: `http://host:port` or `https://host:port`.
     pub url: String,
     /// Architecture in Go's words (`amd64`, `arm64`).
     pub arch: String,
@@ -28,13 +28,11 @@ pub struct NodeRecord {
     pub runtimes: Vec<String>,
     /// It takes nothing new.
     pub draining: bool,
-    /// When it started, in Unix milliseconds.
+    /// Start time, in Unix milliseconds.
     pub started_unix_ms: u64,
 }
 
-impl Record for NodeRecord {
-    const SCHEMA: u32 = 1;
-}
+impl Record for NodeRecord {}
 
 impl NodeRecord {
     /// The kind of nodes that run functions.

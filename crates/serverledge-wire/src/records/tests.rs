@@ -110,19 +110,19 @@ fn manifest_record() {
     );
 }
 
-fn accepted(params: Carried) -> InvocationRecord {
+fn accepted(params: StoredJson) -> InvocationRecord {
     InvocationRecord::accepted(&function(), params, 1_700_000_000_000)
 }
 
 #[test]
 fn queued_invocation() {
     let params = r#"{ "n":1e400, "n":[] }"#;
-    let record = accepted(Carried::Inline(Arc::from(
+    let record = accepted(StoredJson::Inline(Arc::from(
         RawValue::from_string(params.to_owned()).unwrap(),
     )));
     let value = String::from_utf8(record.to_value().to_vec()).unwrap();
     assert!(value.contains(params), "parameters stay as they were sent");
-    let record = accepted(Carried::Blob(Digest::new([3; 32]).to_string()));
+    let record = accepted(StoredJson::Blob(Digest::new([3; 32]).to_string()));
     check(
         &record,
         &expect![[r#"
@@ -175,7 +175,7 @@ fn finished_invocation() {
         attempt: 1,
         started_unix_ms: Some(1_700_000_000_001),
         finished_unix_ms: Some(1_700_000_000_002),
-        result: Some(Carried::Inline(Arc::from(result))),
+        result: Some(StoredJson::Inline(Arc::from(result))),
         error: Some(ErrorRecord {
             code: "function_error".to_owned(),
             message: "boom".to_owned(),
@@ -187,7 +187,7 @@ fn finished_invocation() {
             is_warm_start: true,
             ..ReportRecord::default()
         }),
-        ..accepted(Carried::Blob(Digest::new([3; 32]).to_string()))
+        ..accepted(StoredJson::Blob(Digest::new([3; 32]).to_string()))
     };
     check(
         &record,
@@ -331,7 +331,8 @@ fn function_record_of_a_container() {
         }"#]],
     );
     assert!(!format!("{record:?}").contains("hidden"), "{record:?}");
-    let (space, name) = (function.space.clone(), function.name.clone());
+    let space = function.space.clone();
+    let name = function.name.clone();
     assert_eq!(
         record
             .clone()
@@ -388,7 +389,7 @@ fn invocation_with_everything() {
             last_error: Some("busy".to_owned()),
             ..CallbackRecord::new("https://receiver.example/".to_owned())
         }),
-        ..accepted(Carried::Blob(Digest::new([3; 32]).to_string()))
+        ..accepted(StoredJson::Blob(Digest::new([3; 32]).to_string()))
     };
     record.note("accepted", "n1", 1_700_000_000_000);
     let value: serde_json::Value = serde_json::from_slice(&record.to_value()).unwrap();
@@ -445,7 +446,7 @@ fn invocation_with_everything() {
 
 #[test]
 fn histories_keep_the_latest() {
-    let mut record = accepted(Carried::Blob(String::new()));
+    let mut record = accepted(StoredJson::Blob(String::new()));
     for number in 0..20 {
         record.note(&number.to_string(), "n1", number);
     }
@@ -462,11 +463,11 @@ fn histories_keep_the_latest() {
 
 /// A claim is there as long as something is owed.
 #[test]
-fn what_is_owed() {
-    let mut record = accepted(Carried::Blob(String::new()));
-    assert!(record.is_owed());
+fn pending_work() {
+    let mut record = accepted(StoredJson::Blob(String::new()));
+    assert!(record.has_pending_work());
     record.state = InvocationState::Cancelled;
-    assert!(!record.is_owed());
+    assert!(!record.has_pending_work());
     for (state, owed) in [
         (CallbackState::Pending, true),
         (CallbackState::Delivered, false),
@@ -476,7 +477,7 @@ fn what_is_owed() {
             state,
             ..CallbackRecord::new(String::new())
         });
-        assert_eq!(record.is_owed(), owed, "{state:?}");
+        assert_eq!(record.has_pending_work(), owed, "{state:?}");
     }
 }
 
@@ -535,7 +536,7 @@ fn times_do_not_change_by_reading_them() {
         });
         let record = InvocationRecord {
             report,
-            ..accepted(Carried::Blob(String::new()))
+            ..accepted(StoredJson::Blob(String::new()))
         };
         let read = InvocationRecord::from_value(&record.to_value()).unwrap();
         assert_eq!(

@@ -48,7 +48,7 @@ enum Member {
     Ended(Box<Ended>),
 }
 
-/// Where requests to a node go; outlives the node.
+/// The way to send requests to a node; it outlives the node.
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
     pub(crate) node: String,
@@ -323,7 +323,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// What all nodes that run keep of a function's log, in no order.
+    /// The lines of a function's log on all nodes that run, in no order.
     pub(crate) fn log(&self, function: &str) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         for (_, node) in self.running() {
@@ -349,7 +349,7 @@ impl Cluster {
     }
 }
 
-/// What a node says of its peers, by name.
+/// The peers that a node lists, by name.
 pub(crate) fn peers(node: &Node) -> Result<BTreeMap<String, Value>> {
     let response = node.get("/peers")?;
     ensure!(

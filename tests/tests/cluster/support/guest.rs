@@ -99,12 +99,11 @@ mod tests {
         let results =
             ["one", "two"].map(|name| node.invoke("effect", &json!({ "name": name }))?.result());
         let [one, two] = results;
-        let (one, two) = (one?, two?);
+        let one = one?;
+        let two = two?;
         assert_eq!(one["call"], json!({"name": "one"}));
-        let (first, second) = (
-            run_of(&one).context("a run")?,
-            run_of(&two).context("a run")?,
-        );
+        let first = run_of(&one).context("a run")?;
+        let second = run_of(&two).context("a run")?;
         assert!(
             first.0 != second.0 && first.0.bytes().all(|byte| byte.is_ascii_hexdigit()),
             "{first:?}, {second:?}"

@@ -1,5 +1,6 @@
-//! What a workload saw, and whether a cluster that keeps its promises could have shown it: every accepted invocation has
-//! exactly one outcome, the same from every node and for ever; equal keys have one invocation; every effect happened.
+//! The record of a workload, and the check whether a cluster that keeps its promises could have shown it: every
+//! accepted invocation has exactly one outcome, the same from every node and for ever; equal keys have one invocation;
+//! every effect happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ pub(crate) enum Event {
         key: Option<String>,
         id: String,
     },
-    /// What a node said of an id. The question was asked when the history had `begun` events.
+    /// A node's reply about an id. The question was asked when the history had `begun` events.
     Read {
         id: String,
         node: String,
@@ -26,7 +27,7 @@ pub(crate) enum Event {
     Effect { call: String, run: String },
 }
 
-/// What a node says of an invocation.
+/// The state of an invocation that a node reports.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Reading {
     Pending,
@@ -37,7 +38,7 @@ pub(crate) enum Reading {
     Failed(String),
 }
 
-/// What a cluster that keeps its promises does not do.
+/// A fault that a cluster which keeps its promises does not show.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Violation {
     /// Equal keys, different invocations.
@@ -68,7 +69,7 @@ pub(crate) enum Violation {
 #[derive(Debug, Default)]
 pub(crate) struct History(Mutex<Vec<Event>>);
 
-/// Which effects can have been seen.
+/// The effects that can have been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effects {
     /// All: no node that had seen one is gone.
@@ -84,7 +85,7 @@ impl History {
         self.events_mut().push(event);
     }
 
-    /// How much has been seen so far: what a question's `begun` is.
+    /// The number of events seen so far: the `begun` of a question.
     pub(crate) fn now(&self) -> usize {
         self.events_mut().len()
     }
@@ -107,7 +108,7 @@ impl History {
     }
 }
 
-/// What a result tells of its run: its number, and the call.
+/// The run that a result names: its number, and the call.
 pub(crate) fn run_of(result: &Value) -> Option<(String, String)> {
     let run = result["run"].as_str().filter(|run| run.len() == 16)?;
     Some((run.to_owned(), result["call"]["name"].as_str()?.to_owned()))
@@ -218,7 +219,8 @@ fn outcome(events: &[Event], id: &str, violations: &mut Vec<Violation>) -> Optio
                 });
             }
             Some((_, known)) if ended && known != reading => {
-                let (first, then) = (known.clone(), reading.clone());
+                let first = known.clone();
+                let then = reading.clone();
                 violations.push(Violation::OtherOutcome {
                     id: id.to_owned(),
                     first,

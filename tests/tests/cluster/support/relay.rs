@@ -14,7 +14,7 @@ use crate::e2e::http::Dial;
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
-    /// How its own door is reached from here.
+    /// The way in which its own door is reached from here.
     dial: Dial,
     shared: Arc<Shared>,
     door: Option<JoinHandle<()>>,
@@ -22,7 +22,7 @@ pub(crate) struct Relay {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Where connections go; nowhere at first.
+    /// The address to which connections go; nowhere at first.
     target: Mutex<Option<SocketAddr>>,
     open: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
@@ -64,7 +64,7 @@ impl Relay {
         self.shared.loses_replies.store(lose, Ordering::SeqCst);
     }
 
-    /// How many replies were lost.
+    /// The number of replies that were lost.
     pub(crate) fn lost(&self) -> usize {
         self.shared.lost.load(Ordering::SeqCst)
     }
@@ -92,7 +92,8 @@ fn relay(shared: &Arc<Shared>, from: TcpStream) -> Result<()> {
     from.set_nodelay(true)?;
     to.set_nodelay(true)?;
     locked(&shared.open).extend([from.try_clone()?, to.try_clone()?]);
-    let (requests, replies) = ((from.try_clone()?, to.try_clone()?), (to, from));
+    let requests = (from.try_clone()?, to.try_clone()?);
+    let replies = (to, from);
     std::thread::spawn(move || copy(requests, |_| true));
     let shared = Arc::clone(shared);
     std::thread::spawn(move || copy(replies, |_| !shared.loses()));

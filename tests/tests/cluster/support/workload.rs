@@ -58,7 +58,8 @@ impl Workload {
             .as_str()
             .context("an id")?
             .to_owned();
-        let (call, key) = (call.to_owned(), key.map(str::to_owned));
+        let call = call.to_owned();
+        let key = key.map(str::to_owned);
         self.history.push(Event::Accepted { call, key, id });
         Ok(())
     }
@@ -161,7 +162,7 @@ pub(crate) fn effects(cluster: &Cluster, function: &str) -> Result<BTreeSet<(Str
         .collect()
 }
 
-/// Where a synchronous invocation ran, as its reply says.
+/// The node on which a synchronous invocation ran, as its reply says.
 pub(crate) fn executor_of(response: &Response) -> Result<String> {
     response.result()?;
     Ok(response.json()?["ExecutionNode"]

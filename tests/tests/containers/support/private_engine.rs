@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{Engine, wait_for};
 
-/// How often a start is tried.
+/// The number of times that a start is tried.
 const START_TRIES: usize = 3;
 
 /// See the module. Dropping it ends every process that was started from its folder, and unmounts what they mounted.

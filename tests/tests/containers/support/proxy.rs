@@ -24,7 +24,8 @@ impl Proxy {
             bytes: Arc::default(),
         };
         let listener = UnixListener::bind(proxy.socket()).context("failed to listen")?;
-        let (engine, bytes) = (engine.to_owned(), Arc::clone(&proxy.bytes));
+        let engine = engine.to_owned();
+        let bytes = Arc::clone(&proxy.bytes);
         std::thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
                 let _ = forward(connection, &engine, &bytes);
@@ -45,7 +46,8 @@ impl Proxy {
 
 fn forward(node: UnixStream, engine: &Path, bytes: &Arc<AtomicUsize>) -> Result<()> {
     let engine = UnixStream::connect(engine)?;
-    let (to_node, from_engine) = (node.try_clone()?, engine.try_clone()?);
+    let to_node = node.try_clone()?;
+    let from_engine = engine.try_clone()?;
     let bytes = Arc::clone(bytes);
     std::thread::spawn(move || copy(node, engine, &bytes));
     std::thread::spawn(move || copy(from_engine, to_node, &AtomicUsize::new(0)));

@@ -1,4 +1,4 @@
-//! How many tests use containers at once: a container that starts takes a core.
+//! The limit on tests that use containers at once: a container that starts takes a core.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::node::Node;
 use super::programs::programs;
 
-/// What a run of the client came to.
+/// The outcome of one run of the client.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,

@@ -21,13 +21,13 @@ pub(crate) struct Connection {
     address: SocketAddr,
 }
 
-/// How a connection is made; from where the test runs, unless it says otherwise.
+/// The way in which a connection is made; from where the test runs, unless it says otherwise.
 #[derive(Clone, Default)]
 pub(crate) struct Dial(
     pub(crate) Option<Arc<dyn Fn(SocketAddr) -> std::io::Result<TcpStream> + Send + Sync>>,
 );
 
-/// What a test asks.
+/// A test's request.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,

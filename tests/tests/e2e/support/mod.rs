@@ -1,4 +1,4 @@
-//! What the tests stand on: the programs, a node, the client, a socket, and patience.
+//! The base of the tests: the programs, a node, the client, a socket, and patience.
 
 pub(crate) mod cli;
 pub(crate) mod http;
@@ -31,7 +31,7 @@ pub(crate) fn example(name: &str) -> Result<Vec<u8>> {
     std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))
 }
 
-/// What `examples.json` of a guest lists.
+/// The requests that a guest's `examples.json` lists.
 pub(crate) fn requests_of(name: &str) -> Result<Vec<Value>> {
     let path = example_folder(name).join("examples.json");
     let text =

@@ -18,7 +18,7 @@ use super::http::{Connection, Dial, Request, Response};
 use super::programs::programs;
 use super::wait::{PATIENCE, wait_for};
 
-/// How to start a node.
+/// Settings with which a node is started.
 #[derive(Debug)]
 pub(crate) struct Setup {
     home: Arc<TempDir>,
@@ -63,7 +63,9 @@ impl Setup {
         };
         // Whether there is a Docker Engine on the machine makes no difference, unless a test asks for it.
         let nowhere = setup.home().join("no-engine.sock");
-        Ok(setup.with("container.docker_socket", nowhere.display()))
+        let setup = setup.with("container.docker_socket", nowhere.display());
+        // Hundreds of nodes of tests would each compile it, most for nothing.
+        Ok(setup.with("wasm.engine_at_start", false))
     }
 
     /// Sets a key of the configuration through its variable.
@@ -290,7 +292,7 @@ impl Node {
         self.home.path().join("data")
     }
 
-    /// What it has logged so far.
+    /// The log so far, from its stderr.
     pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&locked(&self.stderr)).into_owned()
     }

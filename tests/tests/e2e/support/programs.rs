@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use anyhow::{Context, Result, ensure};
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Debug)]
 pub(crate) struct Programs {
     pub(crate) node: PathBuf,
@@ -43,21 +43,16 @@ fn build() -> Result<Programs> {
         .parent()
         .context("the build folder lies in target/")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // All packages with the features of the scripts' own build, so that nothing is built twice.
+    // All packages, with the features of the scripts' own build and of tests (which examples have), so that nothing is built
+    // twice.
     let features = std::env::var("SERVERLEDGE_TEST_FEATURES").unwrap_or_default();
-    // Nodes without etcd form no cluster.
-    let cluster = if cfg!(feature = "cluster-tests") {
-        "serverledge-node/etcd,"
-    } else {
-        ""
-    };
-    let features = format!("{cluster}{features}");
-    let output = Command::new(cargo)
+    let output = without_package(&mut Command::new(cargo))
         .args([
             "build",
             "--quiet",
             "--workspace",
             "--bins",
+            "--examples",
             "--features",
             &features,
             "--target-dir",
@@ -81,15 +76,29 @@ fn build() -> Result<Programs> {
     })
 }
 
+/// The same command without the variables that cargo gives a test of its package. Some build scripts ask for them (that of
+/// ring does): with others than at the build before, they and all above them would be compiled again.
+fn without_package(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text == "OUT_DIR"
+            || ["CARGO_PKG_", "CARGO_MANIFEST_"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
+        {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
 /// A second name of the file. Another build may replace the first at any time, and a node starts its own file again to compile.
 fn own(built: &Path) -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-programs");
     std::fs::create_dir_all(&folder)?;
     let name = built.file_name().context("a program has a name")?;
-    let (fresh, kept) = (
-        folder.join(format!("{}.{}", name.display(), std::process::id())),
-        folder.join(name),
-    );
+    let fresh = folder.join(format!("{}.{}", name.display(), std::process::id()));
+    let kept = folder.join(name);
     let _ = std::fs::remove_file(&fresh);
     if std::fs::hard_link(built, &fresh).is_err() {
         std::fs::copy(built, &fresh)

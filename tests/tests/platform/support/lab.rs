@@ -13,7 +13,7 @@ pub(crate) const PASSWORD: &str = "correct horse battery staple";
 const MAIL_USER: &str = "node";
 const MAIL_PASSWORD: &str = "of the mail server";
 
-/// Where a node keeps what it knows.
+/// The place in which a node keeps its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kept {
     Embedded,

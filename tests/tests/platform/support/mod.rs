@@ -1,4 +1,4 @@
-//! What these tests stand on: a node with people on it, and pages of other sites.
+//! The base of these tests: a node with people on it, and pages of other sites.
 
 pub(crate) mod lab;
 pub(crate) mod site;

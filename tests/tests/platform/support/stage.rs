@@ -49,7 +49,9 @@ impl Stage {
             .with("accounts.signup", "open")
             .start()?;
         let sign_up = |email: &str| Account::sign_up(&node, email);
-        let (ada, mallory, operator) = (sign_up(ADA)?, sign_up(MALLORY)?, sign_up(OPERATOR)?);
+        let ada = sign_up(ADA)?;
+        let mallory = sign_up(MALLORY)?;
+        let operator = sign_up(OPERATOR)?;
         let granted = Command::new(&programs()?.node)
             .args(["user", "grant", OPERATOR])
             .env("SERVERLEDGE_DATA_DIR", node.data())
@@ -175,7 +177,7 @@ pub(crate) fn deployment(example_name: &str) -> Result<Value> {
     Ok(json!({"Name": example_name, "Runtime": "wasm", "TarFunctionCode": code}))
 }
 
-/// Whom the node takes the browser for, on a page of its own; empty: for nobody.
+/// The user that the node takes the browser for, on a page of its own; empty: nobody.
 pub(crate) fn who(browser: &mut Browser, page: &Page) -> Result<String> {
     let asked = browser.run(page, "fetch('/account').then(r => r.json())")?;
     Ok(asked["email"].as_str().unwrap_or_default().to_owned())

@@ -15,37 +15,17 @@ const FAILED: &str = answer!(
     "history":[{"unix_ms":1,"event":"accepted","node":"n1"}],"later":true}"#
 );
 
-fn keyed(key: &str) -> Invocation {
-    Invocation {
-        idempotency_key: Some(key.to_owned()),
-        ..Invocation::default()
-    }
-}
-
 #[tokio::test]
 async fn submissions_carry_key_and_callback() {
-    let script = Script::new(&[
-        answer!(
-            "202 Accepted",
-            r#"{"id":"i","repeated":true}"#,
-            "location: /invocations/i\r\n"
-        ),
-        answer!("200 OK", r#"{"ReqId":"i"}"#),
-        DONE,
-    ]);
-    let call = Invocation {
+    let script = Script::new(&[answer!("200 OK", r#"{"ReqId":"i"}"#), DONE]);
+    let told = InvocationBody {
         callback: Some("https://a.example/?b=c".to_owned()),
-        ..keyed("order-7!")
+        ..call()
     };
-    let accepted = script.client.submit(&name("f"), &call).await.unwrap();
-    assert_eq!(
-        (accepted.id.as_str(), accepted.repeated, accepted.redrive_of),
-        ("i", true, None)
-    );
     assert_eq!(
         script
             .client
-            .invoke_async(&name("f"), &call)
+            .invoke_async(&name("f"), told, Some("order-7!"))
             .await
             .unwrap()
             .req_id,
@@ -53,35 +33,28 @@ async fn submissions_carry_key_and_callback() {
     );
     script
         .client
-        .invoke(&name("f"), &keyed("order-7!"))
+        .invoke(&name("f"), call(), Some("order-7!"))
         .await
         .unwrap();
     let requests = script.requests();
     assert!(
-        requests[0].starts_with("POST /functions/f/invocations HTTP/1.1\r\n"),
+        requests[0].starts_with("POST /invoke/f HTTP/1.1\r\n"),
         "{}",
         requests[0]
     );
     assert!(
-        requests[1].starts_with("POST /invoke/f HTTP/1.1\r\n"),
+        requests[0]
+            .ends_with(r#""Async":true,"ReturnOutput":false,"Callback":"https://a.example/?b=c"}"#),
         "{}",
-        requests[1]
+        requests[0]
     );
-    for request in &requests[..2] {
-        assert!(
-            request.ends_with(
-                r#""Async":true,"ReturnOutput":false,"Callback":"https://a.example/?b=c"}"#
-            ),
-            "{request}"
-        );
-    }
     for request in &requests {
         assert!(
             request.contains("\r\nidempotency-key: order-7!\r\n"),
             "{request}"
         );
     }
-    assert!(!requests[2].contains("Callback"), "{}", requests[2]);
+    assert!(!requests[1].contains("Callback"), "{}", requests[1]);
 }
 
 #[tokio::test]
@@ -89,30 +62,23 @@ async fn calls_that_break_a_rule_are_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client(listener.local_addr().unwrap().port(), None);
     for key in ["", "a b", "é", "a\r\nb", "\u{7f}", &"k".repeat(129)] {
-        let refused = client.submit(&name("f"), &keyed(key)).await;
+        let refused = client.invoke(&name("f"), call(), Some(key)).await;
         assert!(
             matches!(refused, Err(ClientError::Request { .. })),
             "{key:?}: {refused:?}"
         );
-        assert!(
-            matches!(
-                client.invoke(&name("f"), &keyed(key)).await,
-                Err(ClientError::Request { .. })
-            ),
-            "{key:?}"
-        );
-        let refused = client.invoke_async(&name("f"), &keyed(key)).await;
+        let refused = client.invoke_async(&name("f"), call(), Some(key)).await;
         assert!(
             matches!(refused, Err(ClientError::Request { .. })),
             "{key:?}: {refused:?}"
         );
     }
-    let told = Invocation {
+    let told = InvocationBody {
         callback: Some("https://a.example/".to_owned()),
-        ..Invocation::default()
+        ..call()
     };
     assert!(matches!(
-        client.invoke(&name("f"), &told).await,
+        client.invoke(&name("f"), told, None).await,
         Err(ClientError::Request { .. })
     ));
     for id in ["", ".", "..", "a/b", "a?b", "%2e%2e", "a b"] {
@@ -157,15 +123,16 @@ async fn calls_that_break_a_rule_are_not_sent() {
 
 #[tokio::test]
 async fn keys_of_the_greatest_length_are_sent() {
-    let script = Script::new(&[answer!("202 Accepted", r#"{"id":"i"}"#)]);
+    let script = Script::new(&[answer!("200 OK", r#"{"ReqId":"i"}"#)]);
     let key = "~".repeat(128);
-    assert!(
-        !script
+    assert_eq!(
+        script
             .client
-            .submit(&name("f"), &keyed(&key))
+            .invoke_async(&name("f"), call(), Some(&key))
             .await
             .unwrap()
-            .repeated
+            .req_id,
+        "i"
     );
     assert!(script.requests()[0].contains(&format!("\r\nidempotency-key: {key}\r\n")));
 }

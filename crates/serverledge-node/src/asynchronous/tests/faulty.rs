@@ -1,4 +1,4 @@
-//! A store that is away, or loses answers, when it is told to.
+//! A store that is away, or loses responses, on request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,13 +13,13 @@ use tokio::sync::watch;
 
 use super::lab::WAIT_MAX;
 
-/// See the module. Leases and watches go on: what is tested is what invocations write.
+/// The faulty store; see the module. Leases and watches go on: the tests are about the writes of invocations.
 #[derive(Debug)]
 pub(super) struct Faulty {
     inner: Arc<dyn Kv>,
     away: AtomicBool,
     refusals: watch::Sender<usize>,
-    /// Writes of invocations till the one whose answer gets lost; `MAX`: none does.
+    /// Number of writes of invocations until the one whose response gets lost; `MAX`: none does.
     till_lost: AtomicUsize,
 }
 
@@ -42,7 +42,7 @@ impl Faulty {
         self.away.store(false, Ordering::SeqCst);
     }
 
-    /// The answer of the `number`th write of an invocation from now on gets lost.
+    /// Loses the response of the `number`th write of an invocation from now on.
     pub(super) fn lose_the_answer_of(&self, number: usize) {
         self.till_lost.store(number, Ordering::SeqCst);
     }

@@ -11,9 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::json;
-use serverledge_api::{Backend as _, Call, Deploy, IdempotencyKey, KeptReply, OnceError, Stored};
+use serverledge_api::{
+    AsyncInvocations as _, ClientCall, Deploy, Deployments as _, FunctionCatalogue as _,
+    IdempotencyKey, InvocationOptions, KeptReply, OnceError,
+};
 use serverledge_core::kv::{Kv, RangeRequest};
-use serverledge_core::{Caller, FunctionName, InvocationId, MemoryMib, Payload, SpaceId};
+use serverledge_core::{Caller, InvocationId, MemoryMib, SpaceId};
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
 use serverledge_wire::function::FunctionBody;
@@ -25,33 +28,32 @@ use super::faulty::Faulty;
 use crate::asynchronous::{Notifier, NotifyError};
 use crate::config::{Config, Machine, load};
 use crate::executors::Executors;
-use crate::invoke::now;
-use crate::node::{Node, NodeBackend};
-use crate::program::build;
+use crate::invoke::request::call_of;
+use crate::program::node::{NodeServices, Substitutes, build_with};
 
 const MACHINE: Machine = Machine {
     memory_bytes: 1 << 30,
     cores: 2,
     files_max: 4096,
 };
-/// How long a test waits for what must come.
+/// Longest wait of a test for an expected event.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A store in which nodes live.
-pub(super) struct Lab {
+pub(super) struct AsyncLab {
     pub(super) registry: Arc<Faulty>,
     dir: TempDir,
     change: fn(&mut Config),
 }
 
-/// A node that runs.
+/// A running node.
 pub(super) struct TestNode {
-    pub(super) node: Arc<Node>,
+    pub(super) node: Arc<NodeServices>,
     pub(super) fake: FakeExecutorHandle,
     pub(super) notifier: Arc<Receiver>,
 }
 
-/// Receives callbacks, and fails as it is told to.
+/// A fake receiver of callbacks, which fails on request.
 #[derive(Debug, Default)]
 pub(super) struct Receiver {
     received: Mutex<VecDeque<(String, InvocationId, Bytes)>>,
@@ -60,29 +62,16 @@ pub(super) struct Receiver {
     held: watch::Sender<bool>,
 }
 
-pub(super) fn call(function: &str, params: &str) -> Call {
-    Call {
-        caller: Caller::anybody(),
-        carried: None,
-        hands_out: false,
-        function: FunctionName::parse(function).unwrap(),
-        id: InvocationId::new(),
-        payload: Payload::Json(Bytes::copy_from_slice(params.as_bytes())),
-        qos_class: 0,
-        deadline: None,
-        arrived: now(),
-        may_offload: true,
-        travel: None,
-        stored: Stored::default(),
-    }
+pub(super) fn call(function: &str, params: &str) -> ClientCall {
+    call_of(function, params)
 }
 
-pub(super) fn keyed(function: &str, params: &str, key: &str) -> Call {
-    let stored = Stored {
+pub(super) fn read(function: &str, params: &str, key: &str) -> ClientCall {
+    let stored = InvocationOptions {
         key: IdempotencyKey::parse(key.as_bytes()),
-        ..Stored::default()
+        ..InvocationOptions::default()
     };
-    Call {
+    ClientCall {
         stored,
         ..call(function, params)
     }
@@ -91,13 +80,13 @@ pub(super) fn keyed(function: &str, params: &str, key: &str) -> Call {
 /// A call that outlives the test's hold of the node.
 pub(super) fn once(
     node: &TestNode,
-    call: Call,
+    call: ClientCall,
 ) -> impl Future<Output = Result<KeptReply, OnceError>> + Send + 'static {
     let backend = node.backend();
-    async move { backend.invoke_once(call).await }
+    async move { backend.async_worker.clone().invoke_once(call).await }
 }
 
-impl Lab {
+impl AsyncLab {
     pub(super) fn new() -> Self {
         Self::with(|_| {})
     }
@@ -128,15 +117,15 @@ impl Lab {
             containers: Some(Arc::new(containers)),
         };
         let kv: Arc<dyn Kv> = Arc::<Faulty>::clone(&self.registry);
-        let mut node = build(&config, &kv, executors).unwrap();
         let notifier = Arc::<Receiver>::default();
-        node.asynchronous.notifier = Arc::<Receiver>::clone(&notifier);
-        let node = Arc::new(node);
-        node.membership.register().await.unwrap();
-        node.membership.load().await.unwrap();
-        let from = node.load_functions().await.unwrap();
-        let apps_from = node.load_applications().await.unwrap();
-        node.start_background(from, apps_from);
+        let receiver: Arc<dyn Notifier> = Arc::<Receiver>::clone(&notifier);
+        let substitutes = Substitutes {
+            notifier: Some(receiver),
+            ..Substitutes::default()
+        };
+        let node = Arc::new(build_with(&config, &kv, executors, substitutes).unwrap());
+        node.base.membership.register().await.unwrap();
+        node.start_background(&node.load().await.unwrap());
         TestNode {
             node,
             fake,
@@ -144,7 +133,7 @@ impl Lab {
         }
     }
 
-    /// Waits until no key begins so.
+    /// Waits until no key has this prefix.
     pub(super) async fn is_empty(&self, prefix: &'static str) {
         let empty = async || {
             let page = self
@@ -159,14 +148,15 @@ impl Lab {
 }
 
 impl TestNode {
-    pub(super) fn backend(&self) -> NodeBackend {
-        NodeBackend(Arc::clone(&self.node))
+    pub(super) fn backend(&self) -> NodeServices {
+        NodeServices::clone(&self.node)
     }
 
     pub(super) async fn deploy(&self, name: &str, behaviour: &Behaviour) {
         let body = json!({"Name": name, "Runtime": "python", "TarFunctionCode": STANDARD.encode(behaviour.code())});
         let body = body.to_string();
         self.node
+            .deployer
             .deploy(
                 &SpaceId::default_space(),
                 Deploy::Update,
@@ -177,16 +167,19 @@ impl TestNode {
             .unwrap();
     }
 
-    /// Waits until the node has heard of a function that was deployed elsewhere.
+    /// Waits until the node knows a function that was deployed elsewhere.
     pub(super) async fn knows(&self, name: &str) {
         wait_for("the function", async || {
-            self.backend().function(&Caller::anybody(), name).map(drop)
+            self.backend()
+                .catalogue
+                .function(&Caller::anonymous().space, name)
+                .map(drop)
         })
         .await;
     }
 
-    pub(super) async fn submit(&self, call: Call) -> InvocationId {
-        let submitted = self.backend().submit(call).await.unwrap();
+    pub(super) async fn submit(&self, call: ClientCall) -> InvocationId {
+        let submitted = self.backend().async_worker.submit(call).await.unwrap();
         assert!(!submitted.repeated);
         submitted.id
     }
@@ -213,7 +206,8 @@ impl TestNode {
     ) -> InvocationInfo {
         let asking = async || {
             self.backend()
-                .invocation(&Caller::anybody(), id)
+                .async_worker
+                .invocation(&Caller::anonymous().space, id)
                 .await
                 .unwrap()
                 .filter(|info| condition(info))
@@ -224,8 +218,15 @@ impl TestNode {
     /// Waits until the node works on nothing, and nothing is claimed.
     pub(super) async fn is_idle(&self) {
         let idle = async || {
-            let claimed = !self.node.invocations.claims().await.unwrap().is_empty();
-            (self.node.asynchronous.table.is_empty() && !claimed).then_some(())
+            let claimed = !self
+                .node
+                .base
+                .invocations
+                .claims()
+                .await
+                .unwrap()
+                .is_empty();
+            (self.node.async_worker.table.is_empty() && !claimed).then_some(())
         };
         wait_for("the end of all work", idle).await;
     }
@@ -233,27 +234,27 @@ impl TestNode {
     /// Waits until the node works on nothing.
     pub(super) async fn is_idle_here(&self) {
         wait_for("the end of this node's work", async || {
-            self.node.asynchronous.table.is_empty().then_some(())
+            self.node.async_worker.table.is_empty().then_some(())
         })
         .await;
     }
 
-    /// Waits until so many of its invocations have no outcome.
+    /// Waits until this many of its invocations have no outcome.
     pub(super) async fn works_on(&self, count: usize) {
         wait_for("what is left", async || {
-            (self.node.asynchronous.table.open() == count).then_some(())
+            (self.node.async_worker.table.open() == count).then_some(())
         })
         .await;
     }
 
-    /// Ends the node in the middle of everything, and its lease.
+    /// Ends the node in the middle of its work, and its lease.
     pub(super) async fn kill(&self) {
-        self.node.background.stop().await;
-        self.node.membership.leave().await;
+        self.node.base.background.stop().await;
+        self.node.base.membership.leave().await;
     }
 }
 
-/// Asks again and again, and panics naming `what` did not come.
+/// Polls until there is a value, and panics naming `what` if none came.
 async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
@@ -269,12 +270,12 @@ async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
 }
 
 impl Receiver {
-    /// The next attempt fails so; several queue up.
+    /// Makes the next attempt fail with this error; several queue up.
     pub(super) fn fail(&self, fault: NotifyError) {
         self.faults.lock().push_back(fault);
     }
 
-    /// Attempts get no answer from now on.
+    /// Leaves attempts without a response from now on.
     pub(super) fn hold(&self) {
         self.held.send_replace(true);
     }

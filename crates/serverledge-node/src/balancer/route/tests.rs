@@ -65,7 +65,7 @@ fn load(free_memory_mib: u64, free_cpu_milli: u64) -> PeerLoad {
     }
 }
 
-/// What a call of a Python function for amd64 finds at such a node: own area, room, warm.
+/// The candidate that such a node is for a call of a Python function for amd64: own area, room, warm.
 fn found(
     area: &str,
     cloud: bool,
@@ -74,8 +74,8 @@ fn found(
     warm: &[&str],
 ) -> Option<[bool; 3]> {
     let warm = warm.iter().map(|&name| (name.to_owned(), 1)).collect();
-    let standing = Standing {
-        id: PeerId::new(1),
+    let standing = PeerSnapshot {
+        id: PeerId(1),
         name: "n",
         area,
         cloud,
@@ -93,7 +93,8 @@ fn found(
 
 #[test]
 fn only_nodes_that_can_run_a_call_are_candidates() {
-    let (fits, roomy) = (record("amd64", &["wasm", "python"]), load(128, 500));
+    let fits = record("amd64", &["wasm", "python"]);
+    let roomy = load(128, 500);
     assert_eq!(
         found("EDGE", false, &fits, Some(&roomy), &["f"]),
         Some([true, true, true])
@@ -153,9 +154,11 @@ fn who_declares_no_architecture_runs_on_all() {
         (&["arm64"], "amd64", false),
         (&["amd64", "arm64"], "riscv64", false),
     ] {
-        let (record, warm, load) = (record(arch, &["wasm"]), BTreeMap::new(), load(128, 500));
-        let standing = Standing {
-            id: PeerId::new(1),
+        let record = record(arch, &["wasm"]);
+        let warm = BTreeMap::new();
+        let load = load(128, 500);
+        let standing = PeerSnapshot {
+            id: PeerId(1),
             name: "n",
             area: "EDGE",
             cloud: false,
@@ -185,7 +188,7 @@ impl Field {
             (MemberId(3), 1, "EDGE/d"),
         ]);
         let one = |id| Candidate {
-            id: PeerId::new(id),
+            id: PeerId(id),
             own: true,
             room: true,
             warm: false,
@@ -198,12 +201,12 @@ impl Field {
     }
 
     fn choose(&self, function: &str) -> Option<usize> {
-        let load = |id: PeerId| self.in_flight[id.get() as usize];
+        let load = |id: PeerId| self.in_flight[id.0 as usize];
         let position = position(&self::function(function, Runtime::Wasm, &[]));
-        choose(&self.ring, position, &self.candidates, &load, 1.25).map(|id| id.get() as usize)
+        choose(&self.ring, position, &self.candidates, &load, 1.25).map(|id| id.0 as usize)
     }
 
-    /// The nodes that calls of a function choose which all stay in progress.
+    /// The nodes that calls of a function choose when all of the calls stay in progress.
     fn pile_up(&mut self, function: &str, calls: usize) -> Vec<usize> {
         let chosen = (0..calls).map(|_| {
             let at = self.choose(function).unwrap();
@@ -275,7 +278,7 @@ fn room_goes_first_and_a_full_area_queues_at_home() {
 #[test]
 fn the_cloud_is_for_areas_without_a_node() {
     let one = |id, own| Candidate {
-        id: PeerId::new(id),
+        id: PeerId(id),
         own,
         room: !own,
         warm: false,
@@ -292,10 +295,7 @@ fn the_cloud_is_for_areas_without_a_node() {
             .collect();
         keep_nearest(&mut candidates);
         assert_eq!(
-            candidates
-                .iter()
-                .map(|one| one.id.get())
-                .collect::<Vec<_>>(),
+            candidates.iter().map(|one| one.id.0).collect::<Vec<_>>(),
             kept,
             "{nodes:?}"
         );

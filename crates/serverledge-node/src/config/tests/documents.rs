@@ -1,11 +1,13 @@
-//! Holds `serverledge-conf.toml` and the table in `docs/configuration.md` to the table of keys.
-//! `UPDATE_EXPECT=1 cargo test -p serverledge-node config` writes both anew.
+//! Compares `serverledge-conf.toml` and the table in `docs/configuration.md` with the table of keys. `UPDATE_EXPECT=1
+//! cargo test -p serverledge-node config` writes both anew.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::super::keys::{self, KEYS, Key};
+use super::super::keys::{self, INERT};
+use super::super::kind::Key;
+use super::super::parts::KEYS;
 use super::super::shipped::{default_of, shipped_file};
 use super::{defaults, load_toml};
 
@@ -23,24 +25,36 @@ fn table_row(key: &Key) -> String {
 }
 
 fn table() -> String {
-    let rows: String = KEYS
-        .iter()
-        .filter(|key| key.has_effect())
-        .map(table_row)
-        .collect();
-    let inert: Vec<_> = KEYS
-        .iter()
-        .filter(|key| !key.has_effect())
-        .map(|key| format!("`{}`", key.name))
-        .collect();
+    let rows: String = KEYS.iter().map(table_row).collect();
+    let inert: Vec<_> = INERT.iter().map(|key| format!("`{}`", key.name)).collect();
     format!(
         "\n| key | default | meaning |\n|---|---|---|\n{rows}\nAccepted without effect in this version, with one warning \
-         that lists those given: {}.\n\n",
-        inert.join(", ")
+         that lists those given:\n\n{}\n",
+        wrapped(&inert)
     )
 }
 
-/// Compares, or writes if `UPDATE_EXPECT` is set.
+/// The names in lines that fit, with commas between and a full stop at the end.
+fn wrapped(names: &[String]) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for (number, name) in names.iter().enumerate() {
+        let mark = if number + 1 == names.len() { "." } else { "," };
+        if column > 0 && column + name.len() + 2 > 110 {
+            text.push('\n');
+            column = 0;
+        }
+        if column > 0 {
+            text.push(' ');
+        }
+        text.push_str(name);
+        text.push_str(mark);
+        column += name.len() + 2;
+    }
+    text + "\n"
+}
+
+/// Compares the file with the text, or writes it if `UPDATE_EXPECT` is set.
 fn hold(path: &str, actual: &str, expected: &str) {
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(Path::new(path), expected).unwrap();
@@ -79,7 +93,7 @@ fn the_shipped_file_uncommented_is_the_default() {
     assert_eq!(load_toml(&shipped_file()).settings, defaults().settings);
 }
 
-/// `#key = value` is a key; `# words` are words.
+/// Removes the comment sign from a key: `#key = value` is a key; `# words` are words.
 fn uncomment(line: &str) -> String {
     match line.strip_prefix('#') {
         Some(key) if !key.is_empty() && !key.starts_with(' ') => String::from(key),
@@ -89,14 +103,17 @@ fn uncomment(line: &str) -> String {
 
 #[test]
 fn names_of_keys_and_variables_are_unique_and_plain() {
-    let names: BTreeSet<_> = KEYS.iter().map(|key| key.name).collect();
-    let variables: BTreeSet<_> = KEYS.iter().map(Key::variable).collect();
-    assert_eq!((names.len(), variables.len()), (KEYS.len(), KEYS.len()));
+    let names: BTreeSet<_> = keys::all().map(|key| key.name).collect();
+    let variables: BTreeSet<_> = keys::all().map(Key::variable).collect();
+    assert_eq!(
+        (names.len(), variables.len()),
+        (keys::all().count(), keys::all().count())
+    );
     let plain = |name: &str| {
         name.bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._".contains(&b))
     };
-    for key in KEYS {
+    for key in keys::all() {
         assert!(plain(key.name), "{}", key.name);
         assert!(
             key.doc.ends_with('.') && key.doc.lines().count() == 1,

@@ -9,7 +9,9 @@ use serverledge_core::OverloadReason;
 
 use super::epoch;
 use super::pool_model::{KEYS, demand, pooled};
-use crate::scheduler::{Admission, Effects, End, Hold, Lease, Place, Scheduler, Ticket, TicketId};
+use crate::scheduler::{
+    Admission, Effects, Hold, Lease, SandboxCondition, SandboxUse, Scheduler, Ticket, TicketId,
+};
 use crate::{
     Arrival, Capacity, Config, PATIENCE_DEFAULT, PeerView, PooledCounts, QosClass, SandboxId,
 };
@@ -41,7 +43,7 @@ struct Call {
     caller: Option<usize>,
     lease: Option<Lease>,
     ticket: Option<Ticket>,
-    /// What it waited with.
+    /// The ticket with which it waited.
     waited: Option<TicketId>,
     /// Its calls that run on other nodes.
     elsewhere: u32,
@@ -99,7 +101,7 @@ impl Model {
 
     fn arrive(&mut self, want: Want, class: i64) {
         let arrival = Arrival {
-            class: QosClass::new(class),
+            class: QosClass(class),
             ..arrival(want)
         };
         let admission = self
@@ -114,7 +116,8 @@ impl Model {
         let Some(caller) = pick(&callers, index) else {
             return;
         };
-        let (now, name) = (self.now, self.calls[caller].name);
+        let now = self.now;
+        let name = self.calls[caller].name;
         let lease = self.calls[caller].lease.as_mut().expect("it has one");
         if here {
             let wanted = arrival(want);
@@ -158,8 +161,8 @@ impl Model {
         });
     }
 
-    fn begin(&mut self, place: Place) {
-        if let Place::Start(id) = place {
+    fn begin(&mut self, place: SandboxUse) {
+        if let SandboxUse::Start(id) = place {
             self.starting.push(id);
         }
     }
@@ -185,7 +188,7 @@ impl Model {
         let Some(ending) = pick(&running, index) else {
             return;
         };
-        self.remove(ending, End::Clean);
+        self.remove(ending, SandboxCondition::Clean);
     }
 
     /// With everything that it has called.
@@ -203,7 +206,7 @@ impl Model {
                         .iter()
                         .position(|call| call.name == name)
                         .expect("it is there");
-                    self.remove(at, End::Tainted);
+                    self.remove(at, SandboxCondition::Tainted);
                     doomed.pop();
                 }
             }
@@ -211,7 +214,7 @@ impl Model {
     }
 
     /// A call leaves: its caller hears of it, and gets what it needs before anybody else.
-    fn remove(&mut self, at: usize, end: End) {
+    fn remove(&mut self, at: usize, end: SandboxCondition) {
         let call = self.calls.swap_remove(at);
         if let Some(ticket) = call.ticket {
             self.scheduler.cancel(self.now, ticket, &mut self.effects);
@@ -225,12 +228,15 @@ impl Model {
             self.scheduler
                 .call_ended(self.now, lease, call.waited, &mut self.effects);
         }
-        if let Some(lease) = call.lease {
+        if let Some(mut lease) = call.lease {
+            self.scheduler.moved(&mut lease);
             let end = match lease.place() {
-                Place::Start(id) if self.starting.contains(&id) => End::NeverStarted,
+                SandboxUse::Start(id) if self.starting.contains(&id) => {
+                    SandboxCondition::NeverStarted
+                }
                 _ => end,
             };
-            if let (Place::Start(id), End::NeverStarted) = (lease.place(), end) {
+            if let (SandboxUse::Start(id), SandboxCondition::NeverStarted) = (lease.place(), end) {
                 self.starting.retain(|other| *other != id);
             }
             self.scheduler
@@ -253,7 +259,7 @@ impl Model {
             Admission::Reject(rejection) => {
                 self.deadlocks_refused +=
                     usize::from(rejection.reason == OverloadReason::CallWouldDeadlock);
-                self.remove(at, End::Clean);
+                self.remove(at, SandboxCondition::Clean);
             }
             Admission::Offload(peer) => panic!("sent to {peer:?}"),
         }
@@ -299,6 +305,9 @@ impl Model {
     fn check(&mut self) {
         self.stopping.append(&mut self.effects.stop);
         self.effects.decided.clear();
+        for lease in self.calls.iter_mut().filter_map(|call| call.lease.as_mut()) {
+            self.scheduler.moved(lease);
+        }
         let running = self.running();
         let snapshot = self.scheduler.snapshot();
         self.check_books(&running);
@@ -322,13 +331,14 @@ impl Model {
         );
     }
 
-    /// What runs holds its CPU, what has a lease or a sandbox its memory, and neither is more than there is.
+    /// Checks that each running call holds its CPU, that each lease or sandbox holds its memory, and that neither is
+    /// more than there is.
     fn check_books(&mut self, running: &[usize]) {
         let amounts = |demand: crate::Demand| demand.amounts();
         let once = |call: &Call| {
             call.lease
                 .as_ref()
-                .filter(|lease| lease.place() == Place::Once)
+                .filter(|lease| lease.place() == SandboxUse::Once)
                 .map(Lease::demand)
         };
         let unclaimed = self.scheduler.outcomes.len();
@@ -351,7 +361,8 @@ impl Model {
                     .filter_map(|call| once(&self.calls[*call]))
                     .map(|one| amounts(one)[at])
                     .sum();
-                let (all, free) = (self.capacity.amounts()[at], snapshot.free.amounts()[at]);
+                let all = self.capacity.amounts()[at];
+                let free = snapshot.free.amounts()[at];
                 assert!(used <= all, "more is taken than there is");
                 assert_eq!(
                     all - free,
@@ -388,11 +399,14 @@ impl Model {
                     self.calls.iter().all(|call| call.caller != Some(name)),
                     "a caller runs while it waits"
                 );
-                self.remove(at, End::Clean);
+                self.remove(at, SandboxCondition::Clean);
             }
             self.check();
             rounds += 1;
             assert!(rounds < 2_000, "calls wait for each other for ever");
+        }
+        while !self.starting.is_empty() {
+            self.step(&Op::Started(0));
         }
         self.scheduler.drain(self.now, &mut self.effects);
         self.check();

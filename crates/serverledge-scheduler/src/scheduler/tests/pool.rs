@@ -1,5 +1,7 @@
 //! The rules of the warm pool one by one, on small nodes; the laws that hold for all of them together are in `pool_laws`.
 
+mod lines;
+
 use std::fmt::Write as _;
 
 use serverledge_core::Digest;
@@ -28,7 +30,7 @@ fn pooled_call(key: &str, concurrency: u16) -> Arrival {
     Arrival {
         demand,
         pool: Some(Pooled {
-            key: PoolKey::new(Digest::new(name)),
+            key: PoolKey(Digest::new(name)),
             concurrency,
         }),
         ..Arrival::default()
@@ -37,13 +39,23 @@ fn pooled_call(key: &str, concurrency: u16) -> Arrival {
 
 impl Warm {
     fn new(memory: u64, cpu: u64, containers: u32) -> Self {
+        let queue_capacity = Config::new(capacity(memory)).queue_capacity;
+        Self::with_queue(memory, cpu, containers, queue_capacity)
+    }
+
+    fn with_queue(memory: u64, cpu: u64, containers: u32, queue_capacity: usize) -> Self {
         let capacity = Capacity {
             cpu: CpuMilli::new(cpu),
             containers,
             ..capacity(memory)
         };
-        let (start, effects) = (epoch(), Effects::default());
-        let scheduler = Scheduler::new(Config::new(capacity), start);
+        let start = epoch();
+        let effects = Effects::default();
+        let config = Config {
+            queue_capacity,
+            ..Config::new(capacity)
+        };
+        let scheduler = Scheduler::new(config, start);
         Self {
             scheduler,
             start,
@@ -71,9 +83,9 @@ impl Warm {
                 let place = lease.place();
                 self.leases.insert(name, lease);
                 match place {
-                    Place::Once => "once".to_owned(),
-                    Place::Start(id) => format!("start {id}"),
-                    Place::Reuse(id) => format!("reuse {id}"),
+                    SandboxUse::Once => "once".to_owned(),
+                    SandboxUse::Start(id) => format!("start {id}"),
+                    SandboxUse::Reuse(id) => format!("reuse {id}"),
                 }
             }
             Admission::Wait(ticket) => {
@@ -122,9 +134,10 @@ impl Warm {
                 let ticket = ticket(self);
                 self.scheduler.cancel(now, ticket, &mut self.effects);
             }
-            "end" => self.end(what, End::Clean),
-            "spoil" => self.end(what, End::Tainted),
-            "fail" => self.end(what, End::NeverStarted),
+            "end" => self.end(what, SandboxCondition::Clean),
+            "spoil" => self.end(what, SandboxCondition::Tainted),
+            "leave" => self.end(what, SandboxCondition::StillStarting),
+            "fail" => self.end(what, SandboxCondition::NeverStarted),
             "up" => self
                 .scheduler
                 .started(now, self.id(what), &mut self.effects),
@@ -157,7 +170,7 @@ impl Warm {
         String::new()
     }
 
-    fn end(&mut self, name: &str, end: End) {
+    fn end(&mut self, name: &str, end: SandboxCondition) {
         let lease = self.leases.remove(name).expect("a lease of that name");
         self.scheduler
             .release(self.at(), lease, end, &mut self.effects);
@@ -180,7 +193,8 @@ impl Warm {
             .join(" ")
     }
 
-    /// What came of a command: the answer, who was granted or turned away, and what is to be stopped.
+    /// The result of a command: the answer, the calls that were granted or turned away, and the sandboxes to be
+    /// stopped.
     fn step(&mut self, command: &'static str) -> String {
         let mut said = self.run(command);
         for Decided {
@@ -188,11 +202,17 @@ impl Warm {
             verdict: made,
         } in std::mem::take(&mut self.effects.decided)
         {
-            let name = self
+            let held = self
                 .tickets
                 .iter()
                 .find(|(_, held)| held.id() == ticket)
-                .map_or("?", |(name, _)| name);
+                .map(|(name, _)| name);
+            let run = self
+                .leases
+                .iter()
+                .find(|(_, lease)| lease.ticket() == ticket)
+                .map(|(name, _)| name);
+            let name = held.or(run).unwrap_or(&"?");
             write!(said, " {name}:{}", verdict(made)).expect("a string takes all");
         }
         for id in std::mem::take(&mut self.effects.stop) {
@@ -220,6 +240,7 @@ fn the_last_idle_one_is_used_first_and_the_others_expire() {
             ("call a=k", "start 0"),
             ("call b=k", "start 1"),
             ("call other=x", "start 2"),
+            ("up 0", ""),
             ("end b", ""),
             ("at 1000", ""),
             ("end a", ""),
@@ -271,12 +292,15 @@ fn calls_join_the_fullest_that_is_up() {
             ("call a=k*3", "start 0"),
             ("call b=k*3", "wait"),
             ("call c=k*3", "wait"),
-            ("call d=k*3", "start 1"),
-            ("up 1", "b:granted c:granted"),
-            ("take b", "reuse 1"),
+            // Whoever is first in line starts it.
+            ("call d=k*3", "wait b:granted"),
+            ("take b", "start 1"),
+            // Whoever starts the other takes a place in this one, before those in line.
+            ("up 1", "a:moved c:granted"),
             ("take c", "reuse 1"),
             ("call e=k*3", "wait"),
-            ("up 0", "e:granted"),
+            ("up 0", "d:granted e:granted"),
+            ("take d", "reuse 0"),
             ("take e", "reuse 0"),
             ("end c", ""),
             ("end b", ""),
@@ -439,6 +463,7 @@ fn a_retired_key_starts_anew() {
             ("call a=k", "start 0"),
             ("call b=k", "start 1"),
             ("call other=x", "start 2"),
+            ("up 1", ""),
             ("end a", ""),
             ("end other", ""),
             ("prewarm k=1", "3"),
@@ -532,6 +557,7 @@ fn draining_empties_the_pool() {
             ("call a=k", "start 0"),
             ("call b=k", "start 1"),
             ("prewarm k=1", "2"),
+            ("up 1", ""),
             ("end a", ""),
             ("drain", "stop:0"),
             ("drain", ""),

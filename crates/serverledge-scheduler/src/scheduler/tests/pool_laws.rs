@@ -10,8 +10,8 @@ use super::epoch;
 use super::pool_model::{KEYS, Model, Op, demand, pooled};
 use crate::PeerView;
 use crate::{
-    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, End, Place, QosClass,
-    SandboxId, Scheduler, TURN_EVERY,
+    Admission, Arrival, Capacity, Config, Decided, Demand, Effects, QosClass, SandboxCondition,
+    SandboxId, SandboxUse, Scheduler, TURN_EVERY,
 };
 
 fn any_capacity() -> impl Strategy<Value = Capacity> {
@@ -35,8 +35,8 @@ fn any_ms() -> impl Strategy<Value = u64> {
     (0..24_u64).prop_map(|halves| halves * 500)
 }
 
-fn any_end() -> impl Strategy<Value = End> {
-    prop_oneof![6 => Just(End::Clean), 1 => Just(End::Tainted), 1 => Just(End::NeverStarted)]
+fn any_end() -> impl Strategy<Value = SandboxCondition> {
+    prop_oneof![6 => Just(SandboxCondition::Clean), 1 => Just(SandboxCondition::Tainted), 1 => Just(SandboxCondition::NeverStarted)]
 }
 
 fn any_op() -> impl Strategy<Value = Op> {
@@ -115,13 +115,15 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(usize, i64, u64)>]) -> u64 {
         containers: 100,
     };
     let mut node = Scheduler::new(Config::new(capacity), start);
-    let (mut effects, mut running, mut waiting) = (Effects::default(), Vec::new(), Vec::new());
+    let mut effects = Effects::default();
+    let mut running = Vec::new();
+    let mut waiting = Vec::new();
     let mut stopping: Vec<(u64, SandboxId)> = Vec::new();
     let call = |key: usize, class| {
         let (demand, pool) = pooled(key);
         Arrival {
             demand,
-            class: QosClass::new(class),
+            class: QosClass(class),
             pool: Some(pool),
             ..Arrival::default()
         }
@@ -140,7 +142,7 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(usize, i64, u64)>]) -> u64 {
     for (ms, arrivals) in (0..).map(|step| step * STEP_MS).zip(arrivals) {
         let now = start + Duration::from_millis(ms);
         for (_, lease) in running.extract_if(.., |(end, _)| *end <= ms) {
-            node.release(now, lease, End::Clean, &mut effects);
+            node.release(now, lease, SandboxCondition::Clean, &mut effects);
         }
         for (_, id) in stopping.extract_if(.., |(end, _)| *end <= ms) {
             node.gone(now, id, &mut effects);
@@ -166,7 +168,7 @@ fn big_call_starts_after_ms(arrivals: &[Vec<(usize, i64, u64)>]) -> u64 {
             }
         }
         for (_, lease) in &running {
-            if let Place::Start(id) = lease.place() {
+            if let SandboxUse::Start(id) = lease.place() {
                 node.started(now, id, &mut effects);
             }
         }

@@ -2,6 +2,8 @@
 //! repeat the scheduler's choices but says what no choice may break. It lives here, since it must see where calls were
 //! granted a place that nobody has come for yet.
 
+mod laws;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -13,9 +15,10 @@ use crate::arrival::{Amounts, Arrival, Demand, PoolKey, Pooled, QosClass};
 use crate::config::{Capacity, Config};
 use crate::pool::SandboxId;
 use crate::scheduler::{
-    Admission, Decided, Effects, End, Lease, Outcome, Place, Scheduler, Ticket, TicketId, Verdict,
+    Admission, Decided, Effects, Lease, SandboxCondition, SandboxUse, Scheduler, Ticket, TicketId,
+    TicketOutcome, Verdict,
 };
-use crate::snapshot::{Counters, PooledCounts, Snapshot};
+use crate::snapshot::{Counters, PooledCounts, SchedulerSnapshot};
 
 /// Memory, CPU and concurrency of each key.
 pub(super) const KEYS: [(u64, u64, u16); 4] = [(2, 1, 1), (3, 1, 2), (1, 0, 3), (4, 2, 1)];
@@ -36,7 +39,7 @@ pub(super) enum Op {
         class: i64,
         deadline_ms: Option<u64>,
     },
-    Release(usize, End),
+    Release(usize, SandboxCondition),
     Started(usize),
     Failed(usize),
     Gone(usize),
@@ -76,8 +79,8 @@ struct Sandbox {
 struct Call {
     arrival: Arrival,
     since: Instant,
-    /// Where it was granted to run; `None` while it waits.
-    granted: Option<Place>,
+    /// The place in which it was granted to run; `None` while it waits.
+    granted: Option<SandboxUse>,
     rejected: bool,
 }
 
@@ -97,11 +100,11 @@ pub(super) struct Model {
     ids: Option<SandboxId>,
     idle_turns: u64,
     /// A lease that was granted and handed out by one operation.
-    taken: Option<(TicketId, Place)>,
+    taken: Option<(TicketId, SandboxUse)>,
     warm: u64,
     cold: u64,
     effects: Effects,
-    /// What the current operation's starts took, and what they keep taken for longer.
+    /// The amounts that the current operation's starts took, and those that they keep taken for longer.
     took: Amounts,
     prolonged: Amounts,
     evicted: Vec<Sandbox>,
@@ -202,7 +205,7 @@ impl Model {
             self.step(&Op::Pass { ms: 3_000 });
         }
         while !self.leases.is_empty() {
-            self.step(&Op::Release(0, End::Clean));
+            self.step(&Op::Release(0, SandboxCondition::Clean));
         }
         while self.ids_in(State::Starting).next().is_some() {
             self.step(&Op::Started(0));
@@ -236,7 +239,7 @@ impl Model {
         let deadline = deadline_ms.map(|ms| self.now + Duration::from_millis(ms));
         let arrival = Arrival {
             demand,
-            class: QosClass::new(class),
+            class: QosClass(class),
             deadline,
             pool,
             ..Arrival::default()
@@ -266,7 +269,7 @@ impl Model {
         }
     }
 
-    fn release(&mut self, index: usize, end: End) {
+    fn release(&mut self, index: usize, end: SandboxCondition) {
         if self.leases.is_empty() {
             return self.expire();
         }
@@ -319,10 +322,10 @@ impl Model {
         {
             self.vacate(
                 place,
-                if matches!(place, Place::Start(_)) {
-                    End::NeverStarted
+                if matches!(place, SandboxUse::Start(_)) {
+                    SandboxCondition::NeverStarted
                 } else {
-                    End::Clean
+                    SandboxCondition::Clean
                 },
             );
         }
@@ -352,7 +355,7 @@ impl Model {
         if self
             .sandboxes
             .get(&id)
-            .is_some_and(|sandbox| sandbox.state == State::Starting && sandbox.leases == 0)
+            .is_some_and(|sandbox| sandbox.state == State::Starting)
         {
             self.sandboxes.remove(&id);
         }
@@ -410,7 +413,8 @@ impl Model {
             self.ids.replace(id).is_none_or(|last| last < id),
             "ids count up"
         );
-        let (state, now) = (State::Starting, self.now);
+        let state = State::Starting;
+        let now = self.now;
         let sandbox = Sandbox {
             pooled,
             demand,
@@ -424,14 +428,14 @@ impl Model {
         self.sandboxes.insert(id, sandbox);
     }
 
-    fn occupy(&mut self, place: Place, arrival: &Arrival) {
+    fn occupy(&mut self, place: SandboxUse, arrival: &Arrival) {
         match (place, arrival.pool) {
-            (Place::Once, None) => self.took = plus(self.took, arrival.demand.amounts()),
-            (Place::Start(id), Some(pooled)) => {
+            (SandboxUse::Once, None) => self.took = plus(self.took, arrival.demand.amounts()),
+            (SandboxUse::Start(id), Some(pooled)) => {
                 self.create(id, pooled, arrival.demand, 1);
                 self.took = plus(self.took, arrival.demand.running().amounts());
             }
-            (Place::Reuse(id), Some(pooled)) => self.reuse(id, pooled),
+            (SandboxUse::Reuse(id), Some(pooled)) => self.reuse(id, pooled),
             other => panic!("{other:?}"),
         }
     }
@@ -458,10 +462,8 @@ impl Model {
                 assert!(other.leases <= chosen.leases, "the fullest is used first");
             }
         }
-        let (kept, running) = (
-            chosen.demand.kept().amounts(),
-            chosen.demand.running().amounts(),
-        );
+        let kept = chosen.demand.kept().amounts();
+        let running = chosen.demand.running().amounts();
         self.prolonged = plus(self.prolonged, kept);
         if chosen.leases == 0 {
             self.took = plus(self.took, running);
@@ -471,18 +473,27 @@ impl Model {
         self.sandboxes.get_mut(&id).expect("it was there").leases += 1;
     }
 
-    fn vacate(&mut self, place: Place, end: End) {
-        let (Place::Start(id) | Place::Reuse(id)) = place else {
+    fn vacate(&mut self, place: SandboxUse, end: SandboxCondition) {
+        let (SandboxUse::Start(id) | SandboxUse::Reuse(id)) = place else {
             return;
         };
-        let sandbox = self.sandboxes.get_mut(&id).expect("it has a lease");
+        // One that could not be started is gone before its lease.
+        let Some(sandbox) = self.sandboxes.get_mut(&id) else {
+            return;
+        };
         sandbox.leases -= 1;
-        if sandbox.state == State::Starting && end == End::NeverStarted {
+        if sandbox.state == State::Starting && end == SandboxCondition::StillStarting {
+            return;
+        }
+        if sandbox.state == State::Starting && end == SandboxCondition::NeverStarted {
             self.sandboxes.remove(&id);
             return;
         }
         sandbox.state = State::Up;
-        sandbox.barred |= end != End::Clean;
+        sandbox.barred |= matches!(
+            end,
+            SandboxCondition::Tainted | SandboxCondition::NeverStarted
+        );
         self.rest(id);
     }
 
@@ -494,9 +505,9 @@ impl Model {
 
     fn hold(&mut self, lease: Lease) {
         match lease.place() {
-            Place::Once => {}
-            Place::Start(_) => self.cold += 1,
-            Place::Reuse(_) => self.warm += 1,
+            SandboxUse::Once => {}
+            SandboxUse::Start(_) => self.cold += 1,
+            SandboxUse::Reuse(_) => self.warm += 1,
         }
         self.leases.push(lease);
     }
@@ -512,6 +523,10 @@ impl Model {
 
     fn learn_grants(&mut self) {
         for Decided { ticket, verdict } in std::mem::take(&mut self.effects.decided) {
+            if verdict == Verdict::Moved {
+                self.move_lease(ticket);
+                continue;
+            }
             let call = self.calls[&ticket];
             assert!(
                 call.granted.is_none() && !call.rejected,
@@ -533,6 +548,55 @@ impl Model {
         }
     }
 
+    /// A lease is for another sandbox, which is up; the one that its holder starts is the pool's.
+    fn move_lease(&mut self, ticket: TicketId) {
+        if let Some(call) = self.calls.get(&ticket).copied() {
+            return self.move_grant(ticket, call);
+        }
+        let lease = self
+            .leases
+            .iter_mut()
+            .find(|lease| lease.ticket() == ticket)
+            .expect("only running calls move");
+        let SandboxUse::Start(old) = lease.place() else {
+            panic!("{ticket:?} starts none")
+        };
+        assert!(
+            self.scheduler.moved(lease) && !self.scheduler.moved(lease),
+            "it is told once"
+        );
+        let SandboxUse::Reuse(new) = lease.place() else {
+            panic!("{ticket:?} has none")
+        };
+        let starting = self.sandboxes.get_mut(&old).expect("it is starting");
+        assert_eq!((starting.state, starting.leases), (State::Starting, 1));
+        starting.leases = 0;
+        let pooled = starting.pooled;
+        let took = self.took;
+        self.reuse(new, pooled);
+        // It has the CPU already.
+        self.took = took;
+    }
+
+    /// The same for one that nobody has come for: the sandbox that it would have started is none.
+    fn move_grant(&mut self, ticket: TicketId, call: Call) {
+        let Some(SandboxUse::Start(old)) = call.granted else {
+            panic!("{ticket:?} starts none")
+        };
+        let new = self.granted_place(ticket);
+        let took = self.took;
+        self.sandboxes.remove(&old).expect("it was starting");
+        self.occupy(new, &call.arrival);
+        self.took = took;
+        self.calls.insert(
+            ticket,
+            Call {
+                granted: Some(new),
+                ..call
+            },
+        );
+    }
+
     /// Among the calls that want the same, who starts before an older one goes before it in the order of service.
     fn check_order(&self, ticket: TicketId, call: &Call) {
         assert!(
@@ -551,9 +615,9 @@ impl Model {
         }
     }
 
-    fn granted_place(&self, ticket: TicketId) -> Place {
+    fn granted_place(&self, ticket: TicketId) -> SandboxUse {
         match self.scheduler.outcomes.get(&ticket) {
-            Some(Outcome::Granted(lease)) => lease.place(),
+            Some(TicketOutcome::Granted(lease)) => lease.place(),
             _ => match self.taken {
                 Some((taken, place)) if taken == ticket => place,
                 _ => panic!("{ticket:?} has no lease"),
@@ -580,296 +644,6 @@ impl Model {
                 self.evicted.push(*sandbox);
             }
         }
-    }
-
-    // === The laws after each operation ===
-
-    fn check(&self, before: &Snapshot, claimant: Option<TicketId>) {
-        let after = self.scheduler.snapshot();
-        self.check_books(&after);
-        self.check_sandboxes(&after);
-        self.check_counters(&before.counters, &after.counters);
-        self.check_expiries();
-        self.check_work(&after);
-        self.check_evictions(self.claimant(&after));
-        self.check_room_is_made(&after);
-        self.check_claim(before, &after, claimant);
-    }
-
-    /// What is taken is the sum of what calls and sandboxes hold; and no start took more than there is.
-    fn check_books(&self, after: &Snapshot) {
-        let (used, capacity) = (self.used(), self.capacity.amounts());
-        assert_eq!(after.free.amounts(), minus(capacity, used));
-        for at in 0..used.len() {
-            assert!(
-                self.took[at] == 0 || used[at] <= capacity[at],
-                "resource {at}: {used:?} of {capacity:?}"
-            );
-        }
-        let granted = self
-            .calls
-            .values()
-            .filter(|call| call.granted.is_some())
-            .count();
-        assert_eq!(
-            (after.unclaimed, after.running as usize),
-            (granted, granted + self.leases.len())
-        );
-        assert_eq!(after.waiting.total(), self.waiting().count());
-        assert!(after.waiting.total() <= self.config.queue_capacity);
-    }
-
-    /// Each is in one state, and no sandbox without a use is left.
-    fn check_sandboxes(&self, after: &Snapshot) {
-        let mut counts = PooledCounts::default();
-        let (mut idle_memory, mut idle) = (0, BTreeMap::new());
-        for sandbox in self.sandboxes.values() {
-            match (sandbox.state, sandbox.leases) {
-                (State::Starting, _) => counts.starting += 1,
-                (State::Stopping, _) => counts.stopping += 1,
-                (State::Up, 1..) => counts.busy += 1,
-                (State::Up, 0) => {
-                    assert!(
-                        !sandbox.barred && !self.draining,
-                        "{sandbox:?} must be stopped"
-                    );
-                    counts.idle += 1;
-                    idle_memory += sandbox.demand.memory.get();
-                    *idle.entry(sandbox.pooled.key).or_insert(0) += 1;
-                }
-            }
-        }
-        assert_eq!(
-            (after.pooled, after.idle_memory.get()),
-            (counts, idle_memory)
-        );
-        assert_eq!(
-            self.scheduler.idle_by_key(),
-            idle.into_iter().collect::<Vec<_>>()
-        );
-    }
-
-    fn check_counters(&self, before: &Counters, after: &Counters) {
-        assert_eq!(
-            (after.warm_reuses, after.cold_starts),
-            (self.warm, self.cold)
-        );
-        // One that expires may have yielded at the same moment.
-        assert_eq!(after.expiries - before.expiries, self.expired);
-        assert_eq!(
-            after.evictions - before.evictions,
-            self.evicted.len() as u64
-        );
-    }
-
-    fn check_expiries(&self) {
-        let idle = self
-            .idle()
-            .map(|sandbox| sandbox.idle_since + self.config.idle_max)
-            .min();
-        assert_eq!(self.scheduler.next_idle_expiry(), idle);
-        assert!(
-            idle.is_none_or(|at| at > self.now),
-            "none is kept beyond its time"
-        );
-        let longest = |call: &Call| call.since + self.config.wait_max;
-        let waiting = self.waiting().map(|(_, call)| {
-            call.arrival
-                .deadline
-                .unwrap_or(longest(call))
-                .min(longest(call))
-        });
-        assert_eq!(self.scheduler.next_expiry(), waiting.chain(idle).min());
-    }
-
-    /// Nobody waits who could run, except beside a claim.
-    fn check_work(&self, after: &Snapshot) {
-        let claimant = self.claimant(after);
-        for (ticket, call) in self.waiting() {
-            if claimant.is_none_or(|claimant| claimant == ticket) {
-                assert!(
-                    !self.could_start(call, claimant.is_some()),
-                    "{ticket:?} could run: {call:?}"
-                );
-            }
-        }
-    }
-
-    fn could_start(&self, call: &Call, claims: bool) -> bool {
-        let free = minus(self.capacity.amounts(), self.used());
-        let Arrival { demand, pool, .. } = call.arrival;
-        let Some(pooled) = pool else {
-            return fits(free, demand);
-        };
-        let warm = || {
-            self.sandboxes
-                .values()
-                .filter(|sandbox| sandbox.pooled == pooled && is_warm(sandbox))
-        };
-        let joins = warm().any(|sandbox| sandbox.leases > 0);
-        let reuses = warm().next().is_some() && fits(free, demand.running());
-        joins || reuses || (fits(free, demand) && (claims || !self.banks(pooled)))
-    }
-
-    /// Whether the calls of a key that wait have places in sandboxes that are starting.
-    fn banks(&self, pooled: Pooled) -> bool {
-        self.coming(pooled)
-            >= self
-                .waiting()
-                .filter(|(_, call)| call.arrival.pool == Some(pooled))
-                .count()
-    }
-
-    fn coming(&self, pooled: Pooled) -> usize {
-        let starting = self.sandboxes.values().filter(|sandbox| {
-            sandbox.pooled == pooled && sandbox.state == State::Starting && !sandbox.barred
-        });
-        starting
-            .map(|sandbox| usize::from(pooled.concurrency - sandbox.leases))
-            .sum()
-    }
-
-    /// Sandboxes yield only to calls that wait (or to a smaller node), and none without need.
-    fn check_evictions(&self, claimant: Option<TicketId>) {
-        if self.overdrawn || self.evicted.is_empty() {
-            return;
-        }
-        let wanted = self.waiting().fold(Amounts::default(), |sum, (_, call)| {
-            plus(sum, call.arrival.demand.amounts())
-        });
-        let left = minus(self.capacity.amounts(), self.staying());
-        for evicted in &self.evicted {
-            let without = minus(left, evicted.demand.kept().amounts());
-            assert!(
-                without[0] < wanted[0] || without[3] < wanted[3],
-                "{evicted:?} was stopped for nobody"
-            );
-        }
-        // A call that has only just come may have come too late.
-        let first = self
-            .first(claimant)
-            .filter(|(_, call)| call.since < self.now);
-        if let Some(own) = first.and_then(|(_, call)| call.arrival.pool) {
-            let promised = self.evicted.iter().any(|evicted| evicted.pooled == own);
-            let another = self.coming(own) > 0 || self.idle().any(|idle| idle.pooled == own);
-            assert!(!promised || another, "the first was robbed of its own");
-        }
-    }
-
-    /// The memory and the place for the first in the order of service are there or on their way, unless all idle
-    /// sandboxes together are not enough, or one of its own key is idle or coming.
-    fn check_room_is_made(&self, after: &Snapshot) {
-        let claimant = self.claimant(after);
-        let Some((ticket, call)) = self.first(claimant) else {
-            return;
-        };
-        let banks = claimant.is_none()
-            && call
-                .arrival
-                .pool
-                .is_some_and(|pooled| self.coming(pooled) > 0);
-        let own = self
-            .idle()
-            .any(|idle| Some(idle.pooled) == call.arrival.pool);
-        if banks || own {
-            return;
-        }
-        let demand = call.arrival.demand;
-        let left = minus(self.capacity.amounts(), self.staying());
-        let idle = self
-            .idle()
-            .fold(left, |sum, idle| plus(sum, idle.demand.kept().amounts()));
-        assert!(
-            fits(left, demand.kept()) || !fits(idle, demand.kept()),
-            "idle ones must yield to {ticket:?}"
-        );
-    }
-
-    /// A claim is the longest waiting call's, after its patience; whatever starts beside it leaves what it needs.
-    fn check_claim(&self, before: &Snapshot, after: &Snapshot, claimant: Option<TicketId>) {
-        if after.held_back == Demand::NONE {
-            return;
-        }
-        let (oldest, call) = self.waiting().next().expect("a claim is somebody's");
-        assert_eq!(call.arrival.demand, after.held_back);
-        assert!(self.now >= call.since + self.config.patience);
-        if before.held_back == after.held_back && claimant == Some(oldest) {
-            let held = after.held_back.amounts();
-            let needed = plus(self.staying(), held);
-            for at in 0..held.len() {
-                let used = self.took[at] > 0 || (self.prolonged[at] > 0 && held[at] > 0);
-                assert!(
-                    !used || needed[at] <= self.capacity.amounts()[at],
-                    "resource {at}: the claim is delayed"
-                );
-            }
-        }
-    }
-
-    // === What the model knows ===
-
-    fn used(&self) -> Amounts {
-        let granted = self
-            .calls
-            .values()
-            .filter(|call| call.granted == Some(Place::Once));
-        let once = self
-            .leases
-            .iter()
-            .filter(|lease| lease.place() == Place::Once);
-        let calls = once
-            .map(Lease::demand)
-            .chain(granted.map(|call| call.arrival.demand));
-        calls
-            .chain(self.sandboxes.values().map(taken))
-            .fold(Amounts::default(), |sum, one| plus(sum, one.amounts()))
-    }
-
-    /// What is taken and is not being stopped.
-    fn staying(&self) -> Amounts {
-        let stopping = self
-            .sandboxes
-            .values()
-            .filter(|sandbox| sandbox.state == State::Stopping);
-        stopping.fold(self.used(), |sum, sandbox| {
-            minus(sum, taken(sandbox).amounts())
-        })
-    }
-
-    fn waiting(&self) -> impl Iterator<Item = (TicketId, &Call)> {
-        let waiting = self
-            .calls
-            .iter()
-            .filter(|(_, call)| call.granted.is_none() && !call.rejected);
-        waiting.map(|(ticket, call)| (*ticket, call))
-    }
-
-    /// Who is served first: the call with the claim, else the first in the order of service.
-    fn first(&self, claimant: Option<TicketId>) -> Option<(TicketId, &Call)> {
-        self.waiting()
-            .min_by_key(|(ticket, call)| (Some(*ticket) != claimant, place(*ticket, call)))
-    }
-
-    fn idle(&self) -> impl Iterator<Item = &Sandbox> {
-        self.sandboxes
-            .values()
-            .filter(|sandbox| sandbox.state == State::Up && sandbox.leases == 0)
-    }
-
-    fn claimant(&self, snapshot: &Snapshot) -> Option<TicketId> {
-        let oldest = self.waiting().next().map(|(ticket, _)| ticket);
-        oldest.filter(|_| snapshot.held_back != Demand::NONE)
-    }
-
-    fn ids_in(&self, state: State) -> impl Iterator<Item = SandboxId> {
-        self.sandboxes
-            .iter()
-            .filter(move |(_, sandbox)| sandbox.state == state)
-            .map(|(id, _)| *id)
-    }
-
-    fn any_id(&self, index: usize) -> Option<SandboxId> {
-        pick(&self.sandboxes.keys().copied().collect::<Vec<_>>(), index)
     }
 }
 
@@ -917,7 +691,7 @@ pub(super) fn pooled(key: usize) -> (Demand, Pooled) {
     (
         demand,
         Pooled {
-            key: PoolKey::new(Digest::new([name; 32])),
+            key: PoolKey(Digest::new([name; 32])),
             concurrency,
         },
     )

@@ -1,4 +1,4 @@
-//! What a line does, with made-up clocks.
+//! Tests of a line, with made-up clocks.
 
 use proptest::prelude::*;
 
@@ -10,13 +10,13 @@ fn start() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-fn line(condition: Condition) -> Line {
-    let mut line = Line::new(7);
+fn line(condition: Condition) -> LinkDirection {
+    let mut line = LinkDirection::new(7);
     line.set(condition);
     line
 }
 
-fn due(line: &mut Line, now: Instant) -> Instant {
+fn due(line: &mut LinkDirection, now: Instant) -> Instant {
     match line.send(now) {
         Fate::Due(due) => due,
         Fate::Gone => panic!("gone: {line:?}"),
@@ -62,7 +62,8 @@ fn a_cut_takes_what_is_on_its_way() {
 
 #[test]
 fn a_flood_overflows() {
-    let (now, mut line) = (start(), line(Condition::round_trip(100 * MS)));
+    let now = start();
+    let mut line = line(Condition::round_trip(100 * MS));
     for _ in 0..WAITING_MAX {
         due(&mut line, now);
     }
@@ -79,7 +80,8 @@ fn a_flood_overflows() {
 
 #[test]
 fn late_is_more_than_a_millisecond() {
-    let (now, mut line) = (start(), line(Condition::PERFECT));
+    let now = start();
+    let mut line = line(Condition::PERFECT);
     for lateness in [Duration::ZERO, MS, 2 * MS] {
         let due = due(&mut line, now);
         assert!(line.arrive());
@@ -100,10 +102,8 @@ fn loss_is_as_probable_as_it_says() {
                 line.arrive();
             }
         }
-        let (expected, lost) = (
-            f64::from(packets) * loss,
-            u32::try_from(line.counts().lost).unwrap(),
-        );
+        let expected = f64::from(packets) * loss;
+        let lost = u32::try_from(line.counts().lost).unwrap();
         let deviation = (expected * (1.0 - loss)).sqrt();
         assert!(
             (f64::from(lost) - expected).abs() < 6.0 * deviation,
@@ -118,9 +118,10 @@ proptest! {
         seed: u64, delay in 0_u32..200, jitter in 0_u32..200, gaps in prop::collection::vec(0_u32..300, 1..50),
     ) {
         let condition = Condition { delay: delay * MS, jitter: jitter * MS, ..Condition::PERFECT };
-        let mut line = Line::new(seed);
+        let mut line = LinkDirection::new(seed);
         line.set(condition);
-        let (mut now, mut last) = (start(), None);
+        let mut now = start();
+        let mut last = None;
         for gap in gaps {
             now += gap * MS;
             let due = due(&mut line, now);
@@ -135,7 +136,8 @@ proptest! {
     fn every_packet_is_counted_once(
         seed: u64, steps in prop::collection::vec((0.0_f64..1.0, any::<bool>(), 0_u8..8, 0_u8..8), 1..40),
     ) {
-        let (now, mut line) = (start(), Line::new(seed));
+        let now = start();
+        let mut line = LinkDirection::new(seed);
         for (loss, cut, sent, arriving) in steps {
             line.set(Condition { loss, cut, ..Condition::PERFECT });
             for _ in 0..sent {
@@ -155,7 +157,8 @@ proptest! {
     #[test]
     fn a_seed_decides(seed: u64) {
         let fates = || {
-            let (now, mut line) = (start(), Line::new(seed));
+            let now = start();
+            let mut line = LinkDirection::new(seed);
             line.set(Condition::PERFECT.with_loss(0.5));
             (0..64).map(|_| matches!(line.send(now), Fate::Gone)).collect::<Vec<_>>()
         };

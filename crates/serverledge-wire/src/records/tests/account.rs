@@ -143,7 +143,8 @@ fn link_record() {
         expires_unix_ms: NOW,
         purpose,
     };
-    let (email, password) = ("ada@example.org".to_owned(), "$argon2id$…".to_owned());
+    let email = "ada@example.org".to_owned();
+    let password = "$argon2id$…".to_owned();
     check(
         &link(LinkPurpose::Reset {
             user: user.clone(),

@@ -1,7 +1,7 @@
 //! Golden files of the records around applications.
 
 use expect_test::expect;
-use serverledge_core::{AppId, AppName, Application, Cors, Endpoint, UserId};
+use serverledge_core::{AppId, AppName, Application, Cors, Dependencies, Endpoint, UserId};
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn application() -> Application {
         owner: UserId::parse(&"b".repeat(32)),
         space: SpaceId::parse(&"c".repeat(32)).unwrap(),
         endpoints: vec![Endpoint::parse("POST", "/order/new", "order").unwrap()],
-        dependencies: "requests==2.32.3\n".to_owned(),
+        dependencies: Dependencies::of_text("requests==2.32.3\n".to_owned()),
         up: true,
         cors: Cors::Origins(vec!["https://shop.example".to_owned()]),
         hands_out_nested: true,
@@ -63,7 +63,7 @@ fn smallest_application_record() {
     let application = Application {
         owner: None,
         endpoints: Vec::new(),
-        dependencies: String::new(),
+        dependencies: Dependencies::default(),
         cors: Cors::Any,
         ..application()
     };
@@ -152,5 +152,27 @@ fn name_and_deletion_records() {
           "schema": 1,
           "swept": true
         }"#]],
+    );
+}
+
+/// Both files side by side; what knows one only reads `package.json`.
+#[test]
+fn both_dependencies_files_are_kept() {
+    let dependencies = Dependencies {
+        package: "{}".to_owned(),
+        requirements: "six\n".to_owned(),
+    };
+    let application = Application {
+        dependencies,
+        ..application()
+    };
+    let record = ApplicationRecord::from_application(&application);
+    assert_eq!(
+        (record.dependencies.as_str(), record.requirements.as_str()),
+        ("{}", "six\n")
+    );
+    assert_eq!(
+        record.into_application(application.id.clone()).unwrap(),
+        application
     );
 }

@@ -40,8 +40,8 @@ fn effect(call: usize, run: usize) -> Event {
     }
 }
 
-/// What a faithful cluster shows: calls accepted, some of them twice by their key, read while pending, run once or more,
-/// read again and again at any node.
+/// The events that a faithful cluster shows: calls accepted, some of them twice by their key, read while pending, run
+/// once or more, read again and again at any node.
 fn faithful() -> impl Strategy<Value = Vec<Event>> {
     let call = (
         any::<bool>(),

@@ -1,0 +1,37 @@
+//! Readings of a request's path.
+
+use http::uri::PathAndQuery;
+use http::{Request, Uri};
+
+/// A slash at the end of a route of the node's own means the route: there is nothing below it. What a function or a page is
+/// asked for stays as it is.
+pub(crate) fn drop_last_slash<B>(request: &mut Request<B>) {
+    let path = request.uri().path();
+    if !path.ends_with('/') || path == "/" || is_page(path) || runs_plain(path) {
+        return;
+    }
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let path_and_query = match request.uri().query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    let mut parts = request.uri().clone().into_parts();
+    // A part of what was a path is one.
+    parts.path_and_query = path_and_query.ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+}
+
+/// Whether a path is one of a page, whose scripts are found beside it.
+fn is_page(path: &str) -> bool {
+    path.starts_with("/docs/") || matches!(path, "/account/reset/" | "/account/confirm/")
+}
+
+/// Whether the request itself may go to a function: a node's, or an application's.
+pub(crate) fn runs_plain(path: &str) -> bool {
+    let inner = path
+        .strip_prefix("/apps/")
+        .and_then(|rest| rest.find('/').map(|at| &rest[at..]));
+    inner.unwrap_or(path).starts_with("/fn/")
+}

@@ -1,0 +1,128 @@
+//! The engines that snapshots share: each is compiled once for its base and wasmtime, by a child that has seen nothing
+//! else, and kept like all machine code, under a digest that no upload can have.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serverledge_core::{Digest, PrepareError, Progress, error_chain};
+
+use crate::cache::EngineUse;
+use crate::loaded::Loader;
+use crate::protocol::Job;
+use crate::split::{SplitBase, SplitData};
+use crate::worker::{Compiler, internal};
+
+/// The engines of the configured bases.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    bases: Vec<(Digest, Arc<SplitBase>)>,
+    /// Held by the one that compiles an engine; others wait.
+    compiling: tokio::sync::Mutex<()>,
+}
+
+/// A snapshot taken apart, and its engine's part in it.
+pub(crate) struct Divided {
+    pub(crate) data: SplitData,
+    base: Arc<SplitBase>,
+}
+
+impl Divided {
+    pub(crate) fn needs(&self) -> EngineUse {
+        EngineUse {
+            engine: self.base.digest,
+            globals: self.data.globals.clone(),
+        }
+    }
+}
+
+impl Engines {
+    /// Engines of these bases, as far as they can have one.
+    pub(crate) fn new(bases: &[Bytes]) -> Self {
+        let split = |base: &Bytes| {
+            let split = SplitBase::new(base);
+            if split.is_none() {
+                tracing::warn!(
+                    bytes = base.len(),
+                    "the snapshots of a base cannot share an engine"
+                );
+            }
+            Some((digest(base), Arc::new(split?)))
+        };
+        Self {
+            bases: bases.iter().filter_map(split).collect(),
+            compiling: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The digests of all engines that new snapshots use.
+    pub(crate) fn digests(&self) -> HashSet<Digest> {
+        self.bases.iter().map(|(_, base)| base.digest).collect()
+    }
+
+    /// Takes a snapshot of one of the bases apart; `None` for every other module. Reads all of the module.
+    pub(crate) fn divide(&self, module: &[u8]) -> Option<Divided> {
+        self.bases.iter().find_map(|(_, base)| {
+            Some(Divided {
+                data: base.data_of(module)?,
+                base: Arc::clone(base),
+            })
+        })
+    }
+
+    /// Compiles the engine of a base, unless it is there or the base has none.
+    pub(crate) async fn prepare(
+        &self,
+        compiler: &Compiler,
+        loader: &Arc<Loader>,
+        base: &[u8],
+    ) -> Result<(), PrepareError> {
+        let wanted = digest(base);
+        match self.bases.iter().find(|(base, _)| *base == wanted) {
+            Some((_, base)) => self.make(compiler, loader, base, &()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sees to the engine of a snapshot. Where it cannot be had, the snapshot is compiled as a whole.
+    pub(crate) async fn is_made(
+        &self,
+        compiler: &Compiler,
+        loader: &Arc<Loader>,
+        divided: &Divided,
+        progress: &dyn Progress,
+    ) -> bool {
+        let made = self.make(compiler, loader, &divided.base, progress).await;
+        if let Err(error) = &made {
+            tracing::warn!(
+                error = error_chain(error),
+                "failed to compile the engine that snapshots share"
+            );
+        }
+        made.is_ok()
+    }
+
+    async fn make(
+        &self,
+        compiler: &Compiler,
+        loader: &Arc<Loader>,
+        base: &SplitBase,
+        progress: &dyn Progress,
+    ) -> Result<(), PrepareError> {
+        let _turn = self.compiling.lock().await;
+        if loader.verified(base.digest).await.is_some() {
+            return Ok(());
+        }
+        let (compiled, machine_code) = compiler
+            .compile(Job::Engine, Bytes::copy_from_slice(&base.engine), progress)
+            .await?;
+        let stored = loader
+            .store(base.digest, compiled.into(), machine_code)
+            .await;
+        stored.map_err(|error| internal("keep the machine code of an engine", error))
+    }
+}
+
+fn digest(bytes: &[u8]) -> Digest {
+    Digest::new(*blake3::hash(bytes).as_bytes())
+}

@@ -1,0 +1,412 @@
+//! One engine for all snapshots of a base: the same results as whole modules, machine code that is damaged or swept, and
+//! what is kept in memory.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use serverledge_core::{Executor, FunctionLimits, StartError, Version};
+use serverledge_executor_wasm::{WasmConfig, with_section};
+
+use crate::support::{Lab, json_of, kind, words};
+
+const SCRIPTS: &[u8] = include_bytes!("../../../../runtimes/javascript/javascript.wasm");
+const MEMORY: u64 = 64 << 20;
+
+/// A base that keeps its stdin and its length, in memory and in a global, and says both.
+fn base() -> Bytes {
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 2)
+        (global $length (mut i32) (i32.const 0))
+        (func (export "wizer-initialize")
+            (i32.store (i32.const 16) (i32.const 1024))
+            (i32.store (i32.const 20) (i32.const 60000))
+            (drop (call $read (i32.const 0) (i32.const 16) (i32.const 1) (i32.const 24)))
+            (global.set $length (i32.load (i32.const 24))))
+        (func (export "serverledge_alloc") (param i32) (result i32) (i32.const 65536))
+        (func (export "serverledge_handle") (param i32 i32) (result i64) (local $length i32)
+            (local.set $length (global.get $length))
+            ;; No other call sees these changes.
+            (global.set $length (i32.const 1))
+            (i32.store8 (i32.const 1025) (i32.add (i32.load8_u (i32.const 1025)) (i32.const 1)))
+            (i64.or (i64.shl (i64.const 1024) (i64.const 32)) (i64.extend_i32_u (local.get $length)))))"#;
+    wat::parse_str(text).unwrap().into()
+}
+
+fn sharing(base: Bytes) -> Lab {
+    sharing_with(base, |_| {})
+}
+
+fn sharing_with(base: Bytes, change: impl FnOnce(&mut WasmConfig)) -> Lab {
+    Lab::with(|config| {
+        config.bases = vec![base];
+        change(config);
+    })
+}
+
+async fn snapshot(lab: &Lab, input: &str) -> Vec<u8> {
+    lab.executor
+        .snapshot(base(), input.to_owned().into(), MEMORY)
+        .await
+        .unwrap()
+        .module
+}
+
+/// A prepared version that answers with what it was made from, its second digit one higher.
+async fn version(lab: &Lab, input: &str) -> (Arc<Version>, Vec<u8>) {
+    let module = snapshot(lab, input).await;
+    (
+        lab.version(&module, FunctionLimits::default()).await,
+        module,
+    )
+}
+
+/// The files of engines: machine code that is neither a version's nor that of the base while it is initialised.
+fn engines(lab: &Lab, versions: &[&Version]) -> Vec<PathBuf> {
+    let own: HashSet<String> = versions
+        .iter()
+        .map(|version| version.code.to_string())
+        .collect();
+    let base = blake3::hash(&base()).to_hex().to_string();
+    let stem = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let mut files = lab.cached_files();
+    files.retain(|path| {
+        path.extension().unwrap() == "cwasm" && !own.contains(&stem(path)) && stem(path) != base
+    });
+    files
+}
+
+async fn says(lab: &Lab, version: &Arc<Version>, expected: Value) {
+    for _ in 0..2 {
+        assert_eq!(json_of(&lab.invoke(version, "{}").await.unwrap()), expected);
+    }
+}
+
+async fn heals(lab: &Lab, version: &Arc<Version>, module: &[u8], expected: Value) {
+    let started = lab.executor.start(version).await;
+    assert!(
+        matches!(&started, Err(StartError::NotPrepared(code)) if *code == version.code),
+        "{started:?}"
+    );
+    lab.executor
+        .prepare(version, Bytes::copy_from_slice(module), &())
+        .await
+        .unwrap();
+    says(lab, version, expected).await;
+}
+
+#[tokio::test]
+async fn two_versions_share_one_engine() {
+    let mut lab = sharing(base());
+    let (one, _) = version(&lab, "[1]").await;
+    let (two, _) = version(&lab, "[2, 1]").await;
+    assert_eq!(engines(&lab, &[&one, &two]).len(), 1);
+    let engine = engines(&lab, &[&one, &two]).remove(0);
+    let made = fs::metadata(&engine).unwrap().modified().unwrap();
+    says(&lab, &one, json!([2])).await;
+    says(&lab, &two, json!([3, 1])).await;
+    lab.restart();
+    let (three, _) = version(&lab, "[4]").await;
+    says(&lab, &three, json!([5])).await;
+    says(&lab, &one, json!([2])).await;
+    assert_eq!(
+        fs::metadata(&engine).unwrap().modified().unwrap(),
+        made,
+        "the engine was compiled again"
+    );
+    // One that is loaded is not read again.
+    fs::remove_file(&engine).unwrap();
+    says(&lab, &two, json!([3, 1])).await;
+}
+
+#[tokio::test]
+async fn preparing_the_base_makes_the_engine() {
+    let lab = sharing(base());
+    lab.executor.prepare_base(base()).await.unwrap();
+    let engine = engines(&lab, &[]);
+    assert_eq!(engine.len(), 1);
+    let made = fs::metadata(&engine[0]).unwrap().modified().unwrap();
+    let (one, _) = version(&lab, "[1]").await;
+    assert_eq!(engines(&lab, &[&one]), engine);
+    assert_eq!(fs::metadata(&engine[0]).unwrap().modified().unwrap(), made);
+}
+
+#[tokio::test]
+async fn snapshots_of_other_bases_are_compiled_as_a_whole() {
+    let lab = Lab::new();
+    let (one, _) = version(&lab, "[1]").await;
+    assert!(engines(&lab, &[&one]).is_empty());
+    says(&lab, &one, json!([2])).await;
+}
+
+/// With an export more it is another module, which is no snapshot.
+#[tokio::test]
+async fn what_only_looks_like_a_snapshot_is_compiled_as_a_whole() {
+    let lab = sharing(base());
+    let text = r#"(module (import "wasi_snapshot_preview1" "fd_read" (func (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 2) (data (i32.const 1024) "[7]")
+        (func (export "serverledge_alloc") (param i32) (result i32) (i32.const 65536))
+        (func (export "serverledge_handle") (param i32 i32) (result i64)
+            (i64.or (i64.shl (i64.const 1024) (i64.const 32)) (i64.const 3))))"#;
+    let version = lab.version(text, FunctionLimits::default()).await;
+    assert!(engines(&lab, &[&version]).is_empty());
+    says(&lab, &version, json!([7])).await;
+}
+
+#[tokio::test]
+async fn a_damaged_engine_is_made_again() {
+    for damage in [
+        |path: &PathBuf| fs::write(path, b"changed").unwrap(),
+        |path: &PathBuf| fs::remove_file(path).unwrap(),
+    ] {
+        let mut lab = sharing(base());
+        let (one, module) = version(&lab, "[1]").await;
+        let (two, _) = version(&lab, "[2]").await;
+        damage(&engines(&lab, &[&one, &two])[0]);
+        lab.restart();
+        heals(&lab, &one, &module, json!([2])).await;
+        says(&lab, &two, json!([3])).await;
+    }
+}
+
+#[tokio::test]
+async fn damaged_data_is_made_again() {
+    for extension in ["cwasm", "json"] {
+        let mut lab = sharing(base());
+        let (one, module) = version(&lab, "[1]").await;
+        let path = lab.cached(&one, extension);
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
+        lab.restart();
+        heals(&lab, &one, &module, json!([2])).await;
+    }
+}
+
+/// The seal covers the engine's digest and the globals: a label that names others is not believed.
+#[tokio::test]
+async fn data_of_another_engine_is_not_loaded() {
+    let mut lab = sharing(base());
+    let (one, module) = version(&lab, "[1]").await;
+    let engine = engines(&lab, &[&one])[0]
+        .file_stem()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let path = lab.cached(&one, "json");
+    let label = fs::read_to_string(&path).unwrap();
+    let others = [
+        (engine.clone(), one.code.to_string()),
+        (engine.clone(), "no digest".to_owned()),
+        ("{\"i32\":3}".to_owned(), "{\"i32\":2}".to_owned()),
+        (
+            format!(
+                "\"needs\":{{\"engine\":\"{engine}\",\"globals\":[{{\"index\":0,\"value\":{{\"i32\":3}}}}]}},"
+            ),
+            String::new(),
+        ),
+    ];
+    for (part, other) in others {
+        let changed = label.replace(&part, &other);
+        assert_ne!(changed, label, "{part} is not in {label}");
+        fs::write(&path, changed).unwrap();
+        lab.restart();
+        heals(&lab, &one, &module, json!([2])).await;
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            label,
+            "it is sealed as before"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_sweep_keeps_engines_that_are_named_or_current() {
+    let mut lab = sharing(base());
+    let (one, _) = version(&lab, "[1]").await;
+    let (two, _) = version(&lab, "[2]").await;
+    let used = |versions: &[&Version]| {
+        versions
+            .iter()
+            .map(|version| version.code)
+            .collect::<HashSet<_>>()
+    };
+    assert_eq!(
+        lab.executor.sweep(&used(&[&one]), Duration::ZERO).await,
+        2,
+        "both files of the other version"
+    );
+    says(&lab, &one, json!([2])).await;
+    assert!(!lab.executor.is_prepared(&two));
+    // With another base the engine is an earlier one.
+    lab.config.bases = vec![Bytes::from_static(SCRIPTS)];
+    lab.restart();
+    assert_eq!(lab.executor.sweep(&used(&[&one]), Duration::ZERO).await, 0);
+    says(&lab, &one, json!([2])).await;
+    assert_eq!(
+        lab.executor.sweep(&used(&[]), Duration::ZERO).await,
+        4,
+        "data and engine"
+    );
+    lab.restart();
+    assert!(!lab.executor.is_prepared(&one));
+}
+
+#[tokio::test]
+async fn without_its_engine_nothing_is_prepared() {
+    let lab = sharing(base());
+    let (one, _) = version(&lab, "[1]").await;
+    assert!(lab.executor.is_prepared(&one));
+    fs::remove_file(&engines(&lab, &[&one])[0]).unwrap();
+    assert!(!lab.executor.is_prepared(&one));
+}
+
+/// An engine is counted once, however many share it, and as long as one does.
+#[tokio::test]
+async fn an_engine_counts_once_among_what_is_loaded() {
+    let mut lab = sharing(base());
+    let mut versions = Vec::new();
+    for input in ["[1]", "[2]", "[3]"] {
+        versions.push(version(&lab, input).await.0);
+    }
+    let file = |path: &PathBuf| fs::metadata(path).unwrap().len();
+    let engine = file(&engines(&lab, &versions.iter().map(|one| &**one).collect::<Vec<_>>())[0]);
+    let data = versions
+        .iter()
+        .map(|version| file(&lab.cached(version, "cwasm")))
+        .max()
+        .unwrap();
+    for (bytes, files, warm) in [
+        (engine + 3 * data, 4, [true, true, true]),
+        (engine + 3 * data, 3, [false, true, true]),
+        (engine + 2 * data, 99, [false, true, true]),
+        (engine + data, 99, [false, false, true]),
+        (1, 99, [false, false, true]),
+    ] {
+        (lab.config.loaded_bytes_max, lab.config.loaded_max) = (bytes, files);
+        lab.restart();
+        for version in &versions {
+            lab.executor.start(version).await.unwrap();
+        }
+        // The last one first: a start that loads pushes others out.
+        for (version, warm) in versions
+            .iter()
+            .zip(warm)
+            .rev()
+            .take(warm.iter().filter(|warm| **warm).count())
+        {
+            assert_eq!(
+                lab.executor.start(version).await.unwrap().warm,
+                warm,
+                "{bytes} bytes, {files} files"
+            );
+        }
+        if !warm[0] {
+            assert!(
+                !lab.executor.start(&versions[0]).await.unwrap().warm,
+                "{bytes} bytes, {files} files"
+            );
+        }
+        for version in &versions {
+            lab.executor.forget(version).await;
+        }
+        assert!(!lab.executor.start(&versions[2]).await.unwrap().warm);
+    }
+}
+
+/// A script has the same results, logs and failures in one module and in two parts.
+#[tokio::test]
+async fn scripts_do_the_same_in_two_parts() {
+    let whole = Lab::new();
+    let split = sharing(Bytes::from_static(SCRIPTS));
+    let hello = include_str!("../../../../examples/hello.js");
+    let sieve = include_str!("../../../../examples/sieve.js");
+    let cases = [
+        ("hello.js", hello, r#"{"name":"Ada"}"#),
+        ("sieve.js", sieve, r#"{"limit":100000}"#),
+        ("sieve.js", sieve, r#"{"limit":-1}"#),
+        (
+            "grows.js",
+            "exports.handler = () => new Uint8Array(40 << 20).fill(7).reduce((a, b) => a + b)",
+            "{}",
+        ),
+        (
+            "state.js",
+            "let n = 0; const a = []; exports.handler = (x) => { a.push(x); return [++n, a]; };",
+            "[1]",
+        ),
+        (
+            "deep.js",
+            "exports.handler = function f(n) { return f(n) + 1; };",
+            "{}",
+        ),
+        (
+            "hungry.js",
+            "exports.handler = () => new Uint8Array(900 << 20).length",
+            "{}",
+        ),
+    ];
+    for (file, source, params) in cases {
+        let input = json!({ "file": file, "source": source, "handler": "" }).to_string();
+        let module = split
+            .executor
+            .snapshot(Bytes::from_static(SCRIPTS), input.into(), MEMORY)
+            .await
+            .unwrap()
+            .module;
+        let module = with_section(module, "serverledge.source", source.as_bytes());
+        let mut ends = Vec::new();
+        for lab in [&whole, &split] {
+            let version = lab.version(&module, FunctionLimits::default()).await;
+            for _ in 0..2 {
+                let outcome = lab.invoke(&version, params).await;
+                ends.push(match &outcome {
+                    Ok(done) => (
+                        json_of(done).to_string(),
+                        String::from_utf8_lossy(&done.log).into_owned(),
+                    ),
+                    Err(_) => (words(outcome), String::new()),
+                });
+            }
+        }
+        assert!(
+            ends.windows(2).all(|two| two[0] == two[1]),
+            "{file}: {ends:?}"
+        );
+    }
+    assert_eq!(
+        split.cached_files().len(),
+        2 * (1 + 1 + 6),
+        "a base, an engine, and data of each"
+    );
+}
+
+/// A function's limits hold for memory that comes with data.
+#[tokio::test]
+async fn limits_hold_in_two_parts() {
+    let lab = sharing(Bytes::from_static(SCRIPTS));
+    let script = "exports.handler = () => { for (;;); }";
+    let input = json!({ "file": "loop.js", "source": script, "handler": "" }).to_string();
+    let module = lab
+        .executor
+        .snapshot(Bytes::from_static(SCRIPTS), input.into(), MEMORY)
+        .await
+        .unwrap()
+        .module;
+    let version = lab
+        .version(
+            &module,
+            crate::support::time_limit(Duration::from_millis(50)),
+        )
+        .await;
+    assert_eq!(
+        kind(lab.invoke(&version, "{}").await),
+        serverledge_core::FailureKind::TimeLimit
+    );
+}

@@ -1,0 +1,190 @@
+//! The calls that running functions make through the node: `serverledge::call` re-enters the invoke path, within limits
+//! of its own.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serverledge_core::limits::{CALL_DEPTH_MAX, CALLS_AT_ONCE_MAX, CALLS_MAX};
+use serverledge_core::{
+    CacheMetadata, Call, CallContext, CallError, FailureKind, FunctionLog, FunctionName, HostCalls,
+    InvocationError, InvocationId, Payload, Reply, Report, SpaceId,
+};
+
+use crate::admission::HeldLease;
+use crate::clock::now;
+use crate::functions::FunctionEntry;
+use crate::functions::logs::KeptLog;
+
+/// The node, as the calls of running functions see it.
+pub(crate) trait CallTarget: Send + Sync {
+    /// Runs a call that a running function makes, to a function of its own space. The lease of its caller is suspended
+    /// while it waits or runs. Dropping the future stops it.
+    fn call_nested(
+        self: Arc<Self>,
+        space: &SpaceId,
+        call: Call,
+        caller: Arc<HeldLease>,
+    ) -> Pin<Box<dyn Future<Output = Result<Report, InvocationError>> + Send + 'static>>;
+
+    /// The log of a function.
+    fn log_of(&self, entry: &FunctionEntry) -> Arc<KeptLog>;
+}
+
+/// The node, as one invocation sees it.
+pub(crate) struct InvocationHost {
+    target: Arc<dyn CallTarget>,
+    context: CallContext,
+    qos_class: i64,
+    /// The function that makes the calls: names are looked up in its space.
+    caller: Arc<FunctionEntry>,
+    /// The invocation's lease.
+    held: Arc<HeldLease>,
+    /// Number of calls so far.
+    made: AtomicUsize,
+    /// Number of outstanding calls.
+    outstanding: AtomicUsize,
+    /// Cache metadata collected from its calls.
+    gathered: Mutex<CacheMetadata>,
+}
+
+/// Counts an outstanding call until it is dropped.
+struct OutstandingCall<'a>(&'a AtomicUsize);
+
+// === impl InvocationHost ===
+
+impl InvocationHost {
+    /// The node for an invocation with this context and class; calls inherit both.
+    pub(crate) fn new(
+        target: Arc<dyn CallTarget>,
+        context: CallContext,
+        qos_class: i64,
+        caller: Arc<FunctionEntry>,
+        held: Arc<HeldLease>,
+    ) -> Self {
+        let made = AtomicUsize::new(0);
+        let outstanding = AtomicUsize::new(0);
+        let gathered = Mutex::default();
+        Self {
+            target,
+            context,
+            qos_class,
+            caller,
+            held,
+            made,
+            outstanding,
+            gathered,
+        }
+    }
+
+    /// Takes the cache metadata of the calls so far. Called once, at the invocation's end.
+    pub(crate) fn take_metadata(&self) -> CacheMetadata {
+        std::mem::take(&mut *self.gathered.lock())
+    }
+
+    /// Collects the cache metadata of a call. A failed call has none that could tell whether the client's cache had
+    /// part in it. A call that failed for want of time or room, for the place where it was made, or because of a call
+    /// that it made, might succeed another time: what its caller answers then is not kept.
+    fn gather(&self, outcome: &mut Result<Report, InvocationError>) {
+        let take_metadata = match outcome {
+            Ok(report) => std::mem::take(&mut report.memo),
+            Err(error) => CacheMetadata {
+                client_influenced: self.context.client_cache.is_some(),
+                uncacheable: !comes_again(error),
+                ..CacheMetadata::default()
+            },
+        };
+        self.gathered.lock().gather(take_metadata);
+    }
+
+    /// Counts a call, if it may be made.
+    fn count(&self) -> Result<OutstandingCall<'_>, CallError> {
+        if self.context.depth >= CALL_DEPTH_MAX {
+            return Err(CallError::TooDeep(CALL_DEPTH_MAX));
+        }
+        let at_once = self.outstanding.fetch_add(1, Ordering::Relaxed);
+        let counted = OutstandingCall(&self.outstanding);
+        if at_once >= CALLS_AT_ONCE_MAX {
+            return Err(CallError::TooManyAtOnce(CALLS_AT_ONCE_MAX));
+        }
+        if self.made.fetch_add(1, Ordering::Relaxed) >= CALLS_MAX {
+            return Err(CallError::TooMany(CALLS_MAX));
+        }
+        Ok(counted)
+    }
+}
+
+#[async_trait]
+impl HostCalls for InvocationHost {
+    async fn call(&self, function: &str, params: Bytes) -> Result<Bytes, CallError> {
+        let _counted = self
+            .count()
+            .inspect_err(|_| self.gathered.lock().uncacheable = true)?;
+        let name = FunctionName::parse(function).map_err(|source| CallError::Name {
+            name: function.chars().take(64).collect(),
+            source,
+        })?;
+        let call = Call {
+            qos_class: self.qos_class,
+            deadline: self.context.deadline,
+            context: CallContext {
+                depth: self.context.depth + 1,
+                ..self.context.clone()
+            },
+            ..Call::new(
+                InvocationId::new(),
+                name.clone(),
+                Payload::Json(params),
+                now(),
+            )
+        };
+        let held = Arc::clone(&self.held);
+        self.gathered.lock().called = true;
+        let mut outcome = Arc::clone(&self.target)
+            .call_nested(&self.caller.function.space, call, held)
+            .await;
+        self.gather(&mut outcome);
+        // The caller goes on with the CPU that it gave back.
+        self.held.regained().await;
+        match outcome.map_err(Box::new)?.reply {
+            Reply::Json(result) => Ok(result),
+            Reply::Http(_) => Err(CallError::Invocation(Box::new(InvocationError::Internal {
+                message: format!("function {name} answered a nested call with HTTP"),
+            }))),
+        }
+    }
+
+    fn caller(&self) -> &FunctionName {
+        &self.caller.function.name
+    }
+
+    fn log(&self) -> Option<Arc<dyn FunctionLog>> {
+        Some(self.target.log_of(&self.caller))
+    }
+}
+
+/// Whether a call would fail in the same way whenever and wherever it is made, until the next deploy.
+fn comes_again(error: &InvocationError) -> bool {
+    match error {
+        InvocationError::Function(failure) => {
+            !failure.stale
+                && matches!(
+                    failure.kind,
+                    FailureKind::Error | FailureKind::Trap | FailureKind::BadOutput
+                )
+        }
+        InvocationError::Unknown(_) => true,
+        _ => false,
+    }
+}
+
+// === impl OutstandingCall ===
+
+impl Drop for OutstandingCall<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

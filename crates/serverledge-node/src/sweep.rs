@@ -1,0 +1,123 @@
+//! The sweep: removes expired results, unneeded code and machine code, and the keys that a deletion leaves behind. It
+//! runs soon after a deletion, and on any node's rounds, so that a crash in between loses nothing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serverledge_core::Digest;
+use serverledge_core::kv::KvError;
+use serverledge_registry::{AppStore, FunctionStore, InvocationStore, Retention};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::asynchronous::retention;
+use crate::clock::{jittered, unix_ms};
+use crate::config::Config;
+use crate::executors::Executors;
+use crate::functions::Functions;
+use crate::program::foundation::Foundation;
+
+/// Time between two sweeps of unneeded results, code and machine code.
+const SWEEP_EVERY: Duration = Duration::from_secs(300);
+/// Shortest lifetime of unreferenced blobs: a deploy on another node may be about to name them.
+const BLOB_GRACE: Duration = Duration::from_secs(3600);
+/// Lifetime of the mark of a deleted space. No deploy takes that long, so none that began before the deletion brings a
+/// function back.
+const MARK_KEPT_MS: u64 = 24 * 3600 * 1000;
+
+/// The sweeper of a node, and what it sweeps.
+pub(crate) struct Sweeper {
+    functions: Arc<Functions>,
+    executors: Executors,
+    store: FunctionStore,
+    app_store: AppStore,
+    invocations: InvocationStore,
+    /// The lifetimes of stored outcomes.
+    retention: Retention,
+    /// Notified when a space was deleted, so that the sweeper need not wait for its time.
+    soon: Arc<Notify>,
+}
+
+impl Sweeper {
+    pub(crate) fn new(base: Foundation, config: &Config) -> Self {
+        Self {
+            functions: base.resources.functions,
+            executors: base.resources.executors,
+            store: base.store,
+            app_store: base.app_store,
+            invocations: base.invocations,
+            retention: retention(&config.asynchronous),
+            soon: base.sweep_soon,
+        }
+    }
+
+    /// Sweeps again and again. Runs for ever.
+    pub(crate) async fn sweep_forever(&self) {
+        loop {
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(error = %error, "failed to sweep");
+            }
+            // Nodes that share a registry do not all sweep it at once.
+            let due = Instant::now() + jittered(SWEEP_EVERY);
+            while tokio::time::timeout_at(due, self.soon.notified())
+                .await
+                .is_ok()
+            {
+                if let Err(error) = self.sweep_deleted_spaces(unix_ms()).await {
+                    tracing::warn!(%error, "failed to sweep deleted spaces");
+                }
+            }
+        }
+    }
+
+    async fn sweep(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let now = unix_ms();
+        self.sweep_deleted_spaces(now).await?;
+        self.invocations.sweep_expired(now, self.retention).await?;
+        let survey = self.store.blobs().survey().await?;
+        // Read from the registry, not from the snapshot: what was deployed a moment ago counts as well.
+        let loaded = self.store.load_all().await?;
+        if !loaded.unreadable.is_empty() {
+            return Err("some records cannot be read, so nothing is known to be unused".into());
+        }
+        let mut used: HashSet<Digest> = loaded
+            .functions
+            .iter()
+            .map(|one| one.function.version.code)
+            .collect();
+        // After the functions: what one of them was bound to a moment ago is kept now.
+        used.extend(self.store.code_of_versions().await?);
+        used.extend(self.invocations.blobs_in_use().await?);
+        used.extend(self.functions.earlier_code());
+        let mut prepared = 0;
+        for executor in self.executors.all() {
+            prepared += executor.sweep(&used, BLOB_GRACE).await;
+        }
+        let blobs = self
+            .store
+            .blobs()
+            .sweep(&survey, &used, now, BLOB_GRACE)
+            .await?;
+        if prepared + blobs.blobs > 0 {
+            tracing::debug!(prepared, blobs = blobs.blobs, bytes = blobs.bytes, "swept");
+        }
+        Ok(())
+    }
+
+    /// Sweeps deleted spaces, and removes the marks that have expired.
+    pub(crate) async fn sweep_deleted_spaces(&self, now_unix_ms: u64) -> Result<(), KvError> {
+        for deletion in self.app_store.deletions().await? {
+            if !deletion.record.swept {
+                if let Err(error) = self.invocations.purge_all(&deletion.space).await {
+                    tracing::warn!(space = %deletion.space, %error, "failed to remove dead letters of a deleted space");
+                    continue;
+                }
+                self.app_store.finish_deletion(&deletion).await?;
+            } else if now_unix_ms.saturating_sub(deletion.record.deleted_unix_ms) > MARK_KEPT_MS {
+                self.app_store.forget_deletion(&deletion.space).await?;
+            }
+        }
+        Ok(())
+    }
+}

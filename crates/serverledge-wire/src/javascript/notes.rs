@@ -1,0 +1,168 @@
+//! Notes for whoever deploys a file for the runtime `javascript`, on the names in it.
+
+use super::tokens::{Token, tokens};
+use super::{Use, is_asked_for, uses};
+
+/// Notes about one file.
+const NOTES_MAX: usize = 8;
+/// Mark of bundlers before the path of the file that a part comes from.
+const ORIGIN: &str = "\n// ";
+/// Between a file and its packages.
+const PACKAGES: &str = "node_modules/";
+
+/// Notes on what a file will get that it does not get in Node.js: each begins with `FILE:LINE`. One for each name.
+#[must_use]
+pub fn notes(file: &str, source: &str) -> Vec<String> {
+    let tokens = tokens(source);
+    let mut seen = Vec::new();
+    let mut notes = Vec::new();
+    for (at, used) in uses(&tokens) {
+        let asked = is_asked_for(&tokens, used);
+        let Token::Word(word) = tokens[at] else {
+            continue;
+        };
+        let offset = (word.as_ptr() as usize).saturating_sub(source.as_ptr() as usize);
+        let origin = origin(source, offset);
+        // Packages ask for many things, and read the clock as they do in Node.js.
+        if seen.contains(&kind(used))
+            || origin.is_some() && (asked || matches!(used, Use::Clock(_)))
+        {
+            continue;
+        }
+        seen.push(kind(used));
+        let line = source[..offset].matches('\n').count() + 1;
+        let from = origin.map_or_else(String::new, |origin| format!(" (of {origin})"));
+        notes.push(format!("{file}:{line}{from}: {}", told(used, asked)));
+    }
+    let more = notes.len().saturating_sub(NOTES_MAX);
+    notes.truncate(NOTES_MAX);
+    if more > 0 {
+        notes.push(format!("and {more} more names like these"));
+    }
+    notes
+}
+
+/// Those that are told once together are equal.
+fn kind<'a>(used: Use<'a>) -> &'a str {
+    match used {
+        Use::Global(name) | Use::Locale(name) => name,
+        Use::Process(member) => member,
+        Use::Clock(_) => "the clock",
+    }
+}
+
+fn told(used: Use<'_>, asked: bool) -> String {
+    match used {
+        Use::Global("fetch") => {
+            let how =
+                if asked { "typeof fetch is \"undefined\"" } else { "the call fails with \"fetch is not defined\"" };
+            format!("fetch is not there, since the runtime javascript has no network: {how}. The runtime nodejs has it")
+        }
+        Use::Global("Intl") => {
+            "Intl is not there: the runtime javascript has no languages. The runtime nodejs has".to_owned()
+        }
+        Use::Global(name) if asked => format!("{name} is not there in the runtime javascript, as the file asks"),
+        Use::Global(name) => {
+            format!("the runtime javascript does not have {name}: using it fails. The runtime nodejs has it")
+        }
+        Use::Process(member) => format!("the runtime javascript has no process.{member}: it is undefined"),
+        Use::Locale("localeCompare") => "localeCompare compares by code points in the runtime javascript, not by a \
+             language: \"Z\" comes before \"a\", \"z\" before \"ä\". The runtime nodejs knows languages"
+            .to_owned(),
+        Use::Locale(name) => format!(
+            "{name} heeds no language in the runtime javascript: no grouping, no currencies, no time zones. The runtime \
+             nodejs knows languages"
+        ),
+        Use::Clock(_) => {
+            "the clock is the machine's in calls, in whole milliseconds, with dates in UTC; while the file is \
+             loaded it stands at 1970-01-01T00:00:00Z"
+                .to_owned()
+        }
+    }
+}
+
+/// The package file that a part of a bundle comes from.
+fn origin(source: &str, offset: usize) -> Option<&str> {
+    let at = source[..offset].rfind(ORIGIN)? + ORIGIN.len();
+    let line = source[at..].lines().next()?;
+    line[line.rfind(PACKAGES)?..]
+        .strip_prefix(PACKAGES)
+        .filter(|path| !path.contains(' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: &str, expected: &[&str]) {
+        let notes = notes("f.js", source);
+        let begin = |note: &String| {
+            note.split_inclusive(' ')
+                .take(4)
+                .collect::<String>()
+                .trim_end()
+                .to_owned()
+        };
+        assert_eq!(
+            notes.iter().map(begin).collect::<Vec<_>>(),
+            expected,
+            "{source}: {notes:?}"
+        );
+    }
+
+    #[test]
+    fn names_are_told_with_their_lines() {
+        check("module.exports = () => 1", &[]);
+        check("module.exports = () => new Date(0)", &[]);
+        check(
+            "\nmodule.exports = () => Date.now() + Date.now()",
+            &["f.js:2: the clock is"],
+        );
+        check(
+            "let a = new Date\nlet b = new Date()",
+            &["f.js:1: the clock is"],
+        );
+        check("const t = performance.now()", &["f.js:1: the clock is"]);
+        check(
+            "async () => {\n await fetch('x')\n}",
+            &["f.js:2: fetch is not"],
+        );
+        check("globalThis.fetch('x')", &["f.js:1: fetch is not"]);
+        check(
+            "typeof fetch === 'function' && fetch('x')",
+            &["f.js:1: fetch is not"],
+        );
+        check(
+            "a.sort((a, b) => a.localeCompare(b)); n.toLocaleString()",
+            &[
+                "f.js:1: localeCompare compares by",
+                "f.js:1: toLocaleString heeds no",
+            ],
+        );
+        check("new Intl.NumberFormat()", &["f.js:1: Intl is not"]);
+        check("process.exit()", &["f.js:1: the runtime javascript"]);
+    }
+
+    #[test]
+    fn parts_of_a_bundle_are_told_with_their_package() {
+        let source = "\n// node_modules/luxon/src/x.js\nconst f = new Intl.X();\nconst d = Date.now();\n// f.js\nDate.now()";
+        check(
+            source,
+            &["f.js:3 (of luxon/src/x.js): Intl", "f.js:6: the clock is"],
+        );
+        check(
+            "// node_modules/a/a.js\ntypeof Buffer",
+            &["f.js:2: Buffer is not"],
+        );
+        check("\n// node_modules/a/a.js\ntypeof Buffer", &[]);
+    }
+
+    #[test]
+    fn many_names_are_cut_short() {
+        let source = "Blob; Buffer; FormData; Headers; Request; Response; WebSocket; Worker; fetch; navigator";
+        assert_eq!(
+            notes("f.js", source).last().unwrap(),
+            "and 2 more names like these"
+        );
+    }
+}

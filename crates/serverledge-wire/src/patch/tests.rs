@@ -1,0 +1,304 @@
+//! The function that results from a patch, and the changes that are reported.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use serverledge_core::{
+    CpuMilli, Digest, Flags, FunctionLimits, FunctionName, Interface, MemoryMib, Network, Secrets,
+    SpaceId, Version,
+};
+
+use super::*;
+
+fn variables_of(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn function() -> Function {
+    let limits = FunctionLimits {
+        memory: MemoryMib::new(256),
+        cpu: CpuMilli::new(500),
+        timeout: Duration::from_millis(2500),
+        cpu_time: Some(Duration::from_millis(1)),
+        max_concurrency: 4,
+    };
+    Function {
+        space: SpaceId::default_space(),
+        name: FunctionName::parse("f").unwrap(),
+        version: Arc::new(Version {
+            digest: Digest::new([1; 32]),
+            runtime: Runtime::Python,
+            code: Digest::new([2; 32]),
+            handler: "f.run".to_owned(),
+            env: variables_of(&[("A", "1"), ("B", "2")]),
+            secrets: Secrets {
+                nonce: [3; 16],
+                values: variables_of(&[("KEY", "hunter2")]),
+            },
+            network: Network::Bridge,
+            image: String::new(),
+            limits,
+        }),
+        interface: Interface::Json,
+        flags: Flags {
+            idempotent: true,
+            ..Flags::default()
+        },
+        signature: None,
+    }
+}
+
+/// The function's spec after a patch.
+fn patched(present: &Function, patch: &str) -> serverledge_core::FunctionSpec {
+    let patch = FunctionPatch::parse(patch.as_bytes()).unwrap();
+    patch.over(present).to_spec(Runtime::Wasm).unwrap()
+}
+
+#[test]
+fn what_is_absent_stays() {
+    let present = function();
+    let spec = patched(&function(), "{}");
+    let version = &present.version;
+    assert_eq!(
+        (spec.runtime, &spec.handler, &spec.env),
+        (version.runtime, &version.handler, &version.env)
+    );
+    assert_eq!(
+        (&spec.secrets.values, spec.network),
+        (&version.secrets.values, version.network)
+    );
+    assert_eq!(
+        (spec.limits, spec.flags, spec.signature),
+        (version.limits, present.flags, present.signature)
+    );
+}
+
+#[test]
+fn what_is_named_changes_alone() {
+    let present = function();
+    let limits = present.version.limits;
+    let of = |patch| patched(&present, patch);
+    assert_eq!(
+        of(r#"{"memorymb":64}"#).limits,
+        FunctionLimits {
+            memory: MemoryMib::new(64),
+            ..limits
+        }
+    );
+    assert_eq!(
+        of(r#"{"MaxConcurrency":null}"#).limits,
+        FunctionLimits {
+            max_concurrency: 1,
+            ..limits
+        }
+    );
+    assert_eq!(
+        of(r#"{"CPUTime":null}"#).limits,
+        FunctionLimits {
+            cpu_time: None,
+            ..limits
+        }
+    );
+    assert_eq!(
+        of(r#"{"CPUDemand":null}"#).limits,
+        FunctionLimits {
+            cpu: CpuMilli::new(0),
+            ..limits
+        }
+    );
+    assert_eq!(
+        of(r#"{"Env":{"B":null,"C":"3"}}"#).env,
+        variables_of(&[("A", "1"), ("C", "3")])
+    );
+    assert_eq!(of(r#"{"Env":null}"#).env, BTreeMap::new());
+    assert_eq!(of(r#"{"Env":{}}"#).env, present.version.env);
+    assert_eq!(
+        of(r#"{"Secrets":{"K2":"x"}}"#).secrets.values,
+        variables_of(&[("KEY", "hunter2"), ("K2", "x")])
+    );
+    assert_eq!(
+        of(r#"{"Secrets":{"KEY":null}}"#).secrets.values,
+        BTreeMap::new()
+    );
+    assert_eq!(of(r#"{"Handler":"g"}"#).handler, "g");
+    assert_eq!(of(r#"{"Network":null}"#).network, Network::None);
+    assert_eq!(
+        of(r#"{"Edge":true}"#).flags,
+        Flags {
+            edge: true,
+            ..present.flags
+        }
+    );
+    assert_eq!(of(r#"{"Idempotent":null}"#).flags, Flags::default());
+    assert_eq!(of(r#"{"Runtime":"nodejs17"}"#).runtime, Runtime::NodeJs);
+    let inputs = of(r#"{"Signature":{"Inputs":[{"Name":"a","Type":"Int"}]}}"#)
+        .signature
+        .unwrap();
+    let signed = Function {
+        signature: Some(inputs.clone()),
+        ..function()
+    };
+    let both = patched(
+        &signed,
+        r#"{"Signature":{"Outputs":[{"Name":"r","Type":"Int"}]}}"#,
+    )
+    .signature
+    .unwrap();
+    assert_eq!(
+        (&both.inputs, both.outputs[0].name.as_str()),
+        (&inputs.inputs, "r")
+    );
+    assert_eq!(patched(&signed, r#"{"Signature":null}"#).signature, None);
+}
+
+/// The rules of a whole function hold for what comes out.
+#[test]
+fn the_whole_is_checked() {
+    let refused = |patch: &str| {
+        let patch = FunctionPatch::parse(patch.as_bytes()).unwrap();
+        patch
+            .over(&function())
+            .to_spec(Runtime::Wasm)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        refused(r#"{"MemoryMB":8}"#),
+        "invalid memory limit: 8 MiB; python functions need at least 16 MiB"
+    );
+    assert_eq!(
+        refused(r#"{"Env":{"KEY":"1"}}"#),
+        "invalid Secrets: \"KEY\" is a variable of Env as well"
+    );
+    let network =
+        "invalid Network: wasm functions reach no network; python, nodejs and custom ones can";
+    assert_eq!(refused(r#"{"Runtime":"wasm"}"#), network);
+    assert!(refused(r#"{"CustomImage":"i"}"#).contains("only the runtime custom takes an image"));
+    assert!(refused(r#"{"Runtime":"custom"}"#).contains("needs one"));
+}
+
+#[test]
+fn images_go_with_their_runtime() {
+    let version = Version {
+        runtime: Runtime::Custom,
+        image: "i:1".to_owned(),
+        ..(*function().version).clone()
+    };
+    let custom = Function {
+        version: Arc::new(version),
+        ..function()
+    };
+    assert_eq!(patched(&custom, r#"{"MemoryMB":64}"#).image, "i:1");
+    assert_eq!(patched(&custom, r#"{"CustomImage":"i:2"}"#).image, "i:2");
+    assert_eq!(patched(&custom, r#"{"Runtime":"python"}"#).image, "");
+}
+
+#[test]
+fn every_limit_survives_the_way_through_the_request() {
+    for milli in (1..900_000).step_by(7) {
+        let limits = FunctionLimits {
+            timeout: Duration::from_millis(milli),
+            cpu: CpuMilli::new(milli),
+            ..function().version.limits
+        };
+        let version = Version {
+            limits,
+            ..(*function().version).clone()
+        };
+        let present = Function {
+            version: Arc::new(version),
+            ..function()
+        };
+        assert_eq!(patched(&present, "{}").limits, limits, "{milli}");
+    }
+}
+
+#[test]
+fn unknown_members_and_wrong_types_are_named() {
+    let fault = |body: &str| {
+        FunctionPatch::parse(body.as_bytes())
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(
+        fault(r#"{"MemoryMB":1,"Memory":2}"#)
+            .starts_with("there is no member \"Memory\"; known are Name, Runtime")
+    );
+    assert!(fault(r#"{"MemoryMB":"lots"}"#).starts_with("member \"MemoryMB\": invalid type"));
+    assert!(fault(r#"{"Signature":{"Input":[]}}"#).contains("unknown field `Input`"));
+    let secrets = r#"member "Secrets": expected an object of strings and nulls"#;
+    for body in [
+        r#"{"Secrets":{"K":7}}"#,
+        r#"{"Secrets":"hunter2"}"#,
+        r#"{"Secrets":["hunter2"]}"#,
+    ] {
+        assert_eq!(fault(body), secrets);
+    }
+    let patch = FunctionPatch::parse(br#"{"Secrets":{"K":"hunter2"}}"#).unwrap();
+    assert!(!format!("{patch:?}").contains("hunter2"), "{patch:?}");
+}
+
+#[test]
+fn what_a_client_writes_the_node_reads() {
+    for body in [
+        "{}",
+        r#"{"Runtime":"wasm","MemoryMB":null,"CPUDemand":0.5,"MaxConcurrency":2,"Handler":"","TarFunctionCode":"eA==","CustomImage":null,"Signature":{"Inputs":[]},"Timeout":1.5,"CPUTime":null,"Env":{"A":"1","B":null},"Secrets":{"K":null},"Network":"none","Idempotent":false,"Edge":null,"SupportedArchs":["amd64"]}"#,
+    ] {
+        let patch = FunctionPatch::parse(body.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&patch).unwrap(), body);
+    }
+}
+
+fn check(patch: &str, remade: bool, expected: &Expect) {
+    let before = function();
+    let spec = patched(&before, patch);
+    let version = Version {
+        runtime: spec.runtime,
+        code: Digest::new([9; 32]),
+        handler: spec.handler,
+        env: spec.env,
+        secrets: spec.secrets,
+        limits: spec.limits,
+        ..(*before.version).clone()
+    };
+    let after = Function {
+        version: Arc::new(version),
+        flags: spec.flags,
+        signature: spec.signature,
+        ..before.clone()
+    };
+    let told: Vec<String> = changes(&before, &after, remade)
+        .iter()
+        .map(|change| serde_json::to_string(change).unwrap())
+        .collect();
+    assert!(!told.concat().contains("hunter"), "{told:?}");
+    expected.assert_eq(&told.join("\n"));
+}
+
+#[test]
+fn differences_are_told_without_values_of_variables() {
+    check("{}", true, &expect![""]);
+    check(
+        "{}",
+        false,
+        &expect![[
+            r#"{"Member":"Code","From":"0202020202020202020202020202020202020202020202020202020202020202","To":"0909090909090909090909090909090909090909090909090909090909090909"}"#
+        ]],
+    );
+    check(
+        r#"{"MemoryMB":64,"CPUTime":null,"Edge":true,"Env":{"A":null,"B":"3","C":""},"Secrets":{"KEY":"hunter3"}}"#,
+        true,
+        &expect![[r#"
+            {"Member":"MemoryMB","From":256,"To":64}
+            {"Member":"CPUTime","From":0.001}
+            {"Member":"Edge","From":false,"To":true}
+            {"Member":"Env","Name":"A","Change":"removed"}
+            {"Member":"Env","Name":"B","Change":"changed"}
+            {"Member":"Env","Name":"C","Change":"added"}
+            {"Member":"Secrets","Name":"KEY","Change":"changed"}"#]],
+    );
+}
