@@ -28,8 +28,23 @@ pub struct Call {
     pub arrived: Instant,
     /// The time after which it is not started any more.
     pub deadline: Option<Instant>,
+    /// The calls with which it may share an instance that is put back in place between them; `None`: with none.
+    pub instance: Option<InstanceKey>,
     /// The part that the calls that it makes inherit.
     pub context: CallContext,
+}
+
+/// The calls that may run in one instance, one after the other: those of one version of one function in one space. Two
+/// keys are equal only if all three are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InstanceKey([u8; 32]);
+
+impl InstanceKey {
+    /// From a digest of space, function and version.
+    #[must_use]
+    pub const fn new(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
 }
 
 /// The context of a call, which the calls that it makes inherit.
@@ -95,6 +110,7 @@ impl Call {
             qos_class: 0,
             arrived,
             deadline: None,
+            instance: None,
             context: CallContext::root(id, None),
         }
     }
@@ -105,6 +121,7 @@ impl Call {
         Self {
             qos_class: self.qos_class,
             deadline: self.deadline,
+            instance: self.instance,
             context: self.context.clone(),
             ..Self::new(
                 self.id,
