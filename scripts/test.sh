@@ -34,6 +34,8 @@ skips_docker() { [[ ${SERVERLEDGE_SKIP_DOCKER:-} == 1 ]]; }
 # The features of tests that need a real service. Every step that compiles has the same ones, and so have the programs that
 # the end-to-end tests start: nothing is compiled twice.
 features=(serverledge-registry/etcd-tests)
+# Each instance that was put back to its beginning is compared with it.
+features+=(serverledge-executor-wasm/verify-restores)
 features+=(serverledge-tests/cluster-tests serverledge-tests/platform-tests serverledge-tests/nodejs-tests)
 if ! skips_docker; then
     for manifest in crates/*/Cargo.toml tests/Cargo.toml; do

@@ -33,7 +33,9 @@ pub use application::{
 pub use cache::{
     CacheEntry, CacheMetadata, ClientCache, ClientResult, ClientResults, Ignored, Source,
 };
-pub use call::{Call, CallContext, CallError, CallKey, HostCalls, InstanceKey, Link, PropagatedContext};
+pub use call::{
+    Call, CallContext, CallError, CallKey, HostCalls, InstanceKey, Link, PropagatedContext,
+};
 pub use causes::{causes, error_chain};
 pub use dependencies::{Dependencies, DependenciesFile};
 pub use error::{FailureKind, FunctionFailure, InvocationError, OverloadReason};

@@ -1,4 +1,5 @@
-//! Measures a fresh sandbox and one call in it, inside one process, with two threads at once:
+//! Measures a call inside one process, with two threads at once, in three ways that take turns: in a fresh instance of
+//! the whole module, in a fresh instance (of a script: with the engine that scripts share), and in a kept one.
 //!
 //! ```text
 //! cargo build --release -p serverledge-executor-wasm --bins
@@ -6,65 +7,118 @@
 //! cargo run --release -p serverledge-executor-wasm --example in_process -- wasm-examples/add/add.wasm '{"a":1,"b":2}'
 //! ```
 //!
-//! With three arguments the first is the base of a snapshot, and the second a script that it loads. Prints the median and the
-//! 99th percentile of each thread's calls, in microseconds.
+//! With three arguments the first is the base of a snapshot, and the second a script that it loads. Prints microseconds of
+//! each way, and the last way as a part of the first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use serverledge_core::{Executor, FunctionLimits, Payload, Version};
+use serverledge_core::{Call, Executor, FunctionLimits, InstanceKey, Payload, Version};
 use serverledge_executor_wasm::{WasmConfig, WasmExecutor, Worker};
 use serverledge_testing::executor;
 use serverledge_testing::fake_host::FakeHost;
 use tokio::time::Instant;
 
 const THREADS: usize = 2;
-const WARM_UP: usize = 2_000;
-const CALLS: usize = 20_000;
+/// Calls of one way before the next has its turn.
+const TURN: usize = 200;
+const TURNS: usize = 60;
+
+/// A way of running calls.
+struct Way {
+    name: &'static str,
+    executor: WasmExecutor,
+    version: Arc<Version>,
+    instance: Option<InstanceKey>,
+}
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let dir = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let bases = match arguments.as_slice() {
+        [base, _, _] => vec![Bytes::from(std::fs::read(base)?)],
+        _ => Vec::new(),
+    };
+    let whole = executor(&dir.path().join("whole"), Vec::new())?;
+    let shared = executor(&dir.path().join("shared"), bases)?;
+    let (module, params) = runtime.block_on(module(&whole, &arguments))?;
+    let version = Arc::new(executor::version(&module, FunctionLimits::default()));
+    for executor in [&whole, &shared] {
+        runtime.block_on(executor.prepare(&version, module.clone(), &()))?;
+    }
+    let way = |name, executor: &WasmExecutor, instance| Way {
+        name,
+        executor: executor.clone(),
+        version: Arc::clone(&version),
+        instance,
+    };
+    let ways = [
+        way("fresh, whole", &whole, None),
+        way("fresh", &shared, None),
+        way("kept", &shared, Some(InstanceKey::new([1; 32]))),
+    ];
+    let mut times = vec![Vec::new(); ways.len()];
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| scope.spawn(|| measure(&ways, params.as_bytes())))
+            .collect();
+        for thread in threads {
+            let measured = thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+            for (all, more) in times.iter_mut().zip(measured) {
+                all.extend(more);
+            }
+        }
+        anyhow::Ok(())
+    })?;
+    report(&ways, &mut times);
+    Ok(())
+}
+
+fn executor(dir: &Path, bases: Vec<Bytes>) -> Result<WasmExecutor> {
     // Beside the folder of examples.
     let program = std::env::current_exe()?
         .parent()
-        .and_then(|folder| folder.parent())
+        .and_then(Path::parent)
         .context("a folder")?
         .to_owned();
     let worker = Worker {
         program: program.join("serverledge-wasm-compile"),
         args: Vec::new(),
     };
-    let executor =
-        WasmExecutor::open(WasmConfig::new(dir.path().into(), worker, 1 << 30, THREADS))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let (module, params) = runtime.block_on(module(&executor, &arguments))?;
-    let version = Arc::new(executor::version(&module, FunctionLimits::default()));
-    runtime.block_on(executor.prepare(&version, module, &()))?;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
-            .map(|_| scope.spawn(|| measure(&executor, &version, params.as_bytes())))
-            .collect();
-        for thread in threads {
-            let mut times = thread
-                .join()
-                .map_err(|_| anyhow::anyhow!("a thread panicked"))??;
-            times.sort_unstable();
-            let at = |part: usize| times[times.len() * part / 100].as_nanos() as f64 / 1000.0;
-            report(at(50), at(99));
-        }
-        Ok(())
-    })
+    let mut config = WasmConfig::new(dir.to_owned(), worker, 1 << 30, THREADS);
+    config.bases = bases;
+    Ok(WasmExecutor::open(config)?)
 }
 
 #[expect(clippy::print_stdout, reason = "a program that prints")]
-fn report(median: f64, p99: f64) {
-    println!("median {median:.1} µs, p99 {p99:.1} µs");
+fn report(ways: &[Way], times: &mut [Vec<Duration>]) {
+    let mut tenths = Vec::new();
+    let mut medians = Vec::new();
+    for (way, times) in ways.iter().zip(times) {
+        times.sort_unstable();
+        let at = |part: usize| times[times.len() * part / 100].as_nanos() as f64 / 1000.0;
+        let (tenth, median) = (at(10), at(50));
+        println!(
+            "{:12} p10 {tenth:.1} µs, median {median:.1} µs, p99 {:.1} µs",
+            way.name,
+            at(99)
+        );
+        tenths.push(tenth);
+        medians.push(median);
+    }
+    println!(
+        "ratio kept/whole p10 {:.3} median {:.3}",
+        tenths[2] / tenths[0],
+        medians[2] / medians[0]
+    );
 }
 
 async fn module(executor: &WasmExecutor, arguments: &[String]) -> Result<(Bytes, String)> {
@@ -88,29 +142,30 @@ async fn module(executor: &WasmExecutor, arguments: &[String]) -> Result<(Bytes,
     }
 }
 
-fn measure(
-    executor: &WasmExecutor,
-    version: &Arc<Version>,
-    params: &[u8],
-) -> Result<Vec<Duration>> {
+/// The times of each way.
+fn measure(ways: &[Way], params: &[u8]) -> Result<Vec<Vec<Duration>>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let (host, _handle) = FakeHost::new();
-        let mut times = Vec::with_capacity(CALLS);
-        for call in 0..WARM_UP + CALLS {
-            let payload = Payload::Json(Bytes::copy_from_slice(params));
-            let call_of = executor::call_of("measured", payload);
-            let began = Instant::now();
-            executor
-                .start(version)
-                .await?
-                .sandbox
-                .invoke(call_of, host.clone())
-                .await?;
-            if call >= WARM_UP {
-                times.push(began.elapsed());
+        let mut times = vec![Vec::with_capacity(TURN * TURNS); ways.len()];
+        for turn in 0..TURNS {
+            for (way, times) in ways.iter().zip(&mut times) {
+                for _ in 0..TURN {
+                    let payload = Payload::Json(Bytes::copy_from_slice(params));
+                    let call = Call {
+                        instance: way.instance,
+                        ..executor::call_of("measured", payload)
+                    };
+                    let began = Instant::now();
+                    let started = way.executor.start(&way.version).await?;
+                    started.sandbox.invoke(call, host.clone()).await?;
+                    // The first turn warms up.
+                    if turn > 0 {
+                        times.push(began.elapsed());
+                    }
+                }
             }
         }
         Ok(times)

@@ -10,7 +10,7 @@ use wasmtime::component::Component;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::protocol::{Compiled, GuestKind, Job, ModuleRefusal, RefusalCode, Verdict};
-use crate::{engine, freeze, inspect, linker, proposals, stub, surface};
+use crate::{engine, freeze, inspect, linker, proposals, restorable, stub, surface};
 
 /// The first bytes of every wasm binary.
 const MAGIC: &[u8] = b"\0asm";
@@ -95,6 +95,16 @@ fn compile(code: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
     let engine = engine::compiling().map_err(|e| invalid(&e))?;
     let binary = binary(code)?;
     look(&engine, &binary)?;
+    if !is_component(&binary)
+        && let Some(restorable) = restorable::with_globals(&binary)
+    {
+        let (compiled, machine_code) = made(&engine, &restorable)?;
+        let compiled = Compiled {
+            is_restorable: true,
+            ..compiled
+        };
+        return Ok((compiled, machine_code));
+    }
     made(&engine, &binary)
 }
 
@@ -192,11 +202,16 @@ fn engine_of_snapshots(binary: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefus
             "only reactors share an engine",
         ));
     }
-    Ok(compiled(
+    let (compiled, machine_code) = compiled(
         kind,
         memory_bytes_min,
         module.serialize().map_err(|e| invalid(&e))?,
-    ))
+    );
+    let compiled = Compiled {
+        is_restorable: restorable::is_restorable_engine(binary),
+        ..compiled
+    };
+    Ok((compiled, machine_code))
 }
 
 /// The data of a snapshot, which is that of a reactor.
@@ -235,6 +250,7 @@ fn compiled(kind: GuestKind, memory_bytes_min: u64, machine_code: Vec<u8>) -> (C
             kind,
             memory_bytes_min,
             code_bytes: machine_code.len() as u64,
+            is_restorable: false,
         },
         machine_code,
     )

@@ -59,6 +59,11 @@ pub struct WasmConfig {
     /// Bytes of each slot's memory that stay resident between instances: resetting them by `memset` is several times
     /// cheaper than giving them back.
     pub keep_resident_bytes: usize,
+    /// Instances that are put back to their beginning and wait for another call of their version; each keeps up to
+    /// `keep_resident_bytes` resident. They leave when their slots are needed.
+    pub kept_max: usize,
+    /// Time after which such an instance is dropped.
+    pub kept_idle_max: Duration,
     /// Bytes of machine code kept loaded.
     pub loaded_bytes_max: u64,
     /// Modules kept loaded; each holds one open file.
@@ -87,6 +92,8 @@ impl WasmConfig {
             init: InitLimits::default(),
             slots: u32::try_from(warm).unwrap_or(1000),
             keep_resident_bytes,
+            kept_max: usize::try_from(warm / 2).unwrap_or(500),
+            kept_idle_max: Duration::from_secs(60),
             loaded_bytes_max: 256 << 20,
             loaded_max: 256,
             output_bytes_max: serverledge_core::limits::OUTPUT_BYTES_MAX,

@@ -66,6 +66,15 @@ impl Metered for CoreGuest {
 }
 
 impl CoreGuest {
+    /// Lets go of all that is the call's own.
+    pub(crate) fn clear(&mut self) {
+        self.log = LogTail::new(0);
+        self.stdin = Bytes::new();
+        self.stdout = Vec::new();
+        self.world = World::still();
+        self.kept_reply = None;
+    }
+
     /// The function's name, for `argv[0]`.
     pub(crate) fn name(&self) -> &str {
         match &self.world {

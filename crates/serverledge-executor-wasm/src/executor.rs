@@ -1,28 +1,34 @@
 //! The executor: prepares versions at deploy and starts sandboxes on request.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::{
-    Digest, Executor, PrepareError, Prepared, Progress, StartError, Started, Version, error_chain,
+    Digest, Executor, InstanceKey, PrepareError, Prepared, Progress, StartError, Started, Version,
+    error_chain,
 };
 use tokio::time::Instant;
 use wasmtime::Engine;
 
 use crate::cache::{CacheEntry, CacheError, DiskCache};
 use crate::config::WasmConfig;
+use crate::core_guest::CoreGuest;
+use crate::core_instance::{CallEnd, CoreInstance};
 use crate::engine;
 use crate::engines::{Divided, Engines};
+use crate::kept::KeptCount;
 use crate::lane::HeavyLane;
-use crate::loaded::{LoadedModules, Loader};
+use crate::loaded::{LoadedModule, LoadedModules, Loader, Program};
 use crate::protocol::{Compiled, Job};
 use crate::sandbox::WasmSandbox;
 use crate::snapshot::{ModuleSnapshot, SnapshotError, Snapshots};
 use crate::ticker::Ticker;
 use crate::worker::{Compiler, internal};
+use crate::written_pages::WrittenPages;
 
 /// Initial memory above which the person who deploys is told: all of it is reset for every call.
 const REMARK_MEMORY_BYTES: u64 = 1 << 20;
@@ -43,6 +49,11 @@ pub(crate) struct ExecutorParts {
     snapshots: Snapshots,
     engines: Engines,
     modules: LoadedModules,
+    /// `None`: the machine does not tell which pages were written, and no instance is kept.
+    pages: Option<WrittenPages>,
+    kept: KeptCount,
+    /// Whether a task runs that drops instances which have waited long enough.
+    expiring: AtomicBool,
 }
 
 /// The reason why the executor cannot start.
@@ -83,7 +94,15 @@ impl WasmExecutor {
             snapshots,
             engines,
             modules,
+            pages: WrittenPages::open(),
+            kept: KeptCount::default(),
+            expiring: AtomicBool::new(false),
         };
+        if parts.pages.is_none() {
+            tracing::warn!(
+                "the machine does not tell which pages were written; every call gets a fresh instance"
+            );
+        }
         Ok(Self {
             shared: Arc::new(parts),
         })
@@ -127,6 +146,12 @@ impl WasmExecutor {
         Ok(engines.prepare(compiler, &modules.loader, &base).await?)
     }
 
+    /// Number of instances that were put back to their beginning and wait for a call.
+    #[must_use]
+    pub fn instances_kept(&self) -> usize {
+        self.shared.kept.get()
+    }
+
     /// Takes the code apart if it is a snapshot that can share an engine, and sees to that engine.
     async fn divided(&self, code: &Bytes, progress: &dyn Progress) -> Option<Divided> {
         let shared = Arc::clone(&self.shared);
@@ -162,6 +187,75 @@ impl WasmExecutor {
             .compile(Job::Data, divided.data.wasm.into(), progress)
             .await?;
         Ok((CacheEntry { compiled, needs }, machine_code))
+    }
+}
+
+impl ExecutorParts {
+    /// A fresh instance of a core module. The error comes with whether the guest was refused memory.
+    pub(crate) async fn fresh(
+        &self,
+        loaded: &LoadedModule,
+        guest: CoreGuest,
+    ) -> Result<CoreInstance, (wasmtime::Error, bool)> {
+        let Program::Core(program) = &loaded.program else {
+            return Err((wasmtime::Error::msg("a component is no core module"), false));
+        };
+        self.make_room();
+        let plan = loaded.plan.as_ref().filter(|_| self.pages.is_some());
+        CoreInstance::fresh(&self.engine, program, plan, guest).await
+    }
+
+    /// Drops instances that wait until there is a slot for each guest that runs.
+    pub(crate) fn make_room(&self) {
+        // Whoever asks is counted among those that run.
+        while self.ticker.count() + self.kept.get() > self.config.slots as usize {
+            let Some(gone) = self.modules.oldest_kept() else {
+                return;
+            };
+            drop(gone);
+        }
+    }
+
+    /// Puts an instance back to its beginning after a call and keeps it for the next one, or drops it.
+    pub(crate) fn keep(
+        self: &Arc<Self>,
+        loaded: &LoadedModule,
+        key: InstanceKey,
+        instance: CoreInstance,
+        end: &CallEnd,
+    ) {
+        let Some(pages) = self.pages.as_ref().filter(|_| self.config.kept_max > 0) else {
+            return;
+        };
+        let restored = instance.restore(end, pages, self.config.keep_resident_bytes);
+        let Some(instance) = restored else {
+            return;
+        };
+        if self.kept.get() >= self.config.kept_max {
+            drop(self.modules.oldest_kept());
+        }
+        loaded.kept.put(key, instance, &self.kept);
+        if !self.expiring.swap(true, Ordering::AcqRel) {
+            tokio::spawn(expire(Arc::downgrade(self), self.config.kept_idle_max));
+        }
+    }
+}
+
+/// Drops instances that have waited long enough, as long as there are any.
+async fn expire(parts: Weak<ExecutorParts>, idle_max: Duration) {
+    loop {
+        tokio::time::sleep(idle_max / 4).await;
+        let Some(parts) = parts.upgrade() else {
+            return;
+        };
+        drop(parts.modules.kept_idle_for(idle_max));
+        if parts.kept.get() == 0 {
+            parts.expiring.store(false, Ordering::Release);
+            // One that came in between has found the task running.
+            if parts.kept.get() == 0 || parts.expiring.swap(true, Ordering::AcqRel) {
+                return;
+            }
+        }
     }
 }
 

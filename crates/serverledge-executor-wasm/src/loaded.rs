@@ -16,7 +16,9 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use crate::cache::{CacheEntry, CacheError, DiskCache, EngineUse};
 use crate::command::CommandModule;
 use crate::core_guest::CoreGuest;
+use crate::core_instance::RestorePlan;
 use crate::http_guest::HttpGuest;
+use crate::kept::{KeptInstance, KeptInstances};
 use crate::linker;
 use crate::protocol::{Compiled, GuestKind};
 use crate::reactor::Reactor;
@@ -25,6 +27,10 @@ use crate::split_module::{SharedEngine, SplitModule};
 /// A module that can be instantiated.
 pub(crate) struct LoadedModule {
     pub(crate) program: Program,
+    /// `None`: its instances cannot be put back to their beginning.
+    pub(crate) plan: Option<RestorePlan>,
+    /// Those that were put back, and wait.
+    pub(crate) kept: KeptInstances,
     /// Bytes of its own.
     bytes: u64,
     /// The engine that it shares with others, by its digest.
@@ -71,6 +77,33 @@ struct LoadedState {
     loading: HashMap<Digest, Arc<OnceCell<Arc<LoadedModule>>>>,
 }
 
+impl Program {
+    fn plan(&self, is_restorable: bool) -> Option<RestorePlan> {
+        match self {
+            Self::Core(program) if is_restorable => Some(RestorePlan::new(program.module())),
+            _ => None,
+        }
+    }
+}
+
+impl CoreProgram {
+    /// The module whose exports an instance has.
+    fn module(&self) -> &Module {
+        match self {
+            Self::Command(command) => command.module(),
+            Self::Reactor(reactor) => reactor.module(),
+        }
+    }
+
+    /// The module that brings the memory.
+    pub(crate) fn memory_module(&self) -> &Module {
+        match self {
+            Self::Command(command) => command.module(),
+            Self::Reactor(reactor) => reactor.memory_module(),
+        }
+    }
+}
+
 impl Loader {
     pub(crate) fn new(engine: Engine, disk: DiskCache) -> wasmtime::Result<Self> {
         let core = linker::core(&engine)?;
@@ -95,7 +128,9 @@ impl Loader {
         let Some(needs) = needs else {
             let program = self.program(compiled.kind, file).map_err(failed)?;
             return Ok(Arc::new(LoadedModule {
+                plan: program.plan(compiled.is_restorable),
                 program,
+                kept: KeptInstances::default(),
                 bytes,
                 engine: None,
             }));
@@ -109,7 +144,9 @@ impl Loader {
             .split_program(Arc::clone(&engine), file, &needs)
             .map_err(failed)?;
         Ok(Arc::new(LoadedModule {
+            plan: program.plan(engine.is_restorable),
             program,
+            kept: KeptInstances::default(),
             bytes,
             engine: Some((needs.engine, engine)),
         }))
@@ -129,6 +166,7 @@ impl Loader {
         let loaded = Arc::new(SharedEngine {
             module,
             bytes: entry.compiled.code_bytes,
+            is_restorable: entry.compiled.is_restorable,
         });
         engines.retain(|_, engine| engine.strong_count() > 0);
         engines.insert(*digest, Arc::downgrade(&loaded));
@@ -268,6 +306,26 @@ impl LoadedModules {
             state.keep(code, loaded, self.bytes_max, self.modules_max);
         }
         loaded
+    }
+
+    /// Takes out the instance that waits for a call of the module that was called longest ago; `None` if none waits.
+    /// Instances are dropped where no lock is held.
+    pub(crate) fn oldest_kept(&self) -> Option<KeptInstance> {
+        let state = self.state.lock();
+        state
+            .kept
+            .iter()
+            .rev()
+            .find_map(|(_, loaded)| loaded.kept.oldest())
+    }
+
+    /// Takes out the instances that have waited so long.
+    pub(crate) fn kept_idle_for(&self, idle: Duration) -> Vec<KeptInstance> {
+        let state = self.state.lock();
+        let modules = state.kept.iter();
+        modules
+            .flat_map(|(_, loaded)| loaded.kept.idle_for(idle))
+            .collect()
     }
 
     pub(crate) fn forget(&self, code: &Digest) {

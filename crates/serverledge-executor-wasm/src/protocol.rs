@@ -39,6 +39,9 @@ pub(crate) struct Compiled {
     pub(crate) memory_bytes_min: u64,
     /// Length of the machine code that follows.
     pub(crate) code_bytes: u64,
+    /// Whether an instance can be put back to its beginning (`restorable.rs`).
+    #[serde(default)]
+    pub(crate) is_restorable: bool,
 }
 
 /// The reason why a module is refused.

@@ -1,12 +1,12 @@
-//! Runs a reactor: parameters and result as JSON in guest memory.
+//! A reactor: parameters and result as JSON in guest memory.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use wasmtime::{
-    Extern, Instance, InstancePre, Memory, Module, ModuleExport, Result, Store, TypedFunc,
-    WasmParams, WasmResults,
+    Instance, InstancePre, Memory, Module, ModuleExport, Result, Store, TypedFunc, WasmParams,
+    WasmResults,
 };
 
 use crate::core_guest::CoreGuest;
@@ -20,10 +20,16 @@ const ERROR_BIT: u32 = 1 << 31;
 #[derive(Clone)]
 pub(crate) struct Reactor {
     code: ReactorCode,
-    memory: ModuleExport,
     initialize: Option<ModuleExport>,
     alloc: ModuleExport,
     handle: ModuleExport,
+}
+
+/// The functions of an instance that a call goes through.
+pub(crate) struct ReactorEntry {
+    initialize: Option<TypedFunc<(), ()>>,
+    alloc: TypedFunc<u32, u32>,
+    handle: TypedFunc<(u32, u32), u64>,
 }
 
 /// The code that an instance is made of.
@@ -77,49 +83,78 @@ impl Reactor {
 
     fn of(code: ReactorCode, module: &Module) -> Option<Self> {
         let export = |name| module.get_export_index(name);
-        let memory = export("memory")?;
         let alloc = export("serverledge_alloc")?;
         let handle = export("serverledge_handle")?;
         let initialize = export("_initialize");
         Some(Self {
             code,
-            memory,
             initialize,
             alloc,
             handle,
         })
     }
 
+    /// The module whose exports an instance has.
+    pub(crate) fn module(&self) -> &Module {
+        match &self.code {
+            ReactorCode::Whole(pre) => pre.module(),
+            ReactorCode::Split(split) => split.engine(),
+        }
+    }
+
+    /// The module that brings the memory.
+    pub(crate) fn memory_module(&self) -> &Module {
+        match &self.code {
+            ReactorCode::Whole(pre) => pre.module(),
+            ReactorCode::Split(split) => split.data(),
+        }
+    }
+
+    pub(crate) async fn instantiate(&self, store: &mut Store<CoreGuest>) -> Result<Instance> {
+        match &self.code {
+            ReactorCode::Whole(pre) => pre.instantiate_async(store).await,
+            ReactorCode::Split(split) => split.instantiate(store).await,
+        }
+    }
+
+    pub(crate) fn entry(
+        &self,
+        store: &mut Store<CoreGuest>,
+        instance: Instance,
+    ) -> Result<ReactorEntry> {
+        let initialize = self
+            .initialize
+            .as_ref()
+            .map(|initialize| function(store, instance, initialize));
+        Ok(ReactorEntry {
+            initialize: initialize.transpose()?,
+            alloc: function(store, instance, &self.alloc)?,
+            handle: function(store, instance, &self.handle)?,
+        })
+    }
+}
+
+impl ReactorEntry {
     /// One call; the parameters wait in the store's `stdin`.
-    pub(crate) async fn run(&self, store: &mut Store<CoreGuest>) -> Result<Handled> {
-        let instance = match &self.code {
-            ReactorCode::Whole(pre) => pre.instantiate_async(&mut *store).await?,
-            ReactorCode::Split(split) => split.instantiate(store).await?,
-        };
-        let memory = instance
-            .get_module_export(&mut *store, &self.memory)
-            .and_then(Extern::into_memory)
-            .ok_or_else(|| wasmtime::Error::msg("the module lost its memory"))?;
-        store.data_mut().memory = Some(memory);
+    pub(crate) async fn call(
+        &self,
+        store: &mut Store<CoreGuest>,
+        memory: Memory,
+    ) -> Result<Handled> {
         if let Some(initialize) = &self.initialize {
-            function::<(), ()>(store, instance, initialize)?
-                .call_async(&mut *store, ())
-                .await?;
+            initialize.call_async(&mut *store, ()).await?;
         }
         let params = std::mem::take(&mut store.data_mut().stdin);
         // Parameters are limited to a few MiB, far below 2^32.
         let length = u32::try_from(params.len()).unwrap_or(u32::MAX);
-        let at = function::<u32, u32>(store, instance, &self.alloc)?
-            .call_async(&mut *store, length)
-            .await?;
+        let at = self.alloc.call_async(&mut *store, length).await?;
         if at == 0 && length > 0 {
             return Err(Stop::NoRoom(length).into());
         }
         memory
             .write(&mut *store, at as usize, &params)
             .map_err(|_| Stop::Pointer("the host from serverledge_alloc"))?;
-        let handle = function::<(u32, u32), u64>(store, instance, &self.handle)?;
-        let packed = handle.call_async(&mut *store, (at, length)).await?;
+        let packed = self.handle.call_async(&mut *store, (at, length)).await?;
         collect(store, memory, packed)
     }
 }
@@ -132,7 +167,7 @@ pub(crate) fn function<P: WasmParams, R: WasmResults>(
 ) -> Result<TypedFunc<P, R>> {
     instance
         .get_module_export(&mut *store, export)
-        .and_then(Extern::into_func)
+        .and_then(wasmtime::Extern::into_func)
         .ok_or_else(|| wasmtime::Error::msg("the module lost an export"))?
         .typed(&*store)
 }

@@ -1,4 +1,4 @@
-//! A wasm sandbox: one fresh instance for one invocation.
+//! A wasm sandbox: an instance for one invocation, fresh or as good as fresh.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,8 +10,8 @@ use http::Response;
 use http::header::CONTENT_LENGTH;
 use http_body_util::{BodyExt, Full};
 use serverledge_core::{
-    Call, FailureKind, FunctionFailure, FunctionLog, HostCalls, HttpBody, InvokeError, Outcome,
-    Payload, Reply, Reuse, Sandbox, StopError, Version,
+    Call, FailureKind, FunctionFailure, FunctionLog, HostCalls, HttpBody, InstanceKey, InvokeError,
+    Outcome, Payload, Reply, Reuse, Sandbox, StopError, Version,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -25,9 +25,9 @@ use crate::failure::{
 };
 use crate::http::{self as http_run, First, GuestEnd};
 use crate::http_guest::HttpGuest;
-use crate::loaded::{CoreProgram, LoadedModule, Program};
+use crate::loaded::{LoadedModule, Program};
 use crate::log_tail::LogTail;
-use crate::meter::{self, Meter, Metered as _};
+use crate::meter::{self, Meter};
 use crate::reactor::Handled;
 
 /// See the module.
@@ -45,7 +45,7 @@ impl Sandbox for WasmSandbox {
     async fn invoke(&self, call: Call, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
         let limit = self.limit(&call);
         match &self.loaded.program {
-            Program::Core(program) => self.run_core(program.clone(), call, host, limit).await,
+            Program::Core(_) => self.run_core(call, host, limit).await,
             // Boxed: several times as large as a call with JSON, which would be moved about with it.
             Program::Http(_) => Box::pin(self.run_http(call, host.log(), limit)).await,
         }
@@ -61,12 +61,30 @@ impl Sandbox for WasmSandbox {
     }
 }
 
-async fn run_core(program: CoreProgram, mut store: Store<CoreGuest>) -> CoreEnd {
-    let result = match program {
-        CoreProgram::Command(command) => command.run(&mut store).await.map(Handled::Value),
-        CoreProgram::Reactor(reactor) => reactor.run(&mut store).await,
+/// Runs a call in an instance that waits for one, or in a fresh one, and keeps it if that is possible.
+async fn run_core(
+    shared: Arc<ExecutorParts>,
+    loaded: Arc<LoadedModule>,
+    key: Option<InstanceKey>,
+    guest: CoreGuest,
+) -> CoreEnd {
+    let kept = key.and_then(|key| loaded.kept.take(key));
+    let started = match kept {
+        Some(mut instance) => {
+            instance.begin(guest);
+            Ok(instance)
+        }
+        None => shared.fresh(&loaded, guest).await,
     };
-    (result, store.data_mut().meter().memory_refused)
+    let mut instance = match started {
+        Ok(instance) => instance,
+        Err((error, memory_refused)) => return (Err(error), memory_refused),
+    };
+    let end = instance.call().await;
+    if let Some(key) = key {
+        shared.keep(&loaded, key, instance, &end);
+    }
+    (end.result, end.memory_refused)
 }
 
 /// The time at which an invocation must end, and the length that is reported if it does not.
@@ -105,7 +123,6 @@ impl WasmSandbox {
 
     async fn run_core(
         &self,
-        program: CoreProgram,
         call: Call,
         host: Arc<dyn HostCalls>,
         limit: Limit,
@@ -133,13 +150,14 @@ impl WasmSandbox {
             },
             kept_reply: None,
         };
-        let mut store = Store::new(&self.shared.engine, guest);
-        meter::arm(&mut store);
         let _running = self.shared.ticker.running();
-        let mut guest = self
-            .shared
-            .lane
-            .run(Box::pin(run_core(program, store)), heavy);
+        let run = run_core(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.loaded),
+            call.instance,
+            guest,
+        );
+        let mut guest = self.shared.lane.run(Box::pin(run), heavy);
         match tokio::time::timeout_at(limit.at, &mut guest).await {
             Ok(Ok((Ok(handled), refused))) => outcome(handled, refused, log.take()),
             Ok(Ok((Err(error), refused))) => Err(classify(&error, refused, log.take())),
@@ -180,6 +198,7 @@ impl WasmSandbox {
         let mut store = Store::new(&self.shared.engine, guest);
         meter::arm(&mut store);
         let running = self.shared.ticker.running();
+        self.shared.make_room();
         let (sender, answer) = oneshot::channel();
         let mut guest = self.shared.lane.run(
             Box::pin(http_run::run(pre.clone(), store, request, sender)),

@@ -86,9 +86,12 @@ pub(crate) fn function_name(nth: usize) -> String {
     format!("function.{nth}")
 }
 
-/// The name under which an engine exports a mutable global, so that its value can be set.
+/// The beginning of the names under which mutable globals are exported, so that their values can be set.
+pub(crate) const GLOBAL_PREFIX: &str = "serverledge:global.";
+
+/// The name under which a mutable global is exported.
 pub(crate) fn global_name(index: u32) -> String {
-    format!("serverledge:global.{index}")
+    format!("{GLOBAL_PREFIX}{index}")
 }
 
 impl SplitBase {
@@ -387,7 +390,7 @@ fn engine_exports(bytes: &[u8], globals: Option<&[u8]>) -> Option<Vec<u8>> {
 }
 
 /// A section's content, without its length.
-fn bare(section: &ExportSection) -> Option<Vec<u8>> {
+pub(crate) fn bare(section: &ExportSection) -> Option<Vec<u8>> {
     let mut encoded = Vec::new();
     section.encode(&mut encoded);
     let mut content = reader(&encoded);

@@ -11,6 +11,8 @@ use crate::split::{ChangedGlobal, MEMORY, Number, function_name, global_name};
 pub(crate) struct SharedEngine {
     pub(crate) module: Module,
     pub(crate) bytes: u64,
+    /// Whether its instances can be put back to their beginning.
+    pub(crate) is_restorable: bool,
 }
 
 /// See the module.
@@ -54,6 +56,10 @@ impl SplitModule {
 
     pub(crate) fn engine(&self) -> &Module {
         &self.engine.module
+    }
+
+    pub(crate) fn data(&self) -> &Module {
+        self.data.module()
     }
 
     /// A fresh instance of both; the one of the engine exports everything, memory too.

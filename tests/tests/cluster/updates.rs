@@ -281,8 +281,7 @@ fn wait_until_prepared(node: &Node) -> Result<String> {
         .to_owned();
     wait_for("the version on every node", || {
         let nodes = node.get("/functions/f/nodes")?.json()?;
-        let ready =
-            |node: &Value| node["State"] == "ready" && node["Runs"] == version.as_str();
+        let ready = |node: &Value| node["State"] == "ready" && node["Runs"] == version.as_str();
         Ok(nodes["Nodes"]
             .as_array()
             .is_some_and(|nodes| nodes.len() == NODES.len() && nodes.iter().all(ready))

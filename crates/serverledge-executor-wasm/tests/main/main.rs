@@ -13,6 +13,7 @@ mod http;
 mod http_faults;
 mod isolation;
 mod javascript;
+mod kept;
 mod limits;
 mod reactor;
 mod recognised;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use serverledge_core::{
-    Call, Ending, Executor, FailureKind, FunctionFailure, FunctionLimits, InvokeError, Outcome,
-    Payload, PrepareError, Prepared, Reply, Sandbox, StartError, Version,
+    Call, Ending, Executor, FailureKind, FunctionFailure, FunctionLimits, InstanceKey, InvokeError,
+    Outcome, Payload, PrepareError, Prepared, Reply, Sandbox, StartError, Version,
 };
 use serverledge_executor_wasm::{WasmConfig, WasmExecutor, Worker};
 use serverledge_testing::executor;
@@ -36,6 +36,7 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let mut config = WasmConfig::new(dir.path().join("cache"), compiler(), 0, 2);
         config.slots = 40;
+        config.kept_max = 20;
         config.compile.parallel = 2;
         change(&mut config);
         Self {
@@ -93,11 +94,12 @@ impl Lab {
         params: &str,
         host: Arc<FakeHost>,
     ) -> Result<Outcome, InvokeError> {
-        self.start(version)
-            .await
-            .unwrap()
-            .invoke(call(params), host)
-            .await
+        // As the node has it: in an instance of its version that is kept, if there is one.
+        let call = Call {
+            instance: Some(InstanceKey::new(*version.digest.as_bytes())),
+            ..call(params)
+        };
+        self.start(version).await.unwrap().invoke(call, host).await
     }
 
     /// Prepares and runs once, under the default limits.
