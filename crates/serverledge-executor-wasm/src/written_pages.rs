@@ -230,6 +230,16 @@ impl PrivateMapping {
         Ok(Self { at, length })
     }
 
+    #[cfg(test)]
+    fn anonymous(length: usize) -> io::Result<Self> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: as above.
+        let at = unsafe {
+            rustix::mm::mmap_anonymous(std::ptr::null_mut(), length, access, MapFlags::PRIVATE)
+        }?;
+        Ok(Self { at, length })
+    }
+
     fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: the mapping has this length and is this value's alone; the file does not become shorter.
         unsafe { std::slice::from_raw_parts_mut(self.at.cast(), self.length) }
@@ -241,5 +251,94 @@ impl Drop for PrivateMapping {
     fn drop(&mut self) {
         // SAFETY: the mapping is this value's alone.
         let _ = unsafe { munmap(self.at, self.length) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::mm::{Advice, madvise};
+
+    use super::*;
+
+    /// Two of the kernel's large pages.
+    const BYTES: usize = 4 << 20;
+
+    fn sources() -> impl Iterator<Item = WrittenPages> {
+        let found: Vec<_> = [Source::Scan, Source::Entries]
+            .into_iter()
+            .filter_map(WrittenPages::from_source)
+            .collect();
+        assert!(!found.is_empty(), "Linux since 4.2 has one of them");
+        found.into_iter()
+    }
+
+    fn memory() -> PrivateMapping {
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(BYTES as u64).expect("a length");
+        PrivateMapping::new(&file, BYTES).expect("a mapping")
+    }
+
+    #[expect(unsafe_code, reason = "the memory is named by its address")]
+    fn advise(memory: &mut PrivateMapping, advice: Advice) -> rustix::io::Result<()> {
+        // SAFETY: none of these pieces of advice changes contents.
+        unsafe { madvise(memory.at, memory.length, advice) }
+    }
+
+    fn found(pages: &WrittenPages, memory: &mut PrivateMapping) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        pages.find(memory.bytes(), &mut found).expect("an answer");
+        found
+    }
+
+    #[test]
+    fn every_written_page_is_found_and_no_other() {
+        for pages in sources() {
+            let mut memory = memory();
+            assert_eq!(found(&pages, &mut memory), Vec::new());
+            // More ranges than one scan reports.
+            let written: Vec<_> = (0..300).map(|n| n * 3 * PAGE_BYTES).collect();
+            for at in &written {
+                memory.bytes()[*at] = 1;
+            }
+            std::hint::black_box(memory.bytes()[PAGE_BYTES]);
+            let expected: Vec<_> = written.iter().map(|at| *at..at + PAGE_BYTES).collect();
+            assert_eq!(found(&pages, &mut memory), expected, "{:?}", pages.source);
+        }
+    }
+
+    /// Where the machine has swap the page goes there; elsewhere it stays, and nothing is different.
+    #[test]
+    fn a_page_that_is_forced_out_is_found() {
+        for pages in sources() {
+            let mut memory = memory();
+            memory.bytes()[7 * PAGE_BYTES] = 1;
+            let _ = advise(&mut memory, Advice::LinuxPageOut);
+            assert_eq!(
+                found(&pages, &mut memory),
+                [7 * PAGE_BYTES..8 * PAGE_BYTES],
+                "{:?}",
+                pages.source
+            );
+        }
+    }
+
+    /// Behind the contents a memory is anonymous, and may get large pages.
+    #[test]
+    fn large_pages_are_found() {
+        for pages in sources() {
+            for advice in [Advice::LinuxHugepage, Advice::LinuxNoHugepage] {
+                let mut memory = PrivateMapping::anonymous(BYTES).expect("a mapping");
+                let _ = advise(&mut memory, advice);
+                let at = BYTES / 2 + 5 * PAGE_BYTES;
+                memory.bytes()[at] = 1;
+                assert!(
+                    found(&pages, &mut memory)
+                        .iter()
+                        .any(|range| range.contains(&at)),
+                    "{:?}",
+                    pages.source
+                );
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! An instance that is put back to its beginning gives what a fresh one gives: random guests are run in both, and what
 //! they find in their memory and globals is compared.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serverledge_core::{
-    Call, Executor as _, FailureKind, FunctionLimits, InstanceKey, InvokeError, Version,
+    Call, Executor as _, FailureKind, FunctionLimits, InstanceKey, InvokeError, Outcome, Reply,
+    Version,
 };
 use serverledge_testing::fake_host::FakeHost;
 
@@ -454,4 +456,71 @@ async fn a_timed_out_guest_is_dropped() {
         "{told}"
     );
     assert_eq!(kept(&lab), 0);
+}
+
+/// The examples whose instances are kept. The others let their memory grow in each call.
+const KEPT_EXAMPLES: [&str; 7] = [
+    "add",
+    "call-c",
+    "hello",
+    "markdown",
+    "sieve",
+    "thumbnail",
+    "word-count",
+];
+
+/// Calls of each example, half of them kept; `SERVERLEDGE_EXAMPLE_CALLS` says another number.
+fn example_calls() -> usize {
+    let said = std::env::var("SERVERLEDGE_EXAMPLE_CALLS").ok();
+    said.and_then(|said| said.parse().ok()).unwrap_or(200)
+}
+
+/// The bytes of a call's result or failure.
+async fn bytes_of(lab: &Lab, version: &Arc<Version>, params: &str, kept: bool) -> String {
+    let (host, handle) = FakeHost::new();
+    handle.answer("add", |_| Ok(Bytes::from_static(b"{\"sum\":5}")));
+    let call = call_in(params, kept.then(|| key(1)));
+    let outcome = lab.start(version).await.unwrap().invoke(call, host).await;
+    match outcome {
+        Ok(Outcome {
+            reply: Reply::Json(bytes),
+            ..
+        }) => String::from_utf8(bytes.to_vec()).unwrap(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_example_gives_the_same_bytes() {
+    let lab = Lab::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wasm-examples");
+    let mut kept_before = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let folder = entry.unwrap().path();
+        let Ok(examples) = std::fs::read(folder.join("examples.json")) else {
+            continue;
+        };
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let code = std::fs::read(folder.join(&name).with_extension("wasm")).unwrap();
+        // Components are never kept.
+        if code[6..8] == [1, 0] {
+            continue;
+        }
+        let examples: Vec<serde_json::Value> = serde_json::from_slice(&examples).unwrap();
+        let version = lab.version(&code, FunctionLimits::default()).await;
+        for number in 0..example_calls() / 2 {
+            let params = examples[number % examples.len()]["params"].to_string();
+            let kept = bytes_of(&lab, &version, &params, true).await;
+            assert_eq!(
+                kept,
+                bytes_of(&lab, &version, &params, false).await,
+                "{name} {params}"
+            );
+        }
+        if self::kept(&lab) > kept_before.len() {
+            kept_before.push(name);
+        }
+    }
+    kept_before.sort();
+    assert_eq!(kept_before, KEPT_EXAMPLES);
 }
