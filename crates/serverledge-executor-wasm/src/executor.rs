@@ -236,7 +236,8 @@ impl ExecutorParts {
         }
         loaded.kept.put(key, instance, &self.kept);
         if !self.expiring.swap(true, Ordering::AcqRel) {
-            tokio::spawn(expire(Arc::downgrade(self), self.config.kept_idle_max));
+            let task = expire(Arc::downgrade(self), self.config.kept_idle_max);
+            self.lane.tend(task);
         }
     }
 }

@@ -40,18 +40,24 @@ impl HeavyLane {
         guest: GuestFuture<T>,
         heavy: Arc<AtomicBool>,
     ) -> Laned<T> {
-        let lane = self
-            .0
-            .as_ref()
-            .expect("the runtime is taken only by drop")
-            .handle()
-            .clone();
         Laned {
             light: Some(guest),
             moved: None,
             heavy,
-            lane,
+            lane: self.handle().clone(),
         }
+    }
+
+    /// Runs a task of the executor's own on these threads; it ends with them.
+    pub(crate) fn tend(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handle().spawn(task);
+    }
+
+    fn handle(&self) -> &Handle {
+        self.0
+            .as_ref()
+            .expect("the runtime is taken only by drop")
+            .handle()
     }
 }
 
