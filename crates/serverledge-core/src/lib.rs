@@ -33,7 +33,9 @@ pub use application::{
 pub use cache::{
     CacheEntry, CacheMetadata, ClientCache, ClientResult, ClientResults, Ignored, Source,
 };
-pub use call::{Call, CallContext, CallError, CallKey, HostCalls, InstanceKey, Link, PropagatedContext};
+pub use call::{
+    Call, CallContext, CallError, CallKey, HostCalls, InstanceKey, Link, PropagatedContext,
+};
 pub use causes::{causes, error_chain};
 pub use dependencies::{Dependencies, DependenciesFile};
 pub use error::{FailureKind, FunctionFailure, InvocationError, OverloadReason};
@@ -42,7 +44,8 @@ pub use executor::{
     Progress, Reply, Rest, Reuse, Sandbox, StartError, StartPhase, Started, StopError,
 };
 pub use function::{
-    Archs, Flags, Function, FunctionLimits, FunctionSpec, Interface, Parameter, Signature,
+    Archs, Flags, Function, FunctionLimits, FunctionSpec, Interface, Isolation, Parameter,
+    ParseIsolationError, Signature,
 };
 pub use id::{AppId, InvocationId, SpaceId, UserId};
 pub use log::{FunctionLog, LogLines};
