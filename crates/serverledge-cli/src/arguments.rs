@@ -335,6 +335,9 @@ pub(crate) struct CreateArgs {
     /// Callers may download the code and run it themselves
     #[arg(long)]
     pub(crate) edge: bool,
+    /// Instances: kept for the next call after a clean return, or fresh for every call [default: kept]
+    #[arg(long, value_name = "ISOLATION", value_parser = ["kept", "fresh"], hide_possible_values = true)]
+    pub(crate) isolation: Option<String>,
     /// Image of a custom function, which speaks the executor protocol on port 8080; implies --runtime custom
     #[arg(long, value_name = "IMAGE")]
     pub(crate) custom_image: Option<String>,

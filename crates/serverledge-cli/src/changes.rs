@@ -50,6 +50,7 @@ fn one(change: &ChangeInfo) -> String {
         "Code" => format!("code {} → {}", digest(from), digest(to)),
         "Idempotent" => flag("idempotent"),
         "Edge" => flag("edge"),
+        "Isolation" => arrow("isolation", ""),
         "Signature" => "signature changed".to_owned(),
         "Env" => variable("variable"),
         "Secrets" => variable("secret"),
@@ -100,6 +101,7 @@ mod tests {
             {"Member":"Handler","From":"","To":"a\u001b[2J"},
             {"Member":"Code","From":"7f3a00","To":"91bc00"},
             {"Member":"Edge","From":true,"To":false},
+            {"Member":"Isolation","From":"kept","To":"fresh"},
             {"Member":"SupportedArchs","From":[],"To":["amd64","arm64"]},
             {"Member":"Env","Name":"A","Change":"added"},
             {"Member":"Secrets","Name":"K","Change":"removed"},
@@ -117,6 +119,7 @@ mod tests {
             handler none → a\u{1b}[2J
             code 7f3a… → 91bc…
             edge off
+            isolation kept → fresh
             architectures all → amd64, arm64
             variable A added
             secret K removed

@@ -45,6 +45,56 @@ pub struct Flags {
     pub edge: bool,
     /// The architectures that it can run on.
     pub archs: Archs,
+    /// Whether its calls may share instances, one after the other.
+    pub isolation: Isolation,
+}
+
+/// The lifetime of the instances of a function. It does not change a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Isolation {
+    /// An instance may be kept after a clean return, and put back in place for the next call of the same version.
+    #[default]
+    Kept,
+    /// Every call gets a fresh instance.
+    Fresh,
+}
+
+impl Isolation {
+    /// Its name in records and in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Fresh => "fresh",
+        }
+    }
+
+    /// Its name where it is not the default.
+    #[must_use]
+    pub const fn name_unless_default(self) -> Option<&'static str> {
+        match self {
+            Self::Kept => None,
+            Self::Fresh => Some(self.name()),
+        }
+    }
+}
+
+/// The text names no isolation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown isolation {0:?}; known are kept and fresh")]
+pub struct ParseIsolationError(pub String);
+
+impl std::str::FromStr for Isolation {
+    type Err = ParseIsolationError;
+
+    /// Accepts the names; an empty text is the default.
+    fn from_str(text: &str) -> Result<Self, ParseIsolationError> {
+        match text {
+            "" | "kept" => Ok(Self::Kept),
+            "fresh" => Ok(Self::Fresh),
+            _ => Err(ParseIsolationError(text.to_owned())),
+        }
+    }
 }
 
 /// The architectures that a function declares, in Go's words; one that declares none runs on all.
@@ -166,4 +216,23 @@ pub struct FunctionSpec {
     pub flags: Flags,
     /// Declared inputs and outputs, if any.
     pub signature: Option<Signature>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn isolations_are_known_by_their_names() {
+        for isolation in [Isolation::Kept, Isolation::Fresh] {
+            assert_eq!(isolation.name().parse(), Ok(isolation));
+        }
+        assert_eq!("".parse(), Ok(Isolation::default()));
+        for text in ["Fresh", "none", " kept"] {
+            assert_eq!(
+                text.parse::<Isolation>(),
+                Err(ParseIsolationError(text.to_owned()))
+            );
+        }
+    }
 }

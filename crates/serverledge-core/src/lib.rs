@@ -44,7 +44,8 @@ pub use executor::{
     Progress, Reply, Rest, Reuse, Sandbox, StartError, StartPhase, Started, StopError,
 };
 pub use function::{
-    Archs, Flags, Function, FunctionLimits, FunctionSpec, Interface, Parameter, Signature,
+    Archs, Flags, Function, FunctionLimits, FunctionSpec, Interface, Isolation, Parameter,
+    ParseIsolationError, Signature,
 };
 pub use id::{AppId, InvocationId, SpaceId, UserId};
 pub use log::{FunctionLog, LogLines};

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use serverledge_api::{ClientCall, Invocations};
 use serverledge_core::{
     CacheMetadata, Call, Caller, Ending, FailureKind, Function, FunctionFailure, FunctionLog,
-    InvocationError, InvocationId, InvokeError, Link, Outcome, OverloadReason, Payload, Phases,
-    Reply, Report, Runtime, Sandbox, SpaceId, StartError, Started, error_chain,
+    InvocationError, InvocationId, InvokeError, Isolation, Link, Outcome, OverloadReason, Payload,
+    Phases, Reply, Report, Runtime, Sandbox, SpaceId, StartError, Started, error_chain,
 };
 use serverledge_scheduler::{Arrival, PeerId, QosClass, Ran, Sample, SandboxId};
 
@@ -83,6 +83,7 @@ pub(crate) struct Invoker {
     metrics: Arc<Metrics>,
     jobs: Arc<Jobs>,
     background: Background,
+    isolation: Isolation,
 }
 
 /// The reason why an attempt gave no result.
@@ -223,6 +224,7 @@ impl Invoker {
             metrics,
             jobs: base.jobs,
             background: base.background,
+            isolation: config.wasm.isolation,
         })
     }
 
@@ -720,8 +722,13 @@ impl Invoker {
         held: Arc<HeldLease>,
     ) -> (Result<Outcome, InvokeError>, CacheMetadata) {
         let ResolvedCall {
-            entry, call, key, ..
+            entry,
+            mut call,
+            key,
+            ..
         } = request;
+        // Of the version that runs, which may be another than the call was resolved to.
+        call.instance = entry.instance_on(self.isolation);
         // Whatever it calls ends with it.
         let own = now().checked_add(entry.function.version.limits.timeout + CALLEE_GRACE);
         let mut context = call.context.clone();

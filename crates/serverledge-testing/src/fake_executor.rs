@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_core::{
-    Call, Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls, Interface,
-    InvocationId, InvokeError, Outcome, Payload, PrepareError, Prepared, Progress, Reply, Reuse,
-    Sandbox, StartError, Started, StopError, Version, unix_ms,
+    Call, Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls, InstanceKey,
+    Interface, InvocationId, InvokeError, Outcome, Payload, PrepareError, Prepared, Progress,
+    Reply, Reuse, Sandbox, StartError, Started, StopError, Version, unix_ms,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -109,6 +109,8 @@ pub struct RecordedCall {
     pub params: Bytes,
     /// The sandbox that it reached; they are numbered from 0 in the order of their starts.
     pub sandbox: usize,
+    /// The instances that it may run in.
+    pub instance: Option<InstanceKey>,
 }
 
 #[derive(Default)]
@@ -503,6 +505,7 @@ impl FakeSandbox {
                 function,
                 params,
                 sandbox: self.number,
+                instance: call.instance,
             });
         }
         fault

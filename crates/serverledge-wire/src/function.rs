@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serverledge_core::{
     Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, FunctionSpec,
-    MemoryMib, Network, Parameter, Runtime, Secrets, Signature, limits,
+    Isolation, MemoryMib, Network, Parameter, Runtime, Secrets, Signature, limits,
 };
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -120,13 +120,18 @@ pub struct FunctionBody<'a> {
     pub idempotent: bool,
     /// The code may be downloaded and run by the caller.
     pub edge: bool,
+    /// `kept` (or empty): an instance may be kept after a clean return, and put back in place for the next call.
+    /// `fresh`: every call gets a fresh one.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String)]
+    pub isolation: Cow<'a, str>,
     /// Architectures on which it runs (`amd64`, `arm64`); none: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub supported_archs: Vec<String>,
 }
 
 /// The members of a function. Serverledge's client sends all of its own to `/delete` as well.
-pub(crate) const FUNCTION_MEMBERS: [&str; 17] = [
+pub(crate) const FUNCTION_MEMBERS: [&str; 18] = [
     "Name",
     "Runtime",
     "MemoryMB",
@@ -143,6 +148,7 @@ pub(crate) const FUNCTION_MEMBERS: [&str; 17] = [
     "Network",
     "Idempotent",
     "Edge",
+    "Isolation",
     "SupportedArchs",
 ];
 
@@ -179,6 +185,7 @@ impl<'a> FunctionBody<'a> {
             network: members.get("Network")?.unwrap_or_default(),
             idempotent: members.get("Idempotent")?.unwrap_or_default(),
             edge: members.get("Edge")?.unwrap_or_default(),
+            isolation: members.get("Isolation")?.unwrap_or_default(),
             supported_archs: members.get("SupportedArchs")?.unwrap_or_default(),
         })
     }
@@ -205,6 +212,13 @@ impl From<&Function> for FunctionBody<'_> {
             network: Cow::Borrowed(version.network.name()),
             idempotent: function.flags.idempotent,
             edge: function.flags.edge,
+            // A node that does not know the member still reads functions of the default.
+            isolation: function
+                .flags
+                .isolation
+                .name_unless_default()
+                .unwrap_or_default()
+                .into(),
             supported_archs: function
                 .flags
                 .archs
@@ -295,6 +309,7 @@ impl FunctionBody<'_> {
                 idempotent: self.idempotent,
                 edge: self.edge,
                 archs: self.checked_archs()?,
+                isolation: checked_isolation(&self.isolation)?,
             },
             signature: self.signature.as_ref().map(to_signature),
         })
@@ -478,6 +493,15 @@ fn check_variables(
     Ok(())
 }
 
+/// Reads a member `Isolation`.
+///
+/// # Errors
+/// `Member` names those that are known.
+pub fn checked_isolation(text: &str) -> Result<Isolation, SpecError> {
+    text.parse()
+        .map_err(|unknown| SpecError::member("Isolation", format!("{unknown}")))
+}
+
 fn checked_time(member: &'static str, seconds: f64) -> Result<Duration, SpecError> {
     let time = Duration::try_from_secs_f64(seconds).ok();
     time.filter(|time| !time.is_zero() && *time <= limits::TIMEOUT_MAX)
@@ -603,6 +627,9 @@ pub struct FunctionInfo {
     pub idempotent: bool,
     /// The code may be downloaded and run by the caller.
     pub edge: bool,
+    /// `kept`: an instance may be kept and put back in place for the next call. `fresh`: every call gets a fresh one.
+    #[serde(default)]
+    pub isolation: String,
     /// Architectures on which it runs; none: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supported_archs: Vec<String>,
@@ -643,6 +670,7 @@ impl From<&Function> for FunctionInfo {
             image: version.image.clone(),
             idempotent: function.flags.idempotent,
             edge: function.flags.edge,
+            isolation: function.flags.isolation.name().to_owned(),
             supported_archs: function
                 .flags
                 .archs
@@ -785,6 +813,27 @@ mod tests {
         check(
             r#"{"Name":"f","Network":"bridge"}"#,
             "invalid_member: invalid Network: wasm functions reach no network; python, nodejs and custom ones can",
+        );
+    }
+
+    #[test]
+    fn isolation_is_kept_unless_said_otherwise() {
+        let isolation = |member: &str| {
+            let body = format!("{{\"Name\":\"f\"{member}}}");
+            let spec = FunctionBody::parse(body.as_bytes()).unwrap();
+            spec.to_spec(Runtime::Wasm).unwrap().flags.isolation
+        };
+        for (member, expected) in [
+            ("", Isolation::Kept),
+            (r#","Isolation":null"#, Isolation::Kept),
+            (r#","isolation":"kept""#, Isolation::Kept),
+            (r#","Isolation":"fresh""#, Isolation::Fresh),
+        ] {
+            assert_eq!(isolation(member), expected, "{member}");
+        }
+        check(
+            r#"{"Name":"f","Isolation":"shared"}"#,
+            "invalid_member: invalid Isolation: unknown isolation \"shared\"; known are kept and fresh",
         );
     }
 

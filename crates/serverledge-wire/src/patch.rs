@@ -108,6 +108,10 @@ pub struct FunctionPatch<'a> {
     #[serde(skip_serializing_if = "Update::is_kept")]
     #[schema(value_type = Option<bool>)]
     pub edge: Update<bool>,
+    /// Lifetime of its instances: `kept` or `fresh`.
+    #[serde(skip_serializing_if = "Update::is_kept")]
+    #[schema(value_type = Option<String>)]
+    pub isolation: Update<Cow<'a, str>>,
     /// Architectures on which it runs.
     #[serde(skip_serializing_if = "Update::is_kept")]
     #[schema(value_type = Option<Vec<String>>)]
@@ -140,6 +144,7 @@ impl<'a> FunctionPatch<'a> {
             network: members.update("Network")?,
             idempotent: members.update("Idempotent")?,
             edge: members.update("Edge")?,
+            isolation: members.update("Isolation")?,
             supported_archs: members.update("SupportedArchs")?,
         })
     }
@@ -191,6 +196,11 @@ impl<'a> FunctionPatch<'a> {
             network: self.network.clone().over(body.network).unwrap_or_default(),
             idempotent: self.idempotent.over(body.idempotent).unwrap_or_default(),
             edge: self.edge.over(body.edge).unwrap_or_default(),
+            isolation: self
+                .isolation
+                .clone()
+                .over(body.isolation)
+                .unwrap_or_default(),
             supported_archs: self
                 .supported_archs
                 .clone()
@@ -344,6 +354,11 @@ pub fn changes(before: &Function, after: &Function, remade: bool) -> Vec<ChangeI
         ),
         member("Idempotent", old.idempotent.into(), new.idempotent.into()),
         member("Edge", old.edge.into(), new.edge.into()),
+        member(
+            "Isolation",
+            old.isolation.clone().into(),
+            new.isolation.clone().into(),
+        ),
         member(
             "SupportedArchs",
             old.supported_archs.clone().into(),

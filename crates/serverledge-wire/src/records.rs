@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serverledge_core::{
-    Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, MemoryMib,
-    Network, Parameter, Runtime, Secrets, Signature, SpaceId, Version, whole_millis,
+    Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, Isolation,
+    MemoryMib, Network, Parameter, Runtime, Secrets, Signature, SpaceId, Version, whole_millis,
 };
 
 use crate::invocations::HistoryEntry;
@@ -74,6 +74,9 @@ pub struct FunctionRecord {
     pub idempotent: bool,
     /// The code may be downloaded, and carried results are believed.
     pub edge: bool,
+    /// The lifetime of its instances: absent for `kept`, else `fresh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<String>,
     /// Architectures on which it runs; none: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub archs: Vec<String>,
@@ -361,6 +364,7 @@ impl FunctionRecord {
             interface: function.interface.name().to_owned(),
             idempotent: function.flags.idempotent,
             edge: function.flags.edge,
+            isolation: isolation_member(function.flags.isolation),
             archs: function
                 .flags
                 .archs
@@ -420,6 +424,11 @@ impl FunctionRecord {
                 idempotent: self.idempotent,
                 edge: self.edge,
                 archs: archs(&self.archs)?,
+                isolation: member(
+                    "isolation",
+                    self.isolation.as_deref().unwrap_or_default(),
+                    str::parse::<Isolation>,
+                )?,
             },
             signature: self.signature.map(SignatureRecord::into_signature),
         })
@@ -431,6 +440,12 @@ fn interface(name: &str) -> Result<Interface, ()> {
         .into_iter()
         .find(|known| known.name() == name)
         .ok_or(())
+}
+
+/// The member of a record that says the lifetime of a function's instances: absent for the default.
+#[must_use]
+pub fn isolation_member(isolation: Isolation) -> Option<String> {
+    isolation.name_unless_default().map(str::to_owned)
 }
 
 fn archs(names: &[String]) -> Result<Archs, RecordError> {

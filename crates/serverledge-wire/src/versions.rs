@@ -37,6 +37,9 @@ pub struct VersionInfo {
     pub idempotent: bool,
     /// Callers may download and run the code.
     pub edge: bool,
+    /// Lifetime of its instances: `kept` or `fresh`.
+    #[serde(default)]
+    pub isolation: String,
 }
 
 /// The body of `POST /functions/{name}/rollback`.
@@ -48,7 +51,7 @@ pub struct RollbackRequest {
 }
 
 /// The body of `POST /functions/{name}/flags`; what is absent stays as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct FlagsRequest {
     /// Equal parameters give an equal result.
@@ -57,6 +60,9 @@ pub struct FlagsRequest {
     /// Callers may download and run the code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edge: Option<bool>,
+    /// Lifetime of its instances: `kept` or `fresh`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<String>,
 }
 
 impl RollbackRequest {
@@ -80,10 +86,11 @@ impl FlagsRequest {
     /// [`BodyError`] names what is malformed.
     pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
         let members = Members::parse(body)?;
-        members.only(&["Idempotent", "Edge"], "")?;
+        members.only(&["Idempotent", "Edge", "Isolation"], "")?;
         Ok(Self {
             idempotent: members.get("Idempotent")?,
             edge: members.get("Edge")?,
+            isolation: members.get("Isolation")?,
         })
     }
 }
@@ -98,11 +105,12 @@ mod tests {
             FlagsRequest::default(),
             FlagsRequest {
                 idempotent: Some(true),
-                edge: None,
+                ..FlagsRequest::default()
             },
             FlagsRequest {
                 idempotent: Some(false),
                 edge: Some(true),
+                isolation: Some("fresh".to_owned()),
             },
         ] {
             assert_eq!(

@@ -135,6 +135,7 @@ fn is_reset(change: &ChangeInfo, (memory_is_named, timeout_is_named): (bool, boo
         "Handler" => to.and_then(Value::as_str) == Some(""),
         "Network" => to.and_then(Value::as_str) == Some("none"),
         "Idempotent" | "Edge" => to.and_then(Value::as_bool) == Some(false),
+        "Isolation" => to.and_then(Value::as_str) == Some("kept"),
         "SupportedArchs" => to.and_then(Value::as_array).is_some_and(Vec::is_empty),
         "Env" | "Secrets" => change.change.as_deref() == Some("removed"),
         _ => false,

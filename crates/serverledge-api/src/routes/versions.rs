@@ -107,6 +107,7 @@ pub(crate) async fn roll_back(
     responses(
         (status = 200, description = "the function as it is now", body = FunctionInfo),
         (status = 404, description = "unknown function", body = Problem),
+        (status = 422, description = "a flag has no such value", body = Problem),
         (status = 503, description = "the registry is unavailable", body = Problem),
     )
 )]

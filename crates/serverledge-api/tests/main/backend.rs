@@ -16,7 +16,7 @@ use serverledge_core::{
     InvocationError, InvocationId, Network, Payload, Phases, Progress, Reply, Report, Runtime,
     Secrets, SpaceId, Version,
 };
-use serverledge_wire::function::FunctionBody;
+use serverledge_wire::function::{FunctionBody, checked_isolation};
 use serverledge_wire::invocations::{DeadLetter, DeadLetters, InvocationInfo};
 use serverledge_wire::patch::FunctionPatch;
 use serverledge_wire::peer::{ClusterKey, PeerLoad, PeerState, Proof, Proved};
@@ -388,6 +388,7 @@ impl VersionHistory for FakeBackend {
             code_bytes: 9,
             idempotent: current.flags.idempotent,
             edge: current.flags.edge,
+            isolation: current.flags.isolation.name().to_owned(),
         };
         Ok(FunctionVersions {
             function: name.to_owned(),
@@ -431,10 +432,15 @@ impl VersionHistory for FakeBackend {
         let old = function.flags;
         let idempotent = flags.idempotent.unwrap_or(old.idempotent);
         let edge = flags.edge.unwrap_or(old.edge);
+        let isolation = match &flags.isolation {
+            Some(isolation) => checked_isolation(isolation)?,
+            None => old.isolation,
+        };
         let function = Arc::new(Function {
             flags: Flags {
                 idempotent,
                 edge,
+                isolation,
                 ..old
             },
             ..Function::clone(&function)

@@ -25,7 +25,7 @@ async fn the_answer_tells_what_has_changed() {
     expect![[r#"
         200 OK
         content-type: application/json
-        {"Updated":"json","Changes":[{"Member":"MemoryMB","From":128,"To":64},{"Member":"Edge","From":false,"To":true},{"Member":"Env","Name":"A","Change":"added"},{"Member":"Secrets","Name":"K","Change":"added"}],"Previous":"abababababababababababababababababababababababababababababababab","Function":{"Name":"json","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","Handler":"main","MemoryMB":64,"CPUDemand":0.0,"MaxConcurrency":1,"Timeout":30.0,"CPUTime":0.5,"Env":["A","SECRET"],"Secrets":["K","KEY"],"Network":"none","Idempotent":true,"Edge":true},"Interface":"reactor"}"#]].assert_eq(&told);
+        {"Updated":"json","Changes":[{"Member":"MemoryMB","From":128,"To":64},{"Member":"Edge","From":false,"To":true},{"Member":"Env","Name":"A","Change":"added"},{"Member":"Secrets","Name":"K","Change":"added"}],"Previous":"abababababababababababababababababababababababababababababababab","Function":{"Name":"json","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","Handler":"main","MemoryMB":64,"CPUDemand":0.0,"MaxConcurrency":1,"Timeout":30.0,"CPUTime":0.5,"Env":["A","SECRET"],"Secrets":["K","KEY"],"Network":"none","Idempotent":true,"Edge":true,"Isolation":"kept"},"Interface":"reactor"}"#]].assert_eq(&told);
     for body in ["", "{}", body] {
         let again = json(app.handle(patch("/functions/json", body)).await).await;
         assert_eq!(again["Changes"], json!([]), "{body}");
@@ -137,11 +137,12 @@ async fn what_is_wrong_is_named() {
 #[tokio::test]
 async fn a_whole_replacement_says_what_is_gone() {
     let (app, _) = app();
-    let change = r#"{"MemoryMB":64,"Env":{"A":"1"},"Idempotent":false,"Edge":true}"#;
+    let change =
+        r#"{"MemoryMB":64,"Env":{"A":"1"},"Idempotent":false,"Edge":true,"Isolation":"fresh"}"#;
     app.handle(patch("/functions/json", change)).await;
     let replaced = json(app.handle(post("/update", r#"{"Name":"json"}"#)).await).await;
     assert_eq!(replaced["Replaced"], true);
-    let remark = "the whole function was replaced; back at their defaults are MemoryMB, Edge, Env A; \
+    let remark = "the whole function was replaced; back at their defaults are MemoryMB, Edge, Isolation, Env A; \
                   PATCH /functions/{name}, or `update` of the client, changes only what it names";
     assert_eq!(replaced["Remarks"], json!(["a remark", remark]));
     let created = json(app.handle(post("/create", r#"{"Name":"new"}"#)).await).await;

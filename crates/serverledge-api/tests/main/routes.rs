@@ -410,7 +410,7 @@ async fn functions_are_listed_shown_and_deleted() {
     check(app.handle(get("/functions/json")).await, expect![[r#"
         200 OK
         content-type: application/json
-        {"Name":"json","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","Handler":"main","MemoryMB":128,"CPUDemand":0.0,"MaxConcurrency":1,"Timeout":30.0,"CPUTime":0.5,"Env":["SECRET"],"Secrets":["KEY"],"Network":"none","Idempotent":true,"Edge":false}"#]]).await;
+        {"Name":"json","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","Handler":"main","MemoryMB":128,"CPUDemand":0.0,"MaxConcurrency":1,"Timeout":30.0,"CPUTime":0.5,"Env":["SECRET"],"Secrets":["KEY"],"Network":"none","Idempotent":true,"Edge":false,"Isolation":"kept"}"#]]).await;
     let shown_function = shown(app.handle(get("/functions/json")).await).await;
     assert!(
         !shown_function.contains("hidden"),

@@ -14,7 +14,7 @@ async fn versions_are_listed() {
     check(app.handle(get("/functions/json/versions")).await, expect![[r#"
         200 OK
         content-type: application/json
-        {"Function":"json","Versions":[{"Version":"abababababababababababababababababababababababababababababababab","Current":true,"DeployedUnixMs":7,"Runtime":"wasm","Interface":"json","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","CodeBytes":9,"Idempotent":true,"Edge":false}]}"#]]).await;
+        {"Function":"json","Versions":[{"Version":"abababababababababababababababababababababababababababababababab","Current":true,"DeployedUnixMs":7,"Runtime":"wasm","Interface":"json","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","CodeBytes":9,"Idempotent":true,"Edge":false,"Isolation":"kept"}]}"#]]).await;
     for uri in ["/functions/nobody/versions", "/functions/%FF/versions"] {
         assert_eq!(
             outcome(app.handle(get(uri)).await).await,
@@ -107,6 +107,18 @@ async fn flags_change_one_by_one() {
         .handle(post("/functions/json/flags", r#"{"Edge":"yes"}"#))
         .await;
     assert_eq!(outcome(wrong).await, "400 malformed_member");
+    for (body, isolation) in [
+        (r#"{"Isolation":"fresh"}"#, "fresh"),
+        ("{}", "fresh"),
+        (r#"{"Isolation":"kept"}"#, "kept"),
+    ] {
+        let told = json(app.handle(post("/functions/json/flags", body)).await).await;
+        assert_eq!(told["Isolation"], isolation, "{body}");
+    }
+    check(app.handle(post("/functions/json/flags", r#"{"Isolation":"shared"}"#)).await, expect![[r#"
+        422 Unprocessable Entity
+        content-type: application/problem+json
+        {"code":"invalid_member","detail":"invalid Isolation: unknown isolation \"shared\"; known are kept and fresh","status":422,"title":"Unprocessable Entity","type":"about:blank"}"#]]).await;
     assert_eq!(
         outcome(app.handle(post("/functions/nobody/flags", "{}")).await).await,
         "404 function_unknown"

@@ -386,12 +386,6 @@ fn describe(info: &AppInfo) -> String {
 }
 
 fn describe_function(info: &FunctionInfo) -> String {
-    let flags = [(info.idempotent, "idempotent"), (info.edge, "edge")];
-    let flags: Vec<&str> = flags
-        .into_iter()
-        .filter(|(on, _)| *on)
-        .map(|(_, name)| name)
-        .collect();
     let facts = [
         ("name", info.name.clone()),
         ("runtime", info.runtime.clone()),
@@ -399,7 +393,10 @@ fn describe_function(info: &FunctionInfo) -> String {
         ("handler", info.handler.clone()),
         ("memory", format!("{} MiB", info.memory_mb)),
         ("time limit", text::seconds(info.timeout)),
-        ("flags", flags.join(", ")),
+        (
+            "flags",
+            function_versions::words((info.idempotent, info.edge, &info.isolation), ""),
+        ),
         ("env", info.env.join(", ")),
         ("secrets", info.secrets.join(", ")),
     ];

@@ -175,6 +175,7 @@ fn body<'a>(
         network: Cow::Borrowed(args.network.as_deref().unwrap_or_default()),
         idempotent: args.idempotent,
         edge: args.edge,
+        isolation: Cow::Borrowed(args.isolation.as_deref().unwrap_or_default()),
         supported_archs: Vec::new(),
     })
 }
@@ -262,9 +263,9 @@ mod tests {
             ]],
         );
         check(
-            "create -f g --memory 64 --cpu 0.5 -C 4 --timeout 5 --env A=b=c --idempotent --edge -i a:int,b:Text -o r:Int --handler h",
+            "create -f g --memory 64 --cpu 0.5 -C 4 --timeout 5 --env A=b=c --idempotent --edge --isolation fresh -i a:int,b:Text -o r:Int --handler h",
             &expect![[
-                r#"{"Name":"g","Runtime":"wasm","MemoryMB":64,"CPUDemand":0.5,"MaxConcurrency":4,"Handler":"h","TarFunctionCode":"dGFy","CustomImage":"","Signature":{"Inputs":[{"Name":"a","Type":"Int"},{"Name":"b","Type":"Text"}],"Outputs":[{"Name":"r","Type":"Int"}]},"Timeout":5.0,"Env":{"A":"b=c"},"Idempotent":true,"Edge":true}"#
+                r#"{"Name":"g","Runtime":"wasm","MemoryMB":64,"CPUDemand":0.5,"MaxConcurrency":4,"Handler":"h","TarFunctionCode":"dGFy","CustomImage":"","Signature":{"Inputs":[{"Name":"a","Type":"Int"},{"Name":"b","Type":"Text"}],"Outputs":[{"Name":"r","Type":"Int"}]},"Timeout":5.0,"Env":{"A":"b=c"},"Idempotent":true,"Edge":true,"Isolation":"fresh"}"#
             ]],
         );
     }

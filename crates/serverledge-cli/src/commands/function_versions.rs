@@ -59,6 +59,9 @@ pub(crate) struct FlagSwitches {
     /// They may not
     #[arg(long, conflicts_with = "edge")]
     no_edge: bool,
+    /// Instances: kept for the next call after a clean return, or fresh for every call
+    #[arg(long, value_name = "ISOLATION", value_parser = ["kept", "fresh"], hide_possible_values = true)]
+    pub(crate) isolation: Option<String>,
 }
 
 impl FlagSwitches {
@@ -68,6 +71,7 @@ impl FlagSwitches {
         FlagsRequest {
             idempotent: wanted(self.idempotent, self.no_idempotent),
             edge: wanted(self.edge, self.no_edge),
+            isolation: self.isolation.clone(),
         }
     }
 }
@@ -148,7 +152,7 @@ async fn flags(session: &Session, args: &FlagsArgs) -> Result<(), Failure> {
     let name = function_name(args.function.name()?)?;
     let change = args.flags.wanted();
     if change == FlagsRequest::default() {
-        let hint = "--idempotent, --no-idempotent, --edge and --no-edge change them";
+        let hint = "--idempotent, --no-idempotent, --edge, --no-edge and --isolation change them";
         return Err(Failure::usage("no flag is named").hint(hint));
     }
     let call = session.client.set_flags(&name, change);
@@ -157,7 +161,7 @@ async fn flags(session: &Session, args: &FlagsArgs) -> Result<(), Failure> {
         format!(
             "{} is now {}",
             text::one_line(&now.name),
-            words(now.idempotent, now.edge, "without flags")
+            words((now.idempotent, now.edge, &now.isolation), "without flags")
         )
     };
     session
@@ -165,12 +169,18 @@ async fn flags(session: &Session, args: &FlagsArgs) -> Result<(), Failure> {
         .await
 }
 
-fn words(idempotent: bool, edge: bool, none: &str) -> String {
-    let on: Vec<&str> = [(idempotent, "idempotent"), (edge, "edge")]
-        .iter()
-        .filter(|(on, _)| *on)
-        .map(|(_, word)| *word)
-        .collect();
+/// The flags that are not at their defaults, or `none`: idempotent, edge, isolation.
+pub(super) fn words((idempotent, edge, isolation): (bool, bool, &str), none: &str) -> String {
+    let fresh = isolation == "fresh";
+    let on: Vec<&str> = [
+        (idempotent, "idempotent"),
+        (edge, "edge"),
+        (fresh, "isolation fresh"),
+    ]
+    .iter()
+    .filter(|(on, _)| *on)
+    .map(|(_, word)| *word)
+    .collect();
     if on.is_empty() {
         none.to_owned()
     } else {
@@ -201,7 +211,7 @@ fn table(listed: &FunctionVersions) -> String {
             deployed,
             text::one_line(&one.runtime),
             code,
-            words(one.idempotent, one.edge, "-"),
+            words((one.idempotent, one.edge, &one.isolation), "-"),
             current,
         ]
     });
@@ -229,6 +239,7 @@ mod tests {
             code_bytes: deployed_unix_ms / 1_000_000_000,
             idempotent: current,
             edge: false,
+            isolation: if current { "fresh" } else { "kept" }.to_owned(),
         }
     }
 
@@ -244,7 +255,7 @@ mod tests {
         };
         expect![[r#"
             VERSION       DEPLOYED                  RUNTIME  CODE     FLAGS
-            bbbbbbbbbbbb  2023-11-14T22:13:20.000Z  wasm     1.6 KiB  idempotent  current
+            bbbbbbbbbbbb  2023-11-14T22:13:20.000Z  wasm     1.6 KiB  idempotent, isolation fresh  current
             aaaaaaaaaaaa  -                         wasm     -        -"#]]
         .assert_eq(&table(&listed));
         assert_eq!(before(&listed).unwrap(), "a".repeat(64));

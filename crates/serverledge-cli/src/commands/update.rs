@@ -94,6 +94,7 @@ fn creation(args: &UpdateArgs, target: &Target<'_>) -> CreateArgs {
         deps: args.deps.clone(),
         idempotent: args.flags.idempotent,
         edge: args.flags.edge,
+        isolation: args.flags.isolation.clone(),
         custom_image: args.custom_image.clone(),
         input: args.input.clone(),
         output: args.output.clone(),
@@ -272,6 +273,7 @@ fn patch<'a>(
         network: text(&args.network),
         idempotent: Update::from(flags.idempotent),
         edge: Update::from(flags.edge),
+        isolation: text(&args.flags.isolation),
         supported_archs: Update::Keep,
     })
 }

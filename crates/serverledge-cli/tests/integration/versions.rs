@@ -75,11 +75,24 @@ fn flags_are_switched() {
         &answer,
     );
     assert!(asked.ends_with(r#"{"Edge":true}"#), "{asked}");
+    let (asked, _) = ask_in(
+        &folder,
+        &[],
+        &["function", "flags", "f", "--isolation", "fresh"],
+        &answer,
+    );
+    assert!(asked.ends_with(r#"{"Isolation":"fresh"}"#), "{asked}");
     check_alone(&["function", "flags", "f"], &[], 1, "no flag is named");
     check_alone(
         &["function", "flags", "f", "--edge", "--no-edge"],
         &[],
         1,
         "cannot be used with",
+    );
+    check_alone(
+        &["function", "flags", "f", "--isolation", "none"],
+        &[],
+        1,
+        "invalid value 'none' for '--isolation <ISOLATION>'",
     );
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serverledge_core::{CpuMilli, IpNet, MemoryMib};
+use serverledge_core::{CpuMilli, IpNet, Isolation, MemoryMib};
 use serverledge_platform::{Signup, SmtpTls};
 use tracing_subscriber::EnvFilter;
 
@@ -31,6 +31,10 @@ const TEXT_CHARS_MAX: usize = 1024;
 const NONE: &str = "none";
 const MIB: u64 = 1024 * 1024;
 
+const ISOLATIONS: [(&str, Isolation); 2] = [
+    (Isolation::Kept.name(), Isolation::Kept),
+    (Isolation::Fresh.name(), Isolation::Fresh),
+];
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 const SIGNUPS: [(&str, Signup); 3] = [
     ("open", Signup::Open),
@@ -97,6 +101,7 @@ pub(super) enum ValueKind {
     Name(Accessor<String>),
     NameIfAny(Accessor<Option<String>>),
     Policy(Accessor<PolicyName>),
+    Isolation(Accessor<Isolation>),
     Registry(Accessor<RegistryUrl>),
     /// etcd's address in Serverledge's form; it sets the same value as the registry's URL.
     EtcdAddress(Accessor<RegistryUrl>),
@@ -214,6 +219,7 @@ impl ValueKind {
             Self::Name(accessor) => *accessor(config) = name(raw)?,
             Self::NameIfAny(accessor) => *accessor(config) = Some(name(raw)?),
             Self::Policy(accessor) => *accessor(config) = named(&PolicyName::NAMES, raw)?,
+            Self::Isolation(accessor) => *accessor(config) = named(&ISOLATIONS, raw)?,
             Self::Registry(accessor) => *accessor(config) = registry(raw)?,
             Self::EtcdAddress(accessor) => return etcd_address(accessor(config), raw),
             Self::Authority(accessor) => *accessor(config) = Some(authority(raw)?),
@@ -258,6 +264,7 @@ impl ValueKind {
                 quoted(accessor(config).as_deref().unwrap_or(AUTO))
             }
             Self::Policy(accessor) => quoted(accessor(config).as_str()),
+            Self::Isolation(accessor) => quoted(accessor(config).name()),
             Self::Registry(accessor) => match accessor(config) {
                 RegistryUrl::Embedded => quoted(EMBEDDED),
                 RegistryUrl::Etcd(url) => quoted(url),
@@ -326,6 +333,7 @@ impl ValueKind {
                 )
             }
             Self::Policy(_) => choice(&PolicyName::NAMES),
+            Self::Isolation(_) => choice(&ISOLATIONS),
             Self::Registry(_) => {
                 format!(
                     "\"{EMBEDDED}\", \"etcd://host:port[,host:port…][/prefix/]\" or \"etcds://…\", without a user in it"

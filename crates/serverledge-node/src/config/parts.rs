@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serverledge_core::{CpuMilli, IpNet, MemoryMib, limits};
+use serverledge_core::{CpuMilli, IpNet, Isolation, MemoryMib, limits};
 use serverledge_platform::{Signup, SmtpTls};
 
 use super::derived::{
@@ -287,6 +287,10 @@ configuration! {
         // µs).
         keep_resident: usize = 2 * MIB;
             "wasm.keep_resident" => Bytes(0..=64 * MIB);
+        /// kept: an instance may be put back in place for the next call of its version, if its function allows it;
+        /// fresh: none is.
+        isolation: Isolation = Isolation::Kept;
+            "wasm.isolation" => Isolation;
         /// Most WebAssembly instances that run at once; as many more, at least 64, may wait in calls.
         instances_max: u32 = 0;
             "wasm.instances_max" => Slots(1..=100_000)

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serverledge_core::{CpuMilli, MemoryMib};
+use serverledge_core::{CpuMilli, Isolation, MemoryMib};
 use serverledge_platform::Signup;
 use tempfile::TempDir;
 
@@ -227,6 +227,7 @@ fn every_kind_of_value_is_read() {
         scheduler.queue.capacity = 0
         wasm.cpu_time_max = "2s"
         wasm.compile_memory = 512
+        wasm.isolation = "Fresh"
         api.tls.cert_file = "/etc/node/cert.pem"
         api.tls.key_file = "/etc/node/key.pem"
         "#,
@@ -252,6 +253,7 @@ fn every_kind_of_value_is_read() {
     assert_eq!(config.queue.capacity, 0);
     assert_eq!(config.wasm.cpu_time_max, Some(Duration::from_secs(2)));
     assert_eq!(config.wasm.compile_memory, MemoryMib::new(512));
+    assert_eq!(config.wasm.isolation, Isolation::Fresh);
     let tls = (
         config.api.tls_cert_file.as_str(),
         config.api.tls_key_file.as_str(),
@@ -497,6 +499,10 @@ const FAULTS: &[(&str, &str)] = &[
     (
         "scheduler.policy = 'random'",
         "scheduler.policy = \"random\" @: expected one of default, localonly, cloudonly, edgecloud, edgeonly, qosaware",
+    ),
+    (
+        "wasm.isolation = 'shared'",
+        "wasm.isolation = \"shared\" @: expected one of kept, fresh",
     ),
     (
         "log.level = 'verbose'",

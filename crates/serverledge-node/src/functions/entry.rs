@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use serverledge_core::kv::Revision;
-use serverledge_core::{Digest, Function};
+use serverledge_core::{Digest, Function, InstanceKey, Isolation};
 use serverledge_registry::Deployed;
 use serverledge_scheduler::{Arrival, Demand, FunctionKey, PoolKey, Pooled};
 
@@ -18,6 +18,8 @@ use crate::metrics::{FunctionMetrics, Metrics};
 
 /// Separates this use of BLAKE3 from all others.
 const POOL_DOMAIN: &str = "serverledge 2026 sandbox pool 1";
+/// Separates this use of BLAKE3 from all others.
+const INSTANCE_DOMAIN: &str = "serverledge 2026 kept instance 1";
 /// Bit: the version is prepared on this node.
 const READY: u8 = 1;
 /// Bit: the function was called since the last look.
@@ -37,6 +39,8 @@ pub(crate) struct FunctionEntry {
     pub(crate) pooled: Option<Pooled>,
     /// The key of the durations that policies learn: one for each version.
     pub(crate) key: FunctionKey,
+    /// The key of the instances that its calls may share.
+    instance: InstanceKey,
     /// Length of the code; 0 where the record does not say it.
     pub(crate) code_bytes: u64,
     /// [`READY`] and [`CALLED`], in one word: calls read both at once.
@@ -57,6 +61,7 @@ impl FunctionEntry {
         ready: bool,
     ) -> Self {
         let pooled = pooled(&function);
+        let instance = InstanceKey::new(owned_digest(INSTANCE_DOMAIN, &function));
         let digest = function.version.digest;
         let key = digest
             .as_bytes()
@@ -76,6 +81,7 @@ impl FunctionEntry {
             log,
             pooled,
             key,
+            instance,
             code_bytes,
             state,
             earlier,
@@ -96,6 +102,12 @@ impl FunctionEntry {
             function: self.key,
             ..Arrival::default()
         }
+    }
+
+    /// The key of the instances that its calls may share on a node of this isolation; `None`: each call has its own.
+    pub(crate) fn instance_on(&self, node: Isolation) -> Option<InstanceKey> {
+        let own = self.function.flags.isolation;
+        (node == Isolation::Kept && own == Isolation::Kept).then_some(self.instance)
     }
 
     /// The function's metrics, created at its first invocation.
@@ -218,22 +230,88 @@ pub(crate) fn label(function: &Function) -> String {
     }
 }
 
-/// The pooled sandboxes of a function: of this version, and of this owner's function alone, even if another owner has
-/// equal code.
+/// The pooled sandboxes of a function: those of [`owned_digest`].
 pub(crate) fn pooled(function: &Function) -> Option<Pooled> {
     if !is_pooled(function.version.runtime) {
         return None;
     }
-    let mut hasher = blake3::Hasher::new_derive_key(POOL_DOMAIN);
+    let key = PoolKey(Digest::new(owned_digest(POOL_DOMAIN, function)));
+    Some(Pooled {
+        key,
+        concurrency: function.version.limits.max_concurrency,
+    })
+}
+
+/// A digest of space, name and version: of this version, and of this owner's function alone, even if another owner has
+/// equal code.
+fn owned_digest(domain: &str, function: &Function) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key(domain);
     for part in [function.space.as_str(), function.name.as_str()] {
         hasher
             .update(&(part.len() as u64).to_le_bytes())
             .update(part.as_bytes());
     }
     hasher.update(function.version.digest.as_bytes());
-    let key = PoolKey(Digest::new(*hasher.finalize().as_bytes()));
-    Some(Pooled {
-        key,
-        concurrency: function.version.limits.max_concurrency,
-    })
+    *hasher.finalize().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use serverledge_core::{Flags, SpaceId};
+
+    use super::*;
+    use crate::functions::tests::{deployed, versioned};
+
+    fn entry(function: Function) -> FunctionEntry {
+        FunctionEntry::new(deployed(function, Revision::default()), true)
+    }
+
+    #[test]
+    fn calls_share_instances_within_one_version_of_one_function() {
+        let kept = |function: Function| entry(function).instance_on(Isolation::Kept).unwrap();
+        let known = [
+            versioned("f", 1),
+            versioned("g", 1),
+            versioned("f", 2),
+            Function {
+                space: SpaceId::new(),
+                ..versioned("f", 1)
+            },
+        ];
+        let keys: Vec<InstanceKey> = known.iter().cloned().map(kept).collect();
+        for (at, key) in keys.iter().enumerate() {
+            assert!(!keys[..at].contains(key), "{:?}", known[at]);
+        }
+        assert_eq!(kept(versioned("f", 1)), keys[0], "it is the same each time");
+        let flags = Flags {
+            idempotent: true,
+            edge: true,
+            ..Flags::default()
+        };
+        let flagged = Function {
+            flags,
+            ..versioned("f", 1)
+        };
+        assert_eq!(kept(flagged), keys[0], "other flags are no part of it");
+    }
+
+    #[test]
+    fn a_fresh_function_or_node_shares_none() {
+        let function = |isolation: Isolation| Function {
+            flags: Flags {
+                isolation,
+                ..Flags::default()
+            },
+            ..versioned("f", 1)
+        };
+        for (of_function, of_node, shares) in [
+            (Isolation::Kept, Isolation::Kept, true),
+            (Isolation::Kept, Isolation::Fresh, false),
+            (Isolation::Fresh, Isolation::Kept, false),
+            (Isolation::Fresh, Isolation::Fresh, false),
+        ] {
+            let key = entry(function(of_function)).instance_on(of_node);
+            assert_eq!(key.is_some(), shares, "{of_function:?} on {of_node:?}");
+        }
+    }
 }

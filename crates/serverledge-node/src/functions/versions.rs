@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serverledge_api::{DeployError, VersionHistory};
 use serverledge_core::{Function, PrepareError, SpaceId};
 use serverledge_registry::{BlobError, ChangeError, Deployed, FlagsChange, History, LoadError};
+use serverledge_wire::function::checked_isolation;
 use serverledge_wire::versions::{FlagsRequest, FunctionVersions, VersionInfo};
 
 use crate::clock::unix_ms;
@@ -63,6 +64,11 @@ impl VersionHistory for Deployer {
         let change = FlagsChange {
             idempotent: flags.idempotent,
             edge: flags.edge,
+            isolation: flags
+                .isolation
+                .as_deref()
+                .map(checked_isolation)
+                .transpose()?,
         };
         let bound = self
             .store
@@ -132,6 +138,7 @@ fn info(deployed: &Deployed, current: bool) -> VersionInfo {
         code_bytes: deployed.code_bytes,
         idempotent: function.flags.idempotent,
         edge: function.flags.edge,
+        isolation: function.flags.isolation.name().to_owned(),
     }
 }
 

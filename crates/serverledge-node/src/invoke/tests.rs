@@ -13,8 +13,8 @@ use serverledge_api::{
 };
 use serverledge_core::kv::Kv;
 use serverledge_core::{
-    Caller, FailureKind, FunctionFailure, InvocationError, InvokeError, MemoryMib, OverloadReason,
-    Reply, SpaceId, StartError,
+    Caller, FailureKind, FunctionFailure, InstanceKey, InvocationError, InvokeError, Isolation,
+    MemoryMib, OverloadReason, Reply, SpaceId, StartError,
 };
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
@@ -46,6 +46,10 @@ struct InvokeLab {
 impl InvokeLab {
     /// A node with room for four functions of 128 MiB.
     fn new() -> Self {
+        Self::of_isolation(Isolation::Kept)
+    }
+
+    fn of_isolation(isolation: Isolation) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let mut config = load(
@@ -57,6 +61,7 @@ impl InvokeLab {
         .unwrap()
         .config;
         config.pool.memory = MemoryMib::new(512);
+        config.wasm.isolation = isolation;
         let registry: Arc<dyn Kv> = Arc::new(Embedded::open(&data, &Options::default()).unwrap());
         let (containers, fake) = FakeExecutor::pooled();
         let executors = Executors {
@@ -91,6 +96,12 @@ impl InvokeLab {
             .await?;
         assert!(matches!(report.reply, Reply::Json(_)));
         Ok(report.warm)
+    }
+
+    /// The key of the instances that a call may run in.
+    async fn instance(&self, name: &str) -> Option<InstanceKey> {
+        self.invoke(name).await.unwrap();
+        self.fake.calls().last().unwrap().instance
     }
 
     /// Waits until nothing is leased, and the idle sandboxes are all that live.
@@ -143,6 +154,39 @@ async fn one_sandbox_serves_call_after_call() {
     assert_eq!(lab.node.status.status().available_warm_containers["f"], 1);
     lab.node.base.resources.admissions.close().await;
     assert_eq!(lab.fake.counts().live, 0, "closing stops what is idle");
+}
+
+#[tokio::test]
+async fn calls_of_one_version_may_share_an_instance() {
+    let lab = InvokeLab::new();
+    lab.deploy("f", &Behaviour::Echo, json!({})).await;
+    lab.deploy("g", &Behaviour::Echo, json!({})).await;
+    let first = lab.instance("f").await;
+    assert!(first.is_some());
+    assert_eq!(lab.instance("f").await, first);
+    assert_ne!(lab.instance("g").await, first, "another function");
+    lab.deploy("f", &Behaviour::Echo, json!({"MemoryMB": 64}))
+        .await;
+    let second = lab.instance("f").await;
+    assert!(second.is_some() && second != first, "another version");
+    let fresh = json!({"MemoryMB": 64, "Isolation": "fresh"});
+    lab.deploy("f", &Behaviour::Echo, fresh).await;
+    assert_eq!(lab.instance("f").await, None);
+    lab.deploy(
+        "f",
+        &Behaviour::Echo,
+        json!({"MemoryMB": 64, "Isolation": "kept"}),
+    )
+    .await;
+    assert_eq!(lab.instance("f").await, second, "the version is the same");
+}
+
+#[tokio::test]
+async fn a_node_may_keep_no_instance() {
+    let lab = InvokeLab::of_isolation(Isolation::Fresh);
+    lab.deploy("f", &Behaviour::Echo, json!({"Isolation": "kept"}))
+        .await;
+    assert_eq!(lab.instance("f").await, None);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serverledge_core::kv::{Compare, KeyValue, KvError, Op, OpReply, RangeRequest, Revision, Txn};
-use serverledge_core::{Digest, Function, FunctionName, SpaceId, Version};
-use serverledge_wire::records::{FunctionRecord, Record};
+use serverledge_core::{Digest, Function, FunctionName, Isolation, SpaceId, Version};
+use serverledge_wire::records::{FunctionRecord, Record, isolation_member};
 
 use super::{
     ATTEMPTS_MAX, DeployError, Deployed, FunctionStore, LoadError, PAGE, Unreadable, decode,
@@ -40,6 +40,8 @@ pub struct FlagsChange {
     pub idempotent: Option<bool>,
     /// Whether callers may download and run the code.
     pub edge: Option<bool>,
+    /// The lifetime of its instances.
+    pub isolation: Option<Isolation>,
 }
 
 /// The reason why a function was not bound to another version, or its flags not changed; nothing was changed.
@@ -186,6 +188,7 @@ impl FunctionStore {
             let record = FunctionRecord {
                 idempotent: flags.idempotent.unwrap_or(record.idempotent),
                 edge: flags.edge.unwrap_or(record.edge),
+                isolation: flags.isolation.map_or(record.isolation, isolation_member),
                 ..record
             };
             let value = record.to_value();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serverledge_core::kv::{Kv, RangeRequest, Revision, Txn};
-use serverledge_core::{Digest, Flags, Function, FunctionName, SpaceId};
+use serverledge_core::{Digest, Flags, Function, FunctionName, Isolation, SpaceId};
 use serverledge_registry::{
     ChangeError, ChangeWatch, DeployError, FlagsChange, FunctionChange, FunctionStore, MoveError,
     VERSIONS_MAX,
@@ -72,7 +72,7 @@ pub(crate) async fn a_function_changes_its_space(kv: Arc<dyn Kv>) {
     deploy(&store, &second, 2).await;
     let flags = FlagsChange {
         idempotent: Some(true),
-        edge: None,
+        ..FlagsChange::default()
     };
     store.set_flags(from, name, flags).await.unwrap();
     let before = generation(&store, from).await;
@@ -149,7 +149,7 @@ pub(crate) async fn every_change_raises_the_generation(kv: Arc<dyn Kv>) {
     );
     let flags = FlagsChange {
         idempotent: Some(true),
-        edge: None,
+        ..FlagsChange::default()
     };
     changes.push(store.set_flags(space, name, flags).await.unwrap().revision);
     assert_eq!(
@@ -281,6 +281,7 @@ pub(crate) async fn a_function_goes_back_and_forth(kv: Arc<dyn Kv>) {
     let store = FunctionStore::new(kv);
     let flags = Flags {
         edge: true,
+        isolation: Isolation::Fresh,
         ..Flags::default()
     };
     let [one, two, three] = [1, 2, 3].map(|n| version("f", n));
@@ -313,6 +314,7 @@ pub(crate) async fn a_function_goes_back_and_forth(kv: Arc<dyn Kv>) {
     let changed = FlagsChange {
         idempotent: Some(true),
         edge: Some(false),
+        isolation: None,
     };
     let changed = store.set_flags(space, name, changed).await.unwrap();
     assert_eq!(
@@ -328,6 +330,17 @@ pub(crate) async fn a_function_goes_back_and_forth(kv: Arc<dyn Kv>) {
         (digest("f", 1), NOW + 99)
     );
     assert_eq!(store.get(space, name).await.unwrap().unwrap(), changed);
+    let isolation = async |isolation: Isolation| {
+        let change = FlagsChange {
+            isolation: Some(isolation),
+            ..FlagsChange::default()
+        };
+        let changed = store.set_flags(space, name, change).await.unwrap();
+        changed.function.flags.isolation
+    };
+    for wanted in [Isolation::Kept, Isolation::Fresh] {
+        assert_eq!(isolation(wanted).await, wanted);
+    }
     back(3).await.unwrap();
     assert_eq!(kept(&store, &one).await, [1, 2].map(|n| digest("f", n)));
     assert_eq!(
@@ -368,7 +381,7 @@ pub(crate) async fn only_what_was_read_is_replaced(kv: Arc<dyn Kv>) {
     replace(first, 2).await.unwrap_err();
     let flags = FlagsChange {
         idempotent: Some(true),
-        edge: None,
+        ..FlagsChange::default()
     };
     let third = store
         .set_flags(&f.space, &f.name, flags)

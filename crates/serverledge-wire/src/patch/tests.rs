@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use serverledge_core::{
-    CpuMilli, Digest, Flags, FunctionLimits, FunctionName, Interface, MemoryMib, Network, Secrets,
-    SpaceId, Version,
+    CpuMilli, Digest, Flags, FunctionLimits, FunctionName, Interface, Isolation, MemoryMib,
+    Network, Secrets, SpaceId, Version,
 };
 
 use super::*;
@@ -46,6 +46,7 @@ fn function() -> Function {
         interface: Interface::Json,
         flags: Flags {
             idempotent: true,
+            isolation: Isolation::Fresh,
             ..Flags::default()
         },
         signature: None,
@@ -133,7 +134,26 @@ fn what_is_named_changes_alone() {
             ..present.flags
         }
     );
-    assert_eq!(of(r#"{"Idempotent":null}"#).flags, Flags::default());
+    assert_eq!(
+        of(r#"{"Idempotent":null}"#).flags,
+        Flags {
+            idempotent: false,
+            ..present.flags
+        }
+    );
+    for patch in [
+        r#"{"Isolation":null}"#,
+        r#"{"Isolation":"kept"}"#,
+        r#"{"isolation":""}"#,
+    ] {
+        assert_eq!(
+            of(patch).flags,
+            Flags {
+                isolation: Isolation::Kept,
+                ..present.flags
+            }
+        );
+    }
     assert_eq!(of(r#"{"Runtime":"nodejs17"}"#).runtime, Runtime::NodeJs);
     let inputs = of(r#"{"Signature":{"Inputs":[{"Name":"a","Type":"Int"}]}}"#)
         .signature
@@ -246,7 +266,7 @@ fn unknown_members_and_wrong_types_are_named() {
 fn what_a_client_writes_the_node_reads() {
     for body in [
         "{}",
-        r#"{"Runtime":"wasm","MemoryMB":null,"CPUDemand":0.5,"MaxConcurrency":2,"Handler":"","TarFunctionCode":"eA==","CustomImage":null,"Signature":{"Inputs":[]},"Timeout":1.5,"CPUTime":null,"Env":{"A":"1","B":null},"Secrets":{"K":null},"Network":"none","Idempotent":false,"Edge":null,"SupportedArchs":["amd64"]}"#,
+        r#"{"Runtime":"wasm","MemoryMB":null,"CPUDemand":0.5,"MaxConcurrency":2,"Handler":"","TarFunctionCode":"eA==","CustomImage":null,"Signature":{"Inputs":[]},"Timeout":1.5,"CPUTime":null,"Env":{"A":"1","B":null},"Secrets":{"K":null},"Network":"none","Idempotent":false,"Edge":null,"Isolation":"fresh","SupportedArchs":["amd64"]}"#,
     ] {
         let patch = FunctionPatch::parse(body.as_bytes()).unwrap();
         assert_eq!(serde_json::to_string(&patch).unwrap(), body);
@@ -282,6 +302,11 @@ fn check(patch: &str, remade: bool, expected: &Expect) {
 #[test]
 fn differences_are_told_without_values_of_variables() {
     check("{}", true, &expect![""]);
+    check(
+        r#"{"Isolation":"kept"}"#,
+        true,
+        &expect![[r#"{"Member":"Isolation","From":"fresh","To":"kept"}"#]],
+    );
     check(
         "{}",
         false,

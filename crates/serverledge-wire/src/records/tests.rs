@@ -95,6 +95,37 @@ fn function_record() {
     );
 }
 
+/// The default is not written, so that the records of before and of older nodes are the same.
+#[test]
+fn isolation_is_recorded_unless_it_is_the_default() {
+    let kept = FunctionRecord::from_function(&function());
+    let text = String::from_utf8(kept.to_value().to_vec()).unwrap();
+    assert!(!text.contains("isolation"), "{text}");
+    let mut function = function();
+    function.flags.isolation = Isolation::Fresh;
+    let fresh = FunctionRecord::from_function(&function);
+    let value = fresh.to_value();
+    assert_eq!(fresh.isolation.as_deref(), Some("fresh"));
+    let read = |record: FunctionRecord| {
+        record.into_function(function.space.clone(), function.name.clone())
+    };
+    assert_eq!(
+        read(FunctionRecord::from_value(&value).unwrap()).unwrap(),
+        function
+    );
+    let explicit = FunctionRecord {
+        isolation: Some("kept".to_owned()),
+        ..kept.clone()
+    };
+    assert_eq!(read(explicit).unwrap().flags.isolation, Isolation::Kept);
+    let unknown = FunctionRecord {
+        isolation: Some("shared".to_owned()),
+        ..kept
+    };
+    let fault = read(unknown).unwrap_err().to_string();
+    assert_eq!(fault, "the record's isolation is \"shared\"");
+}
+
 #[test]
 fn manifest_record() {
     check(

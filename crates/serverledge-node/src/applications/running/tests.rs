@@ -13,7 +13,7 @@ use serverledge_api::{
 };
 use serverledge_core::kv::{Kv, Op, Txn};
 use serverledge_core::{
-    Account, AppName, Application, Caller, Cors, Endpoint, InvocationError, MemoryMib,
+    Account, AppName, Application, Caller, Cors, Endpoint, InvocationError, Isolation, MemoryMib,
     PrepareError, Reply, Report, Role, Scopes, UserId, Via,
 };
 use serverledge_registry::{Embedded, Follower, Options};
@@ -384,7 +384,7 @@ async fn exported(lab: &AppsLab, shop: &Application) -> Bytes {
         shop,
         "inner",
         &Behaviour::Echo,
-        json!({"Idempotent": true, "Edge": true, "MemoryMB": 64}),
+        json!({"Idempotent": true, "Edge": true, "Isolation": "fresh", "MemoryMB": 64}),
     )
     .await;
     let outer = Behaviour::Call {
@@ -475,6 +475,12 @@ async fn an_application_comes_back_as_it_left() {
         .function(&second.space, "inner")
         .unwrap();
     assert!(inner.flags.idempotent && inner.flags.edge);
+    assert_eq!(inner.flags.isolation, Isolation::Fresh);
+    assert_eq!(
+        manifest(&first).matches("Isolation").count(),
+        1,
+        "the default is not named"
+    );
     assert_eq!(inner.version.limits.memory, MemoryMib::new(64));
 }
 

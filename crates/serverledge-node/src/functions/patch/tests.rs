@@ -97,11 +97,12 @@ async fn what_is_named_changes_and_nothing_else() {
     let all = json!({
         "MemoryMB": 64, "Timeout": 2.5, "CPUTime": 1, "CPUDemand": 0.25, "MaxConcurrency": 2, "Handler": "h",
         "Env": {"A": "1", "B": "2"}, "Secrets": {"KEY": "x"}, "Idempotent": true, "Edge": true,
+        "Isolation": "fresh",
     });
     let told = patch(&node, &space, all.clone()).await.unwrap();
     assert_eq!(
         told.join(" "),
-        "MemoryMB CPUDemand MaxConcurrency Handler Timeout CPUTime Idempotent Edge EnvA EnvB SecretsKEY"
+        "MemoryMB CPUDemand MaxConcurrency Handler Timeout CPUTime Idempotent Edge Isolation EnvA EnvB SecretsKEY"
     );
     let before = present(&node, &space);
     for (member, named) in [
@@ -113,6 +114,7 @@ async fn what_is_named_changes_and_nothing_else() {
         ("SecretsKEY", json!({"Secrets": {"KEY": null}})),
         ("Code", json!({"TarFunctionCode": code_of(&large(20))})),
         ("Edge", json!({"Edge": null})),
+        ("Isolation", json!({"Isolation": "kept"})),
         ("Handler", json!({"Handler": ""})),
     ] {
         assert_eq!(patch(&node, &space, named).await.unwrap(), [member]);
@@ -235,6 +237,10 @@ async fn what_is_not_possible_is_refused_and_changes_nothing() {
             "invalid Network: wasm functions reach no network; python, nodejs and custom ones can",
         ),
         (
+            json!({"Isolation": "shared"}),
+            "invalid Isolation: unknown isolation \"shared\"; known are kept and fresh",
+        ),
+        (
             json!({"Name": "g"}),
             "invalid Name: \"g\"; the function is f, and is not renamed by a change",
         ),
@@ -331,7 +337,7 @@ async fn a_change_is_made_to_what_there_is() {
         }
         let flags = serverledge_wire::versions::FlagsRequest {
             idempotent: Some(true),
-            edge: None,
+            ..serverledge_wire::versions::FlagsRequest::default()
         };
         node.node
             .deployer

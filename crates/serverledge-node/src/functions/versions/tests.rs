@@ -1,6 +1,7 @@
 //! Versions on nodes that share a registry, with fake executors.
 
 use serverledge_api::Deployments as _;
+use serverledge_core::Isolation;
 
 use super::*;
 use crate::functions::quotas::tests::{QuotaLab, Tested, large, on};
@@ -179,14 +180,22 @@ async fn flags_change_without_new_code() {
     let flags = FlagsRequest {
         idempotent: Some(true),
         edge: None,
+        isolation: Some("fresh".to_owned()),
     };
     let changed = node
         .node
         .deployer
-        .set_flags(&space, "f", flags)
+        .set_flags(&space, "f", flags.clone())
         .await
         .unwrap();
     assert!(changed.flags.idempotent && !changed.flags.edge);
+    assert_eq!(changed.flags.isolation, Isolation::Fresh);
+    let wrong = FlagsRequest {
+        isolation: Some("shared".to_owned()),
+        ..FlagsRequest::default()
+    };
+    let wrong = node.node.deployer.set_flags(&space, "f", wrong).await;
+    assert!(matches!(wrong, Err(DeployError::Spec(_))), "{wrong:?}");
     assert_eq!(changed.version.digest.to_string(), version);
     assert!(
         node.node
