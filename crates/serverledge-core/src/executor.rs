@@ -94,7 +94,7 @@ pub enum Ending {
 /// Whether a sandbox may serve again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
-    /// One invocation, then it is gone (a fresh wasm instance).
+    /// One invocation, then it is gone (a wasm sandbox).
     Once,
     /// Goes back to the pool (a container).
     Pooled,

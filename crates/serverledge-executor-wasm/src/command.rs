@@ -8,7 +8,6 @@ use crate::meter::Stop;
 use crate::reactor::function;
 
 /// A command, ready to be instantiated.
-#[derive(Clone)]
 pub(crate) struct CommandModule {
     pre: InstancePre<CoreGuest>,
     start: ModuleExport,

@@ -54,7 +54,7 @@ pub struct WasmConfig {
     pub compile: CompileLimits,
     /// Limits of one initialisation; those of a compilation hold for the child that it happens in.
     pub init: InitLimits,
-    /// Instances at once.
+    /// Instances at once: those that run, and those that wait for another call.
     pub slots: u32,
     /// Bytes of each slot's memory that stay resident between instances: resetting them by `memset` is several times
     /// cheaper than giving them back.

@@ -2,6 +2,7 @@
 //! is possible.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustix::mm::{Advice, madvise};
@@ -43,6 +44,7 @@ pub(crate) struct CallEnd {
 
 /// The state that an instance began with.
 struct Beginning {
+    plan: Arc<RestorePlan>,
     image: Arc<MemoryImage>,
     globals: Box<[(Global, Val)]>,
     /// Whether its written pages are those since the beginning. At first they may be all: wasmtime resets a slot by
@@ -50,9 +52,14 @@ struct Beginning {
     is_tracked: bool,
 }
 
+/// Restores in a row that would have put back too much, after which instances of a module are not kept any more.
+const FAILURES_MAX: u8 = 3;
+
 /// The places of the state of a module's instances, if that is all the state they have.
 pub(crate) struct RestorePlan {
     globals: Box<[ModuleExport]>,
+    /// Restores in a row that would have put back too much.
+    failures: AtomicU8,
     image: OnceLock<Option<Arc<MemoryImage>>>,
 }
 
@@ -66,13 +73,27 @@ impl RestorePlan {
             .collect();
         Self {
             globals,
+            failures: AtomicU8::new(0),
             image: OnceLock::new(),
+        }
+    }
+
+    /// Whether instances are worth keeping: those of a module that writes much each time are not.
+    pub(crate) fn pays(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) < FAILURES_MAX
+    }
+
+    fn note_written(&self, is_little: bool) {
+        if is_little {
+            self.failures.store(0, Ordering::Relaxed);
+        } else {
+            self.failures.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// The beginning of an instance to which nothing has happened yet.
     fn beginning(
-        &self,
+        self: &Arc<Self>,
         store: &mut Store<CoreGuest>,
         instance: Instance,
         program: &CoreProgram,
@@ -92,6 +113,7 @@ impl RestorePlan {
             Some((global, global.get(&mut *store)))
         };
         Some(Beginning {
+            plan: Arc::clone(self),
             image,
             globals: self.globals.iter().map(global).collect::<Option<_>>()?,
             is_tracked: false,
@@ -105,7 +127,7 @@ impl CoreInstance {
     pub(crate) async fn fresh(
         engine: &Engine,
         program: &CoreProgram,
-        plan: Option<&RestorePlan>,
+        plan: Option<&Arc<RestorePlan>>,
         guest: CoreGuest,
     ) -> Result<Self, (wasmtime::Error, bool)> {
         let mut store = Store::new(engine, guest);
@@ -165,14 +187,23 @@ impl CoreInstance {
             return None;
         }
         if beginning.is_tracked {
-            let written = written(pages, memory, bytes_max)?;
+            let written = written(pages, memory, &beginning.image.range())?;
+            let bytes: usize = written.iter().map(ExactSizeIterator::len).sum();
+            beginning.plan.note_written(bytes <= bytes_max);
+            if bytes > bytes_max {
+                return None;
+            }
             for range in written {
                 beginning.image.restore(memory, range);
             }
         } else {
             give_back(memory).ok()?;
-            if !beginning.image.comes_back_to(memory) {
-                return None;
+            if !beginning.image.is_known_to_come_back() {
+                if !beginning.image.comes_back_to(memory) {
+                    return None;
+                }
+                // It was read throughout; what was mapped for that would make every scan longer.
+                give_back(memory).ok()?;
             }
             beginning.is_tracked = true;
         }
@@ -208,7 +239,7 @@ impl CoreInstance {
 async fn parts(
     store: &mut Store<CoreGuest>,
     program: &CoreProgram,
-    plan: Option<&RestorePlan>,
+    plan: Option<&Arc<RestorePlan>>,
 ) -> Result<(Memory, Entry, Option<Beginning>)> {
     let instance = match program {
         CoreProgram::Command(command) => command.instantiate(store).await?,
@@ -225,15 +256,20 @@ async fn parts(
     Ok((memory, entry, beginning))
 }
 
-/// The ranges that were written; `None` if they are more than `bytes_max`, or cannot be found.
-fn written(pages: &WrittenPages, memory: &[u8], bytes_max: usize) -> Option<Vec<Range<usize>>> {
+/// The ranges that were written; `None` if they cannot be found.
+fn written(
+    pages: &WrittenPages,
+    memory: &[u8],
+    contents: &Range<usize>,
+) -> Option<Vec<Range<usize>>> {
     let mut found = Vec::with_capacity(64);
-    if let Err(error) = pages.find(memory, &mut found) {
-        tracing::warn!(%error, "failed to find the pages that a guest has written");
-        return None;
+    match pages.find(memory, contents, &mut found) {
+        Ok(()) => Some(found),
+        Err(error) => {
+            tracing::warn!(%error, "failed to find the pages that a guest has written");
+            None
+        }
     }
-    let bytes: usize = found.iter().map(ExactSizeIterator::len).sum();
-    (bytes <= bytes_max).then_some(found)
 }
 
 /// Gives all pages back: the memory is then mapped as at the beginning, and nothing of it is anonymous.

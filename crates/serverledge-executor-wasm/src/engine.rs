@@ -62,14 +62,45 @@ pub(crate) fn initialising() -> Result<Engine> {
     Engine::new(&config)
 }
 
+/// Numbers of what a guest takes from the pool, or of what the pool has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GuestParts {
+    pub(crate) memories: u32,
+    pub(crate) tables: u32,
+    pub(crate) core_instances: u32,
+}
+
+/// The most that a core module takes: a snapshot is two instances.
+pub(crate) const CORE_GUEST: GuestParts = GuestParts {
+    memories: 1,
+    tables: TABLES_MAX,
+    core_instances: 2,
+};
+/// The most that a component takes.
+pub(crate) const COMPONENT_GUEST: GuestParts = GuestParts {
+    memories: MEMORIES_MAX,
+    tables: TABLES_MAX,
+    core_instances: CORE_INSTANCES_PER_COMPONENT_MAX,
+};
+
+/// The pool with so many slots.
+pub(crate) const fn pool(slots: u32) -> GuestParts {
+    GuestParts {
+        memories: slots,
+        tables: slots.saturating_mul(4),
+        core_instances: slots.saturating_mul(4),
+    }
+}
+
 /// The engine of the node: it never compiles.
 pub(crate) fn running(settings: &WasmConfig) -> Result<Engine> {
     let slots = settings.slots;
+    let parts = self::pool(slots);
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_core_instances(slots.saturating_mul(4))
+    pool.total_core_instances(parts.core_instances)
         .total_component_instances(slots)
-        .total_memories(slots)
-        .total_tables(slots.saturating_mul(4))
+        .total_memories(parts.memories)
+        .total_tables(parts.tables)
         .total_stacks(slots.saturating_mul(2))
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT_MAX)
         .max_memories_per_component(MEMORIES_MAX)

@@ -18,7 +18,7 @@ use crate::cache::{CacheEntry, CacheError, DiskCache};
 use crate::config::WasmConfig;
 use crate::core_guest::CoreGuest;
 use crate::core_instance::{CallEnd, CoreInstance};
-use crate::engine;
+use crate::engine::{self, CORE_GUEST, GuestParts};
 use crate::engines::{Divided, Engines};
 use crate::kept::KeptCount;
 use crate::lane::HeavyLane;
@@ -30,7 +30,7 @@ use crate::ticker::Ticker;
 use crate::worker::{Compiler, internal};
 use crate::written_pages::WrittenPages;
 
-/// Initial memory above which the person who deploys is told: all of it is reset for every call.
+/// Initial memory above which the person who deploys is told: all of it is reset for every fresh instance.
 const REMARK_MEMORY_BYTES: u64 = 1 << 20;
 
 /// Runs WebAssembly. Clones share everything.
@@ -195,25 +195,47 @@ impl ExecutorParts {
     pub(crate) async fn fresh(
         &self,
         loaded: &LoadedModule,
+        is_kept: bool,
         guest: CoreGuest,
     ) -> Result<CoreInstance, (wasmtime::Error, bool)> {
         let Program::Core(program) = &loaded.program else {
             return Err((wasmtime::Error::msg("a component is no core module"), false));
         };
-        self.make_room();
-        let plan = loaded.plan.as_ref().filter(|_| self.pages.is_some());
+        self.make_room(CORE_GUEST);
+        let plan = loaded
+            .plan
+            .as_ref()
+            .filter(|plan| is_kept && self.keeps() && plan.pays());
         CoreInstance::fresh(&self.engine, program, plan, guest).await
     }
 
-    /// Drops instances that wait until there is a slot for each guest that runs.
-    pub(crate) fn make_room(&self) {
-        // Whoever asks is counted among those that run.
-        while self.ticker.count() + self.kept.get() > self.config.slots as usize {
+    fn keeps(&self) -> bool {
+        self.pages.is_some() && self.config.kept_max > 0 && self.config.keep_resident_bytes > 0
+    }
+
+    /// Drops instances that wait until the pool has room for another guest.
+    pub(crate) fn make_room(&self, guest: GuestParts) {
+        while !self.has_room(guest) {
             let Some(gone) = self.modules.oldest_kept() else {
                 return;
             };
             drop(gone);
         }
+    }
+
+    /// By what is in use now, whoever uses it: also guests whose callers have left.
+    fn has_room(&self, guest: GuestParts) -> bool {
+        if self.kept.get() == 0 {
+            return true;
+        }
+        let Some(used) = self.engine.pooling_allocator_metrics() else {
+            return true;
+        };
+        let most = engine::pool(self.config.slots);
+        used.memories() + guest.memories as usize <= most.memories as usize
+            && used.tables() + guest.tables as usize <= most.tables as usize
+            && used.core_instances() + u64::from(guest.core_instances)
+                <= u64::from(most.core_instances)
     }
 
     /// Puts an instance back to its beginning after a call and keeps it for the next one, or drops it.
@@ -224,7 +246,7 @@ impl ExecutorParts {
         instance: CoreInstance,
         end: &CallEnd,
     ) {
-        let Some(pages) = self.pages.as_ref().filter(|_| self.config.kept_max > 0) else {
+        let Some(pages) = self.pages.as_ref().filter(|_| self.keeps()) else {
             return;
         };
         let restored = instance.restore(end, pages, self.config.keep_resident_bytes);
@@ -232,10 +254,13 @@ impl ExecutorParts {
             return;
         };
         if self.kept.get() >= self.config.kept_max {
-            drop(self.modules.oldest_kept());
+            let Some(gone) = self.modules.oldest_kept() else {
+                return;
+            };
+            drop(gone);
         }
         loaded.kept.put(key, instance, &self.kept);
-        if !self.expiring.swap(true, Ordering::AcqRel) {
+        if !self.expiring.swap(true, Ordering::SeqCst) {
             let task = expire(Arc::downgrade(self), self.config.kept_idle_max);
             self.lane.tend(task);
         }
@@ -251,9 +276,9 @@ async fn expire(parts: Weak<ExecutorParts>, idle_max: Duration) {
         };
         drop(parts.modules.kept_idle_for(idle_max));
         if parts.kept.get() == 0 {
-            parts.expiring.store(false, Ordering::Release);
-            // One that came in between has found the task running.
-            if parts.kept.get() == 0 || parts.expiring.swap(true, Ordering::AcqRel) {
+            // Sequentially consistent, as is the other side: either it sees that the task has ended, or the task sees it.
+            parts.expiring.store(false, Ordering::SeqCst);
+            if parts.kept.get() == 0 || parts.expiring.swap(true, Ordering::SeqCst) {
                 return;
             }
         }
@@ -347,7 +372,7 @@ fn prepared(version: &Version, compiled: &Compiled) -> Result<Prepared, PrepareE
     let mut remarks = Vec::new();
     if compiled.memory_bytes_min > REMARK_MEMORY_BYTES {
         remarks.push(format!(
-            "the module begins with {} KiB of memory, which is reset for every call; a smaller shadow stack \
+            "the module begins with {} KiB of memory, which is reset for every fresh instance; a smaller shadow stack \
              (-z stack-size=65536) makes calls faster",
             compiled.memory_bytes_min >> 10
         ));

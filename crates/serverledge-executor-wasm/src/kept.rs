@@ -10,9 +10,8 @@ use tokio::time::Instant;
 
 use crate::core_instance::CoreInstance;
 
-/// The waiting instances of one module.
-#[derive(Default)]
-pub(crate) struct KeptInstances(Mutex<Vec<KeptInstance>>);
+/// The waiting instances of one module, in the order in which they began to wait.
+pub(crate) struct KeptInstances(Mutex<Option<Vec<KeptInstance>>>);
 
 /// An instance that waits.
 pub(crate) struct KeptInstance {
@@ -22,8 +21,8 @@ pub(crate) struct KeptInstance {
     _counted: Counted,
 }
 
-/// The number of instances that wait, of all modules. Clones share it.
-#[derive(Debug, Clone, Default)]
+/// The number of instances that wait, of all modules.
+#[derive(Debug, Default)]
 pub(crate) struct KeptCount(Arc<AtomicUsize>);
 
 /// One of them.
@@ -31,55 +30,72 @@ struct Counted(Arc<AtomicUsize>);
 
 impl KeptCount {
     pub(crate) fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::SeqCst)
     }
 
     fn one_more(&self) -> Counted {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::SeqCst);
         Counted(Arc::clone(&self.0))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl KeptInstances {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Some(Vec::new())))
+    }
+
     /// The instance of this key that has waited least: its memory is likeliest in the processor's caches.
     pub(crate) fn take(&self, key: InstanceKey) -> Option<CoreInstance> {
         let mut kept = self.0.lock();
+        let kept = kept.as_mut()?;
         let at = kept.iter().rposition(|one| one.key == key)?;
-        let taken = kept.remove(at);
-        drop(kept);
-        Some(taken.instance)
+        Some(kept.remove(at).instance)
     }
 
+    /// Keeps an instance, or drops it if the module is closed.
     pub(crate) fn put(&self, key: InstanceKey, instance: CoreInstance, count: &KeptCount) {
-        let kept = KeptInstance {
+        let one = KeptInstance {
             key,
             since: Instant::now(),
             instance,
             _counted: count.one_more(),
         };
-        self.0.lock().push(kept);
+        let mut kept = self.0.lock();
+        match kept.as_mut() {
+            Some(kept) => kept.push(one),
+            None => {
+                drop(kept);
+                drop(one);
+            }
+        }
     }
 
     /// Takes out the one that has waited longest, to be dropped where no lock is held.
     pub(crate) fn oldest(&self) -> Option<KeptInstance> {
         let mut kept = self.0.lock();
+        let kept = kept.as_mut()?;
         (!kept.is_empty()).then(|| kept.remove(0))
     }
 
     /// Takes out those that have waited so long.
     pub(crate) fn idle_for(&self, idle: Duration) -> Vec<KeptInstance> {
         let mut kept = self.0.lock();
-        // In the order in which they began to wait.
-        let count = kept
-            .iter()
-            .take_while(|one| one.since.elapsed() >= idle)
-            .count();
+        let Some(kept) = kept.as_mut() else {
+            return Vec::new();
+        };
+        let is_idle = |one: &&KeptInstance| one.since.elapsed() >= idle;
+        let count = kept.iter().take_while(is_idle).count();
         kept.drain(..count).collect()
+    }
+
+    /// Takes out all of them, and keeps none from now on: the module is not loaded any more.
+    pub(crate) fn close(&self) -> Vec<KeptInstance> {
+        self.0.lock().take().unwrap_or_default()
     }
 }

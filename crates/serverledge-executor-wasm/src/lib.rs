@@ -1,4 +1,4 @@
-//! WebAssembly sandboxes: recognises, compiles and runs guests on wasmtime, each invocation in a fresh instance.
+//! WebAssembly sandboxes: recognises, compiles and runs guests on wasmtime, each invocation in an instance that is fresh or as good as fresh.
 //!
 //! Compilation happens in a limited child process ([`compile_worker`] is its main function); machine code is kept on
 //! disk, loaded on demand, and instantiated from a pool. Guests run inside the task of their request and yield at

@@ -24,11 +24,15 @@ use crate::protocol::{Compiled, GuestKind};
 use crate::reactor::Reactor;
 use crate::split_module::{SharedEngine, SplitModule};
 
+/// Memory with which a module may begin if its instances are kept: all of it is compared with its image once, in about
+/// a millisecond for 2 MiB.
+const RESTORED_BYTES_MAX: u64 = 64 << 20;
+
 /// A module that can be instantiated.
 pub(crate) struct LoadedModule {
     pub(crate) program: Program,
     /// `None`: its instances cannot be put back to their beginning.
-    pub(crate) plan: Option<RestorePlan>,
+    pub(crate) plan: Option<Arc<RestorePlan>>,
     /// Those that were put back, and wait.
     pub(crate) kept: KeptInstances,
     /// Bytes of its own.
@@ -44,7 +48,6 @@ pub(crate) enum Program {
 }
 
 /// A core module, by guest interface.
-#[derive(Clone)]
 pub(crate) enum CoreProgram {
     Command(CommandModule),
     Reactor(Reactor),
@@ -68,6 +71,12 @@ pub(crate) struct LoadedModules {
     state: Mutex<LoadedState>,
 }
 
+/// A module that is not kept loaded any more, and the instances that waited.
+struct ReleasedModule {
+    _kept: Vec<KeptInstance>,
+    _module: Arc<LoadedModule>,
+}
+
 struct LoadedState {
     kept: LruCache<Digest, Arc<LoadedModule>>,
     /// The number of kept modules that share each engine.
@@ -78,9 +87,13 @@ struct LoadedState {
 }
 
 impl Program {
-    fn plan(&self, is_restorable: bool) -> Option<RestorePlan> {
+    fn plan(&self, is_restorable: bool, compiled: &Compiled) -> Option<Arc<RestorePlan>> {
         match self {
-            Self::Core(program) if is_restorable => Some(RestorePlan::new(program.module())),
+            Self::Core(program)
+                if is_restorable && compiled.memory_bytes_min <= RESTORED_BYTES_MAX =>
+            {
+                Some(Arc::new(RestorePlan::new(program.module())))
+            }
             _ => None,
         }
     }
@@ -128,9 +141,9 @@ impl Loader {
         let Some(needs) = needs else {
             let program = self.program(compiled.kind, file).map_err(failed)?;
             return Ok(Arc::new(LoadedModule {
-                plan: program.plan(compiled.is_restorable),
+                plan: program.plan(compiled.is_restorable, &compiled),
                 program,
-                kept: KeptInstances::default(),
+                kept: KeptInstances::new(),
                 bytes,
                 engine: None,
             }));
@@ -144,9 +157,9 @@ impl Loader {
             .split_program(Arc::clone(&engine), file, &needs)
             .map_err(failed)?;
         Ok(Arc::new(LoadedModule {
-            plan: program.plan(engine.is_restorable),
+            plan: program.plan(engine.is_restorable, &compiled),
             program,
-            kept: KeptInstances::default(),
+            kept: KeptInstances::new(),
             bytes,
             engine: Some((needs.engine, engine)),
         }))
@@ -302,9 +315,13 @@ impl LoadedModules {
             .cloned();
         let mut state = self.state.lock();
         state.loading.remove(&code);
-        if let Ok(loaded) = &loaded {
-            state.keep(code, loaded, self.bytes_max, self.modules_max);
-        }
+        let gone = match &loaded {
+            Ok(loaded) => state.keep(code, loaded, self.bytes_max, self.modules_max),
+            Err(_) => Vec::new(),
+        };
+        drop(state);
+        // Whatever they kept goes where nobody waits for the lock.
+        drop(gone);
         loaded
     }
 
@@ -330,9 +347,9 @@ impl LoadedModules {
 
     pub(crate) fn forget(&self, code: &Digest) {
         let mut state = self.state.lock();
-        if let Some(gone) = state.kept.pop(code) {
-            state.release(&gone);
-        }
+        let gone = state.kept.pop(code).map(|gone| state.release(gone));
+        drop(state);
+        drop(gone);
     }
 }
 
@@ -348,24 +365,33 @@ impl Default for LoadedState {
 }
 
 impl LoadedState {
+    /// Keeps a module that was loaded; what has to go for it comes back, to be dropped where no lock is held.
     fn keep(
         &mut self,
         code: Digest,
         loaded: &Arc<LoadedModule>,
         bytes_max: u64,
         modules_max: usize,
-    ) {
+    ) -> Vec<ReleasedModule> {
+        let mut released = Vec::new();
+        if let Some(same) = self.kept.get(&code)
+            && Arc::ptr_eq(same, loaded)
+        {
+            // Another one has waited for the same load.
+            return released;
+        }
         self.charge(loaded);
         if let Some(old) = self.kept.put(code, Arc::clone(loaded)) {
-            self.release(&old);
+            released.push(self.release(old));
         }
         // The newest stays, however large: it is about to be used.
         while self.kept.len() > 1 && (self.files() > modules_max || self.bytes > bytes_max) {
             let Some((_, gone)) = self.kept.pop_lru() else {
-                return;
+                break;
             };
-            self.release(&gone);
+            released.push(self.release(gone));
         }
+        released
     }
 
     /// Open files: one of each module and each engine.
@@ -385,18 +411,21 @@ impl LoadedState {
         }
     }
 
-    fn release(&mut self, gone: &LoadedModule) {
+    fn release(&mut self, gone: Arc<LoadedModule>) -> ReleasedModule {
         self.bytes = self.bytes.saturating_sub(gone.bytes);
-        let Some((digest, engine)) = &gone.engine else {
-            return;
-        };
-        let Some(users) = self.engines.get_mut(digest) else {
-            return;
-        };
-        *users -= 1;
-        if *users == 0 {
-            self.engines.remove(digest);
-            self.bytes = self.bytes.saturating_sub(engine.bytes);
+        if let Some((digest, engine)) = &gone.engine
+            && let Some(users) = self.engines.get_mut(digest)
+        {
+            *users -= 1;
+            if *users == 0 {
+                self.engines.remove(digest);
+                self.bytes = self.bytes.saturating_sub(engine.bytes);
+            }
+        }
+        let kept = gone.kept.close();
+        ReleasedModule {
+            _kept: kept,
+            _module: gone,
         }
     }
 }

@@ -67,12 +67,19 @@ impl MemoryImage {
         memory.len() == self.bytes && same == contents && is_zero(before) && is_zero(behind)
     }
 
-    /// Whether a memory whose pages were just given back is as it began: looked at once, since it depends on how wasmtime
-    /// fills memories of this module. Where the contents are not mapped, there are zeros instead.
+    /// The part of the memory that is not zero throughout.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.at..self.at + self.contents.len()
+    }
+
+    /// Whether a memory was seen to be this again after its pages were given back: it depends on how wasmtime fills
+    /// memories of this module. Where the contents are not mapped, there are zeros instead.
+    pub(crate) fn is_known_to_come_back(&self) -> bool {
+        self.comes_back.load(Ordering::Relaxed)
+    }
+
+    /// Looks at a memory whose pages were given back.
     pub(crate) fn comes_back_to(&self, memory: &[u8]) -> bool {
-        if self.comes_back.load(Ordering::Relaxed) {
-            return true;
-        }
         let is_same = self.is_that_of(memory);
         self.comes_back.store(is_same, Ordering::Relaxed);
         is_same

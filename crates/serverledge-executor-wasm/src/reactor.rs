@@ -1,7 +1,5 @@
 //! A reactor: parameters and result as JSON in guest memory.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde::Deserialize;
 use wasmtime::{
@@ -17,7 +15,6 @@ use crate::split_module::SplitModule;
 const ERROR_BIT: u32 = 1 << 31;
 
 /// A reactor, ready to be instantiated.
-#[derive(Clone)]
 pub(crate) struct Reactor {
     code: ReactorCode,
     initialize: Option<ModuleExport>,
@@ -33,10 +30,9 @@ pub(crate) struct ReactorEntry {
 }
 
 /// The code that an instance is made of.
-#[derive(Clone)]
 enum ReactorCode {
     Whole(InstancePre<CoreGuest>),
-    Split(Arc<SplitModule>),
+    Split(SplitModule),
 }
 
 /// The answer of a reactor.
@@ -78,7 +74,7 @@ impl Reactor {
     /// `None` as well.
     pub(crate) fn split(split: SplitModule) -> Option<Self> {
         let module = split.engine().clone();
-        Self::of(ReactorCode::Split(Arc::new(split)), &module)
+        Self::of(ReactorCode::Split(split), &module)
     }
 
     fn of(code: ReactorCode, module: &Module) -> Option<Self> {

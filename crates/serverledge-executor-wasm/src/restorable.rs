@@ -11,6 +11,8 @@ use crate::split::{bare, global_name};
 
 /// Most mutable globals of a module: each is written before every call.
 const GLOBALS_MAX: usize = 64;
+/// Most tables: the pool has four for each of its slots.
+const TABLES_MAX: u32 = 2;
 /// The number of the section of exports (core specification, "Binary Format", "Modules").
 const EXPORTS: u8 = 7;
 
@@ -49,6 +51,7 @@ pub(crate) fn is_restorable_engine(binary: &[u8]) -> bool {
 /// The mutable globals of a module that has no other state than these and its one memory.
 fn mutable_globals(binary: &[u8], memory_is_imported: bool) -> Option<Vec<u32>> {
     let mut globals = Vec::new();
+    let mut tables = 0;
     for payload in Parser::new(0).parse_all(binary) {
         match payload.ok()? {
             Payload::ImportSection(section) => {
@@ -70,7 +73,17 @@ fn mutable_globals(binary: &[u8], memory_is_imported: bool) -> Option<Vec<u32>> 
                 for (index, global) in (0..).zip(section) {
                     let ty = global.ok()?.ty;
                     if ty.mutable {
-                        globals.push(is_plain(ty).then_some(index)?);
+                        globals.push(is_number(ty).then_some(index)?);
+                    } else if !is_number(ty) && !is_function(ty.content_type) {
+                        return None;
+                    }
+                }
+            }
+            Payload::TableSection(section) => {
+                tables = tables.max(section.count());
+                for table in section {
+                    if !is_function(ValType::Ref(table.ok()?.ty.element_type)) {
+                        return None;
                     }
                 }
             }
@@ -80,11 +93,16 @@ fn mutable_globals(binary: &[u8], memory_is_imported: bool) -> Option<Vec<u32>> 
             _ => {}
         }
     }
-    (globals.len() <= GLOBALS_MAX).then_some(globals)
+    (globals.len() <= GLOBALS_MAX && tables <= TABLES_MAX).then_some(globals)
+}
+
+/// Whether it is a reference to a function, which has no state.
+fn is_function(ty: ValType) -> bool {
+    matches!(ty, ValType::Ref(reference) if reference.is_func_ref())
 }
 
 /// Whether a global holds a number, which can be kept outside of its store.
-fn is_plain(ty: GlobalType) -> bool {
+fn is_number(ty: GlobalType) -> bool {
     let is_number = matches!(
         ty.content_type,
         ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64 | ValType::V128
@@ -194,6 +212,9 @@ mod tests {
             "(data $d \"x\") (func (data.drop $d))",
             "(global (mut funcref) (ref.null func))",
             "(func $f) (start $f)",
+            "(table 1 funcref) (table 1 funcref) (table 1 funcref)",
+            "(table 1 externref)",
+            "(global externref (ref.null extern))",
             "(global (mut i32) (i32.const 0)) (func (export \"serverledge:global.0\"))",
         ];
         for fields in refused {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use wasmtime::Store;
 
 use crate::core_guest::{CoreGuest, World};
+use crate::engine::COMPONENT_GUEST;
 use crate::exchange::{BodyLength, Exchange, Gathered};
 use crate::executor::ExecutorParts;
 use crate::failure::{
@@ -74,7 +75,7 @@ async fn run_core(
             instance.begin(guest);
             Ok(instance)
         }
-        None => shared.fresh(&loaded, guest).await,
+        None => shared.fresh(&loaded, key.is_some(), guest).await,
     };
     let mut instance = match started {
         Ok(instance) => instance,
@@ -198,7 +199,7 @@ impl WasmSandbox {
         let mut store = Store::new(&self.shared.engine, guest);
         meter::arm(&mut store);
         let running = self.shared.ticker.running();
-        self.shared.make_room();
+        self.shared.make_room(COMPONENT_GUEST);
         let (sender, answer) = oneshot::channel();
         let mut guest = self.shared.lane.run(
             Box::pin(http_run::run(pre.clone(), store, request, sender)),

@@ -45,11 +45,6 @@ impl Ticker {
         })
     }
 
-    /// Number of guests that run.
-    pub(crate) fn count(&self) -> usize {
-        self.state.running.load(Ordering::SeqCst)
-    }
-
     /// Call before a guest runs; drop the guard after.
     pub(crate) fn running(&self) -> RunningGuest {
         // Sequentially consistent, as is the thread's side: either it sees the guest, or we see it asleep.

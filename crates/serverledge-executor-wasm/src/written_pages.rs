@@ -9,6 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -122,15 +123,25 @@ impl WrittenPages {
     }
 
     /// Adds the ranges of the memory that were written to `found`, in order, from its beginning. A range may hold pages
-    /// that were only read. The memory begins and ends with a page.
-    pub(crate) fn find(&self, memory: &[u8], found: &mut Vec<Range<usize>>) -> io::Result<()> {
+    /// that were only read. The memory begins and ends with a page; `contents` is the part that a file is mapped to.
+    pub(crate) fn find(
+        &self,
+        memory: &[u8],
+        contents: &Range<usize>,
+        found: &mut Vec<Range<usize>>,
+    ) -> io::Result<()> {
         match self.source {
-            Source::Scan => self.scan(memory, found),
+            Source::Scan => self.scan(memory, contents, found),
             Source::Entries => self.read_entries(memory, found),
         }
     }
 
-    fn scan(&self, memory: &[u8], found: &mut Vec<Range<usize>>) -> io::Result<()> {
+    fn scan(
+        &self,
+        memory: &[u8],
+        contents: &Range<usize>,
+        found: &mut Vec<Range<usize>>,
+    ) -> io::Result<()> {
         let base = memory.as_ptr().addr();
         let end = (base + memory.len()) as u64;
         let mut regions = [Region::default(); REGIONS];
@@ -142,19 +153,29 @@ impl WrittenPages {
                 end,
                 vec: regions.as_mut_ptr().expose_provenance() as u64,
                 vec_len: REGIONS as u64,
-                // Neither a file's nor the zero page, and somewhere.
-                category_inverted: category::FILE | category::ZERO,
-                category_mask: category::FILE | category::ZERO,
+                // Not a file's, and somewhere.
+                category_inverted: category::FILE,
+                category_mask: category::FILE,
                 category_anyof_mask: category::PRESENT | category::SWAPPED,
+                return_mask: category::ZERO,
                 ..ScanArguments::default()
             };
             #[expect(unsafe_code, reason = "see `PagemapScan`")]
             // SAFETY: see `PagemapScan`; the regions outlive the call.
             let count = unsafe { ioctl::ioctl(&self.pagemap, PagemapScan(&mut arguments)) }?;
             for region in regions.iter().take(count) {
-                let range = usize::try_from(region.start).map_err(io::Error::other)?
-                    ..usize::try_from(region.end).map_err(io::Error::other)?;
-                found.push(range.start - base..range.end - base);
+                let start = usize::try_from(region.start).map_err(io::Error::other)? - base;
+                let end = usize::try_from(region.end).map_err(io::Error::other)? - base;
+                // The zero page is where nothing but zeros was before, and it was read. In the place of contents it is
+                // there because the kernel has merged a page of zeros that was written (KSM's `use_zero_pages`).
+                let range = if region.categories & category::ZERO == 0 {
+                    start..end
+                } else {
+                    start.max(contents.start)..end.min(contents.end)
+                };
+                if !range.is_empty() {
+                    found.push(range);
+                }
             }
             if arguments.walk_end <= at {
                 return Err(io::Error::other(
@@ -188,7 +209,7 @@ impl WrittenPages {
     fn is_right(&self) -> io::Result<bool> {
         const PAGES: usize = 16;
         const WRITTEN: [usize; 4] = [3, 7, 8, 15];
-        let image = tempfile::tempfile()?;
+        let image = File::from(memfd_create("serverledge-pages", MemfdFlags::CLOEXEC)?);
         image.set_len((PAGES * PAGE_BYTES) as u64)?;
         let mut memory = PrivateMapping::new(&image, PAGES * PAGE_BYTES)?;
         let bytes = memory.bytes();
@@ -197,7 +218,7 @@ impl WrittenPages {
         }
         std::hint::black_box(bytes[5 * PAGE_BYTES]);
         let mut found = Vec::new();
-        self.find(bytes, &mut found)?;
+        self.find(bytes, &(0..PAGES * PAGE_BYTES), &mut found)?;
         let pages: Vec<usize> = found
             .into_iter()
             .flat_map(|range| (range.start..range.end).step_by(PAGE_BYTES))
@@ -286,7 +307,9 @@ mod tests {
 
     fn found(pages: &WrittenPages, memory: &mut PrivateMapping) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        pages.find(memory.bytes(), &mut found).expect("an answer");
+        pages
+            .find(memory.bytes(), &(0..BYTES), &mut found)
+            .expect("an answer");
         found
     }
 
@@ -303,6 +326,27 @@ mod tests {
             std::hint::black_box(memory.bytes()[PAGE_BYTES]);
             let expected: Vec<_> = written.iter().map(|at| *at..at + PAGE_BYTES).collect();
             assert_eq!(found(&pages, &mut memory), expected, "{:?}", pages.source);
+        }
+    }
+
+    /// The zero page counts where contents are, and not where zeros are.
+    #[test]
+    fn pages_that_were_read_are_no_written_ones() {
+        let Some(pages) = WrittenPages::from_source(Source::Scan) else {
+            return;
+        };
+        let mut memory = PrivateMapping::anonymous(BYTES).expect("a mapping");
+        let read: u64 = memory.bytes().iter().map(|byte| u64::from(*byte)).sum();
+        assert_eq!(read, 0);
+        for (contents, expected) in [(0..0, 0), (0..PAGE_BYTES, PAGE_BYTES)] {
+            let mut found = Vec::new();
+            pages
+                .find(memory.bytes(), &contents, &mut found)
+                .expect("an answer");
+            assert_eq!(
+                found.iter().map(ExactSizeIterator::len).sum::<usize>(),
+                expected
+            );
         }
     }
 

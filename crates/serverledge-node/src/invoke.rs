@@ -171,8 +171,8 @@ impl Invocations for Invoker {
         ))
     }
 
-    /// Pooled sandboxes are started up to the number asked for, as far as there is room. Wasm instances are made for
-    /// each call and never kept, so a loaded module is ready for as many as the node can run at once.
+    /// Pooled sandboxes are started up to the number asked for, as far as there is room. Wasm instances are made or put
+    /// back in microseconds, so a loaded module is ready for as many as the node can run at once.
     async fn prewarm(
         self: Arc<Self>,
         space: &SpaceId,

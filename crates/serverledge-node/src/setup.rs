@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serverledge_api::{Access, Limits, OriginPolicy, Tls, TlsFiles};
 use serverledge_core::kv::Kv;
-use serverledge_core::{Accounts, MemoryMib};
+use serverledge_core::{Accounts, Isolation, MemoryMib};
 use serverledge_executor_docker::{DockerConfig, Images, InstallConfig};
 use serverledge_executor_wasm::{CompileLimits, InitLimits, WasmConfig, Worker};
 use serverledge_platform::{
@@ -19,6 +20,8 @@ use crate::config::{Config, RegistryUrl, SmtpConfig};
 use crate::functions::javascript;
 
 /// By so much the number of template containers may rise: so many cold starts in quick succession find one.
+/// Time after which an instance that waits for another call is dropped.
+const KEPT_IDLE_MAX: Duration = Duration::from_secs(60);
 const CELLS_GROWTH: usize = 4;
 /// The memory of an idle template container, rounded up.
 const CELL_MEMORY: MemoryMib = MemoryMib::new(64);
@@ -188,6 +191,11 @@ pub(crate) fn wasm_config(config: &Config) -> Result<WasmConfig> {
         },
         slots: wasm.slots(),
         keep_resident_bytes: wasm.kept_per_slot(config.pool.memory),
+        kept_max: match wasm.isolation {
+            Isolation::Kept => wasm.slots() as usize / 2,
+            Isolation::Fresh => 0,
+        },
+        kept_idle_max: KEPT_IDLE_MAX,
         loaded_bytes_max: wasm.loaded_bytes_max as u64,
         loaded_max: wasm.loaded_max,
         output_bytes_max: config.function.output_bytes_max,

@@ -11,8 +11,8 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use serverledge_core::{
     Call, Digest, Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, HttpBody,
-    InvocationId, InvokeError, Network, Outcome, Payload, Reply, Reuse, Runtime, Sandbox, Secrets,
-    StartError, Version, unix_ms,
+    InstanceKey, InvocationId, InvokeError, Network, Outcome, Payload, Reply, Reuse, Runtime,
+    Sandbox, Secrets, StartError, Version, unix_ms,
 };
 use tokio::time::Instant;
 
@@ -734,12 +734,16 @@ impl Suite<'_> {
 #[must_use]
 pub fn call_of(function: &str, payload: Payload) -> Call {
     let function = FunctionName::parse(function).expect("a valid name");
-    Call::new(
-        InvocationId::new(),
-        function,
-        payload,
-        Instant::now().into_std(),
-    )
+    Call {
+        // As a node has it: an instance may be kept for the next call.
+        instance: Some(InstanceKey::new([1; 32])),
+        ..Call::new(
+            InvocationId::new(),
+            function,
+            payload,
+            Instant::now().into_std(),
+        )
+    }
 }
 
 fn call(payload: Payload) -> Call {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -222,6 +223,7 @@ fn kept_and_fresh_instances_give_the_same() {
             }
         });
     });
+    runtime.block_on(run(&lab, &version, "[]", Some(key(1))));
     assert_eq!(
         kept(&lab),
         1,
@@ -249,14 +251,16 @@ fn nothing_of_a_call_is_found_by_the_next() {
         cases: 40,
         ..cases()
     };
+    let compared = AtomicUsize::new(0);
     property(worldly, |calls| {
+        let compared = &compared;
         let beside = calls
             .into_iter()
             .enumerate()
             .map(|(number, mut operations)| {
                 operations.push((6, number as u64 * 5000, 800_000));
-                if number % 5 == 4 {
-                    // It runs into its time limit, and every second one is dropped before.
+                if number % 3 == 1 {
+                    // It runs into its time limit, or is dropped before.
                     operations.push((7, 0, 0));
                 }
                 let params = params(&operations);
@@ -268,6 +272,7 @@ fn nothing_of_a_call_is_found_by_the_next() {
                         && let Some(found) = beginning(&told)
                     {
                         assert_eq!(found, clean, "{params}");
+                        compared.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             });
@@ -275,6 +280,7 @@ fn nothing_of_a_call_is_found_by_the_next() {
             futures_util::future::join_all(beside).await;
         });
     });
+    assert!(compared.into_inner() > 20, "some calls came to their end");
 }
 
 /// The digest of the beginning, in an answer of the machine.
@@ -417,6 +423,47 @@ async fn a_forgotten_version_keeps_nothing() {
     assert_eq!(kept(&lab), 1);
     lab.executor.forget(&version).await;
     assert_eq!(kept(&lab), 0);
+    // Nor one that was running meanwhile.
+    let sandbox = lab.start(&version).await.unwrap();
+    lab.executor.forget(&version).await;
+    let call = call_in("{}", Some(key(1)));
+    sandbox.invoke(call, FakeHost::new().0).await.unwrap();
+    assert_eq!(kept(&lab), 0);
+}
+
+/// `_initialize` runs for each call, as in a fresh instance, and finds nothing of the call before.
+#[tokio::test]
+async fn a_kept_reactor_is_initialised_again() {
+    let lab = Lab::new();
+    let code = reactor(
+        "(global $set (mut i32) (i32.const 0)) (func (export \"_initialize\") \
+         (global.set $set (i32.add (global.get $set) (i32.const 1))))",
+        "(i32.store8 (i32.const 0x3000) (i32.add (i32.const 48) (global.get $set))) \
+         (i64.const 0x0000300000000001)",
+    );
+    let version = lab.version(code, FunctionLimits::default()).await;
+    for _ in 0..3 {
+        assert_eq!(run(&lab, &version, "{}", Some(key(1))).await, "1");
+        assert_eq!(kept(&lab), 1);
+    }
+}
+
+/// Instances that wait hold tables too, of which the pool has fewer than modules may have.
+#[tokio::test]
+async fn kept_instances_leave_where_another_part_of_the_pool_is_short() {
+    let lab = Lab::with(|config| {
+        config.slots = 4;
+        config.kept_max = 2;
+    });
+    let value = "(i32.store8 (i32.const 0x3000) (i32.const 48)) (i64.const 0x0000300000000001)";
+    let one = reactor("(table 1 funcref) (table 1 funcref)", value);
+    let one = lab.version(one, FunctionLimits::default()).await;
+    let many = reactor(&"(table 1 funcref)".repeat(16), value);
+    let many = lab.version(many, FunctionLimits::default()).await;
+    for number in 0..2 {
+        assert_eq!(run(&lab, &one, "{}", Some(key(number))).await, "0");
+    }
+    assert_eq!(run(&lab, &many, "{}", Some(key(1))).await, "0");
 }
 
 /// Two scripts on one engine, and one of them twice: nothing of a call stays.
@@ -492,7 +539,7 @@ async fn bytes_of(lab: &Lab, version: &Arc<Version>, params: &str, kept: bool) -
 
 #[tokio::test]
 async fn every_example_gives_the_same_bytes() {
-    let lab = Lab::new();
+    let lab = Lab::with(|config| config.kept_idle_max = Duration::from_secs(3600));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wasm-examples");
     let mut kept_before = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
