@@ -70,7 +70,7 @@ pub(crate) struct Container {
     pub(crate) hub: Arc<Hub>,
     /// The network that it is in.
     pub(crate) network: Attachment,
-    /// Known of one whose engine does not tell, once it listens.
+    /// Known once it listens.
     pub(crate) memory_kills: OnceLock<MemoryKills>,
     removed: AtomicBool,
 }

@@ -36,7 +36,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest silence of an image's registry while the engine fetches from it.
 const PULL_PAUSE: Duration = Duration::from_secs(60);
 /// Pauses before a failed container is asked again for output, if it seems to have none.
-const LAST_OUTPUT_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+const LAST_OUTPUT_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 /// Longest time for reading the few lines of a log that are asked for.
 const STREAM_PAUSE: Duration = Duration::from_secs(5);
 /// The label that everything of a node carries; its value is the node's id.

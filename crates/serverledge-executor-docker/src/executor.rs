@@ -37,7 +37,7 @@ const ENGINE_REFUSED: &str = "engine_refused";
 /// Exit code of a process that was killed, as the kernel does where memory is short.
 const KILLED: i64 = 128 + 9;
 /// The time for which closing waits for removals under way.
-const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs containers. Clones share everything.
 #[derive(Clone)]

@@ -116,11 +116,6 @@ impl EngineKind {
             "a user's Podman has its networks where the node does not reach them; images of your own need the Podman of root",
         )
     }
-
-    /// Whether it always knows that a container met its memory limit. Podman's monitor does not, on cgroup v1.
-    pub(crate) fn tells_memory_kills(&self) -> bool {
-        !self.is_podman
-    }
 }
 
 /// As messages name it.

@@ -20,7 +20,7 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(2);
 /// The interval at which a container that does not listen yet is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The time that the engine may take to know a started container's address and process.
-const ENDPOINT_LIMIT: Duration = Duration::from_secs(2);
+const ENDPOINT_LIMIT: Duration = Duration::from_secs(10);
 /// Port of the executor protocol.
 const EXECUTOR_PORT: u16 = 8080;
 /// Lines of a failed container's own log in messages.
@@ -132,7 +132,7 @@ async fn wait_until_listening(
     let mut look = Instant::now() + LOOK_EVERY;
     loop {
         if let Some(process) = listener(container, endpoint).await {
-            remember_group(container, process).await;
+            remember_group(container, process);
             return Ok(endpoint);
         }
         let now = Instant::now();
@@ -173,17 +173,8 @@ async fn listener(container: &Container, endpoint: Option<AgentEndpoint>) -> Opt
     }
 }
 
-/// So that a container's end can be told from the kernel's doing, where the engine does not.
-async fn remember_group(container: &Container, process: i64) {
-    if container
-        .hub
-        .engine
-        .kind()
-        .await
-        .is_ok_and(|kind| kind.tells_memory_kills())
-    {
-        return;
-    }
+/// So that a container's end can be told from the kernel's doing, which an engine tells late or not at all.
+fn remember_group(container: &Container, process: i64) {
     if let Some(kills) = i32::try_from(process).ok().and_then(MemoryKills::of) {
         // Told once: a container is launched once.
         let _ = container.memory_kills.set(kills);

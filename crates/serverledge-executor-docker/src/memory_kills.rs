@@ -1,4 +1,5 @@
-//! The kernel's own count of what it killed in a container for want of memory, for engines that do not always tell.
+//! The kernel's own count of what it killed in a container for want of memory. Docker may tell of it after the container's end,
+//! and Podman's monitor does not tell of it at all on cgroup v1.
 
 use std::path::{Path, PathBuf};
 

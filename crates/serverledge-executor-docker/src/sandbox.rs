@@ -26,7 +26,7 @@ use crate::memory_kills::MemoryKills;
 use crate::protocol::{self, Ending, ExecutorReply, ExecutorRequest, Frames, LogTail, Raised};
 
 /// The time that the engine may take to notice that a container has ended, before its end is reported without a reason.
-const DIAGNOSIS_LIMIT: Duration = Duration::from_secs(2);
+const DIAGNOSIS_LIMIT: Duration = Duration::from_secs(10);
 /// Pause between looks.
 const AUTOPSY_PAUSE: Duration = Duration::from_millis(20);
 /// Lines of a dead container's own log that are searched for a reason.

@@ -30,6 +30,8 @@ const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const SIZE: u64 = (PORTS.end - PORTS.start) as u64;
 /// Starts before giving up, if others take the ports meanwhile.
 const ATTEMPTS_MAX: usize = 5;
+/// Pause before a start on the same ports, if others hold one of them.
+const TAKEN_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes of a value that fills: zeros, which base64 writes as `AAAA` for three of them.
 const FILLING_BYTES: usize = 1_000_000 / 3 * 3;
 
@@ -92,7 +94,7 @@ impl EtcdProcess {
                 Ok(()) => return etcd,
                 Err(error) => failure = format!("{error:#}\n{}", etcd.log()),
             }
-            if !failure.contains("address already in use") {
+            if !is_taken(&failure) {
                 break;
             }
         }
@@ -126,9 +128,19 @@ impl EtcdProcess {
     /// If it runs, or does not start.
     pub async fn restart(&mut self) {
         assert!(self.child.is_none(), "etcd runs");
-        if let Err(error) = self.try_start().await {
-            panic!("etcd does not start again: {error:#}\n{}", self.log());
+        let mut failure = String::new();
+        for _ in 0..ATTEMPTS_MAX {
+            match self.try_start().await {
+                Ok(()) => return,
+                Err(error) => failure = format!("{error:#}\n{}", self.log()),
+            }
+            self.end();
+            if !is_taken(&failure) {
+                break;
+            }
+            tokio::time::sleep(TAKEN_PAUSE).await;
         }
+        panic!("etcd does not start again: {failure}");
     }
 
     /// Starts it again, stopped before or not, without any data: the cluster's id is the same, all else is gone.
@@ -379,19 +391,23 @@ impl EtcdProcess {
         );
         let deadline = Instant::now() + WAIT_MAX;
         while !self.is_healthy().await {
-            if let Some(status) = self
-                .child
-                .as_mut()
-                .and_then(|child| child.try_wait().ok().flatten())
-            {
-                self.child = None;
-                bail!("etcd ended with {status}");
-            }
+            self.check_runs()?;
             ensure!(
                 Instant::now() < deadline,
                 "etcd does not answer after {WAIT_MAX:?}"
             );
             tokio::time::sleep(POLL).await;
+        }
+        // Another test's may have answered on a port that both have chosen: then this one is about to end.
+        tokio::time::sleep(POLL).await;
+        self.check_runs()
+    }
+
+    fn check_runs(&mut self) -> anyhow::Result<()> {
+        let child = self.child.as_mut();
+        if let Some(status) = child.and_then(|child| child.try_wait().ok().flatten()) {
+            self.child = None;
+            bail!("etcd ended with {status}");
         }
         Ok(())
     }
@@ -531,12 +547,22 @@ fn certify(certificate: &Path, key: &Path) -> anyhow::Result<()> {
     run(command.arg("-out").arg(certificate).arg("-keyout").arg(key))
 }
 
+/// Whether a start has failed because others have one of its ports.
+fn is_taken(failure: &str) -> bool {
+    failure.contains("address already in use")
+}
+
 fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// A port that nobody listens on; by chance, so that tests at the same time get different ones.
-fn free_port() -> u16 {
+/// A port that nobody listens on, and that the kernel gives to no client; by chance, so that tests at the same time get
+/// different ones.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     let random = || {
         PORTS.start

@@ -68,7 +68,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            short: Duration::from_millis(200),
+            short: Duration::from_secs(1),
             concurrent: 32,
         }
     }

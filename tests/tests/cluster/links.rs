@@ -49,7 +49,7 @@ fn executor_of_overload(cluster: &Cluster) -> Result<String> {
         node.wait_for_status("Running", count)?;
         running.push(connection);
     }
-    let response = node.ask(&call("fast", &json!({"QoSMaxRespT": 5})))?;
+    let response = node.ask(&call("fast", &json!({"QoSMaxRespT": 15})))?;
     let is_unknown = response.code() == "offload_outcome_unknown";
     let executor = if is_unknown {
         NOBODY_KNOWS.to_owned()
@@ -66,7 +66,7 @@ fn executor_of_overload(cluster: &Cluster) -> Result<String> {
 #[test]
 fn a_partition_between_edge_and_cloud() -> Result<()> {
     let cluster = pair("edgecloud")?;
-    cluster.deploy("slow", &guest::effect(1_000, None))?;
+    cluster.deploy("slow", &guest::effect(4_000, None))?;
     cluster.deploy("fast", &guest::effect(10, None))?;
     assert_eq!(executor_of_overload(&cluster)?, "cloud");
     let workload = Workload::on("fast");
@@ -94,12 +94,12 @@ fn a_partition_between_edge_and_cloud() -> Result<()> {
     workload.check(&cluster, Effects::All)
 }
 
-/// 100 ms and one packet in ten lost, in each direction: 99 of 100 calls succeed within 5 s.
+/// 100 ms and one packet in ten lost, in each direction: 99 of 100 calls succeed within 8 s.
 #[test]
 fn calls_arrive_over_a_bad_link() -> Result<()> {
     const CLIENTS: usize = 10;
     const CALLS: usize = 30;
-    const DEADLINE: Duration = Duration::from_secs(5);
+    const DEADLINE: Duration = Duration::from_secs(8);
     let cluster = pair("cloudonly")?;
     cluster.deploy("fast", &guest::effect(5, None))?;
     let condition = Condition::round_trip(Duration::from_millis(100)).with_loss(0.1);
@@ -155,7 +155,7 @@ fn behind_relay() -> Result<(Cluster, Relay)> {
     })?;
     cluster.wait_until_acquainted()?;
     cluster.deploy("witness", &guest::effect(0, None))?;
-    cluster.deploy("effect", &guest::effect(1_000, Some("witness")))?;
+    cluster.deploy("effect", &guest::effect(3_000, Some("witness")))?;
     Ok((cluster, relay))
 }
 
@@ -184,10 +184,11 @@ fn a_lost_reply_makes_no_second_effect() -> Result<()> {
     })?;
     relay.lose_replies(true);
     cluster.node("cloud").wait_until_free()?;
-    // The reply is on its way, and lost before those to questions that come after it.
+    // The reply is on its way, and lost before those to questions that come after it. No more than one: a node gives a peer
+    // up that it has failed to ask for some seconds.
     let lost = relay.lost();
     wait_for("replies that are lost", || {
-        Ok((relay.lost() > lost + 1).then_some(()))
+        Ok((relay.lost() > lost).then_some(()))
     })?;
     relay.lose_replies(false);
     let response = connection.receive(false)?;
@@ -203,7 +204,7 @@ fn a_lost_reply_makes_no_second_effect() -> Result<()> {
 fn an_outcome_that_stays_unknown_is_said_to_be() -> Result<()> {
     let (cluster, relay) = behind_relay()?;
     let mut connection = cluster.node("edge1").connect()?;
-    connection.send_only(&call("effect", &json!({"QoSMaxRespT": 4})))?;
+    connection.send_only(&call("effect", &json!({"QoSMaxRespT": 6})))?;
     wait_for("the effect", || {
         Ok((runs(&cluster)?.len() == 1).then_some(()))
     })?;

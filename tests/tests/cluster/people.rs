@@ -52,7 +52,20 @@ fn sign_up(balancer: &Node, email: &str) -> Result<String> {
     let cookie = answer
         .header("set-cookie")
         .context("log-in sets a cookie")?;
-    Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+    let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+    wait_until_known(balancer, "cookie", &cookie)?;
+    Ok(cookie)
+}
+
+/// Waits until a credential is known to every node: a slow one may refuse it at first.
+fn wait_until_known(balancer: &Node, header: &str, credential: &str) -> Result<()> {
+    wait_for("a credential that every node knows", || {
+        let ask = || balancer.ask(&Request::get("/account").header(header, credential));
+        let known = (0..ROUNDS)
+            .map(|_| Ok(ask()?.status == 200))
+            .collect::<Result<Vec<bool>>>()?;
+        Ok(known.into_iter().all(|known| known).then_some(()))
+    })
 }
 
 fn with_token(balancer: &Node, cookie: &str) -> Result<String> {
@@ -61,12 +74,14 @@ fn with_token(balancer: &Node, cookie: &str) -> Result<String> {
         balancer,
         &Request::json("/account/tokens", &body).header("cookie", cookie),
     )?;
-    Ok(format!(
+    let token = format!(
         "Bearer {}",
         made.json()?["token"]
             .as_str()
             .context("the token is shown once")?
-    ))
+    );
+    wait_until_known(balancer, "authorization", &token)?;
+    Ok(token)
 }
 
 fn deployment(name: &str) -> Result<Value> {
@@ -87,7 +102,6 @@ fn who_logs_in_through_the_balancer_is_known_to_every_node() -> Result<()> {
     }
     let cookie = sign_up(&balancer, "ada@example.org")?;
     for _ in 0..ROUNDS {
-        // At once: where the session is not known yet, it is waited for.
         let shown = done(
             &balancer,
             &Request::get("/account").header("cookie", &cookie),
@@ -160,7 +174,11 @@ fn applications_answer_by_path_and_by_host_through_the_balancer() -> Result<()> 
         let known = (0..ROUNDS).map(known).collect::<Result<Vec<bool>>>()?;
         Ok(known.into_iter().all(|known| known).then_some(()))
     })?;
-    as_ada(Request::json("/apps/shop/create", &deployment("add")?))?;
+    let create =
+        Request::json("/apps/shop/create", &deployment("add")?).header("authorization", &ada);
+    wait_for("the function, once its node knows the application", || {
+        Ok((balancer.ask(&create)?.status < 300).then_some(()))
+    })?;
     wait_for("the endpoint, once its node knows the function", || {
         let endpoint = json!({"path": "sum", "function": "add"}).to_string();
         let bound = balancer.ask(

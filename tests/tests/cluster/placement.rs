@@ -4,10 +4,16 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::e2e::Connection;
+use crate::support::cluster::peers;
 use crate::support::{CLOUD, Cluster, EDGE, Request, executor_of, guest, wait_for};
 
 /// An asking node with room for one call and this policy, a neighbour with room for one, and a cloud with room for four.
 fn trio(policy: &str) -> Result<Cluster> {
+    trio_with(policy, 3_000)
+}
+
+/// The same where slow calls take so many milliseconds.
+fn trio_with(policy: &str, milliseconds: u64) -> Result<Cluster> {
     let mut cluster = Cluster::on_loopback()?;
     cluster.join("edge1", EDGE, 1, |setup| {
         setup.with("scheduler.policy", policy)
@@ -15,7 +21,7 @@ fn trio(policy: &str) -> Result<Cluster> {
     cluster.join("edge2", EDGE, 1, |setup| setup)?;
     cluster.join("cloud", CLOUD, 4, |setup| setup)?;
     cluster.wait_until_acquainted()?;
-    cluster.deploy("slow", &guest::effect(3_000, None))?;
+    cluster.deploy("slow", &guest::effect(milliseconds, None))?;
     cluster.deploy("fast", &guest::effect(0, None))?;
     Ok(cluster)
 }
@@ -54,11 +60,18 @@ fn ends(mut connection: Connection, at: &str) -> Result<()> {
 
 #[test]
 fn overload_goes_to_the_neighbour_and_then_to_the_cloud() -> Result<()> {
-    let cluster = trio("qosaware")?;
+    let cluster = trio_with("qosaware", 6_000)?;
     // What it learns by: how long the function takes.
     assert_eq!(asks(&cluster, "slow", &json!({}))?, "edge1");
     let first = begins(&cluster, "edge1", "Running", 1, &json!({}))?;
     let second = begins(&cluster, "edge2", "Running", 1, &json!({}))?;
+    wait_for("the first to hear that its neighbour is full", || {
+        let peers = peers(cluster.node("edge1"))?;
+        Ok(peers
+            .get("edge2")
+            .is_some_and(|peer| peer["free_memory_mib"] == 0)
+            .then_some(()))
+    })?;
     let third = begins(&cluster, "cloud", "Running", 1, &json!({}))?;
     ends(first, "edge1")?;
     ends(second, "edge2")?;
@@ -185,12 +198,12 @@ fn offloading_can_be_declined() -> Result<()> {
 /// A deadline that only another place meets is met there.
 #[test]
 fn a_deadline_is_met_elsewhere() -> Result<()> {
-    let cluster = trio("qosaware")?;
+    let cluster = trio_with("qosaware", 8_000)?;
     assert_eq!(asks(&cluster, "slow", &json!({}))?, "edge1");
     let first = begins(&cluster, "edge1", "Running", 1, &json!({}))?;
     let hurried = cluster
         .node("edge1")
-        .ask(&call("fast", &json!({"QoSMaxRespT": 1.5})))?;
+        .ask(&call("fast", &json!({"QoSMaxRespT": 2.5})))?;
     assert_ne!(executor_of(&hurried)?, "edge1");
     ends(first, "edge1")
 }

@@ -149,7 +149,7 @@ exports.handler = async params => {
 #[test]
 fn failing_calls_are_typed_in_python() -> Result<()> {
     let lab = lab_with_good()?;
-    let more = json!({"Handler": "bad.handler", "Timeout": 1, "MemoryMB": 64});
+    let more = json!({"Handler": "bad.handler", "Timeout": 5, "MemoryMB": 64});
     lab.python_with("bad", BAD_PY, &more)?;
     let words = "last words";
     for (kind, code, parts) in [
@@ -158,8 +158,8 @@ fn failing_calls_are_typed_in_python() -> Result<()> {
         ("large", "function_output_too_large", ["", "", ""]),
         ("exit", "function_exited", ["3", "", words]),
         ("die", "function_exited", ["4", "", ""]),
-        ("spin", "function_timeout", ["1s", "", words]),
-        ("sleep", "function_timeout", ["1s", "", words]),
+        ("spin", "function_timeout", ["5s", "", words]),
+        ("sleep", "function_timeout", ["5s", "", words]),
         ("eat", "function_out_of_memory", ["64", "", ""]),
     ] {
         check_failure(&lab, "bad", &json!({ "kind": kind }), code, parts)?;
@@ -190,7 +190,7 @@ fn failing_calls_are_typed_in_python() -> Result<()> {
 #[test]
 fn failing_calls_are_typed_in_nodejs() -> Result<()> {
     let lab = lab_with_good()?;
-    let more = json!({"Handler": "bad.handler", "Timeout": 1});
+    let more = json!({"Handler": "bad.handler", "Timeout": 5});
     crate::support::deployed(&lab.try_source("bad", "nodejs", BAD_JS, &more)?)?;
     let words = "last words";
     for (kind, code, parts) in [
@@ -198,8 +198,8 @@ fn failing_calls_are_typed_in_nodejs() -> Result<()> {
         ("reject", "function_error", ["rejected", "", words]),
         ("json", "function_bad_output", ["", "", words]),
         ("exit", "function_exited", ["3", "", words]),
-        ("spin", "function_timeout", ["1s", "", words]),
-        ("sleep", "function_timeout", ["1s", "", words]),
+        ("spin", "function_timeout", ["5s", "", words]),
+        ("sleep", "function_timeout", ["5s", "", words]),
     ] {
         check_failure(&lab, "bad", &json!({ "kind": kind }), code, parts)?;
         assert_eq!(
@@ -229,7 +229,7 @@ def handler(params):
     print('the end')
     return 'fine'
 ";
-    lab.python("loud", code)?;
+    lab.python_with("loud", code, &json!({"Timeout": 300}))?;
     let before = lab.resident_kib()?;
     let body = json!({"Params": {"lines": 65_536}, "ReturnOutput": true});
     let answer = lab.post("/invoke/loud", &body)?;

@@ -8,9 +8,10 @@ use crate::support::{ECHO, Lab, Request, deployed, request, sleeper, wait_for};
 /// SIGKILL, with containers idle, busy and without code. The next start removes them all and serves.
 #[test]
 fn a_killed_node_leaves_nothing_to_the_next() -> Result<()> {
-    let mut lab = Lab::with(|setup| setup.with("container.cells", 2))?;
+    // So few that the starts of a slow run do not raise the number of template containers.
+    let mut lab = Lab::with(|setup| setup.with("container.cells", 2).with("container.max", 16))?;
     lab.python("warm", ECHO)?;
-    lab.python("busy", &sleeper(30.0))?;
+    lab.python_with("busy", &sleeper(300.0), &json!({"Timeout": 300}))?;
     assert_eq!(lab.call("warm", &json!([1]))?, json!([1]));
     let mut call = lab.connect()?;
     call.send_only(&Request::post("/invoke/busy", ""))?;
@@ -68,6 +69,7 @@ fn a_node_that_is_told_to_stop_ends_its_calls() -> Result<()> {
     let mut lab = Lab::with(|setup| {
         setup
             .with("container.cells", 1)
+            .with("container.max", 8)
             .with("container.allow_bridge", true)
     })?;
     lab.python("slow", &sleeper(2.0))?;
@@ -101,7 +103,7 @@ fn a_node_that_is_told_to_stop_ends_its_calls() -> Result<()> {
 #[test]
 fn patience_ends() -> Result<()> {
     let mut lab = Lab::with(|setup| setup.with("drain.timeout", "500ms"))?;
-    lab.python("f", &sleeper(60.0))?;
+    lab.python_with("f", &sleeper(600.0), &json!({"Timeout": 900}))?;
     let mut call = lab.connect()?;
     call.send_only(&Request::post("/invoke/f", ""))?;
     lab.wait_for_status("Running", 1)?;
@@ -115,7 +117,12 @@ fn patience_ends() -> Result<()> {
 #[test]
 fn callers_that_go_away_free_everything() -> Result<()> {
     let lab = Lab::start()?;
-    lab.python_with("f", &sleeper(60.0), &json!({"CPUDemand": 0.5}))?;
+    // By itself it would outlast the test's patience.
+    lab.python_with(
+        "f",
+        &sleeper(600.0),
+        &json!({"CPUDemand": 0.5, "Timeout": 900}),
+    )?;
     lab.python("g", ECHO)?;
     lab.wait_for_containers(0)?;
     let mut call = lab.connect()?;

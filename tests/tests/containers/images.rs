@@ -183,7 +183,7 @@ fn a_container_that_has_ended_is_noticed_soon() -> Result<()> {
         let begun = Instant::now();
         assert_eq!(lab.call("f", &json!({ "x": n }))?["got"]["x"], n);
         assert!(
-            begun.elapsed() < Duration::from_secs(15),
+            begun.elapsed() < Duration::from_secs(120),
             "it took {:?}",
             begun.elapsed()
         );

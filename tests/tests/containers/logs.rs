@@ -144,9 +144,9 @@ fn seconds(line: &Value) -> Result<f64> {
 #[test]
 fn lines_come_while_the_call_runs_and_have_their_times() -> Result<()> {
     let lab = Lab::start()?;
-    lab.python("f", SLOW)?;
+    lab.python_with("f", SLOW, &json!({"Timeout": 120}))?;
     std::thread::scope(|scope| {
-        let call = scope.spawn(|| lab.call("f", &json!({"seconds": 2})));
+        let call = scope.spawn(|| lab.call("f", &json!({"seconds": 20})));
         line(&lab, "f", "begun")?;
         assert!(!call.is_finished(), "the line came with the answer");
         assert_eq!(call.join().expect("the call does not panic")?, "done");
@@ -155,7 +155,7 @@ fn lines_come_while_the_call_runs_and_have_their_times() -> Result<()> {
     let begun = line(&lab, "f", "begun")?;
     let ended = line(&lab, "f", "ended")?;
     let apart = (seconds(&ended)? - seconds(&begun)?).rem_euclid(3600.0);
-    assert!((1.9..30.0).contains(&apart), "{apart} s lie between them");
+    assert!((19.9..60.0).contains(&apart), "{apart} s lie between them");
     let id = begun["Invocation"]
         .as_str()
         .context("a line has its invocation")?;
@@ -193,16 +193,17 @@ fn a_call_whose_client_leaves_is_counted_and_has_its_log() -> Result<()> {
     Ok(())
 }
 
-/// Prints in every way that goes past the language's own streams.
+/// Prints in every way that goes past the language's own streams, and then outlasts the engine, which notes the time.
 const PARENTS: [(&str, &str); 2] = [
     (
         "python",
-        "import os, subprocess
+        "import os, subprocess, time
 print('at load')
 def handler(params):
     subprocess.run(['/bin/sh', '-c', 'echo from a child; echo and its errors >&2'])
     os.system('echo from a shell')
     os.write(2, b'past the agent\\n')
+    time.sleep(3)
 ",
     ),
     (
@@ -212,6 +213,7 @@ console.log('at load');
 exports.handler = () => {
   spawnSync('/bin/sh', ['-c', 'echo from a child; echo and its errors >&2; echo from a shell'], { stdio: 'inherit' });
   require('fs').writeSync(2, 'past the agent\\n');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
 };
 ",
     ),
@@ -271,10 +273,8 @@ fn a_late_failure_is_nobodys_answer() -> Result<()> {
             lab.call(function, &json!({"who": "Ada", "forget": true}))?,
             "done: Ada"
         );
-        assert_eq!(
-            lab.call(function, &json!({"who": "Bob", "wait": 600}))?,
-            "done: Bob"
-        );
+        let bob = lab.invoke(function, &json!({"who": "Bob", "wait": 600}))?;
+        assert_eq!(bob.result()?, "done: Bob");
         let own = line(&lab, function, "called by Ada")?;
         for text in ["late line of Ada", "late failure of Ada"] {
             assert_eq!(
@@ -283,10 +283,12 @@ fn a_late_failure_is_nobodys_answer() -> Result<()> {
                 "{function}: {text}"
             );
         }
-        // The container is spent.
-        wait_for("a call in another container", || {
-            Ok((!lab.call_is_warm(function)?).then_some(()))
-        })?;
+        // The container is spent; it was so before Bob's call if that was not warm.
+        if bob.json()?["IsWarmStart"] == true {
+            wait_for("a call in another container", || {
+                Ok((!lab.call_is_warm(function)?).then_some(()))
+            })?;
+        }
     }
     Ok(())
 }

@@ -50,12 +50,20 @@ fn wasm_calls_python() -> Result<()> {
 #[test]
 fn a_callee_ends_with_its_caller() -> Result<()> {
     let lab = Lab::start()?;
-    lab.python("slow", &crate::support::sleeper(20.0))?;
+    // By itself it ends after its caller, and leaves a warm container.
+    lab.python_with(
+        "slow",
+        &crate::support::sleeper(60.0),
+        &json!({"Timeout": 300}),
+    )?;
     lab.deploy_with(
         "outer",
         guests::caller_of("slow", 0),
-        &json!({"Timeout": 1}),
+        &json!({"Timeout": 5}),
     )?;
+    // A start that outlasts the caller would end with an idle container.
+    lab.post("/prewarm", &json!({"Function": "slow", "Instances": 1}))?;
+    lab.wait_for_warm("slow", 1)?;
     lab.invoke("outer", &json!({}))?
         .assert_problem(500, "function_timeout");
     lab.wait_until_free()?;

@@ -35,11 +35,7 @@ fn template_containers_wait_for_functions_and_are_replaced() -> Result<()> {
 
 /// Deploys so many functions, and calls each of them for the first time at the same time.
 fn check_many(cells: u32, count: usize) -> Result<()> {
-    let lab = Lab::with(|setup| {
-        setup
-            .with("container.cells", cells)
-            .with("scheduler.queue.wait_max", "60s")
-    })?;
+    let lab = Lab::with(|setup| setup.with("container.cells", cells))?;
     let code = "import os\ndef handler(params): return [os.environ['NAME'], params]\n";
     std::thread::scope(|scope| {
         let deploys = (0..4).map(|part| {

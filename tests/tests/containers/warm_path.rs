@@ -18,6 +18,8 @@ fn check(cells: usize) -> Result<()> {
         setup
             .with("container.docker_socket", proxy.socket().display())
             .with("container.cells", cells)
+            // So few that the starts of a slow run do not raise the number of template containers.
+            .with("container.max", 8)
     })?;
     lab.python("py", ECHO)?;
     lab.nodejs("js", "exports.handler = params => params;\n")?;

@@ -70,7 +70,7 @@ fn too_many_at_once_are_refused() -> Result<()> {
         .with("async.queued_max", 3)
         .with("async.concurrency_max", 1);
     let node = setup.start()?;
-    node.deploy("slow", guests::sleeper(1_000))?;
+    node.deploy("slow", guests::sleeper(3_000))?;
     let ids = (0..3)
         .map(|_| submit(&node, "slow"))
         .collect::<Result<Vec<_>>>()?;
@@ -104,7 +104,7 @@ fn overload_only_delays() -> Result<()> {
 
 #[test]
 fn outcomes_are_forgotten_after_their_time() -> Result<()> {
-    let node = Setup::new()?.with("async.result_ttl", "1s").start()?;
+    let node = Setup::new()?.with("async.result_ttl", "5s").start()?;
     node.deploy("f", guests::constant(1))?;
     let id = submit(&node, "f")?;
     poll(&node, &id)?.result()?;
@@ -139,7 +139,7 @@ fn events(info: &Value) -> Vec<&str> {
 #[test]
 fn the_own_routes_show_what_happens() -> Result<()> {
     let node = Node::start()?;
-    node.deploy("slow", guests::sleeper(300))?;
+    node.deploy("slow", guests::sleeper(3_000))?;
     let accepted = node.post("/functions/slow/invocations", &json!({}))?;
     assert_eq!(accepted.status, 202);
     let id = accepted.json()?["id"]
@@ -196,7 +196,7 @@ fn keyed(node: &Node, function: &str, key: &str, body: &Value) -> Result<Respons
 #[test]
 fn a_key_outlives_a_crash() -> Result<()> {
     let node = Node::start()?;
-    node.deploy("slow", guests::sleeper(1_500))?;
+    node.deploy("slow", guests::sleeper(5_000))?;
     let asynchronous = json!({ "Params": {"a": 1}, "Async": true });
     let id = keyed(&node, "slow", "k", &asynchronous)?.json()?["ReqId"].clone();
     let id = id.as_str().context("not accepted")?.to_owned();
@@ -254,7 +254,7 @@ fn a_kept_failure_looks_like_a_plain_one() -> Result<()> {
 #[test]
 fn a_duplicate_that_cannot_wait_is_told() -> Result<()> {
     let node = Node::start()?;
-    node.deploy("slow", guests::sleeper(2_000))?;
+    node.deploy("slow", guests::sleeper(5_000))?;
     let first = keyed(&node, "slow", "k", &json!({ "Async": true }))?.json()?["ReqId"].clone();
     wait_for_state(&node, first.as_str().context("not accepted")?, "running")?;
     let hasty = json!({ "QoSMaxRespT": 0.2 });
@@ -272,7 +272,7 @@ fn a_duplicate_that_cannot_wait_is_told() -> Result<()> {
 #[test]
 fn a_dead_letter_is_driven_anew() -> Result<()> {
     let node = Setup::new()?.with("async.attempts_max", 1).start()?;
-    node.deploy("slow", guests::sleeper(500))?;
+    node.deploy("slow", guests::sleeper(5_000))?;
     let ids = [submit(&node, "slow")?, submit(&node, "slow")?];
     for id in &ids {
         wait_for_state(&node, id, "running")?;

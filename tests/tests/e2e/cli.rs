@@ -178,7 +178,7 @@ fn exit_codes_are_as_documented() -> Result<()> {
         .with("container.pool.memory", 128)
         .with("scheduler.queue.capacity", 0)
         .start()?;
-    node.deploy("slow", guests::sleeper(1_500))?;
+    node.deploy("slow", guests::sleeper(10_000))?;
     node.deploy("trap", guests::command("unreachable"))?;
     node.cli(&["--help"])?.assert_code(0);
     node.cli(&["invoke"])?.assert_code(1);

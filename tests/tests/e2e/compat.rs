@@ -206,7 +206,7 @@ fn the_functions_log_comes_on_request() -> Result<()> {
 #[test]
 fn asynchronous_invocations_are_polled() -> Result<()> {
     let node = Node::start()?;
-    node.deploy("slow", guests::sleeper(1_500))?;
+    node.deploy("slow", guests::sleeper(5_000))?;
     let accepted = node.ask(&invoke("slow", "{}", true))?;
     assert_eq!(accepted.status, 200);
     let accepted = accepted.json()?;
@@ -287,7 +287,7 @@ fn status_tells_what_is_reserved() -> Result<()> {
         .start()?;
     node.deploy_with(
         "slow",
-        guests::sleeper(1500),
+        guests::sleeper(5_000),
         &json!({"MemoryMB": 100, "CPUDemand": 0.5}),
     )?;
     std::thread::scope(|scope| {

@@ -152,7 +152,7 @@ fn the_examples_are_as_in_node() -> Result<()> {
         &node,
         "sieve",
         &sieve,
-        &["--handler", "sieve", "--memory", "256"],
+        &["--handler", "sieve", "--memory", "256", "--timeout", "300"],
     )?;
     let params = [
         json!({}),

@@ -13,14 +13,14 @@ use crate::support::{Node, Request, Setup, wait_for};
 #[test]
 fn running_calls_end_with_their_results() -> Result<()> {
     let node = Node::start()?;
-    node.deploy("slow", guests::sleeper(1_500))?;
+    node.deploy("slow", guests::sleeper(6_000))?;
     node.deploy_example("echo-http")?;
     let mut idle = node.connect()?;
     assert_eq!(idle.send(&Request::get("/readyz"))?.status, 200);
     let mut call = node.connect()?;
     call.send_only(&Request::post("/invoke/slow", ""))?;
     let mut stream = node.connect()?;
-    stream.send_only(&Request::get("/fn/echo-http/stream?chunks=4&pause_ms=300"))?;
+    stream.send_only(&Request::get("/fn/echo-http/stream?chunks=4&pause_ms=2000"))?;
     let head = stream.receive_head()?;
     node.wait_for_status("Running", 2)?;
     node.terminate()?;
@@ -48,7 +48,7 @@ fn running_calls_end_with_their_results() -> Result<()> {
 fn nested_calls_of_running_calls_are_served() -> Result<()> {
     let node = Node::start()?;
     node.deploy("f", guests::constant(5))?;
-    node.deploy("outer", guests::caller_of("f", 1_000))?;
+    node.deploy("outer", guests::caller_of("f", 5_000))?;
     let mut call = node.connect()?;
     call.send_only(&Request::post("/invoke/outer", ""))?;
     node.wait_for_status("Running", 1)?;
@@ -62,7 +62,7 @@ fn nested_calls_of_running_calls_are_served() -> Result<()> {
 #[test]
 fn waiting_calls_are_refused() -> Result<()> {
     let node = Setup::new()?.with("container.pool.memory", 128).start()?;
-    node.deploy("slow", guests::sleeper(1_500))?;
+    node.deploy("slow", guests::sleeper(8_000))?;
     let mut calls = Vec::new();
     for (member, value) in [("Running", 1), ("Queued", 1)] {
         let mut call = node.connect()?;

@@ -110,7 +110,7 @@ fn bodies_arrive_whole_however_they_are_sent() -> Result<()> {
 fn streams_come_as_they_are_made() -> Result<()> {
     let node = node()?;
     let mut connection = node.connect()?;
-    connection.send_only(&Request::get("/fn/echo-http/stream?chunks=4&pause_ms=400"))?;
+    connection.send_only(&Request::get("/fn/echo-http/stream?chunks=4&pause_ms=2000"))?;
     let head = connection.receive_head()?;
     assert_eq!(head.status, 200);
     let mut lines = connection.chunk()?.context("the stream begins")?;

@@ -141,7 +141,7 @@ fn every_limit_of_time_has_its_code() -> Result<()> {
     check(
         &node,
         &spin,
-        &json!({"Timeout": 20, "CPUTime": 0.1}),
+        &json!({"Timeout": 120, "CPUTime": 0.1}),
         504,
         "function_cpu_limit",
         "100ms",
@@ -163,7 +163,10 @@ fn every_limit_of_time_has_its_code() -> Result<()> {
 #[test]
 fn the_operators_limit_of_processor_time_holds() -> Result<()> {
     let node = Setup::new()?.with("wasm.cpu_time_max", "100ms").start()?;
-    for more in [json!({"Timeout": 5}), json!({"Timeout": 5, "CPUTime": 4})] {
+    for more in [
+        json!({"Timeout": 120}),
+        json!({"Timeout": 120, "CPUTime": 4}),
+    ] {
         let name = format!("f{}", node.names()?.len());
         node.deploy_with(&name, guests::infinite_loop(), &more)?;
         node.invoke(&name, &json!({}))?

@@ -44,8 +44,9 @@ fn others_are_answered_while_a_function_loops() -> Result<()> {
 fn a_node_full_of_loops_recovers() -> Result<()> {
     let node = crate::support::Setup::new()?
         .with("wasm.instances_max", 8)
+        .with("scheduler.queue.wait_max", "60s")
         .start()?;
-    node.deploy_with("spin", guests::infinite_loop(), &json!({"Timeout": 1}))?;
+    node.deploy_with("spin", guests::infinite_loop(), &json!({"Timeout": 5}))?;
     node.deploy_example("add")?;
     let mut loops = (0..8).map(|_| node.connect()).collect::<Result<Vec<_>>>()?;
     for connection in &mut loops {

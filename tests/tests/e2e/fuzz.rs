@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::support::{Connection, Node, Request, Response, Setup, beside, example, joined};
+use crate::support::{
+    Connection, Node, Request, Response, Setup, beside, example, joined, wait_for,
+};
 
 const SEED: u64 = 0x5eed_0f5e_7e71_ed9e;
 const CALLERS: u64 = 4;
@@ -78,8 +80,8 @@ fn bad_requests_and_modules_do_no_harm() -> Result<()> {
         .with("wasm.compile_parallel", 2);
     let setup = setup
         .with("wasm.compile_cpu_time", "5s")
-        .with("api.header_timeout", "100ms")
-        .with("api.body_timeout", "100ms");
+        .with("api.header_timeout", "500ms")
+        .with("api.body_timeout", "500ms");
     let node = setup.start()?;
     for name in ["add", "hello", "echo-http"] {
         node.deploy_example(name)?;
@@ -351,6 +353,14 @@ fn is_of_the_function(response: &Response) -> bool {
     response.header("content-type") == Some("application/json")
 }
 
+/// The answer to a request that is well-formed: the node's short patience may end before a slow machine has sent it.
+fn sure(node: &Node, request: &Request) -> Result<Response> {
+    wait_for("an answer", || {
+        let answer = node.ask(request).ok();
+        Ok(answer.filter(|answer| answer.status != 408))
+    })
+}
+
 /// Modules with some bytes changed. Few are still valid; those are run.
 fn bad_modules(node: &Node) -> Result<()> {
     let originals = [
@@ -358,14 +368,13 @@ fn bad_modules(node: &Node) -> Result<()> {
         crate::guests::constant(1).into_bytes(),
         crate::guests::command("(call $done)").into_bytes(),
     ];
-    let mut connection = node.connect()?;
     let mut codes: BTreeMap<String, u64> = BTreeMap::new();
     for number in 0..MODULES {
         let mut random = Random(SEED ^ number.wrapping_mul(0x1357));
         let mut module = originals[random.below(originals.len())].clone();
         random.mutate(&mut module);
         let body = json!({"Name": "mutant", "TarFunctionCode": STANDARD.encode(&module), "Timeout": 0.2, "MemoryMB": 16});
-        let deployed = connection.send(&Request::json("/update", &body))?;
+        let deployed = sure(node, &Request::json("/update", &body))?;
         check(&deployed).with_context(|| format!("module {number}"))?;
         ensure!(
             matches!(deployed.status, 200 | 422),
@@ -375,10 +384,8 @@ fn bad_modules(node: &Node) -> Result<()> {
         );
         *codes.entry(deployed.code()).or_default() += 1;
         if deployed.status == 200 {
-            let ran = connection.send(&Request::json(
-                "/invoke/mutant",
-                &json!({"Params": {"a": 1, "b": 2}}),
-            ))?;
+            let call = Request::json("/invoke/mutant", &json!({"Params": {"a": 1, "b": 2}}));
+            let ran = sure(node, &call)?;
             check(&ran).with_context(|| format!("module {number}, run"))?;
             ensure!(
                 matches!(ran.status, 200 | 500),

@@ -199,7 +199,7 @@ fn every_fault_has_its_code() -> Result<()> {
         ),
         (
             big,
-            json!({"MemoryMB": 1024}),
+            json!({"MemoryMB": 1024, "Timeout": 300}),
             502,
             "function_output_too_large",
             "output",

@@ -10,7 +10,8 @@ use crate::support::{Connection, Node, Request, Response, Setup};
 fn narrow(queue: usize) -> Result<Setup> {
     Ok(Setup::new()?
         .with("container.pool.memory", 128)
-        .with("scheduler.queue.capacity", queue))
+        .with("scheduler.queue.capacity", queue)
+        .with("scheduler.queue.wait_max", "60s"))
 }
 
 fn check_refusal(response: &Response, code: &str) -> Result<()> {
@@ -26,7 +27,7 @@ fn check_refusal(response: &Response, code: &str) -> Result<()> {
 #[test]
 fn a_full_queue_refuses() -> Result<()> {
     let node = narrow(2)?.start()?;
-    node.deploy("slow", guests::sleeper(1_500))?;
+    node.deploy("slow", guests::sleeper(6_000))?;
     let mut accepted = Vec::new();
     for (member, value) in [("Running", 1), ("Queued", 1), ("Queued", 2)] {
         let mut connection = node.connect()?;
@@ -54,7 +55,7 @@ fn waiting_has_an_end() -> Result<()> {
     let node = narrow(10)?
         .with("scheduler.queue.wait_max", "200ms")
         .start()?;
-    node.deploy("slow", guests::sleeper(3_000))?;
+    node.deploy("slow", guests::sleeper(8_000))?;
     let mut running = start(&node, "slow")?;
     check_refusal(&node.invoke("slow", &json!({}))?, "queue_timeout")?;
     running.receive(false)?.result()?;
@@ -64,7 +65,7 @@ fn waiting_has_an_end() -> Result<()> {
 #[test]
 fn a_deadline_that_cannot_be_met_refuses() -> Result<()> {
     let node = narrow(10)?.start()?;
-    node.deploy("slow", guests::sleeper(2_000))?;
+    node.deploy("slow", guests::sleeper(8_000))?;
     let mut running = start(&node, "slow")?;
     let hurried = node.post("/invoke/slow", &json!({"QoSMaxRespT": 0.2}))?;
     check_refusal(&hurried, "deadline_unreachable")?;
@@ -83,7 +84,7 @@ fn start(node: &Node, function: &str) -> Result<Connection> {
 #[test]
 fn callers_that_leave_give_their_place_up() -> Result<()> {
     let node = narrow(1)?.start()?;
-    node.deploy("slow", guests::sleeper(1_500))?;
+    node.deploy("slow", guests::sleeper(5_000))?;
     let mut running = start(&node, "slow")?;
     let mut queued = node.connect()?;
     queued.send_only(&Request::post("/invoke/slow", ""))?;

@@ -78,8 +78,11 @@ fn answers_do_not_tell_who_has_an_account() -> Result<()> {
         assert_eq!(seen(&known), seen(&unknown), "{path}");
     }
     // A change to a taken address is confirmed by nobody, and says so no more than one to a free one.
-    let other = lab.sign_up("bob@example.org");
-    drop(other);
+    // Two of the sign-ups and one reset have sent a mail.
+    for _ in 0..3 {
+        lab.mail.next()?;
+    }
+    lab.sign_up("bob@example.org")?;
     let change = |email: &str| json!({"email": email, "password": PASSWORD});
     let taken = lab.post(&ada, "/account/email", &change("bob@example.org"))?;
     let free = lab.post(&ada, "/account/email", &change("new@example.org"))?;

@@ -1,11 +1,12 @@
 //! A node behind a real nginx: below a path of its host, and with answers that come before the body was read.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use serverledge_testing::etcd_process::free_port;
 use tempfile::TempDir;
 
 use crate::e2e::programs::programs;
@@ -23,8 +24,7 @@ impl Proxy {
         let folder = tempfile::Builder::new()
             .prefix("serverledge-nginx-")
             .tempdir()?;
-        // A port that was free a moment ago.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let file = folder.path().join("nginx.conf");
         fs::write(
             &file,

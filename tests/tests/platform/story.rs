@@ -102,7 +102,7 @@ fn account(lab: &Lab) -> Result<Person> {
 /// Functions in three languages, endpoints, a test run, and the start. Requirements 4 to 8.
 fn application(lab: &Lab, ada: &Person) -> Result<()> {
     lab.done(ada, "/apps", &json!({"name": "shop"}))?;
-    let idempotent = json!({"Idempotent": true, "MemoryMB": 256});
+    let idempotent = json!({"Idempotent": true, "MemoryMB": 256, "Timeout": 120});
     let edge = json!({"Idempotent": true, "Edge": true, "MemoryMB": 256});
     lab.deploy(ada, "shop", "inner-function", Source::Node(INNER), &edge)?;
     lab.deploy(
@@ -124,7 +124,7 @@ fn application(lab: &Lab, ada: &Person) -> Result<()> {
         "shop",
         "total",
         Source::Python(TOTAL),
-        &json!({"MemoryMB": 256, "Handler": "function.handler"}),
+        &json!({"MemoryMB": 256, "Handler": "function.handler", "Timeout": 120}),
     )?;
     for function in ["outer-function", "total"] {
         let endpoint = json!({"path": format!("/{function}"), "function": function});

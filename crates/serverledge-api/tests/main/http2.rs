@@ -371,7 +371,7 @@ async fn an_invocation_ends_with_its_client_and_a_drain_lets_one_end() {
 
 #[tokio::test]
 async fn a_connection_on_which_nothing_is_asked_ends() {
-    let (serving, handle) = server(10, Duration::from_millis(100)).await;
+    let (serving, handle) = server(10, Duration::from_secs(1)).await;
     let mut client = Client::connect(&serving).await;
     handle.hold();
     let released = async {
@@ -379,7 +379,7 @@ async fn a_connection_on_which_nothing_is_asked_ends() {
             .wait_for("the invocation", |counts| counts.begun == 1)
             .await;
         // Longer than a connection may be idle.
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
         handle.release();
     };
     let (answer, ()) = tokio::join!(

@@ -15,7 +15,7 @@ const BODY: &[u8] = br#"{"a":1}"#;
 /// Longer than any test takes: nothing may run into it by accident.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// For tests in which nothing comes.
-const SHORT: Duration = Duration::from_millis(100);
+const SHORT: Duration = Duration::from_secs(3);
 
 /// A name service that answers in this order, and then no more.
 struct Names(Mutex<Vec<Vec<&'static str>>>);

@@ -201,10 +201,16 @@ async fn a_dead_capability_is_refused_and_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_end_with_their_invocation() {
     let lab = Lab::new().await;
-    let code = "exports.handler = async () => { call('held', 1).catch(() => {}); await call('callee', 2); };";
+    let code = "exports.handler = async () => { call('held', 1).catch(() => {}); while (!await call('callee', 2)) {} };";
     let sandbox = started(&lab, Runtime::NodeJs, code, 1).await;
     let (host, handle) = host();
     handle.hold("held");
+    let seen = handle.clone();
+    // Not before the other call has arrived.
+    handle.answer("callee", move |_| {
+        let arrived = seen.calls().iter().any(|call| call.function == "held");
+        Ok(Bytes::from(if arrived { "true" } else { "false" }))
+    });
     invoke(sandbox.as_ref(), &json!(null), host).await.unwrap();
     handle
         .wait_for("the end of what nobody waited for", |counts| {

@@ -380,7 +380,7 @@ async fn what_is_left_running_ends_with_the_container() {
     let version = lab.python(&code).await;
     let sandbox = lab.start(&version).await;
     invoke(sandbox.as_ref(), Value::Null).await.unwrap();
-    assert_eq!(processes_with(&mark), 1);
+    crate::support::wait_until("the process", || processes_with(&mark) == 1).await;
     sandbox.stop().await.unwrap();
     crate::support::wait_until("the end of the process", || processes_with(&mark) == 0).await;
 }

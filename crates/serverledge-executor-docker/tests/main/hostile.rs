@@ -113,7 +113,7 @@ async fn forged_answers_are_not_believed() {
                 let told = words(invoke(sandbox.as_ref(), json!(line)).await);
                 assert!(allowed.contains(&told.as_str()), "{line}: {told}");
                 assert!(
-                    began.elapsed() < Duration::from_secs(10),
+                    began.elapsed() < Duration::from_secs(30),
                     "{line} took {:?}",
                     began.elapsed()
                 );
@@ -151,7 +151,7 @@ async fn what_follows_a_forged_answer_ends_in_time() {
             let began = Instant::now();
             let told = words(invoke(sandbox.as_ref(), json!(line)).await);
             assert!(
-                began.elapsed() < Duration::from_secs(5),
+                began.elapsed() < Duration::from_secs(30),
                 "{line}, {round}: {told} after {:?}",
                 began.elapsed()
             );
@@ -190,7 +190,7 @@ def handler(p):
         let began = Instant::now();
         let told = words(invoke(sandbox.as_ref(), large.clone()).await);
         assert!(
-            began.elapsed() < Duration::from_secs(5),
+            began.elapsed() < Duration::from_secs(30),
             "{round}: {told} after {:?}",
             began.elapsed()
         );

@@ -294,7 +294,7 @@ async fn links_in_a_layer_do_not_lead_to_the_machine() {
 async fn a_function_with_a_network_reaches_out_and_no_other_container() {
     let lab = Lab::new().await;
     // Without an address: the index that pip asks by itself.
-    let text = "import socket, sys\nsys.path.append('/usr/lib/python3/dist-packages')\nfrom pip._internal.models.index import PyPI\ndef handler(p):\n    try:\n        with socket.create_connection(tuple(p or [PyPI.netloc, 443]), 3): return True\n    except OSError as error: return str(error)\n";
+    let text = "import socket, sys\nsys.path.append('/usr/lib/python3/dist-packages')\nfrom pip._internal.models.index import PyPI\ndef handler(p):\n    try:\n        with socket.create_connection(tuple(p or [PyPI.netloc, 443]), 3 if p else 15): return True\n    except OSError as error: return str(error)\n";
     let version = Version {
         network: serverledge_core::Network::Bridge,
         ..python(text)

@@ -459,7 +459,7 @@ pub(crate) async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) 
 /// The pace that the conformance suite needs; see [`executor::Fixtures`].
 pub(crate) fn pace() -> executor::Pace {
     executor::Pace {
-        short: Duration::from_millis(700),
+        short: Duration::from_secs(2),
         concurrent: 4,
     }
 }

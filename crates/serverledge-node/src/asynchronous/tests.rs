@@ -419,7 +419,7 @@ async fn who_cannot_wait_is_told_and_stops_nothing() {
     node.deploy("f", &Behaviour::Echo).await;
     node.fake.hold();
     let mut hasty = read("f", "1", "k");
-    hasty.call.deadline = Some(crate::clock::now() + std::time::Duration::from_millis(300));
+    hasty.call.deadline = Some(crate::clock::now() + std::time::Duration::from_secs(5));
     let told = node.backend().async_worker.invoke_once(hasty).await;
     let Err(OnceError::NotFinished { id, .. }) = told else {
         panic!("{told:?}")

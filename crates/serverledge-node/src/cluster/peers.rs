@@ -52,10 +52,18 @@ struct PeerEntry {
     cloud: bool,
     /// Whether requests may be sent to its URL.
     allowed: bool,
-    load: Option<(PeerLoad, Instant)>,
+    report: Option<LastReport>,
     round_trip: Option<Duration>,
     coordinate: Option<Coordinate>,
     warm: BTreeMap<String, u32>,
+}
+
+/// What a peer has last said of itself.
+struct LastReport {
+    load: PeerLoad,
+    /// When it was asked for, or heard if it came unasked: a call that arrives there later need not be counted in it.
+    since: Instant,
+    heard: Instant,
 }
 
 /// A node as a load balancer sees it.
@@ -144,8 +152,8 @@ impl Peers {
             let old = before
                 .remove(&id)
                 .filter(|old| old.known.record.epoch == known.record.epoch);
-            let (load, round_trip, coordinate, warm) = old.map_or_else(Default::default, |old| {
-                (old.load, old.round_trip, old.coordinate, old.warm)
+            let (report, round_trip, coordinate, warm) = old.map_or_else(Default::default, |old| {
+                (old.report, old.round_trip, old.coordinate, old.warm)
             });
             table.entries.push(PeerEntry {
                 id,
@@ -153,7 +161,7 @@ impl Peers {
                 allowed: target.is_secure() || target.is_loopback() || self.allow_plain,
                 known: known.clone(),
                 target,
-                load,
+                report,
                 round_trip,
                 coordinate,
                 warm,
@@ -174,16 +182,16 @@ impl Peers {
         for entry in &table.entries {
             let runs = entry.peer().is_some_and(|peer| peer.runs);
             let fresh = entry
-                .load
+                .report
                 .as_ref()
-                .filter(|(_, seen)| runs && seen.elapsed() <= self.age_max);
+                .filter(|report| runs && report.since.elapsed() <= self.age_max);
             see(PeerSnapshot {
                 id: entry.id,
                 name: entry.target.name(),
                 area: &entry.known.area,
                 cloud: entry.cloud,
                 record: &entry.known.record,
-                load: fresh.map(|(load, _)| load),
+                load: fresh.map(|report| &report.load),
                 warm: &entry.warm,
             });
         }
@@ -283,7 +291,7 @@ impl Peers {
     pub(crate) fn unreachable(&self, id: PeerId) {
         let mut table = self.table.write();
         if let Some(entry) = table.entries.iter_mut().find(|entry| entry.id == id) {
-            entry.load = None;
+            entry.report = None;
         }
         table.rebuild();
     }
@@ -293,8 +301,8 @@ impl Peers {
         let table = self.table.read();
         let entry = table.entries.iter().find(|entry| entry.id == id);
         entry
-            .and_then(|entry| entry.load.as_ref())
-            .is_some_and(|(_, seen)| seen.elapsed() <= time)
+            .and_then(|entry| entry.report.as_ref())
+            .is_some_and(|report| report.heard.elapsed() <= time)
     }
 
     /// The network coordinates of this node.
@@ -365,7 +373,14 @@ impl PeerTable {
             // Of an earlier or later life than the registry has shown so far.
             return;
         }
-        entry.load = Some((load, Instant::now()));
+        let heard = Instant::now();
+        // The peer may have answered a probe at any time since it was sent.
+        let since = heard.checked_sub(round_trip.unwrap_or_default());
+        entry.report = Some(LastReport {
+            load,
+            since: since.unwrap_or(heard),
+            heard,
+        });
         if let Some(measured) = round_trip {
             let before = entry.round_trip.unwrap_or(measured);
             let weight = if measured < before {
@@ -407,7 +422,7 @@ impl PeerTable {
 impl PeerEntry {
     /// The peer as policies see it; `None` until it was heard of.
     fn peer(&self) -> Option<Peer> {
-        let (load, seen) = self.load.as_ref()?;
+        let LastReport { load, since, .. } = self.report.as_ref()?;
         Some(Peer {
             id: self.id,
             cloud: self.cloud,
@@ -417,7 +432,7 @@ impl PeerEntry {
             free_memory: MemoryMib::new(load.free_memory_mib),
             free_cpu: CpuMilli::new(load.free_cpu_milli),
             wait: Duration::from_micros(load.wait_us),
-            seen: seen.into_std(),
+            seen: since.into_std(),
         })
     }
 
@@ -434,9 +449,9 @@ impl PeerEntry {
 
     fn info(&self, age_max: Duration) -> PeerInfo {
         let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-        let heard = self.load.as_ref();
-        let load = heard.map(|(load, _)| load.clone()).unwrap_or_default();
-        let age = heard.map(|(_, seen)| seen.elapsed());
+        let report = self.report.as_ref();
+        let load = report.map(|report| report.load.clone()).unwrap_or_default();
+        let age = report.map(|report| report.since.elapsed());
         let runs = self.peer().is_some_and(|peer| peer.runs);
         PeerInfo {
             node: self.known.node.clone(),
@@ -491,4 +506,74 @@ fn coordinate(given: &Coordinates) -> Option<Coordinate> {
 fn key_of(name: &str) -> u64 {
     let digest = blake3::hash(name.as_bytes());
     u64::from_le_bytes(digest.as_bytes().first_chunk().copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use serverledge_core::kv::Revision;
+
+    use super::*;
+    use crate::config::{Machine, load};
+
+    const MACHINE: Machine = Machine {
+        memory_bytes: 1 << 30,
+        cores: 2,
+        files_max: 4096,
+    };
+    const NO_VARIABLES: [(&str, &str); 0] = [];
+    const EPOCH: &str = "its only life";
+
+    fn known() -> KnownNode {
+        KnownNode {
+            area: "ROME".to_owned(),
+            node: "there".to_owned(),
+            record: NodeRecord {
+                schema: 1,
+                epoch: EPOCH.to_owned(),
+                kind: NodeRecord::NODE.to_owned(),
+                url: "http://127.0.0.1:1".to_owned(),
+                arch: String::new(),
+                version: String::new(),
+                memory_mib: 512,
+                cpu_milli: 2000,
+                runtimes: vec![Runtime::Wasm.name().to_owned()],
+                draining: false,
+                started_unix_ms: 0,
+            },
+            revision: Revision::new(1),
+        }
+    }
+
+    fn told() -> PeerLoad {
+        PeerLoad {
+            epoch: EPOCH.to_owned(),
+            ..PeerLoad::default()
+        }
+    }
+
+    /// A call that was sent meanwhile need not be counted in the answer.
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_tells_of_the_time_at_which_it_was_sent() {
+        let config = load(None, &NO_VARIABLES, &MACHINE, &[]).unwrap().config;
+        let peers = Peers::new(&config, "ROME/here");
+        peers.set(&[known()]);
+        let (contact, _) = peers.by_distance().remove(0);
+        let seen = || peers.with_view(Runtime::Wasm, &[], |view| view.peers[0].seen);
+        let sent = Instant::now();
+        let took = Duration::from_millis(300);
+        tokio::time::advance(took).await;
+        let state = PeerState {
+            load: told(),
+            ..PeerState::default()
+        };
+        peers.measured(&contact, state, took);
+        assert_eq!(seen(), sent.into_std());
+        assert!(
+            peers.heard_within(contact.id, Duration::ZERO),
+            "it was heard of just now"
+        );
+        tokio::time::advance(took).await;
+        peers.heard(contact.id, told());
+        assert_eq!(seen(), (sent + 2 * took).into_std());
+    }
 }

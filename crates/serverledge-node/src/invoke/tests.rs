@@ -35,7 +35,7 @@ const MACHINE: Machine = Machine {
     files_max: 4096,
 };
 /// Longest wait of a test for an expected event.
-const WAIT_MAX: Duration = Duration::from_secs(20);
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 struct InvokeLab {
     node: Arc<NodeServices>,
@@ -509,10 +509,13 @@ async fn a_crowd_leaves_nothing_behind() {
     lab.fake
         .wait_for("the end of all sandboxes", |counts| counts.live == 0)
         .await;
-    let snapshot = lab.node.base.resources.admissions.snapshot();
-    assert_eq!(
-        (snapshot.running, snapshot.free.memory.get()),
-        (0, 512),
-        "{snapshot:?}"
-    );
+    // A sandbox has ended a moment before what it held is given back.
+    let snapshot = || lab.node.base.resources.admissions.snapshot();
+    let free = async {
+        while (snapshot().running, snapshot().free.memory.get()) != (0, 512) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let freed = tokio::time::timeout(WAIT_MAX, free).await;
+    assert!(freed.is_ok(), "{:?}", snapshot());
 }

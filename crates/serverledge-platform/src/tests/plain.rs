@@ -86,7 +86,8 @@ async fn limits_count_accounts_that_are_not_there_as_well() {
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(tries, 20, "{email}");
+        // A slow machine is allowed some more, for the time that has passed.
+        assert!((20..=22).contains(&tries), "{email}: {tries}");
         assert!(retry_after.as_secs() > 0);
     }
 }

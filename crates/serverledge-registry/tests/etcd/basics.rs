@@ -159,7 +159,7 @@ async fn a_login_that_etcd_forgot_is_renewed() {
         ..options(&etcd)
     })
     .unwrap();
-    let lease = kv.lease_grant(LEASE_TTL_MIN).await.unwrap();
+    let lease = kv.lease_grant(LEASE_TTL_MIN * 100).await.unwrap();
     for value in ["1", "2", "3"] {
         etcd.void_logins("node", "secret").await;
         write(&kv, "k", value).await;
@@ -173,7 +173,7 @@ async fn a_login_that_etcd_forgot_is_renewed() {
 async fn idling_writes_nothing() {
     let etcd = EtcdProcess::start().await;
     let kv = store(&etcd);
-    let lease = kv.lease_grant(LEASE_TTL_MIN).await.unwrap();
+    let lease = kv.lease_grant(LEASE_TTL_MIN * 100).await.unwrap();
     let mut watch = kv.watch(b"", None).await.unwrap();
     write(&kv, "k", "v").await;
     assert_eq!(values(&mut watch, 1).await, ["v"]);

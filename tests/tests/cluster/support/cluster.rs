@@ -131,7 +131,8 @@ impl Cluster {
             )
             .with("registry.nearby.interval", "200ms")
             .with("registry.monitoring.interval", "1s")
-            .with("registry.ttl", "3s")
+            // Longer than a slow machine lets a node wait for its turn.
+            .with("registry.ttl", "10s")
             .with("cluster.key", KEY))
     }
 

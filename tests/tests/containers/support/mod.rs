@@ -55,7 +55,8 @@ impl Lab {
             .with("container.image.python", engine::python_image())
             .with("container.image.nodejs", engine::nodejs_image())
             // What loads slowly on a busy machine is not what these tests are about.
-            .with("container.start_timeout", "60s");
+            .with("container.start_timeout", "60s")
+            .with("scheduler.queue.wait_max", "60s");
         // Before the node starts: whatever comes of it is removed.
         let mut lab = Self {
             node: None,

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use tokio::time::Instant;
 
 /// Longest wait of a test for anything: generous, since a machine under test may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two looks at a condition.
 const PAUSE: Duration = Duration::from_millis(10);
 
