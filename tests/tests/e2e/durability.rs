@@ -106,7 +106,7 @@ fn check(node: &Node, acknowledged: &BTreeMap<String, u64>) -> Result<()> {
     let log = node.stderr();
     for name in acknowledged.keys() {
         ensure!(
-            !log.contains(&format!("prepared anew name={name}\n")),
+            !log.contains(&format!(" prepared name={name} ")),
             "{name} was compiled again:\n{log}"
         );
     }
