@@ -3,7 +3,7 @@
 # modules against their sources. Stops at the first step that fails, names it, and ends with a table of durations.
 #
 #   test.sh             everything
-#   test.sh STEP...     only these: install fmt images runtimes clippy build test podman doc deny guests deploy
+#   test.sh STEP...     only these: install fmt images runtimes clippy build test instructions podman doc deny guests deploy
 #
 # SERVERLEDGE_SKIP_DOCKER=1       leave out everything that needs a Docker Engine or Podman; the summary says so
 # SERVERLEDGE_SKIP_GUEST_BUILD=1  compare the shipped modules with their records only; do not build them again
@@ -18,7 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-all_steps=(install fmt images runtimes clippy build test podman doc deny guests deploy)
+all_steps=(install fmt images runtimes clippy build test instructions podman doc deny guests deploy)
 
 # Nodes that tests start must not read a configuration from the caller's environment.
 for variable in "${!SERVERLEDGE_@}"; do
@@ -77,6 +77,7 @@ step_install() {
     command -v chromium >/dev/null || missing+=(chromium)
     command -v nginx >/dev/null || missing+=(nginx-light)
     ((${#missing[@]} == 0)) || install "a mail server, a browser and a proxy for the tests of accounts and applications" "${missing[@]}"
+    command -v valgrind >/dev/null || install "what counts the instructions of a call" valgrind
     need_cargo
     say "$(rustc --version), $(cc --version | head -n 1)"
     skips_docker && return
@@ -144,6 +145,9 @@ step_test() {
     fi
     cargo test --workspace --locked --no-fail-fast "${features[@]}"
 }
+
+# Compares what a fresh call costs with what is recorded.
+step_instructions() { scripts/instructions.sh; }
 
 # Tests on Docker run on Podman too: the suite of the executor, the attempts to escape, faults of functions, leftovers.
 # The tests that stop an engine own a dockerd, and are left out.
@@ -249,9 +253,9 @@ finish() {
     stop_docker
     title "summary"
     for i in "${!names[@]}"; do
-        printf '%-8s %14s  %s\n' "${names[$i]}" "${times[$i]}" "${outcomes[$i]}"
+        printf '%-12s %14s  %s\n' "${names[$i]}" "${times[$i]}" "${outcomes[$i]}"
     done
-    printf '%-8s %14s\n' total "$(words_of_us $(($(now_us) - whole)))"
+    printf '%-12s %14s\n' total "$(words_of_us $(($(now_us) - whole)))"
     if ((status == 0)) && skips_docker; then
         say "${red}all steps passed, but nothing was tried in containers (SERVERLEDGE_SKIP_DOCKER=1)${plain}"
     elif ((status == 0)); then
