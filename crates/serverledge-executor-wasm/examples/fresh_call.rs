@@ -48,7 +48,10 @@ fn main() -> Result<()> {
     let guest = runtime.block_on(prepared(dir.path(), module, script.map(Path::new)))?;
     let calls_of = |count| -> Vec<Call> {
         let payload = || Payload::Json(Bytes::copy_from_slice(params.as_bytes()));
-        let call = |_| executor::call_of("counted", payload());
+        let call = |_| Call {
+            instance: None,
+            ..executor::call_of("counted", payload())
+        };
         (0..count).map(call).collect()
     };
     runtime.block_on(call_each(&guest, calls_of(WARM_UP)))?;
