@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Requests per second of this node beside bare axum (and `wasmtime serve`, where it is on PATH), interleaved in one run,
-# and what the node needs to start and to sit idle. Prints a table and lines `ratio NAME VALUE` and `figure NAME VALUE`.
-#   scripts/bench/http.sh [--rounds N] [--seconds N] [--connections N] [--only http|nested|loop|start]
+# Requests per second of this node beside bare axum (and `wasmtime serve`, where it is on PATH), interleaved in one run;
+# the same of scripts, short and bundled, beside workerd (where npm is); and what the node needs to start and to sit idle.
+# Prints a table and lines `ratio NAME VALUE` and `figure NAME VALUE`.
+#   scripts/bench/http.sh [--rounds N] [--seconds N] [--connections N] [--only http|script|nested|loop|start]
 #                         [--against FOLDER]   another build of `serverledge` in the same run, for `ratio NAME/against VALUE`
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
+case " $* " in
+  *" --help "* | *" -h "*) exec python3 -B scripts/bench/measure.py --help ;;
+esac
 for tool in python3 wrk; do
   command -v "$tool" >/dev/null && continue
   [ "$(id -u)" = 0 ] || { echo "$tool is missing: apt-get install $tool" >&2; exit 1; }
@@ -14,4 +18,11 @@ done
 echo "building (release) ..." >&2
 cargo build --release --quiet -p serverledge-node -p serverledge-cli
 cargo build --release --quiet -p serverledge-api --example bare_axum
-exec python3 scripts/bench/measure.py "$@"
+# The Rust example as rustc links it by itself: from here, the flags of wasm-examples/.cargo are not found.
+if rustup target list --installed 2>/dev/null | grep -qx wasm32-wasip1 || rustup target add wasm32-wasip1 2>/dev/null; then
+  cargo build --release --quiet --locked --manifest-path wasm-examples/Cargo.toml --target wasm32-wasip1 -p hello \
+    --target-dir "${CARGO_TARGET_DIR:-target}/bench-guests"
+else
+  echo "rustup has no target wasm32-wasip1: measuring without a Rust command with its default stack" >&2
+fi
+exec python3 -B scripts/bench/measure.py "$@"

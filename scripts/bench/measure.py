@@ -1,12 +1,9 @@
 """The measurements of http.sh: needs release binaries and wrk; everything listens on loopback and is stopped by its id."""
 
 import argparse
-import base64
-import contextlib
 import http.client
 import json
 import os
-import platform
 import re
 import shutil
 import signal
@@ -16,62 +13,9 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BIN = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "release")
-GUESTS = os.path.join(ROOT, "wasm-examples")
-
-
-class Server:
-    """A process that prints its address on stdout."""
-
-    def __init__(self, command, **kwargs):
-        self.began = time.monotonic()
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, **kwargs)
-        line = self.process.stdout.readline().decode()
-        self.announced = time.monotonic() - self.began
-        found = re.search(r"http://([0-9.]+):(\d+)", line)
-        if not found:
-            raise SystemExit(f"{command[0]} did not start: {line!r}")
-        self.host, self.port = found.group(1), int(found.group(2))
-
-    def rss_kib(self):
-        with open(f"/proc/{self.process.pid}/status") as status:
-            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
-
-    def stop(self, how=signal.SIGTERM):
-        self.process.stdin.close()
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(how)
-        self.process.wait(timeout=60)
-
-
-def node(data_dir, limit_files=None, folder=BIN):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SERVERLEDGE_")}
-    environment |= {"SERVERLEDGE_API_PORT": "0", "SERVERLEDGE_DATA_DIR": data_dir, "SERVERLEDGE_LOG_LEVEL": "error"}
-    command = [os.path.join(folder, "serverledge")]
-    if limit_files:
-        command = ["sh", "-c", f"ulimit -n {limit_files}; exec {command[0]}"]
-    return Server(command, env=environment, cwd=data_dir)
-
-
-def post(server, path, body):
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
-    connection.request("POST", path, body if isinstance(body, (bytes, str)) else json.dumps(body))
-    response = connection.getresponse()
-    text = response.read()
-    connection.close()
-    if response.status != 200:
-        raise SystemExit(f"POST {path}: {response.status} {text[:300]!r}")
-    return text
-
-
-def deploy(server, name, code, **more):
-    post(server, "/update", {"Name": name, "TarFunctionCode": base64.b64encode(code).decode(), **more})
-
-
-def module(name):
-    with open(os.path.join(GUESTS, name, f"{name}.wasm"), "rb") as file:
-        return file.read()
+import javascript
+from bench import (BIN, GUESTS, SCRIPT, SCRIPT_PARAMS, TARGET, Server, deploy, machine_code, module, node, post, print_machine,
+                   print_ratio_to_against)
 
 
 def wrk(server, path, body, seconds, connections, scratch):
@@ -92,62 +36,115 @@ def milliseconds(found):
     return float(found.group(1)) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found.group(2)]
 
 
-SCRIPT = b"""// What people write first.
-const DIGITS_MAX = 15;
-
-module.exports = (params, context) => {
-  for (const name of ['a', 'b']) {
-    if (!Number.isSafeInteger(params[name])) throw new TypeError(`${name} must be an integer of at most ${DIGITS_MAX} digits`);
-  }
-  const sum = [params.a, params.b].reduce((total, each) => total + each, 0);
-  return { sum };
-};
-"""
+def as_call(params):
+    return json.dumps({"Params": params})
 
 
-def node_with_functions(data, folder=BIN):
+def node_with_functions(data, functions, folder=BIN):
+    """`functions` has the code and the options of each deploy by name."""
     os.mkdir(data)
     server = node(data, folder=folder)
-    for name in ("add", "word-count", "hello", "echo-http"):
-        deploy(server, name, module(name))
-    deploy(server, "add-once", module("add"), Idempotent=True)
-    deploy(server, "script", SCRIPT, Runtime="javascript")
+    for name, (code, more) in functions.items():
+        deploy(server, name, code, **more)
     return server
 
 
+def axum(reply):
+    """Bare axum with constant replies of the same length."""
+    return Server([os.path.join(BIN, "examples", "bare_axum"), str(len(reply))])
+
+
 def measure_http(options, scratch):
-    ours = node_with_functions(os.path.join(scratch, "http"))
+    functions = {name: (module(name), {}) for name in ("add", "word-count", "hello", "echo-http")}
+    functions["add-once"] = (module("add"), {"Idempotent": True})
+    functions["script"] = (SCRIPT, {"Runtime": "javascript"})
+    default_stack = hello_with_default_stack()
+    if default_stack:
+        functions["hello-default"] = (default_stack, {})
+    ours = node_with_functions(os.path.join(scratch, "http"), functions)
     servers = [ours]
-    add = json.dumps({"Params": {"a": 2, "b": 3}})
-    count = json.dumps({"Params": {"text": "to be or not to be"}})
-    hello = json.dumps({"Params": {"name": "Ada"}})
-    length = len(post(ours, "/invoke/add", add))
-    baseline = Server([os.path.join(BIN, "examples", "bare_axum"), str(length)])
-    servers.append(baseline)
+    add, hello = as_call(SCRIPT_PARAMS), as_call({"name": "Ada"})
+    servers.append(axum(post(ours, "/invoke/add", add)))
     targets = {
-        "axum": (baseline, "/invoke/add", add),
+        "axum": (servers[-1], "/invoke/add", add),
         "invoke-reactor": (ours, "/invoke/add", add),
         "idempotent-hit": (ours, "/invoke/add-once", add),
-        "invoke-command-c": (ours, "/invoke/word-count", count),
+        "invoke-command-c": (ours, "/invoke/word-count", as_call({"text": "to be or not to be"})),
         "invoke-command-rust": (ours, "/invoke/hello", hello),
         "invoke-javascript": (ours, "/invoke/script", add),
         "http": (ours, "/fn/echo-http", "hello"),
     }
+    if default_stack:
+        targets["invoke-command-rust-default"] = (ours, "/invoke/hello-default", hello)
+    ratios = [(name, "axum") for name in targets if name != "axum"]
     peer = shutil.which("wasmtime")
     if peer:
-        serve = wasmtime_serve(peer)
-        servers.append(serve)
-        targets["wasmtime-serve"] = (serve, "/", "hello")
+        servers.append(wasmtime_serve(peer))
+        targets["wasmtime-serve"] = (servers[-1], "/", "hello")
+        ratios.append(("http", "wasmtime-serve"))
     if options.against:
-        other = node_with_functions(os.path.join(scratch, "against"), options.against)
-        servers.append(other)
-        # Each right after its counterpart, so that both meet the same noise.
-        both = {}
-        for name, (server, path, body) in targets.items():
-            both[name] = (server, path, body)
-            if server is ours:
-                both["against " + name] = (other, path, body)
-        targets = both
+        servers.append(node_with_functions(os.path.join(scratch, "against"), functions, options.against))
+        targets = with_counterparts(targets, ours, servers[-1])
+    results = interleaved(targets, options, scratch)
+    rss = ours.rss_kib()
+    for server in servers:
+        server.stop()
+    report(results, [(f"{name}/{base}", name, base) for name, base in ratios])
+    if not peer:
+        print("wasmtime is not on PATH: no ratio http/wasmtime-serve")
+    print(f"figure rss-after-load-mib {rss / 1024:.1f}")
+
+
+def measure_script(options, scratch):
+    """Scripts with the runtime `javascript`, short and bundled, beside the same in workerd."""
+    tools = javascript.tools()
+    bundle = tools and javascript.bundle(tools)
+    functions = {"script": (SCRIPT, {"Runtime": "javascript"})}
+    if bundle:
+        functions["bundle"] = (bundle, {"Runtime": "javascript"})
+    ours = node_with_functions(os.path.join(scratch, "script"), functions)
+    calls = {"script": as_call(SCRIPT_PARAMS), "bundle": as_call(javascript.BUNDLE_PARAMS)}
+    servers = [ours, axum(post(ours, "/invoke/script", calls["script"]))]
+    targets = {"axum": (servers[-1], "/invoke/script", calls["script"])}
+    ratios = []
+    for name in functions:
+        target = "invoke-javascript" if name == "script" else f"invoke-{name}"
+        targets[target] = (ours, f"/invoke/{name}", calls[name])
+        ratios.append((f"{target}/axum", target, "axum"))
+        kind = "esModule" if name == "bundle" else "commonJsModule"
+        peer = tools and javascript.workerd(tools, functions[name][0], kind, os.path.join(scratch, f"workerd-{name}"))
+        if peer:
+            servers.append(peer)
+            same_result(ours, peer, name, calls[name])
+            targets[f"workerd-{name}"] = (peer, "/", calls[name])
+            ratios.append((f"{name}/workerd", target, f"workerd-{name}"))
+    if options.against:
+        servers.append(node_with_functions(os.path.join(scratch, "script-against"), functions, options.against))
+        targets = with_counterparts(targets, ours, servers[-1])
+    results = interleaved(targets, options, scratch)
+    for server in servers:
+        server.stop()
+    report(results, ratios)
+
+
+def same_result(ours, peer, name, call):
+    result = json.loads(json.loads(post(ours, f"/invoke/{name}", call))["Result"])
+    other = json.loads(post(peer, "/", call))
+    if result != other:
+        raise SystemExit(f"{name}: {result} here, {other} in workerd")
+
+
+def with_counterparts(targets, ours, other):
+    """Each target of the other node right after its counterpart, so that both meet the same noise."""
+    both = {}
+    for name, (server, path, body) in targets.items():
+        both[name] = (server, path, body)
+        if server is ours:
+            both["against " + name] = (other, path, body)
+    return both
+
+
+def interleaved(targets, options, scratch):
     results = {name: [] for name in targets}
     for name, (server, path, body) in targets.items():
         wrk(server, path, body, 1, options.connections, scratch)
@@ -156,11 +153,16 @@ def measure_http(options, scratch):
         for name, (server, path, body) in list(targets.items())[:: -1 if turn % 2 else 1]:
             results[name].append(wrk(server, path, body, options.seconds, options.connections, scratch))
         print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
-    rss = ours.rss_kib()
-    for server in servers:
-        server.stop()
-    report_http(results, peer)
-    print(f"figure rss-after-load-mib {rss / 1024:.1f}")
+    return results
+
+
+def hello_with_default_stack():
+    """The Rust example as rustc links it, with 1 MiB of stack; http.sh builds it where it can."""
+    path = os.path.join(TARGET, "bench-guests", "wasm32-wasip1", "release", "hello.wasm")
+    if not os.path.exists(path):
+        return None
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def wasmtime_serve(peer):
@@ -173,29 +175,25 @@ def wasmtime_serve(peer):
     return server
 
 
-RATIOS = ("invoke-reactor", "idempotent-hit", "invoke-command-c", "invoke-command-rust", "invoke-javascript", "http")
-
-
-def report_http(results, peer):
+def report(results, ratios):
+    """The table, and the median of each ratio's rounds; `ratios` has its name, its target and what that is compared with."""
     median = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
-    print(f"\n{'target':<28}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'spread':>9}{'of axum':>9}")
+    print(f"\n{'target':<36}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'spread':>9}{'of axum':>9}")
     for name, (rate, p50, p99) in median.items():
         rates = [row[0] for row in results[name]]
         spread = (max(rates) - min(rates)) / rate
-        print(f"{name:<28}{rate:>12.0f}{p50:>9.3f}{p99:>9.3f}{spread:>8.0%}{rate / median['axum'][0]:>9.2f}")
+        print(f"{name:<36}{rate:>12.0f}{p50:>9.3f}{p99:>9.3f}{spread:>8.0%}{rate / median['axum'][0]:>9.2f}")
     print()
-    for name in RATIOS:
-        ratios = [row[0] / base[0] for row, base in zip(results[name], results["axum"])]
-        print(f"ratio {name}/axum {statistics.median(ratios):.2f}")
-    for name in RATIOS if "against http" in results else ():
-        ratios = [row[0] / base[0] for row, base in zip(results[name], results["against " + name])]
-        low, _, high = statistics.quantiles(ratios, n=4)
-        print(f"ratio {name}/against {statistics.median(ratios):.3f} (middle half {low:.3f} to {high:.3f})")
-    if peer:
-        ratios = [row[0] / base[0] for row, base in zip(results["http"], results["wasmtime-serve"])]
-        print(f"ratio http/wasmtime-serve {statistics.median(ratios):.2f}")
-    else:
-        print("wasmtime is not on PATH: no ratio http/wasmtime-serve")
+    for ratio, name, base in ratios:
+        value = statistics.median(of_rounds(results, name, base))
+        print(f"ratio {ratio} {value:.{2 if value >= 0.2 else 3}f}")
+    for name in results:
+        if "against " + name in results:
+            print_ratio_to_against(name, of_rounds(results, name, "against " + name))
+
+
+def of_rounds(results, name, base):
+    return [row[0] / other[0] for row, other in zip(results[name], results[base])]
 
 
 # Calls `add` so many times, one after the other, and answers what the last call answered.
@@ -270,8 +268,7 @@ def measure_loop(options, scratch):
     os.mkdir(data)
     server = node(data)
     deploy(server, "add", module("add"))
-    post(server, "/update", {"Name": "spin", "Timeout": options.seconds + 3,
-                             "TarFunctionCode": base64.b64encode(SPIN).decode()})
+    deploy(server, "spin", SPIN, Timeout=options.seconds + 3)
     add = json.dumps({"Params": {"a": 2, "b": 3}})
     for loops in (0, 1, 8):
         waiting = []
@@ -298,11 +295,16 @@ def unique(code, number):
 def measure_start(options, scratch):
     data = os.path.join(scratch, "start")
     os.mkdir(data)
+    # The first start compiles the engine of scripts; the later ones do not.
+    once = node(data)
+    once.wait_until_quiet()
+    once.stop()
     empty = node(data)
     time.sleep(1)
     rss_empty = empty.rss_kib()
-    big = module("thumbnail")
-    deploy(empty, "big", big)
+    others = machine_code(data)
+    deploy(empty, "big", module("thumbnail"))
+    big_bytes = sum(size for path, size in machine_code(data).items() if path not in others)
     began = time.monotonic()
     for number in range(options.functions):
         deploy(empty, f"f{number}", unique(module("add"), number))
@@ -323,8 +325,6 @@ def measure_start(options, scratch):
         killed.append(server.announced * 1000)
         server.stop()
     first = []
-    machine_code = max(os.path.getsize(os.path.join(folder, name))
-                       for folder, _, names in os.walk(os.path.join(data, "machine-code")) for name in names)
     for _ in range(5):
         server = node(data)
         timing = first_call(server)
@@ -336,7 +336,7 @@ def measure_start(options, scratch):
     print(f"figure rss-per-function-kib {(rss_full - rss_empty) / options.functions:.1f} (just deployed), "
           f"{(rss_restarted - rss_empty) / options.functions:.1f} (after a restart)")
     load = statistics.median(first)
-    print(f"figure load-ms-per-mb {load / (machine_code / 1e6):.2f} ({load:.2f} ms for {machine_code / 1e6:.2f} MB of machine code)")
+    print(f"figure load-ms-per-mb {load / (big_bytes / 1e6):.2f} ({load:.2f} ms for {big_bytes / 1e6:.2f} MB of machine code)")
 
 
 def first_call(server):
@@ -353,21 +353,30 @@ def first_call(server):
     return float(re.search(r"start;dur=([\d.]+)", response.getheader("server-timing")).group(1))
 
 
+MEASUREMENTS = {
+    "http": measure_http,
+    "script": measure_script,
+    "nested": measure_nested,
+    "loop": measure_loop,
+    "start": measure_start,
+}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--functions", type=int, default=1000)
-    parser.add_argument("--only", choices=("http", "nested", "start", "loop"))
+    parser.add_argument("--only", choices=tuple(MEASUREMENTS))
     parser.add_argument("--against", metavar="FOLDER", help="a folder with another build of serverledge, measured in turn with this one")
     options = parser.parse_args()
-    cpu = re.search(r"model name\s*:\s*(.+)", open("/proc/cpuinfo").read())
-    print(f"machine: {cpu.group(1) if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}")
+    print_machine()
     with tempfile.TemporaryDirectory() as scratch:
-        for name, measure in (("http", measure_http), ("nested", measure_nested), ("loop", measure_loop), ("start", measure_start)):
+        for name, measure in MEASUREMENTS.items():
             if options.only in (None, name):
                 measure(options, scratch)
 
 
-main()
+if __name__ == "__main__":
+    main()
