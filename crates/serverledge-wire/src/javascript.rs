@@ -4,6 +4,8 @@
 mod notes;
 mod tokens;
 
+use std::collections::HashSet;
+
 pub use self::notes::notes;
 
 use self::tokens::{Token, tokens};
@@ -102,6 +104,8 @@ const LOCALE_METHODS: [&str; 4] = [
 ];
 /// Methods that do so where a language is named.
 const LOCALE_CASES: [&str; 2] = ["toLocaleLowerCase", "toLocaleUpperCase"];
+/// Most tokens of a method's parameters: of nested calls without an end, each is looked at only so far.
+const PARAMETERS_MAX: usize = 1000;
 /// Names of the global object, of which everything global is a member.
 const GLOBAL_OBJECTS: [&str; 3] = ["global", "globalThis", "self"];
 
@@ -119,6 +123,15 @@ enum Use<'a> {
 }
 
 impl Use<'_> {
+    /// Whether it is of one of these names, where it can be asked for.
+    fn is_among(self, names: &HashSet<&str>) -> bool {
+        match self {
+            Use::Global(name) => names.contains(name),
+            Use::Process(_) => names.contains("process"),
+            Use::Locale(_) | Use::Clock(_) => false,
+        }
+    }
+
     /// In words that follow "it"; `None`: no reason to have Node.js.
     fn need(self) -> Option<String> {
         match self {
@@ -153,8 +166,9 @@ pub fn uses_node(source: &str) -> Option<String> {
 }
 
 fn used_of_node(tokens: &[Token<'_>]) -> Option<String> {
+    let asked = asked_for(tokens);
     uses(tokens)
-        .filter(|(_, used)| !is_asked_for(tokens, *used))
+        .filter(|(_, used)| !used.is_among(&asked))
         .find_map(|(_, used)| used.need())
 }
 
@@ -198,8 +212,11 @@ fn imported<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = &'a str> {
 
 /// Everything that is used, with the token where.
 fn uses<'a>(tokens: &'a [Token<'a>]) -> impl Iterator<Item = (usize, Use<'a>)> {
-    (0..tokens.len()).filter_map(|at| match tokens[at] {
-        Token::Word(word) => used_at(tokens, at, word).map(|used| (at, used)),
+    let declared = declared(tokens);
+    (0..tokens.len()).filter_map(move |at| match tokens[at] {
+        Token::Word(word) if !declared.contains(word) || is_member(tokens, at) => {
+            used_at(tokens, at, word).map(|used| (at, used))
+        }
         _ => None,
     })
 }
@@ -217,17 +234,13 @@ fn used_at<'a>(tokens: &'a [Token<'a>], at: usize, word: &'a str) -> Option<Use<
             _ => None,
         };
     }
-    if tokens.get(at + 1) == Some(&Token::Mark(':'))
-        || is_method(tokens, at)
-        || declares(tokens, word)
-    {
-        return None;
-    }
-    match word {
+    let used = match word {
         "process" => process_member(tokens, at),
         "Date" | "performance" => reads_clock(tokens, at, word).then_some(Use::Clock(word)),
         _ => NODE_GLOBALS.contains(&word).then_some(Use::Global(word)),
-    }
+    }?;
+    let is_key = tokens.get(at + 1) == Some(&Token::Mark(':'));
+    (!is_key && !is_method(tokens, at)).then_some(used)
 }
 
 fn is_member(tokens: &[Token<'_>], at: usize) -> bool {
@@ -262,38 +275,35 @@ fn reads_clock(tokens: &[Token<'_>], at: usize, word: &str) -> bool {
     }
 }
 
-/// Whether a file finds out by itself if there is such a thing.
-fn is_asked_for(tokens: &[Token<'_>], used: Use<'_>) -> bool {
-    let name = match used {
-        Use::Global(name) => name,
-        Use::Process(_) => "process",
-        Use::Locale(_) | Use::Clock(_) => return false,
-    };
-    tokens
-        .windows(2)
-        .any(|pair| pair == [Token::Word("typeof"), Token::Word(name)])
-        || tokens.windows(4).any(|four| {
-            let [
-                Token::Word("typeof"),
+/// The names of which a file finds out by itself if there is such a thing.
+fn asked_for<'a>(tokens: &[Token<'a>]) -> HashSet<&'a str> {
+    let names = (0..tokens.len()).filter(|at| tokens[*at] == Token::Word("typeof"));
+    names
+        .filter_map(|at| match tokens.get(at + 1..)? {
+            [
                 Token::Word(object),
                 Token::Mark('.'),
                 Token::Word(member),
-            ] = four
-            else {
-                return false;
-            };
-            GLOBAL_OBJECTS.contains(object) && *member == name
+                ..,
+            ] if GLOBAL_OBJECTS.contains(object) => Some(*member),
+            [Token::Word(name), ..] => Some(*name),
+            _ => None,
         })
+        .collect()
 }
 
-fn declares(tokens: &[Token<'_>], name: &str) -> bool {
-    tokens.windows(2).any(|pair| {
-        pair[1] == Token::Word(name)
-            && matches!(
-                pair[0],
-                Token::Word("const" | "let" | "var" | "function" | "class" | "import")
-            )
-    })
+/// The names that a file declares.
+fn declared<'a>(tokens: &[Token<'a>]) -> HashSet<&'a str> {
+    let pairs = tokens.windows(2);
+    pairs
+        .filter_map(|pair| match pair {
+            [
+                Token::Word("const" | "let" | "var" | "function" | "class" | "import"),
+                Token::Word(name),
+            ] => Some(*name),
+            _ => None,
+        })
+        .collect()
 }
 
 fn has_argument(tokens: &[Token<'_>], at: usize) -> bool {
@@ -306,7 +316,7 @@ fn is_method(tokens: &[Token<'_>], at: usize) -> bool {
         return false;
     }
     let mut depth = 0_usize;
-    for (offset, token) in tokens[at + 1..].iter().enumerate() {
+    for (offset, token) in tokens[at + 1..].iter().take(PARAMETERS_MAX).enumerate() {
         match token {
             Token::Mark('(') => depth += 1,
             Token::Mark(')') => depth = depth.saturating_sub(1),
@@ -328,6 +338,28 @@ mod tests {
 
     fn check(source: &str, expected: Option<&str>) {
         assert_eq!(needs_node(source).as_deref(), expected, "{source}");
+    }
+
+    /// Files of a million bytes, on which a look at all of the file for each word would take hours.
+    #[test]
+    fn large_files_are_read_once() {
+        for piece in [
+            "a;",
+            "const a=1;",
+            "process;",
+            "process.a;",
+            "fetch(",
+            "typeof fetch;",
+            "Date;",
+            "x.Buffer;",
+        ] {
+            let source = piece.repeat((1 << 20) / piece.len());
+            let _ = (
+                needs_node(&source),
+                notes("f.js", &source),
+                imports(&source),
+            );
+        }
     }
 
     #[test]

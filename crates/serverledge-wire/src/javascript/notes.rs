@@ -1,10 +1,14 @@
 //! Notes for whoever deploys a file for the runtime `javascript`, on the names in it.
 
+use std::collections::HashSet;
+
 use super::tokens::{Token, tokens};
-use super::{Use, is_asked_for, uses};
+use super::{Use, asked_for, uses};
 
 /// Notes about one file.
 const NOTES_MAX: usize = 8;
+/// Names that are looked at: for each, the part of the file before it is read.
+const LOOKED_AT_MAX: usize = 500;
 /// Mark of bundlers before the path of the file that a part comes from.
 const ORIGIN: &str = "\n// ";
 /// Between a file and its packages.
@@ -14,22 +18,29 @@ const PACKAGES: &str = "node_modules/";
 #[must_use]
 pub fn notes(file: &str, source: &str) -> Vec<String> {
     let tokens = tokens(source);
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     let mut notes = Vec::new();
+    let asked_for = asked_for(&tokens);
+    let mut looked_at = 0;
     for (at, used) in uses(&tokens) {
-        let asked = is_asked_for(&tokens, used);
+        if seen.contains(kind(used)) {
+            continue;
+        }
+        looked_at += 1;
+        if looked_at > LOOKED_AT_MAX {
+            break;
+        }
+        let asked = used.is_among(&asked_for);
         let Token::Word(word) = tokens[at] else {
             continue;
         };
         let offset = (word.as_ptr() as usize).saturating_sub(source.as_ptr() as usize);
         let origin = origin(source, offset);
         // Packages ask for many things, and read the clock as they do in Node.js.
-        if seen.contains(&kind(used))
-            || origin.is_some() && (asked || matches!(used, Use::Clock(_)))
-        {
+        if origin.is_some() && (asked || matches!(used, Use::Clock(_))) {
             continue;
         }
-        seen.push(kind(used));
+        seen.insert(kind(used));
         let line = source[..offset].matches('\n').count() + 1;
         let from = origin.map_or_else(String::new, |origin| format!(" (of {origin})"));
         notes.push(format!("{file}:{line}{from}: {}", told(used, asked)));
