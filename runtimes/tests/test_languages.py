@@ -228,7 +228,8 @@ def handler(params):
         connection = self.bound(source)
         for params, name in (("interrupt", "KeyboardInterrupt"), ("alarm", "TimeoutError")):
             answer = connection.invoke(params)
-            self.assertEqual((answer.outcome, answer.json["error"]), ("error", name))
+            self.assertEqual(answer.outcome, "error", answer)
+            self.assertEqual(answer.json["error"], name)
         # While nothing is called: it is logged, and the next call works.
         self.assert_result(connection.invoke("later"), "set")
         wait_for("the alarm in the log", lambda: "TimeoutError: too late" in self.an_agent.own_log())
