@@ -12,11 +12,11 @@ use wasmtime::{
 
 use crate::command::CommandEntry;
 use crate::core_guest::CoreGuest;
+use crate::exports::GLOBAL_PREFIX;
 use crate::loaded::CoreProgram;
 use crate::memory_image::MemoryImage;
 use crate::meter;
 use crate::reactor::{Handled, ReactorEntry};
-use crate::split::GLOBAL_PREFIX;
 use crate::written_pages::{PAGE_BYTES, WrittenPages};
 
 /// See the module.

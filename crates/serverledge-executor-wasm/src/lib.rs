@@ -16,6 +16,7 @@ mod engines;
 mod exchange;
 mod executor;
 mod explain;
+mod exports;
 mod failure;
 mod freeze;
 mod http;

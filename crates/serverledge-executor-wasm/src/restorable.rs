@@ -7,7 +7,7 @@ use wasmparser::{
     Payload, TypeRef, ValType,
 };
 
-use crate::split::{bare, global_name};
+use crate::exports::{bare, global_name};
 
 /// Most mutable globals of a module: each is written before every call.
 const GLOBALS_MAX: usize = 64;

@@ -13,6 +13,7 @@ use wasmparser::{
     Operator, Parser, Payload, TypeRef, ValType,
 };
 
+use crate::exports::{bare, global_name};
 use crate::freeze::INITIALIZE;
 
 /// The module name under which an engine imports its memory.
@@ -84,14 +85,6 @@ pub(crate) enum Number {
 /// The name under which data hands on the nth function that its base imports.
 pub(crate) fn function_name(nth: usize) -> String {
     format!("function.{nth}")
-}
-
-/// The beginning of the names under which mutable globals are exported, so that their values can be set.
-pub(crate) const GLOBAL_PREFIX: &str = "serverledge:global.";
-
-/// The name under which a mutable global is exported.
-pub(crate) fn global_name(index: u32) -> String {
-    format!("{GLOBAL_PREFIX}{index}")
 }
 
 impl SplitBase {
@@ -387,17 +380,6 @@ fn engine_exports(bytes: &[u8], globals: Option<&[u8]>) -> Option<Vec<u8>> {
         }
     }
     bare(&section)
-}
-
-/// A section's content, without its length.
-pub(crate) fn bare(section: &ExportSection) -> Option<Vec<u8>> {
-    let mut encoded = Vec::new();
-    section.encode(&mut encoded);
-    let mut content = reader(&encoded);
-    content.read_var_u32().ok()?;
-    encoded
-        .get(content.original_position()..)
-        .map(<[u8]>::to_vec)
 }
 
 /// Memory and its contents as a module that defines no function.

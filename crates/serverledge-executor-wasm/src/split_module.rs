@@ -5,7 +5,8 @@ use std::sync::Arc;
 use wasmtime::{Extern, Instance, InstancePre, Module, ModuleExport, Result, Store, Val};
 
 use crate::core_guest::CoreGuest;
-use crate::split::{ChangedGlobal, MEMORY, Number, function_name, global_name};
+use crate::exports::global_name;
+use crate::split::{ChangedGlobal, MEMORY, Number, function_name};
 
 /// The engine of snapshots, loaded.
 pub(crate) struct SharedEngine {

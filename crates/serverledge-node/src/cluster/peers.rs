@@ -58,7 +58,7 @@ struct PeerEntry {
     warm: BTreeMap<String, u32>,
 }
 
-/// What a peer has last said of itself.
+/// A peer's last report of itself.
 struct LastReport {
     load: PeerLoad,
     /// When it was asked for, or heard if it came unasked: a call that arrives there later need not be counted in it.
