@@ -217,6 +217,8 @@ def handler(params): return [loaded_in_main, threading.current_thread() is threa
         source = """
 import os, signal, threading, time
 def late(*_): raise TimeoutError('too late')
+# A shell starts programs in the background with this one ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGALRM, late)
 def handler(params):
     if params == 'interrupt': signal.raise_signal(signal.SIGINT)
