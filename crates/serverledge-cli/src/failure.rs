@@ -193,7 +193,8 @@ impl Failure {
             ),
             ClientError::Timeout { url, after } => (
                 format!("{url} did not answer within {} s", after.as_secs_f64()),
-                "the request may still take effect; --timeout waits longer, `invoke --async` does not wait",
+                "the request may still take effect: look before you send it again; `invoke --timeout` waits longer, `invoke \
+                 --async` does not wait",
             ),
             ClientError::Answer { .. } => (
                 format!("failed to {error}"),

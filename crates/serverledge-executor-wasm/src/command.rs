@@ -10,6 +10,7 @@ use crate::reactor::function;
 /// A command, ready to be instantiated.
 pub(crate) struct CommandModule {
     pre: InstancePre<CoreGuest>,
+    memory: ModuleExport,
     start: ModuleExport,
 }
 
@@ -19,8 +20,13 @@ pub(crate) struct CommandEntry(TypedFunc<(), ()>);
 impl CommandModule {
     /// `None` if an export is missing, which the inspection at deploy rules out.
     pub(crate) fn new(pre: InstancePre<CoreGuest>) -> Option<Self> {
+        let memory = pre.module().get_export_index("memory")?;
         let start = pre.module().get_export_index("_start")?;
-        Some(Self { pre, start })
+        Some(Self { pre, memory, start })
+    }
+
+    pub(crate) fn memory(&self) -> &ModuleExport {
+        &self.memory
     }
 
     pub(crate) fn module(&self) -> &Module {

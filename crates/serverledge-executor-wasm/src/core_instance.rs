@@ -246,7 +246,8 @@ async fn parts(
         CoreProgram::Reactor(reactor) => reactor.instantiate(store).await?,
     };
     let memory = instance
-        .get_memory(&mut *store, "memory")
+        .get_module_export(&mut *store, program.memory())
+        .and_then(Extern::into_memory)
         .ok_or_else(|| wasmtime::Error::msg("the module lost its memory"))?;
     let entry = match program {
         CoreProgram::Command(command) => Entry::Command(command.entry(store, instance)?),

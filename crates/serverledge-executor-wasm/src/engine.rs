@@ -120,10 +120,16 @@ pub(crate) fn running(settings: &WasmConfig) -> Result<Engine> {
     Engine::new(&config)
 }
 
-/// Names everything that machine code depends on: wasmtime's version, its settings, the processor's features.
+/// The version of what is done to modules before they are compiled, and of what is noted about them: machine code of
+/// another one lies in a folder of its own, where a program before an upgrade finds it unchanged.
+const FORMAT: u32 = 2;
+
+/// Names everything that machine code depends on: wasmtime's version, its settings, the processor's features, and
+/// [`FORMAT`].
 pub(crate) fn compatibility(engine: &Engine) -> String {
     // Stable across processes, unlike std's default hasher's promise. It names a directory; nothing trusts it.
     let mut hasher = FnvHasher::default();
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    FORMAT.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serverledge_core::Digest;
 use tokio::sync::OnceCell;
 use wasmtime::component::Component;
-use wasmtime::{Engine, Linker, Module, component};
+use wasmtime::{Engine, Linker, Module, ModuleExport, component};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::cache::{CacheEntry, CacheError, DiskCache, EngineUse};
@@ -105,6 +105,14 @@ impl CoreProgram {
         match self {
             Self::Command(command) => command.module(),
             Self::Reactor(reactor) => reactor.module(),
+        }
+    }
+
+    /// The export of an instance that is its memory.
+    pub(crate) fn memory(&self) -> &ModuleExport {
+        match self {
+            Self::Command(command) => command.memory(),
+            Self::Reactor(reactor) => reactor.memory(),
         }
     }
 

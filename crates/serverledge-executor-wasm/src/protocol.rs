@@ -40,7 +40,6 @@ pub(crate) struct Compiled {
     /// Length of the machine code that follows.
     pub(crate) code_bytes: u64,
     /// Whether an instance can be put back to its beginning (`restorable.rs`).
-    #[serde(default)]
     pub(crate) is_restorable: bool,
 }
 

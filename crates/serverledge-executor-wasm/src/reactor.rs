@@ -17,6 +17,7 @@ const ERROR_BIT: u32 = 1 << 31;
 /// A reactor, ready to be instantiated.
 pub(crate) struct Reactor {
     code: ReactorCode,
+    memory: ModuleExport,
     initialize: Option<ModuleExport>,
     alloc: ModuleExport,
     handle: ModuleExport,
@@ -79,11 +80,13 @@ impl Reactor {
 
     fn of(code: ReactorCode, module: &Module) -> Option<Self> {
         let export = |name| module.get_export_index(name);
+        let memory = export("memory")?;
         let alloc = export("serverledge_alloc")?;
         let handle = export("serverledge_handle")?;
         let initialize = export("_initialize");
         Some(Self {
             code,
+            memory,
             initialize,
             alloc,
             handle,
@@ -96,6 +99,10 @@ impl Reactor {
             ReactorCode::Whole(pre) => pre.module(),
             ReactorCode::Split(split) => split.engine(),
         }
+    }
+
+    pub(crate) fn memory(&self) -> &ModuleExport {
+        &self.memory
     }
 
     /// The module that brings the memory.

@@ -348,7 +348,7 @@ mod tests {
         }
     }
 
-    /// Where the machine has swap the page goes there; elsewhere it stays, and nothing is different.
+    /// A page that was forced out counts as written: on a machine with swap it is there, elsewhere it stays in memory.
     #[test]
     fn a_page_that_is_forced_out_is_found() {
         for pages in sources() {

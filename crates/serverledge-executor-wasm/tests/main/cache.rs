@@ -153,6 +153,20 @@ async fn changed_labels_are_not_believed() {
     }
 }
 
+/// An upgraded node must know before the first call that it has to compile again.
+#[tokio::test]
+async fn labels_that_lack_a_fact_count_as_not_prepared() {
+    let (lab, version) = restarted().await;
+    let path = lab.cached(&version, "json");
+    let mut label: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let compiled = label["compiled"].as_object_mut().unwrap();
+    assert!(compiled.remove("is_restorable").is_some());
+    fs::write(&path, label.to_string()).unwrap();
+    assert!(!lab.executor.is_prepared(&version));
+    not_prepared(&lab, &version).await;
+    heals(&lab, &version).await;
+}
+
 #[tokio::test]
 async fn machine_code_of_another_key_is_not_loaded() {
     let (mut lab, version) = restarted().await;

@@ -172,7 +172,7 @@ async fn the_child_ends_at_the_time_limit() {
 /// Whatever a broken child does is an error of ours, and stores nothing.
 #[tokio::test]
 async fn a_broken_child_is_an_internal_error() {
-    let compiled = r#"{"compiled":{"kind":"command","memory_bytes_min":0,"code_bytes":3}}"#;
+    let compiled = r#"{"compiled":{"kind":"command","memory_bytes_min":0,"code_bytes":3,"is_restorable":false}}"#;
     for text in [
         "exit 0".to_owned(),
         "exit 2".to_owned(),
@@ -249,7 +249,7 @@ fn large(seed: u8) -> Vec<u8> {
 /// A compiler that stays with what is larger than two megabytes until a file is there, and answers for all else at once.
 const HOLD_LARGE: &str = r#"
     [ "$3" = inspect ] || [ "$(wc -c)" -lt 2097152 ] || while [ ! -e "$0" ]; do sleep 0.02; done
-    printf '%s\n' '{"compiled":{"kind":"command","memory_bytes_min":0,"code_bytes":0}}'
+    printf '%s\n' '{"compiled":{"kind":"command","memory_bytes_min":0,"code_bytes":0,"is_restorable":false}}'
 "#;
 
 #[tokio::test]
