@@ -5,6 +5,7 @@
 #
 #   quickstart.sh           build, start, deploy, call; then stay in the foreground
 #   quickstart.sh --once    the same with data in a temporary folder; then stop the node. Exit code 1 if anything failed
+#   --bin DIR               take the programs of a folder, which are built already
 #
 # SERVERLEDGE_API_PORT=8080        another port; 0 takes a free one
 # SERVERLEDGE_DATA_DIR=/some/dir   another folder for the node's data
@@ -15,16 +16,19 @@ source "$root/scripts/lib.sh"
 
 usage() { sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p}' "${BASH_SOURCE[0]}"; }
 
-once=
-case ${1:-} in
-    '') ;;
-    --once) once=1 ;;
-    -h | --help) usage; exit 0 ;;
-    *) printf '%s\n' "quickstart: unknown argument $1" >&2; usage >&2; exit 1 ;;
-esac
-(($# < 2)) || fail "more than one argument"
+once='' bin=''
+while (($# > 0)); do
+    case $1 in
+        --once) once=1 ;;
+        --bin) bin=${2:?--bin needs a folder}; shift ;;
+        -h | --help) usage; exit 0 ;;
+        *) printf '%s\n' "quickstart: unknown argument $1" >&2; usage >&2; exit 1 ;;
+    esac
+    shift
+done
 
 # A path of the caller's is relative to where the caller is.
+[[ -z $bin ]] || bin=$(realpath -m "$bin")
 if [[ -n ${SERVERLEDGE_DATA_DIR:-} ]]; then
     SERVERLEDGE_DATA_DIR=$(realpath -m "$SERVERLEDGE_DATA_DIR")
     export SERVERLEDGE_DATA_DIR
@@ -68,22 +72,28 @@ port_is_taken() { [[ $port != 0 ]] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/de
 
 refuse_taken_port() {
     ! port_is_taken || fail "port $port of 127.0.0.1 is in use by another program.
-Stop that program, or choose another port: SERVERLEDGE_API_PORT=$((port % 60000 + 1)) scripts/quickstart.sh${once:+ --once}"
+Stop that program, or choose another port: SERVERLEDGE_API_PORT=$((port % 60000 + 1)) scripts/quickstart.sh${once:+ --once}${bin:+ --bin $bin}"
 }
 
 prepare() {
     title "prerequisites"
     refuse_taken_port
-    c_compiles || install "a C compiler and linker" gcc libc6-dev
     command -v curl >/dev/null || install "curl" curl ca-certificates
+    [[ -z $bin ]] || return 0
+    c_compiles || install "a C compiler and linker" gcc libc6-dev
     need_cargo
     say "$(rustc --version)"
     say "$(cc --version | head -n 1)"
 }
 
 build() {
-    title "build"
     local begun target
+    if [[ -n $bin ]]; then
+        node=$bin/serverledge cli=$bin/serverledge-cli
+        [[ -x $node && -x $cli ]] || fail "$bin holds no serverledge and serverledge-cli"
+        return
+    fi
+    title "build"
     target=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
     node=$target/release/serverledge cli=$target/release/serverledge-cli
     [[ -x $node ]] || say "The first build takes several minutes (about ten on two cores)."

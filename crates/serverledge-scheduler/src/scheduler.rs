@@ -462,6 +462,8 @@ impl Scheduler {
         while let Some((ticket, _)) = self.queue.oldest() {
             self.turn_away(ticket, OverloadReason::Draining, effects);
         }
+        // No claim keeps a free place from those who start a sandbox any more.
+        self.move_starters(effects);
         self.stop_all_idle(effects);
     }
 

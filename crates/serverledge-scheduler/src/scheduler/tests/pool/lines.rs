@@ -214,3 +214,31 @@ fn a_line_does_not_make_a_node_full() {
     let load = node.scheduler.load(node.at());
     assert!(load.wait > Duration::ZERO);
 }
+
+/// A big call that waits keeps a place that became free from one that starts a sandbox. With the node's drain nobody
+/// waits any more.
+#[test]
+fn a_drain_lets_starters_have_the_places_that_were_kept_from_them() {
+    let mut node = Warm::new(5, 100, 100);
+    steps(
+        &mut node,
+        &[
+            ("call a=k*2", "start 0"),
+            ("call b=k*2", "wait"),
+            ("call c=k*2", "wait b:granted"),
+            ("take b", "start 1"),
+            ("call d=k*2", "wait"),
+            ("call e=k*2", "wait c:granted"),
+            ("take c", "start 2"),
+            ("cancel d", ""),
+            ("cancel e", ""),
+            ("up 0", "b:moved"),
+            ("once z=5", "wait"),
+            // The turn of the one that waits longest has come, and it claims.
+            ("once p=1", "once"),
+            ("at 3000", ""),
+            ("end b", ""),
+            ("drain", "z:draining c:moved"),
+        ],
+    );
+}
