@@ -10,7 +10,7 @@ use wasmtime::component::Component;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::protocol::{Compiled, GuestKind, Job, ModuleRefusal, RefusalCode, Verdict};
-use crate::{engine, freeze, inspect, linker, proposals, restorable, stub, surface};
+use crate::{engine, freeze, inspect, linker, proposals, restorable, stub, surface, unroll};
 
 /// The first bytes of every wasm binary.
 const MAGIC: &[u8] = b"\0asm";
@@ -95,17 +95,28 @@ fn compile(code: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
     let engine = engine::compiling().map_err(|e| invalid(&e))?;
     let binary = binary(code)?;
     look(&engine, &binary)?;
-    if !is_component(&binary)
-        && let Some(restorable) = restorable::with_globals(&binary)
-    {
-        let (compiled, machine_code) = made(&engine, &restorable)?;
-        let compiled = Compiled {
-            is_restorable: true,
-            ..compiled
-        };
-        return Ok((compiled, machine_code));
+    if is_component(&binary) {
+        return made(&engine, &binary);
     }
-    made(&engine, &binary)
+    // One that takes too much to compile then is compiled as it is.
+    if let Some(unrolled) = unroll::unrolled(&binary)
+        && let Ok(compiled) = made_core(&engine, &unrolled)
+    {
+        return Ok(compiled);
+    }
+    made_core(&engine, &binary)
+}
+
+fn made_core(engine: &Engine, binary: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
+    let Some(restorable) = restorable::with_globals(binary) else {
+        return made(engine, binary);
+    };
+    let (compiled, machine_code) = made(engine, &restorable)?;
+    let compiled = Compiled {
+        is_restorable: true,
+        ..compiled
+    };
+    Ok((compiled, machine_code))
 }
 
 /// All that would refuse a module, without its machine code.
@@ -292,6 +303,27 @@ pub(crate) fn chain(error: &wasmtime::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_loops_are_unrolled() {
+        let guest = |body: &str| {
+            let text = format!(
+                "(module (memory (export \"memory\") 1) (func (export \"_start\") (local $n i32) {body}))"
+            );
+            wat::parse_str(text).expect("a module")
+        };
+        let step = "(local.tee $n (i32.add (local.get $n) (i32.const 1)))";
+        let engine = engine::compiling().expect("an engine");
+        for (body, is_unrolled) in [
+            (format!("(loop $l (br_if $l {step}))"), true),
+            (format!("(drop {step})"), false),
+        ] {
+            let guest = guest(&body);
+            let (_, machine_code) = compile(&guest).expect("machine code");
+            let (_, plain) = made_core(&engine, &guest).expect("machine code");
+            assert_eq!(machine_code != plain, is_unrolled, "{body}");
+        }
+    }
 
     #[test]
     fn running_out_of_memory_is_not_the_modules_fault() {

@@ -122,7 +122,7 @@ pub(crate) fn running(settings: &WasmConfig) -> Result<Engine> {
 
 /// The version of what is done to modules before they are compiled, and of what is noted about them: machine code of
 /// another one lies in a folder of its own, where a program before an upgrade finds it unchanged.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Names everything that machine code depends on: wasmtime's version, its settings, the processor's features, and
 /// [`FORMAT`].

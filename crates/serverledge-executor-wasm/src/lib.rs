@@ -42,6 +42,7 @@ mod split_module;
 mod stub;
 mod surface;
 mod ticker;
+mod unroll;
 mod wasi;
 mod worker;
 mod written_pages;
