@@ -45,6 +45,7 @@ FILES = {
     "python": ("noop.py", "def handler(params, context):\n    return None\n"),
     "nodejs": ("noop.js", "exports.handler = (params, context) => null;\n"),
 }
+SLEEPER = "import time\n\ndef handler(params, context):\n    time.sleep(%s)\n"
 INVOCATION = json.dumps({"Params": {}, "QoSClass": 0, "QoSMaxRespT": -1.0, "CanDoOffloading": False, "Async": False})
 PHASES = ("create", "start", "ready", "limits", "bind")
 
@@ -123,6 +124,9 @@ class Peer:
     def rest(self):
         time.sleep(PEER_REST_SECONDS)
 
+    def rest_of_warm(self, _containers):
+        self.rest()
+
     def stop(self):
         self.delete_all()
 
@@ -155,7 +159,7 @@ class Node(Peer):
                         "SERVERLEDGE_CONTAINER_ALLOW_BRIDGE": "true"}
         environment |= registries(environment)
         self.log = open(os.path.join(self.data, "log"), "wb")
-        self.process = subprocess.Popen([options.node], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=self.log,
+        self.process = subprocess.Popen([settings.get("program", options.node)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=self.log,
                                         env=environment, cwd=self.data, start_new_session=True)
         # It says where it listens when it does.
         line = self.process.stdout.readline().decode() if select.select([self.process.stdout], [], [], PATIENCE_SECONDS)[0] else ""
@@ -213,6 +217,11 @@ class Node(Peer):
         def at_rest():
             return len(os.listdir(self.sockets)) == self.cells == len(self.listening())
         wait_until(f"{self.cells} template containers that are ready, and no other container", at_rest)
+
+    def rest_of_warm(self, containers):
+        """The same beside so many containers that have a function."""
+        whole = self.cells + containers
+        wait_until(f"{whole} containers that are ready", lambda: len(os.listdir(self.sockets)) == whole == len(self.listening()))
 
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
@@ -310,8 +319,8 @@ def receive(connection):
         data += more
 
 
-def call(connect, request, seconds, start, pipe):
-    """In a process of its own: one call after the other on one connection, until the time is over."""
+def call(connect, request, seconds, start, pipe, calls_max):
+    """In a process of its own: one call after the other on one connection, until the time is over or all are made."""
     taken, refused, cpu = array.array("d"), 0, 0.0
     clock = time.perf_counter
     connection = None
@@ -320,7 +329,7 @@ def call(connect, request, seconds, start, pipe):
     gc.disable()
     time.sleep(max(0.0, start - clock()))
     end, before, cpu_before = start + seconds, clock(), time.process_time()
-    while before < end and len(taken) + refused < CALLS_MAX:
+    while before < end and len(taken) + refused < calls_max:
         try:
             connection = connection or connect()
             connection.sendall(request)
@@ -356,7 +365,7 @@ class Load:
         return percentile(self.taken, share) * 1e3 if self.taken else math.nan
 
 
-def load(clients, seconds):
+def load(clients, seconds, calls_max=CALLS_MAX):
     """Each client, a function that connects and a request, is a process: a generator in threads would be the bottleneck."""
     start = time.perf_counter() + 0.1 + 0.01 * len(clients)
     children = []
@@ -371,7 +380,7 @@ def load(clients, seconds):
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 signal.signal(signal.SIGINT, signal.SIG_DFL)
                 os.close(read)
-                call(connect, request, seconds, start, write)
+                call(connect, request, seconds, start, write, calls_max)
                 code = 0
             finally:
                 os._exit(code)
@@ -584,6 +593,45 @@ def warm_up(node, least):
     return found
 
 
+# === a burst ===
+
+# Clients that come at once where one container is warm, the calls that each makes, and the milliseconds that a call sleeps. A
+# burst has an end: among calls without end, those that wait for a start would not be seen, since who waits makes none.
+BURST, BURST_CALLS, BURST_MS = 8, 25, 10
+
+
+def measure_burst(report, options, scratch, peer):
+    """One container is warm; then all clients come at once, each with one call after the other. The nodes take turns, ours each
+    time a new one: a function grows once."""
+    programs = {"node": options.node, **({"against": os.path.abspath(options.against)} if options.against else {})}
+    for kind, more in (("0.1 CPU", LIMITED), ("all CPUs", FREE)):
+        if not report.has_time(f"burst, {kind}"):
+            continue
+        say(f"burst: {kind}, {options.rounds} rounds")
+        rows = {name: [] for name in [*programs, *(["peer"] if peer and more is LIMITED else [])]}
+        try:
+            for turn in range(options.rounds):
+                for name in rows:
+                    if name == "peer":
+                        # Another time limit is another version, of which no container is there.
+                        rows[name].append(burst(peer, {**more, "Timeout": 20 + turn}))
+                        continue
+                    with running(options, scratch, program=programs[name]) as node:
+                        rows[name].append(burst(node, more))
+            report.bursts(f"python, {kind}", rows)
+        except Trouble as trouble:
+            report.missing(f"burst, {kind}", trouble)
+
+
+def burst(node, more):
+    node.deploy("burst", "python", more, {"noop.py": SLEEPER % (BURST_MS / 1000)})
+    node.rest()
+    with node.connect() as connection:
+        exchange(connection, node.request("burst"))
+    node.rest_of_warm(1)
+    return load(through(node, "burst", BURST), PATIENCE_SECONDS, BURST_CALLS)
+
+
 def refusal(node):
     with node.connect() as connection:
         connection.sendall(node.request("noop"))
@@ -600,7 +648,7 @@ class Report:
     def __init__(self, options):
         self.deadline = time.monotonic() + options.limit
         self.markdown = options.markdown
-        self.absent, self.cold_rows, self.warm_rows, self.load_rows, self.lines = [], [], [], [], []
+        self.absent, self.cold_rows, self.warm_rows, self.load_rows, self.burst_rows, self.lines = [], [], [], [], [], []
 
     def has_time(self, what):
         if time.monotonic() < self.deadline:
@@ -661,6 +709,20 @@ class Report:
             if f"peer, {count}" in rows:
                 self.rates_ratio(f"{what} node/peer at {count}", rows[f"node, {count}"], rows[f"peer, {count}"])
 
+    def bursts(self, what, rows):
+        """All calls of all rounds together."""
+        together = {name: sorted(value for each in loads for value in each.taken) for name, loads in rows.items()}
+        for name, loads in rows.items():
+            taken = together[name]
+            if not taken:
+                raise Trouble(f"no call of {name} succeeded")
+            shares = [f"{percentile(taken, share) * 1e3:.1f}" for share in (0.5, 0.95, 0.99, 0.999, 1)]
+            refused = sum(each.refused for each in loads)
+            self.burst_rows.append([f"{what}: {name}", f"{statistics.median(each.seconds for each in loads) * 1e3:.0f}", *shares, str(refused)])
+        for name, taken in together.items():
+            if name != "node":
+                self.ratio(f"burst {what} node/{name} p99", percentile(together["node"], 0.99) / percentile(taken, 0.99))
+
     def rates_ratio(self, name, ours, theirs):
         ratios = [a.rate / b.rate for a, b in zip(ours, theirs) if b.rate]
         if ratios:
@@ -670,6 +732,8 @@ class Report:
         self.table("cold starts, ms, p50 / p95", ["start", "starts", "client", "InitTime", *PHASES], self.cold_rows)
         self.table("a warm call, µs, node / agent's socket", ["runtime", "p50", "p95", "p99", "node adds (p50)"], self.warm_rows)
         self.table("load", ["target, clients", "calls/s", "p50 ms", "p99 ms", "refused", "spread", "client CPU µs", "node CPU µs"], self.load_rows)
+        self.table(f"a burst of {BURST} clients with {BURST_CALLS} calls of {BURST_MS} ms each, ms",
+                   ["target", "whole", "p50", "p95", "p99", "p99.9", "longest", "refused"], self.burst_rows)
         for line in self.lines + self.absent:
             print(line)
 
@@ -700,7 +764,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="rounds of load (%(default)s)")
     parser.add_argument("--seconds", type=float, default=2, help="seconds of load in each (%(default)s)")
     parser.add_argument("--limit", type=float, default=330, help="no measurement begins after so many seconds (%(default)s)")
-    parser.add_argument("--only", choices=("cold", "warm", "load"), action="append")
+    parser.add_argument("--only", choices=("cold", "warm", "load", "burst"), action="append")
+    parser.add_argument("--against", metavar="FILE", help="another build's program, whose bursts take turns with the node's")
     parser.add_argument("--markdown", action="store_true", help="tables as in docs/benchmarks.md")
     parser.add_argument("--peer", metavar="URL", help="a node that speaks Serverledge's API, measured in turns with ours")
     parser.add_argument("--peer-runtime", default="python310", help="what the peer calls Python (%(default)s)")
@@ -729,13 +794,15 @@ def measure(options):
     begun = time.monotonic()
     report = Report(options)
     peer = Peer(options.peer, options.peer_runtime) if options.peer else None
-    wanted = options.only or ["warm", "load", "cold"]
+    wanted = options.only or ["warm", "load", "burst", "cold"]
     try:
         with tempfile.TemporaryDirectory(prefix="serverledge-bench-") as scratch:
             if "warm" in wanted:
                 measure_warm(report, options, scratch)
             if "load" in wanted:
                 measure_load(report, options, scratch, peer)
+            if "burst" in wanted:
+                measure_burst(report, options, scratch, peer)
             if "cold" in wanted:
                 if peer:
                     measure_peer_cold(report, options, scratch, peer)

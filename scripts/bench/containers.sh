@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Functions in containers: cold starts by phase with and without template containers, what the node adds to a warm call on the
-# agent's own socket, and calls per second. Starts a node of its own on a free port of loopback, with its data in a temporary
-# folder, and a Docker Engine if none answers. Prints tables and lines `ratio NAME VALUE` and `value NAME VALUE UNIT`.
+# agent's own socket, calls per second, and a burst of clients where one container is warm. Starts a node of its own on a free
+# port of loopback, with its data in a temporary folder, and a Docker Engine if none answers. Prints tables and lines
+# `ratio NAME VALUE` and `value NAME VALUE UNIT`.
 #
-#   scripts/bench/containers.sh [--starts N] [--rounds N] [--seconds N] [--limit SECONDS] [--markdown] [--only cold|warm|load]
+#   scripts/bench/containers.sh [--starts N] [--rounds N] [--seconds N] [--limit SECONDS] [--markdown] [--only cold|warm|load|burst]
 #   scripts/bench/containers.sh --peer URL [--peer-runtime NAME] ...   also any node that speaks Serverledge's API, in turns
 #   scripts/bench/containers.sh --node FILE ...                        this program, instead of a release build
+#   scripts/bench/containers.sh --only burst --against FILE ...        another build's program in turns
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 # shellcheck source=scripts/lib.sh
