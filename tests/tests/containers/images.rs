@@ -42,31 +42,26 @@ impl Image {
             name: unique("serverledge-e2e-image")?,
         };
         lab.write("server.py", program)?;
-        let label = format!("serverledge.node={}", lab.id);
-        let container = lab.engine.docker(&[
-            "create",
-            "--label",
-            &label,
-            &crate::support::engine::python_image(),
-        ])?;
+        // Without the node's label: the node removes what an earlier run of it left, at some time after its start.
+        let container = lab
+            .engine
+            .docker(&["create", &crate::support::engine::python_image()])?;
+        let made = image.commit(lab, &container);
+        lab.engine.docker(&["rm", &container])?;
+        made?;
+        Ok(image)
+    }
+
+    fn commit(&self, lab: &Lab, container: &str) -> Result<()> {
         let file = lab.home().join("server.py");
-        lab.engine.docker(&[
-            "cp",
-            file.to_str().context("the path is text")?,
-            &format!("{container}:/server.py"),
-        ])?;
+        let file = file.to_str().context("the path is text")?;
+        lab.engine
+            .docker(&["cp", file, &format!("{container}:/server.py")])?;
         let start = r#"ENTRYPOINT ["python3", "/server.py"]"#;
         lab.engine.docker(&[
-            "commit",
-            "--change",
-            start,
-            "--change",
-            "CMD []",
-            &container,
-            &image.name,
+            "commit", "--change", start, "--change", "CMD []", container, &self.name,
         ])?;
-        lab.engine.docker(&["rm", &container])?;
-        Ok(image)
+        Ok(())
     }
 }
 
