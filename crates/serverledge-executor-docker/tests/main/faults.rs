@@ -275,7 +275,7 @@ async fn a_flood_of_output_costs_little() {
 async fn code_that_does_not_load_is_refused_with_its_own_words() {
     let lab = Lab::with(|config| {
         // Two of them take all of it.
-        config.start_timeout = Duration::from_secs(15);
+        config.start_timeout = Duration::from_secs(20);
         config.cells = 1;
     })
     .await;

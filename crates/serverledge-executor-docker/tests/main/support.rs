@@ -261,7 +261,7 @@ pub(crate) fn config(dir: &Path) -> DockerConfig {
         cells: 0,
         cells_max: 0,
         starts_max: 2,
-        start_timeout: Duration::from_secs(20),
+        start_timeout: Duration::from_secs(60),
         cpus_max: CpuMilli::new(2000),
         tmp: MemoryMib::new(32),
         pids_max: 64,
