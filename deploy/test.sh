@@ -57,7 +57,7 @@ if ((${#missing[@]} > 0)); then
 fi
 if [[ -z $bin ]]; then
     need_cargo
-    bin=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
+    bin=$(target_directory)/debug
 fi
 [[ -x $bin/serverledge && -x $bin/serverledge-cli ]] || fail "there is no serverledge and serverledge-cli in $bin; make them: scripts/test.sh build"
 

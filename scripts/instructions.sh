@@ -36,7 +36,7 @@ build() {
     # With the features that tests have: without, libraries would be compiled twice.
     [[ -z ${SERVERLEDGE_TEST_FEATURES:-} ]] || options+=(--features "$SERVERLEDGE_TEST_FEATURES")
     CARGO_INCREMENTAL=0 cargo build --workspace --locked --example fresh_call --bin serverledge-wasm-compile "${options[@]}"
-    programs=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
+    programs=$(target_directory)/debug
 }
 
 write_script() {

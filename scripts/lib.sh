@@ -83,6 +83,11 @@ docker_stop_seconds_max=30
 # The engine that `need_docker` started, and where it writes its log; empty if there is none.
 dockerd_pid='' dockerd_log=''
 
+# The folder in which cargo puts what it builds here.
+target_directory() {
+    cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'
+}
+
 # Whether an engine answers where the docker client looks for it.
 docker_answers() {
     command -v docker >/dev/null && [[ $(timeout 10 docker version --format '{{.Server.Version}}' 2>/dev/null) ]]

@@ -94,7 +94,7 @@ build() {
         return
     fi
     title "build"
-    target=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    target=$(target_directory)
     node=$target/release/serverledge cli=$target/release/serverledge-cli
     [[ -x $node ]] || say "The first build takes several minutes (about ten on two cores)."
     begun=$(now_us)

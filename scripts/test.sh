@@ -221,7 +221,7 @@ step_guests() {
 # Sets clusters up with the programs of step build: machines of namespaces with the playbook (as root), and the example.
 step_deploy() {
     local programs
-    programs=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
+    programs=$(target_directory)/debug
     deploy/test.sh --bin "$programs"
     examples/edge-cloud/run.sh --bin "$programs"
 }

@@ -718,7 +718,8 @@ class Report:
                 raise Trouble(f"no call of {name} succeeded")
             shares = [f"{percentile(taken, share) * 1e3:.1f}" for share in (0.5, 0.95, 0.99, 0.999, 1)]
             refused = sum(each.refused for each in loads)
-            self.burst_rows.append([f"{what}: {name}", f"{statistics.median(each.seconds for each in loads) * 1e3:.0f}", *shares, str(refused)])
+            whole = statistics.median(each.seconds for each in loads)
+            self.burst_rows.append([f"{what}: {name}", f"{whole * 1e3:.0f}", *shares, str(refused)])
         for name, taken in together.items():
             if name != "node":
                 self.ratio(f"burst {what} node/{name} p99", percentile(together["node"], 0.99) / percentile(taken, 0.99))

@@ -37,25 +37,22 @@ struct Way {
 }
 
 fn main() -> Result<()> {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let only = match arguments.as_slice() {
-        [option, name, ..] if option == "--way" => Some(name.clone()),
-        _ => None,
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (only, arguments) = match arguments.as_slice() {
+        [option, name, rest @ ..] if option == "--way" => (Some(name), rest),
+        all => (None, all),
     };
-    if only.is_some() {
-        arguments.drain(..2);
-    }
     let dir = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let bases = match arguments.as_slice() {
+    let bases = match arguments {
         [base, _, _] => vec![Bytes::from(std::fs::read(base)?)],
         _ => Vec::new(),
     };
     let whole = executor(&dir.path().join("whole"), Vec::new())?;
     let shared = executor(&dir.path().join("shared"), bases)?;
-    let (module, params) = runtime.block_on(module(&whole, &arguments))?;
+    let (module, params) = runtime.block_on(module(&whole, arguments))?;
     let version = Arc::new(executor::version(&module, FunctionLimits::default()));
     for executor in [&whole, &shared] {
         runtime.block_on(executor.prepare(&version, module.clone(), &()))?;
@@ -71,7 +68,7 @@ fn main() -> Result<()> {
         way("fresh", &shared, None),
         way("kept", &shared, Some(InstanceKey::new([1; 32]))),
     ];
-    ways.retain(|way| only.as_deref().is_none_or(|name| name == way.name));
+    ways.retain(|way| only.is_none_or(|name| name == way.name));
     if ways.is_empty() {
         bail!("--way is one of: fresh, whole; fresh; kept");
     }

@@ -12,6 +12,10 @@ use crate::written_pages::PAGE_BYTES;
 /// The section of the machine code in which wasmtime 48 puts the contents of memories (`wasmtime_environ::obj`).
 const DATA_SECTION: &str = ".rodata.wasm";
 
+/// Bytes that are copied or cleared at once. For more than 2 KiB glibc may use `rep movsb` and `rep stosb`, which cost a sixth
+/// of a script's call where it was measured (`docs/benchmarks.md`).
+const PIECE_BYTES: usize = 1024;
+
 static ZERO_PAGE: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
 
 /// See the module.
@@ -93,10 +97,8 @@ impl MemoryImage {
         let same = range.start.clamp(self.at, end)..range.end.clamp(self.at, end);
         let behind = range.start.max(end).min(range.end)..range.end;
         clear(&mut memory[before]);
-        if !same.is_empty() {
-            let image = &contents[same.start - self.at..same.end - self.at];
-            copy(image, &mut memory[same]);
-        }
+        let image = &contents[same.start - self.at..same.end - self.at];
+        copy(image, &mut memory[same]);
         clear(&mut memory[behind]);
     }
 
@@ -129,10 +131,6 @@ fn contents(machine_code: &[u8]) -> Option<Range<usize>> {
     let at = usize::try_from(at).ok()?;
     Some(at..at.checked_add(usize::try_from(length).ok()?)?)
 }
-
-/// Bytes that are copied or cleared at once. For more than 2 KiB glibc may use `rep movsb` and `rep stosb`, which cost a sixth
-/// of a script's call where it was measured (`docs/benchmarks.md`).
-const PIECE_BYTES: usize = 1024;
 
 fn clear(bytes: &mut [u8]) {
     for piece in bytes.chunks_mut(PIECE_BYTES) {

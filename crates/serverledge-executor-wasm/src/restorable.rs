@@ -23,11 +23,6 @@ pub(crate) fn with_globals(binary: &[u8]) -> Option<Vec<u8>> {
     let mut is_exported = false;
     for payload in Parser::new(0).parse_all(binary) {
         let payload = payload.ok()?;
-        if let Payload::CustomSection(section) = &payload {
-            let data = binary.get(section.range())?;
-            module.section(&RawSection { id: 0, data });
-            continue;
-        }
         let Some((id, range)) = payload.as_section() else {
             continue;
         };

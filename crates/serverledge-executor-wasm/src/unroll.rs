@@ -67,12 +67,7 @@ pub(crate) fn unrolled(binary: &[u8]) -> Option<Vec<u8>> {
                     module.section(&functions);
                 }
             }
-            Payload::CustomSection(section) => {
-                if !section.name().starts_with(METADATA) {
-                    let data = binary.get(section.range())?;
-                    module.section(&RawSection { id: 0, data });
-                }
-            }
+            Payload::CustomSection(section) if section.name().starts_with(METADATA) => {}
             _ => {
                 if let Some((id, range)) = payload.as_section() {
                     let data = binary.get(range)?;

@@ -77,6 +77,21 @@ fn loops_do_what_they_did() {
             "(loop $outer (local.set $x (i32.const 0)) (loop $l {STEP} (br_if $l {AGAIN})) \
              (local.set $n (i32.div_u (local.get $n) (i32.const 2))) (br_if $outer (local.get $n))) (local.get $sum)"
         ),
+        // A branch out takes a value along, or goes to a loop around it.
+        &format!(
+            "(block $out (result i32) (loop $l {STEP} (drop (br_if $out (local.get $sum) \
+             (i32.gt_u (local.get $sum) (i32.const 50)))) (br_if $l {AGAIN})) (local.get $x))"
+        ),
+        &format!(
+            "(loop $outer (loop $l {STEP} (br_if $outer (i32.eq (local.get $x) (i32.const 3))) \
+             (br_if $l {AGAIN}))) (local.get $sum)"
+        ),
+        // Out of so many blocks that the label takes another byte where it is farther away.
+        &format!(
+            "{} (loop $l {STEP} (br_if 127 (i32.gt_u (local.get $sum) (i32.const 50))) (br_if $l {AGAIN})) {} (local.get $sum)",
+            "(block ".repeat(127),
+            ")".repeat(127)
+        ),
     ] {
         does_the_same(body);
     }
