@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Runs what CI runs: formatting, lints, the images of the runtimes, all tests, documentation, licences, and the example
-# modules against their sources. Stops at the first step that fails, names it, and ends with a table of durations.
+# modules and the library for browsers against their sources. Stops at the first step that fails, names it, and ends with
+# a table of durations.
 #
 #   test.sh             everything
-#   test.sh STEP...     only these: install fmt images runtimes clippy build test instructions podman doc deny guests deploy
+#   test.sh STEP...     only these: install fmt images runtimes clippy build test instructions podman doc deny guests edge
+#                       deploy
 #
 # SERVERLEDGE_SKIP_DOCKER=1       leave out everything that needs a Docker Engine or Podman; the summary says so
 # SERVERLEDGE_SKIP_GUEST_BUILD=1  compare the shipped modules with their records only; do not build them again
@@ -18,7 +20,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-all_steps=(install fmt images runtimes clippy build test instructions podman doc deny guests deploy)
+all_steps=(install fmt images runtimes clippy build test instructions podman doc deny guests edge deploy)
 
 # Nodes that tests start must not read a configuration from the caller's environment.
 for variable in "${!SERVERLEDGE_@}"; do
@@ -217,6 +219,9 @@ step_guests() {
         scripts/build-guests.sh --verify
     fi
 }
+
+# The library for browsers is what its sources give.
+step_edge() { scripts/build-edge.sh --verify; }
 
 # Sets clusters up with the programs of step build: machines of namespaces with the playbook (as root), and the example.
 step_deploy() {

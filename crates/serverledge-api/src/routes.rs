@@ -31,6 +31,7 @@ pub(crate) mod openapi;
 pub(crate) mod patch;
 pub(crate) mod peers;
 pub(crate) mod public_app;
+pub(crate) mod sdk;
 pub(crate) mod system;
 pub(crate) mod versions;
 
@@ -118,6 +119,7 @@ routes! {
         GET    "/metrics"                           Metrics  system::metrics;
         GET    "/healthz"                           Open     system::healthz;
         GET    "/readyz"                            Open     system::readyz;
+        GET    "/sdk/edge-keys.json"                Open     sdk::keys;
         POST   "/account/sign-up"                   Public   account::entry::sign_up;
         POST   "/account/log-in"                    Public   account::entry::log_in;
         POST   "/account/log-out"                   Known    account::entry::log_out;
@@ -142,6 +144,7 @@ routes! {
         GET    "/"                                  Open     system::index;
         GET    "/function"                          Invoke   functions::names;
         GET    "/openapi.json"                      Open     serve_document;
+        GET    "/sdk/edge.js"                       Open     sdk::script;
         GET    "/account/reset"                     Open     account::pages::reset;
         GET    "/account/confirm"                   Open     account::pages::confirm;
         GET    "/account/page.js"                   Open     account::pages::script;
@@ -153,6 +156,10 @@ routes! {
         POST   "/fn/{name}"                         Invoke   http_function::plain;
         GET    "/app/{app}/up"                      Public   public_app::up;
         POST   "/app/{app}/edge"                    Public   public_app::edge;
+        GET    "/app/{app}/edge/manifest"           Public   public_app::edge_manifest;
+        GET    "/app/{app}/edge/keys"               Public   public_app::edge_keys;
+        GET    "/app/{app}/edge/modules/{sha256}"   Public   public_app::edge_module;
+        POST   "/app/{app}/edge/call/{function}"    Public   public_app::edge_call;
         POST   "/app/{app}/{endpoint}"              Public   public_app::endpoint;
     }
     pages { "/docs" "/docs/{*file}" }

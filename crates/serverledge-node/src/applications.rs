@@ -7,6 +7,7 @@ use serverledge_registry::{AppChange, AppStore, ChangeWatch, Follower, FunctionS
 use tokio::sync::Notify;
 
 use self::edge::EdgeCodes;
+use self::edge_tier::EdgeTier;
 use self::reach::Reach;
 use self::snapshot::Applications;
 use self::test_run::TestRuns;
@@ -19,6 +20,10 @@ use crate::program::foundation::Foundation;
 
 mod dependencies;
 mod edge;
+mod edge_manifest;
+mod edge_modules;
+mod edge_signer;
+pub(crate) mod edge_tier;
 mod export;
 mod manage;
 #[cfg(test)]
@@ -41,13 +46,19 @@ pub(crate) struct Apps {
     shared: FunctionResources,
     test_runs: TestRuns,
     edge_codes: EdgeCodes,
+    edge_tier: EdgeTier,
     /// Notified when a space was deleted.
     sweep_soon: Arc<Notify>,
     background: Background,
 }
 
 impl Apps {
-    pub(crate) fn new(base: Foundation, invoker: Arc<Invoker>, deployer: Arc<Deployer>) -> Self {
+    pub(crate) fn new(
+        base: Foundation,
+        invoker: Arc<Invoker>,
+        deployer: Arc<Deployer>,
+        edge_tier: EdgeTier,
+    ) -> Self {
         Self {
             applications: Arc::clone(base.reach.applications()),
             app_store: base.app_store,
@@ -59,6 +70,7 @@ impl Apps {
             shared: base.resources,
             test_runs: TestRuns::default(),
             edge_codes: EdgeCodes::default(),
+            edge_tier,
             sweep_soon: base.sweep_soon,
             background: base.background,
         }

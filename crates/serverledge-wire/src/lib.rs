@@ -4,6 +4,7 @@ pub mod account;
 pub mod application;
 pub mod canonical;
 pub mod client_cache;
+pub mod edge;
 pub mod endpoint_body;
 pub mod function;
 pub mod header;

@@ -8,6 +8,7 @@
 mod e2e;
 
 mod bad_input;
+mod edge;
 mod enumeration;
 mod pages;
 mod proxy;

@@ -39,7 +39,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
 ];
 
 /// Foreign technologies, and the crates that know them.
-const FOREIGN: [(&str, &[&str]); 22] = [
+const FOREIGN: [(&str, &[&str]); 23] = [
     ("axum", &["serverledge-api"]),
     ("utoipa-swagger-ui", &["serverledge-api"]),
     ("wasmtime", &["serverledge-executor-wasm"]),
@@ -67,6 +67,7 @@ const FOREIGN: [(&str, &[&str]); 22] = [
     ("governor", &["serverledge-node", "serverledge-platform"]),
     ("lettre", &["serverledge-platform"]),
     ("quick_cache", &["serverledge-node"]),
+    ("ring", &["serverledge-node"]),
     ("serde_json_canonicalizer", &["serverledge-wire"]),
     // Binaries, and what tests stand on.
     (

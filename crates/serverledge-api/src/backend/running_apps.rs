@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serverledge_core::{
     AppName, Application, Caller, ClientCache, FunctionName, InvocationError, Progress, Report,
 };
+use serverledge_wire::edge::{EdgeKeys, SignedManifest};
 use serverledge_wire::function::FunctionBody;
 
 use crate::backend::applications::AppError;
@@ -116,6 +117,28 @@ pub trait Hosting: Send + Sync + 'static {
         application: &Application,
         function: &str,
     ) -> Result<Option<EdgeCode>, HostingError>;
+
+    /// The signed manifest of the functions that callers may run in their browsers.
+    ///
+    /// # Errors
+    /// [`AppError::Registry`] if the code of one cannot be read.
+    async fn edge_manifest(
+        &self,
+        application: &Application,
+    ) -> Result<SignedManifest, HostingError>;
+
+    /// The module of such a function with this SHA-256, in hexadecimal digits; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`AppError::Registry`] if it cannot be read.
+    async fn edge_module(
+        &self,
+        application: &Application,
+        sha256: &str,
+    ) -> Result<Option<Bytes>, HostingError>;
+
+    /// The public keys of the manifests' signatures.
+    fn edge_keys(&self) -> EdgeKeys;
 
     /// Prepares everything the caller's application needs on this node, then lets it run here and elsewhere, also after a
     /// restart. Dropping the future stops the preparing; the application is then as it was, unless the registry has it already.

@@ -3,6 +3,7 @@
 
 mod cors;
 mod edge;
+mod edge_tier;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use crate::routes::http_function;
 
 use cors::CorsDecision;
 pub(crate) use edge::EdgeRequest;
+use edge_tier::EdgeResource;
 
 /// Applications by path.
 const PREFIX: &str = "/app/";
@@ -161,7 +163,36 @@ impl AppRequest<'_> {
                 edge::answer(self.state, self.application, request).await
             }
             "edge" => Err(ApiError::method("POST")),
-            _ => self.call_endpoint(request).await,
+            _ => match self.edge_resource() {
+                Some(resource) => self.answer_edge(resource, request).await,
+                None => self.call_endpoint(request).await,
+            },
+        }
+    }
+
+    /// The route below `/edge/` that the path names. An endpoint of the same path has been there before, and keeps it.
+    fn edge_resource(&self) -> Option<EdgeResource<'_>> {
+        EdgeResource::of(self.path).filter(|_| self.endpoint_methods().is_none())
+    }
+
+    async fn answer_edge(&self, resource: EdgeResource<'_>, request: Request<Body>) -> ApiResult {
+        if !resource.answers(request.method()) {
+            return Err(ApiError::method(resource.methods()));
+        }
+        self.cors_decision.check(&self.state.origins, &request)?;
+        match resource {
+            EdgeResource::Manifest => edge_tier::manifest(self.state, self.application).await,
+            EdgeResource::Keys => Ok(edge_tier::keys(self.state)),
+            EdgeResource::Module(sha256) => {
+                edge_tier::module(self.state, self.application, sha256, request.headers()).await
+            }
+            EdgeResource::Call(name) => {
+                let function = edge_tier::callable(self.state, self.application, name).await?;
+                let propagated = propagated(request.headers(), self.context);
+                let (payload, client_cache) = self.parameters(request).await?;
+                let call = self.context.call(function, payload, propagated);
+                self.run(call, client_cache).await
+            }
         }
     }
 
@@ -172,6 +203,13 @@ impl AppRequest<'_> {
             "edge" => return Some("POST".to_owned()),
             _ => {}
         }
+        if let Some(resource) = self.edge_resource() {
+            return Some(resource.methods().to_owned());
+        }
+        self.endpoint_methods()
+    }
+
+    fn endpoint_methods(&self) -> Option<String> {
         let here = self
             .application
             .endpoints
@@ -207,17 +245,11 @@ impl AppRequest<'_> {
             return Err(self.no_endpoint());
         };
         self.cors_decision.check(&self.state.origins, &request)?;
-        // Whose the functions are, not who asks: that is not asked.
-        let caller = Caller {
-            space: self.application.space.clone(),
-            account: None,
-        };
-        let Some(function) = self
+        let served = self
             .state
             .backend
-            .served(&caller.space, endpoint.function.as_str())
-            .await
-        else {
+            .served(&self.application.space, endpoint.function.as_str());
+        let Some(function) = served.await else {
             let detail = "the endpoint's function was deleted";
             return Err(ApiError::new(
                 StatusCode::NOT_FOUND,
@@ -242,10 +274,18 @@ impl AppRequest<'_> {
                 )
             }
         };
-        let mut call = ClientCall {
-            caller,
-            ..self.context.call(function.0, payload, propagated)
+        let call = self.context.call(function.0, payload, propagated);
+        self.run(call, client_cache).await
+    }
+
+    /// Runs a call, with the results that the client supplied.
+    async fn run(&self, call: ClientCall, client_cache: Option<Arc<ClientCache>>) -> ApiResult {
+        // Whose the functions are, not who asks: that is not asked.
+        let caller = Caller {
+            space: self.application.space.clone(),
+            account: None,
         };
+        let mut call = ClientCall { caller, ..call };
         call.call.context.client_cache = client_cache;
         call.call.context.returns_cache = true;
         match Arc::clone(&self.state.backend.invocations).call(call).await {
@@ -382,6 +422,66 @@ pub(crate) fn up() {}
     reason = "carries documentation; the request path does not go through the router"
 )]
 pub(crate) fn edge() {}
+
+/// The functions that callers may run in their browsers, signed.
+#[utoipa::path(
+    get, path = "/app/{app}/edge/manifest", tag = "running applications", params(("app" = String, Path)),
+    responses(
+        (status = 200, description = "the manifest as text, with the signature of that text", body = serverledge_wire::edge::SignedManifest),
+        (status = 403, description = "a page of an origin that the application does not allow", body = serverledge_wire::problem::Problem),
+        (status = 404, description = "unknown or stopped application", body = serverledge_wire::problem::Problem),
+    )
+)]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
+pub(crate) fn edge_manifest() {}
+
+/// The public keys of the manifest's signature.
+#[utoipa::path(
+    get, path = "/app/{app}/edge/keys", tag = "running applications", params(("app" = String, Path)),
+    responses((status = 200, description = "a set of JSON Web Keys (RFC 8037)", body = serverledge_wire::edge::EdgeKeys))
+)]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
+pub(crate) fn edge_keys() {}
+
+/// A module that the manifest names. It never changes under its URL.
+#[utoipa::path(
+    get, path = "/app/{app}/edge/modules/{sha256}", tag = "running applications",
+    params(("app" = String, Path), ("sha256" = String, Path, description = "the module's SHA-256, in hexadecimal digits")),
+    responses(
+        (status = 200, description = "the module", content_type = "application/wasm", body = Vec<u8>),
+        (status = 304, description = "If-None-Match names it"),
+        (status = 404, description = "not_edge: the manifest names no such module now", body = serverledge_wire::problem::Problem),
+    )
+)]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
+pub(crate) fn edge_module() {}
+
+/// Runs a function at the node that callers may run themselves, or that an endpoint calls.
+#[utoipa::path(
+    post, path = "/app/{app}/edge/call/{function}", tag = "running applications",
+    params(("app" = String, Path), ("function" = String, Path)),
+    request_body(content = Object, description = "{\"args\": …, \"edgeResults\": …, \"cache\": …}, the last two optional"),
+    responses(
+        (status = 200, description = "{\"result\": …, \"cache\": …}", body = Object),
+        (status = 404, description = "unknown or stopped application; a function that does not exist, or is the application's own affair", body = serverledge_wire::problem::Problem),
+        (status = 429, description = "overload; Retry-After says when to try again", body = serverledge_wire::problem::Problem),
+        (status = 500, description = "the function failed", body = serverledge_wire::problem::Problem),
+    )
+)]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
+pub(crate) fn edge_call() {}
 
 /// Runs the function of an endpoint, with the endpoint's method.
 #[utoipa::path(

@@ -242,6 +242,7 @@ fn the_document_has_the_rows() {
         "/",
         "/function",
         "/openapi.json",
+        "/sdk/edge.js",
         "/account/reset",
         "/account/confirm",
         "/account/page.js",

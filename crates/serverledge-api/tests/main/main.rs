@@ -11,6 +11,7 @@ mod balancer;
 mod bodies;
 mod deploy;
 mod early;
+mod edge_tier;
 mod errors;
 mod fake_apps;
 mod forwarded;

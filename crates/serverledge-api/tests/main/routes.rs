@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// Every documented route, with a request that it answers.
-pub(crate) const DOCUMENTED: [(&str, &str, &str); 63] = [
+pub(crate) const DOCUMENTED: [(&str, &str, &str); 68] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -75,7 +75,20 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 63] = [
     ("post", "/fn/{name}", "/fn/json"),
     ("get", "/app/{app}/up", "/app/shop/up"),
     ("post", "/app/{app}/edge", "/app/shop/edge"),
+    ("get", "/app/{app}/edge/manifest", "/app/shop/edge/manifest"),
+    ("get", "/app/{app}/edge/keys", "/app/shop/edge/keys"),
+    (
+        "get",
+        "/app/{app}/edge/modules/{sha256}",
+        "/app/shop/edge/modules/00ff",
+    ),
+    (
+        "post",
+        "/app/{app}/edge/call/{function}",
+        "/app/shop/edge/call/json",
+    ),
     ("post", "/app/{app}/{endpoint}", "/app/shop/endpoint"),
+    ("get", "/sdk/edge-keys.json", "/sdk/edge-keys.json"),
     ("post", "/apps/{app}/start", "/apps/shop/start"),
     ("post", "/apps/{app}/stop", "/apps/shop/stop"),
     ("post", "/apps/{app}/test", "/apps/shop/test"),
@@ -120,10 +133,11 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 63] = [
 ];
 
 /// Served, and no part of the interface: pages for people, the document itself, Serverledge's other name of a route.
-const UNDOCUMENTED: [&str; 7] = [
+const UNDOCUMENTED: [&str; 8] = [
     "/",
     "/docs/",
     "/openapi.json",
+    "/sdk/edge.js",
     "/function",
     "/account/reset",
     "/account/confirm",

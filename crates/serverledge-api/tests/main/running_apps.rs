@@ -11,8 +11,12 @@ use serverledge_core::{
     AppId, AppName, Application, Caller, ClientCache, Cors, Endpoint, EndpointPath, FunctionName,
     Progress, Report, SpaceId,
 };
+use serverledge_wire::edge::{EdgeKey, EdgeKeys, SignedManifest};
 
 use crate::backend::{FakeBackend, report};
+
+/// The digest of the only module for browsers.
+pub(crate) const EDGE_MODULE: &str = "00ff";
 
 /// Applications that run, code for callers, scripted faults, and what was asked.
 #[derive(Default)]
@@ -137,6 +141,33 @@ impl Hosting for FakeBackend {
     ) -> Result<Option<EdgeCode>, HostingError> {
         self.hosting().asked()?;
         Ok(self.hosting().state().edge.get(function).cloned())
+    }
+
+    async fn edge_manifest(
+        &self,
+        application: &Application,
+    ) -> Result<SignedManifest, HostingError> {
+        self.hosting().asked()?;
+        Ok(SignedManifest {
+            manifest: format!("of {}", application.name),
+            key_id: "k".to_owned(),
+            signature: "s".to_owned(),
+        })
+    }
+
+    async fn edge_module(
+        &self,
+        _application: &Application,
+        sha256: &str,
+    ) -> Result<Option<Bytes>, HostingError> {
+        self.hosting().asked()?;
+        Ok((sha256 == EDGE_MODULE).then(|| Bytes::from_static(b"a module")))
+    }
+
+    fn edge_keys(&self) -> EdgeKeys {
+        EdgeKeys {
+            keys: vec![EdgeKey::ed25519("k", "x")],
+        }
     }
 
     async fn start(

@@ -9,13 +9,14 @@ use serverledge_api::{
     AppError, Applications, Deploy, DeployError, Deployments as _, FunctionCatalogue as _,
     Hosting as _,
 };
-use serverledge_core::kv::{Kv, RangeRequest};
+use serverledge_core::kv::{Kv, Op, RangeRequest, Txn};
 use serverledge_core::{
     Account, AppName, Application, Caller, DependenciesFile, Endpoint, FunctionName, Progress,
     Role, Scopes, SpaceId, UserId, Via,
 };
 use serverledge_registry::{Embedded, Follower, KeptApp, Options};
 use serverledge_testing::fake_executor::{FakeExecutor, FakeExecutorHandle, PREPARE_STEP};
+use serverledge_wire::edge::{EdgeFunctionInfo, EdgeManifest, EdgeModuleKind};
 use serverledge_wire::function::FunctionBody;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -478,4 +479,75 @@ async fn changes_on_two_nodes_add_up() {
     };
     let missing = first.apps.put_endpoint(&ada, "shop", endpoint).await;
     assert!(matches!(missing, Err(AppError::NoFunction(function)) if function == nobody));
+}
+
+/// Deploys a module in text form with these members of the request.
+async fn deploy_module(node: &NodeServices, caller: &Caller, function: &str, more: &str) {
+    let code = STANDARD.encode(r#"(module (func (export "_start")))"#);
+    let body =
+        format!(r#"{{"Name":"{function}","Runtime":"wasm","TarFunctionCode":"{code}",{more}}}"#);
+    let request = FunctionBody::parse(body.as_bytes()).unwrap();
+    node.deployer
+        .deploy(&caller.space, Deploy::Update, request, &())
+        .await
+        .unwrap();
+}
+
+/// The functions of an application's manifest.
+async fn listed(node: &NodeServices, application: &Application) -> Vec<EdgeFunctionInfo> {
+    let signed = node.apps.edge_manifest(application).await.unwrap();
+    assert_eq!(signed.key_id, node.apps.edge_keys().keys[0].kid);
+    let manifest: EdgeManifest = serde_json::from_str(&signed.manifest).unwrap();
+    assert_eq!(manifest.app, application.name.as_str());
+    assert!(manifest.issued < manifest.expires);
+    manifest.functions
+}
+
+#[tokio::test]
+async fn a_manifest_lists_what_browsers_may_run() {
+    let (kv, _dir, node) = lab().await;
+    let ada = user();
+    let app = node.apps.create(&ada, name("shop")).await.unwrap();
+    let other = node.apps.create(&ada, name("other")).await.unwrap();
+    let inside = ada.on(app.space.clone());
+    let open = r#""Edge":true,"Idempotent":true,"MemoryMB":2,"Timeout":3,"Env":{"A":"1"}"#;
+    deploy_module(&node, &inside, "open", open).await;
+    deploy_module(&node, &inside, "closed", r#""Edge":false"#).await;
+    deploy_module(
+        &node,
+        &inside,
+        "secret",
+        r#""Edge":true,"Secrets":{"A":"1"}"#,
+    )
+    .await;
+    let functions = listed(&node, &app).await;
+    let [open] = functions.as_slice() else {
+        panic!("{functions:?}")
+    };
+    assert_eq!(
+        (open.name.as_str(), open.kind),
+        ("open", EdgeModuleKind::Command)
+    );
+    assert_eq!(
+        (open.limits.memory_bytes, open.limits.timeout_ms),
+        (2 << 20, 3_000)
+    );
+    assert!(open.idempotent && open.env["A"] == "1");
+    let digest = open.module.strip_prefix("edge/modules/").unwrap();
+    let module = node.apps.edge_module(&app, digest).await.unwrap().unwrap();
+    assert!(module.starts_with(b"\0asm") && module.len() as u64 == open.bytes);
+    assert_eq!(node.apps.edge_module(&other, digest).await.unwrap(), None);
+    // From memory, the next time: the registry's copy is not asked for.
+    kv.txn(Txn::new().then(Op::delete_prefix("blobs/")))
+        .await
+        .unwrap();
+    assert_eq!(listed(&node, &app).await, functions);
+    assert_eq!(
+        node.apps.edge_module(&app, digest).await.unwrap(),
+        Some(module)
+    );
+    assert_eq!(listed(&node, &other).await, []);
+    let closed = r#""Edge":false"#;
+    deploy_module(&node, &inside, "open", closed).await;
+    assert_eq!(node.apps.edge_module(&app, digest).await.unwrap(), None);
 }

@@ -12,6 +12,7 @@ use serverledge_core::{
     AppName, Application, Caller, Function, Interface, PrepareError, Progress, Report,
 };
 use serverledge_registry::BlobError;
+use serverledge_wire::edge::{EdgeKeys, SignedManifest};
 
 use crate::applications::Apps;
 
@@ -74,6 +75,25 @@ impl Hosting for Apps {
             Some(entry) => self.code_for_callers(&entry.function).await,
             None => Ok(None),
         }
+    }
+
+    async fn edge_manifest(
+        &self,
+        application: &Application,
+    ) -> Result<SignedManifest, HostingError> {
+        self.manifest(application).await
+    }
+
+    async fn edge_module(
+        &self,
+        application: &Application,
+        sha256: &str,
+    ) -> Result<Option<Bytes>, HostingError> {
+        self.module_of(application, sha256).await
+    }
+
+    fn edge_keys(&self) -> EdgeKeys {
+        self.edge_tier.keys()
     }
 
     async fn test(

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::accounts::AccountsWorker;
 use crate::accounts::orphans::warn_of_orphans;
 use crate::applications::Apps;
+use crate::applications::edge_tier::EdgeTier;
 use crate::asynchronous::notifier::notifier;
 use crate::asynchronous::{AsyncWorker, Notifier};
 use crate::cluster::ProbeScope;
@@ -448,6 +449,7 @@ pub(crate) fn build_with(
         base.clone(),
         Arc::clone(&invoker),
         Arc::clone(&deployer),
+        EdgeTier::new(config, base.cluster.key.as_ref())?,
     ));
     Ok(NodeServices {
         async_worker: Arc::new(AsyncWorker::new(

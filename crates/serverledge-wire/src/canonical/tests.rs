@@ -122,6 +122,20 @@ fn what_would_change_has_no_canonical_form() {
     check(&deep(DEPTH_MAX), &deep(DEPTH_MAX));
 }
 
+/// Texts and their canonical forms, which the library for browsers is held to as well.
+#[test]
+fn the_vectors_hold() {
+    let vectors: Vec<(String, Option<String>)> =
+        serde_json::from_str(include_str!("vectors.json")).unwrap();
+    for (json, expected) in vectors {
+        match (of(&json), expected) {
+            (Canonical::Yes(found), Some(expected)) => assert_eq!(found, expected, "{json}"),
+            (Canonical::No(_), None) => {}
+            (found, expected) => panic!("{json}: {found:?}, not {expected:?}"),
+        }
+    }
+}
+
 #[test]
 fn what_is_canonical_is_not_copied() {
     for json in [
