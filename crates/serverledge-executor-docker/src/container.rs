@@ -18,6 +18,7 @@ use crate::kind::EngineKind;
 use crate::memory_kills::MemoryKills;
 use crate::network::{Attachment, attach};
 use crate::profile::{PodmanFiles, Recipe};
+use crate::running_calls::RunningCalls;
 use crate::seccomp;
 use crate::socket::SocketDirs;
 
@@ -40,6 +41,7 @@ pub(crate) struct Hub {
     pub(crate) starts: Semaphore,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    pub(crate) running: Arc<RunningCalls>,
     /// One network is made at a time: looking and making are two steps.
     pub(crate) networks: tokio::sync::Mutex<()>,
     /// The number in the name of the next interface that is one container's alone.
@@ -85,6 +87,7 @@ impl Hub {
             sockets,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            running: RunningCalls::new(std::thread::available_parallelism().map_or(1, usize::from)),
             networks: tokio::sync::Mutex::default(),
             interfaces: AtomicU16::default(),
             refused_calls: Arc::default(),

@@ -275,7 +275,7 @@ impl ExecutorParts {
             Some(template) => self.start_in(template, version, code, limits).await,
             None => self.start_plainly(version, code, limits).await,
         };
-        templates.refill();
+        templates.refill_at_rest();
         started
     }
 

@@ -24,6 +24,7 @@ mod prepared;
 mod profile;
 mod protocol;
 mod requests;
+mod running_calls;
 mod sandbox;
 mod seccomp;
 mod socket;

@@ -343,6 +343,7 @@ impl Sandbox for ContainerSandbox {
             &self.usable,
         );
         let _logged = self.log.begin(id);
+        let _running = self.container.hub.running.begin();
         let mut flight = InFlight {
             usable: &self.usable,
             ended: false,

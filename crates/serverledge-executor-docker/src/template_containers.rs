@@ -13,6 +13,7 @@ use crate::container::Hub;
 use crate::launch::{LaunchError, ListeningContainer, launch};
 use crate::network::Reach;
 use crate::profile::{Recipe, Share};
+use crate::running_calls::RunningCalls;
 use crate::templates_wanted::{COUNTED_FOR, TemplatesWanted};
 
 /// The memory that a template may use until it is bound: its function's limits come before the function's code. Wide, so
@@ -22,6 +23,11 @@ const TEMPLATE_MEMORY: MemoryMib = MemoryMib::new(1024);
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// A start of a template waits until the calls in containers have left a processor free for so long: between two calls
+/// of a burst it is free for a moment.
+const REST: Duration = Duration::from_millis(100);
+/// Longest wait for that.
+const REST_AWAITED_MAX: Duration = Duration::from_secs(2);
 
 /// The templates of one runtime.
 pub(crate) struct TemplateContainers {
@@ -37,6 +43,8 @@ struct ReadyContainers {
     wanted: TemplatesWanted,
     /// Whether a task waits for the time at which fewer are wanted.
     falls_back: bool,
+    /// Whether a task waits for rest, to start as many as are missing.
+    refills: bool,
 }
 
 impl TemplateContainers {
@@ -47,6 +55,7 @@ impl TemplateContainers {
             starting: 0,
             wanted,
             falls_back: false,
+            refills: false,
         };
         Arc::new(Self {
             hub: Arc::clone(hub),
@@ -56,8 +65,8 @@ impl TemplateContainers {
         })
     }
 
-    /// A template that is ready, if there is one. Whoever takes one calls [`TemplateContainers::refill`] when its own
-    /// start is over: starting another meanwhile would take the processor from it.
+    /// A template that is ready, if there is one. Whoever takes one calls [`TemplateContainers::refill_at_rest`] when its
+    /// own start is over: starting another meanwhile would take the processor from it.
     pub(crate) async fn take(self: &Arc<Self>) -> Option<ListeningContainer> {
         self.state.lock().wanted.start(Instant::now());
         loop {
@@ -92,6 +101,22 @@ impl TemplateContainers {
                     .tasks
                     .spawn(async move { templates.fall_back().await }),
             );
+        }
+    }
+
+    /// Starts as many as are missing once the calls in containers leave a processor to it, or after
+    /// [`REST_AWAITED_MAX`]: a start takes more of it than hundreds of calls.
+    pub(crate) fn refill_at_rest(self: &Arc<Self>) {
+        if !std::mem::replace(&mut self.state.lock().refills, true) {
+            let templates = Arc::clone(self);
+            drop(self.hub.tasks.spawn(async move {
+                tokio::select! {
+                    () = templates.hub.stop.cancelled() => {}
+                    () = rest(&templates.hub.running) => {}
+                }
+                templates.state.lock().refills = false;
+                templates.refill();
+            }));
         }
     }
 
@@ -177,6 +202,20 @@ impl TemplateContainers {
     }
 }
 
+/// Ends when the calls have left a processor free for [`REST`], or after [`REST_AWAITED_MAX`].
+async fn rest(calls: &RunningCalls) {
+    let begun = Instant::now();
+    let latest = begun + REST_AWAITED_MAX;
+    loop {
+        let now = Instant::now();
+        let rested = calls.rests_since(begun).unwrap_or(now) + REST;
+        if now >= rested.min(latest) {
+            return;
+        }
+        tokio::time::sleep_until(rested.min(latest)).await;
+    }
+}
+
 /// The default profile of a container with an agent.
 pub(crate) fn agent_recipe(hub: &Hub, kind: &'static str, image: &str, limits: Share) -> Recipe {
     Recipe {
@@ -194,5 +233,34 @@ pub(crate) fn agent_recipe(hub: &Hub, kind: &'static str, image: &str, limits: S
         command: None,
         folder: None,
         user: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn rested_after(calls: &RunningCalls) -> Duration {
+        let begun = Instant::now();
+        rest(calls).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_waits_for_rest() {
+        let calls = RunningCalls::new(2);
+        assert_eq!(rested_after(&calls).await, REST);
+        let one = calls.begin();
+        assert_eq!(rested_after(&calls).await, REST);
+        let other = calls.begin();
+        assert_eq!(rested_after(&calls).await, REST_AWAITED_MAX);
+        let (waited, ()) = tokio::join!(rested_after(&calls), async {
+            tokio::time::sleep(REST / 2).await;
+            drop(other);
+            tokio::time::sleep(REST / 2).await;
+            drop(calls.begin());
+        });
+        assert_eq!(waited, 2 * REST, "a moment between two calls is no rest");
+        drop(one);
     }
 }
