@@ -77,8 +77,11 @@ step_install() {
     # As Debian's Python finds it.
     /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || missing+=(python3-aiosmtpd)
     command -v chromium >/dev/null || missing+=(chromium)
+    command -v firefox-esr >/dev/null || missing+=(firefox-esr)
+    command -v WebKitWebDriver >/dev/null || missing+=(webkit2gtk-driver)
+    command -v Xvfb >/dev/null || missing+=(xvfb)
     command -v nginx >/dev/null || missing+=(nginx-light)
-    ((${#missing[@]} == 0)) || install "a mail server, a browser and a proxy for the tests of accounts and applications" "${missing[@]}"
+    ((${#missing[@]} == 0)) || install "a mail server, a browser or a proxy for the tests of accounts and applications" "${missing[@]}"
     command -v valgrind >/dev/null || install "what counts the instructions of a call" valgrind
     need_cargo
     say "$(rustc --version), $(cc --version | head -n 1)"

@@ -11,21 +11,13 @@ export class CallError extends Error {
     readonly code: string,
     message: string,
     /** The function's own stack trace, if it gave one. */
-    readonly trace?: string,
+    readonly trace?: string | undefined,
   ) {
     super(message);
   }
 }
 
-/** The error in a response of the node that is no success. */
-export function problemOf(status: number, body: string): CallError {
-  let problem: { readonly code?: unknown; readonly detail?: unknown } = {};
-  try {
-    problem = Object(JSON.parse(body));
-  } catch {
-    // No problem document: a proxy's page, for instance.
-  }
-  const { code, detail } = problem;
-  if (typeof code === 'string') return new CallError(code, String(detail ?? code));
-  return new CallError('node_unreachable', `the node's address answered ${status}`);
+/** The error of a call that took longer than its time. */
+export function overdue(milliseconds: number): CallError {
+  return new CallError('function_timeout', `the function ran longer than its limit of ${milliseconds} ms`);
 }

@@ -1,30 +1,63 @@
 // Runs functions of a Serverledge application in this page, in a Worker and under limits, and the others at the node.
 
-import { CallError, canonical, memberText, problemOf } from './shared.js';
-import { fetchManifest, hasExpired, type EdgeFunction, type Manifest } from './manifest.js';
-import { callsOthers, fetchModule } from './modules.js';
-import type { LoadedFunction, Result } from './protocol.js';
+import { CallError, canonical, core, Results } from './shared.js';
+import type { Result } from './results.js';
+import { fetchSigned, hasExpired, type EdgeFunction, type Manifest, type ModuleFile } from './manifest.js';
+import type { Carried } from './edge-more.js';
+import type { Code, LoadedFunction } from './protocol.js';
 import { Thread } from './thread.js';
 
 export { canonical, CallError };
 export type { EdgeFunction };
 
+/** The place where a function runs: this page, the node, or the faster of the two. */
+export type Where = 'edge' | 'node' | 'auto';
+
 /** Settings of a connection. */
 export interface Options {
   /** The application's name, if its URL does not tell it (`…/app/NAME`, or `NAME.…` as the host). */
   readonly app?: string;
-  /** Public keys that are trusted (`x` of the application's `/edge/keys`). Without any, the node's own answer is believed. */
+  /** Public keys that are trusted (`x` of the application's `/edge/keys`). Without any, the node's own is believed. */
   readonly keys?: readonly string[];
   /** Gets the log of each call that wrote one. */
   readonly log?: (name: string, text: string) => void;
+  /** The place of calls that name none; `edge` without it. */
+  readonly where?: Where;
+  /** Modules with checks of time are used, or not. Without it, where the browser needs them. */
+  readonly deadline?: boolean;
 }
 
-type Table = Record<string, Record<string, unknown>>;
+/** Settings of one call. */
+export interface RunOptions {
+  readonly where?: Where;
+}
 
-// Results that are kept for the node: as many as a request may carry, with room for the cache.
-const RESULTS_MAX = 400;
-const RESULTS_CHARACTERS_MAX = 1 << 20;
-const CACHE_ENTRIES_MAX = 400;
+/** Milliseconds that calls of a function take, smoothed. */
+export interface Timing {
+  edge?: number;
+  node?: number;
+}
+
+interface Loading {
+  readonly promise: Promise<Code>;
+  code?: Code;
+}
+
+// The part of a new time in the smoothed one.
+const SMOOTHING = 0.25;
+// Milliseconds that a module with checks of time has to end itself before its Worker is ended.
+const GRACE = 100;
+// Failures at the node, mostly before the function ran, after which a page can run it.
+const NOT_AT_NODE = /^(node_unreachable|no_node|draining|queue_(full|timeout))$/;
+// Failures here, after which the node can run it.
+const NOT_HERE = /^(not_edge|edge_unsupported|(module|manifest)_refused|memory_too_small)$/;
+// Bytes of a request beside parameters of the greatest length, less some for its members.
+const MEMBERS_BYTES = 60_000;
+
+const more = (): Promise<typeof import('./edge-more.js')> =>
+  import('./edge-more.js').catch((error: unknown) => {
+    throw new CallError('node_unreachable', `the library's second file cannot be loaded: ${error}`);
+  });
 
 /** Connects to the application at this URL, such as `https://node.example/app/shop`. */
 export async function connect(url: string, options: Options = {}): Promise<App> {
@@ -37,16 +70,21 @@ export async function connect(url: string, options: Options = {}): Promise<App> 
 /** An application, as a page sees it. */
 export class App {
   #manifest: Manifest | undefined;
-  #modules = new Map<string, Promise<WebAssembly.Module>>();
+  #modules = new Map<string, Loading>();
+  // The functions whose modules are here; `undefined` if that is to be found out.
+  #loaded: readonly LoadedFunction[] | undefined;
   #thread: Thread;
-  #results = new Map<string, Result>();
-  #cache: Table = {};
+  #carried: Carried = { results: new Results(), cache: {} };
+  #timings = new Map<string, Timing>();
+  // WebKit alone cannot end a Worker that runs WebAssembly.
+  #hasDeadline: boolean;
 
   constructor(
     readonly base: string,
     readonly options: Options,
   ) {
-    this.#thread = new Thread(base, options.log ?? (() => {}));
+    this.#hasDeadline = options.deadline ?? /^Apple/.test(navigator.vendor);
+    this.#thread = new Thread(base, this.#hasDeadline ? GRACE : 0, options.log ?? (() => {}), (names) => void this.#load((name) => names.includes(name)));
   }
 
   /** The functions that may run here. */
@@ -56,21 +94,40 @@ export class App {
 
   /** Fetches the manifest anew, which also happens by itself when it has expired. */
   async refresh(): Promise<void> {
-    this.#manifest = await fetchManifest(this.base, this.options.app ?? nameIn(this.base), this.options.keys);
+    // Meanwhile a Worker starts. If none does, the first call says so.
+    if (this.options.where !== 'node') this.#thread.start();
+    const [{ believed }, signed] = await Promise.all([more(), fetchSigned(`${this.base}/edge/manifest`)]);
+    const fresh = await believed(core, signed, this.base, this.options.app ?? nameIn(this.base), this.options.keys);
+    this.#carried.results.forget(JSON.stringify(fresh.functions) !== JSON.stringify(this.functions));
+    this.#manifest = fresh;
+    this.#loaded = undefined;
+    const keys = this.functions.map((one) => this.#key(one));
+    for (const key of this.#modules.keys()) if (!keys.includes(key)) this.#modules.delete(key);
   }
 
-  /** Runs a function here. */
-  async run(name: string, args: unknown = {}): Promise<unknown> {
-    return JSON.parse(await this.runText(name, JSON.stringify(args)));
+  /** Loads the modules of all functions that may run here, as far as they can be had. */
+  async prepare(): Promise<void> {
+    await this.#load(() => true);
+  }
+
+  /** Runs a function: here, if neither the call nor the connection says otherwise. */
+  async run(name: string, args: unknown = {}, options?: RunOptions): Promise<unknown> {
+    return JSON.parse(await this.runText(name, JSON.stringify(args), options));
   }
 
   /** The same with parameters and result as JSON: every byte as the function gets and gives it. */
-  async runText(name: string, params: string): Promise<string> {
-    const loaded = await this.#prepared(name);
-    checkParams(params, loaded[0].function.limits.params_bytes);
-    const { result, results } = await this.#thread.call(loaded[0], loaded, params);
-    for (const one of results) this.#keep(one);
-    return result;
+  async runText(name: string, params: string, { where = this.options.where ?? 'edge' }: RunOptions = {}): Promise<string> {
+    const first = where === 'auto' ? this.#place(name) : where;
+    const run = (at: Where): Promise<string> => (at === 'node' ? this.invokeText(name, params) : this.#run(name, params).then(([result]) => result));
+    try {
+      return await run(first);
+    } catch (error) {
+      const { code } = error as CallError;
+      // Another place may be fast enough.
+      if (code === 'function_timeout') this.#measure(name, first as keyof Timing, this.#find(name)?.limits.timeout_ms ?? 0);
+      if (where !== 'auto' || !(first === 'node' ? this.#find(name) && NOT_AT_NODE : NOT_HERE)?.test(code)) throw error;
+      return run(first === 'node' ? 'edge' : 'node');
+    }
   }
 
   /** Calls a function at the node, with the results that came about here and the cache of earlier calls. */
@@ -80,112 +137,128 @@ export class App {
 
   /** The same with parameters and result as JSON. */
   async invokeText(name: string, params: string): Promise<string> {
-    checkParams(params, Number.MAX_SAFE_INTEGER);
-    const body = `{"args":${params},"edgeResults":${this.#edgeResults()},"cache":${JSON.stringify(this.#cache)}}`;
-    let response: Response;
-    let text: string;
-    try {
-      const url = `${this.base}/edge/call/${encodeURIComponent(name)}`;
-      response = await fetch(url, { method: 'POST', body, credentials: 'omit', headers: { 'content-type': 'application/json' } });
-      text = await response.text();
-    } catch (error) {
-      throw new CallError('node_unreachable', `the node cannot be reached: ${String(error)}`);
-    }
-    if (!response.ok) throw problemOf(response.status, text);
-    this.#keepCache(JSON.parse(memberText(text, 'cache') ?? '{}') as Table);
-    return memberText(text, 'result') ?? 'null';
+    checkParams(params, Infinity);
+    const bytesMax = (this.functions[0]?.limits.params_bytes ?? Infinity) + MEMBERS_BYTES;
+    const { invoke } = await more();
+    const began = performance.now();
+    const result = await invoke(core, this.#carried, `${this.base}/edge/call/${encodeURIComponent(name)}`, params, bytesMax);
+    this.#measure(name, 'node', performance.now() - began);
+    return result;
   }
 
-  /** Ends the Worker. A later call starts another. */
+  /**
+   * Runs a function here and gives what a request takes as `edgeResults`: its result, and those of the idempotent functions
+   * that it called.
+   */
+  async edgeResults(name: string, args: unknown = {}): Promise<Record<string, Record<string, unknown>>> {
+    const params = JSON.stringify(args);
+    const [result, results] = await this.#run(name, params);
+    const { tablesOf } = await more();
+    return JSON.parse(tablesOf([...results, { name, params: canonical(params) ?? params, result }]));
+  }
+
+  /** Milliseconds that calls of each function have taken here and at the node. */
+  timings(): Record<string, Timing> {
+    return Object.fromEntries(this.#timings);
+  }
+
+  /** Ends the Worker, and the calls that are under way in it. A later call starts another. */
   close(): void {
     this.#thread.close();
   }
 
-  #find(name: string): EdgeFunction {
-    const found = this.functions.find((one) => one.name === name);
-    if (found === undefined) throw new CallError('not_edge', `${name} is not a function that may run here`);
-    return found;
+  #find(name: string): EdgeFunction | undefined {
+    return this.functions.find((one) => one.name === name);
+  }
+
+  // Each place is tried once. The node takes the calls until the module is here.
+  #place(name: string): Where {
+    const found = this.#find(name);
+    const { edge, node } = this.#timings.get(name) ?? {};
+    if (!found) return 'node';
+    this.#module(found).catch(() => {});
+    if (!this.#compiled(found)) return 'node';
+    return edge === undefined || (node !== undefined && edge <= node) ? 'edge' : 'node';
+  }
+
+  #measure(name: string, place: keyof Timing, took: number): void {
+    const timing = this.#timings.get(name) ?? {};
+    const before = timing[place] ?? took;
+    timing[place] = before + SMOOTHING * (took - before);
+    this.#timings.set(name, timing);
+  }
+
+  async #run(name: string, params: string): Promise<[string, readonly Result[]]> {
+    this.#thread.start();
+    const wanted = await this.#prepared(name);
+    const manifest = this.#manifest;
+    checkParams(params, wanted.function.limits.params_bytes);
+    const { result, results, took } = await this.#thread.call(wanted, () => (this.#loaded ??= this.functions.flatMap((one) => this.#compiled(one) ?? [])), params);
+    this.#measure(name, 'edge', took);
+    // What came of functions that were replaced meanwhile is not kept.
+    if (manifest === this.#manifest) for (const one of results) this.#carried.results.add(one);
+    return [result, results];
   }
 
   // A function, ready to run. Its module is gone if it was deployed anew: the manifest then names another.
-  async #prepared(name: string): Promise<[LoadedFunction, ...LoadedFunction[]]> {
-    if (this.#manifest === undefined || hasExpired(this.#manifest)) await this.refresh();
-    const wanted = this.#find(name);
+  async #prepared(name: string): Promise<LoadedFunction> {
+    if (!this.#manifest || hasExpired(this.#manifest)) await this.refresh();
+    const find = (): EdgeFunction => {
+      const found = this.#find(name);
+      if (!found) throw new CallError('not_edge', `${name} is not a function that may run here`);
+      return found;
+    };
+    const wanted = find();
     try {
-      return await this.#loaded(wanted);
+      return { function: wanted, code: await this.#module(wanted) };
     } catch (error) {
-      await this.refresh();
-      const again = this.#find(name);
+      await this.refresh().catch(() => {
+        throw error;
+      });
+      const again = find();
       if (again.integrity === wanted.integrity) throw error;
-      return this.#loaded(again);
+      return { function: again, code: await this.#module(again) };
     }
   }
 
-  // The function, and those that it may call: all others, if it calls any. One that cannot be had is called at the node.
-  async #loaded(wanted: EdgeFunction): Promise<[LoadedFunction, ...LoadedFunction[]]> {
-    const module = await this.#module(wanted);
-    const first: LoadedFunction = { function: wanted, module };
-    if (!callsOthers(module)) return [first];
-    const others = this.functions.filter((one) => one !== wanted);
-    const modules = await Promise.allSettled(others.map((one) => this.#module(one)));
-    const rest = others.flatMap((one, index) => {
-      const settled = modules[index];
-      return settled?.status === 'fulfilled' ? [{ function: one, module: settled.value }] : [];
-    });
-    return [first, ...rest];
+  // Those that are not here when a function calls them are called at the node, and are here for its next call.
+  async #load(isWanted: (name: string) => boolean): Promise<void> {
+    await Promise.allSettled(this.functions.filter((one) => isWanted(one.name)).map((one) => this.#module(one)));
+  }
+
+  #compiled(one: EdgeFunction): LoadedFunction | undefined {
+    const code = this.#modules.get(this.#key(one))?.code;
+    return code && { function: one, code };
+  }
+
+  #file(one: EdgeFunction): ModuleFile {
+    return (this.#hasDeadline && one.deadline) || one;
   }
 
   // Compiled once for each digest and limit of memory.
-  #module(wanted: EdgeFunction): Promise<WebAssembly.Module> {
-    const key = `${wanted.integrity} ${wanted.limits.memory_bytes}`;
-    let module = this.#modules.get(key);
-    if (module === undefined) {
-      module = fetchModule(this.base, wanted);
-      this.#modules.set(key, module);
-      module.catch(() => this.#modules.delete(key));
-    }
-    return module;
+  #key(one: EdgeFunction): string {
+    return `${this.#file(one).integrity} ${one.limits.memory_bytes}`;
   }
 
-  // The newest result of each call, the oldest ones giving way.
-  #keep(result: Result): void {
-    const key = `${result[0]} ${result[1]}`;
-    this.#results.delete(key);
-    this.#results.set(key, result);
-    let characters = 0;
-    [...this.#results.entries()].reverse().forEach(([each, [, params, text]], index) => {
-      characters += params.length + text.length;
-      if (index >= RESULTS_MAX || characters > RESULTS_CHARACTERS_MAX) this.#results.delete(each);
-    });
+  #module(wanted: EdgeFunction): Promise<Code> {
+    const key = this.#key(wanted);
+    const known = this.#modules.get(key);
+    if (known) return known.promise;
+    const file = this.#file(wanted);
+    const isShared = (one: EdgeFunction): boolean => one !== wanted && this.#file(one).delta?.base === file.delta?.base;
+    // A base is worth fetching if it serves more than one module.
+    const isOver = !!file.delta && this.functions.some(isShared);
+    const loading: Loading = { promise: more().then(({ fetchModule }) => fetchModule(core, this.base, wanted, file, isOver)) };
+    this.#modules.set(key, loading);
+    loading.promise.then(
+      (code) => {
+        loading.code = code;
+        this.#loaded = undefined;
+      },
+      () => this.#modules.delete(key),
+    );
+    return loading.promise;
   }
-
-  #edgeResults(): string {
-    const tables = new Map<string, string[]>();
-    for (const [name, params, result] of this.#results.values()) {
-      tables.set(name, [...(tables.get(name) ?? []), `"${base64(params)}":${result}`]);
-    }
-    return `{${[...tables].map(([name, entries]) => `"${name}":{${entries.join(',')}}`).join(',')}}`;
-  }
-
-  // The old cache gives way if both are too much for a request, and then the new one.
-  #keepCache(fresh: Table): void {
-    this.#cache = [merge(this.#cache, fresh), fresh].find(isCarried) ?? {};
-  }
-}
-
-function isCarried(cache: Table): boolean {
-  const entries = Object.values(cache).reduce((sum, table) => sum + Object.keys(table).length, 0);
-  return entries <= CACHE_ENTRIES_MAX && JSON.stringify(cache).length <= RESULTS_CHARACTERS_MAX;
-}
-
-// The tags are a member of the cache, by function as well.
-function merge(old: Table, fresh: Table): Table {
-  // Without a prototype: `__proto__` is a name like others.
-  const merged = { __proto__: null, ...old } as unknown as Table;
-  for (const [name, table] of Object.entries(fresh)) {
-    merged[name] = name === '$tags' ? merge((old[name] ?? {}) as Table, table as Table) : { ...old[name], ...table };
-  }
-  return merged;
 }
 
 function checkParams(params: string, bytesMax: number): void {
@@ -194,15 +267,11 @@ function checkParams(params: string, bytesMax: number): void {
   } catch {
     throw new CallError('malformed_json', 'the parameters are not JSON');
   }
-  if (new TextEncoder().encode(params).length > bytesMax) throw new CallError('body_too_large', `the parameters exceed ${bytesMax} bytes`);
+  // A unit of a string has at most three bytes.
+  if (params.length * 3 > bytesMax && new TextEncoder().encode(params).length > bytesMax) throw new CallError('body_too_large', `the parameters exceed ${bytesMax} bytes`);
 }
 
 function nameIn(base: string): string {
   const { hostname, pathname } = new URL(base);
   return /\/app\/([^/]+)$/.exec(pathname)?.[1] ?? hostname.split('.')[0] ?? '';
-}
-
-function base64(text: string): string {
-  const bytes = new TextEncoder().encode(text);
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''));
 }

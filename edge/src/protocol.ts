@@ -1,23 +1,46 @@
 // The messages between a page and its Worker.
 
 import type { EdgeFunction } from './manifest.js';
+import type { Result } from './results.js';
 
-/** A function, and its compiled module if the page has it. */
-export interface LoadedFunction {
-  readonly function: EdgeFunction;
-  readonly module: WebAssembly.Module;
+/** The memory that a module begins with, in pages, and the bytes in it that are not zero, by their address. */
+export interface Image {
+  readonly initial: number;
+  readonly maximum: number;
+  readonly runs: readonly (readonly [number, Uint8Array])[];
 }
 
-/** To the Worker. */
+/** A compiled module. One with an image imports its memory. */
+export interface Code {
+  readonly module: WebAssembly.Module;
+  readonly image: Image | undefined;
+}
+
+/** A function and its compiled module. */
+export interface LoadedFunction {
+  readonly function: EdgeFunction;
+  readonly code: Code;
+}
+
+/** A function of the Worker. The number stands for its module, which comes once. */
+export interface OrderedFunction {
+  readonly function: EdgeFunction;
+  readonly number: number;
+  readonly code: Code | undefined;
+}
+
+/** To the Worker: the functions that it has from now on, or one to run. */
 export type Order =
-  | { readonly type: 'load'; readonly base: string; readonly functions: readonly LoadedFunction[] }
-  | { readonly type: 'run'; readonly name: string; readonly params: string };
+  | { readonly base: string; readonly functions: readonly OrderedFunction[] }
+  | { readonly name: string; readonly params: string };
 
-/** A result of an idempotent function: its name, its canonical parameters, and its JSON. */
-export type Result = readonly [name: string, params: string, result: string];
-
-/** From the Worker. */
-export type Answer =
-  | { readonly type: 'ready' }
-  | { readonly type: 'done'; readonly result: string; readonly results: readonly Result[]; readonly log: string }
-  | { readonly type: 'failed'; readonly code: string; readonly message: string; readonly trace?: string; readonly log: string };
+/** From the Worker: a first one that says nothing, and one for each run. What is empty is left out. */
+export interface Answer {
+  readonly log?: string;
+  /** The functions that it called at the node. */
+  readonly far?: readonly string[];
+  readonly result?: string;
+  readonly results?: readonly Result[];
+  /** Of a run without a result. */
+  readonly error?: { readonly code: string; readonly message: string; readonly trace: string | undefined };
+}

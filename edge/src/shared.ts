@@ -3,7 +3,13 @@
 
 import { makeCore } from 'core:';
 
-export const { canonical, CallError, memberText, problemOf } = makeCore();
+const core = makeCore();
+
+/** What both parts of the library use. */
+export type Core = typeof core;
+
+export { core };
+export const { canonical, CallError, overdue, problemOf, Results } = core;
 export type CallError = InstanceType<typeof CallError>;
 
 /** The Worker's program. */

@@ -1,55 +1,119 @@
 // A Worker with its orders: one call at a time, ended when its time is over.
 
-import { CallError, WORKER_SOURCE } from './shared.js';
-import type { Answer, LoadedFunction, Order } from './protocol.js';
+import { CallError, overdue, WORKER_SOURCE } from './shared.js';
+import type { Answer, Code, LoadedFunction, Order } from './protocol.js';
+import type { Result } from './results.js';
 
-type Done = Extract<Answer, { type: 'done' }>;
+/** A result, what came about with it, and the milliseconds that it took. */
+export interface Done {
+  readonly result: string;
+  readonly results: readonly Result[];
+  readonly took: number;
+}
 
 /** Makes calls in a Worker of its own, which a call that takes too long ends with. */
 export class Thread {
   #worker: Promise<Worker> | undefined;
+  // The functions of the Worker, the list that they are of, and their modules, each with a number.
   #loaded: readonly LoadedFunction[] = [];
+  #others: readonly LoadedFunction[] | undefined;
+  #numbers = new Map<Code, number>();
+  #next = 0;
   #last: Promise<unknown> = Promise.resolve();
+  // Ends the call that runs, with this error.
+  #fail = (_error: CallError): void => {};
+  // Calls of before the last `close` end with it.
+  #closed = new AbortController();
 
+  /** `grace`: milliseconds that a Worker has to end a call itself. `load` gets the functions called at the node. */
   constructor(
     readonly base: string,
+    readonly grace: number,
     readonly log: (name: string, text: string) => void,
+    readonly load: (names: readonly string[]) => void,
   ) {}
 
-  /** Calls a function when the calls before it have ended. `loaded`: all functions that it may call here. */
-  call(wanted: LoadedFunction, loaded: readonly LoadedFunction[], params: string): Promise<Done> {
-    const turn = this.#last.then(() => this.#call(wanted, loaded, params));
+  /** Calls a function when the calls before it have ended. `others`: the functions that are here then. */
+  call(wanted: LoadedFunction, others: () => readonly LoadedFunction[], params: string): Promise<Done> {
+    const { signal } = this.#closed;
+    const turn = this.#last.then(async () => {
+      signal.throwIfAborted();
+      const worker = await this.start();
+      signal.throwIfAborted();
+      return this.#call(worker, wanted, others(), params);
+    });
     this.#last = turn.catch(() => {});
     return turn;
   }
 
-  /** Ends the Worker; the next call starts another. */
-  close(): void {
-    void this.#worker?.then((worker) => worker.terminate());
-    this.#worker = undefined;
-    this.#loaded = [];
+  /** Starts the Worker, if there is none. */
+  start(): Promise<Worker> {
+    const starting = (this.#worker ??= start());
+    starting.catch(() => {
+      if (this.#worker === starting) this.#worker = undefined;
+    });
+    return starting;
   }
 
-  async #call({ function: { name, limits } }: LoadedFunction, loaded: readonly LoadedFunction[], params: string): Promise<Done> {
-    this.#worker ??= start();
-    const worker = await this.#worker.catch((error: unknown) => {
-      this.#worker = undefined;
-      throw error;
+  /** Ends the Worker and all calls; the next call starts another. */
+  close(): void {
+    const error = new CallError('cancelled', 'the connection was closed');
+    this.#fail(error);
+    this.#drop();
+    this.#closed.abort(error);
+    this.#closed = new AbortController();
+    this.#last = Promise.resolve();
+  }
+
+  #drop(): void {
+    const end = (worker: Worker): void => {
+      worker.onerror = worker.onmessageerror = null;
+      worker.terminate();
+    };
+    this.#worker?.then(end, () => {});
+    this.#worker = undefined;
+    this.#loaded = [];
+    this.#numbers = new Map();
+  }
+
+  async #call(worker: Worker, wanted: LoadedFunction, others: readonly LoadedFunction[], params: string): Promise<Done> {
+    const { name, limits } = wanted.function;
+    if (this.#others !== others || !this.#loaded.some((one) => one.function === wanted.function)) this.#order(worker, wanted, others);
+    const began = performance.now();
+    send(worker, { name, params });
+    const { log, far = [], result = '', results = [], error } = await this.#answer(worker, limits.timeout_ms);
+    const took = performance.now() - began;
+    if (far.length) this.load(far);
+    if (log) this.log(name, log);
+    if (error) throw new CallError(error.code, error.message, error.trace);
+    return { result, results, took };
+  }
+
+  #order(worker: Worker, wanted: LoadedFunction, others: readonly LoadedFunction[]): void {
+    const known = this.#numbers;
+    this.#others = others;
+    this.#loaded = [wanted, ...others.filter((one) => one.function.name !== wanted.function.name)];
+    this.#numbers = new Map(this.#loaded.map(({ code }) => [code, known.get(code) ?? (this.#next += 1)]));
+    const functions = this.#loaded.map(({ function: each, code }) => {
+      return { function: each, number: this.#numbers.get(code) as number, code: known.has(code) ? undefined : code };
     });
-    if (loaded.some((one) => !this.#loaded.some((known) => known.module === one.module && known.function === one.function))) {
-      this.#loaded = loaded;
-      send(worker, { type: 'load', base: this.base, functions: loaded });
-    }
-    const answered = answerOf(worker, limits.timeout_ms);
-    send(worker, { type: 'run', name, params });
-    const answer = await answered;
-    if (answer === undefined) {
-      this.close();
-      throw new CallError('function_timeout', `the function ran longer than its limit of ${limits.timeout_ms} ms`);
-    }
-    if (answer.log !== '') this.log(name, answer.log);
-    if (answer.type === 'failed') throw new CallError(answer.code, answer.message, answer.trace);
-    return answer;
+    send(worker, { base: this.base, functions });
+  }
+
+  #answer(worker: Worker, milliseconds: number): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#fail(overdue(milliseconds)), milliseconds + this.grace);
+      this.#fail = (error) => {
+        clearTimeout(timer);
+        this.#drop();
+        reject(error);
+      };
+      worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+        clearTimeout(timer);
+        resolve(data);
+      };
+      worker.onerror = worker.onmessageerror = () => this.#fail(new CallError('internal', 'the Worker has ended'));
+    });
   }
 }
 
@@ -57,21 +121,10 @@ function send(worker: Worker, order: Order): void {
   worker.postMessage(order);
 }
 
-// The answer to an order; `undefined` if none came in time.
-function answerOf(worker: Worker, milliseconds: number): Promise<Exclude<Answer, { type: 'ready' }> | undefined> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(undefined), milliseconds);
-    worker.onmessage = ({ data }: MessageEvent<Exclude<Answer, { type: 'ready' }>>) => {
-      clearTimeout(timer);
-      resolve(data);
-    };
-  });
-}
-
 function start(): Promise<Worker> {
-  const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: 'text/javascript' }));
+  const url = URL.createObjectURL(new Blob([WORKER_SOURCE]));
   return new Promise<Worker>((resolve, reject) => {
-    const refused = (): void => reject(new CallError('edge_unsupported', 'this page may start no Worker: it needs `worker-src blob:`'));
+    const refused = (): void => reject(new CallError('edge_unsupported', 'a Worker needs the policy `worker-src blob:`'));
     try {
       const worker = new Worker(url);
       worker.onmessage = () => resolve(worker);

@@ -1,6 +1,8 @@
 // WASI preview 1 as the node offers it (crates/serverledge-executor-wasm/src/wasi.rs): arguments, environment, clocks,
 // randomness and the three standard streams. There are no files and no sockets.
 
+import { CallError } from './errors.js';
+
 // Error numbers.
 const SUCCESS = 0;
 const BADF = 8;
@@ -19,19 +21,16 @@ const RANDOM_BYTES_MAX = 65_536;
 const NANOSECONDS_PER_MICROSECOND = 1000n;
 const NANOSECONDS_PER_MILLISECOND = 1e6;
 const RESOLUTION = 1000n;
+// So few bytes are copied one by one.
+const SHORT_BYTES = 32;
 
 /** The guest ended itself. */
 export class Exit {
   constructor(readonly code: number) {}
 }
 
-/** The guest was stopped; `code` is the node's. */
-export class Stop {
-  constructor(
-    readonly code: string,
-    readonly message: string,
-  ) {}
-}
+/** Of `serverledge::call`: name, parameters and room for the reply, each with its length. */
+export type Pointers = [number, number, number, number, number, number];
 
 /** One run, as the host functions see it. */
 export interface Guest {
@@ -43,37 +42,59 @@ export interface Guest {
   readonly stderr: Output;
   /** `undefined` before the instance exists. */
   memory: WebAssembly.Memory | undefined;
+  /** What a host function ended it with. */
+  ended: unknown;
+  /** The milliseconds that are left; ends the guest if there are none. */
+  timeLeft(): number;
+  /** Calls another function, and gives the length of its reply. */
+  callOther(pointers: Pointers): bigint;
+}
+
+// The run whose instance is at work: one at a time, since calls within each other wait for each other.
+let guest: Guest;
+
+/** Makes this the run that host functions see; gives the one before. */
+export function enter(next: Guest): Guest {
+  const before = guest;
+  guest = next;
+  return before;
 }
 
 /** What a guest writes to a stream. */
 export class Output {
-  #parts: Uint8Array[] = [];
+  #buffer = new Uint8Array();
   #length = 0;
 
-  /** `isTail`: of more than `max` bytes the last ones are kept; otherwise more is refused. */
+  /** `isTail`: of more than `max` bytes the last ones are kept; otherwise more is refused. `also`: gets the same. */
   constructor(
     readonly max: number,
     readonly isTail = false,
+    readonly also?: Output,
   ) {}
 
-  push(bytes: Uint8Array): void {
-    this.#parts.push(bytes);
-    this.#length += bytes.length;
-    if (!this.isTail) checkOutput(this.#length, this.max);
-    while (this.#parts[0] !== undefined && this.#length - this.#parts[0].length >= this.max) {
-      this.#length -= this.#parts[0].length;
-      this.#parts.shift();
+  push(bytes: Uint8Array, from: number, length: number): void {
+    this.also?.push(bytes, from, length);
+    if (!this.isTail) checkOutput(this.#length + length, this.max);
+    if (this.#length + length > this.#buffer.length) {
+      const kept = this.bytes();
+      this.#buffer = new Uint8Array(2 * (kept.length + length));
+      this.#buffer.set(kept);
+      this.#length = kept.length;
     }
+    if (length < SHORT_BYTES) {
+      for (let at = 0; at < length; at += 1) this.#buffer[this.#length + at] = bytes[from + at] as number;
+    } else {
+      this.#buffer.set(bytes.subarray(from, from + length), this.#length);
+    }
+    this.#length += length;
   }
 
-  bytes(): Uint8Array<ArrayBuffer> {
-    const all = new Uint8Array(this.#length);
-    let at = 0;
-    for (const part of this.#parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all.subarray(Math.max(0, this.#length - this.max));
+  bytes(): Uint8Array {
+    return this.#buffer.subarray(Math.max(0, this.#length - this.max), this.#length);
+  }
+
+  get isEmpty(): boolean {
+    return this.#length === 0;
   }
 
   text(): string {
@@ -83,36 +104,52 @@ export class Output {
 
 /** Stops a guest that gave more than it may. */
 export function checkOutput(length: number, max: number): void {
-  if (length > max) throw new Stop('function_output_too_large', `the function was stopped: it wrote more than ${max} bytes of output`);
+  if (length > max) throw new CallError('function_output_too_large', `the function wrote more than ${max} bytes of output`);
 }
 
-/** The guest's memory as it is now: it moves when it grows. */
-export function memoryOf(guest: Guest): Uint8Array<ArrayBuffer> {
-  if (guest.memory === undefined) throw FAULT;
-  return new Uint8Array(guest.memory.buffer as ArrayBuffer);
-}
+// The guest's memory as it was seen last.
+let seen: WebAssembly.Memory | undefined;
+let memory: Uint8Array<ArrayBuffer>;
+let view: DataView;
 
-/** A range of guest memory, checked. Addresses come signed. */
-export function range(guest: Guest, at: number, length: number): Uint8Array<ArrayBuffer> {
-  const memory = memoryOf(guest);
+// An address, which comes signed, of so many bytes within the memory. One that has grown is seen anew: what was seen of
+// it has no bytes any more.
+function place(at: number, length: number): number {
+  if (seen !== guest.memory || !memory?.length) {
+    seen = guest.memory;
+    const buffer = (seen?.buffer ?? new ArrayBuffer()) as ArrayBuffer;
+    memory = new Uint8Array(buffer);
+    view = new DataView(buffer);
+  }
   const from = at >>> 0;
   if (from + length > memory.length) throw FAULT;
+  return from;
+}
+
+/** A range of the guest's memory, checked. */
+export function range(at: number, length: number): Uint8Array<ArrayBuffer> {
+  const from = place(at, length);
   return memory.subarray(from, from + length);
 }
 
-type HostFunction = (...args: never[]) => number | void;
+type HostFunction = (...args: any[]) => unknown;
 
-/** The functions of `wasi_snapshot_preview1`. */
-export function wasi(guest: Guest): Record<string, HostFunction> {
+// The functions of `wasi_snapshot_preview1`.
+function wasi(): Record<string, HostFunction> {
   const encoder = new TextEncoder();
-  const putBytes = (at: number, bytes: Uint8Array): void => range(guest, at, bytes.length).set(bytes);
-  const view = (at: number, length: number): DataView => {
-    const { buffer, byteOffset } = range(guest, at, length);
-    return new DataView(buffer, byteOffset, length);
+  const putBytes = (at: number, bytes: Uint8Array): void => range(at, bytes.length).set(bytes);
+  const get = (at: number): number => {
+    const from = place(at, 4);
+    return view.getUint32(from, true);
   };
-  const get = (at: number): number => view(at, 4).getUint32(0, true);
-  const put = (at: number, value: number): void => view(at, 4).setUint32(0, value, true);
-  const putLong = (at: number, value: bigint): void => view(at, 8).setBigUint64(0, value, true);
+  const put = (at: number, value: number): void => {
+    const to = place(at, 4);
+    view.setUint32(to, value, true);
+  };
+  const putLong = (at: number, value: bigint): void => {
+    const to = place(at, 8);
+    view.setBigUint64(to, value, true);
+  };
 
   const putStrings = (list: number, buffer: number, strings: readonly string[]): void => {
     let entry = list >>> 0;
@@ -144,30 +181,31 @@ export function wasi(guest: Guest): Record<string, HostFunction> {
   };
 
   const subscription = (at: number, now: readonly number[]): { due: number; errno: number; kind: number; user: bigint } => {
-    const raw = view(at, 48);
-    const kind = raw.getUint8(8);
-    const word = raw.getUint32(16, true);
-    const user = raw.getBigUint64(0, true);
+    const from = place(at, 48);
+    const kind = view.getUint8(from + 8);
+    const word = view.getUint32(from + 16, true);
+    const user = view.getBigUint64(from, true);
     if (kind > 2) throw INVAL;
     if (kind > 0) return { due: 0, errno: word <= 2 ? SUCCESS : BADF, kind, user };
     if (word > 1) return { due: 0, errno: INVAL, kind, user };
-    const milliseconds = Number(raw.getBigUint64(24, true)) / NANOSECONDS_PER_MILLISECOND;
-    const isAbsolute = (raw.getUint16(40, true) & 1) === 1;
+    const milliseconds = Number(view.getBigUint64(from + 24, true)) / NANOSECONDS_PER_MILLISECOND;
+    const isAbsolute = (view.getUint16(from + 40, true) & 1) === 1;
     return { due: isAbsolute ? Math.max(0, milliseconds - (now[word] ?? 0)) : milliseconds, errno: SUCCESS, kind, user };
   };
   const poll = (subscriptions: number, events: number, count: number, written: number): void => {
     if (count === 0 || count >>> 0 > SUBSCRIPTIONS_MAX) throw INVAL;
-    const now = [realtime(), performance.now()];
+    const now = [Date.now(), performance.now()];
     const list = Array.from({ length: count }, (_, index) => subscription((subscriptions >>> 0) + index * 48, now));
     const first = Math.min(...list.map(({ due }) => due));
-    sleep(first);
+    sleep(Math.min(first, guest.timeLeft()));
+    guest.timeLeft();
     let ready = 0;
     for (const { errno, kind, user } of list.filter(({ due }) => due <= first)) {
-      const event = view((events >>> 0) + ready * 32, 32);
-      for (let at = 0; at < 32; at += 8) event.setBigUint64(at, 0n, true);
-      event.setBigUint64(0, user, true);
-      event.setUint16(8, errno, true);
-      event.setUint8(10, kind);
+      const to = place((events >>> 0) + ready * 32, 32);
+      memory.fill(0, to, to + 32);
+      view.setBigUint64(to, user, true);
+      view.setUint16(to + 8, errno, true);
+      view.setUint8(to + 10, kind);
       ready += 1;
     }
     put(written, ready);
@@ -177,7 +215,7 @@ export function wasi(guest: Guest): Record<string, HostFunction> {
   const standard = (errno: number) => (fd: number): number => (fd >>> 0 <= 2 ? errno : BADF);
   const always = (errno: number) => (): number => errno;
 
-  const offered: Record<string, (...args: any[]) => void> = {
+  const some: Record<string, HostFunction> = {
     args_sizes_get: (count: number, bytes: number) => putSizes(count, bytes, [guest.name]),
     args_get: (list: number, buffer: number) => putStrings(list, buffer, [guest.name]),
     environ_sizes_get: (count: number, bytes: number) => putSizes(count, bytes, guest.environment),
@@ -188,11 +226,11 @@ export function wasi(guest: Guest): Record<string, HostFunction> {
     },
     clock_time_get: (clock: number, _precision: bigint, at: number) => {
       if (clock >>> 0 > 1) throw INVAL;
-      const microseconds = Math.round((clock === 0 ? realtime() : performance.now()) * 1000);
+      const microseconds = Math.round((clock === 0 ? Date.now() : performance.now()) * 1000);
       putLong(at, BigInt(microseconds) * NANOSECONDS_PER_MICROSECOND);
     },
     random_get: (at: number, length: number) => {
-      const target = range(guest, at, length >>> 0);
+      const target = range(at, length >>> 0);
       for (let from = 0; from < target.length; from += RANDOM_BYTES_MAX) {
         crypto.getRandomValues(target.subarray(from, from + RANDOM_BYTES_MAX));
       }
@@ -212,7 +250,8 @@ export function wasi(guest: Guest): Record<string, HostFunction> {
       if (fd !== 1 && fd !== 2) throw BADF;
       const stream = fd === 1 ? guest.stdout : guest.stderr;
       const total = vectored(iovs, count, (at, length) => {
-        stream.push(range(guest, at, length).slice());
+        const from = place(at, length);
+        stream.push(memory, from, length);
         return length;
       });
       put(written, total);
@@ -229,39 +268,51 @@ export function wasi(guest: Guest): Record<string, HostFunction> {
     },
   };
   const functions: Record<string, HostFunction> = {
-    proc_exit: (code: number) => {
+    proc_exit: hosted((code: number) => {
       throw new Exit(code >>> 0);
-    },
+    }),
     proc_raise: always(NOSYS),
     sched_yield: always(SUCCESS),
-    fd_renumber: always(BADF),
-    fd_prestat_get: always(BADF),
-    fd_prestat_dir_name: always(BADF),
   };
-  for (const [name, offer] of Object.entries(offered)) functions[name] = asErrno(offer);
+  for (const [name, offer] of Object.entries(some)) functions[name] = hosted(offer);
   for (const name of ['close', 'sync', 'datasync', 'fdstat_set_flags', 'fdstat_set_rights']) functions[`fd_${name}`] = standard(SUCCESS);
   for (const name of ['seek', 'tell', 'advise', 'pread', 'pwrite']) functions[`fd_${name}`] = standard(SPIPE);
   for (const name of ['allocate', 'filestat_set_size', 'filestat_set_times', 'readdir']) functions[`fd_${name}`] = standard(INVAL);
-  // There are no sockets and no files.
+  // There are no sockets and no files, and no descriptors that were opened in advance.
   return new Proxy(functions, { get: (known, name: string) => known[name] ?? always(name.startsWith('path_') ? NOTCAPABLE : BADF) });
 }
 
-// A thrown number is the guest's errno; everything else ends the guest.
-function asErrno(run: (...args: never[]) => void): HostFunction {
+// The smallest module that traps when it is instantiated.
+const TRAPPING = [0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 8, 1, 0, 10, 5, 1, 3, 0, 0, 11];
+
+let trap: WebAssembly.Module | undefined;
+
+// A host function. A number that it throws is the guest's errno. All else ends the guest with a trap, uncatchable.
+function hosted<Args extends unknown[], T>(run: (...args: Args) => T): (...args: Args) => T | number {
   return (...args) => {
     try {
-      run(...args);
-      return SUCCESS;
+      return run(...args) ?? SUCCESS;
     } catch (error) {
       if (typeof error === 'number') return error;
+      guest.ended = error;
+      new WebAssembly.Instance((trap ??= new WebAssembly.Module(Uint8Array.from(TRAPPING))));
       throw error;
     }
   };
 }
 
-// Milliseconds since 1970, with their fraction.
-function realtime(): number {
-  return performance.timeOrigin + performance.now();
+let offered: Record<string, Record<string, unknown>> | undefined;
+
+/** What modules import, from a memory if they do that too. It is the same for all: host functions find their guest. */
+export function imports(memory: WebAssembly.Memory | undefined): WebAssembly.Imports {
+  offered ??= {
+    wasi_snapshot_preview1: wasi(),
+    serverledge: { call: hosted((...pointers: Pointers) => guest.callOther(pointers)) },
+    serverledge_edge: { deadline: hosted(() => guest.timeLeft()) },
+    env: { emscripten_notify_memory_growth: () => {} },
+  };
+  offered['serverledge_edge']!['memory'] = memory;
+  return offered as WebAssembly.Imports;
 }
 
 let bed: Int32Array | undefined;

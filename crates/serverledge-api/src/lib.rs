@@ -22,7 +22,9 @@ pub use backend::roles::{
     AsyncInvocations, Backend, DeadLetterQueue, Deployments, FunctionCatalogue, Invocations,
     NodeStatus, PeerGateway, VersionHistory,
 };
-pub use backend::running_apps::{EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};
+pub use backend::running_apps::{
+    ContentCoding, EdgeCode, EdgeFile, EdgeKind, Hosting, HostingError, Imported, TestRun,
+};
 pub use backend::{
     ClientCall, Deployed, ExpectedState, Identity, Load, LogEntry, LogFeed, Patched,
     PeerInvokeError, PeerRefused, PeerRequest, Polled, Readiness,

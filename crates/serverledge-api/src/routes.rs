@@ -145,6 +145,8 @@ routes! {
         GET    "/function"                          Invoke   functions::names;
         GET    "/openapi.json"                      Open     serve_document;
         GET    "/sdk/edge.js"                       Open     sdk::script;
+        GET    "/sdk/edge-more.js"                  Open     sdk::more;
+        GET    "/sdk/edge.d.ts"                     Open     sdk::types;
         GET    "/account/reset"                     Open     account::pages::reset;
         GET    "/account/confirm"                   Open     account::pages::confirm;
         GET    "/account/page.js"                   Open     account::pages::script;
@@ -159,6 +161,7 @@ routes! {
         GET    "/app/{app}/edge/manifest"           Public   public_app::edge_manifest;
         GET    "/app/{app}/edge/keys"               Public   public_app::edge_keys;
         GET    "/app/{app}/edge/modules/{sha256}"   Public   public_app::edge_module;
+        GET    "/app/{app}/edge/deltas/{sha256}"    Public   public_app::edge_delta;
         POST   "/app/{app}/edge/call/{function}"    Public   public_app::edge_call;
         POST   "/app/{app}/{endpoint}"              Public   public_app::endpoint;
     }

@@ -1,6 +1,11 @@
-//! Core modules as other hosts get them: in binary form, with the interface that such a host has to call.
+//! Core modules as other hosts get them: in binary form, with nothing but the program, and with the interface that such a
+//! host has to call.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
+use wasm_encoder::{Module, RawSection};
+use wasmparser::{Encoding, Parser, Payload};
 
 use crate::compile::binary;
 use crate::surface;
@@ -18,34 +23,95 @@ pub enum CoreInterface {
     Reactor,
 }
 
-/// The binary form of a deployed core module, and its interface. `None` for a component, for a long text, and for what
-/// is no module.
-#[must_use]
-pub fn portable(code: &Bytes) -> Option<(CoreInterface, Bytes)> {
-    let translated = match code.first() {
-        Some(0) => None,
-        _ if code.len() > TEXT_BYTES_MAX => return None,
-        _ => Some(Bytes::from(binary(code).ok()?.into_owned())),
+/// The reason why another host cannot run the deployed code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotPortable {
+    /// Text form of more than a mebibyte.
+    #[error("it is a module in text form of more than 1 MiB; deploy its binary form")]
+    LongText,
+    /// A component.
+    #[error("it is a component; build a core module for WASI preview 1")]
+    Component,
+    /// Not a module, or one without an interface.
+    #[error("it is no WebAssembly module with an interface of functions")]
+    NoModule,
+    /// A start function that may call the host. Another host has no memory to give it before the module is instantiated,
+    /// which the start function is a part of.
+    #[error(
+        "it has a start function (the start section) and imports functions, and a browser cannot serve these while it starts; \
+         export the function as _start or _initialize"
+    )]
+    StartFunction,
+}
+
+/// The binary form of a deployed core module without custom sections, and its interface. Custom sections are no part of
+/// the program, and hold what its owner may keep to themselves: the source of a script, names, paths.
+///
+/// # Errors
+/// [`NotPortable`]: the reason why there is none.
+pub fn portable(code: &Bytes) -> Result<(CoreInterface, Bytes), NotPortable> {
+    let module = match code.first() {
+        Some(0) => Cow::Borrowed(code.as_ref()),
+        _ if code.len() > TEXT_BYTES_MAX => return Err(NotPortable::LongText),
+        _ => Cow::Owned(
+            binary(code)
+                .map_err(|_| NotPortable::NoModule)?
+                .into_owned(),
+        ),
     };
-    let module = translated.unwrap_or_else(|| code.clone());
-    let surface = surface::read(&module).ok()?;
+    let program = program(&module)?;
+    let surface = surface::read(&program.module).map_err(|_| NotPortable::NoModule)?;
     let exports = |name: &str| surface.exports.iter().any(|export| export == name);
-    if surface.is_component {
-        None
-    } else if exports("serverledge_handle") {
-        Some((CoreInterface::Reactor, module))
-    } else if exports("_start") {
-        Some((CoreInterface::Command, module))
-    } else {
-        None
+    if program.has_start && !surface.imports.is_empty() {
+        return Err(NotPortable::StartFunction);
     }
+    let interface = if exports("serverledge_handle") {
+        CoreInterface::Reactor
+    } else if exports("_start") {
+        CoreInterface::Command
+    } else {
+        return Err(NotPortable::NoModule);
+    };
+    Ok((interface, program.module.into()))
+}
+
+/// A module without its custom sections.
+struct BareModule {
+    module: Vec<u8>,
+    has_start: bool,
+}
+
+fn program(module: &[u8]) -> Result<BareModule, NotPortable> {
+    let mut bare = Module::new();
+    let mut has_start = false;
+    for payload in Parser::new(0).parse_all(module) {
+        match payload.map_err(|_| NotPortable::NoModule)? {
+            Payload::Version {
+                encoding: Encoding::Component,
+                ..
+            } => return Err(NotPortable::Component),
+            Payload::CustomSection(_) => {}
+            payload => {
+                has_start |= matches!(payload, Payload::StartSection { .. });
+                if let Some((id, range)) = payload.as_section() {
+                    let data = module.get(range).ok_or(NotPortable::NoModule)?;
+                    bare.section(&RawSection { id, data });
+                }
+            }
+        }
+    }
+    Ok(BareModule {
+        module: bare.finish(),
+        has_start,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::custom::with_section;
 
-    fn interface(code: impl Into<Bytes>) -> Option<CoreInterface> {
+    fn interface(code: impl Into<Bytes>) -> Result<CoreInterface, NotPortable> {
         portable(&code.into()).map(|(interface, _)| interface)
     }
 
@@ -55,33 +121,66 @@ mod tests {
             r#"(module (func (export "serverledge_handle")) (func (export "_start")))"#.to_owned();
         let command = r#"(module (func (export "_start")))"#.to_owned();
         let binary = wat::parse_str(&command).unwrap();
-        let code = Bytes::from(binary.clone());
-        let (interface_of_binary, module) = portable(&code).unwrap();
+        let (interface_of_binary, module) = portable(&Bytes::from(binary.clone())).unwrap();
         assert_eq!(interface_of_binary, CoreInterface::Command);
-        assert_eq!(module.as_ptr(), code.as_ptr(), "a module is not copied");
+        assert_eq!(module, binary);
         let (interface_of_text, translated) = portable(&Bytes::from(command)).unwrap();
         assert_eq!(interface_of_text, CoreInterface::Command);
         assert_eq!(translated, binary);
-        assert_eq!(interface(reactor), Some(CoreInterface::Reactor));
+        assert_eq!(interface(reactor), Ok(CoreInterface::Reactor));
+    }
+
+    #[test]
+    fn only_the_program_is_handed_on() {
+        let text = r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1) (data (i32.const 8) "kept") (global $g (mut i32) (i32.const 7))
+            (table 1 funcref) (elem (i32.const 0) $named)
+            (@custom "serverledge.early" (before first) "SECRET")
+            (func $named (export "_start") (call $exit (global.get $g))))"#;
+        let whole = wat::parse_str(text).unwrap();
+        assert!(
+            whole.windows(5).any(|bytes| bytes == b"named"),
+            "the text's names are in it"
+        );
+        let whole = with_section(whole, "serverledge.source", b".env: SECRET");
+        let (_, module) = portable(&Bytes::from(whole)).unwrap();
+        wasmtime::Module::validate(&wasmtime::Engine::default(), &module).unwrap();
+        for gone in [&b"SECRET"[..], b"serverledge.", b"named"] {
+            assert!(!module.windows(gone.len()).any(|bytes| bytes == gone));
+        }
+        assert!(module.windows(4).any(|bytes| bytes == b"kept"));
+        let again = portable(&module).unwrap().1;
+        assert_eq!(again, module, "what is bare stays as it is");
     }
 
     #[test]
     fn others_are_not_handed_on() {
         let component = wat::parse_str("(component)").unwrap();
-        assert_eq!(interface(component), None);
+        assert_eq!(interface(component), Err(NotPortable::Component));
         for none in [
             "",
             "(module)",
             "(module",
             "exports.handler = () => 1",
             "\0asm",
+            "\0asm\x01\0\0\0\x01",
         ] {
-            assert_eq!(interface(none), None, "{none}");
+            assert_eq!(interface(none), Err(NotPortable::NoModule), "{none:?}");
         }
         let long = format!(
             "(module (func (export \"_start\"))){}",
             " ".repeat(TEXT_BYTES_MAX)
         );
-        assert_eq!(interface(long), None);
+        assert_eq!(interface(long), Err(NotPortable::LongText));
+    }
+
+    #[test]
+    fn a_start_function_calls_no_host() {
+        let with = |import: &str| {
+            format!(r#"(module {import} (func $s) (start $s) (func (export "_start")))"#)
+        };
+        let write = r#"(import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))"#;
+        assert_eq!(interface(with(write)), Err(NotPortable::StartFunction));
+        assert_eq!(interface(with("")), Ok(CoreInterface::Command));
     }
 }

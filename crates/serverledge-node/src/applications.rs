@@ -18,8 +18,11 @@ use crate::functions::resources::FunctionResources;
 use crate::invoke::Invoker;
 use crate::program::foundation::Foundation;
 
+mod delta;
 mod dependencies;
 mod edge;
+mod edge_base;
+mod edge_files;
 mod edge_manifest;
 mod edge_modules;
 mod edge_signer;

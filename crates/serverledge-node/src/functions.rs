@@ -13,6 +13,7 @@ pub(crate) use self::entry::{FunctionEntry, label, pooled};
 use self::generation::{Generation, LocalNumbers};
 
 pub(crate) mod deploy;
+pub(crate) mod edge_fit;
 mod entry;
 pub(crate) mod errors;
 pub(crate) mod follow;

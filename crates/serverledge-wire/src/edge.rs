@@ -38,6 +38,37 @@ pub struct EdgeLimits {
     pub log_bytes: u64,
 }
 
+/// A module, made of another one. Its delta is a sequence of records; all numbers are `u32`, little-endian:
+/// `[copy_from][copy_length][insert_length][insert_length bytes]`. The module is, record by record, `copy_length` bytes of
+/// the base from `copy_from`, then the inserted bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EdgeDelta {
+    /// The path of the base, a module, relative to the application's URL.
+    pub base: String,
+    /// The digest of the base: `sha256-` and base64.
+    pub base_integrity: String,
+    /// The path of the delta, relative to the application's URL.
+    pub module: String,
+    /// The length of the delta.
+    pub bytes: u64,
+}
+
+/// The *deadline variant* of a module: the same with checks of time, for browsers that cannot end a Worker in the midst of
+/// WebAssembly. It imports one more function, `deadline` of `serverledge_edge`, without parameters and results, and calls
+/// it every so many function entries and turns of loops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EdgeModuleFile {
+    /// Its digest: `sha256-` and base64.
+    pub integrity: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its path, relative to the application's URL.
+    pub module: String,
+    /// A shorter way to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<EdgeDelta>,
+}
+
 /// A function that visitors may run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EdgeFunctionInfo {
@@ -55,6 +86,12 @@ pub struct EdgeFunctionInfo {
     pub bytes: u64,
     /// The path of its module, relative to the application's URL.
     pub module: String,
+    /// A shorter way to its module.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<EdgeDelta>,
+    /// Its module with checks of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<EdgeModuleFile>,
     /// Its handler; empty if none was given.
     pub handler: String,
     /// Its variables. A function with secrets is in no manifest.
@@ -83,8 +120,11 @@ pub struct EdgeManifest {
 pub struct SignedManifest {
     /// An [`EdgeManifest`] as JSON: the very text that is signed.
     pub manifest: String,
-    /// The key of the signature.
+    /// The name of the signature's key.
     pub key_id: String,
+    /// The public key itself: 32 bytes in URL-safe base64 without padding, for pages that trust their connection. A page with
+    /// keys of its own compares it with them.
+    pub key: String,
     /// Ed25519 over [`SIGNED_PREFIX`] and the manifest, in URL-safe base64 without padding.
     pub signature: String,
 }
@@ -132,6 +172,15 @@ mod tests {
 
     use super::*;
 
+    fn delta(of: &str) -> EdgeDelta {
+        EdgeDelta {
+            base: format!("edge/modules/{of}"),
+            base_integrity: "sha256-Aw==".to_owned(),
+            module: "edge/deltas/04".to_owned(),
+            bytes: 9,
+        }
+    }
+
     #[test]
     fn the_form_of_a_manifest() {
         let manifest = EdgeManifest {
@@ -147,6 +196,8 @@ mod tests {
                 integrity: "sha256-AA==".to_owned(),
                 bytes: 3,
                 module: "edge/modules/00".to_owned(),
+                delta: None,
+                deadline: None,
                 handler: String::new(),
                 env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
                 limits: EdgeLimits {
@@ -164,6 +215,30 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<EdgeManifest>(&text).unwrap(),
             manifest
+        );
+    }
+
+    #[test]
+    fn the_form_of_other_files() {
+        let file = EdgeModuleFile {
+            integrity: "sha256-AQ==".to_owned(),
+            bytes: 2,
+            module: "edge/modules/01".to_owned(),
+            delta: Some(delta("03")),
+        };
+        let text = serde_json::to_string(&file).unwrap();
+        expect![[r#"{"integrity":"sha256-AQ==","bytes":2,"module":"edge/modules/01","delta":{"base":"edge/modules/03","base_integrity":"sha256-Aw==","module":"edge/deltas/04","bytes":9}}"#]]
+        .assert_eq(&text);
+        assert_eq!(serde_json::from_str::<EdgeModuleFile>(&text).unwrap(), file);
+        let signed = SignedManifest {
+            manifest: "{}".to_owned(),
+            key_id: "k".to_owned(),
+            key: "AA".to_owned(),
+            signature: "s".to_owned(),
+        };
+        assert_eq!(
+            serde_json::to_string(&signed).unwrap(),
+            r#"{"manifest":"{}","key_id":"k","key":"AA","signature":"s"}"#
         );
     }
 

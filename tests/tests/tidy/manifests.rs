@@ -39,7 +39,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
 ];
 
 /// Foreign technologies, and the crates that know them.
-const FOREIGN: [(&str, &[&str]); 23] = [
+const FOREIGN: [(&str, &[&str]); 24] = [
     ("axum", &["serverledge-api"]),
     ("utoipa-swagger-ui", &["serverledge-api"]),
     ("wasmtime", &["serverledge-executor-wasm"]),
@@ -68,6 +68,7 @@ const FOREIGN: [(&str, &[&str]); 23] = [
     ("lettre", &["serverledge-platform"]),
     ("quick_cache", &["serverledge-node"]),
     ("ring", &["serverledge-node"]),
+    ("tungstenite", &["serverledge-testing"]),
     ("serde_json_canonicalizer", &["serverledge-wire"]),
     // Binaries, and what tests stand on.
     (

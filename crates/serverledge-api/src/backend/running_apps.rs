@@ -36,6 +36,26 @@ pub struct EdgeCode {
     pub idempotent: bool,
 }
 
+/// A file that an application's manifest for browsers names, by its own SHA-256 in hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EdgeFile<'a> {
+    /// A module.
+    Module(&'a str),
+    /// A delta that makes a module of another one.
+    Delta(&'a str),
+}
+
+/// The content coding of a response (RFC 9110 §8.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ContentCoding {
+    /// None.
+    Identity,
+    /// `gzip`.
+    Gzip,
+    /// `br`.
+    Brotli,
+}
+
 /// A function as it is in somebody's editor, to be run once with the saved functions around it.
 #[derive(Debug)]
 pub struct TestRun<'a> {
@@ -127,14 +147,25 @@ pub trait Hosting: Send + Sync + 'static {
         application: &Application,
     ) -> Result<SignedManifest, HostingError>;
 
-    /// The module of such a function with this SHA-256, in hexadecimal digits; `None` if there is none.
+    /// Whether the manifest names this file now.
+    ///
+    /// # Errors
+    /// [`AppError::Registry`] if the code of a function cannot be read.
+    async fn has_edge_file(
+        &self,
+        application: &Application,
+        file: EdgeFile<'_>,
+    ) -> Result<bool, HostingError>;
+
+    /// A file that the manifest names, in this coding; `None` if it names none such now.
     ///
     /// # Errors
     /// [`AppError::Registry`] if it cannot be read.
-    async fn edge_module(
+    async fn edge_file(
         &self,
         application: &Application,
-        sha256: &str,
+        file: EdgeFile<'_>,
+        coding: ContentCoding,
     ) -> Result<Option<Bytes>, HostingError>;
 
     /// The public keys of the manifests' signatures.

@@ -160,6 +160,11 @@ impl OriginPolicy {
     }
 }
 
+/// The host that the request names, with its port.
+pub(crate) fn requested_authority<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    requested(uri, headers).map(|(_, full)| full)
+}
+
 /// The host that the request names, without and with its port. HTTP/1.1 allows one Host header (RFC 9112 §3.2).
 fn requested<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<(&'a str, &'a str)> {
     let full = match uri.authority() {

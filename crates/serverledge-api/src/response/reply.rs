@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG};
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serverledge_core::{CacheMetadata, Ignored, Phases, Source, unix_ms};
@@ -48,6 +48,17 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Response<Body> {
 pub(crate) fn etag(info: &FunctionInfo) -> Option<(HeaderName, HeaderValue)> {
     // Quotes and hexadecimal digits: always a value.
     Some((ETAG, HeaderValue::from_str(&info.etag()).ok()?))
+}
+
+/// Whether `If-None-Match` names this tag (RFC 9110 §13.1.2: weak tags count).
+pub(crate) fn has_already(headers: &HeaderMap, tag: &str) -> bool {
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|one| one.trim().trim_start_matches("W/"))
+        .any(|one| one == tag || one == "*")
 }
 
 /// A reply of plain text.
@@ -256,5 +267,15 @@ mod tests {
             push_cores(&mut text, free);
             assert_eq!(String::from_utf8(text).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn tags_are_compared_whole() {
+        let has = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]);
+            has_already(&headers, "\"ab\"")
+        };
+        assert!(has("\"ab\"") && has("\"x\", W/\"ab\"") && has("*"));
+        assert!(!has("ab") && !has("\"abc\"") && !has(""));
     }
 }

@@ -24,7 +24,8 @@ use crate::errors::Convention;
 use crate::request::body;
 use crate::request::call::propagated;
 use crate::request::context::RequestContext;
-use crate::request::origin::HostOwner;
+use crate::request::origin::{self, HostOwner};
+use crate::request::path_prefix::PathPrefix;
 use crate::request::state::AppState;
 use crate::response::problem::{ApiError, ApiResult};
 use crate::response::reply;
@@ -101,6 +102,7 @@ pub(crate) async fn handle(
         application: &application,
         cors_decision: &cors_decision,
         path,
+        own_host: to.own_host,
         trusted,
     };
     let answered = visit.answer(request).await;
@@ -144,6 +146,8 @@ struct AppRequest<'a> {
     application: &'a Arc<Application>,
     cors_decision: &'a CorsDecision,
     path: &'a str,
+    /// Whether the application has the host name for itself.
+    own_host: bool,
     /// Its owner gave it its origin back, and it has one.
     trusted: bool,
 }
@@ -160,7 +164,8 @@ impl AppRequest<'_> {
             "up" => self.up(request.method()),
             "edge" if *request.method() == Method::POST => {
                 self.cors_decision.check(&self.state.origins, &request)?;
-                edge::answer(self.state, self.application, request).await
+                let address = self.address(&request).ok_or_else(unknown_endpoint)?;
+                edge::answer(self.state, self.application, &address, request).await
             }
             "edge" => Err(ApiError::method("POST")),
             _ => match self.edge_resource() {
@@ -168,6 +173,18 @@ impl AppRequest<'_> {
                 None => self.call_endpoint(request).await,
             },
         }
+    }
+
+    /// The application's URL as the caller knows it, without the scheme: the caller's own, before a proxy too.
+    fn address(&self, request: &Request<Body>) -> Option<String> {
+        let (uri, headers) = (request.uri(), request.headers());
+        let host = origin::requested_authority(uri, headers)?;
+        if self.own_host {
+            return Some(format!("//{host}"));
+        }
+        let prefix = PathPrefix::of(&self.state.access, self.context, headers);
+        let prefix = prefix.as_ref().map_or("", PathPrefix::as_str);
+        Some(format!("//{host}{prefix}{PREFIX}{}", self.application.name))
     }
 
     /// The route below `/edge/` that the path names. An endpoint of the same path has been there before, and keeps it.
@@ -183,11 +200,12 @@ impl AppRequest<'_> {
         match resource {
             EdgeResource::Manifest => edge_tier::manifest(self.state, self.application).await,
             EdgeResource::Keys => Ok(edge_tier::keys(self.state)),
-            EdgeResource::Module(sha256) => {
-                edge_tier::module(self.state, self.application, sha256, request.headers()).await
+            EdgeResource::File(file) => {
+                edge_tier::file(self.state, self.application, file, request.headers()).await
             }
+            EdgeResource::Library(file) => Ok(file.response(request.headers())),
             EdgeResource::Call(name) => {
-                let function = edge_tier::callable(self.state, self.application, name).await?;
+                let function = edge_tier::callable(self.state, self.application, name)?;
                 let propagated = propagated(request.headers(), self.context);
                 let (payload, client_cache) = self.parameters(request).await?;
                 let call = self.context.call(function, payload, propagated);
@@ -454,8 +472,8 @@ pub(crate) fn edge_keys() {}
     get, path = "/app/{app}/edge/modules/{sha256}", tag = "running applications",
     params(("app" = String, Path), ("sha256" = String, Path, description = "the module's SHA-256, in hexadecimal digits")),
     responses(
-        (status = 200, description = "the module", content_type = "application/wasm", body = Vec<u8>),
-        (status = 304, description = "If-None-Match names it"),
+        (status = 200, description = "the module, in the coding br or gzip if the request accepts one", content_type = "application/wasm", body = Vec<u8>),
+        (status = 304, description = "If-None-Match names it in this coding"),
         (status = 404, description = "not_edge: the manifest names no such module now", body = serverledge_wire::problem::Problem),
     )
 )]
@@ -464,6 +482,22 @@ pub(crate) fn edge_keys() {}
     reason = "carries documentation; the request path does not go through the router"
 )]
 pub(crate) fn edge_module() {}
+
+/// A delta that the manifest names: with its base it makes a module. It never changes under its URL.
+#[utoipa::path(
+    get, path = "/app/{app}/edge/deltas/{sha256}", tag = "running applications",
+    params(("app" = String, Path), ("sha256" = String, Path, description = "the delta's SHA-256, in hexadecimal digits")),
+    responses(
+        (status = 200, description = "the delta, in the coding br or gzip if the request accepts one", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 304, description = "If-None-Match names it in this coding"),
+        (status = 404, description = "not_edge: the manifest names no such delta now", body = serverledge_wire::problem::Problem),
+    )
+)]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
+pub(crate) fn edge_delta() {}
 
 /// Runs a function at the node that callers may run themselves, or that an endpoint calls.
 #[utoipa::path(

@@ -243,6 +243,8 @@ fn the_document_has_the_rows() {
         "/function",
         "/openapi.json",
         "/sdk/edge.js",
+        "/sdk/edge-more.js",
+        "/sdk/edge.d.ts",
         "/account/reset",
         "/account/confirm",
         "/account/page.js",

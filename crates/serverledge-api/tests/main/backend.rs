@@ -731,6 +731,12 @@ impl Handle {
         self.shared.state.lock().unwrap()
     }
 
+    /// There is this function.
+    pub(crate) fn declare(&self, function: Function) {
+        let name = function.name.to_string();
+        self.state().functions.insert(name, Arc::new(function));
+    }
+
     /// The node's applications.
     pub(crate) fn apps(&self) -> &FakeApps {
         &self.shared.apps

@@ -3,9 +3,10 @@
 use axum::body::Body;
 use http::{Method, Response};
 use serde_json::json;
-use serverledge_core::{Application, Cors, Payload};
+use serverledge_core::{Application, Cors, Interface, Payload};
 
-use crate::running_apps::{EDGE_MODULE, application};
+use crate::backend::function;
+use crate::running_apps::{EDGE_DELTA, EDGE_MODULE, application};
 use crate::support::{app, get, json as body_of, outcome, post, request, text, with};
 
 /// A page of another origin.
@@ -29,7 +30,7 @@ async fn a_page_gets_what_it_needs_to_run_functions() {
     assert_eq!(header(&manifest, "cache-control"), "no-cache");
     assert_eq!(
         body_of(manifest).await,
-        json!({"manifest": "of shop", "key_id": "k", "signature": "s"})
+        json!({"manifest": "of shop", "key_id": "k", "key": "x", "signature": "s"})
     );
     let key = json!({"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": "k", "x": "x"});
     let keys = app.handle(get("/app/shop/edge/keys")).await;
@@ -39,23 +40,62 @@ async fn a_page_gets_what_it_needs_to_run_functions() {
         .await;
     for (name, value) in [
         ("content-type", "application/wasm"),
+        ("content-encoding", ""),
         ("etag", "\"00ff\""),
         ("cache-control", "public, max-age=31536000, immutable"),
+        ("vary", "accept-encoding, origin"),
         ("x-content-type-options", "nosniff"),
     ] {
         assert_eq!(header(&module, name), value);
     }
-    assert_eq!(text(module).await, "a module");
-    // A browser that has it already.
-    let again = get(&format!("/app/shop/edge/modules/{EDGE_MODULE}"));
-    let again = app
-        .handle(with(again, &[("if-none-match", "\"00ff\"")]))
+    assert_eq!(text(module).await, "Module(\"00ff\") in Identity");
+    let delta = get(&format!("/app/shop/edge/deltas/{EDGE_DELTA}"));
+    let delta = app
+        .handle(with(delta, &[("accept-encoding", "gzip, br")]))
         .await;
-    assert_eq!(
-        (again.status().as_u16(), header(&again, "etag")),
-        (304, "\"00ff\"")
+    assert_eq!(header(&delta, "content-type"), "application/octet-stream");
+    assert_eq!(header(&delta, "content-encoding"), "br");
+    assert_eq!(text(delta).await, "Delta(\"11ee\") in Brotli");
+}
+
+#[tokio::test]
+async fn a_browser_that_has_a_file_in_its_coding_gets_no_bytes() {
+    let (app, handle) = app();
+    handle.hosting().run(application("shop"));
+    let module = format!("/app/shop/edge/modules/{EDGE_MODULE}");
+    for (accepted, coding, tag) in [
+        ("identity", "", "\"00ff\""),
+        ("gzip, br;q=0", "gzip", "\"00ff-gzip\""),
+        ("br, gzip", "br", "\"00ff-br\""),
+    ] {
+        let asked = |has: &str| {
+            let headers = [("accept-encoding", accepted), ("if-none-match", has)];
+            app.handle(with(get(&module), &headers))
+        };
+        let first = asked("\"of another coding\"").await;
+        assert_eq!(first.status(), 200, "{accepted}");
+        assert_eq!(header(&first, "etag"), tag);
+        assert_eq!(header(&first, "content-encoding"), coding);
+        let read = handle.hosting().edge_files_read();
+        let again = asked(&format!("W/\"x\", {tag}")).await;
+        assert_eq!(again.status(), 304, "{accepted}");
+        for (name, value) in [
+            ("etag", tag),
+            ("vary", "accept-encoding, origin"),
+            ("cache-control", "public, max-age=31536000, immutable"),
+            ("content-encoding", ""),
+        ] {
+            assert_eq!(header(&again, name), value, "{accepted}: {name}");
+        }
+        assert_eq!(text(again).await, "");
+        assert_eq!(handle.hosting().edge_files_read(), read, "nothing is read");
+    }
+    // What is not there any more is not told to be unchanged.
+    let gone = with(
+        get("/app/shop/edge/modules/ff00"),
+        &[("if-none-match", "\"ff00\", *")],
     );
-    assert_eq!(text(again).await, "");
+    assert_eq!(outcome(app.handle(gone).await).await, "404 not_edge");
 }
 
 #[tokio::test]
@@ -65,6 +105,12 @@ async fn what_is_not_there_is_not_told() {
     for (asked, expected) in [
         (get("/app/shop/edge/modules/ff00"), "404 not_edge"),
         (get("/app/shop/edge/modules/"), "404 endpoint_unknown"),
+        (get("/app/shop/edge/modules/11ee"), "404 not_edge"),
+        (get("/app/shop/edge/deltas/00ff"), "404 not_edge"),
+        (
+            post("/app/shop/edge/deltas/11ee", ""),
+            "405 method_not_allowed",
+        ),
         (get("/app/shop/edge/modules/00ff/x"), "404 endpoint_unknown"),
         (get("/app/shop/edge/other"), "404 endpoint_unknown"),
         (
@@ -120,6 +166,22 @@ async fn only_public_functions_are_called_without_an_endpoint() {
     let inner = app.handle(post("/app/shop/edge/call/json", "{}")).await;
     assert_eq!(outcome(inner).await, "404 function_unknown");
     assert!(handle.calls().is_empty());
+    // Its owner's flag makes it everybody's, unless it answers HTTP.
+    for (name, interface, expected) in [
+        ("json", Interface::Json, "200"),
+        ("http", Interface::Http, "404 function_unknown"),
+    ] {
+        let mut open = function(name, interface);
+        open.flags.edge = true;
+        handle.declare(open);
+        let path = format!("/app/shop/edge/call/{name}");
+        assert_eq!(
+            outcome(app.handle(post(&path, "{}")).await).await,
+            expected,
+            "{name}"
+        );
+    }
+    assert_eq!(handle.calls().len(), 1);
 }
 
 #[tokio::test]
@@ -180,6 +242,12 @@ async fn the_library_and_the_keys_are_everybodys() {
     let (app, _handle) = app();
     for (path, kind, content) in [
         ("/sdk/edge.js", "text/javascript; charset=utf-8", "connect"),
+        (
+            "/sdk/edge-more.js",
+            "text/javascript; charset=utf-8",
+            "invoke",
+        ),
+        ("/sdk/edge.d.ts", "text/plain; charset=utf-8", "connect"),
         ("/sdk/edge-keys.json", "application/json", "Ed25519"),
     ] {
         let response = app.handle(with(get(path), &FOREIGN)).await;
@@ -188,4 +256,46 @@ async fn the_library_and_the_keys_are_everybodys() {
         assert_eq!(header(&response, "access-control-allow-origin"), "*");
         assert!(text(response).await.contains(content), "{path}");
     }
+}
+
+/// A page that knows the application only has the library from there, as far as it may.
+#[tokio::test]
+async fn the_library_comes_with_the_application() {
+    let (app, handle) = app();
+    handle.hosting().run(application("shop"));
+    let asked = || {
+        with(
+            get("/app/shop/edge/edge.js"),
+            &[("accept-encoding", "gzip")],
+        )
+    };
+    let response = app.handle(asked()).await;
+    assert_eq!(header(&response, "content-encoding"), "gzip");
+    assert!(header(&response, "vary").contains("accept-encoding"));
+    let tag = header(&response, "etag").to_owned();
+    let again = with(asked(), &[("if-none-match", tag.as_str())]);
+    assert_eq!(app.handle(again).await.status(), 304);
+    let plain = with(
+        get("/app/shop/edge/edge.js"),
+        &[("if-none-match", tag.as_str())],
+    );
+    assert_eq!(app.handle(plain).await.status(), 200, "another coding");
+    let only_brotli = with(
+        get("/app/shop/edge/edge-more.js"),
+        &[("accept-encoding", "br")],
+    );
+    let response = app.handle(only_brotli).await;
+    assert_eq!(header(&response, "content-encoding"), "");
+    assert!(text(response).await.contains("invoke"));
+    let foreign = app.handle(with(asked(), &FOREIGN)).await;
+    assert_eq!(outcome(foreign).await, "403 cross_origin");
+}
+
+#[tokio::test]
+async fn a_browser_may_keep_the_manifest() {
+    let (app, handle) = app();
+    handle.hosting().run(application("shop"));
+    let response = app.handle(get("/app/shop/edge/manifest")).await;
+    assert!(header(&response, "etag").len() > 2);
+    assert_eq!(header(&response, "cache-control"), "no-cache");
 }

@@ -2,7 +2,6 @@
 //! pages, hostile answers.
 
 use std::collections::HashMap;
-use std::process::Stdio;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -14,7 +13,6 @@ use serverledge_core::{
     CacheEntry, CacheMetadata, Cors, FailureKind, FunctionFailure, FunctionName, HttpBody,
     InvocationError, OverloadReason, Payload, Reply, Report,
 };
-use tokio::io::AsyncWriteExt as _;
 
 use crate::backend::{FakeBackend, Handle, report};
 use crate::running_apps::application;
@@ -650,8 +648,8 @@ async fn code_is_given_only_for_functions_of_the_edge() {
     )
     .await;
     let expected = json!({
-        "inner": {"code": "async (args) => 1", "idempotent": true},
-        "wasm": {"code": "AGFzbQ==", "idempotent": true, "kind": "wasm"},
+        "inner": {"application": "//localhost:1323/app/shop", "code": "async (args) => 1", "idempotent": true},
+        "wasm": {"application": "//localhost:1323/app/shop", "code": "AGFzbQ==", "idempotent": true, "kind": "wasm"},
     });
     assert_eq!(answer["functions"], expected);
     assert!(
@@ -687,127 +685,4 @@ async fn code_is_given_only_for_functions_of_the_edge() {
         outcome(app.handle(get("/app/shop/edge")).await).await,
         "405 method_not_allowed"
     );
-}
-
-/// Evaluates what `/edge` answered, in Node.js, as a client does.
-async fn run_in_node(answer: &Value, then: &str) -> Value {
-    let script = format!(
-        "const answer = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));\
-         const runEdgeFunction = (0, eval)(answer.runEdgeFunction);\
-         (async () => {{ {then} }})().then((value) => process.stdout.write(JSON.stringify(value)));"
-    );
-    let mut node = tokio::process::Command::new("node");
-    let mut child = node
-        .args(["-e", &script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("Node.js is needed for this test");
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(answer.to_string().as_bytes())
-        .await
-        .unwrap();
-    let output = child.wait_with_output().await.unwrap();
-    assert!(output.status.success(), "Node.js failed");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[tokio::test]
-async fn the_worked_example_runs_in_the_client() {
-    let (app, handle) = app();
-    handle.hosting().run(application("shop"));
-    let hosting = handle.hosting();
-    hosting.edge(
-        "inner-function",
-        EdgeKind::JavaScript,
-        "exports.handler = ({ b, a }) => ({ result: a + b });",
-        "handler",
-    );
-    let outer = r#"async (args) => { const r = await call("inner-function", { b: args.b, a: args.a }); return { out: r.result * args.c }; };"#;
-    hosting.edge("outer-function", EdgeKind::JavaScript, outer, "");
-    hosting.edge(
-        "module",
-        EdgeKind::JavaScript,
-        "export default async (x) => [await call('__proto__', x)];",
-        "",
-    );
-    hosting.edge(
-        "__proto__",
-        EdgeKind::JavaScript,
-        "module.exports = (x) => x.n + 1",
-        "",
-    );
-    hosting.edge(
-        "lost",
-        EdgeKind::JavaScript,
-        "async () => call('elsewhere')",
-        "",
-    );
-    let asked = r#"{"functions":["inner-function","outer-function","module","__proto__","lost"]}"#;
-    let answer = body_of(app.handle(post("/app/shop/edge", asked)).await).await;
-    let results = run_in_node(
-        &answer,
-        "return runEdgeFunction('outer-function', answer.functions, { c: 6, b: 5, a: 4 });",
-    )
-    .await;
-    let expected = json!({
-        "inner-function": {"eyJhIjo0LCJiIjo1fQ==": {"result": 9}},
-        "outer-function": {"eyJhIjo0LCJiIjo1LCJjIjo2fQ==": {"out": 54}},
-    });
-    assert_eq!(results, expected);
-    // What it gives back is what an endpoint takes.
-    let body = json!({"args": {"a": 4, "b": 5, "c": 6}, "edgeResults": results}).to_string();
-    assert_eq!(
-        outcome(app.handle(post("/app/shop/call", body)).await).await,
-        "200"
-    );
-    let client_cache = handle
-        .calls()
-        .pop()
-        .unwrap()
-        .call
-        .context
-        .client_cache
-        .unwrap();
-    assert_eq!(client_cache.edge.len(), 2);
-    let results = run_in_node(
-        &answer,
-        "return runEdgeFunction('module', answer.functions, { n: 1 });",
-    )
-    .await;
-    assert_eq!(
-        results.to_string(),
-        r#"{"__proto__":{"eyJuIjoxfQ==":2},"module":{"eyJuIjoxfQ==":[2]}}"#
-    );
-    let failure = "try { await runEdgeFunction('lost', answer.functions, {}); } catch (error) { return error.message; }";
-    assert_eq!(
-        run_in_node(&answer, failure).await,
-        "function 'elsewhere' was not downloaded"
-    );
-}
-
-/// A reactor that gives its parameters back.
-#[tokio::test]
-async fn a_reactor_runs_in_the_client() {
-    let (app, handle) = app();
-    handle.hosting().run(application("shop"));
-    // (module (memory (export "memory") 1)
-    //   (func (export "serverledge_alloc") (param i32) (result i32) i32.const 16)
-    //   (func (export "serverledge_handle") (param i32 i32) (result i64)
-    //     local.get 0 i64.extend_i32_u i64.const 32 i64.shl local.get 1 i64.extend_i32_u i64.or))
-    let echo = "AGFzbQEAAAABDAJgAX8Bf2ACf38BfgMDAgABBQMBAAEHMwMGbWVtb3J5AgARc2VydmVybGVkZ2VfYWxsb2MAABJzZXJ2ZXJsZWRnZV9oYW5kbGUAAQoTAgQAQRALDAAgAK1CIIYgAa2ECw==";
-    let answer = json!({
-        "functions": {"echo": {"code": echo, "kind": "wasm", "idempotent": true}},
-        "runEdgeFunction": body_of(app.handle(post("/app/shop/edge", r#"{"functions":[]}"#)).await).await["runEdgeFunction"],
-    });
-    let results = run_in_node(
-        &answer,
-        "return runEdgeFunction('echo', answer.functions, { ö: [1] });",
-    )
-    .await;
-    assert_eq!(results, json!({"echo": {"eyLDtiI6WzFdfQ==": {"ö": [1]}}}));
 }

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// Every documented route, with a request that it answers.
-pub(crate) const DOCUMENTED: [(&str, &str, &str); 68] = [
+pub(crate) const DOCUMENTED: [(&str, &str, &str); 69] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -83,6 +83,11 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 68] = [
         "/app/shop/edge/modules/00ff",
     ),
     (
+        "get",
+        "/app/{app}/edge/deltas/{sha256}",
+        "/app/shop/edge/deltas/11ee",
+    ),
+    (
         "post",
         "/app/{app}/edge/call/{function}",
         "/app/shop/edge/call/json",
@@ -133,11 +138,13 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 68] = [
 ];
 
 /// Served, and no part of the interface: pages for people, the document itself, Serverledge's other name of a route.
-const UNDOCUMENTED: [&str; 8] = [
+const UNDOCUMENTED: [&str; 10] = [
     "/",
     "/docs/",
     "/openapi.json",
     "/sdk/edge.js",
+    "/sdk/edge-more.js",
+    "/sdk/edge.d.ts",
     "/function",
     "/account/reset",
     "/account/confirm",

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
-use serverledge_api::{AppError, EdgeCode, EdgeKind, Hosting, HostingError, Imported, TestRun};
+use serverledge_api::{
+    AppError, ContentCoding, EdgeCode, EdgeFile, EdgeKind, Hosting, HostingError, Imported, TestRun,
+};
 use serverledge_core::{
     AppId, AppName, Application, Caller, ClientCache, Cors, Endpoint, EndpointPath, FunctionName,
     Progress, Report, SpaceId,
@@ -17,6 +19,8 @@ use crate::backend::{FakeBackend, report};
 
 /// The digest of the only module for browsers.
 pub(crate) const EDGE_MODULE: &str = "00ff";
+/// The digest of the only delta.
+pub(crate) const EDGE_DELTA: &str = "11ee";
 
 /// Applications that run, code for callers, scripted faults, and what was asked.
 #[derive(Default)]
@@ -28,6 +32,7 @@ pub(crate) struct FakeHosting {
 struct State {
     applications: BTreeMap<String, Arc<Application>>,
     edge: BTreeMap<String, EdgeCode>,
+    edge_files_read: usize,
     unprepared: bool,
     faults: VecDeque<HostingError>,
     tests: Vec<(String, Bytes, Option<Arc<ClientCache>>)>,
@@ -88,6 +93,11 @@ impl FakeHosting {
             idempotent: true,
         };
         self.state().edge.insert(name.to_owned(), code);
+    }
+
+    /// The number of modules and deltas that were read.
+    pub(crate) fn edge_files_read(&self) -> usize {
+        self.state().edge_files_read
     }
 
     /// The next operation fails so.
@@ -151,17 +161,32 @@ impl Hosting for FakeBackend {
         Ok(SignedManifest {
             manifest: format!("of {}", application.name),
             key_id: "k".to_owned(),
+            key: "x".to_owned(),
             signature: "s".to_owned(),
         })
     }
 
-    async fn edge_module(
+    async fn has_edge_file(
         &self,
         _application: &Application,
-        sha256: &str,
-    ) -> Result<Option<Bytes>, HostingError> {
+        file: EdgeFile<'_>,
+    ) -> Result<bool, HostingError> {
         self.hosting().asked()?;
-        Ok((sha256 == EDGE_MODULE).then(|| Bytes::from_static(b"a module")))
+        Ok(matches!(
+            file,
+            EdgeFile::Module(EDGE_MODULE) | EdgeFile::Delta(EDGE_DELTA)
+        ))
+    }
+
+    async fn edge_file(
+        &self,
+        application: &Application,
+        file: EdgeFile<'_>,
+        coding: ContentCoding,
+    ) -> Result<Option<Bytes>, HostingError> {
+        self.hosting().state().edge_files_read += 1;
+        let is_there = self.has_edge_file(application, file).await?;
+        Ok(is_there.then(|| format!("{file:?} in {coding:?}").into()))
     }
 
     fn edge_keys(&self) -> EdgeKeys {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_api::{EdgeCode, EdgeKind, HostingError};
-use serverledge_core::{Digest, Function, Runtime};
+use serverledge_core::{Digest, Function, Interface, Runtime};
 
 use crate::applications::Apps;
 use crate::functions::javascript::{script_of, source_of};
@@ -68,12 +68,19 @@ fn size(found: &EdgeArtifact) -> usize {
 }
 
 impl Apps {
-    /// The code of a function for its callers; `None` if it is no such text or module.
+    /// The code of a function for its callers; `None` if they may not run it, or if it is no such text or module. One with
+    /// secrets stays here: whoever has its code and its environment has them.
     pub(super) async fn code_for_callers(
         &self,
         function: &Function,
     ) -> Result<Option<EdgeCode>, HostingError> {
         let version = &function.version;
+        let is_open = function.flags.edge
+            && function.interface == Interface::Json
+            && version.secrets.values.is_empty();
+        if !is_open {
+            return Ok(None);
+        }
         let kind = match version.runtime {
             Runtime::Wasm => EdgeKind::Wasm,
             Runtime::NodeJs | Runtime::JavaScript => EdgeKind::JavaScript,

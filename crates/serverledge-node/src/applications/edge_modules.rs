@@ -1,142 +1,310 @@
-//! The modules of functions that run in browsers: which functions have one, its digest, and its bytes.
+//! The modules of functions that run in browsers: which functions have one, in which forms, and where their bytes come
+//! from. Everything that takes time happens off the threads of requests, one piece after the other, and is kept: anybody
+//! may ask for it, again and again.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use quick_cache::sync::Cache;
-use quick_cache::{OptionsBuilder, Weighter};
-use ring::digest::{SHA256, digest};
-use serverledge_core::Digest;
-use serverledge_executor_wasm::{CoreInterface, portable};
+use serverledge_api::{ContentCoding, DeployError, EdgeFile};
+use serverledge_core::{Digest, PrepareError};
+use serverledge_executor_wasm::{CoreInterface, WasmExecutor};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-/// Longest module that is handed out: anybody may ask, and a browser loads it before the first call.
-const MODULE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Bytes of modules that are kept, so that not each visitor makes the node read the registry.
-const KEPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Modules of which the digest is kept. Making one reads the whole code.
-const DIGESTS_MAX: usize = 10_000;
+use crate::applications::edge_base::{EdgeBase, sha256};
+use crate::applications::edge_files::{EdgeFiles, encoded};
+use crate::functions::edge_fit::{ModuleForm, NotForBrowsers, in_form, module_of};
+use crate::functions::javascript;
 
-/// A module that browsers can run.
+/// Codes of which the module's description is kept. Making one reads the whole code.
+const DESCRIBED_MAX: usize = 10_000;
+
+/// A file that browsers load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ModuleDigest {
-    pub(super) interface: CoreInterface,
+pub(super) struct FileInfo {
     pub(super) sha256: Digest,
     pub(super) bytes: u64,
 }
 
-/// The modules of deployed code, by the digest of the code, which never changes.
-pub(crate) struct EdgeModules {
-    /// `None` inside: browsers cannot run it.
-    digests: Cache<Digest, Option<ModuleDigest>>,
-    modules: Cache<Digest, Bytes, ModuleBytes>,
+/// A module in one form, and the delta that makes it of a base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FormInfo {
+    pub(super) module: FileInfo,
+    pub(super) delta: Option<DeltaInfo>,
 }
 
-#[derive(Clone)]
-struct ModuleBytes;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DeltaInfo {
+    pub(super) base: Digest,
+    pub(super) file: FileInfo,
+}
 
-impl Weighter<Digest, Bytes> for ModuleBytes {
-    fn weight(&self, _: &Digest, module: &Bytes) -> u64 {
-        module.len().max(1) as u64
-    }
+/// The description of a module that browsers can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ModuleInfo {
+    pub(super) interface: CoreInterface,
+    pub(super) plain: FormInfo,
+    pub(super) deadline: Option<FormInfo>,
+}
+
+/// A file of a function's module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FilePart {
+    Module(ModuleForm),
+    Delta(ModuleForm),
+    Base(ModuleForm),
+}
+
+/// The description of the module of deployed code, or the reason why there is none.
+type Described = Result<Arc<ModuleInfo>, NotForBrowsers>;
+
+/// Deployed code: its digest, and whether it is a snapshot of a script.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CodeId {
+    pub(super) digest: Digest,
+    pub(super) is_snapshot: bool,
+}
+
+/// The modules of deployed code. What is kept is kept by digests, and never changes.
+pub(crate) struct EdgeModules {
+    kept: Arc<KeptModules>,
+    base: OnceCell<Arc<EdgeBase>>,
+    /// The turn of whoever describes a module, and of whoever makes a file: the second may be needed again and again, and
+    /// must not keep others from the first.
+    describing: Arc<Semaphore>,
+    making: Arc<Semaphore>,
+}
+
+struct KeptModules {
+    described: Cache<Digest, Described>,
+    files: EdgeFiles,
 }
 
 impl EdgeModules {
-    pub(super) fn digest(&self, code: &Digest) -> Option<Option<ModuleDigest>> {
-        self.digests.get(code)
-    }
-
-    pub(super) fn module(&self, code: &Digest) -> Option<Bytes> {
-        self.modules.get(code)
-    }
-
-    /// Makes the module of deployed code, and keeps it and its digest.
-    pub(super) fn make(
+    /// The description of the module of a code. `read` reads the code, if it is needed.
+    pub(super) async fn describe(
         &self,
-        digest_of_code: Digest,
-        code: &Bytes,
-    ) -> Option<(ModuleDigest, Bytes)> {
-        let made = portable(code)
-            .filter(|(_, module)| module.len() <= MODULE_BYTES_MAX)
-            .map(|(interface, module)| (described(interface, &module), module));
-        self.digests.insert(
-            digest_of_code,
-            made.as_ref().map(|(described, _)| *described),
-        );
-        if let Some((_, module)) = &made {
-            self.modules.insert(digest_of_code, module.clone());
+        code: CodeId,
+        read: impl Future<Output = Result<Bytes, DeployError>>,
+        snapshots: Option<&WasmExecutor>,
+    ) -> Result<Described, DeployError> {
+        if let Some(known) = self.kept.described.get(&code.digest) {
+            return Ok(known);
         }
-        made
+        let turn = turn(&self.describing).await?;
+        // Others may have described it meanwhile.
+        if let Some(known) = self.kept.described.get(&code.digest) {
+            return Ok(known);
+        }
+        let stored = read.await?;
+        let base = self.base_of(code, snapshots).await;
+        let kept = Arc::clone(&self.kept);
+        blocking("describe a module for browsers", turn, move || {
+            Ok(kept.describe(code.digest, &stored, base.as_deref()))
+        })
+        .await
+    }
+
+    /// A file of the module of a code. `read` reads the code, if it is needed.
+    pub(super) async fn file(
+        &self,
+        (code, part): (CodeId, FilePart),
+        (sha256, coding): (Digest, ContentCoding),
+        read: impl Future<Output = Result<Bytes, DeployError>>,
+    ) -> Result<Option<Bytes>, DeployError> {
+        if let Some(kept) = self.kept.files.get(sha256, coding) {
+            return Ok(Some(kept));
+        }
+        let turn = turn(&self.making).await?;
+        if let Some(kept) = self.kept.files.get(sha256, coding) {
+            return Ok(Some(kept));
+        }
+        // Whoever knows the digest of a base or a delta knows it from a description, which was made with the base.
+        let base = self.base.get().filter(|_| code.is_snapshot).cloned();
+        let plain = match (self.kept.files.get(sha256, ContentCoding::Identity), part) {
+            (Some(kept), _) => FileSource::File(kept),
+            (None, FilePart::Base(_)) => FileSource::Base,
+            (None, _) => FileSource::Code(read.await?),
+        };
+        let kept = Arc::clone(&self.kept);
+        blocking("make a file for browsers", turn, move || {
+            let Some(file) = plain.file(part, base.as_deref()) else {
+                return Ok(None);
+            };
+            let made =
+                encoded(&file, coding).map_err(|error| internal("compress a file", error))?;
+            kept.files.keep(sha256, coding, made.clone());
+            Ok(Some(made))
+        })
+        .await
+    }
+
+    /// The base of a snapshot; `None` for other code, and if there is none now.
+    async fn base_of(
+        &self,
+        code: CodeId,
+        snapshots: Option<&WasmExecutor>,
+    ) -> Option<Arc<EdgeBase>> {
+        let snapshots = snapshots.filter(|_| code.is_snapshot)?;
+        let make = async || {
+            let code = javascript::empty_snapshot(snapshots).await?;
+            let made = tokio::task::spawn_blocking(move || EdgeBase::new(&code)).await;
+            Ok(Arc::new(
+                made.ok().flatten().ok_or("browsers cannot run it")?,
+            ))
+        };
+        let made: Result<_, Box<dyn std::error::Error + Send + Sync>> =
+            self.base.get_or_try_init(make).await;
+        match made {
+            Ok(base) => Some(Arc::clone(base)),
+            Err(error) => {
+                tracing::warn!(%error, "failed to make the base of scripts for browsers");
+                None
+            }
+        }
     }
 }
 
 impl Default for EdgeModules {
     fn default() -> Self {
-        // One part: a module may weigh a good part of the whole.
-        let options = OptionsBuilder::new()
-            .shards(1)
-            .estimated_items_capacity(64)
-            .weight_capacity(KEPT_BYTES_MAX)
-            .build();
-        let modules = Cache::with_options(
-            options.expect("sizes are given"),
-            ModuleBytes,
-            quick_cache::DefaultHashBuilder::default(),
-            quick_cache::sync::DefaultLifecycle::default(),
-        );
         Self {
-            digests: Cache::new(DIGESTS_MAX),
-            modules,
+            kept: Arc::new(KeptModules {
+                described: Cache::new(DESCRIBED_MAX),
+                files: EdgeFiles::default(),
+            }),
+            base: OnceCell::new(),
+            describing: Arc::new(Semaphore::new(1)),
+            making: Arc::new(Semaphore::new(1)),
         }
     }
 }
 
-fn described(interface: CoreInterface, module: &Bytes) -> ModuleDigest {
-    let mut sha256 = [0; 32];
-    sha256.copy_from_slice(digest(&SHA256, module).as_ref());
-    ModuleDigest {
-        interface,
-        sha256: Digest::new(sha256),
-        bytes: module.len() as u64,
+impl KeptModules {
+    fn describe(&self, code: Digest, stored: &Bytes, base: Option<&EdgeBase>) -> Described {
+        let described = module_of(stored).map(|(interface, module)| {
+            let form =
+                |form| in_form(&module, form).map(|bytes| self.describe_form(form, bytes, base));
+            let deadline = form(ModuleForm::Deadline);
+            Arc::new(ModuleInfo {
+                interface,
+                plain: self.describe_form(ModuleForm::Plain, module.clone(), base),
+                deadline,
+            })
+        });
+        self.described.insert(code, described.clone());
+        described
     }
+
+    fn describe_form(&self, form: ModuleForm, bytes: Bytes, base: Option<&EdgeBase>) -> FormInfo {
+        let over = base.and_then(|base| base.form(form));
+        let delta = over.and_then(|base| {
+            let file = self.describe_file(base.delta(&bytes)?);
+            Some(DeltaInfo {
+                base: base.sha256,
+                file,
+            })
+        });
+        FormInfo {
+            module: self.describe_file(bytes),
+            delta,
+        }
+    }
+
+    fn describe_file(&self, bytes: Bytes) -> FileInfo {
+        let info = FileInfo {
+            sha256: sha256(&bytes),
+            bytes: bytes.len() as u64,
+        };
+        self.files.keep(info.sha256, ContentCoding::Identity, bytes);
+        info
+    }
+}
+
+impl ModuleInfo {
+    /// The file with this name, if it is one of the module's.
+    pub(super) fn part(&self, file: EdgeFile<'_>) -> Option<FilePart> {
+        let forms = [
+            (ModuleForm::Plain, Some(&self.plain)),
+            (ModuleForm::Deadline, self.deadline.as_ref()),
+        ];
+        forms
+            .into_iter()
+            .find_map(|(form, info)| info?.part(form, file))
+    }
+}
+
+impl FormInfo {
+    fn part(&self, form: ModuleForm, file: EdgeFile<'_>) -> Option<FilePart> {
+        let is = |sha256: Digest, name: &str| name.parse() == Ok(sha256);
+        match (file, self.delta) {
+            (EdgeFile::Module(name), _) if is(self.module.sha256, name) => {
+                Some(FilePart::Module(form))
+            }
+            (EdgeFile::Module(name), Some(delta)) if is(delta.base, name) => {
+                Some(FilePart::Base(form))
+            }
+            (EdgeFile::Delta(name), Some(delta)) if is(delta.file.sha256, name) => {
+                Some(FilePart::Delta(form))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The place that a file's bytes come from.
+enum FileSource {
+    /// The file itself.
+    File(Bytes),
+    /// The base in memory.
+    Base,
+    /// Deployed code.
+    Code(Bytes),
+}
+
+impl FileSource {
+    /// The file without a coding; `None` if it is not there any more. It takes time.
+    fn file(self, part: FilePart, base: Option<&EdgeBase>) -> Option<Bytes> {
+        let module = |code: &Bytes, form| in_form(&module_of(code).ok()?.1, form);
+        match (self, part) {
+            (Self::File(file), _) => Some(file),
+            (_, FilePart::Base(form)) => Some(base?.form(form)?.module.bytes().clone()),
+            (Self::Code(code), FilePart::Module(form)) => module(&code, form),
+            (Self::Code(code), FilePart::Delta(form)) => {
+                base?.form(form)?.delta(&module(&code, form)?)
+            }
+            (Self::Base, _) => None,
+        }
+    }
+}
+
+async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, DeployError> {
+    let turn = Arc::clone(turns).acquire_owned().await;
+    turn.map_err(|error| internal("wait for a turn", error))
+}
+
+/// Does what takes time on a thread for such things. It goes on if the asker leaves, and ends the turn.
+async fn blocking<T: Send + 'static>(
+    attempt: &'static str,
+    turn: OwnedSemaphorePermit,
+    work: impl FnOnce() -> Result<T, DeployError> + Send + 'static,
+) -> Result<T, DeployError> {
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(internal(attempt, error)))
+}
+
+fn internal(
+    attempt: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> DeployError {
+    DeployError::Prepare(PrepareError::Internal {
+        attempt: attempt.to_owned(),
+        source: source.into(),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A module with a custom section of so many bytes.
-    fn module(section: usize) -> Bytes {
-        // A type, a function of it, its export as `_start`, its body.
-        let command = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
-        let content = vec![7; section];
-        serverledge_executor_wasm::with_section(command.to_vec(), "filler", &content).into()
-    }
-
-    #[test]
-    fn a_module_is_made_once() {
-        let modules = EdgeModules::default();
-        let code = module(10);
-        let digest_of_code = Digest::new([1; 32]);
-        assert_eq!(modules.digest(&digest_of_code), None);
-        let (made, bytes) = modules.make(digest_of_code, &code).unwrap();
-        assert_eq!(
-            (made.interface, made.bytes),
-            (CoreInterface::Command, code.len() as u64)
-        );
-        assert_eq!(bytes, code);
-        assert_eq!(modules.digest(&digest_of_code), Some(Some(made)));
-        assert_eq!(modules.module(&digest_of_code), Some(code));
-    }
-
-    #[test]
-    fn what_cannot_run_in_a_browser_is_known_as_well() {
-        let modules = EdgeModules::default();
-        let large = module(MODULE_BYTES_MAX);
-        for (nth, code) in [Bytes::from_static(b"module.exports = 1"), large]
-            .iter()
-            .enumerate()
-        {
-            let digest_of_code = Digest::new([u8::try_from(nth).unwrap(); 32]);
-            assert_eq!(modules.make(digest_of_code, code), None);
-            assert_eq!(modules.digest(&digest_of_code), Some(None));
-        }
-    }
-}
+mod tests;

@@ -17,6 +17,8 @@ use serverledge_wire::peer::ClusterKey;
 const SEED_DOMAIN: &str = "serverledge 2026 edge manifests 1 seed of ed25519";
 /// The file with the seed of a node without a cluster.
 const FILE: &str = "edge-manifest.key";
+/// Bytes of a seed of Ed25519.
+const SEED_BYTES: usize = 32;
 /// Bytes of the public key's digest that name it.
 const KEY_ID_BYTES: usize = 8;
 
@@ -38,14 +40,21 @@ impl EdgeSigner {
     /// The file cannot be read or made, or holds something else.
     pub(crate) fn of_node(dir: &Path) -> io::Result<Self> {
         let path = dir.join(FILE);
-        let mut seed = [0; 32];
+        let mut seed = [0; SEED_BYTES];
         getrandom::fill(&mut seed).map_err(|fault| io::Error::other(fault.to_string()))?;
         create_private(&path, &seed)?;
-        File::open(&path)?.read_exact(&mut seed)?;
+        let mut held = Vec::new();
+        // One byte more than a seed has shows that it is none.
+        let limit = SEED_BYTES as u64 + 1;
+        File::open(&path)?.take(limit).read_to_end(&mut held)?;
+        let seed = <[u8; SEED_BYTES]>::try_from(held).map_err(|_| {
+            let fault = format!("{} holds no seed of {SEED_BYTES} bytes", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, fault)
+        })?;
         Self::of_seed(&seed)
     }
 
-    fn of_seed(seed: &[u8; 32]) -> io::Result<Self> {
+    fn of_seed(seed: &[u8; SEED_BYTES]) -> io::Result<Self> {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed)
             .map_err(|fault| io::Error::other(fault.to_string()))?;
         let named = digest(&SHA256, pair.public_key().as_ref());
@@ -63,16 +72,20 @@ impl EdgeSigner {
         SignedManifest {
             manifest,
             key_id: self.key_id.clone(),
+            key: self.public_key(),
             signature: URL_SAFE_NO_PAD.encode(signature),
         }
     }
 
     /// The public key.
     pub(crate) fn keys(&self) -> EdgeKeys {
-        let public = URL_SAFE_NO_PAD.encode(self.pair.public_key());
         EdgeKeys {
-            keys: vec![EdgeKey::ed25519(self.key_id.clone(), public)],
+            keys: vec![EdgeKey::ed25519(self.key_id.clone(), self.public_key())],
         }
+    }
+
+    fn public_key(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.pair.public_key())
     }
 }
 
@@ -108,7 +121,9 @@ mod tests {
         let public = UnparsedPublicKey::new(&ED25519, URL_SAFE_NO_PAD.decode(&key.x).unwrap());
         let text = format!("{SIGNED_PREFIX}{}", signed.manifest);
         let signature = URL_SAFE_NO_PAD.decode(&signed.signature).unwrap();
-        key.kid == signed.key_id && public.verify(text.as_bytes(), &signature).is_ok()
+        key.kid == signed.key_id
+            && key.x == signed.key
+            && public.verify(text.as_bytes(), &signature).is_ok()
     }
 
     #[test]
@@ -139,7 +154,10 @@ mod tests {
         let mode = std::fs::metadata(data.join(FILE)).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
         assert_eq!(EdgeSigner::of_node(&data).unwrap().keys(), first);
-        std::fs::write(data.join(FILE), b"short").unwrap();
-        assert!(EdgeSigner::of_node(&data).is_err());
+        for other in [&b""[..], b"short", &[7; SEED_BYTES + 1]] {
+            std::fs::write(data.join(FILE), other).unwrap();
+            let refused = EdgeSigner::of_node(&data).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidData, "{other:?}");
+        }
     }
 }

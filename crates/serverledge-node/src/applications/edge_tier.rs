@@ -5,15 +5,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serverledge_core::{AppName, Function, Runtime};
+use serverledge_core::{AppName, Digest, Function, Runtime};
 use serverledge_executor_wasm::CoreInterface;
 use serverledge_wire::edge::{
-    EdgeFunctionInfo, EdgeKeys, EdgeLimits, EdgeManifest, EdgeModuleKind, MANIFEST_FORMAT,
-    SignedManifest,
+    EdgeDelta, EdgeFunctionInfo, EdgeKeys, EdgeLimits, EdgeManifest, EdgeModuleFile,
+    EdgeModuleKind, MANIFEST_FORMAT, SignedManifest,
 };
 use serverledge_wire::peer::ClusterKey;
 
-use crate::applications::edge_modules::{EdgeModules, ModuleDigest};
+use crate::applications::edge_modules::{EdgeModules, FormInfo, ModuleInfo};
 use crate::applications::edge_signer::EdgeSigner;
 use crate::clock::unix_ms;
 use crate::config::Config;
@@ -68,8 +68,9 @@ impl EdgeTier {
     }
 
     /// A function with this module, in the form of a manifest.
-    pub(super) fn described(&self, function: &Function, module: &ModuleDigest) -> EdgeFunctionInfo {
+    pub(super) fn described(&self, function: &Function, module: &ModuleInfo) -> EdgeFunctionInfo {
         let version = &function.version;
+        let plain = file_of(&module.plain);
         let kind = match (version.runtime, module.interface) {
             (Runtime::JavaScript, _) => EdgeModuleKind::Snapshot,
             (_, CoreInterface::Reactor) => EdgeModuleKind::Reactor,
@@ -80,9 +81,11 @@ impl EdgeTier {
             version: version.digest.to_string(),
             kind,
             idempotent: function.flags.idempotent,
-            integrity: format!("sha256-{}", STANDARD.encode(module.sha256.as_bytes())),
-            bytes: module.bytes,
-            module: format!("edge/modules/{}", module.sha256),
+            integrity: plain.integrity,
+            bytes: plain.bytes,
+            module: plain.module,
+            delta: plain.delta,
+            deadline: module.deadline.as_ref().map(file_of),
             handler: version.handler.clone(),
             env: version.env.clone(),
             limits: EdgeLimits {
@@ -94,4 +97,24 @@ impl EdgeTier {
             },
         }
     }
+}
+
+/// A form of a module, in the form of a manifest.
+fn file_of(form: &FormInfo) -> EdgeModuleFile {
+    EdgeModuleFile {
+        integrity: integrity(form.module.sha256),
+        bytes: form.module.bytes,
+        module: format!("edge/modules/{}", form.module.sha256),
+        delta: form.delta.map(|delta| EdgeDelta {
+            base: format!("edge/modules/{}", delta.base),
+            base_integrity: integrity(delta.base),
+            module: format!("edge/deltas/{}", delta.file.sha256),
+            bytes: delta.file.bytes,
+        }),
+    }
+}
+
+/// A digest as browsers check it.
+fn integrity(sha256: Digest) -> String {
+    format!("sha256-{}", STANDARD.encode(sha256.as_bytes()))
 }

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serverledge_api::{
-    AppError, Applications, Deploy, DeployError, Deployments as _, FunctionCatalogue as _,
-    Hosting as _,
+    AppError, Applications, ContentCoding, Deploy, DeployError, Deployments as _, EdgeFile,
+    FunctionCatalogue as _, Hosting as _,
 };
-use serverledge_core::kv::{Kv, Op, RangeRequest, Txn};
+use serverledge_core::kv::{Kv, Op, RangeRequest, Revision, Txn};
 use serverledge_core::{
-    Account, AppName, Application, Caller, DependenciesFile, Endpoint, FunctionName, Progress,
-    Role, Scopes, SpaceId, UserId, Via,
+    Account, AppName, Application, Caller, DependenciesFile, Digest, Endpoint, Function,
+    FunctionName, Progress, Role, Scopes, SpaceId, UserId, Version, Via,
 };
-use serverledge_registry::{Embedded, Follower, KeptApp, Options};
+use serverledge_registry::{Deployed, Embedded, Follower, KeptApp, Options};
 use serverledge_testing::fake_executor::{FakeExecutor, FakeExecutorHandle, PREPARE_STEP};
 use serverledge_wire::edge::{EdgeFunctionInfo, EdgeManifest, EdgeModuleKind};
 use serverledge_wire::function::FunctionBody;
+use serverledge_wire::patch::FunctionPatch;
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -481,16 +482,30 @@ async fn changes_on_two_nodes_add_up() {
     assert!(matches!(missing, Err(AppError::NoFunction(function)) if function == nobody));
 }
 
+/// A module in text form.
+const MODULE: &str = r#"(module (func (export "_start")))"#;
+
 /// Deploys a module in text form with these members of the request.
 async fn deploy_module(node: &NodeServices, caller: &Caller, function: &str, more: &str) {
-    let code = STANDARD.encode(r#"(module (func (export "_start")))"#);
+    deploy_code(node, caller, function, MODULE, more).await;
+}
+
+/// Deploys code with these members of the request, and returns the remarks.
+async fn deploy_code(
+    node: &NodeServices,
+    caller: &Caller,
+    function: &str,
+    code: &str,
+    more: &str,
+) -> Vec<String> {
+    let code = STANDARD.encode(code);
     let body =
         format!(r#"{{"Name":"{function}","Runtime":"wasm","TarFunctionCode":"{code}",{more}}}"#);
     let request = FunctionBody::parse(body.as_bytes()).unwrap();
-    node.deployer
-        .deploy(&caller.space, Deploy::Update, request, &())
-        .await
-        .unwrap();
+    let deployed = node
+        .deployer
+        .deploy(&caller.space, Deploy::Update, request, &());
+    deployed.await.unwrap().remarks
 }
 
 /// The functions of an application's manifest.
@@ -534,20 +549,180 @@ async fn a_manifest_lists_what_browsers_may_run() {
     );
     assert!(open.idempotent && open.env["A"] == "1");
     let digest = open.module.strip_prefix("edge/modules/").unwrap();
-    let module = node.apps.edge_module(&app, digest).await.unwrap().unwrap();
+    let file = EdgeFile::Module(digest);
+    let plain = ContentCoding::Identity;
+    let module = node
+        .apps
+        .edge_file(&app, file, plain)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(module.starts_with(b"\0asm") && module.len() as u64 == open.bytes);
-    assert_eq!(node.apps.edge_module(&other, digest).await.unwrap(), None);
+    assert!(node.apps.has_edge_file(&app, file).await.unwrap());
+    assert!(!node.apps.has_edge_file(&other, file).await.unwrap());
+    assert_eq!(
+        node.apps.edge_file(&other, file, plain).await.unwrap(),
+        None
+    );
     // From memory, the next time: the registry's copy is not asked for.
     kv.txn(Txn::new().then(Op::delete_prefix("blobs/")))
         .await
         .unwrap();
     assert_eq!(listed(&node, &app).await, functions);
     assert_eq!(
-        node.apps.edge_module(&app, digest).await.unwrap(),
+        node.apps.edge_file(&app, file, plain).await.unwrap(),
         Some(module)
     );
     assert_eq!(listed(&node, &other).await, []);
     let closed = r#""Edge":false"#;
     deploy_module(&node, &inside, "open", closed).await;
-    assert_eq!(node.apps.edge_module(&app, digest).await.unwrap(), None);
+    assert_eq!(node.apps.edge_file(&app, file, plain).await.unwrap(), None);
+    assert!(!node.apps.has_edge_file(&app, file).await.unwrap());
+}
+
+#[tokio::test]
+async fn damaged_code_takes_no_other_function_from_the_manifest() {
+    let (kv, _dir, node) = lab().await;
+    let ada = user();
+    let app = node.apps.create(&ada, name("shop")).await.unwrap();
+    let inside = ada.on(app.space.clone());
+    let edge = r#""Edge":true"#;
+    deploy_code(
+        &node,
+        &inside,
+        "broken",
+        "(module (func (export \"_start\")) (func))",
+        edge,
+    )
+    .await;
+    let damaged = node
+        .apps
+        .shared
+        .functions
+        .get(&app.space, "broken")
+        .unwrap();
+    let blob = format!("blobs/{}", damaged.function.version.code);
+    deploy_module(&node, &inside, "whole", edge).await;
+    kv.txn(Txn::new().then(Op::delete_prefix(blob)))
+        .await
+        .unwrap();
+    let functions = listed(&node, &app).await;
+    let [whole] = functions.as_slice() else {
+        panic!("{functions:?}")
+    };
+    assert_eq!(whole.name, "whole");
+    let digest = whole.module.strip_prefix("edge/modules/").unwrap();
+    let file = EdgeFile::Module(digest);
+    assert!(node.apps.has_edge_file(&app, file).await.unwrap());
+    let unknown = EdgeFile::Delta(digest);
+    assert!(!node.apps.has_edge_file(&app, unknown).await.unwrap());
+}
+
+#[tokio::test]
+async fn functions_without_a_module_take_no_place_in_the_manifest() {
+    let (_kv, _dir, node) = lab().await;
+    let ada = user();
+    let app = node.apps.create(&ada, name("shop")).await.unwrap();
+    let inside = ada.on(app.space.clone());
+    let edge = r#""Edge":true"#;
+    for nth in 0..60 {
+        deploy_code(&node, &inside, &format!("a{nth}"), "(component)", edge).await;
+    }
+    for nth in 0..51 {
+        deploy_module(&node, &inside, &format!("b{nth:02}"), edge).await;
+    }
+    let functions = listed(&node, &app).await;
+    assert_eq!(functions.len(), 50);
+    assert_eq!(
+        (functions[0].name.as_str(), functions[49].name.as_str()),
+        ("b00", "b49")
+    );
+}
+
+#[tokio::test]
+async fn who_deploys_is_told_what_browsers_do_not_run() {
+    let (_kv, _dir, node) = lab().await;
+    let ada = user();
+    let app = node.apps.create(&ada, name("shop")).await.unwrap();
+    let inside = ada.on(app.space.clone());
+    let start = r#"(module (import "env" "f" (func)) (start 0) (func (export "_start")))"#;
+    for (code, more, words) in [
+        (MODULE, r#""Edge":true"#, ""),
+        (
+            MODULE,
+            r#""Edge":true,"Secrets":{"A":"1"}"#,
+            "it has secrets",
+        ),
+        (MODULE, r#""Edge":false,"Secrets":{"A":"1"}"#, ""),
+        ("(component)", r#""Edge":true"#, "it is a component"),
+        (start, r#""Edge":true"#, "it has a start function"),
+    ] {
+        let remarks = deploy_code(&node, &inside, "f", code, more).await;
+        match words {
+            "" => assert_eq!(remarks, [""; 0], "{code} {more}"),
+            _ => assert!(
+                remarks.len() == 1 && remarks[0].contains(words),
+                "{remarks:?}: {code} {more}"
+            ),
+        }
+    }
+    // Once more when the flag is set, and not with each change after that.
+    deploy_code(&node, &inside, "f", "(component)", r#""Edge":false"#).await;
+    for (patch, told) in [
+        (r#"{"Edge":true}"#, 1),
+        (r#"{"Idempotent":true}"#, 0),
+        (r#"{"Env":{"A":"1"}}"#, 1),
+        (r#"{"Edge":false}"#, 0),
+    ] {
+        let change = FunctionPatch::parse(patch.as_bytes()).unwrap();
+        let patched = node
+            .deployer
+            .patch(&inside.space, "f", &change, None, &())
+            .await
+            .unwrap();
+        assert_eq!(
+            patched.remarks.len(),
+            told,
+            "{patch}: {:?}",
+            patched.remarks
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_lists_the_version_that_calls_run() {
+    let (_kv, _dir, node) = lab().await;
+    let ada = user();
+    let app = node.apps.create(&ada, name("shop")).await.unwrap();
+    let inside = ada.on(app.space.clone());
+    deploy_module(&node, &inside, "f", r#""Edge":true"#).await;
+    let before = listed(&node, &app).await;
+    let functions = &node.apps.shared.functions;
+    let runs = functions.get(&app.space, "f").unwrap();
+    // Another node has deployed the next version, which is not prepared here yet.
+    let next = |edge: bool, revision: Revision| {
+        let digest = Digest::new([7; 32]);
+        let version = Version {
+            digest,
+            code: digest,
+            ..Version::clone(&runs.function.version)
+        };
+        let mut function = Function {
+            version: Arc::new(version),
+            ..Function::clone(&runs.function)
+        };
+        function.flags.edge = edge;
+        Deployed {
+            function: Arc::new(function),
+            revision,
+            created: Revision::default(),
+            code_bytes: 1,
+            deployed_unix_ms: 0,
+        }
+    };
+    let revision = Revision::new(1_000_000);
+    functions.put([next(true, revision)]);
+    assert_eq!(listed(&node, &app).await, before);
+    functions.put([next(false, revision.next())]);
+    assert_eq!(listed(&node, &app).await, [], "the flag counts at once");
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serverledge_api::{AppError, DeployError, EdgeCode, Hosting, HostingError, Imported, TestRun};
-use serverledge_core::{
-    AppName, Application, Caller, Function, Interface, PrepareError, Progress, Report,
+use serverledge_api::{
+    AppError, ContentCoding, DeployError, EdgeCode, EdgeFile, Hosting, HostingError, Imported,
+    TestRun,
 };
+use serverledge_core::{AppName, Application, Caller, Function, PrepareError, Progress, Report};
 use serverledge_registry::BlobError;
 use serverledge_wire::edge::{EdgeKeys, SignedManifest};
 
@@ -68,13 +69,11 @@ impl Hosting for Apps {
         application: &Application,
         function: &str,
     ) -> Result<Option<EdgeCode>, HostingError> {
-        let entry = self.shared.functions.get(&application.space, function);
-        match entry.filter(|entry| {
-            entry.function.flags.edge && entry.function.interface == Interface::Json
-        }) {
-            Some(entry) => self.code_for_callers(&entry.function).await,
-            None => Ok(None),
-        }
+        let newest = self.shared.functions.get(&application.space, function);
+        let Some(newest) = newest.filter(|newest| newest.function.flags.edge) else {
+            return Ok(None);
+        };
+        self.code_for_callers(&newest.runs_as().function).await
     }
 
     async fn edge_manifest(
@@ -84,12 +83,21 @@ impl Hosting for Apps {
         self.manifest(application).await
     }
 
-    async fn edge_module(
+    async fn has_edge_file(
         &self,
         application: &Application,
-        sha256: &str,
+        file: EdgeFile<'_>,
+    ) -> Result<bool, HostingError> {
+        self.names_file(application, file).await
+    }
+
+    async fn edge_file(
+        &self,
+        application: &Application,
+        file: EdgeFile<'_>,
+        coding: ContentCoding,
     ) -> Result<Option<Bytes>, HostingError> {
-        self.module_of(application, sha256).await
+        self.read_file(application, file, coding).await
     }
 
     fn edge_keys(&self) -> EdgeKeys {

@@ -1,5 +1,6 @@
 //! Deploys and deletions. All slow work happens here, and nothing is stored before it has succeeded.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::clock::unix_ms;
 use crate::config::{Config, FunctionConfig};
 use crate::executors::Executors;
 use crate::functions::Functions;
+use crate::functions::edge_fit;
 use crate::functions::errors::registry_error;
 use crate::functions::javascript::{self, Made};
 use crate::functions::patch::PatchTurns;
@@ -148,7 +150,8 @@ impl Deployments for Deployer {
         // It does not always retire what was replaced: the watch may have told of this deploy before.
         let function = self.rebound(bound).await;
         drop(turn);
-        let (recognised, remarks) = described(function.version.runtime, prepared, remarks);
+        let (recognised, mut remarks) = described(function.version.runtime, prepared, remarks);
+        remarks.extend(edge_fit::remark(&function, ready(Some(bytes))).await);
         Ok(Deployed {
             function,
             recognised,

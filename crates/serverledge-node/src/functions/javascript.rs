@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serverledge_api::DeployError;
-use serverledge_core::{FunctionSpec, PrepareError, Progress, Runtime};
+use serverledge_core::{FunctionLimits, FunctionSpec, PrepareError, Progress, Runtime};
 use serverledge_executor_wasm::{
     ModuleSnapshot, SnapshotError, WasmExecutor, section, with_section,
 };
@@ -18,6 +18,8 @@ use crate::functions::scripts::{ScriptFile, script, scripts};
 const BASE: &[u8] = include_bytes!("../../../../runtimes/javascript/javascript.wasm");
 /// The custom section with the source as it was sent.
 const SECTION: &str = "serverledge.source";
+/// A script that does nothing.
+const EMPTY_SCRIPT: &str = "module.exports = () => null;";
 /// Longest part shown of the log of a script that does not load, or that writes while it loads.
 const LOG_BYTES_MAX: usize = 2000;
 
@@ -31,6 +33,16 @@ struct Input<'a> {
     env: &'a BTreeMap<String, String>,
     /// The names of its secrets, which are in no snapshot.
     secrets: Vec<&'a str>,
+}
+
+impl Input<'_> {
+    fn json(&self) -> Result<Bytes, PrepareError> {
+        let written = serde_json::to_vec(self).map_err(|fault| PrepareError::Internal {
+            attempt: "write the engine's input".to_owned(),
+            source: Box::new(fault),
+        });
+        written.map(Bytes::from)
+    }
 }
 
 /// The engine's warning about a script that loads.
@@ -80,6 +92,20 @@ pub(crate) async fn prepare_engine(executor: &WasmExecutor) {
     }
 }
 
+/// The snapshot of a script that does nothing: the same on every node with this engine.
+pub(crate) async fn empty_snapshot(executor: &WasmExecutor) -> Result<Bytes, SnapshotError> {
+    let input = Input {
+        file: "empty.js",
+        source: EMPTY_SCRIPT,
+        handler: "",
+        env: &BTreeMap::new(),
+        secrets: Vec::new(),
+    };
+    let memory = FunctionLimits::default().memory.bytes();
+    let taken = executor.snapshot(base(), input.json()?, memory).await?;
+    Ok(taken.module.into())
+}
+
 /// Loads the script of a source and takes the snapshot.
 pub(crate) async fn make(
     executor: &WasmExecutor,
@@ -100,13 +126,10 @@ pub(crate) async fn make(
         env: &spec.env,
         secrets,
     };
-    let input = serde_json::to_vec(&input).map_err(|fault| PrepareError::Internal {
-        attempt: "write the engine's input".to_owned(),
-        source: Box::new(fault),
-    })?;
+    let input = input.json()?;
     progress.step("taking the snapshot");
     let memory = spec.limits.memory.bytes();
-    let taken = executor.snapshot(base(), input.into(), memory).await;
+    let taken = executor.snapshot(base(), input, memory).await;
     let ModuleSnapshot {
         module,
         output,

@@ -3,6 +3,7 @@
 //! result of the faster one. So changes of different members never undo each other, on whichever nodes they are made.
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::unix_ms;
 use crate::functions::deploy::{Deployer, described, runtime};
+use crate::functions::edge_fit;
 use crate::functions::errors::registry_error;
 use crate::functions::javascript::{Made, source_of};
 use crate::functions::source;
@@ -127,12 +129,20 @@ impl Deployer {
             after.version.runtime == Runtime::Custom && !request.custom_image.is_kept();
         if after.version.digest == before.version.digest && !renews_image {
             let function = self.describe(read, after).await?;
+            let remark = match before.flags.edge {
+                // It was told when the flag was set.
+                true => None,
+                false => {
+                    let code = async { self.present_code(&function.version).await.ok() };
+                    edge_fit::remark(&function, code).await
+                }
+            };
             return Ok(Patched {
                 before,
                 function,
                 remade: true,
                 recognised: String::new(),
-                remarks: Vec::new(),
+                remarks: remark.into_iter().collect(),
             });
         }
         let remade = has_source && !is_sent;
@@ -196,7 +206,8 @@ impl Deployer {
             .replace_read(read.revision, &after, &code, now)
             .await
             .map_err(registry_error)?;
-        let (recognised, remarks) = described(after.version.runtime, prepared, remarks);
+        let (recognised, mut remarks) = described(after.version.runtime, prepared, remarks);
+        remarks.extend(edge_fit::remark(&after, ready(Some(code))).await);
         let created = Revision::default();
         let bound = Deployed {
             function: Arc::new(after),

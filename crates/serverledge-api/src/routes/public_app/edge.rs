@@ -36,9 +36,11 @@ struct EdgeAnswer {
     run_edge_function: &'static str,
 }
 
+/// `address`: the application's URL as the caller knows it.
 pub(super) async fn answer(
     state: &AppState,
     application: &Application,
+    address: &str,
     request: Request<Body>,
 ) -> ApiResult {
     let (parts, body) = request.into_parts();
@@ -81,7 +83,7 @@ pub(super) async fn answer(
                 detail,
             ));
         }
-        functions.insert(name, described(&code)?);
+        functions.insert(name, described(&code, address)?);
     }
     Ok(reply::json(&EdgeAnswer {
         functions,
@@ -96,7 +98,7 @@ fn not_edge() -> ApiError {
     ApiError::new(StatusCode::NOT_FOUND, "not_edge", detail)
 }
 
-fn described(code: &EdgeCode) -> Result<Value, ApiError> {
+fn described(code: &EdgeCode, address: &str) -> Result<Value, ApiError> {
     let mut members = Map::new();
     let text = match code.kind {
         EdgeKind::JavaScript => std::str::from_utf8(&code.code)
@@ -106,6 +108,8 @@ fn described(code: &EdgeCode) -> Result<Value, ApiError> {
     };
     members.insert("code".to_owned(), text.into());
     members.insert("idempotent".to_owned(), code.idempotent.into());
+    // What runs it runs the module that the application has for browsers.
+    members.insert("application".to_owned(), address.into());
     if code.kind == EdgeKind::Wasm {
         members.insert("kind".to_owned(), "wasm".into());
     }

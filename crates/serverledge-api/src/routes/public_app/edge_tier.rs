@@ -1,32 +1,38 @@
 //! The routes below `/edge/`: what pages need to run an application's functions themselves, and to call the others.
 
 use axum::body::Body;
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue, VARY};
 use http::{HeaderMap, Method, Response, StatusCode};
 use serverledge_core::{Application, Function, FunctionName, Interface};
 
+use crate::backend::running_apps::{ContentCoding, EdgeFile};
 use crate::request::state::AppState;
 use crate::response::problem::{ApiError, ApiResult};
-use crate::response::reply;
+use crate::response::{content_coding, reply};
+use crate::routes::sdk::{self, LibraryFile};
 
 /// The path of all of them, within an application.
 const PREFIX: &str = "edge/";
-/// A module never changes under its URL, which holds its digest.
+/// A file never changes under its URL, which holds its digest.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// Manifest and keys are asked for anew each time.
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const WASM: HeaderValue = HeaderValue::from_static("application/wasm");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+/// The application's setting may change within the year: what one page may read is not kept for another.
+const VARIES: HeaderValue = HeaderValue::from_static("accept-encoding, origin");
 
 /// One of the routes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum EdgeResource<'a> {
     /// The signed manifest.
     Manifest,
     /// The public keys.
     Keys,
-    /// The module with this SHA-256.
-    Module(&'a str),
+    /// A module or delta.
+    File(EdgeFile<'a>),
+    /// A module of the library, for pages that know the application only.
+    Library(&'static LibraryFile),
     /// A call of this function at the node.
     Call(&'a str),
 }
@@ -38,8 +44,11 @@ impl<'a> EdgeResource<'a> {
         match rest.split_once('/') {
             None if rest == "manifest" => Some(Self::Manifest),
             None if rest == "keys" => Some(Self::Keys),
-            Some(("modules", digest)) if !digest.contains('/') => Some(Self::Module(digest)),
-            Some(("call", function)) if !function.contains('/') => Some(Self::Call(function)),
+            None => sdk::module(rest).map(Self::Library),
+            Some((_, name)) if name.contains('/') => None,
+            Some(("modules", sha256)) => Some(Self::File(EdgeFile::Module(sha256))),
+            Some(("deltas", sha256)) => Some(Self::File(EdgeFile::Delta(sha256))),
+            Some(("call", function)) => Some(Self::Call(function)),
             _ => None,
         }
     }
@@ -47,14 +56,14 @@ impl<'a> EdgeResource<'a> {
     /// Its methods, as in `Allow`.
     pub(super) const fn methods(self) -> &'static str {
         match self {
-            Self::Manifest | Self::Keys | Self::Module(_) => "GET, HEAD",
+            Self::Manifest | Self::Keys | Self::File(_) | Self::Library(_) => "GET, HEAD",
             Self::Call(_) => "POST",
         }
     }
 
     pub(super) fn answers(self, method: &Method) -> bool {
         match self {
-            Self::Manifest | Self::Keys | Self::Module(_) => {
+            Self::Manifest | Self::Keys | Self::File(_) | Self::Library(_) => {
                 matches!(*method, Method::GET | Method::HEAD)
             }
             Self::Call(_) => *method == Method::POST,
@@ -62,14 +71,19 @@ impl<'a> EdgeResource<'a> {
     }
 }
 
-/// The signed manifest.
+/// The signed manifest. A browser without a connection takes the one that it has, which it keeps only with a tag.
 pub(super) async fn manifest(state: &AppState, application: &Application) -> ApiResult {
     let signed = state
         .backend
         .running_apps
         .edge_manifest(application)
         .await?;
-    Ok(uncached(reply::json(&signed)))
+    let mut response = uncached(reply::json(&signed));
+    // Quotes and base64.
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", signed.signature)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    Ok(response)
 }
 
 /// The public keys.
@@ -82,65 +96,72 @@ fn uncached(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// A module, or a word that the asker has it already.
-pub(super) async fn module(
+/// A module or delta, or a word that the asker has it already.
+pub(super) async fn file(
     state: &AppState,
     application: &Application,
-    sha256: &str,
+    file: EdgeFile<'_>,
     headers: &HeaderMap,
 ) -> ApiResult {
-    let found = state.backend.running_apps.edge_module(application, sha256);
-    let module = found.await?.ok_or_else(|| {
-        let detail = "no function that callers may run has this module now; the manifest names those that there are";
-        ApiError::new(StatusCode::NOT_FOUND, "not_edge", detail)
-    })?;
-    let tag = format!("\"{sha256}\"");
-    let mut response = if has_already(headers, &tag) {
-        let mut response = Response::new(Body::empty());
+    let running_apps = &state.backend.running_apps;
+    let coding = content_coding::accepted(headers);
+    let tag = tag(file, coding);
+    let mut response = Response::new(Body::empty());
+    if reply::has_already(headers, &tag) {
+        if !running_apps.has_edge_file(application, file).await? {
+            return Err(no_file());
+        }
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
     } else {
-        whole(module)
-    };
+        let found = running_apps.edge_file(application, file, coding).await?;
+        *response.body_mut() = Body::from(found.ok_or_else(no_file)?);
+        let kind = match file {
+            EdgeFile::Module(_) => WASM,
+            EdgeFile::Delta(_) => BYTES,
+        };
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        if let Some(name) = content_coding::name(coding) {
+            let name = HeaderValue::from_static(name);
+            response.headers_mut().insert(CONTENT_ENCODING, name);
+        }
+    }
     let answer = response.headers_mut();
     answer.insert(CACHE_CONTROL, IMMUTABLE);
-    // The application's setting may change within the year: what one page may read is not kept for another.
-    answer.insert(VARY, HeaderValue::from_static("origin"));
-    // Quotes and hexadecimal digits, as the module was found by them.
+    answer.insert(VARY, VARIES);
+    // Quotes, hexadecimal digits and a coding's name, as the file was found by them.
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         answer.insert(ETAG, tag);
     }
     Ok(response)
 }
 
-fn whole(module: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::from(module));
-    response.headers_mut().insert(CONTENT_TYPE, WASM);
-    response
+/// The tag of a file in a coding. It is a strong one, so that each coding has its own (RFC 9110 §8.8.3.3).
+fn tag(file: EdgeFile<'_>, coding: ContentCoding) -> String {
+    let (EdgeFile::Module(sha256) | EdgeFile::Delta(sha256)) = file;
+    match content_coding::name(coding) {
+        Some(name) => format!("\"{sha256}-{name}\""),
+        None => format!("\"{sha256}\""),
+    }
 }
 
-/// Whether `If-None-Match` names this tag (RFC 9110 §13.1.2: weak tags count).
-fn has_already(headers: &HeaderMap, tag: &str) -> bool {
-    headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|one| one.trim().trim_start_matches("W/"))
-        .any(|one| one == tag || one == "*")
+fn no_file() -> ApiError {
+    let detail = "no function that callers may run has this file now; the manifest names those that there are";
+    ApiError::new(StatusCode::NOT_FOUND, "not_edge", detail)
 }
 
 /// The function that a page may call at the node: one that it may run itself, or one that an endpoint calls with JSON. Any
 /// other is the application's own affair, and unknown here. A `wasi:http` function gets requests on its endpoints only.
-pub(super) async fn callable(
+///
+/// Names are looked up in memory only, and without counting as calls: anybody may ask for any name.
+pub(super) fn callable(
     state: &AppState,
     application: &Application,
     name: &str,
 ) -> Result<FunctionName, ApiError> {
     let unknown = || ApiError::function_unknown(name);
     let function = FunctionName::parse(name).map_err(|_| unknown())?;
-    let served = state.backend.served(&application.space, name).await;
-    if served.is_some_and(|served| is_public(application, &served)) {
+    let known = state.backend.functions.function(&application.space, name);
+    if known.is_some_and(|known| is_public(application, &known)) {
         Ok(function)
     } else {
         Err(unknown())
@@ -163,31 +184,31 @@ mod tests {
 
     #[test]
     fn a_path_is_one_resource() {
-        use EdgeResource::{Call, Keys, Manifest, Module};
+        use EdgeFile::{Delta, Module};
+        use EdgeResource::{Call, File, Keys, Manifest};
         for (path, expected) in [
             ("edge/manifest", Some(Manifest)),
             ("edge/keys", Some(Keys)),
-            ("edge/modules/00ff", Some(Module("00ff"))),
+            ("edge/modules/00ff", Some(File(Module("00ff")))),
+            ("edge/deltas/00ff", Some(File(Delta("00ff")))),
+            ("edge/deltas/a/b", None),
+            ("edge/other/00ff", None),
             ("edge/call/f.g", Some(Call("f.g"))),
             ("edge/modules/a/b", None),
             ("edge/call/a/b", None),
             ("edge/manifest/x", None),
+            (
+                "edge/edge.js",
+                sdk::module("edge.js").map(EdgeResource::Library),
+            ),
+            ("edge/edge.d.ts", None),
             ("edge/modules", None),
             ("edge", None),
             ("edge/", None),
             ("manifest", None),
         ] {
-            assert_eq!(EdgeResource::of(path), expected, "{path}");
+            let found = EdgeResource::of(path);
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{path}");
         }
-    }
-
-    #[test]
-    fn tags_are_compared_whole() {
-        let has = |value: &'static str| {
-            let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]);
-            has_already(&headers, "\"ab\"")
-        };
-        assert!(has("\"ab\"") && has("\"x\", W/\"ab\"") && has("*"));
-        assert!(!has("ab") && !has("\"abc\"") && !has(""));
     }
 }

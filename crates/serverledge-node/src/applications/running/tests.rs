@@ -655,16 +655,17 @@ async fn code_goes_out_only_where_the_owner_says_so() {
     let (lab, shop) = AppsLab::new().await;
     let caller = anonymous().on(shop.space.clone());
     let behaviour = Behaviour::Echo.code();
-    for (name, runtime, edge) in [
-        ("js", "nodejs", true),
-        ("here", "nodejs", false),
-        ("py", "python", true),
+    for (name, runtime, edge, secrets) in [
+        ("js", "nodejs", true, json!({})),
+        ("here", "nodejs", false, json!({})),
+        ("py", "python", true, json!({})),
+        ("secret", "nodejs", true, json!({"KEY": "1"})),
     ] {
         let body = body(
             name,
             runtime,
             &behaviour,
-            &json!({"Edge": edge, "Idempotent": true}),
+            &json!({"Edge": edge, "Idempotent": true, "Secrets": secrets}),
         );
         let request = FunctionBody::parse(body.as_bytes()).unwrap();
         lab.backend
@@ -693,7 +694,7 @@ async fn code_goes_out_only_where_the_owner_says_so() {
         lab.backend.apps.edge_code(&shop, "js").await.unwrap(),
         Some(code)
     );
-    for name in ["here", "py", "nobody", "../js", ""] {
+    for name in ["here", "py", "secret", "nobody", "../js", ""] {
         assert_eq!(
             lab.backend.apps.edge_code(&shop, name).await.unwrap(),
             None,

@@ -1,0 +1,122 @@
+//! The module that browsers get of a function with the flag `edge`, or the reason why the function stays at the node.
+
+use bytes::Bytes;
+use serverledge_core::{Function, Interface, Runtime};
+use serverledge_executor_wasm::{CoreInterface, NotPortable, portable, with_deadline};
+
+/// Longest module that is handed out: anybody may ask, and a browser loads it before the first call.
+const MODULE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A form of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ModuleForm {
+    /// As it is deployed, without what is no part of the program.
+    Plain,
+    /// With checks of time.
+    Deadline,
+}
+
+/// A reason why browsers cannot run a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotForBrowsers {
+    #[error("the runtime {0} needs a container")]
+    Container(Runtime),
+    #[error("it answers HTTP requests itself (wasi:http)")]
+    Http,
+    /// Whoever has its module and its environment has them.
+    #[error("it has secrets, which a visitor who runs it could read")]
+    Secrets,
+    #[error("its module has more than {} MiB", MODULE_BYTES_MAX >> 20)]
+    TooLarge,
+    #[error(transparent)]
+    NotPortable(#[from] NotPortable),
+}
+
+/// Whether browsers could run a function, as far as that is seen without its code.
+pub(crate) fn fits(function: &Function) -> Result<(), NotForBrowsers> {
+    match function.version.runtime {
+        Runtime::Wasm | Runtime::JavaScript => {}
+        other => return Err(NotForBrowsers::Container(other)),
+    }
+    if function.interface != Interface::Json {
+        return Err(NotForBrowsers::Http);
+    }
+    if !function.version.secrets.values.is_empty() {
+        return Err(NotForBrowsers::Secrets);
+    }
+    Ok(())
+}
+
+/// The module that browsers get of deployed code. It looks at the whole code.
+pub(crate) fn module_of(code: &Bytes) -> Result<(CoreInterface, Bytes), NotForBrowsers> {
+    let (interface, module) = portable(code)?;
+    if module.len() > MODULE_BYTES_MAX {
+        return Err(NotForBrowsers::TooLarge);
+    }
+    Ok((interface, module))
+}
+
+/// The module that browsers get, in a form; `None` if it has no such form. It takes time.
+pub(crate) fn in_form(module: &Bytes, form: ModuleForm) -> Option<Bytes> {
+    match form {
+        ModuleForm::Plain => Some(module.clone()),
+        ModuleForm::Deadline => with_deadline(module).map(Bytes::from),
+    }
+}
+
+/// The word to somebody who deploys a function with the flag `edge` that stays at the node all the same. `code` gives its
+/// code, if it is needed; a deploy does not fail for a remark.
+pub(crate) async fn remark(
+    function: &Function,
+    code: impl Future<Output = Option<Bytes>>,
+) -> Option<String> {
+    if !function.flags.edge {
+        return None;
+    }
+    let reason = match fits(function) {
+        Ok(()) => {
+            let code = code.await?;
+            let looked = tokio::task::spawn_blocking(move || module_of(&code).err());
+            looked.await.ok()??
+        }
+        Err(reason) => reason,
+    };
+    Some(format!(
+        "edge: browsers do not run this function themselves, they call it at the node: {reason}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module with a custom section and data of so many bytes.
+    fn module(data: usize) -> Bytes {
+        let text = format!(
+            r#"(module (memory (export "memory") 1000) (data (i32.const 0) "{}") (func (export "_start")))"#,
+            "x".repeat(data)
+        );
+        Bytes::from(text)
+    }
+
+    #[test]
+    fn what_counts_is_the_module_that_is_handed_out() {
+        let code = module(10);
+        let (interface, bare) = module_of(&code).unwrap();
+        assert_eq!(interface, CoreInterface::Command);
+        let long = vec![7; MODULE_BYTES_MAX];
+        let carries = serverledge_executor_wasm::with_section(bare.to_vec(), "filler", &long);
+        assert_eq!(module_of(&carries.into()).unwrap().1, bare);
+    }
+
+    #[test]
+    fn reasons_are_sentences() {
+        for (reason, words) in [
+            (NotForBrowsers::Container(Runtime::Python), "container"),
+            (NotForBrowsers::TooLarge, "16 MiB"),
+            (NotForBrowsers::from(NotPortable::Component), "component"),
+        ] {
+            assert!(reason.to_string().contains(words), "{reason}");
+        }
+    }
+}
