@@ -7,13 +7,19 @@
 (globalThis.runEdgeFunction = async function runEdgeFunction(name, functions, args) {
   if (!Object.hasOwn(functions, name)) throw new Error(`function '${name}' was not downloaded`);
   const url = new URL(functions[name].application, globalThis.location?.href ?? 'http://localhost').href;
-  const connections = runEdgeFunction.connections ??= new Map();
-  if (!connections.has(url)) {
-    const connection = import(`${url}/edge/edge.js`).then(({ connect }) => connect(url));
+  // One connection for all answers of an application; a new answer tells of functions that have changed.
+  const connections = globalThis[Symbol.for('serverledge.edge')] ??= new Map();
+  let connection = connections.get(url);
+  if (connection === undefined) {
+    connection = { functions, application: import(`${url}/edge/edge.js`).then(({ connect }) => connect(url)) };
     connections.set(url, connection);
-    connection.catch(() => connections.delete(url));
+    connection.application.catch(() => connections.delete(url));
   }
-  const application = await connections.get(url);
+  const application = await connection.application;
+  if (connection.functions !== functions) {
+    connection.functions = functions;
+    await application.refresh();
+  }
   // What it calls is to run here as well.
   await application.prepare();
   return application.edgeResults(name, args);

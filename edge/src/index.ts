@@ -45,6 +45,8 @@ interface Loading {
 
 // The part of a new time in the smoothed one.
 const SMOOTHING = 0.25;
+// Milliseconds after which the manifest is fetched anew for a name that is not in it.
+const REFRESH_MIN = 1000;
 // Milliseconds that a module with checks of time has to end itself before its Worker is ended.
 const GRACE = 100;
 // Failures at the node, mostly before the function ran, after which a page can run it.
@@ -70,6 +72,8 @@ export async function connect(url: string, options: Options = {}): Promise<App> 
 /** An application, as a page sees it. */
 export class App {
   #manifest: Manifest | undefined;
+  // The time at which it was fetched.
+  #refreshed = 0;
   #modules = new Map<string, Loading>();
   // The functions whose modules are here; `undefined` if that is to be found out.
   #loaded: readonly LoadedFunction[] | undefined;
@@ -100,6 +104,7 @@ export class App {
     const fresh = await believed(core, signed, this.base, this.options.app ?? nameIn(this.base), this.options.keys);
     this.#carried.results.forget(JSON.stringify(fresh.functions) !== JSON.stringify(this.functions));
     this.#manifest = fresh;
+    this.#refreshed = performance.now();
     this.#loaded = undefined;
     const keys = this.functions.map((one) => this.#key(one));
     for (const key of this.#modules.keys()) if (!keys.includes(key)) this.#modules.delete(key);
@@ -189,11 +194,12 @@ export class App {
   }
 
   async #run(name: string, params: string): Promise<[string, readonly Result[]]> {
+    const { signal } = this.#thread;
     this.#thread.start();
     const wanted = await this.#prepared(name);
     const manifest = this.#manifest;
     checkParams(params, wanted.function.limits.params_bytes);
-    const { result, results, took } = await this.#thread.call(wanted, () => (this.#loaded ??= this.functions.flatMap((one) => this.#compiled(one) ?? [])), params);
+    const { result, results, took } = await this.#thread.call(wanted, () => (this.#loaded ??= this.functions.flatMap((one) => this.#compiled(one) ?? [])), params, signal);
     this.#measure(name, 'edge', took);
     // What came of functions that were replaced meanwhile is not kept.
     if (manifest === this.#manifest) for (const one of results) this.#carried.results.add(one);
@@ -203,6 +209,8 @@ export class App {
   // A function, ready to run. Its module is gone if it was deployed anew: the manifest then names another.
   async #prepared(name: string): Promise<LoadedFunction> {
     if (!this.#manifest || hasExpired(this.#manifest)) await this.refresh();
+    // It may have been deployed since.
+    if (!this.#find(name) && performance.now() - this.#refreshed > REFRESH_MIN) await this.refresh().catch(() => {});
     const find = (): EdgeFunction => {
       const found = this.#find(name);
       if (!found) throw new CallError('not_edge', `${name} is not a function that may run here`);

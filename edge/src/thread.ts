@@ -33,9 +33,13 @@ export class Thread {
     readonly load: (names: readonly string[]) => void,
   ) {}
 
+  /** Ends calls of before the next `close`. */
+  get signal(): AbortSignal {
+    return this.#closed.signal;
+  }
+
   /** Calls a function when the calls before it have ended. `others`: the functions that are here then. */
-  call(wanted: LoadedFunction, others: () => readonly LoadedFunction[], params: string): Promise<Done> {
-    const { signal } = this.#closed;
+  call(wanted: LoadedFunction, others: () => readonly LoadedFunction[], params: string, signal: AbortSignal): Promise<Done> {
     const turn = this.#last.then(async () => {
       signal.throwIfAborted();
       const worker = await this.start();

@@ -18,6 +18,8 @@ const IOVS_MAX = 1024;
 const SUBSCRIPTIONS_MAX = 64;
 // Most bytes that a browser draws at once.
 const RANDOM_BYTES_MAX = 65_536;
+// From so many bytes on, a call looks whether its time is over.
+const LONG_BYTES = 65_536;
 const NANOSECONDS_PER_MICROSECOND = 1000n;
 const NANOSECONDS_PER_MILLISECOND = 1e6;
 const RESOLUTION = 1000n;
@@ -232,6 +234,7 @@ function wasi(): Record<string, HostFunction> {
     random_get: (at: number, length: number) => {
       const target = range(at, length >>> 0);
       for (let from = 0; from < target.length; from += RANDOM_BYTES_MAX) {
+        guest.timeLeft();
         crypto.getRandomValues(target.subarray(from, from + RANDOM_BYTES_MAX));
       }
     },
@@ -251,6 +254,7 @@ function wasi(): Record<string, HostFunction> {
       const stream = fd === 1 ? guest.stdout : guest.stderr;
       const total = vectored(iovs, count, (at, length) => {
         const from = place(at, length);
+        if (length >= LONG_BYTES) guest.timeLeft();
         stream.push(memory, from, length);
         return length;
       });

@@ -56,5 +56,7 @@ page page.js "$here/page.js" text/javascript
 page service-worker.js "$here/service-worker.js" text/javascript
 
 "$client" app start "$app" >/dev/null
-port=${node##*:}
-printf 'open http://%s.localhost:%s/index.html\n' "$app" "${port%%/*}"
+case $node in
+    http://127.0.0.1:* | http://localhost:*) printf 'open http://%s.localhost:%s/index.html\n' "$app" "${node##*:}" ;;
+    *) printf 'open /index.html at the host name of %s: %s.DOMAIN, with platform.domain of the node\n' "$app" "$app" ;;
+esac

@@ -10,10 +10,12 @@ const totals = { photo: 0, sent: 0, here: 0, there: 0, compared: false };
 let app;
 
 async function start() {
-  const worker = await keepForOffline();
+  const isKept = await keepForOffline();
   app = await connect(location.origin);
+  // The service worker keeps the module on its way.
+  await app.prepare();
   const { bytes } = app.functions.find((one) => one.name === 'thumbnail');
-  const offline = worker === undefined ? '' : ' This page now works offline.';
+  const offline = isKept ? ' This page now works offline.' : '';
   say(`The node's list of functions is verified: thumbnail (${size(bytes)}) runs here.${offline}`);
   at('files').addEventListener('change', ({ target }) => each([...target.files]));
   at('draw').addEventListener('click', async () => each([await drawn()]));
@@ -23,15 +25,27 @@ async function start() {
   if (location.hash === '#drawn') await each([await drawn()]);
 }
 
-// The service worker, once it answers this page's requests; none where the browser offers no such thing.
+// Whether a service worker answers this page's requests. There is none where the browser offers no such thing, and none
+// for a page that was reloaded past it.
 async function keepForOffline() {
   const container = navigator.serviceWorker;
-  if (container === undefined) return undefined;
-  const { active } = await container.register('service-worker.js').then(() => container.ready);
-  if (container.controller === null) {
-    await new Promise((resolve) => container.addEventListener('controllerchange', resolve, { once: true }));
+  if (container === undefined) return false;
+  try {
+    const { active, installing, waiting } = await container.register('service-worker.js');
+    const fresh = installing ?? waiting;
+    if (active === null && fresh) await taken(container, fresh);
+  } catch (error) {
+    console.warn('this page will not work offline:', error);
   }
-  return active;
+  return container.controller !== null;
+}
+
+// Waits until a new service worker has taken this page over, or has given up.
+function taken(container, fresh) {
+  return new Promise((resolve) => {
+    container.addEventListener('controllerchange', resolve, { once: true });
+    fresh.addEventListener('statechange', () => fresh.state === 'redundant' && resolve());
+  });
 }
 
 async function each(files) {
@@ -80,9 +94,13 @@ async function send(thumbnail) {
     return await app.invoke('gallery', thumbnail);
   } catch (error) {
     if (error.code !== 'node_unreachable') throw error;
-    localStorage.setItem(WAITING, JSON.stringify([...waiting(), thumbnail]));
+    keepWaiting([...waiting(), thumbnail]);
     return undefined;
   }
+}
+
+function keepWaiting(thumbnails) {
+  localStorage.setItem(WAITING, JSON.stringify(thumbnails));
 }
 
 function waiting() {
@@ -91,11 +109,17 @@ function waiting() {
 
 async function sendWaiting() {
   const all = waiting();
-  localStorage.removeItem(WAITING);
-  for (const thumbnail of all) await send(thumbnail).catch((error) => say(`${thumbnail.name}: ${error.message}`));
-  const left = waiting().length;
-  if (left > 0) say(`The node cannot be reached: ${left} thumbnails wait.`);
-  else if (all.length > 0) say(`${all.length} waiting thumbnails were sent.`);
+  for (const thumbnail of all) {
+    try {
+      await app.invoke('gallery', thumbnail);
+    } catch (error) {
+      say(`${waiting().length} thumbnails wait: ${error.message}`);
+      return;
+    }
+    // Not before it has arrived: the page may be closed at any time.
+    keepWaiting(waiting().slice(1));
+  }
+  if (all.length > 0) say(`${all.length} waiting thumbnails were sent.`);
 }
 
 function showTotals() {

@@ -1,7 +1,8 @@
 //! The deadline variant of a module, for hosts that cannot stop a guest from outside: in WebKit a Worker that is ended
 //! goes on with a loop in WebAssembly. This variant asks its host again and again whether its time is over.
 //!
-//! It counts down in a global, at the entry of functions and at each turn of loops. When the count is used up it calls
+//! It counts down in a global, at the entry of functions, at each turn of loops, and by the length of what one
+//! instruction fills or copies. When the count is used up it calls
 //! the import `serverledge_edge.deadline`. The host ends it with an exception from there. The count is filled up only
 //! after the import has returned, so a guest whose time is over gets no further than to its next check.
 //!
@@ -29,6 +30,9 @@ const UNITS: i32 = 10_000;
 /// that many because interpreters go through a small part of their long loop in a turn.
 const BYTES_OF_A_UNIT: usize = 4096;
 
+/// The binary logarithm of the bytes, or elements of a table, that are filled or copied for a unit.
+const FILLED_OF_A_UNIT_LOG: i32 = 12;
+
 /// Limits of WebAssembly's implementations (wasmparser 0.254, `limits.rs`; the JavaScript API's are the same).
 mod limit {
     pub(super) const ITEMS: u32 = 1_000_000;
@@ -41,7 +45,7 @@ mod limit {
 /// `None` for
 /// - components, and whatever else is no core module;
 /// - modules without functions, which need no variant;
-/// - shared memories: threads are not part of this node;
+/// - shared memories and 64-bit ones, and 64-bit tables: they are not part of this node;
 /// - exceptions: a guest could catch the one that ends it;
 /// - modules and functions that would be larger than implementations permit.
 #[must_use]
@@ -80,6 +84,8 @@ struct Instrumenter {
     used_up: u32,
     /// The global with what is left of [`UNITS`].
     left: u32,
+    /// A global for the length of what is about to be filled or copied.
+    length: u32,
 }
 
 /// Lengths in bytes of a function's parts.
@@ -120,6 +126,11 @@ impl Census {
                         census.add(TypeRef::Memory(memory.ok()?))?;
                     }
                 }
+                Payload::TableSection(tables) => {
+                    for table in tables {
+                        census.add(TypeRef::Table(table.ok()?.ty))?;
+                    }
+                }
                 Payload::TagSection(_) => return None,
                 _ => {}
             }
@@ -134,7 +145,8 @@ impl Census {
                 self.functions += 1;
             }
             TypeRef::Global(_) => self.globals += 1,
-            TypeRef::Memory(memory) if memory.shared => return None,
+            TypeRef::Memory(memory) if memory.shared || memory.memory64 => return None,
+            TypeRef::Table(table) if table.table64 => return None,
             TypeRef::Tag(_) => return None,
             TypeRef::Memory(_) | TypeRef::Table(_) => {}
         }
@@ -149,7 +161,8 @@ impl Instrumenter {
     fn new(census: &Census) -> Option<Self> {
         // With the import.
         let used_up = census.functions.saturating_add(1);
-        let numbers = [census.types, census.imports, used_up, census.globals];
+        let length = census.globals.saturating_add(1);
+        let numbers = [census.types, census.imports, used_up, length];
         let fits = numbers.into_iter().all(|number| number < limit::ITEMS);
         let has_code = census.functions > census.imported_functions;
         (fits && has_code).then_some(Self {
@@ -157,6 +170,7 @@ impl Instrumenter {
             deadline: census.imported_functions,
             used_up,
             left: census.globals,
+            length,
         })
     }
 
@@ -165,7 +179,26 @@ impl Instrumenter {
         function
             .instruction(&Instruction::GlobalGet(self.left))
             .instruction(&Instruction::I32Const(units))
-            .instruction(&Instruction::I32Sub)
+            .instruction(&Instruction::I32Sub);
+        self.set(function);
+    }
+
+    /// Takes units by the length on top of the stack, which stays there.
+    fn take_by_length(&self, function: &mut Function) {
+        function
+            .instruction(&Instruction::GlobalSet(self.length))
+            .instruction(&Instruction::GlobalGet(self.left))
+            .instruction(&Instruction::GlobalGet(self.length))
+            .instruction(&Instruction::I32Const(FILLED_OF_A_UNIT_LOG))
+            .instruction(&Instruction::I32ShrU)
+            .instruction(&Instruction::I32Sub);
+        self.set(function);
+        function.instruction(&Instruction::GlobalGet(self.length));
+    }
+
+    /// Takes what is left from the stack, and calls the import if that is nothing.
+    fn set(&self, function: &mut Function) {
+        function
             .instruction(&Instruction::GlobalSet(self.left))
             .instruction(&Instruction::GlobalGet(self.left))
             .instruction(&Instruction::I32Const(0))
@@ -180,13 +213,14 @@ impl Instrumenter {
     }
 }
 
-fn add_global(globals: &mut GlobalSection) {
+fn add_globals(globals: &mut GlobalSection) {
     let ty = GlobalType {
         val_type: ValType::I32,
         mutable: true,
         shared: false,
     };
     globals.global(ty, &ConstExpr::i32_const(UNITS));
+    globals.global(ty, &ConstExpr::i32_const(0));
 }
 
 /// The units that so many bytes cost.
@@ -245,7 +279,7 @@ impl Reencode for Instrumenter {
         section: GlobalSectionReader<'_>,
     ) -> Result<(), Error> {
         reencode::utils::parse_global_section(self, globals, section)?;
-        add_global(globals);
+        add_globals(globals);
         Ok(())
     }
 
@@ -268,7 +302,7 @@ impl Reencode for Instrumenter {
         }
         if is_missing(SectionId::Global) {
             let mut globals = GlobalSection::new();
-            add_global(&mut globals);
+            add_globals(&mut globals);
             module.section(&globals);
         }
         Ok(())
@@ -305,6 +339,9 @@ impl Reencode for Instrumenter {
         while !operators.eof() {
             let operator = operators.read()?;
             let begins_loop = matches!(operator, Operator::Loop { .. });
+            if has_length(&operator) {
+                self.take_by_length(&mut made);
+            }
             made.instruction(&self.instruction(operator)?);
             if begins_loop && let Some(length) = loops.next() {
                 self.take(units(*length), &mut made);
@@ -316,6 +353,20 @@ impl Reencode for Instrumenter {
         code.function(&made);
         Ok(())
     }
+}
+
+/// Whether an instruction takes a length from the stack, first of all, and takes time by it.
+const fn has_length(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::MemoryFill { .. }
+            | Operator::MemoryCopy { .. }
+            | Operator::MemoryInit { .. }
+            | Operator::TableFill { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableInit { .. }
+            | Operator::TableGrow { .. }
+    )
 }
 
 // === impl Lengths ===

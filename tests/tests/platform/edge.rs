@@ -4,6 +4,7 @@
 mod cases;
 mod limits;
 mod older_way;
+mod photos;
 mod trust;
 
 use std::collections::BTreeMap;
@@ -146,6 +147,13 @@ fn a_page_runs_what_was_deployed_last() -> Result<()> {
         assert_eq!(run(window, "unused", "{}")?, "4", "{engine}");
         assert_eq!(run(window, "used", "{}")?, "2", "{engine}");
         assert_eq!(window.run("app.invoke('outer')")?, 2, "{engine}");
+    }
+    // A name that was not there is looked for, though not at each call.
+    shop.deploy("new", &version('5'), &idempotent)?;
+    for (_, window) in &mut windows {
+        wait_for("the new function", || {
+            Ok((run(window.as_mut(), "new", "{}")? == "5").then_some(()))
+        })?;
     }
     Ok(())
 }

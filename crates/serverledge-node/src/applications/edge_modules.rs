@@ -100,7 +100,12 @@ impl EdgeModules {
         let base = self.base_of(code, snapshots).await;
         let kept = Arc::clone(&self.kept);
         blocking("describe a module for browsers", turn, move || {
-            Ok(kept.describe(code.digest, &stored, base.as_deref()))
+            let described = kept.describe(&stored, base.as_deref());
+            // Another time there may be a base.
+            if base.is_some() || !code.is_snapshot {
+                kept.described.insert(code.digest, described.clone());
+            }
+            Ok(described)
         })
         .await
     }
@@ -180,8 +185,8 @@ impl Default for EdgeModules {
 }
 
 impl KeptModules {
-    fn describe(&self, code: Digest, stored: &Bytes, base: Option<&EdgeBase>) -> Described {
-        let described = module_of(stored).map(|(interface, module)| {
+    fn describe(&self, stored: &Bytes, base: Option<&EdgeBase>) -> Described {
+        module_of(stored).map(|(interface, module)| {
             let form =
                 |form| in_form(&module, form).map(|bytes| self.describe_form(form, bytes, base));
             let deadline = form(ModuleForm::Deadline);
@@ -190,9 +195,7 @@ impl KeptModules {
                 plain: self.describe_form(ModuleForm::Plain, module.clone(), base),
                 deadline,
             })
-        });
-        self.described.insert(code, described.clone());
-        described
+        })
     }
 
     fn describe_form(&self, form: ModuleForm, bytes: Bytes, base: Option<&EdgeBase>) -> FormInfo {

@@ -82,7 +82,7 @@ pub(crate) async fn remark(
         Err(reason) => reason,
     };
     Some(format!(
-        "edge: browsers do not run this function themselves, they call it at the node: {reason}"
+        "edge: this function stays at the node, browsers do not run it themselves: {reason}"
     ))
 }
 

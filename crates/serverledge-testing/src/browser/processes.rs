@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fs::{DirEntry, read_dir, read_to_string};
+use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The parent in `/proc/PID/stat`, counted from the state, which comes after the name.
 const PARENT: usize = 1;
+/// The times that it ran, in user space and in the kernel, in ticks.
+const RAN: [usize; 2] = [11, 12];
+/// Ticks of a second (`USER_HZ`).
+const TICKS: u64 = 100;
 
 /// For each thread of a process and of those that come from it: the time that it wanted a processor, running or waiting
-/// for one. So a loop shows on a busy machine as well.
+/// for one. So a loop shows on a busy machine as well. A kernel that does not count the second tells the first only.
 pub(super) fn thread_times(root: u32) -> Result<BTreeMap<u32, Duration>> {
     let parents = parents()?;
     ensure!(parents.contains_key(&root), "the browser has ended");
@@ -23,24 +28,32 @@ pub(super) fn thread_times(root: u32) -> Result<BTreeMap<u32, Duration>> {
             continue;
         };
         for thread in threads.flatten() {
-            let Ok(text) = read_to_string(thread.path().join("schedstat")) else {
-                continue;
-            };
-            // Nanoseconds that it ran, and that it waited.
-            let mut numbers = text.split_whitespace().map(str::parse::<u64>);
-            let (Some(Ok(ran)), Some(Ok(waited))) = (numbers.next(), numbers.next()) else {
-                bail!("{text:?} tells no times: this kernel does not count them");
-            };
-            if let Some(id) = number(&thread) {
-                times.insert(id, Duration::from_nanos(ran + waited));
+            let time = wanted(&thread.path()).or_else(|| ran(&thread.path()));
+            if let (Some(id), Some(time)) = (number(&thread), time) {
+                times.insert(id, time);
             }
         }
     }
-    ensure!(
-        !times.is_empty(),
-        "this kernel does not count the times of threads"
-    );
     Ok(times)
+}
+
+/// The time that a thread ran and that it waited (`schedstat`, in nanoseconds).
+fn wanted(thread: &Path) -> Option<Duration> {
+    let text = read_to_string(thread.join("schedstat")).ok()?;
+    let mut numbers = text
+        .split_whitespace()
+        .map_while(|word| word.parse::<u64>().ok());
+    Some(Duration::from_nanos(numbers.next()? + numbers.next()?))
+}
+
+/// The time that a thread ran.
+fn ran(thread: &Path) -> Option<Duration> {
+    let stat = read_to_string(thread.join("stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = RAN.iter().map(|at| fields.get(*at)?.parse::<u64>().ok());
+    let ticks = ticks.sum::<Option<u64>>()?;
+    Some(Duration::from_millis(ticks * 1000 / TICKS))
 }
 
 /// Ends a process in its own way: it removes what it made.
@@ -115,6 +128,8 @@ mod tests {
         assert_eq!(ids.len(), 2);
         let times = thread_times(shell.id()).unwrap();
         assert!(ids.iter().all(|id| times.contains_key(id)), "{times:?}");
+        let path = format!("/proc/{0}/task/{0}", shell.id());
+        assert!(ran(Path::new(&path)).is_some(), "without schedstat");
         end(&mut shell);
         assert!(thread_times(ids[0]).is_err());
         let mut rest = Vec::new();

@@ -71,6 +71,11 @@ fn the_worked_example_runs_in_the_client() -> Result<()> {
             window.run(&code("endless"))?,
             json!("function_timeout"),
         )?;
+        // A new answer, evaluated anew, goes on with the connection.
+        let again = "Promise.resolve((0, eval)(`(${runEdgeFunction})`)) \
+            .then((anew) => anew('counts', { ...functions })) \
+            .then(() => globalThis[Symbol.for('serverledge.edge')].size)";
+        expect("one connection", window.run(again)?, json!(1))?;
         let unknown = json!("function 'elsewhere' was not downloaded");
         expect("not downloaded", window.run(&code("elsewhere"))?, unknown)
     })?;

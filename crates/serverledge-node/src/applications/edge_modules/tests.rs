@@ -116,7 +116,7 @@ async fn a_file_that_was_evicted_is_made_again() {
 fn with_base(base: &Bytes, code: &Bytes) -> (EdgeModules, Arc<ModuleInfo>, Arc<EdgeBase>) {
     let modules = EdgeModules::default();
     let base = Arc::new(EdgeBase::new(base).unwrap());
-    let info = modules.kept.describe(id(1).digest, code, Some(&base));
+    let info = modules.kept.describe(code, Some(&base));
     assert!(modules.base.set(Arc::clone(&base)).is_ok());
     (modules, info.unwrap(), base)
 }
