@@ -31,27 +31,33 @@ const common = {
   mangleProps: new RegExp(`^(${INTERNAL.join('|')})$`),
 };
 
-const core = await build({ ...common, entryPoints: ['core.ts'], mangleCache: {} });
-// Its exports, at the end, become what the function returns.
-const body = core.outputFiles[0].text.replace(/export\s*\{([^}]*)\};\s*$/, (_, names) => {
-  const members = names.split(',').map((name) => name.trim().split(/\s+as\s+/).reverse().join(':'));
-  return `return {${members.join(',')}};`;
-});
-const contents = `export const makeCore = () => { ${body} };`;
-const coreModule = {
-  name: 'core',
+let mangleCache = {};
+// The modules `core:` and `component-core:`, each with a function that makes what the file exports.
+const makers = {};
+for (const name of ['core', 'component-core']) {
+  const core = await build({ ...common, entryPoints: [`${name}.ts`], mangleCache });
+  mangleCache = core.mangleCache;
+  // Its exports, at the end, become what the function returns.
+  const body = core.outputFiles[0].text.replace(/export\s*\{([^}]*)\};\s*$/, (_, names) => {
+    const members = names.split(',').map((one) => one.trim().split(/\s+as\s+/).reverse().join(':'));
+    return `return {${members.join(',')}};`;
+  });
+  makers[name] = `export const makeCore = () => { ${body} };`;
+}
+const coreModules = {
+  name: 'cores',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^core:$/ }, () => ({ path: 'core', namespace: 'core' }));
-    onLoad({ filter: /.*/, namespace: 'core' }, () => ({ contents, loader: 'js' }));
+    onResolve({ filter: /^(component-)?core:$/ }, ({ path }) => ({ path: path.slice(0, -1), namespace: 'cores' }));
+    onLoad({ filter: /.*/, namespace: 'cores' }, ({ path }) => ({ contents: makers[path], loader: 'js' }));
   },
 };
 const { outputFiles } = await build({
   ...common,
-  entryPoints: [{ in: 'index.ts', out: 'edge' }, { in: 'edge-more.ts', out: 'edge-more' }],
-  external: ['./edge-more.js'],
+  entryPoints: [{ in: 'index.ts', out: 'edge' }, { in: 'edge-more.ts', out: 'edge-more' }, { in: 'edge-components.ts', out: 'edge-components' }],
+  external: ['./edge-more.js', './edge-components.js'],
   outdir: join(process.cwd(), process.argv[2]),
-  plugins: [coreModule],
-  mangleCache: core.mangleCache,
+  plugins: [coreModules],
+  mangleCache,
 });
 for (const { path, text } of outputFiles) {
   const { code } = await minify(text, {

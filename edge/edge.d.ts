@@ -55,7 +55,7 @@ export interface ModuleFile {
 export interface EdgeFunction extends ModuleFile {
   readonly name: string;
   readonly version: string;
-  readonly kind: 'command' | 'reactor' | 'snapshot';
+  readonly kind: 'command' | 'reactor' | 'snapshot' | 'component';
   readonly idempotent: boolean;
   /** Its module with checks of time inside. */
   readonly deadline?: ModuleFile;
@@ -71,6 +71,10 @@ export interface App {
   readonly options: Options;
   /** The functions that may run here. */
   readonly functions: readonly EdgeFunction[];
+  /** The components that may answer requests here; none if the manifest has expired. */
+  readonly components: readonly EdgeFunction[];
+  /** Lets a component answer a request here, as it would at the node's endpoint. A text is a URL below the application's. */
+  fetch(name: string, request: RequestInfo | URL, init?: RequestInit): Promise<Response>;
   /** Runs a function: here, if neither the call nor the connection says otherwise. */
   run(name: string, args?: unknown, options?: RunOptions): Promise<unknown>;
   /** The same with parameters and result as JSON: every byte as the function gets and gives it. */

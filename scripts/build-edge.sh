@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the library for browsers, edge/edge.js and edge/edge-more.js, from edge/src, and records what went into it.
+# Builds the library for browsers, edge/edge.js and the files that it loads, from edge/src, and records what went into
+# it.
 #
 #   build-edge.sh            check the types, rebuild the library and rewrite edge/record.json
 #   build-edge.sh --check    no npm needed: sources, recipe and library still have the recorded digests
@@ -13,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/lib.sh
 
 tools=$(realpath -m "${SERVERLEDGE_TOOLS:-.tools}")/edge
-library=(edge/edge.js edge/edge-more.js)
+library=(edge/edge.js edge/edge-more.js edge/edge-components.js)
 packages=(esbuild terser typescript)
 # Most bytes of edge.js with gzip: a page loads it before its first call.
 compressed_max=8192

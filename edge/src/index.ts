@@ -65,6 +65,8 @@ const more = (): Promise<typeof import('./edge-more.js')> =>
 export async function connect(url: string, options: Options = {}): Promise<App> {
   const base = new URL(url, globalThis.location?.href).href.replace(/[?#].*$/, '').replace(/\/+$/, '');
   const app = new App(base, options);
+  // It is needed soon.
+  more().catch(() => {});
   await app.refresh();
   return app;
 }
@@ -94,6 +96,21 @@ export class App {
   /** The functions that may run here. */
   get functions(): readonly EdgeFunction[] {
     return this.#manifest?.functions ?? [];
+  }
+
+  /** The components that may answer requests here; none if the manifest has expired. */
+  get components(): readonly EdgeFunction[] {
+    const manifest = this.#manifest;
+    return (manifest && !hasExpired(manifest) && manifest.components) || [];
+  }
+
+  /** Lets a component answer a request here, as it would at the node's endpoint. */
+  async fetch(name: string, request: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+    const { closed } = this.#thread;
+    const { answer } = await import('./edge-components.js').catch((error: unknown) => {
+      throw new CallError('node_unreachable', `the node cannot be reached: ${error}`);
+    });
+    return answer(core, this, this.#hasDeadline, closed, name, request, init);
   }
 
   /** Fetches the manifest anew, which also happens by itself when it has expired. */
@@ -194,12 +211,12 @@ export class App {
   }
 
   async #run(name: string, params: string): Promise<[string, readonly Result[]]> {
-    const { signal } = this.#thread;
+    const { closed } = this.#thread;
     this.#thread.start();
     const wanted = await this.#prepared(name);
     const manifest = this.#manifest;
     checkParams(params, wanted.function.limits.params_bytes);
-    const { result, results, took } = await this.#thread.call(wanted, () => (this.#loaded ??= this.functions.flatMap((one) => this.#compiled(one) ?? [])), params, signal);
+    const { result, results, took } = await this.#thread.call(wanted, () => (this.#loaded ??= this.functions.flatMap((one) => this.#compiled(one) ?? [])), params, closed);
     this.#measure(name, 'edge', took);
     // What came of functions that were replaced meanwhile is not kept.
     if (manifest === this.#manifest) for (const one of results) this.#carried.results.add(one);

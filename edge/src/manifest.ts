@@ -31,7 +31,7 @@ export interface ModuleFile {
 export interface EdgeFunction extends ModuleFile {
   readonly name: string;
   readonly version: string;
-  readonly kind: 'command' | 'reactor' | 'snapshot';
+  readonly kind: 'command' | 'reactor' | 'snapshot' | 'component';
   readonly idempotent: boolean;
   /** Its module with checks of time inside. */
   readonly deadline?: ModuleFile;
@@ -47,6 +47,8 @@ export interface Manifest {
   readonly issued: number;
   readonly expires: number;
   readonly functions: readonly EdgeFunction[];
+  /** Those that answer requests. */
+  readonly components?: readonly EdgeFunction[];
 }
 
 /** A manifest as it comes, which nobody has checked. */

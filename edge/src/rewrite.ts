@@ -78,6 +78,11 @@ export function withMemoryLimit({ CallError }: Core, module: Uint8Array<ArrayBuf
   return { whole, bare: bare(), image };
 }
 
+/** Whether a module has a memory of its own. */
+export function hasMemory(module: Uint8Array): boolean {
+  return sectionsOf(module).some(({ id }) => id === MEMORY);
+}
+
 // Numbers of a module, one after the other.
 class Reader {
   constructor(

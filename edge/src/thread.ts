@@ -25,6 +25,11 @@ export class Thread {
   // Calls of before the last `close` end with it.
   #closed = new AbortController();
 
+  /** Aborted when the connection is closed next. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
   /** `grace`: milliseconds that a Worker has to end a call itself. `load` gets the functions called at the node. */
   constructor(
     readonly base: string,
@@ -32,11 +37,6 @@ export class Thread {
     readonly log: (name: string, text: string) => void,
     readonly load: (names: readonly string[]) => void,
   ) {}
-
-  /** Ends calls of before the next `close`. */
-  get signal(): AbortSignal {
-    return this.#closed.signal;
-  }
 
   /** Calls a function when the calls before it have ended. `others`: the functions that are here then. */
   call(wanted: LoadedFunction, others: () => readonly LoadedFunction[], params: string, signal: AbortSignal): Promise<Done> {

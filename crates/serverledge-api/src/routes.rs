@@ -146,6 +146,7 @@ routes! {
         GET    "/openapi.json"                      Open     serve_document;
         GET    "/sdk/edge.js"                       Open     sdk::script;
         GET    "/sdk/edge-more.js"                  Open     sdk::more;
+        GET    "/sdk/edge-components.js"            Open     sdk::components;
         GET    "/sdk/edge.d.ts"                     Open     sdk::types;
         GET    "/account/reset"                     Open     account::pages::reset;
         GET    "/account/confirm"                   Open     account::pages::confirm;

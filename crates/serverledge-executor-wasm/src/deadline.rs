@@ -21,7 +21,7 @@ use wasmparser::{
 };
 
 /// The import that asks whether time is over: no parameters, no results.
-const IMPORT: (&str, &str) = ("serverledge_edge", "deadline");
+pub(crate) const IMPORT: (&str, &str) = ("serverledge_edge", "deadline");
 
 /// Units between two calls of the import. A call of a function and a turn of a loop cost one or more.
 const UNITS: i32 = 10_000;

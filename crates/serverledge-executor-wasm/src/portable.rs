@@ -8,6 +8,7 @@ use wasm_encoder::{Module, RawSection};
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::compile::binary;
+use crate::linked::{CODE_BYTES_MAX, is_component, linked};
 use crate::surface;
 
 /// Longest text form that is translated for another host. Text grows by little in its binary form, and the node
@@ -21,6 +22,8 @@ pub enum CoreInterface {
     Command,
     /// `serverledge_alloc` and `serverledge_handle`: parameters and result in memory.
     Reactor,
+    /// A `wasi:http` component: its modules, and how they are linked.
+    Component,
 }
 
 /// The reason why another host cannot run the deployed code.
@@ -29,9 +32,15 @@ pub enum NotPortable {
     /// Text form of more than a mebibyte.
     #[error("it is a module in text form of more than 1 MiB; deploy its binary form")]
     LongText,
-    /// A component.
-    #[error("it is a component; build a core module for WASI preview 1")]
+    /// A component that is not of the simple kind, which one linker makes of one program.
+    #[error(
+        "it is a component composed of others, or with resources or more memories of its own; build one of a single \
+         program"
+    )]
     Component,
+    /// A component with too much code.
+    #[error("it is a component with more than {} MiB of code", CODE_BYTES_MAX >> 20)]
+    LargeComponent,
     /// Not a module, or one without an interface.
     #[error("it is no WebAssembly module with an interface of functions")]
     NoModule,
@@ -59,6 +68,9 @@ pub fn portable(code: &Bytes) -> Result<(CoreInterface, Bytes), NotPortable> {
                 .into_owned(),
         ),
     };
+    if is_component(&module) {
+        return Ok((CoreInterface::Component, linked(&module)?));
+    }
     let program = program(&module)?;
     let surface = surface::read(&program.module).map_err(|_| NotPortable::NoModule)?;
     let exports = |name: &str| surface.exports.iter().any(|export| export == name);
@@ -76,12 +88,12 @@ pub fn portable(code: &Bytes) -> Result<(CoreInterface, Bytes), NotPortable> {
 }
 
 /// A module without its custom sections.
-struct BareModule {
-    module: Vec<u8>,
+pub(crate) struct BareModule {
+    pub(crate) module: Vec<u8>,
     has_start: bool,
 }
 
-fn program(module: &[u8]) -> Result<BareModule, NotPortable> {
+pub(crate) fn program(module: &[u8]) -> Result<BareModule, NotPortable> {
     let mut bare = Module::new();
     let mut has_start = false;
     for payload in Parser::new(0).parse_all(module) {

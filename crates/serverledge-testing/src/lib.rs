@@ -8,6 +8,7 @@ pub mod etcd_process;
 pub mod executor;
 pub mod fake_executor;
 pub mod fake_host;
+pub mod http_component;
 pub mod kv;
 #[cfg(feature = "cluster-tests")]
 pub mod links;

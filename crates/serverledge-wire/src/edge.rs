@@ -21,6 +21,9 @@ pub enum EdgeModuleKind {
     Reactor,
     /// A reactor that was made of a script.
     Snapshot,
+    /// A component that answers requests (`wasi:http`). Its file is not a module: it is a line of JSON, the plan by which
+    /// its core modules are linked, and then these.
+    Component,
 }
 
 /// The limits of one call. A browser enforces those of memory, time, parameters, output and log as the node does.
@@ -113,6 +116,9 @@ pub struct EdgeManifest {
     pub expires: u64,
     /// The functions, by name.
     pub functions: Vec<EdgeFunctionInfo>,
+    /// The components, by name. They have a list of their own: readers that do not know it are none the worse.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<EdgeFunctionInfo>,
 }
 
 /// The reply to `GET /app/{app}/edge/manifest`.
@@ -208,6 +214,7 @@ mod tests {
                     log_bytes: 8,
                 },
             }],
+            components: Vec::new(),
         };
         let text = serde_json::to_string(&manifest).unwrap();
         expect![[r#"{"format":1,"app":"shop","issued":1,"expires":2,"functions":[{"name":"add","version":"ab","kind":"snapshot","idempotent":true,"integrity":"sha256-AA==","bytes":3,"module":"edge/modules/00","handler":"","env":{"A":"1"},"limits":{"memory_bytes":4,"timeout_ms":5,"params_bytes":6,"output_bytes":7,"log_bytes":8}}]}"#]]
@@ -216,6 +223,19 @@ mod tests {
             serde_json::from_str::<EdgeManifest>(&text).unwrap(),
             manifest
         );
+        let component = EdgeFunctionInfo {
+            kind: EdgeModuleKind::Component,
+            ..manifest.functions[0].clone()
+        };
+        let listed = EdgeManifest {
+            components: vec![component],
+            ..manifest
+        };
+        let text = serde_json::to_string(&listed).unwrap();
+        assert!(
+            text.contains(r#"}}],"components":[{"name":"add","version":"ab","kind":"component","#)
+        );
+        assert_eq!(serde_json::from_str::<EdgeManifest>(&text).unwrap(), listed);
     }
 
     #[test]

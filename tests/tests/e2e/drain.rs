@@ -153,6 +153,7 @@ fn check_nothing_left(home: &Path) -> Result<()> {
             "data/node-id",
             "data/callback.key",
             "data/result-tags.key",
+            "data/edge-manifest.key",
             "data/machine-code/key",
             "data/called.json",
         ];

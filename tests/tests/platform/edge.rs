@@ -2,6 +2,7 @@
 //! nothing runs that is not signed.
 
 mod cases;
+mod components;
 mod limits;
 mod older_way;
 mod photos;
@@ -161,14 +162,15 @@ fn a_page_runs_what_was_deployed_last() -> Result<()> {
 #[test]
 fn functions_with_secrets_stay_at_the_node() -> Result<()> {
     let shop = Shop::new(Setup::new()?, "any")?;
-    let secret = json!({"Secrets": {"KEY": "hidden"}});
-    shop.deploy("add", &example("add")?, &edge(secret))?;
-    shop.deploy("page", &example("echo-http")?, &edge(json!({})))?;
+    let secret = edge(json!({"Secrets": {"KEY": "hidden"}}));
+    shop.deploy("add", &example("add")?, &secret)?;
+    shop.deploy("page", &example("echo-http")?, &secret)?;
     shop.deploy("hello", &example("hello")?, &json!({}))?;
     shop.start()?;
     let manifest = shop.node.get("/app/shop/edge/manifest")?.json()?;
     let text = manifest["manifest"].as_str().context("a text")?;
     let listed: Value = serde_json::from_str(text)?;
     assert_eq!(listed["functions"], json!([]), "{text}");
+    assert_eq!(listed["components"], Value::Null, "{text}");
     Ok(())
 }

@@ -43,6 +43,8 @@ pub enum EdgeFile<'a> {
     Module(&'a str),
     /// A delta that makes a module of another one.
     Delta(&'a str),
+    /// A component: its modules, and how they are linked.
+    Component(&'a str),
 }
 
 /// The content coding of a response (RFC 9110 §8.4.1).

@@ -37,6 +37,10 @@ pub(crate) struct LibraryFile {
 static SCRIPT: LibraryFile = LibraryFile::new(JAVASCRIPT, include_str!("../../../../edge/edge.js"));
 static MORE: LibraryFile =
     LibraryFile::new(JAVASCRIPT, include_str!("../../../../edge/edge-more.js"));
+static COMPONENTS: LibraryFile = LibraryFile::new(
+    JAVASCRIPT,
+    include_str!("../../../../edge/edge-components.js"),
+);
 static TYPES: LibraryFile = LibraryFile::new(
     "text/plain; charset=utf-8",
     include_str!("../../../../edge/edge.d.ts"),
@@ -50,6 +54,11 @@ pub(crate) async fn script(headers: HeaderMap) -> Response<Body> {
 /// The part of it that many pages never need.
 pub(crate) async fn more(headers: HeaderMap) -> Response<Body> {
     for_everybody(MORE.response(&headers))
+}
+
+/// The part of it that runs components.
+pub(crate) async fn components(headers: HeaderMap) -> Response<Body> {
+    for_everybody(COMPONENTS.response(&headers))
 }
 
 /// Its types.
@@ -73,6 +82,7 @@ pub(super) fn module(name: &str) -> Option<&'static LibraryFile> {
     match name {
         "edge.js" => Some(&SCRIPT),
         "edge-more.js" => Some(&MORE),
+        "edge-components.js" => Some(&COMPONENTS),
         _ => None,
     }
 }

@@ -244,6 +244,7 @@ fn the_document_has_the_rows() {
         "/openapi.json",
         "/sdk/edge.js",
         "/sdk/edge-more.js",
+        "/sdk/edge-components.js",
         "/sdk/edge.d.ts",
         "/account/reset",
         "/account/confirm",

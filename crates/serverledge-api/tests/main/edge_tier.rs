@@ -6,7 +6,7 @@ use serde_json::json;
 use serverledge_core::{Application, Cors, Interface, Payload};
 
 use crate::backend::function;
-use crate::running_apps::{EDGE_DELTA, EDGE_MODULE, application};
+use crate::running_apps::{EDGE_COMPONENT, EDGE_DELTA, EDGE_MODULE, application};
 use crate::support::{app, get, json as body_of, outcome, post, request, text, with};
 
 /// A page of another origin.
@@ -56,6 +56,14 @@ async fn a_page_gets_what_it_needs_to_run_functions() {
     assert_eq!(header(&delta, "content-type"), "application/octet-stream");
     assert_eq!(header(&delta, "content-encoding"), "br");
     assert_eq!(text(delta).await, "Delta(\"11ee\") in Brotli");
+    let component = get(&format!("/app/shop/edge/components/{EDGE_COMPONENT}"));
+    let component = app.handle(component).await;
+    assert_eq!(
+        header(&component, "content-type"),
+        "application/octet-stream"
+    );
+    assert_eq!(header(&component, "etag"), "\"22dd\"");
+    assert_eq!(text(component).await, "Component(\"22dd\") in Identity");
 }
 
 #[tokio::test]
@@ -107,6 +115,8 @@ async fn what_is_not_there_is_not_told() {
         (get("/app/shop/edge/modules/"), "404 endpoint_unknown"),
         (get("/app/shop/edge/modules/11ee"), "404 not_edge"),
         (get("/app/shop/edge/deltas/00ff"), "404 not_edge"),
+        (get("/app/shop/edge/modules/22dd"), "404 not_edge"),
+        (get("/app/shop/edge/components/00ff"), "404 not_edge"),
         (
             post("/app/shop/edge/deltas/11ee", ""),
             "405 method_not_allowed",
@@ -246,6 +256,11 @@ async fn the_library_and_the_keys_are_everybodys() {
             "/sdk/edge-more.js",
             "text/javascript; charset=utf-8",
             "invoke",
+        ),
+        (
+            "/sdk/edge-components.js",
+            "text/javascript; charset=utf-8",
+            "answer",
         ),
         ("/sdk/edge.d.ts", "text/plain; charset=utf-8", "connect"),
         ("/sdk/edge-keys.json", "application/json", "Ed25519"),

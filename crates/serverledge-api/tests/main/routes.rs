@@ -138,12 +138,13 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 69] = [
 ];
 
 /// Served, and no part of the interface: pages for people, the document itself, Serverledge's other name of a route.
-const UNDOCUMENTED: [&str; 10] = [
+const UNDOCUMENTED: [&str; 11] = [
     "/",
     "/docs/",
     "/openapi.json",
     "/sdk/edge.js",
     "/sdk/edge-more.js",
+    "/sdk/edge-components.js",
     "/sdk/edge.d.ts",
     "/function",
     "/account/reset",

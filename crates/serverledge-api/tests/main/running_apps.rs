@@ -21,6 +21,8 @@ use crate::backend::{FakeBackend, report};
 pub(crate) const EDGE_MODULE: &str = "00ff";
 /// The digest of the only delta.
 pub(crate) const EDGE_DELTA: &str = "11ee";
+/// A component.
+pub(crate) const EDGE_COMPONENT: &str = "22dd";
 
 /// Applications that run, code for callers, scripted faults, and what was asked.
 #[derive(Default)]
@@ -174,7 +176,9 @@ impl Hosting for FakeBackend {
         self.hosting().asked()?;
         Ok(matches!(
             file,
-            EdgeFile::Module(EDGE_MODULE) | EdgeFile::Delta(EDGE_DELTA)
+            EdgeFile::Module(EDGE_MODULE)
+                | EdgeFile::Delta(EDGE_DELTA)
+                | EdgeFile::Component(EDGE_COMPONENT)
         ))
     }
 

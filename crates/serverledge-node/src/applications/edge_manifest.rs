@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serverledge_api::{ContentCoding, DeployError, EdgeFile, HostingError};
 use serverledge_core::{Application, Digest, Function, Runtime, error_chain};
-use serverledge_wire::edge::SignedManifest;
+use serverledge_wire::edge::{EdgeModuleKind, SignedManifest};
 
 use crate::applications::Apps;
 use crate::applications::edge_modules::{CodeId, FilePart, ModuleInfo};
@@ -24,9 +24,16 @@ impl Apps {
         application: &Application,
     ) -> Result<SignedManifest, HostingError> {
         let mut functions = Vec::new();
+        let mut components = Vec::new();
         for function in self.visitors_functions(application) {
             match self.module_info(&function).await {
-                Ok(Some(module)) => functions.push(self.edge_tier.described(&function, &module)),
+                Ok(Some(module)) => {
+                    let described = self.edge_tier.described(&function, &module);
+                    match described.kind {
+                        EdgeModuleKind::Component => components.push(described),
+                        _ => functions.push(described),
+                    }
+                }
                 Ok(None) => {}
                 Err(error @ DeployError::Registry { .. }) => return Err(error.into()),
                 Err(error) => tracing::warn!(
@@ -36,11 +43,13 @@ impl Apps {
                     "a function cannot be given to browsers"
                 ),
             }
-            if functions.len() == FUNCTIONS_MAX {
+            if functions.len() + components.len() == FUNCTIONS_MAX {
                 break;
             }
         }
-        Ok(self.edge_tier.manifest(&application.name, functions))
+        Ok(self
+            .edge_tier
+            .manifest(&application.name, functions, components))
     }
 
     /// Whether a file is one of the manifest's.
@@ -62,7 +71,7 @@ impl Apps {
         let Some((function, part)) = self.find_file(application, file).await? else {
             return Ok(None);
         };
-        let (EdgeFile::Module(name) | EdgeFile::Delta(name)) = file;
+        let (EdgeFile::Module(name) | EdgeFile::Delta(name) | EdgeFile::Component(name)) = file;
         // It was found by its digest.
         let Ok(sha256) = name.parse::<Digest>() else {
             return Ok(None);

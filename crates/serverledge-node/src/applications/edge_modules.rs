@@ -226,6 +226,11 @@ impl KeptModules {
 impl ModuleInfo {
     /// The file with this name, if it is one of the module's.
     pub(super) fn part(&self, file: EdgeFile<'_>) -> Option<FilePart> {
+        let file = match (file, self.interface) {
+            (EdgeFile::Component(name), CoreInterface::Component) => EdgeFile::Module(name),
+            (EdgeFile::Component(_), _) | (_, CoreInterface::Component) => return None,
+            _ => file,
+        };
         let forms = [
             (ModuleForm::Plain, Some(&self.plain)),
             (ModuleForm::Deadline, self.deadline.as_ref()),

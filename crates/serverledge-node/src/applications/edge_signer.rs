@@ -113,6 +113,7 @@ mod tests {
             issued: 1,
             expires: 2,
             functions: Vec::new(),
+            components: Vec::new(),
         }
     }
 

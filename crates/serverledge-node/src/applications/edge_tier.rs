@@ -51,11 +51,12 @@ impl EdgeTier {
         self.signer.keys()
     }
 
-    /// The signed manifest of an application with these functions, from now on.
+    /// The signed manifest of an application with these functions and components, from now on.
     pub(super) fn manifest(
         &self,
         app: &AppName,
         functions: Vec<EdgeFunctionInfo>,
+        components: Vec<EdgeFunctionInfo>,
     ) -> SignedManifest {
         let issued = unix_ms() / 1000;
         self.signer.sign(&EdgeManifest {
@@ -64,17 +65,23 @@ impl EdgeTier {
             issued,
             expires: issued + VALID_FOR.as_secs(),
             functions,
+            components,
         })
     }
 
     /// A function with this module, in the form of a manifest.
     pub(super) fn described(&self, function: &Function, module: &ModuleInfo) -> EdgeFunctionInfo {
         let version = &function.version;
-        let plain = file_of(&module.plain);
+        let folder = match module.interface {
+            CoreInterface::Component => "components",
+            CoreInterface::Reactor | CoreInterface::Command => "modules",
+        };
+        let plain = file_of(&module.plain, folder);
         let kind = match (version.runtime, module.interface) {
             (Runtime::JavaScript, _) => EdgeModuleKind::Snapshot,
             (_, CoreInterface::Reactor) => EdgeModuleKind::Reactor,
             (_, CoreInterface::Command) => EdgeModuleKind::Command,
+            (_, CoreInterface::Component) => EdgeModuleKind::Component,
         };
         EdgeFunctionInfo {
             name: function.name.to_string(),
@@ -85,7 +92,7 @@ impl EdgeTier {
             bytes: plain.bytes,
             module: plain.module,
             delta: plain.delta,
-            deadline: module.deadline.as_ref().map(file_of),
+            deadline: module.deadline.as_ref().map(|form| file_of(form, folder)),
             handler: version.handler.clone(),
             env: version.env.clone(),
             limits: EdgeLimits {
@@ -100,11 +107,11 @@ impl EdgeTier {
 }
 
 /// A form of a module, in the form of a manifest.
-fn file_of(form: &FormInfo) -> EdgeModuleFile {
+fn file_of(form: &FormInfo, folder: &str) -> EdgeModuleFile {
     EdgeModuleFile {
         integrity: integrity(form.module.sha256),
         bytes: form.module.bytes,
-        module: format!("edge/modules/{}", form.module.sha256),
+        module: format!("edge/{folder}/{}", form.module.sha256),
         delta: form.delta.map(|delta| EdgeDelta {
             base: format!("edge/modules/{}", delta.base),
             base_integrity: integrity(delta.base),

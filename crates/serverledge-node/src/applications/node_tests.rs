@@ -510,12 +510,49 @@ async fn deploy_code(
 
 /// The functions of an application's manifest.
 async fn listed(node: &NodeServices, application: &Application) -> Vec<EdgeFunctionInfo> {
+    manifest(node, application).await.functions
+}
+
+async fn manifest(node: &NodeServices, application: &Application) -> EdgeManifest {
     let signed = node.apps.edge_manifest(application).await.unwrap();
     assert_eq!(signed.key_id, node.apps.edge_keys().keys[0].kid);
     let manifest: EdgeManifest = serde_json::from_str(&signed.manifest).unwrap();
     assert_eq!(manifest.app, application.name.as_str());
     assert!(manifest.issued < manifest.expires);
-    manifest.functions
+    manifest
+}
+
+#[tokio::test]
+async fn a_manifest_lists_components_by_themselves() {
+    let (_kv, _dir, node) = lab().await;
+    let ada = user();
+    let app = node.apps.create(&ada, name("shop")).await.unwrap();
+    let inside = ada.on(app.space.clone());
+    let text = serverledge_testing::http_component::component("unreachable");
+    let remarks = deploy_code(&node, &inside, "page", &text, r#""Edge":true"#).await;
+    assert_eq!(remarks, Vec::<String>::new());
+    let manifest = manifest(&node, &app).await;
+    assert_eq!(manifest.functions, []);
+    let [page] = manifest.components.as_slice() else {
+        panic!("{manifest:?}")
+    };
+    assert_eq!(
+        (page.name.as_str(), page.kind),
+        ("page", EdgeModuleKind::Component)
+    );
+    let deadline = page.deadline.as_ref().unwrap();
+    for (path, bytes) in [
+        (&page.module, page.bytes),
+        (&deadline.module, deadline.bytes),
+    ] {
+        let digest = path.strip_prefix("edge/components/").unwrap();
+        let file = EdgeFile::Component(digest);
+        let made = node.apps.edge_file(&app, file, ContentCoding::Identity);
+        let made = made.await.unwrap().unwrap();
+        assert!(made.starts_with(b"{\"format\":1,") && made.len() as u64 == bytes);
+        let module = EdgeFile::Module(digest);
+        assert!(!node.apps.has_edge_file(&app, module).await.unwrap());
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! The module that browsers get of a function with the flag `edge`, or the reason why the function stays at the node.
 
 use bytes::Bytes;
-use serverledge_core::{Function, Interface, Runtime};
-use serverledge_executor_wasm::{CoreInterface, NotPortable, portable, with_deadline};
+use serverledge_core::{Function, Runtime};
+use serverledge_executor_wasm::{
+    CoreInterface, NotPortable, linked_with_deadline, portable, with_deadline,
+};
 
 /// Longest module that is handed out: anybody may ask, and a browser loads it before the first call.
 const MODULE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -21,8 +23,6 @@ pub(crate) enum ModuleForm {
 pub(crate) enum NotForBrowsers {
     #[error("the runtime {0} needs a container")]
     Container(Runtime),
-    #[error("it answers HTTP requests itself (wasi:http)")]
-    Http,
     /// Whoever has its module and its environment has them.
     #[error("it has secrets, which a visitor who runs it could read")]
     Secrets,
@@ -37,9 +37,6 @@ pub(crate) fn fits(function: &Function) -> Result<(), NotForBrowsers> {
     match function.version.runtime {
         Runtime::Wasm | Runtime::JavaScript => {}
         other => return Err(NotForBrowsers::Container(other)),
-    }
-    if function.interface != Interface::Json {
-        return Err(NotForBrowsers::Http);
     }
     if !function.version.secrets.values.is_empty() {
         return Err(NotForBrowsers::Secrets);
@@ -60,8 +57,14 @@ pub(crate) fn module_of(code: &Bytes) -> Result<(CoreInterface, Bytes), NotForBr
 pub(crate) fn in_form(module: &Bytes, form: ModuleForm) -> Option<Bytes> {
     match form {
         ModuleForm::Plain => Some(module.clone()),
+        ModuleForm::Deadline if is_linked(module) => linked_with_deadline(module).map(Bytes::from),
         ModuleForm::Deadline => with_deadline(module).map(Bytes::from),
     }
+}
+
+/// Whether this is the file of a component, which begins with its plan.
+fn is_linked(file: &Bytes) -> bool {
+    file.starts_with(b"{")
 }
 
 /// The word to somebody who deploys a function with the flag `edge` that stays at the node all the same. `code` gives its
@@ -115,6 +118,7 @@ mod tests {
             (NotForBrowsers::Container(Runtime::Python), "container"),
             (NotForBrowsers::TooLarge, "16 MiB"),
             (NotForBrowsers::from(NotPortable::Component), "component"),
+            (NotForBrowsers::from(NotPortable::LargeComponent), "4 MiB"),
         ] {
             assert!(reason.to_string().contains(words), "{reason}");
         }

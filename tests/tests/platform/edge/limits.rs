@@ -68,7 +68,7 @@ fn an_endless_loop_ends_in_every_browser_and_leaves_no_core_busy() -> Result<()>
 
 /// Fails unless every thread of the browser leaves its core alone for a while. The time that a thread waits for a
 /// processor counts as well, so that a loop shows on a busy machine too; a page at rest wants next to nothing.
-fn becomes_quiet(window: &mut dyn Window) -> Result<()> {
+pub(super) fn becomes_quiet(window: &mut dyn Window) -> Result<()> {
     rest(window, SETTLED_MS)?;
     let mut shares = Vec::new();
     for _ in 0..LOOKS_MAX {

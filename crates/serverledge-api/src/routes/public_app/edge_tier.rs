@@ -29,7 +29,7 @@ pub(super) enum EdgeResource<'a> {
     Manifest,
     /// The public keys.
     Keys,
-    /// A module or delta.
+    /// A module, delta or component.
     File(EdgeFile<'a>),
     /// A module of the library, for pages that know the application only.
     Library(&'static LibraryFile),
@@ -48,6 +48,7 @@ impl<'a> EdgeResource<'a> {
             Some((_, name)) if name.contains('/') => None,
             Some(("modules", sha256)) => Some(Self::File(EdgeFile::Module(sha256))),
             Some(("deltas", sha256)) => Some(Self::File(EdgeFile::Delta(sha256))),
+            Some(("components", sha256)) => Some(Self::File(EdgeFile::Component(sha256))),
             Some(("call", function)) => Some(Self::Call(function)),
             _ => None,
         }
@@ -96,7 +97,7 @@ fn uncached(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-/// A module or delta, or a word that the asker has it already.
+/// A module, delta or component, or a word that the asker has it already.
 pub(super) async fn file(
     state: &AppState,
     application: &Application,
@@ -117,7 +118,7 @@ pub(super) async fn file(
         *response.body_mut() = Body::from(found.ok_or_else(no_file)?);
         let kind = match file {
             EdgeFile::Module(_) => WASM,
-            EdgeFile::Delta(_) => BYTES,
+            EdgeFile::Delta(_) | EdgeFile::Component(_) => BYTES,
         };
         response.headers_mut().insert(CONTENT_TYPE, kind);
         if let Some(name) = content_coding::name(coding) {
@@ -137,7 +138,7 @@ pub(super) async fn file(
 
 /// The tag of a file in a coding. It is a strong one, so that each coding has its own (RFC 9110 §8.8.3.3).
 fn tag(file: EdgeFile<'_>, coding: ContentCoding) -> String {
-    let (EdgeFile::Module(sha256) | EdgeFile::Delta(sha256)) = file;
+    let (EdgeFile::Module(sha256) | EdgeFile::Delta(sha256) | EdgeFile::Component(sha256)) = file;
     match content_coding::name(coding) {
         Some(name) => format!("\"{sha256}-{name}\""),
         None => format!("\"{sha256}\""),
@@ -184,13 +185,14 @@ mod tests {
 
     #[test]
     fn a_path_is_one_resource() {
-        use EdgeFile::{Delta, Module};
+        use EdgeFile::{Component, Delta, Module};
         use EdgeResource::{Call, File, Keys, Manifest};
         for (path, expected) in [
             ("edge/manifest", Some(Manifest)),
             ("edge/keys", Some(Keys)),
             ("edge/modules/00ff", Some(File(Module("00ff")))),
             ("edge/deltas/00ff", Some(File(Delta("00ff")))),
+            ("edge/components/00ff", Some(File(Component("00ff")))),
             ("edge/deltas/a/b", None),
             ("edge/other/00ff", None),
             ("edge/call/f.g", Some(Call("f.g"))),

@@ -112,6 +112,35 @@ async fn a_file_that_was_evicted_is_made_again() {
     }
 }
 
+#[tokio::test]
+async fn a_component_has_files_of_its_own_kind() {
+    let text = Bytes::from(serverledge_testing::http_component::component(
+        "unreachable",
+    ));
+    let modules = EdgeModules::default();
+    let info = described(&modules, id(1), text.clone()).await.unwrap();
+    assert_eq!(info.interface, CoreInterface::Component);
+    let forms = [
+        (ModuleForm::Plain, info.plain),
+        (ModuleForm::Deadline, info.deadline.unwrap()),
+    ];
+    for (form, info_of_form) in forms {
+        assert_eq!(info_of_form.delta, None);
+        let sha256 = info_of_form.module.sha256;
+        let name = sha256.to_string();
+        assert_eq!(info.part(EdgeFile::Module(&name)), None);
+        let part = info.part(EdgeFile::Component(&name)).unwrap();
+        assert_eq!(part, FilePart::Module(form));
+        let again = EdgeModules::default();
+        let asked = (sha256, ContentCoding::Identity);
+        let made = again.file((id(1), part), asked, async { Ok(text.clone()) });
+        assert_eq!(super::sha256(&made.await.unwrap().unwrap()), sha256);
+    }
+    let module = described(&modules, id(2), code(10)).await.unwrap();
+    let name = module.plain.module.sha256.to_string();
+    assert_eq!(module.part(EdgeFile::Component(&name)), None);
+}
+
 /// A snapshot stands for a module that differs a little from the base.
 fn with_base(base: &Bytes, code: &Bytes) -> (EdgeModules, Arc<ModuleInfo>, Arc<EdgeBase>) {
     let modules = EdgeModules::default();
