@@ -25,11 +25,14 @@ const BODILESS = /^(204|205|304)$/;
 
 const runners = new WeakMap<Owner, Runner>();
 
+/** Starts a Worker with this program. */
+type StartWorker = (source: string) => Promise<Worker>;
+
 /** Answers a request. `closed` is aborted when the connection is closed. */
-export async function answer(core: Core, owner: Owner, hasDeadline: boolean, closed: AbortSignal, name: string, input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+export async function answer(core: Core, startWorker: StartWorker, owner: Owner, hasDeadline: boolean, closed: AbortSignal, name: string, input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
   const request = new Request(input instanceof Request ? input : new URL(input, `${owner.base}/`), init);
   let runner = runners.get(owner);
-  if (!runner) runners.set(owner, (runner = new Runner(core, owner, hasDeadline)));
+  if (!runner) runners.set(owner, (runner = new Runner(core, startWorker, owner, hasDeadline)));
   return runner.answer(closed, name, request);
 }
 
@@ -45,6 +48,7 @@ class Runner {
 
   constructor(
     readonly core: Core,
+    readonly startWorker: StartWorker,
     readonly owner: Owner,
     readonly hasDeadline: boolean,
   ) {}
@@ -162,7 +166,7 @@ class Runner {
 
   async #call(closed: AbortSignal, wanted: EdgeFunction, component: LoadedComponent, request: ComponentRequest): Promise<ComponentAnswer> {
     closed.throwIfAborted();
-    const starting = (this.#worker ??= this.#start());
+    const starting = (this.#worker ??= this.startWorker(`(${makeCore})().serve()`));
     const worker = await starting.catch((error: unknown) => {
       if (this.#worker === starting) this.#worker = undefined;
       throw error;
@@ -197,19 +201,5 @@ class Runner {
     this.#worker = undefined;
     this.#sent.clear();
     this.#fail(error);
-  }
-
-  #start(): Promise<Worker> {
-    const url = URL.createObjectURL(new Blob([`(${makeCore})().serve()`]));
-    return new Promise<Worker>((resolve, reject) => {
-      const refused = (): void => reject(new this.core.CallError('edge_unsupported', 'a Worker needs the policy `worker-src blob:`'));
-      try {
-        const worker = new Worker(url);
-        worker.onmessage = () => resolve(worker);
-        worker.onerror = refused;
-      } catch {
-        refused();
-      }
-    }).finally(() => URL.revokeObjectURL(url));
   }
 }

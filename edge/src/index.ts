@@ -5,7 +5,7 @@ import type { Result } from './results.js';
 import { fetchSigned, hasExpired, type EdgeFunction, type Manifest, type ModuleFile } from './manifest.js';
 import type { Carried } from './edge-more.js';
 import type { Code, LoadedFunction } from './protocol.js';
-import { Thread } from './thread.js';
+import { startWorker, Thread } from './thread.js';
 
 export { canonical, CallError };
 export type { EdgeFunction };
@@ -110,7 +110,7 @@ export class App {
     const { answer } = await import('./edge-components.js').catch((error: unknown) => {
       throw new CallError('node_unreachable', `the node cannot be reached: ${error}`);
     });
-    return answer(core, this, this.#hasDeadline, closed, name, request, init);
+    return answer(core, startWorker, this, this.#hasDeadline, closed, name, request, init);
   }
 
   /** Fetches the manifest anew, which also happens by itself when it has expired. */

@@ -52,7 +52,7 @@ export class Thread {
 
   /** Starts the Worker, if there is none. */
   start(): Promise<Worker> {
-    const starting = (this.#worker ??= start());
+    const starting = (this.#worker ??= startWorker(WORKER_SOURCE));
     starting.catch(() => {
       if (this.#worker === starting) this.#worker = undefined;
     });
@@ -125,8 +125,9 @@ function send(worker: Worker, order: Order): void {
   worker.postMessage(order);
 }
 
-function start(): Promise<Worker> {
-  const url = URL.createObjectURL(new Blob([WORKER_SOURCE]));
+/** Starts a Worker with this program, once the program has said its first word. */
+export function startWorker(source: string): Promise<Worker> {
+  const url = URL.createObjectURL(new Blob([source]));
   return new Promise<Worker>((resolve, reject) => {
     const refused = (): void => reject(new CallError('edge_unsupported', 'a Worker needs the policy `worker-src blob:`'));
     try {

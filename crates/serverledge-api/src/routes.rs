@@ -163,6 +163,7 @@ routes! {
         GET    "/app/{app}/edge/keys"               Public   public_app::edge_keys;
         GET    "/app/{app}/edge/modules/{sha256}"   Public   public_app::edge_module;
         GET    "/app/{app}/edge/deltas/{sha256}"    Public   public_app::edge_delta;
+        GET    "/app/{app}/edge/components/{sha256}" Public  public_app::edge_component;
         POST   "/app/{app}/edge/call/{function}"    Public   public_app::edge_call;
         POST   "/app/{app}/{endpoint}"              Public   public_app::endpoint;
     }

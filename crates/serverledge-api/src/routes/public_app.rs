@@ -499,6 +499,22 @@ pub(crate) fn edge_module() {}
 )]
 pub(crate) fn edge_delta() {}
 
+/// A component that the manifest names: its modules, and how they are linked. It never changes under its URL.
+#[utoipa::path(
+    get, path = "/app/{app}/edge/components/{sha256}", tag = "running applications",
+    params(("app" = String, Path), ("sha256" = String, Path, description = "the file's SHA-256, in hexadecimal digits")),
+    responses(
+        (status = 200, description = "the file, in the coding br or gzip if the request accepts one", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 304, description = "If-None-Match names it in this coding"),
+        (status = 404, description = "not_edge: the manifest names no such component now", body = serverledge_wire::problem::Problem),
+    )
+)]
+#[expect(
+    dead_code,
+    reason = "carries documentation; the request path does not go through the router"
+)]
+pub(crate) fn edge_component() {}
+
 /// Runs a function at the node that callers may run themselves, or that an endpoint calls.
 #[utoipa::path(
     post, path = "/app/{app}/edge/call/{function}", tag = "running applications",

@@ -30,8 +30,16 @@ const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 pub(crate) struct LibraryFile {
     content_type: &'static str,
     text: &'static str,
-    /// The text in the coding gzip, once it was asked for.
-    gzip: OnceLock<Option<Bytes>>,
+    /// All that follows from the text, once it was asked for.
+    derived: OnceLock<Derived>,
+}
+
+#[derive(Debug)]
+struct Derived {
+    /// The text in the coding gzip.
+    gzip: Option<Bytes>,
+    /// Another text has another one.
+    hash: u64,
 }
 
 static SCRIPT: LibraryFile = LibraryFile::new(JAVASCRIPT, include_str!("../../../../edge/edge.js"));
@@ -51,7 +59,7 @@ pub(crate) async fn script(headers: HeaderMap) -> Response<Body> {
     for_everybody(SCRIPT.response(&headers))
 }
 
-/// The part of it that many pages never need.
+/// The part of it that is loaded beside the manifest.
 pub(crate) async fn more(headers: HeaderMap) -> Response<Body> {
     for_everybody(MORE.response(&headers))
 }
@@ -92,18 +100,19 @@ impl LibraryFile {
         Self {
             content_type,
             text,
-            gzip: OnceLock::new(),
+            derived: OnceLock::new(),
         }
     }
 
     /// The file, in a coding that the request accepts, or a word that the asker has it already.
     pub(super) fn response(&self, asked: &HeaderMap) -> Response<Body> {
         let codings = [ContentCoding::Gzip, ContentCoding::Identity];
+        let derived = self.derived.get_or_init(|| Derived::of(self.text));
         let gzip = match content_coding::accepted_of(&codings, asked) {
-            ContentCoding::Gzip => self.gzip.get_or_init(|| gzip(self.text)).as_ref(),
+            ContentCoding::Gzip => derived.gzip.as_ref(),
             _ => None,
         };
-        let tag = self.tag(gzip.is_some());
+        let tag = derived.tag(gzip.is_some());
         let mut response = if reply::has_already(asked, &tag) {
             reply::text(StatusCode::NOT_MODIFIED, self.content_type, Body::empty())
         } else {
@@ -124,13 +133,22 @@ impl LibraryFile {
         }
         response
     }
+}
 
-    /// Another text has another tag, and each coding has its own (RFC 9110 §8.8.3.3).
-    fn tag(&self, is_gzip: bool) -> String {
+impl Derived {
+    fn of(text: &str) -> Self {
         let mut hasher = DefaultHasher::new();
-        self.text.hash(&mut hasher);
+        text.hash(&mut hasher);
+        Self {
+            gzip: gzip(text),
+            hash: hasher.finish(),
+        }
+    }
+
+    /// Each coding has its own tag (RFC 9110 §8.8.3.3).
+    fn tag(&self, is_gzip: bool) -> String {
         let coding = if is_gzip { "-gzip" } else { "" };
-        format!("\"{:016x}{coding}\"", hasher.finish())
+        format!("\"{:016x}{coding}\"", self.hash)
     }
 }
 

@@ -65,6 +65,7 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("get", "/app/{app}/edge/manifest", "open"),
     ("get", "/app/{app}/edge/keys", "open"),
     ("get", "/app/{app}/edge/modules/{sha256}", "open"),
+    ("get", "/app/{app}/edge/components/{sha256}", "open"),
     ("get", "/app/{app}/edge/deltas/{sha256}", "open"),
     ("post", "/app/{app}/edge/call/{function}", "open"),
     ("post", "/app/{app}/{endpoint}", "open"),

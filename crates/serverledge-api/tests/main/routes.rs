@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// Every documented route, with a request that it answers.
-pub(crate) const DOCUMENTED: [(&str, &str, &str); 69] = [
+pub(crate) const DOCUMENTED: [(&str, &str, &str); 70] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -81,6 +81,11 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 69] = [
         "get",
         "/app/{app}/edge/modules/{sha256}",
         "/app/shop/edge/modules/00ff",
+    ),
+    (
+        "get",
+        "/app/{app}/edge/components/{sha256}",
+        "/app/shop/edge/components/22dd",
     ),
     (
         "get",

@@ -18,7 +18,7 @@ struct Host {
     stdin: Vec<u8>,
     stdout: Vec<u8>,
     log: Vec<u8>,
-    /// How often the guest asked whether its time is over.
+    /// The number of times that the guest asked whether its time is over.
     asked: u32,
     /// The question that is answered with an error, as are all after it.
     over_at: u32,
