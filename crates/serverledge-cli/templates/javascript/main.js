@@ -1,0 +1,6 @@
+// A call's parameters go in, and its result comes out. What is printed is the log of the call.
+export default function handler(params) {
+  const name = params.name ?? 'world';
+  console.log(`greeting ${name}`);
+  return { message: `Hello, ${name}!` };
+}

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# shellcheck source=tests/conformance/lib.sh
+source "$ROOT/tests/conformance/lib.sh"
+rust_program jsonxf 1.1.1

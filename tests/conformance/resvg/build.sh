@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# shellcheck source=tests/conformance/lib.sh
+source "$ROOT/tests/conformance/lib.sh"
+rust_program resvg 0.49.0

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# shellcheck source=tests/conformance/lib.sh
+source "$ROOT/tests/conformance/lib.sh"
+rust_tool
+rust_build wasm32-wasip2
+say_version "$(rust_version_text), wstd 0.6.8"

@@ -1,0 +1,16 @@
+;; Four numbers are added in one go.
+(module
+  (memory (export "memory") 1)
+  (data (i32.const 0) "{\"answer\":00}")
+  (func (export "serverledge_alloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "serverledge_handle") (param i32 i32) (result i64)
+    (local $answer i32)
+    (local.set $answer (call $answer))
+    (i32.store8 (i32.const 10) (i32.add (i32.const 48) (i32.div_u (local.get $answer) (i32.const 10))))
+    (i32.store8 (i32.const 11) (i32.add (i32.const 48) (i32.rem_u (local.get $answer) (i32.const 10))))
+    (i64.const 13))
+  (func $answer (result i32)
+    (local $sums v128)
+    (local.set $sums (i32x4.add (v128.const i32x4 1 2 3 4) (i32x4.splat (i32.const 8))))
+    (i32.add (i32.add (i32x4.extract_lane 0 (local.get $sums)) (i32x4.extract_lane 1 (local.get $sums)))
+      (i32.add (i32x4.extract_lane 2 (local.get $sums)) (i32x4.extract_lane 3 (local.get $sums))))))
