@@ -1,0 +1,60 @@
+/** The addresses of an application's endpoints, and commands that call them. */
+import { apiUrl, path, query } from '../base';
+import type { EndpointInfo } from '../types';
+
+/** The address of an application by path: `https://node/app/shop`. */
+export function addressOf(app: string): string {
+  return apiUrl(path`/app/${app}`).href;
+}
+
+/**
+ * Its address by host name, where the console can know it: seen from the node's own machine, the domain is `localhost`
+ * unless the operator chose another.
+ */
+export function hostAddressOf(app: string): string | undefined {
+  const { protocol, hostname, port } = location;
+  const local = hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]';
+  if (!local || apiUrl('/').pathname !== '/') return undefined;
+  return `${protocol}//${app}.localhost${port === '' ? '' : `:${port}`}`;
+}
+
+/** The path of an endpoint as it stands in addresses; the node leaves the first slash out. */
+export function pathOf({ path: below }: Pick<EndpointInfo, 'path'>): string {
+  return `/${below.replace(/^\//, '')}`;
+}
+
+/** Method and path: `POST /sum`. */
+export function keyOf(endpoint: EndpointInfo): string {
+  return `${endpoint.method} ${pathOf(endpoint)}`;
+}
+
+/** Arguments as a query, for requests without a body. */
+export function argumentQuery(args: unknown): string {
+  if (typeof args !== 'object' || args === null) return '';
+  const textOf = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+  return query(Object.fromEntries(Object.entries(args).map(([name, value]) => [name, textOf(value)])));
+}
+
+/** Whether the endpoint takes its arguments from the query. */
+export function hasNoBody(method: string): boolean {
+  return method === 'GET';
+}
+
+/** What a call sends: arguments in the form of endpoints, or, to a function that takes requests, a body as it is. */
+export type Sent = { readonly args: unknown } | { readonly text: string; readonly type: string };
+
+/** A command that calls an endpoint below this address. */
+export function curl(address: string, endpoint: EndpointInfo, sent: Sent): string {
+  const { method } = endpoint;
+  const target = address + pathOf(endpoint);
+  if (hasNoBody(method)) return `curl -s ${quoted(target + ('args' in sent ? argumentQuery(sent.args) : ''))}`;
+  const verb = method === 'POST' ? '' : ` -X ${method}`;
+  if ('args' in sent) return `curl -s${verb} ${quoted(target)} -d ${quoted(JSON.stringify({ args: sent.args }))}`;
+  const header = quoted(`Content-Type: ${sent.type}`);
+  return `curl -s${verb} ${quoted(target)} -H ${header} --data-binary ${quoted(sent.text)}`;
+}
+
+/** A word of the shell. */
+function quoted(text: string): string {
+  return /^[\w/:.~][\w/:.~-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
