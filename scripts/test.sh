@@ -4,11 +4,12 @@
 # a table of durations.
 #
 #   test.sh             everything
-#   test.sh STEP...     only these: install fmt images runtimes clippy build test instructions podman doc deny guests edge
-#                       deploy
+#   test.sh STEP...     only these: install fmt images runtimes clippy build test instructions podman doc deny guests
+#                       conformance edge deploy
 #
 # SERVERLEDGE_SKIP_DOCKER=1       leave out everything that needs a Docker Engine or Podman; the summary says so
 # SERVERLEDGE_SKIP_GUEST_BUILD=1  compare the shipped modules with their records only; do not build them again
+# SERVERLEDGE_WASI_TESTSUITE      a checkout of the WASI test suite with its prebuilt tests, for step conformance
 # SERVERLEDGE_TEST_CA_FILE, SERVERLEDGE_TEST_PIP_INDEX, SERVERLEDGE_TEST_NPM_REGISTRY, SERVERLEDGE_TEST_PROXY
 #                                 what tests that install packages tell pip and npm; by default what this machine is set to
 #
@@ -20,12 +21,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-all_steps=(install fmt images runtimes clippy build test instructions podman doc deny guests edge deploy)
+all_steps=(install fmt images runtimes clippy build test instructions podman doc deny guests conformance edge deploy)
 
 # Nodes that tests start must not read a configuration from the caller's environment.
 for variable in "${!SERVERLEDGE_@}"; do
     case $variable in
-        SERVERLEDGE_SKIP_* | SERVERLEDGE_TEST_* | SERVERLEDGE_TOOLS | SERVERLEDGE_DEBIAN_*) ;;
+        SERVERLEDGE_SKIP_* | SERVERLEDGE_TEST_* | SERVERLEDGE_TOOLS | SERVERLEDGE_DEBIAN_* | SERVERLEDGE_WASI_TESTSUITE) ;;
         *) unset "$variable" ;;
     esac
 done
@@ -223,8 +224,14 @@ step_guests() {
     fi
 }
 
+# Guests of the toolchains that install in seconds, with the programs of step build; scripts/conformance.sh knows many more.
+step_conformance() { scripts/conformance.sh --quick --require 10 --bin "$(target_directory)/debug"; }
+
 # The library for browsers is what its sources give.
-step_edge() { scripts/build-edge.sh --verify; }
+step_edge() {
+    scripts/build-edge.sh --verify
+    scripts/build-console.sh --verify
+}
 
 # Sets clusters up with the programs of step build: machines of namespaces with the playbook (as root), and the example.
 step_deploy() {

@@ -191,6 +191,10 @@ class Agent {
       deadline_ms: Number(headers['serverledge-deadline']) || 0,
       memory_mb: Number(headers['serverledge-memory']) || 0,
     };
+    // Absent where nobody traces.
+    for (const name of ['traceparent', 'tracestate']) {
+      if (headers[name] !== undefined) context[name] = headers[name];
+    }
     const capability = headers['serverledge-call'] ?? '';
     const tail = new Log(this.logBytesMax, this, connection);
     const invocation = { id: context.invocation_id, connection, capability, tail };

@@ -197,7 +197,10 @@ def context_of(headers):
         text = headers.get(name, "")
         return int(text) if text.isdecimal() else 0
 
-    return {"invocation_id": headers.get("serverledge-invocation", ""),
-            "function": headers.get("serverledge-function", ""),
-            "deadline_ms": number("serverledge-deadline"),
-            "memory_mb": number("serverledge-memory")}
+    context = {"invocation_id": headers.get("serverledge-invocation", ""),
+               "function": headers.get("serverledge-function", ""),
+               "deadline_ms": number("serverledge-deadline"),
+               "memory_mb": number("serverledge-memory")}
+    # Absent where nobody traces.
+    context.update((name, headers[name]) for name in ("traceparent", "tracestate") if name in headers)
+    return context

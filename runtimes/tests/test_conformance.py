@@ -200,6 +200,12 @@ class Conformance:
             with self.subTest(name):
                 self.assert_result(self.bound(name).invoke({"a": 1}, HEADERS), [{"a": 1}, CONTEXT])
         self.assert_result(self.bound("only_context").invoke({"a": 1}, HEADERS), [None, CONTEXT])
+
+    def test_the_context_has_the_trace_where_there_is_one(self):
+        trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+        self.assert_result(self.bound("only_context").invoke({}, HEADERS | trace), [None, CONTEXT | trace])
+        trace["tracestate"] = "a=1,b=2"
+        self.assert_result(self.bound("only_context").invoke({}, HEADERS | trace), [None, CONTEXT | trace])
         self.assert_result(self.bound("no_parameters").invoke({"a": 1}, HEADERS), "none")
 
     def test_every_kind_of_value(self):

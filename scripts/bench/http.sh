@@ -19,10 +19,13 @@ echo "building (release) ..." >&2
 cargo build --release --quiet -p serverledge-node -p serverledge-cli
 cargo build --release --quiet -p serverledge-api --example bare_axum
 # The Rust example as rustc links it by itself: from here, the flags of wasm-examples/.cargo are not found.
-if rustup target list --installed 2>/dev/null | grep -qx wasm32-wasip1 || rustup target add wasm32-wasip1 2>/dev/null; then
-  cargo build --release --quiet --locked --manifest-path wasm-examples/Cargo.toml --target wasm32-wasip1 -p hello \
-    --target-dir "${CARGO_TARGET_DIR:-target}/bench-guests"
-else
-  echo "rustup has no target wasm32-wasip1: measuring without a Rust command with its default stack" >&2
-fi
+# Once as a module of WASI preview 1, once as a component.
+for target in wasm32-wasip1 wasm32-wasip2; do
+  if rustup target list --installed 2>/dev/null | grep -qx "$target" || rustup target add "$target" 2>/dev/null; then
+    cargo build --release --quiet --locked --manifest-path wasm-examples/Cargo.toml --target "$target" -p hello \
+      --target-dir "${CARGO_TARGET_DIR:-target}/bench-guests"
+  else
+    echo "rustup has no target $target: measuring without a Rust program for it" >&2
+  fi
+done
 exec python3 -B scripts/bench/measure.py "$@"

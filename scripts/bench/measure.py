@@ -79,12 +79,27 @@ def measure_http(options, scratch):
     ratios = [(name, "axum") for name in targets if name != "axum"]
     peer = shutil.which("wasmtime")
     if peer:
-        servers.append(wasmtime_serve(peer))
+        servers.append(wasmtime_serve(peer, "echo-http"))
         targets["wasmtime-serve"] = (servers[-1], "/", "hello")
         ratios.append(("http", "wasmtime-serve"))
     if options.against:
         servers.append(node_with_functions(os.path.join(scratch, "against"), functions, options.against))
         targets = with_counterparts(targets, ours, servers[-1])
+    # After the counterparts: an older build may not have it.
+    deploy(ours, "echo-service", module("echo-service"))
+    targets["http-wasi-0.3"] = (ours, "/fn/echo-service", "hello")
+    ratios.append(("http-wasi-0.3", "axum"))
+    if peer:
+        # By default it serves many requests with one instance of WASI 0.3.
+        once = ("--max-instance-reuse-count", "1", "--max-instance-concurrent-reuse-count", "1")
+        servers.append(wasmtime_serve(peer, "echo-service", "-Sp3", "-Wcomponent-model-async", *once))
+        targets["wasmtime-serve-wasi-0.3"] = (servers[-1], "/", "hello")
+        ratios.append(("http-wasi-0.3", "wasmtime-serve-wasi-0.3"))
+    program = hello_with_default_stack("wasm32-wasip2")
+    if program and default_stack:
+        deploy(ours, "hello-program", program)
+        targets["invoke-program-rust"] = (ours, "/invoke/hello-program", hello)
+        ratios.append(("invoke-program-rust", "invoke-command-rust-default"))
     results = interleaved(targets, options, scratch)
     rss = ours.rss_kib()
     for server in servers:
@@ -156,18 +171,18 @@ def interleaved(targets, options, scratch):
     return results
 
 
-def hello_with_default_stack():
+def hello_with_default_stack(target="wasm32-wasip1"):
     """The Rust example as rustc links it, with 1 MiB of stack; http.sh builds it where it can."""
-    path = os.path.join(TARGET, "bench-guests", "wasm32-wasip1", "release", "hello.wasm")
+    path = os.path.join(TARGET, "bench-guests", target, "release", "hello.wasm")
     if not os.path.exists(path):
         return None
     with open(path, "rb") as file:
         return file.read()
 
 
-def wasmtime_serve(peer):
-    """`wasmtime serve` with its defaults says where it listens on stderr."""
-    process = subprocess.Popen([peer, "serve", "-Scli", "--addr", "127.0.0.1:0", os.path.join(GUESTS, "echo-http", "echo-http.wasm")],
+def wasmtime_serve(peer, guest, *more):
+    """`wasmtime serve` says where it listens on stderr."""
+    process = subprocess.Popen([peer, "serve", "-Scli", *more, "--addr", "127.0.0.1:0", os.path.join(GUESTS, guest, f"{guest}.wasm")],
                                stderr=subprocess.PIPE, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     found = re.search(r"http://([0-9.]+):(\d+)", process.stderr.readline().decode())
     server = Server.__new__(Server)

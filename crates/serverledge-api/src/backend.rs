@@ -16,6 +16,7 @@ pub(crate) mod errors;
 pub(crate) mod invocations;
 pub(crate) mod roles;
 pub(crate) mod running_apps;
+pub(crate) mod runs;
 
 use invocations::InvocationOptions;
 

@@ -35,6 +35,8 @@ use crate::routes::{self, http_function, invoke, peers, public_app, requirement}
 const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Readers that follow a log at once. They stay for hours, so they have places of their own.
 const FOLLOWERS_MAX: usize = 64;
+/// Readers of events at once: a console has one for each open window.
+const EVENT_READERS_MAX: usize = 256;
 
 /// The routes over a node, or over a load balancer. Cloning is cheap.
 #[derive(Clone)]
@@ -74,6 +76,7 @@ impl App {
         let node_headers = NodeHeaders::new(backend.status.identity());
         let concurrency = Arc::new(Semaphore::new(limits.concurrency_max));
         let followers = Arc::new(Semaphore::new(FOLLOWERS_MAX));
+        let event_readers = Arc::new(Semaphore::new(EVENT_READERS_MAX));
         let replication_grace = access::replication_grace();
         let state = Arc::new(AppState {
             backend,
@@ -81,6 +84,7 @@ impl App {
             bodies: Bodies::new(limits.body_timeout),
             node_headers,
             followers,
+            event_readers,
             access,
             origins,
             concurrency,

@@ -38,6 +38,9 @@ impl ApiError {
     pub(crate) fn invocation(error: &InvocationError, convention: Convention) -> Self {
         match error {
             InvocationError::Unknown(name) => Self::function_unknown(name),
+            InvocationError::Request { code, message } if *code == "body_too_large" => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, code, message)
+            }
             InvocationError::Request { code, message } => {
                 Self::new(StatusCode::BAD_REQUEST, code, message)
             }

@@ -20,8 +20,10 @@ use crate::response::reply;
 pub(crate) mod account;
 pub(crate) mod app_lifecycle;
 pub(crate) mod apps;
+pub(crate) mod console;
 pub(crate) mod dead_letters;
 pub(crate) mod deploy;
+pub(crate) mod events;
 pub(crate) mod functions;
 pub(crate) mod http_function;
 pub(crate) mod invocations;
@@ -30,7 +32,9 @@ pub(crate) mod logs;
 pub(crate) mod openapi;
 pub(crate) mod patch;
 pub(crate) mod peers;
+pub(crate) mod program;
 pub(crate) mod public_app;
+pub(crate) mod runs;
 pub(crate) mod sdk;
 pub(crate) mod system;
 pub(crate) mod versions;
@@ -91,7 +95,9 @@ routes! {
         POST   "/functions/{name}/invocations"      Invoke   invocations::submit;
         POST   "/prewarm"                           Operator functions::prewarm;
         GET    "/poll/{id}"                         Invoke   invoke::poll;
+        GET    "/invocations"                       Invoke   runs::list;
         GET    "/invocations/{id}"                  Invoke   invocations::show;
+        GET    "/invocations/{id}/logs"             Invoke   runs::logs;
         POST   "/invocations/{id}/cancel"           Invoke   invocations::cancel;
         GET    "/dead-letters"                      Invoke   dead_letters::list;
         DELETE "/dead-letters"                      Invoke   dead_letters::purge_all;
@@ -114,7 +120,12 @@ routes! {
         // The code of all its functions.
         GET    "/apps/{app}/export"                 Deploy   app_lifecycle::export;
         POST   "/apps/import"                       Deploy   app_lifecycle::import;
+        GET    "/events"                            Invoke   events::events;
+        GET    "/stats"                             Invoke   runs::stats;
+        GET    "/stats/node"                        Operator runs::node_stats;
+        GET    "/sandboxes"                         Operator runs::sandboxes;
         GET    "/peers"                             Operator peers::list;
+        GET    "/quotas"                            Invoke   functions::quotas;
         GET    "/status"                            Operator system::status;
         GET    "/metrics"                           Metrics  system::metrics;
         GET    "/healthz"                           Open     system::healthz;
@@ -148,6 +159,9 @@ routes! {
         GET    "/sdk/edge-more.js"                  Open     sdk::more;
         GET    "/sdk/edge-components.js"            Open     sdk::components;
         GET    "/sdk/edge.d.ts"                     Open     sdk::types;
+        GET    "/console"                           Open     console::root;
+        GET    "/console/"                          Open     console::index;
+        GET    "/console/{*file}"                   Open     console::file;
         GET    "/account/reset"                     Open     account::pages::reset;
         GET    "/account/confirm"                   Open     account::pages::confirm;
         GET    "/account/page.js"                   Open     account::pages::script;
@@ -167,7 +181,7 @@ routes! {
         POST   "/app/{app}/edge/call/{function}"    Public   public_app::edge_call;
         POST   "/app/{app}/{endpoint}"              Public   public_app::endpoint;
     }
-    pages { "/docs" "/docs/{*file}" }
+    pages { "/docs" "/docs/" "/docs/{*file}" }
 }
 
 /// The requirement of a route on its caller. A method that a path does not answer needs what the strictest one needs there.
@@ -228,7 +242,7 @@ fn covers(pattern: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     for expected in pattern.split('/') {
         if expected.starts_with("{*") {
-            return segments.next().is_some();
+            return segments.next().is_some_and(|rest| !rest.is_empty());
         }
         let Some(segment) = segments.next() else {
             return false;

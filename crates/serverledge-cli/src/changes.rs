@@ -51,6 +51,10 @@ fn one(change: &ChangeInfo) -> String {
         "Idempotent" => flag("idempotent"),
         "Edge" => flag("edge"),
         "Isolation" => arrow("isolation", ""),
+        "Arguments" => format!("arguments {} → {}", arguments(from), arguments(to)),
+        "Stdin" => arrow("stdin", ""),
+        "Stdout" => arrow("stdout", ""),
+        "StdoutType" => arrow("content type", ""),
         "Signature" => "signature changed".to_owned(),
         "Env" => variable("variable"),
         "Secrets" => variable("secret"),
@@ -75,6 +79,15 @@ fn plain(value: Option<&Value>) -> String {
             .map_or_else(|| number.to_string(), |number| number.to_string()),
         Some(other) => other.to_string(),
     }
+}
+
+/// The arguments with spaces between them; `none` if there are none.
+fn arguments(value: Option<&Value>) -> String {
+    let list = value
+        .and_then(Value::as_array)
+        .filter(|list| !list.is_empty());
+    let words = list.into_iter().flatten().map(|word| plain(Some(word)));
+    list.map_or("none".to_owned(), |_| words.collect::<Vec<_>>().join(" "))
 }
 
 fn digest(value: Option<&Value>) -> String {
@@ -103,6 +116,10 @@ mod tests {
             {"Member":"Edge","From":true,"To":false},
             {"Member":"Isolation","From":"kept","To":"fresh"},
             {"Member":"SupportedArchs","From":[],"To":["amd64","arm64"]},
+            {"Member":"Arguments","From":[],"To":["-w","{w}"]},
+            {"Member":"Stdin","From":"params","To":"body"},
+            {"Member":"Stdout","From":"json","To":"raw"},
+            {"Member":"StdoutType","To":"image/png"},
             {"Member":"Env","Name":"A","Change":"added"},
             {"Member":"Secrets","Name":"K","Change":"removed"},
             {"Member":"Later","From":1,"To":2}
@@ -121,6 +138,10 @@ mod tests {
             edge off
             isolation kept → fresh
             architectures all → amd64, arm64
+            arguments none → -w {w}
+            stdin params → body
+            stdout json → raw
+            content type none → image/png
             variable A added
             secret K removed
             Later changed"#]]

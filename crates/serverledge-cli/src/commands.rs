@@ -5,18 +5,24 @@ pub(crate) mod app_running;
 mod application;
 mod create;
 mod dead_letter;
+mod dev;
 pub(crate) mod function_versions;
 mod invocation;
+mod invocation_list;
 mod invoke;
 mod list;
 mod logs;
+pub(crate) mod new;
 mod peers;
 mod poll;
 mod rollout;
+mod run;
+mod run_report;
 mod secret;
 pub(crate) mod session;
 mod status;
 mod token;
+mod top;
 mod update;
 
 use clap::CommandFactory as _;
@@ -41,7 +47,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<(), Failu
 
 async fn dispatch(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Create(args) => create::create(session, &args, args.update).await,
+        Command::Create(args) => create::run(session, &args).await,
         Command::Update(args) => update::update(session, &args).await,
         Command::Secret(command) => secret::run(session, &command).await,
         Command::Invoke(args) => invoke::invoke(session, &args).await,
@@ -56,12 +62,16 @@ async fn dispatch(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Endpoint(command) => application::run_endpoint(session, &command).await,
         Command::Function(command) => application::run_function(session, &command).await,
         Command::Status => status::status(session).await,
+        Command::Top(args) => top::top(session, &args).await,
         Command::Peers => peers::peers(session).await,
         Command::Login(args) => account::login(session, &args).await,
         Command::Logout(args) => account::logout(session, &args).await,
         Command::Whoami => account::whoami(session).await,
         Command::Token(command) => token::run(session, &command).await,
         Command::Account(command) => account::run(session, &command).await,
+        Command::New(args) => new::new(&args, session.json),
+        Command::Dev(args) => dev::dev(session, &args).await,
+        Command::Run(args) => run::run(session, &args).await,
         Command::Completions { shell } => completions(shell),
     }
 }

@@ -1,8 +1,10 @@
-//! Reading files without trusting their size.
+//! Reading files without trusting their size, and finding programs.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io::{self, Read, Seek as _, SeekFrom};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 /// Reads a whole file of at most `limit` bytes.
 ///
@@ -46,9 +48,65 @@ pub(crate) fn read_from(reader: impl Read, limit: usize) -> io::Result<Vec<u8>> 
     Ok(bytes)
 }
 
+/// The last part of a file, at most so many bytes of it, from the beginning of a line on.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn end_of(file: &mut File, limit: u64) -> io::Result<String> {
+    let from = file.metadata()?.len().saturating_sub(limit);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(match text.split_once('\n') {
+        Some((_, rest)) if from > 0 => rest.to_owned(),
+        _ => text,
+    })
+}
+
+/// The first program of this name in the folders of a `PATH`, as an absolute path.
+pub(crate) fn on_path(name: &str, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).find_map(|folder| program_at(&folder.join(name)))
+}
+
+/// The absolute path of a file that may be executed; `None` if there is no such file.
+pub(crate) fn program_at(path: &Path) -> Option<PathBuf> {
+    let is_program = std::fs::metadata(path)
+        .is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0);
+    is_program.then(|| std::path::absolute(path).ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+
     use super::*;
+
+    #[test]
+    fn the_end_of_a_file_begins_with_a_line() {
+        let lab = tempfile::tempdir().unwrap();
+        let path = lab.path().join("log");
+        std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+        for (limit, expected) in [(100, "one\ntwo\nthree\n"), (9, "three\n"), (3, ""), (0, "")] {
+            let mut file = File::open(&path).unwrap();
+            assert_eq!(end_of(&mut file, limit).unwrap(), expected, "{limit}");
+        }
+    }
+
+    #[test]
+    fn programs_are_absolute_and_may_be_executed() {
+        let lab = tempfile::tempdir().unwrap();
+        let tool = lab.path().join("tool");
+        std::fs::write(&tool, "").unwrap();
+        let path = std::env::join_paths([Path::new("/nowhere"), lab.path()]).unwrap();
+        std::fs::set_permissions(&tool, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(on_path("tool", &path), None, "it is no program");
+        std::fs::set_permissions(&tool, Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(on_path("tool", &path), Some(tool));
+        assert_eq!(on_path("other", &path), None);
+        // Tests run in the folder of their package.
+        assert_eq!(program_at(Path::new("src")), None, "a folder is none");
+    }
 
     #[test]
     fn the_limit_is_inclusive() {

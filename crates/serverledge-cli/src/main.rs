@@ -10,17 +10,25 @@ mod exit;
 mod failure;
 mod files;
 mod help;
+mod ignored;
+mod interrupts;
 mod json;
+mod local_node;
+mod machine_code;
 mod normalise;
 mod output;
 mod params;
 mod passwords;
 mod progress;
+mod project;
 mod settings;
 mod signature;
 mod source;
+mod templates;
 mod text;
 mod variables;
+mod watch;
+mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -95,6 +103,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if let Command::Completions { shell } = cli.command {
         return commands::completions(shell);
     }
+    if let Command::New(args) = &cli.command {
+        return commands::new::new(args, cli.global.json);
+    }
     let env = settings::Env::real();
     let settings = settings::resolve(&cli.global, &env)?;
     settings
@@ -131,5 +142,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 format!("failed to start the I/O runtime: {error}"),
             )
         })?;
-    runtime.block_on(commands::run(&session, cli.command))
+    let done = runtime.block_on(commands::run(&session, cli.command));
+    // Threads that read or bundle for a command that a signal has ended are not waited for.
+    runtime.shutdown_background();
+    done
 }

@@ -30,6 +30,21 @@ pub(crate) fn line(text: &str) -> Result<bool, Failure> {
     }
 }
 
+/// Writes bytes of any kind to stdout, and nothing else.
+///
+/// # Errors
+/// As for [`result`].
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+            Exit::Request,
+            format!("failed to write the result: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a remark to stderr. Nobody can be told if that fails.
 pub(crate) fn warn(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
@@ -51,11 +66,16 @@ pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Text in a fainter colour, where the terminal has colours and nobody asked for none.
-pub(crate) fn dim(text: &str) -> String {
+/// Whether the terminal has colours and nobody asked for none.
+pub(crate) fn has_colours() -> bool {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    if plain || !is_terminal() {
+    !plain
+}
+
+/// Text in a fainter colour, where the terminal has colours and nobody asked for none.
+pub(crate) fn dim(text: &str) -> String {
+    if !has_colours() || !is_terminal() {
         text.to_owned()
     } else {
         format!("\u{1b}[2m{text}\u{1b}[0m")

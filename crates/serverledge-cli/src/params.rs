@@ -1,5 +1,6 @@
 //! Invocation parameters from the command line or a file, as JSON text.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, IsTerminal as _};
 use std::path::Path;
 
@@ -60,6 +61,19 @@ pub(crate) fn from_file(path: &Path) -> Result<Box<RawValue>, Failure> {
         Failure::usage(format!("the parameters in {from} are not JSON: {fault}"))
             .hint("a file of parameters holds JSON: {\"name\": \"Ada\"}")
     })
+}
+
+/// Parameters as members of a query: texts as they are, all else as its JSON.
+pub(crate) fn as_query(params: &RawValue) -> Vec<(String, String)> {
+    let members: BTreeMap<String, &RawValue> =
+        serde_json::from_str(params.get()).unwrap_or_default();
+    let text = |json: &RawValue| {
+        serde_json::from_str::<String>(json.get()).unwrap_or_else(|_| json.get().to_owned())
+    };
+    members
+        .into_iter()
+        .map(|(name, json)| (name, text(json)))
+        .collect()
 }
 
 fn checked(object: String) -> Result<Box<RawValue>, Failure> {
@@ -242,6 +256,33 @@ mod tests {
             &["t:hello, my friend:x"],
             &[],
             &expect![[r#"error: parameter " my friend:x" has no proper name before the colon"#]],
+        );
+    }
+
+    #[test]
+    fn queries_have_texts_and_json() {
+        let query = |lists: &[&str]| {
+            let lists: Vec<String> = lists.iter().map(|&list| list.to_owned()).collect();
+            let params = from_arguments(&lists, &["t:1&2".to_owned()]).unwrap();
+            let members = as_query(&params).into_iter();
+            let members = members.map(|(name, value)| format!("{name}={value}"));
+            members.collect::<Vec<_>>()
+        };
+        assert_eq!(query(&[]), ["t=1&2"]);
+        assert_eq!(
+            query(&[
+                "w:640",
+                "s:\"a b\"",
+                "n:12345678901234567890",
+                "l:[1,\"x\"]"
+            ]),
+            [
+                "l=[1,\"x\"]",
+                "n=12345678901234567890",
+                "s=a b",
+                "t=1&2",
+                "w=640"
+            ]
         );
     }
 

@@ -19,6 +19,15 @@ pub(crate) async fn during<T>(message: &str, work: impl Future<Output = T>) -> T
     Steps::new(message.to_owned()).during(work).await
 }
 
+/// The same for work whose message is written to stderr at once where it is no terminal: a log tells what was waited for.
+pub(crate) async fn announced<T>(message: &str, work: impl Future<Output = T>) -> T {
+    let steps = Steps::new(message.to_owned());
+    if !steps.is_terminal {
+        output::warn(&text::one_line(message));
+    }
+    steps.during(work).await
+}
+
 /// Shows what long work is doing: in a spinner if stderr is a terminal, as plain lines on it otherwise.
 pub(crate) struct Steps {
     /// Hidden until it turns.

@@ -92,6 +92,8 @@ pub(crate) struct Settings {
     pub(crate) credentials: Option<CredentialsFile>,
     /// Warnings to show before the work begins.
     pub(crate) warnings: Vec<String>,
+    /// Whether the caller named a node, by an option or in the environment.
+    pub(crate) is_named: bool,
     host_from: &'static str,
     port_from: String,
 }
@@ -130,7 +132,10 @@ pub(crate) fn resolve(global: &GlobalArgs, env: &Env) -> Result<Settings, Failur
         .cloned();
     let secrets_in_clear = global.insecure_token;
     let credentials = env.credentials.clone();
+    let options = global.host.is_some() || global.port.is_some() || global.base_path.is_some();
+    let variables = env.url.is_some() || env.host.is_some() || env.port.is_some();
     Ok(Settings {
+        is_named: options || variables,
         endpoint,
         ca_file,
         secrets_in_clear,
@@ -377,7 +382,9 @@ mod tests {
             &env,
             &expect!["asking http://127.0.0.1:1323 (host from the default, port from the default)"],
         );
+        assert!(!resolve(&GlobalArgs::default(), &env).unwrap().is_named);
         env.host = Some("edge".to_owned());
+        assert!(resolve(&GlobalArgs::default(), &env).unwrap().is_named);
         env.port = Some("x".to_owned());
         let global = GlobalArgs {
             port: Some(5),

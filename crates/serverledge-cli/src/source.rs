@@ -20,6 +20,8 @@ const REQUIREMENTS: &str = "requirements.txt";
 const PACKAGE: &str = "package.json";
 /// The same with every version settled.
 const PACKAGE_LOCK: &str = "package-lock.json";
+/// The file that is the module of a program, whatever lies beside it.
+const MAIN_MODULES: [&str; 2] = ["main.wasm", "main.wat"];
 
 /// Code ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,6 +67,7 @@ pub(crate) fn read(
         ))
         .hint("download the file, check it, and pass its path"));
     }
+    let runtime = runtime.or_else(|| of_main_module(path));
     let lists = deps
         .iter()
         .map(|path| List::read(path))
@@ -146,12 +149,18 @@ pub(crate) fn is_of_another(path: &Path, runtime: Runtime) -> bool {
 
 /// The runtimes whose code a source holds; `None` if it cannot be read, which is told when it is sent.
 fn languages(path: &Path) -> Option<Vec<Runtime>> {
+    if let Some(runtime) = of_main_module(path) {
+        return Some(vec![runtime]);
+    }
     if path.is_dir() {
         let files = Files::of_folder(path).ok()?;
         return Some(kinds(files.paths().filter_map(runtime_of)));
     }
     if has_extension(path, &["tar"]) {
         let paths = archive::paths_in(&whole_file(path).ok()?).ok()?;
+        if paths.iter().any(|path| is_main_module(path)) {
+            return Some(vec![Runtime::Wasm]);
+        }
         return Some(kinds(paths.iter().filter_map(|path| runtime_of(path))));
     }
     let is_module = || whole_file(path).is_ok_and(|bytes| bytes.starts_with(b"\0asm"));
@@ -266,6 +275,9 @@ fn found_out<'a>(
     if let Some(runtime) = said {
         return Ok(Some(runtime.name()));
     }
+    if inside.iter().any(|path| is_main_module(path)) {
+        return Ok(Some(Runtime::Wasm.name()));
+    }
     let of_code = kinds(inside.iter().filter_map(|path| runtime_of(path)));
     let of_lists = kinds(
         inside
@@ -287,6 +299,18 @@ fn found_out<'a>(
         ))
         .hint("name the one that is meant with --runtime")),
     }
+}
+
+/// The runtime of a folder that has the main module of a program: whatever else is in it are the program's files.
+fn of_main_module(path: &Path) -> Option<Runtime> {
+    let has_main = path.is_dir() && MAIN_MODULES.iter().any(|name| path.join(name).is_file());
+    has_main.then_some(Runtime::Wasm)
+}
+
+/// Whether a path in an archive is that of a program's main module.
+fn is_main_module(path: &Path) -> bool {
+    let path = path.strip_prefix(".").unwrap_or(path);
+    MAIN_MODULES.iter().any(|name| path == Path::new(name))
 }
 
 /// Each once, in their order.

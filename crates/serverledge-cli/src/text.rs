@@ -39,6 +39,11 @@ pub(crate) fn seconds(seconds: f64) -> String {
     }
 }
 
+/// The same of whole microseconds.
+pub(crate) fn micros(micros: u64) -> String {
+    seconds(Duration::from_micros(micros).as_secs_f64())
+}
+
 /// Renders the time that something has been up: the two largest units.
 pub(crate) fn age(span: Duration) -> String {
     let total = span.as_secs();

@@ -25,6 +25,9 @@ pub(crate) trait SecretSource {
 
     /// Asks the person at the terminal, without showing the answer; `None` if there is no terminal.
     fn ask(&self, name: &str) -> Option<io::Result<String>>;
+
+    /// The bytes on stdin, for the secret of this name.
+    fn stdin(&self, name: &str) -> io::Result<Vec<u8>>;
 }
 
 /// This process's environment and terminal.
@@ -37,6 +40,57 @@ impl SecretSource for Process {
 
     fn ask(&self, name: &str) -> Option<io::Result<String>> {
         AtTerminal.ask_secretly(&format!("value of the secret {name}"))
+    }
+
+    fn stdin(&self, _name: &str) -> io::Result<Vec<u8>> {
+        files::read_or_stdin(Path::new(STDIN), SECRET_BYTES_MAX)
+    }
+}
+
+/// The environment, and the values that came once: from the terminal and on stdin, which cannot be asked again.
+#[derive(Default)]
+pub(crate) struct KeptSecrets {
+    typed: BTreeMap<String, String>,
+    on_stdin: BTreeMap<String, Vec<u8>>,
+}
+
+impl KeptSecrets {
+    /// Reads what terminal and stdin have for these arguments of `--secret`; this waits for a person.
+    ///
+    /// # Errors
+    /// Terminal or stdin failed.
+    pub(crate) fn read(arguments: &[String], source: &dyn SecretSource) -> Result<Self, Failure> {
+        let mut kept = Self::default();
+        for argument in arguments {
+            match argument.split_once('=') {
+                Some((name, "@-")) => {
+                    let bytes = source.stdin(name);
+                    let bytes = bytes.map_err(unreadable(name, Path::new(STDIN)))?;
+                    kept.on_stdin.insert(name.to_owned(), bytes);
+                }
+                None if source.variable(argument).is_none() => {
+                    if let Some(typed) = asked(argument, source)? {
+                        kept.typed.insert(argument.clone(), typed);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(kept)
+    }
+}
+
+impl SecretSource for KeptSecrets {
+    fn variable(&self, name: &str) -> Option<OsString> {
+        Process.variable(name)
+    }
+
+    fn ask(&self, name: &str) -> Option<io::Result<String>> {
+        self.typed.get(name).cloned().map(Ok)
+    }
+
+    fn stdin(&self, name: &str) -> io::Result<Vec<u8>> {
+        Ok(self.on_stdin.get(name).cloned().unwrap_or_default())
     }
 }
 
@@ -57,7 +111,7 @@ pub(crate) fn secrets(
     arguments: &[String],
     source: &dyn SecretSource,
 ) -> Result<SecretValues, Failure> {
-    values(arguments, |name| from_env_or_terminal(name, source))
+    values(arguments, source, |name| from_env_or_terminal(name, source))
 }
 
 /// The same, where a single secret may come on stdin as well if there is no terminal.
@@ -66,22 +120,23 @@ pub(crate) fn secrets_or_stdin(
     source: &dyn SecretSource,
 ) -> Result<SecretValues, Failure> {
     let is_alone = arguments.len() == 1;
-    values(arguments, |name| match present(name, source)? {
+    values(arguments, source, |name| match present(name, source)? {
         Some(value) => Ok(value),
-        None if is_alone => from_file(name, Path::new(STDIN)),
+        None if is_alone => from_file(name, Path::new(STDIN), source),
         None => Err(no_value(name)),
     })
 }
 
 fn values(
     arguments: &[String],
+    source: &dyn SecretSource,
     of_name: impl Fn(&str) -> Result<String, Failure>,
 ) -> Result<SecretValues, Failure> {
     let secret = |argument: &String| {
         let (name, value) = match argument.split_once('=') {
             None => (argument.as_str(), of_name(argument)?),
             Some((name, rest)) => match rest.strip_prefix('@') {
-                Some(path) => (name, from_file(name, Path::new(path))?),
+                Some(path) => (name, from_file(name, Path::new(path), source)?),
                 None => return Err(on_the_command_line(name)),
             },
         };
@@ -120,12 +175,26 @@ fn present(name: &str, source: &dyn SecretSource) -> Result<Option<String>, Fail
         };
         return value.into_string().map(Some).map_err(not_text);
     }
+    asked(name, source)
+}
+
+/// The value that the person types, if there is one.
+fn asked(name: &str, source: &dyn SecretSource) -> Result<Option<String>, Failure> {
     source.ask(name).transpose().map_err(|fault| {
         Failure::new(
             Exit::Source,
             format!("failed to read the secret {name} from the terminal: {fault}"),
         )
     })
+}
+
+fn unreadable(name: &str, path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    move |fault| {
+        Failure::new(
+            Exit::Source,
+            format!("failed to read the secret {name} from {path:?}: {fault}"),
+        )
+    }
 }
 
 fn no_value(name: &str) -> Failure {
@@ -136,15 +205,14 @@ fn no_value(name: &str) -> Failure {
 }
 
 /// The file's text, or that on stdin, without the line end that editors put at its end. Nothing on stdin is nobody's secret.
-fn from_file(name: &str, path: &Path) -> Result<String, Failure> {
-    let unreadable = |fault| {
-        Failure::new(
-            Exit::Source,
-            format!("failed to read the secret {name} from {path:?}: {fault}"),
-        )
+fn from_file(name: &str, path: &Path, source: &dyn SecretSource) -> Result<String, Failure> {
+    let is_stdin = path == Path::new(STDIN);
+    let bytes = match is_stdin {
+        true => source.stdin(name),
+        false => files::read(path, SECRET_BYTES_MAX),
     };
-    let bytes = files::read_or_stdin(path, SECRET_BYTES_MAX).map_err(unreadable)?;
-    if path == Path::new(STDIN) && bytes.is_empty() {
+    let bytes = bytes.map_err(unreadable(name, path))?;
+    if is_stdin && bytes.is_empty() {
         return Err(Failure::usage(format!(
             "the secret {name} has no value: nothing came on stdin"
         ))
@@ -173,6 +241,33 @@ mod tests {
         fn ask(&self, _name: &str) -> Option<io::Result<String>> {
             self.0.map(|typed| Ok(typed.to_owned()))
         }
+
+        fn stdin(&self, name: &str) -> io::Result<Vec<u8>> {
+            Ok(format!("{name} on stdin\n").into_bytes())
+        }
+    }
+
+    #[test]
+    fn what_comes_once_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "first").unwrap();
+        let file = format!("FILE=@{}", path.display());
+        let arguments = ["SET", "SERVERLEDGE_NO_SUCH", "IN=@-", file.as_str()].map(str::to_owned);
+        let kept = KeptSecrets::read(&arguments, &ScriptedSource(Some("typed"))).unwrap();
+        std::fs::write(&path, "second").unwrap();
+        for _ in 0..2 {
+            let values = secrets(&arguments[1..], &kept).unwrap().0;
+            let values: Vec<&str> = values.values().map(String::as_str).collect();
+            assert_eq!(values, ["second", "IN on stdin", "typed"]);
+        }
+        // What was not asked for at the start is not asked for later.
+        for later in ["SERVERLEDGE_NOR_THIS", "LATER=@-"] {
+            let told = secrets(&[later.to_owned()], &kept).unwrap_err();
+            assert!(told.render(false).contains("has no value"), "{later}");
+        }
+        let nobody = KeptSecrets::read(&arguments, &ScriptedSource(None)).unwrap();
+        assert!(secrets(&arguments[1..2], &nobody).is_err());
     }
 
     fn secret(argument: &str, typed: Option<&'static str>) -> Result<String, (Exit, String)> {

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::error::ClientError;
 
 /// First segments of the routes of functions, which an application has as well.
-const OF_FUNCTIONS: [&str; 11] = [
+const OF_FUNCTIONS: [&str; 13] = [
     "create",
     "update",
     "delete",
@@ -22,6 +22,8 @@ const OF_FUNCTIONS: [&str; 11] = [
     "poll",
     "invocations",
     "dead-letters",
+    "stats",
+    "events",
 ];
 
 impl Client {
@@ -41,6 +43,8 @@ impl Client {
     /// The segments before a path: those of the application if it is a route of functions, else none.
     pub(crate) fn prefix(&self, path: &[&str]) -> Vec<&str> {
         match (&self.app, path.first()) {
+            // The figures of the node itself.
+            _ if path == ["stats", "node"] => Vec::new(),
             (Some(app), Some(first)) if OF_FUNCTIONS.contains(first) => vec!["apps", app.as_str()],
             _ => Vec::new(),
         }

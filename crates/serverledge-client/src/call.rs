@@ -304,6 +304,14 @@ impl Answer {
         }
     }
 
+    /// The error of a body that ended although more was to come.
+    pub(crate) fn cut_off(&self) -> ClientError {
+        ClientError::Interrupted {
+            url: self.url.to_string(),
+            source: "the node ended it".into(),
+        }
+    }
+
     fn broken(&self, error: reqwest::Error) -> ClientError {
         self.connections
             .transport_error(error, &self.url, self.limit)

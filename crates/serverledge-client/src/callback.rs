@@ -18,7 +18,8 @@ use bytes::Bytes;
 use hmac::{Hmac, Mac as _};
 use http::header::CONTENT_TYPE;
 use reqwest::Url;
-use serverledge_core::{InvocationId, causes, unix_ms};
+use serverledge_core::{InvocationId, TraceContext, causes, unix_ms};
+use serverledge_wire::header::{TRACEPARENT, TRACESTATE};
 use sha2::Sha256;
 
 pub use allow::{CallbackAllow, ParseCallbackAllowError};
@@ -204,18 +205,23 @@ impl CallbackSender {
         &self,
         url: &str,
         id: InvocationId,
+        trace: &TraceContext,
         body: Bytes,
     ) -> Result<u16, CallbackError> {
         let url = self.checked(url)?;
         let seconds = unix_ms() / 1000;
-        let request = self
+        let mut request = self
             .http
             .post(url)
+            .header(TRACEPARENT, trace.parent.to_string())
             .header(CONTENT_TYPE, "application/json")
             .header(INVOCATION_HEADER, id.to_string())
             .header(SIGNATURE_HEADER, self.signature(seconds, id, &body))
             .timeout(self.timeout)
             .body(body);
+        if let Some(state) = trace.state() {
+            request = request.header(TRACESTATE, state);
+        }
         let mut response = request.send().await.map_err(|error| self.fault(error))?;
         let status = response.status();
         read_away(&mut response).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Method;
 use http::header::AUTHORIZATION;
 use reqwest::Url;
@@ -223,6 +224,26 @@ impl Client {
             .json(&body)
             .read()
             .await
+    }
+
+    /// Calls a function as plain HTTP, with these members of the query and this body as it is, and gives the body of its
+    /// response. Dropping the future cancels the call if it still runs.
+    ///
+    /// # Errors
+    /// As for [`Client::invoke`]; a response of the function that is no success is a [`ClientError::Problem`] as well.
+    pub async fn call_http(
+        &self,
+        function: &FunctionName,
+        query: &[(String, String)],
+        content_type: &'static str,
+        body: Vec<u8>,
+    ) -> Result<Bytes, ClientError> {
+        let mut call = self.post(&["fn", function.as_str()]);
+        for (name, value) in query {
+            call = call.query(name, Some(value));
+        }
+        let call = call.body(content_type, body).within(INVOKE_TIMEOUT);
+        call.send().await?.body().await
     }
 
     /// Asks for the result of an asynchronous invocation. Dropping the future has no effect on the node.

@@ -148,6 +148,16 @@ impl ClientError {
         matches!(self, Self::Problem { status: 503, problem, .. } if problem.code.ends_with("_unavailable"))
     }
 
+    /// Whether the same request may go better after a while: the node was not reached, did not answer, or is busy.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Interrupted { .. } | Self::Timeout { .. } => true,
+            Self::Problem { status, .. } => *status >= 500 || matches!(*status, 408 | 429),
+            _ => false,
+        }
+    }
+
     /// Whether the node does not know what the request names (404).
     #[must_use]
     pub const fn is_not_found(&self) -> bool {

@@ -4,7 +4,8 @@
 //! unreachable node, a lost connection, a time limit, the node's own refusal and an answer in another language apart.
 //! Answers are read up to [`ANSWER_BYTES_MAX`], so that a hostile peer cannot fill the memory.
 //!
-//! Beside it stands the [`CallbackSender`], by which a node tells a user's URL that an asynchronous invocation has ended.
+//! Beside it stands the [`CallbackSender`], by which a node tells a user's URL that an asynchronous invocation has ended,
+//! and the [`CollectorClient`], by which it sends telemetry.
 //!
 //! **Dropping a future** of this crate closes its connection. A request that was already sent may still take effect:
 //! a function is then deployed, deleted or run all the same. `invoke` says what that means there.
@@ -16,13 +17,17 @@ mod asynchronous;
 mod call;
 mod callback;
 mod client;
+mod collector;
 mod endpoint;
 mod error;
+mod event_parser;
+mod events;
 mod invocation;
 mod lines;
 mod peer;
 mod replayable_body;
 mod running;
+mod runs;
 mod streaming;
 mod tls;
 mod versions;
@@ -37,12 +42,15 @@ pub use callback::{
     ParseCallbackAllowError, SIGNATURE_HEADER,
 };
 pub use client::{CONNECT_TIMEOUT, Client, ClientConfig, INVOKE_TIMEOUT};
+pub use collector::{COLLECTOR_ANSWER_BYTES_MAX, CollectorClient, CollectorConfig, CollectorError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Cause, ClientError, is_function_failure};
+pub use events::{EventStream, EventUpdate, NodeEvent, ReceivedEvent, WantedEvents};
 pub use invocation::{InvocationResult, Poll};
 pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget, Sender, is_forwardable};
 pub use replayable_body::ReplayableBody;
 pub use running::ExportStream;
+pub use runs::{WantedRuns, WantedStats};
 pub use serverledge_core::limits::{CODE_BYTES_MAX, PARAMS_BYTES_MAX};
 pub use serverledge_core::{
     AppName, AppNameError, FunctionName, InvocationId, NameError, ParseRuntimeError, Runtime,

@@ -9,16 +9,18 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use reqwest::Url;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serverledge_core::{BodyError, CacheEntry, FunctionName, HttpBody, unix_ms};
 use serverledge_wire::client_cache::entries_of;
 use serverledge_wire::peer::{
-    CALL, ClusterKey, Cookies, INVOKE_PATH, LOAD, LOAD_PATH, PASSED, PROOF, Passed, PeerCall,
-    PeerLoad, PeerReport, PeerState, Proved, REPORT, STALE, STARTED, VERSION_PATH,
+    CALL, ClusterKey, Cookies, INVOCATION_PATH, INVOKE_PATH, LOAD, LOAD_PATH, PASSED, PROOF,
+    Passed, PeerCall, PeerLoad, PeerReport, PeerState, Proved, REPORT, RUNS_PATH, STALE, STARTED,
+    VERSION_PATH,
 };
 use serverledge_wire::problem::Problem;
 use serverledge_wire::rollout::{VersionQuestion, VersionStand};
-
+use serverledge_wire::runs::{InvocationQuestion, InvocationTraces, RunPage, RunsQuestion};
 use tokio::time::Instant;
 
 use crate::answer::{ReadFault, read_body, read_problem, retry_after};
@@ -260,15 +262,45 @@ impl PeerClient {
         question: &VersionQuestion,
         timeout: Duration,
     ) -> Result<VersionStand, PeerError> {
+        self.ask(target, VERSION_PATH, question, timeout).await
+    }
+
+    /// Asks a peer for runs that it keeps the records of. Dropping the future has no effect there.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub async fn runs(
+        &self,
+        target: &PeerTarget,
+        question: &RunsQuestion,
+        timeout: Duration,
+    ) -> Result<RunPage, PeerError> {
+        self.ask(target, RUNS_PATH, question, timeout).await
+    }
+
+    /// Asks a peer for what it has of one invocation. Dropping the future has no effect there.
+    ///
+    /// # Errors
+    /// See [`PeerError`].
+    pub async fn invocation_traces(
+        &self,
+        target: &PeerTarget,
+        question: &InvocationQuestion,
+        timeout: Duration,
+    ) -> Result<InvocationTraces, PeerError> {
+        self.ask(target, INVOCATION_PATH, question, timeout).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        target: &PeerTarget,
+        path: &str,
+        question: &impl Serialize,
+        timeout: Duration,
+    ) -> Result<T, PeerError> {
         let question = serde_json::to_vec(question).map_err(|error| unusable(&error))?;
         let (_, body) = self
-            .post(
-                target,
-                VERSION_PATH,
-                String::new(),
-                question.into(),
-                timeout,
-            )
+            .post(target, path, String::new(), question.into(), timeout)
             .await?;
         serde_json::from_slice(&body).map_err(|error| unusable(&error))
     }

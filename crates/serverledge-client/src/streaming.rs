@@ -24,7 +24,7 @@ pub struct WantedLog<'a> {
 
 /// A function's log as it comes. Dropping it tells the node that its reader has left.
 #[derive(Debug)]
-pub struct LogStream(Lines);
+pub struct LogStream(pub(crate) Lines);
 
 impl Client {
     /// Deploys a new function, and tells `progress` what the node is doing. A node that cannot tell deploys all the same.

@@ -12,6 +12,8 @@ use crate::executor::Payload;
 use crate::id::InvocationId;
 use crate::log::FunctionLog;
 use crate::name::FunctionName;
+use crate::run::CallOrigin;
+use crate::trace::{TraceContext, TraceId, TraceIds};
 
 /// One invocation, from the request that asks for it to the sandbox that runs it.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub struct Call {
     pub deadline: Option<Instant>,
     /// The calls with which it may share an instance that is put back in place between them; `None`: with none.
     pub instance: Option<InstanceKey>,
+    /// Its trigger, and on whose behalf it runs.
+    pub origin: CallOrigin,
     /// The part that the calls that it makes inherit.
     pub context: CallContext,
 }
@@ -92,6 +96,8 @@ pub struct PropagatedContext {
     pub request_id: String,
     /// The caller's trace context (W3C `traceparent`); empty: there is none.
     pub trace: String,
+    /// Additions of the systems on the way to that (W3C `tracestate`); empty: none.
+    pub trace_state: String,
 }
 
 impl Call {
@@ -111,8 +117,34 @@ impl Call {
             arrived,
             deadline: None,
             instance: None,
+            origin: CallOrigin::default(),
             context: CallContext::root(id, None),
         }
+    }
+
+    /// The place of its run in its trace.
+    #[must_use]
+    pub fn trace_ids(&self) -> TraceIds {
+        let context = &self.context;
+        TraceIds::of(
+            self.id,
+            context.root,
+            self.origin.parent,
+            context.propagated.as_deref(),
+        )
+    }
+
+    /// The trace context that its function is given: `None` unless its caller gave one, or the node records traces.
+    #[must_use]
+    pub fn guest_trace(&self, host: &dyn HostCalls) -> Option<TraceContext> {
+        let caller = self.context.propagated.as_ref();
+        let is_given = caller.is_some_and(|known| !known.trace.is_empty());
+        let flags = host.trace_flags(TraceId(*self.context.root.as_bytes()));
+        if !is_given && flags.is_none() {
+            return None;
+        }
+        let parent = self.trace_ids().traceparent(flags.unwrap_or_default());
+        Some(TraceContext::new(parent, caller))
     }
 
     /// The same call, with JSON parameters, for another sandbox or node.
@@ -122,6 +154,7 @@ impl Call {
             qos_class: self.qos_class,
             deadline: self.deadline,
             instance: self.instance,
+            origin: self.origin.clone(),
             context: self.context.clone(),
             ..Self::new(
                 self.id,
@@ -207,16 +240,7 @@ impl CallError {
             Self::TooLarge { .. } => "params_too_large",
             Self::NotJson => "invalid_params",
             Self::Name { .. } => "invalid_name",
-            Self::Invocation(error) => match &**error {
-                InvocationError::Unknown(_) => "function_unknown",
-                InvocationError::Request { code, .. }
-                | InvocationError::Dependency { code, .. } => code,
-                InvocationError::Function(failure) => failure.kind.code(),
-                InvocationError::Overloaded { reason, .. } => reason.code(),
-                InvocationError::Quota { code, .. } => code,
-                InvocationError::OutcomeUnknown { .. } => "offload_outcome_unknown",
-                InvocationError::Internal { .. } => "internal",
-            },
+            Self::Invocation(error) => error.code(),
         }
     }
 
@@ -245,6 +269,12 @@ pub trait HostCalls: Send + Sync {
     /// The keeper of what the function writes; `None` where nobody keeps it. Sandboxes hand it each line while the function
     /// runs, also after the answer.
     fn log(&self) -> Option<Arc<dyn FunctionLog>> {
+        None
+    }
+
+    /// The flags of a trace that begins on this node, for the functions that run in it; `None` where no traces are
+    /// recorded.
+    fn trace_flags(&self, _trace: TraceId) -> Option<u8> {
         None
     }
 }

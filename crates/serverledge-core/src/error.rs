@@ -190,6 +190,21 @@ pub enum InvocationError {
 }
 
 impl InvocationError {
+    /// The stable code of this error in the API.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "function_unknown",
+            Self::Request { code, .. }
+            | Self::Dependency { code, .. }
+            | Self::Quota { code, .. } => code,
+            Self::Function(failure) => failure.kind.code(),
+            Self::Overloaded { reason, .. } => reason.code(),
+            Self::OutcomeUnknown { .. } => "offload_outcome_unknown",
+            Self::Internal { .. } => "internal",
+        }
+    }
+
     /// Whether the function certainly did not start, so that another node may be asked.
     #[must_use]
     pub const fn never_started(&self) -> bool {

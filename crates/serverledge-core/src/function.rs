@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::id::SpaceId;
 use crate::limits::{MEMORY_DEFAULT, TIMEOUT_DEFAULT};
 use crate::name::FunctionName;
+use crate::program_io::ProgramIo;
 use crate::quantity::{CpuMilli, MemoryMib};
 use crate::version::{Network, Runtime, Secrets, Version};
 
@@ -210,6 +211,8 @@ pub struct FunctionSpec {
     pub network: Network,
     /// The image of a `custom` function; empty otherwise.
     pub image: String,
+    /// The arguments and the standard streams of a program; the default for every other function.
+    pub io: ProgramIo,
     /// The resources that one invocation may use.
     pub limits: FunctionLimits,
     /// Flags.

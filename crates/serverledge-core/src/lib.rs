@@ -16,9 +16,12 @@ pub mod limits;
 mod log;
 mod name;
 mod network;
+mod program_io;
 mod quantity;
 mod random;
 mod report;
+mod run;
+mod trace;
 mod version;
 
 pub use account::{
@@ -51,9 +54,15 @@ pub use id::{AppId, InvocationId, SpaceId, UserId};
 pub use log::{FunctionLog, LogLines};
 pub use name::{FunctionName, NameError};
 pub use network::{IpNet, ParseIpNetError};
+pub use program_io::{
+    ARGS_FAULTS, ArgPiece, ArgTemplateError, CONTENT_TYPE_DEFAULT, ParseStdinError,
+    ParseStdoutError, ProgramIo, RequestParams, Stdin, Stdout, arg_pieces,
+};
 pub use quantity::{CpuMilli, MemoryMib, unix_ms, whole_millis};
 pub use random::SplitMix64;
 pub use report::{Phases, Remote, Report};
+pub use run::{CallOrigin, RunStatus, Trigger};
+pub use trace::{SAMPLED, SpanId, TraceContext, TraceId, TraceIds, TraceParent, trace_state};
 pub use version::{
     Digest, Network, ParseDigestError, ParseNetworkError, ParseRuntimeError, Runtime, Secrets,
     Version,

@@ -36,5 +36,13 @@ pub const MEMORY_MAX: MemoryMib = MemoryMib::new(4096);
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Most time a function may declare: longer work belongs in several invocations.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(900);
+/// Most arguments of a program beside its name: they are copied into every instance.
+pub const ARGS_MAX: usize = 64;
+/// Bytes of the templates of all arguments of a program together: more than any command line that somebody types.
+pub const ARGS_TEMPLATE_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of all arguments of one call together, once their parameters are in place; data belongs on stdin.
+pub const ARGS_BYTES_MAX: usize = 64 * 1024;
+/// Longest content type of a program's output in bytes; registered ones are far shorter.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 128;
 /// Longest image name in bytes: Docker's own limit for a repository name is 255.
 pub const IMAGE_BYTES_MAX: usize = 255;

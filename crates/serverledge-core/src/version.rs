@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::function::FunctionLimits;
+use crate::program_io::ProgramIo;
 
 /// A BLAKE3 digest (32 bytes), written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -190,6 +191,8 @@ pub struct Version {
     pub network: Network,
     /// The image of a `custom` function; empty otherwise.
     pub image: String,
+    /// The arguments and the standard streams of a program; the default for every other function.
+    pub io: ProgramIo,
     /// The resources that one invocation may use.
     pub limits: FunctionLimits,
 }

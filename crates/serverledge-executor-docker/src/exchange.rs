@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop::{has_budget_remaining, unconstrained};
 
 /// Largest head of an answer: agents send a hundred bytes, custom images what they like.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -114,7 +115,7 @@ impl Exchange {
     /// Whether the other side has not closed it, as far as can be known without asking: an end that has arrived is seen.
     fn is_open(&mut self) -> bool {
         if !self.ended {
-            self.ended = (&mut self.driver).now_or_never().is_some();
+            self.ended = unconstrained(&mut self.driver).now_or_never().is_some();
         }
         !self.ended && self.sender.is_ready()
     }
@@ -165,7 +166,8 @@ impl<W: Future + Unpin> Future for Driven<'_, W> {
         }
         match this.work.poll_unpin(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if *this.ended => Poll::Ready(None),
+            // A channel of a task whose budget is spent says nothing, even where the answer is in it.
+            Poll::Pending if *this.ended && has_budget_remaining() => Poll::Ready(None),
             Poll::Pending => {
                 // The work may have handed the connection something to write.
                 if !*this.ended && this.driver.as_mut().poll(cx).is_ready() {
@@ -180,6 +182,7 @@ impl<W: Future + Unpin> Future for Driven<'_, W> {
 
 #[cfg(test)]
 mod tests {
+    use serverledge_testing::budgeted::Budgeted;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
     use super::*;
@@ -213,6 +216,34 @@ mod tests {
             let (sent, ()) = tokio::join!(exchange.send(request(), collect), server);
             assert_eq!(sent.unwrap().status, 200);
             assert_eq!(body, b"ok");
+        }
+    }
+
+    /// A connection that ends with its answer has answered, however little of its budget the task has left.
+    #[tokio::test]
+    async fn a_spent_budget_loses_no_answer() {
+        for units in 1..=16 {
+            let (ours, mut theirs) = duplex(4096);
+            let server = async move {
+                let mut bytes = vec![0; 4096];
+                let _ = theirs.read(&mut bytes).await.unwrap();
+                theirs
+                    .write_all(
+                        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+                    )
+                    .await
+                    .unwrap();
+            };
+            let mut exchange = Exchange::new(ours).await.unwrap();
+            let work = exchange.collect(request(), 100);
+            // The server first: it has the whole budget.
+            let both = futures_util::future::join(server, Budgeted::new(units, work));
+            let ((), answered) = both.await;
+            let (parts, answer) = answered.expect("an answer");
+            assert_eq!(
+                (parts.status.as_u16(), answer.as_slice()),
+                (200, &b"ok"[..])
+            );
         }
     }
 

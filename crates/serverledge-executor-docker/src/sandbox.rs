@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body_util::Full;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serverledge_core::{
     Call, CallContext, FailureKind, FunctionLog, FunctionName, HostCalls, InvocationId,
-    InvokeError, LogLines, Outcome, Payload, Reply, Reuse, Sandbox, StopError, Version, unix_ms,
-    whole_millis,
+    InvokeError, LogLines, Outcome, Payload, Reply, Reuse, Sandbox, StopError, TraceContext,
+    Version, unix_ms, whole_millis,
 };
 use tokio::time::Instant;
 
@@ -31,6 +31,10 @@ const DIAGNOSIS_LIMIT: Duration = Duration::from_secs(10);
 const AUTOPSY_PAUSE: Duration = Duration::from_millis(20);
 /// Lines of a dead container's own log that are searched for a reason.
 const AUTOPSY_LINES: u32 = 50;
+
+/// The headers of W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The cause of a request that cannot be made.
 const BROKEN: &str = "the container broke the protocol";
@@ -50,6 +54,23 @@ struct Called {
     id: InvocationId,
     function: FunctionName,
     deadline: Option<std::time::Instant>,
+    /// The trace that it runs in, if there is one.
+    trace: Option<TraceContext>,
+}
+
+impl Called {
+    /// Sets the headers of the trace, by which every server knows it.
+    fn set_trace(&self, headers: &mut HeaderMap) -> Option<()> {
+        let Some(trace) = &self.trace else {
+            return Some(());
+        };
+        let parent = HeaderValue::from_str(&trace.parent.to_string()).ok()?;
+        headers.insert(TRACEPARENT, parent);
+        if let Some(state) = trace.state() {
+            headers.insert(TRACESTATE, HeaderValue::from_str(state).ok()?);
+        }
+        Some(())
+    }
 }
 
 /// Marks the sandbox as not usable when dropped before the invocation has ended well.
@@ -243,6 +264,7 @@ impl ContainerSandbox {
             "serverledge-memory",
             self.version.limits.memory.get().into(),
         );
+        call.set_trace(headers)?;
         Some(request)
     }
 
@@ -263,10 +285,13 @@ impl ContainerSandbox {
         .map_err(|error| internal("write the request", error))?;
         let mut request = post("/invoke", Full::new(body.into()))
             .ok_or_else(|| internal("make a request", BROKEN))?;
-        request.headers_mut().insert(
+        let headers = request.headers_mut();
+        headers.insert(
             http::header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
+        call.set_trace(headers)
+            .ok_or_else(|| internal("make a request", BROKEN))?;
         // Results are JSON within JSON: quotes and backslashes double.
         let bytes_max = 2 * config.output_bytes_max + 2 * config.log_bytes_max + 4096;
         let mut exchange = self.connect(limit).await?;
@@ -320,6 +345,7 @@ fn leaves_clean(outcome: &Result<Outcome, InvokeError>) -> bool {
 #[async_trait]
 impl Sandbox for ContainerSandbox {
     async fn invoke(&self, call: Call, host: Arc<dyn HostCalls>) -> Result<Outcome, InvokeError> {
+        let trace = call.guest_trace(&*host);
         let Call {
             id,
             function,
@@ -348,28 +374,16 @@ impl Sandbox for ContainerSandbox {
             usable: &self.usable,
             ended: false,
         };
+        let called = Called {
+            id,
+            function,
+            deadline,
+            trace,
+        };
         let outcome = if self.version.image.is_empty() {
-            self.invoke_agent(
-                &Called {
-                    id,
-                    function,
-                    deadline,
-                },
-                params,
-                host,
-            )
-            .await
+            self.invoke_agent(&called, params, host).await
         } else {
-            self.invoke_executor(
-                &Called {
-                    id,
-                    function,
-                    deadline,
-                },
-                &params,
-                host.log(),
-            )
-            .await
+            self.invoke_executor(&called, &params, host.log()).await
         };
         flight.ended = leaves_clean(&outcome);
         outcome

@@ -1,5 +1,6 @@
 //! Machine code on disk: one file per code digest in a directory named after what machine code depends on, owner-only,
-//! written atomically, and verified with a keyed digest before it is loaded. It can be made again, so it is never synced.
+//! written atomically, and verified with a keyed digest before it is loaded. Files that come with the code lie beside it.
+//! All of it can be made again, so it is never synced.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -8,6 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serverledge_core::Digest;
 
@@ -34,6 +36,9 @@ pub(crate) enum CacheError {
     },
     #[error("the load of {0} was lost")]
     Lost(Digest),
+    /// It is a component of WASI 0.3, and these are switched off.
+    #[error("{0} is a component of WASI 0.3, which is switched off")]
+    Preview3Off(Digest),
 }
 
 /// See the module.
@@ -49,6 +54,8 @@ pub(crate) struct CacheEntry {
     pub(crate) compiled: Compiled,
     /// Of data: the engine that it belongs to.
     pub(crate) needs: Option<EngineUse>,
+    /// The digest of the pack of files that come with it.
+    pub(crate) files: Option<Digest>,
 }
 
 /// The engine that data belongs to, and the state of it that is the data's.
@@ -64,6 +71,9 @@ struct Label {
     compiled: Compiled,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     needs: Option<LabelledEngine>,
+    /// The digest of the files that come with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    files: Option<String>,
     /// Keyed BLAKE3 over the label's other fields and the machine code, in hexadecimal.
     seal: String,
 }
@@ -85,11 +95,12 @@ impl Label {
         Self {
             compiled: entry.compiled.clone(),
             needs,
+            files: entry.files.map(|files| files.to_string()),
             seal,
         }
     }
 
-    /// `None` if it names an engine by what is no digest.
+    /// `None` if it names an engine or files by what is no digest.
     fn entry(self) -> Option<CacheEntry> {
         let needs = match self.needs {
             Some(needs) => Some(EngineUse {
@@ -98,9 +109,14 @@ impl Label {
             }),
             None => None,
         };
+        let files = match self.files {
+            Some(files) => Some(files.parse().ok()?),
+            None => None,
+        };
         Some(CacheEntry {
             compiled: self.compiled,
             needs,
+            files,
         })
     }
 }
@@ -110,6 +126,7 @@ impl From<Compiled> for CacheEntry {
         Self {
             compiled,
             needs: None,
+            files: None,
         }
     }
 }
@@ -137,11 +154,19 @@ impl DiskCache {
         )
     }
 
-    /// The facts about a module, if its machine code is here; the seal is not checked.
+    /// The path of the files that come with code.
+    fn pack(&self, code: &Digest) -> PathBuf {
+        self.dir.join(format!("{code}.files"))
+    }
+
+    /// The facts about a module, if its machine code and files are here; the seal is not checked.
     pub(crate) fn label(&self, code: &Digest) -> Option<CacheEntry> {
         let (machine, label) = self.paths(code);
         let label: Label = serde_json::from_slice(&fs::read(label).ok()?).ok()?;
-        label.entry().filter(|_| machine.exists())
+        let has_files = |entry: &CacheEntry| entry.files.is_none() || self.pack(code).exists();
+        label
+            .entry()
+            .filter(|entry| machine.exists() && has_files(entry))
     }
 
     /// Whether machine code is here, with the engine that it may need; the seals are not checked.
@@ -179,6 +204,33 @@ impl DiskCache {
         } else {
             Err(CacheError::Missing(*code))
         }
+    }
+
+    /// The pack of the files that come with code which was opened, verified; `None` if none come with it.
+    pub(crate) fn files(
+        &self,
+        code: &Digest,
+        entry: &CacheEntry,
+    ) -> Result<Option<Bytes>, CacheError> {
+        let Some(expected) = entry.files else {
+            return Ok(None);
+        };
+        let path = self.pack(code);
+        let pack = fs::read(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => CacheError::Missing(*code),
+            _ => io("read", &path)(source),
+        })?;
+        if pack_digest(&pack) == expected {
+            Ok(Some(pack.into()))
+        } else {
+            Err(CacheError::Missing(*code))
+        }
+    }
+
+    /// Keeps files that come with code, for the label that is written after them.
+    pub(crate) fn store_files(&self, code: &Digest, pack: &[u8]) -> Result<(), CacheError> {
+        let path = self.pack(code);
+        write_whole(&path, pack).map_err(io("write", &path))
     }
 
     /// All of the machine code, verified.
@@ -240,13 +292,17 @@ impl DiskCache {
         machine_code: impl Read,
     ) -> io::Result<blake3::Hash> {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(if entry.needs.is_some() {
-            DATA_SEAL
-        } else {
-            SEAL
+        hasher.update(match (&entry.files, &entry.needs) {
+            (Some(_), _) => FILES_SEAL,
+            (None, Some(_)) => DATA_SEAL,
+            (None, None) => SEAL,
         });
         hasher.update(code.as_bytes());
         let mut parts = vec![serde_json::to_vec(&entry.compiled)?];
+        if let Some(files) = &entry.files {
+            let is_data = u8::from(entry.needs.is_some());
+            parts.extend([files.as_bytes().to_vec(), vec![is_data]]);
+        }
         if let Some(needs) = &entry.needs {
             parts.extend([
                 needs.engine.as_bytes().to_vec(),
@@ -262,11 +318,18 @@ impl DiskCache {
     }
 }
 
-/// The beginnings of what is sealed: machine code that is whole, and data, whose seal covers the engine's digest.
+/// The beginnings of what is sealed: machine code that is whole; data, whose seal covers the engine's digest; and either
+/// with files, whose digest it covers.
 const SEAL: &[u8] = b"serverledge machine code 1\0";
 const DATA_SEAL: &[u8] = b"serverledge machine code of data 1\0";
+const FILES_SEAL: &[u8] = b"serverledge machine code with files 1\0";
 /// Temporary files younger than this may still be written to.
 const TEMPORARY_LIFE: Duration = Duration::from_secs(3600);
+
+/// The digest of a pack of files.
+pub(crate) fn pack_digest(pack: &[u8]) -> Digest {
+    Digest::new(*blake3::hash(pack).as_bytes())
+}
 
 fn is_younger(entry: &fs::DirEntry, age_min: Duration) -> bool {
     let age = entry

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
+use crate::component_program::ComponentProgram;
 use crate::protocol::{Compiled, GuestKind, Job, ModuleRefusal, RefusalCode, Verdict};
 use crate::{engine, freeze, inspect, linker, proposals, restorable, stub, surface, unroll};
 
@@ -92,22 +92,30 @@ fn answer(verdict: &impl serde::Serialize, bytes: &[u8]) -> std::io::Result<()> 
 }
 
 fn compile(code: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
-    let engine = engine::compiling().map_err(|e| invalid(&e))?;
     let binary = binary(code)?;
-    look(&engine, &binary)?;
+    let (target, _) = look(&binary)?;
     if is_component(&binary) {
-        return made(&engine, &binary);
+        return component(&target, &binary);
     }
+    let engine = &target.engine;
     // One that takes too much to compile then is compiled as it is.
     if let Some(unrolled) = unroll::unrolled(&binary)
-        && let Ok(compiled) = made_core(&engine, &unrolled)
+        && let Ok(compiled) = made_core(engine, &unrolled)
     {
         return Ok(compiled);
     }
-    made_core(&engine, &binary)
+    made_core(engine, &binary)
 }
 
 fn made_core(engine: &Engine, binary: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
+    if proposals::has_heap(binary) {
+        let (compiled, machine_code) = made(engine, binary)?;
+        let compiled = Compiled {
+            has_heap: true,
+            ..compiled
+        };
+        return Ok((compiled, machine_code));
+    }
     let Some(restorable) = restorable::with_globals(binary) else {
         return made(engine, binary);
     };
@@ -121,8 +129,7 @@ fn made_core(engine: &Engine, binary: &[u8]) -> Result<(Compiled, Vec<u8>), Modu
 
 /// All that would refuse a module, without its machine code.
 fn inspect_only(code: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
-    let engine = engine::compiling().map_err(|e| invalid(&e))?;
-    let stubbed = look(&engine, &binary(code)?)?;
+    let (_, stubbed) = look(&binary(code)?)?;
     Ok((
         Compiled {
             code_bytes: 0,
@@ -132,24 +139,56 @@ fn inspect_only(code: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
     ))
 }
 
+/// The engine that a binary is compiled for.
+struct Target {
+    engine: Engine,
+    /// Whether it is that of WASI 0.3.
+    is_concurrent: bool,
+}
+
+impl Target {
+    fn of(binary: &[u8]) -> Result<Self, ModuleRefusal> {
+        let is_concurrent = is_component(binary)
+            && (surface::read(binary).is_ok_and(|surface| surface.is_of_preview_3())
+                || proposals::is_concurrent(binary));
+        let engine = if is_concurrent {
+            engine::compiling_concurrent()
+        } else {
+            engine::compiling()
+        };
+        Ok(Self {
+            engine: engine.map_err(|e| invalid(&e))?,
+            is_concurrent,
+        })
+    }
+}
+
 /// Looks at everything but what the code does: a module that can never run costs no compilation.
-fn look(engine: &Engine, binary: &[u8]) -> Result<Compiled, ModuleRefusal> {
+fn look(binary: &[u8]) -> Result<(Target, Compiled), ModuleRefusal> {
     surface::check(binary)?;
-    proposals::check(binary)?;
+    proposals::check(binary, is_component(binary))?;
     let misfit = "the module is not valid: its sections do not fit together";
     let stub =
         stub::stub(binary).ok_or_else(|| ModuleRefusal::new(RefusalCode::InvalidModule, misfit))?;
-    made(engine, &stub).map(|(compiled, _)| compiled)
+    let target = Target::of(binary)?;
+    let (compiled, _) = if is_component(&stub) {
+        component(&target, &stub)?
+    } else {
+        made(&target.engine, &stub)?
+    };
+    Ok((target, compiled))
 }
 
 fn made(engine: &Engine, binary: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
-    if is_component(binary) {
-        return component(engine, binary);
-    }
-    finish(
-        engine,
-        &wasmtime::Module::new(engine, binary).map_err(|e| invalid(&e))?,
-    )
+    let module = wasmtime::Module::new(engine, binary).map_err(|e| invalid(&e))?;
+    let (compiled, machine_code) = finish(engine, &module)?;
+    let compiled = Compiled {
+        memory_bytes_min: compiled
+            .memory_bytes_min
+            .max(inspect::memories_bytes(binary)),
+        ..compiled
+    };
+    Ok((compiled, machine_code))
 }
 
 /// The binary form: text is translated here, inside the limits.
@@ -233,26 +272,37 @@ fn data(binary: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
     finish_as(&engine, &module, GuestKind::Reactor, memory_bytes_min)
 }
 
-fn component(engine: &Engine, binary: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
-    let component = Component::new(engine, binary).map_err(|e| invalid(&e))?;
-    let memory_bytes_min = inspect::component(&component)?;
-    let linked = linker::http(engine)
+fn component(target: &Target, binary: &[u8]) -> Result<(Compiled, Vec<u8>), ModuleRefusal> {
+    let linker = if target.is_concurrent {
+        linker::concurrent_component(&target.engine)
+    } else {
+        linker::component(&target.engine)
+    };
+    let component = Component::new(&target.engine, binary).map_err(|e| invalid(&e))?;
+    let memory_bytes_min = inspect::component(&component)?.max(inspect::memories_bytes(binary));
+    let linked = linker
         .and_then(|linker| linker.instantiate_pre(&component))
         .map_err(|e| ModuleRefusal::new(RefusalCode::UnknownImport, chain(&e)))?;
-    ProxyPre::new(linked).map_err(|e| {
+    let kind = surface::read(binary)
+        .ok()
+        .and_then(|surface| surface.component_kind())
+        .unwrap_or(GuestKind::Http);
+    ComponentProgram::new(kind, linked).map_err(|e| {
         ModuleRefusal::new(
             RefusalCode::NoInterface,
-            format!(
-                "the component's wasi:http/incoming-handler cannot handle: {}",
-                chain(&e)
-            ),
+            format!("the component is no {}: {}", kind.words(), chain(&e)),
         )
     })?;
-    Ok(compiled(
-        GuestKind::Http,
+    let (compiled, machine_code) = compiled(
+        kind,
         memory_bytes_min,
         component.serialize().map_err(|e| invalid(&e))?,
-    ))
+    );
+    let compiled = Compiled {
+        is_concurrent: target.is_concurrent,
+        ..compiled
+    };
+    Ok((compiled, machine_code))
 }
 
 fn compiled(kind: GuestKind, memory_bytes_min: u64, machine_code: Vec<u8>) -> (Compiled, Vec<u8>) {
@@ -262,6 +312,8 @@ fn compiled(kind: GuestKind, memory_bytes_min: u64, machine_code: Vec<u8>) -> (C
             memory_bytes_min,
             code_bytes: machine_code.len() as u64,
             is_restorable: false,
+            has_heap: false,
+            is_concurrent: false,
         },
         machine_code,
     )

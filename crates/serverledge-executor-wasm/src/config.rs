@@ -41,6 +41,16 @@ pub struct InitLimits {
     pub module_bytes_max: usize,
 }
 
+/// The place where a call finds the files that come with its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FileLayout {
+    /// `/` is read-only and has them; `/tmp` is the call's own and begins empty.
+    #[default]
+    Apart,
+    /// `/` is the call's own and begins with copies of them, which count as its memory.
+    Copied,
+}
+
 /// Settings of the wasm executor.
 #[derive(Debug, Clone)]
 pub struct WasmConfig {
@@ -74,8 +84,12 @@ pub struct WasmConfig {
     pub log_bytes_max: usize,
     /// Most processor time of any invocation, whatever its function declares.
     pub cpu_time_max: Option<std::time::Duration>,
+    /// Whether components of WASI 0.3 run.
+    pub preview3: bool,
     /// Low-priority threads for guests that run on.
     pub heavy_threads: usize,
+    /// The place of files.
+    pub file_layout: FileLayout,
 }
 
 impl WasmConfig {
@@ -99,7 +113,9 @@ impl WasmConfig {
             output_bytes_max: serverledge_core::limits::OUTPUT_BYTES_MAX,
             log_bytes_max: serverledge_core::limits::LOG_TAIL_BYTES_MAX,
             cpu_time_max: None,
+            preview3: true,
             heavy_threads: cores.max(1),
+            file_layout: FileLayout::default(),
         }
     }
 }

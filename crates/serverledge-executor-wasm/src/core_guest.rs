@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serverledge_core::{FunctionName, HostCalls, InvocationId, SplitMix64, Version};
+use serverledge_core::{FunctionName, HostCalls, InvocationId, SplitMix64, TraceContext, Version};
 use wasmtime::Memory;
 
+use crate::descriptor_table::DescriptorTable;
 use crate::log_tail::LogTail;
 use crate::meter::{Meter, Metered};
 
@@ -24,6 +25,8 @@ pub(crate) struct CoreGuest {
     pub(crate) world: World,
     /// The reply of `serverledge::call` that did not fit the guest's buffer.
     pub(crate) kept_reply: Option<Reply>,
+    /// Its descriptors, if its code comes with files; else it has the three streams.
+    pub(crate) files: Option<Box<DescriptorTable>>,
 }
 
 /// The world that a guest sees when it asks about anything beyond its own memory.
@@ -34,6 +37,10 @@ pub(crate) enum World {
         id: InvocationId,
         version: Arc<Version>,
         host: Arc<dyn HostCalls>,
+        /// The trace that it runs in, if there is one.
+        trace: Option<TraceContext>,
+        /// The arguments after the function's name.
+        args: Vec<String>,
     },
     /// The initialisation before a snapshot, which must come to the same every time: no name, no environment, nobody to
     /// call, a clock that only the guest's own sleeping moves, and one sequence of numbers for randomness.
@@ -59,6 +66,17 @@ pub(crate) struct Reply {
     pub(crate) is_error: bool,
 }
 
+/// The variables in which a program finds its trace, by the names that OpenTelemetry gives them.
+pub(crate) fn trace_variables(
+    trace: Option<&TraceContext>,
+) -> impl Iterator<Item = (&'static str, String)> {
+    let parent = trace.map(|trace| ("TRACEPARENT", trace.parent.to_string()));
+    let state = trace.and_then(TraceContext::state);
+    parent
+        .into_iter()
+        .chain(state.map(|state| ("TRACESTATE", state.to_owned())))
+}
+
 impl Metered for CoreGuest {
     fn meter(&mut self) -> &mut Meter {
         &mut self.meter
@@ -66,26 +84,31 @@ impl Metered for CoreGuest {
 }
 
 impl CoreGuest {
-    /// Lets go of all that is the call's own.
+    /// Lets go of all that is the call's own; its arguments go with its world.
     pub(crate) fn clear(&mut self) {
         self.log = LogTail::new(0);
         self.stdin = Bytes::new();
         self.stdout = Vec::new();
         self.world = World::still();
         self.kept_reply = None;
+        self.files = None;
     }
 
-    /// The function's name, for `argv[0]`.
-    pub(crate) fn name(&self) -> &str {
-        match &self.world {
-            World::Invocation { function, .. } => function.as_str(),
-            World::Still { .. } => "",
-        }
+    /// The arguments, of which the first is the function's name.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &str> {
+        let (name, args) = match &self.world {
+            World::Invocation { function, args, .. } => (function.as_str(), args.as_slice()),
+            World::Still { .. } => ("", <&[String]>::default()),
+        };
+        std::iter::once(name).chain(args.iter().map(String::as_str))
     }
 
     /// The environment: the function's own variables, its secrets and what the guest ABI promises, as `NAME=value`.
     pub(crate) fn environment(&self) -> Vec<String> {
-        let World::Invocation { id, version, .. } = &self.world else {
+        let World::Invocation {
+            id, version, trace, ..
+        } = &self.world
+        else {
             return Vec::new();
         };
         let own = version
@@ -97,6 +120,7 @@ impl CoreGuest {
             format!("SERVERLEDGE_HANDLER={}", version.handler),
             format!("SERVERLEDGE_INVOCATION_ID={id}"),
         ])
+        .chain(trace_variables(trace.as_ref()).map(|(name, value)| format!("{name}={value}")))
         .collect()
     }
 

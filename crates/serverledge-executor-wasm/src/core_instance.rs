@@ -149,6 +149,9 @@ impl CoreInstance {
     /// Makes an instance that was put back ready for another call.
     pub(crate) fn begin(&mut self, mut guest: CoreGuest) {
         guest.memory = Some(self.memory);
+        // It was put back to this.
+        let memory_bytes = self.beginning.as_ref().map(|one| one.image.len());
+        guest.meter.take_over(memory_bytes.unwrap_or_default());
         *self.store.data_mut() = guest;
         self.store.set_epoch_deadline(1);
     }

@@ -117,7 +117,7 @@ impl Engines {
             .compile(Job::Engine, Bytes::copy_from_slice(&base.engine), progress)
             .await?;
         let stored = loader
-            .store(base.digest, compiled.into(), machine_code)
+            .store(base.digest, compiled.into(), machine_code, None)
             .await;
         stored.map_err(|error| internal("keep the machine code of an engine", error))
     }

@@ -1,17 +1,19 @@
 //! The response of a `wasi:http` component on its way out: gathered whole where the guest is done at once, else passed on
 //! piece by piece while the guest runs, and watched to the guest's end, which may come long after that of the response.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
 use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
 use serverledge_core::{BodyError, Ending, FailureKind, HttpBody, InvokeError, Rest};
 use tokio::sync::mpsc;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Sleep;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
@@ -43,6 +45,8 @@ pub(crate) struct Exchange {
     pub(crate) log: LogTail,
     /// The request's body, if it has one and the response is not whole.
     pub(crate) lender: Option<Lender>,
+    /// The fields behind the body.
+    pub(crate) trailers: Option<HeaderMap>,
 }
 
 /// The length of a body: the declared one, the written one, and whether the body is sent at all.
@@ -113,8 +117,8 @@ impl BodyLength {
     }
 }
 
-const UNFINISHED: &str =
-    "the function did not finish the body of its response (outgoing-body.finish)";
+const UNFINISHED: &str = "the function did not finish the body of its response (WASI 0.2: outgoing-body.finish; \
+     WASI 0.3: the stream and its trailers)";
 
 fn digits(value: &http::HeaderValue) -> Option<u64> {
     let text = value
@@ -140,6 +144,7 @@ pub(crate) enum Gathered {
     /// All of the body, and the guest if it runs on.
     Whole {
         body: Bytes,
+        trailers: Option<HeaderMap>,
         /// Bytes that the guest wrote where none are sent.
         unsent: Option<u64>,
         rest: Option<Exchange>,
@@ -160,6 +165,7 @@ impl Exchange {
         match last {
             Step::End => Gathered::Whole {
                 body,
+                trailers: self.trailers.take(),
                 unsent,
                 rest: None,
             },
@@ -172,6 +178,7 @@ impl Exchange {
             {
                 Gathered::Whole {
                     body,
+                    trailers: self.trailers.take(),
                     unsent,
                     rest: Some(self),
                 }
@@ -198,17 +205,23 @@ impl Exchange {
                 return self.after_body();
             };
             match Pin::new(body).poll_frame(cx) {
-                // Trailers are passed over: nothing follows them, and HTTP/1.1 clients rarely ask for them.
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    // HTTP/2 has no flow control for what has no length: it would queue without end (GHSA-f8mm-ggr3-89wh).
+                    Ok(data) if data.is_empty() => {}
                     Ok(data) if !self.length.unsent => return self.count(data),
                     Ok(data) => self.length.written += data.len() as u64,
+                    Err(frame) if !self.length.unsent => {
+                        self.trailers = frame.into_trailers().ok();
+                    }
                     Err(_) => {}
                 },
                 Poll::Ready(None) => return self.body_ended(true),
                 // Given up by the guest, or found too short by the host.
                 Poll::Ready(Some(Err(_))) => return self.body_ended(false),
-                // Nobody is left who could write more.
-                Poll::Pending if self.end.is_some() => return self.body_ended(false),
+                // Nobody is left who could write more. A channel of a task whose budget is spent says nothing.
+                Poll::Pending if self.end.is_some() && has_budget_remaining() => {
+                    return self.body_ended(false);
+                }
                 Poll::Pending => return Step::Wait,
             }
         }
@@ -348,8 +361,8 @@ impl Exchange {
 /// One thing that the guest's task tells the connection.
 enum Piece {
     Data(Bytes),
-    /// The body is whole. Without it, it is not.
-    End,
+    /// The body is whole, with the fields behind it. Without this piece, it is not.
+    End(Option<Box<HeaderMap>>),
     Broken(String),
 }
 
@@ -383,10 +396,13 @@ async fn pump(mut exchange: Exchange, mut to: Option<mpsc::Sender<Piece>>) -> En
             (Some(Step::Data(data)), Some(pieces)) => {
                 exchange.send(pieces, Piece::Data(data)).await
             }
-            (Some(Step::Finished), Some(pieces)) => match exchange.send(pieces, Piece::End).await {
-                Sent::Taken => Sent::Gone,
-                other => other,
-            },
+            (Some(Step::Finished), Some(pieces)) => {
+                let last = Piece::End(exchange.trailers.take().map(Box::new));
+                match exchange.send(pieces, last).await {
+                    Sent::Taken => Sent::Gone,
+                    other => other,
+                }
+            }
             (Some(_), _) => Sent::Taken,
             (None, _) => Sent::Gone,
         };
@@ -426,6 +442,31 @@ impl Exchange {
     }
 }
 
+/// A whole body with the fields behind it. It is sent in pieces: a length in its head would leave no place for these.
+pub(crate) fn with_trailers(body: Bytes, trailers: HeaderMap) -> HttpBody {
+    let frames = [Frame::data(body), Frame::trailers(trailers)];
+    Box::pin(FramedBody(VecDeque::from(frames)))
+}
+
+/// A body of these frames.
+struct FramedBody(VecDeque<Frame<Bytes>>);
+
+impl Body for FramedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(self.0.pop_front().map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// The body of a response, as the guest's task tells it.
 struct StreamedBody {
     head: Option<Bytes>,
@@ -450,7 +491,8 @@ impl Body for StreamedBody {
         let piece = std::task::ready!(pieces.poll_recv(cx));
         let last = match piece {
             Some(Piece::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-            Some(Piece::End) => Poll::Ready(None),
+            Some(Piece::End(None)) => Poll::Ready(None),
+            Some(Piece::End(Some(trailers))) => Poll::Ready(Some(Ok(Frame::trailers(*trailers)))),
             Some(Piece::Broken(why)) => Poll::Ready(Some(Err(why.into()))),
             None => Poll::Ready(Some(Err("the function was stopped".into()))),
         };

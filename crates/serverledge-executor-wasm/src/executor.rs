@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::{
-    Digest, Executor, InstanceKey, PrepareError, Prepared, Progress, StartError, Started, Version,
-    error_chain,
+    Digest, Executor, InstanceKey, Interface, PrepareError, Prepared, Progress, StartError,
+    Started, Version, error_chain,
 };
+use serverledge_wire::upload;
 use tokio::time::Instant;
 use wasmtime::Engine;
 
@@ -18,20 +19,26 @@ use crate::cache::{CacheEntry, CacheError, DiskCache};
 use crate::config::WasmConfig;
 use crate::core_guest::CoreGuest;
 use crate::core_instance::{CallEnd, CoreInstance};
-use crate::engine::{self, CORE_GUEST, GuestParts};
+use crate::engine::{self, GuestParts};
 use crate::engines::{Divided, Engines};
+use crate::files::CodeParts;
 use crate::kept::KeptCount;
 use crate::lane::HeavyLane;
 use crate::loaded::{LoadedModule, LoadedModules, Loader, Program};
-use crate::protocol::{Compiled, Job};
+use crate::protocol::{Compiled, GuestKind, Job};
 use crate::sandbox::WasmSandbox;
 use crate::snapshot::{ModuleSnapshot, SnapshotError, Snapshots};
+use crate::surface;
 use crate::ticker::Ticker;
 use crate::worker::{Compiler, internal};
 use crate::written_pages::WrittenPages;
 
 /// Initial memory above which the person who deploys is told: all of it is reset for every fresh instance.
 const REMARK_MEMORY_BYTES: u64 = 1 << 20;
+
+/// The code of refusals of WASI 0.3 where it is switched off.
+const PREVIEW3_OFF: &str = "preview3_off";
+const PREVIEW3_HINT: &str = "this node has that switched off (wasm.preview3 = false); build for WASI 0.2, or ask the node's operator";
 
 /// Runs WebAssembly. Clones share everything.
 #[derive(Clone)]
@@ -43,6 +50,8 @@ pub struct WasmExecutor {
 pub(crate) struct ExecutorParts {
     pub(crate) config: WasmConfig,
     pub(crate) engine: Engine,
+    /// That of components of WASI 0.3; `None` where they are switched off.
+    pub(crate) concurrent: Option<Engine>,
     pub(crate) ticker: Ticker,
     pub(crate) lane: HeavyLane,
     compiler: Compiler,
@@ -74,11 +83,17 @@ impl WasmExecutor {
             .map_err(|e| open_error("create the engine", format!("{e:#}")))?;
         let disk = DiskCache::open_dir(&config.cache_dir, &engine::compatibility(&engine))
             .map_err(|e| open_error("open the cache of compiled modules", error_chain(&e)))?;
-        let ticker = Ticker::start(&engine)
+        let concurrent = config
+            .preview3
+            .then(|| engine::running_concurrent(&config))
+            .transpose()
+            .map_err(|e| open_error("create the engine of WASI 0.3", format!("{e:#}")))?;
+        let engines = std::iter::once(&engine).chain(&concurrent);
+        let ticker = Ticker::start(engines.cloned().collect())
             .map_err(|e| open_error("start the epoch clock", e.to_string()))?;
         let lane = HeavyLane::start(config.heavy_threads)
             .map_err(|e| open_error("start threads", e.to_string()))?;
-        let loader = Loader::new(engine.clone(), disk)
+        let loader = Loader::new(engine.clone(), concurrent.clone(), disk)
             .map_err(|e| open_error("link the host functions", format!("{e:#}")))?;
         let compiler = Compiler::new(config.worker.clone(), config.compile);
         let modules = LoadedModules::new(loader, config.loaded_bytes_max, config.loaded_max);
@@ -88,6 +103,7 @@ impl WasmExecutor {
         let parts = ExecutorParts {
             config,
             engine,
+            concurrent,
             ticker,
             lane,
             compiler,
@@ -171,6 +187,23 @@ impl WasmExecutor {
             .then_some(divided)
     }
 
+    /// The facts about a version that was compiled, if it can run here.
+    fn prepared(&self, version: &Version, compiled: &Compiled) -> Result<Prepared, PrepareError> {
+        self.check_preview3(compiled.is_concurrent)?;
+        prepared(version, compiled)
+    }
+
+    /// Refuses a component of WASI 0.3 where these are switched off.
+    fn check_preview3(&self, is_concurrent: bool) -> Result<(), PrepareError> {
+        if is_concurrent && !self.shared.config.preview3 {
+            return Err(PrepareError::Invalid {
+                code: PREVIEW3_OFF,
+                message: format!("the component is made for WASI 0.3, and {PREVIEW3_HINT}"),
+            });
+        }
+        Ok(())
+    }
+
     /// Compiles a snapshot's data, or the whole module.
     async fn compile(
         &self,
@@ -186,7 +219,11 @@ impl WasmExecutor {
         let (compiled, machine_code) = compiler
             .compile(Job::Data, divided.data.wasm.into(), progress)
             .await?;
-        Ok((CacheEntry { compiled, needs }, machine_code))
+        let entry = CacheEntry {
+            needs,
+            ..CacheEntry::from(compiled)
+        };
+        Ok((entry, machine_code))
     }
 }
 
@@ -201,7 +238,7 @@ impl ExecutorParts {
         let Program::Core(program) = &loaded.program else {
             return Err((wasmtime::Error::msg("a component is no core module"), false));
         };
-        self.make_room(CORE_GUEST);
+        self.make_room(engine::core_guest(loaded.memories));
         let plan = loaded
             .plan
             .as_ref()
@@ -304,11 +341,17 @@ impl Executor for WasmExecutor {
         let loader = &self.shared.modules.loader;
         // A damaged file is made again.
         if let Some(compiled) = loader.verified(version.code).await {
-            return prepared(version, &compiled);
+            return self.prepared(version, &compiled);
         }
-        let (entry, machine_code) = self.compile(code, progress).await?;
-        let prepared = prepared(version, &entry.compiled)?;
-        let stored = loader.store(version.code, entry, machine_code).await;
+        let CodeParts { module, pack } = taken_apart(code).await?;
+        if !self.shared.config.preview3 {
+            // Before it is compiled for nothing.
+            let surface = surface::read(&module).unwrap_or_default();
+            self.check_preview3(surface.is_component && surface.is_of_preview_3())?;
+        }
+        let (entry, machine_code) = self.compile(module, progress).await?;
+        let prepared = self.prepared(version, &entry.compiled)?;
+        let stored = loader.store(version.code, entry, machine_code, pack).await;
         stored.map_err(|source| internal("keep the machine code", source))?;
         Ok(prepared)
     }
@@ -358,7 +401,38 @@ impl Executor for WasmExecutor {
     }
 }
 
+/// The module and the files of deployed code. A tar is read where nobody waits.
+async fn taken_apart(code: Bytes) -> Result<CodeParts, PrepareError> {
+    if !upload::is_tar(&code) {
+        return Ok(CodeParts::module(code));
+    }
+    tokio::task::spawn_blocking(move || CodeParts::of_tar(&code))
+        .await
+        .map_err(|lost| internal("take the code apart", lost))?
+}
+
+/// The interface of a version with code of this kind. Only programs have arguments and standard streams to set.
+fn interface(version: &Version, kind: GuestKind) -> Result<Interface, PrepareError> {
+    let io = &version.io;
+    match kind {
+        GuestKind::Command | GuestKind::Cli | GuestKind::ConcurrentCli if io.has_bytes() => {
+            Ok(Interface::Http)
+        }
+        GuestKind::Reactor | GuestKind::Http | GuestKind::Service if !io.is_default() => {
+            Err(PrepareError::Invalid {
+                code: "invalid_member",
+                message: format!(
+                    "Arguments, Stdin and Stdout are for programs, which are WASI commands and wasi:cli components; this is a {}",
+                    kind.words()
+                ),
+            })
+        }
+        _ => Ok(kind.interface()),
+    }
+}
+
 fn prepared(version: &Version, compiled: &Compiled) -> Result<Prepared, PrepareError> {
+    let interface = interface(version, compiled.kind)?;
     let limit = version.limits.memory;
     if compiled.memory_bytes_min > limit.bytes() {
         return Err(PrepareError::Invalid {
@@ -378,7 +452,7 @@ fn prepared(version: &Version, compiled: &Compiled) -> Result<Prepared, PrepareE
         ));
     }
     Ok(Prepared {
-        interface: compiled.kind.interface(),
+        interface,
         recognised: compiled.kind.words(),
         remarks,
     })
@@ -388,6 +462,11 @@ fn start_error(error: CacheError) -> StartError {
     match error {
         // Changed machine code is as good as none: it is made again from the module.
         CacheError::Missing(code) => StartError::NotPrepared(code),
+        CacheError::Preview3Off(_) => StartError::Unavailable {
+            code: PREVIEW3_OFF,
+            what: "WASI 0.3",
+            source: PREVIEW3_HINT.into(),
+        },
         other => StartError::Internal {
             attempt: "load the module".to_owned(),
             source: Box::new(other),

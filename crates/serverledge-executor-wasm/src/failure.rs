@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serverledge_core::{FailureKind, FunctionFailure, InvokeError};
 use wasmtime::component::ResourceTableError;
-use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime::{GcHeapOutOfMemory, PoolConcurrencyLimitError, ThrownException, Trap};
 use wasmtime_wasi::I32Exit;
 
 use crate::explain;
@@ -55,6 +55,8 @@ fn told(error: &wasmtime::Error, memory_refused: bool, log: Bytes) -> Result<Inv
         (Some(stop), _) => stopped(&stop, memory_refused, &log),
         (None, _) if memory_refused => out_of_memory(),
         (None, Some(trap)) => (FailureKind::Trap, trapped(*trap, error, &log)),
+        (None, None) if error.is::<GcHeapOutOfMemory<()>>() => out_of_memory(),
+        (None, None) if error.is::<ThrownException>() => (FailureKind::Trap, thrown(&log)),
         (None, None) => return Err(log),
     };
     Ok(failure(kind, message, log))
@@ -97,6 +99,14 @@ fn trapped(trap: Trap, error: &wasmtime::Error, log: &[u8]) -> String {
         message += &fault;
     }
     with_words(message, explain::crash(log))
+}
+
+/// An exception that left the guest, and what the language's runtime said before it.
+fn thrown(log: &[u8]) -> String {
+    with_words(
+        "the function trapped: nothing caught an exception that it threw".to_owned(),
+        explain::crash(log),
+    )
 }
 
 /// The address of a bad access. A stack in linear memory that runs out below address 0 wraps to the end of the address space.

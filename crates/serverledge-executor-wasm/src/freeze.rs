@@ -92,6 +92,7 @@ fn freeze(
         memory: None,
         world: World::still(),
         kept_reply: None,
+        files: None,
     };
     let mut store = Store::new(&engine, guest);
     store.limiter(|guest| guest.meter());

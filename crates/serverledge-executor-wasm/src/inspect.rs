@@ -1,9 +1,10 @@
 //! Recognises the guest interface of a module by what it exports, and says what is missing where there is none.
 
+use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 use wasmtime::{ExternType, FuncType, Module, ResourcesRequired, ValType};
 
-use crate::engine::{MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use crate::engine::{MEMORIES_MAX, MEMORY_RESERVATION, TABLE_ELEMENTS_MAX, TABLES_MAX};
 use crate::protocol::{GuestKind, ModuleRefusal, RefusalCode};
 
 const PAGE_BYTES: u64 = 65_536;
@@ -15,6 +16,19 @@ pub(crate) fn module(module: &Module) -> Result<(GuestKind, u64), ModuleRefusal>
         return Err(none("the module exports no memory named \"memory\""));
     }
     Ok((kind, memory_bytes_min(&module.resources_required())?))
+}
+
+/// The memories of a core module at its beginning, in bytes together; of a component, those of all its modules.
+pub(crate) fn memories_bytes(binary: &[u8]) -> u64 {
+    let sections = Parser::new(0).parse_all(binary).filter_map(Result::ok);
+    let memories = sections.filter_map(|payload| match payload {
+        Payload::MemorySection(section) => Some(section.into_iter().filter_map(Result::ok)),
+        _ => None,
+    });
+    memories
+        .flatten()
+        .map(|memory| memory.initial.saturating_mul(PAGE_BYTES))
+        .fold(0, u64::saturating_add)
 }
 
 fn module_kind(module: &Module) -> Result<GuestKind, ModuleRefusal> {
@@ -47,14 +61,18 @@ fn signature(
     let Some(ExternType::Func(found)) = module.get_export(name) else {
         return Err(none(&format!("the module exports no function {name}")));
     };
+    // Not by the identity of the types: that includes the group in which a type is defined.
+    let same = |types: &mut dyn ExactSizeIterator<Item = ValType>, wanted: &[ValType]| {
+        types.len() == wanted.len() && types.zip(wanted).all(|(a, b)| ValType::eq(&a, b))
+    };
+    if same(&mut found.params(), params) && same(&mut found.results(), results) {
+        return Ok(());
+    }
     let wanted = FuncType::new(
         module.engine(),
         params.iter().cloned(),
         results.iter().cloned(),
     );
-    if FuncType::eq(&found, &wanted) {
-        return Ok(());
-    }
     Err(none(&format!(
         "the export {name} has the signature {found}, not {wanted}"
     )))
@@ -71,6 +89,10 @@ pub(crate) fn component(component: &Component) -> Result<u64, ModuleRefusal> {
 /// Refuses a module that the pool has no room for, so that the first call does not find it out.
 pub(crate) fn memory_bytes_min(needs: &ResourcesRequired) -> Result<u64, ModuleRefusal> {
     let elements = needs.max_initial_table_size.unwrap_or(0);
+    let bytes = needs
+        .max_initial_memory_size
+        .unwrap_or(0)
+        .saturating_mul(PAGE_BYTES);
     let fault = if needs.num_memories > MEMORIES_MAX {
         format!(
             "it has {} memories, {MEMORIES_MAX} are allowed",
@@ -83,11 +105,10 @@ pub(crate) fn memory_bytes_min(needs: &ResourcesRequired) -> Result<u64, ModuleR
         )
     } else if elements > TABLE_ELEMENTS_MAX as u64 {
         format!("it has a table of {elements} elements, {TABLE_ELEMENTS_MAX} are allowed")
+    } else if bytes > MEMORY_RESERVATION {
+        format!("it begins with a memory of {bytes} bytes, {MEMORY_RESERVATION} are allowed")
     } else {
-        return Ok(needs
-            .max_initial_memory_size
-            .unwrap_or(0)
-            .saturating_mul(PAGE_BYTES));
+        return Ok(bytes);
     };
     Err(ModuleRefusal::new(
         RefusalCode::InvalidModule,

@@ -2,6 +2,7 @@
 //! runs on is moved to threads of low priority, where the kernel preempts it as soon as a light one is ready.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,10 +84,26 @@ pub(crate) struct Laned<T> {
     lane: Handle,
 }
 
-/// The guest's task panicked: our bug, never the guest's.
+/// The guest's task panicked: our bug or wasmtime's, never the guest's.
 #[derive(Debug, thiserror::Error)]
 #[error("the guest's task ended without a result")]
 pub(crate) struct Lost;
+
+/// Keeps a panic to the guest whose code it happened in: the connection may have other requests.
+fn caught<T>(poll: impl FnOnce() -> T) -> Result<T, Lost> {
+    catch_unwind(AssertUnwindSafe(poll)).map_err(|_| Lost)
+}
+
+/// Runs what borrows a store, so that a panic comes to its owner as an error. The store is then dropped as ever, not while
+/// the stack unwinds, where a second panic would end the process.
+pub(crate) async fn guarded<T>(run: impl Future<Output = T>) -> Result<T, Lost> {
+    let mut run = std::pin::pin!(run);
+    std::future::poll_fn(|cx| match caught(|| run.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(lost) => Poll::Ready(Err(lost)),
+    })
+    .await
+}
 
 impl<T: Send + 'static> Future for Laned<T> {
     type Output = Result<T, Lost>;
@@ -94,10 +111,14 @@ impl<T: Send + 'static> Future for Laned<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if let Some(guest) = &mut this.light {
-            match guest.as_mut().poll(cx) {
-                Poll::Ready(result) => return Poll::Ready(Ok(result)),
-                Poll::Pending if !this.heavy.load(Ordering::Relaxed) => return Poll::Pending,
-                Poll::Pending => {}
+            match caught(|| guest.as_mut().poll(cx)) {
+                Ok(Poll::Ready(result)) => return Poll::Ready(Ok(result)),
+                Ok(Poll::Pending) if !this.heavy.load(Ordering::Relaxed) => return Poll::Pending,
+                Ok(Poll::Pending) => {}
+                Err(lost) => {
+                    this.light = None;
+                    return Poll::Ready(Err(lost));
+                }
             }
         }
         if let Some(guest) = this.light.take() {
@@ -117,5 +138,49 @@ impl<T> Laned<T> {
             task.abort();
             let _ = task.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn broken() -> u32 {
+        tokio::task::yield_now().await;
+        panic!("on purpose");
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_guest_only() {
+        let lane = HeavyLane::start(1).expect("threads");
+        for heavy in [false, true] {
+            let heavy = Arc::new(AtomicBool::new(heavy));
+            let lost = lane.run(Box::pin(broken()), heavy).await;
+            assert!(lost.is_err());
+        }
+        let heavy = Arc::new(AtomicBool::new(false));
+        let next = lane.run(Box::pin(async { 7 }), heavy).await;
+        assert!(matches!(next, Ok(7)));
+    }
+
+    /// The store of a broken guest outlives its unwinding.
+    #[tokio::test]
+    async fn what_a_broken_run_borrowed_is_dropped_afterwards() {
+        struct Borrowed(bool);
+        impl Drop for Borrowed {
+            fn drop(&mut self) {
+                assert!(!std::thread::panicking());
+                self.0 = true;
+            }
+        }
+        let mut store = Borrowed(false);
+        let run = async {
+            let store = &mut store;
+            store.0 = false;
+            broken().await
+        };
+        assert!(guarded(run).await.is_err());
+        drop(store);
+        assert!(matches!(guarded(async { 7 }).await, Ok(7)));
     }
 }

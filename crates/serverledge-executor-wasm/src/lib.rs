@@ -4,14 +4,20 @@
 //! disk, loaded on demand, and instantiated from a pool. Guests run inside the task of their request and yield at
 //! every tick of the epoch clock; one that runs on is moved to low-priority threads (`docs/decisions/0005-where-guests-run.md`).
 
+mod arguments;
 mod cache;
+mod cli;
 mod command;
 mod compile;
+mod component_files;
+mod component_guest;
+mod component_program;
 mod config;
 mod core_guest;
 mod core_instance;
 mod custom;
 mod deadline;
+mod descriptor_table;
 mod engine;
 mod engines;
 mod exchange;
@@ -19,9 +25,9 @@ mod executor;
 mod explain;
 mod exports;
 mod failure;
+mod files;
 mod freeze;
 mod http;
-mod http_guest;
 mod inspect;
 mod kept;
 mod lane;
@@ -33,12 +39,15 @@ mod log_tail;
 mod memory_image;
 mod meter;
 mod portable;
+mod program_call;
 mod proposals;
 mod protocol;
 mod queue;
 mod reactor;
 mod restorable;
+mod rights;
 mod sandbox;
+mod service;
 mod snapshot;
 mod split;
 mod split_module;
@@ -51,7 +60,7 @@ mod worker;
 mod written_pages;
 
 pub use compile::compile_worker;
-pub use config::{CompileLimits, InitLimits, WasmConfig, Worker};
+pub use config::{CompileLimits, FileLayout, InitLimits, WasmConfig, Worker};
 pub use custom::{section, with_section};
 pub use deadline::with_deadline;
 pub use executor::{WasmExecutor, WasmOpenError};

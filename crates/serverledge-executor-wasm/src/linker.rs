@@ -2,13 +2,17 @@
 
 use bytes::Bytes;
 use serverledge_core::limits::{NAME_BYTES_MAX, PARAMS_BYTES_MAX};
-use wasmtime::component::Resource;
+use wasmtime::component::{Accessor, Resource};
 use wasmtime::{Caller, Engine, Linker, Result, StoreContextMut, component};
-use wasmtime_wasi_http::FieldMap;
+use wasmtime_wasi::p2::bindings::filesystem as preview2_files;
+use wasmtime_wasi::p3::bindings::filesystem as preview3_files;
 use wasmtime_wasi_http::p2::body::HostOutgoingBody;
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{FieldMap, WasiHttpView as _, p3};
 
+use crate::component_files::HasFiles;
+use crate::component_guest::ComponentGuest;
 use crate::core_guest::{CoreGuest, Reply};
-use crate::http_guest::HttpGuest;
 use crate::meter::Stop;
 use crate::wasi;
 
@@ -44,20 +48,54 @@ pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
 /// The interface of requests and responses, in the version that wasmtime-wasi-http offers.
 const HTTP_TYPES: &str = "wasi:http/types@0.2.12";
 
-/// For `wasi:http` components: the interfaces of WASI 0.2, with nothing granted.
-pub(crate) fn http(engine: &Engine) -> Result<component::Linker<HttpGuest>> {
+/// For components: the interfaces of WASI 0.2, with nothing granted but the files of the call.
+pub(crate) fn component(engine: &Engine) -> Result<component::Linker<ComponentGuest>> {
     let mut linker = component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
+    // The implementation that is replaced opens files of the machine.
+    preview2_files::types::add_to_linker::<_, HasFiles>(&mut linker, ComponentGuest::files)?;
+    preview2_files::preopens::add_to_linker::<_, HasFiles>(&mut linker, ComponentGuest::files)?;
     linker.instance(HTTP_TYPES)?.func_wrap(
         "[static]outgoing-body.finish",
-        |mut guest: StoreContextMut<'_, HttpGuest>,
+        |mut guest: StoreContextMut<'_, ComponentGuest>,
          (body, trailers): (Resource<HostOutgoingBody>, Option<Resource<FieldMap>>)| {
             Ok((guest.data_mut().finish_body(body, trailers)?,))
         },
     )?;
     linker.allow_shadowing(false);
+    Ok(linker)
+}
+
+/// The interface that a component of the world `middleware` passes requests on to.
+const NEXT_HANDLER: &str = "wasi:http/handler@0.3.0";
+
+/// For components of WASI 0.3, which may import what is of 0.2 as well.
+pub(crate) fn concurrent_component(engine: &Engine) -> Result<component::Linker<ComponentGuest>> {
+    let mut linker = component(engine)?;
+    wasmtime_wasi::p3::cli::add_to_linker(&mut linker)?;
+    wasmtime_wasi::p3::clocks::add_to_linker(&mut linker)?;
+    wasmtime_wasi::p3::random::add_to_linker(&mut linker)?;
+    wasmtime_wasi::p3::sockets::add_to_linker(&mut linker)?;
+    preview3_files::types::add_to_linker::<_, HasFiles>(&mut linker, ComponentGuest::files)?;
+    preview3_files::preopens::add_to_linker::<_, HasFiles>(&mut linker, ComponentGuest::files)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    linker.instance(NEXT_HANDLER)?.func_wrap_concurrent(
+        "handle",
+        |tasks: &Accessor<ComponentGuest>, (request,): (Resource<p3::Request>,)| {
+            Box::pin(async move {
+                tasks.with(|mut store| {
+                    let request = store.data_mut().http().table.delete(request)?;
+                    // As a request on its way, so that its body is let go of.
+                    drop(request.into_http(&mut store, async { Ok(()) }));
+                    Ok((Err::<Resource<p3::Response>, _>(
+                        ErrorCode::HttpRequestDenied,
+                    ),))
+                })
+            })
+        },
+    )?;
     Ok(linker)
 }
 

@@ -11,13 +11,14 @@ use serverledge_core::Digest;
 use tokio::sync::OnceCell;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Linker, Module, ModuleExport, component};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use crate::cache::{CacheEntry, CacheError, DiskCache, EngineUse};
+use crate::cache::{CacheEntry, CacheError, DiskCache, EngineUse, pack_digest};
 use crate::command::CommandModule;
+use crate::component_guest::ComponentGuest;
+use crate::component_program::{CliProgram, ComponentProgram, HttpProgram};
 use crate::core_guest::CoreGuest;
 use crate::core_instance::RestorePlan;
-use crate::http_guest::HttpGuest;
+use crate::files::{self, BaseTree};
 use crate::kept::{KeptInstance, KeptInstances};
 use crate::linker;
 use crate::protocol::{Compiled, GuestKind};
@@ -35,6 +36,14 @@ pub(crate) struct LoadedModule {
     pub(crate) plan: Option<Arc<RestorePlan>>,
     /// Those that were put back, and wait.
     pub(crate) kept: KeptInstances,
+    /// The number of its memories, if it is a core module, with its heap of objects.
+    pub(crate) memories: u32,
+    /// Whether its instances have a heap of objects.
+    pub(crate) has_heap: bool,
+    /// Whether it runs on the engine of WASI 0.3.
+    pub(crate) is_concurrent: bool,
+    /// The files that come with it, which all calls share.
+    pub(crate) files: Option<Arc<BaseTree>>,
     /// Bytes of its own.
     bytes: u64,
     /// The engine that it shares with others, by its digest.
@@ -44,7 +53,8 @@ pub(crate) struct LoadedModule {
 /// By guest interface.
 pub(crate) enum Program {
     Core(CoreProgram),
-    Http(ProxyPre<HttpGuest>),
+    Http(HttpProgram),
+    Cli(CliProgram),
 }
 
 /// A core module, by guest interface.
@@ -57,7 +67,9 @@ pub(crate) enum CoreProgram {
 pub(crate) struct Loader {
     engine: Engine,
     core: Linker<CoreGuest>,
-    http: component::Linker<HttpGuest>,
+    components: component::Linker<ComponentGuest>,
+    /// `None` where components of WASI 0.3 are switched off.
+    concurrent: Option<(Engine, component::Linker<ComponentGuest>)>,
     disk: DiskCache,
     /// The engines that loaded modules hold.
     engines: Mutex<HashMap<Digest, Weak<SharedEngine>>>,
@@ -87,6 +99,13 @@ struct LoadedState {
 }
 
 impl Program {
+    fn memories(&self) -> u32 {
+        match self {
+            Self::Core(program) => program.memory_module().resources_required().num_memories,
+            Self::Http(_) | Self::Cli(_) => 0,
+        }
+    }
+
     fn plan(&self, is_restorable: bool, compiled: &Compiled) -> Option<Arc<RestorePlan>> {
         match self {
             Self::Core(program)
@@ -126,12 +145,24 @@ impl CoreProgram {
 }
 
 impl Loader {
-    pub(crate) fn new(engine: Engine, disk: DiskCache) -> wasmtime::Result<Self> {
+    pub(crate) fn new(
+        engine: Engine,
+        concurrent: Option<Engine>,
+        disk: DiskCache,
+    ) -> wasmtime::Result<Self> {
         let core = linker::core(&engine)?;
-        let http = linker::http(&engine)?;
+        let components = linker::component(&engine)?;
+        let concurrent = match concurrent {
+            Some(engine) => {
+                let components = linker::concurrent_component(&engine)?;
+                Some((engine, components))
+            }
+            None => None,
+        };
         Ok(Self {
             core,
-            http,
+            components,
+            concurrent,
             engine,
             disk,
             engines: Mutex::default(),
@@ -140,18 +171,30 @@ impl Loader {
 
     /// Reads, verifies, maps. Blocks for about a millisecond per MB of machine code, and never compiles.
     pub(crate) fn load(&self, code: &Digest) -> Result<Arc<LoadedModule>, CacheError> {
-        let (file, CacheEntry { compiled, needs }) = self.disk.open(code)?;
-        let bytes = compiled.code_bytes;
+        let (file, entry) = self.disk.open(code)?;
+        if entry.compiled.is_concurrent && self.concurrent.is_none() {
+            return Err(CacheError::Preview3Off(*code));
+        }
+        let files = self.files(code, &entry)?;
+        let CacheEntry {
+            compiled, needs, ..
+        } = entry;
+        let bytes = compiled.code_bytes + files.as_ref().map_or(0, |files| files.bytes());
         let failed = |source| CacheError::Load {
             code: *code,
             source,
         };
         let Some(needs) = needs else {
-            let program = self.program(compiled.kind, file).map_err(failed)?;
+            let program = self.program(&compiled, file).map_err(failed)?;
             return Ok(Arc::new(LoadedModule {
                 plan: program.plan(compiled.is_restorable, &compiled),
+                // A heap of objects lies in one more.
+                memories: program.memories() + u32::from(compiled.has_heap),
+                has_heap: compiled.has_heap,
+                is_concurrent: compiled.is_concurrent,
                 program,
                 kept: KeptInstances::new(),
+                files,
                 bytes,
                 engine: None,
             }));
@@ -166,11 +209,28 @@ impl Loader {
             .map_err(failed)?;
         Ok(Arc::new(LoadedModule {
             plan: program.plan(engine.is_restorable, &compiled),
+            memories: program.memories(),
+            has_heap: false,
+            is_concurrent: false,
             program,
             kept: KeptInstances::new(),
+            files,
             bytes,
             engine: Some((needs.engine, engine)),
         }))
+    }
+
+    /// The files that come with code which was opened.
+    fn files(
+        &self,
+        code: &Digest,
+        entry: &CacheEntry,
+    ) -> Result<Option<Arc<BaseTree>>, CacheError> {
+        let Some(pack) = self.disk.files(code, entry)? else {
+            return Ok(None);
+        };
+        let tree = files::unpacked(&pack).ok_or(CacheError::Missing(*code))?;
+        Ok(Some(Arc::new(tree)))
     }
 
     /// The engine that is loaded, or loads it: others wait meanwhile.
@@ -212,6 +272,7 @@ impl Loader {
     pub(crate) async fn verified(self: &Arc<Self>, code: Digest) -> Option<Compiled> {
         let verify = move |disk: &DiskCache| {
             let (_, entry) = disk.open(&code).ok()?;
+            disk.files(&code, &entry).ok()?;
             match entry.needs {
                 Some(needs) => disk.open(&needs.engine).is_ok().then_some(entry.compiled),
                 None => Some(entry.compiled),
@@ -220,14 +281,22 @@ impl Loader {
         self.on_disk(verify).await.ok().flatten()
     }
 
-    /// Keeps machine code.
+    /// Keeps machine code, and the pack of the files that come with it.
     pub(crate) async fn store(
         self: &Arc<Self>,
         code: Digest,
-        entry: CacheEntry,
+        mut entry: CacheEntry,
         machine_code: Vec<u8>,
+        pack: Option<Vec<u8>>,
     ) -> Result<(), CacheError> {
-        self.on_disk(move |disk| disk.store(&code, &entry, &machine_code))
+        let store = move |disk: &DiskCache| {
+            if let Some(pack) = pack {
+                disk.store_files(&code, &pack)?;
+                entry.files = Some(pack_digest(&pack));
+            }
+            disk.store(&code, &entry, &machine_code)
+        };
+        self.on_disk(store)
             .await
             .map_err(|_| CacheError::Lost(code))?
     }
@@ -252,9 +321,9 @@ impl Loader {
         tokio::task::spawn_blocking(move || work(&loader.disk)).await
     }
 
-    fn program(&self, kind: GuestKind, file: std::fs::File) -> wasmtime::Result<Program> {
+    fn program(&self, compiled: &Compiled, file: std::fs::File) -> wasmtime::Result<Program> {
         let lost = || wasmtime::Error::msg("the module lost an export");
-        Ok(match kind {
+        Ok(match compiled.kind {
             GuestKind::Command => {
                 let command = CommandModule::new(self.core.instantiate_pre(&self.module(file)?)?);
                 Program::Core(CoreProgram::Command(command.ok_or_else(lost)?))
@@ -263,9 +332,17 @@ impl Loader {
                 let reactor = Reactor::new(self.core.instantiate_pre(&self.module(file)?)?);
                 Program::Core(CoreProgram::Reactor(reactor.ok_or_else(lost)?))
             }
-            GuestKind::Http => Program::Http(ProxyPre::new(
-                self.http.instantiate_pre(&self.component(file)?)?,
-            )?),
+            kind => {
+                let (engine, linker) = match &self.concurrent {
+                    Some((engine, linker)) if compiled.is_concurrent => (engine, linker),
+                    _ => (&self.engine, &self.components),
+                };
+                let linked = linker.instantiate_pre(&component(engine, file)?)?;
+                match ComponentProgram::new(kind, linked)? {
+                    ComponentProgram::Http(program) => Program::Http(program),
+                    ComponentProgram::Cli(program) => Program::Cli(program),
+                }
+            }
         })
     }
 
@@ -278,19 +355,19 @@ impl Loader {
         // compiling child and are unchanged; the directory is writable by the node's user alone.
         unsafe { Module::deserialize_open_file(&self.engine, file) }
     }
+}
 
-    #[expect(
-        unsafe_code,
-        reason = "as for modules; components offer no descriptor form, so the verified bytes are copied"
-    )]
-    fn component(&self, mut file: std::fs::File) -> wasmtime::Result<Component> {
-        use std::io::{Read, Seek};
-        let mut bytes = Vec::new();
-        file.rewind()?;
-        file.read_to_end(&mut bytes)?;
-        // SAFETY: as above.
-        unsafe { Component::deserialize(&self.engine, &bytes) }
-    }
+#[expect(
+    unsafe_code,
+    reason = "as for modules; components offer no descriptor form, so the verified bytes are copied"
+)]
+fn component(engine: &Engine, mut file: std::fs::File) -> wasmtime::Result<Component> {
+    use std::io::{Read, Seek};
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    // SAFETY: as above.
+    unsafe { Component::deserialize(engine, &bytes) }
 }
 
 impl LoadedModules {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use wasmtime::{ResourceLimiter, Store, StoreContextMut, UpdateDeadline};
 
 use crate::engine::TABLE_ELEMENTS_MAX;
+use crate::files::MemoryRoom;
 use crate::ticker::TICK;
 
 /// Slices after which a guest counts as heavy and leaves the request's task for the low-priority threads.
@@ -33,6 +34,10 @@ pub(crate) enum Stop {
 #[derive(Debug)]
 pub(crate) struct Meter {
     memory_bytes_max: usize,
+    /// Bytes of all memories together.
+    memory_bytes: usize,
+    /// The account that it shares with the call's files, if it has any.
+    room: Option<MemoryRoom>,
     /// Whether the guest was ever refused memory.
     pub(crate) memory_refused: bool,
     cpu_time_max: Option<Duration>,
@@ -54,11 +59,28 @@ impl Meter {
     ) -> Self {
         Self {
             memory_bytes_max: usize::try_from(memory_bytes_max).unwrap_or(usize::MAX),
+            memory_bytes: 0,
+            room: None,
             memory_refused: false,
             cpu_time_max,
             cpu_time: Duration::ZERO,
             slices: 0,
             heavy,
+        }
+    }
+
+    /// Shares the memory of the call with its files: what either takes, the other one has not.
+    pub(crate) fn share(&mut self) -> MemoryRoom {
+        let room = MemoryRoom::new(self.memory_bytes_max as u64);
+        self.room = Some(room.clone());
+        room
+    }
+
+    /// Takes an instance over that has so much memory already.
+    pub(crate) fn take_over(&mut self, memory_bytes: usize) {
+        self.memory_bytes = memory_bytes;
+        if let Some(room) = &self.room {
+            room.take(memory_bytes as u64);
         }
     }
 
@@ -92,13 +114,27 @@ fn on_tick<T: Metered>(mut context: StoreContextMut<'_, T>) -> wasmtime::Result<
 impl ResourceLimiter for Meter {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
-        _max: Option<usize>,
+        max: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let granted = desired <= self.memory_bytes_max;
-        self.memory_refused |= !granted;
-        Ok(granted)
+        let growth = desired.saturating_sub(current);
+        let all = self.memory_bytes.saturating_add(growth);
+        let room = self.room.as_ref();
+        if all > self.memory_bytes_max || room.is_some_and(|room| room.left() < growth as u64) {
+            self.memory_refused = true;
+            return Ok(false);
+        }
+        // Beyond what the memory itself declares: fails whatever is said here.
+        if max.is_some_and(|max| desired > max) {
+            return Ok(false);
+        }
+        // What the machine then refuses stays counted.
+        self.memory_bytes = all;
+        if let Some(room) = room {
+            room.take(growth as u64);
+        }
+        Ok(true)
     }
 
     fn table_growing(

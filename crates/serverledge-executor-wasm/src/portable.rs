@@ -4,12 +4,14 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use serverledge_wire::upload;
 use wasm_encoder::{Module, RawSection};
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{Encoding, MemorySectionReader, Parser, Payload};
 
 use crate::compile::binary;
 use crate::linked::{CODE_BYTES_MAX, is_component, linked};
-use crate::surface;
+use crate::protocol::GuestKind;
+use crate::{proposals, surface};
 
 /// Longest text form that is translated for another host. Text grows by little in its binary form, and the node
 /// translates it outside of the limits of a deploy.
@@ -38,9 +40,35 @@ pub enum NotPortable {
          program"
     )]
     Component,
+    /// A component that is a program.
+    #[error(
+        "it is a component that is a program (wasi:cli), and in a browser components only answer requests (wasi:http); \
+         build it for WASI preview 1 (wasm32-wasip1)"
+    )]
+    Program,
+    /// A component of WASI 0.3.
+    #[error(
+        "it is a component of WASI 0.3, for which browsers have no host here; build it for WASI 0.2 (wasi:http/proxy)"
+    )]
+    Preview3,
+    /// A module with objects outside of its memory.
+    #[error(
+        "it has objects outside of its memory (garbage collection, exceptions or references to its host's objects), \
+         which no page can limit"
+    )]
+    Objects,
+    /// A module whose memory no page can limit as the node does.
+    #[error(
+        "it has several memories, or one with addresses of 64 bits, and a page limits one of 32 bits; build it with a \
+         single memory for wasm32"
+    )]
+    Memories,
     /// A component with too much code.
     #[error("it is a component with more than {} MiB of code", CODE_BYTES_MAX >> 20)]
     LargeComponent,
+    /// Code that comes with files.
+    #[error("it has files of its own, which only a node gives to a program")]
+    Files,
     /// Not a module, or one without an interface.
     #[error("it is no WebAssembly module with an interface of functions")]
     NoModule,
@@ -59,6 +87,9 @@ pub enum NotPortable {
 /// # Errors
 /// [`NotPortable`]: the reason why there is none.
 pub fn portable(code: &Bytes) -> Result<(CoreInterface, Bytes), NotPortable> {
+    if upload::is_tar(code) {
+        return Err(NotPortable::Files);
+    }
     let module = match code.first() {
         Some(0) => Cow::Borrowed(code.as_ref()),
         _ if code.len() > TEXT_BYTES_MAX => return Err(NotPortable::LongText),
@@ -69,7 +100,17 @@ pub fn portable(code: &Bytes) -> Result<(CoreInterface, Bytes), NotPortable> {
         ),
     };
     if is_component(&module) {
+        let surface = surface::read(&module).map_err(|_| NotPortable::NoModule)?;
+        if surface.is_of_preview_3() || proposals::is_concurrent(&module) {
+            return Err(NotPortable::Preview3);
+        }
+        if surface.component_kind() == Some(GuestKind::Cli) {
+            return Err(NotPortable::Program);
+        }
         return Ok((CoreInterface::Component, linked(&module)?));
+    }
+    if proposals::has_heap(&module) {
+        return Err(NotPortable::Objects);
     }
     let program = program(&module)?;
     let surface = surface::read(&program.module).map_err(|_| NotPortable::NoModule)?;
@@ -103,6 +144,9 @@ pub(crate) fn program(module: &[u8]) -> Result<BareModule, NotPortable> {
                 ..
             } => return Err(NotPortable::Component),
             Payload::CustomSection(_) => {}
+            Payload::MemorySection(section) if !is_plain(&section) => {
+                return Err(NotPortable::Memories);
+            }
             payload => {
                 has_start |= matches!(payload, Payload::StartSection { .. });
                 if let Some((id, range)) = payload.as_section() {
@@ -116,6 +160,12 @@ pub(crate) fn program(module: &[u8]) -> Result<BareModule, NotPortable> {
         module: bare.finish(),
         has_start,
     })
+}
+
+/// Whether it is one memory of 32 bits.
+fn is_plain(section: &MemorySectionReader<'_>) -> bool {
+    let mut memories = section.clone().into_iter().flatten();
+    section.count() <= 1 && memories.all(|memory| !memory.memory64)
 }
 
 #[cfg(test)]
@@ -179,11 +229,18 @@ mod tests {
         ] {
             assert_eq!(interface(none), Err(NotPortable::NoModule), "{none:?}");
         }
+        let mut tar = vec![b'm'; 512];
+        tar[257..262].copy_from_slice(b"ustar");
+        assert_eq!(interface(tar), Err(NotPortable::Files));
         let long = format!(
             "(module (func (export \"_start\"))){}",
             " ".repeat(TEXT_BYTES_MAX)
         );
         assert_eq!(interface(long), Err(NotPortable::LongText));
+        for memories in ["(memory 1) (memory 1)", "(memory i64 1)"] {
+            let module = format!(r#"(module {memories} (func (export "_start")))"#);
+            assert_eq!(interface(module), Err(NotPortable::Memories), "{memories}");
+        }
     }
 
     #[test]

@@ -16,41 +16,16 @@ struct Proposal {
 const CONTAINER: &str = "or run it in a container";
 
 /// The more telling first: it gives the hint where a module needs several.
-const NOT_OFFERED: [Proposal; 16] = [
-    Proposal {
-        feature: WasmFeatures::CM_ASYNC,
-        name: "the component model's asynchronous functions (WASI 0.3)",
-        hint: "the newest SDKs of Spin and the crate wasip3 use it; build with an SDK for WASI 0.2",
-    },
+const NOT_OFFERED: [Proposal; 11] = [
     Proposal {
         feature: WasmFeatures::LEGACY_EXCEPTIONS,
         name: "exceptions in their old form (try, catch)",
-        hint: "clang and Emscripten make it with -fwasm-exceptions or -sSUPPORT_LONGJMP=wasm; build without exceptions",
-    },
-    Proposal {
-        feature: WasmFeatures::GC_TYPES,
-        name: "garbage collection or references to its host's objects (gc, externref)",
-        hint: "Kotlin/Wasm, Dart, TeaVM, OCaml and wasm-bindgen's tables use it; build without reference types where there is such an option",
-    },
-    Proposal {
-        feature: WasmFeatures::EXCEPTIONS,
-        name: "exceptions (try_table, exnref)",
-        hint: "Kotlin/Wasm and C++ with -fwasm-exceptions use it; build without exceptions",
+        hint: "clang and Emscripten make it with -fwasm-exceptions or -sSUPPORT_LONGJMP=wasm; build with the new form (clang: -mllvm -wasm-use-legacy-eh=false, Emscripten: -sWASM_LEGACY_EXCEPTIONS=0), or without exceptions",
     },
     Proposal {
         feature: WasmFeatures::THREADS,
         name: "threads (shared memory, atomic instructions)",
         hint: "wasm32-wasip1-threads and -pthread make it; build for wasm32-wasip1, without threads",
-    },
-    Proposal {
-        feature: WasmFeatures::MEMORY64,
-        name: "memories of 64 bits (memory64)",
-        hint: "the targets wasm64 and Emscripten's -sMEMORY64 make it; build for wasm32",
-    },
-    Proposal {
-        feature: WasmFeatures::MULTI_MEMORY,
-        name: "several memories (multi-memory)",
-        hint: "wasm-merge and tools that instrument modules make it; link everything into one memory (wasm-opt --multi-memory-lowering)",
     },
     Proposal {
         feature: WasmFeatures::STACK_SWITCHING,
@@ -85,14 +60,14 @@ const NOT_OFFERED: [Proposal; 16] = [
     Proposal {
         feature: WasmFeatures::CM_THREADING,
         name: "threads in the component model",
-        hint: "WASI 0.3 toolchains use it; build for WASI 0.2",
+        hint: "experimental toolchains use it; build without",
     },
     Proposal {
         feature: WasmFeatures::CM_ASYNC_STACKFUL
             .union(WasmFeatures::CM_MORE_ASYNC_BUILTINS)
             .union(WasmFeatures::CM_ERROR_CONTEXT),
-        name: "further asynchronous functions of the component model",
-        hint: "WASI 0.3 toolchains use it; build for WASI 0.2",
+        name: "asynchronous functions of the component model beyond WASI 0.3.0 (stackful tasks, error contexts, more built-ins)",
+        hint: "drafts of WASI 0.3 and experimental toolchains use it; build with a released SDK for WASI 0.3.0, or for WASI 0.2",
     },
     Proposal {
         feature: WasmFeatures::CM_FIXED_LENGTH_LISTS
@@ -103,13 +78,37 @@ const NOT_OFFERED: [Proposal; 16] = [
     },
 ];
 
-/// The features that the engine offers (`engine.rs`; a test compares): the third edition of WebAssembly and components,
-/// but for the above.
+/// The features with which a guest has objects outside of its memory, in a heap that the engine collects.
+const HEAP: WasmFeatures = WasmFeatures::GC
+    .union(WasmFeatures::GC_TYPES)
+    .union(WasmFeatures::EXCEPTIONS);
+
+/// The same in the core modules of a component: there the heap may be made when code runs already, which is a fault of
+/// wasmtime 48.0.8 (GHSA-43j2-gcp4-m22g).
+const IN_COMPONENTS: Proposal = Proposal {
+    feature: HEAP,
+    name: "garbage collection, exceptions (exnref) or references to its host's objects (externref) inside of a component",
+    hint: "Kotlin/Wasm and C++ with exceptions use it; build a core module for WASI preview 1, which may have them",
+};
+
+/// The features that the engine offers to core modules (`engine.rs`; a test compares): the third edition of WebAssembly and
+/// components, but for the above.
 fn offered() -> WasmFeatures {
-    let all = WasmFeatures::WASM3 | WasmFeatures::COMPONENT_MODEL;
+    let all = WasmFeatures::WASM3 | WasmFeatures::COMPONENT_MODEL | WasmFeatures::CM_ASYNC;
     NOT_OFFERED
         .iter()
         .fold(all, |features, proposal| features - proposal.feature)
+}
+
+/// Whether a component has asynchronous functions.
+pub(crate) fn is_concurrent(binary: &[u8]) -> bool {
+    is_valid(binary, offered() - WasmFeatures::CM_ASYNC).is_err()
+        && is_valid(binary, offered()).is_ok()
+}
+
+/// Whether an instance of a core module has objects outside of its memory.
+pub(crate) fn has_heap(binary: &[u8]) -> bool {
+    is_valid(binary, offered() - HEAP).is_err() && is_valid(binary, offered()).is_ok()
 }
 
 fn is_valid(binary: &[u8], features: WasmFeatures) -> Result<(), wasmparser::BinaryReaderError> {
@@ -119,17 +118,19 @@ fn is_valid(binary: &[u8], features: WasmFeatures) -> Result<(), wasmparser::Bin
 }
 
 /// Whether a module is valid with what is offered; it costs a hundredth of a compilation.
-pub(crate) fn check(binary: &[u8]) -> Result<(), ModuleRefusal> {
-    let Err(fault) = is_valid(binary, offered()) else {
+pub(crate) fn check(binary: &[u8], is_component: bool) -> Result<(), ModuleRefusal> {
+    let refused = || {
+        let more = is_component.then_some(&IN_COMPONENTS);
+        NOT_OFFERED.iter().chain(more)
+    };
+    let offered = refused().fold(offered(), |features, proposal| features - proposal.feature);
+    let Err(fault) = is_valid(binary, offered) else {
         return Ok(());
     };
-    let all = NOT_OFFERED
-        .iter()
-        .fold(offered(), |features, proposal| features | proposal.feature);
+    let all = refused().fold(offered, |features, proposal| features | proposal.feature);
     let needed: Vec<&Proposal> = match is_valid(binary, all) {
         Err(_) => Vec::new(),
-        Ok(()) => NOT_OFFERED
-            .iter()
+        Ok(()) => refused()
             .filter(|one| is_valid(binary, all - one.feature).is_err())
             .collect(),
     };

@@ -12,6 +12,12 @@ pub(crate) enum GuestKind {
     Reactor,
     /// A component that exports `wasi:http/incoming-handler`.
     Http,
+    /// A component that exports `wasi:cli/run`: as a command.
+    Cli,
+    /// A component that exports `wasi:http/handler` of WASI 0.3.
+    Service,
+    /// A component that exports `wasi:cli/run` of WASI 0.3.
+    ConcurrentCli,
 }
 
 impl GuestKind {
@@ -20,13 +26,18 @@ impl GuestKind {
             Self::Command => "WASI command",
             Self::Reactor => "reactor",
             Self::Http => "wasi:http component",
+            Self::Cli => "wasi:cli component",
+            Self::Service => "wasi:http component of WASI 0.3",
+            Self::ConcurrentCli => "wasi:cli component of WASI 0.3",
         }
     }
 
     pub(crate) const fn interface(self) -> serverledge_core::Interface {
         match self {
-            Self::Command | Self::Reactor => serverledge_core::Interface::Json,
-            Self::Http => serverledge_core::Interface::Http,
+            Self::Command | Self::Reactor | Self::Cli | Self::ConcurrentCli => {
+                serverledge_core::Interface::Json
+            }
+            Self::Http | Self::Service => serverledge_core::Interface::Http,
         }
     }
 }
@@ -41,6 +52,12 @@ pub(crate) struct Compiled {
     pub(crate) code_bytes: u64,
     /// Whether an instance can be put back to its beginning (`restorable.rs`).
     pub(crate) is_restorable: bool,
+    /// Whether an instance has a heap of objects beside its memory (`proposals.rs`).
+    #[serde(default)]
+    pub(crate) has_heap: bool,
+    /// Whether it is machine code for the engine of WASI 0.3 (`engine.rs`).
+    #[serde(default)]
+    pub(crate) is_concurrent: bool,
 }
 
 /// The reason why a module is refused.

@@ -1,5 +1,5 @@
 //! Whether an instance of a module can be put back to its beginning: all of its state has to be its memory and globals
-//! that the host can read and write (docs/decisions/0026).
+//! that the host can read and write (docs/decisions/0026). One with a heap of objects is not asked about here.
 
 use wasm_encoder::{ExportKind, ExportSection, Module, RawSection};
 use wasmparser::{

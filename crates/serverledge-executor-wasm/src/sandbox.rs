@@ -10,26 +10,37 @@ use http::Response;
 use http::header::CONTENT_LENGTH;
 use http_body_util::{BodyExt, Full};
 use serverledge_core::{
-    Call, FailureKind, FunctionFailure, FunctionLog, HostCalls, HttpBody, InstanceKey, InvokeError,
-    Outcome, Payload, Reply, Reuse, Sandbox, StopError, Version,
+    Call, FailureKind, FunctionFailure, FunctionName, HostCalls, HttpBody, InstanceKey,
+    InvocationId, InvokeError, Outcome, Payload, Reply, Reuse, Sandbox, StopError, TraceContext,
+    Version,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wasmtime::Store;
 
+use crate::cli::{self, ProgramEnd};
+use crate::component_guest::{ComponentGuest, ComponentRole, HANDLES_MAX, ProgramOutput};
+use crate::component_program::{CliProgram, HttpProgram};
 use crate::core_guest::{CoreGuest, World};
+use crate::descriptor_table::DescriptorTable;
 use crate::engine::COMPONENT_GUEST;
-use crate::exchange::{BodyLength, Exchange, Gathered};
+use crate::exchange::{BodyLength, Exchange, Gathered, with_trailers};
 use crate::executor::ExecutorParts;
 use crate::failure::{
     bad_output, classify, component_failure, failure, internal_from, json, timed_out,
 };
-use crate::http::{self as http_run, First, GuestEnd};
-use crate::http_guest::HttpGuest;
+use crate::files::{self, BaseTree, Preopen};
+use crate::http::{self as http_run, First, GuestEnd, GuestFault};
+use crate::lane::GuestFuture;
 use crate::loaded::{LoadedModule, Program};
 use crate::log_tail::LogTail;
 use crate::meter::{self, Meter};
-use crate::reactor::Handled;
+use crate::program_call::{self, ProgramCall, not_http};
+use crate::reactor::{ErrorObject, Handled};
+use crate::service;
+
+/// Bytes that a component hands to the host in one call: more than any part of a body, much less than wasmtime's default.
+const HOST_CALL_BYTES_MAX: usize = 16 << 20;
 
 /// See the module.
 pub(crate) struct WasmSandbox {
@@ -48,7 +59,8 @@ impl Sandbox for WasmSandbox {
         match &self.loaded.program {
             Program::Core(_) => self.run_core(call, host, limit).await,
             // Boxed: several times as large as a call with JSON, which would be moved about with it.
-            Program::Http(_) => Box::pin(self.run_http(call, host.log(), limit)).await,
+            Program::Http(_) => Box::pin(self.run_http(call, &*host, limit)).await,
+            Program::Cli(pre) => Box::pin(self.run_program(pre.clone(), call, &*host, limit)).await,
         }
     }
 
@@ -62,7 +74,8 @@ impl Sandbox for WasmSandbox {
     }
 }
 
-/// Runs a call in an instance that waits for one, or in a fresh one, and keeps it if that is possible.
+/// Runs a call in an instance that waits for one, or in a fresh one, and keeps it if that is possible. The end says whether
+/// memory was refused, where that can be the reason for a failure: a heap of objects is collected then, and goes on.
 async fn run_core(
     shared: Arc<ExecutorParts>,
     loaded: Arc<LoadedModule>,
@@ -79,13 +92,13 @@ async fn run_core(
     };
     let mut instance = match started {
         Ok(instance) => instance,
-        Err((error, memory_refused)) => return (Err(error), memory_refused),
+        Err((error, memory_refused)) => return (Err(error), memory_refused && !loaded.has_heap),
     };
     let end = instance.call().await;
     if let Some(key) = key {
         shared.keep(&loaded, key, instance, &end);
     }
-    (end.result, end.memory_refused)
+    (end.result, end.memory_refused && !loaded.has_heap)
 }
 
 /// The time at which an invocation must end, and the length that is reported if it does not.
@@ -122,24 +135,46 @@ impl WasmSandbox {
         Meter::new(limits.memory.bytes(), cpu_time, Arc::clone(heavy))
     }
 
+    /// The directories of a call whose code comes with files. They share its memory.
+    fn preopens(
+        &self,
+        base: &Arc<BaseTree>,
+        meter: &mut Meter,
+    ) -> Result<Vec<Preopen>, InvokeError> {
+        let room = meter.share();
+        let preopens = files::of_call(base, self.shared.config.file_layout, &room);
+        preopens.map_err(|fault| {
+            let message = format!("the function's files do not fit its memory: {fault}");
+            failure(FailureKind::MemoryLimit, message, Bytes::new())
+        })
+    }
+
     async fn run_core(
         &self,
         call: Call,
         host: Arc<dyn HostCalls>,
         limit: Limit,
     ) -> Result<Outcome, InvokeError> {
-        let Payload::Json(params) = call.payload else {
-            return Err(InvokeError::Request {
-                code: "not_http",
-                message: "the function takes JSON parameters, not an HTTP request".to_owned(),
-            });
-        };
+        let trace = call.guest_trace(&*host);
+        let ProgramCall {
+            args,
+            stdin,
+            by_request,
+        } = self.program_call(call.payload, limit).await?;
         let heavy = Arc::new(AtomicBool::new(false));
         let log = LogTail::of(self.shared.config.log_bytes_max, host.log(), call.id);
+        let mut meter = self.meter(&heavy);
+        let files = match &self.loaded.files {
+            Some(base) => {
+                let preopens = self.preopens(base, &mut meter)?;
+                Some(Box::new(DescriptorTable::new(preopens)))
+            }
+            None => None,
+        };
         let guest = CoreGuest {
-            meter: self.meter(&heavy),
+            meter,
             log: log.clone(),
-            stdin: params,
+            stdin,
             stdout: Vec::new(),
             stdout_max: self.shared.config.output_bytes_max,
             memory: None,
@@ -148,8 +183,11 @@ impl WasmSandbox {
                 id: call.id,
                 version: Arc::clone(&self.version),
                 host,
+                trace,
+                args,
             },
             kept_reply: None,
+            files,
         };
         let _running = self.shared.ticker.running();
         let run = run_core(
@@ -160,8 +198,126 @@ impl WasmSandbox {
         );
         let mut guest = self.shared.lane.run(Box::pin(run), heavy);
         match tokio::time::timeout_at(limit.at, &mut guest).await {
-            Ok(Ok((Ok(handled), refused))) => outcome(handled, refused, log.take()),
+            Ok(Ok((Ok(Handled::Value(output)), _))) => self.outcome(by_request, output, log.take()),
+            Ok(Ok((Ok(Handled::Failed(object)), refused))) => {
+                Err(reported(object, refused, log.take()))
+            }
             Ok(Ok((Err(error), refused))) => Err(classify(&error, refused, log.take())),
+            Ok(Err(lost)) => Err(internal_from("run the instance", lost)),
+            Err(_) => {
+                guest.stop().await;
+                Err(timed_out(limit.length, log.take()))
+            }
+        }
+    }
+
+    /// The input of the call. A request is read within the function's time.
+    async fn program_call(
+        &self,
+        payload: Payload,
+        limit: Limit,
+    ) -> Result<ProgramCall, InvokeError> {
+        let io = &self.version.io;
+        match payload {
+            Payload::Json(params) => ProgramCall::by_params(io, params),
+            Payload::Http(request) if io.has_bytes() => {
+                // Boxed, like whatever is rare.
+                let reading = Box::pin(ProgramCall::by_request(io, *request));
+                tokio::time::timeout_at(limit.at, reading)
+                    .await
+                    .unwrap_or_else(|_| Err(timed_out(limit.length, Bytes::new())))
+            }
+            Payload::Http(_) => Err(not_http()),
+        }
+    }
+
+    /// The outcome of a good end: the output in the form that the version and the call say.
+    fn outcome(&self, by_request: bool, output: Bytes, log: Bytes) -> Result<Outcome, InvokeError> {
+        let stdout = &self.version.io.stdout;
+        let bytes_max = self.shared.config.output_bytes_max;
+        program_call::outcome(stdout, by_request, output, bytes_max, log)
+    }
+
+    /// The store of a component for a call, with its limits armed and room for it in the pool.
+    fn component_store(
+        &self,
+        (function, id): (&FunctionName, InvocationId),
+        trace: Option<&TraceContext>,
+        log: &LogTail,
+        heavy: &Arc<AtomicBool>,
+        role: ComponentRole,
+    ) -> Result<Store<ComponentGuest>, InvokeError> {
+        let mut text = [0; 36];
+        let mut meter = self.meter(heavy);
+        let files = match &self.loaded.files {
+            Some(base) => Some(self.preopens(base, &mut meter)?),
+            None => None,
+        };
+        let mut guest = ComponentGuest::new(
+            meter,
+            &self.version,
+            function.as_str(),
+            id.encode(&mut text),
+            trace,
+            log,
+            role,
+        );
+        if let Some(preopens) = files {
+            guest.open(preopens);
+        }
+        let engine = match &self.shared.concurrent {
+            Some(engine) if self.loaded.is_concurrent => engine,
+            _ => &self.shared.engine,
+        };
+        let mut store = Store::new(engine, guest);
+        store.set_max_component_handles(HANDLES_MAX);
+        store.set_hostcall_fuel(HOST_CALL_BYTES_MAX);
+        meter::arm(&mut store);
+        // The other engine's pool has instances of nobody else.
+        if !self.loaded.is_concurrent {
+            self.shared.make_room(COMPONENT_GUEST);
+        }
+        Ok(store)
+    }
+
+    async fn run_program(
+        &self,
+        pre: CliProgram,
+        call: Call,
+        host: &dyn HostCalls,
+        limit: Limit,
+    ) -> Result<Outcome, InvokeError> {
+        let trace = call.guest_trace(host);
+        let ProgramCall {
+            args,
+            stdin,
+            by_request,
+        } = self.program_call(call.payload, limit).await?;
+        let heavy = Arc::new(AtomicBool::new(false));
+        let log = LogTail::of(self.shared.config.log_bytes_max, host.log(), call.id);
+        let stdout = ProgramOutput::new(self.shared.config.output_bytes_max);
+        let role = ComponentRole::Program {
+            args,
+            stdin,
+            stdout: stdout.clone(),
+        };
+        let of = (&call.function, call.id);
+        let store = self.component_store(of, trace.as_ref(), &log, &heavy, role)?;
+        let _running = self.shared.ticker.running();
+        let run = Box::pin(cli::run(pre, store));
+        let mut guest = self.shared.lane.run(run, heavy);
+        match tokio::time::timeout_at(limit.at, &mut guest).await {
+            Ok(Ok(ProgramEnd {
+                result,
+                memory_refused,
+            })) => {
+                // Of WASI 0.3 it may have ended in any way since.
+                let stopped = stdout.exceeded().map(|stop| GuestFault::Guest(stop.into()));
+                match stopped.map_or(result, Err) {
+                    Ok(()) => self.outcome(by_request, stdout.take(), log.take()),
+                    Err(fault) => Err(component_failure(&fault, memory_refused, log.take())),
+                }
+            }
             Ok(Err(lost)) => Err(internal_from("run the instance", lost)),
             Err(_) => {
                 guest.stop().await;
@@ -173,44 +329,39 @@ impl WasmSandbox {
     async fn run_http(
         &self,
         call: Call,
-        log: Option<Arc<dyn FunctionLog>>,
+        host: &dyn HostCalls,
         limit: Limit,
     ) -> Result<Outcome, InvokeError> {
         let Program::Http(pre) = &self.loaded.program else {
             return Err(internal_from("run a component", "the program is not one"));
         };
-        let (request, as_json) = match call.payload {
+        let pre = pre.clone();
+        let trace = call.guest_trace(host);
+        let (mut request, as_json) = match call.payload {
             Payload::Http(request) => (*request, false),
             Payload::Json(params) => (http_run::json_request(params), true),
         };
+        http_run::set_trace(request.headers_mut(), trace.as_ref());
         let (request, lender) = http_run::lent(request, as_json);
         let is_head = request.method() == http::Method::HEAD;
         let heavy = Arc::new(AtomicBool::new(false));
-        let log = LogTail::of(self.shared.config.log_bytes_max, log, call.id);
-        let mut id = [0; 36];
-        let guest = HttpGuest::new(
-            self.meter(&heavy),
-            &self.version,
-            call.function.as_str(),
-            call.id.encode(&mut id),
-            &log,
-            is_head,
-        );
-        let mut store = Store::new(&self.shared.engine, guest);
-        meter::arm(&mut store);
+        let log = LogTail::of(self.shared.config.log_bytes_max, host.log(), call.id);
+        let role = ComponentRole::Handler { is_head };
+        let of = (&call.function, call.id);
+        let store = self.component_store(of, trace.as_ref(), &log, &heavy, role)?;
         let running = self.shared.ticker.running();
-        self.shared.make_room(COMPONENT_GUEST);
         let (sender, answer) = oneshot::channel();
-        let mut guest = self.shared.lane.run(
-            Box::pin(http_run::run(pre.clone(), store, request, sender)),
-            heavy,
-        );
+        let run: GuestFuture<GuestEnd> = match pre {
+            HttpProgram::Preview2(pre) => Box::pin(http_run::run(pre, store, request, sender)),
+            HttpProgram::Preview3(pre) => Box::pin(service::run(pre, store, request, sender)),
+        };
+        let mut guest = self.shared.lane.run(run, heavy);
         let first = tokio::time::timeout_at(limit.at, http_run::first(&mut guest, answer)).await;
         let (response, end) = match first {
             Ok(First::Answered(Ok(response), end)) => (response, end),
             Ok(First::Answered(Err(code), _)) => {
                 return Err(bad_output(
-                    format!("the function gave an error instead of a response: {code:?}"),
+                    format!("the function gave an error instead of a response: {code}"),
                     log.take(),
                 ));
             }
@@ -234,6 +385,7 @@ impl WasmSandbox {
             running: Some(running),
             log: log.clone(),
             lender,
+            trailers: None,
         };
         if as_json {
             return json_outcome(&parts, exchange.collect().await?, &log);
@@ -249,9 +401,18 @@ async fn http_outcome(
     log: &LogTail,
 ) -> Result<Outcome, InvokeError> {
     let (body, rest) = match exchange.gather().await {
-        Gathered::Whole { body, unsent, rest } => {
+        Gathered::Whole {
+            body,
+            trailers,
+            unsent,
+            rest,
+        } => {
             tell_length(&mut parts, unsent, rest.is_some());
-            (whole(body), rest.map(Exchange::run_on))
+            let body = match trailers {
+                Some(trailers) => with_trailers(body, trailers),
+                None => whole(body),
+            };
+            (body, rest.map(Exchange::run_on))
         }
         Gathered::Streaming(head, exchange) => {
             let (body, rest) = exchange.stream(head);
@@ -290,28 +451,24 @@ fn tell_length(parts: &mut http::response::Parts, unsent: Option<u64>, runs_on: 
     }
 }
 
-fn outcome(handled: Handled, memory_refused: bool, log: Bytes) -> Result<Outcome, InvokeError> {
-    match handled {
-        Handled::Value(output) => json_value(output, log),
-        Handled::Failed(object) => {
-            let (kind, message) = if memory_refused {
-                let words = format!(
-                    "{}; the function had been refused memory beyond its limit",
-                    object.words()
-                );
-                (FailureKind::MemoryLimit, words)
-            } else {
-                (FailureKind::Error, object.words())
-            };
-            Err(InvokeError::Function(FunctionFailure {
-                kind,
-                message,
-                stack: object.stack,
-                log,
-                stale: false,
-            }))
-        }
-    }
+/// The failure that a reactor reports.
+fn reported(object: ErrorObject, memory_refused: bool, log: Bytes) -> InvokeError {
+    let (kind, message) = if memory_refused {
+        let words = format!(
+            "{}; the function had been refused memory beyond its limit",
+            object.words()
+        );
+        (FailureKind::MemoryLimit, words)
+    } else {
+        (FailureKind::Error, object.words())
+    };
+    InvokeError::Function(FunctionFailure {
+        kind,
+        message,
+        stack: object.stack,
+        log,
+        stale: false,
+    })
 }
 
 fn ended_without_answer(end: http_run::GuestEnding, log: &LogTail) -> InvokeError {

@@ -3,7 +3,7 @@
 
 use wasmparser::{Encoding, Parser, Payload, TypeRef};
 
-use crate::protocol::{ModuleRefusal, RefusalCode};
+use crate::protocol::{GuestKind, ModuleRefusal, RefusalCode};
 
 /// Imports and exports of the outermost module or component.
 #[derive(Debug, Default)]
@@ -14,9 +14,12 @@ pub(crate) struct Surface {
     pub(crate) is_component: bool,
 }
 
-/// The export that a `wasi:http` component must have, without its version.
+/// The exports that make a component a handler of requests and a program, without their versions. One with both is a
+/// handler.
 const HANDLER: &str = "wasi:http/incoming-handler";
-/// The packages of WASI 0.2 that components may import from.
+const SERVICE: &str = "wasi:http/handler";
+const PROGRAM: &str = "wasi:cli/run";
+/// The packages of WASI that components may import from.
 const PACKAGES: [&str; 7] = [
     "wasi:cli/",
     "wasi:clocks/",
@@ -26,6 +29,8 @@ const PACKAGES: [&str; 7] = [
     "wasi:random/",
     "wasi:sockets/",
 ];
+/// Most imports that a refusal names.
+const NAMED_MAX: usize = 20;
 
 /// Refuses what cannot be served, whatever its code does.
 pub(crate) fn check(binary: &[u8]) -> Result<(), ModuleRefusal> {
@@ -116,33 +121,49 @@ impl Surface {
         ))
     }
 
-    fn check_component(&self) -> Result<(), ModuleRefusal> {
-        let exports = |name: &str| {
-            self.exports
-                .iter()
-                .any(|export| export.split('@').next() == Some(name))
+    /// The kind of a component, by its exports; `None` if none of them is known. Of several interfaces one that answers
+    /// requests counts, and then the newer one: Rust's standard library leaves an export of WASI 0.2 without a function
+    /// behind it beside that of 0.3.
+    pub(crate) fn component_kind(&self) -> Option<GuestKind> {
+        let of = |version: &str, interface: &str| {
+            let mut exports = self.exports.iter().filter_map(|name| name.split_once('@'));
+            exports.any(|(before, behind)| {
+                before == interface && behind.starts_with(version) && !behind.contains('-')
+            })
         };
-        let of_preview_3 = self
-            .exports
+        // A component in text need not name a version.
+        let bare = |interface: &str| self.exports.iter().any(|name| name == interface);
+        if of("0.3.", SERVICE) {
+            Some(GuestKind::Service)
+        } else if of("0.2.", HANDLER) || bare(HANDLER) {
+            Some(GuestKind::Http)
+        } else if of("0.3.", PROGRAM) {
+            Some(GuestKind::ConcurrentCli)
+        } else if of("0.2.", PROGRAM) || bare(PROGRAM) {
+            Some(GuestKind::Cli)
+        } else {
+            None
+        }
+    }
+
+    /// Whether anything of a component is of WASI 0.3.
+    pub(crate) fn is_of_preview_3(&self) -> bool {
+        let imports = self.imports.iter().map(|(_, name, _)| name);
+        self.exports
             .iter()
-            .chain(self.imports.iter().map(|(_, name, _)| name))
-            .find(|name| is_preview_3(name));
-        if exports(HANDLER) {
+            .chain(imports)
+            .any(|name| is_preview_3(name))
+    }
+
+    fn check_component(&self) -> Result<(), ModuleRefusal> {
+        if self.component_kind().is_some() {
             return self.check_component_imports();
         }
-        let message = match of_preview_3 {
-            Some(name) => format!(
-                "the component is made for WASI 0.3 ({name}), as the newest SDKs of Spin and the crate wasip3 do; this node \
-                 offers WASI 0.2: build it with an SDK for 0.2 (wstd, Spin's SDK before), so that it exports {HANDLER}@0.2"
-            ),
-            None if exports("wasi:cli/run") => format!(
-                "the component is a program (it exports wasi:cli/run and not {HANDLER}), as `cargo build --target \
-                 wasm32-wasip2` and TinyGo's wasip2 make of a main function; build it for WASI preview 1 \
-                 (wasm32-wasip1, TinyGo's wasip1), or export {HANDLER}"
-            ),
-            None => format!(
-                "the component does not export {HANDLER}{}; make it one of the world wasi:http/proxy@0.2, or build a core \
-                 module for WASI preview 1",
+        let message = match self.exports.iter().find(|name| is_preview_3(name)) {
+            Some(name) if name.contains('-') => format!("the component exports {name}: {DRAFT}"),
+            _ => format!(
+                "the component exports neither {HANDLER} or {SERVICE} nor {PROGRAM}{}; make it one of the world \
+                 wasi:http/proxy@0.2, wasi:http/service@0.3 or wasi:cli/command, or build a core module for WASI preview 1",
                 self.exports
                     .first()
                     .map_or_else(String::new, |name| format!(
@@ -157,9 +178,10 @@ impl Surface {
     fn check_component_imports(&self) -> Result<(), ModuleRefusal> {
         let offered = |name: &str| {
             PACKAGES.iter().any(|package| name.starts_with(package))
-                && name
-                    .split_once('@')
-                    .is_none_or(|(_, version)| version.starts_with("0.2."))
+                && name.split_once('@').is_none_or(|(_, version)| {
+                    version.starts_with("0.2.")
+                        || version.starts_with("0.3.") && !version.contains('-')
+                })
         };
         let unknown: Vec<&str> = self
             .imports
@@ -167,17 +189,17 @@ impl Surface {
             .map(|(_, name, _)| name.as_str())
             .filter(|name| !offered(name))
             .collect();
-        let Some(first) = unknown.first() else {
+        if unknown.is_empty() {
             return Ok(());
-        };
-        let (name, hint) = unknown
-            .iter()
-            .find_map(|name| platform(name).map(|hint| (name, hint)))
-            .unwrap_or((first, "no host here has it"));
+        }
+        let hint = unknown.iter().find_map(|name| platform(name));
+        let named = &unknown[..unknown.len().min(NAMED_MAX)];
         let message = format!(
-            "the component imports {name}{}: {hint}; the interfaces offered are those of WASI 0.2 (wasi:cli, clocks, \
+            "the component imports {}{}: {}; the interfaces offered are those of WASI 0.2 and 0.3 (wasi:cli, clocks, \
              filesystem, http, io, random, sockets)",
-            more(unknown.len() - 1)
+            named.join(", "),
+            more(unknown.len() - named.len()),
+            hint.unwrap_or("no host here has it"),
         );
         Err(ModuleRefusal::new(RefusalCode::UnknownImport, message))
     }
@@ -267,6 +289,8 @@ fn toolchain((module, name, is_function): &(String, String, bool)) -> Option<&'s
 }
 
 const WASM_BINDGEN: &str = "it is made for a JavaScript host, as wasm-bindgen and wasm-pack do; build a program for wasm32-wasip1 without wasm-bindgen";
+const DRAFT: &str =
+    "it is of a draft of WASI 0.3; build with a released SDK for WASI 0.3, or for 0.2";
 const THREADS: &str = "it wants threads or a memory that its host makes, as wasm32-wasip1-threads and -pthread do; build it for wasm32-wasip1, without threads";
 const COMPONENT: &str = "it is the core of a component, as wit-bindgen makes; make a component of it (wasm-tools component new, or the target wasm32-wasip2)";
 
@@ -328,7 +352,7 @@ fn env(name: &str) -> Option<&'static str> {
             SIDE_MODULE
         }
         "_longjmp" | "setjmp" | "longjmp" => {
-            "setjmp needs exceptions, which are not offered; build without it"
+            "setjmp of a JavaScript host; build it with exceptions in their new form (exnref), or without"
         }
         _ => return None,
     })
@@ -337,7 +361,7 @@ fn env(name: &str) -> Option<&'static str> {
 /// The platform whose components import such a thing, and the way out.
 fn platform(name: &str) -> Option<&'static str> {
     Some(match name {
-        _ if is_preview_3(name) => "it is of WASI 0.3; build with an SDK for WASI 0.2",
+        _ if is_preview_3(name) => DRAFT,
         _ if begins(name, &["spin:", "fermyon:"]) => {
             "it is of Spin; use what wasi:http has instead of Spin's own interfaces"
         }
@@ -353,4 +377,46 @@ fn begins(name: &str, beginnings: &[&str]) -> bool {
     beginnings
         .iter()
         .any(|beginning| name.starts_with(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_versions_the_newer_one_counts() {
+        for (exports, expected) in [
+            (
+                &["wasi:cli/run@0.2.0", "wasi:cli/run@0.3.0"][..],
+                Some(GuestKind::ConcurrentCli),
+            ),
+            (
+                &[
+                    "wasi:http/incoming-handler@0.2.3",
+                    "wasi:http/handler@0.3.0",
+                ],
+                Some(GuestKind::Service),
+            ),
+            (
+                &["wasi:cli/run@0.3.0", "wasi:http/incoming-handler@0.2.3"],
+                Some(GuestKind::Http),
+            ),
+            (
+                &["wasi:cli/run@0.2.0", "wasi:cli/run@0.3.0-rc-1"],
+                Some(GuestKind::Cli),
+            ),
+            (&["run"], None),
+        ] {
+            let exports: String = exports
+                .iter()
+                .map(|name| format!("(export \"{name}\" (instance $i))"))
+                .collect();
+            let component = wat::parse_str(format!("(component (instance $i) {exports})")).unwrap();
+            assert_eq!(
+                read(&component).unwrap().component_kind(),
+                expected,
+                "{exports}"
+            );
+        }
+    }
 }

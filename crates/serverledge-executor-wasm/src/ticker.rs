@@ -1,4 +1,4 @@
-//! The epoch clock: one thread that advances the engine's epoch at every tick while a guest runs, and sleeps otherwise.
+//! The epoch clock: one thread that advances the engines' epochs at every tick while a guest runs, and sleeps otherwise.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -32,13 +32,12 @@ struct ClockState {
 pub(crate) struct RunningGuest(Arc<ClockState>);
 
 impl Ticker {
-    pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
+    pub(crate) fn start(engines: Vec<Engine>) -> std::io::Result<Self> {
         let state = Arc::new(ClockState::default());
-        let engine = engine.clone();
         let seen = Arc::clone(&state);
         let join = std::thread::Builder::new()
             .name("wasm-ticker".to_owned())
-            .spawn(move || tick(&engine, &seen))?;
+            .spawn(move || tick(&engines, &seen))?;
         Ok(Self {
             state,
             thread: join.thread().clone(),
@@ -69,11 +68,11 @@ impl Drop for Ticker {
     }
 }
 
-fn tick(engine: &Engine, state: &ClockState) {
+fn tick(engines: &[Engine], state: &ClockState) {
     let mut idle = 0;
     while !state.stopped.load(Ordering::SeqCst) {
         std::thread::park_timeout(TICK);
-        engine.increment_epoch();
+        engines.iter().for_each(Engine::increment_epoch);
         idle = if state.running.load(Ordering::SeqCst) == 0 {
             idle + 1
         } else {

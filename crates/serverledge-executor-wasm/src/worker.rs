@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serverledge_core::{PrepareError, Progress};
@@ -23,6 +24,11 @@ const COMPLAINT_BYTES_MAX: u64 = 4096;
 const SIGXCPU: i32 = 24;
 /// `SIGKILL`: the hard limit of processor time, or the machine ran out of memory.
 const SIGKILL: i32 = 9;
+
+/// Milliseconds of a tick in `/proc`: the kernel shows hundredths of a second on all but Alpha and Itanium (`USER_HZ`).
+const TICK_MS: u64 = 10;
+/// Pause between two words about a compilation that goes on.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// Modules that are looked at at once while they wait to be compiled: it takes a fraction of a second each.
 const INSPECTIONS_MAX: usize = 2;
@@ -63,8 +69,16 @@ impl Compiler {
             self.inspect(code.clone()).await?;
         }
         turn.wait(|ahead| progress.step(&waiting(ahead))).await;
-        progress.step(&format!("compiling the module ({})", size(code.len())));
-        understand(&self.converse(job, vec![code]).await?)
+        let doing = format!("compiling the module ({})", size(code.len()));
+        progress.step(&doing);
+        let tell = |spent: Duration| {
+            progress.step(&format!(
+                "{doing}: {} s of processor time, at most {}",
+                spent.as_secs(),
+                self.limits.cpu_time.as_secs()
+            ));
+        };
+        understand(&self.converse(job, vec![code], tell).await?)
     }
 
     async fn inspect(&self, code: Bytes) -> Result<(), PrepareError> {
@@ -73,7 +87,7 @@ impl Compiler {
             .acquire()
             .await
             .map_err(|e| internal("wait for a look at the module", e))?;
-        understand(&self.converse(Job::Inspect, vec![code]).await?).map(|_| ())
+        understand(&self.converse(Job::Inspect, vec![code], |_| {}).await?).map(|_| ())
     }
 
     /// Has the child do its job with these bytes on its stdin, and returns its stdout. Dropping the future kills it.
@@ -82,14 +96,34 @@ impl Compiler {
             .queue
             .join(input.iter().map(Bytes::len).max().unwrap_or(0));
         turn.wait(|_| {}).await;
-        self.converse(job, input).await
+        self.converse(job, input, |_| {}).await
     }
 
-    async fn converse(&self, job: Job, input: Vec<Bytes>) -> Result<Vec<u8>, PrepareError> {
+    /// `tell` hears now and then how much processor time the child has spent.
+    async fn converse(
+        &self,
+        job: Job,
+        input: Vec<Bytes>,
+        tell: impl Fn(Duration),
+    ) -> Result<Vec<u8>, PrepareError> {
         let mut child = self
             .spawn(job)
             .map_err(|e| internal("start the compiler", e))?;
-        let Ok(done) = timeout(self.limits.wall_time, converse(&mut child, input)).await else {
+        let pid = child.id();
+        let done = timeout(self.limits.wall_time, converse(&mut child, input));
+        let told = async {
+            loop {
+                tokio::time::sleep(TELL_EVERY).await;
+                if let Some(spent) = pid.and_then(processor_time) {
+                    tell(spent);
+                }
+            }
+        };
+        let done = tokio::select! {
+            done = done => done,
+            never = told => never,
+        };
+        let Ok(done) = done else {
             let _ = child.kill().await;
             return Err(self.stalled(job));
         };
@@ -151,6 +185,17 @@ impl Compiler {
             )),
         }
     }
+}
+
+/// The processor time that a process has spent, all its threads together (proc_pid_stat(5)).
+fn processor_time(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything. Behind it the fields begin with the third.
+    let (_, behind) = stat.rsplit_once(')')?;
+    let mut fields = behind.split_ascii_whitespace().skip(14 - 3);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    let all = ticks()? + ticks()?;
+    Some(Duration::from_millis(all.saturating_mul(TICK_MS)))
 }
 
 fn threads() -> usize {
@@ -251,5 +296,22 @@ pub(crate) fn internal(
     PrepareError::Internal {
         attempt: attempt.to_owned(),
         source: source.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_knows_what_it_has_spent() {
+        let own = std::process::id();
+        let before = processor_time(own).expect("/proc is there");
+        let mut sum = 0_u64;
+        while processor_time(own).is_some_and(|now| now == before) {
+            sum = (0..1_000_000).fold(sum, |sum, n| std::hint::black_box(sum ^ n));
+        }
+        assert!(processor_time(own) > Some(before));
+        assert_eq!(processor_time(u32::MAX), None);
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use serverledge_core::{InvocationError, OverloadReason, Reuse, Runtime, Sandbox};
 use serverledge_scheduler::{
     Admission, Arrival, Config, Decided, Demand, Effects, Load, PeerId, PeerView, Policy, PoolKey,
-    Pooled, Rejection, Sample, SandboxCondition, SandboxId, SandboxUse, Scheduler,
+    Pooled, PooledView, Rejection, Sample, SandboxCondition, SandboxId, SandboxUse, Scheduler,
     SchedulerSnapshot, Ticket, TicketId,
 };
 use tokio::sync::oneshot;
@@ -406,6 +406,11 @@ impl Admissions {
     /// Number of idle sandboxes by function version.
     pub(crate) fn idle_by_key(&self) -> Vec<(PoolKey, usize)> {
         self.state.lock().scheduler.idle_by_key()
+    }
+
+    /// The pooled sandboxes, the oldest first.
+    pub(crate) fn pooled(&self) -> Vec<PooledView> {
+        self.state.lock().scheduler.pooled(now())
     }
 
     /// Refuses new requests and those that wait from now on; running calls, and the calls that they make, go on.

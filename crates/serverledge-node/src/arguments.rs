@@ -23,6 +23,10 @@ pub struct Arguments {
     #[arg(long, global = true)]
     pub check_config: bool,
 
+    /// Stop when stdin ends, which is a pipe from the program that has started the node.
+    #[arg(long, hide = true)]
+    pub with_parent: bool,
+
     /// Another command than running a node.
     #[command(subcommand)]
     pub command: Option<NodeCommand>,
@@ -162,6 +166,9 @@ mod tests {
                 "{line}"
             );
         }
+        let line = ["serverledge", "--with-parent", "my.toml"];
+        let arguments = Arguments::try_parse_from(line).unwrap();
+        assert!(arguments.with_parent && arguments.config_file() == Some(Path::new("my.toml")));
         assert!(
             Arguments::try_parse_from(["serverledge", "lb", "a.toml", "--config", "b.toml"])
                 .is_err()

@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serverledge_api::{ClientCall, Identity, InvocationOptions, SubmitError, Submitted};
 use serverledge_core::kv::KvError;
-use serverledge_core::{Call, Digest, InvocationError, InvocationId, Payload, whole_millis};
+use serverledge_core::{
+    Call, Digest, InvocationError, InvocationId, Payload, PropagatedContext, whole_millis,
+};
 use serverledge_registry::{
     Acceptance, BlobError, IdempotencyKey, InvocationStore, InvocationStoreError, NewInvocation,
     Retention, code_digest,
@@ -25,6 +27,7 @@ use crate::functions::{FunctionEntry, Functions};
 use crate::invoke::Invoker;
 use crate::metrics::Metrics;
 use crate::program::foundation::Foundation;
+use crate::telemetry::Sampler;
 
 mod callbacks;
 mod claims;
@@ -64,6 +67,8 @@ pub(crate) struct AsyncWorker {
     sends: Semaphore,
     take_overs: Semaphore,
     table: Arc<WorkTable>,
+    /// The choice of traces that are recorded.
+    sampler: Sampler,
 }
 
 /// A request that is yet to be accepted.
@@ -73,6 +78,7 @@ struct Submission {
     params: Bytes,
     qos_class: i64,
     deadline: Option<std::time::Instant>,
+    propagated: Option<Arc<PropagatedContext>>,
     may_offload: bool,
     stored: InvocationOptions,
     key: Option<IdempotencyKey>,
@@ -116,6 +122,7 @@ impl AsyncWorker {
             sends: Semaphore::new(SENDS_MAX),
             take_overs: Semaphore::new(TAKE_OVERS_MAX),
             table: Arc::default(),
+            sampler: Sampler::new(&config.tracing),
         }
     }
 
@@ -177,6 +184,7 @@ impl AsyncWorker {
             params,
             qos_class,
             deadline,
+            propagated: context.propagated,
             may_offload,
             stored,
             key,
@@ -199,6 +207,7 @@ impl AsyncWorker {
             params: &wanted.params,
             qos_class: wanted.qos_class,
             deadline_unix_ms: left.map(|left| later(now_unix_ms, left)),
+            trace: wanted.propagated.as_deref(),
             may_offload: wanted.may_offload,
             return_output: wanted.stored.return_output,
             callback: wanted.stored.callback,

@@ -8,12 +8,13 @@ use serverledge_client::{ClientConfig, PeerClient};
 use serverledge_wire::peer::ClusterKey;
 
 use crate::config::Config;
+use crate::telemetry::Sampler;
 
 mod joins;
 mod lacking;
 pub(crate) mod membership;
 mod offload;
-mod peers;
+pub(crate) mod peers;
 mod probe;
 mod proofs;
 mod rollout;
@@ -49,6 +50,8 @@ pub(crate) struct Cluster {
     pub(crate) joins: Joins,
     pub(crate) lacking: Lacking,
     pub(crate) probe_every: Duration,
+    /// The choice of traces that are recorded.
+    sampler: Sampler,
 }
 
 impl Cluster {
@@ -73,6 +76,7 @@ impl Cluster {
             joins: Joins::default(),
             lacking: Lacking::default(),
             probe_every: config.cluster.nearby_interval,
+            sampler: Sampler::new(&config.tracing),
         })
     }
 }

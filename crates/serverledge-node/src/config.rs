@@ -31,7 +31,7 @@ pub use parts::{
     AccountsConfig, ApiConfig, AsyncConfig, AuthConfig, BalancerConfig, ClusterConfig, Config,
     ContainerConfig, DataConfig, DrainConfig, FunctionConfig, LogConfig, LogFormat, MetricsConfig,
     PlatformConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig, RegistryConfig, RegistryUrl,
-    SchedulerConfig, Secret, SmtpConfig, WasmConfig,
+    RunsConfig, SchedulerConfig, Secret, SmtpConfig, TracingConfig, WasmConfig,
 };
 pub use shipped::shipped_file;
 

@@ -468,7 +468,8 @@ fn remove_in(
 #[cfg(test)]
 pub(crate) mod tests {
     use serverledge_core::{
-        Digest, Flags, FunctionLimits, Interface, Network, Runtime, Secrets, SpaceId, Version,
+        Digest, Flags, FunctionLimits, Interface, Network, ProgramIo, Runtime, Secrets, SpaceId,
+        Version,
     };
     use serverledge_registry::Deployed;
 
@@ -487,6 +488,7 @@ pub(crate) mod tests {
                 secrets: Secrets::default(),
                 network: Network::None,
                 image: String::new(),
+                io: ProgramIo::default(),
                 limits: FunctionLimits::default(),
             }),
             interface: Interface::Json,

@@ -11,9 +11,10 @@ use serverledge_api::{ClientCall, Invocations};
 use serverledge_core::{
     CacheMetadata, Call, Caller, Ending, FailureKind, Function, FunctionFailure, FunctionLog,
     InvocationError, InvocationId, InvokeError, Isolation, Link, Outcome, OverloadReason, Payload,
-    Phases, Reply, Report, Runtime, Sandbox, SpaceId, StartError, Started, error_chain,
+    Phases, Reply, Report, Runtime, Sandbox, SpaceId, StartError, Started, TraceId, error_chain,
 };
 use serverledge_scheduler::{Arrival, PeerId, QosClass, Ran, Sample, SandboxId};
+use serverledge_wire::events::SandboxEvent;
 
 use self::guarded_body::GuardedBody;
 use self::guarded_body::until_its_end;
@@ -26,6 +27,7 @@ use crate::background::Background;
 use crate::clock::{now, unix_ms};
 use crate::cluster::{Cluster, HOPS_MAX, Offloaded, carries_little, lacks_version};
 use crate::config::Config;
+use crate::events::{EventBody, EventBus};
 use crate::executors::Executors;
 use crate::functions::errors::shortened;
 use crate::functions::logs::{FunctionLogs, KeptLog};
@@ -36,6 +38,9 @@ use crate::functions::resources::FunctionResources;
 use crate::functions::{FunctionEntry, Functions, label};
 use crate::metrics::{CacheFigures, Metrics};
 use crate::program::foundation::Foundation;
+use crate::runs::RunRecorder;
+use crate::runs::shown::is_under_test;
+use crate::telemetry::Sampler;
 
 pub(crate) mod guarded_body;
 mod host;
@@ -81,6 +86,9 @@ pub(crate) struct Invoker {
     result_cache: ResultCache,
     quotas: Arc<Quotas>,
     metrics: Arc<Metrics>,
+    runs: Arc<RunRecorder>,
+    events: Arc<EventBus>,
+    sampler: Sampler,
     jobs: Arc<Jobs>,
     background: Background,
     isolation: Isolation,
@@ -201,6 +209,9 @@ impl Invoker {
             executors,
             logs,
             metrics,
+            runs,
+            events,
+            telemetry,
         } = base.resources;
         let macs = match &base.cluster.key {
             Some(key) => EntryMacs::of_cluster(key),
@@ -222,6 +233,9 @@ impl Invoker {
             cluster: base.cluster,
             quotas: base.quotas,
             metrics,
+            runs,
+            events,
+            sampler: telemetry.sampler(),
             jobs: base.jobs,
             background: base.background,
             isolation: config.wasm.isolation,
@@ -592,6 +606,7 @@ impl Invoker {
             Ending::Completed { .. } => self.counted(entry, phases, warm, None),
             Ending::Failed(error) => {
                 let error = invocation_error(error, &CacheMetadata::default());
+                self.runs.failed_late(id, &error);
                 // No reply tells the reason any more; an exception's trace does.
                 if !matches!(&error, InvocationError::Function(failure) if trace(failure).is_some())
                 {
@@ -707,10 +722,30 @@ impl Invoker {
         match executor.start(version).await {
             Ok(started) => {
                 self.metrics.started(version.runtime, &started.phases);
+                if !started.warm {
+                    let took = started.phases.iter().map(|(_, took)| *took).sum();
+                    self.tell_started(function, took);
+                }
                 Ok(started)
             }
             Err(error) => Err(Self::start_failed(error)),
         }
+    }
+
+    fn tell_started(&self, function: &Function, took: Duration) {
+        if is_under_test(&function.name) {
+            return;
+        }
+        self.events.publish(&function.space, &function.name, || {
+            EventBody::Sandbox(SandboxEvent {
+                unix_ms: unix_ms(),
+                function: function.name.to_string(),
+                app: None,
+                action: "started".to_owned(),
+                runtime: function.version.runtime.to_string(),
+                took_us: u64::try_from(took.as_micros()).ok(),
+            })
+        });
     }
 
     /// Runs the call in its sandbox. Returns the outcome, and the cache metadata of the calls that it made (for a
@@ -741,6 +776,7 @@ impl Invoker {
         }
         let host = Arc::new(InvocationHost::new(
             Arc::<Self>::clone(self),
+            call.id,
             context,
             call.qos_class,
             entry,
@@ -789,6 +825,10 @@ impl CallTarget for Invoker {
 
     fn log_of(&self, entry: &FunctionEntry) -> Arc<KeptLog> {
         Arc::clone(Self::log_of(self, entry))
+    }
+
+    fn trace_flags(&self, trace: TraceId) -> Option<u8> {
+        self.sampler.flags(trace)
     }
 }
 

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             Err(error) => fail(&format!("{error:#}")),
         };
     }
-    match run(loaded, arguments.balances()) {
+    match run(loaded, arguments.balances(), arguments.with_parent) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}")),
     }

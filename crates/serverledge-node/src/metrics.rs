@@ -10,12 +10,15 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder, exponential_buckets,
 };
-use serverledge_core::{FunctionFailure, InvocationError, Phases, Runtime, StartPhase};
+use serverledge_core::{InvocationError, Phases, Runtime, StartPhase};
 use serverledge_scheduler::SchedulerSnapshot;
 
 use crate::metrics::asynchronous::InvocationMetrics;
+use crate::telemetry::TelemetryMetrics;
 
 pub(crate) mod asynchronous;
+#[cfg(test)]
+mod tests;
 
 /// All metrics of a node.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub(crate) struct Metrics {
     pub(crate) cache: CacheMetrics,
     /// Metrics of asynchronous invocations.
     pub(crate) invocations: InvocationMetrics,
+    /// Metrics of the exporter of telemetry.
+    pub(crate) telemetry: TelemetryMetrics,
 }
 
 /// Metrics of the result cache.
@@ -139,6 +144,7 @@ impl Metrics {
         let durations = |name: &str, help: &str| histograms(name, help, &["function"], times()?);
         Ok(Self {
             invocations: InvocationMetrics::new(&registry)?,
+            telemetry: TelemetryMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
             area: area.to_owned(),
             completed: counters(
@@ -259,20 +265,18 @@ impl Metrics {
 
     /// Counts a failed invocation of a function, known here by its label.
     pub(crate) fn failed(&self, function: &str, error: &InvocationError) {
-        let code = match error {
-            InvocationError::Overloaded { reason, .. } => {
-                self.rejections.with_label_values(&[reason.code()]).inc();
+        let code = error.code();
+        match error {
+            InvocationError::Overloaded { .. } => {
+                self.rejections.with_label_values(&[code]).inc();
                 return;
             }
-            InvocationError::Function(FunctionFailure { kind, .. }) => kind.code(),
-            InvocationError::Dependency { code, .. } => code,
-            InvocationError::OutcomeUnknown { .. } => "offload_outcome_unknown",
-            InvocationError::Internal { .. } => "internal",
             // Counted where it was refused.
             InvocationError::Unknown(_)
             | InvocationError::Request { .. }
             | InvocationError::Quota { .. } => return,
-        };
+            _ => {}
+        }
         self.failure_codes
             .lock()
             .entry(function.to_owned())

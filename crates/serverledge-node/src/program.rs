@@ -1,9 +1,12 @@
 //! Runs the program: a node, or a load balancer, until it is told to stop.
 
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::node::{Started, start};
@@ -51,11 +54,11 @@ enum RunningProgram {
     Balancer(LoadBalancing),
 }
 
-/// Runs a node, or a load balancer, until it is told to stop (SIGTERM, SIGINT).
+/// Runs a node, or a load balancer, until it is told to stop (SIGTERM, SIGINT), or `with_parent` until stdin ends.
 ///
 /// # Errors
-/// The program failed to start, or the signals cannot be handled.
-pub fn run(loaded: LoadedConfig, balances: bool) -> Result<()> {
+/// The program failed to start, the signals cannot be handled, or stdin is no pipe.
+pub fn run(loaded: LoadedConfig, balances: bool, with_parent: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -70,15 +73,35 @@ pub fn run(loaded: LoadedConfig, balances: bool) -> Result<()> {
         }
         let mut terminated = signal(SignalKind::terminate())?;
         let mut interrupted = signal(SignalKind::interrupt())?;
+        let parent = with_parent.then(parent_pipe).transpose()?;
         let running = RunningProgram::start(&loaded.config, balances).await?;
         running.announce();
         tokio::select! {
             _ = terminated.recv() => tracing::info!("told to stop (SIGTERM)"),
             _ = interrupted.recv() => tracing::info!("told to stop (SIGINT)"),
+            () = end_of_parent(parent) => tracing::info!("the program that started this one has ended"),
         }
         running.stop().await;
         Ok(())
     })
+}
+
+/// The stdin of this program. Its other end is held by the program that has started this one, and by nobody else.
+fn parent_pipe() -> Result<pipe::Receiver> {
+    std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(pipe::Receiver::from_owned_fd)
+        .context("--with-parent needs a pipe as stdin")
+}
+
+/// Waits until the other end of the pipe is closed; for ever if there is no pipe.
+async fn end_of_parent(pipe: Option<pipe::Receiver>) {
+    let Some(mut pipe) = pipe else {
+        return std::future::pending().await;
+    };
+    let mut ignored = [0; 64];
+    while matches!(pipe.read(&mut ignored).await, Ok(1..)) {}
 }
 
 impl RunningProgram {
@@ -132,4 +155,25 @@ fn raise_file_limit() {
             maximum: limit.maximum,
         },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_the_pipe_is_the_end_of_the_parent() {
+        let (mut parent, child) = pipe::pipe().unwrap();
+        let mut ended = std::pin::pin!(end_of_parent(Some(child)));
+        parent.write_all(b"is no end").await.unwrap();
+        tokio::select! {
+            biased;
+            () = &mut ended => panic!("the parent is still there"),
+            () = std::future::ready(()) => {}
+        }
+        drop(parent);
+        ended.await;
+    }
 }

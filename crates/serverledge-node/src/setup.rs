@@ -9,7 +9,7 @@ use serverledge_api::{Access, Limits, OriginPolicy, Tls, TlsFiles};
 use serverledge_core::kv::Kv;
 use serverledge_core::{Accounts, Isolation, MemoryMib};
 use serverledge_executor_docker::{DockerConfig, Images, InstallConfig};
-use serverledge_executor_wasm::{CompileLimits, InitLimits, WasmConfig, Worker};
+use serverledge_executor_wasm::{CompileLimits, FileLayout, InitLimits, WasmConfig, Worker};
 use serverledge_platform::{
     LogMailer, Mailer, Options, Platform, SmtpLogin, SmtpMailer, SmtpOptions, SystemClock,
 };
@@ -201,6 +201,8 @@ pub(crate) fn wasm_config(config: &Config) -> Result<WasmConfig> {
         output_bytes_max: config.function.output_bytes_max,
         log_bytes_max: config.function.log_tail_bytes_max,
         cpu_time_max: wasm.cpu_time_max,
+        preview3: wasm.preview3,
+        file_layout: FileLayout::Apart,
         heavy_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serverledge_core::{Digest, FunctionSpec, Network, Version, whole_millis};
+use serverledge_core::{Digest, FunctionSpec, Network, ProgramIo, Stdin, Version, whole_millis};
 
 /// Separates this use of BLAKE3 from all others; a change of the canonical form needs a new one.
 const VERSION_DOMAIN: &str = "serverledge 2026 function version 1";
@@ -26,6 +26,7 @@ pub fn version(spec: &FunctionSpec, code: Digest) -> Version {
         secrets: spec.secrets.clone(),
         network: spec.network,
         image: spec.image.clone(),
+        io: spec.io.clone(),
         limits: spec.limits,
     };
     version.digest = version_digest(&version);
@@ -63,6 +64,7 @@ pub fn version_digest(version: &Version) -> Digest {
         form.bytes(b"image");
         form.bytes(version.image.as_bytes());
     }
+    form.program_io(&version.io);
     Digest::new(*form.0.finalize().as_bytes())
 }
 
@@ -87,6 +89,22 @@ impl Canonical {
         }
     }
 
+    fn program_io(&mut self, io: &ProgramIo) {
+        if !io.args.is_empty() {
+            self.bytes(b"args");
+            self.number(io.args.len() as u64);
+            io.args.iter().for_each(|arg| self.bytes(arg.as_bytes()));
+        }
+        if io.stdin != Stdin::default() {
+            self.bytes(b"stdin");
+            self.bytes(io.stdin.name().as_bytes());
+        }
+        if let Some(content_type) = io.stdout.content_type() {
+            self.bytes(b"stdout");
+            self.bytes(content_type.as_bytes());
+        }
+    }
+
     fn time(&mut self, time: Duration) {
         self.number(whole_millis(time));
     }
@@ -96,7 +114,7 @@ impl Canonical {
 mod tests {
     use std::collections::BTreeSet;
 
-    use serverledge_core::{CpuMilli, FunctionLimits, MemoryMib, Runtime, Secrets};
+    use serverledge_core::{CpuMilli, FunctionLimits, MemoryMib, Runtime, Secrets, Stdout};
 
     use super::*;
 
@@ -110,6 +128,7 @@ mod tests {
             secrets: Secrets::default(),
             network: Network::None,
             image: String::new(),
+            io: ProgramIo::default(),
             limits: FunctionLimits::default(),
         };
         change(&mut v);
@@ -122,6 +141,8 @@ mod tests {
             nonce: [nonce; 16],
             values: BTreeMap::from([(name.to_owned(), value.to_owned())]),
         };
+        let args = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect();
+        let raw = |content_type: &str| Stdout::Raw(content_type.to_owned());
         let env = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
         let digests = BTreeSet::from([
             digest(|_| {}),
@@ -145,8 +166,16 @@ mod tests {
             digest(|v| v.image = "i".to_owned()),
             digest(|v| v.image = "i:1".to_owned()),
             digest(|v| (v.network, v.image) = (Network::Bridge, "i".to_owned())),
+            digest(|v| v.io.args = args(&["a", "b"])),
+            digest(|v| v.io.args = args(&["ab"])),
+            digest(|v| v.io.args = args(&["stdin", "body"])),
+            digest(|v| v.io.args = args(&[""])),
+            digest(|v| v.io.stdin = Stdin::Body),
+            digest(|v| v.io.stdin = Stdin::None),
+            digest(|v| v.io.stdout = raw("a/b")),
+            digest(|v| v.io.stdout = raw("a/c")),
         ]);
-        assert_eq!(digests.len(), 21);
+        assert_eq!(digests.len(), 29);
         assert_eq!(
             digest(|_| {}),
             digest(|v| v.digest = Digest::new([9; 32])),

@@ -39,4 +39,6 @@ pub use scheduler::{
     Admission, Decided, Effects, Lease, Load, Rejection, SandboxCondition, SandboxUse, Scheduler,
     Ticket, TicketId, Verdict,
 };
-pub use snapshot::{Counters, PooledCounts, RejectionCounts, SchedulerSnapshot, WaitingByClass};
+pub use snapshot::{
+    Counters, PooledCounts, PooledView, RejectionCounts, SchedulerSnapshot, WaitingByClass,
+};

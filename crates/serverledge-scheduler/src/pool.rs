@@ -12,7 +12,7 @@ use serverledge_core::MemoryMib;
 use crate::arrival::{Demand, PoolKey, Pooled};
 use crate::ledger::Ledger;
 use crate::pool_times::Places;
-use crate::snapshot::PooledCounts;
+use crate::snapshot::{PooledCounts, PooledView};
 
 /// The number of leases that a sandbox with several places may have for each place, those waiting in calls included: as
 /// many again as run, so that callers do not pile up in it without bound.
@@ -96,6 +96,20 @@ impl fmt::Display for SandboxId {
 // === impl PooledSandbox ===
 
 impl PooledSandbox {
+    fn view(&self, now: Instant) -> PooledView {
+        PooledView {
+            key: self.key,
+            state: match self.phase {
+                Phase::Starting => "starting",
+                Phase::Busy => "busy",
+                Phase::Idle { .. } => "idle",
+                Phase::Stopping => "stopping",
+            },
+            age: now.saturating_duration_since(self.since),
+            memory: self.demand.kept().memory,
+        }
+    }
+
     /// Leases whose holders run in it.
     pub(crate) const fn active(&self) -> u16 {
         self.leases - self.suspended
@@ -225,6 +239,14 @@ impl Shelf {
 // === impl Pool ===
 
 impl Pool {
+    /// All sandboxes, the oldest first.
+    pub(crate) fn views(&self, now: Instant) -> Vec<PooledView> {
+        self.sandboxes
+            .values()
+            .map(|sandbox| sandbox.view(now))
+            .collect()
+    }
+
     /// A new sandbox, to be started by the holder of its one lease, or by whoever prewarms it.
     pub(crate) fn start(
         &mut self,

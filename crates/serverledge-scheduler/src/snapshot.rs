@@ -1,8 +1,10 @@
 //! The state as it is visible from outside: a copy in numbers.
 
+use std::time::Duration;
+
 use serverledge_core::{MemoryMib, OverloadReason};
 
-use crate::arrival::{Demand, Rank};
+use crate::arrival::{Demand, PoolKey, Rank};
 use crate::config::Capacity;
 use crate::pool::Phase;
 use crate::scheduler::SandboxUse;
@@ -44,6 +46,19 @@ pub struct WaitingByClass {
     pub availability: usize,
     /// Class 1.
     pub performance: usize,
+}
+
+/// A pooled sandbox, as people are shown it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PooledView {
+    /// Its pool.
+    pub key: PoolKey,
+    /// `starting`, `idle`, `busy` or `stopping`.
+    pub state: &'static str,
+    /// Time since its start began; once it is up, since it came up.
+    pub age: Duration,
+    /// The memory that it holds.
+    pub memory: MemoryMib,
 }
 
 /// Pooled sandboxes by state; each is in one.

@@ -4,9 +4,11 @@
 
 mod chromium;
 mod firefox;
+mod input;
 mod processes;
 mod webkit;
 mod window;
 
 pub use chromium::{Browser, Page};
-pub use window::{Engine, Window};
+pub use input::BrowserKey;
+pub use window::{Engine, Tab, Window};

@@ -11,8 +11,8 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use serverledge_core::{
     Call, Digest, Executor, FailureKind, FunctionFailure, FunctionLimits, FunctionName, HttpBody,
-    InstanceKey, InvocationId, InvokeError, Network, Outcome, Payload, Reply, Reuse, Runtime,
-    Sandbox, Secrets, StartError, Version, unix_ms,
+    InstanceKey, InvocationId, InvokeError, Network, Outcome, Payload, ProgramIo, Reply, Reuse,
+    Runtime, Sandbox, Secrets, StartError, Version, unix_ms,
 };
 use tokio::time::Instant;
 
@@ -139,6 +139,7 @@ pub fn version(code: &[u8], limits: FunctionLimits) -> Version {
         secrets: Secrets::default(),
         network: Network::None,
         image: String::new(),
+        io: ProgramIo::default(),
         limits,
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod browser;
+pub mod budgeted;
 pub mod certificates;
 pub mod etcd_process;
 pub mod executor;

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serverledge_core::{
     Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, FunctionSpec,
-    Isolation, MemoryMib, Network, Parameter, Runtime, Secrets, Signature, limits,
+    Isolation, MemoryMib, Network, Parameter, Runtime, Secrets, Signature, Stdin, limits,
 };
 use std::time::Duration;
 use utoipa::ToSchema;
 
 use crate::members::{BodyError, Members};
+use crate::program_io;
 
 /// Least memory of a function in a container: Docker's own minimum is 6 MiB, and an interpreter does not start in less
 /// than about 12.
@@ -128,10 +129,25 @@ pub struct FunctionBody<'a> {
     /// Architectures on which it runs (`amd64`, `arm64`); none: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub supported_archs: Vec<String>,
+    /// Arguments of a program after the function's name. `{name}` becomes that parameter; `{{` and `}}` are braces.
+    #[serde(rename = "Arguments", skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Standard input of a program: `params` (or empty), `body` for the body of the HTTP request, or `none`.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String)]
+    pub stdin: Cow<'a, str>,
+    /// Standard output of a program: `json` (or empty), one JSON value; or `raw`, bytes of any kind.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String)]
+    pub stdout: Cow<'a, str>,
+    /// Content type of raw output, which it implies; empty: `application/octet-stream`.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    #[schema(value_type = String)]
+    pub stdout_type: Cow<'a, str>,
 }
 
 /// The members of a function. Serverledge's client sends all of its own to `/delete` as well.
-pub(crate) const FUNCTION_MEMBERS: [&str; 18] = [
+pub(crate) const FUNCTION_MEMBERS: [&str; 22] = [
     "Name",
     "Runtime",
     "MemoryMB",
@@ -150,6 +166,10 @@ pub(crate) const FUNCTION_MEMBERS: [&str; 18] = [
     "Edge",
     "Isolation",
     "SupportedArchs",
+    "Arguments",
+    "Stdin",
+    "Stdout",
+    "StdoutType",
 ];
 
 impl<'a> FunctionBody<'a> {
@@ -187,6 +207,10 @@ impl<'a> FunctionBody<'a> {
             edge: members.get("Edge")?.unwrap_or_default(),
             isolation: members.get("Isolation")?.unwrap_or_default(),
             supported_archs: members.get("SupportedArchs")?.unwrap_or_default(),
+            args: members.get("Arguments")?.unwrap_or_default(),
+            stdin: members.get("Stdin")?.unwrap_or_default(),
+            stdout: members.get("Stdout")?.unwrap_or_default(),
+            stdout_type: members.get("StdoutType")?.unwrap_or_default(),
         })
     }
 }
@@ -195,6 +219,7 @@ impl<'a> FunctionBody<'a> {
 impl From<&Function> for FunctionBody<'_> {
     fn from(function: &Function) -> Self {
         let (version, limits) = (&function.version, &function.version.limits);
+        let stdout = version.io.stdout.content_type();
         Self {
             name: Cow::Owned(function.name.to_string()),
             runtime: Cow::Borrowed(version.runtime.name()),
@@ -226,7 +251,20 @@ impl From<&Function> for FunctionBody<'_> {
                 .into_iter()
                 .map(str::to_owned)
                 .collect(),
+            args: version.io.args.clone(),
+            stdin: stdin_member(version.io.stdin).into(),
+            stdout: stdout.map_or("", |_| version.io.stdout.name()).into(),
+            stdout_type: Cow::Owned(stdout.unwrap_or_default().to_owned()),
         }
+    }
+}
+
+/// The name of a standard input that is not the default; else empty.
+fn stdin_member(stdin: Stdin) -> &'static str {
+    if stdin == Stdin::default() {
+        ""
+    } else {
+        stdin.name()
     }
 }
 
@@ -302,6 +340,7 @@ impl FunctionBody<'_> {
             limits: self.limits(runtime)?,
             handler: self.checked_handler()?,
             image: self.checked_image(runtime)?,
+            io: program_io::checked(self, runtime)?,
             network: self.checked_network(runtime)?,
             env: self.checked_env()?,
             secrets: self.checked_secrets()?,
@@ -636,6 +675,18 @@ pub struct FunctionInfo {
     /// Declared inputs and outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<SignatureBody>,
+    /// Arguments of a program after the function's name, with the places of parameters.
+    #[serde(rename = "Arguments", default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Standard input of a program: `body` or `none`; absent for the parameters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stdin: String,
+    /// Standard output of a program: `raw`; absent for JSON.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stdout: String,
+    /// Content type of raw output.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stdout_type: String,
 }
 
 impl FunctionInfo {
@@ -653,6 +704,7 @@ impl FunctionInfo {
 impl From<&Function> for FunctionInfo {
     fn from(function: &Function) -> Self {
         let version = &function.version;
+        let stdout = version.io.stdout.content_type();
         Self {
             name: function.name.to_string(),
             runtime: version.runtime.to_string(),
@@ -679,6 +731,10 @@ impl From<&Function> for FunctionInfo {
                 .map(str::to_owned)
                 .collect(),
             signature: function.signature.as_ref().map(from_signature),
+            args: version.io.args.clone(),
+            stdin: stdin_member(version.io.stdin).to_owned(),
+            stdout: stdout.map_or("", |_| version.io.stdout.name()).to_owned(),
+            stdout_type: stdout.unwrap_or_default().to_owned(),
         }
     }
 }

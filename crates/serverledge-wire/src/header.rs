@@ -4,6 +4,8 @@
 pub const REQUEST_ID: &str = "x-request-id";
 /// The caller's trace context (W3C Trace Context).
 pub const TRACEPARENT: &str = "traceparent";
+/// Additions of the systems on the way to the trace context (W3C Trace Context).
+pub const TRACESTATE: &str = "tracestate";
 /// Name of the node that answered.
 pub const NODE_NAME: &str = "serverledge-node-name";
 /// Memory of that node not reserved by running invocations, in MiB.

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::records::InvocationState;
+use crate::runs::RunInfo;
 
 /// The reply (202) to `POST /functions/{name}/invocations` and to a redrive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -20,7 +21,7 @@ pub struct AcceptedInvocation {
     pub redrive_of: Option<String>,
 }
 
-/// All that is known of an asynchronous invocation. Times are Unix milliseconds.
+/// All that is known of an invocation. Of one that was not stored, the records of its runs say what is here. Times are Unix milliseconds.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct InvocationInfo {
     /// Its id.
@@ -63,6 +64,9 @@ pub struct InvocationInfo {
     pub callback: Option<CallbackInfo>,
     /// Its events, oldest first; the latest few.
     pub history: Vec<HistoryEntry>,
+    /// The records of its runs that nodes still keep, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunInfo>,
 }
 
 /// The reason why an invocation gave no result.

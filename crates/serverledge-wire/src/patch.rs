@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serverledge_core::{Function, Runtime};
+use serverledge_core::{Function, Runtime, Stdout, Version};
 use utoipa::ToSchema;
 
 use crate::function::{
@@ -116,6 +116,22 @@ pub struct FunctionPatch<'a> {
     #[serde(skip_serializing_if = "Update::is_kept")]
     #[schema(value_type = Option<Vec<String>>)]
     pub supported_archs: Update<Vec<String>>,
+    /// Arguments of a program; all are replaced.
+    #[serde(rename = "Arguments", skip_serializing_if = "Update::is_kept")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub args: Update<Vec<String>>,
+    /// Standard input of a program: `params`, `body` or `none`.
+    #[serde(skip_serializing_if = "Update::is_kept")]
+    #[schema(value_type = Option<String>)]
+    pub stdin: Update<Cow<'a, str>>,
+    /// Standard output of a program: `json` or `raw`.
+    #[serde(skip_serializing_if = "Update::is_kept")]
+    #[schema(value_type = Option<String>)]
+    pub stdout: Update<Cow<'a, str>>,
+    /// Content type of raw output, which it implies.
+    #[serde(skip_serializing_if = "Update::is_kept")]
+    #[schema(value_type = Option<String>)]
+    pub stdout_type: Update<Cow<'a, str>>,
 }
 
 impl<'a> FunctionPatch<'a> {
@@ -146,6 +162,10 @@ impl<'a> FunctionPatch<'a> {
             edge: members.update("Edge")?,
             isolation: members.update("Isolation")?,
             supported_archs: members.update("SupportedArchs")?,
+            args: members.update("Arguments")?,
+            stdin: members.update("Stdin")?,
+            stdout: members.update("Stdout")?,
+            stdout_type: members.update("StdoutType")?,
         })
     }
 
@@ -166,6 +186,7 @@ impl<'a> FunctionPatch<'a> {
         } else {
             Cow::Borrowed("")
         };
+        let (stdout, stdout_type) = self.stdout_over(body.stdout, body.stdout_type);
         FunctionBody {
             name: body.name,
             runtime,
@@ -206,7 +227,37 @@ impl<'a> FunctionPatch<'a> {
                 .clone()
                 .over(body.supported_archs)
                 .unwrap_or_default(),
+            args: self.args.clone().over(body.args).unwrap_or_default(),
+            stdin: self.stdin.clone().over(body.stdin).unwrap_or_default(),
+            stdout,
+            stdout_type,
         }
+    }
+
+    /// Standard output and its content type. A content type that is named means raw output, and goes with it.
+    fn stdout_over<'b>(
+        &'b self,
+        stdout: Cow<'b, str>,
+        content_type: Cow<'b, str>,
+    ) -> (Cow<'b, str>, Cow<'b, str>) {
+        let has_type = self
+            .stdout_type
+            .value()
+            .is_some_and(|named| !named.is_empty());
+        let stdout = if self.stdout.is_kept() && has_type {
+            Cow::Borrowed(Stdout::RAW)
+        } else {
+            self.stdout.clone().over(stdout).unwrap_or_default()
+        };
+        let content_type = if self.stdout_type.is_kept() && stdout != Stdout::RAW {
+            Cow::Borrowed("")
+        } else {
+            self.stdout_type
+                .clone()
+                .over(content_type)
+                .unwrap_or_default()
+        };
+        (stdout, content_type)
     }
 
     fn signature_over(&self, present: Option<SignatureBody>) -> Option<SignatureBody> {
@@ -309,17 +360,6 @@ pub fn changes(before: &Function, after: &Function, remade: bool) -> Vec<ChangeI
             info.code.clone().into()
         }
     };
-    let told = |value: Value| Some(value).filter(|value| !value.is_null());
-    let member = |member: &str, from: Value, to: Value| {
-        let member = (from != to).then(|| member.to_owned())?;
-        Some(ChangeInfo {
-            member,
-            name: None,
-            change: None,
-            from: told(from),
-            to: told(to),
-        })
-    };
     let members = [
         member(
             "Runtime",
@@ -365,6 +405,7 @@ pub fn changes(before: &Function, after: &Function, remade: bool) -> Vec<ChangeI
             new.supported_archs.clone().into(),
         ),
     ];
+    let streams = streams(&before.version, &after.version);
     let env = variables("Env", &before.version.env, &after.version.env);
     let secrets = variables(
         "Secrets",
@@ -373,10 +414,44 @@ pub fn changes(before: &Function, after: &Function, remade: bool) -> Vec<ChangeI
     );
     members
         .into_iter()
+        .chain(streams)
         .flatten()
         .chain(env)
         .chain(secrets)
         .collect()
+}
+
+/// The difference of a member; `None` if there is none.
+fn member(member: &str, from: Value, to: Value) -> Option<ChangeInfo> {
+    let told = |value: Value| Some(value).filter(|value| !value.is_null());
+    let member = (from != to).then(|| member.to_owned())?;
+    Some(ChangeInfo {
+        member,
+        name: None,
+        change: None,
+        from: told(from),
+        to: told(to),
+    })
+}
+
+/// The differences of a program's arguments and standard streams.
+fn streams(before: &Version, after: &Version) -> [Option<ChangeInfo>; 4] {
+    let (old, new) = (&before.io, &after.io);
+    let content_type = |stdout: &Stdout| stdout.content_type().map_or(Value::Null, Value::from);
+    [
+        member(
+            "Arguments",
+            old.args.clone().into(),
+            new.args.clone().into(),
+        ),
+        member("Stdin", old.stdin.name().into(), new.stdin.name().into()),
+        member("Stdout", old.stdout.name().into(), new.stdout.name().into()),
+        member(
+            "StdoutType",
+            content_type(&old.stdout),
+            content_type(&new.stdout),
+        ),
+    ]
 }
 
 fn variables<'a>(

@@ -19,6 +19,12 @@ pub const LOAD_PATH: &str = "/peer/load";
 /// The route that says how a version of a function stands on a node: a [`crate::rollout::VersionQuestion`] is asked, a
 /// [`crate::rollout::VersionStand`] answered.
 pub const VERSION_PATH: &str = "/peer/version";
+/// The route that says which runs a node keeps the records of: a [`crate::runs::RunsQuestion`] is asked, a
+/// [`crate::runs::RunPage`] answered.
+pub const RUNS_PATH: &str = "/peer/runs";
+/// The route that says what a node has of one invocation: a [`crate::runs::InvocationQuestion`] is asked,
+/// [`crate::runs::InvocationTraces`] answered.
+pub const INVOCATION_PATH: &str = "/peer/invocation";
 /// Header: [`PeerCall`] as JSON.
 pub const CALL: &str = "serverledge-peer-call";
 /// Header: [`Passed`] as JSON, of a request to any route but those of peers.
@@ -85,9 +91,12 @@ pub struct PeerCall {
     /// The request's id at its first node, where it is not the invocation's.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub request_id: String,
-    /// The caller's trace context (W3C `traceparent`).
+    /// The trace context (W3C `traceparent`): the trace, and the span of the way to the receiver.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trace: String,
+    /// The `tracestate` beside it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace_state: String,
     /// Length of the parameters, if what the client carries follows them in the body (see [`crate::endpoint_body`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params_bytes: Option<usize>,
@@ -483,6 +492,7 @@ mod tests {
             again_ms: None,
             request_id: String::new(),
             trace: String::new(),
+            trace_state: String::new(),
             params_bytes: None,
             returns_cache: false,
             generation: None,

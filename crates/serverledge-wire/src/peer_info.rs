@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::status::Coordinates;
+
 /// One peer. What is measured is as old as `age_ms` says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PeerInfo {
@@ -31,6 +33,9 @@ pub struct PeerInfo {
     pub draining: bool,
     /// Calls may be sent there now.
     pub offloadable: bool,
+    /// Its network coordinates, once it has said them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinates: Option<Coordinates>,
 }
 
 #[cfg(test)]
@@ -52,6 +57,7 @@ mod tests {
             wait_ms: 0.5,
             draining: false,
             offloadable: true,
+            coordinates: None,
         };
         let text = serde_json::to_string(&peer).unwrap();
         expect_test::expect![[r#"{"node":"n2","area":"ROME","kind":"node","address":"10.0.0.2:1323","cloud":false,"round_trip_ms":1.5,"age_ms":null,"free_memory_mib":512,"free_cpu":1.25,"wait_ms":0.5,"draining":false,"offloadable":true}"#]]

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serverledge_core::{
     Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, Isolation,
-    MemoryMib, Network, Parameter, Runtime, Secrets, Signature, SpaceId, Version, whole_millis,
+    MemoryMib, Network, Parameter, ProgramIo, Runtime, Secrets, Signature, SpaceId, Stdin, Stdout,
+    Version, whole_millis,
 };
 
 use crate::invocations::HistoryEntry;
@@ -57,6 +58,15 @@ pub struct FunctionRecord {
     /// The image of a `custom` function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Templates of a program's arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// The standard input of a program: absent for the parameters, else `body` or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// The content type of a program's raw output; absent for JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
     /// Memory limit in MiB.
     pub memory_mib: u64,
     /// Reserved processor share in thousandths of a core.
@@ -178,6 +188,12 @@ pub struct InvocationRecord {
     /// Time from which its outcome is of no use any more, in Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_unix_ms: Option<u64>,
+    /// The caller's trace context (W3C `traceparent`); empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace: String,
+    /// The `tracestate` beside it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub trace_state: String,
     /// Only the node that has claimed it may run it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local_only: bool,
@@ -356,6 +372,11 @@ impl FunctionRecord {
             image: Some(&version.image)
                 .filter(|image| !image.is_empty())
                 .cloned(),
+            args: version.io.args.clone(),
+            stdin: Some(version.io.stdin)
+                .filter(|stdin| *stdin != Stdin::default())
+                .map(|stdin| stdin.name().to_owned()),
+            stdout: version.io.stdout.content_type().map(str::to_owned),
             memory_mib: limits.memory.get(),
             cpu_milli: limits.cpu.get(),
             timeout_ms: whole_millis(limits.timeout),
@@ -407,6 +428,19 @@ impl FunctionRecord {
                 str::parse::<Network>,
             )?,
             image: self.image.unwrap_or_default(),
+            io: ProgramIo {
+                args: self.args,
+                stdin: member(
+                    "stdin",
+                    self.stdin.as_deref().unwrap_or_default(),
+                    str::parse::<Stdin>,
+                )?,
+                stdout: member(
+                    "stdout",
+                    self.stdout.as_deref().unwrap_or_default(),
+                    |content_type| Stdout::parse("", content_type),
+                )?,
+            },
             limits: FunctionLimits {
                 memory: MemoryMib::new(self.memory_mib),
                 cpu: CpuMilli::new(self.cpu_milli),
@@ -590,6 +624,8 @@ impl InvocationRecord {
             report: None,
             qos_class: 0,
             deadline_unix_ms: None,
+            trace: String::new(),
+            trace_state: String::new(),
             local_only: false,
             return_output: false,
             node: None,

@@ -1,10 +1,15 @@
 //! Uploaded code: the files of a tar, or one source file, checked before anything of it is kept. There is no other reader
 //! of tars that come from outside: what is wrong with one is refused with the same code wherever it is sent.
 
-use std::collections::BTreeMap;
+mod program;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
+use std::ops::Range;
 
 use serverledge_core::Runtime;
+
+pub use self::program::{ProgramUpload, program};
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +25,9 @@ const BLOCK_BYTES: u64 = 512;
 /// Offset and bytes of the magic of POSIX tars.
 const TAR_MAGIC: (usize, &[u8]) = (257, b"ustar");
 
+/// The first bytes of every wasm binary.
+const WASM_MAGIC: &[u8] = b"\0asm";
+
 /// A file of an upload. Its path is relative, in its plain form, and leads out of nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadedFile {
@@ -31,6 +39,15 @@ pub struct UploadedFile {
     pub executable: bool,
     /// The name of its owner in the tar; empty if there is none.
     pub owner: String,
+}
+
+/// A file of a tar, where it lies in it. Its path is as that of an [`UploadedFile`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TarFile {
+    /// The parts of its path, with slashes between them.
+    pub path: String,
+    /// Its bytes, as a part of the tar.
+    pub range: Range<usize>,
 }
 
 /// The reason why an upload is refused.
@@ -81,6 +98,20 @@ pub enum UploadError {
     /// There is no file.
     #[error("the upload holds no file")]
     Empty,
+    /// Two entries have one path.
+    #[error("{path:?} is in the tar twice")]
+    Duplicate {
+        /// The path.
+        path: String,
+    },
+    /// No file is a module.
+    #[error("the tar holds no module, which is a file that ends in .wasm or .wat")]
+    NoModule,
+    /// It does not say which file is the module.
+    #[error(
+        "the tar holds several modules; name the one that is meant main.wasm at the top, or name its file in Handler"
+    )]
+    SeveralModules,
 }
 
 impl UploadError {
@@ -94,16 +125,18 @@ impl UploadError {
             Self::PathText | Self::Path { .. } | Self::FileAsFolder { .. } => "unsafe_path",
             Self::Kind { .. } => "unsafe_entry",
             Self::Text => "malformed_code",
-            Self::Empty => "no_code",
+            Self::Empty | Self::NoModule => "no_code",
+            Self::Duplicate { .. } => "duplicate_path",
+            Self::SeveralModules => "ambiguous_code",
         }
     }
 }
 
-/// Whether the upload is a tar.
+/// Whether the upload is a tar. A wasm binary can hold the mark of one where a tar has it.
 #[must_use]
 pub fn is_tar(code: &[u8]) -> bool {
     let (at, magic) = TAR_MAGIC;
-    code.get(at..at + magic.len()) == Some(magic)
+    !code.starts_with(WASM_MAGIC) && code.get(at..at + magic.len()) == Some(magic)
 }
 
 /// Reads an upload of sources; the files are sorted by path, and there is at least one. `handler` names the file where
@@ -143,19 +176,9 @@ pub fn read_tar(code: &[u8], bytes_max: usize) -> Result<Vec<UploadedFile>, Uplo
         if count >= ENTRIES_MAX {
             return Err(UploadError::Entries);
         }
-        let path = String::from_utf8(entry.path_bytes().into_owned())
-            .map_err(|_| UploadError::PathText)?;
-        let kind = entry.header().entry_type();
-        if kind.is_dir() || kind.is_pax_global_extensions() {
+        let Some(path) = file_path(&entry)? else {
             continue;
-        }
-        if !kind.is_file() {
-            return Err(UploadError::Kind {
-                path,
-                kind: kind_name(kind),
-            });
-        }
-        let path = checked_path(&path)?;
+        };
         let executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
         let owner = owner(entry.header());
         let mut contents = Vec::new();
@@ -180,8 +203,62 @@ pub fn read_tar(code: &[u8], bytes_max: usize) -> Result<Vec<UploadedFile>, Uplo
             },
         );
     }
-    check_folders(&files)?;
+    check_folders(&files.keys().cloned().collect())?;
     Ok(files.into_values().collect())
+}
+
+/// Finds the files of a tar, sorted by path. Nothing is copied, and no path may be there twice.
+///
+/// # Errors
+/// As [`read_tar`]; and [`UploadError::Duplicate`].
+pub fn tar_files(code: &[u8]) -> Result<Vec<TarFile>, UploadError> {
+    let mut archive = tar::Archive::new(code);
+    let mut files = Vec::new();
+    let mut paths = BTreeSet::new();
+    for (count, entry) in archive.entries().map_err(UploadError::Tar)?.enumerate() {
+        let entry = entry.map_err(UploadError::Tar)?;
+        if count >= ENTRIES_MAX {
+            return Err(UploadError::Entries);
+        }
+        let Some(path) = file_path(&entry)? else {
+            continue;
+        };
+        if !paths.insert(path.clone()) {
+            return Err(UploadError::Duplicate { path });
+        }
+        let range = place(&entry, code.len())?;
+        files.push(TarFile { path, range });
+    }
+    check_folders(&paths)?;
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(files)
+}
+
+/// The bytes of an entry, as a part of the tar.
+fn place(entry: &tar::Entry<'_, &[u8]>, length: usize) -> Result<Range<usize>, UploadError> {
+    let start = entry.raw_file_position();
+    let place = || {
+        let end = usize::try_from(start.checked_add(entry.size())?).ok()?;
+        (end <= length).then_some(usize::try_from(start).ok()?..end)
+    };
+    place().ok_or_else(|| UploadError::Tar(std::io::ErrorKind::UnexpectedEof.into()))
+}
+
+/// The path of an entry that is a file; `None` for a folder.
+fn file_path(entry: &tar::Entry<'_, &[u8]>) -> Result<Option<String>, UploadError> {
+    let path =
+        String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| UploadError::PathText)?;
+    let kind = entry.header().entry_type();
+    if kind.is_dir() || kind.is_pax_global_extensions() {
+        return Ok(None);
+    }
+    if !kind.is_file() {
+        return Err(UploadError::Kind {
+            path,
+            kind: kind_name(kind),
+        });
+    }
+    checked_path(&path).map(Some)
 }
 
 /// The entries of a tar except those of this owner, byte for byte; others can be appended.
@@ -288,11 +365,11 @@ fn checked_path(path: &str) -> Result<String, UploadError> {
 }
 
 /// A file cannot be another one's folder.
-fn check_folders(files: &BTreeMap<String, UploadedFile>) -> Result<(), UploadError> {
-    for path in files.keys() {
+fn check_folders(files: &BTreeSet<String>) -> Result<(), UploadError> {
+    for path in files {
         let mut below = path.as_str();
         while let Some((folder, _)) = below.rsplit_once('/') {
-            if files.contains_key(folder) {
+            if files.contains(folder) {
                 return Err(UploadError::FileAsFolder {
                     folder: folder.to_owned(),
                     path: path.clone(),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::support::programs::root;
-use crate::support::{Node, Request, Setup};
+use crate::support::{Node, Request, Setup, npm};
 
 /// Prints a line of JSON for each line of params: what the first file's handler returns. Files are `name=path`, and `call` reaches them.
 const RUNNER: &str = r"
@@ -355,41 +355,13 @@ module.exports = ({ value, schema }) => {
 };
 ";
 
-fn install(folder: &Path) -> Result<()> {
-    std::fs::write(
-        folder.join("package.json"),
-        r#"{"name":"conformance","version":"1.0.0","private":true}"#,
-    )?;
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts"])
-        .args(PACKAGES)
-        .current_dir(folder);
-    // What `scripts/test.sh` or its caller says; else the machine's own settings.
-    for (variable, setting) in [
-        ("SERVERLEDGE_TEST_NPM_REGISTRY", "npm_config_registry"),
-        ("SERVERLEDGE_TEST_CA_FILE", "npm_config_cafile"),
-        ("SERVERLEDGE_TEST_PROXY", "npm_config_https_proxy"),
-    ] {
-        if let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
-            npm.env(setting, value);
-        }
-    }
-    let output = npm.output().context("failed to start npm")?;
-    ensure!(
-        output.status.success(),
-        "npm: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
-}
-
 /// One is deployed as a file, the other as a folder.
 #[test]
 fn packages_from_npm_are_as_in_node() -> Result<()> {
     let node = Setup::new()?.with("container.enabled", false).start()?;
     let folder = node.home().join("packages");
     std::fs::create_dir(&folder)?;
-    install(&folder)?;
+    npm::install(&folder, &PACKAGES)?;
     let page = folder.join("page.mjs");
     let index = folder.join("index.js");
     std::fs::write(&page, MARKDOWN)?;

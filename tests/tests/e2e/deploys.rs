@@ -57,7 +57,7 @@ fn bad_modules_are_refused_and_nothing_is_stored() -> Result<()> {
         refused(&node, "bad", garbage, &json!({}), 422, "not_wasm")?;
     }
     invalid("(module (func (export \"_start\") (result i32) (i64.const 1)))")?;
-    invalid("(module (memory i64 1) (func (export \"_start\")))")?;
+    invalid("(module (memory 1 1 shared) (func (export \"_start\")))")?;
     refused(
         &node,
         "bad",

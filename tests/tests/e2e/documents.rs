@@ -78,6 +78,7 @@ fn the_readme_works_after_the_quick_start() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut tried = 0;
     for (heading, file, expected) in [
+        ("### From a template", None, "Hello, Ada!"),
         ("### JavaScript", None, "Hello, Ada!"),
         ("### WebAssembly text", Some(("wat", "first.wat")), "Hello!"),
         ("## An application", None, "\"sum\":5"),
@@ -97,7 +98,7 @@ fn the_readme_works_after_the_quick_start() -> Result<()> {
         ensure!(plain.contains(&wanted), "{heading}: {printed}");
         tried += 1;
     }
-    ensure!(tried == 3);
+    ensure!(tried == 4);
     node.stop()?;
     Ok(())
 }

@@ -25,14 +25,24 @@ fn contains(found: &Value, wanted: &Value) -> bool {
 
 #[test]
 fn its_examples() -> Result<()> {
-    let node = node()?;
-    for example in requests_of("echo-http")? {
+    try_examples("echo-http")
+}
+
+/// The same of WASI 0.3.
+#[test]
+fn the_examples_of_a_service() -> Result<()> {
+    try_examples("echo-service")
+}
+
+fn try_examples(name: &str) -> Result<()> {
+    let node = Node::start()?;
+    node.deploy_example(name)?;
+    for example in requests_of(name)? {
         let asked = &example["request"];
         let expected = &example["response"];
         let text = |member: &str| asked[member].as_str().context("a text").map(str::to_owned);
-        let mut request =
-            Request::new(&text("method")?, &format!("/fn/echo-http{}", text("path")?))
-                .body(text("body")?);
+        let mut request = Request::new(&text("method")?, &format!("/fn/{name}{}", text("path")?))
+            .body(text("body")?);
         for (name, value) in asked["headers"].as_object().context("headers")? {
             request = request.header(name, value.as_str().context("a text")?);
         }

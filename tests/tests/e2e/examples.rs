@@ -41,6 +41,11 @@ fn call_chain() -> Result<()> {
 }
 
 #[test]
+fn echo_concurrent_cli() -> Result<()> {
+    check("echo-concurrent-cli", &[])
+}
+
+#[test]
 fn call_c() -> Result<()> {
     check("call-c", &["add"])
 }
@@ -51,7 +56,10 @@ fn every_example_is_tried() -> Result<()> {
         "add",
         "call-c",
         "call-chain",
+        "echo-cli",
+        "echo-concurrent-cli",
         "echo-http",
+        "echo-service",
         "hello",
         "markdown",
         "sieve",

@@ -162,12 +162,8 @@ fn a_node_is_ready_when_what_was_called_lately_is_prepared() -> Result<()> {
     assert!(left > 0, "the others are prepared after it is ready");
     check_answers(&node, "f7", &json!({"n": 7}))?;
     let log = node.stop()?.stderr;
-    // Two are prepared side by side.
-    let mut first = log
-        .lines()
-        .filter(|line| line.contains(" prepared name="))
-        .take(3);
-    assert!(first.any(|line| line.contains("name=f5 ")), "{log}");
+    let first = log.lines().find(|line| line.contains(" prepared name="));
+    assert!(first.is_some_and(|line| line.contains("name=f5 ")), "{log}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Accounts and applications, end to end: the real programs, a real mail server, a real browser.
+//! Accounts, applications and the console, end to end: the real programs, a real mail server, a real browser.
 
 #[path = "../e2e/support/mod.rs"]
 #[expect(
@@ -8,6 +8,7 @@
 mod e2e;
 
 mod bad_input;
+mod console;
 mod edge;
 mod enumeration;
 mod pages;

@@ -13,7 +13,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
     ("serverledge-core", &[]),
     ("serverledge-wire", &["core"]),
     ("serverledge-scheduler", &["core"]),
-    ("serverledge-executor-wasm", &["core"]),
+    ("serverledge-executor-wasm", &["core", "wire"]),
     ("serverledge-executor-docker", &["core", "wire"]),
     ("serverledge-registry", &["core", "wire"]),
     ("serverledge-client", &["core", "wire"]),
@@ -39,7 +39,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 13] = [
 ];
 
 /// Foreign technologies, and the crates that know them.
-const FOREIGN: [(&str, &[&str]); 24] = [
+const FOREIGN: [(&str, &[&str]); 25] = [
     ("axum", &["serverledge-api"]),
     ("utoipa-swagger-ui", &["serverledge-api"]),
     ("wasmtime", &["serverledge-executor-wasm"]),
@@ -48,7 +48,8 @@ const FOREIGN: [(&str, &[&str]); 24] = [
     ("wasmtime-wizer", &["serverledge-executor-wasm"]),
     ("wat", &["serverledge-executor-wasm"]),
     ("bollard", &["serverledge-executor-docker"]),
-    ("prost", &["serverledge-registry"]),
+    ("opentelemetry-proto", &["serverledge-node"]),
+    ("prost", &["serverledge-registry", "serverledge-node"]),
     ("tonic", &["serverledge-registry"]),
     ("redb", &["serverledge-registry"]),
     ("reqwest", &["serverledge-client"]),

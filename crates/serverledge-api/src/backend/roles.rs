@@ -5,12 +5,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serverledge_core::{Function, InvocationError, InvocationId, Progress, Report, SpaceId};
+use serverledge_core::{
+    Caller, Function, InvocationError, InvocationId, Progress, Report, SpaceId,
+};
 use serverledge_wire::function::FunctionBody;
 use serverledge_wire::invocations::{DeadLetters, InvocationInfo};
 use serverledge_wire::patch::FunctionPatch;
 use serverledge_wire::peer::{PeerLoad, PeerState, Proof};
 use serverledge_wire::peer_info::PeerInfo;
+use serverledge_wire::quotas::UserQuotas;
 use serverledge_wire::rollout::{FunctionNodes, VersionQuestion, VersionStand};
 use serverledge_wire::status::StatusInformation;
 use serverledge_wire::versions::{FlagsRequest, FunctionVersions};
@@ -19,6 +22,7 @@ use crate::backend::applications::Applications;
 use crate::backend::errors::{Deploy, DeployError, PollError, SubmitError};
 use crate::backend::invocations::{ChangeError, KeptReply, OnceError, Submitted};
 use crate::backend::running_apps::Hosting;
+use crate::backend::runs::RunRecords;
 use crate::backend::{
     ClientCall, Deployed, ExpectedState, Identity, Load, LogFeed, Patched, PeerInvokeError,
     PeerRefused, PeerRequest, Polled, Readiness,
@@ -43,6 +47,8 @@ pub struct Backend {
     pub applications: Arc<dyn Applications>,
     /// Those that run.
     pub running_apps: Arc<dyn Hosting>,
+    /// The records of runs, and the events of the node.
+    pub runs: Arc<dyn RunRecords>,
     /// The other nodes.
     pub peers: Arc<dyn PeerGateway>,
     /// The node itself.
@@ -121,6 +127,9 @@ pub trait Deployments: Send + Sync + 'static {
 
     /// Deletes. Running invocations end as they would have.
     async fn delete(&self, space: &SpaceId, name: &str) -> Result<(), DeployError>;
+
+    /// The quotas that count for the caller. `None`: none does, as in the default space.
+    fn quotas(&self, caller: &Caller) -> Option<UserQuotas>;
 }
 
 /// The versions of functions, and their flags.

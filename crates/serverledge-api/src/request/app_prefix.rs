@@ -13,7 +13,7 @@ use crate::response::problem::ApiError;
 /// Before the names of applications.
 const PREFIX: &str = "/apps/";
 /// First segments of the routes of functions.
-const OF_FUNCTIONS: [&str; 11] = [
+const OF_FUNCTIONS: [&str; 13] = [
     "create",
     "update",
     "delete",
@@ -25,6 +25,8 @@ const OF_FUNCTIONS: [&str; 11] = [
     "poll",
     "invocations",
     "dead-letters",
+    "events",
+    "stats",
 ];
 
 /// The application that a path names, and the path of the route of functions that follows; `None` if it is another route.
@@ -84,6 +86,7 @@ mod tests {
             ("/apps/a/", None),
             ("/apps/a/endpoints", None),
             ("/apps/a/status", None),
+            ("/apps/a/stats", Some(("a", "/stats"))),
             ("/apps/a/peer/x", None),
             ("/apps/a//create", None),
             ("/apps/a/apps/b/create", None),

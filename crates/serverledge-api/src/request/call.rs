@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
-use serverledge_core::{FunctionName, Payload, PropagatedContext};
+use serverledge_core::{
+    FunctionName, Payload, PropagatedContext, TraceParent, Trigger, trace_state,
+};
 use serverledge_wire::header as wire;
 use serverledge_wire::invoke::InvocationRequest;
 
@@ -18,6 +20,7 @@ use crate::response::problem::ApiError;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static(wire::IDEMPOTENCY_KEY);
 const TRACEPARENT: HeaderName = HeaderName::from_static(wire::TRACEPARENT);
+const TRACESTATE: HeaderName = HeaderName::from_static(wire::TRACESTATE);
 const EMPTY_PARAMS: Bytes = Bytes::from_static(b"{}");
 
 /// The call that a request asks for.
@@ -41,6 +44,7 @@ pub(crate) fn call(
         callback: asked.callback.clone(),
     };
     let mut call = admitted.call(
+        Trigger::Invoke,
         function,
         Payload::Json(params),
         propagated(headers, admitted),
@@ -80,29 +84,31 @@ pub(crate) fn propagated(
     let request_id = headers
         .get(&REQUEST_ID)
         .map_or("", |_| admitted.request_id());
-    let trace = headers
-        .get(&TRACEPARENT)
-        .and_then(|trace| trace.to_str().ok())
-        .filter(|trace| is_trace(trace));
+    let trace = trace(headers);
     let said = !request_id.is_empty() || trace.is_some();
     said.then(|| {
-        let request_id = request_id.to_owned();
-        let trace = trace.unwrap_or_default().to_owned();
+        let (trace, trace_state) = trace.unwrap_or_default();
         Arc::new(PropagatedContext {
-            request_id,
+            request_id: request_id.to_owned(),
             trace,
+            trace_state,
             ..PropagatedContext::default()
         })
     })
 }
 
-/// `version-trace-parent-flags` in hexadecimal digits (W3C Trace Context §3.2.2).
-fn is_trace(text: &str) -> bool {
-    let lengths = text.split('-').map(str::len);
-    let digits = text
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'));
-    digits && lengths.eq([2, 32, 16, 2])
+/// The caller's trace context: `traceparent` in the form of version 00, and `tracestate`. `None` if there is none, or
+/// not exactly one that is well-formed: a new trace begins then (W3C Trace Context §4.3).
+fn trace(headers: &HeaderMap) -> Option<(String, String)> {
+    let mut given = headers.get_all(&TRACEPARENT).iter();
+    let parent = given.next()?.to_str().ok().and_then(TraceParent::parse)?;
+    if given.next().is_some() {
+        return None;
+    }
+    let states = headers.get_all(&TRACESTATE).iter();
+    // What is no text is no member either.
+    let states = states.map(|state| state.to_str().unwrap_or("?"));
+    Some((parent.to_string(), trace_state(states)))
 }
 
 /// A name from a path; percent-encoding is undone only where there is any.

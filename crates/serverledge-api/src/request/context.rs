@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request};
-use serverledge_core::{Call, Caller, FunctionName, InvocationId, Payload, PropagatedContext};
+use serverledge_core::{
+    Call, CallOrigin, Caller, FunctionName, InvocationId, Payload, PropagatedContext, Trigger,
+};
 use serverledge_wire::header as wire;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -47,15 +49,21 @@ impl RequestContext {
         self.request_id.to_str().unwrap_or_default()
     }
 
-    /// A call of the caller, of the lowest class and without a deadline.
+    /// A call of the caller on this road, of the lowest class and without a deadline.
     pub(crate) fn call(
         &self,
+        trigger: Trigger,
         function: FunctionName,
         payload: Payload,
         propagated: Option<Arc<PropagatedContext>>,
     ) -> ClientCall {
         let mut call = Call::new(self.invocation, function, payload, self.arrived.into_std());
         call.context.propagated = propagated;
+        call.origin = CallOrigin {
+            trigger,
+            parent: None,
+            caller: self.caller.user().cloned(),
+        };
         ClientCall::new(self.caller.clone(), call)
     }
 }

@@ -25,7 +25,9 @@ pub(crate) fn drop_last_slash<B>(request: &mut Request<B>) {
 
 /// Whether a path is one of a page, whose scripts are found beside it.
 fn is_page(path: &str) -> bool {
-    path.starts_with("/docs/") || matches!(path, "/account/reset/" | "/account/confirm/")
+    path.starts_with("/docs/")
+        || path.starts_with("/console/")
+        || matches!(path, "/account/reset/" | "/account/confirm/")
 }
 
 /// Whether the request itself may go to a function: a node's, or an application's.

@@ -1,6 +1,32 @@
-//! Encodings of paths and queries, undone.
+//! Queries, and the encodings of paths and queries, undone.
 
+use http::StatusCode;
 use percent_encoding::{percent_decode, percent_decode_str};
+
+use crate::response::problem::ApiError;
+
+/// The members of a query, decoded.
+pub(crate) fn members(query: &str) -> impl Iterator<Item = (&str, String)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (name, form_decoded(value)))
+}
+
+/// The value of a switch; its name alone switches it on.
+pub(crate) fn flag(name: &str, value: &str) -> Result<bool, ApiError> {
+    match value {
+        "" | "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(malformed(format!("{name} is true or false"))),
+    }
+}
+
+/// The refusal of a query.
+pub(crate) fn malformed(detail: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "malformed_query", detail)
+}
 
 /// Undoes the encoding of a query.
 pub(crate) fn form_decoded(text: &str) -> String {

@@ -33,6 +33,7 @@ pub(crate) struct AppState {
     pub(crate) bodies: Bodies,
     pub(crate) node_headers: NodeHeaders,
     pub(crate) followers: Arc<Semaphore>,
+    pub(crate) event_readers: Arc<Semaphore>,
     pub(crate) access: Access,
     pub(crate) origins: OriginPolicy,
     pub(crate) concurrency: Arc<Semaphore>,

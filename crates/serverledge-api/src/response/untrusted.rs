@@ -1,10 +1,16 @@
 //! Untrusted content: a function's response is hostile, and the request that it sees must not hold the node's own
 //! secrets (`docs/security.md`).
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_SECURITY_POLICY, COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::{Frame, SizeHint};
+use serverledge_core::{BodyError, HttpBody};
 
 /// Names of the node's own cookies begin so.
 const COOKIE_PREFIXES: [&str; 2] = ["serverledge_", "__Host-serverledge"];
@@ -12,13 +18,12 @@ const COOKIE_PREFIXES: [&str; 2] = ["serverledge_", "__Host-serverledge"];
 const TOKEN_PREFIX: &str = "slt_";
 
 /// Headers that would let a function act on the node's origin or connection.
-const DROPPED: [HeaderName; 10] = [
+const DROPPED: [HeaderName; 9] = [
     http::header::SET_COOKIE,
     http::header::STRICT_TRANSPORT_SECURITY,
     http::header::CONNECTION,
     http::header::TRANSFER_ENCODING,
     http::header::UPGRADE,
-    http::header::TRAILER,
     HeaderName::from_static("service-worker-allowed"),
     HeaderName::from_static("clear-site-data"),
     HeaderName::from_static("keep-alive"),
@@ -53,11 +58,10 @@ pub(crate) fn clean_response(headers: &mut HeaderMap) {
 }
 
 /// Headers that reach beyond an application's own host name, or beyond its responses.
-const DROPPED_ON_OWN_HOST: [HeaderName; 7] = [
+const DROPPED_ON_OWN_HOST: [HeaderName; 6] = [
     http::header::CONNECTION,
     http::header::TRANSFER_ENCODING,
     http::header::UPGRADE,
-    http::header::TRAILER,
     // It clears the cookies of the whole registrable domain, the node's among them.
     HeaderName::from_static("clear-site-data"),
     HeaderName::from_static("keep-alive"),
@@ -103,6 +107,37 @@ fn is_own_cookie(cookie: &HeaderValue) -> bool {
             .to_ascii_lowercase()
     };
     !is_the_nodes && !parts.any(|part| attribute(part) == "domain")
+}
+
+/// A function's body, whose trailers hold nothing that its headers may not hold: they are fields of its response too.
+pub(crate) struct FunctionBody(pub(crate) HttpBody);
+
+impl http_body::Body for FunctionBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut frame = std::task::ready!(self.0.as_mut().poll_frame(cx));
+        if let Some(Ok(frame)) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            clean_response(trailers);
+            trailers.remove(CONTENT_SECURITY_POLICY);
+            trailers.remove(X_CONTENT_TYPE_OPTIONS);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
 }
 
 /// Marks a response that a function influenced: no access to the node's origin, no guessing of types.
@@ -219,6 +254,29 @@ mod tests {
         assert_eq!(cookies, ["a=1; Path=/; HttpOnly"]);
         assert_eq!(headers["content-security-policy"], "x");
         assert_eq!(headers.len(), 3, "{headers:?}");
+    }
+
+    #[tokio::test]
+    async fn trailers_are_clean_too() {
+        use http_body_util::BodyExt as _;
+
+        let mut last = HeaderMap::new();
+        for name in [
+            "set-cookie",
+            "access-control-allow-origin",
+            "alt-svc",
+            "x-own",
+        ] {
+            last.insert(HeaderName::from_static(name), HeaderValue::from_static("*"));
+        }
+        let whole = http_body_util::Full::new(Bytes::from_static(b"text"))
+            .map_err(|never| match never {})
+            .with_trailers(std::future::ready(Some(Ok(last))));
+        let body = FunctionBody(Box::pin(whole));
+        let collected = body.collect().await.unwrap();
+        let trailers = collected.trailers().unwrap();
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-own"]);
+        assert_eq!(collected.to_bytes(), "text");
     }
 
     #[test]

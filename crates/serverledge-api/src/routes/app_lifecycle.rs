@@ -15,7 +15,7 @@ use serverledge_wire::problem::Problem;
 
 use crate::backend::running_apps::TestRun;
 use crate::request::api_request::ApiRequest;
-use crate::request::query::percent_decoded;
+use crate::request::query::{malformed, percent_decoded};
 use crate::response::problem::{ApiError, ApiResult};
 use crate::response::{progress, reply};
 use crate::routes::apps::app_name;
@@ -254,11 +254,7 @@ fn wanted_name(query: &str) -> Result<Option<AppName>, ApiError> {
     let mut name = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let Some(("name", value)) = pair.split_once('=') else {
-            return Err(ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "malformed_query",
-                "the query takes name only",
-            ));
+            return Err(malformed("the query takes name only"));
         };
         name = Some(app_name(&percent_decoded(value))?);
     }

@@ -22,7 +22,7 @@ use crate::backend::dependencies;
 use crate::request::api_request::ApiRequest;
 use crate::request::body::ReadError;
 use crate::request::context::RequestContext;
-use crate::request::query::form_decoded;
+use crate::request::query::{malformed, members};
 use crate::request::state::AppState;
 use crate::response::problem::{ApiError, ApiResult};
 use crate::response::reply;
@@ -232,16 +232,15 @@ pub(crate) async fn remove_endpoint(
 }
 
 fn which_endpoint(query: &str) -> Result<(Method, EndpointPath), ApiError> {
-    let malformed =
-        |detail: &str| ApiError::new(StatusCode::BAD_REQUEST, "malformed_query", detail);
     let mut method = Method::POST;
     let mut path = None;
-    for member in query.split('&').filter(|member| !member.is_empty()) {
-        match member.split_once('=') {
-            Some(("method", text)) => {
-                method = Endpoint::parse_method(text).map_err(|error| invalid_endpoint(&error))?
+    for (name, value) in members(query) {
+        match name {
+            "method" => {
+                method =
+                    Endpoint::parse_method(&value).map_err(|error| invalid_endpoint(&error))?;
             }
-            Some(("path", text)) => path = Some(form_decoded(text)),
+            "path" => path = Some(value),
             _ => return Err(malformed("the query takes path and method only")),
         }
     }
@@ -299,15 +298,11 @@ fn shown(dependencies: &Dependencies) -> String {
 
 fn which_file(query: &str) -> Result<Option<DependenciesFile>, ApiError> {
     let mut file = None;
-    for member in query.split('&').filter(|member| !member.is_empty()) {
-        let Some(("file", text)) = member.split_once('=') else {
-            return Err(ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "malformed_query",
-                "the query takes file only",
-            ));
-        };
-        file = Some(dependencies::file_of_name(&form_decoded(text))?);
+    for (name, value) in members(query) {
+        if name != "file" {
+            return Err(malformed("the query takes file only"));
+        }
+        file = Some(dependencies::file_of_name(&value)?);
     }
     Ok(file)
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use serverledge_core::InvocationId;
 use serverledge_wire::invocations::{AcceptedInvocation, DeadLetters, InvocationInfo, Purged};
 use serverledge_wire::problem::Problem;
 
 use crate::backend::invocations::ChangeError;
 use crate::request::api_request::ApiRequest;
+use crate::request::query::{malformed, members};
 use crate::response::problem::{ApiError, ApiResult};
 use crate::response::reply;
 use crate::routes::invocations::accepted;
@@ -46,20 +46,18 @@ pub(crate) async fn list(
 }
 
 fn page(query: &str) -> Result<(Option<InvocationId>, usize), ApiError> {
-    let malformed =
-        |detail: String| ApiError::new(StatusCode::BAD_REQUEST, "malformed_query", detail);
     let mut after = None;
     let mut limit = LIMIT_DEFAULT;
-    for member in query.split('&').filter(|member| !member.is_empty()) {
-        match member.split_once('=') {
-            Some(("after", id)) => {
-                let id = InvocationId::parse(id);
-                after = Some(id.ok_or_else(|| {
-                    malformed("after: expected what a page said in `next`".to_owned())
-                })?);
+    for (name, value) in members(query) {
+        match name {
+            "after" => {
+                let id = InvocationId::parse(&value);
+                after = Some(
+                    id.ok_or_else(|| malformed("after: expected what a page said in `next`"))?,
+                );
             }
-            Some(("limit", number)) => {
-                let number = number
+            "limit" => {
+                let number = value
                     .parse()
                     .ok()
                     .filter(|number| (1..=LIMIT_MAX).contains(number));
@@ -68,9 +66,7 @@ fn page(query: &str) -> Result<(Option<InvocationId>, usize), ApiError> {
                 })?;
             }
             _ => {
-                return Err(malformed(format!(
-                    "{member:?}: expected limit=N or after=ID"
-                )));
+                return Err(malformed(format!("{name:?}: expected limit=N or after=ID")));
             }
         }
     }

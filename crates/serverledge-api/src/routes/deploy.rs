@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use serverledge_core::{Caller, Function, Progress};
+use serverledge_core::{CONTENT_TYPE_DEFAULT, Caller, Function, Progress};
 use serverledge_wire::function::{Created, FunctionBody};
 use serverledge_wire::patch::{ChangeInfo, changes};
 use serverledge_wire::problem::Problem;
@@ -136,7 +136,10 @@ fn is_reset(change: &ChangeInfo, (memory_is_named, timeout_is_named): (bool, boo
         "Network" => to.and_then(Value::as_str) == Some("none"),
         "Idempotent" | "Edge" => to.and_then(Value::as_bool) == Some(false),
         "Isolation" => to.and_then(Value::as_str) == Some("kept"),
-        "SupportedArchs" => to.and_then(Value::as_array).is_some_and(Vec::is_empty),
+        "Stdin" => to.and_then(Value::as_str) == Some("params"),
+        "StdoutType" => to.and_then(Value::as_str) == Some(CONTENT_TYPE_DEFAULT),
+        "Stdout" => to.and_then(Value::as_str) == Some("json"),
+        "Arguments" | "SupportedArchs" => to.and_then(Value::as_array).is_some_and(Vec::is_empty),
         "Env" | "Secrets" => change.change.as_deref() == Some("removed"),
         _ => false,
     }

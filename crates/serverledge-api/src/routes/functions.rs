@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::Response;
+use http::{Response, StatusCode};
 use serverledge_wire::function::{Deleted, FunctionInfo, parse_name};
 use serverledge_wire::invoke::{PrewarmRequest, Prewarmed};
 use serverledge_wire::problem::Problem;
+use serverledge_wire::quotas::UserQuotas;
 
 use crate::errors::Convention;
 use crate::request::api_request::ApiRequest;
@@ -44,6 +45,26 @@ pub(crate) async fn delete(
 #[utoipa::path(get, path = "/functions", tag = "functions", responses((status = 200, body = Vec<String>)))]
 pub(crate) async fn names(ApiRequest { state, context, .. }: ApiRequest) -> Response<Body> {
     reply::json(&state.backend.functions.names(&context.caller.space))
+}
+
+/// The quotas that count for the caller, and how much of each is used.
+#[utoipa::path(
+    get, path = "/quotas", tag = "functions",
+    responses(
+        (status = 200, body = UserQuotas),
+        (status = 404, description = "no quota counts for the caller", body = Problem),
+    )
+)]
+pub(crate) async fn quotas(ApiRequest { state, context, .. }: ApiRequest) -> ApiResult {
+    let quotas = state.backend.deployments.quotas(&context.caller);
+    let quotas = quotas.ok_or_else(|| {
+        ApiError::new(
+            StatusCode::NOT_FOUND,
+            "quotas_none",
+            "no quota counts for you: quotas are of accounts, and what is shared belongs to none",
+        )
+    })?;
+    Ok(reply::json(&quotas))
 }
 
 /// Everything about a function but its code and the values of its environment.

@@ -1,5 +1,6 @@
 //! `/fn/{name}` with any method and sub-path: functions as plain HTTP. For JSON functions the body (or the query) is
-//! the parameters and the reply's body is the result; `wasi:http` functions get the request itself.
+//! the parameters and the reply's body is the result; `wasi:http` functions get the request itself, and programs its
+//! body if their settings say so.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
-use serverledge_core::{BodyError, HttpBody, Interface, Payload, Reply, Report};
+use serverledge_core::{BodyError, HttpBody, Interface, Payload, Reply, Report, Stdin, Trigger};
 
 use crate::errors::Convention;
 use crate::request::body;
@@ -20,6 +21,7 @@ use crate::response::problem::{ApiError, ApiResult};
 use crate::response::reply;
 use crate::response::reply::{add_cache_headers, add_timing, remove_cache_headers};
 use crate::response::untrusted;
+use crate::routes::program;
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
@@ -41,13 +43,17 @@ pub(crate) async fn handle(
     let propagated = propagated(request.headers(), context);
     let payload = match function.interface {
         Interface::Json => Payload::Json(params(state, request).await?),
+        // Boxed, like whatever is rare.
+        Interface::Http if function.version.io.has_bytes() => {
+            Box::pin(program_call(state, function.version.io.stdin, request)).await?
+        }
         Interface::Http => {
             let uri = sub_uri(request.uri())?;
             Payload::Http(Box::new(forwarded(state, context, request, uri)?))
         }
     };
     match Arc::clone(&state.backend.invocations)
-        .call(context.call(name.clone(), payload, propagated))
+        .call(context.call(Trigger::Http, name.clone(), payload, propagated))
         .await
     {
         Ok(report) => Ok(response(report)),
@@ -66,14 +72,36 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
     rest.find('/').map_or((rest, ""), |at| rest.split_at(at))
 }
 
+/// The call of a program that reads or writes bytes. It is asked as a JSON function is, whatever the method.
+async fn program_call(
+    state: &AppState,
+    stdin: Stdin,
+    request: Request<Body>,
+) -> Result<Payload, ApiError> {
+    if stdin == Stdin::Body {
+        check_method(request.method())?;
+        return program::with_body(state, request).await;
+    }
+    // The body as well: the version that runs may be a newer one, which reads it.
+    let params = params(state, request).await?;
+    Ok(program::call(params.clone(), params))
+}
+
+fn check_method(method: &Method) -> Result<(), ApiError> {
+    match *method {
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::PATCH
+        | Method::DELETE => Ok(()),
+        _ => Err(ApiError::method(METHODS)),
+    }
+}
+
 /// The parameters of a JSON function.
 async fn params(state: &AppState, request: Request<Body>) -> Result<Bytes, ApiError> {
-    if !matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE
-    ) {
-        return Err(ApiError::method(METHODS));
-    }
+    check_method(request.method())?;
     let (parts, body) = request.into_parts();
     let max = state.limits.params_body_bytes_max;
     let body = state.bodies.text(&parts.headers, body, max).await?;
@@ -143,7 +171,7 @@ fn response(report: Report) -> Response<Body> {
             response
         }
         Reply::Http(response) => {
-            let mut response = response.map(Body::new);
+            let mut response = response.map(|body| Body::new(untrusted::FunctionBody(body)));
             untrusted::clean_response(response.headers_mut());
             remove_cache_headers(response.headers_mut());
             response
@@ -160,9 +188,9 @@ fn response(report: Report) -> Response<Body> {
     post, path = "/fn/{name}", tag = "plain HTTP",
     params(("name" = String, Path, description = "the function's name; a sub-path may follow, for wasi:http functions")),
     request_body(content = Object, description = "the parameters as JSON, or as a form (application/x-www-form-urlencoded, multipart/form-data); \
-        for wasi:http functions the request itself, with any method"),
+        for wasi:http functions the request itself, with any method; for programs that read the request's body, that body"),
     responses(
-        (status = 200, description = "the result; for wasi:http functions whatever they answer"),
+        (status = 200, description = "the result; for wasi:http functions whatever they answer; for programs with raw output their bytes"),
         (status = 404, description = "unknown function", body = serverledge_wire::problem::Problem),
         (status = 413, description = "parameters over the limit, as they were sent or decoded", body = serverledge_wire::problem::Problem),
         (status = 415, description = "a content coding or a charset that the node does not read", body = serverledge_wire::problem::Problem),

@@ -1,14 +1,16 @@
-//! Asynchronous invocations by the node's own routes: submit, show, cancel.
+//! Invocations by their ids: asynchronous ones are submitted, shown and cancelled, others shown.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use http::header::LOCATION;
 use http::{HeaderValue, Response, StatusCode};
-use serverledge_core::InvocationId;
-use serverledge_wire::invocations::{AcceptedInvocation, InvocationInfo};
+use serverledge_core::{InvocationId, Trigger};
+use serverledge_wire::invocations::{AcceptedInvocation, InvocationInfo, InvocationProblem};
 use serverledge_wire::invoke::InvocationRequest;
 use serverledge_wire::problem::Problem;
+use serverledge_wire::records::InvocationState;
+use serverledge_wire::runs::{InvocationQuestion, RunInfo};
 
 use crate::backend::invocations::{ChangeError, Submitted};
 use crate::request::api_request::ApiRequest;
@@ -16,6 +18,7 @@ use crate::request::body;
 use crate::request::call::{call, function_name};
 use crate::response::problem::ApiResult;
 use crate::response::reply;
+use crate::routes::runs;
 
 /// Accepts an invocation to be run later.
 #[utoipa::path(
@@ -74,7 +77,7 @@ pub(crate) fn accepted(submitted: Submitted, redrive_of: Option<InvocationId>) -
     response
 }
 
-/// All that is known of an asynchronous invocation.
+/// All that is known of an invocation, on whichever node it ran.
 #[utoipa::path(
     get, path = "/invocations/{id}", tag = "asynchronous", params(("id" = String, Path)),
     responses((status = 200, body = InvocationInfo), (status = 404, description = "never accepted, or forgotten", body = Problem))
@@ -88,13 +91,70 @@ pub(crate) async fn show(
     }: ApiRequest,
 ) -> ApiResult {
     let id = InvocationId::parse(&id).ok_or(ChangeError::Unknown)?;
-    let info = state
-        .backend
-        .async_invocations
-        .invocation(&context.caller.space, id)
-        .await?
-        .ok_or(ChangeError::Unknown)?;
-    Ok(reply::json(&info))
+    let caller = &context.caller;
+    let scope = runs::scope(&state, caller, false)?;
+    let stored = &state.backend.async_invocations;
+    let mut stored_info = stored.invocation(&caller.space, id).await?;
+    // Clients ask for such a one again and again: other nodes are left alone until it has ended.
+    let is_open = |info: &InvocationInfo| !info.state.is_terminal();
+    let runs = if stored_info.as_ref().is_some_and(is_open) {
+        let question = InvocationQuestion {
+            spaces: scope.spaces(),
+            id: id.to_string(),
+            log: false,
+        };
+        state.backend.runs.own_invocation(&question).runs
+    } else {
+        state.backend.runs.invocation(&scope, id, false).await.runs
+    };
+    if stored_info.is_none() {
+        // An application's is stored in the application's space.
+        let named = |run: &RunInfo| state.backend.applications.find(caller, run.app.as_deref()?);
+        if let Some(app) = runs.iter().find_map(named) {
+            stored_info = stored.invocation(&app.space, id).await?;
+        }
+    }
+    match stored_info {
+        Some(info) => Ok(reply::json(&InvocationInfo { runs, ..info })),
+        None => Ok(reply::json(
+            &info_of_runs(runs).ok_or(ChangeError::Unknown)?,
+        )),
+    }
+}
+
+/// The state of an invocation that was not stored, by its records: the one of the node that was asked for it, if that has
+/// one.
+fn info_of_runs(runs: Vec<RunInfo>) -> Option<InvocationInfo> {
+    let asked = |run: &&RunInfo| run.trigger != Trigger::Peer.name();
+    let run = runs.iter().rev().find(asked).or(runs.last())?;
+    let error = run.code.clone().map(|code| InvocationProblem {
+        code,
+        message: run.message.clone().unwrap_or_default(),
+    });
+    let state = if error.is_none() {
+        InvocationState::Done
+    } else {
+        InvocationState::Failed
+    };
+    let started = run.started_unix_ms;
+    Some(InvocationInfo {
+        id: run.id.clone(),
+        function: run.function.clone(),
+        version: run.version.clone(),
+        state,
+        attempts: 1,
+        accepted_unix_ms: started,
+        started_unix_ms: Some(started.saturating_add(run.queue_us / 1000)),
+        finished_unix_ms: Some(started.saturating_add(run.total_us / 1000)),
+        result: None,
+        error,
+        node: Some(run.ran_on.clone()),
+        dead_letter: false,
+        redrive_of: None,
+        callback: None,
+        history: Vec::new(),
+        runs,
+    })
 }
 
 /// Ends an asynchronous invocation without a result; what runs is stopped.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::{LogEntry, LogFeed};
 use crate::request::api_request::ApiRequest;
 use crate::request::context::Draining;
+use crate::request::query::{flag, malformed, members};
 use crate::response::problem::{ApiError, ApiResult};
 use crate::response::{ndjson, reply, untrusted};
 
@@ -133,30 +134,27 @@ impl InvocationFilter {
 
 impl LogQuery {
     fn parse(query: &str) -> Result<Self, ApiError> {
-        let malformed = |detail| ApiError::new(StatusCode::BAD_REQUEST, "malformed_query", detail);
         let mut wanted = Self {
             tail: TAIL_DEFAULT,
             follow: false,
             invocation: InvocationFilter(String::new()),
         };
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            match pair.split_once('=').unwrap_or((pair, "")) {
-                ("tail", lines) => {
-                    let lines: u64 = lines
+        for (name, value) in members(query) {
+            match name {
+                "tail" => {
+                    let lines: u64 = value
                         .parse()
                         .map_err(|_| malformed("tail is a number of lines"))?;
                     wanted.tail = usize::try_from(lines).unwrap_or(TAIL_MAX).min(TAIL_MAX);
                 }
-                ("follow", "" | "true" | "1") => wanted.follow = true,
-                ("follow", "false" | "0") => wanted.follow = false,
-                ("follow", _) => return Err(malformed("follow is true or false")),
-                ("invocation", id) => {
+                "follow" => wanted.follow = flag("follow", &value)?,
+                "invocation" => {
                     let part = || {
                         malformed(
                             "invocation is the id of an invocation, or at least the last 4 characters of one",
                         )
                     };
-                    wanted.invocation = InvocationFilter::parse(id).ok_or_else(part)?;
+                    wanted.invocation = InvocationFilter::parse(&value).ok_or_else(part)?;
                 }
                 _ => {
                     return Err(malformed(

@@ -14,8 +14,8 @@ use serverledge_core::{CacheMetadata, Ignored, InvocationError, Remote, Reply, R
 use serverledge_wire::client_cache::entries_text;
 pub(crate) use serverledge_wire::peer::PREFIX;
 use serverledge_wire::peer::{
-    CALL, Elsewhere, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerMemo, PeerReport, Proof,
-    REPORT, STALE, STARTED, VERSION_PATH,
+    CALL, Elsewhere, INVOCATION_PATH, INVOKE_PATH, LOAD, LOAD_PATH, PROOF, PeerCall, PeerMemo,
+    PeerReport, Proof, REPORT, RUNS_PATH, STALE, STARTED, VERSION_PATH,
 };
 use serverledge_wire::peer_info::PeerInfo;
 
@@ -91,21 +91,31 @@ async fn answer(state: &AppState, request: Request<Body>, context: &RequestConte
         Some(name) => invoke(state, name, head, body, context).await,
         None if path == LOAD_PATH => Ok(reply::json(&state.backend.peers.peer_state())),
         None if path == VERSION_PATH => version(state, &body),
+        None if path == RUNS_PATH => {
+            Ok(reply::json(&state.backend.runs.own_runs(&question(&body)?)))
+        }
+        None if path == INVOCATION_PATH => Ok(reply::json(
+            &state.backend.runs.own_invocation(&question(&body)?),
+        )),
         None => Err(ApiError::not_found()),
     }
 }
 
 fn version(state: &AppState, body: &[u8]) -> ApiResult {
-    let question = serde_json::from_slice(body).map_err(|_| {
+    let question = question(body)?;
+    Ok(reply::json(
+        &state.backend.functions.version_stand(&question),
+    ))
+}
+
+fn question<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|_| {
         ApiError::new(
             StatusCode::BAD_REQUEST,
             "peer_question_malformed",
             "the question cannot be read",
         )
-    })?;
-    Ok(reply::json(
-        &state.backend.functions.version_stand(&question),
-    ))
+    })
 }
 
 async fn invoke(

@@ -14,7 +14,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
 use serverledge_core::{
     AppName, Application, Caller, ClientCache, Endpoint, FunctionFailure, Interface,
-    InvocationError, Payload, Reply, Report,
+    InvocationError, Payload, Reply, Report, Stdin, Trigger,
 };
 use serverledge_wire::endpoint_body::{self, EndpointBody};
 use serverledge_wire::peer::Cookies;
@@ -31,7 +31,7 @@ use crate::response::problem::{ApiError, ApiResult};
 use crate::response::reply;
 use crate::response::reply::{add_cache_headers, add_timing, remove_cache_headers};
 use crate::response::untrusted;
-use crate::routes::http_function;
+use crate::routes::{http_function, program};
 
 use cors::CorsDecision;
 pub(crate) use edge::EdgeRequest;
@@ -208,7 +208,9 @@ impl AppRequest<'_> {
                 let function = edge_tier::callable(self.state, self.application, name)?;
                 let propagated = propagated(request.headers(), self.context);
                 let (payload, client_cache) = self.parameters(request).await?;
-                let call = self.context.call(function, payload, propagated);
+                let call = self
+                    .context
+                    .call(Trigger::Edge, function, payload, propagated);
                 self.run(call, client_cache).await
             }
         }
@@ -275,11 +277,16 @@ impl AppRequest<'_> {
                 detail,
             ));
         };
+        let io = &function.version.io;
+        let program = io.has_bytes().then_some(io.stdin);
         let function = (endpoint.function.clone(), function.interface);
         let propagated = propagated(request.headers(), self.context);
-        let (payload, client_cache) = match function.1 {
-            Interface::Json => self.parameters(request).await?,
-            Interface::Http => {
+        let (payload, client_cache) = match (function.1, program) {
+            (Interface::Json, _) => self.parameters(request).await?,
+            (Interface::Http, Some(stdin)) => {
+                (Box::pin(self.program_call(stdin, request)).await?, None)
+            }
+            (Interface::Http, None) => {
                 let uri = self.own_uri(request.uri())?;
                 (
                     Payload::Http(Box::new(http_function::forwarded(
@@ -292,7 +299,9 @@ impl AppRequest<'_> {
                 )
             }
         };
-        let call = self.context.call(function.0, payload, propagated);
+        let call = self
+            .context
+            .call(Trigger::Endpoint, function.0, payload, propagated);
         self.run(call, client_cache).await
     }
 
@@ -350,6 +359,21 @@ impl AppRequest<'_> {
         Ok((Payload::Json(asked.args), asked.client_cache.map(Arc::new)))
     }
 
+    /// The call of a program that reads or writes bytes: by the body as it came, or by parameters as elsewhere.
+    async fn program_call(
+        &self,
+        stdin: Stdin,
+        request: Request<Body>,
+    ) -> Result<Payload, ApiError> {
+        if stdin == Stdin::Body {
+            return program::with_body(self.state, request).await;
+        }
+        Ok(match self.parameters(request).await?.0 {
+            Payload::Json(params) => program::call(params.clone(), params),
+            request @ Payload::Http(_) => request,
+        })
+    }
+
     /// A `wasi:http` function sees the endpoint's path, wherever the application is.
     fn own_uri(&self, uri: &Uri) -> Result<Uri, ApiError> {
         let path_and_query = match uri.query() {
@@ -370,7 +394,7 @@ impl AppRequest<'_> {
                 reply::json_bytes(Bytes::from(endpoint_body::response(&result, &entries)))
             }
             Reply::Http(response) => {
-                let mut response = response.map(Body::new);
+                let mut response = response.map(|body| Body::new(untrusted::FunctionBody(body)));
                 if self.trusted {
                     untrusted::clean_response_on_own_host(response.headers_mut());
                 } else {

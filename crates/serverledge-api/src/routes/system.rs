@@ -26,6 +26,7 @@ pub(crate) async fn index(
         .map_or("", |Extension(prefix)| prefix.as_str());
     let words = format!(
         "This is a Serverledge node: {} in area {}.\n\n\
+         {before}/console       the web console\n\
          {before}/docs          the API, to read and to try\n\
          {before}/openapi.json  the same for programs\n\
          {before}/functions     deployed functions\n\

@@ -32,7 +32,13 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("post", "/invoke/{function}", "invoke"),
     ("get", "/poll/{id}", "invoke"),
     ("post", "/functions/{name}/invocations", "invoke"),
+    ("get", "/invocations", "invoke"),
     ("get", "/invocations/{id}", "invoke"),
+    ("get", "/invocations/{id}/logs", "invoke"),
+    ("get", "/events", "invoke"),
+    ("get", "/stats", "invoke"),
+    ("get", "/stats/node", "operator"),
+    ("get", "/sandboxes", "operator"),
     ("post", "/invocations/{id}/cancel", "invoke"),
     ("get", "/dead-letters", "invoke"),
     ("delete", "/dead-letters", "invoke"),
@@ -41,6 +47,7 @@ const NEEDS: &[(&str, &str, &str)] = &[
     ("post", "/dead-letters/{id}/redrive", "invoke"),
     ("post", "/fn/{name}", "invoke"),
     ("get", "/peers", "operator"),
+    ("get", "/quotas", "invoke"),
     ("get", "/status", "operator"),
     ("get", "/metrics", "metrics"),
     ("get", "/healthz", "open"),
@@ -130,6 +137,26 @@ fn is_refusal(outcome: &str) -> bool {
         "403 cross_origin",
     ]
     .contains(&outcome)
+}
+
+/// Quotas are of accounts; a caller without one is told that there are none.
+#[tokio::test]
+async fn quotas_are_of_accounts() {
+    let (app, _, accounts) = app_with_accounts(false, false);
+    assert_eq!(
+        outcome(app.handle(get("/quotas")).await).await,
+        "404 quotas_none"
+    );
+    accounts.add(EMAIL, PASSWORD, Role::User);
+    let token = accounts.add_token(EMAIL, Scopes::ALL);
+    check(
+        app.handle(bearing(get("/quotas"), &token)).await,
+        expect![[r#"
+            200 OK
+            content-type: application/json
+            {"applications":{"used":2,"limit":20},"functions":{"used":3,"limit":200},"code_bytes":{"used":1024,"limit":null},"concurrent":{"used":1,"limit":100},"per_minute":6000}"#]],
+    )
+    .await;
 }
 
 #[test]

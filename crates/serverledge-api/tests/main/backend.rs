@@ -12,21 +12,23 @@ use serverledge_api::{
     PeerRefused, PeerRequest, PollError, Polled, Readiness, SubmitError, Submitted, VersionHistory,
 };
 use serverledge_core::{
-    CacheMetadata, Call, Digest, Flags, Function, FunctionLimits, FunctionName, Interface,
-    InvocationError, InvocationId, Network, Payload, Phases, Progress, Reply, Report, Runtime,
-    Secrets, SpaceId, Version,
+    CacheMetadata, Call, Caller, Digest, Flags, Function, FunctionLimits, FunctionName, Interface,
+    InvocationError, InvocationId, Network, Payload, Phases, ProgramIo, Progress, Reply, Report,
+    Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_wire::function::{FunctionBody, checked_isolation};
 use serverledge_wire::invocations::{DeadLetter, DeadLetters, InvocationInfo};
 use serverledge_wire::patch::FunctionPatch;
 use serverledge_wire::peer::{ClusterKey, PeerLoad, PeerState, Proof, Proved};
 use serverledge_wire::peer_info::PeerInfo;
+use serverledge_wire::quotas::{QuotaUsage, UserQuotas};
 use serverledge_wire::rollout::{self, FunctionNodes, NodeVersion, VersionQuestion, VersionStand};
 use serverledge_wire::status::StatusInformation;
 use serverledge_wire::versions::{FlagsRequest, FunctionVersions, VersionInfo};
 use tokio::sync::{broadcast, watch};
 
 use crate::fake_apps::FakeApps;
+use crate::fake_runs::FakeRuns;
 use crate::running_apps::FakeHosting;
 
 /// The node. Without a script it echoes JSON parameters and HTTP bodies, and accepts everything.
@@ -52,6 +54,7 @@ struct Shared {
     hosting: FakeHosting,
     identity: Identity,
     apps: Arc<FakeApps>,
+    runs: Arc<FakeRuns>,
     state: Mutex<State>,
     counts: watch::Sender<Counts>,
     held: watch::Sender<bool>,
@@ -136,6 +139,7 @@ pub(crate) fn function(name: &str, interface: Interface) -> Function {
         },
         network: Network::None,
         image: String::new(),
+        io: ProgramIo::default(),
         limits,
     };
     Function {
@@ -166,6 +170,7 @@ impl FakeBackend {
                 area: "ROME".to_owned(),
             },
             apps: Arc::default(),
+            runs: Arc::default(),
             state: Mutex::new(State {
                 functions: functions.into(),
                 ..State::default()
@@ -188,6 +193,7 @@ impl FakeBackend {
             dead_letters: fake.clone(),
             applications: shared.apps.clone(),
             running_apps: fake.clone(),
+            runs: shared.runs.clone(),
             peers: fake.clone(),
             status: fake,
         };
@@ -369,6 +375,17 @@ impl Deployments for FakeBackend {
                 .map(drop)
                 .ok_or_else(|| DeployError::Unknown(name.to_owned())),
         }
+    }
+
+    fn quotas(&self, caller: &Caller) -> Option<UserQuotas> {
+        let of = |used, limit| QuotaUsage { used, limit };
+        caller.account.as_ref().map(|_| UserQuotas {
+            applications: of(2, Some(20)),
+            functions: of(3, Some(200)),
+            code_bytes: of(1024, None),
+            concurrent: of(1, Some(100)),
+            per_minute: Some(6000),
+        })
     }
 }
 
@@ -740,6 +757,11 @@ impl Handle {
     /// The node's applications.
     pub(crate) fn apps(&self) -> &FakeApps {
         &self.shared.apps
+    }
+
+    /// The fake of the runs and events.
+    pub(crate) fn runs(&self) -> &FakeRuns {
+        &self.shared.runs
     }
 
     /// The next invocation ends so.

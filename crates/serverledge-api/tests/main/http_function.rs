@@ -1,11 +1,16 @@
 //! `/fn`: functions as plain HTTP, and the rules for what they see and what they return.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use http::{Method, Response};
 use http_body_util::BodyExt as _;
-use serverledge_core::{HttpBody, Payload, Reply, Report, Role, Scopes};
+use serverledge_core::{
+    HttpBody, Interface, Payload, ProgramIo, Reply, Report, RequestParams, Role, Scopes, Stdin,
+    Stdout, Version,
+};
 
-use crate::backend::{Handle, report};
+use crate::backend::{Handle, function, report};
 use crate::support::{
     app, app_over_tls, app_with_accounts, empty, get, outcome, pieces, post, request, text, with,
 };
@@ -359,6 +364,8 @@ async fn what_a_function_returns_cannot_touch_the_node() {
         "content-security-policy",
         "content-type",
         "server-timing",
+        // It only announces: the trailers themselves are cleaned as headers are.
+        "trailer",
         "x-content-type-options",
         "x-own",
         "x-request-id",
@@ -433,4 +440,62 @@ async fn replies_stream() {
     drop(body);
     sender.closed().await;
     drop(empty());
+}
+
+/// The fake answers with the request's body.
+#[tokio::test]
+async fn programs_get_parameters_beside_the_body() {
+    let (app, handle) = app();
+    for (name, stdin) in [("body", Stdin::Body), ("params", Stdin::Params)] {
+        let mut function = function(name, Interface::Http);
+        let mut version = Version::clone(&function.version);
+        version.io = ProgramIo {
+            stdin,
+            stdout: Stdout::Raw("image/png".to_owned()),
+            ..ProgramIo::default()
+        };
+        function.version = Arc::new(version);
+        handle.declare(function);
+    }
+    for (method, uri, body, params, answer) in [
+        (
+            Method::POST,
+            "/fn/body?w=1&n=a%20b",
+            "\0raw",
+            r#"{"n":"a b","w":1}"#,
+            "\0raw",
+        ),
+        (Method::GET, "/fn/body", "", "{}", ""),
+        // For a version that reads bodies, if it comes meanwhile.
+        (
+            Method::POST,
+            "/fn/params",
+            r#" {"w":2} "#,
+            r#"{"w":2}"#,
+            r#"{"w":2}"#,
+        ),
+        (
+            Method::GET,
+            "/fn/params?w=3",
+            "",
+            r#"{"w":3}"#,
+            r#"{"w":3}"#,
+        ),
+    ] {
+        let response = app.handle(request(&method, uri, body)).await;
+        assert_eq!(text(response).await, answer, "{method} {uri}");
+        let seen = seen(&handle);
+        let found = seen.extensions().get::<RequestParams>().unwrap();
+        assert_eq!(found.0, params, "{method} {uri}");
+    }
+    for (refused, expected) in [
+        (
+            request(&Method::OPTIONS, "/fn/body", ""),
+            "405 method_not_allowed",
+        ),
+        (post("/fn/body", vec![b'x'; 1_001]), "413 body_too_large"),
+        (post("/fn/params", "no JSON"), "400 malformed_json"),
+    ] {
+        assert_eq!(outcome(app.handle(refused).await).await, expected);
+    }
 }

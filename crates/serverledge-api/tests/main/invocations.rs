@@ -41,6 +41,7 @@ fn info() -> InvocationInfo {
             event: "accepted".to_owned(),
             node: "n1".to_owned(),
         }],
+        runs: Vec::new(),
     }
 }
 

@@ -34,6 +34,7 @@ fn call() -> PeerCall {
         again_ms: None,
         request_id: "r-1".to_owned(),
         trace: String::new(),
+        trace_state: String::new(),
         params_bytes: None,
         returns_cache: false,
         generation: None,

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// Every documented route, with a request that it answers.
-pub(crate) const DOCUMENTED: [(&str, &str, &str); 70] = [
+pub(crate) const DOCUMENTED: [(&str, &str, &str); 77] = [
     ("post", "/create", "/create"),
     ("post", "/update", "/update"),
     ("post", "/delete", "/delete"),
@@ -45,6 +45,16 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 70] = [
         "/functions/{name}/invocations",
         "/functions/json/invocations",
     ),
+    ("get", "/invocations", "/invocations"),
+    (
+        "get",
+        "/invocations/{id}/logs",
+        "/invocations/01890000-0000-7000-8000-000000000001/logs",
+    ),
+    ("get", "/events", "/events"),
+    ("get", "/stats", "/stats"),
+    ("get", "/stats/node", "/stats/node"),
+    ("get", "/sandboxes", "/sandboxes"),
     (
         "get",
         "/invocations/{id}",
@@ -115,6 +125,7 @@ pub(crate) const DOCUMENTED: [(&str, &str, &str); 70] = [
     ("get", "/apps/{app}/dependencies", "/apps/a/dependencies"),
     ("put", "/apps/{app}/dependencies", "/apps/a/dependencies"),
     ("get", "/peers", "/peers"),
+    ("get", "/quotas", "/quotas"),
     ("get", "/status", "/status"),
     ("get", "/metrics", "/metrics"),
     ("get", "/healthz", "/healthz"),

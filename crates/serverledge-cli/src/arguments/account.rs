@@ -188,7 +188,7 @@ fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
         .map(|days| days.parse::<u32>().ok().filter(|days| *days > 0));
     let span = match days {
         Some(days) => days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
-        None => super::parse_span(text).ok(),
+        None => super::value::parse_span(text).ok(),
     };
     span.map(Lifetime::Span)
         .ok_or_else(|| "a number with s, m, h or d is needed, or never".to_owned())

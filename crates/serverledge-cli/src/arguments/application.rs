@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{DeleteArgs, FunctionArgs, LogsArgs};
+use super::function::{DeleteArgs, FunctionArgs, LogsArgs};
 use crate::commands::app_running::AppRunningCommand;
 use crate::commands::function_versions::FunctionVersionsCommand;
 use crate::confirm::ConfirmArgs;

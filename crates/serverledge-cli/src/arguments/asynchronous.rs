@@ -1,16 +1,20 @@
-//! Arguments of the commands for asynchronous invocations and dead letters.
+//! Arguments of the commands for invocations and dead letters.
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::parse_span;
+use super::observe::{LIST_HELP, RunListArgs};
+use super::value::parse_span;
 use crate::confirm::ConfirmArgs;
 
-/// Commands on an asynchronous invocation.
+/// Commands on invocations.
 #[derive(Debug, Subcommand)]
 pub(crate) enum InvocationCommand {
-    /// Show an invocation's state, its history and its result
+    /// List the latest runs, synchronous ones too, newest first
+    #[command(after_help = LIST_HELP)]
+    List(RunListArgs),
+    /// Show an invocation's state, its history, its runs and its result
     Show(IdArgs),
     /// End an invocation, and stop it if it runs
     Cancel(IdArgs),

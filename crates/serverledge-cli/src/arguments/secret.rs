@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::FunctionArgs;
+use super::function::FunctionArgs;
 use crate::failure::Failure;
 
 /// Text below the options of `secret set`.

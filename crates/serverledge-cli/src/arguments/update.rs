@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serverledge_wire::members::Update;
 
-use super::{parse_memory, parse_seconds};
+use super::function::ProgramArgs;
+use super::value::{parse_memory, parse_seconds};
 use crate::commands::RolloutArgs;
 use crate::commands::function_versions::FlagSwitches;
 
@@ -29,7 +30,8 @@ pub(crate) struct UpdateArgs {
     /// Name of the function [default: the file's name without its extension, or the folder's]
     #[arg(long, short = 'f', alias = "name", value_name = "NAME")]
     pub(crate) function: Option<String>,
-    /// New code: a .wasm, .wat, .py, .js, .mjs or .cjs file, a folder, or a .tar
+    /// New code: a .wasm, .wat, .py, .js, .mjs or .cjs file, a folder, or a .tar. A module in a folder (main.wasm, or the
+    /// only one at its top) can read the files beside it
     #[arg(long, value_name = "FILE")]
     pub(crate) src: Option<PathBuf>,
     /// New code, instead of --src; or the name, instead of --function
@@ -77,6 +79,8 @@ pub(crate) struct UpdateArgs {
     pub(crate) deps: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) flags: FlagSwitches,
+    #[command(flatten)]
+    pub(crate) program: ProgramArgs,
     /// Image of a custom function; implies --runtime custom
     #[arg(long, value_name = "IMAGE")]
     pub(crate) custom_image: Option<String>,

@@ -397,6 +397,9 @@ fn describe_function(info: &FunctionInfo) -> String {
             "flags",
             function_versions::words((info.idempotent, info.edge, &info.isolation), ""),
         ),
+        ("arguments", info.args.join(" ")),
+        ("stdin", info.stdin.clone()),
+        ("stdout", info.stdout_type.clone()),
         ("env", info.env.join(", ")),
         ("secrets", info.secrets.join(", ")),
     ];

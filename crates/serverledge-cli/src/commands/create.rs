@@ -7,29 +7,63 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serverledge_client::{FunctionName, ParseRuntimeError, Runtime};
 use serverledge_wire::function::{Created, FunctionBody};
+use tokio::task::spawn_blocking;
 
 use super::rollout::await_nodes;
 use super::session::{Session, function_name};
 use crate::arguments::CreateArgs;
+use crate::exit::Exit;
 use crate::failure::{Failure, failed_to};
 use crate::progress::Steps;
 use crate::source::{self, Code};
 use crate::variables::{self, SecretSource};
-use crate::{output, signature, text};
+use crate::{output, project, signature, text};
+
+/// Runs the command.
+pub(super) async fn run(session: &Session, args: &CreateArgs) -> Result<(), Failure> {
+    if let Some(path) = source_path(args)?.filter(|path| path.join(project::FILE).is_file()) {
+        output::note(&format!(
+            "{path:?} is sent as it is: `serverledge-cli dev --once {}` builds it as its {} says",
+            path.display(),
+            project::FILE
+        ));
+    }
+    create(session, args, args.update, &variables::Process).await
+}
 
 /// Deploys; with `replace`, over a function of the same name.
 pub(super) async fn create(
     session: &Session,
     args: &CreateArgs,
     replace: bool,
+    secrets: &dyn SecretSource,
 ) -> Result<(), Failure> {
+    let (name, created) = deploy(session, args, replace, secrets, output::note).await?;
+    session.show(&created, |created| rendered(created, replace))?;
+    if !session.for_people {
+        created
+            .remarks
+            .iter()
+            .for_each(|remark| output::note(remark));
+    }
+    await_nodes(session, &name, args.rollout).await
+}
+
+/// The same without a word on stdout: the remarks on the code go to `note`.
+pub(super) async fn deploy(
+    session: &Session,
+    args: &CreateArgs,
+    replace: bool,
+    secrets: &dyn SecretSource,
+    note: impl Fn(&str),
+) -> Result<(FunctionName, Created), Failure> {
     let runtime = runtime(args)?;
     let path = source_path(args)?;
     let name = name(args.function.as_deref(), path)?;
-    let code = code(args, path, runtime)?;
+    let code = code_beside(args, runtime).await?;
     let remarks = code.remarks.clone();
-    let body = body(args, &name, code, &variables::Process)?;
-    remarks.iter().for_each(|remark| output::note(remark));
+    let body = body(args, &name, code, secrets)?;
+    remarks.iter().for_each(|remark| note(remark));
     let size = text::bytes(body.tar_function_code.len());
     let steps = Steps::new(format!("deploying {name}: {size} to send and prepare"));
     let call = async {
@@ -41,14 +75,8 @@ pub(super) async fn create(
     };
     let created = steps.during(call).await;
     let created = created.map_err(failed_to(format!("deploy {name:?}")))?;
-    session.show(&created, |created| rendered(created, replace))?;
-    if !session.for_people {
-        created
-            .remarks
-            .iter()
-            .for_each(|remark| output::note(remark));
-    }
-    await_nodes(session, &name, args.rollout).await
+    drop(body);
+    Ok((name, created))
 }
 
 /// The one source that is named.
@@ -92,6 +120,13 @@ pub(super) fn named_runtime(
     name.parse()
         .map(Some)
         .map_err(|error: ParseRuntimeError| Failure::usage(error.to_string()))
+}
+
+/// Reads the code to send on a thread of its own: bundling may take long, and a signal does not wait for it.
+async fn code_beside(args: &CreateArgs, runtime: Option<Runtime>) -> Result<Code, Failure> {
+    let args = args.clone();
+    let read = spawn_blocking(move || code(&args, source_path(&args)?, runtime)).await;
+    read.map_err(|fault| Failure::new(Exit::Source, format!("failed to read the source: {fault}")))?
 }
 
 /// Reads the code to send. The code of a custom function is in its image.
@@ -177,6 +212,10 @@ fn body<'a>(
         edge: args.edge,
         isolation: Cow::Borrowed(args.isolation.as_deref().unwrap_or_default()),
         supported_archs: Vec::new(),
+        args: args.program.words()?.unwrap_or_default(),
+        stdin: Cow::Borrowed(args.program.stdin.as_deref().unwrap_or_default()),
+        stdout: Cow::Borrowed(args.program.stdout.as_deref().unwrap_or_default()),
+        stdout_type: Cow::Borrowed(args.program.stdout_type.as_deref().unwrap_or_default()),
     })
 }
 
@@ -230,6 +269,10 @@ mod tests {
         fn ask(&self, _name: &str) -> Option<std::io::Result<String>> {
             None
         }
+
+        fn stdin(&self, _name: &str) -> std::io::Result<Vec<u8>> {
+            Ok(Vec::new())
+        }
     }
 
     fn check(line: &str, expected: &Expect) {
@@ -267,6 +310,26 @@ mod tests {
             &expect![[
                 r#"{"Name":"g","Runtime":"wasm","MemoryMB":64,"CPUDemand":0.5,"MaxConcurrency":4,"Handler":"h","TarFunctionCode":"dGFy","CustomImage":"","Signature":{"Inputs":[{"Name":"a","Type":"Int"},{"Name":"b","Type":"Text"}],"Outputs":[{"Name":"r","Type":"Int"}]},"Timeout":5.0,"Env":{"A":"b=c"},"Idempotent":true,"Edge":true,"Isolation":"fresh"}"#
             ]],
+        );
+    }
+
+    #[test]
+    fn programs_have_arguments_and_streams() {
+        check(
+            "create -f g --args a'{b}'c --stdin body --stdout-type image/png",
+            &expect![[
+                r#"{"Name":"g","Runtime":"wasm","CPUDemand":0.0,"MaxConcurrency":1,"Handler":"","TarFunctionCode":"dGFy","CustomImage":"","Idempotent":false,"Edge":false,"Arguments":["a{b}c"],"Stdin":"body","StdoutType":"image/png"}"#
+            ]],
+        );
+        check(
+            "create -f g --args=-v --stdin none --stdout raw",
+            &expect![[
+                r#"{"Name":"g","Runtime":"wasm","CPUDemand":0.0,"MaxConcurrency":1,"Handler":"","TarFunctionCode":"dGFy","CustomImage":"","Idempotent":false,"Edge":false,"Arguments":["-v"],"Stdin":"none","Stdout":"raw"}"#
+            ]],
+        );
+        check(
+            "create -f g --args 'a",
+            &expect!["Usage: error: the text of --args is no list: a single quote is not closed"],
         );
     }
 

@@ -1,4 +1,4 @@
-//! `invocation`: an asynchronous invocation's state, its end, and putting an end to it.
+//! `invocation`: an invocation's state and its runs; the end of an asynchronous one, and putting an end to it.
 
 use std::fmt::Write as _;
 
@@ -11,6 +11,7 @@ use tokio::time;
 
 use super::poll::{PAUSE_MAX, PAUSE_MIN, within};
 use super::session::Session;
+use super::{invocation_list, run_report};
 use crate::arguments::{IdArgs, InvocationCommand, WaitArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,6 +21,7 @@ use crate::{json, text};
 /// Runs one of the commands.
 pub(super) async fn run(session: &Session, command: &InvocationCommand) -> Result<(), Failure> {
     match command {
+        InvocationCommand::List(args) => invocation_list::list(session, args).await,
         InvocationCommand::Show(args) => show(session, args).await,
         InvocationCommand::Cancel(args) => cancel(session, args).await,
         InvocationCommand::Wait(args) => wait(session, args).await,
@@ -134,7 +136,7 @@ fn failed(action: &str, id: &str) -> impl FnOnce(ClientError) -> Failure {
 
 // === for people ===
 
-/// Facts, history and result of an invocation, or of a dead letter, which is one.
+/// Facts, history, runs and result of an invocation, or of a dead letter, which is one.
 pub(super) fn report(info: &InvocationInfo) -> String {
     let time = |unix_ms: Option<u64>| unix_ms.map(text::time).unwrap_or_default();
     let facts = [
@@ -161,6 +163,9 @@ pub(super) fn report(info: &InvocationInfo) -> String {
     let mut shown = text::known_facts(facts);
     if !info.history.is_empty() {
         let _ = write!(shown, "\nhistory:\n{}", history(&info.history));
+    }
+    if !info.runs.is_empty() {
+        let _ = write!(shown, "\nruns:\n{}", run_report::runs(&info.runs));
     }
     if let Some(result) = &info.result {
         let result = json::pretty(result.get()).unwrap_or_else(|| text::printable(result.get()));

@@ -69,7 +69,7 @@ pub(super) fn show_result(session: &Session, result: &InvocationResult) -> Resul
 }
 
 /// The failure of an invocation. Nodes that give no code report failures of functions only.
-fn failed(result: &InvocationResult) -> Failure {
+pub(super) fn failed(result: &InvocationResult) -> Failure {
     let code = result.error_code.as_ref();
     let error = result.error.as_ref();
     let (exit, words) = match code {
@@ -120,7 +120,7 @@ fn response_time(seconds: f64) -> Result<f64, Failure> {
 }
 
 /// The result as readable JSON, or as the text it is.
-fn value(result: &InvocationResult) -> String {
+pub(super) fn value(result: &InvocationResult) -> String {
     json::pretty(&result.result).unwrap_or_else(|| text::printable(&result.result))
 }
 

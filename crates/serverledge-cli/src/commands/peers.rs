@@ -89,6 +89,7 @@ mod tests {
             wait_ms: 0.0,
             draining: false,
             offloadable: true,
+            coordinates: None,
         };
         let silent = PeerInfo {
             node: "n3".to_owned(),

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use serverledge_client::{AppName, Client, ClientConfig, ClientError, FunctionName, Token};
+use serverledge_client::{
+    AppName, Client, ClientConfig, ClientError, Endpoint, FunctionName, Token,
+};
 use serverledge_wire::account::Secret;
 
 use crate::credentials::CredentialsFile;
@@ -18,6 +20,8 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     config: ClientConfig,
     credentials: Option<CredentialsFile>,
+    /// Whether the caller named the node, rather than taking the usual one.
+    pub(super) names_node: bool,
     pub(super) for_people: bool,
     pub(super) json: bool,
 }
@@ -55,8 +59,27 @@ impl Session {
             client,
             config,
             credentials,
+            names_node: settings.is_named,
             for_people: !json && output::is_terminal(),
             json,
+        })
+    }
+
+    /// The same form of output, with a node on this machine that knows neither tokens nor applications.
+    pub(super) fn at(&self, endpoint: Endpoint) -> Result<Self, Failure> {
+        let config = ClientConfig {
+            timeout: self.config.timeout,
+            ..ClientConfig::default()
+        };
+        let client = Client::new(endpoint, &config);
+        let client = client.map_err(|error| Failure::of_call("set up the client", error))?;
+        Ok(Self {
+            client,
+            config,
+            credentials: None,
+            names_node: true,
+            for_people: self.for_people,
+            json: self.json,
         })
     }
 

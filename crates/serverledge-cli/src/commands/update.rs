@@ -72,7 +72,7 @@ async fn make(session: &Session, args: &UpdateArgs, target: &Target<'_>) -> Resu
         "there is no function {}; it is created",
         target.name
     ));
-    create::create(session, &creation(args, target), false).await
+    create::create(session, &creation(args, target), false, &variables::Process).await
 }
 
 /// The same options for a function that is not there yet.
@@ -95,6 +95,7 @@ fn creation(args: &UpdateArgs, target: &Target<'_>) -> CreateArgs {
         idempotent: args.flags.idempotent,
         edge: args.flags.edge,
         isolation: args.flags.isolation.clone(),
+        program: args.program.clone(),
         custom_image: args.custom_image.clone(),
         input: args.input.clone(),
         output: args.output.clone(),
@@ -275,6 +276,10 @@ fn patch<'a>(
         edge: Update::from(flags.edge),
         isolation: text(&args.flags.isolation),
         supported_archs: Update::Keep,
+        args: Update::from(args.program.words()?),
+        stdin: text(&args.program.stdin),
+        stdout: text(&args.program.stdout),
+        stdout_type: text(&args.program.stdout_type),
     })
 }
 

@@ -8,6 +8,7 @@ use serverledge_wire::javascript::is_node_module;
 use super::unreadable;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::files;
 
 /// The esbuild that npx fetches where none is installed.
 const PINNED: &str = "esbuild@0.28.2";
@@ -165,10 +166,9 @@ pub(super) fn package_of(import: &str) -> Option<String> {
 fn installed(folder: &Path) -> Option<PathBuf> {
     let beside = folder
         .ancestors()
-        .map(|folder| folder.join("node_modules/.bin/esbuild"));
+        .find_map(|folder| files::program_at(&folder.join("node_modules/.bin/esbuild")));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|folder| folder.join("esbuild"));
-    beside.chain(on_path).find(|program| program.is_file())
+    beside.or_else(|| files::on_path("esbuild", &path))
 }
 
 /// The names in `Could not resolve "name"`.

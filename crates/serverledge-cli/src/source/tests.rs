@@ -309,3 +309,36 @@ fn too_large_sources_are_not_read_whole() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_main_module_makes_the_rest_its_files() {
+    let files: [(&str, &[u8]); 5] = [
+        ("main.wasm", b"\0asm\x01\0\0\0"),
+        ("index.ts", b"const x: number = 1"),
+        ("tool.py", b"x"),
+        ("data/words.txt", b"x"),
+        ("other.wasm", b"\0asm"),
+    ];
+    let folder = folder(&files);
+    let code = read(folder.path(), None, &[]).unwrap();
+    assert_eq!(code.runtime, Some("wasm"));
+    let expected = [
+        "data/words.txt",
+        "index.ts",
+        "main.wasm",
+        "other.wasm",
+        "tool.py",
+    ];
+    assert_eq!(paths(&code), expected);
+    assert!(is_of_another(folder.path(), Runtime::Python));
+    assert!(!is_of_another(folder.path(), Runtime::Wasm));
+    let (_folder, path) = write("program.tar", &tar(&["./main.wat", "tool.py"]));
+    assert_eq!(read(&path, None, &[]).unwrap().runtime, Some("wasm"));
+    assert!(is_of_another(&path, Runtime::Python));
+    let (_folder, path) = write("program.tar", &tar(&["lib/main.wasm", "tool.py"]));
+    let (exit, words) = failure(read(&path, None, &[]));
+    assert!(
+        exit == Exit::Usage && words.contains("--runtime"),
+        "{words}"
+    );
+}

@@ -5,7 +5,7 @@ use super::*;
 const ID: &str = "01890000-0000-7000-8000-00000000000a";
 
 /// Runs the program against one scripted answer for each of its connections; gives back what it asked.
-fn converse(arguments: &[&str], answers: &[(&str, &str)]) -> (Vec<String>, Output) {
+pub(super) fn converse(arguments: &[&str], answers: &[(&str, &str)]) -> (Vec<String>, Output) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = listener

@@ -3,6 +3,8 @@
 mod accounts;
 mod applications;
 mod asynchronous;
+mod runs;
+mod top;
 mod updates;
 mod versions;
 
@@ -12,7 +14,12 @@ use std::process::{Command, Output, Stdio};
 
 /// The program without the caller's settings, in an empty folder that lives as long as the result.
 fn program(folder: &tempfile::TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_serverledge-cli"));
+    command(env!("CARGO_BIN_EXE_serverledge-cli"), folder)
+}
+
+/// Any program in the same way.
+fn command(program: &str, folder: &tempfile::TempDir) -> Command {
+    let mut command = Command::new(program);
     let own = [
         "SERVERLEDGE_URL",
         "SERVERLEDGE_HOST",

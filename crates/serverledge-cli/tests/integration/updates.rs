@@ -132,6 +132,14 @@ fn only_what_is_named_is_sent() {
         r#"{"Isolation":"kept"}"#
     );
     assert_eq!(
+        sent(&["update", "f", "--args", "-w {w} 'a b'", "--stdin", "none"]),
+        r#"{"Arguments":["-w","{w}","a b"],"Stdin":"none"}"#
+    );
+    assert_eq!(
+        sent(&["update", "f", "--args", "", "--stdout-type", "a/b"]),
+        r#"{"Arguments":[],"StdoutType":"a/b"}"#
+    );
+    assert_eq!(
         sent(&["update", "f", "--runtime", "javascript"]),
         r#"{"Runtime":"javascript"}"#
     );

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 
+use serverledge_core::{PropagatedContext, TraceParent};
 use serverledge_testing::certificates::Authority;
 
 use super::*;
@@ -12,6 +13,7 @@ use crate::tls::tests::outcome;
 
 const KEY: &[u8] = b"key of tests";
 const BODY: &[u8] = br#"{"a":1}"#;
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 /// Longer than any test takes: nothing may run into it by accident.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// For tests in which nothing comes.
@@ -61,9 +63,22 @@ fn asking(allow: &[&str], names: &Arc<Names>) -> CallbackSender {
     CallbackSender::resolving(config(allow), Arc::clone(names)).unwrap()
 }
 
+fn trace(state: &str) -> TraceContext {
+    let caller = Arc::new(PropagatedContext {
+        trace_state: state.to_owned(),
+        ..PropagatedContext::default()
+    });
+    TraceContext::new(TraceParent::parse(TRACE).unwrap(), Some(&caller))
+}
+
 async fn send(sender: &CallbackSender, url: &str) -> Result<u16, CallbackError> {
     sender
-        .send(url, InvocationId::new(), Bytes::from_static(BODY))
+        .send(
+            url,
+            InvocationId::new(),
+            &trace(""),
+            Bytes::from_static(BODY),
+        )
         .await
 }
 
@@ -136,7 +151,7 @@ async fn a_callback_is_signed_and_arrives() {
     let id = InvocationId::new();
     let url = format!("http://127.0.0.1:{port}/done?x=1");
     let sent = sender(&["127.0.0.1"])
-        .send(&url, id, Bytes::from_static(BODY))
+        .send(&url, id, &trace("a=1"), Bytes::from_static(BODY))
         .await;
     assert_eq!(sent.unwrap(), 202);
     let request = outcome(request).await;
@@ -146,6 +161,8 @@ async fn a_callback_is_signed_and_arrives() {
     );
     assert_eq!(header(&request, "content-type"), "application/json");
     assert_eq!(header(&request, INVOCATION_HEADER), id.to_string());
+    assert_eq!(header(&request, "traceparent"), TRACE);
+    assert_eq!(header(&request, "tracestate"), "a=1");
     let (time, signature) = header(&request, SIGNATURE_HEADER).split_once(',').unwrap();
     let time: u64 = time.strip_prefix("t=").unwrap().parse().unwrap();
     let now = unix_ms() / 1000;

@@ -10,19 +10,19 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::json;
 use serverledge_core::{
-    BodyError, FailureKind, FunctionLimits, HttpBody, Interface, InvokeError, Outcome, Payload,
+    BodyError, Call, FailureKind, FunctionLimits, HttpBody, Interface, InvokeError, Outcome,
+    Payload,
 };
+use serverledge_testing::budgeted::Budgeted;
 use serverledge_testing::fake_host::FakeHost;
 
-use crate::support::{Lab, call_with, failure, json_of, settled, time_limit};
+use crate::support::{
+    Lab, TRACE, call_with, example, failure, json_of, settled, time_limit, traced,
+};
 
 /// The shipped example, read when a test needs it: without it only these tests fail.
 fn echo_http() -> Vec<u8> {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../wasm-examples/echo-http/echo-http.wasm"
-    );
-    std::fs::read(path).expect("wasm-examples/echo-http/echo-http.wasm is shipped")
+    example("echo-http")
 }
 
 fn request(method: Method, uri: &str, body: &'static str) -> Request<HttpBody> {
@@ -101,6 +101,48 @@ async fn parameters_become_a_post() {
     assert_eq!(seen["headers"]["content-type"], "application/json");
 }
 
+/// The headers of the trace are those of the function's own run; what the caller sent, well-formed or not, is its own.
+#[tokio::test]
+async fn the_trace_is_in_the_headers() {
+    let lab = Lab::new();
+    let version = lab.version(echo_http(), FunctionLimits::default()).await;
+    let asked = || {
+        let mut asked = request(Method::GET, "/", "");
+        for value in ["malformed", "twice"] {
+            asked
+                .headers_mut()
+                .append("traceparent", value.parse().unwrap());
+        }
+        asked
+            .headers_mut()
+            .append("tracestate", "c=3".parse().unwrap());
+        call_with(Payload::Http(Box::new(asked)))
+    };
+    let seen = async |call: Call| {
+        let sandbox = lab.start(&version).await.unwrap();
+        let outcome = sandbox.invoke(call, FakeHost::new().0).await.unwrap();
+        let body = text(response(outcome).into_body()).await;
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()["headers"].clone()
+    };
+    let call = traced(asked());
+    let own = call.trace_ids();
+    let headers = seen(call).await;
+    assert_eq!(
+        headers["traceparent"],
+        format!("00-{TRACE}-{}-01", own.span)
+    );
+    assert_eq!(headers["tracestate"], "a=1,b=2");
+    let headers = seen(asked()).await;
+    assert_eq!(
+        headers.get("traceparent").or(headers.get("tracestate")),
+        None
+    );
+    let call = traced(crate::support::call("{}"));
+    let sandbox = lab.start(&version).await.unwrap();
+    let seen = json_of(&sandbox.invoke(call, FakeHost::new().0).await.unwrap());
+    assert!(seen["headers"]["traceparent"].is_string(), "{seen}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_streams_while_the_guest_runs() {
     let lab = Lab::new();
@@ -131,6 +173,33 @@ async fn a_large_reply_is_whole() {
             .await;
     assert_eq!(text.lines().count(), 1000);
     assert!(text.ends_with("chunk 1000 of 1000\n"));
+}
+
+/// The end of a guest is seen before the rest of its body where a task has little of its budget left.
+#[tokio::test]
+async fn a_spent_budget_is_no_fault_of_the_function() {
+    let lab = Lab::new();
+    let version = lab.version(echo_http(), FunctionLimits::default()).await;
+    for units in 1..=12 {
+        for _ in 0..10 {
+            let asked = call_with(Payload::Http(Box::new(request(
+                Method::GET,
+                "/stream?chunks=3",
+                "",
+            ))));
+            let sandbox = lab.start(&version).await.unwrap();
+            let work = async {
+                let outcome = sandbox.invoke(asked, FakeHost::new().0).await?;
+                Ok::<_, InvokeError>(text(response(outcome).into_body()).await)
+            };
+            let text = Budgeted::new(units, work).await;
+            assert_eq!(
+                text.expect("an answer"),
+                "chunk 1 of 3\nchunk 2 of 3\nchunk 3 of 3\n",
+                "{units} units"
+            );
+        }
+    }
 }
 
 #[tokio::test]

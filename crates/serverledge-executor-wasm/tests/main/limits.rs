@@ -8,7 +8,8 @@ use serverledge_testing::fake_host::FakeHost;
 use tokio::time::Instant;
 
 use crate::support::{
-    Lab, call, command, data, echo, endless, failure, json_of, kind, listing, time_limit, words,
+    Lab, call, code, command, data, echo, endless, failure, json_of, kind, listing, time_limit,
+    words,
 };
 
 /// Writes so many bytes of a JSON string, in pieces of `piece`.
@@ -114,6 +115,43 @@ async fn memory_grows_to_its_limit_and_no_further() {
         json_of(&lab.invoke(&version, "{}").await.unwrap()),
         json!([4, refused, refused, 32, 9, 0])
     );
+}
+
+/// The memories of a function share its memory, whatever their addresses are.
+#[tokio::test]
+async fn several_memories_are_counted_together() {
+    let lab = Lab::new();
+    let refused = u32::MAX;
+    for (items, second) in [("(memory $b 2)", "i32"), ("(memory $b i64 2)", "i64")] {
+        let wrap = if second == "i64" { "i32.wrap_i64" } else { "" };
+        let grow =
+            |pages: u32| format!("(memory.grow $b ({second}.const {pages})) {wrap} (call $say)");
+        let body = format!(
+            "{} {} (memory.grow (i32.const 1)) (call $say) (memory.size $b) {wrap} (call $say)",
+            grow(26),
+            grow(1)
+        );
+        // 4 pages of its own, 32 are 2 MiB.
+        let version = lab.version(listing(items, &body), memory(2)).await;
+        assert_eq!(
+            json_of(&lab.invoke(&version, "{}").await.unwrap()),
+            json!([2, refused, refused, 28, 0]),
+            "{items}"
+        );
+    }
+    // Growth that a memory's own bound refuses takes nothing of the others.
+    let bounded = listing(
+        "(memory $b 1 2)",
+        "(call $say (memory.grow $b (i32.const 5))) (call $say (memory.grow (i32.const 27)))",
+    );
+    let version = lab.version(bounded, memory(2)).await;
+    assert_eq!(
+        json_of(&lab.invoke(&version, "{}").await.unwrap()),
+        json!([refused, 4, 0])
+    );
+    // Together they begin with a page more than the default.
+    let (code, message) = code(lab.prepare(command("(memory 2045)", "")).await);
+    assert_eq!(code, "memory_too_small", "{message}");
 }
 
 /// A function that goes on after a refusal has not failed; one that then fails has failed for want of memory.

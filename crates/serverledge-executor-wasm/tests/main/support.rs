@@ -9,7 +9,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use serverledge_core::{
     Call, Ending, Executor, FailureKind, FunctionFailure, FunctionLimits, InstanceKey, InvokeError,
-    Outcome, Payload, PrepareError, Prepared, Reply, Sandbox, StartError, Version,
+    Outcome, Payload, PrepareError, Prepared, PropagatedContext, Reply, Sandbox, StartError,
+    Version,
 };
 use serverledge_executor_wasm::{WasmConfig, WasmExecutor, Worker};
 use serverledge_testing::executor;
@@ -48,6 +49,12 @@ impl Lab {
 
     /// The same machine code under a new executor, as after a restart: nothing is loaded.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(|_| {});
+    }
+
+    /// The same with other settings.
+    pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut WasmConfig)) {
+        change(&mut self.config);
         self.executor = WasmExecutor::open(self.config.clone()).unwrap();
     }
 
@@ -157,6 +164,19 @@ pub(crate) fn call(params: &str) -> Call {
 
 pub(crate) fn call_with(payload: Payload) -> Call {
     executor::call_of("guest", payload)
+}
+
+/// The trace of a caller, and what it adds to it.
+pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+/// The same call, as part of a trace.
+pub(crate) fn traced(mut call: Call) -> Call {
+    call.context.propagated = Some(Arc::new(PropagatedContext {
+        trace: format!("00-{TRACE}-b7ad6b7169203331-01"),
+        trace_state: "a=1,b=2".to_owned(),
+        ..PropagatedContext::default()
+    }));
+    call
 }
 
 pub(crate) fn json_of(outcome: &Outcome) -> Value {
@@ -427,4 +447,10 @@ pub(crate) fn endless() -> String {
 pub(crate) fn data(at: u32, text: &str) -> String {
     let escaped: String = text.bytes().map(|byte| format!("\\{byte:02x}")).collect();
     format!("(data (i32.const {at}) \"{escaped}\")")
+}
+
+/// The module of an example, as it is shipped.
+pub(crate) fn example(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wasm-examples");
+    std::fs::read(format!("{folder}/{name}/{name}.wasm")).expect("the examples are shipped")
 }

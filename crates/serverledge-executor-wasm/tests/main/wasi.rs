@@ -4,9 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use serverledge_core::{FailureKind, FunctionLimits};
+use serverledge_testing::fake_host::FakeHost;
 
 use crate::support::{
-    Lab, command, data, failure, json_of, kind, large_command, listing, time_limit, with_env, words,
+    Lab, TRACE, call, command, data, failure, json_of, kind, large_command, listing, time_limit,
+    traced, with_env, words,
 };
 
 const SUCCESS: u32 = 0;
@@ -53,10 +55,9 @@ async fn the_argument_is_the_functions_name() {
     );
 }
 
-#[tokio::test]
-async fn the_environment_is_the_functions_own() {
-    let lab = Lab::new();
-    let guest = listing(
+/// Lists the number of variables, their length, and each.
+fn lists_environment() -> String {
+    listing(
         "",
         "(drop (call $environ_sizes_get (i32.const 0x400) (i32.const 0x404)))
          (call $say (i32.load (i32.const 0x400)))
@@ -66,7 +67,30 @@ async fn the_environment_is_the_functions_own() {
            (call $quotez (i32.load (i32.add (i32.const 0x410) (i32.mul (local.get $n) (i32.const 4)))))
            (local.set $n (i32.add (local.get $n) (i32.const 1)))
            (br_if $next (i32.lt_u (local.get $n) (i32.load (i32.const 0x400)))))",
-    );
+    )
+}
+
+#[tokio::test]
+async fn the_trace_is_in_the_environment() {
+    let lab = Lab::new();
+    let version = lab
+        .version(lists_environment(), FunctionLimits::default())
+        .await;
+    let call = traced(call("{}"));
+    let own = call.trace_ids();
+    let sandbox = lab.start(&version).await.unwrap();
+    let listed = json_of(&sandbox.invoke(call, FakeHost::new().0).await.unwrap());
+    let listed = listed.as_array().unwrap();
+    let parent = format!("TRACEPARENT=00-{TRACE}-{}-01", own.span);
+    assert_eq!(listed[4..6], [json!(parent), json!("TRACESTATE=a=1,b=2")]);
+    let untraced = json_of(&lab.invoke(&version, "{}").await.unwrap()).to_string();
+    assert!(!untraced.contains("TRACE"), "{untraced}");
+}
+
+#[tokio::test]
+async fn the_environment_is_the_functions_own() {
+    let lab = Lab::new();
+    let guest = lists_environment();
     let version = lab.version(&guest, FunctionLimits::default()).await;
     let version = with_env(&version, &[("COLOUR", "blue=green"), ("EMPTY", "")]);
     let mut version = serverledge_core::Version::clone(&version);

@@ -34,4 +34,8 @@ impl Owners for AccountsAndApplications {
             .chain(applications)
             .collect()
     }
+
+    fn applications(&self, user: &UserId) -> usize {
+        self.applications.of(Some(user)).len()
+    }
 }

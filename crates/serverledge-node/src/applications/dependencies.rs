@@ -118,6 +118,8 @@ impl Apps {
             code_bytes,
             deployed_unix_ms: now,
         };
-        Ok(Some(self.deployer.rebound(bound).await))
+        let function = self.deployer.rebound(bound).await;
+        self.shared.tell_change(&function, "deployed");
+        Ok(Some(function))
     }
 }

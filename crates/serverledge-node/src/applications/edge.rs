@@ -69,7 +69,8 @@ fn size(found: &EdgeArtifact) -> usize {
 
 impl Apps {
     /// The code of a function for its callers; `None` if they may not run it, or if it is no such text or module. One with
-    /// secrets stays here: whoever has its code and its environment has them.
+    /// secrets stays here: whoever has its code and its environment has them. So does a program with arguments or
+    /// streams of its own, which only a node gives it.
     pub(super) async fn code_for_callers(
         &self,
         function: &Function,
@@ -77,7 +78,8 @@ impl Apps {
         let version = &function.version;
         let is_open = function.flags.edge
             && function.interface == Interface::Json
-            && version.secrets.values.is_empty();
+            && version.secrets.values.is_empty()
+            && version.io.is_default();
         if !is_open {
             return Ok(None);
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serverledge_api::{DeployError, HostingError, TestRun};
 use serverledge_core::{
-    Application, Call, CallContext, Caller, Digest, Function, FunctionName, InvocationError,
-    InvocationId, Payload, Progress, Report,
+    Application, Call, CallContext, CallOrigin, Caller, Digest, Function, FunctionName,
+    InvocationError, InvocationId, Payload, Progress, Report, Trigger,
 };
 use serverledge_registry::{self as registry, code_digest};
 use serverledge_wire::function::{FunctionBody, SpecError};
@@ -21,6 +21,7 @@ use crate::functions::label;
 use crate::functions::spaces::Spaces as _;
 use crate::invoke::guarded_body::until_its_end;
 use crate::invoke::request::ResolvedCall;
+use crate::runs::shown::HIDDEN;
 
 /// Most test runs of a node at once: each may install packages.
 pub(super) const AT_ONCE_MAX: usize = 4;
@@ -28,8 +29,6 @@ pub(super) const AT_ONCE_MAX: usize = 4;
 const TIME_MAX: Duration = Duration::from_secs(600);
 /// The name of a function that its owner has not named yet.
 const UNNAMED: &str = "test";
-/// The prefix of the names of functions under test.
-const HIDDEN: &str = "_test-";
 
 /// The test runs of a node.
 #[derive(Debug)]
@@ -106,7 +105,9 @@ impl Apps {
         let _place = place.map_err(|_| HostingError::TestsBusy { max: AT_ONCE_MAX })?;
         // An invocation like others, and before anything is prepared: that is what costs most.
         let permit = self.invoker.permit(&caller.on(application.space.clone()))?;
-        match tokio::time::timeout(TIME_MAX, self.test_now(application, run, progress)).await {
+        match tokio::time::timeout(TIME_MAX, self.test_now(caller, application, run, progress))
+            .await
+        {
             Ok(outcome) => outcome.map(|report| until_its_end(report, permit)),
             Err(_) => Err(HostingError::TestTooLong {
                 seconds: TIME_MAX.as_secs(),
@@ -116,6 +117,7 @@ impl Apps {
 
     async fn test_now(
         self: &Arc<Self>,
+        caller: &Caller,
         application: &Application,
         run: TestRun<'_>,
         progress: &dyn Progress,
@@ -143,6 +145,11 @@ impl Apps {
             Payload::Json(run.params),
             now(),
         );
+        call.origin = CallOrigin {
+            trigger: Trigger::Test,
+            parent: None,
+            caller: caller.user().cloned(),
+        };
         call.context = CallContext {
             may_offload: false,
             returns_cache: true,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use serverledge_core::InvocationId;
+use serverledge_core::{InvocationId, PropagatedContext, TraceContext, TraceIds};
 use serverledge_registry::Held;
 use serverledge_wire::records::{CallbackRecord, CallbackState};
 
@@ -32,8 +32,15 @@ pub(crate) trait Notifier: Send + Sync + fmt::Debug {
     /// Whether callbacks may go to this URL, as far as the URL shows. Called before the invocation is accepted.
     fn check(&self, url: &str) -> Result<(), String>;
 
-    /// Makes one attempt. Dropping the future ends it; the receiver may have got the request all the same.
-    async fn send(&self, url: &str, id: InvocationId, body: Bytes) -> Result<(), NotifyError>;
+    /// Makes one attempt, as a part of this trace. Dropping the future ends it; the receiver may have got the request all
+    /// the same.
+    async fn send(
+        &self,
+        url: &str,
+        id: InvocationId,
+        trace: &TraceContext,
+        body: Bytes,
+    ) -> Result<(), NotifyError>;
 }
 
 /// A failed attempt.
@@ -102,7 +109,10 @@ impl AsyncWorker {
             let Ok(_permit) = self.sends.acquire().await else {
                 return;
             };
-            self.notifier.send(&callback.url, held.id, body).await
+            let trace = self.trace(held);
+            self.notifier
+                .send(&callback.url, held.id, &trace, body)
+                .await
         };
         let told = after(callback, sent, self.config.callback_attempts_max);
         self.metrics.invocations.called_back(told.state);
@@ -112,6 +122,28 @@ impl AsyncWorker {
             tokio::time::sleep(jittered(RETRY_PAUSE)).await;
         }
     }
+}
+
+impl AsyncWorker {
+    /// The trace of an invocation, for its callback.
+    fn trace(&self, held: &Held) -> TraceContext {
+        let caller = propagated(held);
+        let ids = TraceIds::of(held.id, held.id, None, caller.as_deref());
+        let flags = self.sampler.flags(ids.trace).unwrap_or_default();
+        TraceContext::new(ids.traceparent(flags), caller.as_ref())
+    }
+}
+
+/// The trace context that an invocation was accepted with.
+pub(super) fn propagated(held: &Held) -> Option<Arc<PropagatedContext>> {
+    let record = &held.record;
+    (!record.trace.is_empty()).then(|| {
+        Arc::new(PropagatedContext {
+            trace: record.trace.clone(),
+            trace_state: record.trace_state.clone(),
+            ..PropagatedContext::default()
+        })
+    })
 }
 
 /// The callback's record after an attempt.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_client::{CallbackAllow, CallbackConfig, CallbackSender};
-use serverledge_core::InvocationId;
+use serverledge_core::{InvocationId, TraceContext};
 use serverledge_registry::create_private;
 
 use crate::asynchronous::{Notifier, NotifyError};
@@ -29,8 +29,14 @@ impl Notifier for Callbacks {
         self.0.check(url).map_err(|refused| refused.to_string())
     }
 
-    async fn send(&self, url: &str, id: InvocationId, body: Bytes) -> Result<(), NotifyError> {
-        match self.0.send(url, id, body).await {
+    async fn send(
+        &self,
+        url: &str,
+        id: InvocationId,
+        trace: &TraceContext,
+        body: Bytes,
+    ) -> Result<(), NotifyError> {
+        match self.0.send(url, id, trace, body).await {
             Ok(_) => Ok(()),
             // Its causes are about the node's network, and the message is for the user.
             Err(error) => Err(NotifyError {

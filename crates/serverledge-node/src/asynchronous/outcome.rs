@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use serverledge_api::{Identity, KeptReply, OnceError};
 use serverledge_core::limits::LOG_TAIL_BYTES_MAX;
 use serverledge_core::{
-    FailureKind, FunctionFailure, InvocationError, OverloadReason, Phases, Reply, Report,
+    ARGS_FAULTS, FailureKind, FunctionFailure, InvocationError, OverloadReason, Phases, Reply,
+    Report,
 };
 use serverledge_registry::{FinalOutcome, Finish, Invocation};
 use serverledge_wire::invocations::{CallbackInfo, DeadLetter, InvocationInfo, InvocationProblem};
@@ -64,30 +65,21 @@ pub(super) fn succeeded(report: Report, return_output: bool, identity: &Identity
 
 /// The end of a run that is not tried again. A function's own failure is its outcome; everything else is a dead letter.
 pub(super) fn decided_failure(failure: &InvocationError) -> Finish {
-    let code = match failure {
-        InvocationError::Function(failure) => {
-            let stack = failure
-                .stack
-                .as_deref()
-                .map(|stack| shortened(stack, STACK_BYTES_MAX).to_owned());
-            let error = ErrorRecord {
-                stack,
-                ..error(failure.kind.code(), failure.message.clone())
-            };
-            return Finish {
-                log: text(&failure.log),
-                ..finish(FinalOutcome::Failed(error))
-            };
-        }
-        InvocationError::Request { code, .. }
-        | InvocationError::Quota { code, .. }
-        | InvocationError::Dependency { code, .. } => code,
-        InvocationError::Overloaded { reason, .. } => reason.code(),
-        InvocationError::Unknown(_) => "function_unknown",
-        InvocationError::OutcomeUnknown { .. } => "offload_outcome_unknown",
-        InvocationError::Internal { .. } => "internal",
+    let InvocationError::Function(own) = failure else {
+        return given_up(failure.code(), failure.to_string());
     };
-    given_up(code, failure.to_string())
+    let stack = own
+        .stack
+        .as_deref()
+        .map(|stack| shortened(stack, STACK_BYTES_MAX).to_owned());
+    let error = ErrorRecord {
+        stack,
+        ..error(failure.code(), own.message.clone())
+    };
+    Finish {
+        log: text(&own.log),
+        ..finish(FinalOutcome::Failed(error))
+    }
 }
 
 /// The end of an invocation that no node will run.
@@ -196,7 +188,7 @@ pub(super) fn as_a_plain_call(
             .into());
         }
     }
-    for known in ["not_http", "not_json"] {
+    for known in ["not_http", "not_json"].into_iter().chain(ARGS_FAULTS) {
         if known == code {
             return Err(InvocationError::Request {
                 code: known,
@@ -250,6 +242,7 @@ pub(super) fn info(invocation: &Invocation, result: Option<&[u8]>) -> Invocation
         redrive_of: record.redrive_of.clone(),
         callback,
         history: record.history.clone(),
+        runs: Vec::new(),
     }
 }
 

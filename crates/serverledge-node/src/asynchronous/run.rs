@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serverledge_core::{
-    Call, Function, InvocationError, OverloadReason, Payload, Report, whole_millis,
+    Call, CallOrigin, Function, InvocationError, OverloadReason, Payload, Report, Trigger,
+    whole_millis,
 };
 use serverledge_registry::{FinalOutcome, Finish, Held, InvocationStoreError};
 use serverledge_wire::records::InvocationState;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
+use super::callbacks::propagated;
 use super::outcome::{decided_failure, expired, given_up, succeeded};
 use super::table::WorkPlace;
 use super::{AsyncWorker, is_passing};
@@ -247,12 +249,14 @@ impl AsyncWorker {
             Payload::Json(params),
             now(),
         );
+        call.origin = CallOrigin::of(Trigger::Async);
         call.qos_class = begun.record.qos_class;
         call.deadline = begun
             .record
             .deadline_unix_ms
             .map(|deadline| call.arrived + until(deadline));
         call.context.may_offload = !begun.record.local_only;
+        call.context.propagated = propagated(begun);
         let request = ResolvedCall {
             pinned: true,
             ..ResolvedCall::new(entry, call)

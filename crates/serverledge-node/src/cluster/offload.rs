@@ -13,8 +13,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serverledge_client::{PeerAnswer, PeerClient, PeerError};
 use serverledge_core::{
-    CacheEntry, CacheMetadata, CallContext, FailureKind, FunctionFailure, Ignored, InvocationError,
-    InvocationId, Payload, Phases, Remote, Reply, Report, Source, whole_millis,
+    ARGS_FAULTS, CacheEntry, CacheMetadata, CallContext, FailureKind, FunctionFailure, Ignored,
+    InvocationError, InvocationId, Payload, Phases, Remote, Reply, Report, Source, TraceParent,
+    whole_millis,
 };
 use serverledge_scheduler::PeerId;
 use serverledge_wire::canonical::{Canonical, canonical};
@@ -220,8 +221,9 @@ impl Cluster {
             request_id: propagated
                 .map(|propagated| propagated.request_id.clone())
                 .unwrap_or_default(),
-            trace: propagated
-                .map(|propagated| propagated.trace.clone())
+            trace: self.trace_of(request, hops),
+            trace_state: propagated
+                .map(|propagated| propagated.trace_state.clone())
                 .unwrap_or_default(),
             params_bytes: match (&context.client_cache, &request.call.payload) {
                 (Some(_), Payload::Json(params)) => Some(params.len()),
@@ -231,6 +233,24 @@ impl Cluster {
             generation: None,
             chain: context.chain().map(chain_text).collect(),
         }
+    }
+}
+
+impl Cluster {
+    /// The trace context of an offloaded call: the span of the way is part of the run's span here. A balancer, whose
+    /// hand-over is no hop, has no run: what its caller gave goes on as it is.
+    fn trace_of(&self, request: &ResolvedCall, hops: u32) -> String {
+        let propagated = request.call.context.propagated.as_deref();
+        if hops == 0 {
+            return propagated.map_or_else(String::new, |known| known.trace.clone());
+        }
+        let ids = request.call.trace_ids();
+        let flags = self.sampler.flags(ids.trace).unwrap_or_default();
+        let way = TraceParent {
+            span: ids.hop(),
+            ..ids.traceparent(flags)
+        };
+        way.to_string()
     }
 }
 
@@ -429,15 +449,20 @@ impl OffloadAttempt<'_> {
         if problem.code == "invocation_forgotten" {
             return self.unknown();
         }
+        let known = std::iter::once(CALL_CYCLE)
+            .chain(ARGS_FAULTS)
+            .find(|known| *known == problem.code);
+        if let Some(code) = known {
+            return Offloaded::Failed(InvocationError::Request {
+                code,
+                message: problem.detail,
+            });
+        }
         let message = format!(
             "node {} answered {status} {}: {}",
             self.contact.node, problem.code, problem.detail
         );
         Offloaded::Failed(match status {
-            _ if problem.code == CALL_CYCLE => InvocationError::Request {
-                code: CALL_CYCLE,
-                message: problem.detail,
-            },
             400..=499 => InvocationError::Request {
                 code: "peer_refused",
                 message,

@@ -86,7 +86,7 @@ pub(crate) struct Contact {
     pub(super) id: PeerId,
     pub(crate) target: PeerTarget,
     pub(crate) area: String,
-    pub(super) node: String,
+    pub(crate) node: String,
     pub(super) epoch: String,
     pub(super) round_trip: Option<Duration>,
 }
@@ -466,6 +466,7 @@ impl PeerEntry {
             wait_ms: millis(Duration::from_micros(load.wait_us)),
             draining: load.draining || self.known.record.draining,
             offloadable: runs && age.is_some_and(|age| age <= age_max),
+            coordinates: self.coordinate.map(reported),
         }
     }
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_api::{Identity, PeerGateway, PeerInvokeError, PeerRefused, PeerRequest};
 use serverledge_core::{
-    Call, CallContext, ClientCache, Digest, FunctionFailure, FunctionName, InvocationError,
-    InvocationId, Payload, PropagatedContext, Report, SpaceId,
+    Call, CallContext, CallOrigin, ClientCache, Digest, FunctionFailure, FunctionName,
+    InvocationError, InvocationId, Payload, PropagatedContext, Report, SpaceId, Trigger,
 };
 use serverledge_wire::endpoint_body::EndpointBody;
 use serverledge_wire::peer::{PeerCall, PeerLoad, PeerState, Proof, WARM_MAX, chain_of};
@@ -226,6 +226,7 @@ impl PeerServer {
             path: call.path,
             request_id: call.request_id,
             trace: call.trace,
+            trace_state: call.trace_state,
         };
         let context = CallContext {
             depth: call.depth,
@@ -242,6 +243,7 @@ impl PeerServer {
         let call = Call {
             qos_class,
             deadline,
+            origin: CallOrigin::of(Trigger::Peer),
             context,
             ..Call::new(id, function, Payload::Json(params), arrived)
         };

@@ -15,7 +15,8 @@ use serverledge_api::{
 };
 use serverledge_core::kv::Kv;
 use serverledge_core::{
-    Call, InvocationError, InvocationId, MemoryMib, OverloadReason, Report, SpaceId,
+    Call, InvocationError, InvocationId, MemoryMib, OverloadReason, PropagatedContext, Report,
+    SpaceId,
 };
 use serverledge_registry::{Embedded, Follower, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
@@ -32,6 +33,7 @@ use crate::executors::Executors;
 use crate::invoke::request::call_of;
 use crate::program::node::NodeServices;
 use crate::program::node::build;
+use crate::telemetry::tests::{Collector, value};
 
 const MACHINE: Machine = Machine {
     memory_bytes: 1 << 30,
@@ -198,10 +200,25 @@ impl Pair {
         behaviour: &Behaviour,
         more: serde_json::Value,
     ) -> Self {
+        Self::with(losses, policy, behaviour, more, |_| {}).await
+    }
+
+    /// The same with other settings.
+    async fn with(
+        losses: usize,
+        policy: PolicyName,
+        behaviour: &Behaviour,
+        more: serde_json::Value,
+        change: impl Fn(&mut Config),
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let kv: Arc<dyn Kv> = Arc::new(Embedded::in_memory(&Options::default()).unwrap());
-        let there = member(&kv, &dir, "there", |_| {}).await;
-        let here = member(&kv, &dir, "here", |config| config.scheduler.policy = policy).await;
+        let there = member(&kv, &dir, "there", &change).await;
+        let here = member(&kv, &dir, "here", |config| {
+            change(config);
+            config.scheduler.policy = policy;
+        })
+        .await;
         let link = TestLink::to(there.address, losses).await;
         there
             .node
@@ -502,6 +519,59 @@ async fn what_cannot_be_sent_runs_here_where_the_policy_lets_it() {
         first.await.unwrap();
         assert!(third.await.unwrap().remote.is_none());
         assert_eq!(pair.runs(), (2, 1));
+    })
+    .await;
+}
+
+/// One trace has the caller, the run here, the way, the run there, and the call that it makes.
+#[tokio::test]
+async fn an_offloaded_call_is_one_trace() {
+    let collector = Collector::start(200).await;
+    let endpoint = format!("http://{}/base", collector.address);
+    local(async move {
+        let calls = Behaviour::Call {
+            function: "g".to_owned(),
+        };
+        let export = |config: &mut Config| config.tracing.otlp_endpoint.clone_from(&endpoint);
+        let pair = Pair::with(0, PolicyName::EdgeOnly, &calls, json!({}), export).await;
+        for member in [&pair.there, &pair.here] {
+            let code = STANDARD.encode(Behaviour::Echo.code());
+            let body = json!({"Name": "g", "Runtime": "wasm", "TarFunctionCode": code}).to_string();
+            let request = FunctionBody::parse(body.as_bytes()).unwrap();
+            let deployer = &member.node.deployer;
+            let space = SpaceId::default_space();
+            deployer
+                .deploy(&space, Deploy::Update, request, &())
+                .await
+                .unwrap();
+        }
+        let mut call = call_of("f", "7");
+        call.call.context.propagated = Some(Arc::new(PropagatedContext {
+            trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
+            trace_state: "a=1".to_owned(),
+            ..PropagatedContext::default()
+        }));
+        let report = Arc::clone(&pair.here.node.invoker)
+            .call(call)
+            .await
+            .unwrap();
+        assert!(report.remote.is_some(), "it ran there");
+        for member in [&pair.here, &pair.there] {
+            member.node.base.resources.telemetry.stop().await;
+        }
+        let spans = collector.spans(4).await;
+        let mut parent = 0xb7ad_6b71_6920_3331_u64.to_be_bytes().to_vec();
+        let names = ["f", "offload", "f", "g"].map(|name| {
+            let child = spans
+                .iter()
+                .find(|span| span.parent_span_id == parent && span.name == name)
+                .unwrap_or_else(|| panic!("no {name} below {parent:?}: {spans:?}"));
+            parent.clone_from(&child.span_id);
+            assert_eq!(child.trace_id[..2], [0x0a, 0xf7]);
+            assert_eq!(child.trace_state, "a=1");
+            value(&child.attributes, "serverledge.trigger").unwrap_or_default()
+        });
+        assert_eq!(names, ["invoke", "", "peer", "nested"]);
     })
     .await;
 }

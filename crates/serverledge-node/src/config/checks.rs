@@ -22,6 +22,7 @@ pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault])
         two_keys(config),
         mail(config),
         base_url(config),
+        collector(config),
     ]
     .into_iter()
     .flatten()
@@ -146,6 +147,18 @@ fn base_url(config: &Config) -> Option<Conflict> {
     })
 }
 
+fn collector(config: &Config) -> Option<Conflict> {
+    let url = &config.tracing.otlp_endpoint;
+    let fits = url.is_empty() || url.starts_with("https://") || url.starts_with("http://");
+    let plain = !url.contains(['#', '?', ' ', '@']);
+    (!fits || !plain).then(|| Conflict {
+        keys: ["tracing.otlp.endpoint", "tracing.otlp.headers_file"],
+        problem: String::from(
+            "expected an address such as http://127.0.0.1:4318, without ?, # and @; secrets are in tracing.otlp.headers_file",
+        ),
+    })
+}
+
 /// The warnings.
 pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
     [
@@ -154,6 +167,7 @@ pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<String> {
         resident(config),
         files(config, machine),
         links(config),
+        headers(config),
     ]
     .into_iter()
     .flatten()
@@ -215,5 +229,15 @@ fn links(config: &Config) -> Option<String> {
     let nowhere = config.accounts.base_url.is_empty() && !config.smtp.host.is_empty();
     nowhere.then(|| {
         String::from("mails are sent (smtp.host) and accounts.base_url is not given: their links lead to where this node listens")
+    })
+}
+
+fn headers(config: &Config) -> Option<String> {
+    let tracing = &config.tracing;
+    let rest = tracing.otlp_endpoint.strip_prefix("http://")?;
+    let here = ["127.0.0.1", "localhost", "[::1]"];
+    let is_far = !here.iter().any(|name| rest.starts_with(name));
+    (is_far && !tracing.otlp_headers_file.is_empty()).then(|| {
+        String::from("the headers of tracing.otlp.headers_file go over the network without TLS (tracing.otlp.endpoint)")
     })
 }

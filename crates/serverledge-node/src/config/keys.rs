@@ -256,18 +256,6 @@ pub(super) static INERT: &[Key] = &[
         "File from which metrics are loaded instead.",
     ),
     Key::inert(
-        "tracing.enabled",
-        Shape::Switch,
-        "false",
-        "Whether traces are written.",
-    ),
-    Key::inert(
-        "tracing.outfile",
-        Shape::Text,
-        "\"\"",
-        "File of the traces.",
-    ),
-    Key::inert(
         "workflow.always_save_progress",
         Shape::Switch,
         "false",

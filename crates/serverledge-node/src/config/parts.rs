@@ -307,6 +307,10 @@ configuration! {
         /// Compilations at once; one more is for modules of at most 2 MiB, which do not wait for larger ones.
         compile_parallel: usize = 1;
             "wasm.compile_parallel" => Count(1..=64);
+        /// Whether components of WASI 0.3 run here. wasmtime calls its code for them experimental; false keeps it out of
+        /// reach.
+        preview3: bool = true;
+            "wasm.preview3" => Switch;
         /// Whether a node that starts compiles the engine of the runtime javascript, beside other work; else the first
         /// deploy of a script does.
         engine_at_start: bool = true;
@@ -539,6 +543,47 @@ configuration! {
         /// Whether GET /metrics answers.
         enabled: bool = true;
             "metrics.enabled" => Switch;
+    }
+
+    /// The records of runs.
+    runs: RunsConfig {
+        /// Number of runs that the node keeps a record of; a quarter is for those without a result.
+        capacity: usize = 10_000;
+            "runs.capacity" => Count(0..=1_000_000);
+        /// Memory for the records of runs.
+        memory: usize = 8 * MIB;
+            "runs.memory" => Bytes(0..=1024 * MIB);
+        /// Runs with a result in a second of which all are recorded; of those beyond, one in 64 is.
+        full_rate: usize = 500;
+            "runs.full_rate" => Count(0..=COUNT_MAX);
+    }
+
+    /// Telemetry: traces, metrics and logs for others.
+    tracing: TracingConfig {
+        /// Address of a receiver of OTLP over HTTP, to which /v1/traces, /v1/metrics and /v1/logs are added; empty: none.
+        otlp_endpoint: String = String::new();
+            "tracing.otlp.endpoint" => Text;
+        /// File with headers for the receiver, one `Name: value` a line; empty: none.
+        otlp_headers_file: String = String::new();
+            "tracing.otlp.headers_file" => Text;
+        /// File with the certificate authorities of the receiver, beside the system's.
+        otlp_ca_file: String = String::new();
+            "tracing.otlp.ca_file" => Text;
+        /// Share of the traces beginning here that are recorded; a caller's own choice is kept.
+        sample_ratio: f64 = 1.0;
+            "tracing.otlp.sample_ratio" => Ratio(0.0..=1.0);
+        /// Interval at which metrics are sent to the receiver.
+        metrics_interval: Duration = seconds(60);
+            "tracing.otlp.metrics.interval" => Duration(seconds(1)..=seconds(HOUR));
+        /// Longest wait for the receiver.
+        otlp_timeout: Duration = seconds(10);
+            "tracing.otlp.timeout" => Duration(Duration::from_millis(100)..=seconds(60));
+        /// Whether traces are written to a file.
+        file_enabled: bool = false;
+            "tracing.enabled" => Switch;
+        /// File of the traces, one request of OTLP as JSON a line; empty: traces.jsonl in data.dir.
+        outfile: String = String::new();
+            "tracing.outfile" => Text;
     }
 
     /// The node's own log.

@@ -11,12 +11,13 @@ use serverledge_api::{
 };
 use serverledge_core::kv::Revision;
 use serverledge_core::{
-    Digest, Function, FunctionName, FunctionSpec, MemoryMib, PrepareError, Prepared, Progress,
-    Runtime, Secrets, SpaceId, Version,
+    Caller, Digest, Function, FunctionName, FunctionSpec, MemoryMib, PrepareError, Prepared,
+    Progress, Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_registry::{self as registry, FunctionStore, Replaced, code_digest};
 use serverledge_wire::function::{FunctionBody, SpecError};
 use serverledge_wire::patch::FunctionPatch;
+use serverledge_wire::quotas::UserQuotas;
 
 use crate::clock::unix_ms;
 use crate::config::{Config, FunctionConfig};
@@ -149,6 +150,7 @@ impl Deployments for Deployer {
         };
         // It does not always retire what was replaced: the watch may have told of this deploy before.
         let function = self.rebound(bound).await;
+        self.resources.tell_change(&function, "deployed");
         drop(turn);
         let (recognised, mut remarks) = described(function.version.runtime, prepared, remarks);
         remarks.extend(edge_fit::remark(&function, ready(Some(bytes))).await);
@@ -183,8 +185,13 @@ impl Deployments for Deployer {
             .map_err(|error| registry_error(error.into()))?;
         let revision = deleted.ok_or_else(|| DeployError::Unknown(name.to_owned()))?;
         let gone = self.functions.remove(space, &parsed, revision);
+        self.resources.tell_of(space, &parsed, None, "deleted");
         self.resources.clean_up_removed(gone).await;
         Ok(())
+    }
+
+    fn quotas(&self, caller: &Caller) -> Option<UserQuotas> {
+        self.quotas.usage(&self.functions, caller)
     }
 }
 

@@ -26,6 +26,11 @@ pub(crate) enum NotForBrowsers {
     /// Whoever has its module and its environment has them.
     #[error("it has secrets, which a visitor who runs it could read")]
     Secrets,
+    /// The page's own host gives a program its parameters and nothing else.
+    #[error(
+        "it has arguments or standard streams of its own, which only a node gives to a program"
+    )]
+    ProgramIo,
     #[error("its module has more than {} MiB", MODULE_BYTES_MAX >> 20)]
     TooLarge,
     #[error(transparent)]
@@ -40,6 +45,9 @@ pub(crate) fn fits(function: &Function) -> Result<(), NotForBrowsers> {
     }
     if !function.version.secrets.values.is_empty() {
         return Err(NotForBrowsers::Secrets);
+    }
+    if !function.version.io.is_default() {
+        return Err(NotForBrowsers::ProgramIo);
     }
     Ok(())
 }
@@ -116,6 +124,7 @@ mod tests {
     fn reasons_are_sentences() {
         for (reason, words) in [
             (NotForBrowsers::Container(Runtime::Python), "container"),
+            (NotForBrowsers::ProgramIo, "standard streams"),
             (NotForBrowsers::TooLarge, "16 MiB"),
             (NotForBrowsers::from(NotPortable::Component), "component"),
             (NotForBrowsers::from(NotPortable::LargeComponent), "4 MiB"),

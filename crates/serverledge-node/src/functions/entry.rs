@@ -15,6 +15,7 @@ use serverledge_scheduler::{Arrival, Demand, FunctionKey, PoolKey, Pooled};
 use crate::executors::is_pooled;
 use crate::functions::logs::KeptLog;
 use crate::metrics::{FunctionMetrics, Metrics};
+use crate::runs::record::RunFunction;
 
 /// Separates this use of BLAKE3 from all others.
 const POOL_DOMAIN: &str = "serverledge 2026 sandbox pool 1";
@@ -35,6 +36,7 @@ pub(crate) struct FunctionEntry {
     created: Revision,
     metrics: OnceLock<FunctionMetrics>,
     log: OnceLock<Arc<KeptLog>>,
+    run_function: OnceLock<Arc<RunFunction>>,
     /// The pooled sandboxes that it can run in; `None` if each call has its own.
     pub(crate) pooled: Option<Pooled>,
     /// The key of the durations that policies learn: one for each version.
@@ -71,6 +73,7 @@ impl FunctionEntry {
             });
         let metrics = OnceLock::new();
         let log = OnceLock::new();
+        let run_function = OnceLock::new();
         let earlier = Mutex::default();
         let state = AtomicU8::new(u8::from(ready) * READY);
         Self {
@@ -79,6 +82,7 @@ impl FunctionEntry {
             created,
             metrics,
             log,
+            run_function,
             pooled,
             key,
             instance,
@@ -121,9 +125,22 @@ impl FunctionEntry {
         self.log.get_or_init(|| find(&self.function))
     }
 
+    /// The part that the records of its runs share, made at its first invocation.
+    pub(crate) fn run_function(
+        &self,
+        make: impl FnOnce(&Function) -> Arc<RunFunction>,
+    ) -> &Arc<RunFunction> {
+        self.run_function.get_or_init(|| make(&self.function))
+    }
+
     /// The digest of the version.
     pub(crate) fn digest(&self) -> &Digest {
         &self.function.version.digest
+    }
+
+    /// Whether a record of this revision is newer.
+    pub(crate) fn is_before(&self, revision: Revision) -> bool {
+        self.revision < revision
     }
 
     /// Whether the version is prepared on this node.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use serverledge_api::{FunctionCatalogue, LogFeed, Readiness};
 use serverledge_core::kv::{KvError, Revision};
-use serverledge_core::{Function, Runtime, SpaceId};
+use serverledge_core::{Digest, Function, FunctionName, Runtime, SpaceId};
 use serverledge_registry::{ChangeWatch, Follower, FunctionChange, FunctionStore};
 use serverledge_wire::rollout::{VersionQuestion, VersionStand};
 
@@ -146,6 +146,32 @@ impl Catalogue {
         used.into_iter().collect()
     }
 
+    /// The changes that this node has not made itself, with the version that each function has since.
+    fn news<'a>(
+        &self,
+        changes: &'a [FunctionChange],
+    ) -> Vec<(&'a SpaceId, &'a FunctionName, Option<&'a Digest>)> {
+        let known =
+            |space: &SpaceId, name: &FunctionName| self.functions().get(space, name.as_str());
+        let news = changes.iter().filter_map(|change| match change {
+            FunctionChange::Deployed(deployed) => {
+                let function = &deployed.function;
+                known(&function.space, &function.name)
+                    .is_none_or(|entry| entry.is_before(deployed.revision))
+                    .then_some((
+                        &function.space,
+                        &function.name,
+                        Some(&function.version.digest),
+                    ))
+            }
+            FunctionChange::Deleted { space, name, .. } => {
+                known(space, name).map(|_| (space, name, None))
+            }
+            _ => None,
+        });
+        news.collect()
+    }
+
     /// Queues a function that another node deployed, if it is not prepared here; it goes on with its previous version
     /// until then.
     fn prepare_if_missing(&self, function: &Function) {
@@ -177,8 +203,17 @@ impl Follower for Catalogue {
     }
 
     async fn apply(&self, changes: Vec<FunctionChange>) {
+        let news = self.news(&changes);
         let gone = self.functions().follow(&changes);
         self.resources.clean_up_removed(gone).await;
+        for (space, name, version) in news {
+            let action = if version.is_some() {
+                "synced"
+            } else {
+                "deleted"
+            };
+            self.resources.tell_of(space, name, version, action);
+        }
         for change in changes {
             if let FunctionChange::Deployed(deployed) = change {
                 self.prepare_if_missing(&deployed.function);

@@ -9,6 +9,9 @@ use serverledge_api::{LogEntry, LogFeed};
 use serverledge_core::{Function, FunctionLog, FunctionName, InvocationId, SpaceId};
 use tokio::sync::broadcast;
 
+use crate::events::{EventBody, EventBus};
+use crate::telemetry::Telemetry;
+
 /// Most memory for one function's log.
 const BYTES_MAX: usize = 512 * 1024;
 /// Approximate memory of an entry beside its text: the entry itself, and its allocation.
@@ -17,16 +20,46 @@ const ENTRY_BYTES: usize = 96;
 const BEHIND_MAX: usize = 1024;
 
 /// The logs of all functions.
-#[derive(Debug, Default)]
 pub(crate) struct FunctionLogs {
+    events: Arc<EventBus>,
+    telemetry: Arc<Telemetry>,
     logs: Mutex<HashMap<(SpaceId, FunctionName), Arc<KeptLog>>>,
 }
 
 /// The log of one function, of all its versions. After the function was deleted it still accepts lines, but no follower
 /// gets them.
-#[derive(Debug)]
 pub(crate) struct KeptLog {
     kept: Mutex<LogLines>,
+    /// The others that hear of each line; `None`: nobody does.
+    listeners: Option<LogListeners>,
+}
+
+/// Whoever hears of each line of a function, beside those who follow its log.
+struct LogListeners {
+    space: SpaceId,
+    function: FunctionName,
+    events: Arc<EventBus>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl std::fmt::Debug for KeptLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeptLog")
+            .field("kept", &self.kept)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LogListeners {
+    fn hear(&self, call: Option<InvocationId>, unix_ms: u64, text: &Bytes) {
+        self.telemetry.log(&self.function, call, unix_ms, text);
+        self.events
+            .publish(&self.space, &self.function, || EventBody::Log {
+                unix_ms,
+                invocation: call,
+                text: text.clone(),
+            });
+    }
 }
 
 #[derive(Debug)]
@@ -37,14 +70,46 @@ struct LogLines {
     live: Option<broadcast::Sender<LogEntry>>,
 }
 
+#[cfg(test)]
+impl Default for FunctionLogs {
+    fn default() -> Self {
+        Self::new(Arc::default(), Arc::new(Telemetry::off()))
+    }
+}
+
 impl FunctionLogs {
+    /// Logs whose lines are events and telemetry as well.
+    pub(crate) fn new(events: Arc<EventBus>, telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            events,
+            telemetry,
+            logs: Mutex::default(),
+        }
+    }
+
     /// The log of a function, created at its first use.
     pub(crate) fn of(&self, function: &Function) -> Arc<KeptLog> {
         let mut logs = self.logs.lock();
         Arc::clone(
             logs.entry(key(function))
-                .or_insert_with(|| Arc::new(KeptLog::new())),
+                .or_insert_with(|| Arc::new(KeptLog::new(Some(self.listeners(function))))),
         )
+    }
+
+    fn listeners(&self, function: &Function) -> LogListeners {
+        let (space, function) = key(function);
+        LogListeners {
+            space,
+            function,
+            events: Arc::clone(&self.events),
+            telemetry: Arc::clone(&self.telemetry),
+        }
+    }
+
+    /// The kept entries of one invocation, in the order of time. Makes no log.
+    pub(crate) fn of_invocation(&self, function: &Function, id: InvocationId) -> Vec<LogEntry> {
+        let log = self.logs.lock().get(&key(function)).cloned();
+        log.map(|log| log.of_invocation(id)).unwrap_or_default()
     }
 
     /// A feed of the kept lines and of all new ones.
@@ -65,7 +130,7 @@ fn key(function: &Function) -> (SpaceId, FunctionName) {
 }
 
 impl KeptLog {
-    fn new() -> Self {
+    fn new(listeners: Option<LogListeners>) -> Self {
         let live = Some(broadcast::channel(BEHIND_MAX).0);
         Self {
             kept: Mutex::new(LogLines {
@@ -73,12 +138,25 @@ impl KeptLog {
                 bytes: 0,
                 live,
             }),
+            listeners,
         }
+    }
+
+    fn of_invocation(&self, id: InvocationId) -> Vec<LogEntry> {
+        let kept = self.kept.lock();
+        let of_it = kept
+            .entries
+            .iter()
+            .filter(|entry| entry.invocation == Some(id));
+        let mut entries: Vec<LogEntry> = of_it.cloned().collect();
+        drop(kept);
+        entries.sort_by_key(|entry| entry.time_unix_ms);
+        entries
     }
 
     /// The log of a function that nobody can read.
     pub(crate) fn unread() -> Arc<Self> {
-        Arc::new(Self::new())
+        Arc::new(Self::new(None))
     }
 
     /// A feed in the order of time: lines of different invocations may be stored a little out of order.
@@ -114,6 +192,9 @@ impl KeptLog {
 impl FunctionLog for KeptLog {
     fn write(&self, call: Option<InvocationId>, unix_ms: u64, text: &[u8]) {
         let text = Bytes::copy_from_slice(text);
+        if let Some(listeners) = &self.listeners {
+            listeners.hear(call, unix_ms, &text);
+        }
         let entry = LogEntry {
             time_unix_ms: unix_ms,
             invocation: call,

@@ -170,13 +170,15 @@ impl Deployer {
             .describe_read(&read, &after)
             .await
             .map_err(registry_error)?;
-        Ok(self
+        let function = self
             .rebound(Deployed {
                 function: Arc::new(after),
                 revision,
                 ..read
             })
-            .await)
+            .await;
+        self.resources.tell_change(&function, "changed");
+        Ok(function)
     }
 
     /// Prepares another version and binds the name to it.
@@ -217,6 +219,7 @@ impl Deployer {
             deployed_unix_ms: now,
         };
         let function = self.rebound(bound).await;
+        self.resources.tell_change(&function, "deployed");
         drop(turn);
         Ok(Patched {
             before,

@@ -15,6 +15,7 @@ use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
 use serverledge_api::QuotaExceeded;
 use serverledge_core::{Caller, Digest, FunctionName, InvocationError, SpaceId, UserId};
+use serverledge_wire::quotas::{QuotaUsage, UserQuotas};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::clock::now;
@@ -37,6 +38,8 @@ pub(crate) trait Owners: Send + Sync {
     fn owner(&self, space: &SpaceId) -> Option<UserId>;
     /// All spaces of a user: their own, and their applications'.
     fn spaces(&self, user: &UserId) -> Vec<SpaceId>;
+    /// The number of a user's applications.
+    fn applications(&self, user: &UserId) -> usize;
 }
 
 /// The quotas; see the module.
@@ -233,6 +236,34 @@ impl Quotas {
             });
         }
         Ok(())
+    }
+
+    /// The quotas that count for a caller. `None` if no quota applies.
+    pub(crate) fn usage(&self, functions: &Functions, caller: &Caller) -> Option<UserQuotas> {
+        let user = self.payer(caller)?;
+        let spaces = self.owners.spaces(&user);
+        let entries: Vec<_> = spaces
+            .iter()
+            .flat_map(|space| functions.of(space))
+            .collect();
+        let code_bytes: u64 = distinct(entries.iter()).values().sum();
+        let users = self.users.lock();
+        let running = users.table.get(&user).map_or(0, |usage| usage.running);
+        drop(users);
+        let of = |used: usize, most: usize| QuotaUsage {
+            used: used as u64,
+            limit: NonZero::new(most).map(|most| most.get() as u64),
+        };
+        Some(UserQuotas {
+            applications: of(self.owners.applications(&user), self.config.applications),
+            functions: of(entries.len(), self.config.functions),
+            code_bytes: QuotaUsage {
+                used: code_bytes,
+                ..of(0, self.config.code_bytes)
+            },
+            concurrent: of(running, self.config.concurrent),
+            per_minute: NonZero::new(self.config.per_minute).map(|most| u64::from(most.get())),
+        })
     }
 
     /// Checks whether a user with this number of applications may have another one.

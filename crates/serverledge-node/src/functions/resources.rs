@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
-use serverledge_core::{Function, Runtime, Version};
+use serverledge_core::{Digest, Function, FunctionName, Runtime, SpaceId, Version};
+use serverledge_wire::events::DeployEvent;
 
 use crate::admission::Admissions;
+use crate::clock::unix_ms;
+use crate::events::{EventBody, EventBus};
 use crate::executors::Executors;
 use crate::functions::logs::FunctionLogs;
 use crate::functions::{self, FunctionEntry, Functions, Gone, label};
 use crate::metrics::Metrics;
+use crate::runs::RunRecorder;
+use crate::telemetry::Telemetry;
 
 /// The functions, and the parts of a node that hold something of them. Clones share all.
 #[derive(Clone)]
@@ -18,9 +23,38 @@ pub(crate) struct FunctionResources {
     pub(crate) executors: Executors,
     pub(crate) logs: Arc<FunctionLogs>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) runs: Arc<RunRecorder>,
+    pub(crate) events: Arc<EventBus>,
+    pub(crate) telemetry: Arc<Telemetry>,
 }
 
 impl FunctionResources {
+    /// Tells those who listen of a change of a function.
+    pub(crate) fn tell_change(&self, function: &Function, action: &'static str) {
+        let version = &function.version.digest;
+        self.tell_of(&function.space, &function.name, Some(version), action);
+    }
+
+    /// The same of a function by its name.
+    pub(crate) fn tell_of(
+        &self,
+        space: &SpaceId,
+        name: &FunctionName,
+        version: Option<&Digest>,
+        action: &'static str,
+    ) {
+        self.events.publish(space, name, || {
+            EventBody::Deploy(DeployEvent {
+                unix_ms: unix_ms(),
+                function: name.to_string(),
+                app: None,
+                version: version.map(ToString::to_string),
+                action: action.to_owned(),
+                node: String::new(),
+            })
+        });
+    }
+
     /// Frees the memory of a version that no name is bound to any more.
     pub(crate) async fn retire(&self, old: &Function, successor: Option<&Version>) {
         self.retire_sandboxes(old, successor);
@@ -45,6 +79,9 @@ impl FunctionResources {
         for deleted in gone.deleted {
             self.metrics.forget(&label(&deleted));
             self.logs.forget(&deleted);
+            if !self.functions.has(&deleted) {
+                self.runs.forget(&deleted);
+            }
             self.retire(&deleted, None).await;
         }
         for old in gone.replaced {

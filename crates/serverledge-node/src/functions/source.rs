@@ -85,21 +85,11 @@ fn from_tar(bytes: &[u8], handler: &str, bytes_max: usize) -> Result<Code, Deplo
         path.ends_with(".wasm") || path.ends_with(".wat")
     };
     let (modules, others): (Vec<_>, Vec<_>) = files.into_iter().partition(is_module);
-    let several = modules.len() > 1;
-    let mut chosen = modules
-        .into_iter()
-        .filter(|file| !several || base(&file.path) == handler);
-    if let Some(module) = chosen.next() {
+    if !modules.is_empty() {
         return Ok(Code {
-            bytes: Bytes::from(module.contents),
+            bytes: program(bytes, modules, handler)?,
             inferred: Runtime::Wasm,
         });
-    }
-    if several {
-        return fault(
-            "ambiguous_code",
-            "the tar holds several modules; name the file in Handler",
-        );
     }
     let Some(inferred) = inferred(&others, handler) else {
         return fault("no_code", "the tar holds no .wasm, .wat, .py or .js file");
@@ -113,6 +103,24 @@ fn from_tar(bytes: &[u8], handler: &str, bytes_max: usize) -> Result<Code, Deplo
         bytes: Bytes::copy_from_slice(bytes),
         inferred,
     })
+}
+
+/// The code of a tar with modules: the only file alone, or the whole tar if it brings files with its module. A module
+/// that the handler names, and that is not the tar's own choice, is taken alone.
+fn program(tar: &[u8], modules: Vec<UploadedFile>, handler: &str) -> Result<Bytes, DeployError> {
+    let several = modules.len() > 1;
+    let named = modules
+        .into_iter()
+        .find(|file| several && base(&file.path) == handler);
+    match (upload::program(tar), named) {
+        (Ok(program), Some(named)) if program.path != named.path => Ok(named.contents.into()),
+        (Err(UploadError::SeveralModules), Some(named)) => Ok(named.contents.into()),
+        (Ok(program), _) if program.files.is_empty() => {
+            Ok(Bytes::copy_from_slice(&tar[program.module]))
+        }
+        (Ok(_), _) => Ok(Bytes::copy_from_slice(tar)),
+        (Err(error), _) => Err(refused(&error)),
+    }
 }
 
 /// The language of source files: that of the file which the handler names, else of the one nearest the root.
@@ -209,12 +217,12 @@ mod tests {
         check(&STANDARD.encode(b"\0asm\x01\0\0\0"), "", "wasm 8");
         check(&tar(&[("dir/f.wasm", b"\0asm")]), "", "wasm 4");
         check(
-            &tar(&[("f.wat", b"(module)"), ("README.md", b"x")]),
-            "",
-            "wasm 8",
+            &tar(&[("a.wasm", b"a"), ("d/b.wasm", b"bb")]),
+            "b.wasm",
+            "wasm 2",
         );
         check(
-            &tar(&[("a.wasm", b"a"), ("d/b.wasm", b"bb")]),
+            &tar(&[("a.wasm", b"a"), ("b.wasm", b"bb")]),
             "b.wasm",
             "wasm 2",
         );
@@ -250,6 +258,27 @@ mod tests {
             &format!("nodejs {}", STANDARD.decode(&needs).unwrap().len()),
         );
         check(&tar(&[("notes.txt", b"x")]), "", "no_code");
+    }
+
+    #[test]
+    fn a_module_with_files_is_the_whole_tar() {
+        for files in [
+            &[("f.wat", &b"(module)"[..]), ("README.md", b"x")][..],
+            &[("main.wasm", b"\0asm"), ("other.wasm", b"\0asm")],
+            &[("d/f.wasm", b"\0asm"), ("d/data/a.js", b"x")],
+        ] {
+            let tree = tar(files);
+            let whole = STANDARD.decode(&tree).unwrap();
+            for handler in ["", "main.wasm"] {
+                let code = extract(&tree, None, handler, 2048).unwrap();
+                assert_eq!(
+                    (code.inferred, &code.bytes[..]),
+                    (Runtime::Wasm, &whole[..])
+                );
+            }
+        }
+        let twice = tar(&[("main.wasm", b"\0asm"), ("a", b"x"), ("./a", b"y")]);
+        check(&twice, "", "duplicate_path");
     }
 
     #[test]

@@ -51,7 +51,9 @@ impl VersionHistory for Deployer {
             .store
             .roll_back(space, &function.name, &function.version.digest, unix_ms())
             .await;
-        Ok(self.rebound(bound.map_err(change_error)?).await)
+        let function = self.rebound(bound.map_err(change_error)?).await;
+        self.resources.tell_change(&function, "rolled_back");
+        Ok(function)
     }
 
     async fn set_flags(
@@ -75,7 +77,9 @@ impl VersionHistory for Deployer {
             .set_flags(space, &name, change)
             .await
             .map_err(change_error)?;
-        Ok(self.rebound(bound).await)
+        let function = self.rebound(bound).await;
+        self.resources.tell_change(&function, "changed");
+        Ok(function)
     }
 }
 

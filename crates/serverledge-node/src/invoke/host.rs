@@ -10,8 +10,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serverledge_core::limits::{CALL_DEPTH_MAX, CALLS_AT_ONCE_MAX, CALLS_MAX};
 use serverledge_core::{
-    CacheMetadata, Call, CallContext, CallError, FailureKind, FunctionLog, FunctionName, HostCalls,
-    InvocationError, InvocationId, Payload, Reply, Report, SpaceId,
+    CacheMetadata, Call, CallContext, CallError, CallOrigin, FailureKind, FunctionLog,
+    FunctionName, HostCalls, InvocationError, InvocationId, Payload, Reply, Report, SpaceId,
+    TraceId, Trigger,
 };
 
 use crate::admission::HeldLease;
@@ -32,11 +33,16 @@ pub(crate) trait CallTarget: Send + Sync {
 
     /// The log of a function.
     fn log_of(&self, entry: &FunctionEntry) -> Arc<KeptLog>;
+
+    /// The flags of a trace that begins here; `None` where no traces are recorded.
+    fn trace_flags(&self, trace: TraceId) -> Option<u8>;
 }
 
 /// The node, as one invocation sees it.
 pub(crate) struct InvocationHost {
     target: Arc<dyn CallTarget>,
+    /// The invocation.
+    id: InvocationId,
     context: CallContext,
     qos_class: i64,
     /// The function that makes the calls: names are looked up in its space.
@@ -60,6 +66,7 @@ impl InvocationHost {
     /// The node for an invocation with this context and class; calls inherit both.
     pub(crate) fn new(
         target: Arc<dyn CallTarget>,
+        id: InvocationId,
         context: CallContext,
         qos_class: i64,
         caller: Arc<FunctionEntry>,
@@ -70,6 +77,7 @@ impl InvocationHost {
         let gathered = Mutex::default();
         Self {
             target,
+            id,
             context,
             qos_class,
             caller,
@@ -128,6 +136,11 @@ impl HostCalls for InvocationHost {
             source,
         })?;
         let call = Call {
+            origin: CallOrigin {
+                trigger: Trigger::Nested,
+                parent: Some(self.id),
+                caller: None,
+            },
             qos_class: self.qos_class,
             deadline: self.context.deadline,
             context: CallContext {
@@ -163,6 +176,10 @@ impl HostCalls for InvocationHost {
 
     fn log(&self) -> Option<Arc<dyn FunctionLog>> {
         Some(self.target.log_of(&self.caller))
+    }
+
+    fn trace_flags(&self, trace: TraceId) -> Option<u8> {
+        self.target.trace_flags(trace)
     }
 }
 

@@ -1,8 +1,15 @@
 //! Calls that run on other nodes: what this node learns of them.
 
-use serverledge_scheduler::{PeerId, Ran, Sample};
+use std::sync::Arc;
 
+use serverledge_core::{Function, InvocationId};
+use serverledge_scheduler::{PeerId, Ran, Sample};
+use serverledge_wire::events::OffloadEvent;
+
+use crate::clock::unix_ms;
+use crate::cluster::peers::Contact;
 use crate::cluster::{Offloaded, Versions, lacks_version};
+use crate::events::EventBody;
 use crate::invoke::Invoker;
 use crate::invoke::request::ResolvedCall;
 
@@ -18,6 +25,8 @@ impl Invoker {
         let version = *request.entry.digest();
         let versions = self.versions_for(request);
         let hops = request.call.context.hops() + 1;
+        let called = Arc::clone(&request.entry.function);
+        let id = request.call.id;
         let sent = self
             .cluster
             .hand_over(to, request, (hops, versions), Some(generation));
@@ -30,6 +39,7 @@ impl Invoker {
             }
             if let Some(contact) = contact {
                 self.metrics.offloaded(&contact.area, offloaded.outcome());
+                self.tell_offloaded(&called, id, &contact, offloaded.outcome());
             }
             if let Offloaded::Done { report, overhead } = &offloaded {
                 self.admissions.learn(Sample {
@@ -43,6 +53,19 @@ impl Invoker {
             }
             offloaded
         }
+    }
+
+    fn tell_offloaded(&self, function: &Function, id: InvocationId, to: &Contact, outcome: &str) {
+        self.events.publish(&function.space, &function.name, || {
+            EventBody::Offload(OffloadEvent {
+                unix_ms: unix_ms(),
+                id: id.to_string(),
+                function: function.name.to_string(),
+                app: None,
+                to: format!("{}/{}", to.area, to.node),
+                outcome: outcome.to_owned(),
+            })
+        });
     }
 
     /// The versions that a peer may run a call in: while this node goes on with an earlier version, the deployed one

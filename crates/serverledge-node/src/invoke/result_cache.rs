@@ -127,12 +127,14 @@ impl Invoker {
         self: &Arc<Self>,
         request: ResolvedCall,
     ) -> Result<Report, InvocationError> {
+        let run = self.runs.begin(&request);
         let mut awaited = Awaited {
             invoker: self,
             entry: Some(Arc::clone(&request.entry)),
         };
         let outcome = self.look_up_or_execute(request).await;
         awaited.entry = None;
+        run.ended(&outcome);
         outcome
     }
 

@@ -19,14 +19,18 @@ use crate::background::Background;
 use crate::cluster::Cluster;
 use crate::cluster::membership::{Membership, node_record};
 use crate::config::Config;
+use crate::events::EventBus;
 use crate::executors::Executors;
 use crate::functions::Functions;
+use crate::functions::logs::FunctionLogs;
 use crate::functions::preparing::jobs::Jobs;
 use crate::functions::preparing::unheard::FunctionFinder;
 use crate::functions::quotas::{Owners, Quotas};
 use crate::functions::resources::FunctionResources;
 use crate::metrics::Metrics;
+use crate::runs::RunRecorder;
 use crate::setup::{open_accounts, own_id, policy};
+use crate::telemetry::Telemetry;
 
 /// The parts under the services of a node. Clones share them.
 #[derive(Clone)]
@@ -70,13 +74,14 @@ impl Foundation {
         };
         let owners = owners.unwrap_or_else(|| Arc::new(known));
         let membership = membership(config, kv, &id, &executors);
-        let resources = resources(config, executors, &id)?;
+        let reach = Arc::new(Reach::new(config.auth.enabled, applications));
+        let resources = resources(config, executors, &identity, &reach)?;
         let store = FunctionStore::new(Arc::clone(kv));
         Ok(Self {
             cluster: Arc::new(Cluster::new(config, &format!("{}/{id}", identity.area))?),
             finder: FunctionFinder::new(config, Arc::clone(&resources.functions), store.clone()),
             quotas: Arc::new(Quotas::new(config.quota.clone(), owners)),
-            reach: Arc::new(Reach::new(config.auth.enabled, applications)),
+            reach,
             app_store: AppStore::new(Arc::clone(kv)),
             invocations: InvocationStore::new(Arc::clone(kv)),
             membership: Arc::new(membership),
@@ -92,7 +97,12 @@ impl Foundation {
 }
 
 /// The functions of a node, and the parts that hold something of them.
-fn resources(config: &Config, executors: Executors, id: &str) -> Result<FunctionResources> {
+fn resources(
+    config: &Config,
+    executors: Executors,
+    identity: &Identity,
+    reach: &Arc<Reach>,
+) -> Result<FunctionResources> {
     let capacity = Capacity {
         memory: config.pool.memory,
         cpu: config.pool.cpus,
@@ -110,12 +120,25 @@ fn resources(config: &Config, executors: Executors, id: &str) -> Result<Function
         ..SchedulerConfig::new(capacity)
     };
     let metrics = Metrics::new(&config.registry.area).context("failed to register metrics")?;
+    let events = Arc::<EventBus>::default();
+    let telemetry = Arc::new(Telemetry::new(config, identity, &metrics.telemetry)?);
     Ok(FunctionResources {
+        runs: Arc::new(RunRecorder::new(
+            &config.runs,
+            Arc::clone(&events),
+            Arc::clone(&telemetry),
+            Arc::<Reach>::clone(reach),
+        )),
         functions: Arc::new(known_functions(&executors)),
-        admissions: Admissions::new(scheduler, policy(config, id)?),
+        admissions: Admissions::new(scheduler, policy(config, &identity.node)?),
         executors,
-        logs: Arc::default(),
+        logs: Arc::new(FunctionLogs::new(
+            Arc::clone(&events),
+            Arc::clone(&telemetry),
+        )),
         metrics: Arc::new(metrics),
+        events,
+        telemetry,
     })
 }
 

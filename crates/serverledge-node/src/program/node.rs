@@ -25,6 +25,7 @@ use crate::asynchronous::{AsyncWorker, Notifier};
 use crate::cluster::ProbeScope;
 use crate::cluster::serve::PeerServer;
 use crate::config::Config;
+use crate::events::load::watch_load;
 use crate::executors::Executors;
 use crate::functions::deploy::Deployer;
 use crate::functions::follow::Catalogue;
@@ -34,6 +35,7 @@ use crate::functions::quotas::Owners;
 use crate::invoke::Invoker;
 use crate::program::foundation::Foundation;
 use crate::registry::Registry;
+use crate::runs::reader::RunReader;
 use crate::setup::{
     access, docker_config, guard, open_tls, own_id, own_url, request_limits, unreachable_registry,
     wasm_config,
@@ -311,6 +313,7 @@ impl NodeServices {
         background.spawn(async move { registered.keep_registered().await });
         let followed = Arc::clone(&membership);
         background.spawn(async move { follow(&*followed, nodes).await });
+        background.spawn(watch_load(resources.clone(), Arc::clone(&cluster)));
         background.spawn(async move { cluster.watch(&membership, ProbeScope::Some).await });
         let interval = self.janitor_interval;
         background.spawn(async move { resources.admissions.expire_idle_forever(interval).await });
@@ -332,6 +335,7 @@ impl NodeServices {
             dead_letters: self.async_worker.clone(),
             applications: self.apps.clone(),
             running_apps: self.apps.clone(),
+            runs: self.run_reader.clone(),
             peers: self.peer_server.clone(),
             status: self.status.clone(),
         }
@@ -372,6 +376,7 @@ impl Started {
         }
         done(Step::InvocationsEnded);
         node.base.background.stop().await;
+        node.base.resources.telemetry.stop().await;
         done(Step::BackgroundEnded);
         node.catalogue.note_called();
         done(Step::CallsNoted);
@@ -418,6 +423,7 @@ pub(crate) struct NodeServices {
     pub(crate) async_worker: Arc<AsyncWorker>,
     pub(crate) apps: Arc<Apps>,
     pub(crate) peer_server: Arc<PeerServer>,
+    pub(crate) run_reader: Arc<RunReader>,
     pub(crate) status: Arc<StatusReporter>,
     pub(crate) accounts: Arc<AccountsWorker>,
     pub(crate) sweeper: Arc<Sweeper>,
@@ -463,6 +469,7 @@ pub(crate) fn build_with(
             Arc::clone(&invoker),
             Arc::clone(&catalogue),
         )),
+        run_reader: Arc::new(RunReader::new(base.clone())),
         status: Arc::new(StatusReporter::new(
             base.clone(),
             config,

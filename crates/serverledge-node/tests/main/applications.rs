@@ -53,7 +53,15 @@ async fn functions_of_an_application_are_its_own() {
     })
     .await;
     assert_eq!(
-        node.get(&format!("/invocations/{id}")).await.outcome(),
+        node.ask("POST", "/apps", r#"{"name":"other"}"#)
+            .await
+            .status,
+        201
+    );
+    assert_eq!(
+        node.get(&format!("/apps/other/invocations/{id}"))
+            .await
+            .outcome(),
         "404 invocation_unknown"
     );
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serverledge_core::kv::{Compare, KeyValue, Op, OpReply, Txn};
-use serverledge_core::{Digest, Function, InvocationId};
+use serverledge_core::{Digest, Function, InvocationId, PropagatedContext};
 use serverledge_wire::records::{
     CallbackRecord, IdempotencyRecord, InvocationRecord, Record, StoredJson,
 };
@@ -28,6 +28,8 @@ pub struct NewInvocation<'a> {
     pub qos_class: i64,
     /// Time from which its outcome is of no use any more, in Unix milliseconds.
     pub deadline_unix_ms: Option<u64>,
+    /// The trace that it is part of, if its caller gave one.
+    pub trace: Option<&'a PropagatedContext>,
     /// Other nodes may run it.
     pub may_offload: bool,
     /// The log is wanted with the result.
@@ -181,9 +183,13 @@ impl InvocationStore {
 
 fn record(new: &NewInvocation<'_>, owner: &Owner, now_unix_ms: u64) -> InvocationRecord {
     let params = StoredJson::Blob(String::new());
+    let trace =
+        |part: fn(&PropagatedContext) -> &String| new.trace.map(part).cloned().unwrap_or_default();
     let mut record = InvocationRecord {
         qos_class: new.qos_class,
         deadline_unix_ms: new.deadline_unix_ms,
+        trace: trace(|known| &known.trace),
+        trace_state: trace(|known| &known.trace_state),
         local_only: !new.may_offload,
         return_output: new.return_output,
         callback: new.callback.clone().map(CallbackRecord::new),

@@ -64,6 +64,7 @@ pub(crate) fn new<'a>(
         params,
         qos_class: 0,
         deadline_unix_ms: None,
+        trace: None,
         may_offload: true,
         return_output: false,
         callback: None,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serverledge_core::kv::{Kv, Op, RangeRequest, Txn};
 use serverledge_core::{
-    Flags, Function, FunctionLimits, FunctionName, FunctionSpec, Interface, Network, Runtime,
-    Secrets, SpaceId,
+    Flags, Function, FunctionLimits, FunctionName, FunctionSpec, Interface, Network, ProgramIo,
+    Runtime, Secrets, SpaceId,
 };
 use serverledge_registry::{
     BlobError, BlobStore, CHUNK_BYTES, DeployError, FunctionChange, FunctionStore, NodeChange,
@@ -36,6 +36,7 @@ pub(crate) fn function(name: &str, code: &[u8]) -> Function {
         secrets: Secrets::default(),
         network: Network::None,
         image: String::new(),
+        io: ProgramIo::default(),
         limits: FunctionLimits::default(),
         flags: Flags::default(),
         signature: None,

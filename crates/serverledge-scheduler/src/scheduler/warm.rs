@@ -9,6 +9,7 @@ use crate::arrival::{Demand, PoolKey, Pooled, Want};
 use crate::ledger::Room;
 use crate::pool::{Phase, PooledSandbox, SandboxId};
 use crate::pool_times::PoolTimes;
+use crate::snapshot::PooledView;
 
 /// The place in which a call could start.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +123,12 @@ impl Scheduler {
     #[must_use]
     pub fn idle_by_key(&self) -> Vec<(PoolKey, usize)> {
         self.pool.idle_by_key()
+    }
+
+    /// The pooled sandboxes, the oldest first.
+    #[must_use]
+    pub fn pooled(&self, now: Instant) -> Vec<PooledView> {
+        self.pool.views(now)
     }
 
     pub(super) fn idle_memory(&self) -> MemoryMib {

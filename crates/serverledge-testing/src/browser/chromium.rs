@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::input::BrowserKey;
 use super::processes::end;
 
 /// The time that an answer may take; generous, since tests share their machine.
@@ -27,6 +28,8 @@ pub struct Browser {
     messages: Receiver<Value>,
     /// Events that came while an answer was waited for.
     events: VecDeque<Value>,
+    /// See [`Self::faults`].
+    faults: Vec<String>,
     last: u64,
     _dir: TempDir,
 }
@@ -100,6 +103,7 @@ impl Browser {
             commands,
             messages,
             events: VecDeque::new(),
+            faults: Vec::new(),
             last: 0,
             _dir: dir,
         };
@@ -132,7 +136,9 @@ impl Browser {
                 .context("a session")?
                 .to_owned(),
         };
-        self.ask(Some(&page), "Page.enable", &json!({}))?;
+        for domain in ["Page", "Log", "Runtime"] {
+            self.ask(Some(&page), &format!("{domain}.enable"), &json!({}))?;
+        }
         self.go(&page, url)?;
         Ok(page)
     }
@@ -176,6 +182,72 @@ impl Browser {
             .map(drop)
     }
 
+    /// Has a page look as on a system that prefers `light` or `dark`.
+    ///
+    /// # Errors
+    /// If the browser does not answer.
+    pub fn prefer(&mut self, page: &Page, scheme: &str) -> Result<()> {
+        let features = json!([
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]);
+        let asked = json!({ "features": features });
+        self.ask(Some(page), "Emulation.setEmulatedMedia", &asked)
+            .map(drop)
+    }
+
+    pub(super) fn click(&mut self, page: &Page, x: i32, y: i32) -> Result<()> {
+        for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
+            let button = if kind == "mouseMoved" { "none" } else { "left" };
+            let asked = json!({"type": kind, "x": x, "y": y, "button": button, "clickCount": 1});
+            self.ask(Some(page), "Input.dispatchMouseEvent", &asked)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write(&mut self, page: &Page, text: &str) -> Result<()> {
+        self.ask(Some(page), "Input.insertText", &json!({ "text": text }))
+            .map(drop)
+    }
+
+    pub(super) fn press(&mut self, page: &Page, key: BrowserKey, control: bool) -> Result<()> {
+        let (name, code, number) = match key {
+            BrowserKey::Delete => ("Delete".to_owned(), "Delete".to_owned(), 46),
+            BrowserKey::Enter => ("Enter".to_owned(), "Enter".to_owned(), 13),
+            BrowserKey::Escape => ("Escape".to_owned(), "Escape".to_owned(), 27),
+            BrowserKey::Letter(letter) => {
+                let upper = letter.to_ascii_uppercase();
+                (
+                    letter.to_string(),
+                    format!("BrowserKey{upper}"),
+                    u32::from(upper),
+                )
+            }
+        };
+        let modifiers = if control { 2 } else { 0 };
+        // A form is sent by the character of the key, not by the key.
+        let text = if name == "Enter" { "\r" } else { "" };
+        for kind in ["keyDown", "keyUp"] {
+            let asked = json!({
+                "type": kind, "key": name, "code": code, "windowsVirtualKeyCode": number, "modifiers": modifiers,
+                "text": if kind == "keyDown" { text } else { "" },
+            });
+            self.ask(Some(page), "Input.dispatchKeyEvent", &asked)?;
+        }
+        Ok(())
+    }
+
+    /// Uncaught errors of pages and what their policies forbade, since this was asked last. Answers that are errors
+    /// are not among them.
+    ///
+    /// # Errors
+    /// If the browser does not answer.
+    pub fn faults(&mut self) -> Result<Vec<String>> {
+        // Events come before the answer to what is asked after them.
+        self.ask(None, "Browser.getVersion", &json!({}))?;
+        Ok(std::mem::take(&mut self.faults))
+    }
+
     /// A picture of a page: PNG.
     ///
     /// # Errors
@@ -204,8 +276,7 @@ impl Browser {
         self.commands.write_all(&bytes)?;
         loop {
             let message = self
-                .messages
-                .recv_timeout(WAIT_MAX)
+                .receive()
                 .with_context(|| format!("no answer to {method}"))?;
             if message["id"] == self.last {
                 if let Some(error) = message.get("error") {
@@ -224,19 +295,39 @@ impl Browser {
         if self.events.drain(..).any(|message| wanted(&message)) {
             return Ok(());
         }
-        while !wanted(
-            &self
-                .messages
-                .recv_timeout(WAIT_MAX)
-                .with_context(|| format!("no {event}"))?,
-        ) {}
+        while !wanted(&self.receive().with_context(|| format!("no {event}"))?) {}
         Ok(())
+    }
+
+    fn receive(&mut self) -> Result<Value> {
+        let message = self.messages.recv_timeout(WAIT_MAX)?;
+        self.faults.extend(fault_in(&message));
+        Ok(message)
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         end(&mut self.child);
+    }
+}
+
+/// The fault that an event tells of, if it does.
+fn fault_in(message: &Value) -> Option<String> {
+    let params = &message["params"];
+    match message["method"].as_str()? {
+        "Runtime.exceptionThrown" => {
+            let details = &params["exceptionDetails"];
+            let thrown = &details["exception"]["description"];
+            Some(thrown.as_str().unwrap_or("something thrown").to_owned())
+        }
+        "Log.entryAdded" => {
+            let entry = &params["entry"];
+            let is_fault = matches!(entry["level"].as_str(), Some("error" | "warning"));
+            // Of the source `network` are answers with a status beyond 399.
+            (is_fault && entry["source"] != "network").then(|| format!("{entry}"))
+        }
+        _ => None,
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::{Message, WebSocket};
 
+use super::input::{BrowserKey, click_actions, press_actions, write_actions};
 use super::processes::end;
 use super::window::Window;
 
@@ -89,6 +90,11 @@ impl Firefox {
         Ok(firefox)
     }
 
+    fn act(&mut self, actions: &Value) -> Result<()> {
+        let asked = json!({"context": self.context, "actions": actions});
+        self.ask("input.performActions", &asked).map(drop)
+    }
+
     /// Sends a command and waits for its answer.
     fn ask(&mut self, method: &str, params: &Value) -> Result<Value> {
         let socket = self.socket.as_mut().context("not connected")?;
@@ -133,6 +139,18 @@ impl Window for Firefox {
         }
         let text = answer["result"]["value"].as_str().context("a value")?;
         Ok(serde_json::from_str(text)?)
+    }
+
+    fn click(&mut self, x: i32, y: i32) -> Result<()> {
+        self.act(&click_actions(x, y))
+    }
+
+    fn write(&mut self, text: &str) -> Result<()> {
+        self.act(&write_actions(text))
+    }
+
+    fn press(&mut self, key: BrowserKey, control: bool) -> Result<()> {
+        self.act(&press_actions(key, control))
     }
 
     fn process(&self) -> u32 {

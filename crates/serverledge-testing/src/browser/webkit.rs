@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::input::{BrowserKey, click_actions, press_actions, write_actions};
 use super::processes::{end, terminate};
 use super::window::Window;
 
@@ -105,6 +106,11 @@ impl WebKit {
         self.ask(&format!("{}/{command}", self.session), params)
     }
 
+    fn act(&self, actions: &Value) -> Result<()> {
+        self.ask_session("actions", &json!({ "actions": actions }))
+            .map(drop)
+    }
+
     /// Sends a command and waits for its answer.
     fn ask(&self, path: &str, params: &Value) -> Result<Value> {
         let answer = exchange(self.address, path, &params.to_string())
@@ -137,6 +143,18 @@ impl Window for WebKit {
                 answer[1].as_str().unwrap_or("something")
             ),
         }
+    }
+
+    fn click(&mut self, x: i32, y: i32) -> Result<()> {
+        self.act(&click_actions(x, y))
+    }
+
+    fn write(&mut self, text: &str) -> Result<()> {
+        self.act(&write_actions(text))
+    }
+
+    fn press(&mut self, key: BrowserKey, control: bool) -> Result<()> {
+        self.act(&press_actions(key, control))
     }
 
     fn process(&self) -> u32 {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::chromium::{Browser, Page};
 use super::firefox::Firefox;
+use super::input::BrowserKey;
 use super::processes::thread_times;
 use super::webkit::WebKit;
 
@@ -37,6 +38,24 @@ pub trait Window: Debug + Send {
     /// If it throws: the error says what.
     fn run(&mut self, expression: &str) -> Result<Value>;
 
+    /// Clicks at a place of the visible part of the page, as a mouse does.
+    ///
+    /// # Errors
+    /// If the browser does not answer.
+    fn click(&mut self, x: i32, y: i32) -> Result<()>;
+
+    /// Types a text where the focus is.
+    ///
+    /// # Errors
+    /// If the browser does not answer.
+    fn write(&mut self, text: &str) -> Result<()>;
+
+    /// Presses and releases a key, with Ctrl or without.
+    ///
+    /// # Errors
+    /// If the browser does not answer.
+    fn press(&mut self, key: BrowserKey, control: bool) -> Result<()>;
+
     /// The process that all others of the browser come from.
     fn process(&self) -> u32;
 
@@ -51,9 +70,11 @@ pub trait Window: Debug + Send {
 
 /// Chromium with its only page.
 #[derive(Debug)]
-struct Tab {
-    browser: Browser,
-    page: Page,
+pub struct Tab {
+    /// The browser, for what only this one can do.
+    pub browser: Browser,
+    /// Its page.
+    pub page: Page,
 }
 
 // === impl Engine ===
@@ -69,11 +90,7 @@ impl Engine {
     pub fn open(self, url: &str) -> Result<Box<dyn Window>> {
         let window = || -> Result<Box<dyn Window>> {
             Ok(match self {
-                Self::Chromium => {
-                    let mut browser = Browser::start(&[])?;
-                    let page = browser.open(url)?;
-                    Box::new(Tab { browser, page })
-                }
+                Self::Chromium => Box::new(Tab::open(url)?),
                 Self::Firefox => Box::new(Firefox::open(url)?),
                 Self::WebKit => Box::new(WebKit::open(url)?),
             })
@@ -90,6 +107,18 @@ impl Display for Engine {
 
 // === impl Tab ===
 
+impl Tab {
+    /// Starts Chromium with a page at this address.
+    ///
+    /// # Errors
+    /// If there is no Chromium, or it does not start.
+    pub fn open(url: &str) -> Result<Self> {
+        let mut browser = Browser::start(&[])?;
+        let page = browser.open(url)?;
+        Ok(Self { browser, page })
+    }
+}
+
 impl Window for Tab {
     fn go(&mut self, url: &str) -> Result<()> {
         self.browser.go(&self.page, url)
@@ -97,6 +126,18 @@ impl Window for Tab {
 
     fn run(&mut self, expression: &str) -> Result<Value> {
         self.browser.run(&self.page, expression)
+    }
+
+    fn click(&mut self, x: i32, y: i32) -> Result<()> {
+        self.browser.click(&self.page, x, y)
+    }
+
+    fn write(&mut self, text: &str) -> Result<()> {
+        self.browser.write(&self.page, text)
+    }
+
+    fn press(&mut self, key: BrowserKey, control: bool) -> Result<()> {
+        self.browser.press(&self.page, key, control)
     }
 
     fn process(&self) -> u32 {

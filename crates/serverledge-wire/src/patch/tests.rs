@@ -6,7 +6,7 @@ use std::time::Duration;
 use expect_test::{Expect, expect};
 use serverledge_core::{
     CpuMilli, Digest, Flags, FunctionLimits, FunctionName, Interface, Isolation, MemoryMib,
-    Network, Secrets, SpaceId, Version,
+    Network, ProgramIo, Secrets, SpaceId, Stdin, Stdout, Version,
 };
 
 use super::*;
@@ -41,6 +41,7 @@ fn function() -> Function {
             },
             network: Network::Bridge,
             image: String::new(),
+            io: ProgramIo::default(),
             limits,
         }),
         interface: Interface::Json,
@@ -175,6 +176,63 @@ fn what_is_named_changes_alone() {
     assert_eq!(patched(&signed, r#"{"Signature":null}"#).signature, None);
 }
 
+#[test]
+fn raw_output_and_its_type_go_together() {
+    let raw = |content_type: &str| Stdout::Raw(content_type.to_owned());
+    let with = |args: &[&str], stdin: Stdin, stdout: Stdout| {
+        let io = ProgramIo {
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            stdin,
+            stdout,
+        };
+        let version = Version {
+            runtime: Runtime::Wasm,
+            network: Network::None,
+            io,
+            ..(*function().version).clone()
+        };
+        Function {
+            version: Arc::new(version),
+            ..function()
+        }
+    };
+    let present = with(&["-"], Stdin::Body, raw("image/svg+xml"));
+    let of = |patch: &str| patched(&present, patch).io;
+    assert_eq!(of("{}"), present.version.io);
+    assert_eq!(of(r#"{"Arguments":["a","b"]}"#).args, ["a", "b"]);
+    assert_eq!(of(r#"{"Arguments":null}"#).args, [""; 0]);
+    assert_eq!(of(r#"{"Stdin":"none"}"#).stdin, Stdin::None);
+    assert_eq!(of(r#"{"Stdin":null}"#).stdin, Stdin::Params);
+    for (patch, stdout) in [
+        (r#"{"Stdout":"raw"}"#, raw("image/svg+xml")),
+        (r#"{"Stdout":"json"}"#, Stdout::Json),
+        (r#"{"Stdout":null}"#, Stdout::Json),
+        (r#"{"StdoutType":"a/b"}"#, raw("a/b")),
+        (r#"{"StdoutType":null}"#, raw("application/octet-stream")),
+        (r#"{"Stdout":null,"StdoutType":"a/b"}"#, raw("a/b")),
+    ] {
+        assert_eq!(of(patch).stdout, stdout, "{patch}");
+    }
+    let json = with(&[], Stdin::Params, Stdout::Json);
+    for (patch, stdout) in [
+        (r#"{"StdoutType":"a/b"}"#, raw("a/b")),
+        (r#"{"StdoutType":null}"#, Stdout::Json),
+        (r#"{"Stdout":"raw"}"#, raw("application/octet-stream")),
+    ] {
+        assert_eq!(patched(&json, patch).io.stdout, stdout, "{patch}");
+    }
+    let told: Vec<String> = changes(&json, &present, true)
+        .iter()
+        .map(|change| serde_json::to_string(change).unwrap())
+        .collect();
+    expect![[r#"
+        {"Member":"Arguments","From":[],"To":["-"]}
+        {"Member":"Stdin","From":"params","To":"body"}
+        {"Member":"Stdout","From":"json","To":"raw"}
+        {"Member":"StdoutType","To":"image/svg+xml"}"#]]
+    .assert_eq(&told.join("\n"));
+}
+
 /// The rules of a whole function hold for what comes out.
 #[test]
 fn the_whole_is_checked() {
@@ -266,7 +324,7 @@ fn unknown_members_and_wrong_types_are_named() {
 fn what_a_client_writes_the_node_reads() {
     for body in [
         "{}",
-        r#"{"Runtime":"wasm","MemoryMB":null,"CPUDemand":0.5,"MaxConcurrency":2,"Handler":"","TarFunctionCode":"eA==","CustomImage":null,"Signature":{"Inputs":[]},"Timeout":1.5,"CPUTime":null,"Env":{"A":"1","B":null},"Secrets":{"K":null},"Network":"none","Idempotent":false,"Edge":null,"Isolation":"fresh","SupportedArchs":["amd64"]}"#,
+        r#"{"Runtime":"wasm","MemoryMB":null,"CPUDemand":0.5,"MaxConcurrency":2,"Handler":"","TarFunctionCode":"eA==","CustomImage":null,"Signature":{"Inputs":[]},"Timeout":1.5,"CPUTime":null,"Env":{"A":"1","B":null},"Secrets":{"K":null},"Network":"none","Idempotent":false,"Edge":null,"Isolation":"fresh","SupportedArchs":["amd64"],"Arguments":["-"],"Stdin":"body","Stdout":null,"StdoutType":"a/b"}"#,
     ] {
         let patch = FunctionPatch::parse(body.as_bytes()).unwrap();
         assert_eq!(serde_json::to_string(&patch).unwrap(), body);

@@ -31,6 +31,7 @@ fn function() -> Function {
             secrets: Secrets::default(),
             network: Network::None,
             image: String::new(),
+            io: ProgramIo::default(),
             limits: FunctionLimits {
                 cpu: CpuMilli::new(250),
                 cpu_time: Some(Duration::from_secs(1)),
@@ -124,6 +125,49 @@ fn isolation_is_recorded_unless_it_is_the_default() {
     };
     let fault = read(unknown).unwrap_err().to_string();
     assert_eq!(fault, "the record's isolation is \"shared\"");
+}
+
+/// The defaults are not written, so that the records of before and of older nodes are the same.
+#[test]
+fn arguments_and_streams_are_recorded_unless_they_are_the_default() {
+    let plain = FunctionRecord::from_function(&function());
+    let text = String::from_utf8(plain.to_value().to_vec()).unwrap();
+    assert!(!text.contains("args") && !text.contains("std"), "{text}");
+    let mut function = function();
+    let io = ProgramIo {
+        args: vec!["--width".to_owned(), "{width}".to_owned()],
+        stdin: Stdin::Body,
+        stdout: Stdout::Raw("image/svg+xml".to_owned()),
+    };
+    function.version = Arc::new(Version {
+        io,
+        ..Version::clone(&function.version)
+    });
+    let record = FunctionRecord::from_function(&function);
+    let read = |record: FunctionRecord| {
+        record.into_function(function.space.clone(), function.name.clone())
+    };
+    let value = record.to_value();
+    assert_eq!(
+        read(FunctionRecord::from_value(&value).unwrap()).unwrap(),
+        function
+    );
+    let unknown = FunctionRecord {
+        stdin: Some("file".to_owned()),
+        ..plain.clone()
+    };
+    assert_eq!(
+        read(unknown).unwrap_err().to_string(),
+        "the record's stdin is \"file\""
+    );
+    let unknown = FunctionRecord {
+        stdout: Some("svg".to_owned()),
+        ..plain
+    };
+    assert_eq!(
+        read(unknown).unwrap_err().to_string(),
+        "the record's stdout is \"svg\""
+    );
 }
 
 #[test]

@@ -262,3 +262,113 @@ fn assert_safe(files: &[UploadedFile]) {
         assert!(!path.chars().any(char::is_control), "{path:?}");
     }
 }
+
+/// The module of a tar with these files, and the paths of the others.
+fn program_of(paths: &[&str]) -> Result<(String, Vec<String>), &'static str> {
+    let entries: Vec<(&str, Kind, &[u8])> = paths
+        .iter()
+        .map(|path| (*path, Kind::Regular, path.as_bytes()))
+        .collect();
+    let tar = tar(&entries);
+    let found = program(&tar).map_err(|error| error.code())?;
+    assert_eq!(&tar[found.module], found.path.as_bytes());
+    for file in &found.files {
+        let contents = std::str::from_utf8(&tar[file.range.clone()]).unwrap();
+        assert!(contents.ends_with(&file.path), "{contents} {}", file.path);
+    }
+    let files = found.files.into_iter().map(|file| file.path).collect();
+    Ok((found.path, files))
+}
+
+#[test]
+fn a_program_is_a_module_and_files() {
+    let found = |module: &str, files: &[&str]| {
+        let files: Vec<String> = files.iter().map(|path| (*path).to_owned()).collect();
+        Ok((module.to_owned(), files))
+    };
+    for (paths, expected) in [
+        (&["f.wasm"][..], found("f.wasm", &[])),
+        (&["f.wat", "data/a"], found("f.wat", &["data/a"])),
+        (&["p/f.wasm", "p/a"], found("p/f.wasm", &["a"])),
+        (&["p/f.wasm"], found("p/f.wasm", &[])),
+        (&["f.wasm", "MAIN.WASM"], found("MAIN.WASM", &["f.wasm"])),
+        (&["f.wasm", "d/g.wasm"], found("f.wasm", &["d/g.wasm"])),
+        (&["f.wasm", "g.wat"], found("f.wasm", &["g.wat"])),
+        (&["d/g.wasm", "a"], found("d/g.wasm", &["a"])),
+        (&["f.wasm", "g.wasm"], Err("ambiguous_code")),
+        (
+            &["main.wasm", "main.wat"],
+            found("main.wasm", &["main.wat"]),
+        ),
+        (&["d/f.wasm", "e/g.wasm"], Err("ambiguous_code")),
+        (&["a", "b"], Err("no_code")),
+        (&[], Err("no_code")),
+        (&["f.wasm", "a", "./a"], Err("duplicate_path")),
+        (&["f.wasm", "a", "a/b"], Err("unsafe_path")),
+        (&["f.wasm", "../a"], Err("unsafe_path")),
+        (&["f.wasm", "/a"], Err("unsafe_path")),
+    ] {
+        assert_eq!(program_of(paths), expected, "{paths:?}");
+    }
+}
+
+#[test]
+fn files_are_found_where_they_lie() {
+    let long = "l".repeat(200);
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, text) in [
+        ("main.wasm", "module"),
+        (long.as_str(), "long"),
+        ("empty", ""),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        builder
+            .append_data(&mut header, path, text.as_bytes())
+            .unwrap();
+    }
+    let mut tar = builder.into_inner().unwrap();
+    let found = tar_files(&tar).unwrap();
+    let found: Vec<(&str, &[u8])> = found
+        .iter()
+        .map(|file| (file.path.as_str(), &tar[file.range.clone()]))
+        .collect();
+    let expected: [(&str, &[u8]); 3] = [("empty", b""), (&long, b"long"), ("main.wasm", b"module")];
+    assert_eq!(found, expected);
+    tar.truncate(515);
+    assert_eq!(tar_files(&tar).unwrap_err().code(), "malformed_tar");
+    for link in [Kind::Symlink, Kind::Link, Kind::Char, Kind::Fifo] {
+        let with = self::tar(&[("f.wasm", Kind::Regular, b"x"), ("l", link, b"")]);
+        assert_eq!(program(&with).unwrap_err().code(), "unsafe_entry");
+    }
+}
+
+/// Both readers find the same files, with the same contents, in what the stricter one accepts.
+#[test]
+fn both_readers_agree() {
+    let good = tar(&[
+        ("main.wasm", Kind::Regular, b"module"),
+        ("a/b", Kind::Regular, &[b'y'; 700]),
+        ("pax", Kind::XHeader, b"12 path=a/c\n"),
+        ("d", Kind::Regular, b"z"),
+    ]);
+    let mut numbers = SplitMix64::new(2);
+    for _ in 0..5_000 {
+        let mut bytes = good.clone();
+        for _ in 0..=numbers.below(3) {
+            let at = numbers.below(bytes.len());
+            bytes[at] = [b'/', b'.', b'0', b'7', 0, 0x80][numbers.below(6)];
+        }
+        mend_checksums(&mut bytes);
+        let Ok(found) = tar_files(&bytes) else {
+            continue;
+        };
+        let read = read_tar(&bytes, bytes.len()).expect("the other reader takes it");
+        assert_eq!(read.len(), found.len());
+        for (file, place) in read.iter().zip(&found) {
+            assert_eq!(file.path, place.path);
+            assert_eq!(file.contents, &bytes[place.range.clone()]);
+        }
+    }
+}

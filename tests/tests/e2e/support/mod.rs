@@ -3,6 +3,7 @@
 pub(crate) mod cli;
 pub(crate) mod http;
 pub(crate) mod node;
+pub(crate) mod npm;
 pub(crate) mod programs;
 pub(crate) mod wait;
 

@@ -252,6 +252,18 @@ impl Lab {
     }
 }
 
+// === impl Person ===
+
+impl Person {
+    /// Somebody with this token.
+    pub(crate) fn bearing(token: &str) -> Self {
+        Self {
+            cookie: None,
+            token: Some(token.to_owned()),
+        }
+    }
+}
+
 /// A function's source.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source<'a> {

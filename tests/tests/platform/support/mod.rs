@@ -4,3 +4,4 @@ pub(crate) mod lab;
 pub(crate) mod shop;
 pub(crate) mod site;
 pub(crate) mod stage;
+pub(crate) mod visitor;

@@ -134,7 +134,7 @@ impl Stage {
 // === impl Account ===
 
 impl Account {
-    fn sign_up(node: &Node, email: &str) -> Result<Self> {
+    pub(crate) fn sign_up(node: &Node, email: &str) -> Result<Self> {
         let body = json!({"email": email, "password": PASSWORD});
         let answer = node.post("/account/sign-up", &body)?;
         ensure!(answer.status == 201, "{}", answer.text());

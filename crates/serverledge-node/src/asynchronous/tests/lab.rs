@@ -16,7 +16,7 @@ use serverledge_api::{
     IdempotencyKey, InvocationOptions, KeptReply, OnceError,
 };
 use serverledge_core::kv::{Kv, RangeRequest};
-use serverledge_core::{Caller, InvocationId, MemoryMib, SpaceId};
+use serverledge_core::{Caller, InvocationId, MemoryMib, SpaceId, TraceContext};
 use serverledge_registry::{Embedded, Options};
 use serverledge_testing::fake_executor::{Behaviour, FakeExecutor, FakeExecutorHandle};
 use serverledge_wire::function::FunctionBody;
@@ -302,7 +302,13 @@ impl Notifier for Receiver {
         }
     }
 
-    async fn send(&self, url: &str, id: InvocationId, body: Bytes) -> Result<(), NotifyError> {
+    async fn send(
+        &self,
+        url: &str,
+        id: InvocationId,
+        _trace: &TraceContext,
+        body: Bytes,
+    ) -> Result<(), NotifyError> {
         self.sends.send_modify(|sends| *sends += 1);
         let _ = self.held.subscribe().wait_for(|held| !held).await;
         self.received.lock().push_back((url.to_owned(), id, body));

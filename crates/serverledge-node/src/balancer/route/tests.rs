@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serverledge_core::{
     Archs, CpuMilli, Digest, Flags, FunctionLimits, FunctionName, Interface, MemoryMib, Network,
-    Runtime, Secrets, SpaceId, Version,
+    ProgramIo, Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_wire::peer::PeerLoad;
 use serverledge_wire::records::{NodeRecord, Record};
@@ -29,6 +29,7 @@ fn function(name: &str, runtime: Runtime, archs: &[&str]) -> Function {
             secrets: Secrets::default(),
             network: Network::None,
             image: String::new(),
+            io: ProgramIo::default(),
             limits,
         }),
         interface: Interface::Json,

@@ -290,6 +290,7 @@ fn bare_version(code: Digest) -> Version {
         secrets: serverledge_core::Secrets::default(),
         network: serverledge_core::Network::None,
         image: String::new(),
+        io: serverledge_core::ProgramIo::default(),
         limits: FunctionLimits {
             memory: MEMORY_MAX,
             ..FunctionLimits::default()

@@ -135,14 +135,16 @@ impl Jobs {
     }
 
     /// The next version to prepare: those with waiting calls first, then the most recently called, by this figure. It
-    /// counts as running then.
+    /// counts as running then. One that nobody calls (0) waits while a called one is prepared: beside it, it would take
+    /// its place at the compiler.
     pub(crate) fn next(&self, lane: Lane, called: impl Fn(&FunctionEntry) -> u64) -> NextJob {
         let now = Instant::now();
         let jobs = self.jobs.lock();
-        let open = || {
-            jobs.values()
-                .filter(|job| job.lane == lane && *job.stand.borrow() != PreparationState::Running)
-        };
+        let of_lane = || jobs.values().filter(|job| job.lane == lane);
+        let is_running = |job: &&Job| *job.stand.borrow() == PreparationState::Running;
+        let is_called = |job: &Job| job.urgent || called(&job.entry) > 0;
+        let gives_way = of_lane().filter(is_running).any(is_called);
+        let open = || of_lane().filter(|job| !is_running(job) && (!gives_way || is_called(job)));
         let due = open().filter(|job| job.due <= now);
         if let Some(job) = due.max_by_key(|job| (job.urgent, called(&job.entry))) {
             job.stand.send_replace(PreparationState::Running);
@@ -236,6 +238,29 @@ mod tests {
         jobs.ended(&a, PreparationState::Done);
         assert_eq!(*waits.borrow_and_update(), PreparationState::Done);
         assert_eq!(jobs.stand(a.digest()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_calls_waits_for_what_is_called() {
+        let jobs = Jobs::default();
+        let [a, b, c] = [entry("a", 1), entry("b", 2), entry("c", 3)];
+        for wanted in [&a, &b, &c] {
+            jobs.want(wanted, false);
+        }
+        let next = || {
+            let called = |entry: &FunctionEntry| u64::from(entry.function.name.as_str() == "b");
+            match jobs.next(Lane::Modules, called) {
+                NextJob::Prepare(entry) => Some(entry.function.name.to_string()),
+                _ => None,
+            }
+        };
+        assert_eq!((next(), next()), (Some("b".to_owned()), None));
+        jobs.want(&c, true);
+        assert_eq!((next(), next()), (Some("c".to_owned()), None));
+        jobs.ended(&b, PreparationState::Done);
+        assert_eq!(next(), None, "a call waits for c");
+        jobs.ended(&c, PreparationState::Failed("no room".to_owned()));
+        assert_eq!(next(), Some("a".to_owned()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -54,6 +54,10 @@ impl Owners for Owned {
             .map(|(space, _)| space.clone())
             .collect()
     }
+
+    fn applications(&self, user: &UserId) -> usize {
+        self.spaces(user).len()
+    }
 }
 
 /// A registry, and nodes over it.
@@ -183,6 +187,40 @@ pub(crate) fn on(space: &SpaceId) -> Caller {
 
 pub(crate) fn large(bytes: usize) -> Behaviour {
     Behaviour::Large { bytes }
+}
+
+/// Usage is shown as it is counted: over all spaces of the owner, equal code once.
+#[tokio::test]
+async fn usage_is_what_is_counted() {
+    let mut lab = QuotaLab::new();
+    let [first, second, other] = lab.spaces();
+    let node = lab.node("n", |quota| (quota.functions, quota.concurrent) = (7, 0));
+    for (space, name) in [(&first, "f"), (&second, "f"), (&other, "f")] {
+        assert_eq!(
+            node.refused(space, name, &Behaviour::Echo).await,
+            "deployed"
+        );
+    }
+    node.fake.hold();
+    let caller = on(&second);
+    let mut held = Box::pin(node.invoke(&caller, "f"));
+    tokio::select! {
+        _ = &mut held => panic!("a held call ended"),
+        () = node.fake.wait_for("the call", |counts| counts.running == 1) => {}
+    }
+    let of = |used, limit| QuotaUsage { used, limit };
+    let expected = |running| UserQuotas {
+        applications: of(2, Some(20)),
+        functions: of(2, Some(7)),
+        code_bytes: of(Behaviour::Echo.code().len() as u64, Some(1 << 30)),
+        concurrent: of(running, None),
+        per_minute: Some(6000),
+    };
+    assert_eq!(node.node.deployer.quotas(&on(&first)), Some(expected(1)));
+    node.fake.release();
+    held.await.unwrap();
+    assert_eq!(node.node.deployer.quotas(&on(&first)), Some(expected(0)));
+    assert_eq!(node.node.deployer.quotas(&on(&SpaceId::default())), None);
 }
 
 #[tokio::test]
@@ -495,6 +533,10 @@ impl Owners for Nobody {
 
     fn spaces(&self, _user: &UserId) -> Vec<SpaceId> {
         Vec::new()
+    }
+
+    fn applications(&self, _user: &UserId) -> usize {
+        0
     }
 }
 
