@@ -8,10 +8,11 @@ use bytes::Bytes;
 
 use crate::cache::ClientCache;
 use crate::error::InvocationError;
-use crate::executor::Payload;
+use crate::executor::{HttpBody, Payload};
 use crate::id::InvocationId;
 use crate::log::FunctionLog;
 use crate::name::FunctionName;
+use crate::outbound::OutboundError;
 use crate::run::CallOrigin;
 use crate::trace::{TraceContext, TraceId, TraceIds};
 
@@ -262,6 +263,17 @@ pub trait HostCalls: Send + Sync {
     /// Runs another function of the same space with these parameters and returns its result (both JSON).
     /// Dropping the future cancels the nested call.
     async fn call(&self, function: &str, params: Bytes) -> Result<Bytes, CallError>;
+
+    /// Sends a request to a host outside of the node, within the rules of the function and of the node, and returns the
+    /// response once its head is there. Redirects are responses as any other. The call's own time limit is kept by who
+    /// runs the function. Dropping the future, or the response's body, closes the connection or gives it back.
+    async fn send(
+        &self,
+        request: http::Request<HttpBody>,
+    ) -> Result<http::Response<HttpBody>, OutboundError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        Err(OutboundError::NotGranted(host))
+    }
 
     /// The caller as a name, for messages.
     fn caller(&self) -> &FunctionName;

@@ -1,11 +1,13 @@
 //! Functions: a name bound to a version, with the flags that are not part of its result.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::SpaceId;
 use crate::limits::{MEMORY_DEFAULT, TIMEOUT_DEFAULT};
 use crate::name::FunctionName;
+use crate::outbound::HostRule;
 use crate::program_io::ProgramIo;
 use crate::quantity::{CpuMilli, MemoryMib};
 use crate::version::{Network, Runtime, Secrets, Version};
@@ -209,6 +211,8 @@ pub struct FunctionSpec {
     pub secrets: Secrets,
     /// The network that it may reach.
     pub network: Network,
+    /// The hosts that its node may send requests to for it; none: it sends no requests.
+    pub outbound: BTreeSet<HostRule>,
     /// The image of a `custom` function; empty otherwise.
     pub image: String,
     /// The arguments and the standard streams of a program; the default for every other function.

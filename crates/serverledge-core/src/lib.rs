@@ -16,6 +16,7 @@ pub mod limits;
 mod log;
 mod name;
 mod network;
+mod outbound;
 mod program_io;
 mod quantity;
 mod random;
@@ -54,6 +55,7 @@ pub use id::{AppId, InvocationId, SpaceId, UserId};
 pub use log::{FunctionLog, LogLines};
 pub use name::{FunctionName, NameError};
 pub use network::{IpNet, ParseIpNetError};
+pub use outbound::{HostRule, OUTBOUND_HOSTS_MAX, OutboundError, ParseHostRuleError};
 pub use program_io::{
     ARGS_FAULTS, ArgPiece, ArgTemplateError, CONTENT_TYPE_DEFAULT, ParseStdinError,
     ParseStdoutError, ProgramIo, RequestParams, Stdin, Stdout, arg_pieces,

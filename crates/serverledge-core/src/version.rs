@@ -1,9 +1,10 @@
 //! Versions: what a function's result depends on, frozen and named by its digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::function::FunctionLimits;
+use crate::outbound::HostRule;
 use crate::program_io::ProgramIo;
 
 /// A BLAKE3 digest (32 bytes), written as 64 lower-case hexadecimal digits.
@@ -189,6 +190,8 @@ pub struct Version {
     pub secrets: Secrets,
     /// The network that it may reach.
     pub network: Network,
+    /// The hosts that its node may send requests to for it; none: it sends no requests.
+    pub outbound: BTreeSet<HostRule>,
     /// The image of a `custom` function; empty otherwise.
     pub image: String,
     /// The arguments and the standard streams of a program; the default for every other function.
