@@ -30,7 +30,7 @@ tools_version=2
 
 commands=(hello markdown sieve thumbnail) # Rust, wasm32-wasip1
 reactors=(call-chain)                     # Rust, wasm32-unknown-unknown
-components=(echo-cli echo-concurrent-cli echo-http echo-service) # Rust, wasm32-unknown-unknown, made a component by its linker
+components=(echo-cli echo-concurrent-cli echo-http echo-service fetch-cli fetch-http fetch-service) # Rust, wasm32-unknown-unknown, made a component by its linker
 c_guests=(call-c word-count)
 wat_guests=(add)
 javascript_guests=(javascript) # C, with the sources of QuickJS

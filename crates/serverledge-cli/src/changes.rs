@@ -51,7 +51,8 @@ fn one(change: &ChangeInfo) -> String {
         "Idempotent" => flag("idempotent"),
         "Edge" => flag("edge"),
         "Isolation" => arrow("isolation", ""),
-        "Arguments" => format!("arguments {} → {}", arguments(from), arguments(to)),
+        "AllowHosts" => format!("allowed hosts {} → {}", list(from, ", "), list(to, ", ")),
+        "Arguments" => format!("arguments {} → {}", list(from, " "), list(to, " ")),
         "Stdin" => arrow("stdin", ""),
         "Stdout" => arrow("stdout", ""),
         "StdoutType" => arrow("content type", ""),
@@ -81,13 +82,15 @@ fn plain(value: Option<&Value>) -> String {
     }
 }
 
-/// The arguments with spaces between them; `none` if there are none.
-fn arguments(value: Option<&Value>) -> String {
+/// The words of a list with this between them; `none` if there are none.
+fn list(value: Option<&Value>, between: &str) -> String {
     let list = value
         .and_then(Value::as_array)
         .filter(|list| !list.is_empty());
     let words = list.into_iter().flatten().map(|word| plain(Some(word)));
-    list.map_or("none".to_owned(), |_| words.collect::<Vec<_>>().join(" "))
+    list.map_or("none".to_owned(), |_| {
+        words.collect::<Vec<_>>().join(between)
+    })
 }
 
 fn digest(value: Option<&Value>) -> String {
@@ -116,6 +119,7 @@ mod tests {
             {"Member":"Edge","From":true,"To":false},
             {"Member":"Isolation","From":"kept","To":"fresh"},
             {"Member":"SupportedArchs","From":[],"To":["amd64","arm64"]},
+            {"Member":"AllowHosts","From":[],"To":["https://a.example","https://b.example"]},
             {"Member":"Arguments","From":[],"To":["-w","{w}"]},
             {"Member":"Stdin","From":"params","To":"body"},
             {"Member":"Stdout","From":"json","To":"raw"},
@@ -138,6 +142,7 @@ mod tests {
             edge off
             isolation kept → fresh
             architectures all → amd64, arm64
+            allowed hosts none → https://a.example, https://b.example
             arguments none → -w {w}
             stdin params → body
             stdout json → raw

@@ -1,12 +1,9 @@
 //! Callbacks: telling a user's URL that an asynchronous invocation has ended. The URL is the user's and the node's network
 //! is not: a callback reaches public addresses alone, except where the operator says otherwise.
 //!
-//! One name is resolved once for each attempt, every address that it has is judged, and one of those judged is connected
-//! to. A redirect is not followed, no proxy is asked, and nothing that the receiver says but its status leaves this module.
+//! The name is resolved once for each attempt, and its addresses are judged ([`reach`](crate::reach)). A redirect is not
+//! followed, no proxy is asked, and nothing that the receiver says but its status leaves this module.
 
-mod address;
-mod allow;
-mod resolve;
 #[cfg(test)]
 mod tests;
 
@@ -22,12 +19,9 @@ use serverledge_core::{InvocationId, TraceContext, causes, unix_ms};
 use serverledge_wire::header::{TRACEPARENT, TRACESTATE};
 use sha2::Sha256;
 
-pub use allow::{CallbackAllow, ParseCallbackAllowError};
-
 use crate::error::{Cause, ClientError};
+use crate::reach::{Judge, JudgeError, Lookup, Policy, ReachAllow, SystemLookup};
 use crate::tls;
-use allow::Policy;
-use resolve::{Judging, Lookup, SystemLookup};
 
 /// Longest wait for the whole of an attempt: resolution, connection, reply.
 pub const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,7 +38,7 @@ pub const INVOCATION_HEADER: &str = "serverledge-invocation";
 #[derive(Clone)]
 pub struct CallbackConfig {
     /// Networks and names that callbacks may reach beside public addresses.
-    pub allow: Vec<CallbackAllow>,
+    pub allow: Vec<ReachAllow>,
     /// The key of the signature; not empty.
     pub key: Vec<u8>,
     /// Longest wait for the whole of an attempt.
@@ -169,9 +163,9 @@ impl CallbackSender {
         let mac = mac.map_err(|error| ClientError::Setup {
             source: error.to_string().into(),
         })?;
-        let policy = Arc::new(Policy::new(config.allow));
+        let policy = Arc::new(Policy::public_and(config.allow));
         let builder = tls::http(tls::settings(config.authorities.as_deref())?)
-            .dns_resolver(Arc::new(Judging::new(Arc::clone(&policy), lookup)))
+            .dns_resolver(Arc::new(Judge::new(Arc::clone(&policy), lookup)))
             .referer(false)
             // A connection that is kept would spare later attempts the judgement.
             .pool_max_idle_per_host(0)
@@ -267,16 +261,10 @@ impl CallbackSender {
         let host = url
             .host_str()
             .ok_or_else(|| CallbackRefused::NotUrl("it has no host".to_owned()))?;
-        // Every way to write an address has become the usual one by now; such a host never reaches the resolver.
-        match host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<IpAddr>()
-        {
-            Ok(address) if !self.policy.lets_reach(address) => {
-                Err(CallbackRefused::Address(address))
-            }
-            _ => Ok(url),
+        // Every way to write an address has become the usual one by now.
+        match self.policy.refused_address(host) {
+            Some(address) => Err(CallbackRefused::Address(address)),
+            None => Ok(url),
         }
     }
 
@@ -295,7 +283,10 @@ impl CallbackSender {
 
 /// The refusal of the resolver, if that is where the error comes from.
 fn refusal_below(error: &reqwest::Error) -> Option<CallbackRefused> {
-    causes(error).find_map(|cause| cause.downcast_ref::<CallbackRefused>().cloned())
+    causes(error).find_map(|cause| match cause.downcast_ref::<JudgeError>()? {
+        JudgeError::Refused(name) => Some(CallbackRefused::Name(name.clone())),
+        JudgeError::Lookup(_) => None,
+    })
 }
 
 /// Reads some of the body. The status has come, and it alone counts.

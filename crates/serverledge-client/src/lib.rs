@@ -5,7 +5,8 @@
 //! Answers are read up to [`ANSWER_BYTES_MAX`], so that a hostile peer cannot fill the memory.
 //!
 //! Beside it stands the [`CallbackSender`], by which a node tells a user's URL that an asynchronous invocation has ended,
-//! and the [`CollectorClient`], by which it sends telemetry.
+//! the [`CollectorClient`], by which it sends telemetry, and the [`OutboundClient`], by which it sends the requests of
+//! functions.
 //!
 //! **Dropping a future** of this crate closes its connection. A request that was already sent may still take effect:
 //! a function is then deployed, deleted or run all the same. `invoke` says what that means there.
@@ -24,7 +25,9 @@ mod event_parser;
 mod events;
 mod invocation;
 mod lines;
+mod outbound;
 mod peer;
+mod reach;
 mod replayable_body;
 mod running;
 mod runs;
@@ -37,9 +40,8 @@ pub use call::{
     ANSWER_BYTES_MAX, CONTROL_TIMEOUT, DEPLOY_STREAM_TIMEOUT, DEPLOY_TIMEOUT, SILENCE_TIMEOUT,
 };
 pub use callback::{
-    CALLBACK_REPLY_BYTES_MAX, CALLBACK_TIMEOUT, CALLBACK_URL_BYTES_MAX, CallbackAllow,
-    CallbackConfig, CallbackError, CallbackRefused, CallbackSender, INVOCATION_HEADER,
-    ParseCallbackAllowError, SIGNATURE_HEADER,
+    CALLBACK_REPLY_BYTES_MAX, CALLBACK_TIMEOUT, CALLBACK_URL_BYTES_MAX, CallbackConfig,
+    CallbackError, CallbackRefused, CallbackSender, INVOCATION_HEADER, SIGNATURE_HEADER,
 };
 pub use client::{CONNECT_TIMEOUT, Client, ClientConfig, INVOKE_TIMEOUT};
 pub use collector::{COLLECTOR_ANSWER_BYTES_MAX, CollectorClient, CollectorConfig, CollectorError};
@@ -47,7 +49,9 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Cause, ClientError, is_function_failure};
 pub use events::{EventStream, EventUpdate, NodeEvent, ReceivedEvent, WantedEvents};
 pub use invocation::{InvocationResult, Poll};
+pub use outbound::{OutboundClient, OutboundConfig, OutboundPool};
 pub use peer::{PeerAnswer, PeerClient, PeerError, PeerTarget, Sender, is_forwardable};
+pub use reach::{ParseReachAllowError, ReachAllow};
 pub use replayable_body::ReplayableBody;
 pub use running::ExportStream;
 pub use runs::{WantedRuns, WantedStats};

@@ -53,6 +53,13 @@ pub(crate) fn settings(authorities: Option<&[u8]>) -> Result<ClientConfig, Clien
     with_roots(roots)
 }
 
+/// The same for clients that speak HTTP/2 as well.
+pub(crate) fn settings_with_http2(authorities: Option<&[u8]>) -> Result<ClientConfig, ClientError> {
+    let mut config = settings(authorities)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// Settings that believe nobody, for clients that speak without TLS: the HTTP client wants to have some in any case.
 pub(crate) fn no_settings() -> Result<ClientConfig, ClientError> {
     with_roots(RootCertStore::empty())

@@ -28,6 +28,11 @@ pub const CALL_DEPTH_MAX: u32 = 8;
 pub const CALLS_AT_ONCE_MAX: usize = 16;
 /// Calls that one invocation may make in all: far more than a composition needs, far less than a loop that never ends makes.
 pub const CALLS_MAX: usize = 1_000;
+/// Requests to hosts outside that one invocation may have outstanding at once, until their responses have been read: as many as
+/// calls, for the same reason.
+pub const REQUESTS_AT_ONCE_MAX: usize = 16;
+/// Requests to hosts outside that one invocation may send in all: as many as calls, for the same reason.
+pub const REQUESTS_MAX: usize = 1_000;
 /// Memory of a function that declares none (Serverledge's CLI default).
 pub const MEMORY_DEFAULT: MemoryMib = MemoryMib::new(128);
 /// Most memory a function may declare: a wasm32 memory ends there.

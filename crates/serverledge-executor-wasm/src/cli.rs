@@ -18,6 +18,7 @@ pub(crate) struct ProgramEnd {
 
 /// One run of the program, to be polled until it ends.
 pub(crate) async fn run(pre: CliProgram, mut store: Store<ComponentGuest>) -> ProgramEnd {
+    let _outbound = store.data().outbound_guard();
     let result = guarded(run_in(&pre, &mut store)).await;
     let result = result.map_err(GuestFault::from).flatten();
     ProgramEnd {

@@ -1,32 +1,30 @@
-//! Store data of components. They are granted nothing but files in memory, if their code comes with some: no sockets, no
-//! requests of their own.
+//! Store data of components. They are granted files in memory, if their code comes with some, and the requests that their
+//! host sends for them; no sockets.
 
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::combinators::UnsyncBoxBody;
 use parking_lot::Mutex;
 use serverledge_core::{TraceContext, Version};
 use tokio::io::AsyncWrite;
+use tokio_util::sync::DropGuard;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, IoError};
 use wasmtime_wasi_http::p2::body::HostOutgoingBody;
-use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, FieldMap, ForbiddenHeaderFilter, RequestOptions, WasiHttpCtx,
-    WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
-};
+use wasmtime_wasi_http::{FieldMap, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::component_files::{ComponentFiles, FilesView};
 use crate::core_guest::trace_variables;
 use crate::files::Preopen;
 use crate::log_tail::LogTail;
 use crate::meter::{Meter, Metered, Stop};
+use crate::outbound::{Outbound, body_error_code};
 
 /// One invocation of a component.
 pub(crate) struct ComponentGuest {
@@ -34,7 +32,7 @@ pub(crate) struct ComponentGuest {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,
-    hooks: NothingGranted,
+    outbound: Outbound,
     files: ComponentFiles,
     /// Whether the request is `HEAD`.
     is_head: bool,
@@ -63,9 +61,10 @@ impl ComponentGuest {
         function: &str,
         id: &str,
         trace: Option<&TraceContext>,
-        log: &LogTail,
+        outbound: Outbound,
         role: ComponentRole,
     ) -> Self {
+        let log = outbound.log();
         let mut wasi = WasiCtx::builder();
         wasi.allow_tcp(false)
             .allow_udp(false)
@@ -99,16 +98,20 @@ impl ComponentGuest {
         let http = WasiHttpCtx::new();
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
-        let hooks = NothingGranted;
         Self {
             meter,
             wasi: wasi.build(),
             http,
             table,
-            hooks,
+            outbound,
             files: ComponentFiles::default(),
             is_head,
         }
+    }
+
+    /// Ends the requests that it still sends when it is dropped, which is before the store is.
+    pub(crate) fn outbound_guard(&self) -> DropGuard {
+        self.outbound.guard()
     }
 
     /// Gives it directories.
@@ -138,6 +141,18 @@ impl ComponentGuest {
         let finished = body.finish(trailers);
         Ok(if self.is_head { Ok(()) } else { finished })
     }
+
+    /// The code of an error that a stream gave; `None` if it is not one of HTTP.
+    pub(crate) fn stream_error_code(
+        &self,
+        error: &Resource<IoError>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
+        let error = self.table.get(error)?;
+        Ok(match error.downcast_ref() {
+            Some(fault) => Some(body_error_code(fault)),
+            None => error.downcast_ref::<ErrorCode>().cloned(),
+        })
+    }
 }
 
 impl Metered for ComponentGuest {
@@ -160,38 +175,8 @@ impl WasiHttpView for ComponentGuest {
         WasiHttpCtxView {
             ctx: &mut self.http,
             table: &mut self.table,
-            hooks: &mut self.hooks,
+            hooks: &mut self.outbound,
         }
-    }
-}
-
-/// Refuses every outgoing request.
-struct NothingGranted;
-
-static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> =
-    LazyLock::new(|| Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name)));
-
-type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
-
-impl WasiHttpHooks for NothingGranted {
-    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
-        Arc::clone(&FORBIDDEN)
-    }
-
-    fn is_forbidden_header(&mut self, name: &http::HeaderName) -> bool {
-        DEFAULT_FORBIDDEN_HEADERS.contains(name)
-    }
-
-    fn send_request(
-        &mut self,
-        _request: http::Request<UnsyncBoxBody<Bytes, Error>>,
-        _options: Option<RequestOptions>,
-        _io: Io,
-    ) -> Box<
-        dyn Future<Output = Result<(http::Response<UnsyncBoxBody<Bytes, Error>>, Io), Error>>
-            + Send,
-    > {
-        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
     }
 }
 

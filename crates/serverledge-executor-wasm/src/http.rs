@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, Full};
 use serverledge_core::{HttpBody, TraceContext};
 use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
+use tokio_util::sync::DropGuard;
 use wasmtime::{Result, Store};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -35,6 +36,8 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub(crate) struct GuestEnd {
     pub(crate) result: Result<(), GuestFault>,
     pub(crate) memory_refused: bool,
+    /// Goes before the store.
+    _outbound: DropGuard,
     /// Kept until the body has ended: as long as it lives, a body that the guest never finished does not look finished.
     _store: Store<ComponentGuest>,
 }
@@ -42,11 +45,13 @@ pub(crate) struct GuestEnd {
 impl GuestEnd {
     pub(crate) fn new(
         mut store: Store<ComponentGuest>,
+        outbound: DropGuard,
         result: std::result::Result<(), GuestFault>,
     ) -> Self {
         Self {
             result,
             memory_refused: store.data_mut().meter().memory_refused,
+            _outbound: outbound,
             _store: store,
         }
     }
@@ -76,8 +81,9 @@ pub(crate) async fn run(
     request: Request<HttpBody>,
     answer: oneshot::Sender<GuestReply>,
 ) -> GuestEnd {
+    let outbound = store.data().outbound_guard();
     let result = guarded(handle(&pre, &mut store, request, answer)).await;
-    GuestEnd::new(store, result.map_err(GuestFault::from).flatten())
+    GuestEnd::new(store, outbound, result.map_err(GuestFault::from).flatten())
 }
 
 async fn handle(

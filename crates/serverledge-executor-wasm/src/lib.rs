@@ -38,6 +38,7 @@ mod loaded;
 mod log_tail;
 mod memory_image;
 mod meter;
+mod outbound;
 mod portable;
 mod program_call;
 mod proposals;

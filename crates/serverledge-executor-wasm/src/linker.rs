@@ -6,6 +6,7 @@ use wasmtime::component::{Accessor, Resource};
 use wasmtime::{Caller, Engine, Linker, Result, StoreContextMut, component};
 use wasmtime_wasi::p2::bindings::filesystem as preview2_files;
 use wasmtime_wasi::p3::bindings::filesystem as preview3_files;
+use wasmtime_wasi_http::p2::bindings::http::types::IoError;
 use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{FieldMap, WasiHttpView as _, p3};
@@ -48,7 +49,8 @@ pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
 /// The interface of requests and responses, in the version that wasmtime-wasi-http offers.
 const HTTP_TYPES: &str = "wasi:http/types@0.2.12";
 
-/// For components: the interfaces of WASI 0.2, with nothing granted but the files of the call.
+/// For components: the interfaces of WASI 0.2. The files are those of the call, requests go through its host, and no socket
+/// reaches anything.
 pub(crate) fn component(engine: &Engine) -> Result<component::Linker<ComponentGuest>> {
     let mut linker = component::Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -62,6 +64,13 @@ pub(crate) fn component(engine: &Engine) -> Result<component::Linker<ComponentGu
         |mut guest: StoreContextMut<'_, ComponentGuest>,
          (body, trailers): (Resource<HostOutgoingBody>, Option<Resource<FieldMap>>)| {
             Ok((guest.data_mut().finish_body(body, trailers)?,))
+        },
+    )?;
+    // The implementation that is replaced has no code for a body that breaks off.
+    linker.instance(HTTP_TYPES)?.func_wrap(
+        "http-error-code",
+        |guest: StoreContextMut<'_, ComponentGuest>, (error,): (Resource<IoError>,)| {
+            Ok((guest.data().stream_error_code(&error)?,))
         },
     )?;
     linker.allow_shadowing(false);

@@ -55,6 +55,16 @@ impl LogTail {
         kept.extend_from_slice(bytes);
     }
 
+    /// Appends a line of the host's. It begins a line of its own, whatever the guest has begun.
+    pub(crate) fn push_line(&self, line: &str) {
+        let ends_line = match self.written.lock().kept.last() {
+            Some(last) => *last == b'\n',
+            None => true,
+        };
+        let begin = if ends_line { "" } else { "\n" };
+        self.push(format!("{begin}{line}\n").as_bytes());
+    }
+
     /// Takes what was kept.
     pub(crate) fn take(&self) -> Bytes {
         let mut kept = std::mem::take(&mut self.written.lock().kept);
@@ -76,5 +86,16 @@ mod tests {
         }
         assert_eq!(log.take(), "jklm");
         assert!(log.take().is_empty());
+    }
+
+    #[test]
+    fn a_line_of_the_host_is_a_line() {
+        let log = LogTail::new(100);
+        log.push_line("one");
+        log.push(b"begun");
+        log.push_line("two");
+        log.push(b"three\n");
+        log.push_line("four");
+        assert_eq!(log.take(), "one\nbegun\ntwo\nthree\nfour\n");
     }
 }

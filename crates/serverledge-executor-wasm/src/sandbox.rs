@@ -35,6 +35,7 @@ use crate::lane::GuestFuture;
 use crate::loaded::{LoadedModule, Program};
 use crate::log_tail::LogTail;
 use crate::meter::{self, Meter};
+use crate::outbound::Outbound;
 use crate::program_call::{self, ProgramCall, not_http};
 use crate::reactor::{ErrorObject, Handled};
 use crate::service;
@@ -59,8 +60,8 @@ impl Sandbox for WasmSandbox {
         match &self.loaded.program {
             Program::Core(_) => self.run_core(call, host, limit).await,
             // Boxed: several times as large as a call with JSON, which would be moved about with it.
-            Program::Http(_) => Box::pin(self.run_http(call, &*host, limit)).await,
-            Program::Cli(pre) => Box::pin(self.run_program(pre.clone(), call, &*host, limit)).await,
+            Program::Http(_) => Box::pin(self.run_http(call, host, limit)).await,
+            Program::Cli(pre) => Box::pin(self.run_program(pre.clone(), call, host, limit)).await,
         }
     }
 
@@ -243,7 +244,7 @@ impl WasmSandbox {
         &self,
         (function, id): (&FunctionName, InvocationId),
         trace: Option<&TraceContext>,
-        log: &LogTail,
+        outbound: Outbound,
         heavy: &Arc<AtomicBool>,
         role: ComponentRole,
     ) -> Result<Store<ComponentGuest>, InvokeError> {
@@ -259,7 +260,7 @@ impl WasmSandbox {
             function.as_str(),
             id.encode(&mut text),
             trace,
-            log,
+            outbound,
             role,
         );
         if let Some(preopens) = files {
@@ -284,10 +285,10 @@ impl WasmSandbox {
         &self,
         pre: CliProgram,
         call: Call,
-        host: &dyn HostCalls,
+        host: Arc<dyn HostCalls>,
         limit: Limit,
     ) -> Result<Outcome, InvokeError> {
-        let trace = call.guest_trace(host);
+        let trace = call.guest_trace(&*host);
         let ProgramCall {
             args,
             stdin,
@@ -302,7 +303,8 @@ impl WasmSandbox {
             stdout: stdout.clone(),
         };
         let of = (&call.function, call.id);
-        let store = self.component_store(of, trace.as_ref(), &log, &heavy, role)?;
+        let outbound = Outbound::new(host, log.clone());
+        let store = self.component_store(of, trace.as_ref(), outbound, &heavy, role)?;
         let _running = self.shared.ticker.running();
         let run = Box::pin(cli::run(pre, store));
         let mut guest = self.shared.lane.run(run, heavy);
@@ -329,14 +331,14 @@ impl WasmSandbox {
     async fn run_http(
         &self,
         call: Call,
-        host: &dyn HostCalls,
+        host: Arc<dyn HostCalls>,
         limit: Limit,
     ) -> Result<Outcome, InvokeError> {
         let Program::Http(pre) = &self.loaded.program else {
             return Err(internal_from("run a component", "the program is not one"));
         };
         let pre = pre.clone();
-        let trace = call.guest_trace(host);
+        let trace = call.guest_trace(&*host);
         let (mut request, as_json) = match call.payload {
             Payload::Http(request) => (*request, false),
             Payload::Json(params) => (http_run::json_request(params), true),
@@ -348,7 +350,8 @@ impl WasmSandbox {
         let log = LogTail::of(self.shared.config.log_bytes_max, host.log(), call.id);
         let role = ComponentRole::Handler { is_head };
         let of = (&call.function, call.id);
-        let store = self.component_store(of, trace.as_ref(), &log, &heavy, role)?;
+        let outbound = Outbound::new(host, log.clone());
+        let store = self.component_store(of, trace.as_ref(), outbound, &heavy, role)?;
         let running = self.shared.ticker.running();
         let (sender, answer) = oneshot::channel();
         let run: GuestFuture<GuestEnd> = match pre {

@@ -31,8 +31,9 @@ pub(crate) async fn run(
     request: Request<HttpBody>,
     answer: oneshot::Sender<GuestReply>,
 ) -> GuestEnd {
+    let outbound = store.data().outbound_guard();
     let result = guarded(handle(&pre, &mut store, request, answer)).await;
-    GuestEnd::new(store, result.map_err(GuestFault::from).flatten())
+    GuestEnd::new(store, outbound, result.map_err(GuestFault::from).flatten())
 }
 
 async fn handle(

@@ -30,8 +30,9 @@ pub use machine::Machine;
 pub use parts::{
     AccountsConfig, ApiConfig, AsyncConfig, AuthConfig, BalancerConfig, ClusterConfig, Config,
     ContainerConfig, DataConfig, DrainConfig, FunctionConfig, LogConfig, LogFormat, MetricsConfig,
-    PlatformConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig, RegistryConfig, RegistryUrl,
-    RunsConfig, SchedulerConfig, Secret, SmtpConfig, TracingConfig, WasmConfig,
+    OutgoingConfig, PlatformConfig, PolicyName, PoolConfig, QueueConfig, QuotaConfig,
+    RegistryConfig, RegistryUrl, RunsConfig, SchedulerConfig, Secret, SmtpConfig, TracingConfig,
+    WasmConfig,
 };
 pub use shipped::shipped_file;
 

@@ -487,6 +487,7 @@ pub(crate) mod tests {
                 env: std::collections::BTreeMap::new(),
                 secrets: Secrets::default(),
                 network: Network::None,
+                outbound: std::collections::BTreeSet::new(),
                 image: String::new(),
                 io: ProgramIo::default(),
                 limits: FunctionLimits::default(),

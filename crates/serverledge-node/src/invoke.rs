@@ -19,6 +19,7 @@ use serverledge_wire::events::SandboxEvent;
 use self::guarded_body::GuardedBody;
 use self::guarded_body::until_its_end;
 use self::host::{CallTarget, InvocationHost};
+use self::outgoing::Outgoing;
 use self::request::{ResolvedCall, is_not_prepared, not_prepared};
 use self::result_cache::{EntryMacs, ResultCache};
 use self::unprepared::Elsewhere;
@@ -45,6 +46,7 @@ use crate::telemetry::Sampler;
 pub(crate) mod guarded_body;
 mod host;
 mod offload;
+mod outgoing;
 mod prewarm;
 pub(crate) mod request;
 pub(crate) mod result_cache;
@@ -84,6 +86,7 @@ pub(crate) struct Invoker {
     logs: Arc<FunctionLogs>,
     cluster: Arc<Cluster>,
     result_cache: ResultCache,
+    outgoing: Outgoing,
     quotas: Arc<Quotas>,
     metrics: Arc<Metrics>,
     runs: Arc<RunRecorder>,
@@ -225,6 +228,7 @@ impl Invoker {
                 macs,
                 &metrics,
             ),
+            outgoing: Outgoing::new(&config.outbound, &metrics)?,
             functions,
             finder: base.finder,
             admissions,
@@ -821,6 +825,10 @@ impl CallTarget for Invoker {
         };
         // Boxed, since an invocation can contain another.
         Box::pin(async move { self.invoke(request).await })
+    }
+
+    fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
     }
 
     fn log_of(&self, entry: &FunctionEntry) -> Arc<KeptLog> {

@@ -8,15 +8,17 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder, exponential_buckets,
+    IntGaugeVec, Opts, PullingGauge, Registry, TextEncoder, exponential_buckets,
 };
 use serverledge_core::{InvocationError, Phases, Runtime, StartPhase};
 use serverledge_scheduler::SchedulerSnapshot;
 
 use crate::metrics::asynchronous::InvocationMetrics;
+use crate::metrics::outbound::OutboundMetrics;
 use crate::telemetry::TelemetryMetrics;
 
 pub(crate) mod asynchronous;
+pub(crate) mod outbound;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +51,8 @@ pub(crate) struct Metrics {
     pub(crate) cache: CacheMetrics,
     /// Metrics of asynchronous invocations.
     pub(crate) invocations: InvocationMetrics,
+    /// Metrics of the requests that functions send.
+    pub(crate) outbound: OutboundMetrics,
     /// Metrics of the exporter of telemetry.
     pub(crate) telemetry: TelemetryMetrics,
 }
@@ -144,6 +148,7 @@ impl Metrics {
         let durations = |name: &str, help: &str| histograms(name, help, &["function"], times()?);
         Ok(Self {
             invocations: InvocationMetrics::new(&registry)?,
+            outbound: OutboundMetrics::new(&registry)?,
             telemetry: TelemetryMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
             area: area.to_owned(),
@@ -224,6 +229,22 @@ impl Metrics {
             functions: gauge("serverledge_functions", "Deployed functions")?,
             registry: registry.clone(),
         })
+    }
+
+    /// Adds the number of open connections to hosts outside, which is read when metrics are requested.
+    ///
+    /// # Errors
+    /// It was added before.
+    pub(crate) fn watch_connections(
+        &self,
+        connections: impl Fn() -> u32 + Send + Sync + 'static,
+    ) -> prometheus::Result<()> {
+        let gauge = PullingGauge::new(
+            "serverledge_outbound_connections",
+            "Open connections of functions to hosts outside",
+            Box::new(move || f64::from(connections())),
+        );
+        registered(&self.registry, gauge).map(drop)
     }
 
     pub(crate) fn of_function(&self, function: &str) -> FunctionMetrics {

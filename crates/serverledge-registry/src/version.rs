@@ -1,9 +1,11 @@
 //! Digests: of code, and of versions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serverledge_core::{Digest, FunctionSpec, Network, ProgramIo, Stdin, Version, whole_millis};
+use serverledge_core::{
+    Digest, FunctionSpec, HostRule, Network, ProgramIo, Stdin, Version, whole_millis,
+};
 
 /// Separates this use of BLAKE3 from all others; a change of the canonical form needs a new one.
 const VERSION_DOMAIN: &str = "serverledge 2026 function version 1";
@@ -25,6 +27,7 @@ pub fn version(spec: &FunctionSpec, code: Digest) -> Version {
         env: spec.env.clone(),
         secrets: spec.secrets.clone(),
         network: spec.network,
+        outbound: spec.outbound.clone(),
         image: spec.image.clone(),
         io: spec.io.clone(),
         limits: spec.limits,
@@ -65,6 +68,7 @@ pub fn version_digest(version: &Version) -> Digest {
         form.bytes(version.image.as_bytes());
     }
     form.program_io(&version.io);
+    form.outbound(&version.outbound);
     Digest::new(*form.0.finalize().as_bytes())
 }
 
@@ -105,6 +109,17 @@ impl Canonical {
         }
     }
 
+    fn outbound(&mut self, hosts: &BTreeSet<HostRule>) {
+        if hosts.is_empty() {
+            return;
+        }
+        // In the order of their texts, whatever that of the type is.
+        let texts: BTreeSet<String> = hosts.iter().map(HostRule::to_string).collect();
+        self.bytes(b"outbound");
+        self.number(texts.len() as u64);
+        texts.iter().for_each(|text| self.bytes(text.as_bytes()));
+    }
+
     fn time(&mut self, time: Duration) {
         self.number(whole_millis(time));
     }
@@ -112,8 +127,6 @@ impl Canonical {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use serverledge_core::{CpuMilli, FunctionLimits, MemoryMib, Runtime, Secrets, Stdout};
 
     use super::*;
@@ -127,6 +140,7 @@ mod tests {
             env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
             secrets: Secrets::default(),
             network: Network::None,
+            outbound: BTreeSet::new(),
             image: String::new(),
             io: ProgramIo::default(),
             limits: FunctionLimits::default(),
@@ -143,6 +157,7 @@ mod tests {
         };
         let args = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect();
         let raw = |content_type: &str| Stdout::Raw(content_type.to_owned());
+        let hosts = |hosts: &[&str]| hosts.iter().map(|host| host.parse().unwrap()).collect();
         let env = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
         let digests = BTreeSet::from([
             digest(|_| {}),
@@ -174,8 +189,18 @@ mod tests {
             digest(|v| v.io.stdin = Stdin::None),
             digest(|v| v.io.stdout = raw("a/b")),
             digest(|v| v.io.stdout = raw("a/c")),
+            digest(|v| v.outbound = hosts(&["a.example"])),
+            digest(|v| v.outbound = hosts(&["*.a.example"])),
+            digest(|v| v.outbound = hosts(&["http://a.example"])),
+            digest(|v| v.outbound = hosts(&["a.example:8443"])),
+            digest(|v| v.outbound = hosts(&["a.example", "b.example"])),
         ]);
-        assert_eq!(digests.len(), 29);
+        assert_eq!(digests.len(), 34);
+        assert_eq!(
+            digest(|v| v.outbound = hosts(&["a.example", "b.example"])),
+            digest(|v| v.outbound = hosts(&["b.example:443", "https://A.example"])),
+            "hosts have neither an order nor a second form"
+        );
         assert_eq!(
             digest(|_| {}),
             digest(|v| v.digest = Digest::new([9; 32])),

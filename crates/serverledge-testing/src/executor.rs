@@ -138,6 +138,7 @@ pub fn version(code: &[u8], limits: FunctionLimits) -> Version {
         env: std::collections::BTreeMap::new(),
         secrets: Secrets::default(),
         network: Network::None,
+        outbound: std::collections::BTreeSet::new(),
         image: String::new(),
         io: ProgramIo::default(),
         limits,

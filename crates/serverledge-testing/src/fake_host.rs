@@ -1,5 +1,5 @@
-//! A host for sandboxes under test: it records what functions call, answers as it is told, and knows when nobody holds
-//! it any more, which is how a test sees that an invocation was really stopped.
+//! A host for sandboxes under test: it records what functions call and send, answers as it is told, and knows when nobody
+//! holds it any more, which is how a test sees that an invocation was really stopped.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use serverledge_core::{
-    CallError, FunctionLog, FunctionName, HostCalls, InvocationError, InvocationId,
+    CallError, FunctionLog, FunctionName, HostCalls, HttpBody, InvocationError, InvocationId,
+    OutboundError,
 };
 use tokio::sync::watch;
 
@@ -62,13 +65,66 @@ pub struct WrittenLines {
     pub text: String,
 }
 
+/// One outgoing request of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentRequest {
+    /// Its method.
+    pub method: Method,
+    /// The URL, with scheme and host.
+    pub uri: Uri,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, as far as it has come.
+    pub body: Vec<u8>,
+    /// The progress of its body.
+    pub body_end: BodyEnd,
+    /// The progress of the request.
+    pub state: RequestState,
+}
+
+/// The progress of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// There is more to come, or nobody reads it.
+    Open,
+    /// It was read to its end.
+    Whole,
+    /// It broke off, in these words.
+    Broken(String),
+}
+
+/// The progress of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestState {
+    /// Its response is outstanding.
+    Pending,
+    /// A response or an error was given.
+    Answered,
+    /// It was dropped before that.
+    Dropped,
+}
+
 type FakeAnswer = Arc<dyn Fn(Bytes) -> Result<Bytes, CallError> + Send + Sync>;
+
+type FakeResponse = Arc<dyn Fn(&SentRequest) -> Response<HttpBody> + Send + Sync>;
+
+/// What becomes of outgoing requests.
+#[derive(Clone)]
+enum FakeServer {
+    /// A response, once the body is read.
+    Responds(FakeResponse),
+    /// No response; the body is read.
+    Holds,
+    /// An error, before anything of the body is read.
+    Fails(Arc<dyn Fn() -> OutboundError + Send + Sync>),
+}
 
 #[derive(Default)]
 struct HostShared {
     state: Mutex<HostState>,
     counts: watch::Sender<HostCounts>,
     written: watch::Sender<Vec<WrittenLines>>,
+    sent: watch::Sender<Vec<SentRequest>>,
 }
 
 #[derive(Default)]
@@ -76,6 +132,8 @@ struct HostState {
     calls: Vec<HostCall>,
     /// `None` for a function that never answers.
     answers: HashMap<String, Option<FakeAnswer>>,
+    /// `None`: the function may send no requests.
+    server: Option<FakeServer>,
 }
 
 // === impl FakeHost ===
@@ -136,6 +194,44 @@ impl HostCalls for FakeHost {
         answer(params)
     }
 
+    async fn send(&self, request: Request<HttpBody>) -> Result<Response<HttpBody>, OutboundError> {
+        let server = self.shared.state.lock().server.clone();
+        let mut sending = RequestInProgress::begin(&self.shared.sent, &request);
+        // As on a real node, an answer takes at least one turn of the runtime.
+        tokio::task::yield_now().await;
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let respond = match server {
+            None => {
+                sending.state = RequestState::Answered;
+                return Err(OutboundError::NotGranted(host));
+            }
+            Some(FakeServer::Fails(fault)) => {
+                sending.state = RequestState::Answered;
+                return Err(fault());
+            }
+            Some(FakeServer::Holds) => None,
+            Some(FakeServer::Responds(respond)) => Some(respond),
+        };
+        let mut body = request.into_body();
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => sending.add(frame.data_ref()),
+                Err(fault) => {
+                    let cause = fault.to_string();
+                    sending.update(|sent| sent.body_end = BodyEnd::Broken(cause.clone()));
+                    sending.state = RequestState::Answered;
+                    return Err(OutboundError::Broken { host, cause });
+                }
+            }
+        }
+        sending.update(|sent| sent.body_end = BodyEnd::Whole);
+        let Some(respond) = respond else {
+            return pending().await;
+        };
+        sending.state = RequestState::Answered;
+        Ok(respond(&sending.sent()))
+    }
+
     fn caller(&self) -> &FunctionName {
         &self.caller
     }
@@ -193,6 +289,58 @@ impl Drop for CallInProgress<'_> {
     }
 }
 
+/// Records the progress of a request, and its end, whichever it is.
+struct RequestInProgress<'a> {
+    all: &'a watch::Sender<Vec<SentRequest>>,
+    index: usize,
+    /// Recorded when this is dropped.
+    state: RequestState,
+}
+
+impl<'a> RequestInProgress<'a> {
+    fn begin(all: &'a watch::Sender<Vec<SentRequest>>, request: &Request<HttpBody>) -> Self {
+        let sent = SentRequest {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+            body: Vec::new(),
+            body_end: BodyEnd::Open,
+            state: RequestState::Pending,
+        };
+        let mut index = 0;
+        all.send_modify(|all| {
+            index = all.len();
+            all.push(sent);
+        });
+        Self {
+            all,
+            index,
+            state: RequestState::Dropped,
+        }
+    }
+
+    fn update(&self, change: impl FnOnce(&mut SentRequest)) {
+        self.all.send_modify(|all| change(&mut all[self.index]));
+    }
+
+    fn add(&self, data: Option<&Bytes>) {
+        if let Some(data) = data {
+            self.update(|sent| sent.body.extend_from_slice(data));
+        }
+    }
+
+    fn sent(&self) -> SentRequest {
+        self.all.borrow()[self.index].clone()
+    }
+}
+
+impl Drop for RequestInProgress<'_> {
+    fn drop(&mut self) {
+        let state = self.state;
+        self.update(|sent| sent.state = state);
+    }
+}
+
 // === impl FakeHostHandle ===
 
 impl FakeHostHandle {
@@ -216,6 +364,45 @@ impl FakeHostHandle {
             .lock()
             .answers
             .insert(function.to_owned(), None);
+    }
+
+    /// From now on outgoing requests, once their body is read, have such a response.
+    pub fn respond(
+        &self,
+        respond: impl Fn(&SentRequest) -> Response<HttpBody> + Send + Sync + 'static,
+    ) {
+        self.shared.state.lock().server = Some(FakeServer::Responds(Arc::new(respond)));
+    }
+
+    /// From now on outgoing requests have no response. Their bodies are read.
+    pub fn hold_requests(&self) {
+        self.shared.state.lock().server = Some(FakeServer::Holds);
+    }
+
+    /// From now on outgoing requests fail so, before their body is read.
+    pub fn fail_requests(&self, fault: impl Fn() -> OutboundError + Send + Sync + 'static) {
+        self.shared.state.lock().server = Some(FakeServer::Fails(Arc::new(fault)));
+    }
+
+    /// All outgoing requests so far, in their order.
+    #[must_use]
+    pub fn sent(&self) -> Vec<SentRequest> {
+        self.shared.sent.borrow().clone()
+    }
+
+    /// Waits until the last outgoing request is so.
+    ///
+    /// # Panics
+    /// If that does not come; the message then says `what` did not.
+    pub async fn wait_for_request(
+        &self,
+        what: &str,
+        mut condition: impl FnMut(&SentRequest) -> bool,
+    ) {
+        wait_for(&self.shared.sent, what, |sent| {
+            sent.last().is_some_and(&mut condition)
+        })
+        .await;
     }
 
     /// All calls so far, in their order.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use utoipa::ToSchema;
 
 use crate::members::{BodyError, Members};
-use crate::program_io;
 use crate::versions::FootprintInfo;
+use crate::{outbound, program_io};
 
 /// Least memory of a function in a container: Docker's own minimum is 6 MiB, and an interpreter does not start in less
 /// than about 12.
@@ -118,6 +118,10 @@ pub struct FunctionBody<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     #[schema(value_type = String)]
     pub network: Cow<'a, str>,
+    /// Hosts that a `wasm` or `javascript` function may send requests to, each `[SCHEME://]HOST[:PORT]`; `*.NAME` is all
+    /// names below one. Without a scheme it is https. None: it sends no requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_hosts: Vec<String>,
     /// Equal parameters give an equal result.
     pub idempotent: bool,
     /// The code may be downloaded and run by the caller.
@@ -148,7 +152,7 @@ pub struct FunctionBody<'a> {
 }
 
 /// The members of a function. Serverledge's client sends all of its own to `/delete` as well.
-pub(crate) const FUNCTION_MEMBERS: [&str; 22] = [
+pub(crate) const FUNCTION_MEMBERS: [&str; 23] = [
     "Name",
     "Runtime",
     "MemoryMB",
@@ -163,6 +167,7 @@ pub(crate) const FUNCTION_MEMBERS: [&str; 22] = [
     "Env",
     "Secrets",
     "Network",
+    "AllowHosts",
     "Idempotent",
     "Edge",
     "Isolation",
@@ -204,6 +209,7 @@ impl<'a> FunctionBody<'a> {
             env: members.get("Env")?.unwrap_or_default(),
             secrets: SecretValues::parse(&members)?,
             network: members.get("Network")?.unwrap_or_default(),
+            allow_hosts: members.get("AllowHosts")?.unwrap_or_default(),
             idempotent: members.get("Idempotent")?.unwrap_or_default(),
             edge: members.get("Edge")?.unwrap_or_default(),
             isolation: members.get("Isolation")?.unwrap_or_default(),
@@ -236,6 +242,7 @@ impl From<&Function> for FunctionBody<'_> {
             env: version.env.clone(),
             secrets: SecretValues(version.secrets.values.clone()),
             network: Cow::Borrowed(version.network.name()),
+            allow_hosts: outbound::texts(&version.outbound),
             idempotent: function.flags.idempotent,
             edge: function.flags.edge,
             // A node that does not know the member still reads functions of the default.
@@ -343,6 +350,7 @@ impl FunctionBody<'_> {
             image: self.checked_image(runtime)?,
             io: program_io::checked(self, runtime)?,
             network: self.checked_network(runtime)?,
+            outbound: outbound::checked(&self.allow_hosts, runtime)?,
             env: self.checked_env()?,
             secrets: self.checked_secrets()?,
             flags: Flags {
@@ -663,6 +671,9 @@ pub struct FunctionInfo {
     /// The network that it may reach: `none` or `bridge`.
     #[serde(default)]
     pub network: String,
+    /// The hosts that it may send requests to, each with its scheme, and with its port unless it is the scheme's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_hosts: Vec<String>,
     /// The image of a `custom` function.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub image: String,
@@ -723,6 +734,7 @@ impl From<&Function> for FunctionInfo {
             env: version.env.keys().cloned().collect(),
             secrets: version.secrets.values.keys().cloned().collect(),
             network: version.network.name().to_owned(),
+            allow_hosts: outbound::texts(&version.outbound),
             image: version.image.clone(),
             idempotent: function.flags.idempotent,
             edge: function.flags.edge,

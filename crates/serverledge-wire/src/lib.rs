@@ -14,6 +14,7 @@ pub mod invocations;
 pub mod invoke;
 pub mod javascript;
 pub mod members;
+mod outbound;
 pub mod patch;
 pub mod peer;
 pub mod peer_info;

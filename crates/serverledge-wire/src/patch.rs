@@ -101,6 +101,10 @@ pub struct FunctionPatch<'a> {
     #[serde(skip_serializing_if = "Update::is_kept")]
     #[schema(value_type = Option<String>)]
     pub network: Update<Cow<'a, str>>,
+    /// Hosts that the function may send requests to; all are replaced.
+    #[serde(skip_serializing_if = "Update::is_kept")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub allow_hosts: Update<Vec<String>>,
     /// Equal parameters give an equal result.
     #[serde(skip_serializing_if = "Update::is_kept")]
     #[schema(value_type = Option<bool>)]
@@ -159,6 +163,7 @@ impl<'a> FunctionPatch<'a> {
             env: members.update("Env")?,
             secrets: secrets(&members)?,
             network: members.update("Network")?,
+            allow_hosts: members.update("AllowHosts")?,
             idempotent: members.update("Idempotent")?,
             edge: members.update("Edge")?,
             isolation: members.update("Isolation")?,
@@ -216,6 +221,11 @@ impl<'a> FunctionPatch<'a> {
                 body.secrets.0,
             )),
             network: self.network.clone().over(body.network).unwrap_or_default(),
+            allow_hosts: self
+                .allow_hosts
+                .clone()
+                .over(body.allow_hosts)
+                .unwrap_or_default(),
             idempotent: self.idempotent.over(body.idempotent).unwrap_or_default(),
             edge: self.edge.over(body.edge).unwrap_or_default(),
             isolation: self
@@ -395,6 +405,11 @@ pub fn changes(before: &Function, after: &Function, remade: bool) -> Vec<ChangeI
             "Network",
             old.network.clone().into(),
             new.network.clone().into(),
+        ),
+        member(
+            "AllowHosts",
+            old.allow_hosts.clone().into(),
+            new.allow_hosts.clone().into(),
         ),
         member("Idempotent", old.idempotent.into(), new.idempotent.into()),
         member("Edge", old.edge.into(), new.edge.into()),

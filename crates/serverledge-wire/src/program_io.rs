@@ -169,6 +169,7 @@ mod tests {
                 env: spec.env,
                 secrets: spec.secrets,
                 network: spec.network,
+                outbound: spec.outbound,
                 image: spec.image,
                 io: spec.io.clone(),
                 limits: spec.limits,

@@ -3,7 +3,7 @@
 //! A record of an unknown schema is refused, never guessed at: an older node in a cluster must not misread, nor a newer
 //! one lose, what the other wrote. Unknown members of a known schema are ignored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +13,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serverledge_core::{
-    Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, Interface, Isolation,
-    MemoryMib, Network, Parameter, ProgramIo, Runtime, Secrets, Signature, SpaceId, Stdin, Stdout,
-    Version, whole_millis,
+    Archs, CpuMilli, Digest, Flags, Function, FunctionLimits, FunctionName, HostRule, Interface,
+    Isolation, MemoryMib, Network, Parameter, ProgramIo, Runtime, Secrets, Signature, SpaceId,
+    Stdin, Stdout, Version, whole_millis,
 };
 
 use crate::invocations::HistoryEntry;
+use crate::outbound;
 
 mod account;
 mod application;
@@ -55,6 +56,9 @@ pub struct FunctionRecord {
     /// The network that it may reach: absent for none, else `bridge`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// The hosts that it may send requests to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outbound: Vec<String>,
     /// The image of a `custom` function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
@@ -369,6 +373,7 @@ impl FunctionRecord {
             network: Some(version.network)
                 .filter(|one| *one != Network::None)
                 .map(|one| one.name().to_owned()),
+            outbound: outbound::texts(&version.outbound),
             image: Some(&version.image)
                 .filter(|image| !image.is_empty())
                 .cloned(),
@@ -427,6 +432,7 @@ impl FunctionRecord {
                 self.network.as_deref().unwrap_or_default(),
                 str::parse::<Network>,
             )?,
+            outbound: hosts(&self.outbound)?,
             image: self.image.unwrap_or_default(),
             io: ProgramIo {
                 args: self.args,
@@ -480,6 +486,11 @@ fn interface(name: &str) -> Result<Interface, ()> {
 #[must_use]
 pub fn isolation_member(isolation: Isolation) -> Option<String> {
     isolation.name_unless_default().map(str::to_owned)
+}
+
+fn hosts(texts: &[String]) -> Result<BTreeSet<HostRule>, RecordError> {
+    let rule = |text: &String| member("outbound", text, str::parse::<HostRule>);
+    texts.iter().map(rule).collect()
 }
 
 fn archs(names: &[String]) -> Result<Archs, RecordError> {

@@ -141,7 +141,9 @@ fn is_reset(change: &ChangeInfo, (memory_is_named, timeout_is_named): (bool, boo
         "Stdin" => to.and_then(Value::as_str) == Some("params"),
         "StdoutType" => to.and_then(Value::as_str) == Some(CONTENT_TYPE_DEFAULT),
         "Stdout" => to.and_then(Value::as_str) == Some("json"),
-        "Arguments" | "SupportedArchs" => to.and_then(Value::as_array).is_some_and(Vec::is_empty),
+        "AllowHosts" | "Arguments" | "SupportedArchs" => {
+            to.and_then(Value::as_array).is_some_and(Vec::is_empty)
+        }
         "Env" | "Secrets" => change.change.as_deref() == Some("removed"),
         _ => false,
     }

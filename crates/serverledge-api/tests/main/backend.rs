@@ -1,6 +1,6 @@
 //! A node that does as it is told. Its handle scripts answers, holds invocations, and tells what was asked.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -144,6 +144,7 @@ pub(crate) fn function(name: &str, interface: Interface) -> Function {
             ..Secrets::default()
         },
         network: Network::None,
+        outbound: BTreeSet::new(),
         image: String::new(),
         io: ProgramIo::default(),
         limits,
@@ -349,10 +350,12 @@ impl Deployments for FakeBackend {
         let limits = spec.limits;
         let env = spec.env;
         let secrets = spec.secrets;
+        let outbound = spec.outbound;
         let version = Arc::new(Version {
             limits,
             env,
             secrets,
+            outbound,
             ..Version::clone(&before.version)
         });
         let function = Arc::new(Function {

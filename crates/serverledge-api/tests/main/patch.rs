@@ -137,13 +137,12 @@ async fn what_is_wrong_is_named() {
 #[tokio::test]
 async fn a_whole_replacement_says_what_is_gone() {
     let (app, _) = app();
-    let change =
-        r#"{"MemoryMB":64,"Env":{"A":"1"},"Idempotent":false,"Edge":true,"Isolation":"fresh"}"#;
+    let change = r#"{"MemoryMB":64,"Env":{"A":"1"},"AllowHosts":["a.example"],"Idempotent":false,"Edge":true,"Isolation":"fresh"}"#;
     app.handle(patch("/functions/json", change)).await;
     let replaced = json(app.handle(post("/update", r#"{"Name":"json"}"#)).await).await;
     assert_eq!(replaced["Replaced"], true);
-    let remark = "the whole function was replaced; back at their defaults are MemoryMB, Edge, Isolation, Env A; \
-                  PATCH /functions/{name}, or `update` of the client, changes only what it names";
+    let remark = "the whole function was replaced; back at their defaults are MemoryMB, AllowHosts, Edge, \
+                  Isolation, Env A; PATCH /functions/{name}, or `update` of the client, changes only what it names";
     assert_eq!(replaced["Remarks"], json!(["a remark", remark]));
     let created = json(app.handle(post("/create", r#"{"Name":"new"}"#)).await).await;
     assert_eq!(

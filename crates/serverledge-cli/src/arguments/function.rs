@@ -19,6 +19,7 @@ Examples:
   serverledge-cli create -f own --custom-image registry.example/team/own:1
   serverledge-cli create -f hello --src hello.wasm --update
   serverledge-cli create scale.wasm --args '{w} -' --stdin body --stdout raw
+  serverledge-cli create rates.wasm --allow-host https://api.example.org
 
 The runtime is found out from the code: .wasm and .wat are wasm, .py is python; one .js, .mjs or .cjs file that names \
 nothing of Node.js is javascript (WebAssembly, no container), everything else in JavaScript is nodejs.
@@ -134,6 +135,10 @@ pub(crate) struct CreateArgs {
     /// Network of the function: none, or bridge (containers, where the node allows it) [default: none]
     #[arg(long, value_name = "NETWORK", value_parser = ["none", "bridge"], hide_possible_values = true)]
     pub(crate) network: Option<String>,
+    /// A host that a wasm or javascript function may send requests to, by https unless it begins with http://; a :PORT may
+    /// follow, and *.NAME is every name below NAME; repeatable [default: none]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
     /// A list of packages to install (requirements.txt, package.json, package-lock.json), if it is not in the folder;
     /// repeatable
     #[arg(long, value_name = "FILE")]

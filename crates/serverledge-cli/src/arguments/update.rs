@@ -17,6 +17,7 @@ Examples:
   serverledge-cli update hello --memory 256 --timeout default
   serverledge-cli update greet --env LEVEL=debug --unset-env GREETING
   serverledge-cli update mail --secret SMTP_PASSWORD --no-edge
+  serverledge-cli update rates --allow-host https://api.example.org
 
 What is not named stays as it is: memory, time limits, variables, secrets, flags, and without a source the code. The runtime \
 stays with the code, unless the new source is in another language or --runtime names one. Where there is no such function \
@@ -74,6 +75,10 @@ pub(crate) struct UpdateArgs {
     /// Network of the function: none, or bridge (containers, where the node allows it)
     #[arg(long, value_name = "NETWORK", value_parser = ["none", "bridge"], hide_possible_values = true)]
     pub(crate) network: Option<String>,
+    /// A host that the function may send requests to, as for create, in place of those that there are; none takes them
+    /// away; repeatable
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
     /// A list of packages to install with the new code, if it is not in the folder; repeatable
     #[arg(long, value_name = "FILE")]
     pub(crate) deps: Vec<PathBuf>,

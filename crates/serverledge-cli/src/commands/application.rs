@@ -397,6 +397,7 @@ fn describe_function(info: &FunctionInfo) -> String {
             "flags",
             function_versions::words((info.idempotent, info.edge, &info.isolation), ""),
         ),
+        ("allowed hosts", info.allow_hosts.join(", ")),
         ("arguments", info.args.join(" ")),
         ("stdin", info.stdin.clone()),
         ("stdout", info.stdout_type.clone()),
@@ -455,6 +456,25 @@ mod tests {
             NAME  STATE    FUNCTIONS  ENDPOINTS
             shop  stopped  2          1"#]]
         .assert_eq(&app_table(&[summary]));
+    }
+
+    #[test]
+    fn functions_are_described() {
+        let info = r#"{"Name":"rates","Runtime":"wasm","Version":"01","Code":"","Handler":"","MemoryMB":128,"CPUDemand":0,
+            "MaxConcurrency":1,"Timeout":30,"Env":["LEVEL"],"Network":"none","AllowHosts":["http://10.0.0.7","https://a.example"],
+            "Idempotent":false,"Edge":false}"#;
+        let shown = describe_function(&serde_json::from_str(info).unwrap());
+        let hosts = shown.lines().find(|line| line.starts_with("allowed hosts"));
+        assert_eq!(
+            hosts,
+            Some("allowed hosts  http://10.0.0.7, https://a.example")
+        );
+        let info = info.replace(
+            r#""AllowHosts":["http://10.0.0.7","https://a.example"],"#,
+            "",
+        );
+        let shown = describe_function(&serde_json::from_str(&info).unwrap());
+        assert!(!shown.contains("hosts"), "{shown}");
     }
 
     #[test]

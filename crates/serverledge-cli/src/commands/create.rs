@@ -180,6 +180,19 @@ pub(super) fn name(given: Option<&str>, path: Option<&Path>) -> Result<FunctionN
     Ok(name)
 }
 
+/// The hosts of `--allow-host`, if it is given; `none` stands for no host.
+pub(super) fn allowed_hosts(named: &[String]) -> Result<Option<Vec<String>>, Failure> {
+    let is_none = |host: &String| host == "none";
+    match named {
+        [] => Ok(None),
+        [one] if is_none(one) => Ok(Some(Vec::new())),
+        _ if named.iter().any(is_none) => Err(Failure::usage(
+            "--allow-host none is given beside a host, and takes all hosts away",
+        )),
+        _ => Ok(Some(named.to_vec())),
+    }
+}
+
 fn body<'a>(
     args: &'a CreateArgs,
     name: &'a FunctionName,
@@ -209,6 +222,7 @@ fn body<'a>(
         env,
         secrets,
         network: Cow::Borrowed(args.network.as_deref().unwrap_or_default()),
+        allow_hosts: allowed_hosts(&args.allow_host)?.unwrap_or_default(),
         idempotent: args.idempotent,
         edge: args.edge,
         isolation: Cow::Borrowed(args.isolation.as_deref().unwrap_or_default()),
@@ -342,6 +356,28 @@ mod tests {
         check(
             "create -f g --args 'a",
             &expect!["Usage: error: the text of --args is no list: a single quote is not closed"],
+        );
+    }
+
+    #[test]
+    fn hosts_are_named_one_by_one() {
+        check(
+            "create -f g --allow-host https://api.example.org --allow_host *.example.org:8443",
+            &expect![[
+                r#"{"Name":"g","Runtime":"wasm","CPUDemand":0.0,"MaxConcurrency":1,"Handler":"","TarFunctionCode":"dGFy","CustomImage":"","AllowHosts":["https://api.example.org","*.example.org:8443"],"Idempotent":false,"Edge":false}"#
+            ]],
+        );
+        check(
+            "create -f g --allow-host none",
+            &expect![[
+                r#"{"Name":"g","Runtime":"wasm","CPUDemand":0.0,"MaxConcurrency":1,"Handler":"","TarFunctionCode":"dGFy","CustomImage":"","Idempotent":false,"Edge":false}"#
+            ]],
+        );
+        check(
+            "create -f g --allow-host none --allow-host a.example",
+            &expect![
+                "Usage: error: --allow-host none is given beside a host, and takes all hosts away"
+            ],
         );
     }
 

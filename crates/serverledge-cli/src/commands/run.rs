@@ -82,6 +82,7 @@ fn project(args: &RunArgs) -> Result<Project, Failure> {
         timeout,
         env,
         secret,
+        allow_host,
         program,
         ..
     } = args;
@@ -92,6 +93,9 @@ fn project(args: &RunArgs) -> Result<Project, Failure> {
     // Of a name that comes several times the last counts.
     create.env.extend(env.iter().cloned());
     create.secret.extend(secret.iter().cloned());
+    if !allow_host.is_empty() {
+        create.allow_host.clone_from(allow_host);
+    }
     let ProgramArgs {
         args,
         stdin,
@@ -248,7 +252,8 @@ mod tests {
     fn the_command_line_counts_before_the_description() {
         let lab = tempfile::tempdir().unwrap();
         let description = r#"{"function": "f", "src": "f.wasm", "options":
-            {"memory": 64, "handler": "h", "env": ["A=1"], "stdin": "body", "runtime": "wasm"}}"#;
+            {"memory": 64, "handler": "h", "env": ["A=1"], "stdin": "body", "runtime": "wasm",
+            "allow-host": ["a.example", "b.example"]}}"#;
         std::fs::write(lab.path().join("serverledge.json"), description).unwrap();
         let path = lab.path().to_str().unwrap();
         let as_described = project(&args(&["run", path])).unwrap().create;
@@ -256,6 +261,7 @@ mod tests {
             (as_described.memory, as_described.handler.as_str()),
             (Some(64), "h")
         );
+        assert_eq!(as_described.allow_host, ["a.example", "b.example"]);
         let line = [
             "run",
             path,
@@ -265,10 +271,13 @@ mod tests {
             "B=2",
             "--stdin=none",
             "--handler=",
+            "--allow-host",
+            "c.example",
         ];
         let create = project(&args(&line)).unwrap().create;
         assert_eq!((create.memory, create.handler.as_str()), (Some(1024), ""));
         assert_eq!(create.env, ["A=1", "B=2"]);
+        assert_eq!(create.allow_host, ["c.example"]);
         assert_eq!(create.program.stdin.as_deref(), Some("none"));
         assert_eq!(create.runtime.as_deref(), Some("wasm"));
     }

@@ -143,6 +143,7 @@ mod tests {
             "stdin",
             "cpu-time",
             "deps",
+            "allow-host",
         ] {
             assert!(names.contains(own), "{own}");
         }
@@ -179,7 +180,7 @@ mod tests {
         let project = read_text(
             r#"{"function": "f", "src": "out/f.wasm", "options": {"memory": "1GiB", "timeout": 2.5, "edge": true,
                 "idempotent": false, "env": ["A=1", "B=2"], "max_concurrency": 1, "secret": ["T=@t.txt", "U", "V=@-"],
-                "deps": ["more/requirements.txt"], "args": "-v {a}"}}"#,
+                "deps": ["more/requirements.txt"], "args": "-v {a}", "allow_host": ["a.example", "*.b.example:8443"]}}"#,
         )
         .unwrap();
         let create = &project.create;
@@ -189,6 +190,7 @@ mod tests {
         assert_eq!(create.secret, ["T=@/p/t.txt", "U", "V=@-"]);
         assert_eq!(create.deps, [Path::new("/p/more/requirements.txt")]);
         assert_eq!(create.program.args.as_deref(), Some("-v {a}"));
+        assert_eq!(create.allow_host, ["a.example", "*.b.example:8443"]);
         assert_eq!(create.function.as_deref(), Some("f"));
         assert_eq!(project.source(), Path::new("/p/out/f.wasm"));
     }

@@ -140,6 +140,21 @@ fn only_what_is_named_is_sent() {
         r#"{"Arguments":[],"StdoutType":"a/b"}"#
     );
     assert_eq!(
+        sent(&[
+            "update",
+            "f",
+            "--allow-host",
+            "a.example",
+            "--allow-host",
+            "*.b.example"
+        ]),
+        r#"{"AllowHosts":["a.example","*.b.example"]}"#
+    );
+    assert_eq!(
+        sent(&["update", "f", "--allow-host", "none"]),
+        r#"{"AllowHosts":[]}"#
+    );
+    assert_eq!(
         sent(&["update", "f", "--runtime", "javascript"]),
         r#"{"Runtime":"javascript"}"#
     );

@@ -17,6 +17,7 @@ mod javascript;
 mod kept;
 mod limits;
 mod objects;
+mod outbound;
 mod program_io;
 mod programs;
 mod reactor;

@@ -70,7 +70,7 @@ fn size(found: &EdgeArtifact) -> usize {
 impl Apps {
     /// The code of a function for its callers; `None` if they may not run it, or if it is no such text or module. One with
     /// secrets stays here: whoever has its code and its environment has them. So does a program with arguments or
-    /// streams of its own, which only a node gives it.
+    /// streams of its own, and a function that sends requests: only a node does these for it.
     pub(super) async fn code_for_callers(
         &self,
         function: &Function,
@@ -79,7 +79,8 @@ impl Apps {
         let is_open = function.flags.edge
             && function.interface == Interface::Json
             && version.secrets.values.is_empty()
-            && version.io.is_default();
+            && version.io.is_default()
+            && version.outbound.is_empty();
         if !is_open {
             return Ok(None);
         }

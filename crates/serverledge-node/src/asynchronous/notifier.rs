@@ -7,7 +7,7 @@ use std::{fs, io};
 use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use bytes::Bytes;
-use serverledge_client::{CallbackAllow, CallbackConfig, CallbackSender};
+use serverledge_client::{CallbackConfig, CallbackSender, ReachAllow};
 use serverledge_core::{InvocationId, TraceContext};
 use serverledge_registry::create_private;
 
@@ -50,7 +50,7 @@ impl Notifier for Callbacks {
 /// The sender of callbacks that the configuration describes.
 pub(crate) fn notifier(config: &Config) -> Result<Arc<dyn Notifier>> {
     let wanted = &config.asynchronous;
-    let allow: Result<Vec<CallbackAllow>> = wanted
+    let allow: Result<Vec<ReachAllow>> = wanted
         .callback_allow
         .iter()
         .map(|text| {

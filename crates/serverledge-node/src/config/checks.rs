@@ -11,7 +11,7 @@ use super::parts::{Config, PolicyName, RegistryUrl};
 use super::units;
 
 /// Descriptors for everything that is neither a connection nor a loaded module: registry, log, listeners, pipes.
-const FILES_RESERVE: u64 = 64;
+const FILES_RESERVE: u64 = 32;
 
 /// The conflicts, as faults.
 pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault]) -> Vec<Fault> {
@@ -216,10 +216,13 @@ fn resident(config: &Config) -> Option<String> {
 }
 
 fn files(config: &Config, machine: &Machine) -> Option<String> {
-    let held = (config.api.connections_max as u64).saturating_add(config.wasm.loaded_max as u64);
+    let held = (config.api.connections_max as u64)
+        .saturating_add(config.wasm.loaded_max as u64)
+        .saturating_add(config.outbound.connections_max as u64);
     (held.saturating_add(FILES_RESERVE) > machine.files_max).then(|| {
         format!(
-            "api.connections_max and wasm.loaded_max together may need {held} file descriptors; the process may open {}",
+            "api.connections_max, wasm.loaded_max and outbound.connections_max together may need {held} file descriptors; the \
+             process may open {}",
             machine.files_max
         )
     })

@@ -10,6 +10,8 @@ use super::parts::{Config, MIB, POOL_MAX};
 const CONNECTIONS_DEFAULT: u64 = 4_096;
 /// Most loaded modules by default; each holds a descriptor.
 const LOADED_DEFAULT: u64 = 256;
+/// Most connections of functions to hosts outside by default; each holds a descriptor.
+const OUTBOUND_DEFAULT: u64 = 256;
 /// Slots of the instance pool by default: enough for a small machine, and an upper limit on a big one.
 const SLOTS_LEAST: u64 = 4;
 const SLOTS_MOST: u64 = 1_000;
@@ -47,6 +49,11 @@ pub(super) fn wasm_loaded(config: &mut Config, facts: &Facts) {
 /// The number of connections: half of the descriptors at most.
 pub(super) fn connections(config: &mut Config, facts: &Facts) {
     config.api.connections_max = share(facts.machine.files_max / 2, CONNECTIONS_DEFAULT);
+}
+
+/// The number of connections to hosts outside: an eighth of the descriptors at most.
+pub(super) fn outbound_connections(config: &mut Config, facts: &Facts) {
+    config.outbound.connections_max = share(facts.machine.files_max / 8, OUTBOUND_DEFAULT);
 }
 
 fn share(offered: u64, wanted: u64) -> usize {

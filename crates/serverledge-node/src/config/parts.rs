@@ -8,8 +8,8 @@ use serverledge_core::{CpuMilli, IpNet, Isolation, MemoryMib, limits};
 use serverledge_platform::{Signup, SmtpTls};
 
 use super::derived::{
-    body_bytes, connections, container_starts, data_dir, docker_socket, pool_cpus, pool_memory,
-    signup, smtp_port, wasm_instances, wasm_loaded,
+    body_bytes, connections, container_starts, data_dir, docker_socket, outbound_connections,
+    pool_cpus, pool_memory, signup, smtp_port, wasm_instances, wasm_loaded,
 };
 use super::kind::{Key, ValueKind, name_of};
 
@@ -371,6 +371,24 @@ configuration! {
         /// File with the key that signs callbacks; empty: made once, kept in data.dir.
         callback_key_file: String = String::new();
             "async.callback.key_file" => Text;
+    }
+
+    /// Requests that functions send to hosts outside.
+    outbound: OutgoingConfig {
+        /// What functions may send requests to, where they ask for it: public (public addresses), networks, host names.
+        // Private, loopback and link-local addresses are reached only if they are named. An empty list: nothing is.
+        allow: Vec<String> = vec![String::from("public")];
+            "outbound.allow" => Receivers;
+        /// Longest body of a response to a function's request.
+        response_bytes_max: usize = 64 * MIB;
+            "outbound.response_bytes_max" => Bytes(KIB..=1024 * 1024 * MIB);
+        /// Time within which a connection to a host must come about, its name resolved.
+        connect_timeout: Duration = seconds(10);
+            "outbound.connect_timeout" => Duration(MOMENT..=seconds(HOUR));
+        /// Most open connections to hosts outside, of all functions together.
+        connections_max: usize = 0;
+            "outbound.connections_max" => Count(1..=COUNT_MAX)
+                .auto("256, or an eighth of the file descriptors", outbound_connections);
     }
 
     /// The registry and this node's place in it.

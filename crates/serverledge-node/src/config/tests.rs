@@ -98,8 +98,12 @@ fn defaults_follow_the_machine() {
         (MemoryMib::new(192), 4)
     );
     assert_eq!(
-        (config.api.connections_max, config.wasm.loaded_max),
-        (128, 64)
+        (
+            config.api.connections_max,
+            config.wasm.loaded_max,
+            config.outbound.connections_max
+        ),
+        (128, 64, 32)
     );
     assert_eq!(warnings, Vec::<String>::new());
 }
@@ -642,7 +646,7 @@ fn unusual_but_legal_things_are_warned_of() {
         (
             "api.connections_max = 65536",
             &[],
-            "api.connections_max and wasm.loaded_max together may need 65792 file descriptors; the process may open 65536",
+            "api.connections_max, wasm.loaded_max and outbound.connections_max together may need 66048 file descriptors; the process may open 65536",
         ),
         (
             "",

@@ -31,6 +31,9 @@ pub(crate) enum NotForBrowsers {
         "it has arguments or standard streams of its own, which only a node gives to a program"
     )]
     ProgramIo,
+    /// A page sends requests in its visitor's name, and under the browser's rules.
+    #[error("it sends requests to other hosts, which only a node does for it")]
+    Outbound,
     #[error("its module has more than {} MiB", MODULE_BYTES_MAX >> 20)]
     TooLarge,
     #[error(transparent)]
@@ -48,6 +51,9 @@ pub(crate) fn fits(function: &Function) -> Result<(), NotForBrowsers> {
     }
     if !function.version.io.is_default() {
         return Err(NotForBrowsers::ProgramIo);
+    }
+    if !function.version.outbound.is_empty() {
+        return Err(NotForBrowsers::Outbound);
     }
     Ok(())
 }
@@ -125,6 +131,7 @@ mod tests {
         for (reason, words) in [
             (NotForBrowsers::Container(Runtime::Python), "container"),
             (NotForBrowsers::ProgramIo, "standard streams"),
+            (NotForBrowsers::Outbound, "sends requests"),
             (NotForBrowsers::TooLarge, "16 MiB"),
             (NotForBrowsers::from(NotPortable::Component), "component"),
             (NotForBrowsers::from(NotPortable::LargeComponent), "4 MiB"),

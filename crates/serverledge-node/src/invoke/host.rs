@@ -1,5 +1,5 @@
 //! The calls that running functions make through the node: `serverledge::call` re-enters the invoke path, within limits
-//! of its own.
+//! of its own, and requests go to hosts outside.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 use serverledge_core::limits::{CALL_DEPTH_MAX, CALLS_AT_ONCE_MAX, CALLS_MAX};
 use serverledge_core::{
     CacheMetadata, Call, CallContext, CallError, CallOrigin, FailureKind, FunctionLog,
-    FunctionName, HostCalls, InvocationError, InvocationId, Payload, Reply, Report, SpaceId,
-    TraceId, Trigger,
+    FunctionName, HostCalls, HttpBody, InvocationError, InvocationId, OutboundError, Payload,
+    Reply, Report, SpaceId, TraceContext, TraceId, TraceIds, Trigger,
 };
 
+use super::outgoing::{Outgoing, RequestCounts, check, pool_of};
 use crate::admission::HeldLease;
 use crate::clock::now;
 use crate::functions::FunctionEntry;
@@ -30,6 +31,9 @@ pub(crate) trait CallTarget: Send + Sync {
         call: Call,
         caller: Arc<HeldLease>,
     ) -> Pin<Box<dyn Future<Output = Result<Report, InvocationError>> + Send + 'static>>;
+
+    /// The way of requests to hosts outside.
+    fn outgoing(&self) -> &Outgoing;
 
     /// The log of a function.
     fn log_of(&self, entry: &FunctionEntry) -> Arc<KeptLog>;
@@ -53,6 +57,8 @@ pub(crate) struct InvocationHost {
     made: AtomicUsize,
     /// Number of outstanding calls.
     outstanding: AtomicUsize,
+    /// Its requests to hosts outside.
+    requests: RequestCounts,
     /// Cache metadata collected from its calls.
     gathered: Mutex<CacheMetadata>,
 }
@@ -74,6 +80,7 @@ impl InvocationHost {
     ) -> Self {
         let made = AtomicUsize::new(0);
         let outstanding = AtomicUsize::new(0);
+        let requests = RequestCounts::default();
         let gathered = Mutex::default();
         Self {
             target,
@@ -84,6 +91,7 @@ impl InvocationHost {
             held,
             made,
             outstanding,
+            requests,
             gathered,
         }
     }
@@ -122,6 +130,38 @@ impl InvocationHost {
             return Err(CallError::TooMany(CALLS_MAX));
         }
         Ok(counted)
+    }
+
+    /// The trace context of what it calls: `None` unless its caller gave one, or the node records traces.
+    fn trace(&self) -> Option<TraceContext> {
+        let caller = self.context.propagated.as_ref();
+        let is_given = caller.is_some_and(|known| !known.trace.is_empty());
+        let flags = self
+            .target
+            .trace_flags(TraceId(*self.context.root.as_bytes()));
+        if !is_given && flags.is_none() {
+            return None;
+        }
+        let known = self.context.propagated.as_deref();
+        let ids = TraceIds::of(self.id, self.context.root, None, known);
+        let parent = ids.traceparent(flags.unwrap_or_default());
+        Some(TraceContext::new(parent, caller))
+    }
+
+    /// Sends a request within the rules of the function. What it then returns depends on more than its version and its
+    /// parameters, so it is not kept.
+    async fn send_allowed(
+        &self,
+        request: http::Request<HttpBody>,
+    ) -> Result<http::Response<HttpBody>, OutboundError> {
+        let function = &self.caller.function;
+        check(&function.version.outbound, request.uri())?;
+        self.gathered.lock().uncacheable = true;
+        let trace = self.trace();
+        self.target
+            .outgoing()
+            .send(&self.requests, &pool_of(function), trace.as_ref(), request)
+            .await
     }
 }
 
@@ -168,6 +208,15 @@ impl HostCalls for InvocationHost {
                 message: format!("function {name} answered a nested call with HTTP"),
             }))),
         }
+    }
+
+    async fn send(
+        &self,
+        request: http::Request<HttpBody>,
+    ) -> Result<http::Response<HttpBody>, OutboundError> {
+        self.send_allowed(request)
+            .await
+            .inspect_err(|error| self.target.outgoing().failed(error))
     }
 
     fn caller(&self) -> &FunctionName {

@@ -25,6 +25,8 @@ fn names(metrics: &Metrics) -> BTreeSet<String> {
     metrics.started(Runtime::Wasm, &[("load", std::time::Duration::ZERO)]);
     metrics.containers.with_label_values(&["idle"]).set(1);
     metrics.invocations.touch();
+    metrics.outbound.failed("x");
+    metrics.watch_connections(|| 1).unwrap();
     metrics.telemetry.touch();
     let families = metrics.registry.gather();
     families

@@ -1,6 +1,6 @@
 //! Checks of the typed stores, over any store. Each check wants one of its own.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -35,6 +35,7 @@ pub(crate) fn function(name: &str, code: &[u8]) -> Function {
         env: BTreeMap::new(),
         secrets: Secrets::default(),
         network: Network::None,
+        outbound: BTreeSet::new(),
         image: String::new(),
         io: ProgramIo::default(),
         limits: FunctionLimits::default(),

@@ -40,6 +40,7 @@ fn function() -> Function {
                 values: variables_of(&[("KEY", "hunter2")]),
             },
             network: Network::Bridge,
+            outbound: BTreeSet::new(),
             image: String::new(),
             io: ProgramIo::default(),
             limits,
@@ -233,6 +234,50 @@ fn raw_output_and_its_type_go_together() {
     .assert_eq(&told.join("\n"));
 }
 
+#[test]
+fn hosts_are_replaced_as_a_whole() {
+    let with = |hosts: &[&str]| {
+        let version = Version {
+            runtime: Runtime::Wasm,
+            network: Network::None,
+            outbound: hosts.iter().map(|host| host.parse().unwrap()).collect(),
+            ..(*function().version).clone()
+        };
+        Function {
+            version: Arc::new(version),
+            ..function()
+        }
+    };
+    let present = with(&["*.example.org", "http://localhost:8080"]);
+    let of = |patch: &str| patched(&present, patch).outbound;
+    assert_eq!(of("{}"), present.version.outbound);
+    let other = with(&["https://a.example"]);
+    assert_eq!(
+        of(r#"{"AllowHosts":["A.example:443"]}"#),
+        other.version.outbound
+    );
+    for patch in [r#"{"AllowHosts":null}"#, r#"{"allowhosts":[]}"#] {
+        assert_eq!(of(patch), BTreeSet::new(), "{patch}");
+    }
+    let patch = FunctionPatch::parse(br#"{"Runtime":"python"}"#).unwrap();
+    let refused = patch.over(&present).to_spec(Runtime::Wasm).unwrap_err();
+    let refused = refused.to_string();
+    assert!(refused.starts_with("invalid AllowHosts: "), "{refused}");
+
+    let told = |before: &Function, after: &Function| {
+        serde_json::to_string(&changes(before, after, true)).unwrap()
+    };
+    expect![[r#"[{"Member":"AllowHosts","From":["https://a.example"],"To":["http://localhost:8080","https://*.example.org"]}]"#]]
+        .assert_eq(&told(&other, &present));
+    assert_eq!(told(&present, &present), "[]");
+    let shown = |function: &Function| {
+        let info = serde_json::to_value(FunctionInfo::from(function)).unwrap();
+        info["AllowHosts"].clone()
+    };
+    assert_eq!(shown(&other), serde_json::json!(["https://a.example"]));
+    assert_eq!(shown(&with(&[])), Value::Null);
+}
+
 /// The rules of a whole function hold for what comes out.
 #[test]
 fn the_whole_is_checked() {
@@ -324,7 +369,7 @@ fn unknown_members_and_wrong_types_are_named() {
 fn what_a_client_writes_the_node_reads() {
     for body in [
         "{}",
-        r#"{"Runtime":"wasm","MemoryMB":null,"CPUDemand":0.5,"MaxConcurrency":2,"Handler":"","TarFunctionCode":"eA==","CustomImage":null,"Signature":{"Inputs":[]},"Timeout":1.5,"CPUTime":null,"Env":{"A":"1","B":null},"Secrets":{"K":null},"Network":"none","Idempotent":false,"Edge":null,"Isolation":"fresh","SupportedArchs":["amd64"],"Arguments":["-"],"Stdin":"body","Stdout":null,"StdoutType":"a/b"}"#,
+        r#"{"Runtime":"wasm","MemoryMB":null,"CPUDemand":0.5,"MaxConcurrency":2,"Handler":"","TarFunctionCode":"eA==","CustomImage":null,"Signature":{"Inputs":[]},"Timeout":1.5,"CPUTime":null,"Env":{"A":"1","B":null},"Secrets":{"K":null},"Network":"none","AllowHosts":["a.example"],"Idempotent":false,"Edge":null,"Isolation":"fresh","SupportedArchs":["amd64"],"Arguments":["-"],"Stdin":"body","Stdout":null,"StdoutType":"a/b"}"#,
     ] {
         let patch = FunctionPatch::parse(body.as_bytes()).unwrap();
         assert_eq!(serde_json::to_string(&patch).unwrap(), body);

@@ -30,6 +30,7 @@ fn function() -> Function {
             env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
             secrets: Secrets::default(),
             network: Network::None,
+            outbound: BTreeSet::new(),
             image: String::new(),
             io: ProgramIo::default(),
             limits: FunctionLimits {
@@ -167,6 +168,41 @@ fn arguments_and_streams_are_recorded_unless_they_are_the_default() {
     assert_eq!(
         read(unknown).unwrap_err().to_string(),
         "the record's stdout is \"svg\""
+    );
+}
+
+/// Functions that send no requests have the records of before.
+#[test]
+fn hosts_are_recorded_if_there_are_any() {
+    let plain = FunctionRecord::from_function(&function());
+    let text = String::from_utf8(plain.to_value().to_vec()).unwrap();
+    assert!(!text.contains("outbound"), "{text}");
+    let mut function = function();
+    let hosts = ["*.example.org", "http://localhost:8080"];
+    function.version = Arc::new(Version {
+        outbound: hosts.iter().map(|host| host.parse().unwrap()).collect(),
+        ..Version::clone(&function.version)
+    });
+    let record = FunctionRecord::from_function(&function);
+    assert_eq!(
+        record.outbound,
+        ["http://localhost:8080", "https://*.example.org"]
+    );
+    let read = |record: FunctionRecord| {
+        record.into_function(function.space.clone(), function.name.clone())
+    };
+    let value = record.to_value();
+    assert_eq!(
+        read(FunctionRecord::from_value(&value).unwrap()).unwrap(),
+        function
+    );
+    let unknown = FunctionRecord {
+        outbound: vec!["a.example".to_owned(), "b/c".to_owned()],
+        ..plain
+    };
+    assert_eq!(
+        read(unknown).unwrap_err().to_string(),
+        "the record's outbound is \"b/c\""
     );
 }
 

@@ -1,6 +1,6 @@
 //! Decisions over nodes that are made up, and over peers as a balancer knows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serverledge_core::{
     Archs, CpuMilli, Digest, Flags, FunctionLimits, FunctionName, Interface, MemoryMib, Network,
@@ -28,6 +28,7 @@ fn function(name: &str, runtime: Runtime, archs: &[&str]) -> Function {
             env: BTreeMap::new(),
             secrets: Secrets::default(),
             network: Network::None,
+            outbound: BTreeSet::new(),
             image: String::new(),
             io: ProgramIo::default(),
             limits,

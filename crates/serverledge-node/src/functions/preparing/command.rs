@@ -289,6 +289,7 @@ fn bare_version(code: Digest) -> Version {
         env: std::collections::BTreeMap::new(),
         secrets: serverledge_core::Secrets::default(),
         network: serverledge_core::Network::None,
+        outbound: std::collections::BTreeSet::new(),
         image: String::new(),
         io: serverledge_core::ProgramIo::default(),
         limits: FunctionLimits {

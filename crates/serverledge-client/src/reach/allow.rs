@@ -1,4 +1,4 @@
-//! The networks and names that callbacks may reach beside the public internet, and the check of a receiver.
+//! The networks and names that may be reached beside the public internet, and the check of an address.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,10 +11,10 @@ use super::address::is_public;
 /// Longest name, as the name service has it.
 const NAME_BYTES_MAX: usize = 253;
 
-/// Something that callbacks may reach beside public addresses.
+/// Something that may be reached beside public addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum CallbackAllow {
+pub enum ReachAllow {
     /// The addresses of a network.
     Network(IpNet),
     /// Whatever this name stands for: exactly this one, in lower case, without a dot at the end.
@@ -24,7 +24,7 @@ pub enum CallbackAllow {
 /// The reason why a text names nothing that could be allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ParseCallbackAllowError {
+pub enum ParseReachAllowError {
     /// It looks like an address or a network and is none.
     #[error("no network")]
     Network(#[source] ParseIpNetError),
@@ -33,10 +33,10 @@ pub enum ParseCallbackAllowError {
     Host,
 }
 
-// === impl CallbackAllow ===
+// === impl ReachAllow ===
 
-impl FromStr for CallbackAllow {
-    type Err = ParseCallbackAllowError;
+impl FromStr for ReachAllow {
+    type Err = ParseReachAllowError;
 
     /// `10.0.0.0/8`, an address, or a host name in any case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -45,7 +45,7 @@ impl FromStr for CallbackAllow {
             return text
                 .parse()
                 .map(Self::Network)
-                .map_err(ParseCallbackAllowError::Network);
+                .map_err(ParseReachAllowError::Network);
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let fine = name.len() <= NAME_BYTES_MAX
@@ -55,7 +55,7 @@ impl FromStr for CallbackAllow {
         if fine {
             Ok(Self::Host(name))
         } else {
-            Err(ParseCallbackAllowError::Host)
+            Err(ParseReachAllowError::Host)
         }
     }
 }
@@ -70,7 +70,7 @@ fn ends_in_a_number(name: &str) -> bool {
     !last.is_empty() && digits
 }
 
-impl fmt::Display for CallbackAllow {
+impl fmt::Display for ReachAllow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Network(network) => network.fmt(f),
@@ -79,30 +79,53 @@ impl fmt::Display for CallbackAllow {
     }
 }
 
-/// The rule for the receivers that may be reached.
+/// The rule for the addresses that may be reached.
 #[derive(Debug)]
-pub(super) struct Policy {
-    allow: Vec<CallbackAllow>,
+pub(crate) struct Policy {
+    allow: Vec<ReachAllow>,
+    is_public_allowed: bool,
 }
 
 // === impl Policy ===
 
 impl Policy {
-    pub(super) const fn new(allow: Vec<CallbackAllow>) -> Self {
-        Self { allow }
+    /// Public addresses, and these.
+    pub(crate) const fn public_and(allow: Vec<ReachAllow>) -> Self {
+        Self {
+            allow,
+            is_public_allowed: true,
+        }
+    }
+
+    /// These only.
+    pub(crate) const fn only(allow: Vec<ReachAllow>) -> Self {
+        Self {
+            allow,
+            is_public_allowed: false,
+        }
     }
 
     /// Whether this address may be connected to, by whatever name.
-    pub(super) fn lets_reach(&self, address: IpAddr) -> bool {
-        let listed = |entry: &CallbackAllow| matches!(entry, CallbackAllow::Network(network) if network.contains(address));
-        is_public(address) || self.allow.iter().any(listed)
+    pub(crate) fn lets_reach(&self, address: IpAddr) -> bool {
+        let listed = |entry: &ReachAllow| matches!(entry, ReachAllow::Network(network) if network.contains(address));
+        (self.is_public_allowed && is_public(address)) || self.allow.iter().any(listed)
     }
 
     /// Whether everything behind this name may be connected to.
-    pub(super) fn lets_reach_name(&self, name: &str) -> bool {
+    pub(crate) fn lets_reach_name(&self, name: &str) -> bool {
         let name = name.strip_suffix('.').unwrap_or(name);
-        let listed = |entry: &CallbackAllow| matches!(entry, CallbackAllow::Host(host) if host.eq_ignore_ascii_case(name));
+        let listed = |entry: &ReachAllow| matches!(entry, ReachAllow::Host(host) if host.eq_ignore_ascii_case(name));
         self.allow.iter().any(listed)
+    }
+
+    /// The address that a URL's host is, if it may not be connected to. Such a host never gets to a resolver. `None` for
+    /// names.
+    pub(crate) fn refused_address(&self, host: &str) -> Option<IpAddr> {
+        host.trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+            .ok()
+            .filter(|address| !self.lets_reach(*address))
     }
 }
 
@@ -123,7 +146,7 @@ mod tests {
             ("a_b-c.d", "a_b-c.d"),
         ] {
             assert_eq!(
-                text.parse::<CallbackAllow>().map(|allow| allow.to_string()),
+                text.parse::<ReachAllow>().map(|allow| allow.to_string()),
                 Ok(shown.to_owned()),
                 "{text}"
             );
@@ -142,14 +165,14 @@ mod tests {
             "host:80",
             "300",
         ] {
-            assert!(text.parse::<CallbackAllow>().is_err(), "{text}");
+            assert!(text.parse::<ReachAllow>().is_err(), "{text}");
         }
-        assert!("x".repeat(64).parse::<CallbackAllow>().is_err());
+        assert!("x".repeat(64).parse::<ReachAllow>().is_err());
     }
 
     #[test]
     fn what_is_listed_may_be_reached() {
-        let policy = Policy::new(vec![
+        let policy = Policy::public_and(vec![
             "10.1.0.0/16".parse().unwrap(),
             "hooks.example.org".parse().unwrap(),
         ]);
@@ -174,5 +197,22 @@ mod tests {
         ] {
             assert_eq!(policy.lets_reach_name(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn public_addresses_may_be_out() {
+        let allow = vec!["10.0.0.0/8".parse().unwrap()];
+        let check = |policy: &Policy, host: &str, expected: bool| {
+            assert_eq!(policy.refused_address(host).is_none(), expected, "{host}");
+        };
+        let only = Policy::only(allow.clone());
+        check(&only, "10.1.2.3", true);
+        check(&only, "8.8.8.8", false);
+        check(&only, "[2606:4700::1111]", false);
+        check(&only, "a.name.is.judged.later", true);
+        let both = Policy::public_and(allow);
+        check(&both, "8.8.8.8", true);
+        check(&both, "[2606:4700::1111]", true);
+        check(&both, "[::1]", false);
     }
 }

@@ -1,0 +1,246 @@
+//! Requests that functions send to hosts outside of the node. The URL is the function's and the node's network is not:
+//! each connection goes to an address that was judged ([`reach`](crate::reach)).
+//!
+//! A request goes out as the function made it, without what belongs to its connection. No proxy is asked, no redirect
+//! is followed, nothing is unpacked, and nothing is sent twice. Connections are kept for a while, for each function
+//! apart.
+
+mod body;
+mod connect;
+mod fault;
+mod headers;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::Scheme;
+use http::{Method, Request, Response, Uri};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use lru::LruCache;
+use parking_lot::Mutex;
+use serverledge_core::{HttpBody, OutboundError};
+
+use crate::error::ClientError;
+use crate::reach::{Judge, Lookup, Policy, ReachAllow, SystemLookup};
+use crate::tls;
+use body::LimitedBody;
+use connect::Connector;
+
+/// Most functions with connections at once. A node has more functions than that, but they do not all send requests.
+const POOLS_MAX: usize = 256;
+/// Most connections of a function to one host that are kept without a request.
+const IDLE_PER_HOST_MAX: usize = 8;
+/// Time for which a connection without a request is kept. Servers close theirs after about as long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest head of a response: more than servers of today send.
+const HEAD_BYTES_MAX: u32 = 64 * 1024;
+/// Bytes of one response of HTTP/2 that wait to be read.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Bytes of all responses on one connection of HTTP/2 that wait to be read: room for those of one invocation, so that a
+/// response that is not read does not hold up the others.
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
+/// Bytes of a URL that an error repeats.
+const URL_SHOWN_MAX: usize = 256;
+
+/// The key of the connections that requests may share: a digest of space, function and version.
+pub type OutboundPool = [u8; 32];
+
+type HttpClient = legacy::Client<Connector, HttpBody>;
+
+/// Settings of outgoing requests.
+#[derive(Debug, Clone)]
+pub struct OutboundConfig {
+    /// Whether public addresses may be reached.
+    pub is_public_allowed: bool,
+    /// Networks and names that may be reached beside those.
+    pub allow: Vec<ReachAllow>,
+    /// Certificate authorities (PEM) that are believed beside the machine's.
+    pub authorities: Option<Vec<u8>>,
+    /// Longest body of a response.
+    pub response_bytes_max: u64,
+    /// Longest time in which a connection must come about, its name resolved and its certificate checked.
+    pub connect_timeout: Duration,
+    /// Most open connections, of all functions together.
+    pub connections_max: usize,
+}
+
+/// Sends requests of functions. Clones share everything.
+#[derive(Clone)]
+pub struct OutboundClient {
+    state: Arc<OutboundState>,
+}
+
+struct OutboundState {
+    policy: Arc<Policy>,
+    connector: Connector,
+    /// The clients of the functions, each with its own connections.
+    pools: Mutex<LruCache<OutboundPool, HttpClient>>,
+    response_bytes_max: u64,
+    connect_timeout: Duration,
+    connections_max: usize,
+}
+
+// === impl OutboundConfig ===
+
+impl Default for OutboundConfig {
+    /// Public addresses only, 64 MiB, 10 s, 256 connections, the machine's authorities.
+    fn default() -> Self {
+        Self {
+            is_public_allowed: true,
+            allow: Vec::new(),
+            authorities: None,
+            response_bytes_max: 64 * 1024 * 1024,
+            connect_timeout: Duration::from_secs(10),
+            connections_max: 256,
+        }
+    }
+}
+
+// === impl OutboundClient ===
+
+impl std::fmt::Debug for OutboundClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutboundClient")
+            .field("policy", &self.state.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OutboundClient {
+    /// Sets a client up; connects to nothing yet. Reads the machine's certificate authorities.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] if the authorities that were given are none.
+    pub fn new(config: OutboundConfig) -> Result<Self, ClientError> {
+        Self::resolving(config, SystemLookup)
+    }
+
+    /// The same with another way from names to addresses.
+    fn resolving(config: OutboundConfig, lookup: impl Lookup) -> Result<Self, ClientError> {
+        let policy = Arc::new(if config.is_public_allowed {
+            Policy::public_and(config.allow)
+        } else {
+            Policy::only(config.allow)
+        });
+        let tls = tls::settings_with_http2(config.authorities.as_deref())?;
+        let judge = Judge::new(Arc::clone(&policy), lookup);
+        let pools = NonZeroUsize::new(POOLS_MAX).unwrap_or(NonZeroUsize::MIN);
+        Ok(Self {
+            state: Arc::new(OutboundState {
+                policy,
+                connector: Connector::new(
+                    judge,
+                    tls,
+                    config.connect_timeout,
+                    config.connections_max,
+                ),
+                pools: Mutex::new(LruCache::new(pools)),
+                response_bytes_max: config.response_bytes_max,
+                connect_timeout: config.connect_timeout,
+                connections_max: config.connections_max,
+            }),
+        })
+    }
+
+    /// Sends a request over a connection of this pool, or over a new one, and returns the response once its head is
+    /// there. A redirect is a response as any other. Whether the function may send it is the caller's to decide.
+    ///
+    /// Dropping the future, or the response's body before its end, closes the connection; the request may have arrived.
+    ///
+    /// # Errors
+    /// [`OutboundError`] says why there is no response. The errors of the response's body are of this type as well.
+    pub async fn send(
+        &self,
+        pool: &OutboundPool,
+        mut request: Request<HttpBody>,
+    ) -> Result<Response<HttpBody>, OutboundError> {
+        let host = self.checked(&request)?;
+        headers::prepare(&mut request);
+        let sent = self.client_of(pool).request(request);
+        match sent.await {
+            Ok(response) => self.received(host, response),
+            Err(error) => Err(fault::of_request(host, &error, self.state.connect_timeout)),
+        }
+    }
+
+    /// Number of open connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let free = self.state.connector.free();
+        self.state.connections_max.saturating_sub(free)
+    }
+
+    /// The host of a request that may go out, as far as that can be said without asking the network.
+    fn checked(&self, request: &Request<HttpBody>) -> Result<String, OutboundError> {
+        let uri = request.uri();
+        let host = target(uri).ok_or_else(|| {
+            OutboundError::Url(uri.to_string().chars().take(URL_SHOWN_MAX).collect())
+        })?;
+        if self.state.policy.refused_address(host).is_some() {
+            return Err(OutboundError::Refused(host.to_owned()));
+        }
+        if request.method() == Method::CONNECT {
+            return Err(OutboundError::Unreachable {
+                host: host.to_owned(),
+                cause: "the method CONNECT is not sent".to_owned(),
+            });
+        }
+        Ok(host.to_owned())
+    }
+
+    /// The client with the connections of a function. Where hardly any connection is free, those that wait for requests
+    /// are closed first.
+    fn client_of(&self, pool: &OutboundPool) -> HttpClient {
+        let state = &self.state;
+        let mut pools = state.pools.lock();
+        if state.connector.free() <= state.connections_max / 8 {
+            pools.clear();
+        }
+        pools
+            .get_or_insert(*pool, || client(state.connector.clone()))
+            .clone()
+    }
+
+    /// The response, with its limit.
+    fn received(
+        &self,
+        host: String,
+        mut response: Response<Incoming>,
+    ) -> Result<Response<HttpBody>, OutboundError> {
+        headers::clean_response(&mut response);
+        let bytes_max = self.state.response_bytes_max;
+        if response.body().size_hint().lower() > bytes_max {
+            return Err(OutboundError::TooLarge { host, bytes_max });
+        }
+        Ok(response.map(|body| -> HttpBody { Box::pin(LimitedBody::new(body, bytes_max, host)) }))
+    }
+}
+
+/// A client without connections.
+fn client(connector: Connector) -> HttpClient {
+    legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+        .http1_max_buf_size(HEAD_BYTES_MAX as usize)
+        .http2_max_header_list_size(HEAD_BYTES_MAX)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        .build(connector)
+}
+
+/// The host of a URL that requests can be sent to.
+fn target(uri: &Uri) -> Option<&str> {
+    let scheme = uri.scheme()?;
+    let authority = uri.authority()?;
+    let is_http = *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS;
+    let is_plain = !authority.as_str().contains('@') && authority.port_u16() != Some(0);
+    (is_http && is_plain && !authority.host().is_empty()).then(|| authority.host())
+}

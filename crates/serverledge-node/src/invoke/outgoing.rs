@@ -1,0 +1,235 @@
+//! Requests that running functions send to hosts outside: which may go out, how many, and what is counted of them.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use prometheus::{IntCounter, IntGauge};
+use serverledge_client::{OutboundClient, OutboundConfig, OutboundPool, ReachAllow};
+use serverledge_core::limits::{REQUESTS_AT_ONCE_MAX, REQUESTS_MAX};
+use serverledge_core::{BodyError, Function, HostRule, HttpBody, OutboundError, TraceContext};
+use serverledge_wire::header::{TRACEPARENT, TRACESTATE};
+
+use crate::clock::now;
+use crate::config::OutgoingConfig;
+use crate::metrics::Metrics;
+
+#[cfg(test)]
+mod tests;
+
+/// Separates this use of BLAKE3 from all others.
+const POOL_DOMAIN: &str = "serverledge 2026 outgoing connections 1";
+/// The word in `outbound.allow` for public addresses.
+const PUBLIC: &str = "public";
+
+/// The way of all functions' requests to hosts outside.
+pub(crate) struct Outgoing {
+    client: OutboundClient,
+    metrics: Arc<Metrics>,
+}
+
+/// The requests of one invocation.
+#[derive(Debug, Default)]
+pub(super) struct RequestCounts {
+    /// Number of requests so far.
+    made: AtomicUsize,
+    /// Number of those whose response has not been read to its end.
+    outstanding: Arc<AtomicUsize>,
+}
+
+/// Counts an outstanding request until it is dropped.
+struct OutstandingRequest {
+    outstanding: Arc<AtomicUsize>,
+    gauge: IntGauge,
+}
+
+/// The body of a response, which is outstanding until it has ended or is dropped.
+struct OutstandingBody {
+    body: HttpBody,
+    request: Option<OutstandingRequest>,
+    received: IntCounter,
+}
+
+// === impl Outgoing ===
+
+impl Outgoing {
+    /// # Errors
+    /// The networks and hosts are none.
+    pub(crate) fn new(config: &OutgoingConfig, metrics: &Arc<Metrics>) -> Result<Self> {
+        let mut allow = Vec::<ReachAllow>::new();
+        for text in config.allow.iter().filter(|text| *text != PUBLIC) {
+            allow.push(text.parse::<ReachAllow>().with_context(|| {
+                format!("outbound.allow: {text:?} is no network, no host and not {PUBLIC:?}")
+            })?);
+        }
+        let client = OutboundClient::new(OutboundConfig {
+            is_public_allowed: config.allow.iter().any(|text| text == PUBLIC),
+            allow,
+            authorities: None,
+            response_bytes_max: config.response_bytes_max as u64,
+            connect_timeout: config.connect_timeout,
+            connections_max: config.connections_max,
+        })
+        .context("failed to set up outgoing requests (outbound.*)")?;
+        let watched = client.clone();
+        metrics
+            .watch_connections(move || u32::try_from(watched.connections()).unwrap_or(u32::MAX))?;
+        Ok(Self {
+            client,
+            metrics: Arc::clone(metrics),
+        })
+    }
+
+    /// Sends a request that the function may send, with the trace context of its run unless it brings one. It is
+    /// outstanding until its response has been read or dropped. Dropping the future closes the connection.
+    pub(super) async fn send(
+        &self,
+        counts: &RequestCounts,
+        pool: &OutboundPool,
+        trace: Option<&TraceContext>,
+        mut request: Request<HttpBody>,
+    ) -> Result<Response<HttpBody>, OutboundError> {
+        let outstanding = counts.count(&self.metrics.outbound.outstanding)?;
+        if let Some(trace) = trace {
+            add_trace(request.headers_mut(), trace);
+        }
+        let begun = now();
+        let response = self.client.send(pool, request).await?;
+        let took = now().saturating_duration_since(begun);
+        self.metrics.outbound.answered(response.status(), took);
+        let received = self.metrics.outbound.received.clone();
+        Ok(response.map(|body| -> HttpBody {
+            Box::pin(OutstandingBody {
+                body,
+                request: Some(outstanding),
+                received,
+            })
+        }))
+    }
+
+    /// Counts a request without a response.
+    pub(super) fn failed(&self, error: &OutboundError) {
+        self.metrics.outbound.failed(error.code());
+    }
+}
+
+/// Whether a function with these rules may send a request to this URL. Depends on nothing else.
+pub(super) fn check(rules: &BTreeSet<HostRule>, uri: &Uri) -> Result<(), OutboundError> {
+    let name = rule_for(uri).ok_or_else(|| OutboundError::Url(shown(uri)))?;
+    if rules.is_empty() {
+        return Err(OutboundError::NotGranted(name));
+    }
+    if rules.iter().any(|rule| rule.allows(uri)) {
+        Ok(())
+    } else {
+        Err(OutboundError::Host(name))
+    }
+}
+
+/// The rule that would allow a URL, as it is written at a deployment.
+fn rule_for(uri: &Uri) -> Option<String> {
+    let authority = uri.authority()?;
+    let port = authority
+        .port_u16()
+        .map_or_else(String::new, |port| format!(":{port}"));
+    let text = format!("{}://{}{port}", uri.scheme_str()?, authority.host());
+    let rule: HostRule = text.parse().ok()?;
+    Some(rule.to_string())
+}
+
+/// The beginning of a URL.
+fn shown(uri: &Uri) -> String {
+    uri.to_string().chars().take(256).collect()
+}
+
+/// The key of the connections that the requests of a function may share: those of its version in its space.
+pub(super) fn pool_of(function: &Function) -> OutboundPool {
+    let mut hasher = blake3::Hasher::new_derive_key(POOL_DOMAIN);
+    for part in [function.space.as_str(), function.name.as_str()] {
+        hasher
+            .update(&(part.len() as u64).to_le_bytes())
+            .update(part.as_bytes());
+    }
+    hasher.update(function.version.digest.as_bytes());
+    *hasher.finalize().as_bytes()
+}
+
+fn add_trace(headers: &mut HeaderMap, trace: &TraceContext) {
+    if headers.contains_key(TRACEPARENT) {
+        return;
+    }
+    headers.remove(TRACESTATE);
+    if let Ok(parent) = HeaderValue::try_from(trace.parent.to_string()) {
+        headers.insert(TRACEPARENT, parent);
+    }
+    if let Some(Ok(state)) = trace.state().map(HeaderValue::from_str) {
+        headers.insert(TRACESTATE, state);
+    }
+}
+
+// === impl RequestCounts ===
+
+impl RequestCounts {
+    /// Counts a request, if it may be sent.
+    fn count(&self, gauge: &IntGauge) -> Result<OutstandingRequest, OutboundError> {
+        let at_once = self.outstanding.fetch_add(1, Ordering::Relaxed);
+        gauge.inc();
+        let counted = OutstandingRequest {
+            outstanding: Arc::clone(&self.outstanding),
+            gauge: gauge.clone(),
+        };
+        if at_once >= REQUESTS_AT_ONCE_MAX {
+            return Err(OutboundError::TooManyAtOnce(REQUESTS_AT_ONCE_MAX));
+        }
+        if self.made.fetch_add(1, Ordering::Relaxed) >= REQUESTS_MAX {
+            return Err(OutboundError::TooMany(REQUESTS_MAX));
+        }
+        Ok(counted)
+    }
+}
+
+// === impl OutstandingRequest ===
+
+impl Drop for OutstandingRequest {
+    fn drop(&mut self) {
+        self.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.gauge.dec();
+    }
+}
+
+// === impl OutstandingBody ===
+
+impl Body for OutstandingBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = self.body.as_mut().poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.received.inc_by(bytes as u64);
+            }
+            Poll::Ready(None | Some(Err(_))) => self.request = None,
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
