@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use serverledge_core::{Call, Caller, Function, FunctionName, InvocationError, InvocationId};
+use serverledge_core::{
+    Call, Caller, Footprint, Function, FunctionName, InvocationError, InvocationId,
+};
 use serverledge_wire::function::FunctionInfo;
 use serverledge_wire::peer::PeerCall;
 use std::sync::Arc;
@@ -126,6 +128,8 @@ pub struct Deployed {
     pub function: Arc<Function>,
     /// The kind of code that was recognised, in words for people.
     pub recognised: String,
+    /// Its sizes, where it is prepared as machine code of this node.
+    pub footprint: Option<Footprint>,
     /// The version that the name was bound to before.
     pub replaced: Option<Arc<Function>>,
     /// Remarks for the person who deploys.
@@ -143,6 +147,8 @@ pub struct Patched {
     pub remade: bool,
     /// The kind that was recognised, in words for people; empty if nothing had to be made ready.
     pub recognised: String,
+    /// Its sizes, where it was made ready as machine code of this node.
+    pub footprint: Option<Footprint>,
     /// Remarks for the person who deploys.
     pub remarks: Vec<String>,
 }

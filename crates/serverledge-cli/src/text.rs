@@ -69,6 +69,11 @@ pub(crate) fn bytes(count: usize) -> String {
     }
 }
 
+/// A size that the node tells, as [`bytes`] has it.
+pub(crate) fn size(count: u64) -> String {
+    bytes(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
 /// The begin of a version's digest: enough to tell it from others.
 pub(crate) fn version(digest: &str) -> String {
     one_line(digest.get(..12).unwrap_or(digest))

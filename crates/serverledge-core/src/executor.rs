@@ -100,6 +100,15 @@ pub enum Reuse {
     Pooled,
 }
 
+/// The sizes of a prepared version on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footprint {
+    /// Bytes of its machine code, data included.
+    pub machine_code_bytes: u64,
+    /// Bytes of memory with which an instance begins.
+    pub memory_bytes: u64,
+}
+
 /// The properties of a version that `prepare` found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
@@ -272,6 +281,12 @@ pub trait Executor: Send + Sync {
 
     /// Whether starts need no `prepare` first: false for a version that was prepared by an older program, or elsewhere.
     fn is_prepared(&self, version: &Version) -> bool;
+
+    /// The sizes of a version that is prepared here. May read a small file. `None` for every other version, and where code
+    /// is no machine code of this node's.
+    fn footprint(&self, _version: &Version) -> Option<Footprint> {
+        None
+    }
 
     /// Forgets what was loaded for a version (a deletion, an update). Running invocations end as they would have.
     async fn forget(&self, version: &Version);

@@ -43,8 +43,8 @@ pub use causes::{causes, error_chain};
 pub use dependencies::{Dependencies, DependenciesFile};
 pub use error::{FailureKind, FunctionFailure, InvocationError, OverloadReason};
 pub use executor::{
-    BodyError, Ending, Executor, HttpBody, InvokeError, Outcome, Payload, PrepareError, Prepared,
-    Progress, Reply, Rest, Reuse, Sandbox, StartError, StartPhase, Started, StopError,
+    BodyError, Ending, Executor, Footprint, HttpBody, InvokeError, Outcome, Payload, PrepareError,
+    Prepared, Progress, Reply, Rest, Reuse, Sandbox, StartError, StartPhase, Started, StopError,
 };
 pub use function::{
     Archs, Flags, Function, FunctionLimits, FunctionSpec, Interface, Isolation, Parameter,

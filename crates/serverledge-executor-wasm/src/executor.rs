@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::{
-    Digest, Executor, InstanceKey, Interface, PrepareError, Prepared, Progress, StartError,
-    Started, Version, error_chain,
+    Digest, Executor, Footprint, InstanceKey, Interface, PrepareError, Prepared, Progress,
+    StartError, Started, Version, error_chain,
 };
 use serverledge_wire::upload;
 use tokio::time::Instant;
@@ -385,6 +385,10 @@ impl Executor for WasmExecutor {
     /// Whether the machine code is on disk; after an upgrade of the node it is not.
     fn is_prepared(&self, version: &Version) -> bool {
         self.shared.modules.loader.is_complete(&version.code)
+    }
+
+    fn footprint(&self, version: &Version) -> Option<Footprint> {
+        self.shared.modules.loader.footprint(&version.code)
     }
 
     async fn forget(&self, version: &Version) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use serverledge_core::Digest;
+use serverledge_core::{Digest, Footprint};
 use tokio::sync::OnceCell;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Linker, Module, ModuleExport, component};
@@ -306,6 +306,15 @@ impl Loader {
         self.on_disk(move |disk| disk.sweep(used, grace))
             .await
             .unwrap_or(0)
+    }
+
+    /// The sizes of a module whose machine code is there.
+    pub(crate) fn footprint(&self, code: &Digest) -> Option<Footprint> {
+        let compiled = self.disk.label(code)?.compiled;
+        Some(Footprint {
+            machine_code_bytes: compiled.code_bytes,
+            memory_bytes: compiled.memory_bytes_min,
+        })
     }
 
     /// Whether machine code and the engine that it needs are there.

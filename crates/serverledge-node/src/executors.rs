@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serverledge_core::{Executor, Runtime, Version};
+use serverledge_core::{Executor, Footprint, Runtime, Version};
 use serverledge_executor_wasm::WasmExecutor;
 
 /// The executors; see the module.
@@ -37,6 +37,11 @@ impl Executors {
     pub(crate) fn is_prepared(&self, version: &Version) -> bool {
         self.of(version.runtime)
             .is_none_or(|executor| executor.is_prepared(version))
+    }
+
+    /// The sizes of a version that is prepared here as machine code.
+    pub(crate) fn footprint(&self, version: &Version) -> Option<Footprint> {
+        self.of(version.runtime)?.footprint(version)
     }
 
     /// All executors.

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::members::{BodyError, Members};
 use crate::program_io;
+use crate::versions::FootprintInfo;
 
 /// Least memory of a function in a container: Docker's own minimum is 6 MiB, and an interpreter does not start in less
 /// than about 12.
@@ -598,6 +599,9 @@ pub struct Created {
     /// The guest interface that was recognised.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub interface: String,
+    /// Its sizes on the node that answers; absent for containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footprint: Option<FootprintInfo>,
     /// A function of this name was there, and all of it was replaced: what the request did not name has its default.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replaced: bool,

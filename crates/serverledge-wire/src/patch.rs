@@ -13,6 +13,7 @@ use crate::function::{
     FUNCTION_MEMBERS, FunctionBody, FunctionInfo, ParameterBody, SecretValues, SignatureBody,
 };
 use crate::members::{BodyError, Members, Update};
+use crate::versions::FootprintInfo;
 
 /// Variables by name: a value sets one, `null` takes it away, the others stay.
 pub type VariablesPatch = BTreeMap<String, Option<String>>;
@@ -340,6 +341,9 @@ pub struct Updated {
     /// The guest interface that was recognised, if the function was made ready anew.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub interface: String,
+    /// Its sizes on the node that answers, if it was made ready anew; absent for containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footprint: Option<FootprintInfo>,
     /// Remarks for the person who deploys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,

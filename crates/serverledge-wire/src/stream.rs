@@ -85,6 +85,7 @@ mod tests {
             runtime: "python".to_owned(),
             version: "00ff".to_owned(),
             interface: String::new(),
+            footprint: None,
             replaced: false,
             remarks: Vec::new(),
         };

@@ -1,6 +1,7 @@
 //! A function's versions, rolling back to one of them, and flags that change without new code.
 
 use serde::{Deserialize, Serialize};
+use serverledge_core::Footprint;
 use utoipa::ToSchema;
 
 use crate::members::{BodyError, Members};
@@ -13,6 +14,25 @@ pub struct FunctionVersions {
     pub function: String,
     /// The current version, then those that are kept, the newest first.
     pub versions: Vec<VersionInfo>,
+}
+
+/// The sizes of a prepared version on the node that answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct FootprintInfo {
+    /// Bytes of its machine code, data included. Scripts share an engine, which is not counted here.
+    pub machine_code_bytes: u64,
+    /// Bytes of memory with which an instance begins.
+    pub memory_bytes: u64,
+}
+
+impl From<Footprint> for FootprintInfo {
+    fn from(footprint: Footprint) -> Self {
+        Self {
+            machine_code_bytes: footprint.machine_code_bytes,
+            memory_bytes: footprint.memory_bytes,
+        }
+    }
 }
 
 /// One version of a function.
@@ -40,6 +60,9 @@ pub struct VersionInfo {
     /// Lifetime of its instances: `kept` or `fresh`.
     #[serde(default)]
     pub isolation: String,
+    /// Its sizes on the node that answers; absent for containers, and where it is not prepared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footprint: Option<FootprintInfo>,
 }
 
 /// The body of `POST /functions/{name}/rollback`.

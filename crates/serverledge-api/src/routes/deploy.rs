@@ -6,6 +6,7 @@ use serverledge_core::{CONTENT_TYPE_DEFAULT, Caller, Function, Progress};
 use serverledge_wire::function::{Created, FunctionBody};
 use serverledge_wire::patch::{ChangeInfo, changes};
 use serverledge_wire::problem::Problem;
+use serverledge_wire::versions::FootprintInfo;
 
 use crate::backend::errors::Deploy;
 use crate::request::api_request::ApiRequest;
@@ -100,6 +101,7 @@ async fn deployed(
         runtime: version.runtime.to_string(),
         version: version.digest.to_string(),
         interface: deployed.recognised,
+        footprint: deployed.footprint.map(FootprintInfo::from),
         replaced: deployed.replaced.is_some(),
         remarks: deployed.remarks.into_iter().chain(lost).collect(),
     })

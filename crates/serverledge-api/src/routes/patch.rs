@@ -9,6 +9,7 @@ use serverledge_core::{Caller, Progress};
 use serverledge_wire::function::FunctionInfo;
 use serverledge_wire::patch::{FunctionPatch, Updated, changes};
 use serverledge_wire::problem::Problem;
+use serverledge_wire::versions::FootprintInfo;
 
 use crate::backend::{ExpectedState, Patched};
 use crate::request::api_request::ApiRequest;
@@ -124,6 +125,7 @@ async fn updated(
         function,
         remade,
         recognised,
+        footprint,
         remarks,
     } = patched;
     Ok(Updated {
@@ -132,6 +134,7 @@ async fn updated(
         previous: before.version.digest.to_string(),
         function: FunctionInfo::from(&*function),
         interface: recognised,
+        footprint: footprint.map(FootprintInfo::from),
         remarks,
     })
 }

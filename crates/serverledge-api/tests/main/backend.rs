@@ -12,9 +12,9 @@ use serverledge_api::{
     PeerRefused, PeerRequest, PollError, Polled, Readiness, SubmitError, Submitted, VersionHistory,
 };
 use serverledge_core::{
-    CacheMetadata, Call, Caller, Digest, Flags, Function, FunctionLimits, FunctionName, Interface,
-    InvocationError, InvocationId, Network, Payload, Phases, ProgramIo, Progress, Reply, Report,
-    Runtime, Secrets, SpaceId, Version,
+    CacheMetadata, Call, Caller, Digest, Flags, Footprint, Function, FunctionLimits, FunctionName,
+    Interface, InvocationError, InvocationId, Network, Payload, Phases, ProgramIo, Progress, Reply,
+    Report, Runtime, Secrets, SpaceId, Version,
 };
 use serverledge_wire::function::{FunctionBody, checked_isolation};
 use serverledge_wire::invocations::{DeadLetter, DeadLetters, InvocationInfo};
@@ -35,6 +35,12 @@ use crate::running_apps::FakeHosting;
 pub(crate) struct FakeBackend {
     shared: Arc<Shared>,
 }
+
+/// The sizes of everything that is deployed here.
+const FOOTPRINT: Footprint = Footprint {
+    machine_code_bytes: 2048,
+    memory_bytes: 65_536,
+};
 
 /// Scripts and observes a [`FakeBackend`].
 #[derive(Clone)]
@@ -311,6 +317,7 @@ impl Deployments for FakeBackend {
             Ok(Deployed {
                 function,
                 recognised,
+                footprint: Some(FOOTPRINT),
                 replaced,
                 remarks,
             })
@@ -361,6 +368,7 @@ impl Deployments for FakeBackend {
             function,
             remade: true,
             recognised: "reactor".to_owned(),
+            footprint: Some(FOOTPRINT),
             remarks: Vec::new(),
         })
     }
@@ -406,6 +414,7 @@ impl VersionHistory for FakeBackend {
             idempotent: current.flags.idempotent,
             edge: current.flags.edge,
             isolation: current.flags.isolation.name().to_owned(),
+            footprint: Some(FOOTPRINT.into()),
         };
         Ok(FunctionVersions {
             function: name.to_owned(),

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serverledge_client::{FunctionName, ParseRuntimeError, Runtime};
 use serverledge_wire::function::{Created, FunctionBody};
+use serverledge_wire::versions::FootprintInfo;
 use tokio::task::spawn_blocking;
 
 use super::rollout::await_nodes;
@@ -219,6 +220,15 @@ fn body<'a>(
     })
 }
 
+/// The sizes of what was prepared, in words.
+fn sizes(footprint: &FootprintInfo) -> String {
+    format!(
+        "machine code {}, memory at start {}",
+        text::size(footprint.machine_code_bytes),
+        text::size(footprint.memory_bytes),
+    )
+}
+
 fn rendered(created: &Created, replace: bool) -> String {
     let done = if replace { "deployed" } else { "created" };
     let version = text::version(&created.version);
@@ -231,6 +241,8 @@ fn rendered(created: &Created, replace: bool) -> String {
     .filter(|(_, value)| !value.is_empty())
     .map(|(fact, value)| format!("{fact} {value}"))
     .collect();
+    let sizes = created.footprint.as_ref().map(sizes);
+    let facts: Vec<String> = facts.into_iter().chain(sizes).collect();
     let mut shown = format!("{done} {}", created.created);
     if !facts.is_empty() {
         shown.push_str(&format!(" ({})", facts.join(", ")));
@@ -431,12 +443,16 @@ mod tests {
             runtime: "wasm".to_owned(),
             version: "0123456789abcdef".to_owned(),
             interface: String::new(),
+            footprint: Some(FootprintInfo {
+                machine_code_bytes: 38_200_000,
+                memory_bytes: 65_536,
+            }),
             replaced: false,
             remarks: vec!["large".to_owned()],
         };
         assert_eq!(
             rendered(&created, false),
-            "created f (runtime wasm, version 0123456789ab)\nnote: large"
+            "created f (runtime wasm, version 0123456789ab, machine code 36.4 MiB, memory at start 64.0 KiB)\nnote: large"
         );
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serverledge_client::ClientError;
 use serverledge_wire::function::FunctionInfo;
-use serverledge_wire::versions::{FlagsRequest, FunctionVersions};
+use serverledge_wire::versions::{FlagsRequest, FootprintInfo, FunctionVersions};
 
 use super::session::{Session, function_name};
 use crate::arguments::FunctionArgs;
@@ -195,12 +195,16 @@ fn table(listed: &FunctionVersions) -> String {
         } else {
             text::time(one.deployed_unix_ms)
         };
-        let bytes = usize::try_from(one.code_bytes).unwrap_or(usize::MAX);
-        let code = if bytes == 0 {
-            "-".to_owned()
-        } else {
-            text::bytes(bytes)
+        let code = match one.code_bytes {
+            0 => "-".to_owned(),
+            bytes => text::size(bytes),
         };
+        let size = |of: fn(&FootprintInfo) -> u64| {
+            let footprint = one.footprint.as_ref();
+            footprint.map_or_else(|| "-".to_owned(), |footprint| text::size(of(footprint)))
+        };
+        let machine = size(|footprint| footprint.machine_code_bytes);
+        let memory = size(|footprint| footprint.memory_bytes);
         let current = if one.current {
             output::dim("current")
         } else {
@@ -211,12 +215,23 @@ fn table(listed: &FunctionVersions) -> String {
             deployed,
             text::one_line(&one.runtime),
             code,
+            machine,
+            memory,
             words((one.idempotent, one.edge, &one.isolation), "-"),
             current,
         ]
     });
     text::listing(
-        ["VERSION", "DEPLOYED", "RUNTIME", "CODE", "FLAGS", ""],
+        [
+            "VERSION",
+            "DEPLOYED",
+            "RUNTIME",
+            "CODE",
+            "MACHINE CODE",
+            "MEMORY",
+            "FLAGS",
+            "",
+        ],
         rows,
     )
 }
@@ -240,6 +255,10 @@ mod tests {
             idempotent: current,
             edge: false,
             isolation: if current { "fresh" } else { "kept" }.to_owned(),
+            footprint: current.then_some(FootprintInfo {
+                machine_code_bytes: 40_000_000,
+                memory_bytes: 65_536,
+            }),
         }
     }
 

@@ -155,6 +155,7 @@ impl Deployments for Deployer {
         let (recognised, mut remarks) = described(function.version.runtime, prepared, remarks);
         remarks.extend(edge_fit::remark(&function, ready(Some(bytes))).await);
         Ok(Deployed {
+            footprint: self.executors.footprint(&function.version),
             function,
             recognised,
             replaced: before,

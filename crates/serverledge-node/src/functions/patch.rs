@@ -142,6 +142,7 @@ impl Deployer {
                 function,
                 remade: true,
                 recognised: String::new(),
+                footprint: None,
                 remarks: remark.into_iter().collect(),
             });
         }
@@ -222,6 +223,7 @@ impl Deployer {
         self.resources.tell_change(&function, "deployed");
         drop(turn);
         Ok(Patched {
+            footprint: self.executors.footprint(&function.version),
             before,
             function,
             remade: false,

@@ -21,6 +21,10 @@ mod tests;
 impl VersionHistory for Deployer {
     async fn versions(&self, space: &SpaceId, name: &str) -> Result<FunctionVersions, DeployError> {
         let history = self.history(space, name).await?;
+        let info = |deployed: &Deployed, current| VersionInfo {
+            footprint: self.executors.footprint(&deployed.function.version),
+            ..info(deployed, current)
+        };
         let current = std::iter::once(info(&history.current, true));
         let versions = current
             .chain(history.kept.iter().map(|kept| info(kept, false)))
@@ -143,6 +147,7 @@ fn info(deployed: &Deployed, current: bool) -> VersionInfo {
         idempotent: function.flags.idempotent,
         edge: function.flags.edge,
         isolation: function.flags.isolation.name().to_owned(),
+        footprint: None,
     }
 }
 
