@@ -263,6 +263,14 @@ export interface FunctionInfo {
   Isolation: 'kept' | 'fresh' | '';
   SupportedArchs?: string[];
   Signature?: Signature;
+  /** Of a program: its arguments, with the places of parameters. */
+  Arguments?: string[];
+  /** Absent: the parameters. */
+  Stdin?: 'body' | 'none';
+  /** Absent: JSON. */
+  Stdout?: 'raw';
+  /** Content type of raw output. */
+  StdoutType?: string;
 }
 
 /** The body of `POST /create`. */
@@ -286,6 +294,10 @@ export interface NewFunction {
   Edge?: boolean;
   Isolation?: 'kept' | 'fresh';
   SupportedArchs?: string[];
+  Arguments?: string[];
+  Stdin?: 'params' | 'body' | 'none';
+  Stdout?: 'json' | 'raw';
+  StdoutType?: string;
 }
 
 /** The body of `PATCH /functions/{name}`: `null` is the default, in `Env` and `Secrets` it removes one. */
@@ -318,6 +330,7 @@ export interface VersionInfo {
   Runtime: Runtime;
   Interface: 'json' | 'http';
   Code: string;
+  /** 0: not noted. */
   CodeBytes: number;
   Idempotent: boolean;
   Edge: boolean;

@@ -18,6 +18,8 @@ import {
   type Variable,
 } from '../parts/function-fields';
 import { guessRuntime, RUNTIME_TEXTS } from '../parts/guess';
+import { firstFault, isSet, programFaults } from '../parts/program';
+import { ProgramFields } from '../parts/program-fields';
 import { ProgressView, useProgress } from '../parts/progress';
 import { encoded, fileName, keepSource, languageOf, readSource, sourceOf, textOf, type Source } from '../parts/source';
 import { TEMPLATES, type Template } from '../parts/templates';
@@ -71,6 +73,9 @@ export default function NewFunction({ params, query }: PageProps): JSX.Element {
   const guess = useMemo(() => guessRuntime(source), [source]);
   const runtime = value.runtime === '' ? guess?.runtime : value.runtime;
   const custom = value.runtime === 'custom';
+  // A draft of an older console lacks some.
+  const settings: Settings = { ...DEFAULTS, ...value.settings };
+  const programFault = runtime === 'wasm' ? firstFault(programFaults(settings)) : undefined;
   const change = (part: Partial<Draft>): void => set({ ...value, ...part });
   const taken = names.data?.includes(value.name) === true && created === undefined;
 
@@ -97,19 +102,20 @@ export default function NewFunction({ params, query }: PageProps): JSX.Element {
       (one) => freeName(one.name, names.data ?? []) === value.name || one.name === value.name,
     );
     const ownName = given || value.name === '' ? freeName(name, names.data ?? []) : value.name;
-    const settings = value.template === '' ? value.settings : fresh;
+    const kept = value.template === '' ? value.settings : fresh;
     setUpload(text === undefined ? read : undefined);
-    change({ file, code: text ?? value.code, template: '', runtime: '', name: ownName, settings });
+    change({ file, code: text ?? value.code, template: '', runtime: '', name: ownName, settings: kept });
   };
 
   const deploy = useProgress(async (onStep) => {
     if (value.name === '') throw new ApiError(0, 'name_missing', 'the function needs a name');
     if (runtime === undefined) throw new ApiError(0, 'runtime_unknown', 'choose a runtime: nothing here tells it');
+    if (programFault !== undefined) throw new ApiError(0, 'invalid_member', programFault);
     const body: NewFunctionBody = {
       Name: value.name,
       Runtime: runtime,
-      ...deployMembers(value.settings),
-      ...(custom ? { CustomImage: value.settings.image } : { TarFunctionCode: await encoded(source) }),
+      ...deployMembers(settings, runtime),
+      ...(custom ? { CustomImage: settings.image } : { TarFunctionCode: await encoded(source) }),
       ...(value.env.length === 0 ? {} : { Env: variables(value.env) }),
       ...(secrets.length === 0 ? {} : { Secrets: variables(secrets) }),
     };
@@ -199,9 +205,9 @@ export default function NewFunction({ params, query }: PageProps): JSX.Element {
                 label="Image"
                 mono
                 required
-                value={value.settings.image}
+                value={settings.image}
                 placeholder="registry.example/team/image:tag"
-                onChange={(image) => change({ settings: { ...value.settings, image } })}
+                onChange={(image) => change({ settings: { ...settings, image } })}
                 hint="It has to speak the executor protocol."
               />
             )}
@@ -212,15 +218,21 @@ export default function NewFunction({ params, query }: PageProps): JSX.Element {
             </p>
           )}
           <details class="more">
-            <summary>{flagText(value.settings)}</summary>
-            <FlagFields value={value.settings} runtime={runtime} onChange={(settings) => change({ settings })} />
+            <summary>{flagText(settings)}</summary>
+            <FlagFields value={settings} runtime={runtime} onChange={(next) => change({ settings: next })} />
           </details>
+          {runtime === 'wasm' && (
+            <details class="more" open={isSet(settings)}>
+              <summary>Arguments and streams of a program</summary>
+              <ProgramFields value={settings} onChange={(next) => change({ settings: next })} />
+            </details>
+          )}
           <details class="more">
             <summary>Memory, time and other limits</summary>
             <LimitFields
-              value={value.settings}
+              value={settings}
               runtime={custom ? undefined : runtime}
-              onChange={(settings) => change({ settings })}
+              onChange={(next) => change({ settings: next })}
             />
           </details>
           <details class="more" open={value.env.length > 0}>
@@ -239,7 +251,7 @@ export default function NewFunction({ params, query }: PageProps): JSX.Element {
           </details>
           <details class="more">
             <summary>Signature</summary>
-            <SignatureFields value={value.settings} onChange={(settings) => change({ settings })} />
+            <SignatureFields value={settings} onChange={(next) => change({ settings: next })} />
           </details>
         </Section>
         {!custom && (
@@ -269,7 +281,7 @@ export default function NewFunction({ params, query }: PageProps): JSX.Element {
         )}
         <ProgressView of={deploy} done="Deployed" />
         <div class="form-actions">
-          <Button type="submit" look="primary" busy={deploy.busy} disabled={taken}>
+          <Button type="submit" look="primary" busy={deploy.busy} disabled={taken || programFault !== undefined}>
             Deploy
           </Button>
           {draft.dirty && !deploy.busy && (

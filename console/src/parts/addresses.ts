@@ -40,18 +40,32 @@ export function hasNoBody(method: string): boolean {
   return method === 'GET';
 }
 
-/** What a call sends: arguments in the form of endpoints, or, to a function that takes requests, a body as it is. */
-export type Sent = { readonly args: unknown } | { readonly text: string; readonly type: string };
+/** A body as it is, and a query. */
+export interface SentBody {
+  readonly text: string;
+  readonly type: string;
+  readonly query: string;
+}
 
-/** A command that calls an endpoint below this address. */
-export function curl(address: string, endpoint: EndpointInfo, sent: Sent): string {
+/** What a call sends: arguments in the form of endpoints, or what a function that takes requests gets. */
+export type Sent = { readonly args: unknown } | SentBody;
+
+/** The query of a call, from its question mark on. */
+export function queryOf(sent: Sent, method: string): string {
+  if ('args' in sent) return hasNoBody(method) ? argumentQuery(sent.args) : '';
+  return sent.query === '' ? '' : `?${sent.query.replace(/^\?/, '')}`;
+}
+
+/** A command that calls an endpoint below this address. `file`: where its answer goes. */
+export function curl(address: string, endpoint: EndpointInfo, sent: Sent, file?: string): string {
   const { method } = endpoint;
-  const target = address + pathOf(endpoint);
-  if (hasNoBody(method)) return `curl -s ${quoted(target + ('args' in sent ? argumentQuery(sent.args) : ''))}`;
+  const target = quoted(address + pathOf(endpoint) + queryOf(sent, method));
+  const start = file === undefined ? 'curl -s' : `curl -s -o ${file}`;
+  if (hasNoBody(method)) return `${start} ${target}`;
   const verb = method === 'POST' ? '' : ` -X ${method}`;
-  if ('args' in sent) return `curl -s${verb} ${quoted(target)} -d ${quoted(JSON.stringify({ args: sent.args }))}`;
+  if ('args' in sent) return `${start}${verb} ${target} -d ${quoted(JSON.stringify({ args: sent.args }))}`;
   const header = quoted(`Content-Type: ${sent.type}`);
-  return `curl -s${verb} ${quoted(target)} -H ${header} --data-binary ${quoted(sent.text)}`;
+  return `${start}${verb} ${target} -H ${header} --data-binary ${quoted(sent.text)}`;
 }
 
 /** A word of the shell. */

@@ -4,6 +4,7 @@ import { path } from '../base';
 import { useEvents } from '../events';
 import { useRead, type Fetched } from '../hooks';
 import type { FunctionInfo } from '../types';
+import { declaredInputs } from './program';
 
 /** Requests at once. */
 const AT_ONCE = 6;
@@ -38,7 +39,8 @@ async function readAll(
 
 /** Arguments of the right types, for a first try. */
 export function sampleArguments(info: FunctionInfo | undefined): Record<string, unknown> {
-  return Object.fromEntries((info?.Signature?.Inputs ?? []).map(({ Name, Type }) => [Name, sampleOf(Type)]));
+  const inputs = info === undefined ? [] : declaredInputs(info);
+  return Object.fromEntries(inputs.map(({ Name, Type }) => [Name, sampleOf(Type)]));
 }
 
 function sampleOf(type: string): unknown {

@@ -3,8 +3,9 @@ import type { JSX } from 'preact';
 import { href } from '../base';
 import { Link } from '../router';
 import type { InvocationInfo } from '../types';
-import { Badge, CodeBlock, Facts, Icon, Section, Time, formatDuration, shortId } from '../ui';
+import { Badge, Facts, Icon, Section, Time, formatDuration, shortId } from '../ui';
 import { NodeName } from './node-name';
+import { JsonResult } from './result-view';
 import { runPage } from './runs';
 
 /** Why there is no result. Not an alert: it is what the record says. */
@@ -62,7 +63,7 @@ export function AsyncState({
             callback?.last_error !== undefined && ['Callback failed', callback.last_error],
           ]}
         />
-        {info.result !== undefined && <CodeBlock label="Result" text={JSON.stringify(info.result, null, 2)} wrap />}
+        {info.result !== undefined && <JsonResult value={info.result} />}
       </Section>
       <Section title="History">
         {info.history.length === 0 ? (

@@ -9,14 +9,20 @@ import type { AppInfo, EndpointInfo, FunctionInfo, FunctionVersions } from '../t
 import {
   Badge, Button, CodeBlock, Duration, Editor, formatBytes, Problem, Section, TextArea, TextField, type Tone,
 } from '../ui';
-import { addressOf, argumentQuery, curl, hasNoBody, hostAddressOf, keyOf, pathOf, type Sent } from './addresses';
+import {
+  addressOf, argumentQuery, curl, hasNoBody, hostAddressOf, keyOf, pathOf, queryOf, type Sent,
+} from './addresses';
 import { sampleArguments } from './app-functions';
+import { fileNameOf, isJson, textOf } from './bytes';
+import { hasBytes } from './program';
+import { ResultView } from './result-view';
 import { StartStop } from './start-stop';
 
 interface Answer {
   readonly status: number;
-  readonly type: string;
-  readonly text: string;
+  readonly bytes: Blob;
+  /** The bytes, if they are text. */
+  readonly text: string | undefined;
   readonly us: number;
 }
 
@@ -34,14 +40,21 @@ export function CallEndpoint({ info, endpoint, onChanged }: CallProps): JSX.Elem
   const there = info.functions.includes(endpoint.function);
   const about = useFetch<FunctionInfo>(there ? functionRoute : null);
   const versions = useFetch<FunctionVersions>(there ? `${functionRoute}/versions` : null);
-  const takesHttp = versions.data?.Versions.find(({ Current }) => Current)?.Interface === 'http';
+  const byRequest = versions.data?.Versions.find(({ Current }) => Current)?.Interface === 'http';
+  // A program that reads no body has its arguments in the form of endpoints.
+  const readsArguments = about.data !== undefined && hasBytes(about.data) && about.data.Stdin !== 'body';
+  const takesHttp = byRequest && !readsArguments;
   const draft = useDraft(`app.${info.id}.call.${keyOf(endpoint)}`, '');
   const text = draft.value !== '' || takesHttp ? draft.value : JSON.stringify(sampleArguments(about.data), null, 2);
   const [type, setType] = useState('text/plain');
+  const readsBody = about.data?.Stdin === 'body';
+  const parameters = argumentQuery(sampleArguments(readsBody ? about.data : undefined)).slice(1);
+  const query = useDraft(`app.${info.id}.query.${keyOf(endpoint)}`, parameters);
   const [answer, setAnswer] = useState<Answer>();
   const aborter = useRef<AbortController | undefined>(undefined);
   const args = parsed(text);
-  const sent: Sent = takesHttp ? { text, type } : { args: args.value };
+  const sent: Sent = takesHttp ? { text, type, query: query.value } : { args: args.value };
+  const file = about.data?.Stdout === 'raw' ? fileNameOf(about.data.StdoutType ?? '') : undefined;
   const call = useAction(async () => {
     setAnswer(undefined);
     aborter.current = new AbortController();
@@ -51,9 +64,9 @@ export function CallEndpoint({ info, endpoint, onChanged }: CallProps): JSX.Elem
     const response = await send(endpoint.method as 'GET', route, options);
     const answered = response.headers.get('content-type') ?? '';
     if (!response.ok && answered.includes('problem+json')) throw await errorOf(response);
-    const body = await response.text();
+    const bytes = await response.blob();
     const us = (performance.now() - begun) * 1000;
-    setAnswer({ status: response.status, type: answered, text: body, us });
+    setAnswer({ status: response.status, bytes, text: await textOf(bytes), us });
   });
   const run = (): void => {
     if (up && there && (takesHttp || args.error === undefined)) void call.run();
@@ -65,7 +78,19 @@ export function CallEndpoint({ info, endpoint, onChanged }: CallProps): JSX.Elem
         actions={there && <Link to={functionPage(endpoint.function, app)}>{endpoint.function}</Link>}
       >
         {takesHttp
-          ? <HttpBody method={endpoint.method} text={text} onText={draft.set} type={type} onType={setType} />
+          ? (
+            <>
+              <TextField
+                label="Query"
+                mono
+                placeholder="name=value&other=value"
+                hint={readsBody ? 'The parameters of the program.' : undefined}
+                value={query.value}
+                onChange={query.set}
+              />
+              <HttpBody method={endpoint.method} text={text} onText={draft.set} type={type} onType={setType} />
+            </>
+          )
           : (
             <>
               <Editor
@@ -110,7 +135,7 @@ export function CallEndpoint({ info, endpoint, onChanged }: CallProps): JSX.Elem
           </p>
         )}
         {answer !== undefined && <Response answer={answer} />}
-        <Commands app={app} endpoint={endpoint} sent={sent} />
+        <Commands app={app} endpoint={endpoint} sent={sent} file={file} />
       </Section>
     </div>
   );
@@ -131,11 +156,10 @@ function requestOf(
   sent: Sent,
 ): { route: string; json?: unknown; body?: string; headers?: Record<string, string> } {
   const { method } = endpoint;
-  const route = path`/app/${app}` + pathOf(endpoint);
-  if ('args' in sent) {
-    return hasNoBody(method) ? { route: route + argumentQuery(sent.args) } : { route, json: { args: sent.args } };
-  }
-  return hasNoBody(method) ? { route } : { route, body: sent.text, headers: { 'content-type': sent.type } };
+  const route = path`/app/${app}` + pathOf(endpoint) + queryOf(sent, method);
+  if (hasNoBody(method)) return { route };
+  if ('args' in sent) return { route, json: { args: sent.args } };
+  return { route, body: sent.text, headers: { 'content-type': sent.type } };
 }
 
 function HttpBody(
@@ -168,8 +192,8 @@ function toneOf(status: number): Tone {
 }
 
 function Response({ answer }: { readonly answer: Answer }): JSX.Element {
-  const { status, type, text, us } = answer;
-  const whole = type.includes('json') ? json(text) : undefined;
+  const { status, bytes, text, us } = answer;
+  const whole = isJson(bytes.type) ? json(text ?? '') : undefined;
   const cache = isMember(whole, 'cache') ? whole.cache : undefined;
   const shown = isMember(whole, 'result') ? whole.result : whole;
   return (
@@ -177,13 +201,17 @@ function Response({ answer }: { readonly answer: Answer }): JSX.Element {
       <p class="row">
         <Badge tone={toneOf(status)}>{status}</Badge>
         <Duration us={us} />
-        <span class="muted">{formatBytes(new Blob([text]).size)}{type !== '' && `, ${type}`}</span>
+        {shown !== undefined && <span class="muted">{formatBytes(bytes.size)}, {bytes.type}</span>}
       </p>
-      <CodeBlock
-        label={isMember(whole, 'result') ? 'Result' : 'Body'}
-        text={shown === undefined ? cut(text) : cut(JSON.stringify(shown, null, 2))}
-        wrap
-      />
+      {shown === undefined
+        ? <ResultView text={text} bytes={bytes} />
+        : (
+          <CodeBlock
+            label={isMember(whole, 'result') ? 'Result' : 'Body'}
+            text={cut(JSON.stringify(shown, null, 2))}
+            wrap
+          />
+        )}
       {isFilled(cache) && (
         <details>
           <summary>Entries for the caller's cache</summary>
@@ -217,14 +245,19 @@ function cut(text: string): string {
 }
 
 function Commands(
-  { app, endpoint, sent }: { readonly app: string; readonly endpoint: EndpointInfo; readonly sent: Sent },
+  { app, endpoint, sent, file }: {
+    readonly app: string;
+    readonly endpoint: EndpointInfo;
+    readonly sent: Sent;
+    readonly file: string | undefined;
+  },
 ): JSX.Element {
   const host = hostAddressOf(app);
   return (
     <details open>
       <summary>From a terminal or a page</summary>
       <div class="stack">
-        <CodeBlock label="By path" text={curl(addressOf(app), endpoint, sent)} wrap />
+        <CodeBlock label="By path" text={curl(addressOf(app), endpoint, sent, file)} wrap />
         {host === undefined
           ? (
             <p class="muted">
@@ -232,7 +265,7 @@ function Commands(
               <code>platform.domain</code>, which its operator knows.
             </p>
           )
-          : <CodeBlock label="By its own host name, on this machine" text={curl(host, endpoint, sent)} wrap />}
+          : <CodeBlock label="By its own host name, on this machine" text={curl(host, endpoint, sent, file)} wrap />}
       </div>
     </details>
   );

@@ -1,17 +1,14 @@
 /** What came of a call: result or error, phases, where it ran, headers, log. */
 import type { JSX } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
 import { inApp, path } from '../base';
 import { useFetch } from '../hooks';
 import { Link } from '../router';
 import type { InvocationInfo, Run } from '../types';
-import { Badge, Bytes, Button, CodeBlock, Facts, Problem, formatBytes, formatDuration, shortId } from '../ui';
+import { Badge, CodeBlock, Facts, Problem, formatDuration, shortId } from '../ui';
 import type { Outcome } from './calls';
+import { ResultView } from './result-view';
 import { RunLog } from './run-log';
 import { Spans, type Span } from './spans';
-
-/** Characters of a result that are shown at first. */
-const SHOWN_MAX = 100_000;
 
 const CACHE_TEXTS: Readonly<Record<string, string>> = {
   cache: 'the result was kept: nothing ran',
@@ -48,7 +45,7 @@ export function CallResult({
         <span class="figure muted">{formatDuration(outcome.took)} in all</span>
       </div>
       <Problem error={outcome.error} />
-      <Body outcome={outcome} />
+      {outcome.error === undefined && <ResultView text={outcome.text} bytes={outcome.bytes} />}
       <Waterfall outcome={outcome} run={run} scale={scale} />
       <Facts
         of={[
@@ -90,67 +87,6 @@ function ranOn(outcome: Outcome, run: Run | undefined): string | undefined {
   if (outcome.where === 'browser') return 'this browser';
   if (run !== undefined && run.ran_on !== run.node) return `${run.ran_on}, over ${run.node}`;
   return run?.ran_on ?? outcome.ranOn;
-}
-
-/** The result: JSON with indents, other text as it is, else its size and a link to save it. */
-function Body({ outcome }: { readonly outcome: Outcome }): JSX.Element | null {
-  const [whole, setWhole] = useState(false);
-  const text = useMemo(() => pretty(outcome.text), [outcome.text]);
-  useEffect(() => setWhole(false), [outcome]);
-  if (outcome.error !== undefined) return null;
-  if (text === undefined) {
-    return outcome.bytes === undefined ? null : (
-      <p>
-        The answer is no text. <SaveButton bytes={outcome.bytes} />
-      </p>
-    );
-  }
-  if (text === '') return <p class="muted">The answer has no body.</p>;
-  const cut = !whole && text.length > SHOWN_MAX;
-  return (
-    <div class="stack tight result-body">
-      <CodeBlock label="Result" wrap text={cut ? text.slice(0, SHOWN_MAX) : text} />
-      {cut && (
-        <div class="row">
-          <span class="muted">
-            The first {formatBytes(SHOWN_MAX)} of {formatBytes(text.length)}.
-          </span>
-          <Button small onClick={() => setWhole(true)}>
-            Show all of it
-          </Button>
-        </div>
-      )}
-    </div>
-  );
-}
-
-function pretty(text: string | undefined): string | undefined {
-  if (text === undefined || text.length > 1_000_000) return text;
-  try {
-    const value: unknown = JSON.parse(text);
-    // A number that JavaScript would round stays as it came.
-    return /\d{16}/.test(text) ? text : JSON.stringify(value, null, 2);
-  } catch {
-    return text;
-  }
-}
-
-function SaveButton({ bytes }: { readonly bytes: Blob }): JSX.Element {
-  const save = (): void => {
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(bytes);
-    link.download = `result.${bytes.type.split(/[/;]/)[1] ?? 'bin'}`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  };
-  return (
-    <>
-      <Bytes n={bytes.size} /> of <code>{bytes.type || 'unknown type'}</code>{' '}
-      <Button small onClick={save}>
-        Save
-      </Button>
-    </>
-  );
 }
 
 /** The way to the node, the phases there, the way back. */

@@ -1,7 +1,8 @@
 /** Calls of a function at the node, as the page for trying them makes them, and the same as commands. */
 import { ApiError, errorOf, isAbort, send } from '../api';
 import { apiRoot, apiUrl, inApp, path } from '../base';
-import type { InvocationResponse } from '../types';
+import type { FunctionInfo, InvocationResponse } from '../types';
+import { fileNameOf, rawResult, textOf } from './bytes';
 
 /** Phases of a call at the node, in microseconds. */
 export interface Phases {
@@ -17,8 +18,9 @@ export interface Outcome {
   /** HTTP status, where there is one. */
   readonly status?: number;
   readonly error?: ApiError;
-  /** The result, as text if it is some. */
+  /** The result, if it is text. */
   readonly text?: string;
+  /** The result with its type; absent: JSON. */
   readonly bytes?: Blob;
   readonly headers: readonly (readonly [string, string])[];
   /** Microseconds until the whole answer was here. */
@@ -81,15 +83,15 @@ function common(response: Response, begun: number): Omit<Outcome, 'where'> {
   };
 }
 
-/** Runs a function with parameters and waits for its result. */
+/** Runs a function with parameters and waits for its result. Raw output is decoded. */
 export async function invoke(
-  name: string,
+  info: FunctionInfo,
   app: string | undefined,
   params: string,
   signal: AbortSignal,
 ): Promise<Outcome> {
   const begun = performance.now();
-  const route = inApp(app, path`/invoke/${name}`);
+  const route = inApp(app, path`/invoke/${info.Name}`);
   // The parameters as they were typed: a number of twenty digits stays one.
   const body = `{"Params":${params},"ReturnOutput":true}`;
   const response = await send('POST', route, { body, signal, headers: { 'content-type': 'application/json' } });
@@ -102,11 +104,31 @@ export async function invoke(
   return {
     where: 'node',
     ...common(response, begun),
-    text: answer.Result,
+    ...(info.Stdout === 'raw' ? await rawAnswer(answer.Result) : { text: answer.Result }),
     warm: answer.IsWarmStart,
     log: answer.Output,
     ...(answer.ExecutionNode === undefined ? {} : { ranOn: `${answer.ExecutionArea ?? ''}/${answer.ExecutionNode}` }),
   };
+}
+
+/** What a program wrote, out of the JSON of its result. */
+async function rawAnswer(result: string): Promise<Pick<Outcome, 'text' | 'bytes'>> {
+  const bytes = rawResult(parsed(result));
+  // The function may be another one since its settings were read.
+  return bytes === undefined ? { text: result } : withText(bytes);
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+async function withText(bytes: Blob): Promise<Pick<Outcome, 'text' | 'bytes'>> {
+  const text = await textOf(bytes);
+  return { bytes, ...(text === undefined ? {} : { text }) };
 }
 
 /** The address of a function over HTTP. Throws if the target leads out of the function. */
@@ -169,18 +191,7 @@ export async function readOutcome(where: Outcome['where'], response: Response, b
   if (!response.ok && type.startsWith('application/problem+json')) {
     return { where, error: await errorOf(response.clone()), ...common(response, begun) };
   }
-  const bytes = await response.blob();
-  const text = await textOf(bytes);
-  return { where, bytes, ...(text === undefined ? {} : { text }), ...common(response, begun) };
-}
-
-async function textOf(bytes: Blob): Promise<string | undefined> {
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(await bytes.arrayBuffer());
-    return text.includes('\0') ? undefined : text;
-  } catch {
-    return undefined;
-  }
+  return { where, ...(await withText(await response.blob())), ...common(response, begun) };
 }
 
 // === commands ===
@@ -201,20 +212,41 @@ function token(loggedIn: boolean): string {
   return loggedIn ? ' -H "Authorization: Bearer $SERVERLEDGE_TOKEN"' : '';
 }
 
-export function invokeAsCurl(name: string, app: string | undefined, params: string, loggedIn: boolean): string {
-  const { href } = apiUrl(inApp(app, path`/invoke/${name}`));
-  return `curl${token(loggedIn)} --json ${quoted(`{"Params":${oneLine(params)}}`)} ${quoted(href)}`;
+/** The end of a command whose answer has raw output in base64: it goes into a file. */
+function decoding({ Stdout, StdoutType = '' }: FunctionInfo): string {
+  return Stdout === 'raw' ? ` | jq -r '.Result | fromjson | .base64' | base64 -d > ${fileNameOf(StdoutType)}` : '';
 }
 
-export function invokeAsCli(name: string, app: string | undefined, params: string): string {
+export function invokeAsCurl(info: FunctionInfo, app: string | undefined, params: string, loggedIn: boolean): string {
+  const { href } = apiUrl(inApp(app, path`/invoke/${info.Name}`));
+  const body = quoted(`{"Params":${oneLine(params)}}`);
+  return `curl${token(loggedIn)} --json ${body} ${quoted(href)}${decoding(info)}`;
+}
+
+/** The same call over HTTP, for bytes as they are; `undefined` where HTTP has the parameters elsewhere. */
+export function paramsAsCurl(
+  info: FunctionInfo,
+  app: string | undefined,
+  params: string,
+  loggedIn: boolean,
+): string | undefined {
+  if (info.Stdout !== 'raw' || info.Stdin === 'body') return undefined;
+  const { href } = apiUrl(inApp(app, path`/fn/${info.Name}`));
+  const file = fileNameOf(info.StdoutType ?? '');
+  return `curl -o ${file}${token(loggedIn)} --json ${quoted(oneLine(params))} ${quoted(href)}`;
+}
+
+export function invokeAsCli(info: FunctionInfo, app: string | undefined, params: string): string {
   const url = apiRoot.href.replace(/\/$/, '');
   const node = /^http:\/\/(127\.0\.0\.1|localhost):1323$/.test(url) ? '' : `SERVERLEDGE_URL=${quoted(url)} `;
   const of = app === undefined ? '' : ` --app ${app}`;
-  return `echo ${quoted(oneLine(params))} | ${node}serverledge-cli${of} invoke ${name} --params-file -`;
+  const call = `${node}serverledge-cli${of} invoke ${info.Name} --params-file -`;
+  return `echo ${quoted(oneLine(params))} | ${call}${decoding(info)}`;
 }
 
-export function httpAsCurl(url: URL, call: HttpCall, loggedIn: boolean): string {
-  const parts = ['curl -i'];
+/** `file`: where the answer goes; its headers are shown in any case. */
+export function httpAsCurl(url: URL, call: HttpCall, loggedIn: boolean, file?: string): string {
+  const parts = [file === undefined || call.method === 'HEAD' ? 'curl -i' : `curl -D - -o ${file}`];
   if (call.method === 'HEAD') parts.push('--head');
   else if (call.method !== 'GET') parts.push(`-X ${call.method}`);
   const type = CONTENT_TYPES[call.kind];

@@ -3,9 +3,10 @@ import type { JSX } from 'preact';
 import type { FunctionInfo, FunctionPatch, NewFunction, Parameter, Runtime, Signature } from '../types';
 import { Button, Checkbox, Select, TextField } from '../ui';
 import { TYPES } from './guess';
+import { changedProgram, PROGRAM_DEFAULTS, programMembers, programOf, type ProgramSettings } from './program';
 
 /** What the fields hold: texts, so that nothing typed is lost. Empty: the default. */
-export interface Settings {
+export interface Settings extends ProgramSettings {
   readonly memory: string;
   readonly cpu: string;
   readonly timeout: string;
@@ -35,6 +36,7 @@ export const DEFAULTS: Settings = {
   isolation: 'kept',
   inputs: [],
   outputs: [],
+  ...PROGRAM_DEFAULTS,
 };
 
 export function settingsOf(info: FunctionInfo): Settings {
@@ -52,7 +54,15 @@ export function settingsOf(info: FunctionInfo): Settings {
     isolation: info.Isolation === 'fresh' ? 'fresh' : 'kept',
     inputs: info.Signature?.Inputs ?? [],
     outputs: info.Signature?.Outputs ?? [],
+    ...programOf(info),
   };
+}
+
+/** The settings that differ. What is not among them stays as the node has it, also if somebody else changes it. */
+export function differences(before: Settings, after: Settings): Partial<Settings> {
+  const text = (of: Settings, member: string): string => JSON.stringify(of[member as keyof Settings]);
+  const differing = Object.entries(after).filter(([member]) => text(before, member) !== text(after, member));
+  return Object.fromEntries(differing) as Partial<Settings>;
 }
 
 export function signatureOf({ inputs, outputs }: Settings): Signature | undefined {
@@ -61,8 +71,8 @@ export function signatureOf({ inputs, outputs }: Settings): Signature | undefine
   return whole.Inputs.length + whole.Outputs.length === 0 ? undefined : whole;
 }
 
-/** The members of a deploy; absent ones have their default. */
-export function deployMembers(of: Settings): Partial<NewFunction> {
+/** The members of a deploy; absent ones have their default. Fields that the runtime does not have are left out. */
+export function deployMembers(of: Settings, runtime: Runtime): Partial<NewFunction> {
   const signature = signatureOf(of);
   return {
     ...(of.memory === '' ? {} : { MemoryMB: Number(of.memory) }),
@@ -76,12 +86,13 @@ export function deployMembers(of: Settings): Partial<NewFunction> {
     ...(of.edge ? { Edge: true } : {}),
     ...(of.isolation === 'kept' ? {} : { Isolation: of.isolation }),
     ...(signature === undefined ? {} : { Signature: signature }),
+    ...(runtime === 'wasm' ? programMembers(of) : {}),
   };
 }
 
 /** The members that differ: what a change has to name, and nothing else. */
 export function changedMembers(before: Settings, after: Settings): FunctionPatch {
-  const patch: FunctionPatch = {};
+  const patch: FunctionPatch = changedProgram(before, after);
   const number = (text: string): number | null => (text.trim() === '' ? null : Number(text));
   if (after.memory !== before.memory) patch.MemoryMB = number(after.memory);
   if (after.cpu !== before.cpu) patch.CPUDemand = number(after.cpu);

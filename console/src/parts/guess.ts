@@ -63,6 +63,7 @@ export function guessRuntime(source: Source): Guess | undefined {
   if (source.bare && /\.wa[st]m?$/.test(first.path)) return { runtime: 'wasm', because: 'it is WebAssembly as text' };
   if (has(/(^|\/)requirements\.txt$/)) return { runtime: 'python', because: 'there is a requirements.txt' };
   if (has(/(^|\/)package(-lock)?\.json$/)) return { runtime: 'nodejs', because: 'there is a package.json' };
+  if (!source.bare && has(/\.wa(sm|t)$/i)) return { runtime: 'wasm', because: 'it has a WebAssembly file' };
   if (has(/\.py$/)) return { runtime: 'python', because: 'it is Python' };
   const scripts = source.files.filter(({ path }) => /\.[mc]?js$/.test(path));
   if (scripts.length > 1) return { runtime: 'nodejs', because: 'it has several scripts' };

@@ -1,10 +1,21 @@
 /** The fields of a request to a function: method, path, headers, body. */
 import type { JSX } from 'preact';
+import type { FunctionInfo } from '../types';
 import type { EditorLanguage } from '../ui';
 import { Button, Editor, Field, Select, TextField } from '../ui';
+import { argumentQuery } from './addresses';
 import { METHODS, type BodyKind, type HttpCall, type Method, type Pair } from './calls';
+import { sample } from './guess';
+import { declaredInputs, hasBytes } from './program';
 
-export const FIRST_CALL: HttpCall = { method: 'GET', target: '/', headers: [], kind: 'none', text: '', form: [] };
+const FIRST_CALL: HttpCall = { method: 'GET', target: '/', headers: [], kind: 'none', text: '', form: [] };
+
+/** A request to begin with: that to a program has its parameters, and a body if it reads one. */
+export function firstCall(info: FunctionInfo): HttpCall {
+  if (!hasBytes(info)) return FIRST_CALL;
+  const target = `/${argumentQuery(sample(declaredInputs(info), 0))}`;
+  return { ...FIRST_CALL, target, ...(info.Stdin === 'body' ? { method: 'POST', kind: 'text' } : {}) };
+}
 
 const KINDS: readonly (readonly [BodyKind, string])[] = [
   ['none', 'none'],

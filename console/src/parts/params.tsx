@@ -6,6 +6,7 @@ import type { FunctionInfo, Parameter } from '../types';
 import { Button, Editor, formatAgo } from '../ui';
 import { namedParameters, sample } from './guess';
 import { useHistory, type Past } from './history';
+import { declaredInputs } from './program';
 import { keptSource, mainFile, textOf } from './source';
 
 export interface Params {
@@ -20,9 +21,9 @@ export interface Params {
   readonly inputs: readonly Parameter[];
 }
 
-/** What the function takes: its signature says it, or its source if it was deployed from here. */
+/** What the function takes: its signature or its arguments say it, or its source if it was deployed from here. */
 function inputsOf(info: FunctionInfo): readonly Parameter[] {
-  const declared = info.Signature?.Inputs ?? [];
+  const declared = declaredInputs(info);
   if (declared.length > 0) return declared;
   const source = keptSource(info.Code);
   const main = source?.files.find(({ path }) => path === mainFile(source, info.Handler));
@@ -34,7 +35,7 @@ const shown = (value: unknown): string => JSON.stringify(value, null, 2);
 
 export function useParams(info: FunctionInfo, app: string | undefined): Params {
   const key = `${app ?? ''}/${info.Name}`;
-  const inputs = useMemo(() => inputsOf(info), [info.Code, info.Signature]);
+  const inputs = useMemo(() => inputsOf(info), [info.Code, info.Signature, info.Arguments]);
   const { past, add } = useHistory<string>('params', key);
   const first = past[0]?.value ?? shown(sample(inputs, 0));
   const draft = useDraft<string>(`params.${key}`, first);

@@ -33,8 +33,9 @@ use crate::ticker::Ticker;
 use crate::worker::{Compiler, internal};
 use crate::written_pages::WrittenPages;
 
-/// Initial memory above which the person who deploys is told: all of it is reset for every fresh instance.
-const REMARK_MEMORY_BYTES: u64 = 1 << 20;
+/// Initial memory that is for the most part a shadow stack of a linker's default, 1 MiB. Of that the person who deploys is told:
+/// all of it is reset for every fresh instance. More than this is the memory of a whole interpreter.
+const REMARK_MEMORY_BYTES: std::ops::Range<u64> = (1 << 20) + 1..4 << 20;
 
 /// The code of refusals of WASI 0.3 where it is switched off.
 const PREVIEW3_OFF: &str = "preview3_off";
@@ -448,7 +449,7 @@ fn prepared(version: &Version, compiled: &Compiled) -> Result<Prepared, PrepareE
         });
     }
     let mut remarks = Vec::new();
-    if compiled.memory_bytes_min > REMARK_MEMORY_BYTES {
+    if REMARK_MEMORY_BYTES.contains(&compiled.memory_bytes_min) {
         remarks.push(format!(
             "the module begins with {} KiB of memory, which is reset for every fresh instance; a smaller shadow stack \
              (-z stack-size=65536) makes calls faster",

@@ -225,8 +225,7 @@ fn not_json(output: &[u8], fault: &serde_json::Error) -> String {
         "it is not JSON"
     };
     format!(
-        "the function's output is not one JSON value: {what} at byte {at} of {}: {before}\"{shown}\"{after}; only the \
-         result belongs on stdout, all else on stderr",
+        "the function's output is not one JSON value: {what} at byte {at} of {}: {before}\"{shown}\"{after}",
         output.len()
     )
 }

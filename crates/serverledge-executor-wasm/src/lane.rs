@@ -105,6 +105,16 @@ pub(crate) async fn guarded<T>(run: impl Future<Output = T>) -> Result<T, Lost> 
     .await
 }
 
+/// A guest whose calls of the node find the network, the clock and the threads of this runtime, wherever it is polled: the
+/// threads for heavy guests lend their processor time and have nothing else.
+async fn within<T>(runtime: Handle, mut guest: GuestFuture<T>) -> T {
+    std::future::poll_fn(|cx| {
+        let _entered = runtime.enter();
+        guest.as_mut().poll(cx)
+    })
+    .await
+}
+
 impl<T: Send + 'static> Future for Laned<T> {
     type Output = Result<T, Lost>;
 
@@ -122,6 +132,7 @@ impl<T: Send + 'static> Future for Laned<T> {
             }
         }
         if let Some(guest) = this.light.take() {
+            let guest = within(Handle::current(), guest);
             this.moved = Some(AbortOnDropHandle::new(this.lane.spawn(guest)));
         }
         match &mut this.moved {
@@ -161,6 +172,25 @@ mod tests {
         let heavy = Arc::new(AtomicBool::new(false));
         let next = lane.run(Box::pin(async { 7 }), heavy).await;
         assert!(matches!(next, Ok(7)));
+    }
+
+    /// A heavy guest's call of another function may go to another node.
+    #[tokio::test]
+    async fn a_heavy_guest_has_the_network_of_the_node() {
+        let lane = HeavyLane::start(1).expect("threads");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let guest = async move {
+            tokio::task::yield_now().await;
+            let thread = std::thread::current().name().map(str::to_owned);
+            (thread, tokio::net::TcpStream::connect(address).await)
+        };
+        let heavy = Arc::new(AtomicBool::new(true));
+        let (thread, connected) = lane.run(Box::pin(guest), heavy).await.expect("an end");
+        assert_eq!(thread.as_deref(), Some("wasm-heavy"));
+        assert!(connected.is_ok(), "{connected:?}");
     }
 
     /// The store of a broken guest outlives its unwinding.

@@ -91,6 +91,10 @@ async fn whole(mut body: HttpBody) -> Result<Bytes, InvokeError> {
     Ok(collected.freeze())
 }
 
+/// The way out for a program whose output is no JSON.
+const PROGRAM_HINT: &str = "only the result belongs on stdout, all else on stderr; a program that writes text or bytes is \
+                            deployed with --stdout-type";
+
 /// The outcome of a run that came to a good end: what it wrote, in the form of the call.
 pub(crate) fn outcome(
     stdout: &Stdout,
@@ -102,7 +106,7 @@ pub(crate) fn outcome(
     let output = match stdout {
         Stdout::Json => match json(output) {
             Ok(value) => value,
-            Err(message) => return Err(bad_output(message, log)),
+            Err(message) => return Err(bad_output(format!("{message}; {PROGRAM_HINT}"), log)),
         },
         Stdout::Raw(_) => output,
     };

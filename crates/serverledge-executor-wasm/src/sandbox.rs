@@ -488,6 +488,10 @@ fn ended_without_answer(end: http_run::GuestEnding, log: &LogTail) -> InvokeErro
     }
 }
 
+/// The way out for a component whose response is no JSON.
+const HTTP_HINT: &str =
+    "an invocation takes a response in JSON; /fn/NAME gives every response as it is";
+
 /// A response as the result of a JSON invocation: a 2xx one with a JSON body.
 fn json_outcome(
     parts: &http::response::Parts,
@@ -502,16 +506,12 @@ fn json_outcome(
             log.take(),
         ));
     }
-    json_value(body, log.take())
-}
-
-fn json_value(output: Bytes, log: Bytes) -> Result<Outcome, InvokeError> {
-    match json(output) {
+    match json(body) {
         Ok(value) => Ok(Outcome {
             reply: Reply::Json(value),
-            log,
+            log: log.take(),
             rest: None,
         }),
-        Err(message) => Err(bad_output(message, log)),
+        Err(message) => Err(bad_output(format!("{message}; {HTTP_HINT}"), log.take())),
     }
 }

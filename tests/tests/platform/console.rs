@@ -6,6 +6,7 @@ mod demo;
 mod editor;
 mod hands;
 mod pages;
+mod programs;
 mod story;
 
 use anyhow::{Result, ensure};

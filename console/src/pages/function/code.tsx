@@ -5,6 +5,7 @@ import { withProgress, type ApiError } from '../../api';
 import { functionPage, inApp, path } from '../../base';
 import { TestRun } from '../../parts/test-run';
 import { faultOf } from '../../parts/fault';
+import { hasBytes } from '../../parts/program';
 import { ProgressView, useProgress } from '../../parts/progress';
 import {
   encoded,
@@ -22,9 +23,9 @@ import {
   type Source,
 } from '../../parts/source';
 import { SourceFiles, UploadButton } from '../../parts/upload';
-import { useDraft, useFetch, useRead } from '../../hooks';
+import { useDraft, useRead } from '../../hooks';
 import { Link } from '../../router';
-import type { FunctionVersions, Updated } from '../../types';
+import type { FunctionInfo, Updated, VersionInfo } from '../../types';
 import {
   Badge,
   Button,
@@ -95,10 +96,7 @@ function Outcome({ updated }: { readonly updated: Updated | undefined }): JSX.El
 // === modules ===
 
 function Module(props: FunctionTabProps): JSX.Element {
-  const { name, app, info } = props;
-  const versions = useFetch<FunctionVersions>(inApp(app, path`/functions/${name}/versions`));
-  useEffect(() => versions.reload(), [info.Version]);
-  const current = versions.data?.Versions.find(({ Current }) => Current);
+  const { info, current, codeBytes } = props;
   const [upload, setUpload] = useState<Source>();
   const { progress, updated } = useDeploy(props, () => setUpload(undefined));
   return (
@@ -107,8 +105,8 @@ function Module(props: FunctionTabProps): JSX.Element {
         <Facts
           of={[
             ['Digest', <code>{info.Code}</code>],
-            current !== undefined && ['Size', <Bytes n={current.CodeBytes} />],
-            current !== undefined && ['Interface', current.Interface === 'http' ? 'HTTP (wasi:http)' : 'JSON'],
+            codeBytes !== undefined && ['Size', <Bytes n={codeBytes} />],
+            current !== undefined && ['Interface', interfaceText(current, info)],
             current !== undefined && ['Deployed', <Time ms={current.DeployedUnixMs} />],
           ]}
         />
@@ -118,10 +116,13 @@ function Module(props: FunctionTabProps): JSX.Element {
         <div class="row">
           <UploadButton
             label="Choose a file"
-            accept=".wasm,.wat"
+            accept=".wasm,.wat,.tar"
             onFile={(bytes, file) => setUpload(readSource(bytes, file))}
           />
-          <span class="muted">A .wasm or .wat file. Memory, variables and flags stay.</span>
+          <span class="muted">
+            A .wasm or .wat file, or a .tar with a module and the files that it reads. Settings stay; files that are
+            not in it are gone.
+          </span>
         </div>
         {upload !== undefined && <SourceFiles source={upload} />}
         <ProgressView of={progress} done="Deployed" />
@@ -134,6 +135,11 @@ function Module(props: FunctionTabProps): JSX.Element {
       </Section>
     </div>
   );
+}
+
+function interfaceText({ Interface }: VersionInfo, info: FunctionInfo): string {
+  if (Interface === 'json') return 'JSON';
+  return hasBytes(info) ? 'HTTP (a program that reads or writes bytes)' : 'HTTP (wasi:http)';
 }
 
 // === scripts ===

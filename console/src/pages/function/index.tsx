@@ -1,11 +1,12 @@
 /** One function, of an application if the address names one: a tab for each of its sides. */
 import type { JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
 import { functionPage, inApp, path } from '../../base';
 import { useEvents } from '../../events';
 import { useFetch, type Fetched } from '../../hooks';
 import { navigate, type PageProps } from '../../router';
-import type { FunctionInfo } from '../../types';
-import { Await, Badge, Page, Tabs } from '../../ui';
+import type { FunctionInfo, FunctionVersions, VersionInfo } from '../../types';
+import { Await, Badge, Bytes, Page, Tabs } from '../../ui';
 import CodeTab from './code';
 import LogTab from './log';
 import RunsTab from './runs';
@@ -20,6 +21,11 @@ export interface FunctionTabProps {
   readonly info: FunctionInfo;
   /** The function as the node has it, to be read anew after a change. */
   readonly fetched: Fetched<FunctionInfo>;
+  readonly versions: Fetched<FunctionVersions>;
+  /** The current one of the versions. */
+  readonly current: VersionInfo | undefined;
+  /** Length of the code, if the node has noted it. */
+  readonly codeBytes: number | undefined;
 }
 
 const TABS = [
@@ -34,6 +40,12 @@ const TABS = [
 export default function FunctionPage({ params }: PageProps): JSX.Element {
   const { name = '', app, tab = 'code' } = params;
   const fetched = useFetch<FunctionInfo>(inApp(app, path`/functions/${name}`));
+  const versions = useFetch<FunctionVersions>(inApp(app, path`/functions/${name}/versions`));
+  const current = versions.data?.Versions.find(({ Current }) => Current);
+  const codeBytes = (current?.CodeBytes ?? 0) === 0 ? undefined : current?.CodeBytes;
+  useEffect(() => {
+    if (fetched.data !== undefined && current !== undefined && !isOf(current, fetched.data)) versions.reload();
+  }, [fetched.data]);
   // Somebody else may deploy, or this person in another tab.
   useEvents(
     { kinds: ['deploy'], function: name, ...(app === undefined ? {} : { app }) },
@@ -44,7 +56,7 @@ export default function FunctionPage({ params }: PageProps): JSX.Element {
     ? ([['/functions', 'Functions']] as const)
     : ([['/apps', 'Applications'], [path`/apps/${app}`, app]] as const);
   return (
-    <Page title={name} above={above} facts={fetched.data && <Marks of={fetched.data} />}>
+    <Page title={name} above={above} facts={fetched.data && <Marks of={fetched.data} codeBytes={codeBytes} />}>
       <Await of={fetched}>
         {(info) => (
           <Tabs
@@ -54,7 +66,7 @@ export default function FunctionPage({ params }: PageProps): JSX.Element {
             tabs={TABS.map(([id, label, Panel]) => ({
               id,
               label,
-              panel: () => <Panel name={name} app={app} info={info} fetched={fetched} />,
+              panel: () => <Panel {...{ name, app, info, fetched, versions, current, codeBytes }} />,
             }))}
           />
         )}
@@ -63,13 +75,30 @@ export default function FunctionPage({ params }: PageProps): JSX.Element {
   );
 }
 
-/** Runtime and flags beside the name. */
-function Marks({ of }: { readonly of: FunctionInfo }): JSX.Element {
+/** Whether a version is what the function is now. */
+function isOf({ Version, Idempotent, Edge, Isolation }: VersionInfo, info: FunctionInfo): boolean {
+  const flags = Idempotent === info.Idempotent && Edge === info.Edge && Isolation === info.Isolation;
+  return flags && Version === info.Version;
+}
+
+/** Runtime, flags and the size of the code beside the name. */
+function Marks({
+  of,
+  codeBytes,
+}: {
+  readonly of: FunctionInfo;
+  readonly codeBytes: number | undefined;
+}): JSX.Element {
   return (
     <>
       <Badge tone="info">{of.Runtime}</Badge>
       {of.Idempotent && <Badge tone="off">idempotent</Badge>}
       {of.Edge && <Badge tone="off">edge</Badge>}
+      {codeBytes !== undefined && (
+        <span class="muted">
+          <Bytes n={codeBytes} /> of code
+        </span>
+      )}
     </>
   );
 }

@@ -1,10 +1,11 @@
-/** Limits, environment, secrets, flags and deletion of a function. */
+/** Limits, arguments and streams, flags, environment, secrets and deletion of a function. */
 import type { JSX } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { post, withProgress } from '../../api';
 import { inApp, path } from '../../base';
 import {
   changedMembers,
+  differences,
   FlagFields,
   LimitFields,
   settingsOf,
@@ -14,12 +15,14 @@ import {
   type Settings,
   type Variable,
 } from '../../parts/function-fields';
+import { firstFault, programFaults } from '../../parts/program';
+import { ProgramFields } from '../../parts/program-fields';
 import { ProgressView, useProgress, type Progress } from '../../parts/progress';
 import { keepSource, keptSource } from '../../parts/source';
 import { useDraft } from '../../hooks';
 import { navigate } from '../../router';
 import type { FunctionPatch, Updated } from '../../types';
-import { Button, Checkbox, Confirm, Facts, Section, Select, shortDigest, toast } from '../../ui';
+import { Button, Bytes, Checkbox, Confirm, Facts, Section, Select, shortDigest, toast } from '../../ui';
 import type { FunctionTabProps } from './index';
 
 export default function SettingsTab(props: FunctionTabProps): JSX.Element {
@@ -90,7 +93,7 @@ function Outcome({ of: { progress, updated } }: { readonly of: Patching }): JSX.
 function changeText({ Member, Name, Change, From, To }: Updated['Changes'][number]): string {
   if (Name !== undefined) return `${Member === 'Secrets' ? 'Secret' : 'Variable'} ${Name}: ${Change ?? 'changed'}`;
   const text = (value: unknown): string =>
-    value === undefined || value === null || value === ''
+    value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0)
       ? 'none'
       : typeof value === 'object'
         ? JSON.stringify(value)
@@ -110,12 +113,16 @@ function General(props: FunctionTabProps): JSX.Element {
   const { info, name, app } = props;
   const before = useMemo(() => settingsOf(info), [info]);
   const archsBefore = (info.SupportedArchs ?? []).length === 1 ? (info.SupportedArchs?.[0] ?? '') : '';
-  const draft = useDraft<Settings>(`settings.${app ?? ''}/${name}`, before);
+  const draft = useDraft<Partial<Settings>>(`settings.${app ?? ''}/${name}`, {});
+  const value: Settings = { ...before, ...draft.value };
+  const set = (after: Settings): void => draft.set(differences(before, after));
   const [archs, setArchs] = useState(archsBefore);
   const patching = usePatch(props, draft.clear);
-  const patch = changedMembers(before, draft.value);
+  const patch = changedMembers(before, value);
   if (archs !== archsBefore) patch.SupportedArchs = archs === '' ? null : [archs];
   const changed = Object.keys(patch).length > 0;
+  const isWasm = info.Runtime === 'wasm';
+  const faulty = isWasm && firstFault(programFaults(value)) !== undefined;
   const newVersion = Object.keys(patch).some(
     (member) => !['Idempotent', 'Edge', 'Isolation', 'Signature', 'SupportedArchs'].includes(member),
   );
@@ -124,27 +131,32 @@ function General(props: FunctionTabProps): JSX.Element {
       class="form"
       onSubmit={(event) => {
         event.preventDefault();
-        void patching.progress.run(patch);
+        if (!faulty) void patching.progress.run(patch);
       }}
     >
       <Section title="Limits">
-        <LimitFields value={draft.value} onChange={draft.set} runtime={info.Runtime} />
+        <LimitFields value={value} onChange={set} runtime={info.Runtime} />
       </Section>
+      {isWasm && (
+        <Section title="Arguments and streams">
+          <ProgramFields value={value} onChange={set} />
+        </Section>
+      )}
       <Section title="Flags">
-        <FlagFields value={draft.value} onChange={draft.set} runtime={info.Runtime} />
+        <FlagFields value={value} onChange={set} runtime={info.Runtime} />
         <div class="fields">
           <Select label="Runs on" value={archs} options={ARCHS} onChange={setArchs} />
         </div>
       </Section>
       <Section title="Signature">
-        <SignatureFields value={draft.value} onChange={draft.set} />
+        <SignatureFields value={value} onChange={set} />
       </Section>
       <Outcome of={patching} />
       <div class="form-actions">
-        <Button type="submit" look="primary" busy={patching.progress.busy} disabled={!changed}>
+        <Button type="submit" look="primary" busy={patching.progress.busy} disabled={!changed || faulty}>
           Save
         </Button>
-        {changed && !patching.progress.busy && (
+        {(changed || draft.dirty) && !patching.progress.busy && (
           <Button
             look="quiet"
             onClick={() => {
@@ -241,7 +253,7 @@ function Variables(props: FunctionTabProps & { readonly secret?: boolean }): JSX
 
 // === deletion ===
 
-function Removal({ name, app, info }: FunctionTabProps): JSX.Element {
+function Removal({ name, app, info, codeBytes }: FunctionTabProps): JSX.Element {
   const [open, setOpen] = useState(false);
   const remove = async (): Promise<void> => {
     await post(inApp(app, '/delete'), { Name: name });
@@ -254,6 +266,7 @@ function Removal({ name, app, info }: FunctionTabProps): JSX.Element {
         of={[
           ['Version', <code>{info.Version}</code>],
           ['Code', <code>{info.Code}</code>],
+          codeBytes !== undefined && ['Size of the code', <Bytes n={codeBytes} />],
           ['Runtime', info.Runtime],
         ]}
       />

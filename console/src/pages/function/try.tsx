@@ -11,21 +11,25 @@ import {
   invoke,
   invokeAsCli,
   invokeAsCurl,
+  paramsAsCurl,
   requestOf,
   type HttpCall,
   type Outcome,
 } from '../../parts/calls';
+import { fileNameOf, sameBytes } from '../../parts/bytes';
 import { CallResult } from '../../parts/call-result';
 import { useHistory } from '../../parts/history';
-import { FIRST_CALL, HttpCallFields } from '../../parts/http-call';
+import { firstCall, HttpCallFields } from '../../parts/http-call';
 import { LiveLog } from '../../parts/live-log';
 import { HistorySelect, ParamsEditor, useParams } from '../../parts/params';
+import { hasBytes, isProgram } from '../../parts/program';
 import { rememberSubmitted } from '../../parts/submitted';
+import { joinWords } from '../../parts/words';
 import { useAction, useDraft, useFetch, useRead } from '../../hooks';
 import { Link, navigate } from '../../router';
 import { session } from '../../session';
 import { useStore } from '../../store';
-import type { AcceptedInvocation, AppInfo, FunctionInfo, FunctionVersions } from '../../types';
+import type { AcceptedInvocation, AppInfo, FunctionInfo } from '../../types';
 import { Badge, Button, CodeBlock, Problem, Section, Select, formatDuration, toast } from '../../ui';
 import type { FunctionTabProps } from './index';
 
@@ -38,15 +42,15 @@ interface Results {
   readonly equal?: boolean;
 }
 
-export default function TryTab({ name, app, info }: FunctionTabProps): JSX.Element {
+export default function TryTab({ name, app, info, current }: FunctionTabProps): JSX.Element {
   const key = `${app ?? ''}/${name}`;
-  const versions = useFetch<FunctionVersions>(inApp(app, path`/functions/${name}/versions`));
-  const current = versions.data?.Versions.find(({ Current }) => Current);
-  const isHttp = current?.Interface === 'http';
+  // Programs take parameters as well, whatever they read and write.
+  const isHttp = current?.Interface === 'http' && !hasBytes(info);
   const way = useDraft<'params' | 'http' | ''>(`try.way.${key}`, '');
-  const chosen = isHttp ? 'http' : way.value === '' ? 'params' : way.value;
+  const usual = info.Stdin === 'body' ? 'http' : 'params';
+  const chosen = isHttp ? 'http' : way.value === '' ? usual : way.value;
   const params = useParams(info, app);
-  const call = useDraft<HttpCall>(`try.http.${key}`, FIRST_CALL);
+  const call = useDraft<HttpCall>(`try.http.${key}`, firstCall(info));
   const requests = useHistory<HttpCall>('request', key);
   const [file, setFile] = useState<File>();
   const [results, setResults] = useState<Results>({});
@@ -63,7 +67,7 @@ export default function TryTab({ name, app, info }: FunctionTabProps): JSX.Eleme
 
   const onNode = (signal: AbortSignal): Promise<Outcome> =>
     chosen === 'params'
-      ? invoke(name, app, params.json ?? '{}', signal)
+      ? invoke(info, app, params.json ?? '{}', signal)
       : callHttp(requestOf(httpUrl(name, app, call.value.target), call.value, file), signal);
   const inBrowser = (): Promise<Outcome> => {
     if (app === undefined) throw new Error('the function is of no application');
@@ -122,6 +126,7 @@ export default function TryTab({ name, app, info }: FunctionTabProps): JSX.Eleme
           )
         }
       >
+        <ProgramNote info={info} way={chosen} />
         {chosen === 'params' ? (
           <ParamsEditor of={params} onRun={() => run('node')} />
         ) : (
@@ -176,11 +181,8 @@ export default function TryTab({ name, app, info }: FunctionTabProps): JSX.Eleme
       <Commands
         texts={
           chosen === 'params'
-            ? [
-                ['curl', invokeAsCurl(name, app, params.json ?? '{}', loggedIn)],
-                ['Command line', invokeAsCli(name, app, params.json ?? '{}')],
-              ]
-            : [['curl', curlOf(name, app, call.value, loggedIn)]]
+            ? paramsCommands(info, app, params.json ?? '{}', loggedIn)
+            : [['curl', curlOf(info, app, call.value, loggedIn)]]
         }
       />
     </div>
@@ -200,12 +202,54 @@ async function caught(where: Outcome['where'], outcome: Promise<Outcome>): Promi
 
 async function same(app: string, { node, browser }: Results): Promise<boolean> {
   if (node?.error !== undefined || browser?.error !== undefined) return node?.error?.code === browser?.error?.code;
-  return node?.status === (browser?.status ?? node?.status) && sameJson(app, node?.text ?? '', browser?.text ?? '');
+  if (node?.status !== (browser?.status ?? node?.status)) return false;
+  if (node?.text === undefined || browser?.text === undefined) return sameBytes(node?.bytes, browser?.bytes);
+  return sameJson(app, node.text, browser.text);
 }
 
-function curlOf(name: string, app: string | undefined, call: HttpCall, loggedIn: boolean): string {
+/** How a program gets what is typed here. */
+function ProgramNote({
+  info,
+  way,
+}: {
+  readonly info: FunctionInfo;
+  readonly way: 'params' | 'http';
+}): JSX.Element | null {
+  if (!isProgram(info)) return null;
+  const args = joinWords(info.Arguments ?? []);
+  return (
+    <p class="muted">
+      {args !== '' && (
+        <>
+          Runs with the arguments <code>{args}</code>.{' '}
+        </>
+      )}
+      {info.Stdin === 'none'
+        ? 'The program reads nothing.'
+        : info.Stdin !== 'body'
+          ? 'The program reads the parameters as JSON.'
+          : way === 'http'
+            ? 'The program reads the body as it is; parameters are those of the query.'
+            : 'Here is no body, so the program reads the parameters as JSON. An HTTP request has one.'}
+    </p>
+  );
+}
+
+type CommandTexts = readonly (readonly [label: string, text: string])[];
+
+function paramsCommands(info: FunctionInfo, app: string | undefined, params: string, loggedIn: boolean): CommandTexts {
+  const bytes = paramsAsCurl(info, app, params, loggedIn);
+  return [
+    ['curl', invokeAsCurl(info, app, params, loggedIn)],
+    ...(bytes === undefined ? [] : [['curl, over HTTP', bytes] as const]),
+    ['Command line', invokeAsCli(info, app, params)],
+  ];
+}
+
+function curlOf(info: FunctionInfo, app: string | undefined, call: HttpCall, loggedIn: boolean): string {
+  const file = info.Stdout === 'raw' ? fileNameOf(info.StdoutType ?? '') : undefined;
   try {
-    return httpAsCurl(httpUrl(name, app, call.target), call, loggedIn);
+    return httpAsCurl(httpUrl(info.Name, app, call.target), call, loggedIn, file);
   } catch (error) {
     return `# ${toApiError(error).detail}`;
   }
@@ -237,6 +281,7 @@ function useHere(app: string | undefined, info: FunctionInfo): Here {
   if (info.Runtime !== 'wasm' && info.Runtime !== 'javascript') {
     return not(<>a {info.Runtime} function needs a container; the runtimes javascript and wasm run in browsers.</>);
   }
+  if (isProgram(info)) return not('its arguments or its streams are set, so that it runs at the node alone.');
   if (!info.Edge)
     return not(
       <>
@@ -330,7 +375,7 @@ function Comparison({
   );
 }
 
-function Commands({ texts }: { readonly texts: readonly (readonly [label: string, text: string])[] }): JSX.Element {
+function Commands({ texts }: { readonly texts: CommandTexts }): JSX.Element {
   const all = useMemo(() => texts, [JSON.stringify(texts)]);
   return (
     <details class="more section">

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { post } from '../../api';
 import { inApp, path } from '../../base';
 import { useFetch } from '../../hooks';
-import type { FunctionInfo, FunctionNodes, FunctionVersions, VersionInfo } from '../../types';
+import type { FunctionInfo, FunctionNodes, VersionInfo } from '../../types';
 import {
   Await,
   Badge,
@@ -26,10 +26,8 @@ import type { FunctionTabProps } from './index';
 const POLL_MS = 5000;
 
 export default function VersionsTab(props: FunctionTabProps): JSX.Element {
-  const { name, app, info, fetched } = props;
-  const versions = useFetch<FunctionVersions>(inApp(app, path`/functions/${name}/versions`));
+  const { name, app, info, fetched, versions } = props;
   const [back, setBack] = useState<VersionInfo>();
-  useEffect(() => versions.reload(), [info.Version, info.Idempotent, info.Edge]);
   const columns: readonly Column<VersionInfo>[] = [
     {
       key: 'version',
@@ -59,7 +57,7 @@ export default function VersionsTab(props: FunctionTabProps): JSX.Element {
       label: 'Size',
       end: true,
       sort: ({ CodeBytes }) => CodeBytes,
-      cell: ({ CodeBytes }) => <Bytes n={CodeBytes} />,
+      cell: ({ CodeBytes }) => (CodeBytes === 0 ? <span class="muted">–</span> : <Bytes n={CodeBytes} />),
     },
     { key: 'flags', label: 'Flags', cell: (version) => flags(version) },
     {
@@ -128,7 +126,7 @@ const MEMBERS: readonly (readonly [label: string, text: (version: VersionInfo) =
   ['Runtime', ({ Runtime }) => Runtime],
   ['Interface', ({ Interface }) => (Interface === 'http' ? 'HTTP' : 'JSON')],
   ['Code', ({ Code }) => shortDigest(Code)],
-  ['Size of the code', ({ CodeBytes }) => formatBytes(CodeBytes)],
+  ['Size of the code', ({ CodeBytes }) => (CodeBytes === 0 ? '–' : formatBytes(CodeBytes))],
   ['Flags', flags],
 ];
 
@@ -156,13 +154,15 @@ function Difference({ list }: { readonly list: readonly VersionInfo[] }): JSX.El
         <Select label="To" value={to.Version} options={options} onChange={setB} />
       </div>
       <p class="muted">
-        A version comes back with its limits, variables and secrets as well. The node shows these of the current
-        version alone.
+        A version comes back with its limits, arguments, variables and secrets as well. The node shows these of the
+        current version alone.
       </p>
       {from === to ? (
         <p class="muted">These are the same.</p>
       ) : !differs && from.Version !== to.Version ? (
-        <p>They have the same code and flags; limits, variables, secrets, handler or network differ.</p>
+        <p>
+          They have the same code and flags; limits, arguments, streams, variables, secrets, handler or network differ.
+        </p>
       ) : (
         <Table
           caption="Difference"

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serverledge_client::{InvocationBody, InvocationResult, is_function_failure};
 use serverledge_wire::invoke::Accepted;
 
@@ -119,8 +121,30 @@ fn response_time(seconds: f64) -> Result<f64, Failure> {
         .map_err(|_| Failure::usage(format!("{seconds} is no response time in seconds")))
 }
 
+/// The result of a program that is bytes of a type.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawResult {
+    base64: String,
+    #[serde(rename = "type")]
+    content_type: String,
+}
+
+/// The text that a program wrote, if its type is one of text.
+fn written(result: &str) -> Option<String> {
+    let raw: RawResult = serde_json::from_str(result).ok()?;
+    if !raw.content_type.starts_with("text/") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(raw.base64).ok()?).ok()?;
+    Some(text::printable(text.trim_end_matches('\n')))
+}
+
 /// The result as readable JSON, or as the text it is.
 pub(super) fn value(result: &InvocationResult) -> String {
+    if let Some(text) = written(&result.result) {
+        return text;
+    }
     json::pretty(&result.result).unwrap_or_else(|| text::printable(&result.result))
 }
 
@@ -171,6 +195,16 @@ mod tests {
     fn results_are_readable_and_tame() {
         assert_eq!(value(&result("{\"a\":1}")), "{\n  \"a\": 1\n}");
         assert_eq!(value(&result("plain\u{1b}[2J")), "plain\\u{1b}[2J");
+        // "Hello,\nAda\n"
+        let text = r#"{"base64":"SGVsbG8sCkFkYQo=","type":"text/plain; charset=utf-8"}"#;
+        assert_eq!(value(&result(text)), "Hello,\nAda");
+        for other in [
+            r#"{"base64":"SGVsbG8=","type":"image/png"}"#,
+            r#"{"base64":"/w==","type":"text/plain"}"#,
+            r#"{"base64":"SGVsbG8=","type":"text/plain","more":1}"#,
+        ] {
+            assert!(value(&result(other)).starts_with("{\n"), "{other}");
+        }
         assert_eq!(
             summary(&result("1")),
             "12.5 ms, warm, ran 250 µs, node n1\\u{1b} in ROME"

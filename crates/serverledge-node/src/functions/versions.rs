@@ -22,7 +22,10 @@ impl VersionHistory for Deployer {
     async fn versions(&self, space: &SpaceId, name: &str) -> Result<FunctionVersions, DeployError> {
         let history = self.history(space, name).await?;
         let info = |deployed: &Deployed, current| VersionInfo {
-            footprint: self.executors.footprint(&deployed.function.version),
+            footprint: self
+                .executors
+                .footprint(&deployed.function.version)
+                .map(Into::into),
             ..info(deployed, current)
         };
         let current = std::iter::once(info(&history.current, true));

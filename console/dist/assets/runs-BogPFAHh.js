@@ -1,1 +1,0 @@
-import{t as e}from"./run-list-BMrE7RYG.js";import{t}from"./run-nav-DT5uzyBs.js";import{s as n}from"./index-CzuRbX2W.js";import{t as r}from"./jsxRuntime-BakDCIwa.js";function i(){return r(n,{title:`Runs`,children:[r(t,{}),r(e,{})]})}export{i as default};
