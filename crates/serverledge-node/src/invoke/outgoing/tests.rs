@@ -128,7 +128,8 @@ async fn the_operators_ceiling_holds() {
     }
     let (outgoing, _) = outgoing(&["127.0.0.1"]);
     let public = get("http://8.8.8.8/");
-    let sent = outgoing.send(&RequestCounts::default(), &POOL, None, public);
+    let counts = RequestCounts::default();
+    let sent = outgoing.send(&counts, &POOL, None, public);
     assert!(matches!(sent.await, Err(OutboundError::Refused(_))));
 }
 
