@@ -27,6 +27,7 @@ mod javascript_source;
 mod limits;
 mod nested;
 mod no_engine;
+mod outbound;
 mod overload;
 mod pages;
 mod programs;

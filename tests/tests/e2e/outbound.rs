@@ -1,0 +1,154 @@
+//! Outgoing HTTP: a component reaches the hosts that its deployment names, as far as the node's operator lets it. The node
+//! itself is the host: it listens on loopback, which is shut unless the setting opens it.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::support::{Node, Setup, example, example_path};
+
+/// The same function by version of WASI, 0.2 and 0.3.
+const FETCHERS: [&str; 2] = ["fetch-http", "fetch-service"];
+
+/// A node whose functions may reach loopback, with a function to be reached.
+fn open_node() -> Result<Node> {
+    let node = Setup::new()?
+        .with("outbound.allow", "127.0.0.0/8")
+        .start()?;
+    node.deploy_example("echo-http")?;
+    Ok(node)
+}
+
+/// The node as the host of a URL.
+fn origin(node: &Node) -> String {
+    format!("http://{}", node.address)
+}
+
+fn deploy(node: &Node, name: &str, hosts: &[&str]) -> Result<()> {
+    node.deploy_with(name, &example(name)?, &json!({ "AllowHosts": hosts }))?;
+    Ok(())
+}
+
+/// The result of a call, and its log.
+fn fetch(node: &Node, name: &str, params: &Value) -> Result<(Value, String)> {
+    let body = json!({ "Params": params, "ReturnOutput": true });
+    let reply = node.post(&format!("/invoke/{name}"), &body)?;
+    let log = reply.json()?["Output"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    Ok((reply.result()?, log))
+}
+
+#[test]
+fn a_component_reaches_the_hosts_that_it_names() -> Result<()> {
+    let node = open_node()?;
+    let origin = origin(&node);
+    for name in FETCHERS {
+        deploy(&node, name, &[&origin])?;
+        let info = node.get(&format!("/functions/{name}"))?.json()?;
+        assert_eq!(info["AllowHosts"], json!([origin]));
+        let params = json!({
+            "url": format!("{origin}/fn/echo-http/a?b=c"), "method": "POST", "body": "over there",
+            "headers": {"x-own": "kept"},
+        });
+        let (result, log) = fetch(&node, name, &params)?;
+        assert_eq!(result["status"], 200, "{name}: {result} {log}");
+        let heard = result["body"].as_str().unwrap_or_default();
+        for part in ["over there", "x-own", "/a"] {
+            assert!(heard.contains(part), "{name}: {part} in {heard}");
+        }
+        // The same version again, over the connection that was kept.
+        assert_eq!(fetch(&node, name, &params)?.0["status"], 200, "{name}");
+    }
+    let metrics = node.get("/metrics")?.text();
+    let sent = r#"serverledge_outbound_requests_total{outcome="2xx"} 4"#;
+    assert!(metrics.contains(sent), "{metrics}");
+    Ok(())
+}
+
+#[test]
+fn a_program_reaches_them_too() -> Result<()> {
+    let node = open_node()?;
+    let origin = origin(&node);
+    let source = example_path("fetch-cli");
+    let source = source.to_str().unwrap_or_default();
+    let create = ["create", "-f", "fetch-cli", "--src", source];
+    let allow = ["--allow-host", &origin];
+    node.cli(&[&create[..], &allow].concat())?.assert_code(0);
+    let url = format!("url:{origin}/fn/echo-http/");
+    let ran = node.cli(&["invoke", "fetch-cli", "-p", &url])?;
+    assert_eq!(ran.assert_code(0).result()?["status"], 200);
+    // The list is changed as a whole, and taken back.
+    let other = ["update", "fetch-cli", "--allow-host", "https://example.org"];
+    node.cli(&other)?.assert_code(0);
+    let refused = fetch(&node, "fetch-cli", &json!({"url": format!("{origin}/")}))?;
+    assert!(
+        refused.1.contains("outbound_host_not_allowed"),
+        "{refused:?}"
+    );
+    node.cli(&["update", "fetch-cli", "--allow-host", "none"])?
+        .assert_code(0);
+    let info = node.get("/functions/fetch-cli")?.json()?;
+    assert_eq!(info["AllowHosts"], Value::Null);
+    Ok(())
+}
+
+#[test]
+fn what_was_not_granted_is_an_error_with_its_rule() -> Result<()> {
+    let node = open_node()?;
+    for name in FETCHERS {
+        let elsewhere = json!({"url": format!("{}/", origin(&node))});
+        for (hosts, code, way_out) in [
+            (&[][..], "outbound_not_granted", "--allow-host"),
+            (
+                &["https://example.org"][..],
+                "outbound_host_not_allowed",
+                "--allow-host",
+            ),
+        ] {
+            let body = json!({ "AllowHosts": hosts });
+            node.try_deploy(name, &example(name)?, &body)?;
+            let (result, log) = fetch(&node, name, &elsewhere)?;
+            let told = result["error"].as_str().unwrap_or_default().to_lowercase();
+            assert!(told.contains("denied"), "{name}: {result}");
+            assert!(log.contains(code) && log.contains(way_out), "{name}: {log}");
+        }
+        node.post("/delete", &json!({ "Name": name }))?;
+    }
+    Ok(())
+}
+
+/// What a function names does not open the node's own network.
+#[test]
+fn the_operators_ceiling_holds() -> Result<()> {
+    let node = Node::start()?;
+    let origin = origin(&node);
+    for name in FETCHERS {
+        deploy(&node, name, &[&origin])?;
+        let (result, log) = fetch(&node, name, &json!({"url": format!("{origin}/healthz")}))?;
+        assert!(result["error"].is_string(), "{name}: {result}");
+        assert!(
+            log.contains("outbound_address_refused") && log.contains("outbound.allow"),
+            "{name}: {log}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn malformed_hosts_are_refused() -> Result<()> {
+    let node = Node::start()?;
+    let module = example("fetch-http")?;
+    for host in [
+        "ftp://example.org",
+        "example.org/path",
+        "",
+        "a..b",
+        "example.org:0",
+    ] {
+        let reply = node.try_deploy("fetch", &module, &json!({ "AllowHosts": [host] }))?;
+        reply.assert_problem(422, "invalid_member");
+    }
+    assert_eq!(node.names()?, Vec::<String>::new());
+    Ok(())
+}
