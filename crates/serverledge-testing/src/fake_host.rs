@@ -108,7 +108,7 @@ type FakeAnswer = Arc<dyn Fn(Bytes) -> Result<Bytes, CallError> + Send + Sync>;
 
 type FakeResponse = Arc<dyn Fn(&SentRequest) -> Response<HttpBody> + Send + Sync>;
 
-/// What becomes of outgoing requests.
+/// The answer to outgoing requests.
 #[derive(Clone)]
 enum FakeServer {
     /// A response, once the body is read.

@@ -118,7 +118,7 @@ fn what_was_not_granted_is_an_error_with_its_rule() -> Result<()> {
     Ok(())
 }
 
-/// What a function names does not open the node's own network.
+/// The hosts that a function names do not open the node's own network.
 #[test]
 fn the_operators_ceiling_holds() -> Result<()> {
     let node = Node::start()?;

@@ -32,7 +32,7 @@ async fn steps_come_before_the_outcome() {
         x-content-type-options: nosniff
         {"Progress":"installing dependencies"}
         {"Progress":"starting"}
-        {"Created":{"Created":"f","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Interface":"reactor","Remarks":["a remark"]}}
+        {"Created":{"Created":"f","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Interface":"reactor","Footprint":{"MachineCodeBytes":2048,"MemoryBytes":65536},"Remarks":["a remark"]}}
     "#]].assert_eq(&created);
     assert_eq!(
         shown(app.handle(streamed("/update", BODY)).await).await,

@@ -423,11 +423,11 @@ async fn a_deployment_is_answered_in_serverledges_words() {
     check(app.handle(post("/create", body)).await, expect![[r#"
         200 OK
         content-type: application/json
-        {"Created":"f","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Interface":"reactor","Remarks":["a remark"]}"#]]).await;
+        {"Created":"f","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Interface":"reactor","Footprint":{"MachineCodeBytes":2048,"MemoryBytes":65536},"Remarks":["a remark"]}"#]]).await;
     check(app.handle(post("/update", body)).await, expect![[r#"
         200 OK
         content-type: application/json
-        {"Created":"f","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Interface":"reactor","Remarks":["a remark"]}"#]]).await;
+        {"Created":"f","Runtime":"wasm","Version":"abababababababababababababababababababababababababababababababab","Interface":"reactor","Footprint":{"MachineCodeBytes":2048,"MemoryBytes":65536},"Remarks":["a remark"]}"#]]).await;
     let deploys = handle.deploys();
     assert_eq!(
         (deploys[0].0, deploys[1].0),

@@ -14,7 +14,7 @@ async fn versions_are_listed() {
     check(app.handle(get("/functions/json/versions")).await, expect![[r#"
         200 OK
         content-type: application/json
-        {"Function":"json","Versions":[{"Version":"abababababababababababababababababababababababababababababababab","Current":true,"DeployedUnixMs":7,"Runtime":"wasm","Interface":"json","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","CodeBytes":9,"Idempotent":true,"Edge":false,"Isolation":"kept"}]}"#]]).await;
+        {"Function":"json","Versions":[{"Version":"abababababababababababababababababababababababababababababababab","Current":true,"DeployedUnixMs":7,"Runtime":"wasm","Interface":"json","Code":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd","CodeBytes":9,"Idempotent":true,"Edge":false,"Isolation":"kept","Footprint":{"MachineCodeBytes":2048,"MemoryBytes":65536}}]}"#]]).await;
     for uri in ["/functions/nobody/versions", "/functions/%FF/versions"] {
         assert_eq!(
             outcome(app.handle(get(uri)).await).await,

@@ -273,9 +273,9 @@ mod tests {
             versions,
         };
         expect![[r#"
-            VERSION       DEPLOYED                  RUNTIME  CODE     FLAGS
-            bbbbbbbbbbbb  2023-11-14T22:13:20.000Z  wasm     1.6 KiB  idempotent, isolation fresh  current
-            aaaaaaaaaaaa  -                         wasm     -        -"#]]
+            VERSION       DEPLOYED                  RUNTIME  CODE     MACHINE CODE  MEMORY    FLAGS
+            bbbbbbbbbbbb  2023-11-14T22:13:20.000Z  wasm     1.6 KiB  38.1 MiB      64.0 KiB  idempotent, isolation fresh  current
+            aaaaaaaaaaaa  -                         wasm     -        -             -         -"#]]
         .assert_eq(&table(&listed));
         assert_eq!(before(&listed).unwrap(), "a".repeat(64));
         let alone = FunctionVersions {

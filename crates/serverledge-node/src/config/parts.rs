@@ -375,7 +375,7 @@ configuration! {
 
     /// Requests that functions send to hosts outside.
     outbound: OutgoingConfig {
-        /// What functions may send requests to, where they ask for it: public (public addresses), networks, host names.
+        /// The hosts that functions may send requests to, where they ask for it: public (public addresses), networks, host names.
         // Private, loopback and link-local addresses are reached only if they are named. An empty list: nothing is.
         allow: Vec<String> = vec![String::from("public")];
             "outbound.allow" => Receivers;
