@@ -106,14 +106,13 @@ fn what_was_not_granted_is_an_error_with_its_rule() -> Result<()> {
                 "--allow-host",
             ),
         ] {
-            let body = json!({ "AllowHosts": hosts });
-            node.try_deploy(name, &example(name)?, &body)?;
+            deploy(&node, name, hosts)?;
             let (result, log) = fetch(&node, name, &elsewhere)?;
             let told = result["error"].as_str().unwrap_or_default().to_lowercase();
             assert!(told.contains("denied"), "{name}: {result}");
             assert!(log.contains(code) && log.contains(way_out), "{name}: {log}");
+            node.post("/delete", &json!({ "Name": name }))?;
         }
-        node.post("/delete", &json!({ "Name": name }))?;
     }
     Ok(())
 }
