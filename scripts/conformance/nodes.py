@@ -45,7 +45,9 @@ class ConformanceNode:
         self.number += 1
         data = os.path.join(self.scratch, f"node{self.number}")
         os.mkdir(data)
-        self.server = node(data, folder=self.folder, settings=self.settings)
+        # Where the servers of tests are.
+        settings = {"outbound.allow": "127.0.0.0/8", **dict(self.settings)}
+        self.server = node(data, folder=self.folder, settings=settings)
         self.connection = None
 
     def stop(self):

@@ -84,8 +84,8 @@ def suite(rows):
         "with the arguments and the variables that it asks for, and is called once. Exit code, stdout, stderr and HTTP responses are "
         "compared with what the test wants.\n\nTests with a directory need one that they may write to and that has content, which no "
         "function has. They run in a program that starts a module without a node, with the same implementation of WASI. So do tests "
-        "that want no variable but their own. A node grants no sockets and no outgoing HTTP: these tests show what a function gets "
-        "instead."),
+        "that want no variable but their own. Those that send requests may reach their own servers. A node grants no sockets: "
+        "these tests show what a function gets instead."),
         "| tests | passes | fails | not granted | needs a runner |", "|---|---|---|---|---|"]
     for name in sorted({row["suite"] for row in rows}):
         of = [row["outcome"] for row in rows if row["suite"] == name]

@@ -63,8 +63,6 @@ class Case:
         """What the test needs and a node never grants."""
         if "sockets" in self.proposals or self.name.startswith("sockets-"):
             return "sockets"
-        if self.servers or self.name.startswith("http-client"):
-            return "http"
         return None
 
     def streams(self):
@@ -136,6 +134,9 @@ def run_on_node(case, node, variables):
     with open(case.path, "rb") as file:
         code = file.read()
     members = {"Env": {**case.env, **variables}}
+    if "http" in case.proposals:
+        # The servers of the test; one without any may ask whom it likes.
+        members["AllowHosts"] = [f"http://{address}" for address in variables.values()] or ["http://*"]
     if not case.answers_requests:
         # Its input is the body of a request where it reads one.
         members |= {"Stdin": "none" if case.stdin is None else "body", "Stdout": "raw"}
