@@ -1,5 +1,6 @@
-//! Connections to hosts outside: to judged addresses, over TLS where the URL says so, within a time and a number. One whose
-//! other end takes nothing more for a while ends with an error: hyper looks at nothing else while it has something to write.
+//! Connections to hosts outside: to judged addresses, over TLS where the URL says so, within a time and a number. One
+//! whose other end takes nothing more for a while ends with an error: hyper looks at nothing else while it has something
+//! to write.
 
 use std::future::Future;
 use std::io::{self, IoSlice};

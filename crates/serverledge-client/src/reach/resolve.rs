@@ -21,8 +21,8 @@ pub(crate) trait Lookup: Send + Sync + 'static {
     fn lookup(&self, name: &str) -> impl Future<Output = io::Result<Vec<IpAddr>>> + Send;
 }
 
-/// Most look-ups of a [`SystemLookup`] at once. Each holds a thread until the name service has answered, whether somebody
-/// still waits for it or not.
+/// Most look-ups of a [`SystemLookup`] at once. Each holds a thread until the name service has answered, whether
+/// somebody still waits for it or not.
 const LOOKUPS_MAX: usize = 32;
 
 /// The system's.

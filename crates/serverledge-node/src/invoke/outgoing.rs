@@ -64,13 +64,13 @@ impl Outgoing {
     /// The networks and hosts are none.
     pub(crate) fn new(config: &OutgoingConfig, metrics: &Arc<Metrics>) -> Result<Self> {
         let mut allow = Vec::<ReachAllow>::new();
-        for text in config.allow.iter().filter(|text| *text != PUBLIC) {
+        for text in config.allow.iter().filter(|text| !is_public(text)) {
             allow.push(text.parse::<ReachAllow>().with_context(|| {
                 format!("outbound.allow: {text:?} is no network, no host and not {PUBLIC:?}")
             })?);
         }
         let client = OutboundClient::new(OutboundConfig {
-            is_public_allowed: config.allow.iter().any(|text| text == PUBLIC),
+            is_public_allowed: config.allow.iter().any(|text| is_public(text)),
             allow,
             authorities: None,
             response_bytes_max: config.response_bytes_max as u64,
@@ -113,6 +113,11 @@ impl Outgoing {
     pub(super) fn failed(&self, error: &OutboundError) {
         self.metrics.outbound.failed(error.code());
     }
+}
+
+/// Whether this entry of `outbound.allow` stands for public addresses. Host names have no case either.
+fn is_public(text: &str) -> bool {
+    text.eq_ignore_ascii_case(PUBLIC)
 }
 
 /// Whether a function with these rules may send a request to this URL. Depends on nothing else.

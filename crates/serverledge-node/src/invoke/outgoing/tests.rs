@@ -114,8 +114,10 @@ async fn the_operators_ceiling_holds() {
     for (allow, expected) in [
         (&["127.0.0.1"][..], true),
         (&["public", "127.0.0.0/8"], true),
+        (&["Public", "127.0.0.0/8"], true),
         (&["public"], false),
         (&["public", "10.0.0.0/8"], false),
+        (&["PUBLIC"], false),
         (&[], false),
     ] {
         let (outgoing, _) = outgoing(allow);
