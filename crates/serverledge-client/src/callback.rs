@@ -149,7 +149,7 @@ impl CallbackSender {
     /// [`ClientError::Setup`] if the key is empty, the authorities that were given are none, or the system refuses what an
     /// HTTP client needs.
     pub fn new(config: CallbackConfig) -> Result<Self, ClientError> {
-        Self::resolving(config, SystemLookup)
+        Self::resolving(config, SystemLookup::new())
     }
 
     /// The same with another way from names to addresses.

@@ -29,8 +29,8 @@ use serverledge_core::{HttpBody, OutboundError};
 use crate::error::ClientError;
 use crate::reach::{Judge, Lookup, Policy, ReachAllow, SystemLookup};
 use crate::tls;
-use body::LimitedBody;
-use connect::Connector;
+use body::{InUse, LimitedBody, SentBody};
+use connect::{ConnectLimits, Connector};
 
 /// Most functions with connections at once. A node has more functions than that, but they do not all send requests.
 const POOLS_MAX: usize = 256;
@@ -45,8 +45,12 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes of all responses on one connection of HTTP/2 that wait to be read: room for those of one invocation, so that a
 /// response that is not read does not hold up the others.
 const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
-/// Bytes of a URL that an error repeats.
-const URL_SHOWN_MAX: usize = 256;
+/// Time for which a server may take nothing of what is there to be sent.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time without a sign of a server of HTTP/2, after which it is asked for one while requests are under way.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Time in which it must give one.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The key of the connections that requests may share: a digest of space, function and version.
 pub type OutboundPool = [u8; 32];
@@ -80,10 +84,18 @@ struct OutboundState {
     policy: Arc<Policy>,
     connector: Connector,
     /// The clients of the functions, each with its own connections.
-    pools: Mutex<LruCache<OutboundPool, HttpClient>>,
+    pools: Mutex<LruCache<OutboundPool, Pool>>,
     response_bytes_max: u64,
     connect_timeout: Duration,
     connections_max: usize,
+}
+
+/// The connections of one function.
+struct Pool {
+    client: HttpClient,
+    connector: Connector,
+    /// Its requests under way have clones.
+    in_use: InUse,
 }
 
 // === impl OutboundConfig ===
@@ -118,11 +130,15 @@ impl OutboundClient {
     /// # Errors
     /// [`ClientError::Setup`] if the authorities that were given are none.
     pub fn new(config: OutboundConfig) -> Result<Self, ClientError> {
-        Self::resolving(config, SystemLookup)
+        Self::resolving(config, SystemLookup::new(), STALL_TIMEOUT)
     }
 
-    /// The same with another way from names to addresses.
-    fn resolving(config: OutboundConfig, lookup: impl Lookup) -> Result<Self, ClientError> {
+    /// The same with another way from names to addresses, and another patience with servers that take nothing.
+    fn resolving(
+        config: OutboundConfig,
+        lookup: impl Lookup,
+        stall_timeout: Duration,
+    ) -> Result<Self, ClientError> {
         let policy = Arc::new(if config.is_public_allowed {
             Policy::public_and(config.allow)
         } else {
@@ -130,16 +146,15 @@ impl OutboundClient {
         });
         let tls = tls::settings_with_http2(config.authorities.as_deref())?;
         let judge = Judge::new(Arc::clone(&policy), lookup);
+        let limits = ConnectLimits {
+            connect: config.connect_timeout,
+            stall: stall_timeout,
+        };
         let pools = NonZeroUsize::new(POOLS_MAX).unwrap_or(NonZeroUsize::MIN);
         Ok(Self {
             state: Arc::new(OutboundState {
                 policy,
-                connector: Connector::new(
-                    judge,
-                    tls,
-                    config.connect_timeout,
-                    config.connections_max,
-                ),
+                connector: Connector::new(judge, tls, limits, config.connections_max),
                 pools: Mutex::new(LruCache::new(pools)),
                 response_bytes_max: config.response_bytes_max,
                 connect_timeout: config.connect_timeout,
@@ -162,9 +177,10 @@ impl OutboundClient {
     ) -> Result<Response<HttpBody>, OutboundError> {
         let host = self.checked(&request)?;
         headers::prepare(&mut request);
-        let sent = self.client_of(pool).request(request);
+        let (client, in_use) = self.client_of(pool);
+        let sent = client.request(request.map(|body| SentBody::boxed(body, InUse::clone(&in_use))));
         match sent.await {
-            Ok(response) => self.received(host, response),
+            Ok(response) => self.received(host, in_use, response),
             Err(error) => Err(fault::of_request(host, &error, self.state.connect_timeout)),
         }
     }
@@ -179,9 +195,7 @@ impl OutboundClient {
     /// The host of a request that may go out, as far as that can be said without asking the network.
     fn checked(&self, request: &Request<HttpBody>) -> Result<String, OutboundError> {
         let uri = request.uri();
-        let host = target(uri).ok_or_else(|| {
-            OutboundError::Url(uri.to_string().chars().take(URL_SHOWN_MAX).collect())
-        })?;
+        let host = target(uri).ok_or_else(|| OutboundError::of_url(uri))?;
         if self.state.policy.refused_address(host).is_some() {
             return Err(OutboundError::Refused(host.to_owned()));
         }
@@ -194,23 +208,25 @@ impl OutboundClient {
         Ok(host.to_owned())
     }
 
-    /// The client with the connections of a function. Where hardly any connection is free, those that wait for requests
-    /// are closed first.
-    fn client_of(&self, pool: &OutboundPool) -> HttpClient {
+    /// The client with the connections of a function, and the mark that they are used.
+    fn client_of(&self, pool: &OutboundPool) -> (HttpClient, InUse) {
         let state = &self.state;
         let mut pools = state.pools.lock();
-        if state.connector.free() <= state.connections_max / 8 {
-            pools.clear();
+        let free = state.connector.free();
+        let enough = state.connections_max / 8 + 1;
+        close_unused(&mut pools, enough.saturating_sub(free));
+        let pool = pools.get_or_insert_mut(*pool, || Pool::new(state.connector.for_another()));
+        if pool.connector.is_share_taken() {
+            pool.close_unused();
         }
-        pools
-            .get_or_insert(*pool, || client(state.connector.clone()))
-            .clone()
+        (pool.client.clone(), InUse::clone(&pool.in_use))
     }
 
     /// The response, with its limit.
     fn received(
         &self,
         host: String,
+        in_use: InUse,
         mut response: Response<Incoming>,
     ) -> Result<Response<HttpBody>, OutboundError> {
         headers::clean_response(&mut response);
@@ -218,7 +234,45 @@ impl OutboundClient {
         if response.body().size_hint().lower() > bytes_max {
             return Err(OutboundError::TooLarge { host, bytes_max });
         }
-        Ok(response.map(|body| -> HttpBody { Box::pin(LimitedBody::new(body, bytes_max, host)) }))
+        Ok(response
+            .map(|body| -> HttpBody { Box::pin(LimitedBody::new(body, bytes_max, host, in_use)) }))
+    }
+}
+
+// === impl Pool ===
+
+impl Pool {
+    fn new(connector: Connector) -> Self {
+        Self {
+            client: client(connector.clone()),
+            connector,
+            in_use: InUse::default(),
+        }
+    }
+
+    /// Whether none of its connections has a request.
+    fn is_unused(&self) -> bool {
+        Arc::strong_count(&self.in_use) == 1
+    }
+
+    /// Closes the connections that have no request, soon: those of the client that is dropped here.
+    fn close_unused(&mut self) {
+        self.client = client(self.connector.clone());
+    }
+}
+
+/// Closes this many connections, or more, of functions that use none, as far as there are any. Those go first that have
+/// not been used for the longest time.
+fn close_unused(pools: &mut LruCache<OutboundPool, Pool>, mut wanted: usize) {
+    for (_, pool) in pools.iter_mut().rev() {
+        if wanted == 0 {
+            return;
+        }
+        let open = pool.connector.open();
+        if open > 0 && pool.is_unused() {
+            pool.close_unused();
+            wanted = wanted.saturating_sub(open);
+        }
     }
 }
 
@@ -230,6 +284,8 @@ fn client(connector: Connector) -> HttpClient {
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
         .http1_max_buf_size(HEAD_BYTES_MAX as usize)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .http2_keep_alive_timeout(PING_TIMEOUT)
         .http2_max_header_list_size(HEAD_BYTES_MAX)
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW)

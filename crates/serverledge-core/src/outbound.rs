@@ -10,6 +10,9 @@ use http::uri::Scheme;
 /// Longest name, as the name service has it.
 const NAME_BYTES_MAX: usize = 253;
 
+/// Characters of a URL that an error repeats.
+const URL_CHARS_MAX: usize = 256;
+
 /// Most hosts that a function may name.
 pub const OUTBOUND_HOSTS_MAX: usize = 64;
 
@@ -46,7 +49,9 @@ pub enum ParseHostRuleError {
     #[error("the port is a number from 1 to 65535")]
     Port,
     /// The host is neither a name, nor an address, nor `*.` and a name.
-    #[error("the host is a name such as api.example.org, all names below one such as *.example.org, or an address")]
+    #[error(
+        "the host is a name such as api.example.org, all names below one such as *.example.org, or an address"
+    )]
     Host,
 }
 
@@ -198,8 +203,8 @@ pub enum OutboundError {
     /// The host is not among those that the function asked for.
     #[error("{0} is not among the hosts that the function may reach (--allow-host)")]
     Host(String),
-    /// The node's operator does not let functions reach an address of this host.
-    #[error("{0} has an address that this node lets no function reach (outbound.allow)")]
+    /// The node's operator does not let functions reach this address.
+    #[error("{0} is an address that this node lets no function reach (outbound.allow)")]
     Refused(String),
     /// The URL names nothing that a request can be sent to.
     #[error("requests go to http and https URLs with a host, not to {0:?}")]
@@ -226,7 +231,7 @@ pub enum OutboundError {
         /// The limit.
         limit: Duration,
     },
-    /// Its name was not resolved, or no connection came about.
+    /// Its name has no address that may be reached, or no connection came about.
     #[error("{host} was not reached: {cause}")]
     Unreachable {
         /// The host that was asked.
@@ -245,6 +250,15 @@ pub enum OutboundError {
 }
 
 impl OutboundError {
+    /// [`OutboundError::Url`] of this one. Only its scheme and its host are told: the rest may hold secrets.
+    #[must_use]
+    pub fn of_url(uri: &Uri) -> Self {
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let host = uri.host().unwrap_or_default();
+        let shown = format!("{scheme}://{host}");
+        Self::Url(shown.chars().take(URL_CHARS_MAX).collect())
+    }
+
     /// The stable code that the function reads.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -266,6 +280,23 @@ impl OutboundError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_told_without_its_secrets() {
+        for (url, shown) in [
+            (
+                "ftp://user:secret@example.org:1/path?key=secret",
+                "ftp://example.org",
+            ),
+            ("/path?key=secret", "://"),
+        ] {
+            let error = OutboundError::of_url(&url.parse().unwrap());
+            assert!(
+                matches!(&error, OutboundError::Url(told) if told == shown),
+                "{error}"
+            );
+        }
+    }
 
     fn rule(text: &str) -> HostRule {
         text.parse().unwrap()
@@ -331,8 +362,16 @@ mod tests {
             ("api.example.org", "http://api.example.org/", false),
             ("api.example.org", "http://api.example.org:443/", false),
             ("api.example.org", "https://a.api.example.org/", false),
-            ("api.example.org", "https://api.example.org.evil.example/", false),
-            ("api.example.org", "https://api.example.org@evil.example/", false),
+            (
+                "api.example.org",
+                "https://api.example.org.evil.example/",
+                false,
+            ),
+            (
+                "api.example.org",
+                "https://api.example.org@evil.example/",
+                false,
+            ),
             ("*.example.org", "https://a.example.org/", true),
             ("*.example.org", "https://a.b.example.org/", true),
             ("*.example.org", "https://example.org/", false),

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
 use parking_lot::Mutex;
 use serverledge_core::{
-    Call, Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls, InstanceKey,
-    Interface, InvocationId, InvokeError, Outcome, Payload, PrepareError, Prepared, Progress,
-    Reply, Reuse, Sandbox, StartError, Started, StopError, Version, unix_ms,
+    BodyError, Call, Digest, Executor, FailureKind, FunctionFailure, FunctionName, HostCalls,
+    HttpBody, InstanceKey, Interface, InvocationId, InvokeError, Outcome, Payload, PrepareError,
+    Prepared, Progress, Reply, Reuse, Sandbox, StartError, Started, StopError, Version, unix_ms,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -63,6 +64,11 @@ pub enum Behaviour {
     },
     /// Takes HTTP; answers 200 with the request's body.
     Http,
+    /// Sends a request; gives the status of the response, or the code of the fault, as a JSON string.
+    Send {
+        /// The URL.
+        url: String,
+    },
 }
 
 /// The executor. Its [`FakeExecutorHandle`] scripts and observes it. Clones share everything.
@@ -174,6 +180,18 @@ async fn take(time: Duration) {
     }
 }
 
+/// Sends a request without a body.
+async fn send(url: &str, host: &dyn HostCalls) -> Bytes {
+    let body = Empty::<Bytes>::new().map_err(|never| -> BodyError { match never {} });
+    let body: HttpBody = Box::pin(body);
+    let request = http::Request::get(url).body(body).expect("a URL");
+    let told = match host.send(request).await {
+        Ok(response) => response.status().as_str().to_owned(),
+        Err(fault) => fault.code().to_owned(),
+    };
+    format!("\"{told}\"").into()
+}
+
 // === impl Behaviour ===
 
 impl Behaviour {
@@ -189,6 +207,7 @@ impl Behaviour {
             Self::Call { function } => format!("call\n{function}"),
             Self::Attempt { function } => format!("attempt\n{function}"),
             Self::Http => "http".to_owned(),
+            Self::Send { url } => format!("send\n{url}"),
         };
         text.into()
     }
@@ -218,6 +237,9 @@ impl Behaviour {
                 function: function.to_owned(),
             },
             ["http"] => Self::Http,
+            ["send", url] => Self::Send {
+                url: url.to_owned(),
+            },
             _ => return None,
         })
     }
@@ -245,7 +267,8 @@ impl Behaviour {
             | Self::Large { .. }
             | Self::Call { .. }
             | Self::Attempt { .. }
-            | Self::Http => Bytes::new(),
+            | Self::Http
+            | Self::Send { .. } => Bytes::new(),
         }
     }
 }
@@ -542,6 +565,7 @@ impl FakeSandbox {
                 .call(function, params)
                 .await
                 .unwrap_or_else(|fault| format!("\"{}\"", fault.code()).into()),
+            Behaviour::Send { url } => send(url, host).await,
         };
         Ok(Outcome {
             reply: Reply::Json(result),

@@ -1,16 +1,26 @@
-//! The body of a response, which ends with an error where it is too long.
+//! The bodies of a request and its response. That of a response ends with an error where it is too long.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use serverledge_core::{BodyError, OutboundError};
+use serverledge_core::{BodyError, HttpBody, OutboundError};
 
 use super::fault;
 
-/// The body; see the module. Dropping it before its end closes the connection.
+/// Marks its function's connections as used while it or a clone lives.
+pub(super) type InUse = Arc<()>;
+
+/// The body of a request.
+pub(super) struct SentBody {
+    body: HttpBody,
+    _in_use: InUse,
+}
+
+/// The body of a response; see the module. Dropping it before its end closes the connection.
 pub(super) struct LimitedBody {
     /// `None` after an error.
     body: Option<Incoming>,
@@ -18,15 +28,50 @@ pub(super) struct LimitedBody {
     left: u64,
     bytes_max: u64,
     host: String,
+    _in_use: InUse,
 }
 
+// === impl SentBody ===
+
+impl SentBody {
+    pub(super) fn boxed(body: HttpBody, in_use: InUse) -> HttpBody {
+        Box::pin(Self {
+            body,
+            _in_use: in_use,
+        })
+    }
+}
+
+impl Body for SentBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.body.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+// === impl LimitedBody ===
+
 impl LimitedBody {
-    pub(super) fn new(body: Incoming, bytes_max: u64, host: String) -> Self {
+    pub(super) fn new(body: Incoming, bytes_max: u64, host: String, in_use: InUse) -> Self {
         Self {
             body: Some(body),
             left: bytes_max,
             bytes_max,
             host,
+            _in_use: in_use,
         }
     }
 

@@ -14,6 +14,9 @@ use crate::tls;
 
 /// The words where nothing more can be said.
 const NO_CONNECTION: &str = "no connection came about";
+/// The same for a name that does not exist and for one that is not allowed: the difference would tell a function which
+/// names the node's own network has.
+const NO_ADDRESS: &str = "it has no address that this node lets functions reach";
 
 /// The fault of a request that brought no response.
 pub(super) fn of_request(
@@ -26,7 +29,6 @@ pub(super) fn of_request(
         return OutboundError::Broken { host, cause };
     }
     let cause = match first(error) {
-        Some(ConnectCause::Refused) => return OutboundError::Refused(host),
         Some(ConnectCause::Timeout) => {
             return OutboundError::Timeout {
                 host,
@@ -50,7 +52,6 @@ pub(super) fn of_body(host: String, error: &hyper::Error) -> OutboundError {
 
 /// The part of an error that says why there is no connection.
 enum ConnectCause {
-    Refused,
     Timeout,
     Words(&'static str),
 }
@@ -60,16 +61,16 @@ fn first(error: &(dyn Error + 'static)) -> Option<ConnectCause> {
 }
 
 fn connect_cause(cause: &(dyn Error + 'static)) -> Option<ConnectCause> {
-    if let Some(judged) = cause.downcast_ref::<JudgeError>() {
-        return Some(match judged {
-            JudgeError::Refused(_) => ConnectCause::Refused,
-            JudgeError::Lookup(_) => ConnectCause::Words("its name was not resolved"),
-        });
+    if cause.is::<JudgeError>() {
+        return Some(ConnectCause::Words(NO_ADDRESS));
     }
     if let Some(fault) = cause.downcast_ref::<ConnectFault>() {
         return Some(match fault {
             ConnectFault::NoneFree => {
                 ConnectCause::Words("this node has as many connections open as it may")
+            }
+            ConnectFault::ShareTaken => {
+                ConnectCause::Words("the function has as many connections open as it may")
             }
             ConnectFault::Timeout => ConnectCause::Timeout,
         });
@@ -93,7 +94,9 @@ fn broken(error: &(dyn Error + 'static)) -> String {
 }
 
 fn http_words(error: &hyper::Error) -> Option<&'static str> {
-    if error.is_parse_too_large() {
+    if error.is_timeout() {
+        Some("it gave no sign for too long")
+    } else if error.is_parse_too_large() {
         Some("the head of the response is too long")
     } else if error.is_parse() {
         Some("what came is no HTTP")
@@ -113,6 +116,7 @@ const fn words(kind: io::ErrorKind) -> Option<&'static str> {
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::UnexpectedEof => Some("it closed the connection"),
+        io::ErrorKind::TimedOut => Some("it took nothing of what was sent for too long"),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
             Some("there is no way to it")
         }

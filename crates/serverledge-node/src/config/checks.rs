@@ -11,7 +11,7 @@ use super::parts::{Config, PolicyName, RegistryUrl};
 use super::units;
 
 /// Descriptors for everything that is neither a connection nor a loaded module: registry, log, listeners, pipes.
-const FILES_RESERVE: u64 = 32;
+const FILES_RESERVE: u64 = 64;
 
 /// The conflicts, as faults.
 pub(super) fn conflicts(config: &Config, settings: &[Setting], faults: &[Fault]) -> Vec<Fault> {

@@ -46,9 +46,9 @@ pub(super) fn wasm_loaded(config: &mut Config, facts: &Facts) {
     config.wasm.loaded_max = share(facts.machine.files_max / 4, LOADED_DEFAULT);
 }
 
-/// The number of connections: half of the descriptors at most.
+/// The number of connections: three eighths of the descriptors at most. An eighth is for those to hosts outside.
 pub(super) fn connections(config: &mut Config, facts: &Facts) {
-    config.api.connections_max = share(facts.machine.files_max / 2, CONNECTIONS_DEFAULT);
+    config.api.connections_max = share(facts.machine.files_max / 8 * 3, CONNECTIONS_DEFAULT);
 }
 
 /// The number of connections to hosts outside: an eighth of the descriptors at most.

@@ -314,7 +314,9 @@ impl ValueKind {
             Self::DurationOrNone(range, _) => format!("\"{NONE}\" or {}", time(range)),
             Self::Address(_) => String::from("an IP address"),
             Self::Receivers(_) => {
-                format!("a list of at most {LIST_MAX} networks, addresses and host names")
+                format!(
+                    "a list of at most {LIST_MAX} networks, addresses and host names (outbound.allow: \"public\" too)"
+                )
             }
             Self::Host(_) => String::from("a host name without port"),
             Self::Hosts(_) => format!("a list of at most {LIST_MAX} host names without port"),

@@ -169,7 +169,7 @@ configuration! {
         /// Most open connections.
         connections_max: usize = 0;
             "api.connections_max" => Count(1..=COUNT_MAX)
-                .auto("4096, or half of the file descriptors", connections);
+                .auto("4096, or three eighths of the file descriptors", connections);
         /// Most requests in progress at once, waiting ones included.
         // Twice the queue: it fills before this does, and answers better.
         concurrency_max: usize = 2_048;

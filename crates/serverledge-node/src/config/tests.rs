@@ -103,7 +103,7 @@ fn defaults_follow_the_machine() {
             config.wasm.loaded_max,
             config.outbound.connections_max
         ),
-        (128, 64, 32)
+        (96, 64, 32)
     );
     assert_eq!(warnings, Vec::<String>::new());
 }

@@ -49,11 +49,12 @@ struct OutstandingRequest {
     gauge: IntGauge,
 }
 
-/// The body of a response, which is outstanding until it has ended or is dropped.
+/// The body of a request or of its response. The request is outstanding until both have ended or are dropped.
 struct OutstandingBody {
     body: HttpBody,
-    request: Option<OutstandingRequest>,
-    received: IntCounter,
+    request: Option<Arc<OutstandingRequest>>,
+    /// Counts the bytes of a response.
+    received: Option<IntCounter>,
 }
 
 // === impl Outgoing ===
@@ -63,13 +64,13 @@ impl Outgoing {
     /// The networks and hosts are none.
     pub(crate) fn new(config: &OutgoingConfig, metrics: &Arc<Metrics>) -> Result<Self> {
         let mut allow = Vec::<ReachAllow>::new();
-        for text in config.allow.iter().filter(|text| *text != PUBLIC) {
+        for text in config.allow.iter().filter(|text| !is_public(text)) {
             allow.push(text.parse::<ReachAllow>().with_context(|| {
                 format!("outbound.allow: {text:?} is no network, no host and not {PUBLIC:?}")
             })?);
         }
         let client = OutboundClient::new(OutboundConfig {
-            is_public_allowed: config.allow.iter().any(|text| text == PUBLIC),
+            is_public_allowed: config.allow.iter().any(|text| is_public(text)),
             allow,
             authorities: None,
             response_bytes_max: config.response_bytes_max as u64,
@@ -87,7 +88,7 @@ impl Outgoing {
     }
 
     /// Sends a request that the function may send, with the trace context of its run unless it brings one. It is
-    /// outstanding until its response has been read or dropped. Dropping the future closes the connection.
+    /// outstanding until its response has been read or dropped, and nothing more of it is sent. Dropping the future closes the connection.
     pub(super) async fn send(
         &self,
         counts: &RequestCounts,
@@ -95,22 +96,17 @@ impl Outgoing {
         trace: Option<&TraceContext>,
         mut request: Request<HttpBody>,
     ) -> Result<Response<HttpBody>, OutboundError> {
-        let outstanding = counts.count(&self.metrics.outbound.outstanding)?;
+        let outstanding = Arc::new(counts.count(&self.metrics.outbound.outstanding)?);
         if let Some(trace) = trace {
             add_trace(request.headers_mut(), trace);
         }
+        let request = request.map(|body| OutstandingBody::boxed(body, &outstanding, None));
         let begun = now();
         let response = self.client.send(pool, request).await?;
         let took = now().saturating_duration_since(begun);
         self.metrics.outbound.answered(response.status(), took);
         let received = self.metrics.outbound.received.clone();
-        Ok(response.map(|body| -> HttpBody {
-            Box::pin(OutstandingBody {
-                body,
-                request: Some(outstanding),
-                received,
-            })
-        }))
+        Ok(response.map(|body| OutstandingBody::boxed(body, &outstanding, Some(received))))
     }
 
     /// Counts a request without a response.
@@ -119,9 +115,14 @@ impl Outgoing {
     }
 }
 
+/// Whether this entry of `outbound.allow` stands for public addresses. Host names have no case either.
+fn is_public(text: &str) -> bool {
+    text.eq_ignore_ascii_case(PUBLIC)
+}
+
 /// Whether a function with these rules may send a request to this URL. Depends on nothing else.
 pub(super) fn check(rules: &BTreeSet<HostRule>, uri: &Uri) -> Result<(), OutboundError> {
-    let name = rule_for(uri).ok_or_else(|| OutboundError::Url(shown(uri)))?;
+    let name = rule_for(uri).ok_or_else(|| OutboundError::of_url(uri))?;
     if rules.is_empty() {
         return Err(OutboundError::NotGranted(name));
     }
@@ -143,11 +144,6 @@ fn rule_for(uri: &Uri) -> Option<String> {
     Some(rule.to_string())
 }
 
-/// The beginning of a URL.
-fn shown(uri: &Uri) -> String {
-    uri.to_string().chars().take(256).collect()
-}
-
 /// The key of the connections that the requests of a function may share: those of its version in its space.
 pub(super) fn pool_of(function: &Function) -> OutboundPool {
     let mut hasher = blake3::Hasher::new_derive_key(POOL_DOMAIN);
@@ -160,6 +156,7 @@ pub(super) fn pool_of(function: &Function) -> OutboundPool {
     *hasher.finalize().as_bytes()
 }
 
+/// Adds the trace, without what the caller's own tracing keeps in it: that is for nobody outside.
 fn add_trace(headers: &mut HeaderMap, trace: &TraceContext) {
     if headers.contains_key(TRACEPARENT) {
         return;
@@ -167,9 +164,6 @@ fn add_trace(headers: &mut HeaderMap, trace: &TraceContext) {
     headers.remove(TRACESTATE);
     if let Ok(parent) = HeaderValue::try_from(trace.parent.to_string()) {
         headers.insert(TRACEPARENT, parent);
-    }
-    if let Some(Ok(state)) = trace.state().map(HeaderValue::from_str) {
-        headers.insert(TRACESTATE, state);
     }
 }
 
@@ -205,6 +199,20 @@ impl Drop for OutstandingRequest {
 
 // === impl OutstandingBody ===
 
+impl OutstandingBody {
+    fn boxed(
+        body: HttpBody,
+        request: &Arc<OutstandingRequest>,
+        received: Option<IntCounter>,
+    ) -> HttpBody {
+        Box::pin(Self {
+            body,
+            request: Some(Arc::clone(request)),
+            received,
+        })
+    }
+}
+
 impl Body for OutstandingBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -217,7 +225,9 @@ impl Body for OutstandingBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                self.received.inc_by(bytes as u64);
+                if let Some(received) = &self.received {
+                    received.inc_by(bytes as u64);
+                }
             }
             Poll::Ready(None | Some(Err(_))) => self.request = None,
             Poll::Pending => {}

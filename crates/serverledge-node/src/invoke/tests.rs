@@ -28,6 +28,7 @@ use crate::program::node::NodeServices;
 use crate::program::node::build;
 
 mod burst;
+mod outgoing;
 
 const MACHINE: Machine = Machine {
     memory_bytes: 1 << 30,
@@ -62,6 +63,7 @@ impl InvokeLab {
         .config;
         config.pool.memory = MemoryMib::new(512);
         config.wasm.isolation = isolation;
+        config.outbound.allow = vec!["127.0.0.1".to_owned()];
         let registry: Arc<dyn Kv> = Arc::new(Embedded::open(&data, &Options::default()).unwrap());
         let (containers, fake) = FakeExecutor::pooled();
         let executors = Executors {
