@@ -94,11 +94,13 @@ class Nested {
     readonly chain: readonly string[],
   ) {}
 
-  // The host function `serverledge::call`.
-  host(guest: Guest, [name, nameLength, params, paramsLength, out, room]: Pointers): bigint {
+  // The host functions `serverledge::call` and `serverledge::send`. What was granted hosts never runs in a page.
+  host(guest: Guest, [name, nameLength, params, paramsLength, out, room]: Pointers, isRequest?: boolean): bigint {
     let reply: Reply;
     if (nameLength === 0) {
       reply = this.#kept ?? failed('no_reply', 'no reply is kept');
+    } else if (isRequest) {
+      reply = failed('outbound_not_granted', 'no host is allowed');
     } else {
       const read = (at: number, length: number): Uint8Array => pointed('serverledge::call', () => range(at, length >>> 0).slice());
       reply = this.#answer(read(name, nameLength), read(params, paramsLength));
@@ -198,8 +200,8 @@ class Instance implements Guest {
     ]);
   }
 
-  callOther(pointers: Pointers): bigint {
-    return this.nested.host(this, pointers);
+  callOther(pointers: Pointers, isRequest?: boolean): bigint {
+    return this.nested.host(this, pointers, isRequest);
   }
 
   timeLeft(): number {

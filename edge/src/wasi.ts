@@ -48,8 +48,8 @@ export interface Guest {
   ended: unknown;
   /** The milliseconds that are left; ends the guest if there are none. */
   timeLeft(): number;
-  /** Calls another function, and gives the length of its reply. */
-  callOther(pointers: Pointers): bigint;
+  /** Calls another function, or refuses to send a request to another host, and gives the length of the reply. */
+  callOther(pointers: Pointers, isRequest?: boolean): bigint;
 }
 
 // The run whose instance is at work: one at a time, since calls within each other wait for each other.
@@ -311,7 +311,12 @@ let offered: Record<string, Record<string, unknown>> | undefined;
 export function imports(memory: WebAssembly.Memory | undefined): WebAssembly.Imports {
   offered ??= {
     wasi_snapshot_preview1: wasi(),
-    serverledge: { call: hosted((...pointers: Pointers) => guest.callOther(pointers)) },
+    serverledge: {
+      call: hosted((...pointers: Pointers) => guest.callOther(pointers)),
+      send: hosted((request: number, length: number, out: number, room: number) =>
+        guest.callOther([request, length, 0, 0, out, room], true),
+      ),
+    },
     serverledge_edge: { deadline: hosted(() => guest.timeLeft()) },
     env: { emscripten_notify_memory_growth: () => {} },
   };

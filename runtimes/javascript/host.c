@@ -1,4 +1,4 @@
-//! Implements host.h on WASI preview 1 and `serverledge::call`.
+//! Implements host.h on WASI preview 1, `serverledge::call` and `serverledge::send`.
 
 #include "host.h"
 
@@ -13,6 +13,9 @@
 
 __attribute__((import_module("serverledge"), import_name("call"))) uint64_t serverledge_call(
     const char *name, size_t name_length, const char *params, size_t params_length, char *reply, size_t reply_max);
+
+__attribute__((import_module("serverledge"), import_name("send"))) uint64_t serverledge_send(
+    const char *request, size_t request_length, char *reply, size_t reply_max);
 
 bool host_invoked;
 
@@ -157,23 +160,42 @@ const char *host_function_name(void) {
     return list[0];
 }
 
-/* === other functions === */
+/* === other functions, other hosts === */
+
+/* Asks for the reply that the host has kept. */
+typedef uint64_t ask_again(char *reply, size_t reply_max);
+
+/* The reply whose outcome is known, of which so far only as much is there as there was room for. */
+static void complete(struct host_reply *reply, uint64_t outcome, ask_again *again) {
+    reply->length = (size_t)(outcome & 0xffffffff);
+    if (reply->length > REPLY_BYTES - 1) {
+        free(reply->bytes);
+        reply->bytes = malloc(reply->length + 1);
+        if (reply->bytes == NULL) return;
+        outcome = again(reply->bytes, reply->length);
+        size_t length = (size_t)(outcome & 0xffffffff);
+        if (length < reply->length) reply->length = length;
+    }
+    reply->is_error = (outcome & REPLY_IS_ERROR) != 0;
+    reply->bytes[reply->length] = '\0';
+}
+
+static uint64_t call_again(char *reply, size_t reply_max) { return serverledge_call("", 0, "", 0, reply, reply_max); }
+
+static uint64_t send_again(char *reply, size_t reply_max) { return serverledge_send("", 0, reply, reply_max); }
 
 struct host_reply host_call(const char *name, size_t name_length, const char *params, size_t params_length) {
     struct host_reply reply = {malloc(REPLY_BYTES), 0, false};
     if (reply.bytes == NULL) return reply;
     uint64_t outcome = serverledge_call(name, name_length, params, params_length, reply.bytes, REPLY_BYTES - 1);
-    reply.length = (size_t)(outcome & 0xffffffff);
-    if (reply.length > REPLY_BYTES - 1) {
-        free(reply.bytes);
-        reply.bytes = malloc(reply.length + 1);
-        if (reply.bytes == NULL) return reply;
-        /* An empty name asks for the reply that the host has kept. */
-        outcome = serverledge_call(name, 0, params, 0, reply.bytes, reply.length);
-        size_t length = (size_t)(outcome & 0xffffffff);
-        if (length < reply.length) reply.length = length;
-    }
-    reply.is_error = (outcome & REPLY_IS_ERROR) != 0;
-    reply.bytes[reply.length] = '\0';
+    complete(&reply, outcome, call_again);
+    return reply;
+}
+
+struct host_reply host_send(const char *request, size_t length) {
+    struct host_reply reply = {malloc(REPLY_BYTES), 0, false};
+    if (reply.bytes == NULL) return reply;
+    uint64_t outcome = serverledge_send(request, length, reply.bytes, REPLY_BYTES - 1);
+    complete(&reply, outcome, send_again);
     return reply;
 }

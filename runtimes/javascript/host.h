@@ -1,5 +1,5 @@
-//! The world outside of the engine: clocks, randomness, environment, streams and other functions, through WASI preview
-//! 1 and `serverledge::call`.
+//! The world outside of the engine: clocks, randomness, environment, streams, other functions and other hosts, through
+//! WASI preview 1, `serverledge::call` and `serverledge::send`.
 
 #ifndef SERVERLEDGE_HOST_H
 #define SERVERLEDGE_HOST_H
@@ -44,12 +44,15 @@ char **host_environment(size_t *count);
 /* The name of the function, empty if it is not told; never freed. */
 const char *host_function_name(void);
 
-/* Another function's reply. `bytes` is malloc'ed; NULL if there is no memory. */
+/* A reply, with a NUL behind it. `bytes` is malloc'ed; NULL if there is no memory. */
 struct host_reply {
     char *bytes;
     size_t length;
     bool is_error;
 };
+/* Another function's. */
 struct host_reply host_call(const char *name, size_t name_length, const char *params, size_t params_length);
+/* Another host's, in the form of docs/guest-abi.md, as the request is. */
+struct host_reply host_send(const char *request, size_t length);
 
 #endif

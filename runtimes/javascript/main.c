@@ -262,13 +262,25 @@ static JSValue run_without_text(const char *text, size_t length, const char *nam
     return JS_IsException(script) ? script : JS_EvalFunction(context, script);
 }
 
+/* Names of which a file of the prelude gives all. Whoever names none of them does not pay for them. */
+static const char *const fetch_names[] = {"fetch", "Headers", "Request", "Response"};
+
+static bool is_wanted(const char *file, const char *input) {
+    if (strcmp(file, "serverledge:prelude/fetch.js") != 0) return true;
+    for (size_t i = 0; i < sizeof fetch_names / sizeof *fetch_names; i++)
+        if (strstr(input, fetch_names[i]) != NULL) return true;
+    return false;
+}
+
 /* Each file of the prelude is a function, which puts what others need into `shared`. Its text is needed once. */
-static void run_prelude(JSValue shared) {
+static void run_prelude(JSValue shared, const char *input) {
     JSValue arguments[2] = {native_functions(context), shared};
     char *text = prelude_text;
     for (size_t i = 0; i < sizeof prelude / sizeof *prelude; i++) {
-        JSValue file = run_without_text(text, prelude[i].length, prelude[i].name);
+        const char *own = text;
         text += prelude[i].length + 1;
+        if (!is_wanted(prelude[i].name, input)) continue;
+        JSValue file = run_without_text(own, prelude[i].length, prelude[i].name);
         JSValue done = JS_IsException(file) ? file : JS_Call(context, file, JS_UNDEFINED, 2, arguments);
         if (JS_IsException(done)) {
             JSValue thrown = JS_GetException(context), stack = JS_GetPropertyStr(context, thrown, "stack");
@@ -281,6 +293,8 @@ static void run_prelude(JSValue shared) {
         JS_FreeValue(context, done);
     }
     JS_FreeValue(context, arguments[0]);
+    /* Zeros need no room in the module. */
+    memset(prelude_text, 0, sizeof prelude_text);
     memory_spare(prelude_text, sizeof prelude_text);
 }
 
@@ -342,7 +356,7 @@ EXPORT("wizer-initialize") void initialize(void) {
     if (input == NULL) abort();
     start_engine(input, length);
     shared = JS_NewObject(context);
-    run_prelude(shared);
+    run_prelude(shared, input);
     JS_SetModuleLoaderFunc(runtime, keep_name, load_module, &shared);
     describe = member(shared, "describe"), describe_result = member(shared, "describeResult");
     adopt = member(shared, "adopt"), run_timer = member(shared, "runTimer");

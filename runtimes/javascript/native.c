@@ -1,4 +1,5 @@
-//! The functions that the prelude gets from C: log, time, randomness, text, digests, environment, calls and compiling.
+//! The functions that the prelude gets from C: log, time, randomness, text, digests, environment, calls, requests and
+//! compiling.
 //!
 //! They are called by the prelude only, which checks its own callers' arguments: views come as Uint8Array, texts as
 //! strings.
@@ -217,6 +218,60 @@ NATIVE(native_call) {
     return pair;
 }
 
+/* Bytes of the length before a head. */
+#define LENGTH_BYTES 4
+
+static JSValue head_and_body(JSContext *context, bool is_error, JSValue head, JSValue body) {
+    JSValue parts = JS_NewArray(context);
+    JS_DefinePropertyValueUint32(context, parts, 0, JS_NewBool(context, is_error), JS_PROP_C_W_E);
+    JS_DefinePropertyValueUint32(context, parts, 1, head, JS_PROP_C_W_E);
+    JS_DefinePropertyValueUint32(context, parts, 2, body, JS_PROP_C_W_E);
+    return parts;
+}
+
+/* The reply to a request in parts: an error is JSON alone. */
+static JSValue reply_parts(JSContext *context, const struct host_reply *reply) {
+    if (reply->is_error) {
+        JSValue error = JS_ParseJSON(context, reply->bytes, reply->length, "serverledge:reply");
+        return JS_IsException(error) ? error : head_and_body(context, true, error, JS_UNDEFINED);
+    }
+    uint32_t head_length = 0;
+    if (reply->length >= LENGTH_BYTES) memcpy(&head_length, reply->bytes, LENGTH_BYTES);
+    if (reply->length < LENGTH_BYTES || head_length > reply->length - LENGTH_BYTES)
+        return JS_ThrowTypeError(context, "the reply has no head");
+    char *head = reply->bytes + LENGTH_BYTES, *end = head + head_length;
+    size_t body_length = reply->length - LENGTH_BYTES - head_length;
+    JSValue body = JS_NewUint8ArrayCopy(context, (const uint8_t *)end, body_length);
+    if (JS_IsException(body)) return body;
+    /* The JSON reader wants a NUL behind the text. */
+    *end = '\0';
+    JSValue value = JS_ParseJSON(context, head, head_length, "serverledge:reply");
+    return JS_IsException(value) ? value : head_and_body(context, false, value, body);
+}
+
+/* send(head, body) is [whether it is an error, head, body]: heads are JSON on the way, bodies Uint8Arrays. */
+NATIVE(native_send) {
+    size_t head_length, body_length;
+    const uint8_t *body = JS_GetUint8Array(context, &body_length, arguments[1]);
+    if (body == NULL && JS_HasException(context)) return JS_EXCEPTION;
+    const char *head = JS_ToCStringLen(context, &head_length, arguments[0]);
+    if (head == NULL) return JS_EXCEPTION;
+    size_t length = LENGTH_BYTES + head_length + body_length;
+    char *request = malloc(length);
+    if (request == NULL) return JS_ThrowOutOfMemory(context);
+    uint32_t head_bytes = (uint32_t)head_length;
+    memcpy(request, &head_bytes, LENGTH_BYTES);
+    memcpy(request + LENGTH_BYTES, head, head_length);
+    if (body_length > 0) memcpy(request + LENGTH_BYTES + head_length, body, body_length);
+    JS_FreeCString(context, head);
+    struct host_reply reply = host_send(request, length);
+    free(request);
+    if (reply.bytes == NULL) return JS_ThrowOutOfMemory(context);
+    JSValue parts = reply_parts(context, &reply);
+    free(reply.bytes);
+    return parts;
+}
+
 /* === compiling === */
 
 /* compile(source, file, line): the value of a script, whose first line has that number. */
@@ -282,6 +337,7 @@ static const JSCFunctionListEntry functions[] = {
     JS_CFUNC_DEF("functionName", 0, native_function_name),
     JS_CFUNC_DEF("promise", 1, native_promise),
     JS_CFUNC_DEF("call", 2, native_call),
+    JS_CFUNC_DEF("send", 2, native_send),
     JS_CFUNC_DEF("compile", 3, native_compile),
     JS_CFUNC_DEF("check", 2, native_check),
     JS_CFUNC_DEF("compileModule", 2, native_compile_module),

@@ -23,7 +23,7 @@ pub(crate) struct CoreGuest {
     /// Set once the instance exists; host functions called by a start section look it up by name.
     pub(crate) memory: Option<Memory>,
     pub(crate) world: World,
-    /// The reply of `serverledge::call` that did not fit the guest's buffer.
+    /// The reply of `serverledge::call` or `serverledge::send` that did not fit the guest's buffer.
     pub(crate) kept_reply: Option<Reply>,
     /// Its descriptors, if its code comes with files; else it has the three streams.
     pub(crate) files: Option<Box<DescriptorTable>>,
@@ -59,7 +59,7 @@ impl World {
     }
 }
 
-/// A reply of a nested call.
+/// A reply of a nested call, or to a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) bytes: Bytes,

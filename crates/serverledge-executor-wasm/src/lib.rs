@@ -15,6 +15,7 @@ mod component_program;
 mod config;
 mod core_guest;
 mod core_instance;
+mod core_outbound;
 mod custom;
 mod deadline;
 mod descriptor_table;

@@ -14,13 +14,19 @@ use wasmtime_wasi_http::{FieldMap, WasiHttpView as _, p3};
 use crate::component_files::HasFiles;
 use crate::component_guest::ComponentGuest;
 use crate::core_guest::{CoreGuest, Reply};
+use crate::core_outbound::{self, REQUEST_BYTES_MAX, SendError};
 use crate::meter::Stop;
 use crate::wasi;
 
-/// Marks the reply of `serverledge::call` as an error object.
+/// Marks the reply of `serverledge::call` and `serverledge::send` as an error object.
 const ERROR_BIT: i64 = i64::MIN;
 
-/// For core modules: WASI preview 1, `serverledge::call`, and a notice that some toolchains send.
+/// The function that calls another function, in words about a guest's pointers.
+const CALL: &str = "serverledge::call";
+/// The function that sends a request.
+const SEND: &str = "serverledge::send";
+
+/// For core modules: WASI preview 1, `serverledge::call`, `serverledge::send`, and a notice that some toolchains send.
 pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
     let mut linker = Linker::new(engine);
     wasi::add_to_linker(&mut linker)?;
@@ -33,13 +39,29 @@ pub(crate) fn core(engine: &Engine) -> Result<Linker<CoreGuest>> {
          (name, name_len, params, params_len, out, out_max): (u32, u32, u32, u32, u32, u32)| {
             Box::new(async move {
                 let reply = if name_len == 0 {
-                    guest.data_mut().kept_reply.take().unwrap_or_else(|| error("no_reply", "no reply is kept"))
+                    kept_reply(&mut guest)
                 } else {
                     // What was kept is of the call before.
                     guest.data_mut().kept_reply = None;
                     call(&mut guest, (name, name_len), (params, params_len)).await?
                 };
-                Ok(deliver(&mut guest, reply, out, out_max)?)
+                Ok(deliver(&mut guest, reply, (out, out_max), CALL)?)
+            }) as Box<dyn Future<Output = Result<i64>> + Send>
+        },
+    )?;
+    linker.func_wrap_async(
+        "serverledge",
+        "send",
+        |mut guest: Caller<'_, CoreGuest>,
+         (request, request_len, out, out_max): (u32, u32, u32, u32)| {
+            Box::new(async move {
+                let reply = if request_len == 0 {
+                    kept_reply(&mut guest)
+                } else {
+                    guest.data_mut().kept_reply = None;
+                    send(&mut guest, (request, request_len)).await?
+                };
+                Ok(deliver(&mut guest, reply, (out, out_max), SEND)?)
             }) as Box<dyn Future<Output = Result<i64>> + Send>
         },
     )?;
@@ -114,10 +136,10 @@ async fn call(
     params: (u32, u32),
 ) -> Result<Reply, Stop> {
     let (name, params) = {
-        let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer("serverledge::call"))?;
+        let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer(CALL))?;
         let (Some(name), Some(params)) = (
-            copy(memory, name, NAME_BYTES_MAX)?,
-            copy(memory, params, PARAMS_BYTES_MAX)?,
+            copy(memory, name, NAME_BYTES_MAX, CALL)?,
+            copy(memory, params, PARAMS_BYTES_MAX, CALL)?,
         ) else {
             let message =
                 format!("a name has at most {NAME_BYTES_MAX} bytes, parameters {PARAMS_BYTES_MAX}");
@@ -146,23 +168,56 @@ async fn call(
     })
 }
 
-/// A copy of guest memory; `None` if it is longer than allowed.
+async fn send(guest: &mut Caller<'_, CoreGuest>, request: (u32, u32)) -> Result<Reply, Stop> {
+    let request = {
+        let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer(SEND))?;
+        copy(memory, request, REQUEST_BYTES_MAX, SEND)?
+    };
+    let Some(host) = guest.data().host() else {
+        return Ok(error(
+            "not_running",
+            "requests cannot be sent while the function is being loaded",
+        ));
+    };
+    let response_bytes_max = guest.data().stdout_max;
+    let sent = match request {
+        Some(request) => {
+            core_outbound::send(&*host, &Bytes::from(request), response_bytes_max).await
+        }
+        None => Err(SendError::TooLarge(REQUEST_BYTES_MAX)),
+    };
+    Ok(match sent {
+        Ok(bytes) => Reply {
+            bytes,
+            is_error: false,
+        },
+        Err(fault) => error(fault.code(), &fault.to_string()),
+    })
+}
+
+/// The reply that was kept, which it is no longer.
+fn kept_reply(guest: &mut Caller<'_, CoreGuest>) -> Reply {
+    let kept = guest.data_mut().kept_reply.take();
+    kept.unwrap_or_else(|| error("no_reply", "no reply is kept"))
+}
+
+/// A copy of guest memory, for this host function; `None` if it is longer than allowed.
 fn copy(
     memory: &mut [u8],
     (at, length): (u32, u32),
     bytes_max: usize,
+    function: &'static str,
 ) -> Result<Option<Vec<u8>>, Stop> {
-    let bytes =
-        wasi::range(memory, at, length as usize).map_err(|_| Stop::Pointer("serverledge::call"))?;
+    let bytes = wasi::range(memory, at, length as usize).map_err(|_| Stop::Pointer(function))?;
     Ok((bytes.len() <= bytes_max).then(|| bytes.to_vec()))
 }
 
-/// Writes the reply if it fits, else keeps it for a call with an empty name.
+/// Writes the reply of a host function if it fits, else keeps it for a call with an empty name or request.
 fn deliver(
     guest: &mut Caller<'_, CoreGuest>,
     reply: Reply,
-    out: u32,
-    out_max: u32,
+    (out, out_max): (u32, u32),
+    function: &'static str,
 ) -> Result<i64, Stop> {
     let length = i64::try_from(reply.bytes.len()).unwrap_or(i64::from(u32::MAX));
     let mark = if reply.is_error { ERROR_BIT } else { 0 };
@@ -170,9 +225,9 @@ fn deliver(
         guest.data_mut().kept_reply = Some(reply);
         return Ok(length | mark);
     }
-    let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer("serverledge::call"))?;
+    let (memory, _) = wasi::memory(guest).map_err(|_| Stop::Pointer(function))?;
     wasi::range(memory, out, reply.bytes.len())
-        .map_err(|_| Stop::Pointer("serverledge::call"))?
+        .map_err(|_| Stop::Pointer(function))?
         .copy_from_slice(&reply.bytes);
     Ok(length | mark)
 }

@@ -205,7 +205,8 @@ impl Surface {
     }
 }
 
-const OFFERED: &str = "only functions of wasi_snapshot_preview1 and serverledge::call are offered";
+const OFFERED: &str =
+    "only functions of wasi_snapshot_preview1, serverledge::call and serverledge::send are offered";
 const UNRESOLVED: &str =
     "the linker left it open, or it is made for another host; link the library that has it";
 
@@ -220,7 +221,7 @@ fn more(count: usize) -> String {
 fn is_offered((module, name, is_function): &(String, String, bool)) -> bool {
     match module.as_str() {
         "wasi_snapshot_preview1" => *is_function,
-        "serverledge" => name == "call",
+        "serverledge" => matches!(name.as_str(), "call" | "send"),
         "env" => *is_function && name == "emscripten_notify_memory_growth",
         _ => false,
     }

@@ -66,7 +66,7 @@ const NODE_MODULES: [&str; 42] = [
 ];
 
 /// Names that Node.js has everywhere and the runtime `javascript` has not.
-const NODE_GLOBALS: [&str; 26] = [
+const NODE_GLOBALS: [&str; 22] = [
     "AbortController",
     "AbortSignal",
     "Atomics",
@@ -78,12 +78,9 @@ const NODE_GLOBALS: [&str; 26] = [
     "EventSource",
     "EventTarget",
     "FormData",
-    "Headers",
     "Intl",
     "MessageChannel",
     "ReadableStream",
-    "Request",
-    "Response",
     "SharedArrayBuffer",
     "TransformStream",
     "WebAssembly",
@@ -91,9 +88,11 @@ const NODE_GLOBALS: [&str; 26] = [
     "Worker",
     "WritableStream",
     "XMLHttpRequest",
-    "fetch",
     "navigator",
 ];
+
+/// The function that sends requests: it is there, and reaches the hosts that a deployment names.
+const FETCH: &str = "fetch";
 
 /// Methods that heed a language in Node.js, whose default has one, too.
 const LOCALE_METHODS: [&str; 4] = [
@@ -120,6 +119,8 @@ enum Use<'a> {
     Locale(&'a str),
     /// The clock.
     Clock(&'a str),
+    /// The function that sends requests.
+    Fetch,
 }
 
 impl Use<'_> {
@@ -128,7 +129,7 @@ impl Use<'_> {
         match self {
             Use::Global(name) => names.contains(name),
             Use::Process(_) => names.contains("process"),
-            Use::Locale(_) | Use::Clock(_) => false,
+            Use::Locale(_) | Use::Clock(_) | Use::Fetch => false,
         }
     }
 
@@ -140,7 +141,7 @@ impl Use<'_> {
             Use::Locale(name) => Some(format!(
                 "uses {name}, which depends on languages: --runtime javascript has none"
             )),
-            Use::Clock(_) => None,
+            Use::Clock(_) | Use::Fetch => None,
         }
     }
 }
@@ -230,12 +231,14 @@ fn used_at<'a>(tokens: &'a [Token<'a>], at: usize, word: &'a str) -> Option<Use<
             _ if LOCALE_CASES.contains(&word) && has_argument(tokens, at) => {
                 Some(Use::Locale(word))
             }
+            FETCH if is_global => Some(Use::Fetch),
             _ if is_global && NODE_GLOBALS.contains(&word) => Some(Use::Global(word)),
             _ => None,
         };
     }
     let used = match word {
         "process" => process_member(tokens, at),
+        FETCH => Some(Use::Fetch),
         "Date" | "performance" => reads_clock(tokens, at, word).then_some(Use::Clock(word)),
         _ => NODE_GLOBALS.contains(&word).then_some(Use::Global(word)),
     }?;
@@ -382,6 +385,9 @@ mod tests {
             "typeof Buffer !== 'undefined' ? Buffer.from(a) : btoa(a)",
             "typeof process !== 'undefined' && process.versions?.node",
             "if (typeof globalThis.fetch === 'function') globalThis.fetch('x')",
+            "await fetch(`http://x/${id}`)",
+            "const o = { async f() { if (fetch('x')) { return new Response(new Headers()) } } }",
+            "new Request('http://x')",
             "'I'.toLocaleLowerCase()",
         ] {
             check(source, None);
@@ -420,7 +426,6 @@ mod tests {
         );
         check("process.exit(1)", Some("uses process.exit of Node.js"));
         check("return Buffer.from('a')", Some("uses Buffer"));
-        check("await fetch(`http://x/${id}`)", Some("uses fetch"));
         check("new Intl.NumberFormat('de')", Some("uses Intl"));
         check("globalThis.Intl", Some("uses Intl"));
         check(
@@ -443,8 +448,8 @@ mod tests {
         );
         check("process?.exit(1)", Some("uses process.exit of Node.js"));
         check(
-            "const o = { async f() { if (fetch('x')) { return 1 } } }",
-            Some("uses fetch"),
+            "const o = { async f() { if (Buffer('x')) { return 1 } } }",
+            Some("uses Buffer"),
         );
         check("const t = `${ Buffer.from('a') }`", Some("uses Buffer"));
         check("const r = /[/]'/; navigator.x = 1", Some("uses navigator"));

@@ -8,8 +8,8 @@
   const LACKING = new Set(
     (
       'AbortController AbortSignal Blob BroadcastChannel Buffer CompressionStream CustomEvent DecompressionStream Event ' +
-      'EventSource EventTarget File FormData Headers Intl MessageChannel MessagePort Request Response ReadableStream ' +
-      'SharedArrayBuffer Atomics TransformStream WebAssembly WebSocket Worker WritableStream XMLHttpRequest fetch navigator'
+      'EventSource EventTarget File FormData Intl MessageChannel MessagePort ReadableStream SharedArrayBuffer Atomics ' +
+      'TransformStream WebAssembly WebSocket Worker WritableStream XMLHttpRequest navigator'
     ).split(' '),
   );
 

@@ -51,16 +51,24 @@ function limited(pages) {
   throw new Error('the module has no memory');
 }
 
+function written({ status = 200, headers = [], body = '' }) {
+  const head = Buffer.from(JSON.stringify({ status, headers }));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(head.length);
+  return { bytes: Buffer.concat([length, head, Buffer.from(body)]), mark: 0n };
+}
+
 // The deploy of one script. `error` is what it said if it failed; else calls can be made.
 class Guest {
   constructor(
     source,
-    { file = 'index.js', handler = '', env = {}, deployEnv = {}, secrets = [], name = 'tested', call, memoryPages } = {},
+    { file = 'index.js', handler = '', env = {}, deployEnv = {}, secrets = [], name = 'tested', call, send, memoryPages } = {},
   ) {
     this.compiled = memoryPages === undefined ? whole : limited(memoryPages);
     this.env = env;
     this.name = name;
     this.answer = call ?? (() => ({ error: 'function_unknown', message: 'there is none' }));
+    this.respond = send ?? (() => ({ error: 'outbound_not_granted', message: 'the function may send no requests' }));
     this.stdin = Buffer.from(JSON.stringify({ file, source, handler, env: deployEnv, secrets }));
     this.instance = new WebAssembly.Instance(this.compiled, this.imports());
     this.out = '';
@@ -203,7 +211,11 @@ class Guest {
     for (const { module, name } of WebAssembly.Module.imports(whole)) {
       if (module === 'wasi_snapshot_preview1') wasi[name] = offered[name] ?? (() => BADF);
     }
-    return { wasi_snapshot_preview1: wasi, serverledge: { call: (...args) => this.callOther(...args) } };
+    const serverledge = {
+      call: (...args) => this.callOther(...args),
+      send: (...args) => this.sendOut(...args),
+    };
+    return { wasi_snapshot_preview1: wasi, serverledge };
   }
 
   callOther(nameAt, nameLength, paramsAt, paramsLength, out, outMax) {
@@ -213,6 +225,23 @@ class Guest {
       const isError = reply !== null && typeof reply === 'object' && 'error' in reply;
       this.kept = { bytes: Buffer.from(JSON.stringify(reply)), mark: isError ? -(2n ** 63n) : 0n };
     }
+    return this.deliver(out, outMax);
+  }
+
+  // Requests and responses are a head's length, the head in JSON and a body; here { method, url, headers, body } and
+  // { status, headers, body }, with bodies as text or bytes.
+  sendOut(at, length, out, outMax) {
+    if (length > 0) {
+      const request = Buffer.from(this.memory().slice(at, at + length));
+      const end = 4 + request.readUInt32LE(0);
+      const head = JSON.parse(request.subarray(4, end).toString());
+      const reply = this.respond({ ...head, body: request.subarray(end) });
+      this.kept = 'error' in reply ? { bytes: Buffer.from(JSON.stringify(reply)), mark: -(2n ** 63n) } : written(reply);
+    }
+    return this.deliver(out, outMax);
+  }
+
+  deliver(out, outMax) {
     const { bytes, mark } = this.kept;
     if (bytes.length <= outMax) this.memory().set(bytes, out);
     return BigInt.asIntN(64, BigInt(bytes.length) | mark);

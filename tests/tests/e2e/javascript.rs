@@ -433,7 +433,7 @@ fn a_deploy_says_what_a_file_will_get() -> Result<()> {
         ),
         (
             "module.exports = async () => {\n  await fetch('x') }",
-            "index.js:2: fetch is not there",
+            "index.js:2: fetch reaches the hosts that the deployment names",
         ),
         (
             "module.exports = (p) => p.sort((a, b) => a.localeCompare(b))",

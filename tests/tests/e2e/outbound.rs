@@ -1,5 +1,5 @@
-//! Outgoing HTTP: a component reaches the hosts that its deployment names, as far as the node's operator lets it. The node
-//! itself is the host: it listens on loopback, which is shut unless the setting opens it.
+//! Outgoing HTTP: a component or a script reaches the hosts that its deployment names, as far as the node's operator lets it.
+//! The node itself is the host: it listens on loopback, which is shut unless the setting opens it.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -149,5 +149,96 @@ fn malformed_hosts_are_refused() -> Result<()> {
         reply.assert_problem(422, "invalid_member");
     }
     assert_eq!(node.names()?, Vec::<String>::new());
+    Ok(())
+}
+
+/// Sends the request of its parameters, and returns the response or the fault.
+const SCRIPT: &str = r"
+module.exports = async ({ url, ...init }) => {
+  try {
+    const response = await fetch(url, init);
+    return { status: response.status, type: response.headers.get('content-type'), body: await response.text() };
+  } catch (error) {
+    return { error: error.cause.code, message: error.cause.message };
+  }
+};
+";
+
+#[test]
+fn a_script_reaches_the_hosts_that_it_names() -> Result<()> {
+    let node = open_node()?;
+    let origin = origin(&node);
+    std::fs::write(node.home().join("fetcher.js"), SCRIPT)?;
+    let create = ["create", "--src", "fetcher.js", "--allow-host", &origin];
+    let ran = node.cli(&create)?;
+    ran.assert_code(0);
+    let told = format!("{}{}", ran.stdout, ran.stderr);
+    for part in ["runtime javascript", "--allow-host"] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let params = json!({
+        "url": format!("{origin}/fn/echo-http/a?b=c"), "method": "POST", "body": "over there",
+        "headers": {"X-Own": "kept"},
+    });
+    // The second time over the connection that was kept.
+    for _ in 0..2 {
+        let (result, log) = fetch(&node, "fetcher", &params)?;
+        assert_eq!(result["status"], 200, "{result} {log}");
+        let heard = result["body"].as_str().unwrap_or_default();
+        for part in ["over there", "x-own", "kept", "/a", "text/plain"] {
+            assert!(heard.contains(part), "{part} in {heard}");
+        }
+    }
+    let metrics = node.get("/metrics")?.text();
+    let sent = r#"serverledge_outbound_requests_total{outcome="2xx"} 2"#;
+    assert!(metrics.contains(sent), "{metrics}");
+    Ok(())
+}
+
+#[test]
+fn a_script_reads_the_rule_that_was_in_its_way() -> Result<()> {
+    let node = open_node()?;
+    let shut = Node::start()?;
+    for (node, hosts, code, way_out) in [
+        (&node, vec![], "outbound_not_granted", "--allow-host"),
+        (
+            &node,
+            vec!["https://example.org".to_owned()],
+            "outbound_host_not_allowed",
+            "--allow-host",
+        ),
+        (
+            &shut,
+            vec![origin(&shut)],
+            "outbound_address_refused",
+            "outbound.allow",
+        ),
+    ] {
+        let more = json!({ "Runtime": "javascript", "AllowHosts": hosts });
+        node.try_deploy("fetcher", SCRIPT.as_bytes(), &more)?;
+        let url = format!("{}/healthz", origin(node));
+        let (result, _) = fetch(node, "fetcher", &json!({ "url": url }))?;
+        assert_eq!(result["error"], code, "{result}");
+        let message = result["message"].as_str().unwrap_or_default();
+        assert!(message.contains(way_out), "{message}");
+        node.post("/delete", &json!({ "Name": "fetcher" }))?;
+    }
+    Ok(())
+}
+
+/// At its top level nothing is sent, whatever was granted.
+#[test]
+fn a_script_sends_nothing_while_it_is_loaded() -> Result<()> {
+    let node = open_node()?;
+    let origin = origin(&node);
+    let source = format!("await fetch('{origin}/healthz');\nexport default () => 1;");
+    let more = json!({ "Runtime": "javascript", "AllowHosts": [origin] });
+    let reply = node.try_deploy("early", source.as_bytes(), &more)?;
+    reply.assert_problem(422, "function_does_not_load");
+    assert!(
+        reply.text().contains("call fetch in the handler"),
+        "{}",
+        reply.text()
+    );
     Ok(())
 }

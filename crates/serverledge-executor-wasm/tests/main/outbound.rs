@@ -1,5 +1,5 @@
 //! Outgoing requests of components of both versions of WASI: they go through the host whole and both ways as streams, and
-//! end with the call at the latest.
+//! end with the call at the latest. Those of core modules (`serverledge::send`) are whole.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use serverledge_core::{
 use serverledge_testing::fake_host::{BodyEnd, FakeHost, FakeHostHandle, RequestState};
 use tokio::sync::mpsc;
 
-use crate::support::{Lab, example, json_of, kind, time_limit};
+use crate::support::{Lab, example, json_of, kind, time_limit, words};
 
 /// The same function by version of WASI, 0.2 and 0.3.
 const FETCHERS: [&str; 2] = ["fetch-http", "fetch-service"];
@@ -370,4 +370,220 @@ async fn programs_send_requests_too() {
     assert_eq!(handle.sent()[0].uri, URL);
     let (given, _) = answer(&lab, &version, &params, |_| {}).await;
     assert_eq!(given, json!({ "error": "ErrorCode::HttpRequestDenied" }));
+}
+
+// === core modules ===
+
+/// A request in the form of the guest ABI.
+fn request(head: &str, body: &str) -> Vec<u8> {
+    let length = u32::try_from(head.len()).unwrap().to_le_bytes();
+    [&length[..], head.as_bytes(), body.as_bytes()].concat()
+}
+
+/// A reactor that sends these bytes, with so much room for the reply. Its result is `[HEAD BODY]` of the response, so that a
+/// body that begins with a comma makes it JSON, or the error object.
+fn sender(request: &[u8], room: u32) -> String {
+    let data: String = request.iter().map(|byte| format!("\\{byte:02x}")).collect();
+    let length = request.len();
+    format!(
+        r#"(module
+        (import "serverledge" "send" (func $send (param i32 i32 i32 i32) (result i64)))
+        (memory (export "memory") 4)
+        (data (i32.const 0x100) "{data}")
+        (func (export "serverledge_alloc") (param i32) (result i32) (i32.const 0x30000))
+        (func $packed (param $at i32) (param $length i32) (result i64)
+            (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.extend_i32_u (local.get $length))))
+        (func (export "serverledge_handle") (param i32 i32) (result i64) (local $r i64) (local $length i32)
+            (local.set $r (call $send (i32.const 0x100) (i32.const {length}) (i32.const 0x1000) (i32.const {room})))
+            (local.set $length (i32.wrap_i64 (local.get $r)))
+            (if (i32.gt_u (local.get $length) (i32.const {room}))
+                (then (local.set $r (call $send (i32.const -1) (i32.const 0) (i32.const 0x1000) (i32.const 0x20000)))))
+            (if (i64.lt_s (local.get $r) (i64.const 0))
+                (then (return (call $packed (i32.const 0x1000) (local.get $length)))))
+            (i32.store8 (i32.const 0x1003) (i32.const 91))
+            (i32.store8 (i32.add (i32.const 0x1000) (local.get $length)) (i32.const 93))
+            (call $packed (i32.const 0x1003) (i32.sub (local.get $length) (i32.const 2)))))"#
+    )
+}
+
+const ROOM: u32 = 0x8000;
+
+/// The result of a reactor that sends these bytes.
+async fn send(
+    lab: &Lab,
+    request: &[u8],
+    room: u32,
+    script: impl FnOnce(&FakeHostHandle),
+) -> (Value, FakeHostHandle) {
+    let version = lab
+        .version(sender(request, room), FunctionLimits::default())
+        .await;
+    answer(lab, &version, &json!({}), script).await
+}
+
+fn tea(handle: &FakeHostHandle) {
+    handle.respond(|_| {
+        let response = Response::builder().status(418).header("x-tea", "green");
+        let response = response.header("x-tea", &b"caf\xe9"[..]);
+        response.body(whole(r#","short and stout""#)).unwrap()
+    });
+}
+
+#[tokio::test]
+async fn a_core_module_sends_a_whole_request() {
+    let lab = Lab::new();
+    let head = json!({
+        "method": "PUT", "url": URL, "headers": [["X-Own", "1"], ["x-own", "\u{e9}"]]
+    });
+    let request = request(&head.to_string(), "hello");
+    let expected = json!([
+        {"status": 418, "headers": [["x-tea", "green"], ["x-tea", "caf\u{e9}"]]},
+        "short and stout"
+    ]);
+    // What does not fit is kept.
+    for room in [ROOM, 0, 7] {
+        let (given, handle) = send(&lab, &request, room, tea).await;
+        assert_eq!(given, expected, "{room}");
+        let [sent] = <[_; 1]>::try_from(handle.sent()).unwrap();
+        assert_eq!(sent.method, Method::PUT);
+        assert_eq!(sent.uri, URL);
+        let own = sent.headers.get_all("x-own").iter();
+        let own: Vec<&[u8]> = own.map(|value| value.as_bytes()).collect();
+        assert_eq!(own, [&b"1"[..], &b"\xe9"[..]]);
+        assert_eq!(sent.body, b"hello");
+        assert_eq!(sent.body_end, BodyEnd::Whole);
+        assert_eq!(sent.state, RequestState::Answered);
+    }
+}
+
+#[tokio::test]
+async fn a_core_module_reads_why_its_request_failed() {
+    let lab = Lab::new();
+    let head = json!({"method": "GET", "url": URL}).to_string();
+    let request = request(&head, "");
+    let (given, _) = send(&lab, &request, ROOM, |_| {}).await;
+    assert_eq!(given["error"], "outbound_not_granted");
+    for code in [
+        "outbound_host_not_allowed",
+        "outbound_address_refused",
+        "outbound_too_many",
+        "outbound_timeout",
+        "outbound_unreachable",
+        "outbound_broken",
+    ] {
+        let (given, _) = send(&lab, &request, ROOM, |handle| {
+            handle.fail_requests(move || fault(code));
+        })
+        .await;
+        let expected = json!({"error": code, "message": fault(code).to_string()});
+        assert_eq!(given, expected);
+    }
+}
+
+#[tokio::test]
+async fn malformed_requests_are_errors() {
+    let lab = Lab::new();
+    let with = |member: &str, value: Value| {
+        let mut head = json!({"method": "GET", "url": URL, "headers": []});
+        head[member] = value;
+        request(&head.to_string(), "")
+    };
+    let invalid = "outbound_request_invalid";
+    let url = "outbound_url_invalid";
+    for (request, code, word) in [
+        (vec![1], invalid, "ends within its head"),
+        (vec![0xff; 8], invalid, "ends within its head"),
+        (request("", ""), invalid, "head"),
+        (request("[]", ""), invalid, "head"),
+        (request("{}", ""), invalid, "method"),
+        (with("more", json!(1)), invalid, "more"),
+        (with("method", json!("a b")), invalid, "a b"),
+        (with("headers", json!([["a"]])), invalid, "head"),
+        (with("headers", json!([["a b", "x"]])), invalid, "a b"),
+        (with("headers", json!([["a", "x\ny"]])), invalid, "header a"),
+        (
+            with("headers", json!([["a", "\u{2603}"]])),
+            invalid,
+            "header a",
+        ),
+        (with("url", json!("/relative")), url, "/relative"),
+        (with("url", json!("http://")), url, "http://"),
+        (with("url", json!("http://a b/")), url, "a b"),
+        (with("url", json!("")), url, "http"),
+    ] {
+        let (given, handle) = send(&lab, &request, ROOM, tea).await;
+        assert_eq!(given["error"], code, "{given}");
+        let message = given["message"].as_str().unwrap();
+        assert!(message.contains(word), "{word} in {message}");
+        assert!(handle.sent().is_empty(), "{given}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_to_a_core_module_is_as_long_as_an_output() {
+    let lab = Lab::with(|config| config.output_bytes_max = 1000);
+    let head = json!({"method": "GET", "url": URL}).to_string();
+    let request = request(&head, "");
+    let body = |bytes: usize| format!(",\"{}\"", "x".repeat(bytes - 3));
+    let (given, _) = send(&lab, &request, ROOM, |handle| {
+        let text = body(900);
+        handle.respond(move |_| Response::new(whole(&text)));
+    })
+    .await;
+    assert_eq!(given[0]["status"], 200, "{given}");
+    let (given, _) = send(&lab, &request, ROOM, |handle| {
+        let text = body(1001);
+        handle.respond(move |_| Response::new(whole(&text)));
+    })
+    .await;
+    assert_eq!(given["error"], "outbound_response_too_large", "{given}");
+    assert!(given["message"].to_string().contains("1000 bytes"));
+}
+
+#[tokio::test]
+async fn a_request_outside_the_memory_is_a_trap() {
+    let lab = Lab::new();
+    let head = json!({"method": "GET", "url": URL}).to_string();
+    let good = sender(&request(&head, ""), ROOM);
+    for (part, wrong) in [
+        ("(i32.const 0x100) (i32.const", "(i32.const -9) (i32.const"),
+        (
+            "(i32.const 0x1000) (i32.const 32768)",
+            "(i32.const -9) (i32.const 32768)",
+        ),
+    ] {
+        let bad = good.replace(part, wrong);
+        assert_ne!(bad, good);
+        let version = lab.version(bad, FunctionLimits::default()).await;
+        let (outcome, _) = call(&lab, &version, &json!({}), tea).await;
+        let told = words(outcome);
+        assert!(
+            told.starts_with("Trap: ") && told.contains("serverledge::send"),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_a_core_module_ends_with_its_call() {
+    let lab = Lab::new();
+    let head = json!({"method": "POST", "url": URL}).to_string();
+    let module = sender(&request(&head, "hello"), ROOM);
+    let limits = time_limit(Duration::from_secs(1));
+    let version = lab.version(module, limits).await;
+    let (outcome, handle) = call(&lab, &version, &json!({}), FakeHostHandle::hold_requests).await;
+    assert_eq!(kind(outcome), FailureKind::TimeLimit);
+    handle
+        .wait_for_request("the end of the request", |sent| {
+            sent.state == RequestState::Dropped && sent.body == b"hello"
+        })
+        .await;
+    // A body that never ends is no different.
+    let (host, handle) = FakeHost::new();
+    let sender = pipe(&handle);
+    sender.send(Ok(Bytes::from_static(b"half"))).await.unwrap();
+    let outcome = lab.invoke_on(&version, "{}", host).await;
+    assert_eq!(kind(outcome), FailureKind::TimeLimit);
+    let left = tokio::time::timeout(Duration::from_secs(60), sender.closed()).await;
+    assert!(left.is_ok(), "the body is still read");
 }

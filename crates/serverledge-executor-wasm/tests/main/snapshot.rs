@@ -24,6 +24,7 @@ fn base(more: &str) -> Bytes {
         (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
         (import "serverledge" "call" (func $call (param i32 i32 i32 i32 i32 i32) (result i64)))
+        (import "serverledge" "send" (func $send (param i32 i32 i32 i32) (result i64)))
         (memory (export "memory") 2)
         (global $length (mut i32) (i32.const 0))
         (func $say (param $fd i32)
@@ -98,7 +99,7 @@ async fn the_same_input_gives_the_same_module() {
 /// by what was slept.
 #[tokio::test]
 async fn the_still_world_is_one_to_live_in() {
-    let refuses = r"
+    let refuses = r#"
         (drop (call $random (i32.const 2048) (i32.const 100)))
         (if (i64.eq (i64.load (i32.const 2048)) (i64.load (i32.const 2056))) (then unreachable))
         (drop (call $clock (i32.const 0) (i64.const 1) (i32.const 2200)))
@@ -108,7 +109,11 @@ async fn the_still_world_is_one_to_live_in() {
         (if (i64.ne (i64.sub (i64.load (i32.const 2208)) (i64.load (i32.const 2200))) (i64.const 5000))
             (then unreachable))
         (if (i64.ge_s (call $call (i32.const 1024) (i32.const 1) (i32.const 1025) (i32.const 1) (i32.const 4096) (i32.const 999))
-            (i64.const 0)) (then unreachable))";
+            (i64.const 0)) (then unreachable))
+        (if (i64.ge_s (call $send (i32.const 1024) (i32.const 1) (i32.const 4096) (i32.const 999)) (i64.const 0))
+            (then unreachable))
+        ;; `not_runn`, behind `{"error":"`.
+        (if (i64.ne (i64.load (i32.const 4106)) (i64.const 0x6e6e75725f746f6e)) (then unreachable))"#;
     take(&Lab::new(), refuses).await.unwrap();
 }
 
