@@ -46,14 +46,14 @@ pub(super) fn wasm_loaded(config: &mut Config, facts: &Facts) {
     config.wasm.loaded_max = share(facts.machine.files_max / 4, LOADED_DEFAULT);
 }
 
-/// The number of connections: three eighths of the descriptors at most. An eighth is for those to hosts outside.
+/// The number of connections: 13 in 32 descriptors at most. Hosts outside have 3 in 32, loaded modules a quarter.
 pub(super) fn connections(config: &mut Config, facts: &Facts) {
-    config.api.connections_max = share(facts.machine.files_max / 8 * 3, CONNECTIONS_DEFAULT);
+    config.api.connections_max = share(facts.machine.files_max / 32 * 13, CONNECTIONS_DEFAULT);
 }
 
-/// The number of connections to hosts outside: an eighth of the descriptors at most.
+/// The number of connections to hosts outside: 3 in 32 descriptors at most.
 pub(super) fn outbound_connections(config: &mut Config, facts: &Facts) {
-    config.outbound.connections_max = share(facts.machine.files_max / 8, OUTBOUND_DEFAULT);
+    config.outbound.connections_max = share(facts.machine.files_max / 32 * 3, OUTBOUND_DEFAULT);
 }
 
 fn share(offered: u64, wanted: u64) -> usize {

@@ -169,7 +169,7 @@ configuration! {
         /// Most open connections.
         connections_max: usize = 0;
             "api.connections_max" => Count(1..=COUNT_MAX)
-                .auto("4096, or three eighths of the file descriptors", connections);
+                .auto("4096, or 13 in 32 file descriptors", connections);
         /// Most requests in progress at once, waiting ones included.
         // Twice the queue: it fills before this does, and answers better.
         concurrency_max: usize = 2_048;
@@ -388,7 +388,7 @@ configuration! {
         /// Most open connections to hosts outside, of all functions together.
         connections_max: usize = 0;
             "outbound.connections_max" => Count(1..=COUNT_MAX)
-                .auto("256, or an eighth of the file descriptors", outbound_connections);
+                .auto("256, or 3 in 32 file descriptors", outbound_connections);
     }
 
     /// The registry and this node's place in it.

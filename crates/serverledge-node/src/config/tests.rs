@@ -103,7 +103,7 @@ fn defaults_follow_the_machine() {
             config.wasm.loaded_max,
             config.outbound.connections_max
         ),
-        (96, 64, 32)
+        (104, 64, 24)
     );
     assert_eq!(warnings, Vec::<String>::new());
 }
