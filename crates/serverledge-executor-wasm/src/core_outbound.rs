@@ -11,6 +11,9 @@ use serverledge_core::{BodyError, HostCalls, HttpBody, OutboundError};
 
 /// Longest request with its head: as long as parameters may be.
 pub(crate) const REQUEST_BYTES_MAX: usize = PARAMS_BYTES_MAX;
+/// Longest head of a request. So it has far fewer headers than a map of them takes: beyond its limit those that the node and
+/// the HTTP library add would have no place.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of the length before a head.
 const LENGTH_BYTES: usize = 4;
 /// Characters of the guest's own that an error repeats.
@@ -75,10 +78,15 @@ fn parse(written: &Bytes) -> Result<Request<HttpBody>, SendError> {
     let short = || malformed("it ends within its head");
     let length = written.first_chunk::<LENGTH_BYTES>().ok_or_else(short)?;
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    if length > HEAD_BYTES_MAX {
+        return Err(malformed(&format!(
+            "its head is longer than {HEAD_BYTES_MAX} bytes"
+        )));
+    }
     let end = length.saturating_add(LENGTH_BYTES);
     let head = written.get(LENGTH_BYTES..end).ok_or_else(short)?;
-    let head: RequestHead =
-        serde_json::from_slice(head).map_err(|fault| malformed(&format!("its head: {fault}")))?;
+    let head: RequestHead = serde_json::from_slice(head)
+        .map_err(|fault| malformed(&format!("its head: {}", shown(&fault.to_string()))))?;
     let method = Method::from_bytes(head.method.as_bytes())
         .map_err(|_| malformed(&format!("{:?} is no method", shown(&head.method))))?;
     let uri = url(&head.url).ok_or_else(|| OutboundError::Url(shown(&head.url)))?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serverledge_core::{
-    Digest, Executor, Footprint, InstanceKey, Interface, PrepareError, Prepared, Progress, Runtime,
+    Digest, Executor, Footprint, InstanceKey, Interface, PrepareError, Prepared, Progress,
     StartError, Started, Version, error_chain,
 };
 use serverledge_wire::upload;
@@ -454,13 +454,6 @@ fn prepared(version: &Version, compiled: &Compiled) -> Result<Prepared, PrepareE
             "the module begins with {} KiB of memory, which is reset for every fresh instance; a smaller shadow stack \
              (-z stack-size=65536) makes calls faster",
             compiled.memory_bytes_min >> 10
-        ));
-    }
-    let is_core = matches!(compiled.kind, GuestKind::Command | GuestKind::Reactor);
-    if is_core && !version.outbound.is_empty() && version.runtime == Runtime::Wasm {
-        remarks.push(format!(
-            "AllowHosts has no effect: only components send requests, and this is a {}",
-            compiled.kind.words()
         ));
     }
     Ok(Prepared {

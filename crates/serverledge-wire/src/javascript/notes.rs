@@ -66,7 +66,7 @@ fn kind<'a>(used: Use<'a>) -> &'a str {
 fn told(used: Use<'_>, asked: bool) -> String {
     match used {
         Use::Fetch => {
-            "fetch reaches the hosts that the deployment names: --allow-host https://api.example.org".to_owned()
+            "fetch reaches the hosts that the deployment names (--allow-host), and no others".to_owned()
         }
         Use::Global("Intl") => {
             "Intl is not there: the runtime javascript has no languages. The runtime nodejs has".to_owned()
