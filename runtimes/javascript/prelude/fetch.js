@@ -151,19 +151,8 @@
 
   // === bodies ===
 
-  // The body of a message where it is handed on as a whole: `new Response(other.body)`. It is no stream.
-  class WholeBody {
-    getReader() {
-      throw new TypeError('there are no streams: text(), json(), bytes() and arrayBuffer() read a body as a whole');
-    }
-  }
-  for (const name of ['cancel', 'pipeThrough', 'pipeTo', 'tee', 'values', Symbol.asyncIterator])
-    WholeBody.prototype[name] = WholeBody.prototype.getReader;
-  const owners = new WeakMap();
-
   // The bytes of a body, and the type that it has by itself; what is no body is a text, as everywhere on the Web.
   function bytesAndType(body) {
-    if (body instanceof WholeBody) return [take(owners.get(body)), null];
     if (body instanceof URLSearchParams) return [native.encode(body.toString()), FORM_TYPE];
     if (ArrayBuffer.isView(body) || body instanceof ArrayBuffer) return [shared.bytesOf(body).slice(), null];
     return [native.encode(String(body).toWellFormed()), TEXT_TYPE];
@@ -176,7 +165,6 @@
     // null: there is none.
     #bytes = null;
     #isUsed = false;
-    #whole = null;
 
     static {
       put = (of, bytes) => {
@@ -194,20 +182,11 @@
     }
 
     get body() {
-      if (this.#bytes !== null && this.#whole === null) {
-        this.#whole = new WholeBody();
-        owners.set(this.#whole, this);
-      }
-      return this.#whole;
+      return null;
     }
 
     get bodyUsed() {
       return this.#isUsed;
-    }
-
-    // As a result it would be {}.
-    toJSON() {
-      throw new TypeError(`a ${this[Symbol.toStringTag]} is no JSON: its json() or text() is`);
     }
 
     async text() {
